@@ -1,0 +1,68 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The vocabulary of failure.
+
+Every error the package raises on purpose is one of these; each message names the bad value, the
+allowed ones and the next step, in one sentence a person can act on::
+
+    Exception
+    └── Ros2ClassifyError        catch this one to catch them all
+        ├── DescriptorError      a model descriptor says something wrong (also a ValueError)
+        ├── LabelsError          a label file can't be read (also a ValueError)
+        ├── OptionsError         a threshold or limit is out of its range (also a ValueError)
+        ├── ModelNotFoundError   no such name, descriptor or model file
+        ├── IntegrityError       a file isn't the one its sha256 says
+        ├── EngineError          the network can't be loaded or run, or a provider is missing
+        ├── InputError           a picture can't be used (also a ValueError)
+        └── OutputError          a network's outputs, or an answer made from them, don't fit
+                                 what was declared (also a ValueError)
+"""
+
+
+class Ros2ClassifyError(Exception):
+    """Base of every error that the package raises on purpose."""
+
+
+class DescriptorError(Ros2ClassifyError, ValueError):
+    """A model descriptor says something wrong; the message names file, line and key."""
+
+
+class LabelsError(Ros2ClassifyError, ValueError):
+    """A label file can't be read; the message names file and line."""
+
+
+class OptionsError(Ros2ClassifyError, ValueError):
+    """A threshold or a limit is out of its range."""
+
+
+class ModelNotFoundError(Ros2ClassifyError):
+    """There is no such catalogue name, descriptor or model file."""
+
+
+class IntegrityError(Ros2ClassifyError):
+    """A file's sha256 isn't the declared one."""
+
+
+class EngineError(Ros2ClassifyError):
+    """A network can't be loaded or run, or the provider asked for is missing."""
+
+
+class InputError(Ros2ClassifyError, ValueError):
+    """A picture can't be used: its shape, its type, its size or its encoding."""
+
+
+class OutputError(Ros2ClassifyError, ValueError):
+    """A network's outputs, or an answer made from them, don't fit what was declared."""
