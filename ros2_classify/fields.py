@@ -1,0 +1,296 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+A strict reader of settings: every wrong value is refused with its place and the allowed ones.
+
+`Where` knows the place (file, line, key) and words the errors; `Fields` takes values out of one
+mapping and, at the end, refuses the keys that nobody asked for. Descriptors and the options of
+decoders are read with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+import difflib
+import math
+from typing import Any, NamedTuple, TypeVar, Union
+
+from ros2_classify.errors import DescriptorError
+
+Key = Union[str, int]
+Default = TypeVar('Default')
+Choice = TypeVar('Choice', bound=str)
+
+
+class Mark(NamedTuple):
+    """The line a value stands on, counted from 1, and its text as written."""
+
+    line: int
+    text: str | None
+
+
+@dataclass(frozen=True)
+class Where:
+    """
+    A place in a descriptor.
+
+    Parameters
+    ----------
+    origin : str
+        The file, or what else the settings came from.
+    path : tuple of str and int
+        Keys and indices from the top to this place.
+    marks : mapping of tuple to Mark
+        What is known of the places in a file.
+
+    """
+
+    origin: str
+    path: tuple[Key, ...] = ()
+    marks: Mapping[tuple[Key, ...], Mark] = field(default_factory=dict, compare=False, repr=False)
+
+    def at(self, key: Key) -> Where:
+        """Return the place of a key or index below this one."""
+        return replace(self, path=(*self.path, key))
+
+    def text(self) -> str | None:
+        """Return what stands here as written, where that is known."""
+        mark = self.marks.get(self.path)
+        return mark.text if mark else None
+
+    def error(self, message: str) -> DescriptorError:
+        """Return (not raise) an error that starts with this place."""
+        return DescriptorError(f'{self}: {message}')
+
+    def __str__(self) -> str:
+        """Return ``file, line 3, input.size[0]`` as far as it is known."""
+        parts = [self.origin]
+        for end in range(len(self.path), -1, -1):
+            mark = self.marks.get(self.path[:end])
+            if mark:
+                parts.append(f'line {mark.line}')
+                break
+        if self.path:
+            dotted = ''.join(
+                f'[{key}]' if isinstance(key, int) else f'.{key}' for key in self.path)
+            parts.append(dotted.lstrip('.'))
+        return ', '.join(parts)
+
+
+class Fields:
+    """
+    Values taken out of one mapping, checked one by one.
+
+    Each method returns the default where the key is missing, and raises DescriptorError where
+    the value doesn't fit. `finish` refuses what is left over.
+
+    Parameters
+    ----------
+    mapping : mapping of str to anything
+        The settings.
+    where : Where or str
+        Their place; a string is taken as the origin.
+
+    Raises
+    ------
+    DescriptorError
+        If ``mapping`` is no mapping, or a key is no string.
+
+    """
+
+    def __init__(self, mapping: object, where: Where | str) -> None:
+        self.where = Where(where) if isinstance(where, str) else where
+        if not isinstance(mapping, Mapping):
+            raise self.where.error(
+                f'must hold "key: value" lines, not {_describe(mapping)}')
+        for key in mapping:
+            if not isinstance(key, str):
+                raise self.where.error(f'the key {key!r} must be text; write it in quotes')
+        self._mapping: Mapping[str, Any] = mapping
+        self._asked: list[str] = []
+
+    def __contains__(self, key: str) -> bool:
+        """Tell whether a key is given."""
+        return key in self._mapping
+
+    def error(self, key: str, message: str) -> DescriptorError:
+        """Return (not raise) an error about one key."""
+        return self.where.at(key).error(message)
+
+    def raw(self, key: str, default: Any = None) -> Any:
+        """Return a value as it is; an empty one is refused."""
+        if key not in self._asked:
+            self._asked.append(key)
+        if key not in self._mapping:
+            return default
+        value = self._mapping[key]
+        if value is None:
+            raise self.error(key, 'is empty; give a value or remove the key')
+        return value
+
+    def text(self, key: str, default: Default) -> str | Default:
+        """Return a text that is not empty."""
+        value = self.raw(key)
+        if value is None:
+            return default
+        return as_text(value, self.where.at(key))
+
+    def choice(self, key: str, allowed: Sequence[Choice], default: Default) -> Choice | Default:
+        """Return one of the allowed words."""
+        value = self.raw(key)
+        if value is None:
+            return default
+        for word in allowed:
+            if isinstance(value, str) and value == word:
+                return word
+        raise self.error(
+            key, f'{_describe(value)} is not allowed{_nearest(value, allowed)}; allowed are '
+            f'{", ".join(allowed)}')
+
+    def boolean(self, key: str, default: Default) -> bool | Default:
+        """Return true or false."""
+        value = self.raw(key)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise self.error(key, f'{_describe(value)} must be true or false')
+        return value
+
+    def integer(self, key: str, default: Default, *, low: int, high: int) -> int | Default:
+        """Return a whole number from low to high, both included."""
+        value = self.raw(key)
+        if value is None:
+            return default
+        return as_integer(value, self.where.at(key), low=low, high=high)
+
+    def number(self, key: str, default: Default, *, low: float, high: float,
+               above: bool = False) -> float | Default:
+        """Return a number from low to high; with ``above``, greater than low."""
+        value = self.raw(key)
+        if value is None:
+            return default
+        return as_number(value, self.where.at(key), low=low, high=high, above=above)
+
+    def sequence(self, key: str, default: Default) -> list[tuple[Any, Where]] | Default:
+        """Return the values of a list, each with its place."""
+        value = self.raw(key)
+        if value is None:
+            return default
+        where = self.where.at(key)
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise where.error(f'{_describe(value)} must be a list, like [a, b]')
+        return [(item, where.at(index)) for index, item in enumerate(value)]
+
+    def numbers(self, key: str, default: Default, *, count: int, low: float, high: float,
+                above: bool = False) -> tuple[float, ...] | Default:
+        """Return ``count`` numbers; a single number stands for ``count`` equal ones."""
+        value = self.raw(key)
+        if value is None:
+            return default
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            return (as_number(value, self.where.at(key), low=low, high=high, above=above),) * count
+        if len(value) != count:
+            raise self.error(
+                key, f'{_describe(value)} has {len(value)} numbers but must have {count}, one '
+                'for each colour channel, or be a single number for all')
+        return tuple(as_number(item, place, low=low, high=high, above=above)
+                     for item, place in self.sequence(key, []))
+
+    def section(self, key: str) -> Fields:
+        """Return the fields of a mapping below this one; an absent one is empty."""
+        return Fields(self.raw(key, {}), self.where.at(key))
+
+    def rest(self) -> dict[str, Any]:
+        """Return all values that nobody asked for, and count them as asked for."""
+        left = {key: self.raw(key) for key in self._mapping if key not in self._asked}
+        return left
+
+    def finish(self) -> None:
+        """Refuse the keys that nobody asked for."""
+        for key in self._mapping:
+            if key not in self._asked:
+                raise self.error(
+                    key, f'unknown key {key!r}{_nearest(key, self._asked)}; known here are '
+                    f'{", ".join(self._asked)}')
+
+
+def as_text(value: object, where: Where) -> str:
+    """Return a value that must be a text and not empty."""
+    if not isinstance(value, str):
+        written = where.text()
+        if written is None:
+            raise where.error(f'{_describe(value)} must be text')
+        raise where.error(
+            f'YAML reads a bare {written} as {_describe(value)}, but this must be text; write it '
+            f'in quotes: "{written}"')
+    if not value.strip():
+        raise where.error('is empty; give a text or remove the key')
+    return value
+
+
+def as_integer(value: object, where: Where, *, low: int, high: int) -> int:
+    """Return a value that must be a whole number from low to high."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise where.error(f'{_describe(value)} must be a whole number from {low} to {high}')
+    if not low <= value <= high:
+        raise where.error(f'{value} is out of range; it must be from {low} to {high}')
+    return value
+
+
+def as_number(value: object, where: Where, *, low: float, high: float,
+              above: bool = False) -> float:
+    """Return a value that must be a number from low to high; fractions like 1/255 are numbers."""
+    number = _to_number(value)
+    bounds = f'{"above" if above else "from"} {low:g} {"and up " if above else ""}to {high:g}'
+    if number is None or not math.isfinite(number):
+        raise where.error(
+            f'{_describe(value)} must be a number {bounds} (a fraction like 1/255 is fine)')
+    if not low <= number <= high or (above and number == low):
+        raise where.error(f'{value} is out of range; it must be {bounds}')
+    return number
+
+
+def _to_number(value: object) -> float | None:
+    """Return a number for a number, a text like "1e-3" or a fraction like "1/255"."""
+    if isinstance(value, bool):
+        return None
+    try:
+        if isinstance(value, (int, float)):
+            return float(value)
+        if isinstance(value, str):
+            upper, slash, lower = value.partition('/')
+            return float(upper) / float(lower) if slash else float(upper)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return None
+
+
+def _describe(value: object) -> str:
+    """Return a short text for a value in an error."""
+    if isinstance(value, bool):
+        return 'true' if value else 'false'
+    if value is None:
+        return 'nothing'
+    if isinstance(value, Mapping):
+        return 'a mapping'
+    text = repr(list(value)) if isinstance(value, tuple) else repr(value)
+    return text if len(text) <= 60 else f'{text[:57]}...'
+
+
+def _nearest(value: object, known: Sequence[str]) -> str:
+    """Return "; did you mean X?" where something known is close."""
+    close = difflib.get_close_matches(str(value), known, n=1, cutoff=0.6)
+    return f' (did you mean {close[0]!r}?)' if close else ''
