@@ -1,0 +1,80 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Installs the package: by colcon on a robot, by pip for the Python library alone."""
+
+from pathlib import Path
+import sys
+
+from setuptools import find_packages, setup
+
+NAME = 'ros2_classify'
+HERE = Path(__file__).resolve().parent
+
+# What ends up in share/ros2_classify, folder for folder.
+SHARED_FOLDERS = ('config', 'launch', 'models', 'rviz')
+
+# `ros2 run` finds the nodes in lib/ros2_classify, where colcon (told by setup.cfg) puts console
+# scripts. A wheel puts console scripts into bin/, where names like `server` belong to nobody:
+# there the nodes start as `python -m ros2_classify server`.
+NODES = ('camera', 'client_test', 'server')
+MAKES_WHEEL = not {'bdist_wheel', 'dist_info', 'editable_wheel'}.isdisjoint(sys.argv)
+
+
+def shared_files() -> list[tuple[str, list[str]]]:
+    """List the data files as setuptools wants them, by the folder they are installed to."""
+    share = Path('share') / NAME
+    files = [
+        ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        (str(share), ['package.xml']),
+    ]
+    for top in SHARED_FOLDERS:
+        for folder in sorted({path.parent for path in (HERE / top).rglob('*') if path.is_file()}):
+            relative = folder.relative_to(HERE)
+            if '__pycache__' in relative.parts:
+                continue
+            names = sorted(str(relative / path.name) for path in folder.iterdir()
+                           if path.is_file() and not path.name.startswith('.'))
+            if names:
+                files.append((str(share / relative), names))
+    return files
+
+
+setup(
+    name=NAME,
+    version='0.1.0',
+    packages=find_packages(include=[NAME, f'{NAME}.*']),
+    package_data={NAME: ['py.typed']},
+    data_files=shared_files(),
+    python_requires='>=3.10',
+    install_requires=['numpy>=1.21', 'PyYAML>=5.4'],
+    extras_require={
+        # One of the two: they share one Python module and break each other.
+        'cpu': ['onnxruntime>=1.17', 'opencv-python-headless>=4.5,<5'],
+        'gpu': ['onnxruntime-gpu[cuda,cudnn]>=1.20', 'opencv-python-headless>=4.5,<5'],
+        'test': ['onnx>=1.15', 'pytest>=7,<9'],
+        'training': ['onnx>=1.15', 'torch>=2.2'],
+    },
+    zip_safe=True,
+    maintainer='the ros2_classify authors',
+    maintainer_email='ros2_classify@users.noreply.github.com',
+    description='Image classification and object detection for ROS 2, with any ONNX model',
+    license='Apache-2.0',
+    entry_points={
+        'console_scripts': [
+            f'{NAME} = {NAME}.cli:main',
+            *(() if MAKES_WHEEL else (f'{node} = {NAME}.ros.{node}:main' for node in NODES)),
+        ],
+    },
+)
