@@ -138,8 +138,9 @@ class _Builder:
             lines[key] = line
             # The key's line is the one to look at; the value may start further down.
             text = value_node.value if isinstance(value_node, yaml.ScalarNode) else None
-            self._marks[(*path, key)] = Mark(line, text)
-            data[key] = self.build(value_node, (*path, key))
+            below = (*path, key)
+            self._marks[below] = Mark(line, text)
+            data[key] = self.build(value_node, below)
         return data
 
     def _key(self, node: yaml.Node) -> Key:
