@@ -139,7 +139,7 @@ def _boxes_scores(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
     return OutputGuess(
         'boxes_scores',
         {'outputs': {'boxes': boxes.name, 'scores': scores.name},
-         **({'background': 0} if background else {})},
+         'background': 0 if background else False},
         'detection',
         (f'output.decoder: boxes_scores, because the outputs {boxes} and {scores} have a row of '
          'coordinates and a row of scores for each box',

@@ -73,7 +73,9 @@ def read_options(fields: Fields) -> ClassificationOptions:
 
 def read_background(fields: Fields, default: int | None) -> int | None:
     """Take the index of the background class: a number, or false or 'none' for no such class."""
-    if fields.raw('background') in (False, 'none'):
+    value = fields.raw('background')
+    # Not "in (False, 'none')": 0 equals False, and 0 is a class.
+    if value is False or value == 'none':
         return None
     return fields.integer('background', default, low=0, high=10**6)
 
