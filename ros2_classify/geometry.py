@@ -84,7 +84,8 @@ class Geometry:
         mapped = boxes * scale + offset
         if clip:
             np.clip(mapped, 0.0, np.array(self.source_size * 2, np.float64), out=mapped)
-        return mapped.astype(np.float32)
+        result: NDArray[np.float32] = mapped.astype(np.float32)
+        return result
 
     def to_network(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """

@@ -278,10 +278,10 @@ def softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
     """
     finite = np.isfinite(values)
-    safe = values if finite.all() else np.where(finite, values, -np.inf)
+    safe = values if finite.all() else np.where(finite, values, np.float32(-np.inf))
     top = safe.max(axis=-1, keepdims=True)
     # exp(-inf - -inf) is NaN: a row without any finite logit is shifted by nothing.
-    powers = np.exp(safe - np.where(np.isfinite(top), top, 0.0))
+    powers = np.exp(safe - np.where(np.isfinite(top), top, np.float32(0.0)))
     total = powers.sum(axis=-1, keepdims=True)
-    result: NDArray[np.float32] = powers / np.where(total > 0, total, 1.0)
+    result: NDArray[np.float32] = powers / np.where(total > 0, total, np.float32(1.0))
     return result

@@ -55,7 +55,7 @@ class BoxesScoresOptions:
     normalized : bool
         Whether they are parts of the input's width and height, or else network pixels.
     background : int or None
-        The index of the class that means "nothing"; never reported.
+        The index of the class that means "nothing" (0 for most SSDs); never reported.
     activation : 'none', 'softmax' or 'sigmoid'
         What turns the outputs into scores.
 
@@ -65,7 +65,7 @@ class BoxesScoresOptions:
     scores: str | None = None
     box_format: BoxFormat = 'xyxy'
     normalized: bool = True
-    background: int | None = 0
+    background: int | None = None
     activation: Activation = 'none'
 
 
@@ -78,13 +78,13 @@ def read_options(fields: Fields) -> BoxesScoresOptions:
         boxes=boxes, scores=scores,
         box_format=fields.choice('box_format', BOX_FORMATS, 'xyxy'),
         normalized=fields.boolean('normalized', True),
-        background=read_background(fields, 0),
+        background=read_background(fields),
         activation=fields.choice('activation', ('none', 'softmax', 'sigmoid'), 'none'))
 
 
 def class_count(outputs: Outputs, options: BoxesScoresOptions) -> int:
     """Return the number of classes, the background counted."""
-    return _find(outputs, options)[1].shape[1]
+    return int(_find(outputs, options)[1].shape[1])
 
 
 def decode(outputs: Outputs, options: BoxesScoresOptions, context: DecodeContext) -> Candidates:

@@ -67,17 +67,17 @@ def read_options(fields: Fields) -> ClassificationOptions:
     return ClassificationOptions(
         activation=fields.choice('activation', ('none', 'softmax', 'sigmoid'), 'none'),
         multi_label=fields.boolean('multi_label', False),
-        background=read_background(fields, None),
+        background=read_background(fields),
         output=fields.text('output', None))
 
 
-def read_background(fields: Fields, default: int | None) -> int | None:
+def read_background(fields: Fields) -> int | None:
     """Take the index of the background class: a number, or false or 'none' for no such class."""
     value = fields.raw('background')
     # Not "in (False, 'none')": 0 equals False, and 0 is a class.
     if value is False or value == 'none':
         return None
-    return fields.integer('background', default, low=0, high=10**6)
+    return fields.integer('background', None, low=0, high=10**6)
 
 
 def class_count(outputs: Outputs, options: ClassificationOptions) -> int:

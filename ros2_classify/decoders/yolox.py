@@ -71,7 +71,7 @@ def read_options(fields: Fields) -> YoloxOptions:
 
 def class_count(outputs: Outputs, options: YoloxOptions) -> int:
     """Return the number of classes."""
-    return _rows(outputs, options)[1].shape[1] - 5
+    return int(_rows(outputs, options)[1].shape[1]) - 5
 
 
 def decode(outputs: Outputs, options: YoloxOptions, context: DecodeContext) -> Candidates:
