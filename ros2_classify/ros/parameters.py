@@ -137,7 +137,7 @@ class Parameters:
         try:
             self._node.declare_parameter(spec.name, value, _descriptor(spec))
         except InvalidParameterTypeException as error:
-            hint = ' (write a decimal point, such as 1.0)' if isinstance(spec.default, float) else ''
+            hint = '; write a decimal point, such as 1.0' if type(spec.default) is float else ''
             raise OptionsError(f'parameter {spec.name}: {error}{hint}') from error
         except InvalidParameterValueException as error:
             raise OptionsError(f'parameter {spec.name}: {error}') from error
