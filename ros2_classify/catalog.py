@@ -167,6 +167,6 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     if isinstance(model, Path) or len(path.parts) > 1 or path.exists():
         kind = 'there is no file' if not path.exists() else 'this is no model:'
         if '://' in text:
-            kind = 'addresses cannot be loaded, download the file first:'
+            kind = 'an address cannot be loaded; download it and give the file:'
         raise ModelNotFoundError(f'{kind} {text}; {_FORMS}')
     return load_descriptor(find(text))
