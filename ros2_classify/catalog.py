@@ -164,7 +164,7 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
             name=located.stem, source=Source(str(located)), format='onnx', origin=str(located),
             folder=located.parent)
     # A name never holds a separator, so this can only have been meant as a file.
-    if isinstance(model, Path) or len(path.parts) > 1 or path.exists():
+    if isinstance(model, Path) or os.sep in text or path.exists():
         kind = 'there is no file' if not path.exists() else 'this is no model:'
         if '://' in text:
             kind = 'an address cannot be loaded; download it and give the file:'
