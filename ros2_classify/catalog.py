@@ -120,7 +120,7 @@ def find(name: str) -> Path:
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     near = f' (did you mean {" or ".join(close)}?)' if close else ''
     there = f'the catalogue has {", ".join(known)}' if known else (
-        f'the catalogue is empty (looked in {SEARCH_PATH_VARIABLE} and the package\'s own models)')
+        f'the catalogue is empty (looked in {SEARCH_PATH_VARIABLE} and in what the package ships)')
     raise ModelNotFoundError(f'there is no model named {name!r}{near}; {there}; {_FORMS}')
 
 

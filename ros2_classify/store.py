@@ -83,8 +83,8 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
     prefix = f'{origin}: ' if origin else ''
     if '://' in str(path):
         raise ModelNotFoundError(
-            f'{prefix}the {what} {path} is an address, and only files can be read; download it and '
-            'give its path')
+            f'{prefix}the {what} {path} is an address, and only files can be read; download it '
+            'and give its path')
     tail = 'check the path' if named.is_absolute() else (
         f'check the name, or add its folder to {SEARCH_PATH_VARIABLE}')
     found = ' (a folder, not a file)' if any(place.is_dir() for place in places) else ''

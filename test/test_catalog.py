@@ -19,11 +19,10 @@ from pathlib import Path
 import sys
 
 import pytest
-import shared_data
-
 from ros2_classify import catalog
 from ros2_classify.descriptor import load_descriptor
 from ros2_classify.errors import DescriptorError, ModelNotFoundError
+import shared_data
 
 
 @pytest.fixture

@@ -22,10 +22,9 @@ import sys
 import cv2
 import numpy as np
 import pytest
-import shared_data
-
 from ros2_classify.cli import main, NODES
 from ros2_classify.testing import save_color_classifier, save_constant_network
+import shared_data
 
 CLASSIFIER = """
 source: {path: colors.onnx}
@@ -207,7 +206,7 @@ def test_models_list(models, capfd):
     assert str(models / 'colors.onnx') in lines['colors']
     assert 'detection, licence not given' in lines['boxes']
     assert 'network file missing' in lines['lost']
-    assert "unusable: " in lines['broken']
+    assert 'unusable: ' in lines['broken']
     assert "did you mean 'source'" in lines['broken']
 
 

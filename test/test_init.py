@@ -19,9 +19,8 @@ import subprocess
 import sys
 
 import pytest
-import shared_data
-
 import ros2_classify
+import shared_data
 
 ROS_MODULES = ('rclpy', 'cv_bridge', 'ament_index_python', 'launch')
 

@@ -90,7 +90,7 @@ def test_a_folder_is_no_file(three_folders):
 
 
 def test_addresses_are_no_files():
-    with pytest.raises(ModelNotFoundError, match='https://x.org/a.onnx is an address.*download it'):
+    with pytest.raises(ModelNotFoundError, match='x.org/a.onnx is an address.*download it'):
         locate('https://x.org/a.onnx', None, what='network file')
 
 
