@@ -83,7 +83,7 @@ class Builder:
             Step('venv', f'Virtual environment in {self._folder}', origin,
                  [str(self._folder), os.environ.get('AMENT_PREFIX_PATH', '') if sourced else ''],
                  self._make_venv),
-            Step('packages', f'What {title} lacks' if sourced else f'{title} XX
+            Step('packages', f'What {title} lacks' if sourced else f'{title} (about a minute)',
                  [], sorted(EXTRA.values()) if sourced else [], self._install_packages),
             Step('interfaces', 'Messages and services XX
                  [*messages, *files_below(INTERFACES)], [], self._build_interfaces),
