@@ -85,7 +85,7 @@ class Builder:
                  self._make_venv),
             Step('packages', f'What {title} lacks' if sourced else f'{title} (about a minute)',
                  [], sorted(EXTRA.values()) if sourced else [], self._install_packages),
-            Step('interfaces', 'Messages and services XX
+            Step('interfaces', 'Messages and services (about a minute)',
                  [*messages, *files_below(INTERFACES)], [], self._build_interfaces),
             Step('package', 'ros2_classify itself', package, shared, self._build_package),
         ]
