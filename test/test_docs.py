@@ -26,8 +26,7 @@ import shlex
 import cv2
 import numpy as np
 import pytest
-from ros2_classify import ModelDescriptor, Options
-from ros2_classify import cli, errors
+from ros2_classify import cli, errors, ModelDescriptor, Options
 from ros2_classify.decoders import DECODERS
 from ros2_classify.descriptor import Defaults, InputSpec, load_descriptor
 from ros2_classify.errors import DescriptorError
