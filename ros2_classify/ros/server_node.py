@@ -27,7 +27,6 @@ from typing import Any
 
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-
 from ros2_classify.errors import InputError, ModelNotFoundError, Ros2ClassifyError
 from ros2_classify.labels import Labels
 from ros2_classify.pipeline import Options, Pipeline
@@ -97,7 +96,7 @@ class ServerNode(LifecycleNode):
         """
         service = getattr(self, '_service_change_state', None)
         change_state = getattr(service, 'callback', None)
-        if change_state is None:
+        if service is None or change_state is None:
             return
 
         def guarded(request: Any, response: Any) -> Any:
