@@ -51,7 +51,9 @@ _ERROR = TransitionCallbackReturn.ERROR
 # An inference may be under way; `ros2 launch` sends the next signal after 5 s.
 _STOP_TIMEOUT = 4.0
 _HOUSEKEEPING_PERIOD = 1.0
+# Seconds without a picture until the cause is told, and until it is told again.
 _SILENCE = 5.0
+_SILENCE_AGAIN = 10.0
 
 
 class ServerNode(LifecycleNode):
@@ -87,6 +89,7 @@ class ServerNode(LifecycleNode):
         self._input: ImageInput | None = None
         self._worker: Worker | None = None
         self._housekeeping: Any = None
+        self._patience = _SILENCE
 
     def _answer_forbidden_transitions(self) -> None:
         """
@@ -313,8 +316,11 @@ class ServerNode(LifecycleNode):
             return
         try:
             outputs.announce_threshold(self._labels(), self._settings['score_threshold'])
-            if source.subscribed and outputs.wanted and source.silent_for >= _SILENCE:
-                self._throttled(self._log.warning, explain_silence(self, source), 'silence')
+            if source.subscribed and outputs.wanted and source.silent_for >= self._patience:
+                self._log.warning(explain_silence(self, source))
+                self._patience += _SILENCE_AGAIN
+            elif source.silent_for < _SILENCE:
+                self._patience = _SILENCE
         except Exception as error:  # noqa: B902 - only words are lost
             self._throttled(self._log.error, f'unexpected {type(error).__name__}: {error}')
 
