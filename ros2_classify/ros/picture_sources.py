@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 import re
-from typing import cast, Protocol
+from typing import Any, cast, Protocol
 
 import cv2
 import numpy as np
