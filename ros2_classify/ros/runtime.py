@@ -120,6 +120,15 @@ class Stop:
         self._previous.clear()
         os.close(self._pipe[1])
 
+    def ignore_signals_for_good(self) -> None:
+        """
+        Have the signals ignored from the end of the context on.
+
+        The interpreter takes a moment to end. A second Ctrl-C in it, or the one that `ros2 launch`
+        sends after the terminal's, would make a clean end look like a crash.
+        """
+        self._previous = [(number, signal.SIG_IGN) for number, _ in self._previous]
+
     def _wait_for_signals(self, read_end: int) -> None:
         while True:
             numbers = os.read(read_end, 16)
@@ -132,7 +141,7 @@ class Stop:
 
 def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None) -> int:
     """
-    Run one node from its creation to its end.
+    Run one node from its creation to its end, as all that the process does.
 
     Parameters
     ----------
@@ -160,6 +169,7 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None) -> int
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
+        stop.ignore_signals_for_good()
         return code
 
 
