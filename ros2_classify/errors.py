@@ -25,6 +25,7 @@ allowed ones and the next step, in one sentence a person can act on::
         ├── OptionsError         a threshold or limit is out of its range (also a ValueError)
         ├── ModelNotFoundError   no such name, descriptor or model file
         ├── IntegrityError       a file isn't the one its sha256 says
+        ├── ConversionError      a TensorFlow model can't be turned into ONNX
         ├── EngineError          the network can't be loaded or run, or a provider is missing
         ├── InputError           a picture can't be used (also a ValueError)
         └── OutputError          a network's outputs, or an answer made from them, don't fit
@@ -54,6 +55,10 @@ class ModelNotFoundError(Ros2ClassifyError):
 
 class IntegrityError(Ros2ClassifyError):
     """A file's sha256 isn't the declared one."""
+
+
+class ConversionError(Ros2ClassifyError):
+    """A TensorFlow model can't be turned into ONNX, or came out different."""
 
 
 class EngineError(Ros2ClassifyError):
