@@ -37,7 +37,7 @@ DType = Literal['float32', 'float16', 'uint8']
 Color = Literal['rgb', 'bgr', 'gray']
 Resize = Literal['stretch', 'center_crop', 'letterbox']
 Anchor = Literal['center', 'top_left']
-Interpolation = Literal['area', 'linear', 'nearest', 'cubic']
+Interpolation = Literal['area', 'pyramid', 'linear', 'nearest', 'cubic']
 Size = Union[tuple[int, int], Literal['source'], None]
 
 
@@ -134,8 +134,10 @@ class InputSpec:
         For letterbox: where the picture sits.
     pad_value : float
         For letterbox: the pixel value around the picture, 0 to 255.
-    interpolation : 'area', 'linear', 'nearest' or 'cubic'
-        How pixels are computed; 'area' counts when shrinking and is linear when growing.
+    interpolation : 'area', 'pyramid', 'linear', 'nearest' or 'cubic'
+        How pixels are computed. 'area' averages when shrinking and is linear when growing;
+        'pyramid' halves the picture by averaging while it is twice too large and goes on
+        linearly, close to 'area' in a fraction of its time.
 
     """
 

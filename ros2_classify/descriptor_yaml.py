@@ -86,7 +86,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Compose one node, unless it is an alias or lies too deep."""
-        event = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             raise yaml.MarkedYAMLError(
                 problem=f'the alias *{event.anchor} is not allowed; write the value out',
@@ -138,8 +138,9 @@ class _Builder:
             lines[key] = line
             # The key's line is the one to look at; the value may start further down.
             text = value_node.value if isinstance(value_node, yaml.ScalarNode) else None
-            self._marks[(*path, key)] = Mark(line, text)
-            data[key] = self.build(value_node, (*path, key))
+            below = (*path, key)
+            self._marks[below] = Mark(line, text)
+            data[key] = self.build(value_node, below)
         return data
 
     def _key(self, node: yaml.Node) -> Key:

@@ -200,7 +200,7 @@ Result = Union[Classification, Detections]
 
 def _frozen(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
     """Return a read-only view (a copy where the type must change); the caller's stays writable."""
-    view = np.asarray(values, dtype=dtype).view()
+    view: NDArray[Any] = np.asarray(values, dtype=dtype).view()
     view.flags.writeable = False
     return view
 

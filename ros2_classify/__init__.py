@@ -1,0 +1,75 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Any vision model on any camera's pictures.
+
+Two lines give an answer for a numpy picture::
+
+    from ros2_classify import Pipeline
+    print(Pipeline.load('cards_detector')(image))
+
+The names below are imported when they are first used, so that ``import ros2_classify`` costs next
+to nothing. Nothing here needs ROS; the nodes are in ``ros2_classify.ros``.
+"""
+
+from importlib import import_module
+from typing import Any, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ros2_classify.descriptor import load_descriptor, ModelDescriptor
+    from ros2_classify.errors import (
+        DescriptorError, EngineError, InputError, IntegrityError, LabelsError, ModelNotFoundError,
+        OptionsError, OutputError, Ros2ClassifyError)
+    from ros2_classify.image_file import read_image, write_image
+    from ros2_classify.labels import Labels, load_labels
+    from ros2_classify.overlay import draw
+    from ros2_classify.pipeline import Options, Pipeline
+    from ros2_classify.results import Classification, Detections, Result, Timing
+
+__version__ = '0.1.0'
+
+__all__ = [
+    'Classification', 'DescriptorError', 'Detections', 'EngineError', 'InputError',
+    'IntegrityError', 'Labels', 'LabelsError', 'ModelDescriptor', 'ModelNotFoundError', 'Options',
+    'OptionsError', 'OutputError', 'Pipeline', 'Result', 'Ros2ClassifyError', 'Timing', 'draw',
+    'load_descriptor', 'load_labels', 'read_image', 'write_image',
+]
+
+# Where each exported name lives; the imports above say the same to type checkers.
+_MODULES = {
+    'descriptor': ('ModelDescriptor', 'load_descriptor'),
+    'errors': ('DescriptorError', 'EngineError', 'InputError', 'IntegrityError', 'LabelsError',
+               'ModelNotFoundError', 'OptionsError', 'OutputError', 'Ros2ClassifyError'),
+    'image_file': ('read_image', 'write_image'),
+    'labels': ('Labels', 'load_labels'),
+    'overlay': ('draw',),
+    'pipeline': ('Options', 'Pipeline'),
+    'results': ('Classification', 'Detections', 'Result', 'Timing'),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import an exported name when it is first used (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    value = getattr(import_module(f'{__name__}.{_HOMES[name]}'), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the exported names too."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,172 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Which models are known by name, and what a ``model`` setting means."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+import sys
+
+from ros2_classify.descriptor import load_descriptor, ModelDescriptor, Source
+from ros2_classify.errors import ModelNotFoundError
+from ros2_classify.store import locate, search_path, SEARCH_PATH_VARIABLE
+
+_SUFFIXES = ('.yaml', '.yml')
+_SHARE = Path('share', 'ros2_classify', 'models')
+_FORMS = ('a model is a name from the catalogue, a descriptor file (.yaml), or a network file '
+          '(.onnx)')
+
+
+def shipped_folder() -> Path | None:
+    """
+    Return the folder with the models that the package ships.
+
+    Returns
+    -------
+    Path or None
+        ``models/`` of a source tree, or ``share/ros2_classify/models`` of the install that the
+        package was imported from, of a prefix in ``AMENT_PREFIX_PATH``, or of Python's own
+        prefix; None where the package was installed without them.
+
+    """
+    package = Path(__file__).resolve().parent
+    places = []
+    if (package.parent / 'package.xml').is_file():
+        places.append(package.parent / 'models')
+    places.extend(parent / _SHARE for parent in package.parents)
+    prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
+    places.extend(Path(prefix, _SHARE) for prefix in [*prefixes, sys.prefix] if prefix)
+    return next((place for place in places if place.is_dir()), None)
+
+
+def folders() -> tuple[Path, ...]:
+    """
+    Return the catalogue's folders.
+
+    Returns
+    -------
+    tuple of Path
+        Those of ``ROS2_CLASSIFY_MODEL_PATH`` in its order, then the shipped one; only those that
+        exist. A name in an earlier folder hides the same name in a later one.
+
+    """
+    shipped = shipped_folder()
+    candidates = [*search_path(), *([shipped] if shipped else [])]
+    return tuple(dict.fromkeys(place.absolute() for place in candidates if place.is_dir()))
+
+
+def entries() -> dict[str, Path]:
+    """
+    Return all models known by name.
+
+    Returns
+    -------
+    dict of str to Path
+        Descriptor files by name, names in alphabetical order. A name is the file's stem; the
+        files are not opened.
+
+    """
+    found: dict[str, Path] = {}
+    for folder in folders():
+        for path in sorted(folder.iterdir()):
+            if path.suffix in _SUFFIXES and path.is_file():
+                found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all models in the catalogue, in alphabetical order."""
+    return tuple(entries())
+
+
+def find(name: str) -> Path:
+    """
+    Return the descriptor file of a model in the catalogue.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+
+    Returns
+    -------
+    Path
+        The descriptor file, absolute.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If there is no such name; the message says which are near, which there are, and what
+        else a model can be.
+
+    """
+    known = entries()
+    if name in known:
+        return known[name]
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    near = f' (did you mean {" or ".join(close)}?)' if close else ''
+    there = f'the catalogue has {", ".join(known)}' if known else (
+        f'the catalogue is empty (looked in {SEARCH_PATH_VARIABLE} and the package\'s own models)')
+    raise ModelNotFoundError(f'there is no model named {name!r}{near}; {there}; {_FORMS}')
+
+
+def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
+    """
+    Turn a ``model`` setting into a descriptor.
+
+    Parameters
+    ----------
+    model : str, Path or ModelDescriptor
+        A name from the catalogue, a descriptor file (``.yaml``, ``.yml``), a network file
+        (``.onnx``, looked for from the working folder and in the folders of
+        ``ROS2_CLASSIFY_MODEL_PATH``), or a descriptor, which is returned as it is.
+
+    Returns
+    -------
+    ModelDescriptor
+        For a bare network file, one that declares nothing but the file;
+        `ros2_classify.completion.complete` guesses the rest from the network.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If there is no such name or file.
+    DescriptorError
+        If the descriptor is wrong.
+
+    """
+    if isinstance(model, ModelDescriptor):
+        return model
+    text = str(model)
+    path = Path(text).expanduser()
+    suffix = path.suffix.lower()
+    if not text.strip():
+        raise ModelNotFoundError(f'no model is named; {_FORMS}')
+    if suffix in _SUFFIXES:
+        return load_descriptor(locate(text, None, what='descriptor file'))
+    if suffix == '.onnx':
+        located = locate(text, None, what='network file')
+        return ModelDescriptor(
+            name=located.stem, source=Source(str(located)), format='onnx', origin=str(located),
+            folder=located.parent)
+    # A name never holds a separator, so this can only have been meant as a file.
+    if isinstance(model, Path) or len(path.parts) > 1 or path.exists():
+        kind = 'there is no file' if not path.exists() else 'this is no model:'
+        if '://' in text:
+            kind = 'addresses cannot be loaded, download the file first:'
+        raise ModelNotFoundError(f'{kind} {text}; {_FORMS}')
+    return load_descriptor(find(text))

@@ -1,0 +1,100 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Words in, words out: the command line, one row a verb."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+import os
+import sys
+
+from ros2_classify import __version__
+from ros2_classify.errors import InputError, OptionsError, Ros2ClassifyError
+
+EXIT_OK = 0
+EXIT_MODEL = 1
+EXIT_USAGE = 2
+EXIT_NO_ROS = 3
+
+# Nodes parse their own arguments (--ros-args ...), so their words are handed over untouched.
+NODES = {
+    'server': 'start the inference node',
+    'client_test': 'publish a picture and print the answer',
+    'camera': 'publish pictures, a folder, a video or a webcam',
+}
+
+_EPILOG = """\
+exit codes:
+  0  done
+  1  the model could not be found, loaded or run
+  2  wrong arguments, a picture that cannot be read, or an output that cannot be written
+  3  a node was asked for, but ROS 2 cannot be imported
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run one verb of the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str or None
+        The words after the program's name; None takes them from ``sys.argv``.
+
+    Returns
+    -------
+    int
+        The exit code; ``--help`` lists them.
+
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in NODES:
+        from ros2_classify.cli.nodes import run_node
+        return run_node(words[0], words[1:])
+    arguments = _parser().parse_args(words)
+    try:
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except (InputError, OptionsError) as error:
+        return _fail(error, EXIT_USAGE)
+    except Ros2ClassifyError as error:
+        return _fail(error, EXIT_MODEL)
+    except BrokenPipeError:
+        # The reader of our output (head, less) is gone; Python must not try to write at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+
+
+def _fail(error: Exception, code: int) -> int:
+    print(f'ros2_classify: {error}', file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    from ros2_classify.cli import infer, models
+
+    parser = argparse.ArgumentParser(
+        prog='ros2_classify', epilog=_EPILOG,
+        description='Image classification and object detection with any ONNX model.',
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--version', action='version', version=f'ros2_classify {__version__}')
+    verbs = parser.add_subparsers(metavar='VERB', required=True)
+    infer.add_parser(verbs)
+    models.add_parser(verbs)
+    for name, text in NODES.items():
+        verbs.add_parser(name, help=f'{text} (needs ROS 2)', add_help=False)
+    return parser

@@ -1,0 +1,122 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``infer``: one model, one picture, one answer, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from ros2_classify.cli import EXIT_OK
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its arguments."""
+    parser = verbs.add_parser(
+        'infer', help='classify, or find objects in, one picture',
+        description='Run a model on one picture and print the answer, best first.')
+    parser.add_argument(
+        '--model', required=True, metavar='MODEL',
+        help='a name from "models list", a descriptor file (.yaml), or a network file (.onnx)')
+    parser.add_argument(
+        '--image', required=True, metavar='FILE',
+        help='a picture: JPEG, PNG, BMP and what else OpenCV reads; the orientation in its EXIF '
+             'data is applied')
+    parser.add_argument(
+        '--json', action='store_true', help='print one JSON object instead of a table')
+    parser.add_argument(
+        '--output', metavar='FILE', help='write the picture with the answer drawn into it')
+    parser.add_argument(
+        '--threshold', type=float, metavar='SCORE',
+        help='drop results below this score, 0 to 1 (default: the model\'s)')
+    parser.add_argument(
+        '--top-k', type=int, metavar='N',
+        help='classification: at most N classes (default: the model\'s)')
+    parser.add_argument(
+        '--nms-iou', type=float, metavar='IOU',
+        help='detection: of two boxes of a class that overlap more, keep the better one, 0 to 1 '
+             '(default: the model\'s)')
+    parser.add_argument(
+        '--max-detections', type=int, metavar='N',
+        help='detection: at most N boxes (default: the model\'s)')
+    parser.add_argument(
+        '--provider', default='auto', metavar='NAME',
+        help='who runs the network: auto (default), cpu, cuda, tensorrt and others')
+    parser.add_argument(
+        '--threads', type=int, default=0, metavar='N',
+        help='CPU threads for one inference; 0 (default) chooses')
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Run the verb.
+
+    Parameters
+    ----------
+    arguments : Namespace
+        As `add_parser` declares them.
+
+    Returns
+    -------
+    int
+        0; errors are raised.
+
+    """
+    # Imported here: "models list" and "--help" need neither OpenCV nor ONNX Runtime.
+    from ros2_classify.image_file import check_writable, read_image, write_image
+    from ros2_classify.pipeline import Pipeline
+
+    # Everything that can be wrong without the model is found before the model is loaded.
+    output = check_writable(arguments.output) if arguments.output else None
+    image = read_image(arguments.image)
+    with Pipeline.load(
+            arguments.model, provider=arguments.provider, threads=arguments.threads) as pipeline:
+        for guess in pipeline.descriptor.guesses:
+            print(f'ros2_classify: guessed {guess}', file=sys.stderr)
+        options = pipeline.options.replace(**_changes(arguments))
+        pipeline.warm_up()
+        result = pipeline(image, 'bgr', options)
+        answer: dict[str, Any] = {
+            'model': pipeline.descriptor.name, **result.to_dict(),
+            'provider': pipeline.engine.provider}
+    if output:
+        from ros2_classify.overlay import draw
+        write_image(output, draw(image, result))
+    if arguments.json:
+        print(json.dumps(answer))
+        return EXIT_OK
+    times = answer['timing_ms']
+    width, height = result.image_size
+    print(f'{answer["model"]} ({answer["task"]}) on {arguments.image}, {width}x{height}')
+    print(result)
+    print(f'preprocess {times["preprocess"]:.1f} ms, inference {times["inference"]:.1f} ms, '
+          f'postprocess {times["postprocess"]:.1f} ms, {answer["provider"]}')
+    if output:
+        print(f'wrote {output}')
+    return EXIT_OK
+
+
+def _changes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that the command line changes."""
+    values = {
+        'score_threshold': arguments.threshold,
+        'top_k': arguments.top_k,
+        'nms_iou': arguments.nms_iou,
+        'max_detections': arguments.max_detections,
+    }
+    return {key: value for key, value in values.items() if value is not None}

@@ -1,0 +1,57 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The verbs that start a node: they need ROS 2 and hand their words over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+import sys
+
+from ros2_classify.cli import EXIT_NO_ROS, EXIT_OK
+
+
+def run_node(name: str, words: Sequence[str]) -> int:
+    """
+    Run a node until it ends.
+
+    Parameters
+    ----------
+    name : str
+        A module of ``ros2_classify.ros`` with a function ``main``.
+    words : sequence of str
+        Its arguments, like ``--ros-args -p model:=cards_detector``.
+
+    Returns
+    -------
+    int
+        The node's exit code, or 3 where ROS 2 can't be imported; one sentence on stderr says
+        what is missing.
+
+    """
+    try:
+        module = import_module(f'ros2_classify.ros.{name}')
+    except ImportError as error:
+        missing = (error.name or '').partition('.')[0]
+        if missing in ('', 'ros2_classify'):
+            raise
+        print(
+            f'ros2_classify: the {name} node needs ROS 2, but {sys.executable} cannot import '
+            f'{missing} ({error}); source a ROS 2 installation '
+            '("source /opt/ros/jazzy/setup.bash") made for this Python, or start it with '
+            'scripts/shell of a source tree; "infer" works without ROS', file=sys.stderr)
+        return EXIT_NO_ROS
+    code = module.main(list(words))
+    return EXIT_OK if code is None else int(code)

@@ -1,0 +1,35 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Decoders: what a network's outputs mean, chosen by name in one table."""
+
+from __future__ import annotations
+
+from ros2_classify.decoders.base import (
+    Candidates, ClassScores, DecodeContext, Decoded, Decoder, Outputs)
+from ros2_classify.decoders.boxes_scores import BOXES_SCORES
+from ros2_classify.decoders.classification import CLASSIFICATION
+from ros2_classify.decoders.tf_detection import TF_DETECTION
+from ros2_classify.decoders.yolox import YOLOX
+
+__all__ = [
+    'DECODERS', 'Candidates', 'ClassScores', 'DecodeContext', 'Decoded', 'Decoder', 'Outputs']
+
+# One row for each family; the names are what descriptors say under output.decoder.
+DECODERS: dict[str, Decoder] = {
+    'classification': CLASSIFICATION,
+    'yolox': YOLOX,
+    'tf_detection': TF_DETECTION,
+    'boxes_scores': BOXES_SCORES,
+}

@@ -1,0 +1,287 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What all decoders share: their row in the table, what they are told, what they give back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.errors import OutputError
+from ros2_classify.fields import Fields, Where
+
+Outputs = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class DecodeContext:
+    """
+    What a decoder is told about one call.
+
+    Parameters
+    ----------
+    input_size : tuple of int
+        Width and height of the picture the network was fed, in network pixels.
+    score_threshold : float
+        Results below it are dropped; one that equals it stays.
+    top_k : int
+        For classification: at most so many classes.
+    multi_label : bool
+        For classification: every class over the threshold, whatever ``top_k`` says.
+
+    """
+
+    input_size: tuple[int, int]
+    score_threshold: float
+    top_k: int = 5
+    multi_label: bool = False
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """
+    What a classification decoder gives: classes, best first; of equal scores the lower id first.
+
+    Parameters
+    ----------
+    class_ids : ndarray of int64, shape (N,)
+        Indices into the network's classes.
+    scores : ndarray of float32, shape (N,)
+        Their scores, all finite.
+
+    """
+
+    class_ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """
+    What a detection decoder gives: boxes over the threshold, in any order.
+
+    Parameters
+    ----------
+    boxes : ndarray of float32, shape (N, 4)
+        ``x1, y1, x2, y2`` in network pixels, all finite; they may leave the picture.
+    scores : ndarray of float32, shape (N,)
+        Their scores, all finite.
+    class_ids : ndarray of int64, shape (N,)
+        Ids as the label file counts them.
+
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of boxes."""
+        return len(self.scores)
+
+
+Decoded = Union[ClassScores, Candidates]
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """
+    One row of the table of decoders.
+
+    Parameters
+    ----------
+    task : 'classification' or 'detection'
+        What it gives: `ClassScores` or `Candidates`.
+    read_options : callable
+        ``(fields) -> options``: takes the decoder's own options out of the descriptor.
+    decode : callable
+        ``(outputs, options, context) -> ClassScores or Candidates``; keeps no state.
+    class_count : callable
+        ``(outputs, options) -> int or None``: how many classes the network tells apart, where
+        its outputs say so.
+    needs_nms : bool
+        Whether the candidates overlap and have to go through non-maximum suppression.
+    multi_label : callable
+        ``(options) -> bool``: whether one picture has several classes by the model's nature.
+
+    """
+
+    task: Literal['classification', 'detection']
+    read_options: Callable[[Fields], Any]
+    decode: Callable[[Outputs, Any, DecodeContext], Decoded]
+    class_count: Callable[[Outputs, Any], Union[int, None]]
+    needs_nms: bool = False
+    multi_label: Callable[[Any], bool] = lambda options: False
+
+    def parse_options(
+        self, options: Mapping[str, Any], where: Where | str = 'the descriptor',
+    ) -> Any:
+        """
+        Read the decoder's own options.
+
+        Parameters
+        ----------
+        options : mapping of str to anything
+            What the descriptor says below ``output``, the decoder's name left out.
+        where : Where or str
+            Their place, for errors.
+
+        Returns
+        -------
+        dataclass
+            The decoder's options, frozen and checked.
+
+        Raises
+        ------
+        DescriptorError
+            If a key is unknown or a value doesn't fit.
+
+        """
+        fields = Fields(options, where)
+        parsed = self.read_options(fields)
+        fields.finish()
+        return parsed
+
+
+def pick(outputs: Outputs, name: str) -> NDArray[Any]:
+    """
+    Return the output of a name, with or without TensorFlow's ``:0`` at its end.
+
+    Parameters
+    ----------
+    outputs : mapping of str to ndarray
+        What the network gave.
+    name : str
+        As the descriptor says it.
+
+    Returns
+    -------
+    ndarray
+        That output.
+
+    Raises
+    ------
+    OutputError
+        If there is none; the message lists those there are.
+
+    """
+    found = find_name(outputs, name)
+    if found is None:
+        raise OutputError(f'the network has no output {name!r}; it has {describe(outputs)}')
+    return outputs[found]
+
+
+def find_name(outputs: Outputs, name: str) -> str | None:
+    """Return the name under which an output is there, ``:0`` added or taken away, or None."""
+    if name in outputs:
+        return name
+    other = name[:-2] if name.endswith(':0') else f'{name}:0'
+    return other if other in outputs else None
+
+
+def describe(outputs: Outputs) -> str:
+    """Return all outputs with type and shape, for errors."""
+    return ', '.join(
+        f"'{name}' {array.dtype} {list(array.shape)}" for name, array in outputs.items())
+
+
+def misfit(name: str, array: NDArray[Any], expected: str, outputs: Outputs) -> OutputError:
+    """Return (not raise) the error for an output of the wrong shape."""
+    return OutputError(
+        f'the output {name!r} has the shape {list(array.shape)} but the decoder expects '
+        f'{expected}; the network has {describe(outputs)}')
+
+
+def unbatch(
+    name: str, array: NDArray[Any], expected: str, shape: Sequence[int | None], outputs: Outputs,
+) -> NDArray[np.float32]:
+    """
+    Drop the batch axis and check the rest.
+
+    Parameters
+    ----------
+    name : str
+        The output's name, for errors.
+    array : ndarray, shape (1, *shape) or shape
+        One output.
+    expected : str
+        The shape in words, for errors.
+    shape : sequence of int or None
+        The shape without the batch; None is any.
+    outputs : mapping of str to ndarray
+        All of them, for errors.
+
+    Returns
+    -------
+    ndarray of float32
+        Without the batch axis; a view where the type is float32 already.
+
+    Raises
+    ------
+    OutputError
+        If the shape is another one or the numbers aren't real.
+
+    """
+    if array.ndim == len(shape) + 1 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim != len(shape) or any(
+            want is not None and want != have for want, have in zip(shape, array.shape)):
+        raise misfit(name, outputs[find_name(outputs, name) or name], expected, outputs)
+    return as_float32(name, array)
+
+
+def as_float32(name: str, array: NDArray[Any]) -> NDArray[np.float32]:
+    """Return numbers as float32; refuse text and complex numbers."""
+    if array.dtype.kind not in 'fiub':
+        raise OutputError(
+            f'the output {name!r} holds {array.dtype}, but numbers are needed')
+    # A float64 beyond float32's range becomes inf here and is dropped later, as every inf is.
+    with np.errstate(over='ignore'):
+        return array.astype(np.float32, copy=False)
+
+
+def sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return ``1 / (1 + exp(-x))``; tanh's form neither overflows nor warns."""
+    result: NDArray[np.float32] = 0.5 * (1.0 + np.tanh(0.5 * values))
+    return result
+
+
+def softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """
+    Return the softmax over the last axis; what is not finite counts as impossible (0).
+
+    Parameters
+    ----------
+    values : ndarray of float32
+        Logits.
+
+    Returns
+    -------
+    ndarray of float32
+        Probabilities; all 0 where no logit of a row is finite.
+
+    """
+    finite = np.isfinite(values)
+    safe = values if finite.all() else np.where(finite, values, np.float32(-np.inf))
+    top = safe.max(axis=-1, keepdims=True)
+    # exp(-inf - -inf) is NaN: a row without any finite logit is shifted by nothing.
+    powers = np.exp(safe - np.where(np.isfinite(top), top, np.float32(0.0)))
+    total = powers.sum(axis=-1, keepdims=True)
+    result: NDArray[np.float32] = powers / np.where(total > 0, total, np.float32(1.0))
+    return result

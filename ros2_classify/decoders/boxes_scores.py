@@ -1,0 +1,167 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Boxes and scores side by side, as SSD heads give them before non-maximum suppression.
+
+Format: one tensor of boxes ``[1, N, 4]`` (or ``[1, N, 1, 4]``) and one of scores ``[1, N, C]``,
+row for row. SSD (https://arxiv.org/abs/1512.02325) takes a softmax over the classes with a
+background class at index 0; so do the UltraFace detectors, whose boxes are corners as parts of
+the picture (https://github.com/Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB, MIT). Every
+class of a row that is over the threshold is a candidate of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.decoders.base import (
+    Candidates, DecodeContext, Decoder, describe, misfit, Outputs, pick, sigmoid, softmax,
+    unbatch)
+from ros2_classify.decoders.boxes import BOX_FORMATS, BoxFormat, finite_candidates, to_xyxy
+from ros2_classify.decoders.classification import Activation, read_background
+from ros2_classify.errors import OutputError
+from ros2_classify.fields import Fields
+
+_BOXES = '[1, N, 4], one box a row'
+_SCORES = '[1, N, classes], one row for each box'
+
+
+@dataclass(frozen=True)
+class BoxesScoresOptions:
+    """
+    Options of the decoder ``boxes_scores``.
+
+    Parameters
+    ----------
+    boxes, scores : str or None
+        The outputs' names; None finds them by name ("box…", "score…") or by shape.
+    box_format : 'xyxy', 'yxyx', 'cxcywh' or 'xywh'
+        What the four numbers are.
+    normalized : bool
+        Whether they are parts of the input's width and height, or else network pixels.
+    background : int or None
+        The index of the class that means "nothing" (0 for most SSDs); never reported.
+    activation : 'none', 'softmax' or 'sigmoid'
+        What turns the outputs into scores.
+
+    """
+
+    boxes: str | None = None
+    scores: str | None = None
+    box_format: BoxFormat = 'xyxy'
+    normalized: bool = True
+    background: int | None = None
+    activation: Activation = 'none'
+
+
+def read_options(fields: Fields) -> BoxesScoresOptions:
+    """Take the decoder's options out of a descriptor."""
+    names = fields.section('outputs')
+    boxes, scores = names.text('boxes', None), names.text('scores', None)
+    names.finish()
+    return BoxesScoresOptions(
+        boxes=boxes, scores=scores,
+        box_format=fields.choice('box_format', BOX_FORMATS, 'xyxy'),
+        normalized=fields.boolean('normalized', True),
+        background=read_background(fields),
+        activation=fields.choice('activation', ('none', 'softmax', 'sigmoid'), 'none'))
+
+
+def class_count(outputs: Outputs, options: BoxesScoresOptions) -> int:
+    """Return the number of classes, the background counted."""
+    return int(_find(outputs, options)[1].shape[1])
+
+
+def decode(outputs: Outputs, options: BoxesScoresOptions, context: DecodeContext) -> Candidates:
+    """
+    Return every class of every box over the threshold.
+
+    Parameters
+    ----------
+    outputs : mapping of str to ndarray
+        What the network gave: boxes and scores.
+    options : BoxesScoresOptions
+        What they mean.
+    context : DecodeContext
+        The threshold, and the input's size.
+
+    Returns
+    -------
+    Candidates
+        They overlap: non-maximum suppression comes next.
+
+    Raises
+    ------
+    OutputError
+        If the two outputs can't be told apart, or their shapes don't fit.
+
+    """
+    boxes, scores = _find(outputs, options)
+    if options.activation == 'softmax':
+        scores = softmax(scores)
+    elif options.activation == 'sigmoid':
+        scores = sigmoid(scores)
+    over = scores >= context.score_threshold
+    if options.background is not None and options.background < scores.shape[1]:
+        over[:, options.background] = False
+    rows, class_ids = np.nonzero(over)
+    chosen = to_xyxy(boxes[rows], options.box_format)
+    if options.normalized:
+        with np.errstate(over='ignore', invalid='ignore'):
+            chosen = chosen * np.array(context.input_size * 2, np.float32)
+    return finite_candidates(chosen, scores[rows, class_ids], class_ids)
+
+
+def _find(
+    outputs: Outputs, options: BoxesScoresOptions,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return boxes ``[N, 4]`` and scores ``[N, C]``."""
+    box_name = options.boxes or _guess(outputs, 'box', options.scores)
+    score_name = options.scores or _guess(outputs, 'score', box_name)
+    if box_name is None or score_name is None or box_name == score_name:
+        raise OutputError(
+            'the outputs for boxes and scores cannot be told apart; name them under '
+            f'output.outputs (boxes, scores); the network has {describe(outputs)}')
+    array = pick(outputs, box_name)
+    if array.ndim == 4 and array.shape[2] == 1:
+        # One box for all classes, written as [1, N, 1, 4].
+        array = array[:, :, 0]
+    boxes = unbatch(box_name, array, _BOXES, (None, 4), outputs)
+    scores = unbatch(
+        score_name, pick(outputs, score_name), _SCORES, (len(boxes), None), outputs)
+    if scores.shape[1] == 0:
+        raise misfit(score_name, pick(outputs, score_name), _SCORES, outputs)
+    return boxes, scores
+
+
+def _guess(outputs: Outputs, word: str, other: str | None) -> str | None:
+    """Return the one output whose name has a word in it, or whose shape can be nothing else."""
+    free = [name for name in outputs if name != other]
+    named = [name for name in free if word in name.lower()]
+    if len(named) == 1:
+        return named[0]
+    if len(free) == 1:
+        return free[0]
+    shaped = [name for name in free
+              if (outputs[name].shape[-1:] == (4,)) == (word == 'box')]
+    return shaped[0] if len(shaped) == 1 else None
+
+
+BOXES_SCORES = Decoder(
+    task='detection', read_options=read_options, decode=decode, class_count=class_count,
+    needs_nms=True)

@@ -1,0 +1,163 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Classification: one score for each class.
+
+The outputs are those of the usual image classifiers: logits or probabilities in one tensor with
+one axis longer than 1, ``[1, N]`` for most, ``[1, N, 1, 1]`` where the network ends in a global
+pooling (SqueezeNet, https://arxiv.org/abs/1602.07360), ``[N]`` for some exports. Independent
+classes (several labels on one picture) end in one sigmoid each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.decoders.base import (
+    as_float32, ClassScores, DecodeContext, Decoder, describe, misfit, Outputs, pick, sigmoid,
+    softmax)
+from ros2_classify.errors import OutputError
+from ros2_classify.fields import Fields
+
+Activation = Literal['none', 'softmax', 'sigmoid']
+
+
+@dataclass(frozen=True)
+class ClassificationOptions:
+    """
+    Options of the decoder ``classification``.
+
+    Parameters
+    ----------
+    activation : 'none', 'softmax' or 'sigmoid'
+        What turns the outputs into scores: nothing where the network gives probabilities.
+    multi_label : bool
+        Whether the classes are independent: every one over the threshold is reported.
+    background : int or None
+        The index of a class that means "nothing of these"; never reported.
+    output : str or None
+        The output's name; None takes the only one there is.
+
+    """
+
+    activation: Activation = 'none'
+    multi_label: bool = False
+    background: int | None = None
+    output: str | None = None
+
+
+def read_options(fields: Fields) -> ClassificationOptions:
+    """Take the decoder's options out of a descriptor."""
+    return ClassificationOptions(
+        activation=fields.choice('activation', ('none', 'softmax', 'sigmoid'), 'none'),
+        multi_label=fields.boolean('multi_label', False),
+        background=read_background(fields),
+        output=fields.text('output', None))
+
+
+def read_background(fields: Fields) -> int | None:
+    """Take the index of the background class: a number, or false or 'none' for no such class."""
+    value = fields.raw('background')
+    # Not "in (False, 'none')": 0 equals False, and 0 is a class.
+    if value is False or value == 'none':
+        return None
+    return fields.integer('background', None, low=0, high=10**6)
+
+
+def class_count(outputs: Outputs, options: ClassificationOptions) -> int:
+    """Return the number of classes, the background counted."""
+    return len(_flat(outputs, options))
+
+
+def decode(
+    outputs: Outputs, options: ClassificationOptions, context: DecodeContext,
+) -> ClassScores:
+    """
+    Return the best classes, or every class over the threshold.
+
+    Parameters
+    ----------
+    outputs : mapping of str to ndarray
+        What the network gave: one tensor with N numbers.
+    options : ClassificationOptions
+        What they mean.
+    context : DecodeContext
+        Threshold and limit.
+
+    Returns
+    -------
+    ClassScores
+        Best first. A score that is not finite is left out.
+
+    Raises
+    ------
+    OutputError
+        If the output's shape isn't that of a classifier.
+
+    """
+    values = _flat(outputs, options)
+    if options.activation == 'softmax':
+        scores = softmax(values)
+    elif options.activation == 'sigmoid':
+        scores = sigmoid(values)
+    else:
+        scores = values
+    # NaN compares as false, so only infinity needs a look of its own.
+    usable = (scores >= context.score_threshold) & (scores < np.inf) & np.isfinite(values)
+    if options.background is not None and options.background < len(scores):
+        usable[options.background] = False
+    ids = np.flatnonzero(usable)
+    kept = scores[ids]
+    if not context.multi_label and len(ids) > context.top_k:
+        ids, kept = _best(ids, kept, context.top_k)
+    # A stable sort of the negated scores keeps the lower id first among equals.
+    order = np.argsort(-kept, kind='stable')
+    return ClassScores(ids[order].astype(np.int64, copy=False), kept[order])
+
+
+def _best(
+    ids: NDArray[np.intp], scores: NDArray[np.float32], count: int,
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return the best few, ids rising; of those that equal the last score the lowest ids."""
+    last = np.partition(scores, len(scores) - count)[len(scores) - count]
+    above = np.flatnonzero(scores > last)
+    level = np.flatnonzero(scores == last)[:count - len(above)]
+    chosen = np.sort(np.concatenate((above, level)))
+    return ids[chosen], scores[chosen]
+
+
+def _flat(outputs: Outputs, options: ClassificationOptions) -> NDArray[np.float32]:
+    """Return the scores as one row, whatever axes of length 1 stand around them."""
+    if options.output is not None:
+        name = options.output
+    elif len(outputs) == 1:
+        name = next(iter(outputs))
+    else:
+        raise OutputError(
+            'the network has several outputs and output.output does not say which one holds the '
+            f'scores: {describe(outputs)}')
+    array = pick(outputs, name)
+    if array.size == 0 or max(array.shape, default=1) != array.size:
+        raise misfit(name, array, 'one picture\'s scores, like [1, N] or [1, N, 1, 1]', outputs)
+    return as_float32(name, array.reshape(-1))
+
+
+CLASSIFICATION = Decoder(
+    task='classification', read_options=read_options, decode=decode, class_count=class_count,
+    multi_label=lambda options: bool(options.multi_label))

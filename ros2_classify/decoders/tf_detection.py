@@ -1,0 +1,149 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+TensorFlow Object Detection outputs: boxes that went through non-maximum suppression already.
+
+Format (https://github.com/tensorflow/models, ``research/object_detection/exporter.py``):
+``detection_boxes [1, N, 4]`` as ``ymin, xmin, ymax, xmax``, parts of the picture's height and
+width, ``detection_classes [1, N]``, ``detection_scores [1, N]`` and ``num_detections [1]``;
+rows from ``num_detections`` on are padding. TensorFlow Lite's ``TFLite_Detection_PostProcess``
+gives the same four in the order boxes, classes, scores, count; its classes count from 0, those
+of the TensorFlow exporter are label ids from 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.decoders.base import (
+    Candidates, DecodeContext, Decoder, describe, find_name, misfit, Outputs, pick, unbatch)
+from ros2_classify.decoders.boxes import finite_candidates
+from ros2_classify.errors import OutputError
+from ros2_classify.fields import Fields
+
+_ROLES = ('boxes', 'classes', 'scores', 'count')
+_USUAL = ('detection_boxes', 'detection_classes', 'detection_scores', 'num_detections')
+
+
+@dataclass(frozen=True)
+class TfDetectionOptions:
+    """
+    Options of the decoder ``tf_detection``.
+
+    Parameters
+    ----------
+    boxes, classes, scores, count : str or None
+        The outputs' names, with or without ``:0``. None takes TensorFlow's usual name, or where
+        there is none of those, the place: first boxes, then classes, scores and count.
+    class_offset : int
+        What is added to the network's class to get the label's id: 0 where the label file counts
+        as the network does, 1 where the network counts from 0 and the label map from 1.
+
+    """
+
+    boxes: str | None = None
+    classes: str | None = None
+    scores: str | None = None
+    count: str | None = None
+    class_offset: int = 0
+
+
+def read_options(fields: Fields) -> TfDetectionOptions:
+    """Take the decoder's options out of a descriptor."""
+    names = fields.section('outputs')
+    boxes, classes, scores, count = (names.text(role, None) for role in _ROLES)
+    names.finish()
+    return TfDetectionOptions(
+        boxes=boxes, classes=classes, scores=scores, count=count,
+        class_offset=fields.integer('class_offset', 0, low=-1000, high=1000))
+
+
+def class_count(outputs: Outputs, options: TfDetectionOptions) -> None:
+    """Return None: these outputs don't tell how many classes there are."""
+    _find(outputs, options)
+
+
+def decode(outputs: Outputs, options: TfDetectionOptions, context: DecodeContext) -> Candidates:
+    """
+    Return the boxes over the threshold.
+
+    Parameters
+    ----------
+    outputs : mapping of str to ndarray
+        What the network gave.
+    options : TfDetectionOptions
+        Which is which.
+    context : DecodeContext
+        The threshold, and the input's size.
+
+    Returns
+    -------
+    Candidates
+        At most ``count`` of them.
+
+    Raises
+    ------
+    OutputError
+        If an output is missing or its shape doesn't fit.
+
+    """
+    boxes, classes, scores, count = _find(outputs, options)
+    # NaN compares as false, so a broken count reads as "all rows", as where there is none.
+    used = len(scores) if not 0 <= count < len(scores) else int(count)
+    keep = np.flatnonzero((scores[:used] >= context.score_threshold)
+                          & (np.abs(classes[:used]) < 2**31))
+    width, height = context.input_size
+    with np.errstate(over='ignore', invalid='ignore'):
+        chosen = boxes[keep][:, [1, 0, 3, 2]] * np.array(
+            (width, height, width, height), np.float32)
+    class_ids = np.rint(classes[keep]).astype(np.int64) + options.class_offset
+    return finite_candidates(chosen, scores[keep], class_ids)
+
+
+def _find(
+    outputs: Outputs, options: TfDetectionOptions,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], float]:
+    """Return boxes ``[N, 4]``, classes ``[N]``, scores ``[N]`` and the count (NaN: none)."""
+    declared = (options.boxes, options.classes, options.scores, options.count)
+    # With a usual name or a declared one among them, places mean nothing.
+    by_place = not any(declared) and all(find_name(outputs, usual) is None for usual in _USUAL)
+    arrays: list[tuple[str, NDArray[np.float32]] | None] = []
+    for place, (role, name, usual) in enumerate(zip(_ROLES, declared, _USUAL)):
+        if name is None:
+            name = (list(outputs)[place] if by_place and place < len(outputs)
+                    else find_name(outputs, usual))
+        if name is None and role != 'count':
+            raise OutputError(
+                f'the network has no output {usual!r} for the {role}; name it under '
+                f'output.outputs.{role}; the network has {describe(outputs)}')
+        arrays.append(None if name is None else (name, pick(outputs, name)))
+    first, second, third, last = arrays
+    assert first is not None and second is not None and third is not None
+    boxes = unbatch(*first, '[1, N, 4], one box a row', (None, 4), outputs)
+    rows = (len(boxes),)
+    classes = unbatch(*second, f'[1, {rows[0]}], one class for each box', rows, outputs)
+    scores = unbatch(*third, f'[1, {rows[0]}], one score for each box', rows, outputs)
+    if last is None:
+        return boxes, classes, scores, float('nan')
+    if last[1].size != 1:
+        raise misfit(*last, '[1], the number of boxes', outputs)
+    return boxes, classes, scores, float(last[1].reshape(-1)[0])
+
+
+TF_DETECTION = Decoder(
+    task='detection', read_options=read_options, decode=decode, class_count=class_count)

@@ -1,0 +1,164 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+YOLOX: raw grids of an anchor-free detector.
+
+Format (https://arxiv.org/abs/2107.08430, and ``yolox/utils/demo_utils.py`` of
+https://github.com/Megvii-BaseDetection/YOLOX): one tensor ``[1, A, 5 + C]``, a row for each cell
+of the grids of all strides, row by row, small strides first. With a cell's column and row
+``(gx, gy)`` and its stride ``s``, a row holds ``x, y, w, h, objectness, class scores``:
+
+* centre ``((x + gx) * s, (y + gy) * s)``, size ``(exp(w) * s, exp(h) * s)`` in network pixels;
+* objectness and class scores went through a sigmoid already; their product is the score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.decoders.base import (
+    Candidates, DecodeContext, Decoder, misfit, Outputs, pick, unbatch)
+from ros2_classify.decoders.boxes import finite_candidates
+from ros2_classify.fields import as_integer, Fields
+
+_EXPECTED = '[1, cells, 5 + classes]'
+
+
+@dataclass(frozen=True)
+class YoloxOptions:
+    """
+    Options of the decoder ``yolox``.
+
+    Parameters
+    ----------
+    strides : tuple of int
+        Network pixels for each cell, one number for each grid, in the output's order.
+    output : str or None
+        The output's name; None takes the first one.
+
+    """
+
+    strides: tuple[int, ...] = (8, 16, 32)
+    output: str | None = None
+
+
+def read_options(fields: Fields) -> YoloxOptions:
+    """Take the decoder's options out of a descriptor."""
+    strides = fields.sequence('strides', None)
+    if strides is not None and not strides:
+        raise fields.error('strides', 'is an empty list; give one stride for each grid')
+    return YoloxOptions(
+        strides=(8, 16, 32) if strides is None else tuple(
+            as_integer(value, where, low=1, high=1024) for value, where in strides),
+        output=fields.text('output', None))
+
+
+def class_count(outputs: Outputs, options: YoloxOptions) -> int:
+    """Return the number of classes."""
+    return int(_rows(outputs, options)[1].shape[1]) - 5
+
+
+def decode(outputs: Outputs, options: YoloxOptions, context: DecodeContext) -> Candidates:
+    """
+    Return the boxes over the threshold, each with its best class.
+
+    Parameters
+    ----------
+    outputs : mapping of str to ndarray
+        What the network gave: ``[1, A, 5 + C]``.
+    options : YoloxOptions
+        The grids.
+    context : DecodeContext
+        The threshold, and the input's size that the grids follow from.
+
+    Returns
+    -------
+    Candidates
+        They overlap: non-maximum suppression comes next.
+
+    Raises
+    ------
+    OutputError
+        If the number of rows isn't that of the grids.
+
+    """
+    name, rows = _rows(outputs, options)
+    grid = cells(context.input_size, options.strides)
+    if len(rows) != len(grid):
+        width, height = context.input_size
+        raise misfit(
+            name, pick(outputs, name), f'[1, {len(grid)}, 5 + classes] for an input of '
+            f'{width}x{height} with the strides {list(options.strides)}', outputs)
+    # A class score is at most 1, so cells whose objectness is too low go before anything else.
+    # Not so where the export left the sigmoid out, but then its numbers mean nothing here either.
+    likely = np.flatnonzero(rows[:, 4] >= context.score_threshold)
+    rows = rows[likely]
+    class_ids = rows[:, 5:].argmax(axis=1)
+    scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + class_ids]
+    sure = np.flatnonzero(scores >= context.score_threshold)
+    rows, grid = rows[sure], grid[likely[sure]]
+    stride = grid[:, 2:]
+    center = (rows[:, :2] + grid[:, :2]) * stride
+    # An overflow gives inf, and the box is dropped.
+    with np.errstate(over='ignore', invalid='ignore'):
+        half = np.exp(rows[:, 2:4]) * (stride * np.float32(0.5))
+        boxes = np.concatenate((center - half, center + half), axis=1)
+    return finite_candidates(boxes, scores[sure], class_ids[sure])
+
+
+@lru_cache(maxsize=8)
+def cells(size: tuple[int, int], strides: tuple[int, ...]) -> NDArray[np.float32]:
+    """
+    Return column, row and stride of each cell, in the order of the output's rows.
+
+    Parameters
+    ----------
+    size : tuple of int
+        Width and height of the input.
+    strides : tuple of int
+        One for each grid.
+
+    Returns
+    -------
+    ndarray of float32, shape (A, 3)
+        Read-only: it is kept for the next frame.
+
+    """
+    grids = []
+    for stride in strides:
+        ys, xs = np.mgrid[:size[1] // stride, :size[0] // stride]
+        grids.append(np.stack((xs.ravel(), ys.ravel(), np.full(xs.size, stride)), axis=1))
+    table = np.concatenate(grids).astype(np.float32)
+    table.flags.writeable = False
+    return table
+
+
+def _rows(outputs: Outputs, options: YoloxOptions) -> tuple[str, NDArray[np.float32]]:
+    """Return the output's name and its rows, checked as far as they can be without a size."""
+    name = options.output or next(iter(outputs))
+    array = pick(outputs, name)
+    rows = unbatch(name, array, _EXPECTED, (None, None), outputs)
+    if rows.shape[1] < 6:
+        raise misfit(name, array, f'{_EXPECTED} with one class at least', outputs)
+    return name, rows
+
+
+YOLOX = Decoder(
+    task='detection', read_options=read_options, decode=decode, class_count=class_count,
+    needs_nms=True)

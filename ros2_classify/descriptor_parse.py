@@ -1,0 +1,272 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""From plain data to a checked `ModelDescriptor`: every key, its range, and what contradicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+import re
+from typing import Any, get_args
+
+from ros2_classify.descriptor import (
+    Anchor, Color, Defaults, DType, Format, FrozenMapping, InputSpec, Interpolation, Layout,
+    ModelDescriptor, OutputSpec, Resize, Size, Source, Task)
+from ros2_classify.descriptor_yaml import MAX_BYTES, read_yaml
+from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundError
+from ros2_classify.fields import as_integer, as_text, Fields, Where
+from ros2_classify.labels import Labels
+
+TASKS: tuple[Task, ...] = get_args(Task)
+FORMATS: tuple[Format, ...] = get_args(Format)
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+DTYPES: tuple[DType, ...] = get_args(DType)
+COLORS: tuple[Color, ...] = get_args(Color)
+RESIZES: tuple[Resize, ...] = get_args(Resize)
+ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
+INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+
+MAX_SIDE = 16384
+
+_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,99}')
+_SHA256 = re.compile(r'[0-9a-fA-F]{64}')
+
+
+def read_descriptor(path: Path) -> ModelDescriptor:
+    """
+    Read a descriptor file; see `ros2_classify.descriptor.load_descriptor`.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file.
+
+    Returns
+    -------
+    ModelDescriptor
+        The descriptor, checked.
+
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise DescriptorError(
+                f'{path}: larger than {MAX_BYTES} bytes, so it is no descriptor; give a .yaml file')
+        text = path.read_text(encoding='utf-8-sig')
+    except FileNotFoundError:
+        raise ModelNotFoundError(
+            f'there is no descriptor file {path} (looked from {Path.cwd()}); check the path'
+        ) from None
+    except OSError as error:
+        raise DescriptorError(f'{path}: cannot be read: {error.strerror}') from error
+    except UnicodeDecodeError as error:
+        raise DescriptorError(
+            f'{path}: byte {error.start} is not UTF-8 text; save the file as UTF-8') from error
+    data, where = read_yaml(text, str(path))
+    return parse_descriptor(data, where, name=path.stem, folder=path.absolute().parent)
+
+
+def parse_descriptor(
+    data: object, where: Where, *, name: str, folder: Path,
+) -> ModelDescriptor:
+    """
+    Check plain data and make a descriptor of it.
+
+    Parameters
+    ----------
+    data : object
+        What the YAML file holds: a mapping, or the error says so.
+    where : Where
+        The place, for errors.
+    name : str
+        The name where the data gives none; where this is empty too, the model file's stem.
+    folder : Path
+        Where relative paths are looked for first.
+
+    Returns
+    -------
+    ModelDescriptor
+        The descriptor, checked.
+
+    Raises
+    ------
+    DescriptorError
+        If a key is unknown, or a value doesn't fit.
+
+    """
+    fields = Fields(data, where)
+    declared_name = fields.text('name', None)
+    task = fields.choice('task', TASKS, None)
+    source = _source(fields)
+    format_ = fields.choice('format', FORMATS, None)
+    labels = _labels(fields)
+    input_ = _input(fields.section('input'))
+    output = fields.section('output')
+    defaults = _defaults(fields.section('defaults'))
+    license_ = fields.text('license', '')
+    provenance = fields.text('provenance', '')
+    notes = fields.text('notes', '')
+    fields.finish()
+    if source is None:
+        raise where.error('source is missing; say source: {path: model.onnx}')
+    output_spec, task = _output(output, task, fields)
+    return ModelDescriptor(
+        name=_name(fields, declared_name or name or PurePath(source.path).stem),
+        source=source,
+        task=task,
+        format=format_ or _format_of(source, fields),
+        labels=labels,
+        input=input_,
+        output=output_spec,
+        defaults=defaults,
+        origin=where.origin,
+        folder=folder,
+        license=license_,
+        provenance=provenance,
+        notes=notes)
+
+
+def _name(fields: Fields, name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise fields.error(
+            'name', f'{name!r} must be 1 to 100 letters, digits, ".", "_" or "-", and start with '
+            'a letter or digit')
+    return name
+
+
+def _source(fields: Fields) -> Source | None:
+    if 'source' not in fields:
+        fields.raw('source')
+        return None
+    source = fields.section('source')
+    path = source.text('path', None)
+    sha256 = source.text('sha256', None)
+    source.finish()
+    if path is None:
+        raise source.where.error('path is missing; say path: model.onnx')
+    if sha256 is not None and not _SHA256.fullmatch(sha256):
+        raise source.error(
+            'sha256', f'{sha256!r} must be 64 hexadecimal digits, as sha256sum prints them')
+    return Source(path, sha256.lower() if sha256 else None)
+
+
+def _format_of(source: Source, fields: Fields) -> Format:
+    suffix = PurePath(source.path).suffix.lower()
+    for format_ in FORMATS:
+        if suffix == f'.{format_}':
+            return format_
+    raise fields.error(
+        'format', f'is missing, and the suffix {suffix!r} of {source.path} does not tell; allowed '
+        f'are {", ".join(FORMATS)}')
+
+
+def _labels(fields: Fields) -> Labels | str | None:
+    value = fields.raw('labels')
+    where = fields.where.at('labels')
+    if value is None or isinstance(value, str):
+        return fields.text('labels', None)
+    names: dict[int, str] = {}
+    if isinstance(value, Mapping):
+        for key, name in value.items():
+            class_id = as_integer(key, where.at(key), low=0, high=10**6)
+            names[class_id] = as_text(name, where.at(key))
+    elif isinstance(value, Labels):
+        return value
+    else:
+        for index, (name, place) in enumerate(fields.sequence('labels', [])):
+            if as_text(name, place) != '???':
+                names[index] = name
+    try:
+        return Labels(names)
+    except LabelsError as error:
+        raise where.error(str(error)) from error
+
+
+def _input(fields: Fields) -> InputSpec:
+    color: Color = fields.choice('color', COLORS, COLORS[0])
+    channels = 1 if color == 'gray' else 3
+    spec = InputSpec(
+        name=fields.text('name', None),
+        size=_size(fields),
+        layout=fields.choice('layout', LAYOUTS, None),
+        dtype=fields.choice('dtype', DTYPES, None),
+        color=color,
+        scale=fields.number('scale', 1.0, low=0, high=1e6, above=True),
+        mean=fields.numbers('mean', (0.0,) * channels, count=channels, low=-1e6, high=1e6),
+        std=fields.numbers('std', (1.0,) * channels, count=channels, low=0, high=1e6, above=True),
+        resize=fields.choice('resize', RESIZES, 'stretch'),
+        crop_fraction=fields.number('crop_fraction', 0.875, low=0, high=1, above=True),
+        anchor=fields.choice('anchor', ANCHORS, 'center'),
+        pad_value=fields.number('pad_value', 114.0, low=0, high=255),
+        interpolation=fields.choice('interpolation', INTERPOLATIONS, 'area'))
+    fields.finish()
+    for key, resize in (('crop_fraction', 'center_crop'), ('anchor', 'letterbox'),
+                        ('pad_value', 'letterbox')):
+        if key in fields and spec.resize != resize:
+            raise fields.error(
+                key, f'only counts with resize: {resize}, but resize is {spec.resize}; change the '
+                'one or remove the other')
+    if spec.size == 'source' and spec.resize != 'stretch':
+        raise fields.error(
+            'resize', f'{spec.resize} needs a size, but size is source: the picture keeps its own; '
+            'remove resize or give a size')
+    return spec
+
+
+def _size(fields: Fields) -> Size:
+    value = fields.raw('size')
+    where = fields.where.at('size')
+    if value is None:
+        return None
+    if value == 'source':
+        return 'source'
+    items = fields.sequence('size', []) if isinstance(value, (list, tuple)) else []
+    if len(items) != 2:
+        raise where.error(
+            f'{value!r} must be [width, height] in pixels, or source for the picture\'s own size')
+    width, height = (as_integer(item, place, low=1, high=MAX_SIDE) for item, place in items)
+    return width, height
+
+
+def _output(output: Fields, task: Task | None, top: Fields) -> tuple[OutputSpec, Task | None]:
+    """Check the decoder and its options; the task is the decoder's where none is declared."""
+    # Imported where it is used: the decoders import OpenCV.
+    from ros2_classify.decoders import DECODERS
+
+    decoder = output.choice('decoder', tuple(DECODERS), None)
+    options: dict[str, Any] = output.rest()
+    if decoder is None:
+        if options:
+            raise output.where.error(
+                f'decoder is missing beside {", ".join(options)}; allowed are '
+                f'{", ".join(DECODERS)}')
+        return OutputSpec(), task
+    DECODERS[decoder].parse_options(options, output.where)
+    decoder_task = DECODERS[decoder].task
+    if task is not None and task != decoder_task:
+        raise top.error(
+            'task', f'{task} does not fit the decoder {decoder}, which is for {decoder_task}; '
+            'change the one or the other')
+    return OutputSpec(decoder, FrozenMapping(options)), decoder_task
+
+
+def _defaults(fields: Fields) -> Defaults:
+    defaults = Defaults(
+        score_threshold=fields.number('score_threshold', None, low=0, high=1),
+        top_k=fields.integer('top_k', None, low=1, high=10**6),
+        nms_iou=fields.number('nms_iou', None, low=0, high=1),
+        ioa_threshold=fields.number('ioa_threshold', None, low=0, high=1),
+        max_detections=fields.integer('max_detections', None, low=1, high=10**6))
+    fields.finish()
+    return defaults

@@ -1,0 +1,103 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The seam between the package and whoever runs a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tensors = dict[str, NDArray[Any]]
+Dim = Union[int, str, None]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """
+    One input or output of a network.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the graph.
+    shape : tuple of int, str or None
+        Its dimensions; a free one is its symbolic name, or ``None`` where it has none.
+    dtype : numpy dtype
+        Its element type.
+
+    """
+
+    name: str
+    shape: tuple[Dim, ...]
+    dtype: np.dtype[Any]
+
+    def __str__(self) -> str:
+        """Return it as ``'images' float32 [1, 3, 416, 416]``."""
+        dims = ', '.join('?' if dim is None else str(dim) for dim in self.shape)
+        return f"'{self.name}' {self.dtype} [{dims}]"
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """
+    Whoever runs a network: one method, ``close``, and the facts a user asks for.
+
+    ``infer`` may be called by one thread at a time. An engine raises
+    :class:`~ros2_classify.errors.EngineError` for whatever goes wrong inside.
+    """
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What must be fed, initialisers not counted."""
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What comes out, in the graph's order."""
+
+    @property
+    def provider(self) -> str:
+        """Who really runs the network, for example ``CPUExecutionProvider``."""
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Free text that the exporter put into the file."""
+
+    def infer(self, inputs: Tensors) -> Tensors:
+        """
+        Run the network once.
+
+        Parameters
+        ----------
+        inputs : dict of str to ndarray
+            One array for each input; C-contiguous arrays are read in place.
+
+        Returns
+        -------
+        dict of str to ndarray
+            One array for each output, the caller's to keep.
+
+        Raises
+        ------
+        EngineError
+            If the arrays don't fit the inputs, or the network fails.
+
+        """
+
+    def close(self) -> None:
+        """Free the network; closing twice does nothing."""

@@ -1,0 +1,134 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Pictures from files and to files, by OpenCV, with errors that name the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.errors import InputError
+
+
+def read_image(path: str | Path) -> NDArray[np.uint8]:
+    """
+    Read a picture.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file in any format that OpenCV reads: JPEG, PNG, BMP, WebP, TIFF and others. ``~`` is
+        expanded.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+        In the order blue, green, red. Grey pictures get three channels, transparency is dropped,
+        16-bit pictures are scaled to 8 bits, and the orientation that a camera wrote into the
+        file (EXIF) is applied, all as ``cv2.imread`` does by default.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it can't be read as a picture.
+
+    """
+    path = Path(path).expanduser()
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except IsADirectoryError as error:
+        raise InputError(f'{path} is a folder, not a picture') from error
+    except OSError as error:
+        raise InputError(f'the picture {path} cannot be read: {error.strerror}') from error
+    image = None
+    if data.size:
+        try:
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        except cv2.error as error:
+            raise InputError(f'the picture {path} cannot be decoded: {error.err}') from error
+    if image is None:
+        raise InputError(
+            f'{path} ({data.size} bytes) is no picture that OpenCV can read; JPEG, PNG, BMP, WebP '
+            'and TIFF are usual, and the file may be damaged')
+    return np.asarray(image, dtype=np.uint8)
+
+
+def check_writable(path: str | Path) -> Path:
+    """
+    See whether a picture can be written to a path, before any work is done for it.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to write; its suffix chooses the format.
+
+    Returns
+    -------
+    Path
+        The path with ``~`` expanded.
+
+    Raises
+    ------
+    InputError
+        If its folder doesn't exist, it is a folder itself, or OpenCV can't write the format.
+
+    """
+    path = Path(path).expanduser()
+    if not path.parent.is_dir():
+        raise InputError(
+            f'{path} cannot be written: there is no folder {path.parent}; make it first')
+    if path.is_dir():
+        raise InputError(f'{path} cannot be written: it is a folder; add a file name')
+    try:
+        known = bool(path.suffix) and cv2.haveImageWriter(path.name)
+    except cv2.error:
+        known = False
+    if not known:
+        raise InputError(
+            f'{path} cannot be written: the suffix {path.suffix!r} is no picture format that '
+            'OpenCV writes; .png and .jpg are usual')
+    return path
+
+
+def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
+    """
+    Write a picture.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; its suffix chooses the format.
+    image : ndarray of uint8, shape (height, width, 3)
+        In the order blue, green, red.
+
+    Raises
+    ------
+    InputError
+        If the file can't be written.
+
+    """
+    path = check_writable(path)
+    try:
+        done, data = cv2.imencode(path.suffix, image)
+        if not done:
+            raise InputError(f'{path} cannot be written: OpenCV could not encode the picture')
+        path.write_bytes(data.tobytes())
+    except cv2.error as error:
+        raise InputError(f'{path} cannot be written: {error.err}') from error
+    except OSError as error:
+        raise InputError(f'{path} cannot be written: {error.strerror}') from error

@@ -1,0 +1,282 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Pixels to tensor, and how boxes map back: the first and the last step of the pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.descriptor import InputSpec
+from ros2_classify.errors import InputError
+from ros2_classify.geometry import Geometry, make_plan, Plan
+
+__all__ = ['Geometry', 'Image', 'Preprocessor', 'SOURCE_COLORS', 'check_image']
+
+Image = NDArray[np.uint8]
+
+# Colour of a source picture -> its number of channels.
+SOURCE_COLORS = {'mono': 1, 'rgb': 3, 'bgr': 3, 'rgba': 4, 'bgra': 4}
+
+_TO_GRAY = {
+    'rgb': cv2.COLOR_RGB2GRAY, 'bgr': cv2.COLOR_BGR2GRAY,
+    'rgba': cv2.COLOR_RGBA2GRAY, 'bgra': cv2.COLOR_BGRA2GRAY,
+}
+_REORDER = {
+    ('mono', 'rgb'): cv2.COLOR_GRAY2RGB, ('mono', 'bgr'): cv2.COLOR_GRAY2BGR,
+    ('rgb', 'bgr'): cv2.COLOR_RGB2BGR, ('bgr', 'rgb'): cv2.COLOR_BGR2RGB,
+    ('rgba', 'rgb'): cv2.COLOR_RGBA2RGB, ('rgba', 'bgr'): cv2.COLOR_RGBA2BGR,
+    ('bgra', 'rgb'): cv2.COLOR_BGRA2RGB, ('bgra', 'bgr'): cv2.COLOR_BGRA2BGR,
+}
+
+
+class Preprocessor:
+    """
+    Turns pictures into a network's input tensor, without allocating for pictures of one size.
+
+    The buffers are its own: a tensor is valid until the next call, and one instance serves one
+    thread at a time.
+
+    Parameters
+    ----------
+    spec : InputSpec
+        What the network wants; name, size, layout and dtype are known (a completed descriptor).
+
+    Notes
+    -----
+    The picture is resized as 8-bit pixels first, so that everything later touches only the
+    small one; channels are reordered for free while the planes are split; scale, mean and
+    standard deviation are one fused multiply and add from 8 bits into the tensor.
+
+    """
+
+    def __init__(self, spec: InputSpec) -> None:
+        self._spec = spec
+        self._dtype = np.dtype(spec.dtype)
+        self._plan: Plan | None = None
+        self._tensor: NDArray[Any] = np.empty(0)
+        self._float: NDArray[np.float32] = np.empty(0, np.float32)
+        self._scratch: dict[str, Image] = {}
+        # (pixel * scale - mean) / std  =  pixel * gain + bias
+        self._gain = tuple(spec.scale / std for std in spec.std)
+        self._bias = tuple(-mean / std for mean, std in zip(spec.mean, spec.std))
+        self._uniform = len(set(zip(self._gain, self._bias))) == 1
+        self._tables = self._make_tables()
+
+    @property
+    def spec(self) -> InputSpec:
+        """What the network wants."""
+        return self._spec
+
+    def __call__(self, image: Image, color: str = 'rgb') -> tuple[NDArray[Any], Geometry]:
+        """
+        Prepare one picture.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
+            The pixels; rows may be padded (a strided view). Never modified.
+        color : str
+            What the channels are: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'.
+
+        Returns
+        -------
+        tensor : ndarray, shape (1, C, H, W) or (1, H, W, C)
+            The network's input, valid until the next call.
+        geometry : Geometry
+            How the network's pixels map back to the picture's.
+
+        Raises
+        ------
+        InputError
+            If the array is no such picture.
+
+        """
+        image = check_image(image, color)
+        size = (image.shape[1], image.shape[0])
+        if self._plan is None or self._plan.source_size != size:
+            self._prepare(size)
+        plan = self._plan
+        assert plan is not None
+        if self._is_direct(image, color, plan):
+            return image[np.newaxis] if image.ndim == 3 else image[np.newaxis, ..., np.newaxis], \
+                plan.geometry
+        small = self._resize(image, plan)
+        self._fill(small, color, plan)
+        return self._tensor, plan.geometry
+
+    def _make_tables(self) -> list[NDArray[Any]]:
+        """Return what the 256 pixel values become: a table a channel, then one for all at once."""
+        values = np.arange(256.0)[:, np.newaxis] * self._gain + self._bias
+        table = values.astype(self._dtype)[np.newaxis]
+        if self._dtype == np.float16:
+            # 16-bit integers carry the bit patterns: OpenCV's tables know no float16.
+            table = table.view(np.uint16)
+        return [*(np.ascontiguousarray(table[..., c]) for c in range(table.shape[2])), table]
+
+    def _is_direct(self, image: Image, color: str, plan: Plan) -> bool:
+        """Tell whether the picture is the tensor already: then nothing is copied at all."""
+        spec = self._spec
+        same = color == spec.color or (color == 'mono' and spec.color == 'gray')
+        return (same and self._dtype == np.uint8 and spec.layout == 'nhwc'
+                and plan.roi == (0, 0, *plan.network_size)
+                and plan.window == plan.roi and image.flags.c_contiguous)
+
+    def _prepare(self, size: tuple[int, int]) -> None:
+        """Plan for pictures of another size and lay out the buffers."""
+        spec = self._spec
+        plan = make_plan(spec, size)
+        width, height = plan.network_size
+        shape = ((1, spec.channels, height, width) if spec.layout == 'nchw'
+                 else (1, height, width, spec.channels))
+        if self._tensor.shape != shape:
+            self._tensor = np.empty(shape, self._dtype)
+        if plan.window != (0, 0, width, height):
+            # The padding is written once, here; each frame writes its window only.
+            axis = 1 if spec.layout == 'nchw' else 3
+            bars = np.moveaxis(self._tensor, axis, 0)
+            for channel, (gain, bias) in enumerate(zip(self._gain, self._bias)):
+                bars[channel] = spec.pad_value * gain + bias
+        self._plan = plan
+
+    def _buffer(self, name: str, shape: tuple[int, ...]) -> Image:
+        """Return a buffer to write into; the same one as long as the shape stays."""
+        buffer = self._scratch.get(name)
+        if buffer is None or buffer.shape != shape:
+            buffer = self._scratch[name] = np.empty(shape, np.uint8)
+        return buffer
+
+    def _resize(self, image: Image, plan: Plan) -> Image:
+        """Bring the part of the picture that is read to the window's size, still 8 bits."""
+        x, y, width, height = plan.roi
+        part = image[y:y + height, x:x + width]
+        target = plan.window[2:]
+        channels = image.shape[2:]
+        for step in range(plan.halvings):
+            half = (part.shape[1] // 2, part.shape[0] // 2)
+            part = cv2.resize(
+                part[:half[1] * 2, :half[0] * 2], half,
+                dst=self._buffer(f'half{step}', (half[1], half[0], *channels)),
+                interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        if (part.shape[1], part.shape[0]) == target and plan.shift is None:
+            return part
+        buffer = self._buffer('resized', (target[1], target[0], *channels))
+        if plan.shift is not None:
+            scale, shift_x, shift_y = plan.shift
+            matrix = np.array(((scale, 0.0, shift_x), (0.0, scale, shift_y)))
+            return cv2.warpAffine(  # type: ignore[return-value]
+                part, matrix, target, dst=buffer, flags=plan.interpolation | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE)
+        return cv2.resize(  # type: ignore[return-value]
+            part, target, dst=buffer, interpolation=plan.interpolation)
+
+    def _fill(self, small: Image, color: str, plan: Plan) -> None:
+        """Write the window of the tensor: channels in order, scaled, in the tensor's type."""
+        spec = self._spec
+        x, y, width, height = plan.window
+        if spec.color == 'gray' and color != 'mono':
+            small = _convert(small, _TO_GRAY[color], self._buffer('gray', (height, width)))
+            color = 'mono'
+        if spec.layout == 'nchw':
+            planes = self._tensor[0, :, y:y + height, x:x + width]
+            for channel, plane in enumerate(self._split(small, color)):
+                self._scale(plane, planes[channel], channel)
+            return
+        window = self._tensor[0, y:y + height, x:x + width]
+        if spec.color == 'gray':
+            self._scale(small, window[..., 0], 0)
+            return
+        if color != spec.color:
+            small = _convert(
+                small, _REORDER[color, spec.color], self._buffer('color', (height, width, 3)))
+        self._scale(small, window, None)
+
+    def _split(self, small: Image, color: str) -> list[Image]:
+        """Return the planes in the tensor's order; one picture serves three where it is mono."""
+        if color == 'mono':
+            return [small] * self._spec.channels
+        planes = [self._buffer(f'plane{c}', small.shape[:2]) for c in range(small.shape[2])]
+        cv2.split(small, planes)
+        reverse = color[:3] != self._spec.color
+        return planes[2::-1] if reverse else planes[:3]
+
+    def _scale(self, pixels: Image, target: NDArray[Any], channel: int | None) -> None:
+        """Write ``pixels * gain + bias`` in the tensor's type, in one pass."""
+        if target.dtype == np.uint8:
+            np.copyto(target, pixels)
+        elif target.dtype == np.float32 and (channel is not None or self._uniform):
+            index = channel or 0
+            cv2.addWeighted(pixels, self._gain[index], pixels, 0.0, self._bias[index],
+                            dst=target, dtype=cv2.CV_32F)
+        else:
+            table = self._tables[-1 if channel is None else channel]
+            cv2.LUT(pixels, table, dst=target.view(table.dtype))
+
+
+def check_image(image: Image, color: str) -> Image:
+    """
+    Check that an array is a picture of a colour.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
+        The pixels.
+    color : str
+        A key of ``SOURCE_COLORS``.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W) or (H, W, C)
+        The same pixels; a single channel's axis is dropped.
+
+    Raises
+    ------
+    InputError
+        Naming what was got and what is allowed.
+
+    """
+    channels = SOURCE_COLORS.get(color)
+    if channels is None:
+        raise InputError(
+            f'the colour {color!r} is unknown; allowed are {", ".join(SOURCE_COLORS)}')
+    if not isinstance(image, np.ndarray):
+        raise InputError(
+            f'the picture is a {type(image).__name__} but must be a numpy array of uint8 '
+            '(for a file: cv2.imread(path), which gives bgr)')
+    if image.dtype != np.uint8:
+        raise InputError(
+            f'the picture has the type {image.dtype} but must have uint8, values 0 to 255')
+    shape = image.shape
+    if len(shape) == 3 and shape[2] == 1 and channels == 1:
+        image = image[..., 0]
+    elif (shape[2:] != (channels,) if channels > 1 else len(shape) != 2):
+        wanted = '(height, width)' if channels == 1 else f'(height, width, {channels})'
+        raise InputError(
+            f'the picture has the shape {shape} but {color} must have {wanted}; allowed colours '
+            f'and their channels: '
+            f'{", ".join(f"{name} {count}" for name, count in SOURCE_COLORS.items())}')
+    if 0 in shape:
+        raise InputError(
+            f'the picture is empty: {shape[1]}x{shape[0]} pixels, at least 1x1 are needed')
+    return image
+
+
+def _convert(pixels: Image, code: int, target: Image) -> Image:
+    """Convert colours into a buffer."""
+    cv2.cvtColor(pixels, code, dst=target)
+    return target

@@ -1,0 +1,166 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+From ``sensor_msgs/CompressedImage`` (JPEG, PNG) to 8-bit pixels.
+
+The size is read from the file's own header before anything is decoded, so that a few bytes can't
+ask for gigabytes. The ``format`` field follows compressed_image_transport
+(ros-perception/image_transport_plugins): ``jpeg``, ``png``, or
+``rgb8; jpeg compressed bgr8``: the camera's encoding, the codec, and the order in which the
+channels went into the encoder.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.ros.encodings import to_8_bits
+from ros2_classify.ros.image_msg import check_pixels, demosaic, ImageError, MAX_PIXELS
+
+_PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+_JPEG_START = b'\xff\xd8'
+_JPEG_END = b'\xff\xd9'
+_PNG_END = b'IEND'
+_COLORS = {1: 'mono', 3: 'bgr', 4: 'bgra'}
+
+
+def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8], str]:
+    """
+    Decode a compressed image message.
+
+    Parameters
+    ----------
+    msg : sensor_msgs.msg.CompressedImage
+        JPEG or PNG, 8 or 16 bits, grey or colour, with or without alpha; the bytes decide, not
+        the field ``format``. Rotation marks (EXIF) are not followed, as in
+        compressed_image_transport.
+    max_pixels : int
+        Larger pictures are refused before they are decoded.
+
+    Returns
+    -------
+    pixels : ndarray of uint8, shape (height, width) or (height, width, 3 or 4)
+        The picture.
+    color : str
+        ``mono``, ``rgb``, ``bgr`` or ``bgra``.
+
+    Raises
+    ------
+    ImageError
+        If the data is neither JPEG nor PNG, cut off, damaged, empty or too large.
+
+    """
+    data = bytes(msg.data)
+    width, height = image_size(data)
+    check_pixels(width, height, max_pixels)
+    end, name = (_PNG_END, 'PNG') if data.startswith(_PNG_SIGNATURE) else (_JPEG_END, 'JPEG')
+    # Older OpenCV fills what is missing with grey and says nothing.
+    if data.rfind(end) < 0:
+        raise ImageError(
+            f'the {name} of {width}x{height} is cut off: its end is missing after {len(data)} '
+            'bytes')
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ImageError(f'the {name} of {width}x{height} cannot be decoded: {error}') from error
+    if pixels is None:
+        raise ImageError(f'the {name} of {width}x{height} is damaged and cannot be decoded')
+    return _to_8_bit_color(pixels, msg.format)
+
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """
+    Read width and height from the header of a JPEG or PNG file.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+
+    Returns
+    -------
+    tuple of int
+        Width and height in pixels.
+
+    Raises
+    ------
+    ImageError
+        If the data is neither JPEG nor PNG, or its header is incomplete.
+
+    """
+    if data.startswith(_PNG_SIGNATURE):
+        # PNG specification, section 11.2.1: IHDR comes first; width and height open it.
+        if len(data) < 24 or data[12:16] != b'IHDR':
+            raise ImageError(f'the PNG of {len(data)} bytes has no complete header')
+        return int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
+    if data.startswith(_JPEG_START):
+        return _jpeg_size(data)
+    if not data:
+        raise ImageError('data is empty; a JPEG or PNG file is needed')
+    raise ImageError(
+        f'data starts with {data[:8].hex(" ")}: neither JPEG nor PNG; set the sender to one of '
+        'them')
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Walk the markers up to the frame header (ITU-T T.81, B.1.1 and B.2.2)."""
+    at = 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            break
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a length
+            at += 2
+            continue
+        # SOF0 .. SOF15, but for DHT (C4), JPG (C8) and DAC (CC)
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            if at + 9 > len(data):
+                break
+            height = int.from_bytes(data[at + 5:at + 7], 'big')
+            return int.from_bytes(data[at + 7:at + 9], 'big'), height
+        if marker in (0xD9, 0xDA):  # the picture's end or its bytes, and no size so far
+            break
+        at += 2 + max(2, int.from_bytes(data[at + 2:at + 4], 'big'))
+    raise ImageError(f'the JPEG of {len(data)} bytes has no complete header')
+
+
+def _to_8_bit_color(pixels: NDArray[Any], fmt: str) -> tuple[NDArray[np.uint8], str]:
+    """Bring decoded pixels to 8 bits and name their channels, as ``format`` asks."""
+    camera, _, rest = fmt.partition(';')
+    bayer = re.fullmatch(r'(bayer_(?:rggb|bggr|gbrg|grbg))(?:8|16)', camera.strip())
+    # A PNG of a Bayer camera holds the mosaic itself; a JPEG says "mono8" and is grey already.
+    if bayer and pixels.ndim == 2 and 'mono' not in rest:
+        return demosaic(pixels, bayer[1]), 'bgr'
+    if pixels.dtype == np.uint16:
+        pixels = to_8_bits(pixels)
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
+        raise ImageError(
+            f'the decoded picture is {pixels.dtype} with shape {pixels.shape}; 8 or 16 bits and '
+            '1, 3 or 4 channels are needed')
+    color = _COLORS.get(1 if pixels.ndim == 2 else pixels.shape[2])
+    if color is None:
+        raise ImageError(f'the decoded picture has {pixels.shape[2]} channels, not 1, 3 or 4')
+    # Some senders hand RGB to an encoder that takes BGR, and say so.
+    if color == 'bgr' and 'compressed rgb' in rest:
+        color = 'rgb'
+    return pixels, color

@@ -1,0 +1,200 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Fakes and tiny networks, for users' tests and our own.
+
+`FakeEngine` stands in for whoever runs a network. The ``save_...`` functions write real ONNX files
+of a few hundred bytes; they need the package ``onnx`` (``pip install onnx``), which nothing else
+in the package does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.engines.base import Dim, Tensors, TensorSpec
+from ros2_classify.errors import EngineError
+
+Answer = Union[Tensors, Callable[[Tensors], Tensors]]
+
+# Old enough for the ONNX Runtimes of robots, new enough for all that is used here.
+_OPSET = 13
+_IR_VERSION = 8
+
+
+class FakeEngine:
+    """
+    An engine without a network: it answers what it was told to.
+
+    Parameters
+    ----------
+    inputs, outputs : sequence of TensorSpec
+        What it claims to take and to give.
+    answer : dict of str to ndarray, or callable
+        The outputs, or a function from inputs to outputs.
+    provider : str
+        What it claims to run on.
+    metadata : mapping of str to str
+        What it claims the file holds.
+
+    Attributes
+    ----------
+    calls : list of dict of str to ndarray
+        Copies of all inputs that `infer` was given.
+    closed : bool
+        Whether `close` was called.
+
+    """
+
+    def __init__(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec],
+                 answer: Answer, *, provider: str = 'Fake',
+                 metadata: Mapping[str, str] | None = None) -> None:
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self.provider = provider
+        self.metadata: Mapping[str, str] = dict(metadata or {})
+        self.calls: list[Tensors] = []
+        self.closed = False
+        self._answer = answer
+
+    def infer(self, inputs: Tensors) -> Tensors:
+        """Return the answer; raise EngineError where an input is missing or after `close`."""
+        if self.closed:
+            raise EngineError('the engine is closed')
+        expected = {tensor.name for tensor in self.inputs}
+        if set(inputs) != expected:
+            raise EngineError(f'the inputs are {sorted(inputs)} but must be {sorted(expected)}')
+        self.calls.append({name: array.copy() for name, array in inputs.items()})
+        return self._answer(inputs) if callable(self._answer) else dict(self._answer)
+
+    def close(self) -> None:
+        """Close the engine; closing twice does nothing."""
+        self.closed = True
+
+
+def tensor(name: str, shape: Sequence[Dim], dtype: Any = np.float32) -> TensorSpec:
+    """Return a TensorSpec, written shorter."""
+    return TensorSpec(name, tuple(shape), np.dtype(dtype))
+
+
+def save_color_classifier(
+    path: str | Path, *, size: tuple[int, int] = (8, 8), layout: Literal['nchw', 'nhwc'] = 'nchw',
+    dtype: Any = np.float32, metadata: Mapping[str, str] | None = None,
+) -> Path:
+    """
+    Write an ONNX network that tells the mean of each colour channel.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to write.
+    size : tuple of int
+        Width and height of its input ``image``.
+    layout : 'nchw' or 'nhwc'
+        The order of the input's dimensions.
+    dtype : dtype
+        float32, float16 or uint8; the type of the input.
+    metadata : mapping of str to str
+        Free text to put into the file.
+
+    Returns
+    -------
+    Path
+        The file. Its output ``scores``, float32 [1, 3], holds the means of channel 0, 1 and 2
+        as they are fed: class 0 wins on a red picture that is fed as RGB.
+
+    """
+    from onnx import helper, TensorProto
+
+    width, height = size
+    shape = [1, 3, height, width] if layout == 'nchw' else [1, height, width, 3]
+    axes = [2, 3] if layout == 'nchw' else [1, 2]
+    nodes = [
+        helper.make_node('Cast', ['image'], ['pixels'], to=TensorProto.FLOAT),
+        helper.make_node('ReduceMean', ['pixels'], ['scores'], axes=axes, keepdims=0),
+    ]
+    return _save(path, nodes, ('image', shape, dtype), [('scores', [1, 3], np.float32)], [],
+                 metadata)
+
+
+def save_constant_network(
+    path: str | Path, outputs: Mapping[str, NDArray[Any]], *, input_name: str = 'image',
+    input_shape: Sequence[Dim] = (1, 3, 8, 8), dtype: Any = np.float32,
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
+    """
+    Write an ONNX network that gives the same outputs whatever it is fed.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to write.
+    outputs : mapping of str to ndarray
+        The outputs, in order.
+    input_name : str
+        The name of its one input.
+    input_shape : sequence of int, str or None
+        The input's shape; texts and None are free dimensions.
+    dtype : dtype
+        The input's type.
+    metadata : mapping of str to str
+        Free text to put into the file.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    """
+    from onnx import helper, numpy_helper
+
+    nodes = [helper.make_node('Identity', [f'{name}_value'], [name]) for name in outputs]
+    constants = [numpy_helper.from_array(np.ascontiguousarray(value), f'{name}_value')
+                 for name, value in outputs.items()]
+    listed = [(name, list(value.shape), value.dtype) for name, value in outputs.items()]
+    return _save(path, nodes, (input_name, list(input_shape), dtype), listed, constants, metadata)
+
+
+def _save(
+    path: str | Path, nodes: list[Any], feed: tuple[str, list[Any], Any],
+    outputs: list[tuple[str, list[Any], Any]], constants: list[Any],
+    metadata: Mapping[str, str] | None,
+) -> Path:
+    import onnx
+    from onnx import helper
+
+    graph = helper.make_graph(
+        nodes, 'tiny', [_value_info(*feed)], [_value_info(*output) for output in outputs],
+        initializer=constants)
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid('', _OPSET)], ir_version=_IR_VERSION,
+        producer_name='ros2_classify')
+    helper.set_model_props(model, dict(metadata or {}))
+    onnx.checker.check_model(model)
+    path = Path(path)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def _value_info(name: str, shape: list[Any], dtype: Any) -> Any:
+    from onnx import helper
+
+    return helper.make_tensor_value_info(
+        name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)

@@ -1,0 +1,204 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Which environment the scripts work in, and the variables that programs in it need.
+
+There are two kinds. Where a ROS 2 is sourced it is used as it is, and only what it lacks is added.
+Elsewhere ROS 2 comes from wheels, into a virtual environment below the repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+import hashlib
+import os
+from pathlib import Path
+import shlex
+import shutil
+import subprocess
+import sys
+
+ROOT = Path(__file__).resolve().parents[2]
+DISTROS = ('jazzy', 'kilted')
+# Jazzy is a long-term release, supported to May 2029; Kilted's support ends in November 2026.
+DEFAULT_DISTRO = DISTROS[0]
+
+# Linux refuses a script whose first line is longer, and that line names the environment's Python.
+LONGEST_PATH = 100
+
+# Another ROS 2 or another virtual environment must not shine through. The last one tells the
+# wheels that LD_LIBRARY_PATH is set already, and outlives it where a parent process had it.
+FOREIGN = (
+    'AMENT_PREFIX_PATH', 'CMAKE_PREFIX_PATH', 'COLCON_PREFIX_PATH', 'LD_LIBRARY_PATH',
+    'PYTHONHOME', 'PYTHONPATH', 'ROS_ETC_DIR', '_ROS_WHEELS_BOOTSTRAP_COMPLETE',
+)
+
+
+class ScriptError(Exception):
+    """What stops a script, in words for the person who started it."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One environment: where it is and where its ROS 2 comes from.
+
+    Attributes
+    ----------
+    distro:
+        Name of the ROS 2 distribution.
+    sourced:
+        Whether it belongs to a ROS 2 that was sourced; it comes from wheels otherwise.
+    folder:
+        Everything that the set-up makes lies here.
+    base_python:
+        The Python that the virtual environment is made from.
+    """
+
+    distro: str
+    sourced: bool
+    folder: Path
+    base_python: str
+
+    @property
+    def venv(self) -> Path:
+        """The virtual environment."""
+        return self.folder / 'venv' if self.sourced else self.folder
+
+    @property
+    def python(self) -> Path:
+        """The Python that programs run with."""
+        return self.venv / 'bin' / 'python'
+
+    @property
+    def install(self) -> Path:
+        """Where colcon installs to."""
+        return self.folder / 'install' if self.sourced else self.folder
+
+    @property
+    def title(self) -> str:
+        """What to call it in a message."""
+        origin = 'the sourced installation' if self.sourced else 'wheels'
+        return f'ROS 2 {self.distro.capitalize()} from {origin}'
+
+
+def choose(variables: Mapping[str, str] = os.environ) -> Environment:
+    """Decide which environment the scripts work in.
+
+    Parameters
+    ----------
+    variables:
+        The environment variables to decide by.
+
+    Raises
+    ------
+    ScriptError
+        Where ``ROS2_CLASSIFY_DISTRO`` names no known distribution, or a ROS 2 is sourced and no
+        Python can import it.
+    """
+    wanted = variables.get('ROS2_CLASSIFY_DISTRO', '')
+    if wanted and wanted not in DISTROS:
+        raise ScriptError(
+            f'ROS2_CLASSIFY_DISTRO is {wanted!r}; wheels exist for {" and ".join(DISTROS)}. '
+            'For another distribution, source it and unset ROS2_CLASSIFY_DISTRO.')
+    distro = variables.get('ROS_DISTRO', '')
+    if not wanted and distro and variables.get('AMENT_PREFIX_PATH'):
+        python = _python_with_rclpy(variables)
+        if python is None:
+            raise ScriptError(
+                f'ROS 2 {distro} is sourced, but neither python3 nor /usr/bin/python3 finds its '
+                'rclpy. Is another Python (conda, pyenv) in front of it? Deactivate that one, or '
+                f'use ROS 2 from wheels: ROS2_CLASSIFY_DISTRO={DEFAULT_DISTRO}')
+        return Environment(distro, True, _folder(f'{distro}-sourced', variables), python)
+    name = wanted or DEFAULT_DISTRO
+    # Not sys.executable: that one may lie in the very environment that is to be made anew.
+    python = getattr(sys, '_base_executable', None) or sys.executable
+    return Environment(name, False, _folder(name, variables), python)
+
+
+def variables_for(environment: Environment,
+                  variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables that a program in the environment needs.
+
+    A sourced ROS 2 needs its overlay sourced on top: see `command_in`.
+    """
+    result = dict(variables)
+    if not environment.sourced:
+        prefix = str(environment.folder)
+        for name in FOREIGN:
+            result.pop(name, None)
+        result.update(
+            AMENT_PREFIX_PATH=prefix, CMAKE_PREFIX_PATH=prefix, ROS_DISTRO=environment.distro,
+            ROS_PYTHON_VERSION='3', ROS_VERSION='2',
+            # A script that is started in this environment stays in it.
+            ROS2_CLASSIFY_DISTRO=environment.distro)
+    result['VIRTUAL_ENV'] = str(environment.venv)
+    result['PATH'] = os.pathsep.join(
+        [str(environment.venv / 'bin'), *_other_folders(environment, result.get('PATH', ''))])
+    result.update(_transport(result))
+    if not {'ROS_LOG_DIR', 'ROS_HOME'} & result.keys() and not os.access(
+            result.get('HOME', ''), os.W_OK):
+        result['ROS_LOG_DIR'] = str(environment.folder / 'log' / 'ros')
+    return result
+
+
+def command_in(environment: Environment, command: list[str]) -> list[str]:
+    """Return the command line that runs a command in the environment."""
+    if not environment.sourced:
+        return command
+    setup = shlex.quote(str(environment.install / 'local_setup.bash'))
+    # The overlay puts /usr/bin/python3's folders first; the virtual environment goes before them.
+    activate = f'source {setup} && PATH="$VIRTUAL_ENV/bin:$PATH" && exec "$@"'
+    return ['bash', '-c', activate, 'bash', *command]
+
+
+def _transport(variables: Mapping[str, str]) -> dict[str, str]:
+    """Select the DDS profile that lets large pictures through, where nobody chose one."""
+    profile = ROOT / 'config' / 'fastdds.xml'
+    chosen = {'FASTDDS_BUILTIN_TRANSPORTS', 'FASTDDS_DEFAULT_PROFILES_FILE',
+              'FASTRTPS_DEFAULT_PROFILES_FILE'}
+    if chosen & variables.keys() or not profile.is_file():
+        return {}
+    # Jazzy's Fast DDS reads the second name, Kilted's the first.
+    return {'FASTDDS_DEFAULT_PROFILES_FILE': str(profile),
+            'FASTRTPS_DEFAULT_PROFILES_FILE': str(profile)}
+
+
+def _other_folders(environment: Environment, path: str) -> list[str]:
+    """List the folders of PATH but those of virtual environments of this repository."""
+    own = {str(environment.venv / 'bin')}
+    return [folder for folder in path.split(os.pathsep) if folder and folder not in own]
+
+
+def _folder(name: str, variables: Mapping[str, str]) -> Path:
+    """Return the folder of an environment: in the repository, if tools can live with its path."""
+    folder = ROOT / '.venv' / name
+    text = str(folder)
+    if len(text) <= LONGEST_PATH and not any(letter.isspace() or letter in '"\'`$:;\\'
+                                             for letter in text):
+        return folder
+    cache = Path(variables.get('XDG_CACHE_HOME') or Path.home() / '.cache')
+    digest = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
+    return cache / 'ros2_classify' / digest / name
+
+
+def _python_with_rclpy(variables: Mapping[str, str]) -> str | None:
+    """Return the Python that a sourced ROS 2 belongs to."""
+    probe = 'import importlib.util, sys; sys.exit(importlib.util.find_spec("rclpy") is None)'
+    for name in ('python3', '/usr/bin/python3'):
+        path = shutil.which(name, path=variables.get('PATH'))
+        if path and subprocess.run([path, '-c', probe], env=dict(variables), check=False,
+                                   stderr=subprocess.DEVNULL).returncode == 0:
+            return path
+    return None

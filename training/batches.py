@@ -1,0 +1,88 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Batches made while the network learns; each is fixed by the seed and its number alone."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset
+
+from training.crops import make_crop
+from training.scenes import make_scene
+
+#: Sizes of the training scenes, how often each is used, and scenes a batch.
+SIZES = ((256, 192), (384, 288), (512, 384))
+_OFTEN = (0.35, 0.3, 0.35)
+_BATCH = (64, 48, 32)
+
+
+def to_tensor(images: list[np.ndarray]) -> Tensor:
+    """Return uint8 [B, 3, H, W] from pictures uint8 [H, W, 3]."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+
+class SceneBatches(Dataset):  # type: ignore[type-arg]
+    """Scenes for the detector; all of one batch have one size."""
+
+    def __init__(self, seed: int, steps: int) -> None:
+        self.seed = seed
+        self.steps = steps
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return self.steps
+
+    def __getitem__(self, step: int) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Return pictures uint8 [B, 3, H, W], boxes [M, 4] and classes [M] per picture."""
+        rng = np.random.default_rng([self.seed, 0, step])
+        kind = rng.choice(len(SIZES), p=_OFTEN)
+        scenes = [make_scene(rng, *SIZES[kind], smallest=17.0) for _ in range(_BATCH[kind])]
+        return (to_tensor([s.image for s in scenes]),
+                [torch.from_numpy(s.boxes) for s in scenes],
+                [torch.from_numpy(s.classes) for s in scenes])
+
+
+class CropBatches(Dataset):  # type: ignore[type-arg]
+    """Crops for the classifier."""
+
+    def __init__(self, seed: int, steps: int, batch: int = 96) -> None:
+        self.seed = seed
+        self.steps = steps
+        self.batch = batch
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return self.steps
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return pictures uint8 [B, 3, S, S] and classes [B]."""
+        rng = np.random.default_rng([self.seed, 1, step])
+        crops = [make_crop(rng) for _ in range(self.batch)]
+        return to_tensor([c[0] for c in crops]), torch.tensor([c[1] for c in crops])
+
+
+def _one_thread(_: int) -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+def loader(batches: Dataset, workers: int) -> DataLoader:  # type: ignore[type-arg]
+    """Return the batches in order, made by other processes in advance."""
+    return DataLoader(batches, batch_size=None, num_workers=workers, worker_init_fn=_one_thread,
+                      prefetch_factor=4 if workers else None)

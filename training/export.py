@@ -1,0 +1,58 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""From PyTorch to the ONNX files that ship."""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+
+import onnx
+import torch
+from torch import nn
+
+from training.networks import Shipped
+
+
+def export(network: nn.Module, path: Path, width: int, height: int, outputs: str,
+           facts: dict[str, str]) -> None:
+    """Write a network as ONNX with batch 1.
+
+    Parameters
+    ----------
+    network
+        Takes float32 [1, 3, height, width], RGB 0..1; left unchanged.
+    path
+        The file to write; replaced only when the new one passes ONNX's own check.
+    width, height
+        Size of the input in pixels.
+    outputs
+        Name of the output tensor.
+    facts
+        Metadata to store in the file.
+
+    """
+    shipped = Shipped(copy.deepcopy(network).eval())
+    part = path.with_suffix('.part')
+    torch.onnx.export(
+        shipped, (torch.zeros(1, 3, height, width),), str(part), dynamo=False, opset_version=13,
+        input_names=['images'], output_names=[outputs])
+    model = onnx.load(str(part))
+    onnx.helper.set_model_props(model, facts)
+    model.producer_name = 'ros2_classify training'
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(part))
+    os.replace(part, path)

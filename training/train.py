@@ -1,0 +1,155 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Train one of the networks on pictures made on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+import copy
+import math
+from pathlib import Path
+import time
+from typing import Any
+
+import torch
+from torch import nn
+from torch import Tensor
+import torch.nn.functional as functional
+
+from training.batches import CropBatches
+from training.batches import loader
+from training.batches import SceneBatches
+from training.boards import CLASSES
+from training.losses import detector_loss
+from training.networks import Classifier
+from training.networks import Detector
+
+#: Last part of the steps, in full precision.
+_FULL_PRECISION = 0.12
+
+
+class Average:
+    """Moving average of the weights: what is tested and shipped."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = copy.deepcopy(network).eval()
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Move a little towards the network's present weights."""
+        self.steps += 1
+        keep = min(0.998, (1 + self.steps) / (10 + self.steps))
+        for mine, new in zip(self.network.state_dict().values(), network.state_dict().values()):
+            if mine.dtype.is_floating_point:
+                mine.mul_(keep).add_(new, alpha=1 - keep)
+            else:
+                mine.copy_(new)
+
+
+def _rate(step: int, steps: int) -> float:
+    """Return the learning rate's factor: a short rise, then half a cosine."""
+    warm = min(300, steps // 10)
+    if step < warm:
+        return (step + 1) / warm
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def fit(network: nn.Module, batches: Iterable[Any], steps: int, rate: float,
+        loss_of: Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]],
+        snapshot: Path) -> nn.Module:
+    """Train a network.
+
+    Parameters
+    ----------
+    network
+        Trained in place.
+    batches
+        As many as `steps`.
+    steps
+        Number of updates.
+    rate
+        Highest learning rate.
+    loss_of
+        Takes the network and a batch; returns the loss and its parts for the log.
+    snapshot
+        Where the averaged weights are written every 500 steps.
+
+    Returns
+    -------
+    Module
+        The averaged network.
+
+    """
+    network.train().to(memory_format=torch.channels_last)
+    decay = [p for p in network.parameters() if p.dim() > 1]
+    rest = [p for p in network.parameters() if p.dim() <= 1]
+    optimizer = torch.optim.AdamW([{'params': decay, 'weight_decay': 0.02},
+                                   {'params': rest, 'weight_decay': 0.0}], lr=rate)
+    average = Average(network)
+    begin, seen = time.monotonic(), {}
+    for step, batch in enumerate(batches):
+        for group in optimizer.param_groups:
+            group['lr'] = rate * _rate(step, steps)
+        low = step < steps * (1 - _FULL_PRECISION)
+        with torch.autocast('cpu', torch.bfloat16, enabled=low):
+            loss, parts = loss_of(network, batch)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+        optimizer.step()
+        average.update(network)
+        for name, value in parts.items():
+            seen[name] = 0.98 * seen.get(name, value) + 0.02 * value
+        if (step + 1) % 50 == 0:
+            words = '  '.join(f'{name} {value:.3f}' for name, value in seen.items())
+            print(f'step {step + 1}/{steps}  {time.monotonic() - begin:.0f} s  {words}',
+                  flush=True)
+        if (step + 1) % 500 == 0:
+            torch.save(average.network.state_dict(), snapshot)
+    return average.network
+
+
+def _pictures(tensor: Tensor) -> Tensor:
+    return tensor.float().div_(255).contiguous(memory_format=torch.channels_last)
+
+
+def _detector_step(network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
+    images, boxes, classes = batch
+    raw = network(_pictures(images)).float()
+    with torch.autocast('cpu', enabled=False):
+        return detector_loss(raw, boxes, classes, images.shape[3], images.shape[2])
+
+
+def _classifier_step(network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
+    images, classes = batch
+    loss = functional.cross_entropy(network(_pictures(images)).float(), classes,
+                                    label_smoothing=0.02)
+    return loss, {'class': float(loss)}
+
+
+def train_detector(seed: int, steps: int, workers: int, folder: Path) -> nn.Module:
+    """Train the detector; return its averaged weights."""
+    torch.manual_seed(seed)
+    return fit(Detector(CLASSES), loader(SceneBatches(seed, steps), workers), steps, 2e-3,
+               _detector_step, folder / 'cards_detector.pt')
+
+
+def train_classifier(seed: int, steps: int, workers: int, folder: Path) -> nn.Module:
+    """Train the classifier, whose last class is 'nothing'; return its averaged weights."""
+    torch.manual_seed(seed)
+    return fit(Classifier(CLASSES + 1), loader(CropBatches(seed, steps), workers), steps, 2e-3,
+               _classifier_step, folder / 'cards_classifier.pt')
