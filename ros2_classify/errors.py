@@ -75,6 +75,8 @@ class DiskFullError(FetchError):
 
 class FetchCancelledError(FetchError):
     """Somebody asked to stop while a model's file was being fetched."""
+
+
 class ConversionError(Ros2ClassifyError):
     """A TensorFlow model can't be turned into ONNX, or came out different."""
 

@@ -1,0 +1,491 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+TensorFlow models as ONNX files, converted once and kept.
+
+::
+
+    <cache>/converted/<key>/<versions of tf2onnx and TensorFlow>/
+        model.onnx      the network
+        report.json     where it is from, what was compared, how long it took
+        convert.log     what TensorFlow and tf2onnx had to say
+
+The key is a sha256 of the source's content, the tensors' names and what else decides the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+import hashlib
+import json
+import logging
+import os
+from pathlib import Path
+import re
+import shutil
+import threading
+from typing import Any
+
+import numpy as np
+
+from ros2_classify.convert import worker
+from ros2_classify.convert.check import compare, make_feeds
+from ros2_classify.convert.explain import explain, unsupported_operators
+from ros2_classify.convert.graph import Graph, read_frozen_graph, read_saved_model
+from ros2_classify.convert.interface import frozen_interface, Interface, saved_interface
+from ros2_classify.convert.process import (
+    choose_python, Converter, find_converter, LOG, Progress, PYTHON, run_worker)
+from ros2_classify.descriptor import ModelDescriptor
+from ros2_classify.errors import ConversionError, EngineError
+from ros2_classify.sources.cache import Cache, remove
+from ros2_classify.sources.hashing import sha256_of_file, sha256_of_folder
+from ros2_classify.sources.options import default_cache_folder
+
+MODEL = worker.MODEL
+REPORT = 'report.json'
+OPSET = 15
+
+_log = logging.getLogger('ros2_classify')
+
+# Goes up when this program turns the same source into another file than before.
+_RECIPE = 1
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """
+    How models are converted.
+
+    Parameters
+    ----------
+    cache : Path or None
+        The cache's folder; None means ``ROS2_CLASSIFY_CACHE``, or ``ros2_classify`` in the
+        user's cache folder.
+    python : str or None
+        The interpreter that has tensorflow and tf2onnx; None means as
+        ``ROS2_CLASSIFY_CONVERTER_PYTHON`` says, or else this very one.
+    timeout : float
+        Seconds a conversion may take.
+    image : Path or None
+        The picture that the answers are compared on; None means one that is computed.
+    progress : callable or None
+        Told ``(what is done, whether it was the last)``; None means a line on the terminal, or
+        lines in the log of `logging`'s logger ``ros2_classify``.
+    cancel : threading.Event or None
+        Set from elsewhere, it ends the work with FetchCancelledError.
+
+    """
+
+    cache: Path | None = None
+    python: str | None = None
+    timeout: float = 1800.0
+    image: Path | None = None
+    progress: Progress | None = field(default=None, compare=False)
+    cancel: threading.Event | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    What is to be converted: everything that decides the result.
+
+    Parameters
+    ----------
+    source : Path
+        The frozen graph's file or the SavedModel's folder.
+    sha256 : str
+        Its content's.
+    interface : Interface
+        What goes in and comes out.
+    tolerance : float
+        What ONNX Runtime and TensorFlow may differ by.
+    graph : Graph
+        What it holds.
+    descriptor : ModelDescriptor
+        What the model declares.
+
+    """
+
+    source: Path
+    sha256: str
+    interface: Interface
+    tolerance: float
+    graph: Graph = field(repr=False)
+    descriptor: ModelDescriptor = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        """The folder's name in the cache: 64 hexadecimal digits."""
+        return hashlib.sha256(json.dumps({
+            'recipe': _RECIPE, 'opset': OPSET, 'sha256': self.sha256,
+            'format': self.descriptor.format, 'tolerance': self.tolerance,
+            'inputs': [str(tensor) for tensor in self.interface.inputs],
+            'outputs': self.interface.outputs, 'signature': self.interface.signature,
+            'tag': self.interface.tag}, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """
+    A converted model.
+
+    Parameters
+    ----------
+    model, report, log : Path
+        The ONNX file, the report on how it came about, and the converter's log.
+    fresh : bool
+        Whether it was converted just now and not found in the cache.
+    found : tuple of str
+        A sentence for each tensor name that was found and not declared.
+
+    """
+
+    model: Path
+    report: Path
+    log: Path
+    fresh: bool
+    found: tuple[str, ...] = ()
+
+
+def to_onnx(
+    descriptor: ModelDescriptor, source: Path, options: ConvertOptions | None = None,
+) -> Path:
+    """
+    Return a TensorFlow model as an ONNX file; see `convert`, which tells more.
+
+    Parameters
+    ----------
+    descriptor : ModelDescriptor
+        Its format is ``frozen_graph`` or ``saved_model``.
+    source : Path
+        The frozen graph's file or the SavedModel's folder.
+    options : ConvertOptions, optional
+        How it is converted.
+
+    Returns
+    -------
+    Path
+        The ONNX file, in the cache.
+
+    """
+    return convert(descriptor, source, options).model
+
+
+def convert(
+    descriptor: ModelDescriptor, source: Path, options: ConvertOptions | None = None,
+) -> Conversion:
+    """
+    Convert a TensorFlow model to ONNX, once: afterwards it comes from the cache.
+
+    Of several processes that start at once one converts, the others wait for it. TensorFlow runs
+    in a process of its own, and not at all where the model is in the cache.
+
+    Parameters
+    ----------
+    descriptor : ModelDescriptor
+        Its format is ``frozen_graph`` or ``saved_model``.
+    source : Path
+        The frozen graph's file or the SavedModel's folder.
+    options : ConvertOptions, optional
+        How it is converted.
+
+    Returns
+    -------
+    Conversion
+        The model, run once and found equal to TensorFlow's answer.
+
+    Raises
+    ------
+    ConversionError
+        If the source is no such model, a tensor's name is wrong, TensorFlow is needed and isn't
+        there, the model can't be converted, or what came out answers otherwise.
+    FetchError
+        If the cache can't be written; its subclass DiskFullError if the disk is full.
+    FetchCancelledError
+        If ``options.cancel`` was set.
+    InputError
+        If ``options.image`` is no picture.
+
+    """
+    options = options or ConvertOptions()
+    plan = make_plan(descriptor, source)
+    for sentence in plan.interface.found:
+        _log.info('%s: %s', descriptor.name, sentence)
+    cache = Cache((options.cache or default_cache_folder()).expanduser().absolute())
+    converter = find_converter(choose_python(options.python))
+    kept = find_conversion(plan, cache, converter)
+    if kept is not None:
+        return kept
+    if converter is None:
+        raise ConversionError(_no_tensorflow(plan, choose_python(options.python)))
+
+    def waiting(_: str) -> None:
+        _log.info('another process is converting %s; waiting for it', descriptor.name)
+
+    with cache.lock(plan.key, descriptor.name, options.cancel, waiting):
+        # Somebody else may have done it in the meantime.
+        kept = find_conversion(plan, cache, converter)
+        return kept or _convert(plan, cache, converter, options)
+
+
+def make_plan(descriptor: ModelDescriptor, source: Path) -> Plan:
+    """
+    Decide what is to be converted, without TensorFlow.
+
+    Parameters
+    ----------
+    descriptor : ModelDescriptor
+        What the model declares.
+    source : Path
+        The frozen graph's file or the SavedModel's folder.
+
+    Returns
+    -------
+    Plan
+        With all names checked.
+
+    Raises
+    ------
+    ConversionError
+        If the source is no such model, or a tensor's name is wrong.
+
+    """
+    declared = descriptor.conversion
+    if descriptor.format == 'saved_model':
+        saved = read_saved_model(source)
+        graph, sha256 = saved.graph, sha256_of_folder(source)
+        interface = saved_interface(saved, declared.signature or '', str(source))
+    elif descriptor.format == 'frozen_graph':
+        graph, sha256 = read_frozen_graph(source), sha256_of_file(source)
+        named = (descriptor.input.name,) if descriptor.input.name else ()
+        interface = frozen_interface(
+            graph, declared.inputs or named, declared.outputs, str(source))
+    else:
+        raise ConversionError(
+            f'{source}: the format is {descriptor.format}; what can be converted to ONNX is a '
+            'frozen_graph or a saved_model')
+    return Plan(source, sha256, interface, declared.tolerance or _TOLERANCE, graph, descriptor)
+
+
+def find_conversion(plan: Plan, cache: Cache, converter: Converter | None) -> Conversion | None:
+    """
+    Look for a conversion in the cache.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was to be converted.
+    cache : Cache
+        Where it may be.
+    converter : Converter or None
+        The TensorFlow there is; only its own work counts. None takes the newest there is.
+
+    Returns
+    -------
+    Conversion or None
+        None where there is none, or the file isn't the one that was checked.
+
+    """
+    folder = cache.folder / 'converted' / plan.key
+    if converter is not None:
+        places = [folder / converter.name]
+    else:
+        places = sorted((path.parent for path in folder.glob(f'*/{REPORT}')),
+                        key=lambda place: _version_key(place.name), reverse=True)
+    for place in places:
+        if not (place / REPORT).is_file():
+            continue
+        with cache.errors():
+            try:
+                expected = json.loads((place / REPORT).read_text(encoding='utf-8'))['model_sha256']
+                actual = sha256_of_file(place / MODEL)
+            except (FileNotFoundError, ValueError, KeyError, TypeError):
+                expected, actual = 'a report and a model', 'missing or broken'
+        if actual == expected:
+            return _conversion(plan, place, fresh=False)
+        _log.warning('%s is damaged: its sha256 is %s and not %s; it is not used', place / MODEL,
+                     actual, expected)
+    return None
+
+
+def export(conversion: Conversion, output: Path) -> tuple[Path, Path]:
+    """
+    Copy a converted model out of the cache, with its report beside it.
+
+    Parameters
+    ----------
+    conversion : Conversion
+        The model.
+    output : Path
+        The ONNX file to write; the report gets its name with ``.report.json`` added.
+
+    Returns
+    -------
+    model, report : Path
+        What was written, each as a whole or not at all.
+
+    Raises
+    ------
+    ConversionError
+        If it can't be written.
+
+    """
+    report = output.with_name(f'{output.stem}.report.json')
+    try:
+        for source, target in ((conversion.report, report), (conversion.model, output)):
+            part = target.with_name(f'.{target.name}.{os.getpid()}.part')
+            try:
+                shutil.copyfile(source, part)
+                os.replace(part, target)
+            finally:
+                part.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConversionError(
+            f'{output}: cannot be written: {error.strerror}; name another file') from error
+    return output, report
+
+
+def _convert(
+    plan: Plan, cache: Cache, converter: Converter, options: ConvertOptions,
+) -> Conversion:
+    """Convert, check, and only then give the result its name."""
+    final = cache.folder / 'converted' / plan.key / converter.name
+    work = cache.part(f'convert-{plan.key}')
+    try:
+        with cache.errors():
+            remove(work)
+            work.mkdir(parents=True)
+            feeds = _write_request(plan, work, options)
+        try:
+            result = run_worker(
+                converter.python, work, label=plan.descriptor.name, timeout=options.timeout,
+                progress=options.progress, cancel=options.cancel)
+            checked = _check(plan, work, feeds)
+        except ConversionError as error:
+            with cache.errors():
+                kept = _keep_log(work, final)
+            raise ConversionError(_why(plan, str(error), kept)) from error
+        with cache.errors():
+            _write_report(plan, work, result, checked)
+            for name in (worker.REQUEST, worker.FEEDS, worker.ANSWERS):
+                (work / name).unlink()
+            remove(final)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(work, final)
+    finally:
+        remove(work)
+    conversion = _conversion(plan, final, fresh=True)
+    _log.info('%s was converted to ONNX in %.0f s and answers as TensorFlow does; kept as %s',
+              plan.descriptor.name, sum(result['seconds'].values()), conversion.model)
+    return conversion
+
+
+def _write_request(plan: Plan, work: Path, options: ConvertOptions) -> list[Any]:
+    feeds = make_feeds(plan.interface.inputs, plan.descriptor.input, options.image)
+    np.savez(work / worker.FEEDS, **{str(place): feed for place, feed in enumerate(feeds)})
+    (work / worker.REQUEST).write_text(json.dumps({
+        'format': plan.descriptor.format, 'source': str(plan.source.absolute()),
+        'inputs': [tensor.name for tensor in plan.interface.inputs],
+        'outputs': plan.interface.outputs, 'signature': plan.interface.signature,
+        'tag': plan.interface.tag, 'opset': OPSET}), encoding='utf-8')
+    return feeds
+
+
+def _check(plan: Plan, work: Path, feeds: Sequence[Any]) -> dict[str, Any]:
+    """Run the model once as it will be run, and compare with TensorFlow's answer."""
+    from ros2_classify.engines import open_engine
+
+    missing = unsupported_operators(_read_log(work))
+    if missing:
+        raise ConversionError('tf2onnx left operators out')
+    try:
+        engine = open_engine(work / MODEL, provider='cpu')
+        try:
+            by_name = {_plain(spec.name): spec.name for spec in engine.inputs}
+            tensors = {by_name[_plain(info.name)]: feed
+                       for info, feed in zip(plan.interface.inputs, feeds)
+                       if _plain(info.name) in by_name}
+            answers = engine.infer(tensors)
+        finally:
+            engine.close()
+    except EngineError as error:
+        raise ConversionError(f'the ONNX model does not run: {error}') from error
+    with np.load(work / worker.ANSWERS) as file:
+        reference = {name: file[name] for name in file.files}
+    return {
+        **compare(answers, reference, plan.tolerance),
+        'shapes': {name: list(array.shape) for name, array in answers.items()}}
+
+
+def _write_report(
+    plan: Plan, work: Path, result: dict[str, Any], checked: dict[str, Any],
+) -> None:
+    report = {
+        'source': plan.source.name, 'source_sha256': plan.sha256,
+        'format': plan.descriptor.format,
+        'inputs': [str(tensor) for tensor in plan.interface.inputs],
+        'outputs': list(plan.interface.outputs), 'signature': plan.interface.signature or None,
+        'found': list(plan.interface.found), 'opset': OPSET,
+        'model_sha256': sha256_of_file(work / MODEL),
+        'compared_with_tensorflow': checked, 'versions': result['versions'],
+        'seconds': result['seconds'], 'memory_mb': result['memory_mb'],
+        'made': datetime.now(timezone.utc).isoformat(timespec='seconds')}
+    (work / REPORT).write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
+
+
+def _keep_log(work: Path, final: Path) -> Path:
+    final.parent.mkdir(parents=True, exist_ok=True)
+    kept = final.with_name(f'{final.name}.failed.log')
+    if (work / LOG).is_file():
+        os.replace(work / LOG, kept)
+    return kept
+
+
+def _why(plan: Plan, error: str, log: Path) -> str:
+    text = log.read_text(encoding='utf-8', errors='replace') if log.is_file() else ''
+    # A frozen graph's outputs say which part of it counts; a SavedModel's are inside functions.
+    outputs = plan.interface.outputs if plan.descriptor.format == 'frozen_graph' else ()
+    cause = explain(error, text, plan.graph, outputs)
+    return f'{plan.source}: it can not be converted to ONNX: {cause} (the log is {log})'
+
+
+def _no_tensorflow(plan: Plan, python: str) -> str:
+    kind = 'frozen graph' if plan.descriptor.format == 'frozen_graph' else 'SavedModel'
+    return (
+        f'{plan.source}: this TensorFlow {kind} must be converted to ONNX once, and {python} '
+        'lacks tensorflow or tf2onnx: install them with pip install "ros2_classify[tensorflow]", '
+        f'or set {PYTHON} to a Python that has them, or convert it on another machine with '
+        'python3 -m ros2_classify models convert MODEL --output MODEL.onnx and use that file')
+
+
+def _conversion(plan: Plan, place: Path, *, fresh: bool) -> Conversion:
+    return Conversion(place / MODEL, place / REPORT, place / LOG, fresh, plan.interface.found)
+
+
+def _read_log(work: Path) -> str:
+    return (work / LOG).read_text(encoding='utf-8', errors='replace')
+
+
+def _plain(name: str) -> str:
+    return name[:-2] if name.endswith(':0') else name
+
+
+def _version_key(name: str) -> list[tuple[int, str]]:
+    """Return what sorts 1.17 after 1.9."""
+    return [(int(piece), '') if piece.isdigit() else (0, piece)
+            for piece in re.split(r'(\d+)', name)]
