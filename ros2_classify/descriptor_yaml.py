@@ -87,13 +87,14 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Compose one node, unless it is an alias or lies too deep."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        mark: Any = event.start_mark
         if isinstance(event, yaml.AliasEvent):
             raise yaml.MarkedYAMLError(
                 problem=f'the alias *{event.anchor} is not allowed; write the value out',
-                problem_mark=event.start_mark)
+                problem_mark=mark)
         if self._depth >= MAX_DEPTH:
             raise yaml.MarkedYAMLError(
-                problem=f'nested more than {MAX_DEPTH} levels deep', problem_mark=event.start_mark)
+                problem=f'nested more than {MAX_DEPTH} levels deep', problem_mark=mark)
         self._depth += 1
         try:
             return super().compose_node(parent, index)

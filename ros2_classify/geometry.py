@@ -110,19 +110,42 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do with pictures of one size; worked out once and kept for the next frame."""
+    """
+    What to do with pictures of one size; worked out once and kept for the next frame.
+
+    Parameters
+    ----------
+    source_size, network_size : tuple of int
+        Width and height of the picture and of the network's input.
+    roi : tuple of int
+        The part of the source that is read: x, y, width, height in whole pixels.
+    halvings : int
+        How often that part is halved before the last step.
+    scaled : tuple of int
+        Width and height that it is resized to.
+    cut : tuple of int
+        Where the window begins in what was resized.
+    window : tuple of int
+        Where the result sits in the network's input: x, y, width, height.
+    interpolation : int
+        OpenCV's number for the last step.
+    shift : tuple of float, or None
+        For a growing centre crop, which is sampled in one step instead of resized and cut: source
+        pixels for each network pixel and the first one's place, ``(step_x, step_y, x, y)``.
+    geometry : Geometry
+        How boxes map back.
+
+    """
 
     source_size: tuple[int, int]
     network_size: tuple[int, int]
-    # The part of the source that is read: x, y, width, height in whole pixels.
     roi: tuple[int, int, int, int]
-    # How often that part is halved before the last step (interpolation 'pyramid').
     halvings: int
-    # Where the result sits in the network's picture: x, y, width, height.
+    scaled: tuple[int, int]
+    cut: tuple[int, int]
     window: tuple[int, int, int, int]
     interpolation: int
-    # For a growing centre crop, whose part of the source begins between two pixels.
-    shift: tuple[float, float, float] | None
+    shift: tuple[float, float, float, float] | None
     geometry: Geometry
 
 
@@ -143,60 +166,105 @@ def make_plan(spec: InputSpec, source_size: tuple[int, int]) -> Plan:
         The same for every picture of this size.
 
     """
-    width, height = source_size
-    if not isinstance(spec.size, tuple):
-        target = source_size
-    else:
-        target = spec.size
-    roi = (0, 0, width, height)
-    window = (0, 0, *target)
-    shift: tuple[float, float, float] | None = None
-    offset_x, offset_y = 0.0, 0.0
+    network = spec.size if isinstance(spec.size, tuple) else source_size
     if spec.resize == 'center_crop':
-        # Network pixels for each source pixel, so that the crop shows this part of the picture.
-        ratio = max(target[0] / width, target[1] / height) / spec.crop_fraction
-        seen = (target[0] / ratio, target[1] / ratio)
-        offset_x, offset_y = (width - seen[0]) / 2, (height - seen[1]) / 2
-        if ratio <= 1.0:
-            # Shrinking: cut whole source pixels, each at most one of the network's, in one step.
-            size = (_clamp(round(seen[0]), 1, width), _clamp(round(seen[1]), 1, height))
-            roi = (round((width - size[0]) / 2), round((height - size[1]) / 2), *size)
-        else:
-            # Growing: the cut runs through source pixels, so a shift does it exactly.
-            x0, x1 = _cover(offset_x, seen[0], width)
-            y0, y1 = _cover(offset_y, seen[1], height)
-            roi = (x0, y0, x1 - x0, y1 - y0)
-            step = 1 / ratio
-            # From centre to centre: pixel i lies at i + 0.5.
-            shift = (step, offset_x - x0 + step / 2 - 0.5, offset_y - y0 + step / 2 - 0.5)
-    elif spec.resize == 'letterbox':
-        ratio = min(target[0] / width, target[1] / height)
-        size = (_clamp(round(width * ratio), 1, target[0]),
-                _clamp(round(height * ratio), 1, target[1]))
-        left, top = ((target[0] - size[0]) // 2, (target[1] - size[1]) // 2) \
-            if spec.anchor == 'center' else (0, 0)
-        window = (left, top, *size)
-    interpolation, halvings = _FILTERS[spec.interpolation], 0
-    if shift is not None:
-        scale_x = scale_y = shift[0]
-        if spec.interpolation in ('area', 'nearest'):
-            interpolation = cv2.INTER_LINEAR if spec.interpolation == 'area' else cv2.INTER_NEAREST
-    else:
-        shrinks = window[2] <= roi[2] and window[3] <= roi[3]
-        if spec.interpolation == 'area' and not shrinks:
-            interpolation = cv2.INTER_LINEAR
-        if spec.interpolation == 'pyramid':
-            while min(roi[2] >> halvings + 1, roi[3] >> halvings + 1) and (
-                    roi[2] >> halvings + 1 >= window[2] and roi[3] >> halvings + 1 >= window[3]):
-                halvings += 1
-            # Pixels that don't halve evenly go: together less than one of the network's.
-            roi = (roi[0], roi[1], roi[2] >> halvings << halvings, roi[3] >> halvings << halvings)
-        scale_x, scale_y = roi[2] / window[2], roi[3] / window[3]
-        offset_x, offset_y = roi[0] - window[0] * scale_x, roi[1] - window[1] * scale_y
+        return _center_crop(spec, source_size, network)
+    window = (0, 0, *network)
+    if spec.resize == 'letterbox':
+        ratio = min(network[0] / source_size[0], network[1] / source_size[1])
+        centered = spec.anchor == 'center'
+        # As those who publish such networks do it: YOLOX (top left) cuts fractions off, the
+        # Ultralytics family (centre) rounds them. Half a pixel moves some scores by 0.05.
+        fit = round if centered else _whole
+        size = (_clamp(fit(source_size[0] * ratio), 1, network[0]),
+                _clamp(fit(source_size[1] * ratio), 1, network[1]))
+        window = ((network[0] - size[0]) // 2 if centered else 0,
+                  (network[1] - size[1]) // 2 if centered else 0, *size)
+    return _resized(spec, source_size, network, (0, 0, *source_size), window[2:], (0, 0), window)
+
+
+def _center_crop(
+    spec: InputSpec, source: tuple[int, int], network: tuple[int, int],
+) -> Plan:
+    """
+    Plan the usual classifier's input: scaled to a round number of pixels, then cut to the middle.
+
+    The rounding and the cut's first pixel (``(long - size) // 2``) are those that networks were
+    trained and published with; half a pixel more or less moves some scores by a tenth.
+    """
+    ratio = max(network[0] / source[0], network[1] / source[1]) / spec.crop_fraction
+    scaled = (max(network[0], round(source[0] * ratio)), max(network[1], round(source[1] * ratio)))
+    cut = ((scaled[0] - network[0]) // 2, (scaled[1] - network[1]) // 2)
+    window = (0, 0, *network)
+    if scaled[0] <= source[0] and scaled[1] <= source[1]:
+        # Shrinking: what is cut away is not read where that leaves every pixel the same.
+        x, width, scaled_x, cut_x = _trim(source[0], scaled[0], cut[0], network[0])
+        y, height, scaled_y, cut_y = _trim(source[1], scaled[1], cut[1], network[1])
+        return _resized(spec, source, network, (x, y, width, height), (scaled_x, scaled_y),
+                        (cut_x, cut_y), window)
+    # Growing: a thin picture would be resized to an enormous one first, so only the network's
+    # pixels are sampled.
+    step = (source[0] / scaled[0], source[1] / scaled[1])
+    first = (cut[0] * step[0], cut[1] * step[1])
+    x, x_end = _cover(first[0], network[0] * step[0], source[0])
+    y, y_end = _cover(first[1], network[1] * step[1], source[1])
+    # From centre to centre: pixel i lies at i + 0.5.
+    shift = (*step, first[0] - x + step[0] / 2 - 0.5, first[1] - y + step[1] / 2 - 0.5)
+    interpolation = {'nearest': cv2.INTER_NEAREST, 'cubic': cv2.INTER_CUBIC}.get(
+        spec.interpolation, cv2.INTER_LINEAR)
     return Plan(
-        source_size=source_size, network_size=target, roi=roi, halvings=halvings, window=window,
-        interpolation=interpolation, shift=shift,
-        geometry=Geometry(scale_x, scale_y, offset_x, offset_y, source_size, target))
+        source_size=source, network_size=network, roi=(x, y, x_end - x, y_end - y), halvings=0,
+        scaled=network, cut=(0, 0), window=window, interpolation=interpolation, shift=shift,
+        geometry=Geometry(*step, *first, source, network))
+
+
+def _resized(
+    spec: InputSpec, source: tuple[int, int], network: tuple[int, int],
+    roi: tuple[int, int, int, int], scaled: tuple[int, int], cut: tuple[int, int],
+    window: tuple[int, int, int, int],
+) -> Plan:
+    """Plan a part of the source that is resized, cut, and put into the network's picture."""
+    x, y, width, height = roi
+    halvings = 0
+    interpolation = _FILTERS[spec.interpolation]
+    if spec.interpolation == 'area' and (scaled[0] > width or scaled[1] > height):
+        interpolation = cv2.INTER_LINEAR
+    if spec.interpolation == 'pyramid':
+        while width >> halvings + 1 >= scaled[0] and height >> halvings + 1 >= scaled[1]:
+            halvings += 1
+        # Pixels that don't halve evenly go: together less than one of the network's.
+        width, height = width >> halvings << halvings, height >> halvings << halvings
+    scale_x, scale_y = width / scaled[0], height / scaled[1]
+    return Plan(
+        source_size=source, network_size=network, roi=(x, y, width, height), halvings=halvings,
+        scaled=scaled, cut=cut, window=window, interpolation=interpolation, shift=None,
+        geometry=Geometry(
+            scale_x, scale_y, x + (cut[0] - window[0]) * scale_x,
+            y + (cut[1] - window[1]) * scale_y, source, network))
+
+
+def _trim(source: int, scaled: int, cut: int, wanted: int) -> tuple[int, int, int, int]:
+    """
+    Leave out of a resize what is cut away after it, as far as no pixel changes.
+
+    Both grids meet at each ``gcd``-th part of the axis, so there it can be split.
+
+    Returns
+    -------
+    tuple of int
+        First source pixel, source pixels, pixels they are resized to, and the cut in these.
+
+    """
+    parts = math.gcd(source, scaled)
+    source_step, scaled_step = source // parts, scaled // parts
+    first, last = cut // scaled_step, -(-(cut + wanted) // scaled_step)
+    return (first * source_step, (last - first) * source_step, (last - first) * scaled_step,
+            cut - first * scaled_step)
+
+
+def _whole(value: float) -> int:
+    """Cut a fraction off, but not that of 415.99999999999994."""
+    return math.floor(value + 1e-6)
 
 
 def _clamp(value: int, low: int, high: int) -> int:

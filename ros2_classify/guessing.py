@@ -194,6 +194,9 @@ def guess_input(
         A sentence that says what was guessed and why.
 
     """
+    if decoder != 'classification':
+        # Detectors are trained on OpenCV's or TensorFlow's plain bilinear resize.
+        spec = replace(spec, interpolation='linear')
     if spec.dtype == 'uint8':
         return spec, f'input: {spec.color}, whole pixels, stretched, as uint8 inputs take them'
     if decoder == 'yolox' and spec.color != 'gray':

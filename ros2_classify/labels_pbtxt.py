@@ -33,11 +33,15 @@ _TOKEN = re.compile(r"""
   | (?P<word>    [A-Za-z0-9_.+-]+ )
   | (?P<mark>    [{}<>\[\]:;,/] )
 """, re.VERBOSE)
-_ITEM = re.compile(r'(?:\s+|#[^\n]*\n)*item\s*(?::\s*)?[{<]')
+# One space at a time: "\s+" in a repeated group would take exponential time on blank files.
+_ITEM = re.compile(r'(?:\s|#[^\n]*\n)*item\s*(?::\s*)?[{<]')
 _ESCAPE = re.compile(rb'\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|(.))', re.DOTALL)
 _NAMED_ESCAPES = {b'a': b'\a', b'b': b'\b', b'f': b'\f', b'n': b'\n', b'r': b'\r', b't': b'\t',
                   b'v': b'\v'}
 _CLOSING = {'{': '}', '<': '>'}
+
+
+MAX_DEPTH = 32
 
 
 class _Token(NamedTuple):
@@ -80,6 +84,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._tokens = list(_tokens(text))
         self._next = 0
+        self._depth = 0
 
     def label_map(self) -> dict[int, str]:
         names: dict[int, str] = {}
@@ -118,6 +123,10 @@ class _Parser:
         opening = self._take('mark')
         if opening.text not in _CLOSING:
             raise LabelsError(f'line {opening.line}: found {opening.text!r} instead of {{')
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise LabelsError(
+                f'line {opening.line}: nested more than {MAX_DEPTH} levels deep')
         fields: dict[str, str] = {}
         while self._peek().text != _CLOSING[opening.text] or self._peek().kind != 'mark':
             if self._peek().kind == 'end':
@@ -132,6 +141,7 @@ class _Parser:
                 self._value(name, fields)
             self._skip_separator()
         self._next += 1
+        self._depth -= 1
         return fields
 
     def _value(self, name: str, fields: dict[str, str]) -> None:
@@ -155,6 +165,8 @@ class _Parser:
         while self._peek().text != ']':
             if self._peek().kind == 'end':
                 raise LabelsError(f'line {opening.line}: the [ is never closed')
+            if self._peek().text == '[':
+                raise LabelsError(f'line {opening.line}: a [ ... ] must not hold another')
             self._value('', {})
             self._skip_separator()
         self._next += 1

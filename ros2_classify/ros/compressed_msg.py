@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-From ``sensor_msgs/CompressedImage`` (JPEG, PNG) to 8-bit pixels.
+From ``sensor_msgs/CompressedImage`` (JPEG, PNG) to 8-bit pixels and back.
 
 The size is read from the file's own header before anything is decoded, so that a few bytes can't
 ask for gigabytes. The ``format`` field follows compressed_image_transport
@@ -24,6 +24,7 @@ channels went into the encoder.
 
 from __future__ import annotations
 
+from array import array
 import re
 from typing import Any
 
@@ -83,6 +84,61 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8],
     if pixels is None:
         raise ImageError(f'the {name} of {width}x{height} is damaged and cannot be decoded')
     return _to_8_bit_color(pixels, msg.format)
+
+
+def to_compressed_msg(
+        pixels: NDArray[np.uint8], header: Any, codec: str = 'jpeg', jpeg_quality: int = 90,
+        png_level: int = 1) -> Any:
+    """
+    Make a compressed image message.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (height, width) or (height, width, 3)
+        The picture, grey or BGR.
+    header : std_msgs.msg.Header
+        Goes into the message as it is.
+    codec : str
+        ``jpeg`` or ``png``.
+    jpeg_quality : int
+        1 to 100.
+    png_level : int
+        0 (fast) to 9 (small).
+
+    Returns
+    -------
+    sensor_msgs.msg.CompressedImage
+        The message.
+
+    Raises
+    ------
+    ImageError
+        If the codec is another one, or the encoder refuses the picture.
+
+    """
+    from sensor_msgs.msg import CompressedImage
+
+    options = {'jpeg': ('.jpg', [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]),
+               'png': ('.png', [cv2.IMWRITE_PNG_COMPRESSION, png_level])}
+    if codec not in options:
+        raise ImageError(f'unknown codec {codec!r}; use one of: {", ".join(options)}')
+    suffix, settings = options[codec]
+    try:
+        done, data = cv2.imencode(suffix, pixels, settings)
+    except cv2.error as error:
+        raise ImageError(f'the picture cannot be encoded as {codec}: {error.err}') from error
+    if not done:
+        raise ImageError(
+            f'the picture of {pixels.shape[1]}x{pixels.shape[0]} cannot be encoded as {codec}')
+    encoding = 'mono8' if pixels.ndim == 2 else 'bgr8'
+    # The last word names the channels' order, which a grey picture has none of.
+    order = '' if pixels.ndim == 2 else 'bgr8'
+    msg = CompressedImage(header=header, format=f'{encoding}; {codec} compressed {order}')
+    # Filled as in to_image_msg, and for the same reason.
+    content = array('B')
+    content.frombytes(memoryview(data).cast('B'))
+    msg.data = content
+    return msg
 
 
 def image_size(data: bytes) -> tuple[int, int]:

@@ -61,6 +61,9 @@ class Spec:
         Whether it can be set at start only.
     from_model : bool
         Whether the model's descriptor gives the value where the user gives none.
+    or_number : bool
+        Whether a string may be given as a whole number: the command line knows no difference
+        between ``source:=0`` and a number. It is read as a string.
 
     """
 
@@ -72,6 +75,7 @@ class Spec:
     choices: tuple[str, ...] = ()
     read_only: bool = False
     from_model: bool = False
+    or_number: bool = False
 
 
 class Parameters:
@@ -104,7 +108,8 @@ class Parameters:
 
     def __getitem__(self, name: str) -> Value:
         """Return the present value."""
-        return self._node.get_parameter(name).value
+        value = self._node.get_parameter(name).value
+        return str(value) if self._specs[name].or_number else value
 
     def set_model_defaults(self, values: Mapping[str, Value]) -> None:
         """
@@ -137,7 +142,7 @@ class Parameters:
         try:
             self._node.declare_parameter(spec.name, value, _descriptor(spec))
         except InvalidParameterTypeException as error:
-            hint = ' (write a decimal point, such as 1.0)' if isinstance(spec.default, float) else ''
+            hint = '; write a decimal point, such as 1.0' if type(spec.default) is float else ''
             raise OptionsError(f'parameter {spec.name}: {error}{hint}') from error
         except InvalidParameterValueException as error:
             raise OptionsError(f'parameter {spec.name}: {error}') from error
@@ -190,6 +195,8 @@ def problem(spec: Spec, value: Value) -> str:
     """
     if value is None:
         return ''
+    if spec.or_number and type(value) not in (str, int):
+        return f'{spec.name} is {value!r} but must be a string or a whole number'
     if spec.choices and value not in spec.choices:
         return f'{spec.name} is {value!r} but must be one of: {", ".join(spec.choices)}'
     if isinstance(value, float) and not math.isfinite(value):
@@ -234,7 +241,8 @@ def markdown_table(specs: Sequence[Spec]) -> str:
 
 
 def _descriptor(spec: Spec) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=spec.description, read_only=spec.read_only)
+    descriptor = ParameterDescriptor(
+        description=spec.description, read_only=spec.read_only, dynamic_typing=spec.or_number)
     if spec.choices:
         descriptor.additional_constraints = f'one of: {", ".join(spec.choices)}'
     if spec.minimum is None:

@@ -155,14 +155,14 @@ def to_msg(result: Result, header: Any, class_id: str = 'label') -> Any:
     return MESSAGES[result.task].to_msg(result, header, class_id)
 
 
-def label_info_msg(labels: Labels, threshold: float, stamp: Any) -> LabelInfo:
+def label_info_msg(labels: Labels | None, threshold: float, stamp: Any) -> LabelInfo:
     """
     Fill a ``vision_msgs/LabelInfo``: the names behind the class ids.
 
     Parameters
     ----------
-    labels : Labels
-        The model's labels. Ids above 65534 don't fit the message and are left out.
+    labels : Labels or None
+        The model's labels, if it has any. Ids above 65534 don't fit the message and are left out.
     threshold : float
         The score below which nothing is reported.
     stamp : builtin_interfaces.msg.Time
@@ -176,8 +176,9 @@ def label_info_msg(labels: Labels, threshold: float, stamp: Any) -> LabelInfo:
     """
     msg = LabelInfo(threshold=float(threshold))
     msg.header.stamp = stamp
+    names = labels.items() if labels else ()
     msg.class_map = [VisionClass(class_id=number, class_name=name)
-                     for number, name in labels.items() if number <= _MAX_CLASS_ID]
+                     for number, name in names if number <= _MAX_CLASS_ID]
     return msg
 
 

@@ -1,0 +1,59 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What happened to the frames, in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Counters:
+    """
+    Counts since the activation; each one is written by one thread only.
+
+    Parameters
+    ----------
+    received : int
+        Frames that came.
+    answered : int
+        Frames whose answer was published.
+    replaced : int
+        Frames dropped because a newer one came before the network was free.
+    unwanted : int
+        Frames dropped because nobody listened.
+    malformed : int
+        Frames that could not be read.
+    failed : int
+        Frames or requests that the network or the publishing failed on.
+    requests : int
+        Requests answered by the service.
+
+    """
+
+    received: int = 0
+    answered: int = 0
+    replaced: int = 0
+    unwanted: int = 0
+    malformed: int = 0
+    failed: int = 0
+    requests: int = 0
+
+    def __str__(self) -> str:
+        """Return one line for people."""
+        return (
+            f'{self.received} frames received, {self.answered} answered, {self.replaced} replaced '
+            f'by newer ones, {self.unwanted} not wanted by anybody, {self.malformed} unusable, '
+            f'{self.failed} failed; {self.requests} requests answered')

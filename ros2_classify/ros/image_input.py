@@ -1,0 +1,164 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Where the server's pictures come from: a topic, subscribed to while answers are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+import time
+from typing import Any
+
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CompressedImage, Image
+
+from ros2_classify.ros import compressed_msg, image_msg
+
+# A subscriber that comes back at once (`ros2 topic echo --once` in a loop) must not make the
+# middleware match and unmatch the camera every time.
+_LINGER = 2.0
+
+
+@dataclass(frozen=True)
+class Transport:
+    """
+    One way in which pictures come.
+
+    Parameters
+    ----------
+    msg_type : type
+        Message type.
+    suffix : str
+        What the topic's name has after the camera's, as image_transport writes it.
+    to_array : callable
+        From ``(message, max_pixels)`` to pixels and their colour order.
+
+    """
+
+    msg_type: type
+    suffix: str
+    to_array: Callable[[Any, int], tuple[NDArray[Any], str]]
+
+
+TRANSPORTS = {
+    'raw': Transport(Image, '', image_msg.to_array),
+    'compressed': Transport(CompressedImage, '/compressed', compressed_msg.to_array),
+}
+
+
+class ImageInput:
+    """
+    The server's subscription.
+
+    Parameters
+    ----------
+    node : rclpy.node.Node
+        The node.
+    transport : str
+        ``raw`` or ``compressed``.
+    on_frame : callable
+        Called with every message, in the executor's thread.
+
+    """
+
+    def __init__(self, node: Node, transport: str, on_frame: Callable[[Any], None]) -> None:
+        self._node = node
+        self.transport = TRANSPORTS[transport]
+        self.topic = resolve_image_topic(node, self.transport.suffix)
+        self._on_frame = on_frame
+        self._subscription: Any = None
+        self._subscribed_at = 0.0
+        self._last_wanted = 0.0
+        self.last_frame_at: float | None = None
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether there is a subscription at the moment."""
+        return self._subscription is not None
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds without a picture, counted from the subscription's start at most."""
+        return time.monotonic() - max(self._subscribed_at, self.last_frame_at or 0.0)
+
+    def update(self, wanted: bool) -> None:
+        """
+        Subscribe if pictures are wanted, unsubscribe when they haven't been for a while.
+
+        Parameters
+        ----------
+        wanted : bool
+            Whether anybody listens to the answers.
+
+        """
+        now = time.monotonic()
+        if wanted:
+            self._last_wanted = now
+            if self._subscription is None:
+                self._subscribe()
+        elif self._subscription is not None and now - self._last_wanted >= _LINGER:
+            self.unsubscribe()
+
+    def unsubscribe(self) -> None:
+        """Give the subscription back."""
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def qos(self) -> QoSProfile:
+        """Return the subscription's quality of service, the user's overrides included."""
+        return self._subscription.qos_profile
+
+    def _subscribe(self) -> None:
+        # Best effort takes pictures from reliable senders too, and never asks for old ones again.
+        qos = QoSProfile(
+            history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self.last_frame_at = None
+        self._subscribed_at = time.monotonic()
+        self._subscription = self._node.create_subscription(
+            self.transport.msg_type, self.topic, self._receive, qos,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies())
+
+    def _receive(self, msg: Any) -> None:
+        self.last_frame_at = time.monotonic()
+        self._on_frame(msg)
+
+
+def resolve_image_topic(node: Node, suffix: str) -> str:
+    """
+    Return the full name of the image topic after remapping, as image_transport does.
+
+    Parameters
+    ----------
+    node : rclpy.node.Node
+        The node.
+    suffix : str
+        Empty, or ``/compressed``.
+
+    Returns
+    -------
+    str
+        Where ``image`` is remapped, its suffix follows: ``image:=/cam/image_raw`` gives
+        ``/cam/image_raw/compressed``. A remapping of ``image/compressed`` itself wins.
+
+    """
+    own = 'image' + suffix
+    remapped = node.resolve_topic_name(own)
+    if not suffix or remapped != node.resolve_topic_name(own, only_expand=True):
+        return remapped
+    return node.resolve_topic_name('image') + suffix

@@ -1,0 +1,142 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What the server publishes, and whether anybody listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import Image
+from vision_msgs.msg import LabelInfo, VisionInfo
+
+from ros2_classify import overlay
+from ros2_classify.labels import Labels
+from ros2_classify.results import Result
+from ros2_classify.ros.image_msg import to_bgr, to_image_msg
+from ros2_classify.ros.result_msgs import label_info_msg, MESSAGES, to_msg, vision_info_msg
+
+
+
+def _qos(depth: int, durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -> QoSProfile:
+    """Return a new profile (overrides are written into it); reliable serves both kinds."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.RELIABLE,
+        durability=durability)
+
+
+class Outputs:
+    """
+    The server's publishers.
+
+    Parameters
+    ----------
+    node : rclpy.node.Node
+        The node.
+    task : str
+        The model's task; it decides the result's message and topic.
+    on_listeners : callable
+        Called, in the executor's thread, when a subscriber came or went. Middlewares without such
+        events never call it: ask `wanted` from time to time as well.
+
+    """
+
+    def __init__(self, node: Node, task: str, on_listeners: Callable[[], None]) -> None:
+        self._node = node
+        row = MESSAGES[task]
+        overridable = {'qos_overriding_options': QoSOverridingOptions.with_default_policies()}
+        self._result = _create_publisher(
+            node, row.msg_type, row.topic, _qos(10), on_listeners, **overridable)
+        self._debug_image = _create_publisher(
+            node, Image, '~/debug_image', _qos(1), on_listeners, **overridable)
+        latched = _qos(1, DurabilityPolicy.TRANSIENT_LOCAL)
+        self._label_info = node.create_publisher(LabelInfo, 'label_info', latched)
+        self._vision_info = node.create_publisher(VisionInfo, 'vision_info', latched)
+        self._threshold: float | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody subscribes to what inference makes."""
+        return bool(self._result.get_subscription_count()
+                    or self._debug_image.get_subscription_count())
+
+    @property
+    def topics(self) -> tuple[str, str]:
+        """The resolved names of the result's and the annotated picture's topic."""
+        return self._result.topic_name, self._debug_image.topic_name
+
+    def announce(self, name: str, labels: Labels | None, threshold: float, version: int) -> None:
+        """Publish the latched facts about the model."""
+        stamp = self._node.get_clock().now().to_msg()
+        self._vision_info.publish(
+            vision_info_msg(name, self._label_info.topic_name, version, stamp))
+        self._label_info.publish(label_info_msg(labels, threshold, stamp))
+        self._threshold = threshold
+
+    def announce_threshold(self, labels: Labels | None, threshold: float) -> None:
+        """Publish the labels again if the threshold they carry has changed."""
+        if threshold != self._threshold:
+            self._threshold = threshold
+            stamp = self._node.get_clock().now().to_msg()
+            self._label_info.publish(label_info_msg(labels, threshold, stamp))
+
+    def publish(
+            self, result: Result, header: Any, pixels: Any, color: str, class_id: str) -> None:
+        """
+        Publish one answer to those who listen; nothing is built for nobody.
+
+        Parameters
+        ----------
+        result : Classification or Detections
+            The answer.
+        header : std_msgs.msg.Header
+            The picture's header.
+        pixels : ndarray of uint8
+            The picture; it stays as it is.
+        color : str
+            What the picture's channels are.
+        class_id : str
+            ``label`` or ``index``.
+
+        """
+        if self._result.get_subscription_count():
+            self._result.publish(to_msg(result, header, class_id))
+        if self._debug_image.get_subscription_count():
+            bgr = to_bgr(pixels, color)
+            drawn = overlay.draw(bgr, result, copy=bgr is pixels)
+            self._debug_image.publish(to_image_msg(drawn, 'bgr8', header))
+
+    def destroy(self) -> None:
+        """Take the topics away."""
+        for publisher in (self._result, self._debug_image, self._label_info, self._vision_info):
+            self._node.destroy_publisher(publisher)
+
+
+def _create_publisher(
+        node: Node, msg_type: type, topic: str, qos: QoSProfile,
+        on_listeners: Callable[[], None], **options: Any) -> Any:
+    """Create a publisher that tells when subscribers come and go, where that is possible."""
+    try:
+        from rclpy.event_handler import PublisherEventCallbacks, UnsupportedEventTypeError
+    except ImportError:  # before Iron
+        return node.create_publisher(msg_type, topic, qos, **options)
+    events = PublisherEventCallbacks(matched=lambda _: on_listeners())
+    try:
+        return node.create_publisher(msg_type, topic, qos, event_callbacks=events, **options)
+    except UnsupportedEventTypeError:
+        return node.create_publisher(msg_type, topic, qos, **options)

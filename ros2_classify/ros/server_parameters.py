@@ -1,0 +1,79 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The server's parameters, and the options for the pipeline that follow from them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from ros2_classify.ros.image_msg import MAX_PIXELS
+from ros2_classify.ros.parameters import Parameters, Spec
+
+PARAMETERS = (
+    Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or an ONNX file',
+         read_only=True),
+    Spec('image_transport', 'raw', 'How pictures come: raw on image, compressed on '
+         'image/compressed', choices=('raw', 'compressed'), read_only=True),
+    Spec('provider', 'auto', 'What runs the network: auto, cpu, cuda, tensorrt or another '
+         'execution provider of ONNX Runtime', read_only=True),
+    Spec('threads', 0, 'CPU threads for the network; 0 leaves the choice to the engine',
+         minimum=0, maximum=256, read_only=True),
+    Spec('autostart', True, 'Configure and activate at start, without a lifecycle manager',
+         read_only=True),
+    Spec('tune_malloc', True, 'Keep the memory of large pictures in the process (glibc only)',
+         read_only=True),
+    Spec('score_threshold', 0.3, 'Results with a lower score are left out',
+         minimum=0.0, maximum=1.0, from_model=True),
+    Spec('top_k', 5, 'Classification: at most this many classes',
+         minimum=1, maximum=1000000, from_model=True),
+    Spec('nms_iou', 0.45, 'Detection: of two boxes of one class whose intersection over union is '
+         'larger, the better one stays', minimum=0.0, maximum=1.0, from_model=True),
+    Spec('ioa_threshold', 0.0, 'Detection: of two boxes of one class whose intersection is a '
+         'larger part of the smaller one, the better one stays; 0 switches this off',
+         minimum=0.0, maximum=1.0, from_model=True),
+    Spec('max_detections', 100, 'Detection: at most this many boxes',
+         minimum=1, maximum=1000000, from_model=True),
+    Spec('class_id', 'label', 'What the field class_id of results holds: the label or the index',
+         choices=('label', 'index')),
+    Spec('max_image_pixels', MAX_PIXELS, 'Larger pictures are refused',
+         minimum=1, maximum=1 << 30),
+)
+
+
+def options_from(parameters: Parameters, defaults: Any) -> Any:
+    """
+    Return the pipeline's options as the parameters have them now.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The server's parameters.
+    defaults : ros2_classify.pipeline.Options
+        The model's own options, for what is no parameter.
+
+    Returns
+    -------
+    ros2_classify.pipeline.Options
+        The options.
+
+    """
+    return defaults.replace(**{
+        spec.name: parameters[spec.name] for spec in PARAMETERS if spec.from_model})
+
+
+def model_defaults(options: Any) -> dict[str, Any]:
+    """Return the model's own options by parameter name."""
+    return asdict(options)

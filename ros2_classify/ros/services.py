@@ -1,0 +1,130 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Request and response: a picture in, an answer out, while the stream of pictures runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+import importlib
+from typing import Any
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
+from rclpy.task import Future
+
+from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify.results import Result
+from ros2_classify.ros.result_msgs import MESSAGES
+
+_INTERFACES = 'ros2_classify_interfaces'
+
+
+@dataclass
+class Request:
+    """A request on its way through the worker."""
+
+    image: Any
+    response: Any
+    answered: Future
+
+
+class InferenceService:
+    """
+    The service of the loaded model's task.
+
+    Parameters
+    ----------
+    node : rclpy.node.Node
+        The node.
+    task : str
+        The model's task.
+    submit : callable
+        Takes a `Request` for the worker; returns why it can't be taken, or nothing.
+
+    Raises
+    ------
+    ImportError
+        If the interfaces package isn't installed.
+
+    """
+
+    def __init__(self, node: Node, task: str, submit: Callable[[Request], str]) -> None:
+        row = MESSAGES[task]
+        service_type = getattr(importlib.import_module(f'{_INTERFACES}.srv'), row.service)
+        self._node = node
+        self._field = row.topic
+        self._submit = submit
+        # A request that waits for the worker must not hold up the node's other callbacks.
+        self._service = node.create_service(
+            service_type, f'~/{row.service.lower()}', self._serve,
+            callback_group=ReentrantCallbackGroup())
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self._service.srv_name
+
+    async def _serve(self, request: Any, response: Any) -> Any:
+        pending = Request(request.image, response, Future())
+        refusal = self._submit(pending)
+        if refusal:
+            return _fail(response, refusal)
+        return await pending.answered
+
+    def answer(self, request: Request, infer: Callable[[Any], tuple[Result, Any]]) -> None:
+        """
+        Work on one request and send the answer; called by the worker.
+
+        Parameters
+        ----------
+        request : Request
+            The request.
+        infer : callable
+            From the picture's message to the result and its message.
+
+        """
+        response = request.response
+        try:
+            _, msg = infer(request.image)
+            setattr(response, self._field, msg)
+            response.success = True
+        except Ros2ClassifyError as error:
+            _fail(response, str(error))
+        except Exception as error:  # noqa: B902 - the asker gets an answer in any case
+            _fail(response, f'unexpected {type(error).__name__}: {error}')
+        self._send(request)
+
+    def refuse(self, request: Request, reason: str) -> None:
+        """Answer a request that won't be worked on."""
+        _fail(request.response, reason)
+        self._send(request)
+
+    def destroy(self) -> None:
+        """Take the service away."""
+        self._node.destroy_service(self._service)
+
+    def _send(self, request: Request) -> None:
+        request.answered.set_result(request.response)
+        # A future does not wake the executor that sleeps while a callback waits for it.
+        executor = self._node.executor
+        if executor is not None:
+            executor.wake()
+
+
+def _fail(response: Any, message: str) -> Any:
+    response.success = False
+    response.message = message
+    return response

@@ -1,0 +1,109 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Why no picture comes: the usual causes, told from what the ROS graph shows, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import difflib
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import qos_check_compatible, QoSCompatibility
+
+from ros2_classify.ros.image_input import ImageInput, TRANSPORTS
+
+_NAMED_TOPICS = 5
+_TYPES = {
+    f'sensor_msgs/msg/{transport.msg_type.__name__}': name
+    for name, transport in TRANSPORTS.items()}
+
+
+def explain_silence(node: Node, source: ImageInput) -> str:
+    """
+    Say why no picture comes.
+
+    Parameters
+    ----------
+    node : rclpy.node.Node
+        The node.
+    source : ImageInput
+        Its input; it must be subscribed.
+
+    Returns
+    -------
+    str
+        One or two sentences, with what to do next.
+
+    """
+    topic = source.topic
+    wanted = f'sensor_msgs/msg/{source.transport.msg_type.__name__}'
+    publishers = node.get_publishers_info_by_topic(topic)
+    matching = [publisher for publisher in publishers if publisher.topic_type == wanted]
+    if publishers and not matching:
+        found = publishers[0].topic_type
+        cure = (f'set the parameter image_transport to {_TYPES[found]}' if found in _TYPES
+                else 'remap "image" to a topic of pictures')
+        return f'{topic} carries {found}, not {wanted}: {cure}'
+    if not matching:
+        return f'nobody publishes on {topic} ({wanted}): {_alternatives(node, source)}'
+    for publisher in matching:
+        compatibility, reason = qos_check_compatible(publisher.qos_profile, source.qos())
+        if compatibility == QoSCompatibility.ERROR:
+            return (f'the quality of service of {_name(publisher)} on {topic} does not fit ours: '
+                    f'{_first_line(reason)} Change the qos_overrides of one of the two')
+    names = ', '.join(_name(publisher) for publisher in matching)
+    return (
+        f'no picture from {names} on {topic} for {source.silent_for:.0f} s. Either the camera '
+        'sends none (ros2 topic hz shows it), or its pictures are too large for the middleware\'s '
+        'default settings: start the camera with FASTDDS_DEFAULT_PROFILES_FILE and '
+        'FASTRTPS_DEFAULT_PROFILES_FILE naming this package\'s config/fastdds.xml')
+
+
+def _alternatives(node: Node, source: ImageInput) -> str:
+    topics = {name: types[0] for name, types in node.get_topic_names_and_types() if types}
+    # The node's own annotated picture is no camera.
+    own = {name for name, _ in node.get_publisher_names_and_types_by_node(
+        node.get_name(), node.get_namespace())}
+    found = [name for name, kind in topics.items() if kind in _TYPES and name not in own]
+    if not found:
+        return 'there is no topic of pictures; is the camera running, with the same ROS_DOMAIN_ID?'
+    close = _closest(source.topic, found)
+    cure = f'-r image:={_base(close[0], topics[close[0]])}'
+    other = _TYPES[topics[close[0]]]
+    if TRANSPORTS[other] is not source.transport:
+        cure += f' -p image_transport:={other}'
+    return f'topics of pictures are {", ".join(close)}; to take the first: --ros-args {cure}'
+
+
+def _closest(topic: str, names: Iterable[str]) -> list[str]:
+    """Return a few names, those most like the topic's first."""
+    def likeness(name: str) -> float:
+        return difflib.SequenceMatcher(None, topic, name).ratio()
+    return sorted(names, key=likeness, reverse=True)[:_NAMED_TOPICS]
+
+
+def _base(name: str, kind: str) -> str:
+    """Return the name to remap ``image`` to: without the suffix that is added by itself."""
+    suffix = TRANSPORTS[_TYPES[kind]].suffix
+    return name[:-len(suffix)] if suffix and name.endswith(suffix) else name
+
+
+def _name(publisher: Any) -> str:
+    return f'{publisher.node_namespace.rstrip("/")}/{publisher.node_name}'
+
+
+def _first_line(reason: str) -> str:
+    return reason.strip().rstrip(';').splitlines()[0] + ';' if reason.strip() else ''
