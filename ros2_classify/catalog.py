@@ -21,14 +21,15 @@ import os
 from pathlib import Path
 import sys
 
-from ros2_classify.descriptor import load_descriptor, ModelDescriptor, Source
+from ros2_classify.descriptor import Format, load_descriptor, ModelDescriptor, Source
 from ros2_classify.errors import ModelNotFoundError
-from ros2_classify.store import locate, search_path, SEARCH_PATH_VARIABLE
+from ros2_classify.store import locate, SAVED_MODEL, search_path, SEARCH_PATH_VARIABLE
 
 _SUFFIXES = ('.yaml', '.yml')
+_NETWORKS: dict[str, Format] = {'.onnx': 'onnx', '.pb': 'frozen_graph'}
 _SHARE = Path('share', 'ros2_classify', 'models')
 _FORMS = ('a model is a name from the catalogue, a descriptor file (.yaml), or a network file '
-          '(.onnx)')
+          '(.onnx, .pb, or the folder of a SavedModel)')
 
 
 def shipped_folder() -> Path | None:
@@ -132,8 +133,9 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     ----------
     model : str, Path or ModelDescriptor
         A name from the catalogue, a descriptor file (``.yaml``, ``.yml``), a network file
-        (``.onnx``, looked for from the working folder and in the folders of
-        ``ROS2_CLASSIFY_MODEL_PATH``), or a descriptor, which is returned as it is.
+        (``.onnx``, a frozen graph's ``.pb``, a SavedModel's folder, looked for from the working
+        folder and in the folders of ``ROS2_CLASSIFY_MODEL_PATH``), or a descriptor, which is
+        returned as it is.
 
     Returns
     -------
@@ -158,10 +160,17 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
         raise ModelNotFoundError(f'no model is named; {_FORMS}')
     if suffix in _SUFFIXES:
         return load_descriptor(locate(text, None, what='descriptor file'))
-    if suffix == '.onnx':
+    format_ = _network_format(path)
+    if format_ == 'saved_model':
+        folder = locate(path if path.name == SAVED_MODEL else path / SAVED_MODEL, None,
+                        what='network file').parent
+        return ModelDescriptor(
+            name=folder.name, source=Source(str(folder)), format=format_, origin=str(folder),
+            folder=folder.parent)
+    if format_ is not None:
         located = locate(text, None, what='network file')
         return ModelDescriptor(
-            name=located.stem, source=Source(str(located)), format='onnx', origin=str(located),
+            name=located.stem, source=Source(str(located)), format=format_, origin=str(located),
             folder=located.parent)
     # A name never holds a separator, so this can only have been meant as a file.
     if isinstance(model, Path) or len(path.parts) > 1 or path.exists():
@@ -170,3 +179,11 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
             kind = 'addresses cannot be loaded, download the file first:'
         raise ModelNotFoundError(f'{kind} {text}; {_FORMS}')
     return load_descriptor(find(text))
+
+
+def _network_format(path: Path) -> Format | None:
+    """Return the format of what looks like a network by its name, or is a SavedModel's folder."""
+    places = [path, *(folder / path for folder in search_path())]
+    if path.name == SAVED_MODEL or any((place / SAVED_MODEL).is_file() for place in places):
+        return 'saved_model'
+    return _NETWORKS.get(path.suffix.lower())

@@ -31,7 +31,7 @@ from typing import Any, Literal, Union
 from ros2_classify.labels import Labels
 
 Task = Literal['classification', 'detection']
-Format = Literal['onnx']
+Format = Literal['onnx', 'frozen_graph', 'saved_model']
 Layout = Literal['nchw', 'nhwc']
 DType = Literal['float32', 'float16', 'uint8']
 Color = Literal['rgb', 'bgr', 'gray']
@@ -180,6 +180,28 @@ class OutputSpec:
 
 
 @dataclass(frozen=True)
+class ConversionSpec:
+    """
+    How a TensorFlow model is turned into ONNX.
+
+    Parameters
+    ----------
+    inputs, outputs : tuple of str
+        Tensors of a frozen graph, with or without ``:0``; those that are empty are found.
+    signature : str or None
+        How a SavedModel is called; None means ``serving_default``, or the only one there is.
+    tolerance : float or None
+        What ONNX Runtime's numbers and TensorFlow's may differ by; None means 1e-4.
+
+    """
+
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    signature: str | None = None
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True)
 class Defaults:
     """
     Thresholds and limits that suit this model; None leaves the package's own default.
@@ -220,7 +242,7 @@ class ModelDescriptor:
         Where the network's file is.
     task : 'classification', 'detection' or None
         What is asked of the network; None means the decoder's.
-    format : 'onnx' or None
+    format : 'onnx', 'frozen_graph', 'saved_model' or None
         The file's format; None means by the file's suffix.
     labels : Labels, str or None
         The names themselves, or the path of a label file (found as ``source.path`` is), or None:
@@ -229,6 +251,8 @@ class ModelDescriptor:
         How pixels become the input.
     output : OutputSpec
         What the outputs mean.
+    conversion : ConversionSpec
+        For TensorFlow's formats: how the model is turned into ONNX.
     defaults : Defaults
         Thresholds that suit the model.
     license, provenance, notes : str
@@ -249,6 +273,7 @@ class ModelDescriptor:
     labels: Labels | str | None = None
     input: InputSpec = InputSpec()
     output: OutputSpec = OutputSpec()
+    conversion: ConversionSpec = ConversionSpec()
     defaults: Defaults = Defaults()
     license: str = ''
     provenance: str = ''

@@ -22,7 +22,7 @@ import re
 from typing import Any, get_args
 
 from ros2_classify.descriptor import (
-    Anchor, Color, Defaults, DType, Format, FrozenMapping, InputSpec, Interpolation, Layout,
+    Anchor, Color, ConversionSpec, Defaults, DType, Format, FrozenMapping, InputSpec, Interpolation, Layout,
     ModelDescriptor, OutputSpec, Resize, Size, Source, Task)
 from ros2_classify.descriptor_yaml import MAX_BYTES, read_yaml
 from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundError
@@ -37,6 +37,9 @@ COLORS: tuple[Color, ...] = get_args(Color)
 RESIZES: tuple[Resize, ...] = get_args(Resize)
 ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+
+# A SavedModel is a folder, which has none.
+SUFFIXES: dict[str, Format] = {'.onnx': 'onnx', '.pb': 'frozen_graph'}
 
 MAX_SIDE = 16384
 
@@ -113,6 +116,7 @@ def parse_descriptor(
     labels = _labels(fields)
     input_ = _input(fields.section('input'))
     output = fields.section('output')
+    conversion = _conversion(fields.section('convert'))
     defaults = _defaults(fields.section('defaults'))
     license_ = fields.text('license', '')
     provenance = fields.text('provenance', '')
@@ -121,14 +125,17 @@ def parse_descriptor(
     if source is None:
         raise where.error('source is missing; say source: {path: model.onnx}')
     output_spec, task = _output(output, task, fields)
+    format_ = format_ or _format_of(source, fields)
+    _check_conversion(conversion, format_, fields)
     return ModelDescriptor(
         name=_name(fields, declared_name or name or PurePath(source.path).stem),
         source=source,
         task=task,
-        format=format_ or _format_of(source, fields),
+        format=format_,
         labels=labels,
         input=input_,
         output=output_spec,
+        conversion=conversion,
         defaults=defaults,
         origin=where.origin,
         folder=folder,
@@ -163,9 +170,10 @@ def _source(fields: Fields) -> Source | None:
 
 def _format_of(source: Source, fields: Fields) -> Format:
     suffix = PurePath(source.path).suffix.lower()
-    for format_ in FORMATS:
-        if suffix == f'.{format_}':
-            return format_
+    if PurePath(source.path).name == 'saved_model.pb':
+        return 'saved_model'
+    if suffix in SUFFIXES:
+        return SUFFIXES[suffix]
     raise fields.error(
         'format', f'is missing, and the suffix {suffix!r} of {source.path} does not tell; allowed '
         f'are {", ".join(FORMATS)}')
@@ -259,6 +267,34 @@ def _output(output: Fields, task: Task | None, top: Fields) -> tuple[OutputSpec,
             'task', f'{task} does not fit the decoder {decoder}, which is for {decoder_task}; '
             'change the one or the other')
     return OutputSpec(decoder, FrozenMapping(options)), decoder_task
+
+
+def _conversion(fields: Fields) -> ConversionSpec:
+    spec = ConversionSpec(
+        inputs=_texts(fields, 'inputs'),
+        outputs=_texts(fields, 'outputs'),
+        signature=fields.text('signature', None),
+        tolerance=fields.number('tolerance', None, low=0, high=1e6, above=True))
+    fields.finish()
+    return spec
+
+
+def _texts(fields: Fields, key: str) -> tuple[str, ...]:
+    return tuple(as_text(name, place) for name, place in fields.sequence(key, []))
+
+
+def _check_conversion(spec: ConversionSpec, format_: Format, fields: Fields) -> None:
+    """Refuse what means nothing for this format."""
+    section = fields.section('convert')
+    if format_ == 'onnx' and spec != ConversionSpec():
+        raise fields.error(
+            'convert', 'only counts for the formats frozen_graph and saved_model, but format is '
+            'onnx; remove it or correct the format')
+    for key, needed in (('inputs', 'frozen_graph'), ('outputs', 'frozen_graph'),
+                        ('signature', 'saved_model')):
+        if key in section and format_ != needed:
+            raise section.error(
+                key, f'only counts for the format {needed}, but format is {format_}; remove it')
 
 
 def _defaults(fields: Fields) -> Defaults:

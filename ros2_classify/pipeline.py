@@ -173,7 +173,8 @@ class Pipeline:
         Parameters
         ----------
         model : str, Path or ModelDescriptor
-            A name from the catalogue, a descriptor file, a bare ``.onnx`` file, or a descriptor.
+            A name from the catalogue, a descriptor file, a bare network file
+            (``.onnx``, ``.pb``, a SavedModel's folder), or a descriptor.
         provider : str
             Who shall run it: 'auto', 'cpu', 'cuda', …; see
             `ros2_classify.engines.open_engine`.
@@ -187,14 +188,20 @@ class Pipeline:
 
         Raises
         ------
-        ModelNotFoundError, IntegrityError, DescriptorError, LabelsError, EngineError
+        ModelNotFoundError, IntegrityError, DescriptorError, LabelsError, ConversionError,
+        EngineError
             Whatever stands in the way, in one sentence.
 
         """
         declared = resolve(model)
         path = model_file(declared)
         labels = declared.load_labels()
-        engine = open_engine(path, declared.format or 'onnx', provider=provider, threads=threads)
+        if declared.format in ('frozen_graph', 'saved_model'):
+            # Imported where it is used: most models are ONNX.
+            from ros2_classify.convert import to_onnx
+
+            path = to_onnx(declared, path)
+        engine = open_engine(path, 'onnx', provider=provider, threads=threads)
         try:
             descriptor = complete(declared, engine.inputs, engine.outputs, engine.metadata)
             # The file's own metadata may hold names where the descriptor has none.

@@ -18,15 +18,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from ros2_classify.errors import IntegrityError, ModelNotFoundError
+from ros2_classify.sources.hashing import sha256_of_folder
 
 if TYPE_CHECKING:
     from ros2_classify.descriptor import ModelDescriptor
 
 SEARCH_PATH_VARIABLE = 'ROS2_CLASSIFY_MODEL_PATH'
+
+SAVED_MODEL = 'saved_model.pb'
 
 
 def search_path() -> tuple[Path, ...]:
@@ -115,17 +118,18 @@ def sha256_of(path: str | Path) -> str:
 
 def model_file(descriptor: ModelDescriptor) -> Path:
     """
-    Return the network's file, found and checked.
+    Return the network's file, found and checked; for a SavedModel its folder.
 
     Parameters
     ----------
     descriptor : ModelDescriptor
-        Whose ``source`` names the file and, where it knows it, the sha256.
+        Whose ``source`` names the file and, where it knows it, the sha256 (of a folder: as
+        `ros2_classify.sources.hashing.sha256_of_folder` tells).
 
     Returns
     -------
     Path
-        The file, absolute.
+        The file or folder, absolute.
 
     Raises
     ------
@@ -135,11 +139,16 @@ def model_file(descriptor: ModelDescriptor) -> Path:
         If its sha256 is not the declared one.
 
     """
-    path = locate(descriptor.source.path, descriptor.folder, what='model file',
-                  origin=descriptor.origin)
+    named, is_folder = descriptor.source.path, descriptor.format == 'saved_model'
+    if is_folder and PurePath(named).name != SAVED_MODEL:
+        named = str(PurePath(named, SAVED_MODEL))
+    path = locate(named, descriptor.folder, what='model file', origin=descriptor.origin)
+    if is_folder:
+        path = path.parent
+    hasher = sha256_of_folder if is_folder else sha256_of
     expected = descriptor.source.sha256
     try:
-        actual = sha256_of(path) if expected else None
+        actual = hasher(path) if expected else None
     except OSError as error:
         raise ModelNotFoundError(
             f'{path}: the model file cannot be read: {error.strerror}') from error

@@ -48,7 +48,8 @@ from ros2_classify.convert.explain import explain, unsupported_operators
 from ros2_classify.convert.graph import Graph, read_frozen_graph, read_saved_model
 from ros2_classify.convert.interface import frozen_interface, Interface, saved_interface
 from ros2_classify.convert.process import (
-    choose_python, Converter, find_converter, LOG, Progress, PYTHON, run_worker)
+    choose_python, Converter, find_converter, LOG, Progress, PYTHON, run_worker,
+    WorkerError)
 from ros2_classify.descriptor import ModelDescriptor
 from ros2_classify.errors import ConversionError, EngineError
 from ros2_classify.sources.cache import Cache, remove
@@ -375,11 +376,14 @@ def _convert(
             result = run_worker(
                 converter.python, work, label=plan.descriptor.name, timeout=options.timeout,
                 progress=options.progress, cancel=options.cancel)
-            checked = _check(plan, work, feeds)
+            checked = _check(plan, work, feeds, result['outputs'])
         except ConversionError as error:
             with cache.errors():
                 kept = _keep_log(work, final)
-            raise ConversionError(_why(plan, str(error), kept)) from error
+            cause = _explain(plan, error, kept) if isinstance(error, WorkerError) else str(error)
+            raise ConversionError(
+                f'{plan.source}: cannot be converted to ONNX: {cause} (the log is {kept})'
+            ) from error
         with cache.errors():
             _write_report(plan, work, result, checked)
             for name in (worker.REQUEST, worker.FEEDS, worker.ANSWERS):
@@ -397,7 +401,7 @@ def _convert(
 
 def _write_request(plan: Plan, work: Path, options: ConvertOptions) -> list[Any]:
     feeds = make_feeds(plan.interface.inputs, plan.descriptor.input, options.image)
-    np.savez(work / worker.FEEDS, **{str(place): feed for place, feed in enumerate(feeds)})
+    np.savez(work / worker.FEEDS, *feeds)
     (work / worker.REQUEST).write_text(json.dumps({
         'format': plan.descriptor.format, 'source': str(plan.source.absolute()),
         'inputs': [tensor.name for tensor in plan.interface.inputs],
@@ -406,13 +410,15 @@ def _write_request(plan: Plan, work: Path, options: ConvertOptions) -> list[Any]
     return feeds
 
 
-def _check(plan: Plan, work: Path, feeds: Sequence[Any]) -> dict[str, Any]:
+def _check(
+    plan: Plan, work: Path, feeds: Sequence[Any], outputs: Sequence[str],
+) -> dict[str, Any]:
     """Run the model once as it will be run, and compare with TensorFlow's answer."""
     from ros2_classify.engines import open_engine
 
     missing = unsupported_operators(_read_log(work))
     if missing:
-        raise ConversionError('tf2onnx left operators out')
+        raise WorkerError(f'tf2onnx left out {", ".join(missing)}')
     try:
         engine = open_engine(work / MODEL, provider='cpu')
         try:
@@ -426,7 +432,7 @@ def _check(plan: Plan, work: Path, feeds: Sequence[Any]) -> dict[str, Any]:
     except EngineError as error:
         raise ConversionError(f'the ONNX model does not run: {error}') from error
     with np.load(work / worker.ANSWERS) as file:
-        reference = {name: file[name] for name in file.files}
+        reference = {name: file[f'arr_{place}'] for place, name in enumerate(outputs)}
     return {
         **compare(answers, reference, plan.tolerance),
         'shapes': {name: list(array.shape) for name, array in answers.items()}}
@@ -456,12 +462,11 @@ def _keep_log(work: Path, final: Path) -> Path:
     return kept
 
 
-def _why(plan: Plan, error: str, log: Path) -> str:
+def _explain(plan: Plan, error: WorkerError, log: Path) -> str:
     text = log.read_text(encoding='utf-8', errors='replace') if log.is_file() else ''
     # A frozen graph's outputs say which part of it counts; a SavedModel's are inside functions.
     outputs = plan.interface.outputs if plan.descriptor.format == 'frozen_graph' else ()
-    cause = explain(error, text, plan.graph, outputs)
-    return f'{plan.source}: it can not be converted to ONNX: {cause} (the log is {log})'
+    return explain(str(error), text, plan.graph, outputs)
 
 
 def _no_tensorflow(plan: Plan, python: str) -> str:

@@ -184,16 +184,16 @@ def _picture(
         import cv2
         picture = np.asarray(cv2.resize(picture, (width, height)), np.uint8)
     if channels == 1:
-        picture = picture.mean(axis=-1, keepdims=True).astype(np.uint8)
+        picture = np.asarray(picture.mean(axis=-1, keepdims=True), np.uint8)
     elif spec.color == 'bgr':
         picture = picture[..., ::-1]
     pixels = picture.astype(np.float32)
     if spec.channels == pixels.shape[2]:
-        pixels = (pixels * spec.scale - np.float32(spec.mean)) / np.float32(spec.std)
+        pixels = (pixels * spec.scale - np.asarray(spec.mean)) / np.asarray(spec.std)
     if channels not in (1, 3, None):
         pixels = np.resize(pixels, (height, width, channels))
     tensor = pixels.transpose(2, 0, 1) if planar else pixels
-    return np.repeat(tensor[None], batch or 1, axis=0)
+    return np.repeat(tensor[None], batch or 1, axis=0).astype(np.float32)
 
 
 def _read(image: Path) -> NDArray[np.uint8]:

@@ -68,6 +68,10 @@ _LOG_EVERY = 15.0
 Progress = Callable[[str, bool], None]
 
 
+class WorkerError(ConversionError):
+    """What TensorFlow or tf2onnx raised, in their own words."""
+
+
 @dataclass(frozen=True)
 class Converter:
     """
@@ -196,9 +200,10 @@ def run_worker(
 
     Raises
     ------
+    WorkerError
+        If TensorFlow or tf2onnx raised something.
     ConversionError
-        If it fails (the message is the worker's own, in the words of TensorFlow) or takes too
-        long.
+        If the process was ended, or took too long.
     FetchCancelledError
         If ``cancel`` was set.
 
@@ -235,7 +240,7 @@ def run_worker(
         result: dict[str, Any] = outcome['result']
         return result
     if 'error' in outcome:
-        raise ConversionError(str(outcome['error']))
+        raise WorkerError(str(outcome['error']))
     how = f'signal {signal.Signals(-code).name}' if code < 0 else f'exit code {code}'
     memory = ' (not enough memory, as a rule)' if code == -signal.SIGKILL else ''
     raise ConversionError(f'the converting process ended with {how}{memory} while {stage}')
