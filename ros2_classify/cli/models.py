@@ -21,7 +21,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ros2_classify.cli import EXIT_OK
+from ros2_classify.cli import convert, EXIT_OK
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,6 +29,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser(
         'models', help='list the models known by name', description='The catalogue of models.')
     own_verbs = parser.add_subparsers(metavar='VERB', required=True)
+    convert.add_parser(own_verbs)
     listing = own_verbs.add_parser(
         'list', help='list the models known by name',
         description='List the models of the folders in ROS2_CLASSIFY_MODEL_PATH and of the '

@@ -44,7 +44,7 @@ import numpy as np
 
 from ros2_classify.convert import worker
 from ros2_classify.convert.check import compare, make_feeds
-from ros2_classify.convert.explain import explain, unsupported_operators
+from ros2_classify.convert.explain import explain, shorten, unsupported_operators
 from ros2_classify.convert.graph import Graph, read_frozen_graph, read_saved_model
 from ros2_classify.convert.interface import frozen_interface, Interface, saved_interface
 from ros2_classify.convert.process import (
@@ -466,6 +466,10 @@ def _explain(plan: Plan, error: WorkerError, log: Path) -> str:
     text = log.read_text(encoding='utf-8', errors='replace') if log.is_file() else ''
     # A frozen graph's outputs say which part of it counts; a SavedModel's are inside functions.
     outputs = plan.interface.outputs if plan.descriptor.format == 'frozen_graph' else ()
+    if error.converted and not unsupported_operators(text):
+        return (f'TensorFlow itself fails on the test picture: {shorten(str(error))}; say the '
+                'size that it takes as input.size in a descriptor, or try another picture '
+                '(models convert --image)')
     return explain(str(error), text, plan.graph, outputs)
 
 

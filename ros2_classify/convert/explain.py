@@ -27,16 +27,13 @@ _INSTEAD = ('use an ONNX export of this model where there is one, or export the 
 # How tf2onnx names what it has no counterpart for (its log, tf2onnx/tfonnx.py).
 _UNSUPPORTED = re.compile(r'Tensorflow op \[(?P<node>[^\]]*): (?P<op>[^\]:]+)\] is not supported')
 _UNKNOWN = re.compile(r"Op type not registered '(?P<op>[^']+)'")
-_REJECTED = re.compile(r"Failed to convert node '(?P<node>[^']+)'")
+_REJECTED = re.compile(r'convert failed for name: "(?P<node>[^"]+)"\s+op: "(?P<op>[^"]+)"')
 
 # The element types that ONNX lacks; its int8 and uint8 carry scale and zero point beside them.
 _QUANTIZED = ('qint8', 'quint8', 'qint16', 'quint16', 'qint32')
 _OTHER_TYPES = ('complex64', 'complex128', 'resource', 'variant', 'string')
-# The arrays of TensorFlow 1's loops; tf2onnx replaces whole known patterns of them only.
+# The arrays of TensorFlow 1's loops; of them tf2onnx converts known patterns only.
 _OLD_ARRAYS = re.compile(r'TensorArray\w*V[123]')
-_OLD_ARRAYS_CONVERTED = frozenset((
-    'TensorArrayV3', 'TensorArrayReadV3', 'TensorArrayWriteV3', 'TensorArrayScatterV3',
-    'TensorArrayGatherV3', 'TensorArraySizeV3'))
 _OLD_LOOPS = ('Enter', 'Exit', 'NextIteration', 'RefEnter', 'RefExit', 'RefNextIteration')
 
 
@@ -77,40 +74,38 @@ def explain(error: str, log: str, graph: Graph, outputs: Iterable[str]) -> str:
     missing = unsupported_operators(log)
     if missing:
         return f'ONNX has no counterpart for its {_several("operator", missing)}; {_INSTEAD}'
+    rejected = _REJECTED.search(log)
+    if rejected and _OLD_ARRAYS.fullmatch(rejected['op']):
+        return (f'its loops keep their results in TensorFlow 1\'s {rejected["op"]} '
+                f'({rejected["node"]!r}), which tf2onnx cannot convert here; {_INSTEAD}')
     types = {kind: node for node in reversed(nodes) for kind in node.data_types()}
     quantized = [kind for kind in _QUANTIZED if kind in types]
     if quantized:
         node = types[quantized[0]]
         return (f'ONNX has no data type {quantized[0]}, in which it keeps its weights '
                 f'({node.op} {node.name!r}); use the floating-point version of this model')
-    old = sorted(op for op in operators if _OLD_ARRAYS.fullmatch(op))
-    if old:
-        # The uncommon ones are what fails; the common ones are in every old detector.
-        culprits = [op for op in old if op not in _OLD_ARRAYS_CONVERTED] or old
-        return (f'its loops keep their results in TensorFlow 1\'s {_several("operator", culprits)} '
-                f'({operators[culprits[0]]!r}), which tf2onnx does not convert here; {_INSTEAD}')
+    if rejected:
+        return (f'tf2onnx fails at its operator {rejected["op"]} ({rejected["node"]!r}): '
+                f'{shorten(error)}; {_INSTEAD}')
     loops = sorted(op for op in operators if op in _OLD_LOOPS)
     if loops:
         return (f'its loops are built of TensorFlow 1\'s {_several("operator", loops)} in a way '
-                f'that tf2onnx does not convert; {_INSTEAD}')
-    failed = [match['node'] for match in _REJECTED.finditer(log)]
-    by_name = {node.name: node for node in nodes}
-    if failed and failed[0] in by_name:
-        node = by_name[failed[0]]
-        return (f'tf2onnx fails at its operator {node.op} ({node.name!r}): {_short(error)}; '
-                f'{_INSTEAD}')
+                f'that tf2onnx does not convert ({shorten(error)}); {_INSTEAD}')
     others = [kind for kind in _OTHER_TYPES if kind in types and kind in error.lower()]
     if others:
         node = types[others[0]]
         return (f'ONNX Runtime has no kernels for the data type {others[0]} of its operator '
                 f'{node.op} ({node.name!r}); {_INSTEAD}')
-    return _short(error)
+    return shorten(error)
 
 
 def _several(word: str, names: list[str]) -> str:
     return f'{word}{"s" if len(names) > 1 else ""} {", ".join(names)}'
 
 
-def _short(error: str) -> str:
-    text = ' '.join(error.split()).rstrip('.')
+def shorten(error: str) -> str:
+    """Return an exception's text as one line, TensorFlow's stack traces left out."""
+    text = re.sub(r'Original stack trace for.*', '', error, flags=re.DOTALL)
+    text = re.sub(r'Detected at node .*\(most recent call last\):', '', text)
+    text = ' '.join(re.sub(r'\[\[\{\{.*?\}\}\]\]', '', text).split()).rstrip('.')
     return text if len(text) <= 300 else f'{text[:299]}…'

@@ -40,9 +40,12 @@ DATA_TYPES = (
 SAVED_MODEL_FILE = 'saved_model.pb'
 # Not outputs, though nothing reads them.
 _SILENT = frozenset((
-    'Const', 'Placeholder', 'NoOp', 'Assert', 'CheckNumerics', 'SaveV2', 'RestoreV2', 'MergeV2Checkpoints',
+    'Const', 'Placeholder', 'NoOp', 'Assert', 'SaveV2', 'RestoreV2', 'MergeV2Checkpoints',
     'MergeSummary', 'ScalarSummary', 'HistogramSummary', 'ImageSummary', 'Print', 'PrintV2',
     'Assign', 'AssignVariableOp', 'Exit', 'LoopCond'))
+# Where nodes say what their first output is, the surest first.
+_TYPE_ATTRIBUTES = ('dtype', 'DstT', 'output_types', 'T')
+_SHAPE_ATTRIBUTES = ('shape', 'output_shapes', '_output_shapes')
 # Their values are in a checkpoint, not in the graph.
 _VARIABLES = ('Variable', 'VariableV2', 'VarHandleOp', 'AutoReloadVariable')
 
@@ -86,8 +89,8 @@ class Node:
     inputs : tuple of str
         The tensors it reads (``name:1``, ``name`` for the first output) and, with ``^`` before
         them, the nodes it waits for.
-    attributes : memoryview
-        The node's message, for those who ask for more.
+    message : memoryview
+        The ``NodeDef`` itself, which holds the attributes.
 
     """
 
@@ -96,31 +99,19 @@ class Node:
     inputs: tuple[str, ...]
     message: memoryview = field(repr=False)
 
-    def attribute(self, name: str) -> memoryview | None:
-        """Return the ``AttrValue`` of an attribute, or None."""
-        return next((value for key, value in self._attributes() if key == name), None)
-
     def data_types(self) -> set[str]:
         """Return all the types that its attributes name."""
-        found = set()
-        for _, value in self._attributes():
-            for number, piece in read_fields(value):
-                if number == 6:
-                    found.add(_data_type(piece))
-                elif number == 1 and isinstance(piece, memoryview):
-                    found.update(_listed_types(piece))
-        return found
+        return {kind for _, value in self._attributes() for kind in _types(value)}
 
     def tensor(self) -> TensorInfo:
-        """Return its first output, with the type and the shape that a placeholder declares."""
-        dtype, shape = 'invalid', None
-        kind, declared = self.attribute('dtype'), self.attribute('shape')
-        if kind is not None:
-            dtype = next((_data_type(value) for number, value in read_fields(kind)
-                          if number == 6), dtype)
-        if declared is not None:
-            shape = next((_shape(piece) for piece in messages(declared, 7)), None)
-        return TensorInfo(f'{self.name}:0', dtype, shape)
+        """Return its first output, with the type and the shape that its attributes declare."""
+        attributes = dict(self._attributes())
+        types = [kind for name in _TYPE_ATTRIBUTES if name in attributes
+                 for kind in _types(attributes[name])]
+        shapes = [shape for name in _SHAPE_ATTRIBUTES if name in attributes
+                  for shape in _shapes(attributes[name])]
+        return TensorInfo(f'{self.name}:0', types[0] if types else DATA_TYPES[0],
+                          shapes[0] if shapes else None)
 
     def _attributes(self) -> Iterator[tuple[str, memoryview]]:
         return (map_entry(entry) for entry in messages(self.message, 5))
@@ -392,8 +383,20 @@ def _data_type(value: Value) -> str:
     return DATA_TYPES[number] if 0 <= number < len(DATA_TYPES) else f'type {number}'
 
 
-def _listed_types(message: memoryview) -> Iterator[str]:
-    for number, value in read_fields(message):
+def _types(attribute: memoryview) -> Iterator[str]:
+    """Yield the types of an ``AttrValue``, or of the list that it holds."""
+    for number, value in read_fields(attribute):
         if number == 6:
             packed = varints(value) if isinstance(value, memoryview) else (value,)
             yield from (_data_type(piece) for piece in packed)
+        elif number == 1 and isinstance(value, memoryview):
+            yield from _types(value)
+
+
+def _shapes(attribute: memoryview) -> Iterator[tuple[int | None, ...] | None]:
+    """Yield the shapes of an ``AttrValue``, or of the list that it holds."""
+    for number, value in read_fields(attribute):
+        if number == 7 and isinstance(value, memoryview):
+            yield _shape(value)
+        elif number == 1 and isinstance(value, memoryview):
+            yield from _shapes(value)

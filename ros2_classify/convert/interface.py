@@ -99,7 +99,8 @@ def frozen_interface(
     else:
         nodes, reason = _find_outputs(graph, origin)
         tensors = tuple(f'{node.name}:0' for node in nodes)
-        found.append(f'the outputs {_listed(tensors)}, {reason}')
+        found.append(f'the output{"s" if len(tensors) > 1 else ""} {_listed(map(repr, tensors))}, '
+                     f'because of {reason}')
     needed = graph.needed(node.name for node in nodes)
     wanted = [node for node in needed.values() if node.op == 'Placeholder']
     if inputs:
@@ -189,13 +190,15 @@ def _find_outputs(graph: Graph, origin: str) -> tuple[list[Node], str]:
         return ([graph.nodes[name] for name in _DETECTION if name in graph.nodes],
                 'the names of TensorFlow Object Detection')
     leaves = graph.leaves
-    for nodes in (leaves, tuple(graph.nodes.values())):
-        for pattern in _USUAL:
-            hits = [node for node in nodes if pattern.fullmatch(node.name)]
-            if len(hits) == 1:
-                return hits, 'a usual name'
-        if len(leaves) == 1 and leaves[0].op not in _CHOICES:
-            return [leaves[0]], 'the only one that nothing else reads'
+    # Where only the best class comes out, the scores that it was chosen by lie before it.
+    inside = all(node.op in _CHOICES for node in leaves)
+    for pattern in _USUAL:
+        hits = [node for node in (graph.nodes.values() if inside else leaves)
+                if pattern.fullmatch(node.name)]
+        if len(hits) == 1:
+            return hits, 'its usual name'
+    if len(leaves) == 1 and not inside:
+        return [leaves[0]], 'its being the only one that nothing else reads'
     raise ConversionError(
         f'{origin}: the outputs of this graph cannot be told from their names'
         f'{_there("outputs (what nothing else reads)", leaves)}; name those that count under '

@@ -69,7 +69,21 @@ Progress = Callable[[str, bool], None]
 
 
 class WorkerError(ConversionError):
-    """What TensorFlow or tf2onnx raised, in their own words."""
+    """
+    What TensorFlow or tf2onnx raised, in their own words.
+
+    Parameters
+    ----------
+    message : str
+        The exception, ``ValueError: ...``.
+    converted : bool
+        Whether the conversion was done: then TensorFlow could not run the model itself.
+
+    """
+
+    def __init__(self, message: str, *, converted: bool = False) -> None:
+        super().__init__(message)
+        self.converted = converted
 
 
 @dataclass(frozen=True)
@@ -240,7 +254,7 @@ def run_worker(
         result: dict[str, Any] = outcome['result']
         return result
     if 'error' in outcome:
-        raise WorkerError(str(outcome['error']))
+        raise WorkerError(str(outcome['error']), converted='converted' in outcome)
     how = f'signal {signal.Signals(-code).name}' if code < 0 else f'exit code {code}'
     memory = ' (not enough memory, as a rule)' if code == -signal.SIGKILL else ''
     raise ConversionError(f'the converting process ended with {how}{memory} while {stage}')

@@ -54,7 +54,7 @@ def main() -> int:
                 tell(result=_work(json.load(file), tell))
         except Exception as error:  # noqa: BLE001 -- whatever it is, the parent has to say it
             traceback.print_exc()
-            tell(error=f'{type(error).__name__}: {error}')
+            tell(error=f'{type(error).__name__}: {getattr(error, "message", None) or error}')
             return 1
     return 0
 
@@ -81,7 +81,12 @@ def _work(request: dict[str, Any], tell: Any) -> dict[str, Any]:
     import tensorflow as tf
     import tf2onnx.convert
     done('start')
-    tell(stage='running TensorFlow on the test input')
+    tell(stage='converting')
+    sys.argv = ['tf2onnx', *_arguments(request), '--opset', str(request['opset']),
+                '--output', MODEL]
+    tf2onnx.convert.main()
+    done('convert')
+    tell(stage='running TensorFlow on a test picture', converted=True)
     with np.load(FEEDS) as file:
         feeds = [file[f'arr_{place}'] for place in range(len(request['inputs']))]
     if request['format'] == 'saved_model':
@@ -90,12 +95,6 @@ def _work(request: dict[str, Any], tell: Any) -> dict[str, Any]:
         answers = _run_frozen_graph(tf, request, feeds)
     np.savez(ANSWERS, *answers.values())
     done('reference')
-    tell(stage='converting')
-    tf.compat.v1.reset_default_graph()
-    sys.argv = ['tf2onnx', *_arguments(request), '--opset', str(request['opset']),
-                '--output', MODEL]
-    tf2onnx.convert.main()
-    done('convert')
     return {
         'outputs': list(answers),
         'seconds': seconds,
