@@ -269,13 +269,13 @@ class ModelDescriptor:
     name: str
     source: Source
     task: Task | None = None
-    format: Format | None = None
+    format: Format | None = None  # noqa: A003
     labels: Labels | str | None = None
-    input: InputSpec = InputSpec()
+    input: InputSpec = InputSpec()  # noqa: A003
     output: OutputSpec = OutputSpec()
     conversion: ConversionSpec = ConversionSpec()
     defaults: Defaults = Defaults()
-    license: str = ''
+    license: str = ''  # noqa: A003
     provenance: str = ''
     notes: str = ''
     origin: str = ''

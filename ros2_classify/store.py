@@ -84,10 +84,12 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
         if place.is_file():
             return place
     prefix = f'{origin}: ' if origin else ''
+    if '://' in str(path):
+        raise ModelNotFoundError(
+            f'{prefix}the {what} {path} is an address, and only files can be read; download it '
+            'and give its path')
     tail = 'check the path' if named.is_absolute() else (
         f'check the name, or add its folder to {SEARCH_PATH_VARIABLE}')
-    if '://' in str(path):
-        tail = 'this is an address: download the file and give its path'
     found = ' (a folder, not a file)' if any(place.is_dir() for place in places) else ''
     raise ModelNotFoundError(
         f'{prefix}the {what} {path} was not found{found}; looked for '

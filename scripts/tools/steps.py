@@ -148,8 +148,9 @@ def call(command: Sequence[str | Path], log: Path, variables: dict[str, str],
     with log.open('w') as output:
         output.write(f'$ {" ".join(words)}\n')
         output.flush()
-        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output,
-                                   stderr=subprocess.STDOUT, env=variables, cwd=cwd)
+        # close_fds=False hands the lock of `alone` on.
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, cwd=cwd,
+                                   stderr=subprocess.STDOUT, env=variables, close_fds=False)
         try:
             code = process.wait()
         except BaseException:
