@@ -16,6 +16,7 @@
 
 from dataclasses import FrozenInstanceError
 from pathlib import Path
+import random
 import textwrap
 
 import pytest
@@ -292,6 +293,25 @@ def test_home_folders(tmp_path, monkeypatch):
     write(tmp_path, 'source: {path: a.onnx}')
     monkeypatch.setenv('HOME', str(tmp_path))
     assert load_descriptor('~/model.yaml').name == 'model'
+
+
+@pytest.mark.parametrize('seed', range(300))
+def test_damaged_descriptors_are_read_or_refused_in_our_words(tmp_path, seed):
+    rng = random.Random(seed)
+    text = textwrap.dedent(FULL)
+    for _ in range(rng.randrange(1, 6)):
+        place = rng.randrange(len(text))
+        cut = place + rng.choice([0, 0, 1, 3, 30])
+        new = rng.choice([
+            '', ' ', '\n', '\t', ':', '- ', '[', '}', '"', '*a', '&a ', '!x ', '1e999', 'null',
+            'no', '#', '\x00', '\ud800', '\u2028', '%', '|', '0x', '::', '?'])
+        text = text[:place] + new + text[cut:]
+    path = tmp_path / 'model.yaml'
+    path.write_bytes(text.encode('utf-8', 'surrogatepass'))
+    try:
+        hash(load_descriptor(path))
+    except DescriptorError as error:
+        assert str(error).startswith(str(path))
 
 
 def test_label_files(tmp_path):
