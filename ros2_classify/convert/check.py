@@ -110,7 +110,7 @@ def sample_picture(width: int, height: int) -> NDArray[np.uint8]:
     picture[box] = (60, 70, 160)
     picture[box & ((np.floor(x * 40) + np.floor(y * 40)) % 2 == 0)] = (235, 235, 225)
     grain = 12 * np.sin(311.7 * x + 127.1 * y) * np.cos(269.5 * y - 183.3 * x)
-    return np.clip(picture + grain[..., None], 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture + grain[..., None], 0, 255), np.uint8)
 
 
 def compare(answers: Arrays, reference: Arrays, tolerance: float) -> dict[str, Any]:
