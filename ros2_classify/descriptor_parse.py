@@ -22,8 +22,8 @@ import re
 from typing import Any, get_args
 
 from ros2_classify.descriptor import (
-    Anchor, Color, ConversionSpec, Defaults, DType, Format, FrozenMapping, InputSpec, Interpolation, Layout,
-    ModelDescriptor, OutputSpec, Resize, Size, Source, Task)
+    Anchor, Color, ConversionSpec, Defaults, DType, Format, FrozenMapping, InputSpec,
+    Interpolation, Layout, ModelDescriptor, OutputSpec, Resize, Size, Source, Task)
 from ros2_classify.descriptor_yaml import MAX_BYTES, read_yaml
 from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundError
 from ros2_classify.fields import as_integer, as_text, Fields, Where

@@ -31,8 +31,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser(
         'convert', help='turn a TensorFlow model into an ONNX file',
         description='Turn a TensorFlow frozen graph or SavedModel into ONNX, compare its answer '
-                    'with TensorFlow\'s, and write it with a report beside it. Robots that run '
-                    'the file need no TensorFlow.')
+                    'with that of TensorFlow, and write it with a report beside it. Robots that '
+                    'run the file need no TensorFlow.')
     parser.add_argument(
         'model', metavar='MODEL',
         help='a name from "models list", a descriptor file (.yaml), a frozen graph (.pb), or the '

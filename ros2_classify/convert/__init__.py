@@ -15,7 +15,8 @@
 """TensorFlow models as ONNX: frozen graphs and SavedModels, converted once and kept."""
 
 from ros2_classify.convert.api import (
-    Conversion, convert, ConvertOptions, export, make_plan, Plan, to_onnx)
+    Conversion, convert, ConvertOptions, export, to_onnx)
+from ros2_classify.convert.plan import make_plan, Plan
 
 __all__ = [
     'Conversion', 'ConvertOptions', 'Plan', 'convert', 'export', 'make_plan', 'to_onnx']

@@ -28,9 +28,8 @@ The key is a sha256 of the source's content, the tensors' names and what else de
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
-import hashlib
 import json
 import logging
 import os
@@ -45,26 +44,19 @@ import numpy as np
 from ros2_classify.convert import worker
 from ros2_classify.convert.check import compare, make_feeds
 from ros2_classify.convert.explain import explain, shorten, unsupported_operators
-from ros2_classify.convert.graph import Graph, read_frozen_graph, read_saved_model
-from ros2_classify.convert.interface import frozen_interface, Interface, saved_interface
+from ros2_classify.convert.plan import make_plan, OPSET, Plan
 from ros2_classify.convert.process import (
-    choose_python, Converter, find_converter, LOG, Progress, PYTHON, run_worker,
-    WorkerError)
+    choose_python, Converter, find_converter, LOG, Progress, PYTHON, run_worker, WorkerError)
 from ros2_classify.descriptor import ModelDescriptor
 from ros2_classify.errors import ConversionError, EngineError
 from ros2_classify.sources.cache import Cache, remove
-from ros2_classify.sources.hashing import sha256_of_file, sha256_of_folder
+from ros2_classify.sources.hashing import sha256_of_file
 from ros2_classify.sources.options import default_cache_folder
 
 MODEL = worker.MODEL
 REPORT = 'report.json'
-OPSET = 15
 
 _log = logging.getLogger('ros2_classify')
-
-# Goes up when this program turns the same source into another file than before.
-_RECIPE = 1
-_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -98,46 +90,6 @@ class ConvertOptions:
     image: Path | None = None
     progress: Progress | None = field(default=None, compare=False)
     cancel: threading.Event | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """
-    What is to be converted: everything that decides the result.
-
-    Parameters
-    ----------
-    source : Path
-        The frozen graph's file or the SavedModel's folder.
-    sha256 : str
-        Its content's.
-    interface : Interface
-        What goes in and comes out.
-    tolerance : float
-        What ONNX Runtime and TensorFlow may differ by.
-    graph : Graph
-        What it holds.
-    descriptor : ModelDescriptor
-        What the model declares.
-
-    """
-
-    source: Path
-    sha256: str
-    interface: Interface
-    tolerance: float
-    graph: Graph = field(repr=False)
-    descriptor: ModelDescriptor = field(repr=False)
-
-    @property
-    def key(self) -> str:
-        """The folder's name in the cache: 64 hexadecimal digits."""
-        return hashlib.sha256(json.dumps({
-            'recipe': _RECIPE, 'opset': OPSET, 'sha256': self.sha256,
-            'format': self.descriptor.format, 'tolerance': self.tolerance,
-            'inputs': [str(tensor) for tensor in self.interface.inputs],
-            'outputs': self.interface.outputs, 'signature': self.interface.signature,
-            'tag': self.interface.tag}, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -228,12 +180,19 @@ def convert(
     for sentence in plan.interface.found:
         _log.info('%s: %s', descriptor.name, sentence)
     cache = Cache((options.cache or default_cache_folder()).expanduser().absolute())
-    converter = find_converter(choose_python(options.python))
+    converter, problem = None, ''
+    try:
+        python = choose_python(options.python)
+        converter = find_converter(python)
+        problem = _no_tensorflow(plan, python)
+    except ConversionError as error:
+        # A Python that is gone matters only where it is needed.
+        problem = f'{plan.source}: this must be converted to ONNX once, but {error}'
     kept = find_conversion(plan, cache, converter)
     if kept is not None:
         return kept
     if converter is None:
-        raise ConversionError(_no_tensorflow(plan, choose_python(options.python)))
+        raise ConversionError(problem)
 
     def waiting(_: str) -> None:
         _log.info('another process is converting %s; waiting for it', descriptor.name)
@@ -242,45 +201,6 @@ def convert(
         # Somebody else may have done it in the meantime.
         kept = find_conversion(plan, cache, converter)
         return kept or _convert(plan, cache, converter, options)
-
-
-def make_plan(descriptor: ModelDescriptor, source: Path) -> Plan:
-    """
-    Decide what is to be converted, without TensorFlow.
-
-    Parameters
-    ----------
-    descriptor : ModelDescriptor
-        What the model declares.
-    source : Path
-        The frozen graph's file or the SavedModel's folder.
-
-    Returns
-    -------
-    Plan
-        With all names checked.
-
-    Raises
-    ------
-    ConversionError
-        If the source is no such model, or a tensor's name is wrong.
-
-    """
-    declared = descriptor.conversion
-    if descriptor.format == 'saved_model':
-        saved = read_saved_model(source)
-        graph, sha256 = saved.graph, sha256_of_folder(source)
-        interface = saved_interface(saved, declared.signature or '', str(source))
-    elif descriptor.format == 'frozen_graph':
-        graph, sha256 = read_frozen_graph(source), sha256_of_file(source)
-        named = (descriptor.input.name,) if descriptor.input.name else ()
-        interface = frozen_interface(
-            graph, declared.inputs or named, declared.outputs, str(source))
-    else:
-        raise ConversionError(
-            f'{source}: the format is {descriptor.format}; what can be converted to ONNX is a '
-            'frozen_graph or a saved_model')
-    return Plan(source, sha256, interface, declared.tolerance or _TOLERANCE, graph, descriptor)
 
 
 def find_conversion(plan: Plan, cache: Cache, converter: Converter | None) -> Conversion | None:

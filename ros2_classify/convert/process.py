@@ -46,7 +46,7 @@ _log = logging.getLogger('ros2_classify')
 # All of them install the module tensorflow.
 _TENSORFLOWS = ('tensorflow', 'tensorflow-cpu', 'tensorflow-intel', 'tensorflow-aarch64',
                 'tensorflow-macos', 'tensorflow-rocm', 'tf-nightly', 'tf-nightly-cpu')
-_PROBE = f'''
+_PROBE = f"""
 import json
 from importlib import metadata
 from importlib.util import find_spec
@@ -58,7 +58,7 @@ def version(names):
             pass
 print(json.dumps([version(['tf2onnx']) if find_spec('tf2onnx') else None,
                   version({_TENSORFLOWS}) if find_spec('tensorflow') else None]))
-'''
+"""
 _PROBE_SECONDS = 120.0
 # The worker's own folder stays off the module path: modules of this package have common names.
 _LAUNCH = 'import runpy, sys; runpy.run_path(sys.argv[1], run_name="__main__")'

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,8 @@ def attribute(value: object) -> bytes:
     if isinstance(value, str):
         return piece(2, value)
     assert isinstance(value, np.ndarray)
-    kind = {'float32': FLOAT, 'int32': INT32}[value.dtype.name]
+    # 8-bit numbers are weights that were quantized.
+    kind = {'float32': FLOAT, 'int32': INT32, 'uint8': QUINT8}[value.dtype.name]
     return piece(8, number(1, kind) + piece(2, shape_message(value.shape))
                  + piece(4, value.tobytes()))
 
@@ -109,9 +110,9 @@ def placeholder(name: str, *dims: int | None, dtype: int = FLOAT) -> bytes:
     return node(name, 'Placeholder', dtype=Type(dtype), shape=Shape(dims))
 
 
-def constant(name: str, value: NDArray[np.float32] | NDArray[np.int32]) -> bytes:
+def constant(name: str, value: NDArray[Any]) -> bytes:
     """Return a node that holds numbers."""
-    kind = {'float32': FLOAT, 'int32': INT32}[value.dtype.name]
+    kind = {'float32': FLOAT, 'int32': INT32, 'uint8': QUINT8}[value.dtype.name]
     return node(name, 'Const', dtype=Type(kind), value=value)
 
 

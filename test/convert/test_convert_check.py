@@ -126,7 +126,7 @@ def test_great_numbers_may_differ_more() -> None:
 
 @pytest.mark.parametrize(('answers', 'reason'), [
     ({'b': np.zeros(2)}, "lacks the output 'a'; it has b"),
-    ({'a': np.zeros((1, 2))}, r"shape \[1, 2\] in ONNX and \[2\]"),
+    ({'a': np.zeros((1, 2))}, r'shape \[1, 2\] in ONNX and \[2\]'),
     ({'a': np.array(['x', 'y'])}, "'a' by inf"),
 ])
 def test_other_answers(answers: dict[str, np.ndarray], reason: str) -> None:

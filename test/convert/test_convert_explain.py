@@ -98,8 +98,8 @@ def test_what_nobody_understands_is_said_as_it_is(read) -> None:
 
 
 def test_stack_traces_are_left_out() -> None:
-    text = ("InvalidArgumentError: Graph execution error:\n\nDetected at node 'a' defined at (most "
-            "recent call last):\nNode: 'a'\nbad shape\n\t [[{{node a}}]]\n\nOriginal stack trace "
-            "for 'a':\n  File x\n")
+    text = ("InvalidArgumentError: Graph execution error:\n\nDetected at node 'a' defined at "
+            "(most recent call last):\nNode: 'a'\nbad shape\n\t [[{{node a}}]]\n\n"
+            "Original stack trace for 'a':\n  File x\n")
     assert shorten(text) == "InvalidArgumentError: Graph execution error: Node: 'a' bad shape"
     assert len(shorten('x' * 1000)) == 300
