@@ -220,7 +220,7 @@ def foreign() -> bytes:
     (quantized(), 'ONNX has no data type quint8'),
     (inverse(), 'ONNX has no counterpart for its operator MatrixInverse'),
     (foreign(), 'TensorFlow itself does not know its operator OurOwnNms'),
-])
+], ids=['old loop', 'quantized', 'inverse', 'foreign'])
 def test_what_cannot_be_converted_is_named(tiny, content: bytes, words: str) -> None:
     with pytest.raises(ConversionError, match=re.escape(words)) as caught:
         tiny(content)
