@@ -38,6 +38,7 @@ from ros2_classify.labels import Labels
 from ros2_classify.nms import ioa_filter, non_maximum_suppression
 from ros2_classify.preprocess import Geometry, Image, Preprocessor
 from ros2_classify.results import Classification, Detections, Result, Timing
+from ros2_classify.sources.options import FetchOptions
 from ros2_classify.store import model_file
 
 # What counts where neither the caller nor the descriptor says anything.
@@ -166,6 +167,7 @@ class Pipeline:
     @classmethod
     def load(
         cls, model: str | Path | ModelDescriptor, *, provider: str = 'auto', threads: int = 0,
+        fetch: FetchOptions | None = None,
     ) -> Pipeline:
         """
         Load a model and all it needs.
@@ -173,12 +175,15 @@ class Pipeline:
         Parameters
         ----------
         model : str, Path or ModelDescriptor
-            A name from the catalogue, a descriptor file, a bare ``.onnx`` file, or a descriptor.
+            A name from the catalogue, a descriptor file, a bare ``.onnx`` file or address, or a
+            descriptor.
         provider : str
             Who shall run it: 'auto', 'cpu', 'cuda', …; see
             `ros2_classify.engines.open_engine`.
         threads : int
             Threads for one inference; 0 chooses.
+        fetch : FetchOptions, optional
+            How a file that is named by an address is fetched.
 
         Returns
         -------
@@ -187,12 +192,13 @@ class Pipeline:
 
         Raises
         ------
-        ModelNotFoundError, IntegrityError, DescriptorError, LabelsError, EngineError
+        ModelNotFoundError, IntegrityError, FetchError, ArchiveError, DescriptorError,
+        LabelsError, EngineError
             Whatever stands in the way, in one sentence.
 
         """
         declared = resolve(model)
-        path = model_file(declared)
+        path = model_file(declared, fetch)
         labels = declared.load_labels()
         engine = open_engine(path, declared.format or 'onnx', provider=provider, threads=threads)
         try:

@@ -117,10 +117,11 @@ class Part:
 
     def begin(self, url: str, headers: Mapping[str, str]) -> None:
         """Note how to go on, where the server lets us; a validator must be a strong one."""
-        validator = headers.get('ETag', '')
+        headers = {name.lower(): value for name, value in headers.items()}
+        validator = headers.get('etag', '')
         if not validator or validator.startswith('W/'):
-            validator = headers.get('Last-Modified', '')
-        if headers.get('Accept-Ranges', '').lower() == 'bytes' or headers.get('Content-Range'):
+            validator = headers.get('last-modified', '')
+        if headers.get('accept-ranges', '').lower() == 'bytes' or 'content-range' in headers:
             self._notes.write_text(json.dumps({'url': url, 'validator': validator}),
                                    encoding='utf-8')
         else:
@@ -325,7 +326,7 @@ def _receive(answer: http.client.HTTPResponse, url: str, offset: int, part: Part
                          f'{human_size(limit)} that are allowed')
     cache.check_space((total or 0) - offset)
     with cache.errors(total):
-        part.begin(url, {} if encoded else answer.headers)
+        part.begin(url, {} if encoded else dict(answer.headers))
     meter.start(offset, total)
     _write(answer, part, offset, total, limit, cache, options, meter)
     with cache.errors():
