@@ -98,6 +98,8 @@ def complete(
     if labels is None and (found := labels_of(metadata)):
         labels = found
         guesses.append(f'labels: the {len(found)} names in the file\'s own metadata')
+    elif labels is None and bare:
+        guesses.append('labels: none are known, so class ids stand for names')
     if spec.dtype == 'uint8' and (spec.scale != 1 or any(spec.mean) or set(spec.std) != {1.0}):
         raise _error(
             descriptor, f'input.scale, mean and std cannot be applied: the network takes {tensor}, '

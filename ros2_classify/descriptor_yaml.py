@@ -63,8 +63,9 @@ def read_yaml(text: str, origin: str) -> tuple[Any, Where]:
         raise DescriptorError(
             f'{origin}: {len(text)} characters are too many for a descriptor (at most '
             f'{MAX_BYTES}); put long label lists into a file of their own')
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         marks: dict[tuple[Key, ...], Mark] = {}
         data = None if node is None else _Builder(loader, origin, marks).build(node, ())
@@ -72,10 +73,14 @@ def read_yaml(text: str, origin: str) -> tuple[Any, Where]:
         mark = error.problem_mark or error.context_mark
         line = f', line {mark.line + 1}' if mark else ''
         raise DescriptorError(f'{origin}{line}: not valid YAML: {error.problem}') from error
-    except yaml.YAMLError as error:
-        raise DescriptorError(f'{origin}: not valid YAML: {error}') from error
+    except yaml.reader.ReaderError as error:
+        line = text.count('\n', 0, error.position) + 1
+        raise DescriptorError(
+            f'{origin}, line {line}: not valid YAML: the character {chr(error.character)!r} is '
+            'not allowed') from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return data, Where(origin, (), marks)
 
 

@@ -42,6 +42,10 @@ _FONT = cv2.FONT_HERSHEY_DUPLEX
 _CAPITAL = 21.0
 _DARK: Color = (24, 24, 24)
 _LIGHT: Color = (250, 250, 250)
+# Tabs may cover this part of the picture, and of another tab; the first few are always drawn.
+_MAX_COVER = 0.25
+_MAX_SHARED = 0.2
+_MIN_TABS = 3
 _SPELLINGS = str.maketrans({
     'ß': 'ss', 'æ': 'ae', 'Æ': 'AE', 'œ': 'oe', 'Œ': 'OE', 'ø': 'o', 'Ø': 'O', 'đ': 'd', 'Đ': 'D',
     'ð': 'd', 'Ð': 'D', 'þ': 'th', 'Þ': 'Th', 'ł': 'l', 'Ł': 'L', 'ı': 'i', '°': ' deg', '×': 'x',
@@ -56,6 +60,8 @@ class _Style(NamedTuple):
     stroke: int
     line: int
     pad: int
+    # Whether lines get a dark rim: on a thumbnail it would be most of what one sees.
+    rim: bool
 
 
 def draw(image: Image, result: Result, copy: bool = True) -> Image:
@@ -164,7 +170,7 @@ def _style(canvas: Image) -> _Style:
     scale = capital / _CAPITAL
     return _Style(
         scale=scale, stroke=max(1, round(capital / 13)), line=max(1, round(short / 270)),
-        pad=max(2, round(capital * 0.42)))
+        pad=max(2, round(capital * 0.42)), rim=short >= 200)
 
 
 def _text_size(text: str, style: _Style) -> tuple[int, int]:
@@ -206,45 +212,74 @@ def _draw_boxes(canvas: Image, result: Detections) -> None:
     for row in range(len(boxes) - 1, -1, -1):
         x1, y1, x2, y2 = boxes[row]
         # A thin dark rim sets the colour off from whatever lies behind it.
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), _DARK, style.line + 2, cv2.LINE_AA)
+        if style.rim:
+            cv2.rectangle(canvas, (x1, y1), (x2, y2), _DARK, style.line + 2, cv2.LINE_AA)
         cv2.rectangle(canvas, (x1, y1), (x2, y2), color_of(ids[row]), style.line, cv2.LINE_AA)
-    placed = np.empty((len(boxes), 4), dtype=int)
-    for row, (label, score) in enumerate(zip(result.labels.tolist(), result.scores.tolist())):
+    _draw_tabs(canvas, result, boxes, style, inset)
+
+
+def _draw_tabs(
+    canvas: Image, result: Detections, boxes: list[list[int]], style: _Style, inset: int,
+) -> None:
+    """
+    Draw a tab for each box, best first, as long as they can be read and the picture be seen.
+
+    In a crowd a tab goes without its score, and the worst boxes without a tab.
+    """
+    height, width = canvas.shape[:2]
+    placed: list[tuple[int, int, int, int]] = []
+    room = _MAX_COVER * height * width
+    for box, label, score, class_id in zip(
+            boxes, result.labels.tolist(), result.scores.tolist(), result.class_ids.tolist()):
         number = f' {score:.2f}'
-        room = width - 2 * style.pad - _text_size(number, style)[0]
-        text = _fit(to_ascii(label, ids[row]), room, style) + number
-        text_width, capital = _text_size(text, style)
-        size = (text_width + 2 * style.pad, capital + 2 * style.pad)
-        left, top = placed[row, :2] = _place(
-            boxes[row], size, (width, height), placed[:row], inset)
-        placed[row, 2:] = left + size[0], top + size[1]
-        color = color_of(ids[row])
-        cv2.rectangle(
-            canvas, (left, top), (left + size[0] - 1, top + size[1] - 1), color, cv2.FILLED)
+        for suffix in (number, ''):
+            limit = width - 2 * style.pad - _text_size(suffix, style)[0]
+            text = _fit(to_ascii(label, class_id), limit, style) + suffix
+            text_width, capital = _text_size(text, style)
+            size = (text_width + 2 * style.pad, capital + 2 * style.pad)
+            left, top, covered = _place(box, size, (width, height), placed, inset)
+            if covered <= _MAX_SHARED:
+                break
+        if covered > _MAX_SHARED or (size[0] * size[1] > room and len(placed) >= _MIN_TABS):
+            continue
+        room -= size[0] * size[1]
+        right, bottom = left + size[0], top + size[1]
+        placed.append((left, top, right, bottom))
+        color = color_of(class_id)
+        cv2.rectangle(canvas, (left, top), (right - 1, bottom - 1), color, cv2.FILLED)
         _write(canvas, text, left + style.pad, top + style.pad + capital, text_color(color), style)
 
 
 def _place(
-    box: list[int], size: tuple[int, int], picture: tuple[int, int], placed: NDArray[np.int_],
-    inset: int,
-) -> tuple[int, int]:
-    """Return a tab's corner: inside the picture, at its box, and off the tabs that are there."""
-    x1, y1, x2, y2 = box
-    x1, y1, x2, y2 = x1 - inset, y1 - inset, x2 + inset, y2 + inset
+    box: list[int], size: tuple[int, int], picture: tuple[int, int],
+    placed: list[tuple[int, int, int, int]], inset: int,
+) -> tuple[int, int, float]:
+    """
+    Find a place for a tab: inside the picture, at its box, and off the tabs that are there.
+
+    Returns
+    -------
+    tuple of int, int and float
+        The tab's left and top, and how much of it lies on other tabs, from 0 up.
+
+    """
+    x1, y1, x2, y2 = box[0] - inset, box[1] - inset, box[2] + inset, box[3] + inset
     width, height = size
     above, below = y1 - height + inset, y2 - inset
     # In order of preference: above, inside at the top, below, inside at the bottom; left, right.
     spots = np.array([
         (x, y) for y in (above, y1, below, y2 - height) for x in (x1, x2 - width + 1)])
     inside = np.clip(spots, 0, np.maximum(np.subtract(picture, size), 0))
+    covered = np.zeros(len(spots))
+    if placed:
+        others = np.array(placed)
+        shared = (np.minimum(inside[:, np.newaxis] + size, others[:, 2:])
+                  - np.maximum(inside[:, np.newaxis], others[:, :2]))
+        covered = np.prod(np.maximum(shared, 0), axis=2).sum(axis=1) / (width * height)
     # Being pushed along an edge is nothing; being pushed onto the box's other side counts a bit.
-    cost = np.abs(inside - spots)[:, 1] / height + np.arange(len(spots)) * 0.01
-    if len(placed):
-        shared = (np.minimum(inside[:, np.newaxis] + size, placed[:, 2:])
-                  - np.maximum(inside[:, np.newaxis], placed[:, :2]))
-        cost += np.prod(np.maximum(shared, 0), axis=2).sum(axis=1) * 4 / (width * height)
-    best = inside[int(cost.argmin())]
-    return int(best[0]), int(best[1])
+    cost = covered * 4 + np.abs(inside - spots)[:, 1] / height + np.arange(len(spots)) * 0.01
+    best = int(cost.argmin())
+    return int(inside[best, 0]), int(inside[best, 1]), float(covered[best])
 
 
 def _draw_panel(canvas: Image, result: Classification) -> None:
@@ -254,7 +289,8 @@ def _draw_panel(canvas: Image, result: Classification) -> None:
     margin = style.pad
     capital = round(_CAPITAL * style.scale)
     bar = max(2, round(capital * 0.3))
-    row_height = capital + bar + 3 * style.pad
+    descent = round(capital * 0.5)
+    row_height = capital + descent + bar + 2 * style.pad
     rows = min(len(result), 10, max(1, (height - 2 * margin - style.pad) // row_height))
     if not len(result):
         return
@@ -262,11 +298,11 @@ def _draw_panel(canvas: Image, result: Classification) -> None:
     scores = result.scores.tolist()[:rows]
     score_width = _text_size('0.00', style)[0]
     # All the room there is, or what the longest label needs.
-    limit = width - 2 * margin - 5 * style.pad - score_width
+    limit = width - 2 * margin - 6 * style.pad - score_width
     labels = [_fit(to_ascii(label, class_id), max(limit, 0), style)
               for label, class_id in zip(result.labels.tolist(), ids)]
     label_width = max(max(_text_size(label, style)[0] for label in labels), 5 * capital)
-    panel_width = min(label_width + score_width + 5 * style.pad, width - 2 * margin)
+    panel_width = min(label_width + score_width + 6 * style.pad, width - 2 * margin)
     bottom = min(height, margin + rows * row_height + style.pad)
     glass = canvas[margin:bottom, margin:margin + panel_width]
     if glass.size:
@@ -278,7 +314,7 @@ def _draw_panel(canvas: Image, result: Classification) -> None:
         _write(canvas, label, left, base, shade, style)
         number = f'{score:.2f}'
         _write(canvas, number, right - _text_size(number, style)[0], base, shade, style)
-        top = base + style.pad
+        top = base + descent
         cv2.rectangle(canvas, (left, top), (right, top + bar - 1), (90, 90, 90), cv2.FILLED)
         filled = round((right - left) * min(max(score, 0.0), 1.0))
         if filled:

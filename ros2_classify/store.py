@@ -87,10 +87,12 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
         if place.is_file() or (or_folder and place.is_dir()):
             return place
     prefix = f'{origin}: ' if origin else ''
+    if '://' in str(path):
+        raise ModelNotFoundError(
+            f'{prefix}the {what} {path} is an address; a model is named by url: and not path:, and '
+            'any other file must be downloaded and named by its path')
     tail = 'check the path' if named.is_absolute() else (
         f'check the name, or add its folder to {SEARCH_PATH_VARIABLE}')
-    if '://' in str(path):
-        tail = 'this is an address: say url: and not path:, with its sha256'
     found = ' (a folder, not a file)' if any(place.is_dir() for place in places) else ''
     raise ModelNotFoundError(
         f'{prefix}the {what} {path} was not found{found}; looked for '

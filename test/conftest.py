@@ -14,10 +14,38 @@
 
 """What all tests share."""
 
+from importlib.util import find_spec
+import os
 from pathlib import Path
+import secrets
 
 import pytest
 import shared_data
+
+# scripts/test sets it: there the nodes' tests must run, elsewhere they may be left out.
+ROS_IS_A_MUST = 'ROS2_CLASSIFY_TEST_ROS'
+
+
+def pytest_configure() -> None:
+    """Keep the tests' nodes from all others, on this machine and on the network."""
+    os.environ['ROS_DOMAIN_ID'] = str(1 + secrets.randbelow(101))
+    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    for name in ('ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS', 'ROS_DISCOVERY_SERVER'):
+        os.environ.pop(name, None)
+
+
+def pytest_report_header() -> str:
+    """Say what the tests of the nodes run with."""
+    if find_spec('rclpy'):
+        return f'ROS 2: {os.environ.get("ROS_DISTRO", "?")}, domain {os.environ["ROS_DOMAIN_ID"]}'
+    return 'ROS 2: not installed; test/ros is left out'
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave the tests of the nodes out where rclpy is missing and may be."""
+    if collection_path == Path(__file__).parent / 'ros' and ROS_IS_A_MUST not in os.environ:
+        return find_spec('rclpy') is None or None
+    return None
 
 
 @pytest.fixture(scope='session')

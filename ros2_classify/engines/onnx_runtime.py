@@ -17,16 +17,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import contextlib
 from importlib import metadata as importlib_metadata
+import io
 import logging
 import os
 from pathlib import Path
-import re
 from typing import Any
 
 import numpy as np
 
 from ros2_classify.engines.base import Tensors, TensorSpec
+from ros2_classify.engines.onnx_causes import check_file, tidy
 from ros2_classify.errors import EngineError
 
 _LOGGER = logging.getLogger(__name__)
@@ -45,10 +47,11 @@ PROVIDERS = {
 AUTO = ('cuda', 'cpu')
 
 _FIXES = {
-    'cuda': 'pip install "ros2_classify[gpu]" (onnxruntime-gpu in place of onnxruntime), and an '
-            'NVIDIA driver with CUDA and cuDNN',
-    'tensorrt': 'pip install "ros2_classify[gpu]" (onnxruntime-gpu in place of onnxruntime), and '
-                'TensorRT (pip install tensorrt)',
+    'cuda': 'it needs an NVIDIA driver and onnxruntime-gpu in place of onnxruntime (pip install '
+            '"ros2_classify[gpu]", or rosdep install with ROS2_CLASSIFY_GPU=1)',
+    'tensorrt': 'it needs an NVIDIA driver, onnxruntime-gpu in place of onnxruntime (pip install '
+                '"ros2_classify[gpu]", or rosdep install with ROS2_CLASSIFY_GPU=1) and TensorRT '
+                '(pip install tensorrt)',
     'openvino': 'pip install onnxruntime-openvino in place of onnxruntime',
 }
 
@@ -96,8 +99,10 @@ class OnnxRuntimeEngine:
         if len(found) > 1:
             # It may work all the same, with the one installed last; so a warning, no error.
             _LOGGER.warning('%s', _clash(found))
-        _check_file(path)
+        check_file(path)
         names = _choose_providers(provider, ort.get_available_providers())
+        if PROVIDERS['cuda'] in names or PROVIDERS['tensorrt'] in names:
+            _preload_cuda(ort)
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.intra_op_num_threads = threads or default_threads()
@@ -108,22 +113,12 @@ class OnnxRuntimeEngine:
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')
         # 4 = fatal: the rest comes back as exceptions, and its warnings are for exporters.
         options.log_severity_level = 4
-        try:
-            session = ort.InferenceSession(str(path), sess_options=options, providers=names)
-        except Exception as error:  # noqa: BLE001 -- its exceptions share no base class
-            raise EngineError(
-                f'{path}: ONNX Runtime {ort.__version__} cannot load it: {tidy(error)}') from error
-        got = session.get_providers()[0]
-        if provider != 'auto' and got != names[0]:
-            session = None
-            raise EngineError(
-                f'the provider {provider!r} ({names[0]}) could not be started and {got} would '
-                f'run instead; {_how_to_get(provider)}; or choose provider auto or cpu')
+        session = _start(ort, path, options, names, provider)
         # Falling back in mid-stream would hide a dead GPU behind a slow answer.
         session.disable_fallback()
         self._session: Any = session
         self._path = path
-        self._provider: str = got
+        self._provider: str = session.get_providers()[0]
         self._inputs = _specs(session.get_inputs())
         self._outputs = _specs(session.get_outputs())
         self._output_names = [spec.name for spec in self._outputs]
@@ -155,7 +150,7 @@ class OnnxRuntimeEngine:
             raise EngineError(f'{self._path}: the engine is closed')
         try:
             values = self._session.run(self._output_names, inputs)
-        except Exception as error:  # noqa: BLE001 -- its exceptions share no base class
+        except Exception as error:  # noqa: B902 -- its exceptions share no base class
             raise EngineError(
                 f'{self._path}: the network failed: {self._explain(inputs) or tidy(error)}'
             ) from error
@@ -183,6 +178,31 @@ class OnnxRuntimeEngine:
         return f'it has no input {unknown[0]!r}; it takes {wanted}' if unknown else ''
 
 
+def _start(ort: Any, path: Path, options: Any, names: list[str], provider: str) -> Any:
+    """Return a session on the first provider; only 'auto' may end up with another one."""
+    cpu = PROVIDERS['cpu']
+    try:
+        # Without its own fallback, which prints to the terminal and goes on.
+        session = ort.InferenceSession(
+            str(path), sess_options=options, providers=names, enable_fallback=0)
+    except Exception as error:  # noqa: B902 -- its exceptions share no base class
+        if names[0] != cpu and provider == 'auto':
+            _LOGGER.warning('%s failed (%s) and is left out', names[0], tidy(error))
+            return _start(ort, path, options, [cpu], provider)
+        raise EngineError(
+            f'{path}: ONNX Runtime {ort.__version__} cannot load it: {tidy(error)}') from error
+    got = session.get_providers()[0]
+    if got != names[0] and provider == 'auto':
+        _LOGGER.warning(
+            '%s could not be started and %s runs instead; %s', names[0], got,
+            _how_to_get(names[0]))
+    elif got != names[0]:
+        raise EngineError(
+            f'the provider {provider!r} ({names[0]}) could not be started and {got} would run '
+            f'instead; {_how_to_get(provider)}; or choose provider auto or cpu')
+    return session
+
+
 def default_threads() -> int:
     """Return the number of threads used when nobody says: physical cores, at most 4."""
     try:
@@ -197,32 +217,6 @@ def default_threads() -> int:
         except OSError:  # a container may hide it; then each CPU counts as a core
             cores.add(str(cpu))
     return max(1, min(4, len(cores)))
-
-
-def tidy(error: BaseException) -> str:
-    """
-    Trim ONNX Runtime's message to one line a person can read.
-
-    Parameters
-    ----------
-    error : BaseException
-        What it raised.
-
-    Returns
-    -------
-    str
-        The cause, without error codes, C++ signatures and build paths.
-
-    """
-    text = ' '.join(str(error).split())
-    text = re.sub(r'\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ', '', text)
-    text = re.sub(r'(?:Load model from|Load model) \S+ failed:\s*', '', text)
-    # "/onnxruntime_src/.../model.cc:180 onnxruntime::Model::Model(...) Unsupported ..."
-    text = re.sub(r'\S*/(?:onnxruntime|include|core)\S*\.(?:cc|h|cpp|hpp):\d+ ', '', text)
-    text = re.sub(r'(?:\w+ )?(?:[\w:&<>*~]+ )*onnxruntime::[\w:~<>]+\([^)]*\)(?: const)? ', '', text)
-    text = re.sub(r'\S+ was false\. ', '', text)
-    text = text.strip().rstrip('.')
-    return text[:400] + ('…' if len(text) > 400 else '') or type(error).__name__
 
 
 def installed_distributions() -> tuple[str, ...]:
@@ -241,7 +235,7 @@ def _import_onnxruntime() -> Any:
     """Import ONNX Runtime, or say in one sentence why it can't be."""
     try:
         import onnxruntime as ort
-        ort.InferenceSession, ort.get_available_providers  # noqa: B018 -- gone after a bad uninstall
+        ort.InferenceSession, ort.get_available_providers  # noqa: B018 -- gone after a bad removal
     except (ImportError, AttributeError) as error:
         found = installed_distributions()
         if len(found) > 1:
@@ -254,6 +248,19 @@ def _import_onnxruntime() -> Any:
             f'{found[0]} is installed but cannot be imported ({error}): '
             f'pip install --force-reinstall {found[0]}') from error
     return ort
+
+
+def _preload_cuda(ort: Any) -> None:
+    """Load CUDA's libraries from pip's packages, where the system's linker doesn't look."""
+    preload = getattr(ort, 'preload_dlls', None)  # since 1.21
+    if preload is None:
+        return
+    # It prints what it misses; if that matters, the session says so as well.
+    words = io.StringIO()
+    with contextlib.redirect_stdout(words):
+        preload()
+    if words.getvalue():
+        _LOGGER.debug('%s', words.getvalue().strip())
 
 
 def _clash(found: tuple[str, ...]) -> str:
@@ -284,23 +291,6 @@ def _how_to_get(provider: str) -> str:
         return _clash(found)
     short = next((k for k, v in PROVIDERS.items() if provider.lower() in (k, v.lower())), '')
     return _FIXES.get(short, 'install an ONNX Runtime package that has it')
-
-
-def _check_file(path: Path) -> None:
-    """Name the plain reasons why a file isn't a model before ONNX Runtime words them badly."""
-    try:
-        with path.open('rb') as file:
-            head = file.read(256)
-    except OSError as error:
-        raise EngineError(f'{path}: the model cannot be read: {error.strerror}') from error
-    if not head:
-        raise EngineError(f'{path}: the model file is empty')
-    if head.startswith(b'version https://git-lfs'):
-        raise EngineError(
-            f'{path}: this is a Git LFS pointer, not the model: run git lfs pull where it lies')
-    if head.lstrip()[:1] == b'<':
-        raise EngineError(
-            f'{path}: this is a web page or XML, not an ONNX model: download the file itself')
 
 
 def _specs(nodes: list[Any]) -> tuple[TensorSpec, ...]:

@@ -143,9 +143,9 @@ class Parameters:
             self._node.declare_parameter(spec.name, value, _descriptor(spec))
         except InvalidParameterTypeException as error:
             hint = '; write a decimal point, such as 1.0' if type(spec.default) is float else ''
-            raise OptionsError(f'parameter {spec.name}: {error}{hint}') from error
+            raise OptionsError(_without_suffix(error, spec) + hint) from error
         except InvalidParameterValueException as error:
-            raise OptionsError(f'parameter {spec.name}: {error}') from error
+            raise OptionsError(_without_suffix(error, spec)) from error
         if not spec.from_model:
             return
         try:
@@ -238,6 +238,11 @@ def markdown_table(specs: Sequence[Spec]) -> str:
             f'| `{spec.name}` | {kind} | {source}{default} | {allowed} | '
             f'{"no" if spec.read_only else "yes"} | {spec.description} |')
     return '\n'.join(lines)
+
+
+def _without_suffix(error: Exception, spec: Spec) -> str:
+    """Return rclpy's sentence without the parameter's name that it appends."""
+    return str(error).removesuffix(f': {spec.name}')
 
 
 def _descriptor(spec: Spec) -> ParameterDescriptor:

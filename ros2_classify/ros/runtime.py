@@ -168,12 +168,12 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
     from rclpy.signals import SignalHandlerOptions
     from rclpy.utilities import remove_ros_args
 
-    extra = remove_ros_args(args=['', *args])[1:]
-    if extra:
-        _say(f'unexpected argument {extra[0]!r}; parameters and remappings follow --ros-args, as '
-             'in: --ros-args -p model:=NAME -r image:=/camera/image_raw')
-        return 2
     try:
+        extra = remove_ros_args(args=['', *args])[1:]
+        if extra:
+            _say(f'unexpected argument {extra[0]!r}; parameters and remappings follow --ros-args, '
+                 'as in: --ros-args -p model:=NAME -r image:=/camera/image_raw')
+            return 2
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # noqa: B902 - the type differs between distributions
         _say(f'the command line cannot be understood: {error}')

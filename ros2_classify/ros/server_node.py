@@ -75,8 +75,8 @@ class ServerNode(LifecycleNode):
         self._stop = stop
         self._log = self.get_logger()
         self._throttled = ThrottledLog()
-        self._parameters = Parameters(self, PARAMETERS)
-        if self._parameters['tune_malloc']:
+        self._settings = Parameters(self, PARAMETERS)
+        if self._settings['tune_malloc']:
             runtime.tune_malloc()
         self.counters = Counters()
         self._models_loaded = 0
@@ -91,7 +91,7 @@ class ServerNode(LifecycleNode):
 
     def start(self) -> None:
         """Configure and activate, if the node is to start itself; else wait for transitions."""
-        if not self._parameters['autostart']:
+        if not self._settings['autostart']:
             self._log.info('waiting to be configured (autostart is off)')
             return
         for transition in (self.trigger_configure, self.trigger_activate):
@@ -136,7 +136,7 @@ class ServerNode(LifecycleNode):
         """Start anew where that is possible; a thread stuck in the network makes it impossible."""
         if self._stop.left_thread_behind:
             self._log.fatal('the network does not come back; the node cannot be used any more')
-            if self._parameters['autostart']:
+            if self._settings['autostart']:
                 self._stop.request(1)
             return _FAILURE
         self._halt()
@@ -159,7 +159,7 @@ class ServerNode(LifecycleNode):
         return _FAILURE
 
     def _configure(self) -> None:
-        model = self._parameters['model']
+        model = self._settings['model']
         if not model:
             from ros2_classify import catalog
             raise ModelNotFoundError(
@@ -170,7 +170,7 @@ class ServerNode(LifecycleNode):
         pipeline = self._pipeline = runtime.call_interruptibly(
             lambda: self._load(model), self._stop,
             lambda gone: self._log.info(f'still loading the model {model} after {gone}'))
-        self._parameters.set_model_defaults(model_defaults(pipeline.options))
+        self._settings.set_model_defaults(model_defaults(pipeline.options))
         self._models_loaded += 1
         self._outputs = Outputs(self, pipeline.task, self._listeners_changed)
         try:
@@ -183,7 +183,7 @@ class ServerNode(LifecycleNode):
     def _load(self, model: str) -> Pipeline:
         begun = time.monotonic()
         pipeline = Pipeline.load(
-            model, provider=self._parameters['provider'], threads=self._parameters['threads'])
+            model, provider=self._settings['provider'], threads=self._settings['threads'])
         loaded = time.monotonic()
         try:
             pipeline.warm_up()
@@ -203,11 +203,11 @@ class ServerNode(LifecycleNode):
         self.counters = Counters()
         worker = self._worker = Worker(self._answer, self._serve, self._failed)
         self._input = ImageInput(
-            self, self._parameters['image_transport'], self._receive)
+            self, self._settings['image_transport'], self._receive)
         # Subscribed in any case at first: wrong settings show now and not with the first listener.
         self._input.update(wanted=True)
         outputs.announce(
-            pipeline.descriptor.name, self._labels(), self._parameters['score_threshold'],
+            pipeline.descriptor.name, self._labels(), self._settings['score_threshold'],
             self._models_loaded)
         worker.start()
         self._housekeeping = self.create_timer(_HOUSEKEEPING_PERIOD, self._keep_house)
@@ -284,7 +284,7 @@ class ServerNode(LifecycleNode):
         if source is None or outputs is None:
             return
         try:
-            outputs.announce_threshold(self._labels(), self._parameters['score_threshold'])
+            outputs.announce_threshold(self._labels(), self._settings['score_threshold'])
             if source.subscribed and outputs.wanted and source.silent_for >= _SILENCE:
                 self._throttled(self._log.warning, explain_silence(self, source), 'silence')
         except Exception as error:  # noqa: B902 - only words are lost
@@ -297,7 +297,7 @@ class ServerNode(LifecycleNode):
 
     def _options(self) -> Options:
         assert self._pipeline is not None
-        return options_from(self._parameters, self._pipeline.options)
+        return options_from(self._settings, self._pipeline.options)
 
     def _answer(self, msg: Any) -> None:
         """Answer for one picture of the stream."""
@@ -305,14 +305,14 @@ class ServerNode(LifecycleNode):
         if pipeline is None or outputs is None or source is None:
             return
         try:
-            pixels, color = source.transport.to_array(msg, self._parameters['max_image_pixels'])
+            pixels, color = source.transport.to_array(msg, self._settings['max_image_pixels'])
         except InputError as error:
             self.counters.malformed += 1
             self._throttled(
                 self._log.warning, f'unusable picture on {source.topic}: {error}', 'malformed')
             return
         result = pipeline(pixels, color, self._options())
-        outputs.publish(result, msg.header, pixels, color, self._parameters['class_id'])
+        outputs.publish(result, msg.header, pixels, color, self._settings['class_id'])
         self.counters.answered += 1
 
     def _serve(self, request: Request, alive: bool) -> None:
@@ -328,9 +328,9 @@ class ServerNode(LifecycleNode):
 
     def _infer(self, image: Any) -> tuple[Result, Any]:
         assert self._pipeline is not None
-        pixels, color = to_array(image, self._parameters['max_image_pixels'])
+        pixels, color = to_array(image, self._settings['max_image_pixels'])
         result = self._pipeline(pixels, color, self._options())
-        return result, to_msg(result, image.header, self._parameters['class_id'])
+        return result, to_msg(result, image.header, self._settings['class_id'])
 
     def _failed(self, error: Exception) -> None:
         self.counters.failed += 1

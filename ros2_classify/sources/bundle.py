@@ -17,7 +17,7 @@ Models in one file, for machines without a network.
 
 A bundle is a plain tar archive::
 
-    bundle.json                 its format, the models, and the sha256 of each file below
+    bundle.json                 its format, and the sha256 of each file below
     models/<name>.yaml          descriptors, and beside them the files they name by path
     files/<sha256>/<name>       what addresses name, as the cache keeps it
 """
@@ -35,6 +35,7 @@ import shutil
 import tarfile
 from typing import IO
 
+from ros2_classify.catalog import entries
 from ros2_classify.descriptor import load_descriptor, ModelDescriptor
 from ros2_classify.errors import ArchiveError, DescriptorError, FetchError
 from ros2_classify.sources.addresses import is_sha256
@@ -50,7 +51,7 @@ _FORMAT = 1
 _INDEX = 'bundle.json'
 _MAX_INDEX = 4 * 1024 * 1024
 
-_Entries = Iterator[tuple[Member, Opener]]
+_Members = Iterator[tuple[Member, Opener]]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Imported:
     Parameters
     ----------
     models : tuple of Path
-        The descriptors that were written.
+        The bundle's descriptors where they are now: those that this machine's catalogue has
+        already, letter for letter, stay where they were, so that they don't hide a later release.
     files : tuple of Path
         The files that came into the cache, or were there already.
     replaced : tuple of Path
@@ -105,7 +107,6 @@ def write_bundle(descriptors: Sequence[ModelDescriptor], output: Path,
     """
     options = options or FetchOptions()
     members: dict[str, Path] = {}
-    models = []
     for descriptor in descriptors:
         source = Path(descriptor.origin)
         if not source.is_file():
@@ -118,9 +119,8 @@ def write_bundle(descriptors: Sequence[ModelDescriptor], output: Path,
             if members.setdefault(member, path) != path and not _same(members[member], path):
                 raise DescriptorError(f'{members[member]} and {path} would both be {member} in '
                                       'the bundle; bundle them one by one')
-        models.append({'name': source.stem, 'descriptor': name})
     hashes = {member: sha256_of_file(path, options.cancel) for member, path in members.items()}
-    index = json.dumps({'format': _FORMAT, 'models': models, 'files': hashes}, indent=1).encode()
+    index = json.dumps({'format': _FORMAT, 'files': hashes}, indent=1).encode()
     part = output.with_name(f'{output.name}.part')
     try:
         _write(part, index, members, options)
@@ -224,24 +224,23 @@ def import_bundle(path: Path, folder: Path, options: FetchOptions | None = None)
     cache = Cache(options.cache_folder())
     staging = cache.part(f'import-{os.getpid()}-{os.urandom(4).hex()}').with_suffix('.unpack')
     try:
-        with cache.errors(), walk(path) as entries:
-            index = _read_index(path, entries)
+        with cache.errors(), walk(path) as members:
+            index = _read_index(path, members)
             cache.check_space(path.stat().st_size)
-            staged = _stage(path, entries, index, staging, options)
-        models = _load_all(path, index, staging)
+            staged = _stage(path, members, index, staging, options)
+        models = _known_or_new(path, index, staging, folder)
         files = tuple(_to_cache(staged[name], name, cache, options)
                       for name in staged if name.startswith('files/'))
-        written, replaced = _to_folder(staging / 'models', folder)
+        replaced = _to_folder(staging / 'models', folder)
     finally:
         with cache.errors():
             remove(staging)
-    return Imported(tuple(folder / name for name in models if folder / name in written), files,
-                    replaced)
+    return Imported(models, files, replaced)
 
 
-def _read_index(path: Path, entries: _Entries) -> dict[str, str]:
+def _read_index(path: Path, members: _Members) -> dict[str, str]:
     """Return the sha256 of each file by its name, from the bundle's first member."""
-    first = next(entries, None)
+    first = next(members, None)
     problem = None
     if first is None or first[0].name != _INDEX or first[0].size > _MAX_INDEX:
         problem = f'it does not begin with {_INDEX}'
@@ -271,13 +270,13 @@ def _is_entry(entry: tuple[object, object]) -> bool:
         parts[0] == 'files' and len(parts) == 3 and parts[1] == sha256)
 
 
-def _stage(path: Path, entries: _Entries, index: dict[str, str], staging: Path,
+def _stage(path: Path, members: _Members, index: dict[str, str], staging: Path,
            options: FetchOptions) -> dict[str, Path]:
     """Write all files beside the cache, each with the hash that the index says."""
     meter = Meter(f'importing {path.name}', options.progress or default_progress())
     meter.start(0, path.stat().st_size)
     staged = {}
-    for member, opener in entries:
+    for member, opener in members:
         if member.is_folder:
             continue
         if member.name not in index:
@@ -301,16 +300,28 @@ def _stage(path: Path, entries: _Entries, index: dict[str, str], staging: Path,
     return staged
 
 
-def _load_all(path: Path, index: dict[str, str], staging: Path) -> list[str]:
-    """Return the descriptors' names in the folder; one that can't be read is refused in time."""
-    names = [name.partition('/')[2] for name in index
-             if name.startswith('models/') and name.endswith('.yaml')]
-    for name in names:
+def _known_or_new(path: Path, index: dict[str, str], staging: Path,
+                  folder: Path) -> tuple[Path, ...]:
+    """Return where each descriptor will be; those known already, and their files, are unstaged."""
+    known = entries()
+    places = []
+    unneeded: set[Path] = set()
+    needed: set[Path] = set()
+    for name in (name for name in index if name.startswith('models/') and name.count('/') == 1
+                 and name.endswith('.yaml')):
+        staged = staging / name
         try:
-            load_descriptor(staging / 'models' / name)
+            descriptor = load_descriptor(staged)
         except DescriptorError as error:
             raise ArchiveError(f'{path}: {error}; it may need a newer ros2_classify') from error
-    return names
+        own = known.get(staged.stem)
+        is_known = own is not None and own.parent != folder and _same(own, staged)
+        files = {staged, *(staging / member for member, _ in _local_files(descriptor))}
+        (unneeded if is_known else needed).update(files)
+        places.append(own if own is not None and is_known else folder / staged.name)
+    for staged in unneeded - needed:
+        remove(staged)
+    return tuple(places)
 
 
 def _to_cache(staged: Path, name: str, cache: Cache, options: FetchOptions) -> Path:
@@ -319,9 +330,9 @@ def _to_cache(staged: Path, name: str, cache: Cache, options: FetchOptions) -> P
         return cache.get(sha256, options.cancel) or cache.publish(staged, sha256, staged.name)
 
 
-def _to_folder(source: Path, folder: Path) -> tuple[set[Path], tuple[Path, ...]]:
-    """Move files to where the catalogue finds them; return all, and those that were others."""
-    written, replaced = set(), []
+def _to_folder(source: Path, folder: Path) -> tuple[Path, ...]:
+    """Move files to where the catalogue finds them; return those that were other ones before."""
+    replaced = []
     names = sorted(files_below(source)) if source.is_dir() else []
     # Descriptors last: one that is there finds its files.
     for name in sorted(names, key=lambda name: name.endswith('.yaml')):
@@ -334,8 +345,7 @@ def _to_folder(source: Path, folder: Path) -> tuple[set[Path], tuple[Path, ...]]
         except OSError as error:
             raise FetchError(f'{target} can not be written ({error.strerror or error}); name '
                              'another folder') from error
-        written.add(target)
-    return written, tuple(replaced)
+    return tuple(replaced)
 
 
 def _move(source: Path, target: Path) -> None:

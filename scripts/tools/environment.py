@@ -12,7 +12,8 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Which environment the scripts work in, and the variables that programs in it need.
+"""
+Which environment the scripts work in, and the variables that programs in it need.
 
 There are two kinds. Where a ROS 2 is sourced it is used as it is, and only what it lacks is added.
 Elsewhere ROS 2 comes from wheels, into a virtual environment below the repository.
@@ -52,7 +53,8 @@ class ScriptError(Exception):
 
 @dataclass(frozen=True)
 class Environment:
-    """One environment: where it is and where its ROS 2 comes from.
+    """
+    One environment: where it is and where its ROS 2 comes from.
 
     Attributes
     ----------
@@ -64,6 +66,7 @@ class Environment:
         Everything that the set-up makes lies here.
     base_python:
         The Python that the virtual environment is made from.
+
     """
 
     distro: str
@@ -94,7 +97,8 @@ class Environment:
 
 
 def choose(variables: Mapping[str, str] = os.environ) -> Environment:
-    """Decide which environment the scripts work in.
+    """
+    Decide which environment the scripts work in.
 
     Parameters
     ----------
@@ -106,6 +110,7 @@ def choose(variables: Mapping[str, str] = os.environ) -> Environment:
     ScriptError
         Where ``ROS2_CLASSIFY_DISTRO`` names no known distribution, or a ROS 2 is sourced and no
         Python can import it.
+
     """
     wanted = variables.get('ROS2_CLASSIFY_DISTRO', '')
     if wanted and wanted not in DISTROS:
@@ -129,7 +134,8 @@ def choose(variables: Mapping[str, str] = os.environ) -> Environment:
 
 def variables_for(environment: Environment,
                   variables: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the variables that a program in the environment needs.
+    """
+    Return the variables that a program in the environment needs.
 
     A sourced ROS 2 needs its overlay sourced on top: see `command_in`.
     """
@@ -170,9 +176,9 @@ def _transport(variables: Mapping[str, str]) -> dict[str, str]:
               'FASTRTPS_DEFAULT_PROFILES_FILE'}
     if chosen & variables.keys() or not profile.is_file():
         return {}
-    # Jazzy's Fast DDS reads the second name, Kilted's the first.
-    return {'FASTDDS_DEFAULT_PROFILES_FILE': str(profile),
-            'FASTRTPS_DEFAULT_PROFILES_FILE': str(profile)}
+    # Fast DDS 3, which came with Kilted, renamed the variable and warns of the old name.
+    older = variables.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
+    return {f'{"FASTRTPS" if older else "FASTDDS"}_DEFAULT_PROFILES_FILE': str(profile)}
 
 
 def _other_folders(environment: Environment, path: str) -> list[str]:

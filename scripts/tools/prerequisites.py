@@ -44,12 +44,14 @@ print(int(os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')
 
 
 def check(environment: Environment) -> None:
-    """Check that the machine has all that the set-up needs.
+    """
+    Check that the machine has all that the set-up needs.
 
     Raises
     ------
     ScriptError
         Where anything is missing: all of it, and what to install.
+
     """
     if not environment.sourced:
         _check_wheels_run_here()

@@ -189,7 +189,8 @@ def works(environment: Environment) -> bool:
 
 
 def set_up(environment: Environment, quiet: bool = False, again: bool = False) -> None:
-    """Make the environment or bring it up to date.
+    """
+    Make the environment or bring it up to date.
 
     Parameters
     ----------
@@ -204,6 +205,7 @@ def set_up(environment: Environment, quiet: bool = False, again: bool = False) -
     ------
     ScriptError
         Where the machine lacks something or a step fails.
+
     """
     builder = Builder(environment)
     start = time.monotonic()

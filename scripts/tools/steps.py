@@ -37,7 +37,8 @@ LINES_SHOWN = 20
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the set-up.
+    """
+    One step of the set-up.
 
     Attributes
     ----------
@@ -52,6 +53,7 @@ class Step:
     run:
         Does it. The argument tells whether an earlier run was broken off, so that what it left
         must not be trusted.
+
     """
 
     name: str
@@ -101,7 +103,7 @@ def keys(steps: Sequence[Step]) -> list[str]:
 
 def pending(steps: Sequence[Step], stamps: Stamps) -> list[tuple[Step, str, bool]]:
     """List the steps that are to be run, with their keys and whether they were broken off."""
-    result = []
+    result: list[tuple[Step, str, bool]] = []
     for step, key in zip(steps, keys(steps)):
         state, old_key = stamps.state(step)
         # A step whose predecessor is run again is run again, too.
@@ -132,20 +134,23 @@ def run(steps: Sequence[Step], stamps: Stamps) -> float:
 
 def call(command: Sequence[str | Path], log: Path, variables: dict[str, str],
          cwd: Path | None = None, advice: str = '') -> None:
-    """Run a program with its output in a log file.
+    """
+    Run a program with its output in a log file.
 
     Raises
     ------
     ScriptError
         Where it fails: the end of its output, the log file and the advice.
+
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [str(part) for part in command]
+    words = [str(part) for part in command]
     with log.open('w') as output:
-        output.write(f'$ {" ".join(command)}\n')
+        output.write(f'$ {" ".join(words)}\n')
         output.flush()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
-                                   stderr=subprocess.STDOUT, env=variables, cwd=cwd)
+        # close_fds=False hands the lock of `alone` on.
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, cwd=cwd,
+                                   stderr=subprocess.STDOUT, env=variables, close_fds=False)
         try:
             code = process.wait()
         except BaseException:
@@ -156,7 +161,7 @@ def call(command: Sequence[str | Path], log: Path, variables: dict[str, str],
     if code != 0:
         text = log.read_text(errors='replace').splitlines()
         raise ScriptError('\n'.join([
-            f'{Path(command[0]).name} failed with exit code {code}. The end of what it said:',
+            f'{Path(words[0]).name} failed with exit code {code}. The end of what it said:',
             *(f'  | {line}' for line in text[-LINES_SHOWN:]),
             f'All of it is in {log}.', *([advice] if advice else [])]))
 

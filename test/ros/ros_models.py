@@ -1,0 +1,101 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Tiny models with which the answers of a server are known beforehand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ros2_classify.testing import save_color_classifier, save_constant_network
+
+# In parts of the picture: x1, y1, x2, y2; and the score of each.
+BOXES = np.array([[0.25, 0.5, 0.75, 0.75], [0.0, 0.0, 0.5, 0.25]], np.float32)
+SCORES = (0.9, 0.6)
+NAMES = ('cup', 'ball')
+
+
+def save_classifier(folder: Path) -> Path:
+    """Write a model that tells the strongest colour: red, green or blue."""
+    save_color_classifier(folder / 'colors.onnx')
+    path = folder / 'colors.yaml'
+    path.write_text(
+        'name: colors\ntask: classification\nsource: {path: colors.onnx}\n'
+        'labels: [red, green, blue]\n'
+        'input: {color: rgb, scale: 1/255, resize: stretch}\n'
+        'output: {decoder: classification, activation: none}\n'
+        'defaults: {score_threshold: 0.2, top_k: 3}\n')
+    return path
+
+
+def save_detector(folder: Path) -> Path:
+    """Write a model that finds the same two boxes in every picture."""
+    scores = np.zeros((1, 2, 3), np.float32)
+    scores[0, 0, 1], scores[0, 1, 2] = SCORES
+    save_constant_network(folder / 'boxes.onnx', {'boxes': BOXES[None], 'scores': scores})
+    path = folder / 'boxes.yaml'
+    path.write_text(
+        'name: boxes\ntask: detection\nsource: {path: boxes.onnx}\n'
+        f'labels: {{1: {NAMES[0]}, 2: {NAMES[1]}}}\n'
+        'input: {color: rgb, resize: stretch}\n'
+        'output: {decoder: boxes_scores, outputs: {boxes: boxes, scores: scores}, '
+        'box_format: xyxy, normalized: true, background: 0}\n'
+        'defaults: {score_threshold: 0.5, nms_iou: 0.45}\n')
+    return path
+
+
+def save_sleeper(folder: Path) -> Path:
+    """Write a classifier that never comes back from a picture with a white pixel."""
+    import onnx
+    from onnx import helper, numpy_helper, TensorProto
+
+    def constant(name, value):
+        return numpy_helper.from_array(np.asarray(value), name)
+
+    body = helper.make_graph(
+        [helper.make_node('Identity', ['go_in'], ['go_out']),
+         helper.make_node('Sin', ['value_in'], ['value_out'])],
+        'body',
+        [helper.make_tensor_value_info('i', TensorProto.INT64, []),
+         helper.make_tensor_value_info('go_in', TensorProto.BOOL, []),
+         helper.make_tensor_value_info('value_in', TensorProto.FLOAT, [1, 3])],
+        [helper.make_tensor_value_info('go_out', TensorProto.BOOL, []),
+         helper.make_tensor_value_info('value_out', TensorProto.FLOAT, [1, 3])])
+    nodes = [
+        helper.make_node('ReduceMax', ['image'], ['brightest'], keepdims=0),
+        helper.make_node('Greater', ['brightest', 'limit'], ['white']),
+        helper.make_node('Cast', ['white'], ['white_number'], to=TensorProto.INT64),
+        helper.make_node('Mul', ['white_number', 'many'], ['turns']),
+        helper.make_node('Loop', ['turns', 'yes', 'start'], ['scores'], body=body),
+    ]
+    graph = helper.make_graph(
+        nodes, 'sleeper',
+        [helper.make_tensor_value_info('image', TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info('scores', TensorProto.FLOAT, [1, 3])],
+        initializer=[
+            constant('limit', np.float32(254.0)), constant('many', np.int64(10**12)),
+            constant('yes', True), constant('start', np.full((1, 3), 0.9, np.float32))])
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8)
+    onnx.checker.check_model(model)
+    (folder / 'sleeper.onnx').write_bytes(model.SerializeToString())
+    path = folder / 'sleeper.yaml'
+    path.write_text(
+        'name: sleeper\ntask: classification\nsource: {path: sleeper.onnx}\n'
+        'labels: [red, green, blue]\n'
+        'input: {color: rgb, resize: stretch}\n'
+        'output: {decoder: classification, activation: none}\n')
+    return path
