@@ -143,7 +143,7 @@ def request_for(descriptor: ModelDescriptor) -> Request:
     origin = descriptor.origin or descriptor.name
     path = None if source.url else locate(
         source.path, descriptor.folder, what='model file', origin=descriptor.origin,
-        or_folder=True)
+        or_folder=source.member is not None or descriptor.format != 'onnx')
     return Request(
         label=descriptor.name, origin=origin, model=_command_line_name(descriptor),
         url=source.url, path=path, sha256=source.sha256, size=source.size, member=source.member)

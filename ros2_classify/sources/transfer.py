@@ -156,9 +156,11 @@ class Part:
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Leaves redirects to us: the library's own would carry private headers to any host."""
 
-    def redirect_request(self, *args: object, **kwargs: object) -> None:
-        """Refuse, so that the answer comes back as it is."""
-        return None
+    def _leave(self, *args: object) -> None:
+        """Do nothing, so that the answer comes back as it is."""
+
+    http_error_301 = http_error_302 = http_error_303 = _leave  # type: ignore[assignment]
+    http_error_307 = http_error_308 = _leave  # type: ignore[assignment]
 
 
 def transfer(url: str, part: Part, size: int | None, cache: Cache, options: FetchOptions,
@@ -236,7 +238,11 @@ def _open(url: str, headers: Mapping[str, str], options: FetchOptions) -> http.c
 
 
 def _next(error: urllib.error.HTTPError, current: str) -> str:
-    target = urljoin(current, error.headers.get('Location', ''))
+    location = error.headers.get('Location', '')
+    try:
+        target = urljoin(current, location)
+    except ValueError:
+        target = location  # which the next line finds fault with
     problem = problem_with(target)
     if problem is None and target.startswith('file:'):
         problem = 'would read a local file'
