@@ -300,6 +300,9 @@ def _walk_tar(path: Path, kind: str, limits: Limits) -> _Raw:
             while (member := tar.next()) is not None:
                 tar.members = []
                 yield member.name, member.size, _tar_kind(member), _tar_opener(tar, member)
+        # The check sum of what was compressed stands at its end.
+        while stream.read(MAX_READ):
+            pass
 
 
 def _tar_kind(member: tarfile.TarInfo) -> str:
