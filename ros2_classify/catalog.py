@@ -129,7 +129,7 @@ def find(name: str) -> Path:
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     near = f' (did you mean {" or ".join(close)}?)' if close else ''
     there = f'the catalogue has {", ".join(known)}' if known else (
-        f'the catalogue is empty (looked in {SEARCH_PATH_VARIABLE} and the package\'s own models)')
+        f'the catalogue is empty (looked in {SEARCH_PATH_VARIABLE} and in what the package ships)')
     raise ModelNotFoundError(f'there is no model named {name!r}{near}; {there}; {_FORMS}')
 
 
@@ -176,7 +176,7 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
             name=located.stem, source=Source(str(located)), format='onnx', origin=str(located),
             folder=located.parent)
     # A name never holds a separator, so this can only have been meant as a file.
-    if isinstance(model, Path) or len(path.parts) > 1 or path.exists():
+    if isinstance(model, Path) or os.sep in text or path.exists():
         kind = 'there is no file' if not path.exists() else 'this is no model:'
         raise ModelNotFoundError(f'{kind} {text}; {_FORMS}')
     return load_descriptor(find(text))

@@ -97,13 +97,13 @@ def complete(
     labels = descriptor.labels
     if labels is None and (found := labels_of(metadata)):
         labels = found
-        guesses.append(f'labels: the {len(found)} names in the file\'s own metadata')
+        guesses.append(f'labels: the {len(found)} names in the metadata of the file')
     elif labels is None and bare:
         guesses.append('labels: none are known, so class ids stand for names')
     if spec.dtype == 'uint8' and (spec.scale != 1 or any(spec.mean) or set(spec.std) != {1.0}):
         raise _error(
-            descriptor, f'input.scale, mean and std cannot be applied: the network takes {tensor}, '
-            'whole pixels from 0 to 255; remove the three')
+            descriptor, 'input.scale, mean and std cannot be applied: the network takes '
+            f'{tensor}, whole pixels from 0 to 255; remove the three')
     return replace(descriptor, task=task, labels=labels, input=spec, output=output,
                    guesses=(*descriptor.guesses, *guesses))
 
@@ -187,7 +187,7 @@ def _size(descriptor: ModelDescriptor, tensor: TensorSpec, layout: Layout,
     if declared is None:
         raise _error(
             descriptor, f'the network takes {tensor}, pictures of any size; say input.size: '
-            '[width, height], or source for the picture\'s own size, in a descriptor')
+            '[width, height], or source for the size of the picture, in a descriptor')
     fixed = [side for side in (width, height) if isinstance(side, int)]
     if declared == 'source':
         if fixed:

@@ -263,12 +263,12 @@ class ModelDescriptor:
     name: str
     source: Source
     task: Task | None = None
-    format: Format | None = None
+    format: Format | None = None  # noqa: A003
     labels: Labels | str | None = None
-    input: InputSpec = InputSpec()
+    input: InputSpec = InputSpec()  # noqa: A003
     output: OutputSpec = OutputSpec()
     defaults: Defaults = Defaults()
-    license: str = ''
+    license: str = ''  # noqa: A003
     provenance: str = ''
     notes: str = ''
     origin: str = ''

@@ -64,7 +64,8 @@ def read_descriptor(path: Path) -> ModelDescriptor:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DescriptorError(
-                f'{path}: larger than {MAX_BYTES} bytes, so it is no descriptor; give a .yaml file')
+                f'{path}: larger than {MAX_BYTES} bytes, so it is no descriptor; give a .yaml '
+                'file')
         text = path.read_text(encoding='utf-8-sig')
     except FileNotFoundError:
         raise ModelNotFoundError(
@@ -232,8 +233,8 @@ def _input(fields: Fields) -> InputSpec:
                 'one or remove the other')
     if spec.size == 'source' and spec.resize != 'stretch':
         raise fields.error(
-            'resize', f'{spec.resize} needs a size, but size is source: the picture keeps its own; '
-            'remove resize or give a size')
+            'resize', f'{spec.resize} needs a size, but size is source: the picture keeps its '
+            'own; remove resize or give a size')
     return spec
 
 
@@ -247,7 +248,7 @@ def _size(fields: Fields) -> Size:
     items = fields.sequence('size', []) if isinstance(value, (list, tuple)) else []
     if len(items) != 2:
         raise where.error(
-            f'{value!r} must be [width, height] in pixels, or source for the picture\'s own size')
+            f'{value!r} must be [width, height] in pixels, or source for the size of the picture')
     width, height = (as_integer(item, place, low=1, high=MAX_SIDE) for item, place in items)
     return width, height
 

@@ -23,10 +23,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
 from ros2_classify.errors import DescriptorError
 from ros2_classify.fields import Key, Mark, Where
+import yaml
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 16
@@ -74,9 +73,9 @@ def read_yaml(text: str, origin: str) -> tuple[Any, Where]:
         line = f', line {mark.line + 1}' if mark else ''
         raise DescriptorError(f'{origin}{line}: not valid YAML: {error.problem}') from error
     except yaml.reader.ReaderError as error:
-        line = text.count('\n', 0, error.position) + 1
+        number = text.count('\n', 0, error.position) + 1
         raise DescriptorError(
-            f'{origin}, line {line}: not valid YAML: the character {chr(error.character)!r} is '
+            f'{origin}, line {number}: not valid YAML: the character {chr(error.character)!r} is '
             'not allowed') from error
     finally:
         if loader is not None:

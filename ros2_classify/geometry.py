@@ -25,9 +25,11 @@ from numpy.typing import NDArray
 
 from ros2_classify.descriptor import InputSpec
 
-# The exact kind of nearest is the one that samples at pixel centres, as all the others do.
+# OpenCV's own 'nearest' samples at the pixels' corners, and its exact one crashes on pictures
+# wider than 32767 pixels: NEAREST marks the step that is done without it.
+NEAREST = -1
 _FILTERS = {
-    'area': cv2.INTER_AREA, 'linear': cv2.INTER_LINEAR, 'nearest': cv2.INTER_NEAREST_EXACT,
+    'area': cv2.INTER_AREA, 'linear': cv2.INTER_LINEAR, 'nearest': NEAREST,
     'cubic': cv2.INTER_CUBIC, 'pyramid': cv2.INTER_LINEAR,
 }
 
@@ -128,7 +130,7 @@ class Plan:
     window : tuple of int
         Where the result sits in the network's input: x, y, width, height.
     interpolation : int
-        OpenCV's number for the last step.
+        OpenCV's number for the last step, or `NEAREST`.
     shift : tuple of float, or None
         For a growing centre crop, which is sampled in one step instead of resized and cut: source
         pixels for each network pixel and the first one's place, ``(step_x, step_y, x, y)``.

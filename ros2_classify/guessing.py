@@ -84,7 +84,7 @@ def guess_output(
 
 
 def _tf_detection(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
-    """TensorFlow Object Detection, by its names, and TFLite's post-processing, by its own."""
+    """Guess TensorFlow's Object Detection and TFLite's post-processing by their names."""
     by_name = {_plain(tensor.name): tensor.name for tensor in outputs}
     keys = {'boxes': 'detection_boxes', 'classes': 'detection_classes',
             'scores': 'detection_scores', 'count': 'num_detections'}
@@ -94,16 +94,16 @@ def _tf_detection(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
             'tf_detection', {'outputs': names, 'class_offset': 0}, 'detection',
             ('output.decoder: tf_detection, because the outputs have the names of TensorFlow '
              'Object Detection',
-             'output.class_offset: 0, class 1 being the first, as in TensorFlow\'s label maps'))
+             'output.class_offset: 0, class 1 being the first, as label maps of TensorFlow count'))
     tflite = sorted(name for name in (tensor.name for tensor in outputs)
                     if name.startswith('TFLite_Detection_PostProcess'))
     if len(outputs) == len(tflite) == 4:
         names = dict(zip(('boxes', 'classes', 'scores', 'count'), tflite))
         return OutputGuess(
             'tf_detection', {'outputs': names, 'class_offset': 0}, 'detection',
-            ('output.decoder: tf_detection, because the outputs have the names of TFLite\'s '
-             'detection post-processing',
-             'output.class_offset: 0, class 0 being the first, as TFLite\'s label files count'))
+            ('output.decoder: tf_detection, because the outputs have the names of the '
+             'detection post-processing of TFLite',
+             'output.class_offset: 0, class 0 being the first, as label files of TFLite count'))
     return None
 
 
@@ -214,11 +214,11 @@ def guess_input(
             'classifiers')
     if spec.layout == 'nhwc' or spec.color == 'gray':
         return replace(crop, mean=half, std=half), (
-            f'input: {spec.color}, pixels from -1 to 1, centre crop, as TensorFlow\'s classifiers '
-            'take them')
+            f'input: {spec.color}, pixels from -1 to 1, centre crop, as classifiers of '
+            'TensorFlow take them')
     return replace(crop, scale=1 / 255, mean=_IMAGENET_MEAN, std=_IMAGENET_STD), (
-        'input: rgb with the mean and standard deviation of ImageNet, centre crop, as PyTorch\'s '
-        'classifiers take them')
+        'input: rgb with the mean and standard deviation of ImageNet, centre crop, as '
+        'classifiers of PyTorch take them')
 
 
 def size_of(outputs: Sequence[TensorSpec], metadata: Mapping[str, str],
@@ -245,7 +245,7 @@ def size_of(outputs: Sequence[TensorSpec], metadata: Mapping[str, str],
     sides = [value, value] if isinstance(value, int) else value
     if (isinstance(sides, (list, tuple)) and len(sides) == 2
             and all(isinstance(side, int) and 1 <= side <= 16384 for side in sides)):
-        guesses.append(f'input.size: {sides[1]}x{sides[0]}, the imgsz in the file\'s metadata')
+        guesses.append(f'input.size: {sides[1]}x{sides[0]}, the imgsz in the metadata of the file')
         return sides[1], sides[0]
     if _tf_detection(outputs):
         guesses.append('input.size: source, because TensorFlow Object Detection networks resize '

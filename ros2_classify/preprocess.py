@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.descriptor import InputSpec
 from ros2_classify.errors import InputError
-from ros2_classify.geometry import Geometry, make_plan, Plan
+from ros2_classify.geometry import Geometry, make_plan, NEAREST, Plan
 
 __all__ = ['Geometry', 'Image', 'Preprocessor', 'SOURCE_COLORS', 'check_image']
 
@@ -182,7 +182,12 @@ class Preprocessor:
             part = target
         if (part.shape[1], part.shape[0]) != plan.scaled:
             target = self._buffer('resized', (plan.scaled[1], plan.scaled[0], *channels))
-            cv2.resize(part, plan.scaled, dst=target, interpolation=plan.interpolation)
+            if plan.interpolation == NEAREST:
+                rows, columns = (_under_centers(part.shape[axis], plan.scaled[1 - axis])
+                                 for axis in (0, 1))
+                part.take(rows, axis=0).take(columns, axis=1, out=target, mode='clip')
+            else:
+                cv2.resize(part, plan.scaled, dst=target, interpolation=plan.interpolation)
             part = target
         left, top = plan.cut
         return part[top:top + plan.window[3], left:left + plan.window[2]]
@@ -276,6 +281,11 @@ def check_image(image: Image, color: str) -> Image:
         raise InputError(
             f'the picture is empty: {shape[1]}x{shape[0]} pixels, at least 1x1 are needed')
     return image
+
+
+def _under_centers(size: int, out: int) -> NDArray[np.int64]:
+    """Return which of ``size`` pixels lies under the centre of each of ``out`` new ones."""
+    return (2 * np.arange(out, dtype=np.int64) + 1) * size // (2 * out)
 
 
 def _convert(pixels: Image, code: int, target: Image) -> Image:

@@ -88,9 +88,10 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
             return place
     prefix = f'{origin}: ' if origin else ''
     if '://' in str(path):
+        step = ('say url: in place of path:' if what == 'model file' else
+                'download it and give its path')
         raise ModelNotFoundError(
-            f'{prefix}the {what} {path} is an address; a model is named by url: and not path:, and '
-            'any other file must be downloaded and named by its path')
+            f'{prefix}the {what} {path} is an address, and only files can be read; {step}')
     tail = 'check the path' if named.is_absolute() else (
         f'check the name, or add its folder to {SEARCH_PATH_VARIABLE}')
     found = ' (a folder, not a file)' if any(place.is_dir() for place in places) else ''

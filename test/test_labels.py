@@ -152,6 +152,22 @@ def test_names_are_not_shared_with_the_caller():
     assert labels.name(0) == 'a'
 
 
+@pytest.mark.parametrize('seed', range(200))
+def test_damaged_label_maps_are_read_or_refused_in_our_words(tmp_path, seed):
+    rng = random.Random(seed)
+    text = ''.join(f'item {{\r\n  name: "/m/{i}"\r\n  id: {i}\r\n  display_name: "n {i}"\r\n}}\r\n'
+                   for i in range(5))
+    for _ in range(rng.randrange(1, 5)):
+        place = rng.randrange(len(text))
+        text = text[:place] + rng.choice(['', '{', '}', '"', "'", '\\', '#', ':', '[', '\0', '<',
+                                          ' id', 'item']) + text[place + rng.randrange(4):]
+    (tmp_path / 'map.pbtxt').write_text(text, newline='')
+    try:
+        assert len(load_labels(tmp_path / 'map.pbtxt')) > 0
+    except LabelsError as error:
+        assert str(error).startswith(str(tmp_path))
+
+
 def test_labels_are_values():
     one, same = Labels({1: 'b', 0: 'a'}), Labels.from_names(['a', 'b'])
     assert one == same

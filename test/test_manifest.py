@@ -31,9 +31,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-import shared_data
-
 from ros2_classify import Detections, load_descriptor, Pipeline, read_image
+import shared_data
 
 SCORE = 0.03
 IOU = 0.9

@@ -29,7 +29,7 @@ from training.scenes import make_scene
 #: Sizes of the training scenes, how often each is used, and scenes a batch.
 SIZES = ((256, 192), (384, 288), (512, 384))
 _OFTEN = (0.35, 0.3, 0.35)
-_BATCH = (64, 48, 32)
+_BATCH = (32, 24, 16)
 
 
 def to_tensor(images: list[np.ndarray]) -> Tensor:
@@ -61,7 +61,7 @@ class SceneBatches(Dataset):  # type: ignore[type-arg]
 class CropBatches(Dataset):  # type: ignore[type-arg]
     """Crops for the classifier."""
 
-    def __init__(self, seed: int, steps: int, batch: int = 96) -> None:
+    def __init__(self, seed: int, steps: int, batch: int = 64) -> None:
         self.seed = seed
         self.steps = steps
         self.batch = batch

@@ -88,9 +88,9 @@ def u_diamond(color: Color) -> Drawing:
 
 def ring(color: Color, word: str, inside: Color = WHITE, ink: Color = BLACK) -> Drawing:
     """Return a disc with a coloured ring and a number."""
-    height = 0.4 if len(word) < 3 else 0.28
+    height = 0.36 if len(word) < 3 else 0.28
     return _plate(disc((0.5, 0.5), 0.48), color, Polygon(disc((0.5, 0.5), 0.37), inside),
-                  *text(word, (0.5, 0.5), height, 0.09 if len(word) < 3 else 0.07, ink))
+                  *text(word, (0.5, 0.5), height, 0.085 if len(word) < 3 else 0.07, ink))
 
 
 def number_square(color: Color, word: str) -> Drawing:

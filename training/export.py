@@ -27,8 +27,7 @@ from torch import nn
 from training.networks import Shipped
 
 
-def export(network: nn.Module, path: Path, width: int, height: int, outputs: str,
-           facts: dict[str, str]) -> None:
+def export(network: nn.Module, path: Path, width: int, height: int, output: str) -> None:
     """Write a network as ONNX with batch 1.
 
     Parameters
@@ -39,19 +38,16 @@ def export(network: nn.Module, path: Path, width: int, height: int, outputs: str
         The file to write; replaced only when the new one passes ONNX's own check.
     width, height
         Size of the input in pixels.
-    outputs
+    output
         Name of the output tensor.
-    facts
-        Metadata to store in the file.
 
     """
     shipped = Shipped(copy.deepcopy(network).eval())
     part = path.with_suffix('.part')
     torch.onnx.export(
         shipped, (torch.zeros(1, 3, height, width),), str(part), dynamo=False, opset_version=13,
-        input_names=['images'], output_names=[outputs])
+        input_names=['images'], output_names=[output])
     model = onnx.load(str(part))
-    onnx.helper.set_model_props(model, facts)
     model.producer_name = 'ros2_classify training'
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(part))

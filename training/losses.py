@@ -124,29 +124,32 @@ def detector_loss(raw: Tensor, truths: list[Tensor], labels: list[Tensor], width
     """
     corners, strides = grid(width, height)
     centers = (corners + 0.5) * strides
-    boxes = decode(raw[..., :4], corners, strides)
-    objectness = torch.zeros(raw.shape[:2])
-    box_loss = class_loss = raw.sum() * 0
-    count = 0
+    free = raw.detach()
+    boxes = decode(free[..., :4], corners, strides)
+    found = []
     for i, (truth, label) in enumerate(zip(truths, labels)):
-        if not len(truth):
-            continue
-        target = torch.cat([(truth[:, :2] + truth[:, 2:]) / 2, truth[:, 2:] - truth[:, :2]], 1)
-        cells, cards, iou = assign(boxes[i].detach(), raw[i, :, 4:].detach(), centers, strides,
-                                   target, label)
-        objectness[i, cells] = 1.0
-        count += len(cells)
-        goal, stride = target[cards], strides[cells]
-        box_loss = box_loss + 5 * (1 - overlap(boxes[i, cells], goal) ** 2).sum()
-        plain = torch.cat([goal[:, :2] / stride - corners[cells],
-                           (goal[:, 2:] / stride + 1e-6).log()], 1)
-        box_loss = box_loss + 0.5 * functional.l1_loss(raw[i, cells, :4], plain, reduction='sum')
-        wanted = functional.one_hot(label[cards], raw.shape[2] - 5) * iou[:, None]
-        class_loss = class_loss + functional.binary_cross_entropy_with_logits(
-            raw[i, cells, 5:], wanted, reduction='sum')
-    object_loss = functional.binary_cross_entropy_with_logits(
-        raw[..., 4], objectness, reduction='sum')
-    count = max(count, 1)
-    parts = {'box': box_loss / count, 'objectness': object_loss / count,
-             'class': class_loss / count}
+        if len(truth):
+            target = torch.cat([(truth[:, :2] + truth[:, 2:]) / 2, truth[:, 2:] - truth[:, :2]],
+                               1)
+            cells, cards, iou = assign(boxes[i], free[i, :, 4:], centers, strides, target, label)
+            found.append((torch.full_like(cells, i), cells, target[cards], label[cards], iou))
+    objectness = torch.zeros(raw.shape[:2])
+    if not found:
+        loss = functional.binary_cross_entropy_with_logits(raw[..., 4], objectness,
+                                                           reduction='sum')
+        return loss, {'objectness': float(loss)}
+    # One look into the large tensor for the whole batch: each one costs its size backwards.
+    pictures, cells, goal, label, iou = (torch.cat(parts) for parts in zip(*found))
+    objectness[pictures, cells] = 1.0
+    chosen, corner, stride = raw[pictures, cells], corners[cells], strides[cells]
+    plain = torch.cat([goal[:, :2] / stride - corner, (goal[:, 2:] / stride + 1e-6).log()], 1)
+    box_loss = (5 * (1 - overlap(decode(chosen[:, :4], corner, stride), goal) ** 2).sum()
+                + 0.5 * functional.l1_loss(chosen[:, :4], plain, reduction='sum'))
+    wanted = functional.one_hot(label, raw.shape[2] - 5) * iou[:, None]
+    class_loss = functional.binary_cross_entropy_with_logits(chosen[:, 5:], wanted,
+                                                             reduction='sum')
+    object_loss = functional.binary_cross_entropy_with_logits(raw[..., 4], objectness,
+                                                              reduction='sum')
+    parts = {'box': box_loss / len(cells), 'objectness': object_loss / len(cells),
+             'class': class_loss / len(cells)}
     return sum(parts.values(), raw.new_zeros(())), {k: float(v) for k, v in parts.items()}

@@ -70,7 +70,7 @@ def _rate(step: int, steps: int) -> float:
 
 def fit(network: nn.Module, batches: Iterable[Any], steps: int, rate: float,
         loss_of: Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]],
-        snapshot: Path) -> nn.Module:
+        snapshot: Path | None) -> nn.Module:
     """Train a network.
 
     Parameters
@@ -86,7 +86,7 @@ def fit(network: nn.Module, batches: Iterable[Any], steps: int, rate: float,
     loss_of
         Takes the network and a batch; returns the loss and its parts for the log.
     snapshot
-        Where the averaged weights are written every 500 steps.
+        Where the averaged weights are written every 500 steps, if anywhere.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def fit(network: nn.Module, batches: Iterable[Any], steps: int, rate: float,
             words = '  '.join(f'{name} {value:.3f}' for name, value in seen.items())
             print(f'step {step + 1}/{steps}  {time.monotonic() - begin:.0f} s  {words}',
                   flush=True)
-        if (step + 1) % 500 == 0:
+        if snapshot and (step + 1) % 500 == 0:
             torch.save(average.network.state_dict(), snapshot)
     return average.network
 
@@ -141,15 +141,17 @@ def _classifier_step(network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, 
     return loss, {'class': float(loss)}
 
 
-def train_detector(seed: int, steps: int, workers: int, folder: Path) -> nn.Module:
+def train_detector(seed: int, steps: int, workers: int,
+                   snapshot: Path | None = None) -> nn.Module:
     """Train the detector; return its averaged weights."""
     torch.manual_seed(seed)
-    return fit(Detector(CLASSES), loader(SceneBatches(seed, steps), workers), steps, 2e-3,
-               _detector_step, folder / 'cards_detector.pt')
+    return fit(Detector(CLASSES), loader(SceneBatches(seed, steps), workers), steps, 1.5e-3,
+               _detector_step, snapshot)
 
 
-def train_classifier(seed: int, steps: int, workers: int, folder: Path) -> nn.Module:
+def train_classifier(seed: int, steps: int, workers: int,
+                     snapshot: Path | None = None) -> nn.Module:
     """Train the classifier, whose last class is 'nothing'; return its averaged weights."""
     torch.manual_seed(seed)
     return fit(Classifier(CLASSES + 1), loader(CropBatches(seed, steps), workers), steps, 2e-3,
-               _classifier_step, folder / 'cards_classifier.pt')
+               _classifier_step, snapshot)

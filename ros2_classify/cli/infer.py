@@ -42,17 +42,17 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         '--output', metavar='FILE', help='write the picture with the answer drawn into it')
     parser.add_argument(
         '--threshold', type=float, metavar='SCORE',
-        help='drop results below this score, 0 to 1 (default: the model\'s)')
+        help='drop results below this score, 0 to 1 (default: from the model)')
     parser.add_argument(
         '--top-k', type=int, metavar='N',
-        help='classification: at most N classes (default: the model\'s)')
+        help='classification: at most N classes (default: from the model)')
     parser.add_argument(
         '--nms-iou', type=float, metavar='IOU',
         help='detection: of two boxes of a class that overlap more, keep the better one, 0 to 1 '
-             '(default: the model\'s)')
+             '(default: from the model)')
     parser.add_argument(
         '--max-detections', type=int, metavar='N',
-        help='detection: at most N boxes (default: the model\'s)')
+        help='detection: at most N boxes (default: from the model)')
     parser.add_argument(
         '--provider', default='auto', metavar='NAME',
         help='who runs the network: auto (default), cpu, cuda, tensorrt and others')

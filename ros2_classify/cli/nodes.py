@@ -22,6 +22,8 @@ import sys
 
 from ros2_classify.cli import EXIT_NO_ROS, EXIT_OK
 
+_ROS_PACKAGES = ('ament_', 'rcl', 'rmw', 'ros2_classify_interfaces', 'rosidl_', 'rpyutils')
+
 
 def run_node(name: str, words: Sequence[str]) -> int:
     """
@@ -42,16 +44,23 @@ def run_node(name: str, words: Sequence[str]) -> int:
 
     """
     try:
-        module = import_module(f'ros2_classify.ros.{name}')
+        code = import_module(f'ros2_classify.ros.{name}').main(list(words))
     except ImportError as error:
-        missing = (error.name or '').partition('.')[0]
-        if missing in ('', 'ros2_classify'):
+        if not _is_of_ros(error):
             raise
+        # ROS 2 adds a paragraph of advice to some of its errors; the first line says what failed.
+        reason = str(error).partition('\n')[0]
         print(
-            f'ros2_classify: the {name} node needs ROS 2, but {sys.executable} cannot import '
-            f'{missing} ({error}); source a ROS 2 installation '
+            f'ros2_classify: the {name} node needs ROS 2, but {sys.executable} cannot import it '
+            f'({reason}); source a ROS 2 installation '
             '("source /opt/ros/jazzy/setup.bash") made for this Python, or start it with '
             'scripts/shell of a source tree; "infer" works without ROS', file=sys.stderr)
         return EXIT_NO_ROS
-    code = module.main(list(words))
     return EXIT_OK if code is None else int(code)
+
+
+def _is_of_ros(error: ImportError) -> bool:
+    """Tell whether what could not be imported belongs to ROS 2, and is no fault of ours."""
+    top = (error.name or '').partition('.')[0]
+    # A shared library that is missing leaves no module's name.
+    return not top or top.startswith(_ROS_PACKAGES) or top.endswith('_msgs')

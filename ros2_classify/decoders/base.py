@@ -257,8 +257,8 @@ def as_float32(name: str, array: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return ``1 / (1 + exp(-x))``; tanh's form neither overflows nor warns."""
-    result: NDArray[np.float32] = 0.5 * (1.0 + np.tanh(0.5 * values))
+    """Return ``1 / (1 + exp(-x))``; beyond 88, where exp overflows, it is 0 or 1 anyway."""
+    result: NDArray[np.float32] = 1.0 / (1.0 + np.exp(-np.clip(values, -88.0, 88.0)))
     return result
 
 
@@ -281,7 +281,9 @@ def softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
     safe = values if finite.all() else np.where(finite, values, np.float32(-np.inf))
     top = safe.max(axis=-1, keepdims=True)
     # exp(-inf - -inf) is NaN: a row without any finite logit is shifted by nothing.
-    powers = np.exp(safe - np.where(np.isfinite(top), top, np.float32(0.0)))
+    # A difference beyond float32's range becomes -inf, and its power 0, as it should.
+    with np.errstate(over='ignore'):
+        powers = np.exp(safe - np.where(np.isfinite(top), top, np.float32(0.0)))
     total = powers.sum(axis=-1, keepdims=True)
     result: NDArray[np.float32] = powers / np.where(total > 0, total, np.float32(1.0))
     return result

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, misfit, Outputs, pick, sigmoid, softmax,
+    Candidates, DecodeContext, Decoder, describe, find_name, misfit, Outputs, pick, sigmoid, softmax,
     unbatch)
 from ros2_classify.decoders.boxes import BOX_FORMATS, BoxFormat, finite_candidates, to_xyxy
 from ros2_classify.decoders.classification import Activation, read_background
@@ -131,8 +131,10 @@ def _find(
     outputs: Outputs, options: BoxesScoresOptions,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return boxes ``[N, 4]`` and scores ``[N, C]``."""
-    box_name = options.boxes or _guess(outputs, 'box', options.scores)
-    score_name = options.scores or _guess(outputs, 'score', box_name)
+    declared = [name and (find_name(outputs, name) or name)
+                for name in (options.boxes, options.scores)]
+    box_name = declared[0] or _guess(outputs, 'box', declared[1])
+    score_name = declared[1] or _guess(outputs, 'score', box_name)
     if box_name is None or score_name is None or box_name == score_name:
         raise OutputError(
             'the outputs for boxes and scores cannot be told apart; name them under '

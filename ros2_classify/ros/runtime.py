@@ -26,7 +26,6 @@ from __future__ import annotations
 from collections.abc import Callable, MutableMapping, Sequence
 import ctypes
 import os
-from pathlib import Path
 import platform
 import signal
 import sys
@@ -35,12 +34,9 @@ import time
 from typing import Any, TypeVar
 
 from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify.ros import dds_profile
 
 T = TypeVar('T')
-
-PROFILE = Path('config', 'fastdds.xml')
-_PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
-_TRANSPORT_VARIABLE = 'FASTDDS_BUILTIN_TRANSPORTS'
 
 # <malloc.h>; the pair of values keeps the buffers of large pictures in the heap, where trimming
 # would otherwise hand them back to the kernel and fetch them again with every picture.
@@ -152,7 +148,7 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None) -> int
     """
     args = list(sys.argv[1:] if args is None else args)
     with Stop() as stop:
-        set_middleware_profile()
+        dds_profile.use()
         code = _run(create, args, stop)
         if stop.left_thread_behind:
             # The thread sits in somebody's C++ code; ending the interpreter around it can crash.
@@ -292,58 +288,6 @@ def call_interruptibly(
     if error is not None:
         raise error
     return result
-
-
-def set_middleware_profile(environ: MutableMapping[str, str] | None = None) -> Path | None:
-    """
-    Make Fast DDS use the package's profile for large pictures, unless the user chose otherwise.
-
-    It must be called before ``rclpy.init``. Other middlewares ignore the variables.
-
-    Parameters
-    ----------
-    environ : mutable mapping, optional
-        The environment; default that of the process.
-
-    Returns
-    -------
-    Path or None
-        The profile that was set; None where the user has set a profile or a transport, or the
-        package is installed without its ``config`` folder.
-
-    """
-    environ = os.environ if environ is None else environ
-    if any(environ.get(name) for name in (*_PROFILE_VARIABLES, _TRANSPORT_VARIABLE)):
-        return None
-    profile = shared_file(PROFILE)
-    if profile is not None:
-        for name in _PROFILE_VARIABLES:
-            environ[name] = str(profile)
-    return profile
-
-
-def shared_file(relative: Path | str) -> Path | None:
-    """
-    Find a file that the package ships beside its code.
-
-    Parameters
-    ----------
-    relative : Path or str
-        Its path in the source tree, such as ``config/fastdds.xml``.
-
-    Returns
-    -------
-    Path or None
-        In the source tree or in ``share/ros2_classify`` of the install; None where it is missing.
-
-    """
-    package = Path(__file__).resolve().parents[1]
-    places = [package.parent] if (package.parent / 'package.xml').is_file() else []
-    prefixes = [*package.parents, sys.prefix]
-    prefixes += [p for p in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p]
-    places += [Path(prefix, 'share', 'ros2_classify') for prefix in prefixes]
-    found = (place / relative for place in places)
-    return next((path for path in found if path.is_file()), None)
 
 
 def tune_malloc(environ: MutableMapping[str, str] | None = None) -> bool:

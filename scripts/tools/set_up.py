@@ -36,9 +36,12 @@ SHARED_FOLDERS = ('config', 'launch', 'models', 'rviz')
 EXTRA = {
     'onnxruntime': 'onnxruntime', 'numpy': 'numpy', 'cv2': 'opencv-python-headless<5',
     'yaml': 'pyyaml', 'colcon_core': 'colcon-common-extensions', 'onnx': 'onnx',
-    'pytest': 'pytest<9', 'flake8': 'flake8', 'flake8_import_order': 'flake8-import-order',
-    'flake8_quotes': 'flake8-quotes', 'mypy': 'mypy', 'pydocstyle': 'pydocstyle',
-    'yamllint': 'yamllint',
+    'pytest': 'pytest<9', 'mypy': 'mypy', 'pydocstyle': 'pydocstyle', 'yamllint': 'yamllint',
+    'flake8': 'flake8', 'flake8_blind_except': 'flake8-blind-except',
+    'flake8_builtins': 'flake8-builtins', 'flake8_class_newline': 'flake8-class-newline',
+    'flake8_comprehensions': 'flake8-comprehensions', 'flake8_deprecated': 'flake8-deprecated',
+    'flake8_docstrings': 'flake8-docstrings', 'flake8_import_order': 'flake8-import-order',
+    'flake8_quotes': 'flake8-quotes',
 }
 
 FIX_EXPORTS = """
@@ -80,9 +83,9 @@ class Builder:
             Step('venv', f'Virtual environment in {self._folder}', origin,
                  [str(self._folder), os.environ.get('AMENT_PREFIX_PATH', '') if sourced else ''],
                  self._make_venv),
-            Step('packages', f'What {title} lacks' if sourced else f'{title} (about 40 s)',
+            Step('packages', f'What {title} lacks' if sourced else f'{title} (about a minute)',
                  [], sorted(EXTRA.values()) if sourced else [], self._install_packages),
-            Step('interfaces', 'Messages and services (about 40 s)',
+            Step('interfaces', 'Messages and services (about a minute)',
                  [*messages, *files_below(INTERFACES)], [], self._build_interfaces),
             Step('package', 'ros2_classify itself', package, shared, self._build_package),
         ]
@@ -111,7 +114,8 @@ class Builder:
             # The file names every package: nothing is left to resolve.
             arguments = ['--no-deps', '-r', str(WHEELS / f'{self._environment.distro}.txt')]
         if arguments:
-            call([self._environment.python, '-m', 'pip', 'install', '--no-input', *arguments],
+            call([self._environment.python, '-m', 'pip', 'install', '--quiet', '--no-input',
+                  *arguments],
                  self._log / 'pip.log', self._variables(),
                  advice='Is there a way to the package index? Start again when it is back: what '
                         'was downloaded is kept.')

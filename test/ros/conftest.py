@@ -39,10 +39,10 @@ def ros() -> Iterator[None]:
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
-    from ros2_classify.ros.runtime import set_middleware_profile
+    from ros2_classify.ros import dds_profile
 
     environment = dict(os.environ)
-    set_middleware_profile()
+    dds_profile.use()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     # The processes are to set it on their own.
     os.environ.clear()

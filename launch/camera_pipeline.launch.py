@@ -1,0 +1,318 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+A camera and the server that works on its pictures.
+
+The camera's driver is an argument; with ``driver:=none`` only the server starts, for pictures
+that come from elsewhere.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+import re
+
+from ament_index_python.packages import get_package_prefix, PackageNotFoundError
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import (
+    DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction, RegisterEventHandler,
+    SetEnvironmentVariable, Shutdown)
+from launch.event_handlers import OnProcessStart
+from launch.events import matches_action
+from launch.events.process import ProcessExited
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState
+from lifecycle_msgs.msg import Transition
+from ros2_classify.ros import dds_profile
+
+SHARE = Path(__file__).parent.parent
+
+ARGUMENTS = (
+    DeclareLaunchArgument(
+        'driver', default_value='camera',
+        choices=['camera', 'v4l2_camera', 'usb_cam', 'image_tools', 'none'],
+        description="What delivers the pictures: this package's camera node, a camera driver of "
+                    'the named package (image_tools: its cam2image), or nothing that is started '
+                    'here'),
+    DeclareLaunchArgument(
+        'model', default_value='',
+        description='Model to run: a name from the catalogue, a descriptor file (.yaml) or a '
+                    'network (.onnx); empty takes that of params_file'),
+    DeclareLaunchArgument(
+        'image_topic', default_value='image',
+        description='Topic of the pictures, from the camera to the server; relative to namespace'),
+    DeclareLaunchArgument(
+        'compressed', default_value='false', choices=['true', 'false'],
+        description='Whether the server takes compressed pictures, from image_topic/compressed; '
+                    'the camera drivers then need image_transport_plugins'),
+    DeclareLaunchArgument(
+        'namespace', default_value='', description='Namespace of all nodes'),
+    DeclareLaunchArgument(
+        'params_file', default_value=str(SHARE / 'config' / 'server.yaml'),
+        description="File with the server's parameters"),
+    DeclareLaunchArgument(
+        'lifecycle', default_value='node', choices=['node', 'launch', 'external'],
+        description='Who configures and activates the server: the node itself, this launch file, '
+                    'or somebody else, such as a lifecycle manager'),
+    DeclareLaunchArgument(
+        'video_device', default_value='/dev/video0',
+        description='Camera of the drivers v4l2_camera, usb_cam and image_tools'),
+    DeclareLaunchArgument(
+        'source', default_value='',
+        description='What driver:=camera publishes: a picture, a folder, a video file or a webcam '
+                    '(0, /dev/video0); empty for the scenes of this package'),
+    DeclareLaunchArgument(
+        'loop', default_value='true', choices=['true', 'false'],
+        description='Whether driver:=camera begins again after its last picture; otherwise '
+                    'everything ends after it'),
+    DeclareLaunchArgument(
+        'rate', default_value='0.0',
+        description='Pictures a second; 0 takes what suits the camera'),
+    DeclareLaunchArgument(
+        'width', default_value='0',
+        description="Width of the pictures in pixels; 0 takes the camera's own"),
+    DeclareLaunchArgument(
+        'height', default_value='0',
+        description="Height of the pictures in pixels; 0 takes the camera's own"),
+    DeclareLaunchArgument(
+        'frame_id', default_value='camera', description="Frame in the pictures' headers"),
+    DeclareLaunchArgument(
+        'log_level', default_value='info', choices=['debug', 'info', 'warn', 'error', 'fatal'],
+        description='Least severe log lines that the nodes write'),
+    DeclareLaunchArgument(
+        'dds_profile',
+        default_value=EnvironmentVariable('ROS2_CLASSIFY_DDS_PROFILE', default_value='auto'),
+        description="Fast DDS profile of all processes, so that large pictures arrive: auto for "
+                    "this package's (unless the environment names one already), none, or a file"),
+)
+
+
+class Settings:
+    """The launch arguments, as the types that they stand for."""
+
+    def __init__(self, context: LaunchContext) -> None:
+        def text(name: str) -> str:
+            return LaunchConfiguration(name).perform(context)
+
+        self.driver = text('driver')
+        self.model = text('model')
+        self.image_topic = text('image_topic')
+        self.compressed = text('compressed') == 'true'
+        self.namespace = text('namespace')
+        self.params_file = text('params_file')
+        self.lifecycle = text('lifecycle')
+        self.video_device = text('video_device')
+        self.source = text('source')
+        self.loop = text('loop') == 'true'
+        self.rate = number('rate', text('rate'), float)
+        self.width = number('width', text('width'), int)
+        self.height = number('height', text('height'), int)
+        self.frame_id = text('frame_id')
+        self.log_level = text('log_level')
+        self.dds_profile = text('dds_profile')
+
+    @property
+    def log_arguments(self) -> list[str]:
+        """Return the words that set the log level of a node."""
+        return ['--log-level', self.log_level]
+
+
+def number(name: str, text: str, kind: Callable[[str], float]) -> float:
+    """Return an argument's number, which mustn't be negative."""
+    try:
+        value = kind(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        what = 'whole number' if kind is int else 'number'
+        raise RuntimeError(f'{name} is {text!r} but must be a {what} of 0 or more')
+    return value
+
+
+def end_all(name: str) -> Callable[[ProcessExited, LaunchContext], list[Action]]:
+    """Return what ends the launch with a process, and fails where that has failed."""
+    def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
+        # While everything ends already, a second request would be an error.
+        if context.is_shutdown:
+            return []
+        if event.returncode:
+            raise RuntimeError(
+                f'the {name} has ended with exit code {event.returncode}; its lines above say why')
+        return [Shutdown(reason=f'the {name} has ended')]
+
+    return on_exit
+
+
+def own_camera(settings: Settings) -> Node:
+    """Return this package's camera node; its end is the end of everything."""
+    return Node(
+        package='ros2_classify', executable='camera', name='camera',
+        namespace=settings.namespace, output='screen',
+        parameters=[{
+            'source': settings.source, 'loop': settings.loop, 'rate': settings.rate,
+            'width': settings.width, 'height': settings.height, 'frame_id': settings.frame_id}],
+        remappings=[('image', settings.image_topic)],
+        ros_arguments=settings.log_arguments,
+        on_exit=end_all('camera'))
+
+
+def v4l2_camera(settings: Settings) -> Node:
+    """Return the driver of the package v4l2_camera."""
+    parameters = {
+        'video_device': settings.video_device, 'camera_frame_id': settings.frame_id}
+    if settings.width and settings.height:
+        parameters['image_size'] = [settings.width, settings.height]
+    if settings.rate:
+        # A fraction of whole numbers, in seconds.
+        parameters['time_per_frame'] = [1000, round(1000 * settings.rate)]
+    return driver_node(settings, 'v4l2_camera', 'v4l2_camera_node', 'image_raw', parameters)
+
+
+def usb_cam(settings: Settings) -> Node:
+    """Return the driver of the package usb_cam."""
+    parameters = {'video_device': settings.video_device, 'frame_id': settings.frame_id}
+    if settings.width and settings.height:
+        parameters.update(image_width=settings.width, image_height=settings.height)
+    if settings.rate:
+        parameters['framerate'] = settings.rate
+    return driver_node(settings, 'usb_cam', 'usb_cam_node_exe', 'image_raw', parameters)
+
+
+def image_tools(settings: Settings) -> Node:
+    """Return cam2image of the package image_tools, which numbers its cameras."""
+    if settings.compressed:
+        raise RuntimeError(
+            'driver:=image_tools sends no compressed pictures: leave compressed at false, or '
+            'choose v4l2_camera, usb_cam or camera')
+    found = re.fullmatch(r'(?:/dev/video)?(\d+)', settings.video_device)
+    if not found:
+        raise RuntimeError(
+            f'driver:=image_tools takes a numbered camera (/dev/video0), not '
+            f'{settings.video_device!r}')
+    parameters = {'device_id': int(found[1]), 'frame_id': settings.frame_id, 'depth': 1}
+    if settings.width and settings.height:
+        parameters.update(width=settings.width, height=settings.height)
+    if settings.rate:
+        parameters['frequency'] = settings.rate
+    return driver_node(settings, 'image_tools', 'cam2image', 'image', parameters)
+
+
+def driver_node(
+        settings: Settings, package: str, executable: str, topic: str, parameters: dict) -> Node:
+    """Return the node of a camera driver that publishes on a topic of its own choice."""
+    try:
+        get_package_prefix(package)
+    except PackageNotFoundError as error:
+        name = package.replace('_', '-')
+        raise RuntimeError(
+            f'driver:={settings.driver} needs the package {package}, which is not installed: sudo '
+            f'apt install ros-$ROS_DISTRO-{name}, or choose driver:=camera source:=0') from error
+    return Node(
+        package=package, executable=executable, name='camera', namespace=settings.namespace,
+        output='screen', parameters=[parameters],
+        # image_transport's plugins follow the remapping of their base in some releases only.
+        remappings=[(topic, settings.image_topic),
+                    (f'{topic}/compressed', f'{settings.image_topic}/compressed')],
+        ros_arguments=settings.log_arguments,
+        on_exit=end_all('camera'))
+
+
+DRIVERS = {
+    'camera': own_camera,
+    'v4l2_camera': v4l2_camera,
+    'usb_cam': usb_cam,
+    'image_tools': image_tools,
+}
+
+
+def server_node(settings: Settings) -> LifecycleNode:
+    """Return the server."""
+    parameters = {'autostart': settings.lifecycle == 'node'}
+    # Left out, these follow the parameters file.
+    if settings.model:
+        parameters['model'] = settings.model
+    if settings.compressed:
+        parameters['image_transport'] = 'compressed'
+    if not Path(settings.params_file).is_file():
+        raise RuntimeError(f'there is no file {settings.params_file!r} (argument params_file)')
+    return LifecycleNode(
+        package='ros2_classify', executable='server', name='server',
+        namespace=settings.namespace, output='screen',
+        parameters=[settings.params_file, parameters],
+        remappings=[('image', settings.image_topic)],
+        ros_arguments=settings.log_arguments,
+        on_exit=end_all('server'))
+
+
+def drive(server: LifecycleNode) -> list[Action]:
+    """Return what configures the server once it runs, and activates it once it is configured."""
+    def change(transition: int) -> EmitEvent:
+        return EmitEvent(event=ChangeState(
+            lifecycle_node_matcher=matches_action(server), transition_id=transition))
+
+    def failed(what: str) -> list[Action]:
+        reason = f'the server could not be {what}, its log says why'
+        return [LogInfo(msg=reason), Shutdown(reason=reason)]
+
+    return [
+        # Handlers first: the events may come at once.
+        RegisterEventHandler(OnStateTransition(
+            target_lifecycle_node=server, start_state='configuring', goal_state='inactive',
+            entities=[change(Transition.TRANSITION_ACTIVATE)])),
+        RegisterEventHandler(OnStateTransition(
+            target_lifecycle_node=server, start_state='configuring', goal_state='unconfigured',
+            entities=failed('configured'))),
+        RegisterEventHandler(OnStateTransition(
+            target_lifecycle_node=server, start_state='activating', goal_state='inactive',
+            entities=failed('activated'))),
+        RegisterEventHandler(OnProcessStart(
+            target_action=server, on_start=[change(Transition.TRANSITION_CONFIGURE)])),
+    ]
+
+
+def profile(settings: Settings, env: dict[str, str]) -> list[Action]:
+    """Return what makes all processes take the DDS profile."""
+    if settings.dds_profile == 'none':
+        # The nodes of this package would otherwise take it by themselves.
+        variables = {} if any(map(env.get, dds_profile.CHOICES)) else {
+            'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT'}
+    elif settings.dds_profile == 'auto':
+        variables = dds_profile.environment(env)
+    elif Path(settings.dds_profile).is_file():
+        variables = {dds_profile.variable(env): settings.dds_profile}
+    else:
+        raise RuntimeError(
+            f'dds_profile is {settings.dds_profile!r} but must be auto, none or an existing file')
+    return [SetEnvironmentVariable(name, value) for name, value in variables.items()]
+
+
+def start(context: LaunchContext) -> list[Action]:
+    """Return all that is to be started with these arguments."""
+    settings = Settings(context)
+    server = server_node(settings)
+    actions = profile(settings, context.environment)
+    if settings.lifecycle == 'launch':
+        actions += drive(server)
+    actions.append(server)
+    if settings.driver != 'none':
+        actions.append(DRIVERS[settings.driver](settings))
+    return actions
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Describe the launch, for ros2 launch."""
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=start)])

@@ -1,0 +1,47 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Plays a video file, or a folder of pictures, through the pipeline; with RViz2 if wanted."""
+
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.conditions import IfCondition, UnlessCondition
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+
+LAUNCH = Path(__file__).parent
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Describe the launch, for ros2 launch."""
+    def include(name: str, condition: IfCondition) -> IncludeLaunchDescription:
+        return IncludeLaunchDescription(
+            PythonLaunchDescriptionSource(str(LAUNCH / name)), condition=condition,
+            launch_arguments={'driver': 'camera'}.items())
+
+    return LaunchDescription([
+        DeclareLaunchArgument(
+            'source', description='Video file, folder of pictures, or picture to play'),
+        DeclareLaunchArgument(
+            'loop', default_value='false', choices=['true', 'false'],
+            description='Whether to begin again at the end; otherwise everything ends there'),
+        DeclareLaunchArgument(
+            'rviz', default_value='false', choices=['true', 'false'],
+            description='Whether to show the annotated pictures in RViz2'),
+        # Arguments of the included files are arguments of this one, too.
+        include('rviz.launch.py', IfCondition(LaunchConfiguration('rviz'))),
+        include('camera_pipeline.launch.py', UnlessCondition(LaunchConfiguration('rviz'))),
+    ])

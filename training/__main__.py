@@ -1,0 +1,116 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Draw, train, export, test: `python -m training` does it all."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+import time
+from typing import Any
+
+import torch
+
+from training import demo_scenes
+from training import descriptors
+from training import evaluate
+from training import report
+from training import sheet
+from training.crops import SIDE
+from training.export import export
+from training.train import train_classifier
+from training.train import train_detector
+
+_PARTS = ('sheet', 'scenes', 'classifier', 'detector', 'report')
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='python -m training', description='Train the demo card networks from nothing.',
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument('--output', type=Path, default=_ROOT / 'models',
+                        help='folder for everything that ships')
+    parser.add_argument('--only', nargs='+', choices=_PARTS, default=_PARTS, metavar='PART',
+                        help=f'do these parts only: {", ".join(_PARTS)}')
+    parser.add_argument('--seed', type=int, default=1, help='the one source of chance')
+    parser.add_argument('--detector-steps', type=int, default=5000)
+    parser.add_argument('--classifier-steps', type=int, default=2000)
+    parser.add_argument('--threads', type=int, default=2, help='threads that learn')
+    parser.add_argument('--workers', type=int, default=2, help='processes that make scenes')
+    parser.add_argument('--snapshots', action='store_true',
+                        help='write the weights (.pt) every 500 steps')
+    parser.add_argument('--scenes', type=int, default=1000, help='unseen scenes in the report')
+    parser.add_argument('--crops', type=int, default=5000, help='unseen crops in the report')
+    parser.add_argument('--photographs', type=Path,
+                        help='folder of photographs without cards, to count false alarms on')
+    return parser.parse_args()
+
+
+def _train_detector(args: argparse.Namespace) -> None:
+    path = args.output / 'cards_detector.onnx'
+    network = train_detector(args.seed, args.detector_steps, args.workers,
+                             path.with_suffix('.pt') if args.snapshots else None)
+    export(network, path, *descriptors.DETECTOR_SIZE, 'output')
+    descriptors.write_detector(path)
+
+
+def _train_classifier(args: argparse.Namespace) -> None:
+    path = args.output / 'cards_classifier.onnx'
+    network = train_classifier(args.seed, args.classifier_steps, args.workers,
+                               path.with_suffix('.pt') if args.snapshots else None)
+    export(network, path, SIDE, SIDE, 'probabilities')
+    descriptors.write_classifier(path)
+
+
+def _report(args: argparse.Namespace) -> None:
+    detector, classifier = (args.output / f'cards_{name}.onnx'
+                            for name in ('detector', 'classifier'))
+    threshold = descriptors.DETECTOR_THRESHOLD
+    measured: dict[str, Any] = {
+        'detector': evaluate.test_detector(detector, args.seed, args.scenes, threshold),
+        'card_free': evaluate.test_false_alarms(detector, args.seed, args.scenes, threshold),
+        'classifier': evaluate.test_classifier(classifier, args.seed, args.crops)}
+    measured['detector']['bytes'] = detector.stat().st_size
+    measured['classifier']['bytes'] = classifier.stat().st_size
+    if args.photographs:
+        measured['photographs'] = evaluate.test_photographs(
+            detector, args.photographs, threshold)
+    report.write(measured, args.output / 'cards_report.json', args.output / 'MODEL_CARD.md')
+    print(report.figures(measured))
+
+
+def main() -> None:
+    """Run the parts that were asked for."""
+    args = _arguments()
+    args.output.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(args.threads)
+    steps = {
+        'sheet': lambda: (sheet.write_pdf(args.output / 'cards_sheet.pdf'),
+                          sheet.write_png(args.output / 'cards_sheet.png')),
+        'scenes': lambda: demo_scenes.write_scenes(args.output / 'scenes', args.seed),
+        'classifier': lambda: _train_classifier(args),
+        'detector': lambda: _train_detector(args),
+        'report': lambda: _report(args)}
+    for part in _PARTS:
+        if part in args.only:
+            begin = time.monotonic()
+            print(f'{part} ...', flush=True)
+            steps[part]()
+            print(f'{part} done in {time.monotonic() - begin:.0f} s', flush=True)
+
+
+if __name__ == '__main__':
+    main()

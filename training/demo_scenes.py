@@ -1,0 +1,105 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Choose and write the few scenes that ship for the demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from training.cards import NAMES
+from training.scenes import make_scene
+from training.scenes import Scene
+
+#: Number in the seed that neither training nor evaluation uses.
+_DEMO = 11
+_BYTES = 150_000
+
+
+def _sides(scene: Scene) -> np.ndarray:
+    return np.sqrt(np.prod(scene.boxes[:, 2:] - scene.boxes[:, :2], axis=1))
+
+
+def _one(scene: Scene) -> bool:
+    return len(scene.boxes) == 1 and 180 < _sides(scene)[0] < 330
+
+
+def _several(scene: Scene) -> bool:
+    return 4 <= len(set(scene.classes.tolist())) <= 7 and _sides(scene).min() > 45
+
+
+def _small(scene: Scene) -> bool:
+    return 3 <= len(scene.boxes) <= 6 and 20 < _sides(scene).min() and _sides(scene).max() < 40
+
+
+def _sheet(scene: Scene) -> bool:
+    return len(scene.boxes) >= 8 and len(set(scene.classes.tolist())) >= 7
+
+
+def _dark(scene: Scene) -> bool:
+    return (2 <= len(scene.boxes) <= 4 and _sides(scene).min() > 35
+            and 35 < scene.image.mean() < 60)
+
+
+_WANTED = {'one_card': _one, 'several_cards': _several, 'small_cards': _small,
+           'many_cards': _sheet, 'dark': _dark}
+
+
+def write_scenes(folder: Path, seed: int) -> None:
+    """Write JPEG files, and `scenes.yaml` with the cards and boxes in each.
+
+    The first generated scene that fits each kind is taken, whatever a network makes of it.
+
+    Parameters
+    ----------
+    folder
+        Where to; made if missing.
+    seed
+        Which scenes.
+
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ['# Written by `python -m training`: what is in each scene.',
+             '# box: x1, y1, x2, y2 in pixels, cut at the border of the picture.', 'scenes:']
+    scenes = {name: next(s for s in _stream(seed, number, 0.0) if fits(s))
+              for number, (name, fits) in enumerate(_WANTED.items())}
+    scenes['no_cards'] = next(_stream(seed, len(scenes), 1.0))
+    for name, scene in scenes.items():
+        _write_jpeg(folder / f'{name}.jpg', scene.image)
+        lines.append(f'  - image: {name}.jpg')
+        lines.append('    cards:' + ('' if len(scene.boxes) else ' []'))
+        for label, box in zip(scene.classes, scene.boxes):
+            numbers = ', '.join(f'{v:.1f}' for v in box)
+            lines.append(f'      - {{label: {NAMES[label]}, box: [{numbers}]}}')
+    (folder / 'scenes.yaml').write_text('\n'.join(lines) + '\n', encoding='utf-8')
+
+
+def _stream(seed: int, number: int, empty: float):  # type: ignore[no-untyped-def]
+    for i in range(100_000):
+        yield make_scene(np.random.default_rng([seed, _DEMO, number, i]), 640, 480, 24.0, empty)
+    raise RuntimeError(f'no scene fits kind {number}: loosen its condition or change the seed')
+
+
+def _write_jpeg(path: Path, image: np.ndarray) -> None:
+    """Write a picture at the best quality that stays small enough."""
+    for quality in range(92, 40, -4):
+        _, data = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
+                               [cv2.IMWRITE_JPEG_QUALITY, quality])
+        if len(data) <= _BYTES:
+            path.write_bytes(data.tobytes())
+            return
+    raise ValueError(f'{path.name} does not fit into {_BYTES} bytes')

@@ -1,0 +1,98 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Put the measured figures into the report and into the model card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+_BEGIN = '<!-- figures: written by `python -m training` -->'
+_END = '<!-- end of figures -->'
+
+
+def _percent(value: float) -> str:
+    return f'{100 * value:.2f} %'
+
+
+def _rows(title: str, rows: list[tuple[str, str, str]]) -> list[str]:
+    return [f'| {title} | measured | goal |', '|---|---|---|',
+            *(f'| {name} | {value} | {goal} |' for name, value, goal in rows), '']
+
+
+def figures(report: dict[str, Any]) -> str:
+    """Return the report as Markdown tables."""
+    lines: list[str] = []
+    if 'detector' in report:
+        d, clear = report['detector'], report['card_free']
+        lines += _rows('`cards_detector`', [
+            (f'mAP@0.5, {d["scenes"]} unseen scenes, {d["cards"]} cards', f'{d["mAP@0.5"]:.4f}',
+             '≥ 0.95'),
+            ('mAP@0.75', f'{d["mAP@0.75"]:.4f}', ''),
+            (f'precision at score {d["threshold"]}', _percent(d['precision']), ''),
+            (f'recall at score {d["threshold"]}', _percent(d['recall']), ''),
+            *((f'recall, box {band}', _percent(value), '')
+              for band, value in d['recall_by_box_side'].items()),
+            (f'false alarms a picture, {clear["pictures"]} generated card-free pictures, half of '
+             'them with look-alikes', f'{clear["alarms_per_picture"]:.4f}', ''),
+            *([(f'false alarms a picture, {report["photographs"]["pictures"]} photographs',
+                f'{report["photographs"]["alarms_per_picture"]:.4f}', '')]
+              if 'photographs' in report else []),
+            ('time a frame, network alone, one core (median / fastest)',
+             f'{d["median_ms"]} / {d["fastest_ms"]} ms', '≤ 15 ms'),
+            ('file', f'{d["bytes"] / 1e6:.2f} MB', '≤ 3 MB')])
+        lines += ['| class | AP@0.5 |', '|---|---|',
+                  *(f'| {name} | {value:.4f} |' for name, value in d['AP@0.5'].items()), '']
+    if 'classifier' in report:
+        c = report['classifier']
+        lines += _rows('`cards_classifier`', [
+            (f'top-1, {c["crops_of_cards"]} unseen crops of cards', f'{c["top1"]:.4f}', '≥ 0.98'),
+            (f'{c["crops_of_nothing"]} crops of backgrounds and look-alikes called nothing',
+             _percent(c['nothing_right']), ''),
+            ('time a frame, network alone, one core (median / fastest)',
+             f'{c["median_ms"]} / {c["fastest_ms"]} ms', '≤ 15 ms'),
+            ('file', f'{c["bytes"] / 1e6:.2f} MB', '≤ 3 MB')])
+    return '\n'.join(lines)
+
+
+def write(report: dict[str, Any], path: Path, card: Path) -> None:
+    """Write the report as JSON, and its tables into the model card between two marks.
+
+    Parameters
+    ----------
+    report
+        What the tests measured.
+    path
+        The JSON file; figures already in it that were not measured anew stay.
+    card
+        The model card; left alone where there is none.
+
+    Raises
+    ------
+    ValueError
+        If the card lacks the marks.
+
+    """
+    merged = json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
+    merged.update(report)
+    path.write_text(json.dumps(merged, indent=2, ensure_ascii=False) + '\n', encoding='utf-8')
+    if card.exists():
+        text = card.read_text(encoding='utf-8')
+        if _BEGIN not in text or _END not in text:
+            raise ValueError(f'{card} lacks the lines {_BEGIN!r} and {_END!r}: put them back')
+        before, rest = text.split(_BEGIN, 1)
+        card.write_text(f'{before}{_BEGIN}\n\n{figures(merged)}\n{_END}{rest.split(_END, 1)[1]}',
+                        encoding='utf-8')
