@@ -31,7 +31,7 @@ from ros2_classify.store import locate, search_path, SEARCH_PATH_VARIABLE
 _SUFFIXES = ('.yaml', '.yml')
 _SHARE = Path('share', 'ros2_classify', 'models')
 _FORMS = ('a model is a name from the catalogue, a descriptor file (.yaml), or a network file '
-          '(.onnx) by its path or address')
+          '(.onnx)')
 
 
 def shipped_folder() -> Path | None:

@@ -149,8 +149,7 @@ def test_resolve_a_network_file(tmp_path, monkeypatch):
     (Path('net'), 'there is no file net; a model is'),
     ('net.pb', "no model named 'net.pb'"),
     ('./net.pb', 'there is no file ./net.pb'),
-    ('https://x.org/net.onnx', 'https://x.org/net.onnx is an address'),
-    ('https://x.org/net', 'an address cannot be loaded; download it'),
+    ('https://x.org/net', 'https://x.org/net does not end with .onnx'),
     (os.sep, 'this is no model: /'),
 ])
 def test_what_cannot_be_resolved(installed, tmp_path, monkeypatch, model, words):
