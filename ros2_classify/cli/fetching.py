@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 
 from ros2_classify.sources.options import FetchOptions
 
@@ -38,11 +39,17 @@ def options_of(arguments: argparse.Namespace) -> FetchOptions:
     return FetchOptions(offline=arguments.offline, allow_unverified=arguments.allow_unverified)
 
 
+class _Stderr(logging.Handler):
+    """Writes to what standard error is now, and not to what it was at the start."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        print(f'ros2_classify: {record.getMessage()}', file=sys.stderr)
+
+
 def show_log() -> None:
     """Show what the package logs, from information up, on standard error."""
     log = logging.getLogger('ros2_classify')
-    if not log.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter('ros2_classify: %(message)s'))
-        log.addHandler(handler)
+    if not any(isinstance(handler, _Stderr) for handler in log.handlers):
+        log.addHandler(_Stderr())
     log.setLevel(logging.INFO)

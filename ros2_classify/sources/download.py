@@ -28,11 +28,11 @@ import zlib
 from ros2_classify.errors import DiskFullError, FetchError, IntegrityError
 from ros2_classify.sources.addresses import redact
 from ros2_classify.sources.cache import Cache
+from ros2_classify.sources.explain import hint, TemporaryError
 from ros2_classify.sources.hashing import check_cancel, sha256_of_file
 from ros2_classify.sources.options import FetchOptions
 from ros2_classify.sources.progress import default_progress, human_size, Meter
-from ros2_classify.sources.transfer import (
-    hint, MAX_BYTES, Part, Received, TemporaryError, transfer)
+from ros2_classify.sources.transfer import MAX_BYTES, Part, Received, transfer
 
 _log = logging.getLogger('ros2_classify')
 
