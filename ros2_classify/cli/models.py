@@ -73,7 +73,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
                models_files.run_import)
     verb.add_argument('bundle', metavar='FILE', help='a file that "models bundle" wrote')
     verb.add_argument('--folder', metavar='FOLDER',
-                      help='where descriptors go (default: a folder of the user\'s own, which the '
+                      help="where descriptors go (default: a folder of the user's own, which the "
                            'catalogue looks into)')
 
 

@@ -77,14 +77,13 @@ def run_verify(arguments: argparse.Namespace) -> int:
 
     """
     from ros2_classify import catalog
-    from ros2_classify.descriptor import load_descriptor
 
     show_log()
     if arguments.models:
         rows = [_verified(catalog.resolve(model)) for model in arguments.models]
         failed = [row for row in rows if row['state'] in _FAILURES]
     else:
-        rows = [_verified(load_descriptor(path)) for path in catalog.entries().values()]
+        rows = [_verified_entry(name, path) for name, path in catalog.entries().items()]
         rows += _verified_cache()
         failed = [row for row in rows if row['state'] == 'damaged']
     if arguments.json:
@@ -94,6 +93,17 @@ def run_verify(arguments: argparse.Namespace) -> int:
             print(f'{row["state"]:11}  {row["name"]}  {row["network"] or ""}'.rstrip())
         print(f'{len(rows)} looked at, {len(failed)} failed')
     return EXIT_MODEL if failed else EXIT_OK
+
+
+def _verified_entry(name: str, path: Path) -> dict[str, Any]:
+    """Return the row of a catalogue's entry, whose descriptor may be wrong."""
+    from ros2_classify.descriptor import load_descriptor
+    from ros2_classify.errors import DescriptorError
+
+    try:
+        return _verified(load_descriptor(path))
+    except DescriptorError as error:
+        return {'name': name, 'network': None, 'state': 'unusable', 'error': str(error)}
 
 
 def _verified(descriptor: ModelDescriptor) -> dict[str, Any]:

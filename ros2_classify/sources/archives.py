@@ -379,5 +379,5 @@ def _reading(path: Path) -> Iterator[None]:
         raise ArchiveError(f'{path.name} is not unpacked: {text}; use an archive from a source '
                            'you trust') from error
     except _BROKEN as error:
-        raise ArchiveError(f'{path.name} can not be unpacked ({error}); it is damaged or not what '
+        raise ArchiveError(f'{path.name} cannot be unpacked ({error}); it is damaged or not what '
                            'its name says: get it again') from error

@@ -126,7 +126,7 @@ def write_bundle(descriptors: Sequence[ModelDescriptor], output: Path,
         _write(part, index, members, options)
         os.replace(part, output)
     except OSError as error:
-        raise FetchError(f'the bundle {output} can not be written ({error.strerror or error}); '
+        raise FetchError(f'the bundle {output} cannot be written ({error.strerror or error}); '
                          'free some space or name another place') from error
     finally:
         part.unlink(missing_ok=True)
@@ -143,8 +143,8 @@ def _local_files(descriptor: ModelDescriptor) -> list[tuple[str, Path]]:
         relative = Path(text)
         if relative.is_absolute() or '..' in relative.parts or text.startswith('~'):
             raise DescriptorError(
-                f'{descriptor.origin}: the {what} {text} is not below the descriptor\'s folder, '
-                'so it can not be carried over; name it by a path relative to the descriptor')
+                f"{descriptor.origin}: the {what} {text} is not below the descriptor's folder, "
+                'so it cannot be carried over; name it by a path relative to the descriptor')
         path = locate(text, descriptor.folder, what=what, origin=descriptor.origin,
                       or_folder=what == 'model file')
         place = f'models/{relative.as_posix()}'
@@ -343,7 +343,7 @@ def _to_folder(source: Path, folder: Path) -> tuple[Path, ...]:
                 replaced.append(target)
             _move(source / name, target)
         except OSError as error:
-            raise FetchError(f'{target} can not be written ({error.strerror or error}); name '
+            raise FetchError(f'{target} cannot be written ({error.strerror or error}); name '
                              'another folder') from error
     return tuple(replaced)
 

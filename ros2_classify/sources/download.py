@@ -123,7 +123,7 @@ def _attempts(url: str, part: Part, sha256: str | None, size: int | None, label:
 
 
 def _waiting_time(failed: int, asked: float | None) -> float:
-    """Return seconds to wait: as the server asked, or else doubling, and not all robots at once."""
+    """Return seconds to wait: as asked, or else doubling, and not all robots at once."""
     if asked is not None:
         return min(max(asked, _FIRST_WAIT), _LONGEST_WAIT)
     return float(min(_FIRST_WAIT * 2 ** (failed - 1), _LONGEST_WAIT) * random.uniform(0.75, 1.25))

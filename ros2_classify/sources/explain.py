@@ -61,8 +61,8 @@ def refused(error: urllib.error.HTTPError, url: str) -> Exception:
     if code in (401, 403, 407):
         sent = bool(private_headers(url))
         step = ('the token or header in the environment was sent and not accepted' if sent else
-                f"if it is a private server, set ROS2_CLASSIFY_HTTP_TOKEN='{origin_of(url)} TOKEN' "
-                'in the environment')
+                'if it is a private server, set in the environment '
+                f"ROS2_CLASSIFY_HTTP_TOKEN='{origin_of(url)} TOKEN'")
         return FetchError(f'{shown} refused access ({code} {error.reason}); {step}')
     if code in (404, 410):
         return FetchError(f'{shown} is not there ({code} {error.reason}); correct the address, or '
@@ -85,11 +85,11 @@ def unreachable(error: urllib.error.URLError, url: str) -> Exception:
     if isinstance(reason, ssl.SSLError):
         return TemporaryError(f'{host} does not speak TLS as expected ({reason.reason})')
     if isinstance(reason, socket.gaierror):
-        return TemporaryError(f'the name {host.host} is unknown here ({reason.strerror}); is there '
-                              'a network?')
+        return TemporaryError(f'the name {host.host} is unknown here ({reason.strerror}); '
+                              'is there a network?')
     if isinstance(reason, OSError):
-        return TemporaryError(f'{host} can not be reached ({network_reason(reason)})')
-    return FetchError(f'{host} can not be asked ({reason}); correct the address')
+        return TemporaryError(f'{host} cannot be reached ({network_reason(reason)})')
+    return FetchError(f'{host} cannot be asked ({reason}); correct the address')
 
 
 def network_reason(error: Exception) -> str:
@@ -121,8 +121,8 @@ def hint(content_type: str, head: bytes) -> str:
 
     """
     if head.startswith(b'version https://git-lfs.github.com/spec/'):
-        return ' (it is the pointer that Git LFS keeps in place of the file: use the address that '\
-               'serves the file itself)'
+        return (' (it is the pointer that Git LFS keeps in place of the file: use the address '
+                'that serves the file itself)')
     if content_type.startswith('text/html') or head.lstrip()[:14].lower() in (
             b'<!doctype html', b'<html'):
         return ' (it is a web page: a log-in page, or the page about the file)'

@@ -26,9 +26,8 @@ from pathlib import Path
 import shlex
 
 from ros2_classify.errors import (
-    ArchiveError, DescriptorError, FetchError, IntegrityError, ModelNotFoundError)
-from ros2_classify.sources.addresses import (
-    file_name, is_sha256, problem_with, redact)
+    DescriptorError, FetchError, IntegrityError, ModelNotFoundError)
+from ros2_classify.sources.addresses import file_name, is_sha256, problem_with, redact
 from ros2_classify.sources.archives import is_archive_name, list_members, unpack
 from ros2_classify.sources.cache import Cache, remove
 from ros2_classify.sources.download import download
@@ -172,8 +171,8 @@ def _local(request: Request, options: FetchOptions) -> tuple[Path, str | None]:
     if request.sha256 not in (None, actual):
         raise IntegrityError(
             f'{path}: the sha256 is {actual}, but {request.origin} declares {request.sha256}; the '
-            f'{kind} was changed, cut off, or is another version: get the right {kind}, or correct '
-            'the descriptor if you trust this one')
+            f'{kind} was changed, cut off, or is another version: get the right {kind}, or '
+            'correct the descriptor if you trust this one')
     return path, actual
 
 
@@ -216,9 +215,10 @@ def _unverified(request: Request, url: str, cache: Cache,
     keep = (f'write "sha256: {sha256}" beside its url in the descriptor, or "#sha256={sha256}" '
             'after a bare address')
     if not options.allow_unverified:
-        raise IntegrityError(f'{facts}; nothing unverified is run: if you trust this file, {keep}; '
-                             'for a trial, allow_unverified lets it pass')
-    _log.warning('UNVERIFIED MODEL: %s. Anybody could have changed it; to be safe, %s', facts, keep)
+        raise IntegrityError(f'{facts}; nothing unverified is run: if you trust this file, '
+                             f'{keep}; for a trial, allow_unverified lets it pass')
+    _log.warning('UNVERIFIED MODEL: %s. Anybody could have changed it; to be safe, %s',
+                 facts, keep)
     return found, sha256
 
 

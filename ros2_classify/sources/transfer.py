@@ -193,7 +193,7 @@ def transfer(url: str, part: Part, size: int | None, cache: Cache, options: Fetc
 
 
 def _open(url: str, headers: Mapping[str, str], options: FetchOptions) -> http.client.HTTPResponse:
-    """Follow redirects to an answer; each server gets only the private headers that are its own."""
+    """Follow redirects to an answer; a server gets no private headers but its own."""
     opener = urllib.request.build_opener(_Redirects())
     current = url
     for _ in range(MAX_REDIRECTS + 1):
@@ -308,7 +308,7 @@ def _copy(path: Path, part: Part, size: int | None, cache: Cache, options: Fetch
         source = open(path, 'rb')
     except OSError as error:
         reason = 'it is a folder' if error.errno == errno.EISDIR else error.strerror
-        raise FetchError(f'the file {path} can not be read ({reason}); correct the address') \
+        raise FetchError(f'the file {path} cannot be read ({reason}); correct the address') \
             from None
     with source:
         total = os.fstat(source.fileno()).st_size

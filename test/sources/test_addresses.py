@@ -38,8 +38,10 @@ def test_addresses_without_problems(url: str) -> None:
 
 
 @pytest.mark.parametrize('url, name', [
-    ('https://h/a/m.onnx', 'm.onnx'), ('https://h/a/m.onnx?x=/y', 'm.onnx'), ('https://h/', 'file'),
-    ('https://h/..', 'file'), ('https://h/%2e%2e%2fevil', '_evil'), ('https://h/.hidden', 'hidden'),
+    ('https://h/a/m.onnx', 'm.onnx'), ('https://h/a/m.onnx?x=/y', 'm.onnx'),
+    ('https://h/', 'file'),
+    ('https://h/..', 'file'),
+    ('https://h/%2e%2e%2fevil', '_evil'), ('https://h/.hidden', 'hidden'),
     ('https://h/a%20b%00c', 'a_b_c'), ('https://h/folder/', 'folder'),
     ('https://h/' + 'x' * 300 + '.onnx', 'x' * 115 + '.onnx')])
 def test_a_file_name_is_harmless(url: str, name: str) -> None:

@@ -29,7 +29,7 @@ import tracemalloc
 import zipfile
 import zlib
 
-from archive_files import make, tar_with, TAR_ATTACKS, zip_with, ZIP_ATTACKS
+from archive_files import make, TAR_ATTACKS, tar_with, ZIP_ATTACKS, zip_with
 import pytest
 from ros2_classify.errors import ArchiveError, FetchCancelledError
 from ros2_classify.sources.archives import (
@@ -231,7 +231,7 @@ def test_a_broken_archive_is_one_sentence(tmp_path: Path, suffix: str) -> None:
     body = path.read_bytes()
     for number, broken in enumerate((body[:len(body) // 2], body[:20], body[:600] + b'?' * 600)):
         path.write_bytes(broken)
-        with pytest.raises(ArchiveError, match=rf'a{suffix} (can not be unpacked|is no archive)|'
+        with pytest.raises(ArchiveError, match=rf'a{suffix} (cannot be unpacked|is no archive)|'
                                                rf'a{suffix}: .* does not have the'):
             unpack(path, tmp_path / f'tree{number}')
 

@@ -152,7 +152,7 @@ def test_a_model_that_can_not_be_fetched_makes_no_bundle(
     with pytest.raises(FetchError, match='is not there'):
         _bundle(office, options, 'near', 'far')
     assert not list(office.glob('models.tar*'))
-    with pytest.raises(FetchError, match='can not be written'):
+    with pytest.raises(FetchError, match='cannot be written'):
         write_bundle([load_descriptor(office / 'near.yaml')], office / 'no' / 'x.tar', options())
 
 

