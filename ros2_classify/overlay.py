@@ -152,7 +152,7 @@ def text_color(background: Color) -> Color:
               for c in (channel / 255 for channel in background)]
     luminance = 0.0722 * linear[0] + 0.7152 * linear[1] + 0.2126 * linear[2]
     # Black gives (L + 0.05) / 0.05, white 1.05 / (L + 0.05).
-    return _DARK if (luminance + 0.05) ** 2 > 0.05 * 1.05 else _LIGHT
+    return (0, 0, 0) if (luminance + 0.05) ** 2 > 0.05 * 1.05 else (255, 255, 255)
 
 
 def to_ascii(text: str, class_id: int) -> str:
@@ -211,10 +211,11 @@ def _draw_boxes(canvas: Image, result: Detections) -> None:
     ids = result.class_ids.tolist()
     for row in range(len(boxes) - 1, -1, -1):
         x1, y1, x2, y2 = boxes[row]
-        # A thin dark rim sets the colour off from whatever lies behind it.
+        # A thin dark rim sets the colour off from whatever lies behind it. Lines along the axes
+        # are sharp as they are: smoothing would only blur them.
         if style.rim:
-            cv2.rectangle(canvas, (x1, y1), (x2, y2), _DARK, style.line + 2, cv2.LINE_AA)
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), color_of(ids[row]), style.line, cv2.LINE_AA)
+            cv2.rectangle(canvas, (x1, y1), (x2, y2), _DARK, style.line + 2)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), color_of(ids[row]), style.line)
     _draw_tabs(canvas, result, boxes, style, inset)
 
 

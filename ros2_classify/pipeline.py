@@ -429,7 +429,7 @@ class Pipeline:
         return Options(**values)
 
     def _check_classes(self, outputs: Tensors) -> None:
-        """Compare the number of classes with the labels, once: the outputs' shapes don't change."""
+        """Compare the number of classes with the labels, once: their number never changes."""
         count = self._decoder.class_count(outputs, self._decoder_options)
         labels = self._labels
         if count is not None and labels is not None:

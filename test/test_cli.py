@@ -258,13 +258,26 @@ def test_nodes_without_ros_say_what_is_missing(no_ros, node):
     assert done.stdout == ''
     assert done.stderr.count('\n') == 1
     assert f'the {node} node needs ROS 2' in done.stderr
-    assert 'rclpy' in done.stderr
+    assert 'cannot import it (No module named' in done.stderr
     assert 'source' in done.stderr
 
 
 def test_infer_works_without_ros(models, no_ros):
     done = process('infer', '--model', 'colors', '--image', 'red.png', PYTHONPATH=no_ros)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize('module', ['cv2', 'numpy', 'yaml'])
+def test_a_missing_library_is_told_in_one_line(models, tmp_path, module):
+    folder = tmp_path / 'shadow'
+    folder.mkdir()
+    (folder / f'{module}.py').write_text(
+        f"raise ModuleNotFoundError('No module named {module}', name='{module}')\n")
+    done = process('infer', '--model', 'colors', '--image', 'red.png',
+                   PYTHONPATH=f'{folder}{os.pathsep}{shared_data.ROOT}')
+    assert done.returncode == 1
+    assert done.stderr.count('\n') == 1
+    assert f'the Python module {module} is missing; install it with' in done.stderr
 
 
 @pytest.mark.parametrize('returned, code', [(None, 0), (0, 0), (4, 4)])

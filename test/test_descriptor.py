@@ -303,8 +303,8 @@ def test_damaged_descriptors_are_read_or_refused_in_our_words(tmp_path, seed):
         place = rng.randrange(len(text))
         cut = place + rng.choice([0, 0, 1, 3, 30])
         new = rng.choice([
-            '', ' ', '\n', '\t', ':', '- ', '[', '}', '"', '*a', '&a ', '!x ', '1e999', 'null', 'no',
-            '#', '\x00', '\ud800', '\u2028', '%', '|', '0x', '::', '?'])
+            '', ' ', '\n', '\t', ':', '- ', '[', '}', '"', '*a', '&a ', '!x ', '1e999', 'null',
+            'no', '#', '\x00', '\ud800', '\u2028', '%', '|', '0x', '::', '?'])
         text = text[:place] + new + text[cut:]
     path = tmp_path / 'model.yaml'
     path.write_bytes(text.encode('utf-8', 'surrogatepass'))

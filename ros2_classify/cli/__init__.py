@@ -36,6 +36,9 @@ NODES = {
     'camera': 'publish pictures, a folder, a video or a webcam',
 }
 
+# What a plain install may lack: OpenCV comes with the extras.
+_NEEDED = ('cv2', 'numpy', 'yaml')
+
 _EPILOG = """\
 exit codes:
   0  done
@@ -73,13 +76,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, EXIT_USAGE)
     except Ros2ClassifyError as error:
         return _fail(error, EXIT_MODEL)
+    except ModuleNotFoundError as error:
+        if error.name not in _NEEDED:
+            raise
+        return _fail(
+            f'the Python module {error.name} is missing; install it with: pip install '
+            '"ros2_classify[cpu]" (or [gpu], for NVIDIA), or on a robot with rosdep', EXIT_MODEL)
     except BrokenPipeError:
         # The reader of our output (head, less) is gone; Python must not try to write at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
 
 
-def _fail(error: Exception, code: int) -> int:
+def _fail(error: Exception | str, code: int) -> int:
     print(f'ros2_classify: {error}', file=sys.stderr)
     return code
 

@@ -258,7 +258,8 @@ def as_float32(name: str, array: NDArray[Any]) -> NDArray[np.float32]:
 
 def sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return ``1 / (1 + exp(-x))``; beyond 88, where exp overflows, it is 0 or 1 anyway."""
-    result: NDArray[np.float32] = 1.0 / (1.0 + np.exp(-np.clip(values, -88.0, 88.0)))
+    one, limit = np.float32(1.0), np.float32(88.0)
+    result: NDArray[np.float32] = one / (one + np.exp(-np.clip(values, -limit, limit)))
     return result
 
 

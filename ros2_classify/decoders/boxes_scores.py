@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, find_name, misfit, Outputs, pick, sigmoid, softmax,
-    unbatch)
+    Candidates, DecodeContext, Decoder, describe, find_name, misfit, Outputs, pick, sigmoid,
+    softmax, unbatch)
 from ros2_classify.decoders.boxes import BOX_FORMATS, BoxFormat, finite_candidates, to_xyxy
 from ros2_classify.decoders.classification import Activation, read_background
 from ros2_classify.errors import OutputError

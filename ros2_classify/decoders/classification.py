@@ -154,7 +154,7 @@ def _flat(outputs: Outputs, options: ClassificationOptions) -> NDArray[np.float3
             f'scores: {describe(outputs)}')
     array = pick(outputs, name)
     if array.size == 0 or max(array.shape, default=1) != array.size:
-        raise misfit(name, array, 'one picture\'s scores, like [1, N] or [1, N, 1, 1]', outputs)
+        raise misfit(name, array, "one picture's scores, like [1, N] or [1, N, 1, 1]", outputs)
     return as_float32(name, array.reshape(-1))
 
 

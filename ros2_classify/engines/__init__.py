@@ -39,7 +39,8 @@ ENGINES: dict[str, Callable[[Path, str, int], Engine]] = {
 
 
 def open_engine(
-    path: str | Path, format: str = 'onnx', *, provider: str = 'auto', threads: int = 0,  # noqa: A002
+    path: str | Path, format: str = 'onnx', *,  # noqa: A002 -- the descriptor's own word
+    provider: str = 'auto', threads: int = 0,
 ) -> Engine:
     """
     Load a network and get it ready to run.

@@ -55,7 +55,7 @@ _FIXES = {
     'openvino': 'pip install onnxruntime-openvino in place of onnxruntime',
 }
 
-# All of them install the same module, so only one may be there (https://onnxruntime.ai/docs/install).
+# All of them install the same module (https://onnxruntime.ai/docs/install): only one may be there.
 _DISTRIBUTIONS = (
     'onnxruntime', 'onnxruntime-gpu', 'onnxruntime-openvino', 'onnxruntime-directml',
     'onnxruntime-migraphx', 'onnxruntime-rocm', 'onnxruntime-training', 'onnxruntime-qnn',
@@ -295,5 +295,6 @@ def _how_to_get(provider: str) -> str:
 
 def _specs(nodes: list[Any]) -> tuple[TensorSpec, ...]:
     return tuple(
-        TensorSpec(node.name, tuple(node.shape or ()), np.dtype(_DTYPES.get(node.type, np.object_)))
+        TensorSpec(
+            node.name, tuple(node.shape or ()), np.dtype(_DTYPES.get(node.type, np.object_)))
         for node in nodes)

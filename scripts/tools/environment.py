@@ -50,6 +50,8 @@ FOREIGN = (
 class ScriptError(Exception):
     """What stops a script, in words for the person who started it."""
 
+    code = 2
+
 
 @dataclass(frozen=True)
 class Environment:

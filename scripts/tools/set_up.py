@@ -27,6 +27,7 @@ from environment import choose, Environment, ROOT, variables_for
 import prerequisites
 from steps import alone, call, main, pending, run, Stamps, Step
 
+NAME = 'ros2_classify'
 WHEELS = ROOT / 'scripts' / 'wheels'
 INTERFACES = ROOT / 'interfaces'
 # Folders that setup.py installs file by file: a new file there is a reason to install again.
@@ -87,7 +88,7 @@ class Builder:
                  [], sorted(EXTRA.values()) if sourced else [], self._install_packages),
             Step('interfaces', 'Messages and services (about a minute)',
                  [*messages, *files_below(INTERFACES)], [], self._build_interfaces),
-            Step('package', 'ros2_classify itself', package, shared, self._build_package),
+            Step('package', f'{NAME} itself', package, shared, self._build_package),
         ]
 
     def _make_venv(self, broken_off: bool) -> None:
@@ -142,6 +143,11 @@ class Builder:
             # Links to files that are gone would stay.
             shutil.rmtree(build)
         self._colcon('package', [ROOT], ['--symlink-install'])
+        if not self._environment.sourced:
+            # colcon leaves it to its setup.bash to make a linked package known, in PYTHONPATH;
+            # nothing is sourced here.
+            for packages in self._folder.glob('lib/python3.*/site-packages'):
+                (packages / f'{NAME}.pth').write_text(f'{build / NAME}\n')
 
     def _colcon(self, name: str, paths: list[Path], arguments: list[str]) -> None:
         call([self._environment.python, '-m', 'colcon', '--log-base', self._log / 'colcon',

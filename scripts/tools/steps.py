@@ -192,7 +192,7 @@ def main(body: Callable[[], int]) -> int:
         return body()
     except ScriptError as error:
         print(error, file=sys.stderr)
-        return 2
+        return error.code
     except KeyboardInterrupt:
         print('Interrupted. Start it again: it goes on where it stopped.', file=sys.stderr)
         return 128 + signal.SIGINT

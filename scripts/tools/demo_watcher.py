@@ -1,0 +1,189 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+What the demo sees: waits for the answer to each scene, judges it and saves the annotated picture.
+
+usage: demo_watcher.py SCENES OUTPUT, in the environment; ends with exit code 0 when all is right.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+import sys
+import time
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import rclpy
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
+import yaml
+
+# Seconds to wait for all answers.
+PATIENCE = 60.0
+# How much of a box and the card under it, together, they must have in common.
+LEAST_OVERLAP = 0.5
+
+Stamp = tuple[int, int]
+
+
+class Card(NamedTuple):
+    """A card in a picture: its name, and its box in pixels as x1, y1, x2, y2."""
+
+    label: str
+    box: tuple[float, float, float, float]
+    score: float = 1.0
+
+    def __str__(self) -> str:
+        """Return what is printed of it."""
+        x1, y1, x2, y2 = self.box
+        return f'{self.label} {self.score:.2f} [{x1:.0f} {y1:.0f} {x2:.0f} {y2:.0f}]'
+
+
+class Scene(NamedTuple):
+    """A shipped picture and what is in it."""
+
+    name: str
+    pixels: Any
+    cards: list[Card]
+
+
+class Watcher(Node):
+    """Listens to the camera and to the server, and brings their messages together by stamp."""
+
+    def __init__(self, scenes: list[Scene], output: Path) -> None:
+        super().__init__('demo_watcher')
+        self.unseen = {scene.name: scene for scene in scenes}
+        self.wrong = 0
+        self._output = output
+        self._shown: dict[Stamp, Scene] = {}
+        self._answers: dict[Stamp, list[Card]] = {}
+        self._annotated: dict[Stamp, Any] = {}
+        qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self.create_subscription(Image, 'image', self._on_image, qos)
+        self.create_subscription(Image, 'server/debug_image', self._on_annotated, qos)
+        self.create_subscription(Detection2DArray, 'detections', self._on_detections, qos)
+
+    def _on_image(self, message: Image) -> None:
+        """Recognise the scene that the camera shows: it sends the files' own pixels."""
+        pixels = pixels_of(message)
+        for scene in self.unseen.values():
+            if np.array_equal(scene.pixels, pixels):
+                self._shown[stamp_of(message)] = scene
+        self._bring_together(stamp_of(message))
+
+    def _on_annotated(self, message: Image) -> None:
+        pixels = pixels_of(message)
+        if message.encoding == 'rgb8':
+            pixels = pixels[:, :, ::-1]
+        self._annotated[stamp_of(message)] = pixels
+        self._bring_together(stamp_of(message))
+
+    def _on_detections(self, message: Detection2DArray) -> None:
+        cards = []
+        for found in message.detections:
+            box, centre = found.bbox, found.bbox.center.position
+            best = found.results[0].hypothesis
+            cards.append(Card(best.class_id, (
+                centre.x - box.size_x / 2, centre.y - box.size_y / 2,
+                centre.x + box.size_x / 2, centre.y + box.size_y / 2), best.score))
+        self._answers[stamp_of(message)] = cards
+        self._bring_together(stamp_of(message))
+
+    def _bring_together(self, stamp: Stamp) -> None:
+        """Judge a scene when its picture, its answer and its annotated picture are here."""
+        scene = self._shown.get(stamp)
+        if not scene or stamp not in self._answers or stamp not in self._annotated:
+            return
+        # A scene comes again while others are still unanswered.
+        if self.unseen.pop(scene.name, None) is None:
+            return
+        found = self._answers[stamp]
+        complaint = compare(scene.cards, found)
+        self.wrong += bool(complaint)
+        print(f'  {scene.name:18} {", ".join(map(str, found)) or "nothing"}')
+        if complaint:
+            print(f'  {"":18} WRONG: {complaint}')
+        cv2.imwrite(str(self._output / scene.name), self._annotated[stamp])
+
+
+def stamp_of(message: Any) -> Stamp:
+    """Return a message's stamp as a key."""
+    return message.header.stamp.sec, message.header.stamp.nanosec
+
+
+def pixels_of(message: Image) -> Any:
+    """Return the pixels of an 8-bit colour picture, rows without padding."""
+    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
+    return rows[:, :message.width * 3].reshape(message.height, message.width, 3)
+
+
+def overlap(first: Card, second: Card) -> float:
+    """Return the intersection of two boxes over their union."""
+    a, b = np.array(first.box), np.array(second.box)
+    sides = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
+    common = float(sides.prod())
+    return common / (float((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod()) - common)
+
+
+def compare(expected: list[Card], found: list[Card]) -> str:
+    """Return what is missing and what is there but should not be; empty if all is right."""
+    left = list(found)
+    missing = []
+    for card in expected:
+        match = next((each for each in left if each.label == card.label
+                      and overlap(each, card) >= LEAST_OVERLAP), None)
+        if match:
+            left.remove(match)
+        else:
+            missing.append(card.label)
+    return '; '.join([*([f'missing {", ".join(missing)}'] if missing else []),
+                      *([f'not there {", ".join(map(str, left))}'] if left else [])])
+
+
+def load_scenes(folder: Path) -> list[Scene]:
+    """Read the shipped pictures and what is in them."""
+    scenes = []
+    for entry in yaml.safe_load((folder / 'scenes.yaml').read_text())['scenes']:
+        path = folder / entry['image']
+        pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if pixels is None:
+            raise SystemExit(f'{path} cannot be read')
+        scenes.append(Scene(entry['image'], pixels, [
+            Card(card['label'], tuple(card['box'])) for card in entry['cards']]))
+    return scenes
+
+
+def main() -> int:
+    """Watch until every scene is judged or the time is up."""
+    folder, output = Path(sys.argv[1]), Path(sys.argv[2])
+    scenes = load_scenes(folder)
+    rclpy.init()
+    watcher = Watcher(scenes, output)
+    deadline = time.monotonic() + PATIENCE
+    while watcher.unseen and time.monotonic() < deadline:
+        rclpy.spin_once(watcher, timeout_sec=0.2)
+    watcher.destroy_node()
+    rclpy.try_shutdown()
+    for name in watcher.unseen:
+        print(f'  {name:18} NO ANSWER within {PATIENCE:.0f} s')
+    return 1 if watcher.unseen or watcher.wrong else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
