@@ -41,6 +41,11 @@ Interpolation = Literal['area', 'pyramid', 'linear', 'nearest', 'cubic']
 Size = Union[tuple[int, int], Literal['source'], None]
 
 
+# What a file's name says of its format; a SavedModel is a folder with a file of its own name.
+SUFFIXES: dict[str, Format] = {'.onnx': 'onnx', '.pb': 'frozen_graph'}
+SAVED_MODEL_FILE = 'saved_model.pb'
+
+
 class FrozenMapping(Mapping[str, Any]):
     """
     A mapping that can't change and can be hashed; lists in it became tuples.
@@ -89,20 +94,38 @@ def _freeze(value: Any) -> Any:
 @dataclass(frozen=True)
 class Source:
     """
-    Where the network's file is.
+    Where the network's file is: a path or an address, one of the two.
 
     Parameters
     ----------
     path : str
         As declared: absolute, with ``~``, or relative to the descriptor's folder and then to the
-        folders of ``ROS2_CLASSIFY_MODEL_PATH``.
+        folders of ``ROS2_CLASSIFY_MODEL_PATH``; empty where ``url`` is given.
     sha256 : str or None
-        64 lower-case hexadecimal digits; the file is refused where they differ.
+        64 lower-case hexadecimal digits, of the file (the archive, where it is one) or folder
+        that ``path`` or ``url`` names, which is refused where they differ; an address needs one.
+    url : str or None
+        An https, http or file address.
+    member : str or None
+        The file or folder to take from an archive or a folder.
+    size : int or None
+        Bytes of the file that ``url`` names, for people and for an early error.
 
     """
 
-    path: str
+    path: str = ''
     sha256: str | None = None
+    url: str | None = None
+    member: str | None = None
+    size: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What tells the format: the member, or the file or folder itself, without folders."""
+        if self.url and not self.member:
+            from ros2_classify.sources.addresses import file_name
+            return file_name(self.url)
+        return (self.member or self.path).rstrip('/').rpartition('/')[2]
 
 
 @dataclass(frozen=True)

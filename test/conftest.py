@@ -68,3 +68,6 @@ def published(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def no_search_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the tests from the models of whoever runs them."""
     monkeypatch.delenv('ROS2_CLASSIFY_MODEL_PATH', raising=False)
+    # Where imported models are looked for; tests that import some name a folder of their own.
+    monkeypatch.setenv('XDG_DATA_HOME', os.devnull)
+    monkeypatch.setenv('ROS2_CLASSIFY_CACHE', os.devnull)

@@ -144,7 +144,7 @@ def test_frozen_mappings_are_mappings():
     ('source: net.onnx', 'line 1, source: must hold "key: value" lines, not \'net.onnx\''),
     ('source:', 'line 1, source: is empty'),
     ('source: {}', 'source: path is missing; say path: model.onnx'),
-    ('source: {url: x}', "source.url: unknown key 'url'; known here are path, sha256"),
+    ('source: {uri: x}', "unknown key 'uri'.*; known here are path, url, sha256, member, size"),
     ('sorce: {path: a.onnx}', r"line 1, sorce: unknown key 'sorce' \(did you mean 'source'\?\)"),
     ('source: {path: a.onnx}\nlicence: MIT', "line 2, licence: .*did you mean 'license'"),
     ('source: {path: a.onnx, sha256: abc}', 'sha256: .* must be 64 hexadecimal digits'),

@@ -29,6 +29,7 @@ from pathlib import Path
 
 from ros2_classify.convert.wire import (
     map_entry, messages, read_fields, signed, text, Value, varints, WireError)
+from ros2_classify.descriptor import SAVED_MODEL_FILE
 from ros2_classify.errors import ConversionError
 
 # types.proto; a type above 100 is a reference to the one 100 below.
@@ -37,7 +38,6 @@ DATA_TYPES = (
     'int64', 'bool', 'qint8', 'quint8', 'qint32', 'bfloat16', 'qint16', 'quint16', 'uint16',
     'complex128', 'float16', 'resource', 'variant', 'uint32', 'uint64')
 
-SAVED_MODEL_FILE = 'saved_model.pb'
 # Not outputs, though nothing reads them.
 _SILENT = frozenset((
     'Const', 'Placeholder', 'NoOp', 'Assert', 'SaveV2', 'RestoreV2', 'MergeV2Checkpoints',

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from ros2_classify.convert.graph import Graph, read_frozen_graph, read_saved_model
 from ros2_classify.convert.interface import frozen_interface, Interface, saved_interface
-from ros2_classify.descriptor import ModelDescriptor
+from ros2_classify.descriptor import ModelDescriptor, SAVED_MODEL_FILE
 from ros2_classify.errors import ConversionError
 from ros2_classify.sources.hashing import sha256_of_file, sha256_of_folder
 
@@ -98,6 +98,8 @@ def make_plan(descriptor: ModelDescriptor, source: Path) -> Plan:
     """
     declared = descriptor.conversion
     if descriptor.format == 'saved_model':
+        # People name the folder or the file in it.
+        source = source.parent if source.name == SAVED_MODEL_FILE else source
         saved = read_saved_model(source)
         graph, sha256 = saved.graph, sha256_of_folder(source)
         interface = saved_interface(saved, declared.signature or '', str(source))

@@ -81,7 +81,7 @@ def problem_with(url: str) -> str | None:
         return f'begins with {parts.scheme!r}; allowed are {", ".join(SCHEMES)}'
     if '@' in parts.netloc:
         return ('holds a user name or a password, which belong into no file: remove them and set '
-                "ROS2_CLASSIFY_HTTP_TOKEN or ROS2_CLASSIFY_HTTP_HEADER in the environment")
+                'ROS2_CLASSIFY_HTTP_TOKEN or ROS2_CLASSIFY_HTTP_HEADER in the environment')
     if parts.scheme == 'file':
         if parts.netloc not in ('', 'localhost') or not parts.path.startswith('/'):
             return 'must name an absolute path, like file:///home/me/model.onnx'
@@ -110,7 +110,7 @@ def redact(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return 'an address that can not be read'
+        return 'an address that cannot be read'
     host = parts.netloc.rpartition('@')[2]
     return f'{parts.scheme}://{host}{parts.path}{"?…" if parts.query else ""}'
 

@@ -77,8 +77,8 @@ class Cache:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise FetchError(f'the cache {self.folder} can not be read ({error.strerror}); correct '
-                             f'its permissions or set {CACHE} to another folder') from None
+            raise FetchError(f'the cache {self.folder} cannot be read ({error.strerror}); '
+                             f'correct its permissions or set {CACHE} to another folder') from None
         return self.folder / 'files' / sha256 / names[0] if names else None
 
     def get(self, sha256: str, cancel: threading.Event | None = None) -> Path | None:
@@ -257,7 +257,7 @@ class Cache:
 
     def _explain(self, error: OSError) -> str:
         reason = error.strerror or str(error)
-        return (f'the cache {self.folder} can not be used ({reason}'
+        return (f'the cache {self.folder} cannot be used ({reason}'
                 f'{f": {error.filename}" if error.filename else ""}); correct that or set '
                 f'{CACHE} to a folder that can be written')
 

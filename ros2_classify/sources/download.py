@@ -28,11 +28,11 @@ import zlib
 from ros2_classify.errors import DiskFullError, FetchError, IntegrityError
 from ros2_classify.sources.addresses import redact
 from ros2_classify.sources.cache import Cache
+from ros2_classify.sources.explain import hint, TemporaryError
 from ros2_classify.sources.hashing import check_cancel, sha256_of_file
 from ros2_classify.sources.options import FetchOptions
 from ros2_classify.sources.progress import default_progress, human_size, Meter
-from ros2_classify.sources.transfer import (
-    hint, MAX_BYTES, Part, Received, TemporaryError, transfer)
+from ros2_classify.sources.transfer import MAX_BYTES, Part, Received, transfer
 
 _log = logging.getLogger('ros2_classify')
 
@@ -123,7 +123,7 @@ def _attempts(url: str, part: Part, sha256: str | None, size: int | None, label:
 
 
 def _waiting_time(failed: int, asked: float | None) -> float:
-    """Return seconds to wait: as the server asked, or else doubling, and not all robots at once."""
+    """Return seconds to wait: as asked, or else doubling, and not all robots at once."""
     if asked is not None:
         return min(max(asked, _FIRST_WAIT), _LONGEST_WAIT)
     return float(min(_FIRST_WAIT * 2 ** (failed - 1), _LONGEST_WAIT) * random.uniform(0.75, 1.25))

@@ -30,8 +30,6 @@ import json
 import os
 from pathlib import Path
 import re
-import socket
-import ssl
 from typing import Any
 import urllib.error
 from urllib.parse import urljoin
@@ -39,8 +37,10 @@ import urllib.request
 
 from ros2_classify.errors import FetchError
 from ros2_classify.sources.access import private_headers
-from ros2_classify.sources.addresses import local_path, origin_of, problem_with, redact
+from ros2_classify.sources.addresses import local_path, problem_with, redact
 from ros2_classify.sources.cache import Cache
+from ros2_classify.sources.explain import (
+    hint, network_reason, RangeRefusedError, refused, TemporaryError, unreachable)
 from ros2_classify.sources.hashing import check_cancel
 from ros2_classify.sources.options import FetchOptions
 from ros2_classify.sources.progress import human_size, Meter
@@ -54,31 +54,8 @@ PATIENCE = 30.0
 
 _CHUNK = 64 * 1024
 _AGENT = 'ros2_classify (ROS 2 package)'
-_RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONTENT_RANGE = re.compile(r'bytes (\d+)-(\d+)/(\d+|\*)')
-
-
-class TemporaryError(Exception):
-    """
-    An attempt failed, and another one may succeed.
-
-    Parameters
-    ----------
-    reason : str
-        What happened, for people.
-    wait : float, optional
-        Seconds that the server asked us to wait.
-
-    """
-
-    def __init__(self, reason: str, wait: float | None = None) -> None:
-        super().__init__(reason)
-        self.wait = wait
-
-
-class _RangeRefusedError(TemporaryError):
-    """What there is can't be gone on with."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +94,11 @@ class Part:
 
     def begin(self, url: str, headers: Mapping[str, str]) -> None:
         """Note how to go on, where the server lets us; a validator must be a strong one."""
-        validator = headers.get('ETag', '')
+        headers = {name.lower(): value for name, value in headers.items()}
+        validator = headers.get('etag', '')
         if not validator or validator.startswith('W/'):
-            validator = headers.get('Last-Modified', '')
-        if headers.get('Accept-Ranges', '').lower() == 'bytes' or headers.get('Content-Range'):
+            validator = headers.get('last-modified', '')
+        if headers.get('accept-ranges', '').lower() == 'bytes' or 'content-range' in headers:
             self._notes.write_text(json.dumps({'url': url, 'validator': validator}),
                                    encoding='utf-8')
         else:
@@ -155,9 +133,11 @@ class Part:
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Leaves redirects to us: the library's own would carry private headers to any host."""
 
-    def redirect_request(self, *args: object, **kwargs: object) -> None:
-        """Refuse, so that the answer comes back as it is."""
-        return None
+    def _leave(self, *args: object) -> None:
+        """Do nothing, so that the answer comes back as it is."""
+
+    http_error_301 = http_error_302 = http_error_303 = _leave  # type: ignore[assignment]
+    http_error_307 = http_error_308 = _leave  # type: ignore[assignment]
 
 
 def transfer(url: str, part: Part, size: int | None, cache: Cache, options: FetchOptions,
@@ -204,16 +184,16 @@ def transfer(url: str, part: Part, size: int | None, cache: Cache, options: Fetc
     try:
         with _open(url, headers, options) as answer:
             return _receive(answer, url, offset, part, size, cache, options, meter)
-    except _RangeRefusedError:
+    except RangeRefusedError:
         part.drop()
         raise
     except (http.client.HTTPException, OSError) as error:
         # What the disk says became a FetchError where it was said; this is the network.
-        raise TemporaryError(_network_reason(error)) from error
+        raise TemporaryError(network_reason(error)) from error
 
 
 def _open(url: str, headers: Mapping[str, str], options: FetchOptions) -> http.client.HTTPResponse:
-    """Follow redirects to an answer; each server gets only the private headers that are its own."""
+    """Follow redirects to an answer; a server gets no private headers but its own."""
     opener = urllib.request.build_opener(_Redirects())
     current = url
     for _ in range(MAX_REDIRECTS + 1):
@@ -226,16 +206,20 @@ def _open(url: str, headers: Mapping[str, str], options: FetchOptions) -> http.c
         except urllib.error.HTTPError as error:
             with error:
                 if error.code not in _REDIRECTS:
-                    raise _refused(error, current) from None
+                    raise refused(error, current) from None
                 current = _next(error, current)
         except urllib.error.URLError as error:
-            raise _unreachable(error, current) from error
+            raise unreachable(error, current) from error
     raise FetchError(f'{redact(url)} redirects more than {MAX_REDIRECTS} times; correct the '
                      'address')
 
 
 def _next(error: urllib.error.HTTPError, current: str) -> str:
-    target = urljoin(current, error.headers.get('Location', ''))
+    location = error.headers.get('Location', '')
+    try:
+        target = urljoin(current, location)
+    except ValueError:
+        target = location  # which the next line finds fault with
     problem = problem_with(target)
     if problem is None and target.startswith('file:'):
         problem = 'would read a local file'
@@ -245,56 +229,6 @@ def _next(error: urllib.error.HTTPError, current: str) -> str:
         raise FetchError(f'{redact(current)} redirects to {redact(target)}, which {problem}; '
                          'correct the address')
     return target
-
-
-def _refused(error: urllib.error.HTTPError, url: str) -> Exception:
-    code, shown = error.code, redact(url)
-    if code == 416:
-        return _RangeRefusedError('the server has no more bytes than there are already')
-    if code in _RETRIED:
-        return TemporaryError(f'{shown} answered {code} {error.reason}',
-                              _seconds(error.headers.get('Retry-After')))
-    if code in (401, 403, 407):
-        sent = bool(private_headers(url))
-        step = ('the token or header in the environment was sent and not accepted' if sent else
-                f"if it is a private server, set ROS2_CLASSIFY_HTTP_TOKEN='{origin_of(url)} TOKEN' "
-                'in the environment')
-        return FetchError(f'{shown} refused access ({code} {error.reason}); {step}')
-    if code in (404, 410):
-        return FetchError(f'{shown} is not there ({code} {error.reason}); correct the address, or '
-                          'take the file from elsewhere and name it by path')
-    return FetchError(f'{shown} answered {code} {error.reason}; correct the address')
-
-
-def _seconds(text: str | None) -> float | None:
-    """Return a Retry-After given in seconds; a date is as good as nothing."""
-    return float(text) if text and text.strip().isdecimal() and len(text) < 8 else None
-
-
-def _unreachable(error: urllib.error.URLError, url: str) -> Exception:
-    reason, host = error.reason, origin_of(url)
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        return FetchError(
-            f'{host} shows a certificate that is not trusted ({reason.verify_message}); look at '
-            "the machine's date, and name a private authority's certificates in SSL_CERT_FILE")
-    if isinstance(reason, ssl.SSLError):
-        return TemporaryError(f'{host} does not speak TLS as expected ({reason.reason})')
-    if isinstance(reason, socket.gaierror):
-        return TemporaryError(f'the name {host.host} is unknown here ({reason.strerror}); is there '
-                              'a network?')
-    if isinstance(reason, OSError):
-        return TemporaryError(f'{host} can not be reached ({_network_reason(reason)})')
-    return FetchError(f'{host} can not be asked ({reason}); correct the address')
-
-
-def _network_reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return 'the server fell silent'
-    if isinstance(error, http.client.IncompleteRead):
-        return 'the connection was cut off'
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
 
 
 def _receive(answer: http.client.HTTPResponse, url: str, offset: int, part: Part,
@@ -325,7 +259,7 @@ def _receive(answer: http.client.HTTPResponse, url: str, offset: int, part: Part
                          f'{human_size(limit)} that are allowed')
     cache.check_space((total or 0) - offset)
     with cache.errors(total):
-        part.begin(url, {} if encoded else answer.headers)
+        part.begin(url, {} if encoded else dict(answer.headers))
     meter.start(offset, total)
     _write(answer, part, offset, total, limit, cache, options, meter)
     with cache.errors():
@@ -374,7 +308,7 @@ def _copy(path: Path, part: Part, size: int | None, cache: Cache, options: Fetch
         source = open(path, 'rb')
     except OSError as error:
         reason = 'it is a folder' if error.errno == errno.EISDIR else error.strerror
-        raise FetchError(f'the file {path} can not be read ({reason}); correct the address') \
+        raise FetchError(f'the file {path} cannot be read ({reason}); correct the address') \
             from None
     with source:
         total = os.fstat(source.fileno()).st_size
@@ -392,29 +326,3 @@ def _copy(path: Path, part: Part, size: int | None, cache: Cache, options: Fetch
                     _put(stream.fileno(), chunk)
                 meter.add(len(chunk))
     return Received()
-
-
-def hint(content_type: str, head: bytes) -> str:
-    """
-    Say what a wrong file probably is.
-
-    Parameters
-    ----------
-    content_type : str
-        As the server said.
-    head : bytes
-        The file's first bytes.
-
-    Returns
-    -------
-    str
-        The end of a sentence, or nothing.
-
-    """
-    if head.startswith(b'version https://git-lfs.github.com/spec/'):
-        return ' (it is the pointer that Git LFS keeps in place of the file: use the address that '\
-               'serves the file itself)'
-    if content_type.startswith('text/html') or head.lstrip()[:14].lower() in (
-            b'<!doctype html', b'<html'):
-        return ' (it is a web page: a log-in page, or the page about the file)'
-    return ''

@@ -42,9 +42,9 @@ DETECTOR = 'ssd_mobilenet_v1_075_frozen'
 MODELS = (*CLASSIFIERS, PERSON, DETECTOR)
 
 CONVERTER = find_converter(choose_python())
-pytestmark = pytest.mark.skipif(
-    CONVERTER is None, reason=f'there is no TensorFlow here: set {PYTHON} to a Python that has '
-    'tensorflow and tf2onnx (scripts/setup --tensorflow makes one)')
+if CONVERTER is None:
+    pytest.skip(f'there is no TensorFlow here: set {PYTHON} to a Python that has tensorflow and '
+                'tf2onnx (scripts/setup --tensorflow makes one)', allow_module_level=True)
 
 # Neither of the two can be imported any more.
 BLOCKED = ('import sys; sys.modules["tensorflow"] = sys.modules["tf2onnx"] = None\n'
