@@ -49,7 +49,7 @@ def set_up_converter(again: bool = False) -> None:
         if again or not (folder / 'bin' / 'python').exists():
             shutil.rmtree(folder, ignore_errors=True)
         stamps = Stamps(folder / '.setup')
-        step = Step('packages', f'TensorFlow in {folder} (600 MB, about a minute)', [REQUIREMENTS],
+        step = Step('packages', f'TensorFlow in {folder} (1.6 GB, about a minute)', [REQUIREMENTS],
                     [sys.version], lambda broken_off: _install(folder))
         if not pending([step], stamps):
             print(f'TensorFlow is ready in {folder} '
