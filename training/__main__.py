@@ -46,7 +46,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument('--only', nargs='+', choices=_PARTS, default=_PARTS, metavar='PART',
                         help=f'do these parts only: {", ".join(_PARTS)}')
     parser.add_argument('--seed', type=int, default=1, help='the one source of chance')
-    parser.add_argument('--detector-steps', type=int, default=5000)
+    parser.add_argument('--detector-steps', type=int, default=3000)
     parser.add_argument('--classifier-steps', type=int, default=2000)
     parser.add_argument('--threads', type=int, default=2, help='threads that learn')
     parser.add_argument('--workers', type=int, default=2, help='processes that make scenes')
@@ -80,13 +80,13 @@ def _report(args: argparse.Namespace) -> None:
                             for name in ('detector', 'classifier'))
     threshold = descriptors.DETECTOR_THRESHOLD
     measured: dict[str, Any] = {
-        'detector': evaluate.test_detector(detector, args.seed, args.scenes, threshold),
-        'card_free': evaluate.test_false_alarms(detector, args.seed, args.scenes, threshold),
-        'classifier': evaluate.test_classifier(classifier, args.seed, args.crops)}
+        'detector': evaluate.measure_detector(detector, args.seed, args.scenes, threshold),
+        'card_free': evaluate.count_false_alarms(detector, args.seed, args.scenes, threshold),
+        'classifier': evaluate.measure_classifier(classifier, args.seed, args.crops)}
     measured['detector']['bytes'] = detector.stat().st_size
     measured['classifier']['bytes'] = classifier.stat().st_size
     if args.photographs:
-        measured['photographs'] = evaluate.test_photographs(
+        measured['photographs'] = evaluate.count_on_photographs(
             detector, args.photographs, threshold)
     report.write(measured, args.output / 'cards_report.json', args.output / 'MODEL_CARD.md')
     print(report.figures(measured))
@@ -100,7 +100,7 @@ def main() -> None:
     steps = {
         'sheet': lambda: (sheet.write_pdf(args.output / 'cards_sheet.pdf'),
                           sheet.write_png(args.output / 'cards_sheet.png')),
-        'scenes': lambda: demo_scenes.write_scenes(args.output / 'scenes', args.seed),
+        'scenes': lambda: demo_scenes.write_scenes(args.output / 'scenes'),
         'classifier': lambda: _train_classifier(args),
         'detector': lambda: _train_detector(args),
         'report': lambda: _report(args)}

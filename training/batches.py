@@ -28,7 +28,7 @@ from training.scenes import make_scene
 
 #: Sizes of the training scenes, how often each is used, and scenes a batch.
 SIZES = ((256, 192), (384, 288), (512, 384))
-_OFTEN = (0.35, 0.3, 0.35)
+_OFTEN = (0.45, 0.3, 0.25)
 _BATCH = (32, 24, 16)
 
 

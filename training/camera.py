@@ -95,7 +95,8 @@ def _blur(rng: np.random.Generator, image: np.ndarray, smallest: float) -> np.nd
 
 
 def photograph(rng: np.random.Generator, image: np.ndarray, smallest: float) -> np.ndarray:
-    """Return the picture as a modest camera would have taken it.
+    """
+    Return the picture as a modest camera would have taken it.
 
     Parameters
     ----------

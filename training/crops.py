@@ -42,7 +42,8 @@ def _cut(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> np.nda
 
 
 def make_crop(rng: np.random.Generator, nothing: float = 0.2) -> tuple[np.ndarray, int]:
-    """Make one crop.
+    """
+    Make one crop.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ CLASSIFIER_THRESHOLD = 0.5
 
 _LICENSE = (Path(__file__).read_text(encoding='utf-8').split('\n\n', 1)[0])
 
-_DETECTOR = '''{license}
+_DETECTOR = """{license}
 
 # Written by `python -m training`; see training/README.md.
 
@@ -56,10 +56,11 @@ defaults:
   nms_iou: 0.5
 license: Apache-2.0
 provenance: Trained from scratch by training/ on generated scenes; see MODEL_CARD.md
-notes: The demo cards of cards_sheet.pdf, from 24 pixels in a picture of 640x480 to the full picture
-'''
+notes: >-
+  The demo cards of cards_sheet.pdf, from 24 pixels in a picture of 640x480 to the full picture
+"""
 
-_CLASSIFIER = '''{license}
+_CLASSIFIER = """{license}
 
 # Written by `python -m training`; see training/README.md.
 
@@ -84,8 +85,9 @@ defaults:
   top_k: 3
 license: Apache-2.0
 provenance: Trained from scratch by training/ on generated crops; see MODEL_CARD.md
-notes: One demo card of cards_sheet.pdf that fills the picture or a third of it
-'''
+notes: >-
+  One demo card of cards_sheet.pdf that fills the picture or a third of it
+"""
 
 
 def _digest(path: Path) -> str:

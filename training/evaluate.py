@@ -41,7 +41,8 @@ _PICTURES = ('.jpg', '.jpeg', '.png', '.bmp')
 
 
 def average_precision(scores: np.ndarray, right: np.ndarray, count: int) -> float:
-    """Return the area under the precision-recall curve, all points (as PASCAL VOC since 2010).
+    """
+    Return the area under the precision-recall curve, all points (as PASCAL VOC since 2010).
 
     Parameters
     ----------
@@ -69,7 +70,8 @@ def average_precision(scores: np.ndarray, right: np.ndarray, count: int) -> floa
 
 def match(boxes: np.ndarray, classes: np.ndarray, scene: Scene,
           iou: float) -> tuple[np.ndarray, np.ndarray]:
-    """Match detections, best first, to the true cards of their class.
+    """
+    Match detections, best first, to the true cards of their class.
 
     Returns
     -------
@@ -92,8 +94,9 @@ def _scenes(seed: int, count: int, empty: float) -> list[np.random.Generator]:
     return [np.random.default_rng([seed, _UNSEEN, int(empty), i]) for i in range(count)]
 
 
-def test_detector(path: Path, seed: int, count: int, threshold: float) -> dict[str, Any]:
-    """Measure the detector on unseen scenes of 640x480 pixels.
+def measure_detector(path: Path, seed: int, count: int, threshold: float) -> dict[str, Any]:
+    """
+    Measure the detector on unseen scenes of 640x480 pixels.
 
     Parameters
     ----------
@@ -153,7 +156,7 @@ def test_detector(path: Path, seed: int, count: int, threshold: float) -> dict[s
     }
 
 
-def test_false_alarms(path: Path, seed: int, count: int, threshold: float) -> dict[str, Any]:
+def count_false_alarms(path: Path, seed: int, count: int, threshold: float) -> dict[str, Any]:
     """Count detections in generated pictures without cards; half of them show look-alikes."""
     detector = CardDetector(path, floor=threshold)
     alarms = [len(detector(make_scene(rng, _WIDTH, _HEIGHT, _SMALLEST, empty=1.0).image)[0])
@@ -163,7 +166,7 @@ def test_false_alarms(path: Path, seed: int, count: int, threshold: float) -> di
             'pictures_with_alarm': int(np.count_nonzero(alarms))}
 
 
-def test_photographs(path: Path, folder: Path, threshold: float) -> dict[str, Any]:
+def count_on_photographs(path: Path, folder: Path, threshold: float) -> dict[str, Any]:
     """Count detections in photographs that show no card."""
     detector = CardDetector(path, floor=threshold)
     seen: dict[str, list[str]] = {}
@@ -182,7 +185,7 @@ def test_photographs(path: Path, folder: Path, threshold: float) -> dict[str, An
             'alarms_per_picture': round(alarms / len(files), 4), 'alarms': seen}
 
 
-def test_classifier(path: Path, seed: int, count: int) -> dict[str, Any]:
+def measure_classifier(path: Path, seed: int, count: int) -> dict[str, Any]:
     """Measure the classifier on unseen crops of cards, and of other things."""
     classifier = CardClassifier(path)
     confusion = np.zeros((len(NAMES) + 1, len(NAMES) + 1), int)

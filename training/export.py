@@ -28,7 +28,8 @@ from training.networks import Shipped
 
 
 def export(network: nn.Module, path: Path, width: int, height: int, output: str) -> None:
-    """Write a network as ONNX with batch 1.
+    """
+    Write a network as ONNX with batch 1.
 
     Parameters
     ----------

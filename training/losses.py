@@ -54,7 +54,8 @@ def overlap(a: Tensor, b: Tensor) -> Tensor:
 @torch.no_grad()
 def assign(boxes: Tensor, logits: Tensor, centers: Tensor, strides: Tensor, truth: Tensor,
            classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Choose the cells that answer for each card of one picture.
+    """
+    Choose the cells that answer for each card of one picture.
 
     SimOTA of YOLOX (https://arxiv.org/abs/2107.08430, section 2.1): among the cells near a
     card's centre, as many of the cheapest as their overlaps add up to.
@@ -103,7 +104,8 @@ def assign(boxes: Tensor, logits: Tensor, centers: Tensor, strides: Tensor, trut
 
 def detector_loss(raw: Tensor, truths: list[Tensor], labels: list[Tensor], width: int,
                   height: int) -> tuple[Tensor, dict[str, float]]:
-    """Return the loss of a batch and its parts.
+    """
+    Return the loss of a batch and its parts.
 
     Parameters
     ----------

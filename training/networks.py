@@ -50,7 +50,8 @@ class Residual(nn.Module):
 
 
 class Context(nn.Module):
-    """Pool over ever larger windows, so that a card as large as the picture is seen whole.
+    """
+    Pool over ever larger windows, so that a card as large as the picture is seen whole.
 
     The pooling pyramid of SPPF as in YOLOv5 (https://github.com/ultralytics/yolov5).
     """
@@ -78,7 +79,8 @@ class Separable(nn.Sequential):
 
 
 class Detector(nn.Module):
-    """Cards in a picture, on three grids, without anchors.
+    """
+    Cards in a picture, on three grids, without anchors.
 
     Backbone and top-down neck feed a head with separate ways for class and box, which all
     grids share in form but not in weights (YOLOX: https://arxiv.org/abs/2107.08430).
@@ -109,7 +111,8 @@ class Detector(nn.Module):
                 to_box.bias[2:4] = 1.0
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the network.
+        """
+        Run the network.
 
         Parameters
         ----------
@@ -157,7 +160,8 @@ class Classifier(nn.Module):
 
 
 class Shipped(nn.Module):
-    """A network as it ships: takes pixels 0..255, gives probabilities.
+    """
+    A network as it ships: takes pixels 0..255, gives probabilities.
 
     The factor 1/255 goes into the first convolution, which has no bias, so nothing is lost.
     """

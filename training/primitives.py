@@ -53,7 +53,8 @@ Shape = Union[Polygon, Stroke]
 
 @dataclass(frozen=True)
 class Drawing:
-    """Shapes in painting order, and the outline that cuts the drawing out of its background.
+    """
+    Shapes in painting order, and the outline that cuts the drawing out of its background.
 
     The outline is what a box around the drawing encloses.
     """
@@ -143,7 +144,8 @@ def text(string: str, center: Point, height: float, width: float,
 
 
 def render(drawing: Drawing, size: int, oversample: int = 4) -> np.ndarray:
-    """Render a drawing.
+    """
+    Render a drawing.
 
     Parameters
     ----------

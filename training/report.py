@@ -69,7 +69,8 @@ def figures(report: dict[str, Any]) -> str:
 
 
 def write(report: dict[str, Any], path: Path, card: Path) -> None:
-    """Write the report as JSON, and its tables into the model card between two marks.
+    """
+    Write the report as JSON, and its tables into the model card between two marks.
 
     Parameters
     ----------

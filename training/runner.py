@@ -45,7 +45,8 @@ def _shrink(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 class CardDetector:
-    """The detector's file with its pre- and post-processing.
+    """
+    The detector's file with its pre- and post-processing.
 
     Parameters
     ----------
@@ -65,7 +66,8 @@ class CardDetector:
         self.height, self.width = self.session.get_inputs()[0].shape[2:]
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Find the cards in a picture.
+        """
+        Find the cards in a picture.
 
         Parameters
         ----------

@@ -29,7 +29,8 @@ from training import camera
 
 @dataclass
 class Scene:
-    """A picture and what is in it.
+    """
+    A picture and what is in it.
 
     Attributes
     ----------
@@ -87,7 +88,8 @@ def _view(rng: np.random.Generator, w: int, h: int) -> np.ndarray:
 
 def _place(rng: np.random.Generator, layout: _Layout, board: boards.Board, size: float,
            keep: float) -> bool:
-    """Warp a board into the picture so that its signs measure `size`; say whether it fitted.
+    """
+    Warp a board into the picture so that its signs measure `size`; say whether it fitted.
 
     The size of a sign is the root of its projected square's area. `keep` is the part of each
     sign that must lie inside the picture.
@@ -213,7 +215,8 @@ def _populate(rng: np.random.Generator, layout: _Layout, smallest: float, cards:
 
 def make_scene(rng: np.random.Generator, width: int = 512, height: int = 384,
                smallest: float = 18.0, empty: float = 0.1) -> Scene:
-    """Make one scene.
+    """
+    Make one scene.
 
     Parameters
     ----------
@@ -250,7 +253,8 @@ def make_scene(rng: np.random.Generator, width: int = 512, height: int = 384,
 
 
 def make_view(rng: np.random.Generator, card: bool) -> tuple[np.ndarray, np.ndarray, int]:
-    """Make a small picture of one sign, for the classifier.
+    """
+    Make a small picture of one sign, for the classifier.
 
     Parameters
     ----------

@@ -71,7 +71,8 @@ def _rate(step: int, steps: int) -> float:
 def fit(network: nn.Module, batches: Iterable[Any], steps: int, rate: float,
         loss_of: Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]],
         snapshot: Path | None) -> nn.Module:
-    """Train a network.
+    """
+    Train a network.
 
     Parameters
     ----------
