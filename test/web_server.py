@@ -44,6 +44,8 @@ class Web:
         Path and headers of each request so far.
     released : threading.Event
         What answers wait for that want to hang; set when the server goes.
+    asked : threading.Event
+        Set by the first request.
 
     """
 
@@ -51,6 +53,7 @@ class Web:
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     requests: list[tuple[str, Message]] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
+    asked: threading.Event = field(default_factory=threading.Event)
 
     def serve(self, path: str, *answers: Answer | bytes) -> str:
         """Serve answers, or files, one after the other; return the address."""
@@ -73,6 +76,7 @@ class Handler(BaseHTTPRequestHandler):
         """Note the request and answer it."""
         path = self.path.partition('?')[0]
         self.web.requests.append((path, self.headers))
+        self.web.asked.set()
         answers = self.web.answers.get(path)
         if not answers:
             status(404)(self)
