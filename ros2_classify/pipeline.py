@@ -205,8 +205,7 @@ class Pipeline:
             # Imported where it is used: most models are ONNX.
             from ros2_classify.convert import ConvertOptions, to_onnx
 
-            path = to_onnx(declared, path, ConvertOptions(
-                cache=fetch.cache, cancel=fetch.cancel) if fetch else None)
+            path = to_onnx(declared, path, ConvertOptions.like(fetch))
         engine = open_engine(path, 'onnx', provider=provider, threads=threads)
         try:
             descriptor = complete(declared, engine.inputs, engine.outputs, engine.metadata)

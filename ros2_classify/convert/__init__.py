@@ -14,8 +14,8 @@
 
 """TensorFlow models as ONNX: frozen graphs and SavedModels, converted once and kept."""
 
-from ros2_classify.convert.api import (
-    Conversion, convert, ConvertOptions, export, to_onnx)
+from ros2_classify.convert.api import convert, ConvertOptions, to_onnx
+from ros2_classify.convert.kept import Conversion, export
 from ros2_classify.convert.plan import make_plan, Plan
 
 __all__ = [

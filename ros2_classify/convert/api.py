@@ -34,8 +34,6 @@ import json
 import logging
 import os
 from pathlib import Path
-import re
-import shutil
 import threading
 from typing import Any
 
@@ -44,17 +42,17 @@ import numpy as np
 from ros2_classify.convert import worker
 from ros2_classify.convert.check import compare, make_feeds
 from ros2_classify.convert.explain import explain, shorten, unsupported_operators
+from ros2_classify.convert.kept import (
+    Conversion, conversion_in, find_conversion, MODEL, REPORT)
 from ros2_classify.convert.plan import make_plan, OPSET, Plan
 from ros2_classify.convert.process import (
-    choose_python, Converter, find_converter, LOG, Progress, PYTHON, run_worker, WorkerError)
+    choose_python, Converter, find_converter, LOG, log_progress, Progress, PYTHON, run_worker,
+    WorkerError)
 from ros2_classify.descriptor import ModelDescriptor
 from ros2_classify.errors import ConversionError, EngineError
 from ros2_classify.sources.cache import Cache, remove
 from ros2_classify.sources.hashing import sha256_of_file
-from ros2_classify.sources.options import default_cache_folder
-
-MODEL = worker.MODEL
-REPORT = 'report.json'
+from ros2_classify.sources.options import default_cache_folder, FetchOptions
 
 _log = logging.getLogger('ros2_classify')
 
@@ -91,28 +89,14 @@ class ConvertOptions:
     progress: Progress | None = field(default=None, compare=False)
     cancel: threading.Event | None = field(default=None, compare=False)
 
-
-@dataclass(frozen=True)
-class Conversion:
-    """
-    A converted model.
-
-    Parameters
-    ----------
-    model, report, log : Path
-        The ONNX file, the report on how it came about, and the converter's log.
-    fresh : bool
-        Whether it was converted just now and not found in the cache.
-    found : tuple of str
-        A sentence for each tensor name that was found and not declared.
-
-    """
-
-    model: Path
-    report: Path
-    log: Path
-    fresh: bool
-    found: tuple[str, ...] = ()
+    @classmethod
+    def like(cls, fetch: FetchOptions | None) -> ConvertOptions:
+        """Return options with the cache and the cancel of fetching, and progress where its is."""
+        if fetch is None:
+            return cls()
+        return cls(cache=fetch.cache, cancel=fetch.cancel,
+                   # Who wants no line on the terminal there wants none here.
+                   progress=log_progress() if fetch.progress else None)
 
 
 def to_onnx(
@@ -203,84 +187,6 @@ def convert(
         return kept or _convert(plan, cache, converter, options)
 
 
-def find_conversion(plan: Plan, cache: Cache, converter: Converter | None) -> Conversion | None:
-    """
-    Look for a conversion in the cache.
-
-    Parameters
-    ----------
-    plan : Plan
-        What was to be converted.
-    cache : Cache
-        Where it may be.
-    converter : Converter or None
-        The TensorFlow there is; only its own work counts. None takes the newest there is.
-
-    Returns
-    -------
-    Conversion or None
-        None where there is none, or the file isn't the one that was checked.
-
-    """
-    folder = cache.folder / 'converted' / plan.key
-    if converter is not None:
-        places = [folder / converter.name]
-    else:
-        places = sorted((path.parent for path in folder.glob(f'*/{REPORT}')),
-                        key=lambda place: _version_key(place.name), reverse=True)
-    for place in places:
-        if not (place / REPORT).is_file():
-            continue
-        with cache.errors():
-            try:
-                expected = json.loads((place / REPORT).read_text(encoding='utf-8'))['model_sha256']
-                actual = sha256_of_file(place / MODEL)
-            except (FileNotFoundError, ValueError, KeyError, TypeError):
-                expected, actual = 'a report and a model', 'missing or broken'
-        if actual == expected:
-            return _conversion(plan, place, fresh=False)
-        _log.warning('%s is damaged: its sha256 is %s and not %s; it is not used', place / MODEL,
-                     actual, expected)
-    return None
-
-
-def export(conversion: Conversion, output: Path) -> tuple[Path, Path]:
-    """
-    Copy a converted model out of the cache, with its report beside it.
-
-    Parameters
-    ----------
-    conversion : Conversion
-        The model.
-    output : Path
-        The ONNX file to write; the report gets its name with ``.report.json`` added.
-
-    Returns
-    -------
-    model, report : Path
-        What was written, each as a whole or not at all.
-
-    Raises
-    ------
-    ConversionError
-        If it can't be written.
-
-    """
-    report = output.with_name(f'{output.stem}.report.json')
-    try:
-        for source, target in ((conversion.report, report), (conversion.model, output)):
-            part = target.with_name(f'.{target.name}.{os.getpid()}.part')
-            try:
-                shutil.copyfile(source, part)
-                os.replace(part, target)
-            finally:
-                part.unlink(missing_ok=True)
-    except OSError as error:
-        raise ConversionError(
-            f'{output}: cannot be written: {error.strerror}; name another file') from error
-    return output, report
-
-
 def _convert(
     plan: Plan, cache: Cache, converter: Converter, options: ConvertOptions,
 ) -> Conversion:
@@ -313,7 +219,7 @@ def _convert(
             os.replace(work, final)
     finally:
         remove(work)
-    conversion = _conversion(plan, final, fresh=True)
+    conversion = conversion_in(final, plan, fresh=True)
     _log.info('%s was converted to ONNX in %.0f s and answers as TensorFlow does; kept as %s',
               plan.descriptor.name, sum(result['seconds'].values()), conversion.model)
     return conversion
@@ -402,19 +308,9 @@ def _no_tensorflow(plan: Plan, python: str) -> str:
         'python3 -m ros2_classify models convert MODEL --output MODEL.onnx and use that file')
 
 
-def _conversion(plan: Plan, place: Path, *, fresh: bool) -> Conversion:
-    return Conversion(place / MODEL, place / REPORT, place / LOG, fresh, plan.interface.found)
-
-
 def _read_log(work: Path) -> str:
     return (work / LOG).read_text(encoding='utf-8', errors='replace')
 
 
 def _plain(name: str) -> str:
     return name[:-2] if name.endswith(':0') else name
-
-
-def _version_key(name: str) -> list[tuple[int, str]]:
-    """Return what sorts 1.17 after 1.9."""
-    return [(int(piece), '') if piece.isdigit() else (0, piece)
-            for piece in re.split(r'(\d+)', name)]

@@ -264,6 +264,11 @@ def default_progress() -> Progress:
     """Return progress for where standard error goes: a terminal, or else the log."""
     if sys.stderr is not None and sys.stderr.isatty():
         return _terminal_line
+    return log_progress()
+
+
+def log_progress() -> Progress:
+    """Return progress that is a line in the log once in a while."""
     following = time.monotonic()
 
     def line_in_log(text: str, done: bool) -> None:

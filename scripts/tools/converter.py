@@ -66,8 +66,8 @@ def _install(folder: Path) -> None:
             path.unlink()
         elif path.exists():
             shutil.rmtree(path)
-    variables = {name: value for name, value in os.environ.items()
-                 if name not in ('PYTHONPATH', 'PYTHONHOME', 'PIP_TARGET', 'PIP_PREFIX', 'PIP_USER')}
+    foreign = ('PYTHONPATH', 'PYTHONHOME', 'PIP_TARGET', 'PIP_PREFIX', 'PIP_USER')
+    variables = {name: value for name, value in os.environ.items() if name not in foreign}
     variables.update(PIP_DISABLE_PIP_VERSION_CHECK='1', PYTHONNOUSERSITE='1')
     log = folder / 'log'
     # Not sys.executable: that one may lie in an environment that is to be made anew.

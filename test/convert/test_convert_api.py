@@ -30,13 +30,16 @@ import numpy as np
 import pytest
 
 from ros2_classify import Pipeline
-from ros2_classify.convert import api, convert, ConvertOptions, export, make_plan, to_onnx
+from ros2_classify.convert import convert, ConvertOptions, export, make_plan, to_onnx
+from ros2_classify.convert.kept import find_conversion
 from ros2_classify.convert.plan import OPSET
 from ros2_classify.descriptor import ConversionSpec, ModelDescriptor
 from ros2_classify.engines import open_engine
 from ros2_classify.errors import (
     ConversionError, DiskFullError, FetchCancelledError, InputError)
+from ros2_classify.sources.cache import Cache
 from ros2_classify.sources.hashing import sha256_of_file
+from ros2_classify.sources.options import FetchOptions
 
 
 @pytest.fixture
@@ -116,7 +119,7 @@ def test_of_several_versions_the_newest_counts_where_there_is_no_tensorflow(
         converter.plan(versions=[version, '2.21.0'])
         assert convert(tiny, frozen).fresh
     plan = make_plan(tiny, frozen)
-    found = api.find_conversion(plan, api.Cache(cache), None)
+    found = find_conversion(plan, Cache(cache), None)
     assert found is not None
     assert found.model.parent.name == 'tf2onnx-1.17.0_tensorflow-2.21.0'
 
@@ -224,6 +227,14 @@ def test_cancelled_and_out_of_time(tiny, frozen: Path, converter, cache: Path) -
     with pytest.raises(ConversionError, match='took more than 1 s'):
         convert(tiny, frozen, ConvertOptions(timeout=1.0))
     assert leftovers(cache) == []
+
+
+def test_options_like_those_of_fetching(tmp_path: Path) -> None:
+    assert ConvertOptions.like(None) == ConvertOptions()
+    cancel = threading.Event()
+    options = ConvertOptions.like(FetchOptions(cache=tmp_path, cancel=cancel))
+    assert (options.cache, options.cancel, options.progress) == (tmp_path, cancel, None)
+    assert ConvertOptions.like(FetchOptions(progress=print)).progress is not None
 
 
 def test_a_full_disk(
