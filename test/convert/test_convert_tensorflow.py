@@ -51,12 +51,6 @@ BLOCKED = ('import sys; sys.modules["tensorflow"] = sys.modules["tf2onnx"] = Non
            'from ros2_classify.cli import main; sys.exit(main(sys.argv[1:]))')
 
 
-@pytest.fixture(scope='session')
-def warm_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the cache that all tests of this file share, so that each model is converted once."""
-    return tmp_path_factory.mktemp('converted')
-
-
 @pytest.fixture
 def models(data: Path, warm_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make the models known by name; return the data's folder."""
