@@ -211,6 +211,7 @@ def _declared(descriptor: ModelDescriptor) -> dict[str, Any]:
         'labels': f'{len(labels)} names' if isinstance(labels, Labels) else labels,
         'input': plain(descriptor.input),
         'output': {key: value for key, value in output.items() if value is not None},
+        'convert': {key: value for key, value in plain(descriptor.conversion).items() if value},
         'defaults': plain(descriptor.defaults), 'license': descriptor.license or None,
         'provenance': descriptor.provenance or None, 'notes': descriptor.notes or None}
 
