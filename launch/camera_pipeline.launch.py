@@ -27,8 +27,8 @@ from ament_index_python.packages import get_package_prefix, PackageNotFoundError
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import (
-    DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction, RegisterEventHandler,
-    SetEnvironmentVariable, Shutdown)
+    DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler, SetEnvironmentVariable,
+    Shutdown)
 from launch.event_handlers import OnProcessStart
 from launch.events import matches_action
 from launch.events.process import ProcessExited
@@ -265,8 +265,10 @@ def drive(server: LifecycleNode) -> list[Action]:
             lifecycle_node_matcher=matches_action(server), transition_id=transition))
 
     def failed(what: str) -> list[Action]:
-        reason = f'the server could not be {what}, its log says why'
-        return [LogInfo(msg=reason), Shutdown(reason=reason)]
+        def fail(context: LaunchContext) -> list[Action]:
+            raise RuntimeError(f'the server could not be {what}; its lines above say why')
+
+        return [OpaqueFunction(function=fail)]
 
     return [
         # Handlers first: the events may come at once.

@@ -80,7 +80,7 @@ _ACKNOWLEDGE_S = 3
 
 # rclpy tells of new subscribers by an event in some distributions only.
 _POLL_S = 0.05
-_SAY_WAITING_S = 5.0
+_SAY_WAITING_S = 3.0
 
 _WEBCAM_RETRY_S = 1.0
 _FROM_BGR = {'rgb8': cv2.COLOR_BGR2RGB, 'mono8': cv2.COLOR_BGR2GRAY}

@@ -186,12 +186,12 @@ class ClientNode(Node):
         if self._settings['image']:
             return Path(self._settings['image']).expanduser()
         models = shipped_folder()
-        scenes = sorted((models / 'scenes').glob('*')) if models else []
-        if not scenes:
+        path = models / 'scenes' / 'several_cards.jpg' if models else None
+        if path is None or not path.is_file():
             raise OptionsError(
                 'the package was installed without its pictures; name one of your own with the '
                 'parameter image, as in: --ros-args -p image:=picture.jpg')
-        return scenes[0]
+        return path
 
     # ---- waiting
 

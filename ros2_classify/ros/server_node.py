@@ -25,6 +25,7 @@ from collections.abc import Callable
 import time
 from typing import Any
 
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from ros2_classify.errors import InputError, ModelNotFoundError, Ros2ClassifyError
@@ -73,6 +74,7 @@ class ServerNode(LifecycleNode):
 
     def __init__(self, stop: runtime.Stop) -> None:
         super().__init__('server')
+        self._answer_forbidden_transitions()
         self._stop = stop
         self._log = self.get_logger()
         self._throttled = ThrottledLog()
@@ -87,6 +89,28 @@ class ServerNode(LifecycleNode):
         self._input: ImageInput | None = None
         self._worker: Worker | None = None
         self._housekeeping: Any = None
+
+    def _answer_forbidden_transitions(self) -> None:
+        """
+        Let the service change_state say no to a transition that the present state doesn't allow.
+
+        rclpy raises there, and whoever asked would wait for an answer for ever.
+        """
+        service = getattr(self, '_service_change_state', None)
+        change_state = getattr(service, 'callback', None)
+        if change_state is None:
+            return
+
+        def guarded(request: Any, response: Any) -> Any:
+            try:
+                return change_state(request, response)
+            except rclpy_implementation.RCLError as error:
+                asked = request.transition.label or f'number {request.transition.id}'
+                self._log.warning(f'transition {asked} refused: {_first_line(error)}')
+                response.success = False
+                return response
+
+        service.callback = guarded
 
     # ---- the process
 
@@ -339,3 +363,7 @@ class ServerNode(LifecycleNode):
         self.counters.failed += 1
         kind = '' if isinstance(error, Ros2ClassifyError) else f'{type(error).__name__}: '
         self._throttled(self._log.error, f'a picture got no answer: {kind}{error}', 'failed')
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition('\n')[0]

@@ -74,10 +74,11 @@ def explain_silence(node: Node, source: ImageInput) -> str:
 
 def _alternatives(node: Node, source: ImageInput) -> str:
     topics = {name: types[0] for name, types in node.get_topic_names_and_types() if types}
-    # The node's own annotated picture is no camera.
+    # The node's own annotated picture is no camera, nor is what others only wait for.
     own = {name for name, _ in node.get_publisher_names_and_types_by_node(
         node.get_name(), node.get_namespace())}
-    found = [name for name, kind in topics.items() if kind in _TYPES and name not in own]
+    found = [name for name, kind in topics.items()
+             if kind in _TYPES and name not in own and node.count_publishers(name)]
     if not found:
         return 'there is no topic of pictures; is the camera running, with the same ROS_DOMAIN_ID?'
     close = _closest(source.topic, found)
