@@ -210,7 +210,8 @@ def test_a_zip_member_that_lies_about_its_size_is_refused(tmp_path: Path) -> Non
 def test_a_member_has_the_size_that_was_announced(tmp_path: Path, size: int) -> None:
     # tarfile and zipfile see to it as well; should one of them stop, this is noticed.
     with pytest.raises(ArchiveError, match=f'f does not have the {size} bytes'):
-        list(read_member(tmp_path / 'a.tar', Member('f', size, False), lambda: io.BytesIO(b'1234')))
+        list(read_member(
+            tmp_path / 'a.tar', Member('f', size, False), lambda: io.BytesIO(b'1234')))
 
 
 def test_xz_may_not_take_all_memory(tmp_path: Path) -> None:
