@@ -49,6 +49,9 @@ _MMAP_BYTES = (64 * 2**20, 32 * 2**20)  # some builds of glibc take half of HEAP
 # So many failing turns of the executor in a row mean that the next one fails as well.
 _MAX_FAILURES = 50
 
+# Turns of the executor at the end: more than there can be callbacks that wait.
+_LAST_TURNS = 50
+
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the user asked for it
     """The process was asked to end while something slow was going on."""
@@ -257,6 +260,20 @@ def _end(node: Any, executor: Any) -> None:
             step(node)
         except Exception as error:  # noqa: B902 - the process ends in any case
             _say(f'unexpected {type(error).__name__} while ending: {error}')
+
+
+def finish_callbacks(executor: Any) -> None:
+    """
+    Let callbacks that wait for something which has come meanwhile run to their end.
+
+    Parameters
+    ----------
+    executor : rclpy.executors.Executor
+        The executor; it is not being spun.
+
+    """
+    for _ in range(_LAST_TURNS):
+        executor.spin_once(timeout_sec=0.0)
 
 
 def call_interruptibly(

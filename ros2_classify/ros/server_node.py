@@ -129,6 +129,9 @@ class ServerNode(LifecycleNode):
     def close(self) -> None:
         """Shut down from whatever state the node is in."""
         self._halt()
+        # Requests that were waiting have been refused; the refusals are still to be sent.
+        if self._service is not None and self.executor is not None:
+            runtime.finish_callbacks(self.executor)
         self._free()
 
     # ---- transitions
@@ -172,6 +175,8 @@ class ServerNode(LifecycleNode):
             self, name: str, act: Callable[[], None],
             undo: Callable[[], Any]) -> TransitionCallbackReturn:
         try:
+            if self._stop.requested:
+                raise runtime.Interrupted
             act()
             return _SUCCESS
         except runtime.Interrupted:
