@@ -26,6 +26,8 @@ from typing import TextIO
 
 # Seconds over which the speed is taken.
 _WINDOW = 10.0
+# What comes in fewer seconds says more of buffers than of the network.
+_SHORTEST = 0.05
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class Meter:
         """Begin, or begin again, with ``done`` bytes there already."""
         self._done = done
         self._total = total
+        self._before = done
         self._started = self._clock()
         self._samples = deque([(self._started, done)])
 
@@ -122,7 +125,9 @@ class Meter:
     def status(self, *, finished: bool = False) -> Status:
         """Return how far it is; the last word's speed is the mean of the whole step."""
         (then, before), (now, done) = self._samples[0], self._samples[-1]
-        speed = (done - before) / (now - then) if now > then else 0.0
+        if finished:
+            then, before = self._started, self._before
+        speed = (done - before) / (now - then) if now - then >= _SHORTEST else 0.0
         return Status(self._label, self._done, self._total, speed, finished)
 
     def slower_than(self, speed: float, seconds: float) -> bool:

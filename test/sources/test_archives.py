@@ -33,7 +33,7 @@ from archive_files import make, TAR_ATTACKS, tar_with, ZIP_ATTACKS, zip_with
 import pytest
 from ros2_classify.errors import ArchiveError, FetchCancelledError
 from ros2_classify.sources.archives import (
-    is_archive_name, Limits, list_members, Member, SUFFIXES, unpack)
+    is_archive_name, Limits, list_members, Member, read_member, SUFFIXES, unpack)
 
 FILES = {'model/network.onnx': bytes(range(256)) * 300, 'model/labels.txt': b'a\nb\n',
          'model/empty': b'', 'README': b'read me'}
@@ -115,15 +115,21 @@ def _assert_refused(path: Path, tmp_path: Path) -> str:
 
 @pytest.mark.parametrize('attack', TAR_ATTACKS.values(), ids=TAR_ATTACKS)
 def test_a_hostile_tar_is_refused(tmp_path: Path, attack: Callable[[Path], Path]) -> None:
-    message = _assert_refused(attack(tmp_path / 'evil.tar.gz'), tmp_path)
+    path = attack(tmp_path / 'evil.tar.gz')
+    message = _assert_refused(path, tmp_path)
     assert 'is not unpacked: its member' in message
     assert message.isprintable()
+    with tarfile.open(path) as tar:
+        assert ('is a link' in message) == any(
+            member.issym() or member.islnk() for member in tar)
 
 
 @pytest.mark.parametrize('attack', ZIP_ATTACKS.values(), ids=ZIP_ATTACKS)
 def test_a_hostile_zip_is_refused(tmp_path: Path, attack: Callable[[Path], Path]) -> None:
-    message = _assert_refused(attack(tmp_path / 'evil.zip'), tmp_path)
+    path = attack(tmp_path / 'evil.zip')
+    message = _assert_refused(path, tmp_path)
     assert 'is not unpacked: its member' in message
+    assert ('is a link' in message) == (path.read_bytes().count(b'/etc/passwd') > 0)
 
 
 def test_a_name_with_a_nul_is_refused(tmp_path: Path) -> None:
@@ -198,6 +204,14 @@ def test_a_zip_member_that_lies_about_its_size_is_refused(tmp_path: Path) -> Non
     with pytest.raises(ArchiveError):
         unpack(path, tmp_path / 'tree')
     assert sum(left.stat().st_size for left in (tmp_path / 'tree').rglob('*')) <= 50
+
+
+@pytest.mark.parametrize('size', [3, 5])
+def test_a_member_has_the_size_that_was_announced(tmp_path: Path, size: int) -> None:
+    # tarfile and zipfile see to it as well; should one of them stop, this is noticed.
+    with pytest.raises(ArchiveError, match=f'f does not have the {size} bytes'):
+        list(read_member(
+            tmp_path / 'a.tar', Member('f', size, False), lambda: io.BytesIO(b'1234')))
 
 
 def test_xz_may_not_take_all_memory(tmp_path: Path) -> None:

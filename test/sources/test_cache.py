@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+import fcntl
 import os
 from pathlib import Path
 import queue
@@ -30,6 +31,7 @@ from typing import Any
 from cache_files import files_in, request, sha256
 import pytest
 from ros2_classify.errors import FetchCancelledError, FetchError
+from ros2_classify.sources import cache as cache_module
 from ros2_classify.sources.cache import Cache
 from ros2_classify.sources.fetch import fetch
 from web_server import hanging, Web
@@ -138,6 +140,22 @@ def test_threads_take_turns(tmp_path: Path) -> None:
         thread.join(DEADLINE)
     assert (len(done), most) == (8, [1])
     assert files_in(tmp_path) == []
+
+
+def test_a_lock_that_vanished_while_it_was_taken_is_not_held(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, flock = tmp_path / 'key.lock', fcntl.flock
+
+    def slow(descriptor: int, how: int) -> None:
+        path.unlink()  # the last owner goes just now
+        flock(descriptor, how)
+    monkeypatch.setattr(fcntl, 'flock', slow)
+    assert cache_module._take(path) is None
+    monkeypatch.undo()
+    descriptor = cache_module._take(path)
+    assert descriptor is not None
+    assert cache_module._take(path) is None
+    os.close(descriptor)
 
 
 def test_waiting_can_be_cancelled(tmp_path: Path) -> None:

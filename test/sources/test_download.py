@@ -81,17 +81,21 @@ def test_a_beginning_that_does_not_fit_is_thrown_away(
     assert files_in(cache_folder) == KEPT
 
 
-def test_a_server_that_resumes_elsewhere_begins_anew(web: Web, options: Any) -> None:
+def test_a_server_that_resumes_elsewhere_begins_anew(
+        web: Web, options: Any, caplog: pytest.LogCaptureFixture) -> None:
     def elsewhere(handler: Any) -> None:
         handler.start(206, {'Content-Range': f'bytes 5-{len(BODY) - 1}/{len(BODY)}',
                             'Content-Length': str(len(BODY) - 5)})
         handler.wfile.write(BODY[5:])
     url = web.serve('/m.onnx', cut_off(BODY, 100_000), elsewhere, whole(BODY))
     assert fetch(request(url, BODY), options()).read_bytes() == BODY
+    assert 'went on at another place' in caplog.text
 
 
 def test_a_range_that_is_refused_begins_anew(web: Web, options: Any) -> None:
-    url = web.serve('/m.onnx', cut_off(BODY, 100_000), status(416), whole(BODY))
+    def refuse(handler: Any) -> None:
+        (status(416) if handler.headers['Range'] else whole(BODY))(handler)
+    url = web.serve('/m.onnx', cut_off(BODY, 100_000), refuse)
     assert fetch(request(url, BODY), options()).read_bytes() == BODY
 
 

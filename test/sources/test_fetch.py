@@ -19,8 +19,10 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+import shutil
 import subprocess
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 from cache_files import files_in, request, sha256
@@ -176,6 +178,17 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
         fetch(request(web.serve('/m.onnx', BODY), BODY), options())
     assert files_in(cache_folder) == []
     assert web.count('/m.onnx') == 1
+
+
+def test_a_disk_that_is_too_small_is_noticed_before_the_download(
+        web: Web, cache_folder: Path, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def put(descriptor: int, chunk: bytes) -> None:
+        raise AssertionError('written to a disk that is too small')
+    monkeypatch.setattr(transfer, '_put', put)
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: SimpleNamespace(free=262_143))
+    with pytest.raises(DiskFullError, match=r'\(262.1 kB are needed, 262.1 kB are free\)'):
+        fetch(request(web.serve('/m.onnx', BODY), BODY), options())
+    assert files_in(cache_folder) == []
 
 
 def test_a_disk_that_is_really_full(web: Web, tmp_path: Path, options: Any) -> None:

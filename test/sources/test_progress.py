@@ -51,6 +51,7 @@ def test_speed_and_time_left() -> None:
     assert seen[-1].speed == pytest.approx(100_000)
     meter.finish()
     assert seen[-1].finished
+    assert seen[-1].speed == pytest.approx(5_000_000 / 32)
     assert 'left' not in str(seen[-1])
 
 
