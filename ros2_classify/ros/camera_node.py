@@ -51,7 +51,8 @@ PARAMETERS = (
     Spec('wait_for_subscribers', 1, 'How many subscribers must be there before the first picture '
          'is sent', minimum=0, maximum=100, read_only=True),
     Spec('frame_id', 'camera', "Frame in the pictures' headers"),
-    Spec('encoding', 'bgr8', 'Encoding of the raw pictures', choices=('bgr8', 'rgb8', 'mono8')),
+    Spec('encoding', 'bgr8', 'Encoding of the raw pictures; with mono8 the compressed ones are '
+         'grey, too', choices=('bgr8', 'rgb8', 'mono8')),
     Spec('width', 0, 'Width of the published pictures in pixels; 0 leaves it, or follows from '
          'the height', minimum=0, maximum=16384, read_only=True),
     Spec('height', 0, 'Height of the published pictures in pixels; 0 leaves it, or follows from '

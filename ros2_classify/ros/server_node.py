@@ -27,7 +27,6 @@ from typing import Any
 
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-
 from ros2_classify.errors import InputError, ModelNotFoundError, Ros2ClassifyError
 from ros2_classify.labels import Labels
 from ros2_classify.pipeline import Options, Pipeline
@@ -53,7 +52,9 @@ _ERROR = TransitionCallbackReturn.ERROR
 # An inference may be under way; `ros2 launch` sends the next signal after 5 s.
 _STOP_TIMEOUT = 4.0
 _HOUSEKEEPING_PERIOD = 1.0
+# Seconds without a picture until the cause is told, and until it is told again.
 _SILENCE = 5.0
+_SILENCE_AGAIN = 10.0
 
 
 class ServerNode(LifecycleNode):
@@ -89,6 +90,7 @@ class ServerNode(LifecycleNode):
         self._input: ImageInput | None = None
         self._worker: Worker | None = None
         self._housekeeping: Any = None
+        self._patience = _SILENCE
 
     def _answer_forbidden_transitions(self) -> None:
         """
@@ -98,7 +100,7 @@ class ServerNode(LifecycleNode):
         """
         service = getattr(self, '_service_change_state', None)
         change_state = getattr(service, 'callback', None)
-        if change_state is None:
+        if service is None or change_state is None:
             return
 
         def guarded(request: Any, response: Any) -> Any:
@@ -317,8 +319,11 @@ class ServerNode(LifecycleNode):
             return
         try:
             outputs.announce_threshold(self._labels(), self._settings['score_threshold'])
-            if source.subscribed and outputs.wanted and source.silent_for >= _SILENCE:
-                self._throttled(self._log.warning, explain_silence(self, source), 'silence')
+            if source.subscribed and outputs.wanted and source.silent_for >= self._patience:
+                self._log.warning(explain_silence(self, source))
+                self._patience += _SILENCE_AGAIN
+            elif source.silent_for < _SILENCE:
+                self._patience = _SILENCE
         except Exception as error:  # noqa: B902 - only words are lost
             self._throttled(self._log.error, f'unexpected {type(error).__name__}: {error}')
 

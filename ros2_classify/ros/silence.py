@@ -18,11 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 import difflib
+import os
 from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility
-
+from ros2_classify.ros.dds_profile import profile_file, variable
 from ros2_classify.ros.image_input import ImageInput, TRANSPORTS
 
 _NAMED_TOPICS = 5
@@ -67,9 +68,9 @@ def explain_silence(node: Node, source: ImageInput) -> str:
     names = ', '.join(_name(publisher) for publisher in matching)
     return (
         f'no picture from {names} on {topic} for {source.silent_for:.0f} s. Either the camera '
-        'sends none (ros2 topic hz shows it), or its pictures are too large for the middleware\'s '
-        'default settings: start the camera with FASTDDS_DEFAULT_PROFILES_FILE and '
-        'FASTRTPS_DEFAULT_PROFILES_FILE naming this package\'s config/fastdds.xml')
+        'sends none (ros2 topic hz shows it), or its pictures are too large for the default '
+        f'settings of the middleware: start the camera with {variable(os.environ)} naming '
+        f'{profile_file() or "config/fastdds.xml of this package"}')
 
 
 def _alternatives(node: Node, source: ImageInput) -> str:

@@ -207,7 +207,7 @@ class Peer:
             request.transition.label = name
         return self.call(ChangeState, f'{node}/change_state', request).success
 
-    def set(self, node: str = '/server', **values: Any) -> list[str]:
+    def set_values(self, node: str = '/server', **values: Any) -> list[str]:
         """Set parameters; return a reason for each one that was refused."""
         request = SetParameters.Request(parameters=[
             Parameter(name, value=value).to_parameter_msg() for name, value in values.items()])

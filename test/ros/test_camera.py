@@ -66,14 +66,14 @@ def test_it_loops_and_obeys_a_rate_set_while_it_runs(start, peer, folder):
     camera = start('camera', {'source': folder, 'rate': 100.0})
     peer.spin_until(lambda: len(pictures) > 9, 'more pictures than there are files')
     assert len(re.findall('left out', camera.output)) == 1
-    assert peer.set('/camera', rate=10.0) == []
+    assert peer.set_values('/camera', rate=10.0) == []
     seen = len(pictures)
     peer.spin_until(lambda: len(pictures) >= seen + 12, 'slower pictures')
     gaps = np.diff([stamp(msg) for msg in pictures[seen + 2:]]) / 1e9
     assert np.median(gaps) == pytest.approx(0.1, abs=0.02)
-    assert 'rate' in peer.set('/camera', rate=-1.0)[0]
-    assert 'bgr8, rgb8, mono8' in peer.set('/camera', encoding='jpeg')[0]
-    assert 'read-only' in peer.set('/camera', width=7)[0]
+    assert 'rate' in peer.set_values('/camera', rate=-1.0)[0]
+    assert 'bgr8, rgb8, mono8' in peer.set_values('/camera', encoding='jpeg')[0]
+    assert 'read-only' in peer.set_values('/camera', width=7)[0]
     names = sorted(spec.name for spec in camera_node.PARAMETERS)
     assert set(names) <= set(peer.list_parameters('/camera'))
     assert all(len(each.description) > 20 for each in peer.describe(names, '/camera'))
@@ -112,7 +112,7 @@ def test_encodings_compression_and_sizes(start, peer, folder):
     for encoding, codec, start_bytes, tolerance in (
             ('rgb8', 'jpeg', b'\xff\xd8', 3), ('bgr8', 'png', b'\x89PNG', 0),
             ('mono8', 'png', b'\x89PNG', 0)):
-        assert peer.set('/camera', encoding=encoding, compressed_format=codec) == []
+        assert peer.set_values('/camera', encoding=encoding, compressed_format=codec) == []
         plain, packed = pictures(encoding, codec)
         pixels, color = image_msg.to_array(plain)
         assert pixels.shape[:2] == (15, 20) and color == encoding[:-1]

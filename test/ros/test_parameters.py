@@ -16,11 +16,10 @@
 
 from pathlib import Path
 
+import pytest
 from rcl_interfaces.msg import ParameterType
 import rclpy
 from rclpy.parameter import Parameter
-import pytest
-
 from ros2_classify.errors import OptionsError
 from ros2_classify.pipeline import Options
 from ros2_classify.ros.parameters import markdown_table, Parameters, problem, Spec

@@ -18,12 +18,11 @@ from builtin_interfaces.msg import Time
 import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
-from std_msgs.msg import Header
-
 from ros2_classify import Classification, Detections, Timing
 from ros2_classify.labels import Labels
 from ros2_classify.ros.result_msgs import (
     label_info_msg, MESSAGES, to_msg, vision_info_msg)
+from std_msgs.msg import Header
 
 TIMING = Timing(0.001, 0.01, 0.001)
 HEADER = Header(frame_id='left eye', stamp=Time(sec=2**31 - 1, nanosec=999_999_999))

@@ -100,7 +100,7 @@ def test_importing_the_entry_points_imports_no_rclpy(tmp_path):
     assert code == 0, output
 
 
-NODE = '''
+NODE = """
 import sys
 from ros2_classify.ros import runtime
 
@@ -126,7 +126,7 @@ def create(stop):
     return Faulty('faulty')
 
 sys.exit(runtime.run(create, []))
-'''
+"""
 
 
 def test_exceptions_in_callbacks_are_said_and_survived(tmp_path):
@@ -145,7 +145,7 @@ def test_exceptions_without_end_end_it(tmp_path):
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'mallopt'), reason='no glibc here')
 def test_the_allocator_keeps_the_memory_of_pictures(tmp_path):
-    program = '''
+    program = """
 import ctypes, sys
 from ros2_classify.ros.runtime import tune_malloc
 
@@ -161,7 +161,7 @@ grown = libc.sbrk(0) - first
 libc.free(block)
 kept = libc.sbrk(0) - first
 print(grown >= size, kept >= size)
-'''
+"""
     assert run_program(tmp_path, program, 'tuned') == (0, 'True True\n')
     assert run_program(tmp_path, program, 'plain') == (0, 'False False\n')
 

@@ -34,7 +34,7 @@ def segments(process_id):
     """Return the names of the shared-memory segments that a process has in its memory."""
     maps = Path(f'/proc/{process_id}/maps').read_text()
     # Ports are shared by all processes of a domain and outlive each of them.
-    return {name for name in re.findall(r'/dev/shm/(fast\w+_[0-9a-f]{16})\b', maps)}
+    return set(re.findall(r'/dev/shm/(fast\w+_[0-9a-f]{16})\b', maps))
 
 
 def test_a_manager_drives_it_through_all_states(start, peer, classifier):
@@ -79,7 +79,7 @@ def test_a_manager_drives_it_through_all_states(start, peer, classifier):
 
 def test_a_user_s_value_stays_when_the_model_is_loaded(start, peer, classifier):
     server = start('server', {'model': classifier, 'autostart': False, 'top_k': 2})
-    assert peer.set(score_threshold=0.6) == []
+    assert peer.set_values(score_threshold=0.6) == []
     assert peer.transition('configure')
     assert (peer.get('score_threshold'), peer.get('top_k')) == (0.6, 2)
     assert peer.transition('cleanup')
@@ -200,7 +200,7 @@ def test_a_signal_ends_it_while_the_network_does_not_come_back(start, peer, slee
     theirs = segments(server.process.pid) - own
     camera.send(camera.message(WHITE))
     count = len(results)
-    assert peer.set(top_k=1) == []
+    assert peer.set_values(top_k=1) == []
     camera.send(camera.message(GREEN))
     server.stop(signal.SIGTERM)
     assert len(results) == count

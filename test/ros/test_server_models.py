@@ -16,14 +16,13 @@
 
 import numpy as np
 import pytest
+from ros2_classify import Detections, read_image, Timing
+from ros2_classify.ros.image_msg import to_image_msg
 from ros_stream import Camera
 import shared_data
 from std_msgs.msg import Header
 from test_manifest import BOXES, CLASSES, DATA, DESCRIPTORS, match, SCORE
 from vision_msgs.msg import Classification, Detection2DArray
-
-from ros2_classify import Detections, read_image, Timing
-from ros2_classify.ros.image_msg import to_image_msg
 
 pytestmark = pytest.mark.skipif(DATA is None, reason=shared_data.REASON)
 

@@ -20,12 +20,11 @@ import re
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from ros2_classify.ros.image_msg import to_array
 from ros_models import BOXES, NAMES, SCORES
 from ros_stream import Camera
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Classification, Detection2DArray, LabelInfo, VisionInfo
-
-from ros2_classify.ros.image_msg import to_array
 
 GREEN = (10, 200, 60)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -39,11 +38,11 @@ def test_classification_follows_its_parameters(start, peer, classifier):
     answer = camera.answer(GREEN, results)
     assert [(r.class_id, round(r.score, 2)) for r in answer.results] == [
         ('green', 0.78), ('blue', 0.24)]
-    assert peer.set(class_id='index') == []
+    assert peer.set_values(class_id='index') == []
     assert [r.class_id for r in camera.answer(GREEN, results).results] == ['1', '2']
-    assert peer.set(score_threshold=0.0, top_k=1) == []
+    assert peer.set_values(score_threshold=0.0, top_k=1) == []
     assert [r.class_id for r in camera.answer(GREEN, results).results] == ['1']
-    assert peer.set(score_threshold=1.0, top_k=3) == []
+    assert peer.set_values(score_threshold=1.0, top_k=3) == []
     assert camera.answer(GREEN, results).results == []
     counts = server.stop()
     assert re.search(r'4 answered, 0 replaced .* 0 unusable, 0 failed', counts), counts
@@ -98,9 +97,9 @@ def test_detections_are_in_the_pixels_of_a_picture_that_is_not_square(start, pee
     assert tuple(pixels[32, 40]) == GREEN[::-1]
     assert (pixels[22:27, 14:50] != GREEN[::-1]).any()
 
-    assert peer.set(max_detections=1) == []
+    assert peer.set_values(max_detections=1) == []
     assert len(camera.answer(GREEN, results).detections) == 1
-    assert peer.set(score_threshold=0.95) == []
+    assert peer.set_values(score_threshold=0.95) == []
     assert camera.answer(GREEN, results).detections == []
     server.stop()
 
@@ -130,8 +129,8 @@ def test_bad_pictures_are_counted_and_the_next_good_one_is_answered(start, peer,
     camera = Camera(peer, '/image')
     camera.answer(GREEN, results)
     spoilers = [
-        dict(step=3), dict(height=900), dict(encoding='rgb565'), dict(width=0, height=0),
-        dict(data=b''), dict(encoding='nv12', height=33), dict(encoding='32FC1')]
+        {'step': 3}, {'height': 900}, {'encoding': 'rgb565'}, {'width': 0, 'height': 0},
+        {'data': b''}, {'encoding': 'nv12', 'height': 33}, {'encoding': '32FC1'}]
     for number, change in enumerate(spoilers):
         bad = camera.message(GREEN)
         for name, value in change.items():
@@ -195,7 +194,7 @@ def test_labels_and_model_are_latched(start, peer, detector):
     assert models[0].method == 'boxes'
     assert models[0].database_location == '/label_info'
     assert models[0].database_version == 1
-    assert peer.set(score_threshold=0.25) == []
+    assert peer.set_values(score_threshold=0.25) == []
     peer.spin_until(lambda: len(labels) == 2, 'the labels with the new threshold')
     assert labels[1].threshold == pytest.approx(0.25)
     server.stop()

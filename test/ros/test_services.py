@@ -64,7 +64,7 @@ def test_requests_follow_the_same_thresholds_and_need_no_camera(start, peer, det
     response = peer.call(srv.Detect, '/server/detect', request)
     assert response.success
     assert [d.results[0].hypothesis.class_id for d in response.detections.detections] == ['1', '2']
-    assert peer.set(score_threshold=0.8) == []
+    assert peer.set_values(score_threshold=0.8) == []
     response = peer.call(srv.Detect, '/server/detect', request)
     assert len(response.detections.detections) == 1
     assert response.detections.detections[0].bbox.center.position.x == 50.0
@@ -111,7 +111,7 @@ def test_the_executor_stays_awake_while_the_network_is_busy(start, peer, sleeper
     assert len(refused) == 1
     assert 'too many requests are waiting' in refused[0].result().message
     assert peer.state() == 'active'
-    assert peer.set(top_k=1) == []
+    assert peer.set_values(top_k=1) == []
     # Those that wait are told when the server gives up.
     assert not peer.transition('deactivate')
     peer.spin_until(lambda: sum(future.done() for future in stuck) == 9, 'the refusals')

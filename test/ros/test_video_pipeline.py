@@ -60,19 +60,21 @@ def test_every_answer_belongs_to_one_picture_and_boxes_sit_on_cars(start, peer, 
     # A best-effort picture may reach one subscriber and miss the other.
     matched = [msg for msg in results if stamp(msg) in by_stamp]
     assert len(matched) >= 0.9 * len(results)
-    shares, outside = [], []
+    shares = []
     for msg in matched:
         assert msg.header == by_stamp[stamp(msg)].header and msg.header.frame_id == 'car_park'
         assert all(detection.header == msg.header for detection in msg.detections)
         pixels, _ = to_array(by_stamp[stamp(msg)])
-        changed = np.abs(pixels - empty).max(axis=2) > 40
+        # The camera changed its exposure now and then; most of every picture is asphalt.
+        alike = pixels * (np.median(empty, axis=(0, 1)) / np.median(pixels, axis=(0, 1)))
+        changed = np.abs(alike - empty).max(axis=2) > 40
         for x1, y1, x2, y2 in detections_from(msg, (width, height), {}).boxes.round().astype(int):
-            # A car fills its box, seen from above, but for corners and asphalt-grey windows.
+            # A car fills its box, seen from above, but for corners and asphalt-grey windows ...
             box = changed[y1:y2, x1:x2]
-            assert box.size > 2000
-            shares.append(box.mean())
-            # And it ends where the box ends: around it there is asphalt.
-            edge = changed[max(0, y1 - 12):y2 + 12, max(0, x1 - 12):x2 + 12]
-            outside.append((edge.sum() - box.sum()) / max(1, edge.size - box.size))
-    assert len(shares) >= 15 and np.median(shares) > 0.6 and min(shares) > 0.35, shares
-    assert np.median(outside) < 0.25, outside
+            assert box.size > 2000 and box.mean() > 0.5
+            # ... and around the box there is asphalt, but for shadows and other cars.
+            around = changed[max(0, y1 - 12):y2 + 12, max(0, x1 - 12):x2 + 12]
+            share = (around.sum() - box.sum()) / max(1, around.size - box.size)
+            shares.append(share / box.mean())
+    assert len(shares) >= 15
+    assert np.median(shares) < 0.4 and max(shares) < 0.7, shares
