@@ -23,7 +23,6 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility
-
 from ros2_classify.ros.image_input import TRANSPORTS
 from ros2_classify.ros.result_msgs import MESSAGES
 

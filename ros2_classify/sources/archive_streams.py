@@ -28,12 +28,9 @@ import gzip
 import io
 import lzma
 from pathlib import Path
-from typing import BinaryIO, cast, TYPE_CHECKING
+from typing import Any, BinaryIO, cast
 
 from ros2_classify.errors import ArchiveError
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 # The longest single read: far more than any honest header, and what we copy data by.
 MAX_READ = 1024 * 1024
@@ -117,7 +114,7 @@ class _XzReader(io.RawIOBase):
         """Tell that it can be read."""
         return True
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         """Fill a buffer; 0 at the end."""
         view = memoryview(buffer).cast('B')
         while True:

@@ -21,11 +21,10 @@ import cv2
 import numpy as np
 import pytest
 from rclpy.qos import qos_profile_sensor_data, QoSProfile
-from sensor_msgs.msg import CompressedImage, Image
-import test_picture_sources
-
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.ros import camera_node, compressed_msg, image_msg
+from sensor_msgs.msg import CompressedImage, Image
+import test_picture_sources
 
 RELIABLE = QoSProfile(depth=100)
 

@@ -19,9 +19,8 @@ import re
 import cv2
 import numpy as np
 import pytest
-from ros_models import BOXES, NAMES, SCORES
-
 from ros2_classify.ros import client_node
+from ros_models import BOXES, NAMES, SCORES
 
 
 @pytest.fixture

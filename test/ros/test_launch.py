@@ -24,27 +24,27 @@ import threading
 import cv2
 import numpy as np
 import pytest
-from rclpy.qos import qos_profile_sensor_data
-from vision_msgs.msg import Classification, Detection2DArray
 
 WHY = 'launch and launch_ros are not installed: they come with a ROS 2 installation'
 pytest.importorskip('launch', reason=WHY)
 pytest.importorskip('launch_ros', reason=WHY)
 
-from ament_index_python.packages import (  # noqa: E402 - only where launch is
+from ament_index_python.packages import (  # noqa: E402,I100 - only where launch is
     get_package_prefix, PackageNotFoundError)
 from launch import LaunchContext  # noqa: E402
 from launch.actions import (  # noqa: E402
     DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction, SetEnvironmentVariable)
 from launch.launch_description_sources import AnyLaunchDescriptionSource  # noqa: E402
 from launch_ros.actions import LifecycleNode, Node  # noqa: E402
+from rclpy.qos import qos_profile_sensor_data  # noqa: E402
+from vision_msgs.msg import Classification, Detection2DArray  # noqa: E402
 
 FOLDER = Path(__file__).resolve().parents[2] / 'launch'
 FILES = ('camera_pipeline.launch.py', 'rviz.launch.py', 'playback.launch.py',
          'camera_pipeline.launch.xml')
 
 # Runs a launch file like `ros2 launch`, which need not be installed.
-RUN = '''
+RUN = """
 import signal, sys
 from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
@@ -56,7 +56,7 @@ service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
     AnyLaunchDescriptionSource(sys.argv[1]),
     launch_arguments=[word.split(':=', 1) for word in sys.argv[2:]])]))
 sys.exit(service.run())
-'''
+"""
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_the_server_alone():
 
 
 @pytest.mark.parametrize(('given', 'message'), [
-    ({'driver': 'v4l2_camera'}, 'driver:=v4l2_camera needs the package v4l2_camera, .*apt install'),
+    ({'driver': 'v4l2_camera'}, 'driver:=v4l2_camera needs the package v4l2_camera.*apt'),
     ({'rate': 'fast'}, "rate is 'fast' but must be a number of 0 or more"),
     ({'width': '-1'}, "width is '-1' but must be a whole number"),
     ({'params_file': '/nowhere.yaml'}, "there is no file '/nowhere.yaml'"),

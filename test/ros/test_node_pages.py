@@ -18,7 +18,6 @@ from pathlib import Path
 import re
 
 import pytest
-
 from ros2_classify.ros import camera_node, client_node, server_parameters
 from ros2_classify.ros.parameters import markdown_table
 

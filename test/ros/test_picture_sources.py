@@ -21,7 +21,6 @@ import re
 import cv2
 import numpy as np
 import pytest
-
 from ros2_classify.ros import picture_sources
 from ros2_classify.ros.picture_sources import open_source, Size, SourceError
 
@@ -96,7 +95,8 @@ def test_a_video_has_its_own_rate_and_plays_again(tmp_path):
 
 
 def test_frames_nobody_reads_are_passed_over(tmp_path):
-    source = open_source(str(save_video(tmp_path / 'v.avi', [20, 120, 220])), ANY_SIZE, pytest.fail)
+    path = save_video(tmp_path / 'v.avi', [20, 120, 220])
+    source = open_source(str(path), ANY_SIZE, pytest.fail)
     reads = itertools.islice(source.pictures(), 1, None)
     assert int(next(reads)().mean().round()) == pytest.approx(120, abs=3)
 
@@ -105,6 +105,7 @@ def test_a_claimed_rate_nobody_believes_is_replaced(tmp_path, monkeypatch):
     path = save_video(tmp_path / 'v.avi', [20])
 
     class Liar:
+
         def __init__(self, name):
             self._capture = capture(name)
 
@@ -205,7 +206,7 @@ def test_a_webcam_is_asked_for_the_size(webcam):
 
 
 def test_a_missing_webcam_is_told_from_a_silent_one(webcam, monkeypatch):
-    with pytest.raises(SourceError, match=r'webcam 7 delivers no picture: there is no /dev/video7'):
+    with pytest.raises(SourceError, match='webcam 7 delivers no picture: there is no /dev/video7'):
         open_source('7', ANY_SIZE, pytest.fail)
     monkeypatch.setattr(webcam, 'frames', [0])
     with pytest.raises(SourceError, match='in use by another program, or is no camera'):

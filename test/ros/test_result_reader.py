@@ -15,12 +15,11 @@
 """Messages back to results."""
 
 import pytest
-from vision_msgs.msg import (
-    Classification, Detection2D, Detection2DArray, ObjectHypothesis, ObjectHypothesisWithPose)
-
 from ros2_classify.errors import OutputError
 from ros2_classify.ros.result_reader import (
     classification_from, detections_from, READERS, UNKNOWN_ID)
+from vision_msgs.msg import (
+    Classification, Detection2D, Detection2DArray, ObjectHypothesis, ObjectHypothesisWithPose)
 
 NAMES = {3: 'cat', 7: 'dog'}
 

@@ -38,6 +38,7 @@ from web_server import hanging, Web
 
 BODY = bytes(range(256)) * 1024
 DEADLINE = 30.0
+ROOT = Path(__file__).resolve().parents[2]
 
 # What each process runs: the address and the hash come as arguments.
 PROGRAM = """
@@ -56,9 +57,12 @@ print('path', fetch(request, FetchOptions(timeout=30.0, attempts=1)))
 def _processes(count: int, *arguments: str) -> Iterator[tuple[Any, queue.Queue[str]]]:
     """Run programs at once; their lines come through a queue."""
     lines: queue.Queue[str] = queue.Queue()
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
     processes = [
-        subprocess.Popen([sys.executable, '-c', PROGRAM, *arguments], stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, text=True) for _ in range(count)]
+        subprocess.Popen(
+            [sys.executable, '-c', PROGRAM, *arguments], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, env={**os.environ, 'PYTHONPATH': path})
+        for _ in range(count)]
 
     def read(process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
