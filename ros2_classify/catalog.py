@@ -163,7 +163,7 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     if isinstance(model, ModelDescriptor):
         return model
     text = str(model)
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     suffix = path.suffix.lower()
     if not text.strip():
         raise ModelNotFoundError(f'no model is named; {_FORMS}')
@@ -171,7 +171,10 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
         return _from_address(text)
     if suffix in _SUFFIXES:
         return load_descriptor(locate(text, None, what='descriptor file'))
-    format_ = None if text in entries() else _network_format(path)
+    if not isinstance(model, Path) and text in (known := entries()):
+        # Whatever else in the working folder has the same name.
+        return load_descriptor(known[text])
+    format_ = _network_format(path)
     if format_ is not None:
         if format_ == 'saved_model' and path.name == SAVED_MODEL_FILE:
             path = path.parent
@@ -181,8 +184,8 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
             name=name, source=Source(str(located)), format=format_, origin=str(located),
             folder=located.parent)
     # A name never holds a separator, so this can only have been meant as a file.
-    if isinstance(model, Path) or os.sep in text or path.exists():
-        kind = 'there is no file' if not path.exists() else 'this is no model:'
+    if isinstance(model, Path) or os.sep in text or os.path.exists(path):
+        kind = 'this is no model:' if os.path.exists(path) else 'there is no file'
         raise ModelNotFoundError(f'{kind} {text}; {_FORMS}')
     return load_descriptor(find(text))
 
@@ -191,7 +194,7 @@ def _network_format(path: Path) -> Format | None:
     """Return the format of what looks like a network by its name, or is a SavedModel's folder."""
     places = [path, *(folder / path for folder in search_path())]
     if path.name == SAVED_MODEL_FILE or any(
-            (place / SAVED_MODEL_FILE).is_file() for place in places):
+            os.path.isfile(place / SAVED_MODEL_FILE) for place in places):
         return 'saved_model'
     return SUFFIXES.get(path.suffix.lower())
 
