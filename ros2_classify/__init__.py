@@ -30,18 +30,21 @@ from typing import Any, TYPE_CHECKING
 if TYPE_CHECKING:
     from ros2_classify.descriptor import load_descriptor, ModelDescriptor
     from ros2_classify.errors import (
-        DescriptorError, EngineError, InputError, IntegrityError, LabelsError, ModelNotFoundError,
-        OptionsError, OutputError, Ros2ClassifyError)
+        ArchiveError, DescriptorError, DiskFullError, EngineError, FetchCancelledError, FetchError,
+        InputError, IntegrityError, LabelsError, ModelNotFoundError, OptionsError, OutputError,
+        Ros2ClassifyError)
     from ros2_classify.image_file import read_image, write_image
     from ros2_classify.labels import Labels, load_labels
     from ros2_classify.overlay import draw
     from ros2_classify.pipeline import Options, Pipeline
     from ros2_classify.results import Classification, Detections, Result, Timing
+    from ros2_classify.sources.options import FetchOptions
 
 __version__ = '0.1.0'
 
 __all__ = [
-    'Classification', 'DescriptorError', 'Detections', 'EngineError', 'InputError',
+    'ArchiveError', 'Classification', 'DescriptorError', 'Detections', 'DiskFullError',
+    'EngineError', 'FetchCancelledError', 'FetchError', 'FetchOptions', 'InputError',
     'IntegrityError', 'Labels', 'LabelsError', 'ModelDescriptor', 'ModelNotFoundError', 'Options',
     'OptionsError', 'OutputError', 'Pipeline', 'Result', 'Ros2ClassifyError', 'Timing', 'draw',
     'load_descriptor', 'load_labels', 'read_image', 'write_image',
@@ -50,12 +53,14 @@ __all__ = [
 # Where each exported name lives; the imports above say the same to type checkers.
 _MODULES = {
     'descriptor': ('ModelDescriptor', 'load_descriptor'),
-    'errors': ('DescriptorError', 'EngineError', 'InputError', 'IntegrityError', 'LabelsError',
+    'errors': ('ArchiveError', 'DescriptorError', 'DiskFullError', 'EngineError',
+               'FetchCancelledError', 'FetchError', 'InputError', 'IntegrityError', 'LabelsError',
                'ModelNotFoundError', 'OptionsError', 'OutputError', 'Ros2ClassifyError'),
     'image_file': ('read_image', 'write_image'),
     'labels': ('Labels', 'load_labels'),
     'overlay': ('draw',),
     'pipeline': ('Options', 'Pipeline'),
+    'sources.options': ('FetchOptions',),
     'results': ('Classification', 'Detections', 'Result', 'Timing'),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -21,14 +21,18 @@ import os
 from pathlib import Path
 import sys
 
-from ros2_classify.descriptor import load_descriptor, ModelDescriptor, Source
-from ros2_classify.errors import ModelNotFoundError
+from ros2_classify.descriptor import (
+    Format, load_descriptor, ModelDescriptor, SAVED_MODEL_FILE, Source, SUFFIXES)
+from ros2_classify.errors import FetchError, ModelNotFoundError
+from ros2_classify.sources.addresses import (
+    file_name, is_sha256, is_url, problem_with, redact, split_sha256)
+from ros2_classify.sources.options import default_import_folder
 from ros2_classify.store import locate, search_path, SEARCH_PATH_VARIABLE
 
 _SUFFIXES = ('.yaml', '.yml')
 _SHARE = Path('share', 'ros2_classify', 'models')
 _FORMS = ('a model is a name from the catalogue, a descriptor file (.yaml), or a network file '
-          '(.onnx)')
+          '(.onnx, .pb, or the folder of a SavedModel)')
 
 
 def shipped_folder() -> Path | None:
@@ -60,12 +64,18 @@ def folders() -> tuple[Path, ...]:
     Returns
     -------
     tuple of Path
-        Those of ``ROS2_CLASSIFY_MODEL_PATH`` in its order, then the shipped one; only those that
-        exist. A name in an earlier folder hides the same name in a later one.
+        Those of ``ROS2_CLASSIFY_MODEL_PATH`` in its order, that of imported models, then the
+        shipped one; only those that exist. A name in an earlier folder hides the same name in a
+        later one.
 
     """
-    shipped = shipped_folder()
-    candidates = [*search_path(), *([shipped] if shipped else [])]
+    candidates = list(search_path())
+    try:
+        candidates.append(default_import_folder())
+    except FetchError:
+        pass  # without a home folder nothing was imported either
+    if shipped := shipped_folder():
+        candidates.append(shipped)
     return tuple(dict.fromkeys(place.absolute() for place in candidates if place.is_dir()))
 
 
@@ -132,8 +142,9 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     ----------
     model : str, Path or ModelDescriptor
         A name from the catalogue, a descriptor file (``.yaml``, ``.yml``), a network file
-        (``.onnx``, looked for from the working folder and in the folders of
-        ``ROS2_CLASSIFY_MODEL_PATH``), or a descriptor, which is returned as it is.
+        (``.onnx``, a frozen graph's ``.pb``, a SavedModel's folder, looked for from the working
+        folder and in the folders of ``ROS2_CLASSIFY_MODEL_PATH``), the address of a network file,
+        whose sha256 may follow as ``#sha256=…``, or a descriptor, which is returned as it is.
 
     Returns
     -------
@@ -156,20 +167,54 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     suffix = path.suffix.lower()
     if not text.strip():
         raise ModelNotFoundError(f'no model is named; {_FORMS}')
+    if is_url(text):
+        return _from_address(text)
     if suffix in _SUFFIXES:
         return load_descriptor(locate(text, None, what='descriptor file'))
-    if suffix == '.onnx':
-        located = locate(text, None, what='network file')
-        return ModelDescriptor(
-            name=located.stem, source=Source(str(located)), format='onnx', origin=str(located),
-            folder=located.parent)
     if not isinstance(model, Path) and text in (known := entries()):
         # Whatever else in the working folder has the same name.
         return load_descriptor(known[text])
+    format_ = _network_format(path)
+    if format_ is not None:
+        if format_ == 'saved_model' and path.name == SAVED_MODEL_FILE:
+            path = path.parent
+        located = locate(path, None, what='network file', or_folder=format_ == 'saved_model')
+        name = located.name if located.is_dir() else located.stem
+        return ModelDescriptor(
+            name=name, source=Source(str(located)), format=format_, origin=str(located),
+            folder=located.parent)
     # A name never holds a separator, so this can only have been meant as a file.
     if isinstance(model, Path) or os.sep in text or os.path.exists(path):
         kind = 'this is no model:' if os.path.exists(path) else 'there is no file'
-        if '://' in text:
-            kind = 'an address cannot be loaded; download it and give the file:'
         raise ModelNotFoundError(f'{kind} {text}; {_FORMS}')
     return load_descriptor(find(text))
+
+
+def _network_format(path: Path) -> Format | None:
+    """Return the format of what looks like a network by its name, or is a SavedModel's folder."""
+    places = [path, *(folder / path for folder in search_path())]
+    if path.name == SAVED_MODEL_FILE or any(
+            os.path.isfile(place / SAVED_MODEL_FILE) for place in places):
+        return 'saved_model'
+    return SUFFIXES.get(path.suffix.lower())
+
+
+def _from_address(text: str) -> ModelDescriptor:
+    """Return a descriptor that declares nothing but an address, and its sha256 where given."""
+    url, sha256 = split_sha256(text)
+    if problem := problem_with(url):
+        raise ModelNotFoundError(f'the address {redact(url)} {problem}')
+    if sha256 is not None and not is_sha256(sha256):
+        raise ModelNotFoundError(
+            f'the address {redact(url)} ends with "#sha256={sha256}", but a sha256 has 64 '
+            'hexadecimal digits; give it as sha256sum prints it')
+    name = file_name(url)
+    format_ = SUFFIXES.get(Path(name).suffix.lower())
+    if format_ is None:
+        raise ModelNotFoundError(
+            f'the address {redact(url)} does not end with {" or ".join(SUFFIXES)}; for anything '
+            'else write a descriptor (.yaml) that says url:, sha256:, format: and, for an '
+            'archive, member:')
+    return ModelDescriptor(
+        name=Path(name).stem, source=Source(sha256=sha256, url=url), format=format_,
+        origin=redact(url))

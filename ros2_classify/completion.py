@@ -210,7 +210,7 @@ def _nothing_fits(descriptor: ModelDescriptor, outputs: Sequence[TensorSpec]) ->
     known = [name for name, decoder in DECODERS.items()
              if descriptor.task in (None, decoder.task)]
     listed = '; '.join(str(tensor) for tensor in outputs)
-    file = descriptor.source.path.rpartition('/')[2]
+    file = descriptor.source.name
     return (
         f'what the outputs mean cannot be told from their shapes: {listed}; say it in a '
         f'descriptor, a .yaml file like {{source: {{path: {file}}}, labels: labels.txt, input: '

@@ -32,7 +32,7 @@ from typing import Any, Literal, Union
 from ros2_classify.labels import Labels
 
 Task = Literal['classification', 'detection']
-Format = Literal['onnx']
+Format = Literal['onnx', 'frozen_graph', 'saved_model']
 Layout = Literal['nchw', 'nhwc']
 DType = Literal['float32', 'float16', 'uint8']
 Color = Literal['rgb', 'bgr', 'gray']
@@ -40,6 +40,11 @@ Resize = Literal['stretch', 'center_crop', 'letterbox']
 Anchor = Literal['center', 'top_left']
 Interpolation = Literal['area', 'pyramid', 'linear', 'nearest', 'cubic']
 Size = Union[tuple[int, int], Literal['source'], None]
+
+
+# What a file's name says of its format; a SavedModel is a folder with a file of its own name.
+SUFFIXES: dict[str, Format] = {'.onnx': 'onnx', '.pb': 'frozen_graph'}
+SAVED_MODEL_FILE = 'saved_model.pb'
 
 
 class FrozenMapping(Mapping[str, Any]):
@@ -90,20 +95,38 @@ def _freeze(value: Any) -> Any:
 @dataclass(frozen=True)
 class Source:
     """
-    Where the network's file is.
+    Where the network's file is: a path or an address, one of the two.
 
     Parameters
     ----------
     path : str
         As declared: absolute, with ``~``, or relative to the descriptor's folder and then to the
-        folders of ``ROS2_CLASSIFY_MODEL_PATH``.
+        folders of ``ROS2_CLASSIFY_MODEL_PATH``; empty where ``url`` is given.
     sha256 : str or None
-        64 lower-case hexadecimal digits; the file is refused where they differ.
+        64 lower-case hexadecimal digits, of the file (the archive, where it is one) or folder
+        that ``path`` or ``url`` names, which is refused where they differ; an address needs one.
+    url : str or None
+        An https, http or file address.
+    member : str or None
+        The file or folder to take from an archive or a folder.
+    size : int or None
+        Bytes of the file that ``url`` names, for people and for an early error.
 
     """
 
-    path: str
+    path: str = ''
     sha256: str | None = None
+    url: str | None = None
+    member: str | None = None
+    size: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What tells the format: the member, or the file or folder itself, without folders."""
+        if self.url and not self.member:
+            from ros2_classify.sources.addresses import file_name
+            return file_name(self.url)
+        return (self.member or self.path).rstrip('/').rpartition('/')[2]
 
 
 @dataclass(frozen=True)
@@ -181,6 +204,28 @@ class OutputSpec:
 
 
 @dataclass(frozen=True)
+class ConversionSpec:
+    """
+    How a TensorFlow model is turned into ONNX.
+
+    Parameters
+    ----------
+    inputs, outputs : tuple of str
+        Tensors of a frozen graph, with or without ``:0``; those that are empty are found.
+    signature : str or None
+        How a SavedModel is called; None means ``serving_default``, or the only one there is.
+    tolerance : float or None
+        What ONNX Runtime's numbers and TensorFlow's may differ by; None means 1e-4.
+
+    """
+
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    signature: str | None = None
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True)
 class Defaults:
     """
     Thresholds and limits that suit this model; None leaves the package's own default.
@@ -221,7 +266,7 @@ class ModelDescriptor:
         Where the network's file is.
     task : 'classification', 'detection' or None
         What is asked of the network; None means the decoder's.
-    format : 'onnx' or None
+    format : 'onnx', 'frozen_graph', 'saved_model' or None
         The file's format; None means by the file's suffix.
     labels : Labels, str or None
         The names themselves, or the path of a label file (found as ``source.path`` is), or None:
@@ -230,6 +275,8 @@ class ModelDescriptor:
         How pixels become the input.
     output : OutputSpec
         What the outputs mean.
+    conversion : ConversionSpec
+        For TensorFlow's formats: how the model is turned into ONNX.
     defaults : Defaults
         Thresholds that suit the model.
     license, provenance, notes : str
@@ -250,6 +297,7 @@ class ModelDescriptor:
     labels: Labels | str | None = None
     input: InputSpec = InputSpec()  # noqa: A003
     output: OutputSpec = OutputSpec()
+    conversion: ConversionSpec = ConversionSpec()
     defaults: Defaults = Defaults()
     license: str = ''  # noqa: A003
     provenance: str = ''

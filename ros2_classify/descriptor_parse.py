@@ -22,12 +22,14 @@ import re
 from typing import Any, get_args
 
 from ros2_classify.descriptor import (
-    Anchor, Color, Defaults, DType, Format, FrozenMapping, InputSpec, Interpolation, Layout,
-    ModelDescriptor, OutputSpec, Resize, Size, Source, Task)
+    Anchor, Color, ConversionSpec, Defaults, DType, Format, FrozenMapping, InputSpec,
+    Interpolation, Layout, ModelDescriptor, OutputSpec, Resize, SAVED_MODEL_FILE, Size, Source,
+    SUFFIXES, Task)
 from ros2_classify.descriptor_yaml import MAX_BYTES, read_yaml
 from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundError
 from ros2_classify.fields import as_integer, as_text, Fields, Where
 from ros2_classify.labels import Labels
+from ros2_classify.sources.addresses import problem_with, redact
 
 TASKS: tuple[Task, ...] = get_args(Task)
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -38,7 +40,9 @@ RESIZES: tuple[Resize, ...] = get_args(Resize)
 ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 
+
 MAX_SIDE = 16384
+MAX_FILE_BYTES = 10**12
 
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,99}')
 _SHA256 = re.compile(r'[0-9a-fA-F]{64}')
@@ -114,6 +118,7 @@ def parse_descriptor(
     labels = _labels(fields)
     input_ = _input(fields.section('input'))
     output = fields.section('output')
+    conversion = _conversion(fields.section('convert'))
     defaults = _defaults(fields.section('defaults'))
     license_ = fields.text('license', '')
     provenance = fields.text('provenance', '')
@@ -122,14 +127,17 @@ def parse_descriptor(
     if source is None:
         raise where.error('source is missing; say source: {path: model.onnx}')
     output_spec, task = _output(output, task, fields)
+    format_ = format_ or _format_of(source, fields)
+    _check_conversion(conversion, format_, fields)
     return ModelDescriptor(
-        name=_name(fields, declared_name or name or PurePath(source.path).stem),
+        name=_name(fields, declared_name or name or PurePath(source.name).stem),
         source=source,
         task=task,
-        format=format_ or _format_of(source, fields),
+        format=format_,
         labels=labels,
         input=input_,
         output=output_spec,
+        conversion=conversion,
         defaults=defaults,
         origin=where.origin,
         folder=folder,
@@ -155,23 +163,35 @@ def _source(fields: Fields) -> Source | None:
                            f'{{path: {path}}}')
     source = fields.section('source')
     path = source.text('path', None)
+    url = source.text('url', None)
     sha256 = source.text('sha256', None)
+    member = source.text('member', None)
+    size = source.integer('size', None, low=1, high=MAX_FILE_BYTES)
     source.finish()
-    if path is None:
-        raise source.where.error('path is missing; say path: model.onnx')
+    if (path is None) == (url is None):
+        problem = 'path is missing' if path is None else 'path and url are both given; keep one'
+        raise source.where.error(
+            f'{problem}; say path: model.onnx, or url: https://… with its sha256')
     if sha256 is not None and not _SHA256.fullmatch(sha256):
         raise source.error(
             'sha256', f'{sha256!r} must be 64 hexadecimal digits, as sha256sum prints them')
-    return Source(path, sha256.lower() if sha256 else None)
+    if url is not None and (problem_found := problem_with(url)):
+        raise source.error('url', f'{redact(url)} {problem_found}')
+    if member is not None and (member.startswith('/') or '..' in member.split('/')):
+        raise source.error(
+            'member', f'{member!r} must lead into the archive or folder, without ".." and without '
+            '"/" at its beginning')
+    return Source(path or '', sha256.lower() if sha256 else None, url, member, size)
 
 
 def _format_of(source: Source, fields: Fields) -> Format:
-    suffix = PurePath(source.path).suffix.lower()
-    for format_ in FORMATS:
-        if suffix == f'.{format_}':
-            return format_
+    if source.name == SAVED_MODEL_FILE:
+        return 'saved_model'
+    suffix = PurePath(source.name).suffix.lower()
+    if suffix in SUFFIXES:
+        return SUFFIXES[suffix]
     raise fields.error(
-        'format', f'is missing, and the suffix {suffix!r} of {source.path} does not tell; allowed '
+        'format', f'is missing, and the suffix {suffix!r} of {source.name} does not tell; allowed '
         f'are {", ".join(FORMATS)}')
 
 
@@ -278,6 +298,34 @@ def _output(output: Fields, task: Task | None, top: Fields) -> tuple[OutputSpec,
             'task', f'{task} does not fit the decoder {decoder}, which is for {decoder_task}; '
             'change the one or the other')
     return OutputSpec(decoder, FrozenMapping(options)), decoder_task
+
+
+def _conversion(fields: Fields) -> ConversionSpec:
+    spec = ConversionSpec(
+        inputs=_texts(fields, 'inputs'),
+        outputs=_texts(fields, 'outputs'),
+        signature=fields.text('signature', None),
+        tolerance=fields.number('tolerance', None, low=0, high=1e6, above=True))
+    fields.finish()
+    return spec
+
+
+def _texts(fields: Fields, key: str) -> tuple[str, ...]:
+    return tuple(as_text(name, place) for name, place in fields.sequence(key, []))
+
+
+def _check_conversion(spec: ConversionSpec, format_: Format, fields: Fields) -> None:
+    """Refuse what means nothing for this format."""
+    section = fields.section('convert')
+    if format_ == 'onnx' and spec != ConversionSpec():
+        raise fields.error(
+            'convert', 'only counts for the formats frozen_graph and saved_model, but format is '
+            'onnx; remove it or correct the format')
+    for key, needed in (('inputs', 'frozen_graph'), ('outputs', 'frozen_graph'),
+                        ('signature', 'saved_model')):
+        if key in section and format_ != needed:
+            raise section.error(
+                key, f'only counts for the format {needed}, but format is {format_}; remove it')
 
 
 def _defaults(fields: Fields) -> Defaults:

@@ -25,6 +25,11 @@ allowed ones and the next step, in one sentence a person can act on::
         ├── OptionsError         a threshold or limit is out of its range (also a ValueError)
         ├── ModelNotFoundError   no such name, descriptor or model file
         ├── IntegrityError       a file isn't the one its sha256 says
+        ├── ArchiveError         an archive is broken, hostile, or lacks the member asked for
+        ├── FetchError           a file can't be had: no network, no such file, a full disk
+        │   ├── DiskFullError    the disk that holds the cache is full
+        │   └── FetchCancelledError  somebody asked to stop while it was fetched
+        ├── ConversionError      a TensorFlow model can't be turned into ONNX
         ├── EngineError          the network can't be loaded or run, or a provider is missing
         ├── InputError           a picture can't be used (also a ValueError)
         └── OutputError          a network's outputs, or an answer made from them, don't fit
@@ -54,6 +59,26 @@ class ModelNotFoundError(Ros2ClassifyError):
 
 class IntegrityError(Ros2ClassifyError):
     """A file's sha256 isn't the declared one."""
+
+
+class ArchiveError(Ros2ClassifyError):
+    """An archive is broken, could do harm, or lacks the member that was asked for."""
+
+
+class FetchError(Ros2ClassifyError):
+    """A model's file can't be had: the network, the server, the disk or offline mode."""
+
+
+class DiskFullError(FetchError):
+    """The disk that holds the cache is full."""
+
+
+class FetchCancelledError(FetchError):
+    """Somebody asked to stop while a model's file was being fetched."""
+
+
+class ConversionError(Ros2ClassifyError):
+    """A TensorFlow model can't be turned into ONNX, or came out different."""
 
 
 class EngineError(Ros2ClassifyError):

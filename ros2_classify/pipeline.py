@@ -39,6 +39,7 @@ from ros2_classify.labels import Labels
 from ros2_classify.nms import ioa_filter, non_maximum_suppression
 from ros2_classify.preprocess import Geometry, Image, Preprocessor
 from ros2_classify.results import Classification, Detections, Result, Timing
+from ros2_classify.sources.options import FetchOptions
 from ros2_classify.store import model_file
 
 _LOGGER = logging.getLogger(__name__)
@@ -171,6 +172,7 @@ class Pipeline:
     @classmethod
     def load(
         cls, model: str | Path | ModelDescriptor, *, provider: str = 'auto', threads: int = 0,
+        fetch: FetchOptions | None = None,
     ) -> Pipeline:
         """
         Load a model and all it needs.
@@ -178,12 +180,16 @@ class Pipeline:
         Parameters
         ----------
         model : str, Path or ModelDescriptor
-            A name from the catalogue, a descriptor file, a bare ``.onnx`` file, or a descriptor.
+            A name from the catalogue, a descriptor file, a bare network file (``.onnx``,
+            ``.pb``, a SavedModel's folder), the address of one, or a descriptor.
         provider : str
             Who shall run it: 'auto', 'cpu', 'cuda', …; see
             `ros2_classify.engines.open_engine`.
         threads : int
             Threads for one inference; 0 chooses.
+        fetch : FetchOptions, optional
+            How a file that is named by an address is fetched; its cache and its cancel count for
+            the conversion of a TensorFlow model, too.
 
         Returns
         -------
@@ -192,14 +198,20 @@ class Pipeline:
 
         Raises
         ------
-        ModelNotFoundError, IntegrityError, DescriptorError, LabelsError, EngineError
+        ModelNotFoundError, IntegrityError, FetchError, ArchiveError, DescriptorError,
+        LabelsError, ConversionError, EngineError
             Whatever stands in the way, in one sentence.
 
         """
         declared = resolve(model)
-        path = model_file(declared)
+        path = model_file(declared, fetch)
         labels = declared.load_labels()
-        engine = open_engine(path, declared.format or 'onnx', provider=provider, threads=threads)
+        if declared.format in ('frozen_graph', 'saved_model'):
+            # Imported where it is used: most models are ONNX.
+            from ros2_classify.convert import ConvertOptions, to_onnx
+
+            path = to_onnx(declared, path, ConvertOptions.like(fetch))
+        engine = open_engine(path, 'onnx', provider=provider, threads=threads)
         try:
             descriptor = complete(declared, engine.inputs, engine.outputs, engine.metadata)
             # The file's own metadata may hold names where the descriptor has none.

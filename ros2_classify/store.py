@@ -12,19 +12,22 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Where model and label files come from: paths, the search path, and their sha256."""
+"""Where model and label files come from: paths, the search path, addresses, and their sha256."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ros2_classify.errors import IntegrityError, ModelNotFoundError
+from ros2_classify.errors import ModelNotFoundError
+from ros2_classify.sources.addresses import is_url
+from ros2_classify.sources.hashing import sha256_of_file
 
 if TYPE_CHECKING:
     from ros2_classify.descriptor import ModelDescriptor
+    from ros2_classify.sources.fetch import Request
+    from ros2_classify.sources.options import FetchOptions
 
 SEARCH_PATH_VARIABLE = 'ROS2_CLASSIFY_MODEL_PATH'
 
@@ -44,7 +47,8 @@ def search_path() -> tuple[Path, ...]:
     return tuple(Path(os.path.expanduser(part)) for part in parts)
 
 
-def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = '') -> Path:
+def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = '',
+           or_folder: bool = False) -> Path:
     """
     Find a file that a descriptor or a user names.
 
@@ -59,6 +63,8 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
         What the file is, for the error: 'model file', 'label file'.
     origin : str
         Who names it, for the error: the descriptor's path as a rule.
+    or_folder : bool
+        Whether a folder will do too.
 
     Returns
     -------
@@ -80,13 +86,14 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
         # A folder that stands in both is looked in, and named in the error, once.
         places = list(dict.fromkeys(Path(place, named).absolute() for place in folders))
     for place in places:
-        if os.path.isfile(place):
+        if os.path.isfile(place) or (or_folder and os.path.isdir(place)):
             return place
     prefix = f'{origin}: ' if origin else ''
     if '://' in str(path):
+        step = ('say url: in place of path:' if what == 'model file' else
+                'download it and give its path')
         raise ModelNotFoundError(
-            f'{prefix}the {what} {path} is an address, and only files can be read; download it '
-            'and give its path')
+            f'{prefix}the {what} {path} is an address, and only files can be read; {step}')
     tail = 'check the path' if named.is_absolute() else (
         f'check the name, or add its folder to {SEARCH_PATH_VARIABLE}')
     found = ' (a folder, not a file)' if any(os.path.isdir(place) for place in places) else ''
@@ -110,46 +117,80 @@ def sha256_of(path: str | Path) -> str:
         64 lower-case hexadecimal digits.
 
     """
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return sha256_of_file(Path(path))
 
 
-def model_file(descriptor: ModelDescriptor) -> Path:
+def request_for(descriptor: ModelDescriptor) -> Request:
     """
-    Return the network's file, found and checked.
+    Return what a descriptor's source asks for; a path is looked for, an address is not asked.
+
+    Parameters
+    ----------
+    descriptor : ModelDescriptor
+        Whose ``source`` names it.
+
+    Returns
+    -------
+    Request
+        For `ros2_classify.sources.fetch.fetch`.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If the source is a path and nowhere to be found.
+
+    """
+    from ros2_classify.sources.fetch import Request
+
+    source = descriptor.source
+    origin = descriptor.origin or descriptor.name
+    path = None if source.url else locate(
+        source.path, descriptor.folder, what='model file', origin=descriptor.origin,
+        or_folder=source.member is not None or descriptor.format != 'onnx')
+    return Request(
+        label=descriptor.name, origin=origin, model=_command_line_name(descriptor),
+        url=source.url, path=path, sha256=source.sha256, size=source.size, member=source.member)
+
+
+def _command_line_name(descriptor: ModelDescriptor) -> str:
+    """Return what names this model on any machine: a catalogue name, its address or its file."""
+    if is_url(descriptor.origin):
+        return f'{descriptor.origin}#sha256={descriptor.source.sha256}'
+    from ros2_classify.catalog import entries
+
+    path = entries().get(Path(descriptor.origin).stem)
+    known = path is not None and str(path) == descriptor.origin
+    return Path(descriptor.origin).stem if known else descriptor.origin or descriptor.name
+
+
+def model_file(descriptor: ModelDescriptor, options: FetchOptions | None = None) -> Path:
+    """
+    Return the network's file or folder, fetched where need be, and checked.
 
     Parameters
     ----------
     descriptor : ModelDescriptor
         Whose ``source`` names the file and, where it knows it, the sha256.
+    options : FetchOptions, optional
+        How an address is fetched.
 
     Returns
     -------
     Path
-        The file, absolute.
+        The file or folder, absolute.
 
     Raises
     ------
     ModelNotFoundError
         If the file is nowhere to be found or can't be read.
     IntegrityError
-        If its sha256 is not the declared one.
+        If its sha256 is not the declared one, or an address has none.
+    ArchiveError
+        If it is in an archive that is broken or harmful.
+    FetchError
+        If it can't be had: no network, offline mode, no such file, a full disk.
 
     """
-    path = locate(descriptor.source.path, descriptor.folder, what='model file',
-                  origin=descriptor.origin)
-    expected = descriptor.source.sha256
-    try:
-        actual = sha256_of(path) if expected else None
-    except OSError as error:
-        raise ModelNotFoundError(
-            f'{path}: the model file cannot be read: {error.strerror}') from error
-    if actual != expected:
-        raise IntegrityError(
-            f'{path}: the sha256 is {actual}, but {descriptor.origin or descriptor.name} declares '
-            f'{expected}; the file was changed, cut off, or is another version: get the right '
-            'file, or correct the descriptor if you trust this one')
-    return path
+    from ros2_classify.sources.fetch import fetch
+
+    return fetch(request_for(descriptor), options)

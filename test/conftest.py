@@ -57,6 +57,12 @@ def data() -> Path:
     return folder
 
 
+@pytest.fixture(scope='session')
+def warm_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache that tests with the real TensorFlow share: each model is converted once."""
+    return tmp_path_factory.mktemp('converted')
+
+
 @pytest.fixture
 def published(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make the published models known by name; return the folder they lie in."""
@@ -68,3 +74,6 @@ def published(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def no_search_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the tests from the models of whoever runs them."""
     monkeypatch.delenv('ROS2_CLASSIFY_MODEL_PATH', raising=False)
+    # Where imported models are looked for; tests that import some name a folder of their own.
+    monkeypatch.setenv('XDG_DATA_HOME', os.devnull)
+    monkeypatch.setenv('ROS2_CLASSIFY_CACHE', os.devnull)

@@ -108,7 +108,7 @@ def test_an_unknown_name(installed, tmp_path):
     assert str(caught.value) == (
         "there is no model named 'yolox_nan' (did you mean yolox_nano?); the catalogue has "
         'cards_detector, yolox_nano; a model is a name from the catalogue, a descriptor file '
-        '(.yaml), or a network file (.onnx)')
+        '(.yaml), or a network file (.onnx, .pb, or the folder of a SavedModel)')
 
 
 def test_resolve_a_name(installed, tmp_path):
@@ -147,10 +147,11 @@ def test_resolve_a_network_file(tmp_path, monkeypatch):
     ('none.onnx', 'the network file none.onnx was not found; looked for'),
     ('some/net', 'there is no file some/net; a model is'),
     (Path('net'), 'there is no file net; a model is'),
-    ('net.pb', "no model named 'net.pb'"),
-    ('./net.pb', 'there is no file ./net.pb'),
-    ('https://x.org/net.onnx', 'https://x.org/net.onnx is an address'),
-    ('https://x.org/net', 'an address cannot be loaded; download it'),
+    ('net.pb', 'the network file net.pb was not found; looked for'),
+    ('net/saved_model.pb', 'the network file net was not found; looked for'),
+    ('net.tflite', "no model named 'net.tflite'"),
+    ('./net.tflite', 'there is no file ./net.tflite'),
+    ('https://x.org/net', 'https://x.org/net does not end with .onnx'),
     (os.sep, 'this is no model: /'),
 ])
 def test_what_cannot_be_resolved(installed, tmp_path, monkeypatch, model, words):

@@ -217,7 +217,8 @@ def test_models_list_as_json(models, capfd):
     rows = {row['name']: row for row in json.loads(capfd.readouterr().out)}
     assert rows['colors'] == {
         'name': 'colors', 'descriptor': str(models / 'colors.yaml'), 'task': 'classification',
-        'license': 'MIT', 'network': str(models / 'colors.onnx'), 'error': None}
+        'license': 'MIT', 'network': str(models / 'colors.onnx'), 'state': 'here',
+        'error': None}
     assert rows['broken']['error']
 
 

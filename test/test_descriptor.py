@@ -144,13 +144,13 @@ def test_frozen_mappings_are_mappings():
     ('source: net.onnx', 'line 1, source: .*say source: {path: net.onnx}'),
     ('source:', 'line 1, source: is empty'),
     ('source: {}', 'source: path is missing; say path: model.onnx'),
-    ('source: {url: x}', "source.url: unknown key 'url'; known here are path, sha256"),
+    ('source: {uri: x}', "unknown key 'uri'.*; known here are path, url, sha256, member, size"),
     ('sorce: {path: a.onnx}', r"line 1, sorce: unknown key 'sorce' \(did you mean 'source'\?\)"),
     ('source: {path: a.onnx}\nlicence: MIT', "line 2, licence: .*did you mean 'license'"),
     ('source: {path: a.onnx, sha256: abc}', 'sha256: .* must be 64 hexadecimal digits'),
     ('source: {path: a.onnx, sha256: 123}', r'bare 123 as 123, but this must be text'),
-    ('source: {path: a.pb}', "format: is missing, and the suffix '.pb' of a.pb does not tell; "
-                             'allowed are onnx'),
+    ('source: {path: a.bin}', "format: is missing, and the suffix '.bin' of a.bin does not tell; "
+                              'allowed are onnx, frozen_graph, saved_model'),
     ('source: {path: a.onnx}\nformat: tflite', "line 2, format: 'tflite' is not allowed"),
     ('source: {path: a.onnx}\nname: ../x', 'line 2, name: .* letters, digits'),
     ('source: {path: a.onnx}\nname: 5', 'line 2, name: YAML reads a bare 5'),

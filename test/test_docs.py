@@ -31,6 +31,7 @@ from ros2_classify.decoders import DECODERS
 from ros2_classify.descriptor import Defaults, InputSpec, load_descriptor
 from ros2_classify.errors import DescriptorError
 from ros2_classify.results import Classification, Detections
+from ros2_classify.sources.bundle import write_bundle
 from ros2_classify.testing import save_color_classifier, save_constant_network
 import shared_data
 import yaml
@@ -69,7 +70,7 @@ def test_keys_of_the_top():
     assert sorted(keys(table(DESCRIPTOR, 'Top'))) == sorted(known_keys({'zzz': 1}))
 
 
-@pytest.mark.parametrize('section', ['source', 'input', 'defaults'])
+@pytest.mark.parametrize('section', ['source', 'input', 'convert', 'defaults'])
 def test_keys_of_the_sections(section):
     expected = known_keys({section: {'path': 'a.onnx', 'zzz': 1} if section == 'source'
                            else {'zzz': 1}})
@@ -145,8 +146,11 @@ def workplace(tmp_path, monkeypatch):
     (tmp_path / 'cards_detector.yaml').write_text(
         'source: {path: boxes.onnx}\nlabels: [stop]\noutput: {decoder: tf_detection}\n')
     cv2.imwrite(str(tmp_path / 'photo.jpg'), np.full((48, 64, 3), 100, np.uint8))
+    monkeypatch.setenv('ROS2_CLASSIFY_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
     monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    write_bundle([load_descriptor('cards_detector.yaml')], tmp_path / 'models.tar')
     return tmp_path
 
 

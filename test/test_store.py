@@ -129,11 +129,11 @@ def test_a_missing_file(tmp_path):
 
 
 def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
-    def refuse(path):
+    def refuse(path, cancel):
         raise PermissionError(13, 'Permission denied', str(path))
 
     # The mode of a file would not stop root, whom containers run tests as.
-    monkeypatch.setattr('ros2_classify.store.sha256_of', refuse)
+    monkeypatch.setattr('ros2_classify.sources.fetch.sha256_of_file', refuse)
     (tmp_path / 'net.onnx').write_bytes(b'abc')
     with pytest.raises(ModelNotFoundError, match='Permission denied'):
         model_file(descriptor(tmp_path, 'ab' * 32))

@@ -21,7 +21,7 @@ import json
 import sys
 from typing import Any
 
-from ros2_classify.cli import EXIT_OK
+from ros2_classify.cli import EXIT_OK, fetching
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,7 +31,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         description='Run a model on one picture and print the answer, best first.')
     parser.add_argument(
         '--model', required=True, metavar='MODEL',
-        help='a name from "models list", a descriptor file (.yaml), or a network file (.onnx)')
+        help='a name from "models list", a descriptor file (.yaml), or a network file (.onnx) by '
+             'its path or address')
     parser.add_argument(
         '--image', required=True, metavar='FILE',
         help='a picture: JPEG, PNG, BMP and what else OpenCV reads; the orientation in its EXIF '
@@ -59,6 +60,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         '--threads', type=int, default=0, metavar='N',
         help='CPU threads for one inference; 0 (default) chooses')
+    fetching.add_arguments(parser)
     parser.set_defaults(run=run)
 
 
@@ -85,7 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
     output = check_writable(arguments.output) if arguments.output is not None else None
     image = read_image(arguments.image)
     with Pipeline.load(
-            arguments.model, provider=arguments.provider, threads=arguments.threads) as pipeline:
+            arguments.model, provider=arguments.provider, threads=arguments.threads,
+            fetch=fetching.options_of(arguments)) as pipeline:
         for guess in pipeline.descriptor.guesses:
             print(f'ros2_classify: guessed {guess}', file=sys.stderr)
         options = pipeline.options.replace(**_changes(arguments))

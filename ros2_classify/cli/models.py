@@ -12,30 +12,70 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``models``: what the catalogue holds."""
+"""``models``: what the catalogue holds, and the files behind it."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_OK
+
+if TYPE_CHECKING:
+    from ros2_classify.descriptor import ModelDescriptor
+
+_MODEL = 'a name from "models list", a descriptor file (.yaml), or a network file or address'
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb, its own verbs and their arguments."""
+    from ros2_classify.cli import convert, fetching, models_files
+
     parser = verbs.add_parser(
-        'models', help='list the models known by name', description='The catalogue of models.')
+        'models', help='list, fetch, verify and carry over models',
+        description='The catalogue of models and the files behind it.')
     own_verbs = parser.add_subparsers(metavar='VERB', required=True)
-    listing = own_verbs.add_parser(
-        'list', help='list the models known by name',
-        description='List the models of the folders in ROS2_CLASSIFY_MODEL_PATH and of the '
-                    'package itself.')
-    listing.add_argument(
-        '--json', action='store_true', help='print one JSON array instead of a table')
-    listing.set_defaults(run=run_list)
+
+    def add(name: str, text: str, description: str, run: Any) -> argparse.ArgumentParser:
+        verb = own_verbs.add_parser(name, help=text, description=description)
+        verb.add_argument('--json', action='store_true', help='print JSON instead of a table')
+        verb.set_defaults(run=run)
+        return verb
+
+    add('list', 'list the models known by name',
+        'List the models of the folders in ROS2_CLASSIFY_MODEL_PATH, the imported ones, and those '
+        'of the package itself.', run_list)
+    verb = add('show', 'show all that is known of a model',
+               'Show what a model declares and where its file is.', run_show)
+    verb.add_argument('model', metavar='MODEL', help=_MODEL)
+    verb = add('fetch', 'download models ahead of time',
+               'Fetch and verify models, and print where their files are.', models_files.run_fetch)
+    verb.add_argument('models', metavar='MODEL', nargs='+', help=_MODEL)
+    fetching.add_arguments(verb)
+    verb = add('verify', 'hash the files that are there again',
+               'Compare the files of models, and all files of the cache, with their sha256. The '
+               'exit code is 1 where one is damaged, or a model that was named is not there.',
+               models_files.run_verify)
+    verb.add_argument('models', metavar='MODEL', nargs='*',
+                      help=f'{_MODEL} (default: the whole catalogue and the whole cache)')
+    verb = add('bundle', 'write models into one file, for a machine without a network',
+               'Fetch models and write them, with their descriptors and labels, into one file for '
+               '"models import".', models_files.run_bundle)
+    verb.add_argument('models', metavar='MODEL', nargs='+',
+                      help='a name from "models list" or a descriptor file (.yaml)')
+    verb.add_argument('--output', metavar='FILE', required=True, help='the file to write')
+    fetching.add_arguments(verb)
+    verb = add('import', 'bring in what "models bundle" wrote',
+               'Check a bundle and put its files where models are looked for.',
+               models_files.run_import)
+    verb.add_argument('bundle', metavar='FILE', help='a file that "models bundle" wrote')
+    verb.add_argument('--folder', metavar='FOLDER',
+                      help="where descriptors go (default: a folder of the user's own, which the "
+                           'catalogue looks into)')
+    convert.add_parser(own_verbs)
 
 
 def run_list(arguments: argparse.Namespace) -> int:
@@ -66,7 +106,7 @@ def run_list(arguments: argparse.Namespace) -> int:
     width = max(len(row['name']) for row in rows)
     for row in rows:
         facts = [row['task'] or 'task guessed', row['license'] or 'licence not given',
-                 row['network'] or 'network file missing']
+                 row['network'] or row['state']]
         print(f'{row["name"]:{width}}  ' + (
             f'unusable: {row["error"]}' if row['error'] else ', '.join(facts)))
     return EXIT_OK
@@ -75,20 +115,111 @@ def run_list(arguments: argparse.Namespace) -> int:
 def _row(name: str, path: Path) -> dict[str, Any]:
     """Return what is known of one model; ``error`` is None where its descriptor is right."""
     from ros2_classify.descriptor import load_descriptor
-    from ros2_classify.errors import ModelNotFoundError, Ros2ClassifyError
-    from ros2_classify.store import locate
+    from ros2_classify.errors import Ros2ClassifyError
 
     row: dict[str, Any] = {
         'name': name, 'descriptor': str(path), 'task': None, 'license': None, 'network': None,
-        'error': None}
+        'state': None, 'error': None}
     try:
         descriptor = load_descriptor(path)
     except Ros2ClassifyError as error:
         return {**row, 'error': str(error)}
     row.update(task=descriptor.task, license=descriptor.license or None)
+    return {**row, **state_of(descriptor)}
+
+
+def state_of(descriptor: ModelDescriptor) -> dict[str, str | None]:
+    """
+    Say where a model's file is, without touching the network or reading the file.
+
+    Parameters
+    ----------
+    descriptor : ModelDescriptor
+        The model.
+
+    Returns
+    -------
+    dict
+        ``network``, the file (the archive, where it is in one) or None; ``state``, 'here' or a
+        few words for people.
+
+    """
+    from ros2_classify.errors import ModelNotFoundError
+    from ros2_classify.sources.fetch import cached
+    from ros2_classify.sources.progress import human_size
+    from ros2_classify.store import request_for
+
     try:
-        row['network'] = str(locate(descriptor.source.path, descriptor.folder, what='model file'))
+        request = request_for(descriptor)
     except ModelNotFoundError:
-        # A missing file is a fact for the list: the row keeps None.
-        return row
-    return row
+        # A missing file is a fact for the list.
+        return {'network': None, 'state': 'network file missing'}
+    path = request.path or cached(request)
+    if path is not None:
+        return {'network': str(path), 'state': 'here'}
+    if request.sha256 is None:
+        return {'network': None, 'state': 'address without a sha256'}
+    size = f' ({human_size(request.size)})' if request.size else ''
+    return {'network': None, 'state': f'not fetched{size}'}
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    """
+    Show one model.
+
+    Parameters
+    ----------
+    arguments : Namespace
+        With ``model`` and ``json``.
+
+    Returns
+    -------
+    int
+        0; errors are raised.
+
+    """
+    from ros2_classify.catalog import resolve
+
+    descriptor = resolve(arguments.model)
+    facts = {'name': descriptor.name, 'descriptor': descriptor.origin, **state_of(descriptor),
+             **_declared(descriptor)}
+    if arguments.json:
+        print(json.dumps(facts))
+        return EXIT_OK
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            for inner, fact in value.items():
+                print(f'{key}.{inner}: {fact}')
+        else:
+            print(f'{key}: {"-" if value is None else value}')
+    return EXIT_OK
+
+
+def _declared(descriptor: ModelDescriptor) -> dict[str, Any]:
+    """Return what a descriptor declares as plain data; what it leaves open is left out."""
+    from ros2_classify.labels import Labels
+
+    def plain(value: object) -> dict[str, Any]:
+        assert dataclasses.is_dataclass(value) and not isinstance(value, type)
+        pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {key: item for key, item in pairs if item is not None and item != ''}
+
+    labels = descriptor.labels
+    output = {'decoder': descriptor.output.decoder, **_thawed(descriptor.output.options)}
+    return {
+        'task': descriptor.task, 'format': descriptor.format, 'source': plain(descriptor.source),
+        'labels': f'{len(labels)} names' if isinstance(labels, Labels) else labels,
+        'input': plain(descriptor.input),
+        'output': {key: value for key, value in output.items() if value is not None},
+        'convert': {key: value for key, value in plain(descriptor.conversion).items() if value},
+        'defaults': plain(descriptor.defaults), 'license': descriptor.license or None,
+        'provenance': descriptor.provenance or None, 'notes': descriptor.notes or None}
+
+
+def _thawed(value: Any) -> Any:
+    """Return plain dictionaries and lists for those that can't change."""
+    from collections.abc import Mapping
+
+    if isinstance(value, Mapping):
+        return {key: _thawed(item) for key, item in value.items()}
+    return [_thawed(item) for item in value] if isinstance(value, tuple) else value

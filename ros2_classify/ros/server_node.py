@@ -33,6 +33,7 @@ from ros2_classify.pipeline import Options, Pipeline
 from ros2_classify.results import Result
 from ros2_classify.ros import runtime
 from ros2_classify.ros.counters import Counters
+from ros2_classify.ros.fetching import core_log_shown, fetch_options
 from ros2_classify.ros.image_input import ImageInput
 from ros2_classify.ros.image_msg import to_array
 from ros2_classify.ros.outputs import Outputs
@@ -213,8 +214,10 @@ class ServerNode(LifecycleNode):
 
     def _load(self, model: str) -> Pipeline:
         begun = time.monotonic()
-        pipeline = Pipeline.load(
-            model, provider=self._settings['provider'], threads=self._settings['threads'])
+        with core_log_shown(self._log):
+            pipeline = Pipeline.load(
+                model, provider=self._settings['provider'], threads=self._settings['threads'],
+                fetch=fetch_options(self._settings, self._log))
         loaded = time.monotonic()
         try:
             pipeline.warm_up()

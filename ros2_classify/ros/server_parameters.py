@@ -19,12 +19,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from ros2_classify.ros.fetching import FETCH_PARAMETERS
 from ros2_classify.ros.image_msg import MAX_PIXELS
 from ros2_classify.ros.parameters import Parameters, Spec
 
 PARAMETERS = (
-    Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or an ONNX file',
-         read_only=True),
+    Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or an ONNX '
+         'file, by path or address', read_only=True),
+    *FETCH_PARAMETERS,
     Spec('image_transport', 'raw', 'How pictures come: raw on image, compressed on '
          'image/compressed', choices=('raw', 'compressed'), read_only=True),
     Spec('provider', 'auto', 'What runs the network: auto, cpu, cuda, tensorrt or another '

@@ -1,0 +1,223 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``models fetch``, ``verify``, ``bundle`` and ``import``: the files behind the catalogue."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, TYPE_CHECKING
+
+from ros2_classify.cli import EXIT_MODEL, EXIT_OK
+from ros2_classify.cli.fetching import options_of, show_log
+
+if TYPE_CHECKING:
+    from ros2_classify.descriptor import ModelDescriptor
+
+_FAILURES = ('damaged', 'missing', 'not fetched')
+
+
+def run_fetch(arguments: argparse.Namespace) -> int:
+    """
+    Fetch models.
+
+    Parameters
+    ----------
+    arguments : Namespace
+        With ``models``, ``offline``, ``allow_unverified`` and ``json``.
+
+    Returns
+    -------
+    int
+        0; errors are raised.
+
+    """
+    from ros2_classify.catalog import resolve
+    from ros2_classify.store import model_file
+
+    options = options_of(arguments)
+    rows = []
+    for model in arguments.models:
+        descriptor = resolve(model)
+        path = model_file(descriptor, options)
+        rows.append({'name': descriptor.name, 'network': str(path)})
+        if not arguments.json:
+            print(f'{descriptor.name}: {path}')
+    if arguments.json:
+        print(json.dumps(rows))
+    return EXIT_OK
+
+
+def run_verify(arguments: argparse.Namespace) -> int:
+    """
+    Hash files again.
+
+    Parameters
+    ----------
+    arguments : Namespace
+        With ``models`` and ``json``.
+
+    Returns
+    -------
+    int
+        0, or 1 where a file is damaged or a model that was named isn't there.
+
+    """
+    from ros2_classify import catalog
+
+    show_log()
+    if arguments.models:
+        rows = [_verified(catalog.resolve(model)) for model in arguments.models]
+        failed = [row for row in rows if row['state'] in _FAILURES]
+    else:
+        rows = [_verified_entry(name, path) for name, path in catalog.entries().items()]
+        rows += _verified_cache()
+        failed = [row for row in rows if row['state'] == 'damaged']
+    if arguments.json:
+        print(json.dumps(rows))
+    else:
+        for row in rows:
+            print(f'{row["state"]:11}  {row["name"]}  {row["network"] or ""}'.rstrip())
+        print(f'{len(rows)} looked at, {len(failed)} failed')
+    return EXIT_MODEL if failed else EXIT_OK
+
+
+def _verified_entry(name: str, path: Path) -> dict[str, Any]:
+    """Return the row of a catalogue's entry, whose descriptor may be wrong."""
+    from ros2_classify.descriptor import load_descriptor
+    from ros2_classify.errors import DescriptorError
+
+    try:
+        return _verified(load_descriptor(path))
+    except DescriptorError as error:
+        return {'name': name, 'network': None, 'state': 'unusable', 'error': str(error)}
+
+
+def _verified(descriptor: ModelDescriptor) -> dict[str, Any]:
+    """Return one model's row: 'ok', 'damaged', 'missing', 'not fetched' or 'no sha256'."""
+    from ros2_classify.errors import ArchiveError, IntegrityError, ModelNotFoundError
+    from ros2_classify.sources.fetch import cached, fetch
+    from ros2_classify.sources.options import FetchOptions
+    from ros2_classify.store import request_for
+
+    row: dict[str, Any] = {'name': descriptor.name, 'network': None, 'state': 'missing'}
+    try:
+        request = request_for(descriptor)
+        path = request.path or cached(request)
+        if request.sha256 is None:
+            return {**row, 'network': path and str(path), 'state': 'no sha256'}
+        if path is None:
+            return {**row, 'state': 'not fetched'}
+        row['network'] = str(path)
+        if request.url is not None and not _is_intact(request.sha256):
+            return {**row, 'state': 'damaged'}
+        row['network'] = str(fetch(request, FetchOptions(offline=True)))
+    except (ArchiveError, IntegrityError):
+        return {**row, 'state': 'damaged'}
+    except ModelNotFoundError:
+        return row
+    return {**row, 'state': 'ok'}
+
+
+def _is_intact(sha256: str) -> bool:
+    from ros2_classify.sources.cache import Cache
+    from ros2_classify.sources.options import FetchOptions
+
+    return Cache(FetchOptions().cache_folder()).get(sha256) is not None
+
+
+def _verified_cache() -> list[dict[str, Any]]:
+    from ros2_classify.sources.cache import Cache
+    from ros2_classify.sources.options import FetchOptions
+
+    cache = Cache(FetchOptions().cache_folder())
+    return [{'name': f'cache {sha256[:12]}', 'network': str(cache.find(sha256)),
+             'state': 'ok' if cache.get(sha256) else 'damaged'} for sha256 in cache.hashes()]
+
+
+def run_bundle(arguments: argparse.Namespace) -> int:
+    """
+    Write a bundle.
+
+    Parameters
+    ----------
+    arguments : Namespace
+        With ``models``, ``output``, ``offline``, ``allow_unverified`` and ``json``.
+
+    Returns
+    -------
+    int
+        0; errors are raised.
+
+    """
+    from ros2_classify.catalog import resolve
+    from ros2_classify.sources.bundle import write_bundle
+    from ros2_classify.sources.progress import human_size
+
+    options = options_of(arguments)
+    output = Path(arguments.output).expanduser()
+    descriptors = [resolve(model) for model in arguments.models]
+    members = write_bundle(descriptors, output, options)
+    if arguments.json:
+        print(json.dumps({'bundle': str(output), 'size': output.stat().st_size,
+                          'models': [descriptor.name for descriptor in descriptors],
+                          'files': members}))
+    else:
+        print(f'wrote {output} ({human_size(output.stat().st_size)}) with '
+              f'{", ".join(descriptor.name for descriptor in descriptors)}; copy it over and run '
+              f'there: python3 -m ros2_classify models import {output.name}')
+    return EXIT_OK
+
+
+def run_import(arguments: argparse.Namespace) -> int:
+    """
+    Bring in a bundle.
+
+    Parameters
+    ----------
+    arguments : Namespace
+        With ``bundle``, ``folder`` and ``json``.
+
+    Returns
+    -------
+    int
+        0; errors are raised.
+
+    """
+    from ros2_classify import catalog
+    from ros2_classify.errors import ModelNotFoundError
+    from ros2_classify.sources.bundle import import_bundle
+    from ros2_classify.sources.options import default_import_folder
+
+    show_log()
+    bundle = Path(arguments.bundle).expanduser()
+    if not bundle.is_file():
+        raise ModelNotFoundError(f'there is no bundle {bundle}; check the path')
+    folder = (Path(arguments.folder).expanduser().absolute() if arguments.folder
+              else default_import_folder())
+    imported = import_bundle(bundle, folder)
+    known = set(catalog.entries().values())
+    models = [path.stem if path in known else str(path) for path in imported.models]
+    if arguments.json:
+        print(json.dumps({'models': models, 'files': [str(path) for path in imported.files],
+                          'replaced': [str(path) for path in imported.replaced]}))
+        return EXIT_OK
+    for path in imported.replaced:
+        print(f'replaced {path}')
+    for model in models:
+        print(f'ready: model:={model}')
+    print(f'{len(imported.files)} fetched files are in the cache')
+    return EXIT_OK

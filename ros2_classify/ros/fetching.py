@@ -1,0 +1,91 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""How a node fetches a model: as its parameters say, with progress in the node's log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+import logging
+from typing import Any
+
+from ros2_classify.ros.parameters import Parameters, Spec
+from ros2_classify.sources.options import FetchOptions
+from ros2_classify.sources.progress import LogProgress
+
+FETCH_PARAMETERS = (
+    Spec('offline', False, 'Leave the network alone: models come from disk and cache only; also '
+         'the environment variable ROS2_CLASSIFY_OFFLINE', read_only=True),
+    Spec('allow_unverified', False, 'For a trial: run what an address without a sha256 serves',
+         read_only=True),
+)
+
+
+def fetch_options(parameters: Parameters, log: Any) -> FetchOptions:
+    """
+    Return how a model is fetched.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        With those of FETCH_PARAMETERS.
+    log : rclpy logger
+        Gets progress, a line every few seconds.
+
+    Returns
+    -------
+    FetchOptions
+        The options.
+
+    """
+    return FetchOptions(
+        # False leaves it to the environment.
+        offline=parameters['offline'] or None,
+        allow_unverified=parameters['allow_unverified'],
+        progress=LogProgress(lambda line: log.info(line)))
+
+
+@contextmanager
+def core_log_shown(log: Any) -> Iterator[None]:
+    """Show in a node's log what the core, which knows no ROS, logs meanwhile."""
+    logger = logging.getLogger('ros2_classify')
+    bridge = _Bridge(log)
+    level, propagate = logger.level, logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(bridge)
+    try:
+        yield
+    finally:
+        logger.removeHandler(bridge)
+        logger.propagate = propagate
+        logger.setLevel(level)
+
+
+class _Bridge(logging.Handler):
+    """Hands log records over to a node's logger."""
+
+    def __init__(self, log: Any) -> None:
+        super().__init__(logging.INFO)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a record; rclpy wants a line of code for each severity."""
+        if record.levelno >= logging.ERROR:
+            self._log.error(record.getMessage())
+        elif record.levelno >= logging.WARNING:
+            self._log.warning(record.getMessage())
+        else:
+            self._log.info(record.getMessage())

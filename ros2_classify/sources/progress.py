@@ -1,0 +1,227 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""How far a long step is: on one line of a terminal, or in a few lines of a log."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+import logging
+import sys
+import time
+from typing import TextIO
+
+# Seconds over which the speed is taken.
+_WINDOW = 10.0
+# What comes in fewer seconds says more of buffers than of the network.
+_SHORTEST = 0.05
+
+
+@dataclass(frozen=True)
+class Status:
+    """
+    How far a step is.
+
+    Parameters
+    ----------
+    label : str
+        What is being worked on.
+    done : int
+        Bytes so far, with those of an earlier attempt that is continued.
+    total : int or None
+        Bytes in all, where known.
+    speed : float
+        Bytes per second over the last few seconds; 0 while unknown.
+    finished : bool
+        Whether this is the last word.
+
+    """
+
+    label: str
+    done: int
+    total: int | None
+    speed: float
+    finished: bool = False
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds left at this speed, or None where that can't be known."""
+        if self.total is None or self.speed <= 0:
+            return None
+        return max(self.total - self.done, 0) / self.speed
+
+    def __str__(self) -> str:
+        """Return ``yolox_s: 12.1 of 35.9 MB (34 %), 2.4 MB/s, 10 s left``."""
+        parts = [human_size(self.done)]
+        if self.total:
+            parts = [f'{human_size(self.done)} of {human_size(self.total)} '
+                     f'({min(100 * self.done // self.total, 100)} %)']
+        if self.speed > 0:
+            parts.append(f'{human_size(self.speed)}/s')
+        if self.remaining is not None and not self.finished:
+            parts.append(f'{human_time(self.remaining)} left')
+        return f'{self.label}: {", ".join(parts)}'
+
+
+Progress = Callable[[Status], None]
+
+
+class Meter:
+    """
+    Counts bytes and tells their speed.
+
+    Parameters
+    ----------
+    label : str
+        What is being worked on.
+    report : callable
+        Gets a Status after each piece; throttling is its own affair.
+    clock : callable
+        Seconds that never go back.
+
+    """
+
+    def __init__(self, label: str, report: Progress,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._label = label
+        self._report = report
+        self._clock = clock
+        self.start(0, None)
+
+    def start(self, done: int, total: int | None) -> None:
+        """Begin, or begin again, with ``done`` bytes there already."""
+        self._done = done
+        self._total = total
+        self._before = done
+        self._started = self._clock()
+        self._samples = deque([(self._started, done)])
+
+    def add(self, count: int) -> None:
+        """Count bytes and report."""
+        self._done += count
+        now = self._clock()
+        self._samples.append((now, self._done))
+        while len(self._samples) > 2 and self._samples[1][0] <= now - _WINDOW:
+            self._samples.popleft()
+        self._report(self.status())
+
+    def finish(self) -> None:
+        """Report for the last time."""
+        self._report(self.status(finished=True))
+
+    def status(self, *, finished: bool = False) -> Status:
+        """Return how far it is; the last word's speed is the mean of the whole step."""
+        (then, before), (now, done) = self._samples[0], self._samples[-1]
+        if finished:
+            then, before = self._started, self._before
+        speed = (done - before) / (now - then) if now - then >= _SHORTEST else 0.0
+        return Status(self._label, self._done, self._total, speed, finished)
+
+    def slower_than(self, speed: float, seconds: float) -> bool:
+        """Tell whether it has run for so many seconds and is slower than bytes per second."""
+        now, (then, before) = self._clock(), self._samples[0]
+        if now - self._started < seconds:
+            return False
+        return self._done - before < speed * max(now - then, 1e-9)
+
+
+class TerminalProgress:
+    """
+    One line that is written over and over.
+
+    Parameters
+    ----------
+    stream : text file
+        The terminal.
+    clock : callable
+        Seconds that never go back.
+
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._next = 0.0
+        self._width = 0
+
+    def __call__(self, status: Status) -> None:
+        """Show a status, ten times a second at most."""
+        now = self._clock()
+        if now < self._next and not status.finished:
+            return
+        self._next = now + 0.1
+        text = str(status)
+        self._stream.write(f'\r{text.ljust(self._width)}{chr(10) if status.finished else ""}')
+        self._stream.flush()
+        self._width = 0 if status.finished else len(text)
+
+
+class LogProgress:
+    """
+    A line in a log once in a while.
+
+    Parameters
+    ----------
+    log : callable
+        Takes one line.
+    interval : float
+        Seconds between lines, at least.
+    clock : callable
+        Seconds that never go back.
+
+    """
+
+    def __init__(self, log: Callable[[str], None], interval: float = 5.0,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
+        self._interval = interval
+        self._clock = clock
+        self._next: float | None = None
+
+    def __call__(self, status: Status) -> None:
+        """Log a status where enough time has passed since the last line, and the last word."""
+        now = self._clock()
+        if self._next is None:
+            self._next = now + self._interval
+        if now >= self._next or status.finished:
+            self._next = None if status.finished else now + self._interval
+            self._log(str(status))
+
+
+def default_progress() -> Progress:
+    """Return progress for where standard error goes: a terminal, or else the log."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        return TerminalProgress(sys.stderr)
+    return LogProgress(logging.getLogger('ros2_classify').info)
+
+
+def human_size(count: float) -> str:
+    """Return bytes as people read them, in powers of 1000: ``35.9 MB``."""
+    for unit in ('bytes', 'kB', 'MB'):
+        if count < (1000 if unit == 'bytes' else 999.95):
+            return f'{count:.0f} bytes' if unit == 'bytes' else f'{count:.1f} {unit}'
+        count /= 1000
+    return f'{count:.1f} GB'
+
+
+def human_time(seconds: float) -> str:
+    """Return seconds as people read them: ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f'{whole} s'
+    if whole < 3600:
+        return f'{whole // 60} min {whole % 60} s'
+    return f'{whole // 3600} h {whole % 3600 // 60} min'
