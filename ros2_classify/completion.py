@@ -87,7 +87,8 @@ def complete(
 
     output, task = descriptor.output, descriptor.task
     if output.decoder is None:
-        guess = guess_output(outputs, spec, metadata, task)
+        guess = guess_output(
+            outputs, spec, metadata, task, one_picture=isinstance(tensor.shape[0], int))
         if guess is None:
             raise _error(descriptor, _nothing_fits(descriptor, outputs))
         output = OutputSpec(guess.decoder, FrozenMapping(guess.options))

@@ -45,7 +45,7 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 def guess_output(
     outputs: Sequence[TensorSpec], spec: InputSpec, metadata: Mapping[str, str],
-    task: Task | None,
+    task: Task | None, *, one_picture: bool = False,
 ) -> OutputGuess | None:
     """
     Guess what a network's outputs mean.
@@ -60,6 +60,8 @@ def guess_output(
         What the exporter wrote into the file.
     task : 'classification', 'detection' or None
         What was declared, if it was.
+    one_picture : bool
+        Whether the input's batch dimension is fixed to 1: rows of the output are boxes then.
 
     Returns
     -------
@@ -71,7 +73,8 @@ def guess_output(
     if task != 'classification':
         labels = labels_of(metadata)
         guesses += [_tf_detection(outputs), guess_detector(
-            outputs, spec, len(labels) if labels else None, metadata.get('task', ''))]
+            outputs, spec, len(labels) if labels else None, metadata.get('task', ''),
+            one_picture=one_picture)]
     if task != 'classification' and not is_ultralytics(metadata):
         guesses += [_yolox(outputs, spec), _boxes_scores(outputs)]
     if task != 'detection':

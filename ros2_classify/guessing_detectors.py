@@ -71,7 +71,8 @@ _MAX_FINAL = 1000
 
 
 def guess_detector(
-    outputs: Sequence[TensorSpec], spec: InputSpec, names: int | None, task: str,
+    outputs: Sequence[TensorSpec], spec: InputSpec, names: int | None, task: str, *,
+    one_picture: bool = False,
 ) -> OutputGuess | None:
     """
     Guess what a detector's outputs mean.
@@ -86,6 +87,8 @@ def guess_detector(
         How many class names the file's metadata holds.
     task : str
         The task in the metadata ('detect', 'segment', 'pose', …), or ''.
+    one_picture : bool
+        Whether the input's batch dimension is fixed to 1: rows of the output are boxes then.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def guess_detector(
         return None
     for guess in (_yunet(outputs), _nanodet(outputs, spec, names), _detr(outputs, names),
                   _selected_indices(outputs), _final(outputs),
-                  _yolo(outputs, spec, names, task), _rows(outputs)):
+                  _yolo(outputs, spec, names, task), _rows(outputs, one_picture)):
         if guess is not None:
             return guess
     return None
@@ -227,15 +230,17 @@ def resizes_itself(outputs: Sequence[TensorSpec]) -> bool:
         len(tensor.shape) <= 2 for tensor in outputs)
 
 
-def _rows(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
+def _rows(outputs: Sequence[TensorSpec], one_picture: bool) -> OutputGuess | None:
     """One output with six or seven numbers for each of a few boxes."""
     if len(outputs) != 1 or len(outputs[0].shape) not in (2, 3) \
             or outputs[0].shape[-1] not in (6, 7):
         return None
     rows = outputs[0].shape[-2]
-    # A classifier of six classes has [1, 6] too.
-    if (isinstance(rows, int) and not 1 < rows <= _MAX_FINAL) or (
-            len(outputs[0].shape) == 2 and outputs[0].shape[-1] == 6):
+    # A classifier of six classes has [1, 6] too, or [?, 6] for any number of pictures.
+    if isinstance(rows, int):
+        if not 1 < rows <= _MAX_FINAL:
+            return None
+    elif len(outputs[0].shape) == 2 and not one_picture:
         return None
     columns = ('x1, y1, x2, y2, score, class' if outputs[0].shape[-1] == 6
                else 'batch, x1, y1, x2, y2, class, score')

@@ -165,8 +165,8 @@ def _guess(outputs: Outputs, word: str, other: str | None) -> str | None:
     free = [name for name in outputs if other is None or name.removesuffix(':0')
             != other.removesuffix(':0')]
     named = [name for name in free if word in name.lower()]
-    if len(named) == 1:
-        return named[0]
+    if len(named) == 1 or len(free) == 1:
+        return (named or free)[0]
     shaped = [name for name in free if outputs[name].ndim >= 2
               and (outputs[name].shape[-1] == 4) == (word == 'box')]
     return shaped[0] if len(shaped) == 1 else None
