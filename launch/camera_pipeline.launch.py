@@ -96,7 +96,7 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         'dds_profile',
         default_value=EnvironmentVariable('ROS2_CLASSIFY_DDS_PROFILE', default_value='auto'),
-        description="Fast DDS profile of all processes, so that large pictures arrive: auto for "
+        description='Fast DDS profile of all processes, so that large pictures arrive: auto for '
                     "this package's (unless the environment names one already), none, or a file"),
 )
 

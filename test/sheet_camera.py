@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 #: The page in millimetres (A4).
 PAGE = (210.0, 297.0)
-_RAYS = ((0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75))
+_RAYS = ((0.25, 0.25), (0.75, 0.75))
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,8 @@ def test_every_label_over_the_threshold() -> None:
 
 
 def test_the_background_is_never_reported() -> None:
-    assert decode([0.9, 0.06, 0.04], background=0) == [(1, pytest.approx(0.06)),
-                                                        (2, pytest.approx(0.04))]
+    got = decode([0.9, 0.06, 0.04], background=0)
+    assert got == [(1, pytest.approx(0.06)), (2, pytest.approx(0.04))]
     # It still takes its part of the softmax.
     got = decode(np.log([0.9, 0.06, 0.04]), background=0, activation='softmax', top_k=1)
     assert got == [(1, pytest.approx(0.06, rel=1e-4))]

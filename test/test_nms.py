@@ -104,7 +104,7 @@ def test_a_box_left_of_the_picture_is_no_neighbour_of_the_class_before() -> None
 
 
 def test_zero_scores_stay() -> None:
-    """OpenCV drops what is not above its threshold; the caller has drawn the line already."""
+    """The caller has drawn the line already; OpenCV would drop what equals its threshold."""
     boxes = np.array([[0, 0, 10, 10], [20, 20, 30, 30]], np.float32)
     kept = non_maximum_suppression(boxes, np.zeros(2, np.float32), np.zeros(2, np.int64), 0.5)
     assert kept.tolist() == [0, 1]

@@ -46,8 +46,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument('--only', nargs='+', choices=_PARTS, default=_PARTS, metavar='PART',
                         help=f'do these parts only: {", ".join(_PARTS)}')
     parser.add_argument('--seed', type=int, default=1, help='the one source of chance')
-    parser.add_argument('--detector-steps', type=int, default=3000)
-    parser.add_argument('--classifier-steps', type=int, default=2000)
+    parser.add_argument('--shorten', type=float, default=1.0, metavar='FACTOR',
+                        help='train for this part of the steps only, for a trial')
+    parser.add_argument('--start', type=Path, metavar='WEIGHTS',
+                        help='go on from weights (.pt) of the first round of the detector')
     parser.add_argument('--threads', type=int, default=2, help='threads that learn')
     parser.add_argument('--workers', type=int, default=2, help='processes that make scenes')
     parser.add_argument('--snapshots', action='store_true',
@@ -61,7 +63,7 @@ def _arguments() -> argparse.Namespace:
 
 def _train_detector(args: argparse.Namespace) -> None:
     path = args.output / 'cards_detector.onnx'
-    network = train_detector(args.seed, args.detector_steps, args.workers,
+    network = train_detector(args.seed, args.shorten, args.workers, args.start,
                              path.with_suffix('.pt') if args.snapshots else None)
     export(network, path, *descriptors.DETECTOR_SIZE, 'output')
     descriptors.write_detector(path)
@@ -69,7 +71,7 @@ def _train_detector(args: argparse.Namespace) -> None:
 
 def _train_classifier(args: argparse.Namespace) -> None:
     path = args.output / 'cards_classifier.onnx'
-    network = train_classifier(args.seed, args.classifier_steps, args.workers,
+    network = train_classifier(args.seed, args.shorten, args.workers,
                                path.with_suffix('.pt') if args.snapshots else None)
     export(network, path, SIDE, SIDE, 'probabilities')
     descriptors.write_classifier(path)

@@ -16,6 +16,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import torch
@@ -26,10 +28,45 @@ from torch.utils.data import Dataset
 from training.crops import make_crop
 from training.scenes import make_scene
 
-#: Sizes of the training scenes, how often each is used, and scenes a batch.
+#: Sizes of the training scenes, and how many make a batch.
 SIZES = ((256, 192), (384, 288), (512, 384))
-_OFTEN = (0.45, 0.3, 0.25)
 _BATCH = (32, 24, 16)
+#: Size of the smallest card trained on, in pixels of the network's input.
+_SMALLEST = 17.0
+
+
+@dataclass(frozen=True)
+class Round:
+    """
+    One round of the detector's training.
+
+    Attributes
+    ----------
+    steps : int
+        Number of batches.
+    rate : float
+        Highest learning rate.
+    often : tuple of float
+        How often each of SIZES is used.
+    empty, fine, made_up : float
+        As in `make_scene`.
+    full : float
+        Last part of the steps, in full precision.
+
+    """
+
+    steps: int
+    rate: float
+    often: tuple[float, float, float]
+    empty: float
+    fine: float
+    made_up: float
+    full: float
+
+
+#: First what cards look like; then more large cards, and more of what is no card.
+ROUNDS = (Round(3000, 1.5e-3, (0.45, 0.3, 0.25), 0.1, 36.0, 0.0, 0.12),
+          Round(2000, 8e-4, (0.35, 0.3, 0.35), 0.16, 27.0, 0.4, 0.05))
 
 
 def to_tensor(images: list[np.ndarray]) -> Tensor:
@@ -38,21 +75,24 @@ def to_tensor(images: list[np.ndarray]) -> Tensor:
 
 
 class SceneBatches(Dataset):  # type: ignore[type-arg]
-    """Scenes for the detector; all of one batch have one size."""
+    """Scenes for one round of the detector; all of one batch have one size."""
 
-    def __init__(self, seed: int, steps: int) -> None:
+    def __init__(self, seed: int, first: int, setting: Round) -> None:
         self.seed = seed
-        self.steps = steps
+        self.first = first
+        self.setting = setting
 
     def __len__(self) -> int:
         """Return the number of batches."""
-        return self.steps
+        return self.setting.steps
 
     def __getitem__(self, step: int) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Return pictures uint8 [B, 3, H, W], boxes [M, 4] and classes [M] per picture."""
-        rng = np.random.default_rng([self.seed, 0, step])
-        kind = rng.choice(len(SIZES), p=_OFTEN)
-        scenes = [make_scene(rng, *SIZES[kind], smallest=17.0) for _ in range(_BATCH[kind])]
+        setting = self.setting
+        rng = np.random.default_rng([self.seed, 0, self.first + step])
+        kind = rng.choice(len(SIZES), p=setting.often)
+        scenes = [make_scene(rng, *SIZES[kind], _SMALLEST, setting.empty, setting.fine,
+                             setting.made_up) for _ in range(_BATCH[kind])]
         return (to_tensor([s.image for s in scenes]),
                 [torch.from_numpy(s.boxes) for s in scenes],
                 [torch.from_numpy(s.classes) for s in scenes])

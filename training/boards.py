@@ -24,18 +24,20 @@ import numpy as np
 
 from training import backgrounds
 from training.cards import CARDS
+from training.invented import INVENTED
 from training.lookalikes import LOOKALIKES
 from training.primitives import Drawing
 from training.primitives import render
 
 #: Every sign, cards first: the index of a card is its class.
-SIGNS: tuple[Drawing, ...] = (*CARDS.values(), *(item.drawing for item in LOOKALIKES))
+SIGNS: tuple[Drawing, ...] = (
+    *CARDS.values(), *(item.drawing for item in LOOKALIKES), *INVENTED)
 CLASSES = len(CARDS)
 #: Indices of the look-alikes that differ much from every card, and of those that do not.
 COARSE = [CLASSES + i for i, item in enumerate(LOOKALIKES) if not item.fine]
 FINE = [CLASSES + i for i, item in enumerate(LOOKALIKES) if item.fine]
-#: A fine look-alike is shown no smaller than this (pixels of the training picture).
-FINE_SIZE = 36.0
+#: Indices of the signs made up at random.
+MADE_UP = list(range(CLASSES + len(LOOKALIKES), len(SIGNS)))
 _SIDES = (24, 32, 48, 64, 96, 128, 192, 288, 384)
 
 

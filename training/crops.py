@@ -25,6 +25,8 @@ from training.scenes import make_view
 
 #: Side of the classifier's input in pixels.
 SIDE = 80
+#: Part of the signs without a class that are like no card.
+_MADE_UP = 0.4
 
 
 def _cut(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> np.ndarray:
@@ -60,9 +62,9 @@ def make_crop(rng: np.random.Generator, nothing: float = 0.2) -> tuple[np.ndarra
     """
     if rng.random() < nothing:
         if rng.random() < 0.4:
-            scene = make_scene(rng, 128, 96, 18.0, empty=1.0)
+            scene = make_scene(rng, 128, 96, 18.0, empty=1.0, made_up=_MADE_UP)
             return cv2.resize(scene.image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), CLASSES
-        image, box, _ = make_view(rng, card=False)
+        image, box, _ = make_view(rng, card=False, made_up=_MADE_UP)
         return _cut(rng, image, box), CLASSES
     image, box, label = make_view(rng, card=True)
     return _cut(rng, image, box), label

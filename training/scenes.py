@@ -26,6 +26,8 @@ from training import backgrounds
 from training import boards
 from training import camera
 
+_FINE = 36.0
+
 
 @dataclass
 class Scene:
@@ -168,17 +170,24 @@ def _occlude(rng: np.random.Generator, image: np.ndarray, outline: np.ndarray) -
             return
 
 
-def _choose(rng: np.random.Generator, count: int, cards: bool, size: float) -> list[int]:
-    """Choose signs: cards, or look-alikes that can be told from cards at this size."""
+def _choose(rng: np.random.Generator, cards: bool, fine: bool, made_up: float) -> int:
+    """
+    Choose a sign: a card, or another one.
+
+    `fine` allows look-alikes that differ from a card in details, `made_up` is the part of
+    the others that are no look-alikes of any card.
+    """
     if cards:
-        return rng.integers(0, boards.CLASSES, count).tolist()
-    pool = boards.COARSE
-    if size >= boards.FINE_SIZE and rng.random() < 0.5:
-        pool = boards.FINE
-    return [pool[i] for i in rng.integers(0, len(pool), count)]
+        return int(rng.integers(0, boards.CLASSES))
+    if made_up and rng.random() < made_up:
+        pool = boards.MADE_UP
+    else:
+        pool = boards.FINE if fine and rng.random() < 0.5 else boards.COARSE
+    return pool[rng.integers(0, len(pool))]
 
 
-def _populate(rng: np.random.Generator, layout: _Layout, smallest: float, cards: bool) -> float:
+def _populate(rng: np.random.Generator, layout: _Layout, smallest: float, fine: float,
+              made_up: float, cards: bool) -> float:
     """Place boards; return the size of the smallest sign placed."""
     height, width = layout.image.shape[:2]
     largest = 1.05 * min(height, width)
@@ -189,7 +198,7 @@ def _populate(rng: np.random.Generator, layout: _Layout, smallest: float, cards:
         size = float(rng.uniform(smallest, max(smallest + 1, height / (1.35 * rows))))
         size = min(size, width / (1.35 * columns))
         size = max(size, smallest)
-        indices = [_choose(rng, 1, cards and rng.random() < 0.75, size)[0]
+        indices = [_choose(rng, cards and rng.random() < 0.75, size >= fine, made_up)
                    for _ in range(rows * columns)]
         if cards and rng.random() < 0.3:
             indices = rng.permutation(boards.CLASSES)[:rows * columns].tolist()
@@ -204,7 +213,7 @@ def _populate(rng: np.random.Generator, layout: _Layout, smallest: float, cards:
         else:
             size = smallest * (largest / smallest) ** float(rng.beta(1, 1.7))
         chosen = cards and rng.random() < 0.75
-        index = _choose(rng, 1, chosen, size)[0]
+        index = _choose(rng, chosen, size >= fine, made_up)
         board = boards.single(rng, index, size * 1.05)
         for _ in range(5):
             if _place(rng, layout, board, size, 0.7):
@@ -213,8 +222,8 @@ def _populate(rng: np.random.Generator, layout: _Layout, smallest: float, cards:
     return seen
 
 
-def make_scene(rng: np.random.Generator, width: int = 512, height: int = 384,
-               smallest: float = 18.0, empty: float = 0.1) -> Scene:
+def make_scene(rng: np.random.Generator, width: int, height: int, smallest: float,
+               empty: float = 0.1, fine: float = _FINE, made_up: float = 0.0) -> Scene:
     """
     Make one scene.
 
@@ -228,6 +237,10 @@ def make_scene(rng: np.random.Generator, width: int = 512, height: int = 384,
         Size of the smallest sign in pixels: the root of the area of its projected square.
     empty
         Part of the scenes without cards; half of those show look-alikes.
+    fine
+        Size in pixels from which on there are look-alikes that differ from a card in details.
+    made_up
+        Part of the signs without a class that are made up and like no card.
 
     Returns
     -------
@@ -238,7 +251,7 @@ def make_scene(rng: np.random.Generator, width: int = 512, height: int = 384,
     cards = rng.random() >= empty
     size = 60.0
     if cards or rng.random() < 0.5:
-        size = _populate(rng, layout, smallest, cards)
+        size = _populate(rng, layout, smallest, fine, made_up, cards)
     for _, outline in layout.outlines:
         if rng.random() < 0.2:
             _occlude(rng, layout.image, outline)
@@ -252,7 +265,8 @@ def make_scene(rng: np.random.Generator, width: int = 512, height: int = 384,
     return Scene(image, np.array(boxes, np.float32).reshape(-1, 4), np.array(classes, np.int64))
 
 
-def make_view(rng: np.random.Generator, card: bool) -> tuple[np.ndarray, np.ndarray, int]:
+def make_view(rng: np.random.Generator, card: bool,
+              made_up: float = 0.0) -> tuple[np.ndarray, np.ndarray, int]:
     """
     Make a small picture of one sign, for the classifier.
 
@@ -261,7 +275,9 @@ def make_view(rng: np.random.Generator, card: bool) -> tuple[np.ndarray, np.ndar
     rng
         The only source of chance.
     card
-        Whether the sign is a card, or a look-alike.
+        Whether the sign is a card, or another one.
+    made_up
+        Part of the others that are made up and like no card.
 
     Returns
     -------
@@ -273,7 +289,7 @@ def make_view(rng: np.random.Generator, card: bool) -> tuple[np.ndarray, np.ndar
     width, height = int(size * rng.uniform(1.5, 3)), int(size * rng.uniform(1.5, 2.5))
     while True:
         layout = _Layout(backgrounds.background(rng, width, height))
-        index = _choose(rng, 1, card, size)[0]
+        index = _choose(rng, card, size >= _FINE, made_up)
         board = boards.single(rng, index, size * 1.05)
         if _place(rng, layout, board, size, 0.8):
             break

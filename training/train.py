@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterable
 import copy
+from dataclasses import replace
 import math
 from pathlib import Path
 import time
@@ -31,14 +32,16 @@ import torch.nn.functional as functional
 
 from training.batches import CropBatches
 from training.batches import loader
+from training.batches import ROUNDS
 from training.batches import SceneBatches
 from training.boards import CLASSES
 from training.losses import detector_loss
 from training.networks import Classifier
 from training.networks import Detector
 
-#: Last part of the steps, in full precision.
-_FULL_PRECISION = 0.12
+#: Batches the classifier sees, and the last part of them in full precision.
+CLASSIFIER_STEPS = 1400
+_CLASSIFIER_FULL = 0.12
 
 
 class Average:
@@ -68,7 +71,7 @@ def _rate(step: int, steps: int) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def fit(network: nn.Module, batches: Iterable[Any], steps: int, rate: float,
+def fit(network: nn.Module, batches: Iterable[Any], steps: int, rate: float, full: float,
         loss_of: Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]],
         snapshot: Path | None) -> nn.Module:
     """
@@ -84,6 +87,8 @@ def fit(network: nn.Module, batches: Iterable[Any], steps: int, rate: float,
         Number of updates.
     rate
         Highest learning rate.
+    full
+        Last part of the steps, in full precision instead of bfloat16.
     loss_of
         Takes the network and a batch; returns the loss and its parts for the log.
     snapshot
@@ -105,7 +110,7 @@ def fit(network: nn.Module, batches: Iterable[Any], steps: int, rate: float,
     for step, batch in enumerate(batches):
         for group in optimizer.param_groups:
             group['lr'] = rate * _rate(step, steps)
-        low = step < steps * (1 - _FULL_PRECISION)
+        low = step < steps * (1 - full)
         with torch.autocast('cpu', torch.bfloat16, enabled=low):
             loss, parts = loss_of(network, batch)
         optimizer.zero_grad(set_to_none=True)
@@ -142,17 +147,48 @@ def _classifier_step(network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, 
     return loss, {'class': float(loss)}
 
 
-def train_detector(seed: int, steps: int, workers: int,
+def train_detector(seed: int, shorten: float, workers: int, start: Path | None = None,
                    snapshot: Path | None = None) -> nn.Module:
-    """Train the detector; return its averaged weights."""
+    """
+    Train the detector in rounds.
+
+    Parameters
+    ----------
+    seed
+        The source of chance.
+    shorten
+        Factor for the number of steps; 1 but for trials.
+    workers
+        Processes that make scenes.
+    start
+        Weights after the first round, to go on with the next; None starts from nothing.
+    snapshot
+        Where weights are written on the way, if anywhere.
+
+    Returns
+    -------
+    Module
+        The averaged network.
+
+    """
     torch.manual_seed(seed)
-    return fit(Detector(CLASSES), loader(SceneBatches(seed, steps), workers), steps, 1.5e-3,
-               _detector_step, snapshot)
+    network: nn.Module = Detector(CLASSES)
+    if start:
+        network.load_state_dict(torch.load(start))
+    first = 0
+    for number, setting in enumerate(ROUNDS):
+        part = replace(setting, steps=max(1, round(setting.steps * shorten)))
+        if number or not start:
+            network = fit(network, loader(SceneBatches(seed, first, part), workers), part.steps,
+                          part.rate, part.full, _detector_step, snapshot)
+        first += setting.steps
+    return network
 
 
-def train_classifier(seed: int, steps: int, workers: int,
+def train_classifier(seed: int, shorten: float, workers: int,
                      snapshot: Path | None = None) -> nn.Module:
     """Train the classifier, whose last class is 'nothing'; return its averaged weights."""
     torch.manual_seed(seed)
+    steps = max(1, round(CLASSIFIER_STEPS * shorten))
     return fit(Classifier(CLASSES + 1), loader(CropBatches(seed, steps), workers), steps, 2e-3,
-               _classifier_step, snapshot)
+               _CLASSIFIER_FULL, _classifier_step, snapshot)

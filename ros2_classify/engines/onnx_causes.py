@@ -38,7 +38,10 @@ _CAUSES = tuple((re.compile(pattern), sentence) for pattern, sentence in (
      r'it uses the operator \1, which is not part of ONNX: export the model without it'),
     (r'External data path does not exist: "?([^"]+?)"?$',
      r'its weights lie in a second file that is missing: put \1 back'),
-    (r'GetFileLength for (.+?) failed',  # older versions
+    # Older versions' words for the same.
+    (r'cannot get file size: No such file or directory \[(.+?)\]',
+     r'its weights lie in a second file that is missing: put \1 back'),
+    (r'GetFileLength for (.+?) failed',
      r'its weights lie in a second file that is missing: put \1 back'),
     (r'External initializer: (\S+) offset: \d+ size to read: \d+ given file_length',
      r'the second file that holds its weights is cut off (at \1): get that file again'),

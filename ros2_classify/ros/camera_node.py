@@ -18,16 +18,13 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
 import cv2
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
-
 from ros2_classify.catalog import shipped_folder
 from ros2_classify.errors import OptionsError, Ros2ClassifyError
 from ros2_classify.ros.compressed_msg import to_compressed_msg
@@ -38,6 +35,8 @@ from ros2_classify.ros.parameters import Parameters, Spec
 from ros2_classify.ros.picture_sources import open_source, Pixels, Size, Source, SourceError
 from ros2_classify.ros.runtime import Stop, tune_malloc
 from ros2_classify.ros.throttle import ThrottledLog
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 PARAMETERS = (
     Spec('source', '', 'What to publish: a picture file, a folder of pictures, a video file, a '
@@ -51,7 +50,8 @@ PARAMETERS = (
     Spec('wait_for_subscribers', 1, 'How many subscribers must be there before the first picture '
          'is sent', minimum=0, maximum=100, read_only=True),
     Spec('frame_id', 'camera', "Frame in the pictures' headers"),
-    Spec('encoding', 'bgr8', 'Encoding of the raw pictures', choices=('bgr8', 'rgb8', 'mono8')),
+    Spec('encoding', 'bgr8', 'Encoding of the raw pictures; with mono8 the compressed ones are '
+         'grey, too', choices=('bgr8', 'rgb8', 'mono8')),
     Spec('width', 0, 'Width of the published pictures in pixels; 0 leaves it, or follows from '
          'the height', minimum=0, maximum=16384, read_only=True),
     Spec('height', 0, 'Height of the published pictures in pixels; 0 leaves it, or follows from '
@@ -65,11 +65,6 @@ PARAMETERS = (
          read_only=True),
 )
 
-# Reliable publishers serve best-effort subscribers as well, at no cost to them; the other way
-# round nothing would arrive. Two pictures are kept for subscribers that ask again.
-_QOS = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.RELIABLE)
-
 # A subscriber is known here a moment before it knows of the publisher; what is sent in between,
 # a best-effort subscriber never sees.
 _MATCHING_S = 0.3
@@ -80,10 +75,21 @@ _ACKNOWLEDGE_S = 3
 
 # rclpy tells of new subscribers by an event in some distributions only.
 _POLL_S = 0.05
-_SAY_WAITING_S = 5.0
+_SAY_WAITING_S = 3.0
 
 _WEBCAM_RETRY_S = 1.0
 _FROM_BGR = {'rgb8': cv2.COLOR_BGR2RGB, 'mono8': cv2.COLOR_BGR2GRAY}
+
+
+def _qos() -> QoSProfile:
+    """
+    Return a new profile; rclpy writes a user's overrides into it.
+
+    Reliable publishers serve best-effort subscribers as well, at no cost to them; the other way
+    round nothing would arrive. Two pictures are kept for subscribers that ask again.
+    """
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class CameraNode(Node):
@@ -115,9 +121,9 @@ class CameraNode(Node):
         self._size = Size(self._settings['width'], self._settings['height'])
         self._source = self._open()
         options = {'qos_overriding_options': QoSOverridingOptions.with_default_policies()}
-        self._raw = self.create_publisher(Image, 'image', _QOS, **options)
+        self._raw = self.create_publisher(Image, 'image', _qos(), **options)
         self._compressed = self.create_publisher(
-            CompressedImage, resolve_image_topic(self, '/compressed'), _QOS, **options)
+            CompressedImage, resolve_image_topic(self, '/compressed'), _qos(), **options)
         self._published = 0
         self._log = ThrottledLog(30.0)
         self._thread = threading.Thread(target=self._play_safely, name='pictures', daemon=True)
@@ -222,14 +228,14 @@ class CameraNode(Node):
         picture = self._size.apply(picture)
         encoding = self._settings['encoding']
         if encoding != 'bgr8':
-            picture = cv2.cvtColor(picture, _FROM_BGR[encoding])
+            picture = cast(Pixels, cv2.cvtColor(picture, _FROM_BGR[encoding]))
         header = Header(stamp=stamp, frame_id=self._settings['frame_id'])
         if self._raw.get_subscription_count():
             self._raw.publish(to_image_msg(picture, encoding, header))
         if self._compressed.get_subscription_count():
             # Encoders take BGR or grey.
             if encoding == 'rgb8':
-                picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+                picture = cast(Pixels, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
             self._compressed.publish(to_compressed_msg(
                 picture, header, self._settings['compressed_format'],
                 self._settings['jpeg_quality'], self._settings['png_level']))

@@ -16,8 +16,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 import importlib
 from pathlib import Path
 import time
@@ -27,12 +27,9 @@ from lifecycle_msgs.srv import GetState
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from std_msgs.msg import Header
-from vision_msgs.msg import LabelInfo
-
 from ros2_classify import overlay
 from ros2_classify.catalog import shipped_folder
-from ros2_classify.errors import InputError, OptionsError, Ros2ClassifyError
+from ros2_classify.errors import OptionsError, Ros2ClassifyError
 from ros2_classify.image_file import check_writable, read_image, write_image
 from ros2_classify.ros.compressed_msg import to_compressed_msg
 from ros2_classify.ros.image_input import resolve_image_topic, TRANSPORTS
@@ -42,6 +39,8 @@ from ros2_classify.ros.parameters import Parameters, Spec
 from ros2_classify.ros.result_msgs import MESSAGES
 from ros2_classify.ros.result_reader import READERS
 from ros2_classify.ros.runtime import Stop
+from std_msgs.msg import Header
+from vision_msgs.msg import LabelInfo
 
 PARAMETERS = (
     Spec('image', '', 'Picture to send; empty for one that comes with the package',
@@ -60,22 +59,20 @@ PARAMETERS = (
     Spec('frame_id', 'client_test', "Frame in the picture's header", read_only=True),
 )
 
-# As the camera node publishes: reliable serves best-effort subscribers, too.
-_IMAGE_QOS = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
-# Best effort takes answers from every publisher; few of them can be lost, being small.
-_RESULT_QOS = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
-_LATCHED_QOS = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL)
-
 _TICK_S = 0.1
 # The server takes pictures best effort: one can get lost, so it is sent again.
 _SEND_AGAIN_S = 1.0
 _STATE_TIMEOUT_S = 1.0
 _LABELS_TIMEOUT_S = 3.0
 _INTERFACES = 'ros2_classify_interfaces'
+
+
+def _qos(depth: int, reliability: ReliabilityPolicy,
+         durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -> QoSProfile:
+    """Return a new profile; rclpy writes a user's overrides into it."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability,
+        durability=durability)
 
 
 @dataclass(frozen=True)
@@ -140,7 +137,8 @@ class ClientNode(Node):
         self._state_client = self.create_client(
             GetState, f'{self._settings["server"]}/get_state')
         self._labels = self.create_subscription(
-            LabelInfo, 'label_info', self._learn_labels, _LATCHED_QOS)
+            LabelInfo, 'label_info', self._learn_labels,
+            _qos(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL))
         self._service_clients: dict[str, Any] = {}
         if self._settings['use_service']:
             self._connect_services()
@@ -159,12 +157,16 @@ class ClientNode(Node):
     def _connect_topics(self) -> None:
         transport = TRANSPORTS[self._settings['image_transport']]
         options = {'qos_overriding_options': QoSOverridingOptions.with_default_policies()}
+        # As the camera node publishes: reliable serves best-effort subscribers, too.
         self._waiting.image = self.create_publisher(
-            transport.msg_type, resolve_image_topic(self, transport.suffix), _IMAGE_QOS, **options)
+            transport.msg_type, resolve_image_topic(self, transport.suffix),
+            _qos(1, ReliabilityPolicy.RELIABLE), **options)
         self._waiting.results = [
             self.create_subscription(
                 MESSAGES[task].msg_type, MESSAGES[task].topic,
-                lambda msg, task=task: self._receive(task, msg), _RESULT_QOS, **options)
+                partial(self._receive, task),
+                # It takes answers from every publisher; being small, hardly any is lost.
+                _qos(10, ReliabilityPolicy.BEST_EFFORT), **options)
             for task in self._tasks]
 
     def _connect_services(self) -> None:
@@ -172,8 +174,9 @@ class ClientNode(Node):
             types = importlib.import_module(f'{_INTERFACES}.srv')
         except ImportError as error:
             raise OptionsError(
-                f'the service needs the package {_INTERFACES}, which cannot be imported ({error}); '
-                'build it with colcon from interfaces/, or leave use_service false') from error
+                f'the service needs the package {_INTERFACES}, which cannot be imported '
+                f'({error}); build it with colcon from interfaces/, or leave use_service false'
+            ) from error
         for task in self._tasks:
             name = MESSAGES[task].service
             self._service_clients[task] = self.create_client(
@@ -186,12 +189,12 @@ class ClientNode(Node):
         if self._settings['image']:
             return Path(self._settings['image']).expanduser()
         models = shipped_folder()
-        scenes = sorted((models / 'scenes').glob('*')) if models else []
-        if not scenes:
+        path = models / 'scenes' / 'several_cards.jpg' if models else None
+        if path is None or not path.is_file():
             raise OptionsError(
                 'the package was installed without its pictures; name one of your own with the '
                 'parameter image, as in: --ros-args -p image:=picture.jpg')
-        return scenes[0]
+        return path
 
     # ---- waiting
 
@@ -230,8 +233,7 @@ class ClientNode(Node):
                 request = client.srv_type.Request(
                     image=to_image_msg(self._picture, 'bgr8', header))
                 self._remember(header)
-                client.call_async(request).add_done_callback(
-                    lambda future, task=task: self._served(task, future))
+                client.call_async(request).add_done_callback(partial(self._served, task))
                 return
 
     def _new_header(self) -> Header:

@@ -136,7 +136,7 @@ def to_compressed_msg(
     msg = CompressedImage(header=header, format=f'{encoding}; {codec} compressed {order}')
     # Filled as in to_image_msg, and for the same reason.
     content = array('B')
-    content.frombytes(memoryview(data).cast('B'))
+    content.frombytes(np.ascontiguousarray(data).data.cast('B'))
     msg.data = content
     return msg
 

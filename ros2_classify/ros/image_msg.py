@@ -133,7 +133,7 @@ def to_image_msg(pixels: NDArray[np.uint8], encoding: str, header: Any) -> Any:
     msg.step = msg.width * found.channels
     # The one fast way to fill the field: rclpy checks any other type element by element.
     data = array('B')
-    data.frombytes(memoryview(np.ascontiguousarray(pixels)).cast('B'))
+    data.frombytes(np.ascontiguousarray(pixels).data.cast('B'))
     msg.data = data
     return msg
 
@@ -157,7 +157,8 @@ def to_bgr(pixels: NDArray[np.uint8], color: str) -> NDArray[np.uint8]:
     """
     codes = {'mono': cv2.COLOR_GRAY2BGR, 'rgb': cv2.COLOR_RGB2BGR,
              'rgba': cv2.COLOR_RGBA2BGR, 'bgra': cv2.COLOR_BGRA2BGR}
-    return pixels if color == 'bgr' else cv2.cvtColor(pixels, codes[color])
+    return pixels if color == 'bgr' else np.asarray(
+        cv2.cvtColor(pixels, codes[color]), np.uint8)
 
 
 def check_pixels(width: int, height: int, max_pixels: int) -> None:
@@ -227,7 +228,8 @@ def _planes(msg: Any, encoding: Encoding) -> NDArray[Any]:
     dtype = np.dtype('u1' if item == 1 else '>u2' if msg.is_bigendian else '<u2')
     if encoding.chroma_strides:
         return _two_planes(msg, encoding.chroma_strides)
-    shape, strides = (height, width), (step, encoding.pixel_bytes)
+    shape: tuple[int, ...] = (height, width)
+    strides: tuple[int, ...] = (step, encoding.pixel_bytes)
     if encoding.channels > 1:
         shape, strides = (*shape, encoding.channels), (*strides, item)
     pixels: NDArray[Any] = np.ndarray(shape, dtype, msg.data, 0, strides)

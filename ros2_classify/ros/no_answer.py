@@ -23,7 +23,6 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility
-
 from ros2_classify.ros.image_input import TRANSPORTS
 from ros2_classify.ros.result_msgs import MESSAGES
 
@@ -143,9 +142,9 @@ def _image_fault(node: Node, waiting: Waiting) -> str:
             return f'the server {waiting.server} subscribes to {other} ({kind}): {cure}'
         return (f'the server {waiting.server} runs but subscribes to no pictures: it may still '
                 'be loading its model, or know of nobody who listens to its answers')
-    return _qos_fault(
-        topic, [(waiting.image.qos_profile, reader.qos_profile, _names([reader]))
-                for reader in matching])
+    own = _own(node, node.get_publishers_info_by_topic(topic))
+    return _qos_fault(topic, [(mine.qos_profile, reader.qos_profile, _names([reader]))
+                              for mine in own for reader in matching])
 
 
 def _result_fault(node: Node, waiting: Waiting) -> str:
@@ -159,9 +158,9 @@ def _result_fault(node: Node, waiting: Waiting) -> str:
             faults.append(f'{_names(writers)} publishes {writers[0].topic_type} on {topic}, not '
                           f'{own_type}')
         elif matching:
-            fault = _qos_fault(
-                topic, [(writer.qos_profile, subscription.qos_profile, _names([writer]))
-                        for writer in matching])
+            own = _own(node, node.get_subscriptions_info_by_topic(topic))
+            fault = _qos_fault(topic, [(writer.qos_profile, mine.qos_profile, _names([writer]))
+                                       for mine in own for writer in matching])
             if not fault:
                 return ''
             faults.append(fault)
@@ -204,6 +203,17 @@ def _qos_fault(topic: str, pairs: Iterable[tuple[Any, Any, str]]) -> str:
     return '; '.join(faults)
 
 
+def _own(node: Node, endpoints: Sequence[Any]) -> list[Any]:
+    """
+    Return a node's own endpoints, as the graph shows them.
+
+    There, defaults have become values; a profile that still holds defaults can't be compared
+    with one that doesn't.
+    """
+    return [each for each in endpoints
+            if (each.node_name, each.node_namespace) == (node.get_name(), node.get_namespace())]
+
+
 def _start_server(waiting: Waiting) -> str:
     domain = os.environ.get('ROS_DOMAIN_ID') or '0'
     return (f'there is no node {waiting.server}. Start one (ros2 run ros2_classify server '
@@ -224,7 +234,10 @@ def _topics_read(node: Node, full_name: str) -> list[tuple[str, str]]:
 
 
 def _names(endpoints: Sequence[Any]) -> str:
-    return ', '.join(f'{each.node_namespace.rstrip("/")}/{each.node_name}' for each in endpoints)
+    return ', '.join(
+        # Discovery tells of a topic's endpoints before it tells whose they are.
+        'a node' if each.node_name == '_NODE_NAME_UNKNOWN_' else
+        f'{each.node_namespace.rstrip("/")}/{each.node_name}' for each in endpoints)
 
 
 def _type_name(msg_type: Any) -> str:

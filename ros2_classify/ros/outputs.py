@@ -22,15 +22,13 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import Image
-from vision_msgs.msg import LabelInfo, VisionInfo
-
 from ros2_classify import overlay
 from ros2_classify.labels import Labels
 from ros2_classify.results import Result
 from ros2_classify.ros.image_msg import to_bgr, to_image_msg
 from ros2_classify.ros.result_msgs import label_info_msg, MESSAGES, to_msg, vision_info_msg
-
+from sensor_msgs.msg import Image
+from vision_msgs.msg import LabelInfo, VisionInfo
 
 
 def _qos(depth: int, durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -> QoSProfile:

@@ -250,7 +250,7 @@ def _descriptor(spec: Spec) -> ParameterDescriptor:
         description=spec.description, read_only=spec.read_only, dynamic_typing=spec.or_number)
     if spec.choices:
         descriptor.additional_constraints = f'one of: {", ".join(spec.choices)}'
-    if spec.minimum is None:
+    if spec.minimum is None or spec.maximum is None:
         return descriptor
     if isinstance(spec.default, float):
         descriptor.floating_point_range = [

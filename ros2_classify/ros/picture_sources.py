@@ -22,14 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 import re
-from typing import Protocol
+from typing import cast, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
 from ros2_classify.errors import InputError
 from ros2_classify.image_file import read_image
 
@@ -80,8 +80,8 @@ class Size:
         if wanted in ((0, 0), (width, height)):
             return picture
         shrinks = wanted[0] * wanted[1] < width * height
-        return cv2.resize(
-            picture, wanted, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        return cast(Pixels, cv2.resize(
+            picture, wanted, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
 
 
 class Source(Protocol):
@@ -149,7 +149,7 @@ class PictureFiles:
         """Go through the files once; see `Source.pictures`."""
         for path in self._paths:
             if path not in self._bad:
-                yield lambda path=path: self._read(path)
+                yield partial(self._read, path)
 
     def close(self) -> None:
         """Forget the picture that is kept."""
@@ -198,7 +198,8 @@ class Video:
         rate = capture.get(cv2.CAP_PROP_FPS) if readable else 0.0
         capture.release()
         if not readable:
-            raise SourceError(f'{path} is neither a picture nor a video that OpenCV reads; {KINDS}')
+            raise SourceError(
+                f'{path} is neither a picture nor a video that OpenCV reads; {KINDS}')
         low, high = _PLAUSIBLE_RATES
         self.rate = rate if low <= rate <= high else PICTURES_RATE
 
@@ -339,7 +340,8 @@ def _retrieve(capture: cv2.VideoCapture) -> Pixels | None:
     if not good or picture is None:
         return None
     # Grey cameras and raw ones.
-    return picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+    return cast(Pixels, picture if picture.ndim == 3 else cv2.cvtColor(
+        picture, cv2.COLOR_GRAY2BGR))
 
 
 def _natural_order(path: Path) -> list[tuple[bool, int, str]]:

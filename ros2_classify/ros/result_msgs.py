@@ -25,12 +25,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ros2_classify.labels import Labels
+from ros2_classify.results import Classification, Detections, Result
 from vision_msgs.msg import (
     Classification as ClassificationMsg, Detection2D, Detection2DArray, LabelInfo,
     ObjectHypothesis, ObjectHypothesisWithPose, VisionClass, VisionInfo)
-
-from ros2_classify.labels import Labels
-from ros2_classify.results import Classification, Detections, Result
 
 # VisionClass.class_id is a uint16, and its largest value means "unlabelled".
 _MAX_CLASS_ID = 0xFFFE

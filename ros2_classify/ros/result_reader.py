@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ros2_classify.results import Classification, Detections, Result, Timing
 
 # The messages don't say how long anything took.

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
 import ctypes
+import gc
 import os
 import platform
 import signal
@@ -47,6 +48,9 @@ _MMAP_BYTES = (64 * 2**20, 32 * 2**20)  # some builds of glibc take half of HEAP
 
 # So many failing turns of the executor in a row mean that the next one fails as well.
 _MAX_FAILURES = 50
+
+# Turns of the executor at the end: more than there can be callbacks that wait.
+_LAST_TURNS = 50
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the user asked for it
@@ -151,6 +155,7 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None) -> int
         dds_profile.use()
         code = _run(create, args, stop)
         if stop.left_thread_behind:
+            _free_context()
             # The thread sits in somebody's C++ code; ending the interpreter around it can crash.
             sys.stdout.flush()
             sys.stderr.flush()
@@ -165,7 +170,8 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
     from rclpy.utilities import remove_ros_args
 
     try:
-        extra = remove_ros_args(args=['', *args])[1:]
+        # Words like model:=NAME outside of --ros-args are taken for remappings, as in ROS 1.
+        extra = remove_ros_args(args=['', *args])[1:] or _assignments_outside(args)
         if extra:
             _say(f'unexpected argument {extra[0]!r}; parameters and remappings follow --ros-args, '
                  'as in: --ros-args -p model:=NAME -r image:=/camera/image_raw')
@@ -194,7 +200,29 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
             _end(node, executor)
         executor.shutdown()
         rclpy.try_shutdown()
+        if node is not None and stop.left_thread_behind:
+            # The thread keeps the node's object; that must not keep the context.
+            vars(node).clear()
     return stop.code
+
+
+def _assignments_outside(args: list[str]) -> list[str]:
+    """Return the words with := that belong to no --ros-args."""
+    found, inside = [], False
+    for word in args:
+        inside = word == '--ros-args' or (inside and word != '--')
+        if not inside and ':=' in word:
+            found.append(word)
+    return found
+
+
+def _free_context() -> None:
+    """Free what only the interpreter's own end would: above all the shared memory."""
+    from rclpy.utilities import get_default_context
+
+    gc.collect()
+    get_default_context(shutting_down=True).destroy()
+    gc.collect()
 
 
 def _spin(executor: Any, node: Any, stop: Stop) -> None:
@@ -232,6 +260,20 @@ def _end(node: Any, executor: Any) -> None:
             step(node)
         except Exception as error:  # noqa: B902 - the process ends in any case
             _say(f'unexpected {type(error).__name__} while ending: {error}')
+
+
+def finish_callbacks(executor: Any) -> None:
+    """
+    Let callbacks that wait for something which has come meanwhile run to their end.
+
+    Parameters
+    ----------
+    executor : rclpy.executors.Executor
+        The executor; it is not being spun.
+
+    """
+    for _ in range(_LAST_TURNS):
+        executor.spin_once(timeout_sec=0.0)
 
 
 def call_interruptibly(

@@ -25,8 +25,8 @@ from collections.abc import Callable
 import time
 from typing import Any
 
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-
 from ros2_classify.errors import InputError, ModelNotFoundError, Ros2ClassifyError
 from ros2_classify.labels import Labels
 from ros2_classify.pipeline import Options, Pipeline
@@ -51,7 +51,9 @@ _ERROR = TransitionCallbackReturn.ERROR
 # An inference may be under way; `ros2 launch` sends the next signal after 5 s.
 _STOP_TIMEOUT = 4.0
 _HOUSEKEEPING_PERIOD = 1.0
+# Seconds without a picture until the cause is told, and until it is told again.
 _SILENCE = 5.0
+_SILENCE_AGAIN = 10.0
 
 
 class ServerNode(LifecycleNode):
@@ -72,6 +74,7 @@ class ServerNode(LifecycleNode):
 
     def __init__(self, stop: runtime.Stop) -> None:
         super().__init__('server')
+        self._answer_forbidden_transitions()
         self._stop = stop
         self._log = self.get_logger()
         self._throttled = ThrottledLog()
@@ -86,6 +89,29 @@ class ServerNode(LifecycleNode):
         self._input: ImageInput | None = None
         self._worker: Worker | None = None
         self._housekeeping: Any = None
+        self._patience = _SILENCE
+
+    def _answer_forbidden_transitions(self) -> None:
+        """
+        Let the service change_state say no to a transition that the present state doesn't allow.
+
+        rclpy raises there, and whoever asked would wait for an answer for ever.
+        """
+        service = getattr(self, '_service_change_state', None)
+        change_state = getattr(service, 'callback', None)
+        if service is None or change_state is None:
+            return
+
+        def guarded(request: Any, response: Any) -> Any:
+            try:
+                return change_state(request, response)
+            except rclpy_implementation.RCLError as error:
+                asked = request.transition.label or f'number {request.transition.id}'
+                self._log.warning(f'transition {asked} refused: {_first_line(error)}')
+                response.success = False
+                return response
+
+        service.callback = guarded
 
     # ---- the process
 
@@ -104,6 +130,9 @@ class ServerNode(LifecycleNode):
     def close(self) -> None:
         """Shut down from whatever state the node is in."""
         self._halt()
+        # Requests that were waiting have been refused; the refusals are still to be sent.
+        if self._service is not None and self.executor is not None:
+            runtime.finish_callbacks(self.executor)
         self._free()
 
     # ---- transitions
@@ -147,6 +176,8 @@ class ServerNode(LifecycleNode):
             self, name: str, act: Callable[[], None],
             undo: Callable[[], Any]) -> TransitionCallbackReturn:
         try:
+            if self._stop.requested:
+                raise runtime.Interrupted
             act()
             return _SUCCESS
         except runtime.Interrupted:
@@ -285,8 +316,11 @@ class ServerNode(LifecycleNode):
             return
         try:
             outputs.announce_threshold(self._labels(), self._settings['score_threshold'])
-            if source.subscribed and outputs.wanted and source.silent_for >= _SILENCE:
-                self._throttled(self._log.warning, explain_silence(self, source), 'silence')
+            if source.subscribed and outputs.wanted and source.silent_for >= self._patience:
+                self._log.warning(explain_silence(self, source))
+                self._patience += _SILENCE_AGAIN
+            elif source.silent_for < _SILENCE:
+                self._patience = _SILENCE
         except Exception as error:  # noqa: B902 - only words are lost
             self._throttled(self._log.error, f'unexpected {type(error).__name__}: {error}')
 
@@ -336,3 +370,7 @@ class ServerNode(LifecycleNode):
         self.counters.failed += 1
         kind = '' if isinstance(error, Ros2ClassifyError) else f'{type(error).__name__}: '
         self._throttled(self._log.error, f'a picture got no answer: {kind}{error}', 'failed')
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition('\n')[0]

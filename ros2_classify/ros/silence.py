@@ -18,11 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 import difflib
+import os
 from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility
-
+from ros2_classify.ros.dds_profile import profile_file, variable
 from ros2_classify.ros.image_input import ImageInput, TRANSPORTS
 
 _NAMED_TOPICS = 5
@@ -67,17 +68,18 @@ def explain_silence(node: Node, source: ImageInput) -> str:
     names = ', '.join(_name(publisher) for publisher in matching)
     return (
         f'no picture from {names} on {topic} for {source.silent_for:.0f} s. Either the camera '
-        'sends none (ros2 topic hz shows it), or its pictures are too large for the middleware\'s '
-        'default settings: start the camera with FASTDDS_DEFAULT_PROFILES_FILE and '
-        'FASTRTPS_DEFAULT_PROFILES_FILE naming this package\'s config/fastdds.xml')
+        'sends none (ros2 topic hz shows it), or its pictures are too large for the default '
+        f'settings of the middleware: start the camera with {variable(os.environ)} naming '
+        f'{profile_file() or "config/fastdds.xml of this package"}')
 
 
 def _alternatives(node: Node, source: ImageInput) -> str:
     topics = {name: types[0] for name, types in node.get_topic_names_and_types() if types}
-    # The node's own annotated picture is no camera.
+    # The node's own annotated picture is no camera, nor is what others only wait for.
     own = {name for name, _ in node.get_publisher_names_and_types_by_node(
         node.get_name(), node.get_namespace())}
-    found = [name for name, kind in topics.items() if kind in _TYPES and name not in own]
+    found = [name for name, kind in topics.items()
+             if kind in _TYPES and name not in own and node.count_publishers(name)]
     if not found:
         return 'there is no topic of pictures; is the camera running, with the same ROS_DOMAIN_ID?'
     close = _closest(source.topic, found)

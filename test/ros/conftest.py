@@ -41,12 +41,8 @@ def ros() -> Iterator[None]:
 
     from ros2_classify.ros import dds_profile
 
-    environment = dict(os.environ)
     dds_profile.use()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    # The processes are to set it on their own.
-    os.environ.clear()
-    os.environ.update(environment)
     yield
     rclpy.try_shutdown()
 

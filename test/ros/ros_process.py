@@ -35,6 +35,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 
 ROOT = Path(__file__).resolve().parents[2]
+PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 # For one event, on a slow and busy machine.
 DEADLINE = 40.0
 
@@ -80,6 +81,9 @@ class Process:
         if words:
             command += ['--ros-args', *words]
         env = {**os.environ, 'PYTHONUNBUFFERED': '1'}
+        # The test's own settings: the node is to find the profile by itself.
+        for name in PROFILE_VARIABLES:
+            env.pop(name, None)
         env['PYTHONPATH'] = os.pathsep.join(
             [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])])
         for name, value in (environment or {}).items():
@@ -109,7 +113,7 @@ class Process:
         assert len(found()) >= count, f'no line {pattern!r} in:\n{self.output}'
         return found()[count - 1]
 
-    def signal(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         """Send a signal."""
         self.process.send_signal(number)
 
@@ -124,7 +128,7 @@ class Process:
 
     def stop(self, number: int = signal.SIGINT) -> str:
         """Send a signal, check that it ends as it should, and return all it has written."""
-        self.signal(number)
+        self.send_signal(number)
         code = self.wait()
         assert code == 0, f'exit code {code}:\n{self.output}'
         assert 'Traceback' not in self.output, self.output
@@ -203,7 +207,7 @@ class Peer:
             request.transition.label = name
         return self.call(ChangeState, f'{node}/change_state', request).success
 
-    def set(self, node: str = '/server', **values: Any) -> list[str]:
+    def set_values(self, node: str = '/server', **values: Any) -> list[str]:
         """Set parameters; return a reason for each one that was refused."""
         request = SetParameters.Request(parameters=[
             Parameter(name, value=value).to_parameter_msg() for name, value in values.items()])

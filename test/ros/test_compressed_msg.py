@@ -21,10 +21,9 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from sensor_msgs.msg import CompressedImage
-
 from ros2_classify.errors import InputError
 from ros2_classify.ros.compressed_msg import image_size, to_array
+from sensor_msgs.msg import CompressedImage
 
 RED_BGR = (40, 30, 220)
 

@@ -21,13 +21,12 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header
-
 from ros2_classify.errors import InputError
 from ros2_classify.ros import image_msg
 from ros2_classify.ros.encodings import ENCODINGS
 from ros2_classify.ros.image_msg import ImageError, to_array, to_bgr, to_image_msg
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 # Red, green, blue, white, black and two mixed colours, as RGB.
 PATCHES = np.array([
@@ -196,22 +195,22 @@ def test_a_crop_needs_no_padding_after_its_last_row():
 
 
 BAD = {
-    'no size': (dict(width=0, height=480), 'no pixels: its size is 0x480'),
-    'no height': (dict(height=0), 'no pixels'),
-    'small step': (dict(step=10), 'step is 10, but a row of a rgb8 picture of 8x6 takes 24'),
-    'zero step': (dict(step=0), 'step is 0'),
-    'huge step': (dict(step=2**32 - 1), 'data has 144 bytes'),
-    'short data': (dict(height=7), 'data has 144 bytes, but .* with step 24 takes 168'),
-    'unknown encoding': (dict(encoding='rgb565'), "unknown encoding 'rgb565'.*known are: mono8"),
-    'empty encoding': (dict(encoding=''), "unknown encoding ''"),
-    'wrong case': (dict(encoding='RGB8'), "did you mean 'rgb8'"),
-    'depth': (dict(encoding='32FC1'), 'holds measurements'),
-    'huge size': (dict(width=2**32 - 1, height=2**32 - 1), 'max_image_pixels'),
-    'odd yuyv': (dict(width=7, encoding='yuyv'), 'its width must be even'),
-    'odd nv12': (dict(height=5, encoding='nv12'), 'width and height must be even'),
-    'short nv21': (dict(encoding='nv21'), 'data has 144 bytes, but a nv21 .* takes 200'),
-    'short nv24': (dict(encoding='nv24'), 'data has 144 bytes'),
-    'small bayer': (dict(width=2, encoding='bayer_rggb8'), 'both sides need 3 pixels'),
+    'no size': ({'width': 0, 'height': 480}, 'no pixels: its size is 0x480'),
+    'no height': ({'height': 0}, 'no pixels'),
+    'small step': ({'step': 10}, 'step is 10, but a row of a rgb8 picture of 8x6 takes 24'),
+    'zero step': ({'step': 0}, 'step is 0'),
+    'huge step': ({'step': 2**32 - 1}, 'data has 144 bytes'),
+    'short data': ({'height': 7}, 'data has 144 bytes, but .* with step 24 takes 168'),
+    'unknown encoding': ({'encoding': 'rgb565'}, "unknown encoding 'rgb565'.*known are: mono8"),
+    'empty encoding': ({'encoding': ''}, "unknown encoding ''"),
+    'wrong case': ({'encoding': 'RGB8'}, "did you mean 'rgb8'"),
+    'depth': ({'encoding': '32FC1'}, 'holds measurements'),
+    'huge size': ({'width': 2**32 - 1, 'height': 2**32 - 1}, 'max_image_pixels'),
+    'odd yuyv': ({'width': 7, 'encoding': 'yuyv'}, 'its width must be even'),
+    'odd nv12': ({'height': 5, 'encoding': 'nv12'}, 'width and height must be even'),
+    'short nv21': ({'encoding': 'nv21'}, 'data has 144 bytes, but a nv21 .* takes 200'),
+    'short nv24': ({'encoding': 'nv24'}, 'data has 144 bytes'),
+    'small bayer': ({'width': 2, 'encoding': 'bayer_rggb8'}, 'both sides need 3 pixels'),
 }
 
 

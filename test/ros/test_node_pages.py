@@ -1,0 +1,47 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""One page per node, all with the same headings, and with the parameters that the node has."""
+
+from pathlib import Path
+import re
+
+import pytest
+from ros2_classify.ros import camera_node, client_node, server_parameters
+from ros2_classify.ros.parameters import markdown_table
+
+PAGES = Path(__file__).resolve().parents[2] / 'docs' / 'nodes'
+HEADINGS = ['Purpose', 'Subscribed topics', 'Published topics', 'Services', 'Parameters',
+            'Known limits']
+TABLES = {
+    'camera': camera_node.PARAMETERS,
+    'client_test': client_node.PARAMETERS,
+    'server': server_parameters.PARAMETERS,
+}
+
+
+def test_every_node_has_a_page():
+    assert sorted(path.stem for path in PAGES.glob('*.md')) == sorted(TABLES)
+
+
+@pytest.mark.parametrize('node', TABLES)
+def test_headings(node):
+    text = (PAGES / f'{node}.md').read_text()
+    assert text.startswith(f'# {node}\n')
+    assert re.findall(r'^## (.*)$', text, re.MULTILINE) == HEADINGS
+
+
+@pytest.mark.parametrize('node', TABLES)
+def test_the_parameters_are_those_of_the_node(node):
+    assert markdown_table(TABLES[node]) in (PAGES / f'{node}.md').read_text()

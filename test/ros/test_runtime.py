@@ -1,0 +1,191 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""How a process starts, spins and ends: signals, exceptions in callbacks, the allocator."""
+
+import ctypes
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from ros2_classify.ros import runtime
+from ros2_classify.ros.runtime import call_interruptibly, Interrupted, Stop, tune_malloc
+
+ROOT = Path(__file__).resolve().parents[2]
+DEADLINE = 30.0
+
+
+def run_program(tmp_path, text, *words):
+    """Run a program with the package on its path; return exit code and output."""
+    program = tmp_path / 'program.py'
+    program.write_text(text)
+    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, str(program), *words], env=env, text=True, timeout=DEADLINE,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_a_request_to_stop(number):
+    before = signal.getsignal(number)
+    woken = threading.Event()
+    with Stop() as stop:
+        stop.on_request(woken.set)
+        assert not stop.requested
+        os.kill(os.getpid(), number)
+        assert woken.wait(DEADLINE)
+        assert stop.requested and stop.code == 0
+    assert signal.getsignal(number) is before
+
+
+def test_the_first_request_decides_the_exit_code():
+    stop = Stop()
+    stop.request(3)
+    stop.request(0)
+    assert stop.code == 3
+    late = threading.Event()
+    stop.on_request(late.set)
+    assert late.is_set()
+
+
+def test_a_slow_call_returns_its_result_or_raises():
+    stop = Stop()
+    assert call_interruptibly(lambda: 5, stop) == 5
+    with pytest.raises(ZeroDivisionError):
+        call_interruptibly(lambda: 1 / 0, stop)
+    assert not stop.left_thread_behind
+
+
+def test_a_slow_call_is_left_behind_when_the_stop_is_requested():
+    stop = Stop()
+    running, finish = threading.Event(), threading.Event()
+    said = []
+
+    def slow():
+        running.set()
+        finish.wait(DEADLINE)
+
+    def say(gone):
+        said.append(gone)
+        stop.request()
+
+    with pytest.raises(Interrupted):
+        call_interruptibly(slow, stop, say, every=0.01)
+    assert running.is_set() and said
+    assert stop.left_thread_behind
+    finish.set()
+
+
+def test_importing_the_entry_points_imports_no_rclpy(tmp_path):
+    code, output = run_program(
+        tmp_path, 'import sys\nimport ros2_classify.ros.server\nassert "rclpy" not in sys.modules')
+    assert code == 0, output
+
+
+NODE = """
+import sys
+from ros2_classify.ros import runtime
+
+def create(stop):
+    from rclpy.node import Node
+
+    class Faulty(Node):
+        turns = 0
+
+        def start(self):
+            self.create_timer(0.001, self.tick)
+
+        def tick(self):
+            self.turns += 1
+            if self.turns == int(sys.argv[1]):
+                stop.request(7)
+            else:
+                raise ValueError('a fault')
+
+        def close(self):
+            raise RuntimeError('another fault')
+
+    return Faulty('faulty')
+
+sys.exit(runtime.run(create, []))
+"""
+
+
+def test_exceptions_in_callbacks_are_said_and_survived(tmp_path):
+    code, output = run_program(tmp_path, NODE, '20')
+    assert code == 7, output
+    assert output.count('unexpected ValueError in a callback: a fault') == 1
+    assert 'unexpected RuntimeError while ending: another fault' in output
+    assert 'Traceback' not in output
+
+
+def test_exceptions_without_end_end_it(tmp_path):
+    code, output = run_program(tmp_path, NODE, '1000000')
+    assert code == 1, output
+    assert 'callbacks fail without end; giving up' in output
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'mallopt'), reason='no glibc here')
+def test_the_allocator_keeps_the_memory_of_pictures(tmp_path):
+    program = """
+import ctypes, sys
+from ros2_classify.ros.runtime import tune_malloc
+
+if sys.argv[1] == 'tuned':
+    assert tune_malloc({})
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+size = 6 * 2**20
+first = libc.sbrk(0)
+block = libc.malloc(size)
+grown = libc.sbrk(0) - first
+libc.free(block)
+kept = libc.sbrk(0) - first
+print(grown >= size, kept >= size)
+"""
+    assert run_program(tmp_path, program, 'tuned') == (0, 'True True\n')
+    assert run_program(tmp_path, program, 'plain') == (0, 'False False\n')
+
+
+@pytest.mark.parametrize('environment', [
+    {'MALLOC_TRIM_THRESHOLD_': '1'}, {'MALLOC_MMAP_THRESHOLD_': '1'},
+    {'GLIBC_TUNABLES': 'glibc.malloc.trim_threshold=1'}])
+def test_the_user_s_own_settings_of_the_allocator_stay(environment, monkeypatch):
+    monkeypatch.setattr(runtime.ctypes, 'CDLL', lambda _: pytest.fail('mallopt was reached'))
+    assert not tune_malloc(environment)
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(runtime.platform, 'libc_ver', lambda: ('', ''))
+    monkeypatch.setattr(runtime.ctypes, 'CDLL', lambda _: pytest.fail('mallopt was reached'))
+    assert not tune_malloc({})
+
+
+def test_the_deadline_of_a_slow_call_is_the_request_not_the_clock():
+    stop = Stop()
+    begun = time.monotonic()
+    timer = threading.Timer(0.05, stop.request)
+    timer.start()
+    with pytest.raises(Interrupted):
+        call_interruptibly(lambda: threading.Event().wait(DEADLINE), stop)
+    assert time.monotonic() - begun < DEADLINE / 2
+    timer.join()

@@ -1,0 +1,218 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The server's lifecycle: transitions by service, failures in words, and its end in each state."""
+
+from pathlib import Path
+import re
+import signal
+
+import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from ros_process import DEADLINE
+from ros_stream import Camera
+from vision_msgs.msg import Classification, VisionInfo
+
+GREEN = (10, 200, 60)
+WHITE = (255, 255, 255)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+def segments(process_id):
+    """Return the names of the shared-memory segments that a process has in its memory."""
+    maps = Path(f'/proc/{process_id}/maps').read_text()
+    # Ports are shared by all processes of a domain and outlive each of them.
+    return set(re.findall(r'/dev/shm/(fast\w+_[0-9a-f]{16})\b', maps))
+
+
+def test_a_manager_drives_it_through_all_states(start, peer, classifier):
+    server = start('server', {'model': classifier, 'autostart': False})
+    results = peer.collect(Classification, '/classification')
+    models = peer.collect(VisionInfo, '/vision_info', LATCHED)
+    camera = Camera(peer, '/image')
+    server.wait_for_line('waiting to be configured')
+    assert peer.state() == 'unconfigured'
+    # Not allowed in this state.
+    assert not peer.transition('activate')
+
+    assert peer.transition('configure')
+    assert peer.state() == 'inactive'
+    # The model's own defaults show from here on.
+    assert (peer.get('score_threshold'), peer.get('top_k')) == (0.2, 3)
+    assert camera.subscriptions == 0
+
+    for turn in range(2):
+        assert peer.transition('activate')
+        assert peer.state() == 'active'
+        camera.answer(GREEN, results)
+        assert peer.transition('deactivate')
+        assert peer.state() == 'inactive'
+        peer.spin_until(lambda: camera.subscriptions == 0, 'the end of the subscription')
+        server.wait_for_line('stopped: ', count=turn + 1)
+    assert server.output.count('loading the model') == 1
+
+    assert peer.transition('cleanup')
+    assert peer.state() == 'unconfigured'
+    peer.spin_until(
+        lambda: peer.node.count_publishers('/classification') == 0, 'the end of the publisher')
+    assert peer.transition('configure')
+    assert peer.transition('activate')
+    camera.answer(GREEN, results)
+    peer.spin_until(
+        lambda: [m for m in models if m.database_version == 2], 'the second model version')
+    assert peer.transition('shutdown')
+    assert peer.state() == 'finalized'
+    server.stop()
+
+
+def test_a_user_s_value_stays_when_the_model_is_loaded(start, peer, classifier):
+    server = start('server', {'model': classifier, 'autostart': False, 'top_k': 2})
+    assert peer.set_values(score_threshold=0.6) == []
+    assert peer.transition('configure')
+    assert (peer.get('score_threshold'), peer.get('top_k')) == (0.6, 2)
+    assert peer.transition('cleanup')
+    assert peer.transition('configure')
+    assert (peer.get('score_threshold'), peer.get('top_k')) == (0.6, 2)
+    server.stop()
+
+
+def test_under_a_manager_a_failure_leaves_it_unconfigured(start, peer):
+    server = start('server', {'model': 'no_such_model', 'autostart': False})
+    assert not peer.transition('configure')
+    assert peer.state() == 'unconfigured'
+    server.wait_for_line("configure failed: there is no model named 'no_such_model'")
+    server.stop()
+
+
+FAILURES = {
+    'none': ({}, 'the parameter model is not set; give one with'),
+    'unknown': ({'model': 'no_such_model'}, "there is no model named 'no_such_model'"),
+    'missing file': ({'model': 'missing.onnx'}, 'missing.onnx'),
+    'garbage': ({'model': 'garbage.onnx'}, 'garbage.onnx'),
+    'bad descriptor': ({'model': 'wrong.yaml'}, 'wrong.yaml'),
+    'provider': ({'model': 'colors.yaml', 'provider': 'abacus'}, 'abacus'),
+    'threshold type': ({'score_threshold': 1}, 'write a decimal point, such as 1.0'),
+    'threshold range': ({'score_threshold': 1.5}, 'out of range'),
+    'class_id': ({'class_id': 'both'}, "'both' but must be one of: label, index"),
+    'transport': ({'image_transport': 'theora'}, 'must be one of: raw, compressed'),
+    'qos': ({'model': 'colors.yaml',
+             'qos_overrides./image.subscription.reliability': 'perfect'}, 'perfect'),
+}
+
+
+@pytest.mark.parametrize('parameters, words', FAILURES.values(), ids=FAILURES)
+def test_a_failure_at_start_is_one_sentence_and_an_exit_code(
+        start, classifier, parameters, words):
+    folder = classifier.parent
+    (folder / 'garbage.onnx').write_bytes(b'this is no network')
+    (folder / 'wrong.yaml').write_text(
+        'name: wrong\nsource: {path: garbage.onnx}\nsize: 5\n')
+    if 'model' in parameters and '.' in parameters['model']:
+        parameters = {**parameters, 'model': folder / parameters['model']}
+    server = start('server', parameters)
+    assert server.wait() == 1, server.output
+    assert 'Traceback' not in server.output
+    bad = [line for line in server.lines if re.search('ERROR|FATAL|^ros2_classify: ', line)]
+    assert len(bad) == 1 and words in bad[0], server.output
+    assert 'active: ' not in server.output
+
+
+@pytest.mark.parametrize('arguments, words', [
+    (['model:=x'], "unexpected argument 'model:=x'; parameters and remappings follow --ros-args"),
+    (['--ros-args', '-p', 'model=x'], 'the command line cannot be understood'),
+])
+def test_a_command_line_that_is_wrong_is_told_so(start, arguments, words):
+    server = start('server', arguments=arguments)
+    assert server.wait() == 2
+    assert words in server.output
+    assert 'Traceback' not in server.output
+
+
+def test_help_tells_how_to_start_it(start):
+    server = start('server', arguments=['--help'])
+    assert server.wait() == 0
+    assert '--ros-args -p model:=MODEL' in server.output
+
+
+def test_a_misspelled_parameter_is_noticed(start, classifier):
+    server = start('server', {'model': classifier, 'score_treshold': 0.7})
+    server.wait_for_line("no parameter 'score_treshold'.*did you mean 'score_threshold'")
+    server.stop()
+
+
+def enter(state, server, peer, camera):
+    """Bring a server that waits to be configured into a state."""
+    server.wait_for_line('waiting to be configured')
+    if state == 'unconfigured':
+        return
+    assert peer.transition('configure')
+    if state == 'inactive':
+        return
+    assert peer.transition('activate')
+    if state == 'active':
+        return
+    camera.answer(GREEN, peer.collect(Classification, '/classification'))
+
+
+@pytest.mark.parametrize('number', SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize('state', ['unconfigured', 'inactive', 'active', 'streaming'])
+def test_a_signal_ends_it_cleanly_in_every_state(start, peer, classifier, state, number):
+    own = segments('self')
+    server = start('server', {'model': classifier, 'autostart': False})
+    camera = Camera(peer, '/image', size=(640, 480))
+    enter(state, server, peer, camera)
+    theirs = segments(server.process.pid) - own
+    assert theirs
+    server.stop(number)
+    assert not [name for name in theirs if Path('/dev/shm', name).exists()]
+    assert len(re.findall('ERROR|FATAL|WARN', server.output)) == 0, server.output
+
+
+@pytest.mark.parametrize('number', SIGNALS, ids=lambda number: number.name)
+def test_a_signal_ends_it_while_a_model_is_loading(start, sleeper, number):
+    # The warm-up's grey picture is one that this model never comes back from.
+    endless = sleeper.with_name('endless.yaml')
+    endless.write_text(sleeper.read_text().replace('color: rgb', 'color: rgb, scale: 10'))
+    server = start('server', {'model': endless})
+    server.wait_for_line('loading the model')
+    server.stop(number)
+    assert 'configure was interrupted' in server.output
+
+
+def test_a_signal_ends_it_while_the_network_does_not_come_back(start, peer, sleeper):
+    own = segments('self')
+    server = start('server', {'model': sleeper})
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    camera.answer(GREEN, results)
+    theirs = segments(server.process.pid) - own
+    camera.send(camera.message(WHITE))
+    count = len(results)
+    assert peer.set_values(top_k=1) == []
+    camera.send(camera.message(GREEN))
+    server.stop(signal.SIGTERM)
+    assert len(results) == count
+    assert 'the network has not come back' in server.output
+    assert not [name for name in theirs if Path('/dev/shm', name).exists()]
+
+
+def test_impatience_changes_nothing(start, classifier):
+    server = start('server', {'model': classifier})
+    server.wait_for_line('active: ')
+    server.send_signal(signal.SIGINT)
+    server.send_signal(signal.SIGTERM)
+    server.send_signal(signal.SIGINT)
+    assert server.wait(DEADLINE) == 0
+    assert 'Traceback' not in server.output

@@ -1,0 +1,137 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The services: answers while the stream runs, refusals in words, and a server without them."""
+
+import pytest
+from ros_stream import Camera
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Classification, Detection2DArray
+
+srv = pytest.importorskip(
+    'ros2_classify_interfaces.srv', reason='the interfaces package is not built')
+
+GREEN = (10, 200, 60)
+RED = (200, 0, 0)
+WHITE = (255, 255, 255)
+
+
+def classify(image):
+    """Return a request."""
+    return srv.Classify.Request(image=image)
+
+
+def test_requests_are_answered_while_the_stream_runs(start, peer, classifier):
+    server = start('server', {'model': classifier})
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image', size=(640, 480))
+    still = Camera(peer, '/still')
+    camera.answer(GREEN, results)
+    for turn in range(10):
+        image = still.message(RED, frame_id=f'request {turn}')
+        future = peer.ask(srv.Classify, '/server/classify', classify(image))
+
+        def streamed():
+            camera.send(camera.message(GREEN))
+            return future.done()
+
+        before = len(results)
+        peer.spin_until(streamed, 'an answer of the service')
+        peer.spin_until(lambda: len(results) > before, 'an answer of the stream')
+        response = future.result()
+        assert response.success and response.message == ''
+        assert response.classification.header == image.header
+        assert response.classification.results[0].class_id == 'red'
+    assert {result.results[0].class_id for result in results} == {'green'}
+    assert '10 requests answered' in server.stop()
+
+
+def test_requests_follow_the_same_thresholds_and_need_no_camera(start, peer, detector):
+    server = start('server', {'model': detector, 'class_id': 'index'})
+    image = Camera(peer, '/still', size=(100, 40)).message(RED)
+    request = srv.Detect.Request(image=image)
+    response = peer.call(srv.Detect, '/server/detect', request)
+    assert response.success
+    assert [d.results[0].hypothesis.class_id for d in response.detections.detections] == ['1', '2']
+    assert peer.set_values(score_threshold=0.8) == []
+    response = peer.call(srv.Detect, '/server/detect', request)
+    assert len(response.detections.detections) == 1
+    assert response.detections.detections[0].bbox.center.position.x == 50.0
+    server.stop()
+
+
+def test_a_bad_picture_gets_an_error_answer(start, peer, classifier):
+    server = start('server', {'model': classifier})
+    for image, words in (
+            (Image(encoding='rgb8'), 'no pixels: its size is 0x0'),
+            (Image(width=4, height=4, step=12, encoding='rgb565'), "unknown encoding 'rgb565'"),
+            (Image(width=4, height=4, step=12, encoding='rgb8'), 'data has 0 bytes')):
+        response = peer.call(srv.Classify, '/server/classify', classify(image))
+        assert not response.success
+        assert words in response.message
+        assert response.classification == Classification()
+    image = Camera(peer, '/still').message(RED)
+    assert peer.call(srv.Classify, '/server/classify', classify(image)).success
+    server.stop()
+
+
+def test_an_inactive_server_refuses(start, peer, classifier):
+    server = start('server', {'model': classifier, 'autostart': False})
+    assert peer.transition('configure')
+    image = Camera(peer, '/still').message(RED)
+    response = peer.call(srv.Classify, '/server/classify', classify(image))
+    assert not response.success
+    assert response.message == '/server is not active; activate it first'
+    assert peer.transition('activate')
+    assert peer.call(srv.Classify, '/server/classify', classify(image)).success
+    assert peer.transition('deactivate')
+    assert peer.transition('cleanup')
+    server.stop()
+
+
+def test_the_executor_stays_awake_while_the_network_is_busy(start, peer, sleeper):
+    server = start('server', {'model': sleeper})
+    still = Camera(peer, '/still')
+    # The first one is worked on for ever, eight wait, the tenth is turned away.
+    stuck = [peer.ask(srv.Classify, '/server/classify', classify(still.message(WHITE)))
+             for _ in range(10)]
+    refused = peer.spin_until(
+        lambda: [future for future in stuck if future.done()], 'the refusal')
+    assert len(refused) == 1
+    assert 'too many requests are waiting' in refused[0].result().message
+    assert peer.state() == 'active'
+    assert peer.set_values(top_k=1) == []
+    # Those that wait are told when the server gives up.
+    assert not peer.transition('deactivate')
+    peer.spin_until(lambda: sum(future.done() for future in stuck) == 9, 'the refusals')
+    words = [future.result().message for future in stuck if future.done()]
+    assert words.count('/server has been deactivated') == 8
+    server.wait_for_line('the network does not come back; the node cannot be used any more')
+    assert server.wait() == 1
+    assert 'Traceback' not in server.output
+
+
+def test_without_the_interfaces_it_runs_and_says_so(start, peer, detector, tmp_path):
+    package = tmp_path / 'ros2_classify_interfaces'
+    package.mkdir()
+    (package / '__init__.py').write_text('raise ImportError("not here")\n')
+    server = start('server', {'model': detector}, environment={'PYTHONPATH': str(tmp_path)})
+    results = peer.collect(Detection2DArray, '/detections')
+    assert len(Camera(peer, '/image').answer(RED, results).detections) == 2
+    said = [line for line in server.lines if 'ros2_classify_interfaces is not installed' in line]
+    assert len(said) == 1
+    names = [name for name, _ in peer.node.get_service_names_and_types_by_node('server', '/')]
+    assert '/server/get_state' in names
+    assert '/server/detect' not in names
+    server.stop()
