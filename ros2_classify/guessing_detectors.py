@@ -196,6 +196,9 @@ def _selected_indices(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
 
 def _final(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
     """Boxes, one class and one score for each, and perhaps a count."""
+    # What torchvision gives beside boxes is not read.
+    outputs = [tensor for tensor in outputs
+               if not any(word in tensor.name.lower() for word in ('mask', 'keypoint'))]
     if len(outputs) not in (3, 4):
         return None
     roles = (('count', ('num',)), ('boxes', ('box',)), ('scores', ('score',)),
@@ -226,8 +229,8 @@ def _final(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
 def resizes_itself(outputs: Sequence[TensorSpec]) -> bool:
     """Tell whether outputs are those of torchvision, whose networks take pictures of any size."""
     guess = _final(outputs)
-    return guess is not None and len(outputs) == 3 and all(
-        len(tensor.shape) <= 2 for tensor in outputs)
+    return guess is not None and 'count' not in guess.options['outputs'] and all(
+        len(tensor.shape) <= 2 for tensor in outputs if tensor.shape[-1:] == (4,))
 
 
 def _rows(outputs: Sequence[TensorSpec], one_picture: bool) -> OutputGuess | None:
@@ -274,9 +277,9 @@ def _yolo(
             return None
         options = {'axes': axes, 'objectness': objectness}
         channels, rows = (first, second) if axes == 'channels_first' else (second, first)
-        # Six numbers for a few hundred boxes are final ones.
-        if channels < 5 + objectness or (channels in (6, 7) and rows <= _MAX_FINAL
-                                         and names is None):
+        # Six numbers for a few hundred boxes are final ones, whatever the number of names.
+        if channels < 5 + objectness or (
+                channels in (6, 7) and rows <= _MAX_FINAL and not _is_grid(rows, spec.size)):
             return None
     elif names is not None:
         # A free dimension counts the boxes; the other one tells.
@@ -294,6 +297,14 @@ def _yolo(
             'a column for each box,' if options['axes'] == 'channels_first'
             else 'a row for each box,',
             'with objectness' if options['objectness'] else 'without objectness')))
+
+
+def _is_grid(rows: int, size: tuple[int, int]) -> bool:
+    """Tell whether there are as many rows as cells of the usual strides, or three a cell."""
+    from ros2_classify.decoders.grids import cells
+
+    counts = [len(cells(size, _NANODET_STRIDES[:count])) for count in (3, 4)]
+    return rows in (*counts, *(3 * count for count in counts))
 
 
 def _unit_look(family: str) -> Look:

@@ -110,6 +110,16 @@ def test_final_rows(shape: Any, columns: str) -> None:
     assert descriptor.input.resize == 'letterbox'
 
 
+@pytest.mark.parametrize('classes', [1, 2, 3, 80])
+@pytest.mark.parametrize('size', [640, 320, 64])
+def test_final_rows_of_few_classes(classes: int, size: int) -> None:
+    """Six numbers are four and two classes as well, or five and one."""
+    names = str([f'c{index}' for index in range(classes)])
+    descriptor = guessed([tensor('output0', [1, 300, 6])], tensor('in', [1, 3, size, size]),
+                         names=names, author='Ultralytics')
+    assert descriptor.output.decoder == 'end_to_end'
+
+
 @pytest.mark.parametrize('shape', [[1, 6], ['n', 6], [1, 7], ['n', 7]])
 def test_a_classifier_is_no_row(shape: Any) -> None:
     feed = tensor('in', [shape[0], 3, 64, 64])
@@ -137,9 +147,14 @@ def test_final_tensors(outputs: Any, resize: str, roles: Any) -> None:
     assert descriptor.input.resize == resize
 
 
-def test_torchvision_takes_pictures_of_any_size_without_a_batch(tmp_path: Path) -> None:
+@pytest.mark.parametrize('masks', [False, True])
+def test_torchvision_takes_pictures_of_any_size_without_a_batch(
+    tmp_path: Path, masks: bool,
+) -> None:
     outputs = {'boxes': np.array([[10, 20, 30, 40]], np.float32), 'labels': np.array([3]),
                'scores': np.array([0.9], np.float32)}
+    if masks:
+        outputs['masks'] = np.zeros((1, 1, 50, 100), np.float32)
     path = save_constant_network(tmp_path / 'tv.onnx', outputs, input_shape=(3, 'h', 'w'))
     with Pipeline.load(path, provider='cpu') as pipeline:
         assert pipeline.descriptor.input.size == 'source'

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Union
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -237,7 +237,7 @@ def _pairs(
 
 def _role(
     name: str, array: NDArray[np.float32], width: int, outputs: Outputs,
-) -> Union[str, None]:
+) -> str | None:
     """Tell scores from logits by the number of columns; only where that is equal by name."""
     if array.ndim < 2:
         return None

@@ -31,7 +31,7 @@ points and whatever else follows the class scores are not read.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Union
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,20 +95,23 @@ class Reading(NamedTuple):
 
 def read_options(fields: Fields) -> YoloOptions:
     """Take the decoder's options out of a descriptor."""
-    objectness: Union[bool, Literal['auto']] = 'auto'
-    if fields.raw('objectness', 'auto') != 'auto':
-        if not isinstance(fields.raw('objectness'), bool):
-            raise fields.error(
-                'objectness', f'{fields.raw("objectness")!r} must be true, false or auto')
-        objectness = fields.boolean('objectness', False)
     return YoloOptions(
         output=fields.text('output', None),
         axes=fields.choice('axes', ('auto', 'channels_first', 'channels_last'), 'auto'),
-        objectness=objectness,
+        objectness=_read_objectness(fields),
         classes=fields.integer('classes', None, low=1, high=10**6),
         activation=fields.choice('activation', ('none', 'sigmoid'), 'none'),
         box_format=fields.choice('box_format', BOX_FORMATS, 'cxcywh'),
         normalized=fields.boolean('normalized', False))
+
+
+def _read_objectness(fields: Fields) -> bool | Literal['auto']:
+    value = fields.raw('objectness', 'auto')
+    if value == 'auto':
+        return 'auto'
+    if not isinstance(value, bool):
+        raise fields.error('objectness', f'{value!r} must be true, false or auto')
+    return value
 
 
 def class_count(outputs: Outputs, options: YoloOptions) -> int | None:
