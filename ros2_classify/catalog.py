@@ -152,7 +152,7 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     if isinstance(model, ModelDescriptor):
         return model
     text = str(model)
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     suffix = path.suffix.lower()
     if not text.strip():
         raise ModelNotFoundError(f'no model is named; {_FORMS}')
@@ -163,9 +163,12 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
         return ModelDescriptor(
             name=located.stem, source=Source(str(located)), format='onnx', origin=str(located),
             folder=located.parent)
+    if not isinstance(model, Path) and text in (known := entries()):
+        # Whatever else in the working folder has the same name.
+        return load_descriptor(known[text])
     # A name never holds a separator, so this can only have been meant as a file.
-    if isinstance(model, Path) or os.sep in text or path.exists():
-        kind = 'there is no file' if not path.exists() else 'this is no model:'
+    if isinstance(model, Path) or os.sep in text or os.path.exists(path):
+        kind = 'this is no model:' if os.path.exists(path) else 'there is no file'
         if '://' in text:
             kind = 'an address cannot be loaded; download it and give the file:'
         raise ModelNotFoundError(f'{kind} {text}; {_FORMS}')

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+import os
 from pathlib import Path
 from typing import Any, Literal, Union
 
@@ -340,4 +341,4 @@ def load_descriptor(path: str | Path) -> ModelDescriptor:
 
     """
     from ros2_classify.descriptor_parse import read_descriptor
-    return read_descriptor(Path(path).expanduser())
+    return read_descriptor(Path(os.path.expanduser(path)))

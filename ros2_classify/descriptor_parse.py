@@ -151,6 +151,9 @@ def _source(fields: Fields) -> Source | None:
     if 'source' not in fields:
         fields.raw('source')
         return None
+    if isinstance(path := fields.raw('source'), str):
+        raise fields.error('source', f'{path!r} must stand below the key path; say source: '
+                           f'{{path: {path}}}')
     source = fields.section('source')
     path = source.text('path', None)
     sha256 = source.text('sha256', None)
@@ -224,7 +227,22 @@ def _input(fields: Fields) -> InputSpec:
         raise fields.error(
             'resize', f'{spec.resize} needs a size, but size is source: the picture keeps its '
             'own; remove resize or give a size')
+    _check_units(spec, fields)
     return spec
+
+
+def _check_units(spec: InputSpec, fields: Fields) -> None:
+    """Refuse a mean and std that belong to another range of pixels than scale makes."""
+    brightest = 255 * spec.scale
+    if spec.scale == 1 and max(spec.std) < 1:
+        raise fields.error(
+            'std', f'{list(spec.std)} is for pixels from 0 to 1, but scale is 1 and pixels go up '
+            'to 255; say scale: 1/255, or multiply mean and std by 255')
+    if min(spec.mean) > brightest:
+        raise fields.error(
+            'mean', f'{list(spec.mean)} is more than the brightest pixel, {brightest:g} after '
+            'scale: tensor = (pixel * scale - mean) / std; divide mean and std by 255, or remove '
+            'scale')
 
 
 def _size(fields: Fields) -> Size:

@@ -40,7 +40,8 @@ def search_path() -> tuple[Path, ...]:
 
     """
     value = os.environ.get(SEARCH_PATH_VARIABLE, '')
-    return tuple(Path(part).expanduser() for part in value.split(os.pathsep) if part.strip())
+    parts = [part for part in value.split(os.pathsep) if part.strip()]
+    return tuple(Path(os.path.expanduser(part)) for part in parts)
 
 
 def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = '') -> Path:
@@ -70,7 +71,8 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
         If it is nowhere to be found, or no plain file; the message lists where it was looked for.
 
     """
-    named = Path(path).expanduser()
+    # os.path answers for paths that can't exist, where Path raises: ~nobody, or far too long.
+    named = Path(os.path.expanduser(path))
     if named.is_absolute():
         places = [named]
     else:
@@ -78,7 +80,7 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
         # A folder that stands in both is looked in, and named in the error, once.
         places = list(dict.fromkeys(Path(place, named).absolute() for place in folders))
     for place in places:
-        if place.is_file():
+        if os.path.isfile(place):
             return place
     prefix = f'{origin}: ' if origin else ''
     if '://' in str(path):
@@ -87,7 +89,7 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
             'and give its path')
     tail = 'check the path' if named.is_absolute() else (
         f'check the name, or add its folder to {SEARCH_PATH_VARIABLE}')
-    found = ' (a folder, not a file)' if any(place.is_dir() for place in places) else ''
+    found = ' (a folder, not a file)' if any(os.path.isdir(place) for place in places) else ''
     raise ModelNotFoundError(
         f'{prefix}the {what} {path} was not found{found}; looked for '
         f'{", ".join(str(place) for place in places)}; {tail}')

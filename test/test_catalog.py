@@ -157,3 +157,19 @@ def test_what_cannot_be_resolved(installed, tmp_path, monkeypatch, model, words)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelNotFoundError, match=words):
         catalog.resolve(model)
+
+
+@pytest.mark.parametrize('model', ['~no_such_user/a.yaml', '~no_such_user/a.onnx',
+                                   f'{"a" * 300}.onnx', 'a' * 300, Path('~no_such_user/a')])
+def test_paths_that_cannot_be(model):
+    with pytest.raises(ModelNotFoundError, match=str(model)):
+        catalog.resolve(model)
+
+
+def test_a_name_counts_before_a_folder_of_that_name(installed, tmp_path, monkeypatch):
+    path = put(share(tmp_path / 'prefix'), 'cards.yaml')
+    (tmp_path / 'cards').mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert catalog.resolve('cards').origin == str(path)
+    with pytest.raises(ModelNotFoundError, match='this is no model: cards'):
+        catalog.resolve(Path('cards'))

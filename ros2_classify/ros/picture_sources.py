@@ -262,11 +262,11 @@ class Webcam:
     def _open(self) -> cv2.VideoCapture:
         if self._path.exists():
             # What OpenCV prints of its tries says less than the error below.
-            level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+            level = _set_log_level(0)
             try:
                 capture = self._try_open()
             finally:
-                cv2.utils.logging.setLogLevel(level)
+                _set_log_level(level)
             if capture is not None:
                 return capture
         raise SourceError(
@@ -363,3 +363,13 @@ def _device_problem(path: Path) -> str:
     except OSError as error:
         return f'{path}: {error.strerror}'
     return f'{path} is in use by another program, or is no camera'
+
+
+def _set_log_level(level: int) -> int:
+    """Set how much OpenCV prints, 0 for nothing; return what it was."""
+    if hasattr(cv2.utils, 'logging'):
+        return int(cv2.utils.logging.setLogLevel(level))
+    # OpenCV 4.6, that of Ubuntu 24.04 and Debian 12, had it elsewhere.
+    before = cv2.getLogLevel()
+    cv2.setLogLevel(level)
+    return int(before)
