@@ -168,6 +168,12 @@ def test_what_is_no_picture(image: Any, word: str) -> None:
     assert word in str(caught.value) and 'BGR' in str(caught.value)
 
 
+@pytest.mark.parametrize('answer', [None, [], {'boxes': []}])
+def test_what_is_no_answer(answer: Any) -> None:
+    with pytest.raises(InputError, match=f'draw is {type(answer).__name__} but must be'):
+        draw(picture((64, 48)), answer)
+
+
 def test_colours_are_stable_and_far_apart() -> None:
     assert color_of(7) == color_of(7)
     assert all(0 <= channel <= 255 for class_id in range(-5, 2000)

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 import re
-from typing import cast, Protocol
+from typing import Any, cast, Protocol
 
 import cv2
 import numpy as np
@@ -370,6 +370,7 @@ def _set_log_level(level: int) -> int:
     if hasattr(cv2.utils, 'logging'):
         return int(cv2.utils.logging.setLogLevel(level))
     # OpenCV 4.6, that of Ubuntu 24.04 and Debian 12, had it elsewhere.
-    before = cv2.getLogLevel()
-    cv2.setLogLevel(level)
+    older: Any = cv2
+    before = older.getLogLevel()
+    older.setLogLevel(level)
     return int(before)
