@@ -243,12 +243,13 @@ class Webcam:
         self._device = device
         self._path = Path(f'/dev/video{device}' if isinstance(device, int) else device)
         self._size = size
-        self._capture: cv2.VideoCapture | None = self._open()
+        self._capture: cv2.VideoCapture | None = None
+        # Tried, and let go: while nobody reads, the driver would keep old frames for later.
+        self._open().release()
 
     def pictures(self) -> Iterator[Callable[[], Pixels | None]]:
-        """Deliver frames until the camera stops, and open it anew the next time."""
-        capture = self._capture or self._open()
-        self._capture = capture
+        """Open the camera and deliver frames until it stops."""
+        capture = self._capture = self._open()
         while capture.grab():
             yield lambda: _retrieve(capture)
         self.close()

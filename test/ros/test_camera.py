@@ -172,7 +172,7 @@ def test_a_webcam_that_stops_is_opened_again(peer, monkeypatch, tmp_path):
     from ros2_classify.ros.runtime import Stop
 
     webcam = test_picture_sources.FakeCapture
-    monkeypatch.setattr(webcam, 'frames', [4, 0, 5])
+    monkeypatch.setattr(webcam, 'frames', [1, 4, 0, 5])
     monkeypatch.setattr(webcam, 'opened', [])
     monkeypatch.setattr(cv2, 'VideoCapture', webcam)
     monkeypatch.setattr(camera_node, '_WEBCAM_RETRY_S', 0.05)
