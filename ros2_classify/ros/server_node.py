@@ -25,6 +25,7 @@ from collections.abc import Callable
 import time
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from ros2_classify.errors import InputError, ModelNotFoundError, Ros2ClassifyError
@@ -244,7 +245,10 @@ class ServerNode(LifecycleNode):
             pipeline.descriptor.name, self._labels(), self._settings['score_threshold'],
             self._models_loaded)
         worker.start()
-        self._housekeeping = self.create_timer(_HOUSEKEEPING_PERIOD, self._keep_house)
+        # Not the node's clock: simulated time may stand still.
+        self._housekeeping = self.create_timer(
+            _HOUSEKEEPING_PERIOD, self._keep_house,
+            clock=Clock(clock_type=ClockType.STEADY_TIME))
         waiting = '' if outputs.wanted else '; nobody subscribes to the answers yet'
         self._log.info(
             f'active: {self._input.topic} -> {", ".join(outputs.topics)}{waiting}')
