@@ -58,7 +58,7 @@ def save_detector(folder: Path) -> Path:
 
 
 def save_sleeper(folder: Path, turns: int = 10**12) -> Path:
-    """Write a classifier that goes round so often, or for ever, on a picture with a white pixel."""
+    """Write a classifier that goes round so often (or for ever) on a picture with white in it."""
     import onnx
     from onnx import helper, numpy_helper, TensorProto
 

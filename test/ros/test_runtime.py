@@ -45,11 +45,11 @@ def run_program(tmp_path, text, *words):
 
 @pytest.mark.parametrize('node', ['server', 'camera', 'client_test'])
 def test_signals_are_caught_before_anything_slow_is_imported(tmp_path, node):
-    code, output = run_program(tmp_path, f'''
+    code, output = run_program(tmp_path, f"""
 import sys
 from ros2_classify.ros import {node}
 print(sorted({{'numpy', 'cv2', 'yaml', 'rclpy', 'onnxruntime'}} & set(sys.modules)))
-''')
+""")
     assert (code, output) == (0, '[]\n')
 
 
