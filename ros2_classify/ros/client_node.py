@@ -26,6 +26,7 @@ from typing import Any
 
 from lifecycle_msgs.srv import GetState
 from rclpy.clock import Clock, ClockType
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -65,6 +66,8 @@ PARAMETERS = (
 _TICK_S = 0.1
 # The server takes pictures best effort: one can get lost, so it is sent again.
 _SEND_AGAIN_S = 1.0
+# A server that doesn't know this client yet takes the request, and its answer gets lost.
+_ASK_AGAIN_S = 5.0
 _STATE_TIMEOUT_S = 1.0
 _LABELS_TIMEOUT_S = 3.0
 _INTERFACES = 'ros2_classify_interfaces'
@@ -136,9 +139,7 @@ class ClientNode(Node):
         self._answer: Answer | None = None
         self._tasks = list(MESSAGES) if self._settings['task'] == 'auto' else [
             self._settings['task']]
-        self._waiting = Waiting(
-            # A node's full name is spelt like a service's in the same namespace.
-            server=self.resolve_service_name(self._settings['server']))
+        self._waiting = Waiting(server=self._server_name())
         self._state_client = self.create_client(
             GetState, f'{self._settings["server"]}/get_state')
         self._labels = self.create_subscription(
@@ -193,6 +194,16 @@ class ClientNode(Node):
             self.resolve_service_name(client.srv_name)
             for client in self._service_clients.values()]
 
+    def _server_name(self) -> str:
+        """Return the server's full name: it is spelt like a service's in the same namespace."""
+        name = self._settings['server']
+        try:
+            return self.resolve_service_name(name)
+        except rclpy_implementation.RCLError as error:
+            raise OptionsError(
+                f'server is {name!r} but must be the name of a node, such as server or '
+                '/robot/server') from error
+
     def _picture_path(self) -> Path:
         if self._settings['image']:
             return Path(self._settings['image']).expanduser()
@@ -232,8 +243,8 @@ class ClientNode(Node):
         self._waiting.image.publish(msg)
 
     def _ask(self) -> None:
-        """Send the request, once, to the first service that is there."""
-        if self._sent:
+        """Send the request to the first service that is there."""
+        if time.monotonic() - max(self._sent.values(), default=0.0) < _ASK_AGAIN_S:
             return
         for task, client in self._service_clients.items():
             if client.service_is_ready():

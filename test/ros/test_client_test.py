@@ -89,6 +89,7 @@ def test_a_request_the_server_refuses(start, classifier, picture):
 @pytest.mark.parametrize(('parameters', 'message'), [
     ({'image': '/nowhere.png'}, 'the picture /nowhere.png cannot be read'),
     ({'output': '/nowhere/out.png'}, 'there is no folder /nowhere'),
+    ({'server': 'my-server'}, "server is 'my-server' but must be the name of a node"),
     ({'task': 'segmentation'}, 'must be one of: auto, classification, detection'),
 ])
 def test_wrong_parameters_end_it_with_one_line(start, parameters, message):
