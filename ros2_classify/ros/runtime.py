@@ -189,8 +189,12 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
             return 2
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # noqa: B902 - the type differs between distributions
-        _say(f'the command line cannot be understood: {error}')
-        return 2
+        # In some distributions the text is nothing but the unknown words.
+        if 'ROS arguments' in str(error) or type(error).__name__ == 'UnknownROSArgsError':
+            _say(f'the command line cannot be understood: {error}')
+            return 2
+        _say(f'ROS 2 cannot be started: {error}')
+        return 1
     node = None
     executor = SingleThreadedExecutor()
     try:

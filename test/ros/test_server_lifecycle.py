@@ -133,11 +133,20 @@ def test_a_failure_at_start_is_one_sentence_and_an_exit_code(
 @pytest.mark.parametrize('arguments, words', [
     (['model:=x'], "unexpected argument 'model:=x'; parameters and remappings follow --ros-args"),
     (['--ros-args', '-p', 'model=x'], 'the command line cannot be understood'),
+    (['--ros-args', '--colour', 'red'], 'the command line cannot be understood'),
 ])
 def test_a_command_line_that_is_wrong_is_told_so(start, arguments, words):
     server = start('server', arguments=arguments)
     assert server.wait() == 2
     assert words in server.output
+    assert 'Traceback' not in server.output
+
+
+def test_an_environment_that_is_wrong_is_told_so(start):
+    server = start('server', environment={'ROS_DOMAIN_ID': 'kitchen'})
+    assert server.wait() == 1
+    assert 'ROS 2 cannot be started: ' in server.output
+    assert 'ROS_DOMAIN_ID is not an integral number' in server.output
     assert 'Traceback' not in server.output
 
 
