@@ -191,8 +191,8 @@ def _lookup(name: str) -> Encoding:
         return encoding
     if name.startswith(('32F', '64F', '16S', '32S', '8S')):
         raise ImageError(
-            f'encoding {name[:_MAX_NAME]!r} holds measurements (depth, disparity), not colours; give a colour '
-            'or grey picture')
+            f'encoding {name[:_MAX_NAME]!r} holds measurements (depth, disparity), not colours; '
+            'give a colour or grey picture')
     # Comparing takes a time that grows with the length, and the sender decides that.
     close = difflib.get_close_matches(name[:_MAX_NAME].lower(), ENCODINGS, n=1)
     hint = f'did you mean {close[0]!r}? ' if close else ''
