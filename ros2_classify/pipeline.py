@@ -34,6 +34,7 @@ from ros2_classify.decoders import Candidates, DecodeContext, DECODERS
 from ros2_classify.descriptor import ModelDescriptor, Task
 from ros2_classify.engines import Engine, open_engine, Tensors
 from ros2_classify.errors import OptionsError, OutputError
+from ros2_classify.extra_inputs import ExtraInputs
 from ros2_classify.labels import Labels
 from ros2_classify.nms import ioa_filter, non_maximum_suppression
 from ros2_classify.preprocess import Geometry, Image, Preprocessor
@@ -158,8 +159,13 @@ class Pipeline:
         self._descriptor = descriptor
         self._engine = engine
         self._labels = labels
+        self._label_count = _count_without_gaps(labels)
         self._input_name = descriptor.input.name or engine.inputs[0].name
         self._preprocessor = Preprocessor(descriptor.input)
+        self._extra = ExtraInputs(descriptor.input.extra, engine.inputs)
+        # Some networks, those of torchvision among them, take one picture without a batch.
+        self._unbatched = any(tensor.name == self._input_name and len(tensor.shape) == 3
+                              for tensor in engine.inputs)
         self._options = self._default_options()
         self._checked = False
         self._lock = threading.Lock()
@@ -293,7 +299,8 @@ class Pipeline:
 
         """
         tensor, geometry = self._preprocessor(image, color)
-        return Prepared({self._input_name: tensor}, geometry)
+        picture = tensor[0] if self._unbatched else tensor
+        return Prepared({self._input_name: picture, **self._extra(geometry)}, geometry)
 
     def infer(self, prepared: Prepared) -> Tensors:
         """
@@ -345,7 +352,7 @@ class Pipeline:
         chosen = options or self._options
         decoded = self._decoder.decode(outputs, self._decoder_options, DecodeContext(
             input_size=geometry.network_size, score_threshold=chosen.score_threshold,
-            top_k=chosen.top_k, multi_label=chosen.multi_label))
+            top_k=chosen.top_k, multi_label=chosen.multi_label, label_count=self._label_count))
         size = geometry.source_size
         if isinstance(decoded, Candidates):
             boxes, scores, class_ids = self._select(decoded, geometry, chosen)
@@ -401,7 +408,8 @@ class Pipeline:
                 found.boxes, found.scores, found.class_ids, options.nms_iou)
         else:
             rows = np.argsort(-found.scores, kind='stable')
-        boxes = geometry.to_source(found.boxes[rows])
+        boxes = found.boxes[rows]
+        boxes = geometry.clip(boxes) if found.in_source_pixels else geometry.to_source(boxes)
         # What lies beside the picture has no area left on it; so has a box turned inside out.
         real = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         boxes, rows = boxes[real], rows[real]
@@ -442,3 +450,10 @@ class Pipeline:
                     f'{count} classes apart (0 to {count - 1}, a background class counted); use '
                     'the label file that belongs to this network, or fill unused ids with ???')
         self._checked = True
+
+
+def _count_without_gaps(labels: Labels | None) -> int | None:
+    """Return the number of labels where they name every class; a map with gaps names a few."""
+    if labels is None or max(class_id for class_id, _ in labels.items()) + 1 != len(labels):
+        return None
+    return len(labels)
