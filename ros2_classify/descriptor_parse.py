@@ -22,10 +22,11 @@ import re
 from typing import Any, get_args
 
 from ros2_classify.descriptor import (
-    Anchor, Color, Defaults, DType, Format, FrozenMapping, InputSpec, Interpolation, Layout,
+    Anchor, Certainty, Color, Defaults, DType, Format, FrozenMapping, InputSpec, Interpolation, Layout,
     ModelDescriptor, OutputSpec, Resize, Size, Source, Task)
 from ros2_classify.descriptor_yaml import MAX_BYTES, read_yaml
 from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundError
+from ros2_classify.expected import read_expected
 from ros2_classify.extra_inputs import read_extra
 from ros2_classify.fields import as_integer, as_text, Fields, Where
 from ros2_classify.labels import Labels
@@ -39,6 +40,7 @@ COLORS: tuple[Color, ...] = get_args(Color)
 RESIZES: tuple[Resize, ...] = get_args(Resize)
 ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+CERTAINTIES: tuple[Certainty, ...] = get_args(Certainty)
 
 MAX_SIDE = 16384
 MAX_FILE_BYTES = 10**12
@@ -121,6 +123,7 @@ def parse_descriptor(
     license_ = fields.text('license', '')
     provenance = fields.text('provenance', '')
     notes = fields.text('notes', '')
+    expected = read_expected(fields.section('expected'))
     fields.finish()
     if source is None:
         raise where.error('source is missing; say source: {path: model.onnx}')
@@ -138,7 +141,8 @@ def parse_descriptor(
         folder=folder,
         license=license_,
         provenance=provenance,
-        notes=notes)
+        notes=notes,
+        expected=expected)
 
 
 def _name(fields: Fields, name: str) -> str:
@@ -159,6 +163,7 @@ def _source(fields: Fields) -> Source | None:
     sha256 = source.text('sha256', None)
     member = source.text('member', None)
     size = source.integer('size', None, low=1, high=MAX_FILE_BYTES)
+    certainty = source.choice('certainty', CERTAINTIES, None)
     source.finish()
     if (path is None) == (url is None):
         problem = 'path is missing' if path is None else 'path and url are both given; keep one'
@@ -173,7 +178,10 @@ def _source(fields: Fields) -> Source | None:
         raise source.error(
             'member', f'{member!r} must lead into the archive or folder, without ".." and without '
             '"/" at its beginning')
-    return Source(path or '', sha256.lower() if sha256 else None, url, member, size)
+    if certainty is not None and url is None:
+        raise source.error('certainty', 'says how sure an address is, but path is given; remove it')
+    return Source(
+        path or '', sha256.lower() if sha256 else None, url, member, size, certainty)
 
 
 def _format_of(source: Source, fields: Fields) -> Format:
