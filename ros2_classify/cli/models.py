@@ -212,7 +212,7 @@ def _declared(descriptor: ModelDescriptor) -> dict[str, Any]:
         'output': {key: value for key, value in output.items() if value is not None},
         'defaults': plain(descriptor.defaults), 'license': descriptor.license or None,
         'provenance': descriptor.provenance or None, 'notes': descriptor.notes or None,
-        'expected': plain(descriptor.expected) if descriptor.expected else None}
+        'expected': dataclasses.asdict(descriptor.expected) if descriptor.expected else None}
 
 
 def _thawed(value: Any) -> Any:
