@@ -111,7 +111,11 @@ def parse_descriptor(
         If a key is unknown, or a value doesn't fit.
 
     """
-    fields = Fields(data, where)
+    return read_fields(Fields(data, where), name=name, folder=folder)
+
+
+def read_fields(fields: Fields, *, name: str, folder: Path) -> ModelDescriptor:
+    """Take a descriptor out of its fields; see `parse_descriptor`."""
     declared_name = fields.text('name', None)
     task = fields.choice('task', TASKS, None)
     source = _source(fields)
@@ -126,7 +130,7 @@ def parse_descriptor(
     expected = read_expected(fields.section('expected'))
     fields.finish()
     if source is None:
-        raise where.error('source is missing; say source: {path: model.onnx}')
+        raise fields.where.error('source is missing; say source: {path: model.onnx}')
     output_spec, task = _output(output, task, fields)
     return ModelDescriptor(
         name=_name(fields, declared_name or name or PurePath(source.name).stem),
@@ -137,7 +141,7 @@ def parse_descriptor(
         input=input_,
         output=output_spec,
         defaults=defaults,
-        origin=where.origin,
+        origin=fields.where.origin,
         folder=folder,
         license=license_,
         provenance=provenance,
