@@ -64,6 +64,12 @@ setup(
         'cpu': ['onnxruntime>=1.17', 'opencv-python-headless>=4.5,<5'],
         'gpu': ['onnxruntime-gpu[cuda,cudnn]>=1.20', 'opencv-python-headless>=4.5,<5'],
         'test': ['onnx>=1.15', 'pytest>=7,<9'],
+        # Only for converting TensorFlow models, on any machine; see docs/tensorflow.md.
+        'tensorflow': [
+            'tensorflow-cpu>=2.16; platform_machine == "x86_64"',
+            'tensorflow>=2.16; platform_machine != "x86_64"',
+            'tf2onnx>=1.17',
+        ],
         'training': ['onnx>=1.15', 'torch>=2.2'],
     },
     zip_safe=True,

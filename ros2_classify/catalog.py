@@ -21,7 +21,8 @@ import os
 from pathlib import Path
 import sys
 
-from ros2_classify.descriptor import load_descriptor, ModelDescriptor, Source
+from ros2_classify.descriptor import (
+    Format, load_descriptor, ModelDescriptor, SAVED_MODEL_FILE, Source, SUFFIXES)
 from ros2_classify.errors import FetchError, ModelNotFoundError
 from ros2_classify.sources.addresses import (
     file_name, is_sha256, is_url, problem_with, redact, split_sha256)
@@ -31,7 +32,7 @@ from ros2_classify.store import locate, search_path, SEARCH_PATH_VARIABLE
 _SUFFIXES = ('.yaml', '.yml')
 _SHARE = Path('share', 'ros2_classify', 'models')
 _FORMS = ('a model is a name from the catalogue, a descriptor file (.yaml), or a network file '
-          '(.onnx)')
+          '(.onnx, .pb, or the folder of a SavedModel)')
 
 
 def shipped_folder() -> Path | None:
@@ -141,9 +142,9 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     ----------
     model : str, Path or ModelDescriptor
         A name from the catalogue, a descriptor file (``.yaml``, ``.yml``), a network file
-        (``.onnx``, looked for from the working folder and in the folders of
-        ``ROS2_CLASSIFY_MODEL_PATH``), the address of a network file, whose sha256 may follow as
-        ``#sha256=…``, or a descriptor, which is returned as it is.
+        (``.onnx``, a frozen graph's ``.pb``, a SavedModel's folder, looked for from the working
+        folder and in the folders of ``ROS2_CLASSIFY_MODEL_PATH``), the address of a network file,
+        whose sha256 may follow as ``#sha256=…``, or a descriptor, which is returned as it is.
 
     Returns
     -------
@@ -162,7 +163,7 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     if isinstance(model, ModelDescriptor):
         return model
     text = str(model)
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     suffix = path.suffix.lower()
     if not text.strip():
         raise ModelNotFoundError(f'no model is named; {_FORMS}')
@@ -170,16 +171,32 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
         return _from_address(text)
     if suffix in _SUFFIXES:
         return load_descriptor(locate(text, None, what='descriptor file'))
-    if suffix == '.onnx':
-        located = locate(text, None, what='network file')
+    if not isinstance(model, Path) and text in (known := entries()):
+        # Whatever else in the working folder has the same name.
+        return load_descriptor(known[text])
+    format_ = _network_format(path)
+    if format_ is not None:
+        if format_ == 'saved_model' and path.name == SAVED_MODEL_FILE:
+            path = path.parent
+        located = locate(path, None, what='network file', or_folder=format_ == 'saved_model')
+        name = located.name if located.is_dir() else located.stem
         return ModelDescriptor(
-            name=located.stem, source=Source(str(located)), format='onnx', origin=str(located),
+            name=name, source=Source(str(located)), format=format_, origin=str(located),
             folder=located.parent)
     # A name never holds a separator, so this can only have been meant as a file.
-    if isinstance(model, Path) or os.sep in text or path.exists():
-        kind = 'there is no file' if not path.exists() else 'this is no model:'
+    if isinstance(model, Path) or os.sep in text or os.path.exists(path):
+        kind = 'this is no model:' if os.path.exists(path) else 'there is no file'
         raise ModelNotFoundError(f'{kind} {text}; {_FORMS}')
     return load_descriptor(find(text))
+
+
+def _network_format(path: Path) -> Format | None:
+    """Return the format of what looks like a network by its name, or is a SavedModel's folder."""
+    places = [path, *(folder / path for folder in search_path())]
+    if path.name == SAVED_MODEL_FILE or any(
+            os.path.isfile(place / SAVED_MODEL_FILE) for place in places):
+        return 'saved_model'
+    return SUFFIXES.get(path.suffix.lower())
 
 
 def _from_address(text: str) -> ModelDescriptor:
@@ -192,10 +209,12 @@ def _from_address(text: str) -> ModelDescriptor:
             f'the address {redact(url)} ends with "#sha256={sha256}", but a sha256 has 64 '
             'hexadecimal digits; give it as sha256sum prints it')
     name = file_name(url)
-    if Path(name).suffix.lower() != '.onnx':
+    format_ = SUFFIXES.get(Path(name).suffix.lower())
+    if format_ is None:
         raise ModelNotFoundError(
-            f'the address {redact(url)} does not end with .onnx; for anything else write a '
-            'descriptor (.yaml) that says url:, sha256:, format: and, for an archive, member:')
+            f'the address {redact(url)} does not end with {" or ".join(SUFFIXES)}; for anything '
+            'else write a descriptor (.yaml) that says url:, sha256:, format: and, for an '
+            'archive, member:')
     return ModelDescriptor(
-        name=Path(name).stem, source=Source(sha256=sha256, url=url), format='onnx',
+        name=Path(name).stem, source=Source(sha256=sha256, url=url), format=format_,
         origin=redact(url))

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+import os
 from pathlib import Path
 from typing import Any, Literal, Union
 
@@ -32,7 +33,7 @@ from ros2_classify.expected import Expected
 from ros2_classify.labels import Labels
 
 Task = Literal['classification', 'detection']
-Format = Literal['onnx']
+Format = Literal['onnx', 'frozen_graph', 'saved_model']
 Layout = Literal['nchw', 'nhwc']
 DType = Literal['float32', 'float16', 'uint8']
 Color = Literal['rgb', 'bgr', 'gray']
@@ -41,6 +42,11 @@ Anchor = Literal['center', 'top_left']
 Interpolation = Literal['area', 'pyramid', 'linear', 'nearest', 'cubic']
 Certainty = Literal['quoted_with_sha256', 'quoted', 'inferred']
 Size = Union[tuple[int, int], Literal['source'], None]
+
+
+# What a file's name says of its format; a SavedModel is a folder with a file of its own name.
+SUFFIXES: dict[str, Format] = {'.onnx': 'onnx', '.pb': 'frozen_graph'}
+SAVED_MODEL_FILE = 'saved_model.pb'
 
 
 class FrozenMapping(Mapping[str, Any]):
@@ -208,6 +214,28 @@ class OutputSpec:
 
 
 @dataclass(frozen=True)
+class ConversionSpec:
+    """
+    How a TensorFlow model is turned into ONNX.
+
+    Parameters
+    ----------
+    inputs, outputs : tuple of str
+        Tensors of a frozen graph, with or without ``:0``; those that are empty are found.
+    signature : str or None
+        How a SavedModel is called; None means ``serving_default``, or the only one there is.
+    tolerance : float or None
+        What ONNX Runtime's numbers and TensorFlow's may differ by; None means 1e-4.
+
+    """
+
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    signature: str | None = None
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True)
 class Defaults:
     """
     Thresholds and limits that suit this model; None leaves the package's own default.
@@ -248,7 +276,7 @@ class ModelDescriptor:
         Where the network's file is.
     task : 'classification', 'detection' or None
         What is asked of the network; None means the decoder's.
-    format : 'onnx' or None
+    format : 'onnx', 'frozen_graph', 'saved_model' or None
         The file's format; None means by the file's suffix.
     labels : Labels, str or None
         The names themselves, or the path of a label file (found as ``source.path`` is), or None:
@@ -257,6 +285,8 @@ class ModelDescriptor:
         How pixels become the input.
     output : OutputSpec
         What the outputs mean.
+    conversion : ConversionSpec
+        For TensorFlow's formats: how the model is turned into ONNX.
     defaults : Defaults
         Thresholds that suit the model.
     license, provenance, notes : str
@@ -279,6 +309,7 @@ class ModelDescriptor:
     labels: Labels | str | None = None
     input: InputSpec = InputSpec()  # noqa: A003
     output: OutputSpec = OutputSpec()
+    conversion: ConversionSpec = ConversionSpec()
     defaults: Defaults = Defaults()
     license: str = ''  # noqa: A003
     provenance: str = ''
@@ -367,4 +398,4 @@ def load_descriptor(path: str | Path) -> ModelDescriptor:
 
     """
     from ros2_classify.descriptor_parse import read_descriptor
-    return read_descriptor(Path(path).expanduser())
+    return read_descriptor(Path(os.path.expanduser(path)))

@@ -22,8 +22,9 @@ import re
 from typing import Any, get_args
 
 from ros2_classify.descriptor import (
-    Anchor, Certainty, Color, Defaults, DType, Format, FrozenMapping, InputSpec, Interpolation, Layout,
-    ModelDescriptor, OutputSpec, Resize, Size, Source, Task)
+    Anchor, Certainty, Color, ConversionSpec, Defaults, DType, Format, FrozenMapping, InputSpec,
+    Interpolation, Layout, ModelDescriptor, OutputSpec, Resize, SAVED_MODEL_FILE, Size, Source,
+    SUFFIXES, Task)
 from ros2_classify.descriptor_yaml import MAX_BYTES, read_yaml
 from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundError
 from ros2_classify.expected import read_expected
@@ -41,6 +42,7 @@ RESIZES: tuple[Resize, ...] = get_args(Resize)
 ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 CERTAINTIES: tuple[Certainty, ...] = get_args(Certainty)
+
 
 MAX_SIDE = 16384
 MAX_FILE_BYTES = 10**12
@@ -123,6 +125,7 @@ def read_fields(fields: Fields, *, name: str, folder: Path) -> ModelDescriptor:
     labels = _labels(fields)
     input_ = _input(fields.section('input'))
     output = fields.section('output')
+    conversion = _conversion(fields.section('convert'))
     defaults = _defaults(fields.section('defaults'))
     license_ = fields.text('license', '')
     provenance = fields.text('provenance', '')
@@ -132,14 +135,17 @@ def read_fields(fields: Fields, *, name: str, folder: Path) -> ModelDescriptor:
     if source is None:
         raise fields.where.error('source is missing; say source: {path: model.onnx}')
     output_spec, task = _output(output, task, fields)
+    format_ = format_ or _format_of(source, fields)
+    _check_conversion(conversion, format_, fields)
     return ModelDescriptor(
         name=_name(fields, declared_name or name or PurePath(source.name).stem),
         source=source,
         task=task,
-        format=format_ or _format_of(source, fields),
+        format=format_,
         labels=labels,
         input=input_,
         output=output_spec,
+        conversion=conversion,
         defaults=defaults,
         origin=fields.where.origin,
         folder=folder,
@@ -161,6 +167,9 @@ def _source(fields: Fields) -> Source | None:
     if 'source' not in fields:
         fields.raw('source')
         return None
+    if isinstance(path := fields.raw('source'), str):
+        raise fields.error('source', f'{path!r} must stand below the key path; say source: '
+                           f'{{path: {path}}}')
     source = fields.section('source')
     path = source.text('path', None)
     url = source.text('url', None)
@@ -189,10 +198,11 @@ def _source(fields: Fields) -> Source | None:
 
 
 def _format_of(source: Source, fields: Fields) -> Format:
+    if source.name == SAVED_MODEL_FILE:
+        return 'saved_model'
     suffix = PurePath(source.name).suffix.lower()
-    for format_ in FORMATS:
-        if suffix == f'.{format_}':
-            return format_
+    if suffix in SUFFIXES:
+        return SUFFIXES[suffix]
     raise fields.error(
         'format', f'is missing, and the suffix {suffix!r} of {source.name} does not tell; allowed '
         f'are {", ".join(FORMATS)}')
@@ -249,7 +259,22 @@ def _input(fields: Fields) -> InputSpec:
         raise fields.error(
             'resize', f'{spec.resize} needs a size, but size is source: the picture keeps its '
             'own; remove resize or give a size')
+    _check_units(spec, fields)
     return spec
+
+
+def _check_units(spec: InputSpec, fields: Fields) -> None:
+    """Refuse a mean and std that belong to another range of pixels than scale makes."""
+    brightest = 255 * spec.scale
+    if spec.scale == 1 and max(spec.std) < 1:
+        raise fields.error(
+            'std', f'{list(spec.std)} is for pixels from 0 to 1, but scale is 1 and pixels go up '
+            'to 255; say scale: 1/255, or multiply mean and std by 255')
+    if min(spec.mean) > brightest:
+        raise fields.error(
+            'mean', f'{list(spec.mean)} is more than the brightest pixel, {brightest:g} after '
+            'scale: tensor = (pixel * scale - mean) / std; divide mean and std by 255, or remove '
+            'scale')
 
 
 def _size(fields: Fields) -> Size:
@@ -287,6 +312,34 @@ def _output(output: Fields, task: Task | None, top: Fields) -> tuple[OutputSpec,
             'task', f'{task} does not fit the decoder {decoder}, which is for {decoder_task}; '
             'change the one or the other')
     return OutputSpec(decoder, FrozenMapping(options)), decoder_task
+
+
+def _conversion(fields: Fields) -> ConversionSpec:
+    spec = ConversionSpec(
+        inputs=_texts(fields, 'inputs'),
+        outputs=_texts(fields, 'outputs'),
+        signature=fields.text('signature', None),
+        tolerance=fields.number('tolerance', None, low=0, high=1e6, above=True))
+    fields.finish()
+    return spec
+
+
+def _texts(fields: Fields, key: str) -> tuple[str, ...]:
+    return tuple(as_text(name, place) for name, place in fields.sequence(key, []))
+
+
+def _check_conversion(spec: ConversionSpec, format_: Format, fields: Fields) -> None:
+    """Refuse what means nothing for this format."""
+    section = fields.section('convert')
+    if format_ == 'onnx' and spec != ConversionSpec():
+        raise fields.error(
+            'convert', 'only counts for the formats frozen_graph and saved_model, but format is '
+            'onnx; remove it or correct the format')
+    for key, needed in (('inputs', 'frozen_graph'), ('outputs', 'frozen_graph'),
+                        ('signature', 'saved_model')):
+        if key in section and format_ != needed:
+            raise section.error(
+                key, f'only counts for the format {needed}, but format is {format_}; remove it')
 
 
 def _defaults(fields: Fields) -> Defaults:

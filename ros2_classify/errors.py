@@ -29,6 +29,7 @@ allowed ones and the next step, in one sentence a person can act on::
         ├── FetchError           a file can't be had: no network, no such file, a full disk
         │   ├── DiskFullError    the disk that holds the cache is full
         │   └── FetchCancelledError  somebody asked to stop while it was fetched
+        ├── ConversionError      a TensorFlow model can't be turned into ONNX
         ├── EngineError          the network can't be loaded or run, or a provider is missing
         ├── InputError           a picture can't be used (also a ValueError)
         └── OutputError          a network's outputs, or an answer made from them, don't fit
@@ -74,6 +75,10 @@ class DiskFullError(FetchError):
 
 class FetchCancelledError(FetchError):
     """Somebody asked to stop while a model's file was being fetched."""
+
+
+class ConversionError(Ros2ClassifyError):
+    """A TensorFlow model can't be turned into ONNX, or came out different."""
 
 
 class EngineError(Ros2ClassifyError):

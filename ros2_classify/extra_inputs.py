@@ -18,10 +18,11 @@ The inputs of a network beside the picture: sizes that it puts boxes into, and c
 Some detectors map their boxes themselves and ask for a size in a second input: ``image_shape`` of
 the YOLOv3 networks of the ONNX model zoo (https://github.com/onnx/models; height, width),
 ``orig_target_sizes`` of RT-DETR and D-FINE (https://github.com/lyuwenyu/RT-DETR; width, height),
-``im_shape`` and ``scale_factor`` of PaddleDetection (https://github.com/PaddlePaddle/PaddleDetection;
-height, width). Told the size of the network's own picture, they give boxes in its pixels, and
-these map back as all others do, out of a letterbox too. Told the size of the source picture they
-give boxes in its pixels; the decoder must know (``units: source``).
+``im_shape`` and ``scale_factor`` of PaddleDetection
+(https://github.com/PaddlePaddle/PaddleDetection; height, width). Told the size of the network's
+own picture, they give boxes in its pixels, and these map back as all others do, out of a letterbox
+too. Told the size of the source picture they give boxes in that one's pixels; the decoder must
+know (``units: source``).
 """
 
 from __future__ import annotations

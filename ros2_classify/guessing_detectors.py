@@ -154,7 +154,7 @@ def _nanodet(
 
 
 def _detr(outputs: Sequence[TensorSpec], names: int | None) -> OutputGuess | None:
-    """Outputs called logits and boxes, with as many rows."""
+    """Two of the outputs called logits and boxes, with as many rows."""
     logits = [tensor for tensor in outputs if 'logit' in tensor.name.lower()]
     boxes = [tensor for tensor in outputs
              if 'box' in tensor.name.lower() and tensor.shape[-1:] == (4,)]
@@ -292,7 +292,7 @@ def _yolo(
         return None
     return _guess(
         'yolo', {'output': output.name, **options}, _YOLO_LOOK,
-        f'the output {output} has the shape of a YOLO\'s',
+        f'the output {output} has the shape of the YOLO family',
         'output.axes and objectness: ' + ' '.join((
             'a column for each box,' if options['axes'] == 'channels_first'
             else 'a row for each box,',

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -48,7 +49,8 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         If there is no such file, or it can't be read as a picture.
 
     """
-    path = Path(path).expanduser()
+    # Unlike Path.expanduser, this leaves the ~ of an unknown user for the error below.
+    path = Path(os.path.expanduser(path))
     try:
         data = np.fromfile(path, dtype=np.uint8)
     except IsADirectoryError as error:
@@ -88,11 +90,11 @@ def check_writable(path: str | Path) -> Path:
         If its folder doesn't exist, it is a folder itself, or OpenCV can't write the format.
 
     """
-    path = Path(path).expanduser()
-    if not path.parent.is_dir():
+    path = Path(os.path.expanduser(path))
+    if not os.path.isdir(path.parent):
         raise InputError(
             f'{path} cannot be written: there is no folder {path.parent}; make it first')
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f'{path} cannot be written: it is a folder; add a file name')
     try:
         known = bool(path.suffix) and cv2.haveImageWriter(path.name)

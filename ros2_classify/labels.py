@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+import os
 from pathlib import Path
 import re
 
@@ -32,6 +33,7 @@ MAX_FILE_BYTES = 32 * 1024 * 1024
 
 _UNUSED = '???'
 _SYNSET = re.compile(r'(n\d{8})[ \t]+(\S.*)')
+_SET_OFF = re.compile(r'\d+[ \t]*:[ \t]')
 _NUMBERED = re.compile(r'(\d{1,7})(?:[ \t]*:[ \t]*|[ \t]+)(\S.*)')
 
 
@@ -102,6 +104,11 @@ class Labels:
             taken[row] = str(int(ids[row]))
         return taken
 
+    @property
+    def class_count(self) -> int | None:
+        """The number of classes where none is without a name; None for a map that names a few."""
+        return len(self) if max(self._names) + 1 == len(self) else None
+
     def items(self) -> Iterator[tuple[int, str]]:
         """Iterate over pairs of id and name, ids rising."""
         return iter(self._names.items())
@@ -138,14 +145,15 @@ def load_labels(path: str | Path) -> Labels:
       empty lines at the end mean nothing.
     * ImageNet synsets, ``n01440764 tench, Tinca tinca`` on every line: the first name counts
       ("tench").
-    * numbered lines from 0 upwards, ``0: person`` or ``0  person``: the number is the id.
+    * numbered lines, ``0: person`` or ``0  person``: the number is the id. Ids rise; the form
+      without ``: `` starts at 0.
     * TensorFlow Object Detection label maps, ``item { id: 1 name: "/m/01g317" display_name:
       "person" }``: ``display_name`` counts, or else ``name``.
 
     Parameters
     ----------
     path : str or Path
-        The file.
+        The file; ``~`` is expanded.
 
     Returns
     -------
@@ -159,7 +167,7 @@ def load_labels(path: str | Path) -> Labels:
         message names the file and, where there is one, the line.
 
     """
-    path = Path(path)
+    path = Path(os.path.expanduser(path))
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
@@ -218,12 +226,15 @@ def _numbered(lines: list[str]) -> dict[int, str]:
     """
     Return id to name where every line starts with its id, else nothing.
 
-    Ids must start at 0 and rise: names may begin with numbers too ("30 km/h", "5 euro").
+    Ids must rise and, unless each is set off like "1: person", start at 0: names may begin with
+    numbers too ("30 km/h", "16:9").
     """
     matches = [_NUMBERED.fullmatch(line) for line in lines]
     pairs = [(int(match[1]), match[2]) for match in matches if match]
     ids = [class_id for class_id, _ in pairs]
     rising = all(a < b for a, b in zip(ids, ids[1:]))
-    if len(pairs) < len(lines) or ids[0] != 0 or not rising:
+    if len(pairs) < len(lines) or not rising:
+        return {}
+    if ids[0] != 0 and not all(_SET_OFF.match(line) for line in lines):
         return {}
     return {class_id: name for class_id, name in pairs if name != _UNUSED}

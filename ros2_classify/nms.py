@@ -70,7 +70,9 @@ def non_maximum_suppression(
     span = corners.max() + 1.0
     _, dense = np.unique(class_ids[order], return_inverse=True)
     places = dense.reshape(-1, 1) * span
-    rects = np.concatenate((corners[:, :2] + places, corners[:, 2:] - corners[:, :2]), axis=1)
+    # A box turned inside out has no area; OpenCV takes a negative one for a full overlap.
+    sizes = np.maximum(corners[:, 2:] - corners[:, :2], 0.0)
+    rects = np.concatenate((corners[:, :2] + places, sizes), axis=1)
     # OpenCV takes x, y, width, height and drops what is not above its score threshold: ranks in
     # place of scores keep every box, and keep the order of equal ones.
     ranks = np.arange(len(order), 0, -1, dtype=np.float32)

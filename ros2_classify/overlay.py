@@ -85,7 +85,8 @@ def draw(image: Image, result: Result, copy: bool = True) -> Image:
     Raises
     ------
     InputError
-        If ``image`` is no such picture, or is read-only and ``copy`` is False.
+        If ``image`` is no such picture, or is read-only and ``copy`` is False, or ``result`` is
+        no answer.
 
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or (
@@ -97,10 +98,14 @@ def draw(image: Image, result: Result, copy: bool = True) -> Image:
             '(height, width, 3), in BGR')
     if not copy and not image.flags.writeable:
         raise InputError('the picture to draw on is read-only; draw on a copy (copy=True)')
+    if not isinstance(result, (Detections, Classification)):
+        raise InputError(
+            f'the answer to draw is {type(result).__name__} but must be a Classification or '
+            'Detections, as a Pipeline returns')
     canvas = image.copy() if copy else image
     if isinstance(result, Detections):
         _draw_boxes(canvas, result)
-    elif isinstance(result, Classification):
+    else:
         _draw_panel(canvas, result)
     return canvas
 

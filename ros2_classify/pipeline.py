@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+import logging
 import math
 from pathlib import Path
 import threading
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.catalog import resolve
 from ros2_classify.completion import complete
-from ros2_classify.decoders import Candidates, DecodeContext, DECODERS
+from ros2_classify.decoders import Candidates, ClassScores, DecodeContext, Decoded, DECODERS
 from ros2_classify.descriptor import ModelDescriptor, Task
 from ros2_classify.engines import Engine, open_engine, Tensors
 from ros2_classify.errors import OptionsError, OutputError
@@ -42,10 +43,14 @@ from ros2_classify.results import Classification, Detections, Result, Timing
 from ros2_classify.sources.options import FetchOptions
 from ros2_classify.store import model_file
 
+_LOGGER = logging.getLogger(__name__)
+
 # What counts where neither the caller nor the descriptor says anything.
 _SCORE_THRESHOLD = {'detection': 0.3, 'classification': 0.0}
 _MULTI_LABEL_THRESHOLD = 0.5
 _MAX_COUNT = 10**6
+_WHOLE = (int, np.integer)
+_REAL = (float, np.floating, *_WHOLE)
 # For networks that take pictures of any size.
 _WARM_UP_SIZE = (640, 480)
 
@@ -90,12 +95,12 @@ class Options:
         """Check the ranges."""
         for name in ('score_threshold', 'nms_iou', 'ioa_threshold'):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not (
+            if isinstance(value, bool) or not isinstance(value, _REAL) or not (
                     math.isfinite(value) and 0.0 <= value <= 1.0):
                 raise OptionsError(f'{name} is {value!r} but must be a number from 0 to 1')
         for name in ('top_k', 'max_detections'):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not (
+            if isinstance(value, bool) or not isinstance(value, _WHOLE) or not (
                     1 <= value <= _MAX_COUNT):
                 raise OptionsError(
                     f'{name} is {value!r} but must be a whole number from 1 to {_MAX_COUNT}')
@@ -159,7 +164,7 @@ class Pipeline:
         self._descriptor = descriptor
         self._engine = engine
         self._labels = labels
-        self._label_count = _count_without_gaps(labels)
+        self._label_count = None if labels is None else labels.class_count
         self._input_name = descriptor.input.name or engine.inputs[0].name
         self._preprocessor = Preprocessor(descriptor.input)
         self._extra = ExtraInputs(descriptor.input.extra, engine.inputs)
@@ -181,15 +186,16 @@ class Pipeline:
         Parameters
         ----------
         model : str, Path or ModelDescriptor
-            A name from the catalogue, a descriptor file, a bare ``.onnx`` file or address, or a
-            descriptor.
+            A name from the catalogue, a descriptor file, a bare network file (``.onnx``,
+            ``.pb``, a SavedModel's folder), the address of one, or a descriptor.
         provider : str
             Who shall run it: 'auto', 'cpu', 'cuda', …; see
             `ros2_classify.engines.open_engine`.
         threads : int
             Threads for one inference; 0 chooses.
         fetch : FetchOptions, optional
-            How a file that is named by an address is fetched.
+            How a file that is named by an address is fetched; its cache and its cancel count for
+            the conversion of a TensorFlow model, too.
 
         Returns
         -------
@@ -199,14 +205,19 @@ class Pipeline:
         Raises
         ------
         ModelNotFoundError, IntegrityError, FetchError, ArchiveError, DescriptorError,
-        LabelsError, EngineError
+        LabelsError, ConversionError, EngineError
             Whatever stands in the way, in one sentence.
 
         """
         declared = resolve(model)
         path = model_file(declared, fetch)
         labels = declared.load_labels()
-        engine = open_engine(path, declared.format or 'onnx', provider=provider, threads=threads)
+        if declared.format in ('frozen_graph', 'saved_model'):
+            # Imported where it is used: most models are ONNX.
+            from ros2_classify.convert import ConvertOptions, to_onnx
+
+            path = to_onnx(declared, path, ConvertOptions.like(fetch))
+        engine = open_engine(path, 'onnx', provider=provider, threads=threads)
         try:
             descriptor = complete(declared, engine.inputs, engine.outputs, engine.metadata)
             # The file's own metadata may hold names where the descriptor has none.
@@ -347,12 +358,19 @@ class Pipeline:
         """
         if start is None:
             start = time.perf_counter()
-        if not self._checked:
+        chosen = self._options if options is None else options
+        if not isinstance(chosen, Options):
+            raise OptionsError(
+                f'options is {chosen!r} but must be an Options, like '
+                'pipeline.options.replace(top_k=3)')
+        first = not self._checked
+        if first:
             self._check_classes(outputs)
-        chosen = options or self._options
         decoded = self._decoder.decode(outputs, self._decoder_options, DecodeContext(
             input_size=geometry.network_size, score_threshold=chosen.score_threshold,
             top_k=chosen.top_k, multi_label=chosen.multi_label, label_count=self._label_count))
+        if first:
+            self._check_scores(outputs, decoded)
         size = geometry.source_size
         if isinstance(decoded, Candidates):
             boxes, scores, class_ids = self._select(decoded, geometry, chosen)
@@ -451,9 +469,16 @@ class Pipeline:
                     'the label file that belongs to this network, or fill unused ids with ???')
         self._checked = True
 
-
-def _count_without_gaps(labels: Labels | None) -> int | None:
-    """Return the number of labels where they name every class; a map with gaps names a few."""
-    if labels is None or max(class_id for class_id, _ in labels.items()) + 1 != len(labels):
-        return None
-    return len(labels)
+    def _check_scores(self, outputs: Tensors, decoded: Decoded) -> None:
+        """Warn, once, of numbers that a right descriptor hardly ever gives."""
+        model = self._descriptor.origin or self._descriptor.name
+        for name, array in outputs.items():
+            if array.dtype.kind == 'f' and array.size and np.isnan(array).all():
+                _LOGGER.warning(
+                    '%s: the output %r holds nothing but NaN, so nothing will be found; a '
+                    'float16 overflow and wrong pre-processing are the usual causes', model, name)
+        if isinstance(decoded, ClassScores) and len(decoded.scores) and decoded.scores[0] > 1.01:
+            _LOGGER.warning(
+                '%s: the best score is %.3g, but probabilities end at 1; if the network gives '
+                'logits, say output.activation: softmax (or sigmoid, for independent classes)',
+                model, decoded.scores[0])

@@ -257,7 +257,7 @@ def check_image(image: Image, color: str) -> Image:
         Naming what was got and what is allowed.
 
     """
-    channels = SOURCE_COLORS.get(color)
+    channels = SOURCE_COLORS.get(color) if isinstance(color, str) else None
     if channels is None:
         raise InputError(
             f'the colour {color!r} is unknown; allowed are {", ".join(SOURCE_COLORS)}')

@@ -16,6 +16,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,10 +34,12 @@ if TYPE_CHECKING:
 
 SEARCH_PATH_VARIABLE = 'ROS2_CLASSIFY_MODEL_PATH'
 
+_before: ContextVar[tuple[Path, ...]] = ContextVar('search path', default=())
+
 
 def search_path() -> tuple[Path, ...]:
     """
-    Return the folders that ``ROS2_CLASSIFY_MODEL_PATH`` names, in its order.
+    Return the folders that `searching` and ``ROS2_CLASSIFY_MODEL_PATH`` name, in this order.
 
     Returns
     -------
@@ -42,8 +47,31 @@ def search_path() -> tuple[Path, ...]:
         Separated by ``:`` in the variable, ``~`` expanded; whether they exist is not asked.
 
     """
-    value = os.environ.get(SEARCH_PATH_VARIABLE, '')
-    return tuple(Path(part).expanduser() for part in value.split(os.pathsep) if part.strip())
+    return (*_before.get(), *_split(os.environ.get(SEARCH_PATH_VARIABLE, '')))
+
+
+@contextmanager
+def searching(path: str) -> Iterator[None]:
+    """
+    Look for models and their files in further folders, before all others.
+
+    Parameters
+    ----------
+    path : str
+        Folders, separated by ``:``; ``~`` is expanded; empty adds none. They count in this
+        thread, as long as the context lasts.
+
+    """
+    token = _before.set((*_split(path), *_before.get()))
+    try:
+        yield
+    finally:
+        _before.reset(token)
+
+
+def _split(path: str) -> tuple[Path, ...]:
+    parts = [part for part in path.split(os.pathsep) if part.strip()]
+    return tuple(Path(os.path.expanduser(part)) for part in parts)
 
 
 def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = '',
@@ -76,7 +104,8 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
         If it is nowhere to be found, or no plain file; the message lists where it was looked for.
 
     """
-    named = Path(path).expanduser()
+    # os.path answers for paths that can't exist, where Path raises: ~nobody, or far too long.
+    named = Path(os.path.expanduser(path))
     if named.is_absolute():
         places = [named]
     else:
@@ -84,7 +113,7 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
         # A folder that stands in both is looked in, and named in the error, once.
         places = list(dict.fromkeys(Path(place, named).absolute() for place in folders))
     for place in places:
-        if place.is_file() or (or_folder and place.is_dir()):
+        if os.path.isfile(place) or (or_folder and os.path.isdir(place)):
             return place
     prefix = f'{origin}: ' if origin else ''
     if '://' in str(path):
@@ -94,7 +123,7 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
             f'{prefix}the {what} {path} is an address, and only files can be read; {step}')
     tail = 'check the path' if named.is_absolute() else (
         f'check the name, or add its folder to {SEARCH_PATH_VARIABLE}')
-    found = ' (a folder, not a file)' if any(place.is_dir() for place in places) else ''
+    found = ' (a folder, not a file)' if any(os.path.isdir(place) for place in places) else ''
     raise ModelNotFoundError(
         f'{prefix}the {what} {path} was not found{found}; looked for '
         f'{", ".join(str(place) for place in places)}; {tail}')
@@ -175,7 +204,7 @@ def model_file(descriptor: ModelDescriptor, options: FetchOptions | None = None)
     Returns
     -------
     Path
-        The file, absolute.
+        The file or folder, absolute.
 
     Raises
     ------

@@ -57,6 +57,12 @@ def data() -> Path:
     return folder
 
 
+@pytest.fixture(scope='session')
+def warm_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache that tests with the real TensorFlow share: each model is converted once."""
+    return tmp_path_factory.mktemp('converted')
+
+
 @pytest.fixture
 def published(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make the published models known by name; return the folder they lie in."""

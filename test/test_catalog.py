@@ -73,7 +73,7 @@ def test_shipped_models_of_a_virtual_environment(installed, tmp_path):
 
 
 def test_this_source_tree():
-    assert catalog.shipped_folder() in (shared_data.ROOT / 'models', None)
+    assert catalog.shipped_folder() == shared_data.ROOT / 'models'
 
 
 def test_names(installed, tmp_path, monkeypatch):
@@ -108,7 +108,7 @@ def test_an_unknown_name(installed, tmp_path):
     assert str(caught.value) == (
         "there is no model named 'yolox_nan' (did you mean yolox_nano?); the catalogue has "
         'cards_detector, yolox_nano; a model is a name from the catalogue, a descriptor file '
-        '(.yaml), or a network file (.onnx)')
+        '(.yaml), or a network file (.onnx, .pb, or the folder of a SavedModel)')
 
 
 def test_resolve_a_name(installed, tmp_path):
@@ -147,8 +147,10 @@ def test_resolve_a_network_file(tmp_path, monkeypatch):
     ('none.onnx', 'the network file none.onnx was not found; looked for'),
     ('some/net', 'there is no file some/net; a model is'),
     (Path('net'), 'there is no file net; a model is'),
-    ('net.pb', "no model named 'net.pb'"),
-    ('./net.pb', 'there is no file ./net.pb'),
+    ('net.pb', 'the network file net.pb was not found; looked for'),
+    ('net/saved_model.pb', 'the network file net was not found; looked for'),
+    ('net.tflite', "no model named 'net.tflite'"),
+    ('./net.tflite', 'there is no file ./net.tflite'),
     ('https://x.org/net', 'https://x.org/net does not end with .onnx'),
     (os.sep, 'this is no model: /'),
 ])
@@ -156,3 +158,19 @@ def test_what_cannot_be_resolved(installed, tmp_path, monkeypatch, model, words)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelNotFoundError, match=words):
         catalog.resolve(model)
+
+
+@pytest.mark.parametrize('model', ['~no_such_user/a.yaml', '~no_such_user/a.onnx',
+                                   f'{"a" * 300}.onnx', 'a' * 300, Path('~no_such_user/a')])
+def test_paths_that_cannot_be(model):
+    with pytest.raises(ModelNotFoundError, match=str(model)):
+        catalog.resolve(model)
+
+
+def test_a_name_counts_before_a_folder_of_that_name(installed, tmp_path, monkeypatch):
+    path = put(share(tmp_path / 'prefix'), 'cards.yaml')
+    (tmp_path / 'cards').mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert catalog.resolve('cards').origin == str(path)
+    with pytest.raises(ModelNotFoundError, match='this is no model: cards'):
+        catalog.resolve(Path('cards'))

@@ -156,6 +156,7 @@ def test_guesses_go_to_stderr(models, capfd):
     (2, ('--top-k', '0'), {}, 'top_k is 0'),
     (2, ('--output', 'none/out.png'), {}, 'there is no folder none'),
     (2, ('--output', 'out.txt'), {}, "'.txt' is no picture format"),
+    (2, ('--output', ''), {}, 'it is a folder; add a file name'),
 ])
 def test_errors_are_one_sentence_on_stderr(models, capfd, code, words, change, message):
     assert infer('--json', *words, **change) == code

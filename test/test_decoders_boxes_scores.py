@@ -85,6 +85,15 @@ def test_the_loop_agrees(
         assert found.class_ids.tolist() == expected[:, 5].astype(int).tolist()
 
 
+def test_each_row_has_a_softmax_of_its_own() -> None:
+    """Large logits in one row must not drown the others."""
+    boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (1, 2, 1))
+    logits = np.array([[[500, 400], [0, 2]]], np.float32)
+    found = decode({'boxes': boxes, 'scores': logits}, activation='softmax')
+    assert found.class_ids.tolist() == [0, 1]
+    assert found.scores.tolist() == pytest.approx([1.0, 1 / (1 + math.exp(-2))])
+
+
 def test_no_class_is_the_background_unless_said() -> None:
     outputs = {'boxes': np.ones((1, 1, 4), np.float32), 'scores': np.ones((1, 1, 1), np.float32)}
     assert decode(outputs).class_ids.tolist() == [0]

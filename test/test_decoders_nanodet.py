@@ -93,7 +93,7 @@ def test_one_tensor(tmp_path: Path, strides: Any, classes: int) -> None:
 def test_two_tensors_for_each_stride(
     tmp_path: Path, strides: Any, batch: bool, order: str,
 ) -> None:
-    """OpenCV's model zoo lists all scores before all distances; others take turns."""
+    """In the model zoo of OpenCV all scores come before all distances; others take turns."""
     levels = numbers(strides)
     arrays = [level[role] if batch else level[role][0]
               for role in (0, 1) for level in levels]

@@ -144,3 +144,11 @@ def test_wrong_options(options: dict[str, Any], word: str) -> None:
     with pytest.raises(DescriptorError) as caught:
         DECODER.parse_options(options)
     assert word in str(caught.value)
+
+
+def test_the_threshold_itself_is_over_it() -> None:
+    """Also where the class is certain, so that objectness alone equals the threshold."""
+    rows = np.zeros((1, 1, 7), np.float32)
+    rows[..., 4:] = (0.5, 0.0, 1.0)
+    assert decode(rows, (8, 8), 0.5, strides=[8]).class_ids.tolist() == [1]
+    assert len(decode(rows, (8, 8), 0.5625, strides=[8])) == 0

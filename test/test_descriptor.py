@@ -141,7 +141,7 @@ def test_frozen_mappings_are_mappings():
     ('', 'must hold "key: value" lines, not nothing'),
     ('- a', 'must hold "key: value" lines'),
     ('name: x', 'source is missing; say source: {path: model.onnx}'),
-    ('source: net.onnx', 'line 1, source: must hold "key: value" lines, not \'net.onnx\''),
+    ('source: net.onnx', 'line 1, source: .*say source: {path: net.onnx}'),
     ('source:', 'line 1, source: is empty'),
     ('source: {}', 'source: path is missing; say path: model.onnx'),
     ('source: {uri: x}', "unknown key 'uri'.*; known here are path, url, sha256, member, size"),
@@ -149,8 +149,8 @@ def test_frozen_mappings_are_mappings():
     ('source: {path: a.onnx}\nlicence: MIT', "line 2, licence: .*did you mean 'license'"),
     ('source: {path: a.onnx, sha256: abc}', 'sha256: .* must be 64 hexadecimal digits'),
     ('source: {path: a.onnx, sha256: 123}', r'bare 123 as 123, but this must be text'),
-    ('source: {path: a.pb}', "format: is missing, and the suffix '.pb' of a.pb does not tell; "
-                             'allowed are onnx'),
+    ('source: {path: a.bin}', "format: is missing, and the suffix '.bin' of a.bin does not tell; "
+                              'allowed are onnx, frozen_graph, saved_model'),
     ('source: {path: a.onnx}\nformat: tflite', "line 2, format: 'tflite' is not allowed"),
     ('source: {path: a.onnx}\nname: ../x', 'line 2, name: .* letters, digits'),
     ('source: {path: a.onnx}\nname: 5', 'line 2, name: YAML reads a bare 5'),
@@ -203,6 +203,10 @@ def test_errors_of_the_top(tmp_path, text, words):
     ('interpolation: lanczos', "'lanczos' is not allowed"),
     ('name: 5', 'input.name: YAML reads a bare 5'),
     ('mean:', 'input.mean: is empty; give a value or remove the key'),
+    ('{mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}',
+     r'input.std: \[0.229, 0.224, 0.225\] is for pixels from 0 to 1, .*say scale: 1/255'),
+    ('{scale: 1/255, mean: [123.7, 116.3, 103.5], std: 58}',
+     'input.mean: .* is more than the brightest pixel, 1 after scale'),
 ])
 def test_errors_of_the_input(tmp_path, text, words):
     path = write(tmp_path, f'source: {{path: a.onnx}}\ninput:\n  {text}\n')

@@ -70,7 +70,7 @@ def test_keys_of_the_top():
     assert sorted(keys(table(DESCRIPTOR, 'Top'))) == sorted(known_keys({'zzz': 1}))
 
 
-@pytest.mark.parametrize('section', ['source', 'input', 'defaults'])
+@pytest.mark.parametrize('section', ['source', 'input', 'convert', 'defaults'])
 def test_keys_of_the_sections(section):
     expected = known_keys({section: {'path': 'a.onnx', 'zzz': 1} if section == 'source'
                            else {'zzz': 1}})

@@ -383,7 +383,8 @@ def test_an_unknown_format(model: Path) -> None:
 
 
 def test_threads(model: Path) -> None:
-    assert 'threads is -1' in reason(model, threads=-1)
+    for threads in (-1, 257, 10**6, 1.5, '2', True):
+        assert f'threads is {threads!r}' in reason(model, threads=threads)
     assert open_engine(model, threads=1).infer(
         {'image': np.zeros((1, 3, 8, 8), np.float32)})['scores'].shape == (1, 3)
     assert 1 <= onnx_runtime.default_threads() <= 4
@@ -421,3 +422,30 @@ def test_what_is_left_of_a_message(message: str, expected: str) -> None:
 
 def test_the_fake_is_an_engine() -> None:
     assert isinstance(FakeEngine([], [], {}), Engine)
+
+
+def test_outputs_that_are_no_tensors_are_left_out(tmp_path: Path) -> None:
+    """A classifier may give a sequence beside its scores; alone it is of no use."""
+    from onnx import helper, TensorProto
+
+    def save(names: list[str]) -> Path:
+        values = {
+            'scores': helper.make_tensor_value_info('scores', TensorProto.FLOAT, [1, 3]),
+            'rows': helper.make_tensor_sequence_value_info('rows', TensorProto.FLOAT, [1, 3])}
+        graph = helper.make_graph(
+            [helper.make_node('Identity', ['image'], ['scores']),
+             helper.make_node('SequenceConstruct', ['image'], ['rows'])], 'sequence',
+            [helper.make_tensor_value_info('image', TensorProto.FLOAT, [1, 3])],
+            [values[name] for name in names])
+        network = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8)
+        path = tmp_path / f'{"_".join(names)}.onnx'
+        path.write_bytes(network.SerializeToString())
+        return path
+
+    engine = open_engine(save(['rows', 'scores']), provider='cpu')
+    assert [spec.name for spec in engine.outputs] == ['scores']
+    outputs = engine.infer({'image': np.ones((1, 3), np.float32)})
+    assert {name: array.tolist() for name, array in outputs.items()} == {'scores': [[1, 1, 1]]}
+    with pytest.raises(EngineError, match=r"no output is a tensor \('rows' seq"):
+        open_engine(save(['rows']), provider='cpu')

@@ -120,6 +120,12 @@ def test_letterbox_center() -> None:
     assert plan.geometry.offset_x == pytest.approx(-30 * 517 / 355)
 
 
+def test_letterbox_fills_the_longer_side() -> None:
+    """720 * (416 / 720) is 415.99999999999994, and the picture 416 wide all the same."""
+    plan = make_plan(input_spec((416, 416), ('letterbox', 'top_left', 'area')), (720, 480))
+    assert plan.window == (0, 0, 416, 277)
+
+
 def test_center_crop_of_the_usual_classifier() -> None:
     plan = make_plan(input_spec((224, 224), ('center_crop', 'center', 'area')), (640, 480))
     # 341x256, then 224 from column 58 and row 16.
@@ -132,3 +138,13 @@ def test_a_wide_picture_is_read_in_part_only() -> None:
     """What a crop cuts away is not resized first, where the grids allow it."""
     plan = make_plan(input_spec((224, 224), ('center_crop', 'center', 'area')), (1920, 1080))
     assert plan.roi[2] < 1300
+
+
+def test_boxes_on_the_picture_already_are_only_cut() -> None:
+    geometry = make_plan(
+        input_spec((64, 64), ('letterbox', 'center', 'linear')), (200, 100)).geometry
+    boxes = np.array([[-5, 10, 300, 90], [20, -30, 40, 130]], np.float32)
+    clipped = geometry.clip(boxes)
+    assert clipped.tolist() == [[0, 10, 200, 90], [20, 0, 40, 100]]
+    assert clipped.dtype == np.float32
+    assert boxes[0, 0] == -5

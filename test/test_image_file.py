@@ -125,3 +125,11 @@ def test_write_errors_name_the_file(tmp_path, picture, monkeypatch):
         write_image(tmp_path / 'a.png', picture)
     with pytest.raises(InputError, match='a.png cannot be written'):
         write_image(tmp_path / 'a.png', np.zeros((0, 0, 3), np.uint8))
+
+
+@pytest.mark.parametrize('name', ['~no_such_user/a.png', f'{"a" * 300}.png'])
+def test_paths_that_cannot_be(picture, name):
+    with pytest.raises(InputError, match='cannot be read'):
+        read_image(name)
+    with pytest.raises(InputError, match='cannot be written'):
+        write_image(name, picture)

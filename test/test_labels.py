@@ -82,6 +82,10 @@ def test_names_may_hold_unusual_characters():
     ('0  person\n1  bicycle\n12  stop sign\n', {0: 'person', 1: 'bicycle', 12: 'stop sign'}),
     ('0: person\n2: car, red\n', {0: 'person', 2: 'car, red'}),
     ('0 person\n1 ???\n', {0: 'person'}),
+    # Set off by a colon, numbers that start elsewhere are ids too.
+    ('1: person\n3: car\n', {1: 'person', 3: 'car'}),
+    ('16:9\n21:9\n', {0: '16:9', 1: '21:9'}),
+    ('1 person\n2: car\n', {0: '1 person', 1: '2: car'}),
     # Names that begin with numbers are names.
     ('5 euro\n10 euro\n', {0: '5 euro', 1: '10 euro'}),
     ('0\n1\n2\n', {0: '0', 1: '1', 2: '2'}),
@@ -177,3 +181,9 @@ def test_labels_are_values():
     assert 1 in one
     assert 2 not in one
     assert repr(Labels.from_names('abcd')) == "Labels(4 names: 0: 'a', 1: 'b', 2: 'c', ...)"
+
+
+@pytest.mark.parametrize(('names', 'count'), [
+    ({0: 'a', 1: 'b'}, 2), ({0: 'a'}, 1), ({1: 'a', 2: 'b'}, None), ({0: 'a', 2: 'b'}, None)])
+def test_the_number_of_classes_where_labels_tell_it(names, count):
+    assert Labels(names).class_count == count

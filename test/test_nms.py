@@ -167,3 +167,11 @@ def test_a_flood_of_candidates_ends() -> None:
     kept = non_maximum_suppression(boxes, scores, class_ids, 0.45)
     assert 0 < len(kept) <= MAX_CANDIDATES
     assert (np.diff(scores[kept]) <= 0).all()
+
+
+def test_a_box_turned_inside_out_harms_no_other() -> None:
+    """Areas that add up to less than nothing are a full overlap to OpenCV."""
+    boxes = np.array([[100, 0, 50, 50], [0, 0, 5, 5], [1, 0, 6, 5]], np.float32)
+    scores = np.array([0.9, 0.8, 0.7], np.float32)
+    kept = non_maximum_suppression(boxes, scores, np.zeros(3, np.int64), 0.5)
+    assert kept.tolist() == [0, 1]

@@ -151,6 +151,16 @@ def test_in_place() -> None:
     assert (image != 90).any()
 
 
+def test_the_better_box_lies_on_top() -> None:
+    size = (640, 480)
+    drawn = draw(picture(size), detections(
+        [(200, 100, 400, 300), (200, 100, 600, 300)], size, ids=[3, 8]))
+    # Both share their left edge.
+    edge = (drawn[150:250, 195:206] == color_of(3)).all(axis=2)
+    assert edge.any(axis=1).all()
+    assert not (drawn[150:250, 195:206] == color_of(8)).all(axis=2).any()
+
+
 def test_a_read_only_picture() -> None:
     image = picture((64, 48))
     image.flags.writeable = False
@@ -166,6 +176,12 @@ def test_what_is_no_picture(image: Any, word: str) -> None:
     with pytest.raises(InputError) as caught:
         draw(image, detections([], (4, 4)))
     assert word in str(caught.value) and 'BGR' in str(caught.value)
+
+
+@pytest.mark.parametrize('answer', [None, [], {'boxes': []}])
+def test_what_is_no_answer(answer: Any) -> None:
+    with pytest.raises(InputError, match=f'draw is {type(answer).__name__} but must be'):
+        draw(picture((64, 48)), answer)
 
 
 def test_colours_are_stable_and_far_apart() -> None:

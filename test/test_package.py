@@ -31,7 +31,8 @@ from shared_data import ROOT
 KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml',
         'onnxruntime': 'python3-onnxruntime-pip'}
 # Imported where it is there, done without where not: why, package.xml says.
-OPTIONAL = {'ros2_classify_interfaces'}
+# TensorFlow converts models, in a process of its own; _typeshed is for type checkers alone.
+OPTIONAL = {'ros2_classify_interfaces', 'tensorflow', 'tf2onnx', '_typeshed'}
 # `testing` makes models for tests: pip's extra `test` has it, rosdep has no key.
 TEST_ONLY = {'onnx'}
 
@@ -156,7 +157,7 @@ def test_the_wheel_offers_the_extras(wheel):
     metadata = next(name for name in wheel.namelist() if name.endswith('/METADATA'))
     text = wheel.read(metadata).decode()
     assert set(re.findall(r'^Provides-Extra: (\w+)', text, re.MULTILINE)) == {
-        'cpu', 'gpu', 'test', 'training'}
+        'cpu', 'gpu', 'tensorflow', 'test', 'training'}
     assert 'Requires-Dist: onnxruntime' in text
     # Without an extra, no build of onnxruntime comes: one that is there already is not doubled.
     for line in text.splitlines():

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+import re
 import threading
 from typing import Any
 
@@ -328,3 +329,28 @@ def test_any_colour_order_gives_the_same_answer(
             got = pipeline(cv2.cvtColor(bgr, code), color)
             assert got.labels.tolist() == expected.labels.tolist()
             assert np.allclose(got.scores, expected.scores, atol=1e-6)
+
+
+@pytest.mark.parametrize(('scores', 'words'), [
+    ([0.1, 12.5, -3.0], 'fake.yaml: the best score is 12.5, .*output.activation: softmax'),
+    ([np.nan] * 3, "fake.yaml: the output 'scores' holds nothing but NaN"),
+    ([0.1, 1.0, 0.0], ''), ([np.nan, 0.5, 0.5], '')])
+def test_numbers_that_a_right_descriptor_hardly_gives(
+    scores: list[float], words: str, caplog: pytest.LogCaptureFixture,
+) -> None:
+    pipeline, _ = classifier(scores)
+    for _ in range(2):
+        pipeline(GREY)
+    assert len(caplog.messages) == bool(words)
+    assert re.search(words, ''.join(caplog.messages))
+
+
+def test_options_are_options() -> None:
+    pipeline, _ = classifier([0.1, 0.7, 0.2])
+    wrong: Any = {'top_k': 1}
+    with pytest.raises(OptionsError, match='must be an Options, like pipeline.options.replace'):
+        pipeline(GREY, options=wrong)
+    with pytest.raises(InputError, match='allowed are mono, rgb'):
+        pipeline(GREY, wrong)
+    numbers: Any = {'score_threshold': np.float32(0.5), 'top_k': np.int64(2)}
+    assert pipeline(GREY, options=Options(**numbers)).class_ids.tolist() == [1]

@@ -211,6 +211,15 @@ def test_any_memory_layout(size: tuple[int, int], layout: str, dtype: str) -> No
         assert np.array_equal(view, before), f'{name}: the picture was modified'
 
 
+def test_a_tensor_is_contiguous_though_its_picture_is_not() -> None:
+    """Size, type and order are the network's; only the memory isn't laid out as engines read."""
+    image = noise(20, 12, 3)
+    for name, view in views(image).items():
+        tensor, _ = Preprocessor(spec_for(dtype='uint8', layout='nhwc'))(view, 'rgb')
+        assert tensor.flags.c_contiguous, name
+        assert np.array_equal(tensor[0], image), name
+
+
 def test_the_buffers_stay() -> None:
     preprocessor = Preprocessor(spec_for())
     first, _ = preprocessor(noise(43, 31, 3), 'rgb')

@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ros2_classify.pipeline import Pipeline
 
     # Everything that can be wrong without the model is found before the model is loaded.
-    output = check_writable(arguments.output) if arguments.output else None
+    output = check_writable(arguments.output) if arguments.output is not None else None
     image = read_image(arguments.image)
     with Pipeline.load(
             arguments.model, provider=arguments.provider, threads=arguments.threads,

@@ -32,7 +32,7 @@ _MODEL = 'a name from "models list", a descriptor file (.yaml), or a network fil
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb, its own verbs and their arguments."""
-    from ros2_classify.cli import fetching, models_files
+    from ros2_classify.cli import convert, fetching, models_files
 
     parser = verbs.add_parser(
         'models', help='list, fetch, verify and carry over models',
@@ -75,6 +75,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     verb.add_argument('--folder', metavar='FOLDER',
                       help="where descriptors go (default: a folder of the user's own, which the "
                            'catalogue looks into)')
+    convert.add_parser(own_verbs)
 
 
 def run_list(arguments: argparse.Namespace) -> int:
@@ -210,6 +211,7 @@ def _declared(descriptor: ModelDescriptor) -> dict[str, Any]:
         'labels': f'{len(labels)} names' if isinstance(labels, Labels) else labels,
         'input': plain(descriptor.input),
         'output': {key: value for key, value in output.items() if value is not None},
+        'convert': {key: value for key, value in plain(descriptor.conversion).items() if value},
         'defaults': plain(descriptor.defaults), 'license': descriptor.license or None,
         'provenance': descriptor.provenance or None, 'notes': descriptor.notes or None,
         'expected': dataclasses.asdict(descriptor.expected) if descriptor.expected else None}

@@ -262,10 +262,10 @@ def _columns(
     if objectness is None:
         count = '' if known is None else f' for {known} classes'
         raise OutputError(
-            f'the output {name!r} has the shape {list(pick(outputs, name).shape)}, {len(data)} numbers '
-            f'for each box; 4 or 5 more than classes are expected, and{count} it cannot be told '
-            'whether an objectness is among them; say output.objectness: true or false, and '
-            'output.classes where more follows the class scores')
+            f'the output {name!r} has the shape {list(pick(outputs, name).shape)}, {len(data)} '
+            f'numbers for each box; 4 or 5 more than classes are expected, and{count} it cannot '
+            'be told whether an objectness is among them; say output.objectness: true or false, '
+            'and output.classes where more follows the class scores')
     classes = options.classes or len(data) - 4 - objectness
     if not 1 <= classes <= len(data) - 4 - objectness:
         least = 4 + objectness + (options.classes or 1)

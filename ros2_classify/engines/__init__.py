@@ -32,6 +32,9 @@ def _open_onnx(path: Path, provider: str, threads: int) -> Engine:
     return OnnxRuntimeEngine(path, provider=provider, threads=threads)
 
 
+# More than any machine has cores; a slip of the finger shall not start a million.
+MAX_THREADS = 256
+
 # One row for each format: (path, provider, threads) -> Engine.
 ENGINES: dict[str, Callable[[Path, str, int], Engine]] = {
     'onnx': _open_onnx,
@@ -55,7 +58,7 @@ def open_engine(
         Who shall run it: ``auto`` takes the best one that works here; ``cpu``, ``cuda``,
         ``tensorrt``, ``openvino`` … insist on one.
     threads : int
-        Threads for one inference; 0 chooses: one for each physical core, at most 4.
+        Threads for one inference, up to 256; 0 chooses: one for each physical core, at most 4.
 
     Returns
     -------
@@ -71,6 +74,9 @@ def open_engine(
     if format not in ENGINES:
         raise EngineError(
             f'the model format {format!r} is unknown; known formats: {", ".join(ENGINES)}')
-    if threads < 0:
-        raise EngineError(f'threads is {threads} but must be 0 (choose for me) or more')
+    if isinstance(threads, bool) or not isinstance(threads, int) or not (
+            0 <= threads <= MAX_THREADS):
+        raise EngineError(
+            f'threads is {threads!r} but must be a whole number from 0 (choose for me) to '
+            f'{MAX_THREADS}')
     return ENGINES[format](Path(path), provider, threads)

@@ -120,7 +120,14 @@ class OnnxRuntimeEngine:
         self._path = path
         self._provider: str = session.get_providers()[0]
         self._inputs = _specs(session.get_inputs())
-        self._outputs = _specs(session.get_outputs())
+        # Sequences and maps can't be decoded; a classifier may give one beside its scores.
+        nodes = session.get_outputs()
+        self._outputs = _specs([node for node in nodes if node.type.startswith('tensor(')])
+        if nodes and not self._outputs:
+            kinds = ', '.join(f'{node.name!r} {node.type}' for node in nodes)
+            raise EngineError(
+                f'{path}: no output is a tensor ({kinds}): export the model with tensors as '
+                'outputs')
         self._output_names = [spec.name for spec in self._outputs]
         self._metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
 

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 import importlib
@@ -24,9 +25,11 @@ import time
 from typing import Any
 
 from lifecycle_msgs.srv import GetState
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.timer import Timer
 from ros2_classify import overlay
 from ros2_classify.catalog import shipped_folder
 from ros2_classify.errors import OptionsError, Ros2ClassifyError
@@ -121,6 +124,8 @@ class ClientNode(Node):
     def __init__(self, stop: Stop) -> None:
         super().__init__('client_test')
         self._stop = stop
+        # Simulated time may stand still; the user's patience doesn't.
+        self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._settings = Parameters(self, PARAMETERS)
         self._path = self._picture_path()
         self._picture = read_image(self._path)
@@ -150,7 +155,10 @@ class ClientNode(Node):
         self._deadline = time.monotonic() + self._settings['timeout']
         what = ' or '.join(self._waiting.services) or self._waiting.image.topic_name
         self.get_logger().info(f'sending {self._path} to {what}')
-        self._timer = self.create_timer(_TICK_S, self._tick)
+        self._timer = self._steady_timer(_TICK_S, self._tick)
+
+    def _steady_timer(self, period: float, callback: Callable[[], None]) -> Timer:
+        return self.create_timer(period, callback, clock=self._steady_clock)
 
     # ---- connections
 
@@ -261,7 +269,7 @@ class ClientNode(Node):
         else:
             self._timer.cancel()
             # Discovery may take its time; an answer without them is better than none.
-            self.create_timer(_LABELS_TIMEOUT_S, lambda: self._show(answer))
+            self._steady_timer(_LABELS_TIMEOUT_S, lambda: self._show(answer))
 
     def _receive(self, task: str, msg: Any) -> None:
         sent = self._sent.get((msg.header.stamp.sec, msg.header.stamp.nanosec))
@@ -315,7 +323,7 @@ class ClientNode(Node):
             return
         future = self._state_client.call_async(GetState.Request())
         future.add_done_callback(lambda done: self._explain(done.result().current_state.label))
-        self.create_timer(_STATE_TIMEOUT_S, lambda: self._explain(''))
+        self._steady_timer(_STATE_TIMEOUT_S, lambda: self._explain(''))
 
     def _explain(self, state: str) -> None:
         if self._stop.requested:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 import re
-from typing import cast, Protocol
+from typing import Any, cast, Protocol
 
 import cv2
 import numpy as np
@@ -243,12 +243,13 @@ class Webcam:
         self._device = device
         self._path = Path(f'/dev/video{device}' if isinstance(device, int) else device)
         self._size = size
-        self._capture: cv2.VideoCapture | None = self._open()
+        self._capture: cv2.VideoCapture | None = None
+        # Tried, and let go: while nobody reads, the driver would keep old frames for later.
+        self._open().release()
 
     def pictures(self) -> Iterator[Callable[[], Pixels | None]]:
-        """Deliver frames until the camera stops, and open it anew the next time."""
-        capture = self._capture or self._open()
-        self._capture = capture
+        """Open the camera and deliver frames until it stops."""
+        capture = self._capture = self._open()
         while capture.grab():
             yield lambda: _retrieve(capture)
         self.close()
@@ -262,11 +263,11 @@ class Webcam:
     def _open(self) -> cv2.VideoCapture:
         if self._path.exists():
             # What OpenCV prints of its tries says less than the error below.
-            level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+            level = _set_log_level(0)
             try:
                 capture = self._try_open()
             finally:
-                cv2.utils.logging.setLogLevel(level)
+                _set_log_level(level)
             if capture is not None:
                 return capture
         raise SourceError(
@@ -363,3 +364,14 @@ def _device_problem(path: Path) -> str:
     except OSError as error:
         return f'{path}: {error.strerror}'
     return f'{path} is in use by another program, or is no camera'
+
+
+def _set_log_level(level: int) -> int:
+    """Set how much OpenCV prints, 0 for nothing; return what it was."""
+    if hasattr(cv2.utils, 'logging'):
+        return int(cv2.utils.logging.setLogLevel(level))
+    # OpenCV 4.6, that of Ubuntu 24.04 and Debian 12, had it elsewhere.
+    older: Any = cv2
+    before = older.getLogLevel()
+    older.setLogLevel(level)
+    return int(before)

@@ -25,6 +25,7 @@ from collections.abc import Callable
 import time
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from ros2_classify.errors import InputError, ModelNotFoundError, Ros2ClassifyError
@@ -44,6 +45,7 @@ from ros2_classify.ros.services import InferenceService, Request
 from ros2_classify.ros.silence import explain_silence
 from ros2_classify.ros.throttle import ThrottledLog
 from ros2_classify.ros.worker import Worker
+from ros2_classify.store import searching
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
 _FAILURE = TransitionCallbackReturn.FAILURE
@@ -214,7 +216,7 @@ class ServerNode(LifecycleNode):
 
     def _load(self, model: str) -> Pipeline:
         begun = time.monotonic()
-        with core_log_shown(self._log):
+        with core_log_shown(self._log), searching(self._settings['model_path']):
             pipeline = Pipeline.load(
                 model, provider=self._settings['provider'], threads=self._settings['threads'],
                 fetch=fetch_options(self._settings, self._log))
@@ -244,7 +246,10 @@ class ServerNode(LifecycleNode):
             pipeline.descriptor.name, self._labels(), self._settings['score_threshold'],
             self._models_loaded)
         worker.start()
-        self._housekeeping = self.create_timer(_HOUSEKEEPING_PERIOD, self._keep_house)
+        # Not the node's clock: simulated time may stand still.
+        self._housekeeping = self.create_timer(
+            _HOUSEKEEPING_PERIOD, self._keep_house,
+            clock=Clock(clock_type=ClockType.STEADY_TIME))
         waiting = '' if outputs.wanted else '; nobody subscribes to the answers yet'
         self._log.info(
             f'active: {self._input.topic} -> {", ".join(outputs.topics)}{waiting}')

@@ -20,10 +20,11 @@ The folder that keeps fetched files, by what is in them and not by what they are
     files/<sha256>/<name>       a file with this sha256
     unpacked/<sha256>/tree/     what an archive with this sha256 holds
     unpacked/<sha256>/files.json    the size and the sha256 of each file of the tree
-    partial/                    downloads under way or interrupted
+    converted/                  TensorFlow models as ONNX; see `ros2_classify.convert`
+    partial/                    downloads and conversions under way or interrupted
     locks/                      one lock for each of them, held while it is worked on
 
-What is in ``files`` and ``unpacked`` got there by a rename, as a whole and after it was checked.
+What is in the first four got there by a rename, as a whole and after it was checked.
 """
 
 from __future__ import annotations

@@ -155,6 +155,9 @@ def variables_for(environment: Environment,
     result['PATH'] = os.pathsep.join(
         [str(environment.venv / 'bin'), *_other_folders(environment, result.get('PATH', ''))])
     result.update(_transport(result))
+    converter = converter_folder(result) / 'bin' / 'python'
+    if converter.exists():
+        result.setdefault('ROS2_CLASSIFY_CONVERTER_PYTHON', str(converter))
     if not {'ROS_LOG_DIR', 'ROS_HOME'} & result.keys() and not os.access(
             result.get('HOME', ''), os.W_OK):
         result['ROS_LOG_DIR'] = str(environment.folder / 'log' / 'ros')
@@ -169,6 +172,11 @@ def command_in(environment: Environment, command: list[str]) -> list[str]:
     # The overlay puts /usr/bin/python3's folders first; the virtual environment goes before them.
     activate = f'source {setup} && PATH="$VIRTUAL_ENV/bin:$PATH" && exec "$@"'
     return ['bash', '-c', activate, 'bash', *command]
+
+
+def converter_folder(variables: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of the environment that converts TensorFlow models."""
+    return _folder('tensorflow', variables)
 
 
 def _transport(variables: Mapping[str, str]) -> dict[str, str]:

@@ -39,12 +39,13 @@ def _main() -> int:
     before = shared_memory.segments()
     with tempfile.TemporaryDirectory(prefix='ros2_classify_test_') as folder:
         variables['ROS_LOG_DIR'] = str(Path(folder, 'ros'))
-        # Ctrl-C goes to pytest as well, which ends by itself and cleans up.
+        # Ctrl-C goes to pytest as well, which ends by itself and cleans up. Where this program is
+        # asked to end by a signal of its own, pytest is asked in the way that it cleans up after.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        process = subprocess.Popen(command_in(environment, command), cwd=ROOT, env=variables,
-                                   preexec_fn=lambda: signal.signal(
-                                       signal.SIGINT, signal.default_int_handler))
-        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        process = subprocess.Popen(
+            command_in(environment, command), cwd=ROOT, env=variables,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
         code = process.wait()
     left = shared_memory.remove_left_behind(before)
     if left:

@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import time
 
+from converter import set_up_converter
 from environment import choose, Environment, ROOT, variables_for
 import prerequisites
 from steps import alone, call, main, pending, run, Stamps, Step
@@ -246,8 +247,13 @@ def _main() -> int:
                'Kilted with\nROS2_CLASSIFY_DISTRO=kilted. ROS2_CLASSIFY_PYTHON names the Python '
                'to build on.')
     parser.add_argument('--again', action='store_true', help='make everything anew')
+    parser.add_argument(
+        '--tensorflow', action='store_true',
+        help='make the environment that converts TensorFlow models, too; the other scripts use it')
     arguments = parser.parse_args()
     set_up(choose(), again=arguments.again)
+    if arguments.tensorflow:
+        set_up_converter(again=arguments.again)
     return 0
 
 

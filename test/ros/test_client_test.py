@@ -66,9 +66,9 @@ def test_a_detector_answers_and_the_boxes_are_drawn(start, detector, picture, tm
 def test_without_an_answer_it_says_why(start, classifier, picture):
     server = start('server', {'model': classifier, 'autostart': False})
     server.wait_for_line('autostart is off')
-    # The second one asks for what isn't there at all.
+    # The second one asks for what isn't there at all; its simulated time stands still.
     clients = [start('client_test', {'image': picture, 'timeout': 4.0, **more}) for more in (
-        {}, {'server': 'nobody', 'use_service': True})]
+        {}, {'server': 'nobody', 'use_service': True, 'use_sim_time': True})]
     for client in clients:
         assert client.wait() == 1
         assert 'Traceback' not in client.output

@@ -175,7 +175,7 @@ class FakeCapture:
 def webcam(monkeypatch, tmp_path):
     """Make a device and its driver; return the class that stands in for the driver."""
     monkeypatch.setattr(FakeCapture, 'opened', [])
-    monkeypatch.setattr(FakeCapture, 'frames', [3, 4])
+    monkeypatch.setattr(FakeCapture, 'frames', [1, 3, 4])
     monkeypatch.setattr(cv2, 'VideoCapture', FakeCapture)
     device = tmp_path / 'video0'
     device.touch()
@@ -188,10 +188,10 @@ def webcam(monkeypatch, tmp_path):
 def test_a_webcam_is_opened_again_after_it_stopped(webcam):
     source = open_source('0', Size(320, 240), pytest.fail)
     assert source.live and source.rate == 0.0
-    assert webcam.opened == [0]
-    # The first frame showed that it works.
+    assert webcam.opened == [0] and source._capture is None
+    # Each time, the first frame shows that it works.
     assert values_of(source) == [9, 9]
-    assert values_of(source) == [9, 9, 9] and webcam.opened == [0, 0]
+    assert values_of(source) == [9, 9, 9] and webcam.opened == [0, 0, 0]
     with pytest.raises(SourceError, match='webcam 0 delivers no picture'):
         values_of(source)
     source.close()
@@ -199,10 +199,11 @@ def test_a_webcam_is_opened_again_after_it_stopped(webcam):
 
 def test_a_webcam_is_asked_for_the_size(webcam):
     source = open_source('/dev/video0', Size(320, 240), pytest.fail)
+    next(source.pictures())
     settings = source._capture.settings
     assert settings[cv2.CAP_PROP_FRAME_WIDTH] == 320
     assert settings[cv2.CAP_PROP_FRAME_HEIGHT] == 240
-    assert webcam.opened == ['/dev/video0']
+    assert webcam.opened == ['/dev/video0'] * 2
 
 
 def test_a_missing_webcam_is_told_from_a_silent_one(webcam, monkeypatch):

@@ -1,0 +1,334 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The process that converts: which Python runs it, its progress, its log and its time limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+import json
+import logging
+import os
+from pathlib import Path
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+from ros2_classify.convert import worker
+from ros2_classify.errors import ConversionError, FetchCancelledError
+from ros2_classify.sources.progress import human_time
+
+PYTHON = 'ROS2_CLASSIFY_CONVERTER_PYTHON'
+LOG = 'convert.log'
+
+_log = logging.getLogger('ros2_classify')
+
+# All of them install the module tensorflow.
+_TENSORFLOWS = ('tensorflow', 'tensorflow-cpu', 'tensorflow-intel', 'tensorflow-aarch64',
+                'tensorflow-macos', 'tensorflow-rocm', 'tf-nightly', 'tf-nightly-cpu')
+_PROBE = f"""
+import json
+from importlib import metadata
+from importlib.util import find_spec
+def version(names):
+    for name in names:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            pass
+print(json.dumps([version(['tf2onnx']) if find_spec('tf2onnx') else None,
+                  version({_TENSORFLOWS}) if find_spec('tensorflow') else None]))
+"""
+_PROBE_SECONDS = 120.0
+# The worker's own folder stays off the module path: modules of this package have common names.
+_LAUNCH = 'import runpy, sys; runpy.run_path(sys.argv[1], run_name="__main__")'
+_TICK = 0.2
+_LOG_EVERY = 15.0
+
+Progress = Callable[[str, bool], None]
+
+
+class WorkerError(ConversionError):
+    """
+    What TensorFlow or tf2onnx raised, in their own words.
+
+    Parameters
+    ----------
+    message : str
+        The exception, ``ValueError: ...``.
+    converted : bool
+        Whether the conversion was done: then TensorFlow could not run the model itself.
+
+    """
+
+    def __init__(self, message: str, *, converted: bool = False) -> None:
+        super().__init__(message)
+        self.converted = converted
+
+
+@dataclass(frozen=True)
+class Converter:
+    """
+    A Python that has TensorFlow and tf2onnx.
+
+    Parameters
+    ----------
+    python : str
+        The interpreter.
+    tf2onnx, tensorflow : str
+        Their versions.
+
+    """
+
+    python: str
+    tf2onnx: str
+    tensorflow: str
+
+    @property
+    def name(self) -> str:
+        """Its versions, as a folder's name."""
+        return f'tf2onnx-{self.tf2onnx}_tensorflow-{self.tensorflow}'
+
+
+def choose_python(
+    python: str | None = None, environ: Mapping[str, str] | None = None,
+) -> str:
+    """
+    Return the interpreter that is to convert.
+
+    Parameters
+    ----------
+    python : str, optional
+        A path or a name on ``PATH``; None means as ``ROS2_CLASSIFY_CONVERTER_PYTHON`` says, or
+        else this very interpreter.
+    environ : mapping of str to str, optional
+        The environment; None means the process's own.
+
+    Returns
+    -------
+    str
+        Its path.
+
+    Raises
+    ------
+    ConversionError
+        If there is no such program.
+
+    """
+    named = python or (os.environ if environ is None else environ).get(PYTHON, '').strip()
+    if not named:
+        return sys.executable
+    found = shutil.which(os.path.expanduser(named))
+    if found is None:
+        where = 'the parameter python' if python else PYTHON
+        raise ConversionError(
+            f'{where} names {named}, which is no program; set it to a Python that has tensorflow '
+            'and tf2onnx, like /home/me/tensorflow/bin/python')
+    return found
+
+
+def find_converter(python: str) -> Converter | None:
+    """
+    Return what an interpreter has, without importing it.
+
+    Parameters
+    ----------
+    python : str
+        Its path.
+
+    Returns
+    -------
+    Converter or None
+        None where it lacks TensorFlow or tf2onnx.
+
+    Raises
+    ------
+    ConversionError
+        If it doesn't run.
+
+    """
+    if python == sys.executable:
+        versions = [_version(['tf2onnx']) if find_spec('tf2onnx') else None,
+                    _version(_TENSORFLOWS) if find_spec('tensorflow') else None]
+    else:
+        try:
+            done = subprocess.run(
+                [python, '-c', _PROBE], capture_output=True, text=True, timeout=_PROBE_SECONDS,
+                env=_environment(python), stdin=subprocess.DEVNULL, check=True)
+            versions = json.loads(done.stdout)
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            raise ConversionError(
+                f'{python} does not run as a Python interpreter ({error}); set {PYTHON} to one '
+                'that has tensorflow and tf2onnx') from error
+    tf2onnx, tensorflow = versions
+    return Converter(python, tf2onnx, tensorflow) if tf2onnx and tensorflow else None
+
+
+def run_worker(
+    python: str, folder: Path, *, label: str, timeout: float, progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> dict[str, Any]:
+    """
+    Run the worker in a folder that holds its request.
+
+    Parameters
+    ----------
+    python : str
+        The interpreter.
+    folder : Path
+        Where ``request.json`` and ``feeds.npz`` are, and what comes out goes.
+    label : str
+        What people call the model.
+    timeout : float
+        Seconds it may take.
+    progress : callable, optional
+        Told ``(what it does, whether it is done)`` five times a second; None means a line on
+        the terminal, or lines in the log.
+    cancel : threading.Event, optional
+        Set from elsewhere, it ends the work.
+
+    Returns
+    -------
+    dict
+        What the worker says of its work.
+
+    Raises
+    ------
+    WorkerError
+        If TensorFlow or tf2onnx raised something.
+    ConversionError
+        If the process was ended, or took too long.
+    FetchCancelledError
+        If ``cancel`` was set.
+
+    """
+    show = progress or default_progress()
+    started, stage, outcome = time.monotonic(), 'starting', {}
+    with open(folder / LOG, 'wb') as log, _process(python, folder, log) as process:
+        lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=_read_lines, args=(process, lines), daemon=True).start()
+        try:
+            while True:
+                passed = time.monotonic() - started
+                if cancel is not None and cancel.is_set():
+                    raise FetchCancelledError(f'converting {label} was cancelled')
+                if passed > timeout:
+                    raise ConversionError(
+                        f'converting {label} took more than {human_time(timeout)} and was ended '
+                        f'while {stage}; allow it more time (--timeout), or convert it on a '
+                        'quicker machine')
+                show(f'converting {label} to ONNX, once: {stage} ({human_time(passed)})', False)
+                try:
+                    line = lines.get(timeout=_TICK)
+                except queue.Empty:
+                    continue
+                if line is None:
+                    break
+                report = json.loads(line)
+                stage = report.get('stage', stage)
+                outcome.update(report)
+        finally:
+            show('', True)
+        code = process.wait()
+    if 'result' in outcome:
+        result: dict[str, Any] = outcome['result']
+        return result
+    if 'error' in outcome:
+        raise WorkerError(str(outcome['error']), converted='converted' in outcome)
+    how = f'signal {signal.Signals(-code).name}' if code < 0 else f'exit code {code}'
+    memory = ' (not enough memory, as a rule)' if code == -signal.SIGKILL else ''
+    raise ConversionError(f'the converting process ended with {how}{memory} while {stage}')
+
+
+def default_progress() -> Progress:
+    """Return progress for where standard error goes: a terminal, or else the log."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        return _terminal_line
+    return log_progress()
+
+
+def log_progress() -> Progress:
+    """Return progress that is a line in the log once in a while."""
+    following = time.monotonic()
+
+    def line_in_log(text: str, done: bool) -> None:
+        nonlocal following
+        if not done and time.monotonic() >= following:
+            following = time.monotonic() + _LOG_EVERY
+            _log.info('%s', text)
+
+    return line_in_log
+
+
+def _terminal_line(text: str, done: bool) -> None:
+    # The escape clears the rest of the line, where a longer text may have stood.
+    sys.stderr.write(f'\r{text}\x1b[K')
+    sys.stderr.flush()
+
+
+def _version(names: tuple[str, ...] | list[str]) -> str | None:
+    for name in names:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _environment(python: str) -> dict[str, str]:
+    environ = dict(os.environ)
+    if python != sys.executable:
+        # A sourced ROS 2 puts its own Python packages there, made for another interpreter.
+        for name in ('PYTHONPATH', 'PYTHONHOME'):
+            environ.pop(name, None)
+    # A robot's GPU is not for this, and plain kernels are what ONNX is compared to.
+    environ.update(CUDA_VISIBLE_DEVICES='-1', TF_ENABLE_ONEDNN_OPTS='0', TF_CPP_MIN_LOG_LEVEL='2')
+    return environ
+
+
+@contextmanager
+def _process(python: str, folder: Path, log: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the worker; at the end of the block it is gone, with all that it started."""
+    program = str(Path(worker.__file__).resolve())
+    process = subprocess.Popen(
+        [python, '-c', _LAUNCH, program], cwd=folder, env=_environment(python),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _read_lines(process: subprocess.Popen[bytes], lines: queue.Queue[str | None]) -> None:
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            lines.put(line.decode('utf-8'))
+    except ValueError:
+        pass  # the pipe was closed because the work was given up
+    lines.put(None)

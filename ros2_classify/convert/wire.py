@@ -1,0 +1,135 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Read protocol buffers without their schema: just enough to look into a TensorFlow graph.
+
+Format: https://protobuf.dev/programming-guides/encoding/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Union
+
+Value = Union[int, memoryview]
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+class WireError(ValueError):
+    """The bytes are no protocol buffer, or end too early."""
+
+
+def read_fields(data: memoryview) -> Iterator[tuple[int, Value]]:
+    """
+    Yield a message's fields in the order they are written.
+
+    Parameters
+    ----------
+    data : memoryview of bytes
+        One message.
+
+    Yields
+    ------
+    number : int
+        The field's number in the schema.
+    value : int or memoryview
+        An int for numbers; the bytes for texts, messages and packed lists, without a copy.
+
+    Raises
+    ------
+    WireError
+        If the bytes are no message.
+
+    """
+    position, end = 0, len(data)
+    while position < end:
+        key, position = _varint(data, position)
+        number, kind = key >> 3, key & 7
+        if number == 0:
+            raise WireError('a field has the number 0')
+        if kind == _VARINT:
+            value, position = _varint(data, position)
+            yield number, value
+            continue
+        if kind == _BYTES:
+            length, position = _varint(data, position)
+        elif kind in (_FIXED64, _FIXED32):
+            length = 8 if kind == _FIXED64 else 4
+        else:
+            raise WireError(f'a field has the unknown kind {kind}')
+        if position + length > end:
+            raise WireError('the data end within a field')
+        piece = data[position:position + length]
+        position += length
+        yield number, piece if kind == _BYTES else int.from_bytes(piece, 'little')
+
+
+def messages(data: memoryview, number: int) -> Iterator[memoryview]:
+    """Yield every field of this number that holds bytes."""
+    for found, value in read_fields(data):
+        if found == number and isinstance(value, memoryview):
+            yield value
+
+
+def text(value: Value) -> str:
+    """Return a field's text."""
+    if not isinstance(value, memoryview):
+        raise WireError('a text was expected where a number is')
+    try:
+        return str(value, 'utf-8')
+    except UnicodeDecodeError:
+        raise WireError('a text is not UTF-8') from None
+
+
+def signed(value: Value) -> int:
+    """Return a field's number as a signed one: -1 is written as 2**64 - 1."""
+    if not isinstance(value, int):
+        raise WireError('a number was expected where bytes are')
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def varints(data: memoryview) -> Iterator[int]:
+    """Yield the numbers of a packed list."""
+    position = 0
+    while position < len(data):
+        value, position = _varint(data, position)
+        yield value
+
+
+def map_entry(data: memoryview) -> tuple[str, memoryview]:
+    """Return key and value of one pair of a map from texts to messages."""
+    key, value = '', memoryview(b'')
+    for number, field in read_fields(data):
+        if number == 1:
+            key = text(field)
+        elif number == 2 and isinstance(field, memoryview):
+            value = field
+    return key, value
+
+
+def _varint(data: memoryview, position: int) -> tuple[int, int]:
+    result, shift = 0, 0
+    while True:
+        if position >= len(data):
+            raise WireError('the data end within a number')
+        if shift > 63:
+            raise WireError('a number is longer than 64 bits')
+        byte = data[position]
+        position += 1
+        result |= (byte & 127) << shift
+        if byte < 128:
+            return result, position
+        shift += 7

@@ -1,0 +1,138 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The program that converts: the only one that imports TensorFlow and tf2onnx.
+
+It runs in a process of its own, by whatever Python has the two, and imports nothing of this
+package, which need not be installed there. What it is to do stands in ``request.json`` of the
+working folder; the ONNX model and TensorFlow's own answer to the test input are left there. What
+it is doing, and what came out, goes to standard output, one JSON object a line; all that
+TensorFlow and tf2onnx have to say goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import threading
+import time
+import traceback
+from typing import Any
+
+REQUEST = 'request.json'
+FEEDS = 'feeds.npz'
+ANSWERS = 'answers.npz'
+MODEL = 'model.onnx'
+
+
+def main() -> int:
+    """Convert what the request says; 0 where the model is there."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Libraries print to standard output; only this program's own lines may arrive there.
+    with os.fdopen(os.dup(1), 'w', encoding='utf-8', buffering=1) as reports:
+        os.dup2(2, 1)
+
+        def tell(**report: Any) -> None:
+            reports.write(json.dumps(report) + '\n')
+
+        try:
+            with open(REQUEST, encoding='utf-8') as file:
+                tell(result=_work(json.load(file), tell))
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the parent has to say it
+            traceback.print_exc()
+            tell(error=f'{type(error).__name__}: {getattr(error, "message", None) or error}')
+            return 1
+    return 0
+
+
+def _end_with_parent() -> None:
+    """Wait until the parent closes the pipe, dead or alive, and end with it."""
+    while os.read(0, 1024):
+        pass
+    os._exit(3)
+
+
+def _work(request: dict[str, Any], tell: Any) -> dict[str, Any]:
+    seconds: dict[str, float] = {}
+    started = time.monotonic()
+
+    def done(step: str) -> None:
+        nonlocal started
+        seconds[step] = round(time.monotonic() - started, 2)
+        started = time.monotonic()
+
+    tell(stage='starting TensorFlow')
+    import numpy as np
+    import onnx
+    import tensorflow as tf
+    import tf2onnx.convert
+    done('start')
+    tell(stage='converting')
+    sys.argv = ['tf2onnx', *_arguments(request), '--opset', str(request['opset']),
+                '--output', MODEL]
+    tf2onnx.convert.main()
+    done('convert')
+    tell(stage='running TensorFlow on a test picture', converted=True)
+    with np.load(FEEDS) as file:
+        feeds = [file[f'arr_{place}'] for place in range(len(request['inputs']))]
+    if request['format'] == 'saved_model':
+        answers = _run_saved_model(tf, request, feeds)
+    else:
+        answers = _run_frozen_graph(tf, request, feeds)
+    np.savez(ANSWERS, *answers.values())
+    done('reference')
+    return {
+        'outputs': list(answers),
+        'seconds': seconds,
+        # Kilobytes on Linux (getrusage(2)).
+        'memory_mb': round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        'versions': {
+            'python': sys.version.split()[0], 'tensorflow': tf.__version__,
+            'tf2onnx': tf2onnx.__version__, 'onnx': onnx.__version__, 'numpy': np.__version__},
+    }
+
+
+def _arguments(request: dict[str, Any]) -> list[str]:
+    if request['format'] == 'saved_model':
+        return ['--saved-model', request['source'], '--tag', request['tag'],
+                '--signature_def', request['signature']]
+    return ['--graphdef', request['source'], '--inputs', ','.join(request['inputs']),
+            '--outputs', ','.join(request['outputs'])]
+
+
+def _run_frozen_graph(tf: Any, request: dict[str, Any], feeds: list[Any]) -> dict[str, Any]:
+    graph_def = tf.compat.v1.GraphDef()
+    with open(request['source'], 'rb') as file:
+        graph_def.ParseFromString(file.read())
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(graph_def, name='')
+        with tf.compat.v1.Session(graph=graph) as session:
+            values = session.run(request['outputs'], dict(zip(request['inputs'], feeds)))
+    return dict(zip(request['outputs'], values))
+
+
+def _run_saved_model(tf: Any, request: dict[str, Any], feeds: list[Any]) -> dict[str, Any]:
+    tags = request['tag'].split(',') if request['tag'] else []
+    model = tf.saved_model.load(request['source'], tags=tags)
+    function = model.signatures[request['signature']]
+    values = function(**{name: tf.constant(feed)
+                         for name, feed in zip(request['inputs'], feeds)})
+    return {name: value.numpy() for name, value in values.items()}
+
+
+if __name__ == '__main__':
+    sys.exit(main())

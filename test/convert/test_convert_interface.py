@@ -1,0 +1,185 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import graphs
+from graphs import FLOAT, Type
+import pytest
+
+from ros2_classify.convert.graph import Graph, read_frozen_graph, read_saved_model, SavedModel
+from ros2_classify.convert.interface import frozen_interface, saved_interface
+from ros2_classify.errors import ConversionError
+
+DETECTION = ('detection_boxes', 'detection_scores', 'detection_classes', 'num_detections')
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    """Return a function that makes a Graph of a GraphDef."""
+    def reader(content: bytes) -> Graph:
+        (tmp_path / 'g.pb').write_bytes(content)
+        return read_frozen_graph(tmp_path / 'g.pb')
+    return reader
+
+
+@pytest.fixture
+def saved(tmp_path: Path):
+    """Return a function that makes a SavedModel of its signatures."""
+    def reader(**signatures: bytes) -> SavedModel:
+        (tmp_path / 'saved_model.pb').write_bytes(
+            graphs.saved_model(graphs.meta_graph(['serve'], signatures)))
+        return read_saved_model(tmp_path)
+    return reader
+
+
+def several(*names: str) -> bytes:
+    """Return a graph with one output of each name."""
+    return graphs.graph(graphs.placeholder('image_tensor', 1, 4, 4, 3), *(
+        graphs.identity(name, 'image_tensor') for name in names))
+
+
+def test_a_classifier_is_found(read) -> None:
+    found = frozen_interface(read(graphs.classifier()), (), (), 'm.pb')
+    assert [str(tensor) for tensor in found.inputs] == ["'input:0' float32 [?, 8, 8, 3]"]
+    assert found.outputs == ('softmax:0',)
+    assert len(found.found) == 2
+
+
+@pytest.mark.parametrize('name', [
+    'MobilenetV1/Predictions/Reshape_1', 'predictions/Softmax', 'final_result', 'softmax_tensor',
+    'SemanticPredictions', 'prob', 'model/output'])
+def test_usual_names_win_over_other_outputs(read, name: str) -> None:
+    found = frozen_interface(read(several('summary', name, 'embedding')), (), (), 'm.pb')
+    assert found.outputs == (f'{name}:0',)
+
+
+def test_the_names_of_object_detection(read) -> None:
+    graph = read(several('raw_detection_boxes', *reversed(DETECTION), 'detection_masks', 'more'))
+    found = frozen_interface(graph, (), (), 'm.pb')
+    assert found.outputs == tuple(f'{name}:0' for name in (*DETECTION, 'detection_masks'))
+
+
+def test_the_only_output_whatever_it_is_called(read) -> None:
+    assert frozen_interface(read(several('xyz')), (), (), 'm.pb').outputs == ('xyz:0',)
+
+
+def test_scores_and_not_the_class_chosen_by_them(read) -> None:
+    graph = read(graphs.classifier(
+        graphs.node('best', 'ArgMax', 'softmax_tensor', T=Type(FLOAT)), output='softmax_tensor'))
+    assert frozen_interface(graph, (), (), 'm.pb').outputs == ('softmax_tensor:0',)
+
+
+def test_outputs_that_cannot_be_told_are_listed(read) -> None:
+    with pytest.raises(ConversionError, match="'left' Identity, 'right' Identity; name those"):
+        frozen_interface(read(several('left', 'right')), (), (), 'm.pb')
+
+
+@pytest.mark.parametrize('suffix', ['', ':0'])
+def test_declared_names_with_and_without_number(read, suffix: str) -> None:
+    found = frozen_interface(
+        read(graphs.classifier()), [f'input{suffix}'], [f'logits{suffix}'], 'm.pb')
+    assert found.inputs[0].name == 'input:0'
+    assert found.outputs == ('logits:0',)
+    assert found.found == ()
+
+
+def test_another_output_of_a_node(read) -> None:
+    graph = read(several('split'))
+    assert frozen_interface(graph, (), ['split:1'], 'm.pb').outputs == ('split:1',)
+
+
+def test_a_wrong_output_lists_near_ones_first(read) -> None:
+    with pytest.raises(ConversionError) as caught:
+        frozen_interface(read(several(*DETECTION)), (), ['detection_box'], 'm.pb')
+    message = str(caught.value)
+    assert "no output 'detection_box' (did you mean 'detection_boxes'" in message
+    assert all(name in message for name in DETECTION)
+    assert 'convert.outputs' in message
+
+
+def test_the_end_of_a_name_is_near(read) -> None:
+    with pytest.raises(ConversionError, match="did you mean 'MobilenetV1/Predictions/Reshape_1'"):
+        frozen_interface(read(several('MobilenetV1/Predictions/Reshape_1')), (), ['Reshape_1'],
+                         'm.pb')
+
+
+def test_a_wrong_input_lists_the_placeholders(read) -> None:
+    with pytest.raises(ConversionError, match="no input 'inputs' .did you mean 'input'.*its "
+                                              "placeholders are 'input:0' float32"):
+        frozen_interface(read(graphs.classifier()), ['inputs'], (), 'm.pb')
+
+
+def test_a_placeholder_that_is_needed_too(read) -> None:
+    graph = read(graphs.graph(
+        graphs.placeholder('image', 1), graphs.placeholder('is_training', dtype=graphs.BOOL),
+        graphs.node('both', 'Switch', 'image', 'is_training')))
+    with pytest.raises(ConversionError, match="also need the placeholder 'is_training:0' bool"):
+        frozen_interface(graph, ['image'], (), 'm.pb')
+    found = frozen_interface(graph, (), (), 'm.pb')
+    assert [tensor.name for tensor in found.inputs] == ['image:0', 'is_training:0']
+
+
+def test_an_input_inside_the_graph_cuts_off_what_is_before_it(read) -> None:
+    graph = read(graphs.graph(
+        graphs.placeholder('jpeg', dtype=graphs.STRING),
+        graphs.node('decoded', 'DecodeJpeg', 'jpeg', dtype=Type(graphs.UINT8)),
+        graphs.identity('scores', 'decoded')))
+    found = frozen_interface(graph, ['decoded'], (), 'm.pb')
+    assert found.inputs[0].name == 'decoded:0'
+
+
+def test_nothing_to_feed(read) -> None:
+    with pytest.raises(ConversionError, match='need no placeholder.*it has no placeholders'):
+        frozen_interface(read(graphs.graph(graphs.identity('a', 'b'))), (), (), 'm.pb')
+
+
+def test_long_lists_are_cut(read) -> None:
+    with pytest.raises(ConversionError, match='and 8 more'):
+        frozen_interface(read(several(*(f'n{place}' for place in range(20)))), (), (), 'm.pb')
+
+
+PICTURE = {'image': (FLOAT, (None, 8, 8, 3))}
+SCORES = {'b_scores': (FLOAT, (None, 4)), 'a_boxes': (FLOAT, (None, 4, 4))}
+
+
+def test_the_default_signature(saved) -> None:
+    model = saved(serving_default=graphs.signature(PICTURE, SCORES),
+                  other=graphs.signature(PICTURE, PICTURE),
+                  __saved_model_init_op=graphs.signature({}, PICTURE))
+    found = saved_interface(model, '', 'folder')
+    assert (found.signature, found.tag) == ('serving_default', 'serve')
+    assert [tensor.name for tensor in found.inputs] == ['image']
+    assert found.outputs == ('a_boxes', 'b_scores')
+
+
+def test_the_only_signature(saved) -> None:
+    found = saved_interface(saved(detect=graphs.signature(PICTURE, SCORES)), '', 'folder')
+    assert found.signature == 'detect'
+
+
+def test_a_declared_signature(saved) -> None:
+    model = saved(one=graphs.signature(PICTURE, SCORES), two=graphs.signature(PICTURE, PICTURE))
+    assert saved_interface(model, 'two', 'folder').outputs == ('image',)
+    with pytest.raises(ConversionError, match=r"no signature 'tow' .did you mean 'two'.*one \("):
+        saved_interface(model, 'tow', 'folder')
+    with pytest.raises(ConversionError, match='several signatures'):
+        saved_interface(model, '', 'folder')
+
+
+def test_no_signature_at_all(saved) -> None:
+    with pytest.raises(ConversionError, match='no signature to call it by'):
+        saved_interface(saved(), '', 'folder')

@@ -1,0 +1,64 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A program that passes for a Python with TensorFlow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+import sys
+from typing import Any
+
+import numpy as np
+from ros2_classify.testing import save_constant_network
+
+HERE = Path(__file__).resolve().parent
+
+
+class FakeConverter:
+    """
+    A program that passes for a Python with TensorFlow, and what it was asked to do.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is put.
+
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.python = folder / 'python'
+        self.calls = folder / 'calls'
+        self._plan = folder / 'plan.json'
+        self.calls.mkdir(parents=True)
+        lines = (HERE / 'fake_python.py').read_text(encoding='utf-8')
+        self.python.write_text(f'#!{sys.executable}\n{lines}', encoding='utf-8')
+        self.python.chmod(0o755)
+        answer = np.array([[0.1, 0.2, 0.3, 0.4]], np.float32)
+        save_constant_network(folder / 'fake.onnx', {'softmax:0': answer}, input_name='input:0',
+                              input_shape=(None, 8, 8, 3))
+        np.savez(folder / 'answers.npz', answer)
+        self.plan(does='convert', versions=['1.17.0', '2.21.0'], calls=str(self.calls),
+                  model=str(folder / 'fake.onnx'), answers=str(folder / 'answers.npz'),
+                  outputs=['softmax:0'])
+
+    def plan(self, **changes: Any) -> None:
+        """Change what it does."""
+        plan = json.loads(self._plan.read_text()) if self._plan.exists() else {}
+        self._plan.write_text(json.dumps({**plan, **changes}))
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Return what it was asked to convert so far."""
+        return [json.loads(path.read_text()) for path in sorted(self.calls.iterdir())]
