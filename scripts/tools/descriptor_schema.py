@@ -80,6 +80,8 @@ BY_HAND: dict[str, Schema] = {
         {'type': 'object', 'minProperties': 1,
          'propertyNames': {'pattern': f'^[0-9]{{1,{len(str(MAX_CLASS_ID))}}}$'},
          'additionalProperties': TEXT}]},
+    'convert.inputs': listed(TEXT),
+    'convert.outputs': listed(TEXT),
     'input.size': {'anyOf': [
         {'const': 'source'}, {**listed(_SIDE, 2), 'maxItems': 2}]},
     'output.classification.background': _BACKGROUND,
@@ -256,7 +258,7 @@ def _describe(schema: Schema) -> None:
     page = PAGE.read_text(encoding='utf-8')
     properties = schema['properties']
     _describe_keys(properties, _meanings(page, 'Top'))
-    for name in ('source', 'input', 'output', 'defaults', 'expected'):
+    for name in ('source', 'input', 'output', 'convert', 'defaults', 'expected'):
         _describe_keys(properties[name]['properties'], _meanings(page, f'`{name}`'))
     for case in properties['output']['allOf'][1:]:
         below = case['then']['properties']
