@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 import hashlib
+import re
 from typing import Any
 
 import numpy as np
@@ -33,11 +34,14 @@ from ros2_classify import Classification, Pipeline, read_image
 from ros2_classify.decoders import DECODERS
 from ros2_classify.decoders.grids import cells
 from ros2_classify.descriptor import load_descriptor, ModelDescriptor, Source
+from ros2_classify.descriptor_parse import CERTAINTIES
 from ros2_classify.sources.options import FetchOptions
+from ros2_classify.sources.progress import human_size
 from ros2_classify.store import model_file
 import shared_data
 
 MODELS = shared_data.ROOT / 'models'
+PAGE = (shared_data.ROOT / 'docs/catalogue.md').read_text(encoding='utf-8')
 ENTRIES = {path.stem: load_descriptor(path) for path in sorted(MODELS.glob('*.yaml'))}
 FETCHED = {name: entry for name, entry in ENTRIES.items() if entry.source.url}
 # More may come, none may go.
@@ -108,6 +112,37 @@ def test_the_labels_are_as_many_as_the_classes(name):
         assert len(labels) == LABEL_COUNTS[entry.labels.rpartition('/')[2]]
     else:
         assert [label for _, label in labels.items()] == ['face']
+
+
+def row_of(entry: ModelDescriptor) -> str:
+    """Return an entry's row in the table of the page."""
+    source, expected = entry.source, entry.expected
+    # That of the package is trained anew now and then.
+    size = human_size(source.size) if source.size else 'unknown' if source.url else 'small'
+    address = f'`{source.certainty}`' if source.url else 'in the package'
+    if source.url and source.sha256 is None:
+        address += ', no sha256'
+    result = f'`{expected.image}`' if expected and expected.image else '–'
+    return f'| `{entry.name}` | {entry.task} | {size} | {entry.license} | {address} | {result} |'
+
+
+def test_the_page_lists_them():
+    section = PAGE.split('## What ships')[1].split('### ')[0]
+    rows = [line for line in section.splitlines() if line.startswith('| `')]
+    assert rows == [row_of(entry) for entry in ENTRIES.values()]
+
+
+def test_the_page_explains_each_certainty():
+    section = PAGE.split('### How sure an address is')[1].split('### ')[0]
+    assert re.findall(r'^\| `(\w+)`', section, re.MULTILINE) == list(CERTAINTIES)
+
+
+def test_the_sample_of_the_page_is_an_entry(tmp_path):
+    sample, = re.findall(r'^```yaml\n(.*?)^```', PAGE, re.MULTILINE | re.DOTALL)
+    (tmp_path / 'street_detector.yaml').write_text(sample)
+    entry = load_descriptor(tmp_path / 'street_detector.yaml')
+    assert entry.name == 'street_detector'
+    assert entry.source.certainty and entry.expected.results and entry.provenance
 
 
 def test_the_label_files():

@@ -125,6 +125,7 @@ class Recorder(Fields):
     def __init__(self, mapping: object, place: str = '') -> None:
         super().__init__(mapping, Where('the schema'))
         self._place = place
+        self._below: dict[str, Recorder] = {}
         self.schema: Schema = {'type': 'object', 'properties': {}, 'additionalProperties': False}
 
     def path(self, key: str) -> str:
@@ -132,12 +133,12 @@ class Recorder(Fields):
         return f'{self._place}.{key}'.lstrip('.')
 
     def _note(self, key: str, schema: Schema) -> None:
-        self.schema['properties'][key] = REFINED.get(self.path(key), schema)
+        # Whoever looked at the value as a whole may still ask for one of its kinds.
+        self.schema['properties'].setdefault(key, REFINED.get(self.path(key), schema))
 
     def raw(self, key: str, default: Any = None) -> Any:
         """Note a key that the reader looks at by itself."""
-        if key not in self.schema['properties']:
-            self.schema['properties'][key] = BY_HAND.get(self.path(key))
+        self.schema['properties'].setdefault(key, BY_HAND.get(self.path(key)))
         return super().raw(key, default)
 
     def text(self, key: str, default: Any) -> Any:
@@ -175,9 +176,10 @@ class Recorder(Fields):
 
     def section(self, key: str) -> Recorder:
         """Note a section, and go on with it."""
-        below = Recorder(super().raw(key, {}), self.path(key))
-        self.schema['properties'][key] = below.schema
-        return below
+        if key not in self._below:
+            self._below[key] = Recorder(super().raw(key, {}), self.path(key))
+            self.schema['properties'][key] = self._below[key].schema
+        return self._below[key]
 
     def rest(self) -> dict[str, Any]:
         """Note that the keys are free."""
