@@ -192,7 +192,8 @@ def _source(fields: Fields) -> Source | None:
             'member', f'{member!r} must lead into the archive or folder, without ".." and without '
             '"/" at its beginning')
     if certainty is not None and url is None:
-        raise source.error('certainty', 'says how sure an address is, but path is given; remove it')
+        raise source.error(
+            'certainty', 'says how sure an address is, but path is given; remove it')
     return Source(
         path or '', sha256.lower() if sha256 else None, url, member, size, certainty)
 

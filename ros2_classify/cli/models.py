@@ -214,7 +214,8 @@ def _declared(descriptor: ModelDescriptor) -> dict[str, Any]:
         'convert': {key: value for key, value in plain(descriptor.conversion).items() if value},
         'defaults': plain(descriptor.defaults), 'license': descriptor.license or None,
         'provenance': descriptor.provenance or None, 'notes': descriptor.notes or None,
-        'expected': dataclasses.asdict(descriptor.expected) if descriptor.expected else None}
+        'expected': {key: item for key, item in dataclasses.asdict(descriptor.expected).items()
+                     if item} if descriptor.expected else None}
 
 
 def _thawed(value: Any) -> Any:

@@ -33,9 +33,8 @@ from typing import Any
 
 from ros2_classify import descriptor_parse
 from ros2_classify.decoders import DECODERS
-from ros2_classify.expected import _read_result
-from ros2_classify.extra_inputs import SIZES
 from ros2_classify.decoders.end_to_end import COLUMNS
+from ros2_classify.extra_inputs import SIZES
 from ros2_classify.fields import Fields, Where
 from ros2_classify.labels import MAX_CLASS_ID
 
