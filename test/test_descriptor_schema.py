@@ -199,6 +199,6 @@ def test_a_key_that_nobody_described_is_an_error(monkeypatch):
     with pytest.raises(ValueError, match='labels is read by hand: write its schema into BY_HAND'):
         descriptor_schema.make_schema()
     monkeypatch.undo()
-    monkeypatch.delitem(descriptor_schema.BY_HAND, 'output.yolox.strides')
-    with pytest.raises(ValueError, match='output.strides is read by hand'):
+    monkeypatch.delitem(descriptor_schema.BY_HAND, 'output.*.strides')
+    with pytest.raises(ValueError, match='output.yolox.strides is read by hand'):
         descriptor_schema.make_schema()

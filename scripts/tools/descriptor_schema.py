@@ -72,7 +72,8 @@ _BACKGROUND: Schema = {'anyOf': [{'enum': [False, 'none']}, integer(0, 10**6)]}
 _SIDE = integer(1, descriptor_parse.MAX_SIDE)
 _ANY = number(-1e9, 1e9)
 
-# What the reader looks at as a whole, by its place; below `output`, the decoder's name follows.
+# What the reader looks at as a whole, by its place; below `output`, the decoder's name follows, or
+# `*` for all of them.
 BY_HAND: dict[str, Schema] = {
     'labels': {'anyOf': [
         TEXT, listed(TEXT, 1),
@@ -83,13 +84,10 @@ BY_HAND: dict[str, Schema] = {
     'convert.outputs': listed(TEXT),
     'input.size': {'anyOf': [
         {'const': 'source'}, {**listed(_SIDE, 2), 'maxItems': 2}]},
-    'output.classification.background': _BACKGROUND,
-    'output.boxes_scores.background': _BACKGROUND,
-    'output.yolox.strides': _STRIDES,
-    'output.nanodet.strides': _STRIDES,
+    'output.*.background': _BACKGROUND,
+    'output.*.strides': _STRIDES,
     'output.nanodet.outputs.scores': listed(TEXT),
     'output.nanodet.outputs.distances': listed(TEXT),
-    'output.yunet.strides': _STRIDES,
     'output.yunet.outputs.cls': listed(TEXT),
     'output.yunet.outputs.obj': listed(TEXT),
     'output.yunet.outputs.bbox': listed(TEXT),
@@ -137,7 +135,9 @@ class Recorder(Fields):
 
     def raw(self, key: str, default: Any = None) -> Any:
         """Note a key that the reader looks at by itself."""
-        self.schema['properties'].setdefault(key, BY_HAND.get(self.path(key)))
+        place = self.path(key)
+        any_decoder = re.sub(r'^(output)\.\w+\.', r'\1.*.', place)
+        self.schema['properties'].setdefault(key, BY_HAND.get(place, BY_HAND.get(any_decoder)))
         return super().raw(key, default)
 
     def text(self, key: str, default: Any) -> Any:
@@ -250,8 +250,8 @@ def _check(schema: Schema, place: str) -> None:
             raise ValueError(
                 f'{place}{key} is read by hand: write its schema into BY_HAND of {__file__}')
         _check(value, f'{place}{key}.')
-    for case in schema.get('allOf', ()):
-        _check(case['then'], place)
+    for case in schema.get('allOf', ())[1:]:
+        _check(case['then'], f'{place}{case["then"]["properties"]["decoder"]["const"]}.')
 
 
 def _describe(schema: Schema) -> None:
