@@ -202,3 +202,11 @@ def test_a_key_that_nobody_described_is_an_error(monkeypatch):
     monkeypatch.delitem(descriptor_schema.BY_HAND, 'output.*.strides')
     with pytest.raises(ValueError, match='output.yolox.strides is read by hand'):
         descriptor_schema.make_schema()
+
+
+def test_a_section_that_the_page_lacks_is_an_error(monkeypatch, tmp_path):
+    page = descriptor_schema.PAGE.read_text(encoding='utf-8')
+    (tmp_path / 'page.md').write_text(page.replace('`decoder: yolox`', '`decoder: x`'))
+    monkeypatch.setattr(descriptor_schema, 'PAGE', tmp_path / 'page.md')
+    with pytest.raises(ValueError, match='needs one section "`decoder: yolox`" with a table'):
+        descriptor_schema.make_schema()

@@ -199,7 +199,7 @@ def make_schema() -> Schema:
     Raises
     ------
     ValueError
-        If a key is neither asked for by its kind nor in `BY_HAND`.
+        If a key is neither asked for by its kind nor in `BY_HAND`, or the page lacks a section.
 
     """
     top = Recorder({'source': {'path': 'network.onnx'}})
@@ -275,8 +275,10 @@ def _describe_keys(properties: dict[str, Schema], meanings: dict[str, str]) -> N
 
 def _meanings(page: str, heading: str) -> dict[str, str]:
     """Return the column "meaning" of the table below a heading, by key, as plain text."""
-    section = re.split(rf'^#+ {re.escape(heading)}$', page, flags=re.MULTILINE)[1]
-    section = re.split(r'^#', section, maxsplit=1, flags=re.MULTILINE)[0]
+    parts = re.split(rf'^#+ {re.escape(heading)}$', page, flags=re.MULTILINE)
+    if len(parts) != 2:
+        raise ValueError(f'{PAGE} needs one section "{heading}" with a table of its keys')
+    section = re.split(r'^#', parts[1], maxsplit=1, flags=re.MULTILINE)[0]
     rows = [line.strip().strip('|').split(' | ') for line in section.splitlines()
             if line.startswith('| `')]
     links = re.compile(r'\[([^]]*)\]\([^)]*\)')
