@@ -48,6 +48,7 @@ input:
   resize: letterbox
   anchor: top_left
   pad_value: 114
+  interpolation: pyramid
 output:
   decoder: yolox
   strides: [8, 16, 32]
@@ -76,6 +77,7 @@ input:
   dtype: float32
   color: rgb
   resize: stretch
+  interpolation: pyramid
 output:
   decoder: classification
   activation: none
