@@ -260,7 +260,7 @@ def _numbers(runs: Sequence[Run]) -> Findings:
                 f'all numbers of the output {name!r} are equal ({float(floats[0].flat[0]):g}), '
                 'whatever the picture; the weights may be missing or the export may have failed')))
     if len(runs) > 1 and not found and all(
-            np.array_equal(run.outputs.get(name), array)
+            name in run.outputs and np.array_equal(run.outputs[name], array)
             for run in runs[1:] for name, array in runs[0].outputs.items()):
         found.append(Finding(False, (
             f'the outputs are the same for {len(runs)} very different pictures; the input may be '

@@ -103,7 +103,7 @@ def left_to_the_cpu(path: Path, provider: str) -> Mapping[str, int] | str:
     options.add_session_config_entry(_RECORD, '1')
     try:
         session = ort.InferenceSession(
-            str(path), sess_options=options, providers=[provider, 'CPUExecutionProvider'],
+            str(path), sess_options=options, providers=list(dict.fromkeys((provider, 'CPUExecutionProvider'))),
             enable_fallback=0)
         pieces = session.get_provider_graph_assignment_info()
     except Exception as error:  # noqa: B902 -- its exceptions share no base class
