@@ -112,7 +112,7 @@ def _from_yaml(path: Path, bare: ModelDescriptor, network: Path) -> ModelDescrip
             f'descriptor: {path.name}, because it lies beside the network and has its name',))
     for key in _NAMES:
         if (labels := _names(data.get(key))) is not None:
-            return replace(_labelled(bare, labels, f'{key} in {path.name}'))
+            return _labelled(bare, labels, f'{key} in {path.name}')
     return bare
 
 

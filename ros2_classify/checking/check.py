@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -292,8 +292,3 @@ def summary(report: Report) -> Mapping[str, Any]:
 
 def _spec(spec: TensorSpec) -> dict[str, Any]:
     return {'name': spec.name, 'dtype': str(spec.dtype), 'shape': list(spec.shape)}
-
-
-def without_path(descriptor: ModelDescriptor) -> ModelDescriptor:
-    """Return a descriptor without where it came from, to compare two of them."""
-    return replace(descriptor, origin='', folder=None, guesses=())

@@ -25,10 +25,11 @@ from typing import Any
 
 from ros2_classify.checking.check import check_model, Report
 from ros2_classify.decoders import DECODERS
-from ros2_classify.descriptor import FrozenMapping, InputSpec, ModelDescriptor, Source
+from ros2_classify.descriptor import FrozenMapping, InputSpec, ModelDescriptor
 from ros2_classify.errors import EngineError
 from ros2_classify.labels import Labels
 from ros2_classify.sources.options import FetchOptions
+from ros2_classify.store import locate, request_for
 import yaml
 
 _WIDTH = 95
@@ -106,8 +107,9 @@ def describe(descriptor: ModelDescriptor, report: Report, folder: Path) -> str:
         lines += _comments('guessed: ', guesses.pop(key, []))
         if key == 'input':
             lines += _comments('', (
-                'tensor = (pixel * scale - mean) / std. Verify color, scale, mean, std and resize: '
-                'a file does not show them, and wrong ones give wrong answers without an error.',))
+                'tensor = (pixel * scale - mean) / std. Verify color, scale, mean, std and '
+                'resize: a file does not show them, and wrong ones give wrong answers without an '
+                'error.',))
         lines += _block(key, value)
     if 'labels' not in data:
         lines += ['', *_comments('', (
@@ -188,12 +190,15 @@ def _input(spec: InputSpec) -> dict[str, Any]:
 
 def _placed(descriptor: ModelDescriptor, report: Report, folder: Path) -> ModelDescriptor:
     """Return the descriptor with paths as they are seen from a folder, and the sha256."""
-    source = descriptor.source
-    if source.url is None and source.member is None and report.file is not None:
-        source = Source(_seen(report.file, folder), report.sha256, size=source.size)
+    source, sha256 = descriptor.source, descriptor.source.sha256
+    if source.member is None:
+        # What a member is in has a sha256 of its own.
+        sha256 = report.sha256
+    path = request_for(descriptor).path
+    source = dataclasses.replace(
+        source, path=_seen(path, folder) if path else '', sha256=sha256)
     labels = descriptor.labels
     if isinstance(labels, str):
-        from ros2_classify.store import locate
         labels = _seen(locate(labels, descriptor.folder, what='label file'), folder)
     return dataclasses.replace(descriptor, source=source, labels=labels)
 

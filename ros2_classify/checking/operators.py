@@ -101,10 +101,10 @@ def left_to_the_cpu(path: Path, provider: str) -> Mapping[str, int] | str:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.add_session_config_entry(_RECORD, '1')
+    providers = list(dict.fromkeys((provider, 'CPUExecutionProvider')))
     try:
         session = ort.InferenceSession(
-            str(path), sess_options=options, providers=list(dict.fromkeys((provider, 'CPUExecutionProvider'))),
-            enable_fallback=0)
+            str(path), sess_options=options, providers=providers, enable_fallback=0)
         pieces = session.get_provider_graph_assignment_info()
     except Exception as error:  # noqa: B902 -- its exceptions share no base class
         return f'which operators {provider} leaves to the CPU cannot be told: {tidy(error)}'

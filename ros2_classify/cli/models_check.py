@@ -28,8 +28,8 @@ from ros2_classify.cli import EXIT_MODEL, EXIT_OK, fetching
 if TYPE_CHECKING:
     from ros2_classify.checking import Report
 
-_MODEL = ('a network file (.onnx, .pb, a SavedModel\'s folder) or its address, a descriptor file '
-          '(.yaml), or a name from "models list"')
+_MODEL = ('a network file (.onnx, .pb, the folder of a SavedModel) or its address, a descriptor '
+          'file (.yaml), or a name from "models list"')
 _MANY = 12
 
 
