@@ -286,6 +286,15 @@ def test_the_right_ones_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert facts['seen'][0]['shape'] == [1, 3]
 
 
+def test_models_show_prints_other_inputs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / 'net.yaml'
+    path.write_text('source: {path: net.onnx}\ninput: {extra: {size: [1, 2]}}\n')
+    assert main(['models', 'show', str(path), '--json']) == 0
+    assert json.loads(capsys.readouterr().out)['input']['extra'] == {'size': [1, 2]}
+
+
 def test_wrong_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_color_classifier(tmp_path / 'colors.onnx')
     assert main(['models', 'check', str(tmp_path / 'colors.onnx'), '--image', 'no.jpg']) == 2
@@ -352,6 +361,17 @@ def test_what_is_no_onnx_file(tmp_path: Path, content: bytes) -> None:
     ([[np.nan, 1.0]], None), ([], None)])
 def test_kinds_of_numbers(rows: list[list[float]], kind: str | None) -> None:
     assert kind_of([np.array(row) for row in rows]) == kind
+
+
+def test_a_picture_counts_where_numbers_are_judged(tmp_path: Path) -> None:
+    # For the computed pictures alone its numbers look like scores.
+    path = save_color_classifier(tmp_path / 'net.onnx')
+    red = np.full((8, 8, 3), (0, 0, 250), np.uint8)
+    for image, activation in ((None, 'none'), (red, 'softmax')):
+        report = check_model(path, image, provider='cpu')
+        assert not report.problems
+        assert report.descriptor.output.options['activation'] == activation
+        assert len(report.runs) == (3 if image is None else 4)
 
 
 @pytest.mark.parametrize('softmax, activation', [(True, 'none'), (False, 'softmax')])

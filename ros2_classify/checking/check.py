@@ -75,7 +75,7 @@ class Report:
     labels : Labels or None
         The names.
     runs : list of Run
-        What the network gave for the test pictures, or for the one that was given.
+        What the network gave for the test pictures, and for the one that was given.
     result : Classification, Detections or None
         The answer for the picture that was given.
     problems, warnings, notes : list of str
@@ -202,16 +202,14 @@ def _look_at(
     report.labels = report.labels or descriptor.load_labels()
     report.descriptor = descriptor
     pipeline = Pipeline(descriptor, engine, report.labels)
-    # Test pictures show what numbers come out; what they mean, a real one shows better.
-    report.runs = runs = run_on(pipeline, sample_pictures(), 'rgb')
-    report.descriptor = measured(descriptor, runs)
+    runs = run_on(pipeline, sample_pictures(), 'rgb')
+    if image is not None:
+        runs += run_on(pipeline, [image], 'bgr')
+    report.runs, report.descriptor = runs, measured(descriptor, runs)
     pipeline = Pipeline(report.descriptor, engine, report.labels)
     report.add(judge(pipeline, runs))
-    if image is not None:
-        report.runs = run_on(pipeline, [image], 'bgr')
-        report.add(judge(pipeline, report.runs))
-        if not report.problems:
-            report.result = pipeline(image, 'bgr')
+    if image is not None and not report.problems:
+        report.result = pipeline(image, 'bgr')
 
 
 def facts_of_outputs(report: Report) -> list[dict[str, Any]]:
