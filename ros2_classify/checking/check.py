@@ -146,7 +146,7 @@ def check_model(
         report.onnx = read_onnx(report.network)
         _look_for_parts(report, report.network, report.onnx)
         report.labels = declared.load_labels()
-        engine = open_engine(report.network, 'onnx', provider=provider, threads=threads)
+        engine = _open(report, report.network, provider, threads)
         try:
             _look_at(report, engine, declared, image)
         finally:
@@ -183,6 +183,17 @@ def _look_for_parts(report: Report, path: Path, onnx: OnnxFile) -> None:
         report.problems.append(
             f'ONNX Runtime does not know {len(unknown)} of the operators: {", ".join(unknown)}; '
             'install a newer onnxruntime, or export the model without them')
+
+
+def _open(report: Report, path: Path, provider: str, threads: int) -> Engine:
+    """Start the network; where the provider can't, the CPU shows what else there is to say."""
+    try:
+        return open_engine(path, 'onnx', provider=provider, threads=threads)
+    except EngineError as error:
+        if provider in ('auto', 'cpu'):
+            raise
+        report.problems.append(str(error))
+        return open_engine(path, 'onnx', provider='cpu', threads=threads)
 
 
 def _look_at(
