@@ -203,8 +203,7 @@ def _declared(descriptor: ModelDescriptor) -> dict[str, Any]:
     def plain(value: object) -> dict[str, Any]:
         assert dataclasses.is_dataclass(value) and not isinstance(value, type)
         pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
-        thawed = {key: _thawed(item) for key, item in pairs}
-        return {key: item for key, item in thawed.items() if item not in (None, '', {})}
+        return {key: _thawed(item) for key, item in pairs if item not in (None, '', {})}
 
     labels = descriptor.labels
     output = {'decoder': descriptor.output.decoder, **_thawed(descriptor.output.options)}
