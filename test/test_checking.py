@@ -147,7 +147,7 @@ def all_equal(path: Path) -> Any:
 
 
 def unreadable_outputs(path: Path) -> Any:
-    return save_constant_network(path, {'map': np.zeros((1, 5, 7, 7), np.float32)})
+    return save_constant_network(path, {'map': np.zeros((1, 5, 7, 7, 2), np.float32)})
 
 
 def pixels_for_parts(path: Path) -> Any:

@@ -101,12 +101,12 @@ def test_labels_beside_it_are_named(tmp_path: Path) -> None:
 def test_outputs_that_say_too_little(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    save_constant_network(tmp_path / 'net.onnx', {'map': np.zeros((1, 5, 7, 7), np.float32)})
+    save_constant_network(tmp_path / 'net.onnx', {'map': np.zeros((1, 5, 7, 7, 2), np.float32)})
     monkeypatch.chdir(tmp_path)
     assert main(['models', 'describe', 'net.onnx']) == 1
     text, error = capsys.readouterr()
     assert 'what the outputs mean cannot be told' in error
-    assert "# The network gives 'map' float32 [1, 5, 7, 7]" in text
+    assert "# The network gives 'map' float32 [1, 5, 7, 7, 2]" in text
     assert '# output: {decoder: yolox}' in text.replace('classification', 'yolox')
     (tmp_path / 'mine.yaml').write_text(text)
     assert resolve('mine.yaml').source.sha256 == check_model('net.onnx').sha256
