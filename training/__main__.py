@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 from pathlib import Path
 import time
 from typing import Any
@@ -87,8 +88,9 @@ def _report(args: argparse.Namespace) -> None:
         'detector': evaluate.measure_detector(detector, args.seed, args.scenes, threshold),
         'card_free': evaluate.count_false_alarms(detector, args.seed, args.scenes, threshold),
         'classifier': evaluate.measure_classifier(classifier, args.seed, args.crops)}
-    measured['detector']['bytes'] = detector.stat().st_size
-    measured['classifier']['bytes'] = classifier.stat().st_size
+    for part, file in (('detector', detector), ('classifier', classifier)):
+        measured[part]['bytes'] = file.stat().st_size
+        measured[part]['sha256'] = hashlib.sha256(file.read_bytes()).hexdigest()
     if args.photographs:
         measured['photographs'] = evaluate.count_on_photographs(
             detector, args.photographs, threshold)

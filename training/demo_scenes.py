@@ -57,7 +57,8 @@ def _small(scene: Scene) -> bool:
 
 
 def _many(scene: Scene) -> bool:
-    return len(scene.boxes) >= 8 and len(set(scene.classes.tolist())) >= 7 and _whole(scene)
+    return (len(scene.boxes) >= 10 and len(set(scene.classes.tolist())) >= 8 and _whole(scene)
+            and _sides(scene).min() > 35)
 
 
 def _dark(scene: Scene) -> bool:

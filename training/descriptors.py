@@ -25,7 +25,7 @@ from training.crops import SIDE
 #: Input of the detector: width and height in pixels.
 DETECTOR_SIZE = (512, 384)
 #: Scores below these are not reported, tuned on generated scenes and photographs.
-DETECTOR_THRESHOLD = 0.5
+DETECTOR_THRESHOLD = 0.45
 CLASSIFIER_THRESHOLD = 0.5
 
 _LICENSE = (Path(__file__).read_text(encoding='utf-8').split('\n\n', 1)[0])

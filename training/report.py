@@ -35,40 +35,36 @@ def _rows(title: str, rows: list[tuple[str, str, str]]) -> list[str]:
 
 def figures(report: dict[str, Any]) -> str:
     """Return the report as Markdown tables."""
-    lines: list[str] = []
-    if 'detector' in report:
-        d, clear = report['detector'], report['card_free']
-        lines += _rows('`cards_detector`', [
-            (f'mAP@0.5, {d["scenes"]} unseen scenes, {d["cards"]} cards', f'{d["mAP@0.5"]:.4f}',
-             '≥ 0.95'),
-            ('mAP@0.75', f'{d["mAP@0.75"]:.4f}', ''),
-            (f'precision at score {d["threshold"]}', _percent(d['precision']), ''),
-            (f'recall at score {d["threshold"]}', _percent(d['recall']), ''),
-            *((f'recall, box {band}', _percent(value), '')
-              for band, value in d['recall_by_box_side'].items()),
-            *((f'false alarms a picture, {clear[kind]["pictures"]} generated card-free pictures '
-               f'{words}', f'{clear[kind]["alarms_per_picture"]:.4f}', '')
-              for kind, words in (('plain', 'without signs'),
-                                  ('with_lookalikes', 'with look-alikes'))),
-            (f'look-alikes taken for cards, of {clear["lookalikes"]}',
-             _percent(clear['lookalikes_taken_for_cards']), ''),
-            *([(f'false alarms a picture, {report["photographs"]["pictures"]} photographs',
-                f'{report["photographs"]["alarms_per_picture"]:.4f}', '')]
-              if 'photographs' in report else []),
-            ('time a frame, network alone, one core (median / fastest)',
-             f'{d["median_ms"]} / {d["fastest_ms"]} ms', '≤ 15 ms'),
-            ('file', f'{d["bytes"] / 1e6:.2f} MB', '≤ 3 MB')])
-        lines += ['| class | AP@0.5 |', '|---|---|',
-                  *(f'| {name} | {value:.4f} |' for name, value in d['AP@0.5'].items()), '']
-    if 'classifier' in report:
-        c = report['classifier']
-        lines += _rows('`cards_classifier`', [
-            (f'top-1, {c["crops_of_cards"]} unseen crops of cards', f'{c["top1"]:.4f}', '≥ 0.98'),
-            (f'{c["crops_of_nothing"]} crops of backgrounds and look-alikes called nothing',
-             _percent(c['nothing_right']), ''),
-            ('time a frame, network alone, one core (median / fastest)',
-             f'{c["median_ms"]} / {c["fastest_ms"]} ms', '≤ 15 ms'),
-            ('file', f'{c["bytes"] / 1e6:.2f} MB', '≤ 3 MB')])
+    d, clear, c = report['detector'], report['card_free'], report['classifier']
+    lines = _rows('`cards_detector`', [
+        (f'mAP@0.5, {d["scenes"]} unseen scenes, {d["cards"]} cards', f'{d["mAP@0.5"]:.4f}',
+         '≥ 0.95'),
+        ('mAP@0.75', f'{d["mAP@0.75"]:.4f}', ''),
+        (f'precision at score {d["threshold"]}', _percent(d['precision']), ''),
+        (f'recall at score {d["threshold"]}', _percent(d['recall']), ''),
+        *((f'recall, box {band}', _percent(value), '')
+          for band, value in d['recall_by_box_side'].items()),
+        *((f'false alarms a picture, {clear[kind]["pictures"]} generated card-free pictures '
+           f'{words}', f'{clear[kind]["alarms_per_picture"]:.4f}', '')
+          for kind, words in (('plain', 'without signs'),
+                              ('with_lookalikes', 'with look-alikes'))),
+        (f'look-alikes taken for cards, of {clear["lookalikes"]}',
+         _percent(clear['lookalikes_taken_for_cards']), ''),
+        *([(f'false alarms a picture, {report["photographs"]["pictures"]} photographs',
+            f'{report["photographs"]["alarms_per_picture"]:.4f}', '')]
+          if 'photographs' in report else []),
+        ('time a frame, network alone, one core (median / fastest)',
+         f'{d["median_ms"]} / {d["fastest_ms"]} ms', '≤ 15 ms'),
+        ('file', f'{d["bytes"] / 1e6:.2f} MB', '≤ 3 MB')])
+    lines += ['| class | AP@0.5 |', '|---|---|',
+              *(f'| {name} | {value:.4f} |' for name, value in d['AP@0.5'].items()), '']
+    lines += _rows('`cards_classifier`', [
+        (f'top-1, {c["crops_of_cards"]} unseen crops of cards', f'{c["top1"]:.4f}', '≥ 0.98'),
+        (f'{c["crops_of_nothing"]} crops of backgrounds and look-alikes called nothing',
+         _percent(c['nothing_right']), ''),
+        ('time a frame, network alone, one core (median / fastest)',
+         f'{c["median_ms"]} / {c["fastest_ms"]} ms', '≤ 15 ms'),
+        ('file', f'{c["bytes"] / 1e6:.2f} MB', '≤ 3 MB')])
     return '\n'.join(lines)
 
 
@@ -79,9 +75,9 @@ def write(report: dict[str, Any], path: Path, card: Path) -> None:
     Parameters
     ----------
     report
-        What the tests measured.
+        What the tests measured, on the detector, the classifier and maybe on photographs.
     path
-        The JSON file; figures already in it that were not measured anew stay.
+        The JSON file. Figures on photographs that are in it stay if they are of this detector.
     card
         The model card; left alone where there is none.
 
@@ -91,8 +87,11 @@ def write(report: dict[str, Any], path: Path, card: Path) -> None:
         If the card lacks the marks.
 
     """
-    merged = json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
-    merged.update(report)
+    old = json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
+    merged = dict(report)
+    same = old.get('detector', {}).get('sha256') == report['detector']['sha256']
+    if same and 'photographs' in old:
+        merged.setdefault('photographs', old['photographs'])
     path.write_text(json.dumps(merged, indent=2, ensure_ascii=False) + '\n', encoding='utf-8')
     if card.exists():
         text = card.read_text(encoding='utf-8')

@@ -214,7 +214,9 @@ def _declared(descriptor: ModelDescriptor) -> dict[str, Any]:
         'output': {key: value for key, value in output.items() if value is not None},
         'convert': {key: value for key, value in plain(descriptor.conversion).items() if value},
         'defaults': plain(descriptor.defaults), 'license': descriptor.license or None,
-        'provenance': descriptor.provenance or None, 'notes': descriptor.notes or None}
+        'provenance': descriptor.provenance or None, 'notes': descriptor.notes or None,
+        'expected': {key: item for key, item in dataclasses.asdict(descriptor.expected).items()
+                     if item} if descriptor.expected else None}
 
 
 def _thawed(value: Any) -> Any:

@@ -45,6 +45,7 @@ from ros2_classify.ros.services import InferenceService, Request
 from ros2_classify.ros.silence import explain_silence
 from ros2_classify.ros.throttle import ThrottledLog
 from ros2_classify.ros.worker import Worker
+from ros2_classify.store import searching
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
 _FAILURE = TransitionCallbackReturn.FAILURE
@@ -219,7 +220,7 @@ class ServerNode(LifecycleNode):
 
     def _load(self, model: str) -> Pipeline:
         begun = time.monotonic()
-        with core_log_shown(self._log):
+        with core_log_shown(self._log), searching(self._settings['model_path']):
             pipeline = Pipeline.load(
                 model, provider=self._settings['provider'], threads=self._settings['threads'],
                 fetch=fetch_options(self._settings, self._log))

@@ -113,6 +113,13 @@ FAILURES = {
 }
 
 
+def test_a_catalogue_of_ones_own(start, classifier):
+    server = start('server', {'model': classifier.stem,
+                              'model_path': f'/no/such/folder:{classifier.parent}'})
+    server.wait_for_line('active: ')
+    server.stop()
+
+
 @pytest.mark.parametrize('parameters, words', FAILURES.values(), ids=FAILURES)
 def test_a_failure_at_start_is_one_sentence_and_an_exit_code(
         start, classifier, parameters, words):
