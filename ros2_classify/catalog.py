@@ -24,6 +24,7 @@ import sys
 from ros2_classify.descriptor import (
     Format, load_descriptor, ModelDescriptor, SAVED_MODEL_FILE, Source, SUFFIXES)
 from ros2_classify.errors import FetchError, ModelNotFoundError
+from ros2_classify.sidecars import with_sidecars
 from ros2_classify.sources.addresses import (
     file_name, is_sha256, is_url, problem_with, redact, split_sha256)
 from ros2_classify.sources.options import default_import_folder
@@ -149,8 +150,9 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     Returns
     -------
     ModelDescriptor
-        For a bare network file, one that declares nothing but the file;
-        `ros2_classify.completion.complete` guesses the rest from the network.
+        For a bare network file, one that declares nothing but the file and what lies beside it
+        (`ros2_classify.sidecars`); `ros2_classify.completion.complete` guesses the rest from the
+        network.
 
     Raises
     ------
@@ -180,9 +182,10 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
             path = path.parent
         located = locate(path, None, what='network file', or_folder=format_ == 'saved_model')
         name = located.name if located.is_dir() else located.stem
-        return ModelDescriptor(
+        bare = ModelDescriptor(
             name=name, source=Source(str(located)), format=format_, origin=str(located),
             folder=located.parent)
+        return with_sidecars(bare, located)
     # A name never holds a separator, so this can only have been meant as a file.
     if isinstance(model, Path) or os.sep in text or os.path.exists(path):
         kind = 'this is no model:' if os.path.exists(path) else 'there is no file'

@@ -31,7 +31,7 @@ from ros2_classify.descriptor import (
 from ros2_classify.descriptor_parse import DTYPES
 from ros2_classify.errors import DescriptorError
 from ros2_classify.extra_inputs import ExtraInputs, SIZES, USUAL
-from ros2_classify.guessing import guess_input, guess_output, labels_of, size_of
+from ros2_classify.guessing import guess_input, guess_output, labels_of, size_of, task_of
 
 if TYPE_CHECKING:
     from ros2_classify.engines.base import TensorSpec
@@ -87,8 +87,10 @@ def complete(
 
     output, task = descriptor.output, descriptor.task
     if output.decoder is None:
+        known = labels_of(metadata) if descriptor.labels is None else descriptor.load_labels()
         guess = guess_output(
-            outputs, spec, metadata, task, one_picture=isinstance(tensor.shape[0], int))
+            outputs, spec, metadata, task or task_of(metadata), known,
+            one_picture=isinstance(tensor.shape[0], int))
         if guess is None:
             raise _error(descriptor, _nothing_fits(descriptor, outputs))
         output = OutputSpec(guess.decoder, FrozenMapping(guess.options))

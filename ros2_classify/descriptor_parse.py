@@ -66,12 +66,18 @@ def read_descriptor(path: Path) -> ModelDescriptor:
         The descriptor, checked.
 
     """
+    data, where = read_yaml(read_text(path), str(path))
+    return parse_descriptor(data, where, name=path.stem, folder=path.absolute().parent)
+
+
+def read_text(path: Path) -> str:
+    """Return a descriptor file's text; the errors are those of `read_descriptor`."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DescriptorError(
                 f'{path}: larger than {MAX_BYTES} bytes, so it is no descriptor; give a .yaml '
                 'file')
-        text = path.read_text(encoding='utf-8-sig')
+        return path.read_text(encoding='utf-8-sig')
     except FileNotFoundError:
         raise ModelNotFoundError(
             f'there is no descriptor file {path} (looked from {Path.cwd()}); check the path'
@@ -81,8 +87,6 @@ def read_descriptor(path: Path) -> ModelDescriptor:
     except UnicodeDecodeError as error:
         raise DescriptorError(
             f'{path}: byte {error.start} is not UTF-8 text; save the file as UTF-8') from error
-    data, where = read_yaml(text, str(path))
-    return parse_descriptor(data, where, name=path.stem, folder=path.absolute().parent)
 
 
 def parse_descriptor(

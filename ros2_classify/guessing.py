@@ -38,6 +38,13 @@ _YOLOX_STRIDES = (8, 16, 32)
 # What the outputs of softmax layers are called; others are taken for logits.
 _PROBABILITY_WORDS = ('softmax', 'prob', 'predictions')
 _MAX_METADATA = 1 << 20
+_MAX_NAME = 100
+_NAME_KEYS = ('names', 'class_names', 'classes', 'labels', 'id2label', 'categories')
+_SIZE_KEYS = ('imgsz', 'img_size', 'image_size', 'input_size')
+_TASK_WORDS: dict[str, Task] = {
+    'classify': 'classification', 'classification': 'classification',
+    'image-classification': 'classification', 'detect': 'detection', 'detection': 'detection',
+    'object-detection': 'detection'}
 # https://docs.pytorch.org/vision/stable/models.html: mean and std of ImageNet for pixels 0 to 1.
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -45,7 +52,7 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 def guess_output(
     outputs: Sequence[TensorSpec], spec: InputSpec, metadata: Mapping[str, str],
-    task: Task | None, *, one_picture: bool = False,
+    task: Task | None, labels: Labels | None = None, *, one_picture: bool = False,
 ) -> OutputGuess | None:
     """
     Guess what a network's outputs mean.
@@ -60,6 +67,8 @@ def guess_output(
         What the exporter wrote into the file.
     task : 'classification', 'detection' or None
         What was declared, if it was.
+    labels : Labels or None
+        The names, if any are known: their number tells classes from other numbers.
     one_picture : bool
         Whether the input's batch dimension is fixed to 1: rows of the output are boxes then.
 
@@ -71,7 +80,6 @@ def guess_output(
     """
     guesses = []
     if task != 'classification':
-        labels = labels_of(metadata)
         guesses += [_tf_detection(outputs), guess_detector(
             outputs, spec, len(labels) if labels else None, metadata.get('task', ''),
             one_picture=one_picture)]
@@ -238,7 +246,8 @@ def size_of(outputs: Sequence[TensorSpec], metadata: Mapping[str, str],
     outputs : sequence of TensorSpec
         The network's outputs; empty where guessing from them is not wanted.
     metadata : mapping of str to str
-        What the exporter wrote into the file: ``imgsz`` is height and width, or one number.
+        What the exporter wrote into the file: ``imgsz`` (also ``img_size``, ``image_size``,
+        ``input_size``) is height and width, or one number; ``stride`` divides both.
     guesses : list of str
         A sentence is added for a guess.
 
@@ -248,12 +257,21 @@ def size_of(outputs: Sequence[TensorSpec], metadata: Mapping[str, str],
         None where nothing tells.
 
     """
-    value = _literal(metadata.get('imgsz', ''))
+    key = next((key for key in _SIZE_KEYS if metadata.get(key)), _SIZE_KEYS[0])
+    value = _literal(metadata.get(key, ''))
     sides = [value, value] if isinstance(value, int) else value
     if (isinstance(sides, (list, tuple)) and len(sides) == 2
             and all(isinstance(side, int) and 1 <= side <= 16384 for side in sides)):
-        guesses.append(f'input.size: {sides[1]}x{sides[0]}, the imgsz in the metadata of the file')
-        return sides[1], sides[0]
+        size, stride = (sides[1], sides[0]), _literal(metadata.get('stride', ''))
+        if isinstance(stride, int) and 1 < stride <= 256 and any(side % stride for side in size):
+            # The grids of such a network only fit together in whole strides.
+            size = (-(-size[0] // stride) * stride, -(-size[1] // stride) * stride)
+            guesses.append(f'input.size: {size[0]}x{size[1]}, the {key} in the metadata of the '
+                           f'file, rounded up to its stride of {stride}')
+        else:
+            guesses.append(
+                f'input.size: {size[0]}x{size[1]}, the {key} in the metadata of the file')
+        return size
     if _tf_detection(outputs):
         guesses.append('input.size: source, because TensorFlow Object Detection networks resize '
                        'the picture themselves')
@@ -272,8 +290,9 @@ def labels_of(metadata: Mapping[str, str]) -> Labels | None:
     Parameters
     ----------
     metadata : mapping of str to str
-        ``names`` (as Ultralytics writes it) or ``class_names`` may hold a list of names, or a
-        mapping from ids to names, in Python's or JSON's spelling.
+        ``names`` (as Ultralytics writes it), ``class_names``, ``classes``, ``labels``,
+        ``id2label`` or ``categories`` may hold a list of names, or a mapping from ids to names,
+        in Python's or JSON's spelling, or names one a line or with commas between.
 
     Returns
     -------
@@ -281,8 +300,11 @@ def labels_of(metadata: Mapping[str, str]) -> Labels | None:
         None where there are none, or what is there is no list of names.
 
     """
-    for key in ('names', 'class_names'):
-        value = _literal(metadata.get(key, ''))
+    for key in _NAME_KEYS:
+        text = metadata.get(key, '')
+        value = _literal(text)
+        if value is None and len(text) <= _MAX_METADATA:
+            value = _listed(text)
         if isinstance(value, (list, tuple)):
             value = dict(enumerate(value))
         if not isinstance(value, dict):
@@ -292,6 +314,24 @@ def labels_of(metadata: Mapping[str, str]) -> Labels | None:
         except (LabelsError, TypeError, ValueError):
             continue
     return None
+
+
+def task_of(metadata: Mapping[str, str]) -> Task | None:
+    """
+    Return the task that an exporter wrote into the file.
+
+    Parameters
+    ----------
+    metadata : mapping of str to str
+        ``task``, in the words of Ultralytics or Hugging Face.
+
+    Returns
+    -------
+    'classification', 'detection' or None
+        None where nothing is written, or a word that isn't known.
+
+    """
+    return _TASK_WORDS.get(metadata.get('task', '').strip().lower().replace('_', '-'))
 
 
 def is_ultralytics(metadata: Mapping[str, str]) -> bool:
@@ -311,3 +351,14 @@ def _literal(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return None
+
+
+def _listed(text: str) -> list[str] | None:
+    """Return names that stand one a line, or with commas between; None for anything else."""
+    names = [name.strip() for name in (
+        text.splitlines() if '\n' in text.strip() else text.split(','))]
+    while names and not names[-1]:
+        names.pop()
+    whole = len(names) > 1 and all(
+        0 < len(name) <= _MAX_NAME and not set(name) & set('{}[]=') for name in names)
+    return names if whole else None

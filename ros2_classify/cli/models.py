@@ -32,7 +32,7 @@ _MODEL = 'a name from "models list", a descriptor file (.yaml), or a network fil
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb, its own verbs and their arguments."""
-    from ros2_classify.cli import convert, fetching, models_files
+    from ros2_classify.cli import convert, fetching, models_check, models_files
 
     parser = verbs.add_parser(
         'models', help='list, fetch, verify and carry over models',
@@ -76,6 +76,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
                       help="where descriptors go (default: a folder of the user's own, which the "
                            'catalogue looks into)')
     convert.add_parser(own_verbs)
+    models_check.add_parsers(own_verbs)
 
 
 def run_list(arguments: argparse.Namespace) -> int:

@@ -29,6 +29,8 @@ from graphs import FLOAT, INT32, QUINT8, Shape, Type
 import numpy as np
 import pytest
 from ros2_classify import load_descriptor, ModelDescriptor, Pipeline, read_image
+from ros2_classify.checking import check_model, describe_model
+from ros2_classify.completion import complete
 from ros2_classify.convert import convert, ConvertOptions
 from ros2_classify.convert.process import choose_python, find_converter, PYTHON
 from ros2_classify.errors import ConversionError
@@ -140,6 +142,29 @@ def test_without_a_descriptor(models: Path) -> None:
         result = bare(read_image(models / 'images/skimage_chelsea.png'), 'bgr')
     assert result.class_ids[0] == 286
     assert result.scores[0] == pytest.approx(0.76, abs=test_manifest.SCORE)
+
+
+@pytest.mark.parametrize('model', MODELS)
+def test_a_check(models: Path, model: str) -> None:
+    report = check_model(model, read_image(models / 'images/skimage_chelsea.png'), provider='cpu')
+    assert not report.problems
+    assert report.onnx.producer.startswith('tf2onnx')
+    assert report.network != report.file
+    assert report.sha256 == report.declared.source.sha256
+    best = report.result.rows()[0] if report.result.task == 'classification' else None
+    assert best is None or best['label'] in ('Egyptian cat', 'non_person')
+
+
+@pytest.mark.parametrize('file', [
+    'mobilenet_v1_0.25_224_frozen.pb', 'mobilenet_v1_0.25_224_saved_model'])
+def test_a_first_descriptor(models: Path, tmp_path: Path, file: str) -> None:
+    text, report = describe_model(models / 'models' / file, tmp_path)
+    (tmp_path / 'mine.yaml').write_text(text)
+    written = complete(load_descriptor(tmp_path / 'mine.yaml'), report.inputs, report.outputs, {})
+    for name in ('task', 'format', 'input', 'output'):
+        assert getattr(written, name) == getattr(report.descriptor, name)
+    # It needs no conversion of its own.
+    assert check_model(tmp_path / 'mine.yaml', provider='cpu').network == report.network
 
 
 @pytest.fixture
