@@ -30,6 +30,7 @@ from ros2_classify.descriptor import (
     DType, FrozenMapping, InputSpec, Layout, ModelDescriptor, OutputSpec, Size)
 from ros2_classify.descriptor_parse import DTYPES
 from ros2_classify.errors import DescriptorError
+from ros2_classify.extra_inputs import ExtraInputs, SIZES, USUAL
 from ros2_classify.guessing import guess_input, guess_output, labels_of, size_of
 
 if TYPE_CHECKING:
@@ -67,10 +68,11 @@ def complete(
         little to guess the rest.
 
     """
-    tensor = _the_input(descriptor, inputs)
-    bare = descriptor.output.decoder is None and descriptor.input == InputSpec()
-    spec = descriptor.input
     guesses: list[str] = []
+    extra = _extra(descriptor, inputs, guesses)
+    tensor = _the_input(descriptor, inputs, extra)
+    bare = descriptor.output.decoder is None and descriptor.input == InputSpec()
+    spec = replace(descriptor.input, extra=extra)
     layout = spec.layout or _layout(descriptor, tensor, bare, guesses)
     channels = tensor.shape[1 if layout == 'nchw' else 3]
     if bare and channels == 1:
@@ -85,14 +87,15 @@ def complete(
 
     output, task = descriptor.output, descriptor.task
     if output.decoder is None:
-        guess = guess_output(outputs, spec, metadata, task)
+        guess = guess_output(
+            outputs, spec, metadata, task, one_picture=isinstance(tensor.shape[0], int))
         if guess is None:
             raise _error(descriptor, _nothing_fits(descriptor, outputs))
         output = OutputSpec(guess.decoder, FrozenMapping(guess.options))
         task = guess.task
         guesses.extend(guess.sentences)
         if bare:
-            spec, sentence = guess_input(spec, guess.decoder, outputs, metadata)
+            spec, sentence = guess_input(spec, guess, outputs, metadata)
             guesses.append(sentence)
     labels = descriptor.labels
     if labels is None and (found := labels_of(metadata)):
@@ -112,23 +115,55 @@ def _error(descriptor: ModelDescriptor, message: str) -> DescriptorError:
     return DescriptorError(f'{descriptor.origin or descriptor.name}: {message}')
 
 
-def _the_input(descriptor: ModelDescriptor, inputs: Sequence[TensorSpec]) -> TensorSpec:
-    """Return the one input, which must take one picture."""
+def _extra(
+    descriptor: ModelDescriptor, inputs: Sequence[TensorSpec], guesses: list[str],
+) -> FrozenMapping:
+    """Return what the inputs beside the picture are fed, under the graph's names for them."""
+    declared = descriptor.input.extra
+    extra = {
+        next((tensor.name for tensor in inputs if bare_name(tensor.name) == bare_name(name)),
+             name): value
+        for name, value in declared.items()}
+    if not declared and descriptor.output.decoder is None and len(inputs) > 1:
+        for tensor in inputs:
+            if (name := bare_name(tensor.name)) in USUAL and len(tensor.shape) <= 2:
+                extra[tensor.name] = value = USUAL[name]
+                guesses.append(
+                    f'input.extra.{tensor.name}: '
+                    f'{value if isinstance(value, str) else list(value)}, so that boxes come '
+                    "out in the pixels of the network's picture")
+    if extra:
+        try:
+            ExtraInputs(extra, inputs)
+        except DescriptorError as error:
+            raise _error(descriptor, str(error)) from error
+    return FrozenMapping(extra)
+
+
+def _the_input(
+    descriptor: ModelDescriptor, inputs: Sequence[TensorSpec], extra: FrozenMapping,
+) -> TensorSpec:
+    """Return the one input that takes one picture, its batch dimension added where it has none."""
     listed = '; '.join(str(tensor) for tensor in inputs)
-    if len(inputs) != 1:
+    rest = [tensor for tensor in inputs if tensor.name not in extra]
+    if len(rest) != 1:
         raise _error(
             descriptor, f'the network has {len(inputs)} inputs ({listed}), but a picture is all '
-            'there is to feed; export it with one input')
-    tensor = inputs[0]
+            'there is to feed; export it with one input, or say what the others are fed under '
+            f'input.extra, like extra: {{image_shape: {SIZES[0]}}}')
+    tensor = rest[0]
     name = descriptor.input.name
     if name is not None and bare_name(name) != bare_name(tensor.name):
         raise _error(
             descriptor, f'input.name is {name!r}, but the network has {listed}; correct the name '
             'or remove it')
+    if len(tensor.shape) == 3:
+        tensor = replace(tensor, shape=(1, *tensor.shape))
     if len(tensor.shape) != 4:
         raise _error(
             descriptor, f'the network takes {tensor}, which is no picture: four dimensions are '
-            'needed, [1, channels, height, width] or [1, height, width, channels]')
+            'needed, [1, channels, height, width] or [1, height, width, channels], or three '
+            'without the 1')
     if isinstance(tensor.shape[0], int) and tensor.shape[0] != 1:
         raise _error(
             descriptor, f'the network takes {tensor}, {tensor.shape[0]} pictures at once; export '

@@ -162,6 +162,9 @@ class InputSpec:
         How pixels are computed. 'area' averages when shrinking and is linear when growing;
         'pyramid' halves the picture by averaging while it is twice too large and goes on
         linearly, close to 'area' in a fraction of its time.
+    extra : FrozenMapping
+        The network's other inputs: from their names to what they are fed, a word of
+        `ros2_classify.extra_inputs.SIZES`, a number or numbers.
 
     """
 
@@ -178,6 +181,7 @@ class InputSpec:
     anchor: Anchor = 'center'
     pad_value: float = 114.0
     interpolation: Interpolation = 'area'
+    extra: FrozenMapping = field(default_factory=lambda: FrozenMapping({}))
 
     @property
     def channels(self) -> int:

@@ -27,6 +27,7 @@ from ros2_classify.descriptor import (
     SUFFIXES, Task)
 from ros2_classify.descriptor_yaml import MAX_BYTES, read_yaml
 from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundError
+from ros2_classify.extra_inputs import read_extra
 from ros2_classify.fields import as_integer, as_text, Fields, Where
 from ros2_classify.labels import Labels
 from ros2_classify.sources.addresses import problem_with, redact
@@ -233,7 +234,8 @@ def _input(fields: Fields) -> InputSpec:
         crop_fraction=fields.number('crop_fraction', 0.875, low=0, high=1, above=True),
         anchor=fields.choice('anchor', ANCHORS, 'center'),
         pad_value=fields.number('pad_value', 114.0, low=0, high=255),
-        interpolation=fields.choice('interpolation', INTERPOLATIONS, 'area'))
+        interpolation=fields.choice('interpolation', INTERPOLATIONS, 'area'),
+        extra=FrozenMapping(read_extra(fields.section('extra'))))
     fields.finish()
     for key, resize in (('crop_fraction', 'center_crop'), ('anchor', 'letterbox'),
                         ('pad_value', 'letterbox')):

@@ -89,6 +89,23 @@ class Geometry:
         result: NDArray[np.float32] = mapped.astype(np.float32)
         return result
 
+    def clip(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """
+        Cut boxes that are in source pixels already to the source picture.
+
+        Parameters
+        ----------
+        boxes : ndarray of float32, shape (N, 4)
+            ``x1, y1, x2, y2`` in source pixels; not modified.
+
+        Returns
+        -------
+        ndarray of float32, shape (N, 4)
+            ``x1, y1, x2, y2`` in source pixels.
+
+        """
+        return np.clip(boxes, np.float32(0.0), np.array(self.source_size * 2, np.float32))
+
     def to_network(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """
         Map boxes from the source picture to the network's: `to_source` turned round, not clipped.

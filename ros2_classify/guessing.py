@@ -24,10 +24,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 
 from ros2_classify.descriptor import InputSpec, Size, Task
 from ros2_classify.errors import LabelsError
+from ros2_classify.guessing_detectors import guess_detector, OutputGuess, resizes_itself
 from ros2_classify.labels import Labels
 
 if TYPE_CHECKING:
@@ -42,18 +43,9 @@ _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class OutputGuess(NamedTuple):
-    """A decoder, its options, its task, and the sentences that say why."""
-
-    decoder: str
-    options: Mapping[str, Any]
-    task: Task
-    sentences: tuple[str, ...]
-
-
 def guess_output(
     outputs: Sequence[TensorSpec], spec: InputSpec, metadata: Mapping[str, str],
-    task: Task | None,
+    task: Task | None, *, one_picture: bool = False,
 ) -> OutputGuess | None:
     """
     Guess what a network's outputs mean.
@@ -68,6 +60,8 @@ def guess_output(
         What the exporter wrote into the file.
     task : 'classification', 'detection' or None
         What was declared, if it was.
+    one_picture : bool
+        Whether the input's batch dimension is fixed to 1: rows of the output are boxes then.
 
     Returns
     -------
@@ -76,8 +70,13 @@ def guess_output(
 
     """
     guesses = []
+    if task != 'classification':
+        labels = labels_of(metadata)
+        guesses += [_tf_detection(outputs), guess_detector(
+            outputs, spec, len(labels) if labels else None, metadata.get('task', ''),
+            one_picture=one_picture)]
     if task != 'classification' and not is_ultralytics(metadata):
-        guesses += [_tf_detection(outputs), _yolox(outputs, spec), _boxes_scores(outputs)]
+        guesses += [_yolox(outputs, spec), _boxes_scores(outputs)]
     if task != 'detection':
         guesses += [_classification(outputs, metadata)]
     return next((guess for guess in guesses if guess), None)
@@ -170,7 +169,8 @@ def _classification(
 
 
 def guess_input(
-    spec: InputSpec, decoder: str, outputs: Sequence[TensorSpec], metadata: Mapping[str, str],
+    spec: InputSpec, guess: OutputGuess, outputs: Sequence[TensorSpec],
+    metadata: Mapping[str, str],
 ) -> tuple[InputSpec, str]:
     """
     Guess colours, scale and resizing from a network's family.
@@ -179,8 +179,8 @@ def guess_input(
     ----------
     spec : InputSpec
         Name, size, layout, type and number of channels known.
-    decoder : str
-        The decoder that was guessed.
+    guess : OutputGuess
+        What was guessed of the outputs.
     outputs : sequence of TensorSpec
         The network's outputs.
     metadata : mapping of str to str
@@ -194,11 +194,18 @@ def guess_input(
         A sentence that says what was guessed and why.
 
     """
+    decoder = guess.decoder
     if decoder != 'classification':
         # Detectors are trained on OpenCV's or TensorFlow's plain bilinear resize.
         spec = replace(spec, interpolation='linear')
     if spec.dtype == 'uint8':
         return spec, f'input: {spec.color}, whole pixels, stretched, as uint8 inputs take them'
+    if guess.look is not None and spec.color != 'gray':
+        fields = dict(guess.look.fields)
+        if not isinstance(spec.size, tuple):
+            for name in ('resize', 'anchor', 'pad_value'):
+                fields.pop(name, None)
+        return replace(spec, **fields), f'input: {guess.look.sentence}'
     if decoder == 'yolox' and spec.color != 'gray':
         spec = replace(spec, color='bgr', resize='letterbox', anchor='top_left', pad_value=114.0)
         return spec, ('input: bgr, pixels from 0 to 255, letterbox at the top left padded with '
@@ -250,6 +257,10 @@ def size_of(outputs: Sequence[TensorSpec], metadata: Mapping[str, str],
     if _tf_detection(outputs):
         guesses.append('input.size: source, because TensorFlow Object Detection networks resize '
                        'the picture themselves')
+        return 'source'
+    if resizes_itself(outputs):
+        guesses.append('input.size: source, because the detectors of torchvision resize the '
+                       'picture themselves')
         return 'source'
     return None
 

@@ -104,6 +104,11 @@ class Labels:
             taken[row] = str(int(ids[row]))
         return taken
 
+    @property
+    def class_count(self) -> int | None:
+        """The number of classes where none is without a name; None for a map that names a few."""
+        return len(self) if max(self._names) + 1 == len(self) else None
+
     def items(self) -> Iterator[tuple[int, str]]:
         """Iterate over pairs of id and name, ids rising."""
         return iter(self._names.items())

@@ -35,6 +35,7 @@ from ros2_classify.decoders import Candidates, ClassScores, DecodeContext, Decod
 from ros2_classify.descriptor import ModelDescriptor, Task
 from ros2_classify.engines import Engine, open_engine, Tensors
 from ros2_classify.errors import OptionsError, OutputError
+from ros2_classify.extra_inputs import ExtraInputs
 from ros2_classify.labels import Labels
 from ros2_classify.nms import ioa_filter, non_maximum_suppression
 from ros2_classify.preprocess import Geometry, Image, Preprocessor
@@ -163,8 +164,13 @@ class Pipeline:
         self._descriptor = descriptor
         self._engine = engine
         self._labels = labels
+        self._label_count = None if labels is None else labels.class_count
         self._input_name = descriptor.input.name or engine.inputs[0].name
         self._preprocessor = Preprocessor(descriptor.input)
+        self._extra = ExtraInputs(descriptor.input.extra, engine.inputs)
+        # Some networks, those of torchvision among them, take one picture without a batch.
+        self._unbatched = any(tensor.name == self._input_name and len(tensor.shape) == 3
+                              for tensor in engine.inputs)
         self._options = self._default_options()
         self._checked = False
         self._lock = threading.Lock()
@@ -304,7 +310,8 @@ class Pipeline:
 
         """
         tensor, geometry = self._preprocessor(image, color)
-        return Prepared({self._input_name: tensor}, geometry)
+        picture = tensor[0] if self._unbatched else tensor
+        return Prepared({self._input_name: picture, **self._extra(geometry)}, geometry)
 
     def infer(self, prepared: Prepared) -> Tensors:
         """
@@ -361,7 +368,7 @@ class Pipeline:
             self._check_classes(outputs)
         decoded = self._decoder.decode(outputs, self._decoder_options, DecodeContext(
             input_size=geometry.network_size, score_threshold=chosen.score_threshold,
-            top_k=chosen.top_k, multi_label=chosen.multi_label))
+            top_k=chosen.top_k, multi_label=chosen.multi_label, label_count=self._label_count))
         if first:
             self._check_scores(outputs, decoded)
         size = geometry.source_size
@@ -419,7 +426,8 @@ class Pipeline:
                 found.boxes, found.scores, found.class_ids, options.nms_iou)
         else:
             rows = np.argsort(-found.scores, kind='stable')
-        boxes = geometry.to_source(found.boxes[rows])
+        boxes = found.boxes[rows]
+        boxes = geometry.clip(boxes) if found.in_source_pixels else geometry.to_source(boxes)
         # What lies beside the picture has no area left on it; so has a box turned inside out.
         real = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         boxes, rows = boxes[real], rows[real]

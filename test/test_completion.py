@@ -82,7 +82,7 @@ def test_the_pictures_own_size():
     ({}, tensor('in', [1, 4, 8, 8]), 'pictures have 1 or 3 channels'),
     ({}, tensor('in', [1, 3, 8, 3]), 'cannot be told from its shape; say input.layout'),
     ({}, tensor('in', [1, 'a', 'b', 'c']), 'cannot be told from its shape; say input.layout'),
-    ({}, tensor('in', [3, 8, 8]), 'which is no picture: four dimensions'),
+    ({}, tensor('in', [8, 8]), 'which is no picture: four dimensions'),
     ({}, tensor('in', [8, 3, 8, 8]), '8 pictures at once; export it with a batch of 1'),
     ({}, tensor('in', [1, 3, 8, 8], np.int64), 'that can be fed are float32, float16, uint8'),
     ({'dtype': 'uint8'}, tensor('in', [1, 3, 8, 8]), 'input.dtype is uint8, but the network takes '
@@ -184,7 +184,7 @@ def test_a_bare_tflite_detector():
 
 
 @pytest.mark.parametrize('outputs', [
-    [tensor('out', [1, 84, 8400])], [tensor('out', [1, 25200, 85])], [tensor('out', [1, 1])],
+    [tensor('out', [1, 8400, 84, 1])], [tensor('out', [1, 200, 85])], [tensor('out', [1, 1])],
     [tensor('out', [1, 21, 64, 64])], [tensor('out', [1])], [tensor('out', [None, None])],
     [tensor('a', [1, 9, 4]), tensor('b', [1, 8, 2])],
     [tensor('a', [1, 9, 4]), tensor('b', [1, 9, 4])],

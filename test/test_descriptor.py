@@ -215,7 +215,7 @@ def test_errors_of_the_input(tmp_path, text, words):
 
 
 @pytest.mark.parametrize('output, words', [
-    ({'decoder': 'yolo'}, r"output.decoder: 'yolo' is not allowed \(did you mean 'yolox'"),
+    ({'decoder': 'yolxx'}, r"output.decoder: 'yolxx' is not allowed \(did you mean 'yolox'"),
     ({'strides': [8]}, 'output: decoder is missing beside strides; allowed are classification'),
     ({'decoder': 'yolox', 'stride': [8]}, "output.stride: unknown key 'stride'.*'strides'"),
     ({'decoder': 'yolox', 'strides': [0]}, 'strides'),

@@ -249,6 +249,6 @@ def test_the_descriptors_of_the_tests_are_plain_yaml():
 
 def test_samples_are_found():
     """The patterns above find what they look for."""
-    assert len(blocks(DESCRIPTOR, 'yaml')) == 2
+    assert len(blocks(DESCRIPTOR, 'yaml')) == 3
     assert len(blocks(PYTHON, 'python')) == PYTHON.count('```') // 2
     assert all(ast.parse(code) for code in blocks(PYTHON, 'python'))

@@ -132,3 +132,13 @@ def test_a_wide_picture_is_read_in_part_only() -> None:
     """What a crop cuts away is not resized first, where the grids allow it."""
     plan = make_plan(input_spec((224, 224), ('center_crop', 'center', 'area')), (1920, 1080))
     assert plan.roi[2] < 1300
+
+
+def test_boxes_on_the_picture_already_are_only_cut() -> None:
+    geometry = make_plan(
+        input_spec((64, 64), ('letterbox', 'center', 'linear')), (200, 100)).geometry
+    boxes = np.array([[-5, 10, 300, 90], [20, -30, 40, 130]], np.float32)
+    clipped = geometry.clip(boxes)
+    assert clipped.tolist() == [[0, 10, 200, 90], [20, 0, 40, 100]]
+    assert clipped.dtype == np.float32
+    assert boxes[0, 0] == -5

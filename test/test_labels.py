@@ -181,3 +181,9 @@ def test_labels_are_values():
     assert 1 in one
     assert 2 not in one
     assert repr(Labels.from_names('abcd')) == "Labels(4 names: 0: 'a', 1: 'b', 2: 'c', ...)"
+
+
+@pytest.mark.parametrize(('names', 'count'), [
+    ({0: 'a', 1: 'b'}, 2), ({0: 'a'}, 1), ({1: 'a', 2: 'b'}, None), ({0: 'a', 2: 'b'}, None)])
+def test_the_number_of_classes_where_labels_tell_it(names, count):
+    assert Labels(names).class_count == count

@@ -20,8 +20,14 @@ from ros2_classify.decoders.base import (
     Candidates, ClassScores, DecodeContext, Decoded, Decoder, Outputs)
 from ros2_classify.decoders.boxes_scores import BOXES_SCORES
 from ros2_classify.decoders.classification import CLASSIFICATION
+from ros2_classify.decoders.detr import DETR
+from ros2_classify.decoders.end_to_end import END_TO_END
+from ros2_classify.decoders.nanodet import NANODET
+from ros2_classify.decoders.selected_indices import SELECTED_INDICES
 from ros2_classify.decoders.tf_detection import TF_DETECTION
+from ros2_classify.decoders.yolo import YOLO
 from ros2_classify.decoders.yolox import YOLOX
+from ros2_classify.decoders.yunet import YUNET
 
 __all__ = [
     'DECODERS', 'Candidates', 'ClassScores', 'DecodeContext', 'Decoded', 'Decoder', 'Outputs']
@@ -32,4 +38,10 @@ DECODERS: dict[str, Decoder] = {
     'yolox': YOLOX,
     'tf_detection': TF_DETECTION,
     'boxes_scores': BOXES_SCORES,
+    'yolo': YOLO,
+    'end_to_end': END_TO_END,
+    'selected_indices': SELECTED_INDICES,
+    'detr': DETR,
+    'nanodet': NANODET,
+    'yunet': YUNET,
 }

@@ -44,6 +44,8 @@ class DecodeContext:
         For classification: at most so many classes.
     multi_label : bool
         For classification: every class over the threshold, whatever ``top_k`` says.
+    label_count : int or None
+        How many labels the model has, where they have no gaps and so tell the number of classes.
 
     """
 
@@ -51,6 +53,7 @@ class DecodeContext:
     score_threshold: float
     top_k: int = 5
     multi_label: bool = False
+    label_count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,16 @@ class Candidates:
         Their scores, all finite.
     class_ids : ndarray of int64, shape (N,)
         Ids as the label file counts them.
+    in_source_pixels : bool
+        The network was told the picture's size and gives boxes in the picture's own pixels, so
+        they are only cut to the picture, not mapped.
 
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int64]
+    in_source_pixels: bool = False
 
     def __len__(self) -> int:
         """Return the number of boxes."""

@@ -25,6 +25,8 @@ from ros2_classify.decoders.base import Candidates
 
 BoxFormat = Literal['xyxy', 'yxyx', 'cxcywh', 'xywh']
 BOX_FORMATS: tuple[BoxFormat, ...] = ('xyxy', 'yxyx', 'cxcywh', 'xywh')
+Units = Literal['network', 'source', 'normalized']
+UNITS: tuple[Units, ...] = ('network', 'source', 'normalized')
 
 
 def to_xyxy(boxes: NDArray[np.float32], box_format: BoxFormat) -> NDArray[np.float32]:
@@ -56,8 +58,33 @@ def to_xyxy(boxes: NDArray[np.float32], box_format: BoxFormat) -> NDArray[np.flo
         return np.concatenate((first, first + size), axis=1)
 
 
+def denormalize(
+    boxes: NDArray[np.float32], input_size: tuple[int, int],
+) -> NDArray[np.float32]:
+    """
+    Bring parts of the input to network pixels.
+
+    Parameters
+    ----------
+    boxes : ndarray of float32, shape (N, 4)
+        ``x1, y1, x2, y2``, from 0 to 1 of the input's width and height; not modified.
+    input_size : tuple of int
+        Width and height of the input.
+
+    Returns
+    -------
+    ndarray of float32, shape (N, 4)
+        ``x1, y1, x2, y2`` in network pixels.
+
+    """
+    # What is not finite stays so, and is dropped later.
+    with np.errstate(over='ignore', invalid='ignore'):
+        return boxes * np.array(input_size * 2, np.float32)
+
+
 def finite_candidates(
-    boxes: NDArray[np.float32], scores: NDArray[np.float32], class_ids: NDArray[Any],
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], class_ids: NDArray[Any], *,
+    in_source_pixels: bool = False,
 ) -> Candidates:
     """
     Leave out what is not finite.
@@ -70,6 +97,8 @@ def finite_candidates(
         One for each box.
     class_ids : ndarray of int, shape (N,)
         One for each box.
+    in_source_pixels : bool
+        Whether the boxes are in the pixels of the source picture; see `Candidates`.
 
     Returns
     -------
@@ -83,4 +112,5 @@ def finite_candidates(
     if not clean:
         good = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
         boxes, scores, class_ids = boxes[good], scores[good], class_ids[good]
-    return Candidates(boxes, scores, class_ids.astype(np.int64, copy=False))
+    return Candidates(
+        boxes, scores, class_ids.astype(np.int64, copy=False), in_source_pixels)

@@ -27,7 +27,6 @@ of the grids of all strides, row by row, small strides first. With a cell's colu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +34,8 @@ from numpy.typing import NDArray
 from ros2_classify.decoders.base import (
     Candidates, DecodeContext, Decoder, misfit, Outputs, pick, unbatch)
 from ros2_classify.decoders.boxes import finite_candidates
-from ros2_classify.fields import as_integer, Fields
+from ros2_classify.decoders.grids import cells, read_strides
+from ros2_classify.fields import Fields
 
 _EXPECTED = '[1, cells, 5 + classes]'
 
@@ -60,13 +60,8 @@ class YoloxOptions:
 
 def read_options(fields: Fields) -> YoloxOptions:
     """Take the decoder's options out of a descriptor."""
-    strides = fields.sequence('strides', None)
-    if strides is not None and not strides:
-        raise fields.error('strides', 'is an empty list; give one stride for each grid')
     return YoloxOptions(
-        strides=(8, 16, 32) if strides is None else tuple(
-            as_integer(value, where, low=1, high=1024) for value, where in strides),
-        output=fields.text('output', None))
+        strides=read_strides(fields, (8, 16, 32)), output=fields.text('output', None))
 
 
 def class_count(outputs: Outputs, options: YoloxOptions) -> int:
@@ -120,33 +115,6 @@ def decode(outputs: Outputs, options: YoloxOptions, context: DecodeContext) -> C
         half = np.exp(rows[:, 2:4]) * (stride * np.float32(0.5))
         boxes = np.concatenate((center - half, center + half), axis=1)
     return finite_candidates(boxes, scores[sure], class_ids[sure])
-
-
-@lru_cache(maxsize=8)
-def cells(size: tuple[int, int], strides: tuple[int, ...]) -> NDArray[np.float32]:
-    """
-    Return column, row and stride of each cell, in the order of the output's rows.
-
-    Parameters
-    ----------
-    size : tuple of int
-        Width and height of the input.
-    strides : tuple of int
-        One for each grid.
-
-    Returns
-    -------
-    ndarray of float32, shape (A, 3)
-        Read-only: it is kept for the next frame.
-
-    """
-    grids = []
-    for stride in strides:
-        ys, xs = np.mgrid[:size[1] // stride, :size[0] // stride]
-        grids.append(np.stack((xs.ravel(), ys.ravel(), np.full(xs.size, stride)), axis=1))
-    table = np.concatenate(grids).astype(np.float32)
-    table.flags.writeable = False
-    return table
 
 
 def _rows(outputs: Outputs, options: YoloxOptions) -> tuple[str, NDArray[np.float32]]:

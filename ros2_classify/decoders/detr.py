@@ -1,0 +1,176 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+DETR family: class logits and boxes for a fixed number of queries.
+
+Formats: logits ``[1, Q, C']`` and boxes ``[1, Q, 4]`` as centre and size, parts of the input's
+width and height.
+
+* DETR (https://arxiv.org/abs/2005.12872): a softmax over the classes and, last, "no object"; each
+  query is its best class;
+* Deformable DETR (https://arxiv.org/abs/2010.04159) and RT-DETR
+  (https://arxiv.org/abs/2304.08069): a sigmoid for each class; the best of all pairs of query and
+  class are taken, so one query may stand for two classes.
+
+There is no non-maximum suppression: the network was trained to say each object once. Exports of
+RT-DETR and D-FINE that do all this inside are read by the decoder ``end_to_end``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.decoders.base import (
+    Candidates, DecodeContext, Decoder, describe, misfit, Outputs, pick, sigmoid, softmax,
+    unbatch)
+from ros2_classify.decoders.boxes import (
+    BOX_FORMATS, BoxFormat, denormalize, finite_candidates, to_xyxy)
+from ros2_classify.errors import OutputError
+from ros2_classify.fields import Fields
+
+_ACTIVATIONS: tuple[Literal['softmax', 'sigmoid'], ...] = ('softmax', 'sigmoid')
+
+
+@dataclass(frozen=True)
+class DetrOptions:
+    """
+    Options of the decoder ``detr``.
+
+    Parameters
+    ----------
+    logits, boxes : str or None
+        The outputs' names; None finds them by name ("logit…", "box…") or by shape.
+    activation : 'softmax' or 'sigmoid'
+        'softmax': the last class is "no object", and a query is its best class; 'sigmoid': every
+        pair of query and class counts.
+    box_format : 'cxcywh', 'xyxy', 'yxyx' or 'xywh'
+        What the four numbers are.
+    normalized : bool
+        Whether they are parts of the input's width and height, or else network pixels.
+    class_offset : int
+        What is added to the network's class to get the label's id.
+
+    """
+
+    logits: str | None = None
+    boxes: str | None = None
+    activation: Literal['softmax', 'sigmoid'] = 'softmax'
+    box_format: BoxFormat = 'cxcywh'
+    normalized: bool = True
+    class_offset: int = 0
+
+
+def read_options(fields: Fields) -> DetrOptions:
+    """Take the decoder's options out of a descriptor."""
+    names = fields.section('outputs')
+    logits, boxes = names.text('logits', None), names.text('boxes', None)
+    names.finish()
+    return DetrOptions(
+        logits=logits, boxes=boxes,
+        activation=fields.choice('activation', _ACTIVATIONS, 'softmax'),
+        box_format=fields.choice('box_format', BOX_FORMATS, 'cxcywh'),
+        normalized=fields.boolean('normalized', True),
+        class_offset=fields.integer('class_offset', 0, low=-1000, high=1000))
+
+
+def class_count(outputs: Outputs, options: DetrOptions) -> int | None:
+    """Return the number of classes, "no object" not counted; None where ids are shifted."""
+    logits, _ = _find(outputs, options)
+    return None if options.class_offset else logits.shape[1] - (options.activation == 'softmax')
+
+
+def decode(outputs: Outputs, options: DetrOptions, context: DecodeContext) -> Candidates:
+    """
+    Return what is over the threshold.
+
+    Parameters
+    ----------
+    outputs : mapping of str to ndarray
+        What the network gave.
+    options : DetrOptions
+        What it means.
+    context : DecodeContext
+        The threshold, and the input's size.
+
+    Returns
+    -------
+    Candidates
+        One for each query, or with a sigmoid one for each pair of query and class.
+
+    Raises
+    ------
+    OutputError
+        If the two outputs can't be told apart, or their shapes don't fit.
+
+    """
+    logits, boxes = _find(outputs, options)
+    # An infinite logit is no certainty but a network that overflowed.
+    finite = np.isfinite(logits)
+    if options.activation == 'softmax':
+        every = softmax(logits)[:, :-1]
+        class_ids = every.argmax(axis=1)
+        scores = every[np.arange(len(every)), class_ids]
+        rows = np.flatnonzero((scores >= context.score_threshold) & finite.all(axis=1))
+        scores, class_ids = scores[rows], class_ids[rows]
+    else:
+        every = sigmoid(logits)
+        rows, class_ids = np.nonzero((every >= context.score_threshold) & finite)
+        scores = every[rows, class_ids]
+    chosen = to_xyxy(boxes[rows], options.box_format)
+    if options.normalized:
+        chosen = denormalize(chosen, context.input_size)
+    return finite_candidates(chosen, scores, class_ids + options.class_offset)
+
+
+def _find(
+    outputs: Outputs, options: DetrOptions,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return logits ``[Q, C']`` and boxes ``[Q, 4]``."""
+    boxes_name = options.boxes or _guess(outputs, 'box', options.logits)
+    logits_name = options.logits or _guess(outputs, 'logit', boxes_name)
+    if boxes_name is None or logits_name is None or boxes_name == logits_name:
+        raise OutputError(
+            'the outputs for logits and boxes cannot be told apart; name them under '
+            f'output.outputs (logits, boxes); the network has {describe(outputs)}')
+    boxes = unbatch(boxes_name, pick(outputs, boxes_name), '[1, queries, 4], one box a row',
+                    (None, 4), outputs)
+    expected = f'[1, {len(boxes)}, classes], one row for each box'
+    logits = unbatch(logits_name, pick(outputs, logits_name), expected, (len(boxes), None),
+                     outputs)
+    if logits.shape[1] < 1 + (options.activation == 'softmax'):
+        raise misfit(
+            logits_name, pick(outputs, logits_name), f'{expected}, with one class at least'
+            + (' beside "no object"' if options.activation == 'softmax' else ''), outputs)
+    return logits, boxes
+
+
+def _guess(outputs: Outputs, word: str, other: str | None) -> str | None:
+    """Return the one output whose name has a word in it, or whose shape can be nothing else."""
+    free = [name for name in outputs if other is None or name.removesuffix(':0')
+            != other.removesuffix(':0')]
+    named = [name for name in free if word in name.lower()]
+    if len(named) == 1 or len(free) == 1:
+        return (named or free)[0]
+    shaped = [name for name in free if outputs[name].ndim >= 2
+              and (outputs[name].shape[-1] == 4) == (word == 'box')]
+    return shaped[0] if len(shaped) == 1 else None
+
+
+DETR = Decoder(
+    task='detection', read_options=read_options, decode=decode, class_count=class_count)

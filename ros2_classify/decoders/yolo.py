@@ -1,0 +1,284 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+YOLO family: one tensor of boxes that are decoded already, before non-maximum suppression.
+
+Formats:
+
+* YOLOv8, v9 and v11 (https://docs.ultralytics.com/modes/export/): ``[1, 4 + C, N]``, a column for
+  each cell with ``x, y, w, h`` and the class scores;
+* YOLOv5 (https://github.com/ultralytics/yolov5), YOLOv7 (https://arxiv.org/abs/2207.02696) and
+  YOLOv6 (https://arxiv.org/abs/2209.02976): ``[1, N, 5 + C]``, a row for each anchor with
+  ``x, y, w, h, objectness`` and the class scores; the score is objectness times class score.
+
+Centre and size are in network pixels, and the sigmoid is inside. Exports vary: the axes may be
+exchanged, the box may be another one, or normalised, and the sigmoid may be left out. Masks, key
+points and whatever else follows the class scores are not read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.decoders.base import (
+    Candidates, DecodeContext, Decoder, misfit, Outputs, pick, sigmoid, unbatch)
+from ros2_classify.decoders.boxes import (
+    BOX_FORMATS, BoxFormat, denormalize, finite_candidates, to_xyxy)
+from ros2_classify.decoders.grids import cells
+from ros2_classify.errors import OutputError
+from ros2_classify.fields import Fields
+
+Axes = Literal['channels_first', 'channels_last']
+_EXPECTED = '[1, 4 + classes, N] or [1, N, 5 + classes]'
+# The usual grids: three strides, four in the large networks, two in the tiny ones.
+_STRIDES = ((8, 16, 32), (8, 16, 32, 64), (16, 32))
+_ANCHORS = 3
+
+
+@dataclass(frozen=True)
+class YoloOptions:
+    """
+    Options of the decoder ``yolo``.
+
+    Parameters
+    ----------
+    output : str or None
+        The output's name; None takes the first one.
+    axes : 'auto', 'channels_first' or 'channels_last'
+        Whether the numbers of one box stand in a column, ``[1, 4 + C, N]``, or in a row,
+        ``[1, N, 5 + C]``; 'auto' tells from the shape.
+    objectness : 'auto' or bool
+        Whether an objectness stands between box and class scores; 'auto' tells from the number
+        of labels, or else of rows.
+    classes : int or None
+        The number of class scores; None means all that follows.
+    activation : 'none' or 'sigmoid'
+        What turns objectness and class scores into scores.
+    box_format : 'xyxy', 'yxyx', 'cxcywh' or 'xywh'
+        What the four numbers are.
+    normalized : bool
+        Whether they are parts of the input's width and height, or else network pixels.
+
+    """
+
+    output: str | None = None
+    axes: Axes | Literal['auto'] = 'auto'
+    objectness: bool | Literal['auto'] = 'auto'
+    classes: int | None = None
+    activation: Literal['none', 'sigmoid'] = 'none'
+    box_format: BoxFormat = 'cxcywh'
+    normalized: bool = False
+
+
+class Reading(NamedTuple):
+    """How the numbers of a shape lie; None where that can't be told."""
+
+    axes: Axes | None
+    objectness: bool | None
+
+
+def read_options(fields: Fields) -> YoloOptions:
+    """Take the decoder's options out of a descriptor."""
+    return YoloOptions(
+        output=fields.text('output', None),
+        axes=fields.choice('axes', ('auto', 'channels_first', 'channels_last'), 'auto'),
+        objectness=_read_objectness(fields),
+        classes=fields.integer('classes', None, low=1, high=10**6),
+        activation=fields.choice('activation', ('none', 'sigmoid'), 'none'),
+        box_format=fields.choice('box_format', BOX_FORMATS, 'cxcywh'),
+        normalized=fields.boolean('normalized', False))
+
+
+def _read_objectness(fields: Fields) -> bool | Literal['auto']:
+    value = fields.raw('objectness', 'auto')
+    if value == 'auto':
+        return 'auto'
+    if not isinstance(value, bool):
+        raise fields.error('objectness', f'{value!r} must be true, false or auto')
+    return value
+
+
+def class_count(outputs: Outputs, options: YoloOptions) -> int | None:
+    """Return the number of classes; None where it takes the labels to tell."""
+    _, table = _table(outputs, options)
+    if options.classes is not None:
+        return options.classes
+    if options.axes == 'auto' or options.objectness == 'auto':
+        return None
+    channels = table.shape[0] if options.axes == 'channels_first' else table.shape[1]
+    return int(channels) - 4 - options.objectness
+
+
+def decode(outputs: Outputs, options: YoloOptions, context: DecodeContext) -> Candidates:
+    """
+    Return the boxes over the threshold, each with its best class.
+
+    Parameters
+    ----------
+    outputs : mapping of str to ndarray
+        What the network gave.
+    options : YoloOptions
+        What it means.
+    context : DecodeContext
+        The threshold, the input's size and the number of labels.
+
+    Returns
+    -------
+    Candidates
+        They overlap: non-maximum suppression comes next.
+
+    Raises
+    ------
+    OutputError
+        If the shape doesn't fit, or doesn't tell how it is meant.
+
+    """
+    data, objectness, classes = _columns(outputs, options, context)
+    first = 4 + objectness
+    likely: NDArray[np.float32] | None = None
+    if objectness:
+        # A class score is at most 1, so what is no object goes before anything else.
+        certainty = _activated(data[4], options)
+        kept = np.flatnonzero(certainty >= context.score_threshold)
+        likely, data = certainty[kept], data[:, kept]
+    best = data[first:first + classes].max(axis=0)
+    scores = _activated(best, options)
+    if likely is not None:
+        scores = scores * likely
+    # NaN compares as false; infinite logits are no scores either.
+    sure = np.flatnonzero((scores >= context.score_threshold) & np.isfinite(best))
+    data, scores = data[:, sure], scores[sure]
+    class_ids = data[first:first + classes].argmax(axis=0)
+    boxes = to_xyxy(data[:4].T, options.box_format)
+    if options.normalized:
+        boxes = denormalize(boxes, context.input_size)
+    return finite_candidates(boxes, scores, class_ids)
+
+
+def read_shape(shape: tuple[int, int], classes: int | None, size: tuple[int, int]) -> Reading:
+    """
+    Tell how a tensor of a YOLO is meant, from its shape alone.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Its two dimensions, without the batch.
+    classes : int or None
+        The number of classes, where it is known.
+    size : tuple of int
+        Width and height of the input.
+
+    Returns
+    -------
+    Reading
+        What is certain by the conventions of the published networks.
+
+    """
+    axes = _axes_of(shape, classes, size)
+    return Reading(axes, None if axes is None else _objectness_of(shape, axes, classes, size))
+
+
+def _axes_of(
+    shape: tuple[int, int], classes: int | None, size: tuple[int, int],
+) -> Axes | None:
+    """Tell which axis counts the boxes: by the labels, by the grids, or because it is longer."""
+    both: tuple[tuple[Axes, int, int], ...] = (
+        ('channels_first', shape[0], shape[1]), ('channels_last', shape[1], shape[0]))
+    if classes is not None:
+        fitting = [axes for axes, channels, _ in both if channels - classes in (4, 5)]
+        if len(fitting) == 1:
+            return fitting[0]
+    counts = _cell_counts(size)
+    grids = counts | {count * _ANCHORS for count in counts}
+    fitting = [axes for axes, _, rows in both if rows in grids]
+    if len(fitting) == 1:
+        return fitting[0]
+    fitting = [axes for axes, channels, rows in both if rows >= 2 * channels]
+    return fitting[0] if fitting else None
+
+
+def _objectness_of(
+    shape: tuple[int, int], axes: Axes, classes: int | None, size: tuple[int, int],
+) -> bool | None:
+    """Tell whether there is an objectness: by the labels, or by the number of anchors."""
+    channels, rows = shape if axes == 'channels_first' else shape[::-1]
+    counts = _cell_counts(size)
+    anchored = rows not in counts and any(rows == count * _ANCHORS for count in counts)
+    if classes is not None:
+        if channels - classes == 4:
+            return False
+        # A fifth number in columns may also be an angle behind the class scores.
+        return True if channels - classes == 5 and (
+            axes == 'channels_last' or anchored) else None
+    if anchored:
+        return True
+    return False if axes == 'channels_first' and rows in counts else None
+
+
+def _cell_counts(size: tuple[int, int]) -> set[int]:
+    """Return the numbers of cells that the usual strides give."""
+    return {len(cells(size, strides)) for strides in _STRIDES}
+
+
+def _table(outputs: Outputs, options: YoloOptions) -> tuple[str, NDArray[np.float32]]:
+    """Return the output's name and its two dimensions."""
+    name = options.output or next(iter(outputs))
+    return name, unbatch(name, pick(outputs, name), _EXPECTED, (None, None), outputs)
+
+
+def _columns(
+    outputs: Outputs, options: YoloOptions, context: DecodeContext,
+) -> tuple[NDArray[np.float32], bool, int]:
+    """Return the numbers as ``[4 + objectness + C, N]``, whether there is objectness, and C."""
+    name, table = _table(outputs, options)
+    shape = (table.shape[0], table.shape[1])
+    known = options.classes or context.label_count
+    axes = options.axes if options.axes != 'auto' else _axes_of(
+        shape, known, context.input_size)
+    if axes is None:
+        raise OutputError(
+            f'the output {name!r} has the shape {list(pick(outputs, name).shape)}, and which axis '
+            'counts the boxes cannot be told; say output.axes: channels_first for '
+            '[1, 4 + classes, N], or channels_last for [1, N, 5 + classes]')
+    objectness = options.objectness if options.objectness != 'auto' else _objectness_of(
+        shape, axes, known, context.input_size)
+    data = table if axes == 'channels_first' else table.T
+    if objectness is None:
+        count = '' if known is None else f' for {known} classes'
+        raise OutputError(
+            f'the output {name!r} has the shape {list(pick(outputs, name).shape)}, {len(data)} '
+            f'numbers for each box; 4 or 5 more than classes are expected, and{count} it cannot '
+            'be told whether an objectness is among them; say output.objectness: true or false, '
+            'and output.classes where more follows the class scores')
+    classes = options.classes or len(data) - 4 - objectness
+    if not 1 <= classes <= len(data) - 4 - objectness:
+        least = 4 + objectness + (options.classes or 1)
+        raise misfit(
+            name, pick(outputs, name), f'at least {least} numbers for each box: 4 of the box, '
+            f'{"the objectness, " if objectness else ""}and the class scores', outputs)
+    return data, objectness, classes
+
+
+def _activated(values: NDArray[np.float32], options: YoloOptions) -> NDArray[np.float32]:
+    return sigmoid(values) if options.activation == 'sigmoid' else values
+
+
+YOLO = Decoder(
+    task='detection', read_options=read_options, decode=decode, class_count=class_count,
+    needs_nms=True)

@@ -1,0 +1,172 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+YuNet: a face detector without anchors, four tensors for each stride.
+
+Format (https://doi.org/10.1007/s11633-023-1423-y, and ``face_detect.cpp`` of
+https://github.com/opencv/opencv): for each stride ``s`` the tensors ``cls_s [1, cells, C]``,
+``obj_s [1, cells, 1]``, ``bbox_s [1, cells, 4]`` and ``kps_s [1, cells, 10]``, a row for each cell
+of the grid, row by row. With a cell's column and row ``(gx, gy)``:
+
+* the score is ``sqrt(cls * obj)``, both cut to 0 to 1;
+* the centre is ``((x + gx) * s, (y + gy) * s)``, the size ``(exp(w) * s, exp(h) * s)``.
+
+The key points (eyes, nose, corners of the mouth) are not read: a detection is a box.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.decoders.base import (
+    Candidates, DecodeContext, Decoder, describe, find_name, misfit, Outputs, pick, unbatch)
+from ros2_classify.decoders.boxes import finite_candidates
+from ros2_classify.decoders.grids import cells, read_names, read_strides
+from ros2_classify.errors import OutputError
+from ros2_classify.fields import Fields
+
+_ROLES = ('cls', 'obj', 'bbox')
+
+
+@dataclass(frozen=True)
+class YunetOptions:
+    """
+    Options of the decoder ``yunet``.
+
+    Parameters
+    ----------
+    cls, obj, bbox : tuple of str
+        The outputs' names, one for each stride; empty takes ``cls_8`` and so on.
+    strides : tuple of int
+        Network pixels for each cell, one number for each grid.
+
+    """
+
+    cls: tuple[str, ...] = ()
+    obj: tuple[str, ...] = ()
+    bbox: tuple[str, ...] = ()
+    strides: tuple[int, ...] = (8, 16, 32)
+
+
+def read_options(fields: Fields) -> YunetOptions:
+    """Take the decoder's options out of a descriptor."""
+    names = fields.section('outputs')
+    declared = {role: read_names(names, role) for role in _ROLES}
+    names.finish()
+    strides = read_strides(fields, (8, 16, 32))
+    for role, listed in declared.items():
+        if listed and len(listed) != len(strides):
+            raise names.error(
+                role, f'has {len(listed)} names, but there are {len(strides)} strides '
+                f'({", ".join(map(str, strides))}); give one for each')
+    return YunetOptions(strides=strides, **declared)
+
+
+def class_count(outputs: Outputs, options: YunetOptions) -> int:
+    """Return the number of classes: 1, the face."""
+    name = _name(outputs, options, 'cls', 0)
+    table = unbatch(name, pick(outputs, name), '[1, cells, classes]', (None, None), outputs)
+    return int(table.shape[1])
+
+
+def decode(outputs: Outputs, options: YunetOptions, context: DecodeContext) -> Candidates:
+    """
+    Return the boxes over the threshold, each with its best class.
+
+    Parameters
+    ----------
+    outputs : mapping of str to ndarray
+        What the network gave.
+    options : YunetOptions
+        The strides, and the names.
+    context : DecodeContext
+        The threshold, and the input's size that the grids follow from.
+
+    Returns
+    -------
+    Candidates
+        They overlap: non-maximum suppression comes next.
+
+    Raises
+    ------
+    OutputError
+        If an output is missing, or the number of rows isn't that of the grid.
+
+    """
+    found = [_level(outputs, options, place, context) for place in range(len(options.strides))]
+    boxes, scores, class_ids = (np.concatenate(parts) for parts in zip(*found))
+    return finite_candidates(boxes, scores, class_ids)
+
+
+def _level(
+    outputs: Outputs, options: YunetOptions, place: int, context: DecodeContext,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Return boxes, scores and classes of one stride, those over the threshold."""
+    stride = options.strides[place]
+    grid = cells(context.input_size, (stride,))
+    every, objectness, boxes = (
+        _table(outputs, _name(outputs, options, role, place), len(grid), columns, stride, context)
+        for role, columns in zip(_ROLES, (None, 1, 4)))
+    class_ids = every.argmax(axis=1)
+    best = every[np.arange(len(every)), class_ids]
+    # NaN goes through the clipping and compares as false; infinity is caught before it.
+    usable = np.isfinite(best) & np.isfinite(objectness[:, 0])
+    scores = np.sqrt(np.clip(best, 0, 1) * np.clip(objectness[:, 0], 0, 1))
+    sure = np.flatnonzero((scores >= context.score_threshold) & usable)
+    center = (boxes[sure, :2] + grid[sure, :2]) * stride
+    # An overflow gives inf, and the box is dropped.
+    with np.errstate(over='ignore', invalid='ignore'):
+        half = np.exp(boxes[sure, 2:]) * np.float32(stride * 0.5)
+        corners = np.concatenate((center - half, center + half), axis=1)
+    return corners, scores[sure], class_ids[sure]
+
+
+def _table(
+    outputs: Outputs, name: str, rows: int, columns: int | None, stride: int,
+    context: DecodeContext,
+) -> NDArray[np.float32]:
+    """Return one tensor as ``[rows, columns]``."""
+    width, height = context.input_size
+    expected = (f'[1, {rows}, {columns or "classes"}], for the stride {stride} and an input of '
+                f'{width}x{height}')
+    table = unbatch(name, pick(outputs, name), expected, (rows, columns), outputs)
+    if table.shape[1] == 0:
+        raise misfit(name, pick(outputs, name), expected, outputs)
+    return table
+
+
+def _name(outputs: Outputs, options: YunetOptions, role: str, place: int) -> str:
+    """Return the name of a role's tensor at a stride: declared, or with the stride at its end."""
+    declared: tuple[str, ...] = getattr(options, role)
+    stride = options.strides[place]
+    usual = f'{role}_{stride}'
+    name = declared[place] if declared else usual
+    if find_name(outputs, name) is None:
+        others = ', '.join(sorted(
+            (other for other in outputs if re.match(role, other)), key=len))
+        raise OutputError(
+            f'the network has no output {name!r}{f" (there are {others})" if others else ""}; '
+            f'name those for each stride under output.outputs.{role}, or say output.strides; '
+            f'the network has {describe(outputs)}')
+    return name
+
+
+YUNET = Decoder(
+    task='detection', read_options=read_options, decode=decode, class_count=class_count,
+    needs_nms=True)

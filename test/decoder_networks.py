@@ -1,0 +1,86 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Tiny networks of the detector families, and what a whole pipeline must make of their outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ros2_classify.descriptor import ModelDescriptor
+from ros2_classify.pipeline import Pipeline
+from ros2_classify.results import Detections
+from ros2_classify.testing import save_constant_network
+
+# Width and height; a different factor on each axis shows boxes that are exchanged.
+NETWORK = (64, 64)
+PICTURE = (128, 192)
+
+
+def pipeline_of(
+    path: Path, output: Mapping[str, Any], *, labels: Any = None, threshold: float = 0.3,
+    nms_iou: float = 1.0, **settings: Any,
+) -> Pipeline:
+    """Return a pipeline on a network's file; everything overlapping stays unless said."""
+    return Pipeline.load(ModelDescriptor.from_mapping({
+        'source': {'path': str(path)}, 'output': output, 'input': settings,
+        **({'labels': labels} if labels else {}),
+        'defaults': {'score_threshold': threshold, 'nms_iou': nms_iou, 'max_detections': 10**6}}),
+        provider='cpu')
+
+
+def answer(
+    folder: Path, outputs: Mapping[str, Any], output: Mapping[str, Any], *,
+    size: tuple[int, int] = NETWORK, picture: tuple[int, int] = PICTURE, **settings: Any,
+) -> Detections:
+    """Return what a pipeline answers on an ONNX network that gives these outputs."""
+    path = save_constant_network(
+        folder / 'net.onnx', {name: np.asarray(value) for name, value in outputs.items()},
+        input_shape=(1, 3, size[1], size[0]))
+    with pipeline_of(path, output, **settings) as pipeline:
+        result = pipeline(np.full((picture[1], picture[0], 3), 100, np.uint8))
+    assert isinstance(result, Detections)
+    return result
+
+
+def on_picture(
+    rows: Iterable[Sequence[float]], size: tuple[int, int] = NETWORK,
+    picture: tuple[int, int] = PICTURE,
+) -> list[tuple[float, ...]]:
+    """Map rows of x1, y1, x2, y2, score, class from a stretched input to the picture."""
+    mapped = []
+    for x1, y1, x2, y2, score, class_id in rows:
+        box = []
+        for value, axis in ((x1, 0), (y1, 1), (x2, 0), (y2, 1)):
+            box.append(min(max(value * picture[axis] / size[axis], 0.0), float(picture[axis])))
+        if box[2] > box[0] and box[3] > box[1]:
+            mapped.append((*box, float(score), int(class_id)))
+    return mapped
+
+
+def agree(result: Detections, expected: Iterable[Sequence[float]], atol: float = 0.02) -> bool:
+    """Tell whether an answer holds these rows, in whatever order among equal scores."""
+    wanted = sorted(tuple(row) for row in expected)
+    got = sorted((*box, score, class_id) for box, score, class_id in zip(
+        result.boxes.tolist(), result.scores.tolist(), result.class_ids.tolist()))
+    return len(wanted) == len(got) > 0 and bool(
+        np.allclose(by_score(got), by_score(wanted), atol=atol))
+
+
+def by_score(rows: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
+    """Order rows by score and class: coordinates that differ in the last digit are no matter."""
+    return sorted(rows, key=lambda row: (round(row[4], 4), row[5], round(row[0]), round(row[1])))
