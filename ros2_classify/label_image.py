@@ -135,7 +135,7 @@ def _interpolated(
 def _between(
     places: NDArray[np.float64], cells: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Return the two cells whose centres a place lies between, and how near it is to the second."""
+    """Return the two cells between whose centres a place lies, and the second one's weight."""
     centered = np.clip(places - 0.5, 0.0, cells - 1.0)
     lower = np.minimum(centered.astype(np.int64), max(cells - 2, 0))
     return lower, np.minimum(lower + 1, cells - 1), (centered - lower).astype(np.float32)

@@ -13,8 +13,9 @@
 # limitations under the License.
 
 """
-From results to messages: ``vision_msgs`` (4.0 and later; 4.1 and 4.2 have the same fields here),
-and images where the answer is a number for each pixel.
+From results to messages: ``vision_msgs``, and images where each pixel has a number.
+
+``vision_msgs`` is 4.0 or later; 4.1 and 4.2 have the same fields here.
 
 One row of `MESSAGES` for each task: the topic's name, the message type and the function that
 fills it.
