@@ -151,15 +151,16 @@ def decode(
     kind, unlabeled = _type_for(len(planes) - 1)
     classes: NDArray[Any] = np.full(planes.shape[1:], unlabeled, kind)
     if options.upsampling == 'linear':
-        if not np.isfinite(planes).all():
+        if not np.isfinite(planes.sum()):
             planes = np.where(np.isfinite(planes), planes, np.float32(np.nan))
         return PixelClasses(classes, unlabeled, options.background, planes)
+    # One sum shows whether there is anything to look for: infinity must not win.
+    if not np.isfinite(planes.sum()):
+        planes = np.where(np.isfinite(planes), planes, np.float32(-np.inf))
     best = np.full(planes.shape[1:], -np.inf, np.float32)
     for class_id, plane in enumerate(planes):
-        # Infinity is a broken number, too, and must not win.
-        over = (plane > best) & (plane < np.inf)
-        np.copyto(classes, kind(class_id), where=over)
-        np.copyto(best, plane, where=over)
+        np.copyto(classes, kind(class_id), where=plane > best)
+        np.maximum(best, plane, out=best)
     return PixelClasses(classes, unlabeled, options.background)
 
 

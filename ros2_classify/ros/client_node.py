@@ -188,12 +188,14 @@ class ClientNode(Node):
             try:
                 service_type = load_type(name)
             except ImportError as error:
-                raise OptionsError(
-                    f'the service needs the package {_INTERFACES}, which cannot be imported '
-                    f'({error}); build it with colcon from interfaces/, or leave use_service false'
-                ) from error
+                missing = error
+                continue
             self._service_clients[task] = self.create_client(
                 service_type, f'{self._settings["server"]}/{name.lower()}')
+        if not self._service_clients:
+            raise OptionsError(
+                f'the service needs the package {_INTERFACES}, which cannot be used ({missing}); '
+                'build it with colcon from interfaces/, or leave use_service false') from missing
         self._waiting.services = [
             self.resolve_service_name(client.srv_name)
             for client in self._service_clients.values()]
