@@ -100,7 +100,7 @@ def test_labels_decide_the_type(labels: int | None, highest: int, dtype: Any) ->
 
 
 def test_one_score_and_a_threshold() -> None:
-    array = np.array([[[[0.2, 0.6, 7, -3]], [[0.5, np.nan, 1, 0]]]], np.float32).reshape(1, 1, 2, 4)
+    array = np.array([[[[0.2, 0.6, 7, -3], [0.5, np.nan, 1, 0]]]], np.float32)
     options = {'threshold': 0.5, 'axes': 'channels_first'}
     assert decode(array, **options).classes.tolist() == [[0, 1, 1, 0], [0, 255, 1, 0]]
     assert decode(array, 2, upsampling='linear', **options).scores.shape == (2, 2, 4)

@@ -72,8 +72,9 @@ def test_without_an_answer_it_says_why(start, classifier, picture):
     for client in clients:
         assert client.wait() == 1
         assert 'Traceback' not in client.output
-    assert re.search(r'no answer on /classification or /detections or /segmentation in 4 s: the server '
-                     '/server is unconfigured: ros2 lifecycle set /server configure', clients[0].output)
+    assert re.search(r'no answer on /classification or /detections or /segmentation in 4 s: the '
+                     'server /server is unconfigured: ros2 lifecycle set /server configure',
+                     clients[0].output)
     assert re.search(r'no answer on /nobody/classify or /nobody/detect.* in 4 s: nobody offers',
                      clients[1].output)
 
