@@ -20,6 +20,7 @@ that come from elsewhere.
 """
 
 from collections.abc import Callable
+import math
 from pathlib import Path
 import re
 
@@ -132,12 +133,12 @@ class Settings:
 
 
 def number(name: str, text: str, kind: Callable[[str], float]) -> float:
-    """Return an argument's number, which mustn't be negative."""
+    """Return an argument's number: finite and not negative."""
     try:
         value = kind(text)
     except ValueError:
         value = -1
-    if value < 0:
+    if not 0 <= value < math.inf:
         what = 'whole number' if kind is int else 'number'
         raise RuntimeError(f'{name} is {text!r} but must be a {what} of 0 or more')
     return value

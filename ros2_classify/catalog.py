@@ -127,7 +127,7 @@ def find(name: str) -> Path:
     known = entries()
     if name in known:
         return known[name]
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, known, n=3)
     near = f' (did you mean {" or ".join(close)}?)' if close else ''
     there = f'the catalogue has {", ".join(known)}' if known else (
         f'the catalogue is empty (looked in {SEARCH_PATH_VARIABLE} and in what the package ships)')

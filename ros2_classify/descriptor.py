@@ -29,6 +29,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal, Union
 
+from ros2_classify.expected import Expected
 from ros2_classify.labels import Labels
 
 Task = Literal['classification', 'detection', 'segmentation']
@@ -39,6 +40,7 @@ Color = Literal['rgb', 'bgr', 'gray']
 Resize = Literal['stretch', 'center_crop', 'letterbox']
 Anchor = Literal['center', 'top_left']
 Interpolation = Literal['area', 'pyramid', 'linear', 'nearest', 'cubic']
+Certainty = Literal['quoted_with_sha256', 'quoted', 'inferred']
 Size = Union[tuple[int, int], Literal['source'], None]
 
 
@@ -111,6 +113,9 @@ class Source:
         The file or folder to take from an archive or a folder.
     size : int or None
         Bytes of the file that ``url`` names, for people and for an early error.
+    certainty : 'quoted_with_sha256', 'quoted', 'inferred' or None
+        How sure ``url`` is, where nobody fetched it: it stands in a public repository beside
+        this sha256, it stands in one, or it follows from the addresses of its neighbours.
 
     """
 
@@ -119,6 +124,7 @@ class Source:
     url: str | None = None
     member: str | None = None
     size: int | None = None
+    certainty: Certainty | None = None
 
     @property
     def name(self) -> str:
@@ -285,6 +291,8 @@ class ModelDescriptor:
         Thresholds that suit the model.
     license, provenance, notes : str
         For people.
+    expected : Expected or None
+        What the model says of a named picture.
     origin : str
         The descriptor's file, or what else it came from; errors begin with it.
     folder : Path or None
@@ -306,6 +314,7 @@ class ModelDescriptor:
     license: str = ''  # noqa: A003
     provenance: str = ''
     notes: str = ''
+    expected: Expected | None = None
     origin: str = ''
     folder: Path | None = None
     guesses: tuple[str, ...] = ()

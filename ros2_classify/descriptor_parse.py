@@ -22,11 +22,12 @@ import re
 from typing import Any, get_args
 
 from ros2_classify.descriptor import (
-    Anchor, Color, ConversionSpec, Defaults, DType, Format, FrozenMapping, InputSpec,
+    Anchor, Certainty, Color, ConversionSpec, Defaults, DType, Format, FrozenMapping, InputSpec,
     Interpolation, Layout, ModelDescriptor, OutputSpec, Resize, SAVED_MODEL_FILE, Size, Source,
     SUFFIXES, Task)
 from ros2_classify.descriptor_yaml import MAX_BYTES, read_yaml
 from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundError
+from ros2_classify.expected import read_expected
 from ros2_classify.extra_inputs import read_extra
 from ros2_classify.fields import as_integer, as_text, Fields, Where
 from ros2_classify.labels import Labels
@@ -40,6 +41,7 @@ COLORS: tuple[Color, ...] = get_args(Color)
 RESIZES: tuple[Resize, ...] = get_args(Resize)
 ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+CERTAINTIES: tuple[Certainty, ...] = get_args(Certainty)
 
 
 MAX_SIDE = 16384
@@ -111,7 +113,11 @@ def parse_descriptor(
         If a key is unknown, or a value doesn't fit.
 
     """
-    fields = Fields(data, where)
+    return read_fields(Fields(data, where), name=name, folder=folder)
+
+
+def read_fields(fields: Fields, *, name: str, folder: Path) -> ModelDescriptor:
+    """Take a descriptor out of its fields; see `parse_descriptor`."""
     declared_name = fields.text('name', None)
     task = fields.choice('task', TASKS, None)
     source = _source(fields)
@@ -124,9 +130,10 @@ def parse_descriptor(
     license_ = fields.text('license', '')
     provenance = fields.text('provenance', '')
     notes = fields.text('notes', '')
+    expected = read_expected(fields.section('expected'))
     fields.finish()
     if source is None:
-        raise where.error('source is missing; say source: {path: model.onnx}')
+        raise fields.where.error('source is missing; say source: {path: model.onnx}')
     output_spec, task = _output(output, task, fields)
     format_ = format_ or _format_of(source, fields)
     _check_conversion(conversion, format_, fields)
@@ -140,11 +147,12 @@ def parse_descriptor(
         output=output_spec,
         conversion=conversion,
         defaults=defaults,
-        origin=where.origin,
+        origin=fields.where.origin,
         folder=folder,
         license=license_,
         provenance=provenance,
-        notes=notes)
+        notes=notes,
+        expected=expected)
 
 
 def _name(fields: Fields, name: str) -> str:
@@ -168,6 +176,7 @@ def _source(fields: Fields) -> Source | None:
     sha256 = source.text('sha256', None)
     member = source.text('member', None)
     size = source.integer('size', None, low=1, high=MAX_FILE_BYTES)
+    certainty = source.choice('certainty', CERTAINTIES, None)
     source.finish()
     if (path is None) == (url is None):
         problem = 'path is missing' if path is None else 'path and url are both given; keep one'
@@ -182,7 +191,11 @@ def _source(fields: Fields) -> Source | None:
         raise source.error(
             'member', f'{member!r} must lead into the archive or folder, without ".." and without '
             '"/" at its beginning')
-    return Source(path or '', sha256.lower() if sha256 else None, url, member, size)
+    if certainty is not None and url is None:
+        raise source.error(
+            'certainty', 'says how sure an address is, but path is given; remove it')
+    return Source(
+        path or '', sha256.lower() if sha256 else None, url, member, size, certainty)
 
 
 def _format_of(source: Source, fields: Fields) -> Format:

@@ -16,6 +16,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,10 +34,12 @@ if TYPE_CHECKING:
 
 SEARCH_PATH_VARIABLE = 'ROS2_CLASSIFY_MODEL_PATH'
 
+_before: ContextVar[tuple[Path, ...]] = ContextVar('search path', default=())
+
 
 def search_path() -> tuple[Path, ...]:
     """
-    Return the folders that ``ROS2_CLASSIFY_MODEL_PATH`` names, in its order.
+    Return the folders that `searching` and ``ROS2_CLASSIFY_MODEL_PATH`` name, in this order.
 
     Returns
     -------
@@ -42,8 +47,30 @@ def search_path() -> tuple[Path, ...]:
         Separated by ``:`` in the variable, ``~`` expanded; whether they exist is not asked.
 
     """
-    value = os.environ.get(SEARCH_PATH_VARIABLE, '')
-    parts = [part for part in value.split(os.pathsep) if part.strip()]
+    return (*_before.get(), *_split(os.environ.get(SEARCH_PATH_VARIABLE, '')))
+
+
+@contextmanager
+def searching(path: str) -> Iterator[None]:
+    """
+    Look for models and their files in further folders, before all others.
+
+    Parameters
+    ----------
+    path : str
+        Folders, separated by ``:``; ``~`` is expanded; empty adds none. They count in this
+        thread, as long as the context lasts.
+
+    """
+    token = _before.set((*_split(path), *_before.get()))
+    try:
+        yield
+    finally:
+        _before.reset(token)
+
+
+def _split(path: str) -> tuple[Path, ...]:
+    parts = [part for part in path.split(os.pathsep) if part.strip()]
     return tuple(Path(os.path.expanduser(part)) for part in parts)
 
 

@@ -70,7 +70,7 @@ def test_keys_of_the_top():
     assert sorted(keys(table(DESCRIPTOR, 'Top'))) == sorted(known_keys({'zzz': 1}))
 
 
-@pytest.mark.parametrize('section', ['source', 'input', 'convert', 'defaults'])
+@pytest.mark.parametrize('section', ['source', 'input', 'convert', 'defaults', 'expected'])
 def test_keys_of_the_sections(section):
     expected = known_keys({section: {'path': 'a.onnx', 'zzz': 1} if section == 'source'
                            else {'zzz': 1}})
@@ -113,7 +113,8 @@ def test_defaults_of_the_package():
 
 def test_values_that_are_words():
     """Every word in the tables is allowed, and every allowed word is in the tables."""
-    sections = [(None, 'Top'), ('input', '`input`'), ('output', '`output`')]
+    sections = [(None, 'Top'), ('source', '`source`'), ('input', '`input`'),
+                ('output', '`output`')]
     for section, heading in sections:
         for row in table(DESCRIPTOR, heading):
             key = row['key'].strip('`')
@@ -249,6 +250,6 @@ def test_the_descriptors_of_the_tests_are_plain_yaml():
 
 def test_samples_are_found():
     """The patterns above find what they look for."""
-    assert len(blocks(DESCRIPTOR, 'yaml')) == 3
+    assert len(blocks(DESCRIPTOR, 'yaml')) == 4
     assert len(blocks(PYTHON, 'python')) == PYTHON.count('```') // 2
     assert all(ast.parse(code) for code in blocks(PYTHON, 'python'))

@@ -120,6 +120,12 @@ def test_letterbox_center() -> None:
     assert plan.geometry.offset_x == pytest.approx(-30 * 517 / 355)
 
 
+def test_letterbox_fills_the_longer_side() -> None:
+    """720 * (416 / 720) is 415.99999999999994, and the picture 416 wide all the same."""
+    plan = make_plan(input_spec((416, 416), ('letterbox', 'top_left', 'area')), (720, 480))
+    assert plan.window == (0, 0, 416, 277)
+
+
 def test_center_crop_of_the_usual_classifier() -> None:
     plan = make_plan(input_spec((224, 224), ('center_crop', 'center', 'area')), (640, 480))
     # 341x256, then 224 from column 58 and row 16.

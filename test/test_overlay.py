@@ -151,6 +151,16 @@ def test_in_place() -> None:
     assert (image != 90).any()
 
 
+def test_the_better_box_lies_on_top() -> None:
+    size = (640, 480)
+    drawn = draw(picture(size), detections(
+        [(200, 100, 400, 300), (200, 100, 600, 300)], size, ids=[3, 8]))
+    # Both share their left edge.
+    edge = (drawn[150:250, 195:206] == color_of(3)).all(axis=2)
+    assert edge.any(axis=1).all()
+    assert not (drawn[150:250, 195:206] == color_of(8)).all(axis=2).any()
+
+
 def test_a_read_only_picture() -> None:
     image = picture((64, 48))
     image.flags.writeable = False

@@ -66,6 +66,18 @@ def test_a_sourced_ros_is_used(tmp_path):
     assert chosen.folder.name == 'lyrical-sourced'
 
 
+def test_a_script_started_over_a_sourced_ros_stays_there(tmp_path):
+    program(tmp_path / 'python3', 'exit 0')
+    outside = {'ROS_DISTRO': 'lyrical', 'AMENT_PREFIX_PATH': '/opt', 'PATH': str(tmp_path)}
+    chosen = environment.choose(outside)
+    inside = environment.variables_for(chosen, outside)
+    # As the overlay's local_setup.bash does.
+    inside['AMENT_PREFIX_PATH'] = f'{chosen.install}:/opt'
+    assert inside['PATH'] == f'{chosen.venv}/bin:{tmp_path}'
+    assert environment.choose(inside) == chosen
+    assert environment.underlay(chosen, inside) == environment.underlay(chosen, outside) == '/opt'
+
+
 def test_a_named_distribution_goes_before_a_sourced_one(tmp_path):
     program(tmp_path / 'python3', 'exit 0')
     variables = {'ROS_DISTRO': 'lyrical', 'AMENT_PREFIX_PATH': '/opt', 'PATH': str(tmp_path),

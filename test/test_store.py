@@ -22,7 +22,7 @@ import pytest
 
 from ros2_classify.descriptor import ModelDescriptor
 from ros2_classify.errors import IntegrityError, ModelNotFoundError
-from ros2_classify.store import locate, model_file, search_path, sha256_of
+from ros2_classify.store import locate, model_file, search_path, searching, sha256_of
 
 
 @pytest.fixture
@@ -40,6 +40,22 @@ def test_search_path(monkeypatch):
     assert search_path() == (Path('/a'), Path('/home/robot/b'), Path('c'))
     monkeypatch.delenv('ROS2_CLASSIFY_MODEL_PATH')
     assert search_path() == ()
+
+
+def test_further_folders_come_first(three_folders, monkeypatch):
+    for folder in three_folders:
+        (folder / 'net.onnx').touch()
+    monkeypatch.setenv('HOME', '/home/robot')
+    with searching(f'~/own:{three_folders[2]}'):
+        assert search_path() == (Path('/home/robot/own'), three_folders[2], *three_folders[1:])
+        with searching(''), searching('/inner'):
+            assert search_path()[:2] == (Path('/inner'), Path('/home/robot/own'))
+        assert locate('net.onnx', Path('/none'), what='model file').parent == three_folders[2]
+    assert search_path() == tuple(three_folders[1:])
+    assert locate('net.onnx', Path('/none'), what='model file').parent == three_folders[1]
+    with pytest.raises(KeyError), searching('/own'):
+        raise KeyError
+    assert search_path() == tuple(three_folders[1:])
 
 
 def test_the_first_folder_that_has_the_file_counts(three_folders):

@@ -49,7 +49,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument('--shorten', type=float, default=1.0, metavar='FACTOR',
                         help='train for this part of the steps only, for a trial')
     parser.add_argument('--start', type=Path, metavar='WEIGHTS',
-                        help='go on from weights (.pt) of the first round of the detector')
+                        help='weights (.pt) of the detector to go on from')
+    parser.add_argument('--done', type=int, default=0, metavar='ROUNDS',
+                        help='rounds that the weights of --start have behind them')
     parser.add_argument('--threads', type=int, default=2, help='threads that learn')
     parser.add_argument('--workers', type=int, default=2, help='processes that make scenes')
     parser.add_argument('--snapshots', action='store_true',
@@ -64,7 +66,7 @@ def _arguments() -> argparse.Namespace:
 def _train_detector(args: argparse.Namespace) -> None:
     path = args.output / 'cards_detector.onnx'
     network = train_detector(args.seed, args.shorten, args.workers, args.start,
-                             path.with_suffix('.pt') if args.snapshots else None)
+                             args.done, path.with_suffix('.pt') if args.snapshots else None)
     export(network, path, *descriptors.DETECTOR_SIZE, 'output')
     descriptors.write_detector(path)
 

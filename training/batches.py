@@ -48,7 +48,7 @@ class Round:
         Highest learning rate.
     often : tuple of float
         How often each of SIZES is used.
-    empty, fine, made_up : float
+    empty, fine, made_up, others : float
         As in `make_scene`.
     full : float
         Last part of the steps, in full precision.
@@ -61,12 +61,14 @@ class Round:
     empty: float
     fine: float
     made_up: float
+    others: float
     full: float
 
 
-#: First what cards look like; then more large cards, and more of what is no card.
-ROUNDS = (Round(3000, 1.5e-3, (0.45, 0.3, 0.25), 0.1, 36.0, 0.0, 0.12),
-          Round(2000, 8e-4, (0.35, 0.3, 0.35), 0.16, 27.0, 0.4, 0.05))
+#: First what cards look like; then more large cards, and more and more of what is no card.
+ROUNDS = (Round(3000, 1.5e-3, (0.45, 0.3, 0.25), 0.1, 36.0, 0.0, 0.25, 0.12),
+          Round(2000, 8e-4, (0.35, 0.3, 0.35), 0.16, 27.0, 0.4, 0.25, 0.05),
+          Round(1300, 6e-4, (0.35, 0.3, 0.35), 0.16, 24.0, 0.2, 0.55, 0.05))
 
 
 def to_tensor(images: list[np.ndarray]) -> Tensor:
@@ -92,7 +94,7 @@ class SceneBatches(Dataset):  # type: ignore[type-arg]
         rng = np.random.default_rng([self.seed, 0, self.first + step])
         kind = rng.choice(len(SIZES), p=setting.often)
         scenes = [make_scene(rng, *SIZES[kind], _SMALLEST, setting.empty, setting.fine,
-                             setting.made_up) for _ in range(_BATCH[kind])]
+                             setting.made_up, setting.others) for _ in range(_BATCH[kind])]
         return (to_tensor([s.image for s in scenes]),
                 [torch.from_numpy(s.boxes) for s in scenes],
                 [torch.from_numpy(s.classes) for s in scenes])

@@ -51,8 +51,9 @@ def _several(scene: Scene) -> bool:
 
 
 def _small(scene: Scene) -> bool:
-    return (3 <= len(scene.boxes) <= 6 and _whole(scene) and 22 < _sides(scene).min()
-            and _sides(scene).max() < 40)
+    return (3 <= len(scene.boxes) <= 6 and _whole(scene) and not scene.others
+            and np.ptp(scene.boxes[:, 0]) > 200
+            and 22 < _sides(scene).min() and _sides(scene).max() < 40)
 
 
 def _many(scene: Scene) -> bool:
@@ -62,6 +63,10 @@ def _many(scene: Scene) -> bool:
 def _dark(scene: Scene) -> bool:
     return (2 <= len(scene.boxes) <= 4 and _whole(scene) and _sides(scene).min() > 40
             and 30 < scene.image.mean() < 50)
+
+
+def _none(scene: Scene) -> bool:
+    return not len(scene.boxes) and 3 <= scene.others <= 6
 
 
 _WANTED = {'one_card': _one, 'several_cards': _several, 'small_cards': _small,
@@ -85,7 +90,7 @@ def write_scenes(folder: Path) -> None:
              '# box: x1, y1, x2, y2 in pixels, cut at the border of the picture.', 'scenes:']
     scenes = {name: next(s for s in _stream(number, 0.0) if fits(s))
               for number, (name, fits) in enumerate(_WANTED.items())}
-    scenes['no_cards'] = next(_stream(len(scenes), 1.0))
+    scenes['no_cards'] = next(s for s in _stream(len(scenes), 1.0) if _none(s))
     for name, scene in scenes.items():
         _write_jpeg(folder / f'{name}.jpg', scene.image)
         lines.append(f'  - image: {name}.jpg')

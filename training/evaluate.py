@@ -90,8 +90,8 @@ def match(boxes: np.ndarray, classes: np.ndarray, scene: Scene,
     return found, quality
 
 
-def _scenes(seed: int, count: int, empty: float) -> list[np.random.Generator]:
-    return [np.random.default_rng([seed, _UNSEEN, int(empty), i]) for i in range(count)]
+def _generators(seed: int, count: int, kind: int) -> list[np.random.Generator]:
+    return [np.random.default_rng([seed, _UNSEEN, kind, i]) for i in range(count)]
 
 
 def measure_detector(path: Path, seed: int, count: int, threshold: float) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def measure_detector(path: Path, seed: int, count: int, threshold: float) -> dic
     total = np.zeros(len(NAMES), int)
     bands = np.zeros((len(_BANDS), 2), int)
     hits = reported = 0
-    for rng in _scenes(seed, count, 0.0):
+    for rng in _generators(seed, count, 0):
         scene = make_scene(rng, _WIDTH, _HEIGHT, _SMALLEST)
         boxes, marks, classes = detector(scene.image)
         total += np.bincount(scene.classes, minlength=len(NAMES))
@@ -157,13 +157,21 @@ def measure_detector(path: Path, seed: int, count: int, threshold: float) -> dic
 
 
 def count_false_alarms(path: Path, seed: int, count: int, threshold: float) -> dict[str, Any]:
-    """Count detections in generated pictures without cards; half of them show look-alikes."""
+    """Count detections in generated pictures without cards, half of them with look-alikes."""
     detector = CardDetector(path, floor=threshold)
-    alarms = [len(detector(make_scene(rng, _WIDTH, _HEIGHT, _SMALLEST, empty=1.0).image)[0])
-              for rng in _scenes(seed, count, 1.0)]
-    return {'pictures': count, 'threshold': threshold,
-            'alarms_per_picture': round(float(np.mean(alarms)), 4),
-            'pictures_with_alarm': int(np.count_nonzero(alarms))}
+    alarms: dict[str, list[int]] = {'plain': [], 'with_lookalikes': []}
+    others = 0
+    for rng in _generators(seed, count, 1):
+        scene = make_scene(rng, _WIDTH, _HEIGHT, _SMALLEST, empty=1.0)
+        kind = 'with_lookalikes' if scene.others else 'plain'
+        alarms[kind].append(len(detector(scene.image)[0]))
+        others += scene.others
+    return {'threshold': threshold,
+            **{kind: {'pictures': len(counts),
+                      'alarms_per_picture': round(float(np.mean(counts)), 4)}
+               for kind, counts in alarms.items()},
+            'lookalikes': others,
+            'lookalikes_taken_for_cards': round(sum(alarms['with_lookalikes']) / others, 4)}
 
 
 def count_on_photographs(path: Path, folder: Path, threshold: float) -> dict[str, Any]:
@@ -189,8 +197,8 @@ def measure_classifier(path: Path, seed: int, count: int) -> dict[str, Any]:
     """Measure the classifier on unseen crops of cards, and of other things."""
     classifier = CardClassifier(path)
     confusion = np.zeros((len(NAMES) + 1, len(NAMES) + 1), int)
-    for i in range(count):
-        image, label = make_crop(np.random.default_rng([seed, _UNSEEN, 2, i]))
+    for rng in _generators(seed, count, 2):
+        image, label = make_crop(rng)
         confusion[label, int(classifier(image).argmax())] += 1
     cards = confusion[:-1]
     mistakes = {f'{name_of(a)} taken for {name_of(b)}': int(confusion[a, b])

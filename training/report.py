@@ -46,8 +46,12 @@ def figures(report: dict[str, Any]) -> str:
             (f'recall at score {d["threshold"]}', _percent(d['recall']), ''),
             *((f'recall, box {band}', _percent(value), '')
               for band, value in d['recall_by_box_side'].items()),
-            (f'false alarms a picture, {clear["pictures"]} generated card-free pictures, half of '
-             'them with look-alikes', f'{clear["alarms_per_picture"]:.4f}', ''),
+            *((f'false alarms a picture, {clear[kind]["pictures"]} generated card-free pictures '
+               f'{words}', f'{clear[kind]["alarms_per_picture"]:.4f}', '')
+              for kind, words in (('plain', 'without signs'),
+                                  ('with_lookalikes', 'with look-alikes'))),
+            (f'look-alikes taken for cards, of {clear["lookalikes"]}',
+             _percent(clear['lookalikes_taken_for_cards']), ''),
             *([(f'false alarms a picture, {report["photographs"]["pictures"]} photographs',
                 f'{report["photographs"]["alarms_per_picture"]:.4f}', '')]
               if 'photographs' in report else []),

@@ -42,12 +42,15 @@ class Scene:
         float32 [N, 4], x1, y1, x2, y2 of each card in pixels, cut at the picture's border.
     classes : ndarray
         int64 [N], index into the cards' names.
+    others : int
+        Number of signs that are no cards.
 
     """
 
     image: np.ndarray
     boxes: np.ndarray
     classes: np.ndarray
+    others: int
 
 
 @dataclass
@@ -187,7 +190,7 @@ def _choose(rng: np.random.Generator, cards: bool, fine: bool, made_up: float) -
 
 
 def _populate(rng: np.random.Generator, layout: _Layout, smallest: float, fine: float,
-              made_up: float, cards: bool) -> float:
+              made_up: float, others: float, cards: bool) -> float:
     """Place boards; return the size of the smallest sign placed."""
     height, width = layout.image.shape[:2]
     largest = 1.05 * min(height, width)
@@ -198,7 +201,7 @@ def _populate(rng: np.random.Generator, layout: _Layout, smallest: float, fine: 
         size = float(rng.uniform(smallest, max(smallest + 1, height / (1.35 * rows))))
         size = min(size, width / (1.35 * columns))
         size = max(size, smallest)
-        indices = [_choose(rng, cards and rng.random() < 0.75, size >= fine, made_up)
+        indices = [_choose(rng, cards and rng.random() < 1 - others, size >= fine, made_up)
                    for _ in range(rows * columns)]
         if cards and rng.random() < 0.3:
             indices = rng.permutation(boards.CLASSES)[:rows * columns].tolist()
@@ -212,7 +215,7 @@ def _populate(rng: np.random.Generator, layout: _Layout, smallest: float, fine: 
             size = float(rng.uniform(min(0.3 * largest, largest), largest))
         else:
             size = smallest * (largest / smallest) ** float(rng.beta(1, 1.7))
-        chosen = cards and rng.random() < 0.75
+        chosen = cards and rng.random() < 1 - others
         index = _choose(rng, chosen, size >= fine, made_up)
         board = boards.single(rng, index, size * 1.05)
         for _ in range(5):
@@ -223,7 +226,8 @@ def _populate(rng: np.random.Generator, layout: _Layout, smallest: float, fine: 
 
 
 def make_scene(rng: np.random.Generator, width: int, height: int, smallest: float,
-               empty: float = 0.1, fine: float = _FINE, made_up: float = 0.0) -> Scene:
+               empty: float = 0.1, fine: float = _FINE, made_up: float = 0.0,
+               others: float = 0.25) -> Scene:
     """
     Make one scene.
 
@@ -241,6 +245,8 @@ def make_scene(rng: np.random.Generator, width: int, height: int, smallest: floa
         Size in pixels from which on there are look-alikes that differ from a card in details.
     made_up
         Part of the signs without a class that are made up and like no card.
+    others
+        Part of the signs without a class among all, where there are cards.
 
     Returns
     -------
@@ -251,7 +257,7 @@ def make_scene(rng: np.random.Generator, width: int, height: int, smallest: floa
     cards = rng.random() >= empty
     size = 60.0
     if cards or rng.random() < 0.5:
-        size = _populate(rng, layout, smallest, fine, made_up, cards)
+        size = _populate(rng, layout, smallest, fine, made_up, others, cards)
     for _, outline in layout.outlines:
         if rng.random() < 0.2:
             _occlude(rng, layout.image, outline)
@@ -262,7 +268,8 @@ def make_scene(rng: np.random.Generator, width: int, height: int, smallest: floa
             cut = np.clip(outline, 0, (width, height))
             boxes.append((*cut.min(0), *cut.max(0)))
             classes.append(index)
-    return Scene(image, np.array(boxes, np.float32).reshape(-1, 4), np.array(classes, np.int64))
+    return Scene(image, np.array(boxes, np.float32).reshape(-1, 4),
+                 np.array(classes, np.int64), len(layout.outlines) - len(boxes))
 
 
 def make_view(rng: np.random.Generator, card: bool,

@@ -148,7 +148,7 @@ def _classifier_step(network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, 
 
 
 def train_detector(seed: int, shorten: float, workers: int, start: Path | None = None,
-                   snapshot: Path | None = None) -> nn.Module:
+                   done: int = 0, snapshot: Path | None = None) -> nn.Module:
     """
     Train the detector in rounds.
 
@@ -161,7 +161,9 @@ def train_detector(seed: int, shorten: float, workers: int, start: Path | None =
     workers
         Processes that make scenes.
     start
-        Weights after the first round, to go on with the next; None starts from nothing.
+        Weights to go on from; None starts from nothing.
+    done
+        Number of rounds that these weights have behind them.
     snapshot
         Where weights are written on the way, if anywhere.
 
@@ -178,7 +180,7 @@ def train_detector(seed: int, shorten: float, workers: int, start: Path | None =
     first = 0
     for number, setting in enumerate(ROUNDS):
         part = replace(setting, steps=max(1, round(setting.steps * shorten)))
-        if number or not start:
+        if number >= done:
             network = fit(network, loader(SceneBatches(seed, first, part), workers), part.steps,
                           part.rate, part.full, _detector_step, snapshot)
         first += setting.steps

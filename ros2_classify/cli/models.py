@@ -202,7 +202,7 @@ def _declared(descriptor: ModelDescriptor) -> dict[str, Any]:
     def plain(value: object) -> dict[str, Any]:
         assert dataclasses.is_dataclass(value) and not isinstance(value, type)
         pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
-        return {key: item for key, item in pairs if item is not None and item != ''}
+        return {key: _thawed(item) for key, item in pairs if item not in (None, '', {})}
 
     labels = descriptor.labels
     output = {'decoder': descriptor.output.decoder, **_thawed(descriptor.output.options)}
@@ -213,7 +213,9 @@ def _declared(descriptor: ModelDescriptor) -> dict[str, Any]:
         'output': {key: value for key, value in output.items() if value is not None},
         'convert': {key: value for key, value in plain(descriptor.conversion).items() if value},
         'defaults': plain(descriptor.defaults), 'license': descriptor.license or None,
-        'provenance': descriptor.provenance or None, 'notes': descriptor.notes or None}
+        'provenance': descriptor.provenance or None, 'notes': descriptor.notes or None,
+        'expected': {key: item for key, item in dataclasses.asdict(descriptor.expected).items()
+                     if item} if descriptor.expected else None}
 
 
 def _thawed(value: Any) -> Any:

@@ -33,7 +33,7 @@ def _open_onnx(path: Path, provider: str, threads: int) -> Engine:
 
 
 # More than any machine has cores; a slip of the finger shall not start a million.
-MAX_THREADS = 1024
+MAX_THREADS = 256
 
 # One row for each format: (path, provider, threads) -> Engine.
 ENGINES: dict[str, Callable[[Path, str, int], Engine]] = {
@@ -58,7 +58,7 @@ def open_engine(
         Who shall run it: ``auto`` takes the best one that works here; ``cpu``, ``cuda``,
         ``tensorrt``, ``openvino`` … insist on one.
     threads : int
-        Threads for one inference, up to 1024; 0 chooses: one for each physical core, at most 4.
+        Threads for one inference, up to 256; 0 chooses: one for each physical core, at most 4.
 
     Returns
     -------

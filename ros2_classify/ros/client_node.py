@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,9 +24,12 @@ import time
 from typing import Any
 
 from lifecycle_msgs.srv import GetState
+from rclpy.clock import Clock, ClockType
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.timer import Timer
 from ros2_classify import overlay
 from ros2_classify.catalog import shipped_folder
 from ros2_classify.errors import OptionsError, Ros2ClassifyError
@@ -63,6 +67,8 @@ PARAMETERS = (
 _TICK_S = 0.1
 # The server takes pictures best effort: one can get lost, so it is sent again.
 _SEND_AGAIN_S = 1.0
+# A server that doesn't know this client yet takes the request, and its answer gets lost.
+_ASK_AGAIN_S = 5.0
 _STATE_TIMEOUT_S = 1.0
 # For the names of the classes, and the masks of the objects.
 _REST_TIMEOUT_S = 3.0
@@ -128,6 +134,8 @@ class ClientNode(Node):
     def __init__(self, stop: Stop) -> None:
         super().__init__('client_test')
         self._stop = stop
+        # Simulated time may stand still; the user's patience doesn't.
+        self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._settings = Parameters(self, PARAMETERS)
         self._path = self._picture_path()
         self._picture = read_image(self._path)
@@ -140,9 +148,7 @@ class ClientNode(Node):
         self._instances: dict[tuple[int, int], Any] = {}
         self._tasks = list(MESSAGES) if self._settings['task'] == 'auto' else [
             self._settings['task']]
-        self._waiting = Waiting(
-            # A node's full name is spelt like a service's in the same namespace.
-            server=self.resolve_service_name(self._settings['server']))
+        self._waiting = Waiting(server=self._server_name())
         self._state_client = self.create_client(
             GetState, f'{self._settings["server"]}/get_state')
         self._labels = self.create_subscription(
@@ -159,7 +165,10 @@ class ClientNode(Node):
         self._deadline = time.monotonic() + self._settings['timeout']
         what = ' or '.join(self._waiting.services) or self._waiting.image.topic_name
         self.get_logger().info(f'sending {self._path} to {what}')
-        self._timer = self.create_timer(_TICK_S, self._tick)
+        self._timer = self._steady_timer(_TICK_S, self._tick)
+
+    def _steady_timer(self, period: float, callback: Callable[[], None]) -> Timer:
+        return self.create_timer(period, callback, clock=self._steady_clock)
 
     # ---- connections
 
@@ -200,6 +209,16 @@ class ClientNode(Node):
             self.resolve_service_name(client.srv_name)
             for client in self._service_clients.values()]
 
+    def _server_name(self) -> str:
+        """Return the server's full name: it is spelt like a service's in the same namespace."""
+        name = self._settings['server']
+        try:
+            return self.resolve_service_name(name)
+        except rclpy_implementation.RCLError as error:
+            raise OptionsError(
+                f'server is {name!r} but must be the name of a node, such as server or '
+                '/robot/server') from error
+
     def _picture_path(self) -> Path:
         if self._settings['image']:
             return Path(self._settings['image']).expanduser()
@@ -239,8 +258,8 @@ class ClientNode(Node):
         self._waiting.image.publish(msg)
 
     def _ask(self) -> None:
-        """Send the request, once, to the first service that is there."""
-        if self._sent:
+        """Send the request to the first service that is there."""
+        if time.monotonic() - max(self._sent.values(), default=0.0) < _ASK_AGAIN_S:
             return
         for task, client in self._service_clients.items():
             if client.service_is_ready():
@@ -272,7 +291,7 @@ class ClientNode(Node):
         self._answer = answer
         self._timer.cancel()
         # Discovery may take its time; an answer without them is better than none.
-        self.create_timer(_REST_TIMEOUT_S, lambda: self._show(answer))
+        self._steady_timer(_REST_TIMEOUT_S, lambda: self._show(answer))
         self._show_if_complete()
 
     def _show_if_complete(self) -> None:
@@ -343,7 +362,7 @@ class ClientNode(Node):
             return
         future = self._state_client.call_async(GetState.Request())
         future.add_done_callback(lambda done: self._explain(done.result().current_state.label))
-        self.create_timer(_STATE_TIMEOUT_S, lambda: self._explain(''))
+        self._steady_timer(_STATE_TIMEOUT_S, lambda: self._explain(''))
 
     def _explain(self, state: str) -> None:
         if self._stop.requested:

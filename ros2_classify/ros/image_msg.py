@@ -39,6 +39,9 @@ from ros2_classify.ros.encodings import Encoding, ENCODINGS
 # 64 Mpixel: twice an 8K camera's picture.
 MAX_PIXELS = 1 << 26
 
+# What an error shows of an encoding's name.
+_MAX_NAME = 40
+
 # A picture this narrow or flat has no complete Bayer cell to interpolate from.
 _MIN_BAYER_SIDE = 3
 
@@ -244,11 +247,13 @@ def _lookup(name: str) -> Encoding:
         return encoding
     if name.startswith(('32F', '64F', '16S', '32S', '8S')):
         raise ImageError(
-            f'encoding {name!r} holds measurements (depth, disparity), not colours; give a colour '
-            'or grey picture')
-    close = difflib.get_close_matches(name.lower(), ENCODINGS, n=1)
+            f'encoding {name[:_MAX_NAME]!r} holds measurements (depth, disparity), not colours; '
+            'give a colour or grey picture')
+    # Comparing takes a time that grows with the length, and the sender decides that.
+    close = difflib.get_close_matches(name[:_MAX_NAME].lower(), ENCODINGS, n=1)
     hint = f'did you mean {close[0]!r}? ' if close else ''
-    raise ImageError(f'unknown encoding {name!r}; {hint}known are: {", ".join(ENCODINGS)}')
+    shown = name if len(name) <= _MAX_NAME else name[:_MAX_NAME] + '...'
+    raise ImageError(f'unknown encoding {shown!r}; {hint}known are: {", ".join(ENCODINGS)}')
 
 
 def _check_layout(msg: Any, encoding: Encoding, max_pixels: int) -> None:

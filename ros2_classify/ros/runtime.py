@@ -15,10 +15,10 @@
 """
 How a node's process starts, spins and ends: signals, middleware profile, allocator.
 
-Importing this module imports no rclpy: signals are caught before anything slow happens, so that
-Ctrl-C ends a node in each of its states with exit code 0 and without a traceback. rclpy's own
-handlers are not used: they invalidate the context at once, under the feet of whatever is being
-published; here the node finishes what it does, and the context ends last.
+Importing this module imports neither rclpy nor NumPy: signals are caught before anything slow
+happens, so that Ctrl-C ends a node in each of its states with exit code 0 and without a
+traceback. rclpy's own handlers are not used: they invalidate the context at once, under the feet
+of whatever is being published; here the node finishes what it does, and the context ends last.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ import time
 from typing import Any, TypeVar
 
 from ros2_classify.errors import Ros2ClassifyError
-from ros2_classify.ros import dds_profile
 
 T = TypeVar('T')
 
@@ -120,6 +119,15 @@ class Stop:
         self._previous.clear()
         os.close(self._pipe[1])
 
+    def ignore_signals_for_good(self) -> None:
+        """
+        Have the signals ignored from the end of the context on.
+
+        The interpreter takes a moment to end. A second Ctrl-C in it, or the one that `ros2 launch`
+        sends after the terminal's, would make a clean end look like a crash.
+        """
+        self._previous = [(number, signal.SIG_IGN) for number, _ in self._previous]
+
     def _wait_for_signals(self, read_end: int) -> None:
         while True:
             numbers = os.read(read_end, 16)
@@ -132,7 +140,7 @@ class Stop:
 
 def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None) -> int:
     """
-    Run one node from its creation to its end.
+    Run one node from its creation to its end, as all that the process does.
 
     Parameters
     ----------
@@ -152,6 +160,8 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None) -> int
     """
     args = list(sys.argv[1:] if args is None else args)
     with Stop() as stop:
+        from ros2_classify.ros import dds_profile
+
         dds_profile.use()
         code = _run(create, args, stop)
         if stop.left_thread_behind:
@@ -160,6 +170,7 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None) -> int
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
+        stop.ignore_signals_for_good()
         return code
 
 
@@ -178,8 +189,12 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
             return 2
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # noqa: B902 - the type differs between distributions
-        _say(f'the command line cannot be understood: {error}')
-        return 2
+        # In some distributions the text is nothing but the unknown words.
+        if 'ROS arguments' in str(error) or type(error).__name__ == 'UnknownROSArgsError':
+            _say(f'the command line cannot be understood: {error}')
+            return 2
+        _say(f'ROS 2 cannot be started: {error}')
+        return 1
     node = None
     executor = SingleThreadedExecutor()
     try:

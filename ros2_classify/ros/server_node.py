@@ -25,6 +25,7 @@ from collections.abc import Callable
 import time
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from ros2_classify.errors import InputError, ModelNotFoundError, Ros2ClassifyError
@@ -44,6 +45,7 @@ from ros2_classify.ros.services import InferenceService, Request
 from ros2_classify.ros.silence import explain_silence
 from ros2_classify.ros.throttle import ThrottledLog
 from ros2_classify.ros.worker import Worker
+from ros2_classify.store import searching
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
 _FAILURE = TransitionCallbackReturn.FAILURE
@@ -51,6 +53,8 @@ _ERROR = TransitionCallbackReturn.ERROR
 
 # An inference may be under way; `ros2 launch` sends the next signal after 5 s.
 _STOP_TIMEOUT = 4.0
+# While no signal came, one may take so many times as long as the one that warmed the model up.
+_WARM_UPS = 3.0
 _HOUSEKEEPING_PERIOD = 1.0
 # Seconds without a picture until the cause is told, and until it is told again.
 _SILENCE = 5.0
@@ -84,6 +88,7 @@ class ServerNode(LifecycleNode):
             runtime.tune_malloc()
         self.counters = Counters()
         self._models_loaded = 0
+        self._warm_up_time = 0.0
         self._pipeline: Pipeline | None = None
         self._outputs: Outputs | None = None
         self._service: InferenceService | None = None
@@ -159,7 +164,8 @@ class ServerNode(LifecycleNode):
         """Stop all work and free the model."""
         if not self._halt():
             return _ERROR
-        self._free()
+        # The service stays, to send the refusals of the requests that waited.
+        self._free(service=False)
         return _SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -215,7 +221,7 @@ class ServerNode(LifecycleNode):
 
     def _load(self, model: str) -> Pipeline:
         begun = time.monotonic()
-        with core_log_shown(self._log):
+        with core_log_shown(self._log), searching(self._settings['model_path']):
             pipeline = Pipeline.load(
                 model, provider=self._settings['provider'], threads=self._settings['threads'],
                 fetch=fetch_options(self._settings, self._log))
@@ -225,11 +231,12 @@ class ServerNode(LifecycleNode):
         except BaseException:
             pipeline.close()
             raise
+        self._warm_up_time = time.monotonic() - loaded
         for guess in pipeline.descriptor.guesses:
             self._log.info(f'assumed about {pipeline.descriptor.name}: {guess}')
         self._log.info(
             f'model {pipeline.descriptor.name} ({pipeline.task}) on {pipeline.engine.provider}, '
-            f'loaded in {loaded - begun:.2f} s, warmed up in {time.monotonic() - loaded:.2f} s')
+            f'loaded in {loaded - begun:.2f} s, warmed up in {self._warm_up_time:.2f} s')
         return pipeline
 
     def _activate(self) -> None:
@@ -245,7 +252,10 @@ class ServerNode(LifecycleNode):
             pipeline.descriptor.name, self._labels(), self._settings['score_threshold'],
             self._models_loaded)
         worker.start()
-        self._housekeeping = self.create_timer(_HOUSEKEEPING_PERIOD, self._keep_house)
+        # Not the node's clock: simulated time may stand still.
+        self._housekeeping = self.create_timer(
+            _HOUSEKEEPING_PERIOD, self._keep_house,
+            clock=Clock(clock_type=ClockType.STEADY_TIME))
         waiting = '' if outputs.wanted else '; nobody subscribes to the answers yet'
         self._log.info(
             f'active: {self._input.topic} -> {", ".join(outputs.topics)}{waiting}')
@@ -261,17 +271,21 @@ class ServerNode(LifecycleNode):
         worker, self._worker = self._worker, None
         if worker is None:
             return not self._stop.left_thread_behind
-        if not worker.stop(_STOP_TIMEOUT):
-            self._stop.left_thread_behind = True
-            self._log.error(f'the network has not come back for {_STOP_TIMEOUT:.0f} s')
-            return False
+        begun = time.monotonic()
+        patience = max(_STOP_TIMEOUT, _WARM_UPS * self._warm_up_time)
+        while not worker.stop(_STOP_TIMEOUT / 10):
+            waited = time.monotonic() - begun
+            if waited >= (_STOP_TIMEOUT if self._stop.requested else patience):
+                self._stop.left_thread_behind = True
+                self._log.error(f'the network has not come back for {waited:.0f} s')
+                return False
         self.counters.replaced = worker.mailbox.replaced
         self._log.info(f'stopped: {self.counters}')
         return True
 
-    def _free(self) -> None:
+    def _free(self, service: bool = True) -> None:
         """Destroy what configure created."""
-        if self._service is not None:
+        if service and self._service is not None:
             self._service.destroy()
             self._service = None
         if self._outputs is not None:

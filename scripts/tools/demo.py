@@ -101,6 +101,35 @@ class Demo:
             raise DemoFailed(f'The demo failed: the client wrote no {annotated}.')
         self._stop('server')
 
+    def run_live(self, source: str) -> None:
+        """
+        Show what the server sees of a camera, until the camera ends or Ctrl-C is pressed.
+
+        Parameters
+        ----------
+        source : str
+            What the camera node takes: a webcam's number or device, a video, a folder, a picture.
+
+        Raises
+        ------
+        DemoFailed
+            Where a process fails.
+
+        """
+        (self._output / 'log').mkdir(parents=True, exist_ok=True)
+        self._start_node('server', model=MODEL)
+        self._start('watcher', [str(ROOT / 'scripts' / 'tools' / 'demo_live.py'),
+                                str(self._output)], own_output=False)
+        self._start_node('camera', source=source, loop='false', wait_for_subscribers=1)
+        print(f'The server looks at {source}; the newest annotated picture is '
+              f'{self._output / "live.jpg"}. Ctrl-C ends it.')
+        try:
+            self._await('camera', float('inf'), clean=True)
+        except KeyboardInterrupt:
+            print()
+        for name in [*self._running]:
+            self._stop(name)
+
     def end(self) -> None:
         """End whatever still runs."""
         for process in self._running.values():
@@ -142,7 +171,7 @@ class Demo:
         self._running[name] = process
         return process
 
-    def _await(self, name: str, seconds: float) -> None:
+    def _await(self, name: str, seconds: float, clean: bool = False) -> None:
         """Wait for a process to end; fail when one that should go on ends before."""
         deadline = time.monotonic() + seconds
         while self._running[name].poll() is None:
@@ -155,7 +184,10 @@ class Demo:
                                  f's.{self._said("server")}')
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._running[name].wait(0.2)
-        del self._running[name]
+        code = self._running.pop(name).returncode
+        if clean and code != 0:
+            raise DemoFailed(f'The demo failed: the {name} ended with exit code {code}.'
+                             f'{self._said(name)}')
 
     def _stop(self, name: str) -> None:
         """Ask a node to end as Ctrl-C does, and insist that it ends well."""
@@ -189,20 +221,30 @@ def _main() -> int:
                                          'and check what was seen.')
     parser.add_argument('--output', type=Path, default=ROOT / 'demo_output', metavar='FOLDER',
                         help='where the annotated pictures go (default: demo_output)')
-    output = parser.parse_args().output.expanduser().absolute()
+    parser.add_argument('--source', metavar='SOURCE',
+                        help='look at this instead, until Ctrl-C: a webcam (0), a video, a folder '
+                             'or a picture; nothing is checked')
+    arguments = parser.parse_args()
+    output, source = arguments.output.expanduser().absolute(), arguments.source
+    if source is not None and not source.isdecimal():
+        source = str(Path(source).expanduser().absolute())
+    os.chdir(ROOT)
     environment = choose()
     set_up(environment, quiet=True)
     before = shared_memory.segments()
     demo = Demo(environment, output)
     try:
-        demo.run()
+        if source is None:
+            demo.run()
+        else:
+            demo.run_live(source)
     finally:
         demo.end()
         shared_memory.remove_left_behind(before)
-    print(f'All as expected. The annotated pictures are in {output}')
+    if source is None:
+        print(f'All as expected. The annotated pictures are in {output}')
     return 0
 
 
 if __name__ == '__main__':
-    os.chdir(ROOT)
     sys.exit(main(_main))

@@ -88,21 +88,11 @@ class Watcher(Node):
         self._bring_together(stamp_of(message))
 
     def _on_annotated(self, message: Image) -> None:
-        pixels = pixels_of(message)
-        if message.encoding == 'rgb8':
-            pixels = pixels[:, :, ::-1]
-        self._annotated[stamp_of(message)] = pixels
+        self._annotated[stamp_of(message)] = pixels_of(message)
         self._bring_together(stamp_of(message))
 
     def _on_detections(self, message: Detection2DArray) -> None:
-        cards = []
-        for found in message.detections:
-            box, centre = found.bbox, found.bbox.center.position
-            best = found.results[0].hypothesis
-            cards.append(Card(best.class_id, (
-                centre.x - box.size_x / 2, centre.y - box.size_y / 2,
-                centre.x + box.size_x / 2, centre.y + box.size_y / 2), best.score))
-        self._answers[stamp_of(message)] = cards
+        self._answers[stamp_of(message)] = cards_of(message)
         self._bring_together(stamp_of(message))
 
     def _bring_together(self, stamp: Stamp) -> None:
@@ -127,8 +117,20 @@ def stamp_of(message: Any) -> Stamp:
     return message.header.stamp.sec, message.header.stamp.nanosec
 
 
+def cards_of(message: Detection2DArray) -> list[Card]:
+    """Return what was detected."""
+    cards = []
+    for found in message.detections:
+        box, centre = found.bbox, found.bbox.center.position
+        best = found.results[0].hypothesis
+        cards.append(Card(best.class_id, (
+            centre.x - box.size_x / 2, centre.y - box.size_y / 2,
+            centre.x + box.size_x / 2, centre.y + box.size_y / 2), best.score))
+    return cards
+
+
 def pixels_of(message: Image) -> Any:
-    """Return the pixels of an 8-bit colour picture, rows without padding."""
+    """Return the pixels of a ``bgr8`` picture, rows without padding."""
     rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
     return rows[:, :message.width * 3].reshape(message.height, message.width, 3)
 

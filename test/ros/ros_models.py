@@ -57,8 +57,8 @@ def save_detector(folder: Path) -> Path:
     return path
 
 
-def save_sleeper(folder: Path) -> Path:
-    """Write a classifier that never comes back from a picture with a white pixel."""
+def save_sleeper(folder: Path, turns: int = 10**12) -> Path:
+    """Write a classifier that goes round so often (or for ever) on a picture with white in it."""
     import onnx
     from onnx import helper, numpy_helper, TensorProto
 
@@ -86,7 +86,7 @@ def save_sleeper(folder: Path) -> Path:
         [helper.make_tensor_value_info('image', TensorProto.FLOAT, [1, 3, 8, 8])],
         [helper.make_tensor_value_info('scores', TensorProto.FLOAT, [1, 3])],
         initializer=[
-            constant('limit', np.float32(254.0)), constant('many', np.int64(10**12)),
+            constant('limit', np.float32(254.0)), constant('many', np.int64(turns)),
             constant('yes', True), constant('start', np.full((1, 3), 0.9, np.float32))])
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8)

@@ -38,6 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 # For one event, on a slow and busy machine.
 DEADLINE = 40.0
+_ASK_AGAIN = 2.0
 
 TRANSITIONS = {
     'configure': Transition.TRANSITION_CONFIGURE,
@@ -190,9 +191,31 @@ class Peer:
         """Call a service and return the future."""
         if name not in self._clients:
             self._clients[name] = self.node.create_client(service_type, name)
+            self._get_known_to(name.rpartition('/')[0])
         client = self._clients[name]
         self.spin_until(client.service_is_ready, f'the service {name}')
         return client.call_async(request)
+
+    def _get_known_to(self, node: str) -> None:
+        """
+        Wait until a node knows the clients made so far: answers to those it doesn't are dropped.
+
+        Discovery tells of endpoints in the order of their creation, so that an answer to a client
+        made last shows that the earlier ones are known; what it asks for may be asked for again.
+        """
+        probe = self.node.create_client(ListParameters, f'{node}/list_parameters')
+        self.spin_until(probe.service_is_ready, f'the parameters of {node}')
+        futures: list[Any] = []
+        asked = [-_ASK_AGAIN]
+
+        def answered() -> bool:
+            if time.monotonic() - asked[0] >= _ASK_AGAIN:
+                futures.append(probe.call_async(ListParameters.Request()))
+                asked[0] = time.monotonic()
+            return any(future.done() for future in futures)
+
+        self.spin_until(answered, f'an answer of {node}')
+        self.node.destroy_client(probe)
 
     def state(self, node: str = '/server') -> str:
         """Return a node's lifecycle state."""

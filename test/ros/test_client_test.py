@@ -66,9 +66,9 @@ def test_a_detector_answers_and_the_boxes_are_drawn(start, detector, picture, tm
 def test_without_an_answer_it_says_why(start, classifier, picture):
     server = start('server', {'model': classifier, 'autostart': False})
     server.wait_for_line('autostart is off')
-    # The second one asks for what isn't there at all.
+    # The second one asks for what isn't there at all; its simulated time stands still.
     clients = [start('client_test', {'image': picture, 'timeout': 4.0, **more}) for more in (
-        {}, {'server': 'nobody', 'use_service': True})]
+        {}, {'server': 'nobody', 'use_service': True, 'use_sim_time': True})]
     for client in clients:
         assert client.wait() == 1
         assert 'Traceback' not in client.output
@@ -90,6 +90,7 @@ def test_a_request_the_server_refuses(start, classifier, picture):
 @pytest.mark.parametrize(('parameters', 'message'), [
     ({'image': '/nowhere.png'}, 'the picture /nowhere.png cannot be read'),
     ({'output': '/nowhere/out.png'}, 'there is no folder /nowhere'),
+    ({'server': 'my-server'}, "server is 'my-server' but must be the name of a node"),
     ({'task': 'depth'}, 'must be one of: auto, classification, detection, segmentation'),
 ])
 def test_wrong_parameters_end_it_with_one_line(start, parameters, message):

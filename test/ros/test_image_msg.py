@@ -203,6 +203,7 @@ BAD = {
     'huge step': ({'step': 2**32 - 1}, 'data has 144 bytes'),
     'short data': ({'height': 7}, 'data has 144 bytes, but .* with step 24 takes 168'),
     'unknown encoding': ({'encoding': 'rgb565'}, "unknown encoding 'rgb565'.*known are: mono8"),
+    'long encoding': ({'encoding': 'x' * 10**6}, f"unknown encoding '{'x' * 40}...'; known"),
     'empty encoding': ({'encoding': ''}, "unknown encoding ''"),
     'wrong case': ({'encoding': 'RGB8'}, "did you mean 'rgb8'"),
     'depth': ({'encoding': '32FC1'}, 'holds measurements'),

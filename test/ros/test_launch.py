@@ -174,6 +174,7 @@ def test_the_server_alone():
 @pytest.mark.parametrize(('given', 'message'), [
     ({'driver': 'v4l2_camera'}, 'driver:=v4l2_camera needs the package v4l2_camera.*apt'),
     ({'rate': 'fast'}, "rate is 'fast' but must be a number of 0 or more"),
+    ({'rate': 'nan'}, "rate is 'nan' but must be a number of 0 or more"),
     ({'width': '-1'}, "width is '-1' but must be a whole number"),
     ({'params_file': '/nowhere.yaml'}, "there is no file '/nowhere.yaml'"),
     ({'dds_profile': '/nowhere.xml'}, 'must be auto, none or an existing file'),

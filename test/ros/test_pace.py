@@ -17,7 +17,6 @@
 import threading
 
 import pytest
-
 from ros2_classify.ros.pace import Pace
 
 

@@ -43,6 +43,16 @@ def run_program(tmp_path, text, *words):
     return done.returncode, done.stdout
 
 
+@pytest.mark.parametrize('node', ['server', 'camera', 'client_test'])
+def test_signals_are_caught_before_anything_slow_is_imported(tmp_path, node):
+    code, output = run_program(tmp_path, f"""
+import sys
+from ros2_classify.ros import {node}
+print(sorted({{'numpy', 'cv2', 'yaml', 'rclpy', 'onnxruntime'}} & set(sys.modules)))
+""")
+    assert (code, output) == (0, '[]\n')
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_a_request_to_stop(number):
     before = signal.getsignal(number)

@@ -17,6 +17,7 @@
 from pathlib import Path
 import re
 import signal
+from types import SimpleNamespace
 
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -112,6 +113,13 @@ FAILURES = {
 }
 
 
+def test_a_catalogue_of_ones_own(start, classifier):
+    server = start('server', {'model': classifier.stem,
+                              'model_path': f'/no/such/folder:{classifier.parent}'})
+    server.wait_for_line('active: ')
+    server.stop()
+
+
 @pytest.mark.parametrize('parameters, words', FAILURES.values(), ids=FAILURES)
 def test_a_failure_at_start_is_one_sentence_and_an_exit_code(
         start, classifier, parameters, words):
@@ -132,11 +140,20 @@ def test_a_failure_at_start_is_one_sentence_and_an_exit_code(
 @pytest.mark.parametrize('arguments, words', [
     (['model:=x'], "unexpected argument 'model:=x'; parameters and remappings follow --ros-args"),
     (['--ros-args', '-p', 'model=x'], 'the command line cannot be understood'),
+    (['--ros-args', '--colour', 'red'], 'the command line cannot be understood'),
 ])
 def test_a_command_line_that_is_wrong_is_told_so(start, arguments, words):
     server = start('server', arguments=arguments)
     assert server.wait() == 2
     assert words in server.output
+    assert 'Traceback' not in server.output
+
+
+def test_an_environment_that_is_wrong_is_told_so(start):
+    server = start('server', environment={'ROS_DOMAIN_ID': 'kitchen'})
+    assert server.wait() == 1
+    assert 'ROS 2 cannot be started: ' in server.output
+    assert 'ROS_DOMAIN_ID is not an integral number' in server.output
     assert 'Traceback' not in server.output
 
 
@@ -206,6 +223,34 @@ def test_a_signal_ends_it_while_the_network_does_not_come_back(start, peer, slee
     assert len(results) == count
     assert 'the network has not come back' in server.output
     assert not [name for name in theirs if Path('/dev/shm', name).exists()]
+
+
+@pytest.mark.parametrize(('takes', 'warm_up', 'signalled', 'good'), [
+    (3.0, 0.1, False, True), (5.0, 0.1, False, False), (25.0, 10.0, False, True),
+    (31.0, 10.0, False, False), (3.0, 10.0, True, True), (5.0, 10.0, True, False)])
+def test_a_slow_network_is_waited_for_as_long_as_its_warm_up_says(
+        ros, monkeypatch, takes, warm_up, signalled, good):
+    """In this process, on a clock that the test sets."""
+    from ros2_classify.ros import server_node
+    from ros2_classify.ros.mailbox import Mailbox
+    from ros2_classify.ros.runtime import Stop
+
+    now = [100.0]
+
+    def stop_worker(timeout):
+        now[0] += timeout
+        return now[0] - 100.0 >= takes
+
+    stop = Stop()
+    node = server_node.ServerNode(stop)
+    monkeypatch.setattr(server_node, 'time', SimpleNamespace(monotonic=lambda: now[0]))
+    node._worker = SimpleNamespace(stop=stop_worker, mailbox=Mailbox())
+    node._warm_up_time = warm_up
+    if signalled:
+        stop.request()
+    assert node._halt() == good
+    assert stop.left_thread_behind != good
+    node.destroy_node()
 
 
 def test_impatience_changes_nothing(start, classifier):

@@ -15,6 +15,7 @@
 """The services: answers while the stream runs, refusals in words, and a server without them."""
 
 import pytest
+from ros_models import save_sleeper
 from ros_stream import Camera
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Classification, Detection2DArray
@@ -120,6 +121,19 @@ def test_the_executor_stays_awake_while_the_network_is_busy(start, peer, sleeper
     server.wait_for_line('the network does not come back; the node cannot be used any more')
     assert server.wait() == 1
     assert 'Traceback' not in server.output
+
+
+def test_a_shutdown_leaves_no_request_without_an_answer(start, peer, tmp_path):
+    server = start('server', {'model': save_sleeper(tmp_path, turns=200_000)})
+    still = Camera(peer, '/still')
+    waiting = [peer.ask(srv.Classify, '/server/classify', classify(still.message(WHITE)))
+               for _ in range(8)]
+    peer.spin_until(waiting[0].done, 'the first answer')
+    assert peer.transition('shutdown')
+    peer.spin_until(lambda: all(future.done() for future in waiting), 'the other answers')
+    words = {future.result().message for future in waiting}
+    assert words <= {'', '/server has been deactivated'}
+    server.stop()
 
 
 def test_without_the_interfaces_it_runs_and_says_so(start, peer, detector, tmp_path):
