@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ros2_classify.labels import Labels, load_labels
     from ros2_classify.overlay import draw
     from ros2_classify.pipeline import Options, Pipeline
-    from ros2_classify.results import Classification, Detections, Result, Timing
+    from ros2_classify.results import Classification, Detections, Result, Segmentation, Timing
     from ros2_classify.sources.options import FetchOptions
 
 __version__ = '0.1.0'
@@ -46,8 +46,8 @@ __all__ = [
     'ArchiveError', 'Classification', 'DescriptorError', 'Detections', 'DiskFullError',
     'EngineError', 'FetchCancelledError', 'FetchError', 'FetchOptions', 'InputError',
     'IntegrityError', 'Labels', 'LabelsError', 'ModelDescriptor', 'ModelNotFoundError', 'Options',
-    'OptionsError', 'OutputError', 'Pipeline', 'Result', 'Ros2ClassifyError', 'Timing', 'draw',
-    'load_descriptor', 'load_labels', 'read_image', 'write_image',
+    'OptionsError', 'OutputError', 'Pipeline', 'Result', 'Ros2ClassifyError', 'Segmentation',
+    'Timing', 'draw', 'load_descriptor', 'load_labels', 'read_image', 'write_image',
 ]
 
 # Where each exported name lives; the imports above say the same to type checkers.
@@ -61,7 +61,7 @@ _MODULES = {
     'overlay': ('draw',),
     'pipeline': ('Options', 'Pipeline'),
     'sources.options': ('FetchOptions',),
-    'results': ('Classification', 'Detections', 'Result', 'Timing'),
+    'results': ('Classification', 'Detections', 'Result', 'Segmentation', 'Timing'),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -32,7 +32,7 @@ from typing import Any, Literal, Union
 from ros2_classify.expected import Expected
 from ros2_classify.labels import Labels
 
-Task = Literal['classification', 'detection']
+Task = Literal['classification', 'detection', 'segmentation']
 Format = Literal['onnx', 'frozen_graph', 'saved_model']
 Layout = Literal['nchw', 'nhwc']
 DType = Literal['float32', 'float16', 'uint8']
@@ -274,7 +274,7 @@ class ModelDescriptor:
         Letters, digits, ``.``, ``_`` and ``-``.
     source : Source
         Where the network's file is.
-    task : 'classification', 'detection' or None
+    task : 'classification', 'detection', 'segmentation' or None
         What is asked of the network; None means the decoder's.
     format : 'onnx', 'frozen_graph', 'saved_model' or None
         The file's format; None means by the file's suffix.

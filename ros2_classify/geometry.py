@@ -54,6 +54,9 @@ class Geometry:
         Width and height of the source picture.
     network_size : tuple of int
         Width and height of the network's picture.
+    window : tuple of int, or None
+        Where the whole source sits in the network's picture: x, y, width, height; None where the
+        source was cut to fill it.
 
     """
 
@@ -63,6 +66,7 @@ class Geometry:
     offset_y: float
     source_size: tuple[int, int]
     network_size: tuple[int, int]
+    window: tuple[int, int, int, int] | None = None
 
     def to_source(self, boxes: NDArray[np.float32], *, clip: bool = True) -> NDArray[np.float32]:
         """
@@ -125,6 +129,38 @@ class Geometry:
         offset = np.array((self.offset_x, self.offset_y) * 2)
         mapped: NDArray[np.float32] = ((boxes - offset) / scale).astype(np.float32)
         return mapped
+
+    def places(self, axis: int, cells: int) -> tuple[int, NDArray[np.float64]]:
+        """
+        Map the source's pixels along one axis to a grid that covers the network's picture.
+
+        Parameters
+        ----------
+        axis : int
+            0 for columns, 1 for rows.
+        cells : int
+            How many cells the grid has along it.
+
+        Returns
+        -------
+        first : int
+            The first pixel that the network was shown; those after the last are left out, too.
+        places : ndarray of float64
+            Where the centre of each pixel shown lies: cell ``i`` covers ``[i, i + 1)``.
+
+        """
+        scale, offset = ((self.scale_x, self.offset_x), (self.scale_y, self.offset_y))[axis]
+        network = (np.arange(self.source_size[axis]) + 0.5 - offset) / scale
+        start, end, first = 0, self.network_size[axis], 0
+        if self.window is not None:
+            # All of it is there, even the few pixels at the end that halving left out.
+            start, end = self.window[axis], self.window[axis] + self.window[axis + 2]
+        else:
+            shown = np.flatnonzero((network >= start) & (network < end))
+            first = int(shown[0]) if len(shown) else 0
+            network = network[shown]
+        factor = cells / self.network_size[axis]
+        return first, np.clip(network, start, np.nextafter(float(end), 0.0)) * factor
 
 
 @dataclass(frozen=True)
@@ -259,7 +295,8 @@ def _resized(
         scaled=scaled, cut=cut, window=window, interpolation=interpolation, shift=None,
         geometry=Geometry(
             scale_x, scale_y, x + (cut[0] - window[0]) * scale_x,
-            y + (cut[1] - window[1]) * scale_y, source, network))
+            y + (cut[1] - window[1]) * scale_y, source, network,
+            window if spec.resize != 'center_crop' else None))
 
 
 def _trim(source: int, scaled: int, cut: int, wanted: int) -> tuple[int, int, int, int]:

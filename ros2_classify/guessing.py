@@ -28,7 +28,8 @@ from typing import Any, TYPE_CHECKING
 
 from ros2_classify.descriptor import InputSpec, Size, Task
 from ros2_classify.errors import LabelsError
-from ros2_classify.guessing_detectors import guess_detector, OutputGuess, resizes_itself
+from ros2_classify.guessing_detectors import (
+    guess_detector, OutputGuess, PYTORCH_LOOK, resizes_itself)
 from ros2_classify.labels import Labels
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ _SIZE_KEYS = ('imgsz', 'img_size', 'image_size', 'input_size')
 _TASK_WORDS: dict[str, Task] = {
     'classify': 'classification', 'classification': 'classification',
     'image-classification': 'classification', 'detect': 'detection', 'detection': 'detection',
-    'object-detection': 'detection'}
+    'object-detection': 'detection'    'semantic-segmentation': 'segmentation', 'image-segmentation': 'segmentation',
+}
 # https://docs.pytorch.org/vision/stable/models.html: mean and std of ImageNet for pixels 0 to 1.
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -65,7 +67,7 @@ def guess_output(
         The input, its size known.
     metadata : mapping of str to str
         What the exporter wrote into the file.
-    task : 'classification', 'detection' or None
+    task : 'classification', 'detection', 'segmentation' or None
         What was declared, if it was.
     labels : Labels or None
         The names, if any are known: their number tells classes from other numbers.
@@ -79,14 +81,16 @@ def guess_output(
 
     """
     guesses = []
-    if task != 'classification':
+    if task in (None, 'detection'):
         guesses += [_tf_detection(outputs), guess_detector(
             outputs, spec, len(labels) if labels else None, metadata.get('task', ''),
             one_picture=one_picture)]
-    if task != 'classification' and not is_ultralytics(metadata):
+    if task in (None, 'detection') and not is_ultralytics(metadata):
         guesses += [_yolox(outputs, spec), _boxes_scores(outputs)]
-    if task != 'detection':
+    if task in (None, 'classification'):
         guesses += [_classification(outputs, metadata)]
+    if task in (None, 'segmentation'):
+        guesses += [_segmentation(outputs, spec, labels)]
     return next((guess for guess in guesses if guess), None)
 
 
@@ -97,6 +101,8 @@ def _tf_detection(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
             'scores': 'detection_scores', 'count': 'num_detections'}
     if all(name in by_name for name in keys.values()):
         names = {key: by_name[name] for key, name in keys.items()}
+        if 'detection_masks' in by_name:
+            names['masks'] = by_name['detection_masks']
         return OutputGuess(
             'tf_detection', {'outputs': names, 'class_offset': 0}, 'detection',
             ('output.decoder: tf_detection, because the outputs have the names of TensorFlow '
@@ -174,6 +180,47 @@ def _classification(
          'output.activation: ' + (
              'none, the output being called like probabilities' if probabilities
              else 'softmax, the output not being called like probabilities')))
+
+
+def _segmentation(
+    outputs: Sequence[TensorSpec], spec: InputSpec, labels: Labels | None,
+) -> OutputGuess | None:
+    """One output with scores for each class, or with a class, for each cell of a grid."""
+    # The segmentation networks of torchvision have a second head for training.
+    if not outputs or [tensor.name for tensor in outputs[1:]] not in ([], ['aux']):
+        return None
+    output = outputs[0]
+    shape = output.shape[1:] if len(output.shape) == 4 else output.shape
+    if len(shape) != 3 or not isinstance(spec.size, tuple):
+        return None
+    whole = output.dtype.kind in 'iu'
+    axes = [name for name, classes, grid in (
+        ('channels_first', shape[0], shape[1:]), ('channels_last', shape[2], shape[:2]))
+        if isinstance(classes, int) and (classes > 1) != whole and _is_grid(grid, spec.size)]
+    if len(axes) != 1:
+        return None
+    background = labels is not None and labels.name(0).strip('_ ').lower() == 'background'
+    return OutputGuess(
+        'segmentation',
+        {**({} if whole else {'axes': axes[0]}), 'background': 0 if background else False},
+        'segmentation',
+        (f'output.decoder: segmentation, because the output {output} has '
+         + ('a class' if whole else 'a score for each class')
+         + ' for each cell of a grid over the picture',
+         'output.background: ' + ('0, class 0 being called so' if background else 'none')),
+        None if spec.layout == 'nhwc' else PYTORCH_LOOK)
+
+
+def _is_grid(grid: Sequence[Any], size: tuple[int, int]) -> bool:
+    """
+    Tell whether height and width are the picture's, divided by the same stride.
+
+    Strides above 8 are those of detectors' grids.
+    """
+    if not all(isinstance(side, int) and side > 1 for side in grid):
+        return False
+    height, width = grid
+    return bool(size[0] * height == size[1] * width and size[0] <= 8 * width <= 8 * size[0])
 
 
 def guess_input(

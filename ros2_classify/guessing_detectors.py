@@ -63,6 +63,9 @@ _YOLOV3_LOOK = Look(
 _DETR_LOOK = Look(
     {'scale': 1 / 255, 'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225)},
     'rgb with the mean and standard deviation of ImageNet, stretched, as DETR is trained')
+PYTORCH_LOOK = Look(
+    _DETR_LOOK.fields, 'rgb with the mean and standard deviation of ImageNet, stretched, as '
+    'segmentation networks of PyTorch take them')
 
 _NANODET_WIDTH = 32
 _NANODET_STRIDES = (8, 16, 32, 64)

@@ -15,6 +15,8 @@
 """
 How an answer looks on the picture: boxes with label tabs, or a panel with the best classes.
 
+Objects that have masks are tinted and outlined, and so are the classes of a segmentation.
+
 OpenCV's stroke fonts hold printable ASCII only, so labels are brought to it: accents go
 ("Bär" becomes "Bar"), a few letters get their usual spelling ("Straße", "Strasse"), and what is
 left becomes "?"; a label with nothing left is drawn as its class id ("#17").
@@ -32,7 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import InputError
-from ros2_classify.results import Classification, Detections, Result
+from ros2_classify.overlay_pixels import draw_classes, draw_instances, Ids
+from ros2_classify.results import Classification, Detections, Result, Segmentation
 
 Image = NDArray[np.uint8]
 Color = tuple[int, int, int]
@@ -64,7 +67,9 @@ class _Style(NamedTuple):
     rim: bool
 
 
-def draw(image: Image, result: Result, copy: bool = True) -> Image:
+def draw(
+    image: Image, result: Result, copy: bool = True, *, instances: Ids | None = None,
+) -> Image:
     """
     Draw an answer onto a picture.
 
@@ -72,10 +77,13 @@ def draw(image: Image, result: Result, copy: bool = True) -> Image:
     ----------
     image : ndarray of uint8, shape (H, W, 3)
         The picture that was asked about, in BGR.
-    result : Classification or Detections
-        The answer.
+    result : Classification, Detections or Segmentation
+        The answer, for this picture.
     copy : bool
         Whether to draw on a copy; False draws into ``image`` itself.
+    instances : ndarray of uint8 or uint16, shape (H, W), optional
+        For detections: 1 + the row of the object that each pixel belongs to, or 0, as
+        ``Detections.instances`` returns it; left out, it is asked for that.
 
     Returns
     -------
@@ -86,7 +94,7 @@ def draw(image: Image, result: Result, copy: bool = True) -> Image:
     ------
     InputError
         If ``image`` is no such picture, or is read-only and ``copy`` is False, or ``result`` is
-        no answer.
+        no answer, or pixels are to be marked on a picture of another size.
 
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or (
@@ -98,15 +106,32 @@ def draw(image: Image, result: Result, copy: bool = True) -> Image:
             '(height, width, 3), in BGR')
     if not copy and not image.flags.writeable:
         raise InputError('the picture to draw on is read-only; draw on a copy (copy=True)')
-    if not isinstance(result, (Detections, Classification)):
+    if not isinstance(result, (Detections, Classification, Segmentation)):
         raise InputError(
-            f'the answer to draw is {type(result).__name__} but must be a Classification or '
-            'Detections, as a Pipeline returns')
+            f'the answer to draw is {type(result).__name__} but must be a Classification, '
+            'Detections or a Segmentation, as a Pipeline returns')
+    pixels = instances
+    if isinstance(result, Segmentation):
+        pixels = result.label_image
+    elif pixels is None and isinstance(result, Detections):
+        pixels = result.instances()
+    if pixels is not None and pixels.shape != image.shape[:2]:
+        raise InputError(
+            f'the answer marks the pixels of a picture of {pixels.shape[1]}x{pixels.shape[0]}, '
+            f'but the picture to draw on is {image.shape[1]}x{image.shape[0]}; draw on the one '
+            'that was asked about')
     canvas = image.copy() if copy else image
     if isinstance(result, Detections):
+        if pixels is not None:
+            draw_instances(
+                canvas, pixels, result.boxes, [color_of(i) for i in result.class_ids.tolist()],
+                _style(canvas).line)
         _draw_boxes(canvas, result)
-    else:
-        _draw_panel(canvas, result)
+        return canvas
+    if isinstance(result, Segmentation):
+        draw_classes(canvas, result.label_image, (result.background, result.unlabeled),
+                     {class_id: color_of(class_id) for class_id in result.class_ids.tolist()})
+    _draw_panel(canvas, result)
     return canvas
 
 
@@ -288,7 +313,7 @@ def _place(
     return int(inside[best, 0]), int(inside[best, 1]), float(covered[best])
 
 
-def _draw_panel(canvas: Image, result: Classification) -> None:
+def _draw_panel(canvas: Image, result: Classification | Segmentation) -> None:
     """Draw the best classes with their scores as bars, on a dark glass in the top left corner."""
     style = _style(canvas)
     height, width = canvas.shape[:2]

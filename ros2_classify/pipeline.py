@@ -31,22 +31,25 @@ from numpy.typing import NDArray
 
 from ros2_classify.catalog import resolve
 from ros2_classify.completion import complete
-from ros2_classify.decoders import Candidates, ClassScores, DecodeContext, Decoded, DECODERS
+from ros2_classify.decoders import (
+    Candidates, ClassScores, DecodeContext, Decoded, DECODERS, PixelClasses)
 from ros2_classify.descriptor import ModelDescriptor, Task
 from ros2_classify.engines import Engine, open_engine, Tensors
 from ros2_classify.errors import OptionsError, OutputError
 from ros2_classify.extra_inputs import ExtraInputs
+from ros2_classify.label_image import classes_on, label_image
 from ros2_classify.labels import Labels
+from ros2_classify.masks import InstanceMasks
 from ros2_classify.nms import ioa_filter, non_maximum_suppression
 from ros2_classify.preprocess import Geometry, Image, Preprocessor
-from ros2_classify.results import Classification, Detections, Result, Timing
+from ros2_classify.results import Classification, Detections, Result, Segmentation, Timing
 from ros2_classify.sources.options import FetchOptions
 from ros2_classify.store import model_file
 
 _LOGGER = logging.getLogger(__name__)
 
 # What counts where neither the caller nor the descriptor says anything.
-_SCORE_THRESHOLD = {'detection': 0.3, 'classification': 0.0}
+_SCORE_THRESHOLD = {'detection': 0.3, 'classification': 0.0, 'segmentation': 0.0}
 _MULTI_LABEL_THRESHOLD = 0.5
 _MAX_COUNT = 10**6
 _WHOLE = (int, np.integer)
@@ -63,7 +66,8 @@ class Options:
     Parameters
     ----------
     score_threshold : float
-        From 0 to 1: results below it are dropped; one that equals it stays.
+        From 0 to 1: results below it are dropped; one that equals it stays. For segmentation: a
+        class that covers a smaller part of the picture is not listed.
     top_k : int
         For classification: at most so many classes.
     nms_iou : float
@@ -173,6 +177,7 @@ class Pipeline:
                               for tensor in engine.inputs)
         self._options = self._default_options()
         self._checked = False
+        self._gives_masks = False
         self._lock = threading.Lock()
 
     @classmethod
@@ -233,8 +238,13 @@ class Pipeline:
 
     @property
     def task(self) -> Task:
-        """What the answers are: 'classification' or 'detection'."""
+        """What the answers are: 'classification', 'detection' or 'segmentation'."""
         return self._decoder.task
+
+    @property
+    def gives_masks(self) -> bool:
+        """Whether its detections have masks; known from the first answer on."""
+        return self._gives_masks
 
     @property
     def labels(self) -> Labels | None:
@@ -269,7 +279,7 @@ class Pipeline:
 
         Returns
         -------
-        Classification or Detections
+        Classification, Detections or Segmentation
             Best first, boxes in the picture's pixels.
 
         Raises
@@ -352,7 +362,7 @@ class Pipeline:
 
         Returns
         -------
-        Classification or Detections
+        Classification, Detections or Segmentation
             The answer.
 
         """
@@ -373,10 +383,20 @@ class Pipeline:
             self._check_scores(outputs, decoded)
         size = geometry.source_size
         if isinstance(decoded, Candidates):
-            boxes, scores, class_ids = self._select(decoded, geometry, chosen)
+            boxes, rows = self._select(decoded, geometry, chosen)
+            masks = _masks(decoded, rows, geometry)
+            self._gives_masks = masks is not None
+            class_ids = decoded.class_ids[rows]
             names = self._names(class_ids)
             timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
-            return Detections(boxes, class_ids, scores, names, size, timing)
+            return Detections(boxes, class_ids, decoded.scores[rows], names, size, timing, masks)
+        if isinstance(decoded, PixelClasses):
+            image = label_image(decoded, geometry)
+            class_ids, parts = classes_on(
+                image, (decoded.background, decoded.unlabeled), chosen.score_threshold)
+            names = self._names(class_ids)
+            timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
+            return Segmentation(image, class_ids, parts, names, size, timing, decoded.background)
         names = self._names(decoded.class_ids)
         timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
         return Classification(decoded.class_ids, decoded.scores, names, size, timing)
@@ -387,7 +407,7 @@ class Pipeline:
 
         Returns
         -------
-        Classification or Detections
+        Classification, Detections or Segmentation
             The answer, with the time it took.
 
         Raises
@@ -418,8 +438,8 @@ class Pipeline:
 
     def _select(
         self, found: Candidates, geometry: Geometry, options: Options,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-        """Return boxes on the picture, scores and ids: the best of what overlaps, best first."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return boxes on the picture and their rows: the best of what overlaps, best first."""
         filtered = options.ioa_threshold > 0.0
         if self._decoder.needs_nms:
             rows = non_maximum_suppression(
@@ -431,12 +451,12 @@ class Pipeline:
         # What lies beside the picture has no area left on it; so has a box turned inside out.
         real = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         boxes, rows = boxes[real], rows[real]
-        scores, class_ids = found.scores[rows], found.class_ids[rows]
         limit = options.max_detections
         if filtered:
-            kept = ioa_filter(boxes, scores, class_ids, options.ioa_threshold, limit)
-            return boxes[kept], scores[kept], class_ids[kept]
-        return boxes[:limit], scores[:limit], class_ids[:limit]
+            kept = ioa_filter(
+                boxes, found.scores[rows], found.class_ids[rows], options.ioa_threshold, limit)
+            return boxes[kept], rows[kept]
+        return boxes[:limit], rows[:limit]
 
     def _names(self, class_ids: NDArray[np.int64]) -> NDArray[np.object_]:
         if self._labels is not None:
@@ -482,3 +502,15 @@ class Pipeline:
                 '%s: the best score is %.3g, but probabilities end at 1; if the network gives '
                 'logits, say output.activation: softmax (or sigmoid, for independent classes)',
                 model, decoded.scores[0])
+
+
+def _masks(
+    found: Candidates, rows: NDArray[np.int64], geometry: Geometry,
+) -> InstanceMasks | None:
+    """Return the masks of some rows, each on the frame that its box was before it was cut."""
+    if found.masks is None:
+        return None
+    frames = found.boxes[rows]
+    if not found.in_source_pixels:
+        frames = geometry.to_source(frames, clip=False)
+    return InstanceMasks(found.masks[rows], frames)

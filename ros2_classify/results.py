@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import OutputError
+from ros2_classify.masks import InstanceMasks
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,7 @@ class Classification:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one dictionary for each class: ``class_id``, ``label``, ``score``."""
-        return [
-            {'class_id': class_id, 'label': label, 'score': round(score, 6)}
-            for class_id, label, score in zip(
-                self.class_ids.tolist(), self.labels.tolist(), self.scores.tolist())
-        ]
+        return _class_rows(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer in the types of JSON: task, image, results, timing_ms."""
@@ -137,6 +134,8 @@ class Detections:
         Width and height of the picture in pixels.
     timing : Timing
         Where the time went.
+    masks : InstanceMasks, optional
+        The objects' masks, one for each box, from networks that give them.
 
     Raises
     ------
@@ -154,6 +153,7 @@ class Detections:
     labels: NDArray[np.object_]
     image_size: tuple[int, int]
     timing: Timing
+    masks: InstanceMasks | None = None
 
     def __post_init__(self) -> None:
         """Check the shapes and make the arrays read-only."""
@@ -166,6 +166,22 @@ class Detections:
                 'x2, y2 for each score')
         if len(self):
             _check_boxes(boxes, self.image_size)
+        if self.masks is not None and len(self.masks) != len(self):
+            raise OutputError(
+                f'there are {len(self.masks)} masks but {len(self)} boxes: one is needed for each')
+
+    def instances(self) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
+        """
+        Return one picture with the pixels of all objects.
+
+        Returns
+        -------
+        ndarray of uint8 (uint16 for more than 255 objects), shape (height, width), or None
+            0 where there is no object, else 1 + the object's row, the best one in front; None
+            where the network gives no masks.
+
+        """
+        return None if self.masks is None else self.masks.instances(self.image_size)
 
     def __len__(self) -> int:
         """Return the number of objects."""
@@ -195,7 +211,84 @@ class Detections:
               str(row['class_id'])) for row in self.rows()])
 
 
-Result = Union[Classification, Detections]
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """
+    A class for each pixel, and the classes that are there, the largest first.
+
+    Parameters
+    ----------
+    label_image : ndarray of uint8 or uint16, shape (height, width)
+        Ids as the label file counts them, in the pixels of the source picture. The greatest
+        number of the type (255, or 65535) stands for no class.
+    class_ids : ndarray of int64, shape (N,)
+        The classes on the picture, without a background class.
+    scores : ndarray of float32, shape (N,)
+        The part of the picture's pixels that each class covers, never rising.
+    labels : ndarray of object, shape (N,)
+        One ``str`` for each class.
+    image_size : tuple of int
+        Width and height of the picture in pixels.
+    timing : Timing
+        Where the time went.
+    background : int or None
+        The class that means "nothing of these", if there is one.
+
+    Raises
+    ------
+    OutputError
+        If a shape or type is wrong, a score is not a finite number, or the order is not largest
+        first.
+
+    """
+
+    task: ClassVar[str] = 'segmentation'
+
+    label_image: NDArray[np.uint8] | NDArray[np.uint16]
+    class_ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.object_]
+    image_size: tuple[int, int]
+    timing: Timing
+    background: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the shapes and make the arrays read-only."""
+        _check_common(self)
+        image, (width, height) = np.asarray(self.label_image), self.image_size
+        if image.dtype not in (np.uint8, np.uint16) or image.shape != (height, width):
+            raise OutputError(
+                f'label_image is {image.dtype} {image.shape} but must be uint8 or uint16 with the '
+                f'shape ({height}, {width})')
+        object.__setattr__(self, 'label_image', _frozen(image, image.dtype))
+
+    @property
+    def unlabeled(self) -> int:
+        """The number in the label image that stands for no class."""
+        return int(np.iinfo(self.label_image.dtype).max)
+
+    def __len__(self) -> int:
+        """Return the number of classes."""
+        return len(self.scores)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one dictionary for each class: ``class_id``, ``label``, ``score`` (its part)."""
+        return _class_rows(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer in the types of JSON: task, image, results, timing_ms."""
+        return _to_dict(self)
+
+    def __str__(self) -> str:
+        """Return the answer as a table for people."""
+        if not len(self):
+            return 'no class on the picture'
+        return _table(
+            ('label', 'pixels', 'class id'), 'lrr',
+            [(row['label'], f'{row["score"]:.1%}', str(row['class_id'])) for row in self.rows()])
+
+
+Result = Union[Classification, Detections, Segmentation]
 
 
 def _frozen(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
@@ -206,7 +299,7 @@ def _frozen(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
 
 
 def _check_common(result: Result) -> None:
-    """Bring ids, scores and labels to their types and check what both tasks share."""
+    """Bring ids, scores and labels to their types and check what all tasks share."""
     for name, dtype in (('scores', np.float32), ('class_ids', np.int64), ('labels', np.object_)):
         object.__setattr__(result, name, _frozen(getattr(result, name), dtype))
     scores = result.scores
@@ -242,6 +335,14 @@ def _check_boxes(boxes: NDArray[np.float32], image_size: tuple[int, int]) -> Non
         raise OutputError(
             f'box {row} is {boxes[row].tolist()} but must be x1 <= x2, y1 <= y2 inside the '
             f'picture of {width}x{height} pixels')
+
+
+def _class_rows(result: Classification | Segmentation) -> list[dict[str, Any]]:
+    return [
+        {'class_id': class_id, 'label': label, 'score': round(score, 6)}
+        for class_id, label, score in zip(
+            result.class_ids.tolist(), result.labels.tolist(), result.scores.tolist())
+    ]
 
 
 def _to_dict(result: Result) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from ros2_classify import cli, errors, ModelDescriptor, Options
 from ros2_classify.decoders import DECODERS
 from ros2_classify.descriptor import Defaults, InputSpec, load_descriptor
 from ros2_classify.errors import DescriptorError
-from ros2_classify.results import Classification, Detections
+from ros2_classify.results import Classification, Detections, Segmentation
 from ros2_classify.sources.bundle import write_bundle
 from ros2_classify.testing import save_color_classifier, save_constant_network
 import shared_data
@@ -166,7 +166,7 @@ def test_python_samples(workplace, capsys, code):
 
 def test_the_table_of_answers():
     rows = table(PYTHON, 'Answers')
-    for kind in (Classification, Detections):
+    for kind in (Classification, Detections, Segmentation):
         has = [row['attribute'].strip('`') for row in rows if row[f'`{kind.__name__}`'] == 'yes']
         assert has == [field.name for field in dataclasses.fields(kind)]
 

@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 
 from ros2_classify.errors import OutputError
-from ros2_classify.results import Classification, Detections, Timing
+from ros2_classify.masks import InstanceMasks
+from ros2_classify.results import Classification, Detections, Segmentation, Timing
 
 TIMING = Timing(0.001, 0.0205, 0.0000004)
 NAN = float('nan')
@@ -46,6 +47,15 @@ def detections(**changes):
     return Detections(**{**values, **changes})
 
 
+def segmentation(**changes):
+    image = np.full((480, 640), 7, np.uint8)
+    image[:60] = 30
+    values = {
+        'label_image': image, 'class_ids': np.array([7, 30]), 'scores': np.array([0.875, 0.125]),
+        'labels': np.array(['road', 'sky'], object), 'image_size': (640, 480), 'timing': TIMING}
+    return Segmentation(**{**values, **changes})
+
+
 def empty_detections():
     return detections(boxes=np.zeros((0, 4)), class_ids=[], scores=[], labels=[])
 
@@ -56,7 +66,8 @@ def test_timing_adds_up_and_rounds_to_microseconds():
 
 
 @pytest.mark.parametrize('result, task', [
-    (classification(), 'classification'), (detections(), 'detection')])
+    (classification(), 'classification'), (detections(), 'detection'),
+    (segmentation(), 'segmentation')])
 def test_facts(result, task):
     assert result.task == task
     assert len(result) == 2
@@ -119,7 +130,7 @@ def test_empty_results_are_results():
     ({'scores': np.array([np.inf, 0.2])}, 'a score is inf'),
     ({'image_size': (0, 480)}, '0x480'),
 ])
-@pytest.mark.parametrize('make', [classification, detections])
+@pytest.mark.parametrize('make', [classification, detections, segmentation])
 def test_what_does_not_fit_is_refused(make, changes, words):
     with pytest.raises(OutputError, match=words):
         make(**changes)
@@ -143,3 +154,31 @@ def test_boxes_need_four_columns():
 def test_a_box_may_touch_all_edges_and_have_no_size():
     result = detections(boxes=np.array([[0, 0, 640, 480], [640, 480, 640, 480]]))
     assert len(result) == 2
+
+
+def test_a_segmentation_reads_as_a_table_and_as_json():
+    result = segmentation()
+    assert str(result).splitlines() == [
+        'label  pixels  class id', 'road    87.5%         7', 'sky     12.5%        30']
+    assert json.loads(json.dumps(result.to_dict()))['results'] == [
+        {'class_id': 7, 'label': 'road', 'score': 0.875},
+        {'class_id': 30, 'label': 'sky', 'score': 0.125}]
+    assert result.unlabeled == 255
+    assert 'no class' in str(segmentation(class_ids=[], scores=[], labels=[]))
+    with pytest.raises(ValueError, match='read-only'):
+        result.label_image[0, 0] = 1
+
+
+@pytest.mark.parametrize('image', [
+    np.zeros((640, 480), np.uint8), np.zeros((480, 640), np.int64), np.zeros((480, 640, 1), 'u1')])
+def test_label_images_that_do_not_fit(image):
+    with pytest.raises(OutputError, match=r'label_image is .* the shape \(480, 640\)'):
+        segmentation(label_image=image)
+
+
+def test_masks_belong_to_boxes():
+    masks = InstanceMasks(np.ones((2, 1, 1)), np.array([[0, 0, 640, 480], [10.5, 20.25, 30, 40]]))
+    assert detections(masks=masks).instances()[10, 10] == 1
+    assert detections().instances() is None
+    with pytest.raises(OutputError, match='1 masks but 2 boxes'):
+        detections(masks=InstanceMasks(np.ones((1, 1, 1)), np.zeros((1, 4))))

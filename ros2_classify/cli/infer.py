@@ -27,7 +27,7 @@ from ros2_classify.cli import EXIT_OK, fetching
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its arguments."""
     parser = verbs.add_parser(
-        'infer', help='classify, or find objects in, one picture',
+        'infer', help='classify, find objects in, or segment one picture',
         description='Run a model on one picture and print the answer, best first.')
     parser.add_argument(
         '--model', required=True, metavar='MODEL',

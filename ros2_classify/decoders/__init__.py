@@ -17,12 +17,13 @@
 from __future__ import annotations
 
 from ros2_classify.decoders.base import (
-    Candidates, ClassScores, DecodeContext, Decoded, Decoder, Outputs)
+    Candidates, ClassScores, DecodeContext, Decoded, Decoder, Outputs, PixelClasses)
 from ros2_classify.decoders.boxes_scores import BOXES_SCORES
 from ros2_classify.decoders.classification import CLASSIFICATION
 from ros2_classify.decoders.detr import DETR
 from ros2_classify.decoders.end_to_end import END_TO_END
 from ros2_classify.decoders.nanodet import NANODET
+from ros2_classify.decoders.segmentation import SEGMENTATION
 from ros2_classify.decoders.selected_indices import SELECTED_INDICES
 from ros2_classify.decoders.tf_detection import TF_DETECTION
 from ros2_classify.decoders.yolo import YOLO
@@ -30,7 +31,8 @@ from ros2_classify.decoders.yolox import YOLOX
 from ros2_classify.decoders.yunet import YUNET
 
 __all__ = [
-    'DECODERS', 'Candidates', 'ClassScores', 'DecodeContext', 'Decoded', 'Decoder', 'Outputs']
+    'DECODERS', 'Candidates', 'ClassScores', 'DecodeContext', 'Decoded', 'Decoder', 'Outputs',
+    'PixelClasses']
 
 # One row for each family; the names are what descriptors say under output.decoder.
 DECODERS: dict[str, Decoder] = {
@@ -44,4 +46,5 @@ DECODERS: dict[str, Decoder] = {
     'detr': DETR,
     'nanodet': NANODET,
     'yunet': YUNET,
+    'segmentation': SEGMENTATION,
 }

@@ -90,6 +90,8 @@ class Candidates:
     in_source_pixels : bool
         The network was told the picture's size and gives boxes in the picture's own pixels, so
         they are only cut to the picture, not mapped.
+    masks : ndarray of float32, shape (N, h, w), or None
+        For networks that give them: a mask that fills each box, from 0 to 1, all finite.
 
     """
 
@@ -97,13 +99,43 @@ class Candidates:
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int64]
     in_source_pixels: bool = False
+    masks: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """Return the number of boxes."""
         return len(self.scores)
 
 
-Decoded = Union[ClassScores, Candidates]
+@dataclass(frozen=True)
+class PixelClasses:
+    """
+    What a segmentation decoder gives: a class for each cell of a grid over the network's picture.
+
+    Parameters
+    ----------
+    classes : ndarray of uint8 or uint16, shape (h, w)
+        Ids as the label file counts them. With ``scores`` only its type and shape count.
+    unlabeled : int
+        Stands for no class: where the network tells nothing, or wasn't shown the picture.
+    background : int or None
+        The class that means "nothing of these".
+    scores : ndarray of float32, shape (C, h, w), or None
+        Where the scores themselves are to be interpolated, and not the classes repeated.
+
+    """
+
+    classes: NDArray[np.uint8] | NDArray[np.uint16]
+    unlabeled: int
+    background: int | None = None
+    scores: NDArray[np.float32] | None = None
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """The grid's height and width."""
+        return self.classes.shape[0], self.classes.shape[1]
+
+
+Decoded = Union[ClassScores, Candidates, PixelClasses]
 
 
 @dataclass(frozen=True)
@@ -113,12 +145,13 @@ class Decoder:
 
     Parameters
     ----------
-    task : 'classification' or 'detection'
-        What it gives: `ClassScores` or `Candidates`.
+    task : 'classification', 'detection' or 'segmentation'
+        What it gives: `ClassScores`, `Candidates` or `PixelClasses`.
     read_options : callable
         ``(fields) -> options``: takes the decoder's own options out of the descriptor.
     decode : callable
-        ``(outputs, options, context) -> ClassScores or Candidates``; keeps no state.
+        ``(outputs, options, context) -> ClassScores, Candidates or PixelClasses``; keeps no
+        state.
     class_count : callable
         ``(outputs, options) -> int or None``: how many classes the network tells apart, where
         its outputs say so.
@@ -129,7 +162,7 @@ class Decoder:
 
     """
 
-    task: Literal['classification', 'detection']
+    task: Literal['classification', 'detection', 'segmentation']
     read_options: Callable[[Fields], Any]
     decode: Callable[[Outputs, Any, DecodeContext], Decoded]
     class_count: Callable[[Outputs, Any], Union[int, None]]

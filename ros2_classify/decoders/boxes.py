@@ -84,7 +84,7 @@ def denormalize(
 
 def finite_candidates(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], class_ids: NDArray[Any], *,
-    in_source_pixels: bool = False,
+    in_source_pixels: bool = False, masks: NDArray[np.float32] | None = None,
 ) -> Candidates:
     """
     Leave out what is not finite.
@@ -99,6 +99,8 @@ def finite_candidates(
         One for each box.
     in_source_pixels : bool
         Whether the boxes are in the pixels of the source picture; see `Candidates`.
+    masks : ndarray of float32, shape (N, h, w), optional
+        One for each box. A cell that is not finite counts as outside of the object.
 
     Returns
     -------
@@ -112,5 +114,8 @@ def finite_candidates(
     if not clean:
         good = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
         boxes, scores, class_ids = boxes[good], scores[good], class_ids[good]
+        masks = None if masks is None else masks[good]
+    if masks is not None and not np.isfinite(masks).all():
+        masks = np.where(np.isfinite(masks), masks, np.float32(0.0))
     return Candidates(
-        boxes, scores, class_ids.astype(np.int64, copy=False), in_source_pixels)
+        boxes, scores, class_ids.astype(np.int64, copy=False), in_source_pixels, masks)

@@ -20,7 +20,8 @@ Format (https://github.com/tensorflow/models, ``research/object_detection/export
 width, ``detection_classes [1, N]``, ``detection_scores [1, N]`` and ``num_detections [1]``;
 rows from ``num_detections`` on are padding. TensorFlow Lite's ``TFLite_Detection_PostProcess``
 gives the same four in the order boxes, classes, scores, count; its classes count from 0, those
-of the TensorFlow exporter are label ids from 1.
+of the TensorFlow exporter are label ids from 1. Mask R-CNN adds ``detection_masks [1, N, h, w]``:
+for each box one small mask, whatever the class, from 0 to 1, that fills the box.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from ros2_classify.fields import Fields
 
 _ROLES = ('boxes', 'classes', 'scores', 'count')
 _USUAL = ('detection_boxes', 'detection_classes', 'detection_scores', 'num_detections')
+_USUAL_MASKS = 'detection_masks'
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class TfDetectionOptions:
     boxes, classes, scores, count : str or None
         The outputs' names, with or without ``:0``. None takes TensorFlow's usual name, or where
         there is none of those, the place: first boxes, then classes, scores and count.
+    masks : str or None
+        The name of the masks' output, where there is one; None takes TensorFlow's usual name.
     class_offset : int
         What is added to the network's class to get the label's id: 0 where the label file counts
         as the network does, 1 where the network counts from 0 and the label map from 1.
@@ -60,6 +64,7 @@ class TfDetectionOptions:
     classes: str | None = None
     scores: str | None = None
     count: str | None = None
+    masks: str | None = None
     class_offset: int = 0
 
 
@@ -67,15 +72,16 @@ def read_options(fields: Fields) -> TfDetectionOptions:
     """Take the decoder's options out of a descriptor."""
     names = fields.section('outputs')
     boxes, classes, scores, count = (names.text(role, None) for role in _ROLES)
+    masks = names.text('masks', None)
     names.finish()
     return TfDetectionOptions(
-        boxes=boxes, classes=classes, scores=scores, count=count,
+        boxes=boxes, classes=classes, scores=scores, count=count, masks=masks,
         class_offset=fields.integer('class_offset', 0, low=-1000, high=1000))
 
 
 def class_count(outputs: Outputs, options: TfDetectionOptions) -> None:
     """Return None: these outputs don't tell how many classes there are."""
-    _find(outputs, options)
+    _find_masks(outputs, options, len(_find(outputs, options)[0]))
 
 
 def decode(outputs: Outputs, options: TfDetectionOptions, context: DecodeContext) -> Candidates:
@@ -112,7 +118,9 @@ def decode(outputs: Outputs, options: TfDetectionOptions, context: DecodeContext
         chosen = boxes[keep][:, [1, 0, 3, 2]] * np.array(
             (width, height, width, height), np.float32)
     class_ids = np.rint(classes[keep]).astype(np.int64) + options.class_offset
-    return finite_candidates(chosen, scores[keep], class_ids)
+    masks = _find_masks(outputs, options, len(boxes))
+    return finite_candidates(
+        chosen, scores[keep], class_ids, masks=None if masks is None else masks[keep])
 
 
 def _find(
@@ -143,6 +151,21 @@ def _find(
     if last[1].size != 1:
         raise misfit(*last, '[1], the number of boxes', outputs)
     return boxes, classes, scores, float(last[1].reshape(-1)[0])
+
+
+def _find_masks(
+    outputs: Outputs, options: TfDetectionOptions, rows: int,
+) -> NDArray[np.float32] | None:
+    """Return the masks ``[N, h, w]``, where the network gives any."""
+    name = options.masks or find_name(outputs, _USUAL_MASKS)
+    if name is None:
+        return None
+    array = pick(outputs, name)
+    expected = f'[1, {rows}, height, width], one mask for each box'
+    masks = unbatch(name, array, expected, (rows, None, None), outputs)
+    if 0 in masks.shape[1:]:
+        raise misfit(name, array, expected, outputs)
+    return masks
 
 
 TF_DETECTION = Decoder(

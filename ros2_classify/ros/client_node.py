@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-import importlib
 from pathlib import Path
 import time
 from typing import Any
@@ -37,20 +36,22 @@ from ros2_classify.errors import OptionsError, Ros2ClassifyError
 from ros2_classify.image_file import check_writable, read_image, write_image
 from ros2_classify.ros.compressed_msg import to_compressed_msg
 from ros2_classify.ros.image_input import resolve_image_topic, TRANSPORTS
-from ros2_classify.ros.image_msg import to_image_msg
+from ros2_classify.ros.image_msg import to_ids, to_image_msg
 from ros2_classify.ros.no_answer import explain, Waiting
 from ros2_classify.ros.parameters import Parameters, Spec
-from ros2_classify.ros.result_msgs import MESSAGES
+from ros2_classify.ros.result_msgs import INSTANCES_TOPIC, MESSAGES
 from ros2_classify.ros.result_reader import READERS
 from ros2_classify.ros.runtime import Stop
+from ros2_classify.ros.services import load_type
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo
 
 PARAMETERS = (
     Spec('image', '', 'Picture to send; empty for one that comes with the package',
          read_only=True),
-    Spec('task', 'auto', 'What to expect: classification, detection, or auto for whichever '
-         'answers', choices=('auto', *MESSAGES), read_only=True),
+    Spec('task', 'auto', 'What to expect: classification, detection, segmentation, or auto for '
+         'whichever answers', choices=('auto', *MESSAGES), read_only=True),
     Spec('use_service', False, "Whether to ask by the server's service instead of the topics",
          read_only=True),
     Spec('server', 'server', "The server node's name, to ask its service and its state",
@@ -69,7 +70,8 @@ _SEND_AGAIN_S = 1.0
 # A server that doesn't know this client yet takes the request, and its answer gets lost.
 _ASK_AGAIN_S = 5.0
 _STATE_TIMEOUT_S = 1.0
-_LABELS_TIMEOUT_S = 3.0
+# For the names of the classes, and the masks of the objects.
+_REST_TIMEOUT_S = 3.0
 _INTERFACES = 'ros2_classify_interfaces'
 
 
@@ -89,8 +91,8 @@ class Answer:
     Parameters
     ----------
     task : str
-        ``classification`` or ``detection``.
-    msg : vision_msgs.msg.Classification or vision_msgs.msg.Detection2DArray
+        ``classification``, ``detection`` or ``segmentation``.
+    msg : vision_msgs.msg.Classification, Detection2DArray or sensor_msgs.msg.Image
         The message.
     source : str
         The topic or service that it came from.
@@ -103,6 +105,11 @@ class Answer:
     msg: Any
     source: str
     seconds: float
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """The stamp of the picture it answers."""
+        return _stamp(self.msg)
 
 
 class ClientNode(Node):
@@ -137,6 +144,8 @@ class ClientNode(Node):
         self._names: dict[int, str] = {}
         self._sent: dict[tuple[int, int], float] = {}
         self._answer: Answer | None = None
+        self._masks: Any = None
+        self._instances: dict[tuple[int, int], Any] = {}
         self._tasks = list(MESSAGES) if self._settings['task'] == 'auto' else [
             self._settings['task']]
         self._waiting = Waiting(server=self._server_name())
@@ -177,19 +186,25 @@ class ClientNode(Node):
                 # It takes answers from every publisher; being small, hardly any is lost.
                 _qos(10, ReliabilityPolicy.BEST_EFFORT), **options)
             for task in self._tasks]
+        if self._output is not None and 'detection' in self._tasks:
+            self._masks = self.create_subscription(
+                Image, INSTANCES_TOPIC, self._receive_instances,
+                _qos(1, ReliabilityPolicy.BEST_EFFORT), **options)
 
     def _connect_services(self) -> None:
-        try:
-            types = importlib.import_module(f'{_INTERFACES}.srv')
-        except ImportError as error:
-            raise OptionsError(
-                f'the service needs the package {_INTERFACES}, which cannot be imported '
-                f'({error}); build it with colcon from interfaces/, or leave use_service false'
-            ) from error
         for task in self._tasks:
             name = MESSAGES[task].service
+            try:
+                service_type = load_type(name)
+            except ImportError as error:
+                missing = error
+                continue
             self._service_clients[task] = self.create_client(
-                getattr(types, name), f'{self._settings["server"]}/{name.lower()}')
+                service_type, f'{self._settings["server"]}/{name.lower()}')
+        if not self._service_clients:
+            raise OptionsError(
+                f'the service needs the package {_INTERFACES}, which cannot be used ({missing}); '
+                'build it with colcon from interfaces/, or leave use_service false') from missing
         self._waiting.services = [
             self.resolve_service_name(client.srv_name)
             for client in self._service_clients.values()]
@@ -267,23 +282,34 @@ class ClientNode(Node):
 
     def _learn_labels(self, msg: LabelInfo) -> None:
         self._names = {each.class_id: each.class_name for each in msg.class_map}
-        if self._answer is not None:
-            self._show(self._answer)
+        self._show_if_complete()
 
     def _take(self, answer: Answer) -> None:
-        """Show the answer as soon as the names of the classes are there as well."""
+        """Show the answer as soon as the names of the classes and the masks are there as well."""
         if self._answer is not None or self._stop.requested:
             return
         self._answer = answer
-        if self._names:
+        self._timer.cancel()
+        # Discovery may take its time; an answer without them is better than none.
+        self._steady_timer(_REST_TIMEOUT_S, lambda: self._show(answer))
+        self._show_if_complete()
+
+    def _show_if_complete(self) -> None:
+        answer = self._answer
+        if answer is None or not self._names:
+            return
+        masks = self._masks
+        if masks is None or answer.task != 'detection' or answer.stamp in self._instances or (
+                not self.count_publishers(masks.topic_name)):
             self._show(answer)
-        else:
-            self._timer.cancel()
-            # Discovery may take its time; an answer without them is better than none.
-            self._steady_timer(_LABELS_TIMEOUT_S, lambda: self._show(answer))
+
+    def _receive_instances(self, msg: Any) -> None:
+        if _stamp(msg) in self._sent and msg.header.frame_id == self._settings['frame_id']:
+            self._instances[_stamp(msg)] = msg
+            self._show_if_complete()
 
     def _receive(self, task: str, msg: Any) -> None:
-        sent = self._sent.get((msg.header.stamp.sec, msg.header.stamp.nanosec))
+        sent = self._sent.get(_stamp(msg))
         if sent is None or msg.header.frame_id != self._settings['frame_id']:
             self._waiting.other_answers += 1
         else:
@@ -299,7 +325,7 @@ class ClientNode(Node):
             self._fail(f'{name} answers: {response.message}')
             return
         msg = getattr(response, row.topic)
-        sent = self._sent.get((msg.header.stamp.sec, msg.header.stamp.nanosec))
+        sent = self._sent.get(_stamp(msg))
         if sent is None:
             self._fail(f'{name} answered with the stamp of another picture')
         else:
@@ -318,7 +344,9 @@ class ClientNode(Node):
                   f'stamp {header.stamp.sec}.{header.stamp.nanosec:09d}, '
                   f'frame {header.frame_id}\n{result}', flush=True)
             if self._output is not None:
-                write_image(self._output, overlay.draw(self._picture, result))
+                masks = self._instances.get(answer.stamp)
+                write_image(self._output, overlay.draw(
+                    self._picture, result, instances=None if masks is None else to_ids(masks)))
                 print(f'annotated picture: {self._output}', flush=True)
         except Ros2ClassifyError as error:
             self._fail(str(error))
@@ -348,3 +376,7 @@ class ClientNode(Node):
     def _fail(self, text: str) -> None:
         self.get_logger().error(text)
         self._stop.request(1)
+
+
+def _stamp(msg: Any) -> tuple[int, int]:
+    return msg.header.stamp.sec, msg.header.stamp.nanosec

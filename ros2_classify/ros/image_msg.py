@@ -141,6 +141,62 @@ def to_image_msg(pixels: NDArray[np.uint8], encoding: str, header: Any) -> Any:
     return msg
 
 
+def to_ids_msg(ids: NDArray[np.uint8] | NDArray[np.uint16], header: Any) -> Any:
+    """
+    Make an image message whose pixels are numbers of objects or classes.
+
+    Parameters
+    ----------
+    ids : ndarray of uint8 or uint16, shape (height, width)
+        The numbers.
+    header : std_msgs.msg.Header
+        Goes into the message as it is.
+
+    Returns
+    -------
+    sensor_msgs.msg.Image
+        ``mono8`` or ``mono16``, in this machine's byte order.
+
+    """
+    # The bytes of a 16-bit picture are an 8-bit one, twice as wide.
+    msg = to_image_msg(np.ascontiguousarray(ids).view(np.uint8), 'mono8', header)
+    if ids.dtype == np.uint16:
+        msg.encoding, msg.width = 'mono16', ids.shape[1]
+        msg.is_bigendian = int(sys.byteorder == 'big')
+    return msg
+
+
+def to_ids(msg: Any, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """
+    Read an image message whose pixels are numbers of objects or classes.
+
+    Parameters
+    ----------
+    msg : sensor_msgs.msg.Image
+        ``mono8`` or ``mono16``, of either byte order; rows may be padded.
+    max_pixels : int
+        Larger pictures are refused.
+
+    Returns
+    -------
+    ndarray of uint8 or uint16, shape (height, width)
+        The numbers as they are: nothing is scaled.
+
+    Raises
+    ------
+    ImageError
+        If the encoding is another one, or the message's fields contradict each other.
+
+    """
+    if msg.encoding not in ('mono8', 'mono16'):
+        raise ImageError(
+            f'encoding {msg.encoding!r} holds no numbers of objects or classes; use mono8 or '
+            'mono16')
+    encoding = _lookup(msg.encoding)
+    _check_layout(msg, encoding, max_pixels)
+    return _planes(msg, encoding)
+
+
 def to_bgr(pixels: NDArray[np.uint8], color: str) -> NDArray[np.uint8]:
     """
     Return a picture as BGR.

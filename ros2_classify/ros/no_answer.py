@@ -175,7 +175,9 @@ def _answers_elsewhere(node: Node, waiting: Waiting) -> str:
     expected = [subscription.topic_name for subscription in waiting.results]
     if any(node.count_publishers(topic) for topic in expected):
         return ''
-    types = {_type_name(row.msg_type): (task, row.topic) for task, row in MESSAGES.items()}
+    # An image may be anything: only the types that nothing but answers has tell something.
+    types = {_type_name(row.msg_type): (task, row.topic) for task, row in MESSAGES.items()
+             if _type_name(row.msg_type) not in _IMAGE_TYPES}
     for topic, kinds in node.get_topic_names_and_types():
         if topic in expected or not node.count_publishers(topic):
             continue

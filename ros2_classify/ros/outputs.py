@@ -24,9 +24,10 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from ros2_classify import overlay
 from ros2_classify.labels import Labels
-from ros2_classify.results import Result
-from ros2_classify.ros.image_msg import to_bgr, to_image_msg
-from ros2_classify.ros.result_msgs import label_info_msg, MESSAGES, to_msg, vision_info_msg
+from ros2_classify.results import Detections, Result
+from ros2_classify.ros.image_msg import to_bgr, to_ids_msg, to_image_msg
+from ros2_classify.ros.result_msgs import (
+    INSTANCES_TOPIC, label_info_msg, MESSAGES, to_msg, vision_info_msg)
 from sensor_msgs.msg import Image
 from vision_msgs.msg import LabelInfo, VisionInfo
 
@@ -51,17 +52,22 @@ class Outputs:
     on_listeners : callable
         Called, in the executor's thread, when a subscriber came or went. Middlewares without such
         events never call it: ask `wanted` from time to time as well.
+    masks : bool
+        Whether the model's detections have masks: they get a topic of their own.
 
     """
 
-    def __init__(self, node: Node, task: str, on_listeners: Callable[[], None]) -> None:
+    def __init__(self, node: Node, task: str, on_listeners: Callable[[], None], *,
+                 masks: bool = False) -> None:
         self._node = node
         row = MESSAGES[task]
         overridable = {'qos_overriding_options': QoSOverridingOptions.with_default_policies()}
         self._result = _create_publisher(
-            node, row.msg_type, row.topic, _qos(10), on_listeners, **overridable)
+            node, row.msg_type, row.topic, _qos(row.depth), on_listeners, **overridable)
         self._debug_image = _create_publisher(
             node, Image, '~/debug_image', _qos(1), on_listeners, **overridable)
+        self._instances = _create_publisher(
+            node, Image, INSTANCES_TOPIC, _qos(1), on_listeners, **overridable) if masks else None
         latched = _qos(1, DurabilityPolicy.TRANSIENT_LOCAL)
         self._label_info = node.create_publisher(LabelInfo, 'label_info', latched)
         self._vision_info = node.create_publisher(VisionInfo, 'vision_info', latched)
@@ -70,13 +76,17 @@ class Outputs:
     @property
     def wanted(self) -> bool:
         """Whether anybody subscribes to what inference makes."""
-        return bool(self._result.get_subscription_count()
-                    or self._debug_image.get_subscription_count())
+        return any(publisher.get_subscription_count() for publisher in self._answers)
 
     @property
-    def topics(self) -> tuple[str, str]:
-        """The resolved names of the result's and the annotated picture's topic."""
-        return self._result.topic_name, self._debug_image.topic_name
+    def topics(self) -> tuple[str, ...]:
+        """The resolved names of the topics of what inference makes."""
+        return tuple(publisher.topic_name for publisher in self._answers)
+
+    @property
+    def _answers(self) -> tuple[Any, ...]:
+        masks = (self._instances,) if self._instances is not None else ()
+        return (self._result, *masks, self._debug_image)
 
     def announce(self, name: str, labels: Labels | None, threshold: float, version: int) -> None:
         """Publish the latched facts about the model."""
@@ -100,7 +110,7 @@ class Outputs:
 
         Parameters
         ----------
-        result : Classification or Detections
+        result : Classification, Detections or Segmentation
             The answer.
         header : std_msgs.msg.Header
             The picture's header.
@@ -114,14 +124,22 @@ class Outputs:
         """
         if self._result.get_subscription_count():
             self._result.publish(to_msg(result, header, class_id))
-        if self._debug_image.get_subscription_count():
+        drawing = self._debug_image.get_subscription_count()
+        instances = None
+        if self._instances is not None and isinstance(result, Detections):
+            wanted = self._instances.get_subscription_count()
+            # Made once for both.
+            instances = result.instances() if wanted or drawing else None
+            if wanted and instances is not None:
+                self._instances.publish(to_ids_msg(instances, header))
+        if drawing:
             bgr = to_bgr(pixels, color)
-            drawn = overlay.draw(bgr, result, copy=bgr is pixels)
+            drawn = overlay.draw(bgr, result, copy=bgr is pixels, instances=instances)
             self._debug_image.publish(to_image_msg(drawn, 'bgr8', header))
 
     def destroy(self) -> None:
         """Take the topics away."""
-        for publisher in (self._result, self._debug_image, self._label_info, self._vision_info):
+        for publisher in (*self._answers, self._label_info, self._vision_info):
             self._node.destroy_publisher(publisher)
 
 

@@ -13,7 +13,9 @@
 # limitations under the License.
 
 """
-From results to ``vision_msgs`` (4.0 and later; 4.1 and 4.2 have the same fields here).
+From results to messages: ``vision_msgs``, and images where each pixel has a number.
+
+``vision_msgs`` is 4.0 or later; 4.1 and 4.2 have the same fields here.
 
 One row of `MESSAGES` for each task: the topic's name, the message type and the function that
 fills it.
@@ -26,7 +28,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ros2_classify.labels import Labels
-from ros2_classify.results import Classification, Detections, Result
+from ros2_classify.results import Classification, Detections, Result, Segmentation
+from ros2_classify.ros.image_msg import to_ids_msg
+from sensor_msgs.msg import Image
 from vision_msgs.msg import (
     Classification as ClassificationMsg, Detection2D, Detection2DArray, LabelInfo,
     ObjectHypothesis, ObjectHypothesisWithPose, VisionClass, VisionInfo)
@@ -101,6 +105,28 @@ def detections_msg(
     return msg
 
 
+def segmentation_msg(result: Segmentation, header: Any, class_id: str = 'label') -> Image:
+    """
+    Fill a ``sensor_msgs/Image`` with the class of each pixel.
+
+    Parameters
+    ----------
+    result : Segmentation
+        The answer.
+    header : std_msgs.msg.Header
+        The picture's header; goes into the message as it is.
+    class_id : str
+        Means nothing here: pixels are ids.
+
+    Returns
+    -------
+    sensor_msgs.msg.Image
+        ``mono8``, or ``mono16`` for more than 255 classes.
+
+    """
+    return to_ids_msg(result.label_image, header)
+
+
 @dataclass(frozen=True)
 class ResultMessage:
     """
@@ -115,7 +141,10 @@ class ResultMessage:
     to_msg : callable
         From ``(result, header, class_id)`` to the message.
     service : str
-        Name of the service in ros2_classify_interfaces, and of its response's field.
+        Name of the service in ros2_classify_interfaces; the topic's name is that of its
+        response's field.
+    depth : int
+        How many messages wait for a slow subscriber; large ones don't queue.
 
     """
 
@@ -123,13 +152,17 @@ class ResultMessage:
     msg_type: type
     to_msg: Callable[[Any, Any, str], Any]
     service: str
+    depth: int = 10
 
 
 MESSAGES = {
     'classification': ResultMessage(
         'classification', ClassificationMsg, classification_msg, 'Classify'),
     'detection': ResultMessage('detections', Detection2DArray, detections_msg, 'Detect'),
+    'segmentation': ResultMessage('segmentation', Image, segmentation_msg, 'Segment', depth=1),
 }
+# Beside the detections of networks that give masks: 1 + the row of the object at each pixel.
+INSTANCES_TOPIC = 'instances'
 
 
 def to_msg(result: Result, header: Any, class_id: str = 'label') -> Any:
@@ -138,7 +171,7 @@ def to_msg(result: Result, header: Any, class_id: str = 'label') -> Any:
 
     Parameters
     ----------
-    result : Classification or Detections
+    result : Classification, Detections or Segmentation
         The answer.
     header : std_msgs.msg.Header
         The picture's header; goes into the message as it is.
@@ -147,7 +180,7 @@ def to_msg(result: Result, header: Any, class_id: str = 'label') -> Any:
 
     Returns
     -------
-    vision_msgs.msg.Classification or vision_msgs.msg.Detection2DArray
+    vision_msgs.msg.Classification, vision_msgs.msg.Detection2DArray or sensor_msgs.msg.Image
         The message.
 
     """
@@ -207,7 +240,7 @@ def vision_info_msg(method: str, location: str, version: int, stamp: Any) -> Vis
     return msg
 
 
-def _names(result: Result, class_id: str) -> list[str]:
+def _names(result: Classification | Detections, class_id: str) -> list[str]:
     if class_id == 'label':
         return result.labels.tolist()
     return [str(number) for number in result.class_ids.tolist()]

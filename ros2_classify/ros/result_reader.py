@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""From ``vision_msgs`` back to results: what a subscriber needs to print or draw an answer."""
+"""From messages back to results: what a subscriber needs to print or draw an answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ros2_classify.results import Classification, Detections, Result, Timing
+from ros2_classify.label_image import classes_on
+from ros2_classify.results import Classification, Detections, Result, Segmentation, Timing
+from ros2_classify.ros.image_msg import to_ids
 
 # The messages don't say how long anything took.
 _NO_TIMING = Timing(0.0, 0.0, 0.0)
@@ -84,9 +86,39 @@ def detections_from(
         np.clip(boxes, 0, limits), ids, scores, labels, image_size, _NO_TIMING)
 
 
+def segmentation_from(
+        msg: Any, image_size: tuple[int, int], names: Mapping[int, str]) -> Segmentation:
+    """
+    Read the label image of a segmentation.
+
+    Parameters
+    ----------
+    msg : sensor_msgs.msg.Image
+        The message: a class id for each pixel.
+    image_size : tuple of int
+        Width and height of the picture it answers.
+    names : mapping of int to str
+        Names by class id, from a ``LabelInfo``; may be empty. The message doesn't say which class
+        is a background: it is the one that is called so.
+
+    Returns
+    -------
+    Segmentation
+        Largest class first.
+
+    """
+    ids = to_ids(msg)
+    background = next((number for number, name in names.items()
+                       if name.strip('_ ').lower() == 'background'), None)
+    class_ids, parts = classes_on(ids, (int(np.iinfo(ids.dtype).max), background), 0.0)
+    labels = np.array([names.get(each, str(each)) for each in class_ids.tolist()], np.object_)
+    return Segmentation(ids, class_ids, parts, labels, image_size, _NO_TIMING, background)
+
+
 READERS: dict[str, Callable[[Any, tuple[int, int], Mapping[int, str]], Result]] = {
     'classification': classification_from,
     'detection': detections_from,
+    'segmentation': segmentation_from,
 }
 
 

@@ -210,13 +210,14 @@ class ServerNode(LifecycleNode):
             lambda gone: self._log.info(f'still loading the model {model} after {gone}'))
         self._settings.set_model_defaults(model_defaults(pipeline.options))
         self._models_loaded += 1
-        self._outputs = Outputs(self, pipeline.task, self._listeners_changed)
+        self._outputs = Outputs(
+            self, pipeline.task, self._listeners_changed, masks=pipeline.gives_masks)
         try:
             self._service = InferenceService(self, pipeline.task, self._submit)
-        except ImportError:
+        except ImportError as error:
             self._log.info(
-                'no service: the package ros2_classify_interfaces is not installed (build it with '
-                'colcon from interfaces/ to have it)')
+                f'no service: the package ros2_classify_interfaces is not installed or too old '
+                f'({error}); build it with colcon from interfaces/ to have it')
 
     def _load(self, model: str) -> Pipeline:
         begun = time.monotonic()

@@ -57,13 +57,13 @@ class InferenceService:
     Raises
     ------
     ImportError
-        If the interfaces package isn't installed.
+        If the interfaces package isn't installed, or is too old for this task.
 
     """
 
     def __init__(self, node: Node, task: str, submit: Callable[[Request], str]) -> None:
         row = MESSAGES[task]
-        service_type = getattr(importlib.import_module(f'{_INTERFACES}.srv'), row.service)
+        service_type = load_type(row.service)
         self._node = node
         self._field = row.topic
         self._submit = submit
@@ -122,6 +122,15 @@ class InferenceService:
         executor = self._node.executor
         if executor is not None:
             executor.wake()
+
+
+def load_type(name: str) -> Any:
+    """Return a service's type; ImportError where the interfaces lack it or aren't installed."""
+    module = importlib.import_module(f'{_INTERFACES}.srv')
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        raise ImportError(f'{_INTERFACES} has no service {name}') from None
 
 
 def _fail(response: Any, message: str) -> Any:

@@ -99,3 +99,34 @@ def save_sleeper(folder: Path, turns: int = 10**12) -> Path:
         'input: {color: rgb, resize: stretch}\n'
         'output: {decoder: classification, activation: none}\n')
     return path
+
+
+def save_masks(folder: Path) -> Path:
+    """Write a detector whose two boxes have masks: the left half, and all of it."""
+    masks = np.ones((1, 2, 1, 2), np.float32)
+    masks[0, 0, 0, 1] = 0
+    save_constant_network(folder / 'masks.onnx', {
+        'detection_boxes': BOXES[None][..., [1, 0, 3, 2]],
+        'detection_classes': np.array([[1, 2]], np.float32),
+        'detection_scores': np.array([SCORES], np.float32),
+        'num_detections': np.array([2], np.float32),
+        'detection_masks': masks})
+    path = folder / 'masks.yaml'
+    path.write_text(
+        'name: masks\nsource: {path: masks.onnx}\n'
+        f'labels: {{1: {NAMES[0]}, 2: {NAMES[1]}}}\noutput: {{decoder: tf_detection}}\n')
+    return path
+
+
+def save_segmenter(folder: Path, classes: int = 3) -> Path:
+    """Write a network whose last class is the right half of every picture, class 0 the rest."""
+    scores = np.zeros((1, classes, 2, 4), np.float32)
+    scores[0, -1, :, 2:] = 1
+    save_constant_network(
+        folder / 'halves.onnx', {'out': scores}, input_shape=(1, 3, 8, 16))
+    names = ', '.join(['background', *(f'class {each}' for each in range(1, classes))])
+    path = folder / 'halves.yaml'
+    path.write_text(
+        f'name: halves\nsource: {{path: halves.onnx}}\nlabels: [{names}]\n'
+        'output: {decoder: segmentation, background: 0}\n')
+    return path

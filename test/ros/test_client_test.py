@@ -72,9 +72,10 @@ def test_without_an_answer_it_says_why(start, classifier, picture):
     for client in clients:
         assert client.wait() == 1
         assert 'Traceback' not in client.output
-    assert re.search(r'no answer on /classification or /detections in 4 s: the server /server is '
-                     'unconfigured: ros2 lifecycle set /server configure', clients[0].output)
-    assert re.search(r'no answer on /nobody/classify or /nobody/detect in 4 s: nobody offers',
+    assert re.search(r'no answer on /classification or /detections or /segmentation in 4 s: the '
+                     'server /server is unconfigured: ros2 lifecycle set /server configure',
+                     clients[0].output)
+    assert re.search(r'no answer on /nobody/classify or /nobody/detect.* in 4 s: nobody offers',
                      clients[1].output)
 
 
@@ -90,7 +91,7 @@ def test_a_request_the_server_refuses(start, classifier, picture):
     ({'image': '/nowhere.png'}, 'the picture /nowhere.png cannot be read'),
     ({'output': '/nowhere/out.png'}, 'there is no folder /nowhere'),
     ({'server': 'my-server'}, "server is 'my-server' but must be the name of a node"),
-    ({'task': 'segmentation'}, 'must be one of: auto, classification, detection'),
+    ({'task': 'depth'}, 'must be one of: auto, classification, detection, segmentation'),
 ])
 def test_wrong_parameters_end_it_with_one_line(start, parameters, message):
     client = start('client_test', parameters)

@@ -24,7 +24,8 @@ import pytest
 from ros2_classify.errors import InputError
 from ros2_classify.ros import image_msg
 from ros2_classify.ros.encodings import ENCODINGS
-from ros2_classify.ros.image_msg import ImageError, to_array, to_bgr, to_image_msg
+from ros2_classify.ros.image_msg import (
+    ImageError, to_array, to_bgr, to_ids, to_ids_msg, to_image_msg)
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -343,3 +344,27 @@ def test_to_bgr_puts_the_channels_in_order(color, order):
 def test_to_bgr_repeats_grey():
     pixels = random_pixels(1)
     np.testing.assert_array_equal(to_bgr(pixels, 'mono'), np.dstack([pixels] * 3))
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+@pytest.mark.parametrize('padding', [0, 3])
+@pytest.mark.parametrize('big_endian', [False, True])
+def test_numbers_of_objects_come_back_unscaled(dtype, padding, big_endian):
+    ids = random_pixels(1, dtype)
+    header = Header(frame_id='eye')
+    made = to_ids_msg(ids, header)
+    encoding = {np.uint8: 'mono8', np.uint16: 'mono16'}[dtype]
+    assert (made.encoding, made.width, made.height) == (encoding, 7, 5)
+    assert made.header is header and made.step == 7 * ids.itemsize
+    assert np.array_equal(to_ids(made), ids) and to_ids(made).dtype == dtype
+    sent = message(rows_of(ids, big_endian), encoding, 7, 5, padding, big_endian=big_endian)
+    assert np.array_equal(to_ids(sent), ids)
+    # Readers of pictures get the same shape.
+    assert to_array(made)[0].shape == (5, 7)
+
+
+def test_numbers_in_colour_are_refused():
+    with pytest.raises(ImageError, match="'rgb8' holds no numbers"):
+        to_ids(Image(width=1, height=1, step=3, encoding='rgb8', data=[0, 0, 0]))
+    with pytest.raises(ImageError, match='data has 1 bytes'):
+        to_ids(Image(width=2, height=1, step=4, encoding='mono16', data=[0]))

@@ -14,12 +14,16 @@
 
 """Result messages: every field, both meanings of class_id, nothing lost on the way."""
 
+from typing import get_args
+
 from builtin_interfaces.msg import Time
 import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 from ros2_classify import Classification, Detections, Timing
+from ros2_classify.descriptor import Task
 from ros2_classify.labels import Labels
+from ros2_classify.results import Result, Segmentation
 from ros2_classify.ros.result_msgs import (
     label_info_msg, MESSAGES, to_msg, vision_info_msg)
 from std_msgs.msg import Header
@@ -81,8 +85,19 @@ def test_detections(count, class_id):
     assert deserialize_message(serialize_message(msg), type(msg)) == msg
 
 
+@pytest.mark.parametrize(('dtype', 'encoding'), [(np.uint8, 'mono8'), (np.uint16, 'mono16')])
+def test_segmentation(dtype, encoding):
+    image = np.arange(12).reshape(3, 4).astype(dtype)
+    result = Segmentation(
+        image, np.array([3]), np.array([0.5]), np.array(['x'], object), (4, 3), TIMING)
+    msg = to_msg(result, HEADER)
+    assert msg.header is HEADER and (msg.encoding, msg.width, msg.height) == (encoding, 4, 3)
+    assert deserialize_message(serialize_message(msg), type(msg)) == msg
+    assert np.array_equal(np.frombuffer(msg.data.tobytes(), dtype), image.reshape(-1))
+
+
 def test_every_task_has_a_message():
-    assert set(MESSAGES) == {Classification.task, Detections.task}
+    assert set(MESSAGES) == {each.task for each in get_args(Result)} == set(get_args(Task))
 
 
 def test_label_info_leaves_out_what_does_not_fit():

@@ -18,6 +18,7 @@ import pytest
 from ros2_classify.errors import OutputError
 from ros2_classify.ros.result_reader import (
     classification_from, detections_from, READERS, UNKNOWN_ID)
+from sensor_msgs.msg import Image
 from vision_msgs.msg import (
     Classification, Detection2D, Detection2DArray, ObjectHypothesis, ObjectHypothesisWithPose)
 
@@ -74,3 +75,13 @@ def test_nonsense_is_refused():
     msg = Detection2DArray(detections=[detection(float('nan'), 0, 1, 1, ('cat', 0.5))])
     with pytest.raises(OutputError):
         detections_from(msg, (10, 10), NAMES)
+
+
+def test_a_label_image_is_a_segmentation():
+    msg = Image(width=4, height=2, step=4, encoding='mono8', data=[0, 0, 0, 7, 0, 3, 3, 255])
+    result = READERS['segmentation'](msg, (4, 2), {0: 'Background', **NAMES})
+    assert result.labels.tolist() == ['cat', 'dog'] and result.background == 0
+    assert result.scores.tolist() == [0.25, 0.125]
+    assert READERS['segmentation'](msg, (4, 2), {}).labels.tolist() == ['0', '3', '7']
+    with pytest.raises(OutputError, match=r'must be uint8 or uint16 with the shape \(5, 4\)'):
+        READERS['segmentation'](msg, (4, 5), {})

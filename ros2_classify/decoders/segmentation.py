@@ -1,0 +1,261 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Semantic segmentation: a class for each pixel.
+
+Formats: scores (logits or probabilities) for each class and cell, ``[1, C, H, W]`` as PyTorch's
+exports have them (https://docs.pytorch.org/vision/stable/models.html, output ``out``; SegFormer,
+https://arxiv.org/abs/2105.15203, in a quarter of the picture's size), or ``[1, H, W, C]`` as
+TensorFlow's; or the classes themselves where the greatest score was looked for inside the network,
+``[1, H, W]``, ``[1, 1, H, W]`` or ``[1, H, W, 1]`` (DeepLab, https://arxiv.org/abs/1802.02611,
+``SemanticPredictions``). The grid covers the network's whole picture, whatever its size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import math
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.decoders.base import (
+    as_float32, DecodeContext, Decoder, describe, misfit, Outputs, pick, PixelClasses)
+from ros2_classify.decoders.classification import read_background
+from ros2_classify.errors import OutputError
+from ros2_classify.fields import Fields
+
+Axes = Literal['channels_first', 'channels_last']
+Upsampling = Literal['nearest', 'linear']
+_EXPECTED = '[1, C, H, W] or [1, H, W, C] with scores, or [1, H, W] with classes'
+# The greatest number of each type stands for "no class".
+_SMALL, _LARGE = 0xFF, 0xFFFF
+# Grids whose cells are less square than this are no grids; the rest is rounding.
+_DISTORTION = 0.25
+
+
+@dataclass(frozen=True)
+class SegmentationOptions:
+    """
+    Options of the decoder ``segmentation``.
+
+    Parameters
+    ----------
+    output : str or None
+        The output's name; None takes the first one.
+    values : 'auto', 'scores' or 'classes'
+        Whether the output holds scores for each class or the classes themselves; 'auto' takes
+        whole numbers for classes.
+    axes : 'auto', 'channels_first' or 'channels_last'
+        Where the classes are: ``[1, C, H, W]`` or ``[1, H, W, C]``; 'auto' tells from the
+        picture's shape.
+    threshold : float or None
+        For a network with one score: a pixel is class 1 where it is greater, else class 0.
+    background : int or None
+        The class that means "nothing of these": not listed and not coloured.
+    upsampling : 'nearest' or 'linear'
+        How the picture's pixels come from the grid's cells: 'nearest' takes the cell's class,
+        'linear' interpolates the scores first.
+
+    """
+
+    output: str | None = None
+    values: Literal['auto', 'scores', 'classes'] = 'auto'
+    axes: Axes | Literal['auto'] = 'auto'
+    threshold: float | None = None
+    background: int | None = None
+    upsampling: Upsampling = 'nearest'
+
+
+def read_options(fields: Fields) -> SegmentationOptions:
+    """Take the decoder's options out of a descriptor."""
+    return SegmentationOptions(
+        output=fields.text('output', None),
+        values=fields.choice('values', ('auto', 'scores', 'classes'), 'auto'),
+        axes=fields.choice('axes', ('auto', 'channels_first', 'channels_last'), 'auto'),
+        threshold=fields.number('threshold', None, low=-1e6, high=1e6),
+        background=read_background(fields),
+        upsampling=fields.choice('upsampling', ('nearest', 'linear'), 'nearest'))
+
+
+def class_count(outputs: Outputs, options: SegmentationOptions) -> int | None:
+    """Return the number of classes, the background counted, where the shape alone tells it."""
+    _, array = _squeezed(outputs, options)
+    if _holds_classes(array, options) or array.ndim != 3:
+        return None
+    if options.axes == 'auto':
+        return None
+    return max(2, int(array.shape[0 if options.axes == 'channels_first' else 2]))
+
+
+def decode(
+    outputs: Outputs, options: SegmentationOptions, context: DecodeContext,
+) -> PixelClasses:
+    """
+    Return the class of each cell.
+
+    Parameters
+    ----------
+    outputs : mapping of str to ndarray
+        What the network gave.
+    options : SegmentationOptions
+        What it means.
+    context : DecodeContext
+        The input's size, and the number of labels.
+
+    Returns
+    -------
+    PixelClasses
+        Of equal scores the lower class; where no score is finite, unlabelled.
+
+    Raises
+    ------
+    OutputError
+        If the shape isn't that of such a network, or a class is none that a label image holds.
+
+    """
+    name, array = _squeezed(outputs, options)
+    if _holds_classes(array, options):
+        return _from_classes(name, array, options, context, outputs)
+    planes = as_float32(name, _planes(name, array, options, context, outputs))
+    if len(planes) == 1:
+        if options.threshold is None:
+            raise OutputError(
+                f'the output {name!r} has one score for each pixel; say output.threshold (0 for '
+                'logits, 0.5 for probabilities) for class 1 above it, or output.values: classes '
+                'where it holds the classes themselves')
+        level = np.full_like(planes, options.threshold)
+        # What is not finite has no class, on either side of the threshold.
+        planes = np.concatenate((np.where(np.isfinite(planes), level, np.nan), planes))
+    count = context.label_count
+    if count is not None and count != len(planes):
+        raise OutputError(
+            f'labels {count}, outputs {len(planes)}: the output {name!r} tells {len(planes)} '
+            f'classes apart (0 to {len(planes) - 1}, a background class counted); use the label '
+            'file that belongs to this network, or fill unused ids with ???')
+    if len(planes) > _LARGE:
+        raise OutputError(f'the output {name!r} has {len(planes)} classes; at most {_LARGE} fit')
+    kind, unlabeled = _type_for(len(planes) - 1)
+    classes: NDArray[Any] = np.full(planes.shape[1:], unlabeled, kind)
+    if options.upsampling == 'linear':
+        if not np.isfinite(planes.sum()):
+            planes = np.where(np.isfinite(planes), planes, np.float32(np.nan))
+        return PixelClasses(classes, unlabeled, options.background, planes)
+    # One sum shows whether there is anything to look for: infinity must not win.
+    if not np.isfinite(planes.sum()):
+        planes = np.where(np.isfinite(planes), planes, np.float32(-np.inf))
+    best = np.full(planes.shape[1:], -np.inf, np.float32)
+    for class_id, plane in enumerate(planes):
+        np.copyto(classes, kind(class_id), where=plane > best)
+        np.maximum(best, plane, out=best)
+    return PixelClasses(classes, unlabeled, options.background)
+
+
+def _from_classes(
+    name: str, array: NDArray[Any], options: SegmentationOptions, context: DecodeContext,
+    outputs: Outputs,
+) -> PixelClasses:
+    if array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
+        array = array[0] if array.shape[0] == 1 else array[..., 0]
+    if array.ndim != 2:
+        raise misfit(name, pick(outputs, name), '[1, H, W], a class for each pixel', outputs)
+    # Classes may come as float numbers; what is not finite is none.
+    broken = ~np.isfinite(array) if array.dtype.kind == 'f' else None
+    if broken is not None:
+        with np.errstate(invalid='ignore'):
+            array = np.rint(np.where(broken, 0, array)).astype(np.int64)
+    lowest, highest = int(array.min()), int(array.max())
+    # The type must not change from picture to picture, so labels decide where there are any.
+    count = context.label_count
+    small = array.dtype == np.uint8 or (
+        highest <= _SMALL if count is None else count <= _SMALL)
+    kind, unlabeled = _type_for(0 if small else _SMALL)
+    if lowest < 0 or highest > unlabeled:
+        raise OutputError(
+            f'the output {name!r} holds the class {lowest if lowest < 0 else highest}, but '
+            + (f'there are {count} labels' if small and count else
+               f'classes go from 0 to {_LARGE - 1}'))
+    classes = array.astype(kind)
+    if broken is not None:
+        classes[broken] = unlabeled
+    return PixelClasses(classes, unlabeled, options.background)
+
+
+def _type_for(last: int) -> tuple[Any, int]:
+    """Return the type of a label image whose greatest class this is, and its number for none."""
+    return (np.uint8, _SMALL) if last < _SMALL else (np.uint16, _LARGE)
+
+
+def _squeezed(outputs: Outputs, options: SegmentationOptions) -> tuple[str, NDArray[Any]]:
+    """Return the output's name, and the output without its batch dimension."""
+    name = next(iter(outputs)) if options.output is None else options.output
+    array = pick(outputs, name)
+    if array.dtype.kind not in 'fiub':
+        as_float32(name, array)
+    # [1, H, W] holds the classes of one picture, or one score for each pixel.
+    squeezed = array[0] if array.ndim in (3, 4) and array.shape[0] == 1 else array
+    if squeezed.ndim not in (2, 3) or squeezed.size == 0:
+        raise misfit(name, array, _EXPECTED, outputs)
+    return name, squeezed
+
+
+def _holds_classes(array: NDArray[Any], options: SegmentationOptions) -> bool:
+    if options.values == 'auto':
+        return array.dtype.kind in 'iub'
+    return options.values == 'classes'
+
+
+def _planes(
+    name: str, array: NDArray[Any], options: SegmentationOptions, context: DecodeContext,
+    outputs: Outputs,
+) -> NDArray[Any]:
+    """Return scores as ``[C, H, W]``."""
+    if array.ndim == 2:
+        return array[np.newaxis]
+    axes = options.axes
+    if axes == 'auto':
+        axes = _tell_axes(name, array, context, outputs)
+    return array if axes == 'channels_first' else np.moveaxis(array, 2, 0)
+
+
+def _tell_axes(
+    name: str, array: NDArray[Any], context: DecodeContext, outputs: Outputs,
+) -> Axes:
+    """Tell where the classes are by what else has the picture's shape, or by their number."""
+    first = _distortion(array.shape[1:], context.input_size)
+    last = _distortion(array.shape[:2], context.input_size)
+    if min(first, last) > _DISTORTION:
+        raise misfit(name, pick(outputs, name), _EXPECTED, outputs)
+    if first != last:
+        return 'channels_first' if first < last else 'channels_last'
+    count = context.label_count
+    if count in (array.shape[0], array.shape[2]) and array.shape[0] != array.shape[2]:
+        return 'channels_first' if count == array.shape[0] else 'channels_last'
+    width, height = context.input_size
+    raise OutputError(
+        f'whether the output {name!r} holds its classes first ([1, C, H, W]) or last ([1, H, W, '
+        f'C]) cannot be told from its shape and the input of {width}x{height}; say output.axes: '
+        f'channels_first or channels_last; the network has {describe(outputs)}')
+
+
+def _distortion(grid: tuple[int, ...], size: tuple[int, int]) -> float:
+    """Return how much a grid of height and width distorts a picture: 0 for not at all."""
+    height, width = grid
+    return abs(math.log(size[0] * height / (width * size[1])))
+
+
+SEGMENTATION = Decoder(
+    task='segmentation', read_options=read_options, decode=decode, class_count=class_count)
