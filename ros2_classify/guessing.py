@@ -45,8 +45,8 @@ _SIZE_KEYS = ('imgsz', 'img_size', 'image_size', 'input_size')
 _TASK_WORDS: dict[str, Task] = {
     'classify': 'classification', 'classification': 'classification',
     'image-classification': 'classification', 'detect': 'detection', 'detection': 'detection',
-    'object-detection': 'detection'    'semantic-segmentation': 'segmentation', 'image-segmentation': 'segmentation',
-}
+    'object-detection': 'detection',
+    'semantic-segmentation': 'segmentation', 'image-segmentation': 'segmentation'}
 # https://docs.pytorch.org/vision/stable/models.html: mean and std of ImageNet for pixels 0 to 1.
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)

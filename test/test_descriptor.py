@@ -248,7 +248,7 @@ def test_errors_of_the_defaults(defaults, words):
 @pytest.mark.parametrize('decoder', DECODERS)
 def test_the_task_follows_from_the_decoder_and_must_agree(decoder):
     task = DECODERS[decoder].task
-    other = {'classification': 'detection', 'detection': 'classification'}[task]
+    other = 'classification' if task != 'classification' else 'detection'
     assert from_mapping(output={'decoder': decoder}).task == task
     with pytest.raises(DescriptorError, match=f'task: {other} does not fit the decoder {decoder}'):
         from_mapping(output={'decoder': decoder}, task=other)
