@@ -126,5 +126,7 @@ def _one_thread(_: int) -> None:
 
 def loader(batches: Dataset, workers: int) -> DataLoader:  # type: ignore[type-arg]
     """Return the batches in order, made by other processes in advance."""
+    # Fresh processes: a fork inherits OpenCV's thread pool without its threads, and hangs.
     return DataLoader(batches, batch_size=None, num_workers=workers, worker_init_fn=_one_thread,
-                      prefetch_factor=4 if workers else None)
+                      prefetch_factor=4 if workers else None,
+                      multiprocessing_context='spawn' if workers else None)
