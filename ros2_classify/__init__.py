@@ -35,8 +35,9 @@ if TYPE_CHECKING:
         Ros2ClassifyError)
     from ros2_classify.image_file import read_image, write_image
     from ros2_classify.labels import Labels, load_labels
+    from ros2_classify.options import Options
     from ros2_classify.overlay import draw
-    from ros2_classify.pipeline import Options, Pipeline
+    from ros2_classify.pipeline import Pipeline
     from ros2_classify.results import Classification, Detections, Result, Segmentation, Timing
     from ros2_classify.sources.options import FetchOptions
 
@@ -59,7 +60,8 @@ _MODULES = {
     'image_file': ('read_image', 'write_image'),
     'labels': ('Labels', 'load_labels'),
     'overlay': ('draw',),
-    'pipeline': ('Options', 'Pipeline'),
+    'options': ('Options',),
+    'pipeline': ('Pipeline',),
     'sources.options': ('FetchOptions',),
     'results': ('Classification', 'Detections', 'Result', 'Segmentation', 'Timing'),
 }

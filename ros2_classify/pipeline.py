@@ -16,15 +16,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 import logging
-import math
 from pathlib import Path
 import threading
 import time
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +38,7 @@ from ros2_classify.label_image import classes_on, label_image
 from ros2_classify.labels import Labels
 from ros2_classify.masks import InstanceMasks
 from ros2_classify.nms import ioa_filter, non_maximum_suppression
+from ros2_classify.options import default_options, Options
 from ros2_classify.preprocess import Geometry, Image, Preprocessor
 from ros2_classify.results import Classification, Detections, Result, Segmentation, Timing
 from ros2_classify.sources.options import FetchOptions
@@ -48,77 +46,8 @@ from ros2_classify.store import model_file
 
 _LOGGER = logging.getLogger(__name__)
 
-# What counts where neither the caller nor the descriptor says anything.
-_SCORE_THRESHOLD = {'detection': 0.3, 'classification': 0.0, 'segmentation': 0.0}
-_MULTI_LABEL_THRESHOLD = 0.5
-_MAX_COUNT = 10**6
-_WHOLE = (int, np.integer)
-_REAL = (float, np.floating, *_WHOLE)
 # For networks that take pictures of any size.
 _WARM_UP_SIZE = (640, 480)
-
-
-@dataclass(frozen=True)
-class Options:
-    """
-    Thresholds and limits, which may change from call to call.
-
-    Parameters
-    ----------
-    score_threshold : float
-        From 0 to 1: results below it are dropped; one that equals it stays. For segmentation: a
-        class that covers a smaller part of the picture is not listed.
-    top_k : int
-        For classification: at most so many classes.
-    nms_iou : float
-        From 0 to 1: of two boxes of a class whose intersection over union is greater, the better
-        one stays. Only for decoders whose boxes overlap by nature.
-    ioa_threshold : float
-        From 0 to 1: of two boxes of a class whose intersection is a greater part than this of
-        the smaller one, the better one stays; 0 switches this filter off.
-    max_detections : int
-        For detection: at most so many boxes.
-    multi_label : bool
-        For classification: every class over the threshold, whatever ``top_k`` says.
-
-    Raises
-    ------
-    OptionsError
-        If a number is out of its range.
-
-    """
-
-    score_threshold: float = 0.3
-    top_k: int = 5
-    nms_iou: float = 0.45
-    ioa_threshold: float = 0.0
-    max_detections: int = 100
-    multi_label: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        for name in ('score_threshold', 'nms_iou', 'ioa_threshold'):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, _REAL) or not (
-                    math.isfinite(value) and 0.0 <= value <= 1.0):
-                raise OptionsError(f'{name} is {value!r} but must be a number from 0 to 1')
-        for name in ('top_k', 'max_detections'):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, _WHOLE) or not (
-                    1 <= value <= _MAX_COUNT):
-                raise OptionsError(
-                    f'{name} is {value!r} but must be a whole number from 1 to {_MAX_COUNT}')
-        if not isinstance(self.multi_label, bool):
-            raise OptionsError(f'multi_label is {self.multi_label!r} but must be true or false')
-
-    def replace(self, **changes: Any) -> Options:
-        """Return a copy with some values changed; OptionsError where a name is unknown."""
-        known = [field.name for field in dataclasses.fields(self)]
-        unknown = [name for name in changes if name not in known]
-        if unknown:
-            raise OptionsError(
-                f'the option {unknown[0]!r} is unknown; known are {", ".join(known)}')
-        return dataclasses.replace(self, **changes)
 
 
 @dataclass(frozen=True)
@@ -175,7 +104,9 @@ class Pipeline:
         # Some networks, those of torchvision among them, take one picture without a batch.
         self._unbatched = any(tensor.name == self._input_name and len(tensor.shape) == 3
                               for tensor in engine.inputs)
-        self._options = self._default_options()
+        self._options = default_options(
+            descriptor.defaults, self._decoder.task,
+            multi_label=self._decoder.multi_label(self._decoder_options))
         self._checked = False
         self._gives_masks = False
         self._lock = threading.Lock()
@@ -462,17 +393,6 @@ class Pipeline:
         if self._labels is not None:
             return self._labels.names(class_ids)
         return np.array([str(class_id) for class_id in class_ids.tolist()], dtype=object)
-
-    def _default_options(self) -> Options:
-        """Return the descriptor's defaults, and the package's where it has none."""
-        multi_label = self._decoder.multi_label(self._decoder_options)
-        values: dict[str, Any] = {
-            'score_threshold': (_MULTI_LABEL_THRESHOLD if multi_label
-                                else _SCORE_THRESHOLD[self._decoder.task]),
-            'multi_label': multi_label}
-        declared = dataclasses.asdict(self._descriptor.defaults)
-        values.update((key, value) for key, value in declared.items() if value is not None)
-        return Options(**values)
 
     def _check_classes(self, outputs: Tensors) -> None:
         """Compare the number of classes with the labels, once: their number never changes."""

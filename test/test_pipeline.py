@@ -31,7 +31,8 @@ from ros2_classify.errors import (
     DescriptorError, EngineError, InputError, LabelsError, ModelNotFoundError, OptionsError,
     OutputError)
 from ros2_classify.labels import Labels
-from ros2_classify.pipeline import Options, Pipeline
+from ros2_classify.options import Options
+from ros2_classify.pipeline import Pipeline
 from ros2_classify.results import Classification, Detections
 from ros2_classify.testing import FakeEngine, save_color_classifier, tensor
 

@@ -17,11 +17,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-import importlib.util
 import sys
 from typing import Any
 
-from ros2_classify.ros import runtime
+from ros2_classify.ros import program, runtime
 
 _USAGE = """\
 Publishes pictures as a camera would.
@@ -32,9 +31,7 @@ SOURCE is a picture file, a folder of pictures, a video file or a webcam (0, /de
 without it come the scenes that the package ships.
 The node's parameters are described by: ros2 param describe /camera PARAMETER"""
 
-for _package in ('rclpy', 'sensor_msgs'):
-    if importlib.util.find_spec(_package) is None:
-        raise ModuleNotFoundError(f'No module named {_package!r}', name=_package)
+program.require('rclpy', 'sensor_msgs')
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -52,11 +49,7 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code; see `ros2_classify.ros.runtime.run`.
 
     """
-    words = sys.argv[1:] if args is None else list(args)
-    if {'-h', '--help'} & set(words):
-        print(_USAGE)
-        return 0
-    return runtime.run(_create, words)
+    return program.main(_USAGE, _create, args)
 
 
 def _create(stop: runtime.Stop) -> Any:

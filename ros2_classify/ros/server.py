@@ -17,11 +17,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-import importlib.util
 import sys
 from typing import Any
 
-from ros2_classify.ros import runtime
+from ros2_classify.ros import program, runtime
 
 _USAGE = """\
 Runs a vision model on a camera's pictures and publishes the answers.
@@ -32,9 +31,7 @@ MODEL is a name from the catalogue, a descriptor file (.yaml) or a network (.onn
 The node's parameters are described by: ros2 param describe /server PARAMETER"""
 
 # The imports that need ROS come after the signal handlers; what is missing is said before.
-for _package in ('rclpy', 'sensor_msgs', 'vision_msgs'):
-    if importlib.util.find_spec(_package) is None:
-        raise ModuleNotFoundError(f'No module named {_package!r}', name=_package)
+program.require('rclpy', 'sensor_msgs', 'vision_msgs')
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -52,11 +49,7 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code; see `ros2_classify.ros.runtime.run`.
 
     """
-    words = sys.argv[1:] if args is None else list(args)
-    if {'-h', '--help'} & set(words):
-        print(_USAGE)
-        return 0
-    return runtime.run(_create, words)
+    return program.main(_USAGE, _create, args)
 
 
 def _create(stop: runtime.Stop) -> Any:

@@ -30,7 +30,8 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from ros2_classify.errors import InputError, ModelNotFoundError, Ros2ClassifyError
 from ros2_classify.labels import Labels
-from ros2_classify.pipeline import Options, Pipeline
+from ros2_classify.options import Options
+from ros2_classify.pipeline import Pipeline
 from ros2_classify.results import Result
 from ros2_classify.ros import runtime
 from ros2_classify.ros.counters import Counters

@@ -21,7 +21,7 @@ from rcl_interfaces.msg import ParameterType
 import rclpy
 from rclpy.parameter import Parameter
 from ros2_classify.errors import OptionsError
-from ros2_classify.pipeline import Options
+from ros2_classify.options import Options
 from ros2_classify.ros.parameters import markdown_table, Parameters, problem, Spec
 from ros2_classify.ros.server_parameters import model_defaults, options_from, PARAMETERS
 

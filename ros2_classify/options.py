@@ -1,0 +1,129 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Thresholds and limits: what a caller may change from call to call."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+import math
+from typing import Any
+
+import numpy as np
+
+from ros2_classify.descriptor import Defaults, Task
+from ros2_classify.errors import OptionsError
+
+# What counts where neither the caller nor the descriptor says anything.
+_SCORE_THRESHOLD = {'detection': 0.3, 'classification': 0.0, 'segmentation': 0.0}
+_MULTI_LABEL_THRESHOLD = 0.5
+_MAX_COUNT = 10**6
+_WHOLE = (int, np.integer)
+_REAL = (float, np.floating, *_WHOLE)
+
+
+@dataclass(frozen=True)
+class Options:
+    """
+    Thresholds and limits, which may change from call to call.
+
+    Parameters
+    ----------
+    score_threshold : float
+        From 0 to 1: results below it are dropped; one that equals it stays. For segmentation: a
+        class that covers a smaller part of the picture is not listed.
+    top_k : int
+        For classification: at most so many classes.
+    nms_iou : float
+        From 0 to 1: of two boxes of a class whose intersection over union is greater, the better
+        one stays. Only for decoders whose boxes overlap by nature.
+    ioa_threshold : float
+        From 0 to 1: of two boxes of a class whose intersection is a greater part than this of
+        the smaller one, the better one stays; 0 switches this filter off.
+    max_detections : int
+        For detection: at most so many boxes.
+    multi_label : bool
+        For classification: every class over the threshold, whatever ``top_k`` says.
+
+    Raises
+    ------
+    OptionsError
+        If a number is out of its range.
+
+    """
+
+    score_threshold: float = 0.3
+    top_k: int = 5
+    nms_iou: float = 0.45
+    ioa_threshold: float = 0.0
+    max_detections: int = 100
+    multi_label: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ('score_threshold', 'nms_iou', 'ioa_threshold'):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, _REAL) or not (
+                    math.isfinite(value) and 0.0 <= value <= 1.0):
+                raise OptionsError(f'{name} is {value!r} but must be a number from 0 to 1')
+        for name in ('top_k', 'max_detections'):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, _WHOLE) or not (
+                    1 <= value <= _MAX_COUNT):
+                raise OptionsError(
+                    f'{name} is {value!r} but must be a whole number from 1 to {_MAX_COUNT}')
+        if not isinstance(self.multi_label, bool):
+            raise OptionsError(f'multi_label is {self.multi_label!r} but must be true or false')
+
+    def replace(self, **changes: Any) -> Options:
+        """Return a copy with some values changed; OptionsError where a name is unknown."""
+        known = [field.name for field in dataclasses.fields(self)]
+        unknown = [name for name in changes if name not in known]
+        if unknown:
+            raise OptionsError(
+                f'the option {unknown[0]!r} is unknown; known are {", ".join(known)}')
+        return dataclasses.replace(self, **changes)
+
+
+def default_options(defaults: Defaults, task: Task, *, multi_label: bool) -> Options:
+    """
+    Return what counts where a call says nothing.
+
+    Parameters
+    ----------
+    defaults : Defaults
+        What the descriptor declares; the package's own values fill the rest.
+    task : 'classification', 'detection' or 'segmentation'
+        The decoder's task.
+    multi_label : bool
+        Whether each class is scored for itself.
+
+    Returns
+    -------
+    Options
+        The options.
+
+    Raises
+    ------
+    OptionsError
+        If a declared number is out of its range.
+
+    """
+    values: dict[str, Any] = {
+        'score_threshold': _MULTI_LABEL_THRESHOLD if multi_label else _SCORE_THRESHOLD[task],
+        'multi_label': multi_label}
+    declared = dataclasses.asdict(defaults)
+    values.update((key, value) for key, value in declared.items() if value is not None)
+    return Options(**values)
