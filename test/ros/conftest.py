@@ -19,14 +19,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 import os
 from pathlib import Path
-import random
 import tempfile
 
 import pytest
 
-# Others may use ROS on this machine; nothing of it must get in here, nor out.
-os.environ['ROS_DOMAIN_ID'] = str(random.SystemRandom().randint(1, 101))
-os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+# The domain is chosen in test/conftest.py.
 os.environ['ROS_LOG_DIR'] = tempfile.mkdtemp(prefix='ros2_classify_test_log_')
 for _name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE',
               'FASTDDS_BUILTIN_TRANSPORTS'):
