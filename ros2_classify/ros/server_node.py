@@ -45,6 +45,7 @@ from ros2_classify.ros.server_parameters import model_defaults, options_from, PA
 from ros2_classify.ros.services import InferenceService, Request
 from ros2_classify.ros.silence import explain_silence
 from ros2_classify.ros.throttle import ThrottledLog
+from ros2_classify.ros.trace import Trace
 from ros2_classify.ros.worker import Worker
 from ros2_classify.store import searching
 
@@ -95,6 +96,7 @@ class ServerNode(LifecycleNode):
         self._service: InferenceService | None = None
         self._input: ImageInput | None = None
         self._worker: Worker | None = None
+        self._trace: Trace | None = None
         self._housekeeping: Any = None
         self._patience = _SILENCE
 
@@ -244,6 +246,8 @@ class ServerNode(LifecycleNode):
         pipeline, outputs = self._pipeline, self._outputs
         assert pipeline is not None and outputs is not None
         self.counters = Counters()
+        trace_file = self._settings['trace_file']
+        self._trace = Trace(trace_file) if trace_file else None
         worker = self._worker = Worker(self._answer, self._serve, self._failed)
         self._input = ImageInput(
             self, self._settings['image_transport'], self._receive)
@@ -282,7 +286,17 @@ class ServerNode(LifecycleNode):
                 return False
         self.counters.replaced = worker.mailbox.replaced
         self._log.info(f'stopped: {self.counters}')
+        self._write_trace()
         return True
+
+    def _write_trace(self) -> None:
+        trace, self._trace = self._trace, None
+        if trace is None:
+            return
+        try:
+            self._log.info(f'times of all frames written to {trace.write()}')
+        except OSError as error:
+            self._log.error(f'the times of the frames cannot be written: {error}')
 
     def _free(self, service: bool = True) -> None:
         """Destroy what configure created."""
@@ -301,6 +315,8 @@ class ServerNode(LifecycleNode):
 
     def _receive(self, msg: Any) -> None:
         self.counters.received += 1
+        if self._trace is not None:
+            self._trace.taken(msg.header.stamp)
         worker = self._worker
         if worker is None:
             return
@@ -367,6 +383,8 @@ class ServerNode(LifecycleNode):
         result = pipeline(pixels, color, self._options())
         outputs.publish(result, msg.header, pixels, color, self._settings['class_id'])
         self.counters.answered += 1
+        if self._trace is not None:
+            self._trace.published(msg.header.stamp)
 
     def _serve(self, request: Request, alive: bool) -> None:
         """Answer one request of the service."""
