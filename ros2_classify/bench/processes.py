@@ -112,7 +112,7 @@ class Helper:
         """Wait for an answer; ``seconds`` is what it takes at least."""
         said = self._next(seconds + PATIENCE)
         if 'error' in said:
-            raise BenchError(f'the benchmark\'s {self._name} failed: {said["error"]}')
+            raise BenchError(f'the process {self._name} failed: {said["error"]}')
         return said['result']
 
     def close(self) -> None:
@@ -130,7 +130,7 @@ class Helper:
             line = self._lines.get(timeout=seconds)
         except queue.Empty:
             raise BenchError(
-                f'the benchmark\'s {self._name} did not answer within {seconds:.0f} s') from None
+                f'the process {self._name} did not answer within {seconds:.0f} s') from None
         if line is None:
             raise self._failed()
         said: dict[str, Any] = json.loads(line)
@@ -138,7 +138,7 @@ class Helper:
 
     def _failed(self) -> BenchError:
         return BenchError(
-            f'the benchmark\'s {self._name} ended{end_of(self._log)}')
+            f'the process {self._name} ended{end_of(self._log)}')
 
     def _read(self) -> None:
         assert self._process.stdout is not None

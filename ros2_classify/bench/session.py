@@ -58,6 +58,8 @@ class Started:
         What it is.
     processes : list of NodeProcess
         Its processes.
+    composed : Helper or None
+        The process that it shares with the camera.
     active_s : float or None
         Seconds from its start to the line that says it is active.
     first_result_s : float
@@ -69,6 +71,7 @@ class Started:
 
     subject: Subject
     processes: list[NodeProcess]
+    composed: Helper | None = None
     active_s: float | None = None
     first_result_s: float = float('nan')
     runs: list[Run] = field(default_factory=list)
@@ -76,7 +79,8 @@ class Started:
     @property
     def pids(self) -> list[int]:
         """The numbers of its processes."""
-        return [process.pid for process in self.processes]
+        shared = [self.composed.pid] if self.composed is not None else []
+        return [*shared, *(process.pid for process in self.processes)]
 
 
 class Session:
@@ -195,6 +199,32 @@ class Session:
                 process.wait_for(subject.ready) for process in started.processes)
         return started
 
+    def start_composed(self, subject: Subject) -> Started:
+        """
+        Start our server in one process with the camera, instead of `open_source` and `start`.
+
+        Parameters
+        ----------
+        subject : Subject
+            One server.
+
+        Returns
+        -------
+        Started
+            The node; its processor time and memory hold the camera's.
+
+        """
+        words = subject.commands[0]
+        self._source = Helper(f'{_PROGRAMS}.composed', {
+            'frames': str(self.folder), 'topics': list(subject.images),
+            'words': list(words[words.index('--ros-args'):])}, self.env,
+            self.folder / f'{subject.name}0.log')
+        self._profile = self._source.ready().get('profile')
+        self._listen(subject, [subject.result_type] * len(subject.results))
+        started = self._started[subject.name] = Started(subject, [], self._source)
+        self._probe(started)
+        return started
+
     def run(
             self, started: Started, rate: float, seconds: float, warm: float,
             sample_memory: bool = False) -> Run:
@@ -248,11 +278,41 @@ class Session:
         started.runs.append(run)
         return run
 
-    def idle(self, started: Started, seconds: float) -> float:
-        """Return the cores that a node uses while nobody sends anything."""
-        before, used = time.monotonic(), cpu_seconds(started.pids)
+    def unheard(self, subject: Subject, rate: float, seconds: float) -> float:
+        """
+        Measure a node that is active and that nobody listens to.
+
+        Parameters
+        ----------
+        subject : Subject
+            The node; `open_source` was told of it.
+        rate : float
+            Pictures a second that a camera sends; 0 for no camera.
+        seconds : float
+            How long; as long again is waited before, for the node to become quiet.
+
+        Returns
+        -------
+        float
+            Cores used.
+
+        """
+        started = Started(subject, [NodeProcess(
+            command, self.env, self.folder / f'{subject.name}{number}.log')
+            for number, command in enumerate(subject.commands)])
+        self._started[subject.name] = started
+        for process in started.processes:
+            process.wait_for(subject.ready)
+        if rate:
+            self.source.tell('run', topics=list(subject.images), rate=rate, seconds=2 * seconds,
+                             out=str(self.folder / 'old.npy'))
         time.sleep(seconds)
-        return (cpu_seconds(started.pids) - used) / (time.monotonic() - before)
+        begun, used = time.monotonic(), cpu_seconds(started.pids)
+        time.sleep(seconds)
+        cores = (cpu_seconds(started.pids) - used) / (time.monotonic() - begun)
+        if rate:
+            self.source.answer(seconds)
+        return cores
 
     def run_bare(self, rate: float, seconds: float, warm: float = 0.0) -> dict[str, Any]:
         """Run the loop without ROS; see `ros2_classify.ros.bench.bare`."""
@@ -267,8 +327,9 @@ class Session:
     def stop_nodes(self) -> None:
         """End the nodes and give the runs what these noted."""
         for started in self._started.values():
-            for process in started.processes:
-                process.close()
+            for process in (*started.processes, started.composed):
+                if process is not None:
+                    process.close()
             if started.runs:
                 self._read_traces(started)
         self._started.clear()
@@ -340,7 +401,8 @@ class Session:
             rows = np.load(out)
             first += rows[:, 2].tolist()
             waiting -= set(rows[:, 0].tolist())
-        started.first_result_s = min(first) / 1e9 - started.processes[0].started
+        if started.processes:
+            started.first_result_s = min(first) / 1e9 - started.processes[0].started
         self._received()
 
     def _received(self) -> Any:

@@ -43,7 +43,7 @@ class Summary:
     p50: float
     p95: float
     p99: float
-    max: float
+    max: float  # noqa: A003 - what the number is called everywhere
     mean: float
 
     def to_dict(self) -> dict[str, Any]:

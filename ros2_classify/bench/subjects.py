@@ -17,10 +17,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 import shlex
 import sys
+from typing import Any
 
 from ros2_classify.bench.processes import BenchError
 from ros2_classify.bench.settings import Settings
@@ -95,13 +97,14 @@ def one_for_all(
     topic, result_type = RESULTS[task]
     space = f'/bench/{name}'
     cameras = [f'{space}/camera{number}' for number in range(count)]
-    listed = ', '.join(f"'{camera}/image'" for camera in cameras)
+    images = tuple(_image(settings, camera) for camera in cameras)
+    listed = ', '.join(f"'{image}'" for image in images)
     trace = folder / f'{name}.npz'
     words = [*_server_words(settings, space), '-p', f'image_topics:=[{listed}]',
              '-p', f'trace_file:={trace}']
     return Subject(
-        name, (tuple(words),), tuple(_image(settings, camera) for camera in cameras),
-        tuple(f'{camera}/{topic}' for camera in cameras), result_type, 'active: ', (trace,))
+        name, (tuple(words),), images, tuple(f'{camera}/{topic}' for camera in cameras),
+        result_type, 'active: ', (trace,))
 
 
 def echo(settings: Settings) -> Subject:
@@ -114,7 +117,14 @@ def echo(settings: Settings) -> Subject:
     return Subject('transport', (words,), (image,), (f'{space}/header',), 'std_msgs/msg/Header')
 
 
-def other(settings: Settings, command: str, name: str = 'other') -> Subject:
+# `--against plain`: see `ros2_classify.ros.bench.plain_node`.
+PLAIN = ('{python} -m ros2_classify.ros.bench.plain_node --ros-args -r image:={image} '
+         '-r result:={result} -p model_file:={file} -p task:={task} -p threads:={threads}')
+
+
+def other(
+        settings: Settings, facts: Mapping[str, Any], command: str, name: str = 'other',
+) -> Subject:
     """
     Return any other node.
 
@@ -122,9 +132,12 @@ def other(settings: Settings, command: str, name: str = 'other') -> Subject:
     ----------
     settings : Settings
         What is measured.
+    facts : mapping
+        What the bare loop says of the model.
     command : str
-        Its command line, split as a shell does. ``{image}`` and ``{result}`` stand for the two
-        topics, ``{model}`` and ``{threads}`` for those settings.
+        Its command line, split as a shell does; ``plain`` for the plain node that comes with the
+        benchmark. ``{image}`` and ``{result}`` stand for the two topics, ``{model}``, ``{file}``,
+        ``{task}`` and ``{threads}`` for what is measured, ``{python}`` for this Python.
     name : str
         What it is called.
 
@@ -139,6 +152,7 @@ def other(settings: Settings, command: str, name: str = 'other') -> Subject:
         If the command line names no topic of pictures or of results.
 
     """
+    command = PLAIN if command == 'plain' else command
     for word in ('{image}', '{result}'):
         if word not in command:
             raise BenchError(
@@ -147,7 +161,8 @@ def other(settings: Settings, command: str, name: str = 'other') -> Subject:
     space = f'/bench/{name}'
     image, result = _image(settings, space), f'{space}/result'
     values = {'image': image, 'result': result, 'model': settings.model,
-              'threads': str(settings.threads)}
+              'file': facts['file'], 'task': facts['task'], 'threads': str(settings.threads),
+              'python': sys.executable}
     words = shlex.split(command)
     for key, value in values.items():
         words = [word.replace(f'{{{key}}}', value) for word in words]

@@ -29,10 +29,12 @@ import sys
 import time
 from typing import Any
 
+from ros2_classify.catalog import resolve
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.ros import compressed_msg, image_msg, runtime
 from ros2_classify.ros.bench.frames import Frames
 from ros2_classify.ros.bench.helper import serve
+from ros2_classify.store import model_file
 
 
 class Bare:
@@ -112,7 +114,9 @@ def main() -> None:
         bare = Bare(pipeline, frames)
         serve({'run': bare.run}, {
             'ready': 'bare', 'task': pipeline.task, 'name': pipeline.descriptor.name,
-            'provider': pipeline.engine.provider, 'load_s': time.perf_counter() - begun})
+            'provider': pipeline.engine.provider,
+            'file': str(model_file(resolve(settings['model']), None)),
+            'load_s': time.perf_counter() - begun})
 
 
 if __name__ == '__main__':

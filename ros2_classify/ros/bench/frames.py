@@ -31,7 +31,7 @@ import json
 from pathlib import Path
 import sys
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -156,7 +156,7 @@ class Frames:
 
     def __init__(self, folder: str) -> None:
         self.index = json.loads((Path(folder) / INDEX).read_text())
-        self._bytes = np.memmap(Path(folder) / PIXELS, np.uint8, 'r')
+        self._bytes = cast(Any, np.memmap(Path(folder) / PIXELS, np.uint8, 'r'))
 
     def __len__(self) -> int:
         return int(self.index['count'])
@@ -164,7 +164,7 @@ class Frames:
     def bytes_of(self, number: int) -> memoryview:
         """Return a picture's bytes, counted on past the last one."""
         offset, length = self.index['frames'][number % len(self)]
-        return memoryview(self._bytes[offset:offset + length])
+        return memoryview(self._bytes)[offset:offset + length]
 
     def like_message(self, number: int) -> Any:
         """Return what has a picture message's fields, for readers of messages."""
