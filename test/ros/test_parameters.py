@@ -23,7 +23,7 @@ from rclpy.parameter import Parameter
 from ros2_classify.errors import OptionsError
 from ros2_classify.options import Options
 from ros2_classify.ros.parameters import markdown_table, Parameters, problem, Spec
-from ros2_classify.ros.server_parameters import model_defaults, options_from, PARAMETERS
+from ros2_classify.ros.server_parameters import answer_settings, model_defaults, PARAMETERS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -117,6 +117,17 @@ def test_the_model_s_values_replace_only_what_the_user_left_alone(make):
     assert (parameters['level'], parameters['count']) == (0.9, 7)
 
 
+def test_a_change_is_told_after_it_counts(make):
+    node = make()
+    parameters = Parameters(node, TABLE)
+    seen = []
+    parameters.on_change(lambda: seen.append((parameters['kind'], parameters['count'])))
+    assert refused(node, 'kind', 'cooked') == ''
+    assert refused(node, 'count', 99)
+    parameters.set_model_defaults({'count': 3})
+    assert seen == [('cooked', 5), ('cooked', 3)]
+
+
 def test_a_model_s_value_out_of_range_is_an_error(make):
     parameters = Parameters(make(), TABLE)
     with pytest.raises(OptionsError, match='the model sets count to 99'):
@@ -136,7 +147,7 @@ def test_all_of_the_pipeline_s_options_are_parameters(make):
     own = Options(score_threshold=0.125, top_k=7, nms_iou=0.25, ioa_threshold=0.5,
                   max_detections=9, multi_label=True)
     parameters.set_model_defaults(model_defaults(own))
-    assert options_from(parameters, own) == own
+    assert answer_settings(parameters, own).options == own
     names = {spec.name for spec in PARAMETERS if spec.from_model}
     assert names == set(model_defaults(own)) - {'multi_label'}
 
