@@ -111,7 +111,11 @@ class Parameters:
 
     def __getitem__(self, name: str) -> Value:
         """Return the present value."""
-        value = self._node.get_parameter(name).value
+        try:
+            value = self._node.get_parameter(name).value
+        except ParameterUninitializedException:
+            # An empty list on the command line has no type and counts for none.
+            return self._specs[name].default
         return str(value) if self._specs[name].or_number else value
 
     def on_change(self, callback: Callable[[], None]) -> None:
@@ -157,7 +161,8 @@ class Parameters:
         try:
             self._node.declare_parameter(spec.name, value, _descriptor(spec))
         except InvalidParameterTypeException as error:
-            hint = '; write a decimal point, such as 1.0' if type(spec.default) is float else ''
+            hint = {float: '; write a decimal point, such as 1.0',
+                    list: '; write a list, such as [one, two]'}.get(type(spec.default), '')
             raise OptionsError(_without_suffix(error, spec) + hint) from error
         except InvalidParameterValueException as error:
             raise OptionsError(_without_suffix(error, spec)) from error

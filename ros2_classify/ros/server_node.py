@@ -154,11 +154,18 @@ class ServerNode(ManagedNode):
                 self._stop.left_thread_behind = True
                 self._log.error(f'the network has not come back for {waited:.0f} s')
                 return False
-        requests = 0 if self._inference is None else self._inference.requests
-        for stream in self._streams:
-            whose = f'{stream.topic}: ' if len(self._streams) > 1 else ''
-            self._log.info(f'stopped: {whose}{stream}; {requests} requests answered')
+        self._say_what_was_done()
         return True
+
+    def _say_what_was_done(self) -> None:
+        assert self._inference is not None
+        requests = f'{self._inference.requests} requests answered'
+        if len(self._streams) == 1:
+            self._log.info(f'stopped: {self._streams[0]}; {requests}')
+            return
+        for stream in self._streams:
+            self._log.info(f'stopped: {stream.topic}: {stream}')
+        self._log.info(f'stopped: {requests}')
 
     def free(self, service: bool = True) -> None:
         """Destroy what configure created."""

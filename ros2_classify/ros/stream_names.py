@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rclpy.exceptions import InvalidTopicNameException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from ros2_classify.errors import OptionsError
 from ros2_classify.ros.image_input import resolve_image_topic, TRANSPORTS
@@ -122,10 +122,11 @@ def _listed(
             namespace = node.resolve_topic_name(namespace.rstrip('/'), only_expand=True)
         else:
             namespace = '/'
-    except InvalidTopicNameException as error:
-        reason = ' '.join(str(error).split())
-        raise OptionsError(
-            f'image_topics or output_namespaces cannot be used: {reason}') from error
+    except rclpy_implementation.RCLError as error:
+        words = f'{name!r} of image_topics' + (
+            f' or {namespace!r} of output_namespaces' if namespace else '')
+        reason = str(error).partition(', at ')[0].rpartition('name: ')[2]
+        raise OptionsError(f'{words} cannot be used: {reason}') from error
     return StreamNames(topic, transport, namespace)
 
 

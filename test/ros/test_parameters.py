@@ -33,6 +33,7 @@ TABLE = (
     Spec('level', 0.3, 'A level', minimum=0.0, maximum=1.0, from_model=True),
     Spec('count', 5, 'A count', minimum=1, maximum=10, from_model=True),
     Spec('flag', True, 'A flag'),
+    Spec('names', [''], 'Names', read_only=True),
 )
 
 
@@ -97,11 +98,18 @@ def test_what_the_user_sets_is_checked(make):
     ('count:=11', 'out of range'),
     ('kind:=boiled', "'boiled' but must be one of: raw, cooked"),
     ('flag:=3', "expecting type 'BOOL'"),
+    ('names:=one', "expecting type 'STRING_ARRAY'; write a list, such as"),
 ])
 def test_a_wrong_value_at_start_is_refused_in_words(make, word, reason):
     node = make(word)
     with pytest.raises(OptionsError, match=reason):
         Parameters(node, TABLE)
+
+
+@pytest.mark.parametrize(('word', 'value'), [
+    ('names:=[]', ['']), ('names:=[""]', ['']), ('names:=[a, b]', ['a', 'b'])])
+def test_lists_may_be_empty(make, word, value):
+    assert Parameters(make(word), TABLE)['names'] == value
 
 
 def test_the_model_s_values_replace_only_what_the_user_left_alone(make):

@@ -112,6 +112,9 @@ FAILURES = {
     'threshold range': ({'score_threshold': 1.5}, 'out of range'),
     'class_id': ({'class_id': 'both'}, "'both' but must be one of: label, index"),
     'transport': ({'image_transport': 'theora'}, 'must be one of: raw, compressed'),
+    'topics': ({'model': 'colors.yaml', 'image_topics': '[/stereo/left, /stereo/right]'},
+               'would mix in the namespace /stereo'),
+    'topics type': ({'image_topics': '/image'}, 'write a list, such as'),
     'qos': ({'model': 'colors.yaml',
              'qos_overrides./image.subscription.reliability': 'perfect'}, 'perfect'),
 }
@@ -247,6 +250,7 @@ def test_a_slow_network_is_waited_for_as_long_as_its_warm_up_says(
     monkeypatch.setattr(server_node, 'time', SimpleNamespace(monotonic=lambda: now[0]))
     node._worker = SimpleNamespace(stop=stop_worker)
     node._model = SimpleNamespace(warm_up_time=warm_up)
+    node._inference = SimpleNamespace(requests=0)
     if signalled:
         stop.request()
     assert node.halt() == good
