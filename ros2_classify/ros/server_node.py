@@ -36,6 +36,7 @@ from ros2_classify.ros.services import InferenceService, Request
 from ros2_classify.ros.stream import Frame, Stream
 from ros2_classify.ros.stream_names import stream_names
 from ros2_classify.ros.throttle import ThrottledLog
+from ros2_classify.ros.trace import Trace
 from ros2_classify.ros.worker import Worker
 
 # An inference may be under way; `ros2 launch` sends the next signal after 5 s.
@@ -74,6 +75,7 @@ class ServerNode(ManagedNode):
         self._inference: Inference | None = None
         self._worker: Worker | None = None
         self._housekeeping: Any = None
+        self._trace: Trace | None = None
         self._settings.on_change(self._parameters_changed)
 
     @property
@@ -122,8 +124,10 @@ class ServerNode(ManagedNode):
         self._inference = Inference(self._acquire_model, self._service, self._failed)
         worker = self._worker = Worker(
             self._inference, len(self._streams), self._settings['max_batch_delay'])
+        trace_file = self._settings['trace_file']
+        self._trace = Trace(trace_file) if trace_file else None
         for number, stream in enumerate(self._streams):
-            stream.activate(_delivery(worker, number))
+            stream.activate(_delivery(worker, number), self._trace)
             stream.announce(model)
         worker.start()
         # Not the node's clock: simulated time may stand still.
@@ -155,6 +159,7 @@ class ServerNode(ManagedNode):
                 self._log.error(f'the network has not come back for {waited:.0f} s')
                 return False
         self._say_what_was_done()
+        self._write_trace()
         return True
 
     def _say_what_was_done(self) -> None:
@@ -166,6 +171,15 @@ class ServerNode(ManagedNode):
         for stream in self._streams:
             self._log.info(f'stopped: {stream.topic}: {stream}')
         self._log.info(f'stopped: {requests}')
+
+    def _write_trace(self) -> None:
+        trace, self._trace = self._trace, None
+        if trace is None:
+            return
+        try:
+            self._log.info(f'times of all frames written to {trace.write()}')
+        except OSError as error:
+            self._log.error(f'the times of the frames cannot be written: {error}')
 
     def free(self, service: bool = True) -> None:
         """Destroy what configure created."""

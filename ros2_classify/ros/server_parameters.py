@@ -49,6 +49,8 @@ PARAMETERS = (
          read_only=True),
     Spec('tune_malloc', True, 'Keep the memory of large pictures in the process (glibc only)',
          read_only=True),
+    Spec('trace_file', '', 'For measuring: file (.npz) to which the times of all frames are '
+         'written when the node stops; empty for none', read_only=True),
     Spec('score_threshold', 0.3, 'Results with a lower score are left out',
          minimum=0.0, maximum=1.0, from_model=True),
     Spec('top_k', 5, 'Classification: at most this many classes',

@@ -32,6 +32,7 @@ from ros2_classify.ros.outputs import Outputs
 from ros2_classify.ros.silence import explain_silence
 from ros2_classify.ros.stream_names import StreamNames
 from ros2_classify.ros.throttle import ThrottledLog
+from ros2_classify.ros.trace import Trace
 
 # Seconds without a picture until the cause is told, and until it is told again.
 _SILENCE = 5.0
@@ -85,6 +86,7 @@ class Stream:
         self._patience = _SILENCE
         self._input: ImageInput | None = None
         self._deliver: Callable[[Frame], bool] = lambda _: False
+        self._trace: Trace | None = None
         self.counters = Counters()
         self.latencies = Latencies()
         self.outputs = Outputs(
@@ -103,7 +105,7 @@ class Stream:
 
     # ---- in the executor's thread
 
-    def activate(self, deliver: Callable[[Frame], bool]) -> None:
+    def activate(self, deliver: Callable[[Frame], bool], trace: Trace | None = None) -> None:
         """
         Begin to take pictures.
 
@@ -111,11 +113,14 @@ class Stream:
         ----------
         deliver : callable
             Called with each picture; returns whether an older one was dropped for it.
+        trace : Trace, optional
+            Where times are noted, for measuring.
 
         """
         self.counters = Counters()
         self.latencies = Latencies()
         self._deliver = deliver
+        self._trace = trace
         self._patience = _SILENCE
         self._input = ImageInput(
             self._node, self._names.topic, self._names.transport, self._receive,
@@ -171,6 +176,8 @@ class Stream:
     def _receive(self, msg: Any) -> None:
         counters = self.counters
         counters.received += 1
+        if self._trace is not None:
+            self._trace.taken(msg.header.stamp)
         if not self.outputs.wanted:
             counters.unwanted += 1
         elif self._deliver(Frame(self, msg, time.perf_counter())):
@@ -230,6 +237,8 @@ class Stream:
         """
         header = frame.msg.header
         self.outputs.publish(result, header, pixels, color, class_id)
+        if self._trace is not None:
+            self._trace.published(header.stamp)
         now = self._node.get_clock().now().nanoseconds
         self.latencies.total.add(1e-9 * (now - header.stamp.nanosec) - header.stamp.sec)
         self.latencies.node.add(time.perf_counter() - frame.received)
