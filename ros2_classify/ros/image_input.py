@@ -68,17 +68,23 @@ class ImageInput:
     ----------
     node : rclpy.node.Node
         The node.
+    topic : str
+        The full name of the topic.
     transport : str
         ``raw`` or ``compressed``.
     on_frame : callable
         Called with every message, in the executor's thread.
+    listed : bool
+        Whether the topic is one of a list, and not what ``image`` was remapped to.
 
     """
 
-    def __init__(self, node: Node, transport: str, on_frame: Callable[[Any], None]) -> None:
+    def __init__(self, node: Node, topic: str, transport: str, on_frame: Callable[[Any], None],
+                 *, listed: bool = False) -> None:
         self._node = node
+        self.topic = topic
         self.transport = TRANSPORTS[transport]
-        self.topic = resolve_image_topic(node, self.transport.suffix)
+        self.listed = listed
         self._on_frame = on_frame
         self._subscription: Any = None
         self._subscribed_at = 0.0
@@ -138,9 +144,9 @@ class ImageInput:
         self._on_frame(msg)
 
 
-def resolve_image_topic(node: Node, suffix: str) -> str:
+def resolve_image_topic(node: Node, suffix: str, base: str = 'image') -> str:
     """
-    Return the full name of the image topic after remapping, as image_transport does.
+    Return the full name of an image topic after remapping, as image_transport does.
 
     Parameters
     ----------
@@ -148,6 +154,8 @@ def resolve_image_topic(node: Node, suffix: str) -> str:
         The node.
     suffix : str
         Empty, or ``/compressed``.
+    base : str
+        The topic's name before remapping and without the suffix.
 
     Returns
     -------
@@ -156,8 +164,8 @@ def resolve_image_topic(node: Node, suffix: str) -> str:
         ``/cam/image_raw/compressed``. A remapping of ``image/compressed`` itself wins.
 
     """
-    own = 'image' + suffix
+    own = base + suffix
     remapped = node.resolve_topic_name(own)
     if not suffix or remapped != node.resolve_topic_name(own, only_expand=True):
         return remapped
-    return node.resolve_topic_name('image') + suffix
+    return node.resolve_topic_name(base) + suffix
