@@ -61,9 +61,9 @@ def test_a_mapped_file_can_be_left_out(tmp_path):
     path = tmp_path / 'pictures.bin'
     path.write_bytes(bytes(8 * 2**20))
     with path.open('rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        assert sum(mapped[::4096]) == 0
+        assert not any(mapped.read())
         pss, rss = memory_bytes([os.getpid()])
         less, lesser = memory_bytes([os.getpid()], str(path))
-    assert pss - less > 6 * 2**20
-    assert rss - lesser > 6 * 2**20
+    assert pss - less > 4 * 2**20
+    assert rss - lesser > 4 * 2**20
     assert less > 2**20
