@@ -31,7 +31,7 @@ from ros2_classify.completion import complete
 from ros2_classify.decoders import (
     Candidates, ClassScores, DecodeContext, Decoded, DECODERS, PixelClasses)
 from ros2_classify.descriptor import ModelDescriptor, Task
-from ros2_classify.engines import Engine, open_engine, Tensors
+from ros2_classify.engines import Engine, EngineSettings, open_engine, Tensors
 from ros2_classify.errors import OptionsError, OutputError
 from ros2_classify.extra_inputs import ExtraInputs
 from ros2_classify.label_image import classes_on, label_image
@@ -113,8 +113,9 @@ class Pipeline:
 
     @classmethod
     def load(
-        cls, model: str | Path | ModelDescriptor, *, provider: str = 'auto', threads: int = 0,
-        fetch: FetchOptions | None = None,
+        cls, model: str | Path | ModelDescriptor, *, provider: str | None = None,
+        threads: int | None = None, fetch: FetchOptions | None = None,
+        engine: EngineSettings | None = None,
     ) -> Pipeline:
         """
         Load a model and all it needs.
@@ -124,14 +125,16 @@ class Pipeline:
         model : str, Path or ModelDescriptor
             A name from the catalogue, a descriptor file, a bare network file (``.onnx``,
             ``.pb``, a SavedModel's folder), the address of one, or a descriptor.
-        provider : str
-            Who shall run it: 'auto', 'cpu', 'cuda', …; see
-            `ros2_classify.engines.open_engine`.
-        threads : int
-            Threads for one inference; 0 chooses.
+        provider : str, optional
+            Who shall run it: 'auto' (where nothing is said), 'cpu', 'cuda', …; short for that
+            of ``engine``.
+        threads : int, optional
+            Threads for one inference; 0 chooses; short for those of ``engine``.
         fetch : FetchOptions, optional
             How a file that is named by an address is fetched; its cache and its cancel count for
             the conversion of a TensorFlow model, too.
+        engine : EngineSettings, optional
+            All that can be set about who runs it.
 
         Returns
         -------
@@ -153,13 +156,14 @@ class Pipeline:
             from ros2_classify.convert import ConvertOptions, to_onnx
 
             path = to_onnx(declared, path, ConvertOptions.like(fetch))
-        engine = open_engine(path, 'onnx', provider=provider, threads=threads)
+        opened = open_engine(
+            path, 'onnx', provider=provider, threads=threads, settings=engine)
         try:
-            descriptor = complete(declared, engine.inputs, engine.outputs, engine.metadata)
+            descriptor = complete(declared, opened.inputs, opened.outputs, opened.metadata)
             # The file's own metadata may hold names where the descriptor has none.
-            return cls(descriptor, engine, labels or descriptor.load_labels())
+            return cls(descriptor, opened, labels or descriptor.load_labels())
         except BaseException:
-            engine.close()
+            opened.close()
             raise
 
     @property
