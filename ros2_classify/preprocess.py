@@ -147,6 +147,11 @@ class Preprocessor:
         """
         return self._tensor[:count] if self._picture is None else self._picture
 
+    @property
+    def borrows(self) -> bool:
+        """Whether a picture is the tensor itself, which is not at its usual place then."""
+        return self._picture is not None
+
     def release(self) -> None:
         """Let go of a picture that was the tensor itself."""
         self._picture = None
