@@ -27,8 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from ros2_classify.engines.base import Tensors, TensorSpec
+from ros2_classify.engines.base import BoundRun, Tensors, TensorSpec
+from ros2_classify.engines.bound import BoundSession, known_shape
 from ros2_classify.engines.onnx_causes import check_file, tidy
+from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
 
 _LOGGER = logging.getLogger(__name__)
@@ -79,12 +81,9 @@ class OnnxRuntimeEngine:
     ----------
     path : Path
         The ``.onnx`` file; external weights lie beside it.
-    provider : str
-        ``auto`` or one of ``PROVIDERS``, or an ONNX Runtime name such as
-        ``CUDAExecutionProvider``.
-    threads : int
-        Threads for one inference; 0 takes one for each physical core, at most 4: small networks
-        gain little from more, and the rest of the robot needs cores too.
+    settings : EngineSettings
+        How it shall run; its provider is ``auto``, one of ``PROVIDERS``, or an ONNX Runtime name
+        such as ``CUDAExecutionProvider``.
 
     Raises
     ------
@@ -93,27 +92,28 @@ class OnnxRuntimeEngine:
 
     """
 
-    def __init__(self, path: Path, *, provider: str = 'auto', threads: int = 0) -> None:
+    def __init__(self, path: Path, settings: EngineSettings) -> None:
         ort = _import_onnxruntime()
         found = installed_distributions()
         if len(found) > 1:
             # It may work all the same, with the one installed last; so a warning, no error.
             _LOGGER.warning('%s', _clash(found))
         check_file(path)
-        names = _choose_providers(provider, ort.get_available_providers())
+        names = _choose_providers(settings.provider, ort.get_available_providers())
         if PROVIDERS['cuda'] in names or PROVIDERS['tensorrt'] in names:
             _preload_cuda(ort)
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.intra_op_num_threads = threads or default_threads()
+        options.intra_op_num_threads = settings.threads or default_threads()
         # Nodes run one after the other; more would compete for the same cores.
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         # Spinning threads burn a core between frames and starve the rest of the process.
-        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+        options.add_session_config_entry(
+            'session.intra_op.allow_spinning', str(int(settings.spinning)))
         # 4 = fatal: the rest comes back as exceptions, and its warnings are for exporters.
         options.log_severity_level = 4
-        session = _start(ort, path, options, names, provider)
+        session = _start(ort, path, options, names, settings.provider)
         # Falling back in mid-stream would hide a dead GPU behind a slow answer.
         session.disable_fallback()
         self._session: Any = session
@@ -153,15 +153,41 @@ class OnnxRuntimeEngine:
 
     def infer(self, inputs: Tensors) -> Tensors:
         """Run the network once; see :meth:`~ros2_classify.engines.base.Engine.infer`."""
+        try:
+            values = self._open().run(self._output_names, inputs)
+        except EngineError:
+            raise
+        except Exception as error:  # noqa: B902 -- its exceptions share no base class
+            raise self._failed(self._explain(inputs) or tidy(error)) from error
+        return dict(zip(self._output_names, values))
+
+    def bind(self, inputs: Tensors) -> BoundRun:
+        """Bind the network to arrays; see `ros2_classify.engines.bind`."""
+        session = self._open()
+        problem = self._explain(inputs) or next(
+            (f'the array for the input {name!r} is not C-contiguous; give np.ascontiguousarray '
+             f'of it' for name, array in inputs.items() if not array.flags.c_contiguous), '')
+        if problem:
+            raise self._failed(problem)
+        outputs = [(spec, known_shape(spec, self._inputs, inputs)) for spec in self._outputs]
+        bound = BoundSession(session, inputs, outputs)
+
+        def run() -> Tensors:
+            self._open()
+            try:
+                return bound()
+            except Exception as error:  # noqa: B902 -- its exceptions share no base class
+                raise self._failed(tidy(error)) from error
+
+        return run
+
+    def _open(self) -> Any:
         if self._session is None:
             raise EngineError(f'{self._path}: the engine is closed')
-        try:
-            values = self._session.run(self._output_names, inputs)
-        except Exception as error:  # noqa: B902 -- its exceptions share no base class
-            raise EngineError(
-                f'{self._path}: the network failed: {self._explain(inputs) or tidy(error)}'
-            ) from error
-        return dict(zip(self._output_names, values))
+        return self._session
+
+    def _failed(self, reason: str) -> EngineError:
+        return EngineError(f'{self._path}: the network failed: {reason}')
 
     def close(self) -> None:
         """Free the session and its memory."""
