@@ -18,6 +18,8 @@ What engines keep in the cache because it is costly to make.
 ::
 
     optimized/<key>/<sha256>.onnx    an optimized network; its name tells what must be in it
+    batched/<key>/<sha256>.onnx      a network with a batch dimension
+    batched/<key>/refused.txt        or why it can't have one
     tensorrt/<key>/                  TensorRT's engines and timings; ``complete`` ends their making
     openvino/<key>/                  OpenVINO's compiled networks
 
@@ -34,6 +36,7 @@ import logging
 import os
 from pathlib import Path
 import threading
+from typing import Any
 
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import FetchError
@@ -43,6 +46,7 @@ from ros2_classify.sources.options import default_cache_folder
 
 _LOGGER = logging.getLogger(__name__)
 _COMPLETE = 'complete'
+_REFUSED = 'refused.txt'
 
 
 def cache_of(settings: EngineSettings) -> Cache | None:
@@ -91,7 +95,28 @@ def find_file(cache: Cache, kind: str, key: str) -> Path | None:
     return None
 
 
-def keep_file(cache: Cache, kind: str, key: str, make: Callable[[Path], None]) -> Path | None:
+def find_refusal(cache: Cache, kind: str, key: str) -> str:
+    """Return why a file could not be made, as `keep_refusal` noted it; or nothing."""
+    try:
+        return (cache.folder / kind / key / _REFUSED).read_text(encoding='utf-8').strip()
+    except (OSError, UnicodeDecodeError):
+        return ''
+
+
+def keep_refusal(cache: Cache, kind: str, key: str, reason: str) -> None:
+    """Note why a file can't be made, so that nobody tries again; where the disk allows it."""
+    try:
+        with cache.errors():
+            folder = cache.folder / kind / key
+            folder.mkdir(parents=True, exist_ok=True)
+            part = cache.part(f'{key}.{os.getpid()}.{threading.get_ident()}')
+            part.write_text(f'{reason}\n', encoding='utf-8')
+            os.replace(part, folder / _REFUSED)
+    except FetchError as error:
+        _LOGGER.info('what was found out is not kept: %s', error)
+
+
+def keep_file(cache: Cache, kind: str, key: str, make: Callable[[Path], Any]) -> Path | None:
     """
     Make a file and keep it, as a whole or not at all.
 

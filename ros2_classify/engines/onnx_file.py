@@ -33,6 +33,8 @@ from ros2_classify.errors import EngineError
 
 # A graph within a graph within a graph: control flow is never nested as deep as this.
 _MAX_DEPTH = 32
+# Before this version weights had to be listed as inputs, and count as constants all the same.
+_CONSTANT_WEIGHTS = 4
 _IR_VERSION, _PRODUCER, _PRODUCER_VERSION, _GRAPH, _OPSETS, _FUNCTIONS = 1, 2, 3, 7, 8, 25
 
 Operator = tuple[str, str]
@@ -59,6 +61,8 @@ class OnnxFile:
         The other files that hold weights, relative to the file's folder.
     inputs : mapping of str to tuple
         The shape of each input that must be fed; a free dimension is its name, or ''.
+    listed_weights : bool
+        Whether weights are listed as inputs and so may not be taken for constants.
 
     """
 
@@ -69,6 +73,7 @@ class OnnxFile:
     functions: frozenset[Operator]
     external: tuple[str, ...]
     inputs: Mapping[str, tuple[int | str, ...]]
+    listed_weights: bool
 
     @property
     def nodes(self) -> int:
@@ -115,6 +120,7 @@ def _read_model(data: memoryview) -> OnnxFile:
     operators: Counter[Operator] = Counter()
     external: dict[str, None] = {}
     inputs: dict[str, tuple[int | str, ...]] = {}
+    listed = False
     for number, value in read_fields(data):
         if number == _IR_VERSION and isinstance(value, int):
             version = value
@@ -125,7 +131,7 @@ def _read_model(data: memoryview) -> OnnxFile:
         elif number == _GRAPH:
             graphs += 1
             _read_graph(value, operators, external)
-            inputs = _read_inputs(value)
+            inputs, listed = _read_inputs(value)
         elif number == _OPSETS:
             domain, opset = _read_opset(value)
             opsets[domain] = opset
@@ -135,7 +141,7 @@ def _read_model(data: memoryview) -> OnnxFile:
         raise WireError('there is no graph in it' if version else 'it does not begin as one')
     return OnnxFile(version, opsets, ' '.join(filter(None, producer)),
                     dict(sorted(operators.items())), frozenset(functions), tuple(external),
-                    inputs)
+                    inputs, listed and version >= _CONSTANT_WEIGHTS)
 
 
 def _read_opset(data: memoryview) -> tuple[str, int]:
@@ -176,11 +182,12 @@ def _read_graph(data: memoryview, operators: Counter[Operator], external: dict[s
             _read_sparse(value, external)
 
 
-def _read_inputs(data: memoryview) -> dict[str, tuple[int | str, ...]]:
-    """Return name and shape of a graph's inputs, without the weights that old files list."""
+def _read_inputs(data: memoryview) -> tuple[dict[str, tuple[int | str, ...]], bool]:
+    """Return name and shape of a graph's inputs, and whether weights are listed among them."""
     weights = {text(name) for tensor in messages(data, 5) for number, name in read_fields(tensor)
                if number == 8}
-    found = {}
+    found: dict[str, tuple[int | str, ...]] = {}
+    listed = False
     for info in messages(data, 11):
         name, shape = '', []
         for number, value in read_fields(info):
@@ -189,9 +196,11 @@ def _read_inputs(data: memoryview) -> dict[str, tuple[int | str, ...]]:
             elif number == 2 and isinstance(value, memoryview):
                 shape = [_read_dimension(dim) for tensor in messages(value, 1)
                          for dims in messages(tensor, 2) for dim in messages(dims, 1)]
-        if name not in weights:
+        if name in weights:
+            listed = True
+        else:
             found[name] = tuple(shape)
-    return found
+    return found, listed
 
 
 def _read_dimension(data: memoryview) -> int | str:

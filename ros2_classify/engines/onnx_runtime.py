@@ -25,6 +25,7 @@ import numpy as np
 
 from ros2_classify.engines import installation
 from ros2_classify.engines.base import BoundRun, Tensors, TensorSpec
+from ros2_classify.engines.batch_dimension import with_batch
 from ros2_classify.engines.bound import BoundSession, known_shape
 from ros2_classify.engines.faults import fault
 from ros2_classify.engines.onnx_causes import tidy
@@ -78,9 +79,13 @@ class OnnxRuntimeEngine:
         names = choose_providers(settings, ort.get_available_providers())
         model = read_onnx(path)
         check_safe(path, model, settings.external_data)
+        running = path
+        if settings.max_batch > 1:
+            running = with_batch(path, model, settings)
+            model = model if running == path else read_onnx(running)
         if PROVIDERS['cuda'] in names or PROVIDERS['tensorrt'] in names:
             installation.preload_cuda(ort)
-        session = start_session(ort, path, model, settings, names)
+        session = start_session(ort, running, model, settings, names)
         # Falling back in mid-stream would hide a dead GPU behind a slow answer.
         session.disable_fallback()
         self._session: Any = session

@@ -25,12 +25,14 @@ from ros2_classify.engines import machine
 from ros2_classify.engines.faults import fault
 from ros2_classify.engines.heartbeat import heartbeat
 from ros2_classify.engines.kept import cache_of, find_file, keep_file, kept_folder, key_of
+from ros2_classify.engines.listed_weights import without_listed_weights
 from ros2_classify.engines.onnx_causes import tidy
 from ros2_classify.engines.onnx_file import OnnxFile
 from ros2_classify.engines.providers import how_to_get, provider_options, PROVIDERS
 from ros2_classify.engines.session_options import session_options
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
+from ros2_classify.sources.cache import Cache
 
 _LOGGER = logging.getLogger(__name__)
 _CPU = PROVIDERS['cpu']
@@ -102,6 +104,9 @@ def start_session(
 def _start(
     ort: Any, path: Path, model: OnnxFile, settings: EngineSettings, names: Sequence[str],
 ) -> Any:
+    source: str | bytes = str(path)
+    if model.listed_weights and not model.external:
+        source = without_listed_weights(path)
     options = session_options(ort, settings, on_cpu=names[0] == _CPU)
     cache = cache_of(settings) if not model.external else None
     if names[0] == _TENSORRT:
@@ -111,22 +116,23 @@ def _start(
         what = f'building the TensorRT engine of {path.name} (once for this GPU; takes minutes)'
         _LOGGER.info('starting TensorRT for %s; the first time it builds an engine', path.name)
         with kept_folder(cache, 'tensorrt', key, path.name) as folder, heartbeat(what):
-            return _session(ort, path, options, names, settings, folder, _profile(model, settings))
+            return _session(
+                ort, source, options, names, settings, folder, _profile(model, settings))
     if names[0] == _OPENVINO:
         key = '' if cache is None else key_of(
             path, ort.__version__, machine.cpu_features(), settings.provider, settings.precision)
         with kept_folder(cache, 'openvino', key, path.name) as folder, \
                 heartbeat(f'compiling {path.name} for OpenVINO'):
-            return _session(ort, path, options, names, settings, folder)
+            return _session(ort, source, options, names, settings, folder)
     if (names[0] == _CPU and cache is not None and model.nodes >= MANY_NODES
             and not settings.custom_operators):
-        return _optimized(ort, path, options, settings, cache)
+        return _optimized(ort, path, source, options, settings, cache)
     with heartbeat(f'loading {path.name} on {names[0]}'):
-        return _session(ort, path, options, names, settings)
+        return _session(ort, source, options, names, settings)
 
 
 def _session(
-    ort: Any, path: Path, options: Any, names: Sequence[str], settings: EngineSettings,
+    ort: Any, source: str | bytes, options: Any, names: Sequence[str], settings: EngineSettings,
     folder: Path | None = None,
     profile: Sequence[tuple[str, tuple[int, ...], tuple[int, ...]]] = (),
 ) -> Any:
@@ -134,29 +140,32 @@ def _session(
                                profile if name == _TENSORRT else ()) for name in names]
     # Without its own fallback, which prints to the terminal and goes on.
     return ort.InferenceSession(
-        str(path), sess_options=options, providers=list(names), provider_options=chosen,
+        source, sess_options=options, providers=list(names), provider_options=chosen,
         enable_fallback=0)
 
 
-def _optimized(ort: Any, path: Path, options: Any, settings: EngineSettings, cache: Any) -> Any:
+def _optimized(
+    ort: Any, path: Path, source: str | bytes, options: Any, settings: EngineSettings,
+    cache: Cache,
+) -> Any:
     """Start from the network's optimized form, which is kept for this CPU and this version."""
     key = key_of(path, ort.__version__, machine.cpu_features(), options.graph_optimization_level)
     kept = find_file(cache, 'optimized', key)
     if kept is not None:
         ready = session_options(ort, settings, on_cpu=True)
         ready.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        return _session(ort, kept, ready, [_CPU], settings)
+        return _session(ort, str(kept), ready, [_CPU], settings)
     found: list[Any] = []
 
     def make(part: Path) -> None:
         options.optimized_model_filepath = str(part)
-        found.append(_session(ort, path, options, [_CPU], settings))
+        found.append(_session(ort, source, options, [_CPU], settings))
 
     with heartbeat(f'optimizing {path.name}'):
         keep_file(cache, 'optimized', key, make)
         if not found:
             options.optimized_model_filepath = ''
-            found.append(_session(ort, path, options, [_CPU], settings))
+            found.append(_session(ort, source, options, [_CPU], settings))
     return found[0]
 
 
