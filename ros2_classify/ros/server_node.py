@@ -43,7 +43,7 @@ from ros2_classify.ros.parameters import Parameters
 from ros2_classify.ros.result_msgs import to_msg
 from ros2_classify.ros.server_parameters import model_defaults, options_from, PARAMETERS
 from ros2_classify.ros.services import InferenceService, Request
-from ros2_classify.ros.silence import explain_silence
+from ros2_classify.ros.silence import explain_losses, explain_silence
 from ros2_classify.ros.throttle import ThrottledLog
 from ros2_classify.ros.worker import Worker
 from ros2_classify.store import searching
@@ -335,7 +335,12 @@ class ServerNode(LifecycleNode):
             return
         try:
             outputs.announce_threshold(self._labels(), self._settings['score_threshold'])
-            if source.subscribed and outputs.wanted and source.silent_for >= self._patience:
+            lost = source.losses.judge()
+            if lost:
+                self._log.warning(explain_losses(lost, source))
+                # Why none comes is said as well.
+                self._patience = max(self._patience, source.silent_for + _SILENCE_AGAIN)
+            elif source.subscribed and outputs.wanted and source.silent_for >= self._patience:
                 self._log.warning(explain_silence(self, source))
                 self._patience += _SILENCE_AGAIN
             elif source.silent_for < _SILENCE:
