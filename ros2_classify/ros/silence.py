@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Why no picture comes, or not all: the usual causes, told from what the ROS graph shows, in plain words."""
+"""Why pictures don't come, or not all: the usual causes, in plain words."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def explain_losses(lost: str, source: ImageInput) -> str:
         return (f'{what}: the network or a processor has too much to do; lower the rate, the size '
                 'or the quality of the pictures')
     return (
-        f'{what}. Usually they are too large for the middleware\'s settings in the camera\'s '
-        f'process: {_profile_cure()}. From a camera on another machine, take compressed pictures '
+        f'{what}. Usually they are too large for the settings that the middleware has in the '
+        f'process of the camera: {_profile_cure()}. From a camera on another machine, take compressed pictures '
         '(image_transport:=compressed)')
 
 

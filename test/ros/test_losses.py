@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Pictures lost in the middleware: counted exactly, said when they are a symptom, and only then."""
+"""Pictures lost in the middleware: counted, and said when they are a symptom."""
 
 import cv2
 import numpy as np
@@ -74,6 +74,7 @@ def test_the_same_is_said_again_after_a_minute(clock):
 
 def test_a_middleware_without_such_events_is_subscribed_to_as_well():
     class Node:
+
         def create_subscription(self, *args, **options):
             if 'event_callbacks' in options:
                 raise UnsupportedEventTypeError
