@@ -26,6 +26,7 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from ros2_classify.ros import compressed_msg, image_msg
+from ros2_classify.ros.losses import Losses
 from sensor_msgs.msg import CompressedImage, Image
 
 # A subscriber that comes back at once (`ros2 topic echo --once` in a loop) must not make the
@@ -90,6 +91,7 @@ class ImageInput:
         self._subscribed_at = 0.0
         self._last_wanted = 0.0
         self.last_frame_at: float | None = None
+        self.losses = Losses()
 
     @property
     def subscribed(self) -> bool:
@@ -135,12 +137,13 @@ class ImageInput:
             history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         self.last_frame_at = None
         self._subscribed_at = time.monotonic()
-        self._subscription = self._node.create_subscription(
-            self.transport.msg_type, self.topic, self._receive, qos,
+        self._subscription = self.losses.subscribe(
+            self._node, self.transport.msg_type, self.topic, self._receive, qos,
             qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
     def _receive(self, msg: Any) -> None:
         self.last_frame_at = time.monotonic()
+        self.losses.came()
         self._on_frame(msg)
 
 
