@@ -28,7 +28,7 @@ SHARED_FOLDERS = ('config', 'launch', 'models', 'rviz')
 # `ros2 run` finds the nodes in lib/ros2_classify, where colcon (told by setup.cfg) puts console
 # scripts. A wheel puts console scripts into bin/, where names like `server` belong to nobody:
 # there the nodes start as `python -m ros2_classify server`.
-NODES = ('camera', 'client_test', 'server')
+NODES = ('camera', 'client_test', 'composed', 'server')
 MAKES_WHEEL = not {'bdist_wheel', 'dist_info', 'editable_wheel'}.isdisjoint(sys.argv)
 
 

@@ -50,6 +50,9 @@ def explain_silence(node: Node, source: ImageInput) -> str:
 
     """
     topic = source.topic
+    if source.is_local:
+        return (f'no picture on {topic} for {source.silent_for:.0f} s from the camera in this '
+                'process')
     wanted = f'sensor_msgs/msg/{source.transport.msg_type.__name__}'
     publishers = node.get_publishers_info_by_topic(topic)
     matching = [publisher for publisher in publishers if publisher.topic_type == wanted]
