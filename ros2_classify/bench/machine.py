@@ -27,6 +27,9 @@ from typing import Any
 
 from ros2_classify import __version__
 
+# By rclpy's major version.
+_DISTROS = {'3': 'humble', '7': 'jazzy', '9': 'kilted'}
+
 _PACKAGES = ('numpy', 'opencv-python-headless', 'opencv-python', 'onnxruntime',
              'onnxruntime-gpu', 'rclpy', 'rmw-fastrtps-cpp', 'vision_msgs')
 
@@ -44,7 +47,7 @@ def machine() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Return the versions of what takes part."""
     found = {'ros2_classify': __version__, 'python': platform.python_version(),
-             'ros_distro': os.environ.get('ROS_DISTRO', ''),
+             'ros_distro': _distro(),
              'rmw': os.environ.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp'}
     for package in _PACKAGES:
         try:
@@ -52,6 +55,15 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _distro() -> str:
+    """Return the distribution that is sourced, or that the installed rclpy belongs to."""
+    try:
+        major = version('rclpy').partition('.')[0]
+    except PackageNotFoundError:
+        major = ''
+    return os.environ.get('ROS_DISTRO') or _DISTROS.get(major, '')
 
 
 def _line(path: str, key: str) -> str:

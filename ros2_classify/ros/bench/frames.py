@@ -54,11 +54,13 @@ _JPEG_QUALITY = 90
 
 
 def _uyvy(bgr: Pixels) -> Pixels:
-    yuv = cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV)
-    packed = np.empty((*bgr.shape[:2], 2), np.uint8)
-    packed[..., 1] = yuv[..., 0]
-    packed[:, 0::2, 0] = yuv[:, 0::2, 1]
-    packed[:, 1::2, 0] = yuv[:, 0::2, 2]
+    # OpenCV has no such conversion before 4.8; that to 4:2:0 has the same range of values.
+    height, width = bgr.shape[:2]
+    planes = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420)).reshape(-1)
+    chroma = planes[height * width:].reshape(2, height // 2, width // 2).repeat(2, axis=1)
+    packed = np.empty((height, width, 2), np.uint8)
+    packed[..., 1] = planes[:height * width].reshape(height, width)
+    packed[:, 0::2, 0], packed[:, 1::2, 0] = chroma
     return packed
 
 
