@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.descriptor import InputSpec
-from ros2_classify.engines import Tensors
-from ros2_classify.engines.base import TensorSpec
+from ros2_classify.engines import bind, BoundRun, Engine, Tensors, TensorSpec
 from ros2_classify.errors import EngineError, OutputError
 from ros2_classify.extra_inputs import ExtraInputs
 from ros2_classify.geometry import Geometry
@@ -63,6 +62,9 @@ class Batch:
         self._unbatched = unbatched
         self._preprocessor = Preprocessor(spec, capacity)
         self._geometries: list[Geometry] = []
+        # For each number of pictures: the network bound to so many rows, and its other inputs.
+        self._bound: dict[int, tuple[BoundRun, Tensors]] = {}
+        self._stays = isinstance(spec.size, tuple)
 
     @property
     def capacity(self) -> int:
@@ -77,9 +79,7 @@ class Batch:
     @property
     def tensors(self) -> Tensors:
         """What the network is fed: arrays of the batch's own, valid until its next change."""
-        tensor = self._preprocessor.tensor(len(self._geometries))
-        return {self._name: tensor[0] if self._unbatched else tensor,
-                **self._extra(self._geometries)}
+        return {self._name: self._tensor(), **self._extra(self._geometries)}
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -114,6 +114,43 @@ class Batch:
         if row >= self._capacity:
             raise IndexError(f'the batch holds {self._capacity} pictures and is full')
         self._geometries.append(self._preprocessor(image, color, row))
+
+    def run(self, engine: Engine) -> Tensors:
+        """
+        Run a network on the pictures.
+
+        Parameters
+        ----------
+        engine : Engine
+            The same one each time.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Its outputs, for all pictures together; valid until the batch is run again.
+
+        Raises
+        ------
+        EngineError
+            If it fails.
+
+        """
+        if not self._stays or self._preprocessor.borrows:
+            # There is nothing to be bound to: the tensor's place or size changes.
+            return engine.infer(self.tensors)
+        count = len(self._geometries)
+        bound = self._bound.get(count)
+        if bound is None:
+            tensors = self.tensors
+            bound = self._bound[count] = bind(engine, tensors), tensors
+        run, tensors = bound
+        for name, array in self._extra(self._geometries).items():
+            np.copyto(tensors[name], array)
+        return run()
+
+    def _tensor(self) -> NDArray[Any]:
+        tensor = self._preprocessor.tensor(len(self._geometries))
+        return tensor[0] if self._unbatched else tensor
 
 
 def batchable(

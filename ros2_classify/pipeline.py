@@ -31,7 +31,7 @@ from ros2_classify.batch import Batch, batchable, differs_in_batch, split
 from ros2_classify.catalog import resolve
 from ros2_classify.completion import complete
 from ros2_classify.descriptor import ModelDescriptor, Task
-from ros2_classify.engines import Engine, open_engine, Tensors
+from ros2_classify.engines import Engine, EngineSettings, open_engine, Tensors
 from ros2_classify.errors import OptionsError
 from ros2_classify.extra_inputs import ExtraInputs
 from ros2_classify.geometry import Geometry
@@ -109,8 +109,9 @@ class Pipeline:
 
     @classmethod
     def load(
-        cls, model: str | Path | ModelDescriptor, *, provider: str = 'auto', threads: int = 0,
-        max_batch: int = 1, fetch: FetchOptions | None = None,
+        cls, model: str | Path | ModelDescriptor, *, provider: str | None = None,
+        threads: int | None = None, max_batch: int = 1, fetch: FetchOptions | None = None,
+        engine: EngineSettings | None = None,
     ) -> Pipeline:
         """
         Load a model and all it needs.
@@ -120,16 +121,18 @@ class Pipeline:
         model : str, Path or ModelDescriptor
             A name from the catalogue, a descriptor file, a bare network file (``.onnx``,
             ``.pb``, a SavedModel's folder), the address of one, or a descriptor.
-        provider : str
-            Who shall run it: 'auto', 'cpu', 'cuda', …; see
-            `ros2_classify.engines.open_engine`.
-        threads : int
-            Threads for one inference; 0 chooses.
+        provider : str, optional
+            Who shall run it: 'auto' (where nothing is said), 'cpu', 'cuda', …; short for that
+            of ``engine``.
+        threads : int, optional
+            Threads for one inference; 0 chooses; short for those of ``engine``.
         max_batch : int
             Run at most so many pictures at once, where the network can: see `max_batch`.
         fetch : FetchOptions, optional
             How a file that is named by an address is fetched; its cache and its cancel count for
             the conversion of a TensorFlow model, too.
+        engine : EngineSettings, optional
+            All that can be set about who runs it.
 
         Returns
         -------
@@ -151,14 +154,15 @@ class Pipeline:
             from ros2_classify.convert import ConvertOptions, to_onnx
 
             path = to_onnx(declared, path, ConvertOptions.like(fetch))
-        engine = open_engine(path, 'onnx', provider=provider, threads=threads)
+        opened = open_engine(
+            path, 'onnx', provider=provider, threads=threads, settings=engine)
         try:
-            descriptor = complete(declared, engine.inputs, engine.outputs, engine.metadata)
+            descriptor = complete(declared, opened.inputs, opened.outputs, opened.metadata)
             # The file's own metadata may hold names where the descriptor has none.
             return cls(
-                descriptor, engine, labels or descriptor.load_labels(), max_batch=max_batch)
+                descriptor, opened, labels or descriptor.load_labels(), max_batch=max_batch)
         except BaseException:
-            engine.close()
+            opened.close()
             raise
 
     @property
@@ -314,7 +318,7 @@ class Pipeline:
 
         """
         with self._running:
-            return split(self._engine.infer(batch.tensors), len(batch))
+            return split(batch.run(self._engine), len(batch))
 
     def postprocess(
         self, outputs: Tensors, geometry: Geometry, options: Options | None = None, *,

@@ -34,6 +34,7 @@ NODES = {
     'server': 'start the inference node',
     'client_test': 'publish a picture and print the answer',
     'camera': 'publish pictures, a folder, a video or a webcam',
+    'composed': 'start the camera and the inference node in one process',
 }
 
 # What a plain install may lack: OpenCV comes with the extras.

@@ -28,6 +28,7 @@ from typing import Any
 from ros2_classify.batch import Batch
 from ros2_classify.labels import Labels
 from ros2_classify.pipeline import Pipeline
+from ros2_classify.ros.engine_parameters import engine_settings
 from ros2_classify.ros.fetching import core_log_shown, fetch_options
 from ros2_classify.ros.parameters import Parameters
 from ros2_classify.ros.server_parameters import answer_settings, AnswerSettings
@@ -140,7 +141,7 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1) -> M
     begun = time.monotonic()
     with core_log_shown(log), searching(settings['model_path']):
         pipeline = Pipeline.load(
-            name, provider=settings['provider'], threads=settings['threads'],
+            name, engine=engine_settings(settings),
             max_batch=max(1, min(streams, settings['max_batch'])),
             fetch=fetch_options(settings, log))
     loaded = time.monotonic()

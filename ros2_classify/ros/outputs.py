@@ -27,7 +27,7 @@ from ros2_classify.labels import Labels
 from ros2_classify.results import Detections, Result
 from ros2_classify.ros.image_msg import to_bgr, to_ids_msg, to_image_msg
 from ros2_classify.ros.result_msgs import (
-    INSTANCES_TOPIC, label_info_msg, MESSAGES, to_msg, vision_info_msg)
+    INSTANCES_TOPIC, label_info_msg, MESSAGES, published_form, vision_info_msg)
 from sensor_msgs.msg import Image
 from vision_msgs.msg import LabelInfo, VisionInfo
 
@@ -67,6 +67,7 @@ class Outputs:
         base = '' if namespace is None else namespace.rstrip('/') + '/'
         private = '~' if namespace is None else base + node.get_name()
         row = MESSAGES[task]
+        self._form = published_form(task, node.get_logger().info)
         overridable = {'qos_overriding_options': QoSOverridingOptions.with_default_policies()}
         self._result = _create_publisher(
             node, row.msg_type, base + row.topic, _qos(row.depth), on_listeners, **overridable)
@@ -130,7 +131,7 @@ class Outputs:
 
         """
         if self._result.get_subscription_count():
-            self._result.publish(to_msg(result, header, class_id))
+            self._result.publish(self._form(result, header, class_id))
         drawing = self._debug_image.get_subscription_count()
         instances = None
         if self._instances is not None and isinstance(result, Detections):

@@ -21,6 +21,7 @@ from typing import Any
 
 from ros2_classify.options import Options
 from ros2_classify.pipeline import MAX_BATCH
+from ros2_classify.ros.engine_parameters import ENGINE_PARAMETERS
 from ros2_classify.ros.fetching import FETCH_PARAMETERS
 from ros2_classify.ros.image_msg import MAX_PIXELS
 from ros2_classify.ros.parameters import Parameters, Spec
@@ -41,10 +42,7 @@ PARAMETERS = (
          'at once, where it can', minimum=1, maximum=MAX_BATCH, read_only=True),
     Spec('max_batch_delay', 0.0, 'Seconds that a picture may wait for those of other cameras, to '
          'go through the network together', minimum=0.0, maximum=10.0, read_only=True),
-    Spec('provider', 'auto', 'What runs the network: auto, cpu, cuda, tensorrt or another '
-         'execution provider of ONNX Runtime', read_only=True),
-    Spec('threads', 0, 'CPU threads for the network; 0 leaves the choice to the engine',
-         minimum=0, maximum=256, read_only=True),
+    *ENGINE_PARAMETERS,
     Spec('autostart', True, 'Configure and activate at start, without a lifecycle manager',
          read_only=True),
     Spec('tune_malloc', True, 'Keep the memory of large pictures in the process (glibc only)',

@@ -29,7 +29,7 @@ from ros2_classify.ros.image_input import ImageInput, TRANSPORTS
 from ros2_classify.ros.latencies import Latencies
 from ros2_classify.ros.model import Model
 from ros2_classify.ros.outputs import Outputs
-from ros2_classify.ros.silence import explain_silence
+from ros2_classify.ros.silence import explain_losses, explain_silence
 from ros2_classify.ros.stream_names import StreamNames
 from ros2_classify.ros.throttle import ThrottledLog
 from ros2_classify.ros.trace import Trace
@@ -165,7 +165,12 @@ class Stream:
             self.outputs.announce_threshold(
                 model.labels, model.settings.options.score_threshold)
             silent_for = source.silent_for
-            if source.subscribed and self.outputs.wanted and silent_for >= self._patience:
+            lost = source.losses.judge()
+            if lost:
+                self._log.warning(explain_losses(lost, source))
+                # Why none comes is said as well.
+                self._patience = max(self._patience, silent_for + _SILENCE_AGAIN)
+            elif source.subscribed and self.outputs.wanted and silent_for >= self._patience:
                 self._log.warning(explain_silence(self._node, source))
                 self._patience += _SILENCE_AGAIN
             elif silent_for < _SILENCE:
