@@ -40,6 +40,7 @@ from ros2_classify.catalog import shipped_folder
 from ros2_classify.errors import InputError, Ros2ClassifyError
 from ros2_classify.ros.bench.bag import is_bag, pictures_of_bag
 from ros2_classify.ros.bench.helper import answer
+from ros2_classify.ros.image_msg import to_array
 from ros2_classify.ros.picture_sources import open_source, Size
 
 Pixels = NDArray[np.uint8]
@@ -167,6 +168,11 @@ class Frames:
         """Return a picture's bytes, counted on past the last one."""
         offset, length = self.index['frames'][number % len(self)]
         return memoryview(self._bytes)[offset:offset + length]
+
+    def pixels(self, number: int) -> Any:
+        """Return a raw picture as an array, shape (height, width) or (height, width, channels)."""
+        pixels, _ = to_array(self.like_message(number))
+        return pixels
 
     def like_message(self, number: int) -> Any:
         """Return what has a picture message's fields, for readers of messages."""
