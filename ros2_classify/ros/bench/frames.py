@@ -52,6 +52,7 @@ _MOST = 64
 _FEWEST = 8
 _MOST_BYTES = 96 * 2**20
 _JPEG_QUALITY = 90
+_EVEN = ('bayer_rggb8', 'yuv422')
 
 
 def _uyvy(bgr: Pixels) -> Pixels:
@@ -114,9 +115,11 @@ def prepare(
     Raises
     ------
     InputError
-        If the source has no picture.
+        If the source has no picture, or the encoding can't have that size.
 
     """
+    if (width % 2 or height % 2) and encoding in _EVEN:
+        raise InputError(f'{encoding} pictures have even sides, and {width}x{height} has not')
     count = min(_MOST, max(_FEWEST, _MOST_BYTES // (width * height * 3)))
     title, pictures = _open(source, topic)
     size = Size(width, height)
