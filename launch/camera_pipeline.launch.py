@@ -285,8 +285,8 @@ def both_nodes(settings: Settings) -> Node:
     """Return the process with this package's camera and the server."""
     if settings.driver != 'camera':
         raise RuntimeError(
-            f'composed:=true takes driver:=camera, not {settings.driver}: only this package\'s '
-            'camera can share a process with the server')
+            f'composed:=true takes driver:=camera, not {settings.driver}: no other camera can '
+            'share a process with the server')
     if settings.lifecycle == 'launch':
         raise RuntimeError('composed:=true takes lifecycle:=node or external, not launch')
     # No name: it would be that of both. Each node takes the parameters that it has.

@@ -21,8 +21,8 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from ros_process import DEADLINE, ROOT
 from rclpy.qos import qos_profile_sensor_data
+from ros_process import DEADLINE, ROOT
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Classification
 

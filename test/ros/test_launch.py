@@ -171,6 +171,8 @@ def test_image_tools_has_its_limits(monkeypatch):
     '/front/image,/rear/image', '[/front/image, /rear/image]', '/front/image /rear/image'])
 def test_several_cameras(monkeypatch, text):
     class Recording(LifecycleNode):
+        """A server action that remembers what it was made with."""
+
         def __init__(self, **given):
             super().__init__(**given)
             self.given = given

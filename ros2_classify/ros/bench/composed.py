@@ -13,7 +13,7 @@
 # limitations under the License.
 
 
-"""The benchmark's camera and the server composed in one process: pictures are handed over there."""
+"""The benchmark's camera and the server in one process, where pictures are handed over."""
 
 from __future__ import annotations
 
