@@ -130,6 +130,7 @@ UNSAFE: dict[str, tuple[list[Any], list[Any], str]] = {
                                       'does not depend on the picture'),
 }
 
+
 @pytest.mark.parametrize('name', SAFE)
 def test_what_keeps_pictures_apart(tmp_path: Path, name: str) -> None:
     nodes, weights, opset = SAFE[name]
