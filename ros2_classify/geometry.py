@@ -33,6 +33,9 @@ _FILTERS = {
     'cubic': cv2.INTER_CUBIC, 'pyramid': cv2.INTER_LINEAR,
 }
 
+# A growing picture is resized whole and cut up to so many times the network's pixels.
+_MOST_ENLARGED = 16
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -185,8 +188,9 @@ class Plan:
     interpolation : int
         OpenCV's number for the last step, or `NEAREST`.
     shift : tuple of float, or None
-        For a growing centre crop, which is sampled in one step instead of resized and cut: source
-        pixels for each network pixel and the first one's place, ``(step_x, step_y, x, y)``.
+        For the centre of a thin picture that grows, which is sampled in one step instead of
+        resized and cut: source pixels for each network pixel and the first one's place,
+        ``(step_x, step_y, x, y)``.
     geometry : Geometry
         How boxes map back.
 
@@ -257,8 +261,10 @@ def _center_crop(
         y, height, scaled_y, cut_y = _trim(source[1], scaled[1], cut[1], network[1])
         return _resized(spec, source, network, (x, y, width, height), (scaled_x, scaled_y),
                         (cut_x, cut_y), window)
-    # Growing: a thin picture would be resized to an enormous one first, so only the network's
-    # pixels are sampled.
+    if scaled[0] * scaled[1] <= _MOST_ENLARGED * network[0] * network[1]:
+        return _resized(spec, source, network, (0, 0, *source), scaled, cut, window)
+    # A thin picture would be resized to an enormous one first, so only the network's pixels are
+    # sampled, to a 32nd of a source pixel.
     step = (source[0] / scaled[0], source[1] / scaled[1])
     first = (cut[0] * step[0], cut[1] * step[1])
     x, x_end = _cover(first[0], network[0] * step[0], source[0])
