@@ -27,8 +27,9 @@ import numpy as np
 import pytest
 
 from ros2_classify.engines import bind, Engine, ENGINES, open_engine, TensorSpec
-from ros2_classify.engines import onnx_runtime
+from ros2_classify.engines import installation
 from ros2_classify.engines.onnx_causes import tidy
+from ros2_classify.engines.session_options import default_threads
 from ros2_classify.errors import EngineError
 from ros2_classify.testing import FakeEngine, save_color_classifier, save_constant_network
 
@@ -324,7 +325,7 @@ def test_a_provider_that_is_not_installed(
 
     monkeypatch.setattr(
         onnxruntime, 'get_available_providers', lambda: ['CPUExecutionProvider'])
-    monkeypatch.setattr(onnx_runtime, 'installed_distributions', lambda: ('onnxruntime',))
+    monkeypatch.setattr(installation, 'installed_distributions', lambda: ('onnxruntime',))
     text = reason(model, provider=provider)
     assert 'which has cpu' in text
     assert 'ros2_classify[gpu]' in text and 'rosdep' in text
@@ -360,7 +361,7 @@ def broken_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
                         lambda: ['CUDAExecutionProvider', 'CPUExecutionProvider'])
     monkeypatch.setattr(onnxruntime, 'InferenceSession', SessionOnCpu)
     monkeypatch.setattr(onnxruntime, 'preload_dlls', lambda: print('no libcudart'), raising=False)
-    monkeypatch.setattr(onnx_runtime, 'installed_distributions', lambda: ('onnxruntime-gpu',))
+    monkeypatch.setattr(installation, 'installed_distributions', lambda: ('onnxruntime-gpu',))
 
 
 def test_a_provider_that_does_not_start(model: Path, broken_gpu: None) -> None:
@@ -401,7 +402,7 @@ def test_two_packages_of_onnx_runtime(
     model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(
-        onnx_runtime, 'installed_distributions', lambda: ('onnxruntime', 'onnxruntime-gpu'))
+        installation, 'installed_distributions', lambda: ('onnxruntime', 'onnxruntime-gpu'))
     open_engine(model)
     assert 'onnxruntime and onnxruntime-gpu are installed together' in caplog.text
     assert 'pip uninstall onnxruntime onnxruntime-gpu' in caplog.text
@@ -423,7 +424,7 @@ def test_onnx_runtime_that_cannot_be_imported(
         return real(name, *more, **settings)
 
     monkeypatch.setattr(builtins, '__import__', fake)
-    monkeypatch.setattr(onnx_runtime, 'installed_distributions', lambda: installed)
+    monkeypatch.setattr(installation, 'installed_distributions', lambda: installed)
     text = reason(model)
     for word in words:
         assert word in text
@@ -431,7 +432,7 @@ def test_onnx_runtime_that_cannot_be_imported(
 
 def test_the_installed_packages_are_found() -> None:
     pytest.importorskip('onnxruntime')
-    found = onnx_runtime.installed_distributions()
+    found = installation.installed_distributions()
     assert found and all(name.startswith('onnxruntime') for name in found)
 
 
@@ -445,7 +446,7 @@ def test_threads(model: Path) -> None:
         assert f'threads is {threads!r}' in reason(model, threads=threads)
     assert open_engine(model, threads=1).infer(
         {'image': np.zeros((1, 3, 8, 8), np.float32)})['scores'].shape == (1, 3)
-    assert 1 <= onnx_runtime.default_threads() <= 4
+    assert 1 <= default_threads() <= 4
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='counts the threads of /proc')

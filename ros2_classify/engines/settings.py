@@ -22,18 +22,20 @@ from typing import Any, get_args, Literal, Union
 
 from ros2_classify.errors import EngineError
 
-Precision = Literal['fp32', 'fp16', 'int8']
+Precision = Literal['fp32', 'tf32', 'fp16', 'int8']
 Arena = Literal['exact', 'doubling']
 
 # More than any machine has cores; a slip of the finger shall not start a million.
 MAX_THREADS = 256
 MAX_DEVICE = 255
+MAX_BATCH = 256
 # In MiB: one tebibyte, more than any device has.
 MAX_MEMORY = 1 << 20
 
 _RANGES = {
     'threads': (0, MAX_THREADS, ' (0: choose for me)'),
     'device_id': (0, MAX_DEVICE, ''),
+    'max_batch': (1, MAX_BATCH, ''),
     'memory_limit': (0, MAX_MEMORY, ' MiB (0: no limit)'),
 }
 _FLAGS = ('spinning', 'require_provider', 'cuda_graphs', 'cache', 'shrink_memory')
@@ -48,7 +50,7 @@ class EngineSettings:
     ----------
     provider : str
         Who shall run it: ``auto`` takes the best one that works here; ``cpu``, ``cuda``,
-        ``tensorrt``, ``openvino`` … insist on one.
+        ``tensorrt``, ``openvino`` (or ``openvino:GPU``) … insist on one.
     threads : int
         CPU threads for one inference, up to 256; 0 takes one for each physical core, at most 4:
         small networks gain little from more, and the rest of the robot needs cores too.
@@ -57,9 +59,10 @@ class EngineSettings:
         thread and wins nothing at a camera's rate.
     device_id : int
         Which of several GPUs.
-    precision : 'fp32', 'fp16' or 'int8'
-        What TensorRT (fp16 and int8) and OpenVINO (fp16) may compute in. int8 needs a network
-        that was quantized (``models quantize``). The others compute as the file says.
+    precision : 'fp32', 'tf32', 'fp16' or 'int8'
+        What a provider may compute in: CUDA tf32, TensorRT fp16 and int8, OpenVINO fp16. int8
+        needs a network that was quantized (``models quantize``). The others, and fp32, compute
+        as the file says.
     require_provider : bool
         Whether it is an error when a provider that was named can't be had; else the CPU runs
         the network in its place, with a warning. ``auto`` always goes on, with a warning.
@@ -73,6 +76,10 @@ class EngineSettings:
     shrink_memory : bool
         Whether the arena gives memory that it doesn't need back after each inference: less
         memory between frames, slower frames.
+    max_batch : int
+        How many pictures the network shall take at once. With more than 1, a network that was
+        exported for one picture is given a batch dimension where that is safe, and TensorRT
+        builds one engine for all batches up to this size.
     cuda_graphs : bool
         Whether CUDA and TensorRT record the network's work once and play it back: less time
         between kernels, for networks whose shapes are fixed.
@@ -102,6 +109,7 @@ class EngineSettings:
     memory_limit: int = 0
     arena: Arena = 'exact'
     shrink_memory: bool = False
+    max_batch: int = 1
     cuda_graphs: bool = False
     cache: bool = True
     cache_folder: Union[Path, None] = None

@@ -35,6 +35,7 @@ from ros2_classify.pipeline import Pipeline
 from ros2_classify.results import Result
 from ros2_classify.ros import runtime
 from ros2_classify.ros.counters import Counters
+from ros2_classify.ros.engine_parameters import engine_settings
 from ros2_classify.ros.fetching import core_log_shown, fetch_options
 from ros2_classify.ros.image_input import ImageInput
 from ros2_classify.ros.image_msg import to_array
@@ -224,7 +225,7 @@ class ServerNode(LifecycleNode):
         begun = time.monotonic()
         with core_log_shown(self._log), searching(self._settings['model_path']):
             pipeline = Pipeline.load(
-                model, provider=self._settings['provider'], threads=self._settings['threads'],
+                model, engine=engine_settings(self._settings),
                 fetch=fetch_options(self._settings, self._log))
         loaded = time.monotonic()
         try:
