@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 import math
 
 import cv2
@@ -71,6 +72,20 @@ class Geometry:
     network_size: tuple[int, int]
     window: tuple[int, int, int, int] | None = None
 
+    # Made once for pictures of one size, since each frame needs them.
+
+    @cached_property
+    def _scale(self) -> NDArray[np.float64]:
+        return np.array((self.scale_x, self.scale_y) * 2)
+
+    @cached_property
+    def _offset(self) -> NDArray[np.float64]:
+        return np.array((self.offset_x, self.offset_y) * 2)
+
+    @cached_property
+    def _limit(self) -> NDArray[np.float64]:
+        return np.array(self.source_size * 2, np.float64)
+
     def to_source(self, boxes: NDArray[np.float32], *, clip: bool = True) -> NDArray[np.float32]:
         """
         Map boxes from the network's picture to the source picture.
@@ -88,11 +103,10 @@ class Geometry:
             ``x1, y1, x2, y2`` in source pixels.
 
         """
-        scale = np.array((self.scale_x, self.scale_y) * 2)
-        offset = np.array((self.offset_x, self.offset_y) * 2)
-        mapped = boxes * scale + offset
+        mapped = boxes * self._scale + self._offset
         if clip:
-            np.clip(mapped, 0.0, np.array(self.source_size * 2, np.float64), out=mapped)
+            # In two calls, which take half the time of np.clip where boxes are few.
+            np.minimum(np.maximum(mapped, 0.0, out=mapped), self._limit, out=mapped)
         result: NDArray[np.float32] = mapped.astype(np.float32)
         return result
 
@@ -128,9 +142,7 @@ class Geometry:
             ``x1, y1, x2, y2`` in network pixels.
 
         """
-        scale = np.array((self.scale_x, self.scale_y) * 2)
-        offset = np.array((self.offset_x, self.offset_y) * 2)
-        mapped: NDArray[np.float32] = ((boxes - offset) / scale).astype(np.float32)
+        mapped: NDArray[np.float32] = ((boxes - self._offset) / self._scale).astype(np.float32)
         return mapped
 
     def places(self, axis: int, cells: int) -> tuple[int, NDArray[np.float64]]:
