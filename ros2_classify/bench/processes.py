@@ -269,7 +269,7 @@ class NodeProcess:
 
 
 def _end_with_parent() -> None:
-    """Have the kernel end the new process when this one is killed; helpers see it by themselves."""
+    """Have the kernel end the new process when this one is killed; helpers notice themselves."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
 

@@ -102,8 +102,8 @@ def explain_losses(lost: str, source: ImageInput) -> str:
                 'or the quality of the pictures')
     return (
         f'{what}. Usually they are too large for the settings that the middleware has in the '
-        f'process of the camera: {_profile_cure()}. From a camera on another machine, take compressed pictures '
-        '(image_transport:=compressed)')
+        f'process of the camera: {_profile_cure()}. From a camera on another '
+        'machine, take compressed pictures (image_transport:=compressed)')
 
 
 def _profile_cure() -> str:

@@ -15,8 +15,8 @@
 """
 What messages cost: made and published, and sent from one process to another, in several ways.
 
-``python -m ros2_classify.ros.bench.messages [results|pictures|hops|segments ...]`` prints JSON. The ways are
-measured in turns and each number is the median of the turns' medians.
+``python -m ros2_classify.ros.bench.messages [results|pictures|hops|segments ...]`` prints JSON.
+The ways are measured in turns, and each number is the median over the turns.
 """
 
 from __future__ import annotations
@@ -82,14 +82,22 @@ def run(turns: int = 5, seconds: float = 3.0) -> dict[str, Any]:
 
 def results(turns: int = 5) -> dict[str, Any]:
     """Return the milliseconds to make and publish answers, as message objects and as bytes."""
-    return _with_node(lambda node: {
-        name: _publishing(node, MESSAGES[answer.task].msg_type, {
-            'object': partial(MESSAGES[answer.task].to_msg, answer, Header(), 'label'),
-            'bytes': partial(MESSAGES[answer.task].to_cdr, answer, Header(), 'label')}, turns)
-        for name, answer in {
-            'detections_1': _detections(1), 'detections_100': _detections(100),
-            'detections_300': _detections(300), 'classification_5': _classification(5),
-            'classification_999': _classification(999)}.items()})
+    answers: dict[str, Classification | Detections] = {
+        'detections_1': _detections(1), 'detections_100': _detections(100),
+        'detections_300': _detections(300), 'classification_5': _classification(5),
+        'classification_999': _classification(999)}
+
+    def measure(node: Any) -> dict[str, Any]:
+        found = {}
+        for name, answer in answers.items():
+            row = MESSAGES[answer.task]
+            assert row.to_cdr is not None
+            found[name] = _publishing(node, row.msg_type, {
+                'object': partial(row.to_msg, answer, Header(), 'label'),
+                'bytes': partial(row.to_cdr, answer, Header(), 'label')}, turns)
+        return found
+
+    return _with_node(measure)
 
 
 def pictures(turns: int = 5) -> dict[str, Any]:
@@ -111,7 +119,7 @@ def hops(turns: int = 5, seconds: float = 3.0) -> dict[str, Any]:
         For each size, and each way of receiving (message objects or bytes read in place; rclpy's
         usual executor or the one driven by events): the milliseconds from the stamp to the
         pixels (median and 95th percentile), the receiver's processor time in percent of a core,
-        and the parts of the pictures that came.
+        and the part of the pictures that came.
 
     """
     ways = [(form, executor) for executor in ('waiting', 'events') for form in ('object', 'bytes')]
@@ -252,8 +260,7 @@ class _Sender:
             environment['FASTDDS_BUILTIN_TRANSPORTS'] = 'DEFAULT'
         elif segment is not None:
             environment[dds_profile.variable(os.environ)] = str(self._profile(segment))
-        self._process = subprocess.Popen(
-            [*_SELF, 'send', *map(str, size)], env=environment, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen([*_SELF, 'send', *map(str, size)], env=environment)
 
     def _profile(self, segment: int) -> Path:
         shipped = dds_profile.profile_file()
@@ -328,7 +335,8 @@ def _received(form: str, executor: str, seconds: float) -> dict[str, float]:
     spinner.shutdown()
     node.destroy_node()
     rclpy.try_shutdown()
-    p50, p95 = np.percentile(delays or [float('nan')], [50, 95]).tolist()
+    # Nothing came: no JSON knows a number for that but one that can't be.
+    p50, p95 = np.percentile(delays or [-1.0], [50, 95]).tolist()
     return {'p50_ms': p50, 'p95_ms': p95, 'cpu_percent': 100 * cpu / spent,
             'came': min(1.0, len(delays) / (spent * _RATE))}
 
