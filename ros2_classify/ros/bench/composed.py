@@ -22,7 +22,6 @@ import sys
 import threading
 from typing import Any
 
-from builtin_interfaces.msg import Time
 from rclpy.node import Node
 from ros2_classify.ros import compose, runtime
 from ros2_classify.ros.bench.frames import Frames
@@ -55,8 +54,8 @@ class ComposedCamera(Node):
         encoding = frames.index['encoding']
 
         def send(number: int, stamp: int) -> None:
-            sec, nanosec = divmod(stamp, 10**9)
-            header = Header(stamp=Time(sec=sec, nanosec=nanosec))
+            header = Header()
+            header.stamp.sec, header.stamp.nanosec = divmod(stamp, 10**9)
             self._sender.send(pictures[number % len(pictures)], encoding, header)
 
         self._source = Source({topic: send})
