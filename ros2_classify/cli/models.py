@@ -67,7 +67,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     verb.add_argument('models', metavar='MODEL', nargs='+',
                       help='a name from "models list" or a descriptor file (.yaml)')
     verb.add_argument('--output', metavar='FILE', required=True, help='the file to write')
-    fetching.add_arguments(verb)
+    fetching.add_arguments(verb, trial=False)
     verb = add('import', 'bring in what "models bundle" wrote',
                'Check a bundle and put its files where models are looked for.',
                models_files.run_import)

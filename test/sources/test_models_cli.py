@@ -148,7 +148,7 @@ def test_bundle_and_import(
     monkeypatch.delenv('ROS2_CLASSIFY_MODEL_PATH')
     assert main(['models', 'import', str(bundle)]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        'ready: model:=far', 'ready: model:=packed', '2 fetched files are in the cache']
+        'ready: model:=far', 'ready: model:=packed', '2 fetched files and 0 converted models are in the cache']
     asked = len(web.requests)
     assert [row['name'] for row in _json(capsys, 'fetch', 'far', 'packed')] == ['far', 'packed']
     assert [row['state'] for row in _json(capsys, 'verify')] == ['ok'] * 4
@@ -164,7 +164,8 @@ def test_import_into_a_folder_of_ones_own(
     assert made['size'] == bundle.stat().st_size
     monkeypatch.delenv('ROS2_CLASSIFY_MODEL_PATH')
     imported = _json(capsys, 'import', str(bundle), '--folder', str(folder))
-    assert imported == {'models': [str(folder / 'near.yaml')], 'files': [], 'replaced': []}
+    assert imported == {'models': [str(folder / 'near.yaml')], 'files': [], 'converted': [],
+                        'replaced': []}
     assert main(['models', 'import', str(tmp_path / 'none.tar')]) == 1
     assert 'there is no bundle' in capsys.readouterr().err
 
