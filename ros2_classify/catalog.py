@@ -188,8 +188,12 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
         return with_sidecars(bare, located)
     # A name never holds a separator, so this can only have been meant as a file.
     if isinstance(model, Path) or os.sep in text or os.path.exists(path):
+        from ros2_classify.sources.archives import is_archive_name
+
         kind = 'this is no model:' if os.path.exists(path) else 'there is no file'
-        raise ModelNotFoundError(f'{kind} {text}; {_FORMS}')
+        archive = ('; for an archive write a descriptor that says source: {path: '
+                   f'{path.name}, member: ...}}' if is_archive_name(path.name) else '')
+        raise ModelNotFoundError(f'{kind} {text}; {_FORMS}{archive}')
     return load_descriptor(find(text))
 
 

@@ -232,8 +232,8 @@ def _check_online(request: Request, url: str, cache: Cache, options: FetchOption
     model = shlex.quote(request.model)
     if request.sha256 is None:
         raise FetchError(
-            f'{request.label} has no sha256, so it can only be had over the network, and {why}; on '
-            f'a machine with a network "python3 -m ros2_classify models fetch {model}" tells its '
+            f'{request.label} has no sha256, so it is to be had over the network only, and {why}; '
+            f'on a machine with a network "python3 -m ros2_classify models fetch {model}" tells its '
             'sha256, to be written into a descriptor, which "models bundle" and "models import" '
             'carry over')
     damaged = request.sha256 is not None and cache.find(request.sha256) is not None

@@ -148,7 +148,8 @@ def test_bundle_and_import(
     monkeypatch.delenv('ROS2_CLASSIFY_MODEL_PATH')
     assert main(['models', 'import', str(bundle)]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        'ready: model:=far', 'ready: model:=packed', '2 fetched files and 0 converted models are in the cache']
+        'ready: model:=far', 'ready: model:=packed',
+        '2 fetched files and 0 converted models are in the cache']
     asked = len(web.requests)
     assert [row['name'] for row in _json(capsys, 'fetch', 'far', 'packed')] == ['far', 'packed']
     assert [row['state'] for row in _json(capsys, 'verify')] == ['ok'] * 4
