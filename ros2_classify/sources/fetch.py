@@ -233,9 +233,9 @@ def _check_online(request: Request, url: str, cache: Cache, options: FetchOption
     if request.sha256 is None:
         raise FetchError(
             f'{request.label} has no sha256, so it is to be had over the network only, and {why}; '
-            f'on a machine with a network "python3 -m ros2_classify models fetch {model}" tells its '
-            'sha256, to be written into a descriptor, which "models bundle" and "models import" '
-            'carry over')
+            f'on a machine with a network "python3 -m ros2_classify models fetch {model}" tells '
+            'the sha256, to be written into a descriptor, which "models bundle" and "models '
+            'import" carry over')
     damaged = request.sha256 is not None and cache.find(request.sha256) is not None
     raise FetchError(
         f'{request.label} is {"damaged" if damaged else "not"} in the cache {cache.folder}, and '
