@@ -65,7 +65,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
                'Fetch models and write them, with their descriptors and labels, into one file for '
                '"models import".', models_files.run_bundle)
     verb.add_argument('models', metavar='MODEL', nargs='+',
-                      help='a name from "models list" or a descriptor file (.yaml)')
+                      help='a name from "models list", a descriptor file (.yaml), or an address')
     verb.add_argument('--output', metavar='FILE', required=True, help='the file to write')
     fetching.add_arguments(verb, trial=False)
     verb = add('import', 'bring in what "models bundle" wrote',

@@ -61,7 +61,7 @@ def write_bundle(descriptors: Sequence[ModelDescriptor], output: Path,
     Parameters
     ----------
     descriptors : sequence of ModelDescriptor
-        Read from descriptor files; two of one name must be the same file.
+        Read from descriptor files, or bare addresses; two of one name must be the same file.
     output : Path
         The bundle; it gets its name when it is complete.
     options : FetchOptions, optional
@@ -86,14 +86,7 @@ def write_bundle(descriptors: Sequence[ModelDescriptor], output: Path,
     options = replace(options or FetchOptions(), allow_unverified=False)
     members: dict[str, Path] = {}
     for descriptor in descriptors:
-        source = Path(descriptor.origin)
-        if not source.is_file():
-            raise DescriptorError(
-                f'{descriptor.origin or descriptor.name} has no descriptor file to carry over; '
-                'write one (.yaml) that says url: and sha256:, and bundle that')
-        name = f'models/{source.stem}.yaml'
-        for member, path in [(name, source), *local_files(descriptor),
-                             *_fetched_files(descriptor, options)]:
+        for member, path in [*_own_files(descriptor), *_fetched_files(descriptor, options)]:
             if members.setdefault(member, path) != path and not same(members[member], path):
                 raise DescriptorError(f'{members[member]} and {path} would both be {member} in '
                                       'the bundle; bundle them one by one')
@@ -109,6 +102,18 @@ def write_bundle(descriptors: Sequence[ModelDescriptor], output: Path,
     finally:
         part.unlink(missing_ok=True)
     return list(members)
+
+
+def _own_files(descriptor: ModelDescriptor) -> _Files:
+    """Return a descriptor and what it names by path; a bare address has nothing of its own."""
+    source = Path(descriptor.origin)
+    if source.suffix in ('.yaml', '.yml') and source.is_file():
+        return [(f'models/{source.stem}.yaml', source), *local_files(descriptor)]
+    if descriptor.source.url is None:
+        raise DescriptorError(
+            f'{descriptor.origin or descriptor.name} has no descriptor file to carry over; write '
+            'one (.yaml), which "models describe" begins, and bundle that')
+    return []
 
 
 def local_files(descriptor: ModelDescriptor) -> _Files:

@@ -133,10 +133,18 @@ def test_what_lies_elsewhere_can_not_be_carried(
     assert not list(office.glob('models.tar*'))
 
 
-def test_an_address_alone_is_no_bundle(office: Path, options: Any) -> None:
-    bare = catalog.resolve(f'https://example.com/m.onnx#sha256={sha256(BODY)}')
+def test_an_address_alone_is_carried_too(
+        web: Web, office: Path, options: Any, robot: FetchOptions) -> None:
+    address = f'{web.serve("/bare.onnx", BODY)}#sha256={sha256(BODY)}'
+    write_bundle([catalog.resolve(address)], office / 'models.tar', options())
+    imported = import_bundle(office / 'models.tar', default_import_folder(), robot)
+    assert imported.models == ()
+    assert model_file(catalog.resolve(address), robot).read_bytes() == BODY
+
+
+def test_a_network_without_a_descriptor_is_no_bundle(office: Path, options: Any) -> None:
     with pytest.raises(DescriptorError, match='has no descriptor file'):
-        write_bundle([bare], office / 'models.tar', options())
+        write_bundle([catalog.resolve(office / 'weights.onnx')], office / 'models.tar', options())
 
 
 def test_two_files_of_one_name_are_refused(office: Path, options: Any, tmp_path: Path) -> None:
