@@ -95,7 +95,7 @@ def test_a_model_is_one_file(tree: Path, run: Run) -> None:
     assert boxes_of(run) == [('two cents', [16, 24, 48, 72])]
     assert run(['-m', 'ros2_classify', 'models', 'check', 'coins']).returncode == 0
     listed = run(['-m', 'ros2_classify', 'models', 'list']).stdout
-    assert listed.startswith('coins  detection, Apache-2.0, ')
+    assert listed.splitlines()[1].startswith('coins  detection  Apache-2.0  ')
 
 
 def test_a_decoder_is_one_file_and_one_row(tree: Path, run: Run) -> None:

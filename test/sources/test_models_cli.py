@@ -72,8 +72,8 @@ def test_list_says_what_is_here(
     capsys.readouterr()
     assert main(['models', 'list']) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith('far     detection, MIT, /')
-    assert lines[1] == 'loose   task guessed, licence not given, address without a sha256'
+    assert lines[1].startswith('far     detection  MIT        /')
+    assert lines[2] == 'loose   guessed    not given  address without a sha256'
 
 
 def test_fetch_prints_paths(web: Web, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
