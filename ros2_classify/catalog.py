@@ -24,6 +24,7 @@ import sys
 from ros2_classify.descriptor import (
     Format, load_descriptor, ModelDescriptor, SAVED_MODEL_FILE, Source, SUFFIXES)
 from ros2_classify.errors import FetchError, ModelNotFoundError
+from ros2_classify.foreign import by_name
 from ros2_classify.sidecars import with_sidecars
 from ros2_classify.sources.addresses import (
     is_sha256, is_url, problem_with, redact, safe_name, split_facts)
@@ -190,6 +191,8 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     if isinstance(model, Path) or os.sep in text or os.path.exists(path):
         from ros2_classify.sources.archives import is_archive_name
 
+        if os.path.isfile(path) and (known_as := by_name(text)):
+            raise ModelNotFoundError(f'{text} is {known_as}')
         kind = 'this is no model:' if os.path.exists(path) else 'there is no file'
         archive = ('; for an archive write a descriptor that says source: {path: '
                    f'{path.name}, member: ...}}' if is_archive_name(path.name) else '')
