@@ -68,7 +68,9 @@ def tree(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(tree: Path) -> Run:
     """Return a function that runs a command line in the tree, with the tree's own package."""
-    environ = {**os.environ, 'PYTHONPATH': str(tree), 'XDG_DATA_HOME': str(tree / 'data')}
+    others = os.environ.get('PYTHONPATH', '')
+    environ = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, (str(tree), others))),
+               'XDG_DATA_HOME': str(tree / 'data')}
     environ.pop('ROS2_CLASSIFY_MODEL_PATH', None)
 
     def run_in_tree(words: list[str]) -> subprocess.CompletedProcess[str]:
