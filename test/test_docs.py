@@ -210,9 +210,9 @@ def test_the_table_of_options():
 def test_the_table_of_verbs():
     rows = table(CLI, 'The command line')
     assert [row['verb'] for row in rows if row['needs ROS 2'] == 'yes'] == [
-        f'`{node}`' for node in cli.NODES]
+        '`bench`', *(f'`{node}`' for node in cli.NODES)]
     assert {row['verb'].strip('`').split()[0] for row in rows} == {
-        'infer', 'models', *cli.NODES}
+        'infer', 'models', 'bench', *cli.NODES}
 
 
 def test_the_table_of_exit_codes():
