@@ -190,8 +190,9 @@ class _Reader:
         if picture is None:
             return None
         self.count += 1
-        prepared = self._pipeline.preprocess(picture, 'bgr')
-        return {name: array.copy() for name, array in prepared.tensors.items()}
+        batch = self._pipeline.new_batch()
+        batch.add(picture, 'bgr')
+        return batch.tensors
 
     def __iter__(self) -> _Reader:
         """Return itself: it is read once."""
