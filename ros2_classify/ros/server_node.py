@@ -36,7 +36,7 @@ from ros2_classify.results import Result
 from ros2_classify.ros import runtime
 from ros2_classify.ros.counters import Counters
 from ros2_classify.ros.engine_parameters import engine_settings
-from ros2_classify.ros.fetching import core_log_shown, fetch_options
+from ros2_classify.ros.fetching import convert_options, core_log_shown, fetch_options
 from ros2_classify.ros.image_input import ImageInput
 from ros2_classify.ros.image_msg import to_array
 from ros2_classify.ros.outputs import Outputs
@@ -204,7 +204,7 @@ class ServerNode(LifecycleNode):
             from ros2_classify import catalog
             raise ModelNotFoundError(
                 'the parameter model is not set; give one with --ros-args -p model:=NAME, where '
-                'NAME is a descriptor file (.yaml), a network (.onnx) or one of: '
+                'NAME is a descriptor file (.yaml), a network file (.onnx, .pb) or one of: '
                 f'{", ".join(catalog.names()) or "(the catalogue is empty)"}')
         self._log.info(f'loading the model {model}')
         pipeline = self._pipeline = runtime.call_interruptibly(
@@ -223,10 +223,11 @@ class ServerNode(LifecycleNode):
 
     def _load(self, model: str) -> Pipeline:
         begun = time.monotonic()
+        fetch = fetch_options(self._settings, self._log)
         with core_log_shown(self._log), searching(self._settings['model_path']):
             pipeline = Pipeline.load(
-                model, engine=engine_settings(self._settings),
-                fetch=fetch_options(self._settings, self._log))
+                model, engine=engine_settings(self._settings), fetch=fetch,
+                convert=convert_options(self._settings, fetch))
         loaded = time.monotonic()
         try:
             pipeline.warm_up()
