@@ -120,8 +120,8 @@ def _interpolated(
         strip = slice(start, start + _STRIP)
         first, last = int(top[strip][0]), int(bottom[strip][-1]) + 1
         # Where all four cells around have one class, it is that of every pixel between them.
-        open_columns = mixed[first:int(top[strip][-1]) + 1].any(axis=0)
-        chosen = np.flatnonzero(open_columns[left])
+        between = np.logical_or.reduce(mixed[first:int(top[strip][-1]) + 1], axis=0)
+        chosen = np.flatnonzero(between[left])
         if not len(chosen):
             continue
         part, along = down[strip, np.newaxis], across[chosen]
