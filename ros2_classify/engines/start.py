@@ -117,6 +117,8 @@ def _start(
     if model.listed_weights and not model.external:
         source = without_listed_weights(file)
     options = session_options(ort, settings, on_cpu=names[0] == _CPU)
+    # It knows their addresses only: they have to live until the session is there.
+    contents: list[np.memmap[Any, Any]] = []
     if weights:
         # ONNX Runtime itself reads nothing outside of the model's folder; where one file is given,
         # it wants all of them.
@@ -124,9 +126,9 @@ def _start(
         if missing:
             raise EngineError(f'{path}: its weights lie in a second file that is missing: put '
                               f'{missing[0]} back')
+        contents.extend(np.memmap(place, np.uint8, 'r') for place in weights.values())
         options.add_external_initializers_from_files_in_memory(
-            list(weights), [np.memmap(place, np.uint8, 'r') for place in weights.values()],
-            [place.stat().st_size for place in weights.values()])
+            list(weights), contents, list(map(len, contents)))
     cache = cache_of(settings) if not model.external else None
     if names[0] == _TENSORRT:
         key = '' if cache is None else key_of(
