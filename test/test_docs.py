@@ -195,9 +195,10 @@ def options_of(verb):
     raise AssertionError('there are no verbs')
 
 
-def test_the_table_of_options():
-    rows = table(CLI, '`infer`')
-    actions = options_of('infer')
+@pytest.mark.parametrize('verb', ['infer', 'doctor', 'health'])
+def test_the_table_of_options(verb):
+    rows = [row for row in table(CLI, f'`{verb}`') if 'option' in row]
+    actions = options_of(verb)
     assert keys(rows, 'option') == [action.option_strings[0] for action in actions]
     for row, action in zip(rows, actions):
         assert (row['default'] == 'needed') == action.required
@@ -210,9 +211,9 @@ def test_the_table_of_options():
 def test_the_table_of_verbs():
     rows = table(CLI, 'The command line')
     assert [row['verb'] for row in rows if row['needs ROS 2'] == 'yes'] == [
-        f'`{node}`' for node in cli.NODES]
+        '`health`', *(f'`{node}`' for node in cli.NODES)]
     assert {row['verb'].strip('`').split()[0] for row in rows} == {
-        'infer', 'models', *cli.NODES}
+        'doctor', 'health', 'infer', 'models', *cli.NODES}
 
 
 def test_the_table_of_exit_codes():

@@ -42,9 +42,9 @@ _NEEDED = ('cv2', 'numpy', 'yaml')
 _EPILOG = """\
 exit codes:
   0  done
-  1  the model could not be found, loaded or run
+  1  the model could not be found, loaded or run; doctor or health found an error
   2  wrong arguments, a picture that cannot be read, or an output that cannot be written
-  3  a node was asked for, but ROS 2 cannot be imported
+  3  a node or health was asked for, but ROS 2 cannot be imported
 """
 
 
@@ -94,7 +94,7 @@ def _fail(error: Exception | str, code: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from ros2_classify.cli import infer, models
+    from ros2_classify.cli import doctor, health, infer, models
 
     parser = argparse.ArgumentParser(
         prog='ros2_classify', epilog=_EPILOG,
@@ -104,6 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(metavar='VERB', required=True)
     infer.add_parser(verbs)
     models.add_parser(verbs)
+    doctor.add_parser(verbs)
+    health.add_parser(verbs)
     for name, text in NODES.items():
         verbs.add_parser(name, help=f'{text} (needs ROS 2)', add_help=False)
     return parser
