@@ -42,13 +42,16 @@ PYTHON = (DOCS / 'python_api.md').read_text()
 CLI = (DOCS / 'cli.md').read_text()
 
 
-def table(text, heading):
-    """Return the rows below a heading: cells by their column's name."""
+def table(text, heading, column=''):
+    """Return the rows of the first table below a heading, or of the first with a column."""
     section = re.split(rf'^#+ {re.escape(heading)}$', text, flags=re.MULTILINE)[1]
     section = re.split(r'^#', section, maxsplit=1, flags=re.MULTILINE)[0]
-    rows = [[cell.strip() for cell in line.strip().strip('|').split(' | ')]
-            for line in section.splitlines() if line.startswith('|')]
-    return [dict(zip(rows[0], row)) for row in rows[2:]]
+    for lines in re.findall(r'(?:^\|.*\n)+', section, flags=re.MULTILINE):
+        rows = [[cell.strip() for cell in line.strip().strip('|').split(' | ')]
+                for line in lines.splitlines()]
+        if not column or column in rows[0]:
+            return [dict(zip(rows[0], row)) for row in rows[2:]]
+    raise AssertionError(f'no such table below {heading}')
 
 
 def keys(rows, column='key'):
@@ -197,7 +200,7 @@ def options_of(verb):
 
 @pytest.mark.parametrize('verb', ['infer', 'doctor', 'health'])
 def test_the_table_of_options(verb):
-    rows = [row for row in table(CLI, f'`{verb}`') if 'option' in row]
+    rows = table(CLI, f'`{verb}`', 'option')
     actions = options_of(verb)
     assert keys(rows, 'option') == [action.option_strings[0] for action in actions]
     for row, action in zip(rows, actions):

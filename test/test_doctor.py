@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The doctor: what it finds on machines where one thing at a time is wrong, and what it advises."""
+"""The doctor: what it finds and advises on machines where one thing at a time is wrong."""
 
 import base64
 import dataclasses
@@ -39,10 +39,15 @@ import shared_data
 
 HOME = {'HOME': '/home/robot'}
 JAZZY = {**HOME, 'ROS_DISTRO': 'jazzy', 'AMENT_PREFIX_PATH': '/opt/ros/jazzy'}
-NO_MODULE = Ran(1, '', "Traceback (most recent call last):\nModuleNotFoundError: No module named "
-                       "'rclpy'\n")
-NUMPY_CLASH = Ran(0, '', 'A module that was compiled using NumPy 1.x cannot be run in\nNumPy 2.2.6 '
-                         'as it may crash.\nAttributeError: _ARRAY_API not found\n')
+NO_MODULE = Ran(1, '', """\
+Traceback (most recent call last):
+ModuleNotFoundError: No module named 'rclpy'
+""")
+NUMPY_CLASH = Ran(0, '', """\
+A module that was compiled using NumPy 1.x cannot be run in
+NumPy 2.2.6 as it may crash.
+AttributeError: _ARRAY_API not found
+""")
 CPU = Ran(0, json.dumps({'version': '1.32.0', 'providers': ['CPUExecutionProvider']}))
 BOTH = Ran(0, json.dumps({'version': '1.31.1', 'providers': [
     'CUDAExecutionProvider', 'CPUExecutionProvider']}))
@@ -68,7 +73,8 @@ def machine(**changes):
 # ROS 2
 
 def test_a_sourced_ros_is_well():
-    findings = list(check_ros(machine(installed={'rclpy': (Installed('rclpy', '7.1.6', '/opt'),)})))
+    findings = list(check_ros(machine(installed={
+        'rclpy': (Installed('rclpy', '7.1.6', '/opt'),)})))
     assert bad(findings) == []
     assert 'Jazzy, rclpy 7.1.6' in findings[0].text
 

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 import sys
 
 from ros2_classify.cli import EXIT_MODEL, EXIT_OK
@@ -54,9 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     """
     def ask() -> int:
-        from ros2_classify.ros.health import lifecycle_state
-
-        state = lifecycle_state(arguments.server, arguments.timeout)
+        health = import_module('ros2_classify.ros.health')
+        state: str = health.lifecycle_state(arguments.server, arguments.timeout)
         if state == 'active':
             print(f'{arguments.server} is active')
             return EXIT_OK

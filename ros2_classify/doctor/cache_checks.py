@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Can models be kept: is the cache's folder writable, and is there room?"""
+"""Whether models can be kept: the cache's folder and the room on its disk."""
 
 from __future__ import annotations
 

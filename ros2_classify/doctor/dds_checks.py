@@ -12,11 +12,12 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Will large pictures arrive between processes? See ``docs/large_images.md``."""
+"""Whether large pictures will arrive between processes; see ``docs/large_images.md``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 import xml.etree.ElementTree as ElementTree
 
@@ -59,18 +60,18 @@ def check_large_pictures(machine: Machine) -> Iterator[Finding]:
 
 
 def _check_profile(machine: Machine) -> Iterator[Finding]:
-    # These two modules of the ROS side import no ROS.
-    from ros2_classify.ros.dds_profile import NEW_VARIABLE, OLD_VARIABLE, profile_file, variable
-
+    # On the ROS side, but it imports no ROS: the variables' names have one home.
+    profile = import_module('ros2_classify.ros.dds_profile')
     env = machine.env
-    shipped = profile_file()
+    shipped = profile.profile_file()
     own = shipped or 'config/fastdds.xml of this package'
     transports = env.get('FASTDDS_BUILTIN_TRANSPORTS', '')
-    named = variable(env)
-    other = NEW_VARIABLE if named == OLD_VARIABLE else OLD_VARIABLE
+    named: str = profile.variable(env)
+    is_old = named == profile.OLD_VARIABLE
+    other: str = profile.NEW_VARIABLE if is_old else profile.OLD_VARIABLE
     if env.get(named):
         yield _judge_profile(machine, named, env[named], str(own))
-    elif env.get(other) and named == OLD_VARIABLE:
+    elif env.get(other) and is_old:
         yield Finding(
             'large pictures', 'error', f'{other} is set, which this distribution ignores',
             f'set {named} instead: export {named}={env[other]}')

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Are the models of the catalogue in order, and does the one that is asked for run?"""
+"""Whether the models of the catalogue are in order, and those that are asked for run."""
 
 from __future__ import annotations
 

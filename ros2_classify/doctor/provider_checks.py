@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Who can run networks here, and do they really?"""
+"""Who can run networks here, and whether they really do."""
 
 from __future__ import annotations
 

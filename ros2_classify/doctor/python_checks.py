@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Do NumPy, OpenCV and cv_bridge fit each other? The most common pain of an installation."""
+"""Whether NumPy, OpenCV and cv_bridge fit: the most common pain of an installation."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def _check_numpy(machine: Machine) -> Iterator[Finding]:
     if len(found) > 1:
         yield Finding(
             'python', 'warning', f'several NumPys: {_named(found)}; the first one is used',
-            'pip uninstall numpy leaves the system\'s, for which cv_bridge and other packages '
-            'from apt were built')
+            'pip uninstall numpy leaves that of the system, for which cv_bridge and other '
+            'packages from apt were built')
 
 
 def _check_opencv(machine: Machine) -> Iterator[Finding]:
@@ -110,13 +110,13 @@ def _check_opencv(machine: Machine) -> Iterator[Finding]:
     elif len(places) > 1:
         yield Finding(
             'python', 'warning', f'several OpenCVs, in {" and ".join(places)}; the first is used',
-            f'{_REMOVE} leaves the system\'s, for which cv_bridge was built')
+            f'{_REMOVE} leaves that of the system, for which cv_bridge was built')
 
 
 def _no_opencv(ran: Ran) -> Finding:
     if _is_clash(ran):
         return Finding('python', 'error', f'OpenCV was built for another NumPy: {ran.last_line}',
-                       f'{_REMOVE}: the system\'s are back')
+                       f'{_REMOVE}: those of the system are back')
     if 'libGL' in ran.err or 'libgthread' in ran.err:
         return Finding(
             'python', 'error', f'OpenCV lacks a library of the system: {ran.last_line}',
@@ -137,7 +137,7 @@ def _check_cv_bridge(machine: Machine) -> Iterator[Finding]:
         yield Finding(
             'python', 'warning',
             'cv_bridge was built for another NumPy than the one that is used: this package does '
-            'without it, other nodes crash', f'{_REMOVE}: the system\'s are back')
+            'without it, other nodes crash', f'{_REMOVE}: those of the system are back')
     else:
         yield Finding(
             'python', 'warning', f'cv_bridge does not work: {ran.last_line}; this package does '

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Is there a ROS 2 that this Python can use, with the messages and the settings that it needs?"""
+"""Whether this Python has a ROS 2, with the messages and the settings that it needs."""
 
 from __future__ import annotations
 
