@@ -24,6 +24,7 @@ import re
 import shlex
 
 import cv2
+import doc_commands
 import numpy as np
 import pytest
 from ros2_classify import cli, errors, ModelDescriptor, Options
@@ -181,8 +182,9 @@ def test_the_table_of_errors():
 
 
 @pytest.mark.parametrize('line', [
-    line for block in blocks(CLI, 'bash') for line in block.splitlines()])
-def test_commands(workplace, capsys, line):
+    line for block in blocks(CLI, 'bash') for line in block.splitlines() if ' models ' in line])
+def test_commands_name_their_model(workplace, capsys, line):
+    """All commands of all pages are run in test_doc_commands.py."""
     words = shlex.split(line)
     assert words[:3] == ['python', '-m', 'ros2_classify']
     assert cli.main(words[3:]) == 0
@@ -234,16 +236,21 @@ def test_the_sample_of_json_has_the_keys_of_the_real_one(workplace, capsys):
     assert list(sample['results'][0]) == list(real['results'][0])
 
 
-def test_links_lead_somewhere():
-    for path in DOCS.glob('*.md'):
-        text = path.read_text()
-        anchors = {re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-')
-                   for heading in re.findall(r'^#+ (.*)$', text, flags=re.MULTILINE)}
-        for target in re.findall(r'\]\(([^)]+)\)', text):
-            if target.startswith('#'):
-                assert target[1:] in anchors, (path, target)
-            elif '://' not in target:
-                assert (path.parent / target.partition('#')[0]).exists(), (path, target)
+def anchors(path):
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    return {re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-')
+            for heading in re.findall(r'^#+ (.*)$', path.read_text(), flags=re.MULTILINE)}
+
+
+@pytest.mark.parametrize('path', doc_commands.PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r'\]\(([^)\s]+)\)', path.read_text()):
+        if '://' in target:
+            continue
+        file, _, anchor = target.partition('#')
+        linked = (path.parent / file).resolve() if file else path
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
 
 
 def test_the_descriptors_of_the_tests_are_plain_yaml():

@@ -143,6 +143,7 @@ class Rehearsal:
         self._start(state, all_stages[-1])
 
     def _stage(self, stage: Stage) -> State:
+        self._work.mkdir(parents=True, exist_ok=True)
         root = self._work / stage.name
         print(f'== stage {stage.name}, from {self._base} for {stage.base}', flush=True)
         if root.exists():
@@ -236,7 +237,6 @@ def _main() -> int:
     arguments = parser.parse_args()
     if os.geteuid():
         raise ScriptError('chroot and mounts need root')
-    arguments.work.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     Rehearsal(arguments.base.resolve(), arguments.work.resolve()).run(
         stages(arguments.dockerfile.read_text()))
