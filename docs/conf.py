@@ -26,7 +26,8 @@ copyright = '2026, the ros2_classify authors'  # noqa: A001 - the name that Sphi
 if _MANIFEST.is_file():
     version = release = ElementTree.parse(_MANIFEST).getroot().findtext('version')
 
-extensions = ['myst_parser']
+# Docstrings are in numpydoc's form; they are read where rosdoc2 makes pages of the API.
+extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
 source_suffix = {'.md': 'markdown'}
 root_doc = 'index'
 # Links to headings, as GitHub names them.

@@ -20,9 +20,12 @@ Stages, paths, packages and programs that they name are those that the repositor
 
 from pathlib import Path
 import re
+import sys
 from xml.etree import ElementTree
 
+import check
 import dockerfile
+import environment
 import pytest
 from ros2_classify import cli
 from shared_data import ROOT
@@ -99,7 +102,7 @@ def test_stages_are_those_that_are_used():
 
 
 def test_the_image_has_what_the_manifest_names():
-    """apt gets all run-time dependencies but ONNX Runtime, which the build stage gets by pip."""
+    """The runtime stage has all dependencies but ONNX Runtime, which comes from the build."""
     named = {each.text for each in ElementTree.parse(ROOT / 'package.xml').iter('exec_depend')}
     expected = {name if name.startswith('python3-') else
                 f'"ros-${{ROS_DISTRO}}-{name.replace("_", "-")}"'
@@ -135,7 +138,8 @@ def test_the_entry_point_knows_the_profiles_variables():
 def test_ignored_files_stay_out_of_images():
     ours = {line.strip('/') for line in (ROOT / '.gitignore').read_text().splitlines()
             if line and not line.startswith('#')}
-    theirs = {line.removeprefix('**/') for line in (ROOT / '.dockerignore').read_text().splitlines()}
+    theirs = {line.removeprefix('**/')
+              for line in (ROOT / '.dockerignore').read_text().splitlines()}
     assert ours - theirs == set()
     assert '.git' in theirs
 
@@ -168,6 +172,32 @@ def test_cuda_is_a_build_argument():
     assert arguments == {'ACCELERATOR': 'cuda'}
     run = next(step.value for step in steps('Dockerfile', 'RUN') if 'onnxruntime' in step.value)
     assert 'onnxruntime-gpu[cuda,cudnn]' in run and 'exit 2' in run
+
+
+@pytest.mark.parametrize('said, problems', [('', []), ('x:1 DL3008 no', ['x:1 DL3008 no'])])
+def test_scripts_check_asks_hadolint(tmp_path, said, problems):
+    """The program is a fake that says what the test wants."""
+    program = tmp_path / 'bin' / 'hadolint'
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\nprintf "%s" "{said}"\nshift 3\necho "$@" > "{tmp_path}/files"\n')
+    program.chmod(0o755)
+    checker = check.Checker.__new__(check.Checker)
+    checker._environment = environment.Environment('jazzy', False, tmp_path, sys.executable)
+    checker._files = [DOCKER / name for name in FILES]
+    assert checker.docker() == problems
+    assert (tmp_path / 'files').read_text().split() == [str(path) for path in checker._files]
+
+
+def test_a_missing_hadolint_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    checker = check.Checker.__new__(check.Checker)
+    checker._files = []
+    checker._environment = environment.Environment('jazzy', False, tmp_path, sys.executable)
+    assert checker.docker() == ['hadolint is not in the environment, although it is pinned']
+    checker._environment = environment.Environment('lyrical', True, tmp_path, sys.executable)
+    assert checker.docker() == []
+    assert 'left out' in capsys.readouterr().out
 
 
 def test_every_file_is_explained():
