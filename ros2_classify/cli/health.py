@@ -55,8 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     """
     def ask() -> int:
-        health = import_module('ros2_classify.ros.health')
-        state: str = health.lifecycle_state(arguments.server, arguments.timeout)
+        asking = import_module('ros2_classify.ros.lifecycle_state')
+        state: str = asking.lifecycle_state(arguments.server, arguments.timeout)
         if state == 'active':
             print(f'{arguments.server} is active')
             return EXIT_OK
