@@ -18,8 +18,10 @@ The files for containers, as far as they can be judged without an engine.
 Stages, paths, packages and programs that they name are those that the repository has.
 """
 
+import os
 from pathlib import Path
 import re
+import subprocess
 import sys
 from xml.etree import ElementTree
 
@@ -133,6 +135,30 @@ def test_the_entry_point_knows_the_profiles_variables():
     old = re.search(r'^ *([a-z |]+)\) export FASTRTPS_', text, re.MULTILINE)
     assert tuple(old[1].split(' | ')) == dds_profile._OLD_DISTROS
     assert all(name in text for name in dds_profile.CHOICES)
+
+
+@pytest.mark.parametrize('distro, chosen, expected', [
+    ('jazzy', {}, 'FASTRTPS_DEFAULT_PROFILES_FILE'),
+    ('kilted', {}, 'FASTDDS_DEFAULT_PROFILES_FILE'),
+    ('jazzy', {'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4'}, '')])
+def test_the_entry_point_sets_the_profile_and_starts_the_program(
+        tmp_path, distro, chosen, expected):
+    """Run it with /opt elsewhere, where two set-up files stand for those of the image."""
+    script = tmp_path / 'entrypoint.sh'
+    script.write_text((DOCKER / 'entrypoint.sh').read_text().replace('/opt/', f'{tmp_path}/'))
+    for name, variable in ((f'ros/{distro}/setup.bash', 'UNDERLAY'),
+                           ('ros2_classify/install/local_setup.bash', 'OVERLAY')):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(f'export {variable}=1\n')
+    done = subprocess.run(
+        ['bash', str(script), 'env'], capture_output=True, text=True, check=True,
+        env={'PATH': os.environ['PATH'], 'ROS_DISTRO': distro, **chosen})
+    variables = dict(line.split('=', 1) for line in done.stdout.splitlines() if '=' in line)
+    assert (variables['UNDERLAY'], variables['OVERLAY']) == ('1', '1')
+    assert variables['PATH'].startswith(f'{tmp_path}/ros2_classify/venv/bin:')
+    profiles = {name: value for name, value in variables.items() if 'PROFILES_FILE' in name}
+    assert list(profiles) == ([expected] if expected else [])
+    assert all(value.endswith('config/fastdds.xml') for value in profiles.values())
 
 
 def test_ignored_files_stay_out_of_images():

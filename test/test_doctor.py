@@ -21,6 +21,8 @@ import hashlib
 import json
 import os
 from pathlib import Path
+import subprocess
+import venv
 
 import pytest
 from ros2_classify import cli
@@ -390,6 +392,20 @@ def test_every_check_belongs_to_its_findings():
     findings = list(examine(machine(ran=ran), models=['cards_detector']))
     assert bad(findings) == []
     assert list(dict.fromkeys(finding.check for finding in findings)) == list(CHECKS)
+
+
+def test_it_gets_along_without_numpy(tmp_path):
+    """On a Python that has nothing but itself, all checks are made."""
+    venv.create(tmp_path, with_pip=False)
+    done = subprocess.run(
+        [str(tmp_path / 'bin/python'), '-m', 'ros2_classify', 'doctor', '--json'],
+        capture_output=True, text=True, check=False, cwd=shared_data.ROOT, timeout=120,
+        env={'HOME': str(tmp_path), 'PATH': os.environ['PATH']})
+    assert done.returncode == 1, done.stderr
+    findings = json.loads(done.stdout)['findings']
+    assert {finding['check'] for finding in findings} >= set(CHECKS) - {'middleware'}
+    texts = [finding['text'] for finding in findings if finding['level'] == 'error']
+    assert any(text.startswith('NumPy cannot be imported') for text in texts)
 
 
 def test_the_command_line(monkeypatch, capsys):

@@ -30,6 +30,9 @@ from ros2_classify.doctor.machine import Machine, ThisMachine
 
 __all__ = ['CHECKS', 'examine', 'Finding', 'Machine', 'ThisMachine']
 
+# What the package itself is made with; a doctor has to get along without.
+_NEEDED = ('cv2', 'numpy', 'yaml')
+
 CHECKS: dict[str, Callable[[Machine], Iterator[Finding]]] = {
     'ros': ros_checks.check_ros,
     'middleware': ros_checks.check_middleware,
@@ -64,8 +67,15 @@ def examine(
     """
     machine = ThisMachine() if machine is None else machine
     for name, check in CHECKS.items():
-        if name == 'providers':
-            yield from provider_checks.check_providers(machine, provider)
-        else:
-            yield from check(machine)
-    yield from model_checks.check_model(machine, models, provider)
+        try:
+            if name == 'providers':
+                yield from provider_checks.check_providers(machine, provider)
+            else:
+                yield from check(machine)
+            if name == 'models':
+                yield from model_checks.check_model(machine, models, provider)
+        except ModuleNotFoundError as error:
+            if error.name not in _NEEDED:
+                raise
+            yield Finding(name, 'error', f'the Python module {error.name} is missing for this',
+                          'pip install "ros2_classify[cpu]", or on a robot rosdep install')

@@ -18,16 +18,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ros2_classify import catalog
 from ros2_classify.doctor.finding import Finding
 from ros2_classify.doctor.machine import Machine
 from ros2_classify.errors import Ros2ClassifyError
-from ros2_classify.verify import FAILURES, Verified, verify_entry
+
+if TYPE_CHECKING:
+    from ros2_classify.verify import Verified
 
 
 def check_catalogue(
-    machine: Machine, entries: Callable[[], Mapping[str, Path]] = catalog.entries,
+    machine: Machine, entries: Callable[[], Mapping[str, Path]] | None = None,
 ) -> Iterator[Finding]:
     """
     Hash the files of all models known by name that are here.
@@ -36,8 +38,8 @@ def check_catalogue(
     ----------
     machine : Machine
         Where to look; the catalogue's folders are those of this process.
-    entries : callable
-        Gives descriptor files by name.
+    entries : callable, optional
+        Gives descriptor files by name; by default those of the catalogue.
 
     Yields
     ------
@@ -45,7 +47,11 @@ def check_catalogue(
         One for each model that is damaged or has a wrong descriptor, or one for all.
 
     """
-    found = entries()
+    # They need NumPy, whose absence is a finding of another check.
+    from ros2_classify import catalog
+    from ros2_classify.verify import FAILURES, verify_entry
+
+    found = (entries or catalog.entries)()
     if not found:
         yield Finding(
             'models', 'warning', 'the catalogue is empty: the package was installed without its '
