@@ -61,10 +61,11 @@ def check_providers(machine: Machine, provider: str = 'auto') -> Iterator[Findin
         On the package, and on each provider.
 
     """
-    # The names are those of the engine; importing them imports no ONNX Runtime.
-    from ros2_classify.engines import onnx_runtime
+    # They need NumPy, whose absence is a finding of another check.
+    from ros2_classify.engines.installation import DISTRIBUTIONS
+    from ros2_classify.engines.providers import how_to_get, PROVIDERS
 
-    found = [each for name in onnx_runtime._DISTRIBUTIONS for each in machine.distributions(name)]
+    found = [each for name in DISTRIBUTIONS for each in machine.distributions(name)]
     if len({each.name for each in found}) > 1:
         yield _clash(found)
     ran = machine.run_python(_AVAILABLE)
@@ -75,22 +76,22 @@ def check_providers(machine: Machine, provider: str = 'auto') -> Iterator[Findin
     available = [str(name) for name in answer.get('providers', [])]
     package = ', '.join(each.name for each in found) or 'a build of no known package'
     yield Finding('providers', 'ok', f'ONNX Runtime {answer.get("version", "?")} ({package})')
-    wanted = onnx_runtime.PROVIDERS.get(provider.lower(), provider)
+    wanted = PROVIDERS.get(provider.lower(), provider)
     if provider != 'auto' and wanted not in available:
         yield Finding(
             'providers', 'error', f'the provider {provider!r} is not in the installed ONNX '
-            f'Runtime, which has {", ".join(available)}', onnx_runtime._how_to_get(provider))
-    for short, name in onnx_runtime.PROVIDERS.items():
+            f'Runtime, which has {", ".join(available)}', how_to_get(provider))
+    for short, name in PROVIDERS.items():
         if name in available:
             yield _try(machine, short, name, needed=name == wanted or short == 'cpu')
     if machine.has_file(_DRIVER) and 'CUDAExecutionProvider' not in available:
         yield Finding(
             'providers', 'warning', 'there is an NVIDIA driver, but ONNX Runtime has no CUDA: '
-            'networks run on the CPU', onnx_runtime._FIXES['cuda'])
+            'networks run on the CPU', how_to_get('cuda'))
 
 
 def _try(machine: Machine, short: str, name: str, needed: bool) -> Finding:
-    from ros2_classify.engines import onnx_runtime
+    from ros2_classify.engines.providers import how_to_get
 
     ran = machine.run_python(_TRIAL.format(model=IDENTITY, name=name))
     lines = ran.out.strip().splitlines()
@@ -101,8 +102,7 @@ def _try(machine: Machine, short: str, name: str, needed: bool) -> Finding:
     return Finding(
         'providers', 'error' if needed else 'warning',
         f'{short} is in the installed ONNX Runtime but does not start: {reason}',
-        onnx_runtime._FIXES.get(short, 'install the libraries that it needs, or choose the '
-                                       'provider cpu'))
+        f'{how_to_get(short)}; or choose the provider cpu')
 
 
 def _clash(found: list[Installed]) -> Finding:
