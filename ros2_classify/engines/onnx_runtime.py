@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from ros2_classify.engines.base import Tensors, TensorSpec
-from ros2_classify.engines.onnx_causes import check_file, tidy
+from ros2_classify.engines.onnx_causes import check_file, check_texts, tidy
 from ros2_classify.errors import EngineError
 
 _LOGGER = logging.getLogger(__name__)
@@ -116,6 +116,7 @@ class OnnxRuntimeEngine:
         session = _start(ort, path, options, names, provider)
         # Falling back in mid-stream would hide a dead GPU behind a slow answer.
         session.disable_fallback()
+        check_texts(path, session)
         self._session: Any = session
         self._path = path
         self._provider: str = session.get_providers()[0]

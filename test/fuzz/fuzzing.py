@@ -24,7 +24,7 @@ from pathlib import Path
 import signal
 from typing import Any
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, Phase, settings, strategies as st
 
 # How many cases of each test were tried.
 CASES: Counter[str] = Counter()
@@ -33,7 +33,7 @@ CASES: Counter[str] = Counter()
 _HANGS = 60.0
 
 
-def fuzz(share: float = 1.0, **strategies: st.SearchStrategy[Any]) -> Callable[..., Any]:
+def fuzz(share: float = 1.0, *, shrink: bool = True, **strategies: st.SearchStrategy[Any]) -> Callable[..., Any]:
     """
     Run a test on many generated cases, each counted, and none of them without an end.
 
@@ -41,6 +41,8 @@ def fuzz(share: float = 1.0, **strategies: st.SearchStrategy[Any]) -> Callable[.
     ----------
     share : float
         How many cases, as a multiple of those of the profile: less where one takes long.
+    shrink : bool
+        Whether a case that fails is made smaller: not where failing takes long.
     **strategies
         What makes the test's arguments.
 
@@ -52,7 +54,9 @@ def fuzz(share: float = 1.0, **strategies: st.SearchStrategy[Any]) -> Callable[.
             with _ending(test.__name__):
                 test(*args, **kwargs)
         count = max(1, round(settings.default.max_examples * share))
-        return settings(max_examples=count)(given(**strategies)(case))
+        phases = [phase for phase in settings.default.phases if shrink or phase not in (
+            Phase.shrink, Phase.explain)]
+        return settings(max_examples=count, phases=phases)(given(**strategies)(case))
     return decorate
 
 
