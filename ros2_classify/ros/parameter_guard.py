@@ -74,5 +74,5 @@ def _all(callback: _Callback) -> _Callback:
 
 
 def _refusal(error: Exception) -> SetParametersResult:
-    return SetParametersResult(
-        successful=False, reason=f'the request cannot be read: {str(error) or type(error).__name__}')
+    reason = str(error) or type(error).__name__
+    return SetParametersResult(successful=False, reason=f'the request cannot be read: {reason}')

@@ -33,6 +33,7 @@ from ros2_classify.labels import Labels
 from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results import Result
+from ros2_classify.roots import within
 from ros2_classify.ros import runtime
 from ros2_classify.ros.counters import Counters
 from ros2_classify.ros.fetching import core_log_shown, fetch_options
@@ -222,7 +223,8 @@ class ServerNode(LifecycleNode):
 
     def _load(self, model: str) -> Pipeline:
         begun = time.monotonic()
-        with core_log_shown(self._log), searching(self._settings['model_path']):
+        with core_log_shown(self._log), searching(self._settings['model_path']), within(
+                self._settings['model_roots']):
             pipeline = Pipeline.load(
                 model, provider=self._settings['provider'], threads=self._settings['threads'],
                 fetch=fetch_options(self._settings, self._log))

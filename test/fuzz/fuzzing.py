@@ -33,7 +33,8 @@ CASES: Counter[str] = Counter()
 _HANGS = 60.0
 
 
-def fuzz(share: float = 1.0, *, shrink: bool = True, **strategies: st.SearchStrategy[Any]) -> Callable[..., Any]:
+def fuzz(share: float = 1.0, *, shrink: bool = True,
+         **strategies: st.SearchStrategy[Any]) -> Callable[..., Any]:
     """
     Run a test on many generated cases, each counted, and none of them without an end.
 

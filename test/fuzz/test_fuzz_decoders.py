@@ -122,7 +122,7 @@ def array_of(draw: Any, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
 def test_broken_numbers(
         name: str, options: dict[str, Any], shapes: dict[str, tuple[int, ...]], data: Any,
         threshold: float) -> None:
-    """NaN and infinity in the shapes that a decoder reads never come out of it."""
+    """Broken numbers in the shapes that a decoder reads never come out of it."""
     outputs = {output: array_of(data.draw, output, shape) for output, shape in shapes.items()}
     decoder = DECODERS[name]
     try:

@@ -74,7 +74,7 @@ def test_frozen_graphs(data: bytes, tmp_path: Path) -> None:
 
 @fuzz(data=st.one_of(st.binary(max_size=200), spoilt(st.just(SAVED))))
 def test_saved_models(data: bytes, tmp_path: Path) -> None:
-    """SavedModels that were damaged."""
+    """Saved models that were damaged."""
     read_saved(data, tmp_path)
 
 

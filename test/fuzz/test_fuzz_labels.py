@@ -42,7 +42,7 @@ GOOD = (
     b'n01440764 tench, Tinca tinca\nn01443537 goldfish, Carassius auratus\n',
     b'\xef\xbb\xbfcat\r\ndog\r\n',
     b'item {\n  id: 1\n  name: "/m/01g317"\n  display_name: "person"\n}\n'
-    b'item { id: 2 display_name: \'caf\\303\\251\' }\n')
+    b'item { id: 2 display_name: "caf\\303\\251" }\n')
 METADATA = st.dictionaries(
     st.sampled_from(('names', 'task', 'imgsz', 'stride', 'classes', 'class_names', 'author',
                      'description', 'batch', 'labels')),

@@ -22,15 +22,14 @@ from typing import Any
 import zlib
 
 import cv2
-from fuzzing import fuzz, memory_peak, memory_now, forget_memory_peak, spoilt, TEXTS
+from fuzzing import forget_memory_peak, fuzz, memory_now, memory_peak, spoilt, TEXTS
 from hypothesis import strategies as st
 import numpy as np
 import pytest
-from sensor_msgs.msg import CompressedImage, Image
-
 from ros2_classify.errors import InputError
 from ros2_classify.ros import compressed_msg, image_msg
 from ros2_classify.ros.encodings import ENCODINGS
+from sensor_msgs.msg import CompressedImage, Image
 
 UINT32 = st.one_of(
     st.integers(0, 20), st.sampled_from((2**16 - 1, 2**16, 2**24, 2**31 - 1, 2**31, 2**32 - 1)),

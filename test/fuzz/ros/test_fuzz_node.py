@@ -23,19 +23,18 @@ from typing import Any
 
 from fuzzing import fuzz, spoilt
 from hypothesis import strategies as st
-import pytest
 from lifecycle_msgs.srv import ChangeState
+import pytest
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import (
     DescribeParameters, GetParameters, GetParameterTypes, ListParameters, SetParameters,
     SetParametersAtomically)
+from ros2_classify.ros.server_parameters import PARAMETERS
 from ros_process import Peer, Process
 from ros_stream import Camera
 from sensor_msgs.msg import CompressedImage, Image
 from test_fuzz_messages import FILES, NAMES, PRINTABLE, UINT32
 from vision_msgs.msg import Classification
-
-from ros2_classify.ros.server_parameters import PARAMETERS
 
 srv = pytest.importorskip(
     'ros2_classify_interfaces.srv', reason='the interfaces package is not built')
@@ -105,7 +104,8 @@ def test_requests(image: Image, server: Process, peer: Peer) -> None:
 
 
 @fuzz(0.3, shrink=False, changes=CHANGES)
-def test_parameters(changes: list[tuple[str, ParameterValue]], server: Process, peer: Peer) -> None:
+def test_parameters(
+        changes: list[tuple[str, ParameterValue]], server: Process, peer: Peer) -> None:
     """Every parameter is set or refused with a reason, whatever its type and value."""
     parameters = [Parameter(name=name, value=value) for name, value in changes]
     response = peer.call(SetParameters, '/server/set_parameters', SetParameters.Request(
@@ -170,7 +170,8 @@ def compressed(start: Callable[..., Process], peer: Peer, classifier: Path) -> I
     process.stop()
 
 
-@fuzz(0.1, shrink=False, files=st.lists(spoilt(st.sampled_from(FILES)), min_size=1, max_size=4), fmt=PRINTABLE)
+@fuzz(0.1, shrink=False, fmt=PRINTABLE,
+      files=st.lists(spoilt(st.sampled_from(FILES)), min_size=1, max_size=4))
 def test_compressed_pictures(
         files: list[bytes], fmt: str, compressed: tuple[Camera, list[Any]]) -> None:
     """The same where pictures come as files."""
