@@ -31,12 +31,14 @@ CASES: Counter[str] = Counter()
 
 # Far more than any case takes on a busy machine: what reaches it hangs.
 _HANGS = 60.0
+# MiB above what the process held before: the largest picture allowed, in the copies it needs.
+_MEMORY = 1024
 
 
 def fuzz(share: float = 1.0, *, shrink: bool = True,
          **strategies: st.SearchStrategy[Any]) -> Callable[..., Any]:
     """
-    Run a test on many generated cases, each counted, and none of them without an end.
+    Run a test on many generated cases, each counted, and none without an end or a bound.
 
     Parameters
     ----------
@@ -52,7 +54,7 @@ def fuzz(share: float = 1.0, *, shrink: bool = True,
         @functools.wraps(test)
         def case(*args: Any, **kwargs: Any) -> None:
             CASES[f'{test.__module__}.{test.__name__}'] += 1
-            with _ending(test.__name__):
+            with _ending(test.__name__), _within_memory():
                 test(*args, **kwargs)
         count = max(1, round(settings.default.max_examples * share))
         phases = [phase for phase in settings.default.phases if shrink or phase not in (
@@ -73,6 +75,16 @@ def _ending(name: str) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
+
+
+@contextmanager
+def _within_memory() -> Iterator[None]:
+    """Fail where a case takes more memory than any input may cost."""
+    forget_memory_peak()
+    before = memory_now()
+    yield
+    more = (memory_peak() - before) // 1024
+    assert more < _MEMORY, f'{more} MiB more at the peak'
 
 
 @st.composite
