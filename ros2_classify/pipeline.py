@@ -22,6 +22,7 @@ from pathlib import Path
 import threading
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,9 @@ from ros2_classify.preprocess import Geometry, Image, Preprocessor
 from ros2_classify.results import Classification, Detections, Result, Segmentation, Timing
 from ros2_classify.sources.options import FetchOptions
 from ros2_classify.store import model_file
+
+if TYPE_CHECKING:
+    from ros2_classify.convert import ConvertOptions
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -114,7 +118,7 @@ class Pipeline:
     @classmethod
     def load(
         cls, model: str | Path | ModelDescriptor, *, provider: str = 'auto', threads: int = 0,
-        fetch: FetchOptions | None = None,
+        fetch: FetchOptions | None = None, convert: ConvertOptions | None = None,
     ) -> Pipeline:
         """
         Load a model and all it needs.
@@ -130,8 +134,10 @@ class Pipeline:
         threads : int
             Threads for one inference; 0 chooses.
         fetch : FetchOptions, optional
-            How a file that is named by an address is fetched; its cache and its cancel count for
-            the conversion of a TensorFlow model, too.
+            How a file that is named by an address is fetched.
+        convert : ConvertOptions, optional
+            How a TensorFlow model is converted; None means with the cache and the cancel of
+            ``fetch``.
 
         Returns
         -------
@@ -152,7 +158,7 @@ class Pipeline:
             # Imported where it is used: most models are ONNX.
             from ros2_classify.convert import ConvertOptions, to_onnx
 
-            path = to_onnx(declared, path, ConvertOptions.like(fetch))
+            path = to_onnx(declared, path, convert or ConvertOptions.like(fetch))
         engine = open_engine(path, 'onnx', provider=provider, threads=threads)
         try:
             descriptor = complete(declared, engine.inputs, engine.outputs, engine.metadata)

@@ -36,7 +36,7 @@ from ros2_classify.results import Result
 from ros2_classify.roots import within
 from ros2_classify.ros import runtime
 from ros2_classify.ros.counters import Counters
-from ros2_classify.ros.fetching import core_log_shown, fetch_options
+from ros2_classify.ros.fetching import convert_options, core_log_shown, fetch_options
 from ros2_classify.ros.image_input import ImageInput
 from ros2_classify.ros.image_msg import to_array
 from ros2_classify.ros.outputs import Outputs
@@ -204,7 +204,7 @@ class ServerNode(LifecycleNode):
             from ros2_classify import catalog
             raise ModelNotFoundError(
                 'the parameter model is not set; give one with --ros-args -p model:=NAME, where '
-                'NAME is a descriptor file (.yaml), a network (.onnx) or one of: '
+                'NAME is a descriptor file (.yaml), a network file (.onnx, .pb) or one of: '
                 f'{", ".join(catalog.names()) or "(the catalogue is empty)"}')
         self._log.info(f'loading the model {model}')
         pipeline = self._pipeline = runtime.call_interruptibly(
@@ -223,11 +223,12 @@ class ServerNode(LifecycleNode):
 
     def _load(self, model: str) -> Pipeline:
         begun = time.monotonic()
+        fetch = fetch_options(self._settings, self._log)
         with core_log_shown(self._log), searching(self._settings['model_path']), within(
                 self._settings['model_roots']):
             pipeline = Pipeline.load(
                 model, provider=self._settings['provider'], threads=self._settings['threads'],
-                fetch=fetch_options(self._settings, self._log))
+                fetch=fetch, convert=convert_options(self._settings, fetch))
         loaded = time.monotonic()
         try:
             pipeline.warm_up()
