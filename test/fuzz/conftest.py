@@ -29,9 +29,9 @@ _COMMON = {
     'suppress_health_check': [HealthCheck.function_scoped_fixture, HealthCheck.too_slow,
                               HealthCheck.data_too_large, HealthCheck.filter_too_much],
 }
-settings.register_profile('short', max_examples=100, derandomize=True, database=None, **_COMMON)
+settings.register_profile('short', max_examples=60, derandomize=True, database=None, **_COMMON)
 settings.register_profile(
-    'long', max_examples=4_000, phases=tuple(Phase), **_COMMON)
+    'long', max_examples=2_500, phases=tuple(Phase), **_COMMON)
 settings.load_profile('short')
 
 
