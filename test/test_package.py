@@ -32,7 +32,9 @@ KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml
         'onnxruntime': 'python3-onnxruntime-pip'}
 # Imported where it is there, done without where not: why, package.xml says.
 # TensorFlow converts models, in a process of its own; _typeshed is for type checkers alone.
-OPTIONAL = {'ros2_classify_interfaces', 'tensorflow', 'tf2onnx', '_typeshed'}
+# The benchmark draws with matplotlib and unpacks compressed bags with lz4 and zstandard.
+OPTIONAL = {'lz4', 'matplotlib', 'ros2_classify_interfaces', 'tensorflow', 'tf2onnx', '_typeshed',
+            'zstandard'}
 # `testing` makes models for tests: pip's extra `test` has it, rosdep has no key.
 TEST_ONLY = {'onnx'}
 
@@ -175,7 +177,7 @@ def installed_share():
 
 def test_ros2_run_finds_the_nodes():
     folder = installed_share().parents[1] / 'lib' / 'ros2_classify'
-    for node in ('camera', 'client_test', 'server'):
+    for node in ('camera', 'client_test', 'composed', 'server'):
         said = subprocess.run([str(folder / node), '--help'], capture_output=True, text=True,
                               check=False, timeout=60, cwd='/')
         assert said.returncode == 0, said.stderr
