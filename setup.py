@@ -64,6 +64,8 @@ setup(
         'cpu': ['onnxruntime>=1.17', 'opencv-python-headless>=4.5,<5'],
         'gpu': ['onnxruntime-gpu[cuda,cudnn]>=1.20', 'opencv-python-headless>=4.5,<5'],
         'test': ['hypothesis>=6', 'jsonschema>=4', 'onnx>=1.15', 'pytest>=7,<9'],
+        # Only for changing models: a batch dimension, int8.
+        'tools': ['onnx>=1.15'],
         # Only for converting TensorFlow models, on any machine; see docs/tensorflow.md.
         'tensorflow': [
             'tensorflow-cpu>=2.16; platform_machine == "x86_64"',

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ros2_classify import pipeline as answers
+from ros2_classify import answers
 from ros2_classify.descriptor import load_descriptor, ModelDescriptor
 from ros2_classify.errors import DescriptorError, InputError, LabelsError, OptionsError
 from ros2_classify.image_file import read_image

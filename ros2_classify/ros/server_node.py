@@ -36,6 +36,7 @@ from ros2_classify.results import Result
 from ros2_classify.roots import within
 from ros2_classify.ros import runtime
 from ros2_classify.ros.counters import Counters
+from ros2_classify.ros.engine_parameters import engine_settings
 from ros2_classify.ros.fetching import convert_options, core_log_shown, fetch_options
 from ros2_classify.ros.image_input import ImageInput
 from ros2_classify.ros.image_msg import to_array
@@ -227,8 +228,8 @@ class ServerNode(LifecycleNode):
         with core_log_shown(self._log), searching(self._settings['model_path']), within(
                 self._settings['model_roots']):
             pipeline = Pipeline.load(
-                model, provider=self._settings['provider'], threads=self._settings['threads'],
-                fetch=fetch, convert=convert_options(self._settings, fetch))
+                model, engine=engine_settings(self._settings), fetch=fetch,
+                convert=convert_options(self._settings, fetch))
         loaded = time.monotonic()
         try:
             pipeline.warm_up()

@@ -20,6 +20,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ros2_classify.image_size import MAX_PIXELS
+from ros2_classify.ros.engine_parameters import ENGINE_PARAMETERS
 from ros2_classify.ros.fetching import FETCH_PARAMETERS
 from ros2_classify.ros.parameters import Parameters, Spec
 
@@ -33,10 +34,7 @@ PARAMETERS = (
     *FETCH_PARAMETERS,
     Spec('image_transport', 'raw', 'How pictures come: raw on image, compressed on '
          'image/compressed', choices=('raw', 'compressed'), read_only=True),
-    Spec('provider', 'auto', 'What runs the network: auto, cpu, cuda, tensorrt or another '
-         'execution provider of ONNX Runtime', read_only=True),
-    Spec('threads', 0, 'CPU threads for the network; 0 leaves the choice to the engine',
-         minimum=0, maximum=256, read_only=True),
+    *ENGINE_PARAMETERS,
     Spec('autostart', True, 'Configure and activate at start, without a lifecycle manager',
          read_only=True),
     Spec('tune_malloc', True, 'Keep the memory of large pictures in the process (glibc only)',

@@ -23,9 +23,9 @@ import graphs
 from hypothesis import strategies as st
 import pytest
 
-from ros2_classify.checking.onnx_file import read_onnx
 from ros2_classify.convert.graph import read_frozen_graph, read_saved_model
 from ros2_classify.convert.interface import frozen_interface, saved_interface
+from ros2_classify.engines.onnx_file import read_onnx
 from ros2_classify.errors import ConversionError, EngineError
 from ros2_classify.testing import save_color_classifier
 
