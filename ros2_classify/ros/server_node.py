@@ -115,8 +115,11 @@ class ServerNode(LifecycleNode):
             try:
                 return change_state(request, response)
             except rclpy_implementation.RCLError as error:
-                asked = request.transition.label or f'number {request.transition.id}'
-                self._log.warning(f'transition {asked} refused: {_first_line(error)}')
+                asked = ascii(request.transition.label[:40]) if (
+                    request.transition.label) else f'number {request.transition.id}'
+                self._throttled(
+                    self._log.warning, f'transition {asked} refused: {_first_line(error)}',
+                    'transition')
                 response.success = False
                 return response
 
