@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import InputError
-from ros2_classify.image_size import image_size, JPEG_START, MAX_PIXELS, PNG_SIGNATURE
+from ros2_classify.image_size import (
+    image_size, JPEG_START, MAX_PIXELS, png_problem, PNG_SIGNATURE)
 
 
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -76,13 +77,17 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
 
 
 def _check_header(path: Path, data: NDArray[np.uint8], max_pixels: int) -> None:
-    """Refuse a JPEG or PNG that says itself that it is too large; OpenCV judges what is broken."""
+    """Refuse a JPEG or PNG that is too large, or announces more bytes than it has."""
     if not data[:8].tobytes().startswith((PNG_SIGNATURE, JPEG_START)):
         return
+    content = data.data.cast('B')
     try:
-        width, height = image_size(data.data.cast('B'))
-    except InputError:
-        return
+        width, height = image_size(content)
+        problem = png_problem(content) if content[:8] == PNG_SIGNATURE else ''
+        if problem:
+            raise InputError(f'the PNG is {problem}')
+    except InputError as error:
+        raise InputError(f'{path} ({data.size} bytes) is no picture: {error}') from error
     _check_size(path, width, height, max_pixels)
 
 

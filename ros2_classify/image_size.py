@@ -21,6 +21,9 @@ from ros2_classify.errors import InputError
 # 64 Mpixel: twice an 8K camera's picture.
 MAX_PIXELS = 1 << 26
 
+# A picture of the largest size in the smallest pieces that encoders write stays far below.
+_MAX_CHUNKS = 1 << 17
+
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 JPEG_START = b'\xff\xd8'
 
@@ -58,6 +61,39 @@ def image_size(data: bytes | memoryview) -> tuple[int, int]:
     raise InputError(
         f'data starts with {start.hex(" ")}: neither JPEG nor PNG; set the sender to one of '
         'them')
+
+
+def png_problem(data: bytes | memoryview) -> str:
+    """
+    Say whether all chunks of a PNG lie within the file.
+
+    OpenCV takes the memory that a chunk announces before it looks for its bytes: 4 GB for a few
+    bytes that say so.
+
+    Parameters
+    ----------
+    data : bytes or memoryview
+        The file.
+
+    Returns
+    -------
+    str
+        What is wrong, to follow "the PNG is"; empty where nothing is.
+
+    """
+    # PNG specification, section 5.3: length, type, data, check sum.
+    at = len(PNG_SIGNATURE)
+    for _ in range(_MAX_CHUNKS):
+        left = len(data) - at - 12
+        if left < 0:
+            return f'cut off: its end is missing after {len(data)} bytes'
+        length, kind = int.from_bytes(data[at:at + 4], 'big'), bytes(data[at + 4:at + 8])
+        if length > left:
+            return f'cut off or damaged: a chunk announces {length} bytes, but {left} are left'
+        if kind == b'IEND':
+            return ''
+        at += 12 + length
+    return f'damaged: it has more than {_MAX_CHUNKS} chunks'
 
 
 def _jpeg_size(data: bytes | memoryview) -> tuple[int, int]:

@@ -78,14 +78,15 @@ class OnnxRuntimeEngine:
             _LOGGER.warning('%s', installation.clash(found))
         names = choose_providers(settings, ort.get_available_providers())
         model = read_onnx(path)
-        check_safe(path, model, settings.external_data)
+        weights = check_safe(path, model, settings.external_data)
         running = path
         if settings.max_batch > 1:
             running = with_batch(path, model, settings)
             model = model if running == path else read_onnx(running)
         if PROVIDERS['cuda'] in names or PROVIDERS['tensorrt'] in names:
             installation.preload_cuda(ort)
-        session = start_session(ort, path, model, settings, names, file=running)
+        session = start_session(
+            ort, path, model, settings, names, file=running, weights=weights)
         # Falling back in mid-stream would hide a dead GPU behind a slow answer.
         session.disable_fallback()
         check_texts(path, session)

@@ -32,12 +32,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_classify.image_size import image_size, MAX_PIXELS, PNG_SIGNATURE
+from ros2_classify.image_size import image_size, MAX_PIXELS, png_problem, PNG_SIGNATURE
 from ros2_classify.ros.encodings import to_8_bits
 from ros2_classify.ros.image_msg import check_pixels, demosaic, ImageError
 
 _JPEG_END = b'\xff\xd9'
-_PNG_END = b'IEND'
 _COLORS = {1: 'mono', 3: 'bgr', 4: 'bgra'}
 
 
@@ -70,11 +69,14 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8],
     data = bytes(msg.data)
     width, height = image_size(data)
     check_pixels(width, height, max_pixels)
-    end, name = (_PNG_END, 'PNG') if data.startswith(PNG_SIGNATURE) else (_JPEG_END, 'JPEG')
+    name = 'PNG' if data.startswith(PNG_SIGNATURE) else 'JPEG'
+    if name == 'PNG':
+        if problem := png_problem(data):
+            raise ImageError(f'the PNG of {width}x{height} is {problem}')
     # Older OpenCV fills what is missing with grey and says nothing.
-    if data.rfind(end) < 0:
+    elif data.rfind(_JPEG_END) < 0:
         raise ImageError(
-            f'the {name} of {width}x{height} is cut off: its end is missing after {len(data)} '
+            f'the JPEG of {width}x{height} is cut off: its end is missing after {len(data)} '
             'bytes')
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

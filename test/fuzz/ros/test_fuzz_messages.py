@@ -147,6 +147,21 @@ def test_decompression_bombs(name: str) -> None:
     assert memory_peak() - before < 16 * 1024
 
 
+@pytest.mark.parametrize('announced', [2**31 - 1, 2**32 - 128, 10**8])
+@pytest.mark.parametrize('kind', [b'IDAT', b'tEXt', b'IEND'])
+def test_a_png_whose_chunk_announces_more_than_there_is(announced: int, kind: bytes) -> None:
+    """The decoder would take the memory, gigabytes of it, before it looks for the bytes."""
+    data = bytearray(png(9, 12, zlib.compress(bytes(9 * 3 * 12 + 12))))
+    at = data.find(kind) if kind != b'tEXt' else data.index(b'IDAT')
+    data[at:at + 4] = kind
+    data[at - 4:at] = announced.to_bytes(4, 'big')
+    forget_memory_peak()
+    before = memory_now()
+    with pytest.raises(InputError, match=f'a chunk announces {announced} bytes'):
+        compressed_msg.to_array(CompressedImage(data=array('B', data)))
+    assert memory_peak() - before < 16 * 1024
+
+
 @pytest.mark.parametrize(('width', 'height'), [(0, 5), (5, 0), (0, 0)])
 def test_pictures_without_pixels(width: int, height: int) -> None:
     """A picture of 0 x N is none."""
