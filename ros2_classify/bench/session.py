@@ -18,7 +18,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 import json
 from pathlib import Path
 import subprocess
@@ -34,6 +33,7 @@ from ros2_classify.bench.processes import (
     BenchError, end_of, environment, Helper, NodeProcess, PATIENCE)
 from ros2_classify.bench.runs import Run
 from ros2_classify.bench.settings import Settings
+from ros2_classify.bench.started import Started
 from ros2_classify.bench.subjects import Subject
 from ros2_classify.bench.usage import cpu_seconds, memory_bytes
 
@@ -45,42 +45,6 @@ _SETTLED = 0.25
 _MEMORY_PERIOD = 1.0
 # While a node comes up it is shown pictures, in short runs, until it answers.
 _PROBE = (30.0, 0.3)
-
-
-@dataclass
-class Started:
-    """
-    A node that runs.
-
-    Parameters
-    ----------
-    subject : Subject
-        What it is.
-    processes : list of NodeProcess
-        Its processes.
-    composed : Helper or None
-        The process that it shares with the camera.
-    active_s : float or None
-        Seconds from its start to the line that says it is active.
-    first_result_s : float
-        Seconds from its start to its first result, while a camera sent 30 pictures a second.
-    runs : list of Run
-        Its runs so far.
-
-    """
-
-    subject: Subject
-    processes: list[NodeProcess]
-    composed: Helper | None = None
-    active_s: float | None = None
-    first_result_s: float = float('nan')
-    runs: list[Run] = field(default_factory=list)
-
-    @property
-    def pids(self) -> list[int]:
-        """The numbers of its processes."""
-        shared = [self.composed.pid] if self.composed is not None else []
-        return [*shared, *(process.pid for process in self.processes)]
 
 
 class Session:
