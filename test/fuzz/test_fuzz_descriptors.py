@@ -126,8 +126,8 @@ def test_accepted_inputs_can_be_used(spec: Any, height: int, width: int) -> None
     except DescriptorError:
         return
     preprocess = Preprocessor(descriptor.input)
-    tensor, geometry = preprocess(np.full((height, width, 3), 200, np.uint8))
-    assert tensor.dtype == descriptor.input.dtype
+    geometry = preprocess(np.full((height, width, 3), 200, np.uint8))
+    assert preprocess.tensor().dtype == descriptor.input.dtype
     boxes = geometry.to_source(np.array([[0, 0, 8, 8]], np.float32))
     assert np.isfinite(boxes).all()
 
