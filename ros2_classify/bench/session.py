@@ -233,7 +233,7 @@ class Session:
         received = self._received()
         for process in started.processes:
             process.check()
-        everything = match(np.load(out), received)
+        everything = match(np.load(out, allow_pickle=False), received)
         # A node with a queue may still answer frames of the run before.
         arrived = received[np.isin(received[:, 1], everything.stamps), 2] / 1e9
         run = Run(
@@ -363,7 +363,7 @@ class Session:
                              seconds=seconds, out=old)
             self.source.answer(seconds)
             self.listener.ask('dump', out=str(out))
-            rows = np.load(out)
+            rows = np.load(out, allow_pickle=False)
             first += rows[:, 2].tolist()
             waiting -= set(rows[:, 0].tolist())
         if started.processes:
@@ -380,7 +380,7 @@ class Session:
             time.sleep(0.05)
         out = self.folder / 'received.npy'
         self.listener.ask('dump', out=str(out))
-        return np.load(out)
+        return np.load(out, allow_pickle=False)
 
     def _read_traces(self, started: Started) -> None:
         tables = []
@@ -389,7 +389,7 @@ class Session:
                 raise BenchError(
                     f'{started.subject.name} wrote no {path.name}'
                     f'{end_of(self.folder / f"{started.subject.name}0.log")}')
-            with np.load(path) as arrays:
+            with np.load(path, allow_pickle=False) as arrays:
                 tables.append((arrays['taken'], arrays['published']))
         if tables:
             taken, published = (np.concatenate(parts) for parts in zip(*tables))
