@@ -29,7 +29,7 @@ from typing import Any, TYPE_CHECKING
 from ros2_classify.descriptor import InputSpec, Size, Task
 from ros2_classify.errors import LabelsError
 from ros2_classify.guessing_detectors import (
-    guess_detector, OutputGuess, PYTORCH_LOOK, resizes_itself)
+    guess_detector, OutputGuess, PYTORCH_LOOK, resizes_itself, usual_size)
 from ros2_classify.labels import Labels
 
 if TYPE_CHECKING:
@@ -327,6 +327,10 @@ def size_of(outputs: Sequence[TensorSpec], metadata: Mapping[str, str],
         guesses.append('input.size: source, because the detectors of torchvision resize the '
                        'picture themselves')
         return 'source'
+    if usual := usual_size(outputs):
+        size, why = usual
+        guesses.append(f'input.size: {size[0]}x{size[1]}, because {why}; the network takes any')
+        return size
     return None
 
 

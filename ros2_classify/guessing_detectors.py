@@ -57,6 +57,7 @@ _NANODET_LOOK = Look(
 _YUNET_LOOK = Look(
     {'color': 'bgr', 'resize': 'letterbox', 'anchor': 'top_left', 'pad_value': 0.0},
     'bgr, pixels from 0 to 255, letterbox at the top left padded with 0, as OpenCV feeds YuNet')
+_YUNET_SIZE = (640, 640)
 _YOLOV3_LOOK = Look(
     {'scale': 1 / 255, 'resize': 'letterbox', 'anchor': 'center', 'pad_value': 128.0},
     'pixels from 0 to 1, letterbox in the centre padded with 128, as YOLOv3 is trained')
@@ -216,7 +217,8 @@ def _final(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
     if len(found) != len(outputs) or not {'boxes', 'scores', 'classes'} <= set(found):
         return None
     rank = len(found['boxes'].shape)
-    if found['boxes'].shape[-1] != 4 or rank not in (2, 3) \
+    # Exports that squeeze the batch away lose the 4 as well; the names are clear enough.
+    if rank not in (2, 3) or isinstance(width := found['boxes'].shape[-1], int) and width != 4 \
             or any(len(found[role].shape) not in (rank - 1, rank)
                    for role in ('scores', 'classes')):
         return None
@@ -234,6 +236,13 @@ def resizes_itself(outputs: Sequence[TensorSpec]) -> bool:
     guess = _final(outputs)
     return guess is not None and 'count' not in guess.options['outputs'] and all(
         len(tensor.shape) <= 2 for tensor in outputs if tensor.shape[-1:] == (4,))
+
+
+def usual_size(outputs: Sequence[TensorSpec]) -> tuple[tuple[int, int], str] | None:
+    """Return the size that a family takes where its network takes any, and why."""
+    if _yunet(outputs) is not None:
+        return _YUNET_SIZE, 'the outputs have the names of YuNet, which is published for it'
+    return None
 
 
 def _rows(outputs: Sequence[TensorSpec], one_picture: bool) -> OutputGuess | None:

@@ -136,6 +136,9 @@ def test_a_classifier_is_no_row(shape: Any) -> None:
     ([tensor('bboxes', [1, 'n', 4]), tensor('labels', [1, 'n'], np.int64),
       tensor('scores', [1, 'n'])], 'stretch',
      {'boxes': 'bboxes', 'classes': 'labels', 'scores': 'scores'}),
+    # DEIMv2, exported without its batch: the 4 is not known either.
+    ([tensor('labels', ['a'], np.int64), tensor('boxes', ['b', 'c']), tensor('scores', ['b'])],
+     'stretch', {'boxes': 'boxes', 'classes': 'labels', 'scores': 'scores'}),
     ([tensor('num_dets', [1, 1], np.int32), tensor('det_boxes', [1, 100, 4]),
       tensor('det_scores', [1, 100]), tensor('det_classes', [1, 100], np.int32)], 'letterbox',
      {'boxes': 'det_boxes', 'classes': 'det_classes', 'scores': 'det_scores',
@@ -220,6 +223,16 @@ def test_yunet() -> None:
     assert (descriptor.input.color, descriptor.input.anchor) == ('bgr', 'top_left')
     with pytest.raises(DescriptorError, match='cannot be told'):
         guessed(outputs[:8])
+
+
+def test_yunet_for_pictures_of_any_size_gets_its_published_one() -> None:
+    outputs = [tensor(f'{role}_{stride}', [1, 'anchors', columns])
+               for role, columns in (('cls', 1), ('obj', 1), ('bbox', 4), ('kps', 10))
+               for stride in (8, 16, 32)]
+    descriptor = guessed(outputs, tensor('input', [1, 3, 'height', 'width']))
+    assert descriptor.input.size == (640, 640)
+    assert any(guess.startswith('input.size: 640x640, because ')
+               for guess in descriptor.guesses)
 
 
 @pytest.mark.parametrize('outputs', [

@@ -50,13 +50,20 @@ def explain_silence(node: Node, source: ImageInput) -> str:
 
     """
     topic = source.topic
+    if source.is_local:
+        return (f'no picture on {topic} for {source.silent_for:.0f} s from the camera in this '
+                'process')
     wanted = f'sensor_msgs/msg/{source.transport.msg_type.__name__}'
     publishers = node.get_publishers_info_by_topic(topic)
     matching = [publisher for publisher in publishers if publisher.topic_type == wanted]
     if publishers and not matching:
         found = publishers[0].topic_type
-        cure = (f'set the parameter image_transport to {_TYPES[found]}' if found in _TYPES
-                else 'remap "image" to a topic of pictures')
+        if source.listed:
+            cure = 'correct the parameter image_topics'
+        elif found in _TYPES:
+            cure = f'set the parameter image_transport to {_TYPES[found]}'
+        else:
+            cure = 'remap "image" to a topic of pictures'
         return f'{topic} carries {found}, not {wanted}: {cure}'
     if not matching:
         return f'nobody publishes on {topic} ({wanted}): {_alternatives(node, source)}'
@@ -114,6 +121,8 @@ def _alternatives(node: Node, source: ImageInput) -> str:
     if not found:
         return 'there is no topic of pictures; is the camera running, with the same ROS_DOMAIN_ID?'
     close = _closest(source.topic, found)
+    if source.listed:
+        return f'topics of pictures are {", ".join(close)}; name them in image_topics'
     cure = f'-r image:={_base(close[0], topics[close[0]])}'
     other = _TYPES[topics[close[0]]]
     if TRANSPORTS[other] is not source.transport:

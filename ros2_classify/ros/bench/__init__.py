@@ -12,4 +12,5 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The ROS side: the only part of the package that imports rclpy and message packages."""
+
+"""The benchmark's processes; ``ros2_classify.bench`` starts them and talks to them."""
