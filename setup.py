@@ -28,7 +28,7 @@ SHARED_FOLDERS = ('config', 'launch', 'models', 'rviz')
 # `ros2 run` finds the nodes in lib/ros2_classify, where colcon (told by setup.cfg) puts console
 # scripts. A wheel puts console scripts into bin/, where names like `server` belong to nobody:
 # there the nodes start as `python -m ros2_classify server`.
-NODES = ('camera', 'client_test', 'server')
+NODES = ('camera', 'client_test', 'composed', 'server')
 MAKES_WHEEL = not {'bdist_wheel', 'dist_info', 'editable_wheel'}.isdisjoint(sys.argv)
 
 
@@ -64,6 +64,8 @@ setup(
         'cpu': ['onnxruntime>=1.17', 'opencv-python-headless>=4.5,<5'],
         'gpu': ['onnxruntime-gpu[cuda,cudnn]>=1.20', 'opencv-python-headless>=4.5,<5'],
         'test': ['jsonschema>=4', 'onnx>=1.15', 'pytest>=7,<9'],
+        # Only for changing models: a batch dimension, int8.
+        'tools': ['onnx>=1.15'],
         # Only for converting TensorFlow models, on any machine; see docs/tensorflow.md.
         'tensorflow': [
             'tensorflow-cpu>=2.16; platform_machine == "x86_64"',

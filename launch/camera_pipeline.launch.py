@@ -57,6 +57,10 @@ ARGUMENTS = (
         'image_topic', default_value='image',
         description='Topic of the pictures, from the camera to the server; relative to namespace'),
     DeclareLaunchArgument(
+        'image_topics', default_value='',
+        description='Topics of several cameras for the one server, in the place of image_topic: '
+                    'names with commas between them; usually with driver:=none'),
+    DeclareLaunchArgument(
         'compressed', default_value='false', choices=['true', 'false'],
         description='Whether the server takes compressed pictures, from image_topic/compressed; '
                     'the camera drivers then need image_transport_plugins'),
@@ -112,6 +116,7 @@ class Settings:
         self.driver = text('driver')
         self.model = text('model')
         self.image_topic = text('image_topic')
+        self.image_topics = [word for word in re.split(r'[][,\s]+', text('image_topics')) if word]
         self.compressed = text('compressed') == 'true'
         self.namespace = text('namespace')
         self.params_file = text('params_file')
@@ -248,6 +253,8 @@ def server_node(settings: Settings) -> LifecycleNode:
         parameters['model'] = settings.model
     if settings.compressed:
         parameters['image_transport'] = 'compressed'
+    if settings.image_topics:
+        parameters['image_topics'] = settings.image_topics
     if not Path(settings.params_file).is_file():
         raise RuntimeError(f'there is no file {settings.params_file!r} (argument params_file)')
     return LifecycleNode(

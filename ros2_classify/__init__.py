@@ -29,10 +29,12 @@ from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ros2_classify.descriptor import load_descriptor, ModelDescriptor
+    from ros2_classify.engines.settings import EngineSettings
     from ros2_classify.errors import (
-        ArchiveError, DescriptorError, DiskFullError, EngineError, FetchCancelledError, FetchError,
-        InputError, IntegrityError, LabelsError, ModelNotFoundError, OptionsError, OutputError,
-        Ros2ClassifyError)
+        ArchiveError, DescriptorError, DiskFullError, EngineError, EngineMemoryError,
+        FetchCancelledError, FetchError, InputError, IntegrityError, LabelsError,
+        ModelNotFoundError, OptionsError, OutputError, ProviderLostError, Ros2ClassifyError,
+        UnsafeModelError)
     from ros2_classify.image_file import read_image, write_image
     from ros2_classify.labels import Labels, load_labels
     from ros2_classify.options import Options
@@ -45,18 +47,21 @@ __version__ = '0.1.0'
 
 __all__ = [
     'ArchiveError', 'Classification', 'DescriptorError', 'Detections', 'DiskFullError',
-    'EngineError', 'FetchCancelledError', 'FetchError', 'FetchOptions', 'InputError',
-    'IntegrityError', 'Labels', 'LabelsError', 'ModelDescriptor', 'ModelNotFoundError', 'Options',
-    'OptionsError', 'OutputError', 'Pipeline', 'Result', 'Ros2ClassifyError', 'Segmentation',
-    'Timing', 'draw', 'load_descriptor', 'load_labels', 'read_image', 'write_image',
+    'EngineError', 'EngineMemoryError', 'EngineSettings', 'FetchCancelledError', 'FetchError',
+    'FetchOptions', 'InputError', 'IntegrityError', 'Labels', 'LabelsError', 'ModelDescriptor',
+    'ModelNotFoundError', 'Options', 'OptionsError', 'OutputError', 'Pipeline',
+    'ProviderLostError', 'Result', 'Ros2ClassifyError', 'Segmentation', 'Timing',
+    'UnsafeModelError', 'draw', 'load_descriptor', 'load_labels', 'read_image', 'write_image',
 ]
 
 # Where each exported name lives; the imports above say the same to type checkers.
 _MODULES = {
     'descriptor': ('ModelDescriptor', 'load_descriptor'),
+    'engines.settings': ('EngineSettings',),
     'errors': ('ArchiveError', 'DescriptorError', 'DiskFullError', 'EngineError',
-               'FetchCancelledError', 'FetchError', 'InputError', 'IntegrityError', 'LabelsError',
-               'ModelNotFoundError', 'OptionsError', 'OutputError', 'Ros2ClassifyError'),
+               'EngineMemoryError', 'FetchCancelledError', 'FetchError', 'InputError',
+               'IntegrityError', 'LabelsError', 'ModelNotFoundError', 'OptionsError',
+               'OutputError', 'ProviderLostError', 'Ros2ClassifyError', 'UnsafeModelError'),
     'image_file': ('read_image', 'write_image'),
     'labels': ('Labels', 'load_labels'),
     'overlay': ('draw',),

@@ -31,6 +31,9 @@ allowed ones and the next step, in one sentence a person can act on::
         │   └── FetchCancelledError  somebody asked to stop while it was fetched
         ├── ConversionError      a TensorFlow model can't be turned into ONNX
         ├── EngineError          the network can't be loaded or run, or a provider is missing
+        │   ├── UnsafeModelError     a model asks for what is only had by permission
+        │   ├── EngineMemoryError    there is not enough memory, on the CPU or the GPU
+        │   └── ProviderLostError    the GPU or its driver is gone while the network ran
         ├── InputError           a picture can't be used (also a ValueError)
         └── OutputError          a network's outputs, or an answer made from them, don't fit
                                  what was declared (also a ValueError)
@@ -83,6 +86,23 @@ class ConversionError(Ros2ClassifyError):
 
 class EngineError(Ros2ClassifyError):
     """A network can't be loaded or run, or the provider asked for is missing."""
+
+
+class UnsafeModelError(EngineError):
+    """A model asks for files outside its folder, or for machine code; neither is loaded."""
+
+
+class EngineMemoryError(EngineError):
+    """The memory for an inference can't be had; the next one may well succeed."""
+
+
+class ProviderLostError(EngineError):
+    """
+    The device, or its driver, failed while the network ran.
+
+    The engine is of no use any more. A CUDA device often stays unusable for the whole process,
+    so where loading the model anew fails too, the process has to start anew.
+    """
 
 
 class InputError(Ros2ClassifyError, ValueError):

@@ -114,6 +114,8 @@ class ExtraInputs:
         listed = '; '.join(str(tensor) for tensor in inputs)
         self._words: list[tuple[str, SizeWord, tuple[int, ...], np.dtype[Any]]] = []
         self._constants: dict[str, NDArray[Any]] = {}
+        # Those with a row for each picture of a batch.
+        self._rows: set[str] = set()
         for name, value in extra.items():
             tensor = specs.get(name)
             if tensor is None:
@@ -134,6 +136,8 @@ class ExtraInputs:
                 raise DescriptorError(
                     f'input.extra.{name} cannot be fed: the network takes {tensor}, and sizes '
                     'and constants are numbers')
+            if len(shape) > 1 and not isinstance(tensor.shape[0], int):
+                self._rows.add(name)
             if isinstance(value, str):
                 word = next(word for word in SIZES if word == value)
                 self._words.append((name, word, shape, tensor.dtype))
@@ -141,14 +145,20 @@ class ExtraInputs:
                 self._constants[name] = np.array(value, np.float64).astype(
                     tensor.dtype).reshape(shape)
 
-    def __call__(self, geometry: Geometry) -> dict[str, NDArray[Any]]:
+    @property
+    def batchable(self) -> bool:
+        """Whether several pictures can be fed: each size of a picture has a row of its own."""
+        return all(name in self._rows or word.startswith('network')
+                   for name, word, _, _ in self._words)
+
+    def __call__(self, geometries: Sequence[Geometry]) -> dict[str, NDArray[Any]]:
         """
-        Return the inputs for one picture.
+        Return the inputs for one batch.
 
         Parameters
         ----------
-        geometry : Geometry
-            The picture's size and the network's.
+        geometries : sequence of Geometry
+            Each picture's size and the network's, one picture at least.
 
         Returns
         -------
@@ -156,10 +166,20 @@ class ExtraInputs:
             One array for each, of the graph's shape and type.
 
         """
+        if not self._words and not self._constants:
+            return {}
         fed = dict(self._constants)
         for name, word, shape, dtype in self._words:
-            size = (geometry.source_size if word.startswith('source')
-                    else geometry.network_size)
-            fed[name] = np.array(
-                size if word.endswith('wh') else size[::-1], dtype).reshape(shape)
+            count = len(geometries) if name in self._rows else 1
+            fed[name] = np.concatenate([
+                np.array(_size_of(geometry, word), dtype).reshape(shape)
+                for geometry in geometries[:count]])
+        if len(geometries) > 1:
+            for name in self._rows & self._constants.keys():
+                fed[name] = np.repeat(fed[name], len(geometries), axis=0)
         return fed
+
+
+def _size_of(geometry: Geometry, word: SizeWord) -> tuple[int, int]:
+    size = geometry.source_size if word.startswith('source') else geometry.network_size
+    return size if word.endswith('wh') else size[::-1]

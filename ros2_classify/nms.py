@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 MAX_CANDIDATES = 4096
 # Beyond any picture; an absurd box farther out would cost the others their decimals.
 _FAR = 1e6
+_MAX_CLASS = 10_000
 
 
 def non_maximum_suppression(
@@ -64,12 +65,15 @@ def non_maximum_suppression(
         return order[:limit] if limit else order
     # Classes are told apart by moving each to a place of its own; first to where no coordinate
     # is negative, since that is what tells the places apart.
-    corners = np.clip(boxes[order].astype(np.float64), -_FAR, _FAR)
+    corners = np.minimum(np.maximum(boxes[order].astype(np.float64), -_FAR), _FAR)
     origin = corners[:, :2].min(axis=0)
     corners -= np.concatenate((origin, origin))
     span = corners.max() + 1.0
-    _, dense = np.unique(class_ids[order], return_inverse=True)
-    places = dense.reshape(-1, 1) * span
+    places = class_ids[order]
+    if places.min() < 0 or places.max() > _MAX_CLASS:
+        # Far apart, they would leave no digits for the boxes.
+        _, places = np.unique(places, return_inverse=True)
+    places = places.reshape(-1, 1) * span
     # A box turned inside out has no area; OpenCV takes a negative one for a full overlap.
     sizes = np.maximum(corners[:, 2:] - corners[:, :2], 0.0)
     rects = np.concatenate((corners[:, :2] + places, sizes), axis=1)

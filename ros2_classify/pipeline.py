@@ -16,7 +16,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from itertools import islice
 import logging
 from pathlib import Path
 import threading
@@ -24,23 +25,20 @@ import time
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ros2_classify.answers import AnswerMaker
+from ros2_classify.batch import Batch, batchable, differs_in_batch, split
 from ros2_classify.catalog import resolve
 from ros2_classify.completion import complete
-from ros2_classify.decoders import (
-    Candidates, ClassScores, DecodeContext, Decoded, DECODERS, PixelClasses)
 from ros2_classify.descriptor import ModelDescriptor, Task
-from ros2_classify.engines import Engine, open_engine, Tensors
-from ros2_classify.errors import OptionsError, OutputError
+from ros2_classify.engines import Engine, EngineSettings, open_engine, Tensors
+from ros2_classify.errors import OptionsError
 from ros2_classify.extra_inputs import ExtraInputs
-from ros2_classify.label_image import classes_on, label_image
+from ros2_classify.geometry import Geometry
 from ros2_classify.labels import Labels
-from ros2_classify.masks import InstanceMasks
-from ros2_classify.nms import ioa_filter, non_maximum_suppression
-from ros2_classify.options import default_options, Options
-from ros2_classify.preprocess import Geometry, Image, Preprocessor
-from ros2_classify.results import Classification, Detections, Result, Segmentation, Timing
+from ros2_classify.options import Options
+from ros2_classify.preprocess import Image
+from ros2_classify.results import Result
 from ros2_classify.sources.options import FetchOptions
 from ros2_classify.store import model_file
 
@@ -49,32 +47,23 @@ _LOGGER = logging.getLogger(__name__)
 # For networks that take pictures of any size.
 _WARM_UP_SIZE = (640, 480)
 
-
-@dataclass(frozen=True)
-class Prepared:
-    """
-    A picture made ready for the network.
-
-    Parameters
-    ----------
-    tensors : dict of str to ndarray
-        The network's inputs; valid until the next call of ``preprocess``.
-    geometry : Geometry
-        How boxes map back to the picture.
-
-    """
-
-    tensors: Tensors
-    geometry: Geometry
+# More pictures at once gain nothing and wait for each other.
+MAX_BATCH = 64
 
 
 class Pipeline:
     """
     A model ready to answer: ``Pipeline.load('cards_detector')(image)``.
 
-    The steps are public too, so that a caller can overlap them: ``preprocess``, ``infer`` and
-    ``postprocess``, each called by one thread at a time. Calling the pipeline itself is safe
-    from several threads; the calls take turns.
+    The steps are public too, so that a caller can overlap them and run several pictures at once::
+
+        batch = pipeline.new_batch()
+        batch.add(image, 'bgr')
+        outputs = pipeline.infer(batch)
+        result = pipeline.postprocess(outputs[0], batch.geometries[0])
+
+    Any thread may call any of it: runs of the network, and calls of the pipeline itself, take
+    turns. A batch serves one thread at a time.
 
     Parameters
     ----------
@@ -84,37 +73,45 @@ class Pipeline:
         The network; the pipeline closes it.
     labels : Labels or None
         The names; None names each class by its id.
+    max_batch : int
+        Run at most so many pictures at once, where the network can. Above 1 it is tried out: the
+        network runs a few times.
+
+    Raises
+    ------
+    OptionsError
+        If ``max_batch`` is out of its range.
 
     """
 
     def __init__(
-        self, descriptor: ModelDescriptor, engine: Engine, labels: Labels | None = None,
+        self, descriptor: ModelDescriptor, engine: Engine, labels: Labels | None = None, *,
+        max_batch: int = 1,
     ) -> None:
-        assert descriptor.output.decoder is not None, 'the descriptor is not complete'
-        self._decoder = DECODERS[descriptor.output.decoder]
-        self._decoder_options = self._decoder.parse_options(
-            descriptor.output.options, descriptor.origin or descriptor.name)
+        if isinstance(max_batch, bool) or not isinstance(max_batch, (int, np.integer)) or not (
+                1 <= max_batch <= MAX_BATCH):
+            raise OptionsError(
+                f'max_batch is {max_batch!r} but must be a whole number from 1 to {MAX_BATCH}')
+        self._answers = AnswerMaker(descriptor, labels)
         self._descriptor = descriptor
         self._engine = engine
-        self._labels = labels
-        self._label_count = None if labels is None else labels.class_count
         self._input_name = descriptor.input.name or engine.inputs[0].name
-        self._preprocessor = Preprocessor(descriptor.input)
         self._extra = ExtraInputs(descriptor.input.extra, engine.inputs)
         # Some networks, those of torchvision among them, take one picture without a batch.
         self._unbatched = any(tensor.name == self._input_name and len(tensor.shape) == 3
                               for tensor in engine.inputs)
-        self._options = default_options(
-            descriptor.defaults, self._decoder.task,
-            multi_label=self._decoder.multi_label(self._decoder_options))
-        self._checked = False
-        self._gives_masks = False
-        self._lock = threading.Lock()
+        self._running = threading.Lock()
+        self._calling = threading.Lock()
+        self._max_batch = int(max_batch)
+        if max_batch > 1 and not self._takes_batches():
+            self._max_batch = 1
+        self._batch = self.new_batch()
 
     @classmethod
     def load(
-        cls, model: str | Path | ModelDescriptor, *, provider: str = 'auto', threads: int = 0,
-        fetch: FetchOptions | None = None,
+        cls, model: str | Path | ModelDescriptor, *, provider: str | None = None,
+        threads: int | None = None, max_batch: int = 1, fetch: FetchOptions | None = None,
+        engine: EngineSettings | None = None,
     ) -> Pipeline:
         """
         Load a model and all it needs.
@@ -124,14 +121,18 @@ class Pipeline:
         model : str, Path or ModelDescriptor
             A name from the catalogue, a descriptor file, a bare network file (``.onnx``,
             ``.pb``, a SavedModel's folder), the address of one, or a descriptor.
-        provider : str
-            Who shall run it: 'auto', 'cpu', 'cuda', …; see
-            `ros2_classify.engines.open_engine`.
-        threads : int
-            Threads for one inference; 0 chooses.
+        provider : str, optional
+            Who shall run it: 'auto' (where nothing is said), 'cpu', 'cuda', …; short for that
+            of ``engine``.
+        threads : int, optional
+            Threads for one inference; 0 chooses; short for those of ``engine``.
+        max_batch : int
+            Run at most so many pictures at once, where the network can: see `max_batch`.
         fetch : FetchOptions, optional
             How a file that is named by an address is fetched; its cache and its cancel count for
             the conversion of a TensorFlow model, too.
+        engine : EngineSettings, optional
+            All that can be set about who runs it.
 
         Returns
         -------
@@ -141,7 +142,7 @@ class Pipeline:
         Raises
         ------
         ModelNotFoundError, IntegrityError, FetchError, ArchiveError, DescriptorError,
-        LabelsError, ConversionError, EngineError
+        LabelsError, ConversionError, EngineError, OptionsError
             Whatever stands in the way, in one sentence.
 
         """
@@ -153,13 +154,15 @@ class Pipeline:
             from ros2_classify.convert import ConvertOptions, to_onnx
 
             path = to_onnx(declared, path, ConvertOptions.like(fetch))
-        engine = open_engine(path, 'onnx', provider=provider, threads=threads)
+        opened = open_engine(
+            path, 'onnx', provider=provider, threads=threads, settings=engine)
         try:
-            descriptor = complete(declared, engine.inputs, engine.outputs, engine.metadata)
+            descriptor = complete(declared, opened.inputs, opened.outputs, opened.metadata)
             # The file's own metadata may hold names where the descriptor has none.
-            return cls(descriptor, engine, labels or descriptor.load_labels())
+            return cls(
+                descriptor, opened, labels or descriptor.load_labels(), max_batch=max_batch)
         except BaseException:
-            engine.close()
+            opened.close()
             raise
 
     @property
@@ -170,17 +173,17 @@ class Pipeline:
     @property
     def task(self) -> Task:
         """What the answers are: 'classification', 'detection' or 'segmentation'."""
-        return self._decoder.task
+        return self._answers.task
 
     @property
     def gives_masks(self) -> bool:
         """Whether its detections have masks; known from the first answer on."""
-        return self._gives_masks
+        return self._answers.gives_masks
 
     @property
     def labels(self) -> Labels | None:
         """The names of the classes, where there are any."""
-        return self._labels
+        return self._answers.labels
 
     @property
     def engine(self) -> Engine:
@@ -190,7 +193,12 @@ class Pipeline:
     @property
     def options(self) -> Options:
         """What counts where a call doesn't say otherwise: the descriptor's defaults."""
-        return self._options
+        return self._answers.options
+
+    @property
+    def max_batch(self) -> int:
+        """How many pictures the network is run on at once: 1 where it takes no more."""
+        return self._max_batch
 
     def __call__(
         self, image: Image, color: str = 'rgb', options: Options | None = None,
@@ -223,65 +231,106 @@ class Pipeline:
             If its outputs aren't what the descriptor says.
 
         """
-        with self._lock:
-            start = time.perf_counter()
-            prepared = self.preprocess(image, color)
-            ready = time.perf_counter()
-            outputs = self.infer(prepared)
-            done = time.perf_counter()
-            return self.postprocess(
-                outputs, prepared.geometry, options,
-                preprocess_time=ready - start, inference_time=done - ready, start=done)
+        return self.many((image,), color, options)[0]
 
-    def preprocess(self, image: Image, color: str = 'rgb') -> Prepared:
+    def many(
+        self, images: Iterable[Image], color: str = 'rgb', options: Options | None = None,
+    ) -> list[Result]:
         """
-        Make a picture ready for the network: the first step of a call.
+        Answer for several pictures, as many at once as the network takes (`max_batch`).
 
         Parameters
         ----------
-        image : ndarray of uint8
-            The pixels; see ``__call__``.
+        images : iterable of ndarray of uint8
+            The pictures, of any sizes; see ``__call__``.
         color : str
-            What its channels are.
+            What the channels of all of them are.
+        options : Options, optional
+            Thresholds and limits of this call.
 
         Returns
         -------
-        Prepared
-            Valid until the next call of this method.
+        list of Classification, Detections or Segmentation
+            One for each picture, in their order; the inference time of each is that of the run
+            it was part of.
+
+        Raises
+        ------
+        InputError, EngineError, OutputError
+            As ``__call__`` does; the first picture that fails ends all.
 
         """
-        tensor, geometry = self._preprocessor(image, color)
-        picture = tensor[0] if self._unbatched else tensor
-        return Prepared({self._input_name: picture, **self._extra(geometry)}, geometry)
+        results: list[Result] = []
+        with self._calling:
+            batch = self._batch
+            rest = iter(images)
+            while True:
+                batch.clear()
+                times: list[float] = []
+                for image in islice(rest, batch.capacity):
+                    start = time.perf_counter()
+                    batch.add(image, color)
+                    times.append(time.perf_counter() - start)
+                if not times:
+                    return results
+                start = time.perf_counter()
+                found = self.infer(batch)
+                taken = time.perf_counter() - start
+                for outputs, geometry, seconds in zip(found, batch.geometries, times):
+                    results.append(self.postprocess(
+                        outputs, geometry, options, preprocess_time=seconds,
+                        inference_time=taken))
 
-    def infer(self, prepared: Prepared) -> Tensors:
+    def new_batch(self) -> Batch:
+        """
+        Return an empty batch: the first step of a call fills it.
+
+        Returns
+        -------
+        Batch
+            For `max_batch` pictures, with buffers of its own.
+
+        """
+        return Batch(self._descriptor.input, self._input_name, self._extra, self._max_batch,
+                     unbatched=self._unbatched)
+
+    def infer(self, batch: Batch) -> list[Tensors]:
         """
         Run the network: the second step of a call.
 
         Parameters
         ----------
-        prepared : Prepared
-            What ``preprocess`` gave.
+        batch : Batch
+            Pictures, one at least.
 
         Returns
         -------
-        dict of str to ndarray
-            The network's outputs.
+        list of dict of str to ndarray
+            The network's outputs for each picture, with a batch axis of 1 where the network has
+            one. Valid until the batch is run again.
+
+        Raises
+        ------
+        EngineError
+            If the network fails.
+        OutputError
+            If the outputs of several pictures can't be told apart.
 
         """
-        return self._engine.infer(prepared.tensors)
+        with self._running:
+            return split(batch.run(self._engine), len(batch))
 
     def postprocess(
         self, outputs: Tensors, geometry: Geometry, options: Options | None = None, *,
         preprocess_time: float = 0.0, inference_time: float = 0.0, start: float | None = None,
     ) -> Result:
         """
-        Turn outputs into an answer: the last step of a call.
+        Turn the outputs for one picture into an answer: the last step of a call.
 
         Parameters
         ----------
         outputs : dict of str to ndarray
-            What ``infer`` gave.
+            What ``infer`` gave for it.
         geometry : Geometry
             That of the picture.
         options : Options, optional
@@ -294,43 +343,17 @@ class Pipeline:
         Returns
         -------
         Classification, Detections or Segmentation
-            The answer.
+            The answer; nothing of it lies in the outputs' memory.
+
+        Raises
+        ------
+        OutputError
+            If the outputs aren't what the descriptor says.
 
         """
-        if start is None:
-            start = time.perf_counter()
-        chosen = self._options if options is None else options
-        if not isinstance(chosen, Options):
-            raise OptionsError(
-                f'options is {chosen!r} but must be an Options, like '
-                'pipeline.options.replace(top_k=3)')
-        first = not self._checked
-        if first:
-            self._check_classes(outputs)
-        decoded = self._decoder.decode(outputs, self._decoder_options, DecodeContext(
-            input_size=geometry.network_size, score_threshold=chosen.score_threshold,
-            top_k=chosen.top_k, multi_label=chosen.multi_label, label_count=self._label_count))
-        if first:
-            self._check_scores(outputs, decoded)
-        size = geometry.source_size
-        if isinstance(decoded, Candidates):
-            boxes, rows = self._select(decoded, geometry, chosen)
-            masks = _masks(decoded, rows, geometry)
-            self._gives_masks = masks is not None
-            class_ids = decoded.class_ids[rows]
-            names = self._names(class_ids)
-            timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
-            return Detections(boxes, class_ids, decoded.scores[rows], names, size, timing, masks)
-        if isinstance(decoded, PixelClasses):
-            image = label_image(decoded, geometry)
-            class_ids, parts = classes_on(
-                image, (decoded.background, decoded.unlabeled), chosen.score_threshold)
-            names = self._names(class_ids)
-            timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
-            return Segmentation(image, class_ids, parts, names, size, timing, decoded.background)
-        names = self._names(decoded.class_ids)
-        timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
-        return Classification(decoded.class_ids, decoded.scores, names, size, timing)
+        return self._answers(
+            outputs, geometry, options, preprocess_time=preprocess_time,
+            inference_time=inference_time, start=start)
 
     def warm_up(self) -> Result:
         """
@@ -353,7 +376,7 @@ class Pipeline:
 
     def close(self) -> None:
         """Free the network; closing twice does nothing."""
-        with self._lock:
+        with self._running:
             self._engine.close()
 
     def __enter__(self) -> Pipeline:
@@ -367,70 +390,15 @@ class Pipeline:
         """Free the network."""
         self.close()
 
-    def _select(
-        self, found: Candidates, geometry: Geometry, options: Options,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return boxes on the picture and their rows: the best of what overlaps, best first."""
-        filtered = options.ioa_threshold > 0.0
-        if self._decoder.needs_nms:
-            rows = non_maximum_suppression(
-                found.boxes, found.scores, found.class_ids, options.nms_iou)
-        else:
-            rows = np.argsort(-found.scores, kind='stable')
-        boxes = found.boxes[rows]
-        boxes = geometry.clip(boxes) if found.in_source_pixels else geometry.to_source(boxes)
-        # What lies beside the picture has no area left on it; so has a box turned inside out.
-        real = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
-        boxes, rows = boxes[real], rows[real]
-        limit = options.max_detections
-        if filtered:
-            kept = ioa_filter(
-                boxes, found.scores[rows], found.class_ids[rows], options.ioa_threshold, limit)
-            return boxes[kept], rows[kept]
-        return boxes[:limit], rows[:limit]
-
-    def _names(self, class_ids: NDArray[np.int64]) -> NDArray[np.object_]:
-        if self._labels is not None:
-            return self._labels.names(class_ids)
-        return np.array([str(class_id) for class_id in class_ids.tolist()], dtype=object)
-
-    def _check_classes(self, outputs: Tensors) -> None:
-        """Compare the number of classes with the labels, once: their number never changes."""
-        count = self._decoder.class_count(outputs, self._decoder_options)
-        labels = self._labels
-        if count is not None and labels is not None:
-            last = max(class_id for class_id, _ in labels.items())
-            # Labels without gaps must be all there; a map with gaps may name a few only.
-            if last >= count or (len(labels) == last + 1 != count):
-                raise OutputError(
-                    f'{self._descriptor.origin or self._descriptor.name}: labels {len(labels)}, '
-                    f'outputs {count}: the labels go up to id {last}, but the network tells '
-                    f'{count} classes apart (0 to {count - 1}, a background class counted); use '
-                    'the label file that belongs to this network, or fill unused ids with ???')
-        self._checked = True
-
-    def _check_scores(self, outputs: Tensors, decoded: Decoded) -> None:
-        """Warn, once, of numbers that a right descriptor hardly ever gives."""
+    def _takes_batches(self) -> bool:
+        """Tell whether the network gives the same in a batch as for each picture by itself."""
+        engine = self._engine
         model = self._descriptor.origin or self._descriptor.name
-        for name, array in outputs.items():
-            if array.dtype.kind == 'f' and array.size and np.isnan(array).all():
-                _LOGGER.warning(
-                    '%s: the output %r holds nothing but NaN, so nothing will be found; a '
-                    'float16 overflow and wrong pre-processing are the usual causes', model, name)
-        if isinstance(decoded, ClassScores) and len(decoded.scores) and decoded.scores[0] > 1.01:
-            _LOGGER.warning(
-                '%s: the best score is %.3g, but probabilities end at 1; if the network gives '
-                'logits, say output.activation: softmax (or sigmoid, for independent classes)',
-                model, decoded.scores[0])
-
-
-def _masks(
-    found: Candidates, rows: NDArray[np.int64], geometry: Geometry,
-) -> InstanceMasks | None:
-    """Return the masks of some rows, each on the frame that its box was before it was cut."""
-    if found.masks is None:
-        return None
-    frames = found.boxes[rows]
-    if not found.in_source_pixels:
-        frames = geometry.to_source(frames, clip=False)
-    return InstanceMasks(found.masks[rows], frames)
+        if not batchable(self._descriptor.input, self._input_name, engine.inputs, engine.outputs,
+                         self._extra):
+            _LOGGER.info('%s: the network takes one picture at a time', model)
+            return False
+        reason = differs_in_batch(self.new_batch(), self.infer)
+        if reason:
+            _LOGGER.warning('%s: the network is run on one picture at a time: %s', model, reason)
+        return not reason

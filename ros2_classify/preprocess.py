@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ros2_classify.area import AreaShrinker, pays
 from ros2_classify.descriptor import InputSpec
 from ros2_classify.errors import InputError
 from ros2_classify.geometry import Geometry, make_plan, NEAREST, Plan
@@ -29,6 +30,9 @@ from ros2_classify.geometry import Geometry, make_plan, NEAREST, Plan
 __all__ = ['Geometry', 'Image', 'Preprocessor', 'SOURCE_COLORS', 'check_image']
 
 Image = NDArray[np.uint8]
+
+# Cameras of more sizes than this on one model make their plans and buffers anew.
+_SIZES_KEPT = 8
 
 # Colour of a source picture -> its number of channels.
 SOURCE_COLORS = {'mono': 1, 'rgb': 3, 'bgr': 3, 'rgba': 4, 'bgra': 4}
@@ -47,15 +51,17 @@ _REORDER = {
 
 class Preprocessor:
     """
-    Turns pictures into a network's input tensor, without allocating for pictures of one size.
+    Turns pictures into the rows of a network's input tensor, without allocating for known sizes.
 
-    The buffers are its own: a tensor is valid until the next call, and one instance serves one
-    thread at a time.
+    The tensor and all buffers are its own: a row is valid until the next picture is written to
+    it, and one instance serves one thread at a time.
 
     Parameters
     ----------
     spec : InputSpec
         What the network wants; name, size, layout and dtype are known (a completed descriptor).
+    rows : int
+        How many pictures the tensor holds; 1 where ``spec.size`` is 'source'.
 
     Notes
     -----
@@ -65,13 +71,19 @@ class Preprocessor:
 
     """
 
-    def __init__(self, spec: InputSpec) -> None:
+    def __init__(self, spec: InputSpec, rows: int = 1) -> None:
+        assert rows == 1 or spec.size != 'source', 'pictures of several sizes fill no tensor'
         self._spec = spec
+        self._rows = rows
         self._dtype = np.dtype(spec.dtype)
-        self._plan: Plan | None = None
+        self._plans: dict[tuple[int, int], Plan] = {}
         self._tensor: NDArray[Any] = np.empty(0)
-        self._float: NDArray[np.float32] = np.empty(0, np.float32)
-        self._scratch: dict[str, Image] = {}
+        # A picture that is the tensor itself, or None.
+        self._picture: NDArray[Any] | None = None
+        # Where the padding of each row leaves room; None before a first picture.
+        self._windows: list[tuple[int, int, int, int] | None] = []
+        self._scratch: dict[tuple[str, tuple[int, ...]], Image] = {}
+        self._shrinkers: dict[tuple[tuple[int, ...], tuple[int, int]], AreaShrinker] = {}
         # (pixel * scale - mean) / std  =  pixel * gain + bias
         self._gain = tuple(spec.scale / std for std in spec.std)
         self._bias = tuple(-mean / std for mean, std in zip(spec.mean, spec.std))
@@ -83,42 +95,68 @@ class Preprocessor:
         """What the network wants."""
         return self._spec
 
-    def __call__(self, image: Image, color: str = 'rgb') -> tuple[NDArray[Any], Geometry]:
+    def __call__(self, image: Image, color: str = 'rgb', row: int = 0) -> Geometry:
         """
-        Prepare one picture.
+        Write one picture into a row of the tensor.
 
         Parameters
         ----------
         image : ndarray of uint8, shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
-            The pixels; rows may be padded (a strided view). Never modified.
+            The pixels; rows may be padded (a strided view). Never modified. Where it is the
+            tensor already, it is not copied, and must stay as it is as long as the tensor is
+            used.
         color : str
             What the channels are: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'.
+        row : int
+            Which one.
 
         Returns
         -------
-        tensor : ndarray, shape (1, C, H, W) or (1, H, W, C)
-            The network's input, valid until the next call.
-        geometry : Geometry
+        Geometry
             How the network's pixels map back to the picture's.
 
         Raises
         ------
         InputError
-            If the array is no such picture.
+            If the array is no such picture; the row is as it was.
 
         """
         image = check_image(image, color)
-        size = (image.shape[1], image.shape[0])
-        if self._plan is None or self._plan.source_size != size:
-            self._prepare(size)
-        plan = self._plan
-        assert plan is not None
+        plan = self._plan_for(_size_of(image))
         if self._is_direct(image, color, plan):
-            return image[np.newaxis] if image.ndim == 3 else image[np.newaxis, ..., np.newaxis], \
-                plan.geometry
-        small = self._resize(image, plan)
-        self._fill(small, color, plan)
-        return self._tensor, plan.geometry
+            self._picture = image[np.newaxis] if image.ndim == 3 else \
+                image[np.newaxis, ..., np.newaxis]
+            return plan.geometry
+        self._picture = None
+        self._make_room(plan, row)
+        self._fill(self._resize(image, plan), color, plan, row)
+        return plan.geometry
+
+    def tensor(self, count: int = 1) -> NDArray[Any]:
+        """
+        Return the first rows of the tensor.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+
+        Returns
+        -------
+        ndarray, shape (count, C, H, W) or (count, H, W, C)
+            Not a copy; contiguous.
+
+        """
+        return self._tensor[:count] if self._picture is None else self._picture
+
+    @property
+    def borrows(self) -> bool:
+        """Whether a picture is the tensor itself, which is not at its usual place then."""
+        return self._picture is not None
+
+    def release(self) -> None:
+        """Let go of a picture that was the tensor itself."""
+        self._picture = None
 
     def _make_tables(self) -> list[NDArray[Any]]:
         """Return what the 256 pixel values become: a table a channel, then one for all at once."""
@@ -133,32 +171,44 @@ class Preprocessor:
         """Tell whether the picture is the tensor already: then nothing is copied at all."""
         spec = self._spec
         same = color == spec.color or (color == 'mono' and spec.color == 'gray')
-        return (same and self._dtype == np.uint8 and spec.layout == 'nhwc'
+        return (same and self._rows == 1 and self._dtype == np.uint8 and spec.layout == 'nhwc'
                 and plan.source_size == plan.scaled == plan.network_size == plan.window[2:]
                 and image.flags.c_contiguous)
 
-    def _prepare(self, size: tuple[int, int]) -> None:
-        """Plan for pictures of another size and lay out the buffers."""
+    def _plan_for(self, size: tuple[int, int]) -> Plan:
+        """Return the plan for pictures of a size; those of the last few sizes are kept."""
+        plan = self._plans.get(size)
+        if plan is None:
+            if len(self._plans) >= _SIZES_KEPT:
+                self._plans.clear()
+                self._scratch.clear()
+                self._shrinkers.clear()
+            plan = self._plans[size] = make_plan(self._spec, size)
+        return plan
+
+    def _make_room(self, plan: Plan, row: int) -> None:
+        """Lay out the tensor and see that the row's padding is that of the plan."""
         spec = self._spec
-        plan = make_plan(spec, size)
         width, height = plan.network_size
-        shape = ((1, spec.channels, height, width) if spec.layout == 'nchw'
-                 else (1, height, width, spec.channels))
+        shape = ((self._rows, spec.channels, height, width) if spec.layout == 'nchw'
+                 else (self._rows, height, width, spec.channels))
         if self._tensor.shape != shape:
-            self._tensor = np.empty(shape, self._dtype)
-        if plan.window != (0, 0, width, height):
-            # The padding is written once, here; each frame writes its window only.
-            axis = 1 if spec.layout == 'nchw' else 3
-            bars = np.moveaxis(self._tensor, axis, 0)
-            for channel, (gain, bias) in enumerate(zip(self._gain, self._bias)):
-                bars[channel] = spec.pad_value * gain + bias
-        self._plan = plan
+            self._tensor = np.zeros(shape, self._dtype)
+            self._windows = [None] * self._rows
+        if self._windows[row] != plan.window:
+            self._windows[row] = plan.window
+            if plan.window != (0, 0, width, height):
+                # The padding is written once, here; each frame writes its window only.
+                bars = np.moveaxis(self._tensor[row], 0 if spec.layout == 'nchw' else 2, 0)
+                for channel, (gain, bias) in enumerate(zip(self._gain, self._bias)):
+                    bars[channel] = spec.pad_value * gain + bias
 
     def _buffer(self, name: str, shape: tuple[int, ...]) -> Image:
-        """Return a buffer to write into; the same one as long as the shape stays."""
-        buffer = self._scratch.get(name)
-        if buffer is None or buffer.shape != shape:
-            buffer = self._scratch[name] = np.empty(shape, np.uint8)
+        """Return a buffer to write into; the same one for each shape."""
+        key = (name, shape)
+        buffer = self._scratch.get(key)
+        if buffer is None:
+            buffer = self._scratch[key] = np.empty(shape, np.uint8)
         return buffer
 
     def _resize(self, image: Image, plan: Plan) -> Image:
@@ -180,31 +230,41 @@ class Preprocessor:
             # Exactly 2 by 2 pixels each: OpenCV's quickest average.
             cv2.resize(part, size, dst=target, interpolation=cv2.INTER_AREA)
             part = target
-        if (part.shape[1], part.shape[0]) != plan.scaled:
+        if _size_of(part) != plan.scaled:
             target = self._buffer('resized', (plan.scaled[1], plan.scaled[0], *channels))
             if plan.interpolation == NEAREST:
                 rows, columns = (_under_centers(part.shape[axis], plan.scaled[1 - axis])
                                  for axis in (0, 1))
                 part.take(rows, axis=0).take(columns, axis=1, out=target, mode='clip')
+            elif plan.interpolation == cv2.INTER_AREA and pays(_size_of(part), plan.scaled):
+                self._shrinker(part, plan.scaled)(part, target)
             else:
                 cv2.resize(part, plan.scaled, dst=target, interpolation=plan.interpolation)
             part = target
         left, top = plan.cut
         return part[top:top + plan.window[3], left:left + plan.window[2]]
 
-    def _fill(self, small: Image, color: str, plan: Plan) -> None:
-        """Write the window of the tensor: channels in order, scaled, in the tensor's type."""
+    def _shrinker(self, part: Image, size: tuple[int, int]) -> AreaShrinker:
+        """Return the shrinker for pictures of a shape."""
+        key = (part.shape, size)
+        shrinker = self._shrinkers.get(key)
+        if shrinker is None:
+            shrinker = self._shrinkers[key] = AreaShrinker(_size_of(part), size, part.shape[2:])
+        return shrinker
+
+    def _fill(self, small: Image, color: str, plan: Plan, row: int) -> None:
+        """Write the window of a row: channels in order, scaled, in the tensor's type."""
         spec = self._spec
         x, y, width, height = plan.window
         if spec.color == 'gray' and color != 'mono':
             small = _convert(small, _TO_GRAY[color], self._buffer('gray', (height, width)))
             color = 'mono'
         if spec.layout == 'nchw':
-            planes = self._tensor[0, :, y:y + height, x:x + width]
+            planes = self._tensor[row, :, y:y + height, x:x + width]
             for channel, plane in enumerate(self._split(small, color)):
                 self._scale(plane, planes[channel], channel)
             return
-        window = self._tensor[0, y:y + height, x:x + width]
+        window = self._tensor[row, y:y + height, x:x + width]
         if spec.color == 'gray':
             self._scale(small, window[..., 0], 0)
             return
@@ -228,6 +288,10 @@ class Preprocessor:
             np.copyto(target, pixels)
         elif target.dtype == np.float32 and (channel is not None or self._uniform):
             index = channel or 0
+            if self._gain[index] == 1.0 and self._bias[index] == 0.0:
+                # Half the time, and the same numbers.
+                np.copyto(target, pixels)
+                return
             cv2.addWeighted(pixels, self._gain[index], pixels, 0.0, self._bias[index],
                             dst=target, dtype=cv2.CV_32F)
         else:
@@ -281,6 +345,11 @@ def check_image(image: Image, color: str) -> Image:
         raise InputError(
             f'the picture is empty: {shape[1]}x{shape[0]} pixels, at least 1x1 are needed')
     return image
+
+
+def _size_of(image: Image) -> tuple[int, int]:
+    """Return the width and height of a picture."""
+    return image.shape[1], image.shape[0]
 
 
 def _under_centers(size: int, out: int) -> NDArray[np.int64]:

@@ -29,7 +29,7 @@ import pytest
 from ros2_classify import ModelDescriptor
 from ros2_classify.checking import check_model
 from ros2_classify.checking.evidence import kind_of
-from ros2_classify.checking.onnx_file import read_onnx
+from ros2_classify.engines.onnx_file import read_onnx
 from ros2_classify.checking.operators import (
     count_by_operator, left_to_the_cpu, unknown_operators)
 from ros2_classify.cli import main

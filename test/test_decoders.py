@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 
 from ros2_classify.decoders import Candidates, Decoder, DECODERS
+from ros2_classify.decoders.base import least_logit, row_maxima, sigmoid
 from ros2_classify.descriptor import ModelDescriptor
 from ros2_classify.errors import DescriptorError
 from ros2_classify.pipeline import Pipeline
@@ -86,3 +87,22 @@ def test_the_example_of_a_new_decoder(
 def test_candidates_have_a_length() -> None:
     assert len(Candidates(np.zeros((3, 4), np.float32), np.zeros(3, np.float32),
                           np.zeros(3, np.int64))) == 3
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (7, 1), (1, 9), (300, 80), (0, 5)])
+def test_the_greatest_of_each_row(shape: tuple[int, int]) -> None:
+    """Of a part of each row, too."""
+    wide = np.random.default_rng(0).normal(size=(shape[0], shape[1] + 4)).astype(np.float32)
+    for rows in (wide, wide[:, 4:], wide[:, :-4]):
+        assert np.array_equal(row_maxima(rows), rows.max(axis=1))
+
+
+@pytest.mark.parametrize('threshold', [0.0, 1e-12, 1e-3, 0.3, 0.5, 0.999, 1 - 1e-7, 1.0])
+def test_no_logit_below_reaches_the_threshold(threshold: float) -> None:
+    least = least_logit(threshold)
+    logits = np.linspace(-100, 100, 200_001, dtype=np.float32)
+    reach = sigmoid(logits) >= threshold
+    assert (logits[reach] >= least).all()
+    # And hardly any that does not reach it comes along; beyond 15 a few more may.
+    beside = logits[(logits >= least) & ~reach]
+    assert not len(beside) or np.ptp(beside) <= (0.02 if threshold < 0.9999 else 3.0)

@@ -26,9 +26,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ros2_classify.engines import Engine, ENGINES, open_engine, TensorSpec
-from ros2_classify.engines import onnx_runtime
+from ros2_classify.engines import bind, Engine, ENGINES, open_engine, TensorSpec
+from ros2_classify.engines import installation
 from ros2_classify.engines.onnx_causes import tidy
+from ros2_classify.engines.session_options import default_threads
 from ros2_classify.errors import EngineError
 from ros2_classify.testing import FakeEngine, save_color_classifier, save_constant_network
 
@@ -70,6 +71,64 @@ def test_outputs_stay_after_the_next_call(model: Path) -> None:
     first = engine.infer({'image': np.zeros((1, 3, 8, 8), np.float32)})['scores']
     engine.infer({'image': np.ones((1, 3, 8, 8), np.float32)})
     assert (first == 0).all()
+
+
+def test_bound_to_its_arrays(model: Path) -> None:
+    """The arrays are read in place, and the outputs are the same memory at each run."""
+    engine = open_engine(model)
+    image = np.zeros((1, 3, 8, 8), np.float32)
+    run = bind(engine, {'image': image})
+    for value in (0.25, 7.0):
+        image.fill(value)
+        outputs = run()
+        assert list(outputs) == ['scores'] and outputs['scores'].tolist() == [[value] * 3]
+    assert run()['scores'] is outputs['scores']
+    assert engine.infer({'image': image})['scores'] is not outputs['scores']
+    engine.close()
+    with pytest.raises(EngineError, match='closed'):
+        run()
+
+
+def test_bound_to_the_first_rows_of_a_batch(tmp_path: Path) -> None:
+    from onnx import helper, TensorProto
+
+    graph = helper.make_graph(
+        [helper.make_node('ReduceMean', ['x'], ['y'], axes=[2, 3], keepdims=0),
+         helper.make_node('NonZero', ['y'], ['where'])], 'batches',
+        [helper.make_tensor_value_info('x', TensorProto.FLOAT, ['batch', 3, 4, 4])],
+        [helper.make_tensor_value_info('y', TensorProto.FLOAT, ['batch', 3]),
+         helper.make_tensor_value_info('where', TensorProto.INT64, [2, 'found'])])
+    path = tmp_path / 'batches.onnx'
+    path.write_bytes(helper.make_model(
+        graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8).SerializeToString())
+    engine = open_engine(path)
+    rows = np.random.default_rng(1).random((4, 3, 4, 4)).astype(np.float32)
+    runs = {count: bind(engine, {'x': rows[:count]}) for count in (1, 3, 4)}
+    for count, run in runs.items():
+        outputs = run()
+        assert outputs['y'].shape == (count, 3)
+        assert np.allclose(outputs['y'], rows[:count].mean(axis=(2, 3)), atol=1e-6)
+        assert outputs['where'].shape == (2, 3 * count)
+    rows[0] = 0
+    assert runs[3]()['where'].shape == (2, 6), 'a size that only the network knows'
+
+
+@pytest.mark.parametrize(('inputs', 'words'), [
+    ({}, "'image' is missing"),
+    ({'image': np.zeros((1, 3, 8, 9), np.float32)}, r'\[1, 3, 8, 9\]'),
+    ({'image': np.zeros((1, 3, 8, 16), np.float32)[..., ::2]}, 'not C-contiguous'),
+])
+def test_arrays_that_cannot_be_bound(model: Path, inputs: Any, words: str) -> None:
+    with pytest.raises(EngineError, match=words):
+        bind(open_engine(model), inputs)
+
+
+def test_an_engine_without_bindings_is_simply_asked() -> None:
+    fake = FakeEngine([TensorSpec('x', (1,), np.dtype(np.float32))], [], {'y': np.ones(1)})
+    array = np.zeros(1, np.float32)
+    run = bind(fake, {'x': array})
+    array[:] = 5
+    assert run()['y'].tolist() == [1] and fake.calls[0]['x'].tolist() == [5]
 
 
 def test_free_dimensions(tmp_path: Path) -> None:
@@ -266,7 +325,7 @@ def test_a_provider_that_is_not_installed(
 
     monkeypatch.setattr(
         onnxruntime, 'get_available_providers', lambda: ['CPUExecutionProvider'])
-    monkeypatch.setattr(onnx_runtime, 'installed_distributions', lambda: ('onnxruntime',))
+    monkeypatch.setattr(installation, 'installed_distributions', lambda: ('onnxruntime',))
     text = reason(model, provider=provider)
     assert 'which has cpu' in text
     assert 'ros2_classify[gpu]' in text and 'rosdep' in text
@@ -302,7 +361,7 @@ def broken_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
                         lambda: ['CUDAExecutionProvider', 'CPUExecutionProvider'])
     monkeypatch.setattr(onnxruntime, 'InferenceSession', SessionOnCpu)
     monkeypatch.setattr(onnxruntime, 'preload_dlls', lambda: print('no libcudart'), raising=False)
-    monkeypatch.setattr(onnx_runtime, 'installed_distributions', lambda: ('onnxruntime-gpu',))
+    monkeypatch.setattr(installation, 'installed_distributions', lambda: ('onnxruntime-gpu',))
 
 
 def test_a_provider_that_does_not_start(model: Path, broken_gpu: None) -> None:
@@ -343,7 +402,7 @@ def test_two_packages_of_onnx_runtime(
     model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(
-        onnx_runtime, 'installed_distributions', lambda: ('onnxruntime', 'onnxruntime-gpu'))
+        installation, 'installed_distributions', lambda: ('onnxruntime', 'onnxruntime-gpu'))
     open_engine(model)
     assert 'onnxruntime and onnxruntime-gpu are installed together' in caplog.text
     assert 'pip uninstall onnxruntime onnxruntime-gpu' in caplog.text
@@ -365,7 +424,7 @@ def test_onnx_runtime_that_cannot_be_imported(
         return real(name, *more, **settings)
 
     monkeypatch.setattr(builtins, '__import__', fake)
-    monkeypatch.setattr(onnx_runtime, 'installed_distributions', lambda: installed)
+    monkeypatch.setattr(installation, 'installed_distributions', lambda: installed)
     text = reason(model)
     for word in words:
         assert word in text
@@ -373,7 +432,7 @@ def test_onnx_runtime_that_cannot_be_imported(
 
 def test_the_installed_packages_are_found() -> None:
     pytest.importorskip('onnxruntime')
-    found = onnx_runtime.installed_distributions()
+    found = installation.installed_distributions()
     assert found and all(name.startswith('onnxruntime') for name in found)
 
 
@@ -387,7 +446,7 @@ def test_threads(model: Path) -> None:
         assert f'threads is {threads!r}' in reason(model, threads=threads)
     assert open_engine(model, threads=1).infer(
         {'image': np.zeros((1, 3, 8, 8), np.float32)})['scores'].shape == (1, 3)
-    assert 1 <= onnx_runtime.default_threads() <= 4
+    assert 1 <= default_threads() <= 4
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='counts the threads of /proc')

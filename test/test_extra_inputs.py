@@ -155,11 +155,27 @@ def test_what_is_fed() -> None:
     inputs = [tensor('images', [1, 3, 40, 40]), tensor('a', [1, 2]), tensor('b', [2], np.int64),
               tensor('c', ['n', 2], np.int32), tensor('d', []), tensor('e', ['m'], np.float16)]
     fed = ExtraInputs({'a': 'source_size_hw', 'b': 'source_size_wh', 'c': 'network_size_hw',
-                       'd': (0.5,), 'e': (1.0, 2.0, 3.0)}, inputs)(geometry)
+                       'd': (0.5,), 'e': (1.0, 2.0, 3.0)}, inputs)([geometry])
     expected: dict[str, Any] = {'a': [[20, 80]], 'b': [80, 20], 'c': [[40, 40]], 'd': 0.5,
                                 'e': [1, 2, 3]}
     assert {name: array.tolist() for name, array in fed.items()} == expected
     assert all(fed[spec.name].dtype == spec.dtype for spec in inputs[1:])
+
+
+def test_what_several_pictures_are_fed() -> None:
+    """A free first dimension has a row for each picture; the rest is the same for all."""
+    geometries = [make_plan(InputSpec(size=NETWORK), size).geometry
+                  for size in ((80, 20), (30, 50), (7, 9))]
+    inputs = [tensor('images', ['n', 3, 40, 40]), tensor('a', ['n', 2], np.int64),
+              tensor('b', [1, 2]), tensor('c', ['n', 2]), tensor('d', ['m'])]
+    extra = ExtraInputs({'a': 'source_size_wh', 'b': 'network_size_hw', 'c': (0.5, 2.0),
+                         'd': (1.0, 2.0)}, inputs)
+    assert extra.batchable
+    fed = extra(geometries)
+    assert {name: array.tolist() for name, array in fed.items()} == {
+        'a': [[80, 20], [30, 50], [7, 9]], 'b': [[40, 40]], 'c': [[0.5, 2.0]] * 3,
+        'd': [1.0, 2.0]}
+    assert not ExtraInputs({'b': 'source_size_hw'}, inputs).batchable
 
 
 @pytest.mark.parametrize(('extra', 'words'), [

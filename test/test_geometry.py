@@ -73,7 +73,9 @@ def test_the_box_of_a_patch(
     x2, y2 = round(source[0] * 0.6), round(source[1] * 0.58)
     image = np.zeros((source[1], source[0]), np.uint8)
     image[y1:y2, x1:x2] = 255
-    tensor, geometry = Preprocessor(input_spec(network, rule))(image, 'mono')
+    preprocessor = Preprocessor(input_spec(network, rule))
+    geometry = preprocessor(image, 'mono')
+    tensor = preprocessor.tensor()
     light = tensor[0, ..., 0] / 255.0
     # The brightness of a row through the patch adds up to its width, wherever its edges fall.
     across, down = light.max(axis=0), light.max(axis=1)

@@ -110,7 +110,9 @@ def test_a_patch_is_found_where_it_is(rule: tuple[str, str]) -> None:
     """What the network sees as white is white in the label image: the picture comes back."""
     image = np.zeros((96, 128), np.uint8)
     image[30:60, 40:90] = 255
-    tensor, geometry = Preprocessor(input_spec((64, 64), *rule))(image, 'mono')
+    preprocessor = Preprocessor(input_spec((64, 64), *rule))
+    geometry = preprocessor(image, 'mono')
+    tensor = preprocessor.tensor()
     seen = (tensor[0, ..., 0] > 127).astype(np.uint8)
     got = label_image(PixelClasses(seen, 255), geometry)
     inside = got != 255

@@ -185,7 +185,9 @@ def test_masks_stay_with_their_boxes(
         result = pipeline(np.zeros((PICTURE[1], PICTURE[0], 3), np.uint8),
                           options=pipeline.options.replace(**options))
         assert pipeline.gives_masks
-        geometry = pipeline.preprocess(np.zeros((90, 120, 3), np.uint8)).geometry
+        batch = pipeline.new_batch()
+        batch.add(np.zeros((90, 120, 3), np.uint8))
+        geometry = batch.geometries[0]
     assert isinstance(result, Detections) and result.masks is not None
     assert 0 < len(result) == len(result.masks) <= 3
     rows = [class_id - 1 for class_id in result.class_ids.tolist()]

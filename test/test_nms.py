@@ -175,3 +175,11 @@ def test_a_box_turned_inside_out_harms_no_other() -> None:
     scores = np.array([0.9, 0.8, 0.7], np.float32)
     kept = non_maximum_suppression(boxes, scores, np.zeros(3, np.int64), 0.5)
     assert kept.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize('ids', [[5, 5, 10**12], [-3, -3, 4], [10**9, 10**9, 10**9 + 1]])
+def test_ids_of_any_size_tell_classes_apart(ids: list[int]) -> None:
+    boxes = np.array([[0, 0, 10, 10], [0.5, 0, 10.5, 10], [0, 0, 10, 10]], np.float32)
+    scores = np.array([0.9, 0.8, 0.7], np.float32)
+    kept = non_maximum_suppression(boxes, scores, np.array(ids), 0.5)
+    assert kept.tolist() == [0, 2]

@@ -32,7 +32,9 @@ KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml
         'onnxruntime': 'python3-onnxruntime-pip'}
 # Imported where it is there, done without where not: why, package.xml says.
 # TensorFlow converts models, in a process of its own; _typeshed is for type checkers alone.
-OPTIONAL = {'ros2_classify_interfaces', 'tensorflow', 'tf2onnx', '_typeshed'}
+# The benchmark draws with matplotlib and unpacks compressed bags with lz4 and zstandard.
+OPTIONAL = {'lz4', 'matplotlib', 'ros2_classify_interfaces', 'tensorflow', 'tf2onnx', '_typeshed',
+            'zstandard'}
 # `testing` makes models for tests: pip's extra `test` has it, rosdep has no key.
 TEST_ONLY = {'onnx'}
 

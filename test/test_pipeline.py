@@ -214,9 +214,10 @@ def test_bad_pictures_and_a_good_one_after() -> None:
 
 def test_the_steps_one_by_one() -> None:
     pipeline, _ = detector([[10, 10, 30, 30, 0.6, 1]], resize='letterbox')
-    prepared = pipeline.preprocess(GREY, 'bgr')
-    outputs = pipeline.infer(prepared)
-    result = pipeline.postprocess(outputs, prepared.geometry, preprocess_time=1.0)
+    batch = pipeline.new_batch()
+    batch.add(GREY, 'bgr')
+    outputs, = pipeline.infer(batch)
+    result = pipeline.postprocess(outputs, batch.geometries[0], preprocess_time=1.0)
     whole = pipeline(GREY, 'bgr')
     assert isinstance(result, Detections) and isinstance(whole, Detections)
     assert result.boxes.tolist() == whole.boxes.tolist()

@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from ros2_classify.catalog import resolve
 from ros2_classify.checking.evidence import (
     Findings, judge, measured, Run, run_on, sample_pictures)
-from ros2_classify.checking.onnx_file import OnnxFile, read_onnx
 from ros2_classify.checking.operators import left_to_the_cpu, unknown_operators
 from ros2_classify.completion import complete
 from ros2_classify.convert import ConvertOptions, to_onnx
 from ros2_classify.descriptor import ModelDescriptor
 from ros2_classify.engines import Engine, open_engine
 from ros2_classify.engines.base import TensorSpec
+from ros2_classify.engines.onnx_file import OnnxFile, read_onnx
 from ros2_classify.errors import EngineError, Ros2ClassifyError
 from ros2_classify.labels import Labels
 from ros2_classify.pipeline import Pipeline

@@ -112,8 +112,10 @@ def run_on(pipeline: Pipeline, pictures: Sequence[NDArray[np.uint8]], color: str
     """
     runs = []
     for picture in pictures:
-        prepared = pipeline.preprocess(picture, color)
-        runs.append(Run(pipeline.infer(prepared), prepared.geometry))
+        # One for each, since the outputs may lie in its memory.
+        batch = pipeline.new_batch()
+        batch.add(picture, color)
+        runs.append(Run(pipeline.infer(batch)[0], batch.geometries[0]))
     return runs
 
 

@@ -28,8 +28,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ros2_classify.checking.onnx_file import OnnxFile
 from ros2_classify.engines.onnx_causes import tidy
+from ros2_classify.engines.onnx_file import OnnxFile
 
 _RECORD = 'session.record_ep_graph_assignment_info'
 

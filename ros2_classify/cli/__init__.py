@@ -34,6 +34,7 @@ NODES = {
     'server': 'start the inference node',
     'client_test': 'publish a picture and print the answer',
     'camera': 'publish pictures, a folder, a video or a webcam',
+    'composed': 'start the camera and the inference node in one process',
 }
 
 # What a plain install may lack: OpenCV comes with the extras.
@@ -94,7 +95,7 @@ def _fail(error: Exception | str, code: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from ros2_classify.cli import infer, models
+    from ros2_classify.cli import bench, infer, models
 
     parser = argparse.ArgumentParser(
         prog='ros2_classify', epilog=_EPILOG,
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(metavar='VERB', required=True)
     infer.add_parser(verbs)
     models.add_parser(verbs)
+    bench.add_parser(verbs)
     for name, text in NODES.items():
         verbs.add_parser(name, help=f'{text} (needs ROS 2)', add_help=False)
     return parser

@@ -54,6 +54,12 @@ def read_fields(data: memoryview) -> Iterator[tuple[int, Value]]:
         If the bytes are no message.
 
     """
+    for number, value, _ in read_spans(data):
+        yield number, value
+
+
+def read_spans(data: memoryview) -> Iterator[tuple[int, Value, int]]:
+    """Yield what `read_fields` yields, each with the place where the field ends."""
     position, end = 0, len(data)
     while position < end:
         key, position = _varint(data, position)
@@ -62,7 +68,7 @@ def read_fields(data: memoryview) -> Iterator[tuple[int, Value]]:
             raise WireError('a field has the number 0')
         if kind == _VARINT:
             value, position = _varint(data, position)
-            yield number, value
+            yield number, value, position
             continue
         if kind == _BYTES:
             length, position = _varint(data, position)
@@ -74,7 +80,7 @@ def read_fields(data: memoryview) -> Iterator[tuple[int, Value]]:
             raise WireError('the data end within a field')
         piece = data[position:position + length]
         position += length
-        yield number, piece if kind == _BYTES else int.from_bytes(piece, 'little')
+        yield number, piece if kind == _BYTES else int.from_bytes(piece, 'little'), position
 
 
 def messages(data: memoryview, number: int) -> Iterator[memoryview]:

@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, find_name, misfit, Outputs, pick, sigmoid,
-    softmax, unbatch)
+    Candidates, DecodeContext, Decoder, describe, find_name, least_logit, misfit, Outputs, pick,
+    sigmoid, softmax, unbatch)
 from ros2_classify.decoders.boxes import BOX_FORMATS, BoxFormat, finite_candidates, to_xyxy
 from ros2_classify.decoders.classification import Activation, read_background
 from ros2_classify.errors import OutputError
@@ -114,17 +114,22 @@ def decode(outputs: Outputs, options: BoxesScoresOptions, context: DecodeContext
     boxes, scores = _find(outputs, options)
     if options.activation == 'softmax':
         scores = softmax(scores)
-    elif options.activation == 'sigmoid':
-        scores = sigmoid(scores)
-    over = scores >= context.score_threshold
+    logits = options.activation == 'sigmoid'
+    over = scores >= (least_logit(context.score_threshold) if logits else context.score_threshold)
     if options.background is not None and options.background < scores.shape[1]:
         over[:, options.background] = False
-    rows, class_ids = np.nonzero(over)
+    # Many times as fast as nonzero() of two dimensions, for there are few.
+    rows, class_ids = np.divmod(np.flatnonzero(over), scores.shape[1])
+    found = scores[rows, class_ids]
+    if logits:
+        found = sigmoid(found)
+        sure = np.flatnonzero(found >= context.score_threshold)
+        rows, class_ids, found = rows[sure], class_ids[sure], found[sure]
     chosen = to_xyxy(boxes[rows], options.box_format)
     if options.normalized:
         with np.errstate(over='ignore', invalid='ignore'):
             chosen = chosen * np.array(context.input_size * 2, np.float32)
-    return finite_candidates(chosen, scores[rows, class_ids], class_ids)
+    return finite_candidates(chosen, found, class_ids)
 
 
 def _find(

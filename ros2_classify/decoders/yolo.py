@@ -37,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, misfit, Outputs, pick, sigmoid, unbatch)
+    Candidates, DecodeContext, Decoder, misfit, Outputs, pick, row_maxima, sigmoid, unbatch)
 from ros2_classify.decoders.boxes import (
     BOX_FORMATS, BoxFormat, denormalize, finite_candidates, to_xyxy)
 from ros2_classify.decoders.grids import cells
@@ -157,6 +157,10 @@ def decode(outputs: Outputs, options: YoloOptions, context: DecodeContext) -> Ca
         certainty = _activated(data[4], options)
         kept = np.flatnonzero(certainty >= context.score_threshold)
         likely, data = certainty[kept], data[:, kept]
+    elif data.strides[0] < data.strides[1]:
+        # A box's numbers side by side: a quick look shows which few boxes are worth a close one.
+        quick = _activated(row_maxima(data[first:first + classes].T), options)
+        data = data[:, np.flatnonzero(quick >= context.score_threshold)]
     best = data[first:first + classes].max(axis=0)
     scores = _activated(best, options)
     if likely is not None:

@@ -19,31 +19,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ros2_classify.engines.base import Engine, Tensors, TensorSpec
+from ros2_classify.engines.base import bind, BoundRun, Engine, Tensors, TensorSpec
+from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
 
-__all__ = ['ENGINES', 'Engine', 'TensorSpec', 'Tensors', 'open_engine']
+__all__ = [
+    'bind', 'BoundRun', 'Engine', 'ENGINES', 'EngineSettings', 'open_engine', 'Tensors',
+    'TensorSpec']
 
 
-def _open_onnx(path: Path, provider: str, threads: int) -> Engine:
+def _open_onnx(path: Path, settings: EngineSettings) -> Engine:
     # Imported where it is used: onnxruntime takes a tenth of a second and may be missing.
     from ros2_classify.engines.onnx_runtime import OnnxRuntimeEngine
 
-    return OnnxRuntimeEngine(path, provider=provider, threads=threads)
+    return OnnxRuntimeEngine(path, settings)
 
 
-# More than any machine has cores; a slip of the finger shall not start a million.
-MAX_THREADS = 256
-
-# One row for each format: (path, provider, threads) -> Engine.
-ENGINES: dict[str, Callable[[Path, str, int], Engine]] = {
+# One row for each format: (path, settings) -> Engine.
+ENGINES: dict[str, Callable[[Path, EngineSettings], Engine]] = {
     'onnx': _open_onnx,
 }
 
 
 def open_engine(
     path: str | Path, format: str = 'onnx', *,  # noqa: A002 -- the descriptor's own word
-    provider: str = 'auto', threads: int = 0,
+    provider: str | None = None, threads: int | None = None,
+    settings: EngineSettings | None = None,
 ) -> Engine:
     """
     Load a network and get it ready to run.
@@ -54,11 +55,10 @@ def open_engine(
         The model file.
     format : str
         What kind of file it is: a key of ``ENGINES``.
-    provider : str
-        Who shall run it: ``auto`` takes the best one that works here; ``cpu``, ``cuda``,
-        ``tensorrt``, ``openvino`` … insist on one.
-    threads : int
-        Threads for one inference, up to 256; 0 chooses: one for each physical core, at most 4.
+    provider, threads : optional
+        Short for those of ``settings``; where given, they count.
+    settings : EngineSettings, optional
+        How it shall run.
 
     Returns
     -------
@@ -68,15 +68,14 @@ def open_engine(
     Raises
     ------
     EngineError
-        If the format is unknown, the file can't be loaded, or the provider can't be had.
+        If the format is unknown, a setting is wrong, the file can't be loaded, or the provider
+        can't be had.
 
     """
     if format not in ENGINES:
         raise EngineError(
             f'the model format {format!r} is unknown; known formats: {", ".join(ENGINES)}')
-    if isinstance(threads, bool) or not isinstance(threads, int) or not (
-            0 <= threads <= MAX_THREADS):
-        raise EngineError(
-            f'threads is {threads!r} but must be a whole number from 0 (choose for me) to '
-            f'{MAX_THREADS}')
-    return ENGINES[format](Path(path), provider, threads)
+    given = {'provider': provider, 'threads': threads}
+    settings = (settings or EngineSettings()).replace(
+        **{name: value for name, value in given.items() if value is not None})
+    return ENGINES[format](Path(path), settings)

@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable, Union
 
@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 
 Tensors = dict[str, NDArray[Any]]
 Dim = Union[int, str, None]
+# Runs a network on the arrays it is bound to; see `bind`.
+BoundRun = Callable[[], Tensors]
 
 
 @dataclass(frozen=True)
@@ -101,3 +103,43 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the network; closing twice does nothing."""
+
+
+@runtime_checkable
+class BindingEngine(Engine, Protocol):
+    """An engine that can be bound to arrays, which saves it some work at each inference."""
+
+    def bind(self, inputs: Tensors) -> BoundRun:
+        """Bind the network to arrays; see `ros2_classify.engines.bind`."""
+
+
+def bind(engine: Engine, inputs: Tensors) -> BoundRun:
+    """
+    Bind a network to its input arrays once, to run it on what they hold many times.
+
+    Parameters
+    ----------
+    engine : Engine
+        The network.
+    inputs : dict of str to ndarray
+        One C-contiguous array for each input. They are the caller's to write to between two
+        runs; arrays of other shapes, such as the first rows of a batch, need a binding of their
+        own.
+
+    Returns
+    -------
+    callable
+        Without arguments; it runs the network and returns a dict with one array for each output,
+        which are **valid until its next call**: where their shapes are known beforehand, the
+        same memory is used each time. It may be called by one thread at a time, and not while
+        the engine runs otherwise. It raises EngineError as ``infer`` does, and after ``close``.
+
+    Raises
+    ------
+    EngineError
+        If the arrays don't fit the inputs.
+
+    """
+    if isinstance(engine, BindingEngine):
+        return engine.bind(inputs)
+    return lambda: engine.infer(inputs)

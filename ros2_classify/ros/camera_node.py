@@ -29,13 +29,13 @@ from ros2_classify.catalog import shipped_folder
 from ros2_classify.errors import OptionsError, Ros2ClassifyError
 from ros2_classify.ros.compressed_msg import to_compressed_msg
 from ros2_classify.ros.image_input import resolve_image_topic
-from ros2_classify.ros.image_msg import to_image_msg
+from ros2_classify.ros.local_pictures import PictureSender
 from ros2_classify.ros.pace import Pace
 from ros2_classify.ros.parameters import Parameters, Spec
 from ros2_classify.ros.picture_sources import open_source, Pixels, Size, Source, SourceError
 from ros2_classify.ros.runtime import Stop, tune_malloc
 from ros2_classify.ros.throttle import ThrottledLog
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 PARAMETERS = (
@@ -121,7 +121,7 @@ class CameraNode(Node):
         self._size = Size(self._settings['width'], self._settings['height'])
         self._source = self._open()
         options = {'qos_overriding_options': QoSOverridingOptions.with_default_policies()}
-        self._raw = self.create_publisher(Image, 'image', _qos(), **options)
+        self._raw = PictureSender(self, 'image', _qos(), **options)
         self._compressed = self.create_publisher(
             CompressedImage, resolve_image_topic(self, '/compressed'), _qos(), **options)
         self._published = 0
@@ -141,6 +141,7 @@ class CameraNode(Node):
             self._stop.left_thread_behind = True
         else:
             self._source.close()
+            self._raw.destroy()
 
     def _open(self) -> Source:
         text = self._settings['source']
@@ -170,7 +171,7 @@ class CameraNode(Node):
         if not self._wait_for_subscribers():
             return
         self.get_logger().info(
-            f'publishing {self._source.name} on {self._raw.topic_name} and '
+            f'publishing {self._source.name} on {self._raw.topic} and '
             f'{self._compressed.topic_name}')
         if self._source.live:
             self._play_live()
@@ -230,8 +231,7 @@ class CameraNode(Node):
         if encoding != 'bgr8':
             picture = cast(Pixels, cv2.cvtColor(picture, _FROM_BGR[encoding]))
         header = Header(stamp=stamp, frame_id=self._settings['frame_id'])
-        if self._raw.get_subscription_count():
-            self._raw.publish(to_image_msg(picture, encoding, header))
+        self._raw.send(picture, encoding, header)
         if self._compressed.get_subscription_count():
             # Encoders take BGR or grey.
             if encoding == 'rgb8':
@@ -243,7 +243,7 @@ class CameraNode(Node):
 
     @property
     def _listeners(self) -> int:
-        return self._raw.get_subscription_count() + self._compressed.get_subscription_count()
+        return self._raw.subscriptions + self._compressed.get_subscription_count()
 
     @property
     def _rate(self) -> float:
@@ -262,14 +262,14 @@ class CameraNode(Node):
             if not said and time.monotonic() - begun > _SAY_WAITING_S:
                 said = True
                 self.get_logger().info(
-                    f'waiting for {wanted} subscriber(s) of {self._raw.topic_name} or '
+                    f'waiting for {wanted} subscriber(s) of {self._raw.topic} or '
                     f'{self._compressed.topic_name}, {self._listeners} so far; '
                     'wait_for_subscribers:=0 begins at once')
         return not self._ended.wait(_MATCHING_S)
 
     def _finish(self) -> None:
         """After the last picture: see it delivered, and ask the process to end."""
-        for publisher in (self._raw, self._compressed):
+        for publisher in (self._raw.publisher, self._compressed):
             publisher.wait_for_all_acked(Duration(seconds=_ACKNOWLEDGE_S))
         self._ended.wait(_DELIVERY_S)
         self.get_logger().info(f'{self._published} pictures published, that was the last one')

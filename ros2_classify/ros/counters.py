@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What happened to the frames, in numbers."""
+"""What happened to the frames of a stream, in numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 @dataclass
 class Counters:
     """
-    Counts since the activation; each one is written by one thread only.
+    Counts of one stream since the activation; one thread at a time writes each of them.
 
     Parameters
     ----------
@@ -37,9 +37,7 @@ class Counters:
     malformed : int
         Frames that could not be read.
     failed : int
-        Frames or requests that the network or the publishing failed on.
-    requests : int
-        Requests answered by the service.
+        Frames that the network or the publishing failed on.
 
     """
 
@@ -49,11 +47,10 @@ class Counters:
     unwanted: int = 0
     malformed: int = 0
     failed: int = 0
-    requests: int = 0
 
     def __str__(self) -> str:
         """Return one line for people."""
         return (
             f'{self.received} frames received, {self.answered} answered, {self.replaced} replaced '
             f'by newer ones, {self.unwanted} not wanted by anybody, {self.malformed} unusable, '
-            f'{self.failed} failed; {self.requests} requests answered')
+            f'{self.failed} failed')

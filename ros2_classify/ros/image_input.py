@@ -26,6 +26,8 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from ros2_classify.ros import compressed_msg, image_msg
+from ros2_classify.ros.local_pictures import find_sender, PictureSender
+from ros2_classify.ros.losses import Losses
 from sensor_msgs.msg import CompressedImage, Image
 
 # A subscriber that comes back at once (`ros2 topic echo --once` in a loop) must not make the
@@ -68,27 +70,41 @@ class ImageInput:
     ----------
     node : rclpy.node.Node
         The node.
+    topic : str
+        The full name of the topic.
     transport : str
         ``raw`` or ``compressed``.
     on_frame : callable
-        Called with every message, in the executor's thread.
+        Called with every message, in the executor's thread; with pictures of a camera in this
+        process in that camera's thread.
+    listed : bool
+        Whether the topic is one of a list, and not what ``image`` was remapped to.
 
     """
 
-    def __init__(self, node: Node, transport: str, on_frame: Callable[[Any], None]) -> None:
+    def __init__(self, node: Node, topic: str, transport: str, on_frame: Callable[[Any], None],
+                 *, listed: bool = False) -> None:
         self._node = node
+        self.topic = topic
         self.transport = TRANSPORTS[transport]
-        self.topic = resolve_image_topic(node, self.transport.suffix)
+        self.listed = listed
         self._on_frame = on_frame
         self._subscription: Any = None
+        self._sender: PictureSender | None = None
         self._subscribed_at = 0.0
         self._last_wanted = 0.0
         self.last_frame_at: float | None = None
+        self.losses = Losses()
 
     @property
     def subscribed(self) -> bool:
-        """Whether there is a subscription at the moment."""
-        return self._subscription is not None
+        """Whether pictures are taken at the moment."""
+        return self._subscription is not None or self._sender is not None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether they are handed over by a camera in this process."""
+        return self._sender is not None
 
     @property
     def silent_for(self) -> float:
@@ -108,13 +124,19 @@ class ImageInput:
         now = time.monotonic()
         if wanted:
             self._last_wanted = now
-            if self._subscription is None:
+            if self.subscribed and self._local_sender() is not self._sender:
+                # A camera has come to this process, or gone from it.
+                self.unsubscribe()
+            if not self.subscribed:
                 self._subscribe()
-        elif self._subscription is not None and now - self._last_wanted >= _LINGER:
+        elif self.subscribed and now - self._last_wanted >= _LINGER:
             self.unsubscribe()
 
     def unsubscribe(self) -> None:
         """Give the subscription back."""
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            sender.leave(self._receive)
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
@@ -123,24 +145,34 @@ class ImageInput:
         """Return the subscription's quality of service, the user's overrides included."""
         return self._subscription.qos_profile
 
+    def _local_sender(self) -> PictureSender | None:
+        """Return the camera of this process that has this topic."""
+        return None if self.transport.suffix else find_sender(self.topic)
+
     def _subscribe(self) -> None:
+        self.last_frame_at = None
+        self._subscribed_at = time.monotonic()
+        sender = self._local_sender()
+        if sender is not None:
+            sender.listen(self._receive)
+            self._sender = sender
+            return
         # Best effort takes pictures from reliable senders too, and never asks for old ones again.
         qos = QoSProfile(
             history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self.last_frame_at = None
-        self._subscribed_at = time.monotonic()
-        self._subscription = self._node.create_subscription(
-            self.transport.msg_type, self.topic, self._receive, qos,
+        self._subscription = self.losses.subscribe(
+            self._node, self.transport.msg_type, self.topic, self._receive, qos,
             qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
     def _receive(self, msg: Any) -> None:
         self.last_frame_at = time.monotonic()
+        self.losses.came()
         self._on_frame(msg)
 
 
-def resolve_image_topic(node: Node, suffix: str) -> str:
+def resolve_image_topic(node: Node, suffix: str, base: str = 'image') -> str:
     """
-    Return the full name of the image topic after remapping, as image_transport does.
+    Return the full name of an image topic after remapping, as image_transport does.
 
     Parameters
     ----------
@@ -148,6 +180,8 @@ def resolve_image_topic(node: Node, suffix: str) -> str:
         The node.
     suffix : str
         Empty, or ``/compressed``.
+    base : str
+        The topic's name before remapping and without the suffix.
 
     Returns
     -------
@@ -156,8 +190,8 @@ def resolve_image_topic(node: Node, suffix: str) -> str:
         ``/cam/image_raw/compressed``. A remapping of ``image/compressed`` itself wins.
 
     """
-    own = 'image' + suffix
+    own = base + suffix
     remapped = node.resolve_topic_name(own)
     if not suffix or remapped != node.resolve_topic_name(own, only_expand=True):
         return remapped
-    return node.resolve_topic_name('image') + suffix
+    return node.resolve_topic_name(base) + suffix

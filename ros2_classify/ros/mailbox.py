@@ -13,66 +13,106 @@
 # limitations under the License.
 
 """
-The meeting point of callbacks and worker: one slot for frames, a short queue for requests.
+The meeting point of callbacks and worker: one slot for each stream, a short queue for requests.
 
-Whoever delivers never waits. A new frame takes the place of one that nobody has begun to work on,
-so that the worker always gets the newest; requests of services wait for their turn in a bounded
-queue. Where both are waiting they take turns, so that neither can starve the other.
+Whoever delivers never waits. A new frame takes the place of one of its stream that nobody has
+begun to work on, so that the worker always gets the newest; requests of services wait for their
+turn in a bounded queue. Where both are waiting they take turns, and where more streams wait than
+one batch holds, those come first that have waited longest for a turn: nobody starves.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 import threading
+import time
 from typing import Generic, TypeVar
 
 Frame = TypeVar('Frame')
 Request = TypeVar('Request')
 
+# A stream that has been silent for so many seconds is not waited for.
+_LIVELY = 1.0
+
 
 @dataclass(frozen=True)
 class Taken(Generic[Frame, Request]):
-    """What the worker is to do next: exactly one of the two is not None."""
+    """
+    What the worker is to do next: frames or a request.
 
-    frame: Frame | None = None
+    Parameters
+    ----------
+    frames : tuple
+        The newest frame of each stream that has its turn.
+    request : object or None
+        A request; there are no frames beside it.
+
+    """
+
+    frames: tuple[Frame, ...] = ()
     request: Request | None = None
 
 
 class Mailbox(Generic[Frame, Request]):
     """
-    Hold the newest frame and the requests that wait.
+    Hold the newest frame of each stream and the requests that wait.
 
     Parameters
     ----------
+    streams : int
+        How many streams there are.
     max_requests : int
         How many requests may wait; further ones are turned away.
+    clock : callable
+        Gives the time in seconds; for tests.
 
     """
 
-    def __init__(self, max_requests: int = 8) -> None:
+    def __init__(self, streams: int = 1, max_requests: int = 8,
+                 clock: Callable[[], float] = time.monotonic) -> None:
         self._max_requests = max_requests
+        self._clock = clock
         self._ready = threading.Condition()
-        self._frame: Frame | None = None
+        self._frames: dict[int, Frame] = {}
+        # The stream whose last turn is longest ago comes first.
+        self._order = list(range(streams))
+        self._last_put = [-_LIVELY] * streams
         self._requests: deque[Request] = deque()
         self._request_was_last = False
         self._closed = False
-        self._replaced = 0
 
     @property
-    def replaced(self) -> int:
-        """Frames dropped so far because a newer one came before the worker was free."""
-        return self._replaced
+    def closed(self) -> bool:
+        """Whether nothing comes any more."""
+        return self._closed
 
-    def put(self, frame: Frame) -> None:
-        """Leave a frame; it replaces one that still waits. Ignored after `close`."""
+    def put(self, frame: Frame, stream: int = 0) -> bool:
+        """
+        Leave a frame; it replaces one of its stream that still waits. Ignored after `close`.
+
+        Parameters
+        ----------
+        frame : object
+            The frame.
+        stream : int
+            Its stream's number, from 0.
+
+        Returns
+        -------
+        bool
+            Whether another frame was dropped for it.
+
+        """
         with self._ready:
             if self._closed:
-                return
-            if self._frame is not None:
-                self._replaced += 1
-            self._frame = frame
+                return False
+            replaces = stream in self._frames
+            self._frames[stream] = frame
+            self._last_put[stream] = self._clock()
             self._ready.notify()
+            return replaces
 
     def ask(self, request: Request) -> bool:
         """Queue a request; return False where the queue is full or the mailbox closed."""
@@ -83,26 +123,72 @@ class Mailbox(Generic[Frame, Request]):
             self._ready.notify()
             return True
 
-    def take(self) -> Taken[Frame, Request] | None:
-        """Wait for something to do and return it, or None once the mailbox is closed."""
+    def wait(self, limit: int = 1, delay: float = 0.0) -> bool:
+        """
+        Wait for something to do.
+
+        Parameters
+        ----------
+        limit : int
+            At most so many frames are going to be taken at once.
+        delay : float
+            With one frame there, how many seconds to wait for those of other streams. Streams
+            that have been silent for a while are not waited for.
+
+        Returns
+        -------
+        bool
+            False once the mailbox is closed.
+
+        """
         with self._ready:
-            self._ready.wait_for(
-                lambda: self._closed or self._frame is not None or self._requests)
-            if self._closed:
-                return None
-            if self._requests and (self._frame is None or not self._request_was_last):
+            self._ready.wait_for(lambda: self._closed or self._frames or self._requests)
+            if delay > 0.0 and limit > 1 and not self._is_request_next:
+                self._ready.wait_for(lambda: self._closed or self._complete(limit), delay)
+            return not self._closed
+
+    def take(self, limit: int = 1) -> Taken[Frame, Request]:
+        """
+        Take what is there: a request, or frames of different streams.
+
+        Parameters
+        ----------
+        limit : int
+            At most so many frames.
+
+        Returns
+        -------
+        Taken
+            Empty where there is nothing.
+
+        """
+        with self._ready:
+            if self._is_request_next:
                 self._request_was_last = True
                 return Taken(request=self._requests.popleft())
             self._request_was_last = False
-            frame, self._frame = self._frame, None
-            return Taken(frame=frame)
+            chosen = [stream for stream in self._order if stream in self._frames][:limit]
+            for stream in chosen:
+                self._order.remove(stream)
+                self._order.append(stream)
+            return Taken(frames=tuple(self._frames.pop(stream) for stream in chosen))
 
-    def close(self) -> list[Request]:
-        """Wake the worker for the last time; return the requests that nobody will answer now."""
+    @property
+    def _is_request_next(self) -> bool:
+        return bool(self._requests) and not (self._frames and self._request_was_last)
+
+    def _complete(self, limit: int) -> bool:
+        """Tell whether waiting for more frames is of no use."""
+        since = self._clock() - _LIVELY
+        lively = sum(put > since for put in self._last_put)
+        return len(self._frames) >= min(limit, lively)
+
+    def close(self) -> tuple[list[Frame], list[Request]]:
+        """Wake the worker for the last time; return what nobody will answer now."""
         with self._ready:
             self._closed = True
-            self._frame = None
-            left = list(self._requests)
+            frames, requests = list(self._frames.values()), list(self._requests)
+            self._frames.clear()
             self._requests.clear()
             self._ready.notify_all()
-            return left
+            return frames, requests

@@ -27,7 +27,7 @@ from ros2_classify.labels import Labels
 from ros2_classify.results import Detections, Result
 from ros2_classify.ros.image_msg import to_bgr, to_ids_msg, to_image_msg
 from ros2_classify.ros.result_msgs import (
-    INSTANCES_TOPIC, label_info_msg, MESSAGES, to_msg, vision_info_msg)
+    INSTANCES_TOPIC, label_info_msg, MESSAGES, published_form, vision_info_msg)
 from sensor_msgs.msg import Image
 from vision_msgs.msg import LabelInfo, VisionInfo
 
@@ -54,23 +54,31 @@ class Outputs:
         events never call it: ask `wanted` from time to time as well.
     masks : bool
         Whether the model's detections have masks: they get a topic of their own.
+    namespace : str or None
+        The full name of the namespace of the topics; None for the node's own. The topics are
+        those that the node would have if it were in there.
 
     """
 
     def __init__(self, node: Node, task: str, on_listeners: Callable[[], None], *,
-                 masks: bool = False) -> None:
+                 masks: bool = False, namespace: str | None = None) -> None:
         self._node = node
+        # Relative names are completed by ROS.
+        base = '' if namespace is None else namespace.rstrip('/') + '/'
+        private = '~' if namespace is None else base + node.get_name()
         row = MESSAGES[task]
+        self._form = published_form(task, node.get_logger().info)
         overridable = {'qos_overriding_options': QoSOverridingOptions.with_default_policies()}
         self._result = _create_publisher(
-            node, row.msg_type, row.topic, _qos(row.depth), on_listeners, **overridable)
+            node, row.msg_type, base + row.topic, _qos(row.depth), on_listeners, **overridable)
         self._debug_image = _create_publisher(
-            node, Image, '~/debug_image', _qos(1), on_listeners, **overridable)
+            node, Image, f'{private}/debug_image', _qos(1), on_listeners, **overridable)
         self._instances = _create_publisher(
-            node, Image, INSTANCES_TOPIC, _qos(1), on_listeners, **overridable) if masks else None
+            node, Image, base + INSTANCES_TOPIC, _qos(1), on_listeners,
+            **overridable) if masks else None
         latched = _qos(1, DurabilityPolicy.TRANSIENT_LOCAL)
-        self._label_info = node.create_publisher(LabelInfo, 'label_info', latched)
-        self._vision_info = node.create_publisher(VisionInfo, 'vision_info', latched)
+        self._label_info = node.create_publisher(LabelInfo, f'{base}label_info', latched)
+        self._vision_info = node.create_publisher(VisionInfo, f'{base}vision_info', latched)
         self._threshold: float | None = None
 
     @property
@@ -123,7 +131,7 @@ class Outputs:
 
         """
         if self._result.get_subscription_count():
-            self._result.publish(to_msg(result, header, class_id))
+            self._result.publish(self._form(result, header, class_id))
         drawing = self._debug_image.get_subscription_count()
         instances = None
         if self._instances is not None and isinstance(result, Detections):

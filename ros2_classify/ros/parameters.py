@@ -21,7 +21,7 @@ page carries the table that `markdown_table` writes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 import difflib
 import math
@@ -101,15 +101,34 @@ class Parameters:
         self._specs = {spec.name: spec for spec in specs}
         # What each parameter would be without the user: a value that differs is the user's.
         self._untouched: dict[str, Value] = {}
+        self._on_change: Callable[[], None] = lambda: None
         node.add_on_set_parameters_callback(self._check)
         for spec in specs:
             self._declare(spec)
         self._warn_of_misspelled_names()
+        if hasattr(node, 'add_post_set_parameters_callback'):  # not before Iron
+            node.add_post_set_parameters_callback(lambda _: self._on_change())
 
     def __getitem__(self, name: str) -> Value:
         """Return the present value."""
-        value = self._node.get_parameter(name).value
+        try:
+            value = self._node.get_parameter(name).value
+        except ParameterUninitializedException:
+            # An empty list on the command line has no type and counts for none.
+            return self._specs[name].default
         return str(value) if self._specs[name].or_number else value
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """
+        Have a function called after parameters have changed.
+
+        Parameters
+        ----------
+        callback : callable
+            Called in the executor's thread; it takes the place of an earlier one.
+
+        """
+        self._on_change = callback
 
     def set_model_defaults(self, values: Mapping[str, Value]) -> None:
         """
@@ -142,7 +161,8 @@ class Parameters:
         try:
             self._node.declare_parameter(spec.name, value, _descriptor(spec))
         except InvalidParameterTypeException as error:
-            hint = '; write a decimal point, such as 1.0' if type(spec.default) is float else ''
+            hint = {float: '; write a decimal point, such as 1.0',
+                    list: '; write a list, such as [one, two]'}.get(type(spec.default), '')
             raise OptionsError(_without_suffix(error, spec) + hint) from error
         except InvalidParameterValueException as error:
             raise OptionsError(_without_suffix(error, spec)) from error
@@ -227,7 +247,7 @@ def markdown_table(specs: Sequence[Spec]) -> str:
     for spec in specs:
         kind = {bool: 'bool', int: 'int', float: 'double', str: 'string',
                 list: 'string[]'}[type(spec.default)]
-        default = '(empty)' if spec.default == '' else str(spec.default)
+        default = '(empty)' if spec.default in ('', ['']) else str(spec.default)
         if kind == 'bool':
             default = default.lower()
         allowed = ', '.join(spec.choices)

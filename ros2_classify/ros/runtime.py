@@ -140,14 +140,15 @@ class Stop:
 
 def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None) -> int:
     """
-    Run one node from its creation to its end, as all that the process does.
+    Run a node from its creation to its end, or several, as all that the process does.
 
     Parameters
     ----------
     create : callable
-        Takes the `Stop` of the process and returns the node. A method ``start()`` of the node is
-        called before the first callback, a method ``close()`` after the last one, while the ROS
-        context still lives.
+        Takes the `Stop` of the process and returns the node, or a list of nodes. A method
+        ``start()`` of a node is called before the first callback, a method ``close()`` after the
+        last one, while the ROS context still lives. They start in their order, and end in the
+        opposite one.
     args : sequence of str, optional
         The command line after the program's name; default ``sys.argv[1:]``.
 
@@ -195,29 +196,33 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
             return 2
         _say(f'ROS 2 cannot be started: {error}')
         return 1
-    node = None
+    nodes: list[Any] = []
     executor = SingleThreadedExecutor()
     try:
-        node = create(stop)
-        executor.add_node(node)
+        created = create(stop)
+        nodes = created if isinstance(created, list) else [created]
+        for node in nodes:
+            executor.add_node(node)
         # A task is the one way to bring spin_once back that works in every distribution.
         stop.on_request(lambda: executor.create_task(lambda: None))
-        if hasattr(node, 'start'):
-            node.start()
-        _spin(executor, node, stop)
+        for node in nodes:
+            if hasattr(node, 'start') and not stop.requested:
+                node.start()
+        _spin(executor, nodes[0], stop)
     except Ros2ClassifyError as error:
         if not stop.requested:
-            (node.get_logger().fatal if node is not None else _say)(str(error))
+            (nodes[0].get_logger().fatal if nodes else _say)(str(error))
             stop.request(1)
     finally:
         stop.on_request(None)
-        if node is not None:
+        for node in reversed(nodes):
             _end(node, executor)
         executor.shutdown()
         rclpy.try_shutdown()
-        if node is not None and stop.left_thread_behind:
+        if stop.left_thread_behind:
             # The thread keeps the node's object; that must not keep the context.
-            vars(node).clear()
+            for node in nodes:
+                vars(node).clear()
     return stop.code
 
 

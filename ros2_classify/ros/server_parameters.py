@@ -16,9 +16,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from ros2_classify.options import Options
+from ros2_classify.pipeline import MAX_BATCH
+from ros2_classify.ros.engine_parameters import ENGINE_PARAMETERS
 from ros2_classify.ros.fetching import FETCH_PARAMETERS
 from ros2_classify.ros.image_msg import MAX_PIXELS
 from ros2_classify.ros.parameters import Parameters, Spec
@@ -31,14 +34,21 @@ PARAMETERS = (
     *FETCH_PARAMETERS,
     Spec('image_transport', 'raw', 'How pictures come: raw on image, compressed on '
          'image/compressed', choices=('raw', 'compressed'), read_only=True),
-    Spec('provider', 'auto', 'What runs the network: auto, cpu, cuda, tensorrt or another '
-         'execution provider of ONNX Runtime', read_only=True),
-    Spec('threads', 0, 'CPU threads for the network; 0 leaves the choice to the engine',
-         minimum=0, maximum=256, read_only=True),
+    Spec('image_topics', [''], 'Topics of pictures of several cameras, in the place of image; '
+         'those that end in /compressed have compressed pictures', read_only=True),
+    Spec('output_namespaces', [''], 'Namespaces of the answers, one for each of image_topics; '
+         'else the namespaces of these topics', read_only=True),
+    Spec('max_batch', 8, 'At most so many pictures, of different cameras, go through the network '
+         'at once, where it can', minimum=1, maximum=MAX_BATCH, read_only=True),
+    Spec('max_batch_delay', 0.0, 'Seconds that a picture may wait for those of other cameras, to '
+         'go through the network together', minimum=0.0, maximum=10.0, read_only=True),
+    *ENGINE_PARAMETERS,
     Spec('autostart', True, 'Configure and activate at start, without a lifecycle manager',
          read_only=True),
     Spec('tune_malloc', True, 'Keep the memory of large pictures in the process (glibc only)',
          read_only=True),
+    Spec('trace_file', '', 'For measuring: file (.npz) to which the times of all frames are '
+         'written when the node stops; empty for none', read_only=True),
     Spec('score_threshold', 0.3, 'Results with a lower score are left out',
          minimum=0.0, maximum=1.0, from_model=True),
     Spec('top_k', 5, 'Classification: at most this many classes',
@@ -57,25 +67,47 @@ PARAMETERS = (
 )
 
 
-def options_from(parameters: Parameters, defaults: Any) -> Any:
+@dataclass(frozen=True)
+class AnswerSettings:
     """
-    Return the pipeline's options as the parameters have them now.
+    What the parameters ask of an answer, all of one moment.
+
+    Parameters
+    ----------
+    options : ros2_classify.options.Options
+        Thresholds and limits.
+    class_id : str
+        ``label`` or ``index``.
+    max_pixels : int
+        Larger pictures are refused.
+
+    """
+
+    options: Options
+    class_id: str
+    max_pixels: int
+
+
+def answer_settings(parameters: Parameters, defaults: Options) -> AnswerSettings:
+    """
+    Return what the parameters ask for now.
 
     Parameters
     ----------
     parameters : Parameters
         The server's parameters.
-    defaults : ros2_classify.pipeline.Options
+    defaults : ros2_classify.options.Options
         The model's own options, for what is no parameter.
 
     Returns
     -------
-    ros2_classify.pipeline.Options
-        The options.
+    AnswerSettings
+        The settings.
 
     """
-    return defaults.replace(**{
+    options = defaults.replace(**{
         spec.name: parameters[spec.name] for spec in PARAMETERS if spec.from_model})
+    return AnswerSettings(options, parameters['class_id'], parameters['max_image_pixels'])
 
 
 def model_defaults(options: Any) -> dict[str, Any]:

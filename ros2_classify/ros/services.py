@@ -25,8 +25,6 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future
 
-from ros2_classify.errors import Ros2ClassifyError
-from ros2_classify.results import Result
 from ros2_classify.ros.result_msgs import MESSAGES
 
 _INTERFACES = 'ros2_classify_interfaces'
@@ -73,6 +71,11 @@ class InferenceService:
             callback_group=ReentrantCallbackGroup())
 
     @property
+    def node_name(self) -> str:
+        """The full name of the node."""
+        return self._node.get_fully_qualified_name()
+
+    @property
     def name(self) -> str:
         """The service's name."""
         return self._service.srv_name
@@ -84,31 +87,24 @@ class InferenceService:
             return _fail(response, refusal)
         return await pending.answered
 
-    def answer(self, request: Request, infer: Callable[[Any], tuple[Result, Any]]) -> None:
+    def succeed(self, request: Request, msg: Any) -> None:
         """
-        Work on one request and send the answer; called by the worker.
+        Answer a request; any thread may call this.
 
         Parameters
         ----------
         request : Request
             The request.
-        infer : callable
-            From the picture's message to the result and its message.
+        msg : message
+            The result's message.
 
         """
-        response = request.response
-        try:
-            _, msg = infer(request.image)
-            setattr(response, self._field, msg)
-            response.success = True
-        except Ros2ClassifyError as error:
-            _fail(response, str(error))
-        except Exception as error:  # noqa: B902 - the asker gets an answer in any case
-            _fail(response, f'unexpected {type(error).__name__}: {error}')
+        setattr(request.response, self._field, msg)
+        request.response.success = True
         self._send(request)
 
     def refuse(self, request: Request, reason: str) -> None:
-        """Answer a request that won't be worked on."""
+        """Answer that there is no answer; any thread may call this."""
         _fail(request.response, reason)
         self._send(request)
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Why no picture comes: the usual causes, told from what the ROS graph shows, in plain words."""
+"""Why pictures don't come, or not all: the usual causes, in plain words."""
 
 from __future__ import annotations
 
@@ -50,13 +50,20 @@ def explain_silence(node: Node, source: ImageInput) -> str:
 
     """
     topic = source.topic
+    if source.is_local:
+        return (f'no picture on {topic} for {source.silent_for:.0f} s from the camera in this '
+                'process')
     wanted = f'sensor_msgs/msg/{source.transport.msg_type.__name__}'
     publishers = node.get_publishers_info_by_topic(topic)
     matching = [publisher for publisher in publishers if publisher.topic_type == wanted]
     if publishers and not matching:
         found = publishers[0].topic_type
-        cure = (f'set the parameter image_transport to {_TYPES[found]}' if found in _TYPES
-                else 'remap "image" to a topic of pictures')
+        if source.listed:
+            cure = 'correct the parameter image_topics'
+        elif found in _TYPES:
+            cure = f'set the parameter image_transport to {_TYPES[found]}'
+        else:
+            cure = 'remap "image" to a topic of pictures'
         return f'{topic} carries {found}, not {wanted}: {cure}'
     if not matching:
         return f'nobody publishes on {topic} ({wanted}): {_alternatives(node, source)}'
@@ -69,8 +76,39 @@ def explain_silence(node: Node, source: ImageInput) -> str:
     return (
         f'no picture from {names} on {topic} for {source.silent_for:.0f} s. Either the camera '
         'sends none (ros2 topic hz shows it), or its pictures are too large for the default '
-        f'settings of the middleware: start the camera with {variable(os.environ)} naming '
-        f'{profile_file() or "config/fastdds.xml of this package"}')
+        f'settings of the middleware: {_profile_cure()}')
+
+
+def explain_losses(lost: str, source: ImageInput) -> str:
+    """
+    Say why pictures get lost on their way, and what to do.
+
+    Parameters
+    ----------
+    lost : str
+        How many, as `ros2_classify.ros.losses.Losses.judge` says it.
+    source : ImageInput
+        The input they were lost on.
+
+    Returns
+    -------
+    str
+        One or two sentences, with what to do next.
+
+    """
+    what = f'{lost} got lost on their way to {source.topic}'
+    if source.transport is not TRANSPORTS['raw']:
+        return (f'{what}: the network or a processor has too much to do; lower the rate, the size '
+                'or the quality of the pictures')
+    return (
+        f'{what}. Usually they are too large for the settings that the middleware has in the '
+        f'process of the camera: {_profile_cure()}. From a camera on another '
+        'machine, take compressed pictures (image_transport:=compressed)')
+
+
+def _profile_cure() -> str:
+    return (f'start the camera with {variable(os.environ)} naming '
+            f'{profile_file() or "config/fastdds.xml of this package"}')
 
 
 def _alternatives(node: Node, source: ImageInput) -> str:
@@ -83,6 +121,8 @@ def _alternatives(node: Node, source: ImageInput) -> str:
     if not found:
         return 'there is no topic of pictures; is the camera running, with the same ROS_DOMAIN_ID?'
     close = _closest(source.topic, found)
+    if source.listed:
+        return f'topics of pictures are {", ".join(close)}; name them in image_topics'
     cure = f'-r image:={_base(close[0], topics[close[0]])}'
     other = _TYPES[topics[close[0]]]
     if TRANSPORTS[other] is not source.transport:

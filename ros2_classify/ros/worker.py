@@ -13,53 +13,105 @@
 # limitations under the License.
 
 """
-The thread that runs the network, off the executor's thread, so that callbacks never wait for it.
+The two threads that work, off the executor's thread, so that callbacks never wait for a network.
 
-It takes the newest frame or the next request out of its mailbox and hands it to a function; no
-exception of such a function ends it.
+While one of them has its frames in the network, the other prepares the next ones. Their work has
+three steps, *prepare*, *infer* and *finish*, and each step has room for one thread, which gets its
+room in the next one before it leaves the last: nobody overtakes, so answers come in the order in
+which frames were taken.
+
+The next frames are taken as late as possible: when the network is free, or when it is going to be
+free by the time they are prepared, as earlier ones let expect. So they are the newest there are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 import threading
-from typing import Any
+import time
+from typing import Any, Protocol
 
-from ros2_classify.ros.mailbox import Mailbox
+from ros2_classify.ros.mailbox import Mailbox, Taken
+from ros2_classify.ros.network_turn import Durations, NetworkTurn
+
+THREADS = 2
+
+# Added to what a preparation is expected to take, in seconds: a thread needs a moment to wake up.
+_MARGIN = 0.0003
+
+
+class Work(Protocol):
+    """What a worker's threads do; no exception of these methods ends a thread."""
+
+    def begin(self) -> int:
+        """Get ready to prepare the next job; return how many frames it takes at most."""
+
+    def prepare(self, taken: Taken[Any, Any], thread: int) -> Any:
+        """Return a job made of what was taken, its length that of its batch, or None."""
+
+    def infer(self, job: Any) -> None:
+        """Run the network."""
+
+    def finish(self, job: Any, error: Exception | None) -> None:
+        """Send the answers; or say that there are none, where the network failed."""
+
+    def abandon(self, job: Any) -> None:
+        """Let go of a job that was prepared when the worker was stopped."""
+
+    def leave(self, frames: list[Any], requests: list[Any]) -> None:
+        """Let go of what waited when the worker was stopped."""
+
+    def failed(self, error: Exception) -> None:
+        """Note an exception that another method than `infer` raised."""
 
 
 class Worker:
     """
-    A thread with a mailbox.
+    Two threads with a mailbox.
 
     Parameters
     ----------
-    on_frame : callable
-        Called with every frame taken.
-    on_request : callable
-        Called with every request taken, and with those left over when the worker stops; the
-        second argument tells whether the worker still serves.
-    on_error : callable
-        Called with an exception that one of them raised.
+    work : Work
+        What they do.
+    streams : int
+        How many streams of frames there are.
+    delay : float
+        How many seconds to wait for the frames of other streams, where several are worked on at
+        once.
+    network : NetworkTurn, optional
+        Whose turn it is; for tests.
 
     """
 
-    def __init__(
-            self, on_frame: Callable[[Any], None], on_request: Callable[[Any, bool], None],
-            on_error: Callable[[Exception], None]) -> None:
-        self._on_frame = on_frame
-        self._on_request = on_request
-        self._on_error = on_error
-        self.mailbox: Mailbox[Any, Any] = Mailbox()
-        self._thread = threading.Thread(target=self._work, name='inference', daemon=True)
+    def __init__(self, work: Work, streams: int = 1, delay: float = 0.0,
+                 network: NetworkTurn | None = None) -> None:
+        self._work = work
+        # That of the last job; it changes with the model only.
+        self._limit = 1
+        self._delay = delay
+        self.mailbox: Mailbox[Any, Any] = Mailbox(streams)
+        self._preparing = threading.Lock()
+        self._network = network or NetworkTurn()
+        self._finishing = threading.Lock()
+        self._preparations = Durations()
+        self._threads = [
+            threading.Thread(
+                target=self._run, args=(number,), name=f'inference_{number}', daemon=True)
+            for number in range(THREADS)]
+
+    @property
+    def busy_for(self) -> float:
+        """Seconds that the network has been at its present work; 0 where it has none."""
+        return self._network.busy_for
 
     def start(self) -> None:
         """Start to work."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, timeout: float) -> bool:
         """
-        Finish what is being worked on, and nothing after it.
+        Finish what is in the network, and nothing after it.
 
         Parameters
         ----------
@@ -69,29 +121,65 @@ class Worker:
         Returns
         -------
         bool
-            Whether the thread has ended.
+            Whether the threads have ended.
 
         """
-        for request in self.mailbox.close():
-            self._guarded(self._on_request, request, False)
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
+        frames, requests = self.mailbox.close()
+        self._network.close()
+        self._guarded(self._work.leave, frames, requests)
+        end = time.monotonic() + timeout
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
-    def _work(self) -> None:
-        while True:
-            taken = self.mailbox.take()
-            if taken is None:
-                return
-            if taken.frame is not None:
-                self._guarded(self._on_frame, taken.frame)
-            else:
-                self._guarded(self._on_request, taken.request, True)
-            # Without this the last frame's megabytes stay alive until the next one comes.
-            del taken
+    def _run(self, number: int) -> None:
+        while self._work_once(number):
+            pass
 
-    def _guarded(self, function: Callable[..., None], *args: Any) -> None:
+    def _work_once(self, number: int) -> bool:
+        """Do one job; return False once the worker has been stopped."""
+        with self._preparing:
+            lead = self._preparations.quantile(0.75) + _MARGIN
+            if not self._network.wait_until_nearly_free(lead):
+                return False
+            job = self._next_job(number)
+            if job is None:
+                return not self.mailbox.closed
+            if not self._network.enter(len(job)):
+                self._guarded(self._work.abandon, job)
+                return False
+        error = None
         try:
-            function(*args)
+            self._work.infer(job)
+        except Exception as raised:  # noqa: B902 - whatever it is, the next frame may be fine
+            error = raised
+        self._finishing.acquire()
+        try:
+            self._network.leave()
+            self._guarded(self._work.finish, job, error)
+        finally:
+            self._finishing.release()
+        return True
+
+    def _next_job(self, number: int) -> Any:
+        """Wait for frames or a request and prepare them; None where nothing comes of it."""
+        if not self.mailbox.wait(self._limit, self._delay):
+            return None
+        return self._guarded(self._prepare, number)
+
+    def _prepare(self, number: int) -> Any:
+        self._limit = self._work.begin()
+        taken = self.mailbox.take(self._limit)
+        begun = time.perf_counter()
+        job = self._work.prepare(taken, number)
+        if job is not None:
+            self._preparations.add(time.perf_counter() - begun)
+        return job
+
+    def _guarded(self, step: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return step(*args)
         except Exception as error:  # noqa: B902 - whatever it is, the next frame may be fine
-            self._on_error(error)
+            self._work.failed(error)
+            return None

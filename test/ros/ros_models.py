@@ -41,6 +41,25 @@ def save_classifier(folder: Path) -> Path:
     return path
 
 
+def save_batch_classifier(folder: Path) -> Path:
+    """Write a model that tells the strongest colour of as many pictures as it gets at once."""
+    import onnx
+    from onnx import helper, TensorProto
+
+    graph = helper.make_graph(
+        [helper.make_node('ReduceMean', ['image'], ['scores'], axes=[2, 3], keepdims=0)],
+        'colors', [helper.make_tensor_value_info('image', TensorProto.FLOAT, ['n', 3, 8, 8])],
+        [helper.make_tensor_value_info('scores', TensorProto.FLOAT, ['n', 3])])
+    onnx.save(helper.make_model(
+        graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8), folder / 'batch.onnx')
+    path = folder / 'batch.yaml'
+    path.write_text(
+        'name: batch\nsource: {path: batch.onnx}\nlabels: [red, green, blue]\n'
+        'input: {color: rgb, scale: 1/255, resize: stretch}\n'
+        'output: {decoder: classification, activation: none}\n')
+    return path
+
+
 def save_detector(folder: Path) -> Path:
     """Write a model that finds the same two boxes in every picture."""
     scores = np.zeros((1, 2, 3), np.float32)

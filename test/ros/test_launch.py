@@ -166,6 +166,22 @@ def test_image_tools_has_its_limits(monkeypatch):
         started(driver='image_tools', video_device='/dev/v4l/by-id/x')
 
 
+@pytest.mark.parametrize('text', [
+    '/front/image,/rear/image', '[/front/image, /rear/image]', '/front/image /rear/image'])
+def test_several_cameras(monkeypatch, text):
+    class Recording(LifecycleNode):
+        def __init__(self, **given):
+            super().__init__(**given)
+            self.given = given
+
+    monkeypatch.setattr('launch_ros.actions.LifecycleNode', Recording)
+    nodes, _, _ = started(driver='none', image_topics=text)
+    assert nodes['server'].given['parameters'][1]['image_topics'] == [
+        '/front/image', '/rear/image']
+    nodes, _, _ = started(driver='none')
+    assert 'image_topics' not in nodes['server'].given['parameters'][1]
+
+
 def test_the_server_alone():
     nodes, _, _ = started(driver='none')
     assert list(nodes) == ['server']

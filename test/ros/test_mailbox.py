@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The mailbox: newest frame first, requests in turn, nobody waits for ever."""
+"""The mailbox: newest frame of each stream first, turns for all, nobody waits for ever."""
 
 import threading
 
@@ -23,80 +23,162 @@ from ros2_classify.ros.mailbox import Mailbox, Taken
 DEADLINE = 10.0
 
 
+def take(mailbox, limit=1, delay=0.0):
+    """Wait and take."""
+    return mailbox.take(limit) if mailbox.wait(limit, delay) else None
+
+
+def frames(*names):
+    """Return what a worker gets."""
+    return Taken(frames=names)
+
+
 def test_only_the_newest_frame_is_taken():
     mailbox = Mailbox()
-    for frame in range(5):
-        mailbox.put(frame)
-    assert mailbox.take() == Taken(frame=4)
-    assert mailbox.replaced == 4
-    mailbox.put(9)
-    assert mailbox.take() == Taken(frame=9)
-    assert mailbox.replaced == 4
+    assert [mailbox.put(frame) for frame in range(5)] == [False, True, True, True, True]
+    assert take(mailbox) == frames(4)
+    assert not mailbox.put(9)
+    assert take(mailbox) == frames(9)
 
 
 def test_frames_and_requests_take_turns():
-    mailbox = Mailbox()
+    mailbox = Mailbox(streams=2)
     for request in 'abc':
         assert mailbox.ask(request)
     order = []
     for frame in range(4):
         mailbox.put(frame)
-        order.append(mailbox.take())
-    order.append(mailbox.take())
+        mailbox.put(f'other {frame}', 1)
+        order.append(take(mailbox, limit=2))
+    order.append(take(mailbox))
     assert order == [
-        Taken(request='a'), Taken(frame=1), Taken(request='b'), Taken(frame=3),
+        Taken(request='a'), frames(1, 'other 1'), Taken(request='b'), frames(3, 'other 3'),
         Taken(request='c')]
 
 
 def test_requests_keep_their_order_and_have_a_limit():
     mailbox = Mailbox(max_requests=2)
     assert [mailbox.ask(request) for request in 'abc'] == [True, True, False]
-    assert [mailbox.take().request for _ in range(2)] == ['a', 'b']
+    assert [take(mailbox).request for _ in range(2)] == ['a', 'b']
     assert mailbox.ask('d')
 
 
+def test_a_batch_has_the_newest_frame_of_each_stream():
+    mailbox = Mailbox(streams=3)
+    mailbox.put('a1', 0)
+    mailbox.put('c1', 2)
+    mailbox.put('a2', 0)
+    assert take(mailbox, limit=8) == frames('a2', 'c1')
+    mailbox.put('b1', 1)
+    assert take(mailbox, limit=8) == frames('b1')
+
+
+@pytest.mark.parametrize('limit', [1, 2, 3])
+def test_no_stream_starves_however_fast_the_others_are(limit):
+    mailbox = Mailbox(streams=5)
+    mailbox.put('slow', 4)
+    served = []
+    for turn in range(60):
+        # The first stream is there before every turn, the others now and then.
+        for stream, every in enumerate((1, 1, 2, 3)):
+            if turn % every == 0:
+                mailbox.put(stream, stream)
+        served.append(take(mailbox, limit).frames)
+    first = next(turn for turn, each in enumerate(served) if 'slow' in each)
+    assert first < 5
+    # Whoever always waits has as many turns as others that always wait, and its share of all.
+    flat = [stream for each in served for stream in each]
+    assert abs(flat.count(0) - flat.count(1)) <= 1
+    assert flat.count(0) >= 60 * limit // 5
+    assert flat.count(3) >= min(18, 60 * limit // 5 - 1)
+
+
+def test_a_delay_ends_when_all_lively_streams_are_there():
+    now = [100.0]
+    mailbox = Mailbox(streams=3, clock=lambda: now[0])
+    for stream in range(3):
+        mailbox.put('old', stream)
+    assert take(mailbox, limit=8, delay=DEADLINE) == frames('old', 'old', 'old')
+    # The third one has fallen silent: nobody waits for it any more.
+    now[0] += 5.0
+    mailbox.put('a', 0)
+    taken = []
+    thread = threading.Thread(
+        target=lambda: taken.append(take(mailbox, limit=8, delay=10 * DEADLINE)), daemon=True)
+    mailbox.put('b', 1)
+    thread.start()
+    thread.join(DEADLINE)
+    assert taken == [frames('a', 'b')]
+
+
+def test_a_delay_is_waited_for_the_other_streams():
+    mailbox = Mailbox(streams=2)
+    mailbox.put('old', 0)
+    mailbox.put('old', 1)
+    take(mailbox, limit=2)
+    mailbox.put('a1', 0)
+    taken = []
+    thread = threading.Thread(
+        target=lambda: taken.append(take(mailbox, limit=2, delay=10 * DEADLINE)), daemon=True)
+    thread.start()
+    mailbox.put('a2', 0)
+    mailbox.put('b1', 1)
+    thread.join(DEADLINE)
+    assert taken == [frames('a2', 'b1')]
+
+
+def test_a_delay_has_an_end():
+    mailbox = Mailbox(streams=2)
+    mailbox.put('old', 1)
+    take(mailbox)
+    mailbox.put('a', 0)
+    assert take(mailbox, limit=2, delay=0.01) == frames('a')
+
+
 @pytest.mark.parametrize('deliver, expected', [
-    (lambda mailbox: mailbox.put('f'), Taken(frame='f')),
+    (lambda mailbox: mailbox.put('f'), frames('f')),
     (lambda mailbox: mailbox.ask('r'), Taken(request='r')),
     (lambda mailbox: mailbox.close(), None),
 ])
 def test_the_worker_wakes_up(deliver, expected):
     mailbox = Mailbox()
     taken = []
-    thread = threading.Thread(target=lambda: taken.append(mailbox.take()), daemon=True)
+    thread = threading.Thread(target=lambda: taken.append(take(mailbox)), daemon=True)
     thread.start()
     deliver(mailbox)
     thread.join(DEADLINE)
     assert taken == [expected]
 
 
-def test_closing_gives_the_requests_back_and_takes_nothing_more():
-    mailbox = Mailbox()
-    mailbox.put('f')
+def test_closing_gives_all_back_and_takes_nothing_more():
+    mailbox = Mailbox(streams=2)
+    mailbox.put('f', 1)
     mailbox.ask('a')
     mailbox.ask('b')
-    assert mailbox.close() == ['a', 'b']
-    assert mailbox.take() is None
-    mailbox.put('g')
+    assert mailbox.close() == (['f'], ['a', 'b'])
+    assert mailbox.closed
+    assert take(mailbox) is None
+    assert not mailbox.put('g')
     assert not mailbox.ask('c')
-    assert mailbox.take() is None
-    assert mailbox.close() == []
+    assert mailbox.take() == Taken()
+    assert mailbox.close() == ([], [])
 
 
 def test_deliveries_of_many_threads_are_all_counted():
     mailbox = Mailbox(max_requests=10**6)
     threads, each = 8, 500
     seen = []
+    replaced = []
 
     def work():
-        while (taken := mailbox.take()) is not None:
+        while (taken := take(mailbox)) is not None:
             seen.append(taken)
             if taken.request == 'last':
                 return
 
     def deliver():
         for number in range(each):
-            mailbox.put(number)
+            replaced.append(mailbox.put(number))
             mailbox.ask(number)
 
     worker = threading.Thread(target=work, daemon=True)
@@ -109,8 +191,6 @@ def test_deliveries_of_many_threads_are_all_counted():
     mailbox.ask('last')
     worker.join(DEADLINE)
     assert not worker.is_alive()
-    requests = [taken for taken in seen if taken.request is not None]
-    frames = [taken for taken in seen if taken.frame is not None]
-    assert len(requests) == threads * each + 1
-    waiting = threads * each - mailbox.replaced - len(frames)
+    assert sum(taken.request is not None for taken in seen) == threads * each + 1
+    waiting = threads * each - sum(replaced) - sum(bool(taken.frames) for taken in seen)
     assert waiting in (0, 1)

@@ -23,7 +23,7 @@ from rclpy.parameter import Parameter
 from ros2_classify.errors import OptionsError
 from ros2_classify.options import Options
 from ros2_classify.ros.parameters import markdown_table, Parameters, problem, Spec
-from ros2_classify.ros.server_parameters import model_defaults, options_from, PARAMETERS
+from ros2_classify.ros.server_parameters import answer_settings, model_defaults, PARAMETERS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,6 +33,7 @@ TABLE = (
     Spec('level', 0.3, 'A level', minimum=0.0, maximum=1.0, from_model=True),
     Spec('count', 5, 'A count', minimum=1, maximum=10, from_model=True),
     Spec('flag', True, 'A flag'),
+    Spec('names', [''], 'Names', read_only=True),
 )
 
 
@@ -97,11 +98,18 @@ def test_what_the_user_sets_is_checked(make):
     ('count:=11', 'out of range'),
     ('kind:=boiled', "'boiled' but must be one of: raw, cooked"),
     ('flag:=3', "expecting type 'BOOL'"),
+    ('names:=one', "expecting type 'STRING_ARRAY'; write a list, such as"),
 ])
 def test_a_wrong_value_at_start_is_refused_in_words(make, word, reason):
     node = make(word)
     with pytest.raises(OptionsError, match=reason):
         Parameters(node, TABLE)
+
+
+@pytest.mark.parametrize(('word', 'value'), [
+    ('names:=[]', ['']), ('names:=[""]', ['']), ('names:=[a, b]', ['a', 'b'])])
+def test_lists_may_be_empty(make, word, value):
+    assert Parameters(make(word), TABLE)['names'] == value
 
 
 def test_the_model_s_values_replace_only_what_the_user_left_alone(make):
@@ -115,6 +123,17 @@ def test_the_model_s_values_replace_only_what_the_user_left_alone(make):
     assert refused(node, 'level', 0.9) == ''
     parameters.set_model_defaults({'level': 0.2, 'count': 3})
     assert (parameters['level'], parameters['count']) == (0.9, 7)
+
+
+def test_a_change_is_told_after_it_counts(make):
+    node = make()
+    parameters = Parameters(node, TABLE)
+    seen = []
+    parameters.on_change(lambda: seen.append((parameters['kind'], parameters['count'])))
+    assert refused(node, 'kind', 'cooked') == ''
+    assert refused(node, 'count', 99)
+    parameters.set_model_defaults({'count': 3})
+    assert seen == [('cooked', 5), ('cooked', 3)]
 
 
 def test_a_model_s_value_out_of_range_is_an_error(make):
@@ -136,7 +155,7 @@ def test_all_of_the_pipeline_s_options_are_parameters(make):
     own = Options(score_threshold=0.125, top_k=7, nms_iou=0.25, ioa_threshold=0.5,
                   max_detections=9, multi_label=True)
     parameters.set_model_defaults(model_defaults(own))
-    assert options_from(parameters, own) == own
+    assert answer_settings(parameters, own).options == own
     names = {spec.name for spec in PARAMETERS if spec.from_model}
     assert names == set(model_defaults(own)) - {'multi_label'}
 

@@ -112,6 +112,9 @@ FAILURES = {
     'threshold range': ({'score_threshold': 1.5}, 'out of range'),
     'class_id': ({'class_id': 'both'}, "'both' but must be one of: label, index"),
     'transport': ({'image_transport': 'theora'}, 'must be one of: raw, compressed'),
+    'topics': ({'model': 'colors.yaml', 'image_topics': '[/stereo/left, /stereo/right]'},
+               'would mix in the namespace /stereo'),
+    'topics type': ({'image_topics': '/image'}, 'write a list, such as'),
     'qos': ({'model': 'colors.yaml',
              'qos_overrides./image.subscription.reliability': 'perfect'}, 'perfect'),
 }
@@ -234,7 +237,6 @@ def test_a_slow_network_is_waited_for_as_long_as_its_warm_up_says(
         ros, monkeypatch, takes, warm_up, signalled, good):
     """In this process, on a clock that the test sets."""
     from ros2_classify.ros import server_node
-    from ros2_classify.ros.mailbox import Mailbox
     from ros2_classify.ros.runtime import Stop
 
     now = [100.0]
@@ -246,11 +248,12 @@ def test_a_slow_network_is_waited_for_as_long_as_its_warm_up_says(
     stop = Stop()
     node = server_node.ServerNode(stop)
     monkeypatch.setattr(server_node, 'time', SimpleNamespace(monotonic=lambda: now[0]))
-    node._worker = SimpleNamespace(stop=stop_worker, mailbox=Mailbox())
-    node._warm_up_time = warm_up
+    node._worker = SimpleNamespace(stop=stop_worker)
+    node._model = SimpleNamespace(warm_up_time=warm_up)
+    node._inference = SimpleNamespace(requests=0)
     if signalled:
         stop.request()
-    assert node._halt() == good
+    assert node.halt() == good
     assert stop.left_thread_behind != good
     node.destroy_node()
 

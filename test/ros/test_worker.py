@@ -12,77 +12,268 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The worker: it outlives exceptions, and stops when told."""
+"""The worker: its order, its newest frames, its patience, and its end."""
 
 import threading
 
+import pytest
+
+from ros2_classify.ros.network_turn import NetworkTurn
 from ros2_classify.ros.worker import Worker
 
 DEADLINE = 10.0
 
 
-class Recorder:
-    """The functions that a worker calls."""
+class Step:
+    """A point that threads pass when the test lets them."""
 
     def __init__(self):
-        self.seen = []
+        self._open = threading.Semaphore(0)
+        self._reached = threading.Semaphore(0)
+        self.held = False
+
+    def __call__(self):
+        """Be there, and wait where the test says so."""
+        self._reached.release()
+        if self.held:
+            assert self._open.acquire(timeout=DEADLINE)
+
+    def wait(self):
+        """Wait until a thread is there."""
+        assert self._reached.acquire(timeout=DEADLINE)
+
+    def let(self, count=1):
+        """Let so many threads pass."""
+        self._open.release(count)
+
+
+class Recorder:
+    """Work that notes what happens, and happens when the test says so."""
+
+    def __init__(self, limit=1):
+        self.limit = limit
+        self.log = []
         self.errors = []
-        self.busy = threading.Event()
-        self.go_on = threading.Event()
-        self.done = threading.Event()
-        self.failed = threading.Event()
+        self.taken = Step()
+        self.running = Step()
+        self.finishing = Step()
+        self.noted = threading.Condition()
 
-    def frame(self, frame):
-        """Do what the frame says."""
-        if frame == 'raise':
-            raise ValueError('no')
-        if frame == 'block':
-            self.busy.set()
-            self.go_on.wait(DEADLINE)
-        self.seen.append(frame)
-        self.done.set()
+    def note(self, what, *about):
+        """Note something."""
+        with self.noted:
+            self.log.append((what, *about))
+            self.noted.notify_all()
 
-    def error(self, error):
-        """Note the error."""
-        self.errors.append(error)
-        self.failed.set()
+    def wait_for(self, what, *about):
+        """Wait until something was noted."""
+        with self.noted:
+            assert self.noted.wait_for(lambda: (what, *about) in self.log, DEADLINE), self.log
 
-    def request(self, request, alive):
-        """Note the request."""
-        self.seen.append((request, alive))
+    def seen(self, what):
+        """Return what was noted about one step."""
+        return [about for kind, *about in self.log if kind == what]
+
+    def begin(self):
+        """Tell how many frames are taken."""
+        return self.limit
+
+    def prepare(self, taken, thread):
+        """Make a job of frames or a request."""
+        job = list(taken.frames) or [taken.request]
+        self.note('prepare', *job)
+        self.taken()
+        if job == ['unusable']:
+            return None
+        if job == ['strange']:
+            raise ValueError('strange')
+        return job
+
+    def infer(self, job):
+        """Run for as long as the test says."""
+        self.note('infer', *job)
+        self.running()
+        if job == ['broken']:
+            raise ValueError('broken')
+
+    def finish(self, job, error):
+        """Note the end."""
+        self.finishing()
+        self.note('finish', *job, *([str(error)] if error else []))
+        if job == ['unsendable']:
+            raise ValueError('unsendable')
+
+    def abandon(self, job):
+        """Note what was in vain."""
+        self.note('abandon', *job)
+
+    def leave(self, frames, requests):
+        """Note what nobody began with."""
+        if frames or requests:
+            self.note('leave', tuple(frames), tuple(requests))
+
+    def failed(self, error):
+        """Note an exception."""
+        self.note('failed', str(error))
 
 
+@pytest.fixture
 def make():
-    """Return a recorder and a worker for it."""
-    recorder = Recorder()
-    return recorder, Worker(recorder.frame, recorder.request, recorder.error)
+    """Return a function that makes a worker; it has ended after the test."""
+    made = []
+
+    def make(limit=1, streams=1, started=True, network=None):
+        recorder = Recorder(limit)
+        worker = Worker(recorder, streams, network=network)
+        made.append((recorder, worker))
+        if started:
+            worker.start()
+        return recorder, worker
+
+    yield make
+    for recorder, worker in made:
+        for step in (recorder.taken, recorder.running, recorder.finishing):
+            step.held = False
+            step.let(1000)
+        assert worker.stop(DEADLINE)
 
 
-def test_an_exception_costs_one_frame_only():
+def test_the_next_frame_is_prepared_while_one_is_in_the_network(make):
     recorder, worker = make()
-    worker.start()
-    worker.mailbox.put('raise')
-    assert recorder.failed.wait(DEADLINE)
-    worker.mailbox.put('good')
-    assert recorder.done.wait(DEADLINE)
-    assert worker.stop(DEADLINE)
-    assert recorder.seen == ['good']
-    assert [str(error) for error in recorder.errors] == ['no']
+    recorder.running.held = True
+    worker.mailbox.put(1)
+    recorder.running.wait()
+    worker.mailbox.put(2)
+    recorder.wait_for('prepare', 2)
+    # Prepared, it waits; those that come meanwhile replace each other, and never the prepared one.
+    assert [worker.mailbox.put(frame) for frame in (3, 4, 5)] == [False, True, True]
+    assert recorder.seen('infer') == [[1]]
+    recorder.running.let(10)
+    recorder.wait_for('finish', 5)
+    for step in ('prepare', 'infer', 'finish'):
+        assert recorder.seen(step) == [[1], [2], [5]]
 
 
-def test_stopping_finishes_the_frame_and_refuses_the_requests():
+def test_the_newest_frame_is_taken_as_late_as_possible(make):
+    # On a clock that stands still, the network is not due before an hour has passed.
+    now = [0.0]
+    network = NetworkTurn(lambda: now[0])
+    assert network.enter(1)
+    now[0] = 3600.0
+    network.leave()
+    recorder, worker = make(network=network)
+    recorder.running.held = True
+    worker.mailbox.put(1)
+    recorder.running.wait()
+    assert [worker.mailbox.put(frame) for frame in (2, 3, 4)] == [False, True, True]
+    recorder.running.let()
+    recorder.running.wait()
+    # Nothing was taken too early: the last one came before the network was free.
+    assert recorder.seen('prepare') == [[1], [4]]
+
+
+def test_nobody_overtakes_however_slow_the_sending_is(make):
     recorder, worker = make()
+    recorder.finishing.held = True
+    worker.mailbox.put(1)
+    recorder.finishing.wait()
+    # The first one is being sent; the second one goes through the network meanwhile, and waits.
+    worker.mailbox.put(2)
+    recorder.running.wait()
+    recorder.wait_for('infer', 2)
+    assert recorder.seen('finish') == []
+    recorder.finishing.let()
+    recorder.wait_for('finish', 1)
+    recorder.finishing.let()
+    recorder.wait_for('finish', 2)
+    assert recorder.seen('finish') == [[1], [2]]
+
+
+def test_thousands_of_frames_keep_their_order_and_have_the_network_for_themselves(make):
+    recorder, worker = make(started=False)
+    inside, others, finished = [], set(), []
+    answered = threading.Event()
+
+    def infer(job):
+        others.update(inside)
+        inside.append(job[0])
+        inside.remove(job[0])
+        answered.set()
+
+    def finish(job, error):
+        finished.append(job[0])
+        recorder.note('finish', *job)
+
+    recorder.infer, recorder.finish = infer, finish
     worker.start()
-    worker.mailbox.put('block')
-    assert recorder.busy.wait(DEADLINE)
+    for number in range(10_000):
+        worker.mailbox.put(number)
+        if number % 20 == 0:
+            assert answered.wait(DEADLINE)
+            answered.clear()
+    worker.mailbox.put(10_000)
+    recorder.wait_for('finish', 10_000)
+    assert finished == sorted(finished) and len(finished) > 100
+    assert others == set()
+
+
+def test_streams_and_requests_have_their_turns(make):
+    recorder, worker = make(limit=2, streams=3)
+    recorder.running.held = True
+    worker.mailbox.put('first', 0)
+    recorder.running.wait()
+    worker.mailbox.put('second', 0)
+    recorder.wait_for('prepare', 'second')
+    for stream, name in enumerate('abc'):
+        worker.mailbox.put(name, stream)
+    for name in ('ask', 'again'):
+        assert worker.mailbox.ask(name)
+    recorder.running.let(100)
+    recorder.wait_for('finish', 'again')
+    recorder.wait_for('finish', 'a')
+    # Streams that had no turn yet come first; frames and requests take turns.
+    assert recorder.seen('finish') == [
+        ['first'], ['second'], ['ask'], ['b', 'c'], ['again'], ['a']]
+
+
+@pytest.mark.parametrize(('frame', 'noted'), [
+    ('broken', ('finish', 'broken', 'broken')), ('strange', ('failed', 'strange')),
+    ('unsendable', ('failed', 'unsendable')), ('unusable', ('prepare', 'unusable'))])
+def test_whatever_goes_wrong_costs_one_frame_only(make, frame, noted):
+    recorder, worker = make()
+    for turn in range(5):
+        worker.mailbox.put(frame)
+        recorder.wait_for(*noted)
+        worker.mailbox.put(turn)
+        recorder.wait_for('finish', turn)
+        recorder.log.clear()
+
+
+def test_stopping_finishes_what_is_in_the_network_and_nothing_after_it(make):
+    recorder, worker = make()
+    recorder.running.held = True
+    worker.mailbox.put('in the network')
+    recorder.running.wait()
+    worker.mailbox.put('prepared')
+    recorder.wait_for('prepare', 'prepared')
     worker.mailbox.put('never')
     worker.mailbox.ask('request')
     assert not worker.stop(0.01)
-    recorder.go_on.set()
+    recorder.wait_for('abandon', 'prepared')
+    assert recorder.seen('leave') == [[('never',), ('request',)]]
+    assert worker.busy_for > 0.0
+    recorder.running.let()
     assert worker.stop(DEADLINE)
-    assert recorder.seen == [('request', False), 'block']
+    assert recorder.seen('finish') == [['in the network']]
+    assert recorder.seen('infer') == [['in the network']]
+    assert worker.busy_for == 0.0
 
 
-def test_a_worker_that_never_started_stops():
+def test_a_worker_that_has_nothing_to_do_stops_at_once(make):
     _, worker = make()
+    assert worker.stop(DEADLINE)
+
+
+def test_a_worker_that_never_started_stops(make):
+    _, worker = make(started=False)
     assert worker.stop(0.0)

@@ -33,6 +33,8 @@ from ros2_classify.errors import EngineError
 
 # A graph within a graph within a graph: control flow is never nested as deep as this.
 _MAX_DEPTH = 32
+# Before this version weights had to be listed as inputs, and count as constants all the same.
+_CONSTANT_WEIGHTS = 4
 _IR_VERSION, _PRODUCER, _PRODUCER_VERSION, _GRAPH, _OPSETS, _FUNCTIONS = 1, 2, 3, 7, 8, 25
 
 Operator = tuple[str, str]
@@ -57,6 +59,10 @@ class OnnxFile:
         Domain and name of the operators that the file itself defines.
     external : tuple of str
         The other files that hold weights, relative to the file's folder.
+    inputs : mapping of str to tuple
+        The shape of each input that must be fed; a free dimension is its name, or ''.
+    listed_weights : bool
+        Whether weights are listed as inputs and so may not be taken for constants.
 
     """
 
@@ -66,6 +72,8 @@ class OnnxFile:
     operators: Mapping[Operator, int]
     functions: frozenset[Operator]
     external: tuple[str, ...]
+    inputs: Mapping[str, tuple[int | str, ...]]
+    listed_weights: bool
 
     @property
     def nodes(self) -> int:
@@ -111,6 +119,8 @@ def _read_model(data: memoryview) -> OnnxFile:
     opsets: dict[str, int] = {}
     operators: Counter[Operator] = Counter()
     external: dict[str, None] = {}
+    inputs: dict[str, tuple[int | str, ...]] = {}
+    listed = False
     for number, value in read_fields(data):
         if number == _IR_VERSION and isinstance(value, int):
             version = value
@@ -121,15 +131,17 @@ def _read_model(data: memoryview) -> OnnxFile:
         elif number == _GRAPH:
             graphs += 1
             _read_graph(value, operators, external)
+            inputs, listed = _read_inputs(value)
         elif number == _OPSETS:
             domain, opset = _read_opset(value)
             opsets[domain] = opset
         elif number == _FUNCTIONS:
-            functions.add(_read_function(value, operators))
+            functions.add(_read_function(value, operators, external))
     if not version or graphs != 1:
         raise WireError('there is no graph in it' if version else 'it does not begin as one')
     return OnnxFile(version, opsets, ' '.join(filter(None, producer)),
-                    dict(sorted(operators.items())), frozenset(functions), tuple(external))
+                    dict(sorted(operators.items())), frozenset(functions), tuple(external),
+                    inputs, listed and version >= _CONSTANT_WEIGHTS)
 
 
 def _read_opset(data: memoryview) -> tuple[str, int]:
@@ -142,7 +154,8 @@ def _read_opset(data: memoryview) -> tuple[str, int]:
     return domain, version
 
 
-def _read_function(data: memoryview, operators: Counter[Operator]) -> Operator:
+def _read_function(data: memoryview, operators: Counter[Operator],
+                   external: dict[str, None]) -> Operator:
     name, domain = '', ''
     for number, value in read_fields(data):
         if number == 1:
@@ -150,7 +163,7 @@ def _read_function(data: memoryview, operators: Counter[Operator]) -> Operator:
         elif number == 10:
             domain = _domain(text(value))
         elif number == 7 and isinstance(value, memoryview):
-            _read_node(value, operators, {}, 1)
+            _read_node(value, operators, external, 1)
     return domain, name
 
 
@@ -165,6 +178,39 @@ def _read_graph(data: memoryview, operators: Counter[Operator], external: dict[s
             _read_node(value, operators, external, depth)
         elif number == 5:
             _read_tensor(value, external)
+        elif number == 15:
+            _read_sparse(value, external)
+
+
+def _read_inputs(data: memoryview) -> tuple[dict[str, tuple[int | str, ...]], bool]:
+    """Return name and shape of a graph's inputs, and whether weights are listed among them."""
+    weights = {text(name) for tensor in messages(data, 5) for number, name in read_fields(tensor)
+               if number == 8}
+    found: dict[str, tuple[int | str, ...]] = {}
+    listed = False
+    for info in messages(data, 11):
+        name, shape = '', []
+        for number, value in read_fields(info):
+            if number == 1:
+                name = text(value)
+            elif number == 2 and isinstance(value, memoryview):
+                shape = [_read_dimension(dim) for tensor in messages(value, 1)
+                         for dims in messages(tensor, 2) for dim in messages(dims, 1)]
+        if name in weights:
+            listed = True
+        else:
+            found[name] = tuple(shape)
+    return found, listed
+
+
+def _read_dimension(data: memoryview) -> int | str:
+    size: int | str = ''
+    for number, value in read_fields(data):
+        if number == 1:
+            size = signed(value)
+        elif number == 2:
+            size = text(value)
+    return size
 
 
 def _read_node(data: memoryview, operators: Counter[Operator], external: dict[str, None],
@@ -181,8 +227,10 @@ def _read_node(data: memoryview, operators: Counter[Operator], external: dict[st
                     continue
                 if inner in (6, 11):
                     _read_graph(piece, operators, external, depth + 1)
-                elif inner == 5:
+                elif inner in (5, 10):
                     _read_tensor(piece, external)
+                elif inner in (22, 23):
+                    _read_sparse(piece, external)
     operators[domain, name] += 1
 
 
@@ -192,6 +240,13 @@ def _read_tensor(data: memoryview, external: dict[str, None]) -> None:
         pair = {number: text(value) for number, value in read_fields(entry)}
         if pair.get(1) == 'location':
             external[pair.get(2, '')] = None
+
+
+def _read_sparse(data: memoryview, external: dict[str, None]) -> None:
+    """Note the files of a sparse tensor's values and indices."""
+    for number, value in read_fields(data):
+        if number in (1, 2) and isinstance(value, memoryview):
+            _read_tensor(value, external)
 
 
 def _domain(name: str) -> str:

@@ -1,0 +1,129 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""Has a change made the node worse? Ratios are compared, for times differ between machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+import json
+from pathlib import Path
+from typing import Any
+
+from ros2_classify.bench.processes import BenchError
+from ros2_classify.bench.settings import Settings
+from ros2_classify.bench.table import markdown
+
+# By how much a ratio may be worse than the recorded one: what differs from run to run on a
+# machine that does nothing else.
+TOLERANCE = {
+    'in_node_over_bare': 0.08,
+    'throughput_over_bare': 0.08,
+    'overload_latency_over_bare_paced': 0.20,
+    'cpu_over_bare': 0.15,
+}
+_MORE_IS_BETTER = {'throughput_over_bare'}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A ratio, then and now."""
+
+    name: str
+    recorded: float
+    measured: float
+    limit: float
+    passed: bool
+
+
+def read(path: Path) -> dict[str, Any]:
+    """
+    Read a recorded measurement.
+
+    Parameters
+    ----------
+    path : Path
+        What ``--json`` printed, or a file with that as its last line.
+
+    Returns
+    -------
+    dict
+        The measurement.
+
+    Raises
+    ------
+    BenchError
+        If the file can't be read or is none.
+
+    """
+    try:
+        record = json.loads(path.read_text())
+        ratios(record)
+        settings_of(record)
+    except OSError as error:
+        raise BenchError(f'the record {path} cannot be read: {error.strerror}') from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BenchError(
+            f'{path} is no record of a measurement ({type(error).__name__}: {error}); make one '
+            'with: scripts/bench --json --output FILE') from error
+    assert isinstance(record, dict)
+    return record
+
+
+def settings_of(record: Mapping[str, Any]) -> Settings:
+    """Return what a recorded measurement was made with."""
+    names = {field.name for field in fields(Settings)}
+    values = {key: value for key, value in record['settings'].items() if key in names}
+    values['parameters'] = tuple(values.get('parameters', ()))
+    return Settings(**values)
+
+
+def ratios(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return the ratios of a measurement that are guarded."""
+    node = record['nodes']['node']
+    return {name: float(node[name]) for name in TOLERANCE if node[name] is not None}
+
+
+def compare(recorded: Mapping[str, float], measured: Mapping[str, float]) -> list[Comparison]:
+    """
+    Compare ratios.
+
+    Parameters
+    ----------
+    recorded, measured : mapping of str to float
+        As `ratios` returns them.
+
+    Returns
+    -------
+    list of Comparison
+        One for each recorded ratio; one that wasn't measured any more has not passed.
+
+    """
+    result = []
+    for name, before in recorded.items():
+        now = measured.get(name, float('nan'))
+        more = name in _MORE_IS_BETTER
+        limit = before * (1.0 - TOLERANCE[name] if more else 1.0 + TOLERANCE[name])
+        result.append(Comparison(name, before, now, limit, now >= limit if more else now <= limit))
+    return result
+
+
+def table(comparisons: list[Comparison]) -> str:
+    """Return the comparison for people."""
+    return markdown(
+        ('ratio', 'recorded', 'measured', 'limit', ''),
+        [(each.name, f'{each.recorded:.3f}', f'{each.measured:.3f}', f'{each.limit:.3f}',
+          'ok' if each.passed else 'WORSE') for each in comparisons])

@@ -1,0 +1,147 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Which result belongs to which frame: by the stamp, which is another one for every frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Matched:
+    """
+    The frames of a run and what became of them.
+
+    Parameters
+    ----------
+    stamps : ndarray of int64, shape (n,)
+        The frames' stamps, in ns.
+    sent : ndarray of float64, shape (n,)
+        When each frame was sent, in seconds of the monotonic clock, ascending.
+    arrived : ndarray of float64, shape (n,)
+        When its first result arrived; NaN where none did.
+    camera : ndarray of int64, shape (n,)
+        Which camera sent it.
+    duplicates : int
+        Results beyond the first to the same frame.
+    strangers : int
+        Results whose stamp no frame of the run has.
+
+    """
+
+    stamps: Numbers
+    sent: NDArray[np.float64]
+    arrived: NDArray[np.float64]
+    camera: Numbers
+    duplicates: int = 0
+    strangers: int = 0
+
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """Which frames got a result."""
+        return np.isfinite(self.arrived)
+
+    @property
+    def latencies(self) -> NDArray[np.float64]:
+        """Seconds from each answered frame's stamp to its result, in the order of sending."""
+        answered = self.answered
+        return self.arrived[answered] - self.sent[answered]
+
+    @property
+    def loss(self) -> float:
+        """The part of the frames that got no result, from 0 to 1."""
+        return 1.0 - float(self.answered.mean()) if self.sent.size else 0.0
+
+    @property
+    def out_of_order(self) -> int:
+        """How many results came after a result of a newer frame of the same camera."""
+        count = 0
+        for camera in np.unique(self.camera):
+            times = self.arrived[(self.camera == camera) & self.answered]
+            count += int((times < np.maximum.accumulate(times)).sum()) if times.size else 0
+        return count
+
+    def since(self, start: float, end: float) -> Matched:
+        """Return what was sent from a time on and before another."""
+        rows = (self.sent >= start) & (self.sent < end)
+        return Matched(
+            self.stamps[rows], self.sent[rows], self.arrived[rows], self.camera[rows])
+
+
+def match(sent: Numbers, received: Numbers) -> Matched:
+    """
+    Match results with frames.
+
+    Parameters
+    ----------
+    sent : ndarray of int64, shape (n, 3)
+        Of each frame: camera, stamp in ns, time of sending in ns of the monotonic clock.
+    received : ndarray of int64, shape (m, 3)
+        Of each result: camera, stamp in ns, time of arrival in ns of the monotonic clock.
+
+    Returns
+    -------
+    Matched
+        One row a frame, by the time of sending.
+
+    Raises
+    ------
+    ValueError
+        If two frames have the same stamp: the source is broken.
+
+    """
+    order = np.argsort(sent[:, 2], kind='stable')
+    sent = sent[order]
+    if np.unique(sent[:, 1]).size != len(sent):
+        raise ValueError('two frames were sent with the same stamp')
+    arrived = times_of(sent[:, 1], received[:, 1], received[:, 2])
+    known = np.isin(received[:, 1], sent[:, 1])
+    return Matched(
+        stamps=sent[:, 1], sent=sent[:, 2] / 1e9, arrived=arrived, camera=sent[:, 0],
+        duplicates=int(known.sum()) - int(np.isfinite(arrived).sum()),
+        strangers=int((~known).sum()))
+
+
+def times_of(stamps: Numbers, keys: Numbers, times: Numbers) -> NDArray[np.float64]:
+    """
+    Look times up by stamp.
+
+    Parameters
+    ----------
+    stamps : ndarray of int64, shape (n,)
+        Whose times are wanted.
+    keys, times : ndarray of int64, shape (m,)
+        Stamps and their times in ns; of several times for a stamp the earliest counts.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Seconds; NaN where a stamp isn't among the keys.
+
+    """
+    found = np.full(len(stamps), np.nan)
+    if not len(keys):
+        return found
+    order = np.lexsort((times, keys))
+    keys, times = keys[order], times[order]
+    places = np.minimum(np.searchsorted(keys, stamps, side='left'), len(keys) - 1)
+    there = keys[places] == stamps
+    found[there] = times[places[there]] / 1e9
+    return found

@@ -1,0 +1,109 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""The distribution of latencies as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ros2_classify.bench.measure import Measured
+from ros2_classify.bench.processes import BenchError
+
+# Colours that people with colour blindness tell apart (Okabe and Ito, 2008).
+_COLORS = ('#555555', '#E69F00', '#0072B2', '#009E73', '#D55E00', '#CC79A7')
+
+
+def check() -> None:
+    """Raise BenchError where no plot can be drawn, before anything is measured."""
+    _pyplot()
+
+
+def plot(found: Measured, path: Path) -> None:
+    """
+    Draw how many frames took how long, for the bare loop, the transport and each node.
+
+    Parameters
+    ----------
+    found : Measured
+        A measurement whose session has ended.
+    path : Path
+        A PNG file.
+
+    Raises
+    ------
+    BenchError
+        If Matplotlib isn't installed or the file can't be written.
+
+    """
+    pyplot = _pyplot()
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 4.8), layout='constrained')
+    series = _series(found)
+    top = max(float(np.percentile(values, 99.5)) for values in series.values())
+    bins = np.linspace(0.0, top * 1.05, 120)
+    for color, (name, values) in zip(_COLORS, series.items()):
+        left.hist(values, bins, histtype='stepfilled', color=color, alpha=0.35, density=True)
+        left.hist(values, bins, histtype='step', color=color, density=True,
+                  label=f'{name}: {np.median(values):.1f} ms')
+        ordered = np.sort(values)
+        # As much of the tail as there are frames for, on a scale of nines.
+        rank = 1.0 - np.arange(ordered.size) / ordered.size
+        right.step(ordered, rank, color=color, label=name, where='post')
+    left.set(xlabel='ms', ylabel='density', title='Latency at a paced rate, medians in the legend')
+    left.legend()
+    right.set(xlabel='ms', ylabel='part of the frames that took longer', yscale='log',
+              title='The tail', xlim=(0.0, None))
+    right.grid(alpha=0.3)
+    picture, settings = found.frames, found.settings
+    figure.suptitle(
+        f'{found.facts["name"]}, {picture["width"]}x{picture["height"]} {picture["encoding"]} '
+        f'({picture["transport"]}) at {settings.rate:g}/s, {settings.threads} thread(s)')
+    try:
+        figure.savefig(path, dpi=110)
+    except OSError as error:
+        raise BenchError(f'the plot {path} cannot be written: {error.strerror}') from error
+    finally:
+        pyplot.close(figure)
+
+
+def _series(found: Measured) -> dict[str, Any]:
+    """Return the latencies in ms by what they are of; what has none is left out."""
+    series = {'bare loop': np.concatenate(
+        [turn.bare_paced['latencies'] for turn in found.turns])}
+    if found.transport is not None:
+        series['transport alone'] = found.transport.matched.latencies * 1e3
+    for name in found.nodes:
+        runs = [turn.paced[name] for turn in found.turns]
+        series[f'{name}: in the node'] = np.concatenate([run.in_node for run in runs]) * 1e3
+        series[f'{name}: stamp to result'] = np.concatenate(
+            [run.matched.latencies for run in runs]) * 1e3
+    return {name: values for name, values in series.items() if values.size}
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise BenchError(
+            'a plot needs Matplotlib; install it with: pip install matplotlib '
+            '(apt: python3-matplotlib)') from error
+    # No window: machines that measure have no screen.
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    return pyplot

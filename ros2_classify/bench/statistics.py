@@ -1,0 +1,152 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What becomes of many measured numbers: percentiles, ratios, slopes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class Summary:
+    """
+    A distribution in a few numbers, in the unit of what was measured.
+
+    Parameters
+    ----------
+    count : int
+        How many values there were.
+    p50, p95, p99, max, mean : float
+        Percentiles (linear between neighbours), the greatest value and the mean; NaN of nothing.
+
+    """
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+    max: float  # noqa: A003 - what the number is called everywhere
+    mean: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold: three digits after the point, None of nothing."""
+        return {name: rounded(value) for name, value in asdict(self).items()}
+
+
+def summary(values: ArrayLike) -> Summary:
+    """
+    Summarize a distribution.
+
+    Parameters
+    ----------
+    values : array_like of float, shape (n,)
+        What was measured.
+
+    Returns
+    -------
+    Summary
+        In the same unit.
+
+    """
+    numbers = np.asarray(values, np.float64)
+    if not numbers.size:
+        return Summary(0, *[math.nan] * 5)
+    p50, p95, p99 = np.percentile(numbers, (50, 95, 99)).tolist()
+    return Summary(
+        int(numbers.size), p50, p95, p99, float(numbers.max()), float(numbers.mean()))
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median of those values that are numbers, NaN where there is none."""
+    known = [value for value in values if math.isfinite(value)]
+    return float(np.median(known)) if known else math.nan
+
+
+def ratio(value: float, floor: float) -> float:
+    """Return ``value / floor``, NaN where that says nothing."""
+    return value / floor if floor > 0 and math.isfinite(floor) else math.nan
+
+
+def interval_jitter(times: ArrayLike) -> float:
+    """
+    Return the standard deviation of the intervals between events.
+
+    Parameters
+    ----------
+    times : array_like of float, shape (n,)
+        When the events were, in any order.
+
+    Returns
+    -------
+    float
+        In the unit of the times; NaN for fewer than three events.
+
+    """
+    ordered = np.sort(np.asarray(times, np.float64))
+    return float(np.std(np.diff(ordered))) if ordered.size >= 3 else math.nan
+
+
+def slope(times: ArrayLike, values: ArrayLike) -> float:
+    """
+    Return how fast something grows: the Theil-Sen estimate, which single jumps don't move.
+
+    Parameters
+    ----------
+    times, values : array_like of float, shape (n,)
+        Samples.
+
+    Returns
+    -------
+    float
+        Values per unit of time; NaN for fewer than two samples.
+
+    Notes
+    -----
+    P. K. Sen, "Estimates of the regression coefficient based on Kendall's tau", JASA 63 (1968).
+
+    """
+    x, y = np.asarray(times, np.float64), np.asarray(values, np.float64)
+    if x.size < 2:
+        return math.nan
+    # Some thousand pairs say it as well as a million do.
+    step = max(1, x.size // 300)
+    x, y = x[::step], y[::step]
+    first, second = np.triu_indices(x.size, 1)
+    return float(np.median((y[second] - y[first]) / (x[second] - x[first])))
+
+
+def grows(latencies: NDArray[np.float64]) -> bool:
+    """
+    Tell whether latency grows while a run goes on, as it does where frames queue up.
+
+    The last third against the first: half as much again is growth, less is noise.
+    """
+    third = latencies.size // 3
+    if third < 5:
+        return False
+    return bool(np.median(latencies[-third:]) > 1.5 * np.median(latencies[:third]))
+
+
+def rounded(value: Any, digits: int = 3) -> Any:
+    """Return a number as JSON shall show it: None for NaN, integers as they are."""
+    if isinstance(value, float):
+        return round(value, digits) if math.isfinite(value) else None
+    return value

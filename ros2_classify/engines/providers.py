@@ -1,0 +1,197 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Execution providers: their names, which one is taken, and the options each is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ros2_classify.engines import installation
+from ros2_classify.engines.session_options import default_threads
+from ros2_classify.engines.settings import EngineSettings
+from ros2_classify.errors import EngineError
+
+# Short names a person types, and what ONNX Runtime calls them. `auto` tries AUTO in order.
+PROVIDERS = {
+    'cpu': 'CPUExecutionProvider',
+    'cuda': 'CUDAExecutionProvider',
+    'tensorrt': 'TensorrtExecutionProvider',
+    'openvino': 'OpenVINOExecutionProvider',
+    'migraphx': 'MIGraphXExecutionProvider',
+    'coreml': 'CoreMLExecutionProvider',
+    'directml': 'DmlExecutionProvider',
+}
+# TensorRT is left out: building its engine takes minutes, so somebody has to ask for it.
+AUTO = ('cuda', 'cpu')
+
+_FIXES = {
+    'cuda': 'it needs an NVIDIA driver and onnxruntime-gpu in place of onnxruntime (pip install '
+            '"ros2_classify[gpu]", or rosdep install with ROS2_CLASSIFY_GPU=1)',
+    'tensorrt': 'it needs an NVIDIA driver, onnxruntime-gpu in place of onnxruntime (pip install '
+                '"ros2_classify[gpu]", or rosdep install with ROS2_CLASSIFY_GPU=1) and TensorRT '
+                '(pip install tensorrt)',
+    'openvino': 'pip install onnxruntime-openvino in place of onnxruntime',
+}
+
+# What each may compute in; the others, as the file says.
+_PRECISIONS = {
+    'CUDAExecutionProvider': ('fp32', 'tf32'),
+    'TensorrtExecutionProvider': ('fp32', 'fp16', 'int8'),
+    'OpenVINOExecutionProvider': ('fp32', 'fp16'),
+}
+_MIB = 1 << 20
+
+
+def choose_providers(settings: EngineSettings, available: Sequence[str]) -> list[str]:
+    """
+    Choose who shall run a network.
+
+    Parameters
+    ----------
+    settings : EngineSettings
+        What was asked for.
+    available : sequence of str
+        What the installed ONNX Runtime has, by its own names.
+
+    Returns
+    -------
+    list of str
+        ONNX Runtime's names in order of preference; CPU last, for what others lack.
+
+    Raises
+    ------
+    EngineError
+        If the provider is unknown or not installed, or can't compute in the precision.
+
+    """
+    provider = settings.provider.partition(':')[0]
+    if provider == 'auto':
+        names = [PROVIDERS[name] for name in AUTO if PROVIDERS[name] in available]
+        _check_precision(settings, PROVIDERS['cpu'])
+        return names
+    wanted = PROVIDERS.get(provider.lower(), provider)
+    if wanted not in PROVIDERS.values() and wanted not in available:
+        raise EngineError(
+            f'the provider {provider!r} is unknown; choose auto, {", ".join(PROVIDERS)}')
+    if wanted != provider and ':' in settings.provider and provider.lower() != 'openvino':
+        raise EngineError(
+            f'the provider {settings.provider!r} is unknown: only openvino takes a device, as in '
+            'openvino:GPU; choose a GPU of several by device_id')
+    _check_precision(settings, wanted)
+    if wanted not in available and settings.require_provider:
+        short = [name for name, full in PROVIDERS.items() if full in available]
+        raise EngineError(
+            f'the provider {provider!r} is not in the installed ONNX Runtime, which has '
+            f'{", ".join(short)}; {how_to_get(provider)}; or choose provider auto')
+    names = [wanted]
+    if wanted == PROVIDERS['tensorrt']:
+        # What TensorRT can't run stays on the GPU.
+        names.append(PROVIDERS['cuda'])
+    names.append(PROVIDERS['cpu'])
+    return list(dict.fromkeys(name for name in names if name == wanted or name in available))
+
+
+def _check_precision(settings: EngineSettings, name: str) -> None:
+    allowed = _PRECISIONS.get(name, ('fp32',))
+    if settings.precision in allowed:
+        return
+    able = [short for short, full in PROVIDERS.items()
+            if settings.precision in _PRECISIONS.get(full, ())]
+    raise EngineError(
+        f'precision is {settings.precision!r}, which the provider {settings.provider!r} cannot be '
+        f'told to compute in; name one that can ({", ".join(able)}), or use a variant of the '
+        'model that holds such numbers itself')
+
+
+def provider_options(
+    name: str, settings: EngineSettings, cache: Path | None = None,
+    profile: Sequence[tuple[str, tuple[int, ...], tuple[int, ...]]] = (),
+) -> dict[str, str]:
+    """
+    Return a provider's options in its own words.
+
+    Sources: https://onnxruntime.ai/docs/execution-providers/ (CUDA, TensorRT, OpenVINO).
+
+    Parameters
+    ----------
+    name : str
+        ONNX Runtime's name of the provider.
+    settings : EngineSettings
+        What was asked for.
+    cache : Path or None
+        A folder for what is costly to make; None keeps nothing.
+    profile : sequence of (str, tuple of int, tuple of int)
+        For networks that take batches: each input's smallest and largest shape.
+
+    Returns
+    -------
+    dict of str to str
+        For ``InferenceSession``; empty where there is nothing to say.
+
+    """
+    if name == PROVIDERS['cuda']:
+        options: dict[str, Any] = {
+            'device_id': settings.device_id,
+            'arena_extend_strategy': (
+                'kSameAsRequested' if settings.arena == 'exact' else 'kNextPowerOfTwo'),
+            # Else Ampere and newer GPUs round float32 to ten bits, and scores differ.
+            'use_tf32': int(settings.precision == 'tf32')}
+        if settings.memory_limit:
+            options['gpu_mem_limit'] = settings.memory_limit * _MIB
+        if settings.cuda_graphs:
+            options['enable_cuda_graph'] = 1
+    elif name == PROVIDERS['tensorrt']:
+        options = {
+            'device_id': settings.device_id,
+            'trt_fp16_enable': int(settings.precision in ('fp16', 'int8')),
+            'trt_int8_enable': int(settings.precision == 'int8')}
+        if settings.memory_limit:
+            options['trt_max_workspace_size'] = settings.memory_limit * _MIB
+        if settings.cuda_graphs:
+            options['trt_cuda_graph_enable'] = 1
+        if cache is not None:
+            options.update({
+                'trt_engine_cache_enable': 1, 'trt_engine_cache_path': cache,
+                'trt_timing_cache_enable': 1, 'trt_timing_cache_path': cache})
+        if profile:
+            # One engine for all batches; else each new size would be minutes of building.
+            low, high = (','.join(
+                f'{row[0]}:{"x".join(map(str, row[column]))}' for row in profile)
+                for column in (1, 2))
+            options.update({
+                'trt_profile_min_shapes': low, 'trt_profile_opt_shapes': high,
+                'trt_profile_max_shapes': high})
+    elif name == PROVIDERS['openvino']:
+        device = settings.provider.partition(':')[2] or 'CPU'
+        options = {'device_type': device.upper(),
+                   'num_of_threads': settings.threads or default_threads()}
+        if settings.precision == 'fp16' or device.upper() != 'CPU':
+            options['precision'] = settings.precision.upper()
+        if cache is not None:
+            options['cache_dir'] = cache
+    else:
+        options = {}
+    return {key: str(value) for key, value in options.items()}
+
+
+def how_to_get(provider: str) -> str:
+    """Return the next step towards a provider, the clash of two packages first."""
+    found = installation.installed_distributions()
+    if len(found) > 1:
+        return installation.clash(found)
+    short = next((k for k, v in PROVIDERS.items() if provider.lower() in (k, v.lower())), '')
+    return _FIXES.get(short, 'install an ONNX Runtime package that has it')

@@ -1,0 +1,69 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a model's file may ask for, looked at before ONNX Runtime opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import os
+from pathlib import Path, PurePosixPath
+
+from ros2_classify.engines.onnx_file import OnnxFile
+from ros2_classify.errors import UnsafeModelError
+
+# Operators that carry, or name a file with, machine code of a provider.
+_BINARIES = {('com.microsoft', 'EPContext'), ('trt.plugins', 'TRT_EngineOp'),
+             ('com.microsoft.nchwc', 'EPContext')}
+_WORD = 'EngineSettings.external_data (the server: external_data)'
+
+
+def check_safe(path: Path, model: OnnxFile, folders: Iterable[str] = ()) -> None:
+    """
+    Refuse a model that asks for files or code of others.
+
+    Parameters
+    ----------
+    path : Path
+        The model's file.
+    model : OnnxFile
+        What stands in it.
+    folders : iterable of str
+        Folders that its weights may lie in, other than its own and those below.
+
+    Raises
+    ------
+    UnsafeModelError
+        If its weights lie elsewhere, links followed, or it holds machine code.
+
+    """
+    for operator in sorted(_BINARIES & set(model.operators)):
+        raise UnsafeModelError(
+            f'{path}: it holds machine code of a provider (the operator {"".join(operator[1:])}), '
+            'which is never run; export the model as plain ONNX')
+    if not model.external:
+        return
+    own = path.parent.resolve()
+    allowed = [own, *(Path(folder).expanduser().resolve() for folder in folders)]
+    for location in model.external:
+        if '\0' in location or not location.strip():
+            raise UnsafeModelError(f'{path}: its weights lie in a file without a name')
+        named = PurePosixPath(location.replace('\\', '/'))
+        # Links count for where they lead.
+        place = Path(os.path.realpath(own / named))
+        if not any(place.is_relative_to(folder) for folder in allowed):
+            raise UnsafeModelError(
+                f'{path}: its weights lie outside of its folder, in {location} ({place}), and are '
+                f'not read; put them beside it and export it anew, or allow the folder '
+                f'{place.parent} by {_WORD}')

@@ -1,0 +1,148 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What can be set about the engine that runs a network, checked when it is set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args, Literal, Union
+
+from ros2_classify.errors import EngineError
+
+Precision = Literal['fp32', 'tf32', 'fp16', 'int8']
+Arena = Literal['exact', 'doubling']
+
+# More than any machine has cores; a slip of the finger shall not start a million.
+MAX_THREADS = 256
+MAX_DEVICE = 255
+MAX_BATCH = 256
+# In MiB: one tebibyte, more than any device has.
+MAX_MEMORY = 1 << 20
+
+_RANGES = {
+    'threads': (0, MAX_THREADS, ' (0: choose for me)'),
+    'device_id': (0, MAX_DEVICE, ''),
+    'max_batch': (1, MAX_BATCH, ''),
+    'memory_limit': (0, MAX_MEMORY, ' MiB (0: no limit)'),
+}
+_FLAGS = ('spinning', 'require_provider', 'cuda_graphs', 'cache', 'shrink_memory')
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """
+    How an engine shall run a network; the defaults suit a robot.
+
+    Parameters
+    ----------
+    provider : str
+        Who shall run it: ``auto`` takes the best one that works here; ``cpu``, ``cuda``,
+        ``tensorrt``, ``openvino`` (or ``openvino:GPU``) … insist on one.
+    threads : int
+        CPU threads for one inference, up to 256; 0 takes one for each physical core, at most 4:
+        small networks gain little from more, and the rest of the robot needs cores too.
+    spinning : bool
+        Whether idle threads wait for the next frame at full load. That burns a core for each
+        thread and wins nothing at a camera's rate.
+    device_id : int
+        Which of several GPUs.
+    precision : 'fp32', 'tf32', 'fp16' or 'int8'
+        What a provider may compute in: CUDA tf32, TensorRT fp16 and int8, OpenVINO fp16. int8
+        needs a network that was quantized (``models quantize``). The others, and fp32, compute
+        as the file says.
+    require_provider : bool
+        Whether it is an error when a provider that was named can't be had; else the CPU runs
+        the network in its place, with a warning. ``auto`` always goes on, with a warning.
+    memory_limit : int
+        MiB that the arena of the CPU, of CUDA or TensorRT's work space may take; 0 sets no
+        limit. What doesn't fit raises `ros2_classify.errors.EngineMemoryError`. The CPU's arena
+        is one for the whole process: the first engine that limits it decides.
+    arena : 'exact' or 'doubling'
+        How CUDA's arena and a limited CPU arena grow: by what is asked for, or by doubling
+        (ONNX Runtime's default: fewer requests, more memory).
+    shrink_memory : bool
+        Whether the arena gives memory that it doesn't need back after each inference: less
+        memory between frames, slower frames.
+    max_batch : int
+        How many pictures the network shall take at once. With more than 1, a network that was
+        exported for one picture is given a batch dimension where that is safe, and TensorRT
+        builds one engine for all batches up to this size.
+    cuda_graphs : bool
+        Whether CUDA and TensorRT record the network's work once and play it back: less time
+        between kernels, for networks whose shapes are fixed.
+    cache : bool
+        Whether what is costly to make is kept: TensorRT's engines and timings, and the optimized
+        form of networks with very many nodes.
+    cache_folder : Path, optional
+        Where; None takes the folder that keeps fetched models.
+    custom_operators : tuple of str
+        Libraries with operators of your own. No other one is ever loaded.
+    external_data : tuple of str
+        Folders, other than the model's, that its weights may lie in.
+
+    Raises
+    ------
+    EngineError
+        If a value is of the wrong type or out of its range.
+
+    """
+
+    provider: str = 'auto'
+    threads: int = 0
+    spinning: bool = False
+    device_id: int = 0
+    precision: Precision = 'fp32'
+    require_provider: bool = True
+    memory_limit: int = 0
+    arena: Arena = 'exact'
+    shrink_memory: bool = False
+    max_batch: int = 1
+    cuda_graphs: bool = False
+    cache: bool = True
+    cache_folder: Union[Path, None] = None
+    custom_operators: tuple[str, ...] = ()
+    external_data: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        if not isinstance(self.provider, str) or not self.provider.strip():
+            raise EngineError(
+                f'provider is {self.provider!r} but must be auto or the name of one, like cpu')
+        for name, (low, high, note) in _RANGES.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise EngineError(
+                    f'{name} is {value!r} but must be a whole number from {low} to {high}{note}')
+        for name in _FLAGS:
+            if not isinstance(getattr(self, name), bool):
+                raise EngineError(f'{name} is {getattr(self, name)!r} but must be True or False')
+        for name, choices in (('precision', get_args(Precision)), ('arena', get_args(Arena))):
+            if getattr(self, name) not in choices:
+                raise EngineError(
+                    f'{name} is {getattr(self, name)!r} but must be one of: {", ".join(choices)}')
+        for name in ('custom_operators', 'external_data'):
+            value = getattr(self, name)
+            if isinstance(value, str) or not all(
+                    isinstance(item, str) and item for item in value):
+                raise EngineError(f'{name} is {value!r} but must be a list of paths')
+            object.__setattr__(self, name, tuple(value))
+
+    def replace(self, **changes: Any) -> EngineSettings:
+        """Return settings with some values changed."""
+        try:
+            return replace(self, **changes)
+        except TypeError as error:
+            raise EngineError(f'there is no such setting of an engine: {error}') from error

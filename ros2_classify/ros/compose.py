@@ -1,0 +1,97 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Nodes in one process: a camera and the server that works on its pictures.
+
+The pictures are handed over as they are, without the middleware: see
+`ros2_classify.ros.local_pictures`. For a camera of your own::
+
+    class MyCamera(Node):
+        def __init__(self):
+            super().__init__('camera')
+            self.sender = PictureSender(self, 'image', 2)
+
+        def start(self):    # called when the server is ready
+            Thread(target=self.play, daemon=True).start()
+
+        def play(self):
+            while True:
+                header = Header(frame_id='camera', stamp=self.get_clock().now().to_msg())
+                self.sender.send(take_picture(), 'bgr8', header)
+
+    sys.exit(compose(server_node, lambda stop: MyCamera()))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ros2_classify.ros import runtime
+
+Create = Callable[[runtime.Stop], Any]
+
+
+def server_node(stop: runtime.Stop) -> Any:
+    """Return a server; its parameters come from the command line."""
+    from ros2_classify.ros.server_node import ServerNode
+
+    return ServerNode(stop)
+
+
+def camera_node(stop: runtime.Stop) -> Any:
+    """Return this package's camera; its parameters come from the command line."""
+    from ros2_classify.ros.camera_node import CameraNode
+
+    return CameraNode(stop)
+
+
+def compose(*creates: Create, args: Sequence[str] | None = None) -> int:
+    """
+    Run nodes in one process, with one executor, until one of them or the user asks to end.
+
+    Parameters
+    ----------
+    *creates : callable
+        Each takes the process's `Stop` and returns a node. A node's ``start()``, if it has one, is
+        called in this order before the first callback, ``close()`` in the opposite one after the
+        last.
+    args : sequence of str, optional
+        The command line after the program's name; default ``sys.argv[1:]``. Parameters of one of
+        the nodes follow its name, as in ``-p server:model:=cards_detector``.
+
+    Returns
+    -------
+    int
+        The exit code; see `ros2_classify.ros.runtime.run`.
+
+    """
+    return runtime.run(together(*creates), args)
+
+
+def together(*creates: Create) -> Callable[[runtime.Stop], list[Any]]:
+    """Return what creates all nodes, or none of them."""
+    def create_all(stop: runtime.Stop) -> list[Any]:
+        nodes: list[Any] = []
+        try:
+            for create in creates:
+                nodes.append(create(stop))
+        except BaseException:
+            for node in reversed(nodes):
+                node.destroy_node()
+            raise
+        return nodes
+
+    return create_all

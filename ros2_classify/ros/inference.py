@@ -1,0 +1,230 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What the worker's threads do with frames and requests: from messages to answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+import time
+from typing import Any
+
+from numpy.typing import NDArray
+from ros2_classify.batch import Batch
+from ros2_classify.engines import Tensors
+from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify.results import Result
+from ros2_classify.ros.image_msg import to_array
+from ros2_classify.ros.mailbox import Taken
+from ros2_classify.ros.model import Model
+from ros2_classify.ros.result_msgs import to_msg
+from ros2_classify.ros.server_parameters import AnswerSettings
+from ros2_classify.ros.services import InferenceService, Request
+from ros2_classify.ros.stream import Frame
+
+
+@dataclass(frozen=True)
+class Picture:
+    """
+    A picture in a batch, and who waits for the answer: exactly one of frame and request is there.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8
+        The picture.
+    color : str
+        What its channels are.
+    frame : Frame or None
+        What came on a topic.
+    request : Request or None
+        What came to the service.
+
+    """
+
+    pixels: NDArray[Any]
+    color: str
+    frame: Frame | None = None
+    request: Request | None = None
+
+
+@dataclass
+class Job:
+    """
+    Pictures that go through the network together, and the model that they began with.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    settings : AnswerSettings
+        What the parameters asked for when the job began.
+    batch : Batch
+        The network's input.
+    pictures : list of Picture
+        One for each row of the batch.
+    outputs : list of dict of str to ndarray
+        The network's answers, one for each picture.
+    preprocess_time, inference_time : float
+        Seconds.
+
+    """
+
+    model: Model
+    settings: AnswerSettings
+    batch: Batch
+    pictures: list[Picture] = field(default_factory=list)
+    outputs: list[Tensors] = field(default_factory=list)
+    preprocess_time: float = 0.0
+    inference_time: float = 0.0
+
+    def __len__(self) -> int:
+        """Return how many pictures there are."""
+        return len(self.pictures)
+
+
+class Inference:
+    """
+    The steps of the server's `ros2_classify.ros.worker.Worker`.
+
+    Parameters
+    ----------
+    acquire_model : callable
+        Returns the model of the moment, acquired.
+    service : InferenceService or None
+        What answers requests; None where there are no requests.
+    on_error : callable
+        Called with an exception that nobody expected.
+
+    """
+
+    def __init__(self, acquire_model: Callable[[], Model], service: InferenceService | None,
+                 on_error: Callable[[Exception], None]) -> None:
+        self._acquire_model = acquire_model
+        self._service = service
+        self._on_error = on_error
+        self._next: Model | None = None
+        self.requests = 0
+
+    def begin(self) -> int:
+        """Choose the model of the next job; return how many pictures it takes at once."""
+        self._next = self._acquire_model()
+        return self._next.pipeline.max_batch
+
+    def prepare(self, taken: Taken[Frame, Request], thread: int) -> Job | None:
+        """Read and preprocess what was taken."""
+        model, self._next = self._next, None
+        assert model is not None
+        job = Job(model, model.settings, model.batches[thread])
+        begun = time.perf_counter()
+        try:
+            job.batch.clear()
+            for frame in taken.frames:
+                self._add_frame(job, frame)
+            if taken.request is not None:
+                self._add_request(job, taken.request)
+        except BaseException:
+            model.release()
+            raise
+        if not job.pictures:
+            model.release()
+            return None
+        job.preprocess_time = (time.perf_counter() - begun) / len(job)
+        return job
+
+    def infer(self, job: Job) -> None:
+        """Run the network."""
+        begun = time.perf_counter()
+        job.outputs = job.model.pipeline.infer(job.batch)
+        job.inference_time = time.perf_counter() - begun
+
+    def finish(self, job: Job, error: Exception | None) -> None:
+        """Publish the answers, and send those of requests."""
+        try:
+            for row, picture in enumerate(job.pictures):
+                try:
+                    if error is not None:
+                        raise error
+                    self._answer(job, picture, self._result(job, row))
+                except Exception as failure:  # noqa: B902 - the other pictures get their answers
+                    self._fail(picture, failure)
+        finally:
+            # It may hold the last picture's megabytes until the next one comes.
+            job.batch.clear()
+            job.model.release()
+
+    def abandon(self, job: Job) -> None:
+        """Let go of a job that was prepared when the worker was stopped."""
+        job.model.release()
+        self.leave([], [each.request for each in job.pictures if each.request is not None])
+
+    def leave(self, frames: list[Frame], requests: list[Request]) -> None:
+        """Refuse the requests that waited when the worker was stopped."""
+        if self._service is not None:
+            for request in requests:
+                self._service.refuse(
+                    request, f'{self._service.node_name} has been deactivated')
+
+    def failed(self, error: Exception) -> None:
+        """Note an exception that nobody expected."""
+        self._on_error(error)
+
+    def _add_frame(self, job: Job, frame: Frame) -> None:
+        read = frame.stream.read(frame.msg, job.settings.max_pixels)
+        if read is None:
+            return
+        try:
+            job.batch.add(*read)
+        except Exception as error:  # noqa: B902 - the other pictures get their answers
+            frame.stream.refuse(error)
+        else:
+            job.pictures.append(Picture(*read, frame=frame))
+
+    def _add_request(self, job: Job, request: Request) -> None:
+        try:
+            pixels, color = to_array(request.image, job.settings.max_pixels)
+            job.batch.add(pixels, color)
+        except Exception as error:  # noqa: B902 - the asker gets an answer in any case
+            self._refuse(request, error)
+        else:
+            job.pictures.append(Picture(pixels, color, request=request))
+
+    def _result(self, job: Job, row: int) -> Result:
+        return job.model.pipeline.postprocess(
+            job.outputs[row], job.batch.geometries[row], job.settings.options,
+            preprocess_time=job.preprocess_time, inference_time=job.inference_time)
+
+    def _answer(self, job: Job, picture: Picture, result: Result) -> None:
+        class_id = job.settings.class_id
+        if picture.frame is not None:
+            picture.frame.stream.answer(
+                picture.frame, result, picture.pixels, picture.color, class_id)
+            return
+        assert picture.request is not None and self._service is not None
+        msg = to_msg(result, picture.request.image.header, class_id)
+        self.requests += 1
+        self._service.succeed(picture.request, msg)
+
+    def _fail(self, picture: Picture, error: Exception) -> None:
+        if picture.frame is not None:
+            picture.frame.stream.fail(error)
+        elif picture.request is not None:
+            self._refuse(picture.request, error)
+
+    def _refuse(self, request: Request, error: Exception) -> None:
+        assert self._service is not None
+        self.requests += 1
+        kind = '' if isinstance(error, Ros2ClassifyError) else (
+            f'unexpected {type(error).__name__}: ')
+        self._service.refuse(request, f'{kind}{error}')

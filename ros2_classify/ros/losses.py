@@ -1,0 +1,117 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Pictures that the middleware loses between the camera and this node.
+
+The middleware numbers what a sender publishes, so its reader knows of every gap and tells it as an
+event (``message_lost``). A picture that is replaced by a newer one because this node is slow is
+none of them: it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import time
+from typing import Any
+
+from rclpy.node import Node
+
+# Seconds that are judged together.
+_SPAN = 5.0
+# Fewer losses, or a smaller part, are no symptom: best effort promises nothing.
+_MIN_LOST = 5
+_MIN_PART = 0.05
+# Seconds until the same is said again.
+_AGAIN = 60.0
+
+
+class Losses:
+    """
+    Counts lost pictures and tells when they are too many; for the executor's thread.
+
+    Parameters
+    ----------
+    clock : callable
+        Gives the time in seconds; for tests.
+
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._said: float | None = None
+        self._came = 0
+        self._lost = 0
+        self.total = 0
+
+    def came(self) -> None:
+        """Count a picture that came."""
+        self._came += 1
+
+    def add(self, count: int) -> None:
+        """Count lost pictures."""
+        self._lost += count
+        self.total += count
+
+    def subscribe(self, node: Node, *args: Any, **options: Any) -> Any:
+        """
+        Create a subscription whose losses are counted, where the middleware tells of them.
+
+        Parameters
+        ----------
+        node : rclpy.node.Node
+            The node; the further arguments are those of its ``create_subscription``.
+
+        Returns
+        -------
+        rclpy.subscription.Subscription
+            The subscription.
+
+        """
+        try:
+            from rclpy.event_handler import (
+                SubscriptionEventCallbacks, UnsupportedEventTypeError)
+        except ImportError:  # before Iron
+            from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
+        events = SubscriptionEventCallbacks(
+            message_lost=lambda event: self.add(event.total_count_change))
+        try:
+            return node.create_subscription(*args, event_callbacks=events, **options)
+        except UnsupportedEventTypeError:
+            return node.create_subscription(*args, **options)
+
+    def judge(self) -> str:
+        """
+        Say whether too many pictures have been lost; call it about once a second.
+
+        Returns
+        -------
+        str
+            ``90 of 100 pictures of the last 5 s``, or nothing where all is well, where the time
+            for a judgement hasn't come, and where it has been said a moment ago.
+
+        """
+        now = self._clock()
+        span = now - self._began
+        if span < _SPAN:
+            return ''
+        came, lost = self._came, self._lost
+        self._began, self._came, self._lost = now, 0, 0
+        if lost < _MIN_LOST or lost < _MIN_PART * (lost + came):
+            return ''
+        if self._said is not None and now - self._said < _AGAIN:
+            return ''
+        self._said = now
+        return f'{lost} of {lost + came} pictures of the last {span:.0f} s'

@@ -1,0 +1,162 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The model that a server runs: loaded, warm, and freed when nobody works with it any more.
+
+Every job holds the model that it was begun with. So a server can put another one in its place
+between two jobs: the ones that have begun end with the old model, which is freed after the last.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from ros2_classify.batch import Batch
+from ros2_classify.labels import Labels
+from ros2_classify.pipeline import Pipeline
+from ros2_classify.ros.engine_parameters import engine_settings
+from ros2_classify.ros.fetching import core_log_shown, fetch_options
+from ros2_classify.ros.parameters import Parameters
+from ros2_classify.ros.server_parameters import answer_settings, AnswerSettings
+from ros2_classify.ros.worker import THREADS
+from ros2_classify.store import searching
+
+
+class Model:
+    """
+    A pipeline and what belongs to it.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Warm; the model closes it.
+    settings : AnswerSettings
+        What the parameters ask for; replaced as a whole when they change.
+    warm_up_time : float
+        Seconds the first answer took.
+    load_time : float
+        Seconds it took to load.
+
+    Attributes
+    ----------
+    number : int
+        Counts the models that a server has loaded, from 1.
+    batches : tuple of Batch
+        One for each of the worker's threads.
+
+    """
+
+    def __init__(self, pipeline: Pipeline, settings: AnswerSettings, *,
+                 warm_up_time: float = 0.0, load_time: float = 0.0) -> None:
+        self.pipeline = pipeline
+        self.settings = settings
+        self.warm_up_time = warm_up_time
+        self.load_time = load_time
+        self.number = 1
+        self.batches: tuple[Batch, ...] = tuple(pipeline.new_batch() for _ in range(THREADS))
+        self._lock = threading.Lock()
+        self._users = 0
+        self._retired = False
+
+    @property
+    def name(self) -> str:
+        """The name that its descriptor gives it."""
+        return self.pipeline.descriptor.name
+
+    @property
+    def sha256(self) -> str:
+        """The sha256 that its descriptor declares for its file; empty where it declares none."""
+        return self.pipeline.descriptor.source.sha256 or ''
+
+    @property
+    def labels(self) -> Labels | None:
+        """The names of its classes."""
+        return self.pipeline.labels
+
+    def acquire(self) -> bool:
+        """Begin to work with it; return False where it has been retired."""
+        with self._lock:
+            if self._retired:
+                return False
+            self._users += 1
+            return True
+
+    def release(self) -> None:
+        """End the work that `acquire` began."""
+        with self._lock:
+            self._users -= 1
+            last = self._retired and not self._users
+        if last:
+            self.pipeline.close()
+
+    def retire(self) -> None:
+        """Free it as soon as nobody works with it; a second time does nothing."""
+        with self._lock:
+            first, self._retired = not self._retired, True
+            last = first and not self._users
+        if last:
+            self.pipeline.close()
+
+
+def load_model(name: str, settings: Parameters, log: Any, streams: int = 1) -> Model:
+    """
+    Load a model and warm it up.
+
+    Parameters
+    ----------
+    name : str
+        What the parameter ``model`` may be.
+    settings : Parameters
+        The server's parameters.
+    log : rclpy logger
+        Gets the progress and what was assumed.
+    streams : int
+        How many pictures there may be at the same time.
+
+    Returns
+    -------
+    Model
+        Ready.
+
+    Raises
+    ------
+    Ros2ClassifyError
+        Whatever stands in the way, in one sentence.
+
+    """
+    begun = time.monotonic()
+    with core_log_shown(log), searching(settings['model_path']):
+        pipeline = Pipeline.load(
+            name, engine=engine_settings(settings),
+            max_batch=max(1, min(streams, settings['max_batch'])),
+            fetch=fetch_options(settings, log))
+    loaded = time.monotonic()
+    try:
+        pipeline.warm_up()
+        warm = time.monotonic()
+        model = Model(
+            pipeline, answer_settings(settings, pipeline.options),
+            warm_up_time=warm - loaded, load_time=loaded - begun)
+    except BaseException:
+        pipeline.close()
+        raise
+    for guess in pipeline.descriptor.guesses:
+        log.info(f'assumed about {model.name}: {guess}')
+    log.info(
+        f'model {model.name} ({pipeline.task}) on {pipeline.engine.provider}, '
+        f'loaded in {model.load_time:.2f} s, warmed up in {model.warm_up_time:.2f} s')
+    return model

@@ -1,0 +1,144 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Whose turn it is to run the network, and when the next turn is going to come."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+import threading
+import time
+
+# Enough to see what is usual, few enough to follow a change of the picture's size.
+_REMEMBERED = 16
+
+
+class Durations:
+    """The last few durations of something, in seconds."""
+
+    def __init__(self) -> None:
+        self._values: deque[float] = deque(maxlen=_REMEMBERED)
+
+    def add(self, seconds: float) -> None:
+        """Remember one more."""
+        self._values.append(seconds)
+
+    def quantile(self, part: float) -> float:
+        """
+        Return what a part of the durations does not exceed.
+
+        Parameters
+        ----------
+        part : float
+            From 0 (the shortest) to 1 (the longest).
+
+        Returns
+        -------
+        float
+            Seconds; 0 while nothing is known.
+
+        """
+        values = sorted(self._values)
+        return values[round(part * (len(values) - 1))] if values else 0.0
+
+
+class NetworkTurn:
+    """
+    Lets one thread at a time run the network.
+
+    Parameters
+    ----------
+    clock : callable
+        Gives the time in seconds; for tests.
+
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._begun: float | None = None
+        self._size = 0
+        self._due = 0.0
+        self._durations: dict[int, Durations] = {}
+        self._closed = False
+
+    @property
+    def busy_for(self) -> float:
+        """Seconds since the present turn began; 0 while there is none."""
+        begun = self._begun
+        return 0.0 if begun is None else self._clock() - begun
+
+    def wait_until_nearly_free(self, lead: float) -> bool:
+        """
+        Wait until the present turn has ended, or is expected to end soon.
+
+        Parameters
+        ----------
+        lead : float
+            How many seconds before the expected end to return.
+
+        Returns
+        -------
+        bool
+            False once the turns are closed.
+
+        """
+        with self._changed:
+            while not self._closed and self._begun is not None:
+                left = self._due - lead - self._clock()
+                if left <= 0.0:
+                    break
+                self._changed.wait(left)
+            return not self._closed
+
+    def enter(self, size: int) -> bool:
+        """
+        Wait for the turn, and take it.
+
+        Parameters
+        ----------
+        size : int
+            How many pictures go through the network: turns of one size take the same time.
+
+        Returns
+        -------
+        bool
+            Whether this is the caller's turn; False once the turns are closed.
+
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._begun is None)
+            if self._closed:
+                return False
+            known = self._durations.setdefault(size, Durations())
+            self._size = size
+            self._begun = self._clock()
+            # Expected a little early: a network that has to wait costs more than a frame that has.
+            self._due = self._begun + known.quantile(0.25)
+            return True
+
+    def leave(self) -> None:
+        """End the turn."""
+        with self._changed:
+            assert self._begun is not None
+            self._durations[self._size].add(self._clock() - self._begun)
+            self._begun = None
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let nobody wait any longer, and nobody enter."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -1,0 +1,262 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""One camera's stream: its pictures, the answers for them, what was counted, and its silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import time
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+from rclpy.node import Node
+from ros2_classify.errors import InputError, Ros2ClassifyError
+from ros2_classify.results import Result
+from ros2_classify.ros.counters import Counters
+from ros2_classify.ros.image_input import ImageInput, TRANSPORTS
+from ros2_classify.ros.latencies import Latencies
+from ros2_classify.ros.model import Model
+from ros2_classify.ros.outputs import Outputs
+from ros2_classify.ros.silence import explain_losses, explain_silence
+from ros2_classify.ros.stream_names import StreamNames
+from ros2_classify.ros.throttle import ThrottledLog
+from ros2_classify.ros.trace import Trace
+
+# Seconds without a picture until the cause is told, and until it is told again.
+_SILENCE = 5.0
+_SILENCE_AGAIN = 10.0
+
+
+class Frame(NamedTuple):
+    """
+    A picture that has come, and has not been looked at yet.
+
+    Parameters
+    ----------
+    stream : Stream
+        Whose it is.
+    msg : message
+        What the transport of the stream's input reads.
+    received : float
+        When it came, on the clock of ``time.perf_counter``.
+
+    """
+
+    stream: Stream
+    msg: Any
+    received: float
+
+
+class Stream:
+    """
+    A camera's topic, the topics of the answers, and what is known about both.
+
+    The executor's thread creates it, ends it, and delivers the pictures; the methods that work on
+    a picture are called by one thread at a time each.
+
+    Parameters
+    ----------
+    node : rclpy.node.Node
+        The node.
+    names : StreamNames
+        The camera's topic and the namespace of the answers.
+    model : Model
+        What is going to answer; its task decides on the topics.
+
+    """
+
+    def __init__(self, node: Node, names: StreamNames, model: Model) -> None:
+        self._node = node
+        self._log = node.get_logger()
+        self._throttled = ThrottledLog()
+        self._names = names
+        self._read = TRANSPORTS[names.transport].to_array
+        self._patience = _SILENCE
+        self._input: ImageInput | None = None
+        self._deliver: Callable[[Frame], bool] = lambda _: False
+        self._trace: Trace | None = None
+        self.counters = Counters()
+        self.latencies = Latencies()
+        self.outputs = Outputs(
+            node, model.pipeline.task, self.update, masks=model.pipeline.gives_masks,
+            namespace=names.namespace)
+
+    @property
+    def topic(self) -> str:
+        """The full name of the topic of pictures."""
+        return self._names.topic
+
+    @property
+    def source(self) -> ImageInput | None:
+        """Where the pictures come from, while the stream is active."""
+        return self._input
+
+    # ---- in the executor's thread
+
+    def activate(self, deliver: Callable[[Frame], bool], trace: Trace | None = None) -> None:
+        """
+        Begin to take pictures.
+
+        Parameters
+        ----------
+        deliver : callable
+            Called with each picture; returns whether an older one was dropped for it.
+        trace : Trace, optional
+            Where times are noted, for measuring.
+
+        """
+        self.counters = Counters()
+        self.latencies = Latencies()
+        self._deliver = deliver
+        self._trace = trace
+        self._patience = _SILENCE
+        self._input = ImageInput(
+            self._node, self._names.topic, self._names.transport, self._receive,
+            listed=self._names.namespace is not None)
+        # Subscribed in any case at first: wrong settings show now and not with the first listener.
+        self._input.update(wanted=True)
+
+    def deactivate(self) -> None:
+        """Take no more pictures."""
+        if self._input is not None:
+            self._input.unsubscribe()
+            self._input = None
+
+    def destroy(self) -> None:
+        """Take the topics away."""
+        self.deactivate()
+        self.outputs.destroy()
+
+    def announce(self, model: Model) -> None:
+        """Publish the facts about the model, for those who come later, too."""
+        self.outputs.announce(
+            model.name, model.labels, model.settings.options.score_threshold, model.number)
+
+    def update(self) -> None:
+        """Subscribe or unsubscribe, as there are listeners or not."""
+        source = self._input
+        if source is None:
+            return
+        try:
+            source.update(self.outputs.wanted)
+        except Exception as error:  # noqa: B902 - the middleware refused; the node lives on
+            self._throttled(
+                self._log.error, f'cannot subscribe to {source.topic}: {error}', 'subscribe')
+
+    def keep_house(self, model: Model) -> None:
+        """Do now and then what no event asks for."""
+        self.update()
+        source = self._input
+        if source is None:
+            return
+        try:
+            self.outputs.announce_threshold(
+                model.labels, model.settings.options.score_threshold)
+            silent_for = source.silent_for
+            lost = source.losses.judge()
+            if lost:
+                self._log.warning(explain_losses(lost, source))
+                # Why none comes is said as well.
+                self._patience = max(self._patience, silent_for + _SILENCE_AGAIN)
+            elif source.subscribed and self.outputs.wanted and silent_for >= self._patience:
+                self._log.warning(explain_silence(self._node, source))
+                self._patience += _SILENCE_AGAIN
+            elif silent_for < _SILENCE:
+                self._patience = _SILENCE
+        except Exception as error:  # noqa: B902 - only words are lost
+            self._throttled(self._log.error, f'unexpected {type(error).__name__}: {error}')
+
+    def _receive(self, msg: Any) -> None:
+        counters = self.counters
+        counters.received += 1
+        if self._trace is not None:
+            self._trace.taken(msg.header.stamp)
+        if not self.outputs.wanted:
+            counters.unwanted += 1
+        elif self._deliver(Frame(self, msg, time.perf_counter())):
+            counters.replaced += 1
+
+    # ---- in the worker's threads
+
+    def read(self, msg: Any, max_pixels: int) -> tuple[NDArray[Any], str] | None:
+        """
+        Read a picture.
+
+        Parameters
+        ----------
+        msg : message
+            What came.
+        max_pixels : int
+            Larger pictures are refused.
+
+        Returns
+        -------
+        pixels, color
+            The picture, or None where it is unusable: that is counted and said.
+
+        """
+        try:
+            return self._read(msg, max_pixels)
+        except Exception as error:  # noqa: B902 - whatever it is, the next picture may be fine
+            self.refuse(error)
+            return None
+
+    def refuse(self, error: Exception) -> None:
+        """Count a picture that can't be used, and say why."""
+        self.counters.malformed += 1
+        kind = '' if isinstance(error, InputError) else f'{type(error).__name__}: '
+        self._throttled(
+            self._log.warning, f'unusable picture on {self.topic}: {kind}{error}', 'malformed')
+
+    def answer(
+            self, frame: Frame, result: Result, pixels: NDArray[Any], color: str,
+            class_id: str) -> None:
+        """
+        Publish one answer.
+
+        Parameters
+        ----------
+        frame : Frame
+            What came.
+        result : Classification, Detections or Segmentation
+            The answer.
+        pixels : ndarray of uint8
+            The picture.
+        color : str
+            What its channels are.
+        class_id : str
+            ``label`` or ``index``.
+
+        """
+        header = frame.msg.header
+        self.outputs.publish(result, header, pixels, color, class_id)
+        if self._trace is not None:
+            self._trace.published(header.stamp)
+        now = self._node.get_clock().now().nanoseconds
+        self.latencies.total.add(1e-9 * (now - header.stamp.nanosec) - header.stamp.sec)
+        self.latencies.node.add(time.perf_counter() - frame.received)
+        self.latencies.network.add(result.timing.inference)
+        self.counters.answered += 1
+
+    def fail(self, error: Exception) -> None:
+        """Count a picture that got no answer, and say why."""
+        self.counters.failed += 1
+        kind = '' if isinstance(error, Ros2ClassifyError) else f'{type(error).__name__}: '
+        self._throttled(
+            self._log.error, f'a picture of {self.topic} got no answer: {kind}{error}', 'failed')
+
+    def __str__(self) -> str:
+        """Return what was counted, in a line for people."""
+        return '; '.join(filter(None, [str(self.counters), str(self.latencies)]))

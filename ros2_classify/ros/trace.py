@@ -1,0 +1,87 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""When the server took each frame from the middleware and when it had published the answer."""
+
+from __future__ import annotations
+
+from array import array
+from pathlib import Path
+import time
+from typing import Any
+
+import numpy as np
+
+# A day at 30 frames a second is less than three million; who forgets the trace loses no memory.
+_MOST = 4_000_000
+_COLUMNS = 2
+
+
+class Trace:
+    """
+    Two lists of stamps and times, written when the server stops.
+
+    Noting a frame costs a microsecond and 32 bytes. Whoever reads the file joins both lists by
+    stamp: a frame that is only in the first one was dropped.
+
+    Parameters
+    ----------
+    path : str
+        The file to write, in NumPy's format ``.npz``. It holds ``taken`` and ``published``, int64
+        arrays of shape (n, 2): the picture's stamp and the time on the monotonic clock, in ns.
+
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path).expanduser()
+        self._taken = array('q')
+        self._published = array('q')
+
+    def taken(self, stamp: Any) -> None:
+        """Note that a frame came; called in one thread."""
+        _note(self._taken, stamp)
+
+    def published(self, stamp: Any) -> None:
+        """Note that a frame's answer is published."""
+        _note(self._published, stamp)
+
+    def write(self) -> str:
+        """
+        Write the file.
+
+        Returns
+        -------
+        str
+            Its path.
+
+        Raises
+        ------
+        OSError
+            If that can't be done.
+
+        """
+        # An open file, for NumPy adds a suffix to a name.
+        with self._path.open('wb') as file:
+            np.savez(file, taken=_table(self._taken), published=_table(self._published))
+        return str(self._path)
+
+
+def _note(rows: array[int], stamp: Any) -> None:
+    if len(rows) < _MOST * _COLUMNS:
+        rows.extend((stamp.sec * 10**9 + stamp.nanosec, time.monotonic_ns()))
+
+
+def _table(rows: array[int]) -> Any:
+    return np.array(rows, np.int64).reshape(-1, _COLUMNS)

@@ -1,0 +1,44 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""The table of targets."""
+
+import json
+import math
+
+from ros2_classify.bench.targets import Row, table
+
+
+def test_verdicts():
+    assert Row('ratio', 1.05, 1.05).verdict == 'PASS'
+    assert Row('ratio', 1.05, 1.06).verdict == 'MISSED'
+    assert Row('rate', 0.95, 0.96, at_least=True).verdict == 'PASS'
+    assert Row('rate', 0.95, 0.94, at_least=True).verdict == 'MISSED'
+    assert Row('rate', 0.95, None).verdict == 'not measured'
+    assert Row('rate', 0.95, math.nan).verdict == 'not measured'
+
+
+def test_a_row_can_be_written_as_json():
+    row = json.loads(json.dumps(Row('ms', 1.0, 0.12345, unit='ms').to_dict()))
+    assert (row['measured'], row['verdict'], row['unit']) == (0.123, 'PASS', 'ms')
+
+
+def test_the_table_has_a_line_for_each_row():
+    text = table([Row('latency', 2.0, 2.5, unit='ms', command='bench', note='of 7'),
+                  Row('rate', 0.95, None, at_least=True)])
+    lines = [[cell.strip() for cell in line.strip('|').split('|')] for line in text.splitlines()]
+    assert lines[2] == ['latency (of 7)', '≤ 2 ms', '2.5', 'MISSED', '`bench`']
+    assert lines[3] == ['rate', '≥ 0.95', '-', 'not measured', '']
+    assert len({len(line) for line in text.splitlines()}) == 1

@@ -1,0 +1,304 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""From frames and requests to answers: batches, bad pictures, and a model that is exchanged."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from ros2_classify.descriptor import ModelDescriptor
+from ros2_classify.errors import EngineError
+from ros2_classify.pipeline import Pipeline
+from ros2_classify.ros.image_msg import to_array, to_image_msg
+from ros2_classify.ros.inference import Inference
+from ros2_classify.ros.mailbox import Taken
+from ros2_classify.ros.model import Model
+from ros2_classify.ros.server_parameters import AnswerSettings
+from ros2_classify.ros.stream import Frame
+from ros2_classify.testing import FakeEngine, tensor
+from std_msgs.msg import Header
+
+
+def colors(inputs):
+    """Tell the mean of each channel, for each picture."""
+    return {'scores': inputs['image'].mean(axis=(2, 3)) / 255}
+
+
+def make_model(max_batch=4, answer=colors, name='colors'):
+    """Return a model on a fake engine, and the fake."""
+    engine = FakeEngine([tensor('image', ('n', 3, 8, 8))], [tensor('scores', ('n', 3))], answer)
+    descriptor = ModelDescriptor.from_mapping({
+        'name': name, 'source': {'path': 'fake.onnx'}, 'labels': ['red', 'green', 'blue'],
+        'input': {'name': 'image', 'size': [8, 8], 'layout': 'nchw', 'dtype': 'float32'},
+        'output': {'decoder': 'classification', 'activation': 'none'}})
+    pipeline = Pipeline(descriptor, engine, descriptor.load_labels(), max_batch=max_batch)
+    engine.calls.clear()
+    return Model(pipeline, AnswerSettings(pipeline.options, 'label', 10_000)), engine
+
+
+class FakeStream:
+    """A stream that notes its answers."""
+
+    def __init__(self):
+        self.answers = []
+        self.refused = []
+        self.failed = []
+
+    def frame(self, rgb, **changes):
+        """Return a frame of one colour."""
+        pixels = np.full((6, 9, 3), rgb, np.uint8)
+        msg = to_image_msg(pixels, 'rgb8', Header(frame_id=str(rgb)))
+        for name, value in changes.items():
+            setattr(msg, name, value)
+        return Frame(self, msg, 0.0)
+
+    def read(self, msg, max_pixels):
+        """Read as a stream does."""
+        try:
+            return to_array(msg, max_pixels)
+        except Exception as error:
+            self.refuse(error)
+            return None
+
+    def refuse(self, error):
+        """Note an unusable picture."""
+        self.refused.append(str(error))
+
+    def answer(self, frame, result, pixels, color, class_id):
+        """Note an answer."""
+        if frame.msg.header.frame_id == 'nobody':
+            raise RuntimeError('cannot be sent')
+        self.answers.append((frame.msg.header.frame_id, result.labels[0]))
+
+    def fail(self, error):
+        """Note a picture without an answer."""
+        self.failed.append(str(error))
+
+
+class FakeService:
+    """A service that notes what it says."""
+
+    node_name = '/server'
+
+    def __init__(self):
+        self.said = []
+
+    def succeed(self, request, msg):
+        """Note an answer."""
+        self.said.append((request.name, msg.results[0].class_id))
+
+    def refuse(self, request, reason):
+        """Note a refusal."""
+        self.said.append((request.name, reason))
+
+
+RED, GREEN, BLUE = (250, 0, 0), (0, 250, 0), (0, 0, 250)
+
+
+@pytest.fixture
+def service():
+    """Return a service."""
+    return FakeService()
+
+
+def steps(model, service=None):
+    """Return the steps of a worker with one model."""
+    def acquire():
+        assert model.acquire()
+        return model
+
+    return Inference(acquire, service, pytest.fail)
+
+
+def run(inference, *frames, request=None, thread=0):
+    """Go through all steps; return the job, if there was one."""
+    inference.begin()
+    job = inference.prepare(Taken(frames=frames, request=request), thread)
+    if job is not None:
+        error = None
+        try:
+            inference.infer(job)
+        except Exception as raised:
+            error = raised
+        inference.finish(job, error)
+    return job
+
+
+def test_frames_of_several_streams_go_through_the_network_together():
+    model, engine = make_model()
+    streams = [FakeStream() for _ in range(3)]
+    run(steps(model), *(
+        stream.frame(rgb) for stream, rgb in zip(streams, (RED, GREEN, BLUE))))
+    assert [len(call['image']) for call in engine.calls] == [3]
+    assert [stream.answers for stream in streams] == [
+        [(str(RED), 'red')], [(str(GREEN), 'green')], [(str(BLUE), 'blue')]]
+    assert not engine.closed
+
+
+@pytest.mark.parametrize('changes', [
+    {'step': 3}, {'encoding': 'rgb565'}, {'width': 0, 'height': 0}, {'data': b'12'}])
+@pytest.mark.parametrize('position', range(3))
+def test_a_bad_frame_leaves_the_others_of_its_batch_alone(changes, position):
+    model, engine = make_model()
+    streams = [FakeStream() for _ in range(3)]
+    run(steps(model), *(
+        stream.frame(rgb, **(changes if number == position else {}))
+        for number, (stream, rgb) in enumerate(zip(streams, (RED, GREEN, BLUE)))))
+    assert [len(call['image']) for call in engine.calls] == [2]
+    for number, (stream, name) in enumerate(zip(streams, ('red', 'green', 'blue'))):
+        bad = number == position
+        assert [label for _, label in stream.answers] == ([] if bad else [name])
+        assert len(stream.refused) == bad
+
+
+def test_an_answer_that_cannot_be_sent_leaves_the_others_alone():
+    model, _ = make_model()
+    streams = [FakeStream() for _ in range(2)]
+    run(steps(model), streams[0].frame(RED, header=Header(frame_id='nobody')),
+        streams[1].frame(GREEN))
+    assert streams[0].failed == ['cannot be sent'] and not streams[0].answers
+    assert streams[1].answers == [(str(GREEN), 'green')]
+
+
+def test_an_output_that_cannot_be_leaves_the_others_alone():
+    model, _ = make_model()
+    original = model.pipeline.postprocess
+
+    def postprocess(outputs, *args, **options):
+        if outputs['scores'].argmax() == 0:
+            raise ValueError('no sense')
+        return original(outputs, *args, **options)
+
+    model.pipeline.postprocess = postprocess
+    streams = [FakeStream() for _ in range(2)]
+    run(steps(model), streams[0].frame(RED), streams[1].frame(GREEN))
+    assert streams[0].failed == ['no sense']
+    assert streams[1].answers == [(str(GREEN), 'green')]
+
+
+def test_a_network_that_fails_costs_its_own_batch_only():
+    broken = [False]
+
+    def answer(inputs):
+        if broken[0]:
+            raise EngineError('out of memory')
+        return colors(inputs)
+
+    model, _ = make_model(answer=answer)
+    broken[0] = True
+    stream, service = FakeStream(), FakeService()
+    inference = steps(model, service)
+    run(inference, stream.frame(RED))
+    run(inference, request=SimpleNamespace(name='a', image=stream.frame(RED).msg))
+    assert stream.failed == ['out of memory']
+    assert service.said == [('a', 'out of memory')]
+    broken[0] = False
+    run(inference, stream.frame(GREEN))
+    assert stream.answers == [(str(GREEN), 'green')]
+
+
+def test_requests_are_answered_or_told_why_not(service):
+    model, _ = make_model()
+    inference = steps(model, service)
+    stream = FakeStream()
+    run(inference, request=SimpleNamespace(name='good', image=stream.frame(BLUE).msg))
+    run(inference, request=SimpleNamespace(name='bad', image=stream.frame(BLUE, step=1).msg))
+    run(inference, request=SimpleNamespace(name='odd', image=None))
+    assert service.said[0] == ('good', 'blue')
+    assert service.said[1][1].startswith('step is 1, but')
+    assert service.said[2][1].startswith('unexpected AttributeError: ')
+    assert inference.requests == 3
+    inference.leave([], [SimpleNamespace(name='late')])
+    assert service.said[3] == ('late', '/server has been deactivated')
+
+
+def test_a_prepared_request_is_refused_when_the_worker_stops(service):
+    model, engine = make_model()
+    inference = steps(model, service)
+    inference.begin()
+    job = inference.prepare(Taken(request=SimpleNamespace(
+        name='late', image=FakeStream().frame(RED).msg)), 0)
+    inference.abandon(job)
+    assert service.said == [('late', '/server has been deactivated')]
+    model.retire()
+    assert engine.closed
+
+
+def test_a_model_is_exchanged_between_two_jobs():
+    old, old_engine = make_model(max_batch=4, name='old')
+    new, new_engine = make_model(max_batch=1, name='new')
+    current = [old]
+
+    def acquire():
+        assert current[0].acquire()
+        return current[0]
+
+    stream, other = FakeStream(), FakeStream()
+    inference = Inference(acquire, None, pytest.fail)
+    assert inference.begin() == 4
+    # Exchanged after the old one was chosen, and before anything was taken.
+    current[0] = new
+    old.retire()
+    job = inference.prepare(Taken(frames=(stream.frame(RED), other.frame(GREEN))), 0)
+    assert inference.begin() == 1
+    second = inference.prepare(Taken(frames=(stream.frame(BLUE),)), 1)
+    assert (job.model, second.model) == (old, new)
+    assert not old_engine.closed
+    inference.infer(job)
+    inference.finish(job, None)
+    # The last one has left.
+    assert old_engine.closed and not new_engine.closed
+    inference.infer(second)
+    inference.finish(second, None)
+    assert stream.answers == [(str(RED), 'red'), (str(BLUE), 'blue')]
+    assert other.answers == [(str(GREEN), 'green')]
+    assert [len(call['image']) for call in old_engine.calls] == [2]
+
+
+def test_a_job_keeps_the_settings_that_it_began_with():
+    model, _ = make_model()
+    stream = FakeStream()
+    inference = steps(model)
+    inference.begin()
+    job = inference.prepare(Taken(frames=(stream.frame(RED),)), 0)
+    model.settings = AnswerSettings(
+        model.pipeline.options.replace(score_threshold=1.0), 'index', 10_000)
+    assert job.settings.class_id == 'label'
+    inference.infer(job)
+    inference.finish(job, None)
+    assert stream.answers == [(str(RED), 'red')]
+
+
+def test_the_limit_of_pixels_counts():
+    model, _ = make_model()
+    model.settings = AnswerSettings(model.pipeline.options, 'label', 53)
+    stream = FakeStream()
+    assert run(steps(model), stream.frame(RED)) is None
+    assert 'pixels' in stream.refused[0]
+
+
+def test_a_model_is_freed_when_nobody_uses_it_and_never_twice():
+    model, engine = make_model()
+    assert model.acquire() and model.acquire()
+    model.retire()
+    assert not model.acquire()
+    model.release()
+    assert not engine.closed
+    model.release()
+    assert engine.closed
+    model.retire()
+    idle, engine = make_model()
+    idle.retire()
+    assert engine.closed and not idle.acquire()

@@ -1,0 +1,127 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The turns of the network: one at a time, and when the next one is due."""
+
+import threading
+
+import pytest
+
+from ros2_classify.ros.network_turn import Durations, NetworkTurn
+
+DEADLINE = 10.0
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self):
+        self.now = 50.0
+
+    def __call__(self):
+        """Return the time."""
+        return self.now
+
+
+def after(turn, clock, seconds, size=1):
+    """Have one turn of some seconds."""
+    assert turn.enter(size)
+    clock.now += seconds
+    turn.leave()
+
+
+def test_quantiles_of_the_last_durations():
+    durations = Durations()
+    assert durations.quantile(0.75) == 0.0
+    for value in [9.0] * 5 + list(range(16)):
+        durations.add(value)
+    assert [durations.quantile(part) for part in (0.0, 0.25, 0.5, 1.0)] == [0, 4, 8, 15]
+
+
+def test_it_is_free_at_first():
+    turn = NetworkTurn(Clock())
+    assert turn.busy_for == 0.0
+    assert turn.wait_until_nearly_free(0.0)
+
+
+def test_it_is_nearly_free_when_the_usual_time_has_passed_but_for_the_lead():
+    clock = Clock()
+    turn = NetworkTurn(clock)
+    for _ in range(3):
+        after(turn, clock, 8.0)
+    assert turn.enter(1)
+    clock.now += 6.0
+    assert turn.busy_for == 6.0
+    # Two seconds are left: this returns at once, or not at all on a clock that stands still.
+    assert turn.wait_until_nearly_free(2.0)
+
+
+def test_whoever_waits_goes_on_when_the_turn_ends_early():
+    clock = Clock()
+    turn = NetworkTurn(clock)
+    after(turn, clock, 3600.0)
+    assert turn.enter(1)
+    done = threading.Event()
+
+    def wait():
+        assert turn.wait_until_nearly_free(0.5)
+        done.set()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    assert not done.is_set()
+    turn.leave()
+    assert done.wait(DEADLINE)
+
+
+@pytest.mark.parametrize(('size', 'nearly_free'), [(1, True), (4, False)])
+def test_batches_of_another_size_take_another_time(size, nearly_free):
+    clock = Clock()
+    turn = NetworkTurn(clock)
+    after(turn, clock, 1.0, size=1)
+    after(turn, clock, 3600.0, size=4)
+    assert turn.enter(size)
+    clock.now += 1.0
+    done = threading.Event()
+    thread = threading.Thread(
+        target=lambda: turn.wait_until_nearly_free(0.0) and done.set(), daemon=True)
+    thread.start()
+    if nearly_free:
+        assert done.wait(DEADLINE)
+    else:
+        turn.close()
+        thread.join(DEADLINE)
+        assert not done.is_set()
+
+
+def test_only_one_at_a_time_and_none_after_the_end():
+    turn = NetworkTurn()
+    assert turn.enter(1)
+    entered = []
+    thread = threading.Thread(target=lambda: entered.append(turn.enter(1)), daemon=True)
+    thread.start()
+    assert entered == []
+    turn.leave()
+    thread.join(DEADLINE)
+    assert entered == [True]
+
+    late = threading.Thread(target=lambda: entered.append(turn.enter(1)), daemon=True)
+    late.start()
+    turn.close()
+    late.join(DEADLINE)
+    assert entered == [True, False]
+    # Whoever is inside still gets out.
+    turn.leave()
+    assert not turn.enter(1)
+    assert not turn.wait_until_nearly_free(1.0)
