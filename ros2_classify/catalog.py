@@ -24,9 +24,10 @@ import sys
 from ros2_classify.descriptor import (
     Format, load_descriptor, ModelDescriptor, SAVED_MODEL_FILE, Source, SUFFIXES)
 from ros2_classify.errors import FetchError, ModelNotFoundError
+from ros2_classify.foreign import by_name
 from ros2_classify.sidecars import with_sidecars
 from ros2_classify.sources.addresses import (
-    file_name, is_sha256, is_url, problem_with, redact, split_sha256)
+    is_sha256, is_url, problem_with, redact, safe_name, split_facts)
 from ros2_classify.sources.options import default_import_folder
 from ros2_classify.store import locate, search_path, SEARCH_PATH_VARIABLE
 
@@ -188,8 +189,14 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
         return with_sidecars(bare, located)
     # A name never holds a separator, so this can only have been meant as a file.
     if isinstance(model, Path) or os.sep in text or os.path.exists(path):
+        from ros2_classify.sources.archives import is_archive_name
+
+        if os.path.isfile(path) and (known_as := by_name(text)):
+            raise ModelNotFoundError(f'{text} is {known_as}')
         kind = 'this is no model:' if os.path.exists(path) else 'there is no file'
-        raise ModelNotFoundError(f'{kind} {text}; {_FORMS}')
+        archive = ('; for an archive write a descriptor that says source: {path: '
+                   f'{path.name}, member: ...}}' if is_archive_name(path.name) else '')
+        raise ModelNotFoundError(f'{kind} {text}; {_FORMS}{archive}')
     return load_descriptor(find(text))
 
 
@@ -203,21 +210,23 @@ def _network_format(path: Path) -> Format | None:
 
 
 def _from_address(text: str) -> ModelDescriptor:
-    """Return a descriptor that declares nothing but an address, and its sha256 where given."""
-    url, sha256 = split_sha256(text)
+    """Return a descriptor that declares nothing but an address, and what is given after it."""
+    url, sha256, member = split_facts(text)
     if problem := problem_with(url):
         raise ModelNotFoundError(f'the address {redact(url)} {problem}')
     if sha256 is not None and not is_sha256(sha256):
         raise ModelNotFoundError(
             f'the address {redact(url)} ends with "#sha256={sha256}", but a sha256 has 64 '
             'hexadecimal digits; give it as sha256sum prints it')
-    name = file_name(url)
-    format_ = SUFFIXES.get(Path(name).suffix.lower())
+    source = Source(sha256=sha256, url=url, member=member)
+    path = Path(source.name)
+    # A folder in an archive can only be a SavedModel, which may be named by the file in it, too.
+    is_saved = bool(member) and (not path.suffix or path.name == SAVED_MODEL_FILE)
+    format_ = 'saved_model' if is_saved else SUFFIXES.get(path.suffix.lower())
     if format_ is None:
         raise ModelNotFoundError(
-            f'the address {redact(url)} does not end with {" or ".join(SUFFIXES)}; for anything '
-            'else write a descriptor (.yaml) that says url:, sha256:, format: and, for an '
-            'archive, member:')
+            f'the address {redact(url)} does not end with {" or ".join(SUFFIXES)}; for an archive '
+            'add "#sha256=...&member=..." with the network that is in it, for anything else write '
+            'a descriptor (.yaml) that says url:, sha256: and format:')
     return ModelDescriptor(
-        name=Path(name).stem, source=Source(sha256=sha256, url=url), format=format_,
-        origin=redact(url))
+        name=safe_name(path.stem), source=source, format=format_, origin=redact(url))

@@ -23,6 +23,7 @@ from pathlib import Path
 import threading
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -41,6 +42,9 @@ from ros2_classify.preprocess import Image
 from ros2_classify.results import Result
 from ros2_classify.sources.options import FetchOptions
 from ros2_classify.store import model_file
+
+if TYPE_CHECKING:
+    from ros2_classify.convert import ConvertOptions
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -111,7 +115,7 @@ class Pipeline:
     def load(
         cls, model: str | Path | ModelDescriptor, *, provider: str | None = None,
         threads: int | None = None, max_batch: int = 1, fetch: FetchOptions | None = None,
-        engine: EngineSettings | None = None,
+        convert: ConvertOptions | None = None, engine: EngineSettings | None = None,
     ) -> Pipeline:
         """
         Load a model and all it needs.
@@ -129,8 +133,10 @@ class Pipeline:
         max_batch : int
             Run at most so many pictures at once, where the network can: see `max_batch`.
         fetch : FetchOptions, optional
-            How a file that is named by an address is fetched; its cache and its cancel count for
-            the conversion of a TensorFlow model, too.
+            How a file that is named by an address is fetched.
+        convert : ConvertOptions, optional
+            How a TensorFlow model is converted; None means with the cache and the cancel of
+            ``fetch``.
         engine : EngineSettings, optional
             All that can be set about who runs it.
 
@@ -153,7 +159,7 @@ class Pipeline:
             # Imported where it is used: most models are ONNX.
             from ros2_classify.convert import ConvertOptions, to_onnx
 
-            path = to_onnx(declared, path, ConvertOptions.like(fetch))
+            path = to_onnx(declared, path, convert or ConvertOptions.like(fetch))
         opened = open_engine(
             path, 'onnx', provider=provider, threads=threads, settings=engine)
         try:

@@ -182,7 +182,8 @@ def request_for(descriptor: ModelDescriptor) -> Request:
 def _command_line_name(descriptor: ModelDescriptor) -> str:
     """Return what names this model on any machine: a catalogue name, its address or its file."""
     if is_url(descriptor.origin):
-        return f'{descriptor.origin}#sha256={descriptor.source.sha256}'
+        member = f'&member={descriptor.source.member}' if descriptor.source.member else ''
+        return f'{descriptor.origin}#sha256={descriptor.source.sha256}{member}'
     from ros2_classify.catalog import entries
 
     path = entries().get(Path(descriptor.origin).stem)

@@ -140,6 +140,24 @@ def classifier(*more: bytes, output: str = 'softmax') -> bytes:
         *more)
 
 
+def detector(**outputs: NDArray[np.float32]) -> bytes:
+    """
+    Return a frozen graph with the interface of TensorFlow Object Detection.
+
+    Its input is ``image_tensor`` uint8 [?, ?, ?, 3]; its outputs are what is given, whatever
+    the picture.
+    """
+    return graph(
+        placeholder('image_tensor', None, None, None, 3, dtype=UINT8),
+        node('pixels', 'Cast', 'image_tensor', SrcT=Type(UINT8), DstT=Type(FLOAT)),
+        constant('axes', np.array([0, 1, 2, 3], np.int32)),
+        node('mean', 'Mean', 'pixels', 'axes', T=Type(FLOAT), Tidx=Type(INT32), keep_dims=False),
+        constant('none', np.array(0, np.float32)),
+        node('nothing', 'Mul', 'mean', 'none', T=Type(FLOAT)),
+        *(constant(f'{name}/value', value) for name, value in outputs.items()),
+        *(node(name, 'Add', f'{name}/value', 'nothing', T=Type(FLOAT)) for name in outputs))
+
+
 def signature(
     inputs: dict[str, tuple[int, Sequence[int | None] | None]],
     outputs: dict[str, tuple[int, Sequence[int | None] | None]],

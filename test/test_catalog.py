@@ -153,6 +153,7 @@ def test_resolve_a_network_file(tmp_path, monkeypatch):
     ('./net.tflite', 'there is no file ./net.tflite'),
     ('https://x.org/net', 'https://x.org/net does not end with .onnx'),
     (os.sep, 'this is no model: /'),
+    ('far/model.tar.gz', 'for an archive write a descriptor .* {path: model.tar.gz, member'),
 ])
 def test_what_cannot_be_resolved(installed, tmp_path, monkeypatch, model, words):
     monkeypatch.chdir(tmp_path)

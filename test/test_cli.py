@@ -204,11 +204,14 @@ def test_models_list(models, capfd):
     assert main(['models', 'list']) == 0
     lines = {line.split()[0]: line for line in capfd.readouterr().out.splitlines()}
     assert {'boxes', 'broken', 'colors', 'lost'} <= set(lines)
-    assert 'classification, MIT' in lines['colors']
-    assert str(models / 'colors.onnx') in lines['colors']
-    assert 'detection, licence not given' in lines['boxes']
+    # A table: columns begin below their headings.
+    for heading, fact in (('task', 'classification'), ('licence', 'MIT'),
+                          ('network', str(models / 'colors.onnx'))):
+        place = lines['model'].index(heading)
+        assert lines['colors'][place:].split('  ')[0] == fact
+    assert lines['boxes'].split()[1:4] == ['detection', 'not', 'given']
     assert 'network file missing' in lines['lost']
-    assert 'unusable: ' in lines['broken']
+    assert lines['broken'].split()[1] == 'unusable'
     assert "did you mean 'source'" in lines['broken']
 
 

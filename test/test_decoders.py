@@ -12,24 +12,19 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The table of decoders, its page, and the page's example."""
+"""The table of decoders, and its page."""
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 import re
 
 import numpy as np
 import pytest
 
-from ros2_classify.decoders import Candidates, Decoder, DECODERS
+from ros2_classify.decoders import Candidates, DECODERS
 from ros2_classify.decoders.base import least_logit, row_maxima, sigmoid
-from ros2_classify.descriptor import ModelDescriptor
 from ros2_classify.errors import DescriptorError
-from ros2_classify.pipeline import Pipeline
-from ros2_classify.results import Detections
-from ros2_classify.testing import FakeEngine, tensor
 
 PAGE = (Path(__file__).resolve().parent.parent / 'docs/decoders.md').read_text(encoding='utf-8')
 
@@ -56,32 +51,6 @@ def test_every_decoder_works_without_options_and_refuses_unknown_ones(name: str)
     hash(decoder.parse_options({}))
     with pytest.raises(DescriptorError, match="unknown key 'colour'"):
         decoder.parse_options({'colour': 1}, 'mine.yaml')
-
-
-def test_the_example_of_a_new_decoder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The page's code and one row in the table are all it takes, down to boxes on the picture."""
-    code = re.findall(r'^```python\n(.*?)^```', PAGE, re.MULTILINE | re.DOTALL)
-    assert len(code) == 1
-    (tmp_path / 'rows_of_the_page.py').write_text(code[0], encoding='utf-8')
-    monkeypatch.syspath_prepend(tmp_path)
-    example = importlib.import_module('rows_of_the_page').ROWS
-    assert isinstance(example, Decoder)
-    monkeypatch.setitem(DECODERS, 'rows', example)
-    descriptor = ModelDescriptor.from_mapping({
-        'name': 'mine', 'source': {'path': 'mine.onnx'}, 'output': {'decoder': 'rows'},
-        'labels': ['cat', 'dog'],
-        'input': {'name': 'image', 'size': [64, 64], 'layout': 'nchw', 'dtype': 'float32'}})
-    rows = np.array([[[8, 8, 24, 24, 0.8, 1], [9, 8, 25, 24, 0.7, 1], [40, 40, 50, 50, 0.1, 0],
-                      [np.nan, 0, 1, 1, 0.9, 0]]], np.float32)
-    engine = FakeEngine([tensor('image', (1, 3, 64, 64))], [tensor('rows', rows.shape)],
-                        {'rows': rows})
-    result = Pipeline(descriptor, engine, descriptor.load_labels())(
-        np.zeros((128, 64, 3), np.uint8))
-    assert isinstance(result, Detections)
-    assert result.boxes.tolist() == [[8, 16, 24, 48]]
-    assert result.labels.tolist() == ['dog']
 
 
 def test_candidates_have_a_length() -> None:

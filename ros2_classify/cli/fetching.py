@@ -23,14 +23,16 @@ import sys
 from ros2_classify.sources.options import FetchOptions
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the switches for how a model is fetched."""
+def add_arguments(parser: argparse.ArgumentParser, *, trial: bool = True) -> None:
+    """Add the switches for how a model is fetched, with or without that for a trial."""
     parser.add_argument(
         '--offline', action='store_true', default=None,
         help='leave the network alone: only what is there already (also ROS2_CLASSIFY_OFFLINE=1)')
-    parser.add_argument(
-        '--allow-unverified', action='store_true',
-        help='for a trial: use what an address without a sha256 serves today')
+    parser.set_defaults(allow_unverified=False)
+    if trial:
+        parser.add_argument(
+            '--allow-unverified', action='store_true',
+            help='for a trial: use what an address without a sha256 serves today')
 
 
 def options_of(arguments: argparse.Namespace) -> FetchOptions:

@@ -31,8 +31,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         description='Run a model on one picture and print the answer, best first.')
     parser.add_argument(
         '--model', required=True, metavar='MODEL',
-        help='a name from "models list", a descriptor file (.yaml), or a network file (.onnx) by '
-             'its path or address')
+        help='a name from "models list", a descriptor file (.yaml), or a network file (.onnx, '
+             '.pb, the folder of a SavedModel) by its path or address')
     parser.add_argument(
         '--image', required=True, metavar='FILE',
         help='a picture: JPEG, PNG, BMP and what else OpenCV reads; the orientation in its EXIF '

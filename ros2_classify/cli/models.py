@@ -65,9 +65,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
                'Fetch models and write them, with their descriptors and labels, into one file for '
                '"models import".', models_files.run_bundle)
     verb.add_argument('models', metavar='MODEL', nargs='+',
-                      help='a name from "models list" or a descriptor file (.yaml)')
+                      help='a name from "models list", a descriptor file (.yaml), or an address')
     verb.add_argument('--output', metavar='FILE', required=True, help='the file to write')
-    fetching.add_arguments(verb)
+    fetching.add_arguments(verb, trial=False)
     verb = add('import', 'bring in what "models bundle" wrote',
                'Check a bundle and put its files where models are looked for.',
                models_files.run_import)
@@ -104,12 +104,13 @@ def run_list(arguments: argparse.Namespace) -> int:
         print('no model is known by name; put descriptors into a folder and name it in '
               'ROS2_CLASSIFY_MODEL_PATH')
         return EXIT_OK
-    width = max(len(row['name']) for row in rows)
-    for row in rows:
-        facts = [row['task'] or 'task guessed', row['license'] or 'licence not given',
-                 row['network'] or row['state']]
-        print(f'{row["name"]:{width}}  ' + (
-            f'unusable: {row["error"]}' if row['error'] else ', '.join(facts)))
+    table = [('model', 'task', 'licence', 'network')]
+    table += [(row['name'], 'unusable', '', row['error']) if row['error'] else
+              (row['name'], row['task'] or 'guessed', row['license'] or 'not given',
+               row['network'] or row['state']) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table)]
+    for cells in table:
+        print('  '.join(f'{cell:{width}}' for cell, width in zip(cells, widths)).rstrip())
     return EXIT_OK
 
 

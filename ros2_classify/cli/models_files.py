@@ -199,8 +199,8 @@ def run_import(arguments: argparse.Namespace) -> int:
     """
     from ros2_classify import catalog
     from ros2_classify.errors import ModelNotFoundError
-    from ros2_classify.sources.bundle import import_bundle
     from ros2_classify.sources.options import default_import_folder
+    from ros2_classify.sources.unbundle import import_bundle
 
     show_log()
     bundle = Path(arguments.bundle).expanduser()
@@ -213,11 +213,13 @@ def run_import(arguments: argparse.Namespace) -> int:
     models = [path.stem if path in known else str(path) for path in imported.models]
     if arguments.json:
         print(json.dumps({'models': models, 'files': [str(path) for path in imported.files],
+                          'converted': [str(path) for path in imported.converted],
                           'replaced': [str(path) for path in imported.replaced]}))
         return EXIT_OK
     for path in imported.replaced:
         print(f'replaced {path}')
     for model in models:
         print(f'ready: model:={model}')
-    print(f'{len(imported.files)} fetched files are in the cache')
+    print(f'{len(imported.files)} fetched files and {len(imported.converted)} converted models '
+          'are in the cache')
     return EXIT_OK

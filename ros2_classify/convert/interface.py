@@ -181,7 +181,8 @@ def _find(graph: Graph, name: str, kind: str, usual: Iterable[Node], origin: str
     what = 'placeholders' if kind == 'input' else 'outputs (what nothing else reads)'
     raise ConversionError(
         f'{origin}: the graph has no {kind} {name!r}{_near(node_of(name), graph.nodes)}'
-        f'{_there(what, usual)}; correct convert.{kind}s in the descriptor')
+        f'{_there(what, usual)}; correct convert.{kind}s in the descriptor, or '
+        f'--{kind}-tensors')
 
 
 def _find_outputs(graph: Graph, origin: str) -> tuple[list[Node], str]:

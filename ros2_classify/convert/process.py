@@ -235,8 +235,8 @@ def run_worker(
                 if passed > timeout:
                     raise ConversionError(
                         f'converting {label} took more than {human_time(timeout)} and was ended '
-                        f'while {stage}; allow it more time (--timeout), or convert it on a '
-                        'quicker machine')
+                        f'while {stage}; allow it more time (--timeout, or the parameter '
+                        'conversion_timeout of a node), or convert it on a quicker machine')
                 show(f'converting {label} to ONNX, once: {stage} ({human_time(passed)})', False)
                 try:
                     line = lines.get(timeout=_TICK)

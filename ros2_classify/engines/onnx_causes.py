@@ -20,6 +20,7 @@ from pathlib import Path
 import re
 
 from ros2_classify.errors import EngineError
+from ros2_classify.foreign import by_content
 
 # What its messages say, as far as they are known, and what that means.
 _CAUSES = tuple((re.compile(pattern), sentence) for pattern, sentence in (
@@ -111,3 +112,5 @@ def check_file(path: Path) -> None:
     if head.lstrip()[:1] == b'<':
         raise EngineError(
             f'{path}: this is a web page or XML, not an ONNX model: download the file itself')
+    if known_as := by_content(head):
+        raise EngineError(f'{path}: this is not an ONNX model but {known_as}')

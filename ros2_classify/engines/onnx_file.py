@@ -139,7 +139,8 @@ def _read_model(data: memoryview) -> OnnxFile:
             functions.add(_read_function(value, operators, external))
     if not version or graphs != 1:
         raise WireError('there is no graph in it' if version else 'it does not begin as one')
-    return OnnxFile(version, opsets, ' '.join(filter(None, producer)),
+    # tf2onnx without a git commit calls itself "1.17.0 None".
+    return OnnxFile(version, opsets, ' '.join(filter(None, producer)).removesuffix(' None'),
                     dict(sorted(operators.items())), frozenset(functions), tuple(external),
                     inputs, listed and version >= _CONSTANT_WEIGHTS)
 

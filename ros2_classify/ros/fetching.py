@@ -12,15 +12,17 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How a node fetches a model: as its parameters say, with progress in the node's log."""
+"""How a node fetches and converts a model: as its parameters say, with progress in its log."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 import logging
 from typing import Any
 
+from ros2_classify.convert import ConvertOptions
 from ros2_classify.ros.parameters import Parameters, Spec
 from ros2_classify.sources.options import FetchOptions
 from ros2_classify.sources.progress import LogProgress
@@ -30,6 +32,8 @@ FETCH_PARAMETERS = (
          'the environment variable ROS2_CLASSIFY_OFFLINE', read_only=True),
     Spec('allow_unverified', False, 'For a trial: run what an address without a sha256 serves',
          read_only=True),
+    Spec('conversion_timeout', 1800.0, 'Seconds after which the conversion of a TensorFlow model '
+         'is given up', minimum=1.0, maximum=86400.0, read_only=True),
 )
 
 
@@ -55,6 +59,26 @@ def fetch_options(parameters: Parameters, log: Any) -> FetchOptions:
         offline=parameters['offline'] or None,
         allow_unverified=parameters['allow_unverified'],
         progress=LogProgress(lambda line: log.info(line)))
+
+
+def convert_options(parameters: Parameters, fetch: FetchOptions) -> ConvertOptions:
+    """
+    Return how a TensorFlow model is converted.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        With those of FETCH_PARAMETERS.
+    fetch : FetchOptions
+        How it is fetched: the cache and the cancel are the same.
+
+    Returns
+    -------
+    ConvertOptions
+        The options.
+
+    """
+    return replace(ConvertOptions.like(fetch), timeout=parameters['conversion_timeout'])
 
 
 @contextmanager

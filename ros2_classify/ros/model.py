@@ -29,7 +29,7 @@ from ros2_classify.batch import Batch
 from ros2_classify.labels import Labels
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.ros.engine_parameters import engine_settings
-from ros2_classify.ros.fetching import core_log_shown, fetch_options
+from ros2_classify.ros.fetching import convert_options, core_log_shown, fetch_options
 from ros2_classify.ros.parameters import Parameters
 from ros2_classify.ros.server_parameters import answer_settings, AnswerSettings
 from ros2_classify.ros.worker import THREADS
@@ -139,11 +139,12 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1) -> M
 
     """
     begun = time.monotonic()
+    fetch = fetch_options(settings, log)
     with core_log_shown(log), searching(settings['model_path']):
         pipeline = Pipeline.load(
             name, engine=engine_settings(settings),
             max_batch=max(1, min(streams, settings['max_batch'])),
-            fetch=fetch_options(settings, log))
+            fetch=fetch, convert=convert_options(settings, fetch))
     loaded = time.monotonic()
     try:
         pipeline.warm_up()

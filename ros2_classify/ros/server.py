@@ -27,7 +27,8 @@ Runs a vision model on a camera's pictures and publishes the answers.
 
 usage: ros2 run ros2_classify server --ros-args -p model:=MODEL [-r image:=/camera/image_raw] ...
 
-MODEL is a name from the catalogue, a descriptor file (.yaml) or a network (.onnx).
+MODEL is a name from the catalogue, a descriptor file (.yaml) or a network (.onnx, .pb, the
+folder of a SavedModel).
 The node's parameters are described by: ros2 param describe /server PARAMETER"""
 
 # The imports that need ROS come after the signal handlers; what is missing is said before.

@@ -95,7 +95,7 @@ class ServerNode(ManagedNode):
             from ros2_classify import catalog
             raise ModelNotFoundError(
                 'the parameter model is not set; give one with --ros-args -p model:=NAME, where '
-                'NAME is a descriptor file (.yaml), a network (.onnx) or one of: '
+                'NAME is a descriptor file (.yaml), a network file (.onnx, .pb) or one of: '
                 f'{", ".join(catalog.names()) or "(the catalogue is empty)"}')
         self._log.info(f'loading the model {name}')
         model = self._model = runtime.call_interruptibly(

@@ -27,8 +27,8 @@ from ros2_classify.ros.image_msg import MAX_PIXELS
 from ros2_classify.ros.parameters import Parameters, Spec
 
 PARAMETERS = (
-    Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or an ONNX '
-         'file, by path or address', read_only=True),
+    Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or a '
+         'network file, by path or address', read_only=True),
     Spec('model_path', '', 'Folders of models of your own, separated by ":", looked into before '
          'those of the environment variable ROS2_CLASSIFY_MODEL_PATH', read_only=True),
     *FETCH_PARAMETERS,

@@ -27,7 +27,6 @@ SCHEMES = ('https', 'http', 'file')
 _URL = re.compile(r'[A-Za-z][A-Za-z0-9+.-]*://')
 _SHA256 = re.compile(r'[0-9a-f]{64}')
 _DEFAULT_PORTS = {'https': 443, 'http': 80}
-_FRAGMENT = 'sha256='
 
 
 class Origin(NamedTuple):
@@ -131,9 +130,9 @@ def local_path(url: str) -> Path:
     return Path(url2pathname(urlsplit(url).path))
 
 
-def split_sha256(url: str) -> tuple[str, str | None]:
+def split_facts(url: str) -> tuple[str, str | None, str | None]:
     """
-    Take a hash from an address's end: ``https://host/m.onnx#sha256=…``.
+    Take off what follows an address: ``https://host/all.tar.gz#sha256=…&member=all/m.onnx``.
 
     Parameters
     ----------
@@ -142,12 +141,15 @@ def split_sha256(url: str) -> tuple[str, str | None]:
 
     Returns
     -------
-    tuple of str and (str or None)
-        The address without its fragment, and the hash in lower case where there is one; what it
-        is worth is for `is_sha256` to say.
+    address : str
+        Without its fragment.
+    sha256 : str or None
+        The hash in lower case, where there is one; what it is worth is for `is_sha256` to say.
+    member : str or None
+        What to take from an archive.
 
     """
     address, _, fragment = url.partition('#')
-    if fragment.startswith(_FRAGMENT):
-        return address, fragment[len(_FRAGMENT):].lower()
-    return address, None
+    facts = dict(part.partition('=')[::2] for part in fragment.split('&'))
+    sha256, member = facts.get('sha256'), unquote(facts.get('member', ''))
+    return address, None if sha256 is None else sha256.lower(), member or None

@@ -13,67 +13,44 @@
 # limitations under the License.
 
 """
-Models in one file, for machines without a network.
+Models in one file, for machines without a network: how it is written.
 
 A bundle is a plain tar archive::
 
     bundle.json                 its format, and the sha256 of each file below
     models/<name>.yaml          descriptors, and beside them the files they name by path
     files/<sha256>/<name>       what addresses name, as the cache keeps it
+    converted/<key>/<versions>/ what TensorFlow models were converted into, likewise
+
+`ros2_classify.sources.unbundle` reads it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 import io
 import json
+import logging
 import os
 from pathlib import Path
-import shutil
 import tarfile
 from typing import IO
 
-from ros2_classify.catalog import entries
-from ros2_classify.descriptor import load_descriptor, ModelDescriptor
-from ros2_classify.errors import ArchiveError, DescriptorError, FetchError
-from ros2_classify.sources.addresses import is_sha256
-from ros2_classify.sources.archives import Member, Opener, read_member, walk
-from ros2_classify.sources.cache import Cache, remove
+from ros2_classify.descriptor import ModelDescriptor
+from ros2_classify.errors import ConversionError, DescriptorError, FetchError
 from ros2_classify.sources.fetch import fetch, fetch_whole
 from ros2_classify.sources.hashing import check_cancel, files_below, sha256_of_file
 from ros2_classify.sources.options import FetchOptions
 from ros2_classify.sources.progress import default_progress, Meter
 from ros2_classify.store import locate, request_for
 
-_FORMAT = 1
-_INDEX = 'bundle.json'
-_MAX_INDEX = 4 * 1024 * 1024
+FORMAT = 1
+INDEX = 'bundle.json'
 
-_Members = Iterator[tuple[Member, Opener]]
+_log = logging.getLogger('ros2_classify')
 
-
-@dataclass(frozen=True)
-class Imported:
-    """
-    What an import brought.
-
-    Parameters
-    ----------
-    models : tuple of Path
-        The bundle's descriptors where they are now: those that this machine's catalogue has
-        already, letter for letter, stay where they were, so that they don't hide a later release.
-    files : tuple of Path
-        The files that came into the cache, or were there already.
-    replaced : tuple of Path
-        Files in the folder of imported models that were other ones before.
-
-    """
-
-    models: tuple[Path, ...]
-    files: tuple[Path, ...]
-    replaced: tuple[Path, ...]
+_Files = list[tuple[str, Path]]
 
 
 def write_bundle(descriptors: Sequence[ModelDescriptor], output: Path,
@@ -84,11 +61,12 @@ def write_bundle(descriptors: Sequence[ModelDescriptor], output: Path,
     Parameters
     ----------
     descriptors : sequence of ModelDescriptor
-        Read from descriptor files; two of one name must be the same file.
+        Read from descriptor files, or bare addresses; two of one name must be the same file.
     output : Path
         The bundle; it gets its name when it is complete.
     options : FetchOptions, optional
-        How to fetch what is not there yet.
+        How to fetch what is not there yet. A source without a sha256 is refused, trial or not:
+        the other machine could not know the file again.
 
     Returns
     -------
@@ -105,22 +83,15 @@ def write_bundle(descriptors: Sequence[ModelDescriptor], output: Path,
         As `fetch` does.
 
     """
-    options = options or FetchOptions()
+    options = replace(options or FetchOptions(), allow_unverified=False)
     members: dict[str, Path] = {}
     for descriptor in descriptors:
-        source = Path(descriptor.origin)
-        if not source.is_file():
-            raise DescriptorError(
-                f'{descriptor.origin or descriptor.name} has no descriptor file to carry over; '
-                'write one (.yaml) that says url: and sha256:, and bundle that')
-        name = f'models/{source.stem}.yaml'
-        for member, path in [(name, source), *_local_files(descriptor),
-                             *_fetched_files(descriptor, options)]:
-            if members.setdefault(member, path) != path and not _same(members[member], path):
+        for member, path in [*_own_files(descriptor), *_fetched_files(descriptor, options)]:
+            if members.setdefault(member, path) != path and not same(members[member], path):
                 raise DescriptorError(f'{members[member]} and {path} would both be {member} in '
                                       'the bundle; bundle them one by one')
     hashes = {member: sha256_of_file(path, options.cancel) for member, path in members.items()}
-    index = json.dumps({'format': _FORMAT, 'files': hashes}, indent=1).encode()
+    index = json.dumps({'format': FORMAT, 'files': hashes}, indent=1).encode()
     part = output.with_name(f'{output.name}.part')
     try:
         _write(part, index, members, options)
@@ -133,7 +104,19 @@ def write_bundle(descriptors: Sequence[ModelDescriptor], output: Path,
     return list(members)
 
 
-def _local_files(descriptor: ModelDescriptor) -> list[tuple[str, Path]]:
+def _own_files(descriptor: ModelDescriptor) -> _Files:
+    """Return a descriptor and what it names by path; a bare address has nothing of its own."""
+    source = Path(descriptor.origin)
+    if source.suffix in ('.yaml', '.yml') and source.is_file():
+        return [(f'models/{source.stem}.yaml', source), *local_files(descriptor)]
+    if descriptor.source.url is None:
+        raise DescriptorError(
+            f'{descriptor.origin or descriptor.name} has no descriptor file to carry over; write '
+            'one (.yaml), which "models describe" begins, and bundle that')
+    return []
+
+
+def local_files(descriptor: ModelDescriptor) -> _Files:
     """Return the files that a descriptor names by path, with their places in the bundle."""
     named = [(descriptor.source.path, 'model file')] if descriptor.source.path else []
     if isinstance(descriptor.labels, str):
@@ -155,17 +138,37 @@ def _local_files(descriptor: ModelDescriptor) -> list[tuple[str, Path]]:
     return found
 
 
-def _fetched_files(descriptor: ModelDescriptor, options: FetchOptions) -> list[tuple[str, Path]]:
-    """Fetch what a descriptor names by address; return the file with its place in the bundle."""
+def _fetched_files(descriptor: ModelDescriptor, options: FetchOptions) -> _Files:
+    """Return what has to be in the other machine's cache, with its places in the bundle."""
     request = request_for(descriptor)
-    fetch(request, options)  # all that is checked before use is checked before the journey
-    if request.url is None:
+    # All that is checked before use is checked before the journey.
+    network = fetch(request, options)
+    files = _converted_files(descriptor, network, options)
+    if request.url is not None:
+        path, sha256 = fetch_whole(request, options)
+        files.append((f'files/{sha256}/{path.name}', path))
+    return files
+
+
+def _converted_files(descriptor: ModelDescriptor, network: Path, options: FetchOptions) -> _Files:
+    """Convert a TensorFlow model here, so that the other machine needs no TensorFlow."""
+    if descriptor.format == 'onnx':
         return []
-    path, sha256 = fetch_whole(request, options)
-    return [(f'files/{sha256}/{path.name}', path)]
+    from ros2_classify.convert import convert, ConvertOptions
+
+    try:
+        done = convert(descriptor, network, ConvertOptions.like(options))
+    except ConversionError as error:
+        _log.warning('%s is carried over as it is, and needs TensorFlow on the other machine: %s',
+                     descriptor.name, error)
+        return []
+    place = '/'.join(('converted', *done.model.parent.parts[-2:]))
+    # The log stays here: it names this machine's folders.
+    return [(f'{place}/{path.name}', path) for path in (done.model, done.report)]
 
 
-def _same(one: Path, other: Path) -> bool:
+def same(one: Path, other: Path) -> bool:
+    """Tell whether two files have the same content."""
     return sha256_of_file(one) == sha256_of_file(other)
 
 
@@ -173,7 +176,7 @@ def _write(part: Path, index: bytes, members: dict[str, Path], options: FetchOpt
     meter = Meter(f'writing {part.stem}', options.progress or default_progress())
     meter.start(0, sum(path.stat().st_size for path in members.values()))
     with open(part, 'wb') as raw, tarfile.open(fileobj=raw, mode='w') as tar:
-        _add(tar, _INDEX, len(index), io.BytesIO(index))
+        _add(tar, INDEX, len(index), io.BytesIO(index))
         for member, path in members.items():
             check_cancel(options.cancel)
             with open(path, 'rb') as stream:
@@ -192,167 +195,3 @@ def _add(tar: tarfile.TarFile, name: str, size: int, stream: IO[bytes]) -> None:
     info.size = size
     info.mode = 0o644
     tar.addfile(info, stream)
-
-
-def import_bundle(path: Path, folder: Path, options: FetchOptions | None = None) -> Imported:
-    """
-    Put a bundle's files where this machine looks for them, each checked first.
-
-    Parameters
-    ----------
-    path : Path
-        The bundle.
-    folder : Path
-        Where descriptors and the files beside them go.
-    options : FetchOptions, optional
-        Which cache, and cancelling.
-
-    Returns
-    -------
-    Imported
-        What came.
-
-    Raises
-    ------
-    ArchiveError
-        If it is no bundle, or a file in it isn't what its index says; nothing of it was used.
-    FetchError
-        If the cache or the folder can't be written, or the disk is full.
-
-    """
-    options = options or FetchOptions()
-    cache = Cache(options.cache_folder())
-    staging = cache.part(f'import-{os.getpid()}-{os.urandom(4).hex()}').with_suffix('.unpack')
-    try:
-        with cache.errors(), walk(path) as members:
-            index = _read_index(path, members)
-            cache.check_space(path.stat().st_size)
-            staged = _stage(path, members, index, staging, options)
-        models = _known_or_new(path, index, staging, folder)
-        files = tuple(_to_cache(staged[name], name, cache, options)
-                      for name in staged if name.startswith('files/'))
-        replaced = _to_folder(staging / 'models', folder)
-    finally:
-        with cache.errors():
-            remove(staging)
-    return Imported(models, files, replaced)
-
-
-def _read_index(path: Path, members: _Members) -> dict[str, str]:
-    """Return the sha256 of each file by its name, from the bundle's first member."""
-    first = next(members, None)
-    problem = None
-    if first is None or first[0].name != _INDEX or first[0].size > _MAX_INDEX:
-        problem = f'it does not begin with {_INDEX}'
-    else:
-        try:
-            index = json.loads(b''.join(read_member(path, *first)))
-            files = index['files']
-            if index['format'] != _FORMAT:
-                problem = (f'its format is {index["format"]!r}, and {_FORMAT} is the one that is '
-                           'known here')
-            elif isinstance(files, dict) and all(map(_is_entry, files.items())):
-                return files
-            else:
-                problem = 'its index is damaged'
-        except (ValueError, KeyError, TypeError):
-            problem = 'its index is damaged'
-    raise ArchiveError(f'{path} is no bundle that can be imported: {problem}; make it with '
-                       '"python3 -m ros2_classify models bundle"')
-
-
-def _is_entry(entry: tuple[object, object]) -> bool:
-    name, sha256 = entry
-    if not isinstance(name, str) or not isinstance(sha256, str) or not is_sha256(sha256):
-        return False
-    parts = name.split('/')
-    return (parts[0] == 'models' and len(parts) > 1) or (
-        parts[0] == 'files' and len(parts) == 3 and parts[1] == sha256)
-
-
-def _stage(path: Path, members: _Members, index: dict[str, str], staging: Path,
-           options: FetchOptions) -> dict[str, Path]:
-    """Write all files beside the cache, each with the hash that the index says."""
-    meter = Meter(f'importing {path.name}', options.progress or default_progress())
-    meter.start(0, path.stat().st_size)
-    staged = {}
-    for member, opener in members:
-        if member.is_folder:
-            continue
-        if member.name not in index:
-            raise ArchiveError(f'{path}: {member.name} does not stand in its index; make the '
-                               'bundle again')
-        place = staging / member.name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256()
-        with open(place, 'xb') as stream:
-            for chunk in read_member(path, member, opener):
-                check_cancel(options.cancel)
-                stream.write(chunk)
-                digest.update(chunk)
-                meter.add(len(chunk))
-        if digest.hexdigest() != index[member.name]:
-            raise ArchiveError(f'{path}: {member.name} is damaged; copy the bundle again')
-        staged[member.name] = place
-    if missing := sorted(index.keys() - staged.keys()):
-        raise ArchiveError(f'{path}: {missing[0]} is missing; copy the bundle again')
-    meter.finish()
-    return staged
-
-
-def _known_or_new(path: Path, index: dict[str, str], staging: Path,
-                  folder: Path) -> tuple[Path, ...]:
-    """Return where each descriptor will be; those known already, and their files, are unstaged."""
-    known = entries()
-    places = []
-    unneeded: set[Path] = set()
-    needed: set[Path] = set()
-    for name in (name for name in index if name.startswith('models/') and name.count('/') == 1
-                 and name.endswith('.yaml')):
-        staged = staging / name
-        try:
-            descriptor = load_descriptor(staged)
-        except DescriptorError as error:
-            raise ArchiveError(f'{path}: {error}; it may need a newer ros2_classify') from error
-        own = known.get(staged.stem)
-        is_known = own is not None and own.parent != folder and _same(own, staged)
-        files = {staged, *(staging / member for member, _ in _local_files(descriptor))}
-        (unneeded if is_known else needed).update(files)
-        places.append(own if own is not None and is_known else folder / staged.name)
-    for staged in unneeded - needed:
-        remove(staged)
-    return tuple(places)
-
-
-def _to_cache(staged: Path, name: str, cache: Cache, options: FetchOptions) -> Path:
-    sha256 = name.split('/')[1]
-    with cache.lock(sha256, staged.name, options.cancel):
-        return cache.get(sha256, options.cancel) or cache.publish(staged, sha256, staged.name)
-
-
-def _to_folder(source: Path, folder: Path) -> tuple[Path, ...]:
-    """Move files to where the catalogue finds them; return those that were other ones before."""
-    replaced = []
-    names = sorted(files_below(source)) if source.is_dir() else []
-    # Descriptors last: one that is there finds its files.
-    for name in sorted(names, key=lambda name: name.endswith('.yaml')):
-        target = folder / name
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists() and not _same(source / name, target):
-                replaced.append(target)
-            _move(source / name, target)
-        except OSError as error:
-            raise FetchError(f'{target} cannot be written ({error.strerror or error}); name '
-                             'another folder') from error
-    return tuple(replaced)
-
-
-def _move(source: Path, target: Path) -> None:
-    """Replace a file on what may be another file system, in one step."""
-    part = target.with_name(f'.{target.name}.part')
-    try:
-        shutil.copyfile(source, part)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)

@@ -210,15 +210,17 @@ def _unverified(request: Request, url: str, cache: Cache,
                     found = cache.publish(part, sha256, file_name(url))
         finally:
             remove(part)
-    facts = (f'{request.origin}: {redact(url)} is used without a sha256; what came has '
-             f'{human_size(found.stat().st_size)} and the sha256 {sha256}')
-    keep = (f'write "sha256: {sha256}" beside its url in the descriptor, or "#sha256={sha256}" '
-            'after a bare address')
+    bare = request.origin == url
+    facts = (f'{"" if bare else f"{request.origin}: "}{redact(url)} has no sha256 to be checked '
+             f'by; what came has {human_size(found.stat().st_size)} and the sha256 {sha256}')
+    keep = (f'write "#sha256={sha256}" after the address' if bare else
+            f'write "sha256: {sha256}" beside its url in the descriptor')
     if not options.allow_unverified:
         raise IntegrityError(f'{facts}; nothing unverified is run: if you trust this file, '
-                             f'{keep}; for a trial, allow_unverified lets it pass')
-    _log.warning('UNVERIFIED MODEL: %s. Anybody could have changed it; to be safe, %s',
-                 facts, keep)
+                             f'{keep}; for a trial, allow_unverified (--allow-unverified) lets '
+                             'it pass')
+    _log.warning('UNVERIFIED MODEL: %s. It is used all the same, and anybody could have changed '
+                 'it; to be safe, %s', facts, keep)
     return found, sha256
 
 
@@ -228,6 +230,12 @@ def _check_online(request: Request, url: str, cache: Cache, options: FetchOption
         return
     why = f'{OFFLINE} is set' if options.offline is None else 'offline mode is on'
     model = shlex.quote(request.model)
+    if request.sha256 is None:
+        raise FetchError(
+            f'{request.label} has no sha256, so it is to be had over the network only, and {why}; '
+            f'on a machine with a network "python3 -m ros2_classify models fetch {model}" tells '
+            'the sha256, to be written into a descriptor, which "models bundle" and "models '
+            'import" carry over')
     damaged = request.sha256 is not None and cache.find(request.sha256) is not None
     raise FetchError(
         f'{request.label} is {"damaged" if damaged else "not"} in the cache {cache.folder}, and '

@@ -17,12 +17,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+import io
 import json
 import os
 from pathlib import Path
 import re
 import subprocess
 import sys
+import tarfile
 
 import graphs
 from graphs import FLOAT, INT32, QUINT8, Shape, Type
@@ -34,6 +36,7 @@ from ros2_classify.completion import complete
 from ros2_classify.convert import convert, ConvertOptions
 from ros2_classify.convert.process import choose_python, find_converter, PYTHON
 from ros2_classify.errors import ConversionError
+from ros2_classify.sources.options import FetchOptions
 import shared_data
 import test_manifest
 
@@ -192,6 +195,40 @@ def test_a_graph_of_our_own_writing(tiny) -> None:
     expected = dict(enumerate(powers / powers.sum()))
     for class_id, score in zip(result.class_ids, result.scores):
         assert score == pytest.approx(expected[class_id], abs=1e-5)
+
+
+@pytest.mark.parametrize('name', [
+    'mask_rcnn_inception_v2_coco_2018_01_28', 'tensorflow-face-detection'])
+def test_an_entry_of_the_catalogue(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """From an address to masks and labels, with a small network where the large one is meant."""
+    monkeypatch.setenv('ROS2_CLASSIFY_CACHE', str(tmp_path / 'cache'))
+    entry = load_descriptor(shared_data.ROOT / f'models/{name}.yaml')
+    has_masks = 'masks' in entry.output.options['outputs']
+    content = graphs.detector(
+        detection_boxes=np.array([[[0.25, 0.5, 0.75, 1], [0, 0, 1, 1]]], np.float32),
+        detection_scores=np.array([[0.9, 0.1]], np.float32),
+        detection_classes=np.array([[1, 1]], np.float32),
+        num_detections=np.array([2], np.float32),
+        **({'detection_masks': np.ones((1, 2, 15, 15), np.float32)} if has_masks else {}))
+    file = tmp_path / Path(entry.source.url).name
+    if entry.source.member:
+        with tarfile.open(file, 'w:gz') as tar:
+            info = tarfile.TarInfo(entry.source.member)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    else:
+        file.write_bytes(content)
+    source = replace(entry.source, url=file.as_uri(), sha256=None, size=None)
+    with Pipeline.load(replace(entry, source=source), provider='cpu',
+                       fetch=FetchOptions(allow_unverified=True)) as pipeline:
+        result = pipeline(np.zeros((100, 200, 3), np.uint8))
+    assert result.labels.tolist() == ['face' if 'face' in name else 'person']
+    assert result.boxes.tolist() == [[100, 25, 200, 75]]
+    assert (result.masks is not None) == has_masks
+    if has_masks:
+        # A mask of ones fills its box.
+        assert (result.masks.instances((200, 100)) > 0).sum() == 100 * 50
 
 
 def old_loop() -> bytes:

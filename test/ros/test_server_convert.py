@@ -77,6 +77,16 @@ def test_a_model_is_converted_before_the_node_is_active(
     assert 'was converted to ONNX' not in server.stop()
 
 
+def test_a_conversion_that_takes_too_long_is_given_up(
+    start: Any, model: str, environment: Any, converter: FakeConverter,
+) -> None:
+    converter.plan(does='wait')
+    server = start('server', {'model': model, 'conversion_timeout': 1.0}, environment=environment)
+    assert server.wait() == 1
+    assert 'took more than 1 s and was ended' in server.output
+    assert 'the parameter conversion_timeout' in server.output
+
+
 def test_no_tensorflow_is_one_sentence(start: Any, model: str, environment: Any) -> None:
     server = start('server', {'model': model}, environment={**environment, PYTHON: '/no/python'})
     assert server.wait() == 1

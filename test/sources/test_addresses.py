@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 from ros2_classify.sources.addresses import (
-    file_name, is_url, local_path, origin_of, problem_with, redact, split_sha256)
+    file_name, is_url, local_path, origin_of, problem_with, redact, split_facts)
 
 
 @pytest.mark.parametrize('text, expected', [
@@ -54,10 +54,13 @@ def test_secrets_are_not_shown() -> None:
     assert 'pw' not in redact('https://[pw/m')
 
 
-def test_a_hash_at_the_end() -> None:
-    assert split_sha256('https://h/m.onnx#sha256=ABC') == ('https://h/m.onnx', 'abc')
-    assert split_sha256('https://h/m.onnx#top') == ('https://h/m.onnx', None)
-    assert split_sha256('https://h/m.onnx') == ('https://h/m.onnx', None)
+def test_what_follows_an_address() -> None:
+    assert split_facts('https://h/m.onnx#sha256=ABC') == ('https://h/m.onnx', 'abc', None)
+    assert split_facts('https://h/m.onnx#top') == ('https://h/m.onnx', None, None)
+    assert split_facts('https://h/m.onnx') == ('https://h/m.onnx', None, None)
+    assert split_facts('https://h/a.tgz#sha256=AB&member=a/m%20n.onnx') == (
+        'https://h/a.tgz', 'ab', 'a/m n.onnx')
+    assert split_facts('https://h/a.tgz#member=') == ('https://h/a.tgz', None, None)
 
 
 def test_origins_and_paths() -> None:

@@ -23,14 +23,18 @@ import tarfile
 from typing import Any
 
 from cache_files import files_in, sha256
+from fake_converter import FakeConverter
+import graphs
+import numpy as np
 import pytest
-from ros2_classify import catalog
+from ros2_classify import catalog, Pipeline
 from ros2_classify.descriptor import load_descriptor
 from ros2_classify.errors import (
-    ArchiveError, DescriptorError, DiskFullError, FetchError, ModelNotFoundError)
-from ros2_classify.sources import bundle as bundling
-from ros2_classify.sources.bundle import import_bundle, write_bundle
+    ArchiveError, DescriptorError, DiskFullError, FetchError, IntegrityError, ModelNotFoundError)
+from ros2_classify.sources import unbundle
+from ros2_classify.sources.bundle import write_bundle
 from ros2_classify.sources.options import default_import_folder, FetchOptions
+from ros2_classify.sources.unbundle import import_bundle
 from ros2_classify.store import model_file
 from web_server import Web
 
@@ -129,10 +133,18 @@ def test_what_lies_elsewhere_can_not_be_carried(
     assert not list(office.glob('models.tar*'))
 
 
-def test_an_address_alone_is_no_bundle(office: Path, options: Any) -> None:
-    bare = catalog.resolve(f'https://example.com/m.onnx#sha256={sha256(BODY)}')
+def test_an_address_alone_is_carried_too(
+        web: Web, office: Path, options: Any, robot: FetchOptions) -> None:
+    address = f'{web.serve("/bare.onnx", BODY)}#sha256={sha256(BODY)}'
+    write_bundle([catalog.resolve(address)], office / 'models.tar', options())
+    imported = import_bundle(office / 'models.tar', default_import_folder(), robot)
+    assert imported.models == ()
+    assert model_file(catalog.resolve(address), robot).read_bytes() == BODY
+
+
+def test_a_network_without_a_descriptor_is_no_bundle(office: Path, options: Any) -> None:
     with pytest.raises(DescriptorError, match='has no descriptor file'):
-        write_bundle([bare], office / 'models.tar', options())
+        write_bundle([catalog.resolve(office / 'weights.onnx')], office / 'models.tar', options())
 
 
 def test_two_files_of_one_name_are_refused(office: Path, options: Any, tmp_path: Path) -> None:
@@ -238,7 +250,7 @@ def test_a_full_disk_on_the_robot(office: Path, options: Any, robot: FetchOption
 
     def full(*args: object) -> None:
         raise OSError(28, 'No space left on device')
-    monkeypatch.setattr(bundling, '_stage', full)
+    monkeypatch.setattr(unbundle, '_stage', full)
     with pytest.raises(DiskFullError, match='is full'):
         import_bundle(path, default_import_folder(), robot)
     assert files_in(robot.cache_folder()) == []
@@ -247,3 +259,67 @@ def test_a_full_disk_on_the_robot(office: Path, options: Any, robot: FetchOption
 def test_an_unknown_model_is_named(office: Path) -> None:
     with pytest.raises(ModelNotFoundError):
         load_descriptor(office / 'nowhere.yaml')
+
+
+@pytest.fixture
+def tensorflow(office: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeConverter:
+    """Put a TensorFlow model into the office, which has something that passes for TensorFlow."""
+    converter = FakeConverter(tmp_path / 'converter')
+    monkeypatch.setenv('ROS2_CLASSIFY_CONVERTER_PYTHON', str(converter.python))
+    (office / 'frozen.pb').write_bytes(graphs.classifier())
+    (office / 'tf.yaml').write_text('source: {path: frozen.pb}\ntask: classification\n')
+    return converter
+
+
+def test_a_tensorflow_model_needs_no_tensorflow_on_the_robot(
+        office: Path, options: Any, robot: FetchOptions, tensorflow: FakeConverter,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _bundle(office, options, 'tf')
+    assert len(tensorflow.requests()) == 1
+    monkeypatch.setenv('ROS2_CLASSIFY_CONVERTER_PYTHON', '/no/python')
+    imported = import_bundle(path, default_import_folder(), robot)
+    place, = imported.converted
+    assert sorted(file.name for file in place.iterdir()) == ['model.onnx', 'report.json']
+    with Pipeline.load('tf', fetch=robot, provider='cpu') as pipeline:
+        assert len(pipeline(np.zeros((8, 8, 3), np.uint8))) == 4
+    # Again: what is there and right stays as it is.
+    before = (place / 'model.onnx').stat().st_ino
+    import_bundle(path, default_import_folder(), robot)
+    assert (place / 'model.onnx').stat().st_ino == before
+    (place / 'model.onnx').write_bytes(b'damaged')
+    import_bundle(path, default_import_folder(), robot)
+    Pipeline.load('tf', fetch=robot, provider='cpu').close()
+
+
+def test_without_tensorflow_here_the_model_is_carried_as_it_is(
+        office: Path, options: Any, robot: FetchOptions, tensorflow: FakeConverter,
+        monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv('ROS2_CLASSIFY_CONVERTER_PYTHON', '/no/python')
+    path = _bundle(office, options, 'tf')
+    assert 'tf is carried over as it is, and needs TensorFlow on the other machine' in caplog.text
+    assert import_bundle(path, default_import_folder(), robot).converted == ()
+    monkeypatch.setenv('ROS2_CLASSIFY_CONVERTER_PYTHON', str(tensorflow.python))
+    Pipeline.load('tf', fetch=robot, provider='cpu').close()
+
+
+def test_a_saved_model_is_carried_as_its_folder(
+        office: Path, options: Any, robot: FetchOptions, tensorflow: FakeConverter) -> None:
+    (office / 'saved' / 'variables').mkdir(parents=True)
+    (office / 'saved' / 'saved_model.pb').write_bytes(graphs.saved_model(graphs.meta_graph(
+        ['serve'], {'serving_default': graphs.signature(
+            {'input': (graphs.FLOAT, (None, 8, 8, 3))},
+            {'softmax': (graphs.FLOAT, (None, 4))})})))
+    (office / 'saved' / 'variables' / 'variables.index').write_bytes(b'v')
+    (office / 'folder.yaml').write_text('source: {path: saved}\nformat: saved_model\n')
+    path = _bundle(office, options, 'folder')
+    assert len(import_bundle(path, default_import_folder(), robot).converted) == 1
+    place = model_file(catalog.resolve('folder'), robot)
+    assert (place / 'variables' / 'variables.index').read_bytes() == b'v'
+
+
+def test_what_has_no_sha256_is_not_carried(web: Web, office: Path, options: Any) -> None:
+    (office / 'trial.yaml').write_text(f'source: {{url: {web.serve("/t.onnx", BODY)}}}\n')
+    with pytest.raises(IntegrityError, match=f'write "sha256: {sha256(BODY)}" beside its url'):
+        write_bundle([load_descriptor(office / 'trial.yaml')], office / 'models.tar',
+                     options(allow_unverified=True))
+    assert not list(office.glob('models.tar*'))

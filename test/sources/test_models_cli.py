@@ -72,8 +72,8 @@ def test_list_says_what_is_here(
     capsys.readouterr()
     assert main(['models', 'list']) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith('far     detection, MIT, /')
-    assert lines[1] == 'loose   task guessed, licence not given, address without a sha256'
+    assert lines[1].startswith('far     detection  MIT        /')
+    assert lines[2] == 'loose   guessed    not given  address without a sha256'
 
 
 def test_fetch_prints_paths(web: Web, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,7 +148,8 @@ def test_bundle_and_import(
     monkeypatch.delenv('ROS2_CLASSIFY_MODEL_PATH')
     assert main(['models', 'import', str(bundle)]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        'ready: model:=far', 'ready: model:=packed', '2 fetched files are in the cache']
+        'ready: model:=far', 'ready: model:=packed',
+        '2 fetched files and 0 converted models are in the cache']
     asked = len(web.requests)
     assert [row['name'] for row in _json(capsys, 'fetch', 'far', 'packed')] == ['far', 'packed']
     assert [row['state'] for row in _json(capsys, 'verify')] == ['ok'] * 4
@@ -164,7 +165,8 @@ def test_import_into_a_folder_of_ones_own(
     assert made['size'] == bundle.stat().st_size
     monkeypatch.delenv('ROS2_CLASSIFY_MODEL_PATH')
     imported = _json(capsys, 'import', str(bundle), '--folder', str(folder))
-    assert imported == {'models': [str(folder / 'near.yaml')], 'files': [], 'replaced': []}
+    assert imported == {'models': [str(folder / 'near.yaml')], 'files': [], 'converted': [],
+                        'replaced': []}
     assert main(['models', 'import', str(tmp_path / 'none.tar')]) == 1
     assert 'there is no bundle' in capsys.readouterr().err
 

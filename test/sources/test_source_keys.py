@@ -16,7 +16,9 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+import tarfile
 from typing import Any
 
 from cache_files import sha256
@@ -76,9 +78,30 @@ def test_an_address_as_a_model(web: Web) -> None:
         model_file(descriptor, FetchOptions(cache=Path('/nowhere'), offline=True))
 
 
+@pytest.mark.parametrize('member, name, format_', [
+    ('all/net.onnx', 'net', 'onnx'), ('all/frozen.pb', 'frozen', 'frozen_graph'),
+    ('all/saved', 'saved', 'saved_model'), ('saved_model.pb', 'saved_model', 'saved_model')])
+def test_a_member_of_an_address_as_a_model(
+        web: Web, tmp_path: Path, member: str, name: str, format_: str) -> None:
+    with tarfile.open(tmp_path / 'a.tgz', 'w:gz') as tar:
+        for place in ('all/net.onnx', 'all/frozen.pb', 'all/saved/saved_model.pb',
+                      'saved_model.pb'):
+            info = tarfile.TarInfo(place)
+            info.size = len(BODY)
+            tar.addfile(info, io.BytesIO(BODY))
+    body = (tmp_path / 'a.tgz').read_bytes()
+    address = f'{web.serve("/all.tgz", body)}#sha256={sha256(body)}&member={member}'
+    descriptor = catalog.resolve(address)
+    assert (descriptor.name, descriptor.format) == (name, format_)
+    place = model_file(descriptor)
+    assert (place / 'saved_model.pb' if place.is_dir() else place).read_bytes() == BODY
+    with pytest.raises(FetchError, match=f'models bundle .*{sha256(body)}&member={member}'):
+        model_file(descriptor, FetchOptions(cache=Path('/nowhere'), offline=True))
+
+
 @pytest.mark.parametrize('model, words', [
     ('https://h/m.onnx#sha256=12', 'ends with "#sha256=12"'),
-    ('https://h/m.tar.gz', 'does not end with .onnx.*member:'),
+    ('https://h/m.tar.gz', 'does not end with .onnx.*&member='),
     ('ftp://h/m.onnx', "begins with 'ftp'"),
     ('https://u:s3cret@h/m.onnx', 'user name or a password')])
 def test_an_address_that_is_no_model(model: str, words: str) -> None:
