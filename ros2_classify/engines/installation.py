@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import contextlib
+from importlib import import_module
 from importlib import metadata as importlib_metadata
 import io
 import logging
@@ -65,7 +66,10 @@ def import_onnxruntime() -> Any:
 
 
 def preload_cuda(ort: Any) -> None:
-    """Load CUDA's libraries from pip's packages, where the system's linker doesn't look."""
+    """Load NVIDIA's libraries from pip's packages, where the system's linker doesn't look."""
+    # The package loads its libraries; the linker then finds them by their names.
+    with contextlib.suppress(ImportError, OSError):
+        import_module('tensorrt')
     preload = getattr(ort, 'preload_dlls', None)  # since 1.21
     if preload is None:
         return

@@ -136,7 +136,8 @@ class CameraNode(Node):
         """Stop publishing and let go of the source."""
         self._ended.set()
         # A webcam's driver may hang for seconds; the process ends all the same.
-        self._thread.join(5.0)
+        if self._thread.ident is not None:
+            self._thread.join(5.0)
         if self._thread.is_alive():
             self._stop.left_thread_behind = True
         else:

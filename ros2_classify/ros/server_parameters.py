@@ -19,8 +19,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ros2_classify.engines.settings import MAX_BATCH
 from ros2_classify.options import Options
-from ros2_classify.pipeline import MAX_BATCH
 from ros2_classify.ros.engine_parameters import ENGINE_PARAMETERS
 from ros2_classify.ros.fetching import FETCH_PARAMETERS
 from ros2_classify.ros.image_msg import MAX_PIXELS
