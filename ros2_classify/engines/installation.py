@@ -28,7 +28,7 @@ from ros2_classify.errors import EngineError
 _LOGGER = logging.getLogger(__name__)
 
 # All of them install the same module (https://onnxruntime.ai/docs/install): only one may be there.
-_DISTRIBUTIONS = (
+DISTRIBUTIONS = (
     'onnxruntime', 'onnxruntime-gpu', 'onnxruntime-openvino', 'onnxruntime-directml',
     'onnxruntime-migraphx', 'onnxruntime-rocm', 'onnxruntime-training', 'onnxruntime-qnn',
 )
@@ -37,7 +37,7 @@ _DISTRIBUTIONS = (
 def installed_distributions() -> tuple[str, ...]:
     """Return the installed packages that provide the module ``onnxruntime``."""
     found = []
-    for name in _DISTRIBUTIONS:
+    for name in DISTRIBUTIONS:
         try:
             importlib_metadata.distribution(name)
         except importlib_metadata.PackageNotFoundError:
