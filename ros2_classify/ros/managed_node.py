@@ -30,6 +30,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.ros import runtime
+from ros2_classify.ros.throttle import ThrottledLog
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
 _FAILURE = TransitionCallbackReturn.FAILURE
@@ -171,13 +172,17 @@ class ManagedNode(LifecycleNode):
         if service is None or change_state is None:
             return
 
+        refused = ThrottledLog()
+
         def guarded(request: Any, response: Any) -> Any:
             try:
                 return change_state(request, response)
             except rclpy_implementation.RCLError as error:
-                asked = request.transition.label or f'number {request.transition.id}'
+                # What the asker writes is shown in part, and not for each request anew.
+                asked = ascii(request.transition.label[:40]) if (
+                    request.transition.label) else f'number {request.transition.id}'
                 reason = str(error).partition('\n')[0]
-                self._log.warning(f'transition {asked} refused: {reason}')
+                refused(self._log.warning, f'transition {asked} refused: {reason}', 'transition')
                 response.success = False
                 return response
 

@@ -28,6 +28,7 @@ from typing import Any
 from ros2_classify.batch import Batch
 from ros2_classify.labels import Labels
 from ros2_classify.pipeline import Pipeline
+from ros2_classify.roots import within
 from ros2_classify.ros.engine_parameters import engine_settings
 from ros2_classify.ros.fetching import convert_options, core_log_shown, fetch_options
 from ros2_classify.ros.parameters import Parameters
@@ -139,7 +140,7 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1) -> M
     """
     begun = time.monotonic()
     fetch = fetch_options(settings, log)
-    with core_log_shown(log), searching(settings['model_path']):
+    with core_log_shown(log), searching(settings['model_path']), within(settings['model_roots']):
         pipeline = Pipeline.load(
             name, engine=engine_settings(settings),
             max_batch=max(1, min(streams, settings['max_batch'])),

@@ -20,11 +20,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ros2_classify.engines.settings import MAX_BATCH
+from ros2_classify.image_size import MAX_PIXELS
 from ros2_classify.options import Options
 from ros2_classify.ros.engine_faults import ACTIONS, EXIT_CODE
 from ros2_classify.ros.engine_parameters import ENGINE_PARAMETERS
 from ros2_classify.ros.fetching import FETCH_PARAMETERS
-from ros2_classify.ros.image_msg import MAX_PIXELS
 from ros2_classify.ros.parameters import Parameters, Spec
 
 PARAMETERS = (
@@ -32,6 +32,8 @@ PARAMETERS = (
          'network file, by path or address', read_only=True),
     Spec('model_path', '', 'Folders of models of your own, separated by ":", looked into before '
          'those of the environment variable ROS2_CLASSIFY_MODEL_PATH', read_only=True),
+    Spec('model_roots', '', 'The only folders, separated by ":", that models, descriptors and '
+         'label files are read from, symbolic links followed; empty allows all', read_only=True),
     *FETCH_PARAMETERS,
     Spec('image_transport', 'raw', 'How pictures come: raw on image, compressed on '
          'image/compressed', choices=('raw', 'compressed'), read_only=True),
@@ -67,6 +69,8 @@ PARAMETERS = (
          minimum=0.0, maximum=1.0, from_model=True),
     Spec('max_detections', 100, 'Detection: at most this many boxes',
          minimum=1, maximum=1000000, from_model=True),
+    Spec('max_candidates', 4096, 'Detection: at most this many boxes over the threshold, the best '
+         'ones, are compared with each other', minimum=1, maximum=100000, from_model=True),
     Spec('class_id', 'label', 'What the field class_id of results holds: the label or the index',
          choices=('label', 'index')),
     Spec('max_image_pixels', MAX_PIXELS, 'Larger pictures are refused',

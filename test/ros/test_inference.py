@@ -273,6 +273,20 @@ def test_a_model_is_exchanged_between_two_jobs():
     assert [len(call['image']) for call in old_engine.calls] == [2]
 
 
+def test_two_jobs_share_no_memory():
+    model, _ = make_model()
+    stream = FakeStream()
+    inference = steps(model)
+    jobs = []
+    for thread, rgb in enumerate((RED, GREEN)):
+        inference.begin()
+        jobs.append(inference.prepare(Taken(frames=(stream.frame(rgb),)), thread))
+    for job in jobs:
+        inference.infer(job)
+        inference.finish(job, None)
+    assert [label for _, label in stream.answers] == ['red', 'green']
+
+
 def test_a_job_keeps_the_settings_that_it_began_with():
     model, _ = make_model()
     stream = FakeStream()
