@@ -172,6 +172,50 @@ def save_constant_network(
     return _save(path, nodes, (input_name, list(input_shape), dtype), listed, constants, metadata)
 
 
+def save_known_classifier(
+    folder: str | Path, name: str, scores: Sequence[float], *, size: tuple[int, int] = (8, 8),
+    defaults: str = '',
+) -> Path:
+    """
+    Write a classifier, network and descriptor, whose answer is known for every picture.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where to write ``NAME.onnx`` and ``NAME.yaml``.
+    name : str
+        Its name. The labels are ``NAME 0``, ``NAME 1`` and so on: they tell whose an answer is.
+    scores : sequence of float
+        The score of each class, in each answer.
+    size : tuple of int
+        Width and height of its input.
+    defaults : str
+        Its own thresholds and limits, as in ``score_threshold: 0.1, top_k: 2``.
+
+    Returns
+    -------
+    Path
+        The descriptor, which declares the network's sha256.
+
+    """
+    import hashlib
+
+    folder = Path(folder)
+    network = save_constant_network(
+        folder / f'{name}.onnx', {'scores': np.array([scores], np.float32)},
+        input_shape=(1, 3, size[1], size[0]))
+    labels = ', '.join(f'{name} {number}' for number in range(len(scores)))
+    path = folder / f'{name}.yaml'
+    path.write_text(
+        f'name: {name}\ntask: classification\n'
+        f'source: {{path: {network.name}, '
+        f'sha256: {hashlib.sha256(network.read_bytes()).hexdigest()}}}\n'
+        f'labels: [{labels}]\ninput: {{resize: stretch}}\n'
+        'output: {decoder: classification, activation: none}\n'
+        f'defaults: {{{defaults}}}\n')
+    return path
+
+
 def _save(
     path: str | Path, nodes: list[Any], feed: tuple[str, list[Any], Any],
     outputs: list[tuple[str, list[Any], Any]], constants: list[Any],

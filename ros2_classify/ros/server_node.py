@@ -21,15 +21,21 @@ the worker's threads alone run the network and publish the answers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+import threading
 import time
 from typing import Any
 
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.parameter import Parameter
 from ros2_classify.errors import ModelNotFoundError, Ros2ClassifyError
 from ros2_classify.ros import runtime
 from ros2_classify.ros.inference import Inference
 from ros2_classify.ros.managed_node import ManagedNode
-from ros2_classify.ros.model import load_model, Model
+from ros2_classify.ros.model import difference, load_model, Model
+from ros2_classify.ros.model_change import ChangeRefusedError, ModelChange
+from ros2_classify.ros.parameter_services import replace_setters
 from ros2_classify.ros.parameters import Parameters
 from ros2_classify.ros.server_parameters import answer_settings, model_defaults, PARAMETERS
 from ros2_classify.ros.services import InferenceService, Request
@@ -76,7 +82,12 @@ class ServerNode(ManagedNode):
         self._worker: Worker | None = None
         self._housekeeping: Any = None
         self._trace: Trace | None = None
+        self._adopting = False
+        self._load_lock = threading.Lock()
+        self._change = ModelChange(self._load, self._wake)
         self._settings.on_change(self._parameters_changed)
+        self._settings.guard(self._problem_with_setting)
+        replace_setters(self, self._set_parameters)
 
     @property
     def autostart(self) -> bool:
@@ -99,7 +110,7 @@ class ServerNode(ManagedNode):
                 f'{", ".join(catalog.names()) or "(the catalogue is empty)"}')
         self._log.info(f'loading the model {name}')
         model = self._model = runtime.call_interruptibly(
-            lambda: load_model(name, self._settings, self._log, len(names)), self._stop,
+            lambda: self._load(name, streams=len(names)), self._stop,
             lambda gone: self._log.info(f'still loading the model {name} after {gone}'))
         self._models_loaded += 1
         model.number = self._models_loaded
@@ -181,8 +192,17 @@ class ServerNode(ManagedNode):
         except OSError as error:
             self._log.error(f'the times of the frames cannot be written: {error}')
 
+    def close(self) -> None:
+        """Shut down from whatever state the node is in."""
+        # Refused now, the answer is still sent.
+        self._change.give_up('the node ends')
+        super().close()
+        if self._change.running:
+            self._stop.left_thread_behind = True
+
     def free(self, service: bool = True) -> None:
         """Destroy what configure created."""
+        self._change.give_up('the node has been cleaned up meanwhile')
         if service and self._service is not None:
             self._service.destroy()
             self._service = None
@@ -206,7 +226,7 @@ class ServerNode(ManagedNode):
 
     def _parameters_changed(self) -> None:
         model = self._model
-        if model is not None:
+        if model is not None and not self._adopting:
             model.settings = answer_settings(self._settings, model.pipeline.options)
 
     def _keep_house(self) -> None:
@@ -217,6 +237,72 @@ class ServerNode(ManagedNode):
             self._parameters_changed()
             for stream in self._streams:
                 stream.keep_house(model)
+
+    # ---- another model
+
+    async def _set_parameters(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+        """Set parameters for a service; a model, where one is loaded, by loading another."""
+        named = [each for each in parameters if each.name == 'model']
+        old = self._model
+        if old is None or not named or named[-1].type_ != Parameter.Type.STRING:
+            return self.set_parameters_atomically(list(parameters))
+        name = named[-1].value
+        if not name:
+            return SetParametersResult(
+                successful=False, reason='a configured node needs a model: name one')
+        self._log.info(f'loading the model {name} while {old.name} serves')
+        try:
+            await self._change.change(name, lambda new: self._adopt(new, old, parameters))
+        except Ros2ClassifyError as error:
+            self._log.error(f'the model {old.name} serves on: {error}')
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _adopt(self, new: Model, old: Model, parameters: Sequence[Parameter]) -> Model:
+        """Put a model in the place of the old one, and return that; or change nothing."""
+        if self._model is not old:
+            raise ChangeRefusedError('the node has been cleaned up meanwhile')
+        reason = difference(old, new)
+        if reason:
+            raise ChangeRefusedError(reason)
+        defaults = model_defaults(new.pipeline.options)
+        self._settings.check_model_defaults(defaults)
+        # What is set here is for the new model: the old one's next answer must not follow it.
+        self._adopting = True
+        try:
+            result = self.set_parameters_atomically(list(parameters))
+            if not result.successful:
+                raise ChangeRefusedError(result.reason)
+            self._settings.set_model_defaults(defaults)
+        finally:
+            self._adopting = False
+        new.settings = answer_settings(self._settings, new.pipeline.options)
+        self._models_loaded += 1
+        new.number = self._models_loaded
+        for stream in self._streams:
+            # Before its first answer; a stream that isn't active will do so when it is.
+            stream.announce_anew(new)
+        self._model = new
+        self._log.info(f'the model {new.name} has taken the place of {old.name}')
+        return old
+
+    def _problem_with_setting(self, name: str) -> str:
+        if name != 'model' or self._model is None or self._adopting:
+            return ''
+        return 'the model of a node that is configured is set by its services, as ros2 param does'
+
+    def _wake(self) -> None:
+        if self.executor is not None:
+            self.executor.wake()
+
+    # ---- in a thread that loads a model
+
+    def _load(
+            self, name: str, cancel: threading.Event | None = None, streams: int = 0) -> Model:
+        # One after the other: the transition to configure does not know of a change given up.
+        with self._load_lock:
+            return load_model(
+                name, self._settings, self._log, streams or len(self._streams), cancel)
 
     # ---- in the worker's threads
 
