@@ -264,4 +264,4 @@ def test_several_parameters_at_once_are_set_with_the_model_or_not_at_all(
     assert answer(camera.answer(GREY, results)) == BEES[:1]
     # Wrong types, and names that nobody has declared, get an answer as well.
     assert 'Wrong parameter type' in peer.set_values(model=5)[0]
-    assert 'colour' in peer.set_values(colour='red')[0]
+    assert 'undeclared' in peer.set_values(colour='red')[0]
