@@ -23,12 +23,12 @@ import signal
 from typing import Any
 
 import pytest
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros2_classify.testing import save_known_classifier
 from ros_process import DEADLINE, Peer
 from ros_stream import Camera
-from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from vision_msgs.msg import Classification, LabelInfo, VisionInfo
 from web_server import hanging, Web, web_server
 

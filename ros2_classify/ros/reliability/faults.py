@@ -59,7 +59,7 @@ class Faults:
             'deactivated and activated': self._pause}
         self._left: list[str] = []
 
-    def next(self) -> str:
+    def do_next(self) -> str:
         """Do the next one and return its name: each has its turn before one comes again."""
         if not self._left:
             self._left = list(self._faults)
@@ -112,13 +112,13 @@ class Faults:
         self._refusal({'provider': 'cuda'}, 'provider')
 
     def _refusal(self, values: dict[str, object], words: str) -> None:
-        reason = self._bed.operator.set(**values)
+        reason = self._bed.operator.set_values(**values)
         self._expect(bool(reason) == bool(words), f'{values} was answered by {reason!r}')
 
     def _change_model(self) -> None:
         self._model = self._random.choice(
             [each for each in self._bed.known if each is not self._model])
-        reason = self._bed.operator.set(model=str(self._model.path))
+        reason = self._bed.operator.set_values(model=str(self._model.path))
         self._expect(not reason, f'the model {self._model.name} was refused: {reason}')
         # Two answers of the old one may be on their way.
         self._bed.wait_for_answers(3)
@@ -126,7 +126,7 @@ class Faults:
 
     def _refused_model(self) -> None:
         model = self._random.choice(self._bed.failing)
-        reason = self._bed.operator.set(model=str(model.path))
+        reason = self._bed.operator.set_values(model=str(model.path))
         self._expect(model.words in reason, f'{model.path.name} was answered by {reason!r}')
         self._bed.wait_for_answers(3)
         self._serves()

@@ -103,7 +103,7 @@ class Operator:
                     raise BenchError('the server answers no request')
         self.wait(self._clients['change_state'].service_is_ready, 'the service change_state')
 
-    def set(self, **values: Any) -> str:
+    def set_values(self, **values: Any) -> str:
         """Set parameters; return why one of them was refused, or nothing."""
         response = self._call('set_parameters', SetParameters.Request(parameters=[
             Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]))

@@ -68,7 +68,8 @@ class Report:
         parts = [markdown((self.title, ''), self.numbers.items())]
         if self.growths:
             parts.append(markdown(
-                ('held by the server', 'settled', 'at the end', 'slope per hour', 'gain of the fit'),
+                ('held by the server', 'settled', 'at the end', 'slope per hour',
+                 'gain of the fit'),
                 [(name.replace('_', ' '), f'{each.first:.1f}', f'{each.last:.1f}',
                   f'{each.slope:+.2f}', f'{each.gain:+.2f}')
                  for name, each in self.growths.items()]))

@@ -69,7 +69,7 @@ def soak(folder: Path, minutes: float, seed: int, say: Say) -> Report:
         begun = said = time.monotonic()
         with Watch(bed.server.pid, _PERIOD) as watch:
             while time.monotonic() - begun < 60.0 * minutes:
-                done[faults.next()] += 1
+                done[faults.do_next()] += 1
                 time.sleep(_BETWEEN)
                 bed.server.check()
                 if time.monotonic() - said >= _SAY_EVERY:
@@ -177,15 +177,15 @@ def _finish(bed: TestBed, report: Report) -> None:
     numbers = asdict(tally)
     by_model = numbers.pop('by_model')
     lost = max(0, tally.unanswered - counts['replaced'])
-    unaccounted = counts['received'] - sum(counts.values()) + counts['received']
+    unaccounted = 2 * counts['received'] - sum(counts.values())
     report.numbers.update({
         **{name.replace('_', ' '): round(value, 1) for name, value in numbers.items()},
         **{f'answers of {name}': number for name, number in sorted(by_model.items())},
         'replaced by newer ones (drop policy)': counts['replaced'],
         'good pictures lost beyond the drop policy': lost})
     report.demand(not lost, f'{lost} good pictures got lost')
-    report.demand(not tally.foreign, f'{tally.foreign} answers are no single model\'s')
+    report.demand(not tally.foreign, f'{tally.foreign} answers fit no model')
     report.demand(not tally.twice, f'{tally.twice} pictures were answered twice')
     report.demand(unaccounted == 0, f'the server lost sight of {unaccounted} pictures')
     for word in ('Traceback', 'unexpected'):
-        report.demand(word not in bed.server.output, f'the server\'s log has {word!r}')
+        report.demand(word not in bed.server.output, f'its log has {word!r}')
