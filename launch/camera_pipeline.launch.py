@@ -65,6 +65,10 @@ ARGUMENTS = (
         description='Whether the server takes compressed pictures, from image_topic/compressed; '
                     'the camera drivers then need image_transport_plugins'),
     DeclareLaunchArgument(
+        'composed', default_value='false', choices=['true', 'false'],
+        description='Whether driver:=camera and the server share a process, in which pictures are '
+                    'handed over without the middleware'),
+    DeclareLaunchArgument(
         'namespace', default_value='', description='Namespace of all nodes'),
     DeclareLaunchArgument(
         'params_file', default_value=str(SHARE / 'config' / 'server.yaml'),
@@ -118,6 +122,7 @@ class Settings:
         self.image_topic = text('image_topic')
         self.image_topics = [word for word in re.split(r'[][,\s]+', text('image_topics')) if word]
         self.compressed = text('compressed') == 'true'
+        self.composed = text('composed') == 'true'
         self.namespace = text('namespace')
         self.params_file = text('params_file')
         self.lifecycle = text('lifecycle')
@@ -163,14 +168,19 @@ def end_all(name: str) -> Callable[[ProcessExited, LaunchContext], list[Action]]
     return on_exit
 
 
+def camera_parameters(settings: Settings) -> dict:
+    """Return the parameters of this package's camera node."""
+    return {
+        'source': settings.source, 'loop': settings.loop, 'rate': settings.rate,
+        'width': settings.width, 'height': settings.height, 'frame_id': settings.frame_id}
+
+
 def own_camera(settings: Settings) -> Node:
     """Return this package's camera node; its end is the end of everything."""
     return Node(
         package='ros2_classify', executable='camera', name='camera',
         namespace=settings.namespace, output='screen',
-        parameters=[{
-            'source': settings.source, 'loop': settings.loop, 'rate': settings.rate,
-            'width': settings.width, 'height': settings.height, 'frame_id': settings.frame_id}],
+        parameters=[camera_parameters(settings)],
         remappings=[('image', settings.image_topic)],
         ros_arguments=settings.log_arguments,
         on_exit=end_all('camera'))
@@ -245,8 +255,8 @@ DRIVERS = {
 }
 
 
-def server_node(settings: Settings) -> LifecycleNode:
-    """Return the server."""
+def server_parameters(settings: Settings) -> list:
+    """Return the server's parameters: a file, and what wins over it."""
     parameters = {'autostart': settings.lifecycle == 'node'}
     # Left out, these follow the parameters file.
     if settings.model:
@@ -257,13 +267,36 @@ def server_node(settings: Settings) -> LifecycleNode:
         parameters['image_topics'] = settings.image_topics
     if not Path(settings.params_file).is_file():
         raise RuntimeError(f'there is no file {settings.params_file!r} (argument params_file)')
+    return [settings.params_file, parameters]
+
+
+def server_node(settings: Settings) -> LifecycleNode:
+    """Return the server."""
     return LifecycleNode(
         package='ros2_classify', executable='server', name='server',
         namespace=settings.namespace, output='screen',
-        parameters=[settings.params_file, parameters],
+        parameters=server_parameters(settings),
         remappings=[('image', settings.image_topic)],
         ros_arguments=settings.log_arguments,
         on_exit=end_all('server'))
+
+
+def both_nodes(settings: Settings) -> Node:
+    """Return the process with this package's camera and the server."""
+    if settings.driver != 'camera':
+        raise RuntimeError(
+            f'composed:=true takes driver:=camera, not {settings.driver}: no other camera can '
+            'share a process with the server')
+    if settings.lifecycle == 'launch':
+        raise RuntimeError('composed:=true takes lifecycle:=node or external, not launch')
+    # No name: it would be that of both. Each node takes the parameters that it has.
+    return Node(
+        package='ros2_classify', executable='composed', namespace=settings.namespace,
+        output='screen',
+        parameters=[*server_parameters(settings), camera_parameters(settings)],
+        remappings=[('image', settings.image_topic)],
+        ros_arguments=settings.log_arguments,
+        on_exit=end_all('process of camera and server'))
 
 
 def drive(server: LifecycleNode) -> list[Action]:
@@ -313,6 +346,8 @@ def profile(settings: Settings, env: dict[str, str]) -> list[Action]:
 def start(context: LaunchContext) -> list[Action]:
     """Return all that is to be started with these arguments."""
     settings = Settings(context)
+    if settings.composed:
+        return [*profile(settings, context.environment), both_nodes(settings)]
     server = server_node(settings)
     actions = profile(settings, context.environment)
     if settings.lifecycle == 'launch':

@@ -129,11 +129,31 @@ def find(name: str) -> Path:
     known = entries()
     if name in known:
         return known[name]
+    if variant_name(name) in known:
+        return known[variant_name(name)]
     close = difflib.get_close_matches(name, known, n=3)
     near = f' (did you mean {" or ".join(close)}?)' if close else ''
     there = f'the catalogue has {", ".join(known)}' if known else (
         f'the catalogue is empty (looked in {SEARCH_PATH_VARIABLE} and in what the package ships)')
     raise ModelNotFoundError(f'there is no model named {name!r}{near}; {there}; {_FORMS}')
+
+
+def variant_name(name: str) -> str:
+    """
+    Return the catalogue's name for a variant of a model.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``mobilenetv2-12:int8``.
+
+    Returns
+    -------
+    str
+        ``mobilenetv2-12-int8``: a variant is an entry of its own, named so.
+
+    """
+    return '-'.join(name.split(':', 1))
 
 
 def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
@@ -143,10 +163,11 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     Parameters
     ----------
     model : str, Path or ModelDescriptor
-        A name from the catalogue, a descriptor file (``.yaml``, ``.yml``), a network file
-        (``.onnx``, a frozen graph's ``.pb``, a SavedModel's folder, looked for from the working
-        folder and in the folders of ``ROS2_CLASSIFY_MODEL_PATH``), the address of a network file,
-        whose sha256 may follow as ``#sha256=…``, or a descriptor, which is returned as it is.
+        A name from the catalogue (``NAME:VARIANT`` is short for the entry ``NAME-VARIANT``), a
+        descriptor file (``.yaml``, ``.yml``), a network file (``.onnx``, a frozen graph's
+        ``.pb``, a SavedModel's folder, looked for from the working folder and in the folders of
+        ``ROS2_CLASSIFY_MODEL_PATH``), the address of a network file, whose sha256 may follow as
+        ``#sha256=…``, or a descriptor, which is returned as it is.
 
     Returns
     -------
@@ -174,9 +195,9 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
         return _from_address(text)
     if suffix in _SUFFIXES:
         return load_descriptor(locate(text, None, what='descriptor file'))
-    if not isinstance(model, Path) and text in (known := entries()):
+    if not isinstance(model, Path) and variant_name(text) in (known := entries()):
         # Whatever else in the working folder has the same name.
-        return load_descriptor(known[text])
+        return load_descriptor(known[variant_name(text)])
     format_ = _network_format(path)
     if format_ is not None:
         if format_ == 'saved_model' and path.name == SAVED_MODEL_FILE:

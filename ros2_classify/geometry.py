@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 import math
 
 import cv2
@@ -32,6 +33,9 @@ _FILTERS = {
     'area': cv2.INTER_AREA, 'linear': cv2.INTER_LINEAR, 'nearest': NEAREST,
     'cubic': cv2.INTER_CUBIC, 'pyramid': cv2.INTER_LINEAR,
 }
+
+# A growing picture is resized whole and cut up to so many times the network's pixels.
+_MOST_ENLARGED = 16
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,20 @@ class Geometry:
     network_size: tuple[int, int]
     window: tuple[int, int, int, int] | None = None
 
+    # Made once for pictures of one size, since each frame needs them.
+
+    @cached_property
+    def _scale(self) -> NDArray[np.float64]:
+        return np.array((self.scale_x, self.scale_y) * 2)
+
+    @cached_property
+    def _offset(self) -> NDArray[np.float64]:
+        return np.array((self.offset_x, self.offset_y) * 2)
+
+    @cached_property
+    def _limit(self) -> NDArray[np.float64]:
+        return np.array(self.source_size * 2, np.float64)
+
     def to_source(self, boxes: NDArray[np.float32], *, clip: bool = True) -> NDArray[np.float32]:
         """
         Map boxes from the network's picture to the source picture.
@@ -85,11 +103,10 @@ class Geometry:
             ``x1, y1, x2, y2`` in source pixels.
 
         """
-        scale = np.array((self.scale_x, self.scale_y) * 2)
-        offset = np.array((self.offset_x, self.offset_y) * 2)
-        mapped = boxes * scale + offset
+        mapped = boxes * self._scale + self._offset
         if clip:
-            np.clip(mapped, 0.0, np.array(self.source_size * 2, np.float64), out=mapped)
+            # In two calls, which take half the time of np.clip where boxes are few.
+            np.minimum(np.maximum(mapped, 0.0, out=mapped), self._limit, out=mapped)
         result: NDArray[np.float32] = mapped.astype(np.float32)
         return result
 
@@ -125,9 +142,7 @@ class Geometry:
             ``x1, y1, x2, y2`` in network pixels.
 
         """
-        scale = np.array((self.scale_x, self.scale_y) * 2)
-        offset = np.array((self.offset_x, self.offset_y) * 2)
-        mapped: NDArray[np.float32] = ((boxes - offset) / scale).astype(np.float32)
+        mapped: NDArray[np.float32] = ((boxes - self._offset) / self._scale).astype(np.float32)
         return mapped
 
     def places(self, axis: int, cells: int) -> tuple[int, NDArray[np.float64]]:
@@ -185,8 +200,9 @@ class Plan:
     interpolation : int
         OpenCV's number for the last step, or `NEAREST`.
     shift : tuple of float, or None
-        For a growing centre crop, which is sampled in one step instead of resized and cut: source
-        pixels for each network pixel and the first one's place, ``(step_x, step_y, x, y)``.
+        For the centre of a thin picture that grows, which is sampled in one step instead of
+        resized and cut: source pixels for each network pixel and the first one's place,
+        ``(step_x, step_y, x, y)``.
     geometry : Geometry
         How boxes map back.
 
@@ -257,8 +273,10 @@ def _center_crop(
         y, height, scaled_y, cut_y = _trim(source[1], scaled[1], cut[1], network[1])
         return _resized(spec, source, network, (x, y, width, height), (scaled_x, scaled_y),
                         (cut_x, cut_y), window)
-    # Growing: a thin picture would be resized to an enormous one first, so only the network's
-    # pixels are sampled.
+    if scaled[0] * scaled[1] <= _MOST_ENLARGED * network[0] * network[1]:
+        return _resized(spec, source, network, (0, 0, *source), scaled, cut, window)
+    # A thin picture would be resized to an enormous one first, so only the network's pixels are
+    # sampled, to a 32nd of a source pixel.
     step = (source[0] / scaled[0], source[1] / scaled[1])
     first = (cut[0] * step[0], cut[1] * step[1])
     x, x_end = _cover(first[0], network[0] * step[0], source[0])

@@ -33,6 +33,7 @@ from ros2_classify.catalog import resolve
 from ros2_classify.completion import complete
 from ros2_classify.descriptor import ModelDescriptor, Task
 from ros2_classify.engines import Engine, EngineSettings, open_engine, Tensors
+from ros2_classify.engines.settings import MAX_BATCH
 from ros2_classify.errors import OptionsError
 from ros2_classify.extra_inputs import ExtraInputs
 from ros2_classify.geometry import Geometry
@@ -50,9 +51,6 @@ _LOGGER = logging.getLogger(__name__)
 
 # For networks that take pictures of any size.
 _WARM_UP_SIZE = (640, 480)
-
-# More pictures at once gain nothing and wait for each other.
-MAX_BATCH = 64
 
 
 class Pipeline:
@@ -104,6 +102,8 @@ class Pipeline:
         # Some networks, those of torchvision among them, take one picture without a batch.
         self._unbatched = any(tensor.name == self._input_name and len(tensor.shape) == 3
                               for tensor in engine.inputs)
+        # The network's own file, where it was loaded from one.
+        self.file: Path | None = None
         self._running = threading.Lock()
         self._calling = threading.Lock()
         self._max_batch = int(max_batch)
@@ -114,8 +114,9 @@ class Pipeline:
     @classmethod
     def load(
         cls, model: str | Path | ModelDescriptor, *, provider: str | None = None,
-        threads: int | None = None, max_batch: int = 1, fetch: FetchOptions | None = None,
-        convert: ConvertOptions | None = None, engine: EngineSettings | None = None,
+        threads: int | None = None, max_batch: int | None = None,
+        fetch: FetchOptions | None = None, convert: ConvertOptions | None = None,
+        engine: EngineSettings | None = None,
     ) -> Pipeline:
         """
         Load a model and all it needs.
@@ -130,8 +131,9 @@ class Pipeline:
             of ``engine``.
         threads : int, optional
             Threads for one inference; 0 chooses; short for those of ``engine``.
-        max_batch : int
-            Run at most so many pictures at once, where the network can: see `max_batch`.
+        max_batch : int, optional
+            Run at most so many pictures at once, where the network can (see `max_batch`); short
+            for that of ``engine``.
         fetch : FetchOptions, optional
             How a file that is named by an address is fetched.
         convert : ConvertOptions, optional
@@ -160,13 +162,19 @@ class Pipeline:
             from ros2_classify.convert import ConvertOptions, to_onnx
 
             path = to_onnx(declared, path, convert or ConvertOptions.like(fetch))
+        settings = engine or EngineSettings()
+        if max_batch is not None:
+            settings = settings.replace(max_batch=max_batch)
         opened = open_engine(
-            path, 'onnx', provider=provider, threads=threads, settings=engine)
+            path, 'onnx', provider=provider, threads=threads, settings=settings)
         try:
             descriptor = complete(declared, opened.inputs, opened.outputs, opened.metadata)
             # The file's own metadata may hold names where the descriptor has none.
-            return cls(
-                descriptor, opened, labels or descriptor.load_labels(), max_batch=max_batch)
+            pipeline = cls(
+                descriptor, opened, labels or descriptor.load_labels(),
+                max_batch=settings.max_batch)
+            pipeline.file = path
+            return pipeline
         except BaseException:
             opened.close()
             raise

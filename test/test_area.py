@@ -60,7 +60,7 @@ def test_each_pixel_is_the_mean_of_its_area(
 
 @pytest.mark.parametrize(('source', 'target'), [
     ((1920, 1080), (455, 256)), ((1920, 1080), (416, 234)), ((1280, 720), (224, 224)),
-    ((640, 480), (341, 256)), ((1000, 3000), (100, 101))])
+    ((640, 480), (300, 225)), ((1000, 3000), (100, 101))])
 def test_opencv_agrees(source: tuple[int, int], target: tuple[int, int]) -> None:
     """These are worked on in several strips."""
     image = noise(source, (3,))
@@ -98,7 +98,7 @@ def test_one_serves_picture_after_picture() -> None:
 
 
 @pytest.mark.parametrize(('source', 'target', 'expected'), [
-    ((1920, 1080), (455, 256), True), ((640, 480), (341, 256), True),
+    ((1920, 1080), (455, 256), True), ((640, 480), (341, 256), False),
     ((640, 480), (320, 240), False), ((1920, 1080), (640, 360), False),
     ((640, 480), (416, 312), False), ((100, 1000), (200, 100), False)])
 def test_where_it_pays(

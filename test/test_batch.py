@@ -225,9 +225,9 @@ def test_nothing_is_tried_where_no_batch_is_wanted() -> None:
     assert not make(max_batch=1)[1].calls
 
 
-@pytest.mark.parametrize('wrong', [0, 65, 2.0, True, '2', None])
+@pytest.mark.parametrize('wrong', [0, 257, 2.0, True, '2', None])
 def test_limits_of_a_batch(wrong: Any) -> None:
-    with pytest.raises(OptionsError, match='max_batch is .* whole number from 1 to 64'):
+    with pytest.raises(OptionsError, match='max_batch is .* whole number from 1 to 256'):
         make(max_batch=wrong)
 
 
@@ -246,3 +246,68 @@ def test_a_picture_that_is_the_input_is_not_kept() -> None:
     batch.add(picture(60, (128, 96)))
     assert not np.shares_memory(batch.tensors['image'], image)
     assert batch.tensors['image'][0, 24, 32, 0] == 60
+
+
+class BindingEngine(FakeEngine):
+    """A fake that can be bound: its outputs lie in the same memory at each run."""
+
+    bound: list[int]
+    memory: Any = None
+
+    def bind(self, inputs: Any) -> Callable[[], Any]:
+        """Return a run on these arrays."""
+        self.bound = [*getattr(self, 'bound', []), len(inputs['image'])]
+        memory: dict[str, Any] = {}
+
+        def run() -> Any:
+            for name, array in self.infer(inputs).items():
+                np.copyto(memory.setdefault(name, np.empty_like(array)), array)
+            self.memory = memory
+            return dict(memory)
+
+        return run
+
+
+def binding(**settings: Any) -> tuple[Pipeline, BindingEngine]:
+    """Return a pipeline on a fake that can be bound."""
+    pipeline, plain = make(**settings)
+    engine = BindingEngine(plain.inputs, plain.outputs, boxes_and_scores)
+    return Pipeline(pipeline.descriptor, engine, max_batch=3), engine
+
+
+def test_a_batch_is_bound_once_for_each_number_of_pictures() -> None:
+    pipeline, engine = binding(extra='source_size_wh')
+    engine.bound.clear()
+    pictures = [picture(40), picture(160), picture(80, (128, 96)), picture(8)]
+    first = rows(pipeline.many(pictures))
+    assert sorted(engine.bound) == [1, 3]
+    assert rows(pipeline.many(pictures[::-1])) == first[::-1]
+    assert len(engine.bound) == 2
+    assert engine.calls[-2]['sizes'].tolist() == [[64, 48], [128, 96], [64, 48]]
+    one, other = pipeline.new_batch(), pipeline.new_batch()
+    for batch, level in ((one, 40), (other, 160)):
+        batch.add(picture(level))
+    outputs = [pipeline.infer(batch)[0]['boxes'] for batch in (one, other)]
+    assert not np.shares_memory(*outputs)
+    assert outputs[0][0, 0, 2] == 6 and outputs[1][0, 0, 2] == 21
+
+
+def test_an_answer_outlives_the_memory_of_the_outputs() -> None:
+    pipeline, engine = binding()
+    result = pipeline(picture(80))
+    assert isinstance(result, Detections)
+    for array in engine.memory.values():
+        array[:] = -1
+        for part in (result.boxes, result.scores, result.class_ids):
+            assert not np.shares_memory(part, array)
+    assert rows([result]) == [[[0, 0, 11, 10]]]
+
+
+def test_a_network_for_pictures_of_any_size_is_not_bound() -> None:
+    """The tensor's size changes, and with it its place."""
+    pipeline, _ = make(size='source', batch=1)
+    engine = BindingEngine(pipeline.engine.inputs, pipeline.engine.outputs, boxes_and_scores)
+    source = Pipeline(pipeline.descriptor, engine)
+    pictures = [picture(80), picture(160, (128, 96)), picture(40)]
+    assert rows(source.many(pictures)) == rows([pipeline(image) for image in pictures])
+    assert not hasattr(engine, 'bound')

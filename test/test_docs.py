@@ -24,6 +24,7 @@ import re
 import shlex
 
 import cv2
+import doc_commands
 import numpy as np
 import pytest
 from ros2_classify import cli, errors, ModelDescriptor, Options
@@ -42,13 +43,16 @@ PYTHON = (DOCS / 'python_api.md').read_text()
 CLI = (DOCS / 'cli.md').read_text()
 
 
-def table(text, heading):
-    """Return the rows below a heading: cells by their column's name."""
+def table(text, heading, column=''):
+    """Return the rows of the first table below a heading, or of the first with a column."""
     section = re.split(rf'^#+ {re.escape(heading)}$', text, flags=re.MULTILINE)[1]
     section = re.split(r'^#', section, maxsplit=1, flags=re.MULTILINE)[0]
-    rows = [[cell.strip() for cell in line.strip().strip('|').split(' | ')]
-            for line in section.splitlines() if line.startswith('|')]
-    return [dict(zip(rows[0], row)) for row in rows[2:]]
+    for lines in re.findall(r'(?:^\|.*\n)+', section, flags=re.MULTILINE):
+        rows = [[cell.strip() for cell in line.strip().strip('|').split(' | ')]
+                for line in lines.splitlines()]
+        if not column or column in rows[0]:
+            return [dict(zip(rows[0], row)) for row in rows[2:]]
+    raise AssertionError(f'no such table below {heading}')
 
 
 def keys(rows, column='key'):
@@ -178,8 +182,9 @@ def test_the_table_of_errors():
 
 
 @pytest.mark.parametrize('line', [
-    line for block in blocks(CLI, 'bash') for line in block.splitlines()])
-def test_commands(workplace, capsys, line):
+    line for block in blocks(CLI, 'bash') for line in block.splitlines() if ' models ' in line])
+def test_commands_name_their_model(workplace, capsys, line):
+    """All commands of all pages are run in test_doc_commands.py."""
     words = shlex.split(line)
     assert words[:3] == ['python', '-m', 'ros2_classify']
     assert cli.main(words[3:]) == 0
@@ -195,9 +200,10 @@ def options_of(verb):
     raise AssertionError('there are no verbs')
 
 
-def test_the_table_of_options():
-    rows = table(CLI, '`infer`')
-    actions = options_of('infer')
+@pytest.mark.parametrize('verb', ['infer', 'doctor', 'health'])
+def test_the_table_of_options(verb):
+    rows = table(CLI, f'`{verb}`', 'option')
+    actions = options_of(verb)
     assert keys(rows, 'option') == [action.option_strings[0] for action in actions]
     for row, action in zip(rows, actions):
         assert (row['default'] == 'needed') == action.required
@@ -210,9 +216,10 @@ def test_the_table_of_options():
 def test_the_table_of_verbs():
     rows = table(CLI, 'The command line')
     assert [row['verb'] for row in rows if row['needs ROS 2'] == 'yes'] == [
-        f'`{node}`' for node in cli.NODES]
-    assert {row['verb'].strip('`').split()[0] for row in rows} == {
-        'infer', 'models', *cli.NODES}
+        '`health`', *(f'`{node}`' for node in cli.NODES)]
+    verbs = next(action for action in cli._parser()._actions
+                 if isinstance(action, argparse._SubParsersAction))
+    assert {row['verb'].strip('`').split()[0] for row in rows} == set(verbs.choices)
 
 
 def test_the_table_of_exit_codes():
@@ -230,16 +237,21 @@ def test_the_sample_of_json_has_the_keys_of_the_real_one(workplace, capsys):
     assert list(sample['results'][0]) == list(real['results'][0])
 
 
-def test_links_lead_somewhere():
-    for path in DOCS.glob('*.md'):
-        text = path.read_text()
-        anchors = {re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-')
-                   for heading in re.findall(r'^#+ (.*)$', text, flags=re.MULTILINE)}
-        for target in re.findall(r'\]\(([^)]+)\)', text):
-            if target.startswith('#'):
-                assert target[1:] in anchors, (path, target)
-            elif '://' not in target:
-                assert (path.parent / target.partition('#')[0]).exists(), (path, target)
+def anchors(path):
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    return {re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-')
+            for heading in re.findall(r'^#+ (.*)$', path.read_text(), flags=re.MULTILINE)}
+
+
+@pytest.mark.parametrize('path', doc_commands.PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r'\]\(([^)\s]+)\)', path.read_text()):
+        if '://' in target:
+            continue
+        file, _, anchor = target.partition('#')
+        linked = (path.parent / file).resolve() if file else path
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
 
 
 def test_the_descriptors_of_the_tests_are_plain_yaml():

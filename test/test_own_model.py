@@ -33,6 +33,7 @@ DOCS = shared_data.ROOT / 'docs'
 TEXT = (DOCS / 'own_model.md').read_text(encoding='utf-8')
 CLI = (DOCS / 'cli.md').read_text(encoding='utf-8')
 DESCRIPTOR = (DOCS / 'descriptor.md').read_text(encoding='utf-8')
+SECTION = CLI.partition('## `models check`')[2].partition('## `doctor`')[0]
 
 
 def test_the_commands(
@@ -71,7 +72,7 @@ def test_the_keys_of_the_metadata() -> None:
 
 
 def test_the_options() -> None:
-    rows = re.findall(r'^\| `(--[\w-]+)` \| (\S+) \|', CLI.partition('## `models check`')[2], re.M)
+    rows = re.findall(r'^\| `(--[\w-]+)` \| (\S+) \|', SECTION, re.M)
     verbs: dict[str, argparse.ArgumentParser] = {}
     parsers = [cli._parser()]
     while parsers:

@@ -177,7 +177,7 @@ def installed_share():
 
 def test_ros2_run_finds_the_nodes():
     folder = installed_share().parents[1] / 'lib' / 'ros2_classify'
-    for node in ('camera', 'client_test', 'server'):
+    for node in ('camera', 'client_test', 'composed', 'server'):
         said = subprocess.run([str(folder / node), '--help'], capture_output=True, text=True,
                               check=False, timeout=60, cwd='/')
         assert said.returncode == 0, said.stderr

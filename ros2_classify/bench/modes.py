@@ -113,6 +113,9 @@ def _targets(
     rows, evidence = targets.measure_all(
         settings, plan, arguments.soak, folder, say, lambda: messages(say),
         arguments.recorded)
+    text = targets.table(rows)
+    if arguments.document:
+        targets.into_document(arguments.document, text)
     return Outcome(
         'targets', settings, {'rows': [row.to_dict() for row in rows], 'evidence': evidence},
-        targets.table(rows))
+        text)

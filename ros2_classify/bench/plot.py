@@ -54,17 +54,22 @@ def plot(found: Measured, path: Path) -> None:
     pyplot = _pyplot()
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 4.8), layout='constrained')
     series = _series(found)
-    top = max(float(np.percentile(values, 99.5)) for values in series.values())
-    bins = np.linspace(0.0, top * 1.05, 120)
+    # From one millisecond to hundreds: by factors, so that short times are no spike.
+    bins = np.geomspace(min(values.min() for values in series.values()),
+                        max(values.max() for values in series.values()) * 1.01, 90)
     for color, (name, values) in zip(_COLORS, series.items()):
-        left.hist(values, bins, histtype='stepfilled', color=color, alpha=0.35, density=True)
-        left.hist(values, bins, histtype='step', color=color, density=True,
+        parts = np.full(values.size, 1.0 / values.size)
+        left.hist(values, bins, histtype='stepfilled', color=color, alpha=0.35, weights=parts)
+        left.hist(values, bins, histtype='step', color=color, weights=parts,
                   label=f'{name}: {np.median(values):.1f} ms')
         ordered = np.sort(values)
         # As much of the tail as there are frames for, on a scale of nines.
         rank = 1.0 - np.arange(ordered.size) / ordered.size
         right.step(ordered, rank, color=color, label=name, where='post')
-    left.set(xlabel='ms', ylabel='density', title='Latency at a paced rate, medians in the legend')
+    left.set(xlabel='ms', ylabel='part of the frames', xscale='log',
+             title='Latency at a paced rate, medians in the legend')
+    left.xaxis.set_major_formatter('{x:g}')
+    left.xaxis.set_minor_formatter(_few_labels)
     left.legend()
     right.set(xlabel='ms', ylabel='part of the frames that took longer', yscale='log',
               title='The tail', xlim=(0.0, None))
@@ -93,6 +98,12 @@ def _series(found: Measured) -> dict[str, Any]:
         series[f'{name}: stamp to result'] = np.concatenate(
             [run.matched.latencies for run in runs]) * 1e3
     return {name: values for name, values in series.items() if values.size}
+
+
+def _few_labels(value: float, _: Any) -> str:
+    """Label 2 and 5 of each decade; more would overlap."""
+    first = f'{value:e}'[0]
+    return f'{value:g}' if first in '25' else ''
 
 
 def _pyplot() -> Any:

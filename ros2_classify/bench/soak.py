@@ -68,18 +68,39 @@ def soak(settings: Settings, seconds: float, folder: Path, say: Say) -> dict[str
         run = session.run(node, settings.rate, seconds, 2.0, sample_memory=True)
         bare = session.run_bare(settings.rate, 5.0, 1.0)
         facts, frames, profile = session.facts, session.frames, session.profile
-    times = np.array([when for when, _ in run.memory])
-    pss = np.array([size for _, size in run.memory]) / MIB
-    pss -= _TRACE_BYTES * settings.rate * (times - times[0]) / MIB
-    settled = times >= times[0] + _SETTLING * (times[-1] - times[0])
-    memory = {
-        'first_mib': median(pss[:5].tolist()), 'last_mib': median(pss[-5:].tolist()),
-        'max_mib': float(pss.max()),
-        'growth_mib_in_10_min': 600.0 * slope(times[settled], pss[settled])}
     return {
         'model': facts['name'], 'input': frames, 'dds_profile': profile,
         'run': run.to_dict(), 'bare_paced_ms': rounded(median(bare['latencies'])),
-        'memory': {key: rounded(value) for key, value in memory.items()}}
+        'memory': growth(run.memory, settings.rate)}
+
+
+def growth(samples: list[tuple[float, int]], rate: float) -> dict[str, Any]:
+    """
+    Return how a process' memory went.
+
+    Parameters
+    ----------
+    samples : list of (float, int)
+        Time in seconds, and bytes.
+    rate : float
+        Frames a second: the process notes the times of each.
+
+    Returns
+    -------
+    dict
+        In MiB, without those notes: at first, at last, at most, and the growth in ten minutes,
+        counted after the first part of the run, in which caches and pools fill.
+
+    """
+    times = np.array([when for when, _ in samples])
+    sizes = np.array([size for _, size in samples]) / MIB
+    sizes -= _TRACE_BYTES * rate * (times - times[0]) / MIB
+    settled = times >= times[0] + _SETTLING * (times[-1] - times[0])
+    values = {
+        'first_mib': median(sizes[:5].tolist()), 'last_mib': median(sizes[-5:].tolist()),
+        'max_mib': float(sizes.max()),
+        'growth_mib_in_10_min': 600.0 * slope(times[settled], sizes[settled])}
+    return {key: rounded(value) for key, value in values.items()}
 
 
 def table(result: dict[str, Any]) -> str:

@@ -43,9 +43,9 @@ _NEEDED = ('cv2', 'numpy', 'yaml')
 _EPILOG = """\
 exit codes:
   0  done
-  1  the model could not be found, loaded or run
+  1  the model could not be found, loaded or run; doctor or health found an error
   2  wrong arguments, a picture that cannot be read, or an output that cannot be written
-  3  a node was asked for, but ROS 2 cannot be imported
+  3  a node or health was asked for, but ROS 2 cannot be imported
 """
 
 
@@ -95,7 +95,7 @@ def _fail(error: Exception | str, code: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from ros2_classify.cli import bench, infer, models
+    from ros2_classify.cli import bench, doctor, health, infer, models
 
     parser = argparse.ArgumentParser(
         prog='ros2_classify', epilog=_EPILOG,
@@ -106,6 +106,8 @@ def _parser() -> argparse.ArgumentParser:
     infer.add_parser(verbs)
     models.add_parser(verbs)
     bench.add_parser(verbs)
+    doctor.add_parser(verbs)
+    health.add_parser(verbs)
     for name, text in NODES.items():
         verbs.add_parser(name, help=f'{text} (needs ROS 2)', add_help=False)
     return parser

@@ -50,7 +50,7 @@ examples:
   bench --cameras 4                             one server for four cameras, against four servers
   bench --duration 600 --size 1920x1080         is anything lost, does memory grow?
   bench --guard docs/benchmarks/guard.json      exit code 1 where a ratio has become worse
-  bench --targets --output docs/benchmarks/targets.json
+  bench --targets --output docs/benchmarks/targets.json --document docs/performance.md
 """
 
 
@@ -109,6 +109,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument('--recorded', type=Path, metavar='FILE',
                         help='of --targets: the comparison with the predecessor, as --against '
                              'and --output wrote it')
+    parser.add_argument('--document', type=Path, metavar='FILE.md',
+                        help='of --targets: put the table between the marks of this document')
     parser.add_argument('--json', action='store_true', help='one JSON object as the last line')
     parser.add_argument('--output', type=Path, metavar='FILE', help='write the JSON here, too')
     parser.add_argument('--plot', type=Path, metavar='FILE.png',
@@ -138,11 +140,16 @@ def run(arguments: argparse.Namespace) -> int:
               'source a ROS 2 installation, or use scripts/bench of a source tree',
               file=sys.stderr)
         return EXIT_NO_ROS
-    from ros2_classify.bench import machine, modes
+    from ros2_classify.bench import machine, modes, targets
 
+    # What would fail at the end fails at the beginning.
     if arguments.plot:
         from ros2_classify.bench import plot
         plot.check()
+    if arguments.document:
+        targets.around_table(arguments.document)
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
     settings, plan = _settings(arguments), _plan(arguments)
     facts = {'machine': machine.machine(), 'versions': machine.versions()}
     begun = time.monotonic()

@@ -32,7 +32,8 @@ _MODEL = 'a name from "models list", a descriptor file (.yaml), or a network fil
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb, its own verbs and their arguments."""
-    from ros2_classify.cli import convert, fetching, models_check, models_files
+    from ros2_classify.cli import (
+        convert, fetching, models_check, models_files, models_quantize)
 
     parser = verbs.add_parser(
         'models', help='list, fetch, verify and carry over models',
@@ -77,6 +78,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
                            'catalogue looks into)')
     convert.add_parser(own_verbs)
     models_check.add_parsers(own_verbs)
+    models_quantize.add_parser(own_verbs)
 
 
 def run_list(arguments: argparse.Namespace) -> int:

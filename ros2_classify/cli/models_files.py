@@ -25,9 +25,7 @@ from ros2_classify.cli import EXIT_MODEL, EXIT_OK
 from ros2_classify.cli.fetching import options_of, show_log
 
 if TYPE_CHECKING:
-    from ros2_classify.descriptor import ModelDescriptor
-
-_FAILURES = ('damaged', 'missing', 'not fetched')
+    from ros2_classify.verify import Verified
 
 
 def run_fetch(arguments: argparse.Namespace) -> int:
@@ -77,13 +75,14 @@ def run_verify(arguments: argparse.Namespace) -> int:
 
     """
     from ros2_classify import catalog
+    from ros2_classify.verify import FAILURES, verify, verify_entry
 
     show_log()
     if arguments.models:
-        rows = [_verified(catalog.resolve(model)) for model in arguments.models]
-        failed = [row for row in rows if row['state'] in _FAILURES]
+        rows = [_row(verify(catalog.resolve(model))) for model in arguments.models]
+        failed = [row for row in rows if row['state'] in FAILURES]
     else:
-        rows = [_verified_entry(name, path) for name, path in catalog.entries().items()]
+        rows = [_row(verify_entry(name, path)) for name, path in catalog.entries().items()]
         rows += _verified_cache()
         failed = [row for row in rows if row['state'] == 'damaged']
     if arguments.json:
@@ -95,48 +94,10 @@ def run_verify(arguments: argparse.Namespace) -> int:
     return EXIT_MODEL if failed else EXIT_OK
 
 
-def _verified_entry(name: str, path: Path) -> dict[str, Any]:
-    """Return the row of a catalogue's entry, whose descriptor may be wrong."""
-    from ros2_classify.descriptor import load_descriptor
-    from ros2_classify.errors import DescriptorError
-
-    try:
-        return _verified(load_descriptor(path))
-    except DescriptorError as error:
-        return {'name': name, 'network': None, 'state': 'unusable', 'error': str(error)}
-
-
-def _verified(descriptor: ModelDescriptor) -> dict[str, Any]:
-    """Return one model's row: 'ok', 'damaged', 'missing', 'not fetched' or 'no sha256'."""
-    from ros2_classify.errors import ArchiveError, IntegrityError, ModelNotFoundError
-    from ros2_classify.sources.fetch import cached, fetch
-    from ros2_classify.sources.options import FetchOptions
-    from ros2_classify.store import request_for
-
-    row: dict[str, Any] = {'name': descriptor.name, 'network': None, 'state': 'missing'}
-    try:
-        request = request_for(descriptor)
-        path = request.path or cached(request)
-        if request.sha256 is None:
-            return {**row, 'network': path and str(path), 'state': 'no sha256'}
-        if path is None:
-            return {**row, 'state': 'not fetched'}
-        row['network'] = str(path)
-        if request.url is not None and not _is_intact(request.sha256):
-            return {**row, 'state': 'damaged'}
-        row['network'] = str(fetch(request, FetchOptions(offline=True)))
-    except (ArchiveError, IntegrityError):
-        return {**row, 'state': 'damaged'}
-    except ModelNotFoundError:
-        return row
-    return {**row, 'state': 'ok'}
-
-
-def _is_intact(sha256: str) -> bool:
-    from ros2_classify.sources.cache import Cache
-    from ros2_classify.sources.options import FetchOptions
-
-    return Cache(FetchOptions().cache_folder()).get(sha256) is not None
+def _row(verified: Verified) -> dict[str, Any]:
+    row: dict[str, Any] = {'name': verified.name, 'network': verified.network,
+                           'state': verified.state}
+    return {**row, 'error': verified.error} if verified.error else row
 
 
 def _verified_cache() -> list[dict[str, Any]]:

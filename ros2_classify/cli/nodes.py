@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The verbs that start a node: they need ROS 2 and hand their words over."""
+"""The verbs that need ROS 2; those that start a node hand their words over."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 import sys
 
@@ -43,20 +43,44 @@ def run_node(name: str, words: Sequence[str]) -> int:
         what is missing.
 
     """
-    try:
+    def start() -> int:
         code = import_module(f'ros2_classify.ros.{name}').main(list(words))
+        return EXIT_OK if code is None else int(code)
+
+    return call_ros(f'the {name} node', start)
+
+
+def call_ros(what: str, function: Callable[[], int]) -> int:
+    """
+    Call a function that imports ROS 2.
+
+    Parameters
+    ----------
+    what : str
+        What needs ROS 2, for the sentence that says so.
+    function : callable
+        Returns an exit code.
+
+    Returns
+    -------
+    int
+        The function's, or 3 where ROS 2 can't be imported; one sentence on stderr says what is
+        missing.
+
+    """
+    try:
+        return function()
     except ImportError as error:
         if not _is_of_ros(error):
             raise
         # ROS 2 adds a paragraph of advice to some of its errors; the first line says what failed.
         reason = str(error).partition('\n')[0]
         print(
-            f'ros2_classify: the {name} node needs ROS 2, but {sys.executable} cannot import it '
+            f'ros2_classify: {what} needs ROS 2, but {sys.executable} cannot import it '
             f'({reason}); source a ROS 2 installation '
             '("source /opt/ros/jazzy/setup.bash") made for this Python, or start it with '
             'scripts/shell of a source tree; "infer" works without ROS', file=sys.stderr)
         return EXIT_NO_ROS
-    return EXIT_OK if code is None else int(code)
 
 
 def _is_of_ros(error: ImportError) -> bool:

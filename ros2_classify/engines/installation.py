@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import contextlib
+from importlib import import_module
 from importlib import metadata as importlib_metadata
 import io
 import logging
@@ -27,7 +28,7 @@ from ros2_classify.errors import EngineError
 _LOGGER = logging.getLogger(__name__)
 
 # All of them install the same module (https://onnxruntime.ai/docs/install): only one may be there.
-_DISTRIBUTIONS = (
+DISTRIBUTIONS = (
     'onnxruntime', 'onnxruntime-gpu', 'onnxruntime-openvino', 'onnxruntime-directml',
     'onnxruntime-migraphx', 'onnxruntime-rocm', 'onnxruntime-training', 'onnxruntime-qnn',
 )
@@ -36,7 +37,7 @@ _DISTRIBUTIONS = (
 def installed_distributions() -> tuple[str, ...]:
     """Return the installed packages that provide the module ``onnxruntime``."""
     found = []
-    for name in _DISTRIBUTIONS:
+    for name in DISTRIBUTIONS:
         try:
             importlib_metadata.distribution(name)
         except importlib_metadata.PackageNotFoundError:
@@ -65,7 +66,10 @@ def import_onnxruntime() -> Any:
 
 
 def preload_cuda(ort: Any) -> None:
-    """Load CUDA's libraries from pip's packages, where the system's linker doesn't look."""
+    """Load NVIDIA's libraries from pip's packages, where the system's linker doesn't look."""
+    # The package loads its libraries; the linker then finds them by their names.
+    with contextlib.suppress(ImportError, OSError):
+        import_module('tensorrt')
     preload = getattr(ort, 'preload_dlls', None)  # since 1.21
     if preload is None:
         return

@@ -47,6 +47,8 @@ from ros2_classify.sources.options import default_cache_folder
 _LOGGER = logging.getLogger(__name__)
 _COMPLETE = 'complete'
 _REFUSED = 'refused.txt'
+# What TensorRT calls its timings.
+_TIMING = '.timing'
 
 
 def cache_of(settings: EngineSettings) -> Cache | None:
@@ -193,11 +195,13 @@ def kept_folder(cache: Cache | None, kind: str, key: str, what: str) -> Iterator
         if not (folder / _COMPLETE).exists():
             for path in folder.iterdir():
                 # Timings stay: each is true by itself, and they save minutes.
-                if path.suffix != '.timing':
+                if path.suffix != _TIMING:
                     remove(path)
         yield folder
-        with cache.errors():
-            (folder / _COMPLETE).touch()
+        # Empty where the provider wasn't started after all.
+        if any(path.suffix != _TIMING for path in folder.iterdir()):
+            with cache.errors():
+                (folder / _COMPLETE).touch()
 
 
 def _usable(cache: Cache | None, kind: str, key: str) -> Path | None:

@@ -85,7 +85,7 @@ class OnnxRuntimeEngine:
             model = model if running == path else read_onnx(running)
         if PROVIDERS['cuda'] in names or PROVIDERS['tensorrt'] in names:
             installation.preload_cuda(ort)
-        session = start_session(ort, running, model, settings, names)
+        session = start_session(ort, path, model, settings, names, file=running)
         # Falling back in mid-stream would hide a dead GPU behind a slow answer.
         session.disable_fallback()
         self._session: Any = session

@@ -44,7 +44,8 @@ _FIXES = {
     'tensorrt': 'it needs an NVIDIA driver, onnxruntime-gpu in place of onnxruntime (pip install '
                 '"ros2_classify[gpu]", or rosdep install with ROS2_CLASSIFY_GPU=1) and TensorRT '
                 '(pip install tensorrt)',
-    'openvino': 'pip install onnxruntime-openvino in place of onnxruntime',
+    'openvino': 'it needs the device that is named, and onnxruntime-openvino in place of '
+                'onnxruntime (pip install onnxruntime-openvino)',
 }
 
 # What each may compute in; the others, as the file says.
@@ -92,6 +93,10 @@ def choose_providers(settings: EngineSettings, available: Sequence[str]) -> list
             f'the provider {settings.provider!r} is unknown: only openvino takes a device, as in '
             'openvino:GPU; choose a GPU of several by device_id')
     _check_precision(settings, wanted)
+    if wanted == PROVIDERS['openvino'] and settings.precision == 'fp16' and _device(
+            settings) == 'CPU':
+        raise EngineError('precision is fp16, but OpenVINO computes in fp32 on CPUs; choose fp32, '
+                          'or a device, as in openvino:GPU')
     if wanted not in available and settings.require_provider:
         short = [name for name, full in PROVIDERS.items() if full in available]
         raise EngineError(
@@ -103,6 +108,11 @@ def choose_providers(settings: EngineSettings, available: Sequence[str]) -> list
         names.append(PROVIDERS['cuda'])
     names.append(PROVIDERS['cpu'])
     return list(dict.fromkeys(name for name in names if name == wanted or name in available))
+
+
+def _device(settings: EngineSettings) -> str:
+    """Return OpenVINO's device."""
+    return settings.provider.partition(':')[2].upper() or 'CPU'
 
 
 def _check_precision(settings: EngineSettings, name: str) -> None:
@@ -176,10 +186,9 @@ def provider_options(
                 'trt_profile_min_shapes': low, 'trt_profile_opt_shapes': high,
                 'trt_profile_max_shapes': high})
     elif name == PROVIDERS['openvino']:
-        device = settings.provider.partition(':')[2] or 'CPU'
-        options = {'device_type': device.upper(),
+        options = {'device_type': _device(settings),
                    'num_of_threads': settings.threads or default_threads()}
-        if settings.precision == 'fp16' or device.upper() != 'CPU':
+        if _device(settings) != 'CPU':
             options['precision'] = settings.precision.upper()
         if cache is not None:
             options['cache_dir'] = cache
@@ -193,5 +202,6 @@ def how_to_get(provider: str) -> str:
     found = installation.installed_distributions()
     if len(found) > 1:
         return installation.clash(found)
-    short = next((k for k, v in PROVIDERS.items() if provider.lower() in (k, v.lower())), '')
+    name = provider.lower().partition(':')[0]
+    short = next((key for key, full in PROVIDERS.items() if name in (key, full.lower())), '')
     return _FIXES.get(short, 'install an ONNX Runtime package that has it')

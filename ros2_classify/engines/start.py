@@ -46,6 +46,7 @@ MANY_NODES = 1000
 
 def start_session(
     ort: Any, path: Path, model: OnnxFile, settings: EngineSettings, names: Sequence[str],
+    *, file: Path | None = None,
 ) -> Any:
     """
     Start a session on the first provider that works.
@@ -55,13 +56,15 @@ def start_session(
     ort : module
         ``onnxruntime``.
     path : Path
-        The network's file.
+        The network's file, as people know it.
     model : OnnxFile
-        What stands in it.
+        What stands in the file that is loaded.
     settings : EngineSettings
         How it shall run.
     names : sequence of str
         Providers in order of preference, as `choose_providers` returns them.
+    file : Path, optional
+        The file that is loaded in its place.
 
     Returns
     -------
@@ -80,13 +83,13 @@ def start_session(
                         'instead; %s', names[0], how_to_get(names[0]))
         names = [_CPU]
     try:
-        session = _start(ort, path, model, settings, names)
+        session = _start(ort, path, file or path, model, settings, names)
     except EngineError:
         raise
     except Exception as error:  # noqa: B902 -- its exceptions share no base class
         if names[0] != _CPU and lenient:
             _LOGGER.warning('%s failed (%s) and is left out', names[0], tidy(error))
-            return start_session(ort, path, model, settings, [_CPU])
+            return start_session(ort, path, model, settings, [_CPU], file=file)
         raise fault(error)(
             f'{path}: ONNX Runtime {ort.__version__} cannot load it: {tidy(error)}') from error
     got = session.get_providers()[0]
@@ -102,16 +105,17 @@ def start_session(
 
 
 def _start(
-    ort: Any, path: Path, model: OnnxFile, settings: EngineSettings, names: Sequence[str],
+    ort: Any, path: Path, file: Path, model: OnnxFile, settings: EngineSettings,
+    names: Sequence[str],
 ) -> Any:
-    source: str | bytes = str(path)
+    source: str | bytes = str(file)
     if model.listed_weights and not model.external:
-        source = without_listed_weights(path)
+        source = without_listed_weights(file)
     options = session_options(ort, settings, on_cpu=names[0] == _CPU)
     cache = cache_of(settings) if not model.external else None
     if names[0] == _TENSORRT:
         key = '' if cache is None else key_of(
-            path, ort.__version__, machine.tensorrt_version(), machine.gpu_name(
+            file, ort.__version__, machine.tensorrt_version(), machine.gpu_name(
                 settings.device_id), settings.precision, settings.max_batch, settings.memory_limit)
         what = f'building the TensorRT engine of {path.name} (once for this GPU; takes minutes)'
         _LOGGER.info('starting TensorRT for %s; the first time it builds an engine', path.name)
@@ -120,13 +124,13 @@ def _start(
                 ort, source, options, names, settings, folder, _profile(model, settings))
     if names[0] == _OPENVINO:
         key = '' if cache is None else key_of(
-            path, ort.__version__, machine.cpu_features(), settings.provider, settings.precision)
+            file, ort.__version__, machine.cpu_features(), settings.provider, settings.precision)
         with kept_folder(cache, 'openvino', key, path.name) as folder, \
                 heartbeat(f'compiling {path.name} for OpenVINO'):
             return _session(ort, source, options, names, settings, folder)
     if (names[0] == _CPU and cache is not None and model.nodes >= MANY_NODES
             and not settings.custom_operators):
-        return _optimized(ort, path, source, options, settings, cache)
+        return _optimized(ort, path.name, file, source, options, settings, cache)
     with heartbeat(f'loading {path.name} on {names[0]}'):
         return _session(ort, source, options, names, settings)
 
@@ -145,11 +149,11 @@ def _session(
 
 
 def _optimized(
-    ort: Any, path: Path, source: str | bytes, options: Any, settings: EngineSettings,
+    ort: Any, name: str, file: Path, source: str | bytes, options: Any, settings: EngineSettings,
     cache: Cache,
 ) -> Any:
     """Start from the network's optimized form, which is kept for this CPU and this version."""
-    key = key_of(path, ort.__version__, machine.cpu_features(), options.graph_optimization_level)
+    key = key_of(file, ort.__version__, machine.cpu_features(), options.graph_optimization_level)
     kept = find_file(cache, 'optimized', key)
     if kept is not None:
         ready = session_options(ort, settings, on_cpu=True)
@@ -161,7 +165,7 @@ def _optimized(
         options.optimized_model_filepath = str(part)
         found.append(_session(ort, source, options, [_CPU], settings))
 
-    with heartbeat(f'optimizing {path.name}'):
+    with heartbeat(f'optimizing {name}'):
         keep_file(cache, 'optimized', key, make)
         if not found:
             options.optimized_model_filepath = ''

@@ -69,8 +69,9 @@ def compose(*creates: Create, args: Sequence[str] | None = None) -> int:
         called in this order before the first callback, ``close()`` in the opposite one after the
         last.
     args : sequence of str, optional
-        The command line after the program's name; default ``sys.argv[1:]``. Parameters of one of
-        the nodes follow its name, as in ``-p server:model:=cards_detector``.
+        The command line after the program's name; default ``sys.argv[1:]``. Each node takes the
+        parameters that it has; those of one node alone follow its full name, as in
+        ``-p server:tune_malloc:=false``.
 
     Returns
     -------

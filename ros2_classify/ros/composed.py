@@ -25,11 +25,11 @@ _USAGE = """\
 Publishes pictures and runs a vision model on them, in one process: the pictures are handed over
 without the middleware.
 
-usage: ros2 run ros2_classify composed --ros-args -p server:model:=MODEL \\
-           -p camera:source:=SOURCE [-r image:=/front/image_raw] ...
+usage: ros2 run ros2_classify composed --ros-args -p model:=MODEL -p source:=SOURCE \\
+           [-r image:=/front/image_raw] ...
 
-The two nodes are named server and camera; their parameters follow their names, as above, and are
-those of the programs of these names. Topics are remapped for both."""
+The two nodes are named server and camera. Parameters are those of the programs of these names;
+each node takes its own. Topics are remapped for both."""
 
 program.require('rclpy', 'sensor_msgs', 'vision_msgs')
 

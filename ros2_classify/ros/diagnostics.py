@@ -15,52 +15,22 @@
 """
 How a node tells the operator about itself: ``/diagnostics``, once a second.
 
-The names are those that ``diagnostic_aggregator`` sorts by: ``server: camera image``. Where ROS
-has ``diagnostic_updater``, its updater publishes; elsewhere this module sends the same messages.
+The names are those that ``diagnostic_aggregator`` sorts by: ``server: network``. Where ROS has
+``diagnostic_updater``, its updater publishes; elsewhere this module sends the same messages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import IntEnum
+import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from ros2_classify.ros.status import Level, Status
 
 PERIOD = 1.0
-
-
-class Level(IntEnum):
-    """How bad it is, with the numbers of ``diagnostic_msgs/DiagnosticStatus``."""
-
-    OK = 0
-    WARN = 1
-    ERROR = 2
-    STALE = 3
-
-
-@dataclass(frozen=True)
-class Status:
-    """
-    What one part of a node says about itself.
-
-    Parameters
-    ----------
-    level : Level
-        How bad it is.
-    message : str
-        One sentence for people: what is, and where something is wrong, what to do.
-    values : tuple of (str, str)
-        Names and values for whoever looks closer.
-
-    """
-
-    level: Level
-    message: str
-    values: tuple[tuple[str, str], ...] = ()
 
 
 class Diagnostics:
@@ -71,15 +41,19 @@ class Diagnostics:
     ----------
     node : rclpy.node.Node
         The node; its name stands before each part's.
-    hardware_id : str
-        What is being watched.
 
     """
 
-    def __init__(self, node: Node, hardware_id: str) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
+        self._parts: set[str] = set()
         self._updater = make_updater(node)
-        self._updater.setHardwareID(hardware_id)
+        self._updater.setHardwareID(node.get_fully_qualified_name())
+        self._period = float(self._updater.period)
+        self._published = time.monotonic()
+        # Not the node's clock: simulated time may stand still, and that is worth a report, too.
+        self._timer = node.create_timer(
+            self._period, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def add(self, part: str, status: Callable[[], Status]) -> None:
         """
@@ -94,30 +68,45 @@ class Diagnostics:
 
         """
         def run(wrapper: Any) -> Any:
-            now = status()
+            try:
+                now = status()
+            except Exception as error:  # noqa: B902 - the other parts are still reported
+                now = Status(Level.ERROR, f'unexpected {type(error).__name__}: {error}')
             wrapper.level = bytes([now.level])
             wrapper.message = now.message
             wrapper.values = [KeyValue(key=key, value=value) for key, value in now.values]
             return wrapper
 
+        self._parts.add(part)
         self._updater.add(part, run)
 
     def remove(self, part: str) -> None:
-        """Report no more on a part."""
-        self._updater.removeByName(part)
+        """Report no more on a part; nothing happens where nobody did."""
+        if part in self._parts:
+            self._parts.remove(part)
+            self._updater.removeByName(part)
 
     def publish(self) -> None:
-        """Publish at once: something has changed."""
+        """Publish at once."""
+        self._published = time.monotonic()
         self._updater.force_update()
+
+    def publish_if_due(self) -> None:
+        """Publish in the place of the timer, while its executor is held up."""
+        if time.monotonic() - self._published >= self._period:
+            self.publish()
 
 
 def make_updater(node: Node) -> Any:
-    """Return ROS's own updater where it is installed, else the one below."""
+    """Return ROS's own updater where it is installed, without its timer, else the one below."""
     try:
         from diagnostic_updater import Updater
     except ImportError:
         return MessageUpdater(node)
-    return Updater(node, PERIOD)
+    updater = Updater(node, PERIOD)
+    # It follows the node's clock; see `Diagnostics`.
+    node.destroy_timer(updater.timer)
+    return updater
 
 
 class MessageUpdater:
@@ -127,7 +116,7 @@ class MessageUpdater:
     Parameters
     ----------
     node : rclpy.node.Node
-        The node.
+        The node; it gets the parameters that ROS's updater declares, too.
 
     """
 
@@ -136,9 +125,9 @@ class MessageUpdater:
         self._hardware_id = ''
         self._tasks: dict[str, Callable[[Any], Any]] = {}
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 1)
-        # Not the node's clock: simulated time may stand still, and that is worth a report, too.
-        self._timer = node.create_timer(
-            PERIOD, self.force_update, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.period = node.declare_parameter('diagnostic_updater.period', PERIOD).value
+        full = node.declare_parameter('diagnostic_updater.use_fqn', False).value
+        self._name = node.get_fully_qualified_name() if full else node.get_name()
 
     def setHardwareID(self, hardware_id: str) -> None:  # noqa: N802 - the updater's own name
         """Say what is being watched."""
@@ -157,7 +146,6 @@ class MessageUpdater:
         message = DiagnosticArray()
         message.header.stamp = self._node.get_clock().now().to_msg()
         message.status = [
-            run(DiagnosticStatus(
-                name=f'{self._node.get_name()}: {name}', hardware_id=self._hardware_id))
+            run(DiagnosticStatus(name=f'{self._name}: {name}', hardware_id=self._hardware_id))
             for name, run in self._tasks.items()]
         self._publisher.publish(message)

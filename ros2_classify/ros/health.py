@@ -13,35 +13,56 @@
 # limitations under the License.
 
 """
-What the server's numbers mean: good, worth a warning, or wrong, and in which words.
+What a node's numbers mean: good, worth a warning, or wrong, and in which words.
 
 Facts go in, a `Status` comes out; nothing here knows a node, so each judgement has its test.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from ros2_classify.ros.diagnostics import Level, Status
+from ros2_classify.ros.latencies import Ring
+from ros2_classify.ros.status import Level, Status
+from ros2_classify.ros.troubles import find, Finding
 
-# Of so many pictures in a row that could not be read, the camera is at fault and not the cable.
-_ALL_BAD = 1.0
+_PARTS = {'p50': 0.5, 'p95': 0.95, 'p99': 0.99}
 _MS = 1000.0
 
 
-@dataclass(frozen=True)
-class Quantiles:
-    """Times in seconds: half, 95 of 100, and 99 of 100 took no longer."""
+def judge(findings: Sequence[Finding], fine: str) -> tuple[Level, str]:
+    """
+    Return the worst level, and what is said.
 
-    p50: float
-    p95: float
-    p99: float
+    Parameters
+    ----------
+    findings : sequence of Finding
+        What is wrong.
+    fine : str
+        What is said where nothing is.
 
-    def values(self, name: str) -> tuple[tuple[str, str], ...]:
-        """Return rows for a status, in milliseconds."""
-        return tuple((f'{name} {part} [ms]', f'{getattr(self, part) * _MS:.2f}')
-                     for part in ('p50', 'p95', 'p99'))
+    Returns
+    -------
+    level, message
+        The message holds every warning and error, the worst first.
+
+    """
+    if not findings:
+        return Level.OK, fine
+    # The order of equals stays.
+    worst_first = sorted(findings, key=lambda finding: -finding.level)
+    said = [each.text for each in worst_first if each.level] or [worst_first[0].text]
+    return worst_first[0].level, '; '.join(said)
+
+
+def quantile_values(name: str, ring: Ring | None) -> tuple[tuple[str, str], ...]:
+    """Return rows for a status: half, 95 of 100 and 99 of 100 took no longer."""
+    if ring is None or not len(ring):
+        return ()
+    values = ring.quantiles(tuple(_PARTS.values()))
+    return tuple((f'{name} {part} [ms]', f'{value * _MS:.2f}')
+                 for part, value in zip(_PARTS, values))
 
 
 @dataclass(frozen=True)
@@ -55,39 +76,38 @@ class InputFacts:
         Where they come from.
     active : bool
         Whether the node is active.
-    subscribed : bool
-        Whether the server subscribes at the moment.
-    wanted : bool
-        Whether anybody subscribes to the answers.
-    rate : float
-        Pictures in the last second.
+    findings : sequence of Finding
+        What is wrong with them.
+    rate, answer_rate : float
+        Pictures and answers in the last second.
     counts : mapping of str to int
-        ``received``, ``answered``, ``replaced``, ``unwanted``, ``malformed``, ``failed``, ``lost``.
+        What happened to them, and how often.
     age : float or None
         Seconds since the last picture; None where none came yet.
-    silence : str
-        Why none comes, where none comes; else empty.
-    unusable : str
-        Why the last picture could not be read; empty where it could.
-    jumped_back : int
-        How often the pictures' stamps went back in time.
-    latency : Quantiles or None
-        From the picture's stamp to its answer's publication; None before the first.
+    form : str
+        Size and encoding of the last one.
+    publishers, listeners : int
+        Who publishes pictures, and who subscribes to answers.
+    latency, node_latency : Ring, optional
+        From the picture's stamp, and from its arrival, to its answer's publication.
+    last_error : str
+        The newest failure on one of them.
 
     """
 
     topic: str
     active: bool
-    subscribed: bool
-    wanted: bool
-    rate: float
-    counts: Mapping[str, int]
-    age: float | None
-    silence: str = ''
-    unusable: str = ''
-    lost: str = ''
-    jumped_back: int = 0
-    latency: Quantiles | None = None
+    findings: Sequence[Finding] = ()
+    rate: float = 0.0
+    answer_rate: float = 0.0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    age: float | None = None
+    form: str = ''
+    publishers: int = 0
+    listeners: int = 0
+    latency: Ring | None = None
+    node_latency: Ring | None = None
+    last_error: str = ''
 
 
 def input_status(facts: InputFacts) -> Status:
@@ -107,30 +127,21 @@ def input_status(facts: InputFacts) -> Status:
     """
     values = (
         ('topic', facts.topic),
-        ('rate [Hz]', f'{facts.rate:.1f}'),
+        ('publishers', str(facts.publishers)),
+        ('subscribers of the answers', str(facts.listeners)),
+        ('rate received [Hz]', f'{facts.rate:.1f}'),
+        ('rate answered [Hz]', f'{facts.answer_rate:.1f}'),
         ('age of the last picture [s]', 'none came' if facts.age is None else f'{facts.age:.2f}'),
+        ('form', facts.form or 'unknown'),
         *((name, str(count)) for name, count in facts.counts.items()),
-        ('stamps that went back in time', str(facts.jumped_back)),
-        *(facts.latency.values('stamp to answer') if facts.latency else ()))
-    return Status(*_judge_input(facts), values)
-
-
-def _judge_input(facts: InputFacts) -> tuple[Level, str]:
+        *quantile_values('stamp to answer', facts.latency),
+        *quantile_values('arrival to answer', facts.node_latency),
+        ('last error', facts.last_error or 'none'))
     if not facts.active:
-        return Level.OK, 'the node is not active'
-    if facts.silence:
-        return Level.ERROR, facts.silence
-    if facts.unusable:
-        return Level.ERROR, f'unusable pictures on {facts.topic}: {facts.unusable}'
-    if facts.lost:
-        return Level.WARN, facts.lost
-    if not facts.wanted:
-        return Level.OK, (
-            f'idle: nobody subscribes to the answers for {facts.topic}, so its pictures are not '
-            'taken')
-    if facts.age is None:
-        return Level.OK, f'waiting for the first picture on {facts.topic}'
-    return Level.OK, f'{facts.rate:.1f} pictures a second on {facts.topic}'
+        return Status(Level.OK, 'the node is not active', values)
+    fine = f'waiting for the first picture on {facts.topic}' if facts.age is None else (
+        f'{facts.rate:.1f} pictures and {facts.answer_rate:.1f} answers a second')
+    return Status(*judge(facts.findings, fine), values)
 
 
 @dataclass(frozen=True)
@@ -142,36 +153,45 @@ class WorkFacts:
     ----------
     state : str
         The node's lifecycle state.
+    doing : str
+        What goes on that takes long, such as loading a model; empty for nothing.
+    findings : sequence of Finding
+        What is wrong.
     rate : float
         Answers in the last second.
-    answered, failed, requests : int
-        Pictures answered, pictures failed on, requests of services answered.
+    answered, failed, requests, faults, reloads : int
+        Pictures answered and failed on, requests of services answered, failures of the network
+        itself, and how often its model was loaded anew after one.
     failed_lately : int
-        Failures in the last second.
-    inference : Quantiles or None
-        The network alone; None before the first answer.
+        Pictures failed on in the last second.
+    inference : Ring, optional
+        How long the network took.
     running_for : float
         Seconds the inference under way has taken so far; 0 if there is none.
-    patience : float
+    timeout : float
         From so many seconds on it counts as stuck.
     last_error : str
         The newest failure; empty where there was none.
-    retry_in : float or None
-        Seconds until the network is tried again after a fault; None where it works.
+    clock_jumps : int
+        How often simulated time went back.
 
     """
 
     state: str
+    doing: str = ''
+    findings: Sequence[Finding] = ()
     rate: float = 0.0
     answered: int = 0
     failed: int = 0
     requests: int = 0
+    faults: int = 0
+    reloads: int = 0
     failed_lately: int = 0
-    inference: Quantiles | None = None
+    inference: Ring | None = None
     running_for: float = 0.0
-    patience: float = 0.0
+    timeout: float = 0.0
     last_error: str = ''
-    retry_in: float | None = None
+    clock_jumps: int = 0
 
 
 def work_status(facts: WorkFacts) -> Status:
@@ -195,26 +215,21 @@ def work_status(facts: WorkFacts) -> Status:
         ('answered', str(facts.answered)),
         ('failed', str(facts.failed)),
         ('requests answered', str(facts.requests)),
-        *(facts.inference.values('inference') if facts.inference else ()),
+        ('faults of the network', str(facts.faults)),
+        ('loaded anew after a fault', str(facts.reloads)),
+        ('inference under way for [s]', f'{facts.running_for:.2f}'),
+        ('inference timeout [s]', f'{facts.timeout:.1f}'),
+        *quantile_values('inference', facts.inference),
+        ('simulated time went back', str(facts.clock_jumps)),
         ('last error', facts.last_error or 'none'))
-    return Status(*_judge_work(facts), values)
-
-
-def _judge_work(facts: WorkFacts) -> tuple[Level, str]:
-    if facts.patience and facts.running_for > facts.patience:
-        return Level.ERROR, (
-            f'the network has not come back for {facts.running_for:.0f} s: it hangs, or the '
-            'machine is overloaded; the process has to be started anew')
-    if facts.retry_in is not None:
-        return Level.ERROR, (
-            f'the network fails and is tried again in {facts.retry_in:.0f} s: {facts.last_error}')
-    if facts.failed_lately:
-        return Level.ERROR, (
-            f'{facts.failed_lately} pictures of the last second got no answer: '
-            f'{facts.last_error}')
-    if facts.state != 'active':
-        return Level.OK, f'the node is {facts.state}'
-    return Level.OK, f'{facts.rate:.1f} answers a second'
+    findings = list(facts.findings)
+    if facts.failed_lately and not any(each.level == Level.ERROR for each in findings):
+        findings.append(find(
+            'some_failed', count=facts.failed_lately, reason=facts.last_error))
+    fine = facts.doing or (
+        f'{facts.rate:.1f} answers a second' if facts.state == 'active'
+        else f'the node is {facts.state}')
+    return Status(*judge(findings, fine), values)
 
 
 @dataclass(frozen=True)
@@ -225,9 +240,11 @@ class ModelFacts:
     Parameters
     ----------
     name, task, sha256 : str
-        Which one it is; empty where none is loaded. The hash is that of the network's file.
+        Which one it is; empty where none is loaded. The hash is that of the file that runs.
     asked, provider : str
         The provider asked for, and the one that runs.
+    fell_back : bool
+        Whether another one was to run.
     version : int
         How many models have been loaded so far.
     load_time, warm_up_time : float
@@ -242,10 +259,10 @@ class ModelFacts:
     sha256: str = ''
     asked: str = ''
     provider: str = ''
+    fell_back: bool = False
     version: int = 0
     load_time: float = 0.0
     warm_up_time: float = 0.0
-    fell_back: bool = False
     refused: str = ''
 
 
@@ -268,18 +285,87 @@ def model_status(facts: ModelFacts) -> Status:
         ('model', facts.name or 'none'), ('task', facts.task), ('sha256', facts.sha256),
         ('provider asked for', facts.asked), ('provider', facts.provider),
         ('models loaded so far', str(facts.version)),
-        ('loaded in [s]', f'{facts.load_time:.2f}'),
-        ('warmed up in [s]', f'{facts.warm_up_time:.2f}'))
-    return Status(*_judge_model(facts), values)
-
-
-def _judge_model(facts: ModelFacts) -> tuple[Level, str]:
+        ('loaded, engine built in [s]', f'{facts.load_time:.2f}'),
+        ('warmed up in [s]', f'{facts.warm_up_time:.2f}'),
+        ('last change refused', facts.refused or 'no'))
     if not facts.name:
-        return Level.OK, 'no model is loaded'
+        return Status(*judge([find('no_model')], ''), values)
+    findings = []
     if facts.fell_back:
-        return Level.WARN, (
-            f'{facts.name} runs on {facts.provider}, as {facts.asked} could not be had; the log '
-            'says why, and python -m ros2_classify doctor what to do')
+        findings.append(find(
+            'fell_back', model=facts.name, provider=facts.provider, asked=facts.asked))
     if facts.refused:
-        return Level.WARN, f'{facts.name} serves on: {facts.refused}'
-    return Level.OK, f'{facts.name} on {facts.provider}'
+        findings.append(find('change_refused', model=facts.name, reason=facts.refused))
+    return Status(*judge(findings, f'{facts.name} on {facts.provider}'), values)
+
+
+@dataclass(frozen=True)
+class CameraFacts:
+    """
+    What is known of a camera node.
+
+    Parameters
+    ----------
+    source : str
+        What it publishes.
+    topics : sequence of str
+        Where.
+    listeners : int
+        Who subscribes.
+    published : int
+        Pictures so far.
+    rate, asked_rate : float
+        In the last second, and what was asked for; 0 for as fast as they come.
+    age : float or None
+        Seconds since the last one; None before the first.
+    form : str
+        Size and encoding of the last one.
+    errors : int
+        How often the source failed.
+    findings : sequence of Finding
+        What is wrong.
+
+    """
+
+    source: str
+    topics: Sequence[str]
+    listeners: int = 0
+    published: int = 0
+    rate: float = 0.0
+    asked_rate: float = 0.0
+    age: float | None = None
+    form: str = ''
+    errors: int = 0
+    findings: Sequence[Finding] = ()
+
+
+def camera_status(facts: CameraFacts) -> Status:
+    """
+    Judge a camera.
+
+    Parameters
+    ----------
+    facts : CameraFacts
+        What is known of it.
+
+    Returns
+    -------
+    Status
+        The judgement.
+
+    """
+    values = (
+        ('source', facts.source),
+        ('topics', ', '.join(facts.topics)),
+        ('subscribers', str(facts.listeners)),
+        ('published', str(facts.published)),
+        ('rate [Hz]', f'{facts.rate:.1f}'),
+        ('rate asked for [Hz]', f'{facts.asked_rate:.1f}' if facts.asked_rate else 'any'),
+        ('age of the last picture [s]',
+         'none published' if facts.age is None else f'{facts.age:.2f}'),
+        ('form', facts.form or 'unknown'),
+        ('errors of the source', str(facts.errors)))
+    findings = list(facts.findings)
+    if not facts.listeners:
+        findings.append(find('camera_unheard', topics=' or '.join(facts.topics)))
+    return Status(*judge(findings, f'{facts.rate:.1f} pictures a second'), values)

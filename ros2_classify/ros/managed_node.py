@@ -55,6 +55,11 @@ class ManagedNode(LifecycleNode):
         self._log = self.get_logger()
         self._answer_forbidden_transitions()
 
+    @property
+    def state(self) -> str:
+        """The lifecycle state, or the transition that goes on."""
+        return str(self._state_machine.current_state[1])
+
     # ---- what a subclass does
 
     @property

@@ -33,6 +33,7 @@ from ros2_classify.ros.fetching import convert_options, core_log_shown, fetch_op
 from ros2_classify.ros.parameters import Parameters
 from ros2_classify.ros.server_parameters import answer_settings, AnswerSettings
 from ros2_classify.ros.worker import THREADS
+from ros2_classify.sources.hashing import sha256_of_file
 from ros2_classify.store import searching
 
 
@@ -50,6 +51,8 @@ class Model:
         Seconds the first answer took.
     load_time : float
         Seconds it took to load.
+    sha256 : str
+        That of the network's file; empty where there is none.
 
     Attributes
     ----------
@@ -61,11 +64,12 @@ class Model:
     """
 
     def __init__(self, pipeline: Pipeline, settings: AnswerSettings, *,
-                 warm_up_time: float = 0.0, load_time: float = 0.0) -> None:
+                 warm_up_time: float = 0.0, load_time: float = 0.0, sha256: str = '') -> None:
         self.pipeline = pipeline
         self.settings = settings
         self.warm_up_time = warm_up_time
         self.load_time = load_time
+        self.sha256 = sha256
         self.number = 1
         self.batches: tuple[Batch, ...] = tuple(pipeline.new_batch() for _ in range(THREADS))
         self._changed = threading.Condition()
@@ -77,11 +81,6 @@ class Model:
     def name(self) -> str:
         """The name that its descriptor gives it."""
         return self.pipeline.descriptor.name
-
-    @property
-    def sha256(self) -> str:
-        """The sha256 that its descriptor declares for its file; empty where it declares none."""
-        return self.pipeline.descriptor.source.sha256 or ''
 
     @property
     def labels(self) -> Labels | None:
@@ -190,7 +189,9 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
         warm = time.monotonic()
         model = Model(
             pipeline, answer_settings(settings, pipeline.options),
-            warm_up_time=warm - loaded, load_time=loaded - begun)
+            warm_up_time=warm - loaded, load_time=loaded - begun,
+            # Of the file that runs, which was taken out of an archive, or converted.
+            sha256=sha256_of_file(pipeline.file) if pipeline.file is not None else '')
     except BaseException:
         pipeline.close()
         raise

@@ -87,6 +87,11 @@ class Outputs:
         return any(publisher.get_subscription_count() for publisher in self._answers)
 
     @property
+    def listeners(self) -> int:
+        """How many subscriptions there are to what inference makes."""
+        return sum(publisher.get_subscription_count() for publisher in self._answers)
+
+    @property
     def topics(self) -> tuple[str, ...]:
         """The resolved names of the topics of what inference makes."""
         return tuple(publisher.topic_name for publisher in self._answers)

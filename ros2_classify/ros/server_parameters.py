@@ -19,8 +19,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ros2_classify.engines.settings import MAX_BATCH
 from ros2_classify.options import Options
-from ros2_classify.pipeline import MAX_BATCH
+from ros2_classify.ros.engine_faults import ACTIONS, EXIT_CODE
 from ros2_classify.ros.engine_parameters import ENGINE_PARAMETERS
 from ros2_classify.ros.fetching import FETCH_PARAMETERS
 from ros2_classify.ros.image_msg import MAX_PIXELS
@@ -44,6 +45,12 @@ PARAMETERS = (
     Spec('max_batch_delay', 0.0, 'Seconds that a picture may wait for those of other cameras, to '
          'go through the network together', minimum=0.0, maximum=10.0, read_only=True),
     *ENGINE_PARAMETERS,
+    Spec('on_engine_fault', 'retry', 'What follows when the network fails or hangs: retry drops '
+         'the picture and tries again, with growing pauses, and loads the model anew where that '
+         'may help; error leaves the state active by way of error processing; exit ends the '
+         f'process with code {EXIT_CODE}', choices=ACTIONS, read_only=True),
+    Spec('inference_timeout', 0.0, 'Seconds after which an inference counts as hanging; 0: 20 '
+         'times as long as the warm-up, and at least 10', minimum=0.0, maximum=86400.0),
     Spec('autostart', True, 'Configure and activate at start, without a lifecycle manager',
          read_only=True),
     Spec('tune_malloc', True, 'Keep the memory of large pictures in the process (glibc only)',

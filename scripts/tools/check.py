@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 import os
 from pathlib import Path
 import re
+import shutil
 import subprocess
 import time
 import xml.etree.ElementTree as ElementTree
@@ -118,6 +119,21 @@ class Checker:
                 problems.append(f'{relative(path)}: not executable')
         return problems
 
+    def docker(self) -> list[str]:
+        """Check Dockerfiles with hadolint."""
+        path = variables_for(self._environment)['PATH']
+        program = shutil.which('hadolint', path=path)
+        if program is None:
+            if not self._environment.sourced:
+                return ['hadolint is not in the environment, although it is pinned']
+            print('hadolint is not there, left out … ', end='')
+            return []
+        files = [path for path in self._files if path.name.startswith('Dockerfile')]
+        result = subprocess.run(
+            [program, '--no-color', '--config', str(ROOT / 'docker' / 'hadolint.yaml'),
+             *map(str, files)], capture_output=True, text=True, check=False)
+        return result.stdout.splitlines() + result.stderr.splitlines()
+
     def form(self) -> list[str]:
         """Check line ends, tabs, trailing blanks and the last line of all text files."""
         problems = []
@@ -186,6 +202,7 @@ CHECKS: dict[str, Callable[[Checker], list[str]]] = {
     'xml': Checker.xml,
     'yaml': Checker.yaml,
     'shell': Checker.shell,
+    'docker': Checker.docker,
     'form': Checker.form,
 }
 

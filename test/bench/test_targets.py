@@ -18,7 +18,10 @@
 import json
 import math
 
-from ros2_classify.bench.targets import Row, table
+import pytest
+from ros2_classify.bench.processes import BenchError
+from ros2_classify.bench.targets import into_document, Row, table
+import shared_data
 
 
 def test_verdicts():
@@ -42,3 +45,26 @@ def test_the_table_has_a_line_for_each_row():
     assert lines[2] == ['latency (of 7)', '≤ 2 ms', '2.5', 'MISSED', '`bench`']
     assert lines[3] == ['rate', '≥ 0.95', '-', 'not measured', '']
     assert len({len(line) for line in text.splitlines()}) == 1
+
+
+def test_the_table_is_put_between_the_marks_again_and_again(tmp_path):
+    page = tmp_path / 'page.md'
+    page.write_text('before\n\n<!-- targets: begin -->\n<!-- targets: end -->\nafter\n')
+    for text in ('first', 'second'):
+        into_document(page, text)
+    assert page.read_text() == (
+        'before\n\n<!-- targets: begin -->\nsecond\n<!-- targets: end -->\nafter\n')
+
+
+def test_a_document_without_marks_stays_as_it_is(tmp_path):
+    page = tmp_path / 'page.md'
+    page.write_text('before\n<!-- targets: begin -->\n')
+    with pytest.raises(BenchError, match='has no lines'):
+        into_document(page, 'text')
+    assert page.read_text() == 'before\n<!-- targets: begin -->\n'
+    with pytest.raises(BenchError, match='cannot be read'):
+        into_document(tmp_path / 'nothing.md', 'text')
+
+
+def test_the_page_of_performance_has_a_place_for_the_table():
+    assert '<!-- targets: begin -->' in (shared_data.ROOT / 'docs/performance.md').read_text()

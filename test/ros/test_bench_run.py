@@ -21,11 +21,12 @@ import subprocess
 import sys
 
 import pytest
+from ros2_classify.bench.cameras import many_cameras, table as cameras_table
 from ros2_classify.bench.measure import measure, report
 from ros2_classify.bench.processes import BenchError
 from ros2_classify.bench.session import Session
 from ros2_classify.bench.settings import Plan, Settings
-from ros2_classify.bench.subjects import other
+from ros2_classify.bench.subjects import other, server
 from ros2_classify.bench.table import table
 
 PLAN = Plan(repetitions=1, paced=0.7, saturated=0.5, warm=0.1, search=False)
@@ -92,6 +93,24 @@ def test_a_plot_is_drawn(found, tmp_path):
 
     plot(found, tmp_path / 'plot.png')
     assert (tmp_path / 'plot.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_camera_and_server_in_one_process(classifier, tmp_path):
+    settings = Settings(model=str(classifier), width=64, height=48)
+    with Session(settings, tmp_path) as session:
+        node = session.start_composed(server(settings, session.task, tmp_path, 'composed'))
+        run = session.run(node, 30.0, 0.5, 0.1)
+    assert run.matched.answered.sum() > 0
+    assert 0 < run.in_node_ms < run.latency_ms
+
+
+def test_several_cameras_on_one_server_and_on_several(classifier, tmp_path):
+    settings = Settings(model=str(classifier), width=64, height=48, cameras=2, overload=0.1)
+    result = many_cameras(settings, PLAN, tmp_path, lambda _: None)
+    assert result['throughput_ratio'] > 0 and result['memory_ratio'] > 0
+    assert 0 < result['fairness'] <= 1
+    assert set(result['turns'][0]) == {'one', 'servers'}
+    assert 'one server' in cameras_table(result)
 
 
 def test_a_node_that_cannot_start_is_said(classifier, tmp_path):

@@ -102,7 +102,8 @@ def started(**given):
 def test_every_argument_is_described(installed, name):
     found = arguments(name)
     assert {'model', 'driver', 'image_topic', 'namespace', 'params_file', 'compressed',
-            'video_device', 'log_level', 'lifecycle', 'dds_profile', 'source'} <= set(found)
+            'video_device', 'log_level', 'lifecycle', 'dds_profile', 'source', 'composed',
+            'image_topics'} <= set(found)
     for argument in found.values():
         assert len(argument.description) > 15 and argument.description != 'no description given'
 
@@ -170,6 +171,8 @@ def test_image_tools_has_its_limits(monkeypatch):
     '/front/image,/rear/image', '[/front/image, /rear/image]', '/front/image /rear/image'])
 def test_several_cameras(monkeypatch, text):
     class Recording(LifecycleNode):
+        """A server action that remembers what it was made with."""
+
         def __init__(self, **given):
             super().__init__(**given)
             self.given = given
@@ -180,6 +183,21 @@ def test_several_cameras(monkeypatch, text):
         '/front/image', '/rear/image']
     nodes, _, _ = started(driver='none')
     assert 'image_topics' not in nodes['server'].given['parameters'][1]
+
+
+def test_both_in_one_process(monkeypatch):
+    monkeypatch.setattr('launch_ros.actions.Node', RecordingNode)
+    nodes, _, _ = started(
+        composed='true', model='m.yaml', namespace='robot', image_topic='front/image', rate='5')
+    node, = nodes.values()
+    assert node.given['executable'] == 'composed' and 'name' not in node.given
+    assert node.given['namespace'] == 'robot'
+    assert node.given['parameters'][1]['model'] == 'm.yaml'
+    assert node.given['parameters'][2]['rate'] == 5.0
+    with pytest.raises(RuntimeError, match='takes driver:=camera, not none'):
+        started(composed='true', driver='none')
+    with pytest.raises(RuntimeError, match='lifecycle:=node or external'):
+        started(composed='true', lifecycle='launch')
 
 
 def test_the_server_alone():
@@ -287,13 +305,15 @@ def test_a_pipeline_runs_until_it_is_interrupted(launch, peer, classifier, pictu
     assert run.output.count('process has finished cleanly') == 2, run.output
 
 
-def test_a_folder_is_played_to_its_end(launch, detector, pictures):
-    run = launch('playback.launch.py', f'model:={detector}', f'source:={pictures}', 'rate:=20.0')
+@pytest.mark.parametrize('composed', [False, True])
+def test_a_folder_is_played_to_its_end(launch, detector, pictures, composed):
+    run = launch('playback.launch.py', f'model:={detector}', f'source:={pictures}', 'rate:=20.0',
+                 f'composed:={str(composed).lower()}')
     assert run.wait() == 0, run.output
     assert '10 pictures published, that was the last one' in run.output
     received = re.search(r'stopped: (\d+) frames received', run.output)
     assert received and int(received[1]) >= 8, run.output
-    assert run.output.count('process has finished cleanly') == 2, run.output
+    assert run.output.count('process has finished cleanly') == 2 - composed, run.output
 
 
 @pytest.mark.parametrize('lifecycle', ['node', 'launch'])

@@ -43,7 +43,7 @@ def run_program(tmp_path, text, *words):
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize('node', ['server', 'camera', 'client_test'])
+@pytest.mark.parametrize('node', ['server', 'camera', 'client_test', 'composed'])
 def test_signals_are_caught_before_anything_slow_is_imported(tmp_path, node):
     code, output = run_program(tmp_path, f"""
 import sys

@@ -1,0 +1,69 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``health``: is the server active? For health checks of containers and for scripts."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+import sys
+
+from ros2_classify.cli import EXIT_MODEL, EXIT_OK
+from ros2_classify.cli.nodes import call_ros
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its arguments."""
+    parser = verbs.add_parser(
+        'health', help='tell whether a server is active (needs ROS 2)',
+        description='Ask a server for its lifecycle state. The exit code is 0 where it is active, '
+                    '1 where it is in another state or does not answer.')
+    parser.add_argument(
+        '--server', default='/server', metavar='NAME',
+        help='full name of the node (default: /server)')
+    parser.add_argument(
+        '--timeout', type=float, default=5.0, metavar='SECONDS',
+        help='how long to wait for its answer (default: 5)')
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Run the verb.
+
+    Parameters
+    ----------
+    arguments : Namespace
+        As `add_parser` declares them.
+
+    Returns
+    -------
+    int
+        0 where the server is active, 1 where not, 3 where ROS 2 can't be imported.
+
+    """
+    def ask() -> int:
+        asking = import_module('ros2_classify.ros.lifecycle_state')
+        state: str = asking.lifecycle_state(arguments.server, arguments.timeout)
+        if state == 'active':
+            print(f'{arguments.server} is active')
+            return EXIT_OK
+        what = (f'is {state}' if state else
+                f'does not answer within {arguments.timeout:g} s: it does not run, or with '
+                'another ROS_DOMAIN_ID')
+        print(f'ros2_classify: {arguments.server} {what}', file=sys.stderr)
+        return EXIT_MODEL
+
+    return call_ros('health', ask)

@@ -1,0 +1,130 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``models quantize``: a network in 8-bit numbers, measured on pictures."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from importlib import import_module
+import itertools
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ros2_classify.cli import EXIT_OK, fetching
+
+if TYPE_CHECKING:
+    from ros2_classify.quantize import Pictures, Pixels
+
+_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+_BAGS = 'ros2_classify.ros.bench.bag'
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its arguments."""
+    parser = verbs.add_parser(
+        'quantize', help='write a network in 8-bit numbers',
+        description='Measure a network on pictures of what the robot will see, write it in 8-bit '
+                    'numbers with a descriptor beside it, and tell how often both agree. Needs '
+                    'the package onnx (pip install "ros2_classify[tools]").')
+    parser.add_argument('model', metavar='MODEL', help='a name from "models list", a descriptor '
+                        'file (.yaml), or a network file or address')
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument('--images', metavar='FOLDER', help='a folder of pictures')
+    given.add_argument('--bag', metavar='BAG', help='a bag with pictures (needs ROS 2)')
+    parser.add_argument('--topic', default='', metavar='NAME',
+                        help="the bag's topic (default: the first one that has pictures)")
+    parser.add_argument('--limit', type=int, default=200, metavar='N',
+                        help='measure at most so many pictures (default: 200)')
+    parser.add_argument('-o', '--output', metavar='FILE', required=True,
+                        help='the .onnx file to write, such as NAME-int8.onnx')
+    parser.add_argument('--target', choices=('cpu', 'tensorrt'), default='cpu',
+                        help='who shall run it (default: cpu)')
+    parser.add_argument('--force', action='store_true', help='replace files that are there')
+    parser.add_argument('--json', action='store_true', help='print one JSON object')
+    fetching.add_arguments(parser)
+    parser.set_defaults(run=run_quantize)
+
+
+def run_quantize(arguments: argparse.Namespace) -> int:
+    """
+    Quantize one model.
+
+    Parameters
+    ----------
+    arguments : Namespace
+        As the parser gives them.
+
+    Returns
+    -------
+    int
+        0; errors are raised.
+
+    """
+    from ros2_classify.errors import OptionsError
+    from ros2_classify.quantize import quantize_model
+
+    if arguments.limit < 1:
+        raise OptionsError(f'--limit is {arguments.limit} but must be at least 1')
+    source = _bag(arguments.bag, arguments.topic) if arguments.bag else _folder(arguments.images)
+    done = quantize_model(
+        arguments.model, lambda: itertools.islice(source(), arguments.limit),
+        Path(os.path.expanduser(arguments.output)), target=arguments.target,
+        fetch=fetching.options_of(arguments), force=arguments.force)
+    if arguments.json:
+        print(json.dumps({
+            'model': str(done.model), 'descriptor': str(done.descriptor),
+            'pictures': done.pictures, 'agreement': round(done.agreement, 4),
+            'bytes_before': done.bytes_before, 'bytes_after': done.bytes_after}))
+        return EXIT_OK
+    print(f'{done.model} ({done.bytes_after / 1e6:.1f} MB, was {done.bytes_before / 1e6:.1f} MB) '
+          f'and {done.descriptor}')
+    print(f'measured on {done.pictures} pictures, of whose answers {done.agreement:.0%} are as '
+          'before')
+    return EXIT_OK
+
+
+def _folder(name: str) -> Pictures:
+    """Return the pictures of a folder, in the order of their names."""
+    from ros2_classify.errors import InputError
+    from ros2_classify.image_file import read_image
+
+    folder = Path(os.path.expanduser(name))
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    except OSError as error:
+        raise InputError(f'{folder}: no folder of pictures: {error.strerror}') from error
+    if not paths:
+        raise InputError(f'{folder} has no pictures; these are known: {", ".join(_SUFFIXES)}')
+
+    def pictures() -> Iterator[Pixels]:
+        for path in paths:
+            yield read_image(path)
+
+    return pictures
+
+
+def _bag(name: str, topic: str) -> Pictures:
+    """Return the pictures of a bag, in the order they were recorded."""
+    from ros2_classify.errors import InputError
+
+    try:
+        module = import_module(_BAGS)
+    except ImportError as error:
+        raise InputError(f'reading the bag {name} needs ROS 2 ({error}); source it, or give '
+                         '--images') from error
+    return lambda: module.pictures_of_bag(name, topic)

@@ -1,0 +1,81 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Checks an installation and says what to do: ``python -m ros2_classify doctor``.
+
+Everything is looked at from the outside, modules in processes of their own: a broken one is a
+finding and not the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from ros2_classify.doctor import (
+    cache_checks, dds_checks, model_checks, provider_checks, python_checks, ros_checks)
+from ros2_classify.doctor.finding import Finding
+from ros2_classify.doctor.machine import Machine, ThisMachine
+
+__all__ = ['CHECKS', 'examine', 'Finding', 'Machine', 'ThisMachine']
+
+# What the package itself is made with; a doctor has to get along without.
+_NEEDED = ('cv2', 'numpy', 'yaml')
+
+CHECKS: dict[str, Callable[[Machine], Iterator[Finding]]] = {
+    'ros': ros_checks.check_ros,
+    'middleware': ros_checks.check_middleware,
+    'large pictures': dds_checks.check_large_pictures,
+    'python': python_checks.check_python,
+    'providers': provider_checks.check_providers,
+    'cache': cache_checks.check_cache,
+    'models': model_checks.check_catalogue,
+}
+
+
+def examine(
+    machine: Machine | None = None, *, models: Sequence[str] = (), provider: str = 'auto',
+) -> Iterator[Finding]:
+    """
+    Check an installation.
+
+    Parameters
+    ----------
+    machine : Machine, optional
+        Where to look; by default here.
+    models : sequence of str
+        Models to load and to run once.
+    provider : str
+        Who shall run them.
+
+    Yields
+    ------
+    Finding
+        In the order of `CHECKS`, as they are found.
+
+    """
+    machine = ThisMachine() if machine is None else machine
+    for name, check in CHECKS.items():
+        try:
+            if name == 'providers':
+                yield from provider_checks.check_providers(machine, provider)
+            else:
+                yield from check(machine)
+            if name == 'models':
+                yield from model_checks.check_model(machine, models, provider)
+        except ModuleNotFoundError as error:
+            if error.name not in _NEEDED:
+                raise
+            yield Finding(name, 'error', f'the Python module {error.name} is missing for this',
+                          'pip install "ros2_classify[cpu]", or on a robot rosdep install')

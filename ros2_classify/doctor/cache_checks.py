@@ -1,0 +1,70 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Whether models can be kept: the cache's folder and the room on its disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ros2_classify.doctor.finding import Finding
+from ros2_classify.doctor.machine import Machine
+from ros2_classify.errors import FetchError
+from ros2_classify.sources.options import CACHE, default_cache_folder
+from ros2_classify.sources.progress import human_size
+
+# The largest model of the catalogue, with room for the copy that is being fetched.
+_LITTLE = 500 * 10**6
+_NOTHING = 20 * 10**6
+
+
+def check_cache(machine: Machine) -> Iterator[Finding]:
+    """
+    Look at the cache's folder and its disk.
+
+    Parameters
+    ----------
+    machine : Machine
+        Where to look.
+
+    Yields
+    ------
+    Finding
+        One or two.
+
+    """
+    try:
+        folder = default_cache_folder(machine.env)
+    except FetchError as error:
+        yield Finding('cache', 'error', str(error), f'set {CACHE} to a folder')
+        return
+    try:
+        machine.write_trial(folder)
+        disk = machine.disk(folder)
+        size = machine.size_of(folder)
+    except OSError as error:
+        yield Finding(
+            'cache', 'error', f'the cache {folder} cannot be written: {error.strerror}',
+            f'correct its permissions or free some room, or set {CACHE} to another folder; models '
+            'that are files are not concerned')
+        return
+    if disk.free < _LITTLE:
+        yield Finding(
+            'cache', 'error' if disk.free < _NOTHING else 'warning',
+            f'the disk of the cache {folder} has {human_size(disk.free)} left',
+            f'delete {folder} ({human_size(size)}; what is needed is fetched again), or set '
+            f'{CACHE} to a folder on another disk')
+        return
+    yield Finding('cache', 'ok', f'the cache {folder} has {human_size(size)}, its disk '
+                                 f'{human_size(disk.free)} left')

@@ -1,0 +1,155 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Whether large pictures will arrive between processes; see ``docs/large_images.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+import xml.etree.ElementTree as ElementTree
+
+from ros2_classify.doctor.finding import Finding
+from ros2_classify.doctor.machine import Machine
+from ros2_classify.sources.progress import human_size
+
+# One picture of 1920x1080 in colour, in bytes.
+_LARGE_PICTURE = 1920 * 1080 * 3
+_SHARED_MEMORY = Path('/dev/shm')
+# What the shipped profile takes for each process, for a camera, the server and a viewer.
+_NEEDED = 3 * 24 * 2**20
+# Bytes that a UDP socket must be able to hold for a large picture to get through.
+_RECEIVE_BUFFER = 8388608
+_RMEM_MAX = '/proc/sys/net/core/rmem_max'
+_TRANSPORTS_FOR_LARGE = ('LARGE_DATA', 'LARGE_DATAv6')
+
+
+def check_large_pictures(machine: Machine) -> Iterator[Finding]:
+    """
+    Look at what the middleware is told about the transport of large pictures.
+
+    Parameters
+    ----------
+    machine : Machine
+        Where to look.
+
+    Yields
+    ------
+    Finding
+        On the profile, on shared memory, and on the kernel's buffers.
+
+    """
+    middleware = machine.env.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp'
+    if 'fastrtps' in middleware:
+        yield from _check_profile(machine)
+        yield from _check_shared_memory(machine)
+    elif 'cyclone' in middleware or 'connext' in middleware:
+        yield from _check_buffers(machine, middleware)
+
+
+def _check_profile(machine: Machine) -> Iterator[Finding]:
+    # On the ROS side, but it imports no ROS: the variables' names have one home.
+    profile = import_module('ros2_classify.ros.dds_profile')
+    env = machine.env
+    shipped = profile.profile_file()
+    own = shipped or 'config/fastdds.xml of this package'
+    transports = env.get('FASTDDS_BUILTIN_TRANSPORTS', '')
+    named: str = profile.variable(env)
+    is_old = named == profile.OLD_VARIABLE
+    other: str = profile.NEW_VARIABLE if is_old else profile.OLD_VARIABLE
+    if env.get(named):
+        yield _judge_profile(machine, named, env[named], str(own))
+    elif env.get(other) and is_old:
+        yield Finding(
+            'large pictures', 'error', f'{other} is set, which this distribution ignores',
+            f'set {named} instead: export {named}={env[other]}')
+    elif env.get(other):
+        yield _judge_profile(machine, other, env[other], str(own))
+    elif transports.partition('?')[0] in _TRANSPORTS_FOR_LARGE:
+        yield Finding('large pictures', 'ok', f'FASTDDS_BUILTIN_TRANSPORTS is {transports}')
+    elif transports:
+        yield Finding(
+            'large pictures', 'warning',
+            f'FASTDDS_BUILTIN_TRANSPORTS is {transports}: large pictures may be lost',
+            f'unset it, and the nodes take {own}; or set it to LARGE_DATA')
+    elif shipped:
+        yield Finding(
+            'large pictures', 'ok',
+            f'the nodes of this package take {shipped}; cameras of other packages, started '
+            f'elsewhere, need {named}={shipped}')
+    else:
+        yield Finding(
+            'large pictures', 'error',
+            'the package was installed without config/fastdds.xml: large pictures will be lost',
+            'install it again, or set FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA')
+
+
+def _judge_profile(machine: Machine, name: str, path: str, own: str) -> Finding:
+    try:
+        root = ElementTree.fromstring(machine.read_text(path))
+    except OSError as error:
+        return Finding('large pictures', 'error',
+                       f'{name} names {path}: {error.strerror}; Fast DDS goes on without it',
+                       f'correct it: export {name}={own}')
+    except ElementTree.ParseError as error:
+        return Finding('large pictures', 'error',
+                       f'{name} names {path}, which is not XML ({error})',
+                       f'correct it: export {name}={own}')
+    sizes = [int(each.text or 0) for each in root.iter()
+             if each.tag.rpartition('}')[2] == 'segment_size' and (each.text or '').isdigit()]
+    if max(sizes, default=0) < _LARGE_PICTURE:
+        return Finding(
+            'large pictures', 'warning',
+            f'{path} has no shared-memory segment that holds one picture of 1920x1080 '
+            f'({human_size(_LARGE_PICTURE)}): they may be lost',
+            f'raise its segment_size and maxMessageSize, or export {name}={own}')
+    return Finding('large pictures', 'ok', f'{name} is {path}, with a segment of '
+                                           f'{human_size(max(sizes))}')
+
+
+def _check_shared_memory(machine: Machine) -> Iterator[Finding]:
+    try:
+        disk = machine.disk(_SHARED_MEMORY)
+    except OSError as error:
+        yield Finding('large pictures', 'error', f'there is no {_SHARED_MEMORY}: {error.strerror}',
+                      'mount it, as every Linux does; a container needs --shm-size=512m')
+        return
+    if disk.total < _NEEDED:
+        yield Finding(
+            'large pictures', 'warning',
+            f'{_SHARED_MEMORY} has {human_size(disk.total)}: a third process will do without '
+            'shared memory and lose large pictures',
+            'start the container with --shm-size=512m or --ipc=host')
+    elif disk.free < _NEEDED:
+        yield Finding(
+            'large pictures', 'warning',
+            f'{_SHARED_MEMORY} has {human_size(disk.free)} left of {human_size(disk.total)}',
+            'fastdds shm clean removes what killed processes left there')
+
+
+def _check_buffers(machine: Machine, middleware: str) -> Iterator[Finding]:
+    try:
+        size = int(machine.read_text(_RMEM_MAX))
+    except (OSError, ValueError):
+        return  # not Linux, or a container that hides it
+    if size < _RECEIVE_BUFFER:
+        yield Finding(
+            'large pictures', 'warning',
+            f'{middleware} sends pictures over UDP, and the kernel buffers only '
+            f'{human_size(size)} of them',
+            f'sudo sysctl -w net.core.rmem_max={_RECEIVE_BUFFER}')
+    else:
+        yield Finding('large pictures', 'ok',
+                      f'{middleware}; the kernel buffers {human_size(size)}')

@@ -1,0 +1,106 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A machine made of answers, for tests of the doctor and of programs that use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Union
+
+from ros2_classify.doctor.machine import Disk, Installed, Loaded, Ran
+
+
+@dataclass
+class FakeMachine:
+    """
+    A machine on which everything is as it should be, but for what a test changes.
+
+    Parameters
+    ----------
+    env : mapping of str to str
+        The environment's variables.
+    ran : mapping of str to Ran
+        Answers to `run_python`, by a part of the code; what is in none of them prints ``{}``.
+    installed : mapping of str to sequence of Installed
+        By package.
+    places : mapping of str to sequence of str
+        Folders by module.
+    files : mapping of str to str
+        Contents by path.
+    disks : mapping of str to Disk
+        By the beginning of a path; the longest one counts.
+    write_error, model_error : Exception or None
+        Raised by `write_trial` and by `load_model`.
+    size : int
+        Bytes of every folder.
+    loaded : Loaded
+        What loading a model gives.
+
+    """
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    ran: Mapping[str, Ran] = field(default_factory=dict)
+    installed: Mapping[str, tuple[Installed, ...]] = field(default_factory=dict)
+    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    disks: Mapping[str, Disk] = field(default_factory=dict)
+    write_error: Union[OSError, None] = None
+    model_error: Union[Exception, None] = None
+    size: int = 0
+    loaded: Loaded = Loaded('CPUExecutionProvider', 0.1, 0.01)
+
+    def run_python(self, code: str) -> Ran:
+        """Return the answer whose key is in the code."""
+        return next((ran for part, ran in self.ran.items() if part in code), Ran(0, '{}'))
+
+    def distributions(self, name: str) -> tuple[Installed, ...]:
+        """Return what a test said."""
+        return tuple(self.installed.get(name, ()))
+
+    def places_of(self, module: str) -> tuple[str, ...]:
+        """Return what a test said."""
+        return tuple(self.places.get(module, ()))
+
+    def has_file(self, path: str) -> bool:
+        """Tell whether a test named the file."""
+        return path in self.files
+
+    def read_text(self, path: str) -> str:
+        """Return what a test said."""
+        if path not in self.files:
+            raise FileNotFoundError(2, 'No such file or directory', path)
+        return self.files[path]
+
+    def disk(self, folder: Path) -> Disk:
+        """Return what a test said, or a large empty disk."""
+        fitting = [path for path in self.disks if str(folder).startswith(path)]
+        return self.disks[max(fitting, key=len)] if fitting else Disk(10**12, 10**12)
+
+    def write_trial(self, folder: Path) -> None:
+        """Raise what a test said."""
+        if self.write_error is not None:
+            raise self.write_error
+
+    def size_of(self, folder: Path) -> int:
+        """Return what a test said."""
+        return self.size
+
+    def load_model(self, model: str, provider: str) -> Loaded:
+        """Return or raise what a test said."""
+        if self.model_error is not None:
+            raise self.model_error
+        return self.loaded

@@ -1,0 +1,155 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Whether NumPy, OpenCV and cv_bridge fit: the most common pain of an installation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import json
+
+from ros2_classify.doctor.finding import Finding
+from ros2_classify.doctor.machine import Installed, Machine, Ran
+
+OPENCVS = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
+           'opencv-contrib-python-headless')
+_SYSTEM = '/usr/lib/python3'
+
+# What NumPy prints where an extension was built for another of its major versions.
+_BUILT_FOR_OTHER = ('compiled using NumPy 1', '_ARRAY_API not found',
+                    'numpy.core.multiarray failed to import', 'numpy.dtype size changed')
+
+_NUMPY = """
+import json, numpy
+print(json.dumps({'version': numpy.__version__, 'file': numpy.__file__}))
+"""
+_OPENCV = """
+import json, cv2, numpy
+cv2.resize(numpy.zeros((4, 4, 3), numpy.uint8), (2, 2))
+print(json.dumps({'version': cv2.__version__, 'file': cv2.__file__}))
+"""
+# The import alone may succeed: the extension is used only when pictures are converted.
+_CV_BRIDGE = """
+import numpy
+from cv_bridge import CvBridge
+CvBridge().imgmsg_to_cv2(CvBridge().cv2_to_imgmsg(numpy.zeros((2, 2, 3), numpy.uint8), 'bgr8'),
+                         'rgb8')
+"""
+_REMOVE = 'pip uninstall numpy opencv-python opencv-python-headless'
+
+
+def check_python(machine: Machine) -> Iterator[Finding]:
+    """
+    Import NumPy, OpenCV and cv_bridge, each in a process of its own.
+
+    Parameters
+    ----------
+    machine : Machine
+        Where to look.
+
+    Yields
+    ------
+    Finding
+        On each of the three, and on packages that are there twice.
+
+    """
+    yield from _check_numpy(machine)
+    yield from _check_opencv(machine)
+    yield from _check_cv_bridge(machine)
+    if machine.run_python('import yaml').code:
+        yield Finding('python', 'error', 'the module yaml cannot be imported',
+                      'sudo apt install python3-yaml, or pip install PyYAML')
+
+
+def _check_numpy(machine: Machine) -> Iterator[Finding]:
+    ran = machine.run_python(_NUMPY)
+    if ran.code:
+        yield Finding('python', 'error', f'NumPy cannot be imported: {ran.last_line}',
+                      'sudo apt install python3-numpy, or pip install --force-reinstall numpy')
+        return
+    answer = json.loads(ran.out or '{}')
+    yield Finding('python', 'ok', f'NumPy {answer.get("version", "?")} ({answer.get("file")})')
+    found = machine.distributions('numpy')
+    if len(found) > 1:
+        yield Finding(
+            'python', 'warning', f'several NumPys: {_named(found)}; the first one is used',
+            'pip uninstall numpy leaves that of the system, for which cv_bridge and other '
+            'packages from apt were built')
+
+
+def _check_opencv(machine: Machine) -> Iterator[Finding]:
+    ran = machine.run_python(_OPENCV)
+    if ran.code:
+        yield _no_opencv(ran)
+        return
+    answer = json.loads(ran.out or '{}')
+    version = str(answer.get('version', '?'))
+    yield Finding('python', 'ok', f'OpenCV {version} ({answer.get("file")})')
+    if version.partition('.')[0].isdigit() and int(version.partition('.')[0]) >= 5:
+        yield Finding(
+            'python', 'warning', f'OpenCV {version}: cv_bridge depends on constants that OpenCV 5 '
+            'changed', 'pip install "opencv-python-headless<5"')
+    by_pip = [each for name in OPENCVS for each in machine.distributions(name)]
+    places = machine.places_of('cv2')
+    if len({each.name for each in by_pip}) > 1:
+        yield Finding(
+            'python', 'error',
+            f'several packages of OpenCV overwrite each other: {_named(by_pip)}',
+            f'pip uninstall {" ".join(sorted({each.name for each in by_pip}))}, then install one')
+    elif len(places) > 1:
+        yield Finding(
+            'python', 'warning', f'several OpenCVs, in {" and ".join(places)}; the first is used',
+            f'{_REMOVE} leaves that of the system, for which cv_bridge was built')
+
+
+def _no_opencv(ran: Ran) -> Finding:
+    if _is_clash(ran):
+        return Finding('python', 'error', f'OpenCV was built for another NumPy: {ran.last_line}',
+                       f'{_REMOVE}: those of the system are back')
+    if 'libGL' in ran.err or 'libgthread' in ran.err:
+        return Finding(
+            'python', 'error', f'OpenCV lacks a library of the system: {ran.last_line}',
+            'pip uninstall opencv-python; pip install "opencv-python-headless<5"')
+    return Finding('python', 'error', f'OpenCV cannot be used: {ran.last_line}',
+                   'sudo apt install python3-opencv, or pip install "ros2_classify[cpu]"')
+
+
+def _check_cv_bridge(machine: Machine) -> Iterator[Finding]:
+    if not machine.places_of('cv_bridge'):
+        yield Finding('python', 'ok', 'cv_bridge is not there; OpenCV converts directly')
+        return
+    ran = machine.run_python(_CV_BRIDGE)
+    if not ran.code and not _is_clash(ran):
+        yield Finding('python', 'ok', 'cv_bridge converts')
+        return
+    if _is_clash(ran):
+        yield Finding(
+            'python', 'warning',
+            'cv_bridge was built for another NumPy than the one that is used: this package does '
+            'without it, other nodes crash', f'{_REMOVE}: those of the system are back')
+    else:
+        yield Finding(
+            'python', 'warning', f'cv_bridge does not work: {ran.last_line}; this package does '
+            'without it, other nodes do not',
+            'sudo apt install --reinstall ros-$ROS_DISTRO-cv-bridge')
+
+
+def _is_clash(ran: Ran) -> bool:
+    return any(text in ran.err for text in _BUILT_FOR_OTHER)
+
+
+def _named(found: tuple[Installed, ...] | list[Installed]) -> str:
+    return ', '.join(f'{each.name} {each.version} '
+                     f'({"the system" if each.folder.startswith(_SYSTEM) else each.folder})'
+                     for each in found)

@@ -1,0 +1,293 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+A network in 8-bit numbers: smaller, and faster where the processor has instructions for it.
+
+How large the numbers between the layers get is measured on pictures (calibration), which should
+show what the robot will see. Then both networks answer for these pictures, and their agreement is
+told. Needs the packages ``onnx`` and ``onnxruntime``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+import logging
+from pathlib import Path
+import tempfile
+from typing import Any, Literal, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.catalog import resolve
+from ros2_classify.checking.describe import describe_model, write_descriptor
+from ros2_classify.convert import ConvertOptions, to_onnx
+from ros2_classify.descriptor import ModelDescriptor, Source
+from ros2_classify.engines import installation
+from ros2_classify.engines.heartbeat import heartbeat
+from ros2_classify.errors import EngineError, InputError, OptionsError
+from ros2_classify.pipeline import Pipeline
+from ros2_classify.results import Classification, Detections, Result, Segmentation
+from ros2_classify.sources.hashing import sha256_of_file
+from ros2_classify.sources.options import FetchOptions
+from ros2_classify.store import model_file
+
+_LOGGER = logging.getLogger(__name__)
+
+Pixels = NDArray[np.uint8]
+# Gives the same pictures, BGR, each time it is called.
+Pictures = Callable[[], Iterable[Pixels]]
+Target = Literal['cpu', 'tensorrt']
+
+# The first version of ONNX's operators whose 8-bit numbers may have a scale for each channel.
+_OPSET = 13
+# Below this share of equal answers the loss is worth a warning.
+_POOR = 0.9
+_OVERLAP = 0.5
+_LAYERS = ('Conv', 'ConvTranspose', 'Gemm', 'MatMul')
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """
+    What came out.
+
+    Parameters
+    ----------
+    model, descriptor : Path
+        The network and its descriptor.
+    pictures : int
+        How many pictures were measured.
+    agreement : float
+        From 0 to 1, on these pictures: how often both have the same best class; how many of the
+        boxes of either the other one has too, with the same class and half of the area; how
+        many pixels have the same class.
+    bytes_before, bytes_after : int
+        The sizes of the files.
+
+    """
+
+    model: Path
+    descriptor: Path
+    pictures: int
+    agreement: float
+    bytes_before: int
+    bytes_after: int
+
+
+def quantize_model(
+    model: Union[str, Path, ModelDescriptor], pictures: Pictures, output: Path, *,
+    target: Target = 'cpu', fetch: FetchOptions | None = None, force: bool = False,
+) -> Quantized:
+    """
+    Write a network in 8-bit numbers, and its descriptor beside it.
+
+    Parameters
+    ----------
+    model : str, Path or ModelDescriptor
+        As `ros2_classify.pipeline.Pipeline.load` takes it.
+    pictures : callable
+        Gives the pictures, anew at each call.
+    output : Path
+        The ``.onnx`` file to write; the descriptor gets its name with ``.yaml``.
+    target : 'cpu' or 'tensorrt'
+        Who shall run it: TensorRT wants numbers around zero.
+    fetch : FetchOptions, optional
+        How the model is fetched.
+    force : bool
+        Whether files that are there may be replaced.
+
+    Returns
+    -------
+    Quantized
+        What came out.
+
+    Raises
+    ------
+    OptionsError
+        If a file is there already, or is not named ``.onnx``.
+    InputError
+        If there are no pictures.
+    EngineError
+        If a package is missing, or the network can't be quantized.
+
+    """
+    tools = _tools()
+    descriptor_path = output.with_suffix('.yaml')
+    if output.suffix != '.onnx':
+        raise OptionsError(f'{output} must end with .onnx: that tells a network')
+    for path in (output, descriptor_path):
+        if path.exists() and not force:
+            raise OptionsError(f'{path} is there already; give another name, or --force')
+    declared = resolve(model)
+    path = model_file(declared, fetch)
+    if declared.format in ('frozen_graph', 'saved_model'):
+        path = to_onnx(declared, path, ConvertOptions.like(fetch))
+    with Pipeline.load(declared, provider='cpu', fetch=fetch) as before:
+        reader = _Reader(before, pictures)
+        with tempfile.TemporaryDirectory(prefix='ros2_classify_') as work, \
+                heartbeat(f'measuring and quantizing {path.name}'):
+            _quantize(tools, path, Path(work), output, reader, target)
+        if not reader.count:
+            output.unlink(missing_ok=True)
+            raise InputError('there are no pictures to measure; name a folder with some')
+        made = replace(
+            before.descriptor, name=output.stem, origin='', folder=output.absolute().parent,
+            source=Source(path=str(output.absolute()), sha256=sha256_of_file(output)),
+            format='onnx', expected=None, notes=' '.join(filter(None, (
+                f'Quantized to 8 bits for {target} from {declared.name}, measured on '
+                f'{reader.count} pictures.', before.descriptor.notes))))
+        with Pipeline.load(made, provider='cpu') as after:
+            agreement = _agreement(before, after, pictures)
+    text, _ = describe_model(made, output.absolute().parent)
+    write_descriptor(text, descriptor_path, force=force)
+    if agreement < _POOR:
+        _LOGGER.warning(
+            'only %.0f %% of the answers are the same: calibrate with more pictures of what the '
+            'robot will see, or stay with the original', 100 * agreement)
+    return Quantized(output, descriptor_path, reader.count, agreement,
+                     path.stat().st_size, output.stat().st_size)
+
+
+def _tools() -> tuple[Any, Any]:
+    """Import what quantizes, or say what to install."""
+    installation.import_onnxruntime()
+    try:
+        import onnx
+        from onnxruntime import quantization
+    except ImportError as error:
+        raise EngineError(
+            f'to quantize a network, the package onnx is needed ({error}): pip install '
+            '"ros2_classify[tools]"') from error
+    return onnx, quantization
+
+
+class _Reader:
+    """Feeds the calibration, a picture at a time; its methods are named as ONNX Runtime asks."""
+
+    def __init__(self, pipeline: Pipeline, pictures: Pictures) -> None:
+        self._pipeline = pipeline
+        self._pictures = pictures
+        self._rows: Iterator[Pixels] = iter(pictures())
+        self.count = 0
+
+    def get_next(self) -> Mapping[str, NDArray[Any]] | None:
+        """Return the network's inputs for the next picture."""
+        picture = next(self._rows, None)
+        if picture is None:
+            return None
+        self.count += 1
+        batch = self._pipeline.new_batch()
+        batch.add(picture, 'bgr')
+        return batch.tensors
+
+    def __iter__(self) -> _Reader:
+        """Return itself: it is read once."""
+        return self
+
+    def __next__(self) -> Mapping[str, NDArray[Any]]:
+        """Return the network's inputs for the next picture."""
+        found = self.get_next()
+        if found is None:
+            raise StopIteration
+        return found
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        """Refuse: only calibrations of huge data sets are cut into pieces."""
+        raise NotImplementedError
+
+
+def _quantize(
+    tools: tuple[Any, Any], path: Path, work: Path, output: Path, reader: _Reader, target: Target,
+) -> None:
+    onnx, quantization = tools
+    symmetric = target == 'tensorrt'
+    try:
+        loaded = onnx.load(str(path))
+        weights = {item.name for item in loaded.graph.initializer}
+        for item in [item for item in loaded.graph.input if item.name in weights]:
+            loaded.graph.input.remove(item)
+        loaded.ir_version = max(loaded.ir_version, 4)
+        version = next((item.version for item in loaded.opset_import
+                        if item.domain in ('', 'ai.onnx')), 0)
+        if version < _OPSET:
+            loaded = onnx.version_converter.convert_version(loaded, _OPSET)
+        newer, prepared = work / 'newer.onnx', work / 'prepared.onnx'
+        onnx.save(loaded, str(newer))
+        quantization.quant_pre_process(
+            str(newer), str(prepared), skip_symbolic_shape=True)
+        quantization.quantize_static(
+            str(prepared), str(output), reader, quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True, nodes_to_exclude=_tail(onnx.load(str(prepared))),
+            activation_type=(
+                quantization.QuantType.QInt8 if symmetric else quantization.QuantType.QUInt8),
+            weight_type=quantization.QuantType.QInt8,
+            extra_options={'ActivationSymmetric': symmetric, 'WeightSymmetric': True,
+                           'QuantizeBias': not symmetric})
+    except (InputError, EngineError):
+        raise
+    except Exception as error:  # noqa: B902 -- neither package has a base of its exceptions
+        # Without a picture it fails on its own terms; that is told better.
+        if reader.count:
+            reason = ' '.join(str(error).split())[:300]
+            raise EngineError(f'{path}: it cannot be quantized: {reason}') from error
+
+
+def _tail(model: Any) -> list[str]:
+    """
+    Return the nodes behind the last layers with weights.
+
+    They join coordinates and scores, whose ranges have nothing to do with each other: 256 steps
+    for both would leave nothing of the scores.
+    """
+    needed: set[str] = set()
+    tail = []
+    for node in reversed(model.graph.node):
+        if node.op_type in _LAYERS or needed.intersection(node.output):
+            needed.update(node.input)
+        elif node.name:
+            tail.append(node.name)
+    return tail
+
+
+def _agreement(before: Pipeline, after: Pipeline, pictures: Pictures) -> float:
+    """Return the share of answers that are the same."""
+    shares = [_share(before(picture, 'bgr'), after(picture, 'bgr')) for picture in pictures()]
+    return float(np.mean(shares)) if shares else 0.0
+
+
+def _share(one: Result, other: Result) -> float:
+    if isinstance(one, Classification) and isinstance(other, Classification):
+        return float(one.class_ids[:1].tolist() == other.class_ids[:1].tolist())
+    if isinstance(one, Segmentation) and isinstance(other, Segmentation):
+        return float((one.label_image == other.label_image).mean())
+    assert isinstance(one, Detections) and isinstance(other, Detections)
+    total = len(one.boxes) + len(other.boxes)
+    found = _also_in(one, other) + _also_in(other, one)
+    return found / total if total else 1.0
+
+
+def _also_in(one: Detections, other: Detections) -> int:
+    """Return how many boxes the other result has too."""
+    count = 0
+    for box, class_id in zip(one.boxes, one.class_ids):
+        low = np.maximum(box[:2], other.boxes[:, :2])
+        high = np.minimum(box[2:], other.boxes[:, 2:])
+        shared = np.clip(high - low, 0, None).prod(axis=1)
+        areas = (other.boxes[:, 2:] - other.boxes[:, :2]).prod(axis=1)
+        union = (box[2:] - box[:2]).prod() + areas - shared
+        count += bool(((shared >= _OVERLAP * union) & (other.class_ids == class_id)).any())
+    return count

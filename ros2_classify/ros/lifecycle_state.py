@@ -1,0 +1,67 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Asks a lifecycle node for its state, from a node that lives for this one question."""
+
+from __future__ import annotations
+
+import os
+
+from lifecycle_msgs.srv import GetState
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+
+def lifecycle_state(server: str, timeout: float) -> str:
+    """
+    Ask a node for its lifecycle state.
+
+    Parameters
+    ----------
+    server : str
+        The node's full name, such as ``/server``.
+    timeout : float
+        Seconds to wait, in all.
+
+    Returns
+    -------
+    str
+        Such as ``active``; empty where it didn't answer.
+
+    """
+    context = rclpy.Context()
+    # Ctrl-C ends Python in its own way; nothing here has to be put in order first.
+    rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = rclpy.create_node(
+            f'health_{os.getpid()}', context=context, enable_rosout=False,
+            start_parameter_services=False)
+        try:
+            client = node.create_client(GetState, f'{server}/get_state')
+            executor = SingleThreadedExecutor(context=context)
+            executor.add_node(node)
+            clock = node.get_clock()
+            begun = clock.now()
+            if not client.wait_for_service(timeout_sec=timeout):
+                return ''
+            left = timeout - (clock.now() - begun).nanoseconds * 1e-9
+            future = client.call_async(GetState.Request())
+            executor.spin_until_future_complete(future, timeout_sec=max(left, 0.0))
+            executor.shutdown()
+            return str(future.result().current_state.label) if future.done() else ''
+        finally:
+            node.destroy_node()
+    finally:
+        rclpy.shutdown(context=context)

@@ -1,0 +1,110 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""The verb ``bench``: what its words mean, and what is said before anything is measured."""
+
+import json
+import sys
+
+import pytest
+from ros2_classify.bench import modes
+from ros2_classify.bench.modes import Outcome
+from ros2_classify.bench.settings import QUICK, Settings
+from ros2_classify.cli import bench, EXIT_NO_ROS, main
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Have the modes do nothing but note what they were asked for."""
+    calls = []
+
+    def run(arguments, settings, plan, folder, say):
+        assert folder.is_dir()
+        calls.append((arguments, settings, plan))
+        return Outcome('test', settings, {'latency_ratio': 1.0, 'more': [1]}, 'a table',
+                       passed=not arguments.guard)
+
+    monkeypatch.setattr(modes, 'run', run)
+    monkeypatch.setattr(bench, 'find_spec', lambda name: object())
+    return calls
+
+
+def test_words_become_settings(asked, capsys):
+    assert main(['bench', '--model', 'm', '--pictures', 'p.mp4', '--threads', '0', '--cameras',
+                 '4', '--rate', '15', '--size', '1280x720', '--encoding', 'rgb8', '--transport',
+                 'compressed', '-p', 'top_k:=3', '-p', 'x:=1', '--turns', '7']) == 0
+    _, settings, plan = asked[0]
+    assert settings == Settings(
+        model='m', source='p.mp4', threads=0, cameras=4, rate=15.0, width=1280, height=720,
+        encoding='rgb8', transport='compressed', parameters=('top_k:=3', 'x:=1'))
+    assert plan.repetitions == 7
+    assert capsys.readouterr().out == 'a table\n'
+
+
+def test_the_defaults_of_the_command_line_are_those_of_the_settings(asked):
+    assert main(['bench', '--quick']) == 0
+    assert asked[0][1:] == (Settings(), QUICK)
+
+
+def test_json_is_the_last_line_and_the_file(asked, capsys, tmp_path):
+    path = tmp_path / 'new' / 'result.json'
+    assert main(['bench', '--json', '--output', str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == 'a table'
+    document = json.loads(lines[-1])
+    assert json.loads(path.read_text()) == document
+    assert {'command', 'mode', 'date', 'seconds', 'machine', 'versions', 'settings', 'plan',
+            'latency_ratio', 'more'} <= set(document)
+    assert document['versions']['python'] == '.'.join(map(str, sys.version_info[:3]))
+    assert document['machine']['cores'] > 0 and document['machine']['memory_mib'] > 0
+    assert document['settings']['model'] == 'cards_detector'
+
+
+def test_a_guard_that_finds_something_worse_is_the_exit_code(asked):
+    assert main(['bench', '--guard', 'record.json']) == 1
+
+
+def test_an_interrupted_run_has_the_usual_exit_code(asked, monkeypatch, capsys):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(modes, 'run', interrupted)
+    assert main(['bench']) == 130
+    assert 'interrupted' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('words, said', [
+    (['--size', '640'], "'640' is no size"), (['--size', '0x480'], 'is no size'),
+    (['--rate', '0'], "'0' is no number above 0"), (['--duration', 'x'], 'is no number above 0'),
+    (['--encoding', 'jpeg'], 'invalid choice'), (['--quick', '--targets'], 'not allowed with')])
+def test_wrong_words_are_said(words, said, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(['bench', *words])
+    assert end.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_without_ros_it_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(bench, 'find_spec', lambda name: None)
+    assert main(['bench', '--quick']) == EXIT_NO_ROS
+    assert 'bench needs ROS 2' in capsys.readouterr().err
+
+
+def test_a_document_without_marks_is_refused_before_anything_is_measured(
+        asked, capsys, tmp_path):
+    (tmp_path / 'page.md').write_text('no marks')
+    assert main(['bench', '--targets', '--document', str(tmp_path / 'page.md')]) == 1
+    assert 'has no lines <!-- targets: begin -->' in capsys.readouterr().err
+    assert asked == []

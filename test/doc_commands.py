@@ -1,0 +1,124 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Every command of the documents: where it stands, how it is tried, or why it is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import re
+import shlex
+
+from ros2_classify import cli
+import shared_data
+
+PAGES = sorted(
+    path for pattern in ('*.md', 'docs/**/*.md', 'docker/*.md', 'training/*.md')
+    for path in shared_data.ROOT.glob(pattern))
+
+# What no test runs, and why. The first row that fits a command counts; a row that fits none is
+# an error.
+NOT_RUN = (
+    (r'(sudo )?apt |rosdep |(pip|\S+/pip) |uv pip ', 'changes the packages of the machine'),
+    (r'for name in|done$', 'pins packages anew: needs the package index'),
+    (r'colcon build|python3 -m colcon build',
+     'scripts/setup builds the same; test_package.py looks at what it has installed'),
+    (r'source |cd |export |python3 -m venv ', 'sets up the shell that the next command runs in'),
+    (r'scripts/(setup|check|test|demo)( --tensorflow)?$', '.ci/run runs it'),
+    (r'scripts/demo --source 0$', 'needs a webcam; test/ros/test_launch.py and scripts/demo run '
+                                  'the same nodes on pictures'),
+    (r'scripts/test -m network ', 'needs the internet'),
+    (r'.*\b(camera|client_test)\b.* source:=0$', 'needs a webcam'),
+    (r'ros2 run v4l2_camera ', 'needs a webcam and its driver'),
+    (r'ros2 (topic|lifecycle|param|pkg) ', 'needs the command line tools of ROS 2'),
+    (r'.* -p image_transport:=compressed$|.*street_detector',
+     'the sample has no such camera or model; test/ros/test_server_stream.py and '
+     'test_server_models.py run both'),
+    (r'docker ', 'needs an engine for containers; test_docker.py reads the files'),
+    (r'debootstrap |python3 scripts/tools/rehearse_image.py ',
+     'needs root, the internet and minutes; test_rehearse_image.py tries the tool'),
+    (r'python -m ros2_classify models (fetch|show) yolox_nano$|.*--model yolox_nano ',
+     'needs the internet; test_catalogue_entries.py -m network fetches it'),
+    (r'python3 -m ros2_classify models bundle my_model.yaml yolox_s ', 'needs the internet'),
+    (r'python -m ros2_classify models convert ',
+     'needs TensorFlow; test/convert/test_cli_convert.py runs it'),
+    (r'python -m ros2_classify infer --model detector.yaml |.* model:=detector.yaml$',
+     'needs what TensorFlow makes; test/convert/test_convert_tensorflow.py runs the whole way'),
+    (r'.*--model coins ', 'test_contributing.py makes that model and runs it'),
+    (r'cd folder && find|python -m training', 'needs data of the user; tried when it was written'),
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of one page."""
+
+    page: str
+    text: str
+
+    @property
+    def words(self) -> list[str]:
+        """Its words; those of scripts/shell are left out, for tests run in its environment."""
+        words = shlex.split(self.text)
+        return words[1:] if words[0] == 'scripts/shell' else words
+
+    @property
+    def verb(self) -> str:
+        """The verb of our command line that it runs; empty where it runs something else."""
+        words = self.words
+        if words[:3] == ['ros2', 'run', 'ros2_classify']:
+            return words[3]
+        if words[1:3] == ['-m', 'ros2_classify'] and words[0] in ('python', 'python3'):
+            return words[3]
+        return words[1] if words[0] == 'ros2_classify' else ''
+
+    @property
+    def arguments(self) -> list[str]:
+        """The words from the verb on."""
+        return self.words[self.words.index(self.verb):]
+
+    @property
+    def reason(self) -> str:
+        """Why it is not run; empty where it is."""
+        return next((reason for pattern, reason in NOT_RUN if re.match(pattern, self.text)), '')
+
+    @property
+    def kind(self) -> str:
+        """Return how it is tried, or that it is not run."""
+        if self.reason:
+            return 'not run'
+        if self.words[:2] == ['ros2', 'launch']:
+            return 'launch'
+        if self.words[:2] == ['python', '-c']:
+            return 'python'
+        return 'node' if self.verb in cli.NODES else 'verb' if self.verb else 'unknown'
+
+
+def commands() -> list[Command]:
+    """Return all commands in blocks of bash, without comments, each once."""
+    found: dict[str, Command] = {}
+    for path in PAGES:
+        text = path.read_text(encoding='utf-8')
+        for block in re.findall(r'^```bash\n(.*?)^```', text, flags=re.M | re.S):
+            for line in block.replace('\\\n', ' ').splitlines():
+                line = re.sub(r'(^|\s+)#( .*|$)', '', line).strip()
+                if line:
+                    page = str(path.relative_to(shared_data.ROOT))
+                    found.setdefault(line, Command(page, line))
+    return list(found.values())
+
+
+def of_kind(kind: str) -> list[Command]:
+    """Return the commands that are tried in one way."""
+    return [command for command in commands() if command.kind == kind]

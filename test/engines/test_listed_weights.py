@@ -1,0 +1,76 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Weights that are listed as inputs become constants, and nothing else changes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ros2_classify.engines import open_engine
+from ros2_classify.engines.listed_weights import without_listed_weights
+from ros2_classify.engines.onnx_file import read_onnx
+
+onnx = pytest.importorskip('onnx', reason='the tiny networks are written with the package onnx')
+
+
+def save(path: Path, ir_version: int) -> Path:
+    from onnx import helper, numpy_helper, TensorProto
+
+    weight = numpy_helper.from_array(np.float32([[2, 0], [0, 3]]), 'w')
+    graph = helper.make_graph(
+        [helper.make_node('MatMul', ['x', 'w'], ['y'])], 'old',
+        [helper.make_tensor_value_info('w', TensorProto.FLOAT, [2, 2]),
+         helper.make_tensor_value_info('x', TensorProto.FLOAT, ['n', 2])],
+        [helper.make_tensor_value_info('y', TensorProto.FLOAT, ['n', 2])], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 9)],
+                              ir_version=ir_version)
+    helper.set_model_props(model, {'names': 'a b'})
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_they_are_left_out(tmp_path: Path) -> None:
+    path = save(tmp_path / 'm.onnx', 4)
+    assert read_onnx(path).listed_weights
+    assert dict(read_onnx(path).inputs) == {'x': ('n', 2)}
+    before, after = onnx.load(str(path)), onnx.load_from_string(without_listed_weights(path))
+    assert [item.name for item in after.graph.input] == ['x']
+    del before.graph.input[0]
+    assert after == before
+    engine = open_engine(path)
+    assert engine.metadata == {'names': 'a b'}
+    assert engine.infer({'x': np.float32([[1, 1]])})['y'].tolist() == [[2, 3]]
+
+
+def test_the_oldest_files_have_them_as_constants_anyway(tmp_path: Path) -> None:
+    path = save(tmp_path / 'm.onnx', 3)
+    assert not read_onnx(path).listed_weights
+    assert open_engine(path).infer({'x': np.float32([[1, 1]])})['y'].tolist() == [[2, 3]]
+
+
+def test_a_published_network_answers_the_same(published: Path) -> None:
+    import onnxruntime
+
+    path = published / 'models/version-RFB-320.onnx'
+    assert read_onnx(path).listed_weights
+    image = np.random.default_rng(0).random((1, 3, 240, 320)).astype(np.float32)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    plain = onnxruntime.InferenceSession(
+        str(path), options, providers=['CPUExecutionProvider']).run(None, {'input': image})
+    ours = open_engine(path).infer({'input': image})
+    for want, have in zip(plain, ours.values()):
+        assert np.abs(want - have).max() < 1e-5

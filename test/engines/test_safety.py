@@ -1,0 +1,158 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Models that ask for files of others or hold machine code are not opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ros2_classify.engines import EngineSettings, open_engine
+from ros2_classify.engines.onnx_file import read_onnx
+from ros2_classify.errors import EngineError, UnsafeModelError
+from ros2_classify.testing import save_color_classifier
+
+onnx = pytest.importorskip('onnx', reason='the tiny networks are written with the package onnx')
+
+
+def external(tensor: Any, location: str) -> Any:
+    """Say of a tensor that its numbers lie in a file."""
+    tensor.ClearField('raw_data')
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (('location', location), ('offset', '0'), ('length', '16')):
+        tensor.external_data.add(key=key, value=value)
+    return tensor
+
+
+def tensor(name: str = 'w') -> Any:
+    return onnx.numpy_helper.from_array(np.ones(4, np.float32), name)
+
+
+def save(path: Path, nodes: list[Any], weights: list[Any], **more: Any) -> Path:
+    from onnx import helper, TensorProto
+
+    graph = helper.make_graph(
+        nodes, 'g', [helper.make_tensor_value_info('x', TensorProto.FLOAT, [4])],
+        [helper.make_tensor_value_info('y', TensorProto.FLOAT, [4])], weights)
+    model = helper.make_model(graph, opset_imports=[
+        helper.make_opsetid('', 17), helper.make_opsetid('com.microsoft', 1)],
+        ir_version=8, **more)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def add(weight: str = 'w') -> Any:
+    return onnx.helper.make_node('Add', ['x', weight], ['y'])
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return a model's folder, beside which lie weights of somebody else."""
+    (tmp_path / 'secret.bin').write_bytes(np.full(4, 7, np.float32).tobytes())
+    (tmp_path / 'home/sub').mkdir(parents=True)
+    (tmp_path / 'home/sub/own.bin').write_bytes(np.full(4, 2, np.float32).tobytes())
+    return tmp_path / 'home'
+
+
+def test_weights_in_the_models_own_folder(home: Path) -> None:
+    path = save(home / 'm.onnx', [add()], [external(tensor(), 'sub/own.bin')])
+    assert open_engine(path).infer({'x': np.zeros(4, np.float32)})['y'].tolist() == [2] * 4
+
+
+@pytest.mark.parametrize('location', ['../secret.bin', 'sub/../../secret.bin', '/etc/hostname'])
+def test_weights_elsewhere(home: Path, location: str) -> None:
+    path = save(home / 'm.onnx', [add()], [external(tensor(), location)])
+    with pytest.raises(UnsafeModelError, match='outside of its folder') as caught:
+        open_engine(path)
+    assert location in str(caught.value) and 'external_data' in str(caught.value)
+
+
+def test_a_link_counts_for_where_it_leads(home: Path) -> None:
+    (home / 'inside.bin').symlink_to(home.parent / 'secret.bin')
+    path = save(home / 'm.onnx', [add()], [external(tensor(), 'inside.bin')])
+    with pytest.raises(UnsafeModelError, match=r'inside.bin \(.*secret.bin\)'):
+        open_engine(path)
+
+
+def test_a_folder_that_is_allowed(home: Path) -> None:
+    """We let it pass; whether ONNX Runtime reads it is up to its own version's rules."""
+    path = save(home / 'm.onnx', [add()], [external(tensor(), '../secret.bin')])
+    settings = EngineSettings(external_data=(str(home.parent),))
+    try:
+        answer = open_engine(path, settings=settings).infer({'x': np.zeros(4, np.float32)})
+        assert answer['y'].tolist() == [7] * 4
+    except EngineError as error:
+        assert not isinstance(error, UnsafeModelError)
+        assert 'secret.bin' in str(error)
+
+
+@pytest.mark.parametrize('place', ['constant', 'list', 'branch', 'function', 'sparse'])
+def test_wherever_a_tensor_may_hide(home: Path, place: str) -> None:
+    from onnx import helper, TensorProto
+
+    hidden = external(tensor('hidden'), '../secret.bin')
+    constant = helper.make_node('Constant', [], ['w'])
+    constant.attribute.append(helper.make_attribute('value', hidden))
+    more: dict[str, Any] = {}
+    nodes, weights = [add()], [tensor()]
+    if place == 'constant':
+        nodes, weights = [constant, add()], []
+    elif place == 'list':
+        nodes[0].attribute.append(helper.make_attribute('tensors', [hidden]))
+    elif place == 'branch':
+        inner = helper.make_graph([constant], 'inner', [], [
+            helper.make_tensor_value_info('w', TensorProto.FLOAT, [4])])
+        nodes = [helper.make_node('If', ['c'], ['w'], then_branch=inner, else_branch=inner), add()]
+        weights = [onnx.numpy_helper.from_array(np.array(True), 'c')]
+    elif place == 'function':
+        more['functions'] = [helper.make_function(
+            'mine', 'f', [], ['w'], [constant], [helper.make_opsetid('', 17)])]
+    path = save(home / 'm.onnx', nodes, weights, **more)
+    if place == 'sparse':
+        model = onnx.load(str(path))
+        model.graph.sparse_initializer.add().values.CopyFrom(hidden)
+        path.write_bytes(model.SerializeToString())
+    assert read_onnx(path).external == ('../secret.bin',)
+    with pytest.raises(UnsafeModelError):
+        open_engine(path)
+
+
+def test_machine_code(home: Path) -> None:
+    node = onnx.helper.make_node('EPContext', ['x'], ['y'], domain='com.microsoft', embed_mode=1,
+                                 ep_cache_context=b'\x7fELF')
+    with pytest.raises(UnsafeModelError, match='machine code of a provider .the operator EPCon'):
+        open_engine(save(home / 'm.onnx', [node], []))
+
+
+def test_operators_of_ones_own_are_loaded_by_name_only(tmp_path: Path) -> None:
+    """The file's own words never load a library; the setting does, and says why it can't."""
+    path = save_color_classifier(tmp_path / 'tiny.onnx')
+    library = tmp_path / 'operators.so'
+    with pytest.raises(EngineError, match='operators.so is no file'):
+        open_engine(path, settings=EngineSettings(custom_operators=(str(library),)))
+    library.write_bytes(b'no library')
+    with pytest.raises(EngineError, match='operators.so cannot be loaded'):
+        open_engine(path, settings=EngineSettings(custom_operators=(str(library),)))
+
+
+def test_a_model_of_two_graphs(tmp_path: Path) -> None:
+    """Protocol buffers would join them, so that nobody sees what is in the second."""
+    path = save_color_classifier(tmp_path / 'tiny.onnx')
+    path.write_bytes(path.read_bytes() * 2)
+    with pytest.raises(EngineError, match='no ONNX model'):
+        open_engine(path)

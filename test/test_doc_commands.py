@@ -1,0 +1,102 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Every command in the documents is run, or listed with the reason why not."""
+
+from pathlib import Path
+import re
+
+import cv2
+import doc_commands
+import numpy as np
+import pytest
+from ros2_classify import cli, load_descriptor
+from ros2_classify.sources.bundle import write_bundle
+from ros2_classify.testing import save_color_classifier
+import shared_data
+
+
+def name_of(command):
+    return f'{command.page}: {command.text}'
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """Make the models and the picture that the commands use."""
+    for name in ('my_model', 'my_detector', 'model'):
+        save_color_classifier(tmp_path / f'{name}.onnx')
+        (tmp_path / f'{name}.yaml').write_text(
+            f'source: {{path: {name}.onnx}}\nlabels: [red, green, blue]\n'
+            'output: {decoder: classification, activation: softmax}\n')
+    cv2.imwrite(str(tmp_path / 'photo.jpg'), np.full((48, 64, 3), 100, np.uint8))
+    monkeypatch.setenv('ROS2_CLASSIFY_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
+    monkeypatch.chdir(tmp_path)
+    write_bundle([load_descriptor('my_model.yaml')], tmp_path / 'models.tar')
+    return tmp_path
+
+
+@pytest.mark.parametrize('command', doc_commands.of_kind('verb'), ids=name_of)
+def test_verbs(workplace, capsys, command):
+    if 'describe' in command.arguments:
+        # It replaces no file; here there is none yet.
+        (workplace / 'my_model.yaml').unlink()
+    assert cli.main(command.arguments) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out
+    if '--output' in command.arguments:
+        output = command.arguments[command.arguments.index('--output') + 1]
+        assert (workplace / output).stat().st_size > 0
+
+
+@pytest.mark.parametrize('command', doc_commands.of_kind('python'), ids=name_of)
+def test_python(workplace, capsys, command):
+    exec(compile(command.words[2], command.page, 'exec'), {'__name__': 'sample'})
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize('command', doc_commands.of_kind('launch'), ids=name_of)
+def test_launch_files_have_the_arguments(command):
+    """The launch files themselves are run in test/ros/test_launch.py."""
+    words = command.words
+    assert words[2] == 'ros2_classify'
+    path = shared_data.ROOT / 'launch' / words[3]
+    text = path.read_text() + (path.parent / 'camera_pipeline.launch.py').read_text()
+    for word in words[4:]:
+        name, _, value = word.partition(':=')
+        assert value, word
+        assert re.search(rf"['\"]{name}['\"]", text), word
+
+
+def test_no_command_is_left_out():
+    assert [name_of(command) for command in doc_commands.of_kind('unknown')] == []
+
+
+def test_no_reason_is_idle():
+    texts = [command.text for command in doc_commands.commands()]
+    idle = [pattern for pattern, _ in doc_commands.NOT_RUN
+            if not any(re.match(pattern, text) for text in texts)]
+    assert idle == []
+
+
+def test_scripts_that_are_named_are_there():
+    for command in doc_commands.commands():
+        for path in re.findall(r'\b(scripts/[\w/.]+|test/[\w/.]+\.py)', command.text):
+            assert Path(shared_data.ROOT / path).exists(), (command.page, path)
+
+
+def test_the_pages_are_found():
+    pages = {command.page for command in doc_commands.commands()}
+    assert {'README.md', 'docs/cli.md', 'docs/nodes/camera.md', 'docker/README.md'} <= pages
+    assert {f'docs/tutorials/{path.name}' for path in (
+        shared_data.ROOT / 'docs/tutorials').glob('*.md')} <= pages

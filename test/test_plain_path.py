@@ -1,0 +1,113 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Every optimisation gives the same answers as the plain path, for all published models.
+
+The same labels, scores within 1e-3 (a float16 network's within 5e-3), boxes within half a pixel:
+one picture at a time and in batches, in the pictures' own sizes and a camera's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from plain_path import Found, PlainPath
+import pytest
+from ros2_classify.image_file import read_image
+from ros2_classify.pipeline import Pipeline
+from ros2_classify.results import Detections
+from ros2_classify.store import model_file
+
+MODELS = {
+    'squeezenet_fp32': 1e-3, 'squeezenet_fp16': 5e-3, 'mobilenet_v1_025': 1e-3,
+    'yolox_nano': 1e-3, 'ultraface_rfb_320': 1e-3, 'coco_ssd_quant': 1e-3,
+    'ssd_mobilenet_v1_075': 1e-3}
+CAMERAS = [(640, 480), (1920, 1080)]
+
+
+def pictures(data: Path) -> list[Any]:
+    """Return all pictures, and some of them in the sizes of cameras."""
+    images = [read_image(path) for path in sorted((data / 'images').iterdir())]
+    return images + [cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+                     for size, image in zip(CAMERAS * 3, images)]
+
+
+def rows_of(result: Any) -> list[Found]:
+    """Return an answer as the plain path gives it."""
+    boxes = result.boxes.tolist() if isinstance(result, Detections) else [()] * len(result)
+    return [Found(label, score, tuple(box)) for label, score, box in zip(
+        result.labels.tolist(), result.scores.tolist(), boxes)]
+
+
+def differences(got: list[Found], expected: list[Found], threshold: float, scores: float) -> list[
+        str]:
+    """Return what differs; a score this near to the threshold may fall on either side."""
+    problems = []
+    free = list(expected)
+    for one in got:
+        same = [other for other in free
+                if other.label == one.label and abs(other.score - one.score) <= scores
+                and np.allclose(other.box, one.box, atol=0.5)]
+        if same:
+            free.remove(same[0])
+        elif one.score > threshold + scores:
+            problems.append(f'{one} is not expected')
+    return problems + [f'{one} is missing' for one in free if one.score > threshold + scores]
+
+
+@pytest.mark.parametrize('model', MODELS)
+def test_the_same_as_the_plain_path(published: Path, model: str) -> None:
+    tolerance = MODELS[model]
+    images = pictures(published)
+    wrong = []
+    with Pipeline.load(model, provider='cpu', max_batch=4) as pipeline:
+        plain = PlainPath(
+            pipeline.descriptor, pipeline.labels, model_file(pipeline.descriptor),
+            quantised='quant' in model)
+        options = pipeline.options
+        together = pipeline.many(images, 'bgr', options)
+        for number, image in enumerate(images):
+            expected = plain(image, options.score_threshold, options.nms_iou)
+            if pipeline.task == 'classification':
+                # All of them, so that the limit cuts between none.
+                alone = pipeline(image, 'bgr', options.replace(top_k=1001))
+                assert alone.labels[0] == expected[0].label
+                assert together[number].labels[0] == expected[0].label
+            else:
+                alone = pipeline(image, 'bgr')
+            answers = {'alone': alone, 'rgb': pipeline(
+                np.ascontiguousarray(image[..., ::-1]), 'rgb', options.replace(top_k=1001))}
+            if pipeline.task == 'detection':
+                answers['in a batch'] = together[number]
+            else:
+                assert np.allclose(together[number].scores, alone.scores[:5], atol=tolerance)
+            wrong += [
+                f'picture {number} {how}: {problem}' for how, answer in answers.items()
+                for problem in differences(
+                    rows_of(answer), expected, options.score_threshold, tolerance)]
+    assert not wrong, '\n'.join(wrong)
+
+
+def test_the_comparison_can_fail() -> None:
+    one = Found('cat', 0.9, (1.0, 2.0, 30.0, 40.0))
+    assert not differences([one], [one], 0.3, 1e-3)
+    for other in (one._replace(label='dog'), one._replace(score=0.898),
+                  one._replace(box=(1.0, 2.0, 30.0, 41.0))):
+        assert len(differences([other], [one], 0.3, 1e-3)) == 2
+    assert differences([], [one], 0.3, 1e-3) and differences([one], [], 0.3, 1e-3)
+    assert not differences([one], [], 0.8995, 1e-3)
