@@ -26,6 +26,7 @@ import threading
 import time
 from typing import Any
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from ros2_classify.errors import EngineError, ModelNotFoundError, Ros2ClassifyError
@@ -154,6 +155,7 @@ class ServerNode(ManagedNode):
         # Not the node's clock: simulated time may stand still.
         self._housekeeping = self.create_timer(
             _HOUSEKEEPING_PERIOD, self._keep_house,
+            callback_group=MutuallyExclusiveCallbackGroup(),
             clock=Clock(clock_type=ClockType.STEADY_TIME))
         for stream in self._streams:
             waiting = '' if stream.outputs.wanted else '; nobody subscribes to the answers yet'

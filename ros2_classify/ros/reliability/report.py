@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ros2_classify.bench.table import markdown
-from ros2_classify.ros.reliability.watch import Growth
+from ros2_classify.ros.reliability.growth import Growth
 
 
 @dataclass

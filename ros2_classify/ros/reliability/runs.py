@@ -25,7 +25,7 @@ import time
 from ros2_classify.ros.reliability.bed import RATE, TestBed
 from ros2_classify.ros.reliability.faults import Faults
 from ros2_classify.ros.reliability.report import Report
-from ros2_classify.ros.reliability.watch import Watch
+from ros2_classify.ros.reliability.growth import Watch
 
 Say = Callable[[str], None]
 
@@ -77,6 +77,7 @@ def soak(folder: Path, minutes: float, seed: int, say: Say) -> Report:
                     say(f'{(said - begun) / 60.0:.0f} min: {sum(done.values())} faults, '
                         f'{bed.frames.count} answers')
         report.add_growths(watch.growths())
+        watch.save(folder / 'held.txt')
         _finish(bed, report)
     report.numbers.update({name: done[name] for name in sorted(done)})
     return report
@@ -118,6 +119,7 @@ def swaps(folder: Path, count: int, seed: int, say: Say) -> Report:
                 if number % 50 == 0:
                     say(f'{number} changes')
         report.add_growths(watch.growths())
+        watch.save(folder / 'held.txt')
         report.numbers.update({'changed': count - count // 3, 'refused': count // 3})
         _finish(bed, report)
     return report
@@ -162,6 +164,7 @@ def transitions(folder: Path, count: int, say: Say) -> Report:
             'transitions': cycles * len(_CYCLE), 'seconds': round(time.monotonic() - begun),
             'activations that were seen to answer': answered})
         report.add_growths(watch.growths())
+        watch.save(folder / 'held.txt')
         bed.close_camera()
         report.demand(bed.end() == 0, f'the server ended with {bed.server.code}')
     return report

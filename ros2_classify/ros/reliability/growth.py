@@ -149,6 +149,11 @@ class Watch:
         """Take a sample."""
         self._rows.append((self._clock(), *hold(self._pid)))
 
+    def save(self, path: Path) -> None:
+        """Write all samples, a line each: seconds, and the columns."""
+        np.savetxt(path, np.array(self._rows, np.float64), fmt='%.3f',
+                   header=' '.join(('seconds', *COLUMNS)))
+
     def growths(self) -> dict[str, Growth]:
         """Return the development of each quantity, by its name."""
         table = np.array(self._rows, np.float64)
