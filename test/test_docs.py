@@ -216,7 +216,7 @@ def test_the_table_of_options(verb):
 def test_the_table_of_verbs():
     rows = table(CLI, 'The command line')
     assert [row['verb'] for row in rows if row['needs ROS 2'] == 'yes'] == [
-        '`health`', *(f'`{node}`' for node in cli.NODES)]
+        '`bench`', '`health`', *(f'`{node}`' for node in cli.NODES)]
     verbs = next(action for action in cli._parser()._actions
                  if isinstance(action, argparse._SubParsersAction))
     assert {row['verb'].strip('`').split()[0] for row in rows} == set(verbs.choices)

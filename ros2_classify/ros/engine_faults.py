@@ -29,8 +29,8 @@ from ros2_classify.errors import EngineError, EngineMemoryError, ProviderLostErr
 from ros2_classify.ros.troubles import find, Finding
 
 ACTIONS = ('retry', 'error', 'exit')
-# The exit code of a process that ends by a fault of the engine.
-EXIT_CODE = 3
+# The exit code of a process that ends by a fault of the engine; 3 and less have a meaning.
+EXIT_CODE = 4
 
 # So many faults in a row cost their pictures only; from then on there are pauses between them.
 _FREE_TRIES = 3

@@ -285,8 +285,8 @@ def model_status(facts: ModelFacts) -> Status:
         ('model', facts.name or 'none'), ('task', facts.task), ('sha256', facts.sha256),
         ('provider asked for', facts.asked), ('provider', facts.provider),
         ('models loaded so far', str(facts.version)),
-        ('loaded, engine built in [s]', f'{facts.load_time:.2f}'),
-        ('warmed up in [s]', f'{facts.warm_up_time:.2f}'),
+        ('loaded, engine built in [s]', f'{facts.load_time:.3f}'),
+        ('warmed up in [s]', f'{facts.warm_up_time:.3f}'),
         ('last change refused', facts.refused or 'no'))
     if not facts.name:
         return Status(*judge([find('no_model')], ''), values)

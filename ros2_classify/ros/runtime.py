@@ -156,7 +156,7 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None) -> int
     -------
     int
         The exit code: 0 after SIGINT and SIGTERM, 1 after a failure to start, 2 for a command
-        line that can't be understood.
+        line that can't be understood; or what a node asked for.
 
     """
     args = list(sys.argv[1:] if args is None else args)
