@@ -82,7 +82,8 @@ class Outputs:
             **overridable) if masks else None
         latched = _qos(1, DurabilityPolicy.TRANSIENT_LOCAL)
         self._label_info = node.create_publisher(LabelInfo, f'{base}label_info', latched, **group)
-        self._vision_info = node.create_publisher(VisionInfo, f'{base}vision_info', latched, **group)
+        self._vision_info = node.create_publisher(
+            VisionInfo, f'{base}vision_info', latched, **group)
         self._threshold: float | None = None
 
     @property

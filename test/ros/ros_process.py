@@ -74,7 +74,8 @@ class Process:
             remap: Mapping[str, str] | None = None,
             environment: Mapping[str, str | None] | None = None,
             arguments: list[str] | None = None, within: list[str] | None = None) -> None:
-        command = [*(within or []), sys.executable, '-m', 'ros2_classify', node, *(arguments or [])]
+        command = [*(within or []), sys.executable, '-m', 'ros2_classify', node,
+                   *(arguments or [])]
         words = []
         for name, value in (parameters or {}).items():
             text = str(value).lower() if isinstance(value, bool) else str(value)

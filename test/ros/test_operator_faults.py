@@ -140,7 +140,8 @@ def test_no_gpu(start: Any, peer: Peer, classifier: Path) -> None:
 def test_corrupted_model(start: Any, peer: Peer, tmp_path: Path) -> None:
     whole = save_color_classifier(tmp_path / 'colors.onnx').read_bytes()
     (tmp_path / 'colors.onnx').write_bytes(whole[:len(whole) // 2])
-    refusal(start, 'colors.onnx', 'cut off', 'get the file again', parameters={'model': tmp_path / 'colors.onnx'})
+    refusal(start, 'colors.onnx', 'cut off', 'get the file again',
+            parameters={'model': tmp_path / 'colors.onnx'})
 
 
 def test_full_disk(start: Any, peer: Peer, tmp_path: Path) -> None:
@@ -162,7 +163,8 @@ def test_missing_labels(start: Any, peer: Peer, classifier: Path) -> None:
     path = classifier.with_name('unlabelled.yaml')
     path.write_text(classifier.read_text().replace(
         'labels: [red, green, blue]', 'labels: colors.txt'))
-    refusal(start, 'colors.txt', 'labels', parameters={'model': path})
+    refusal(start, 'the label file colors.txt was not found', 'ROS2_CLASSIFY_MODEL_PATH',
+            parameters={'model': path})
 
 
 def test_hostile_archive(start: Any, peer: Peer, tmp_path: Path) -> None:

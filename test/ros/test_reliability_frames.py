@@ -77,7 +77,8 @@ def test_every_picture_is_accounted_for(clock: list[int], tmp_path: Path) -> Non
     clock[0] = 7010 * MS
     frames.receive(answer(7000 * MS, bees_0=0.5))
     # Wrong are: another answer, one of no model, and one to a bad picture.
-    for stamp, scores in ((7000, {'bees_0': 0.5}), (8000, {'bees_0': 0.75}), (3000, {'ants_0': .75})):
+    for stamp, scores in (
+            (7000, {'bees_0': 0.5}), (8000, {'bees_0': 0.75}), (3000, {'ants_0': 0.75})):
         frames.receive(answer(stamp * MS, **scores))
     tally = frames.tally(record)
     assert (tally.sent, tally.good, tally.bad) == (8, 7, 1)

@@ -17,8 +17,8 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 import os
+from pathlib import Path
 import subprocess
 import sys
 from typing import Any

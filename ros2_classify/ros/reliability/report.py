@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -38,6 +39,8 @@ class Report:
         What the server held.
     complaints : list of str
         What should not have been, a sentence each.
+    say : callable
+        Told of each complaint when it comes up.
 
     """
 
@@ -45,11 +48,13 @@ class Report:
     numbers: dict[str, Any] = field(default_factory=dict)
     growths: dict[str, Growth] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
+    say: Callable[[str], None] = lambda _: None
 
     def demand(self, holds: bool, complaint: str) -> None:
-        """Note a complaint where something doesn't hold."""
+        """Note a complaint where something doesn't hold, and say it at once."""
         if not holds:
             self.complaints.append(complaint)
+            self.say(complaint)
 
     def add_growths(self, growths: dict[str, Growth]) -> None:
         """Note what the server held, and complain of what has grown."""

@@ -24,8 +24,8 @@ import time
 
 from ros2_classify.ros.reliability.bed import RATE, TestBed
 from ros2_classify.ros.reliability.faults import Faults
-from ros2_classify.ros.reliability.report import Report
 from ros2_classify.ros.reliability.growth import Watch
+from ros2_classify.ros.reliability.report import Report
 
 Say = Callable[[str], None]
 
@@ -59,7 +59,7 @@ def soak(folder: Path, minutes: float, seed: int, say: Say) -> Report:
         What came of it.
 
     """
-    report = Report(f'soak of {minutes:g} min at {RATE:g} pictures/s')
+    report = Report(f'soak of {minutes:g} min at {RATE:g} pictures/s', say=say)
     done: Counter[str] = Counter()
     with TestBed(folder) as bed:
         bed.open_camera()
@@ -104,7 +104,7 @@ def swaps(folder: Path, count: int, seed: int, say: Say) -> Report:
         What came of it.
 
     """
-    report = Report(f'{count} changes of the model at {RATE:g} pictures/s')
+    report = Report(f'{count} changes of the model at {RATE:g} pictures/s', say=say)
     with TestBed(folder) as bed:
         bed.open_camera()
         with bed.frames.excused():
@@ -144,7 +144,7 @@ def transitions(folder: Path, count: int, say: Say) -> Report:
         What came of it.
 
     """
-    report = Report(f'{count} transitions')
+    report = Report(f'{count} transitions', say=say)
     cycles = -(-count // len(_CYCLE))
     answered = 0
     with TestBed(folder, autostart=False) as bed:
