@@ -154,6 +154,14 @@ class EngineFaults:
             self.reloads += 1
             self._until = 0.0
 
+    def replaced(self) -> None:
+        """Note that somebody has set another model: what the old one did is the past."""
+        with self._lock:
+            self.reloading = False
+            self._in_a_row = 0
+            self._until = 0.0
+            self._wish = Wish()
+
     def take_wish(self) -> Wish:
         """Return what is to be done now, once."""
         with self._lock:

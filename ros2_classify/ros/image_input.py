@@ -22,6 +22,7 @@ import time
 from typing import Any
 
 from numpy.typing import NDArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -166,6 +167,8 @@ class ImageInput:
         self._subscription = self.losses.subscribe(
             self._node, self.transport.msg_type, self.topic, self._receive, qos,
             on_incompatible=self._note_incompatible,
+            # The node's own group would remember every subscription there has ever been.
+            callback_group=MutuallyExclusiveCallbackGroup(),
             qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
     def _note_incompatible(self, policy: str) -> None:

@@ -73,9 +73,10 @@ class Model:
         self.sha256 = sha256
         self.number = 1
         self.batches: tuple[Batch, ...] = tuple(pipeline.new_batch() for _ in range(THREADS))
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._users = 0
         self._retired = False
+        self._awaited = False
 
     @property
     def name(self) -> str:
@@ -89,7 +90,7 @@ class Model:
 
     def acquire(self) -> bool:
         """Begin to work with it; return False where it has been retired."""
-        with self._lock:
+        with self._changed:
             if self._retired:
                 return False
             self._users += 1
@@ -97,22 +98,58 @@ class Model:
 
     def release(self) -> None:
         """End the work that `acquire` began."""
-        with self._lock:
+        with self._changed:
             self._users -= 1
-            last = self._retired and not self._users
+            last = self._retired and not self._users and not self._awaited
+            self._changed.notify_all()
         if last:
             self.pipeline.close()
 
     def retire(self) -> None:
         """Free it as soon as nobody works with it; a second time does nothing."""
-        with self._lock:
+        with self._changed:
             first, self._retired = not self._retired, True
             last = first and not self._users
         if last:
             self.pipeline.close()
 
+    def retire_and_wait(self) -> None:
+        """Free it here and not where the last work with it ends, which is waited for."""
+        with self._changed:
+            if self._retired:
+                return
+            self._retired = self._awaited = True
+            self._changed.wait_for(lambda: not self._users)
+        self.pipeline.close()
 
-def load_model(name: str, settings: Parameters, log: Any, streams: int = 1) -> Model:
+
+def difference(old: Model, new: Model) -> str:
+    """
+    Say why a model can't take another one's place in a node whose topics are there.
+
+    Parameters
+    ----------
+    old, new : Model
+        The models.
+
+    Returns
+    -------
+    str
+        A sentence that says what to do instead, or nothing where it can.
+
+    """
+    before, after = old.pipeline, new.pipeline
+    cure = 'clean the node up, set the model, and configure it again'
+    if after.task != before.task:
+        return (f'{new.name} is for {after.task} and {old.name} for {before.task}, whose topics '
+                f'and services differ: {cure}')
+    if after.gives_masks and not before.gives_masks:
+        return f'{new.name} gives masks, and {old.name} none, so that their topic lacks: {cure}'
+    return ''
+
+
+def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
+               cancel: threading.Event | None = None) -> Model:
     """
     Load a model and warm it up.
 
@@ -126,6 +163,8 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1) -> M
         Gets the progress and what was assumed.
     streams : int
         How many pictures there may be at the same time.
+    cancel : threading.Event, optional
+        Ends a download or a conversion when it is set.
 
     Returns
     -------
@@ -139,7 +178,7 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1) -> M
 
     """
     begun = time.monotonic()
-    fetch = fetch_options(settings, log)
+    fetch = fetch_options(settings, log, cancel)
     with core_log_shown(log), searching(settings['model_path']), within(settings['model_roots']):
         pipeline = Pipeline.load(
             name, engine=engine_settings(settings),

@@ -70,6 +70,11 @@ class Reload:
         """Whether the thread has not ended yet."""
         return self._thread.is_alive()
 
+    @property
+    def dropped(self) -> bool:
+        """Whether nobody wants the model any more."""
+        return self._dropped
+
     def take(self) -> Model:
         """Return the model once the thread has ended, or raise what it raised."""
         self._thread.join()
@@ -171,7 +176,7 @@ class Recovery:
             self._server.end(EXIT_CODE)
 
     def close(self) -> None:
-        """Let go of a model that is being loaded."""
+        """Let go of a model that is being loaded: the node stops, or has got another one."""
         if self._reload is not None:
             self._reload.drop()
 
@@ -180,6 +185,8 @@ class Recovery:
         if reload is None or reload.running:
             return
         self._reload = None
+        if reload.dropped:
+            return
         try:
             model = reload.take()
         except Exception as error:  # noqa: B902 - whatever it is, the next try may succeed

@@ -22,9 +22,11 @@ the worker's threads alone run the network and publish the answers.
 from __future__ import annotations
 
 from collections.abc import Callable
+import threading
 import time
 from typing import Any
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from ros2_classify.errors import EngineError, ModelNotFoundError, Ros2ClassifyError
@@ -33,6 +35,7 @@ from ros2_classify.ros.engine_faults import EngineFaults, timeout
 from ros2_classify.ros.inference import Inference
 from ros2_classify.ros.managed_node import ManagedNode
 from ros2_classify.ros.model import load_model, Model
+from ros2_classify.ros.model_setter import ModelSetter
 from ros2_classify.ros.parameters import Parameters
 from ros2_classify.ros.recovery import Recovery
 from ros2_classify.ros.server_parameters import answer_settings, model_defaults, PARAMETERS
@@ -82,6 +85,8 @@ class ServerNode(ManagedNode):
         self._worker: Worker | None = None
         self._housekeeping: Any = None
         self._trace: Trace | None = None
+        self._load_lock = threading.Lock()
+        self._setter = ModelSetter(self, self._settings, self)
         self._settings.on_change(self._parameters_changed)
         self._faults = EngineFaults(self._settings['on_engine_fault'])
         self._recovery: Recovery | None = None
@@ -112,7 +117,7 @@ class ServerNode(ManagedNode):
         self._report.doing(f'loading the model {name}')
         try:
             model = self._model = runtime.call_interruptibly(
-                lambda: load_model(name, self._settings, self._log, len(names)), self._stop,
+                lambda: self.load(streams=len(names)), self._stop,
                 lambda gone: self._log.info(f'still loading the model {name} after {gone}'),
                 meanwhile=self._report.beat)
         finally:
@@ -150,6 +155,7 @@ class ServerNode(ManagedNode):
         # Not the node's clock: simulated time may stand still.
         self._housekeeping = self.create_timer(
             _HOUSEKEEPING_PERIOD, self._keep_house,
+            callback_group=MutuallyExclusiveCallbackGroup(),
             clock=Clock(clock_type=ClockType.STEADY_TIME))
         for stream in self._streams:
             waiting = '' if stream.outputs.wanted else '; nobody subscribes to the answers yet'
@@ -204,8 +210,17 @@ class ServerNode(ManagedNode):
         except OSError as error:
             self._log.error(f'the times of the frames cannot be written: {error}')
 
+    def close(self) -> None:
+        """Shut down from whatever state the node is in."""
+        # Refused now, the answer is still sent.
+        self._setter.give_up('the node ends')
+        super().close()
+        if self._setter.running:
+            self._stop.left_thread_behind = True
+
     def free(self, service: bool = True) -> None:
         """Destroy what configure created."""
+        self._setter.give_up('the node has been cleaned up meanwhile')
         if service and self._service is not None:
             self._service.destroy()
             self._service = None
@@ -232,7 +247,7 @@ class ServerNode(ManagedNode):
 
     def _parameters_changed(self) -> None:
         model = self._model
-        if model is not None:
+        if model is not None and not self._setter.adopting:
             model.settings = answer_settings(self._settings, model.pipeline.options)
 
     def _keep_house(self) -> None:
@@ -266,32 +281,57 @@ class ServerNode(ManagedNode):
         return View(
             state=self.state, settings=self._settings, model=self._model,
             models_loaded=self._models_loaded, faults=self._faults, inference=self._inference,
-            recovery=self._recovery, busy_for=self._busy_for, gave_up=self._gave_up)
+            recovery=self._recovery, busy_for=self._busy_for, gave_up=self._gave_up,
+            refused=self._setter.refused)
 
     @property
     def _busy_for(self) -> float:
         """Seconds since the inference under way began; 0 where there is none."""
         return 0.0 if self._worker is None else self._worker.busy_for
 
-    # ---- what can be done about faults, in the executor's thread
+    # ---- the model
 
-    def load(self) -> Model:
-        """Load the model once more; called in a thread of its own."""
-        return load_model(
-            self._settings['model'], self._settings, self._log, len(self._streams))
+    @property
+    def model(self) -> Model | None:
+        """What the server works with."""
+        return self._model
+
+    def load(self, cancel: threading.Event | None = None, name: str = '',
+             streams: int = 0) -> Model:
+        """Load a model, by default that of the parameter; called in a thread of its own."""
+        # One after the other: a transition does not know of the load that it has ended.
+        with self._load_lock:
+            return load_model(name or self._settings['model'], self._settings, self._log,
+                              streams or len(self._streams), cancel)
+
+    def put(self, model: Model) -> Model:
+        """Work with a model from now on, and return the one before."""
+        old = self._model
+        assert old is not None
+        model.settings = answer_settings(self._settings, model.pipeline.options)
+        self._models_loaded += 1
+        model.number = self._models_loaded
+        for stream in self._streams:
+            # Before its first answer; a stream that isn't active will do so when it is.
+            stream.announce_anew(model)
+        self._model = model
+        if self._recovery is not None and self._worker is None:
+            self._make_worker().start()
+        return old
+
+    def change(self, model: Model) -> Model:
+        """Work with a model that somebody has set, and return the one before."""
+        if self._recovery is not None:
+            self._recovery.close()
+        old = self.put(model)
+        self._faults.replaced()
+        return old
+
+    # ---- what can be done about faults, in the executor's thread
 
     def adopt(self, model: Model) -> None:
         """Put a model in the place of the one that fails, and work on."""
-        old, self._model = self._model, model
-        self._models_loaded += 1
-        model.number = self._models_loaded
-        self._parameters_changed()
-        for stream in self._streams:
-            stream.announce(model)
-        if old is not None:
-            old.retire()
-        if self._worker is None:
-            self._make_worker().start()
+        self.put(model).retire()
 
     def abandon_worker(self, error: EngineError) -> None:
         """Answer for the job that does not come back, and leave the worker behind."""

@@ -29,7 +29,8 @@ from ros2_classify.ros.parameters import Parameters, Spec
 
 PARAMETERS = (
     Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or a '
-         'network file, by path or address', read_only=True),
+         'network file, by path or address; set while the node is configured, it is loaded beside '
+         'the present one, which it then replaces'),
     Spec('model_path', '', 'Folders of models of your own, separated by ":", looked into before '
          'those of the environment variable ROS2_CLASSIFY_MODEL_PATH', read_only=True),
     Spec('model_roots', '', 'The only folders, separated by ":", that models, descriptors and '

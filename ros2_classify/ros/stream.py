@@ -155,6 +155,16 @@ class Stream:
         self.outputs.announce(
             model.name, model.labels, model.settings.options.score_threshold, model.number)
 
+    def announce_anew(self, model: Model) -> None:
+        """Publish the facts about another model, if the stream is active."""
+        if self._input is None:
+            return
+        try:
+            self.announce(model)
+        except Exception as error:  # noqa: B902 - the middleware refused; the node lives on
+            self._throttled(
+                self._log.error, f'cannot publish what the model is: {error}', 'announce')
+
     def update(self) -> None:
         """Subscribe or unsubscribe, as there are listeners or not."""
         source = self._input

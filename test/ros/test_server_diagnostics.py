@@ -264,3 +264,19 @@ def test_the_camera_reports_itself(start, peer, operator):
     values = operator.wait('camera: pictures', 'OK', 'pictures a second', published='[1-9].*')
     assert values['rate asked for [Hz]'] == '20.0' and values['form'].endswith(' bgr8')
     camera.stop()
+
+
+def test_a_failed_transition_is_told_until_one_succeeds(
+        start, peer, operator, tmp_path, classifier):
+    whole = classifier.with_name('colors.onnx').read_bytes()
+    network = tmp_path / 'network.onnx'
+    network.write_bytes(whole[:len(whole) // 2])
+    descriptor = tmp_path / 'colors.yaml'
+    descriptor.write_text(classifier.read_text().replace('colors.onnx', 'network.onnx'))
+    server = start('server', {'model': descriptor, 'autostart': False})
+    assert not peer.transition('configure')
+    operator.wait(NETWORK, 'ERROR', 'configure failed: .*network.onnx')
+    network.write_bytes(whole)
+    assert peer.transition('configure')
+    operator.wait(NETWORK, 'OK', 'the node is inactive')
+    server.stop()
