@@ -42,8 +42,9 @@ PARAMETERS = (
          'those that end in /compressed have compressed pictures', read_only=True),
     Spec('output_namespaces', [''], 'Namespaces of the answers, one for each of image_topics; '
          'else the namespaces of these topics', read_only=True),
-    Spec('max_batch', 8, 'At most so many pictures, of different cameras, go through the network '
-         'at once, where it can', minimum=1, maximum=MAX_BATCH, read_only=True),
+    Spec('max_batch', 0, 'At most so many pictures, of different cameras, go through the network '
+         'at once, where it can; 0: 8 on a GPU, and one on a CPU, which gains nothing by it',
+         minimum=0, maximum=MAX_BATCH, read_only=True),
     Spec('max_batch_delay', 0.0, 'Seconds that a picture may wait for those of other cameras, to '
          'go through the network together', minimum=0.0, maximum=10.0, read_only=True),
     *ENGINE_PARAMETERS,
