@@ -102,6 +102,8 @@ class Pipeline:
         # Some networks, those of torchvision among them, take one picture without a batch.
         self._unbatched = any(tensor.name == self._input_name and len(tensor.shape) == 3
                               for tensor in engine.inputs)
+        # The network's own file, where it was loaded from one.
+        self.file: Path | None = None
         self._running = threading.Lock()
         self._calling = threading.Lock()
         self._max_batch = int(max_batch)
@@ -168,9 +170,11 @@ class Pipeline:
         try:
             descriptor = complete(declared, opened.inputs, opened.outputs, opened.metadata)
             # The file's own metadata may hold names where the descriptor has none.
-            return cls(
+            pipeline = cls(
                 descriptor, opened, labels or descriptor.load_labels(),
                 max_batch=settings.max_batch)
+            pipeline.file = path
+            return pipeline
         except BaseException:
             opened.close()
             raise

@@ -172,6 +172,78 @@ def save_constant_network(
     return _save(path, nodes, (input_name, list(input_shape), dtype), listed, constants, metadata)
 
 
+def save_known_classifier(
+    folder: str | Path, name: str, scores: Sequence[float], *, size: tuple[int, int] = (8, 8),
+    defaults: str = '', work: int = 0,
+) -> Path:
+    """
+    Write a classifier, network and descriptor, whose answer is known for every picture.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where to write ``NAME.onnx`` and ``NAME.yaml``.
+    name : str
+        Its name. The labels are ``NAME 0``, ``NAME 1`` and so on: they tell whose an answer is.
+    scores : sequence of float
+        The score of each class, in each answer.
+    size : tuple of int
+        Width and height of its input.
+    defaults : str
+        Its own thresholds and limits, as in ``score_threshold: 0.1, top_k: 2``.
+    work : int
+        How many features of the picture it works out on its way to that answer: at 224×224, 16
+        of them take a core about a millisecond.
+
+    Returns
+    -------
+    Path
+        The descriptor, which declares the network's sha256.
+
+    """
+    import hashlib
+
+    folder = Path(folder)
+    answer = np.array([scores], np.float32)
+    shape = (1, 3, size[1], size[0])
+    network = folder / f'{name}.onnx'
+    if work:
+        _save_busy_network(network, answer, shape, work)
+    else:
+        save_constant_network(network, {'scores': answer}, input_shape=shape)
+    labels = ', '.join(f'{name} {number}' for number in range(len(scores)))
+    path = folder / f'{name}.yaml'
+    path.write_text(
+        f'name: {name}\ntask: classification\n'
+        f'source: {{path: {network.name}, '
+        f'sha256: {hashlib.sha256(network.read_bytes()).hexdigest()}}}\n'
+        f'labels: [{labels}]\ninput: {{resize: stretch}}\n'
+        'output: {decoder: classification, activation: none}\n'
+        f'defaults: {{{defaults}}}\n')
+    return path
+
+
+def _save_busy_network(
+        path: Path, answer: NDArray[Any], shape: Sequence[int], work: int) -> Path:
+    """Write a network that convolves its input, and gives the same answer all the same."""
+    from onnx import helper, numpy_helper
+
+    classes = answer.shape[1]
+    random = np.random.default_rng(0)
+    constants = [
+        numpy_helper.from_array(
+            random.normal(0, 0.1, (work, shape[1], 3, 3)).astype(np.float32), 'kernels'),
+        numpy_helper.from_array(np.zeros((work, classes), np.float32), 'zeros'),
+        numpy_helper.from_array(answer, 'answer')]
+    nodes = [
+        helper.make_node('Conv', ['image', 'kernels'], ['features'], pads=[1, 1, 1, 1]),
+        helper.make_node('ReduceMean', ['features'], ['means'], axes=[2, 3], keepdims=0),
+        helper.make_node('MatMul', ['means', 'zeros'], ['nothing']),
+        helper.make_node('Add', ['nothing', 'answer'], ['scores'])]
+    return _save(path, nodes, ('image', list(shape), np.float32),
+                 [('scores', list(answer.shape), np.float32)], constants, None)
+
+
 def _save(
     path: str | Path, nodes: list[Any], feed: tuple[str, list[Any], Any],
     outputs: list[tuple[str, list[Any], Any]], constants: list[Any],

@@ -190,6 +190,11 @@ class NodeProcess:
         return self._process.pid
 
     @property
+    def code(self) -> int | None:
+        """The exit code; None while it runs."""
+        return self._process.poll()
+
+    @property
     def output(self) -> str:
         """All it has said so far."""
         with self._news:

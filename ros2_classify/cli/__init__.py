@@ -46,6 +46,7 @@ exit codes:
   1  the model could not be found, loaded or run; doctor or health found an error
   2  wrong arguments, a picture that cannot be read, or an output that cannot be written
   3  a node or health was asked for, but ROS 2 cannot be imported
+  4  the server ended by a fault of its network, as on_engine_fault told
 """
 
 

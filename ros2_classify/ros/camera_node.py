@@ -27,6 +27,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from ros2_classify.catalog import shipped_folder
 from ros2_classify.errors import OptionsError, Ros2ClassifyError
+from ros2_classify.ros.camera_report import CameraReport
 from ros2_classify.ros.compressed_msg import to_compressed_msg
 from ros2_classify.ros.image_input import resolve_image_topic
 from ros2_classify.ros.local_pictures import PictureSender
@@ -35,6 +36,7 @@ from ros2_classify.ros.parameters import Parameters, Spec
 from ros2_classify.ros.picture_sources import open_source, Pixels, Size, Source, SourceError
 from ros2_classify.ros.runtime import Stop, tune_malloc
 from ros2_classify.ros.throttle import ThrottledLog
+from ros2_classify.ros.troubles import find
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
@@ -126,6 +128,9 @@ class CameraNode(Node):
             CompressedImage, resolve_image_topic(self, '/compressed'), _qos(), **options)
         self._published = 0
         self._log = ThrottledLog(30.0)
+        self._report = CameraReport(
+            self, self._source.name, (self._raw.topic, str(self._compressed.topic_name)),
+            lambda: self._listeners, lambda: self._rate)
         self._thread = threading.Thread(target=self._play_safely, name='pictures', daemon=True)
 
     def start(self) -> None:
@@ -220,9 +225,9 @@ class CameraNode(Node):
                 problem = f'{self._source.name} stopped delivering'
             except SourceError as error:
                 problem = str(error)
-            self._log(
-                self.get_logger().warning,
-                f'{problem}; opening it again every {_WEBCAM_RETRY_S:.0f} s', 'webcam')
+            finding = find('source_failed', reason=problem, seconds=_WEBCAM_RETRY_S)
+            self._report.failed(finding)
+            self._log(self.get_logger().warning, finding.text, 'webcam')
             self._ended.wait(_WEBCAM_RETRY_S)
 
     def _publish(self, picture: Pixels, stamp: Any) -> None:
@@ -241,6 +246,7 @@ class CameraNode(Node):
                 picture, header, self._settings['compressed_format'],
                 self._settings['jpeg_quality'], self._settings['png_level']))
         self._published += 1
+        self._report.published(f'{picture.shape[1]}x{picture.shape[0]} {encoding}')
 
     @property
     def _listeners(self) -> int:

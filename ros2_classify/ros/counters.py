@@ -38,6 +38,8 @@ class Counters:
         Frames that could not be read.
     failed : int
         Frames that the network or the publishing failed on.
+    skipped : int
+        Frames dropped because a network that had failed was left alone for a while.
 
     """
 
@@ -47,10 +49,12 @@ class Counters:
     unwanted: int = 0
     malformed: int = 0
     failed: int = 0
+    skipped: int = 0
 
     def __str__(self) -> str:
         """Return one line for people."""
+        skipped = f', {self.skipped} skipped after faults' if self.skipped else ''
         return (
             f'{self.received} frames received, {self.answered} answered, {self.replaced} replaced '
             f'by newer ones, {self.unwanted} not wanted by anybody, {self.malformed} unusable, '
-            f'{self.failed} failed')
+            f'{self.failed} failed{skipped}')

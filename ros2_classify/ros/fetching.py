@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 import logging
+import threading
 from typing import Any
 
 from ros2_classify.convert import ConvertOptions
@@ -37,7 +38,8 @@ FETCH_PARAMETERS = (
 )
 
 
-def fetch_options(parameters: Parameters, log: Any) -> FetchOptions:
+def fetch_options(parameters: Parameters, log: Any,
+                  cancel: threading.Event | None = None) -> FetchOptions:
     """
     Return how a model is fetched.
 
@@ -47,6 +49,8 @@ def fetch_options(parameters: Parameters, log: Any) -> FetchOptions:
         With those of FETCH_PARAMETERS.
     log : rclpy logger
         Gets progress, a line every few seconds.
+    cancel : threading.Event, optional
+        Ends the work when it is set.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def fetch_options(parameters: Parameters, log: Any) -> FetchOptions:
         # False leaves it to the environment.
         offline=parameters['offline'] or None,
         allow_unverified=parameters['allow_unverified'],
-        progress=LogProgress(lambda line: log.info(line)))
+        progress=LogProgress(lambda line: log.info(line)), cancel=cancel)
 
 
 def convert_options(parameters: Parameters, fetch: FetchOptions) -> ConvertOptions:

@@ -22,6 +22,7 @@ import time
 from typing import Any
 
 from numpy.typing import NDArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -95,6 +96,8 @@ class ImageInput:
         self._last_wanted = 0.0
         self.last_frame_at: float | None = None
         self.losses = Losses()
+        # The policy by which a publisher's quality of service doesn't fit, as the middleware says.
+        self.incompatible_policy = ''
 
     @property
     def subscribed(self) -> bool:
@@ -151,6 +154,7 @@ class ImageInput:
 
     def _subscribe(self) -> None:
         self.last_frame_at = None
+        self.incompatible_policy = ''
         self._subscribed_at = time.monotonic()
         sender = self._local_sender()
         if sender is not None:
@@ -162,7 +166,13 @@ class ImageInput:
             history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._subscription = self.losses.subscribe(
             self._node, self.transport.msg_type, self.topic, self._receive, qos,
+            on_incompatible=self._note_incompatible,
+            # The node's own group would remember every subscription there has ever been.
+            callback_group=MutuallyExclusiveCallbackGroup(),
             qos_overriding_options=QoSOverridingOptions.with_default_policies())
+
+    def _note_incompatible(self, policy: str) -> None:
+        self.incompatible_policy = policy
 
     def _receive(self, msg: Any) -> None:
         self.last_frame_at = time.monotonic()

@@ -26,7 +26,9 @@ from ros2_classify.batch import Batch
 from ros2_classify.engines import Tensors
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.results import Result
+from ros2_classify.ros.engine_faults import EngineFaults
 from ros2_classify.ros.image_msg import to_array
+from ros2_classify.ros.latencies import Ring
 from ros2_classify.ros.mailbox import Taken
 from ros2_classify.ros.model import Model
 from ros2_classify.ros.result_msgs import to_msg
@@ -106,16 +108,30 @@ class Inference:
         What answers requests; None where there are no requests.
     on_error : callable
         Called with an exception that nobody expected.
+    faults : EngineFaults, optional
+        Gets the network's failures, and says when it is to be left alone.
+
+    Attributes
+    ----------
+    requests : int
+        Requests answered or refused.
+    times : Ring
+        Seconds that the network took for a job.
 
     """
 
     def __init__(self, acquire_model: Callable[[], Model], service: InferenceService | None,
-                 on_error: Callable[[Exception], None]) -> None:
+                 on_error: Callable[[Exception], None],
+                 faults: EngineFaults | None = None) -> None:
         self._acquire_model = acquire_model
         self._service = service
         self._on_error = on_error
         self._next: Model | None = None
+        self._faults = faults or EngineFaults('retry')
+        self._running: Job | None = None
+        self._given_up = False
         self.requests = 0
+        self.times = Ring()
 
     def begin(self) -> int:
         """Choose the model of the next job; return how many pictures it takes at once."""
@@ -126,6 +142,14 @@ class Inference:
         """Read and preprocess what was taken."""
         model, self._next = self._next, None
         assert model is not None
+        pause = self._faults.pause()
+        if pause is not None:
+            model.release()
+            for frame in taken.frames:
+                frame.stream.skip(pause)
+            if taken.request is not None:
+                self._refuse(taken.request, pause)
+            return None
         job = Job(model, model.settings, model.batches[thread])
         begun = time.perf_counter()
         try:
@@ -146,13 +170,42 @@ class Inference:
     def infer(self, job: Job) -> None:
         """Run the network."""
         begun = time.perf_counter()
-        job.outputs = job.model.pipeline.infer(job.batch)
+        self._running = job
+        try:
+            job.outputs = job.model.pipeline.infer(job.batch)
+        except Exception as error:
+            # What comes of a job that was given up says nothing about the network that runs now.
+            if not self._given_up:
+                self._faults.failed(error)
+            raise
+        finally:
+            self._running = None
         job.inference_time = time.perf_counter() - begun
+        self.times.add(job.inference_time)
+        if not self._given_up:
+            self._faults.succeeded()
+
+    def give_up(self, error: Exception) -> None:
+        """
+        Answer for the job that does not come back from the network; its outcome won't count.
+
+        Parameters
+        ----------
+        error : Exception
+            Why.
+
+        """
+        self._given_up = True
+        job = self._running
+        for picture in job.pictures if job is not None else ():
+            self._fail(picture, error)
 
     def finish(self, job: Job, error: Exception | None) -> None:
         """Publish the answers, and send those of requests."""
         try:
-            for row, picture in enumerate(job.pictures):
+            # What was given up has been answered for.
+            pictures = [] if self._given_up else job.pictures
+            for row, picture in enumerate(pictures):
                 try:
                     if error is not None:
                         raise error

@@ -27,6 +27,7 @@ import time
 from typing import Any
 
 from rclpy.node import Node
+from rclpy.qos import qos_policy_name_from_kind
 
 # Seconds that are judged together.
 _SPAN = 5.0
@@ -55,6 +56,8 @@ class Losses:
         self._came = 0
         self._lost = 0
         self.total = 0
+        # What the last span showed, said or not; empty where all was well.
+        self.symptom = ''
 
     def came(self) -> None:
         """Count a picture that came."""
@@ -65,7 +68,9 @@ class Losses:
         self._lost += count
         self.total += count
 
-    def subscribe(self, node: Node, *args: Any, **options: Any) -> Any:
+    def subscribe(self, node: Node, *args: Any,
+                  on_incompatible: Callable[[str], None] = lambda _: None,
+                  **options: Any) -> Any:
         """
         Create a subscription whose losses are counted, where the middleware tells of them.
 
@@ -73,6 +78,9 @@ class Losses:
         ----------
         node : rclpy.node.Node
             The node; the further arguments are those of its ``create_subscription``.
+        on_incompatible : callable
+            Called with the name of the policy when the quality of service of a publisher doesn't
+            fit, where the middleware tells of that.
 
         Returns
         -------
@@ -85,12 +93,22 @@ class Losses:
                 SubscriptionEventCallbacks, UnsupportedEventTypeError)
         except ImportError:  # before Iron
             from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
-        events = SubscriptionEventCallbacks(
-            message_lost=lambda event: self.add(event.total_count_change))
-        try:
-            return node.create_subscription(*args, event_callbacks=events, **options)
-        except UnsupportedEventTypeError:
-            return node.create_subscription(*args, **options)
+
+        def incompatible(event: Any) -> None:
+            on_incompatible(qos_policy_name_from_kind(event.last_policy_kind))
+
+        def lost(event: Any) -> None:
+            self.add(event.total_count_change)
+
+        # A middleware may know one of the events, or none.
+        for events in ({'message_lost': lost, 'incompatible_qos': incompatible},
+                       {'incompatible_qos': incompatible}):
+            try:
+                return node.create_subscription(
+                    *args, event_callbacks=SubscriptionEventCallbacks(**events), **options)
+            except UnsupportedEventTypeError:
+                continue
+        return node.create_subscription(*args, **options)
 
     def judge(self) -> str:
         """
@@ -110,8 +128,10 @@ class Losses:
         came, lost = self._came, self._lost
         self._began, self._came, self._lost = now, 0, 0
         if lost < _MIN_LOST or lost < _MIN_PART * (lost + came):
+            self.symptom = ''
             return ''
+        self.symptom = f'{lost} of {lost + came} pictures of the last {span:.0f} s'
         if self._said is not None and now - self._said < _AGAIN:
             return ''
         self._said = now
-        return f'{lost} of {lost + came} pictures of the last {span:.0f} s'
+        return self.symptom

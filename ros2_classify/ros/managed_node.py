@@ -31,6 +31,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.ros import runtime
 from ros2_classify.ros.throttle import ThrottledLog
+from ros2_classify.ros.troubles import find
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
 _FAILURE = TransitionCallbackReturn.FAILURE
@@ -54,7 +55,14 @@ class ManagedNode(LifecycleNode):
         super().__init__(name)
         self._stop = stop
         self._log = self.get_logger()
+        # Which transition failed last, and why, until one succeeds.
+        self.failed_transition: tuple[str, str] | None = None
         self._answer_forbidden_transitions()
+
+    @property
+    def state(self) -> str:
+        """The lifecycle state, or the transition that goes on."""
+        return str(self._state_machine.current_state[1])
 
     # ---- what a subclass does
 
@@ -146,15 +154,20 @@ class ManagedNode(LifecycleNode):
             if self._stop.requested:
                 raise runtime.Interrupted
             act()
+            self.failed_transition = None
             return _SUCCESS
         except runtime.Interrupted:
             self._log.info(f'{name} was interrupted')
         except Ros2ClassifyError as error:
-            self._log.error(f'{name} failed: {error}')
+            self._fail(name, str(error))
         except Exception as error:  # noqa: B902 - rclpy would hide it
-            self._log.error(f'{name} failed with an unexpected {type(error).__name__}: {error}')
+            self._fail(name, f'unexpected {type(error).__name__}: {error}')
         undo()
         return _FAILURE
+
+    def _fail(self, name: str, reason: str) -> None:
+        self.failed_transition = (name, reason)
+        self._log.error(find('transition_failed', transition=name, reason=reason).text)
 
     def _answer_forbidden_transitions(self) -> None:
         """

@@ -37,6 +37,7 @@ from ros2_classify.ros.fetching import convert_options, core_log_shown, fetch_op
 from ros2_classify.ros.parameters import Parameters
 from ros2_classify.ros.server_parameters import answer_settings, AnswerSettings
 from ros2_classify.ros.worker import THREADS
+from ros2_classify.sources.hashing import sha256_of_file
 from ros2_classify.store import searching
 
 _GPU_BATCH = 8
@@ -56,6 +57,8 @@ class Model:
         Seconds the first answer took.
     load_time : float
         Seconds it took to load.
+    sha256 : str
+        That of the network's file; empty where there is none.
 
     Attributes
     ----------
@@ -67,26 +70,23 @@ class Model:
     """
 
     def __init__(self, pipeline: Pipeline, settings: AnswerSettings, *,
-                 warm_up_time: float = 0.0, load_time: float = 0.0) -> None:
+                 warm_up_time: float = 0.0, load_time: float = 0.0, sha256: str = '') -> None:
         self.pipeline = pipeline
         self.settings = settings
         self.warm_up_time = warm_up_time
         self.load_time = load_time
+        self.sha256 = sha256
         self.number = 1
         self.batches: tuple[Batch, ...] = tuple(pipeline.new_batch() for _ in range(THREADS))
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._users = 0
         self._retired = False
+        self._awaited = False
 
     @property
     def name(self) -> str:
         """The name that its descriptor gives it."""
         return self.pipeline.descriptor.name
-
-    @property
-    def sha256(self) -> str:
-        """The sha256 that its descriptor declares for its file; empty where it declares none."""
-        return self.pipeline.descriptor.source.sha256 or ''
 
     @property
     def labels(self) -> Labels | None:
@@ -95,7 +95,7 @@ class Model:
 
     def acquire(self) -> bool:
         """Begin to work with it; return False where it has been retired."""
-        with self._lock:
+        with self._changed:
             if self._retired:
                 return False
             self._users += 1
@@ -103,19 +103,54 @@ class Model:
 
     def release(self) -> None:
         """End the work that `acquire` began."""
-        with self._lock:
+        with self._changed:
             self._users -= 1
-            last = self._retired and not self._users
+            last = self._retired and not self._users and not self._awaited
+            self._changed.notify_all()
         if last:
             self.pipeline.close()
 
     def retire(self) -> None:
         """Free it as soon as nobody works with it; a second time does nothing."""
-        with self._lock:
+        with self._changed:
             first, self._retired = not self._retired, True
             last = first and not self._users
         if last:
             self.pipeline.close()
+
+    def retire_and_wait(self) -> None:
+        """Free it here and not where the last work with it ends, which is waited for."""
+        with self._changed:
+            if self._retired:
+                return
+            self._retired = self._awaited = True
+            self._changed.wait_for(lambda: not self._users)
+        self.pipeline.close()
+
+
+def difference(old: Model, new: Model) -> str:
+    """
+    Say why a model can't take another one's place in a node whose topics are there.
+
+    Parameters
+    ----------
+    old, new : Model
+        The models.
+
+    Returns
+    -------
+    str
+        A sentence that says what to do instead, or nothing where it can.
+
+    """
+    before, after = old.pipeline, new.pipeline
+    cure = 'clean the node up, set the model, and configure it again'
+    if after.task != before.task:
+        return (f'{new.name} is for {after.task} and {old.name} for {before.task}, whose topics '
+                f'and services differ: {cure}')
+    if after.gives_masks and not before.gives_masks:
+        return f'{new.name} gives masks, and {old.name} none, so that their topic lacks: {cure}'
+    return ''
 
 
 def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
@@ -150,7 +185,8 @@ def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
     return max(1, min(asked, streams))
 
 
-def load_model(name: str, settings: Parameters, log: Any, streams: int = 1) -> Model:
+def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
+               cancel: threading.Event | None = None) -> Model:
     """
     Load a model and warm it up.
 
@@ -164,6 +200,8 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1) -> M
         Gets the progress and what was assumed.
     streams : int
         How many pictures there may be at the same time.
+    cancel : threading.Event, optional
+        Ends a download or a conversion when it is set.
 
     Returns
     -------
@@ -178,7 +216,7 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1) -> M
     """
     begun = time.monotonic()
     engine = engine_settings(settings)
-    fetch = fetch_options(settings, log)
+    fetch = fetch_options(settings, log, cancel)
     with core_log_shown(log), searching(settings['model_path']), within(settings['model_roots']):
         pipeline = Pipeline.load(
             name, engine=engine,
@@ -190,7 +228,9 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1) -> M
         warm = time.monotonic()
         model = Model(
             pipeline, answer_settings(settings, pipeline.options),
-            warm_up_time=warm - loaded, load_time=loaded - begun)
+            warm_up_time=warm - loaded, load_time=loaded - begun,
+            # Of the file that runs, which was taken out of an archive, or converted.
+            sha256=sha256_of_file(pipeline.file) if pipeline.file is not None else '')
     except BaseException:
         pipeline.close()
         raise

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -68,7 +69,10 @@ class Outputs:
         private = '~' if namespace is None else base + node.get_name()
         row = MESSAGES[task]
         self._form = published_form(task, node.get_logger().info)
-        overridable = {'qos_overriding_options': QoSOverridingOptions.with_default_policies()}
+        # The node's own group would remember the publishers, long gone ones too, for ever.
+        group = {'callback_group': MutuallyExclusiveCallbackGroup()}
+        overridable = {
+            'qos_overriding_options': QoSOverridingOptions.with_default_policies(), **group}
         self._result = _create_publisher(
             node, row.msg_type, base + row.topic, _qos(row.depth), on_listeners, **overridable)
         self._debug_image = _create_publisher(
@@ -77,14 +81,20 @@ class Outputs:
             node, Image, base + INSTANCES_TOPIC, _qos(1), on_listeners,
             **overridable) if masks else None
         latched = _qos(1, DurabilityPolicy.TRANSIENT_LOCAL)
-        self._label_info = node.create_publisher(LabelInfo, f'{base}label_info', latched)
-        self._vision_info = node.create_publisher(VisionInfo, f'{base}vision_info', latched)
+        self._label_info = node.create_publisher(LabelInfo, f'{base}label_info', latched, **group)
+        self._vision_info = node.create_publisher(
+            VisionInfo, f'{base}vision_info', latched, **group)
         self._threshold: float | None = None
 
     @property
     def wanted(self) -> bool:
         """Whether anybody subscribes to what inference makes."""
         return any(publisher.get_subscription_count() for publisher in self._answers)
+
+    @property
+    def listeners(self) -> int:
+        """How many subscriptions there are to what inference makes."""
+        return sum(publisher.get_subscription_count() for publisher in self._answers)
 
     @property
     def topics(self) -> tuple[str, ...]:

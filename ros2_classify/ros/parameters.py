@@ -104,6 +104,7 @@ class Parameters:
         self._untouched: dict[str, Value] = {}
         answer_every_request(node)
         self._on_change: Callable[[], None] = lambda: None
+        self._guard: Callable[[str], str] = lambda _: ''
         node.add_on_set_parameters_callback(self._check)
         for spec in specs:
             self._declare(spec)
@@ -132,6 +133,38 @@ class Parameters:
         """
         self._on_change = callback
 
+    def guard(self, problem_with: Callable[[str], str]) -> None:
+        """
+        Have a function asked before a parameter is set.
+
+        Parameters
+        ----------
+        problem_with : callable
+            Takes the name and returns why the parameter can't be set now, or nothing.
+
+        """
+        self._guard = problem_with
+
+    def check_model_defaults(self, values: Mapping[str, Value]) -> None:
+        """
+        Check what `set_model_defaults` would set, and set nothing.
+
+        Parameters
+        ----------
+        values : mapping of str to value
+            Values by name.
+
+        Raises
+        ------
+        OptionsError
+            If a value is out of its parameter's range.
+
+        """
+        for name, value in self._followed(values):
+            reason = problem(self._specs[name], value)
+            if reason:
+                raise OptionsError(f'the model sets {name} to {value}: {reason}')
+
     def set_model_defaults(self, values: Mapping[str, Value]) -> None:
         """
         Give the parameters that the user has left alone the values that suit the model.
@@ -147,14 +180,17 @@ class Parameters:
             If a value is out of its parameter's range.
 
         """
-        for name, untouched in list(self._untouched.items()):
-            if name not in values or self[name] != untouched:
-                continue
-            value = type(self._specs[name].default)(values[name])
+        for name, value in self._followed(values):
             result = self._node.set_parameters([Parameter(name, value=value)])[0]
             if not result.successful:
                 raise OptionsError(f'the model sets {name} to {value}: {result.reason}')
             self._untouched[name] = self[name]
+
+    def _followed(self, values: Mapping[str, Value]) -> list[tuple[str, Value]]:
+        """Return the parameters that the user has left alone, with these values."""
+        return [(name, type(self._specs[name].default)(values[name]))
+                for name, untouched in self._untouched.items()
+                if name in values and self[name] == untouched]
 
     def _declare(self, spec: Spec) -> None:
         # Declared bare, a value given by the user can be told from none at all.
@@ -181,6 +217,7 @@ class Parameters:
         for parameter in parameters:
             spec = self._specs.get(parameter.name)
             reason = problem(spec, parameter.value) if spec else ''
+            reason = reason or self._guard(parameter.name)
             if reason:
                 return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)

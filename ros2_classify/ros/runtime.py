@@ -156,7 +156,7 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None) -> int
     -------
     int
         The exit code: 0 after SIGINT and SIGTERM, 1 after a failure to start, 2 for a command
-        line that can't be understood.
+        line that can't be understood; or what a node asked for.
 
     """
     args = list(sys.argv[1:] if args is None else args)
@@ -298,7 +298,7 @@ def finish_callbacks(executor: Any) -> None:
 
 def call_interruptibly(
         function: Callable[[], T], stop: Stop, say: Callable[[str], Any] = lambda _: None,
-        every: float = 10.0) -> T:
+        every: float = 10.0, meanwhile: Callable[[], Any] = lambda: None) -> T:
     """
     Call a slow function in a thread of its own, and don't wait for it once the stop is requested.
 
@@ -312,6 +312,8 @@ def call_interruptibly(
         Called with the seconds gone, as text, every so often.
     every : float
         How often, in seconds.
+    meanwhile : callable
+        Called again and again while the function runs, in this thread.
 
     Returns
     -------
@@ -342,6 +344,7 @@ def call_interruptibly(
         if stop.requested and thread.is_alive():
             stop.left_thread_behind = True
             raise Interrupted
+        meanwhile()
         now = time.monotonic()
         if now - said >= every:
             said = now

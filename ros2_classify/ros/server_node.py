@@ -21,17 +21,25 @@ the worker's threads alone run the network and publish the answers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import threading
 import time
 from typing import Any
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from ros2_classify.errors import ModelNotFoundError, Ros2ClassifyError
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from ros2_classify.errors import EngineError, ModelNotFoundError, Ros2ClassifyError
 from ros2_classify.ros import runtime
+from ros2_classify.ros.engine_faults import EngineFaults, timeout
 from ros2_classify.ros.inference import Inference
 from ros2_classify.ros.managed_node import ManagedNode
 from ros2_classify.ros.model import load_model, Model
+from ros2_classify.ros.model_setter import ModelSetter
 from ros2_classify.ros.parameters import Parameters
+from ros2_classify.ros.recovery import Recovery
 from ros2_classify.ros.server_parameters import answer_settings, model_defaults, PARAMETERS
+from ros2_classify.ros.server_report import ServerReport, View
 from ros2_classify.ros.services import InferenceService, Request
 from ros2_classify.ros.stream import Frame, Stream
 from ros2_classify.ros.stream_names import stream_names
@@ -69,6 +77,7 @@ class ServerNode(ManagedNode):
         if self._settings['tune_malloc']:
             runtime.tune_malloc()
         self._models_loaded = 0
+        self._hung = False
         self._model: Model | None = None
         self._streams: tuple[Stream, ...] = ()
         self._service: InferenceService | None = None
@@ -76,7 +85,13 @@ class ServerNode(ManagedNode):
         self._worker: Worker | None = None
         self._housekeeping: Any = None
         self._trace: Trace | None = None
+        self._load_lock = threading.Lock()
+        self._setter = ModelSetter(self, self._settings, self)
         self._settings.on_change(self._parameters_changed)
+        self._faults = EngineFaults(self._settings['on_engine_fault'])
+        self._recovery: Recovery | None = None
+        self._gave_up = ''
+        self._report = ServerReport(self, self._view)
 
     @property
     def autostart(self) -> bool:
@@ -87,6 +102,7 @@ class ServerNode(ManagedNode):
 
     def configure(self) -> None:
         """Load and warm up the model, create publishers and the service."""
+        self._gave_up = ''
         names = stream_names(
             self, self._settings['image_topics'], self._settings['image_transport'],
             self._settings['output_namespaces'])
@@ -98,9 +114,14 @@ class ServerNode(ManagedNode):
                 'NAME is a descriptor file (.yaml), a network file (.onnx, .pb) or one of: '
                 f'{", ".join(catalog.names()) or "(the catalogue is empty)"}')
         self._log.info(f'loading the model {name}')
-        model = self._model = runtime.call_interruptibly(
-            lambda: load_model(name, self._settings, self._log, len(names)), self._stop,
-            lambda gone: self._log.info(f'still loading the model {name} after {gone}'))
+        self._report.doing(f'loading the model {name}')
+        try:
+            model = self._model = runtime.call_interruptibly(
+                lambda: self.load(streams=len(names)), self._stop,
+                lambda gone: self._log.info(f'still loading the model {name} after {gone}'),
+                meanwhile=self._report.beat)
+        finally:
+            self._report.doing()
         self._models_loaded += 1
         model.number = self._models_loaded
         self._settings.set_model_defaults(model_defaults(model.pipeline.options))
@@ -110,6 +131,7 @@ class ServerNode(ManagedNode):
             streams.append(Stream(self, each, model))
             # One by one: what exists is destroyed where a later one fails.
             self._streams = tuple(streams)
+        self._report.watch(self._streams)
         try:
             self._service = InferenceService(self, model.pipeline.task, self._submit)
         except ImportError as error:
@@ -121,18 +143,19 @@ class ServerNode(ManagedNode):
         """Subscribe and start to work."""
         model = self._model
         assert model is not None
-        self._inference = Inference(self._acquire_model, self._service, self._failed)
-        worker = self._worker = Worker(
-            self._inference, len(self._streams), self._settings['max_batch_delay'])
+        self._faults = EngineFaults(self._settings['on_engine_fault'])
+        self._recovery = Recovery(self, self._faults, self._log)
+        worker = self._make_worker()
         trace_file = self._settings['trace_file']
         self._trace = Trace(trace_file) if trace_file else None
         for number, stream in enumerate(self._streams):
-            stream.activate(_delivery(worker, number), self._trace)
+            stream.activate(self._delivery(number), self._trace)
             stream.announce(model)
         worker.start()
         # Not the node's clock: simulated time may stand still.
         self._housekeeping = self.create_timer(
             _HOUSEKEEPING_PERIOD, self._keep_house,
+            callback_group=MutuallyExclusiveCallbackGroup(),
             clock=Clock(clock_type=ClockType.STEADY_TIME))
         for stream in self._streams:
             waiting = '' if stream.outputs.wanted else '; nobody subscribes to the answers yet'
@@ -146,18 +169,24 @@ class ServerNode(ManagedNode):
             self._housekeeping = None
         for stream in self._streams:
             stream.deactivate()
+        recovery, self._recovery = self._recovery, None
+        if recovery is not None:
+            recovery.close()
+            if recovery.thread_runs and self._stop.requested:
+                self._stop.left_thread_behind = True
         worker, self._worker = self._worker, None
         if worker is None:
-            return not self._stop.left_thread_behind
+            return not self._hung
         begun = time.monotonic()
         warm_up_time = 0.0 if self._model is None else self._model.warm_up_time
         patience = max(_STOP_TIMEOUT, _WARM_UPS * warm_up_time)
         while not worker.stop(_STOP_TIMEOUT / 10):
             waited = time.monotonic() - begun
             if waited >= (_STOP_TIMEOUT if self._stop.requested else patience):
-                self._stop.left_thread_behind = True
+                self._stop.left_thread_behind = self._hung = True
                 self._log.error(f'the network has not come back for {waited:.0f} s')
                 return False
+            self._report.beat()
         self._say_what_was_done()
         self._write_trace()
         return True
@@ -181,12 +210,22 @@ class ServerNode(ManagedNode):
         except OSError as error:
             self._log.error(f'the times of the frames cannot be written: {error}')
 
+    def close(self) -> None:
+        """Shut down from whatever state the node is in."""
+        # Refused now, the answer is still sent.
+        self._setter.give_up('the node ends')
+        super().close()
+        if self._setter.running:
+            self._stop.left_thread_behind = True
+
     def free(self, service: bool = True) -> None:
         """Destroy what configure created."""
+        self._setter.give_up('the node has been cleaned up meanwhile')
         if service and self._service is not None:
             self._service.destroy()
             self._service = None
         streams, self._streams = self._streams, ()
+        self._report.watch(())
         for stream in streams:
             stream.destroy()
         model, self._model = self._model, None
@@ -198,6 +237,8 @@ class ServerNode(ManagedNode):
 
     def _submit(self, request: Request) -> str:
         worker = self._worker
+        if worker is None and self._recovery is not None:
+            return 'the network is being loaded anew after a fault; ask again later'
         if worker is None:
             return f'{self.get_fully_qualified_name()} is not active; activate it first'
         if not worker.mailbox.ask(request):
@@ -206,7 +247,7 @@ class ServerNode(ManagedNode):
 
     def _parameters_changed(self) -> None:
         model = self._model
-        if model is not None:
+        if model is not None and not self._setter.adopting:
             model.settings = answer_settings(self._settings, model.pipeline.options)
 
     def _keep_house(self) -> None:
@@ -217,6 +258,9 @@ class ServerNode(ManagedNode):
             self._parameters_changed()
             for stream in self._streams:
                 stream.keep_house(model)
+            if self._recovery is not None:
+                self._recovery.look(self._busy_for, timeout(
+                    self._settings['inference_timeout'], model.warm_up_time))
 
     # ---- in the worker's threads
 
@@ -232,10 +276,100 @@ class ServerNode(ManagedNode):
         kind = '' if isinstance(error, Ros2ClassifyError) else f'{type(error).__name__}: '
         self._throttled(self._log.error, f'unexpected failure: {kind}{error}', 'failed')
 
+    def _view(self) -> View:
+        """Return what the report asks for."""
+        return View(
+            state=self.state, settings=self._settings, model=self._model,
+            models_loaded=self._models_loaded, faults=self._faults, inference=self._inference,
+            recovery=self._recovery, busy_for=self._busy_for, gave_up=self._gave_up,
+            refused=self._setter.refused)
 
-def _delivery(worker: Worker, number: int) -> Any:
-    """Return what takes the frames of one stream."""
-    def deliver(frame: Frame) -> bool:
-        return worker.mailbox.put(frame, number)
+    @property
+    def _busy_for(self) -> float:
+        """Seconds since the inference under way began; 0 where there is none."""
+        return 0.0 if self._worker is None else self._worker.busy_for
 
-    return deliver
+    # ---- the model
+
+    @property
+    def model(self) -> Model | None:
+        """What the server works with."""
+        return self._model
+
+    def load(self, cancel: threading.Event | None = None, name: str = '',
+             streams: int = 0) -> Model:
+        """Load a model, by default that of the parameter; called in a thread of its own."""
+        # One after the other: a transition does not know of the load that it has ended.
+        with self._load_lock:
+            return load_model(name or self._settings['model'], self._settings, self._log,
+                              streams or len(self._streams), cancel)
+
+    def put(self, model: Model) -> Model:
+        """Work with a model from now on, and return the one before."""
+        old = self._model
+        assert old is not None
+        model.settings = answer_settings(self._settings, model.pipeline.options)
+        self._models_loaded += 1
+        model.number = self._models_loaded
+        for stream in self._streams:
+            # Before its first answer; a stream that isn't active will do so when it is.
+            stream.announce_anew(model)
+        self._model = model
+        if self._recovery is not None and self._worker is None:
+            self._make_worker().start()
+        return old
+
+    def change(self, model: Model) -> Model:
+        """Work with a model that somebody has set, and return the one before."""
+        if self._recovery is not None:
+            self._recovery.close()
+        old = self.put(model)
+        self._faults.replaced()
+        return old
+
+    # ---- what can be done about faults, in the executor's thread
+
+    def adopt(self, model: Model) -> None:
+        """Put a model in the place of the one that fails, and work on."""
+        self.put(model).retire()
+
+    def abandon_worker(self, error: EngineError) -> None:
+        """Answer for the job that does not come back, and leave the worker behind."""
+        worker, self._worker = self._worker, None
+        assert worker is not None and self._inference is not None
+        # The interpreter can't end around a thread in C++ code in the normal way.
+        self._stop.left_thread_behind = True
+        self._inference.give_up(error)
+        worker.stop(0.0)
+
+    def go_to_error(self, reason: str) -> None:
+        """Leave the state active by way of the lifecycle's error processing."""
+        self._gave_up = reason
+        self.trigger_deactivate()
+
+    def end(self, code: int) -> None:
+        """End the process."""
+        self._stop.request(code)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop all work; after a fault that ends the service, by way of error processing."""
+        done = super().on_deactivate(state)
+        return TransitionCallbackReturn.ERROR if self._gave_up else done
+
+    def _make_worker(self) -> Worker:
+        self._inference = Inference(
+            self._acquire_model, self._service, self._failed, self._faults)
+        self._worker = Worker(
+            self._inference, len(self._streams), self._settings['max_batch_delay'])
+        return self._worker
+
+    def _delivery(self, number: int) -> Callable[[Frame], bool]:
+        """Return what takes the frames of one stream; the worker may be exchanged."""
+        def deliver(frame: Frame) -> bool:
+            worker = self._worker
+            if worker is not None:
+                return worker.mailbox.put(frame, number)
+            frame.stream.skip(EngineError('the network is being loaded anew after a fault'))
+            return False
+
+        return deliver

@@ -22,13 +22,15 @@ from typing import Any
 from ros2_classify.engines.settings import MAX_BATCH
 from ros2_classify.image_size import MAX_PIXELS
 from ros2_classify.options import Options
+from ros2_classify.ros.engine_faults import ACTIONS, EXIT_CODE
 from ros2_classify.ros.engine_parameters import ENGINE_PARAMETERS
 from ros2_classify.ros.fetching import FETCH_PARAMETERS
 from ros2_classify.ros.parameters import Parameters, Spec
 
 PARAMETERS = (
     Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or a '
-         'network file, by path or address', read_only=True),
+         'network file, by path or address; set while the node is configured, it is loaded beside '
+         'the present one, which it then replaces'),
     Spec('model_path', '', 'Folders of models of your own, separated by ":", looked into before '
          'those of the environment variable ROS2_CLASSIFY_MODEL_PATH', read_only=True),
     Spec('model_roots', '', 'The only folders, separated by ":", that models, descriptors and '
@@ -46,6 +48,12 @@ PARAMETERS = (
     Spec('max_batch_delay', 0.0, 'Seconds that a picture may wait for those of other cameras, to '
          'go through the network together', minimum=0.0, maximum=10.0, read_only=True),
     *ENGINE_PARAMETERS,
+    Spec('on_engine_fault', 'retry', 'What follows when the network fails or hangs: retry drops '
+         'the picture and tries again, with growing pauses, and loads the model anew where that '
+         'may help; error leaves the state active by way of error processing; exit ends the '
+         f'process with code {EXIT_CODE}', choices=ACTIONS, read_only=True),
+    Spec('inference_timeout', 0.0, 'Seconds after which an inference counts as hanging; 0: 20 '
+         'times as long as the warm-up, and at least 10', minimum=0.0, maximum=86400.0),
     Spec('autostart', True, 'Configure and activate at start, without a lifecycle manager',
          read_only=True),
     Spec('tune_malloc', True, 'Keep the memory of large pictures in the process (glibc only)',

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Why pictures don't come, or not all: the usual causes, in plain words."""
+"""Why pictures don't come, or not all: which of the usual causes it is."""
 
 from __future__ import annotations
 
@@ -25,14 +25,18 @@ from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility
 from ros2_classify.ros.dds_profile import profile_file, variable
 from ros2_classify.ros.image_input import ImageInput, TRANSPORTS
+from ros2_classify.ros.troubles import find, Finding
 
 _NAMED_TOPICS = 5
 _TYPES = {
     f'sensor_msgs/msg/{transport.msg_type.__name__}': name
     for name, transport in TRANSPORTS.items()}
+# What rclpy's comparison of two profiles says, and the policy that it speaks of.
+_POLICIES = {'effort': 'RELIABILITY', 'ransient': 'DURABILITY', 'eadline': 'DEADLINE',
+             'iveliness': 'LIVELINESS', 'lease': 'LIVELINESS'}
 
 
-def explain_silence(node: Node, source: ImageInput) -> str:
+def explain_silence(node: Node, source: ImageInput) -> Finding:
     """
     Say why no picture comes.
 
@@ -45,14 +49,13 @@ def explain_silence(node: Node, source: ImageInput) -> str:
 
     Returns
     -------
-    str
+    Finding
         One or two sentences, with what to do next.
 
     """
     topic = source.topic
     if source.is_local:
-        return (f'no picture on {topic} for {source.silent_for:.0f} s from the camera in this '
-                'process')
+        return find('no_local_picture', topic=topic, seconds=source.silent_for)
     wanted = f'sensor_msgs/msg/{source.transport.msg_type.__name__}'
     publishers = node.get_publishers_info_by_topic(topic)
     matching = [publisher for publisher in publishers if publisher.topic_type == wanted]
@@ -64,22 +67,24 @@ def explain_silence(node: Node, source: ImageInput) -> str:
             cure = f'set the parameter image_transport to {_TYPES[found]}'
         else:
             cure = 'remap "image" to a topic of pictures'
-        return f'{topic} carries {found}, not {wanted}: {cure}'
+        return find('wrong_type', topic=topic, found=found, kind=wanted, cure=cure)
     if not matching:
-        return f'nobody publishes on {topic} ({wanted}): {_alternatives(node, source)}'
+        return find(
+            'no_publisher', topic=topic, kind=wanted, cure=_alternatives(node, source))
     for publisher in matching:
         compatibility, reason = qos_check_compatible(publisher.qos_profile, source.qos())
         if compatibility == QoSCompatibility.ERROR:
-            return (f'the quality of service of {_name(publisher)} on {topic} does not fit ours: '
-                    f'{_first_line(reason)} Change the qos_overrides of one of the two')
+            return find(
+                'incompatible_qos', publisher=_name(publisher), topic=topic,
+                policy=source.incompatible_policy or _policy(reason),
+                reason=_first_line(reason))
     names = ', '.join(_name(publisher) for publisher in matching)
-    return (
-        f'no picture from {names} on {topic} for {source.silent_for:.0f} s. Either the camera '
-        'sends none (ros2 topic hz shows it), or its pictures are too large for the default '
-        f'settings of the middleware: {_profile_cure()}')
+    return find(
+        'no_picture', publishers=names, topic=topic, seconds=source.silent_for,
+        cure=_profile_cure())
 
 
-def explain_losses(lost: str, source: ImageInput) -> str:
+def explain_losses(lost: str, source: ImageInput) -> Finding:
     """
     Say why pictures get lost on their way, and what to do.
 
@@ -92,18 +97,13 @@ def explain_losses(lost: str, source: ImageInput) -> str:
 
     Returns
     -------
-    str
+    Finding
         One or two sentences, with what to do next.
 
     """
-    what = f'{lost} got lost on their way to {source.topic}'
     if source.transport is not TRANSPORTS['raw']:
-        return (f'{what}: the network or a processor has too much to do; lower the rate, the size '
-                'or the quality of the pictures')
-    return (
-        f'{what}. Usually they are too large for the settings that the middleware has in the '
-        f'process of the camera: {_profile_cure()}. From a camera on another '
-        'machine, take compressed pictures (image_transport:=compressed)')
+        return find('compressed_lost', lost=lost, topic=source.topic)
+    return find('pictures_lost', lost=lost, topic=source.topic, cure=_profile_cure())
 
 
 def _profile_cure() -> str:
@@ -145,6 +145,11 @@ def _base(name: str, kind: str) -> str:
 
 def _name(publisher: Any) -> str:
     return f'{publisher.node_namespace.rstrip("/")}/{publisher.node_name}'
+
+
+def _policy(reason: str) -> str:
+    """Return the policy that rclpy's comparison speaks of."""
+    return next((policy for word, policy in _POLICIES.items() if word in reason), 'named here')
 
 
 def _first_line(reason: str) -> str:

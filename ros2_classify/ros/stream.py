@@ -33,6 +33,8 @@ from ros2_classify.ros.silence import explain_losses, explain_silence
 from ros2_classify.ros.stream_names import StreamNames
 from ros2_classify.ros.throttle import ThrottledLog
 from ros2_classify.ros.trace import Trace
+from ros2_classify.ros.troubles import find, Finding
+from ros2_classify.ros.watch import PictureWatch
 
 # Seconds without a picture until the cause is told, and until it is told again.
 _SILENCE = 5.0
@@ -84,11 +86,16 @@ class Stream:
         self._names = names
         self._read = TRANSPORTS[names.transport].to_array
         self._patience = _SILENCE
+        self._missed = False
         self._input: ImageInput | None = None
         self._deliver: Callable[[Frame], bool] = lambda _: False
         self._trace: Trace | None = None
         self.counters = Counters()
         self.latencies = Latencies()
+        self.watch = PictureWatch(names.topic)
+        # What is wrong, as `keep_house` saw it last; the newest failure.
+        self.findings: list[Finding] = []
+        self.last_error = ''
         self.outputs = Outputs(
             node, model.pipeline.task, self.update, masks=model.pipeline.gives_masks,
             namespace=names.namespace)
@@ -119,6 +126,9 @@ class Stream:
         """
         self.counters = Counters()
         self.latencies = Latencies()
+        self.watch = PictureWatch(self._names.topic)
+        self.findings = []
+        self._missed = False
         self._deliver = deliver
         self._trace = trace
         self._patience = _SILENCE
@@ -133,6 +143,7 @@ class Stream:
         if self._input is not None:
             self._input.unsubscribe()
             self._input = None
+        self.findings = []
 
     def destroy(self) -> None:
         """Take the topics away."""
@@ -143,6 +154,16 @@ class Stream:
         """Publish the facts about the model, for those who come later, too."""
         self.outputs.announce(
             model.name, model.labels, model.settings.options.score_threshold, model.number)
+
+    def announce_anew(self, model: Model) -> None:
+        """Publish the facts about another model, if the stream is active."""
+        if self._input is None:
+            return
+        try:
+            self.announce(model)
+        except Exception as error:  # noqa: B902 - the middleware refused; the node lives on
+            self._throttled(
+                self._log.error, f'cannot publish what the model is: {error}', 'announce')
 
     def update(self) -> None:
         """Subscribe or unsubscribe, as there are listeners or not."""
@@ -164,23 +185,59 @@ class Stream:
         try:
             self.outputs.announce_threshold(
                 model.labels, model.settings.options.score_threshold)
-            silent_for = source.silent_for
-            lost = source.losses.judge()
-            if lost:
-                self._log.warning(explain_losses(lost, source))
-                # Why none comes is said as well.
-                self._patience = max(self._patience, silent_for + _SILENCE_AGAIN)
-            elif source.subscribed and self.outputs.wanted and silent_for >= self._patience:
-                self._log.warning(explain_silence(self._node, source))
-                self._patience += _SILENCE_AGAIN
-            elif silent_for < _SILENCE:
-                self._patience = _SILENCE
+            self.findings = self._look(source)
         except Exception as error:  # noqa: B902 - only words are lost
             self._throttled(self._log.error, f'unexpected {type(error).__name__}: {error}')
+
+    def _look(self, source: ImageInput) -> list[Finding]:
+        """Find what is wrong; say it where it has not been said a moment ago."""
+        silent_for = source.silent_for
+        found = []
+        lost = source.losses.judge()
+        if source.losses.symptom and source.subscribed:
+            found.append(explain_losses(source.losses.symptom, source))
+        if lost and found:
+            self._log.warning(found[0].text)
+            # Why none comes is said as well.
+            self._patience = max(self._patience, silent_for + _SILENCE_AGAIN)
+        if not self.outputs.wanted:
+            self._missed = False
+            # What was seen before this node left the topic is the past.
+            return [*found, self._idle(source)]
+        # What the middleware tells needs no patience.
+        refused = source.incompatible_policy and source.last_frame_at is None
+        if source.subscribed and (silent_for >= _SILENCE or refused):
+            self._missed = True
+            if refused and self._patience == _SILENCE:
+                self._patience = 0.0
+            why = explain_silence(self._node, source)
+            found.insert(0, why)
+            if silent_for >= self._patience:
+                self._log.warning(why.text)
+                self._patience += _SILENCE_AGAIN
+            return found
+        self._patience = _SILENCE
+        if self._missed and source.last_frame_at is not None:
+            self._missed = False
+            self.watch.interruptions += 1
+            self._log.info(f'pictures come on {self.topic} again')
+        for finding in self.watch.findings():
+            found.append(finding)
+            # Unusable pictures are said one by one; the others are answered all the same.
+            if finding.key != 'unusable':
+                self._throttled(self._log.info, finding.text, finding.key)
+        return found
+
+    def _idle(self, source: ImageInput) -> Finding:
+        also = '' if source.is_local or self._node.count_publishers(self.topic) else (
+            f'; nobody publishes on {self.topic} either')
+        return find(
+            'nobody_listens', topics=', '.join(self.outputs.topics), topic=self.topic, also=also)
 
     def _receive(self, msg: Any) -> None:
         counters = self.counters
         counters.received += 1
+        self.watch.stamped(msg.header.stamp)
         if self._trace is not None:
             self._trace.taken(msg.header.stamp)
         if not self.outputs.wanted:
@@ -208,7 +265,15 @@ class Stream:
 
         """
         try:
-            return self._read(msg, max_pixels)
+            pixels, color = self._read(msg, max_pixels)
+            kind = getattr(msg, 'encoding', None) or getattr(msg, 'format', '')
+            form = f'{pixels.shape[1]}x{pixels.shape[0]} {kind}'
+            before = self.watch.usable(form)
+            if before:
+                self._throttled(
+                    self._log.info, f'pictures on {self.topic} are {form} now, no more {before}',
+                    'form')
+            return pixels, color
         except Exception as error:  # noqa: B902 - whatever it is, the next picture may be fine
             self.refuse(error)
             return None
@@ -217,8 +282,11 @@ class Stream:
         """Count a picture that can't be used, and say why."""
         self.counters.malformed += 1
         kind = '' if isinstance(error, InputError) else f'{type(error).__name__}: '
+        reason = f'{kind}{error}'
+        self.watch.unusable(reason)
         self._throttled(
-            self._log.warning, f'unusable picture on {self.topic}: {kind}{error}', 'malformed')
+            self._log.warning, find('unusable', topic=self.topic, reason=reason).text,
+            'malformed')
 
     def answer(
             self, frame: Frame, result: Result, pixels: NDArray[Any], color: str,
@@ -245,7 +313,9 @@ class Stream:
         if self._trace is not None:
             self._trace.published(header.stamp)
         now = self._node.get_clock().now().nanoseconds
-        self.latencies.total.add(1e-9 * (now - header.stamp.nanosec) - header.stamp.sec)
+        latency = 1e-9 * (now - header.stamp.nanosec) - header.stamp.sec
+        self.watch.answered(latency)
+        self.latencies.total.add(latency)
         self.latencies.node.add(time.perf_counter() - frame.received)
         self.latencies.network.add(result.timing.inference)
         self.counters.answered += 1
@@ -254,8 +324,16 @@ class Stream:
         """Count a picture that got no answer, and say why."""
         self.counters.failed += 1
         kind = '' if isinstance(error, Ros2ClassifyError) else f'{type(error).__name__}: '
+        self.last_error = f'{kind}{error}'
         self._throttled(
-            self._log.error, f'a picture of {self.topic} got no answer: {kind}{error}', 'failed')
+            self._log.error,
+            find('frame_failed', topic=self.topic, reason=self.last_error).text, 'failed')
+
+    def skip(self, error: Exception) -> None:
+        """Count a picture that the network was spared, and say why."""
+        self.counters.skipped += 1
+        self._throttled(
+            self._log.error, f'pictures of {self.topic} are left out: {error}', 'skipped')
 
     def __str__(self) -> str:
         """Return what was counted, in a line for people."""

@@ -74,5 +74,18 @@ class ThrottledLog:
             while len(self._causes) >= _MAX_CAUSES:
                 del self._causes[next(iter(self._causes))]
             self._causes[cause] = (now, 0)
-        write(f'{text} ({hidden} more like this since the last line)' if hidden else text)
+        _write(write, f'{text} ({hidden} more like this since the last line)' if hidden else text)
         return True
+
+
+def _write(write: Callable[[str], Any], text: str) -> None:
+    """Call the method; each severity has its own place, as rclpy refuses two from one place."""
+    severity = getattr(write, '__name__', '')
+    if severity == 'info':
+        write(text)
+    elif severity == 'warning':
+        write(text)
+    elif severity == 'error':
+        write(text)
+    else:
+        write(text)

@@ -29,6 +29,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import threading
 import time
+import traceback
 from typing import Any, Protocol
 
 from ros2_classify.ros.mailbox import Mailbox, Taken
@@ -181,5 +182,8 @@ class Worker:
         try:
             return step(*args)
         except Exception as error:  # noqa: B902 - whatever it is, the next frame may be fine
-            self._work.failed(error)
+            try:
+                self._work.failed(error)
+            except Exception:  # noqa: B902 - a thread must not end because of a line in the log
+                traceback.print_exc()
             return None

@@ -12,46 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Run the benchmark in the environment."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
 
-from environment import choose, command_in, ROOT, variables_for
-from set_up import set_up
-import shared_memory
+from module import run_module
 from steps import main
 
-# Seconds that the benchmark has to end its processes when asked.
-GRACE = 60.0
-
-
-def _main() -> int:
-    environment = choose()
-    if not {'-h', '--help'} & set(sys.argv[1:]):
-        set_up(environment, quiet=True)
-    variables = variables_for(environment)
-    variables['PYTHONPATH'] = os.pathsep.join(
-        filter(None, [str(ROOT), variables.get('PYTHONPATH')]))
-    before = shared_memory.segments()
-    process = subprocess.Popen(
-        command_in(environment, [str(environment.python), '-m', 'ros2_classify', 'bench',
-                                 *sys.argv[1:]]), env=variables)
-    try:
-        return process.wait()
-    except BaseException:
-        # Ctrl-C has reached the benchmark, too; a signal to this process alone has not.
-        process.send_signal(signal.SIGTERM)
-        process.wait(GRACE)
-        raise
-    finally:
-        shared_memory.remove_left_behind(before)
-
-
 if __name__ == '__main__':
-    sys.exit(main(_main))
+    sys.exit(main(lambda: run_module(['ros2_classify', 'bench'])))

@@ -89,6 +89,22 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='session')
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the descriptor of a model that fails on a white picture."""
+    from ros_models import save_faulty
+
+    return save_faulty(tmp_path_factory.mktemp('faulty'))
+
+
+@pytest.fixture
+def operator(peer: object) -> object:
+    """Return somebody who reads ``/diagnostics``."""
+    from ros_operator import Operator
+
+    return Operator(peer)
+
+
+@pytest.fixture(scope='session')
 def sleeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the descriptor of a model that never comes back from a white picture."""
     from ros_models import save_sleeper

@@ -120,6 +120,41 @@ def save_sleeper(folder: Path, turns: int = 10**12) -> Path:
     return path
 
 
+def save_faulty(folder: Path) -> Path:
+    """Write a classifier that tells the strongest colour, and fails on a picture with white."""
+    import onnx
+    from onnx import helper, numpy_helper, TensorProto
+
+    nodes = [
+        helper.make_node('ReduceMax', ['image'], ['brightest'], keepdims=0),
+        helper.make_node('Greater', ['brightest', 'limit'], ['white']),
+        helper.make_node('Cast', ['white'], ['number'], to=TensorProto.INT64),
+        helper.make_node('Mul', ['number', 'far'], ['row']),
+        helper.make_node('ReduceMean', ['image'], ['means'], axes=[2, 3], keepdims=0),
+        # There is but one row: the index of a white picture is out of bounds.
+        helper.make_node('Gather', ['means', 'row'], ['first'], axis=0),
+        helper.make_node('Unsqueeze', ['first', 'axis'], ['scores']),
+    ]
+    graph = helper.make_graph(
+        nodes, 'faulty', [helper.make_tensor_value_info('image', TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info('scores', TensorProto.FLOAT, [1, 3])],
+        initializer=[
+            numpy_helper.from_array(np.float32(0.999), 'limit'),
+            numpy_helper.from_array(np.int64(1000), 'far'),
+            numpy_helper.from_array(np.array([0]), 'axis')])
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8)
+    onnx.checker.check_model(model)
+    (folder / 'faulty.onnx').write_bytes(model.SerializeToString())
+    path = folder / 'faulty.yaml'
+    path.write_text(
+        'name: faulty\ntask: classification\nsource: {path: faulty.onnx}\n'
+        'labels: [red, green, blue]\n'
+        'input: {color: rgb, scale: 1/255, resize: stretch}\n'
+        'output: {decoder: classification, activation: none}\n')
+    return path
+
+
 def save_masks(folder: Path) -> Path:
     """Write a detector whose two boxes have masks: the left half, and all of it."""
     masks = np.ones((1, 2, 1, 2), np.float32)

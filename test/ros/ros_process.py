@@ -64,6 +64,8 @@ class Process:
         Variables to set, or to take away where the value is None.
     arguments : list of str
         Further words of the command line.
+    within : list of str
+        A program that runs the command, and its first arguments.
 
     """
 
@@ -71,8 +73,9 @@ class Process:
             self, node: str, parameters: Mapping[str, Any] | None = None,
             remap: Mapping[str, str] | None = None,
             environment: Mapping[str, str | None] | None = None,
-            arguments: list[str] | None = None) -> None:
-        command = [sys.executable, '-m', 'ros2_classify', node, *(arguments or [])]
+            arguments: list[str] | None = None, within: list[str] | None = None) -> None:
+        command = [*(within or []), sys.executable, '-m', 'ros2_classify', node,
+                   *(arguments or [])]
         words = []
         for name, value in (parameters or {}).items():
             text = str(value).lower() if isinstance(value, bool) else str(value)

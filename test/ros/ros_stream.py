@@ -85,6 +85,10 @@ class Camera:
         self._peer.spin_until(lambda: self.subscriptions, 'a subscriber for pictures')
         self._publisher.publish(msg)
 
+    def send_now(self, rgb: tuple[int, int, int]) -> None:
+        """Publish a picture of one colour, whether anybody listens or not."""
+        self._publisher.publish(self.message(rgb))
+
     def answer(self, rgb: tuple[int, int, int], results: list[Any], frame_id: str = 'eye') -> Any:
         """Publish a picture of one colour until the answer comes, and return it."""
         return self.answer_to(self.message(rgb, frame_id), results)

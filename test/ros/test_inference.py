@@ -22,6 +22,7 @@ from ros2_classify.descriptor import ModelDescriptor
 from ros2_classify.engines import EngineSettings
 from ros2_classify.errors import EngineError
 from ros2_classify.pipeline import Pipeline
+from ros2_classify.ros.engine_faults import EngineFaults
 from ros2_classify.ros.image_msg import to_array, to_image_msg
 from ros2_classify.ros.inference import Inference
 from ros2_classify.ros.mailbox import Taken
@@ -56,6 +57,7 @@ class FakeStream:
         self.answers = []
         self.refused = []
         self.failed = []
+        self.skipped = []
 
     def frame(self, rgb, **changes):
         """Return a frame of one colour."""
@@ -86,6 +88,10 @@ class FakeStream:
     def fail(self, error):
         """Note a picture without an answer."""
         self.failed.append(str(error))
+
+    def skip(self, error):
+        """Note a picture that the network was spared."""
+        self.skipped.append(str(error))
 
 
 class FakeService:
@@ -326,3 +332,52 @@ def test_a_model_is_freed_when_nobody_uses_it_and_never_twice():
     idle, engine = make_model()
     idle.retire()
     assert engine.closed and not idle.acquire()
+
+
+def test_after_many_faults_the_network_is_left_alone_for_a_while(service):
+    now = [100.0]
+    faults = EngineFaults('retry', lambda: now[0])
+    broken = [False]
+
+    def answer(inputs):
+        if broken[0]:
+            raise EngineError('no luck')
+        return colors(inputs)
+
+    model, engine = make_model(answer=answer)
+    stream = FakeStream()
+    assert model.acquire()
+    inference = Inference(lambda: model if model.acquire() else None, service, pytest.fail, faults)
+    broken[0] = True
+    for _ in range(5):
+        run(inference, stream.frame(RED))
+    assert stream.failed == ['no luck'] * 4 and len(engine.calls) == 4
+    assert len(stream.skipped) == 1 and 'tried again in 0.5 s: no luck' in stream.skipped[0]
+    run(inference, request=SimpleNamespace(name='a', image=stream.frame(RED).msg))
+    assert 'tried again' in service.said[0][1]
+    broken[0] = False
+    now[0] += 0.5
+    run(inference, stream.frame(GREEN))
+    assert stream.answers == [(str(GREEN), 'green')] and faults.pause() is None
+    # Nothing that was left out holds the model.
+    model.release()
+    model.retire()
+    assert engine.closed
+
+
+def test_a_job_that_was_given_up_is_answered_for_once(service):
+    model, engine = make_model()
+    faults = EngineFaults('retry')
+    inference = Inference(lambda: model if model.acquire() else None, service, pytest.fail, faults)
+    stream = FakeStream()
+
+    def hang(batch):
+        # Given up while the network is at work; it comes back late, and with a failure.
+        inference.give_up(EngineError('it does not come back'))
+        raise EngineError('the device was reset')
+
+    model.pipeline.infer = hang
+    run(inference, stream.frame(RED))
+    assert stream.failed == ['it does not come back'] and faults.total == 0
+    model.retire()
+    assert engine.closed

@@ -76,12 +76,14 @@ def test_a_middleware_without_such_events_is_subscribed_to_as_well():
     class Node:
 
         def create_subscription(self, *args, **options):
-            if 'event_callbacks' in options:
+            events = options.pop('event_callbacks', None)
+            if events and (events.message_lost or not known):
                 raise UnsupportedEventTypeError
-            return args, options
+            return args, options, bool(events)
 
-    assert Losses().subscribe(Node(), Image, 'image', qos_overriding_options=1) == (
-        (Image, 'image'), {'qos_overriding_options': 1})
+    for known in (False, True):
+        assert Losses().subscribe(Node(), Image, 'image', qos_overriding_options=1) == (
+            (Image, 'image'), {'qos_overriding_options': 1}, known)
 
 
 @pytest.fixture

@@ -204,6 +204,45 @@ def test_a_signal_ends_it_cleanly_in_every_state(start, peer, classifier, state,
 
 
 @pytest.mark.parametrize('number', SIGNALS, ids=lambda number: number.name)
+def test_a_signal_ends_it_when_it_is_finalized(start, peer, classifier, number):
+    server = start('server', {'model': classifier, 'autostart': False})
+    server.wait_for_line('waiting to be configured')
+    assert peer.transition('configure')
+    assert peer.transition('shutdown')
+    assert peer.state() == 'finalized'
+    theirs = segments(server.process.pid)
+    server.stop(number)
+    assert not [name for name in theirs if Path('/dev/shm', name).exists()]
+
+
+@pytest.mark.parametrize('state', [
+    'unconfigured', 'loading', 'inactive', 'active', 'streaming', 'finalized'])
+def test_after_a_hard_kill_in_any_state_the_next_one_serves(
+        start, peer, classifier, sleeper, state):
+    camera = Camera(peer, '/image', size=(640, 480))
+    results = peer.collect(Classification, '/classification')
+    if state == 'loading':
+        endless = sleeper.with_name('endless.yaml')
+        endless.write_text(sleeper.read_text().replace('color: rgb', 'color: rgb, scale: 10'))
+        first = start('server', {'model': endless})
+        first.wait_for_line('loading the model')
+    else:
+        first = start('server', {'model': classifier, 'autostart': False})
+        enter('unconfigured' if state == 'finalized' else state, first, peer, camera)
+        if state == 'finalized':
+            assert peer.transition('shutdown')
+    first.send_signal(signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
+    # What the first has left behind keeps nobody from working: locks, shared memory, names.
+    second = start('server', {'model': classifier})
+    second.wait_for_line('active: ')
+    del results[:]
+    camera.answer(GREEN, results)
+    assert results[-1].results[0].class_id == 'green'
+    second.stop()
+
+
+@pytest.mark.parametrize('number', SIGNALS, ids=lambda number: number.name)
 def test_a_signal_ends_it_while_a_model_is_loading(start, sleeper, number):
     # The warm-up's grey picture is one that this model never comes back from.
     endless = sleeper.with_name('endless.yaml')

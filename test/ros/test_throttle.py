@@ -47,3 +47,15 @@ def test_the_number_of_causes_remembered_is_bounded():
     for number in range(1000):
         log(lambda _: None, f'cause {number}')
     assert len(log._causes) <= 32
+
+
+def test_one_log_writes_in_every_severity(ros):
+    from rclpy.logging import get_logger
+
+    # rclpy refuses a place in the code that changes its severity; the threads of a server that
+    # first said one thing and then the other came to their end by it.
+    logger = get_logger('test_throttle')
+    log = ThrottledLog()
+    for number, write in enumerate([
+            logger.warning, logger.error, logger.info, logger.fatal, logger.warning]):
+        assert log(write, f'line {number}')

@@ -313,3 +313,22 @@ def test_a_worker_that_has_nothing_to_do_stops_at_once(make):
 def test_a_worker_that_never_started_stops(make):
     _, worker = make(started=False)
     assert worker.stop(0.0)
+
+
+def test_a_failure_that_cannot_even_be_noted_ends_no_thread(make, capsys):
+    recorder, worker = make()
+
+    def failed(error):
+        recorder.note('failed', str(error))
+        raise OSError('the log is full')
+
+    recorder.failed = failed
+    for name in ('strange', 'unsendable', 'strange'):
+        worker.mailbox.put(name)
+        recorder.wait_for('prepare', name)
+        if name == 'unsendable':
+            recorder.wait_for('failed', name)
+    worker.mailbox.put('fine')
+    recorder.wait_for('finish', 'fine')
+    assert worker.stop(DEADLINE)
+    assert 'the log is full' in capsys.readouterr().err

@@ -1,0 +1,146 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Which pictures were answered, by whom, and which got lost though nobody had a reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+import threading
+import time
+from typing import Any
+
+from ros2_classify.ros.reliability.models import Known, whose
+
+
+@dataclass(frozen=True)
+class Tally:
+    """
+    The pictures of a run.
+
+    Parameters
+    ----------
+    sent, good, bad : int
+        Pictures sent, and how many of them were good and bad ones.
+    answered : int
+        Good pictures with an answer.
+    excused : int
+        Good pictures without one while there was no camera, no listener or no active server.
+    unanswered : int
+        All other good pictures without an answer.
+    foreign : int
+        Answers that are no single model's, or to a bad picture, or to none.
+    twice : int
+        Answers to a picture that had one already.
+    by_model : dict of str to int
+        Answers by model.
+    longest_gap_ms : float
+        The longest time between two answers in a row, outside of what excuses one.
+    usual_gap_ms : float
+        The median of these times.
+
+    """
+
+    sent: int
+    good: int
+    bad: int
+    answered: int
+    excused: int
+    unanswered: int
+    foreign: int
+    twice: int
+    by_model: dict[str, int]
+    longest_gap_ms: float
+    usual_gap_ms: float
+
+
+@dataclass
+class Frames:
+    """
+    Collects answers and judges them against the camera's own record.
+
+    Parameters
+    ----------
+    known : list of Known
+        The models.
+
+    """
+
+    known: list[Known]
+    _answers: list[tuple[int, int, str]] = field(default_factory=list)
+    _excuses: list[tuple[int, int]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    count: int = 0
+    last: str = ''
+
+    def receive(self, answer: Any) -> None:
+        """Note an answer; for the node's thread."""
+        now = time.time_ns()
+        stamp = answer.header.stamp.sec * 10**9 + answer.header.stamp.nanosec
+        name = whose(answer, self.known)
+        with self._lock:
+            self._answers.append((stamp, now, name))
+            self.count += 1
+            self.last = name
+
+    @contextmanager
+    def excused(self) -> Iterator[None]:
+        """Expect no answers to what is sent meanwhile."""
+        # What was sent a moment ago may be on its way still.
+        begun = time.time_ns() - 300_000_000
+        yield
+        self._excuses.append((begun, time.time_ns()))
+
+    def tally(self, record: Path) -> Tally:
+        """
+        Judge all answers.
+
+        Parameters
+        ----------
+        record : Path
+            What `ros2_classify.ros.reliability.camera` has written.
+
+        Returns
+        -------
+        Tally
+            The numbers.
+
+        """
+        with self._lock:
+            answers = list(self._answers)
+        lines = [line.split() for line in record.read_text().splitlines()]
+        sent = {int(stamp): (int(when), kind) for stamp, when, kind in lines}
+        good = {stamp: when for stamp, (when, kind) in sent.items() if kind == 'good'}
+        counts = Counter(stamp for stamp, _, _ in answers)
+        silent = [when for stamp, when in good.items() if stamp not in counts]
+        excused = sum(map(self._is_excused, silent))
+        gaps = sorted(
+            (later - earlier) / 1e6
+            for (_, earlier, _), (_, later, _) in zip(answers, answers[1:])
+            if not self._is_excused(earlier, later))
+        return Tally(
+            len(sent), len(good), len(sent) - len(good),
+            sum(stamp in counts for stamp in good), excused, len(silent) - excused,
+            sum(name == 'nobody' or stamp not in good for stamp, _, name in answers),
+            sum(count - 1 for count in counts.values()),
+            dict(Counter(name for _, _, name in answers)),
+            gaps[-1] if gaps else 0.0, gaps[len(gaps) // 2] if gaps else 0.0)
+
+    def _is_excused(self, begun: int, ended: int | None = None) -> bool:
+        ended = begun if ended is None else ended
+        return any(begun <= last and ended >= first for first, last in self._excuses)

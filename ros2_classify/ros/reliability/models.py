@@ -1,0 +1,129 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Models whose answers are known beforehand, and models that can't be loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ros2_classify.testing import save_known_classifier
+
+_SIZE = (224, 224)
+_WORK = 16
+_SCORES = {'ants': (0.75, 0.25), 'bees': (0.375, 0.125, 0.5), 'cats': (0.25, 0.5, 0.125, 0.0625)}
+
+
+@dataclass(frozen=True)
+class Known:
+    """
+    A model.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    path : Path
+        Its descriptor.
+    scores : mapping of str to float
+        Its answer: the scores by label.
+
+    """
+
+    name: str
+    path: Path
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Failing:
+    """
+    A model that can't be loaded.
+
+    Parameters
+    ----------
+    path : Path
+        What to ask for.
+    words : str
+        A part of the reason that shall be given.
+
+    """
+
+    path: Path
+    words: str
+
+
+def save_models(folder: Path) -> tuple[list[Known], list[Failing]]:
+    """
+    Write the models.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to.
+
+    Returns
+    -------
+    known, failing : list
+        The models.
+
+    """
+    known = []
+    for name, scores in _SCORES.items():
+        path = save_known_classifier(
+            folder, name, scores, size=_SIZE, work=_WORK,
+            defaults=f'score_threshold: 0.01, top_k: {len(scores)}')
+        known.append(Known(name, path, {
+            f'{name} {number}': score for number, score in enumerate(scores)}))
+    good = known[0].path.read_text()
+    source = next(line for line in good.splitlines() if line.startswith('source'))
+    network = known[0].path.with_suffix('.onnx').read_bytes()
+    (folder / 'broken.onnx').write_bytes(network[:len(network) // 2])
+    (folder / 'broken.yaml').write_text(good.replace(source, 'source: {path: broken.onnx}'))
+    (folder / 'forged.yaml').write_text(
+        good.replace(source, f'source: {{path: ants.onnx, sha256: {"0" * 64}}}'))
+    (folder / 'other_task.yaml').write_text(
+        good.replace('task: classification', 'task: detection').replace(
+            'decoder: classification, activation: none', 'decoder: no_such_decoder'))
+    return known, [
+        Failing(folder / 'broken.yaml', 'broken.onnx'),
+        Failing(folder / 'missing.yaml', 'missing.yaml'),
+        Failing(folder / 'forged.yaml', 'sha256'),
+        Failing(folder / 'other_task.yaml', 'no_such_decoder')]
+
+
+def whose(answer: Any, known: list[Known]) -> str:
+    """
+    Tell which model has given an answer.
+
+    Parameters
+    ----------
+    answer : vision_msgs.msg.Classification
+        The answer; thresholds and limits may have shortened it.
+    known : list of Known
+        The models.
+
+    Returns
+    -------
+    str
+        The model's name; ``nobody`` where no single model answers so, or nothing is said.
+
+    """
+    said = {each.class_id: each.score for each in answer.results}
+    for model in known:
+        if said and all(model.scores.get(label) == score for label, score in said.items()):
+            return model.name
+    return 'nobody'

@@ -1,0 +1,194 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The runs: a soak, changes of the model under load, transitions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+import time
+
+from ros2_classify.ros.reliability.bed import RATE, TestBed
+from ros2_classify.ros.reliability.faults import Faults
+from ros2_classify.ros.reliability.growth import Watch
+from ros2_classify.ros.reliability.report import Report
+
+Say = Callable[[str], None]
+
+# Seconds between two faults, and between two samples of what the server holds.
+_BETWEEN = 2.0
+_PERIOD = 1.0
+_SAY_EVERY = 60.0
+# Answers and steps between two looks of the runs that count.
+_CYCLE = ('configure', 'activate', 'deactivate', 'cleanup')
+_ANSWERED_EVERY = 25
+
+
+def soak(folder: Path, minutes: float, seed: int, say: Say) -> Report:
+    """
+    Let a camera run at 30 pictures a second while one fault follows the other.
+
+    Parameters
+    ----------
+    folder : Path
+        For models, records and logs.
+    minutes : float
+        How long.
+    seed : int
+        Decides the order of the faults.
+    say : callable
+        Told what is going on.
+
+    Returns
+    -------
+    Report
+        What came of it.
+
+    """
+    report = Report(f'soak of {minutes:g} min at {RATE:g} pictures/s', say=say)
+    done: Counter[str] = Counter()
+    with TestBed(folder) as bed:
+        bed.open_camera()
+        with bed.frames.excused():
+            bed.wait_for_answers(10)
+        faults = Faults(bed, seed, report.demand)
+        begun = said = time.monotonic()
+        with Watch(bed.server.pid, _PERIOD) as watch:
+            while time.monotonic() - begun < 60.0 * minutes:
+                done[faults.do_next()] += 1
+                time.sleep(_BETWEEN)
+                bed.server.check()
+                if time.monotonic() - said >= _SAY_EVERY:
+                    said = time.monotonic()
+                    say(f'{(said - begun) / 60.0:.0f} min: {sum(done.values())} faults, '
+                        f'{bed.frames.count} answers')
+        report.add_growths(watch.growths())
+        watch.save(folder / 'held.txt')
+        _finish(bed, report)
+    report.numbers.update({name: done[name] for name in sorted(done)})
+    return report
+
+
+def swaps(folder: Path, count: int, seed: int, say: Say) -> Report:
+    """
+    Change the model again and again, under load; every third change is one that must fail.
+
+    Parameters
+    ----------
+    folder : Path
+        For models, records and logs.
+    count : int
+        How many changes.
+    seed : int
+        Decides which models.
+    say : callable
+        Told what is going on.
+
+    Returns
+    -------
+    Report
+        What came of it.
+
+    """
+    report = Report(f'{count} changes of the model at {RATE:g} pictures/s', say=say)
+    with TestBed(folder) as bed:
+        bed.open_camera()
+        with bed.frames.excused():
+            bed.wait_for_answers(30)
+        faults = Faults(bed, seed, report.demand)
+        with Watch(bed.server.pid, _PERIOD) as watch:
+            for number in range(1, count + 1):
+                if number % 3:
+                    faults.change_model()
+                else:
+                    faults.refused_model()
+                if number % 50 == 0:
+                    say(f'{number} changes')
+        report.add_growths(watch.growths())
+        watch.save(folder / 'held.txt')
+        report.numbers.update({'changed': count - count // 3, 'refused': count // 3})
+        _finish(bed, report)
+    return report
+
+
+def transitions(folder: Path, count: int, say: Say) -> Report:
+    """
+    Configure, activate, deactivate and clean up, again and again.
+
+    Parameters
+    ----------
+    folder : Path
+        For models, records and logs.
+    count : int
+        How many transitions.
+    say : callable
+        Told what is going on.
+
+    Returns
+    -------
+    Report
+        What came of it.
+
+    """
+    report = Report(f'{count} transitions', say=say)
+    cycles = -(-count // len(_CYCLE))
+    answered = 0
+    with TestBed(folder, autostart=False) as bed:
+        bed.open_camera()
+        watch = Watch(bed.server.pid)
+        begun = time.monotonic()
+        for number in range(cycles):
+            for step in _CYCLE:
+                report.demand(bed.operator.transition(step), f'{step} {number} failed')
+                if step == 'activate' and number % _ANSWERED_EVERY == 0:
+                    bed.wait_for_answers(2)
+                    answered += 1
+            watch.sample()
+            if (number + 1) % 250 == 0:
+                say(f'{(number + 1) * len(_CYCLE)} transitions')
+        report.numbers.update({
+            'transitions': cycles * len(_CYCLE), 'seconds': round(time.monotonic() - begun),
+            'activations that were seen to answer': answered})
+        report.add_growths(watch.growths())
+        watch.save(folder / 'held.txt')
+        bed.close_camera()
+        report.demand(bed.end() == 0, f'the server ended with {bed.server.code}')
+    return report
+
+
+def _finish(bed: TestBed, report: Report) -> None:
+    """End camera and server, and judge the pictures by what each of them says."""
+    with bed.frames.excused():
+        bed.close_camera()
+    bed.server.check()
+    report.demand(bed.end() == 0, f'the server ended with {bed.server.code}')
+    tally, counts = bed.frames.tally(bed.record), bed.counts()
+    numbers = asdict(tally)
+    by_model = numbers.pop('by_model')
+    lost = max(0, tally.unanswered - counts['replaced'])
+    unaccounted = 2 * counts['received'] - sum(counts.values())
+    report.numbers.update({
+        **{name.replace('_', ' '): round(value, 1) for name, value in numbers.items()},
+        **{f'answers of {name}': number for name, number in sorted(by_model.items())},
+        'replaced by newer ones (drop policy)': counts['replaced'],
+        'good pictures lost beyond the drop policy': lost})
+    report.demand(not lost, f'{lost} good pictures got lost')
+    report.demand(not tally.foreign, f'{tally.foreign} answers fit no model')
+    report.demand(not tally.twice, f'{tally.twice} pictures were answered twice')
+    report.demand(unaccounted == 0, f'the server lost sight of {unaccounted} pictures')
+    for word in ('Traceback', 'unexpected'):
+        report.demand(word not in bed.server.output, f'its log has {word!r}')

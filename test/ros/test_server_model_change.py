@@ -1,0 +1,267 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Another model on a running server: which frames are answered by whom, and who is told what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+import re
+import signal
+from typing import Any
+
+import pytest
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from ros2_classify.testing import save_known_classifier
+from ros_process import DEADLINE, Peer
+from ros_stream import Camera
+from vision_msgs.msg import Classification, LabelInfo, VisionInfo
+from web_server import hanging, Web, web_server
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+GREY = (90, 90, 90)
+ANTS = [('ants 0', 0.75), ('ants 1', 0.25)]
+BEES = [('bees 2', 0.5), ('bees 0', 0.375), ('bees 1', 0.125)]
+
+
+@pytest.fixture
+def ants(tmp_path: Path) -> Path:
+    """Return a model with two classes."""
+    return save_known_classifier(
+        tmp_path, 'ants', (0.75, 0.25), defaults='score_threshold: 0.2, top_k: 2')
+
+
+@pytest.fixture
+def bees(tmp_path: Path) -> Path:
+    """Return a model with three classes, a lower threshold, and room for more."""
+    return save_known_classifier(
+        tmp_path, 'bees', (0.375, 0.125, 0.5), defaults='score_threshold: 0.1, top_k: 4')
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """Run a web server."""
+    with web_server() as server:
+        yield server
+
+
+@pytest.fixture
+def slow_bees(bees: Path, web: Web) -> Path:
+    """Return the second model, for a download that goes on until the web server releases it."""
+    url = web.serve('/bees.onnx', hanging(bees.with_suffix('.onnx').read_bytes(), 100))
+    path = bees.with_name('slow_bees.yaml')
+    path.write_text(bees.read_text().replace('path: bees.onnx', f'url: "{url}"'))
+    return path
+
+
+@pytest.fixture
+def serve(start: Any, tmp_path: Path) -> Any:
+    """Return a function that starts a server, with a cache of its own."""
+    def serve(model: Path, **parameters: Any) -> Any:
+        return start('server', {'model': model, **parameters}, environment={
+            'ROS2_CLASSIFY_CACHE': str(tmp_path / 'cache'), 'ROS2_CLASSIFY_OFFLINE': None,
+            'http_proxy': None, 'HTTP_PROXY': None, 'all_proxy': None, 'ALL_PROXY': None})
+    return serve
+
+
+def answer(msg: Any) -> list[tuple[str, float]]:
+    """Return what an answer says."""
+    return [(each.class_id, each.score) for each in msg.results]
+
+
+def ask_for(peer: Peer, model: Any, **more: Any) -> Any:
+    """Ask for another model; return the future answer."""
+    request = SetParameters.Request(parameters=[
+        Parameter(name, value=value).to_parameter_msg()
+        for name, value in {**more, 'model': str(model)}.items()])
+    return peer.ask(SetParameters, '/server/set_parameters', request)
+
+
+def reason(peer: Peer, future: Any) -> str:
+    """Wait for what came of it: nothing, or why there is no other model."""
+    results = peer.spin_until(lambda: future.done() and future, 'the outcome').result().results
+    assert results[-1].successful == (not results[-1].reason)
+    return str(results[-1].reason)
+
+
+def failing(folder: Path, good: Path, detector: Path) -> list[tuple[Path, str]]:
+    """Return models that can't take the good one's place, each with a part of the reason."""
+    (folder / 'broken.onnx').write_bytes(good.with_suffix('.onnx').read_bytes()[:100])
+    (folder / 'broken.yaml').write_text(
+        re.sub('source: .*', 'source: {path: broken.onnx}', good.read_text()))
+    (folder / 'forged.yaml').write_text(
+        re.sub('sha256: ....', 'sha256: 0000', good.read_text()))
+    (folder / 'greedy.yaml').write_text(
+        good.read_text().replace('top_k: 4', 'top_k: 2000000'))
+    return [(folder / 'broken.yaml', 'broken.onnx'), (folder / 'gone.yaml', 'gone.yaml'),
+            (folder / 'forged.yaml', 'sha256'), (folder / 'greedy.yaml', 'top_k'),
+            (detector, 'boxes is for detection and ants for classification, whose topics')]
+
+
+def test_each_frame_is_answered_by_one_model_however_often_it_changes(
+        serve: Any, peer: Peer, ants: Path, bees: Path, detector: Path) -> None:
+    serve(ants).wait_for_line('active: ')
+    results = peer.collect(Classification, '/classification', 100)
+    labels = peer.collect(LabelInfo, '/label_info', LATCHED)
+    models = peer.collect(VisionInfo, '/vision_info', LATCHED)
+    camera = Camera(peer, '/image')
+    camera.answer(GREY, results)
+    timer = peer.node.create_timer(0.01, lambda: camera.send_now(GREY))
+    changes = 1
+    for _ in range(3):
+        for path, words in failing(ants.parent, bees, detector):
+            before = len(results)
+            assert words in reason(peer, ask_for(peer, path))
+            assert peer.get('model') == str(ants)
+            peer.spin_until(lambda: len(results) > before + 1, 'the old model to serve on')
+            assert answer(results[-1]) == ANTS
+        for path, known, limits in ((bees, BEES, (0.1, 4)), (ants, ANTS, (0.2, 2))):
+            assert reason(peer, ask_for(peer, path)) == ''
+            changes += 1
+            name = known[0][0].split()[0]
+            assert peer.get('model') == str(path)
+            assert (round(peer.get('score_threshold'), 6), peer.get('top_k')) == limits
+            peer.spin_until(lambda: models[-1].database_version == changes, 'the new model')
+            assert models[-1].method == name
+            peer.spin_until(
+                lambda: labels[-1].class_map[0].class_name == f'{name} 0', 'the new labels')
+            # No answer of the old model can be on its way any more when this one has come.
+            camera.answer(GREY, results)
+            assert answer(results[-1]) == known
+    peer.node.destroy_timer(timer)
+    foreign = [answer(each) for each in results if answer(each) not in (ANTS, BEES)]
+    assert not foreign and len(results) > 12
+    turns = [one for one, other in zip(results, results[1:]) if answer(one) != answer(other)]
+    assert len(turns) == 6
+    stamps = [(each.header.stamp.sec, each.header.stamp.nanosec) for each in results]
+    assert stamps == sorted(stamps)
+
+
+def test_frames_are_answered_while_the_new_model_is_being_loaded(
+        serve: Any, peer: Peer, ants: Path, slow_bees: Path, web: Web) -> None:
+    serve(ants).wait_for_line('active: ')
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    future = ask_for(peer, slow_bees)
+    peer.spin_until(web.asked.is_set, 'the download')
+    for _ in range(5):
+        assert answer(camera.answer(GREY, results)) == ANTS
+    # Other parameters are set meanwhile, and they last; another model has to wait.
+    assert peer.set_values(top_k=1) == []
+    assert answer(camera.answer(GREY, results)) == ANTS[:1]
+    assert f'the change to the model {slow_bees} has not ended yet' in reason(
+        peer, ask_for(peer, ants))
+    assert not future.done()
+    web.released.set()
+    assert reason(peer, future) == ''
+    assert answer(camera.answer(GREY, results)) == BEES[:1]
+    assert round(peer.get('score_threshold'), 6) == 0.1
+
+
+def test_an_inactive_server_changes_its_model_too(
+        serve: Any, peer: Peer, ants: Path, bees: Path) -> None:
+    serve(ants, autostart=False).wait_for_line('waiting to be configured')
+    results = peer.collect(Classification, '/classification')
+    models = peer.collect(VisionInfo, '/vision_info', LATCHED)
+    camera = Camera(peer, '/image')
+    assert peer.transition('configure')
+    assert 'gone.yaml' in reason(peer, ask_for(peer, ants.with_name('gone.yaml')))
+    assert 'name one' in reason(peer, ask_for(peer, ''))
+    assert reason(peer, ask_for(peer, bees)) == ''
+    assert not models
+    assert peer.transition('activate')
+    assert answer(camera.answer(GREY, results)) == BEES
+    peer.spin_until(lambda: models and models[-1].method == 'bees', 'the model in use')
+
+
+def test_without_a_model_the_parameter_names_the_one_to_be_configured(
+        serve: Any, peer: Peer, ants: Path, bees: Path) -> None:
+    server = serve(ants, autostart=False)
+    server.wait_for_line('waiting to be configured')
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    assert reason(peer, ask_for(peer, ants.with_name('gone.yaml'))) == ''
+    assert not peer.transition('configure')
+    assert reason(peer, ask_for(peer, bees)) == ''
+    assert peer.transition('configure')
+    assert peer.transition('activate')
+    assert answer(camera.answer(GREY, results)) == BEES
+    assert 'while' not in server.output
+
+
+@pytest.mark.parametrize('steps', [
+    ['deactivate'], ['deactivate', 'cleanup'], ['deactivate', 'cleanup', 'configure', 'activate'],
+    ['shutdown']], ids=' '.join)
+def test_transitions_while_the_new_model_is_being_loaded(
+        serve: Any, peer: Peer, ants: Path, slow_bees: Path, web: Web, steps: list[str]) -> None:
+    server = serve(ants)
+    server.wait_for_line('active: ')
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    future = ask_for(peer, slow_bees)
+    peer.spin_until(web.asked.is_set, 'the download')
+    for step in steps:
+        assert peer.transition(step)
+        if step == steps[-1] and steps == ['deactivate']:
+            web.released.set()
+    if steps == ['deactivate']:
+        assert reason(peer, future) == ''
+        assert peer.transition('activate')
+        assert answer(camera.answer(GREY, results)) == BEES
+    else:
+        assert 'has been cleaned up meanwhile' in reason(peer, future)
+        assert peer.get('model') == str(ants)
+    if steps[-1] == 'activate':
+        assert answer(camera.answer(GREY, results)) == ANTS
+    server.stop()
+
+
+def test_a_signal_while_the_new_model_is_being_loaded(
+        serve: Any, peer: Peer, ants: Path, slow_bees: Path, web: Web) -> None:
+    server = serve(ants)
+    server.wait_for_line('active: ')
+    future = ask_for(peer, slow_bees)
+    peer.spin_until(web.asked.is_set, 'the download')
+    server.send_signal(signal.SIGTERM)
+    assert 'the node ends' in reason(peer, future)
+    assert server.wait(DEADLINE) == 0, server.output
+    assert 'Traceback' not in server.output
+
+
+def test_several_parameters_at_once_are_set_with_the_model_or_not_at_all(
+        serve: Any, peer: Peer, ants: Path, bees: Path) -> None:
+    serve(ants).wait_for_line('active: ')
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+
+    def set_all(**values: Any) -> str:
+        request = SetParametersAtomically.Request(parameters=[
+            Parameter(name, value=value).to_parameter_msg() for name, value in values.items()])
+        result = peer.call(
+            SetParametersAtomically, '/server/set_parameters_atomically', request).result
+        assert result.successful == (not result.reason)
+        return str(result.reason)
+
+    assert 'class_id' in set_all(model=str(bees), class_id='both')
+    assert peer.get('model') == str(ants)
+    assert answer(camera.answer(GREY, results)) == ANTS
+    assert set_all(model=str(bees), top_k=1) == ''
+    assert (peer.get('model'), peer.get('top_k')) == (str(bees), 1)
+    assert answer(camera.answer(GREY, results)) == BEES[:1]
+    # Wrong types, and names that nobody has declared, get an answer as well.
+    assert 'Wrong parameter type' in peer.set_values(model=5)[0]
+    assert 'undeclared' in peer.set_values(colour='red')[0]
