@@ -153,9 +153,10 @@ class AnswerMaker:
         filtered = options.ioa_threshold > 0.0
         if self._decoder.needs_nms:
             rows = non_maximum_suppression(
-                found.boxes, found.scores, found.class_ids, options.nms_iou)
+                found.boxes, found.scores, found.class_ids, options.nms_iou,
+                candidates=options.max_candidates)
         else:
-            rows = np.argsort(-found.scores, kind='stable')
+            rows = np.argsort(-found.scores, kind='stable')[:options.max_candidates]
         boxes = found.boxes[rows]
         boxes = geometry.clip(boxes) if found.in_source_pixels else geometry.to_source(boxes)
         # What lies beside the picture has no area left on it; so has a box turned inside out.

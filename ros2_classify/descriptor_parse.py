@@ -30,7 +30,9 @@ from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundErro
 from ros2_classify.expected import read_expected
 from ros2_classify.extra_inputs import read_extra
 from ros2_classify.fields import as_integer, as_text, Fields, Where
+from ros2_classify.image_size import MAX_PIXELS
 from ros2_classify.labels import Labels
+from ros2_classify.roots import check_allowed
 from ros2_classify.sources.addresses import problem_with, redact
 
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -72,11 +74,15 @@ def read_descriptor(path: Path) -> ModelDescriptor:
 
 def read_text(path: Path) -> str:
     """Return a descriptor file's text; the errors are those of `read_descriptor`."""
+    check_allowed(path, 'descriptor file')
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DescriptorError(
                 f'{path}: larger than {MAX_BYTES} bytes, so it is no descriptor; give a .yaml '
                 'file')
+        if not path.is_file() and not path.is_dir():
+            # A device or a pipe may never end.
+            raise DescriptorError(f'{path}: this is no plain file; give a .yaml file')
         return path.read_text(encoding='utf-8-sig')
     except FileNotFoundError:
         raise ModelNotFoundError(
@@ -294,6 +300,10 @@ def _size(fields: Fields) -> Size:
         raise where.error(
             f'{value!r} must be [width, height] in pixels, or source for the size of the picture')
     width, height = (as_integer(item, place, low=1, high=MAX_SIDE) for item, place in items)
+    if width * height > MAX_PIXELS:
+        raise where.error(
+            f'{width}x{height} are more than the {MAX_PIXELS} pixels that are allowed; give a '
+            'smaller size')
     return width, height
 
 

@@ -24,6 +24,7 @@ allowed ones and the next step, in one sentence a person can act on::
         ├── LabelsError          a label file can't be read (also a ValueError)
         ├── OptionsError         a threshold or limit is out of its range (also a ValueError)
         ├── ModelNotFoundError   no such name, descriptor or model file
+        ├── NotAllowedError      a file lies outside of the folders that model_roots allows
         ├── IntegrityError       a file isn't the one its sha256 says
         ├── ArchiveError         an archive is broken, hostile, or lacks the member asked for
         ├── FetchError           a file can't be had: no network, no such file, a full disk
@@ -58,6 +59,10 @@ class OptionsError(Ros2ClassifyError, ValueError):
 
 class ModelNotFoundError(Ros2ClassifyError):
     """There is no such catalogue name, descriptor or model file."""
+
+
+class NotAllowedError(Ros2ClassifyError):
+    """A file lies outside of the folders that may be read (``model_roots``)."""
 
 
 class IntegrityError(Ros2ClassifyError):

@@ -24,9 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import InputError
+from ros2_classify.image_size import (
+    image_size, JPEG_START, MAX_PIXELS, png_problem, PNG_SIGNATURE)
 
 
-def read_image(path: str | Path) -> NDArray[np.uint8]:
+def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """
     Read a picture.
 
@@ -35,6 +37,8 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     path : str or Path
         A file in any format that OpenCV reads: JPEG, PNG, BMP, WebP, TIFF and others. ``~`` is
         expanded.
+    max_pixels : int
+        Larger pictures are refused, JPEG and PNG before they are decoded.
 
     Returns
     -------
@@ -46,7 +50,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     Raises
     ------
     InputError
-        If there is no such file, or it can't be read as a picture.
+        If there is no such file, it can't be read as a picture, or is too large.
 
     """
     # Unlike Path.expanduser, this leaves the ~ of an unknown user for the error below.
@@ -59,6 +63,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         raise InputError(f'the picture {path} cannot be read: {error.strerror}') from error
     image = None
     if data.size:
+        _check_header(path, data, max_pixels)
         try:
             image = cv2.imdecode(data, cv2.IMREAD_COLOR)
         except cv2.error as error:
@@ -67,7 +72,30 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         raise InputError(
             f'{path} ({data.size} bytes) is no picture that OpenCV can read; JPEG, PNG, BMP, WebP '
             'and TIFF are usual, and the file may be damaged')
+    _check_size(path, image.shape[1], image.shape[0], max_pixels)
     return np.asarray(image, dtype=np.uint8)
+
+
+def _check_header(path: Path, data: NDArray[np.uint8], max_pixels: int) -> None:
+    """Refuse a JPEG or PNG that is too large, or announces more bytes than it has."""
+    if not data[:8].tobytes().startswith((PNG_SIGNATURE, JPEG_START)):
+        return
+    content = data.data.cast('B')
+    try:
+        width, height = image_size(content)
+        problem = png_problem(content) if content[:8] == PNG_SIGNATURE else ''
+        if problem:
+            raise InputError(f'the PNG is {problem}')
+    except InputError as error:
+        raise InputError(f'{path} ({data.size} bytes) is no picture: {error}') from error
+    _check_size(path, width, height, max_pixels)
+
+
+def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise InputError(
+            f'the picture {path} of {width}x{height} has more than the {max_pixels} pixels that '
+            'are allowed; make it smaller')
 
 
 def check_writable(path: str | Path) -> Path:

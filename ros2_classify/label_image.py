@@ -114,22 +114,54 @@ def _interpolated(
     height, width = found.grid
     left, right, across = _between(columns, width)
     top, bottom, down = _between(rows, height)
-    classes: LabelImage = np.full((len(rows), len(columns)), found.unlabeled, found.classes.dtype)
+    winners, mixed = _cells(found)
+    classes: LabelImage = winners.take(left, axis=1).take(top, axis=0)
     for start in range(0, len(rows), _STRIP):
         strip = slice(start, start + _STRIP)
         first, last = int(top[strip][0]), int(bottom[strip][-1]) + 1
-        part = down[strip, np.newaxis]
-        best = np.full((len(part), len(columns)), -np.inf, np.float32)
+        # Where all four cells around have one class, it is that of every pixel between them.
+        between = np.logical_or.reduce(mixed[first:int(top[strip][-1]) + 1], axis=0)
+        chosen = np.flatnonzero(between[left])
+        if not len(chosen):
+            continue
+        part, along = down[strip, np.newaxis], across[chosen]
+        best = np.full((len(part), len(chosen)), -np.inf, np.float32)
+        names = np.full(best.shape, found.unlabeled, classes.dtype)
+        upper, lower = top[strip] - first, bottom[strip] - first
         for class_id, plane in enumerate(found.scores):
             lines = plane[first:last]
             # What is not finite makes NaN, which is greater than nothing.
             with np.errstate(invalid='ignore', over='ignore'):
-                lines = lines[:, left] * (1 - across) + lines[:, right] * across
-                scores = (lines[top[strip] - first] * (1 - part)
-                          + lines[bottom[strip] - first] * part)
-            np.copyto(classes[strip], classes.dtype.type(class_id), where=scores > best)
+                lines = lines[:, left[chosen]] * (1 - along) + lines[:, right[chosen]] * along
+                scores = lines[upper] * (1 - part) + lines[lower] * part
+            np.copyto(names, classes.dtype.type(class_id), where=scores > best)
             np.fmax(best, scores, out=best)
+        classes[strip, chosen] = names
     return classes
+
+
+def _cells(found: PixelClasses) -> tuple[LabelImage, NDArray[np.bool_]]:
+    """
+    Return the class of each cell, and between which four of them there are several.
+
+    Between four cells with the same best class no other one can be better, for each score there
+    is a mean of the four with the same weights. What is not finite has no such mean.
+    """
+    assert found.scores is not None
+    height, width = found.grid
+    several = np.ones((max(height - 1, 1), max(width - 1, 1)), np.bool_)
+    winners: LabelImage = np.zeros((height, width), found.classes.dtype)
+    if not np.isfinite(found.scores).all():
+        return winners, several
+    best = found.scores[0].copy()
+    for class_id, plane in enumerate(found.scores):
+        np.copyto(winners, winners.dtype.type(class_id), where=plane > best)
+        np.maximum(best, plane, out=best)
+    if height > 1 and width > 1:
+        corner = winners[:-1, :-1]
+        several[:] = corner != winners[1:, 1:]
+        several |= (corner != winners[1:, :-1]) | (corner != winners[:-1, 1:])
+    return winners, several
 
 
 def _between(

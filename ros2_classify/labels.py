@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.errors import LabelsError
 from ros2_classify.labels_pbtxt import looks_like_label_map, parse_label_map
+from ros2_classify.roots import check_allowed
 
 # A table of this many entries is 8 MB; label maps of published networks stay far below.
 MAX_CLASS_ID = 1_000_000
@@ -168,12 +169,16 @@ def load_labels(path: str | Path) -> Labels:
 
     """
     path = Path(os.path.expanduser(path))
+    check_allowed(path, 'label file')
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise LabelsError(
                 f'{path}: {size} bytes are too many for a label file (at most {MAX_FILE_BYTES}); '
                 'is it the model?')
+        if not path.is_file() and not path.is_dir():
+            # A device or a pipe may never end.
+            raise LabelsError(f'{path}: not a label file: it is no plain file')
         data = path.read_bytes()
     except OSError as error:
         raise LabelsError(f'{path}: the label file cannot be read: {error.strerror}') from error

@@ -32,7 +32,7 @@ _MAX_CLASS = 10_000
 
 def non_maximum_suppression(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], class_ids: NDArray[np.int64],
-    iou_threshold: float, limit: int = 0,
+    iou_threshold: float, limit: int = 0, candidates: int = MAX_CANDIDATES,
 ) -> NDArray[np.int64]:
     """
     Keep the best of the boxes that overlap, class by class.
@@ -53,6 +53,8 @@ def non_maximum_suppression(
         From 0 to 1; at 1 every box stays.
     limit : int
         Keep at most so many; 0 keeps all.
+    candidates : int
+        Look at the best so many only.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def non_maximum_suppression(
         Rows that stay, best first; of equal scores the earlier row first.
 
     """
-    order = np.argsort(-scores, kind='stable')[:MAX_CANDIDATES]
+    order = np.argsort(-scores, kind='stable')[:candidates]
     if len(order) <= 1 or iou_threshold >= 1.0:
         return order[:limit] if limit else order
     # Classes are told apart by moving each to a place of its own; first to where no coordinate

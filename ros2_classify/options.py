@@ -25,11 +25,13 @@ import numpy as np
 
 from ros2_classify.descriptor import Defaults, Task
 from ros2_classify.errors import OptionsError
+from ros2_classify.nms import MAX_CANDIDATES
 
 # What counts where neither the caller nor the descriptor says anything.
 _SCORE_THRESHOLD = {'detection': 0.3, 'classification': 0.0, 'segmentation': 0.0}
 _MULTI_LABEL_THRESHOLD = 0.5
 _MAX_COUNT = 10**6
+_MAX_CANDIDATES = 100_000
 _WHOLE = (int, np.integer)
 _REAL = (float, np.floating, *_WHOLE)
 
@@ -56,6 +58,9 @@ class Options:
         For detection: at most so many boxes.
     multi_label : bool
         For classification: every class over the threshold, whatever ``top_k`` says.
+    max_candidates : int
+        For detection: of the boxes over the threshold at most so many, the best ones, are looked
+        at. Their comparison takes a time that grows with the square of their number.
 
     Raises
     ------
@@ -70,6 +75,7 @@ class Options:
     ioa_threshold: float = 0.0
     max_detections: int = 100
     multi_label: bool = False
+    max_candidates: int = MAX_CANDIDATES
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -78,12 +84,16 @@ class Options:
             if isinstance(value, bool) or not isinstance(value, _REAL) or not (
                     math.isfinite(value) and 0.0 <= value <= 1.0):
                 raise OptionsError(f'{name} is {value!r} but must be a number from 0 to 1')
-        for name in ('top_k', 'max_detections'):
+        for name in ('top_k', 'max_detections', 'max_candidates'):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, _WHOLE) or not (
                     1 <= value <= _MAX_COUNT):
                 raise OptionsError(
                     f'{name} is {value!r} but must be a whole number from 1 to {_MAX_COUNT}')
+        if self.max_candidates > _MAX_CANDIDATES:
+            raise OptionsError(
+                f'max_candidates is {self.max_candidates} but must be a whole number from 1 to '
+                f'{_MAX_CANDIDATES}')
         if not isinstance(self.multi_label, bool):
             raise OptionsError(f'multi_label is {self.multi_label!r} but must be true or false')
 

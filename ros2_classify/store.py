@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ros2_classify.errors import ModelNotFoundError
+from ros2_classify.roots import check_folder, is_allowed, refusal
 from ros2_classify.sources.addresses import is_url
 from ros2_classify.sources.hashing import sha256_of_file
 
@@ -102,6 +103,8 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
     ------
     ModelNotFoundError
         If it is nowhere to be found, or no plain file; the message lists where it was looked for.
+    NotAllowedError
+        If `ros2_classify.roots.within` allows none of these places.
 
     """
     # os.path answers for paths that can't exist, where Path raises: ~nobody, or far too long.
@@ -112,6 +115,9 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
         folders = [Path.cwd() if folder is None else folder, *search_path()]
         # A folder that stands in both is looked in, and named in the error, once.
         places = list(dict.fromkeys(Path(place, named).absolute() for place in folders))
+    # What lies outside is not looked for: not even whether it exists is told.
+    if not (places := [place for place in places if is_allowed(place)]):
+        raise refusal(path, what, origin)
     for place in places:
         if os.path.isfile(place) or (or_folder and os.path.isdir(place)):
             return place
@@ -217,8 +223,15 @@ def model_file(descriptor: ModelDescriptor, options: FetchOptions | None = None)
         If it is in an archive that is broken or harmful.
     FetchError
         If it can't be had: no network, offline mode, no such file, a full disk.
+    NotAllowedError
+        If it, or a file in its folder, lies where nothing may be read.
 
     """
     from ros2_classify.sources.fetch import fetch
 
-    return fetch(request_for(descriptor), options)
+    request = request_for(descriptor)
+    path = fetch(request, options)
+    if request.path is not None and request.path.is_dir():
+        # What was unpacked from an archive holds no links, and lies in the cache.
+        check_folder(path, 'model file')
+    return path

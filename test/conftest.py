@@ -38,12 +38,14 @@ def pytest_report_header() -> str:
     """Say what the tests of the nodes run with."""
     if find_spec('rclpy'):
         return f'ROS 2: {os.environ.get("ROS_DISTRO", "?")}, domain {os.environ["ROS_DOMAIN_ID"]}'
-    return 'ROS 2: not installed; test/ros is left out'
+    return 'ROS 2: not installed; test/ros and test/fuzz/ros are left out'
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Leave the tests of the nodes out where rclpy is missing and may be."""
-    if collection_path == Path(__file__).parent / 'ros' and ROS_IS_A_MUST not in os.environ:
+    here = Path(__file__).parent
+    if collection_path in (here / 'ros', here / 'fuzz' / 'ros') and (
+            ROS_IS_A_MUST not in os.environ):
         return find_spec('rclpy') is None or None
     return None
 

@@ -36,6 +36,7 @@ NOT_RUN = (
      'scripts/setup builds the same; test_package.py looks at what it has installed'),
     (r'source |cd |export |python3 -m venv ', 'sets up the shell that the next command runs in'),
     (r'scripts/(setup|check|test|demo)( --tensorflow)?$', '.ci/run runs it'),
+    (r'scripts/bench(_gpu)?( |$)', 'needs minutes and a quiet machine; test/bench runs its parts'),
     (r'scripts/demo --source 0$', 'needs a webcam; test/ros/test_launch.py and scripts/demo run '
                                   'the same nodes on pictures'),
     (r'scripts/test -m network ', 'needs the internet'),

@@ -45,7 +45,8 @@ def yaml_files():
 
 
 def is_descriptor(path):
-    data = yaml.safe_load(path.read_text(encoding='utf-8'))
+    # Settings of other programs may be several documents; a descriptor is one.
+    data = next(yaml.safe_load_all(path.read_text(encoding='utf-8')), None)
     return isinstance(data, dict) and ('source' in data or path.parent.name == 'models')
 
 

@@ -22,6 +22,7 @@ import dataclasses
 import json
 import re
 import shlex
+import shutil
 
 import cv2
 import doc_commands
@@ -151,6 +152,8 @@ def workplace(tmp_path, monkeypatch):
     (tmp_path / 'cards_detector.yaml').write_text(
         'source: {path: boxes.onnx}\nlabels: [stop]\noutput: {decoder: tf_detection}\n')
     cv2.imwrite(str(tmp_path / 'photo.jpg'), np.full((48, 64, 3), 100, np.uint8))
+    (tmp_path / 'photos').mkdir()
+    shutil.copy(tmp_path / 'photo.jpg', tmp_path / 'photos')
     monkeypatch.setenv('ROS2_CLASSIFY_CACHE', str(tmp_path / 'cache'))
     monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
     monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', str(tmp_path))

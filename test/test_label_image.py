@@ -20,13 +20,14 @@ import itertools
 import math
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from ros2_classify.decoders import PixelClasses
 from ros2_classify.descriptor import InputSpec
 from ros2_classify.geometry import Geometry, make_plan
-from ros2_classify.label_image import classes_on, label_image
+from ros2_classify.label_image import _cells, classes_on, label_image
 from ros2_classify.preprocess import Preprocessor
 
 SIZES = [((64, 48), (32, 32)), ((50, 70), (32, 24)), ((41, 33), (16, 16)), ((10, 12), (32, 32))]
@@ -145,3 +146,30 @@ def test_classes_on_a_label_image() -> None:
     wide = image.astype(np.uint16) * 300
     assert classes_on(wide, (0, 65535), 0.0)[0].tolist() == [300, 900, 2100, 76500 % 65536]
     assert classes_on(np.full((2, 2), 255, np.uint8), (None, 255), 0.0)[0].tolist() == []
+
+
+@pytest.mark.parametrize('rule', ['stretch', 'letterbox', 'center_crop'])
+@pytest.mark.parametrize('grid', [(1, 1), (1, 9), (9, 1), (2, 2), (33, 40)])
+@pytest.mark.parametrize('flaw', [None, np.nan, -np.inf])
+def test_what_is_left_out_changes_nothing(
+    rule: Any, grid: tuple[int, int], flaw: float | None, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between cells of one class nothing is interpolated, and everything is as if it were."""
+    rng = np.random.default_rng(grid[1])
+    scores = np.stack([cv2.resize(
+        rng.normal(size=(4, 5)).astype(np.float32), grid[::-1]).reshape(grid) for _ in range(6)])
+    # Whole numbers, so that some are equal.
+    scores = np.round(scores * 4)
+    if flaw is not None:
+        scores[0, grid[0] // 2, grid[1] // 2] = flaw
+    found = PixelClasses(np.zeros(grid, np.uint8), 255, scores=scores)
+    geometry = make_plan(InputSpec(size=(96, 64), resize=rule), (211, 150)).geometry
+    quick = label_image(found, geometry)
+    cells = _cells
+
+    def every(found: PixelClasses) -> Any:
+        winners, several = cells(found)
+        return winners, np.ones_like(several)
+
+    monkeypatch.setattr('ros2_classify.label_image._cells', every)
+    assert np.array_equal(quick, label_image(found, geometry))

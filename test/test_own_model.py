@@ -33,7 +33,7 @@ DOCS = shared_data.ROOT / 'docs'
 TEXT = (DOCS / 'own_model.md').read_text(encoding='utf-8')
 CLI = (DOCS / 'cli.md').read_text(encoding='utf-8')
 DESCRIPTOR = (DOCS / 'descriptor.md').read_text(encoding='utf-8')
-SECTION = CLI.partition('## `models check`')[2].partition('## `doctor`')[0]
+SECTION = CLI.partition('## `models check`')[2].partition('\n## `models describe`')[0]
 
 
 def test_the_commands(

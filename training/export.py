@@ -29,12 +29,12 @@ from training.networks import Shipped
 
 def export(network: nn.Module, path: Path, width: int, height: int, output: str) -> None:
     """
-    Write a network as ONNX with batch 1.
+    Write a network as ONNX for any number of pictures at once.
 
     Parameters
     ----------
     network
-        Takes float32 [1, 3, height, width], RGB 0..1; left unchanged.
+        Takes float32 [N, 3, height, width], RGB 0..1; left unchanged.
     path
         The file to write; replaced only when the new one passes ONNX's own check.
     width, height
@@ -47,7 +47,8 @@ def export(network: nn.Module, path: Path, width: int, height: int, output: str)
     part = path.with_suffix('.part')
     torch.onnx.export(
         shipped, (torch.zeros(1, 3, height, width),), str(part), dynamo=False, opset_version=13,
-        input_names=['images'], output_names=[output])
+        input_names=['images'], output_names=[output],
+        dynamic_axes={'images': {0: 'batch'}, output: {0: 'batch'}})
     model = onnx.load(str(part))
     model.producer_name = 'ros2_classify training'
     onnx.checker.check_model(model, full_check=True)

@@ -25,8 +25,9 @@ from typing import Any
 
 from ros2_classify.bench.runs import MIB, Run
 from ros2_classify.bench.search import Found, highest_rate, MAX_LOSS
-from ros2_classify.bench.session import Session, Started
+from ros2_classify.bench.session import Session
 from ros2_classify.bench.settings import Plan, Settings
+from ros2_classify.bench.started import Started
 from ros2_classify.bench.statistics import median, ratio, rounded, summary
 from ros2_classify.bench.subjects import echo, other, server, Subject
 

@@ -62,6 +62,12 @@ def run(
         arguments: argparse.Namespace, settings: Settings, plan: Plan, folder: Path, say: Say,
 ) -> Outcome:
     """Run the mode that the arguments ask for; see `ros2_classify.cli.bench`."""
+    special = (arguments.guard or arguments.targets or arguments.duration or arguments.messages
+               or settings.cameras > 1)
+    for option, given in (('--against', arguments.against), ('--plot', arguments.plot)):
+        if special and given:
+            raise BenchError(
+                f'{option} is for one camera and the usual measurement, long or --quick')
     if arguments.guard:
         return _guard(arguments.guard, plan, folder, say)
     if arguments.targets:

@@ -70,6 +70,7 @@ def plot(found: Measured, path: Path) -> None:
              title='Latency at a paced rate, medians in the legend')
     left.xaxis.set_major_formatter('{x:g}')
     left.xaxis.set_minor_formatter(_few_labels)
+    left.set_ylim(0.0, 1.5 * left.get_ylim()[1])
     left.legend()
     right.set(xlabel='ms', ylabel='part of the frames that took longer', yscale='log',
               title='The tail', xlim=(0.0, None))

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import contextlib
+import ctypes
 import json
 import os
 from pathlib import Path
@@ -39,6 +40,10 @@ from ros2_classify.errors import Ros2ClassifyError
 PATIENCE = 60.0
 _GRACE = 10.0
 _LINES_SHOWN = 12
+
+# <sys/prctl.h>, Linux. Loaded here: between fork and exec nothing may be.
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == 'linux' else None
 
 
 class BenchError(Ros2ClassifyError):
@@ -172,7 +177,7 @@ class NodeProcess:
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True, errors='replace', env=dict(env),
-                start_new_session=True)
+                start_new_session=True, preexec_fn=_end_with_parent)
         except OSError as error:
             raise BenchError(
                 f'{self._command[0]} cannot be started: {error.strerror}') from error
@@ -266,6 +271,12 @@ class NodeProcess:
                 with self._news:
                     self._lines.append((time.monotonic(), line.rstrip('\n')))
                     self._news.notify_all()
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end the new process when this one is killed; helpers notice themselves."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
 def end(process: subprocess.Popen[str], first: signal.Signals | None) -> None:

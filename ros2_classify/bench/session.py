@@ -18,7 +18,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 import json
 from pathlib import Path
 import subprocess
@@ -34,6 +33,7 @@ from ros2_classify.bench.processes import (
     BenchError, end_of, environment, Helper, NodeProcess, PATIENCE)
 from ros2_classify.bench.runs import Run
 from ros2_classify.bench.settings import Settings
+from ros2_classify.bench.started import Started
 from ros2_classify.bench.subjects import Subject
 from ros2_classify.bench.usage import cpu_seconds, memory_bytes
 
@@ -45,42 +45,6 @@ _SETTLED = 0.25
 _MEMORY_PERIOD = 1.0
 # While a node comes up it is shown pictures, in short runs, until it answers.
 _PROBE = (30.0, 0.3)
-
-
-@dataclass
-class Started:
-    """
-    A node that runs.
-
-    Parameters
-    ----------
-    subject : Subject
-        What it is.
-    processes : list of NodeProcess
-        Its processes.
-    composed : Helper or None
-        The process that it shares with the camera.
-    active_s : float or None
-        Seconds from its start to the line that says it is active.
-    first_result_s : float
-        Seconds from its start to its first result, while a camera sent 30 pictures a second.
-    runs : list of Run
-        Its runs so far.
-
-    """
-
-    subject: Subject
-    processes: list[NodeProcess]
-    composed: Helper | None = None
-    active_s: float | None = None
-    first_result_s: float = float('nan')
-    runs: list[Run] = field(default_factory=list)
-
-    @property
-    def pids(self) -> list[int]:
-        """The numbers of its processes."""
-        shared = [self.composed.pid] if self.composed is not None else []
-        return [*shared, *(process.pid for process in self.processes)]
 
 
 class Session:
@@ -269,7 +233,7 @@ class Session:
         received = self._received()
         for process in started.processes:
             process.check()
-        everything = match(np.load(out), received)
+        everything = match(np.load(out, allow_pickle=False), received)
         # A node with a queue may still answer frames of the run before.
         arrived = received[np.isin(received[:, 1], everything.stamps), 2] / 1e9
         run = Run(
@@ -399,7 +363,7 @@ class Session:
                              seconds=seconds, out=old)
             self.source.answer(seconds)
             self.listener.ask('dump', out=str(out))
-            rows = np.load(out)
+            rows = np.load(out, allow_pickle=False)
             first += rows[:, 2].tolist()
             waiting -= set(rows[:, 0].tolist())
         if started.processes:
@@ -416,7 +380,7 @@ class Session:
             time.sleep(0.05)
         out = self.folder / 'received.npy'
         self.listener.ask('dump', out=str(out))
-        return np.load(out)
+        return np.load(out, allow_pickle=False)
 
     def _read_traces(self, started: Started) -> None:
         tables = []
@@ -425,7 +389,7 @@ class Session:
                 raise BenchError(
                     f'{started.subject.name} wrote no {path.name}'
                     f'{end_of(self.folder / f"{started.subject.name}0.log")}')
-            with np.load(path) as arrays:
+            with np.load(path, allow_pickle=False) as arrays:
                 tables.append((arrays['taken'], arrays['published']))
         if tables:
             taken, published = (np.concatenate(parts) for parts in zip(*tables))

@@ -18,7 +18,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -84,9 +84,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help='of a bag: the topic of the pictures (default: the first one)')
     parser.add_argument('--provider', default=_DEFAULTS.provider, metavar='NAME',
                         help='what runs the network (default: auto)')
-    parser.add_argument('--threads', type=int, default=_DEFAULTS.threads, metavar='N',
+    parser.add_argument('--threads', type=_count(0), default=_DEFAULTS.threads, metavar='N',
                         help='CPU threads of an inference, 0: the engine chooses (default: 1)')
-    parser.add_argument('--cameras', type=int, default=1, metavar='N',
+    parser.add_argument('--cameras', type=_count(1), default=1, metavar='N',
                         help='more than one: one server for all, against a server for each')
     parser.add_argument('--rate', type=_positive, default=_DEFAULTS.rate, metavar='HZ',
                         help='pictures a second of a paced run (default: 30)')
@@ -99,12 +99,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument('--transport', choices=TRANSPORTS, default='raw')
     parser.add_argument('-p', dest='parameters', action='append', default=[],
                         metavar='NAME:=VALUE', help='a parameter of the server')
-    parser.add_argument('--turns', type=int, default=Plan.repetitions, metavar='N',
+    parser.add_argument('--turns', type=_count(1), default=Plan.repetitions, metavar='N',
                         help='alternations of node and bare loop (default: 5)')
     parser.add_argument('--against', default='', metavar='COMMAND',
                         help='another node beside ours: a command with {image} and {result} for '
                              'its topics, or "plain"; see docs/performance.md')
-    parser.add_argument('--soak', type=float, default=600.0, metavar='SECONDS',
+    parser.add_argument('--soak', type=_positive, default=600.0, metavar='SECONDS',
                         help='of --targets: length of the long run (default: 600)')
     parser.add_argument('--recorded', type=Path, metavar='FILE',
                         help='of --targets: the comparison with the predecessor, as --against '
@@ -227,6 +227,15 @@ def _size(text: str) -> tuple[int, int]:
     if not found or not all(0 < int(side) <= 16384 for side in found.groups()):
         raise argparse.ArgumentTypeError(f'{text!r} is no size; one is, for example, 640x480')
     return int(found.group(1)), int(found.group(2))
+
+
+def _count(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f'{text!r} is no whole number from {least} on')
+        return int(text)
+
+    return parse
 
 
 def _positive(text: str) -> float:

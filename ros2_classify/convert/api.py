@@ -257,7 +257,7 @@ def _check(
             engine.close()
     except EngineError as error:
         raise ConversionError(f'the ONNX model does not run: {error}') from error
-    with np.load(work / worker.ANSWERS) as file:
+    with np.load(work / worker.ANSWERS, allow_pickle=False) as file:
         reference = {name: file[f'arr_{place}'] for place, name in enumerate(outputs)}
     return {
         **compare(answers, reference, plan.tolerance),

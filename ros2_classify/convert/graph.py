@@ -23,6 +23,7 @@ Formats: ``GraphDef``, ``NodeDef``, ``AttrValue``, ``TensorShapeProto``, ``Saved
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -100,18 +101,34 @@ class Node:
     message: memoryview = field(repr=False)
 
     def data_types(self) -> set[str]:
-        """Return all the types that its attributes name."""
-        return {kind for _, value in self._attributes() for kind in _types(value)}
+        """Return all the types that its attributes name; ConversionError if they are damaged."""
+        with self._reading():
+            return {kind for _, value in self._attributes() for kind in _types(value)}
 
     def tensor(self) -> TensorInfo:
-        """Return its first output, with the type and the shape that its attributes declare."""
-        attributes = dict(self._attributes())
-        types = [kind for name in _TYPE_ATTRIBUTES if name in attributes
-                 for kind in _types(attributes[name])]
-        shapes = [shape for name in _SHAPE_ATTRIBUTES if name in attributes
-                  for shape in _shapes(attributes[name])]
+        """
+        Return its first output, with the type and the shape that its attributes declare.
+
+        ConversionError if they are damaged.
+        """
+        with self._reading():
+            attributes = dict(self._attributes())
+            types = [kind for name in _TYPE_ATTRIBUTES if name in attributes
+                     for kind in _types(attributes[name])]
+            shapes = [shape for name in _SHAPE_ATTRIBUTES if name in attributes
+                      for shape in _shapes(attributes[name])]
         return TensorInfo(f'{self.name}:0', types[0] if types else DATA_TYPES[0],
                           shapes[0] if shapes else None)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Name the node whose attributes, which are read when they are asked for, are damaged."""
+        try:
+            yield
+        except WireError as error:
+            raise ConversionError(
+                f'the node {self.name!r} of the graph is damaged ({error}); get the model anew'
+            ) from error
 
     def _attributes(self) -> Iterator[tuple[str, memoryview]]:
         return (map_entry(entry) for entry in messages(self.message, 5))
@@ -383,20 +400,22 @@ def _data_type(value: Value) -> str:
     return DATA_TYPES[number] if 0 <= number < len(DATA_TYPES) else f'type {number}'
 
 
-def _types(attribute: memoryview) -> Iterator[str]:
-    """Yield the types of an ``AttrValue``, or of the list that it holds."""
+def _types(attribute: memoryview, listed: bool = False) -> Iterator[str]:
+    """Yield the types of an ``AttrValue``, or of the list that it holds; lists hold no lists."""
     for number, value in read_fields(attribute):
         if number == 6:
             packed = varints(value) if isinstance(value, memoryview) else (value,)
             yield from (_data_type(piece) for piece in packed)
-        elif number == 1 and isinstance(value, memoryview):
-            yield from _types(value)
+        elif number == 1 and isinstance(value, memoryview) and not listed:
+            yield from _types(value, listed=True)
 
 
-def _shapes(attribute: memoryview) -> Iterator[tuple[int | None, ...] | None]:
-    """Yield the shapes of an ``AttrValue``, or of the list that it holds."""
+def _shapes(
+    attribute: memoryview, listed: bool = False,
+) -> Iterator[tuple[int | None, ...] | None]:
+    """Yield the shapes of an ``AttrValue``, or of the list that it holds; lists hold no lists."""
     for number, value in read_fields(attribute):
         if number == 7 and isinstance(value, memoryview):
             yield _shape(value)
-        elif number == 1 and isinstance(value, memoryview):
-            yield from _shapes(value)
+        elif number == 1 and isinstance(value, memoryview) and not listed:
+            yield from _shapes(value, listed=True)

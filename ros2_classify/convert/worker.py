@@ -87,7 +87,7 @@ def _work(request: dict[str, Any], tell: Any) -> dict[str, Any]:
     tf2onnx.convert.main()
     done('convert')
     tell(stage='running TensorFlow on a test picture', converted=True)
-    with np.load(FEEDS) as file:
+    with np.load(FEEDS, allow_pickle=False) as file:
         feeds = [file[f'arr_{place}'] for place in range(len(request['inputs']))]
     if request['format'] == 'saved_model':
         answers = _run_saved_model(tf, request, feeds)

@@ -229,6 +229,13 @@ def pick(outputs: Outputs, name: str) -> NDArray[Any]:
     return outputs[found]
 
 
+def first_name(outputs: Outputs) -> str:
+    """Return the name of the first output; OutputError where there is none at all."""
+    for name in outputs:
+        return name
+    raise OutputError('the network has no output')
+
+
 def find_name(outputs: Outputs, name: str) -> str | None:
     """Return the name under which an output is there, ``:0`` added or taken away, or None."""
     if name in outputs:

@@ -38,7 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, misfit, Outputs, pick, unbatch)
+    as_float32, Candidates, DecodeContext, Decoder, describe, misfit, Outputs, pick, unbatch)
 from ros2_classify.decoders.boxes import (
     BOX_FORMATS, BoxFormat, denormalize, finite_candidates, to_xyxy, UNITS, Units)
 from ros2_classify.errors import OutputError
@@ -234,7 +234,7 @@ def _separate(outputs: Outputs, options: EndToEndOptions) -> _Table:
         count = pick(outputs, found['count'])
         if count.size != 1:
             raise misfit(found['count'], count, '[1], the number of boxes', outputs)
-        value = float(count.reshape(-1)[0])
+        value = float(as_float32(found['count'], count).reshape(-1)[0])
         # NaN compares as false, so a broken count reads as "all rows", as where there is none.
         used = int(value) if 0 <= value < used else used
     return boxes[:used], classes[:used], scores[:used]

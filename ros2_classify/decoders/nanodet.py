@@ -38,8 +38,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, misfit, Outputs, pick, row_maxima, sigmoid,
-    softmax, unbatch)
+    Candidates, DecodeContext, Decoder, describe, first_name, misfit, Outputs, pick, row_maxima,
+    sigmoid, softmax, unbatch)
 from ros2_classify.decoders.boxes import finite_candidates
 from ros2_classify.decoders.grids import cells, read_names, read_strides
 from ros2_classify.errors import OutputError
@@ -197,7 +197,7 @@ def _levels(outputs: Outputs, options: NanodetOptions) -> _Levels:
     """Return scores ``[cells, C]`` and logits ``[cells, 4 * (reg_max + 1)]`` of each level."""
     width = 4 * (options.reg_max + 1)
     if options.output is not None or (len(outputs) == 1 and not options.scores):
-        name = options.output or next(iter(outputs))
+        name = options.output or first_name(outputs)
         expected = f'[1, cells, classes + {width}]'
         array = pick(outputs, name)
         rows = unbatch(name, array, expected, (None, None), outputs)

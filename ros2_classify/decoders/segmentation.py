@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    as_float32, DecodeContext, Decoder, describe, misfit, Outputs, pick, PixelClasses)
+    as_float32, DecodeContext, Decoder, describe, first_name, misfit, Outputs, pick, PixelClasses)
 from ros2_classify.decoders.classification import read_background
 from ros2_classify.errors import OutputError
 from ros2_classify.fields import Fields
@@ -151,17 +151,23 @@ def decode(
     kind, unlabeled = _type_for(len(planes) - 1)
     classes: NDArray[Any] = np.full(planes.shape[1:], unlabeled, kind)
     if options.upsampling == 'linear':
-        if not np.isfinite(planes.sum()):
+        if not _finite(planes):
             planes = np.where(np.isfinite(planes), planes, np.float32(np.nan))
         return PixelClasses(classes, unlabeled, options.background, planes)
-    # One sum shows whether there is anything to look for: infinity must not win.
-    if not np.isfinite(planes.sum()):
+    # Infinity must not win.
+    if not _finite(planes):
         planes = np.where(np.isfinite(planes), planes, np.float32(-np.inf))
     best = np.full(planes.shape[1:], -np.inf, np.float32)
     for class_id, plane in enumerate(planes):
         np.copyto(classes, kind(class_id), where=plane > best)
         np.maximum(best, plane, out=best)
     return PixelClasses(classes, unlabeled, options.background)
+
+
+def _finite(planes: NDArray[np.float32]) -> bool:
+    """Tell, by one sum, whether there is nothing but finite numbers; a false no does no harm."""
+    with np.errstate(over='ignore', invalid='ignore'):
+        return bool(np.isfinite(planes.sum()))
 
 
 def _from_classes(
@@ -201,7 +207,7 @@ def _type_for(last: int) -> tuple[Any, int]:
 
 def _squeezed(outputs: Outputs, options: SegmentationOptions) -> tuple[str, NDArray[Any]]:
     """Return the output's name, and the output without its batch dimension."""
-    name = next(iter(outputs)) if options.output is None else options.output
+    name = first_name(outputs) if options.output is None else options.output
     array = pick(outputs, name)
     if array.dtype.kind not in 'fiub':
         as_float32(name, array)

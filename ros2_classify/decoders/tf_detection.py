@@ -32,7 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, find_name, misfit, Outputs, pick, unbatch)
+    as_float32, Candidates, DecodeContext, Decoder, describe, find_name, misfit, Outputs, pick,
+    unbatch)
 from ros2_classify.decoders.boxes import finite_candidates
 from ros2_classify.errors import OutputError
 from ros2_classify.fields import Fields
@@ -150,7 +151,7 @@ def _find(
         return boxes, classes, scores, float('nan')
     if last[1].size != 1:
         raise misfit(*last, '[1], the number of boxes', outputs)
-    return boxes, classes, scores, float(last[1].reshape(-1)[0])
+    return boxes, classes, scores, float(as_float32(*last).reshape(-1)[0])
 
 
 def _find_masks(

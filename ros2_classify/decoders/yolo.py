@@ -37,7 +37,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, misfit, Outputs, pick, row_maxima, sigmoid, unbatch)
+    Candidates, DecodeContext, Decoder, first_name, misfit, Outputs, pick, row_maxima, sigmoid,
+    unbatch)
 from ros2_classify.decoders.boxes import (
     BOX_FORMATS, BoxFormat, denormalize, finite_candidates, to_xyxy)
 from ros2_classify.decoders.grids import cells
@@ -242,7 +243,7 @@ def _cell_counts(size: tuple[int, int]) -> set[int]:
 
 def _table(outputs: Outputs, options: YoloOptions) -> tuple[str, NDArray[np.float32]]:
     """Return the output's name and its two dimensions."""
-    name = options.output or next(iter(outputs))
+    name = options.output or first_name(outputs)
     return name, unbatch(name, pick(outputs, name), _EXPECTED, (None, None), outputs)
 
 

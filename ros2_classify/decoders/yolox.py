@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, misfit, Outputs, pick, unbatch)
+    Candidates, DecodeContext, Decoder, first_name, misfit, Outputs, pick, unbatch)
 from ros2_classify.decoders.boxes import finite_candidates
 from ros2_classify.decoders.grids import cells, read_strides
 from ros2_classify.fields import Fields
@@ -105,13 +105,14 @@ def decode(outputs: Outputs, options: YoloxOptions, context: DecodeContext) -> C
     likely = np.flatnonzero(rows[:, 4] >= context.score_threshold)
     rows = rows[likely]
     class_ids = rows[:, 5:].argmax(axis=1)
-    scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + class_ids]
+    # An overflow gives inf, and the box is dropped.
+    with np.errstate(over='ignore', invalid='ignore'):
+        scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + class_ids]
     sure = np.flatnonzero(scores >= context.score_threshold)
     rows, grid = rows[sure], grid[likely[sure]]
     stride = grid[:, 2:]
-    center = (rows[:, :2] + grid[:, :2]) * stride
-    # An overflow gives inf, and the box is dropped.
     with np.errstate(over='ignore', invalid='ignore'):
+        center = (rows[:, :2] + grid[:, :2]) * stride
         half = np.exp(rows[:, 2:4]) * (stride * np.float32(0.5))
         boxes = np.concatenate((center - half, center + half), axis=1)
     return finite_candidates(boxes, scores[sure], class_ids[sure])
@@ -119,7 +120,7 @@ def decode(outputs: Outputs, options: YoloxOptions, context: DecodeContext) -> C
 
 def _rows(outputs: Outputs, options: YoloxOptions) -> tuple[str, NDArray[np.float32]]:
     """Return the output's name and its rows, checked as far as they can be without a size."""
-    name = options.output or next(iter(outputs))
+    name = options.output or first_name(outputs)
     array = pick(outputs, name)
     rows = unbatch(name, array, _EXPECTED, (None, None), outputs)
     if rows.shape[1] < 6:

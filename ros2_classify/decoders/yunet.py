@@ -129,9 +129,9 @@ def _level(
     usable = np.isfinite(best) & np.isfinite(objectness[:, 0])
     scores = np.sqrt(np.clip(best, 0, 1) * np.clip(objectness[:, 0], 0, 1))
     sure = np.flatnonzero((scores >= context.score_threshold) & usable)
-    center = (boxes[sure, :2] + grid[sure, :2]) * stride
     # An overflow gives inf, and the box is dropped.
     with np.errstate(over='ignore', invalid='ignore'):
+        center = (boxes[sure, :2] + grid[sure, :2]) * stride
         half = np.exp(boxes[sure, 2:]) * np.float32(stride * 0.5)
         corners = np.concatenate((center - half, center + half), axis=1)
     return corners, scores[sure], class_ids[sure]

@@ -21,8 +21,6 @@ import json
 
 from ros2_classify.doctor.finding import Finding
 from ros2_classify.doctor.machine import Installed, Machine, Ran
-from ros2_classify.engines.installation import DISTRIBUTIONS
-from ros2_classify.engines.providers import how_to_get, PROVIDERS
 
 # An ONNX model with the one node Identity on one float: enough to see whether a provider starts.
 # (IR version 8, opset 13; in base64.)
@@ -63,6 +61,10 @@ def check_providers(machine: Machine, provider: str = 'auto') -> Iterator[Findin
         On the package, and on each provider.
 
     """
+    # They need NumPy, whose absence is a finding of another check.
+    from ros2_classify.engines.installation import DISTRIBUTIONS
+    from ros2_classify.engines.providers import how_to_get, PROVIDERS
+
     found = [each for name in DISTRIBUTIONS for each in machine.distributions(name)]
     if len({each.name for each in found}) > 1:
         yield _clash(found)
@@ -89,6 +91,8 @@ def check_providers(machine: Machine, provider: str = 'auto') -> Iterator[Findin
 
 
 def _try(machine: Machine, short: str, name: str, needed: bool) -> Finding:
+    from ros2_classify.engines.providers import how_to_get
+
     ran = machine.run_python(_TRIAL.format(model=IDENTITY, name=name))
     lines = ran.out.strip().splitlines()
     runs = json.loads(lines[-1]).get('runs', name) if not ran.code and lines else ''

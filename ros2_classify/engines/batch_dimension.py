@@ -211,6 +211,7 @@ def _rewrite(onnx: Any, ort: Any, model: Any) -> list[str]:
         for name in proto.output:
             if name:
                 graph.initializer.append(onnx.numpy_helper.from_array(values[name], name))
+    _drop_unused(graph)
     for item in graph.output:
         if item.name in constants:
             raise Unsafe(f'the output {item.name!r} does not depend on the picture')
@@ -223,6 +224,18 @@ def _rewrite(onnx: Any, ort: Any, model: Any) -> list[str]:
         dims[0].dim_param = BATCH
     onnx.checker.check_model(model)
     return changed
+
+
+def _drop_unused(graph: Any) -> None:
+    """Remove what led to nothing but written-down values; ONNX Runtime would warn of each."""
+    used = {item.name for item in graph.output}
+    for proto in reversed(list(graph.node)):
+        if used.isdisjoint(proto.output):
+            graph.node.remove(proto)
+        else:
+            used.update(proto.input)
+    for item in [item for item in graph.initializer if item.name not in used]:
+        graph.initializer.remove(item)
 
 
 def _all_values(onnx: Any, ort: Any, model: Any, feeds: Sequence[Any]) -> dict[str, NDArray[Any]]:

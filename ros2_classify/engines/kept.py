@@ -191,7 +191,7 @@ def kept_folder(cache: Cache | None, kind: str, key: str, what: str) -> Iterator
             (folder / _COMPLETE).unlink(missing_ok=True)
             raise
         return
-    with cache.lock(f'{kind}-{key}', what):
+    with cache.lock(f'{kind}-{key}', f'{kind} for {what}', doing='building'):
         if not (folder / _COMPLETE).exists():
             for path in folder.iterdir():
                 # Timings stay: each is true by itself, and they save minutes.

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from pathlib import Path
 import re
+from typing import Any
 
 from ros2_classify.errors import EngineError
 from ros2_classify.foreign import by_content
@@ -82,6 +83,35 @@ def tidy(error: BaseException) -> str:
         text = noise.sub('', text)
     text = text.strip().rstrip('.')
     return f'{text[:400]}…' if len(text) > 400 else text or type(error).__name__
+
+
+def check_texts(path: Path, session: Any) -> None:
+    """
+    See that the names and the metadata in a model can be read.
+
+    ONNX Runtime runs a model whose texts are not UTF-8, and fails when they are asked for.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    session : onnxruntime.InferenceSession
+        The model.
+
+    Raises
+    ------
+    EngineError
+        If a text is not UTF-8.
+
+    """
+    try:
+        for node in (*session.get_inputs(), *session.get_outputs()):
+            node.name, node.shape  # noqa: B018
+        session.get_modelmeta().custom_metadata_map  # noqa: B018
+    except UnicodeDecodeError as error:
+        raise EngineError(
+            f'{path}: a name or the metadata in it is not UTF-8 text ({error.reason}): the file '
+            'is damaged, get it again') from error
 
 
 def check_file(path: Path) -> None:

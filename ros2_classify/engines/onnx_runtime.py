@@ -29,7 +29,7 @@ from ros2_classify.engines.base import BoundRun, Tensors, TensorSpec
 from ros2_classify.engines.batch_dimension import with_batch
 from ros2_classify.engines.bound import BoundSession, known_shape
 from ros2_classify.engines.faults import fault
-from ros2_classify.engines.onnx_causes import tidy
+from ros2_classify.engines.onnx_causes import check_texts, tidy
 from ros2_classify.engines.onnx_file import read_onnx
 from ros2_classify.engines.providers import choose_providers, PROVIDERS
 from ros2_classify.engines.safety import check_safe
@@ -79,16 +79,18 @@ class OnnxRuntimeEngine:
             _LOGGER.warning('%s', installation.clash(found))
         names = choose_providers(settings, ort.get_available_providers())
         model = read_onnx(path)
-        check_safe(path, model, settings.external_data)
+        weights = check_safe(path, model, settings.external_data)
         running = path
         if settings.max_batch > 1:
             running = with_batch(path, model, settings)
             model = model if running == path else read_onnx(running)
         if PROVIDERS['cuda'] in names or PROVIDERS['tensorrt'] in names:
             installation.preload_cuda(ort)
-        session = start_session(ort, path, model, settings, names, file=running)
+        session = start_session(
+            ort, path, model, settings, names, file=running, weights=weights)
         # Falling back in mid-stream would hide a dead GPU behind a slow answer.
         session.disable_fallback()
+        check_texts(path, session)
         self._session: Any = session
         self._bound: weakref.WeakSet[BoundSession] = weakref.WeakSet()
         self._path = path

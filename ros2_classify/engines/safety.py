@@ -29,7 +29,7 @@ _BINARIES = {('com.microsoft', 'EPContext'), ('trt.plugins', 'TRT_EngineOp'),
 _WORD = 'EngineSettings.external_data (the server: external_data)'
 
 
-def check_safe(path: Path, model: OnnxFile, folders: Iterable[str] = ()) -> None:
+def check_safe(path: Path, model: OnnxFile, folders: Iterable[str] = ()) -> dict[str, Path]:
     """
     Refuse a model that asks for files or code of others.
 
@@ -42,6 +42,12 @@ def check_safe(path: Path, model: OnnxFile, folders: Iterable[str] = ()) -> None
     folders : iterable of str
         Folders that its weights may lie in, other than its own and those below.
 
+    Returns
+    -------
+    dict of str to Path
+        Where one of the files that hold weights is outside of its folder, all of them by the names
+        that it has for them; else nothing.
+
     Raises
     ------
     UnsafeModelError
@@ -52,8 +58,7 @@ def check_safe(path: Path, model: OnnxFile, folders: Iterable[str] = ()) -> None
         raise UnsafeModelError(
             f'{path}: it holds machine code of a provider (the operator {"".join(operator[1:])}), '
             'which is never run; export the model as plain ONNX')
-    if not model.external:
-        return
+    places: dict[str, Path] = {}
     own = path.parent.resolve()
     allowed = [own, *(Path(folder).expanduser().resolve() for folder in folders)]
     for location in model.external:
@@ -67,3 +72,5 @@ def check_safe(path: Path, model: OnnxFile, folders: Iterable[str] = ()) -> None
                 f'{path}: its weights lie outside of its folder, in {location} ({place}), and are '
                 f'not read; put them beside it and export it anew, or allow the folder '
                 f'{place.parent} by {_WORD}')
+        places[location] = place
+    return {} if all(place.is_relative_to(own) for place in places.values()) else places

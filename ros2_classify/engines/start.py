@@ -16,10 +16,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import logging
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from ros2_classify.engines import machine
 from ros2_classify.engines.faults import fault
@@ -46,7 +49,7 @@ MANY_NODES = 1000
 
 def start_session(
     ort: Any, path: Path, model: OnnxFile, settings: EngineSettings, names: Sequence[str],
-    *, file: Path | None = None,
+    *, file: Path | None = None, weights: Mapping[str, Path] = MappingProxyType({}),
 ) -> Any:
     """
     Start a session on the first provider that works.
@@ -65,6 +68,8 @@ def start_session(
         Providers in order of preference, as `choose_providers` returns them.
     file : Path, optional
         The file that is loaded in its place.
+    weights : mapping of str to Path
+        Its weights' files by its own names for them, where not all are in its folder.
 
     Returns
     -------
@@ -83,13 +88,13 @@ def start_session(
                         'instead; %s', names[0], how_to_get(names[0]))
         names = [_CPU]
     try:
-        session = _start(ort, path, file or path, model, settings, names)
+        session = _start(ort, path, file or path, model, settings, names, weights)
     except EngineError:
         raise
     except Exception as error:  # noqa: B902 -- its exceptions share no base class
         if names[0] != _CPU and lenient:
             _LOGGER.warning('%s failed (%s) and is left out', names[0], tidy(error))
-            return start_session(ort, path, model, settings, [_CPU], file=file)
+            return start_session(ort, path, model, settings, [_CPU], file=file, weights=weights)
         raise fault(error)(
             f'{path}: ONNX Runtime {ort.__version__} cannot load it: {tidy(error)}') from error
     got = session.get_providers()[0]
@@ -106,12 +111,24 @@ def start_session(
 
 def _start(
     ort: Any, path: Path, file: Path, model: OnnxFile, settings: EngineSettings,
-    names: Sequence[str],
+    names: Sequence[str], weights: Mapping[str, Path],
 ) -> Any:
     source: str | bytes = str(file)
     if model.listed_weights and not model.external:
         source = without_listed_weights(file)
     options = session_options(ort, settings, on_cpu=names[0] == _CPU)
+    # It knows their addresses only: they have to live until the session is there.
+    contents: list[np.memmap[Any, Any]] = []
+    if weights:
+        # ONNX Runtime itself reads nothing outside of the model's folder; where one file is given,
+        # it wants all of them.
+        missing = [str(place) for place in weights.values() if not place.is_file()]
+        if missing:
+            raise EngineError(f'{path}: its weights lie in a second file that is missing: put '
+                              f'{missing[0]} back')
+        contents.extend(np.memmap(place, np.uint8, 'r') for place in weights.values())
+        options.add_external_initializers_from_files_in_memory(
+            list(weights), contents, list(map(len, contents)))
     cache = cache_of(settings) if not model.external else None
     if names[0] == _TENSORRT:
         key = '' if cache is None else key_of(
@@ -187,4 +204,4 @@ def _profile(
             rows.append((name, (first, *rest), (first, *rest)))
         else:
             rows.append((name, (1, *rest), (settings.max_batch, *rest)))
-    return rows if any(low != high for _, low, high in rows) else []
+    return rows if any(not isinstance(shape[0], int) for shape in model.inputs.values()) else []

@@ -16,22 +16,7 @@
 Nodes in one process: a camera and the server that works on its pictures.
 
 The pictures are handed over as they are, without the middleware: see
-`ros2_classify.ros.local_pictures`. For a camera of your own::
-
-    class MyCamera(Node):
-        def __init__(self):
-            super().__init__('camera')
-            self.sender = PictureSender(self, 'image', 2)
-
-        def start(self):    # called when the server is ready
-            Thread(target=self.play, daemon=True).start()
-
-        def play(self):
-            while True:
-                header = Header(frame_id='camera', stamp=self.get_clock().now().to_msg())
-                self.sender.send(take_picture(), 'bgr8', header)
-
-    sys.exit(compose(server_node, lambda stop: MyCamera()))
+`ros2_classify.ros.local_pictures`. ``docs/composition.md`` shows a camera of one's own.
 """
 
 from __future__ import annotations

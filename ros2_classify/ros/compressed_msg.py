@@ -32,13 +32,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ros2_classify.image_size import image_size, MAX_PIXELS, png_problem, PNG_SIGNATURE
 from ros2_classify.ros.encodings import to_8_bits
-from ros2_classify.ros.image_msg import check_pixels, demosaic, ImageError, MAX_PIXELS
+from ros2_classify.ros.image_msg import check_pixels, demosaic, ImageError
 
-_PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
-_JPEG_START = b'\xff\xd8'
 _JPEG_END = b'\xff\xd9'
-_PNG_END = b'IEND'
 _COLORS = {1: 'mono', 3: 'bgr', 4: 'bgra'}
 
 
@@ -71,11 +69,14 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8],
     data = bytes(msg.data)
     width, height = image_size(data)
     check_pixels(width, height, max_pixels)
-    end, name = (_PNG_END, 'PNG') if data.startswith(_PNG_SIGNATURE) else (_JPEG_END, 'JPEG')
+    name = 'PNG' if data.startswith(PNG_SIGNATURE) else 'JPEG'
+    if name == 'PNG':
+        if problem := png_problem(data):
+            raise ImageError(f'the PNG of {width}x{height} is {problem}')
     # Older OpenCV fills what is missing with grey and says nothing.
-    if data.rfind(end) < 0:
+    elif data.rfind(_JPEG_END) < 0:
         raise ImageError(
-            f'the {name} of {width}x{height} is cut off: its end is missing after {len(data)} '
+            f'the JPEG of {width}x{height} is cut off: its end is missing after {len(data)} '
             'bytes')
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -139,65 +140,6 @@ def to_compressed_msg(
     content.frombytes(np.ascontiguousarray(data).data.cast('B'))
     msg.data = content
     return msg
-
-
-def image_size(data: bytes) -> tuple[int, int]:
-    """
-    Read width and height from the header of a JPEG or PNG file.
-
-    Parameters
-    ----------
-    data : bytes
-        The file.
-
-    Returns
-    -------
-    tuple of int
-        Width and height in pixels.
-
-    Raises
-    ------
-    ImageError
-        If the data is neither JPEG nor PNG, or its header is incomplete.
-
-    """
-    if data.startswith(_PNG_SIGNATURE):
-        # PNG specification, section 11.2.1: IHDR comes first; width and height open it.
-        if len(data) < 24 or data[12:16] != b'IHDR':
-            raise ImageError(f'the PNG of {len(data)} bytes has no complete header')
-        return int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
-    if data.startswith(_JPEG_START):
-        return _jpeg_size(data)
-    if not data:
-        raise ImageError('data is empty; a JPEG or PNG file is needed')
-    raise ImageError(
-        f'data starts with {data[:8].hex(" ")}: neither JPEG nor PNG; set the sender to one of '
-        'them')
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Walk the markers up to the frame header (ITU-T T.81, B.1.1 and B.2.2)."""
-    at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
-            break
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a length
-            at += 2
-            continue
-        # SOF0 .. SOF15, but for DHT (C4), JPG (C8) and DAC (CC)
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            if at + 9 > len(data):
-                break
-            height = int.from_bytes(data[at + 5:at + 7], 'big')
-            return int.from_bytes(data[at + 7:at + 9], 'big'), height
-        if marker in (0xD9, 0xDA):  # the picture's end or its bytes, and no size so far
-            break
-        at += 2 + max(2, int.from_bytes(data[at + 2:at + 4], 'big'))
-    raise ImageError(f'the JPEG of {len(data)} bytes has no complete header')
 
 
 def _to_8_bit_color(pixels: NDArray[Any], fmt: str) -> tuple[NDArray[np.uint8], str]:

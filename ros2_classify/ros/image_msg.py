@@ -34,10 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import InputError
+from ros2_classify.image_size import MAX_PIXELS
 from ros2_classify.ros.encodings import Encoding, ENCODINGS
-
-# 64 Mpixel: twice an 8K camera's picture.
-MAX_PIXELS = 1 << 26
 
 # What an error shows of an encoding's name.
 _MAX_NAME = 40

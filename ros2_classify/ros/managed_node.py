@@ -30,6 +30,8 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.ros import runtime
+from ros2_classify.ros.throttle import ThrottledLog
+from ros2_classify.ros.troubles import find
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
 _FAILURE = TransitionCallbackReturn.FAILURE
@@ -53,6 +55,8 @@ class ManagedNode(LifecycleNode):
         super().__init__(name)
         self._stop = stop
         self._log = self.get_logger()
+        # Which transition failed last, and why, until one succeeds.
+        self.failed_transition: tuple[str, str] | None = None
         self._answer_forbidden_transitions()
 
     @property
@@ -150,15 +154,20 @@ class ManagedNode(LifecycleNode):
             if self._stop.requested:
                 raise runtime.Interrupted
             act()
+            self.failed_transition = None
             return _SUCCESS
         except runtime.Interrupted:
             self._log.info(f'{name} was interrupted')
         except Ros2ClassifyError as error:
-            self._log.error(f'{name} failed: {error}')
+            self._fail(name, str(error))
         except Exception as error:  # noqa: B902 - rclpy would hide it
-            self._log.error(f'{name} failed with an unexpected {type(error).__name__}: {error}')
+            self._fail(name, f'unexpected {type(error).__name__}: {error}')
         undo()
         return _FAILURE
+
+    def _fail(self, name: str, reason: str) -> None:
+        self.failed_transition = (name, reason)
+        self._log.error(find('transition_failed', transition=name, reason=reason).text)
 
     def _answer_forbidden_transitions(self) -> None:
         """
@@ -171,13 +180,17 @@ class ManagedNode(LifecycleNode):
         if service is None or change_state is None:
             return
 
+        refused = ThrottledLog()
+
         def guarded(request: Any, response: Any) -> Any:
             try:
                 return change_state(request, response)
             except rclpy_implementation.RCLError as error:
-                asked = request.transition.label or f'number {request.transition.id}'
+                # What the asker writes is shown in part, and not for each request anew.
+                asked = ascii(request.transition.label[:40]) if (
+                    request.transition.label) else f'number {request.transition.id}'
                 reason = str(error).partition('\n')[0]
-                self._log.warning(f'transition {asked} refused: {reason}')
+                refused(self._log.warning, f'transition {asked} refused: {reason}', 'transition')
                 response.success = False
                 return response
 

@@ -26,8 +26,12 @@ import time
 from typing import Any
 
 from ros2_classify.batch import Batch
+from ros2_classify.engines import EngineSettings
+from ros2_classify.engines.installation import import_onnxruntime
+from ros2_classify.engines.providers import choose_providers, PROVIDERS
 from ros2_classify.labels import Labels
 from ros2_classify.pipeline import Pipeline
+from ros2_classify.roots import within
 from ros2_classify.ros.engine_parameters import engine_settings
 from ros2_classify.ros.fetching import convert_options, core_log_shown, fetch_options
 from ros2_classify.ros.parameters import Parameters
@@ -35,6 +39,8 @@ from ros2_classify.ros.server_parameters import answer_settings, AnswerSettings
 from ros2_classify.ros.worker import THREADS
 from ros2_classify.sources.hashing import sha256_of_file
 from ros2_classify.store import searching
+
+_GPU_BATCH = 8
 
 
 class Model:
@@ -147,6 +153,38 @@ def difference(old: Model, new: Model) -> str:
     return ''
 
 
+def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
+    """
+    Return how many pictures shall go through a network at once.
+
+    Parameters
+    ----------
+    asked : int
+        The parameter ``max_batch``; 0 leaves it to the provider.
+    streams : int
+        How many pictures there may be at the same time.
+    engine : EngineSettings
+        How the network is going to be run.
+
+    Returns
+    -------
+    int
+        1 or more.
+
+    Raises
+    ------
+    EngineError
+        If there is no such provider.
+
+    """
+    if streams > 1 and not asked:
+        available = import_onnxruntime().get_available_providers()
+        # On a CPU a batch takes as long as its pictures one by one, and each waits for all.
+        on_cpu = choose_providers(engine, available)[0] == PROVIDERS['cpu']
+        asked = 1 if on_cpu else _GPU_BATCH
+    return max(1, min(asked, streams))
+
+
 def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
                cancel: threading.Event | None = None) -> Model:
     """
@@ -177,11 +215,12 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
 
     """
     begun = time.monotonic()
+    engine = engine_settings(settings)
     fetch = fetch_options(settings, log, cancel)
-    with core_log_shown(log), searching(settings['model_path']):
+    with core_log_shown(log), searching(settings['model_path']), within(settings['model_roots']):
         pipeline = Pipeline.load(
-            name, engine=engine_settings(settings),
-            max_batch=max(1, min(streams, settings['max_batch'])),
+            name, engine=engine,
+            max_batch=batch_limit(settings['max_batch'], streams, engine),
             fetch=fetch, convert=convert_options(settings, fetch))
     loaded = time.monotonic()
     try:

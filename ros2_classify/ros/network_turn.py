@@ -125,8 +125,7 @@ class NetworkTurn:
             known = self._durations.setdefault(size, Durations())
             self._size = size
             self._begun = self._clock()
-            # Expected a little early: a network that has to wait costs more than a frame that has.
-            self._due = self._begun + known.quantile(0.25)
+            self._due = self._begun + known.quantile(0.5)
             return True
 
     def leave(self) -> None:

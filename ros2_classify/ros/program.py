@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import importlib.util
+import os
 import sys
 from typing import Any
 
@@ -67,4 +68,7 @@ def main(usage: str, create: Callable[[runtime.Stop], Any], args: Sequence[str] 
     if {'-h', '--help'} & set(words):
         print(usage)
         return 0
+    # OpenCV warns of every damaged picture, past the node's log and without an end; it reads this
+    # when it is loaded. The reason is in the node's own, throttled line.
+    os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
     return runtime.run(create, words)

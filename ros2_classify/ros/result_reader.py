@@ -31,6 +31,9 @@ _NO_TIMING = Timing(0.0, 0.0, 0.0)
 # For a class that is known by name only.
 UNKNOWN_ID = -1
 
+# Longer numbers are no ids: they may not fit into 64 bits.
+_MAX_DIGITS = 18
+
 
 def classification_from(
         msg: Any, image_size: tuple[int, int], names: Mapping[int, str]) -> Classification:
@@ -80,7 +83,10 @@ def detections_from(
     best = [max((each.hypothesis for each in detection.results), key=lambda each: each.score)
             for detection in known]
     ids, scores, labels, order = _columns(best, names)
-    boxes = np.array([_corners(known[index].bbox) for index in order], np.float32).reshape(-1, 4)
+    # A corner beyond float32's range becomes inf, and is cut to the picture.
+    with np.errstate(over='ignore'):
+        boxes = np.array(
+            [_corners(known[index].bbox) for index in order], np.float32).reshape(-1, 4)
     limits = np.array([*image_size, *image_size], np.float32)
     return Detections(
         np.clip(boxes, 0, limits), ids, scores, labels, image_size, _NO_TIMING)
@@ -132,13 +138,15 @@ def _columns(
     for index in order:
         text = hypotheses[index].class_id
         # The field holds a name or, where the server is set so, an id.
-        if text not in by_name and text.isdecimal():
+        if text not in by_name and text.isdecimal() and len(text) <= _MAX_DIGITS:
             ids.append(int(text))
             labels.append(names.get(int(text), text))
         else:
             ids.append(by_name.get(text, UNKNOWN_ID))
             labels.append(text)
-    scores = np.array([hypotheses[index].score for index in order], np.float32)
+    # A score beyond float32's range becomes inf, which the result refuses.
+    with np.errstate(over='ignore'):
+        scores = np.array([hypotheses[index].score for index in order], np.float32)
     return np.array(ids, np.int64), scores, np.array(labels, np.object_), order
 
 

@@ -20,11 +20,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ros2_classify.engines.settings import MAX_BATCH
+from ros2_classify.image_size import MAX_PIXELS
 from ros2_classify.options import Options
 from ros2_classify.ros.engine_faults import ACTIONS, EXIT_CODE
 from ros2_classify.ros.engine_parameters import ENGINE_PARAMETERS
 from ros2_classify.ros.fetching import FETCH_PARAMETERS
-from ros2_classify.ros.image_msg import MAX_PIXELS
 from ros2_classify.ros.parameters import Parameters, Spec
 
 PARAMETERS = (
@@ -33,6 +33,8 @@ PARAMETERS = (
          'the present one, which it then replaces'),
     Spec('model_path', '', 'Folders of models of your own, separated by ":", looked into before '
          'those of the environment variable ROS2_CLASSIFY_MODEL_PATH', read_only=True),
+    Spec('model_roots', '', 'The only folders, separated by ":", that models, descriptors and '
+         'label files are read from, symbolic links followed; empty allows all', read_only=True),
     *FETCH_PARAMETERS,
     Spec('image_transport', 'raw', 'How pictures come: raw on image, compressed on '
          'image/compressed', choices=('raw', 'compressed'), read_only=True),
@@ -40,8 +42,9 @@ PARAMETERS = (
          'those that end in /compressed have compressed pictures', read_only=True),
     Spec('output_namespaces', [''], 'Namespaces of the answers, one for each of image_topics; '
          'else the namespaces of these topics', read_only=True),
-    Spec('max_batch', 8, 'At most so many pictures, of different cameras, go through the network '
-         'at once, where it can', minimum=1, maximum=MAX_BATCH, read_only=True),
+    Spec('max_batch', 0, 'At most so many pictures, of different cameras, go through the network '
+         'at once, where it can; 0: 8 on a GPU, and one on a CPU, which gains nothing by it',
+         minimum=0, maximum=MAX_BATCH, read_only=True),
     Spec('max_batch_delay', 0.0, 'Seconds that a picture may wait for those of other cameras, to '
          'go through the network together', minimum=0.0, maximum=10.0, read_only=True),
     *ENGINE_PARAMETERS,
@@ -68,6 +71,8 @@ PARAMETERS = (
          minimum=0.0, maximum=1.0, from_model=True),
     Spec('max_detections', 100, 'Detection: at most this many boxes',
          minimum=1, maximum=1000000, from_model=True),
+    Spec('max_candidates', 4096, 'Detection: at most this many boxes over the threshold, the best '
+         'ones, are compared with each other', minimum=1, maximum=100000, from_model=True),
     Spec('class_id', 'label', 'What the field class_id of results holds: the label or the index',
          choices=('label', 'index')),
     Spec('max_image_pixels', MAX_PIXELS, 'Larger pictures are refused',

@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from functools import partial
 import time
 
-from rclpy.node import Node
 from ros2_classify.engines.providers import PROVIDERS
 from ros2_classify.ros.diagnostics import Diagnostics
 from ros2_classify.ros.engine_faults import EngineFaults, timeout
 from ros2_classify.ros.health import (
     input_status, InputFacts, model_status, ModelFacts, work_status, WorkFacts)
 from ros2_classify.ros.inference import Inference
+from ros2_classify.ros.managed_node import ManagedNode
 from ros2_classify.ros.model import Model
 from ros2_classify.ros.parameters import Parameters
 from ros2_classify.ros.recovery import Recovery
@@ -85,14 +85,14 @@ class ServerReport:
 
     Parameters
     ----------
-    node : rclpy.node.Node
+    node : ManagedNode
         The server.
     view : callable
         Returns what is known of it.
 
     """
 
-    def __init__(self, node: Node, view: Callable[[], View]) -> None:
+    def __init__(self, node: ManagedNode, view: Callable[[], View]) -> None:
         self._node = node
         self._view = view
         self._streams: dict[str, Stream] = {}
@@ -177,6 +177,9 @@ class ServerReport:
             1e-9 * clock.now().nanoseconds if clock.ros_time_is_active else None)
         if server.recovery is not None:
             findings += server.recovery.findings
+        if self._node.failed_transition is not None:
+            transition, reason = self._node.failed_transition
+            findings.append(find('transition_failed', transition=transition, reason=reason))
         if server.gave_up:
             findings.append(find('gave_up', reason=server.gave_up))
         return findings

@@ -182,6 +182,10 @@ NETWORK = (
         '`on_engine_fault:=error` took the server to the state unconfigured',
         'configure and activate it again, when the cause is gone'),
     Trouble(
+        'transition_failed', ERROR, '{transition} failed: {reason}',
+        "the model can't be loaded, or a parameter is wrong",
+        'what the message says; then `ros2 lifecycle set /server configure`'),
+    Trouble(
         'clock_stands', WARN,
         'use_sim_time is set, but /clock has stood still at {at:.2f} s for {seconds:.0f} s: start '
         'the simulation or ros2 bag play --clock, or unset use_sim_time; pictures are answered '

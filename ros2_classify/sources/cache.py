@@ -21,6 +21,7 @@ The folder that keeps fetched files, by what is in them and not by what they are
     unpacked/<sha256>/tree/     what an archive with this sha256 holds
     unpacked/<sha256>/files.json    the size and the sha256 of each file of the tree
     converted/                  TensorFlow models as ONNX; see `ros2_classify.convert`
+    optimized/ batched/ tensorrt/ openvino/    see `ros2_classify.engines.kept`
     partial/                    downloads and conversions under way or interrupted
     locks/                      one lock for each of them, held while it is worked on
 
@@ -167,7 +168,8 @@ class Cache:
 
     @contextmanager
     def lock(self, key: str, what: str, cancel: threading.Event | None = None,
-             waiting: Callable[[str], None] = _log.info) -> Iterator[None]:
+             waiting: Callable[[str], None] = _log.info,
+             doing: str = 'fetching') -> Iterator[None]:
         """
         Hold the lock for a key: of all processes and threads, one is inside.
 
@@ -181,6 +183,8 @@ class Cache:
             Set from elsewhere, it ends the waiting.
         waiting : callable
             Told once, in a sentence, that somebody else is inside.
+        doing : str
+            What is done inside, for that sentence.
 
         Raises
         ------
@@ -196,7 +200,7 @@ class Cache:
         told = False
         while descriptor is None:
             if not told:
-                waiting(f'another process is fetching {what}; waiting for it')
+                waiting(f'another process is {doing} {what}; waiting for it')
                 told = True
             check_cancel(cancel)
             time.sleep(_LOOK)

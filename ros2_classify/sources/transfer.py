@@ -36,6 +36,7 @@ from urllib.parse import urljoin
 import urllib.request
 
 from ros2_classify.errors import FetchError
+from ros2_classify.roots import check_allowed
 from ros2_classify.sources.access import private_headers
 from ros2_classify.sources.addresses import local_path, problem_with, redact
 from ros2_classify.sources.cache import Cache
@@ -174,6 +175,7 @@ def transfer(url: str, part: Part, size: int | None, cache: Cache, options: Fetc
 
     """
     if url.startswith('file:'):
+        check_allowed(local_path(url), 'model file')
         return _copy(local_path(url), part, size, cache, options, meter)
     offset, validator = part.resumable(url)
     headers = {'User-Agent': _AGENT, 'Accept': '*/*', 'Accept-Encoding': 'identity'}

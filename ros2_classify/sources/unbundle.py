@@ -127,7 +127,7 @@ def _read_index(path: Path, members: _Members) -> dict[str, str]:
                 return files
             else:
                 problem = 'its index is damaged'
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             problem = 'its index is damaged'
     raise ArchiveError(f'{path} is no bundle that can be imported: {problem}; make it with '
                        '"python3 -m ros2_classify models bundle"')

@@ -18,11 +18,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable
+import json
 import os
 from pathlib import Path
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 
@@ -31,6 +33,7 @@ from set_up import set_up
 from steps import main
 
 TOOLS = ROOT / 'scripts' / 'tools'
+WHEELS = ROOT / 'scripts' / 'wheels'
 
 # ament_pep257 checks every rule of pydocstyle but these.
 PEP257_IGNORED = 'D100,D101,D102,D103,D104,D105,D106,D107,D203,D212,D404'
@@ -54,6 +57,14 @@ TEXT_SUFFIXES = {
     '', '.cfg', '.cmake', '.in', '.json', '.md', '.msg', '.names', '.py', '.rst', '.rviz', '.srv',
     '.svg', '.toml', '.txt', '.xml', '.yaml', '.yml',
 }
+
+
+# A release with published vulnerabilities: what does not know it can't tell of others either.
+CANARY = 'urllib3==1.24'
+
+
+class Skipped(Exception):
+    """A check could not be made here, and why."""
 
 
 class Checker:
@@ -152,6 +163,43 @@ class Checker:
                     problems.append(f'{relative(path)}:{number}: tab, blank at the end or CR')
         return problems
 
+    def audit(self) -> list[str]:
+        """Check the packages that the scripts pin for published vulnerabilities (pip-audit)."""
+        if not self._vulnerabilities([CANARY]):
+            raise Skipped(f'the database of vulnerabilities knows nothing of {CANARY}')
+        pinned = sorted({line.partition(';')[0].strip() for path in WHEELS.glob('*.txt')
+                         for line in path.read_text().splitlines() if '==' in line})
+        return self._vulnerabilities(pinned)
+
+    def _vulnerabilities(self, pinned: list[str]) -> list[str]:
+        """Return one line for each known vulnerability; Skipped where the database is away."""
+        found: list[str] = []
+        # One release of a package at a time: pip-audit takes no two of one name.
+        while pinned:
+            names: dict[str, str] = {}
+            for each in pinned:
+                names.setdefault(each.partition('==')[0], each)
+            pinned = [each for each in pinned if each not in names.values()]
+            found += self._audit(list(names.values()))
+        return found
+
+    def _audit(self, pinned: list[str]) -> list[str]:
+        with tempfile.NamedTemporaryFile('w', suffix='.txt') as file:
+            file.write('\n'.join(pinned) + '\n')
+            file.flush()
+            result = subprocess.run(
+                [str(self._environment.python), '-m', 'pip_audit', '--no-deps', '--disable-pip',
+                 '--progress-spinner', 'off', '--format', 'json', '--requirement', file.name],
+                env=variables_for(self._environment), check=False, capture_output=True, text=True)
+        try:
+            packages = json.loads(result.stdout)['dependencies']
+        except ValueError:
+            last = (result.stderr.strip().splitlines() or [f'exit code {result.returncode}'])[-1]
+            raise Skipped(f'pip-audit gives no answer: {last[:160]}') from None
+        return [f'{each["name"]} {each["version"]}: {vulnerability["id"]}, repaired in '
+                f'{", ".join(vulnerability["fix_versions"]) or "no release"}'
+                for each in packages for vulnerability in each.get('vulns', ())]
+
     def _python(self) -> list[Path]:
         return self._with_suffix('.py')
 
@@ -204,6 +252,7 @@ CHECKS: dict[str, Callable[[Checker], list[str]]] = {
     'shell': Checker.shell,
     'docker': Checker.docker,
     'form': Checker.form,
+    'audit': Checker.audit,
 }
 
 
@@ -213,7 +262,11 @@ def run_checks(checker: Checker, names: Iterable[str]) -> int:
     for name in names:
         print(f'{name:10} … ', end='', flush=True)
         start = time.monotonic()
-        problems = CHECKS[name](checker)
+        try:
+            problems = CHECKS[name](checker)
+        except Skipped as reason:
+            print(f'skipped: {reason}')
+            continue
         failed += bool(problems)
         print(f'{"FAILED" if problems else "ok"} ({time.monotonic() - start:.1f} s)')
         for line in problems:

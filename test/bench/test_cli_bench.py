@@ -88,6 +88,8 @@ def test_an_interrupted_run_has_the_usual_exit_code(asked, monkeypatch, capsys):
 @pytest.mark.parametrize('words, said', [
     (['--size', '640'], "'640' is no size"), (['--size', '0x480'], 'is no size'),
     (['--rate', '0'], "'0' is no number above 0"), (['--duration', 'x'], 'is no number above 0'),
+    (['--cameras', '0'], "'0' is no whole number from 1 on"),
+    (['--threads', '-1'], "'-1' is no whole number from 0 on"),
     (['--encoding', 'jpeg'], 'invalid choice'), (['--quick', '--targets'], 'not allowed with')])
 def test_wrong_words_are_said(words, said, capsys):
     with pytest.raises(SystemExit) as end:
@@ -108,3 +110,10 @@ def test_a_document_without_marks_is_refused_before_anything_is_measured(
     assert main(['bench', '--targets', '--document', str(tmp_path / 'page.md')]) == 1
     assert 'has no lines <!-- targets: begin -->' in capsys.readouterr().err
     assert asked == []
+
+
+@pytest.mark.parametrize('mode', [['--duration', '9'], ['--messages'], ['--cameras', '2']])
+def test_what_a_mode_cannot_do_is_said(mode, monkeypatch, capsys):
+    monkeypatch.setattr(bench, 'find_spec', lambda name: object())
+    assert main(['bench', *mode, '--against', 'plain']) == 1
+    assert '--against is for one camera' in capsys.readouterr().err

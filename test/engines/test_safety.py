@@ -89,16 +89,19 @@ def test_a_link_counts_for_where_it_leads(home: Path) -> None:
         open_engine(path)
 
 
-def test_a_folder_that_is_allowed(home: Path) -> None:
-    """We let it pass; whether ONNX Runtime reads it is up to its own version's rules."""
-    path = save(home / 'm.onnx', [add()], [external(tensor(), '../secret.bin')])
+@pytest.mark.parametrize('absolute', [False, True])
+def test_a_folder_that_is_allowed(home: Path, absolute: bool) -> None:
+    location = str(home.parent / 'secret.bin') if absolute else '../secret.bin'
+    path = save(home / 'm.onnx', [add(), onnx.helper.make_node('Identity', ['v'], ['z'])],
+                [external(tensor(), location), external(tensor('v'), 'sub/own.bin')])
     settings = EngineSettings(external_data=(str(home.parent),))
-    try:
-        answer = open_engine(path, settings=settings).infer({'x': np.zeros(4, np.float32)})
-        assert answer['y'].tolist() == [7] * 4
-    except EngineError as error:
-        assert not isinstance(error, UnsafeModelError)
-        assert 'secret.bin' in str(error)
+    answer = open_engine(path, settings=settings).infer({'x': np.zeros(4, np.float32)})
+    assert answer['y'].tolist() == [7] * 4
+    with pytest.raises(UnsafeModelError):
+        open_engine(path, settings=settings.replace(external_data=(str(home / 'sub'),)))
+    (home.parent / 'secret.bin').unlink()
+    with pytest.raises(EngineError, match='secret.bin back'):
+        open_engine(path, settings=settings)
 
 
 @pytest.mark.parametrize('place', ['constant', 'list', 'branch', 'function', 'sparse'])

@@ -179,6 +179,10 @@ def test_one_engine_of_a_fake_tensorrt_for_all_batches(
     options = fake_gpu.made[-1].options['TensorrtExecutionProvider']
     assert options['trt_profile_min_shapes'] == 'image:1x3x5x9'
     assert options['trt_profile_max_shapes'] == 'image:4x3x5x9'
+    # Also for single pictures: the free dimension has to be told.
+    open_engine(path, settings=EngineSettings(provider='tensorrt', cache=False))
+    options = fake_gpu.made[-1].options['TensorrtExecutionProvider']
+    assert options['trt_profile_max_shapes'] == 'image:1x3x5x9'
     free = save_constant_network(
         tmp_path / 'f.onnx', {'y': np.ones((1, 2), np.float32)}, input_shape=('b', 3, 'h', 'w'))
     open_engine(free, settings=EngineSettings(provider='tensorrt', max_batch=4, cache=False))

@@ -39,7 +39,9 @@ def ros() -> Iterator[None]:
     from ros2_classify.ros import dds_profile
 
     dds_profile.use()
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    # The fuzzing of real nodes has these fixtures as well, and may run in the same process.
+    if not rclpy.ok():
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     yield
     rclpy.try_shutdown()
 

@@ -90,6 +90,11 @@ def test_messages_hold_the_same_bytes(tmp_path, picture, transport, kind):
     assert bytes(message.data) == bytes(frames.bytes_of(1))
 
 
+def test_odd_sides_are_refused_where_they_cannot_be(tmp_path, picture):
+    with pytest.raises(InputError, match='yuv422 pictures have even sides, and 63x48 has not'):
+        prepared(tmp_path / 'frames', picture, 'yuv422', size=(63, 48))
+
+
 def test_a_source_without_pictures_is_said(tmp_path):
     with pytest.raises(InputError, match='there is no'):
         prepared(tmp_path / 'frames', tmp_path / 'nothing.mp4')

@@ -19,13 +19,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from ros2_classify.descriptor import ModelDescriptor
+from ros2_classify.engines import EngineSettings
 from ros2_classify.errors import EngineError
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.ros.engine_faults import EngineFaults
 from ros2_classify.ros.image_msg import to_array, to_image_msg
 from ros2_classify.ros.inference import Inference
 from ros2_classify.ros.mailbox import Taken
-from ros2_classify.ros.model import Model
+from ros2_classify.ros.model import batch_limit, Model
 from ros2_classify.ros.server_parameters import AnswerSettings
 from ros2_classify.ros.stream import Frame
 from ros2_classify.testing import FakeEngine, tensor
@@ -273,6 +274,20 @@ def test_a_model_is_exchanged_between_two_jobs():
     assert [len(call['image']) for call in old_engine.calls] == [2]
 
 
+def test_two_jobs_share_no_memory():
+    model, _ = make_model()
+    stream = FakeStream()
+    inference = steps(model)
+    jobs = []
+    for thread, rgb in enumerate((RED, GREEN)):
+        inference.begin()
+        jobs.append(inference.prepare(Taken(frames=(stream.frame(rgb),)), thread))
+    for job in jobs:
+        inference.infer(job)
+        inference.finish(job, None)
+    assert [label for _, label in stream.answers] == ['red', 'green']
+
+
 def test_a_job_keeps_the_settings_that_it_began_with():
     model, _ = make_model()
     stream = FakeStream()
@@ -293,6 +308,15 @@ def test_the_limit_of_pixels_counts():
     stream = FakeStream()
     assert run(steps(model), stream.frame(RED)) is None
     assert 'pixels' in stream.refused[0]
+
+
+@pytest.mark.parametrize(('asked', 'streams', 'provider', 'limit'), [
+    (0, 1, 'auto', 1), (0, 4, 'cpu', 1), (0, 4, 'auto', 4), (0, 40, 'cuda', 8),
+    (3, 4, 'cpu', 3), (3, 2, 'auto', 2), (16, 40, 'cuda', 16)])
+def test_only_gpus_get_batches_unless_asked(monkeypatch, asked, streams, provider, limit):
+    monkeypatch.setattr('ros2_classify.ros.model.import_onnxruntime', lambda: SimpleNamespace(
+        get_available_providers=lambda: ['CUDAExecutionProvider', 'CPUExecutionProvider']))
+    assert batch_limit(asked, streams, EngineSettings(provider=provider)) == limit
 
 
 def test_a_model_is_freed_when_nobody_uses_it_and_never_twice():

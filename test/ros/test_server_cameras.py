@@ -39,7 +39,7 @@ def test_each_camera_has_its_own_answers(start, peer, classifier, tmp_path, batc
     model = save_batch_classifier(tmp_path) if batches else classifier
     # The last topic is relative to the node's namespace.
     server = start('server', parameters(
-        model, TOPICS[0], TOPICS[1], 'arm/image', max_batch_delay=delay),
+        model, TOPICS[0], TOPICS[1], 'arm/image', max_batch_delay=delay, max_batch=4 * batches),
         remap={'__ns': '/robot'})
     cameras = [Camera(peer, TOPICS[0]), Camera(peer, TOPICS[1], msg_type=CompressedImage),
                Camera(peer, TOPICS[2], size=(320, 30))]

@@ -157,7 +157,17 @@ def test_the_next_frame_is_prepared_while_one_is_in_the_network(make):
 def test_the_newest_frame_is_taken_as_late_as_possible(make):
     # On a clock that stands still, the network is not due before an hour has passed.
     now = [0.0]
-    network = NetworkTurn(lambda: now[0])
+    patient = threading.Event()
+
+    class Turn(NetworkTurn):
+        """A turn that tells when somebody waits for its end."""
+
+        def wait_until_nearly_free(self, lead):
+            if self.busy_for or self._begun is not None:
+                patient.set()
+            return super().wait_until_nearly_free(lead)
+
+    network = Turn(lambda: now[0])
     assert network.enter(1)
     now[0] = 3600.0
     network.leave()
@@ -165,11 +175,37 @@ def test_the_newest_frame_is_taken_as_late_as_possible(make):
     recorder.running.held = True
     worker.mailbox.put(1)
     recorder.running.wait()
+    assert patient.wait(DEADLINE)
     assert [worker.mailbox.put(frame) for frame in (2, 3, 4)] == [False, True, True]
     recorder.running.let()
     recorder.running.wait()
     # Nothing was taken too early: the last one came before the network was free.
     assert recorder.seen('prepare') == [[1], [4]]
+
+
+def test_the_network_is_kept_until_there_is_room_to_finish(make):
+    class Door:
+        """A room that nobody gets into before the test says so."""
+
+        def __init__(self):
+            self.reached, self.opened = threading.Event(), threading.Event()
+
+        def acquire(self):
+            self.reached.set()
+            assert self.opened.wait(DEADLINE)
+
+        def release(self):
+            pass
+
+    recorder, worker = make(started=False)
+    door = worker._finishing = Door()
+    worker.start()
+    worker.mailbox.put(1)
+    assert door.reached.wait(DEADLINE)
+    # Whoever came next would overtake, were the network free by now.
+    assert worker.busy_for > 0.0
+    door.opened.set()
+    recorder.wait_for('finish', 1)
 
 
 def test_nobody_overtakes_however_slow_the_sending_is(make):

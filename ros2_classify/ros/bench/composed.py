@@ -13,101 +13,77 @@
 # limitations under the License.
 
 
-"""The benchmark's camera and the server in one process, where pictures are handed over."""
+"""The benchmark's camera and the server composed in one process, as `compose` documents it."""
 
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import threading
-import time
-from types import SimpleNamespace
 from typing import Any
 
-
-def main() -> None:
-    """Run both: the argument is JSON with ``frames``, ``topics`` and ``words``, the server's."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings = json.loads(sys.argv[1])
-    from ros2_classify.ros import dds_profile, runtime
-
-    profile = dds_profile.use()
-    import rclpy
-    from rclpy.executors import SingleThreadedExecutor
-    from rclpy.signals import SignalHandlerOptions
-    from ros2_classify.ros.bench.frames import Frames
-    from ros2_classify.ros.bench.helper import serve
-    from ros2_classify.ros.server_node import ServerNode
-
-    rclpy.init(args=settings['words'], signal_handler_options=SignalHandlerOptions.NO)
-    stop = runtime.Stop()
-    server = ServerNode(stop)
-    # A name and a namespace of its own: the words are the server's.
-    camera = rclpy.create_node(
-        'bench_source', use_global_arguments=False, enable_rosout=False,
-        start_parameter_services=False)
-    source = local_source(camera, Frames(settings['frames']), settings['topics'])
-    executor = SingleThreadedExecutor()
-    executor.add_node(server)
-    stop.on_request(lambda: executor.create_task(lambda: None))
-    server.start()
-
-    def talk() -> None:
-        try:
-            serve({'run': source.run, 'subscribers': source.subscribers},
-                  {'ready': 'composed', 'profile': str(profile) if profile else None})
-        finally:
-            stop.request()
-
-    threading.Thread(target=talk, name='camera', daemon=True).start()
-    while not stop.requested:
-        executor.spin_once()
-    stop.on_request(None)
-    server.close()
-    executor.shutdown()
-    for node in (server, camera):
-        node.destroy_node()
-    rclpy.try_shutdown()
+from rclpy.node import Node
+from ros2_classify.ros import compose, runtime
+from ros2_classify.ros.bench.frames import Frames
+from ros2_classify.ros.bench.helper import serve
+from ros2_classify.ros.bench.source import Source
+from ros2_classify.ros.local_pictures import PictureSender
+from std_msgs.msg import Header
 
 
-def local_source(node: Any, frames: Any, topics: list[str]) -> Any:
-    """Return a `Source` that hands its pictures over to listeners of this process."""
-    from ros2_classify.ros.bench.source import Source
-    from ros2_classify.ros.local_pictures import PictureSender
-    from std_msgs.msg import Header
+class ComposedCamera(Node):
+    """
+    Hands raw pictures over when it is told to.
 
-    class LocalSource(Source):
-        """Sends as `PictureSender` does; what others get is serialized beforehand."""
+    Parameters
+    ----------
+    stop : Stop
+        The request to end, made when the standard input ends.
+    frames : Frames
+        The pictures.
+    topic : str
+        The topic.
 
-        def __init__(self) -> None:
-            super().__init__(node, frames, topics)
-            self._pictures = [frames.like_message(number) for number in range(len(frames))]
-            if frames.index['transport'] == 'raw':
-                for topic, publisher in self._publishers.items():
-                    node.destroy_publisher(publisher)
-                    self._publishers[topic] = PictureSender(node, topic, 2)
+    """
 
-        def _publish(self, sender: Any, camera: int) -> tuple[int, int, int]:
-            if not isinstance(sender, PictureSender):
-                return super()._publish(sender, camera)
-            picture = self._pictures[self._next]
-            self._next = (self._next + 1) % len(self._pictures)
-            stamp = self._last_stamp = max(time.time_ns(), self._last_stamp + 1)
-            sent = time.monotonic_ns()
+    def __init__(self, stop: runtime.Stop, frames: Frames, topic: str) -> None:
+        super().__init__('bench_source', start_parameter_services=False)
+        self._stop = stop
+        self._sender = PictureSender(self, topic, 2)
+        pictures = [frames.pixels(number) for number in range(len(frames))]
+        encoding = frames.index['encoding']
+
+        def send(number: int, stamp: int) -> None:
             header = Header()
             header.stamp.sec, header.stamp.nanosec = divmod(stamp, 10**9)
-            picture = SimpleNamespace(**{**vars(picture), 'header': header})
-            sender.hand_over(picture)
-            return camera, stamp, sent
+            self._sender.send(pictures[number % len(pictures)], encoding, header)
 
-        def subscribers(self, topic: str) -> int:
-            sender = self._publishers[topic]
-            return (sender.subscriptions if isinstance(sender, PictureSender)
-                    else super().subscribers(topic))
+        self._source = Source({topic: send})
 
-    return LocalSource()
+    def start(self) -> None:
+        """Begin to take commands; the server is there."""
+        threading.Thread(target=self._talk, name='camera', daemon=True).start()
+
+    def close(self) -> None:
+        """End the topic."""
+        self._sender.destroy()
+
+    def _talk(self) -> None:
+        try:
+            serve({'run': self._source.run}, {'ready': 'composed'})
+        finally:
+            self._stop.request()
+
+
+def main() -> int:
+    """Run both: the argument is JSON with ``frames``, ``topics`` and ``words``, the server's."""
+    settings = json.loads(sys.argv[1])
+
+    def camera(stop: runtime.Stop) -> Any:
+        return ComposedCamera(stop, Frames(settings['frames']), settings['topics'][0])
+
+    return compose.compose(compose.server_node, camera, args=settings['words'])
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

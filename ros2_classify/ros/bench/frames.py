@@ -40,6 +40,7 @@ from ros2_classify.catalog import shipped_folder
 from ros2_classify.errors import InputError, Ros2ClassifyError
 from ros2_classify.ros.bench.bag import is_bag, pictures_of_bag
 from ros2_classify.ros.bench.helper import answer
+from ros2_classify.ros.image_msg import to_array
 from ros2_classify.ros.picture_sources import open_source, Size
 
 Pixels = NDArray[np.uint8]
@@ -51,6 +52,7 @@ _MOST = 64
 _FEWEST = 8
 _MOST_BYTES = 96 * 2**20
 _JPEG_QUALITY = 90
+_EVEN = ('bayer_rggb8', 'yuv422')
 
 
 def _uyvy(bgr: Pixels) -> Pixels:
@@ -113,9 +115,11 @@ def prepare(
     Raises
     ------
     InputError
-        If the source has no picture.
+        If the source has no picture, or the encoding can't have that size.
 
     """
+    if (width % 2 or height % 2) and encoding in _EVEN:
+        raise InputError(f'{encoding} pictures have even sides, and {width}x{height} has not')
     count = min(_MOST, max(_FEWEST, _MOST_BYTES // (width * height * 3)))
     title, pictures = _open(source, topic)
     size = Size(width, height)
@@ -167,6 +171,11 @@ class Frames:
         """Return a picture's bytes, counted on past the last one."""
         offset, length = self.index['frames'][number % len(self)]
         return memoryview(self._bytes)[offset:offset + length]
+
+    def pixels(self, number: int) -> Any:
+        """Return a raw picture as an array, shape (height, width) or (height, width, channels)."""
+        pixels, _ = to_array(self.like_message(number))
+        return pixels
 
     def like_message(self, number: int) -> Any:
         """Return what has a picture message's fields, for readers of messages."""

@@ -23,6 +23,7 @@ right before publishing; the transport's cost is therefore inside every latency.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import json
 import struct
 import sys
@@ -41,46 +42,35 @@ _STAMP = struct.Struct('<iI')
 _STAMP_OFFSET = 4
 
 
+# Sends the picture of a number with a stamp in ns.
+Send = Callable[[int, int], None]
+
+
 class Source:
     """
-    Publishes to one topic after the other, or to several in turn.
+    Sends pictures to one topic after the other, or to several in turn.
 
     Parameters
     ----------
-    node : rclpy.node.Node
-        The node.
-    frames : Frames
-        The pictures.
-    topics : list of str
-        All topics that will be published to.
+    senders : dict of str to callable
+        For each topic, what sends the picture of a number (counted on past the last one) with a
+        stamp in ns.
 
     """
 
-    def __init__(self, node: Any, frames: Frames, topics: list[str]) -> None:
-        msg_type = CompressedImage if frames.index['transport'] == 'compressed' else Image
-        # Reliable serves subscribers of both kinds, as the camera node does.
-        self._publishers = {
-            topic: node.create_publisher(msg_type, topic, QoSProfile(
-                history=HistoryPolicy.KEEP_LAST, depth=2,
-                reliability=ReliabilityPolicy.RELIABLE))
-            for topic in topics}
-        self._messages = [
-            bytearray(serialize_message(frames.message(number))) for number in range(len(frames))]
+    def __init__(self, senders: dict[str, Send]) -> None:
+        self._senders = senders
         self._next = 0
         self._last_stamp = 0
 
-    def subscribers(self, topic: str) -> int:
-        """Return how many subscribers a topic has."""
-        return int(self._publishers[topic].get_subscription_count())
-
     def run(self, topics: list[str], rate: float, seconds: float, out: str) -> int:
         """
-        Publish for a while.
+        Send for a while.
 
         Parameters
         ----------
         topics : list of str
-            Each one gets every picture's turn: ``rate`` pictures a second each, evenly staggered.
+            Each one gets ``rate`` pictures a second, evenly staggered.
         rate : float
             Pictures a second and topic.
         seconds : float
@@ -95,7 +85,7 @@ class Source:
             How many were sent. A source that can't keep the rate up sends fewer.
 
         """
-        publishers = [self._publishers[topic] for topic in topics]
+        senders = [self._senders[topic] for topic in topics]
         period = 1.0 / (rate * len(topics))
         rows: list[tuple[int, int, int]] = []
         begun = due = time.monotonic()
@@ -105,20 +95,56 @@ class Source:
                 time.sleep(due - now)
             elif now > due + period:
                 due = now  # late by a whole period: no burst to catch up
-            camera = len(rows) % len(publishers)
-            rows.append(self._publish(publishers[camera], camera))
+            camera = len(rows) % len(senders)
+            rows.append((camera, *self._send(senders[camera])))
             due += period
         np.save(out, np.array(rows, np.int64).reshape(-1, 3))
         return len(rows)
 
-    def _publish(self, publisher: Any, camera: int) -> tuple[int, int, int]:
-        message = self._messages[self._next]
-        self._next = (self._next + 1) % len(self._messages)
+    def _send(self, send: Send) -> tuple[int, int]:
         stamp = self._last_stamp = max(time.time_ns(), self._last_stamp + 1)
         sent = time.monotonic_ns()
-        _STAMP.pack_into(message, _STAMP_OFFSET, *divmod(stamp, 10**9))
-        publisher.publish(bytes(message))
-        return camera, stamp, sent
+        send(self._next, stamp)
+        self._next += 1
+        return stamp, sent
+
+
+def publishers(node: Any, frames: Frames, topics: list[str]) -> dict[str, Send]:
+    """
+    Return what publishes serialized messages.
+
+    Parameters
+    ----------
+    node : rclpy.node.Node
+        The node.
+    frames : Frames
+        The pictures.
+    topics : list of str
+        The topics.
+
+    Returns
+    -------
+    dict of str to callable
+        For `Source`.
+
+    """
+    msg_type = CompressedImage if frames.index['transport'] == 'compressed' else Image
+    messages = [
+        bytearray(serialize_message(frames.message(number))) for number in range(len(frames))]
+
+    def sender(topic: str) -> Send:
+        # Reliable serves subscribers of both kinds, as the camera node does.
+        publisher = node.create_publisher(msg_type, topic, QoSProfile(
+            history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.RELIABLE))
+
+        def send(number: int, stamp: int) -> None:
+            message = messages[number % len(messages)]
+            _STAMP.pack_into(message, _STAMP_OFFSET, *divmod(stamp, 10**9))
+            publisher.publish(bytes(message))
+
+        return send
+
+    return {topic: sender(topic) for topic in topics}
 
 
 def main() -> None:
@@ -126,8 +152,8 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
 
     def create(node: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        source = Source(node, Frames(settings['frames']), settings['topics'])
-        return {'run': source.run, 'subscribers': source.subscribers}, {'ready': 'source'}
+        source = Source(publishers(node, Frames(settings['frames']), settings['topics']))
+        return {'run': source.run}, {'ready': 'source'}
 
     in_ros('bench_source', create, spin=False)
 

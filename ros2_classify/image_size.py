@@ -1,0 +1,121 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The size of a JPEG or PNG file, from its header: a few bytes must not ask for gigabytes."""
+
+from __future__ import annotations
+
+from ros2_classify.errors import InputError
+
+# 64 Mpixel: twice an 8K camera's picture.
+MAX_PIXELS = 1 << 26
+
+# A picture of the largest size in the smallest pieces that encoders write stays far below.
+_MAX_CHUNKS = 1 << 17
+
+PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+JPEG_START = b'\xff\xd8'
+
+
+def image_size(data: bytes | memoryview) -> tuple[int, int]:
+    """
+    Read width and height from the header of a JPEG or PNG file.
+
+    Parameters
+    ----------
+    data : bytes or memoryview
+        The file.
+
+    Returns
+    -------
+    tuple of int
+        Width and height in pixels.
+
+    Raises
+    ------
+    InputError
+        If the data is neither JPEG nor PNG, or its header is incomplete.
+
+    """
+    start = bytes(data[:8])
+    if start == PNG_SIGNATURE:
+        # PNG specification, section 11.2.1: IHDR comes first; width and height open it.
+        if len(data) < 24 or data[12:16] != b'IHDR':
+            raise InputError(f'the PNG of {len(data)} bytes has no complete header')
+        return int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
+    if start.startswith(JPEG_START):
+        return _jpeg_size(data)
+    if not data:
+        raise InputError('data is empty; a JPEG or PNG file is needed')
+    raise InputError(
+        f'data starts with {start.hex(" ")}: neither JPEG nor PNG; set the sender to one of '
+        'them')
+
+
+def png_problem(data: bytes | memoryview) -> str:
+    """
+    Say whether all chunks of a PNG lie within the file.
+
+    OpenCV takes the memory that a chunk announces before it looks for its bytes: 4 GB for a few
+    bytes that say so.
+
+    Parameters
+    ----------
+    data : bytes or memoryview
+        The file.
+
+    Returns
+    -------
+    str
+        What is wrong, to follow "the PNG is"; empty where nothing is.
+
+    """
+    # PNG specification, section 5.3: length, type, data, check sum.
+    at = len(PNG_SIGNATURE)
+    for _ in range(_MAX_CHUNKS):
+        left = len(data) - at - 12
+        if left < 0:
+            return f'cut off: its end is missing after {len(data)} bytes'
+        length, kind = int.from_bytes(data[at:at + 4], 'big'), bytes(data[at + 4:at + 8])
+        if length > left:
+            return f'cut off or damaged: a chunk announces {length} bytes, but {left} are left'
+        if kind == b'IEND':
+            return ''
+        at += 12 + length
+    return f'damaged: it has more than {_MAX_CHUNKS} chunks'
+
+
+def _jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
+    """Walk the markers up to the frame header (ITU-T T.81, B.1.1 and B.2.2)."""
+    at = 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            break
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a length
+            at += 2
+            continue
+        # SOF0 .. SOF15, but for DHT (C4), JPG (C8) and DAC (CC)
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            if at + 9 > len(data):
+                break
+            height = int.from_bytes(data[at + 5:at + 7], 'big')
+            return int.from_bytes(data[at + 7:at + 9], 'big'), height
+        if marker in (0xD9, 0xDA):  # the picture's end or its bytes, and no size so far
+            break
+        at += 2 + max(2, int.from_bytes(data[at + 2:at + 4], 'big'))
+    raise InputError(f'the JPEG of {len(data)} bytes has no complete header')
