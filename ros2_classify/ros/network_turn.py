@@ -24,6 +24,9 @@ import time
 # Enough to see what is usual, few enough to follow a change of the picture's size.
 _REMEMBERED = 16
 
+# At most so many seconds are waited for the next one's start, which takes a tenth of that.
+_HAND_OVER = 0.002
+
 
 class Durations:
     """The last few durations of something, in seconds."""
@@ -72,6 +75,7 @@ class NetworkTurn:
         self._size = 0
         self._due = 0.0
         self._durations: dict[int, Durations] = {}
+        self._waiting = 0
         self._closed = False
 
     @property
@@ -119,22 +123,33 @@ class NetworkTurn:
 
         """
         with self._changed:
+            self._waiting += 1
             self._changed.wait_for(lambda: self._closed or self._begun is None)
+            self._waiting -= 1
             if self._closed:
                 return False
             known = self._durations.setdefault(size, Durations())
             self._size = size
             self._begun = self._clock()
             self._due = self._begun + known.quantile(0.5)
+            self._changed.notify_all()
             return True
 
     def leave(self) -> None:
-        """End the turn."""
+        """
+        End the turn, and let the one who waits for it go first.
+
+        Python runs one thread at a time: a caller that went on at once would keep the next one
+        from starting the network.
+        """
         with self._changed:
             assert self._begun is not None
             self._durations[self._size].add(self._clock() - self._begun)
             self._begun = None
             self._changed.notify_all()
+            if self._waiting and not self._closed:
+                self._changed.wait_for(
+                    lambda: self._closed or self._begun is not None, _HAND_OVER)
 
     def close(self) -> None:
         """Let nobody wait any longer, and nobody enter."""

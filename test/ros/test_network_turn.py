@@ -105,6 +105,32 @@ def test_batches_of_another_size_take_another_time(size, nearly_free):
         assert not done.is_set()
 
 
+def test_the_next_one_has_begun_when_leaving_returns(monkeypatch):
+    # Patience without end: what is waited for is the other one.
+    monkeypatch.setattr('ros2_classify.ros.network_turn._HAND_OVER', 2 * DEADLINE)
+    waiting = threading.Event()
+
+    class Told(threading.Condition):
+        """A condition that tells when somebody waits."""
+
+        def wait_for(self, predicate, timeout=None):
+            waiting.set()
+            return super().wait_for(predicate, timeout)
+
+    turn = NetworkTurn()
+    assert turn.enter(1)
+    turn._changed = Told()
+    thread = threading.Thread(target=turn.enter, args=(1,), daemon=True)
+    thread.start()
+    assert waiting.wait(DEADLINE)
+    turn.leave()
+    assert turn.busy_for > 0.0
+    thread.join(DEADLINE)
+    # Nobody waits now: there is nobody to wait for.
+    turn.leave()
+    assert turn.busy_for == 0.0
+
+
 def test_only_one_at_a_time_and_none_after_the_end():
     turn = NetworkTurn()
     assert turn.enter(1)
