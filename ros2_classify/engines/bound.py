@@ -86,9 +86,9 @@ class BoundSession:
         self, session: Any, inputs: Tensors, outputs: Sequence[tuple[TensorSpec, Shape | None]],
         options: Any = None, device: tuple[str, int] | None = None,
     ) -> None:
-        self._session = session
+        self._session: Any = session
         self._options = options
-        self._binding = session.io_binding()
+        self._binding: Any = session.io_binding()
         # The binding knows addresses only: the arrays have to live as long as it does.
         self._inputs = inputs
         self._fixed: dict[str, np.ndarray[Any, Any]] = {}
@@ -111,6 +111,12 @@ class BoundSession:
                     spec.name, 'cpu', 0, fixed.dtype.type, shape, fixed.ctypes.data)
             else:
                 self._download(spec, shape, device)
+
+    def close(self) -> None:
+        """Let go of the session; it can't be called any more."""
+        self._session = self._binding = None
+        self._uploads.clear()
+        self._downloads.clear()
 
     def __call__(self) -> Tensors:
         """Run the network; the arrays that come back are overwritten by the next call."""

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 import logging
 from pathlib import Path
 from typing import Any
+import weakref
 
 import numpy as np
 
@@ -91,6 +92,7 @@ class OnnxRuntimeEngine:
         session.disable_fallback()
         check_texts(path, session)
         self._session: Any = session
+        self._bound: weakref.WeakSet[BoundSession] = weakref.WeakSet()
         self._path = path
         self._provider: str = session.get_providers()[0]
         self._inputs = _specs(session.get_inputs())
@@ -156,6 +158,7 @@ class OnnxRuntimeEngine:
                 self._graphs += 1
                 options = run_options(self._ort, self._settings, self._provider, self._graphs)
         bound = BoundSession(session, inputs, outputs, options, device)
+        self._bound.add(bound)
 
         def run() -> Tensors:
             self._open()
@@ -176,8 +179,10 @@ class OnnxRuntimeEngine:
         return kind(f'{self._path}: the network failed: {reason}')
 
     def close(self) -> None:
-        """Free the session and its memory."""
+        """Free the session and its memory, whoever still holds what was bound to it."""
         self._session = None
+        for bound in self._bound:
+            bound.close()
 
     def _explain(self, inputs: Tensors) -> str:
         """Say which array doesn't fit which input; empty where all of them fit."""

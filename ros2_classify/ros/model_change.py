@@ -25,10 +25,12 @@ neither the executor nor the worker waits for that.
 from __future__ import annotations
 
 from collections.abc import Callable
+import queue
 import threading
 
 from rclpy.task import Future
 from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify.ros import runtime
 from ros2_classify.ros.model import Model
 
 Load = Callable[[str, threading.Event], Model]
@@ -50,13 +52,12 @@ class _Loading:
         self._lock = threading.Lock()
         self._settled = threading.Event()
         self._unneeded: Model | None = None
-        self._thread = threading.Thread(target=self._run, name='loading', daemon=True)
-        self._thread.start()
+        self._ended = threading.Event()
 
     @property
     def running(self) -> bool:
-        """Whether the thread has not ended yet."""
-        return self._thread.is_alive()
+        """Whether the thread is still at it."""
+        return not self._ended.is_set()
 
     def give_up(self, reason: str) -> None:
         """End it as soon as possible; whoever waits for the outcome gets the reason at once."""
@@ -64,9 +65,16 @@ class _Loading:
         self._tell(None, ChangeRefusedError(reason))
 
     def settle(self, unneeded: Model | None) -> None:
-        """Have the thread free a model as soon as nobody works with it, and end."""
+        """Have the thread free a model as soon as nobody works with it."""
         self._unneeded = unneeded
         self._settled.set()
+
+    def run(self) -> None:
+        """Do it all; in the thread that loads."""
+        try:
+            self._run()
+        finally:
+            self._ended.set()
 
     def _run(self) -> None:
         model, error = None, None
@@ -81,6 +89,9 @@ class _Loading:
         self._settled.wait()
         if self._unneeded is not None:
             self._unneeded.retire_and_wait()
+            self._unneeded = None
+        # Loading a model takes several times its size, for a moment.
+        runtime.trim_malloc()
 
     def _tell(self, model: Model | None, error: Exception | None) -> bool:
         """Set the outcome; return False where it has been set already."""
@@ -116,11 +127,13 @@ class ModelChange:
         self._load = load
         self._wake = wake
         self._loading: _Loading | None = None
+        self._queue: queue.SimpleQueue[_Loading | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
         self.refused = ''
 
     @property
     def running(self) -> bool:
-        """Whether a thread of a change, even of one given up, has not ended yet."""
+        """Whether the thread is still at a change, even one that was given up."""
         return self._loading is not None and self._loading.running
 
     async def change(self, name: str, adopt: Callable[[Model], Model]) -> None:
@@ -153,19 +166,45 @@ class ModelChange:
         if self._loading is not None:
             self._loading.give_up(reason)
 
+    def close(self, reason: str) -> None:
+        """Refuse what is under way, and let the thread end."""
+        self.give_up(reason)
+        self._queue.put(None)
+
+    def _start(self, name: str) -> _Loading:
+        if self._thread is None:
+            # The same one for all models: the allocator keeps a heap for each thread.
+            self._thread = threading.Thread(
+                target=_work, args=(self._queue,), name='loading', daemon=True)
+            self._thread.start()
+        loading = _Loading(name, self._load, self._wake)
+        self._queue.put(loading)
+        return loading
+
     async def _change(self, name: str, adopt: Callable[[Model], Model]) -> None:
         if self.running:
             assert self._loading is not None
             raise ChangeRefusedError(
                 f'the change to the model {self._loading.name} has not ended yet; '
                 f'set {name} when it has')
-        loading = self._loading = _Loading(name, self._load, self._wake)
+        loading = self._loading = self._start(name)
         model, error = await loading.outcome
         if error is not None:
             loading.settle(None)
-            raise error
+            try:
+                raise error
+            finally:
+                # With its traceback it would hold this frame, and that all that is known here.
+                del error
         unneeded = model
         try:
             unneeded = adopt(model)
         finally:
             loading.settle(unneeded)
+
+
+def _work(jobs: queue.SimpleQueue[_Loading | None]) -> None:
+    while (loading := jobs.get()) is not None:
+        loading.run()
+        # What it holds is to be freed now and not by the next one.
+        del loading

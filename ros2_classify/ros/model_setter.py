@@ -85,7 +85,7 @@ class ModelSetter:
 
     @property
     def running(self) -> bool:
-        """Whether a thread of a change, even of one given up, has not ended yet."""
+        """Whether a thread is still at a change, even one that was given up."""
         return self._change.running
 
     @property
@@ -96,6 +96,10 @@ class ModelSetter:
     def give_up(self, reason: str) -> None:
         """Refuse the change that is under way, if there is one, for this reason."""
         self._change.give_up(reason)
+
+    def close(self, reason: str) -> None:
+        """Refuse what is under way, for good."""
+        self._change.close(reason)
 
     async def _set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
         named = [each for each in parameters if each.name == _NAME]

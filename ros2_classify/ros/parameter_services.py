@@ -68,8 +68,13 @@ def replace_setters(node: Node, set_atomically: Setter) -> None:
 
 
 async def _outcome(set_atomically: Setter, messages: Sequence[Any]) -> SetParametersResult:
+    # Without an answer, whoever asked would wait for ever.
     try:
-        return await set_atomically([Parameter.from_parameter_msg(msg) for msg in messages])
+        parameters = [Parameter.from_parameter_msg(msg) for msg in messages]
+    except Exception as error:  # noqa: B902 - such as a type that is none
+        return SetParametersResult(
+            successful=False, reason=f'the request cannot be read: {error}')
+    try:
+        return await set_atomically(parameters)
     except Exception as error:  # noqa: B902 - such as a parameter that isn't declared
-        # Without an answer, whoever asked would wait for ever.
         return SetParametersResult(successful=False, reason=str(error))

@@ -213,7 +213,7 @@ class ServerNode(ManagedNode):
     def close(self) -> None:
         """Shut down from whatever state the node is in."""
         # Refused now, the answer is still sent.
-        self._setter.give_up('the node ends')
+        self._setter.close('the node ends')
         super().close()
         if self._setter.running:
             self._stop.left_thread_behind = True

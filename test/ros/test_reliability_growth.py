@@ -79,6 +79,21 @@ def test_a_watch_writes_what_it_saw(tmp_path: Path) -> None:
     assert growths['threads'].flat
 
 
+def test_a_sample_at_rest_waits_for_threads_that_end() -> None:
+    watch = Watch(os.getpid())
+    watch.sample()
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait)
+    thread.start()
+    end = threading.Timer(0.1, ended.set)
+    end.start()
+    watch.sample_at_rest()
+    thread.join()
+    end.join()
+    found = watch.growths()['threads']
+    assert found.last <= found.first
+
+
 def test_a_watch_with_a_period_samples_by_itself() -> None:
     seen = threading.Event()
 

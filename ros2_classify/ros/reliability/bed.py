@@ -58,7 +58,7 @@ class TestBed:
         self.failing: list[Failing]
         self.known, self.failing = save_models(folder)
         self.record = folder / 'camera.txt'
-        self.record.touch()
+        self.record.write_text('')
         self.log = folder / 'server.log'
         self._folder = folder
         self._env = {**environment(), 'ROS_LOG_DIR': str(folder / 'ros')}
@@ -70,9 +70,10 @@ class TestBed:
         self.server = NodeProcess(
             [sys.executable, '-m', 'ros2_classify', 'server', '--ros-args',
              '-p', f'model:={self.known[0].path}', '-p', f'autostart:={autostart}'.lower(),
-             # So that every picture that gets lost is the server's loss.
+             # So that every picture that gets lost is the server's loss, on a machine that stands
+             # still for two seconds as well.
              '-p', f'qos_overrides.{_TOPIC}.subscription.reliability:=reliable',
-             '-p', f'qos_overrides.{_TOPIC}.subscription.depth:=10'], self._env, self.log)
+             '-p', f'qos_overrides.{_TOPIC}.subscription.depth:=60'], self._env, self.log)
         try:
             self.operator = Operator(self.frames.receive)
             self.server.wait_for('active: ' if autostart else 'waiting to be configured')
@@ -82,7 +83,7 @@ class TestBed:
             self.server.close()
             raise
 
-    def open_camera(self, size: tuple[int, int] = (640, 480), encoding: str = 'rgb8') -> Helper:
+    def open_camera(self, size: tuple[int, int] = (400, 300), encoding: str = 'rgb8') -> Helper:
         """Start the camera."""
         settings: dict[str, Any] = {
             'topic': _TOPIC, 'record': str(self.record), 'rate': RATE, 'size': size,

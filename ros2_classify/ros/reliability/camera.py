@@ -64,7 +64,7 @@ class FaultyCamera:
                  size: tuple[int, int], encoding: str) -> None:
         # Reliable, so that no picture may get lost on the way.
         self._publisher = node.create_publisher(Image, topic, QoSProfile(
-            history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE))
+            history=HistoryPolicy.KEEP_LAST, depth=60, reliability=ReliabilityPolicy.RELIABLE))
         self._record = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._rate = rate
         self._bad: deque[str] = deque()

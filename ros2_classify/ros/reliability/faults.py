@@ -26,7 +26,7 @@ from sensor_msgs.msg import Image
 
 # Seconds.
 _AWAY = 1.5
-_SIZES = ((640, 480), (320, 240), (800, 600), (641, 479))
+_SIZES = ((400, 300), (320, 240), (401, 299), (160, 120))
 _ENCODINGS = ('rgb8', 'bgr8', 'mono8', 'bgra8')
 
 

@@ -106,6 +106,11 @@ class Frames:
         yield
         self._excuses.append((begun, time.time_ns()))
 
+    def longest_gap(self) -> float:
+        """Return the longest time between two answers in a row so far, in milliseconds."""
+        with self._lock:
+            return max(self._gaps(self._answers), default=0.0)
+
     def tally(self, record: Path) -> Tally:
         """
         Judge all answers.
@@ -129,10 +134,7 @@ class Frames:
         counts = Counter(stamp for stamp, _, _ in answers)
         silent = [when for stamp, when in good.items() if stamp not in counts]
         excused = sum(map(self._is_excused, silent))
-        gaps = sorted(
-            (later - earlier) / 1e6
-            for (_, earlier, _), (_, later, _) in zip(answers, answers[1:])
-            if not self._is_excused(earlier, later))
+        gaps = sorted(self._gaps(answers))
         return Tally(
             len(sent), len(good), len(sent) - len(good),
             sum(stamp in counts for stamp in good), excused, len(silent) - excused,
@@ -140,6 +142,11 @@ class Frames:
             sum(count - 1 for count in counts.values()),
             dict(Counter(name for _, _, name in answers)),
             gaps[-1] if gaps else 0.0, gaps[len(gaps) // 2] if gaps else 0.0)
+
+    def _gaps(self, answers: list[tuple[int, int, str]]) -> list[float]:
+        return [(later - earlier) / 1e6
+                for (_, earlier, _), (_, later, _) in zip(answers, answers[1:])
+                if not self._is_excused(earlier, later)]
 
     def _is_excused(self, begun: int, ended: int | None = None) -> bool:
         ended = begun if ended is None else ended

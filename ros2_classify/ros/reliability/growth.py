@@ -29,6 +29,9 @@ from numpy.typing import NDArray
 from ros2_classify.bench.usage import memory_bytes
 
 _MIB = 2.0**20
+# Seconds for what has ended to go.
+_PATIENCE = 1.0
+_POLL = 0.02
 # Pools and caches fill up in the first part of a run.
 SETTLING = 0.25
 COLUMNS = ('memory_mib', 'descriptors', 'threads', 'shared_memory')
@@ -148,6 +151,16 @@ class Watch:
     def sample(self) -> None:
         """Take a sample."""
         self._rows.append((self._clock(), *hold(self._pid)))
+
+    def sample_at_rest(self) -> None:
+        """Take a sample once there are no more threads than in the first one, or after a while."""
+        end = self._clock() + _PATIENCE
+        while self._clock() < end:
+            held = hold(self._pid)
+            if not self._rows or held[2] <= self._rows[0][3]:
+                break
+            time.sleep(_POLL)
+        self._rows.append((self._clock(), *held))
 
     def save(self, path: Path) -> None:
         """Write all samples, a line each: seconds, and the columns."""

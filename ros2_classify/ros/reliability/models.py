@@ -94,14 +94,14 @@ def save_models(folder: Path) -> tuple[list[Known], list[Failing]]:
     (folder / 'broken.onnx').write_bytes(network[:len(network) // 2])
     (folder / 'broken.yaml').write_text(good.replace(source, 'source: {path: broken.onnx}'))
     (folder / 'forged.yaml').write_text(
-        good.replace(source, f'source: {{path: ants.onnx, sha256: {"0" * 64}}}'))
+        good.replace(source, f'source: {{path: ants.onnx, sha256: {"f" * 64}}}'))
     (folder / 'other_task.yaml').write_text(
         good.replace('task: classification', 'task: detection').replace(
             'decoder: classification, activation: none', 'decoder: no_such_decoder'))
     return known, [
         Failing(folder / 'broken.yaml', 'broken.onnx'),
         Failing(folder / 'missing.yaml', 'missing.yaml'),
-        Failing(folder / 'forged.yaml', 'sha256'),
+        Failing(folder / 'forged.yaml', 'ffffffff'),
         Failing(folder / 'other_task.yaml', 'no_such_decoder')]
 
 

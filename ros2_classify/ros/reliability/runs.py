@@ -109,18 +109,27 @@ def swaps(folder: Path, count: int, seed: int, say: Say) -> Report:
         bed.open_camera()
         with bed.frames.excused():
             bed.wait_for_answers(30)
+        # What the machine does without any change, to compare with.
+        bed.wait_for_answers(300)
+        report.numbers['longest gap before the first change ms'] = round(
+            bed.frames.longest_gap(), 1)
         faults = Faults(bed, seed, report.demand)
-        with Watch(bed.server.pid, _PERIOD) as watch:
-            for number in range(1, count + 1):
-                if number % 3:
-                    faults.change_model()
-                else:
-                    faults.refused_model()
-                if number % 50 == 0:
-                    say(f'{number} changes')
+        # Between the changes, when there is one model.
+        watch = Watch(bed.server.pid)
+        # The thread that loads models comes with the first one.
+        faults.change_model()
+        watch.sample()
+        for number in range(1, count + 1):
+            if number % 3:
+                faults.change_model()
+            else:
+                faults.refused_model()
+            watch.sample_at_rest()
+            if number % 50 == 0:
+                say(f'{number} changes')
         report.add_growths(watch.growths())
         watch.save(folder / 'held.txt')
-        report.numbers.update({'changed': count - count // 3, 'refused': count // 3})
+        report.numbers.update({'changed': 1 + count - count // 3, 'refused': count // 3})
         _finish(bed, report)
     return report
 
