@@ -43,8 +43,9 @@ NOT_RUN = (
     (r'scripts/demo --source 0$', 'needs a webcam; test/ros/test_launch.py and scripts/demo run '
                                   'the same nodes on pictures'),
     (r'scripts/test -m network ', 'needs the internet'),
-    (r'.*\b(camera|client_test)\b.* source:=0$', 'needs a webcam'),
+    (r'.*\b(camera|client_test|composed)\b.* source:=0$', 'needs a webcam'),
     (r'ros2 run v4l2_camera ', 'needs a webcam and its driver'),
+    (r'ros2 run rqt_', 'needs a desktop'),
     (r'ros2 (topic|lifecycle|param|pkg) ', 'needs the command line tools of ROS 2'),
     (r'.* -p image_transport:=compressed$|.*street_detector',
      'the sample has no such camera or model; test/ros/test_server_stream.py and '

@@ -58,6 +58,8 @@ class Camera:
         self._suffix = suffix
         self._publisher = peer.node.create_publisher(msg_type, topic, qos)
         self._count = 0
+        # The stamps of all pictures, in the order in which they went out.
+        self.sent: list[tuple[int, int]] = []
 
     @property
     def subscriptions(self) -> int:
@@ -83,11 +85,15 @@ class Camera:
     def send(self, msg: Any) -> None:
         """Publish a picture; wait for a subscriber first."""
         self._peer.spin_until(lambda: self.subscriptions, 'a subscriber for pictures')
-        self._publisher.publish(msg)
+        self._publish(msg)
 
     def send_now(self, rgb: tuple[int, int, int]) -> None:
         """Publish a picture of one colour, whether anybody listens or not."""
-        self._publisher.publish(self.message(rgb))
+        self._publish(self.message(rgb))
+
+    def _publish(self, msg: Any) -> None:
+        self.sent.append((msg.header.stamp.sec, msg.header.stamp.nanosec))
+        self._publisher.publish(msg)
 
     def answer(self, rgb: tuple[int, int, int], results: list[Any], frame_id: str = 'eye') -> Any:
         """Publish a picture of one colour until the answer comes, and return it."""
