@@ -22,6 +22,7 @@ from pathlib import Path
 import sys
 import threading
 from typing import Any
+import weakref
 
 import numpy as np
 import pytest
@@ -297,6 +298,17 @@ def test_a_network_that_fails_while_it_runs(tmp_path: Path) -> None:
     assert engine.infer({'x': np.zeros((1, 3, 4, 4), np.float32)})['y'].shape == (1, 48)
     with pytest.raises(EngineError, match=r'picky\.onnx: the network failed: .*Reshape'):
         engine.infer({'x': np.zeros((1, 3, 5, 5), np.float32)})
+
+
+def test_what_is_bound_keeps_no_closed_session(model: Path) -> None:
+    engine: Any = open_engine(model)
+    run = bind(engine, {'image': np.zeros((1, 3, 8, 8), np.float32)})
+    run()
+    session = weakref.ref(engine._session)
+    engine.close()
+    assert session() is None
+    with pytest.raises(EngineError, match='the engine is closed'):
+        run()
 
 
 def test_closed(model: Path) -> None:

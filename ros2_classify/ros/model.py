@@ -118,14 +118,24 @@ class Model:
         if last:
             self.pipeline.close()
 
-    def retire_and_wait(self) -> None:
-        """Free it here and not where the last work with it ends, which is waited for."""
+    def retire_and_wait(self, patience: float = 10.0) -> None:
+        """
+        Free it here, when the last work with it has ended.
+
+        Parameters
+        ----------
+        patience : float
+            Seconds to wait for that; later it is freed where that work ends, if it ever does.
+
+        """
         with self._changed:
             if self._retired:
                 return
             self._retired = self._awaited = True
-            self._changed.wait_for(lambda: not self._users)
-        self.pipeline.close()
+            unused = self._changed.wait_for(lambda: not self._users, patience)
+            self._awaited = False
+        if unused:
+            self.pipeline.close()
 
 
 def difference(old: Model, new: Model) -> str:

@@ -59,6 +59,11 @@ class _Loading:
         """Whether the thread is still at it."""
         return not self._ended.is_set()
 
+    @property
+    def settled(self) -> bool:
+        """Whether it is known which model is needed no more."""
+        return self._settled.is_set()
+
     def give_up(self, reason: str) -> None:
         """End it as soon as possible; whoever waits for the outcome gets the reason at once."""
         self._cancel.set()
@@ -66,7 +71,8 @@ class _Loading:
 
     def settle(self, unneeded: Model | None) -> None:
         """Have the thread free a model as soon as nobody works with it."""
-        self._unneeded = unneeded
+        if unneeded is not None:
+            self._unneeded = unneeded
         self._settled.set()
 
     def run(self) -> None:
@@ -182,8 +188,8 @@ class ModelChange:
         return loading
 
     async def _change(self, name: str, adopt: Callable[[Model], Model]) -> None:
-        if self.running:
-            assert self._loading is not None
+        # The thread may still free the last one's old model: the next one waits for that.
+        if self._loading is not None and not self._loading.settled:
             raise ChangeRefusedError(
                 f'the change to the model {self._loading.name} has not ended yet; '
                 f'set {name} when it has')
