@@ -37,6 +37,9 @@ NOT_RUN = (
     (r'source |cd |export |python3 -m venv ', 'sets up the shell that the next command runs in'),
     (r'scripts/(setup|check|test|demo)( --tensorflow)?$', '.ci/run runs it'),
     (r'scripts/bench(_gpu)?( |$)', 'needs minutes and a quiet machine; test/bench runs its parts'),
+    (r'scripts/shell python -m ros2_classify\.ros\.bench\.messages ',
+     'takes minutes; test/ros/test_bench_messages.py runs its parts'),
+    (r'scripts/shell python scripts/tools/measure_steps\.py$', 'measures times for a minute'),
     (r'scripts/demo --source 0$', 'needs a webcam; test/ros/test_launch.py and scripts/demo run '
                                   'the same nodes on pictures'),
     (r'scripts/test -m network ', 'needs the internet'),
