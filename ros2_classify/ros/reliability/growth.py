@@ -136,14 +136,17 @@ class Watch:
         Seconds; 0 for samples on demand only.
     clock : callable
         Gives the time in seconds; for tests.
+    limits : float
+        What single quantities may gain, by name, where it is not that of `LIMITS`.
 
     """
 
     def __init__(self, pid: int, period: float = 0.0,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+                 clock: Callable[[], float] = time.monotonic, **limits: float) -> None:
         self._pid = pid
         self._period = period
         self._clock = clock
+        self._limits = {**LIMITS, **limits}
         self._rows: list[tuple[float, ...]] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -170,7 +173,8 @@ class Watch:
     def growths(self) -> dict[str, Growth]:
         """Return the development of each quantity, by its name."""
         table = np.array(self._rows, np.float64)
-        return {name: growth(table[:, 0], table[:, 1 + number], LIMITS[name])
+        return {name: growth(
+            table[:, 0], table[:, 1 + number], self._limits[name])
                 for number, name in enumerate(COLUMNS)}
 
     def __enter__(self) -> Watch:

@@ -33,6 +33,11 @@ Say = Callable[[str], None]
 _BETWEEN = 2.0
 _PERIOD = 1.0
 _SAY_EVERY = 60.0
+# MiB that the memory may gain where models change: what each leaves free in the heaps of threads
+# differs by some ten. A long run averages that.
+_HEAPS = 40.0
+_HEAPS_ON_AVERAGE = 16.0
+_LONG = 30.0
 # Answers and steps between two looks of the runs that count.
 _CYCLE = ('configure', 'activate', 'deactivate', 'cleanup')
 _ANSWERED_EVERY = 25
@@ -67,7 +72,8 @@ def soak(folder: Path, minutes: float, seed: int, say: Say) -> Report:
             bed.wait_for_answers(10)
         faults = Faults(bed, seed, report.demand)
         begun = said = time.monotonic()
-        with Watch(bed.server.pid, _PERIOD) as watch:
+        limit = _HEAPS_ON_AVERAGE if minutes >= _LONG else _HEAPS
+        with Watch(bed.server.pid, _PERIOD, memory_mib=limit) as watch:
             while time.monotonic() - begun < 60.0 * minutes:
                 done[faults.do_next()] += 1
                 time.sleep(_BETWEEN)
@@ -114,8 +120,8 @@ def swaps(folder: Path, count: int, seed: int, say: Say) -> Report:
         report.numbers['longest gap before the first change ms'] = round(
             bed.frames.longest_gap(), 1)
         faults = Faults(bed, seed, report.demand)
-        # Between the changes, when there is one model.
-        watch = Watch(bed.server.pid)
+        # Between the changes, when there is one model; one that stays shows by its threads.
+        watch = Watch(bed.server.pid, memory_mib=_HEAPS)
         # The thread that loads models comes with the first one.
         faults.change_model()
         watch.sample()
