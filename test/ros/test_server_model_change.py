@@ -147,8 +147,6 @@ def test_each_frame_is_answered_by_one_model_however_often_it_changes(
     assert not foreign and len(results) > 12
     turns = [one for one, other in zip(results, results[1:]) if answer(one) != answer(other)]
     assert len(turns) == 6
-    stamps = [(each.header.stamp.sec, each.header.stamp.nanosec) for each in results]
-    assert stamps == sorted(stamps)
 
 
 def test_frames_are_answered_while_the_new_model_is_being_loaded(
