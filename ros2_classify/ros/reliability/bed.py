@@ -35,6 +35,8 @@ _TOPIC = '/image'
 _STOPPED = re.compile(
     r'stopped: (\d+) frames received, (\d+) answered, (\d+) replaced by newer ones, '
     r'(\d+) not wanted by anybody, (\d+) unusable, (\d+) failed')
+_SHARED_MEMORY = Path('/dev/shm')
+_SEGMENT = re.compile(r'/dev/shm/(fast\w+_[0-9a-f]{16})_el\b')
 _COUNTS = ('received', 'answered', 'replaced', 'unwanted', 'unusable', 'failed')
 
 
@@ -96,10 +98,14 @@ class TestBed:
     def close_camera(self, kill: bool = False) -> None:
         """End the camera, in order or not."""
         if self.camera is not None:
+            left = segments(self.camera.pid) if kill else []
             if kill:
                 os.kill(self.camera.pid, signal.SIGKILL)
             self.camera.close()
             self.camera = None
+            # Nobody else would, and an hour of kills fills the memory.
+            for path in left:
+                path.unlink(missing_ok=True)
 
     def wait_for_answers(self, count: int = 1) -> None:
         """Wait for so many more answers."""
@@ -133,3 +139,12 @@ class TestBed:
             trace: TracebackType | None) -> None:
         """End all."""
         self.close()
+
+
+def segments(pid: int) -> list[Path]:
+    """Return the files of the shared memory that a process has made, as Fast DDS names them."""
+    # Whoever makes a segment keeps a lock open on a file beside it; others only map it.
+    opened = [os.readlink(path) for path in Path(f'/proc/{pid}/fd').iterdir() if path.is_symlink()]
+    names = [found[1] for found in map(_SEGMENT.match, opened) if found]
+    return [path for name in names for pattern in (f'{name}*', f'sem.{name}*')
+            for path in _SHARED_MEMORY.glob(pattern)]
