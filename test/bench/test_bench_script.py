@@ -27,18 +27,18 @@ environment = pytest.importorskip('environment')
 @pytest.fixture
 def script(monkeypatch):
     """Return the program, with this Python's own environment set up already."""
-    import bench
+    import module
 
     own = environment.Environment('jazzy', False, Path(sys.prefix), sys.executable)
-    monkeypatch.setattr(bench, 'choose', lambda: own)
-    monkeypatch.setattr(bench, 'set_up', lambda *args, **kwargs: None)
-    return bench
+    monkeypatch.setattr(module, 'choose', lambda: own)
+    monkeypatch.setattr(module, 'set_up', lambda *args, **kwargs: None)
+    return lambda: module.run_module(['ros2_classify', 'bench'])
 
 
 def test_words_are_handed_on_and_the_exit_code_comes_back(script, monkeypatch, capfd):
     for words, code, said in ((['--help'], 0, '--quick'), (['--rate', 'x'], 2, 'no number')):
         monkeypatch.setattr(sys, 'argv', ['bench', *words])
-        assert script._main() == code
+        assert script() == code
         out, err = capfd.readouterr()
         assert said in out + err
 
