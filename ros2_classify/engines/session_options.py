@@ -140,11 +140,16 @@ def _limit_arena(ort: Any, settings: EngineSettings) -> None:
 
 
 def default_threads() -> int:
-    """Return the number of threads used when nobody says: physical cores, at most 4."""
+    """
+    Return the number of threads used when nobody says: all physical cores but one, at most 4.
+
+    The one is for the camera, the middleware and the rest of the robot. A network that has all
+    cores waits for its slowest thread whenever another process needs one of them.
+    """
     try:
         usable = os.sched_getaffinity(0)
     except AttributeError:  # not on Linux
-        return max(1, min(4, (os.cpu_count() or 2) // 2))
+        return max(1, min(4, (os.cpu_count() or 2) // 2 - 1))
     cores = set()
     for cpu in usable:
         siblings = Path(f'/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list')
@@ -152,4 +157,4 @@ def default_threads() -> int:
             cores.add(siblings.read_text(encoding='ascii').strip())
         except OSError:  # a container may hide it; then each CPU counts as a core
             cores.add(str(cpu))
-    return max(1, min(4, len(cores)))
+    return max(1, min(4, len(cores) - 1))

@@ -52,7 +52,7 @@ class EngineSettings:
         Who shall run it: ``auto`` takes the best one that works here; ``cpu``, ``cuda``,
         ``tensorrt``, ``openvino`` (or ``openvino:GPU``) … insist on one.
     threads : int
-        CPU threads for one inference, up to 256; 0 takes one for each physical core, at most 4:
+        CPU threads for one inference, up to 256; 0 takes all physical cores but one, at most 4:
         small networks gain little from more, and the rest of the robot needs cores too.
     spinning : bool
         Whether idle threads wait for the next frame at full load. That burns a core for each

@@ -31,7 +31,7 @@ ENGINE_PARAMETERS = (
     Spec('precision', 'fp32', 'What the provider may compute in: cuda tf32, tensorrt fp16 and '
          'int8, openvino fp16; fp32 is as the model says', choices=get_args(Precision),
          read_only=True),
-    Spec('threads', 0, 'CPU threads for the network; 0: one for each physical core, at most 4',
+    Spec('threads', 0, 'CPU threads for the network; 0: all physical cores but one, at most 4',
          minimum=0, maximum=MAX_THREADS, read_only=True),
     Spec('spinning', False, 'Whether idle threads of the network wait at full load: costs a core '
          'for each', read_only=True),

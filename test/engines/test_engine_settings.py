@@ -31,6 +31,14 @@ def test_the_defaults_suit_a_robot() -> None:
     assert 1 <= default_threads() <= 4
 
 
+@pytest.mark.parametrize(('cores', 'threads'), [(1, 1), (2, 1), (3, 2), (5, 4), (64, 4)])
+def test_one_core_is_left_for_the_rest_of_the_robot(
+        monkeypatch: pytest.MonkeyPatch, cores: int, threads: int) -> None:
+    # Numbers that no machine has, so that each is a core of its own.
+    monkeypatch.setattr('os.sched_getaffinity', lambda _: set(range(5000, 5000 + cores)))
+    assert default_threads() == threads
+
+
 @pytest.mark.parametrize(('name', 'value', 'words'), [
     ('provider', '', 'auto or the name'),
     ('provider', 3, 'auto or the name'),
