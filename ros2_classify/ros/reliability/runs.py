@@ -24,7 +24,7 @@ import time
 
 from ros2_classify.ros.reliability.bed import RATE, TestBed
 from ros2_classify.ros.reliability.faults import Faults
-from ros2_classify.ros.reliability.growth import Watch
+from ros2_classify.ros.reliability.growth import LIMITS, Watch
 from ros2_classify.ros.reliability.report import Report
 
 Say = Callable[[str], None]
@@ -38,6 +38,8 @@ _SAY_EVERY = 60.0
 _HEAPS = 40.0
 _HEAPS_ON_AVERAGE = 16.0
 _LONG = 30.0
+# So many transitions average it, too: the heaps of new threads fill up in the first hundreds.
+_MANY_TRANSITIONS = 5000
 # Answers and steps between two looks of the runs that count.
 _CYCLE = ('configure', 'activate', 'deactivate', 'cleanup')
 _ANSWERED_EVERY = 25
@@ -164,7 +166,8 @@ def transitions(folder: Path, count: int, say: Say) -> Report:
     answered = 0
     with TestBed(folder, autostart=False) as bed:
         bed.open_camera()
-        watch = Watch(bed.server.pid)
+        limit = LIMITS['memory_mib'] if count >= _MANY_TRANSITIONS else _HEAPS
+        watch = Watch(bed.server.pid, memory_mib=limit)
         begun = time.monotonic()
         for number in range(cycles):
             for step in _CYCLE:
