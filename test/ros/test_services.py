@@ -150,7 +150,11 @@ def test_without_the_interfaces_it_runs_and_says_so(start, peer, detector, tmp_p
     assert len(Camera(peer, '/image').answer(RED, results).detections) == 2
     said = [line for line in server.lines if 'ros2_classify_interfaces is not installed' in line]
     assert len(said) == 1
-    names = [name for name, _ in peer.node.get_service_names_and_types_by_node('server', '/')]
-    assert '/server/get_state' in names
-    assert '/server/detect' not in names
+
+    def services():
+        return [name for name, _ in
+                peer.node.get_service_names_and_types_by_node('server', '/')]
+
+    peer.spin_until(lambda: '/server/get_state' in services(), 'the services of the server')
+    assert '/server/detect' not in services()
     server.stop()
