@@ -217,8 +217,8 @@ def _unverified(request: Request, url: str, cache: Cache,
             f'write "sha256: {sha256}" beside its url in the descriptor')
     if not options.allow_unverified:
         raise IntegrityError(f'{facts}; nothing unverified is run: if you trust this file, '
-                             f'{keep}; for a trial, allow_unverified (--allow-unverified) lets '
-                             'it pass')
+                             f'{keep}; for a trial, servers run it with the parameter '
+                             'allow_unverified and infer with --allow-unverified')
     _log.warning('UNVERIFIED MODEL: %s. It is used all the same, and anybody could have changed '
                  'it; to be safe, %s', facts, keep)
     return found, sha256
