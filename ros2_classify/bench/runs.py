@@ -55,7 +55,8 @@ class Run:
     in_node : ndarray of float64, shape (n,)
         Seconds from the taking of a frame to its published answer, where the node tells.
     received, processed : int or None
-        Frames that the node took and answered, where it tells.
+        Frames that reached the node and that it answered, where it tells. Those that newer ones
+        replaced in its queue have reached it.
 
     """
 
@@ -98,7 +99,7 @@ class Run:
         """Median of the memory samples, in MiB."""
         return median([pss / MIB for _, pss in self.memory])
 
-    def add_trace(self, taken: Numbers, published: Numbers) -> None:
+    def add_trace(self, taken: Numbers, published: Numbers, skipped: Numbers) -> None:
         """
         Add what the node noted itself.
 
@@ -106,6 +107,8 @@ class Run:
         ----------
         taken, published : ndarray of int64, shape (n, 2)
             Stamp and time in ns; see `ros2_classify.ros.trace`.
+        skipped : ndarray of int64, shape (n, 2)
+            Numbers of frames that it never took, and the time in ns.
 
         """
         stamps = self.matched.stamps
@@ -113,7 +116,11 @@ class Run:
         done = times_of(stamps, published[:, 0], published[:, 1])
         both = np.isfinite(begun) & np.isfinite(done)
         self.in_node = done[both] - begun[both]
-        self.received = int(np.isfinite(begun).sum())
+        start, end = (int(1e9 * each) for each in self.window)
+        inside = (skipped[:, 1] >= start) & (skipped[:, 1] < end)
+        # Which frames they were is not known, so a few at the edges may be another window's.
+        reached = int(np.isfinite(begun).sum() + skipped[inside, 0].sum())
+        self.received = min(reached, int(self.matched.sent.size))
         self.processed = int(both.sum())
 
     def to_dict(self) -> dict[str, Any]:

@@ -390,8 +390,8 @@ class Session:
                     f'{started.subject.name} wrote no {path.name}'
                     f'{end_of(self.folder / f"{started.subject.name}0.log")}')
             with np.load(path, allow_pickle=False) as arrays:
-                tables.append((arrays['taken'], arrays['published']))
+                tables.append((arrays['taken'], arrays['published'], arrays['skipped']))
         if tables:
-            taken, published = (np.concatenate(parts) for parts in zip(*tables))
+            taken, published, skipped = (np.concatenate(parts) for parts in zip(*tables))
             for run in started.runs:
-                run.add_trace(taken, published)
+                run.add_trace(taken, published, skipped)

@@ -22,13 +22,15 @@ import time
 from typing import Any
 
 from numpy.typing import NDArray
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from ros2_classify.ros import compressed_msg, image_msg
+from ros2_classify.ros.gate import fetch, Gate
 from ros2_classify.ros.local_pictures import find_sender, PictureSender
 from ros2_classify.ros.losses import Losses
+from ros2_classify.ros.skipped import Skipped
 from sensor_msgs.msg import CompressedImage, Image
 
 # A subscriber that comes back at once (`ros2 topic echo --once` in a loop) must not make the
@@ -78,19 +80,25 @@ class ImageInput:
     on_frame : callable
         Called with every message, in the executor's thread; with pictures of a camera in this
         process in that camera's thread.
+    on_skipped : callable
+        Called with the number of pictures that newer ones replaced in the middleware's queue;
+        with a negative one where some of those turn out to be lost instead.
     listed : bool
         Whether the topic is one of a list, and not what ``image`` was remapped to.
 
     """
 
     def __init__(self, node: Node, topic: str, transport: str, on_frame: Callable[[Any], None],
-                 *, listed: bool = False) -> None:
+                 *, on_skipped: Callable[[int], None] = lambda _: None, listed: bool = False) -> None:
         self._node = node
         self.topic = topic
         self.transport = TRANSPORTS[transport]
         self.listed = listed
         self._on_frame = on_frame
+        self._on_skipped = on_skipped
         self._subscription: Any = None
+        self._gate = Gate(self._wake)
+        self._skipped = Skipped()
         self._sender: PictureSender | None = None
         self._subscribed_at = 0.0
         self._last_wanted = 0.0
@@ -125,6 +133,11 @@ class ImageInput:
 
         """
         now = time.monotonic()
+        if self._gate.closed:
+            # The events that came meanwhile: which policy doesn't fit, how much got lost.
+            self._gate.open()
+        else:
+            self._skipped.settle()
         if wanted:
             self._last_wanted = now
             if self.subscribed and self._local_sender() is not self._sender:
@@ -144,6 +157,45 @@ class ImageInput:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
 
+    def hold(self) -> bool:
+        """
+        Have the executor leave the pictures alone; whoever needs one fetches it.
+
+        Returns
+        -------
+        bool
+            Whether they can be fetched.
+
+        """
+        self._gate.closed = self._subscription is not None
+        return self._gate.closed
+
+    def fetch(self) -> Any:
+        """
+        Return the newest picture, after `hold`; in the thread that needs it.
+
+        Returns
+        -------
+        message or None
+            None where there is none, and from then on the executor waits for the next one.
+
+        """
+        subscription = self._subscription
+        if subscription is None or not self._gate.closed:
+            return None
+        taken = fetch(subscription)
+        if taken is None:
+            self._gate.open()
+            return None
+        msg, info = taken
+        skipped = self._note(info, subscription)
+        self._skipped.replaced(skipped)
+        if skipped:
+            self._on_skipped(skipped)
+        self.last_frame_at = time.monotonic()
+        self.losses.came(1 + skipped)
+        return msg
+
     def qos(self) -> QoSProfile:
         """Return the subscription's quality of service, the user's overrides included."""
         return self._subscription.qos_profile
@@ -155,6 +207,8 @@ class ImageInput:
     def _subscribe(self) -> None:
         self.last_frame_at = None
         self.incompatible_policy = ''
+        self._gate = Gate(self._wake)
+        self._skipped = Skipped()
         self._subscribed_at = time.monotonic()
         sender = self._local_sender()
         if sender is not None:
@@ -165,14 +219,36 @@ class ImageInput:
         qos = QoSProfile(
             history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._subscription = self.losses.subscribe(
-            self._node, self.transport.msg_type, self.topic, self._receive, qos,
-            on_incompatible=self._note_incompatible,
+            self._node, self.transport.msg_type, self.topic, self._receive_numbered, qos,
+            on_incompatible=self._note_incompatible, on_lost=self._note_lost,
             # The node's own group would remember every subscription there has ever been.
-            callback_group=MutuallyExclusiveCallbackGroup(),
+            callback_group=self._gate,
             qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
     def _note_incompatible(self, policy: str) -> None:
         self.incompatible_policy = policy
+
+    def _note_lost(self, count: int) -> None:
+        explained = self._skipped.lost(count)
+        if explained:
+            self._on_skipped(-explained)
+
+    def _note(self, info: Any, subscription: Any) -> int:
+        """Note the number of a picture; return how many are missing before it."""
+        try:
+            alone = subscription.get_publisher_count() == 1
+        except rclpy_implementation.InvalidHandle:
+            alone = False
+        return self._skipped.taken(info.get('publication_sequence_number'), alone=alone)
+
+    def _wake(self) -> None:
+        executor = self._node.executor
+        if executor is not None:
+            executor.wake()
+
+    def _receive_numbered(self, msg: Any, info: Any) -> None:
+        self._skipped.taken(info.get('publication_sequence_number'))
+        self._receive(msg)
 
     def _receive(self, msg: Any) -> None:
         self.last_frame_at = time.monotonic()

@@ -138,7 +138,7 @@ class Inference:
         self._next = self._acquire_model()
         return self._next.pipeline.max_batch
 
-    def prepare(self, taken: Taken[Frame, Request], thread: int) -> Job | None:
+    def prepare(self, taken: Taken[Frame, Request], slot: int) -> Job | None:
         """Read and preprocess what was taken."""
         model, self._next = self._next, None
         assert model is not None
@@ -150,7 +150,7 @@ class Inference:
             if taken.request is not None:
                 self._refuse(taken.request, pause)
             return None
-        job = Job(model, model.settings, model.batches[thread])
+        job = Job(model, model.settings, model.batches[slot])
         begun = time.perf_counter()
         try:
             job.batch.clear()

@@ -59,9 +59,9 @@ class Losses:
         # What the last span showed, said or not; empty where all was well.
         self.symptom = ''
 
-    def came(self) -> None:
-        """Count a picture that came."""
-        self._came += 1
+    def came(self, count: int = 1) -> None:
+        """Count pictures that came."""
+        self._came += count
 
     def add(self, count: int) -> None:
         """Count lost pictures."""
@@ -70,6 +70,7 @@ class Losses:
 
     def subscribe(self, node: Node, *args: Any,
                   on_incompatible: Callable[[str], None] = lambda _: None,
+                  on_lost: Callable[[int], None] = lambda _: None,
                   **options: Any) -> Any:
         """
         Create a subscription whose losses are counted, where the middleware tells of them.
@@ -81,6 +82,8 @@ class Losses:
         on_incompatible : callable
             Called with the name of the policy when the quality of service of a publisher doesn't
             fit, where the middleware tells of that.
+        on_lost : callable
+            Called with the number of pictures that got lost since the last time.
 
         Returns
         -------
@@ -99,6 +102,7 @@ class Losses:
 
         def lost(event: Any) -> None:
             self.add(event.total_count_change)
+            on_lost(event.total_count_change)
 
         # A middleware may know one of the events, or none.
         for events in ({'message_lost': lost, 'incompatible_qos': incompatible},

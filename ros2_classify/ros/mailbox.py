@@ -19,6 +19,9 @@ Whoever delivers never waits. A new frame takes the place of one of its stream t
 begun to work on, so that the worker always gets the newest; requests of services wait for their
 turn in a bounded queue. Where both are waiting they take turns, and where more streams wait than
 one batch holds, those come first that have waited longest for a turn: nobody starves.
+
+A stream whose frames come faster than they are taken may be fetched from instead: its newest frame
+is asked for when it is its turn.
 """
 
 from __future__ import annotations
@@ -76,6 +79,7 @@ class Mailbox(Generic[Frame, Request]):
         self._clock = clock
         self._ready = threading.Condition()
         self._frames: dict[int, Frame] = {}
+        self._fetchers: dict[int, Callable[[bool], Frame | None]] = {}
         # The stream whose last turn is longest ago comes first.
         self._order = list(range(streams))
         self._last_put = [-_LIVELY] * streams
@@ -114,6 +118,25 @@ class Mailbox(Generic[Frame, Request]):
             self._ready.notify()
             return replaces
 
+    def fetch_from(self, stream: int, fetch: Callable[[bool], Frame | None]) -> None:
+        """
+        Have the frames of a stream fetched, until there is none.
+
+        Parameters
+        ----------
+        stream : int
+            Its number.
+        fetch : callable
+            Returns its newest frame that has not been fetched or put; None where there is none,
+            and from then on frames are put again. It is told whether a frame that was put is
+            dropped for the one that it returns.
+
+        """
+        with self._ready:
+            if not self._closed:
+                self._fetchers[stream] = fetch
+                self._ready.notify()
+
     def ask(self, request: Request) -> bool:
         """Queue a request; return False where the queue is full or the mailbox closed."""
         with self._ready:
@@ -125,7 +148,7 @@ class Mailbox(Generic[Frame, Request]):
 
     def wait(self, limit: int = 1, delay: float = 0.0) -> bool:
         """
-        Wait for something to do.
+        Wait for something to do, or until there may be a frame to fetch.
 
         Parameters
         ----------
@@ -142,7 +165,8 @@ class Mailbox(Generic[Frame, Request]):
 
         """
         with self._ready:
-            self._ready.wait_for(lambda: self._closed or self._frames or self._requests)
+            self._ready.wait_for(
+                lambda: self._closed or self._frames or self._requests or self._fetchers)
             if delay > 0.0 and limit > 1 and not self._is_request_next:
                 self._ready.wait_for(lambda: self._closed or self._complete(limit), delay)
             return not self._closed
@@ -167,11 +191,27 @@ class Mailbox(Generic[Frame, Request]):
                 self._request_was_last = True
                 return Taken(request=self._requests.popleft())
             self._request_was_last = False
-            chosen = [stream for stream in self._order if stream in self._frames][:limit]
-            for stream in chosen:
-                self._order.remove(stream)
-                self._order.append(stream)
-            return Taken(frames=tuple(self._frames.pop(stream) for stream in chosen))
+            chosen = []
+            for stream in tuple(self._order):
+                frame = self._newest(stream)
+                if frame is not None:
+                    chosen.append(frame)
+                    self._order.remove(stream)
+                    self._order.append(stream)
+                if len(chosen) == limit:
+                    break
+            return Taken(frames=tuple(chosen))
+
+    def _newest(self, stream: int) -> Frame | None:
+        """Take the newest frame of a stream, or None."""
+        put = self._frames.pop(stream, None)
+        fetch = self._fetchers.get(stream)
+        fetched = None if fetch is None else fetch(put is not None)
+        if fetched is None:
+            self._fetchers.pop(stream, None)
+            return put
+        self._last_put[stream] = self._clock()
+        return fetched
 
     @property
     def _is_request_next(self) -> bool:
@@ -181,7 +221,7 @@ class Mailbox(Generic[Frame, Request]):
         """Tell whether waiting for more frames is of no use."""
         since = self._clock() - _LIVELY
         lively = sum(put > since for put in self._last_put)
-        return len(self._frames) >= min(limit, lively)
+        return len(self._frames.keys() | self._fetchers.keys()) >= min(limit, lively)
 
     def close(self) -> tuple[list[Frame], list[Request]]:
         """Wake the worker for the last time; return what nobody will answer now."""
@@ -189,6 +229,7 @@ class Mailbox(Generic[Frame, Request]):
             self._closed = True
             frames, requests = list(self._frames.values()), list(self._requests)
             self._frames.clear()
+            self._fetchers.clear()
             self._requests.clear()
             self._ready.notify_all()
             return frames, requests

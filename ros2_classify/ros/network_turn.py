@@ -12,7 +12,13 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Whose turn it is to run the network, and when the next turn is going to come."""
+"""
+Whose turn it is to run the network, and when the next turn is going to come.
+
+A thread that leaves the network while another one waits for it goes on with the other one's task,
+and hands its own, done, over in exchange. So the network runs on without a pause: a thread that had
+to wake up first would take its tenth of a millisecond and more, and start on a cold processor.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +26,12 @@ from collections import deque
 from collections.abc import Callable
 import threading
 import time
+from typing import Generic, TypeVar
+
+Task = TypeVar('Task')
 
 # Enough to see what is usual, few enough to follow a change of the picture's size.
 _REMEMBERED = 16
-
-# At most so many seconds are waited for the next one's start, which takes a tenth of that.
-_HAND_OVER = 0.002
 
 
 class Durations:
@@ -57,7 +63,7 @@ class Durations:
         return values[round(part * (len(values) - 1))] if values else 0.0
 
 
-class NetworkTurn:
+class NetworkTurn(Generic[Task]):
     """
     Lets one thread at a time run the network.
 
@@ -75,7 +81,9 @@ class NetworkTurn:
         self._size = 0
         self._due = 0.0
         self._durations: dict[int, Durations] = {}
-        self._waiting = 0
+        # What the one who waits wants to have run, and what it got in exchange.
+        self._waiting: tuple[Task, int] | None = None
+        self._handed: Task | None = None
         self._closed = False
 
     @property
@@ -107,52 +115,73 @@ class NetworkTurn:
                 self._changed.wait(left)
             return not self._closed
 
-    def enter(self, size: int) -> bool:
+    def enter(self, task: Task, size: int) -> Task | None:
         """
-        Wait for the turn, and take it.
+        Wait for the turn, and take it; one thread may wait at a time.
 
         Parameters
         ----------
+        task : object
+            What is to be run.
         size : int
             How many pictures go through the network: turns of one size take the same time.
 
         Returns
         -------
-        bool
-            Whether this is the caller's turn; False once the turns are closed.
+        object or None
+            The task, if this is the caller's turn now. Another one, done, if the thread in the
+            network has taken this task over in exchange. None once the turns are closed.
 
         """
         with self._changed:
-            self._waiting += 1
-            self._changed.wait_for(lambda: self._closed or self._begun is None)
-            self._waiting -= 1
             if self._closed:
-                return False
-            known = self._durations.setdefault(size, Durations())
-            self._size = size
-            self._begun = self._clock()
-            self._due = self._begun + known.quantile(0.5)
-            self._changed.notify_all()
-            return True
+                return None
+            if self._begun is None:
+                self._begin(size)
+                return task
+            assert self._waiting is None, 'one thread waits at a time'
+            self._waiting = task, size
+            self._changed.wait_for(lambda: self._closed or self._waiting is None)
+            self._waiting = None
+            handed, self._handed = self._handed, None
+            return handed
 
-    def leave(self) -> None:
+    def leave(self, task: Task) -> Task | None:
         """
-        End the turn, and let the one who waits for it go first.
+        End the turn, or go on with the task of the thread that waits.
 
-        Python runs one thread at a time: a caller that went on at once would keep the next one
-        from starting the network.
+        Parameters
+        ----------
+        task : object
+            What has been run; it is handed over to the thread that waits, if there is one.
+
+        Returns
+        -------
+        object or None
+            What is to be run next: it is still the caller's turn. None where nobody waits.
+
         """
         with self._changed:
             assert self._begun is not None
             self._durations[self._size].add(self._clock() - self._begun)
             self._begun = None
+            following = None
+            if self._waiting is not None and not self._closed:
+                following, size = self._waiting
+                self._waiting, self._handed = None, task
+                self._begin(size)
             self._changed.notify_all()
-            if self._waiting and not self._closed:
-                self._changed.wait_for(
-                    lambda: self._closed or self._begun is not None, _HAND_OVER)
+            return following
 
     def close(self) -> None:
         """Let nobody wait any longer, and nobody enter."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _begin(self, size: int) -> None:
+        known = self._durations.setdefault(size, Durations())
+        self._size = size
+        self._begun = self._clock()
+        self._due = self._begun + known.quantile(0.25)
+        self._changed.notify_all()

@@ -42,6 +42,7 @@ T = TypeVar('T')
 # would otherwise hand them back to the kernel and fetch them again with every picture.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
 _TRIM_BYTES = 256 * 2**20
 _MMAP_BYTES = (64 * 2**20, 32 * 2**20)  # some builds of glibc take half of HEAP_MAX_SIZE at most
 
@@ -160,6 +161,7 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None) -> int
 
     """
     args = list(sys.argv[1:] if args is None else args)
+    share_heap()
     with Stop() as stop:
         from ros2_classify.ros import dds_profile
 
@@ -355,6 +357,34 @@ def call_interruptibly(
     return result
 
 
+def share_heap(environ: MutableMapping[str, str] | None = None) -> bool:
+    """
+    Have all threads of the process use one heap; call it before there are any.
+
+    glibc gives each thread a heap of its own, and each of them keeps the largest picture that it
+    ever had, or the model that it once loaded. Threads that wait for each other's pictures anyway
+    don't contend for the lock.
+
+    Parameters
+    ----------
+    environ : mutable mapping, optional
+        The environment; default that of the process. Where it sets ``MALLOC_ARENA_MAX``, that
+        stays.
+
+    Returns
+    -------
+    bool
+        Whether it was set; False on other C libraries.
+
+    """
+    environ = os.environ if environ is None else environ
+    if 'MALLOC_ARENA_MAX' in environ or 'arena' in environ.get('GLIBC_TUNABLES', ''):
+        return False
+    if platform.libc_ver()[0] != 'glibc':
+        return False
+    return bool(ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1))
+
+
 def tune_malloc(environ: MutableMapping[str, str] | None = None) -> bool:
     """
     Keep glibc from returning a picture's memory to the kernel after every picture.
@@ -382,6 +412,34 @@ def tune_malloc(environ: MutableMapping[str, str] | None = None) -> bool:
     mallopt = ctypes.CDLL(None).mallopt
     mmap_set = any(mallopt(_M_MMAP_THRESHOLD, size) for size in _MMAP_BYTES)
     return bool(mmap_set and mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES))
+
+
+def calm_opencv(environ: MutableMapping[str, str] | None = None) -> bool:
+    """
+    Have OpenCV work on a picture in the thread that asks for it.
+
+    Its threads spin for a while after each call. For pictures of a camera they take half to a
+    whole millisecond of processor time each, and bring the answer no earlier.
+
+    Parameters
+    ----------
+    environ : mutable mapping, optional
+        The environment; default that of the process. Where it says how many threads OpenCV shall
+        have (``OPENCV_FOR_THREADS_NUM``), that stays.
+
+    Returns
+    -------
+    bool
+        Whether it was set.
+
+    """
+    environ = os.environ if environ is None else environ
+    if 'OPENCV_FOR_THREADS_NUM' in environ:
+        return False
+    import cv2
+
+    cv2.setNumThreads(1)
+    return True
 
 
 def trim_malloc() -> bool:

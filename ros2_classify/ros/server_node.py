@@ -76,6 +76,7 @@ class ServerNode(ManagedNode):
         self._settings = Parameters(self, PARAMETERS)
         if self._settings['tune_malloc']:
             runtime.tune_malloc()
+        runtime.calm_opencv()
         self._models_loaded = 0
         self._hung = False
         self._model: Model | None = None
@@ -122,6 +123,8 @@ class ServerNode(ManagedNode):
                 meanwhile=self._report.beat)
         finally:
             self._report.doing()
+        # What loading took for a while.
+        runtime.trim_malloc()
         self._models_loaded += 1
         model.number = self._models_loaded
         self._settings.set_model_defaults(model_defaults(model.pipeline.options))
@@ -368,7 +371,10 @@ class ServerNode(ManagedNode):
         def deliver(frame: Frame) -> bool:
             worker = self._worker
             if worker is not None:
-                return worker.mailbox.put(frame, number)
+                replaced = worker.mailbox.put(frame, number)
+                if replaced and frame.stream.hold():
+                    worker.mailbox.fetch_from(number, frame.stream.fetch)
+                return replaced
             frame.stream.skip(EngineError('the network is being loaded anew after a fault'))
             return False
 

@@ -34,13 +34,15 @@ class Trace:
     Two lists of stamps and times, written when the server stops.
 
     Noting a frame costs a microsecond and 32 bytes. Whoever reads the file joins both lists by
-    stamp: a frame that is only in the first one was dropped.
+    stamp: a frame that is only in the first one was dropped. Those that newer ones replaced in the
+    middleware's queue are counted apart.
 
     Parameters
     ----------
     path : str
         The file to write, in NumPy's format ``.npz``. It holds ``taken`` and ``published``, int64
-        arrays of shape (n, 2): the picture's stamp and the time on the monotonic clock, in ns.
+        arrays of shape (n, 2): the picture's stamp and the time on the monotonic clock, in ns;
+        and ``skipped``, the number of frames that were never taken, and the time.
 
     """
 
@@ -48,6 +50,7 @@ class Trace:
         self._path = Path(path).expanduser()
         self._taken = array('q')
         self._published = array('q')
+        self._skipped = array('q')
 
     def taken(self, stamp: Any) -> None:
         """Note that a frame came; called in one thread."""
@@ -56,6 +59,11 @@ class Trace:
     def published(self, stamp: Any) -> None:
         """Note that a frame's answer is published."""
         _note(self._published, stamp)
+
+    def skipped(self, count: int) -> None:
+        """Note frames that were replaced before anybody took them; fewer, where it is negative."""
+        if len(self._skipped) < _MOST * _COLUMNS:
+            self._skipped.extend((count, time.monotonic_ns()))
 
     def write(self) -> str:
         """
@@ -74,7 +82,8 @@ class Trace:
         """
         # An open file, for NumPy adds a suffix to a name.
         with self._path.open('wb') as file:
-            np.savez(file, taken=_table(self._taken), published=_table(self._published))
+            np.savez(file, taken=_table(self._taken), published=_table(self._published),
+                     skipped=_table(self._skipped))
         return str(self._path)
 
 

@@ -18,7 +18,8 @@ The two threads that work, off the executor's thread, so that callbacks never wa
 While one of them has its frames in the network, the other prepares the next ones. Their work has
 three steps, *prepare*, *infer* and *finish*, and each step has room for one thread, which gets its
 room in the next one before it leaves the last: nobody overtakes, so answers come in the order in
-which frames were taken.
+which frames were taken. Where the next job waits for the network when one leaves it, the threads
+exchange their jobs: the one in the network stays there, the one that waited finishes what is done.
 
 The next frames are taken as late as possible: when the network is free, or when it is going to be
 free by the time they are prepared, as earlier ones let expect. So they are the newest there are.
@@ -27,6 +28,7 @@ free by the time they are prepared, as earlier ones let expect. So they are the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 import threading
 import time
 import traceback
@@ -47,8 +49,12 @@ class Work(Protocol):
     def begin(self) -> int:
         """Get ready to prepare the next job; return how many frames it takes at most."""
 
-    def prepare(self, taken: Taken[Any, Any], thread: int) -> Any:
-        """Return a job made of what was taken, its length that of its batch, or None."""
+    def prepare(self, taken: Taken[Any, Any], slot: int) -> Any:
+        """
+        Return a job made of what was taken, its length that of its batch, or None.
+
+        No other job between here and the end of `finish` has the same slot, below `THREADS`.
+        """
 
     def infer(self, job: Any) -> None:
         """Run the network."""
@@ -64,6 +70,15 @@ class Work(Protocol):
 
     def failed(self, error: Exception) -> None:
         """Note an exception that another method than `infer` raised."""
+
+
+@dataclass
+class _Task:
+    """A job on its way, the slot that it has until it is finished, and how the network failed."""
+
+    job: Any
+    slot: int
+    error: Exception | None = None
 
 
 class Worker:
@@ -85,14 +100,14 @@ class Worker:
     """
 
     def __init__(self, work: Work, streams: int = 1, delay: float = 0.0,
-                 network: NetworkTurn | None = None) -> None:
+                 network: NetworkTurn[_Task] | None = None) -> None:
         self._work = work
         # That of the last job; it changes with the model only.
         self._limit = 1
         self._delay = delay
         self.mailbox: Mailbox[Any, Any] = Mailbox(streams)
         self._preparing = threading.Lock()
-        self._network = network or NetworkTurn()
+        self._network = network or NetworkTurn[_Task]()
         self._finishing = threading.Lock()
         self._preparations = Durations()
         self._threads = [
@@ -135,45 +150,57 @@ class Worker:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self, number: int) -> None:
-        while self._work_once(number):
-            pass
+        slot: int | None = number
+        while slot is not None:
+            slot = self._work_once(slot)
 
-    def _work_once(self, number: int) -> bool:
-        """Do one job; return False once the worker has been stopped."""
+    def _work_once(self, slot: int) -> int | None:
+        """Do one job; return the slot that is free then, None once the worker was stopped."""
         with self._preparing:
             lead = self._preparations.quantile(0.75) + _MARGIN
             if not self._network.wait_until_nearly_free(lead):
-                return False
-            job = self._next_job(number)
+                return None
+            job = self._next_job(slot)
             if job is None:
-                return not self.mailbox.closed
-            if not self._network.enter(len(job)):
+                return None if self.mailbox.closed else slot
+            task = _Task(job, slot)
+            done = self._network.enter(task, len(job))
+            if done is None:
                 self._guarded(self._work.abandon, job)
-                return False
-        error = None
+                return None
+        if done is task:
+            done = self._infer(task)
         try:
-            self._work.infer(job)
-        except Exception as raised:  # noqa: B902 - whatever it is, the next frame may be fine
-            error = raised
-        self._finishing.acquire()
-        try:
-            self._network.leave()
-            self._guarded(self._work.finish, job, error)
+            self._guarded(self._work.finish, done.job, done.error)
         finally:
             self._finishing.release()
-        return True
+        return done.slot
 
-    def _next_job(self, number: int) -> Any:
+    def _infer(self, task: _Task) -> _Task:
+        """Run the network while somebody waits for it; return what this thread is to finish."""
+        while True:
+            try:
+                self._work.infer(task.job)
+            except Exception as error:  # noqa: B902 - whatever it is, the next frame may be fine
+                task.error = error
+            # Whoever finishes the task lets go of it.
+            self._finishing.acquire()
+            following = self._network.leave(task)
+            if following is None:
+                return task
+            task = following
+
+    def _next_job(self, slot: int) -> Any:
         """Wait for frames or a request and prepare them; None where nothing comes of it."""
         if not self.mailbox.wait(self._limit, self._delay):
             return None
-        return self._guarded(self._prepare, number)
+        return self._guarded(self._prepare, slot)
 
-    def _prepare(self, number: int) -> Any:
+    def _prepare(self, slot: int) -> Any:
+        begun = time.perf_counter()
         self._limit = self._work.begin()
         taken = self.mailbox.take(self._limit)
-        begun = time.perf_counter()
-        job = self._work.prepare(taken, number)
+        job = self._work.prepare(taken, slot)
         if job is not None:
             self._preparations.add(time.perf_counter() - begun)
         return job

@@ -73,6 +73,81 @@ def test_a_batch_has_the_newest_frame_of_each_stream():
     assert take(mailbox, limit=8) == frames('b1')
 
 
+class Fetcher:
+    """Frames that wait in the middleware, and what was asked of it."""
+
+    def __init__(self, *frames):
+        self.frames = list(frames)
+        self.asked = []
+
+    def __call__(self, replaces):
+        """Return the next frame."""
+        self.asked.append(replaces)
+        return self.frames.pop(0) if self.frames else None
+
+
+def test_frames_are_fetched_until_there_is_none():
+    mailbox = Mailbox()
+    fetch = Fetcher('a', 'b')
+    mailbox.put('old')
+    mailbox.fetch_from(0, fetch)
+    # One that was put is dropped for a newer one, and the fetcher is told so.
+    assert take(mailbox) == frames('a')
+    assert take(mailbox) == frames('b')
+    assert fetch.asked == [True, False]
+    # There may be one: nobody waits, and nothing is there.
+    assert take(mailbox) == Taken()
+    mailbox.put('new')
+    assert take(mailbox) == frames('new')
+    assert fetch.asked == [True, False, False]
+
+
+def test_one_that_was_put_is_taken_where_no_newer_one_can_be_fetched():
+    mailbox = Mailbox()
+    mailbox.put('put')
+    mailbox.fetch_from(0, Fetcher())
+    assert take(mailbox) == frames('put')
+
+
+def test_only_frames_whose_turn_it_is_are_fetched():
+    mailbox = Mailbox(streams=3)
+    fetchers = [Fetcher(*(f'{name}{turn}' for turn in range(9))) for name in 'abc']
+    for stream, fetch in enumerate(fetchers):
+        mailbox.fetch_from(stream, fetch)
+    assert take(mailbox, limit=2) == frames('a0', 'b0')
+    assert take(mailbox, limit=2) == frames('c0', 'a1')
+    assert take(mailbox) == frames('b1')
+    assert [len(fetch.asked) for fetch in fetchers] == [2, 2, 1]
+
+
+def test_a_stream_without_a_frame_leaves_its_turn_to_the_next_one():
+    mailbox = Mailbox(streams=2)
+    mailbox.fetch_from(0, Fetcher())
+    mailbox.put('b', 1)
+    assert take(mailbox) == frames('b')
+
+
+def test_a_closed_mailbox_fetches_nothing():
+    mailbox = Mailbox()
+    fetch = Fetcher('a')
+    mailbox.fetch_from(0, fetch)
+    mailbox.close()
+    mailbox.fetch_from(0, fetch)
+    assert take(mailbox) is None
+    assert mailbox.take() == Taken()
+    assert fetch.asked == []
+
+
+def test_whoever_waits_already_fetches():
+    mailbox = Mailbox()
+    got = []
+    thread = threading.Thread(target=lambda: got.append(take(mailbox)), daemon=True)
+    thread.start()
+    mailbox.fetch_from(0, Fetcher('a'))
+    thread.join(DEADLINE)
+    assert got == [frames('a')]
+
+
 @pytest.mark.parametrize('limit', [1, 2, 3])
 def test_no_stream_starves_however_fast_the_others_are(limit):
     mailbox = Mailbox(streams=5)

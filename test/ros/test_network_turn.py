@@ -36,9 +36,9 @@ class Clock:
 
 def after(turn, clock, seconds, size=1):
     """Have one turn of some seconds."""
-    assert turn.enter(size)
+    assert turn.enter('task', size) == 'task'
     clock.now += seconds
-    turn.leave()
+    assert turn.leave('task') is None
 
 
 def test_quantiles_of_the_last_durations():
@@ -60,7 +60,7 @@ def test_it_is_nearly_free_when_the_usual_time_has_passed_but_for_the_lead():
     turn = NetworkTurn(clock)
     for _ in range(3):
         after(turn, clock, 8.0)
-    assert turn.enter(1)
+    assert turn.enter('task', 1)
     clock.now += 6.0
     assert turn.busy_for == 6.0
     # Two seconds are left: this returns at once, or not at all on a clock that stands still.
@@ -71,7 +71,7 @@ def test_whoever_waits_goes_on_when_the_turn_ends_early():
     clock = Clock()
     turn = NetworkTurn(clock)
     after(turn, clock, 3600.0)
-    assert turn.enter(1)
+    assert turn.enter('task', 1)
     done = threading.Event()
 
     def wait():
@@ -81,7 +81,7 @@ def test_whoever_waits_goes_on_when_the_turn_ends_early():
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     assert not done.is_set()
-    turn.leave()
+    turn.leave('task')
     assert done.wait(DEADLINE)
 
 
@@ -91,7 +91,7 @@ def test_batches_of_another_size_take_another_time(size, nearly_free):
     turn = NetworkTurn(clock)
     after(turn, clock, 1.0, size=1)
     after(turn, clock, 3600.0, size=4)
-    assert turn.enter(size)
+    assert turn.enter('task', size)
     clock.now += 1.0
     done = threading.Event()
     thread = threading.Thread(
@@ -105,49 +105,59 @@ def test_batches_of_another_size_take_another_time(size, nearly_free):
         assert not done.is_set()
 
 
-def test_the_next_one_has_begun_when_leaving_returns(monkeypatch):
-    # Patience without end: what is waited for is the other one.
-    monkeypatch.setattr('ros2_classify.ros.network_turn._HAND_OVER', 2 * DEADLINE)
-    waiting = threading.Event()
+class Waits(threading.Condition):
+    """A condition that tells when somebody waits for it."""
 
-    class Told(threading.Condition):
-        """A condition that tells when somebody waits."""
+    def __init__(self):
+        super().__init__()
+        self.told = threading.Event()
 
-        def wait_for(self, predicate, timeout=None):
-            waiting.set()
-            return super().wait_for(predicate, timeout)
+    def wait_for(self, predicate, timeout=None):
+        """Tell, and wait."""
+        self.told.set()
+        return super().wait_for(predicate, timeout)
 
+
+@pytest.fixture
+def waiting():
+    """Return a turn that somebody has, and what the thread got that waits for it."""
     turn = NetworkTurn()
-    assert turn.enter(1)
-    turn._changed = Told()
-    thread = threading.Thread(target=turn.enter, args=(1,), daemon=True)
+    assert turn.enter('first', 1) == 'first'
+    turn._changed = Waits()
+    got = []
+    thread = threading.Thread(target=lambda: got.append(turn.enter('second', 1)), daemon=True)
     thread.start()
-    assert waiting.wait(DEADLINE)
-    turn.leave()
-    assert turn.busy_for > 0.0
+    assert turn._changed.told.wait(DEADLINE)
+    return turn, thread, got
+
+
+def test_whoever_leaves_exchanges_tasks_with_the_one_who_waits(waiting):
+    turn, thread, got = waiting
+    assert got == []
+    assert turn.leave('first') == 'second'
+    # The one who waited finishes what is done; the network is taken all the same.
     thread.join(DEADLINE)
-    # Nobody waits now: there is nobody to wait for.
-    turn.leave()
+    assert got == ['first']
+    assert turn.busy_for > 0.0
+    assert turn.leave('second') is None
     assert turn.busy_for == 0.0
 
 
-def test_only_one_at_a_time_and_none_after_the_end():
-    turn = NetworkTurn()
-    assert turn.enter(1)
-    entered = []
-    thread = threading.Thread(target=lambda: entered.append(turn.enter(1)), daemon=True)
-    thread.start()
-    assert entered == []
-    turn.leave()
-    thread.join(DEADLINE)
-    assert entered == [True]
-
-    late = threading.Thread(target=lambda: entered.append(turn.enter(1)), daemon=True)
-    late.start()
+def test_nobody_waits_any_longer_after_the_end(waiting):
+    turn, thread, got = waiting
     turn.close()
-    late.join(DEADLINE)
-    assert entered == [True, False]
-    # Whoever is inside still gets out.
-    turn.leave()
-    assert not turn.enter(1)
+    thread.join(DEADLINE)
+    assert got == [None]
+    # Whoever is inside still gets out, with nothing to go on with.
+    assert turn.leave('first') is None
+    assert turn.enter('third', 1) is None
     assert not turn.wait_until_nearly_free(1.0)
+
+
+def test_what_was_exchanged_before_the_end_is_finished_after_it(waiting):
+    turn, thread, got = waiting
+    with turn._changed:
+        assert turn.leave('first') == 'second'
+        turn.close()
+    thread.join(DEADLINE)
+    assert got == ['first']

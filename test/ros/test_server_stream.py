@@ -17,11 +17,12 @@
 from array import array
 import re
 
+import cv2
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ros2_classify.ros.image_msg import to_array
-from ros_models import BOXES, NAMES, SCORES
+from ros_models import BOXES, NAMES, save_sleeper, SCORES
 from ros_stream import Camera
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Classification, Detection2DArray, LabelInfo, VisionInfo
@@ -264,6 +265,34 @@ def test_a_flood_of_pictures_is_answered_newest_first(start, peer, classifier):
     received, *outcomes = counts
     assert received == sum(outcomes)
     assert received <= 102
+
+
+def test_pictures_that_nobody_has_time_for_stay_in_the_middleware(start, peer, tmp_path):
+    white, trace = tmp_path / 'white.png', tmp_path / 'times.npz'
+    cv2.imwrite(str(white), np.full((48, 64, 3), 255, np.uint8))
+    server = start('server', {'model': save_sleeper(tmp_path, turns=20_000),
+                              'score_threshold': 0.0, 'trace_file': trace})
+    results = peer.collect(Classification, '/classification', 1000)
+    # A picture takes the network some 20 ms; five come in that time.
+    flood = start('camera', {'source': white, 'rate': 250.0, 'wait_for_subscribers': 1})
+    peer.spin_until(lambda: len(results) >= 50, 'many answers')
+    flood.stop()
+    # Once all is quiet, every picture is delivered as before.
+    camera = Camera(peer, '/image')
+    for _ in range(3):
+        assert camera.answer(GREEN, results).results
+    stamps = [(r.header.stamp.sec, r.header.stamp.nanosec) for r in results[:50]]
+    assert stamps == sorted(set(stamps))
+    counts = server.stop()
+    received, answered, replaced, unwanted = (int(n) for n in re.search(
+        r'(\d+) frames received, (\d+) answered, (\d+) replaced by newer ones, (\d+) not wanted '
+        r'by anybody, 0 unusable, 0 failed', counts).groups())
+    assert received == answered + replaced + unwanted and replaced > answered
+    with np.load(trace) as times:
+        taken, skipped = len(times['taken']), int(times['skipped'][:, 0].sum())
+    assert taken + skipped == received
+    # Most of them were not even taken, and known all the same.
+    assert skipped > 0.5 * replaced
 
 
 def test_pictures_of_several_encodings_get_the_same_answer(start, peer, classifier):

@@ -33,18 +33,22 @@ def test_stamps_and_times_are_written(tmp_path):
     trace.taken(stamp(1, 5))
     trace.taken(stamp(1, 6))
     trace.published(stamp(1, 6))
+    trace.skipped(3)
     path = trace.write()
     with np.load(path) as tables:
-        taken, published = tables['taken'], tables['published']
+        taken, published, skipped = (
+            tables[name] for name in ('taken', 'published', 'skipped'))
     assert path == str(tmp_path / 'times')
     assert taken[:, 0].tolist() == [10**9 + 5, 10**9 + 6]
     assert published[:, 0].tolist() == [10**9 + 6]
     assert begun <= taken[0, 1] <= taken[1, 1] <= published[0, 1] <= time.monotonic_ns()
+    assert skipped[:, 0].tolist() == [3]
+    assert published[0, 1] <= skipped[0, 1] <= time.monotonic_ns()
 
 
-def test_nothing_is_two_empty_tables(tmp_path):
+def test_nothing_is_empty_tables(tmp_path):
     with np.load(Trace(str(tmp_path / 'none.npz')).write()) as tables:
-        assert tables['taken'].shape == tables['published'].shape == (0, 2)
+        assert {tables[name].shape for name in ('taken', 'published', 'skipped')} == {(0, 2)}
 
 
 def test_a_file_that_cannot_be_written_is_an_error(tmp_path):

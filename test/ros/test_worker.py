@@ -53,7 +53,7 @@ class Recorder:
     def __init__(self, limit=1):
         self.limit = limit
         self.log = []
-        self.errors = []
+        self.slots = []
         self.taken = Step()
         self.running = Step()
         self.finishing = Step()
@@ -78,9 +78,10 @@ class Recorder:
         """Tell how many frames are taken."""
         return self.limit
 
-    def prepare(self, taken, thread):
+    def prepare(self, taken, slot):
         """Make a job of frames or a request."""
         job = list(taken.frames) or [taken.request]
+        self.slots.append(slot)
         self.note('prepare', *job)
         self.taken()
         if job == ['unusable']:
@@ -168,9 +169,9 @@ def test_the_newest_frame_is_taken_as_late_as_possible(make):
             return super().wait_until_nearly_free(lead)
 
     network = Turn(lambda: now[0])
-    assert network.enter(1)
+    assert network.enter('task', 1) == 'task'
     now[0] = 3600.0
-    network.leave()
+    assert network.leave('task') is None
     recorder, worker = make(network=network)
     recorder.running.held = True
     worker.mailbox.put(1)
@@ -181,6 +182,96 @@ def test_the_newest_frame_is_taken_as_late_as_possible(make):
     recorder.running.wait()
     # Nothing was taken too early: the last one came before the network was free.
     assert recorder.seen('prepare') == [[1], [4]]
+
+
+def test_the_thread_in_the_network_stays_there_while_jobs_wait(make):
+    recorder, worker = make(started=False)
+    threads = {'infer': [], 'finish': []}
+    real = {'infer': recorder.infer, 'finish': recorder.finish}
+
+    def infer(job):
+        threads['infer'].append(threading.get_ident())
+        real['infer'](job)
+
+    def finish(job, error):
+        threads['finish'].append(threading.get_ident())
+        real['finish'](job, error)
+
+    recorder.infer, recorder.finish = infer, finish
+    recorder.running.held = True
+    worker.start()
+    worker.mailbox.put(0)
+    recorder.running.wait()
+    for number in range(1, 6):
+        # The next one waits for the network whenever that is left.
+        worker.mailbox.put(number)
+        recorder.wait_for('prepare', number)
+        with worker._network._changed:
+            assert worker._network._changed.wait_for(lambda: worker._network._waiting, DEADLINE)
+        recorder.running.let()
+        recorder.running.wait()
+        recorder.wait_for('finish', number - 1)
+    recorder.running.let()
+    recorder.wait_for('finish', 5)
+    assert len(set(threads['infer'])) == 1
+    # The other one finishes all but the last, after which nothing waited.
+    assert threads['finish'][:-1] == [threads['finish'][0]] * 5
+    assert threads['finish'][0] != threads['infer'][0] == threads['finish'][-1]
+
+
+def test_jobs_that_are_under_way_have_slots_of_their_own(make):
+    recorder, worker = make(started=False)
+    taken, under_way = {}, set()
+    began = threading.Event()
+    real_prepare, real_finish = recorder.prepare, recorder.finish
+
+    def prepare(frames, slot):
+        job = real_prepare(frames, slot)
+        taken[job[0]] = slot
+        assert slot not in under_way
+        under_way.add(slot)
+        began.set()
+        return job
+
+    def finish(job, error):
+        under_way.discard(taken[job[0]])
+        real_finish(job, error)
+
+    recorder.prepare, recorder.finish = prepare, finish
+    worker.start()
+    for number in range(3000):
+        worker.mailbox.put(number)
+        if number % 5 == 0:
+            assert began.wait(DEADLINE)
+            began.clear()
+    worker.mailbox.put(3000)
+    recorder.wait_for('finish', 3000)
+    assert recorder.seen('failed') == []
+    assert set(taken.values()) == {0, 1} and len(taken) > 100
+
+
+def test_frames_are_fetched_when_they_are_due(make):
+    recorder, worker = make()
+    recorder.running.held = True
+    frames = iter([('fetched', 1), ('fetched', 2)])
+    asked = []
+
+    def fetch(replaces):
+        asked.append(replaces)
+        return next(frames, None)
+
+    worker.mailbox.put('put')
+    recorder.running.wait()
+    worker.mailbox.fetch_from(0, fetch)
+    # The next one is prepared meanwhile, and none after it before there is room.
+    recorder.wait_for('prepare', ('fetched', 1))
+    assert asked == [False]
+    recorder.running.let(100)
+    recorder.wait_for('finish', ('fetched', 2))
+    worker.mailbox.put('put again')
+    recorder.wait_for('finish', 'put again')
+    # Asked in vain once; since then frames are put.
+    assert asked == [False] * 3
 
 
 def test_the_network_is_kept_until_there_is_room_to_finish(make):

@@ -106,6 +106,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = json.loads(sys.argv[1])
     runtime.tune_malloc()
+    runtime.calm_opencv()
     frames = Frames(settings['frames'])
     begun = time.perf_counter()
     with Pipeline.load(settings['model'], provider=settings['provider'],
