@@ -239,8 +239,10 @@ def report(found: Measured) -> dict[str, Any]:
 def _bare(found: Measured) -> dict[str, Any]:
     latencies = [each for turn in found.turns for each in turn.bare_paced['latencies']]
     saturated = [each for turn in found.turns for each in turn.bare_saturated['latencies']]
+    inferences = [each for turn in found.turns for each in turn.bare_paced['inferences']]
     return {
-        'paced_ms': summary(latencies).to_dict(), 'saturated_ms': summary(saturated).to_dict(),
+        'paced_ms': summary(latencies).to_dict(), 'inference_ms': summary(inferences).to_dict(),
+        'saturated_ms': summary(saturated).to_dict(),
         'saturated_per_s': rounded(found.over_turns(lambda turn: turn.bare_saturated['rate'])),
         'paced_cpu_percent': rounded(
             100 * found.over_turns(lambda turn: turn.bare_paced['cpu'])),

@@ -49,7 +49,8 @@ def table(result: dict[str, Any]) -> str:
 
     """
     bare, nodes = result['bare'], result['nodes']
-    latencies = [_distribution('bare loop, paced', bare['paced_ms']),
+    latencies = [_distribution('inference alone', bare['inference_ms']),
+                 _distribution('bare loop, paced', bare['paced_ms']),
                  _distribution('bare loop, saturated', bare['saturated_ms'])]
     if result['transport']:
         latencies.append(_distribution(
