@@ -30,6 +30,8 @@ import time
 from typing import Any
 
 from ros2_classify.catalog import resolve
+from ros2_classify.engines import EngineSettings
+from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.ros import compressed_msg, image_msg, runtime
 from ros2_classify.ros.bench.frames import Frames
@@ -47,11 +49,15 @@ class Bare:
         The model.
     frames : Frames
         The pictures.
+    options : Options, optional
+        Thresholds and limits; None means the model's.
 
     """
 
-    def __init__(self, pipeline: Pipeline, frames: Frames) -> None:
+    def __init__(
+            self, pipeline: Pipeline, frames: Frames, options: Options | None = None) -> None:
         self._pipeline = pipeline
+        self._options = options
         self._frames = frames
         compressed = frames.index['transport'] == 'compressed'
         self._to_array = compressed_msg.to_array if compressed else image_msg.to_array
@@ -95,7 +101,7 @@ class Bare:
                 used, counting = time.process_time(), start
             message = self._frames.like_message(self._next)
             self._next += 1
-            answer = self._pipeline(*self._to_array(message))
+            answer = self._pipeline(*self._to_array(message), self._options)
             if used is not None:
                 latencies.append((time.perf_counter() - start) * 1e3)
                 inferences.append(answer.timing.inference * 1e3)
@@ -106,16 +112,16 @@ class Bare:
 
 
 def main() -> None:
-    """Run the loop: the argument is JSON with ``frames``, ``model`` and the engine's settings."""
+    """Run the loop: the argument is JSON with ``frames``, ``model``, ``engine`` and ``options``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = json.loads(sys.argv[1])
     runtime.tune_malloc()
     frames = Frames(settings['frames'])
     begun = time.perf_counter()
-    with Pipeline.load(settings['model'], provider=settings['provider'],
-                       threads=settings['threads']) as pipeline:
+    with Pipeline.load(
+            settings['model'], engine=EngineSettings(**settings['engine'])) as pipeline:
         pipeline.warm_up()
-        bare = Bare(pipeline, frames)
+        bare = Bare(pipeline, frames, pipeline.options.replace(**settings['options']))
         serve({'run': bare.run}, {
             'ready': 'bare', 'task': pipeline.task, 'name': pipeline.descriptor.name,
             'provider': pipeline.engine.provider,
