@@ -147,6 +147,8 @@ def measure(
         found.nodes = {subject.name: _start(session, subject, say) for subject in subjects}
         for number in range(plan.repetitions):
             if number >= _FEWEST and time.monotonic() - begun > plan.budget:
+                say(f'no more than {number} of {plan.repetitions} turns: they have taken more '
+                    f'than {plan.budget:.0f} s')
                 break
             say(f'turn {number + 1} of {plan.repetitions}')
             found.turns.append(_turn(session, plan, found.nodes, number))
