@@ -199,8 +199,14 @@ def _search(session: Session, node: Started, plan: Plan, turns: list[Turn]) -> F
     name = node.subject.name
     reached = median([turn.saturated[name].rate_out for turn in turns])
     return highest_rate(
-        lambda rate: session.run(node, rate, plan.saturated, plan.warm).matched.loss,
+        lambda rate: _loss(session.run(node, rate, plan.saturated, plan.warm)),
         max(1.0, reached / 2), max(2.0, reached * 1.1), max_loss=MAX_LOSS)
+
+
+def _loss(run: Run) -> float:
+    """Return the part without a result of the pictures asked for: also of those never sent."""
+    asked = run.offered * run.seconds
+    return max(0.0, 1.0 - float(run.matched.answered.sum()) / asked)
 
 
 def report(found: Measured) -> dict[str, Any]:
