@@ -17,8 +17,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 import time
 from typing import Any
@@ -39,7 +40,7 @@ _FEWEST = 3
 
 @dataclass
 class Turn:
-    """One turn of the alternation: the bare loop, then every node; both paced and saturated."""
+    """One turn of the alternation: the bare loop and every node, paced and saturated."""
 
     bare_paced: dict[str, Any]
     bare_saturated: dict[str, Any]
@@ -151,7 +152,7 @@ def measure(
                     f'than {plan.budget:.0f} s')
                 break
             say(f'turn {number + 1} of {plan.repetitions}')
-            found.turns.append(_turn(session, plan, found.nodes, number))
+            found.turns.append(_turn(session, plan, found.nodes, found.turns))
         found.bare_memory = session.bare_memory() / MIB
         if plan.search:
             for name, node in found.nodes.items():
@@ -168,29 +169,34 @@ def _start(session: Session, subject: Subject, say: Say) -> Started:
     return session.start(subject)
 
 
-def _turn(session: Session, plan: Plan, nodes: dict[str, Started], number: int) -> Turn:
+def _turn(
+        session: Session, plan: Plan, nodes: dict[str, Started], before: Sequence[Turn]) -> Turn:
     """Run the bare loop and all nodes once; who is first changes from turn to turn."""
     rate = session.settings.rate
-    bare: dict[str, Any] = {}
     turn = Turn({}, {})
 
-    def run_bare() -> None:
-        bare['paced'] = session.run_bare(rate, plan.paced, plan.warm)
-        bare['saturated'] = session.run_bare(0.0, plan.saturated, plan.warm)
+    def run_bare_paced() -> None:
+        turn.bare_paced = session.run_bare(rate, plan.paced, plan.warm)
 
-    def run_paced(node: Started) -> Callable[[], None]:
-        def run() -> None:
-            turn.paced[node.subject.name] = session.run(node, rate, plan.paced, plan.warm)
-        return run
+    def run_bare_saturated() -> None:
+        turn.bare_saturated = session.run_bare(0.0, plan.saturated, plan.warm)
 
-    steps = [run_bare, *(run_paced(node) for node in nodes.values())]
-    for step in steps if number % 2 == 0 else reversed(steps):
-        step()
-    turn.bare_paced, turn.bare_saturated = bare['paced'], bare['saturated']
-    overload = session.settings.overload * turn.bare_saturated['rate'] / session.settings.cameras
-    for node in nodes.values():
+    def run_paced(node: Started) -> None:
+        turn.paced[node.subject.name] = session.run(node, rate, plan.paced, plan.warm)
+
+    def run_saturated(node: Started) -> None:
+        # Where the nodes come first, what the bare loop managed in the turn before has to do.
+        bare = turn.bare_saturated or before[-1].bare_saturated
+        overload = session.settings.overload * bare['rate'] / session.settings.cameras
         turn.saturated[node.subject.name] = session.run(
             node, overload, plan.saturated, plan.warm)
+
+    for bare_step, node_step in (
+            (run_bare_paced, run_paced), (run_bare_saturated, run_saturated)):
+        steps: list[Callable[[], None]] = [
+            bare_step, *(partial(node_step, node) for node in nodes.values())]
+        for step in steps if len(before) % 2 == 0 else reversed(steps):
+            step()
     return turn
 
 

@@ -61,3 +61,20 @@ def test_pictures_that_the_camera_could_not_send_are_lost(camera, reached):
     found = measure._search(session, started('node'), PLAN, [before])
     assert found.rate == pytest.approx(reached, rel=0.04)
     assert found.rate <= reached + 1e-6
+
+
+def test_who_is_first_changes_from_turn_to_turn():
+    session = Session(bare_rates=(100.0, 50.0, 70.0))
+    nodes = {name: started(name) for name in ('node', 'other')}
+    turns = []
+    for _ in range(3):
+        turns.append(measure._turn(session, PLAN, nodes, turns))
+    paced, rate = ('bare', 'node', 'other'), session.settings.rate
+    assert session.steps == [
+        *((name, rate) for name in paced), ('bare', 0.0), ('node', 200.0), ('other', 200.0),
+        # What the bare loop managed in the turn before.
+        *((name, rate) for name in paced[::-1]), ('other', 200.0), ('node', 200.0), ('bare', 0.0),
+        *((name, rate) for name in paced), ('bare', 0.0), ('node', 140.0), ('other', 140.0)]
+    assert [turn.bare_saturated['rate'] for turn in turns] == [100.0, 50.0, 70.0]
+    assert all(set(turn.paced) == set(turn.saturated) == set(nodes) for turn in turns)
+    assert all(turn.bare_paced['rate'] == rate for turn in turns)
