@@ -233,7 +233,8 @@ def report(found: Measured) -> dict[str, Any]:
     result: dict[str, Any] = {
         'latency_ratio': rounded(found.latency_ratio, 4),
         'throughput_ratio': rounded(found.throughput_ratio(), 4),
-        'model': found.facts['name'], 'task': found.facts['task'],
+        'model': found.facts['name'], 'network_sha256': found.facts['sha256'],
+        'task': found.facts['task'],
         'provider': found.facts['provider'], 'dds_profile': found.profile,
         'input': found.frames, 'repetitions': len(found.turns), 'bare': _bare(found),
         'nodes': {name: _node(found, name) for name in found.nodes},

@@ -98,6 +98,14 @@ class Run:
         """Median of the memory samples, in MiB."""
         return median([pss / MIB for _, pss in self.memory])
 
+    @property
+    def jitter_ms(self) -> float:
+        """Standard deviation of the intervals between a camera's results; of several, median."""
+        matched = self.matched
+        return median([
+            interval_jitter(matched.arrived[matched.answered & (matched.camera == camera)]) * 1e3
+            for camera in np.unique(matched.camera)])
+
     def add_trace(self, taken: Numbers, published: Numbers) -> None:
         """
         Add what the node noted itself.
@@ -129,7 +137,7 @@ class Run:
             else received - self.processed,
             'lost_in_transport': None if received is None else sent - received,
             'lost_percent': 100.0 * matched.loss, 'rate_out_per_s': self.rate_out,
-            'jitter_ms': interval_jitter(matched.arrived[matched.answered]) * 1e3,
+            'jitter_ms': self.jitter_ms,
             'cpu_percent': 100.0 * self.cpu, 'pss_mib': self.pss_mib,
             'duplicates': self.duplicates, 'strangers': self.strangers,
             'out_of_order': self.out_of_order, 'grows': grows(matched.latencies),

@@ -25,6 +25,7 @@ from ros2_classify.options import Options
 from ros2_classify.ros.bench import bare
 from ros2_classify.ros.engine_parameters import ENGINE_PARAMETERS
 from ros2_classify.ros.server_parameters import PARAMETERS
+from ros2_classify.sources.hashing import sha256_of_file
 
 
 class Frames:
@@ -42,7 +43,8 @@ def test_the_loop_is_set_as_it_is_told(classifier, monkeypatch):
     monkeypatch.setattr(bare, 'Frames', Frames)
     monkeypatch.setattr(bare.signal, 'signal', lambda *_: None)
     monkeypatch.setattr(bare.runtime, 'tune_malloc', lambda: None)
-    monkeypatch.setattr(bare, 'serve', lambda commands, ready: loops.append(commands['run']))
+    monkeypatch.setattr(
+        bare, 'serve', lambda commands, ready: loops.append((commands['run'], ready)))
     given = []
 
     def engine_settings(**values):
@@ -52,7 +54,8 @@ def test_the_loop_is_set_as_it_is_told(classifier, monkeypatch):
     monkeypatch.setattr(bare, 'EngineSettings', engine_settings)
     bare.main()
     assert given == [EngineSettings(threads=1, cache=False)]
-    loop = loops[0].__self__
+    loop, facts = loops[0][0].__self__, loops[0][1]
+    assert facts['sha256'] == sha256_of_file(facts['file'])
     assert loop._options == loop._pipeline.options.replace(top_k=2)
 
 

@@ -65,6 +65,7 @@ def test_the_report_can_be_written_as_json_and_says_what_was_measured(found):
     result = json.loads(json.dumps(report(found), allow_nan=False))
     assert result['latency_ratio'] > 0 and result['throughput_ratio'] > 0
     assert result['model'] == 'colors' and result['task'] == 'classification'
+    assert len(result['network_sha256']) == 64
     assert result['input']['width'] == 64 and len(result['input']['sha256']) == 64
     assert result['bare']['paced_ms']['count'] > 0 and result['bare']['pss_mib'] > 0
     inference = result['bare']['inference_ms']

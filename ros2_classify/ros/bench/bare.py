@@ -36,6 +36,7 @@ from ros2_classify.pipeline import Pipeline
 from ros2_classify.ros import compressed_msg, image_msg, runtime
 from ros2_classify.ros.bench.frames import Frames
 from ros2_classify.ros.bench.helper import serve
+from ros2_classify.sources.hashing import sha256_of_file
 from ros2_classify.store import model_file
 
 
@@ -126,7 +127,9 @@ def main() -> None:
             'ready': 'bare', 'task': pipeline.task, 'name': pipeline.descriptor.name,
             'provider': pipeline.engine.provider,
             'file': str(model_file(resolve(settings['model']), None)),
-            'load_s': time.perf_counter() - begun})
+            'load_s': time.perf_counter() - begun,
+            # Of the file that runs, which was taken out of an archive, or converted.
+            'sha256': sha256_of_file(pipeline.file) if pipeline.file else None})
 
 
 if __name__ == '__main__':
