@@ -79,7 +79,7 @@ def test_engines_are_never_open_side_by_side(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(bench_gpu, 'bind', lambda engine, inputs: lambda: inputs)
     monkeypatch.setattr(bench_gpu, 'gpu_memory', lambda device: 150)
     row = bench_gpu.measure(Path('x.onnx'), EngineSettings(max_batch=4), 10, [], 100)
-    assert len(opened) == 3 and not alive
+    assert len(opened) == 2 and not alive
     assert (row['batch'], row['gpu_mib'], row['difference']) == (4, 50, 0.0)
     assert ' | 50 | ' in bench_gpu.line_of({
         'model': 'm', 'provider': 'p', 'precision': 'fp32', 'cuda_graphs': True, 'error': '',
