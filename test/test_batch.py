@@ -191,7 +191,6 @@ def test_a_limit_counts_from_now_on_and_is_never_raised() -> None:
     assert [len(next(iter(call.values()))) for call in engine.calls] == [1, 1, 1]
 
 
-
 def first_row_for_all(inputs: Any) -> Any:
     """Answer for the first picture only, as a network with a wrong reshape inside does."""
     outputs = boxes_and_scores(inputs)

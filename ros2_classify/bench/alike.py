@@ -19,12 +19,11 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-import yaml
-
 from ros2_classify.bench.processes import BenchError
 from ros2_classify.bench.settings import Settings
 from ros2_classify.engines import EngineSettings
 from ros2_classify.options import Options
+import yaml
 
 # The server has no parameter for the folder. Batches are for several cameras: where there is one
 # the server takes one picture at a time, and so does the loop.

@@ -99,8 +99,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument('--encoding', choices=ENCODINGS, default='bgr8')
     parser.add_argument('--transport', choices=TRANSPORTS, default='raw')
     parser.add_argument('-p', dest='parameters', action='append', default=[],
-                        metavar='NAME:=VALUE', help='a parameter of the server; those of the engine '
-                             'and of the answers count for the bare loop, too')
+                        metavar='NAME:=VALUE', help='a parameter of the server; those '
+                        'of engine and answers count for the bare loop, too')
     parser.add_argument('--turns', type=_count(1), metavar='N',
                         help='alternations of node and bare loop (default: 5)')
     parser.add_argument('--against', default='', metavar='COMMAND',

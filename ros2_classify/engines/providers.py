@@ -98,8 +98,8 @@ def choose_providers(settings: EngineSettings, available: Sequence[str]) -> list
         # Its graph is one for the session, and knows the addresses of one set of arrays; whoever
         # prepares a picture while another is worked on has two.
         raise EngineError(
-            'cuda_graphs is true with the provider tensorrt, which was never tried on a GPU and may '
-            'answer for the wrong picture: set cuda_graphs to false, or provider to cuda')
+            'cuda_graphs is true with the provider tensorrt, which was never tried on a GPU and '
+            'may answer for the wrong picture: set cuda_graphs to false, or provider to cuda')
     if wanted == PROVIDERS['openvino'] and settings.precision == 'fp16' and _device(
             settings) == 'CPU':
         raise EngineError('precision is fp16, but OpenVINO computes in fp32 on CPUs; choose fp32, '

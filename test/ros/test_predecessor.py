@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the comparison with the predecessor is made with: its node on a topic, and a graph for it."""
+"""What the comparison with the predecessor is made with: its node on a topic, and a graph."""
 
 import importlib.util
 from pathlib import Path
@@ -39,7 +39,7 @@ FAKE = {
     'ros2_tf_core/ros2_tf_core/img_conversion.py':
         'def image_msg_to_image_np(msg):\n    return msg.height, msg.width\n',
     'tf_classification_py/tf_classification_py/__init__.py': '',
-    'tf_classification_py/tf_classification_py/classification_node.py': '''
+    'tf_classification_py/tf_classification_py/classification_node.py': """
 from tf_interfaces.srv import ImageClassification
 
 
@@ -62,7 +62,7 @@ class ClassificationNode:
     def classify(self, image):
         assert image == (48, 64)
         return {'classification_classes': [7, 3], 'classification_scores': [0.75, 0.25]}
-'''}
+"""}
 
 
 @pytest.fixture

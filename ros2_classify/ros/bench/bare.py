@@ -113,7 +113,7 @@ class Bare:
 
 
 def main() -> None:
-    """Run the loop: the argument is JSON with ``frames``, ``model``, ``engine`` and ``options``."""
+    """Run the loop: the argument is JSON with ``frames``, ``model``, ``engine``, ``options``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = json.loads(sys.argv[1])
     runtime.tune_malloc()

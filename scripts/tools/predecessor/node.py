@@ -76,14 +76,16 @@ def import_from(checkout: Path, tensorflow: Path | None) -> tuple[Any, Any, Any]
         from ros2_tf_core import img_conversion, models
         from tf_classification_py.classification_node import ClassificationNode
     except ImportError as error:
-        sys.exit(f'the predecessor cannot be imported: {error}; it needs TensorFlow: scripts/setup '
-                 '--tensorflow makes an environment with it, or name one by --tensorflow')
+        sys.exit(f'the predecessor cannot be imported: {error}; it needs TensorFlow: '
+                 'scripts/setup --tensorflow makes an environment with it, or name one by '
+                 '--tensorflow')
     return ClassificationNode, models, img_conversion
 
 
 def subscribed(node_type: Any, img_conversion: Any) -> Any:
     """Return a node of the predecessor's type that answers the pictures of a topic."""
     class Subscribed(node_type):  # type: ignore[misc]
+
         def __init__(self, model: Any) -> None:
             super().__init__(model, 'predecessor')
             self._result = self.create_publisher(Classification, 'result', 10)
