@@ -89,6 +89,14 @@ class Run:
         return median((self.matched.latencies * 1e3).tolist())
 
     @property
+    def jitter_ms(self) -> float:
+        """Standard deviation of the intervals between a camera's results; of several, median."""
+        matched = self.matched
+        return median([
+            interval_jitter(matched.arrived[matched.answered & (matched.camera == camera)]) * 1e3
+            for camera in np.unique(matched.camera)])
+
+    @property
     def in_node_ms(self) -> float:
         """Median time in the node, in ms."""
         return median((self.in_node * 1e3).tolist())
@@ -97,14 +105,6 @@ class Run:
     def pss_mib(self) -> float:
         """Median of the memory samples, in MiB."""
         return median([pss / MIB for _, pss in self.memory])
-
-    @property
-    def jitter_ms(self) -> float:
-        """Standard deviation of the intervals between a camera's results; of several, median."""
-        matched = self.matched
-        return median([
-            interval_jitter(matched.arrived[matched.answered & (matched.camera == camera)]) * 1e3
-            for camera in np.unique(matched.camera)])
 
     def add_trace(self, taken: Numbers, published: Numbers) -> None:
         """

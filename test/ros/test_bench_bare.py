@@ -17,6 +17,7 @@
 from dataclasses import fields
 import json
 import sys
+from unittest.mock import Mock
 
 from ros2_classify.bench.alike import engine_values, option_values
 from ros2_classify.bench.settings import Settings
@@ -42,7 +43,7 @@ def test_the_loop_is_set_as_it_is_told(classifier, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['bare', json.dumps(settings)])
     monkeypatch.setattr(bare, 'Frames', Frames)
     monkeypatch.setattr(bare.signal, 'signal', lambda *_: None)
-    monkeypatch.setattr(bare.runtime, 'tune_malloc', lambda: None)
+    monkeypatch.setattr(bare, 'runtime', Mock())
     monkeypatch.setattr(
         bare, 'serve', lambda commands, ready: loops.append((commands['run'], ready)))
     given = []
