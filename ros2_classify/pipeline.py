@@ -214,6 +214,20 @@ class Pipeline:
         """How many pictures the network is run on at once: 1 where it takes no more."""
         return self._max_batch
 
+    def limit_batch(self, most: int) -> None:
+        """
+        Run at most so many pictures at once from now on; batches made before stay as they are.
+
+        Parameters
+        ----------
+        most : int
+            1 or more; it never raises `max_batch`.
+
+        """
+        self._max_batch = max(1, min(self._max_batch, most))
+        with self._calling:
+            self._batch = self.new_batch()
+
     def __call__(
         self, image: Image, color: str = 'rgb', options: Options | None = None,
     ) -> Result:

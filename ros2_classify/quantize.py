@@ -13,11 +13,11 @@
 # limitations under the License.
 
 """
-A network in 8-bit numbers: smaller, and faster where the processor has instructions for it.
+A network in 8-bit or 16-bit numbers: smaller, and faster where the processor computes in them.
 
-How large the numbers between the layers get is measured on pictures (calibration), which should
-show what the robot will see. Then both networks answer for these pictures, and their agreement is
-told. Needs the packages ``onnx`` and ``onnxruntime``.
+For 8 bits, how large the numbers between the layers get is measured on pictures (calibration),
+which should show what the robot will see; 16 bits need no measuring. Then both networks answer for
+these pictures, and their agreement is told. Needs the packages ``onnx`` and ``onnxruntime``.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ Pixels = NDArray[np.uint8]
 # Gives the same pictures, BGR, each time it is called.
 Pictures = Callable[[], Iterable[Pixels]]
 Target = Literal['cpu', 'tensorrt']
+Small = Literal['int8', 'fp16']
 
 # The first version of ONNX's operators whose 8-bit numbers may have a scale for each channel.
 _OPSET = 13
@@ -70,7 +71,7 @@ class Quantized:
     model, descriptor : Path
         The network and its descriptor.
     pictures : int
-        How many pictures were measured.
+        How many pictures were measured, or compared.
     agreement : float
         From 0 to 1, on these pictures: how often both have the same best class; how many of the
         boxes of either the other one has too, with the same class and half of the area; how
@@ -90,10 +91,11 @@ class Quantized:
 
 def quantize_model(
     model: Union[str, Path, ModelDescriptor], pictures: Pictures, output: Path, *,
-    target: Target = 'cpu', fetch: FetchOptions | None = None, force: bool = False,
+    target: Target = 'cpu', precision: Small = 'int8', fetch: FetchOptions | None = None,
+    force: bool = False,
 ) -> Quantized:
     """
-    Write a network in 8-bit numbers, and its descriptor beside it.
+    Write a network in smaller numbers, and its descriptor beside it.
 
     Parameters
     ----------
@@ -104,7 +106,9 @@ def quantize_model(
     output : Path
         The ``.onnx`` file to write; the descriptor gets its name with ``.yaml``.
     target : 'cpu' or 'tensorrt'
-        Who shall run it: TensorRT wants numbers around zero.
+        Who shall run it in 8 bits: TensorRT wants numbers around zero.
+    precision : 'int8' or 'fp16'
+        Its numbers. Inputs and outputs stay as they are.
     fetch : FetchOptions, optional
         How the model is fetched.
     force : bool
@@ -118,14 +122,17 @@ def quantize_model(
     Raises
     ------
     OptionsError
-        If a file is there already, or is not named ``.onnx``.
+        If a file is there already, or is not named ``.onnx``; if a target is given for 16 bits.
     InputError
         If there are no pictures.
     EngineError
-        If a package is missing, or the network can't be quantized.
+        If a package is missing, or the network can't be written in such numbers.
 
     """
     tools = _tools()
+    if precision == 'fp16' and target != 'cpu':
+        raise OptionsError(f'target is {target!r}, which is for int8: networks in fp16 are the '
+                           'same for all; leave it out')
     descriptor_path = output.with_suffix('.yaml')
     if output.suffix != '.onnx':
         raise OptionsError(f'{output} must end with .onnx: that tells a network')
@@ -137,28 +144,37 @@ def quantize_model(
     if declared.format in ('frozen_graph', 'saved_model'):
         path = to_onnx(declared, path, ConvertOptions.like(fetch))
     with Pipeline.load(declared, provider='cpu', fetch=fetch) as before:
-        reader = _Reader(before, pictures)
-        with tempfile.TemporaryDirectory(prefix='ros2_classify_') as work, \
-                heartbeat(f'measuring and quantizing {path.name}'):
-            _quantize(tools, path, Path(work), output, reader, target)
-        if not reader.count:
+        if precision == 'fp16':
+            count = sum(1 for _ in pictures())
+            made_of = f'In 16-bit numbers, made from {declared.name}.'
+            if count:
+                _halve(tools[0], path, output)
+        else:
+            reader = _Reader(before, pictures)
+            with tempfile.TemporaryDirectory(prefix='ros2_classify_') as work, \
+                    heartbeat(f'measuring and quantizing {path.name}'):
+                _quantize(tools, path, Path(work), output, reader, target)
+            count = reader.count
+            made_of = (f'Quantized to 8 bits for {target} from {declared.name}, measured on '
+                       f'{count} pictures.')
+        if not count:
             output.unlink(missing_ok=True)
             raise InputError('there are no pictures to measure; name a folder with some')
         made = replace(
             before.descriptor, name=output.stem, origin='', folder=output.absolute().parent,
             source=Source(path=str(output.absolute()), sha256=sha256_of_file(output)),
             format='onnx', expected=None, notes=' '.join(filter(None, (
-                f'Quantized to 8 bits for {target} from {declared.name}, measured on '
-                f'{reader.count} pictures.', before.descriptor.notes))))
+                made_of, before.descriptor.notes))))
         with Pipeline.load(made, provider='cpu') as after:
             agreement = _agreement(before, after, pictures)
     text, _ = describe_model(made, output.absolute().parent)
     write_descriptor(text, descriptor_path, force=force)
     if agreement < _POOR:
         _LOGGER.warning(
-            'only %.0f %% of the answers are the same: calibrate with more pictures of what the '
-            'robot will see, or stay with the original', 100 * agreement)
-    return Quantized(output, descriptor_path, reader.count, agreement,
+            'only %.0f %% of the answers are the same: %sstay with the original', 100 * agreement,
+            '' if precision == 'fp16' else 'calibrate with more pictures of what the robot will '
+            'see, or ')
+    return Quantized(output, descriptor_path, count, agreement,
                      path.stat().st_size, output.stat().st_size)
 
 
@@ -244,6 +260,17 @@ def _quantize(
         if reader.count:
             reason = ' '.join(str(error).split())[:300]
             raise EngineError(f'{path}: it cannot be quantized: {reason}') from error
+
+
+def _halve(onnx: Any, path: Path, output: Path) -> None:
+    """Write a network whose floats have 16 bits inside, between inputs and outputs of 32."""
+    try:
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+
+        onnx.save(convert_float_to_float16(onnx.load(str(path)), keep_io_types=True), str(output))
+    except Exception as error:  # noqa: B902 -- neither package has a base of its exceptions
+        reason = ' '.join(str(error).split())[:300]
+        raise EngineError(f'{path}: it cannot be written in 16 bits: {reason}') from error
 
 
 def _tail(model: Any) -> list[str]:

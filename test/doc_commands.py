@@ -37,6 +37,8 @@ NOT_RUN = (
     (r'source |cd |export |python3 -m venv ', 'sets up the shell that the next command runs in'),
     (r'scripts/(setup|check|test|demo)( --tensorflow)?$', '.ci/run runs it'),
     (r'scripts/bench(_gpu)?( |$)', 'needs minutes and a quiet machine; test/bench runs its parts'),
+    (r'git clone |\.venv/tensorflow/bin/python scripts/tools/predecessor/',
+     'needs the internet and TensorFlow; test/ros/test_predecessor.py tries both programs'),
     (r'scripts/shell python -m ros2_classify\.ros\.bench\.messages ',
      'takes minutes; test/ros/test_bench_messages.py runs its parts'),
     (r'scripts/shell python scripts/tools/measure_steps\.py$', 'measures times for a minute'),

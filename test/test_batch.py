@@ -178,6 +178,19 @@ def test_other_inputs_have_a_row_for_each_picture(extra: Any) -> None:
     assert engine.calls[-1]['sizes'].tolist() == expected
 
 
+def test_a_limit_counts_from_now_on_and_is_never_raised() -> None:
+    pipeline, engine = make(max_batch=4)
+    before = pipeline.new_batch()
+    for most, limit in ((3, 3), (9, 3), (1, 1), (0, 1)):
+        pipeline.limit_batch(most)
+        assert pipeline.max_batch == pipeline.new_batch().capacity == limit
+    assert before.capacity == 4
+    engine.calls.clear()
+    images = [np.zeros((4, 4, 3), np.uint8)] * 3
+    assert len(pipeline.many(images)) == 3
+    assert [len(next(iter(call.values()))) for call in engine.calls] == [1, 1, 1]
+
+
 def first_row_for_all(inputs: Any) -> Any:
     """Answer for the first picture only, as a network with a wrong reshape inside does."""
     outputs = boxes_and_scores(inputs)

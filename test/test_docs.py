@@ -257,6 +257,16 @@ def test_links_lead_somewhere(path):
         assert not anchor or anchor in anchors(linked), target
 
 
+RECORDS = sorted({name for path in doc_commands.PAGES
+                  for name in re.findall(r'\bbenchmarks/([\w.-]+\.json)', path.read_text())})
+
+
+@pytest.mark.parametrize('name', RECORDS)
+def test_the_records_that_the_pages_name_are_there(name):
+    record = json.loads((DOCS / 'benchmarks' / name).read_text())
+    assert {'command', 'mode', 'date', 'machine', 'versions', 'settings'} <= set(record)
+
+
 def test_the_descriptors_of_the_tests_are_plain_yaml():
     """Other programs read descriptors too: nothing in them needs our reader."""
     for path in (shared_data.ROOT / 'test/descriptors').glob('*.yaml'):
@@ -268,3 +278,4 @@ def test_samples_are_found():
     assert len(blocks(DESCRIPTOR, 'yaml')) == 4
     assert len(blocks(PYTHON, 'python')) == PYTHON.count('```') // 2
     assert all(ast.parse(code) for code in blocks(PYTHON, 'python'))
+    assert 'targets.json' in RECORDS

@@ -21,6 +21,7 @@ one picture at a time and in batches, in the pictures' own sizes and a camera's.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,18 @@ import cv2
 import numpy as np
 from plain_path import Found, PlainPath
 import pytest
+from ros2_classify.convert.process import choose_python, find_converter, PYTHON
 from ros2_classify.image_file import read_image
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results import Detections
-from ros2_classify.store import model_file
 
 MODELS = {
     'squeezenet_fp32': 1e-3, 'squeezenet_fp16': 5e-3, 'mobilenet_v1_025': 1e-3,
     'yolox_nano': 1e-3, 'ultraface_rfb_320': 1e-3, 'coco_ssd_quant': 1e-3,
-    'ssd_mobilenet_v1_075': 1e-3}
+    'ssd_mobilenet_v1_075': 1e-3, 'vww_96_saved': 1e-3}
+# A SavedModel: it runs as what TensorFlow's converter makes of it.
+CONVERTED = 'vww_96_saved'
+DESCRIPTORS = Path(__file__).parent / 'convert/descriptors'
 CAMERAS = [(640, 480), (1920, 1080)]
 
 
@@ -70,15 +74,29 @@ def differences(got: list[Found], expected: list[Found], threshold: float, score
     return problems + [f'{one} is missing' for one in free if one.score > threshold + scores]
 
 
+@pytest.fixture
+def converted(warm_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the models that are to be converted known by name."""
+    if find_converter(choose_python()) is None:
+        pytest.skip(f'there is no TensorFlow here: set {PYTHON} to a Python that has tensorflow '
+                    'and tf2onnx (scripts/setup --tensorflow makes one)')
+    path = os.environ['ROS2_CLASSIFY_MODEL_PATH']
+    monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', f'{DESCRIPTORS}{os.pathsep}{path}')
+    monkeypatch.setenv('ROS2_CLASSIFY_CACHE', str(warm_cache))
+
+
 @pytest.mark.parametrize('model', MODELS)
-def test_the_same_as_the_plain_path(published: Path, model: str) -> None:
+def test_the_same_as_the_plain_path(
+    published: Path, model: str, request: pytest.FixtureRequest,
+) -> None:
+    if model == CONVERTED:
+        request.getfixturevalue('converted')
     tolerance = MODELS[model]
     images = pictures(published)
     wrong = []
     with Pipeline.load(model, provider='cpu', max_batch=4) as pipeline:
         plain = PlainPath(
-            pipeline.descriptor, pipeline.labels, model_file(pipeline.descriptor),
-            quantised='quant' in model)
+            pipeline.descriptor, pipeline.labels, pipeline.file, quantised='quant' in model)
         options = pipeline.options
         together = pipeline.many(images, 'bgr', options)
         for number, image in enumerate(images):

@@ -79,6 +79,53 @@ def test_numbers_around_zero_for_tensorrt(model: Path, tmp_path: Path) -> None:
     assert zeros and all(zero.dtype == np.int8 and not zero.any() for zero in zeros)
 
 
+@pytest.mark.parametrize('name', ['cards_classifier', 'cards_detector'])
+def test_16_bits_answer_as_32_do(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scenes = [read_image(path) for path in sorted(SCENES.glob('*.jpg'))]
+    done = quantize_model(name, lambda: scenes, tmp_path / f'{name}-fp16.onnx', precision='fp16')
+    assert (done.pictures, done.agreement) == (len(scenes), 1.0)
+    assert done.bytes_after < 0.6 * done.bytes_before
+    loaded = onnx.load(str(done.model)).graph
+    types = {item.data_type for item in loaded.initializer if len(item.dims) > 1}
+    assert types == {onnx.TensorProto.FLOAT16}
+    # The variant by its name.
+    monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', str(tmp_path))
+    assert 'In 16-bit numbers' in resolve(f'{name}:fp16').notes
+    with Pipeline.load(name) as before, Pipeline.load(f'{name}:fp16') as after:
+        assert after.engine.inputs == before.engine.inputs
+        assert {spec.dtype for spec in after.engine.outputs} == {np.dtype(np.float32)}
+        for scene in scenes:
+            one, other = before(scene, 'bgr'), after(scene, 'bgr')
+            # Of boxes whose scores differ by a thousandth either may come first.
+            assert sorted(one.labels) == sorted(other.labels)
+            assert one.labels[:1].tolist() == other.labels[:1].tolist()
+            assert np.allclose(one.scores, other.scores, atol=5e-3)
+
+
+def test_what_16_bits_cannot_have(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionsError, match="target is 'tensorrt', which is for int8"):
+        quantize_model(model, lambda: [RED], tmp_path / 'h.onnx', precision='fp16',
+                       target='tensorrt')
+    with pytest.raises(InputError, match='no pictures'):
+        quantize_model(model, list, tmp_path / 'h.onnx', precision='fp16')
+    assert not (tmp_path / 'h.onnx').exists()
+
+
+def test_what_cannot_be_written_in_16_bits(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from onnxruntime.transformers import float16
+
+    def fails(*arguments: Any, **more: Any) -> None:
+        raise ValueError('no shape')
+
+    monkeypatch.setattr(float16, 'convert_float_to_float16', fails)
+    with pytest.raises(EngineError, match='cannot be written in 16 bits: no shape'):
+        quantize_model(model, lambda: [RED], tmp_path / 'h.onnx', precision='fp16')
+
+
 def test_what_is_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionsError, match='must end with .onnx'):
         quantize_model(model, lambda: [RED], tmp_path / 'q.bin')
@@ -161,6 +208,10 @@ def test_the_command(
     assert cli.main([*words, '--force']) == 0
     assert 'measured on 3 pictures, of whose answers 100%' in capsys.readouterr().out
     assert cli.main(words) == 2 and 'is there already' in capsys.readouterr().err
+    half = [*words[:-1], str(tmp_path / 'colors-fp16.onnx'), '--precision', 'fp16']
+    assert cli.main(half) == 0
+    assert 'compared on 3 pictures, of whose answers 100%' in capsys.readouterr().out
+    assert resolve('colors:fp16').name == 'colors-fp16'
     # The variant by its name.
     assert variant_name('colors:int8') == 'colors-int8'
     assert resolve('colors:int8').name == 'colors-int8'

@@ -79,7 +79,8 @@ def many_cameras(settings: Settings, plan: Plan, folder: Path, say: Say) -> dict
 
     return {
         'throughput_ratio': rounded(over('rate_out')), 'memory_ratio': rounded(over('pss_mib')),
-        'cameras': count, 'model': facts['name'], 'input': frames,
+        'cameras': count, 'model': facts['name'], 'network_sha256': facts['sha256'],
+        'input': frames,
         'offered_per_s_each': rounded(rate), 'bare_saturated_per_s': rounded(bare['rate']),
         'fairness': rounded(median([_fairness(turn['one'], count) for turn in turns])),
         'turns': [{name: run.to_dict() for name, run in turn.items()} for turn in turns]}

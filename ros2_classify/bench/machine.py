@@ -26,12 +26,13 @@ import subprocess
 from typing import Any
 
 from ros2_classify import __version__
+from ros2_classify.engines.machine import tensorrt_version
 
 # By rclpy's major version.
 _DISTROS = {'3': 'humble', '7': 'jazzy', '9': 'kilted'}
 
 _PACKAGES = ('numpy', 'opencv-python-headless', 'opencv-python', 'onnxruntime',
-             'onnxruntime-gpu', 'rclpy', 'rmw-fastrtps-cpp', 'vision_msgs')
+             'onnxruntime-gpu', 'onnxruntime-openvino', 'rclpy', 'rmw-fastrtps-cpp', 'vision_msgs')
 
 
 def machine() -> dict[str, Any]:
@@ -46,7 +47,7 @@ def machine() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the versions of what takes part."""
-    found = {'ros2_classify': __version__, 'python': platform.python_version(),
+    found = {'ros2_classify': __version__, 'commit': commit(), 'python': platform.python_version(),
              'ros_distro': _distro(),
              'rmw': os.environ.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp'}
     for package in _PACKAGES:
@@ -54,7 +55,38 @@ def versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    tensorrt = tensorrt_version()
+    return {**found, **({} if tensorrt == 'unknown' else {'tensorrt': tensorrt})}
+
+
+def commit(folder: Path = Path(__file__).resolve().parent) -> str:
+    """
+    Return the commit of a folder's files, with ``-dirty`` where they are not as committed.
+
+    Parameters
+    ----------
+    folder : Path
+        The package's.
+
+    Returns
+    -------
+    str
+        Empty where git or the repository is missing, or the files are not the repository's: an
+        environment may lie in somebody else's.
+
+    """
+    def git(*words: str) -> str:
+        try:
+            done = subprocess.run(
+                ['git', '-C', str(folder), *words], capture_output=True, text=True, check=False,
+                timeout=20)
+        except (OSError, subprocess.TimeoutExpired):
+            return ''
+        return done.stdout.strip() if done.returncode == 0 else ''
+
+    if not git('ls-files', '--', '.'):
+        return ''
+    return git('describe', '--always', '--dirty', '--abbrev=40', '--exclude=*')
 
 
 def _distro() -> str:

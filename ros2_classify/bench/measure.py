@@ -17,8 +17,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 import time
 from typing import Any
@@ -39,7 +40,7 @@ _FEWEST = 3
 
 @dataclass
 class Turn:
-    """One turn of the alternation: the bare loop, then every node; both paced and saturated."""
+    """One turn of the alternation: the bare loop and every node, paced and saturated."""
 
     bare_paced: dict[str, Any]
     bare_saturated: dict[str, Any]
@@ -147,9 +148,11 @@ def measure(
         found.nodes = {subject.name: _start(session, subject, say) for subject in subjects}
         for number in range(plan.repetitions):
             if number >= _FEWEST and time.monotonic() - begun > plan.budget:
+                say(f'no more than {number} of {plan.repetitions} turns: they have taken more '
+                    f'than {plan.budget:.0f} s')
                 break
             say(f'turn {number + 1} of {plan.repetitions}')
-            found.turns.append(_turn(session, plan, found.nodes, number))
+            found.turns.append(_turn(session, plan, found.nodes, found.turns))
         found.bare_memory = session.bare_memory() / MIB
         if plan.search:
             for name, node in found.nodes.items():
@@ -166,29 +169,34 @@ def _start(session: Session, subject: Subject, say: Say) -> Started:
     return session.start(subject)
 
 
-def _turn(session: Session, plan: Plan, nodes: dict[str, Started], number: int) -> Turn:
+def _turn(
+        session: Session, plan: Plan, nodes: dict[str, Started], before: Sequence[Turn]) -> Turn:
     """Run the bare loop and all nodes once; who is first changes from turn to turn."""
     rate = session.settings.rate
-    bare: dict[str, Any] = {}
     turn = Turn({}, {})
 
-    def run_bare() -> None:
-        bare['paced'] = session.run_bare(rate, plan.paced, plan.warm)
-        bare['saturated'] = session.run_bare(0.0, plan.saturated, plan.warm)
+    def run_bare_paced() -> None:
+        turn.bare_paced = session.run_bare(rate, plan.paced, plan.warm)
 
-    def run_paced(node: Started) -> Callable[[], None]:
-        def run() -> None:
-            turn.paced[node.subject.name] = session.run(node, rate, plan.paced, plan.warm)
-        return run
+    def run_bare_saturated() -> None:
+        turn.bare_saturated = session.run_bare(0.0, plan.saturated, plan.warm)
 
-    steps = [run_bare, *(run_paced(node) for node in nodes.values())]
-    for step in steps if number % 2 == 0 else reversed(steps):
-        step()
-    turn.bare_paced, turn.bare_saturated = bare['paced'], bare['saturated']
-    overload = session.settings.overload * turn.bare_saturated['rate'] / session.settings.cameras
-    for node in nodes.values():
+    def run_paced(node: Started) -> None:
+        turn.paced[node.subject.name] = session.run(node, rate, plan.paced, plan.warm)
+
+    def run_saturated(node: Started) -> None:
+        # Where the nodes come first, what the bare loop managed in the turn before has to do.
+        bare = turn.bare_saturated or before[-1].bare_saturated
+        overload = session.settings.overload * bare['rate'] / session.settings.cameras
         turn.saturated[node.subject.name] = session.run(
             node, overload, plan.saturated, plan.warm)
+
+    for bare_step, node_step in (
+            (run_bare_paced, run_paced), (run_bare_saturated, run_saturated)):
+        steps: list[Callable[[], None]] = [
+            bare_step, *(partial(node_step, node) for node in nodes.values())]
+        for step in steps if len(before) % 2 == 0 else reversed(steps):
+            step()
     return turn
 
 
@@ -197,8 +205,14 @@ def _search(session: Session, node: Started, plan: Plan, turns: list[Turn]) -> F
     name = node.subject.name
     reached = median([turn.saturated[name].rate_out for turn in turns])
     return highest_rate(
-        lambda rate: session.run(node, rate, plan.saturated, plan.warm).matched.loss,
+        lambda rate: _loss(session.run(node, rate, plan.saturated, plan.warm)),
         max(1.0, reached / 2), max(2.0, reached * 1.1), max_loss=MAX_LOSS)
+
+
+def _loss(run: Run) -> float:
+    """Return the part without a result of the pictures asked for: also of those never sent."""
+    asked = run.offered * run.seconds
+    return max(0.0, 1.0 - float(run.matched.answered.sum()) / asked)
 
 
 def report(found: Measured) -> dict[str, Any]:
@@ -219,7 +233,8 @@ def report(found: Measured) -> dict[str, Any]:
     result: dict[str, Any] = {
         'latency_ratio': rounded(found.latency_ratio, 4),
         'throughput_ratio': rounded(found.throughput_ratio(), 4),
-        'model': found.facts['name'], 'task': found.facts['task'],
+        'model': found.facts['name'], 'network_sha256': found.facts['sha256'],
+        'task': found.facts['task'],
         'provider': found.facts['provider'], 'dds_profile': found.profile,
         'input': found.frames, 'repetitions': len(found.turns), 'bare': _bare(found),
         'nodes': {name: _node(found, name) for name in found.nodes},
@@ -239,8 +254,10 @@ def report(found: Measured) -> dict[str, Any]:
 def _bare(found: Measured) -> dict[str, Any]:
     latencies = [each for turn in found.turns for each in turn.bare_paced['latencies']]
     saturated = [each for turn in found.turns for each in turn.bare_saturated['latencies']]
+    inferences = [each for turn in found.turns for each in turn.bare_paced['inferences']]
     return {
-        'paced_ms': summary(latencies).to_dict(), 'saturated_ms': summary(saturated).to_dict(),
+        'paced_ms': summary(latencies).to_dict(), 'inference_ms': summary(inferences).to_dict(),
+        'saturated_ms': summary(saturated).to_dict(),
         'saturated_per_s': rounded(found.over_turns(lambda turn: turn.bare_saturated['rate'])),
         'paced_cpu_percent': rounded(
             100 * found.over_turns(lambda turn: turn.bare_paced['cpu'])),

@@ -46,6 +46,8 @@ class Outcome:
         For JSON.
     text : str
         For people.
+    plan : Plan or None
+        How long was measured; None where a mode has a length of its own.
     passed : bool
         Whether the exit code is 0.
 
@@ -55,6 +57,7 @@ class Outcome:
     settings: Settings
     result: dict[str, Any]
     text: str
+    plan: Plan | None = None
     passed: bool = True
 
 
@@ -80,14 +83,14 @@ def run(
         return Outcome('messages', settings, result, json.dumps(result, indent=1))
     if settings.cameras > 1:
         result = cameras.many_cameras(settings, plan, folder, say)
-        return Outcome('cameras', settings, result, cameras.table(result))
+        return Outcome('cameras', settings, result, cameras.table(result), plan)
     found = measure.measure(settings, plan, folder, say, arguments.against)
     if arguments.plot:
         from ros2_classify.bench.plot import plot
         plot(found, arguments.plot)
     result = measure.report(found)
     return Outcome(
-        'quick' if arguments.quick else 'standard', settings, result, table.table(result))
+        'quick' if arguments.quick else 'standard', settings, result, table.table(result), plan)
 
 
 def messages(say: Say) -> dict[str, Any]:
@@ -105,17 +108,19 @@ def messages(say: Say) -> dict[str, Any]:
 def _guard(path: Path, plan: Plan, folder: Path, say: Say) -> Outcome:
     recorded = guard.read(path)
     settings = guard.settings_of(recorded)
-    found = measure.report(measure.measure(settings, replace(plan, search=False), folder, say))
+    plan = replace(plan, search=False)
+    found = measure.report(measure.measure(settings, plan, folder, say))
     comparisons = guard.compare(guard.ratios(recorded), guard.ratios(found))
     passed = all(each.passed for each in comparisons)
     result = {
         'passed': passed, 'recorded': guard.ratios(recorded), 'measured': guard.ratios(found)}
-    return Outcome('guard', settings, result, guard.table(comparisons), passed)
+    return Outcome('guard', settings, result, guard.table(comparisons), plan, passed)
 
 
 def _targets(
         arguments: argparse.Namespace, settings: Settings, plan: Plan, folder: Path, say: Say,
 ) -> Outcome:
+    plan = targets.plan_of(plan)
     rows, evidence = targets.measure_all(
         settings, plan, arguments.soak, folder, say, lambda: messages(say),
         arguments.recorded)
@@ -124,4 +129,4 @@ def _targets(
         targets.into_document(arguments.document, text)
     return Outcome(
         'targets', settings, {'rows': [row.to_dict() for row in rows], 'evidence': evidence},
-        text)
+        text, plan)

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from ros2_classify.bench.alike import engine_values
 from ros2_classify.bench.measure import Measured
 from ros2_classify.bench.processes import BenchError
 
@@ -75,10 +76,10 @@ def plot(found: Measured, path: Path) -> None:
     right.set(xlabel='ms', ylabel='part of the frames that took longer', yscale='log',
               title='The tail', xlim=(0.0, None))
     right.grid(alpha=0.3)
-    picture, settings = found.frames, found.settings
+    picture, threads = found.frames, engine_values(found.settings)['threads']
     figure.suptitle(
         f'{found.facts["name"]}, {picture["width"]}x{picture["height"]} {picture["encoding"]} '
-        f'({picture["transport"]}) at {settings.rate:g}/s, {settings.threads} thread(s)')
+        f'({picture["transport"]}) at {found.settings.rate:g}/s, {threads} thread(s)')
     try:
         figure.savefig(path, dpi=110)
     except OSError as error:

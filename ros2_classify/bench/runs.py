@@ -90,6 +90,14 @@ class Run:
         return median((self.matched.latencies * 1e3).tolist())
 
     @property
+    def jitter_ms(self) -> float:
+        """Standard deviation of the intervals between a camera's results; of several, median."""
+        matched = self.matched
+        return median([
+            interval_jitter(matched.arrived[matched.answered & (matched.camera == camera)]) * 1e3
+            for camera in np.unique(matched.camera)])
+
+    @property
     def in_node_ms(self) -> float:
         """Median time in the node, in ms."""
         return median((self.in_node * 1e3).tolist())
@@ -136,7 +144,7 @@ class Run:
             else received - self.processed,
             'lost_in_transport': None if received is None else sent - received,
             'lost_percent': 100.0 * matched.loss, 'rate_out_per_s': self.rate_out,
-            'jitter_ms': interval_jitter(matched.arrived[matched.answered]) * 1e3,
+            'jitter_ms': self.jitter_ms,
             'cpu_percent': 100.0 * self.cpu, 'pss_mib': self.pss_mib,
             'duplicates': self.duplicates, 'strangers': self.strangers,
             'out_of_order': self.out_of_order, 'grows': grows(matched.latencies),

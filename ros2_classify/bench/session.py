@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from ros2_classify.bench.alike import engine_values, option_values
 from ros2_classify.bench.matching import match
 from ros2_classify.bench.processes import (
     BenchError, end_of, environment, Helper, NodeProcess, PATIENCE)
@@ -74,6 +75,8 @@ class Session:
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
         self.folder = folder
+        # What is wrong with them is said before anything is started.
+        engine, options = engine_values(settings), option_values(settings)
         self.env = environment()
         self.frames = self._prepare()
         self._source: Helper | None = None
@@ -83,8 +86,8 @@ class Session:
             f'{_PROGRAMS}.listener', {}, self.env, folder / 'listener.log')
         self.bare = Helper(
             f'{_PROGRAMS}.bare',
-            {'frames': str(folder), 'model': settings.model, 'provider': settings.provider,
-             'threads': settings.threads}, self.env, folder / 'bare.log')
+            {'frames': str(folder), 'model': settings.model, 'engine': engine, 'options': options},
+            self.env, folder / 'bare.log')
         self.facts: dict[str, Any] = {}
 
     @property

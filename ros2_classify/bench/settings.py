@@ -53,7 +53,8 @@ class Settings:
     overload : float
         How many times the bare loop's rate a saturating camera sends.
     parameters : tuple of str
-        Further parameters of the server, as ``name:=value``.
+        Further parameters of the server, as ``name:=value``. Those of the engine, and the
+        answers' thresholds and limits, count for the bare loop as well.
 
     """
 

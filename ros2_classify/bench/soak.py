@@ -69,7 +69,8 @@ def soak(settings: Settings, seconds: float, folder: Path, say: Say) -> dict[str
         bare = session.run_bare(settings.rate, 5.0, 1.0)
         facts, frames, profile = session.facts, session.frames, session.profile
     return {
-        'model': facts['name'], 'input': frames, 'dds_profile': profile,
+        'model': facts['name'], 'network_sha256': facts['sha256'], 'input': frames,
+        'dds_profile': profile,
         'run': run.to_dict(), 'bare_paced_ms': rounded(median(bare['latencies'])),
         'memory': growth(run.memory, settings.rate)}
 

@@ -24,6 +24,7 @@ import shlex
 import sys
 from typing import Any
 
+from ros2_classify.bench.alike import engine_values
 from ros2_classify.bench.processes import BenchError
 from ros2_classify.bench.settings import Settings
 
@@ -161,7 +162,8 @@ def other(
     space = f'/bench/{name}'
     image, result = _image(settings, space), f'{space}/result'
     values = {'image': image, 'result': result, 'model': settings.model,
-              'file': facts['file'], 'task': facts['task'], 'threads': str(settings.threads),
+              'file': facts['file'], 'task': facts['task'],
+              'threads': str(engine_values(settings)['threads']),
               'python': sys.executable}
     words = shlex.split(command)
     for key, value in values.items():

@@ -49,7 +49,8 @@ def table(result: dict[str, Any]) -> str:
 
     """
     bare, nodes = result['bare'], result['nodes']
-    latencies = [_distribution('bare loop, paced', bare['paced_ms']),
+    latencies = [_distribution('inference alone', bare['inference_ms']),
+                 _distribution('bare loop, paced', bare['paced_ms']),
                  _distribution('bare loop, saturated', bare['saturated_ms'])]
     if result['transport']:
         latencies.append(_distribution(
@@ -69,8 +70,9 @@ def table(result: dict[str, Any]) -> str:
         f'{picture["width"]}x{picture["height"]} {picture["encoding"]}, {picture["transport"]}: '
         f'{picture["count"]} pictures of {picture["source"]}, {result["repetitions"]} turns',
         markdown(('ms', *_DISTRIBUTION), latencies),
-        markdown(('frames', 'sent', 'received', 'processed', 'answered', 'offered/s', 'out/s',
-                  'lost %', 'jitter ms', 'CPU %', 'PSS MiB'), frames),
+        markdown(('frames', 'sent', 'received', 'processed', 'answered', 'dropped by policy',
+                  'lost in transport', 'offered/s', 'out/s', 'lost %', 'jitter ms', 'CPU %',
+                  'PSS MiB'), frames),
         markdown(('over the bare loop', *nodes), _ratios(result))]
     if 'against' in result:
         parts.append(markdown(
@@ -86,8 +88,9 @@ def _distribution(title: str, values: dict[str, Any]) -> tuple[str, ...]:
 
 def _frames(title: str, run: dict[str, Any]) -> tuple[str, ...]:
     return (title, *(_shown(run[key]) for key in (
-        'sent', 'received', 'processed', 'answered', 'offered_per_s', 'rate_out_per_s',
-        'lost_percent', 'jitter_ms', 'cpu_percent', 'pss_mib')))
+        'sent', 'received', 'processed', 'answered', 'dropped_by_policy', 'lost_in_transport',
+        'offered_per_s', 'rate_out_per_s', 'lost_percent', 'jitter_ms', 'cpu_percent',
+        'pss_mib')))
 
 
 def _ratios(result: dict[str, Any]) -> list[tuple[str, ...]]:

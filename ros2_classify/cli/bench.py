@@ -20,11 +20,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 import json
 from pathlib import Path
 import re
+import shlex
 import signal
 import sys
 import tempfile
@@ -98,8 +99,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument('--encoding', choices=ENCODINGS, default='bgr8')
     parser.add_argument('--transport', choices=TRANSPORTS, default='raw')
     parser.add_argument('-p', dest='parameters', action='append', default=[],
-                        metavar='NAME:=VALUE', help='a parameter of the server')
-    parser.add_argument('--turns', type=_count(1), default=Plan.repetitions, metavar='N',
+                        metavar='NAME:=VALUE', help='a parameter of the server; those '
+                        'of engine and answers count for the bare loop, too')
+    parser.add_argument('--turns', type=_count(1), metavar='N',
                         help='alternations of node and bare loop (default: 5)')
     parser.add_argument('--against', default='', metavar='COMMAND',
                         help='another node beside ours: a command with {image} and {result} for '
@@ -168,7 +170,8 @@ def run(arguments: argparse.Namespace) -> int:
         'command': _command(), 'mode': outcome.mode,
         'date': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
         'seconds': round(time.monotonic() - begun, 1), **_first(outcome.result), **facts,
-        'settings': asdict(outcome.settings), 'plan': asdict(plan), **outcome.result})
+        'settings': asdict(outcome.settings),
+        'plan': asdict(outcome.plan) if outcome.plan else None, **outcome.result})
     if arguments.output:
         arguments.output.write_text(document + '\n')
     if arguments.json:
@@ -187,7 +190,12 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
-    return QUICK if arguments.quick else Plan(repetitions=arguments.turns)
+    turns = arguments.turns
+    if not arguments.quick:
+        return Plan(repetitions=turns or Plan.repetitions)
+    # Whoever wants more turns gives them their time.
+    more = max(1.0, turns / QUICK.repetitions) if turns else 1.0
+    return replace(QUICK, repetitions=turns or QUICK.repetitions, budget=QUICK.budget * more)
 
 
 def _first(result: dict[str, Any]) -> dict[str, Any]:
@@ -196,7 +204,7 @@ def _first(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _command() -> str:
-    return ' '.join(['python -m ros2_classify', *sys.argv[1:]])
+    return f'python -m ros2_classify {shlex.join(sys.argv[1:])}'
 
 
 @contextmanager

@@ -37,10 +37,10 @@ _BAGS = 'ros2_classify.ros.bench.bag'
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its arguments."""
     parser = verbs.add_parser(
-        'quantize', help='write a network in 8-bit numbers',
+        'quantize', help='write a network in 8-bit or 16-bit numbers',
         description='Measure a network on pictures of what the robot will see, write it in 8-bit '
-                    'numbers with a descriptor beside it, and tell how often both agree. Needs '
-                    'the package onnx (pip install "ros2_classify[tools]").')
+                    'or 16-bit numbers with a descriptor beside it, and tell how often both '
+                    'agree. Needs the package onnx (pip install "ros2_classify[tools]").')
     parser.add_argument('model', metavar='MODEL', help='a name from "models list", a descriptor '
                         'file (.yaml), or a network file or address')
     given = parser.add_mutually_exclusive_group(required=True)
@@ -52,8 +52,10 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
                         help='measure at most so many pictures (default: 200)')
     parser.add_argument('-o', '--output', metavar='FILE', required=True,
                         help='the .onnx file to write, such as NAME-int8.onnx')
+    parser.add_argument('--precision', choices=('int8', 'fp16'), default='int8',
+                        help='its numbers (default: int8)')
     parser.add_argument('--target', choices=('cpu', 'tensorrt'), default='cpu',
-                        help='who shall run it (default: cpu)')
+                        help='who shall run it in int8 (default: cpu)')
     parser.add_argument('--force', action='store_true', help='replace files that are there')
     parser.add_argument('--json', action='store_true', help='print one JSON object')
     fetching.add_arguments(parser)
@@ -84,7 +86,7 @@ def run_quantize(arguments: argparse.Namespace) -> int:
     done = quantize_model(
         arguments.model, lambda: itertools.islice(source(), arguments.limit),
         Path(os.path.expanduser(arguments.output)), target=arguments.target,
-        fetch=fetching.options_of(arguments), force=arguments.force)
+        precision=arguments.precision, fetch=fetching.options_of(arguments), force=arguments.force)
     if arguments.json:
         print(json.dumps({
             'model': str(done.model), 'descriptor': str(done.descriptor),
@@ -93,7 +95,8 @@ def run_quantize(arguments: argparse.Namespace) -> int:
         return EXIT_OK
     print(f'{done.model} ({done.bytes_after / 1e6:.1f} MB, was {done.bytes_before / 1e6:.1f} MB) '
           f'and {done.descriptor}')
-    print(f'measured on {done.pictures} pictures, of whose answers {done.agreement:.0%} are as '
+    done_with = 'compared' if arguments.precision == 'fp16' else 'measured'
+    print(f'{done_with} on {done.pictures} pictures, of whose answers {done.agreement:.0%} are as '
           'before')
     return EXIT_OK
 

@@ -37,6 +37,7 @@ from ros2_classify.engines.kept import (
     cache_of, find_file, find_refusal, keep_file, keep_refusal, key_of)
 from ros2_classify.engines.onnx_causes import tidy
 from ros2_classify.engines.onnx_file import OnnxFile
+from ros2_classify.engines.safety import place_of
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
 
@@ -85,7 +86,10 @@ def with_batch(path: Path, model: OnnxFile, settings: EngineSettings) -> Path:
     if cache is None:
         _LOGGER.info('%s takes one picture at a time: without a cache that stays so', path.name)
         return path
-    key = key_of(path, 'batch', _VERSION)
+    places = [place_of(location, path.parent.resolve()) for location in model.external]
+    if not all(place.is_file() for place in places):
+        return path
+    key = key_of(path, 'batch', _VERSION, weights=places)
     kept = find_file(cache, 'batched', key)
     if kept is not None:
         return kept

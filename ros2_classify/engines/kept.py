@@ -29,7 +29,7 @@ the processor, the settings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 import hashlib
 import logging
@@ -62,7 +62,7 @@ def cache_of(settings: EngineSettings) -> Cache | None:
         return None
 
 
-def key_of(path: Path, *facts: object) -> str:
+def key_of(path: Path, *facts: object, weights: Iterable[Path] = ()) -> str:
     """
     Return the key of what is made of a network.
 
@@ -72,14 +72,22 @@ def key_of(path: Path, *facts: object) -> str:
         The network's file.
     facts : objects
         All else that decides whether it can be used, as text.
+    weights : iterable of Path
+        The other files that hold its weights.
 
     Returns
     -------
     str
         64 hexadecimal digits.
 
+    Raises
+    ------
+    OSError
+        If a file can't be read.
+
     """
-    text = '\n'.join([sha256_of_file(path), *map(str, facts)])
+    text = '\n'.join([
+        sha256_of_file(path), *map(str, facts), *(sha256_of_file(each) for each in weights)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -76,7 +76,8 @@ def choose_providers(settings: EngineSettings, available: Sequence[str]) -> list
     Raises
     ------
     EngineError
-        If the provider is unknown or not installed, or can't compute in the precision.
+        If the provider is unknown or not installed, can't compute in the precision, or is
+        TensorRT with CUDA graphs.
 
     """
     provider = settings.provider.partition(':')[0]
@@ -93,6 +94,12 @@ def choose_providers(settings: EngineSettings, available: Sequence[str]) -> list
             f'the provider {settings.provider!r} is unknown: only openvino takes a device, as in '
             'openvino:GPU; choose a GPU of several by device_id')
     _check_precision(settings, wanted)
+    if wanted == PROVIDERS['tensorrt'] and settings.cuda_graphs:
+        # Its graph is one for the session, and knows the addresses of one set of arrays; whoever
+        # prepares a picture while another is worked on has two.
+        raise EngineError(
+            'cuda_graphs is true with the provider tensorrt, which was never tried on a GPU and '
+            'may answer for the wrong picture: set cuda_graphs to false, or provider to cuda')
     if wanted == PROVIDERS['openvino'] and settings.precision == 'fp16' and _device(
             settings) == 'CPU':
         raise EngineError('precision is fp16, but OpenVINO computes in fp32 on CPUs; choose fp32, '
@@ -171,8 +178,6 @@ def provider_options(
             'trt_int8_enable': int(settings.precision == 'int8')}
         if settings.memory_limit:
             options['trt_max_workspace_size'] = settings.memory_limit * _MIB
-        if settings.cuda_graphs:
-            options['trt_cuda_graph_enable'] = 1
         if cache is not None:
             options.update({
                 'trt_engine_cache_enable': 1, 'trt_engine_cache_path': cache,

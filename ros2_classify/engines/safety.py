@@ -29,6 +29,11 @@ _BINARIES = {('com.microsoft', 'EPContext'), ('trt.plugins', 'TRT_EngineOp'),
 _WORD = 'EngineSettings.external_data (the server: external_data)'
 
 
+def place_of(location: str, folder: Path) -> Path:
+    """Return the file that holds weights, by a model's name for it; links count as they lead."""
+    return Path(os.path.realpath(folder / PurePosixPath(location.replace('\\', '/'))))
+
+
 def check_safe(path: Path, model: OnnxFile, folders: Iterable[str] = ()) -> dict[str, Path]:
     """
     Refuse a model that asks for files or code of others.
@@ -64,9 +69,7 @@ def check_safe(path: Path, model: OnnxFile, folders: Iterable[str] = ()) -> dict
     for location in model.external:
         if '\0' in location or not location.strip():
             raise UnsafeModelError(f'{path}: its weights lie in a file without a name')
-        named = PurePosixPath(location.replace('\\', '/'))
-        # Links count for where they lead.
-        place = Path(os.path.realpath(own / named))
+        place = place_of(location, own)
         if not any(place.is_relative_to(folder) for folder in allowed):
             raise UnsafeModelError(
                 f'{path}: its weights lie outside of its folder, in {location} ({place}), and are '

@@ -81,8 +81,8 @@ class EngineSettings:
         exported for one picture is given a batch dimension where that is safe, and TensorRT
         builds one engine for all batches up to this size.
     cuda_graphs : bool
-        Whether CUDA and TensorRT record the network's work once and play it back: less time
-        between kernels, for networks whose shapes are fixed.
+        Whether CUDA records the network's work once and plays it back: less time between
+        kernels, for networks whose shapes are fixed. Refused with TensorRT.
     cache : bool
         Whether what is costly to make is kept: TensorRT's engines and timings, and the optimized
         form of networks with very many nodes.

@@ -32,6 +32,7 @@ from ros2_classify.engines.listed_weights import without_listed_weights
 from ros2_classify.engines.onnx_causes import tidy
 from ros2_classify.engines.onnx_file import OnnxFile
 from ros2_classify.engines.providers import how_to_get, provider_options, PROVIDERS
+from ros2_classify.engines.safety import place_of
 from ros2_classify.engines.session_options import session_options
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
@@ -129,11 +130,14 @@ def _start(
         contents.extend(np.memmap(place, np.uint8, 'r') for place in weights.values())
         options.add_external_initializers_from_files_in_memory(
             list(weights), contents, list(map(len, contents)))
-    cache = cache_of(settings) if not model.external else None
+    places = [place_of(location, path.parent.resolve()) for location in model.external]
+    # Where one is missing, ONNX Runtime says so.
+    cache = cache_of(settings) if all(place.is_file() for place in places) else None
     if names[0] == _TENSORRT:
         key = '' if cache is None else key_of(
             file, ort.__version__, machine.tensorrt_version(), machine.gpu_name(
-                settings.device_id), settings.precision, settings.max_batch, settings.memory_limit)
+                settings.device_id), settings.precision, settings.max_batch, settings.memory_limit,
+            weights=places)
         what = f'building the TensorRT engine of {path.name} (once for this GPU; takes minutes)'
         _LOGGER.info('starting TensorRT for %s; the first time it builds an engine', path.name)
         with kept_folder(cache, 'tensorrt', key, path.name) as folder, heartbeat(what):
@@ -141,12 +145,14 @@ def _start(
                 ort, source, options, names, settings, folder, _profile(model, settings))
     if names[0] == _OPENVINO:
         key = '' if cache is None else key_of(
-            file, ort.__version__, machine.cpu_features(), settings.provider, settings.precision)
+            file, ort.__version__, machine.cpu_features(), settings.provider, settings.precision,
+            weights=places)
         with kept_folder(cache, 'openvino', key, path.name) as folder, \
                 heartbeat(f'compiling {path.name} for OpenVINO'):
             return _session(ort, source, options, names, settings, folder)
+    # With its weights inside, an optimized network could be larger than a file of ONNX may be.
     if (names[0] == _CPU and cache is not None and model.nodes >= MANY_NODES
-            and not settings.custom_operators):
+            and not places and not settings.custom_operators):
         return _optimized(ort, path.name, file, source, options, settings, cache)
     with heartbeat(f'loading {path.name} on {names[0]}'):
         return _session(ort, source, options, names, settings)

@@ -41,8 +41,8 @@ ENGINE_PARAMETERS = (
          choices=get_args(Arena), read_only=True),
     Spec('shrink_memory', False, 'Whether the network gives memory back after each picture; '
          'slower', read_only=True),
-    Spec('cuda_graphs', False, 'Whether CUDA and TensorRT record the work once and play it back',
-         read_only=True),
+    Spec('cuda_graphs', False, 'Whether CUDA records the work once and plays it back; refused '
+         'with tensorrt', read_only=True),
     Spec('engine_cache', True, 'Whether what is costly to build, such as TensorRT engines, is '
          'kept on disk', read_only=True),
     Spec('custom_operators', '', 'Libraries with operators of your own, separated by ":"; no '

@@ -41,6 +41,7 @@ from ros2_classify.sources.hashing import sha256_of_file
 from ros2_classify.store import searching
 
 _GPU_BATCH = 8
+_CPU = PROVIDERS['cpu']
 
 
 class Model:
@@ -165,7 +166,9 @@ def difference(old: Model, new: Model) -> str:
 
 def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
     """
-    Return how many pictures shall go through a network at once.
+    Return how many pictures a network shall be able to take at once, before it is loaded.
+
+    Where the provider that this counts on doesn't start, `load_model` goes back to one.
 
     Parameters
     ----------
@@ -189,9 +192,8 @@ def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
     """
     if streams > 1 and not asked:
         available = import_onnxruntime().get_available_providers()
-        # On a CPU a batch takes as long as its pictures one by one, and each waits for all.
-        on_cpu = choose_providers(engine, available)[0] == PROVIDERS['cpu']
-        asked = 1 if on_cpu else _GPU_BATCH
+        wanted = choose_providers(engine, available)[0]
+        asked = 1 if wanted == _CPU or wanted not in available else _GPU_BATCH
     return max(1, min(asked, streams))
 
 
@@ -232,6 +234,9 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
             name, engine=engine,
             max_batch=batch_limit(settings['max_batch'], streams, engine),
             fetch=fetch, convert=convert_options(settings, fetch))
+    if not settings['max_batch'] and pipeline.engine.provider == _CPU:
+        # On a CPU a batch takes as long as its pictures one by one, and each waits for all.
+        pipeline.limit_batch(1)
     loaded = time.monotonic()
     try:
         pipeline.warm_up()

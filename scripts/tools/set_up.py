@@ -37,7 +37,7 @@ SHARED_FOLDERS = ('config', 'launch', 'models', 'rviz')
 EXTRA = {
     'onnxruntime': 'onnxruntime', 'numpy': 'numpy', 'cv2': 'opencv-python-headless<5',
     'yaml': 'pyyaml', 'colcon_core': 'colcon-common-extensions', 'onnx': 'onnx',
-    'hypothesis': 'hypothesis', 'pip_audit': 'pip-audit',
+    'hypothesis': 'hypothesis', 'matplotlib': 'matplotlib', 'pip_audit': 'pip-audit',
     'pytest': 'pytest<9', 'mypy': 'mypy', 'pydocstyle': 'pydocstyle', 'yamllint': 'yamllint',
     'flake8': 'flake8', 'flake8_blind_except': 'flake8-blind-except',
     'flake8_builtins': 'flake8-builtins', 'flake8_class_newline': 'flake8-class-newline',

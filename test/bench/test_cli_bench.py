@@ -15,13 +15,15 @@
 
 """The verb ``bench``: what its words mean, and what is said before anything is measured."""
 
+from dataclasses import asdict, replace
 import json
+import shlex
 import sys
 
 import pytest
-from ros2_classify.bench import modes
+from ros2_classify.bench import modes, targets
 from ros2_classify.bench.modes import Outcome
-from ros2_classify.bench.settings import QUICK, Settings
+from ros2_classify.bench.settings import Plan, QUICK, Settings
 from ros2_classify.cli import bench, EXIT_NO_ROS, main
 
 
@@ -34,7 +36,7 @@ def asked(monkeypatch):
         assert folder.is_dir()
         calls.append((arguments, settings, plan))
         return Outcome('test', settings, {'latency_ratio': 1.0, 'more': [1]}, 'a table',
-                       passed=not arguments.guard)
+                       plan=Plan(repetitions=9), passed=not arguments.guard)
 
     monkeypatch.setattr(modes, 'run', run)
     monkeypatch.setattr(bench, 'find_spec', lambda name: object())
@@ -58,6 +60,20 @@ def test_the_defaults_of_the_command_line_are_those_of_the_settings(asked):
     assert asked[0][1:] == (Settings(), QUICK)
 
 
+@pytest.mark.parametrize(('turns', 'budget'), [(2, 34.0), (5, 34.0), (10, 68.0)])
+def test_quick_takes_the_turns_it_is_told(asked, turns, budget):
+    assert main(['bench', '--quick', '--turns', str(turns)]) == 0
+    assert asked[0][2] == replace(QUICK, repetitions=turns, budget=budget)
+
+
+def test_the_command_is_noted_so_that_it_can_be_given_again(asked, monkeypatch, capsys):
+    words = ['bench', '--json', '--against', 'node i:={image} r:={result}']
+    monkeypatch.setattr(sys, 'argv', ['ros2_classify', *words])
+    assert main(words) == 0
+    command = json.loads(capsys.readouterr().out.splitlines()[-1])['command']
+    assert shlex.split(command)[3:] == words
+
+
 def test_json_is_the_last_line_and_the_file(asked, capsys, tmp_path):
     path = tmp_path / 'new' / 'result.json'
     assert main(['bench', '--json', '--output', str(path)]) == 0
@@ -70,6 +86,8 @@ def test_json_is_the_last_line_and_the_file(asked, capsys, tmp_path):
     assert document['versions']['python'] == '.'.join(map(str, sys.version_info[:3]))
     assert document['machine']['cores'] > 0 and document['machine']['memory_mib'] > 0
     assert document['settings']['model'] == 'cards_detector'
+    # What the mode has really done, not what was asked for.
+    assert document['plan']['repetitions'] == 9
 
 
 def test_a_guard_that_finds_something_worse_is_the_exit_code(asked):
@@ -117,3 +135,37 @@ def test_what_a_mode_cannot_do_is_said(mode, monkeypatch, capsys):
     monkeypatch.setattr(bench, 'find_spec', lambda name: object())
     assert main(['bench', *mode, '--against', 'plain']) == 1
     assert '--against is for one camera' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('words', 'measured_with'), [
+    ([], Plan(repetitions=4)),
+    (['--guard', 'record.json'], Plan(repetitions=4, search=False)),
+    (['--targets'], targets.plan_of(Plan(repetitions=4))),
+    (['--cameras', '2'], Plan(repetitions=4)), (['--duration', '9'], None),
+    (['--messages'], None)])
+def test_the_plan_of_the_json_is_the_one_that_was_measured_with(
+        words, measured_with, monkeypatch, capsys):
+    used = []
+
+    def note(result):
+        def measure(*given):
+            used.extend(each for each in given if isinstance(each, Plan))
+            return result
+        return measure
+
+    monkeypatch.setattr(bench, 'find_spec', lambda name: object())
+    monkeypatch.setattr(modes.measure, 'measure', note({}))
+    monkeypatch.setattr(modes.measure, 'report', lambda found: {})
+    monkeypatch.setattr(modes.cameras, 'many_cameras', note({}))
+    monkeypatch.setattr(modes.targets, 'measure_all', note(([], {})))
+    monkeypatch.setattr(modes.soak, 'soak', note({}))
+    monkeypatch.setattr(modes, 'messages', note({}))
+    for module in (modes.table, modes.cameras, modes.soak):
+        monkeypatch.setattr(module, 'table', lambda result: '')
+    monkeypatch.setattr(modes.guard, 'read', lambda path: {})
+    monkeypatch.setattr(modes.guard, 'settings_of', lambda recorded: Settings())
+    monkeypatch.setattr(modes.guard, 'ratios', lambda recorded: {})
+    assert main(['bench', '--json', '--turns', '4', *words]) == 0
+    plan = json.loads(capsys.readouterr().out.splitlines()[-1])['plan']
+    assert plan == (asdict(measured_with) if measured_with else None)
+    assert used == ([measured_with] if measured_with else [])

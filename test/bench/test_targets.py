@@ -20,7 +20,9 @@ import math
 
 import pytest
 from ros2_classify.bench.processes import BenchError
-from ros2_classify.bench.targets import into_document, Row, table
+from ros2_classify.bench.settings import Settings
+from ros2_classify.bench.targets import (
+    _rows_of_memory, _rows_of_predecessor, into_document, Row, table)
 import shared_data
 
 
@@ -68,3 +70,26 @@ def test_a_document_without_marks_stays_as_it_is(tmp_path):
 
 def test_the_page_of_performance_has_a_place_for_the_table():
     assert '<!-- targets: begin -->' in (shared_data.ROOT / 'docs/performance.md').read_text()
+
+
+def test_the_rows_of_the_predecessor_have_the_command_of_their_record(tmp_path):
+    record = tmp_path / 'predecessor.json'
+    record.write_text(json.dumps({
+        'command': "python -m ros2_classify bench --against 'node {image} {result}'",
+        'date': '2026-11-23T19:21:53Z', 'against': {'cpu': 0.4}}))
+    rows = {row.name: row for row in _rows_of_predecessor(record)}
+    assert {row.command for row in rows.values()} == {"bench --against 'node {image} {result}'"}
+    cpu = rows['over the predecessor: cpu']
+    assert (cpu.measured, cpu.note) == (0.4, 'recorded 2026-11-23')
+    assert {row.command for row in _rows_of_predecessor(None)} == {''}
+
+
+@pytest.mark.parametrize(('seconds', 'growth', 'verdict', 'note'), [
+    (599.0, None, 'not measured', 'the run took 599 s: too short'), (600.0, 1.5, 'PASS', '')])
+def test_a_short_run_says_nothing_of_growth(seconds, growth, verdict, note):
+    small = {'input': {'step': 1920}, 'nodes': {'node': {'memory_over_bare_mib': 50.0}}}
+    long = {'run': {'lost_in_transport': 0, 'dropped_by_policy': 0, 'sent': 9},
+            'memory': {'growth_mib_in_10_min': 1.5}}
+    row = _rows_of_memory(Settings(), small, long, seconds)[1]
+    assert (row.measured, row.verdict, row.note) == (growth, verdict, note)
+    assert row.command == 'bench --duration 600 --size 1920x1080'

@@ -242,6 +242,22 @@ def test_without_the_package_onnx(
     assert open_engine(path, settings=settings).inputs[0].shape[0] == 'batch'
 
 
+def test_weights_in_a_file_of_their_own_count(tmp_path: Path) -> None:
+    path = save(tmp_path / 'm.onnx', [node('Mul', 'x', 'w', 'y')], [])
+    loaded = onnx.load(str(path))
+    loaded.graph.initializer.append(numpy_helper.from_array(np.full(8, 2, np.float32), 'w'))
+    onnx.save(loaded, str(path), save_as_external_data=True, location='m.weights',
+              size_threshold=0)
+    settings = EngineSettings(max_batch=2, cache_folder=tmp_path / 'cache')
+    ones = np.ones((2, 4, 6, 8), np.float32)
+    assert (open_engine(path, settings=settings).infer({'x': ones})['y'] == 2).all()
+    (tmp_path / 'm.weights').write_bytes(np.full(8, 3, np.float32).tobytes())
+    assert (open_engine(path, settings=settings).infer({'x': ones})['y'] == 3).all()
+    (tmp_path / 'm.weights').unlink()
+    with pytest.raises(EngineError, match='second file'):
+        open_engine(path, settings=settings)
+
+
 def test_without_a_cache(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     nodes, weights, opset = SAFE['convolution']
     path = save(tmp_path / 'm.onnx', nodes, weights, opset)

@@ -65,6 +65,15 @@ def test_precisions_that_cannot_be_had(provider: str, precision: str, words: str
         choose_providers(settings, ALL)
 
 
+@pytest.mark.parametrize('available', [ALL, [CPU]])
+def test_tensorrt_with_cuda_graphs_is_refused(available: list[str]) -> None:
+    settings = EngineSettings(provider='tensorrt', cuda_graphs=True, require_provider=False)
+    with pytest.raises(EngineError, match='never tried on a GPU .* provider to cuda'):
+        choose_providers(settings, available)
+    assert CUDA in choose_providers(settings.replace(provider='cuda'), ALL)
+    assert TENSORRT in choose_providers(settings.replace(cuda_graphs=False), ALL)
+
+
 def test_options_of_cuda() -> None:
     assert provider_options(CUDA, EngineSettings()) == {
         'device_id': '0', 'arena_extend_strategy': 'kSameAsRequested', 'use_tf32': '0'}
@@ -78,12 +87,12 @@ def test_options_of_tensorrt() -> None:
     assert provider_options(TENSORRT, EngineSettings()) == {
         'device_id': '0', 'trt_fp16_enable': '0', 'trt_int8_enable': '0'}
     options = provider_options(
-        TENSORRT, EngineSettings(precision='int8', memory_limit=1, cuda_graphs=True),
+        TENSORRT, EngineSettings(precision='int8', memory_limit=1),
         Path('/cache/x'), [('images', (1, 3, 4, 5), (8, 3, 4, 5)), ('size', (1, 2), (8, 2))])
     assert options == {
         'device_id': '0', 'trt_fp16_enable': '1', 'trt_int8_enable': '1',
-        'trt_max_workspace_size': '1048576', 'trt_cuda_graph_enable': '1',
-        'trt_engine_cache_enable': '1', 'trt_engine_cache_path': '/cache/x',
+        'trt_max_workspace_size': '1048576', 'trt_engine_cache_enable': '1',
+        'trt_engine_cache_path': '/cache/x',
         'trt_timing_cache_enable': '1', 'trt_timing_cache_path': '/cache/x',
         'trt_profile_min_shapes': 'images:1x3x4x5,size:1x2',
         'trt_profile_opt_shapes': 'images:8x3x4x5,size:8x2',

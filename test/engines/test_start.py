@@ -168,6 +168,47 @@ def test_engines_of_a_fake_tensorrt_are_kept_for_their_gpu(
     assert fake_gpu.made[0].options['CUDAExecutionProvider']['device_id'] == '0'
 
 
+@pytest.mark.parametrize('provider', ['tensorrt', 'openvino'])
+def test_weights_in_files_of_their_own_count_for_what_a_fake_provider_keeps(
+    tmp_path: Path, fake_gpu: type[FakeGpuSession], provider: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import onnx
+    import onnxruntime
+
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: [
+        'TensorrtExecutionProvider', 'OpenVINOExecutionProvider', 'CPUExecutionProvider'])
+    path = save_color_classifier(tmp_path / 'inside.onnx')
+    loaded = onnx.load(str(path))
+    loaded.graph.initializer.append(
+        onnx.numpy_helper.from_array(np.zeros((1, 3), np.float32), 'shift'))
+    loaded.graph.node.append(onnx.helper.make_node('Add', ['scores', 'shift'], ['shifted']))
+    loaded.graph.output[0].name = 'shifted'
+    path = tmp_path / 'm.onnx'
+    onnx.save(loaded, str(path), save_as_external_data=True, location='m.weights',
+              size_threshold=0)
+    settings = EngineSettings(provider=provider, cache_folder=tmp_path / 'cache')
+
+    def folder() -> str | None:
+        engine = open_engine(path, settings=settings)
+        assert engine.infer({'image': IMAGE})
+        options = fake_gpu.made[-1].options[fake_gpu.made[-1].providers[0]]
+        return options.get('trt_engine_cache_path') or options.get('cache_dir')
+
+    first = folder()
+    assert first and first == folder()
+    # The same network with other weights is another one, though its own file is the same.
+    weights = tmp_path / 'm.weights'
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    second = folder()
+    assert second and second != first
+    weights.unlink()
+    with pytest.raises(EngineError, match='second file'):
+        folder()
+
+
 def test_one_engine_of_a_fake_tensorrt_for_all_batches(
     tmp_path: Path, fake_gpu: type[FakeGpuSession],
 ) -> None:

@@ -15,6 +15,7 @@
 """The bench of messages: its ways are the same message, and it measures what it says."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -42,12 +43,29 @@ def test_pictures_are_the_same_in_both_forms(frame_id, encoding, channels):
 
 
 def test_a_hop_between_processes_is_measured():
-    with messages._Sender((64, 48)):
-        rows = messages._receive([('object', 'waiting'), ('bytes', 'waiting')], 1.0)
+    with messages._Sender((64, 48)) as sender:
+        rows = messages._receive(sender, [('object', 'waiting'), ('bytes', 'waiting')], 1.0)
     for row in rows:
         assert row['came'] > 0.5
         assert 0 < row['p50_ms'] <= row['p95_ms']
         assert row['cpu_percent'] > 0
+
+
+def test_the_domain_that_is_set_is_left_alone(monkeypatch):
+    domains = []
+    monkeypatch.setenv('ROS_DOMAIN_ID', '0')
+    monkeypatch.setattr(messages.subprocess, 'Popen', lambda command, **words: domains.append(
+        words['env']['ROS_DOMAIN_ID']) or SimpleNamespace(communicate=lambda **_: ('{}\n', '')))
+    sender = messages._Sender((64, 48), 8)
+    messages._receive(sender, [('object', 'waiting')], 0.0)
+    monkeypatch.setattr(messages, '_set_up', lambda domain: domains.append(str(domain)))
+    monkeypatch.setattr(messages.rclpy, 'create_node', lambda name: SimpleNamespace(
+        destroy_node=lambda: None))
+    monkeypatch.setattr(messages.rclpy, 'try_shutdown', lambda: None)
+    messages._with_node(lambda node: None)
+    assert len(domains) == 3 and domains[0] == domains[1]
+    assert all(1 <= int(domain) <= 101 for domain in domains)
+    assert messages.os.environ['ROS_DOMAIN_ID'] == '0'
 
 
 def test_words_it_does_not_know_are_refused(capsys):

@@ -65,8 +65,13 @@ def test_the_report_can_be_written_as_json_and_says_what_was_measured(found):
     result = json.loads(json.dumps(report(found), allow_nan=False))
     assert result['latency_ratio'] > 0 and result['throughput_ratio'] > 0
     assert result['model'] == 'colors' and result['task'] == 'classification'
+    assert len(result['network_sha256']) == 64
     assert result['input']['width'] == 64 and len(result['input']['sha256']) == 64
     assert result['bare']['paced_ms']['count'] > 0 and result['bare']['pss_mib'] > 0
+    inference = result['bare']['inference_ms']
+    assert set(inference) == DISTRIBUTION
+    assert inference['count'] == result['bare']['paced_ms']['count']
+    assert 0 < inference['p50'] < result['bare']['paced_ms']['p50']
     assert set(result['transport']['stamp_to_result_ms']) == DISTRIBUTION
     node = result['nodes']['node']
     assert node['active_s'] > 0 and node['first_result_s'] > 0
@@ -83,7 +88,7 @@ def test_the_report_can_be_written_as_json_and_says_what_was_measured(found):
 def test_the_tables_name_both_nodes(found):
     text = table(report(found))
     for words in ('node, paced: in the node', 'other, saturated: stamp to result',
-                  'transport alone (echo)', 'our node over the other'):
+                  'transport alone (echo)', 'our node over the other', 'inference alone'):
         assert words in text
 
 

@@ -26,8 +26,8 @@ from ros2_classify.ros.engine_faults import EngineFaults
 from ros2_classify.ros.image_msg import to_array, to_image_msg
 from ros2_classify.ros.inference import Inference
 from ros2_classify.ros.mailbox import Taken
-from ros2_classify.ros.model import batch_limit, Model
-from ros2_classify.ros.server_parameters import AnswerSettings
+from ros2_classify.ros.model import batch_limit, load_model, Model
+from ros2_classify.ros.server_parameters import AnswerSettings, PARAMETERS
 from ros2_classify.ros.stream import Frame
 from ros2_classify.testing import FakeEngine, tensor
 from std_msgs.msg import Header
@@ -317,6 +317,36 @@ def test_only_gpus_get_batches_unless_asked(monkeypatch, asked, streams, provide
     monkeypatch.setattr('ros2_classify.ros.model.import_onnxruntime', lambda: SimpleNamespace(
         get_available_providers=lambda: ['CUDAExecutionProvider', 'CPUExecutionProvider']))
     assert batch_limit(asked, streams, EngineSettings(provider=provider)) == limit
+
+
+@pytest.mark.parametrize(('asked', 'provider', 'limit'), [
+    (0, 'CPUExecutionProvider', 1), (0, 'CUDAExecutionProvider', 4),
+    (3, 'CPUExecutionProvider', 3)])
+def test_the_provider_that_really_runs_decides_on_batches(monkeypatch, asked, provider, limit):
+    """A driver may be missing where the package for it is there: the CPU runs the network."""
+    pipelines = []
+
+    def load(name, *, max_batch, **more):
+        model, engine = make_model(max_batch=max_batch)
+        engine.provider = provider
+        pipelines.append(model.pipeline)
+        return model.pipeline
+
+    monkeypatch.setattr('ros2_classify.ros.model.import_onnxruntime', lambda: SimpleNamespace(
+        get_available_providers=lambda: ['CUDAExecutionProvider', 'CPUExecutionProvider']))
+    monkeypatch.setattr('ros2_classify.ros.model.Pipeline.load', load)
+    settings = {spec.name: spec.default for spec in PARAMETERS}
+    log = SimpleNamespace(info=lambda text: None)
+    model = load_model('colors', {**settings, 'max_batch': asked}, log, 4)
+    assert model.pipeline.max_batch == limit
+    assert [batch.capacity for batch in model.batches] == [limit] * len(model.batches)
+
+
+def test_without_the_package_of_a_provider_there_is_no_batch(monkeypatch):
+    monkeypatch.setattr('ros2_classify.ros.model.import_onnxruntime', lambda: SimpleNamespace(
+        get_available_providers=lambda: ['CPUExecutionProvider']))
+    engine = EngineSettings(provider='cuda', require_provider=False)
+    assert batch_limit(0, 4, engine) == 1
 
 
 def test_a_model_is_freed_when_nobody_uses_it_and_never_twice():

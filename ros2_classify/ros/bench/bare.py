@@ -30,10 +30,13 @@ import time
 from typing import Any
 
 from ros2_classify.catalog import resolve
+from ros2_classify.engines import EngineSettings
+from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.ros import compressed_msg, image_msg, runtime
 from ros2_classify.ros.bench.frames import Frames
 from ros2_classify.ros.bench.helper import serve
+from ros2_classify.sources.hashing import sha256_of_file
 from ros2_classify.store import model_file
 
 
@@ -47,11 +50,15 @@ class Bare:
         The model.
     frames : Frames
         The pictures.
+    options : Options, optional
+        Thresholds and limits; None means the model's.
 
     """
 
-    def __init__(self, pipeline: Pipeline, frames: Frames) -> None:
+    def __init__(
+            self, pipeline: Pipeline, frames: Frames, options: Options | None = None) -> None:
         self._pipeline = pipeline
+        self._options = options
         self._frames = frames
         compressed = frames.index['transport'] == 'compressed'
         self._to_array = compressed_msg.to_array if compressed else image_msg.to_array
@@ -73,10 +80,12 @@ class Bare:
         Returns
         -------
         dict
-            ``latencies``: ms for each picture; ``rate``: pictures a second; ``cpu``: cores used.
+            ``latencies``: ms for each picture; ``inferences``: ms of each in the network alone;
+            ``rate``: pictures a second; ``cpu``: cores used.
 
         """
         latencies: list[float] = []
+        inferences: list[float] = []
         begun = due = time.perf_counter()
         counting = begun + warm
         used = None
@@ -93,31 +102,35 @@ class Bare:
                 used, counting = time.process_time(), start
             message = self._frames.like_message(self._next)
             self._next += 1
-            self._pipeline(*self._to_array(message))
+            answer = self._pipeline(*self._to_array(message), self._options)
             if used is not None:
                 latencies.append((time.perf_counter() - start) * 1e3)
+                inferences.append(answer.timing.inference * 1e3)
         elapsed = time.perf_counter() - counting
         cpu = (time.process_time() - used) / elapsed if used is not None else 0.0
-        return {'latencies': latencies, 'rate': len(latencies) / elapsed, 'cpu': cpu}
+        return {'latencies': latencies, 'inferences': inferences,
+                'rate': len(latencies) / elapsed, 'cpu': cpu}
 
 
 def main() -> None:
-    """Run the loop: the argument is JSON with ``frames``, ``model`` and the engine's settings."""
+    """Run the loop: the argument is JSON with ``frames``, ``model``, ``engine``, ``options``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = json.loads(sys.argv[1])
     runtime.tune_malloc()
     runtime.calm_opencv()
     frames = Frames(settings['frames'])
     begun = time.perf_counter()
-    with Pipeline.load(settings['model'], provider=settings['provider'],
-                       threads=settings['threads']) as pipeline:
+    with Pipeline.load(
+            settings['model'], engine=EngineSettings(**settings['engine'])) as pipeline:
         pipeline.warm_up()
-        bare = Bare(pipeline, frames)
+        bare = Bare(pipeline, frames, pipeline.options.replace(**settings['options']))
         serve({'run': bare.run}, {
             'ready': 'bare', 'task': pipeline.task, 'name': pipeline.descriptor.name,
             'provider': pipeline.engine.provider,
             'file': str(model_file(resolve(settings['model']), None)),
-            'load_s': time.perf_counter() - begun})
+            'load_s': time.perf_counter() - begun,
+            # Of the file that runs, which was taken out of an archive, or converted.
+            'sha256': sha256_of_file(pipeline.file) if pipeline.file else None})
 
 
 if __name__ == '__main__':

@@ -26,7 +26,6 @@ from functools import partial
 import json
 import os
 from pathlib import Path
-import random
 import re
 import signal
 import struct
@@ -43,6 +42,7 @@ from numpy.typing import NDArray
 import rclpy
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
+from ros2_classify.bench.processes import environment
 from ros2_classify.results import Classification, Detections, Timing
 from ros2_classify.ros import dds_profile, runtime
 from ros2_classify.ros.image_msg import to_image_msg
@@ -125,11 +125,11 @@ def hops(turns: int = 5, seconds: float = 3.0) -> dict[str, Any]:
     ways = [(form, executor) for executor in ('waiting', 'events') for form in ('object', 'bytes')]
     found: dict[str, Any] = {}
     for name, size in SIZES.items():
-        with _Sender(size):
+        with _Sender(size) as sender:
             rows: dict[str, list[dict[str, float]]] = {' '.join(way): [] for way in ways}
             for _ in range(turns):
                 for way in ways:
-                    rows[' '.join(way)] += _receive([way], seconds)
+                    rows[' '.join(way)] += _receive(sender, [way], seconds)
         found[name] = {way: _medians(each) for way, each in rows.items()}
     return found
 
@@ -149,9 +149,9 @@ def segments(turns: int = 3, seconds: float = 4.0) -> dict[str, Any]:
         rows: dict[str, list[dict[str, float]]] = {}
         for _ in range(turns):
             for segment in (0, *SEGMENTS):
-                with _Sender(size, segment):
+                with _Sender(size, segment) as sender:
                     rows.setdefault(f'{segment} MiB' if segment else 'default', []).extend(
-                        _receive([('object', 'waiting')] * 2, seconds))
+                        _receive(sender, [('object', 'waiting')] * 2, seconds))
         found[name] = {segment: _medians(each) for segment, each in rows.items()}
     return found
 
@@ -209,7 +209,7 @@ def _qos() -> QoSProfile:
 
 
 def _with_node(measure: Callable[[Any], Any]) -> Any:
-    _set_up()
+    _set_up(int(environment()['ROS_DOMAIN_ID']))
     node = rclpy.create_node('bench_messages')
     try:
         return measure(node)
@@ -218,10 +218,10 @@ def _with_node(measure: Callable[[Any], Any]) -> Any:
         rclpy.try_shutdown()
 
 
-def _set_up() -> None:
+def _set_up(domain: int | None = None) -> None:
     dds_profile.use()
     runtime.tune_malloc()
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(args=[], domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
 
 
 def _publishing(
@@ -249,18 +249,26 @@ def _medians(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 class _Sender:
-    """A process that sends pictures of one size, each with the time as its stamp."""
+    """
+    A process that sends pictures of one size, each with the time as its stamp.
+
+    Attributes
+    ----------
+    environment : dict of str to str
+        That of its receivers: a ROS domain that nobody else uses.
+
+    """
 
     def __init__(self, size: tuple[int, int], segment: int | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        environment = {'ROS_DOMAIN_ID': str(random.randint(1, 100)),
-                       'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', **os.environ}
-        os.environ.update(environment)
+        # Never the domain that is set: a robot may be at work there.
+        self.environment = environment()
+        own = dict(self.environment)
         if segment == 0:
-            environment['FASTDDS_BUILTIN_TRANSPORTS'] = 'DEFAULT'
+            own['FASTDDS_BUILTIN_TRANSPORTS'] = 'DEFAULT'
         elif segment is not None:
-            environment[dds_profile.variable(os.environ)] = str(self._profile(segment))
-        self._process = subprocess.Popen([*_SELF, 'send', *map(str, size)], env=environment)
+            own[dds_profile.variable(os.environ)] = str(self._profile(segment))
+        self._process = subprocess.Popen([*_SELF, 'send', *map(str, size)], env=own)
 
     def _profile(self, segment: int) -> Path:
         shipped = dds_profile.profile_file()
@@ -278,11 +286,13 @@ class _Sender:
         self._folder.cleanup()
 
 
-def _receive(ways: Iterable[tuple[str, str]], seconds: float) -> list[dict[str, float]]:
+def _receive(
+        sender: _Sender, ways: Iterable[tuple[str, str]],
+        seconds: float) -> list[dict[str, float]]:
     """Start receivers side by side and return what each one measured."""
     processes = [
         subprocess.Popen([*_SELF, 'receive', form, executor, str(seconds)],
-                         stdout=subprocess.PIPE, text=True)
+                         stdout=subprocess.PIPE, text=True, env=sender.environment)
         for form, executor in ways]
     return [json.loads(process.communicate(timeout=_DEADLINE + seconds)[0].splitlines()[-1])
             for process in processes]
