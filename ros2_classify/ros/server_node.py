@@ -152,7 +152,7 @@ class ServerNode(ManagedNode):
         trace_file = self._settings['trace_file']
         self._trace = Trace(trace_file) if trace_file else None
         for number, stream in enumerate(self._streams):
-            stream.activate(self._delivery(number), self._trace)
+            stream.activate(self._delivery(number), self._offering(number), self._trace)
             stream.announce(model)
         worker.start()
         # Not the node's clock: simulated time may stand still.
@@ -371,11 +371,17 @@ class ServerNode(ManagedNode):
         def deliver(frame: Frame) -> bool:
             worker = self._worker
             if worker is not None:
-                replaced = worker.mailbox.put(frame, number)
-                if replaced and frame.stream.hold():
-                    worker.mailbox.fetch_from(number, frame.stream.fetch)
-                return replaced
+                return worker.mailbox.put(frame, number)
             frame.stream.skip(EngineError('the network is being loaded anew after a fault'))
             return False
 
         return deliver
+
+    def _offering(self, number: int) -> Callable[[Callable[[bool], Frame | None]], None]:
+        """Return what takes a way to fetch the frames of one stream."""
+        def offer(fetch: Callable[[bool], Frame | None]) -> None:
+            worker = self._worker
+            if worker is not None:
+                worker.mailbox.fetch_from(number, fetch)
+
+        return offer
