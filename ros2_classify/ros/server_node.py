@@ -372,10 +372,15 @@ class ServerNode(ManagedNode):
             worker = self._worker
             if worker is not None:
                 replaced = worker.mailbox.put(frame, number)
-                if replaced and frame.stream.hold():
-                    worker.mailbox.fetch_from(number, frame.stream.fetch)
-                return replaced
-            frame.stream.skip(EngineError('the network is being loaded anew after a fault'))
+                if replaced is not None:
+                    if replaced and frame.stream.hold():
+                        worker.mailbox.fetch_from(number, frame.stream.fetch)
+                    return replaced
+            # A camera in this process delivers while the executor's thread stops the worker.
+            if worker is not None or self._recovery is None:
+                frame.stream.leave()
+            else:
+                frame.stream.skip(EngineError('the network is being loaded anew after a fault'))
             return False
 
         return deliver

@@ -140,6 +140,7 @@ class ServerReport:
                 'dropped, unusable': counters.malformed,
                 'dropped, the network failed': counters.failed,
                 'dropped, in pauses after faults': counters.skipped,
+                'dropped, the node stopped': counters.stopped,
                 'lost by the middleware': source.losses.total if source is not None else 0,
                 'stamps that went back': watch.jumps,
                 'changes of size or encoding': watch.changes,

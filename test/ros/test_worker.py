@@ -78,6 +78,10 @@ class Recorder:
         """Tell how many frames are taken."""
         return self.limit
 
+    def cancel(self):
+        """Note that nothing could be taken."""
+        self.note('cancel')
+
     def prepare(self, taken, slot):
         """Make a job of frames or a request."""
         job = list(taken.frames) or [taken.request]

@@ -34,10 +34,12 @@ RATE = 30.0
 _TOPIC = '/image'
 _STOPPED = re.compile(
     r'stopped: (\d+) frames received, (\d+) answered, (\d+) replaced by newer ones, '
-    r'(\d+) not wanted by anybody, (\d+) unusable, (\d+) failed')
+    r'(\d+) not wanted by anybody, (\d+) unusable, (\d+) failed'
+    r'(?:, (\d+) skipped after faults)?(?:, (\d+) dropped at the stop)?')
 _SHARED_MEMORY = Path('/dev/shm')
 _SEGMENT = re.compile(r'/dev/shm/(fast\w+_[0-9a-f]{16})_el\b')
-_COUNTS = ('received', 'answered', 'replaced', 'unwanted', 'unusable', 'failed')
+_COUNTS = ('received', 'answered', 'replaced', 'unwanted', 'unusable', 'failed', 'skipped',
+           'stopped')
 
 
 class TestBed:
@@ -119,10 +121,7 @@ class TestBed:
 
     def counts(self) -> Counter[str]:
         """Return what the server has counted, from all of its activations that have ended."""
-        total: Counter[str] = Counter()
-        for line in _STOPPED.finditer(self.server.output):
-            total.update(dict(zip(_COUNTS, map(int, line.groups()))))
-        return total
+        return counts(self.server.output)
 
     def close(self) -> None:
         """End all that runs still."""
@@ -139,6 +138,14 @@ class TestBed:
             trace: TracebackType | None) -> None:
         """End all."""
         self.close()
+
+
+def counts(log: str) -> Counter[str]:
+    """Return what a server has counted, by the lines of its log about each stop."""
+    total: Counter[str] = Counter()
+    for line in _STOPPED.finditer(log):
+        total.update({name: int(number or 0) for name, number in zip(_COUNTS, line.groups())})
+    return total
 
 
 def segments(pid: int) -> list[Path]:
