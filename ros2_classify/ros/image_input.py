@@ -31,6 +31,7 @@ from ros2_classify.ros.gate import fetch, Gate
 from ros2_classify.ros.local_pictures import find_sender, PictureSender
 from ros2_classify.ros.losses import Losses
 from ros2_classify.ros.skipped import Skipped
+from ros2_classify.ros.throttle import ThrottledLog
 from sensor_msgs.msg import CompressedImage, Image
 
 # A subscriber that comes back at once (`ros2 topic echo --once` in a loop) must not make the
@@ -97,6 +98,7 @@ class ImageInput:
         self._on_frame = on_frame
         self._on_skipped = on_skipped
         self._subscription: Any = None
+        self._throttled = ThrottledLog()
         self._gate = Gate(self._wake)
         self._skipped = Skipped()
         self._sender: PictureSender | None = None
@@ -183,7 +185,14 @@ class ImageInput:
         subscription = self._subscription
         if subscription is None or not self._gate.closed:
             return None
-        taken = fetch(subscription)
+        try:
+            taken = fetch(subscription)
+        except rclpy_implementation.RCLError as error:
+            # The middleware has dropped what it could not read; the executor takes the next one.
+            self._throttled(
+                self._node.get_logger().error,
+                f'a picture on {self.topic} cannot be taken from the middleware: {error}', 'take')
+            taken = None
         if taken is None:
             self._gate.open()
             return None
@@ -237,7 +246,7 @@ class ImageInput:
         """Note the number of a picture; return how many are missing before it."""
         try:
             alone = subscription.get_publisher_count() == 1
-        except rclpy_implementation.InvalidHandle:
+        except (rclpy_implementation.InvalidHandle, rclpy_implementation.RCLError):
             alone = False
         return self._skipped.taken(info.get('publication_sequence_number'), alone=alone)
 

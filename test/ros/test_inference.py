@@ -263,6 +263,27 @@ def test_pictures_whose_turn_never_comes_are_counted():
     assert [stream.left for stream in streams] == [1, 2]
 
 
+def test_a_model_is_released_whatever_fails_before_the_network(service):
+    model, engine = make_model()
+    inference = steps(model, service)
+    stream = FakeStream()
+    # Nothing could be taken.
+    inference.begin()
+    inference.cancel()
+    inference.cancel()
+    # What nobody expects, in one place and the other.
+    inference.begin()
+    stream.read = lambda *_: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        inference.prepare(Taken(frames=(stream.frame(RED),)), 0)
+    inference.begin()
+    inference._faults.pause = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        inference.prepare(Taken(frames=(stream.frame(RED),)), 0)
+    model.retire()
+    assert engine.closed
+
+
 @pytest.mark.parametrize('hangs', [False, True])
 def test_every_picture_is_in_one_count_when_the_worker_is_stopped(hangs):
     running, go_on, prepared = threading.Event(), threading.Event(), threading.Event()
