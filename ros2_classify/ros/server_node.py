@@ -178,8 +178,16 @@ class ServerNode(ManagedNode):
             if recovery.thread_runs and self._stop.requested:
                 self._stop.left_thread_behind = True
         worker, self._worker = self._worker, None
-        if worker is None:
-            return not self._hung
+        if worker is not None:
+            self._end(worker)
+        # While the network is loaded anew after a fault there is no worker.
+        if self._inference is not None and (worker is not None or recovery is not None):
+            self._say_what_was_done(self._inference)
+            self._write_trace()
+        return not self._hung
+
+    def _end(self, worker: Worker) -> None:
+        """Stop a worker; one whose network doesn't come back in time is left behind."""
         begun = time.monotonic()
         warm_up_time = 0.0 if self._model is None else self._model.warm_up_time
         patience = max(_STOP_TIMEOUT, _WARM_UPS * warm_up_time)
@@ -187,16 +195,15 @@ class ServerNode(ManagedNode):
             waited = time.monotonic() - begun
             if waited >= (_STOP_TIMEOUT if self._stop.requested else patience):
                 self._stop.left_thread_behind = self._hung = True
-                self._log.error(f'the network has not come back for {waited:.0f} s')
-                return False
+                reason = f'the network has not come back for {waited:.0f} s'
+                self._log.error(reason)
+                assert self._inference is not None
+                self._inference.give_up(EngineError(reason))
+                return
             self._report.beat()
-        self._say_what_was_done()
-        self._write_trace()
-        return True
 
-    def _say_what_was_done(self) -> None:
-        assert self._inference is not None
-        requests = f'{self._inference.requests} requests answered'
+    def _say_what_was_done(self, inference: Inference) -> None:
+        requests = f'{inference.requests} requests answered'
         if len(self._streams) == 1:
             self._log.info(f'stopped: {self._streams[0]}; {requests}')
             return
