@@ -89,7 +89,7 @@ class ServerNode(ManagedNode):
         self._load_lock = threading.Lock()
         self._setter = ModelSetter(self, self._settings, self)
         self._settings.on_change(self._parameters_changed)
-        self._faults = EngineFaults(self._settings['on_engine_fault'])
+        self._faults = self._new_faults()
         self._recovery: Recovery | None = None
         self._gave_up = ''
         self._report = ServerReport(self, self._view)
@@ -146,7 +146,7 @@ class ServerNode(ManagedNode):
         """Subscribe and start to work."""
         model = self._model
         assert model is not None
-        self._faults = EngineFaults(self._settings['on_engine_fault'])
+        self._faults = self._new_faults()
         self._recovery = Recovery(self, self._faults, self._log)
         worker = self._make_worker()
         trace_file = self._settings['trace_file']
@@ -365,6 +365,10 @@ class ServerNode(ManagedNode):
         """Stop all work; after a fault that ends the service, by way of error processing."""
         done = super().on_deactivate(state)
         return TransitionCallbackReturn.ERROR if self._gave_up else done
+
+    def _new_faults(self) -> EngineFaults:
+        # A new activation does not bring the threads back that earlier ones have left behind.
+        return EngineFaults(self._settings['on_engine_fault'], hangs=self._stop.hangs)
 
     def _make_worker(self) -> Worker:
         self._inference = Inference(

@@ -153,13 +153,13 @@ def test_a_hanging_inference_is_left_behind_and_the_network_loaded_anew():
     assert server.done[0].startswith('abandon: the network has not come back for 11 s')
     until_loaded(recovery)
     recovery.look(0.0, 10.0)
-    assert server.done[1:] == ['adopt'] and faults.hangs == 1 and recovery.findings == []
+    assert server.done[1:] == ['adopt'] and faults.hangs.count == 1 and recovery.findings == []
 
 
 def test_a_hanging_inference_is_said_once_and_leads_to_the_action():
     recovery, faults, server, log, clock = make('exit')
     hang(recovery, clock, 15)
-    assert server.done == [f'end: {EXIT_CODE}'] and faults.hangs == 1
+    assert server.done == [f'end: {EXIT_CODE}'] and faults.hangs.count == 1
     assert [finding.key for finding in recovery.findings] == ['hangs']
     assert len([line for line in log.lines if line.startswith('the network has not')]) == 1
     # It comes back after all.

@@ -301,6 +301,24 @@ def test_a_slow_network_is_waited_for_as_long_as_its_warm_up_says(
     node.destroy_node()
 
 
+def test_threads_left_behind_are_counted_through_activations(ros, classifier):
+    """In this process: what one activation has left behind, the next one knows of."""
+    from ros2_classify.ros import server_node
+    from ros2_classify.ros.runtime import Stop
+
+    stop = Stop()
+    node = server_node.ServerNode(stop)
+    node._model = SimpleNamespace(warm_up_time=0.1)
+    for count in range(1, 5):
+        node.activate()
+        node._faults.hung(11.0, 10.0)
+        assert stop.hangs.count == count
+        assert node._faults.take_wish().act == ('reload' if count < 4 else 'exit')
+        assert node.halt()
+    node._model = None
+    node.destroy_node()
+
+
 def test_counts_and_trace_are_not_lost_while_the_network_is_loaded_anew(ros, tmp_path):
     """In this process, stopped when there is no worker."""
     from ros2_classify.ros import server_node
