@@ -247,8 +247,8 @@ class ModelFacts:
         Whether another one was to run.
     version : int
         How many models have been loaded so far.
-    load_time, warm_up_time : float
-        Seconds; the building of an engine is part of the first.
+    load_time, engine_time, warm_up_time : float
+        Seconds; the first is all from fetching to the engine's start, which is the second.
     refused : str
         Why the last change of the model was refused; empty where it was not.
 
@@ -262,6 +262,7 @@ class ModelFacts:
     fell_back: bool = False
     version: int = 0
     load_time: float = 0.0
+    engine_time: float = 0.0
     warm_up_time: float = 0.0
     refused: str = ''
 
@@ -285,7 +286,8 @@ def model_status(facts: ModelFacts) -> Status:
         ('model', facts.name or 'none'), ('task', facts.task), ('sha256', facts.sha256),
         ('provider asked for', facts.asked), ('provider', facts.provider),
         ('models loaded so far', str(facts.version)),
-        ('loaded, engine built in [s]', f'{facts.load_time:.3f}'),
+        ('fetched, converted and loaded in [s]', f'{facts.load_time:.3f}'),
+        ('engine built and started in [s]', f'{facts.engine_time:.3f}'),
         ('warmed up in [s]', f'{facts.warm_up_time:.3f}'),
         ('last change refused', facts.refused or 'no'))
     if not facts.name:

@@ -57,7 +57,9 @@ class Model:
     warm_up_time : float
         Seconds the first answer took.
     load_time : float
-        Seconds it took to load.
+        Seconds it took to load, fetching and converting included.
+    engine_time : float
+        Those of them in which the engine started, or was built.
     sha256 : str
         That of the network's file; empty where there is none.
 
@@ -71,11 +73,13 @@ class Model:
     """
 
     def __init__(self, pipeline: Pipeline, settings: AnswerSettings, *,
-                 warm_up_time: float = 0.0, load_time: float = 0.0, sha256: str = '') -> None:
+                 warm_up_time: float = 0.0, load_time: float = 0.0, engine_time: float = 0.0,
+                 sha256: str = '') -> None:
         self.pipeline = pipeline
         self.settings = settings
         self.warm_up_time = warm_up_time
         self.load_time = load_time
+        self.engine_time = engine_time
         self.sha256 = sha256
         self.number = 1
         self.batches: tuple[Batch, ...] = tuple(pipeline.new_batch() for _ in range(THREADS))
@@ -244,6 +248,7 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
         model = Model(
             pipeline, answer_settings(settings, pipeline.options),
             warm_up_time=warm - loaded, load_time=loaded - begun,
+            engine_time=pipeline.engine_time,
             # Of the file that runs, which was taken out of an archive, or converted.
             sha256=sha256_of_file(pipeline.file) if pipeline.file is not None else '')
     except BaseException:
@@ -253,5 +258,6 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
         log.info(f'assumed about {model.name}: {guess}')
     log.info(
         f'model {model.name} ({pipeline.task}) on {pipeline.engine.provider}, '
-        f'loaded in {model.load_time:.2f} s, warmed up in {model.warm_up_time:.2f} s')
+        f'loaded in {model.load_time:.2f} s ({model.engine_time:.2f} s for the engine), '
+        f'warmed up in {model.warm_up_time:.2f} s')
     return model

@@ -194,7 +194,7 @@ class ServerReport:
         return model_status(ModelFacts(
             name=model.name, task=model.pipeline.task, sha256=model.sha256, asked=asked,
             provider=provider, fell_back=fell_back(asked, provider),
-            version=server.models_loaded, load_time=model.load_time,
+            version=server.models_loaded, load_time=model.load_time, engine_time=model.engine_time,
             warm_up_time=model.warm_up_time, refused=server.refused))
 
 

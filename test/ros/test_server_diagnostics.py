@@ -48,7 +48,8 @@ def test_every_state_is_reported_with_its_values(start, peer, operator, classifi
     assert values['sha256'] == hashlib.sha256(
         classifier.with_name('colors.onnx').read_bytes()).hexdigest()
     assert (values['provider asked for'], values['provider']) == ('auto', 'CPUExecutionProvider')
-    assert float(values['loaded, engine built in [s]']) > 0
+    assert 0 < float(values['engine built and started in [s]']) <= float(
+        values['fetched, converted and loaded in [s]'])
     assert re.fullmatch(r'\d+\.\d{3}', values['warmed up in [s]'])
     assert values['models loaded so far'] == '1'
     operator.wait(PICTURES, 'OK', 'the node is not active')
