@@ -159,9 +159,10 @@ class WorkFacts:
         What is wrong.
     rate : float
         Answers in the last second.
-    answered, failed, requests, faults, reloads : int
+    answered, failed, requests, faults, reloads, hangs : int
         Pictures answered and failed on, requests of services answered, failures of the network
-        itself, and how often its model was loaded anew after one.
+        itself, how often its model was loaded anew after one, and the threads that never came
+        back from a network, since the process began.
     failed_lately : int
         Pictures failed on in the last second.
     inference : Ring, optional
@@ -186,6 +187,7 @@ class WorkFacts:
     requests: int = 0
     faults: int = 0
     reloads: int = 0
+    hangs: int = 0
     failed_lately: int = 0
     inference: Ring | None = None
     running_for: float = 0.0
@@ -217,6 +219,7 @@ def work_status(facts: WorkFacts) -> Status:
         ('requests answered', str(facts.requests)),
         ('faults of the network', str(facts.faults)),
         ('loaded anew after a fault', str(facts.reloads)),
+        ('threads left behind', str(facts.hangs)),
         ('inference under way for [s]', f'{facts.running_for:.2f}'),
         ('inference timeout [s]', f'{facts.timeout:.1f}'),
         *quantile_values('inference', facts.inference),

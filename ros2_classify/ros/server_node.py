@@ -33,6 +33,7 @@ from ros2_classify.errors import EngineError, ModelNotFoundError, Ros2ClassifyEr
 from ros2_classify.ros import runtime
 from ros2_classify.ros.engine_faults import EngineFaults, timeout
 from ros2_classify.ros.inference import Inference
+from ros2_classify.ros.loading import Loader
 from ros2_classify.ros.managed_node import ManagedNode
 from ros2_classify.ros.model import load_model, Model
 from ros2_classify.ros.model_setter import ModelSetter
@@ -86,7 +87,7 @@ class ServerNode(ManagedNode):
         self._worker: Worker | None = None
         self._housekeeping: Any = None
         self._trace: Trace | None = None
-        self._load_lock = threading.Lock()
+        self._loader = Loader(stop, lambda: float(self._settings['load_timeout']))
         self._setter = ModelSetter(self, self._settings, self)
         self._settings.on_change(self._parameters_changed)
         self._faults = self._new_faults()
@@ -292,7 +293,8 @@ class ServerNode(ManagedNode):
             state=self.state, settings=self._settings, model=self._model,
             models_loaded=self._models_loaded, faults=self._faults, inference=self._inference,
             recovery=self._recovery, busy_for=self._busy_for, gave_up=self._gave_up,
-            refused=self._setter.refused)
+            refused=self._setter.refused, loading=self._loader.findings(),
+            hangs=self._stop.hangs.count)
 
     @property
     def _busy_for(self) -> float:
@@ -308,11 +310,13 @@ class ServerNode(ManagedNode):
 
     def load(self, cancel: threading.Event | None = None, name: str = '',
              streams: int = 0) -> Model:
-        """Load a model, by default that of the parameter; called in a thread of its own."""
-        # One after the other: a transition does not know of the load that it has ended.
-        with self._load_lock:
-            return load_model(name or self._settings['model'], self._settings, self._log,
-                              streams or len(self._streams), cancel)
+        """Load a model, by default the present one anew; called in a thread of its own."""
+        if name or streams:
+            # People asked for it; after a fault it is tried as long as the process lives.
+            self._loader.check()
+        name = name or self._settings['model']
+        return self._loader.load(name, lambda starting: load_model(
+            name, self._settings, self._log, streams or len(self._streams), cancel, starting))
 
     def put(self, model: Model) -> Model:
         """Work with a model from now on, and return the one before."""

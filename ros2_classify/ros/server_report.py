@@ -64,6 +64,10 @@ class View:
         Why it left the state active by itself; empty where it did not.
     refused : str
         Why the last change of the model was refused; empty where it was not.
+    loading : sequence of Finding
+        What is wrong with the model that is being loaded.
+    hangs : int
+        Threads that the process has left behind.
 
     """
 
@@ -77,6 +81,8 @@ class View:
     busy_for: float
     gave_up: str = ''
     refused: str = ''
+    loading: Sequence[Finding] = ()
+    hangs: int = 0
 
 
 class ServerReport:
@@ -164,7 +170,8 @@ class ServerReport:
             findings=self._work_findings(server),
             rate=self._rate('answers', answered), answered=answered, failed=failed,
             requests=0 if inference is None else inference.requests,
-            faults=faults.total, reloads=faults.reloads, failed_lately=lately,
+            faults=faults.total, reloads=faults.reloads, hangs=server.hangs,
+            failed_lately=lately,
             inference=None if inference is None else inference.times,
             running_for=server.busy_for,
             timeout=0.0 if server.model is None else timeout(
@@ -178,6 +185,7 @@ class ServerReport:
             1e-9 * clock.now().nanoseconds if clock.ros_time_is_active else None)
         if server.recovery is not None:
             findings += server.recovery.findings
+        findings += server.loading
         if self._node.failed_transition is not None:
             transition, reason = self._node.failed_transition
             findings.append(find('transition_failed', transition=transition, reason=reason))
