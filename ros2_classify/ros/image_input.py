@@ -101,6 +101,8 @@ class ImageInput:
         self._throttled = ThrottledLog()
         self._gate = Gate(self._wake)
         self._skipped = Skipped()
+        # Whether pictures were left in the queue since the executor took the last one.
+        self._held = False
         self._sender: PictureSender | None = None
         self._subscribed_at = 0.0
         self._last_wanted = 0.0
@@ -169,7 +171,7 @@ class ImageInput:
             Whether they can be fetched.
 
         """
-        self._gate.closed = self._subscription is not None
+        self._held = self._gate.closed = self._subscription is not None
         return self._gate.closed
 
     def fetch(self) -> Any:
@@ -197,12 +199,9 @@ class ImageInput:
             self._gate.open()
             return None
         msg, info = taken
-        skipped = self._note(info, subscription)
-        self._skipped.replaced(skipped)
-        if skipped:
-            self._on_skipped(skipped)
+        self._note_replaced(info, subscription)
         self.last_frame_at = time.monotonic()
-        self.losses.came(1 + skipped)
+        self.losses.came()
         return msg
 
     def qos(self) -> QoSProfile:
@@ -218,6 +217,7 @@ class ImageInput:
         self.incompatible_policy = ''
         self._gate = Gate(self._wake)
         self._skipped = Skipped()
+        self._held = False
         self._subscribed_at = time.monotonic()
         sender = self._local_sender()
         if sender is not None:
@@ -250,13 +250,26 @@ class ImageInput:
             alone = False
         return self._skipped.taken(info.get('publication_sequence_number'), alone=alone)
 
+    def _note_replaced(self, info: Any, subscription: Any) -> None:
+        """Note a picture, and that newer ones took the place of those missing before it."""
+        skipped = self._note(info, subscription)
+        self._skipped.replaced(skipped)
+        if skipped:
+            self._on_skipped(skipped)
+            self.losses.came(skipped)
+
     def _wake(self) -> None:
         executor = self._node.executor
         if executor is not None:
             executor.wake()
 
     def _receive_numbered(self, msg: Any, info: Any) -> None:
-        self._skipped.taken(info.get('publication_sequence_number'))
+        if self._held:
+            # The gate has been opened for its events: the queue was held until now.
+            self._held = False
+            self._note_replaced(info, self._subscription)
+        else:
+            self._skipped.taken(info.get('publication_sequence_number'))
         self._receive(msg)
 
     def _receive(self, msg: Any) -> None:

@@ -23,6 +23,44 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from ros2_classify.ros import image_input
 from ros2_classify.ros.image_input import ImageInput
 from ros_process import Peer
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+
+def test_pictures_replaced_until_the_gate_is_opened_for_its_events_are_counted(
+        peer: Peer) -> None:
+    came: list[str] = []
+    replaced: list[int] = []
+    source = ImageInput(peer.node, '/image', 'raw', lambda msg: came.append(msg.header.frame_id),
+                        on_skipped=replaced.append)
+    source.update(wanted=True)
+    witness = peer.collect(Image, '/image')
+    publisher = peer.node.create_publisher(Image, '/image', 10)
+
+    def publish(name: str) -> None:
+        publisher.publish(Image(header=Header(frame_id=name)))
+
+    try:
+        peer.spin_until(lambda: publisher.get_subscription_count() == 2, 'both subscriptions')
+        peer.spin_until(lambda: publish('open') or came, 'a picture')
+        assert source.hold()
+        for name in ('first', 'second', 'last'):
+            publish(name)
+        peer.spin_until(lambda: witness and witness[-1].header.frame_id == 'last', 'the last one')
+        # Once a second the executor may look, for the events; nobody has fetched meanwhile.
+        del came[:]
+        source.update(wanted=True)
+        peer.spin_until(lambda: came, 'the newest picture')
+        assert came == ['last'] and sum(replaced) >= 2
+        # From now on a gap is a loss, of which an event tells.
+        counted = sum(replaced)
+        source._skipped.taken(0)
+        publish('next')
+        peer.spin_until(lambda: 'next' in came, 'the next picture')
+        assert sum(replaced) == counted
+    finally:
+        source.unsubscribe()
+        peer.node.destroy_publisher(publisher)
 
 
 def test_a_picture_that_cannot_be_taken_costs_itself_only(
