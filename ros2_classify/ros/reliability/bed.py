@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any
 
 from ros2_classify.bench.processes import environment, Helper, NodeProcess
-from ros2_classify.ros.reliability.frames import Frames
+from ros2_classify.ros.reliability.frames import Drops, Frames
 from ros2_classify.ros.reliability.models import Failing, Known, save_models
 from ros2_classify.ros.reliability.operator import Operator
 
@@ -70,6 +70,7 @@ class TestBed:
         os.environ.update({name: self._env[name] for name in (
             'ROS_DOMAIN_ID', 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOG_DIR')})
         self.frames = Frames(self.known)
+        self.drops = Drops()
         self.camera: Helper | None = None
         self.server = NodeProcess(
             [sys.executable, '-m', 'ros2_classify', 'server', '--ros-args',
@@ -79,7 +80,7 @@ class TestBed:
              '-p', f'qos_overrides.{_TOPIC}.subscription.reliability:=reliable',
              '-p', f'qos_overrides.{_TOPIC}.subscription.depth:=60'], self._env, self.log)
         try:
-            self.operator = Operator(self.frames.receive)
+            self.operator = Operator(self.frames.receive, self.drops.note)
             self.server.wait_for('active: ' if autostart else 'waiting to be configured')
             self.operator.meet()
             self.operator.listen(True)
