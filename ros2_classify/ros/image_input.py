@@ -103,6 +103,8 @@ class ImageInput:
         self._skipped = Skipped()
         # Whether pictures were left in the queue since the executor took the last one.
         self._held = False
+        # Whether the middleware keeps more than the newest picture.
+        self._deep = False
         self._sender: PictureSender | None = None
         self._subscribed_at = 0.0
         self._last_wanted = 0.0
@@ -198,11 +200,23 @@ class ImageInput:
         if taken is None:
             self._gate.open()
             return None
-        msg, info = taken
-        self._note_replaced(info, subscription)
-        self.last_frame_at = time.monotonic()
+        self._note_replaced(taken[1], subscription)
         self.losses.came()
-        return msg
+        # A queue of more than one, which qos_overrides may ask for, gives the oldest first.
+        while self._deep:
+            try:
+                newer = fetch(subscription)
+            except rclpy_implementation.RCLError:
+                # That one is told of at the next turn, should it go on.
+                break
+            if newer is None:
+                break
+            self._on_skipped(1)
+            self._note_replaced(newer[1], subscription)
+            self.losses.came()
+            taken = newer
+        self.last_frame_at = time.monotonic()
+        return taken[0]
 
     def qos(self) -> QoSProfile:
         """Return the subscription's quality of service, the user's overrides included."""
@@ -233,6 +247,8 @@ class ImageInput:
             # The node's own group would remember every subscription there has ever been.
             callback_group=self._gate,
             qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        asked = self.qos()
+        self._deep = asked.history != HistoryPolicy.KEEP_LAST or asked.depth > 1
 
     def _note_incompatible(self, policy: str) -> None:
         self.incompatible_policy = policy

@@ -63,6 +63,25 @@ def test_pictures_replaced_until_the_gate_is_opened_for_its_events_are_counted(
         peer.node.destroy_publisher(publisher)
 
 
+def test_of_a_longer_queue_the_newest_picture_is_fetched(
+        peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    replaced: list[int] = []
+    source = ImageInput(peer.node, '/image', 'raw', lambda _: None, on_skipped=replaced.append)
+    source.update(wanted=True)
+    assert not source._deep
+    queue = [(Image(header=Header(frame_id=name)), {'publication_sequence_number': number})
+             for number, name in enumerate(('old', 'older', 'newest'), 7)]
+    monkeypatch.setattr(image_input, 'fetch', lambda _: queue.pop(0) if queue else None)
+    try:
+        source._deep = True
+        assert source.hold()
+        assert source.fetch().header.frame_id == 'newest'
+        assert sum(replaced) == 2
+        assert source.fetch() is None
+    finally:
+        source.unsubscribe()
+
+
 def test_a_picture_that_cannot_be_taken_costs_itself_only(
         peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     source = ImageInput(peer.node, '/image', 'raw', lambda _: None)

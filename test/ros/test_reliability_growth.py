@@ -49,12 +49,12 @@ def test_a_leak_is_found_with_its_slope() -> None:
 
 
 def test_a_leak_that_begins_late_in_a_long_run_is_found() -> None:
-    found = growth(HOURS, 100.0 + np.maximum(0.0, HOURS - 2700.0) / 60.0, 8.0)
+    found = growth(HOURS, 100.0 + np.maximum(0.0, HOURS - 3150.0) / 30.0, 8.0)
     assert found.gain < 8.0 < found.last - found.first
     # A short run has too few samples for the last tenth to tell.
     assert found.samples < 300 and found.flat
     many = np.linspace(0.0, 3600.0, 3601)
-    assert not growth(many, 100.0 + np.maximum(0.0, many - 2700.0) / 60.0, 8.0).flat
+    assert not growth(many, 100.0 + np.maximum(0.0, many - 3150.0) / 30.0, 8.0).flat
 
 
 def test_one_sample_is_no_growth() -> None:
