@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 import logging
 from pathlib import Path
@@ -79,6 +79,14 @@ class Pipeline:
         Run at most so many pictures at once, where the network can. Above 1 it is tried out: the
         network runs a few times.
 
+    Attributes
+    ----------
+    file : Path or None
+        The network's own file, where it was loaded from one.
+    engine_time : float
+        Seconds that the engine needed to start with it, such as for building an engine of
+        TensorRT; 0 where the engine was given.
+
     Raises
     ------
     OptionsError
@@ -102,8 +110,8 @@ class Pipeline:
         # Some networks, those of torchvision among them, take one picture without a batch.
         self._unbatched = any(tensor.name == self._input_name and len(tensor.shape) == 3
                               for tensor in engine.inputs)
-        # The network's own file, where it was loaded from one.
         self.file: Path | None = None
+        self.engine_time = 0.0
         self._running = threading.Lock()
         self._calling = threading.Lock()
         self._max_batch = int(max_batch)
@@ -116,7 +124,7 @@ class Pipeline:
         cls, model: str | Path | ModelDescriptor, *, provider: str | None = None,
         threads: int | None = None, max_batch: int | None = None,
         fetch: FetchOptions | None = None, convert: ConvertOptions | None = None,
-        engine: EngineSettings | None = None,
+        engine: EngineSettings | None = None, opening: Callable[[], object] | None = None,
     ) -> Pipeline:
         """
         Load a model and all it needs.
@@ -141,6 +149,9 @@ class Pipeline:
             ``fetch``.
         engine : EngineSettings, optional
             All that can be set about who runs it.
+        opening : callable, optional
+            Called when all files are there, converted where that is needed, before the engine
+            starts; what follows can't be cancelled.
 
         Returns
         -------
@@ -165,8 +176,12 @@ class Pipeline:
         settings = engine or EngineSettings()
         if max_batch is not None:
             settings = settings.replace(max_batch=max_batch)
+        if opening is not None:
+            opening()
+        begun = time.perf_counter()
         opened = open_engine(
             path, 'onnx', provider=provider, threads=threads, settings=settings)
+        engine_time = time.perf_counter() - begun
         try:
             descriptor = complete(declared, opened.inputs, opened.outputs, opened.metadata)
             # The file's own metadata may hold names where the descriptor has none.
@@ -174,6 +189,7 @@ class Pipeline:
                 descriptor, opened, labels or descriptor.load_labels(),
                 max_batch=settings.max_batch)
             pipeline.file = path
+            pipeline.engine_time = engine_time
             return pipeline
         except BaseException:
             opened.close()

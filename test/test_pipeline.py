@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ros2_classify import pipeline as pipeline_module
 from ros2_classify.descriptor import ModelDescriptor
 from ros2_classify.errors import (
     DescriptorError, EngineError, InputError, LabelsError, ModelNotFoundError, OptionsError,
@@ -294,6 +295,26 @@ def test_load_a_bare_file_a_path_and_a_descriptor(tmp_path: Path) -> None:
             assert pipeline(blue).labels[0] == 'b'
             assert pipeline.engine.provider == 'CPUExecutionProvider'
             assert pipeline.labels is not None and len(pipeline.labels) == 3
+
+
+def test_it_tells_when_the_engine_starts_and_how_long_that_took(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save_color_classifier(tmp_path / 'm.onnx')
+    now, opened = [50.0], []
+    real = pipeline_module.open_engine
+
+    def open_engine(*args: Any, **options: Any) -> Any:
+        opened.append('engine')
+        now[0] += 7.5
+        return real(*args, **options)
+
+    monkeypatch.setattr(pipeline_module, 'open_engine', open_engine)
+    monkeypatch.setattr(pipeline_module.time, 'perf_counter', lambda: now[0])
+    with Pipeline.load(path, opening=lambda: opened.append('files')) as pipeline:
+        assert (opened, pipeline.engine_time) == (['files', 'engine'], 7.5)
+    with pytest.raises(ModelNotFoundError):
+        Pipeline.load(tmp_path / 'missing.onnx', opening=lambda: opened.append('never'))
+    assert opened == ['files', 'engine']
 
 
 @pytest.mark.parametrize(('changes', 'error'), [

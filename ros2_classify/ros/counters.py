@@ -40,6 +40,9 @@ class Counters:
         Frames that the network or the publishing failed on.
     skipped : int
         Frames dropped because a network that had failed was left alone for a while.
+    stopped : int
+        Frames dropped because the node stopped, or left a network behind that hangs, before it
+        was their turn.
 
     """
 
@@ -50,11 +53,13 @@ class Counters:
     malformed: int = 0
     failed: int = 0
     skipped: int = 0
+    stopped: int = 0
 
     def __str__(self) -> str:
         """Return one line for people."""
         skipped = f', {self.skipped} skipped after faults' if self.skipped else ''
+        stopped = f', {self.stopped} dropped at the stop' if self.stopped else ''
         return (
             f'{self.received} frames received, {self.answered} answered, {self.replaced} replaced '
             f'by newer ones, {self.unwanted} not wanted by anybody, {self.malformed} unusable, '
-            f'{self.failed} failed{skipped}')
+            f'{self.failed} failed{skipped}{stopped}')

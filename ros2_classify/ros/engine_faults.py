@@ -26,6 +26,7 @@ import threading
 import time
 
 from ros2_classify.errors import EngineError, EngineMemoryError, ProviderLostError
+from ros2_classify.ros.hangs import Hangs
 from ros2_classify.ros.troubles import find, Finding
 
 ACTIONS = ('retry', 'error', 'exit')
@@ -38,9 +39,6 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 # After so many the model is loaded anew; a lost device needs that at once.
 _FAULTS_UNTIL_RELOAD = 5
-# Each inference that hangs leaves a thread and its memory behind.
-_MOST_HANGS = 3
-
 # At least so many seconds; a machine under load takes many times as long as at the warm-up.
 _TIMEOUT = 10.0
 _WARM_UPS = 20.0
@@ -74,17 +72,20 @@ class EngineFaults:
         One of `ACTIONS`.
     clock : callable
         Gives the time in seconds; for tests.
+    hangs : Hangs, optional
+        The threads that the process has left behind, in earlier activations as well.
 
     Attributes
     ----------
-    total, reloads, hangs : int
-        Faults so far, how often the model was loaded anew, how many inferences never came back.
+    total, reloads : int
+        Faults so far, and how often the model was loaded anew.
     last_error : str
         The newest fault.
 
     """
 
-    def __init__(self, action: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, action: str, clock: Callable[[], float] = time.monotonic,
+                 hangs: Hangs | None = None) -> None:
         self._action = action
         self._clock = clock
         self._lock = threading.Lock()
@@ -92,9 +93,9 @@ class EngineFaults:
         self._until = 0.0
         self._wish = Wish()
         self.reloading = False
+        self.hangs = hangs or Hangs()
         self.total = 0
         self.reloads = 0
-        self.hangs = 0
         self.last_error = ''
 
     # ---- any thread
@@ -130,14 +131,19 @@ class EngineFaults:
     def hung(self, seconds: float, limit: float) -> None:
         """Note an inference that does not come back."""
         reason = find('hangs', seconds=seconds, limit=limit).text
+        self.hangs.add()
         with self._lock:
-            self.hangs += 1
             self._note(reason)
-            act = 'reload' if self._action == 'retry' else self._action
-            if act == 'reload' and self.hangs > _MOST_HANGS:
-                act = 'exit'
-                reason += f'; that is the {self.hangs}th time, and each leaves its memory behind'
-            self._wish = Wish(act, reason)
+            self._wish = self._after_hang(reason)
+
+    def reload_hung(self, error: Exception) -> None:
+        """Note that the model could not be loaded anew, as that does not come back either."""
+        with self._lock:
+            self.reloading = False
+            self._note(f'loading the model anew failed: {error}')
+            # It has waited for long enough.
+            self._until = 0.0
+            self._wish = self._after_hang(self.last_error)
 
     def reload_failed(self, error: Exception) -> None:
         """Note that the model could not be loaded anew; it is tried again after a pause."""
@@ -182,6 +188,14 @@ class EngineFaults:
         if self.reloading or self._wish.act == 'reload':
             return [find('reloading', reason=self.last_error)]
         return []
+
+    def _after_hang(self, reason: str) -> Wish:
+        if self._action != 'retry':
+            return Wish(self._action, reason)
+        if not self.hangs.too_many:
+            return Wish('reload', reason)
+        return Wish('exit', f'{reason}; that is the {self.hangs.count}th time in this process, '
+                    'and each leaves its memory behind')
 
     def _note(self, reason: str) -> None:
         self.total += 1

@@ -89,6 +89,10 @@ def convert_options(parameters: Parameters, fetch: FetchOptions) -> ConvertOptio
 def core_log_shown(log: Any) -> Iterator[None]:
     """Show in a node's log what the core, which knows no ROS, logs meanwhile."""
     logger = logging.getLogger('ros2_classify')
+    if any(isinstance(each, _Bridge) and each.leads_to(log) for each in logger.handlers):
+        # A load that never came back shows it still; each line once is enough.
+        yield
+        return
     bridge = _Bridge(log)
     level, propagate = logger.level, logger.propagate
     logger.setLevel(logging.INFO)
@@ -108,6 +112,10 @@ class _Bridge(logging.Handler):
     def __init__(self, log: Any) -> None:
         super().__init__(logging.INFO)
         self._log = log
+
+    def leads_to(self, log: Any) -> bool:
+        """Tell whether this is the way to a node's logger."""
+        return bool(self._log is log)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log a record; rclpy wants a line of code for each severity."""

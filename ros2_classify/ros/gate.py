@@ -73,6 +73,11 @@ def fetch(subscription: Any) -> tuple[Any, dict[str, Any]] | None:
         The message and what the middleware knows of it; None where none waits, or where the
         subscription has been destroyed.
 
+    Raises
+    ------
+    rclpy_implementation.RCLError
+        If the middleware can't hand it over.
+
     """
     try:
         with subscription.handle:

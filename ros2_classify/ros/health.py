@@ -159,9 +159,10 @@ class WorkFacts:
         What is wrong.
     rate : float
         Answers in the last second.
-    answered, failed, requests, faults, reloads : int
+    answered, failed, requests, faults, reloads, hangs : int
         Pictures answered and failed on, requests of services answered, failures of the network
-        itself, and how often its model was loaded anew after one.
+        itself, how often its model was loaded anew after one, and the threads that never came
+        back from a network, since the process began.
     failed_lately : int
         Pictures failed on in the last second.
     inference : Ring, optional
@@ -186,6 +187,7 @@ class WorkFacts:
     requests: int = 0
     faults: int = 0
     reloads: int = 0
+    hangs: int = 0
     failed_lately: int = 0
     inference: Ring | None = None
     running_for: float = 0.0
@@ -217,6 +219,7 @@ def work_status(facts: WorkFacts) -> Status:
         ('requests answered', str(facts.requests)),
         ('faults of the network', str(facts.faults)),
         ('loaded anew after a fault', str(facts.reloads)),
+        ('threads left behind', str(facts.hangs)),
         ('inference under way for [s]', f'{facts.running_for:.2f}'),
         ('inference timeout [s]', f'{facts.timeout:.1f}'),
         *quantile_values('inference', facts.inference),
@@ -247,8 +250,8 @@ class ModelFacts:
         Whether another one was to run.
     version : int
         How many models have been loaded so far.
-    load_time, warm_up_time : float
-        Seconds; the building of an engine is part of the first.
+    load_time, engine_time, warm_up_time : float
+        Seconds; the first is all from fetching to the engine's start, which is the second.
     refused : str
         Why the last change of the model was refused; empty where it was not.
 
@@ -262,6 +265,7 @@ class ModelFacts:
     fell_back: bool = False
     version: int = 0
     load_time: float = 0.0
+    engine_time: float = 0.0
     warm_up_time: float = 0.0
     refused: str = ''
 
@@ -285,7 +289,8 @@ def model_status(facts: ModelFacts) -> Status:
         ('model', facts.name or 'none'), ('task', facts.task), ('sha256', facts.sha256),
         ('provider asked for', facts.asked), ('provider', facts.provider),
         ('models loaded so far', str(facts.version)),
-        ('loaded, engine built in [s]', f'{facts.load_time:.3f}'),
+        ('fetched, converted and loaded in [s]', f'{facts.load_time:.3f}'),
+        ('engine built and started in [s]', f'{facts.engine_time:.3f}'),
         ('warmed up in [s]', f'{facts.warm_up_time:.3f}'),
         ('last change refused', facts.refused or 'no'))
     if not facts.name:

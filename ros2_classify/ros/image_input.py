@@ -31,6 +31,7 @@ from ros2_classify.ros.gate import fetch, Gate
 from ros2_classify.ros.local_pictures import find_sender, PictureSender
 from ros2_classify.ros.losses import Losses
 from ros2_classify.ros.skipped import Skipped
+from ros2_classify.ros.throttle import ThrottledLog
 from sensor_msgs.msg import CompressedImage, Image
 
 # A subscriber that comes back at once (`ros2 topic echo --once` in a loop) must not make the
@@ -97,8 +98,13 @@ class ImageInput:
         self._on_frame = on_frame
         self._on_skipped = on_skipped
         self._subscription: Any = None
+        self._throttled = ThrottledLog()
         self._gate = Gate(self._wake)
         self._skipped = Skipped()
+        # Whether pictures were left in the queue since the executor took the last one.
+        self._held = False
+        # Whether the middleware keeps more than the newest picture.
+        self._deep = False
         self._sender: PictureSender | None = None
         self._subscribed_at = 0.0
         self._last_wanted = 0.0
@@ -167,7 +173,7 @@ class ImageInput:
             Whether they can be fetched.
 
         """
-        self._gate.closed = self._subscription is not None
+        self._held = self._gate.closed = self._subscription is not None
         return self._gate.closed
 
     def fetch(self) -> Any:
@@ -183,18 +189,34 @@ class ImageInput:
         subscription = self._subscription
         if subscription is None or not self._gate.closed:
             return None
-        taken = fetch(subscription)
+        try:
+            taken = fetch(subscription)
+        except rclpy_implementation.RCLError as error:
+            # The middleware has dropped what it could not read; the executor takes the next one.
+            self._throttled(
+                self._node.get_logger().error,
+                f'a picture on {self.topic} cannot be taken from the middleware: {error}', 'take')
+            taken = None
         if taken is None:
             self._gate.open()
             return None
-        msg, info = taken
-        skipped = self._note(info, subscription)
-        self._skipped.replaced(skipped)
-        if skipped:
-            self._on_skipped(skipped)
+        self._note_replaced(taken[1], subscription)
+        self.losses.came()
+        # A queue of more than one, which qos_overrides may ask for, gives the oldest first.
+        while self._deep:
+            try:
+                newer = fetch(subscription)
+            except rclpy_implementation.RCLError:
+                # That one is told of at the next turn, should it go on.
+                break
+            if newer is None:
+                break
+            self._on_skipped(1)
+            self._note_replaced(newer[1], subscription)
+            self.losses.came()
+            taken = newer
         self.last_frame_at = time.monotonic()
-        self.losses.came(1 + skipped)
-        return msg
+        return taken[0]
 
     def qos(self) -> QoSProfile:
         """Return the subscription's quality of service, the user's overrides included."""
@@ -209,6 +231,7 @@ class ImageInput:
         self.incompatible_policy = ''
         self._gate = Gate(self._wake)
         self._skipped = Skipped()
+        self._held = False
         self._subscribed_at = time.monotonic()
         sender = self._local_sender()
         if sender is not None:
@@ -224,6 +247,8 @@ class ImageInput:
             # The node's own group would remember every subscription there has ever been.
             callback_group=self._gate,
             qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        asked = self.qos()
+        self._deep = asked.history != HistoryPolicy.KEEP_LAST or asked.depth > 1
 
     def _note_incompatible(self, policy: str) -> None:
         self.incompatible_policy = policy
@@ -237,9 +262,17 @@ class ImageInput:
         """Note the number of a picture; return how many are missing before it."""
         try:
             alone = subscription.get_publisher_count() == 1
-        except rclpy_implementation.InvalidHandle:
+        except (rclpy_implementation.InvalidHandle, rclpy_implementation.RCLError):
             alone = False
         return self._skipped.taken(info.get('publication_sequence_number'), alone=alone)
+
+    def _note_replaced(self, info: Any, subscription: Any) -> None:
+        """Note a picture, and that newer ones took the place of those missing before it."""
+        skipped = self._note(info, subscription)
+        self._skipped.replaced(skipped)
+        if skipped:
+            self._on_skipped(skipped)
+            self.losses.came(skipped)
 
     def _wake(self) -> None:
         executor = self._node.executor
@@ -247,7 +280,12 @@ class ImageInput:
             executor.wake()
 
     def _receive_numbered(self, msg: Any, info: Any) -> None:
-        self._skipped.taken(info.get('publication_sequence_number'))
+        if self._held:
+            # The gate has been opened for its events: the queue was held until now.
+            self._held = False
+            self._note_replaced(info, self._subscription)
+        else:
+            self._skipped.taken(info.get('publication_sequence_number'))
         self._receive(msg)
 
     def _receive(self, msg: Any) -> None:

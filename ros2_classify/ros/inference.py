@@ -80,6 +80,8 @@ class Job:
         The network's answers, one for each picture.
     preprocess_time, inference_time : float
         Seconds.
+    given_up : bool
+        Whether it has been answered for, as it doesn't come back from the network.
 
     """
 
@@ -90,6 +92,7 @@ class Job:
     outputs: list[Tensors] = field(default_factory=list)
     preprocess_time: float = 0.0
     inference_time: float = 0.0
+    given_up: bool = False
 
     def __len__(self) -> int:
         """Return how many pictures there are."""
@@ -138,13 +141,27 @@ class Inference:
         self._next = self._acquire_model()
         return self._next.pipeline.max_batch
 
+    def cancel(self) -> None:
+        """Let go of the model that `begin` chose: nothing could be taken for it."""
+        model, self._next = self._next, None
+        if model is not None:
+            model.release()
+
     def prepare(self, taken: Taken[Frame, Request], slot: int) -> Job | None:
         """Read and preprocess what was taken."""
         model, self._next = self._next, None
         assert model is not None
+        job = None
+        try:
+            job = self._fill(model, taken, slot)
+        finally:
+            if job is None:
+                model.release()
+        return job
+
+    def _fill(self, model: Model, taken: Taken[Frame, Request], slot: int) -> Job | None:
         pause = self._faults.pause()
         if pause is not None:
-            model.release()
             for frame in taken.frames:
                 frame.stream.skip(pause)
             if taken.request is not None:
@@ -152,17 +169,12 @@ class Inference:
             return None
         job = Job(model, model.settings, model.batches[slot])
         begun = time.perf_counter()
-        try:
-            job.batch.clear()
-            for frame in taken.frames:
-                self._add_frame(job, frame)
-            if taken.request is not None:
-                self._add_request(job, taken.request)
-        except BaseException:
-            model.release()
-            raise
+        job.batch.clear()
+        for frame in taken.frames:
+            self._add_frame(job, frame)
+        if taken.request is not None:
+            self._add_request(job, taken.request)
         if not job.pictures:
-            model.release()
             return None
         job.preprocess_time = (time.perf_counter() - begun) / len(job)
         return job
@@ -197,15 +209,20 @@ class Inference:
         """
         self._given_up = True
         job = self._running
-        for picture in job.pictures if job is not None else ():
-            self._fail(picture, error)
+        if job is not None:
+            job.given_up = True
+            for picture in job.pictures:
+                self._fail(picture, error)
 
     def finish(self, job: Job, error: Exception | None) -> None:
         """Publish the answers, and send those of requests."""
         try:
-            # What was given up has been answered for.
-            pictures = [] if self._given_up else job.pictures
-            for row, picture in enumerate(pictures):
+            if self._given_up:
+                # Another worker goes on: an answer from here would be out of order.
+                if not job.given_up:
+                    self._leave(job)
+                return
+            for row, picture in enumerate(job.pictures):
                 try:
                     if error is not None:
                         raise error
@@ -220,10 +237,12 @@ class Inference:
     def abandon(self, job: Job) -> None:
         """Let go of a job that was prepared when the worker was stopped."""
         job.model.release()
-        self.leave([], [each.request for each in job.pictures if each.request is not None])
+        self._leave(job)
 
     def leave(self, frames: list[Frame], requests: list[Request]) -> None:
-        """Refuse the requests that waited when the worker was stopped."""
+        """Count the frames and refuse the requests that waited when the worker was stopped."""
+        for frame in frames:
+            frame.stream.leave()
         if self._service is not None:
             for request in requests:
                 self._service.refuse(
@@ -232,6 +251,10 @@ class Inference:
     def failed(self, error: Exception) -> None:
         """Note an exception that nobody expected."""
         self._on_error(error)
+
+    def _leave(self, job: Job) -> None:
+        self.leave([each.frame for each in job.pictures if each.frame is not None],
+                   [each.request for each in job.pictures if each.request is not None])
 
     def _add_frame(self, job: Job, frame: Frame) -> None:
         read = frame.stream.read(frame.msg, job.settings.max_pixels)

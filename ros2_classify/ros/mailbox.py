@@ -92,9 +92,9 @@ class Mailbox(Generic[Frame, Request]):
         """Whether nothing comes any more."""
         return self._closed
 
-    def put(self, frame: Frame, stream: int = 0) -> bool:
+    def put(self, frame: Frame, stream: int = 0) -> bool | None:
         """
-        Leave a frame; it replaces one of its stream that still waits. Ignored after `close`.
+        Leave a frame; it replaces one of its stream that still waits.
 
         Parameters
         ----------
@@ -105,13 +105,13 @@ class Mailbox(Generic[Frame, Request]):
 
         Returns
         -------
-        bool
-            Whether another frame was dropped for it.
+        bool or None
+            Whether another frame was dropped for it; None after `close`: this one is.
 
         """
         with self._ready:
             if self._closed:
-                return False
+                return None
             replaces = stream in self._frames
             self._frames[stream] = frame
             self._last_put[stream] = self._clock()
@@ -191,22 +191,27 @@ class Mailbox(Generic[Frame, Request]):
                 self._request_was_last = True
                 return Taken(request=self._requests.popleft())
             self._request_was_last = False
-            chosen = []
-            for stream in tuple(self._order):
-                frame = self._newest(stream)
-                if frame is not None:
-                    chosen.append(frame)
-                    self._order.remove(stream)
-                    self._order.append(stream)
-                if len(chosen) == limit:
-                    break
-            return Taken(frames=tuple(chosen))
+            chosen: dict[int, Frame] = {}
+            try:
+                for stream in tuple(self._order):
+                    frame = self._newest(stream)
+                    if frame is not None:
+                        chosen[stream] = frame
+                        self._order.remove(stream)
+                        self._order.append(stream)
+                    if len(chosen) == limit:
+                        break
+            except BaseException:
+                # Of one stream nothing can be fetched: those of the others wait for the next turn.
+                self._frames.update(chosen)
+                raise
+            return Taken(frames=tuple(chosen.values()))
 
     def _newest(self, stream: int) -> Frame | None:
         """Take the newest frame of a stream, or None."""
-        put = self._frames.pop(stream, None)
         fetch = self._fetchers.get(stream)
-        fetched = None if fetch is None else fetch(put is not None)
+        fetched = None if fetch is None else fetch(stream in self._frames)
+        put = self._frames.pop(stream, None)
         if fetched is None:
             self._fetchers.pop(stream, None)
             return put

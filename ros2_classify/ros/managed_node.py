@@ -138,12 +138,11 @@ class ManagedNode(LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start anew where that is possible; a thread stuck in the network makes it impossible."""
-        if self._stop.left_thread_behind:
+        if not self.halt():
             self._log.fatal('the network does not come back; the node cannot be used any more')
             if self.autostart:
                 self._stop.request(1)
             return _FAILURE
-        self.halt()
         self.free()
         return _SUCCESS
 

@@ -21,6 +21,7 @@ between two jobs: the ones that have begun end with the old model, which is free
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import threading
 import time
 from typing import Any
@@ -42,6 +43,11 @@ from ros2_classify.store import searching
 
 _GPU_BATCH = 8
 _CPU = PROVIDERS['cpu']
+# How many times as long as others these may take until a network runs: they build an engine for it.
+_BUILDERS = {PROVIDERS['tensorrt']: 30.0, PROVIDERS['openvino']: 30.0}
+
+# Called when the files are there, with how many times as long as usual the rest may take.
+Starting = Callable[[float], None]
 
 
 class Model:
@@ -57,7 +63,9 @@ class Model:
     warm_up_time : float
         Seconds the first answer took.
     load_time : float
-        Seconds it took to load.
+        Seconds it took to load, fetching and converting included.
+    engine_time : float
+        Those of them in which the engine started, or was built.
     sha256 : str
         That of the network's file; empty where there is none.
 
@@ -71,11 +79,13 @@ class Model:
     """
 
     def __init__(self, pipeline: Pipeline, settings: AnswerSettings, *,
-                 warm_up_time: float = 0.0, load_time: float = 0.0, sha256: str = '') -> None:
+                 warm_up_time: float = 0.0, load_time: float = 0.0, engine_time: float = 0.0,
+                 sha256: str = '') -> None:
         self.pipeline = pipeline
         self.settings = settings
         self.warm_up_time = warm_up_time
         self.load_time = load_time
+        self.engine_time = engine_time
         self.sha256 = sha256
         self.number = 1
         self.batches: tuple[Batch, ...] = tuple(pipeline.new_batch() for _ in range(THREADS))
@@ -197,8 +207,15 @@ def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
     return max(1, min(asked, streams))
 
 
+def patience_for(engine: EngineSettings) -> float:
+    """Return how many times as long as a CPU the provider may take to start with a network."""
+    name = engine.provider.partition(':')[0]
+    return _BUILDERS.get(PROVIDERS.get(name.lower(), name), 1.0)
+
+
 def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
-               cancel: threading.Event | None = None) -> Model:
+               cancel: threading.Event | None = None,
+               starting: Starting = lambda _: None) -> Model:
     """
     Load a model and warm it up.
 
@@ -214,6 +231,8 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
         How many pictures there may be at the same time.
     cancel : threading.Event, optional
         Ends a download or a conversion when it is set.
+    starting : callable, optional
+        Called when all files are there and the engine is about to start; see `patience_for`.
 
     Returns
     -------
@@ -233,7 +252,8 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
         pipeline = Pipeline.load(
             name, engine=engine,
             max_batch=batch_limit(settings['max_batch'], streams, engine),
-            fetch=fetch, convert=convert_options(settings, fetch))
+            fetch=fetch, convert=convert_options(settings, fetch),
+            opening=lambda: starting(patience_for(engine)))
     if not settings['max_batch'] and pipeline.engine.provider == _CPU:
         # On a CPU a batch takes as long as its pictures one by one, and each waits for all.
         pipeline.limit_batch(1)
@@ -244,6 +264,7 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
         model = Model(
             pipeline, answer_settings(settings, pipeline.options),
             warm_up_time=warm - loaded, load_time=loaded - begun,
+            engine_time=pipeline.engine_time,
             # Of the file that runs, which was taken out of an archive, or converted.
             sha256=sha256_of_file(pipeline.file) if pipeline.file is not None else '')
     except BaseException:
@@ -253,5 +274,6 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
         log.info(f'assumed about {model.name}: {guess}')
     log.info(
         f'model {model.name} ({pipeline.task}) on {pipeline.engine.provider}, '
-        f'loaded in {model.load_time:.2f} s, warmed up in {model.warm_up_time:.2f} s')
+        f'loaded in {model.load_time:.2f} s ({model.engine_time:.2f} s for the engine), '
+        f'warmed up in {model.warm_up_time:.2f} s')
     return model

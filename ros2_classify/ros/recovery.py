@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from ros2_classify.errors import EngineError
 from ros2_classify.ros.engine_faults import EngineFaults, EXIT_CODE, Watchdog
+from ros2_classify.ros.loading import LoadHangsError
 from ros2_classify.ros.model import Model
 from ros2_classify.ros.troubles import find, Finding
 
@@ -191,7 +192,10 @@ class Recovery:
             model = reload.take()
         except Exception as error:  # noqa: B902 - whatever it is, the next try may succeed
             self._log.error(f'loading the model anew failed: {error}')
-            self._faults.reload_failed(error)
+            if isinstance(error, LoadHangsError):
+                self._faults.reload_hung(error)
+            else:
+                self._faults.reload_failed(error)
             return
         self._server.adopt(model)
         self._faults.reloaded()

@@ -35,6 +35,7 @@ import time
 from typing import Any, TypeVar
 
 from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify.ros.hangs import Hangs
 
 T = TypeVar('T')
 
@@ -62,12 +63,19 @@ class Stop:
     The request to end the process, from a signal or from the program itself.
 
     Use it as a context manager, in the main thread: SIGINT and SIGTERM are caught inside.
+
+    Attributes
+    ----------
+    hangs : Hangs
+        The threads that never came back from a network.
+
     """
 
     def __init__(self) -> None:
         self.code = 0
         # Set where a thread had to be left behind: the interpreter can't end in the normal way.
         self.left_thread_behind = False
+        self.hangs = Hangs()
         self._requested = threading.Event()
         self._wake: Callable[[], Any] | None = None
         self._lock = threading.Lock()

@@ -33,6 +33,7 @@ from ros2_classify.errors import EngineError, ModelNotFoundError, Ros2ClassifyEr
 from ros2_classify.ros import runtime
 from ros2_classify.ros.engine_faults import EngineFaults, timeout
 from ros2_classify.ros.inference import Inference
+from ros2_classify.ros.loading import Loader
 from ros2_classify.ros.managed_node import ManagedNode
 from ros2_classify.ros.model import load_model, Model
 from ros2_classify.ros.model_setter import ModelSetter
@@ -86,10 +87,10 @@ class ServerNode(ManagedNode):
         self._worker: Worker | None = None
         self._housekeeping: Any = None
         self._trace: Trace | None = None
-        self._load_lock = threading.Lock()
+        self._loader = Loader(stop, lambda: float(self._settings['load_timeout']))
         self._setter = ModelSetter(self, self._settings, self)
         self._settings.on_change(self._parameters_changed)
-        self._faults = EngineFaults(self._settings['on_engine_fault'])
+        self._faults = self._new_faults()
         self._recovery: Recovery | None = None
         self._gave_up = ''
         self._report = ServerReport(self, self._view)
@@ -146,7 +147,7 @@ class ServerNode(ManagedNode):
         """Subscribe and start to work."""
         model = self._model
         assert model is not None
-        self._faults = EngineFaults(self._settings['on_engine_fault'])
+        self._faults = self._new_faults()
         self._recovery = Recovery(self, self._faults, self._log)
         worker = self._make_worker()
         trace_file = self._settings['trace_file']
@@ -178,8 +179,16 @@ class ServerNode(ManagedNode):
             if recovery.thread_runs and self._stop.requested:
                 self._stop.left_thread_behind = True
         worker, self._worker = self._worker, None
-        if worker is None:
-            return not self._hung
+        if worker is not None:
+            self._end(worker)
+        # While the network is loaded anew after a fault there is no worker.
+        if self._inference is not None and (worker is not None or recovery is not None):
+            self._say_what_was_done(self._inference)
+            self._write_trace()
+        return not self._hung
+
+    def _end(self, worker: Worker) -> None:
+        """Stop a worker; one whose network doesn't come back in time is left behind."""
         begun = time.monotonic()
         warm_up_time = 0.0 if self._model is None else self._model.warm_up_time
         patience = max(_STOP_TIMEOUT, _WARM_UPS * warm_up_time)
@@ -187,16 +196,15 @@ class ServerNode(ManagedNode):
             waited = time.monotonic() - begun
             if waited >= (_STOP_TIMEOUT if self._stop.requested else patience):
                 self._stop.left_thread_behind = self._hung = True
-                self._log.error(f'the network has not come back for {waited:.0f} s')
-                return False
+                reason = f'the network has not come back for {waited:.0f} s'
+                self._log.error(reason)
+                assert self._inference is not None
+                self._inference.give_up(EngineError(reason))
+                return
             self._report.beat()
-        self._say_what_was_done()
-        self._write_trace()
-        return True
 
-    def _say_what_was_done(self) -> None:
-        assert self._inference is not None
-        requests = f'{self._inference.requests} requests answered'
+    def _say_what_was_done(self, inference: Inference) -> None:
+        requests = f'{inference.requests} requests answered'
         if len(self._streams) == 1:
             self._log.info(f'stopped: {self._streams[0]}; {requests}')
             return
@@ -285,7 +293,8 @@ class ServerNode(ManagedNode):
             state=self.state, settings=self._settings, model=self._model,
             models_loaded=self._models_loaded, faults=self._faults, inference=self._inference,
             recovery=self._recovery, busy_for=self._busy_for, gave_up=self._gave_up,
-            refused=self._setter.refused)
+            refused=self._setter.refused, loading=self._loader.findings(),
+            hangs=self._stop.hangs.count)
 
     @property
     def _busy_for(self) -> float:
@@ -301,11 +310,13 @@ class ServerNode(ManagedNode):
 
     def load(self, cancel: threading.Event | None = None, name: str = '',
              streams: int = 0) -> Model:
-        """Load a model, by default that of the parameter; called in a thread of its own."""
-        # One after the other: a transition does not know of the load that it has ended.
-        with self._load_lock:
-            return load_model(name or self._settings['model'], self._settings, self._log,
-                              streams or len(self._streams), cancel)
+        """Load a model, by default the present one anew; called in a thread of its own."""
+        if name or streams:
+            # People asked for it; after a fault it is tried as long as the process lives.
+            self._loader.check()
+        name = name or self._settings['model']
+        return self._loader.load(name, lambda starting: load_model(
+            name, self._settings, self._log, streams or len(self._streams), cancel, starting))
 
     def put(self, model: Model) -> Model:
         """Work with a model from now on, and return the one before."""
@@ -359,6 +370,10 @@ class ServerNode(ManagedNode):
         done = super().on_deactivate(state)
         return TransitionCallbackReturn.ERROR if self._gave_up else done
 
+    def _new_faults(self) -> EngineFaults:
+        # A new activation does not bring the threads back that earlier ones have left behind.
+        return EngineFaults(self._settings['on_engine_fault'], hangs=self._stop.hangs)
+
     def _make_worker(self) -> Worker:
         self._inference = Inference(
             self._acquire_model, self._service, self._failed, self._faults)
@@ -371,8 +386,14 @@ class ServerNode(ManagedNode):
         def deliver(frame: Frame) -> bool:
             worker = self._worker
             if worker is not None:
-                return worker.mailbox.put(frame, number)
-            frame.stream.skip(EngineError('the network is being loaded anew after a fault'))
+                replaced = worker.mailbox.put(frame, number)
+                if replaced is not None:
+                    return replaced
+            # A camera in this process delivers while the executor's thread stops the worker.
+            if worker is not None or self._recovery is None:
+                frame.stream.leave()
+            else:
+                frame.stream.skip(EngineError('the network is being loaded anew after a fault'))
             return False
 
         return deliver

@@ -64,6 +64,10 @@ class View:
         Why it left the state active by itself; empty where it did not.
     refused : str
         Why the last change of the model was refused; empty where it was not.
+    loading : sequence of Finding
+        What is wrong with the model that is being loaded.
+    hangs : int
+        Threads that the process has left behind.
 
     """
 
@@ -77,6 +81,8 @@ class View:
     busy_for: float
     gave_up: str = ''
     refused: str = ''
+    loading: Sequence[Finding] = ()
+    hangs: int = 0
 
 
 class ServerReport:
@@ -140,6 +146,7 @@ class ServerReport:
                 'dropped, unusable': counters.malformed,
                 'dropped, the network failed': counters.failed,
                 'dropped, in pauses after faults': counters.skipped,
+                'dropped, the node stopped': counters.stopped,
                 'lost by the middleware': source.losses.total if source is not None else 0,
                 'stamps that went back': watch.jumps,
                 'changes of size or encoding': watch.changes,
@@ -163,7 +170,8 @@ class ServerReport:
             findings=self._work_findings(server),
             rate=self._rate('answers', answered), answered=answered, failed=failed,
             requests=0 if inference is None else inference.requests,
-            faults=faults.total, reloads=faults.reloads, failed_lately=lately,
+            faults=faults.total, reloads=faults.reloads, hangs=server.hangs,
+            failed_lately=lately,
             inference=None if inference is None else inference.times,
             running_for=server.busy_for,
             timeout=0.0 if server.model is None else timeout(
@@ -177,6 +185,7 @@ class ServerReport:
             1e-9 * clock.now().nanoseconds if clock.ros_time_is_active else None)
         if server.recovery is not None:
             findings += server.recovery.findings
+        findings += server.loading
         if self._node.failed_transition is not None:
             transition, reason = self._node.failed_transition
             findings.append(find('transition_failed', transition=transition, reason=reason))
@@ -193,7 +202,7 @@ class ServerReport:
         return model_status(ModelFacts(
             name=model.name, task=model.pipeline.task, sha256=model.sha256, asked=asked,
             provider=provider, fell_back=fell_back(asked, provider),
-            version=server.models_loaded, load_time=model.load_time,
+            version=server.models_loaded, load_time=model.load_time, engine_time=model.engine_time,
             warm_up_time=model.warm_up_time, refused=server.refused))
 
 

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import threading
 import time
 from typing import Any, NamedTuple
 
@@ -95,6 +96,8 @@ class Stream:
         self._offer: Callable[[Callable[[bool], Frame | None]], Any] = lambda _: None
         self._trace: Trace | None = None
         self.counters = Counters()
+        # Whoever stops a worker counts at the same time as its threads.
+        self._leaving = threading.Lock()
         self.latencies = Latencies()
         self.watch = PictureWatch(names.topic)
         # What is wrong, as `keep_house` saw it last; the newest failure.
@@ -386,6 +389,11 @@ class Stream:
         self.counters.skipped += 1
         self._throttled(
             self._log.error, f'pictures of {self.topic} are left out: {error}', 'skipped')
+
+    def leave(self) -> None:
+        """Count a picture whose turn will never come, as the node stops; any thread may call."""
+        with self._leaving:
+            self.counters.stopped += 1
 
     def __str__(self) -> str:
         """Return what was counted, in a line for people."""

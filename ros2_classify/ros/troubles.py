@@ -178,6 +178,23 @@ NETWORK = (
         '`nvidia-smi` and `dmesg`; raise `inference_timeout` where the network really takes that '
         'long'),
     Trouble(
+        'load_slow', WARN,
+        'the network of {model} has been loading, with its first run, for {seconds:.0f} s; '
+        '{limit}',
+        'the file is large and the disk slow, the provider builds an engine, the network needs '
+        'for ever, or a driver hangs',
+        'wait; `nvidia-smi` and `dmesg`; [`load_timeout`](nodes/server.md#parameters) decides '
+        'when it is given up'),
+    Trouble(
+        'load_hangs', ERROR,
+        'the network of {model} has not come back from loading and its first run for '
+        '{seconds:.0f} s (load_timeout is {limit:.0f} s): it needs for ever, a driver hangs, or '
+        'the machine is overloaded; raise load_timeout if it really takes that long',
+        'as above, and the time is over: it is part of the reason that whoever asked for the '
+        'model is given; the thread is left behind with its memory',
+        'take another model; `nvidia-smi` and `dmesg`; raise `load_timeout` where loading really '
+        'takes that long; start the process anew to get the memory back'),
+    Trouble(
         'gave_up', ERROR, 'stopped by a fault of the network: {reason}',
         '`on_engine_fault:=error` took the server to the state unconfigured',
         'configure and activate it again, when the cause is gone'),

@@ -49,6 +49,9 @@ class Work(Protocol):
     def begin(self) -> int:
         """Get ready to prepare the next job; return how many frames it takes at most."""
 
+    def cancel(self) -> None:
+        """Undo `begin`: nothing could be taken."""
+
     def prepare(self, taken: Taken[Any, Any], slot: int) -> Any:
         """
         Return a job made of what was taken, its length that of its batch, or None.
@@ -199,7 +202,11 @@ class Worker:
     def _prepare(self, slot: int) -> Any:
         begun = time.perf_counter()
         self._limit = self._work.begin()
-        taken = self.mailbox.take(self._limit)
+        try:
+            taken = self.mailbox.take(self._limit)
+        except BaseException:
+            self._work.cancel()
+            raise
         job = self._work.prepare(taken, slot)
         if job is not None:
             self._preparations.add(time.perf_counter() - begun)

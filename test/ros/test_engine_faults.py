@@ -17,6 +17,7 @@
 import pytest
 from ros2_classify.errors import EngineError, EngineMemoryError, ProviderLostError
 from ros2_classify.ros.engine_faults import EngineFaults, timeout, Watchdog
+from ros2_classify.ros.hangs import Hangs
 
 
 class Clock:
@@ -124,6 +125,32 @@ def test_a_network_that_hangs_again_and_again_ends_the_process(clock):
         faults.reloaded()
     assert [wish.act for wish in acts] == ['reload', 'reload', 'reload', 'exit']
     assert 'has not come back for 11 s' in acts[3].reason and '4th time' in acts[3].reason
+
+
+def test_hangs_are_counted_for_the_life_of_the_process(clock):
+    # Each activation begins anew, and brings no thread back.
+    hangs = Hangs()
+    acts = []
+    for _ in range(4):
+        faults = EngineFaults('retry', clock, hangs)
+        faults.hung(11.0, 10.0)
+        clock.now += 60.0
+        acts.append(faults.take_wish().act)
+    assert acts == ['reload', 'reload', 'reload', 'exit']
+
+
+def test_reloading_that_hangs_counts_as_well(clock):
+    hangs = Hangs()
+    faults = EngineFaults('retry', clock, hangs)
+    faults.failed(ProviderLostError('gone'))
+    acts = []
+    for _ in range(5):
+        acts.append(faults.take_wish())
+        hangs.add()
+        faults.reload_hung(EngineError('it does not come back'))
+        assert faults.pause() is not None
+    assert [wish.act for wish in acts] == ['reload'] * 4 + ['exit']
+    assert 'it does not come back; that is the 4th time' in acts[4].reason
 
 
 @pytest.mark.parametrize('action', ['error', 'exit'])

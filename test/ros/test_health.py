@@ -116,9 +116,10 @@ def test_the_model(facts, level, words):
 def test_the_model_s_values():
     values = dict(model_status(ModelFacts(
         'boxes', 'detection', 'abc', 'auto', 'CPUExecutionProvider', version=2, load_time=61.5,
-        warm_up_time=0.25)).values)
+        engine_time=60.25, warm_up_time=0.25)).values)
     assert values['sha256'] == 'abc' and values['provider asked for'] == 'auto'
-    assert values['loaded, engine built in [s]'] == '61.500'
+    assert values['fetched, converted and loaded in [s]'] == '61.500'
+    assert values['engine built and started in [s]'] == '60.250'
     assert values['warmed up in [s]'] == '0.250' and values['models loaded so far'] == '2'
 
 

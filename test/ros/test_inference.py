@@ -14,6 +14,7 @@
 
 """From frames and requests to answers: batches, bad pictures, and a model that is exchanged."""
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -29,6 +30,7 @@ from ros2_classify.ros.mailbox import Taken
 from ros2_classify.ros.model import batch_limit, load_model, Model
 from ros2_classify.ros.server_parameters import AnswerSettings, PARAMETERS
 from ros2_classify.ros.stream import Frame
+from ros2_classify.ros.worker import Worker
 from ros2_classify.testing import FakeEngine, tensor
 from std_msgs.msg import Header
 
@@ -58,6 +60,7 @@ class FakeStream:
         self.refused = []
         self.failed = []
         self.skipped = []
+        self.left = 0
 
     def frame(self, rgb, **changes):
         """Return a frame of one colour."""
@@ -92,6 +95,10 @@ class FakeStream:
     def skip(self, error):
         """Note a picture that the network was spared."""
         self.skipped.append(str(error))
+
+    def leave(self):
+        """Note a picture whose turn never came."""
+        self.left += 1
 
 
 class FakeService:
@@ -241,6 +248,81 @@ def test_a_prepared_request_is_refused_when_the_worker_stops(service):
     assert service.said == [('late', '/server has been deactivated')]
     model.retire()
     assert engine.closed
+
+
+def test_pictures_whose_turn_never_comes_are_counted():
+    model, _ = make_model()
+    streams = [FakeStream() for _ in range(2)]
+    inference = steps(model)
+    inference.begin()
+    prepared = inference.prepare(Taken(frames=tuple(
+        stream.frame(rgb) for stream, rgb in zip(streams, (RED, GREEN)))), 0)
+    inference.abandon(prepared)
+    assert [stream.left for stream in streams] == [1, 1]
+    inference.leave([streams[1].frame(BLUE)], [])
+    assert [stream.left for stream in streams] == [1, 2]
+
+
+def test_a_model_is_released_whatever_fails_before_the_network(service):
+    model, engine = make_model()
+    inference = steps(model, service)
+    stream = FakeStream()
+    # Nothing could be taken.
+    inference.begin()
+    inference.cancel()
+    inference.cancel()
+    # What nobody expects, in one place and the other.
+    inference.begin()
+    stream.read = lambda *_: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        inference.prepare(Taken(frames=(stream.frame(RED),)), 0)
+    inference.begin()
+    inference._faults.pause = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        inference.prepare(Taken(frames=(stream.frame(RED),)), 0)
+    model.retire()
+    assert engine.closed
+
+
+@pytest.mark.parametrize('hangs', [False, True])
+def test_every_picture_is_in_one_count_when_the_worker_is_stopped(hangs):
+    running, go_on, prepared = threading.Event(), threading.Event(), threading.Event()
+
+    def answer(inputs):
+        running.set()
+        assert go_on.wait(20.0)
+        return colors(inputs)
+
+    go_on.set()
+    model, _ = make_model(answer=answer, max_batch=1)
+    go_on.clear()
+    running.clear()
+    stream = FakeStream()
+    inference = steps(model)
+    fill = inference.prepare
+
+    def prepare(*args):
+        job = fill(*args)
+        if running.is_set():
+            prepared.set()
+        return job
+
+    inference.prepare = prepare
+    worker = Worker(inference)
+    worker.start()
+    worker.mailbox.put(stream.frame(RED))
+    assert running.wait(20.0)
+    worker.mailbox.put(stream.frame(GREEN))
+    assert prepared.wait(20.0)
+    worker.mailbox.put(stream.frame(BLUE))
+    if hangs:
+        inference.give_up(EngineError('it does not come back'))
+    assert not worker.stop(0.0)
+    go_on.set()
+    assert worker.stop(20.0)
+    # One was in the network, one was prepared, and one waited.
+    assert stream.left == 2
+    assert [len(stream.answers), len(stream.failed)] == ([0, 1] if hangs else [1, 0])
 
 
 def test_a_model_is_exchanged_between_two_jobs():
@@ -409,5 +491,17 @@ def test_a_job_that_was_given_up_is_answered_for_once(service):
     model.pipeline.infer = hang
     run(inference, stream.frame(RED))
     assert stream.failed == ['it does not come back'] and faults.total == 0
+    assert stream.left == 0
     model.retire()
     assert engine.closed
+
+
+def test_a_job_that_is_done_when_another_one_is_given_up_is_counted():
+    model, _ = make_model()
+    inference, stream = steps(model), FakeStream()
+    inference.begin()
+    job = inference.prepare(Taken(frames=(stream.frame(RED),)), 0)
+    inference.infer(job)
+    inference.give_up(EngineError('the next one does not come back'))
+    inference.finish(job, None)
+    assert (stream.answers, stream.failed, stream.left) == ([], [], 1)

@@ -127,6 +127,21 @@ def test_a_stream_without_a_frame_leaves_its_turn_to_the_next_one():
     assert take(mailbox) == frames('b')
 
 
+def test_no_frame_is_lost_where_another_one_cannot_be_fetched():
+    def broken(replaces):
+        raise RuntimeError('broken')
+
+    mailbox = Mailbox(streams=3)
+    mailbox.put('a', 0)
+    mailbox.put('b', 1)
+    mailbox.fetch_from(1, broken)
+    mailbox.fetch_from(2, Fetcher('c'))
+    with pytest.raises(RuntimeError):
+        mailbox.take(3)
+    mailbox.fetch_from(1, Fetcher())
+    assert sorted(mailbox.take(3).frames) == ['a', 'b', 'c']
+
+
 def test_a_closed_mailbox_fetches_nothing():
     mailbox = Mailbox()
     fetch = Fetcher('a')
@@ -233,7 +248,8 @@ def test_closing_gives_all_back_and_takes_nothing_more():
     assert mailbox.close() == (['f'], ['a', 'b'])
     assert mailbox.closed
     assert take(mailbox) is None
-    assert not mailbox.put('g')
+    # Whoever put it learns that nobody will look at it.
+    assert mailbox.put('g') is None
     assert not mailbox.ask('c')
     assert mailbox.take() == Taken()
     assert mailbox.close() == ([], [])

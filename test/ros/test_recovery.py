@@ -14,12 +14,16 @@
 
 """What is done about faults, step by step, with a server that only notes what it is told."""
 
+import itertools
 import threading
 
 import pytest
 from ros2_classify.errors import EngineError, ProviderLostError
 from ros2_classify.ros.engine_faults import EngineFaults, EXIT_CODE
+from ros2_classify.ros import loading
+from ros2_classify.ros.loading import Loader
 from ros2_classify.ros.recovery import Recovery, Reload
+from ros2_classify.ros.runtime import Stop
 
 DEADLINE = 20.0
 
@@ -153,13 +157,13 @@ def test_a_hanging_inference_is_left_behind_and_the_network_loaded_anew():
     assert server.done[0].startswith('abandon: the network has not come back for 11 s')
     until_loaded(recovery)
     recovery.look(0.0, 10.0)
-    assert server.done[1:] == ['adopt'] and faults.hangs == 1 and recovery.findings == []
+    assert server.done[1:] == ['adopt'] and faults.hangs.count == 1 and recovery.findings == []
 
 
 def test_a_hanging_inference_is_said_once_and_leads_to_the_action():
     recovery, faults, server, log, clock = make('exit')
     hang(recovery, clock, 15)
-    assert server.done == [f'end: {EXIT_CODE}'] and faults.hangs == 1
+    assert server.done == [f'end: {EXIT_CODE}'] and faults.hangs.count == 1
     assert [finding.key for finding in recovery.findings] == ['hangs']
     assert len([line for line in log.lines if line.startswith('the network has not')]) == 1
     # It comes back after all.
@@ -174,6 +178,31 @@ def test_error_and_exit_follow_the_first_fault():
         recovery.look(0.0, 10.0)
         assert server.done == [done]
         assert 'no memory' in log.lines[0] and 'on_engine_fault' in log.lines[0]
+
+
+def test_loading_that_never_comes_back_ends_the_process(monkeypatch):
+    monkeypatch.setattr(loading, '_LOOK', 0.001)
+    recovery, faults, server, log, _ = make()
+    stop, ended = Stop(), threading.Event()
+    faults.hangs = stop.hangs
+    seconds = itertools.count(0.0, 1.0)
+    loader = Loader(stop, lambda: 5.0, lambda: next(seconds))
+
+    def work(starting):
+        starting(1.0)
+        assert ended.wait(DEADLINE)
+
+    server.load = lambda: loader.load('fake', work)
+    faults.failed(ProviderLostError('the GPU is gone'))
+    for count in range(1, 5):
+        recovery.look(0.0, 10.0)
+        until_loaded(recovery)
+        assert stop.hangs.count == count
+        assert server.done == []
+    recovery.look(0.0, 10.0)
+    assert server.done == [f'end: {EXIT_CODE}']
+    assert 'load_timeout is 5 s' in log.lines[-1] and '4th time' in log.lines[-1]
+    ended.set()
 
 
 @pytest.mark.parametrize('late', [True, False])

@@ -19,7 +19,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from ros2_classify.bench.processes import environment, Helper
-from ros2_classify.ros.reliability.bed import segments, TestBed
+from ros2_classify.ros.counters import Counters
+from ros2_classify.ros.reliability.bed import counts, segments, TestBed
+
+
+def test_all_that_a_server_counts_is_read_from_its_log() -> None:
+    first = Counters(received=20, answered=10, replaced=4, unwanted=3, malformed=1, failed=2)
+    second = Counters(received=9, answered=2, skipped=3, stopped=4)
+    found = counts(f'stopped: {first}; 5 ms\n[INFO] [server]: stopped: {second}; 5 ms\n')
+    # Each counter of the server is one of these; what is received is all the others together.
+    assert found == {'received': 29, 'answered': 12, 'replaced': 4, 'unwanted': 3, 'unusable': 1,
+                     'failed': 2, 'skipped': 3, 'stopped': 4}
+    assert len(found) == len(vars(first)) and sum(found.values()) == 2 * found['received']
 
 
 def test_a_killed_camera_leaves_no_shared_memory(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from ros2_classify.ros.reliability import frames as frames_module
-from ros2_classify.ros.reliability.frames import Frames
+from ros2_classify.ros.reliability.frames import Drops, Frames
 from ros2_classify.ros.reliability.models import Known, whose
 from vision_msgs.msg import Classification, ObjectHypothesis
 
@@ -83,8 +83,27 @@ def test_every_picture_is_accounted_for(clock: list[int], tmp_path: Path) -> Non
     tally = frames.tally(record)
     assert (tally.sent, tally.good, tally.bad) == (8, 7, 1)
     assert (tally.answered, tally.excused, tally.unanswered) == (5, 1, 1)
+    assert tally.unanswered_at == [4000 * MS]
     assert (tally.foreign, tally.twice) == (2, 1)
     assert tally.by_model == {'ants': 3, 'bees': 3, 'nobody': 1}
     # The gap around the excuse does not count.
     assert tally.longest_gap_ms == 3000.0
     assert (frames.count, frames.last) == (7, 'ants')
+
+
+def test_a_replacement_explains_a_loss_of_its_time_only(clock: list[int]) -> None:
+    drops = Drops()
+    # Three are replaced in the first second and one in the fifth; then a new activation begins.
+    for second, replaced in ((1, 3), (4, 3), (5, 4), (20, 0), (21, 2)):
+        clock[0] = second * 1000 * MS
+        drops.note(replaced)
+    early, late, none = 500 * MS, 4500 * MS, 12_000 * MS
+    assert drops.unexplained([], 6) == 0
+    assert drops.unexplained([early, early, early, late], 6) == 0
+    # The one of the fifth second came too late for a fourth early picture.
+    assert drops.unexplained([early] * 4, 6) == 1
+    assert drops.unexplained([none, none], 6) == 2
+    assert drops.unexplained([late, late], 6) == 1
+    assert drops.unexplained([20_500 * MS] * 2, 6) == 0
+    # Of two the server told nothing before it ended: nobody knows when they were.
+    assert drops.unexplained([none, none, none], 8) == 1

@@ -48,6 +48,15 @@ def test_a_leak_is_found_with_its_slope() -> None:
     assert found.last - found.first == pytest.approx(24.3, abs=0.5)
 
 
+def test_a_leak_that_begins_late_in_a_long_run_is_found() -> None:
+    found = growth(HOURS, 100.0 + np.maximum(0.0, HOURS - 3150.0) / 30.0, 8.0)
+    assert found.gain < 8.0 < found.last - found.first
+    # A short run has too few samples for the last tenth to tell.
+    assert found.samples < 300 and found.flat
+    many = np.linspace(0.0, 3600.0, 3601)
+    assert not growth(many, 100.0 + np.maximum(0.0, many - 3150.0) / 30.0, 8.0).flat
+
+
 def test_one_sample_is_no_growth() -> None:
     assert growth(np.array([5.0]), np.array([7.0]), 1.0).gain == 0.0
 

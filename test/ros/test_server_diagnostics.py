@@ -48,7 +48,8 @@ def test_every_state_is_reported_with_its_values(start, peer, operator, classifi
     assert values['sha256'] == hashlib.sha256(
         classifier.with_name('colors.onnx').read_bytes()).hexdigest()
     assert (values['provider asked for'], values['provider']) == ('auto', 'CPUExecutionProvider')
-    assert float(values['loaded, engine built in [s]']) > 0
+    assert 0 < float(values['engine built and started in [s]']) <= float(
+        values['fetched, converted and loaded in [s]'])
     assert re.fullmatch(r'\d+\.\d{3}', values['warmed up in [s]'])
     assert values['models loaded so far'] == '1'
     operator.wait(PICTURES, 'OK', 'the node is not active')
@@ -253,6 +254,53 @@ def test_pictures_lost_by_the_middleware_are_told_with_the_cure(
                   lost='[1-9].*')
     camera.stop()
     server.stop()
+
+
+def test_losses_are_seen_and_all_is_counted_while_pictures_are_fetched(
+        ros, start, peer, monkeypatch, tmp_path):
+    """In this process, to see whose turn it is: the network is slow and pictures get lost."""
+    from dataclasses import asdict, replace
+
+    import cv2
+    from ros2_classify.ros import runtime, server_node
+    from ros_models import save_sleeper
+
+    # A quarter of a second and more, for each white picture.
+    model = save_sleeper(tmp_path, turns=200_000)
+    large = tmp_path / 'large.png'
+    cv2.imwrite(str(large), np.full((1080, 1920, 3), 255, np.uint8))
+    monkeypatch.setattr(server_node, 'PARAMETERS', tuple(
+        replace(spec, default=str(model)) if spec.name == 'model' else spec
+        for spec in server_node.PARAMETERS))
+    node = server_node.ServerNode(runtime.Stop())
+    peer._executor.add_node(node)
+    try:
+        node.start()
+        stream, = node._streams
+        fetch, fetched = stream.fetch, []
+
+        def note(replaces):
+            frame = fetch(replaces)
+            if frame is not None:
+                fetched.append(stream.source.losses.total)
+            return frame
+
+        stream.fetch = note
+        results = peer.collect(Classification, '/classification')
+        camera = start('camera', {'source': large, 'rate': 30.0},
+                       environment={'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT'})
+        peer.spin_until(lambda: len(set(fetched)) > 2, 'losses between pictures that are fetched')
+        camera.stop()
+        count = len(results)
+        peer.spin_until(lambda: len(results) > count or node._busy_for == 0.0, 'the last answer')
+        node.trigger_deactivate()
+        counts = asdict(stream.counters)
+        assert counts.pop('received') == sum(counts.values()), counts
+        assert counts['replaced'] > 0 and counts['answered'] > 0
+    finally:
+        node.close()
+        peer._executor.remove_node(node)
+        node.destroy_node()
 
 
 def test_the_camera_reports_itself(start, peer, operator):

@@ -289,11 +289,53 @@ def test_a_slow_network_is_waited_for_as_long_as_its_warm_up_says(
     monkeypatch.setattr(server_node, 'time', SimpleNamespace(monotonic=lambda: now[0]))
     node._worker = SimpleNamespace(stop=stop_worker)
     node._model = SimpleNamespace(warm_up_time=warm_up)
-    node._inference = SimpleNamespace(requests=0)
+    given_up = []
+    node._inference = SimpleNamespace(requests=0, give_up=given_up.append)
     if signalled:
         stop.request()
     assert node.halt() == good
     assert stop.left_thread_behind != good
+    # The picture in the network is answered for, so that all of them are in one count.
+    assert [str(each) for each in given_up] == ([] if good else [
+        f'the network has not come back for {now[0] - 100.0:.0f} s'])
+    node.destroy_node()
+
+
+def test_threads_left_behind_are_counted_through_activations(ros, classifier):
+    """In this process: what one activation has left behind, the next one knows of."""
+    from ros2_classify.ros import server_node
+    from ros2_classify.ros.runtime import Stop
+
+    stop = Stop()
+    node = server_node.ServerNode(stop)
+    node._model = SimpleNamespace(warm_up_time=0.1)
+    for count in range(1, 5):
+        node.activate()
+        node._faults.hung(11.0, 10.0)
+        assert stop.hangs.count == count
+        assert node._faults.take_wish().act == ('reload' if count < 4 else 'exit')
+        assert node.halt()
+    node._model = None
+    node.destroy_node()
+
+
+def test_counts_and_trace_are_not_lost_while_the_network_is_loaded_anew(ros, tmp_path):
+    """In this process, stopped when there is no worker."""
+    from ros2_classify.ros import server_node
+    from ros2_classify.ros.runtime import Stop
+    from ros2_classify.ros.trace import Trace
+
+    lines = []
+    node = server_node.ServerNode(Stop())
+    node._log = SimpleNamespace(info=lines.append, error=lines.append)
+    node._inference = SimpleNamespace(requests=3)
+    node._recovery = SimpleNamespace(close=lambda: None, thread_runs=True)
+    node._trace = Trace(str(tmp_path / 'trace.npz'))
+    assert node.halt()
+    assert 'stopped: 3 requests answered' in lines
+    assert (tmp_path / 'trace.npz').exists()
+    # Once.
+    assert node.halt() and len(lines) == 2
     node.destroy_node()
 
 

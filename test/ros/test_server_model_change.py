@@ -27,6 +27,7 @@ from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros2_classify.testing import save_known_classifier
+from ros_models import save_sleeper
 from ros_process import DEADLINE, Peer
 from ros_stream import Camera
 from vision_msgs.msg import Classification, LabelInfo, VisionInfo
@@ -228,6 +229,62 @@ def test_transitions_while_the_new_model_is_being_loaded(
         assert peer.get('model') == str(ants)
     if steps[-1] == 'activate':
         assert answer(camera.answer(GREY, results)) == ANTS
+    server.stop()
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    """Return a model whose first run, for a grey picture, never ends."""
+    path = save_sleeper(tmp_path)
+    path.write_text(path.read_text().replace('color: rgb', 'color: rgb, scale: 10'))
+    return path
+
+
+def test_a_model_that_never_ends_its_first_run_is_given_up(
+        serve: Any, peer: Peer, operator: Any, ants: Path, bees: Path, endless: Path) -> None:
+    server = serve(ants, load_timeout=4.0)
+    server.wait_for_line('active: ')
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    future = ask_for(peer, endless)
+    operator.wait('server: network', 'WARN', 'sleeper.* has been loading, .*given up after 4')
+    assert answer(camera.answer(GREY, results)) == ANTS
+    assert 'load_timeout is 4 s' in reason(peer, future)
+    assert peer.get('model') == str(ants)
+    assert answer(camera.answer(GREY, results)) == ANTS
+    # The next one has its turn.
+    assert reason(peer, ask_for(peer, bees)) == ''
+    assert answer(camera.answer(GREY, results)) == BEES
+    operator.wait('server: network', 'OK', 'answers a second', threads='1')
+    for step in ('deactivate', 'cleanup', 'configure', 'activate'):
+        assert peer.transition(step), server.output
+    assert answer(camera.answer(GREY, results)) == BEES
+    server.stop()
+
+
+def test_cleanup_and_configure_while_a_model_never_ends_its_first_run(
+        serve: Any, peer: Peer, ants: Path, endless: Path) -> None:
+    server = serve(ants, load_timeout=4.0)
+    server.wait_for_line('active: ')
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    future = ask_for(peer, endless)
+    server.wait_for_line(f'loading the model {endless} while ants serves')
+    for step in ('deactivate', 'cleanup', 'configure', 'activate'):
+        assert peer.transition(step), server.output
+    assert 'has been cleaned up meanwhile' in reason(peer, future)
+    assert answer(camera.answer(GREY, results)) == ANTS
+    server.stop()
+
+
+def test_configuring_a_model_that_never_ends_its_first_run_fails(
+        serve: Any, peer: Peer, operator: Any, ants: Path, endless: Path) -> None:
+    server = serve(endless, load_timeout=2.0, autostart=False)
+    server.wait_for_line('waiting to be configured')
+    assert not peer.transition('configure')
+    operator.wait('server: network', 'ERROR', 'configure failed: .*load_timeout is 2 s')
+    assert reason(peer, ask_for(peer, ants)) == ''
+    assert peer.transition('configure')
     server.stop()
 
 

@@ -78,6 +78,10 @@ class Recorder:
         """Tell how many frames are taken."""
         return self.limit
 
+    def cancel(self):
+        """Note that nothing could be taken."""
+        self.note('cancel')
+
     def prepare(self, taken, slot):
         """Make a job of frames or a request."""
         job = list(taken.frames) or [taken.request]
@@ -272,6 +276,21 @@ def test_frames_are_fetched_when_they_are_due(make):
     recorder.wait_for('finish', 'put again')
     # Asked in vain once; since then frames are put.
     assert asked == [False] * 3
+
+
+def test_what_begin_has_chosen_is_let_go_where_nothing_can_be_taken(make):
+    recorder, worker = make()
+
+    def fetch(replaces):
+        worker.mailbox.fetch_from(0, lambda replaces: None)
+        raise RuntimeError('the middleware is gone')
+
+    worker.mailbox.fetch_from(0, fetch)
+    recorder.wait_for('failed', 'the middleware is gone')
+    assert recorder.seen('cancel') == [[]]
+    worker.mailbox.put('next')
+    recorder.wait_for('finish', 'next')
+    assert recorder.seen('cancel') == [[]]
 
 
 def test_the_network_is_kept_until_there_is_room_to_finish(make):

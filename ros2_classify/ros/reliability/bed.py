@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any
 
 from ros2_classify.bench.processes import environment, Helper, NodeProcess
-from ros2_classify.ros.reliability.frames import Frames
+from ros2_classify.ros.reliability.frames import Drops, Frames
 from ros2_classify.ros.reliability.models import Failing, Known, save_models
 from ros2_classify.ros.reliability.operator import Operator
 
@@ -34,10 +34,12 @@ RATE = 30.0
 _TOPIC = '/image'
 _STOPPED = re.compile(
     r'stopped: (\d+) frames received, (\d+) answered, (\d+) replaced by newer ones, '
-    r'(\d+) not wanted by anybody, (\d+) unusable, (\d+) failed')
+    r'(\d+) not wanted by anybody, (\d+) unusable, (\d+) failed'
+    r'(?:, (\d+) skipped after faults)?(?:, (\d+) dropped at the stop)?')
 _SHARED_MEMORY = Path('/dev/shm')
 _SEGMENT = re.compile(r'/dev/shm/(fast\w+_[0-9a-f]{16})_el\b')
-_COUNTS = ('received', 'answered', 'replaced', 'unwanted', 'unusable', 'failed')
+_COUNTS = ('received', 'answered', 'replaced', 'unwanted', 'unusable', 'failed', 'skipped',
+           'stopped')
 
 
 class TestBed:
@@ -68,6 +70,7 @@ class TestBed:
         os.environ.update({name: self._env[name] for name in (
             'ROS_DOMAIN_ID', 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOG_DIR')})
         self.frames = Frames(self.known)
+        self.drops = Drops()
         self.camera: Helper | None = None
         self.server = NodeProcess(
             [sys.executable, '-m', 'ros2_classify', 'server', '--ros-args',
@@ -77,7 +80,7 @@ class TestBed:
              '-p', f'qos_overrides.{_TOPIC}.subscription.reliability:=reliable',
              '-p', f'qos_overrides.{_TOPIC}.subscription.depth:=60'], self._env, self.log)
         try:
-            self.operator = Operator(self.frames.receive)
+            self.operator = Operator(self.frames.receive, self.drops.note)
             self.server.wait_for('active: ' if autostart else 'waiting to be configured')
             self.operator.meet()
             self.operator.listen(True)
@@ -119,10 +122,7 @@ class TestBed:
 
     def counts(self) -> Counter[str]:
         """Return what the server has counted, from all of its activations that have ended."""
-        total: Counter[str] = Counter()
-        for line in _STOPPED.finditer(self.server.output):
-            total.update(dict(zip(_COUNTS, map(int, line.groups()))))
-        return total
+        return counts(self.server.output)
 
     def close(self) -> None:
         """End all that runs still."""
@@ -139,6 +139,14 @@ class TestBed:
             trace: TracebackType | None) -> None:
         """End all."""
         self.close()
+
+
+def counts(log: str) -> Counter[str]:
+    """Return what a server has counted, by the lines of its log about each stop."""
+    total: Counter[str] = Counter()
+    for line in _STOPPED.finditer(log):
+        total.update({name: int(number or 0) for name, number in zip(_COUNTS, line.groups())})
+    return total
 
 
 def segments(pid: int) -> list[Path]:

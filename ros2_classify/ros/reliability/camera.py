@@ -85,6 +85,10 @@ class FaultyCamera:
         """Put the stamps of all that follow back or forth in time."""
         self._shift = int(seconds * 1e9)
 
+    def subscribers(self) -> int:
+        """Return how many there are."""
+        return int(self._publisher.get_subscription_count())
+
     def _run(self) -> None:
         due = time.monotonic()
         while True:
@@ -121,7 +125,8 @@ def main() -> None:
 
     def create(node: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         camera = FaultyCamera(node, **settings)
-        return {'bad': camera.bad, 'shift': camera.shift}, {'ready': 'camera'}
+        return {'bad': camera.bad, 'shift': camera.shift,
+                'subscribers': camera.subscribers}, {'ready': 'camera'}
 
     in_ros('faulty_camera', create, spin=False)
 

@@ -24,8 +24,10 @@ from ros2_classify.ros.reliability.bed import TestBed
 from ros2_classify.ros.reliability.camera import BAD
 from sensor_msgs.msg import Image
 
-# Seconds.
-_AWAY = 1.5
+# Seconds in which a server leaves a topic that it takes pictures from for nobody: it waits for two,
+# and looks once a second.
+_LEAVES = 20.0
+_POLL = 0.1
 _SIZES = ((400, 300), (320, 240), (401, 299), (160, 120))
 _ENCODINGS = ('rgb8', 'bgr8', 'mono8', 'bgra8')
 
@@ -143,10 +145,20 @@ class Faults:
     def _nobody(self) -> None:
         with self._bed.frames.excused():
             self._bed.operator.listen(False)
-            # Longer than the server goes on to take pictures for nobody.
-            time.sleep(_AWAY)
+            self._expect(self._is_left_alone(), 'pictures are taken though nobody listens')
             self._bed.operator.listen(True)
             self._bed.wait_for_answers(3)
+
+    def _is_left_alone(self) -> bool:
+        """Wait until nobody subscribes to the camera; return whether that came to be."""
+        camera = self._bed.camera
+        assert camera is not None
+        end = time.monotonic() + _LEAVES
+        while camera.ask('subscribers'):
+            if time.monotonic() > end:
+                return False
+            time.sleep(_POLL)
+        return True
 
     def _requests(self) -> None:
         good = Image(width=8, height=8, step=24, encoding='rgb8', data=bytes(192))

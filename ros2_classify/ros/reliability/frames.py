@@ -27,6 +27,9 @@ from typing import Any
 
 from ros2_classify.ros.reliability.models import Known, whose
 
+# A picture is replaced so many ns after it was sent, at most.
+_DELAY = 2 * 10**9
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -43,6 +46,8 @@ class Tally:
         Good pictures without one while there was no camera, no listener or no active server.
     unanswered : int
         All other good pictures without an answer.
+    unanswered_at : list of int
+        When these were sent, in ns since 1970.
     foreign : int
         Answers that are no single model's, or to a bad picture, or to none.
     twice : int
@@ -62,6 +67,7 @@ class Tally:
     answered: int
     excused: int
     unanswered: int
+    unanswered_at: list[int]
     foreign: int
     twice: int
     by_model: dict[str, int]
@@ -133,11 +139,12 @@ class Frames:
         good = {stamp: when for stamp, (when, kind) in sent.items() if kind == 'good'}
         counts = Counter(stamp for stamp, _, _ in answers)
         silent = [when for stamp, when in good.items() if stamp not in counts]
-        excused = sum(map(self._is_excused, silent))
+        unexcused = [when for when in silent if not self._is_excused(when)]
         gaps = sorted(self._gaps(answers))
         return Tally(
             len(sent), len(good), len(sent) - len(good),
-            sum(stamp in counts for stamp in good), excused, len(silent) - excused,
+            sum(stamp in counts for stamp in good), len(silent) - len(unexcused),
+            len(unexcused), unexcused,
             sum(name == 'nobody' or stamp not in good for stamp, _, name in answers),
             sum(count - 1 for count in counts.values()),
             dict(Counter(name for _, _, name in answers)),
@@ -151,3 +158,54 @@ class Frames:
     def _is_excused(self, begun: int, ended: int | None = None) -> bool:
         ended = begun if ended is None else ended
         return any(begun <= last and ended >= first for first, last in self._excuses)
+
+
+class Drops:
+    """When a server has replaced pictures by newer ones, as it tells about once a second."""
+
+    def __init__(self) -> None:
+        self._told: list[tuple[int, int]] = []
+        self._lock = threading.Lock()
+
+    def note(self, replaced: int) -> None:
+        """Note how many there have been since the activation; for the node's thread."""
+        with self._lock:
+            self._told.append((time.time_ns(), replaced))
+
+    def unexplained(self, silent: list[int], total: int) -> int:
+        """
+        Return how many pictures without an answer no replacement of their time explains.
+
+        Parameters
+        ----------
+        silent : list of int
+            When they were sent, in ns since 1970.
+        total : int
+            How many pictures were replaced in the whole run. Those that were not told of, in the
+            last second before a stop, may explain any of them.
+
+        Returns
+        -------
+        int
+            Their number.
+
+        """
+        with self._lock:
+            told = list(self._told)
+        left = []
+        before, known = 0, 0
+        for (begun, _), (ended, now) in zip([(0, 0), *told], told):
+            # A smaller number is that of a new activation.
+            count = now - before if now >= before else now
+            before, known = now, known + count
+            left.append([begun - _DELAY, ended, count])
+        missing = 0
+        for when in sorted(silent):
+            # The one that ends first: later pictures have the others to choose from.
+            for each in left:
+                if each[0] <= when <= each[1] and each[2]:
+                    each[2] -= 1
+                    break
+            else:
+                missing += 1
+        return max(0, missing - max(0, total - known))

@@ -35,6 +35,8 @@ _POLL = 0.02
 # Pools and caches fill up in the first part of a run.
 SETTLING = 0.25
 COLUMNS = ('memory_mib', 'descriptors', 'threads', 'shared_memory')
+# With so many samples after the settling, a tenth of them is no accident.
+_MANY = 300
 # What the fit may gain from the end of the settling to the end of the run: allocators round, and
 # what comes and goes is not the same at both ends.
 LIMITS = {'memory_mib': 8.0, 'descriptors': 4.0, 'threads': 1.5, 'shared_memory': 4.0}
@@ -55,6 +57,8 @@ class Growth:
         What that line gains from the end of the settling to the end of the run.
     limit : float
         What it may gain.
+    samples : int
+        How many there are after the settling.
 
     """
 
@@ -63,11 +67,19 @@ class Growth:
     slope: float
     gain: float
     limit: float
+    samples: int = 0
 
     @property
     def flat(self) -> bool:
-        """Whether it has not grown."""
-        return self.gain <= self.limit or self.last - self.first <= self.limit
+        """
+        Whether it has not grown: neither by the fit, nor from the first to the last tenth.
+
+        A leak from the beginning shows in both, one that begins late rather in the second. In a
+        short run a tenth is a handful of samples, which a model on its way or a camera's start can
+        raise, so that one of the two suffices there.
+        """
+        gains = (self.gain, self.last - self.first)
+        return (max if self.samples >= _MANY else min)(gains) <= self.limit
 
 
 def hold(pid: int) -> tuple[float, float, float, float]:
@@ -121,7 +133,7 @@ def growth(times: NDArray[np.float64], values: NDArray[np.float64], limit: float
     per_second = float(np.polyfit(times - times[0], values, 1)[0]) if len(times) > 2 else 0.0
     return Growth(
         float(np.median(values[:tenth])), float(np.median(values[-tenth:])), 3600.0 * per_second,
-        per_second * float(times[-1] - times[0]), limit)
+        per_second * float(times[-1] - times[0]), limit, len(times))
 
 
 class Watch:

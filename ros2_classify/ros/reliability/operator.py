@@ -21,6 +21,7 @@ import threading
 import time
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import GetParameters, SetParameters
@@ -51,18 +52,24 @@ class Operator:
     ----------
     on_answer : callable
         Called with each answer, in the node's thread.
+    on_replaced : callable
+        Called with the number of pictures replaced by newer ones whenever the server tells it, in
+        the node's thread.
 
     """
 
-    def __init__(self, on_answer: Callable[[Any], None]) -> None:
+    def __init__(self, on_answer: Callable[[Any], None],
+                 on_replaced: Callable[[int], None]) -> None:
         from ros2_classify.ros import dds_profile
 
         dds_profile.use()
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         self._on_answer = on_answer
+        self._on_replaced = on_replaced
         self._node = rclpy.create_node('operator', enable_rosout=False)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
+        self._node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 100)
         self._listener: Any = None
         self._guest: Any = None
         services: dict[str, Any] = {
@@ -149,6 +156,12 @@ class Operator:
             self._clients['classify'] = self._classify
             self.wait(self._classify.service_is_ready, 'the service classify')
         return self._call('classify', kind.Request(image=picture))
+
+    def _on_diagnostics(self, msg: Any) -> None:
+        for status in msg.status:
+            for row in status.values if status.name.startswith('server: pictures') else ():
+                if row.key == 'dropped, replaced by newer ones':
+                    self._on_replaced(int(row.value))
 
     def _call(self, name: str, request: Any) -> Any:
         future = self._clients[name].call_async(request)

@@ -60,7 +60,8 @@ class Report:
         """Note what the server held, and complain of what has grown."""
         self.growths = growths
         for name, each in growths.items():
-            self.demand(each.flat, f'{name} grew by {each.gain:.1f}, more than {each.limit:g}')
+            gain = max(each.gain, each.last - each.first)
+            self.demand(each.flat, f'{name} grew by {gain:.1f}, more than {each.limit:g}')
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON has it."""

@@ -197,7 +197,8 @@ def _finish(bed: TestBed, report: Report) -> None:
     tally, counts = bed.frames.tally(bed.record), bed.counts()
     numbers = asdict(tally)
     by_model = numbers.pop('by_model')
-    lost = max(0, tally.unanswered - counts['replaced'])
+    # Replacements among bad or excused pictures may explain no loss at another time.
+    lost = bed.drops.unexplained(numbers.pop('unanswered_at'), counts['replaced'])
     unaccounted = 2 * counts['received'] - sum(counts.values())
     report.numbers.update({
         **{name.replace('_', ' '): round(value, 1) for name, value in numbers.items()},
