@@ -296,7 +296,7 @@ class Stream:
 
         """
         source = self._input
-        msg = None if source is None else source.fetch()
+        msg = None if source is None else source.fetch(wanted=self.outputs.wanted)
         if msg is None:
             return None
         self.counters.replaced += replaces
