@@ -34,6 +34,8 @@ from ros2_classify.bench.statistics import median, rounded
 from ros2_classify.bench.subjects import server
 from ros2_classify.bench.table import markdown
 
+_LONG_COMMAND = 60
+
 _BEGIN, _END = '<!-- targets: begin -->', '<!-- targets: end -->'
 
 _CAMERAS = 4
@@ -176,7 +178,14 @@ def table(rows: list[Row]) -> str:
         row.name + (f' ({row.note})' if row.note else ''),
         f'{"≥" if row.at_least else "≤"} {row.target:g} {row.unit}'.strip(),
         '-' if row.measured is None else f'{row.measured:.3g}', row.verdict,
-        f'`{row.command}`' if row.command else '') for row in rows])
+        _command_cell(row.command)) for row in rows])
+
+
+def _command_cell(command: str) -> str:
+    """Return what stands for a command; a long one is in the JSON, and told of below the table."""
+    if len(command) > _LONG_COMMAND:
+        return '[below](#against-other-nodes)'
+    return f'`{command}`' if command else ''
 
 
 def _rows_of_latency(
