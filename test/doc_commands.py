@@ -36,7 +36,7 @@ NOT_RUN = (
     (r'for name in|done$', 'pins packages anew: needs the package index'),
     (r'colcon build|python3 -m colcon build',
      'scripts/setup builds the same; test_package.py looks at what it has installed'),
-    (r'source |cd |export |python3 -m venv ', 'sets up the shell that the next command runs in'),
+    (r'source |cd (?!folder)|export |python3 -m venv ', 'sets up the shell that the next command runs in'),
     (r'scripts/(setup|check|test|demo)( --tensorflow)?$', '.ci/run runs it'),
     (r'python3 scripts/tools/pages\.py ', 'scripts/check docs builds the same pages'),
     (r'scripts/bench(_gpu)?( |$)', 'needs minutes and a quiet machine; test/bench runs its parts'),
@@ -62,7 +62,6 @@ NOT_RUN = (
     (r'python3 -m ros2_classify models bundle my_model.yaml yolox_s ', 'needs the internet'),
     (r'python -m ros2_classify models convert ',
      'needs TensorFlow; test/convert/test_cli_convert.py runs it'),
-    (r'python -m training', 'needs data of the user; tried when it was written'),
 )
 
 

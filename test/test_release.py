@@ -139,5 +139,5 @@ def test_the_shell_of_the_workflow_is_readable(name):
     text = re.sub(r'\$\{\{.*?\}\}', 'value', commands(jobs()[name]))
     done = subprocess.run(['bash', '-n'], input=text, capture_output=True, text=True, check=False)
     assert done.stderr == ''
-    for script in re.findall(r'(?:^|\s)((?:scripts|\.ci)/\w+)', text):
+    for script in re.findall(r'(?:^|\s)((?:scripts|\.ci)/[\w./]+)', text):
         assert Path(ROOT / script).is_file(), script

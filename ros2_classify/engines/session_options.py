@@ -24,7 +24,6 @@ from typing import Any
 
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
-from ros2_classify.roots import check_allowed
 
 _LOGGER = logging.getLogger(__name__)
 _MIB = 1 << 20
@@ -56,8 +55,6 @@ def session_options(ort: Any, settings: EngineSettings, *, on_cpu: bool) -> Any:
     ------
     EngineError
         If a library of operators can't be loaded.
-    NotAllowedError
-        If one lies where `ros2_classify.roots` doesn't allow it.
 
     """
     options = ort.SessionOptions()
@@ -75,7 +72,6 @@ def session_options(ort: Any, settings: EngineSettings, *, on_cpu: bool) -> Any:
         _limit_arena(ort, settings)
         options.add_session_config_entry('session.use_env_allocators', '1')
     for library in settings.custom_operators:
-        check_allowed(library, 'library of operators')
         if not Path(library).is_file():
             raise EngineError(f'the library of operators {library} is no file')
         try:
