@@ -101,7 +101,7 @@ def read_policy(path: Path = POLICY) -> list[Rule]:
     _check(root.tag == 'policy' and set(root.attrib) == {'version'}, root)
     contexts = list(root)
     _check([each.tag for each in contexts] == ['contexts'], root)
-    rules = []
+    rules: list[Rule] = []
     for context in contexts[0]:
         _check(context.tag == 'context' and set(context.attrib) == {'path'}
                and context.attrib['path'].startswith('/'), context)

@@ -255,8 +255,6 @@ def test_parameters_at_the_start(
     process.kill()
 
 
-
-
 @fuzz(0.1, shrink=False, names=st.lists(PRINTABLE, max_size=4), depth=st.integers(0, 2**64 - 1),
       number=st.integers(9, 255), label=PRINTABLE)
 def test_questions(
