@@ -130,6 +130,8 @@ def test_the_image_has_the_onnx_runtime_that_the_tests_ran_with():
               for line in (ROOT / f'scripts/wheels/{name}.txt').read_text().splitlines()
               if line.startswith('onnxruntime==') and '<' not in line}
     assert {arguments['ONNXRUNTIME']} == tested
+    tried = re.search(r'`onnxruntime-gpu` (\S+) on a machine', (ROOT / 'docs/gpu.md').read_text())
+    assert arguments['ONNXRUNTIME_GPU'] == tried[1]
 
 
 def test_paths_in_the_image_are_shipped():

