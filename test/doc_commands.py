@@ -58,7 +58,7 @@ NOT_RUN = (
     (r'docker ', 'needs an engine for containers; test_docker.py reads the files'),
     (r'debootstrap |python3 scripts/tools/rehearse_image.py ',
      'needs root, the internet and minutes; test_rehearse_image.py tries the tool'),
-    (r'python -m ros2_classify models (fetch|show) yolox_nano$|.*--model yolox_nano ',
+    (r'python -m ros2_classify models fetch yolox_nano$|.*--model yolox_nano ',
      'needs the internet; test_catalogue_entries.py -m network fetches it'),
     (r'python3 -m ros2_classify models bundle my_model.yaml yolox_s ', 'needs the internet'),
     (r'python -m ros2_classify models convert ',
