@@ -33,3 +33,5 @@ root_doc = 'index'
 # Links to headings, as GitHub names them.
 myst_heading_anchors = 4
 html_theme = 'alabaster'
+# The tables of parameters are wide.
+html_theme_options = {'page_width': '95%', 'body_max_width': '1100px'}

@@ -16,6 +16,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 from ros2_classify.errors import InputError
 
 # 64 Mpixel: twice an 8K camera's picture.
@@ -65,10 +67,10 @@ def image_size(data: bytes | memoryview) -> tuple[int, int]:
 
 def png_problem(data: bytes | memoryview) -> str:
     """
-    Say whether all chunks of a PNG lie within the file.
+    Say whether all chunks of a PNG lie within the file and have the check sums that they state.
 
     OpenCV takes the memory that a chunk announces before it looks for its bytes: 4 GB for a few
-    bytes that say so.
+    bytes that say so. And libpng writes about each damaged chunk to the terminal.
 
     Parameters
     ----------
@@ -82,7 +84,7 @@ def png_problem(data: bytes | memoryview) -> str:
 
     """
     # PNG specification, section 5.3: length, type, data, check sum.
-    at = len(PNG_SIGNATURE)
+    at, view = len(PNG_SIGNATURE), memoryview(data)
     for _ in range(_MAX_CHUNKS):
         left = len(data) - at - 12
         if left < 0:
@@ -90,6 +92,10 @@ def png_problem(data: bytes | memoryview) -> str:
         length, kind = int.from_bytes(data[at:at + 4], 'big'), bytes(data[at + 4:at + 8])
         if length > left:
             return f'cut off or damaged: a chunk announces {length} bytes, but {left} are left'
+        end = at + 8 + length
+        if zlib.crc32(view[at + 4:end]) != int.from_bytes(data[end:end + 4], 'big'):
+            return (f'damaged: the check sum of the chunk {kind.decode("latin-1")!r} at byte {at} '
+                    'is wrong')
         if kind == b'IEND':
             return ''
         at += 12 + length

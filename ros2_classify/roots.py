@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Folders that models, descriptors and label files must lie in, where somebody says so.
+Folders that models and what belongs to them must lie in, where somebody says so.
 
 A robot's operator may let others choose a model by a parameter, a descriptor or a launch file;
 within `within`, what they name is read below the given folders only, whatever ``..`` and symbolic
@@ -48,10 +48,15 @@ def within(roots: str) -> Iterator[None]:
     Raises
     ------
     ModelNotFoundError
-        If one is no folder.
+        If one is no folder, or the text is not empty and names none.
 
     """
     parts = [part for part in roots.split(os.pathsep) if part.strip()]
+    if roots and not parts:
+        # A list whose variables were all empty must not open every place.
+        raise ModelNotFoundError(
+            f'model_roots is {roots!r}, which names no folder; name one, or leave it empty to '
+            'allow every place')
     folders = tuple(Path(os.path.realpath(os.path.expanduser(part))) for part in parts)
     for part, folder in zip(parts, folders):
         if not folder.is_dir():

@@ -16,6 +16,7 @@
 
 from pathlib import Path
 import re
+import subprocess
 
 import cv2
 import doc_commands
@@ -23,7 +24,7 @@ import numpy as np
 import pytest
 from ros2_classify import cli, load_descriptor
 from ros2_classify.sources.bundle import write_bundle
-from ros2_classify.testing import save_color_classifier
+from ros2_classify.sources.hashing import sha256_of_folder
 import shared_data
 
 
@@ -34,11 +35,10 @@ def name_of(command):
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
     """Make the models and the picture that the commands use."""
-    for name in ('my_model', 'my_detector', 'model'):
-        save_color_classifier(tmp_path / f'{name}.onnx')
-        (tmp_path / f'{name}.yaml').write_text(
-            f'source: {{path: {name}.onnx}}\nlabels: [red, green, blue]\n'
-            'output: {decoder: classification, activation: softmax}\n')
+    doc_commands.save_models(tmp_path, 'my_model', 'my_detector', 'model', 'detector')
+    (tmp_path / 'catalogue').mkdir()
+    doc_commands.save_models(tmp_path / 'catalogue', 'coins')
+    monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', str(tmp_path / 'catalogue'))
     (tmp_path / 'photos').mkdir()
     for path in ('photo.jpg', 'photos/photo.jpg'):
         cv2.imwrite(str(tmp_path / path), np.full((48, 64, 3), 100, np.uint8))
@@ -71,9 +71,21 @@ def test_python(workplace, capsys, command):
     assert capsys.readouterr().out
 
 
+@pytest.mark.parametrize('command', doc_commands.of_kind('shell'), ids=name_of)
+def test_the_sum_of_a_folder(tmp_path, monkeypatch, command):
+    """What the shell says is what the package works out."""
+    folder = tmp_path / 'folder'
+    (folder / 'variables').mkdir(parents=True)
+    for name in ('saved_model.pb', 'variables/b', 'variables/B', 'variables/a b'):
+        (folder / name).write_text(name)
+    monkeypatch.chdir(tmp_path)
+    done = subprocess.run(['bash', '-c', command.text], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == sha256_of_folder(folder)
+
+
 @pytest.mark.parametrize('command', doc_commands.of_kind('launch'), ids=name_of)
 def test_launch_files_have_the_arguments(command):
-    """The launch files themselves are run in test/ros/test_launch.py."""
+    """The launch files are run in test/ros/test_launch.py, where ROS's launch is installed."""
     words = command.words
     assert words[2] == 'ros2_classify'
     path = shared_data.ROOT / 'launch' / words[3]

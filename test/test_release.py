@@ -105,6 +105,11 @@ def test_rosdoc2_is_told_where_the_pages_are():
     assert settings['project'] == sphinx['name'] == 'ros2_classify'
 
 
+def test_the_workflow_builds_the_pages_with_the_pinned_tools():
+    text = commands(jobs()['docs'])
+    assert 'scripts/tools/pages.py' in text and 'pip install' not in text
+
+
 def test_the_workflow_covers_all_distributions():
     found = jobs()
     for name in ('scripts', 'workspace'):
@@ -134,5 +139,5 @@ def test_the_shell_of_the_workflow_is_readable(name):
     text = re.sub(r'\$\{\{.*?\}\}', 'value', commands(jobs()[name]))
     done = subprocess.run(['bash', '-n'], input=text, capture_output=True, text=True, check=False)
     assert done.stderr == ''
-    for script in re.findall(r'(?:^|\s)((?:scripts|\.ci)/\w+)', text):
+    for script in re.findall(r'(?:^|\s)((?:scripts|\.ci)/[\w./]+)', text):
         assert Path(ROOT / script).is_file(), script

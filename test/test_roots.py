@@ -181,8 +181,17 @@ def test_an_inner_context_takes_places_away_only(inside: Path, outside: Path) ->
         with within(''):
             assert is_allowed(inside / 'net.onnx') and not is_allowed(outside)
     assert is_allowed(outside)
-    with within(''), within('  :'):
+    with within(''), within(''):
         assert is_allowed('/')
+
+
+@pytest.mark.parametrize('roots', [':', ' ', '  :', '::'])
+def test_roots_that_name_no_folder_do_not_allow_every_place(roots: str) -> None:
+    with pytest.raises(ModelNotFoundError) as caught, within(roots):
+        pass
+    assert str(caught.value) == (
+        f'model_roots is {roots!r}, which names no folder; name one, or leave it empty to allow '
+        'every place')
 
 
 def test_a_root_that_is_no_folder_is_named(inside: Path) -> None:

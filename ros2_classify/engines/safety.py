@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 
 from ros2_classify.engines.onnx_file import OnnxFile
 from ros2_classify.errors import UnsafeModelError
+from ros2_classify.roots import check_allowed
 
 # Operators that carry, or name a file with, machine code of a provider.
 _BINARIES = {('com.microsoft', 'EPContext'), ('trt.plugins', 'TRT_EngineOp'),
@@ -57,6 +58,8 @@ def check_safe(path: Path, model: OnnxFile, folders: Iterable[str] = ()) -> dict
     ------
     UnsafeModelError
         If its weights lie elsewhere, links followed, or it holds machine code.
+    NotAllowedError
+        If they lie in one of the folders, and `ros2_classify.roots` doesn't allow that place.
 
     """
     for operator in sorted(_BINARIES & set(model.operators)):
@@ -75,5 +78,7 @@ def check_safe(path: Path, model: OnnxFile, folders: Iterable[str] = ()) -> dict
                 f'{path}: its weights lie outside of its folder, in {location} ({place}), and are '
                 f'not read; put them beside it and export it anew, or allow the folder '
                 f'{place.parent} by {_WORD}')
+        if not place.is_relative_to(own):
+            check_allowed(place, 'weights file', str(path))
         places[location] = place
     return {} if all(place.is_relative_to(own) for place in places.values()) else places

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from ros2_classify.image_size import image_size, MAX_PIXELS, png_problem, PNG_SIGNATURE
 from ros2_classify.ros.encodings import to_8_bits
 from ros2_classify.ros.image_msg import check_pixels, demosaic, ImageError
+from ros2_classify.ros.picture_decoder import decode
 
 _JPEG_END = b'\xff\xd9'
 _COLORS = {1: 'mono', 3: 'bgr', 4: 'bgra'}
@@ -79,7 +80,7 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8],
             f'the JPEG of {width}x{height} is cut off: its end is missing after {len(data)} '
             'bytes')
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        pixels = decode(data)
     except cv2.error as error:
         raise ImageError(f'the {name} of {width}x{height} cannot be decoded: {error}') from error
     if pixels is None:

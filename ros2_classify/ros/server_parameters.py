@@ -33,8 +33,9 @@ PARAMETERS = (
          'the present one, which it then replaces'),
     Spec('model_path', '', 'Folders of models of your own, separated by ":", looked into before '
          'those of the environment variable ROS2_CLASSIFY_MODEL_PATH', read_only=True),
-    Spec('model_roots', '', 'The only folders, separated by ":", that models, descriptors and '
-         'label files are read from, symbolic links followed; empty allows all', read_only=True),
+    Spec('model_roots', '', 'The only folders, separated by ":", that models, descriptors, label '
+         'files, weights and libraries of operators are read from, symbolic links followed; empty '
+         'allows all', read_only=True),
     *FETCH_PARAMETERS,
     Spec('image_transport', 'raw', 'How pictures come: raw on image, compressed on '
          'image/compressed', choices=('raw', 'compressed'), read_only=True),

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Make the environment that converts TensorFlow models; no ROS 2 is in it."""
+"""Make environments beside that of ROS 2: the one that converts TensorFlow models, others."""
 
 from __future__ import annotations
 
@@ -43,22 +43,54 @@ def set_up_converter(again: bool = False) -> None:
         Where a step fails.
 
     """
-    folder = converter_folder()
+    set_up_beside(
+        converter_folder(), 'TensorFlow', '1.6 GB, about a minute', REQUIREMENTS, again=again,
+        advice='TensorFlow has wheels for Python 3.10 to 3.13.')
+
+
+def set_up_beside(folder: Path, name: str, cost: str, requirements: Path, *,
+                  again: bool = False, quiet: bool = False, advice: str = '') -> None:
+    """
+    Make an environment without ROS 2 beside the one that the scripts run in.
+
+    Parameters
+    ----------
+    folder:
+        Where.
+    name:
+        What it is made for.
+    cost:
+        What it takes, for the reader.
+    requirements:
+        The file that pins all of its packages.
+    again:
+        Make it anew.
+    quiet:
+        Say nothing where there is nothing to do.
+    advice:
+        What more to say where the packages can't be had.
+
+    Raises
+    ------
+    ScriptError
+        Where a step fails.
+
+    """
     start = time.monotonic()
     with alone(folder.with_name(f'{folder.name}.lock')):
         if again or not (folder / 'bin' / 'python').exists():
             shutil.rmtree(folder, ignore_errors=True)
         stamps = Stamps(folder / '.setup')
-        step = Step('packages', f'TensorFlow in {folder} (1.6 GB, about a minute)', [REQUIREMENTS],
-                    [sys.version], lambda broken_off: _install(folder))
-        if not pending([step], stamps):
-            print(f'TensorFlow is ready in {folder} '
+        step = Step('packages', f'{name} in {folder} ({cost})', [requirements], [sys.version],
+                    lambda broken_off: _install(folder, requirements, advice))
+        if pending([step], stamps):
+            run([step], stamps)
+        elif not quiet:
+            print(f'{name} is ready in {folder} '
                   f'(nothing to do, {time.monotonic() - start:.1f} s).')
-            return
-        run([step], stamps)
 
 
-def _install(folder: Path) -> None:
+def _install(folder: Path, requirements: Path, advice: str) -> None:
     """Install into an empty virtual environment, whatever was there before."""
     for name in ('bin', 'include', 'lib', 'lib64', 'share'):
         path = folder / name
@@ -74,6 +106,6 @@ def _install(folder: Path) -> None:
     python = getattr(sys, '_base_executable', None) or sys.executable
     call([python, '-m', 'venv', folder], log / 'venv.log', variables)
     call([folder / 'bin' / 'python', '-m', 'pip', 'install', '--quiet', '--no-input', '--no-deps',
-          '-r', REQUIREMENTS], log / 'pip.log', variables,
+          '-r', requirements], log / 'pip.log', variables,
          advice='Is there a way to the package index? Start again when it is back: what was '
-                'downloaded is kept. TensorFlow has wheels for Python 3.10 to 3.13.')
+                f'downloaded is kept. {advice}'.strip())

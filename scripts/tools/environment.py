@@ -182,6 +182,11 @@ def converter_folder(variables: Mapping[str, str] = os.environ) -> Path:
     return _folder('tensorflow', variables)
 
 
+def pages_folder(variables: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of the environment that builds the documentation."""
+    return _folder('pages', variables)
+
+
 def _transport(variables: Mapping[str, str]) -> dict[str, str]:
     """Select the DDS profile that lets large pictures through, where nobody chose one."""
     profile = ROOT / 'config' / 'fastdds.xml'

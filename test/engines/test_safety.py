@@ -24,7 +24,8 @@ import pytest
 
 from ros2_classify.engines import EngineSettings, open_engine
 from ros2_classify.engines.onnx_file import read_onnx
-from ros2_classify.errors import EngineError, UnsafeModelError
+from ros2_classify.errors import EngineError, NotAllowedError, UnsafeModelError
+from ros2_classify.roots import within
 from ros2_classify.testing import save_color_classifier
 
 onnx = pytest.importorskip('onnx', reason='the tiny networks are written with the package onnx')
@@ -104,6 +105,15 @@ def test_a_folder_that_is_allowed(home: Path, absolute: bool) -> None:
         open_engine(path, settings=settings)
 
 
+def test_a_folder_that_is_allowed_must_lie_below_the_roots(home: Path) -> None:
+    path = save(home / 'm.onnx', [add()], [external(tensor(), '../secret.bin')])
+    settings = EngineSettings(external_data=(str(home.parent),))
+    with within(str(home.parent)):
+        open_engine(path, settings=settings)
+    with within(str(home)), pytest.raises(NotAllowedError, match='m.onnx: the weights file'):
+        open_engine(path, settings=settings)
+
+
 @pytest.mark.parametrize('place', ['constant', 'list', 'branch', 'function', 'sparse'])
 def test_wherever_a_tensor_may_hide(home: Path, place: str) -> None:
     from onnx import helper, TensorProto
@@ -151,6 +161,22 @@ def test_operators_of_ones_own_are_loaded_by_name_only(tmp_path: Path) -> None:
     library.write_bytes(b'no library')
     with pytest.raises(EngineError, match='operators.so cannot be loaded'):
         open_engine(path, settings=EngineSettings(custom_operators=(str(library),)))
+
+
+def test_operators_of_ones_own_must_lie_below_the_roots(tmp_path: Path) -> None:
+    """The library isn't opened, and whether it is there is not told."""
+    (tmp_path / 'home').mkdir()
+    path = save_color_classifier(tmp_path / 'home/tiny.onnx')
+    (tmp_path / 'operators.so').write_bytes(b'no library')
+    (tmp_path / 'home/link.so').symlink_to(tmp_path / 'operators.so')
+    for name in ('operators.so', 'missing.so', 'home/link.so'):
+        settings = EngineSettings(custom_operators=(str(tmp_path / name),))
+        with within(str(tmp_path / 'home')), pytest.raises(
+                NotAllowedError, match=f'the library of operators .*{name} does not lie below'):
+            open_engine(path, settings=settings)
+    with within(str(tmp_path)), pytest.raises(EngineError, match='operators.so cannot be loaded'):
+        open_engine(path, settings=EngineSettings(
+            custom_operators=(str(tmp_path / 'operators.so'),)))
 
 
 def test_a_model_of_two_graphs(tmp_path: Path) -> None:

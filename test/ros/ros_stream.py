@@ -83,7 +83,7 @@ class Camera:
         return msg
 
     def send(self, msg: Any) -> None:
-        """Publish a picture; wait for a subscriber first."""
+        """Publish a picture, or bytes that may be one; wait for a subscriber first."""
         self._peer.spin_until(lambda: self.subscriptions, 'a subscriber for pictures')
         self._publish(msg)
 
@@ -92,7 +92,8 @@ class Camera:
         self._publish(self.message(rgb))
 
     def _publish(self, msg: Any) -> None:
-        self.sent.append((msg.header.stamp.sec, msg.header.stamp.nanosec))
+        if not isinstance(msg, bytes):
+            self.sent.append((msg.header.stamp.sec, msg.header.stamp.nanosec))
         self._publisher.publish(msg)
 
     def answer(self, rgb: tuple[int, int, int], results: list[Any], frame_id: str = 'eye') -> Any:

@@ -15,6 +15,7 @@
 """Reading compressed image messages: JPEG and PNG in all the ways that ROS senders write them."""
 
 from array import array
+import os
 import struct
 import zlib
 
@@ -22,6 +23,7 @@ import cv2
 import numpy as np
 import pytest
 from ros2_classify.errors import InputError
+from ros2_classify.ros import picture_decoder
 from ros2_classify.ros.compressed_msg import image_size, to_array
 from sensor_msgs.msg import CompressedImage
 
@@ -113,11 +115,14 @@ def test_rotation_marks_are_not_followed():
     assert to_array(message(turned))[0].shape == (10, 20, 3)
 
 
+def chunk(kind, body):
+    """Return a chunk of a PNG, with its check sum."""
+    return struct.pack('>I', len(body)) + kind + body + struct.pack(
+        '>I', zlib.crc32(kind + body))
+
+
 def bomb_png(width, height):
     """Return a PNG that claims a size and holds next to nothing."""
-    def chunk(kind, body):
-        return struct.pack('>I', len(body)) + kind + body + struct.pack(
-            '>I', zlib.crc32(kind + body))
     header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
     return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header)
             + chunk(b'IDAT', zlib.compress(b'\0' * 1000)) + chunk(b'IEND', b''))
@@ -138,6 +143,86 @@ def test_a_bomb_is_refused_before_it_is_decoded(bomb, monkeypatch):
     monkeypatch.setattr(cv2, 'imdecode', explode)
     with pytest.raises(InputError, match='has more than the .* pixels allowed'):
         to_array(message(bomb))
+
+
+def hostile_png(number):
+    """Return a PNG whose chunks are right and whose pixels are none."""
+    header = struct.pack('>IIBBBBB', 20, 10, 8, 2, 0, 0, 0)
+    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header)
+            + chunk(b'IDAT', b'no pixels %d' % number) + chunk(b'IEND', b''))
+
+
+def damaged_jpeg(number):
+    """Return a JPEG with a bad byte in its middle; libjpeg reads it all the same."""
+    data = bytearray(encoded(noise_of(64), '.jpg'))
+    data[len(data) // 2 + number] = 0xFF
+    data[len(data) // 2 + number + 1] = 0xD3
+    return bytes(data)
+
+
+def noise_of(side):
+    """Return a picture of random pixels."""
+    return np.random.default_rng(8).integers(0, 256, (side, side, 3), np.uint8)
+
+
+@pytest.mark.parametrize('damage', [hostile_png, damaged_jpeg])
+def test_damaged_pictures_do_not_fill_the_terminal(damage, capfd, monkeypatch):
+    """The decoders behind OpenCV write a line for each: one is shown, as long as it is new."""
+    cv2.imdecode(np.frombuffer(damage(0), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert capfd.readouterr().err, 'this damage is none that the decoder speaks of'
+    monkeypatch.setattr(picture_decoder, '_next_line', 0.0)
+    for number in range(200):
+        try:
+            to_array(message(damage(number)))
+        except InputError as error:
+            assert 'damaged' in str(error)
+    assert len(capfd.readouterr().err.splitlines()) == 1
+
+
+def test_lines_of_others_pass(capfd, monkeypatch):
+    """Another thread may write to the terminal while a picture is decoded."""
+    lines = [b'[INFO] [server]: active\n', b'Corrupt JPEG data: bad Huffman code\n',
+             b'libpng error: IDAT: CRC error\n', b'Traceback (most recent call last):\n']
+
+    def imdecode(*_):
+        for line in lines:
+            os.write(2, line)
+        return flat()
+
+    monkeypatch.setattr(cv2, 'imdecode', imdecode)
+    monkeypatch.setattr(picture_decoder, '_next_line', 0.0)
+    for _ in range(2):
+        to_array(message(JPEG))
+    assert capfd.readouterr().err.encode() == b''.join(
+        [*lines[:2], lines[3], lines[0], lines[3]])
+
+
+def test_an_exception_leaves_the_terminal_as_it_was(capfd, monkeypatch):
+    def imdecode(*_):
+        raise cv2.error('no way')
+
+    monkeypatch.setattr(cv2, 'imdecode', imdecode)
+    with pytest.raises(InputError, match='cannot be decoded: no way'):
+        to_array(message(JPEG))
+    os.write(2, b'still there\n')
+    assert capfd.readouterr().err == 'still there\n'
+
+
+def test_without_a_terminal_pictures_are_decoded(monkeypatch):
+    def dup(_):
+        raise OSError(9, 'Bad file descriptor')
+
+    monkeypatch.setattr(picture_decoder.os, 'dup', dup)
+    assert to_array(message(JPEG))[0].shape == (10, 20, 3)
+
+
+@pytest.mark.parametrize(('at', 'kind'), [(30, 'IHDR'), (45, 'IDAT'), (-2, 'IEND')])
+def test_a_png_whose_check_sum_is_wrong_is_not_decoded(at, kind, monkeypatch):
+    data = bytearray(PNG)
+    data[at] ^= 1
+    monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('the picture was decoded'))
+    with pytest.raises(InputError, match=f'check sum of the chunk .{kind}. at byte .* is wrong'):
+        to_array(message(bytes(data)))
 
 
 def test_the_pixel_limit_is_the_callers():

@@ -20,7 +20,6 @@ import cv2
 import doc_commands
 import numpy as np
 import pytest
-from ros2_classify.testing import save_color_classifier
 
 # What a node writes once its command line and its parameters are understood and used.
 READY = {
@@ -34,11 +33,9 @@ READY = {
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
     """Make the model, the picture, the folder and the video that the commands use."""
-    for name in ('my_model', 'my_detector'):
-        save_color_classifier(tmp_path / f'{name}.onnx')
-        (tmp_path / f'{name}.yaml').write_text(
-            f'source: {{path: {name}.onnx}}\nlabels: [red, green, blue]\n'
-            'output: {decoder: classification, activation: softmax}\n')
+    doc_commands.save_models(tmp_path, 'my_model', 'my_detector', 'detector')
+    (tmp_path / 'models').mkdir()
+    doc_commands.save_models(tmp_path / 'models', 'street_detector')
     picture = np.full((48, 64, 3), 100, np.uint8)
     (tmp_path / 'photos').mkdir()
     for path in ('photo.jpg', 'photos/1.jpg'):
@@ -49,9 +46,12 @@ def workplace(tmp_path, monkeypatch):
         video.write(picture)
     video.release()
     monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 # So many at once: most of a start is waiting.
+# A folder of the reader's own.
+OWN_FOLDER = '/opt/our_robot/models'
 AT_ONCE = 4
 COMMANDS = doc_commands.of_kind('node')
 
@@ -59,7 +59,9 @@ COMMANDS = doc_commands.of_kind('node')
 @pytest.mark.parametrize('first', range(0, len(COMMANDS), AT_ONCE))
 def test_nodes(start, workplace, first):
     group = COMMANDS[first:first + AT_ONCE]
-    nodes = [start(command.verb, arguments=command.arguments[1:]) for command in group]
+    nodes = [start(command.verb, arguments=[
+        word.replace(OWN_FOLDER, str(workplace / 'models')) for word in command.arguments[1:]])
+        for command in group]
     for command, node in zip(group, nodes):
         node.wait_for_line(READY[command.verb])
         node.send_signal(signal.SIGINT)
@@ -68,4 +70,9 @@ def test_nodes(start, workplace, first):
 
 
 def test_the_commands_are_found():
-    assert {'camera', 'client_test', 'server'} <= {command.verb for command in COMMANDS}
+    assert {'camera', 'client_test', 'composed', 'server'} <= {
+        command.verb for command in COMMANDS}
+    texts = [command.text for command in COMMANDS]
+    assert any(OWN_FOLDER in text for text in texts)
+    # In a block that is not called bash.
+    assert any('--enclave /ros2_classify/server' in text for text in texts)

@@ -122,19 +122,33 @@ def test_wrong_encoding(
     server.wait_for_line('active: ')
     camera.answer(BLUE, results)
     wrong = camera.message(BLUE)
-    wrong.encoding = 'colourful'
+    wrong.encoding = '16SC1'
     timer = peer.node.create_timer(0.1, lambda: camera.send(wrong))
-    diagnostics.say(PICTURES, 2, 'unusable picture on /image', "'colourful'", 'rgb8')
+    diagnostics.say(
+        PICTURES, 2, "unusable picture on /image: encoding '16SC1' holds measurements (depth, "
+        'disparity), not colours; give a colour or grey picture')
     peer.node.destroy_timer(timer)
+    # The cure.
     camera.answer(BLUE, results)
 
 
-def test_no_gpu(start: Any, peer: Peer, classifier: Path) -> None:
+def test_no_gpu(start: Any, peer: Peer, diagnostics: Diagnostics, classifier: Path) -> None:
     if shutil.which('nvidia-smi') and not subprocess.run(
             ['nvidia-smi'], capture_output=True, check=False).returncode:
         pytest.skip('there is a GPU here')
     refusal(start, "provider 'cuda'", 'onnxruntime-gpu', 'NVIDIA driver', 'choose provider auto',
             parameters={'model': classifier, 'provider': 'cuda'})
+    # Where the CPU may do instead, that is a warning.
+    server = start('server', {
+        'model': classifier, 'provider': 'cuda', 'require_provider': False})
+    server.wait_for_line('active: ')
+    diagnostics.say('server: model', 1, 'runs on CPUExecutionProvider, as ', 'could not be had',
+                    'python -m ros2_classify doctor')
+    server.wait_for_line('has no CUDAExecutionProvider and the CPU runs the network instead')
+    server.stop()
+    # The cure without a GPU.
+    start('server', {'model': classifier, 'provider': 'auto'}).wait_for_line('active: ')
+    diagnostics.say('server: model', 0, 'colors on CPUExecutionProvider')
 
 
 def test_corrupted_model(start: Any, peer: Peer, tmp_path: Path) -> None:
@@ -142,21 +156,36 @@ def test_corrupted_model(start: Any, peer: Peer, tmp_path: Path) -> None:
     (tmp_path / 'colors.onnx').write_bytes(whole[:len(whole) // 2])
     refusal(start, 'colors.onnx', 'cut off', 'get the file again',
             parameters={'model': tmp_path / 'colors.onnx'})
+    # The cure.
+    (tmp_path / 'colors.onnx').write_bytes(whole)
+    start('server', {'model': tmp_path / 'colors.onnx'}).wait_for_line('active: ')
+
+
+def may_mount() -> bool:
+    """Tell whether this process may mount file systems: see capabilities(7), CAP_SYS_ADMIN."""
+    status = Path('/proc/self/status').read_text()
+    return bool(int(status.partition('CapEff:')[2].split()[0], 16) >> 21 & 1)
 
 
 def test_full_disk(start: Any, peer: Peer, tmp_path: Path) -> None:
-    if subprocess.run([*TINY_DISK, str(tmp_path), 'true'], capture_output=True,
-                      check=False).returncode:
+    if not may_mount():
         pytest.skip('mounting a file system needs more rights')
-    body = bytes(200_000)
-    (tmp_path / 'large.onnx').write_bytes(body)
-    cache = tmp_path / 'cache'
+    tried = subprocess.run([*TINY_DISK, str(tmp_path), 'true'], capture_output=True, text=True,
+                           check=False)
+    assert tried.returncode == 0, tried.stderr
+    path = save_color_classifier(tmp_path / 'large.onnx')
+    # A documentation string of 200,000 bytes: field 6 of ModelProto.
+    body = path.read_bytes() + b'\x32\xc0\x9a\x0c' + b'x' * 200_000
+    path.write_bytes(body)
+    cache, roomy = tmp_path / 'cache', tmp_path / 'roomy'
     cache.mkdir()
+    model = {'model': f'{path.as_uri()}#sha256={hashlib.sha256(body).hexdigest()}'}
     refusal(start, f'the disk that holds the cache {cache} is full', 'free some space',
-            'ROS2_CLASSIFY_CACHE',
-            parameters={'model': f'{(tmp_path / "large.onnx").as_uri()}'
-                                 f'#sha256={hashlib.sha256(body).hexdigest()}'},
+            'ROS2_CLASSIFY_CACHE', parameters=model,
             environment={'ROS2_CLASSIFY_CACHE': str(cache)}, within=[*TINY_DISK, str(cache)])
+    # The cure.
+    start('server', model, environment={'ROS2_CLASSIFY_CACHE': str(roomy)}).wait_for_line(
+        'active: ')
 
 
 def test_missing_labels(start: Any, peer: Peer, classifier: Path) -> None:
@@ -165,21 +194,33 @@ def test_missing_labels(start: Any, peer: Peer, classifier: Path) -> None:
         'labels: [red, green, blue]', 'labels: colors.txt'))
     refusal(start, 'the label file colors.txt was not found', 'ROS2_CLASSIFY_MODEL_PATH',
             parameters={'model': path})
+    # The cure.
+    path.with_name('colors.txt').write_text('red\ngreen\nblue\n')
+    start('server', {'model': path}).wait_for_line('active: ')
 
 
 def test_hostile_archive(start: Any, peer: Peer, tmp_path: Path) -> None:
     archive = tmp_path / 'evil.tar.gz'
-    with tarfile.open(archive, 'w:gz') as tar:
-        info = tarfile.TarInfo('../../evil.onnx')
-        info.size = 4
-        tar.addfile(info, io.BytesIO(b'evil'))
+    (tmp_path / 'good').mkdir()
+    body = save_color_classifier(tmp_path / 'good/colors.onnx').read_bytes()
+
+    def write(name: str) -> None:
+        with tarfile.open(archive, 'w:gz') as tar:
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            tar.addfile(info, io.BytesIO(body))
+
+    write('../../evil.onnx')
     path = tmp_path / 'evil.yaml'
     path.write_text('name: evil\ntask: classification\n'
                     'source: {path: evil.tar.gz, member: evil.onnx}\n'
                     'output: {decoder: classification}\n')
-    refusal(start, 'evil.tar.gz', '../../evil.onnx', parameters={'model': path},
-            environment={'ROS2_CLASSIFY_CACHE': str(tmp_path / 'cache')})
+    cache = {'ROS2_CLASSIFY_CACHE': str(tmp_path / 'cache')}
+    refusal(start, 'evil.tar.gz', '../../evil.onnx', parameters={'model': path}, environment=cache)
     assert not list(tmp_path.parent.rglob('evil.onnx'))
+    # The cure: an archive from somebody else.
+    write('evil.onnx')
+    start('server', {'model': path}, environment=cache).wait_for_line('active: ')
 
 
 def test_dead_camera(
