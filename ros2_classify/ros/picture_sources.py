@@ -327,6 +327,9 @@ def open_source(text: str, size: Size, warn: Warn) -> Source:
                 f'folder {path} holds no pictures ({", ".join(PICTURE_SUFFIXES)}); {KINDS}')
         found.sort(key=_natural_order)
         return PictureFiles(f'{len(found)} pictures of {path}', found, warn)
+    if not path.is_file():
+        # A device such as /dev/zero could be read without an end.
+        raise SourceError(f'{path} is neither a file nor a folder; {KINDS}')
     try:
         read_image(path)
     except InputError as error:

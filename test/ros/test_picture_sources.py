@@ -117,6 +117,12 @@ def test_a_claimed_rate_nobody_believes_is_replaced(tmp_path, monkeypatch):
     assert open_source(str(path), ANY_SIZE, pytest.fail).rate == 10.0
 
 
+@pytest.mark.parametrize('device', ['/dev/zero', '/dev/null'])
+def test_a_device_that_is_no_camera_is_not_read(device):
+    with pytest.raises(SourceError, match=f'{device} is neither a file nor a folder; a source is'):
+        open_source(device, ANY_SIZE, pytest.fail)
+
+
 @pytest.mark.parametrize(('name', 'content', 'message'), [
     ('missing.png', None, r"there is no '.*missing.png'; a source is a picture file, a folder"),
     ('bad.jpg', b'garbage', r'bad\.jpg \(7 bytes\) is no picture'),
