@@ -25,8 +25,8 @@ from ros2_classify.ros.reliability.camera import BAD
 from ros2_classify.ros.reliability.models import Known
 from sensor_msgs.msg import Image
 
-# Seconds in which a server leaves a topic that it takes pictures from for nobody: it waits for two,
-# and looks once a second.
+# Seconds for a server to leave a topic when nobody listens: it waits for two, and looks once a
+# second.
 _LEAVES = 20.0
 _POLL = 0.1
 _SIZES = ((400, 300), (320, 240), (401, 299), (160, 120))
