@@ -130,7 +130,7 @@ def test_fetching_and_converting_do_not_count(make: Callable[[float], Bed]) -> N
     assert bed.load(fetch) is bed.model
 
 
-@pytest.mark.parametrize(('timeout', 'times', 'looks'), [(0.0, 1.0, 500), (5.0, 30.0, 250)])
+@pytest.mark.parametrize(('timeout', 'times', 'looks'), [(0.0, 1.0, 500), (5.0, 30.0, 120)])
 def test_without_a_limit_and_for_an_engine_it_may_take_longer(
         make: Callable[[float], Bed], timeout: float, times: float, looks: int) -> None:
     bed = make(timeout)
