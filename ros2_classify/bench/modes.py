@@ -123,7 +123,7 @@ def _targets(
     plan = targets.plan_of(plan)
     rows, evidence = targets.measure_all(
         settings, plan, arguments.soak, folder, say, lambda: messages(say),
-        arguments.recorded)
+        arguments.recorded, arguments.long_run)
     text = targets.table(rows)
     if arguments.document:
         targets.into_document(arguments.document, text)

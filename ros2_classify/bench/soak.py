@@ -30,6 +30,8 @@ from ros2_classify.bench.statistics import median, rounded, slope
 from ros2_classify.bench.subjects import server
 from ros2_classify.bench.table import markdown
 
+# Seconds at the beginning that don't count.
+WARM = 2.0
 # What `ros2_classify.ros.trace` keeps of a frame.
 _TRACE_BYTES = 32
 # Caches and pools fill up in the first part of the run.
@@ -65,7 +67,7 @@ def soak(settings: Settings, seconds: float, folder: Path, say: Say) -> dict[str
         session.open_source([subject])
         node = session.start(subject)
         say(f'{seconds:.0f} s at {settings.rate:g} pictures a second')
-        run = session.run(node, settings.rate, seconds, 2.0, sample_memory=True)
+        run = session.run(node, settings.rate, seconds, WARM, sample_memory=True)
         bare = session.run_bare(settings.rate, 5.0, 1.0)
         facts, frames, profile = session.facts, session.frames, session.profile
     return {

@@ -34,6 +34,8 @@ from ros2_classify.bench.statistics import median, rounded
 from ros2_classify.bench.subjects import server
 from ros2_classify.bench.table import markdown
 
+_LONG_COMMAND = 60
+
 _BEGIN, _END = '<!-- targets: begin -->', '<!-- targets: end -->'
 
 _CAMERAS = 4
@@ -100,6 +102,7 @@ def plan_of(asked: Plan) -> Plan:
 def measure_all(
         settings: Settings, plan: Plan, soak_seconds: float, folder: Path, say: Say,
         messages: Callable[[], dict[str, Any]], recorded: Path | None = None,
+        long_run: Path | None = None,
 ) -> tuple[list[Row], dict[str, Any]]:
     """
     Measure all rows.
@@ -121,6 +124,8 @@ def measure_all(
     recorded : Path or None
         A comparison with the predecessor, as ``--against`` wrote it: that needs TensorFlow and
         is made apart.
+    long_run : Path or None
+        The long run as ``--duration`` and ``--output`` wrote it, if it is not to be made anew.
 
     Returns
     -------
@@ -151,7 +156,12 @@ def measure_all(
     started = step('start', lambda at: _start(vga, plan.repetitions, at))
     many = step('cameras', lambda at: cameras.many_cameras(
         replace(vga, cameras=_CAMERAS, threads=cores), plan, at, say))
-    long = step('duration', lambda at: soak.soak(full_hd, soak_seconds, at, say))
+    if long_run is None:
+        long = step('duration', lambda at: soak.soak(full_hd, soak_seconds, at, say))
+    else:
+        long = evidence['duration'] = read_long_run(long_run)
+        # What doesn't count at the beginning was part of the run.
+        soak_seconds = round(long['run']['seconds'] + soak.WARM)
     rows = [
         *_rows_of_latency(small, large, composed), *_rows_of_load(small),
         *_rows_of_messages(made), *_rows_of_predecessor(recorded),
@@ -170,13 +180,52 @@ def measure_all(
     return rows, evidence
 
 
+def read_long_run(path: Path) -> dict[str, Any]:
+    """
+    Read a record of the long run.
+
+    Parameters
+    ----------
+    path : Path
+        What ``bench --duration 600 --size 1920x1080 --output`` wrote.
+
+    Returns
+    -------
+    dict
+        The record.
+
+    Raises
+    ------
+    BenchError
+        If the file is no such record.
+
+    """
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BenchError(f'{path} cannot be read: {error}') from error
+    size = (record.get('input', {}).get('width'), record.get('input', {}).get('height'))
+    if 'memory' not in record or size != _FULL_HD:
+        raise BenchError(
+            f'{path} is no record of --duration at 1920x1080; make one: bench --duration 600 '
+            f'--size 1920x1080 --output {path}')
+    return record
+
+
 def table(rows: list[Row]) -> str:
     """Return the rows for people and for docs/performance.md."""
     return markdown(('what', 'target', 'measured', '', 'command'), [(
         row.name + (f' ({row.note})' if row.note else ''),
         f'{"≥" if row.at_least else "≤"} {row.target:g} {row.unit}'.strip(),
         '-' if row.measured is None else f'{row.measured:.3g}', row.verdict,
-        f'`{row.command}`' if row.command else '') for row in rows])
+        _command_cell(row.command)) for row in rows])
+
+
+def _command_cell(command: str) -> str:
+    """Return what stands for a command; a long one is in the JSON, and told of below the table."""
+    if len(command) > _LONG_COMMAND:
+        return '[below](#against-other-nodes)'
+    return f'`{command}`' if command else ''
 
 
 def _rows_of_latency(
@@ -242,6 +291,7 @@ def _rows_of_memory(
     run, memory = long['run'], long['memory']
     command = f'bench --duration {seconds:g} --size 1920x1080'
     short = seconds < _LONG_SECONDS
+    made = f'; recorded {long["date"][:10]}' if 'date' in long else ''
     return [
         Row('memory above the bare process', round(_MEMORY + _PICTURES * frame, 1),
             small['nodes']['node']['memory_over_bare_mib'], unit='MiB', command='bench'),
@@ -251,7 +301,7 @@ def _rows_of_memory(
             note=f'the run took {seconds:g} s: too short' if short else ''),
         Row('that run: frames lost that nobody chose to drop', 0.0,
             float(run['lost_in_transport']), command=command,
-            note=f'of {run["sent"]}; {run["dropped_by_policy"]} dropped by the policy')]
+            note=f'of {run["sent"]}; {run["dropped_by_policy"]} dropped by the policy{made}')]
 
 
 def _composed(settings: Settings, plan: Plan, folder: Path, say: Say) -> dict[str, Any]:

@@ -111,6 +111,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument('--recorded', type=Path, metavar='FILE',
                         help='of --targets: the comparison with the predecessor, as --against '
                              'and --output wrote it')
+    parser.add_argument('--long-run', type=Path, metavar='FILE',
+                        help='of --targets: the long run as --duration and --output wrote it, '
+                             'in place of one')
     parser.add_argument('--document', type=Path, metavar='FILE.md',
                         help='of --targets: put the table between the marks of this document')
     parser.add_argument('--json', action='store_true', help='one JSON object as the last line')

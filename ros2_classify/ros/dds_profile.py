@@ -57,6 +57,22 @@ def profile_file() -> Path | None:
     return path if path and path.is_file() else None
 
 
+def receiver_file() -> Path | None:
+    """
+    Return the profile for processes that receive pictures and send answers.
+
+    Returns
+    -------
+    Path or None
+        ``fastdds_receiver.xml`` beside `profile_file`: the same with a smaller segment of shared
+        memory, which each process has of its own.
+
+    """
+    path = profile_file()
+    small = path.with_name('fastdds_receiver.xml') if path else None
+    return small if small and small.is_file() else None
+
+
 def variable(env: Mapping[str, str]) -> str:
     """
     Return the name of the variable that this distribution's Fast DDS reads.
@@ -110,9 +126,15 @@ def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
     return {variable(env): str(path)}
 
 
-def use() -> Path | None:
+def use(*, receiver: bool = False) -> Path | None:
     """
     Make this process take the profile; call it before ``rclpy.init``.
+
+    Parameters
+    ----------
+    receiver : bool
+        Whether it receives pictures and sends none of a camera: it takes `receiver_file`, also in
+        the place of the shipped profile that a launch file has set for all processes.
 
     Returns
     -------
@@ -121,5 +143,9 @@ def use() -> Path | None:
 
     """
     wanted = environment()
+    small = receiver_file() if receiver else None
+    name = variable(os.environ)
+    if small and (wanted or os.environ.get(name) == str(profile_file())):
+        wanted = {name: str(small)}
     os.environ.update(wanted)
     return Path(next(iter(wanted.values()))) if wanted else None

@@ -177,9 +177,15 @@ class ImageInput:
         self._held = self._gate.closed = self._subscription is not None
         return self._gate.closed
 
-    def fetch(self) -> Any:
+    def fetch(self, *, wanted: bool = True) -> Any:
         """
         Return the newest picture, after `hold`; in the thread that needs it.
+
+        Parameters
+        ----------
+        wanted : bool
+            Whether anybody listens to the answers; if not, pictures are delivered again, to be
+            counted as what they are.
 
         Returns
         -------
@@ -191,7 +197,7 @@ class ImageInput:
         if subscription is None or not self._gate.closed:
             return None
         try:
-            taken = fetch(subscription)
+            taken = fetch(subscription) if wanted else None
         except rclpy_implementation.RCLError as error:
             # The middleware has dropped what it could not read; the executor takes the next one.
             self._throttled(

@@ -45,7 +45,8 @@ def require(*packages: str) -> None:
             raise ModuleNotFoundError(f'No module named {package!r}', name=package)
 
 
-def main(usage: str, create: Callable[[runtime.Stop], Any], args: Sequence[str] | None) -> int:
+def main(usage: str, create: Callable[[runtime.Stop], Any], args: Sequence[str] | None, *,
+         receiver: bool = False) -> int:
     """
     Run a node until it is done or asked to end.
 
@@ -57,6 +58,8 @@ def main(usage: str, create: Callable[[runtime.Stop], Any], args: Sequence[str] 
         Makes the node; it gets the request to end the process.
     args : sequence of str or None
         The command line after the program's name; None means ``sys.argv[1:]``.
+    receiver : bool
+        Whether it sends no pictures of a camera.
 
     Returns
     -------
@@ -71,4 +74,4 @@ def main(usage: str, create: Callable[[runtime.Stop], Any], args: Sequence[str] 
     # OpenCV warns of every damaged picture, past the node's log and without an end; it reads this
     # when it is loaded. The reason is in the node's own, throttled line.
     os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
-    return runtime.run(create, words)
+    return runtime.run(create, words, receiver=receiver)

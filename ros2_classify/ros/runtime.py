@@ -147,7 +147,8 @@ class Stop:
                 self.request()
 
 
-def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None) -> int:
+def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None, *,
+        receiver: bool = False) -> int:
     """
     Run a node from its creation to its end, or several, as all that the process does.
 
@@ -160,6 +161,9 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None) -> int
         opposite one.
     args : sequence of str, optional
         The command line after the program's name; default ``sys.argv[1:]``.
+    receiver : bool
+        Whether no node of the process sends a camera's pictures; see
+        `ros2_classify.ros.dds_profile.use`.
 
     Returns
     -------
@@ -173,7 +177,7 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None) -> int
     with Stop() as stop:
         from ros2_classify.ros import dds_profile
 
-        dds_profile.use()
+        dds_profile.use(receiver=receiver)
         code = _run(create, args, stop)
         if stop.left_thread_behind:
             _free_context()

@@ -50,7 +50,7 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code; see `ros2_classify.ros.runtime.run`.
 
     """
-    return program.main(_USAGE, _create, args)
+    return program.main(_USAGE, _create, args, receiver=True)
 
 
 def _create(stop: runtime.Stop) -> Any:

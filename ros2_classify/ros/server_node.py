@@ -153,7 +153,7 @@ class ServerNode(ManagedNode):
         trace_file = self._settings['trace_file']
         self._trace = Trace(trace_file) if trace_file else None
         for number, stream in enumerate(self._streams):
-            stream.activate(self._delivery(number), self._trace)
+            stream.activate(self._delivery(number), self._offering(number), self._trace)
             stream.announce(model)
         worker.start()
         # Not the node's clock: simulated time may stand still.
@@ -388,8 +388,6 @@ class ServerNode(ManagedNode):
             if worker is not None:
                 replaced = worker.mailbox.put(frame, number)
                 if replaced is not None:
-                    if replaced and frame.stream.hold():
-                        worker.mailbox.fetch_from(number, frame.stream.fetch)
                     return replaced
             # A camera in this process delivers while the executor's thread stops the worker.
             if worker is not None or self._recovery is None:
@@ -399,3 +397,12 @@ class ServerNode(ManagedNode):
             return False
 
         return deliver
+
+    def _offering(self, number: int) -> Callable[[Callable[[bool], Frame | None]], None]:
+        """Return what takes a way to fetch the frames of one stream."""
+        def offer(fetch: Callable[[bool], Frame | None]) -> None:
+            worker = self._worker
+            if worker is not None:
+                worker.mailbox.fetch_from(number, fetch)
+
+        return offer

@@ -93,6 +93,7 @@ class Stream:
         self._missed = False
         self._input: ImageInput | None = None
         self._deliver: Callable[[Frame], bool] = lambda _: False
+        self._offer: Callable[[Callable[[bool], Frame | None]], Any] = lambda _: None
         self._trace: Trace | None = None
         self.counters = Counters()
         # Whoever stops a worker counts at the same time as its threads.
@@ -118,7 +119,9 @@ class Stream:
 
     # ---- in the executor's thread
 
-    def activate(self, deliver: Callable[[Frame], bool], trace: Trace | None = None) -> None:
+    def activate(self, deliver: Callable[[Frame], bool],
+                 offer: Callable[[Callable[[bool], Frame | None]], Any],
+                 trace: Trace | None = None) -> None:
         """
         Begin to take pictures.
 
@@ -126,6 +129,9 @@ class Stream:
         ----------
         deliver : callable
             Called with each picture; returns whether an older one was dropped for it.
+        offer : callable
+            Called with `fetch` when pictures come faster than they are taken; see
+            `ros2_classify.ros.mailbox.Mailbox.fetch_from`.
         trace : Trace, optional
             Where times are noted, for measuring.
 
@@ -136,6 +142,7 @@ class Stream:
         self.findings = []
         self._missed = False
         self._deliver = deliver
+        self._offer = offer
         self._trace = trace
         self._patience = _SILENCE
         self._input = ImageInput(
@@ -246,14 +253,13 @@ class Stream:
             self.counters.unwanted += 1
         elif self._deliver(frame):
             self.counters.replaced += 1
+            # From here on another thread may count.
+            if self._input is not None and self._input.hold():
+                self._offer(self.fetch)
         else:
             # Python runs one thread at a time: this one would go on to what it waits for next, and
             # keep the worker, which has just been woken up, from beginning for half a millisecond.
             time.sleep(_GIVE_WAY)
-
-    def hold(self) -> bool:
-        """Leave new pictures in the middleware; return whether `fetch` gets them from there."""
-        return self._input is not None and self._input.hold()
 
     # ---- in whichever thread takes the pictures, one at a time
 
@@ -276,7 +282,7 @@ class Stream:
 
     def fetch(self, replaces: bool) -> Frame | None:
         """
-        Fetch the newest picture, after `hold`.
+        Fetch the newest picture from the middleware.
 
         Parameters
         ----------
@@ -290,7 +296,7 @@ class Stream:
 
         """
         source = self._input
-        msg = None if source is None else source.fetch()
+        msg = None if source is None else source.fetch(wanted=self.outputs.wanted)
         if msg is None:
             return None
         self.counters.replaced += replaces

@@ -22,7 +22,7 @@ import pytest
 from ros2_classify.bench.processes import BenchError
 from ros2_classify.bench.settings import Settings
 from ros2_classify.bench.targets import (
-    _rows_of_memory, _rows_of_predecessor, into_document, Row, table)
+    _rows_of_memory, _rows_of_predecessor, into_document, read_long_run, Row, table)
 import shared_data
 
 
@@ -82,6 +82,33 @@ def test_the_rows_of_the_predecessor_have_the_command_of_their_record(tmp_path):
     cpu = rows['over the predecessor: cpu']
     assert (cpu.measured, cpu.note) == (0.4, 'recorded 2026-11-23')
     assert {row.command for row in _rows_of_predecessor(None)} == {''}
+
+
+def test_a_record_of_the_long_run_takes_its_place(tmp_path):
+    path = tmp_path / 'duration.json'
+    record = {'date': '2026-11-28T09:18:43Z', 'input': {'width': 1920, 'height': 1080},
+              'run': {'lost_in_transport': 0, 'dropped_by_policy': 3, 'sent': 9, 'seconds': 598.0},
+              'memory': {'growth_mib_in_10_min': 1.0}}
+    path.write_text(json.dumps(record))
+    assert read_long_run(path) == record
+    small = {'input': {'step': 1920}, 'nodes': {'node': {'memory_over_bare_mib': 50.0}}}
+    lost = _rows_of_memory(Settings(), small, record, 600.0)[2]
+    assert lost.note == 'of 9; 3 dropped by the policy; recorded 2026-11-28'
+
+
+@pytest.mark.parametrize('text', [
+    'no JSON', '{}', '{"memory": {}, "input": {"width": 640, "height": 480}}'])
+def test_another_file_is_no_long_run(tmp_path, text):
+    path = tmp_path / 'other.json'
+    path.write_text(text)
+    with pytest.raises(BenchError, match='other.json'):
+        read_long_run(path)
+
+
+def test_long_commands_stand_below_the_table():
+    rows = [Row('short', 1.0, 0.5, command='bench'), Row('long', 1.0, 0.5, command='x' * 61)]
+    text = table(rows)
+    assert '`bench`' in text and 'xxx' not in text and '(#against-other-nodes)' in text
 
 
 @pytest.mark.parametrize(('seconds', 'growth', 'verdict', 'note'), [

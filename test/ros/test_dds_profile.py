@@ -14,7 +14,9 @@
 
 """Large pictures between processes, and when the profile for them is taken."""
 
+import os
 from pathlib import Path
+import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 
@@ -85,6 +87,28 @@ def test_this_process_takes_it(monkeypatch):
         monkeypatch.setenv(name, '')
     assert dds_profile.use() == PROFILE
     assert environment() == {}
+
+
+def test_a_receiver_takes_a_smaller_segment_and_all_else_alike(monkeypatch):
+    small = PROFILE.with_name('fastdds_receiver.xml')
+    whole, part = (re.sub('<!--.*?-->', '', path.read_text(), flags=re.DOTALL)
+                   for path in (PROFILE, small))
+    assert part == whole.replace('25165824', str(8 * 2**20)) != whole
+    # An annotated picture of 1920x1080 has room in it.
+    assert 1920 * 1080 * 3 < 8 * 2**20
+    for name in dds_profile.CHOICES:
+        monkeypatch.setenv(name, '')
+    assert dds_profile.use(receiver=True) == small
+    # The profile that a launch file has set for all processes is no choice of the user's.
+    monkeypatch.setenv(dds_profile.variable(os.environ), str(PROFILE))
+    assert dds_profile.use(receiver=True) == small
+    assert os.environ[dds_profile.variable(os.environ)] == str(small)
+
+
+def test_a_receiver_leaves_the_user_s_own_profile(monkeypatch):
+    monkeypatch.setenv(dds_profile.variable(os.environ), '/my.xml')
+    assert dds_profile.use(receiver=True) is None
+    assert os.environ[dds_profile.variable(os.environ)] == '/my.xml'
 
 
 def test_best_effort_pictures_of_full_hd_arrive(start, peer, tmp_path):

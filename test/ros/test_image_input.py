@@ -78,6 +78,11 @@ def test_of_a_longer_queue_the_newest_picture_is_fetched(
         assert source.fetch().header.frame_id == 'newest'
         assert sum(replaced) == 2
         assert source.fetch() is None
+        # For nobody, nothing is fetched, whatever there is.
+        queue.append((Image(), {}))
+        assert source.hold()
+        assert source.fetch(wanted=False) is None
+        assert queue and not source._gate.closed
     finally:
         source.unsubscribe()
 

@@ -26,7 +26,8 @@ import time
 import pytest
 
 from ros2_classify.ros import runtime
-from ros2_classify.ros.runtime import call_interruptibly, Interrupted, Stop, tune_malloc
+from ros2_classify.ros.runtime import (
+    call_interruptibly, Interrupted, share_heap, Stop, tune_malloc)
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 30.0
@@ -182,6 +183,56 @@ print('kept' if faults < rounds * size // 4096 // 10 else 'returned')
 """
     assert run_program(tmp_path, program, 'tuned') == (0, 'kept\n')
     assert run_program(tmp_path, program, 'plain') == (0, 'returned\n')
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'mallopt'), reason='no glibc here')
+def test_all_threads_share_a_heap(tmp_path):
+    program = """
+import ctypes, sys, threading
+from ros2_classify.ros.runtime import share_heap
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+if sys.argv[1] == 'shared':
+    assert share_heap({})
+
+def heaps(count=4):
+    there, go = threading.Barrier(count), []
+    def allocate():
+        address = libc.malloc(100_000)
+        go.append(address >> 26)  # a thread's own heap is aligned to 64 MiB
+        there.wait()
+    threads = [threading.Thread(target=allocate) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(set(go))
+
+print('one' if heaps() <= 2 else 'several')
+"""
+    assert run_program(tmp_path, program, 'shared') == (0, 'one\n')
+    assert run_program(tmp_path, program, 'plain') == (0, 'several\n')
+
+
+@pytest.mark.parametrize('environment', [
+    {'MALLOC_ARENA_MAX': '4'}, {'GLIBC_TUNABLES': 'glibc.malloc.arena_max=4'}])
+def test_the_user_s_own_number_of_heaps_stays(environment, monkeypatch):
+    monkeypatch.setattr(runtime.ctypes, 'CDLL', lambda _: pytest.fail('mallopt was reached'))
+    assert not share_heap(environment)
+
+
+def test_opencv_works_in_the_thread_that_asks_unless_the_user_says_otherwise(tmp_path):
+    program = """
+import os, sys
+from ros2_classify.ros.runtime import calm_opencv
+import cv2
+cv2.setNumThreads(3)
+print(calm_opencv({'OPENCV_FOR_THREADS_NUM': '3'} if sys.argv[1] == 'chosen' else {}),
+      cv2.getNumThreads())
+"""
+    assert run_program(tmp_path, program, 'chosen') == (0, 'False 3\n')
+    assert run_program(tmp_path, program, 'plain') == (0, 'True 1\n')
 
 
 @pytest.mark.parametrize('environment', [

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import json
+import os
 import signal
 import sys
 import threading
@@ -76,7 +77,7 @@ def in_ros(name: str, create: Callable[[Any], tuple[dict[str, Command], dict[str
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from ros2_classify.ros import dds_profile, runtime
 
-    profile = dds_profile.use()
+    profile = dds_profile.use() or os.environ.get(dds_profile.variable(os.environ))
     runtime.tune_malloc()
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
