@@ -174,7 +174,7 @@ def save_constant_network(
 
 def save_known_classifier(
     folder: str | Path, name: str, scores: Sequence[float], *, size: tuple[int, int] = (8, 8),
-    defaults: str = '', work: int = 0,
+    defaults: str = '', work: int = 0, turns: int = 0,
 ) -> Path:
     """
     Write a classifier, network and descriptor, whose answer is known for every picture.
@@ -194,6 +194,9 @@ def save_known_classifier(
     work : int
         How many features of the picture it works out on its way to that answer: at 224×224, 16
         of them take a core about a millisecond.
+    turns : int
+        In the place of ``work``, for a network that is slow and small: how often it goes round; a
+        thousand turns take a core a few milliseconds.
 
     Returns
     -------
@@ -207,7 +210,9 @@ def save_known_classifier(
     answer = np.array([scores], np.float32)
     shape = (1, 3, size[1], size[0])
     network = folder / f'{name}.onnx'
-    if work:
+    if turns:
+        _save_turning_network(network, answer, shape, turns)
+    elif work:
         _save_busy_network(network, answer, shape, work)
     else:
         save_constant_network(network, {'scores': answer}, input_shape=shape)
@@ -239,6 +244,35 @@ def _save_busy_network(
         helper.make_node('Conv', ['image', 'kernels'], ['features'], pads=[1, 1, 1, 1]),
         helper.make_node('ReduceMean', ['features'], ['means'], axes=[2, 3], keepdims=0),
         helper.make_node('MatMul', ['means', 'zeros'], ['nothing']),
+        helper.make_node('Add', ['nothing', 'answer'], ['scores'])]
+    return _save(path, nodes, ('image', list(shape), np.float32),
+                 [('scores', list(answer.shape), np.float32)], constants, None)
+
+
+def _save_turning_network(
+        path: Path, answer: NDArray[Any], shape: Sequence[int], turns: int) -> Path:
+    """Write a network that goes round so often, and gives the same answer all the same."""
+    from onnx import helper, numpy_helper, TensorProto
+
+    def value(name: str, type_: int, shape: Sequence[int]) -> Any:
+        return helper.make_tensor_value_info(name, type_, shape)
+
+    body = helper.make_graph(
+        [helper.make_node('Identity', ['go_in'], ['go_out']),
+         helper.make_node('Sin', ['value_in'], ['value_out'])], 'body',
+        [value('turn', TensorProto.INT64, []), value('go_in', TensorProto.BOOL, []),
+         value('value_in', TensorProto.FLOAT, [1, 1])],
+        [value('go_out', TensorProto.BOOL, []), value('value_out', TensorProto.FLOAT, [1, 1])])
+    constants = [
+        numpy_helper.from_array(np.asarray(each), name) for name, each in (
+            ('turns', np.int64(turns)), ('yes', np.bool_(True)), ('one', np.array([1, 1])),
+            ('zero', np.zeros((1, 1), np.float32)), ('answer', answer))]
+    nodes = [
+        # Of the picture, so that nobody works it out beforehand.
+        helper.make_node('ReduceMax', ['image'], ['brightest'], axes=[1, 2, 3], keepdims=0),
+        helper.make_node('Reshape', ['brightest', 'one'], ['start']),
+        helper.make_node('Loop', ['turns', 'yes', 'start'], ['end'], body=body),
+        helper.make_node('Mul', ['end', 'zero'], ['nothing']),
         helper.make_node('Add', ['nothing', 'answer'], ['scores'])]
     return _save(path, nodes, ('image', list(shape), np.float32),
                  [('scores', list(answer.shape), np.float32)], constants, None)

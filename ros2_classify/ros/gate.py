@@ -51,7 +51,7 @@ class Gate(MutuallyExclusiveCallbackGroup):
         # Events are left out as well: the middleware would report the waiting message as one.
         return not self.closed and bool(super().can_execute(entity))
 
-    def open(self) -> None:
+    def open(self) -> None:  # noqa: A003 - what one does with a gate
         """Let the executor wait again."""
         if self.closed:
             self.closed = False

@@ -90,7 +90,8 @@ class ImageInput:
     """
 
     def __init__(self, node: Node, topic: str, transport: str, on_frame: Callable[[Any], None],
-                 *, on_skipped: Callable[[int], None] = lambda _: None, listed: bool = False) -> None:
+                 *, on_skipped: Callable[[int], None] = lambda _: None,
+                 listed: bool = False) -> None:
         self._node = node
         self.topic = topic
         self.transport = TRANSPORTS[transport]

@@ -15,9 +15,9 @@
 """
 Loading of models, one after the other, each with a limit in time.
 
-A network may need for ever: one that never ends its first run, or a driver that hangs. Python can't
-interrupt it. So it is loaded in a thread of its own, which is left behind when the time is over;
-whoever asked for the model learns why there is none, and the next one can be loaded.
+A network may need for ever: one that never ends its first run, or a driver that hangs. Python
+can't interrupt it. So it is loaded in a thread of its own, which is left behind when the time is
+over; whoever asked for the model learns why there is none, and the next one can be loaded.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ros2_classify.ros.troubles import find, Finding
 
 # Seconds between two looks, less than the watchdog takes for a stop of the whole process.
 _LOOK = 0.5
-# Without a limit, from so many seconds on loading is said to take long; with one, from its half on.
+# Without a limit, loading is said to take long from so many seconds on; with one, from its half.
 _SLOW = 60.0
 
 Work = Callable[[Starting], Model]

@@ -43,7 +43,7 @@ from ros2_classify.store import searching
 
 _GPU_BATCH = 8
 _CPU = PROVIDERS['cpu']
-# How many times as long as others these may take until a network runs: they build an engine for it.
+# How many times as long as others these may take until a network runs: they build engines.
 _BUILDERS = {PROVIDERS['tensorrt']: 30.0, PROVIDERS['openvino']: 30.0}
 
 # Called when the files are there, with how many times as long as usual the rest may take.

@@ -16,8 +16,8 @@
 Whose turn it is to run the network, and when the next turn is going to come.
 
 A thread that leaves the network while another one waits for it goes on with the other one's task,
-and hands its own, done, over in exchange. So the network runs on without a pause: a thread that had
-to wake up first would take its tenth of a millisecond and more, and start on a cold processor.
+and hands its own, done, over in exchange. So the network runs on without a pause: a thread that
+had to wake up first would take its tenth of a millisecond and more, and start on a cold processor.
 """
 
 from __future__ import annotations

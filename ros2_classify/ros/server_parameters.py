@@ -55,10 +55,10 @@ PARAMETERS = (
          f'process with code {EXIT_CODE}', choices=ACTIONS, read_only=True),
     Spec('inference_timeout', 0.0, 'Seconds after which an inference counts as hanging; 0: 20 '
          'times as long as the warm-up, and at least 10', minimum=0.0, maximum=86400.0),
-    Spec('load_timeout', 120.0, 'Seconds after which loading a network, with its first run, counts '
-         'as hanging: whoever asked for it is told, and its thread is left behind; fetching and '
-         'converting are not counted, tensorrt and openvino, which build engines, have 30 times '
-         'as long; 0 sets no limit', minimum=0.0, maximum=86400.0),
+    Spec('load_timeout', 120.0, 'Seconds after which loading a network, with its first run, '
+         'counts as hanging: whoever asked for it is told, and its thread is left behind; '
+         'fetching and converting are not counted, tensorrt and openvino, which build engines, '
+         'have 30 times as long; 0 sets no limit', minimum=0.0, maximum=86400.0),
     Spec('autostart', True, 'Configure and activate at start, without a lifecycle manager',
          read_only=True),
     Spec('tune_malloc', True, 'Keep the memory of large pictures in the process (glibc only)',

@@ -70,7 +70,7 @@ def test_of_a_longer_queue_the_newest_picture_is_fetched(
     source.update(wanted=True)
     assert not source._deep
     queue = [(Image(header=Header(frame_id=name)), {'publication_sequence_number': number})
-             for number, name in enumerate(('old', 'older', 'newest'), 7)]
+             for number, name in enumerate(('oldest', 'old', 'newest'), 7)]
     monkeypatch.setattr(image_input, 'fetch', lambda _: queue.pop(0) if queue else None)
     try:
         source._deep = True

@@ -19,8 +19,8 @@ import threading
 
 import pytest
 from ros2_classify.errors import EngineError, ProviderLostError
-from ros2_classify.ros.engine_faults import EngineFaults, EXIT_CODE
 from ros2_classify.ros import loading
+from ros2_classify.ros.engine_faults import EngineFaults, EXIT_CODE
 from ros2_classify.ros.loading import Loader
 from ros2_classify.ros.recovery import Recovery, Reload
 from ros2_classify.ros.runtime import Stop

@@ -260,9 +260,14 @@ def test_frames_are_fetched_when_they_are_due(make):
     frames = iter([('fetched', 1), ('fetched', 2)])
     asked = []
 
+    empty = threading.Event()
+
     def fetch(replaces):
         asked.append(replaces)
-        return next(frames, None)
+        frame = next(frames, None)
+        if frame is None:
+            empty.set()
+        return frame
 
     worker.mailbox.put('put')
     recorder.running.wait()
@@ -272,6 +277,7 @@ def test_frames_are_fetched_when_they_are_due(make):
     assert asked == [False]
     recorder.running.let(100)
     recorder.wait_for('finish', ('fetched', 2))
+    assert empty.wait(DEADLINE)
     worker.mailbox.put('put again')
     recorder.wait_for('finish', 'put again')
     # Asked in vain once; since then frames are put.

@@ -22,10 +22,11 @@ import time
 
 from ros2_classify.ros.reliability.bed import TestBed
 from ros2_classify.ros.reliability.camera import BAD
+from ros2_classify.ros.reliability.models import Known
 from sensor_msgs.msg import Image
 
-# Seconds in which a server leaves a topic that it takes pictures from for nobody: it waits for two,
-# and looks once a second.
+# Seconds for a server to leave a topic when nobody listens: it waits for two, and looks once a
+# second.
 _LEAVES = 20.0
 _POLL = 0.1
 _SIZES = ((400, 300), (320, 240), (401, 299), (160, 120))
@@ -75,6 +76,15 @@ class Faults:
         """Set another model."""
         self._change_model()
 
+    def set_model(self, model: Known) -> None:
+        """Set a certain model, and wait until it answers."""
+        self._model = model
+        reason = self._bed.operator.set_values(model=str(model.path))
+        self._expect(not reason, f'the model {model.name} was refused: {reason}')
+        # Two answers of the old one may be on their way.
+        self._bed.wait_for_answers(3)
+        self._serves()
+
     def refused_model(self) -> None:
         """Set a model that can't be had."""
         self._refused_model()
@@ -118,13 +128,8 @@ class Faults:
         self._expect(bool(reason) == bool(words), f'{values} was answered by {reason!r}')
 
     def _change_model(self) -> None:
-        self._model = self._random.choice(
-            [each for each in self._bed.known if each is not self._model])
-        reason = self._bed.operator.set_values(model=str(self._model.path))
-        self._expect(not reason, f'the model {self._model.name} was refused: {reason}')
-        # Two answers of the old one may be on their way.
-        self._bed.wait_for_answers(3)
-        self._serves()
+        self.set_model(self._random.choice([
+            each for each in self._bed.known if each is not self._model and not each.slow]))
 
     def _refused_model(self) -> None:
         model = self._random.choice(self._bed.failing)

@@ -112,10 +112,28 @@ class Frames:
         yield
         self._excuses.append((begun, time.time_ns()))
 
-    def longest_gap(self) -> float:
-        """Return the longest time between two answers in a row so far, in milliseconds."""
+    def gaps(self, begun: int = 0, ended: int | None = None) -> list[float]:
+        """
+        Return the times between two answers in a row.
+
+        Parameters
+        ----------
+        begun, ended : int
+            Those that reach into this time, in ns since 1970; default all so far.
+
+        Returns
+        -------
+        list of float
+            Milliseconds.
+
+        """
         with self._lock:
-            return max(self._gaps(self._answers), default=0.0)
+            answers = list(self._answers)
+        first = next((number for number, (_, when, _) in enumerate(answers) if when > begun), 0)
+        last = len(answers) if ended is None else 1 + next(
+            (number for number, (_, when, _) in enumerate(answers) if when >= ended),
+            len(answers) - 1)
+        return self._gaps(answers[max(0, first - 1):last])
 
     def tally(self, record: Path) -> Tally:
         """

@@ -79,7 +79,7 @@ class Growth:
         raise, so that one of the two suffices there.
         """
         gains = (self.gain, self.last - self.first)
-        return (max if self.samples >= _MANY else min)(gains) <= self.limit
+        return (max(gains) if self.samples >= _MANY else min(gains)) <= self.limit
 
 
 def hold(pid: int) -> tuple[float, float, float, float]:

@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 import time
@@ -40,6 +40,11 @@ _HEAPS_ON_AVERAGE = 16.0
 _LONG = 30.0
 # So many transitions average it, too: the heaps of new threads fill up in the first hundreds.
 _MANY_TRANSITIONS = 5000
+# Changes, at least, whose gaps are measured; so many that the longest ones count as well; answers
+# without any change for each network.
+_GAPS = 20
+_MANY_GAPS = 40
+_USUAL = 100
 # Answers and steps between two looks of the runs that count.
 _CYCLE = ('configure', 'activate', 'deactivate', 'cleanup')
 _ANSWERED_EVERY = 25
@@ -120,7 +125,7 @@ def swaps(folder: Path, count: int, seed: int, say: Say) -> Report:
         # What the machine does without any change, to compare with.
         bed.wait_for_answers(300)
         report.numbers['longest gap before the first change ms'] = round(
-            bed.frames.longest_gap(), 1)
+            max(bed.frames.gaps()), 1)
         faults = Faults(bed, seed, report.demand)
         # Between the changes, when there is one model; one that stays shows by its threads.
         watch = Watch(bed.server.pid, memory_mib=_HEAPS)
@@ -138,8 +143,59 @@ def swaps(folder: Path, count: int, seed: int, say: Say) -> Report:
         report.add_growths(watch.growths())
         watch.save(folder / 'held.txt')
         report.numbers.update({'changed': 1 + count - count // 3, 'refused': count // 3})
+        _measure_gaps(bed, faults, report, max(_GAPS, count // 5))
         _finish(bed, report)
     return report
+
+
+def _measure_gaps(bed: TestBed, faults: Faults, report: Report, count: int) -> None:
+    """
+    Change between a quick network and a slow one: no gap may be longer than one inference.
+
+    Without any change an answer comes with each picture, or after each inference of a network that
+    is slower than the camera. The changes may add one inference, and what the machine adds anyway:
+    in 95 of 100 changes, or half of a few.
+    """
+    quick, slow = bed.known[0], bed.known[-1]
+    usual = {}
+    for model in (quick, slow):
+        faults.set_model(model)
+        begun = time.time_ns()
+        bed.wait_for_answers(_USUAL)
+        usual[model.name] = bed.frames.gaps(begun)
+    changes = []
+    for number in range(count):
+        begun = time.time_ns()
+        faults.set_model((quick, slow)[number % 2])
+        changes.append(bed.frames.gaps(begun, time.time_ns()))
+    longest = list(map(max, changes))
+    period = 1000.0 / RATE
+    inference = _part(usual[slow.name], 0.5)
+    # The longest of as many gaps as a change has: more of them have longer ones.
+    row = round(_part(list(map(len, changes)), 0.5))
+    jitter = max(_part([max(gaps[first:first + row]) for first in range(len(gaps) - row + 1)],
+                       0.95) - _part(gaps, 0.5) for gaps in usual.values())
+    allowed = period + inference + jitter
+    report.numbers.update({
+        'changes between a quick and a slow network': count,
+        'inference of the slow one ms': round(inference, 1),
+        'gaps at each change': row,
+        'jitter ms (longest of as many without a change, 95 of 100, above the median)': round(
+            jitter, 1),
+        'longest gap at a change ms (median)': round(_part(longest, 0.5), 1),
+        'longest gap at a change ms (95 of 100 changes)': round(_part(longest, 0.95), 1),
+        'longest gap at a change ms (all changes)': round(max(longest), 1)})
+    # Of a few changes one or two decide on this, and another process may decide on them.
+    part = 95 if count >= _MANY_GAPS else 50
+    found = _part(longest, part / 100.0)
+    report.demand(found <= allowed, (
+        f'gaps at changes of the model reach {found:.0f} ms ({part} of 100), more than one '
+        f'picture, one inference and the jitter, {allowed:.0f} ms'))
+
+
+def _part(values: Sequence[float], part: float) -> float:
+    """Return what a part of the values does not exceed."""
+    return sorted(values)[round(part * (len(values) - 1))]
 
 
 def transitions(folder: Path, count: int, say: Say) -> Report:
