@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+import zlib
 
 import cv2
 import numpy as np
@@ -99,6 +100,7 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path, monkeypatch: pytest.Mon
     cv2.imwrite(str(path), np.zeros((2, 2, 3), np.uint8))
     data = bytearray(path.read_bytes())
     data[16:24] = (20_000).to_bytes(4, 'big') * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, 'big')
     path.write_bytes(data)
 
     def decode(*args: Any) -> None:
