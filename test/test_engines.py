@@ -31,6 +31,7 @@ from ros2_classify.engines import bind, Engine, ENGINES, open_engine, TensorSpec
 from ros2_classify.engines import installation
 from ros2_classify.engines.onnx_causes import tidy
 from ros2_classify.engines.session_options import default_threads
+from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
 from ros2_classify.testing import FakeEngine, save_color_classifier, save_constant_network
 
@@ -462,11 +463,14 @@ def test_threads(model: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='counts the threads of /proc')
-def test_no_thread_spins_between_frames(published: Path) -> None:
+@pytest.mark.parametrize('spinning', ['auto', 'never', 'inference'])
+def test_no_thread_spins_between_frames(published: Path, spinning: str) -> None:
     """Processor time stands still while nobody asks: it is watched for a tenth of a second."""
     import time
 
-    engine = open_engine(published / 'models/SqueezeNet_fp32.onnx', threads=2)
+    engine = open_engine(
+        published / 'models/SqueezeNet_fp32.onnx',
+        settings=EngineSettings(threads=2, spinning=spinning))
     image = np.zeros((1, 3, 224, 224), np.float32)
     for _ in range(3):
         engine.infer({'data_0': image})

@@ -51,9 +51,15 @@ class BenchError(Ros2ClassifyError):
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of all processes: a ROS domain that nobody else on here uses."""
+    """
+    Return the environment of all processes: a ROS domain that nobody else on here uses.
+
+    Compiled modules are kept, whatever a developer's shell says: an installed package has them,
+    and without them a start takes a third longer.
+    """
+    own = {name: value for name, value in os.environ.items() if name != 'PYTHONDONTWRITEBYTECODE'}
     return {
-        **os.environ, 'ROS_DOMAIN_ID': str(1 + secrets.randbelow(101)),
+        **own, 'ROS_DOMAIN_ID': str(1 + secrets.randbelow(101)),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'PYTHONUNBUFFERED': '1'}
 
 

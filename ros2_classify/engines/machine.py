@@ -19,6 +19,8 @@ from __future__ import annotations
 import ctypes
 import hashlib
 from importlib import metadata
+import math
+import os
 from pathlib import Path
 import platform
 
@@ -57,6 +59,65 @@ def cpu_features(info: Path = Path('/proc/cpuinfo')) -> str:
         seen.append(platform.processor())
     digest = hashlib.sha256('\n'.join(sorted(set(seen))).encode()).hexdigest()
     return f'{platform.machine()}-{digest[:16]}'
+
+
+def usable_cores(
+        groups: Path = Path('/sys/fs/cgroup'), own: Path = Path('/proc/self/cgroup')) -> int:
+    """
+    Return how many physical cores this process may keep busy.
+
+    Parameters
+    ----------
+    groups : Path
+        Where the control groups are.
+    own : Path
+        Linux's file that names the process's own.
+
+    Returns
+    -------
+    int
+        Those that it may run on; fewer where it has a quota of time, as in a container.
+
+    """
+    try:
+        usable = os.sched_getaffinity(0)
+    except AttributeError:  # not on Linux
+        return max(1, (os.cpu_count() or 2) // 2)
+    cores = set()
+    for cpu in usable:
+        siblings = Path(f'/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list')
+        try:
+            cores.add(siblings.read_text(encoding='ascii').strip())
+        except OSError:  # a container may hide it; then each CPU counts as a core
+            cores.add(str(cpu))
+    return max(1, int(min(len(cores), _quota(groups, own))))
+
+
+def _quota(groups: Path, own: Path) -> float:
+    """Return how many cores' time the process may use; infinite without a limit."""
+    # https://docs.kernel.org/admin-guide/cgroup-v2.html: the limit of each group above counts.
+    places = [groups]
+    try:
+        for line in own.read_text(encoding='utf-8').splitlines():
+            if line.startswith('0::/'):
+                group = groups / line[len('0::/'):]
+                places += [place for place in (group, *group.parents) if groups in place.parents]
+    except (OSError, ValueError):
+        pass
+    quotas = [_read_quota(place / 'cpu.max') for place in places]
+    quotas.append(_read_quota(
+        groups / 'cpu/cpu.cfs_quota_us', groups / 'cpu/cpu.cfs_period_us'))  # version 1
+    return min(quotas)
+
+
+def _read_quota(*files: Path) -> float:
+    try:
+        words = ' '.join(file.read_text(encoding='ascii') for file in files).split()
+        quota, period = (float(word) for word in words)
+    except (OSError, ValueError):  # no such file, or no limit: 'max'
+        return math.inf
+    # Version 1 says -1 for no limit.
+    return quota / period if quota > 0 and period > 0 else math.inf
 
 
 def gpu_name(device: int, library: str = 'libcuda.so.1') -> str:

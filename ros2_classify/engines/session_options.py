@@ -17,12 +17,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 import threading
 from typing import Any
 
-from ros2_classify.engines.settings import EngineSettings
+from ros2_classify.engines.machine import usable_cores
+from ros2_classify.engines.settings import EngineSettings, Spinning
 from ros2_classify.errors import EngineError
 
 _LOGGER = logging.getLogger(__name__)
@@ -59,13 +59,15 @@ def session_options(ort: Any, settings: EngineSettings, *, on_cpu: bool) -> Any:
     """
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = settings.threads or default_threads()
+    options.intra_op_num_threads = threads = settings.threads or default_threads()
     # Nodes run one after the other; more would compete for the same cores.
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    # Spinning threads burn a core between frames and starve the rest of the process.
+    spinning = _spinning(settings, threads)
     options.add_session_config_entry(
-        'session.intra_op.allow_spinning', str(int(settings.spinning)))
+        'session.intra_op.allow_spinning', str(int(spinning != 'never')))
+    options.add_session_config_entry(
+        'session.force_spinning_stop', str(int(spinning == 'inference')))
     # 4 = fatal: the rest comes back as exceptions, and its warnings are for exporters.
     options.log_severity_level = 4
     if settings.memory_limit and on_cpu:
@@ -139,22 +141,18 @@ def _limit_arena(ort: Any, settings: EngineSettings) -> None:
                 'set %d (%s), and that counts until the process ends', *wanted, *_arena)
 
 
+def _spinning(settings: EngineSettings, threads: int) -> Spinning:
+    """Return what 'auto' stands for, or what was asked for."""
+    if settings.spinning != 'auto':
+        return settings.spinning
+    return 'inference' if threads < usable_cores() else 'never'
+
+
 def default_threads() -> int:
     """
-    Return the number of threads used when nobody says: all physical cores but one, at most 4.
+    Return the number of threads used when nobody says: all usable cores but one, at most 4.
 
     The one is for the camera, the middleware and the rest of the robot. A network that has all
     cores waits for its slowest thread whenever another process needs one of them.
     """
-    try:
-        usable = os.sched_getaffinity(0)
-    except AttributeError:  # not on Linux
-        return max(1, min(4, (os.cpu_count() or 2) // 2 - 1))
-    cores = set()
-    for cpu in usable:
-        siblings = Path(f'/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list')
-        try:
-            cores.add(siblings.read_text(encoding='ascii').strip())
-        except OSError:  # a container may hide it; then each CPU counts as a core
-            cores.add(str(cpu))
-    return max(1, min(4, len(cores) - 1))
+    return max(1, min(4, usable_cores() - 1))

@@ -24,6 +24,7 @@ from ros2_classify.errors import EngineError
 
 Precision = Literal['fp32', 'tf32', 'fp16', 'int8']
 Arena = Literal['exact', 'doubling']
+Spinning = Literal['auto', 'never', 'inference', 'always']
 
 # More than any machine has cores; a slip of the finger shall not start a million.
 MAX_THREADS = 256
@@ -38,7 +39,7 @@ _RANGES = {
     'max_batch': (1, MAX_BATCH, ''),
     'memory_limit': (0, MAX_MEMORY, ' MiB (0: no limit)'),
 }
-_FLAGS = ('spinning', 'require_provider', 'cuda_graphs', 'cache', 'shrink_memory')
+_FLAGS = ('require_provider', 'cuda_graphs', 'cache', 'shrink_memory')
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,12 @@ class EngineSettings:
     threads : int
         CPU threads for one inference, up to 256; 0 takes all physical cores but one, at most 4:
         small networks gain little from more, and the rest of the robot needs cores too.
-    spinning : bool
-        Whether idle threads wait for the next frame at full load. That burns a core for each
-        thread and wins nothing at a camera's rate.
+    spinning : 'auto', 'never', 'inference' or 'always'
+        When a thread that waits for the others keeps its core busy, to go on at once: during an
+        inference, which takes up to a third less time for it with two threads and more, or
+        between inferences as well, which burns a core for each thread and wins nothing at a
+        camera's rate. Threads that spin and have no core each get in each other's way: ``auto``
+        means ``inference`` where a core is left beside the threads, else ``never``.
     device_id : int
         Which of several GPUs.
     precision : 'fp32', 'tf32', 'fp16' or 'int8'
@@ -102,7 +106,7 @@ class EngineSettings:
 
     provider: str = 'auto'
     threads: int = 0
-    spinning: bool = False
+    spinning: Spinning = 'auto'
     device_id: int = 0
     precision: Precision = 'fp32'
     require_provider: bool = True
@@ -129,7 +133,8 @@ class EngineSettings:
         for name in _FLAGS:
             if not isinstance(getattr(self, name), bool):
                 raise EngineError(f'{name} is {getattr(self, name)!r} but must be True or False')
-        for name, choices in (('precision', get_args(Precision)), ('arena', get_args(Arena))):
+        for name, choices in (('precision', get_args(Precision)), ('arena', get_args(Arena)),
+                              ('spinning', get_args(Spinning))):
             if getattr(self, name) not in choices:
                 raise EngineError(
                     f'{name} is {getattr(self, name)!r} but must be one of: {", ".join(choices)}')

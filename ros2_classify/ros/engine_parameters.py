@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import get_args
 
 from ros2_classify.engines.settings import (
-    Arena, EngineSettings, MAX_DEVICE, MAX_MEMORY, MAX_THREADS, Precision)
+    Arena, EngineSettings, MAX_DEVICE, MAX_MEMORY, MAX_THREADS, Precision, Spinning)
 from ros2_classify.ros.parameters import Parameters, Spec
 
 ENGINE_PARAMETERS = (
@@ -33,8 +33,10 @@ ENGINE_PARAMETERS = (
          read_only=True),
     Spec('threads', 0, 'CPU threads for the network; 0: all physical cores but one, at most 4',
          minimum=0, maximum=MAX_THREADS, read_only=True),
-    Spec('spinning', False, 'Whether idle threads of the network wait at full load: costs a core '
-         'for each', read_only=True),
+    Spec('spinning', 'auto', "When the network's threads wait for each other at full load: never, "
+         'during an inference, which is faster, or always, which costs a core for each; auto: '
+         'during an inference where a core is left beside them', choices=get_args(Spinning),
+         read_only=True),
     Spec('memory_limit', 0, 'MiB that the network may take for its work, on the CPU or the GPU; '
          '0 sets no limit', minimum=0, maximum=MAX_MEMORY, read_only=True),
     Spec('arena', 'exact', "How the network's memory grows: by what is asked for, or by doubling",

@@ -23,14 +23,14 @@ from ros2_classify.bench.subjects import other
 from ros2_classify.errors import EngineError, OptionsError
 
 GIVEN = Settings(parameters=(
-    'precision:=fp16', 'threads:=3', 'spinning:=true', 'engine_cache:=false', 'threads:=2',
+    'precision:=fp16', 'threads:=3', 'spinning:=never', 'engine_cache:=false', 'threads:=2',
     'custom_operators:=/a.so:/b.so', 'max_batch:=4', 'top_k:=7', 'score_threshold:=0.5',
     'class_id:=index'))
 
 
 def test_engine_and_answers_get_what_is_theirs():
     assert engine_values(GIVEN) == {
-        'provider': 'auto', 'threads': 2, 'precision': 'fp16', 'spinning': True, 'cache': False,
+        'provider': 'auto', 'threads': 2, 'precision': 'fp16', 'spinning': 'never', 'cache': False,
         'custom_operators': ['/a.so', '/b.so']}
     assert option_values(GIVEN) == {'top_k': 7, 'score_threshold': 0.5}
 

@@ -106,3 +106,8 @@ def test_a_run_has_a_domain_of_its_own():
     env = environment()
     assert 1 <= int(env['ROS_DOMAIN_ID']) <= 101
     assert env['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
+
+
+def test_modules_are_compiled_once_as_where_they_are_installed(monkeypatch):
+    monkeypatch.setenv('PYTHONDONTWRITEBYTECODE', '1')
+    assert 'PYTHONDONTWRITEBYTECODE' not in environment()

@@ -21,13 +21,13 @@ import pytest
 
 from ros2_classify import EngineError, EngineSettings
 from ros2_classify.engines import open_engine
-from ros2_classify.engines.session_options import default_threads
+from ros2_classify.engines.session_options import default_threads, session_options
 
 
 def test_the_defaults_suit_a_robot() -> None:
     settings = EngineSettings()
     assert (settings.provider, settings.precision, settings.threads) == ('auto', 'fp32', 0)
-    assert not settings.spinning and settings.require_provider and settings.max_batch == 1
+    assert settings.spinning == 'auto' and settings.require_provider and settings.max_batch == 1
     assert 1 <= default_threads() <= 4
 
 
@@ -37,6 +37,20 @@ def test_one_core_is_left_for_the_rest_of_the_robot(
     # Numbers that no machine has, so that each is a core of its own.
     monkeypatch.setattr('os.sched_getaffinity', lambda _: set(range(5000, 5000 + cores)))
     assert default_threads() == threads
+
+
+@pytest.mark.parametrize(('spinning', 'threads', 'spins', 'stops'), [
+    ('auto', 3, '1', '1'), ('auto', 4, '0', '0'), ('auto', 5, '0', '0'), ('auto', 0, '1', '1'),
+    ('never', 3, '0', '0'), ('inference', 5, '1', '1'), ('always', 5, '1', '0')])
+def test_threads_spin_during_an_inference_where_a_core_is_left(
+        monkeypatch: pytest.MonkeyPatch, spinning: Any, threads: int, spins: str, stops: str,
+) -> None:
+    ort = pytest.importorskip('onnxruntime')
+    monkeypatch.setattr('os.sched_getaffinity', lambda _: set(range(5000, 5004)))
+    options = session_options(
+        ort, EngineSettings(spinning=spinning, threads=threads), on_cpu=True)
+    assert options.get_session_config_entry('session.intra_op.allow_spinning') == spins
+    assert options.get_session_config_entry('session.force_spinning_stop') == stops
 
 
 @pytest.mark.parametrize(('name', 'value', 'words'), [
@@ -50,7 +64,7 @@ def test_one_core_is_left_for_the_rest_of_the_robot(
     ('memory_limit', 1 << 21, 'MiB (0: no limit)'),
     ('precision', 'fp8', 'fp32, tf32, fp16, int8'),
     ('arena', 'large', 'exact, doubling'),
-    ('spinning', 1, 'True or False'),
+    ('spinning', True, 'auto, never, inference, always'),
     ('require_provider', 'no', 'True or False'),
     ('custom_operators', '/a.so', 'list of paths'),
     ('external_data', [''], 'list of paths'),

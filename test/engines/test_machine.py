@@ -34,6 +34,50 @@ def test_cpus_of_one_kind_are_the_same(tmp_path: Path) -> None:
     assert machine.cpu_features(tmp_path / 'missing')
 
 
+def cores(folder: Path, group: str = '0::/\n') -> int:
+    own = folder / 'cgroup'
+    own.write_text(group)
+    return machine.usable_cores(folder / 'groups', own)
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_a_quota_of_time_counts_as_fewer_cores(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Numbers that no machine has, so that each is a core of its own.
+    monkeypatch.setattr('os.sched_getaffinity', lambda _: set(range(5000, 5008)))
+    assert cores(tmp_path) == 8
+    limit = tmp_path / 'groups/cpu.max'
+    for text, expected in (('max 100000\n', 8), ('250000 100000\n', 2), ('50000 100000\n', 1),
+                           ('1600000 100000\n', 8), ('x', 8), ('', 8), ('5 0', 8)):
+        write(limit, text)
+        assert cores(tmp_path) == expected, text
+
+
+def test_the_narrowest_of_the_groups_above_counts(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr('os.sched_getaffinity', lambda _: set(range(5000, 5008)))
+    group = '12:cpu:/other\n0::/robot.slice/vision.service\n'
+    write(tmp_path / 'groups/robot.slice/cpu.max', '300000 100000\n')
+    write(tmp_path / 'groups/other/cpu.max', '100000 100000\n')
+    assert cores(tmp_path, group) == 3
+    write(tmp_path / 'groups/robot.slice/vision.service/cpu.max', '200000 100000\n')
+    assert cores(tmp_path, group) == 2
+    assert cores(tmp_path, '0::/robot.slice\n') == 3
+
+
+def test_the_quota_of_control_groups_of_version_1(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr('os.sched_getaffinity', lambda _: set(range(5000, 5008)))
+    write(tmp_path / 'groups/cpu/cpu.cfs_period_us', '100000\n')
+    for text, expected in (('-1\n', 8), ('400000\n', 4)):
+        write(tmp_path / 'groups/cpu/cpu.cfs_quota_us', text)
+        assert cores(tmp_path) == expected
+
+
 def test_without_a_driver() -> None:
     assert machine.gpu_name(0, 'libno_such_driver.so.1') == 'unknown'
 

@@ -39,7 +39,7 @@ def test_every_setting_has_a_parameter():
     ('device_id', 3, 'device_id', 3),
     ('precision', 'fp16', 'precision', 'fp16'),
     ('threads', 2, 'threads', 2),
-    ('spinning', True, 'spinning', True),
+    ('spinning', 'never', 'spinning', 'never'),
     ('memory_limit', 512, 'memory_limit', 512),
     ('arena', 'doubling', 'arena', 'doubling'),
     ('shrink_memory', True, 'shrink_memory', True),

@@ -31,7 +31,7 @@ def model(tmp_path: Path) -> str:
 
 def test_a_server_with_all_of_them(start: Any, model: str) -> None:
     server = start('server', {
-        'model': model, 'provider': 'cpu', 'threads': 1, 'spinning': True, 'memory_limit': 64,
+        'model': model, 'provider': 'cpu', 'threads': 1, 'spinning': 'always', 'memory_limit': 64,
         'arena': 'doubling', 'shrink_memory': True, 'engine_cache': False})
     server.wait_for_line('active: ')
     assert 'on CPUExecutionProvider' in server.stop()
