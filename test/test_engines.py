@@ -115,6 +115,50 @@ def test_bound_to_the_first_rows_of_a_batch(tmp_path: Path) -> None:
     assert runs[3]()['where'].shape == (2, 6), 'a size that only the network knows'
 
 
+def save_with_reused_names(path: Path, *nodes: Any) -> Path:
+    """Write a network whose output's dimensions have the names of its input's."""
+    from onnx import helper, TensorProto
+
+    shape = ['n', 3, 'height', 'width']
+    graph = helper.make_graph(
+        nodes, 'reused', [helper.make_tensor_value_info('x', TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info('y', TensorProto.FLOAT, shape)])
+    path.write_bytes(helper.make_model(
+        graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8).SerializeToString())
+    return path
+
+
+def test_bound_though_one_name_stands_for_sizes_that_differ(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As exporters write it that are told the same name for both."""
+    from onnx import helper
+
+    engine = open_engine(save_with_reused_names(tmp_path / 'halves.onnx', helper.make_node(
+        'MaxPool', ['x'], ['y'], kernel_shape=[2, 2], strides=[2, 2])))
+    image = np.zeros((1, 3, 8, 6), np.float32)
+    run = bind(engine, {'x': image})
+    with caplog.at_level(logging.INFO):
+        for value in (0.25, 7.0):
+            image.fill(value)
+            assert np.array_equal(run()['y'], np.full((1, 3, 4, 3), value, np.float32))
+    # Found out once.
+    assert caplog.text.count('mean several sizes') == 1
+
+
+def test_a_bound_network_that_fails_for_another_reason_says_which(tmp_path: Path) -> None:
+    from onnx import helper
+
+    engine = open_engine(save_with_reused_names(
+        tmp_path / 'picky.onnx', helper.make_node('Constant', [], ['axes'], value_ints=[2]),
+        helper.make_node('Squeeze', ['x', 'axes'], ['s']),
+        helper.make_node('Unsqueeze', ['s', 'axes'], ['y'])))
+    run = bind(engine, {'x': np.zeros((1, 3, 8, 6), np.float32)})
+    for _ in range(2):
+        with pytest.raises(EngineError, match=r'picky\.onnx: the network failed: .*Squeeze'):
+            run()
+
+
 @pytest.mark.parametrize(('inputs', 'words'), [
     ({}, "'image' is missing"),
     ({'image': np.zeros((1, 3, 8, 9), np.float32)}, r'\[1, 3, 8, 9\]'),

@@ -285,14 +285,18 @@ def _compare(ort: Any, original: Path, batched: Path) -> None:
     """Raise EngineError unless batches give what single runs of the original give."""
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    sessions = [ort.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
-                for path in (original, batched)]
-    names = [item.name for item in sessions[0].get_outputs()]
-    rows = _random(sessions[0], _ROWS)
-    single = [dict(zip(names, sessions[0].run(names, _row(rows, row)))) for row in range(_ROWS)]
+
+    def start(path: Path) -> Any:
+        return ort.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
+
+    session = start(original)
+    names = [item.name for item in session.get_outputs()]
+    rows = _random(session, _ROWS)
+    single = [dict(zip(names, session.run(names, _row(rows, row)))) for row in range(_ROWS)]
     try:
-        one = dict(zip(names, sessions[1].run(names, _row(rows, 0))))
-        many = dict(zip(names, sessions[1].run(names, rows)))
+        session = start(batched)
+        one = dict(zip(names, session.run(names, _row(rows, 0))))
+        many = dict(zip(names, session.run(names, rows)))
     except Exception as error:  # noqa: B902 -- ONNX Runtime's exceptions share no base class
         raise NotBatchableError(f'in a batch it fails: {tidy(error)}') from error
     for name in names:

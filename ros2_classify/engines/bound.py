@@ -80,6 +80,11 @@ class BoundSession:
         The device whose memory holds the network's inputs and outputs, such as ``('cuda', 0)``;
         None where that is the arrays' own.
 
+    Attributes
+    ----------
+    assumes : bool
+        Whether a shape is taken from the names of dimensions, which may be wrong: runs fail then.
+
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class BoundSession:
         self._inputs = inputs
         self._fixed: dict[str, np.ndarray[Any, Any]] = {}
         self._names = [spec.name for spec, _ in outputs]
+        self.assumes = any(shape is not None and shape != spec.shape for spec, shape in outputs)
         self._loose = [index for index, (_, shape) in enumerate(outputs) if shape is None]
         self._uploads: list[Callable[[], None]] = []
         self._downloads: list[tuple[str, Any]] = []

@@ -137,7 +137,7 @@ def keep_file(cache: Cache, kind: str, key: str, make: Callable[[Path], Any]) ->
     kind, key : str
         Its folder.
     make : callable
-        Writes the file to the path it is given; what it raises is passed on.
+        Writes the file to the path it is given; what it raises is passed on, but for OSError.
 
     Returns
     -------
@@ -153,8 +153,7 @@ def keep_file(cache: Cache, kind: str, key: str, make: Callable[[Path], Any]) ->
         with cache.errors():
             folder.mkdir(parents=True, exist_ok=True)
             part.write_bytes(b'')
-        make(part)
-        with cache.errors():
+            make(part)
             path = folder / f'{sha256_of_file(part)}.onnx'
             os.replace(part, path)
         return path

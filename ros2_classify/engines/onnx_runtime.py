@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import logging
 from pathlib import Path
 from typing import Any
@@ -148,13 +148,38 @@ class OnnxRuntimeEngine:
 
     def bind(self, inputs: Tensors) -> BoundRun:
         """Bind the network to arrays; see `ros2_classify.engines.bind`."""
-        session = self._open()
+        self._open()
         problem = self._explain(inputs) or next(
             (f'the array for the input {name!r} is not C-contiguous; give np.ascontiguousarray '
              f'of it' for name, array in inputs.items() if not array.flags.c_contiguous), '')
         if problem:
             raise self._failed(problem)
-        outputs = [(spec, known_shape(spec, self._inputs, inputs)) for spec in self._outputs]
+        bound = self._bind(inputs, self._inputs)
+
+        def run() -> Tensors:
+            nonlocal bound
+            self._open()
+            try:
+                return bound()
+            except Exception as error:  # noqa: B902 -- its exceptions share no base class
+                failed = self._failed(tidy(error), error)
+                if not bound.assumes or type(failed) is not EngineError:
+                    raise failed from error
+                # Exporters give one name to sizes that differ, such as those of a smaller output.
+                careful = self._bind(inputs, ())
+                try:
+                    found = careful()
+                except Exception:  # noqa: B902 -- that was not the cause
+                    raise failed from error
+                _LOGGER.info('%s: names of dimensions mean several sizes', self._path)
+                bound = careful
+                return found
+
+        return run
+
+    def _bind(self, inputs: Tensors, named: Sequence[TensorSpec]) -> BoundSession:
+        """Bind the session to arrays, with outputs as large as the names in these inputs say."""
+        outputs = [(spec, known_shape(spec, named, inputs)) for spec in self._outputs]
         options, device = self._run_options, None
         if self._provider in _NVIDIA:
             device = ('cuda', self._settings.device_id)
@@ -162,17 +187,9 @@ class OnnxRuntimeEngine:
             if self._settings.cuda_graphs and all(shape for _, shape in outputs):
                 self._graphs += 1
                 options = run_options(self._ort, self._settings, self._provider, self._graphs)
-        bound = BoundSession(session, inputs, outputs, options, device)
+        bound = BoundSession(self._open(), inputs, outputs, options, device)
         self._bound.add(bound)
-
-        def run() -> Tensors:
-            self._open()
-            try:
-                return bound()
-            except Exception as error:  # noqa: B902 -- its exceptions share no base class
-                raise self._failed(tidy(error), error) from error
-
-        return run
+        return bound
 
     def _open(self) -> Any:
         if self._session is None:

@@ -189,10 +189,17 @@ def _optimized(
         found.append(_session(ort, source, options, [_CPU], settings))
 
     with heartbeat(f'optimizing {name}'):
-        keep_file(cache, 'optimized', key, make)
+        problem = ''
+        try:
+            keep_file(cache, 'optimized', key, make)
+        except Exception as error:  # noqa: B902 -- its exceptions share no base class
+            problem = tidy(error)
         if not found:
             options.optimized_model_filepath = ''
             found.append(_session(ort, source, options, [_CPU], settings))
+            if problem:
+                # The network is fine, then; a full disk is the usual cause.
+                _LOGGER.warning('the optimized form of %s is not kept: %s', name, problem)
     return found[0]
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+import threading
 import time
 from typing import Any
 
@@ -101,6 +102,8 @@ class ImageInput:
         self._subscription: Any = None
         self._throttled = ThrottledLog()
         self._gate = Gate(self._wake)
+        # Nobody opens the gate while a picture is fetched: the executor would overtake it.
+        self._fetching = threading.Lock()
         self._skipped = Skipped()
         # Whether pictures were left in the queue since the executor took the last one.
         self._held = False
@@ -142,7 +145,8 @@ class ImageInput:
         now = time.monotonic()
         if self._gate.closed:
             # The events that came meanwhile: which policy doesn't fit, how much got lost.
-            self._gate.open()
+            with self._fetching:
+                self._gate.open()
         else:
             self._skipped.settle()
         if wanted:
@@ -193,6 +197,10 @@ class ImageInput:
             None where there is none, and from then on the executor waits for the next one.
 
         """
+        with self._fetching:
+            return self._fetch(wanted)
+
+    def _fetch(self, wanted: bool) -> Any:
         subscription = self._subscription
         if subscription is None or not self._gate.closed:
             return None
@@ -292,7 +300,7 @@ class ImageInput:
             self._held = False
             self._note_replaced(info, self._subscription)
         else:
-            self._skipped.taken(info.get('publication_sequence_number'))
+            self._note(info, self._subscription)
         self._receive(msg)
 
     def _receive(self, msg: Any) -> None:

@@ -236,6 +236,7 @@ class Inference:
 
     def abandon(self, job: Job) -> None:
         """Let go of a job that was prepared when the worker was stopped."""
+        job.batch.clear()
         job.model.release()
         self._leave(job)
 

@@ -121,7 +121,7 @@ class PictureSender:
         encoding : str
             An 8-bit encoding that needs no conversion, such as ``bgr8``.
         header : std_msgs.msg.Header
-            Goes with the picture as it is.
+            Goes with the picture as it is; it must not be changed any more, either.
 
         Raises
         ------

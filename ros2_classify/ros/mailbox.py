@@ -209,18 +209,21 @@ class Mailbox(Generic[Frame, Request]):
 
     def _newest(self, stream: int) -> Frame | None:
         """Take the newest frame of a stream, or None."""
-        fetch = self._fetchers.get(stream)
+        # Where it raises, it is not asked again: nobody else would ever have a turn.
+        fetch = self._fetchers.pop(stream, None)
         fetched = None if fetch is None else fetch(stream in self._frames)
         put = self._frames.pop(stream, None)
-        if fetched is None:
-            self._fetchers.pop(stream, None)
+        if fetch is None or fetched is None:
             return put
+        self._fetchers[stream] = fetch
         self._last_put[stream] = self._clock()
         return fetched
 
     @property
     def _is_request_next(self) -> bool:
-        return bool(self._requests) and not (self._frames and self._request_was_last)
+        # Frames that are fetched wait elsewhere, but they wait.
+        frames = self._frames or self._fetchers
+        return bool(self._requests) and not (frames and self._request_was_last)
 
     def _complete(self, limit: int) -> bool:
         """Tell whether waiting for more frames is of no use."""

@@ -47,7 +47,8 @@ class Skipped:
             How many pictures are missing before it.
 
         """
-        last, self._last = self._last, number
+        # With several, who knows whose the number is that comes next.
+        last, self._last = self._last, number if alone else None
         if number is None or last is None or not alone:
             return 0
         return max(0, number - last - 1)

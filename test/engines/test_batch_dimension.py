@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
+import errno
 import logging
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,16 @@ def test_a_wrong_rule_is_found_out_by_the_trial(
         add_batch_dimension(path, tmp_path / 'batched.onnx')
 
 
+def test_a_network_that_cannot_even_be_loaded_is_found_out_by_the_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(
+        batch_dimension.RULES, 'Relu', lambda node: setattr(node.proto, 'op_type', 'Not'))
+    path = save(tmp_path / 'm.onnx', [node('Relu', 'x', 'y')], [])
+    with pytest.raises(NotBatchableError, match='in a batch it fails'):
+        add_batch_dimension(path, tmp_path / 'batched.onnx')
+
+
 def test_graphs_within(tmp_path: Path) -> None:
     inner = helper.make_graph([node('Relu', 'x', 'r')], 'inner', [], [
         helper.make_tensor_value_info('r', TensorProto.FLOAT, [1, 4, 6, 8])])
@@ -239,6 +250,23 @@ def test_without_the_package_onnx(
         with pytest.raises(EngineError, match='package onnx is needed'):
             add_batch_dimension(path, tmp_path / 'b.onnx')
     assert 'ros2_classify[tools]' in caplog.text
+    assert open_engine(path, settings=settings).inputs[0].shape[0] == 'batch'
+
+
+def test_a_full_disk_keeps_no_network_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    nodes, weights, opset = SAFE['convolution']
+    path = save(tmp_path / 'm.onnx', nodes, weights, opset)
+    settings = EngineSettings(max_batch=2, cache_folder=tmp_path / 'cache')
+    with monkeypatch.context() as patch:
+        patch.setattr(onnx, 'save', full)
+        assert open_engine(path, settings=settings).inputs[0].shape[0] == 1
+    assert 'is full' in caplog.text
+    # Nothing is noted for later.
     assert open_engine(path, settings=settings).inputs[0].shape[0] == 'batch'
 
 

@@ -82,6 +82,27 @@ def test_without_a_place_to_keep_it(
     assert engine.infer({'image': IMAGE})['scores'].shape == (1, 3)
 
 
+def test_a_full_disk_keeps_no_network_from_starting(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    import onnxruntime
+
+    real = onnxruntime.InferenceSession
+
+    def session(source: Any, sess_options: Any, **more: Any) -> Any:
+        if sess_options.optimized_model_filepath:
+            raise RuntimeError('Protobuf serialization failed')
+        return real(source, sess_options=sess_options, **more)
+
+    monkeypatch.setattr(start, 'MANY_NODES', 1)
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', session)
+    engine = open_engine(model, settings=EngineSettings(cache_folder=tmp_path / 'cache'))
+    assert engine.infer({'image': IMAGE})['scores'].shape == (1, 3)
+    assert 'of tiny.onnx is not kept: Protobuf serialization failed' in caplog.text
+    assert not kept(tmp_path, 'optimized')
+
+
 def test_a_broken_network_is_told_as_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:

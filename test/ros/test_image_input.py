@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ from ros2_classify.ros.image_input import ImageInput
 from ros_process import Peer
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+
+DEADLINE = 10.0
 
 
 def test_pictures_replaced_until_the_gate_is_opened_for_its_events_are_counted(
@@ -61,6 +64,65 @@ def test_pictures_replaced_until_the_gate_is_opened_for_its_events_are_counted(
     finally:
         source.unsubscribe()
         peer.node.destroy_publisher(publisher)
+
+
+def test_the_numbers_of_a_second_camera_that_has_gone_are_forgotten(peer: Peer) -> None:
+    came: list[str] = []
+    replaced: list[int] = []
+    source = ImageInput(peer.node, '/image', 'raw', lambda msg: came.append(msg.header.frame_id),
+                        on_skipped=replaced.append)
+    source.update(wanted=True)
+    stays, goes = (peer.node.create_publisher(Image, '/image', 10) for _ in range(2))
+    subscription = source._subscription
+    try:
+        peer.spin_until(lambda: subscription.get_publisher_count() == 2 and all(
+            each.get_subscription_count() for each in (stays, goes)), 'both cameras')
+        for number in range(9):
+            stays.publish(Image(header=Header(frame_id=str(number))))
+        peer.spin_until(lambda: '8' in came, 'the pictures of the one that stays')
+        goes.publish(Image(header=Header(frame_id='other')))
+        peer.spin_until(lambda: 'other' in came, 'the picture of the one that goes')
+        peer.node.destroy_publisher(goes)
+        peer.spin_until(lambda: subscription.get_publisher_count() == 1, 'the end of the other')
+        assert source.hold()
+        stays.publish(Image(header=Header(frame_id='last')))
+        peer.spin_until(lambda: source.fetch() or 'last' in came, 'the last picture')
+        assert replaced == []
+    finally:
+        source.unsubscribe()
+        peer.node.destroy_publisher(stays)
+
+
+def test_the_gate_stays_closed_while_a_picture_is_fetched(
+        peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The executor would take the older one, and deliver it after the newer one."""
+    inside, go_on, opened = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(_: Any) -> None:
+        inside.set()
+        assert go_on.wait(DEADLINE)
+
+    def look() -> None:
+        source.update(wanted=True)
+        opened.set()
+
+    source = ImageInput(peer.node, '/image', 'raw', lambda _: None)
+    source.update(wanted=True)
+    monkeypatch.setattr(image_input, 'fetch', slow)
+    threads = [threading.Thread(target=work, daemon=True) for work in (source.fetch, look)]
+    try:
+        assert source.hold()
+        threads[0].start()
+        assert inside.wait(DEADLINE)
+        threads[1].start()
+        assert not opened.wait(0.1) and source._gate.closed
+        go_on.set()
+        assert opened.wait(DEADLINE) and not source._gate.closed
+    finally:
+        go_on.set()
+        for thread in threads:
+            thread.join(DEADLINE)
+        source.unsubscribe()
 
 
 def test_of_a_longer_queue_the_newest_picture_is_fetched(

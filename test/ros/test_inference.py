@@ -259,6 +259,8 @@ def test_pictures_whose_turn_never_comes_are_counted():
         stream.frame(rgb) for stream, rgb in zip(streams, (RED, GREEN)))), 0)
     inference.abandon(prepared)
     assert [stream.left for stream in streams] == [1, 1]
+    # It may hold a picture's megabytes, for as long as the node is inactive.
+    assert not len(prepared.batch)
     inference.leave([streams[1].frame(BLUE)], [])
     assert [stream.left for stream in streams] == [1, 2]
 

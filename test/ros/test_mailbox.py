@@ -56,6 +56,15 @@ def test_frames_and_requests_take_turns():
         Taken(request='c')]
 
 
+def test_frames_that_are_fetched_take_turns_with_requests_too():
+    mailbox = Mailbox()
+    mailbox.fetch_from(0, Fetcher(1, 2))
+    for request in 'abc':
+        assert mailbox.ask(request)
+    assert [take(mailbox) for _ in range(6)] == [
+        Taken(request='a'), frames(1), Taken(request='b'), frames(2), Taken(request='c'), Taken()]
+
+
 def test_requests_keep_their_order_and_have_a_limit():
     mailbox = Mailbox(max_requests=2)
     assert [mailbox.ask(request) for request in 'abc'] == [True, True, False]
@@ -138,7 +147,7 @@ def test_no_frame_is_lost_where_another_one_cannot_be_fetched():
     mailbox.fetch_from(2, Fetcher('c'))
     with pytest.raises(RuntimeError):
         mailbox.take(3)
-    mailbox.fetch_from(1, Fetcher())
+    # It is not asked a second time: the others would starve.
     assert sorted(mailbox.take(3).frames) == ['a', 'b', 'c']
 
 
