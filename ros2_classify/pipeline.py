@@ -32,7 +32,8 @@ from ros2_classify.batch import Batch, batchable, differs_in_batch, split
 from ros2_classify.catalog import resolve
 from ros2_classify.completion import complete
 from ros2_classify.descriptor import ModelDescriptor, Task
-from ros2_classify.engines import Engine, EngineSettings, open_engine, Tensors
+from ros2_classify.engines import (
+    Engine, EngineSettings, open_engine, parallel_runs, Tensors)
 from ros2_classify.engines.settings import MAX_BATCH
 from ros2_classify.errors import OptionsError
 from ros2_classify.extra_inputs import ExtraInputs
@@ -64,8 +65,9 @@ class Pipeline:
         outputs = pipeline.infer(batch)
         result = pipeline.postprocess(outputs[0], batch.geometries[0])
 
-    Any thread may call any of it: runs of the network, and calls of the pipeline itself, take
-    turns. A batch serves one thread at a time.
+    Any thread may call any of it: runs of the network take turns, or go on side by side where the
+    engine allows it (`parallel`), and calls of the pipeline itself take turns. A batch serves one
+    thread at a time.
 
     Parameters
     ----------
@@ -112,7 +114,9 @@ class Pipeline:
                               for tensor in engine.inputs)
         self.file: Path | None = None
         self.engine_time = 0.0
-        self._running = threading.Lock()
+        self._parallel = parallel_runs(engine)
+        self._running = threading.Semaphore(self._parallel)
+        self._closing = threading.Lock()
         self._calling = threading.Lock()
         self._max_batch = int(max_batch)
         if max_batch > 1 and not self._takes_batches():
@@ -224,6 +228,11 @@ class Pipeline:
     def options(self) -> Options:
         """What counts where a call doesn't say otherwise: the descriptor's defaults."""
         return self._answers.options
+
+    @property
+    def parallel(self) -> int:
+        """How many threads may run the network at the same time, each with a batch of its own."""
+        return self._parallel
 
     @property
     def max_batch(self) -> int:
@@ -420,8 +429,13 @@ class Pipeline:
 
     def close(self) -> None:
         """Free the network; closing twice does nothing."""
-        with self._running:
-            self._engine.close()
+        with self._closing:
+            for _ in range(self._parallel):
+                self._running.acquire()
+            try:
+                self._engine.close()
+            finally:
+                self._running.release(self._parallel)
 
     def __enter__(self) -> Pipeline:
         """Return the pipeline; it is closed at the end of the block."""

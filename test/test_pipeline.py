@@ -28,15 +28,18 @@ import pytest
 
 from ros2_classify import pipeline as pipeline_module
 from ros2_classify.descriptor import ModelDescriptor
+from ros2_classify.engines import EngineSettings
 from ros2_classify.errors import (
     DescriptorError, EngineError, InputError, LabelsError, ModelNotFoundError, OptionsError,
     OutputError)
+from ros2_classify.image_file import read_image
 from ros2_classify.labels import Labels
 from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results import Classification, Detections
 from ros2_classify.testing import FakeEngine, save_color_classifier, tensor
 
+ROOT = Path(__file__).resolve().parents[1]
 GREY = np.full((48, 64, 3), 127, np.uint8)
 
 
@@ -273,6 +276,79 @@ def test_calls_from_several_threads_take_turns() -> None:
     for thread in threads:
         thread.join(60)
     assert not clashes and not wrong
+
+
+def test_an_engine_may_run_for_several_threads_at_once_and_is_closed_when_all_are_done() -> None:
+    class Parallel(FakeEngine):
+        """An engine that two threads may run."""
+
+        parallel = 2
+
+    together = threading.Barrier(2, timeout=60)
+    go_on, started = threading.Event(), threading.Semaphore(0)
+
+    def answer(inputs: Any) -> Any:
+        together.wait()
+        started.release()
+        assert go_on.wait(60)
+        return {'scores': inputs['image'][:, 0, 0, :2]}
+
+    plain, _ = classifier([0.0, 1.0])
+    engine = Parallel(plain.engine.inputs, plain.engine.outputs, answer)
+    pipeline = Pipeline(plain.descriptor, engine)
+    assert (plain.parallel, pipeline.parallel) == (1, 2)
+    found: dict[int, float] = {}
+
+    def work(level: int) -> None:
+        batch = pipeline.new_batch()
+        batch.add(np.full((16, 16, 3), level, np.uint8))
+        found[level] = float(pipeline.infer(batch)[0]['scores'][0, 0])
+
+    threads = [threading.Thread(target=work, args=(level,), daemon=True) for level in (10, 90)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert started.acquire(timeout=60)
+    closing = [threading.Thread(target=pipeline.close, daemon=True) for _ in range(2)]
+    for thread in closing:
+        thread.start()
+    assert not engine.closed
+    go_on.set()
+    for thread in (*threads, *closing):
+        thread.join(60)
+        assert not thread.is_alive()
+    assert engine.closed and found == {10: 10.0, 90: 90.0}
+
+
+@pytest.mark.parametrize('threads', [1, 2])
+def test_inferences_side_by_side_give_what_one_after_the_other_gives(threads: int) -> None:
+    scenes = [read_image(path) for path in sorted((ROOT / 'models/scenes').glob('*.jpg'))]
+    assert len(scenes) >= 3
+    with Pipeline.load('cards_detector', engine=EngineSettings(
+            provider='cpu', threads=threads, parallel=3)) as pipeline:
+        assert pipeline.parallel == 3
+        expected = [pipeline(scene, 'bgr') for scene in scenes]
+        wrong: list[str] = []
+
+        def work(first: int) -> None:
+            batch = pipeline.new_batch()
+            for turn in range(30):
+                number = (first + turn) % len(scenes)
+                batch.clear()
+                batch.add(scenes[number], 'bgr')
+                got = pipeline.postprocess(pipeline.infer(batch)[0], batch.geometries[0])
+                want = expected[number]
+                if got.labels.tolist() != want.labels.tolist() or not np.allclose(
+                        got.scores, want.scores, atol=1e-3) or not np.allclose(
+                        got.boxes, want.boxes, atol=0.5):
+                    wrong.append(f'scene {number}')
+
+        workers = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(120)
+    assert not wrong and sum(len(each.scores) for each in expected) > 5
 
 
 def test_results_stay_after_the_next_call(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ _NAMES = ('one', 'servers')
 def many_cameras(settings: Settings, plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
     """
     Saturate both by turns.
+
+    The parameter ``parallel`` counts for the one server alone: the others have a camera each, and
+    are as many processes already.
 
     Parameters
     ----------
@@ -58,7 +62,7 @@ def many_cameras(settings: Settings, plan: Plan, folder: Path, say: Say) -> dict
     turns: list[dict[str, Run]] = []
     with Session(settings, folder) as session:
         subjects = [one_for_all(settings, session.task, folder, count),
-                    servers(settings, session.task, folder, count)]
+                    servers(_without_parallel(settings), session.task, folder, count)]
         session.open_source(subjects)
         nodes = {}
         for subject in subjects:
@@ -99,6 +103,11 @@ def table(result: dict[str, Any]) -> str:
     count = result['cameras']
     return markdown(
         (f'{count} cameras, {result["model"]}', 'one server', f'{count} servers'), rows)
+
+
+def _without_parallel(settings: Settings) -> Settings:
+    return replace(settings, parameters=tuple(
+        each for each in settings.parameters if not each.startswith('parallel:=')))
 
 
 def _fairness(run: Run, cameras: int) -> float:

@@ -139,7 +139,7 @@ def measure_all(
     vga = replace(settings, width=640, height=480, cameras=1)
     full_hd = replace(vga, width=_FULL_HD[0], height=_FULL_HD[1])
     # Several servers use all cores whatever is set; the one shall be allowed to as well.
-    cores = os.cpu_count() or 1
+    parallel = f'parallel:={(os.cpu_count() or 1) + 1}'
     evidence: dict[str, Any] = {}
 
     def step(name: str, work: Callable[[Path], Any]) -> Any:
@@ -156,7 +156,7 @@ def measure_all(
     idle = step('idle', lambda at: _idle(vga, at))
     started = step('start', lambda at: _start(vga, plan.repetitions, at))
     many = step('cameras', lambda at: cameras.many_cameras(
-        replace(vga, cameras=_CAMERAS, threads=cores), plan, at, say))
+        replace(vga, cameras=_CAMERAS, parameters=(*vga.parameters, parallel)), plan, at, say))
     if long_run is None:
         long = step('duration', lambda at: soak.soak(full_hd, soak_seconds, at, say))
     else:
@@ -174,9 +174,9 @@ def measure_all(
         Row('start to active', 1.0, started['active_s'], unit='s', command='bench'),
         Row('four cameras on one server over four servers: results', 1.3,
             many['throughput_ratio'], at_least=True,
-            command=f'bench --cameras {_CAMERAS} --threads {cores}'),
+            command=f'bench --cameras {_CAMERAS} -p {parallel}'),
         Row('the same: memory', 0.35, many['memory_ratio'],
-            command=f'bench --cameras {_CAMERAS} --threads {cores}'),
+            command=f'bench --cameras {_CAMERAS} -p {parallel}'),
     ]
     return rows, evidence
 

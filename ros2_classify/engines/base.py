@@ -60,7 +60,7 @@ class Engine(Protocol):
     """
     Whoever runs a network: one method, ``close``, and the facts a user asks for.
 
-    ``infer`` may be called by one thread at a time. An engine raises
+    ``infer`` may be called by one thread at a time, but see `parallel_runs`. An engine raises
     :class:`~ros2_classify.errors.EngineError` for whatever goes wrong inside.
     """
 
@@ -113,6 +113,20 @@ class BindingEngine(Engine, Protocol):
         """Bind the network to arrays; see `ros2_classify.engines.bind`."""
 
 
+@runtime_checkable
+class ParallelEngine(Engine, Protocol):
+    """An engine whose network several threads may run at the same time."""
+
+    @property
+    def parallel(self) -> int:
+        """How many."""
+
+
+def parallel_runs(engine: Engine) -> int:
+    """Return how many threads may run a network at the same time, with arrays of their own."""
+    return engine.parallel if isinstance(engine, ParallelEngine) else 1
+
+
 def bind(engine: Engine, inputs: Tensors) -> BoundRun:
     """
     Bind a network to its input arrays once, to run it on what they hold many times.
@@ -131,8 +145,9 @@ def bind(engine: Engine, inputs: Tensors) -> BoundRun:
     callable
         Without arguments; it runs the network and returns a dict with one array for each output,
         which are **valid until its next call**: where their shapes are known beforehand, the
-        same memory is used each time. It may be called by one thread at a time, and not while
-        the engine runs otherwise. It raises EngineError as ``infer`` does, and after ``close``.
+        same memory is used each time. It may be called by one thread at a time, and while the
+        engine runs otherwise only as `parallel_runs` allows. It raises EngineError as ``infer``
+        does, and after ``close``.
 
     Raises
     ------

@@ -132,6 +132,11 @@ class OnnxRuntimeEngine:
         return self._provider
 
     @property
+    def parallel(self) -> int:
+        """How many threads may run it at the same time: as the settings say, on the CPU."""
+        return self._settings.parallel if self._provider == PROVIDERS['cpu'] else 1
+
+    @property
     def metadata(self) -> Mapping[str, str]:
         """The file's custom metadata."""
         return self._metadata

@@ -192,7 +192,7 @@ def provider_options(
                 'trt_profile_max_shapes': high})
     elif name == PROVIDERS['openvino']:
         options = {'device_type': _device(settings),
-                   'num_of_threads': settings.threads or default_threads()}
+                   'num_of_threads': settings.threads or default_threads(settings.parallel)}
         if _device(settings) != 'CPU':
             options['precision'] = settings.precision.upper()
         if cache is not None:

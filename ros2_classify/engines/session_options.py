@@ -59,7 +59,7 @@ def session_options(ort: Any, settings: EngineSettings, *, on_cpu: bool) -> Any:
     """
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = threads = settings.threads or default_threads()
+    options.intra_op_num_threads = threads = settings.threads or default_threads(settings.parallel)
     # Nodes run one after the other; more would compete for the same cores.
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
@@ -145,14 +145,25 @@ def _spinning(settings: EngineSettings, threads: int) -> Spinning:
     """Return what 'auto' stands for, or what was asked for."""
     if settings.spinning != 'auto':
         return settings.spinning
-    return 'inference' if threads < usable_cores() else 'never'
+    return 'inference' if threads * settings.parallel < usable_cores() else 'never'
 
 
-def default_threads() -> int:
+def default_threads(parallel: int = 1) -> int:
     """
     Return the number of threads used when nobody says: all usable cores but one, at most 4.
 
     The one is for the camera, the middleware and the rest of the robot. A network that has all
     cores waits for its slowest thread whenever another process needs one of them.
+
+    Parameters
+    ----------
+    parallel : int
+        How many inferences side by side share the cores.
+
+    Returns
+    -------
+    int
+        For one inference.
+
     """
-    return max(1, min(4, usable_cores() - 1))
+    return max(1, min(4, (usable_cores() - 1) // parallel))

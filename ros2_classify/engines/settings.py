@@ -28,6 +28,8 @@ Spinning = Literal['auto', 'never', 'inference', 'always']
 
 # More than any machine has cores; a slip of the finger shall not start a million.
 MAX_THREADS = 256
+# Each has threads and memory of its own.
+MAX_PARALLEL = 64
 MAX_DEVICE = 255
 MAX_BATCH = 256
 # In MiB: one tebibyte, more than any device has.
@@ -35,6 +37,7 @@ MAX_MEMORY = 1 << 20
 
 _RANGES = {
     'threads': (0, MAX_THREADS, ' (0: choose for me)'),
+    'parallel': (1, MAX_PARALLEL, ''),
     'device_id': (0, MAX_DEVICE, ''),
     'max_batch': (1, MAX_BATCH, ''),
     'memory_limit': (0, MAX_MEMORY, ' MiB (0: no limit)'),
@@ -54,7 +57,12 @@ class EngineSettings:
         ``tensorrt``, ``openvino`` (or ``openvino:GPU``) … insist on one.
     threads : int
         CPU threads for one inference, up to 256; 0 takes all physical cores but one, at most 4:
-        small networks gain little from more, and the rest of the robot needs cores too.
+        small networks gain little from more, and the rest of the robot needs cores too. Several
+        inferences side by side share them.
+    parallel : int
+        How many inferences may run side by side on the CPU, each with ``threads`` of its own: more
+        results a second than with all threads in one inference, and each takes longer. Other
+        providers run one at a time.
     spinning : 'auto', 'never', 'inference' or 'always'
         When a thread that waits for the others keeps its core busy, to go on at once: during an
         inference, which takes up to a third less time for it with two threads and more, or
@@ -106,6 +114,7 @@ class EngineSettings:
 
     provider: str = 'auto'
     threads: int = 0
+    parallel: int = 1
     spinning: Spinning = 'auto'
     device_id: int = 0
     precision: Precision = 'fp32'

@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import get_args
 
 from ros2_classify.engines.settings import (
-    Arena, EngineSettings, MAX_DEVICE, MAX_MEMORY, MAX_THREADS, Precision, Spinning)
+    Arena, EngineSettings, MAX_DEVICE, MAX_MEMORY, MAX_PARALLEL, MAX_THREADS, Precision, Spinning)
 from ros2_classify.ros.parameters import Parameters, Spec
 
 ENGINE_PARAMETERS = (
@@ -31,8 +31,11 @@ ENGINE_PARAMETERS = (
     Spec('precision', 'fp32', 'What the provider may compute in: cuda tf32, tensorrt fp16 and '
          'int8, openvino fp16; fp32 is as the model says', choices=get_args(Precision),
          read_only=True),
-    Spec('threads', 0, 'CPU threads for the network; 0: all physical cores but one, at most 4',
-         minimum=0, maximum=MAX_THREADS, read_only=True),
+    Spec('threads', 0, 'CPU threads for one inference; 0: all physical cores but one, shared by '
+         'those side by side, at most 4', minimum=0, maximum=MAX_THREADS, read_only=True),
+    Spec('parallel', 1, 'How many inferences may run side by side on a CPU: more results a '
+         'second, for several cameras above all, and each takes longer', minimum=1,
+         maximum=MAX_PARALLEL, read_only=True),
     Spec('spinning', 'auto', "When the network's threads wait for each other at full load: never, "
          'during an inference, which is faster, or always, which costs a core for each; auto: '
          'during an inference where a core is left beside them', choices=get_args(Spinning),

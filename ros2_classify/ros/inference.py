@@ -61,7 +61,7 @@ class Picture:
     request: Request | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """
     Pictures that go through the network together, and the model that they began with.
@@ -131,7 +131,7 @@ class Inference:
         self._on_error = on_error
         self._next: Model | None = None
         self._faults = faults or EngineFaults('retry')
-        self._running: Job | None = None
+        self._running: list[Job] = []
         self._given_up = False
         self.requests = 0
         self.times = Ring()
@@ -182,7 +182,7 @@ class Inference:
     def infer(self, job: Job) -> None:
         """Run the network."""
         begun = time.perf_counter()
-        self._running = job
+        self._running.append(job)
         try:
             job.outputs = job.model.pipeline.infer(job.batch)
         except Exception as error:
@@ -191,15 +191,14 @@ class Inference:
                 self._faults.failed(error)
             raise
         finally:
-            self._running = None
+            self._running.remove(job)
         job.inference_time = time.perf_counter() - begun
-        self.times.add(job.inference_time)
         if not self._given_up:
             self._faults.succeeded()
 
     def give_up(self, error: Exception) -> None:
         """
-        Answer for the job that does not come back from the network; its outcome won't count.
+        Answer for the jobs that do not come back from the network; their outcome won't count.
 
         Parameters
         ----------
@@ -208,8 +207,7 @@ class Inference:
 
         """
         self._given_up = True
-        job = self._running
-        if job is not None:
+        for job in tuple(self._running):
             job.given_up = True
             for picture in job.pictures:
                 self._fail(picture, error)
@@ -222,6 +220,8 @@ class Inference:
                 if not job.given_up:
                     self._leave(job)
                 return
+            if error is None:
+                self.times.add(job.inference_time)
             for row, picture in enumerate(job.pictures):
                 try:
                     if error is not None:

@@ -37,7 +37,6 @@ from ros2_classify.ros.engine_parameters import engine_settings
 from ros2_classify.ros.fetching import convert_options, core_log_shown, fetch_options
 from ros2_classify.ros.parameters import Parameters
 from ros2_classify.ros.server_parameters import answer_settings, AnswerSettings
-from ros2_classify.ros.worker import THREADS
 from ros2_classify.sources.hashing import sha256_of_file
 from ros2_classify.store import searching
 
@@ -68,19 +67,21 @@ class Model:
         Those of them in which the engine started, or was built.
     sha256 : str
         That of the network's file; empty where there is none.
+    jobs : int
+        How many jobs there are at the same time.
 
     Attributes
     ----------
     number : int
         Counts the models that a server has loaded, from 1.
     batches : tuple of Batch
-        One for each of the worker's threads.
+        One for each job.
 
     """
 
     def __init__(self, pipeline: Pipeline, settings: AnswerSettings, *,
                  warm_up_time: float = 0.0, load_time: float = 0.0, engine_time: float = 0.0,
-                 sha256: str = '') -> None:
+                 sha256: str = '', jobs: int = 2) -> None:
         self.pipeline = pipeline
         self.settings = settings
         self.warm_up_time = warm_up_time
@@ -88,7 +89,7 @@ class Model:
         self.engine_time = engine_time
         self.sha256 = sha256
         self.number = 1
-        self.batches: tuple[Batch, ...] = tuple(pipeline.new_batch() for _ in range(THREADS))
+        self.batches: tuple[Batch, ...] = tuple(pipeline.new_batch() for _ in range(jobs))
         self._changed = threading.Condition()
         self._users = 0
         self._retired = False
@@ -266,10 +267,15 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
             warm_up_time=warm - loaded, load_time=loaded - begun,
             engine_time=pipeline.engine_time,
             # Of the file that runs, which was taken out of an archive, or converted.
-            sha256=sha256_of_file(pipeline.file) if pipeline.file is not None else '')
+            sha256=sha256_of_file(pipeline.file) if pipeline.file is not None else '',
+            # One more is prepared.
+            jobs=engine.parallel + 1)
     except BaseException:
         pipeline.close()
         raise
+    if pipeline.parallel < engine.parallel:
+        log.warning(f'parallel is {engine.parallel}, but {pipeline.engine.provider} runs one '
+                    'inference at a time')
     for guess in pipeline.descriptor.guesses:
         log.info(f'assumed about {model.name}: {guess}')
     log.info(

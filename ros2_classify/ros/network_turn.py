@@ -23,7 +23,9 @@ had to wake up first would take its tenth of a millisecond and more, and start o
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 import threading
 import time
 from typing import Generic, TypeVar
@@ -63,23 +65,34 @@ class Durations:
         return values[round(part * (len(values) - 1))] if values else 0.0
 
 
+@dataclass(eq=False)
+class _Turn(Generic[Task]):
+    """What is in the network, since when, and when it is expected to come out."""
+
+    task: Task
+    size: int
+    begun: float
+    due: float
+
+
 class NetworkTurn(Generic[Task]):
     """
-    Lets one thread at a time run the network.
+    Lets some threads at a time run the network, one by default.
 
     Parameters
     ----------
+    seats : int
+        How many.
     clock : callable
         Gives the time in seconds; for tests.
 
     """
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, seats: int = 1, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._seats = seats
         self._clock = clock
         self._changed = threading.Condition()
-        self._begun: float | None = None
-        self._size = 0
-        self._due = 0.0
+        self._turns: list[_Turn[Task]] = []
         self._durations: dict[int, Durations] = {}
         # What the one who waits wants to have run, and what it got in exchange.
         self._waiting: tuple[Task, int] | None = None
@@ -88,18 +101,18 @@ class NetworkTurn(Generic[Task]):
 
     @property
     def busy_for(self) -> float:
-        """Seconds since the present turn began; 0 while there is none."""
-        begun = self._begun
-        return 0.0 if begun is None else self._clock() - begun
+        """Seconds since the longest of the present turns began; 0 while there is none."""
+        now = self._clock()
+        return max((now - turn.begun for turn in tuple(self._turns)), default=0.0)
 
     def wait_until_nearly_free(self, lead: float) -> bool:
         """
-        Wait until the present turn has ended, or is expected to end soon.
+        Wait until there is room in the network, or is expected to be soon.
 
         Parameters
         ----------
         lead : float
-            How many seconds before the expected end to return.
+            How many seconds before the expected end of a turn to return.
 
         Returns
         -------
@@ -108,8 +121,8 @@ class NetworkTurn(Generic[Task]):
 
         """
         with self._changed:
-            while not self._closed and self._begun is not None:
-                left = self._due - lead - self._clock()
+            while not self._closed and len(self._turns) == self._seats:
+                left = min(turn.due for turn in self._turns) - lead - self._clock()
                 if left <= 0.0:
                     break
                 self._changed.wait(left)
@@ -117,7 +130,7 @@ class NetworkTurn(Generic[Task]):
 
     def enter(self, task: Task, size: int) -> Task | None:
         """
-        Wait for the turn, and take it; one thread may wait at a time.
+        Wait for a turn, and take it; one thread may wait at a time.
 
         Parameters
         ----------
@@ -129,15 +142,15 @@ class NetworkTurn(Generic[Task]):
         Returns
         -------
         object or None
-            The task, if this is the caller's turn now. Another one, done, if the thread in the
+            The task, if this is the caller's turn now. Another one, done, if a thread in the
             network has taken this task over in exchange. None once the turns are closed.
 
         """
         with self._changed:
             if self._closed:
                 return None
-            if self._begun is None:
-                self._begin(size)
+            if len(self._turns) < self._seats:
+                self._begin(task, size)
                 return task
             assert self._waiting is None, 'one thread waits at a time'
             self._waiting = task, size
@@ -148,7 +161,7 @@ class NetworkTurn(Generic[Task]):
 
     def leave(self, task: Task) -> Task | None:
         """
-        End the turn, or go on with the task of the thread that waits.
+        End a turn, or go on with the task of the thread that waits.
 
         Parameters
         ----------
@@ -162,14 +175,14 @@ class NetworkTurn(Generic[Task]):
 
         """
         with self._changed:
-            assert self._begun is not None
-            self._durations[self._size].add(self._clock() - self._begun)
-            self._begun = None
+            turn = next(turn for turn in self._turns if turn.task is task)
+            self._turns.remove(turn)
+            self._durations[turn.size].add(self._clock() - turn.begun)
             following = None
             if self._waiting is not None and not self._closed:
                 following, size = self._waiting
                 self._waiting, self._handed = None, task
-                self._begin(size)
+                self._begin(following, size)
             self._changed.notify_all()
             return following
 
@@ -179,9 +192,28 @@ class NetworkTurn(Generic[Task]):
             self._closed = True
             self._changed.notify_all()
 
-    def _begin(self, size: int) -> None:
+    def _begin(self, task: Task, size: int) -> None:
         known = self._durations.setdefault(size, Durations())
-        self._size = size
-        self._begun = self._clock()
-        self._due = self._begun + known.quantile(0.25)
+        now = self._clock()
+        self._turns.append(_Turn(task, size, now, now + known.quantile(0.25)))
         self._changed.notify_all()
+
+
+class InOrder:
+    """Lets one thread at a time through a door, in the order of their numbers, from 0."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._next = 0
+
+    @contextmanager
+    def turn(self, number: int) -> Iterator[None]:
+        """Wait until all with lower numbers have come and gone."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._next == number)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._next += 1
+                self._changed.notify_all()

@@ -377,8 +377,12 @@ class ServerNode(ManagedNode):
     def _make_worker(self) -> Worker:
         self._inference = Inference(
             self._acquire_model, self._service, self._failed, self._faults)
+        model = self._model
+        assert model is not None
         self._worker = Worker(
-            self._inference, len(self._streams), self._settings['max_batch_delay'])
+            self._inference, len(self._streams), self._settings['max_batch_delay'],
+            # A model that takes its place later has as many batches.
+            parallel=model.pipeline.parallel)
         return self._worker
 
     def _delivery(self, number: int) -> Callable[[Frame], bool]:

@@ -13,13 +13,14 @@
 # limitations under the License.
 
 """
-The two threads that work, off the executor's thread, so that callbacks never wait for a network.
+The threads that work, off the executor's thread, so that callbacks never wait for a network.
 
-While one of them has its frames in the network, the other prepares the next ones. Their work has
-three steps, *prepare*, *infer* and *finish*, and each step has room for one thread, which gets its
-room in the next one before it leaves the last: nobody overtakes, so answers come in the order in
-which frames were taken. Where the next job waits for the network when one leaves it, the threads
-exchange their jobs: the one in the network stays there, the one that waited finishes what is done.
+There are two: while one of them has its frames in the network, the other prepares the next ones.
+Where several inferences may run side by side, there is one more for each. Their work has three
+steps, *prepare*, *infer* and *finish*. The first and the last one have room for one thread, which
+finishes in the order in which frames were taken: no answer overtakes another. Where the next job
+waits for the network when one leaves it, the threads exchange their jobs: the one in the network
+stays there, the one that waited finishes what is done.
 
 The next frames are taken as late as possible: when the network is free, or when it is going to be
 free by the time they are prepared, as earlier ones let expect. So they are the newest there are.
@@ -35,9 +36,7 @@ import traceback
 from typing import Any, Protocol
 
 from ros2_classify.ros.mailbox import Mailbox, Taken
-from ros2_classify.ros.network_turn import Durations, NetworkTurn
-
-THREADS = 2
+from ros2_classify.ros.network_turn import Durations, InOrder, NetworkTurn
 
 # Added to what a preparation is expected to take, in seconds: a thread needs a moment to wake up.
 _MARGIN = 0.0003
@@ -56,11 +55,12 @@ class Work(Protocol):
         """
         Return a job made of what was taken, its length that of its batch, or None.
 
-        No other job between here and the end of `finish` has the same slot, below `THREADS`.
+        No other job between here and the end of `finish` has the same slot, from 0 to the number
+        of inferences side by side.
         """
 
     def infer(self, job: Any) -> None:
-        """Run the network."""
+        """Run the network; several threads may do so at once, each with a job of its own."""
 
     def finish(self, job: Any, error: Exception | None) -> None:
         """Send the answers; or say that there are none, where the network failed."""
@@ -77,16 +77,21 @@ class Work(Protocol):
 
 @dataclass
 class _Task:
-    """A job on its way, the slot that it has until it is finished, and how the network failed."""
+    """
+    A job on its way, the slot that it has until it is finished, and how the network failed.
+
+    Tasks are finished in the order of their numbers.
+    """
 
     job: Any
     slot: int
+    number: int
     error: Exception | None = None
 
 
 class Worker:
     """
-    Two threads with a mailbox.
+    Threads with a mailbox.
 
     Parameters
     ----------
@@ -97,12 +102,14 @@ class Worker:
     delay : float
         How many seconds to wait for the frames of other streams, where several are worked on at
         once.
+    parallel : int
+        How many inferences may run side by side.
     network : NetworkTurn, optional
         Whose turn it is; for tests.
 
     """
 
-    def __init__(self, work: Work, streams: int = 1, delay: float = 0.0,
+    def __init__(self, work: Work, streams: int = 1, delay: float = 0.0, parallel: int = 1,
                  network: NetworkTurn[_Task] | None = None) -> None:
         self._work = work
         # That of the last job; it changes with the model only.
@@ -110,17 +117,18 @@ class Worker:
         self._delay = delay
         self.mailbox: Mailbox[Any, Any] = Mailbox(streams)
         self._preparing = threading.Lock()
-        self._network = network or NetworkTurn[_Task]()
-        self._finishing = threading.Lock()
+        self._network = network or NetworkTurn[_Task](parallel)
+        self._tasks = 0
+        self._finishing = InOrder()
         self._preparations = Durations()
         self._threads = [
             threading.Thread(
                 target=self._run, args=(number,), name=f'inference_{number}', daemon=True)
-            for number in range(THREADS)]
+            for number in range(parallel + 1)]
 
     @property
     def busy_for(self) -> float:
-        """Seconds that the network has been at its present work; 0 where it has none."""
+        """Seconds that the network has been at its oldest work; 0 where it has none."""
         return self._network.busy_for
 
     def start(self) -> None:
@@ -166,17 +174,17 @@ class Worker:
             job = self._next_job(slot)
             if job is None:
                 return None if self.mailbox.closed else slot
-            task = _Task(job, slot)
+            task = _Task(job, slot, self._tasks)
+            self._tasks += 1
             done = self._network.enter(task, len(job))
             if done is None:
+                # None comes after it, so that nobody waits for its number.
                 self._guarded(self._work.abandon, job)
                 return None
         if done is task:
             done = self._infer(task)
-        try:
+        with self._finishing.turn(done.number):
             self._guarded(self._work.finish, done.job, done.error)
-        finally:
-            self._finishing.release()
         return done.slot
 
     def _infer(self, task: _Task) -> _Task:
@@ -186,8 +194,6 @@ class Worker:
                 self._work.infer(task.job)
             except Exception as error:  # noqa: B902 - whatever it is, the next frame may be fine
                 task.error = error
-            # Whoever finishes the task lets go of it.
-            self._finishing.acquire()
             following = self._network.leave(task)
             if following is None:
                 return task

@@ -39,16 +39,24 @@ def test_one_core_is_left_for_the_rest_of_the_robot(
     assert default_threads() == threads
 
 
-@pytest.mark.parametrize(('spinning', 'threads', 'spins', 'stops'), [
-    ('auto', 3, '1', '1'), ('auto', 4, '0', '0'), ('auto', 5, '0', '0'), ('auto', 0, '1', '1'),
-    ('never', 3, '0', '0'), ('inference', 5, '1', '1'), ('always', 5, '1', '0')])
+@pytest.mark.parametrize(('parallel', 'threads'), [(1, 4), (2, 3), (3, 2), (7, 1), (64, 1)])
+def test_inferences_side_by_side_share_the_cores(
+        monkeypatch: pytest.MonkeyPatch, parallel: int, threads: int) -> None:
+    monkeypatch.setattr('os.sched_getaffinity', lambda _: set(range(5000, 5008)))
+    assert default_threads(parallel) == threads
+
+
+@pytest.mark.parametrize(('spinning', 'threads', 'parallel', 'spins', 'stops'), [
+    ('auto', 3, 1, '1', '1'), ('auto', 4, 1, '0', '0'), ('auto', 5, 1, '0', '0'),
+    ('auto', 0, 1, '1', '1'), ('auto', 2, 2, '0', '0'), ('auto', 1, 3, '1', '1'),
+    ('never', 3, 1, '0', '0'), ('inference', 5, 2, '1', '1'), ('always', 5, 1, '1', '0')])
 def test_threads_spin_during_an_inference_where_a_core_is_left(
-        monkeypatch: pytest.MonkeyPatch, spinning: Any, threads: int, spins: str, stops: str,
-) -> None:
+        monkeypatch: pytest.MonkeyPatch, spinning: Any, threads: int, parallel: int, spins: str,
+        stops: str) -> None:
     ort = pytest.importorskip('onnxruntime')
     monkeypatch.setattr('os.sched_getaffinity', lambda _: set(range(5000, 5004)))
     options = session_options(
-        ort, EngineSettings(spinning=spinning, threads=threads), on_cpu=True)
+        ort, EngineSettings(spinning=spinning, threads=threads, parallel=parallel), on_cpu=True)
     assert options.get_session_config_entry('session.intra_op.allow_spinning') == spins
     assert options.get_session_config_entry('session.force_spinning_stop') == stops
 
@@ -59,6 +67,8 @@ def test_threads_spin_during_an_inference_where_a_core_is_left(
     ('threads', -1, 'from 0 to 256 (0: choose for me)'),
     ('threads', True, 'whole number'),
     ('threads', 1.0, 'whole number'),
+    ('parallel', 0, 'from 1 to 64'),
+    ('parallel', 65, 'from 1 to 64'),
     ('device_id', 256, 'from 0 to 255'),
     ('max_batch', 0, 'from 1 to 256'),
     ('memory_limit', 1 << 21, 'MiB (0: no limit)'),

@@ -498,6 +498,34 @@ def test_a_job_that_was_given_up_is_answered_for_once(service):
     assert engine.closed
 
 
+def test_all_jobs_in_the_network_are_answered_for_when_it_is_given_up():
+    model, _ = make_model()
+    inference, stream = steps(model), FakeStream()
+    jobs = []
+    for slot, color in enumerate((RED, GREEN)):
+        inference.begin()
+        jobs.append(inference.prepare(Taken(frames=(stream.frame(color),)), slot))
+    inside, go_on = threading.Barrier(3, timeout=20.0), threading.Event()
+
+    def hang(batch):
+        inside.wait()
+        assert go_on.wait(20.0)
+        return [{}]
+
+    model.pipeline.infer = hang
+    threads = [threading.Thread(target=inference.infer, args=(job,), daemon=True) for job in jobs]
+    for thread in threads:
+        thread.start()
+    inside.wait()
+    inference.give_up(EngineError('they do not come back'))
+    assert stream.failed == ['they do not come back'] * 2
+    go_on.set()
+    for thread, job in zip(threads, jobs):
+        thread.join(20.0)
+        inference.finish(job, None)
+    assert (stream.answers, len(stream.failed), stream.left) == ([], 2, 0)
+
+
 def test_a_job_that_is_done_when_another_one_is_given_up_is_counted():
     model, _ = make_model()
     inference, stream = steps(model), FakeStream()

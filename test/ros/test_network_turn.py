@@ -12,13 +12,13 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The turns of the network: one at a time, and when the next one is due."""
+"""The turns of the network: how many at a time, when the next one is due, and their order."""
 
 import threading
 
 import pytest
 
-from ros2_classify.ros.network_turn import Durations, NetworkTurn
+from ros2_classify.ros.network_turn import Durations, InOrder, NetworkTurn
 
 DEADLINE = 10.0
 
@@ -50,14 +50,14 @@ def test_quantiles_of_the_last_durations():
 
 
 def test_it_is_free_at_first():
-    turn = NetworkTurn(Clock())
+    turn = NetworkTurn(clock=Clock())
     assert turn.busy_for == 0.0
     assert turn.wait_until_nearly_free(0.0)
 
 
 def test_it_is_nearly_free_when_the_usual_time_has_passed_but_for_the_lead():
     clock = Clock()
-    turn = NetworkTurn(clock)
+    turn = NetworkTurn(clock=clock)
     for _ in range(3):
         after(turn, clock, 8.0)
     assert turn.enter('task', 1)
@@ -69,7 +69,7 @@ def test_it_is_nearly_free_when_the_usual_time_has_passed_but_for_the_lead():
 
 def test_whoever_waits_goes_on_when_the_turn_ends_early():
     clock = Clock()
-    turn = NetworkTurn(clock)
+    turn = NetworkTurn(clock=clock)
     after(turn, clock, 3600.0)
     assert turn.enter('task', 1)
     done = threading.Event()
@@ -88,7 +88,7 @@ def test_whoever_waits_goes_on_when_the_turn_ends_early():
 @pytest.mark.parametrize(('size', 'nearly_free'), [(1, True), (4, False)])
 def test_batches_of_another_size_take_another_time(size, nearly_free):
     clock = Clock()
-    turn = NetworkTurn(clock)
+    turn = NetworkTurn(clock=clock)
     after(turn, clock, 1.0, size=1)
     after(turn, clock, 3600.0, size=4)
     assert turn.enter('task', size)
@@ -161,3 +161,59 @@ def test_what_was_exchanged_before_the_end_is_finished_after_it(waiting):
         turn.close()
     thread.join(DEADLINE)
     assert got == ['first']
+
+
+def test_with_two_seats_the_first_to_be_free_decides():
+    clock = Clock()
+    turn = NetworkTurn(2, clock)
+    after(turn, clock, 8.0)
+    assert turn.enter('a', 1) == 'a'
+    assert turn.wait_until_nearly_free(0.0), 'there is a seat'
+    clock.now += 5.0
+    assert turn.enter('b', 1) == 'b'
+    assert turn.busy_for == 5.0, 'that of the longest turn'
+    # Three seconds are left of the first one, eight of the second.
+    assert turn.wait_until_nearly_free(3.0)
+    clock.now += 1.0
+    assert turn.leave('b') is None
+    assert turn.busy_for == 6.0
+    assert turn.leave('a') is None
+    assert turn.busy_for == 0.0
+
+
+def test_with_two_seats_whoever_leaves_first_exchanges():
+    turn = NetworkTurn(2)
+    assert turn.enter('a', 1) == 'a' and turn.enter('b', 1) == 'b'
+    turn._changed = Waits()
+    got = []
+    thread = threading.Thread(target=lambda: got.append(turn.enter('c', 1)), daemon=True)
+    thread.start()
+    assert turn._changed.told.wait(DEADLINE)
+    assert turn.leave('b') == 'c'
+    thread.join(DEADLINE)
+    assert got == ['b']
+    assert turn.leave('a') is None and turn.leave('c') is None
+
+
+def test_a_door_lets_threads_through_in_the_order_of_their_numbers():
+    door, passed = InOrder(), []
+
+    def go(number):
+        with door.turn(number):
+            passed.append(number)
+
+    threads = [threading.Thread(target=go, args=(number,), daemon=True)
+               for number in reversed(range(20))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+    assert passed == list(range(20))
+
+
+def test_whoever_fails_behind_the_door_does_not_keep_it_closed():
+    door = InOrder()
+    with pytest.raises(ValueError, match='inside'), door.turn(0):
+        raise ValueError('inside')
+    with door.turn(1):
+        pass

@@ -33,13 +33,16 @@ def parameters(model, *topics, **others):
     return {'model': model, 'image_topics': f'[{", ".join(topics)}]', **others}
 
 
-@pytest.mark.parametrize('delay', [0.0, 0.05])
-@pytest.mark.parametrize('batches', [False, True])
-def test_each_camera_has_its_own_answers(start, peer, classifier, tmp_path, batches, delay):
+@pytest.mark.parametrize(('batches', 'delay', 'parallel'), [
+    (False, 0.0, 1), (False, 0.05, 1), (True, 0.0, 1), (True, 0.05, 1), (False, 0.0, 2),
+    (True, 0.05, 3)])
+def test_each_camera_has_its_own_answers(
+        start, peer, classifier, tmp_path, batches, delay, parallel):
     model = save_batch_classifier(tmp_path) if batches else classifier
     # The last topic is relative to the node's namespace.
     server = start('server', parameters(
-        model, TOPICS[0], TOPICS[1], 'arm/image', max_batch_delay=delay, max_batch=4 * batches),
+        model, TOPICS[0], TOPICS[1], 'arm/image', max_batch_delay=delay, max_batch=4 * batches,
+        threads=1, parallel=parallel),
         remap={'__ns': '/robot'})
     cameras = [Camera(peer, TOPICS[0]), Camera(peer, TOPICS[1], msg_type=CompressedImage),
                Camera(peer, TOPICS[2], size=(320, 30))]

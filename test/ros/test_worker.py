@@ -15,6 +15,7 @@
 """The worker: its order, its newest frames, its patience, and its end."""
 
 import threading
+import time
 
 import pytest
 
@@ -127,9 +128,9 @@ def make():
     """Return a function that makes a worker; it has ended after the test."""
     made = []
 
-    def make(limit=1, streams=1, started=True, network=None):
+    def make(limit=1, streams=1, started=True, network=None, parallel=1):
         recorder = Recorder(limit)
-        worker = Worker(recorder, streams, network=network)
+        worker = Worker(recorder, streams, parallel=parallel, network=network)
         made.append((recorder, worker))
         if started:
             worker.start()
@@ -168,11 +169,11 @@ def test_the_newest_frame_is_taken_as_late_as_possible(make):
         """A turn that tells when somebody waits for its end."""
 
         def wait_until_nearly_free(self, lead):
-            if self.busy_for or self._begun is not None:
+            if self._turns:
                 patient.set()
             return super().wait_until_nearly_free(lead)
 
-    network = Turn(lambda: now[0])
+    network = Turn(clock=lambda: now[0])
     assert network.enter('task', 1) == 'task'
     now[0] = 3600.0
     assert network.leave('task') is None
@@ -299,31 +300,6 @@ def test_what_begin_has_chosen_is_let_go_where_nothing_can_be_taken(make):
     assert recorder.seen('cancel') == [[]]
 
 
-def test_the_network_is_kept_until_there_is_room_to_finish(make):
-    class Door:
-        """A room that nobody gets into before the test says so."""
-
-        def __init__(self):
-            self.reached, self.opened = threading.Event(), threading.Event()
-
-        def acquire(self):
-            self.reached.set()
-            assert self.opened.wait(DEADLINE)
-
-        def release(self):
-            pass
-
-    recorder, worker = make(started=False)
-    door = worker._finishing = Door()
-    worker.start()
-    worker.mailbox.put(1)
-    assert door.reached.wait(DEADLINE)
-    # Whoever came next would overtake, were the network free by now.
-    assert worker.busy_for > 0.0
-    door.opened.set()
-    recorder.wait_for('finish', 1)
-
-
 def test_nobody_overtakes_however_slow_the_sending_is(make):
     recorder, worker = make()
     recorder.finishing.held = True
@@ -367,6 +343,95 @@ def test_thousands_of_frames_keep_their_order_and_have_the_network_for_themselve
     recorder.wait_for('finish', 10_000)
     assert finished == sorted(finished) and len(finished) > 100
     assert others == set()
+
+
+class Held:
+    """Inferences that end when the test says so."""
+
+    def __init__(self, recorder):
+        self.ends = {}
+        self.real = recorder.infer
+        recorder.infer = self.infer
+
+    def infer(self, job):
+        """Note the beginning, and wait for the end."""
+        end = self.ends.setdefault(job[0], threading.Event())
+        self.real(job)
+        assert end.wait(DEADLINE)
+
+    def end(self, *names):
+        """Let these end."""
+        for name in names:
+            self.ends.setdefault(name, threading.Event()).set()
+
+
+def test_inferences_side_by_side_are_answered_in_the_order_of_their_frames(make):
+    recorder, worker = make(started=False, parallel=2)
+    held = Held(recorder)
+    worker.start()
+    for name in 'abc':
+        worker.mailbox.put(name)
+        recorder.wait_for('prepare', name)
+    recorder.wait_for('infer', 'b')
+    assert recorder.seen('infer') == [['a'], ['b']], 'two are inside, and the third one waits'
+    held.end('b')
+    # Its place is taken at once; its answer waits for that of the older frame.
+    recorder.wait_for('infer', 'c')
+    held.end('c')
+    assert recorder.seen('finish') == []
+    held.end('a')
+    recorder.wait_for('finish', 'c')
+    assert recorder.seen('finish') == [['a'], ['b'], ['c']]
+
+
+def test_stopping_finishes_all_inferences_side_by_side(make):
+    recorder, worker = make(started=False, parallel=2)
+    held = Held(recorder)
+    worker.start()
+    for name in 'abc':
+        worker.mailbox.put(name)
+        recorder.wait_for('prepare', name)
+    recorder.wait_for('infer', 'b')
+    assert not worker.stop(0.01)
+    recorder.wait_for('abandon', 'c')
+    held.end('b', 'a')
+    assert worker.stop(DEADLINE)
+    assert recorder.seen('finish') == [['a'], ['b']] and recorder.seen('infer') == [['a'], ['b']]
+
+
+@pytest.mark.parametrize('parallel', [2, 3])
+def test_thousands_of_frames_side_by_side_keep_their_order(make, parallel):
+    recorder, worker = make(started=False, parallel=parallel)
+    inside, most, slots, finished = [], [], {}, []
+    real = recorder.prepare
+
+    def prepare(taken, slot):
+        job = real(taken, slot)
+        assert slot not in slots.values(), 'somebody else works there'
+        slots[job[0]] = slot
+        return job
+
+    def infer(job):
+        inside.append(job[0])
+        most.append(len(inside))
+        time.sleep(0.0002 * (job[0] % 4))
+        inside.remove(job[0])
+
+    def finish(job, error):
+        finished.append(job[0])
+        del slots[job[0]]
+        recorder.note('finish', *job)
+
+    recorder.prepare, recorder.infer, recorder.finish = prepare, infer, finish
+    worker.start()
+    for number in range(2000):
+        worker.mailbox.put(number)
+        time.sleep(0.0001)
+    worker.mailbox.put(2000)
+    recorder.wait_for('finish', 2000)
+    assert finished == sorted(finished) and len(finished) > 100
+    assert recorder.seen('failed') == []
+    assert max(most) == parallel
 
 
 def test_streams_and_requests_have_their_turns(make):
