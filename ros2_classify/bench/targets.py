@@ -309,7 +309,7 @@ def _composed(settings: Settings, plan: Plan, folder: Path, say: Say) -> dict[st
     """
     Measure camera and server in one process, by turns with the bare loop.
 
-    What is looked for is a millisecond between two of a dozen each, so the turns are short and many.
+    A millisecond between two of a dozen each is looked for, so the turns are short and many.
     """
     above, latencies = [], []
     turns, seconds = _SHORT_TURNS * plan.repetitions, plan.warm + plan.paced / 2
