@@ -16,13 +16,15 @@
 Every optimisation gives the same answers as the plain path, for all published models.
 
 The same labels, scores within 1e-3 (a float16 network's within 5e-3), boxes within half a pixel:
-one picture at a time and in batches, in the pictures' own sizes and a camera's.
+one picture at a time, in batches and side by side, in the pictures' own sizes and a camera's.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 import os
 from pathlib import Path
+import threading
 from typing import Any
 
 import cv2
@@ -30,6 +32,7 @@ import numpy as np
 from plain_path import Found, PlainPath
 import pytest
 from ros2_classify.convert.process import choose_python, find_converter, PYTHON
+from ros2_classify.engines import EngineSettings
 from ros2_classify.image_file import read_image
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results import Detections
@@ -49,6 +52,22 @@ def pictures(data: Path) -> list[Any]:
     images = [read_image(path) for path in sorted((data / 'images').iterdir())]
     return images + [cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
                      for size, image in zip(CAMERAS * 3, images)]
+
+
+def side_by_side(pipeline: Pipeline, images: list[Any]) -> list[Any]:
+    """Return the answers of two threads that share the network."""
+    own = threading.local()
+
+    def answer(image: Any) -> Any:
+        if not hasattr(own, 'batch'):
+            own.batch = pipeline.new_batch()
+        own.batch.clear()
+        own.batch.add(image, 'bgr')
+        outputs = pipeline.infer(own.batch)[0]
+        return pipeline.postprocess(outputs, own.batch.geometries[0])
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(answer, images))
 
 
 def rows_of(result: Any) -> list[Found]:
@@ -94,11 +113,14 @@ def test_the_same_as_the_plain_path(
     tolerance = MODELS[model]
     images = pictures(published)
     wrong = []
-    with Pipeline.load(model, provider='cpu', max_batch=4) as pipeline:
+    settings = EngineSettings(provider='cpu', max_batch=4, parallel=2)
+    with Pipeline.load(model, engine=settings) as pipeline:
         plain = PlainPath(
             pipeline.descriptor, pipeline.labels, pipeline.file, quantised='quant' in model)
         options = pipeline.options
         together = pipeline.many(images, 'bgr', options)
+        assert pipeline.parallel == 2
+        beside = side_by_side(pipeline, images)
         for number, image in enumerate(images):
             expected = plain(image, options.score_threshold, options.nms_iou)
             if pipeline.task == 'classification':
@@ -112,8 +134,11 @@ def test_the_same_as_the_plain_path(
                 np.ascontiguousarray(image[..., ::-1]), 'rgb', options.replace(top_k=1001))}
             if pipeline.task == 'detection':
                 answers['in a batch'] = together[number]
+                answers['side by side'] = beside[number]
             else:
-                assert np.allclose(together[number].scores, alone.scores[:5], atol=tolerance)
+                for several in (together[number], beside[number]):
+                    assert np.allclose(several.scores, alone.scores[:5], atol=tolerance)
+                assert beside[number].labels[0] == alone.labels[0]
             wrong += [
                 f'picture {number} {how}: {problem}' for how, answer in answers.items()
                 for problem in differences(
