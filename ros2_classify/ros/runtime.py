@@ -174,11 +174,17 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None, *,
     """
     args = list(sys.argv[1:] if args is None else args)
     share_heap()
+    # Modules and nodes stay to the end: looking for garbage among them only takes time.
+    gc.disable()
     with Stop() as stop:
-        from ros2_classify.ros import dds_profile
+        try:
+            from ros2_classify.ros import dds_profile
 
-        dds_profile.use(receiver=receiver)
-        code = _run(create, args, stop)
+            dds_profile.use(receiver=receiver)
+            code = _run(create, args, stop)
+        finally:
+            gc.unfreeze()
+            gc.enable()
         if stop.left_thread_behind:
             _free_context()
             # The thread sits in somebody's C++ code; ending the interpreter around it can crash.
@@ -217,6 +223,9 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
         nodes = created if isinstance(created, list) else [created]
         for node in nodes:
             executor.add_node(node)
+        # Nobody looks there later either, between two pictures.
+        gc.freeze()
+        gc.enable()
         # A task is the one way to bring spin_once back that works in every distribution.
         stop.on_request(lambda: executor.create_task(lambda: None))
         for node in nodes:

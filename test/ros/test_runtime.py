@@ -154,6 +154,39 @@ def test_exceptions_without_end_end_it(tmp_path):
     assert 'callbacks fail without end; giving up' in output
 
 
+COLLECTED = """
+import gc
+from ros2_classify.ros import runtime
+
+def create(stop):
+    from rclpy.node import Node
+
+    class Starts(Node):
+        def start(self):
+            print(gc.isenabled(), gc.get_freeze_count() > 1000)
+            stop.request()
+
+    print(gc.isenabled())
+    return Starts('starts')
+
+print(runtime.run(create, []), gc.isenabled(), gc.get_freeze_count())
+"""
+
+
+def test_no_garbage_is_looked_for_in_what_stays(tmp_path):
+    code, output = run_program(tmp_path, COLLECTED)
+    assert (code, output.splitlines()) == (0, ['False', 'True True', '0 True 0'])
+
+
+def test_garbage_is_looked_for_after_a_start_that_failed(tmp_path):
+    code, output = run_program(tmp_path, """
+import gc
+from ros2_classify.ros import runtime
+print(runtime.run(None, ['surplus']), gc.isenabled())
+""")
+    assert code == 0 and output.splitlines()[-1] == '2 True'
+
+
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'mallopt'), reason='no glibc here')
 def test_the_allocator_keeps_the_memory_of_pictures(tmp_path):
     program = """
