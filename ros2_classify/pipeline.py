@@ -46,7 +46,7 @@ from ros2_classify.sources.options import FetchOptions
 from ros2_classify.store import model_file
 
 if TYPE_CHECKING:
-    from ros2_classify.convert import ConvertOptions
+    from ros2_classify.convert.options import ConvertOptions
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -174,7 +174,8 @@ class Pipeline:
         labels = declared.load_labels()
         if declared.format in ('frozen_graph', 'saved_model'):
             # Imported where it is used: most models are ONNX.
-            from ros2_classify.convert import ConvertOptions, to_onnx
+            from ros2_classify.convert.api import to_onnx
+            from ros2_classify.convert.options import ConvertOptions
 
             path = to_onnx(declared, path, convert or ConvertOptions.like(fetch))
         settings = engine or EngineSettings()

@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 
 from ros2_classify.catalog import resolve
 from ros2_classify.checking.describe import describe_model, write_descriptor
-from ros2_classify.convert import ConvertOptions, to_onnx
+from ros2_classify.convert.api import to_onnx
+from ros2_classify.convert.options import ConvertOptions
 from ros2_classify.descriptor import ModelDescriptor, Source
 from ros2_classify.engines import installation
 from ros2_classify.engines.heartbeat import heartbeat

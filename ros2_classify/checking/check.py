@@ -29,7 +29,8 @@ from ros2_classify.checking.evidence import (
     Findings, judge, measured, Run, run_on, sample_pictures)
 from ros2_classify.checking.operators import left_to_the_cpu, unknown_operators
 from ros2_classify.completion import complete
-from ros2_classify.convert import ConvertOptions, to_onnx
+from ros2_classify.convert.api import to_onnx
+from ros2_classify.convert.options import ConvertOptions
 from ros2_classify.descriptor import ModelDescriptor
 from ros2_classify.engines import Engine, open_engine
 from ros2_classify.engines.base import TensorSpec

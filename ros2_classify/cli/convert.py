@@ -82,7 +82,9 @@ def run_convert(arguments: argparse.Namespace) -> int:
 
     """
     from ros2_classify.catalog import resolve
-    from ros2_classify.convert import convert, ConvertOptions, export
+    from ros2_classify.convert.api import convert
+    from ros2_classify.convert.kept import export
+    from ros2_classify.convert.options import ConvertOptions
     from ros2_classify.store import model_file
 
     declared = resolve(arguments.model)

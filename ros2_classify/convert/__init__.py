@@ -12,11 +12,8 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""TensorFlow models as ONNX: frozen graphs and SavedModels, converted once and kept."""
+"""
+TensorFlow models as ONNX: frozen graphs and SavedModels, converted once and kept.
 
-from ros2_classify.convert.api import convert, ConvertOptions, to_onnx
-from ros2_classify.convert.kept import Conversion, export
-from ros2_classify.convert.plan import make_plan, Plan
-
-__all__ = [
-    'Conversion', 'ConvertOptions', 'Plan', 'convert', 'export', 'make_plan', 'to_onnx']
+`ros2_classify.convert.api.convert` is the one way in; the other modules each do one thing for it.
+"""

@@ -28,13 +28,11 @@ The key is a sha256 of the source's content, the tensors' names and what else de
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 import json
 import logging
 import os
 from pathlib import Path
-import threading
 from typing import Any
 
 import numpy as np
@@ -44,59 +42,17 @@ from ros2_classify.convert.check import compare, make_feeds
 from ros2_classify.convert.explain import explain, shorten, unsupported_operators
 from ros2_classify.convert.kept import (
     Conversion, conversion_in, find_conversion, MODEL, REPORT)
+from ros2_classify.convert.options import ConvertOptions
 from ros2_classify.convert.plan import make_plan, OPSET, Plan
 from ros2_classify.convert.process import (
-    choose_python, Converter, find_converter, LOG, log_progress, Progress, PYTHON, run_worker,
-    WorkerError)
+    choose_python, Converter, find_converter, LOG, PYTHON, run_worker, WorkerError)
 from ros2_classify.descriptor import ModelDescriptor
 from ros2_classify.errors import ConversionError, EngineError
 from ros2_classify.sources.cache import Cache, remove
 from ros2_classify.sources.hashing import sha256_of_file
-from ros2_classify.sources.options import default_cache_folder, FetchOptions
+from ros2_classify.sources.options import default_cache_folder
 
 _log = logging.getLogger('ros2_classify')
-
-
-@dataclass(frozen=True)
-class ConvertOptions:
-    """
-    How models are converted.
-
-    Parameters
-    ----------
-    cache : Path or None
-        The cache's folder; None means ``ROS2_CLASSIFY_CACHE``, or ``ros2_classify`` in the
-        user's cache folder.
-    python : str or None
-        The interpreter that has tensorflow and tf2onnx; None means as
-        ``ROS2_CLASSIFY_CONVERTER_PYTHON`` says, or else this very one.
-    timeout : float
-        Seconds a conversion may take.
-    image : Path or None
-        The picture that the answers are compared on; None means one that is computed.
-    progress : callable or None
-        Told ``(what is done, whether it was the last)``; None means a line on the terminal, or
-        lines in the log of `logging`'s logger ``ros2_classify``.
-    cancel : threading.Event or None
-        Set from elsewhere, it ends the work with FetchCancelledError.
-
-    """
-
-    cache: Path | None = None
-    python: str | None = None
-    timeout: float = 1800.0
-    image: Path | None = None
-    progress: Progress | None = field(default=None, compare=False)
-    cancel: threading.Event | None = field(default=None, compare=False)
-
-    @classmethod
-    def like(cls, fetch: FetchOptions | None) -> ConvertOptions:
-        """Return options with the cache and the cancel of fetching, and progress where its is."""
-        if fetch is None:
-            return cls()
-        return cls(cache=fetch.cache, cancel=fetch.cancel,
-                   # Who wants no line on the terminal there wants none here.
-                   progress=log_progress() if fetch.progress else None)
 
 
 def to_onnx(

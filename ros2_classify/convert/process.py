@@ -12,17 +12,16 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The process that converts: which Python runs it, its progress, its log and its time limit."""
+"""The process that converts: which Python runs it, its log and its time limit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 import json
-import logging
 import os
 from pathlib import Path
 import queue
@@ -35,13 +34,12 @@ import time
 from typing import Any
 
 from ros2_classify.convert import worker
+from ros2_classify.convert.progress import default_progress, Progress
 from ros2_classify.errors import ConversionError, FetchCancelledError
 from ros2_classify.sources.progress import human_time
 
 PYTHON = 'ROS2_CLASSIFY_CONVERTER_PYTHON'
 LOG = 'convert.log'
-
-_log = logging.getLogger('ros2_classify')
 
 # All of them install the module tensorflow.
 _TENSORFLOWS = ('tensorflow', 'tensorflow-cpu', 'tensorflow-intel', 'tensorflow-aarch64',
@@ -63,9 +61,6 @@ _PROBE_SECONDS = 120.0
 # The worker's own folder stays off the module path: modules of this package have common names.
 _LAUNCH = 'import runpy, sys; runpy.run_path(sys.argv[1], run_name="__main__")'
 _TICK = 0.2
-_LOG_EVERY = 15.0
-
-Progress = Callable[[str, bool], None]
 
 
 class WorkerError(ConversionError):
@@ -258,32 +253,6 @@ def run_worker(
     how = f'signal {signal.Signals(-code).name}' if code < 0 else f'exit code {code}'
     memory = ' (not enough memory, as a rule)' if code == -signal.SIGKILL else ''
     raise ConversionError(f'the converting process ended with {how}{memory} while {stage}')
-
-
-def default_progress() -> Progress:
-    """Return progress for where standard error goes: a terminal, or else the log."""
-    if sys.stderr is not None and sys.stderr.isatty():
-        return _terminal_line
-    return log_progress()
-
-
-def log_progress() -> Progress:
-    """Return progress that is a line in the log once in a while."""
-    following = time.monotonic()
-
-    def line_in_log(text: str, done: bool) -> None:
-        nonlocal following
-        if not done and time.monotonic() >= following:
-            following = time.monotonic() + _LOG_EVERY
-            _log.info('%s', text)
-
-    return line_in_log
-
-
-def _terminal_line(text: str, done: bool) -> None:
-    # The escape clears the rest of the line, where a longer text may have stood.
-    sys.stderr.write(f'\r{text}\x1b[K')
-    sys.stderr.flush()
 
 
 def _version(names: tuple[str, ...] | list[str]) -> str | None:

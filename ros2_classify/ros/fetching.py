@@ -23,7 +23,7 @@ import logging
 import threading
 from typing import Any
 
-from ros2_classify.convert import ConvertOptions
+from ros2_classify.convert.options import ConvertOptions
 from ros2_classify.ros.parameters import Parameters, Spec
 from ros2_classify.sources.options import FetchOptions
 from ros2_classify.sources.progress import LogProgress

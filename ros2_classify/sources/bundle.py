@@ -154,7 +154,8 @@ def _converted_files(descriptor: ModelDescriptor, network: Path, options: FetchO
     """Convert a TensorFlow model here, so that the other machine needs no TensorFlow."""
     if descriptor.format == 'onnx':
         return []
-    from ros2_classify.convert import convert, ConvertOptions
+    from ros2_classify.convert.api import convert
+    from ros2_classify.convert.options import ConvertOptions
 
     try:
         done = convert(descriptor, network, ConvertOptions.like(options))

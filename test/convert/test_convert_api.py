@@ -30,16 +30,16 @@ import numpy as np
 import pytest
 
 from ros2_classify import Pipeline
-from ros2_classify.convert import convert, ConvertOptions, export, make_plan, to_onnx
-from ros2_classify.convert.kept import find_conversion
-from ros2_classify.convert.plan import OPSET
+from ros2_classify.convert.api import convert, to_onnx
+from ros2_classify.convert.kept import export, find_conversion
+from ros2_classify.convert.options import ConvertOptions
+from ros2_classify.convert.plan import make_plan, OPSET
 from ros2_classify.descriptor import ConversionSpec, ModelDescriptor
 from ros2_classify.engines import open_engine
 from ros2_classify.errors import (
     ConversionError, DiskFullError, FetchCancelledError, InputError)
 from ros2_classify.sources.cache import Cache
 from ros2_classify.sources.hashing import sha256_of_file
-from ros2_classify.sources.options import FetchOptions
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_a_damaged_model_is_not_run_without_tensorflow(
 
 def test_several_at_once_convert_once(tiny, frozen: Path, converter, cache: Path) -> None:
     program = (
-        'import sys; from pathlib import Path; from ros2_classify.convert import to_onnx;'
+        'import sys; from pathlib import Path; from ros2_classify.convert.api import to_onnx;'
         'from ros2_classify import ModelDescriptor;'
         'd = ModelDescriptor.from_mapping({"name": "tiny", "source": {"path": sys.argv[1]}});'
         'print(to_onnx(d, Path(sys.argv[1])))')
@@ -227,14 +227,6 @@ def test_cancelled_and_out_of_time(tiny, frozen: Path, converter, cache: Path) -
     with pytest.raises(ConversionError, match='took more than 1 s'):
         convert(tiny, frozen, ConvertOptions(timeout=1.0))
     assert leftovers(cache) == []
-
-
-def test_options_like_those_of_fetching(tmp_path: Path) -> None:
-    assert ConvertOptions.like(None) == ConvertOptions()
-    cancel = threading.Event()
-    options = ConvertOptions.like(FetchOptions(cache=tmp_path, cancel=cancel))
-    assert (options.cache, options.cancel, options.progress) == (tmp_path, cancel, None)
-    assert ConvertOptions.like(FetchOptions(progress=print)).progress is not None
 
 
 def test_a_full_disk(

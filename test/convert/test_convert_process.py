@@ -15,20 +15,18 @@
 from __future__ import annotations
 
 import ast
-import logging
 import os
 from pathlib import Path
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
 
 from ros2_classify.convert import process, worker
 from ros2_classify.convert.process import (
-    choose_python, Converter, default_progress, find_converter, run_worker, WorkerError)
+    choose_python, Converter, find_converter, run_worker, WorkerError)
 from ros2_classify.errors import ConversionError, FetchCancelledError
 
 
@@ -171,19 +169,6 @@ def test_the_worker_ends_with_its_parent(folder: Path) -> None:
                           stdin=subprocess.PIPE) as child:
         child.communicate(b'a parent may write', timeout=60)
     assert child.returncode == 3
-
-
-def test_lines_in_a_log(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    now = [100.0]
-    monkeypatch.setattr(time, 'monotonic', lambda: now[0])
-    show = default_progress()
-    with caplog.at_level(logging.INFO, 'ros2_classify'):
-        for second in range(40):
-            now[0] = 100.0 + second
-            show(f'after {second} s', False)
-        show('', True)
-    assert [record.getMessage() for record in caplog.records] == [
-        'after 0 s', 'after 15 s', 'after 30 s']
 
 
 def test_the_worker_needs_nothing_of_this_package() -> None:

@@ -33,7 +33,8 @@ import pytest
 from ros2_classify import load_descriptor, ModelDescriptor, Pipeline, read_image
 from ros2_classify.checking import check_model, describe_model
 from ros2_classify.completion import complete
-from ros2_classify.convert import convert, ConvertOptions
+from ros2_classify.convert.api import convert
+from ros2_classify.convert.options import ConvertOptions
 from ros2_classify.convert.process import choose_python, find_converter, PYTHON
 from ros2_classify.errors import ConversionError
 from ros2_classify.sources.options import FetchOptions
