@@ -28,6 +28,7 @@ from ros2_classify.foreign import by_name
 from ros2_classify.sidecars import with_sidecars
 from ros2_classify.sources.addresses import (
     is_sha256, is_url, problem_with, redact, safe_name, split_facts)
+from ros2_classify.sources.archive_names import is_archive_name
 from ros2_classify.sources.options import default_import_folder
 from ros2_classify.store import locate, search_path, SEARCH_PATH_VARIABLE
 
@@ -210,8 +211,6 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
         return with_sidecars(bare, located)
     # A name never holds a separator, so this can only have been meant as a file.
     if isinstance(model, Path) or os.sep in text or os.path.exists(path):
-        from ros2_classify.sources.archives import is_archive_name
-
         if os.path.isfile(path) and (known_as := by_name(text)):
             raise ModelNotFoundError(f'{text} is {known_as}')
         kind = 'this is no model:' if os.path.exists(path) else 'there is no file'

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 from importlib import import_module
-from importlib import metadata as importlib_metadata
 import io
 import logging
 from typing import Any
@@ -36,11 +35,14 @@ DISTRIBUTIONS = (
 
 def installed_distributions() -> tuple[str, ...]:
     """Return the installed packages that provide the module ``onnxruntime``."""
+    # Imported where it is used: asked for only where something is wrong.
+    from importlib.metadata import distribution, PackageNotFoundError
+
     found = []
     for name in DISTRIBUTIONS:
         try:
-            importlib_metadata.distribution(name)
-        except importlib_metadata.PackageNotFoundError:
+            distribution(name)
+        except PackageNotFoundError:
             continue
         found.append(name)
     return tuple(found)

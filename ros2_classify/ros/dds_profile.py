@@ -23,7 +23,6 @@ Jazzy and Humble ignore the new name, Kilted warns of the old one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 import os
 from pathlib import Path
 
@@ -91,6 +90,9 @@ def variable(env: Mapping[str, str]) -> str:
     distro = env.get('ROS_DISTRO')
     if distro:
         return OLD_VARIABLE if distro in _OLD_DISTROS else NEW_VARIABLE
+    # Imported where it is used: a ROS that was sourced has told its distribution.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         major = int(version('rclpy').partition('.')[0])
     except (PackageNotFoundError, ValueError):

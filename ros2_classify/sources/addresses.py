@@ -20,7 +20,6 @@ from pathlib import Path
 import re
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 SCHEMES = ('https', 'http', 'file')
 
@@ -127,6 +126,9 @@ def safe_name(name: str) -> str:
 
 def local_path(url: str) -> Path:
     """Return the path that a file address names."""
+    # Imported where it is used: it brings all of HTTP and TLS.
+    from urllib.request import url2pathname
+
     return Path(url2pathname(urlsplit(url).path))
 
 

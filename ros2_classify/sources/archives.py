@@ -38,11 +38,10 @@ import zipfile
 import zlib
 
 from ros2_classify.errors import ArchiveError
+from ros2_classify.sources.archive_names import SUFFIXES
 from ros2_classify.sources.archive_streams import kind_of, MAX_READ, open_tar_stream
 from ros2_classify.sources.hashing import check_cancel
 from ros2_classify.sources.progress import human_size, Meter
-
-SUFFIXES = ('.tar.gz', '.tgz', '.tar.bz2', '.tar.xz', '.tar', '.zip')
 
 _MAX_DEPTH = 32
 _MAX_NAME_BYTES = 200
@@ -96,11 +95,6 @@ class Member:
 
 
 Opener = Callable[[], IO[bytes]]
-
-
-def is_archive_name(name: str) -> bool:
-    """Tell whether a file's name says that it is an archive."""
-    return name.lower().endswith(SUFFIXES)
 
 
 def list_members(path: Path, limits: Limits = Limits()) -> list[Member]:

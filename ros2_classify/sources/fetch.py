@@ -12,7 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""From what a descriptor's ``source`` says to a file or folder on this machine, verified."""
+"""
+From what a descriptor's ``source`` says to a file or folder on this machine, verified.
+
+Downloads and archives are imported where they are used: most starts find the file on the disk.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +32,8 @@ import shlex
 from ros2_classify.errors import (
     DescriptorError, FetchError, IntegrityError, ModelNotFoundError)
 from ros2_classify.sources.addresses import file_name, is_sha256, problem_with, redact
-from ros2_classify.sources.archives import is_archive_name, list_members, unpack
+from ros2_classify.sources.archive_names import is_archive_name
 from ros2_classify.sources.cache import Cache, remove
-from ros2_classify.sources.download import download
 from ros2_classify.sources.hashing import sha256_of_file, sha256_of_folder
 from ros2_classify.sources.options import FetchOptions, OFFLINE
 from ros2_classify.sources.progress import default_progress, human_size, Meter
@@ -108,6 +111,8 @@ def fetch(request: Request, options: FetchOptions | None = None) -> Path:
     path, sha256 = fetch_whole(request, options)
     if request.member is None:
         if is_archive_name(path.name) and not path.is_dir():
+            from ros2_classify.sources.archives import list_members
+
             listed = _listed([member.name for member in list_members(path)])
             raise DescriptorError(
                 f'{request.origin}: source.member is missing: {path.name} is an archive; it holds '
@@ -183,6 +188,8 @@ def _remote(request: Request, url: str, options: FetchOptions) -> tuple[Path, st
         return _unverified(request, url, cache, options)
     found = cache.get(sha256, options.cancel)
     if found is None:
+        from ros2_classify.sources.download import download
+
         _check_online(request, url, cache, options)
         with cache.lock(sha256, request.label, options.cancel):
             # Whoever held the lock before us may have fetched it.
@@ -198,6 +205,8 @@ def _remote(request: Request, url: str, options: FetchOptions) -> tuple[Path, st
 def _unverified(request: Request, url: str, cache: Cache,
                 options: FetchOptions) -> tuple[Path, str]:
     """Fetch a file that nobody vouches for, and refuse it unless this is a trial."""
+    from ros2_classify.sources.download import download
+
     _check_online(request, url, cache, options)
     key = f'url-{hashlib.sha256(url.encode()).hexdigest()}'
     with cache.lock(key, request.label, options.cancel):
@@ -263,6 +272,8 @@ def _verified_member(path: Path, sha256: str | None, request: Request, cache: Ca
 
 def _unpack(path: Path, sha256: str, home: Path, cache: Cache, options: FetchOptions) -> None:
     """Unpack a whole archive beside its place, then move it there."""
+    from ros2_classify.sources.archives import list_members, unpack
+
     total = sum(member.size for member in list_members(path))
     staging = cache.part(sha256).with_suffix('.unpack')
     with cache.errors():

@@ -111,6 +111,21 @@ def test_importing_the_entry_points_imports_no_rclpy(tmp_path):
     assert code == 0, output
 
 
+@pytest.mark.parametrize('module, unneeded', [
+    ('server_node', {'ros2_classify.convert.api', 'ros2_classify.convert.worker',
+                     'ros2_classify.sources.fetch', 'ssl', 'tarfile', 'urllib.request'}),
+    ('dds_profile', {'importlib.metadata', 'ssl', 'urllib.request'})])
+def test_what_most_starts_do_not_need_is_not_imported(tmp_path, module, unneeded):
+    code, output = run_program(tmp_path, f"""
+import sys
+import cv2, numpy, rclpy.executors, rclpy.lifecycle
+before = set(sys.modules)
+import ros2_classify.ros.{module}
+print(sorted({unneeded} & (set(sys.modules) - before)))
+""")
+    assert (code, output) == (0, '[]\n')
+
+
 NODE = """
 import sys
 from ros2_classify.ros import runtime

@@ -32,8 +32,9 @@ import zlib
 from archive_files import make, TAR_ATTACKS, tar_with, ZIP_ATTACKS, zip_with
 import pytest
 from ros2_classify.errors import ArchiveError, FetchCancelledError
+from ros2_classify.sources.archive_names import is_archive_name, SUFFIXES
 from ros2_classify.sources.archives import (
-    is_archive_name, Limits, list_members, Member, read_member, SUFFIXES, unpack)
+    Limits, list_members, Member, read_member, unpack)
 
 FILES = {'model/network.onnx': bytes(range(256)) * 300, 'model/labels.txt': b'a\nb\n',
          'model/empty': b'', 'README': b'read me'}

@@ -21,6 +21,7 @@ import os
 from pathlib import Path
 import shutil
 import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -47,6 +48,21 @@ def test_a_good_file_is_downloaded_once(web: Web, cache_folder: Path, options: A
     assert fetch(request(url, BODY), options()) == path
     assert web.count('/m.onnx') == 1
     assert files_in(cache_folder) == KEPT
+
+
+def test_a_file_on_the_disk_imports_neither_network_nor_archives(tmp_path: Path) -> None:
+    path = tmp_path / 'm.onnx'
+    path.write_bytes(BODY)
+    program = f"""
+import sys
+from pathlib import Path
+from ros2_classify.sources.fetch import fetch, Request
+fetch(Request('m', 'm.yaml', 'm', path=Path({str(path)!r}), sha256={sha256(BODY)!r}))
+print(sorted({{'http.client', 'ssl', 'tarfile', 'urllib.request', 'zipfile'}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, '-c', program], stdout=subprocess.PIPE, text=True,
+                          check=True, timeout=60)
+    assert done.stdout == '[]\n'
 
 
 def test_equal_content_from_another_address_is_not_downloaded(web: Web, options: Any) -> None:

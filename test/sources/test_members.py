@@ -26,7 +26,7 @@ from cache_files import files_in, request, sha256
 import pytest
 from ros2_classify.errors import (
     ArchiveError, DescriptorError, DiskFullError, IntegrityError, ModelNotFoundError)
-from ros2_classify.sources import fetch as fetching
+from ros2_classify.sources import archives
 from ros2_classify.sources.fetch import fetch, Request
 from ros2_classify.sources.hashing import sha256_of_file, sha256_of_folder
 from web_server import Web
@@ -108,7 +108,7 @@ def test_a_disk_that_fills_up_while_unpacking_leaves_nothing(
         target.mkdir(parents=True)
         (target / 'half').write_bytes(b'half')
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    monkeypatch.setattr(fetching, 'unpack', full)
+    monkeypatch.setattr(archives, 'unpack', full)
     with pytest.raises(DiskFullError, match='is full'):
         fetch(request(url, body, member='ssd/frozen.pb'), options())
     assert files_in(cache_folder) == [f'files/{sha256(body)}/a.zip']

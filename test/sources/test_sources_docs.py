@@ -21,7 +21,7 @@ import re
 
 import pytest
 from ros2_classify.descriptor import ModelDescriptor
-from ros2_classify.sources import archives, cache, download, transfer
+from ros2_classify.sources import archive_names, archives, cache, download, transfer
 from ros2_classify.sources.access import private_headers
 from ros2_classify.sources.options import FetchOptions
 import yaml
@@ -63,7 +63,7 @@ def test_the_numbers_are_the_real_ones() -> None:
 def test_the_suffixes_are_all_there() -> None:
     section = TEXT.partition('## Archives\n')[2]
     named = re.findall(r'`(\.[a-z0-9.]+)`', section.partition(' are')[0])
-    assert sorted(named) == sorted(archives.SUFFIXES)
+    assert sorted(named) == sorted(archive_names.SUFFIXES)
 
 
 def test_the_sample_tokens_are_read() -> None:
