@@ -18,9 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import sys
-from typing import Any
 
-from ros2_classify.ros import program, runtime
+from ros2_classify.ros import compose, program
 
 _USAGE = """\
 Publishes pictures as a camera would.
@@ -49,13 +48,7 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code; see `ros2_classify.ros.runtime.run`.
 
     """
-    return program.main(_USAGE, _create, args)
-
-
-def _create(stop: runtime.Stop) -> Any:
-    from ros2_classify.ros.camera_node import CameraNode
-
-    return CameraNode(stop)
+    return program.main(_USAGE, compose.camera_node, args)
 
 
 if __name__ == '__main__':

@@ -18,9 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import sys
-from typing import Any
 
-from ros2_classify.ros import program, runtime
+from ros2_classify.ros import compose, program
 
 _USAGE = """\
 Runs a vision model on a camera's pictures and publishes the answers.
@@ -50,13 +49,7 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code; see `ros2_classify.ros.runtime.run`.
 
     """
-    return program.main(_USAGE, _create, args, receiver=True)
-
-
-def _create(stop: runtime.Stop) -> Any:
-    from ros2_classify.ros.server_node import ServerNode
-
-    return ServerNode(stop)
+    return program.main(_USAGE, compose.server_node, args, receiver=True)
 
 
 if __name__ == '__main__':
