@@ -19,16 +19,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 import json
 import logging
-import os
 from pathlib import Path
 import re
-import shutil
 
 from ros2_classify.convert import worker
 from ros2_classify.convert.plan import Plan
 from ros2_classify.convert.process import Converter, LOG
 from ros2_classify.errors import ConversionError
 from ros2_classify.sources.cache import Cache
+from ros2_classify.sources.copying import copy_whole
 from ros2_classify.sources.hashing import sha256_of_file
 
 MODEL = worker.MODEL
@@ -126,12 +125,7 @@ def export(conversion: Conversion, output: Path) -> tuple[Path, Path]:
     report = output.with_name(f'{output.stem}.report.json')
     try:
         for source, target in ((conversion.report, report), (conversion.model, output)):
-            part = target.with_name(f'.{target.name}.{os.getpid()}.part')
-            try:
-                shutil.copyfile(source, part)
-                os.replace(part, target)
-            finally:
-                part.unlink(missing_ok=True)
+            copy_whole(source, target)
     except OSError as error:
         raise ConversionError(
             f'{output}: cannot be written: {error.strerror}; name another file') from error

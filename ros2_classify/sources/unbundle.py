@@ -22,7 +22,6 @@ import hashlib
 import json
 import os
 from pathlib import Path
-import shutil
 
 from ros2_classify.catalog import entries
 from ros2_classify.descriptor import load_descriptor
@@ -31,6 +30,7 @@ from ros2_classify.sources.addresses import is_sha256
 from ros2_classify.sources.archives import Member, Opener, read_member, walk
 from ros2_classify.sources.bundle import FORMAT, INDEX, local_files, same
 from ros2_classify.sources.cache import Cache, remove
+from ros2_classify.sources.copying import copy_whole
 from ros2_classify.sources.hashing import check_cancel, files_below
 from ros2_classify.sources.options import FetchOptions
 from ros2_classify.sources.progress import default_progress, Meter
@@ -235,18 +235,8 @@ def _to_folder(source: Path, folder: Path) -> tuple[Path, ...]:
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists() and not same(source / name, target):
                 replaced.append(target)
-            _move(source / name, target)
+            copy_whole(source / name, target)
         except OSError as error:
             raise FetchError(f'{target} cannot be written ({error.strerror or error}); name '
                              'another folder') from error
     return tuple(replaced)
-
-
-def _move(source: Path, target: Path) -> None:
-    """Replace a file on what may be another file system, in one step."""
-    part = target.with_name(f'.{target.name}.part')
-    try:
-        shutil.copyfile(source, part)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
