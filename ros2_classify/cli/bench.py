@@ -35,10 +35,8 @@ import time
 from typing import Any
 
 from ros2_classify.bench.settings import ENCODINGS, Plan, QUICK, Settings, SHORTEST, TRANSPORTS
-from ros2_classify.cli import EXIT_MODEL, EXIT_NO_ROS, EXIT_OK
+from ros2_classify.cli import EXIT_INTERRUPTED, EXIT_MODEL, EXIT_NO_ROS, EXIT_OK
 from ros2_classify.errors import InputError, OptionsError
-
-EXIT_INTERRUPTED = 130
 
 _DEFAULTS = Settings()
 # What of the options each mode has a use for; all have one for --json, --output and --keep. To
