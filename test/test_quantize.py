@@ -220,6 +220,9 @@ def test_the_command(
     # The variant by its name.
     assert variant_name('colors:int8') == 'colors-int8'
     assert resolve('colors:int8').name == 'colors-int8'
+    with pytest.raises(ModelNotFoundError, match="no variant 'int4' in the catalogue; make one .* "
+                                                 'models quantize colors --images'):
+        resolve('colors:int4')
     empty = tmp_path / 'empty'
     empty.mkdir()
     for place, said in ((empty, 'has no pictures'), (tmp_path / 'none', 'no folder of pictures')):

@@ -111,6 +111,9 @@ def test_a_topic_that_is_not_there_is_said(bag):
 
 def test_a_folder_of_pictures_is_no_bag(tmp_path):
     assert not is_bag(str(tmp_path))
+    for path in (tmp_path, tmp_path / 'missing'):
+        with pytest.raises(InputError, match=f'{path} is no bag: a bag is a .mcap'):
+            values(path)
 
 
 @pytest.mark.parametrize('compression', ['zstd', 'lz4', 'brotli'])

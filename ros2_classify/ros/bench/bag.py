@@ -79,7 +79,12 @@ def pictures_of_bag(path: str, topic: str = '') -> Iterator[Pixels]:
     types = {'sensor_msgs/msg/Image': sensor_msgs.msg.Image,
              'sensor_msgs/msg/CompressedImage': sensor_msgs.msg.CompressedImage}
     seen: set[str] = set()
-    for file in _files(Path(path).expanduser()):
+    files = _files(Path(path).expanduser())
+    if not files:
+        raise InputError(
+            f'{path} is no bag: a bag is a .mcap or .db3 file, or the folder of one; what was '
+            'compressed as a whole file, .zstd, is unpacked by ros2 bag convert')
+    for file in files:
         reader = _mcap if file.suffix == '.mcap' else _sqlite
         for name, kind, data in reader(file):
             if kind not in types:
