@@ -26,7 +26,7 @@ import pytest
 
 from ros2_classify import cli, Pipeline, quantize, read_image, write_image
 from ros2_classify.catalog import resolve, variant_name
-from ros2_classify.errors import EngineError, InputError, OptionsError
+from ros2_classify.errors import EngineError, InputError, ModelNotFoundError, OptionsError
 from ros2_classify.quantize import quantize_model
 from ros2_classify.results import Detections, Timing
 from ros2_classify.testing import save_color_classifier

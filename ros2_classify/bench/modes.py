@@ -74,7 +74,7 @@ def run(
         return Outcome('duration', settings, result, soak.table(result))
     if arguments.messages:
         result = messages(say)
-        return Outcome('messages', settings, result, json.dumps(result, indent=1))
+        return Outcome('messages', settings, result, _messages_table(result))
     if settings.cameras > 1:
         result = cameras.many_cameras(settings, plan, folder, say)
         return Outcome('cameras', settings, result, cameras.table(result), plan)
@@ -97,6 +97,14 @@ def messages(say: Say) -> dict[str, Any]:
         raise BenchError(f'the benchmark of messages failed: {done.stderr.strip()[-2000:]}')
     result: dict[str, Any] = json.loads(done.stdout)
     return result
+
+
+def _messages_table(result: dict[str, Any]) -> str:
+    rows = []
+    for key, times in result['results'].items():
+        kind, _, count = key.rpartition('_')
+        rows.append((f'{kind}, {count}', table.shown(times['object']), table.shown(times['bytes'])))
+    return table.markdown(('ms to make and publish', 'as objects', 'as bytes'), rows)
 
 
 def _guard(arguments: argparse.Namespace, plan: Plan, folder: Path, say: Say) -> Outcome:

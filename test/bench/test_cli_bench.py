@@ -197,7 +197,7 @@ def test_the_plan_of_the_json_is_the_one_that_was_measured_with(
     monkeypatch.setattr(modes.cameras, 'many_cameras', note({}))
     monkeypatch.setattr(modes.targets, 'measure_all', note(([], {})))
     monkeypatch.setattr(modes.soak, 'soak', note({}))
-    monkeypatch.setattr(modes, 'messages', note({}))
+    monkeypatch.setattr(modes, 'messages', note({'results': {}}))
     for module in (modes.table, modes.cameras, modes.soak):
         monkeypatch.setattr(module, 'table', lambda result: '')
     monkeypatch.setattr(modes.guard, 'read', lambda path: {})
@@ -208,3 +208,11 @@ def test_the_plan_of_the_json_is_the_one_that_was_measured_with(
     plan = json.loads(capsys.readouterr().out.splitlines()[-1])['plan']
     assert plan == (asdict(measured_with) if measured_with else None)
     assert used == ([measured_with] if measured_with else [])
+
+
+def test_messages_are_shown_as_a_table(monkeypatch, capsys):
+    monkeypatch.setattr(bench, 'find_spec', lambda name: object())
+    monkeypatch.setattr(modes, 'messages', lambda say: {
+        'results': {'detections_100': {'object': 3.161, 'bytes': 0.087}}})
+    assert main(['bench', '--messages']) == 0
+    assert '| detections, 100        | 3.16       | 0.087    |' in capsys.readouterr().out
