@@ -132,6 +132,12 @@ def find(name: str) -> Path:
         return known[name]
     if variant_name(name) in known:
         return known[variant_name(name)]
+    base, _, variant = name.partition(':')
+    if variant and base in known:
+        raise ModelNotFoundError(
+            f'the model {base} has no variant {variant!r} in the catalogue; make one in int8 or '
+            f'fp16: python -m ros2_classify models quantize {base} --images FOLDER -o '
+            f'{variant_name(name)}.onnx, in a folder of {SEARCH_PATH_VARIABLE}')
     close = difflib.get_close_matches(name, known, n=3)
     near = f' (did you mean {" or ".join(close)}?)' if close else ''
     there = f'the catalogue has {", ".join(known)}' if known else (

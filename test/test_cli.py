@@ -183,6 +183,15 @@ def test_wrong_words_end_with_2(words, capfd):
     assert 'usage: ros2_classify' in capfd.readouterr().err
 
 
+def test_an_interrupted_verb_says_so(monkeypatch, capfd):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('ros2_classify.cli.doctor.run', interrupted)
+    assert main(['doctor']) == 130
+    assert capfd.readouterr().err == 'ros2_classify: interrupted\n'
+
+
 def test_help_lists_verbs_and_exit_codes(capfd):
     with pytest.raises(SystemExit) as caught:
         main(['--help'])

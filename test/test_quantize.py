@@ -26,7 +26,7 @@ import pytest
 
 from ros2_classify import cli, Pipeline, quantize, read_image, write_image
 from ros2_classify.catalog import resolve, variant_name
-from ros2_classify.errors import EngineError, InputError, OptionsError
+from ros2_classify.errors import EngineError, InputError, ModelNotFoundError, OptionsError
 from ros2_classify.quantize import quantize_model
 from ros2_classify.results import Detections, Timing
 from ros2_classify.testing import save_color_classifier
@@ -220,6 +220,9 @@ def test_the_command(
     # The variant by its name.
     assert variant_name('colors:int8') == 'colors-int8'
     assert resolve('colors:int8').name == 'colors-int8'
+    with pytest.raises(ModelNotFoundError, match="no variant 'int4' in the catalogue; make one .* "
+                                                 'models quantize colors --images'):
+        resolve('colors:int4')
     empty = tmp_path / 'empty'
     empty.mkdir()
     for place, said in ((empty, 'has no pictures'), (tmp_path / 'none', 'no folder of pictures')):

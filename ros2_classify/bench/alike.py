@@ -34,6 +34,9 @@ _ENGINE['engine_cache'] = 'cache'
 _LISTS = ('custom_operators', 'external_data')
 # That one is the model's; the server has no parameter of the name.
 _OPTIONS = {field.name for field in fields(Options)} - {'multi_label'}
+# What the benchmark sets itself, for the bare loop as well or for its own sake.
+TAKEN = {'model': '--model', 'image_transport': '--transport', 'image_topics': '--cameras',
+         'output_namespaces': '--cameras', 'trace_file': '--keep', 'autostart': ''}
 
 
 def engine_values(settings: Settings) -> dict[str, Any]:
@@ -96,6 +99,11 @@ def option_values(settings: Settings) -> dict[str, Any]:
     return values
 
 
+def names(settings: Settings) -> list[str]:
+    """Return the names of the parameters that are given."""
+    return list(_given(settings))
+
+
 def _given(settings: Settings) -> dict[str, Any]:
     """Return the parameters by name; of several values the last one counts, as in ROS."""
     found = {}
@@ -103,6 +111,9 @@ def _given(settings: Settings) -> dict[str, Any]:
         name, assigned, value = text.partition(':=')
         if not name or not assigned or not value:
             raise BenchError(f'-p {text!r} is no parameter; one is, for example, threads:=2')
+        if name in TAKEN:
+            instead = f'; use {TAKEN[name]}' if TAKEN[name] else ''
+            raise BenchError(f'-p {text!r}: the benchmark sets {name} itself{instead}')
         try:
             found[name] = yaml.safe_load(value)
         except yaml.YAMLError as error:

@@ -18,13 +18,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 import json
 from pathlib import Path
 from typing import Any
 
 from ros2_classify.bench.processes import BenchError
-from ros2_classify.bench.settings import Settings
+from ros2_classify.bench.settings import Plan, Settings
 from ros2_classify.bench.table import markdown
 
 # By how much a ratio may be worse than the recorded one: what differs from run to run on a
@@ -35,6 +35,8 @@ TOLERANCE = {
     'overload_latency_over_bare_paced': 0.20,
     'cpu_over_bare': 0.15,
 }
+# What a report says of what it was made with.
+IDENTITY = ('model', 'network_sha256', 'provider', 'dds_profile', 'input')
 _MORE_IS_BETTER = {'throughput_over_bare'}
 
 
@@ -70,7 +72,8 @@ def read(path: Path) -> dict[str, Any]:
 
     """
     try:
-        record = json.loads(path.read_text())
+        text = path.read_text().strip()
+        record = json.loads(text if text.startswith('{') else text.rpartition('\n')[2])
         ratios(record)
         settings_of(record)
     except OSError as error:
@@ -89,6 +92,41 @@ def settings_of(record: Mapping[str, Any]) -> Settings:
     values = {key: value for key, value in record['settings'].items() if key in names}
     values['parameters'] = tuple(values.get('parameters', ()))
     return Settings(**values)
+
+
+def plan_of(record: Mapping[str, Any], usual: Plan, turns: int | None) -> Plan:
+    """Return how long a recorded measurement took, with so many turns if somebody asked."""
+    names = {field.name for field in fields(Plan)}
+    values = {key: value for key, value in (record.get('plan') or {}).items() if key in names}
+    plan = replace(usual, **values)
+    return replace(plan, repetitions=turns) if turns else plan
+
+
+def changed(record: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """
+    Say what is not as it was when the record was made, in a sentence each.
+
+    Parameters
+    ----------
+    record, found : mapping
+        The recorded measurement and the present one.
+
+    Returns
+    -------
+    list of str
+        About the network, who runs it, and the pictures: ratios of others say little.
+
+    """
+    then, now = _made_with(record), _made_with(found)
+    return [f'{title} is not that of the record, so the ratios say little: {now[title]} in the '
+            f'place of {then[title]}'
+            for title in then if then[title] is not None and then[title] != now[title]]
+
+
+def _made_with(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {'the network (sha256)': record.get('network_sha256'),
+            'the provider': record.get('provider'),
+            'the input (sha256)': (record.get('input') or {}).get('sha256')}
 
 
 def ratios(record: Mapping[str, Any]) -> dict[str, float]:

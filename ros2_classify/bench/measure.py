@@ -34,6 +34,9 @@ from ros2_classify.bench.subjects import echo, other, server, Subject
 
 Say = Callable[[str], None]
 
+# A pace is one where the network rests for some of the time.
+_PACED = 0.9
+
 # The least alternations that a median means something of.
 _FEWEST = 3
 
@@ -242,6 +245,7 @@ def report(found: Measured) -> dict[str, Any]:
     }
     if 'other' in found.nodes:
         result['against'] = _against(found)
+    result['notes'] = _notes(found)
     result['turns'] = [{
         'bare_paced_ms': rounded(bare_ms(turn.bare_paced)),
         'bare_saturated_per_s': rounded(turn.bare_saturated['rate']),
@@ -249,6 +253,16 @@ def report(found: Measured) -> dict[str, Any]:
         'saturated': {name: run.to_dict() for name, run in turn.saturated.items()},
     } for turn in found.turns]
     return result
+
+
+def _notes(found: Measured) -> list[str]:
+    """Say what the ratios can't be trusted for, in a sentence each."""
+    manages = found.over_turns(lambda turn: turn.bare_saturated['rate'])
+    if found.settings.rate <= _PACED * manages:
+        return []
+    return [f'the bare loop manages {manages:.1f} pictures a second: a camera of '
+            f'{found.settings.rate:g} leaves the node no time to rest, and what is called paced '
+            f'here is overload; give --rate {max(1, int(_PACED * manages / 1.25))} or less']
 
 
 def _bare(found: Measured) -> dict[str, Any]:
@@ -288,11 +302,24 @@ def _node(found: Measured, name: str) -> dict[str, Any]:
     }
     return {
         **{key: rounded(value) for key, value in values.items()},
-        'paced': _together(paced), 'saturated': _together(saturated)}
+        'paced': together(paced), 'saturated': together(saturated)}
 
 
-def _together(runs: list[Run]) -> dict[str, Any]:
-    """Return the runs of a node as one."""
+def together(runs: list[Run]) -> dict[str, Any]:
+    """
+    Return the runs of a node as one.
+
+    Parameters
+    ----------
+    runs : list of Run
+        The runs, one a turn.
+
+    Returns
+    -------
+    dict
+        Distributions over all frames, sums of counts, medians of everything else.
+
+    """
     tables = [run.to_dict() for run in runs]
 
     def total(key: str) -> int | None:

@@ -65,14 +65,8 @@ def run(
         arguments: argparse.Namespace, settings: Settings, plan: Plan, folder: Path, say: Say,
 ) -> Outcome:
     """Run the mode that the arguments ask for; see `ros2_classify.cli.bench`."""
-    special = (arguments.guard or arguments.targets or arguments.duration or arguments.messages
-               or settings.cameras > 1)
-    for option, given in (('--against', arguments.against), ('--plot', arguments.plot)):
-        if special and given:
-            raise BenchError(
-                f'{option} is for one camera and the usual measurement, long or --quick')
     if arguments.guard:
-        return _guard(arguments.guard, plan, folder, say)
+        return _guard(arguments, plan, folder, say)
     if arguments.targets:
         return _targets(arguments, settings, plan, folder, say)
     if arguments.duration:
@@ -80,7 +74,7 @@ def run(
         return Outcome('duration', settings, result, soak.table(result))
     if arguments.messages:
         result = messages(say)
-        return Outcome('messages', settings, result, json.dumps(result, indent=1))
+        return Outcome('messages', settings, result, _messages_table(result))
     if settings.cameras > 1:
         result = cameras.many_cameras(settings, plan, folder, say)
         return Outcome('cameras', settings, result, cameras.table(result), plan)
@@ -105,16 +99,27 @@ def messages(say: Say) -> dict[str, Any]:
     return result
 
 
-def _guard(path: Path, plan: Plan, folder: Path, say: Say) -> Outcome:
-    recorded = guard.read(path)
+def _messages_table(result: dict[str, Any]) -> str:
+    rows = []
+    for key, times in result['results'].items():
+        kind, _, count = key.rpartition('_')
+        rows.append((f'{kind}, {count}', table.shown(times['object']), table.shown(times['bytes'])))
+    return table.markdown(('ms to make and publish', 'as objects', 'as bytes'), rows)
+
+
+def _guard(arguments: argparse.Namespace, plan: Plan, folder: Path, say: Say) -> Outcome:
+    recorded = guard.read(arguments.guard)
     settings = guard.settings_of(recorded)
-    plan = replace(plan, search=False)
+    plan = replace(guard.plan_of(recorded, plan, arguments.turns), search=False)
     found = measure.report(measure.measure(settings, plan, folder, say))
     comparisons = guard.compare(guard.ratios(recorded), guard.ratios(found))
     passed = all(each.passed for each in comparisons)
+    changed = guard.changed(recorded, found)
     result = {
-        'passed': passed, 'recorded': guard.ratios(recorded), 'measured': guard.ratios(found)}
-    return Outcome('guard', settings, result, guard.table(comparisons), plan, passed)
+        'passed': passed, 'recorded': guard.ratios(recorded), 'measured': guard.ratios(found),
+        'changed': changed, **{key: found.get(key) for key in guard.IDENTITY}}
+    text = '\n\n'.join([guard.table(comparisons), *changed])
+    return Outcome('guard', settings, result, text, plan, passed)
 
 
 def _targets(

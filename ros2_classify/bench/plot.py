@@ -30,9 +30,16 @@ from ros2_classify.bench.processes import BenchError
 _COLORS = ('#555555', '#E69F00', '#0072B2', '#009E73', '#D55E00', '#CC79A7')
 
 
-def check() -> None:
-    """Raise BenchError where no plot can be drawn, before anything is measured."""
+def check(path: Path) -> None:
+    """Raise BenchError where no such plot can be drawn, before anything is measured."""
     _pyplot()
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix.lstrip('.').lower() not in known:
+        raise BenchError(
+            f'{path} has no ending that Matplotlib draws; name it .png, or one of: '
+            f'{", ".join(sorted(known))}')
 
 
 def plot(found: Measured, path: Path) -> None:

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from ros2_classify.bench.alike import engine_values, option_values
+from ros2_classify.bench.alike import engine_values, names, option_values
 from ros2_classify.bench.matching import match
 from ros2_classify.bench.processes import (
     BenchError, end_of, environment, Helper, NodeProcess, PATIENCE)
@@ -104,7 +104,12 @@ class Session:
         """Wait until the helpers are there."""
         try:
             self.listener.ready()
+            problem = self.listener.ask('unknown', names=names(self.settings))
+            if problem:
+                raise BenchError(problem)
             self.facts = self.bare.ready()
+            if 'error' in self.facts:
+                raise BenchError(self.facts['error'])
         except BaseException:
             self.close()
             raise

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 
 ENCODINGS = ('bgr8', 'rgb8', 'bgra8', 'rgba8', 'mono8', 'bayer_rggb8', 'yuv422')
 TRANSPORTS = ('raw', 'compressed')
+# Seconds of a long run: of a shorter one hardly anything would count.
+SHORTEST = 5.0
 
 
 @dataclass(frozen=True)

@@ -150,10 +150,13 @@ def other(
     Raises
     ------
     BenchError
-        If the command line names no topic of pictures or of results.
+        If the command line names no topic of pictures or of results, or the plain node is asked
+        for what it can't do.
 
     """
-    command = PLAIN if command == 'plain' else command
+    if command == 'plain':
+        _check_plain(settings, str(facts['task']))
+        command = PLAIN
     for word in ('{image}', '{result}'):
         if word not in command:
             raise BenchError(
@@ -165,10 +168,26 @@ def other(
               'file': facts['file'], 'task': facts['task'],
               'threads': str(engine_values(settings)['threads']),
               'python': sys.executable}
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise BenchError(
+            f'the command of the other node cannot be split into words: {error}; it is '
+            f'{command!r}') from error
     for key, value in values.items():
         words = [word.replace(f'{{{key}}}', value) for word in words]
     return Subject(name, (tuple(words),), (image,), (result,))
+
+
+def _check_plain(settings: Settings, task: str) -> None:
+    """Raise BenchError where the plain node has no answer: it is written for one purpose."""
+    for what, value, known in (
+            ('--transport', settings.transport, ('raw',)),
+            ('--encoding', settings.encoding, ('bgr8', 'rgb8')),
+            ('the task of --model', task, ('classification', 'detection'))):
+        if value not in known:
+            raise BenchError(
+                f'{what} is {value!r}, but --against plain knows {" and ".join(known)} only')
 
 
 def _image(settings: Settings, space: str) -> str:

@@ -68,7 +68,7 @@ def table(result: dict[str, Any]) -> str:
     parts = [
         f'{result["model"]} ({result["task"]}, {result["provider"]}) on '
         f'{picture["width"]}x{picture["height"]} {picture["encoding"]}, {picture["transport"]}: '
-        f'{picture["count"]} pictures of {picture["source"]}, {result["repetitions"]} turns',
+        f'{picture["count"]} pictures of {picture["source"]}, {result["repetitions"]} turn(s)',
         markdown(('ms', *_DISTRIBUTION), latencies),
         markdown(('frames', 'sent', 'received', 'processed', 'answered', 'dropped by policy',
                   'lost in transport', 'offered/s', 'out/s', 'lost %', 'jitter ms', 'CPU %',
@@ -77,17 +77,17 @@ def table(result: dict[str, Any]) -> str:
     if 'against' in result:
         parts.append(markdown(
             ('our node over the other', 'ratio'), [
-                (key.replace('_', ' '), _shown(value))
+                (key.replace('_', ' '), shown(value))
                 for key, value in result['against'].items()]))
-    return '\n\n'.join(parts)
+    return '\n\n'.join([*parts, *(f'Note: {note}' for note in result.get('notes', ()))])
 
 
 def _distribution(title: str, values: dict[str, Any]) -> tuple[str, ...]:
-    return (title, *(_shown(values[key]) for key in _DISTRIBUTION))
+    return (title, *(shown(values[key]) for key in _DISTRIBUTION))
 
 
 def _frames(title: str, run: dict[str, Any]) -> tuple[str, ...]:
-    return (title, *(_shown(run[key]) for key in (
+    return (title, *(shown(run[key]) for key in (
         'sent', 'received', 'processed', 'answered', 'dropped_by_policy', 'lost_in_transport',
         'offered_per_s', 'rate_out_per_s', 'lost_percent', 'jitter_ms', 'cpu_percent',
         'pss_mib')))
@@ -104,11 +104,12 @@ def _ratios(result: dict[str, Any]) -> list[tuple[str, ...]]:
         'memory_over_bare_mib': 'memory, above bare (MiB)',
         'rate_below_5_percent_loss_per_s': 'highest rate with less than 5 % loss (1/s)',
         'active_s': 'start to active (s)', 'first_result_s': 'start to first result (s)'}
-    return [(title, *(_shown(node[key]) for node in result['nodes'].values()))
+    return [(title, *(shown(node[key]) for node in result['nodes'].values()))
             for key, title in titles.items()]
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a number as a table shows it: three digits, ``-`` for None."""
     if value is None:
         return '-'
     return f'{value:.3g}' if isinstance(value, float) and abs(value) < 100 else (

@@ -42,8 +42,6 @@ _CAMERAS = 4
 _FULL_HD = (1920, 1080)
 _IDLE_SECONDS = 6.0
 _SHORT_TURNS = 3
-# Shorter runs are of a process whose caches still fill: they say nothing of growth.
-_LONG_SECONDS = 600.0
 # As the table allows it: above the bare process, in MiB, and so many pictures.
 _MEMORY, _PICTURES = 60.0, 3
 
@@ -136,6 +134,9 @@ def measure_all(
         All reports that it comes from.
 
     """
+    # What is wrong with a record is said before anything is measured.
+    long = read_long_run(long_run) if long_run else None
+    predecessor = read_predecessor(recorded) if recorded else None
     vga = replace(settings, width=640, height=480, cameras=1)
     full_hd = replace(vga, width=_FULL_HD[0], height=_FULL_HD[1])
     # Several servers use all cores whatever is set; the one shall be allowed to as well.
@@ -157,15 +158,15 @@ def measure_all(
     started = step('start', lambda at: _start(vga, plan.repetitions, at))
     many = step('cameras', lambda at: cameras.many_cameras(
         replace(vga, cameras=_CAMERAS, parameters=(*vga.parameters, parallel)), plan, at, say))
-    if long_run is None:
+    if long is None:
         long = step('duration', lambda at: soak.soak(full_hd, soak_seconds, at, say))
     else:
-        long = evidence['duration'] = read_long_run(long_run)
+        evidence['duration'] = long
         # What doesn't count at the beginning was part of the run.
         soak_seconds = round(long['run']['seconds'] + soak.WARM)
     rows = [
         *_rows_of_latency(small, large, composed), *_rows_of_load(small),
-        *_rows_of_messages(made), *_rows_of_predecessor(recorded),
+        *_rows_of_messages(made), *_rows_of_predecessor(predecessor),
         Row('active, nobody listens, a camera at 30 Hz', 3.0, idle['camera_percent'],
             unit='% of a core', command='bench --targets'),
         Row('active, no camera', 1.0, idle['no_camera_percent'], unit='% of a core',
@@ -205,11 +206,41 @@ def read_long_run(path: Path) -> dict[str, Any]:
         record: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise BenchError(f'{path} cannot be read: {error}') from error
-    size = (record.get('input', {}).get('width'), record.get('input', {}).get('height'))
-    if 'memory' not in record or size != _FULL_HD:
+    if not isinstance(record, dict) or not {'memory', 'run', 'input'} <= set(record) or (
+            record['input'].get('width'), record['input'].get('height')) != _FULL_HD:
         raise BenchError(
             f'{path} is no record of --duration at 1920x1080; make one: bench --duration 600 '
             f'--size 1920x1080 --output {path}')
+    return record
+
+
+def read_predecessor(path: Path) -> dict[str, Any]:
+    """
+    Read a record of the comparison with the predecessor.
+
+    Parameters
+    ----------
+    path : Path
+        What ``bench --against COMMAND --output`` wrote.
+
+    Returns
+    -------
+    dict
+        The record.
+
+    Raises
+    ------
+    BenchError
+        If the file is no such record.
+
+    """
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BenchError(f'{path} cannot be read: {error}') from error
+    if not isinstance(record, dict) or not {'against', 'date', 'command'} <= set(record):
+        raise BenchError(
+            f'{path} is no record of --against; docs/performance.md tells how to make one')
     return record
 
 
@@ -270,14 +301,13 @@ def _rows_of_messages(made: dict[str, Any]) -> list[Row]:
             for key, title in titles.items()]
 
 
-def _rows_of_predecessor(recorded: Path | None) -> list[Row]:
+def _rows_of_predecessor(record: dict[str, Any] | None) -> list[Row]:
     """Return the comparison as it was recorded; see docs/performance.md for how."""
     limits = {'stamp_to_result': 0.7, 'throughput': 2.0, 'latency_under_overload': 0.2,
               'cpu': 0.5, 'memory': 0.27, 'start': 0.15}
     found: dict[str, Any] = {}
     date, command = 'not recorded', ''
-    if recorded is not None and recorded.is_file():
-        record = json.loads(recorded.read_text())
+    if record is not None:
         found, date = record['against'], f'recorded {record["date"][:10]}'
         command = record['command'].removeprefix('python -m ros2_classify ')
     return [Row(f'over the predecessor: {key.replace("_", " ")}', limit, found.get(key),
@@ -291,14 +321,14 @@ def _rows_of_memory(
     frame = small['input']['step'] * settings.height / 2**20
     run, memory = long['run'], long['memory']
     command = f'bench --duration {seconds:g} --size 1920x1080'
-    short = seconds < _LONG_SECONDS
+    short = seconds < soak.LONG_SECONDS
     made = f'; recorded {long["date"][:10]}' if 'date' in long else ''
     return [
         Row('memory above the bare process', round(_MEMORY + _PICTURES * frame, 1),
             small['nodes']['node']['memory_over_bare_mib'], unit='MiB', command='bench'),
         Row('growth of memory in ten minutes, 1920x1080 at 30 Hz', soak.FLAT,
             None if short else memory['growth_mib_in_10_min'], unit='MiB',
-            command=f'bench --duration {max(seconds, _LONG_SECONDS):g} --size 1920x1080',
+            command=f'bench --duration {max(seconds, soak.LONG_SECONDS):g} --size 1920x1080',
             note=f'the run took {seconds:g} s: too short' if short else ''),
         Row('that run: frames lost that nobody chose to drop', 0.0,
             float(run['lost_in_transport']), command=command,

@@ -28,6 +28,8 @@ EXIT_OK = 0
 EXIT_MODEL = 1
 EXIT_USAGE = 2
 EXIT_NO_ROS = 3
+# As shells count an end by SIGINT.
+EXIT_INTERRUPTED = 130
 
 # Nodes parse their own arguments (--ros-args ...), so their words are handed over untouched.
 NODES = {
@@ -43,10 +45,11 @@ _NEEDED = ('cv2', 'numpy', 'yaml')
 _EPILOG = """\
 exit codes:
   0  done
-  1  the model could not be found, loaded or run; doctor or health found an error
+  1  the model could not be found, loaded or run; doctor, health or bench --guard found an error
   2  wrong arguments, a picture that cannot be read, or an output that cannot be written
   3  a node or health was asked for, but ROS 2 cannot be imported
   4  the server ended by a fault of its network, as on_engine_fault told
+  130  interrupted: Ctrl-C
 """
 
 
@@ -84,6 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(
             f'the Python module {error.name} is missing; install it with: pip install '
             '"ros2_classify[cpu]" (or [gpu], for NVIDIA), or on a robot with rosdep', EXIT_MODEL)
+    except KeyboardInterrupt:
+        return _fail('interrupted', EXIT_INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output (head, less) is gone; Python must not try to write at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -23,6 +23,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 import json
+import math
+import os
 from pathlib import Path
 import re
 import shlex
@@ -32,12 +34,23 @@ import tempfile
 import time
 from typing import Any
 
-from ros2_classify.bench.settings import ENCODINGS, Plan, QUICK, Settings, TRANSPORTS
-from ros2_classify.cli import EXIT_MODEL, EXIT_NO_ROS, EXIT_OK
-
-EXIT_INTERRUPTED = 130
+from ros2_classify.bench.settings import ENCODINGS, Plan, QUICK, Settings, SHORTEST, TRANSPORTS
+from ros2_classify.cli import EXIT_INTERRUPTED, EXIT_MODEL, EXIT_NO_ROS, EXIT_OK
+from ros2_classify.errors import InputError, OptionsError
 
 _DEFAULTS = Settings()
+# What of the options each mode has a use for; all have one for --json, --output and --keep. To
+# take others without a word would have somebody believe that they counted.
+_ANY = ('json', 'output', 'keep')
+_WHAT = ('model', 'pictures', 'pictures_topic', 'provider', 'threads', 'encoding', 'parameters')
+_USES = {
+    'quick': (*_WHAT, 'rate', 'overload', 'size', 'transport', 'turns', 'against', 'plot'),
+    'cameras': (*_WHAT, 'rate', 'overload', 'size', 'transport', 'turns', 'quick'),
+    'duration': (*_WHAT, 'rate', 'size', 'transport'),
+    'guard': ('turns',),
+    'targets': (*_WHAT, 'overload', 'turns', 'soak', 'recorded', 'long_run', 'document'),
+    'messages': (),
+}
 _EPILOG = """\
 The node, a camera, a listener and the bare loop run in processes of their own, in a ROS domain
 that nobody else uses. Run it on a machine that does nothing else; compare ratios, not times.
@@ -65,7 +78,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     modes = parser.add_mutually_exclusive_group()
     modes.add_argument('--quick', action='store_true', help='the main ratios within a minute')
     modes.add_argument(
-        '--duration', type=_positive, metavar='SECONDS',
+        '--duration', type=_duration, metavar='SECONDS',
         help='one long run at the paced rate: losses and memory')
     modes.add_argument(
         '--guard', type=Path, metavar='FILE',
@@ -122,7 +135,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
                         help='draw the distribution of the latencies (needs Matplotlib)')
     parser.add_argument('--keep', type=Path, metavar='FOLDER',
                         help='keep logs and data of the run in this folder')
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, usual=vars(parser.parse_args([])))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -147,14 +160,16 @@ def run(arguments: argparse.Namespace) -> int:
         return EXIT_NO_ROS
     from ros2_classify.bench import machine, modes, targets
 
+    _check_options(arguments)
     # What would fail at the end fails at the beginning.
     if arguments.plot:
         from ros2_classify.bench import plot
-        plot.check()
+        plot.check(arguments.plot)
     if arguments.document:
         targets.around_table(arguments.document)
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    for path in (arguments.output, arguments.plot):
+        if path:
+            _check_output(path)
     settings, plan = _settings(arguments), _plan(arguments)
     facts = {'machine': machine.machine(), 'versions': machine.versions()}
     begun = time.monotonic()
@@ -180,6 +195,34 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(document)
     return EXIT_OK if outcome.passed else EXIT_MODEL
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Raise OptionsError where an option is given that the mode has no use for."""
+    mode = next((name for name in ('guard', 'targets', 'duration', 'messages')
+                 if getattr(arguments, name)), 'cameras' if arguments.cameras > 1 else 'quick')
+    uses = {*_USES[mode], *_ANY, mode}
+    for name, usual in arguments.usual.items():
+        if name not in uses and getattr(arguments, name, usual) != usual:
+            option = {'parameters': '-p'}.get(name, f'--{name.replace("_", "-")}')
+            here = f'--{mode}' if mode != 'quick' else 'the usual measurement'
+            others = [f'--{other}' if other != 'quick' else 'the usual measurement'
+                      for other, taken in _USES.items() if name in taken or name == other]
+            raise OptionsError(f'{option} has no meaning for {here}; it is for '
+                               f'{" and ".join(others)}')
+
+
+def _check_output(path: Path) -> None:
+    """Make a file's folder; raise InputError where the file can't be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f'{path} cannot be written: {error.filename}: {error.strerror}') from error
+    if path.is_dir():
+        raise InputError(f'{path} cannot be written: it is a folder; name a file')
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InputError(f'{path} cannot be written: permission denied')
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -213,7 +256,10 @@ def _command() -> str:
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
+        try:
+            keep.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f'the folder {keep} cannot be made: {error.strerror}') from error
         yield keep.resolve()
         return
     with tempfile.TemporaryDirectory(prefix='ros2_classify_bench_') as name:
@@ -254,6 +300,14 @@ def _positive(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not value > 0.0:
+    if not 0.0 < value < math.inf:
         raise argparse.ArgumentTypeError(f'{text!r} is no number above 0')
+    return value
+
+
+def _duration(text: str) -> float:
+    value = _positive(text)
+    if value < SHORTEST:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is too short: from {SHORTEST:g} seconds on there is something to measure')
     return value

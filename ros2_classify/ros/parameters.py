@@ -201,7 +201,8 @@ class Parameters:
         except InvalidParameterTypeException as error:
             hint = {float: '; write a decimal point, such as 1.0',
                     list: '; write a list, such as [one, two]'}.get(type(spec.default), '')
-            raise OptionsError(_without_suffix(error, spec) + hint) from error
+            choices = f'; write one of {", ".join(spec.choices)}' if spec.choices else ''
+            raise OptionsError(_without_suffix(error, spec) + hint + choices) from error
         except InvalidParameterValueException as error:
             raise OptionsError(_without_suffix(error, spec)) from error
         if not spec.from_model:

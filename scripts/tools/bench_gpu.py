@@ -12,15 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""
-Measure networks with every provider and precision that this machine has, the bare engine alone.
-
-One line a combination: the first start (engines are built), the second (they come from the cache),
-the time of an inference and how many pictures a second a batch gives, the GPU's memory, and how
-far the outputs are from those of the CPU. What can't be had here is told in its line. Networks
-without a variant in 8 bits are quantized for it, measured on the shipped scenes. Last, where ROS 2
-can be imported and something ran on a GPU, the node is measured with CUDA.
-"""
+"""Measure networks with every provider and precision that this machine has; see the parser."""
 
 from __future__ import annotations
 
@@ -48,8 +40,8 @@ from ros2_classify.errors import ModelNotFoundError, Ros2ClassifyError
 from ros2_classify.image_file import read_image
 from ros2_classify.quantize import quantize_model
 from ros2_classify.store import model_file
+from start_bench_gpu import parser
 
-DEFAULT_MODELS = ('cards_classifier', 'cards_detector')
 # Provider, precision, CUDA graphs.
 COMBINATIONS = (
     ('cpu', 'fp32', False),
@@ -64,7 +56,7 @@ _SCENES = Path(__file__).resolve().parents[2] / 'models' / 'scenes'
 
 def main(words: list[str] | None = None) -> int:
     """Measure and print; the exit code is 1 where no combination but the CPU's could run."""
-    arguments = _parser().parse_args(words)
+    arguments = parser().parse_args(words)
     rows = []
     print(' | '.join(_HEAD), flush=True)
     with tempfile.TemporaryDirectory(prefix='ros2_classify_bench_') as cache:
@@ -84,18 +76,6 @@ def main(words: list[str] | None = None) -> int:
         print(json.dumps({
             'machine': facts, 'batch': arguments.batch, 'rows': rows, 'node': node or None}))
     return 0 if on_gpu else 1
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='scripts/bench_gpu', description=__doc__)
-    parser.add_argument('models', nargs='*', metavar='MODEL', default=list(DEFAULT_MODELS),
-                        help=f'as the server takes them (default: {" ".join(DEFAULT_MODELS)})')
-    parser.add_argument('--device', type=int, default=0, metavar='N', help='which GPU')
-    parser.add_argument('--runs', type=int, default=300, metavar='N', help='inferences to time')
-    parser.add_argument('--batch', type=int, default=4, metavar='N',
-                        help='pictures at once, where the network takes batches')
-    parser.add_argument('--json', action='store_true', help='one JSON object as the last line')
-    return parser
 
 
 def measure_all(arguments: argparse.Namespace, cache: Path) -> Iterator[dict[str, Any]]:

@@ -194,5 +194,5 @@ def main(body: Callable[[], int]) -> int:
         print(error, file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
-        print('Interrupted. Start it again: it goes on where it stopped.', file=sys.stderr)
+        print('Interrupted. What was set up before stays.', file=sys.stderr)
         return 128 + signal.SIGINT

@@ -44,7 +44,10 @@ def test_without_parameters_provider_and_threads_are_the_command_lines():
 @pytest.mark.parametrize(('parameter', 'error', 'said'), [
     ('threads', BenchError, "-p 'threads' is no parameter"),
     ('threads:=', BenchError, 'is no parameter'),
-    ('model:={', BenchError, 'is no YAML'),
+    ('top_k:={', BenchError, 'is no YAML'),
+    ('model:=yolox_nano', BenchError, 'the benchmark sets model itself; use --model'),
+    ('image_transport:=compressed', BenchError, 'use --transport'),
+    ('autostart:=false', BenchError, 'the benchmark sets autostart itself'),
     ('threads:=many', EngineError, "threads is 'many'"),
     ('precision:=fp1', EngineError, "precision is 'fp1'"),
     ('top_k:=0', OptionsError, 'top_k is 0')])

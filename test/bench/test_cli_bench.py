@@ -24,7 +24,7 @@ import pytest
 from ros2_classify.bench import modes, targets
 from ros2_classify.bench.modes import Outcome
 from ros2_classify.bench.settings import Plan, QUICK, Settings
-from ros2_classify.cli import bench, EXIT_NO_ROS, main
+from ros2_classify.cli import bench, EXIT_NO_ROS, EXIT_USAGE, main
 
 
 @pytest.fixture
@@ -106,6 +106,7 @@ def test_an_interrupted_run_has_the_usual_exit_code(asked, monkeypatch, capsys):
 @pytest.mark.parametrize('words, said', [
     (['--size', '640'], "'640' is no size"), (['--size', '0x480'], 'is no size'),
     (['--rate', '0'], "'0' is no number above 0"), (['--duration', 'x'], 'is no number above 0'),
+    (['--rate', 'inf'], "'inf' is no number above 0"), (['--duration', '1'], "'1' is too short"),
     (['--cameras', '0'], "'0' is no whole number from 1 on"),
     (['--threads', '-1'], "'-1' is no whole number from 0 on"),
     (['--encoding', 'jpeg'], 'invalid choice'), (['--quick', '--targets'], 'not allowed with')])
@@ -130,11 +131,48 @@ def test_a_document_without_marks_is_refused_before_anything_is_measured(
     assert asked == []
 
 
-@pytest.mark.parametrize('mode', [['--duration', '9'], ['--messages'], ['--cameras', '2']])
-def test_what_a_mode_cannot_do_is_said(mode, monkeypatch, capsys):
-    monkeypatch.setattr(bench, 'find_spec', lambda name: object())
-    assert main(['bench', *mode, '--against', 'plain']) == 1
-    assert '--against is for one camera' in capsys.readouterr().err
+@pytest.mark.parametrize(('words', 'said'), [
+    (['--duration', '9', '--against', 'plain'],
+     '--against has no meaning for --duration; it is for the usual measurement'),
+    (['--messages', '--model', 'yolox_nano'], '--model has no meaning for --messages'),
+    (['--cameras', '2', '--plot', 'x.png'], '--plot has no meaning for --cameras'),
+    (['--duration', '9', '--cameras', '2'], '--cameras has no meaning for --duration'),
+    (['--guard', 'f.json', '--size', '64x48'], '--size has no meaning for --guard'),
+    (['--guard', 'f.json', '-p', 'top_k:=1'], '-p has no meaning for --guard'),
+    (['--targets', '--transport', 'compressed'], '--transport has no meaning for --targets'),
+    (['--quick', '--document', 'page.md'],
+     '--document has no meaning for the usual measurement; it is for --targets'),
+    (['--soak', '9'], '--soak has no meaning for the usual measurement; it is for --targets')])
+def test_what_a_mode_has_no_use_for_is_refused(words, said, asked, capsys):
+    assert main(['bench', *words]) == EXIT_USAGE
+    assert said in capsys.readouterr().err
+    assert asked == []
+
+
+def test_every_mode_takes_what_it_has_a_use_for(asked, tmp_path):
+    for words in (['--cameras', '2', '--rate', '5', '--quick'],
+                  ['--duration', '9', '--encoding', 'mono8', '--json'],
+                  ['--guard', 'f.json', '--turns', '3'], ['--targets', '--soak', '9'],
+                  ['--messages', '--output', str(tmp_path / 'x.json')],
+                  ['--against', 'plain', '--turns', '2', '--keep', str(tmp_path)]):
+        assert main(['bench', *words]) in (0, 1)
+    assert len(asked) == 6
+
+
+@pytest.mark.parametrize(('option', 'place', 'said'), [
+    ('--output', '', 'it is a folder; name a file'),
+    ('--output', 'file/x.json', 'cannot be written'),
+    ('--plot', '', 'has no ending that Matplotlib draws'),
+    ('--plot', 'x.txt.zip', 'has no ending that Matplotlib draws; name it .png'),
+    ('--plot', 'file/x.png', 'cannot be written'),
+    ('--keep', 'file', 'cannot be made')])
+def test_what_cannot_be_written_is_said_before_anything_is_measured(
+        option, place, said, asked, capsys, tmp_path):
+    pytest.importorskip('matplotlib')
+    (tmp_path / 'file').write_text('')
+    assert main(['bench', option, str(tmp_path / place)]) in (1, 2)
+    assert said in capsys.readouterr().err
+    assert asked == []
 
 
 @pytest.mark.parametrize(('words', 'measured_with'), [
@@ -159,13 +197,22 @@ def test_the_plan_of_the_json_is_the_one_that_was_measured_with(
     monkeypatch.setattr(modes.cameras, 'many_cameras', note({}))
     monkeypatch.setattr(modes.targets, 'measure_all', note(([], {})))
     monkeypatch.setattr(modes.soak, 'soak', note({}))
-    monkeypatch.setattr(modes, 'messages', note({}))
+    monkeypatch.setattr(modes, 'messages', note({'results': {}}))
     for module in (modes.table, modes.cameras, modes.soak):
         monkeypatch.setattr(module, 'table', lambda result: '')
     monkeypatch.setattr(modes.guard, 'read', lambda path: {})
     monkeypatch.setattr(modes.guard, 'settings_of', lambda recorded: Settings())
     monkeypatch.setattr(modes.guard, 'ratios', lambda recorded: {})
-    assert main(['bench', '--json', '--turns', '4', *words]) == 0
+    turns = ['--turns', '4'] if measured_with else []
+    assert main(['bench', '--json', *turns, *words]) == 0
     plan = json.loads(capsys.readouterr().out.splitlines()[-1])['plan']
     assert plan == (asdict(measured_with) if measured_with else None)
     assert used == ([measured_with] if measured_with else [])
+
+
+def test_messages_are_shown_as_a_table(monkeypatch, capsys):
+    monkeypatch.setattr(bench, 'find_spec', lambda name: object())
+    monkeypatch.setattr(modes, 'messages', lambda say: {
+        'results': {'detections_100': {'object': 3.161, 'bytes': 0.087}}})
+    assert main(['bench', '--messages']) == 0
+    assert '| detections, 100        | 3.16       | 0.087    |' in capsys.readouterr().out

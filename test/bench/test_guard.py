@@ -15,12 +15,13 @@
 
 """The guard compares ratios with recorded ones."""
 
+from dataclasses import asdict, replace
 import json
 
 import pytest
 from ros2_classify.bench import guard
 from ros2_classify.bench.processes import BenchError
-from ros2_classify.bench.settings import Settings
+from ros2_classify.bench.settings import Plan, QUICK, Settings
 
 NODE = {'in_node_over_bare': 1.0, 'throughput_over_bare': 0.9, 'cpu_over_bare': 1.1,
         'overload_latency_over_bare_paced': None}
@@ -35,6 +36,30 @@ def test_a_record_is_read(tmp_path):
     assert guard.settings_of(record) == Settings(model='m', width=320, parameters=('a:=1',))
     assert guard.ratios(record) == {
         'in_node_over_bare': 1.0, 'throughput_over_bare': 0.9, 'cpu_over_bare': 1.1}
+
+
+def test_what_was_printed_is_a_record_too(tmp_path):
+    path = tmp_path / 'record.json'
+    path.write_text(f'| a | table |\n\n{json.dumps(RECORD)}\n')
+    assert guard.read(path) == RECORD
+
+
+def test_it_is_measured_as_long_as_the_recorded_run_was():
+    plan = json.loads(json.dumps(asdict(QUICK)))
+    assert guard.plan_of({'plan': {**plan, 'later': 1}}, Plan(), None) == QUICK
+    assert guard.plan_of({'plan': plan}, Plan(), 7) == replace(QUICK, repetitions=7)
+    for record in ({}, {'plan': None}):
+        assert guard.plan_of(record, Plan(), None) == Plan()
+
+
+def test_another_network_and_other_pictures_are_said():
+    then = {'network_sha256': 'aa', 'provider': 'CPU', 'input': {'sha256': 'bb', 'count': 8}}
+    assert guard.changed(then, then) == []
+    assert guard.changed({}, then) == []
+    said = guard.changed(then, {**then, 'network_sha256': 'cc', 'input': {'sha256': 'dd'}})
+    assert len(said) == 2
+    assert 'the network (sha256) is not that of the record' in said[0]
+    assert 'dd in the place of bb' in said[1]
 
 
 @pytest.mark.parametrize('text', ['', '[]', '{}', '{"nodes": {"node": {}}}'])

@@ -78,3 +78,13 @@ def test_who_is_first_changes_from_turn_to_turn():
     assert [turn.bare_saturated['rate'] for turn in turns] == [100.0, 50.0, 70.0]
     assert all(set(turn.paced) == set(turn.saturated) == set(nodes) for turn in turns)
     assert all(turn.bare_paced['rate'] == rate for turn in turns)
+
+
+@pytest.mark.parametrize(('manages', 'rate', 'note'), [
+    (100.0, 30.0, None), (34.0, 30.0, None), (31.0, 30.0, '--rate 22 or less'),
+    (24.5, 30.0, '--rate 17 or less'), (0.5, 1.0, '--rate 1 or less')])
+def test_a_pace_that_the_bare_loop_cannot_keep_is_said(manages, rate, note):
+    found = measure.Measured(
+        Settings(rate=rate), {}, {}, None, [Turn({}, {'rate': manages})] * 3)
+    notes = measure._notes(found)
+    assert notes == [] if note is None else note in notes[0]

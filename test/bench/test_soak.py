@@ -44,6 +44,13 @@ def test_the_table_shows_losses_and_memory():
     run = dict.fromkeys(('seconds', 'sent', 'received', 'processed', 'answered',
                          'dropped_by_policy', 'lost_in_transport', 'rate_out_per_s', 'jitter_ms',
                          'cpu_percent', 'grows'), 7)
-    text = table({'model': 'm', 'run': {**run, 'stamp_to_result_ms': distribution},
-                  'memory': growth(samples(lambda _: np.float64(100)), 30.0)})
-    assert 'lost in transport' in text and 'growth mib in 10 min' in text
+    memory = growth(samples(lambda when: np.float64(100 + when)), 30.0)
+
+    def shown(seconds):
+        return table({'model': 'm', 'memory': memory, 'run': {
+            **run, 'seconds': seconds, 'stamp_to_result_ms': distribution}})
+
+    assert 'lost in transport' in shown(598.0)
+    assert '| memory, growth mib in 10 min | 600.0 ' in shown(598.0)
+    # Caches fill in the first minutes of every process.
+    assert '| memory, growth mib in 10 min | - (needs a run of 600 s) ' in shown(28.0)

@@ -70,6 +70,21 @@ def test_the_plain_node_is_known_by_name():
     assert 'ros2_classify.ros.bench.plain_node' in words
 
 
+@pytest.mark.parametrize(('settings', 'task', 'said'), [
+    (Settings(transport='compressed'), 'detection', "--transport is 'compressed', but --against "
+                                                    'plain knows raw only'),
+    (Settings(encoding='mono8'), 'detection', "--encoding is 'mono8'"),
+    (Settings(), 'segmentation', "the task of --model is 'segmentation'")])
+def test_what_the_plain_node_cannot_do_is_said(settings, task, said):
+    with pytest.raises(BenchError, match=said):
+        other(settings, {**FACTS, 'task': task}, 'plain')
+
+
+def test_a_command_that_is_no_words_is_refused():
+    with pytest.raises(BenchError, match='cannot be split into words: No closing quotation'):
+        other(Settings(), FACTS, "my_node '{image} {result}")
+
+
 @pytest.mark.parametrize('command, missing', [
     ('my_node {result}', '{image}'), ('my_node {image}', '{result}')])
 def test_another_node_without_topics_is_refused(command, missing):

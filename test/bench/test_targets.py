@@ -19,10 +19,12 @@ import json
 import math
 
 import pytest
+from ros2_classify.bench import targets
 from ros2_classify.bench.processes import BenchError
-from ros2_classify.bench.settings import Settings
+from ros2_classify.bench.settings import Plan, Settings
 from ros2_classify.bench.targets import (
-    _rows_of_memory, _rows_of_predecessor, into_document, read_long_run, Row, table)
+    _rows_of_memory, _rows_of_predecessor, into_document, measure_all, read_long_run,
+    read_predecessor, Row, table)
 import shared_data
 
 
@@ -77,7 +79,7 @@ def test_the_rows_of_the_predecessor_have_the_command_of_their_record(tmp_path):
     record.write_text(json.dumps({
         'command': "python -m ros2_classify bench --against 'node {image} {result}'",
         'date': '2026-11-23T19:21:53Z', 'against': {'cpu': 0.4}}))
-    rows = {row.name: row for row in _rows_of_predecessor(record)}
+    rows = {row.name: row for row in _rows_of_predecessor(read_predecessor(record))}
     assert {row.command for row in rows.values()} == {"bench --against 'node {image} {result}'"}
     cpu = rows['over the predecessor: cpu']
     assert (cpu.measured, cpu.note) == (0.4, 'recorded 2026-11-23')
@@ -97,12 +99,28 @@ def test_a_record_of_the_long_run_takes_its_place(tmp_path):
 
 
 @pytest.mark.parametrize('text', [
-    'no JSON', '{}', '{"memory": {}, "input": {"width": 640, "height": 480}}'])
+    'no JSON', '{}', '[1]', '{"memory": {}, "input": {"width": 640, "height": 480}}'])
 def test_another_file_is_no_long_run(tmp_path, text):
     path = tmp_path / 'other.json'
     path.write_text(text)
     with pytest.raises(BenchError, match='other.json'):
         read_long_run(path)
+
+
+@pytest.mark.parametrize('text', ['no JSON', '[1]', '{"date": "2026-11-28T09:18:43Z"}'])
+def test_another_file_is_no_comparison_with_the_predecessor(tmp_path, text):
+    path = tmp_path / 'other.json'
+    path.write_text(text)
+    with pytest.raises(BenchError, match='other.json'):
+        read_predecessor(path)
+
+
+@pytest.mark.parametrize('which', ['recorded', 'long_run'])
+def test_a_wrong_record_is_said_before_anything_is_measured(tmp_path, which, monkeypatch):
+    monkeypatch.setattr(targets, 'measure', None)
+    with pytest.raises(BenchError, match='missing.json cannot be read'):
+        measure_all(Settings(), Plan(), 600.0, tmp_path, print, dict,
+                    **{which: tmp_path / 'missing.json'})
 
 
 def test_long_commands_stand_below_the_table():

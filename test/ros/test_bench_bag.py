@@ -17,6 +17,8 @@
 
 import sqlite3
 import struct
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -109,6 +111,9 @@ def test_a_topic_that_is_not_there_is_said(bag):
 
 def test_a_folder_of_pictures_is_no_bag(tmp_path):
     assert not is_bag(str(tmp_path))
+    for path in (tmp_path, tmp_path / 'missing'):
+        with pytest.raises(InputError, match=f'{path} is no bag: a bag is a .mcap'):
+            values(path)
 
 
 @pytest.mark.parametrize('compression', ['zstd', 'lz4', 'brotli'])
@@ -150,3 +155,46 @@ def test_a_damaged_bag_is_said(tmp_path):
         (tmp_path / name).write_bytes(b'nothing of the kind, at some length' * 40)
         with pytest.raises(InputError, match=name):
             values(tmp_path / name)
+
+
+def test_a_bag_that_was_cut_off_is_read_as_far_as_it_goes_or_said(tmp_path):
+    write_mcap(tmp_path / 'whole.mcap')
+    whole, path = (tmp_path / 'whole.mcap').read_bytes(), tmp_path / 'cut.mcap'
+    said = []
+    for length in range(8, len(whole), 7):
+        path.write_bytes(whole[:length])
+        try:
+            assert values(path) in ([10], [10, 30])
+        except InputError as error:
+            assert str(path) in str(error)
+            said.append(str(error))
+    assert any('is damaged' in sentence for sentence in said)
+
+
+def test_a_topic_whose_name_is_no_text_is_said(tmp_path):
+    path = tmp_path / 'bag.mcap'
+    write_mcap(path)
+    path.write_bytes(path.read_bytes().replace(b'/front', b'/fr\xffnt'))
+    with pytest.raises(InputError, match='bag.mcap is damaged'):
+        values(path)
+
+
+def test_a_message_that_is_none_is_said(tmp_path):
+    path = tmp_path / 'bag.db3'
+    write_sqlite(path)
+    with sqlite3.connect(path) as bag:
+        bag.execute("UPDATE messages SET data = x'00010000ff'")
+    bag.close()
+    with pytest.raises(InputError, match='is damaged: a message on /front is no sensor_msgs'):
+        values(path)
+
+
+def test_a_damaged_chunk_is_said(tmp_path, monkeypatch):
+    def fail(*args):
+        raise RuntimeError('not a frame')
+
+    monkeypatch.setitem(sys.modules, 'zstandard', SimpleNamespace(ZstdDecompressor=fail))
+    path = tmp_path / 'bag.mcap'
+    write_mcap(path, 'zstd')
+    with pytest.raises(InputError, match='bag.mcap is damaged'):
+        values(path)

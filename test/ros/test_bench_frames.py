@@ -98,3 +98,16 @@ def test_odd_sides_are_refused_where_they_cannot_be(tmp_path, picture):
 def test_a_source_without_pictures_is_said(tmp_path):
     with pytest.raises(InputError, match='there is no'):
         prepared(tmp_path / 'frames', tmp_path / 'nothing.mp4')
+
+
+def test_a_bag_is_among_what_can_be_named(tmp_path):
+    for path in (tmp_path / 'missing', tmp_path / 'bag.db3.zstd'):
+        if path.suffix:
+            path.write_bytes(b'compressed')
+        with pytest.raises(InputError, match=r'or a bag \(a .mcap or .db3 file'):
+            prepare(str(tmp_path), str(path), 64, 48, 'bgr8', 'raw')
+
+
+def test_a_topic_is_for_bags_alone(tmp_path, picture):
+    with pytest.raises(InputError, match='a topic of pictures is for a bag, and .* is none'):
+        prepare(str(tmp_path), str(picture), 64, 48, 'bgr8', 'raw', '/front')

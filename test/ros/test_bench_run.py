@@ -114,8 +114,15 @@ def test_several_cameras_on_one_server_and_on_several(classifier, tmp_path):
     result = many_cameras(settings, PLAN, tmp_path, lambda _: None)
     assert result['throughput_ratio'] > 0 and result['memory_ratio'] > 0
     assert 0 < result['fairness'] <= 1
-    assert set(result['turns'][0]) == {'one', 'servers'}
-    assert 'one server' in cameras_table(result)
+    assert set(result['turns'][0]['paced']) == {'one', 'servers'}
+    for runs in ('paced', 'saturated'):
+        one = result['nodes']['one'][runs]
+        assert one['answered'] > 0 and one['stamp_to_result_ms']['p99'] > 0
+        assert one['in_node_ms']['count'] > 0
+    # So many pictures of each camera; where nothing is lost, all cameras have as many.
+    assert result['nodes']['one']['paced']['offered_per_s'] == 30.0
+    text = cameras_table(result)
+    assert 'one server' in text and 'paced, 30/s each, stamp to result (ms): p50 / p95' in text
 
 
 def test_a_node_that_cannot_start_is_said(classifier, tmp_path):
@@ -134,5 +141,13 @@ def test_a_model_that_is_not_there_is_said(tmp_path):
         capture_output=True, text=True, check=False, cwd=Path(__file__).resolve().parents[2],
         timeout=120)
     assert done.returncode == 1
-    assert 'no_such_model' in done.stderr
+    assert "there is no model named 'no_such_model'" in done.stderr
+    assert 'Traceback' not in done.stderr
     assert done.stdout == ''
+
+
+def test_a_parameter_that_the_server_does_not_have_is_said(classifier, tmp_path):
+    settings = Settings(model=str(classifier), width=64, height=48, parameters=('max_bach:=4',))
+    with pytest.raises(BenchError, match="no parameter 'max_bach'; did you mean 'max_batch'"):
+        with Session(settings, tmp_path):
+            pass

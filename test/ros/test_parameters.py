@@ -97,6 +97,7 @@ def test_what_the_user_sets_is_checked(make):
     ('count:=2.5', "expecting type 'INTEGER'"),
     ('count:=11', 'out of range'),
     ('kind:=boiled', "'boiled' but must be one of: raw, cooked"),
+    ('kind:=true', "expecting type 'STRING'; write one of raw, cooked"),
     ('flag:=3', "expecting type 'BOOL'"),
     ('names:=one', "expecting type 'STRING_ARRAY'; write a list, such as"),
 ])

@@ -79,7 +79,12 @@ def pictures_of_bag(path: str, topic: str = '') -> Iterator[Pixels]:
     types = {'sensor_msgs/msg/Image': sensor_msgs.msg.Image,
              'sensor_msgs/msg/CompressedImage': sensor_msgs.msg.CompressedImage}
     seen: set[str] = set()
-    for file in _files(Path(path).expanduser()):
+    files = _files(Path(path).expanduser())
+    if not files:
+        raise InputError(
+            f'{path} is no bag: a bag is a .mcap or .db3 file, or the folder of one; what was '
+            'compressed as a whole file, .zstd, is unpacked by ros2 bag convert')
+    for file in files:
         reader = _mcap if file.suffix == '.mcap' else _sqlite
         for name, kind, data in reader(file):
             if kind not in types:
@@ -87,8 +92,12 @@ def pictures_of_bag(path: str, topic: str = '') -> Iterator[Pixels]:
             seen.add(name)
             topic = topic or name
             if name == topic:
-                pixels, color = _READERS[kind](deserialize_message(data, types[kind]))
-                yield image_msg.to_bgr(pixels, color)
+                try:
+                    message = deserialize_message(data, types[kind])
+                except Exception as error:  # noqa: B902 -- what rclpy raises is not documented
+                    raise InputError(
+                        f'the bag {path} is damaged: a message on {name} is no {kind}') from error
+                yield image_msg.to_bgr(*_READERS[kind](message))
     if topic not in seen:
         raise InputError(
             f'the bag {path} has no pictures on {topic or "any topic"}; there are some on: '
@@ -115,6 +124,13 @@ def _mcap(path: Path) -> Iterator[Recorded]:
     data = path.read_bytes()
     if not data.startswith(_MAGIC):
         raise InputError(f'{path} is no MCAP file: it starts with {data[:8]!r}')
+    try:
+        yield from _messages(data, path)
+    except (struct.error, UnicodeDecodeError) as error:
+        raise InputError(f'the bag {path} is damaged: {error}') from error
+
+
+def _messages(data: bytes, path: Path) -> Iterator[Recorded]:
     types: dict[int, str] = {}
     channels: dict[int, tuple[str, str]] = {}
     for opcode, record in _records(data, len(_MAGIC)):
@@ -166,4 +182,6 @@ def _unpacked(chunk: bytes, path: Path) -> bytes:
         raise InputError(
             f'the bag {path} is compressed with {compression}; install the Python package '
             f'{module}, or write the bag anew: ros2 bag convert') from error
+    except Exception as error:  # noqa: B902 -- the two packages share no base class
+        raise InputError(f'the bag {path} is damaged: {error}') from error
     raise InputError(f'the bag {path} is compressed with {compression!r}; known are zstd and lz4')

@@ -31,11 +31,12 @@ from typing import Any
 
 from ros2_classify.catalog import resolve
 from ros2_classify.engines import EngineSettings
+from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.ros import compressed_msg, image_msg, runtime
 from ros2_classify.ros.bench.frames import Frames
-from ros2_classify.ros.bench.helper import serve
+from ros2_classify.ros.bench.helper import answer as tell, serve
 from ros2_classify.sources.hashing import sha256_of_file
 from ros2_classify.store import model_file
 
@@ -118,6 +119,13 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     runtime.tune_malloc()
     runtime.calm_opencv()
+    try:
+        _serve(settings)
+    except Ros2ClassifyError as error:
+        tell({'error': str(error)})
+
+
+def _serve(settings: dict[str, Any]) -> None:
     frames = Frames(settings['frames'])
     begun = time.perf_counter()
     with Pipeline.load(

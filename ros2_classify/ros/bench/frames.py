@@ -41,7 +41,7 @@ from ros2_classify.errors import InputError, Ros2ClassifyError
 from ros2_classify.ros.bench.bag import is_bag, pictures_of_bag
 from ros2_classify.ros.bench.helper import answer
 from ros2_classify.ros.image_msg import to_array
-from ros2_classify.ros.picture_sources import open_source, Size
+from ros2_classify.ros.picture_sources import KINDS, open_source, Size, SourceError
 
 Pixels = NDArray[np.uint8]
 
@@ -52,6 +52,8 @@ _MOST = 64
 _FEWEST = 8
 _MOST_BYTES = 96 * 2**20
 _JPEG_QUALITY = 90
+_KINDS = (f'{KINDS}, or a bag (a .mcap or .db3 file, or the folder of one; what was compressed as '
+          'a whole file, .zstd, is unpacked by ros2 bag convert)')
 _EVEN = ('bayer_rggb8', 'yuv422')
 
 
@@ -200,13 +202,18 @@ class Frames:
 def _open(source: str, topic: str) -> tuple[str, Iterator[Pixels]]:
     if source and is_bag(source):
         return f'bag {Path(source).name}', pictures_of_bag(source, topic)
+    if topic:
+        raise InputError(f'a topic of pictures is for a bag, and {source or "the scenes"} is none')
     if not source:
         models = shipped_folder()
         if models is None:
             raise InputError('the package was installed without its scenes; name pictures')
         opened = open_source(str(models / 'scenes'), Size(), _say)
         return 'the shipped scenes', _read(opened)
-    opened = open_source(source, Size(), _say)
+    try:
+        opened = open_source(source, Size(), _say)
+    except SourceError as error:
+        raise InputError(str(error).replace(KINDS, _KINDS)) from error
     return Path(source).name, _read(opened)
 
 

@@ -18,6 +18,7 @@
 from __future__ import annotations
 
 from array import array
+import difflib
 from importlib import import_module
 import json
 import sys
@@ -28,6 +29,10 @@ from typing import Any
 import numpy as np
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from ros2_classify.ros.bench.helper import in_ros
+from ros2_classify.ros.server_parameters import PARAMETERS
+
+# Parameters that nodes have beside their own.
+_OF_ROS = ('qos_overrides.', 'diagnostic_updater.', 'use_sim_time', 'start_type_description')
 
 
 class Listener:
@@ -66,6 +71,10 @@ class Listener:
                          reliability=ReliabilityPolicy.BEST_EFFORT)
         msg_type = message_type(type_name)
         is_header = hasattr(msg_type, 'stamp')
+        if not is_header and not hasattr(msg_type, 'header'):
+            raise ValueError(
+                f'{topic} has messages of type {type_name}, which have no header: a result is '
+                'matched with its picture by the stamp in its header')
 
         def receive(msg: Any) -> None:
             now = time.monotonic_ns()
@@ -112,6 +121,30 @@ class Listener:
         return len(table)
 
 
+def unknown(names: list[str]) -> str:
+    """
+    Say which parameters the server doesn't have: ROS ignores them without a word.
+
+    Parameters
+    ----------
+    names : list of str
+        Names that somebody gave values for.
+
+    Returns
+    -------
+    str
+        A sentence about the first one that is wrong; empty where all are right.
+
+    """
+    known = [spec.name for spec in PARAMETERS]
+    for name in names:
+        if name not in known and not name.startswith(_OF_ROS):
+            close = difflib.get_close_matches(name, known, n=1)
+            near = f'; did you mean {close[0]!r}?' if close else '; docs/nodes/server.md has them'
+            return f'the server has no parameter {name!r}{near}'
+    return ''
+
+
 def message_type(name: str) -> Any:
     """Return the class of ``package/msg/Type``."""
     package, _, kind = name.partition('/msg/')
@@ -124,7 +157,8 @@ def main() -> None:
         listener = Listener(node)
         return {'listen': listener.listen, 'type_of': listener.type_of,
                 'publishers': listener.publishers, 'count': listener.count,
-                'dump': listener.dump}, {'ready': 'listener', **json.loads(sys.argv[1])}
+                'dump': listener.dump, 'unknown': unknown}, {
+                    'ready': 'listener', **json.loads(sys.argv[1])}
 
     in_ros('bench_listener', create, spin=True)
 
