@@ -178,7 +178,6 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None, *,
     gc.disable()
     with Stop() as stop:
         try:
-            _skip_generator()
             from ros2_classify.ros import dds_profile
 
             dds_profile.use(receiver=receiver)
@@ -194,16 +193,6 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None, *,
             os._exit(code)
         stop.ignore_signals_for_good()
         return code
-
-
-def _skip_generator() -> None:
-    """
-    Have messages do without the generator of their own source, a parser and a template engine.
-
-    What finds a message's type support is in the same package, which imports the generator along
-    with it, but only where that can be imported.
-    """
-    sys.modules.setdefault('rosidl_generator_py.generate_py_impl', None)  # type: ignore[arg-type]
 
 
 def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:

@@ -193,24 +193,6 @@ def test_no_garbage_is_looked_for_in_what_stays(tmp_path):
     assert (code, output.splitlines()) == (0, ['False', 'True True', '0 True 0'])
 
 
-def test_the_generator_of_messages_is_not_imported(tmp_path):
-    code, output = run_program(tmp_path, """
-import sys
-from ros2_classify.ros import runtime
-
-def create(stop):
-    from rclpy.node import Node
-
-    stop.request()
-    return Node('anything')
-
-runtime.run(create, [])
-from rosidl_generator_py import import_type_support
-print(sorted({'em', 'lark'} & set(sys.modules)))
-""")
-    assert (code, output) == (0, '[]\n')
-
-
 def test_garbage_is_looked_for_after_a_start_that_failed(tmp_path):
     code, output = run_program(tmp_path, """
 import gc
