@@ -103,7 +103,7 @@ def _messages_table(result: dict[str, Any]) -> str:
     rows = []
     for key, times in result['results'].items():
         kind, _, count = key.rpartition('_')
-        rows.append((f'{kind}, {count}', table.shown(times['object']), table.shown(times['bytes'])))
+        rows.append((f'{kind}, {count}', *map(table.shown, (times['object'], times['bytes']))))
     return table.markdown(('ms to make and publish', 'as objects', 'as bytes'), rows)
 
 

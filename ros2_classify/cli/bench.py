@@ -178,7 +178,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f'[{time.monotonic() - begun:5.1f} s] {text}', file=sys.stderr, flush=True)
 
     try:
-        with _folder(arguments.keep) as folder, _terminated():
+        with _terminated(), _folder(arguments.keep) as folder:
             outcome = modes.run(arguments, settings, plan, folder, say)
     except KeyboardInterrupt:
         say('interrupted')
@@ -268,15 +268,27 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def _terminated() -> Iterator[None]:
-    """Have SIGTERM end the run as Ctrl-C does: with all of its processes."""
+    """
+    Have SIGTERM end the run as Ctrl-C does: with all of its processes.
+
+    Signals after the first don't break off the tidying up: `scripts/bench` passes Ctrl-C on.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A shell has jobs in the background ignore Ctrl-C.
+    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+
     def stop(*_: object) -> None:
+        for number in heard:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    for number in heard:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in heard:
+            signal.signal(number, before[number])
 
 
 def _size(text: str) -> tuple[int, int]:

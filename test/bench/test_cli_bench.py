@@ -17,7 +17,9 @@
 
 from dataclasses import asdict, replace
 import json
+import os
 import shlex
+import signal
 import sys
 
 import pytest
@@ -101,6 +103,26 @@ def test_an_interrupted_run_has_the_usual_exit_code(asked, monkeypatch, capsys):
     monkeypatch.setattr(modes, 'run', interrupted)
     assert main(['bench']) == 130
     assert 'interrupted' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('first', [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_break_off_the_tidying_up(asked, monkeypatch, first):
+    tidied = []
+
+    def interrupted(*args):
+        try:
+            os.kill(os.getpid(), first)
+        finally:
+            # As `scripts/bench` does when Ctrl-C has reached both.
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+            tidied.append(True)
+
+    monkeypatch.setattr(modes, 'run', interrupted)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert main(['bench']) == 130
+    assert tidied == [True]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 @pytest.mark.parametrize('words, said', [

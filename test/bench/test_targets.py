@@ -99,7 +99,7 @@ def test_a_record_of_the_long_run_takes_its_place(tmp_path):
 
 
 @pytest.mark.parametrize('text', [
-    'no JSON', '{}', '[1]', '{"memory": {}, "input": {"width": 640, "height": 480}}'])
+    'no JSON', '{}', '[1]', '7', '{"memory": {}, "input": {"width": 640, "height": 480}}'])
 def test_another_file_is_no_long_run(tmp_path, text):
     path = tmp_path / 'other.json'
     path.write_text(text)
@@ -107,7 +107,7 @@ def test_another_file_is_no_long_run(tmp_path, text):
         read_long_run(path)
 
 
-@pytest.mark.parametrize('text', ['no JSON', '[1]', '{"date": "2026-11-28T09:18:43Z"}'])
+@pytest.mark.parametrize('text', ['no JSON', '[1]', '7', '{"date": "2026-11-28T09:18:43Z"}'])
 def test_another_file_is_no_comparison_with_the_predecessor(tmp_path, text):
     path = tmp_path / 'other.json'
     path.write_text(text)

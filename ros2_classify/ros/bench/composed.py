@@ -58,7 +58,8 @@ class ComposedCamera(Node):
             header.stamp.sec, header.stamp.nanosec = divmod(stamp, 10**9)
             self._sender.send(pictures[number % len(pictures)], encoding, header)
 
-        self._source = Source({topic: send})
+        self._over = threading.Event()
+        self._source = Source({topic: send}, self._over)
 
     def start(self) -> None:
         """Begin to take commands; the server is there."""
@@ -70,7 +71,7 @@ class ComposedCamera(Node):
 
     def _talk(self) -> None:
         try:
-            serve({'run': self._source.run}, {'ready': 'composed'})
+            serve({'run': self._source.run}, {'ready': 'composed'}, self._over)
         finally:
             self._stop.request()
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import json
 import os
+import queue
 import signal
 import sys
 import threading
@@ -28,7 +29,9 @@ from typing import Any
 Command = Callable[..., Any]
 
 
-def serve(commands: dict[str, Command], ready: dict[str, Any]) -> None:
+def serve(
+        commands: dict[str, Command], ready: dict[str, Any],
+        over: threading.Event | None = None) -> None:
     """
     Say that the process is ready; then do what comes on the standard input until that ends.
 
@@ -39,10 +42,23 @@ def serve(commands: dict[str, Command], ready: dict[str, Any]) -> None:
         returns is answered. The command ``quit`` is answered by leaving.
     ready : dict
         The first answer.
+    over : Event, optional
+        Set when the standard input has ended, also in the middle of a command: nobody is there
+        any more to wait for it.
 
     """
+    lines: queue.Queue[str] = queue.Queue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        if over is not None:
+            over.set()
+        lines.put('')
+
+    threading.Thread(target=read, name='reader', daemon=True).start()
     answer(ready)
-    for line in sys.stdin:
+    while line := lines.get():
         request = json.loads(line)
         name = request.pop('do')
         if name == 'quit':
@@ -59,7 +75,7 @@ def answer(message: dict[str, Any]) -> None:
 
 
 def in_ros(name: str, create: Callable[[Any], tuple[dict[str, Command], dict[str, Any]]], *,
-           spin: bool) -> None:
+           spin: bool, over: threading.Event | None = None) -> None:
     """
     Run a node that takes commands, until the standard input ends.
 
@@ -71,6 +87,8 @@ def in_ros(name: str, create: Callable[[Any], tuple[dict[str, Command], dict[str
         Takes the node; returns its commands and what to say when it is ready.
     spin : bool
         Whether it has callbacks. Commands then run in a thread of their own.
+    over : Event, optional
+        See `serve`.
 
     """
     # Ctrl-C is for the one who started it all: it asks everybody to end, in order.
@@ -89,7 +107,7 @@ def in_ros(name: str, create: Callable[[Any], tuple[dict[str, Command], dict[str
         commands, ready = create(node)
         ready = {**ready, 'profile': str(profile) if profile else None}
         if not spin:
-            serve(commands, ready)
+            serve(commands, ready, over)
             return
         executor = SingleThreadedExecutor()
         executor.add_node(node)
@@ -97,7 +115,7 @@ def in_ros(name: str, create: Callable[[Any], tuple[dict[str, Command], dict[str
 
         def talk() -> None:
             try:
-                serve(commands, ready)
+                serve(commands, ready, over)
             finally:
                 ended.set()
                 executor.create_task(lambda: None)  # brings spin_once back

@@ -27,6 +27,7 @@ from collections.abc import Callable
 import json
 import struct
 import sys
+import threading
 import time
 from typing import Any
 
@@ -55,11 +56,14 @@ class Source:
     senders : dict of str to callable
         For each topic, what sends the picture of a number (counted on past the last one) with a
         stamp in ns.
+    over : Event, optional
+        Ends a run before its time.
 
     """
 
-    def __init__(self, senders: dict[str, Send]) -> None:
+    def __init__(self, senders: dict[str, Send], over: threading.Event | None = None) -> None:
         self._senders = senders
+        self._over = over or threading.Event()
         self._next = 0
         self._last_stamp = 0
 
@@ -89,10 +93,10 @@ class Source:
         period = 1.0 / (rate * len(topics))
         rows: list[tuple[int, int, int]] = []
         begun = due = time.monotonic()
-        while due < begun + seconds:
+        while due < begun + seconds and not self._over.is_set():
             now = time.monotonic()
             if now < due:
-                time.sleep(due - now)
+                self._over.wait(due - now)
             elif now > due + period:
                 due = now  # late by a whole period: no burst to catch up
             camera = len(rows) % len(senders)
@@ -153,11 +157,13 @@ def main() -> None:
     """Run the camera: the argument is JSON with ``frames`` (folder) and ``topics``."""
     settings = json.loads(sys.argv[1])
 
-    def create(node: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        source = Source(publishers(node, Frames(settings['frames']), settings['topics']))
-        return {'run': source.run}, {'ready': 'source'}
+    over = threading.Event()
 
-    in_ros('bench_source', create, spin=False)
+    def create(node: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        senders = publishers(node, Frames(settings['frames']), settings['topics'])
+        return {'run': Source(senders, over).run}, {'ready': 'source'}
+
+    in_ros('bench_source', create, spin=False, over=over)
 
 
 if __name__ == '__main__':
