@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from importlib import metadata
 import math
 import os
 from pathlib import Path
@@ -153,10 +152,13 @@ def gpu_name(device: int, library: str = 'libcuda.so.1') -> str:
 
 def tensorrt_version() -> str:
     """Return TensorRT's version, by its Python package or its library; or 'unknown'."""
+    # Imported where it is used: it brings the parsers of mails and archives.
+    from importlib.metadata import PackageNotFoundError, version
+
     for name in _TENSORRT:
         try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
+            return version(name)
+        except PackageNotFoundError:
             continue
     for name in _TENSORRT_LIBRARIES:
         try:

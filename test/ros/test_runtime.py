@@ -113,7 +113,8 @@ def test_importing_the_entry_points_imports_no_rclpy(tmp_path):
 
 @pytest.mark.parametrize('module, unneeded', [
     ('server_node', {'ros2_classify.convert.api', 'ros2_classify.convert.worker',
-                     'ros2_classify.sources.fetch', 'ssl', 'tarfile', 'urllib.request'}),
+                     'ros2_classify.sources.fetch', 'email', 'importlib.metadata', 'ssl',
+                     'tarfile', 'urllib.request'}),
     ('dds_profile', {'importlib.metadata', 'ssl', 'urllib.request'})])
 def test_what_most_starts_do_not_need_is_not_imported(tmp_path, module, unneeded):
     code, output = run_program(tmp_path, f"""
