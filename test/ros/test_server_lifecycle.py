@@ -308,7 +308,7 @@ def test_threads_left_behind_are_counted_through_activations(ros, classifier):
 
     stop = Stop()
     node = server_node.ServerNode(stop)
-    node._model = SimpleNamespace(warm_up_time=0.1)
+    node._model = SimpleNamespace(warm_up_time=0.1, pipeline=SimpleNamespace(parallel=1))
     for count in range(1, 5):
         node.activate()
         node._faults.hung(11.0, 10.0)
