@@ -97,8 +97,8 @@ class Session:
 
     @property
     def profile(self) -> str | None:
-        """The DDS profile of the camera's process."""
-        return self._profile
+        """The name of the camera's DDS profile; its folder is another one on each machine."""
+        return None if self._profile is None else Path(self._profile).name
 
     def __enter__(self) -> Session:
         """Wait until the helpers are there."""

@@ -93,9 +93,15 @@ class Row:
 
 
 def plan_of(asked: Plan) -> Plan:
-    """Return how long the rows are measured: of what was asked, the repetitions count."""
+    """
+    Return how long the rows are measured: of what was asked, the repetitions count.
+
+    A millisecond between two of a dozen each is looked for, on machines that are slower for a
+    second now and then: so the turns are short, and three times as many.
+    """
     return Plan(
-        repetitions=asked.repetitions, paced=4.0, saturated=3.0, warm=0.5, search=False)
+        repetitions=_SHORT_TURNS * asked.repetitions, paced=2.0, saturated=1.5, warm=0.5,
+        search=False)
 
 
 def measure_all(
@@ -336,19 +342,14 @@ def _rows_of_memory(
 
 
 def _composed(settings: Settings, plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
-    """
-    Measure camera and server in one process, by turns with the bare loop.
-
-    A millisecond between two of a dozen each is looked for, so the turns are short and many.
-    """
+    """Measure camera and server in one process, by turns with the bare loop."""
     above, latencies = [], []
-    turns, seconds = _SHORT_TURNS * plan.repetitions, plan.warm + plan.paced / 2
     with Session(settings, folder) as session:
         node = session.start_composed(server(settings, session.task, folder, 'composed'))
-        for number in range(turns):
-            say(f'turn {number + 1} of {turns}')
-            bare = bare_ms(session.run_bare(settings.rate, seconds, plan.warm))
-            run = session.run(node, settings.rate, seconds, plan.warm)
+        for number in range(plan.repetitions):
+            say(f'turn {number + 1} of {plan.repetitions}')
+            bare = bare_ms(session.run_bare(settings.rate, plan.paced, plan.warm))
+            run = session.run(node, settings.rate, plan.paced, plan.warm)
             above.append(run.latency_ms - bare)
             latencies.append(run.to_dict())
     return {'stamp_to_result_minus_bare_ms': rounded(median(above)),

@@ -60,7 +60,7 @@ def test_the_distribution_decides_the_variable(distro, variable):
     ('3.3.16', OLD_VARIABLE), ('7.1.6', OLD_VARIABLE), ('9.1.2', NEW_VARIABLE),
     ('unknown', NEW_VARIABLE)])
 def test_without_its_name_the_version_decides(monkeypatch, version, variable):
-    monkeypatch.setattr(dds_profile, 'version', lambda _: version)
+    monkeypatch.setattr('importlib.metadata.version', lambda _: version)
     assert list(environment({})) == [variable]
 
 

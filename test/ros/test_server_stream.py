@@ -145,13 +145,15 @@ def test_bad_pictures_are_counted_and_the_next_good_one_is_answered(start, peer,
                 'unusable picture on /image: step is 3, but a row of a rgb8 picture of 64x48 '
                 'takes 192 bytes')
         camera.answer(GREEN, results)
-        assert len(results) == number + 2
+        # On a busy machine a good one is sent again, and answered twice.
+        answered = {(result.header.stamp.sec, result.header.stamp.nanosec) for result in results}
+        assert len(answered) == number + 2
     output = server.stop()
     words = [line for line in server.lines if 'unusable picture on /image' in line]
     assert len(words) == 1
-    unusable = int(re.search(r'(\d+) unusable', output)[1])
-    replaced = int(re.search(r'(\d+) replaced', output)[1])
-    assert unusable >= 1 and unusable + replaced == len(spoilers)
+    unusable, replaced, good = (int(re.search(rf'(\d+) {word}', output)[1])
+                                for word in ('unusable', 'replaced', 'answered'))
+    assert unusable >= 1 and unusable + replaced + good == len(camera.sent)
 
 
 def test_bad_jpegs_are_counted_and_the_next_good_one_is_answered(start, peer, classifier):
