@@ -83,7 +83,7 @@ setup(
     entry_points={
         'console_scripts': [
             f'{NAME} = {NAME}.cli:main',
-            *(() if MAKES_WHEEL else (f'{node} = {NAME}.ros.{node}:main' for node in NODES)),
+            *(() if MAKES_WHEEL else (f'{node} = {NAME}.ros.main:{node}' for node in NODES)),
         ],
     },
 )

@@ -38,7 +38,7 @@ from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
-from ros2_classify.ros import dds_profile
+from ros2_classify.ros.node import dds_profile
 
 SHARE = Path(__file__).parent.parent
 

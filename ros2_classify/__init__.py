@@ -28,20 +28,21 @@ from importlib import import_module
 from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ros2_classify.descriptor import load_descriptor, ModelDescriptor
+    from ros2_classify.download.options import FetchOptions
     from ros2_classify.engines.settings import EngineSettings
     from ros2_classify.errors import (
         ArchiveError, DescriptorError, DiskFullError, EngineError, EngineMemoryError,
         FetchCancelledError, FetchError, InputError, IntegrityError, LabelsError,
         ModelNotFoundError, OptionsError, OutputError, ProviderLostError, Ros2ClassifyError,
         UnsafeModelError)
-    from ros2_classify.image_file import read_image, write_image
-    from ros2_classify.labels import Labels, load_labels
+    from ros2_classify.image_io import read_image, write_image
+    from ros2_classify.model.descriptor import load_descriptor, ModelDescriptor
+    from ros2_classify.model.labels import Labels, load_labels
     from ros2_classify.options import Options
-    from ros2_classify.overlay import draw
     from ros2_classify.pipeline import Pipeline
-    from ros2_classify.results import Classification, Detections, Result, Segmentation, Timing
-    from ros2_classify.sources.options import FetchOptions
+    from ros2_classify.results.overlay import draw
+    from ros2_classify.results.results import (
+        Classification, Detections, Result, Segmentation, Timing)
 
 __version__ = '0.1.0'
 
@@ -56,19 +57,19 @@ __all__ = [
 
 # Where each exported name lives; the imports above say the same to type checkers.
 _MODULES = {
-    'descriptor': ('ModelDescriptor', 'load_descriptor'),
+    'model.descriptor': ('ModelDescriptor', 'load_descriptor'),
     'engines.settings': ('EngineSettings',),
     'errors': ('ArchiveError', 'DescriptorError', 'DiskFullError', 'EngineError',
                'EngineMemoryError', 'FetchCancelledError', 'FetchError', 'InputError',
                'IntegrityError', 'LabelsError', 'ModelNotFoundError', 'OptionsError',
                'OutputError', 'ProviderLostError', 'Ros2ClassifyError', 'UnsafeModelError'),
-    'image_file': ('read_image', 'write_image'),
-    'labels': ('Labels', 'load_labels'),
-    'overlay': ('draw',),
+    'image_io': ('read_image', 'write_image'),
+    'model.labels': ('Labels', 'load_labels'),
+    'results.overlay': ('draw',),
     'options': ('Options',),
     'pipeline': ('Pipeline',),
-    'sources.options': ('FetchOptions',),
-    'results': ('Classification', 'Detections', 'Result', 'Segmentation', 'Timing'),
+    'download.options': ('FetchOptions',),
+    'results.results': ('Classification', 'Detections', 'Result', 'Segmentation', 'Timing'),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 from typing import Any
 
 from ros2_classify.errors import DescriptorError
-from ros2_classify.fields import Key, Mark, Where
+from ros2_classify.yaml_config import Key, Mark, Where
 import yaml
 
 MAX_BYTES = 4 * 1024 * 1024

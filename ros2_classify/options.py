@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from ros2_classify.descriptor import Defaults, Task
 from ros2_classify.errors import OptionsError
-from ros2_classify.nms import MAX_CANDIDATES
+from ros2_classify.model.descriptor import Defaults, Task
+from ros2_classify.postprocess.nms import MAX_CANDIDATES
 
 # What counts where neither the caller nor the descriptor says anything.
 _SCORE_THRESHOLD = {'detection': 0.3, 'classification': 0.0, 'segmentation': 0.0}

@@ -27,23 +27,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ros2_classify.answers import AnswerMaker
-from ros2_classify.batch import Batch, batchable, differs_in_batch, split
-from ros2_classify.catalog import resolve
-from ros2_classify.completion import complete
-from ros2_classify.descriptor import ModelDescriptor, Task
-from ros2_classify.engines import (
-    Engine, EngineSettings, open_engine, parallel_runs, Tensors)
+from ros2_classify.autoconfig.complete import complete
+from ros2_classify.download.options import FetchOptions
+from ros2_classify.engines import Engine, EngineSettings, open_engine, parallel_runs, Tensors
 from ros2_classify.engines.settings import MAX_BATCH
 from ros2_classify.errors import OptionsError
-from ros2_classify.extra_inputs import ExtraInputs
-from ros2_classify.geometry import Geometry
-from ros2_classify.labels import Labels
+from ros2_classify.model.catalog import resolve
+from ros2_classify.model.descriptor import ModelDescriptor, Task
+from ros2_classify.model.files import model_file
+from ros2_classify.model.labels import Labels
 from ros2_classify.options import Options
-from ros2_classify.preprocess import Image
-from ros2_classify.results import Result
-from ros2_classify.sources.options import FetchOptions
-from ros2_classify.store import model_file
+from ros2_classify.postprocess.postprocessor import AnswerMaker
+from ros2_classify.preprocess.batch import Batch, batchable, differs_in_batch, split
+from ros2_classify.preprocess.extra_inputs import ExtraInputs
+from ros2_classify.preprocess.geometry import Geometry
+from ros2_classify.preprocess.preprocessor import Image
+from ros2_classify.results.results import Result
 
 if TYPE_CHECKING:
     from ros2_classify.convert.options import ConvertOptions
@@ -72,7 +71,7 @@ class Pipeline:
     Parameters
     ----------
     descriptor : ModelDescriptor
-        Complete, as `ros2_classify.completion.complete` returns it.
+        Complete, as `ros2_classify.autoconfig.complete.complete` returns it.
     engine : Engine
         The network; the pipeline closes it.
     labels : Labels or None

@@ -32,19 +32,19 @@ from typing import Any, Literal, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_classify.catalog import resolve
-from ros2_classify.checking.describe import describe_model, write_descriptor
 from ros2_classify.convert.api import to_onnx
 from ros2_classify.convert.options import ConvertOptions
-from ros2_classify.descriptor import ModelDescriptor, Source
+from ros2_classify.download.hashing import sha256_of_file
+from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines import installation
-from ros2_classify.engines.heartbeat import heartbeat
 from ros2_classify.errors import EngineError, InputError, OptionsError
+from ros2_classify.heartbeat import heartbeat
+from ros2_classify.inspection.describe import describe_model, write_descriptor
+from ros2_classify.model.catalog import resolve
+from ros2_classify.model.descriptor import ModelDescriptor, Source
+from ros2_classify.model.files import model_file
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.results import Classification, Detections, Result, Segmentation
-from ros2_classify.sources.hashing import sha256_of_file
-from ros2_classify.sources.options import FetchOptions
-from ros2_classify.store import model_file
+from ros2_classify.results.results import Classification, Detections, Result, Segmentation
 
 _LOGGER = logging.getLogger(__name__)
 

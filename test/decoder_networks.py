@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ros2_classify.descriptor import ModelDescriptor
+from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.results import Detections
+from ros2_classify.results.results import Detections
 from ros2_classify.testing import save_constant_network
 
 # Width and height; a different factor on each axis shows boxes that are exchanged.

@@ -22,8 +22,8 @@ import descriptor_schema
 import pytest
 from ros2_classify import ModelDescriptor
 from ros2_classify.decoders import DECODERS
-from ros2_classify.descriptor import load_descriptor
 from ros2_classify.errors import DescriptorError
+from ros2_classify.model.descriptor import load_descriptor
 import shared_data
 import yaml
 

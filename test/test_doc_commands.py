@@ -23,8 +23,8 @@ import doc_commands
 import numpy as np
 import pytest
 from ros2_classify import cli, load_descriptor
-from ros2_classify.sources.bundle import write_bundle
-from ros2_classify.sources.hashing import sha256_of_folder
+from ros2_classify.bundle import write_bundle
+from ros2_classify.download.hashing import sha256_of_folder
 import shared_data
 
 

@@ -141,7 +141,7 @@ def test_paths_in_the_image_are_shipped():
 
 
 def test_the_entry_point_knows_the_profiles_variables():
-    from ros2_classify.ros import dds_profile
+    from ros2_classify.ros.node import dds_profile
 
     text = (DOCKER / 'entrypoint.sh').read_text()
     old = re.search(r'^ *([a-z |]+)\) export FASTRTPS_', text, re.MULTILINE)

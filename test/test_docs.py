@@ -29,11 +29,11 @@ import doc_commands
 import numpy as np
 import pytest
 from ros2_classify import cli, errors, ModelDescriptor, Options
+from ros2_classify.bundle import write_bundle
 from ros2_classify.decoders import DECODERS
-from ros2_classify.descriptor import Defaults, InputSpec, load_descriptor
 from ros2_classify.errors import DescriptorError
-from ros2_classify.results import Classification, Detections, Segmentation
-from ros2_classify.sources.bundle import write_bundle
+from ros2_classify.model.descriptor import Defaults, InputSpec, load_descriptor
+from ros2_classify.results.results import Classification, Detections, Segmentation
 from ros2_classify.testing import save_color_classifier, save_constant_network
 import shared_data
 import yaml

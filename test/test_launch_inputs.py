@@ -38,7 +38,7 @@ def test_rviz_shows_the_annotated_picture_as_sensor_data():
 
 def test_the_parameters_file_names_parameters_that_exist():
     parameters = pytest.importorskip(
-        'ros2_classify.ros.server_parameters', reason='rclpy is not installed').PARAMETERS
+        'ros2_classify.ros.server.parameters', reason='rclpy is not installed').PARAMETERS
     specs = {spec.name: spec for spec in parameters}
     text = (ROOT / 'config' / 'server.yaml').read_text()
     given = yaml.safe_load(text)['/**']['server']['ros__parameters']

@@ -38,7 +38,7 @@ OPTIONAL = {'lz4', 'matplotlib', 'ros2_classify_interfaces', 'tensorflow', 'tf2o
 # `testing` makes models for tests: pip's extra `test` has it, rosdep has no key.
 TEST_ONLY = {'onnx'}
 
-MANIFESTS = sorted(ROOT.glob('package.xml')) + sorted(ROOT.glob('interfaces/*/package.xml'))
+MANIFESTS = sorted(ROOT.glob('package.xml')) + sorted(ROOT.glob('packages/*/package.xml'))
 
 
 def manifest(path=ROOT / 'package.xml'):

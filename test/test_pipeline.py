@@ -27,16 +27,16 @@ import numpy as np
 import pytest
 
 from ros2_classify import pipeline as pipeline_module
-from ros2_classify.descriptor import ModelDescriptor
 from ros2_classify.engines import EngineSettings
 from ros2_classify.errors import (
     DescriptorError, EngineError, InputError, LabelsError, ModelNotFoundError, OptionsError,
     OutputError)
-from ros2_classify.image_file import read_image
-from ros2_classify.labels import Labels
+from ros2_classify.image_io import read_image
+from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.model.labels import Labels
 from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.results import Classification, Detections
+from ros2_classify.results.results import Classification, Detections
 from ros2_classify.testing import FakeEngine, save_color_classifier, tensor
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -33,9 +33,9 @@ from plain_path import Found, PlainPath
 import pytest
 from ros2_classify.convert.process import choose_python, find_converter, PYTHON
 from ros2_classify.engines import EngineSettings
-from ros2_classify.image_file import read_image
+from ros2_classify.image_io import read_image
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.results import Detections
+from ros2_classify.results.results import Detections
 
 MODELS = {
     'squeezenet_fp32': 1e-3, 'squeezenet_fp16': 5e-3, 'mobilenet_v1_025': 1e-3,

@@ -25,10 +25,10 @@ import numpy as np
 import pytest
 
 from ros2_classify import cli, Pipeline, quantize, read_image, write_image
-from ros2_classify.catalog import resolve, variant_name
 from ros2_classify.errors import EngineError, InputError, ModelNotFoundError, OptionsError
+from ros2_classify.model.catalog import resolve, variant_name
 from ros2_classify.quantize import quantize_model
-from ros2_classify.results import Detections, Timing
+from ros2_classify.results.results import Detections, Timing
 from ros2_classify.testing import save_color_classifier
 
 onnx = pytest.importorskip('onnx', reason='networks are quantized with the package onnx')
@@ -232,7 +232,7 @@ def test_the_command(
 
 
 def test_a_bag(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip('ros2_classify.ros.bench.bag', reason='reading a bag needs ROS 2')
+    pytest.importorskip('ros2_classify_benchmark.nodes.bag', reason='reading a bag needs ROS 2')
     assert cli.main([
         'models', 'quantize', 'cards_classifier', '--bag', str(data / 'bag/car_detection'),
         '--limit', '4', '-o', str(tmp_path / 'q.onnx'), '--json']) == 0

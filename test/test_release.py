@@ -26,7 +26,7 @@ import yaml
 WORKFLOW = ROOT / '.github/workflows/ci.yml'
 DISTROS = ['jazzy', 'kilted', 'lyrical']
 DECLARATION = (ROOT / 'QUALITY_DECLARATION.md').read_text()
-PACKAGES = [ROOT, ROOT / 'interfaces/ros2_classify_interfaces']
+PACKAGES = [ROOT, ROOT / 'packages/ros2_classify_interfaces']
 
 
 def jobs():
@@ -54,7 +54,7 @@ def test_what_bloom_finds_is_what_the_instructions_say():
     # It does not look below a package: the services' package has to be the root of its branch.
     assert list(packages.find_packages(str(ROOT))) == ['.']
     assert list(packages.find_packages(str(PACKAGES[1]))) == ['.']
-    assert 'git subtree split --prefix interfaces/ros2_classify_interfaces' in (
+    assert 'git subtree split --prefix packages/ros2_classify_interfaces' in (
         ROOT / 'CONTRIBUTING.md').read_text()
 
 

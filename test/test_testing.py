@@ -18,11 +18,10 @@ import numpy as np
 import pytest
 
 from ros2_classify import Pipeline
-from ros2_classify.descriptor import ModelDescriptor
 from ros2_classify.engines import Engine, open_engine
 from ros2_classify.errors import EngineError
-from ros2_classify.testing import (
-    FakeEngine, save_color_classifier, save_constant_network, tensor)
+from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.testing import FakeEngine, save_color_classifier, save_constant_network, tensor
 
 RED = np.zeros((20, 30, 3), np.uint8)
 RED[..., 0] = 200

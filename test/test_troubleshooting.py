@@ -19,7 +19,7 @@ import re
 import string
 
 import pytest
-from ros2_classify.ros import troubles
+from ros2_classify.ros.diagnostics import issues as troubles
 import shared_data
 
 PAGE = (shared_data.ROOT / 'docs/troubleshooting.md').read_text()

@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 import os
 import sys
 
@@ -38,6 +38,12 @@ NODES = {
     'camera': 'publish pictures, a folder, a video or a webcam',
     'composed': 'start the camera and the inference node in one process',
 }
+
+# Verbs that come with this package, and those of packages that it knows of; packages add verbs
+# with entry points of this group, each a module with a function `add_parser`.
+_VERBS = ('infer', 'models', 'doctor', 'health')
+_OPTIONAL = {'bench': 'the package ros2_classify_benchmark'}
+_GROUP = 'ros2_classify.verbs'
 
 # What a plain install may lack: OpenCV comes with the extras.
 _NEEDED = ('cv2', 'numpy', 'yaml')
@@ -72,7 +78,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words and words[0] in NODES:
         from ros2_classify.cli.nodes import run_node
         return run_node(words[0], words[1:])
-    arguments = _parser().parse_args(words)
+    extensions = {} if words and words[0] in _VERBS else _extensions()
+    if words and words[0] in _OPTIONAL and words[0] not in extensions:
+        return _fail(f'{words[0]} needs {_OPTIONAL[words[0]]}, which is not installed; build '
+                     'packages/ with colcon as well, or install it with pip from there', EXIT_USAGE)
+    arguments = _parser(extensions).parse_args(words)
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
@@ -101,7 +111,8 @@ def _fail(error: Exception | str, code: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from ros2_classify.cli import bench, doctor, health, infer, models
+    from ros2_classify.cli import doctor, health, infer, models
+    from ros2_classify_benchmark import cli as bench
 
     parser = argparse.ArgumentParser(
         prog='ros2_classify', epilog=_EPILOG,
@@ -111,9 +122,10 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(metavar='VERB', required=True)
     infer.add_parser(verbs)
     models.add_parser(verbs)
-    bench.add_parser(verbs)
     doctor.add_parser(verbs)
     health.add_parser(verbs)
+    for add_parser in extensions.values():
+        add_parser(verbs)
     for name, text in NODES.items():
         verbs.add_parser(name, help=f'{text} (needs ROS 2)', add_help=False)
     return parser

@@ -81,11 +81,11 @@ def run_convert(arguments: argparse.Namespace) -> int:
         0 where the model is converted and answers as TensorFlow does.
 
     """
-    from ros2_classify.catalog import resolve
     from ros2_classify.convert.api import convert
     from ros2_classify.convert.kept import export
     from ros2_classify.convert.options import ConvertOptions
-    from ros2_classify.store import model_file
+    from ros2_classify.model.catalog import resolve
+    from ros2_classify.model.files import model_file
 
     declared = resolve(arguments.model)
     conversion = replace(declared.conversion, **{

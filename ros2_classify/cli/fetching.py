@@ -20,7 +20,7 @@ import argparse
 import logging
 import sys
 
-from ros2_classify.sources.options import FetchOptions
+from ros2_classify.download.options import FetchOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, trial: bool = True) -> None:

@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     """
     def ask() -> int:
-        asking = import_module('ros2_classify.ros.lifecycle_state')
+        asking = import_module('ros2_classify.ros.client.lifecycle_state')
         state: str = asking.lifecycle_state(arguments.server, arguments.timeout)
         if state == 'active':
             print(f'{arguments.server} is active')

@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     """
     # Imported here: "models list" and "--help" need neither OpenCV nor ONNX Runtime.
-    from ros2_classify.image_file import check_writable, read_image, write_image
+    from ros2_classify.image_io import check_writable, read_image, write_image
     from ros2_classify.pipeline import Pipeline
 
     # Everything that can be wrong without the model is found before the model is loaded.
@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
             'model': pipeline.descriptor.name, **result.to_dict(),
             'provider': pipeline.engine.provider}
     if output:
-        from ros2_classify.overlay import draw
+        from ros2_classify.results.overlay import draw
         write_image(output, draw(image, result))
     if arguments.json:
         print(json.dumps(answer))

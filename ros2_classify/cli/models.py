@@ -25,15 +25,14 @@ from typing import Any, TYPE_CHECKING
 from ros2_classify.cli import EXIT_OK
 
 if TYPE_CHECKING:
-    from ros2_classify.descriptor import ModelDescriptor
+    from ros2_classify.model.descriptor import ModelDescriptor
 
 _MODEL = 'a name from "models list", a descriptor file (.yaml), or a network file or address'
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb, its own verbs and their arguments."""
-    from ros2_classify.cli import (
-        convert, fetching, models_check, models_files, models_quantize)
+    from ros2_classify.cli import convert, fetching, models_check, models_files, models_quantize
 
     parser = verbs.add_parser(
         'models', help='list, fetch, verify and carry over models',
@@ -96,7 +95,7 @@ def run_list(arguments: argparse.Namespace) -> int:
         0, also where a descriptor is wrong: its row says so.
 
     """
-    from ros2_classify import catalog
+    from ros2_classify.model import catalog
 
     rows = [_row(name, path) for name, path in catalog.entries().items()]
     if arguments.json:
@@ -118,8 +117,8 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 def _row(name: str, path: Path) -> dict[str, Any]:
     """Return what is known of one model; ``error`` is None where its descriptor is right."""
-    from ros2_classify.descriptor import load_descriptor
     from ros2_classify.errors import Ros2ClassifyError
+    from ros2_classify.model.descriptor import load_descriptor
 
     row: dict[str, Any] = {
         'name': name, 'descriptor': str(path), 'task': None, 'license': None, 'network': None,
@@ -148,10 +147,10 @@ def state_of(descriptor: ModelDescriptor) -> dict[str, str | None]:
         few words for people.
 
     """
+    from ros2_classify.download.fetch import cached
     from ros2_classify.errors import ModelNotFoundError
-    from ros2_classify.sources.fetch import cached
-    from ros2_classify.sources.progress import human_size
-    from ros2_classify.store import request_for
+    from ros2_classify.model.files import request_for
+    from ros2_classify.progress import human_size
 
     try:
         request = request_for(descriptor)
@@ -182,7 +181,7 @@ def run_show(arguments: argparse.Namespace) -> int:
         0; errors are raised.
 
     """
-    from ros2_classify.catalog import resolve
+    from ros2_classify.model.catalog import resolve
 
     descriptor = resolve(arguments.model)
     facts = {'name': descriptor.name, 'descriptor': descriptor.origin, **state_of(descriptor),
@@ -201,7 +200,7 @@ def run_show(arguments: argparse.Namespace) -> int:
 
 def _declared(descriptor: ModelDescriptor) -> dict[str, Any]:
     """Return what a descriptor declares as plain data; what it leaves open is left out."""
-    from ros2_classify.labels import Labels
+    from ros2_classify.model.labels import Labels
 
     def plain(value: object) -> dict[str, Any]:
         assert dataclasses.is_dataclass(value) and not isinstance(value, type)

@@ -26,7 +26,7 @@ from typing import Any, TYPE_CHECKING
 from ros2_classify.cli import EXIT_MODEL, EXIT_OK, fetching
 
 if TYPE_CHECKING:
-    from ros2_classify.checking import Report
+    from ros2_classify.inspection import Report
 
 _MODEL = ('a network file (.onnx, .pb, the folder of a SavedModel) or its address, a descriptor '
           'file (.yaml), or a name from "models list"')
@@ -74,8 +74,8 @@ def run_check(arguments: argparse.Namespace) -> int:
         0, or 1 where something is wrong.
 
     """
-    from ros2_classify.checking.check import check_model, summary
-    from ros2_classify.image_file import read_image
+    from ros2_classify.image_io import read_image
+    from ros2_classify.inspection.check import check_model, summary
 
     image = read_image(arguments.image) if arguments.image is not None else None
     report = check_model(arguments.model, image, provider=arguments.provider,
@@ -103,8 +103,8 @@ def run_describe(arguments: argparse.Namespace) -> int:
         0, or 1 where the outputs tell too little and something is left to be filled in.
 
     """
-    from ros2_classify.checking.describe import describe_model, write_descriptor
     from ros2_classify.errors import OptionsError
+    from ros2_classify.inspection.describe import describe_model, write_descriptor
 
     path = None
     if arguments.output is not None:
@@ -134,7 +134,7 @@ def run_describe(arguments: argparse.Namespace) -> int:
 
 def _page(report: Report, image: str | None) -> list[str]:
     """Return the report for people, at most about a page."""
-    from ros2_classify.checking.check import summary
+    from ros2_classify.inspection.check import summary
 
     facts = summary(report)
     lines = [f'{facts["model"]}', *_file(facts), *_network(facts), *_declared(facts)]
@@ -156,7 +156,7 @@ def _page(report: Report, image: str | None) -> list[str]:
 
 
 def _file(facts: Any) -> list[str]:
-    from ros2_classify.sources.progress import human_size
+    from ros2_classify.progress import human_size
 
     if facts['file'] is None:
         return []

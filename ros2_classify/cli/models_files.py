@@ -25,7 +25,7 @@ from ros2_classify.cli import EXIT_MODEL, EXIT_OK
 from ros2_classify.cli.fetching import options_of, show_log
 
 if TYPE_CHECKING:
-    from ros2_classify.verify import Verified
+    from ros2_classify.model.verify import Verified
 
 
 def run_fetch(arguments: argparse.Namespace) -> int:
@@ -43,8 +43,8 @@ def run_fetch(arguments: argparse.Namespace) -> int:
         0; errors are raised.
 
     """
-    from ros2_classify.catalog import resolve
-    from ros2_classify.store import model_file
+    from ros2_classify.model.catalog import resolve
+    from ros2_classify.model.files import model_file
 
     options = options_of(arguments)
     rows = []
@@ -74,8 +74,8 @@ def run_verify(arguments: argparse.Namespace) -> int:
         0, or 1 where a file is damaged or a model that was named isn't there.
 
     """
-    from ros2_classify import catalog
-    from ros2_classify.verify import FAILURES, verify, verify_entry
+    from ros2_classify.model import catalog
+    from ros2_classify.model.verify import FAILURES, verify, verify_entry
 
     show_log()
     if arguments.models:
@@ -101,8 +101,8 @@ def _row(verified: Verified) -> dict[str, Any]:
 
 
 def _verified_cache() -> list[dict[str, Any]]:
-    from ros2_classify.sources.cache import Cache
-    from ros2_classify.sources.options import FetchOptions
+    from ros2_classify.download.cache import Cache
+    from ros2_classify.download.options import FetchOptions
 
     cache = Cache(FetchOptions().cache_folder())
     return [{'name': f'cache {sha256[:12]}', 'network': str(cache.find(sha256)),
@@ -124,9 +124,9 @@ def run_bundle(arguments: argparse.Namespace) -> int:
         0; errors are raised.
 
     """
-    from ros2_classify.catalog import resolve
-    from ros2_classify.sources.bundle import write_bundle
-    from ros2_classify.sources.progress import human_size
+    from ros2_classify.bundle import write_bundle
+    from ros2_classify.model.catalog import resolve
+    from ros2_classify.progress import human_size
 
     options = options_of(arguments)
     output = Path(arguments.output).expanduser()
@@ -158,10 +158,10 @@ def run_import(arguments: argparse.Namespace) -> int:
         0; errors are raised.
 
     """
-    from ros2_classify import catalog
+    from ros2_classify.download.options import default_import_folder
     from ros2_classify.errors import ModelNotFoundError
-    from ros2_classify.sources.options import default_import_folder
-    from ros2_classify.sources.unbundle import import_bundle
+    from ros2_classify.model import catalog
+    from ros2_classify.unbundle import import_bundle
 
     show_log()
     bundle = Path(arguments.bundle).expanduser()

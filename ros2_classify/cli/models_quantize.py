@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ros2_classify.quantize import Pictures, Pixels
 
 _SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
-_BAGS = 'ros2_classify.ros.bench.bag'
+_BAGS = 'ros2_classify_benchmark.nodes.bag'
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -104,7 +104,7 @@ def run_quantize(arguments: argparse.Namespace) -> int:
 def _folder(name: str) -> Pictures:
     """Return the pictures of a folder, in the order of their names."""
     from ros2_classify.errors import InputError
-    from ros2_classify.image_file import read_image
+    from ros2_classify.image_io import read_image
 
     folder = Path(os.path.expanduser(name))
     try:

@@ -32,7 +32,7 @@ def run_node(name: str, words: Sequence[str]) -> int:
     Parameters
     ----------
     name : str
-        A module of ``ros2_classify.ros`` with a function ``main``.
+        A key of `ros2_classify.ros.main.PROGRAMS`.
     words : sequence of str
         Its arguments, like ``--ros-args -p model:=cards_detector``.
 
@@ -44,7 +44,7 @@ def run_node(name: str, words: Sequence[str]) -> int:
 
     """
     def start() -> int:
-        code = import_module(f'ros2_classify.ros.{name}').main(list(words))
+        code = import_module('ros2_classify.ros.main').PROGRAMS[name](list(words))
         return EXIT_OK if code is None else int(code)
 
     return call_ros(f'the {name} node', start)

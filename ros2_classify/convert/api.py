@@ -38,19 +38,18 @@ from typing import Any
 import numpy as np
 
 from ros2_classify.convert import worker
-from ros2_classify.convert.check import compare, make_feeds
+from ros2_classify.convert.compare import compare, make_feeds
 from ros2_classify.convert.explain import explain, shorten, unsupported_operators
-from ros2_classify.convert.kept import (
-    Conversion, conversion_in, find_conversion, MODEL, REPORT)
+from ros2_classify.convert.kept import Conversion, conversion_in, find_conversion, MODEL, REPORT
 from ros2_classify.convert.options import ConvertOptions
 from ros2_classify.convert.plan import make_plan, OPSET, Plan
 from ros2_classify.convert.process import (
     choose_python, Converter, find_converter, LOG, PYTHON, run_worker, WorkerError)
-from ros2_classify.descriptor import ModelDescriptor
+from ros2_classify.download.cache import Cache, remove
+from ros2_classify.download.hashing import sha256_of_file
+from ros2_classify.download.options import default_cache_folder
 from ros2_classify.errors import ConversionError, EngineError
-from ros2_classify.sources.cache import Cache, remove
-from ros2_classify.sources.hashing import sha256_of_file
-from ros2_classify.sources.options import default_cache_folder
+from ros2_classify.model.descriptor import ModelDescriptor
 
 _log = logging.getLogger('ros2_classify')
 

@@ -28,10 +28,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from ros2_classify.convert.wire import (
-    map_entry, messages, read_fields, signed, text, Value, varints, WireError)
-from ros2_classify.descriptor import SAVED_MODEL_FILE
 from ros2_classify.errors import ConversionError
+from ros2_classify.model.descriptor import SAVED_MODEL_FILE
+from ros2_classify.protobuf import (
+    map_entry, messages, read_fields, signed, text, Value, varints, WireError)
 
 # types.proto; a type above 100 is a reference to the one 100 below.
 DATA_TYPES = (

@@ -25,10 +25,10 @@ import re
 from ros2_classify.convert import worker
 from ros2_classify.convert.plan import Plan
 from ros2_classify.convert.process import Converter, LOG
+from ros2_classify.download.cache import Cache
+from ros2_classify.download.copying import copy_whole
+from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.errors import ConversionError
-from ros2_classify.sources.cache import Cache
-from ros2_classify.sources.copying import copy_whole
-from ros2_classify.sources.hashing import sha256_of_file
 
 MODEL = worker.MODEL
 REPORT = 'report.json'

@@ -21,7 +21,7 @@ from pathlib import Path
 import threading
 
 from ros2_classify.convert.progress import log_progress, Progress
-from ros2_classify.sources.options import FetchOptions
+from ros2_classify.download.options import FetchOptions
 
 
 @dataclass(frozen=True)

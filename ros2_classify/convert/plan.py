@@ -23,9 +23,9 @@ from pathlib import Path
 
 from ros2_classify.convert.graph import Graph, read_frozen_graph, read_saved_model
 from ros2_classify.convert.interface import frozen_interface, Interface, saved_interface
-from ros2_classify.descriptor import ModelDescriptor, SAVED_MODEL_FILE
+from ros2_classify.download.hashing import sha256_of_file, sha256_of_folder
 from ros2_classify.errors import ConversionError
-from ros2_classify.sources.hashing import sha256_of_file, sha256_of_folder
+from ros2_classify.model.descriptor import ModelDescriptor, SAVED_MODEL_FILE
 
 OPSET = 15
 

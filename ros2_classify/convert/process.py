@@ -36,7 +36,7 @@ from typing import Any
 from ros2_classify.convert import worker
 from ros2_classify.convert.progress import default_progress, Progress
 from ros2_classify.errors import ConversionError, FetchCancelledError
-from ros2_classify.sources.progress import human_time
+from ros2_classify.progress import human_time
 
 PYTHON = 'ROS2_CLASSIFY_CONVERTER_PYTHON'
 LOG = 'convert.log'

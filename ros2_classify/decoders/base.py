@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import OutputError
-from ros2_classify.fields import Fields, Where
+from ros2_classify.yaml_config import Fields, Where
 
 Outputs = Mapping[str, NDArray[Any]]
 

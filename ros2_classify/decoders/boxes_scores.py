@@ -35,7 +35,7 @@ from ros2_classify.decoders.base import (
 from ros2_classify.decoders.boxes import BOX_FORMATS, BoxFormat, finite_candidates, to_xyxy
 from ros2_classify.decoders.classification import Activation, read_background
 from ros2_classify.errors import OutputError
-from ros2_classify.fields import Fields
+from ros2_classify.yaml_config import Fields
 
 _BOXES = '[1, N, 4], one box a row'
 _SCORES = '[1, N, classes], one row for each box'

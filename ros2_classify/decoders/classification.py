@@ -33,7 +33,7 @@ from ros2_classify.decoders.base import (
     as_float32, ClassScores, DecodeContext, Decoder, describe, misfit, Outputs, pick, sigmoid,
     softmax)
 from ros2_classify.errors import OutputError
-from ros2_classify.fields import Fields
+from ros2_classify.yaml_config import Fields
 
 Activation = Literal['none', 'softmax', 'sigmoid']
 

@@ -37,12 +37,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, misfit, Outputs, pick, sigmoid, softmax,
-    unbatch)
+    Candidates, DecodeContext, Decoder, describe, misfit, Outputs, pick, sigmoid, softmax, unbatch)
 from ros2_classify.decoders.boxes import (
     BOX_FORMATS, BoxFormat, denormalize, finite_candidates, to_xyxy)
 from ros2_classify.errors import OutputError
-from ros2_classify.fields import Fields
+from ros2_classify.yaml_config import Fields
 
 _ACTIVATIONS: tuple[Literal['softmax', 'sigmoid'], ...] = ('softmax', 'sigmoid')
 

@@ -40,9 +40,9 @@ from numpy.typing import NDArray
 from ros2_classify.decoders.base import (
     as_float32, Candidates, DecodeContext, Decoder, describe, misfit, Outputs, pick, unbatch)
 from ros2_classify.decoders.boxes import (
-    BOX_FORMATS, BoxFormat, denormalize, finite_candidates, to_xyxy, UNITS, Units)
+    BOX_FORMATS, BoxFormat, denormalize, finite_candidates, to_xyxy, Units, UNITS)
 from ros2_classify.errors import OutputError
-from ros2_classify.fields import Fields
+from ros2_classify.yaml_config import Fields
 
 Column = Literal['box', 'score', 'class', 'batch', 'unused']
 COLUMNS: tuple[Column, ...] = ('box', 'score', 'class', 'batch', 'unused')

@@ -21,7 +21,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_classify.fields import as_integer, as_text, Fields
+from ros2_classify.yaml_config import as_integer, as_text, Fields
 
 
 @lru_cache(maxsize=16)

@@ -43,7 +43,7 @@ from ros2_classify.decoders.base import (
 from ros2_classify.decoders.boxes import finite_candidates
 from ros2_classify.decoders.grids import cells, read_names, read_strides
 from ros2_classify.errors import OutputError
-from ros2_classify.fields import Fields
+from ros2_classify.yaml_config import Fields
 
 _WORDS = {'scores': ('cls', 'score', 'class'), 'distances': ('dis', 'reg', 'box', 'bbox')}
 

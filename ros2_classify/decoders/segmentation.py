@@ -36,7 +36,7 @@ from ros2_classify.decoders.base import (
     as_float32, DecodeContext, Decoder, describe, first_name, misfit, Outputs, pick, PixelClasses)
 from ros2_classify.decoders.classification import read_background
 from ros2_classify.errors import OutputError
-from ros2_classify.fields import Fields
+from ros2_classify.yaml_config import Fields
 
 Axes = Literal['channels_first', 'channels_last']
 Upsampling = Literal['nearest', 'linear']

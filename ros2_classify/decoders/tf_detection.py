@@ -36,7 +36,7 @@ from ros2_classify.decoders.base import (
     unbatch)
 from ros2_classify.decoders.boxes import finite_candidates
 from ros2_classify.errors import OutputError
-from ros2_classify.fields import Fields
+from ros2_classify.yaml_config import Fields
 
 _ROLES = ('boxes', 'classes', 'scores', 'count')
 _USUAL = ('detection_boxes', 'detection_classes', 'detection_scores', 'num_detections')

@@ -43,7 +43,7 @@ from ros2_classify.decoders.boxes import (
     BOX_FORMATS, BoxFormat, denormalize, finite_candidates, to_xyxy)
 from ros2_classify.decoders.grids import cells
 from ros2_classify.errors import OutputError
-from ros2_classify.fields import Fields
+from ros2_classify.yaml_config import Fields
 
 Axes = Literal['channels_first', 'channels_last']
 _EXPECTED = '[1, 4 + classes, N] or [1, N, 5 + classes]'

@@ -35,7 +35,7 @@ from ros2_classify.decoders.base import (
     Candidates, DecodeContext, Decoder, first_name, misfit, Outputs, pick, unbatch)
 from ros2_classify.decoders.boxes import finite_candidates
 from ros2_classify.decoders.grids import cells, read_strides
-from ros2_classify.fields import Fields
+from ros2_classify.yaml_config import Fields
 
 _EXPECTED = '[1, cells, 5 + classes]'
 

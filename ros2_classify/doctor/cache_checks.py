@@ -20,9 +20,9 @@ from collections.abc import Iterator
 
 from ros2_classify.doctor.finding import Finding
 from ros2_classify.doctor.machine import Machine
+from ros2_classify.download.options import CACHE, default_cache_folder
 from ros2_classify.errors import FetchError
-from ros2_classify.sources.options import CACHE, default_cache_folder
-from ros2_classify.sources.progress import human_size
+from ros2_classify.progress import human_size
 
 # The largest model of the catalogue, with room for the copy that is being fetched.
 _LITTLE = 500 * 10**6

@@ -23,7 +23,7 @@ import xml.etree.ElementTree as ElementTree
 
 from ros2_classify.doctor.finding import Finding
 from ros2_classify.doctor.machine import Machine
-from ros2_classify.sources.progress import human_size
+from ros2_classify.progress import human_size
 
 # One picture of 1920x1080 in colour, in bytes.
 _LARGE_PICTURE = 1920 * 1080 * 3
@@ -61,7 +61,7 @@ def check_large_pictures(machine: Machine) -> Iterator[Finding]:
 
 def _check_profile(machine: Machine) -> Iterator[Finding]:
     # On the ROS side, but it imports no ROS: the variables' names have one home.
-    profile = import_module('ros2_classify.ros.dds_profile')
+    profile = import_module('ros2_classify.ros.node.dds_profile')
     env = machine.env
     shipped = profile.profile_file()
     own = shipped or 'config/fastdds.xml of this package'

@@ -25,7 +25,7 @@ from ros2_classify.doctor.machine import Machine
 from ros2_classify.errors import Ros2ClassifyError
 
 if TYPE_CHECKING:
-    from ros2_classify.verify import Verified
+    from ros2_classify.model.verify import Verified
 
 
 def check_catalogue(
@@ -48,8 +48,8 @@ def check_catalogue(
 
     """
     # They need NumPy, whose absence is a finding of another check.
-    from ros2_classify import catalog
-    from ros2_classify.verify import FAILURES, verify_entry
+    from ros2_classify.model import catalog
+    from ros2_classify.model.verify import FAILURES, verify_entry
 
     found = (entries or catalog.entries)()
     if not found:

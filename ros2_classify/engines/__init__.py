@@ -19,8 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ros2_classify.engines.base import (
-    bind, BoundRun, Engine, parallel_runs, Tensors, TensorSpec)
+from ros2_classify.engines.base import bind, BoundRun, Engine, parallel_runs, Tensors, TensorSpec
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
 

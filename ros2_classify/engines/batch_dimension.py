@@ -32,10 +32,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.engines import installation
-from ros2_classify.engines.batch_rules import Node, RULES, Unsafe
-from ros2_classify.engines.kept import (
+from ros2_classify.engines.artifact_cache import (
     cache_of, find_file, find_refusal, keep_file, keep_refusal, key_of)
-from ros2_classify.engines.onnx_causes import tidy
+from ros2_classify.engines.batch_rules import Node, RULES, Unsafe
+from ros2_classify.engines.error_messages import tidy
 from ros2_classify.engines.onnx_file import OnnxFile
 from ros2_classify.engines.safety import place_of
 from ros2_classify.engines.settings import EngineSettings

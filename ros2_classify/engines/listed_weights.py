@@ -26,7 +26,7 @@ from collections.abc import Iterator
 import mmap
 from pathlib import Path
 
-from ros2_classify.convert.wire import read_fields, read_spans, text
+from ros2_classify.protobuf import read_fields, read_spans, text
 
 _MODEL_GRAPH, _GRAPH_INPUT, _GRAPH_INITIALIZER, _TENSOR_NAME, _INFO_NAME = 7, 11, 5, 8, 1
 _BYTES = 2

@@ -27,9 +27,9 @@ from dataclasses import dataclass
 import mmap
 from pathlib import Path
 
-from ros2_classify.convert.wire import messages, read_fields, signed, text, WireError
-from ros2_classify.engines.onnx_causes import check_file
+from ros2_classify.engines.error_messages import check_file
 from ros2_classify.errors import EngineError
+from ros2_classify.protobuf import messages, read_fields, signed, text, WireError
 
 # A graph within a graph within a graph: control flow is never nested as deep as this.
 _MAX_DEPTH = 32

@@ -27,17 +27,17 @@ import numpy as np
 from ros2_classify.engines import installation
 from ros2_classify.engines.base import BoundRun, Tensors, TensorSpec
 from ros2_classify.engines.batch_dimension import with_batch
-from ros2_classify.engines.bound import BoundSession, known_shape
+from ros2_classify.engines.error_messages import check_texts, tidy
 from ros2_classify.engines.faults import fault
-from ros2_classify.engines.onnx_causes import check_texts, tidy
+from ros2_classify.engines.io_binding import BoundSession, known_shape
 from ros2_classify.engines.onnx_file import read_onnx
 from ros2_classify.engines.providers import choose_providers, PROVIDERS
 from ros2_classify.engines.safety import check_safe
+from ros2_classify.engines.session import start_session
 from ros2_classify.engines.session_options import run_options
 from ros2_classify.engines.settings import EngineSettings
-from ros2_classify.engines.start import start_session
 from ros2_classify.errors import EngineError
-from ros2_classify.roots import check_allowed
+from ros2_classify.paths import check_allowed
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class OnnxRuntimeEngine:
     EngineError
         If ONNX Runtime is missing, the file can't be loaded, or the provider can't be had.
     NotAllowedError
-        If weights or a library of operators lie where `ros2_classify.roots` doesn't allow it.
+        If weights or a library of operators lie where `ros2_classify.paths` doesn't allow it.
 
     """
 

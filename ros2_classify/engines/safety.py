@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 
 from ros2_classify.engines.onnx_file import OnnxFile
 from ros2_classify.errors import UnsafeModelError
-from ros2_classify.roots import check_allowed
+from ros2_classify.paths import check_allowed
 
 # Operators that carry, or name a file with, machine code of a provider.
 _BINARIES = {('com.microsoft', 'EPContext'), ('trt.plugins', 'TRT_EngineOp'),
@@ -59,7 +59,7 @@ def check_safe(path: Path, model: OnnxFile, folders: Iterable[str] = ()) -> dict
     UnsafeModelError
         If its weights lie elsewhere, links followed, or it holds machine code.
     NotAllowedError
-        If they lie in one of the folders, and `ros2_classify.roots` doesn't allow that place.
+        If they lie in one of the folders, and `ros2_classify.paths` doesn't allow that place.
 
     """
     for operator in sorted(_BINARIES & set(model.operators)):

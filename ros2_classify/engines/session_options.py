@@ -21,7 +21,7 @@ from pathlib import Path
 import threading
 from typing import Any
 
-from ros2_classify.engines.machine import usable_cores
+from ros2_classify.engines.hardware import usable_cores
 from ros2_classify.engines.settings import EngineSettings, Spinning
 from ros2_classify.errors import EngineError
 

@@ -16,7 +16,7 @@
 Nodes in one process: a camera and the server that works on its pictures.
 
 The pictures are handed over as they are, without the middleware: see
-`ros2_classify.ros.local_pictures`. ``docs/composition.md`` shows a camera of one's own.
+`ros2_classify.ros.node.intra_process`. ``docs/composition.md`` shows a camera of one's own.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ros2_classify.ros import runtime
+from ros2_classify.ros.node import process as runtime
 
 Create = Callable[[runtime.Stop], Any]
 
 
 def server_node(stop: runtime.Stop) -> Any:
     """Return a server; its parameters come from the command line."""
-    from ros2_classify.ros.server_node import ServerNode
+    from ros2_classify.ros.server.node import ServerNode
 
     return ServerNode(stop)
 
 
 def camera_node(stop: runtime.Stop) -> Any:
     """Return this package's camera; its parameters come from the command line."""
-    from ros2_classify.ros.camera_node import CameraNode
+    from ros2_classify.ros.camera.node import CameraNode
 
     return CameraNode(stop)
 
@@ -61,7 +61,7 @@ def compose(*creates: Create, args: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code; see `ros2_classify.ros.runtime.run`.
+        The exit code; see `ros2_classify.ros.node.process.run`.
 
     """
     return runtime.run(together(*creates), args)

@@ -32,14 +32,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 import onnxruntime
-from ros2_classify.catalog import resolve
 from ros2_classify.engines import bind, Engine, EngineSettings, open_engine
-from ros2_classify.engines.machine import gpu_name, tensorrt_version
+from ros2_classify.engines.hardware import gpu_name, tensorrt_version
 from ros2_classify.engines.providers import choose_providers
 from ros2_classify.errors import ModelNotFoundError, Ros2ClassifyError
-from ros2_classify.image_file import read_image
+from ros2_classify.image_io import read_image
+from ros2_classify.model.catalog import resolve
+from ros2_classify.model.files import model_file
 from ros2_classify.quantize import quantize_model
-from ros2_classify.store import model_file
 from start_bench_gpu import parser
 
 # Provider, precision, CUDA graphs.

@@ -31,12 +31,12 @@ from pathlib import Path
 import re
 from typing import Any
 
-from ros2_classify import descriptor_parse
 from ros2_classify.decoders import DECODERS
 from ros2_classify.decoders.end_to_end import COLUMNS
-from ros2_classify.extra_inputs import SIZES
-from ros2_classify.fields import Fields, Where
-from ros2_classify.labels import MAX_CLASS_ID
+from ros2_classify.model import descriptor_parse
+from ros2_classify.model.labels import MAX_CLASS_ID
+from ros2_classify.preprocess.extra_inputs import SIZES
+from ros2_classify.yaml_config import Fields, Where
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / 'models/descriptor.schema.json'

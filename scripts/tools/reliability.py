@@ -22,4 +22,4 @@ from module import run_module
 from steps import main
 
 if __name__ == '__main__':
-    sys.exit(main(lambda: run_module(['ros2_classify.ros.reliability'])))
+    sys.exit(main(lambda: run_module(['ros2_classify_benchmark.stress'])))

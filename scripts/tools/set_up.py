@@ -30,7 +30,9 @@ from steps import alone, call, main, pending, run, Stamps, Step
 
 NAME = 'ros2_classify'
 WHEELS = ROOT / 'scripts' / 'wheels'
-INTERFACES = ROOT / 'interfaces'
+PACKAGES = ROOT / 'packages'
+INTERFACES = PACKAGES / 'ros2_classify_interfaces'
+BENCHMARK = PACKAGES / 'ros2_classify_benchmark'
 # Folders that setup.py installs file by file: a new file there is a reason to install again.
 SHARED_FOLDERS = ('config', 'launch', 'models', 'rviz')
 
@@ -86,7 +88,8 @@ class Builder:
         pinned = pins(self._environment.distro)
         origin = [] if sourced else [pinned]
         messages = [] if sourced else files_below(WHEELS / 'vision_msgs')
-        package = [ROOT / name for name in ('package.xml', 'setup.cfg', 'setup.py')]
+        package = [folder / name for folder in (ROOT, BENCHMARK)
+                   for name in ('package.xml', 'setup.cfg', 'setup.py')]
         shared = [str(path.relative_to(ROOT)) for name in SHARED_FOLDERS
                   for path in files_below(ROOT / name)]
         return [
@@ -151,12 +154,13 @@ class Builder:
         if build.exists():
             # Links to files that are gone would stay.
             shutil.rmtree(build)
-        self._colcon('package', [ROOT], ['--symlink-install'])
+        self._colcon('package', [ROOT, BENCHMARK], ['--symlink-install'])
         if not self._environment.sourced:
             # colcon leaves it to its setup.bash to make a linked package known, in PYTHONPATH;
             # nothing is sourced here.
             for packages in self._folder.glob('lib/python3.*/site-packages'):
-                (packages / f'{NAME}.pth').write_text(f'{build / NAME}\n')
+                (packages / f'{NAME}.pth').write_text(
+                    f'{build / NAME}\n{build / BENCHMARK.name}\n')
 
     def _colcon(self, name: str, paths: list[Path], arguments: list[str]) -> None:
         call([self._environment.python, '-m', 'colcon', '--log-base', self._log / 'colcon',

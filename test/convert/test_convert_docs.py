@@ -25,7 +25,7 @@ from ros2_classify import cli
 from ros2_classify.convert.interface import _DETECTION, _USUAL
 from ros2_classify.convert.plan import _TOLERANCE
 from ros2_classify.convert.process import PYTHON
-from ros2_classify.descriptor import ModelDescriptor
+from ros2_classify.model.descriptor import ModelDescriptor
 import yaml
 
 DOCS = Path(__file__).resolve().parents[2] / 'docs'

@@ -31,13 +31,13 @@ from graphs import FLOAT, INT32, QUINT8, Shape, Type
 import numpy as np
 import pytest
 from ros2_classify import load_descriptor, ModelDescriptor, Pipeline, read_image
-from ros2_classify.checking import check_model, describe_model
-from ros2_classify.completion import complete
+from ros2_classify.autoconfig.complete import complete
 from ros2_classify.convert.api import convert
 from ros2_classify.convert.options import ConvertOptions
 from ros2_classify.convert.process import choose_python, find_converter, PYTHON
+from ros2_classify.download.options import FetchOptions
 from ros2_classify.errors import ConversionError
-from ros2_classify.sources.options import FetchOptions
+from ros2_classify.inspection import check_model, describe_model
 import shared_data
 import test_manifest
 

@@ -25,7 +25,7 @@ import pytest
 from ros2_classify.engines import EngineSettings, open_engine
 from ros2_classify.engines.onnx_file import read_onnx
 from ros2_classify.errors import EngineError, NotAllowedError, UnsafeModelError
-from ros2_classify.roots import within
+from ros2_classify.paths import within
 from ros2_classify.testing import save_color_classifier
 
 onnx = pytest.importorskip('onnx', reason='the tiny networks are written with the package onnx')

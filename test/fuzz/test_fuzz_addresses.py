@@ -21,12 +21,12 @@ from pathlib import PurePosixPath
 from fuzzing import fuzz, TEXTS
 from hypothesis import strategies as st
 
-from ros2_classify.catalog import resolve
-from ros2_classify.descriptor import ModelDescriptor
-from ros2_classify.errors import Ros2ClassifyError
-from ros2_classify.sources.access import private_headers
-from ros2_classify.sources.addresses import (
+from ros2_classify.download.access import private_headers
+from ros2_classify.download.url import (
     file_name, is_sha256, origin_of, problem_with, redact, safe_name, split_facts)
+from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify.model.catalog import resolve
+from ros2_classify.model.descriptor import ModelDescriptor
 
 SECRET = 's3cret'
 PIECES = st.sampled_from((

@@ -27,11 +27,11 @@ import pytest
 
 from ros2_classify.decoders import (
     Candidates, ClassScores, DecodeContext, Decoded, DECODERS, PixelClasses)
-from ros2_classify.descriptor import ModelDescriptor
 from ros2_classify.errors import DescriptorError, OptionsError, OutputError
+from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.results import Detections
+from ros2_classify.results.results import Detections
 from ros2_classify.testing import FakeEngine, tensor
 
 # The input of the networks; a grid of 8 pixels has 4 x 4 cells, of 16 has 2 x 2, of 32 has 1.

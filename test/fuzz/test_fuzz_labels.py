@@ -22,9 +22,9 @@ from fuzzing import fuzz, spoilt, TEXTS
 from hypothesis import strategies as st
 import numpy as np
 
+from ros2_classify.autoconfig.guess import labels_of, size_of, task_of
 from ros2_classify.errors import LabelsError
-from ros2_classify.guessing import labels_of, size_of, task_of
-from ros2_classify.labels import Labels, load_labels, MAX_CLASS_ID, parse_labels
+from ros2_classify.model.labels import Labels, load_labels, MAX_CLASS_ID, parse_labels
 
 LINES = st.one_of(
     st.text(max_size=20), st.builds('{}: {}'.format, st.integers(-2, 10**7), TEXTS),

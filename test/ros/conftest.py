@@ -36,7 +36,7 @@ def ros() -> Iterator[None]:
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
-    from ros2_classify.ros import dds_profile
+    from ros2_classify.ros.node import dds_profile
 
     dds_profile.use()
     # The fuzzing of real nodes has these fixtures as well, and may run in the same process.

@@ -219,7 +219,7 @@ def test_wrong_arguments_are_named(given, message):
 
 
 def test_the_profile_of_all_processes(monkeypatch, tmp_path):
-    from ros2_classify.ros import dds_profile
+    from ros2_classify.ros.node import dds_profile
 
     for name in dds_profile.CHOICES:
         monkeypatch.delenv(name, raising=False)

@@ -23,8 +23,10 @@ import re
 
 import pytest
 from ros2_classify import cli
-from ros2_classify.ros import camera_node, client_node, server_parameters
-from ros2_classify.ros.parameters import markdown_table
+from ros2_classify.ros.camera import node as camera_node
+from ros2_classify.ros.client import node as client_node
+from ros2_classify.ros.node.parameters import markdown_table
+from ros2_classify.ros.server import parameters as server_parameters
 
 PAGES = Path(__file__).resolve().parents[2] / 'docs' / 'nodes'
 HEADINGS = ['Purpose', 'Subscribed topics', 'Published topics', 'Services', 'Parameters',

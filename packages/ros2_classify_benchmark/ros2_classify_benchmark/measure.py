@@ -1,0 +1,360 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""The main measurement: node and bare loop by turns, in one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+import time
+from typing import Any
+
+from ros2_classify_benchmark.runs import MIB, Run
+from ros2_classify_benchmark.search import Found, highest_rate, MAX_LOSS
+from ros2_classify_benchmark.session import Session
+from ros2_classify_benchmark.settings import Plan, Settings
+from ros2_classify_benchmark.started import Started
+from ros2_classify_benchmark.statistics import median, ratio, rounded, summary
+from ros2_classify_benchmark.subjects import echo, other, server, Subject
+
+Say = Callable[[str], None]
+
+# A pace is one where the network rests for some of the time.
+_PACED = 0.9
+
+# The least alternations that a median means something of.
+_FEWEST = 3
+
+
+@dataclass
+class Turn:
+    """One turn of the alternation: the bare loop and every node, paced and saturated."""
+
+    bare_paced: dict[str, Any]
+    bare_saturated: dict[str, Any]
+    paced: dict[str, Run] = field(default_factory=dict)
+    saturated: dict[str, Run] = field(default_factory=dict)
+
+
+@dataclass
+class Measured:
+    """
+    All that a measurement found.
+
+    Parameters
+    ----------
+    settings : Settings
+        What was measured.
+    facts : dict
+        The model's name, task and provider.
+    frames : dict
+        What the pictures were.
+    profile : str or None
+        The DDS profile of the camera's process.
+    turns : list of Turn
+        The alternations.
+    nodes : dict
+        For each node: seconds to active and to the first result.
+    transport : Run or None
+        The echo node's paced run.
+    bare_memory : float
+        MiB of the bare loop.
+    searched : dict
+        For each node, the search of its highest rate.
+
+    """
+
+    settings: Settings
+    facts: dict[str, Any]
+    frames: dict[str, Any]
+    profile: str | None
+    turns: list[Turn] = field(default_factory=list)
+    nodes: dict[str, Started] = field(default_factory=dict)
+    transport: Run | None = None
+    bare_memory: float = float('nan')
+    searched: dict[str, Found] = field(default_factory=dict)
+
+    def over_turns(self, value: Callable[[Turn], float]) -> float:
+        """Return the median over the turns of a value that each one gives."""
+        return median([value(turn) for turn in self.turns])
+
+    @property
+    def latency_ratio(self) -> float:
+        """Time in our node over the paced bare loop, medians."""
+        return self.over_turns(
+            lambda turn: ratio(turn.paced['node'].in_node_ms, bare_ms(turn.bare_paced)))
+
+    def throughput_ratio(self, name: str = 'node') -> float:
+        """Return the output rate of a saturated node over that of the saturated bare loop."""
+        return self.over_turns(
+            lambda turn: ratio(turn.saturated[name].rate_out, turn.bare_saturated['rate']))
+
+
+def bare_ms(run: dict[str, Any]) -> float:
+    """Return the median of a run of the bare loop, in ms."""
+    return median(run['latencies'])
+
+
+def measure(
+        settings: Settings, plan: Plan, folder: Path, say: Say, against: str = '') -> Measured:
+    """
+    Measure our server, and another node beside it, against the bare loop.
+
+    Parameters
+    ----------
+    settings : Settings
+        What.
+    plan : Plan
+        How long.
+    folder : Path
+        For logs and data.
+    say : callable
+        Told what is going on.
+    against : str
+        The other node's command line; see `ros2_classify_benchmark.subjects.other`.
+
+    Returns
+    -------
+    Measured
+        All numbers.
+
+    Raises
+    ------
+    BenchError
+        If a process fails.
+
+    """
+    begun = time.monotonic()
+    with Session(settings, folder) as session:
+        found = Measured(settings, session.facts, session.frames, None)
+        subjects = [server(settings, session.task, folder)]
+        if against:
+            subjects.append(other(settings, session.facts, against))
+        transport = echo(settings)
+        session.open_source([*subjects, transport])
+        found.profile = session.profile
+        found.nodes = {subject.name: _start(session, subject, say) for subject in subjects}
+        for number in range(plan.repetitions):
+            if number >= _FEWEST and time.monotonic() - begun > plan.budget:
+                say(f'no more than {number} of {plan.repetitions} turns: they have taken more '
+                    f'than {plan.budget:.0f} s')
+                break
+            say(f'turn {number + 1} of {plan.repetitions}')
+            found.turns.append(_turn(session, plan, found.nodes, found.turns))
+        found.bare_memory = session.bare_memory() / MIB
+        if plan.search:
+            for name, node in found.nodes.items():
+                say(f'searching the highest rate of the {name}')
+                found.searched[name] = _search(session, node, plan, found.turns)
+        say('transport alone')
+        found.transport = session.run(
+            session.start(transport), settings.rate, plan.paced, plan.warm)
+    return found
+
+
+def _start(session: Session, subject: Subject, say: Say) -> Started:
+    say(f'starting the {subject.name}')
+    return session.start(subject)
+
+
+def _turn(
+        session: Session, plan: Plan, nodes: dict[str, Started], before: Sequence[Turn]) -> Turn:
+    """Run the bare loop and all nodes once; who is first changes from turn to turn."""
+    rate = session.settings.rate
+    turn = Turn({}, {})
+
+    def run_bare_paced() -> None:
+        turn.bare_paced = session.run_bare(rate, plan.paced, plan.warm)
+
+    def run_bare_saturated() -> None:
+        turn.bare_saturated = session.run_bare(0.0, plan.saturated, plan.warm)
+
+    def run_paced(node: Started) -> None:
+        turn.paced[node.subject.name] = session.run(node, rate, plan.paced, plan.warm)
+
+    def run_saturated(node: Started) -> None:
+        # Where the nodes come first, what the bare loop managed in the turn before has to do.
+        bare = turn.bare_saturated or before[-1].bare_saturated
+        overload = session.settings.overload * bare['rate'] / session.settings.cameras
+        turn.saturated[node.subject.name] = session.run(
+            node, overload, plan.saturated, plan.warm)
+
+    for bare_step, node_step in (
+            (run_bare_paced, run_paced), (run_bare_saturated, run_saturated)):
+        steps: list[Callable[[], None]] = [
+            bare_step, *(partial(node_step, node) for node in nodes.values())]
+        for step in steps if len(before) % 2 == 0 else reversed(steps):
+            step()
+    return turn
+
+
+def _search(session: Session, node: Started, plan: Plan, turns: list[Turn]) -> Found:
+    """Search between half of what came out under overload and a little more than that."""
+    name = node.subject.name
+    reached = median([turn.saturated[name].rate_out for turn in turns])
+    return highest_rate(
+        lambda rate: _loss(session.run(node, rate, plan.saturated, plan.warm)),
+        max(1.0, reached / 2), max(2.0, reached * 1.1), max_loss=MAX_LOSS)
+
+
+def _loss(run: Run) -> float:
+    """Return the part without a result of the pictures asked for: also of those never sent."""
+    asked = run.offered * run.seconds
+    return max(0.0, 1.0 - float(run.matched.answered.sum()) / asked)
+
+
+def report(found: Measured) -> dict[str, Any]:
+    """
+    Return what JSON shall hold of a measurement.
+
+    Parameters
+    ----------
+    found : Measured
+        The measurement; its session has ended.
+
+    Returns
+    -------
+    dict
+        ``latency_ratio`` and ``throughput_ratio`` first; the numbers behind them follow.
+
+    """
+    result: dict[str, Any] = {
+        'latency_ratio': rounded(found.latency_ratio, 4),
+        'throughput_ratio': rounded(found.throughput_ratio(), 4),
+        'model': found.facts['name'], 'network_sha256': found.facts['sha256'],
+        'task': found.facts['task'],
+        'provider': found.facts['provider'], 'dds_profile': found.profile,
+        'input': found.frames, 'repetitions': len(found.turns), 'bare': _bare(found),
+        'nodes': {name: _node(found, name) for name in found.nodes},
+        'transport': found.transport.to_dict() if found.transport else None,
+    }
+    if 'other' in found.nodes:
+        result['against'] = _against(found)
+    result['notes'] = _notes(found)
+    result['turns'] = [{
+        'bare_paced_ms': rounded(bare_ms(turn.bare_paced)),
+        'bare_saturated_per_s': rounded(turn.bare_saturated['rate']),
+        'paced': {name: run.to_dict() for name, run in turn.paced.items()},
+        'saturated': {name: run.to_dict() for name, run in turn.saturated.items()},
+    } for turn in found.turns]
+    return result
+
+
+def _notes(found: Measured) -> list[str]:
+    """Say what the ratios can't be trusted for, in a sentence each."""
+    manages = found.over_turns(lambda turn: turn.bare_saturated['rate'])
+    if found.settings.rate <= _PACED * manages:
+        return []
+    return [f'the bare loop manages {manages:.1f} pictures a second: a camera of '
+            f'{found.settings.rate:g} leaves the node no time to rest, and what is called paced '
+            f'here is overload; give --rate {max(1, int(_PACED * manages / 1.25))} or less']
+
+
+def _bare(found: Measured) -> dict[str, Any]:
+    latencies = [each for turn in found.turns for each in turn.bare_paced['latencies']]
+    saturated = [each for turn in found.turns for each in turn.bare_saturated['latencies']]
+    inferences = [each for turn in found.turns for each in turn.bare_paced['inferences']]
+    return {
+        'paced_ms': summary(latencies).to_dict(), 'inference_ms': summary(inferences).to_dict(),
+        'saturated_ms': summary(saturated).to_dict(),
+        'saturated_per_s': rounded(found.over_turns(lambda turn: turn.bare_saturated['rate'])),
+        'paced_cpu_percent': rounded(
+            100 * found.over_turns(lambda turn: turn.bare_paced['cpu'])),
+        'pss_mib': rounded(found.bare_memory)}
+
+
+def _node(found: Measured, name: str) -> dict[str, Any]:
+    """Return a node's numbers: distributions over all turns, ratios as medians of the turns'."""
+    node = found.nodes[name]
+    paced = [turn.paced[name] for turn in found.turns]
+    saturated = [turn.saturated[name] for turn in found.turns]
+    searched = found.searched.get(name)
+    values = {
+        'stamp_to_result_minus_bare_ms': found.over_turns(
+            lambda turn: turn.paced[name].latency_ms - bare_ms(turn.bare_paced)),
+        'in_node_over_bare': found.over_turns(
+            lambda turn: ratio(turn.paced[name].in_node_ms, bare_ms(turn.bare_paced))),
+        'cpu_over_bare': found.over_turns(
+            lambda turn: ratio(turn.paced[name].cpu, turn.bare_paced['cpu'])),
+        'throughput_over_bare': found.throughput_ratio(name),
+        'overload_latency_over_bare_paced': found.over_turns(
+            lambda turn: ratio(turn.saturated[name].latency_ms, bare_ms(turn.bare_paced))),
+        'overload_latency_over_bare_saturated': found.over_turns(
+            lambda turn: ratio(turn.saturated[name].latency_ms, bare_ms(turn.bare_saturated))),
+        'memory_over_bare_mib': median([run.pss_mib for run in paced]) - found.bare_memory,
+        'first_result_s': node.first_result_s, 'active_s': node.active_s,
+        'rate_below_5_percent_loss_per_s': searched.rate if searched else None,
+    }
+    return {
+        **{key: rounded(value) for key, value in values.items()},
+        'paced': together(paced), 'saturated': together(saturated)}
+
+
+def together(runs: list[Run]) -> dict[str, Any]:
+    """
+    Return the runs of a node as one.
+
+    Parameters
+    ----------
+    runs : list of Run
+        The runs, one a turn.
+
+    Returns
+    -------
+    dict
+        Distributions over all frames, sums of counts, medians of everything else.
+
+    """
+    tables = [run.to_dict() for run in runs]
+
+    def total(key: str) -> int | None:
+        values = [table[key] for table in tables]
+        return None if None in values else sum(values)
+
+    def middle(key: str) -> Any:
+        return rounded(median([table[key] for table in tables if table[key] is not None]))
+
+    latencies = [value for run in runs for value in (run.matched.latencies * 1e3).tolist()]
+    in_node = [value for run in runs for value in (run.in_node * 1e3).tolist()]
+    return {
+        'stamp_to_result_ms': summary(latencies).to_dict(),
+        'in_node_ms': summary(in_node).to_dict(),
+        **{key: total(key) for key in (
+            'sent', 'received', 'processed', 'answered', 'dropped_by_policy', 'lost_in_transport',
+            'duplicates', 'strangers', 'out_of_order')},
+        **{key: middle(key) for key in (
+            'offered_per_s', 'rate_out_per_s', 'lost_percent', 'jitter_ms', 'cpu_percent',
+            'pss_mib')},
+        'grows': any(table['grows'] for table in tables)}
+
+
+def _against(found: Measured) -> dict[str, Any]:
+    """Return our node over the other one, medians of the turns' ratios."""
+    def over(value: Callable[[Run], float], runs: str) -> float:
+        return found.over_turns(lambda turn: ratio(
+            value(getattr(turn, runs)['node']), value(getattr(turn, runs)['other'])))
+
+    nodes = found.nodes
+    values = {
+        'stamp_to_result': over(lambda run: run.latency_ms, 'paced'),
+        'throughput': over(lambda run: run.rate_out, 'saturated'),
+        'latency_under_overload': over(lambda run: run.latency_ms, 'saturated'),
+        'cpu': over(lambda run: run.cpu, 'paced'),
+        'memory': over(lambda run: run.pss_mib, 'paced'),
+        'start': ratio(nodes['node'].first_result_s, nodes['other'].first_result_s)}
+    return {key: rounded(value) for key, value in values.items()}

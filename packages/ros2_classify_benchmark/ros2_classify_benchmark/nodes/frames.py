@@ -1,0 +1,248 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""
+The benchmark's pictures, prepared once: brought to size and encoding, and kept in one file.
+
+Camera and bare loop map the file, so that both work on the same bytes and neither spends time on
+decoding. No picture is sent over and over: where the source has few, they are varied by shift,
+mirror and brightness, as a moving camera's are.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+import hashlib
+from itertools import islice
+import json
+from pathlib import Path
+import sys
+from types import SimpleNamespace
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from ros2_classify.errors import InputError, Ros2ClassifyError
+from ros2_classify.model.catalog import shipped_folder
+from ros2_classify.ros.camera.sources import KINDS, open_source, Size, SourceError
+from ros2_classify.ros.messages.image import to_array
+from ros2_classify_benchmark.nodes.bag import is_bag, pictures_of_bag
+from ros2_classify_benchmark.nodes.helper import answer
+
+Pixels = NDArray[np.uint8]
+
+INDEX = 'frames.json'
+PIXELS = 'frames.bin'
+
+_MOST = 64
+_FEWEST = 8
+_MOST_BYTES = 96 * 2**20
+_JPEG_QUALITY = 90
+_KINDS = (f'{KINDS}, or a bag (a .mcap or .db3 file, or the folder of one; what was compressed as '
+          'a whole file, .zstd, is unpacked by ros2 bag convert)')
+_EVEN = ('bayer_rggb8', 'yuv422')
+
+
+def _uyvy(bgr: Pixels) -> Pixels:
+    # OpenCV has no such conversion before 4.8; that to 4:2:0 has the same range of values.
+    height, width = bgr.shape[:2]
+    planes = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420)).reshape(-1)
+    chroma = planes[height * width:].reshape(2, height // 2, width // 2).repeat(2, axis=1)
+    packed = np.empty((height, width, 2), np.uint8)
+    packed[..., 1] = planes[:height * width].reshape(height, width)
+    packed[:, 0::2, 0], packed[:, 1::2, 0] = chroma
+    return packed
+
+
+def _mosaic(bgr: Pixels) -> Pixels:
+    mosaic = bgr[..., 1].copy()
+    mosaic[0::2, 0::2] = bgr[0::2, 0::2, 2]
+    mosaic[1::2, 1::2] = bgr[1::2, 1::2, 0]
+    return mosaic
+
+
+# From BGR to what the message holds.
+ENCODERS: dict[str, Callable[[Pixels], Any]] = {
+    'bgr8': lambda bgr: bgr,
+    'rgb8': lambda bgr: cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB),
+    'bgra8': lambda bgr: cv2.cvtColor(bgr, cv2.COLOR_BGR2BGRA),
+    'rgba8': lambda bgr: cv2.cvtColor(bgr, cv2.COLOR_BGR2RGBA),
+    'mono8': lambda bgr: cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY),
+    'bayer_rggb8': _mosaic,
+    'yuv422': _uyvy,
+}
+
+
+def prepare(
+        folder: str, source: str, width: int, height: int, encoding: str, transport: str,
+        topic: str = '') -> dict[str, Any]:
+    """
+    Write the pictures of a run.
+
+    Parameters
+    ----------
+    folder : str
+        Where to.
+    source : str
+        A picture, a folder, a video, a bag (folder, .mcap or .db3); empty for the shipped scenes.
+    width, height : int
+        Pixels.
+    encoding : str
+        One of `ENCODERS`.
+    transport : str
+        ``raw`` or ``compressed``.
+    topic : str
+        Of a bag: the topic with the pictures; empty for the first one that has some.
+
+    Returns
+    -------
+    dict
+        What the index holds: the source's name, the number of pictures and the sha256 over all
+        their bytes among it.
+
+    Raises
+    ------
+    InputError
+        If the source has no picture, or the encoding can't have that size.
+
+    """
+    if (width % 2 or height % 2) and encoding in _EVEN:
+        raise InputError(f'{encoding} pictures have even sides, and {width}x{height} has not')
+    count = min(_MOST, max(_FEWEST, _MOST_BYTES // (width * height * 3)))
+    title, pictures = _open(source, topic)
+    size = Size(width, height)
+    originals = [size.apply(picture) for picture in islice(pictures, count)]
+    if not originals:
+        raise InputError(f'{title} holds no picture')
+    digest, entries, offset = hashlib.sha256(), [], 0
+    with (Path(folder) / PIXELS).open('wb') as file:
+        for number in range(count):
+            picture = _varied(originals[number % len(originals)], number // len(originals))
+            encoded = np.ascontiguousarray(ENCODERS[encoding](picture))
+            step = encoded.nbytes // height
+            if transport == 'compressed':
+                shown = encoded if encoding == 'mono8' else picture
+                encoded = cv2.imencode(
+                    '.jpg', shown, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
+            data = encoded.tobytes()
+            digest.update(data)
+            file.write(data)
+            entries.append([offset, len(data)])
+            offset += len(data)
+    index = {
+        'source': title, 'count': count, 'originals': len(originals), 'width': width,
+        'height': height, 'step': step, 'encoding': encoding, 'transport': transport,
+        'sha256': digest.hexdigest(), 'frames': entries}
+    (Path(folder) / INDEX).write_text(json.dumps(index))
+    return {key: value for key, value in index.items() if key != 'frames'}
+
+
+class Frames:
+    """
+    The prepared pictures.
+
+    Parameters
+    ----------
+    folder : str
+        Where they are.
+
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.index = json.loads((Path(folder) / INDEX).read_text())
+        self._bytes = cast(Any, np.memmap(Path(folder) / PIXELS, np.uint8, 'r'))
+
+    def __len__(self) -> int:
+        return int(self.index['count'])
+
+    def bytes_of(self, number: int) -> memoryview:
+        """Return a picture's bytes, counted on past the last one."""
+        offset, length = self.index['frames'][number % len(self)]
+        return memoryview(self._bytes)[offset:offset + length]
+
+    def pixels(self, number: int) -> Any:
+        """Return a raw picture as an array, shape (height, width) or (height, width, channels)."""
+        pixels, _ = to_array(self.like_message(number))
+        return pixels
+
+    def like_message(self, number: int) -> Any:
+        """Return what has a picture message's fields, for readers of messages."""
+        index = self.index
+        return SimpleNamespace(
+            data=self.bytes_of(number), height=index['height'], width=index['width'],
+            step=index['step'], encoding=index['encoding'], is_bigendian=0, format='jpeg')
+
+    def message(self, number: int) -> Any:
+        """Return a picture as a message; its header is empty."""
+        from sensor_msgs.msg import CompressedImage, Image
+
+        data = array('B')
+        data.frombytes(self.bytes_of(number))
+        if self.index['transport'] == 'compressed':
+            return CompressedImage(format='jpeg', data=data)
+        return Image(
+            height=self.index['height'], width=self.index['width'], step=self.index['step'],
+            encoding=self.index['encoding'], data=data)
+
+
+def _open(source: str, topic: str) -> tuple[str, Iterator[Pixels]]:
+    if source and is_bag(source):
+        return f'bag {Path(source).name}', pictures_of_bag(source, topic)
+    if topic:
+        raise InputError(f'a topic of pictures is for a bag, and {source or "the scenes"} is none')
+    if not source:
+        models = shipped_folder()
+        if models is None:
+            raise InputError('the package was installed without its scenes; name pictures')
+        opened = open_source(str(models / 'scenes'), Size(), _say)
+        return 'the shipped scenes', _read(opened)
+    try:
+        opened = open_source(source, Size(), _say)
+    except SourceError as error:
+        raise InputError(str(error).replace(KINDS, _KINDS)) from error
+    return Path(source).name, _read(opened)
+
+
+def _read(opened: Any) -> Iterator[Pixels]:
+    try:
+        for read in opened.pictures():
+            picture = read()
+            if picture is not None:
+                yield picture
+    finally:
+        opened.close()
+
+
+def _varied(picture: Pixels, round_: int) -> Pixels:
+    """Return the picture as it is in round 0, and another one made of it in every later round."""
+    if not round_:
+        return picture
+    varied = np.roll(picture, (7 * round_, 13 * round_), (0, 1))
+    if round_ % 2:
+        varied = varied[:, ::-1]
+    return np.asarray(cv2.convertScaleAbs(varied, alpha=1.0 - 0.02 * (round_ % 5)), np.uint8)
+
+
+def _say(text: str) -> None:
+    print(f'ros2_classify: {text}', file=sys.stderr)
+
+
+if __name__ == '__main__':
+    try:
+        answer({'result': prepare(**json.loads(sys.argv[1]))})
+    except Ros2ClassifyError as problem:
+        answer({'error': str(problem)})

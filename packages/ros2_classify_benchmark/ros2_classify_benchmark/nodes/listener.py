@@ -1,0 +1,167 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""The benchmark's subscriber: when did which result arrive, as callbacks of a node see it."""
+
+from __future__ import annotations
+
+from array import array
+import difflib
+from importlib import import_module
+import json
+import sys
+import threading
+import time
+from typing import Any
+
+import numpy as np
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from ros2_classify.ros.server.parameters import PARAMETERS
+from ros2_classify_benchmark.nodes.helper import in_ros
+
+# Parameters that nodes have beside their own.
+_OF_ROS = ('qos_overrides.', 'diagnostic_updater.', 'use_sim_time', 'start_type_description')
+
+
+class Listener:
+    """
+    Notes every result's stamp and time of arrival.
+
+    Parameters
+    ----------
+    node : rclpy.node.Node
+        The node.
+
+    """
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+        self._rows = array('q')
+        self._lock = threading.Lock()
+
+    def listen(self, topic: str, type_name: str, camera: int) -> None:
+        """
+        Subscribe.
+
+        Parameters
+        ----------
+        topic : str
+            The results.
+        type_name : str
+            Their type, such as ``vision_msgs/msg/Classification``: a message with a header, or a
+            header itself.
+        camera : int
+            Number of the camera that the results are about.
+
+        """
+        # Best effort fits every publisher. Nothing is lost: the queue is longer than any backlog.
+        qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100,
+                         reliability=ReliabilityPolicy.BEST_EFFORT)
+        msg_type = message_type(type_name)
+        is_header = hasattr(msg_type, 'stamp')
+        if not is_header and not hasattr(msg_type, 'header'):
+            raise ValueError(
+                f'{topic} has messages of type {type_name}, which have no header: a result is '
+                'matched with its picture by the stamp in its header')
+
+        def receive(msg: Any) -> None:
+            now = time.monotonic_ns()
+            stamp = msg.stamp if is_header else msg.header.stamp
+            with self._lock:
+                self._rows.extend((camera, stamp.sec * 10**9 + stamp.nanosec, now))
+
+        self._node.create_subscription(msg_type, topic, receive, qos)
+
+    def type_of(self, topic: str) -> str:
+        """Return the type of what is published on a topic; empty while nobody does."""
+        infos = self._node.get_publishers_info_by_topic(topic)
+        return str(infos[0].topic_type) if infos else ''
+
+    def publishers(self, topic: str) -> int:
+        """Return how many publishers a topic has."""
+        return int(self._node.count_publishers(topic))
+
+    def count(self) -> int:
+        """Return how many results have arrived since the last `dump`."""
+        with self._lock:
+            return len(self._rows) // 3
+
+    def dump(self, out: str) -> int:
+        """
+        Write what arrived since the last time, and forget it.
+
+        Parameters
+        ----------
+        out : str
+            File for an array of int64, shape (n, 3): camera, stamp and arrival in ns, the latter
+            of the monotonic clock.
+
+        Returns
+        -------
+        int
+            How many rows there are.
+
+        """
+        with self._lock:
+            rows, self._rows = self._rows, array('q')
+        table = np.array(rows, np.int64).reshape(-1, 3)
+        np.save(out, table)
+        return len(table)
+
+
+def unknown(names: list[str]) -> str:
+    """
+    Say which parameters the server doesn't have: ROS ignores them without a word.
+
+    Parameters
+    ----------
+    names : list of str
+        Names that somebody gave values for.
+
+    Returns
+    -------
+    str
+        A sentence about the first one that is wrong; empty where all are right.
+
+    """
+    known = [spec.name for spec in PARAMETERS]
+    for name in names:
+        if name not in known and not name.startswith(_OF_ROS):
+            close = difflib.get_close_matches(name, known, n=1)
+            near = f'; did you mean {close[0]!r}?' if close else '; docs/nodes/server.md has them'
+            return f'the server has no parameter {name!r}{near}'
+    return ''
+
+
+def message_type(name: str) -> Any:
+    """Return the class of ``package/msg/Type``."""
+    package, _, kind = name.partition('/msg/')
+    return getattr(import_module(f'{package}.msg'), kind)
+
+
+def main() -> None:
+    """Run the listener; all it does is asked for by commands."""
+    def create(node: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        listener = Listener(node)
+        return {'listen': listener.listen, 'type_of': listener.type_of,
+                'publishers': listener.publishers, 'count': listener.count,
+                'dump': listener.dump, 'unknown': unknown}, {
+                    'ready': 'listener', **json.loads(sys.argv[1])}
+
+    in_ros('bench_listener', create, spin=True)
+
+
+if __name__ == '__main__':
+    main()

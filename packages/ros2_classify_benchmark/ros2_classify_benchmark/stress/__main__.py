@@ -1,0 +1,94 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Run a soak, changes of the model, or transitions, and say what came of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+import json
+from pathlib import Path
+import signal
+import sys
+import tempfile
+from typing import Any
+
+from ros2_classify.errors import Ros2ClassifyError
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """
+    Run the program.
+
+    Parameters
+    ----------
+    words : sequence of str, optional
+        The command line after the program's name; default ``sys.argv[1:]``.
+
+    Returns
+    -------
+    int
+        0 where all was as it should be, 1 where it was not.
+
+    """
+    asked = _parser().parse_args(words)
+    # Asked to end, it ends its processes first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    from ros2_classify_benchmark.stress import runs
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory(prefix='ros2_classify_reliability_') as temporary:
+        folder = Path(asked.keep or temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            if asked.run == 'soak':
+                report = runs.soak(folder, asked.minutes, asked.seed, say)
+            elif asked.run == 'swaps':
+                report = runs.swaps(folder, asked.count, asked.seed, say)
+            else:
+                report = runs.transitions(folder, asked.count, say)
+        except Ros2ClassifyError as error:
+            say(str(error))
+            return 1
+    print(json.dumps(report.to_dict()) if asked.json else report)
+    return 1 if report.complaints else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='scripts/reliability', description='Long runs of real nodes under faults.')
+    runs = parser.add_subparsers(dest='run', required=True)
+
+    def add(name: str, text: str) -> Any:
+        run = runs.add_parser(name, help=text, description=text)
+        run.add_argument('--json', action='store_true', help='print the report as JSON')
+        run.add_argument('--keep', metavar='FOLDER', help='keep logs and records there')
+        return run
+
+    run = add('soak', 'a camera at 30 pictures a second while one fault follows the other')
+    run.add_argument('--minutes', type=float, default=3.0, help='how long (default 3)')
+    run.add_argument('--seed', type=int, default=1, help='decides the order of the faults')
+    run = add('swaps', 'changes of the model under load; every third one must fail')
+    run.add_argument('--count', type=int, default=200, help='how many (default 200)')
+    run.add_argument('--seed', type=int, default=1, help='decides which models')
+    run = add('transitions', 'configure, activate, deactivate, cleanup, again and again')
+    run.add_argument('--count', type=int, default=10000, help='how many (default 10000)')
+    return parser
+
+
+if __name__ == '__main__':
+    sys.exit(main())

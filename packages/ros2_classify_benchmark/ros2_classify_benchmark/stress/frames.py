@@ -1,0 +1,229 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Which pictures were answered, by whom, and which got lost though nobody had a reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+import threading
+import time
+from typing import Any
+
+from ros2_classify_benchmark.stress.models import Known, whose
+
+# A picture is replaced so many ns after it was sent, at most.
+_DELAY = 2 * 10**9
+
+
+@dataclass(frozen=True)
+class Tally:
+    """
+    The pictures of a run.
+
+    Parameters
+    ----------
+    sent, good, bad : int
+        Pictures sent, and how many of them were good and bad ones.
+    answered : int
+        Good pictures with an answer.
+    excused : int
+        Good pictures without one while there was no camera, no listener or no active server.
+    unanswered : int
+        All other good pictures without an answer.
+    unanswered_at : list of int
+        When these were sent, in ns since 1970.
+    foreign : int
+        Answers that are no single model's, or to a bad picture, or to none.
+    twice : int
+        Answers to a picture that had one already.
+    by_model : dict of str to int
+        Answers by model.
+    longest_gap_ms : float
+        The longest time between two answers in a row, outside of what excuses one.
+    usual_gap_ms : float
+        The median of these times.
+
+    """
+
+    sent: int
+    good: int
+    bad: int
+    answered: int
+    excused: int
+    unanswered: int
+    unanswered_at: list[int]
+    foreign: int
+    twice: int
+    by_model: dict[str, int]
+    longest_gap_ms: float
+    usual_gap_ms: float
+
+
+@dataclass
+class Frames:
+    """
+    Collects answers and judges them against the camera's own record.
+
+    Parameters
+    ----------
+    known : list of Known
+        The models.
+
+    """
+
+    known: list[Known]
+    _answers: list[tuple[int, int, str]] = field(default_factory=list)
+    _excuses: list[tuple[int, int]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    count: int = 0
+    last: str = ''
+
+    def receive(self, answer: Any) -> None:
+        """Note an answer; for the node's thread."""
+        now = time.time_ns()
+        stamp = answer.header.stamp.sec * 10**9 + answer.header.stamp.nanosec
+        name = whose(answer, self.known)
+        with self._lock:
+            self._answers.append((stamp, now, name))
+            self.count += 1
+            self.last = name
+
+    @contextmanager
+    def excused(self) -> Iterator[None]:
+        """Expect no answers to what is sent meanwhile."""
+        # What was sent a moment ago may be on its way still.
+        begun = time.time_ns() - 300_000_000
+        yield
+        self._excuses.append((begun, time.time_ns()))
+
+    def gaps(self, begun: int = 0, ended: int | None = None) -> list[float]:
+        """
+        Return the times between two answers in a row.
+
+        Parameters
+        ----------
+        begun, ended : int
+            Those that reach into this time, in ns since 1970; default all so far.
+
+        Returns
+        -------
+        list of float
+            Milliseconds.
+
+        """
+        with self._lock:
+            answers = list(self._answers)
+        first = next((number for number, (_, when, _) in enumerate(answers) if when > begun), 0)
+        last = len(answers) if ended is None else 1 + next(
+            (number for number, (_, when, _) in enumerate(answers) if when >= ended),
+            len(answers) - 1)
+        return self._gaps(answers[max(0, first - 1):last])
+
+    def tally(self, record: Path) -> Tally:
+        """
+        Judge all answers.
+
+        Parameters
+        ----------
+        record : Path
+            What `ros2_classify_benchmark.stress.camera` has written.
+
+        Returns
+        -------
+        Tally
+            The numbers.
+
+        """
+        with self._lock:
+            answers = list(self._answers)
+        lines = [line.split() for line in record.read_text().splitlines()]
+        sent = {int(stamp): (int(when), kind) for stamp, when, kind in lines}
+        good = {stamp: when for stamp, (when, kind) in sent.items() if kind == 'good'}
+        counts = Counter(stamp for stamp, _, _ in answers)
+        silent = [when for stamp, when in good.items() if stamp not in counts]
+        unexcused = [when for when in silent if not self._is_excused(when)]
+        gaps = sorted(self._gaps(answers))
+        return Tally(
+            len(sent), len(good), len(sent) - len(good),
+            sum(stamp in counts for stamp in good), len(silent) - len(unexcused),
+            len(unexcused), unexcused,
+            sum(name == 'nobody' or stamp not in good for stamp, _, name in answers),
+            sum(count - 1 for count in counts.values()),
+            dict(Counter(name for _, _, name in answers)),
+            gaps[-1] if gaps else 0.0, gaps[len(gaps) // 2] if gaps else 0.0)
+
+    def _gaps(self, answers: list[tuple[int, int, str]]) -> list[float]:
+        return [(later - earlier) / 1e6
+                for (_, earlier, _), (_, later, _) in zip(answers, answers[1:])
+                if not self._is_excused(earlier, later)]
+
+    def _is_excused(self, begun: int, ended: int | None = None) -> bool:
+        ended = begun if ended is None else ended
+        return any(begun <= last and ended >= first for first, last in self._excuses)
+
+
+class Drops:
+    """When a server has replaced pictures by newer ones, as it tells about once a second."""
+
+    def __init__(self) -> None:
+        self._told: list[tuple[int, int]] = []
+        self._lock = threading.Lock()
+
+    def note(self, replaced: int) -> None:
+        """Note how many there have been since the activation; for the node's thread."""
+        with self._lock:
+            self._told.append((time.time_ns(), replaced))
+
+    def unexplained(self, silent: list[int], total: int) -> int:
+        """
+        Return how many pictures without an answer no replacement of their time explains.
+
+        Parameters
+        ----------
+        silent : list of int
+            When they were sent, in ns since 1970.
+        total : int
+            How many pictures were replaced in the whole run. Those that were not told of, in the
+            last second before a stop, may explain any of them.
+
+        Returns
+        -------
+        int
+            Their number.
+
+        """
+        with self._lock:
+            told = list(self._told)
+        left = []
+        before, known = 0, 0
+        for (begun, _), (ended, now) in zip([(0, 0), *told], told):
+            # A smaller number is that of a new activation.
+            count = now - before if now >= before else now
+            before, known = now, known + count
+            left.append([begun - _DELAY, ended, count])
+        missing = 0
+        for when in sorted(silent):
+            # The one that ends first: later pictures have the others to choose from.
+            for each in left:
+                if each[0] <= when <= each[1] and each[2]:
+                    each[2] -= 1
+                    break
+            else:
+                missing += 1
+        return max(0, missing - max(0, total - known))

@@ -1,0 +1,188 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The node of a run: it listens to a server, asks it for things, and is spun in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import threading
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import GetParameters, SetParameters
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+from ros2_classify.ros.server.service import load_type
+from ros2_classify_benchmark.processes import BenchError
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Classification, LabelInfo
+
+# Seconds for an answer, on a busy machine.
+PATIENCE = 60.0
+_ASK_AGAIN = 2.0
+_POLL = 0.01
+_TRANSITIONS = {
+    'configure': Transition.TRANSITION_CONFIGURE, 'activate': Transition.TRANSITION_ACTIVATE,
+    'deactivate': Transition.TRANSITION_DEACTIVATE, 'cleanup': Transition.TRANSITION_CLEANUP}
+
+
+class Operator:
+    """
+    Talks to the node ``/server``; all methods are for one thread, which isn't the node's.
+
+    Parameters
+    ----------
+    on_answer : callable
+        Called with each answer, in the node's thread.
+    on_replaced : callable
+        Called with the number of pictures replaced by newer ones whenever the server tells it, in
+        the node's thread.
+
+    """
+
+    def __init__(self, on_answer: Callable[[Any], None],
+                 on_replaced: Callable[[int], None]) -> None:
+        from ros2_classify.ros.node import dds_profile
+
+        dds_profile.use()
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        self._on_answer = on_answer
+        self._on_replaced = on_replaced
+        self._node = rclpy.create_node('operator', enable_rosout=False)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        self._node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 100)
+        self._listener: Any = None
+        self._guest: Any = None
+        services: dict[str, Any] = {
+            'set_parameters': SetParameters, 'get_parameters': GetParameters,
+            'change_state': ChangeState}
+        self._clients = {name: self._node.create_client(kind, f'/server/{name}')
+                         for name, kind in services.items()}
+        self._classify: Any = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the node."""
+        self._ended.set()
+        self._executor.create_task(lambda: None)  # brings spin_once back
+        self._thread.join()
+        self._executor.shutdown()
+        self._node.destroy_node()
+        rclpy.try_shutdown()
+
+    def wait(self, condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+        """Wait until something holds; raise BenchError where it doesn't in time."""
+        end = time.monotonic() + patience
+        while not (value := condition()):
+            if time.monotonic() > end:
+                raise BenchError(f'waited {patience:.0f} s in vain for {what}')
+            time.sleep(_POLL)
+        return value
+
+    def meet(self) -> None:
+        """Wait until the server answers this node's requests; the first ones may get lost."""
+        end = time.monotonic() + PATIENCE
+        for name, request in (('get_parameters', GetParameters.Request(names=['model'])),
+                              ('set_parameters', SetParameters.Request())):
+            while not self._done(name, request, _ASK_AGAIN):
+                if time.monotonic() > end:
+                    raise BenchError('the server answers no request')
+        self.wait(self._clients['change_state'].service_is_ready, 'the service change_state')
+
+    def set_values(self, **values: Any) -> str:
+        """Set parameters; return why one of them was refused, or nothing."""
+        response = self._call('set_parameters', SetParameters.Request(parameters=[
+            Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]))
+        return '; '.join(each.reason for each in response.results if not each.successful)
+
+    def transition(self, name: str) -> bool:
+        """Ask for a transition; return whether it succeeded."""
+        request = ChangeState.Request()
+        request.transition.id = _TRANSITIONS[name]
+        return bool(self._call('change_state', request).success)
+
+    def listen(self, wanted: bool) -> None:
+        """Subscribe to the answers, or unsubscribe."""
+        def act() -> None:
+            if wanted:
+                self._listener = self._node.create_subscription(
+                    Classification, '/classification', self._on_answer, QoSProfile(depth=100))
+            else:
+                self._node.destroy_subscription(self._listener)
+        self._in_thread(act)
+
+    def invite(self) -> None:
+        """Have others subscribe: to the pictures with the answers drawn, and to the labels."""
+        def act() -> None:
+            self._guest = [
+                self._node.create_subscription(kind, topic, lambda _: None, 1)
+                for kind, topic in ((Image, '/server/debug_image'), (LabelInfo, '/label_info'),
+                                    (Classification, '/classification'))]
+        self._in_thread(act)
+
+    def dismiss(self) -> None:
+        """Have them go."""
+        def act() -> None:
+            for subscription in self._guest:
+                self._node.destroy_subscription(subscription)
+        self._in_thread(act)
+
+    def classify(self, picture: Any) -> Any:
+        """Ask the service about a picture and return its response."""
+        kind = load_type('Classify')
+        if self._classify is None:
+            self._classify = self._node.create_client(kind, '/server/classify')
+            self._clients['classify'] = self._classify
+            self.wait(self._classify.service_is_ready, 'the service classify')
+        return self._call('classify', kind.Request(image=picture))
+
+    def _on_diagnostics(self, msg: Any) -> None:
+        for status in msg.status:
+            for row in status.values if status.name.startswith('server: pictures') else ():
+                if row.key == 'dropped, replaced by newer ones':
+                    self._on_replaced(int(row.value))
+
+    def _call(self, name: str, request: Any) -> Any:
+        future = self._clients[name].call_async(request)
+        return self.wait(lambda: future.done() and future, f'an answer of {name}').result()
+
+    def _done(self, name: str, request: Any, patience: float) -> bool:
+        client = self._clients[name]
+        self.wait(client.service_is_ready, f'the service {name}')
+        future = client.call_async(request)
+        end = time.monotonic() + patience
+        while not future.done() and time.monotonic() < end:
+            time.sleep(_POLL)
+        return bool(future.done())
+
+    def _in_thread(self, act: Callable[[], None]) -> None:
+        """Create and destroy where nothing is being waited for at the same time."""
+        task = self._executor.create_task(act)
+        self.wait(task.done, 'the thread of the node')
+        if task.exception() is not None:
+            raise task.exception()
+
+    def _spin(self) -> None:
+        while not self._ended.is_set():
+            self._executor.spin_once()

@@ -1,0 +1,204 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""What is measured: nodes that take pictures and give results, ours and others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+import shlex
+import sys
+from typing import Any
+
+from ros2_classify_benchmark.alike import engine_values
+from ros2_classify_benchmark.processes import BenchError
+from ros2_classify_benchmark.settings import Settings
+
+# Message and topic of a task's results.
+RESULTS = {
+    'classification': ('classification', 'vision_msgs/msg/Classification'),
+    'detection': ('detections', 'vision_msgs/msg/Detection2DArray'),
+    'segmentation': ('segmentation', 'sensor_msgs/msg/Image'),
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """
+    A node, or several that share the work.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in the report.
+    commands : tuple of tuple of str
+        The words of each process.
+    images, results : tuple of str
+        The topics: pictures in, results out, one of each for every camera.
+    result_type : str
+        Type of the results; empty to ask the graph, once the node is there.
+    ready : str
+        Regular expression of the line that says it is active; empty where there is none.
+    traces : tuple of Path
+        Files with the frames' times in the node, once it has stopped.
+
+    """
+
+    name: str
+    commands: tuple[tuple[str, ...], ...]
+    images: tuple[str, ...]
+    results: tuple[str, ...]
+    result_type: str = ''
+    ready: str = ''
+    traces: tuple[Path, ...] = field(default=())
+
+
+def server(
+        settings: Settings, task: str, folder: Path, name: str = 'node', *,
+        parameters: tuple[str, ...] = (), trace: bool = True) -> Subject:
+    """Return our server for one camera."""
+    return servers(settings, task, folder, 1, name, parameters=parameters, trace=trace)
+
+
+def servers(
+        settings: Settings, task: str, folder: Path, count: int, name: str = 'servers', *,
+        parameters: tuple[str, ...] = (), trace: bool = True) -> Subject:
+    """Return so many servers, each with a camera of its own."""
+    topic, result_type = RESULTS[task]
+    spaces = [f'/bench/{name}{number}' for number in range(count)]
+    traces = [folder / f'{name}{number}.npz' for number in range(count)] if trace else []
+    commands = []
+    for number, space in enumerate(spaces):
+        words = [*_server_words(settings, space), '-r', f'image:={space}/image', *parameters]
+        if trace:
+            words += ['-p', f'trace_file:={traces[number]}']
+        commands.append(tuple(words))
+    return Subject(
+        name, tuple(commands), tuple(_image(settings, space) for space in spaces),
+        tuple(f'{space}/{topic}' for space in spaces), result_type, 'active: ', tuple(traces))
+
+
+def one_for_all(
+        settings: Settings, task: str, folder: Path, count: int, name: str = 'one') -> Subject:
+    """Return one server with so many cameras on one model."""
+    topic, result_type = RESULTS[task]
+    space = f'/bench/{name}'
+    cameras = [f'{space}/camera{number}' for number in range(count)]
+    images = tuple(_image(settings, camera) for camera in cameras)
+    listed = ', '.join(f"'{image}'" for image in images)
+    trace = folder / f'{name}.npz'
+    words = [*_server_words(settings, space), '-p', f'image_topics:=[{listed}]',
+             '-p', f'trace_file:={trace}']
+    return Subject(
+        name, (tuple(words),), images, tuple(f'{camera}/{topic}' for camera in cameras),
+        result_type, 'active: ', (trace,))
+
+
+def echo(settings: Settings) -> Subject:
+    """Return the node that answers with nothing but the header."""
+    space = '/bench/echo'
+    image = _image(settings, space)
+    words = (sys.executable, '-m', 'ros2_classify_benchmark.nodes.echo', '--ros-args', '-r',
+             f'__ns:={space}', '-r', f'image:={image}', '-p',
+             f'image_transport:={settings.transport}')
+    return Subject('transport', (words,), (image,), (f'{space}/header',), 'std_msgs/msg/Header')
+
+
+# `--against plain`: see `ros2_classify_benchmark.nodes.plain_node`.
+PLAIN = ('{python} -m ros2_classify_benchmark.nodes.plain_node --ros-args -r image:={image} '
+         '-r result:={result} -p model_file:={file} -p task:={task} -p threads:={threads}')
+
+
+def other(
+        settings: Settings, facts: Mapping[str, Any], command: str, name: str = 'other',
+) -> Subject:
+    """
+    Return any other node.
+
+    Parameters
+    ----------
+    settings : Settings
+        What is measured.
+    facts : mapping
+        What the bare loop says of the model.
+    command : str
+        Its command line, split as a shell does; ``plain`` for the plain node that comes with the
+        benchmark. ``{image}`` and ``{result}`` stand for the two topics, ``{model}``, ``{file}``,
+        ``{task}`` and ``{threads}`` for what is measured, ``{python}`` for this Python.
+    name : str
+        What it is called.
+
+    Returns
+    -------
+    Subject
+        The node.
+
+    Raises
+    ------
+    BenchError
+        If the command line names no topic of pictures or of results, or the plain node is asked
+        for what it can't do.
+
+    """
+    if command == 'plain':
+        _check_plain(settings, str(facts['task']))
+        command = PLAIN
+    for word in ('{image}', '{result}'):
+        if word not in command:
+            raise BenchError(
+                f'the command of the other node has no {word}; it stands for a topic, as in: '
+                "--against 'my_node --ros-args -r image_raw:={image} -r result:={result}'")
+    space = f'/bench/{name}'
+    image, result = _image(settings, space), f'{space}/result'
+    values = {'image': image, 'result': result, 'model': settings.model,
+              'file': facts['file'], 'task': facts['task'],
+              'threads': str(engine_values(settings)['threads']),
+              'python': sys.executable}
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise BenchError(
+            f'the command of the other node cannot be split into words: {error}; it is '
+            f'{command!r}') from error
+    for key, value in values.items():
+        words = [word.replace(f'{{{key}}}', value) for word in words]
+    return Subject(name, (tuple(words),), (image,), (result,))
+
+
+def _check_plain(settings: Settings, task: str) -> None:
+    """Raise BenchError where the plain node has no answer: it is written for one purpose."""
+    for what, value, known in (
+            ('--transport', settings.transport, ('raw',)),
+            ('--encoding', settings.encoding, ('bgr8', 'rgb8')),
+            ('the task of --model', task, ('classification', 'detection'))):
+        if value not in known:
+            raise BenchError(
+                f'{what} is {value!r}, but --against plain knows {" and ".join(known)} only')
+
+
+def _image(settings: Settings, space: str) -> str:
+    return f'{space}/image' + ('/compressed' if settings.transport == 'compressed' else '')
+
+
+def _server_words(settings: Settings, space: str) -> list[str]:
+    words = [sys.executable, '-m', 'ros2_classify', 'server', '--ros-args', '-r', f'__ns:={space}']
+    for parameter in (
+            f'model:={settings.model}', f'provider:={settings.provider}',
+            f'threads:={settings.threads}', f'image_transport:={settings.transport}',
+            *settings.parameters):
+        words += ['-p', parameter]
+    return words

@@ -1,0 +1,39 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Installs the benchmark; `python -m ros2_classify` finds its verb by the entry point below."""
+
+from setuptools import find_packages, setup
+
+NAME = 'ros2_classify_benchmark'
+
+setup(
+    name=NAME,
+    version='0.1.0',
+    packages=find_packages(include=[NAME, f'{NAME}.*']),
+    package_data={NAME: ['py.typed']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        (f'share/{NAME}', ['package.xml']),
+    ],
+    python_requires='>=3.10',
+    install_requires=['ros2_classify', 'numpy>=1.21'],
+    extras_require={'plot': ['matplotlib>=3.5']},
+    zip_safe=True,
+    maintainer='the ros2_classify authors',
+    maintainer_email='ros2_classify@users.noreply.github.com',
+    description='Benchmark and stress runs of ros2_classify',
+    license='Apache-2.0',
+    entry_points={'ros2_classify.verbs': [f'bench = {NAME}.cli']},
+)

@@ -1,0 +1,109 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Which pictures of a run count as answered, excused, lost, or answered by nobody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ros2_classify_benchmark.stress import frames as frames_module
+from ros2_classify_benchmark.stress.frames import Drops, Frames
+from ros2_classify_benchmark.stress.models import Known, whose
+from vision_msgs.msg import Classification, ObjectHypothesis
+
+ANTS = Known('ants', Path(), {'ants 0': 0.75, 'ants 1': 0.25})
+BEES = Known('bees', Path(), {'bees 0': 0.5, 'ants 1': 0.125})
+MS = 10**6
+
+
+def answer(stamp: int, **scores: float) -> Any:
+    """Return an answer."""
+    msg = Classification(results=[
+        ObjectHypothesis(class_id=name.replace('_', ' '), score=score)
+        for name, score in scores.items()])
+    msg.header.stamp.sec, msg.header.stamp.nanosec = divmod(stamp, 10**9)
+    return msg
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the time that the frames go by, in a list of one."""
+    now = [0]
+    monkeypatch.setattr(frames_module.time, 'time_ns', lambda: now[0])
+    return now
+
+
+def test_an_answer_belongs_to_the_one_model_that_gives_it() -> None:
+    models = [ANTS, BEES]
+    assert whose(answer(1, ants_0=0.75, ants_1=0.25), models) == 'ants'
+    # Fewer, as thresholds and limits tell.
+    assert whose(answer(1, ants_0=0.75), models) == 'ants'
+    assert whose(answer(1, ants_1=0.125), models) == 'bees'
+    # A mixture: one model's labels with the other one's scores, or both's labels.
+    assert whose(answer(1, bees_0=0.75), models) == 'nobody'
+    assert whose(answer(1, ants_0=0.75, bees_0=0.5), models) == 'nobody'
+    assert whose(answer(1), models) == 'nobody'
+
+
+def test_every_picture_is_accounted_for(clock: list[int], tmp_path: Path) -> None:
+    record = tmp_path / 'record.txt'
+    record.write_text(''.join(
+        f'{number * 1000 * MS} {number * 1000 * MS} {"short" if number == 3 else "good"}\n'
+        for number in range(1, 9)))
+    frames = Frames([ANTS, BEES])
+    for number in (1, 2):
+        clock[0] = (number * 1000 + 10) * MS
+        frames.receive(answer(number * 1000 * MS, ants_0=0.75))
+    # 4 gets no answer, and nothing excuses that; 6 gets none as there is no camera.
+    clock[0] = 5010 * MS
+    frames.receive(answer(5000 * MS, bees_0=0.5))
+    clock[0] = 6000 * MS
+    with frames.excused():
+        clock[0] = 6500 * MS
+    clock[0] = 7010 * MS
+    frames.receive(answer(7000 * MS, bees_0=0.5))
+    # Wrong are: another answer, one of no model, and one to a bad picture.
+    for stamp, scores in (
+            (7000, {'bees_0': 0.5}), (8000, {'bees_0': 0.75}), (3000, {'ants_0': 0.75})):
+        frames.receive(answer(stamp * MS, **scores))
+    tally = frames.tally(record)
+    assert (tally.sent, tally.good, tally.bad) == (8, 7, 1)
+    assert (tally.answered, tally.excused, tally.unanswered) == (5, 1, 1)
+    assert tally.unanswered_at == [4000 * MS]
+    assert (tally.foreign, tally.twice) == (2, 1)
+    assert tally.by_model == {'ants': 3, 'bees': 3, 'nobody': 1}
+    # The gap around the excuse does not count.
+    assert tally.longest_gap_ms == 3000.0
+    assert (frames.count, frames.last) == (7, 'ants')
+
+
+def test_a_replacement_explains_a_loss_of_its_time_only(clock: list[int]) -> None:
+    drops = Drops()
+    # Three are replaced in the first second and one in the fifth; then a new activation begins.
+    for second, replaced in ((1, 3), (4, 3), (5, 4), (20, 0), (21, 2)):
+        clock[0] = second * 1000 * MS
+        drops.note(replaced)
+    early, late, none = 500 * MS, 4500 * MS, 12_000 * MS
+    assert drops.unexplained([], 6) == 0
+    assert drops.unexplained([early, early, early, late], 6) == 0
+    # The one of the fifth second came too late for a fourth early picture.
+    assert drops.unexplained([early] * 4, 6) == 1
+    assert drops.unexplained([none, none], 6) == 2
+    assert drops.unexplained([late, late], 6) == 1
+    assert drops.unexplained([20_500 * MS] * 2, 6) == 0
+    # Of two the server told nothing before it ended: nobody knows when they were.
+    assert drops.unexplained([none, none, none], 8) == 1

@@ -1,0 +1,46 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The processes of a run leave nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ros2_classify.ros.diagnostics.counters import Counters
+from ros2_classify_benchmark.processes import environment, Helper
+from ros2_classify_benchmark.stress.testbed import counts, segments, TestBed
+
+
+def test_all_that_a_server_counts_is_read_from_its_log() -> None:
+    first = Counters(received=20, answered=10, replaced=4, unwanted=3, malformed=1, failed=2)
+    second = Counters(received=9, answered=2, skipped=3, stopped=4)
+    found = counts(f'stopped: {first}; 5 ms\n[INFO] [server]: stopped: {second}; 5 ms\n')
+    # Each counter of the server is one of these; what is received is all the others together.
+    assert found == {'received': 29, 'answered': 12, 'replaced': 4, 'unwanted': 3, 'unusable': 1,
+                     'failed': 2, 'skipped': 3, 'stopped': 4}
+    assert len(found) == len(vars(first)) and sum(found.values()) == 2 * found['received']
+
+
+def test_a_killed_camera_leaves_no_shared_memory(tmp_path: Path) -> None:
+    bed = TestBed.__new__(TestBed)
+    bed.camera = Helper('ros2_classify_benchmark.stress.camera', {
+        'topic': '/image', 'record': str(tmp_path / 'camera.txt'), 'rate': 30.0,
+        'size': (32, 24), 'encoding': 'mono8'}, environment(), tmp_path / 'camera.log')
+    bed.camera.ready()
+    theirs = segments(bed.camera.pid)
+    assert any(path.exists() for path in theirs)
+    bed.close_camera(kill=True)
+    assert bed.camera is None
+    assert not [path for path in theirs if path.exists()]

@@ -1,0 +1,23 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Several cameras: what counts for the one server, and what for one each."""
+
+from ros2_classify_benchmark.cameras import _without_parallel
+from ros2_classify_benchmark.settings import Settings
+
+
+def test_inferences_side_by_side_are_the_one_server_s():
+    settings = Settings(parameters=('top_k:=2', 'parallel:=3', 'threads:=1'))
+    assert _without_parallel(settings).parameters == ('top_k:=2', 'threads:=1')

@@ -1,0 +1,113 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""The processes of a run: their answers, their ends and their failures."""
+
+import os
+import signal
+import sys
+
+import pytest
+from ros2_classify_benchmark.processes import BenchError, environment, Helper, NodeProcess
+
+HELPER = """
+import json, sys
+print(json.dumps({'ready': 'helper', **json.loads(sys.argv[1])}), flush=True)
+for line in sys.stdin:
+    request = json.loads(line)
+    if request['do'] == 'die':
+        sys.exit('all is lost')
+    answer = {'error': 'no'} if request['do'] == 'fail' else {'result': request}
+    print(json.dumps(answer), flush=True)
+"""
+
+
+@pytest.fixture
+def helper(tmp_path, monkeypatch):
+    """Start a helper that answers with what it was asked."""
+    (tmp_path / 'some_helper.py').write_text(HELPER)
+    env = {**os.environ, 'PYTHONPATH': str(tmp_path)}
+    helper = Helper('some_helper', {'a': 1}, env, tmp_path / 'helper.log')
+    yield helper
+    helper.close()
+
+
+def node(tmp_path, code):
+    return NodeProcess([sys.executable, '-c', code], os.environ, tmp_path / 'node.log')
+
+
+def test_a_helper_answers(helper):
+    assert helper.ready() == {'ready': 'helper', 'a': 1}
+    assert helper.ask('run', rate=30) == {'do': 'run', 'rate': 30}
+
+
+def test_a_helper_that_fails_is_said(helper):
+    helper.ready()
+    with pytest.raises(BenchError, match='some_helper failed: no'):
+        helper.ask('fail')
+
+
+def test_a_helper_that_ends_is_said_with_its_last_words(helper):
+    helper.ready()
+    with pytest.raises(BenchError, match='(?s)some_helper ended.*all is lost'):
+        helper.ask('die')
+
+
+def test_a_node_is_waited_for_and_ends_when_asked(tmp_path):
+    code = "import time; print('active: yes', flush=True); time.sleep(600)"
+    with node(tmp_path, code) as process:
+        assert 0.0 < process.wait_for('active: ') < 60.0
+        process.check()
+    assert 'active: yes' in process.output
+    with pytest.raises(BenchError, match='ended with exit code'):
+        process.check()
+
+
+def test_a_node_that_ignores_ctrl_c_is_ended_all_the_same(tmp_path):
+    code = ('import os, signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); '
+            "print('ready', os.getpid(), flush=True); time.sleep(600)")
+    with node(tmp_path, code) as process:
+        process.wait_for('ready')
+        # What close() comes to after its patience.
+        os.kill(process.pid, signal.SIGTERM)
+    assert 'ready' in process.output
+
+
+def test_a_node_that_dies_is_said_with_its_last_words(tmp_path):
+    with node(tmp_path, "raise SystemExit('no model')") as process:
+        with pytest.raises(BenchError, match='(?s)exit code 1.*no model'):
+            process.wait_for('active: ')
+
+
+def test_a_node_that_keeps_silent_is_said(tmp_path):
+    with node(tmp_path, 'import time; time.sleep(600)') as process:
+        with pytest.raises(BenchError, match="did not say 'active: ' within 0 s"):
+            process.wait_for('active: ', 0.3)
+
+
+def test_a_program_that_is_missing_is_said(tmp_path):
+    with pytest.raises(BenchError, match='no_such_program cannot be started: No such file'):
+        NodeProcess(['no_such_program'], os.environ, tmp_path / 'node.log')
+
+
+def test_a_run_has_a_domain_of_its_own():
+    env = environment()
+    assert 1 <= int(env['ROS_DOMAIN_ID']) <= 101
+    assert env['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
+
+
+def test_modules_are_compiled_once_as_where_they_are_installed(monkeypatch):
+    monkeypatch.setenv('PYTHONDONTWRITEBYTECODE', '1')
+    assert 'PYTHONDONTWRITEBYTECODE' not in environment()

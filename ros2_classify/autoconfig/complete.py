@@ -1,0 +1,255 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+From what a descriptor declares and what the network's file says to a complete descriptor.
+
+Facts are taken from the graph and must agree with what is declared. Where a descriptor says
+nothing of the output (a bare network file, for one), `ros2_classify.autoconfig.guess` guesses it, and each
+guess is written down in ``ModelDescriptor.guesses``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ros2_classify.autoconfig.guess import guess_input, guess_output, labels_of, size_of, task_of
+from ros2_classify.errors import DescriptorError
+from ros2_classify.model.descriptor import (
+    DType, FrozenMapping, InputSpec, Layout, ModelDescriptor, OutputSpec, Size)
+from ros2_classify.model.descriptor_parse import DTYPES
+from ros2_classify.preprocess.extra_inputs import ExtraInputs, SIZES, USUAL
+
+if TYPE_CHECKING:
+    from ros2_classify.engines.base import TensorSpec
+
+_CHANNELS = (1, 3)
+
+
+def complete(
+    descriptor: ModelDescriptor, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec],
+    metadata: Mapping[str, str],
+) -> ModelDescriptor:
+    """
+    Fill in what a descriptor leaves open.
+
+    Parameters
+    ----------
+    descriptor : ModelDescriptor
+        As declared.
+    inputs, outputs : sequence of TensorSpec
+        Those of the network.
+    metadata : mapping of str to str
+        What the exporter wrote into the network's file.
+
+    Returns
+    -------
+    ModelDescriptor
+        With a task, a decoder, and an input name, size, layout and data type; ``guesses`` holds
+        a sentence for each fact that is only likely.
+
+    Raises
+    ------
+    DescriptorError
+        If the network contradicts the descriptor, can't be fed with one picture, or says too
+        little to guess the rest.
+
+    """
+    guesses: list[str] = []
+    extra = _extra(descriptor, inputs, guesses)
+    tensor = _the_input(descriptor, inputs, extra)
+    bare = descriptor.output.decoder is None and descriptor.input == InputSpec()
+    spec = replace(descriptor.input, extra=extra)
+    layout = spec.layout or _layout(descriptor, tensor, bare, guesses)
+    channels = tensor.shape[1 if layout == 'nchw' else 3]
+    if bare and channels == 1:
+        spec = replace(spec, color='gray', mean=(0.0,), std=(1.0,))
+    if isinstance(channels, int) and channels != spec.channels:
+        raise _error(
+            descriptor, f'input.color {spec.color} has {spec.channels} channels and input.layout '
+            f'is {layout}, but the network takes {tensor}; correct the one or the other')
+    spec = replace(
+        spec, name=tensor.name, layout=layout, dtype=_dtype(descriptor, tensor),
+        size=_size(descriptor, tensor, layout, outputs if bare else (), metadata, guesses))
+
+    output, task = descriptor.output, descriptor.task
+    if output.decoder is None:
+        known = labels_of(metadata) if descriptor.labels is None else descriptor.load_labels()
+        guess = guess_output(
+            outputs, spec, metadata, task or task_of(metadata), known,
+            one_picture=isinstance(tensor.shape[0], int))
+        if guess is None:
+            raise _error(descriptor, _nothing_fits(descriptor, outputs))
+        output = OutputSpec(guess.decoder, FrozenMapping(guess.options))
+        task = guess.task
+        guesses.extend(guess.sentences)
+        if bare:
+            spec, sentence = guess_input(spec, guess, outputs, metadata)
+            guesses.append(sentence)
+    labels = descriptor.labels
+    if labels is None and (found := labels_of(metadata)):
+        labels = found
+        guesses.append(f'labels: the {len(found)} names in the metadata of the file')
+    elif labels is None and bare:
+        guesses.append('labels: none are known, so class ids stand for names')
+    if spec.dtype == 'uint8' and (spec.scale != 1 or any(spec.mean) or set(spec.std) != {1.0}):
+        raise _error(
+            descriptor, 'input.scale, mean and std cannot be applied: the network takes '
+            f'{tensor}, whole pixels from 0 to 255; remove the three')
+    return replace(descriptor, task=task, labels=labels, input=spec, output=output,
+                   guesses=(*descriptor.guesses, *guesses))
+
+
+def _error(descriptor: ModelDescriptor, message: str) -> DescriptorError:
+    return DescriptorError(f'{descriptor.origin or descriptor.name}: {message}')
+
+
+def _extra(
+    descriptor: ModelDescriptor, inputs: Sequence[TensorSpec], guesses: list[str],
+) -> FrozenMapping:
+    """Return what the inputs beside the picture are fed, under the graph's names for them."""
+    declared = descriptor.input.extra
+    extra = {
+        next((tensor.name for tensor in inputs if bare_name(tensor.name) == bare_name(name)),
+             name): value
+        for name, value in declared.items()}
+    if not declared and descriptor.output.decoder is None and len(inputs) > 1:
+        for tensor in inputs:
+            if (name := bare_name(tensor.name)) in USUAL and len(tensor.shape) <= 2:
+                extra[tensor.name] = value = USUAL[name]
+                guesses.append(
+                    f'input.extra.{tensor.name}: '
+                    f'{value if isinstance(value, str) else list(value)}, so that boxes come '
+                    "out in the pixels of the network's picture")
+    if extra:
+        try:
+            ExtraInputs(extra, inputs)
+        except DescriptorError as error:
+            raise _error(descriptor, str(error)) from error
+    return FrozenMapping(extra)
+
+
+def _the_input(
+    descriptor: ModelDescriptor, inputs: Sequence[TensorSpec], extra: FrozenMapping,
+) -> TensorSpec:
+    """Return the one input that takes one picture, its batch dimension added where it has none."""
+    listed = '; '.join(str(tensor) for tensor in inputs)
+    rest = [tensor for tensor in inputs if tensor.name not in extra]
+    if len(rest) != 1:
+        raise _error(
+            descriptor, f'the network has {len(inputs)} inputs ({listed}), but a picture is all '
+            'there is to feed; export it with one input, or say what the others are fed under '
+            f'input.extra, like extra: {{image_shape: {SIZES[0]}}}')
+    tensor = rest[0]
+    name = descriptor.input.name
+    if name is not None and bare_name(name) != bare_name(tensor.name):
+        raise _error(
+            descriptor, f'input.name is {name!r}, but the network has {listed}; correct the name '
+            'or remove it')
+    if len(tensor.shape) == 3:
+        tensor = replace(tensor, shape=(1, *tensor.shape))
+    if len(tensor.shape) != 4:
+        raise _error(
+            descriptor, f'the network takes {tensor}, which is no picture: four dimensions are '
+            'needed, [1, channels, height, width] or [1, height, width, channels], or three '
+            'without the 1')
+    if isinstance(tensor.shape[0], int) and tensor.shape[0] != 1:
+        raise _error(
+            descriptor, f'the network takes {tensor}, {tensor.shape[0]} pictures at once; export '
+            'it with a batch of 1 or a free batch dimension')
+    return tensor
+
+
+def bare_name(name: str) -> str:
+    """Return a tensor's name without TensorFlow's ``:0``."""
+    return name[:-2] if name.endswith(':0') else name
+
+
+def _layout(descriptor: ModelDescriptor, tensor: TensorSpec, bare: bool,
+            guesses: list[str]) -> Layout:
+    """Return the layout that the input's shape tells."""
+    first, last = tensor.shape[1] in _CHANNELS, tensor.shape[3] in _CHANNELS
+    if first and not last:
+        return 'nchw'
+    if last and not first:
+        return 'nhwc'
+    if bare and tensor.dtype == 'uint8' and not isinstance(tensor.shape[3], int):
+        guesses.append('input.layout: nhwc, as uint8 pictures are fed as a rule')
+        return 'nhwc'
+    if all(isinstance(tensor.shape[axis], int) for axis in (1, 3)) and not first:
+        raise _error(
+            descriptor, f'the network takes {tensor}, but pictures have 1 or 3 channels; neither '
+            'the second nor the last dimension is one of these')
+    raise _error(
+        descriptor, f'the layout of the input {tensor} cannot be told from its shape; say '
+        'input.layout: nchw or nhwc in a descriptor')
+
+
+def _dtype(descriptor: ModelDescriptor, tensor: TensorSpec) -> DType:
+    declared = descriptor.input.dtype
+    for dtype in DTYPES:
+        if tensor.dtype == dtype:
+            if declared not in (None, dtype):
+                raise _error(
+                    descriptor, f'input.dtype is {declared}, but the network takes {tensor}; '
+                    'correct it or remove it')
+            return dtype
+    raise _error(
+        descriptor, f'the network takes {tensor}; the types that can be fed are '
+        f'{", ".join(DTYPES)}')
+
+
+def _size(descriptor: ModelDescriptor, tensor: TensorSpec, layout: Layout,
+          outputs: Sequence[TensorSpec], metadata: Mapping[str, str], guesses: list[str]) -> Size:
+    """Return the declared size or the graph's, and see that both agree."""
+    height, width = tensor.shape[2:4] if layout == 'nchw' else tensor.shape[1:3]
+    declared = descriptor.input.size
+    if declared is None:
+        if isinstance(width, int) and isinstance(height, int):
+            return width, height
+        declared = size_of(outputs, metadata, guesses)
+    if declared is None:
+        raise _error(
+            descriptor, f'the network takes {tensor}, pictures of any size; say input.size: '
+            '[width, height], or source for the size of the picture, in a descriptor')
+    fixed = [side for side in (width, height) if isinstance(side, int)]
+    if declared == 'source':
+        if fixed:
+            raise _error(
+                descriptor, f'input.size is source, but the network takes {tensor}, a fixed '
+                'size; remove input.size')
+        return 'source'
+    for name, side, graph in zip(('width', 'height'), declared, (width, height)):
+        if isinstance(graph, int) and graph != side:
+            raise _error(
+                descriptor, f'input.size has a {name} of {side}, but the network takes {tensor}, '
+                f'a {name} of {graph}; correct it or remove it')
+    return declared
+
+
+def _nothing_fits(descriptor: ModelDescriptor, outputs: Sequence[TensorSpec]) -> str:
+    # Imported where it is used: the decoders import OpenCV.
+    from ros2_classify.decoders import DECODERS
+
+    known = [name for name, decoder in DECODERS.items()
+             if descriptor.task in (None, decoder.task)]
+    listed = '; '.join(str(tensor) for tensor in outputs)
+    file = descriptor.source.name
+    return (
+        f'what the outputs mean cannot be told from their shapes: {listed}; say it in a '
+        f'descriptor, a .yaml file like {{source: {{path: {file}}}, labels: labels.txt, input: '
+        f'{{color: rgb, scale: 1/255}}, output: {{decoder: {known[0]}}}}}, with one of the '
+        f'decoders {", ".join(known)}')

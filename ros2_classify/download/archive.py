@@ -1,0 +1,377 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Archives, unpacked so that none of them can do harm.
+
+An archive is read twice: once to look at every member, and only if all are harmless once more to
+write them. Nothing is left to `tarfile`'s or `zipfile`'s own extraction, whose safeguards differ
+from one Python release to the next (PEP 706): files and folders are made here, with our
+permissions, below the target and nowhere else, and nothing but plain files and folders is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+import hashlib
+import lzma
+from pathlib import Path
+import stat
+import struct
+import tarfile
+import threading
+from typing import IO
+import zipfile
+import zlib
+
+from ros2_classify.download.archive_names import SUFFIXES
+from ros2_classify.download.archive_streams import kind_of, MAX_READ, open_tar_stream
+from ros2_classify.download.hashing import check_cancel
+from ros2_classify.errors import ArchiveError
+from ros2_classify.progress import human_size, Meter
+
+_MAX_DEPTH = 32
+_MAX_NAME_BYTES = 200
+# Headers and padding of a tar archive, at most, for each member.
+_TAR_OVERHEAD = 16 * 1024
+# A zip archive's directory: a fixed part and the name, for each member.
+_ZIP_ENTRY = 46 + 1024
+_ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ZIP_ENCRYPTED = 0x1
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError,
+           ValueError, NotImplementedError, RuntimeError, struct.error, OverflowError)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    What an archive may hold at most.
+
+    Parameters
+    ----------
+    members : int
+        Files and folders.
+    unpacked : int
+        Bytes of all files together.
+
+    """
+
+    members: int = 10_000
+    unpacked: int = 16 * 10 ** 9
+
+
+@dataclass(frozen=True)
+class Member:
+    """
+    A file or folder in an archive.
+
+    Parameters
+    ----------
+    name : str
+        Its path below the archive's top, with ``/`` between and nothing else special in it.
+    size : int
+        Bytes, as announced; 0 for a folder.
+    is_folder : bool
+        Whether it is a folder.
+
+    """
+
+    name: str
+    size: int
+    is_folder: bool
+
+
+Opener = Callable[[], IO[bytes]]
+
+
+def list_members(path: Path, limits: Limits = Limits()) -> list[Member]:
+    """
+    Look at all members of an archive.
+
+    Parameters
+    ----------
+    path : Path
+        The archive: zip, or tar plain or compressed by gzip, bzip2 or xz, whatever its name.
+    limits : Limits
+        What it may hold.
+
+    Returns
+    -------
+    list of Member
+        In the archive's order.
+
+    Raises
+    ------
+    ArchiveError
+        If it can't be read, or one member could do harm.
+
+    """
+    with walk(path, limits) as members:
+        return [member for member, _ in members]
+
+
+def unpack(path: Path, target: Path, limits: Limits = Limits(), *, meter: Meter | None = None,
+           cancel: threading.Event | None = None) -> dict[str, tuple[int, str]]:
+    """
+    Write all members of an archive that `list_members` found harmless.
+
+    Parameters
+    ----------
+    path : Path
+        The archive.
+    target : Path
+        A folder, made if need be, which nobody else writes to.
+    limits : Limits
+        What it may hold.
+    meter : Meter, optional
+        Counts the bytes written.
+    cancel : threading.Event, optional
+        Set from elsewhere, it ends the work.
+
+    Returns
+    -------
+    dict of str to (int, str)
+        The size in bytes and the sha256 of each file by its name.
+
+    Raises
+    ------
+    ArchiveError
+        If it can't be read, or one member could do harm.
+    OSError
+        If the target can't be written.
+
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    written = {}
+    with walk(path, limits) as members:
+        for member, opener in members:
+            check_cancel(cancel)
+            place = target / member.name
+            if member.is_folder:
+                place.mkdir(parents=True, exist_ok=True)
+                continue
+            place.parent.mkdir(parents=True, exist_ok=True)
+            digest = hashlib.sha256()
+            with open(place, 'xb') as stream:
+                for chunk in read_member(path, member, opener):
+                    check_cancel(cancel)
+                    stream.write(chunk)
+                    digest.update(chunk)
+                    if meter:
+                        meter.add(len(chunk))
+            written[member.name] = member.size, digest.hexdigest()
+    return written
+
+
+def read_member(path: Path, member: Member, opener: Opener) -> Iterator[bytes]:
+    """Yield a member's bytes; ArchiveError where there are more or fewer than announced."""
+    left = member.size
+    with _reading(path):
+        with opener() as source:
+            while chunk := source.read(MAX_READ):
+                left -= len(chunk)
+                if left < 0:
+                    break
+                yield chunk
+    if left:
+        raise ArchiveError(f'{path.name}: {member.name} does not have the {member.size} bytes '
+                           'that the archive announces; get the archive again')
+
+
+@contextmanager
+def walk(path: Path, limits: Limits = Limits()) -> Iterator[Iterator[tuple[Member, Opener]]]:
+    """
+    Open an archive and go through its members, each checked before it is yielded.
+
+    Parameters
+    ----------
+    path : Path
+        The archive.
+    limits : Limits
+        What it may hold.
+
+    Yields
+    ------
+    iterator of (Member, callable)
+        A callable opens its member, until the next one is asked for.
+
+    Raises
+    ------
+    ArchiveError
+        If the archive can't be read, or a member could do harm.
+
+    """
+    with _reading(path):
+        kind = kind_of(path)
+    if kind is None:
+        raise ArchiveError(f'{path.name} is no archive; those that can be read are '
+                           f'{", ".join(SUFFIXES)}')
+    raw = _walk_zip(path, limits) if kind == 'zip' else _walk_tar(path, kind, limits)
+    try:
+        yield _checked(path, raw, limits)
+    finally:
+        raw.close()
+
+
+_Raw = Generator[tuple[str, int, str, Opener], None, None]
+
+
+def _checked(path: Path, raw: _Raw, limits: Limits) -> Iterator[tuple[Member, Opener]]:
+    """Yield the members that are harmless; the first that isn't ends it all."""
+    files: set[str] = set()
+    folders: set[str] = set()
+    count = total = 0
+    while True:
+        with _reading(path):
+            entry = next(raw, None)
+        if entry is None:
+            return
+        name, size, kind, opener = entry
+        if kind not in ('file', 'folder'):
+            raise _harmful(path, name, f'is a {kind}; only files and folders are unpacked')
+        count, total = count + 1, total + size
+        if count > limits.members:
+            raise ArchiveError(f'{path.name} holds more than the {limits.members} members that '
+                               'are allowed, and is not unpacked')
+        if size < 0 or total > limits.unpacked:
+            raise ArchiveError(f'{path.name} is larger unpacked than the '
+                               f'{human_size(limits.unpacked)} that are allowed, and is not '
+                               'unpacked')
+        parts = _parts(path, name)
+        if not parts:
+            continue  # the top itself
+        clean = '/'.join(parts)
+        parents = {'/'.join(parts[:end]) for end in range(1, len(parts))}
+        is_folder = kind == 'folder'
+        if clean in files or (clean in folders and not is_folder) or parents & files:
+            raise _harmful(path, name, 'is there twice')
+        folders |= parents | ({clean} if is_folder else set())
+        if not is_folder:
+            files.add(clean)
+        yield Member(clean, size, is_folder), opener
+
+
+def _parts(path: Path, name: str) -> list[str]:
+    """Return a member's path in parts, each of them harmless."""
+    # A name that isn't UTF-8 holds surrogates, which aren't printable.
+    if not name.isprintable() or '\\' in name:
+        raise _harmful(path, name, 'has a backslash or an unprintable character in its name')
+    if name.startswith('/') or name[1:2] == ':':
+        raise _harmful(path, name, 'has an absolute path')
+    parts = [part for part in name.split('/') if part not in ('', '.')]
+    if '..' in parts:
+        raise _harmful(path, name, 'leads out of its folder by ".."')
+    if len(parts) > _MAX_DEPTH or any(len(part.encode()) > _MAX_NAME_BYTES for part in parts):
+        raise _harmful(path, name, 'has too long a path')
+    return parts
+
+
+def _harmful(path: Path, name: str, problem: str) -> ArchiveError:
+    shown = ascii(name) if len(name) < 80 else f'{ascii(name[:76])}…'
+    return ArchiveError(f'{path.name} is not unpacked: its member {shown} {problem}; use an '
+                        'archive from a source you trust')
+
+
+def _walk_tar(path: Path, kind: str, limits: Limits) -> _Raw:
+    limit = limits.unpacked + limits.members * _TAR_OVERHEAD
+    with open_tar_stream(path, kind, limit) as stream:
+        # "r:" because the stream is unpacked already.
+        with tarfile.open(fileobj=stream, mode='r:', errorlevel=2) as tar:  # type: ignore
+            # Not "for member in tar": that keeps all members in memory.
+            while (member := tar.next()) is not None:
+                tar.members = []
+                yield member.name, member.size, _tar_kind(member), _tar_opener(tar, member)
+        # The check sum of what was compressed stands at its end.
+        while stream.read(MAX_READ):
+            pass
+
+
+def _tar_kind(member: tarfile.TarInfo) -> str:
+    if member.issym() or member.islnk():
+        return 'link'
+    if member.isdir():
+        return 'folder'
+    # A sparse file is written out in full; its size is that one.
+    return 'file' if member.isreg() else 'device or another special file'
+
+
+def _tar_opener(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Opener:
+    def open_member() -> IO[bytes]:
+        stream = tar.extractfile(member)
+        assert stream is not None, 'only files are opened'
+        return stream
+    return open_member
+
+
+def _walk_zip(path: Path, limits: Limits) -> _Raw:
+    _check_zip_directory(path, limits)
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            # What zipfile makes of a name ends at the first NUL; the name as written tells.
+            yield info.orig_filename, info.file_size, _zip_kind(info), _zip_opener(archive, info)
+
+
+def _zip_kind(info: zipfile.ZipInfo) -> str:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind == stat.S_IFLNK:
+        return 'link'
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return 'device or another special file'
+    if info.flag_bits & _ZIP_ENCRYPTED:
+        return 'file that needs a password'
+    if info.compress_type not in _ZIP_METHODS:
+        return f'file packed by method {info.compress_type}'
+    return 'folder' if info.is_dir() else 'file'
+
+
+def _zip_opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Opener:
+    return lambda: archive.open(info)
+
+
+def _check_zip_directory(path: Path, limits: Limits) -> None:
+    """
+    Refuse a directory that is too long before zipfile reads it into memory as a whole.
+
+    The end of central directory record is described in APPNOTE.TXT 6.3.10, section 4.3.16.
+    """
+    with open(path, 'rb') as stream:
+        stream.seek(0, 2)
+        stream.seek(max(stream.tell() - 65557, 0))
+        tail = stream.read()
+    start = tail.rfind(b'PK\x05\x06')
+    if start < 0 or start + 16 > len(tail):
+        raise EOFError('its end is missing')
+    count, size = struct.unpack_from('<HI', tail, start + 10)
+    # 0xFFFF and 0xFFFFFFFF stand for more than fits (zip64), which is too much too.
+    if count > limits.members or size > limits.members * _ZIP_ENTRY:
+        raise ArchiveError(f'{path.name} holds more than the {limits.members} members that are '
+                           'allowed, and is not unpacked')
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn the many ways in which an archive can be broken into one sentence."""
+    try:
+        yield
+    except ArchiveError as error:
+        text = str(error)
+        if path.name in text:
+            raise
+        raise ArchiveError(f'{path.name} is not unpacked: {text}; use an archive from a source '
+                           'you trust') from error
+    except _BROKEN as error:
+        raise ArchiveError(f'{path.name} cannot be unpacked ({error}); it is damaged or not what '
+                           'its name says: get it again') from error

@@ -1,0 +1,140 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""How files are fetched: what a user may choose, by Python or by the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+import os
+from pathlib import Path
+import threading
+
+from ros2_classify.errors import FetchError
+from ros2_classify.progress import Progress
+
+CACHE = 'ROS2_CLASSIFY_CACHE'
+OFFLINE = 'ROS2_CLASSIFY_OFFLINE'
+
+_YES = ('1', 'true', 'yes', 'on')
+_NO = ('', '0', 'false', 'no', 'off')
+
+
+@dataclass(frozen=True)
+class FetchOptions:
+    """
+    How files are fetched.
+
+    Parameters
+    ----------
+    cache : Path or None
+        The cache's folder; None means ``ROS2_CLASSIFY_CACHE``, or ``ros2_classify`` in the
+        user's cache folder.
+    offline : bool or None
+        Whether the network is left alone; None means as ``ROS2_CLASSIFY_OFFLINE`` says.
+    allow_unverified : bool
+        Whether an address without a sha256 may be used, for a trial.
+    timeout : float
+        Seconds a server may take to accept a connection, and to send the next bytes.
+    attempts : int
+        How often a download that fails is tried.
+    progress : callable or None
+        Gets each `ros2_classify.progress.Status`; None means a line on the terminal, or
+        lines in the log of `logging`'s logger ``ros2_classify``.
+    cancel : threading.Event or None
+        Set from elsewhere, it ends the work with FetchCancelledError.
+
+    """
+
+    cache: Path | None = None
+    offline: bool | None = None
+    allow_unverified: bool = False
+    timeout: float = 20.0
+    attempts: int = 5
+    progress: Progress | None = field(default=None, compare=False)
+    cancel: threading.Event | None = field(default=None, compare=False)
+
+    def cache_folder(self) -> Path:
+        """Return the cache's folder, which need not exist."""
+        return self.cache.expanduser().absolute() if self.cache else default_cache_folder()
+
+    def is_offline(self) -> bool:
+        """Tell whether the network is left alone."""
+        return offline_by_environment() if self.offline is None else self.offline
+
+
+def default_cache_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """
+    Return the cache's folder as the environment tells.
+
+    Parameters
+    ----------
+    environ : mapping of str to str, optional
+        The environment; None means the process's own.
+
+    Returns
+    -------
+    Path
+        ``ROS2_CLASSIFY_CACHE``; or else ``ros2_classify`` below ``XDG_CACHE_HOME`` or
+        ``~/.cache`` (XDG Base Directory Specification).
+
+    Raises
+    ------
+    FetchError
+        If there is neither of the two variables nor a home folder.
+
+    """
+    return _user_folder(environ, CACHE, '', 'XDG_CACHE_HOME', '.cache')
+
+
+def default_import_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the folder that imported descriptors go to: ``…/share/ros2_classify/models``."""
+    return _user_folder(environ, None, 'models', 'XDG_DATA_HOME', '.local/share')
+
+
+def _user_folder(environ: Mapping[str, str] | None, ours: str | None, below: str, xdg: str,
+                 fallback: str) -> Path:
+    environ = os.environ if environ is None else environ
+    try:
+        if ours and environ.get(ours, '').strip():
+            return Path(environ[ours].strip()).expanduser().absolute()
+        # The specification: a path that isn't absolute is to be ignored.
+        base = Path(environ.get(xdg, ''))
+        if not base.is_absolute():
+            base = Path.home() / fallback
+    except RuntimeError as error:
+        raise FetchError(
+            f'there is no home folder to keep models in ({error}); set {ours or xdg} to a folder '
+            'that can be written') from None
+    return base / 'ros2_classify' / below
+
+
+def offline_by_environment(environ: Mapping[str, str] | None = None) -> bool:
+    """
+    Tell whether ``ROS2_CLASSIFY_OFFLINE`` is on.
+
+    Raises
+    ------
+    FetchError
+        If its value is neither yes nor no.
+
+    """
+    value = (os.environ if environ is None else environ).get(OFFLINE, '').strip()
+    if value.lower() in _YES:
+        return True
+    if value.lower() in _NO:
+        return False
+    raise FetchError(f'the environment variable {OFFLINE} is {value!r}; allowed are '
+                     f'{", ".join(_YES)} and {", ".join(word or "nothing" for word in _NO)}')

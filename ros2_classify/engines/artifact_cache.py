@@ -1,0 +1,226 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+What engines keep in the cache because it is costly to make.
+
+::
+
+    optimized/<key>/<sha256>.onnx    an optimized network; its name tells what must be in it
+    batched/<key>/<sha256>.onnx      a network with a batch dimension
+    batched/<key>/refused.txt        or why it can't have one
+    tensorrt/<key>/                  TensorRT's engines and timings; ``complete`` ends their making
+    openvino/<key>/                  OpenVINO's compiled networks
+
+A key is the hash of all that decides whether it can be used: the network's sha256, the versions,
+the processor, the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+import hashlib
+import logging
+import os
+from pathlib import Path
+import threading
+from typing import Any
+
+from ros2_classify.download.cache import Cache, remove
+from ros2_classify.download.hashing import sha256_of_file
+from ros2_classify.download.options import default_cache_folder
+from ros2_classify.engines.settings import EngineSettings
+from ros2_classify.errors import FetchError
+
+_LOGGER = logging.getLogger(__name__)
+_COMPLETE = 'complete'
+_REFUSED = 'refused.txt'
+# What TensorRT calls its timings.
+_TIMING = '.timing'
+
+
+def cache_of(settings: EngineSettings) -> Cache | None:
+    """Return the cache that settings name, or None where nothing is kept or there is no place."""
+    if not settings.cache:
+        return None
+    try:
+        return Cache(settings.cache_folder or default_cache_folder())
+    except FetchError as error:
+        _LOGGER.info('nothing that engines build is kept: %s', error)
+        return None
+
+
+def key_of(path: Path, *facts: object, weights: Iterable[Path] = ()) -> str:
+    """
+    Return the key of what is made of a network.
+
+    Parameters
+    ----------
+    path : Path
+        The network's file.
+    facts : objects
+        All else that decides whether it can be used, as text.
+    weights : iterable of Path
+        The other files that hold its weights.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    OSError
+        If a file can't be read.
+
+    """
+    text = '\n'.join([
+        sha256_of_file(path), *map(str, facts), *(sha256_of_file(each) for each in weights)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def find_file(cache: Cache, kind: str, key: str) -> Path | None:
+    """Return a kept file whose content is what its name says, or None."""
+    folder = cache.folder / kind / key
+    try:
+        for path in sorted(folder.glob('*.onnx')):
+            if sha256_of_file(path) == path.stem:
+                return path
+            _LOGGER.warning('%s is damaged and is made anew', path)
+            remove(path)
+    except (OSError, FetchError) as error:
+        _LOGGER.info('%s cannot be read: %s', folder, error)
+    return None
+
+
+def find_refusal(cache: Cache, kind: str, key: str) -> str:
+    """Return why a file could not be made, as `keep_refusal` noted it; or nothing."""
+    try:
+        return (cache.folder / kind / key / _REFUSED).read_text(encoding='utf-8').strip()
+    except (OSError, UnicodeDecodeError):
+        return ''
+
+
+def keep_refusal(cache: Cache, kind: str, key: str, reason: str) -> None:
+    """Note why a file can't be made, so that nobody tries again; where the disk allows it."""
+    try:
+        with cache.errors():
+            folder = cache.folder / kind / key
+            folder.mkdir(parents=True, exist_ok=True)
+            part = cache.part(f'{key}.{os.getpid()}.{threading.get_ident()}')
+            part.write_text(f'{reason}\n', encoding='utf-8')
+            os.replace(part, folder / _REFUSED)
+    except FetchError as error:
+        _LOGGER.info('what was found out is not kept: %s', error)
+
+
+def keep_file(cache: Cache, kind: str, key: str, make: Callable[[Path], Any]) -> Path | None:
+    """
+    Make a file and keep it, as a whole or not at all.
+
+    Parameters
+    ----------
+    cache : Cache
+        Where.
+    kind, key : str
+        Its folder.
+    make : callable
+        Writes the file to the path it is given; what it raises is passed on, but for OSError.
+
+    Returns
+    -------
+    Path or None
+        The file; None where the disk is full or can't be written, which is told in the log.
+
+    """
+    part = None
+    try:
+        # Of this process and thread alone: whoever comes second keeps the same under one name.
+        part = cache.part(f'{key}.{os.getpid()}.{threading.get_ident()}')
+        folder = cache.folder / kind / key
+        with cache.errors():
+            folder.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(b'')
+            make(part)
+            path = folder / f'{sha256_of_file(part)}.onnx'
+            os.replace(part, path)
+        return path
+    except FetchError as error:
+        _LOGGER.warning('what was made for speed is not kept: %s', error)
+        return None
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def kept_folder(cache: Cache | None, kind: str, key: str, what: str) -> Iterator[Path | None]:
+    """
+    Use a folder that a provider fills; one process at a time, until it is filled.
+
+    Parameters
+    ----------
+    cache : Cache or None
+        Where; None keeps nothing.
+    kind, key : str
+        The folder's name.
+    what : str
+        What a person calls it.
+
+    Yields
+    ------
+    Path or None
+        The folder; None where nothing can be kept. What an interrupted process left there
+        is gone.
+
+    """
+    folder = _usable(cache, kind, key)
+    if cache is None or folder is None:
+        yield None
+        return
+    if (folder / _COMPLETE).exists():
+        try:
+            yield folder
+        except BaseException:
+            # What can't be loaded is made anew the next time.
+            (folder / _COMPLETE).unlink(missing_ok=True)
+            raise
+        return
+    with cache.lock(f'{kind}-{key}', f'{kind} for {what}', doing='building'):
+        if not (folder / _COMPLETE).exists():
+            for path in folder.iterdir():
+                # Timings stay: each is true by itself, and they save minutes.
+                if path.suffix != _TIMING:
+                    remove(path)
+        yield folder
+        # Empty where the provider wasn't started after all.
+        if any(path.suffix != _TIMING for path in folder.iterdir()):
+            with cache.errors():
+                (folder / _COMPLETE).touch()
+
+
+def _usable(cache: Cache | None, kind: str, key: str) -> Path | None:
+    if cache is None:
+        return None
+    folder = cache.folder / kind / key
+    try:
+        with cache.errors():
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(13, 'Permission denied', str(folder))
+    except FetchError as error:
+        _LOGGER.warning('what is built for speed is not kept: %s', error)
+        return None
+    return folder

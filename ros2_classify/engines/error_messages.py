@@ -1,0 +1,146 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Why a model can't be loaded: ONNX Runtime's messages, and the plain reasons before them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import re
+from typing import Any
+
+from ros2_classify.errors import EngineError
+from ros2_classify.model.foreign_formats import by_content
+
+# What its messages say, as far as they are known, and what that means.
+_CAUSES = tuple((re.compile(pattern), sentence) for pattern, sentence in (
+    (r'(?i)protobuf parsing failed',
+     'it is no ONNX model, or was cut off: get the file again'),
+    (r'Opset (\d+) is under development.* till opset (\d+)',
+     r'it uses opset \1, but this version knows opsets up to \2: install a newer onnxruntime, or '
+     r'export the model with opset \2'),
+    (r'Unsupported model IR version: (\d+), max supported IR version: (\d+)',
+     r'it is written in ONNX IR version \1, but this version knows up to \2: install a newer '
+     r'onnxruntime, or save the model with an older onnx package'),
+    (r'No Op registered for (\S+) with domain_version of (\d+)',
+     r'it uses the operator \1, which opset \2 does not have: install a newer onnxruntime, or '
+     r'export the model without it'),
+    (r'([\w.]+:\w+)\(-?\d+\) is not a registered function/op',
+     r'it uses the operator \1, which is not part of ONNX: export the model without it'),
+    (r'External data path does not exist: "?([^"]+?)"?$',
+     r'its weights lie in a second file that is missing: put \1 back'),
+    # Older versions' words for the same.
+    (r'cannot get file size: No such file or directory \[(.+?)\]',
+     r'its weights lie in a second file that is missing: put \1 back'),
+    (r'GetFileLength for (.+?) failed',
+     r'its weights lie in a second file that is missing: put \1 back'),
+    (r'External initializer: (\S+) offset: \d+ size to read: \d+ given file_length',
+     r'the second file that holds its weights is cut off (at \1): get that file again'),
+    (r'Failed to find kernel for (\S+)\(',
+     r'it uses the operator \1 with a type that this provider cannot run'),
+))
+_NOISE = tuple(re.compile(pattern) for pattern in (
+    r'\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ',
+    r'(?:Load model from|Load model) \S+ failed:\s*',
+    r'\S*\b\w+\.(?:cc|h|cpp|hpp):\d+ (?:\w+ )?',
+    r'(?:[\w:&<>*~]+ )*onnxruntime::[\w:~<>]+\([^)]*\)(?: const)? ',
+))
+
+
+def tidy(error: BaseException) -> str:
+    """
+    Say what ONNX Runtime means, in one sentence.
+
+    Parameters
+    ----------
+    error : BaseException
+        What it raised.
+
+    Returns
+    -------
+    str
+        For the usual causes, the cause and the next step; else its own words, without error
+        codes, C++ signatures and build paths.
+
+    """
+    text = ' '.join(str(error).split())
+    for pattern, sentence in _CAUSES:
+        found = pattern.search(text)
+        if found:
+            return found.expand(sentence)
+    for noise in _NOISE:
+        text = noise.sub('', text)
+    text = text.strip().rstrip('.')
+    return f'{text[:400]}…' if len(text) > 400 else text or type(error).__name__
+
+
+def check_texts(path: Path, session: Any) -> None:
+    """
+    See that the names and the metadata in a model can be read.
+
+    ONNX Runtime runs a model whose texts are not UTF-8, and fails when they are asked for.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    session : onnxruntime.InferenceSession
+        The model.
+
+    Raises
+    ------
+    EngineError
+        If a text is not UTF-8.
+
+    """
+    try:
+        for node in (*session.get_inputs(), *session.get_outputs()):
+            node.name, node.shape  # noqa: B018
+        session.get_modelmeta().custom_metadata_map  # noqa: B018
+    except UnicodeDecodeError as error:
+        raise EngineError(
+            f'{path}: a name or the metadata in it is not UTF-8 text ({error.reason}): the file '
+            'is damaged, get it again') from error
+
+
+def check_file(path: Path) -> None:
+    """
+    Name the plain reasons why a file isn't a model before ONNX Runtime words them badly.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    EngineError
+        If it can't be read, is empty, or holds something else by the look of its first bytes.
+
+    """
+    try:
+        with path.open('rb') as file:
+            head = file.read(256)
+    except OSError as error:
+        raise EngineError(f'{path}: the model cannot be read: {error.strerror}') from error
+    if not head:
+        raise EngineError(f'{path}: the model file is empty')
+    if head.startswith(b'version https://git-lfs'):
+        raise EngineError(
+            f'{path}: this is a Git LFS pointer, not the model: run git lfs pull where it lies')
+    if head.lstrip()[:1] == b'<':
+        raise EngineError(
+            f'{path}: this is a web page or XML, not an ONNX model: download the file itself')
+    if known_as := by_content(head):
+        raise EngineError(f'{path}: this is not an ONNX model but {known_as}')

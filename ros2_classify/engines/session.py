@@ -1,0 +1,221 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""How a session starts: on which provider, with what was kept of earlier starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import logging
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ros2_classify.download.cache import Cache
+from ros2_classify.engines import hardware as machine
+from ros2_classify.engines.artifact_cache import (
+    cache_of, find_file, keep_file, kept_folder, key_of)
+from ros2_classify.engines.error_messages import tidy
+from ros2_classify.engines.faults import fault
+from ros2_classify.engines.listed_weights import without_listed_weights
+from ros2_classify.engines.onnx_file import OnnxFile
+from ros2_classify.engines.providers import how_to_get, provider_options, PROVIDERS
+from ros2_classify.engines.safety import place_of
+from ros2_classify.engines.session_options import session_options
+from ros2_classify.engines.settings import EngineSettings
+from ros2_classify.errors import EngineError
+from ros2_classify.heartbeat import heartbeat
+
+_LOGGER = logging.getLogger(__name__)
+_CPU = PROVIDERS['cpu']
+_TENSORRT = PROVIDERS['tensorrt']
+_OPENVINO = PROVIDERS['openvino']
+
+# ONNX Runtime needs 0.9 s to optimize a network of 5400 nodes and 0.03 s for one of 370; what
+# reading the kept one saves below is less than a person or a robot would notice.
+MANY_NODES = 1000
+
+
+def start_session(
+    ort: Any, path: Path, model: OnnxFile, settings: EngineSettings, names: Sequence[str],
+    *, file: Path | None = None, weights: Mapping[str, Path] = MappingProxyType({}),
+) -> Any:
+    """
+    Start a session on the first provider that works.
+
+    Parameters
+    ----------
+    ort : module
+        ``onnxruntime``.
+    path : Path
+        The network's file, as people know it.
+    model : OnnxFile
+        What stands in the file that is loaded.
+    settings : EngineSettings
+        How it shall run.
+    names : sequence of str
+        Providers in order of preference, as `choose_providers` returns them.
+    file : Path, optional
+        The file that is loaded in its place.
+    weights : mapping of str to Path
+        Its weights' files by its own names for them, where not all are in its folder.
+
+    Returns
+    -------
+    onnxruntime.InferenceSession
+        Only where ``settings`` allow it, on another provider than the first.
+
+    Raises
+    ------
+    EngineError
+        If the file can't be loaded, or the provider can't be had.
+
+    """
+    lenient = settings.provider == 'auto' or not settings.require_provider
+    if names[0] not in ort.get_available_providers():
+        _LOGGER.warning('the installed ONNX Runtime has no %s and the CPU runs the network '
+                        'instead; %s', names[0], how_to_get(names[0]))
+        names = [_CPU]
+    try:
+        session = _start(ort, path, file or path, model, settings, names, weights)
+    except EngineError:
+        raise
+    except Exception as error:  # noqa: B902 -- its exceptions share no base class
+        if names[0] != _CPU and lenient:
+            _LOGGER.warning('%s failed (%s) and is left out', names[0], tidy(error))
+            return start_session(ort, path, model, settings, [_CPU], file=file, weights=weights)
+        raise fault(error)(
+            f'{path}: ONNX Runtime {ort.__version__} cannot load it: {tidy(error)}') from error
+    got = session.get_providers()[0]
+    if got != names[0] and lenient:
+        _LOGGER.warning('%s could not be started and %s runs instead; %s', names[0], got,
+                        how_to_get(names[0]))
+    elif got != names[0]:
+        raise EngineError(
+            f'the provider {settings.provider!r} ({names[0]}) could not be started and {got} '
+            f'would run instead; {how_to_get(settings.provider)}; or choose provider auto or cpu, '
+            'or set require_provider to false')
+    return session
+
+
+def _start(
+    ort: Any, path: Path, file: Path, model: OnnxFile, settings: EngineSettings,
+    names: Sequence[str], weights: Mapping[str, Path],
+) -> Any:
+    source: str | bytes = str(file)
+    if model.listed_weights and not model.external:
+        source = without_listed_weights(file)
+    options = session_options(ort, settings, on_cpu=names[0] == _CPU)
+    # It knows their addresses only: they have to live until the session is there.
+    contents: list[np.memmap[Any, Any]] = []
+    if weights:
+        # ONNX Runtime itself reads nothing outside of the model's folder; where one file is given,
+        # it wants all of them.
+        missing = [str(place) for place in weights.values() if not place.is_file()]
+        if missing:
+            raise EngineError(f'{path}: its weights lie in a second file that is missing: put '
+                              f'{missing[0]} back')
+        contents.extend(np.memmap(place, np.uint8, 'r') for place in weights.values())
+        options.add_external_initializers_from_files_in_memory(
+            list(weights), contents, list(map(len, contents)))
+    places = [place_of(location, path.parent.resolve()) for location in model.external]
+    # Where one is missing, ONNX Runtime says so.
+    cache = cache_of(settings) if all(place.is_file() for place in places) else None
+    if names[0] == _TENSORRT:
+        key = '' if cache is None else key_of(
+            file, ort.__version__, machine.tensorrt_version(), machine.gpu_name(
+                settings.device_id), settings.precision, settings.max_batch, settings.memory_limit,
+            weights=places)
+        what = f'building the TensorRT engine of {path.name} (once for this GPU; takes minutes)'
+        _LOGGER.info('starting TensorRT for %s; the first time it builds an engine', path.name)
+        with kept_folder(cache, 'tensorrt', key, path.name) as folder, heartbeat(what):
+            return _session(
+                ort, source, options, names, settings, folder, _profile(model, settings))
+    if names[0] == _OPENVINO:
+        key = '' if cache is None else key_of(
+            file, ort.__version__, machine.cpu_features(), settings.provider, settings.precision,
+            weights=places)
+        with kept_folder(cache, 'openvino', key, path.name) as folder, \
+                heartbeat(f'compiling {path.name} for OpenVINO'):
+            return _session(ort, source, options, names, settings, folder)
+    # With its weights inside, an optimized network could be larger than a file of ONNX may be.
+    if (names[0] == _CPU and cache is not None and model.nodes >= MANY_NODES
+            and not places and not settings.custom_operators):
+        return _optimized(ort, path.name, file, source, options, settings, cache)
+    with heartbeat(f'loading {path.name} on {names[0]}'):
+        return _session(ort, source, options, names, settings)
+
+
+def _session(
+    ort: Any, source: str | bytes, options: Any, names: Sequence[str], settings: EngineSettings,
+    folder: Path | None = None,
+    profile: Sequence[tuple[str, tuple[int, ...], tuple[int, ...]]] = (),
+) -> Any:
+    chosen = [provider_options(name, settings, folder if name == names[0] else None,
+                               profile if name == _TENSORRT else ()) for name in names]
+    # Without its own fallback, which prints to the terminal and goes on.
+    return ort.InferenceSession(
+        source, sess_options=options, providers=list(names), provider_options=chosen,
+        enable_fallback=0)
+
+
+def _optimized(
+    ort: Any, name: str, file: Path, source: str | bytes, options: Any, settings: EngineSettings,
+    cache: Cache,
+) -> Any:
+    """Start from the network's optimized form, which is kept for this CPU and this version."""
+    key = key_of(file, ort.__version__, machine.cpu_features(), options.graph_optimization_level)
+    kept = find_file(cache, 'optimized', key)
+    if kept is not None:
+        ready = session_options(ort, settings, on_cpu=True)
+        ready.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        return _session(ort, str(kept), ready, [_CPU], settings)
+    found: list[Any] = []
+
+    def make(part: Path) -> None:
+        options.optimized_model_filepath = str(part)
+        found.append(_session(ort, source, options, [_CPU], settings))
+
+    with heartbeat(f'optimizing {name}'):
+        problem = ''
+        try:
+            keep_file(cache, 'optimized', key, make)
+        except Exception as error:  # noqa: B902 -- its exceptions share no base class
+            problem = tidy(error)
+        if not found:
+            options.optimized_model_filepath = ''
+            found.append(_session(ort, source, options, [_CPU], settings))
+            if problem:
+                # The network is fine, then; a full disk is the usual cause.
+                _LOGGER.warning('the optimized form of %s is not kept: %s', name, problem)
+    return found[0]
+
+
+def _profile(
+    model: OnnxFile, settings: EngineSettings,
+) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+    """Return each input's smallest and largest shape, where the batch alone is free."""
+    rows = []
+    for name, shape in model.inputs.items():
+        rest = tuple(dim for dim in shape[1:] if isinstance(dim, int))
+        if not shape or len(rest) != len(shape) - 1:
+            return []
+        first = shape[0]
+        if isinstance(first, int):
+            rows.append((name, (first, *rest), (first, *rest)))
+        else:
+            rows.append((name, (1, *rest), (settings.max_batch, *rest)))
+    return rows if any(not isinstance(shape[0], int) for shape in model.inputs.values()) else []

@@ -1,0 +1,304 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a model's file is, step by step, and each thing that is wrong with it in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.autoconfig.complete import complete
+from ros2_classify.convert.api import to_onnx
+from ros2_classify.convert.options import ConvertOptions
+from ros2_classify.download.hashing import sha256_of_file, sha256_of_folder
+from ros2_classify.download.options import FetchOptions
+from ros2_classify.engines import Engine, open_engine
+from ros2_classify.engines.base import TensorSpec
+from ros2_classify.engines.onnx_file import OnnxFile, read_onnx
+from ros2_classify.errors import EngineError, Ros2ClassifyError
+from ros2_classify.inspection.operators import left_to_the_cpu, unknown_operators
+from ros2_classify.inspection.output_checks import (
+    Findings, judge, measured, Run, run_on, sample_pictures)
+from ros2_classify.model.catalog import resolve
+from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.model.files import model_file
+from ros2_classify.model.labels import Labels
+from ros2_classify.pipeline import Pipeline
+from ros2_classify.results.results import Result
+
+_CPU = 'CPUExecutionProvider'
+
+
+@dataclass
+class Report:
+    """
+    What was found out about a model; what could not be reached is None or empty.
+
+    Parameters
+    ----------
+    model : str
+        As it was asked for.
+    declared : ModelDescriptor or None
+        What its descriptor says, or, for a bare file, little more than where it is.
+    file : Path or None
+        The file or folder that the descriptor names.
+    size : int or None
+        Its bytes; of a folder, those of all files in it.
+    sha256 : str or None
+        Its sha256; of a folder, as `ros2_classify.download.hashing.sha256_of_folder` has it.
+    network : Path or None
+        The ONNX file that is run: the same, or what a TensorFlow model was converted to.
+    onnx : OnnxFile or None
+        What stands in it.
+    provider : str or None
+        Who runs it.
+    inputs, outputs : tuple of TensorSpec
+        The network's.
+    descriptor : ModelDescriptor or None
+        Complete; for a bare file, what would be the descriptor.
+    labels : Labels or None
+        The names.
+    runs : list of Run
+        What the network gave for the test pictures, and for the one that was given.
+    result : Classification, Detections or None
+        The answer for the picture that was given.
+    problems, warnings, notes : list of str
+        What is wrong, what may be, and what could not be known; one sentence each.
+
+    """
+
+    model: str
+    declared: ModelDescriptor | None = None
+    file: Path | None = None
+    size: int | None = None
+    sha256: str | None = None
+    network: Path | None = None
+    onnx: OnnxFile | None = None
+    provider: str | None = None
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    descriptor: ModelDescriptor | None = None
+    labels: Labels | None = None
+    runs: list[Run] = field(default_factory=list)
+    result: Result | None = None
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, findings: Findings) -> None:
+        """Take over findings that aren't there yet."""
+        for finding in findings:
+            to = self.problems if finding.problem else self.warnings
+            if finding.text not in (*self.problems, *self.warnings):
+                to.append(finding.text)
+
+
+def check_model(
+    model: str | Path | ModelDescriptor, image: NDArray[np.uint8] | None = None, *,
+    provider: str = 'auto', threads: int = 0, fetch: FetchOptions | None = None,
+) -> Report:
+    """
+    Look at a model from its file to its answers, and go on as far as it can be done.
+
+    Parameters
+    ----------
+    model : str, Path or ModelDescriptor
+        As `ros2_classify.pipeline.Pipeline.load` takes it.
+    image : ndarray of uint8, shape (H, W, 3), optional
+        A picture, in the order blue, green, red, to answer for.
+    provider : str
+        Who shall run it.
+    threads : int
+        Threads for one inference; 0 chooses.
+    fetch : FetchOptions, optional
+        How a file that is named by an address is fetched.
+
+    Returns
+    -------
+    Report
+        What was found out. Nothing is raised for what is wrong with the model.
+
+    """
+    report = Report(model.name if isinstance(model, ModelDescriptor) else str(model))
+    try:
+        report.declared = declared = resolve(model)
+        report.file = model_file(declared, fetch)
+        _measure(report, report.file)
+        report.network = report.file
+        if declared.format != 'onnx':
+            report.network = to_onnx(declared, report.file, ConvertOptions.like(fetch))
+        report.onnx = read_onnx(report.network)
+        _look_for_parts(report, report.network, report.onnx)
+        report.labels = declared.load_labels()
+        engine = _open(report, report.network, provider, threads)
+        try:
+            _look_at(report, engine, declared, image)
+        finally:
+            engine.close()
+    except Ros2ClassifyError as error:
+        report.problems.insert(0, str(error))
+    return report
+
+
+def _measure(report: Report, path: Path) -> None:
+    try:
+        if path.is_dir():
+            report.size = sum(item.stat().st_size for item in path.rglob('*') if item.is_file())
+            report.sha256 = sha256_of_folder(path)
+        else:
+            report.size = path.stat().st_size
+            report.sha256 = sha256_of_file(path)
+    except OSError as error:
+        raise EngineError(f'{path}: cannot be read: {error.strerror}') from error
+
+
+def _look_for_parts(report: Report, path: Path, onnx: OnnxFile) -> None:
+    """See whether ONNX Runtime knows all operators, and whether all files are there."""
+    missing = [name for name in onnx.external if not (path.parent / name).is_file()]
+    if missing:
+        report.problems.append(
+            f'the weights lie in other files, and {", ".join(missing)} is missing beside '
+            f'{path.name}: copy it there too')
+    unknown = unknown_operators(onnx)
+    if unknown is None:
+        report.notes.append('which operators ONNX Runtime knows cannot be told: it is missing, or '
+                            'this version does not say')
+    elif unknown:
+        report.problems.append(
+            f'ONNX Runtime does not know {len(unknown)} of the operators: {", ".join(unknown)}; '
+            'install a newer onnxruntime, or export the model without them')
+
+
+def _open(report: Report, path: Path, provider: str, threads: int) -> Engine:
+    """Start the network; where the provider can't, the CPU shows what else there is to say."""
+    try:
+        return open_engine(path, 'onnx', provider=provider, threads=threads)
+    except EngineError as error:
+        if provider in ('auto', 'cpu'):
+            raise
+        report.problems.append(str(error))
+        return open_engine(path, 'onnx', provider='cpu', threads=threads)
+
+
+def _look_at(
+    report: Report, engine: Engine, declared: ModelDescriptor, image: NDArray[np.uint8] | None,
+) -> None:
+    report.provider = engine.provider
+    report.inputs, report.outputs = engine.inputs, engine.outputs
+    if engine.provider != _CPU and report.network is not None:
+        left = left_to_the_cpu(report.network, engine.provider)
+        if isinstance(left, str):
+            report.notes.append(left)
+        elif left:
+            report.warnings.append(
+                f'{engine.provider} leaves operators to the CPU: '
+                + ', '.join(f'{name} ({count})' for name, count in left.items()))
+    descriptor = complete(declared, engine.inputs, engine.outputs, engine.metadata)
+    report.labels = report.labels or descriptor.load_labels()
+    report.descriptor = descriptor
+    pipeline = Pipeline(descriptor, engine, report.labels)
+    runs = run_on(pipeline, sample_pictures(), 'rgb')
+    if image is not None:
+        runs += run_on(pipeline, [image], 'bgr')
+    report.runs, report.descriptor = runs, measured(descriptor, runs)
+    pipeline = Pipeline(report.descriptor, engine, report.labels)
+    report.add(judge(pipeline, runs))
+    if image is not None and not report.problems:
+        report.result = pipeline(image, 'bgr')
+
+
+def facts_of_outputs(report: Report) -> list[dict[str, Any]]:
+    """
+    Return what the outputs were for the pictures.
+
+    Parameters
+    ----------
+    report : Report
+        After `check_model`.
+
+    Returns
+    -------
+    list of dict
+        ``name``, ``shape`` (that of the last picture), ``dtype``, and ``low`` and ``high``, the
+        least and the greatest finite number or None.
+
+    """
+    rows = []
+    for name, last in (report.runs[-1].outputs if report.runs else {}).items():
+        numbers = [run.outputs[name].reshape(-1) for run in report.runs if name in run.outputs]
+        finite: list[NDArray[Any]] = [
+            row[np.isfinite(row)] for row in numbers if row.dtype.kind in 'fiu']
+        filled = [row for row in finite if row.size]
+        rows.append({
+            'name': name, 'dtype': str(last.dtype), 'shape': list(last.shape),
+            'low': float(min(row.min() for row in filled)) if filled else None,
+            'high': float(max(row.max() for row in filled)) if filled else None})
+    return rows
+
+
+def summary(report: Report) -> Mapping[str, Any]:
+    """
+    Return a report as plain data, for JSON.
+
+    Parameters
+    ----------
+    report : Report
+        After `check_model`.
+
+    Returns
+    -------
+    dict
+        Texts, numbers, lists and dictionaries; what could not be reached is None or empty.
+
+    """
+    from ros2_classify.inspection.describe import mapping_of
+
+    onnx, descriptor = report.onnx, report.descriptor
+    return {
+        'model': report.model,
+        'ok': not report.problems,
+        'descriptor_file': report.declared.origin if report.declared else None,
+        'format': report.declared.format if report.declared else None,
+        'file': str(report.file) if report.file else None,
+        'size': report.size,
+        'sha256': report.sha256,
+        'network': str(report.network) if report.network else None,
+        'onnx': None if onnx is None else {
+            'ir_version': onnx.ir_version,
+            'opsets': {domain or 'ai.onnx': opset for domain, opset in onnx.opsets.items()},
+            'producer': onnx.producer or None, 'nodes': onnx.nodes,
+            'operators': {f'{domain}:{name}' if domain else name: count
+                          for (domain, name), count in onnx.operators.items()},
+            'external_files': list(onnx.external)},
+        'provider': report.provider,
+        'inputs': [_spec(spec) for spec in report.inputs],
+        'outputs': [_spec(spec) for spec in report.outputs],
+        'descriptor': None if descriptor is None else mapping_of(descriptor),
+        'guesses': list(descriptor.guesses) if descriptor else [],
+        'labels': len(report.labels) if report.labels else None,
+        'seen': facts_of_outputs(report),
+        'answer': report.result.to_dict() if report.result is not None else None,
+        'problems': report.problems,
+        'warnings': report.warnings,
+        'notes': report.notes}
+
+
+def _spec(spec: TensorSpec) -> dict[str, Any]:
+    return {'name': spec.name, 'dtype': str(spec.dtype), 'shape': list(spec.shape)}

@@ -1,0 +1,388 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Whether a network's outputs are what a descriptor says, judged by what it gives for pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.convert.compare import sample_picture
+from ros2_classify.decoders import Candidates, DecodeContext, DECODERS
+from ros2_classify.decoders.base import find_name
+from ros2_classify.engines import Tensors
+from ros2_classify.errors import OutputError
+from ros2_classify.model.descriptor import FrozenMapping, ModelDescriptor
+from ros2_classify.model.labels import Labels
+from ros2_classify.pipeline import Pipeline
+from ros2_classify.preprocess.geometry import Geometry
+
+Kind = Literal['probabilities', 'scores', 'logits']
+
+_SIZE = (640, 480)
+# What float16 and 8-bit weights leave of a sum of 1.
+_SUM_TOLERANCE = 0.05
+_RANGE_TOLERANCE = 0.01
+# Boxes beyond this many times the input's sides are in other units.
+_FAR = 8.0
+_BEST = 50
+_ACTIVATION_GUESS = 'output.activation: '
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    What a network gave for one picture.
+
+    Parameters
+    ----------
+    outputs : dict of str to ndarray
+        By name.
+    geometry : Geometry
+        How the picture became the input.
+
+    """
+
+    outputs: Tensors
+    geometry: Geometry
+
+
+@dataclass(frozen=True)
+class Finding:
+    """
+    Something worth saying.
+
+    Parameters
+    ----------
+    problem : bool
+        Whether answers are wrong because of it, or else may be.
+    text : str
+        One sentence.
+
+    """
+
+    problem: bool
+    text: str
+
+
+Findings = list[Finding]
+
+
+def sample_pictures() -> list[NDArray[np.uint8]]:
+    """Return three very different RGB pictures: shapes, their negative upside down, plain grey."""
+    shapes = sample_picture(*_SIZE)
+    return [shapes, np.ascontiguousarray(255 - shapes[::-1]), np.full_like(shapes, 127)]
+
+
+def run_on(pipeline: Pipeline, pictures: Sequence[NDArray[np.uint8]], color: str) -> list[Run]:
+    """
+    Run a network on pictures.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Whose network it is.
+    pictures : sequence of ndarray of uint8, shape (H, W, 3)
+        The pictures.
+    color : str
+        The order of their channels, 'rgb' or 'bgr'.
+
+    Returns
+    -------
+    list of Run
+        One for each.
+
+    """
+    runs = []
+    for picture in pictures:
+        # One for each, since the outputs may lie in its memory.
+        batch = pipeline.new_batch()
+        batch.add(picture, color)
+        runs.append(Run(pipeline.infer(batch)[0], batch.geometries[0]))
+    return runs
+
+
+def kind_of(rows: Sequence[NDArray[Any]]) -> Kind | None:
+    """
+    Tell what a classifier's numbers are.
+
+    Parameters
+    ----------
+    rows : sequence of ndarray
+        One picture's numbers each.
+
+    Returns
+    -------
+    'probabilities', 'scores', 'logits' or None
+        From 0 to 1 with a sum of 1, from 0 to 1 each for itself, or beyond; None where a number
+        is not finite, or there is none.
+
+    """
+    flat = [np.asarray(row, np.float64).reshape(-1) for row in rows]
+    if not flat or not all(row.size and np.isfinite(row).all() for row in flat):
+        return None
+    low, high = min(row.min() for row in flat), max(row.max() for row in flat)
+    if low < -1e-3 or high > 1 + _RANGE_TOLERANCE:
+        return 'logits'
+    return 'probabilities' if all(abs(row.sum() - 1) < _SUM_TOLERANCE for row in flat) \
+        else 'scores'
+
+
+def class_numbers(descriptor: ModelDescriptor, runs: Sequence[Run]) -> list[NDArray[Any]]:
+    """
+    Return what a classifier gave, one array for each picture.
+
+    Parameters
+    ----------
+    descriptor : ModelDescriptor
+        Complete, of a classifier.
+    runs : sequence of Run
+        What the network gave.
+
+    Returns
+    -------
+    list of ndarray
+        Empty where the descriptor doesn't tell which output it is, or that holds no numbers.
+
+    """
+    rows = []
+    for run in runs:
+        declared = descriptor.output.options.get('output')
+        name = find_name(run.outputs, declared) if declared else (
+            next(iter(run.outputs)) if len(run.outputs) == 1 else None)
+        if name is None or run.outputs[name].dtype.kind not in 'fiu':
+            return []
+        rows.append(run.outputs[name])
+    return rows
+
+
+def measured(descriptor: ModelDescriptor, runs: Sequence[Run]) -> ModelDescriptor:
+    """
+    Put what a run shows in the place of a guessed activation.
+
+    Parameters
+    ----------
+    descriptor : ModelDescriptor
+        Complete.
+    runs : sequence of Run
+        What the network gave.
+
+    Returns
+    -------
+    ModelDescriptor
+        With ``softmax`` for logits and ``none`` for anything from 0 to 1, where it was a guess.
+
+    """
+    guessed = [guess for guess in descriptor.guesses if guess.startswith(_ACTIVATION_GUESS)]
+    if descriptor.output.decoder != 'classification' or not guessed:
+        return descriptor
+    kind = kind_of(class_numbers(descriptor, runs))
+    if kind is None:
+        return descriptor
+    activation, seen = {
+        'probabilities': ('none', 'were from 0 to 1 with a sum of 1'),
+        'scores': ('none', 'were from 0 to 1, each for itself'),
+        'logits': ('softmax', 'were not from 0 to 1')}[kind]
+    sentence = (f'{_ACTIVATION_GUESS}{activation}, because the outputs for {len(runs)} pictures '
+                f'{seen}')
+    options = FrozenMapping({**descriptor.output.options, 'activation': activation})
+    return replace(
+        descriptor, output=replace(descriptor.output, options=options),
+        guesses=tuple(sentence if guess in guessed else guess for guess in descriptor.guesses))
+
+
+def judge(pipeline: Pipeline, runs: Sequence[Run]) -> Findings:
+    """
+    Compare what a network gave with what its descriptor says.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        The model.
+    runs : sequence of Run
+        What its network gave for pictures, two or more where it shall be seen whether it looks
+        at them.
+
+    Returns
+    -------
+    list of Finding
+        Empty where nothing is wrong.
+
+    """
+    found = _numbers(runs)
+    for run in runs:
+        try:
+            pipeline.postprocess(run.outputs, run.geometry)
+        except OutputError as error:
+            found.append(Finding(True, str(error)))
+            break
+    descriptor = pipeline.descriptor
+    if any(finding.problem for finding in found):
+        return found
+    if descriptor.output.decoder == 'classification':
+        return found + _classes(descriptor, class_numbers(descriptor, runs))
+    return found + _boxes(pipeline, runs)
+
+
+def _numbers(runs: Sequence[Run]) -> Findings:
+    """Look for NaN, infinity, and networks that don't look at their picture."""
+    found = []
+    for name in runs[0].outputs:
+        arrays = [run.outputs[name] for run in runs if name in run.outputs]
+        floats = [array for array in arrays if array.dtype.kind == 'f' and array.size]
+        total = sum(array.size for array in floats)
+        bad = sum(int((~np.isfinite(array)).sum()) for array in floats)
+        if bad:
+            nan = sum(int(np.isnan(array).sum()) for array in floats)
+            kind = 'NaN' if nan == bad else 'infinite' if not nan else 'NaN or infinite'
+            found.append(Finding(True, (
+                f'the output {name!r} is {kind} in {bad} of {total} numbers; a float16 overflow '
+                'and wrong pre-processing are the usual causes: check input.scale, mean and std, '
+                'and try a float32 export')))
+        elif floats and total > len(floats) and all(
+                np.ptp(array) == 0 and array.size > 1 for array in floats):
+            found.append(Finding(len(runs[0].outputs) == 1, (
+                f'all numbers of the output {name!r} are equal ({float(floats[0].flat[0]):g}), '
+                'whatever the picture; the weights may be missing or the export may have failed')))
+    if len(runs) > 1 and not found and all(
+            name in run.outputs and np.array_equal(run.outputs[name], array)
+            for run in runs[1:] for name, array in runs[0].outputs.items()):
+        found.append(Finding(False, (
+            f'the outputs are the same for {len(runs)} very different pictures; the input may be '
+            'cut off by its scale, mean and std')))
+    return found
+
+
+def _classes(descriptor: ModelDescriptor, rows: Sequence[NDArray[Any]]) -> Findings:
+    kind = kind_of(rows)
+    if kind is None:
+        return []
+    options = descriptor.output.options
+    activation = options.get('activation', 'none')
+    low, high = min(row.min() for row in rows), max(row.max() for row in rows)
+    span = f'from {low:.3g} to {high:.3g}'
+    if activation == 'none' and kind == 'logits':
+        return [Finding(True, (
+            f'these are logits ({span}), but the descriptor says probabilities '
+            '(output.activation: none): say activation: softmax, or sigmoid where classes are '
+            'independent'))]
+    if activation != 'none' and kind == 'probabilities':
+        return [Finding(True, (
+            f'these are probabilities already ({span}, with a sum of 1), but the descriptor says '
+            f'output.activation: {activation}, which would flatten them: say activation: none'))]
+    if activation != 'none' and kind == 'scores':
+        return [Finding(False, (
+            f'these numbers are from 0 to 1 already ({span}), but the descriptor says '
+            f'output.activation: {activation}: if the network ends in a sigmoid, say '
+            'activation: none'))]
+    if kind == 'scores' and not options.get('multi_label'):
+        return [Finding(False, (
+            f'these numbers are from 0 to 1 ({span}) but have no sum of 1: if several classes can '
+            'be true of one picture, say multi_label: true'))]
+    return []
+
+
+def _boxes(pipeline: Pipeline, runs: Sequence[Run]) -> Findings:
+    """Look at the scores, units and classes of all boxes, however unlikely these are."""
+    descriptor = pipeline.descriptor
+    options = descriptor.output.options
+    candidates = _decoded(pipeline, runs, {})
+    if not candidates:
+        return []
+    found = []
+    size = runs[0].geometry.network_size
+    activation = options.get('activation', _option(descriptor, 'activation'))
+    scores = np.concatenate([piece.scores for piece in candidates])
+    if not len(scores):
+        return [Finding(False, 'not one box was found in the test pictures, whatever its score')]
+    if scores.max() > 1 + _RANGE_TOLERANCE:
+        step = 'say output.activation: sigmoid' if activation == 'none' else \
+            'check output.decoder and its options'
+        found.append(Finding(True, (
+            f'these are logits (scores up to {scores.max():.3g}), but the descriptor says '
+            f'probabilities: {step}')))
+    elif activation == 'sigmoid' and (raw := _decoded(pipeline, runs, {'activation': 'none'})):
+        plain = np.concatenate([piece.scores for piece in raw])
+        count = sum(len(piece) for piece in candidates)
+        # Nothing below 0 was left out, and nothing is above 1: a sigmoid was there before.
+        if len(plain) == count and plain.max(initial=0.0) <= 1:
+            found.append(Finding(True, (
+                'the scores are from 0 to 1 already, but the descriptor says output.activation: '
+                'sigmoid, which would lift all of them above 0.5: say activation: none')))
+    best = _best(candidates)
+    far = float(np.abs(best).max(initial=0.0)) / max(size)
+    if far > _FAR:
+        found.append(Finding(True, (
+            f'boxes lie up to {far:.3g} times the input away from it: the descriptor takes pixels '
+            'for parts of the picture; say normalized: false, or check output.decoder')))
+    elif len(best) and min(size) > 16 and float(np.abs(best).max()) <= 2 \
+            and not candidates[0].in_source_pixels:
+        found.append(Finding(True, (
+            'all boxes lie within 2 pixels of the corner: the descriptor takes parts of the '
+            'picture, from 0 to 1, for pixels; say normalized: true (units: normalized for '
+            'end_to_end)')))
+    return found + _names(pipeline.labels, candidates)
+
+
+def _names(labels: Labels | None, candidates: Sequence[Candidates]) -> Findings:
+    if labels is None:
+        return []
+    last = max(class_id for class_id, _ in labels.items())
+    beyond = max((int(piece.class_ids.max()) for piece in candidates if len(piece)), default=0)
+    if beyond <= last:
+        return []
+    return [Finding(True, (
+        f'the network found the class {beyond}, but the labels end at {last}: use the label file '
+        'that belongs to this network, or check class_offset'))]
+
+
+def _decoded(
+    pipeline: Pipeline, runs: Sequence[Run], changes: dict[str, Any],
+) -> list[Candidates]:
+    """Return all boxes, however low their scores; empty where the decoder gives none."""
+    descriptor = pipeline.descriptor
+    assert descriptor.output.decoder is not None
+    decoder = DECODERS[descriptor.output.decoder]
+    options = decoder.parse_options(descriptor.output.options)
+    labels = pipeline.labels
+    result = []
+    for run in runs:
+        decoded: Union[Candidates, object] = decoder.decode(
+            run.outputs, replace(options, **changes), DecodeContext(
+                input_size=run.geometry.network_size, score_threshold=0.0,
+                label_count=None if labels is None else labels.class_count))
+        if not isinstance(decoded, Candidates):
+            return []
+        result.append(decoded)
+    return result
+
+
+def _best(candidates: Sequence[Candidates]) -> NDArray[np.float32]:
+    """Return the boxes that are surest, some of each picture."""
+    return np.concatenate([
+        piece.boxes[np.argsort(-piece.scores, kind='stable')[:_BEST]] for piece in candidates])
+
+
+def _option(descriptor: ModelDescriptor, name: str) -> Any:
+    """Return a decoder's own default; None where it has no such option."""
+    assert descriptor.output.decoder is not None
+    options = DECODERS[descriptor.output.decoder].parse_options({})
+    return next((getattr(options, field.name) for field in dataclasses.fields(options)
+                 if field.name == name), None)

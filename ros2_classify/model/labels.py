@@ -1,0 +1,245 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Names for class ids: the mapping, and the label files people publish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+import os
+from pathlib import Path
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.errors import LabelsError
+from ros2_classify.model.labels_pbtxt import looks_like_label_map, parse_label_map
+from ros2_classify.paths import check_allowed
+
+# A table of this many entries is 8 MB; label maps of published networks stay far below.
+MAX_CLASS_ID = 1_000_000
+MAX_FILE_BYTES = 32 * 1024 * 1024
+
+_UNUSED = '???'
+_SYNSET = re.compile(r'(n\d{8})[ \t]+(\S.*)')
+_SET_OFF = re.compile(r'\d+[ \t]*:[ \t]')
+_NUMBERED = re.compile(r'(\d{1,7})(?:[ \t]*:[ \t]*|[ \t]+)(\S.*)')
+
+
+class Labels:
+    """
+    A sparse, immutable mapping from class ids to names.
+
+    Parameters
+    ----------
+    names : mapping of int to str
+        Ids from 0 to 1 000 000; gaps are allowed, and so are equal names (ImageNet has two
+        different classes called "crane").
+
+    Raises
+    ------
+    LabelsError
+        If there is no name at all, an id is out of range, or a name is empty or not a string.
+
+    """
+
+    __slots__ = ('_hash', '_names', '_table')
+
+    def __init__(self, names: Mapping[int, str]) -> None:
+        if not names:
+            raise LabelsError('there is no label: give at least one name')
+        for class_id, name in names.items():
+            if isinstance(class_id, bool) or not isinstance(class_id, int):
+                raise LabelsError(f'the class id {class_id!r} must be a whole number')
+            if not 0 <= class_id <= MAX_CLASS_ID:
+                raise LabelsError(f'the class id {class_id} must be from 0 to {MAX_CLASS_ID}')
+            if not isinstance(name, str) or not name.strip():
+                raise LabelsError(f'the name of class {class_id} is {name!r} but must be text')
+        self._names = {class_id: names[class_id].strip() for class_id in sorted(names)}
+        self._hash = hash(tuple(self._names.items()))
+        table = np.empty(max(self._names) + 1, dtype=object)
+        table[:] = [self.name(class_id) for class_id in range(len(table))]
+        self._table = table
+
+    @classmethod
+    def from_names(cls, names: Iterable[str]) -> Labels:
+        """Make labels from names in order; ``'???'`` and empty names mark unused ids."""
+        return cls({class_id: name for class_id, name in enumerate(names)
+                    if not isinstance(name, str) or name.strip() not in ('', _UNUSED)})
+
+    def name(self, class_id: int) -> str:
+        """Return the name of one class, or the id itself as text where it has none."""
+        return self._names.get(class_id) or str(class_id)
+
+    def names(self, class_ids: NDArray[np.int64]) -> NDArray[np.object_]:
+        """
+        Return the names of many classes at once.
+
+        Parameters
+        ----------
+        class_ids : ndarray of int64, shape (N,)
+            Ids, known or not.
+
+        Returns
+        -------
+        ndarray of object, shape (N,)
+            One ``str`` each; an id without a name gives the id as text.
+
+        """
+        ids = np.asarray(class_ids, dtype=np.int64)
+        taken = self._table.take(ids, mode='clip')
+        outside = np.flatnonzero((ids < 0) | (ids >= len(self._table)))
+        for row in outside:
+            taken[row] = str(int(ids[row]))
+        return taken
+
+    @property
+    def class_count(self) -> int | None:
+        """The number of classes where none is without a name; None for a map that names a few."""
+        return len(self) if max(self._names) + 1 == len(self) else None
+
+    def items(self) -> Iterator[tuple[int, str]]:
+        """Iterate over pairs of id and name, ids rising."""
+        return iter(self._names.items())
+
+    def __len__(self) -> int:
+        """Return the number of names."""
+        return len(self._names)
+
+    def __contains__(self, class_id: object) -> bool:
+        """Tell whether an id has a name of its own."""
+        return class_id in self._names
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both hold the same names for the same ids."""
+        return isinstance(other, Labels) and self._names == other._names
+
+    def __hash__(self) -> int:
+        """Return a hash of all pairs."""
+        return self._hash
+
+    def __repr__(self) -> str:
+        """Return the number of names and the first few."""
+        first = ', '.join(f'{i}: {name!r}' for i, name in list(self._names.items())[:3])
+        return f'Labels({len(self)} names: {first}{", ..." if len(self) > 3 else ""})'
+
+
+def load_labels(path: str | Path) -> Labels:
+    """
+    Read a label file; its content decides the format, not its name.
+
+    Four formats are known, each in UTF-8 with or without a byte order mark, with any line ends:
+
+    * one name a line: the first line is class 0. An empty line or ``???`` marks an unused id;
+      empty lines at the end mean nothing.
+    * ImageNet synsets, ``n01440764 tench, Tinca tinca`` on every line: the first name counts
+      ("tench").
+    * numbered lines, ``0: person`` or ``0  person``: the number is the id. Ids rise; the form
+      without ``: `` starts at 0.
+    * TensorFlow Object Detection label maps, ``item { id: 1 name: "/m/01g317" display_name:
+      "person" }``: ``display_name`` counts, or else ``name``.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; ``~`` is expanded.
+
+    Returns
+    -------
+    Labels
+        The names.
+
+    Raises
+    ------
+    LabelsError
+        If the file can't be read, isn't text, holds no name, or a label map is malformed; the
+        message names the file and, where there is one, the line.
+
+    """
+    path = Path(os.path.expanduser(path))
+    check_allowed(path, 'label file')
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise LabelsError(
+                f'{path}: {size} bytes are too many for a label file (at most {MAX_FILE_BYTES}); '
+                'is it the model?')
+        if not path.is_file() and not path.is_dir():
+            # A device or a pipe may never end.
+            raise LabelsError(f'{path}: not a label file: it is no plain file')
+        data = path.read_bytes()
+    except OSError as error:
+        raise LabelsError(f'{path}: the label file cannot be read: {error.strerror}') from error
+    try:
+        text = data.decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise LabelsError(
+            f'{path}: not a label file: byte {error.start} is not UTF-8 text; save the file as '
+            'UTF-8') from error
+    if '\0' in text:
+        raise LabelsError(f'{path}: not a label file: it holds binary data')
+    try:
+        return parse_labels(text)
+    except LabelsError as error:
+        raise LabelsError(f'{path}: {error}') from error
+
+
+def parse_labels(text: str) -> Labels:
+    """
+    Read labels from a label file's text; see `load_labels` for the formats and the errors.
+
+    Parameters
+    ----------
+    text : str
+        The file's content.
+
+    Returns
+    -------
+    Labels
+        The names.
+
+    """
+    if looks_like_label_map(text):
+        return Labels(parse_label_map(text))
+    # str.splitlines would also break at form feeds and Unicode separators inside a name.
+    lines = [line.strip() for line in re.split(r'\r\n|\n|\r', text)]
+    used = [line for line in lines if line]
+    if not used:
+        raise LabelsError('the label file is empty: write one name a line')
+    if all(_SYNSET.fullmatch(line) for line in used):
+        lines = [_SYNSET.sub(r'\2', line).split(',')[0] for line in lines]
+    else:
+        numbered = _numbered(used)
+        if numbered:
+            return Labels(numbered)
+    return Labels.from_names(lines)
+
+
+def _numbered(lines: list[str]) -> dict[int, str]:
+    """
+    Return id to name where every line starts with its id, else nothing.
+
+    Ids must rise and, unless each is set off like "1: person", start at 0: names may begin with
+    numbers too ("30 km/h", "16:9").
+    """
+    matches = [_NUMBERED.fullmatch(line) for line in lines]
+    pairs = [(int(match[1]), match[2]) for match in matches if match]
+    ids = [class_id for class_id, _ in pairs]
+    rising = all(a < b for a, b in zip(ids, ids[1:]))
+    if len(pairs) < len(lines) or not rising:
+        return {}
+    if ids[0] != 0 and not all(_SET_OFF.match(line) for line in lines):
+        return {}
+    return {class_id: name for class_id, name in pairs if name != _UNUSED}

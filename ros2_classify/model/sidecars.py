@@ -1,0 +1,160 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Files beside a bare network that say more of it: a descriptor, or the names of its classes.
+
+Beside ``net.onnx`` (or a SavedModel's folder ``net``) that is, in this order:
+
+- ``net.yaml``, ``net.yml``: a descriptor, whose ``source`` may be left out; or the list ``names``
+  that trainers write;
+- ``net.txt``, ``net.names``, ``net.labels``, ``net.pbtxt``, ``net_labels.txt``,
+  ``net.labels.txt``: a label file;
+- ``labels.txt``: a label file, where the folder holds no other network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+import os
+from pathlib import Path
+from typing import Any
+
+from ros2_classify.errors import DescriptorError, LabelsError, Ros2ClassifyError
+from ros2_classify.model.descriptor import ModelDescriptor, SAVED_MODEL_FILE, SUFFIXES
+from ros2_classify.model.labels import Labels
+
+_DESCRIPTORS = ('.yaml', '.yml')
+# With one of these a YAML file can only be meant as a descriptor.
+_TELLING = ('source', 'input', 'output', 'labels', 'defaults')
+_NAMES = ('names', 'class_names')
+_LABELS = ('{}.txt', '{}.names', '{}.labels', '{}.pbtxt', '{}_labels.txt', '{}.labels.txt')
+_SHARED = 'labels.txt'
+
+
+def with_sidecars(bare: ModelDescriptor, network: Path) -> ModelDescriptor:
+    """
+    Add to a bare network what lies beside it.
+
+    Parameters
+    ----------
+    bare : ModelDescriptor
+        Declares nothing but the network's file or folder.
+    network : Path
+        That file or folder, absolute.
+
+    Returns
+    -------
+    ModelDescriptor
+        What the file beside it says, with a sentence in ``guesses``: that the file belongs to
+        the network is taken from its name alone. ``bare`` itself where there is none.
+
+    Raises
+    ------
+    DescriptorError
+        If there is a descriptor beside it, and that is wrong.
+
+    """
+    stem = network.name if network.is_dir() else network.stem
+    found = bare
+    for suffix in _DESCRIPTORS:
+        path = network.with_name(f'{stem}{suffix}')
+        if path.is_file():
+            found = _from_yaml(path, bare, network)
+            break
+    if found.labels is not None or found.origin != bare.origin:
+        return found
+    for pattern in _LABELS:
+        path = network.with_name(pattern.format(stem))
+        if path.is_file() and _holds_names(path):
+            return _labelled(found, path.name, path.name)
+    places = [network / _SHARED, network / 'assets' / _SHARED] if network.is_dir() else []
+    if _only_network(network):
+        places.append(network.with_name(_SHARED))
+    for path in places:
+        if path.is_file() and _holds_names(path):
+            name = str(path.relative_to(network.parent))
+            return _labelled(found, name, name)
+    return found
+
+
+def _from_yaml(path: Path, bare: ModelDescriptor, network: Path) -> ModelDescriptor:
+    """Return the descriptor, or the bare one with names, or the bare one."""
+    from ros2_classify.descriptor_yaml import read_yaml
+    from ros2_classify.model.descriptor_parse import parse_descriptor, read_text
+
+    try:
+        data, where = read_yaml(read_text(path), str(path))
+    except DescriptorError:
+        # Whatever it is for: only what looks like a descriptor has to be right.
+        return bare
+    if not isinstance(data, Mapping):
+        return bare
+    if any(key in data for key in _TELLING):
+        if 'source' not in data:
+            data = {**data, 'source': {'path': network.name}}
+        descriptor = parse_descriptor(data, where, name=path.stem, folder=path.parent)
+        if not _is_of(descriptor, network):
+            return bare
+        return replace(descriptor, format=bare.format, guesses=(
+            f'descriptor: {path.name}, because it lies beside the network and has its name',))
+    for key in _NAMES:
+        if (labels := _names(data.get(key))) is not None:
+            return _labelled(bare, labels, f'{key} in {path.name}')
+    return bare
+
+
+def _is_of(descriptor: ModelDescriptor, network: Path) -> bool:
+    """Tell whether a descriptor is about this network and no other one."""
+    from ros2_classify.model.files import request_for
+
+    if descriptor.source.member is not None:
+        return False
+    try:
+        path = request_for(descriptor).path
+    except Ros2ClassifyError:
+        return False
+    return path is not None and os.path.samefile(path, network)
+
+
+def _names(value: Any) -> Labels | None:
+    if isinstance(value, (list, tuple)):
+        value = dict(enumerate(value))
+    try:
+        return Labels(dict(value)) if isinstance(value, Mapping) else None
+    except LabelsError:
+        return None
+
+
+def _holds_names(path: Path) -> bool:
+    from ros2_classify.model.labels import load_labels
+
+    try:
+        load_labels(path)
+    except LabelsError:
+        return False
+    return True
+
+
+def _only_network(network: Path) -> bool:
+    """Tell whether a folder holds this network and no other."""
+    others = [item for item in network.parent.iterdir() if item != network and (
+        item.suffix.lower() in SUFFIXES or (item / SAVED_MODEL_FILE).is_file())]
+    return not others
+
+
+def _labelled(bare: ModelDescriptor, labels: Labels | str, name: str) -> ModelDescriptor:
+    return replace(bare, labels=labels, guesses=(
+        f'labels: {name}, because it lies beside the network',))

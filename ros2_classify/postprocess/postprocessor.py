@@ -1,0 +1,216 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The last step of the pipeline: a network's outputs become an answer about a picture."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.decoders import (
+    Candidates, ClassScores, DecodeContext, Decoded, DECODERS, PixelClasses)
+from ros2_classify.engines import Tensors
+from ros2_classify.errors import OptionsError, OutputError
+from ros2_classify.model.descriptor import ModelDescriptor, Task
+from ros2_classify.model.labels import Labels
+from ros2_classify.options import default_options, Options
+from ros2_classify.postprocess.label_image import classes_on, label_image
+from ros2_classify.postprocess.nms import ioa_filter, non_maximum_suppression
+from ros2_classify.preprocess.geometry import Geometry
+from ros2_classify.results.masks import InstanceMasks
+from ros2_classify.results.results import Classification, Detections, Result, Segmentation, Timing
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class AnswerMaker:
+    """
+    Turns a network's outputs into answers; any number of threads may call it.
+
+    Parameters
+    ----------
+    descriptor : ModelDescriptor
+        Complete: its decoder is known.
+    labels : Labels or None
+        The names; None names each class by its id.
+
+    """
+
+    def __init__(self, descriptor: ModelDescriptor, labels: Labels | None = None) -> None:
+        assert descriptor.output.decoder is not None, 'the descriptor is not complete'
+        self._decoder = DECODERS[descriptor.output.decoder]
+        self._model = descriptor.origin or descriptor.name
+        self._decoder_options = self._decoder.parse_options(
+            descriptor.output.options, self._model)
+        self._labels = labels
+        self._label_count = None if labels is None else labels.class_count
+        self._options = default_options(
+            descriptor.defaults, self._decoder.task,
+            multi_label=self._decoder.multi_label(self._decoder_options))
+        self._checked = False
+        self._gives_masks = False
+
+    @property
+    def task(self) -> Task:
+        """What the answers are: 'classification', 'detection' or 'segmentation'."""
+        return self._decoder.task
+
+    @property
+    def gives_masks(self) -> bool:
+        """Whether detections have masks; known from the first answer on."""
+        return self._gives_masks
+
+    @property
+    def labels(self) -> Labels | None:
+        """The names of the classes, where there are any."""
+        return self._labels
+
+    @property
+    def options(self) -> Options:
+        """What counts where a call doesn't say otherwise: the descriptor's defaults."""
+        return self._options
+
+    def __call__(
+        self, outputs: Tensors, geometry: Geometry, options: Options | None = None, *,
+        preprocess_time: float = 0.0, inference_time: float = 0.0, start: float | None = None,
+    ) -> Result:
+        """
+        Turn the outputs for one picture into an answer.
+
+        Parameters
+        ----------
+        outputs : dict of str to ndarray
+            What the network gave, with a batch of one.
+        geometry : Geometry
+            That of the picture.
+        options : Options, optional
+            Thresholds and limits of this call.
+        preprocess_time, inference_time : float
+            Seconds the steps before took, for the answer's timing.
+        start : float, optional
+            When this step began, on the clock of ``time.perf_counter``; None means now.
+
+        Returns
+        -------
+        Classification, Detections or Segmentation
+            The answer.
+
+        """
+        if start is None:
+            start = time.perf_counter()
+        chosen = self._options if options is None else options
+        if not isinstance(chosen, Options):
+            raise OptionsError(
+                f'options is {chosen!r} but must be an Options, like '
+                'pipeline.options.replace(top_k=3)')
+        first = not self._checked
+        if first:
+            self._check_classes(outputs)
+        decoded = self._decoder.decode(outputs, self._decoder_options, DecodeContext(
+            input_size=geometry.network_size, score_threshold=chosen.score_threshold,
+            top_k=chosen.top_k, multi_label=chosen.multi_label, label_count=self._label_count))
+        if first:
+            self._check_scores(outputs, decoded)
+        size = geometry.source_size
+        if isinstance(decoded, Candidates):
+            boxes, rows = self._select(decoded, geometry, chosen)
+            masks = _masks(decoded, rows, geometry)
+            self._gives_masks = masks is not None
+            class_ids = decoded.class_ids[rows]
+            names = self._names(class_ids)
+            timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
+            return Detections(boxes, class_ids, decoded.scores[rows], names, size, timing, masks)
+        if isinstance(decoded, PixelClasses):
+            image = label_image(decoded, geometry)
+            class_ids, parts = classes_on(
+                image, (decoded.background, decoded.unlabeled), chosen.score_threshold)
+            names = self._names(class_ids)
+            timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
+            return Segmentation(image, class_ids, parts, names, size, timing, decoded.background)
+        names = self._names(decoded.class_ids)
+        timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
+        return Classification(decoded.class_ids, decoded.scores, names, size, timing)
+
+    def _select(
+        self, found: Candidates, geometry: Geometry, options: Options,
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return boxes on the picture and their rows: the best of what overlaps, best first."""
+        filtered = options.ioa_threshold > 0.0
+        if self._decoder.needs_nms:
+            rows = non_maximum_suppression(
+                found.boxes, found.scores, found.class_ids, options.nms_iou,
+                candidates=options.max_candidates)
+        else:
+            rows = np.argsort(-found.scores, kind='stable')[:options.max_candidates]
+        boxes = found.boxes[rows]
+        boxes = geometry.clip(boxes) if found.in_source_pixels else geometry.to_source(boxes)
+        # What lies beside the picture has no area left on it; so has a box turned inside out.
+        real = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+        boxes, rows = boxes[real], rows[real]
+        limit = options.max_detections
+        if filtered:
+            kept = ioa_filter(
+                boxes, found.scores[rows], found.class_ids[rows], options.ioa_threshold, limit)
+            return boxes[kept], rows[kept]
+        return boxes[:limit], rows[:limit]
+
+    def _names(self, class_ids: NDArray[np.int64]) -> NDArray[np.object_]:
+        if self._labels is not None:
+            return self._labels.names(class_ids)
+        return np.array([str(class_id) for class_id in class_ids.tolist()], dtype=object)
+
+    def _check_classes(self, outputs: Tensors) -> None:
+        """Compare the number of classes with the labels, once: their number never changes."""
+        count = self._decoder.class_count(outputs, self._decoder_options)
+        labels = self._labels
+        if count is not None and labels is not None:
+            last = max(class_id for class_id, _ in labels.items())
+            # Labels without gaps must be all there; a map with gaps may name a few only.
+            if last >= count or (len(labels) == last + 1 != count):
+                raise OutputError(
+                    f'{self._model}: labels {len(labels)}, '
+                    f'outputs {count}: the labels go up to id {last}, but the network tells '
+                    f'{count} classes apart (0 to {count - 1}, a background class counted); use '
+                    'the label file that belongs to this network, or fill unused ids with ???')
+        self._checked = True
+
+    def _check_scores(self, outputs: Tensors, decoded: Decoded) -> None:
+        """Warn, once, of numbers that a right descriptor hardly ever gives."""
+        for name, array in outputs.items():
+            if array.dtype.kind == 'f' and array.size and np.isnan(array).all():
+                _LOGGER.warning(
+                    '%s: the output %r holds nothing but NaN, so nothing will be found; a '
+                    'float16 overflow and wrong pre-processing are the usual causes', self._model,
+                    name)
+        if isinstance(decoded, ClassScores) and len(decoded.scores) and decoded.scores[0] > 1.01:
+            _LOGGER.warning(
+                '%s: the best score is %.3g, but probabilities end at 1; if the network gives '
+                'logits, say output.activation: softmax (or sigmoid, for independent classes)',
+                self._model, decoded.scores[0])
+
+
+def _masks(
+    found: Candidates, rows: NDArray[np.int64], geometry: Geometry,
+) -> InstanceMasks | None:
+    """Return the masks of some rows, each on the frame that its box was before it was cut."""
+    if found.masks is None:
+        return None
+    frames = found.boxes[rows]
+    if not found.in_source_pixels:
+        frames = geometry.to_source(frames, clip=False)
+    return InstanceMasks(found.masks[rows], frames)

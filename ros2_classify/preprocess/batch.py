@@ -1,0 +1,265 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Pictures on their way through a network: prepared in place, run together, told apart again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.engines import bind, BoundRun, Engine, Tensors, TensorSpec
+from ros2_classify.errors import EngineError, OutputError
+from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.preprocess.extra_inputs import ExtraInputs
+from ros2_classify.preprocess.geometry import Geometry
+from ros2_classify.preprocess.preprocessor import Image, Preprocessor
+
+
+class Batch:
+    """
+    Up to ``capacity`` pictures for one run of a network, each in its row of the input tensor.
+
+    Whoever prepares pictures while the network runs takes two batches in turn. A batch serves one
+    thread at a time; ``Pipeline.new_batch`` makes one.
+
+    Parameters
+    ----------
+    spec : InputSpec
+        What the network wants, complete.
+    name : str
+        The input's name.
+    extra : ExtraInputs
+        What it is fed beside the pictures.
+    capacity : int
+        At most so many pictures.
+    unbatched : bool
+        Whether the network takes one picture without a batch axis.
+
+    """
+
+    def __init__(
+        self, spec: InputSpec, name: str, extra: ExtraInputs, capacity: int = 1, *,
+        unbatched: bool = False,
+    ) -> None:
+        self._name = name
+        self._extra = extra
+        self._capacity = capacity
+        self._unbatched = unbatched
+        self._preprocessor = Preprocessor(spec, capacity)
+        self._geometries: list[Geometry] = []
+        # For each number of pictures: the network bound to so many rows, and its other inputs.
+        self._bound: dict[int, tuple[BoundRun, Tensors]] = {}
+        self._stays = isinstance(spec.size, tuple)
+
+    @property
+    def capacity(self) -> int:
+        """At most so many pictures."""
+        return self._capacity
+
+    @property
+    def geometries(self) -> Sequence[Geometry]:
+        """How each picture's boxes map back, in the order in which they were added."""
+        return self._geometries
+
+    @property
+    def tensors(self) -> Tensors:
+        """What the network is fed: arrays of the batch's own, valid until its next change."""
+        return {self._name: self._tensor(), **self._extra(self._geometries)}
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self._geometries)
+
+    def clear(self) -> None:
+        """Take all pictures out."""
+        self._preprocessor.release()
+        self._geometries.clear()
+
+    def add(self, image: Image, color: str = 'rgb') -> None:
+        """
+        Prepare a picture for the network, in the next row of the tensor.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (H, W), (H, W, 3) or (H, W, 4)
+            The pixels; never modified. They are copied, but for a picture that is the network's
+            input as it is: that one must stay unchanged until the network ran.
+        color : str
+            What its channels are: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'.
+
+        Raises
+        ------
+        InputError
+            If the array is no such picture; the batch is as it was.
+        IndexError
+            If the batch is full.
+
+        """
+        row = len(self._geometries)
+        if row >= self._capacity:
+            raise IndexError(f'the batch holds {self._capacity} pictures and is full')
+        self._geometries.append(self._preprocessor(image, color, row))
+
+    def run(self, engine: Engine) -> Tensors:
+        """
+        Run a network on the pictures.
+
+        Parameters
+        ----------
+        engine : Engine
+            The same one each time.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Its outputs, for all pictures together; valid until the batch is run again.
+
+        Raises
+        ------
+        EngineError
+            If it fails.
+
+        """
+        if not self._stays or self._preprocessor.borrows:
+            # There is nothing to be bound to: the tensor's place or size changes.
+            return engine.infer(self.tensors)
+        count = len(self._geometries)
+        bound = self._bound.get(count)
+        if bound is None:
+            tensors = self.tensors
+            bound = self._bound[count] = bind(engine, tensors), tensors
+        run, tensors = bound
+        for name, array in self._extra(self._geometries).items():
+            np.copyto(tensors[name], array)
+        return run()
+
+    def _tensor(self) -> NDArray[Any]:
+        tensor = self._preprocessor.tensor(len(self._geometries))
+        return tensor[0] if self._unbatched else tensor
+
+
+def batchable(
+    spec: InputSpec, name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec],
+    extra: ExtraInputs,
+) -> bool:
+    """
+    Tell whether a network may take several pictures at once, as far as its shapes say.
+
+    Parameters
+    ----------
+    spec : InputSpec
+        What the network wants, complete.
+    name : str
+        The picture's input.
+    inputs, outputs : sequence of TensorSpec
+        The network's.
+    extra : ExtraInputs
+        What it is fed beside the pictures.
+
+    Returns
+    -------
+    bool
+        Whether the first dimension of the picture's input and of each output is free, and all
+        pictures have one size.
+
+    """
+    picture = next(tensor for tensor in inputs if tensor.name == name)
+    return (isinstance(spec.size, tuple) and extra.batchable
+            and len(picture.shape) == 4 and not isinstance(picture.shape[0], int)
+            and all(tensor.shape and not isinstance(tensor.shape[0], int) for tensor in outputs))
+
+
+def split(outputs: Tensors, count: int) -> list[Tensors]:
+    """
+    Tell the outputs of a batch apart.
+
+    Parameters
+    ----------
+    outputs : dict of str to ndarray
+        What the network gave.
+    count : int
+        For how many pictures.
+
+    Returns
+    -------
+    list of dict of str to ndarray
+        For each picture its own, views with a batch axis of 1; those of a single picture as they
+        are, with or without that axis.
+
+    Raises
+    ------
+    OutputError
+        If an output does not hold one row for each picture.
+
+    """
+    if count == 1:
+        return [outputs]
+    for name, array in outputs.items():
+        if not array.ndim or len(array) != count:
+            raise OutputError(
+                f'the output {name!r} has the shape {list(array.shape)} for {count} pictures, so '
+                'they cannot be told apart; load the model with max_batch 1')
+    return [{name: array[row:row + 1] for name, array in outputs.items()} for row in range(count)]
+
+
+def differs_in_batch(batch: Batch, infer: Callable[[Batch], list[Tensors]]) -> str:
+    """
+    Try out whether a network gives the same for pictures in a batch as for each by itself.
+
+    Parameters
+    ----------
+    batch : Batch
+        Empty, with a capacity of 2 at least.
+    infer : callable
+        Runs the network: from a batch to the outputs for each picture.
+
+    Returns
+    -------
+    str
+        What differs, as a sentence; empty where nothing does. Numbers may differ by a hundredth
+        of the greatest: sums in another order change that much with half precision.
+
+    """
+    pictures = [np.random.default_rng(seed).integers(0, 256, (96, 128, 3), np.uint8)
+                for seed in range(2)]
+    pictures[1][:, :64] = 255
+    alone = []
+    for picture in pictures:
+        batch.clear()
+        batch.add(picture)
+        # Copied, since the memory may be the batch's and used again.
+        alone.append({name: array.copy() for name, array in infer(batch)[0].items()})
+    batch.clear()
+    for picture in pictures:
+        batch.add(picture)
+    try:
+        together = infer(batch)
+    except (EngineError, OutputError) as error:
+        return f'its inputs and outputs look as if it took more, but {error}'
+    for one, other in zip(together, alone):
+        for name in other:
+            if not _close(one[name], other[name]):
+                return f'the output {name!r} is another one in a batch'
+    return ''
+
+
+def _close(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    if one.shape != other.shape or one.dtype.kind not in 'fiub':
+        return False
+    one, other = (np.nan_to_num(array.astype(np.float64)) for array in (one, other))
+    return bool(np.abs(one - other).max(initial=0.0) <= 0.01 * np.abs(other).max(initial=0.0))

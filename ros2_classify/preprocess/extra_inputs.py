@@ -1,0 +1,185 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The inputs of a network beside the picture: sizes that it puts boxes into, and constants.
+
+Some detectors map their boxes themselves and ask for a size in a second input: ``image_shape`` of
+the YOLOv3 networks of the ONNX model zoo (https://github.com/onnx/models; height, width),
+``orig_target_sizes`` of RT-DETR and D-FINE (https://github.com/lyuwenyu/RT-DETR; width, height),
+``im_shape`` and ``scale_factor`` of PaddleDetection
+(https://github.com/PaddlePaddle/PaddleDetection; height, width). Told the size of the network's
+own picture, they give boxes in its pixels, and these map back as all others do, out of a letterbox
+too. Told the size of the source picture they give boxes in that one's pixels; the decoder must
+know (``units: source``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TYPE_CHECKING, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.errors import DescriptorError
+from ros2_classify.yaml_config import as_number, Fields
+
+if TYPE_CHECKING:
+    from ros2_classify.engines.base import TensorSpec
+    from ros2_classify.preprocess.geometry import Geometry
+
+SizeWord = Literal['network_size_hw', 'network_size_wh', 'source_size_hw', 'source_size_wh']
+SIZES: tuple[SizeWord, ...] = (
+    'network_size_hw', 'network_size_wh', 'source_size_hw', 'source_size_wh')
+Value = Union[SizeWord, tuple[float, ...]]
+
+# Inputs of published networks, fed so that boxes come out in network pixels.
+USUAL: dict[str, Value] = {
+    'image_shape': 'network_size_hw', 'orig_target_sizes': 'network_size_wh',
+    'im_shape': 'network_size_hw', 'scale_factor': (1.0, 1.0)}
+
+
+def read_extra(fields: Fields) -> dict[str, Value]:
+    """
+    Take the section ``input.extra`` out of a descriptor.
+
+    Parameters
+    ----------
+    fields : Fields
+        The section: from names of inputs to what they are fed.
+
+    Returns
+    -------
+    dict of str to str or tuple of float
+        A word of `SIZES`, or constants.
+
+    Raises
+    ------
+    DescriptorError
+        If a value is neither.
+
+    """
+    values: dict[str, Value] = {}
+    for name, value in fields.rest().items():
+        where = fields.where.at(name)
+        if isinstance(value, str):
+            words = [word for word in SIZES if word == value]
+            if not words:
+                raise where.error(
+                    f'{value!r} is not allowed; allowed are {", ".join(SIZES)}, a number or a '
+                    'list of numbers')
+            values[name] = words[0]
+        elif isinstance(value, (list, tuple)):
+            if not value:
+                raise where.error('is an empty list; give numbers')
+            values[name] = tuple(as_number(item, place, low=-1e9, high=1e9)
+                                 for item, place in fields.sequence(name, []))
+        else:
+            values[name] = (as_number(value, where, low=-1e9, high=1e9),)
+    return values
+
+
+class ExtraInputs:
+    """
+    Feeds a network's other inputs.
+
+    Parameters
+    ----------
+    extra : mapping of str to str or tuple of float
+        What each is fed; the names are those of the graph.
+    inputs : sequence of TensorSpec
+        All inputs of the network.
+
+    Raises
+    ------
+    DescriptorError
+        If the network has no input of a name, or it doesn't hold so many numbers.
+
+    """
+
+    def __init__(self, extra: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> None:
+        specs = {tensor.name: tensor for tensor in inputs}
+        listed = '; '.join(str(tensor) for tensor in inputs)
+        self._words: list[tuple[str, SizeWord, tuple[int, ...], np.dtype[Any]]] = []
+        self._constants: dict[str, NDArray[Any]] = {}
+        # Those with a row for each picture of a batch.
+        self._rows: set[str] = set()
+        for name, value in extra.items():
+            tensor = specs.get(name)
+            if tensor is None:
+                raise DescriptorError(
+                    f'input.extra names {name!r}, but the network has {listed}; correct the '
+                    'name or remove it')
+            count = 2 if isinstance(value, str) else len(value)
+            # A free dimension is the batch, and that is one picture.
+            shape = tuple(dim if isinstance(dim, int) else 1 for dim in tensor.shape)
+            if int(np.prod(shape)) != count:
+                # [N] may hold any number of constants.
+                if len(shape) != 1 or isinstance(tensor.shape[0], int):
+                    raise DescriptorError(
+                        f'input.extra.{name} is {value!r}, {count} numbers, but the network '
+                        f'takes {tensor}; correct it')
+                shape = (count,)
+            if tensor.dtype.kind not in 'fiu':
+                raise DescriptorError(
+                    f'input.extra.{name} cannot be fed: the network takes {tensor}, and sizes '
+                    'and constants are numbers')
+            if len(shape) > 1 and not isinstance(tensor.shape[0], int):
+                self._rows.add(name)
+            if isinstance(value, str):
+                word = next(word for word in SIZES if word == value)
+                self._words.append((name, word, shape, tensor.dtype))
+            else:
+                self._constants[name] = np.array(value, np.float64).astype(
+                    tensor.dtype).reshape(shape)
+
+    @property
+    def batchable(self) -> bool:
+        """Whether several pictures can be fed: each size of a picture has a row of its own."""
+        return all(name in self._rows or word.startswith('network')
+                   for name, word, _, _ in self._words)
+
+    def __call__(self, geometries: Sequence[Geometry]) -> dict[str, NDArray[Any]]:
+        """
+        Return the inputs for one batch.
+
+        Parameters
+        ----------
+        geometries : sequence of Geometry
+            Each picture's size and the network's, one picture at least.
+
+        Returns
+        -------
+        dict of str to ndarray
+            One array for each, of the graph's shape and type.
+
+        """
+        if not self._words and not self._constants:
+            return {}
+        fed = dict(self._constants)
+        for name, word, shape, dtype in self._words:
+            count = len(geometries) if name in self._rows else 1
+            fed[name] = np.concatenate([
+                np.array(_size_of(geometry, word), dtype).reshape(shape)
+                for geometry in geometries[:count]])
+        if len(geometries) > 1:
+            for name in self._rows & self._constants.keys():
+                fed[name] = np.repeat(fed[name], len(geometries), axis=0)
+        return fed
+
+
+def _size_of(geometry: Geometry, word: SizeWord) -> tuple[int, int]:
+    size = geometry.source_size if word.startswith('source') else geometry.network_size
+    return size if word.endswith('wh') else size[::-1]

@@ -1,0 +1,363 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Pixels to tensor, and how boxes map back: the first and the last step of the pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.errors import InputError
+from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.preprocess.area_resize import AreaShrinker, pays
+from ros2_classify.preprocess.geometry import Geometry, make_plan, NEAREST, Plan
+
+__all__ = ['Geometry', 'Image', 'Preprocessor', 'SOURCE_COLORS', 'check_image']
+
+Image = NDArray[np.uint8]
+
+# Cameras of more sizes than this on one model make their plans and buffers anew.
+_SIZES_KEPT = 8
+
+# Colour of a source picture -> its number of channels.
+SOURCE_COLORS = {'mono': 1, 'rgb': 3, 'bgr': 3, 'rgba': 4, 'bgra': 4}
+
+_TO_GRAY = {
+    'rgb': cv2.COLOR_RGB2GRAY, 'bgr': cv2.COLOR_BGR2GRAY,
+    'rgba': cv2.COLOR_RGBA2GRAY, 'bgra': cv2.COLOR_BGRA2GRAY,
+}
+_REORDER = {
+    ('mono', 'rgb'): cv2.COLOR_GRAY2RGB, ('mono', 'bgr'): cv2.COLOR_GRAY2BGR,
+    ('rgb', 'bgr'): cv2.COLOR_RGB2BGR, ('bgr', 'rgb'): cv2.COLOR_BGR2RGB,
+    ('rgba', 'rgb'): cv2.COLOR_RGBA2RGB, ('rgba', 'bgr'): cv2.COLOR_RGBA2BGR,
+    ('bgra', 'rgb'): cv2.COLOR_BGRA2RGB, ('bgra', 'bgr'): cv2.COLOR_BGRA2BGR,
+}
+
+
+class Preprocessor:
+    """
+    Turns pictures into the rows of a network's input tensor, without allocating for known sizes.
+
+    The tensor and all buffers are its own: a row is valid until the next picture is written to
+    it, and one instance serves one thread at a time.
+
+    Parameters
+    ----------
+    spec : InputSpec
+        What the network wants; name, size, layout and dtype are known (a completed descriptor).
+    rows : int
+        How many pictures the tensor holds; 1 where ``spec.size`` is 'source'.
+
+    Notes
+    -----
+    The picture is resized as 8-bit pixels first, so that everything later touches only the
+    small one; channels are reordered for free while the planes are split; scale, mean and
+    standard deviation are one fused multiply and add from 8 bits into the tensor.
+
+    """
+
+    def __init__(self, spec: InputSpec, rows: int = 1) -> None:
+        assert rows == 1 or spec.size != 'source', 'pictures of several sizes fill no tensor'
+        self._spec = spec
+        self._rows = rows
+        self._dtype = np.dtype(spec.dtype)
+        self._plans: dict[tuple[int, int], Plan] = {}
+        self._tensor: NDArray[Any] = np.empty(0)
+        # A picture that is the tensor itself, or None.
+        self._picture: NDArray[Any] | None = None
+        # Where the padding of each row leaves room; None before a first picture.
+        self._windows: list[tuple[int, int, int, int] | None] = []
+        self._scratch: dict[tuple[str, tuple[int, ...]], Image] = {}
+        self._shrinkers: dict[tuple[tuple[int, ...], tuple[int, int]], AreaShrinker] = {}
+        # (pixel * scale - mean) / std  =  pixel * gain + bias
+        self._gain = tuple(spec.scale / std for std in spec.std)
+        self._bias = tuple(-mean / std for mean, std in zip(spec.mean, spec.std))
+        self._uniform = len(set(zip(self._gain, self._bias))) == 1
+        self._tables = self._make_tables()
+
+    @property
+    def spec(self) -> InputSpec:
+        """What the network wants."""
+        return self._spec
+
+    def __call__(self, image: Image, color: str = 'rgb', row: int = 0) -> Geometry:
+        """
+        Write one picture into a row of the tensor.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
+            The pixels; rows may be padded (a strided view). Never modified. Where it is the
+            tensor already, it is not copied, and must stay as it is as long as the tensor is
+            used.
+        color : str
+            What the channels are: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'.
+        row : int
+            Which one.
+
+        Returns
+        -------
+        Geometry
+            How the network's pixels map back to the picture's.
+
+        Raises
+        ------
+        InputError
+            If the array is no such picture; the row is as it was.
+
+        """
+        image = check_image(image, color)
+        plan = self._plan_for(_size_of(image))
+        if self._is_direct(image, color, plan):
+            self._picture = image[np.newaxis] if image.ndim == 3 else \
+                image[np.newaxis, ..., np.newaxis]
+            return plan.geometry
+        self._picture = None
+        self._make_room(plan, row)
+        self._fill(self._resize(image, plan), color, plan, row)
+        return plan.geometry
+
+    def tensor(self, count: int = 1) -> NDArray[Any]:
+        """
+        Return the first rows of the tensor.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+
+        Returns
+        -------
+        ndarray, shape (count, C, H, W) or (count, H, W, C)
+            Not a copy; contiguous.
+
+        """
+        return self._tensor[:count] if self._picture is None else self._picture
+
+    @property
+    def borrows(self) -> bool:
+        """Whether a picture is the tensor itself, which is not at its usual place then."""
+        return self._picture is not None
+
+    def release(self) -> None:
+        """Let go of a picture that was the tensor itself."""
+        self._picture = None
+
+    def _make_tables(self) -> list[NDArray[Any]]:
+        """Return what the 256 pixel values become: a table a channel, then one for all at once."""
+        values = np.arange(256.0)[:, np.newaxis] * self._gain + self._bias
+        table = values.astype(self._dtype)[np.newaxis]
+        if self._dtype == np.float16:
+            # 16-bit integers carry the bit patterns: OpenCV's tables know no float16.
+            table = table.view(np.uint16)
+        return [*(np.ascontiguousarray(table[..., c]) for c in range(table.shape[2])), table]
+
+    def _is_direct(self, image: Image, color: str, plan: Plan) -> bool:
+        """Tell whether the picture is the tensor already: then nothing is copied at all."""
+        spec = self._spec
+        same = color == spec.color or (color == 'mono' and spec.color == 'gray')
+        return (same and self._rows == 1 and self._dtype == np.uint8 and spec.layout == 'nhwc'
+                and plan.source_size == plan.scaled == plan.network_size == plan.window[2:]
+                and image.flags.c_contiguous)
+
+    def _plan_for(self, size: tuple[int, int]) -> Plan:
+        """Return the plan for pictures of a size; those of the last few sizes are kept."""
+        plan = self._plans.get(size)
+        if plan is None:
+            if len(self._plans) >= _SIZES_KEPT:
+                self._plans.clear()
+                self._scratch.clear()
+                self._shrinkers.clear()
+            plan = self._plans[size] = make_plan(self._spec, size)
+        return plan
+
+    def _make_room(self, plan: Plan, row: int) -> None:
+        """Lay out the tensor and see that the row's padding is that of the plan."""
+        spec = self._spec
+        width, height = plan.network_size
+        shape = ((self._rows, spec.channels, height, width) if spec.layout == 'nchw'
+                 else (self._rows, height, width, spec.channels))
+        if self._tensor.shape != shape:
+            self._tensor = np.zeros(shape, self._dtype)
+            self._windows = [None] * self._rows
+        if self._windows[row] != plan.window:
+            self._windows[row] = plan.window
+            if plan.window != (0, 0, width, height):
+                # The padding is written once, here; each frame writes its window only.
+                bars = np.moveaxis(self._tensor[row], 0 if spec.layout == 'nchw' else 2, 0)
+                for channel, (gain, bias) in enumerate(zip(self._gain, self._bias)):
+                    bars[channel] = spec.pad_value * gain + bias
+
+    def _buffer(self, name: str, shape: tuple[int, ...]) -> Image:
+        """Return a buffer to write into; the same one for each shape."""
+        key = (name, shape)
+        buffer = self._scratch.get(key)
+        if buffer is None:
+            buffer = self._scratch[key] = np.empty(shape, np.uint8)
+        return buffer
+
+    def _resize(self, image: Image, plan: Plan) -> Image:
+        """Bring the part of the picture that is read to the window's size, still 8 bits."""
+        x, y, width, height = plan.roi
+        part = image[y:y + height, x:x + width]
+        channels = image.shape[2:]
+        if plan.shift is not None:
+            step_x, step_y, first_x, first_y = plan.shift
+            matrix = np.array(((step_x, 0.0, first_x), (0.0, step_y, first_y)))
+            target = self._buffer('resized', (plan.scaled[1], plan.scaled[0], *channels))
+            cv2.warpAffine(
+                part, matrix, plan.scaled, dst=target, borderMode=cv2.BORDER_REPLICATE,
+                flags=plan.interpolation | cv2.WARP_INVERSE_MAP)
+            return target
+        for step in range(plan.halvings):
+            size = (part.shape[1] // 2, part.shape[0] // 2)
+            target = self._buffer(f'half{step}', (size[1], size[0], *channels))
+            # Exactly 2 by 2 pixels each: OpenCV's quickest average.
+            cv2.resize(part, size, dst=target, interpolation=cv2.INTER_AREA)
+            part = target
+        if _size_of(part) != plan.scaled:
+            target = self._buffer('resized', (plan.scaled[1], plan.scaled[0], *channels))
+            if plan.interpolation == NEAREST:
+                rows, columns = (_under_centers(part.shape[axis], plan.scaled[1 - axis])
+                                 for axis in (0, 1))
+                part.take(rows, axis=0).take(columns, axis=1, out=target, mode='clip')
+            elif plan.interpolation == cv2.INTER_AREA and pays(_size_of(part), plan.scaled):
+                self._shrinker(part, plan.scaled)(part, target)
+            else:
+                cv2.resize(part, plan.scaled, dst=target, interpolation=plan.interpolation)
+            part = target
+        left, top = plan.cut
+        return part[top:top + plan.window[3], left:left + plan.window[2]]
+
+    def _shrinker(self, part: Image, size: tuple[int, int]) -> AreaShrinker:
+        """Return the shrinker for pictures of a shape."""
+        key = (part.shape, size)
+        shrinker = self._shrinkers.get(key)
+        if shrinker is None:
+            shrinker = self._shrinkers[key] = AreaShrinker(_size_of(part), size, part.shape[2:])
+        return shrinker
+
+    def _fill(self, small: Image, color: str, plan: Plan, row: int) -> None:
+        """Write the window of a row: channels in order, scaled, in the tensor's type."""
+        spec = self._spec
+        x, y, width, height = plan.window
+        if spec.color == 'gray' and color != 'mono':
+            small = _convert(small, _TO_GRAY[color], self._buffer('gray', (height, width)))
+            color = 'mono'
+        if spec.layout == 'nchw':
+            planes = self._tensor[row, :, y:y + height, x:x + width]
+            for channel, plane in enumerate(self._split(small, color)):
+                self._scale(plane, planes[channel], channel)
+            return
+        window = self._tensor[row, y:y + height, x:x + width]
+        if spec.color == 'gray':
+            self._scale(small, window[..., 0], 0)
+            return
+        if color != spec.color:
+            small = _convert(
+                small, _REORDER[color, spec.color], self._buffer('color', (height, width, 3)))
+        self._scale(small, window, None)
+
+    def _split(self, small: Image, color: str) -> list[Image]:
+        """Return the planes in the tensor's order; one picture serves three where it is mono."""
+        if color == 'mono':
+            return [small] * self._spec.channels
+        planes = [self._buffer(f'plane{c}', small.shape[:2]) for c in range(small.shape[2])]
+        cv2.split(small, planes)
+        reverse = color[:3] != self._spec.color
+        return planes[2::-1] if reverse else planes[:3]
+
+    def _scale(self, pixels: Image, target: NDArray[Any], channel: int | None) -> None:
+        """Write ``pixels * gain + bias`` in the tensor's type, in one pass."""
+        if target.dtype == np.uint8:
+            np.copyto(target, pixels)
+        elif target.dtype == np.float32 and (channel is not None or self._uniform):
+            index = channel or 0
+            if self._gain[index] == 1.0 and self._bias[index] == 0.0:
+                # Half the time, and the same numbers.
+                np.copyto(target, pixels)
+                return
+            cv2.addWeighted(pixels, self._gain[index], pixels, 0.0, self._bias[index],
+                            dst=target, dtype=cv2.CV_32F)
+        else:
+            table = self._tables[-1 if channel is None else channel]
+            cv2.LUT(pixels, table, dst=target.view(table.dtype))
+
+
+def check_image(image: Image, color: str) -> Image:
+    """
+    Check that an array is a picture of a colour.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
+        The pixels.
+    color : str
+        A key of ``SOURCE_COLORS``.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W) or (H, W, C)
+        The same pixels; a single channel's axis is dropped.
+
+    Raises
+    ------
+    InputError
+        Naming what was got and what is allowed.
+
+    """
+    channels = SOURCE_COLORS.get(color) if isinstance(color, str) else None
+    if channels is None:
+        raise InputError(
+            f'the colour {color!r} is unknown; allowed are {", ".join(SOURCE_COLORS)}')
+    if not isinstance(image, np.ndarray):
+        raise InputError(
+            f'the picture is a {type(image).__name__} but must be a numpy array of uint8 '
+            '(for a file: cv2.imread(path), which gives bgr)')
+    if image.dtype != np.uint8:
+        raise InputError(
+            f'the picture has the type {image.dtype} but must have uint8, values 0 to 255')
+    shape = image.shape
+    if len(shape) == 3 and shape[2] == 1 and channels == 1:
+        image = image[..., 0]
+    elif (shape[2:] != (channels,) if channels > 1 else len(shape) != 2):
+        wanted = '(height, width)' if channels == 1 else f'(height, width, {channels})'
+        raise InputError(
+            f'the picture has the shape {shape} but {color} must have {wanted}; allowed colours '
+            f'and their channels: '
+            f'{", ".join(f"{name} {count}" for name, count in SOURCE_COLORS.items())}')
+    if 0 in shape:
+        raise InputError(
+            f'the picture is empty: {shape[1]}x{shape[0]} pixels, at least 1x1 are needed')
+    return image
+
+
+def _size_of(image: Image) -> tuple[int, int]:
+    """Return the width and height of a picture."""
+    return image.shape[1], image.shape[0]
+
+
+def _under_centers(size: int, out: int) -> NDArray[np.int64]:
+    """Return which of ``size`` pixels lies under the centre of each of ``out`` new ones."""
+    return (2 * np.arange(out, dtype=np.int64) + 1) * size // (2 * out)
+
+
+def _convert(pixels: Image, code: int, target: Image) -> Image:
+    """Convert colours into a buffer."""
+    cv2.cvtColor(pixels, code, dst=target)
+    return target

@@ -1,0 +1,283 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The camera node: publishes pictures, a folder, a video or a webcam as a camera would."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, cast
+
+import cv2
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from ros2_classify.errors import OptionsError, Ros2ClassifyError
+from ros2_classify.model.catalog import shipped_folder
+from ros2_classify.ros.camera.diagnostics import CameraReport
+from ros2_classify.ros.camera.pace import Pace
+from ros2_classify.ros.camera.sources import open_source, Pixels, Size, Source, SourceError
+from ros2_classify.ros.diagnostics.issues import find
+from ros2_classify.ros.messages.compressed_image import to_compressed_msg
+from ros2_classify.ros.node.intra_process import PictureSender
+from ros2_classify.ros.node.logging import ThrottledLog
+from ros2_classify.ros.node.parameters import Parameters, Spec
+from ros2_classify.ros.node.process import Stop, tune_malloc
+from ros2_classify.ros.server.subscription import resolve_image_topic
+from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import Header
+
+PARAMETERS = (
+    Spec('source', '', 'What to publish: a picture file, a folder of pictures, a video file, a '
+         'webcam number or device file; empty for the scenes that come with the package',
+         read_only=True, or_number=True),
+    Spec('rate', 0.0, 'Pictures a second; 0 takes what suits the source: a video as it was '
+         'recorded, a webcam as fast as it delivers, pictures 10 a second',
+         minimum=0.0, maximum=1000.0),
+    Spec('loop', True, 'Whether to begin again after the last picture; otherwise the node ends '
+         'after it with exit code 0', read_only=True),
+    Spec('wait_for_subscribers', 1, 'How many subscribers must be there before the first picture '
+         'is sent', minimum=0, maximum=100, read_only=True),
+    Spec('frame_id', 'camera', "Frame in the pictures' headers"),
+    Spec('encoding', 'bgr8', 'Encoding of the raw pictures; with mono8 the compressed ones are '
+         'grey, too', choices=('bgr8', 'rgb8', 'mono8')),
+    Spec('width', 0, 'Width of the published pictures in pixels; 0 leaves it, or follows from '
+         'the height', minimum=0, maximum=16384, read_only=True),
+    Spec('height', 0, 'Height of the published pictures in pixels; 0 leaves it, or follows from '
+         'the width', minimum=0, maximum=16384, read_only=True),
+    Spec('compressed_format', 'jpeg', 'Format of the compressed pictures',
+         choices=('jpeg', 'png')),
+    Spec('jpeg_quality', 90, 'Quality of JPEG pictures', minimum=1, maximum=100),
+    Spec('png_level', 1, 'Compression of PNG pictures: 0 is fastest, 9 is smallest',
+         minimum=0, maximum=9),
+    Spec('tune_malloc', True, 'Keep the memory of large pictures in the process (glibc only)',
+         read_only=True),
+)
+
+# A subscriber is known here a moment before it knows of the publisher; what is sent in between,
+# a best-effort subscriber never sees.
+_MATCHING_S = 0.3
+
+# Best-effort subscribers acknowledge nothing: the last picture needs a moment on its way.
+_DELIVERY_S = 0.5
+_ACKNOWLEDGE_S = 3
+
+# rclpy tells of new subscribers by an event in some distributions only.
+_POLL_S = 0.05
+_SAY_WAITING_S = 3.0
+
+_WEBCAM_RETRY_S = 1.0
+_FROM_BGR = {'rgb8': cv2.COLOR_BGR2RGB, 'mono8': cv2.COLOR_BGR2GRAY}
+
+
+def _qos() -> QoSProfile:
+    """
+    Return a new profile; rclpy writes a user's overrides into it.
+
+    Reliable publishers serve best-effort subscribers as well, at no cost to them; the other way
+    round nothing would arrive. Two pictures are kept for subscribers that ask again.
+    """
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class CameraNode(Node):
+    """
+    Publish a source of pictures on ``image`` and ``image/compressed``.
+
+    Parameters
+    ----------
+    stop : Stop
+        The request to end; made by the node itself after the last picture, and with exit code 1
+        when the source can't be used.
+
+    Raises
+    ------
+    OptionsError
+        If a parameter is wrong.
+    SourceError
+        If the source can't be used.
+
+    """
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__('camera')
+        self._stop = stop
+        self._ended = threading.Event()
+        self._settings = Parameters(self, PARAMETERS)
+        if self._settings['tune_malloc']:
+            tune_malloc()
+        self._size = Size(self._settings['width'], self._settings['height'])
+        self._source = self._open()
+        options = {'qos_overriding_options': QoSOverridingOptions.with_default_policies()}
+        self._raw = PictureSender(self, 'image', _qos(), **options)
+        self._compressed = self.create_publisher(
+            CompressedImage, resolve_image_topic(self, '/compressed'), _qos(), **options)
+        self._published = 0
+        self._log = ThrottledLog(30.0)
+        self._report = CameraReport(
+            self, self._source.name, (self._raw.topic, str(self._compressed.topic_name)),
+            lambda: self._listeners, lambda: self._rate)
+        self._thread = threading.Thread(target=self._play_safely, name='pictures', daemon=True)
+
+    def start(self) -> None:
+        """Begin to publish, in a thread: a webcam lets its reader wait."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop publishing and let go of the source."""
+        self._ended.set()
+        # A webcam's driver may hang for seconds; the process ends all the same.
+        if self._thread.ident is not None:
+            self._thread.join(5.0)
+        if self._thread.is_alive():
+            self._stop.left_thread_behind = True
+        else:
+            self._source.close()
+            self._raw.destroy()
+
+    def _open(self) -> Source:
+        text = self._settings['source']
+        if not text:
+            models = shipped_folder()
+            scenes = models / 'scenes' if models else None
+            if scenes is None or not scenes.is_dir():
+                raise OptionsError(
+                    'the package was installed without its scenes; name pictures of your own '
+                    'with the parameter source, as in: --ros-args -p source:=picture.jpg')
+            text = str(scenes)
+        return open_source(text, self._size, self.get_logger().warning)
+
+    def _play_safely(self) -> None:
+        """Run the thread: whatever goes wrong in it ends the process with a reason."""
+        try:
+            self._play()
+        except Ros2ClassifyError as error:
+            self.get_logger().fatal(str(error))
+            self._stop.request(1)
+        except Exception as error:  # noqa: B902 - a thread's exception would end nothing
+            self.get_logger().fatal(f'unexpected {type(error).__name__}: {error}')
+            self._stop.request(1)
+
+    def _play(self) -> None:
+        """Publish until the source ends (and needn't begin again) or the process does."""
+        if not self._wait_for_subscribers():
+            return
+        self.get_logger().info(
+            f'publishing {self._source.name} on {self._raw.topic} and '
+            f'{self._compressed.topic_name}')
+        if self._source.live:
+            self._play_live()
+            return
+        pace = Pace(self._ended)
+        while True:
+            count = self._play_once(pace)
+            if self._ended.is_set():
+                return
+            if not count:
+                raise SourceError(f'{self._source.name} gives no pictures any more')
+            if not self._settings['loop']:
+                self._finish()
+                return
+
+    def _play_once(self, pace: Pace) -> int:
+        """Publish all pictures of a file or folder; return how many there were."""
+        count = 0
+        for read in self._source.pictures():
+            # Nothing is decoded for nobody; decoding comes before the wait, not after the stamp.
+            picture = read() if self._listeners else None
+            if self._listeners and picture is None:
+                continue
+            count += 1
+            if not pace.wait(self._rate):
+                break
+            if picture is not None:
+                self._publish(picture, self.get_clock().now().to_msg())
+        return count
+
+    def _play_live(self) -> None:
+        """Publish a webcam's pictures; open it again whenever it stops delivering."""
+        pace = Pace(self._ended)
+        while not self._ended.is_set():
+            try:
+                for read in self._source.pictures():
+                    if self._ended.is_set():
+                        return
+                    # A webcam can't be slowed down: a lower rate leaves frames out.
+                    if self._listeners and (not self._rate or pace.due(self._rate)):
+                        stamp = self.get_clock().now().to_msg()
+                        picture = read()
+                        if picture is not None:
+                            self._publish(picture, stamp)
+                problem = f'{self._source.name} stopped delivering'
+            except SourceError as error:
+                problem = str(error)
+            finding = find('source_failed', reason=problem, seconds=_WEBCAM_RETRY_S)
+            self._report.failed(finding)
+            self._log(self.get_logger().warning, finding.text, 'webcam')
+            self._ended.wait(_WEBCAM_RETRY_S)
+
+    def _publish(self, picture: Pixels, stamp: Any) -> None:
+        """Publish one picture to those who subscribe."""
+        picture = self._size.apply(picture)
+        encoding = self._settings['encoding']
+        if encoding != 'bgr8':
+            picture = cast(Pixels, cv2.cvtColor(picture, _FROM_BGR[encoding]))
+        header = Header(stamp=stamp, frame_id=self._settings['frame_id'])
+        self._raw.send(picture, encoding, header)
+        if self._compressed.get_subscription_count():
+            # Encoders take BGR or grey.
+            if encoding == 'rgb8':
+                picture = cast(Pixels, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            self._compressed.publish(to_compressed_msg(
+                picture, header, self._settings['compressed_format'],
+                self._settings['jpeg_quality'], self._settings['png_level']))
+        self._published += 1
+        self._report.published(f'{picture.shape[1]}x{picture.shape[0]} {encoding}')
+
+    @property
+    def _listeners(self) -> int:
+        return self._raw.subscriptions + self._compressed.get_subscription_count()
+
+    @property
+    def _rate(self) -> float:
+        return self._settings['rate'] or self._source.rate
+
+    def _wait_for_subscribers(self) -> bool:
+        """Wait until enough subscribers are there; return False where the process ends first."""
+        wanted = self._settings['wait_for_subscribers']
+        if not wanted:
+            return not self._ended.is_set()
+        begun = time.monotonic()
+        said = False
+        while self._listeners < wanted:
+            if self._ended.wait(_POLL_S):
+                return False
+            if not said and time.monotonic() - begun > _SAY_WAITING_S:
+                said = True
+                self.get_logger().info(
+                    f'waiting for {wanted} subscriber(s) of {self._raw.topic} or '
+                    f'{self._compressed.topic_name}, {self._listeners} so far; '
+                    'wait_for_subscribers:=0 begins at once')
+        return not self._ended.wait(_MATCHING_S)
+
+    def _finish(self) -> None:
+        """After the last picture: see it delivered, and ask the process to end."""
+        for publisher in (self._raw.publisher, self._compressed):
+            publisher.wait_for_all_acked(Duration(seconds=_ACKNOWLEDGE_S))
+        self._ended.wait(_DELIVERY_S)
+        self.get_logger().info(f'{self._published} pictures published, that was the last one')
+        self._stop.request(0)

@@ -1,0 +1,380 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Where pictures come from: a file, a folder, a video or a webcam, behind one small interface.
+
+`open_source` looks at what it is given and chooses. Pictures come as BGR, 8 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+import re
+from typing import Any, cast, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from ros2_classify.errors import InputError
+from ros2_classify.image_io import read_image
+
+Pixels = NDArray[np.uint8]
+Warn = Callable[[str], None]
+
+PICTURE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pbm', '.pgm', '.png', '.ppm', '.tif', '.tiff',
+                    '.webp')
+
+KINDS = ('a source is a picture file, a folder of pictures, a video file, or a webcam (a number '
+         'such as 0, or a device such as /dev/video0)')
+
+# Frames a second where the source has no rate of its own.
+PICTURES_RATE = 10.0
+
+# Video files have been seen to claim 0, 1000 or 90000 frames a second.
+_PLAUSIBLE_RATES = (0.1, 240.0)
+
+
+class SourceError(InputError):
+    """A source can't be used; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """
+    The size that pictures are brought to.
+
+    Parameters
+    ----------
+    width, height : int
+        Pixels; 0 leaves the picture as it is, or follows from the other one and the picture's
+        own shape.
+
+    """
+
+    width: int = 0
+    height: int = 0
+
+    def apply(self, picture: Pixels) -> Pixels:
+        """Return the picture in this size; the picture itself where it has it already."""
+        height, width = picture.shape[:2]
+        wanted = self.width, self.height
+        if self.width and not self.height:
+            wanted = self.width, max(1, round(self.width * height / width))
+        elif self.height and not self.width:
+            wanted = max(1, round(self.height * width / height)), self.height
+        if wanted in ((0, 0), (width, height)):
+            return picture
+        shrinks = wanted[0] * wanted[1] < width * height
+        return cast(Pixels, cv2.resize(
+            picture, wanted, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
+
+
+class Source(Protocol):
+    """
+    A source of pictures.
+
+    Attributes
+    ----------
+    name : str
+        What it is, for people.
+    rate : float
+        Pictures a second that suit it; 0 where it sets the pace itself.
+    live : bool
+        Whether pictures that nobody takes are gone: a webcam.
+
+    """
+
+    name: str
+    rate: float
+    live: bool
+
+    def pictures(self) -> Iterator[Callable[[], Pixels | None]]:
+        """
+        Go through the source once.
+
+        Yields
+        ------
+        callable
+            Returns the picture, or None where it can't be read. It must be called before the
+            next one is asked for; who doesn't need the picture needn't call it. A webcam waits
+            for the next frame here; it ends when it stops delivering.
+
+        """
+
+    def close(self) -> None:
+        """Let go of files and devices."""
+
+
+class PictureFiles:
+    """
+    Pictures in files, one after the other.
+
+    Parameters
+    ----------
+    name : str
+        What they are, for people.
+    paths : list of Path
+        The files, in order.
+    warn : callable
+        Takes one sentence for each file that can't be read; a file is named once only.
+
+    """
+
+    live = False
+    rate = PICTURES_RATE
+
+    def __init__(self, name: str, paths: list[Path], warn: Warn) -> None:
+        self.name = name
+        self._paths = paths
+        self._warn = warn
+        self._bad: set[Path] = set()
+        self._only: Pixels | None = None
+
+    def pictures(self) -> Iterator[Callable[[], Pixels | None]]:
+        """Go through the files once; see `Source.pictures`."""
+        for path in self._paths:
+            if path not in self._bad:
+                yield partial(self._read, path)
+
+    def close(self) -> None:
+        """Forget the picture that is kept."""
+        self._only = None
+
+    def _read(self, path: Path) -> Pixels | None:
+        if self._only is not None:
+            return self._only
+        try:
+            picture = read_image(path)
+        except InputError as error:
+            self._bad.add(path)
+            self._warn(f'left out: {error}')
+            if len(self._bad) == len(self._paths):
+                raise SourceError(f'none of the {self.name} can be read; {KINDS}') from error
+            return None
+        # A single picture is sent again and again: decode it once.
+        if len(self._paths) == 1:
+            self._only = picture
+        return picture
+
+
+class Video:
+    """
+    A video file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    SourceError
+        If OpenCV can't read a frame of it.
+
+    """
+
+    live = False
+
+    def __init__(self, path: Path) -> None:
+        self.name = f'video {path}'
+        self._path = path
+        capture = cv2.VideoCapture(str(path))
+        readable = capture.isOpened() and capture.grab()
+        rate = capture.get(cv2.CAP_PROP_FPS) if readable else 0.0
+        capture.release()
+        if not readable:
+            raise SourceError(
+                f'{path} is neither a picture nor a video that OpenCV reads; {KINDS}')
+        low, high = _PLAUSIBLE_RATES
+        self.rate = rate if low <= rate <= high else PICTURES_RATE
+
+    def pictures(self) -> Iterator[Callable[[], Pixels | None]]:
+        """Play the file once; see `Source.pictures`."""
+        # Opened anew for every round: seeking back is not exact with every codec.
+        capture = cv2.VideoCapture(str(self._path))
+        try:
+            while capture.grab():
+                yield lambda: _retrieve(capture)
+        finally:
+            capture.release()
+
+    def close(self) -> None:
+        """Do nothing: the file is open only while `pictures` runs."""
+
+
+class Webcam:
+    """
+    A webcam, read by OpenCV.
+
+    Parameters
+    ----------
+    device : int or str
+        Number or device file.
+    size : Size
+        Asked of the camera, which may deliver another one.
+
+    Raises
+    ------
+    SourceError
+        If it can't be opened or delivers nothing.
+
+    """
+
+    live = True
+    rate = 0.0
+
+    def __init__(self, device: int | str, size: Size) -> None:
+        self.name = f'webcam {device}'
+        self._device = device
+        self._path = Path(f'/dev/video{device}' if isinstance(device, int) else device)
+        self._size = size
+        self._capture: cv2.VideoCapture | None = None
+        # Tried, and let go: while nobody reads, the driver would keep old frames for later.
+        self._open().release()
+
+    def pictures(self) -> Iterator[Callable[[], Pixels | None]]:
+        """Open the camera and deliver frames until it stops."""
+        capture = self._capture = self._open()
+        while capture.grab():
+            yield lambda: _retrieve(capture)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the device."""
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
+
+    def _open(self) -> cv2.VideoCapture:
+        if self._path.exists():
+            # What OpenCV prints of its tries says less than the error below.
+            level = _set_log_level(0)
+            try:
+                capture = self._try_open()
+            finally:
+                _set_log_level(level)
+            if capture is not None:
+                return capture
+        raise SourceError(
+            f'webcam {self._device} delivers no picture: {_device_problem(self._path)}')
+
+    def _try_open(self) -> cv2.VideoCapture | None:
+        capture = cv2.VideoCapture(self._device)
+        if capture.isOpened():
+            for prop, value in ((cv2.CAP_PROP_FRAME_WIDTH, self._size.width),
+                                (cv2.CAP_PROP_FRAME_HEIGHT, self._size.height)):
+                if value:
+                    capture.set(prop, value)
+            # The newest frame is wanted; not every backend knows the property.
+            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+            if capture.grab():
+                return capture
+        capture.release()
+        return None
+
+
+def open_source(text: str, size: Size, warn: Warn) -> Source:
+    """
+    Open what a user named.
+
+    Parameters
+    ----------
+    text : str
+        A picture file, a folder, a video file, a webcam's number or device file.
+    size : Size
+        Asked of a webcam; other sources ignore it.
+    warn : callable
+        Takes one sentence for each picture that can't be read.
+
+    Returns
+    -------
+    Source
+        Checked as far as that goes without playing it.
+
+    Raises
+    ------
+    SourceError
+        If it doesn't exist, holds no picture or can't be read.
+
+    """
+    if re.fullmatch(r'\d+', text):
+        return Webcam(int(text), size)
+    if re.fullmatch(r'/dev/(video|v4l).*', text):
+        return Webcam(text, size)
+    path = Path(text).expanduser()
+    if not text.strip() or not path.exists():
+        raise SourceError(f'there is no {text!r}; {KINDS}')
+    if path.is_dir():
+        found = [each for each in path.iterdir()
+                 if each.suffix.lower() in PICTURE_SUFFIXES and each.is_file()]
+        if not found:
+            raise SourceError(
+                f'folder {path} holds no pictures ({", ".join(PICTURE_SUFFIXES)}); {KINDS}')
+        found.sort(key=_natural_order)
+        return PictureFiles(f'{len(found)} pictures of {path}', found, warn)
+    if not path.is_file():
+        # A device such as /dev/zero could be read without an end.
+        raise SourceError(f'{path} is neither a file nor a folder; {KINDS}')
+    try:
+        read_image(path)
+    except InputError as error:
+        if path.suffix.lower() in PICTURE_SUFFIXES:
+            raise SourceError(str(error)) from error
+        return Video(path)
+    return PictureFiles(f'picture {path}', [path], warn)
+
+
+def _retrieve(capture: cv2.VideoCapture) -> Pixels | None:
+    good, picture = capture.retrieve()
+    if not good or picture is None:
+        return None
+    # Grey cameras and raw ones.
+    return cast(Pixels, picture if picture.ndim == 3 else cv2.cvtColor(
+        picture, cv2.COLOR_GRAY2BGR))
+
+
+def _natural_order(path: Path) -> list[tuple[bool, int, str]]:
+    """Sort ``frame10`` after ``frame9``."""
+    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part)
+            for part in re.split(r'(\d+)', path.name.lower()) if part]
+
+
+def _device_problem(path: Path) -> str:
+    if not path.exists():
+        there = sorted(str(each) for each in Path('/dev').glob('video*'))
+        return f'there is no {path}; ' + (
+            f'there are {", ".join(there)}' if there else 'no camera is connected')
+    try:
+        with path.open('rb'):
+            pass
+    except PermissionError:
+        return f'no permission to read {path}; add the user to the group "video" and log in again'
+    except OSError as error:
+        return f'{path}: {error.strerror}'
+    return f'{path} is in use by another program, or is no camera'
+
+
+def _set_log_level(level: int) -> int:
+    """Set how much OpenCV prints, 0 for nothing; return what it was."""
+    if hasattr(cv2.utils, 'logging'):
+        return int(cv2.utils.logging.setLogLevel(level))
+    # OpenCV 4.6, that of Ubuntu 24.04 and Debian 12, had it elsewhere.
+    older: Any = cv2
+    before = older.getLogLevel()
+    older.setLogLevel(level)
+    return int(before)

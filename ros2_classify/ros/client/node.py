@@ -1,0 +1,382 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The client_test node: sends one picture to a server and shows the answer, or why none came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+import time
+from typing import Any
+
+from lifecycle_msgs.srv import GetState
+from rclpy.clock import Clock, ClockType
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.timer import Timer
+from ros2_classify.errors import OptionsError, Ros2ClassifyError
+from ros2_classify.image_io import check_writable, read_image, write_image
+from ros2_classify.model.catalog import shipped_folder
+from ros2_classify.results import overlay
+from ros2_classify.ros.client.diagnosis import explain, Waiting
+from ros2_classify.ros.messages.compressed_image import to_compressed_msg
+from ros2_classify.ros.messages.image import to_ids, to_image_msg
+from ros2_classify.ros.messages.result_reader import READERS
+from ros2_classify.ros.messages.vision import INSTANCES_TOPIC, MESSAGES
+from ros2_classify.ros.node.parameters import Parameters, Spec
+from ros2_classify.ros.node.process import Stop
+from ros2_classify.ros.server.service import load_type
+from ros2_classify.ros.server.subscription import resolve_image_topic, TRANSPORTS
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from vision_msgs.msg import LabelInfo
+
+PARAMETERS = (
+    Spec('image', '', 'Picture to send; empty for one that comes with the package',
+         read_only=True),
+    Spec('task', 'auto', 'What to expect: classification, detection, segmentation, or auto for '
+         'whichever answers', choices=('auto', *MESSAGES), read_only=True),
+    Spec('use_service', False, "Whether to ask by the server's service instead of the topics",
+         read_only=True),
+    Spec('server', 'server', "The server node's name, to ask its service and its state",
+         read_only=True),
+    Spec('image_transport', 'raw', 'How the picture is sent: raw on image, compressed (JPEG) on '
+         'image/compressed', choices=tuple(TRANSPORTS), read_only=True),
+    Spec('timeout', 10.0, 'Seconds to wait for the answer', minimum=0.1, maximum=86400.0,
+         read_only=True),
+    Spec('output', '', 'File to write the annotated picture to; empty for none', read_only=True),
+    Spec('frame_id', 'client_test', "Frame in the picture's header", read_only=True),
+)
+
+_TICK_S = 0.1
+# The server takes pictures best effort: one can get lost, so it is sent again.
+_SEND_AGAIN_S = 1.0
+# A server that doesn't know this client yet takes the request, and its answer gets lost.
+_ASK_AGAIN_S = 5.0
+_STATE_TIMEOUT_S = 1.0
+# For the names of the classes, and the masks of the objects.
+_REST_TIMEOUT_S = 3.0
+_INTERFACES = 'ros2_classify_interfaces'
+
+
+def _qos(depth: int, reliability: ReliabilityPolicy,
+         durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -> QoSProfile:
+    """Return a new profile; rclpy writes a user's overrides into it."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability,
+        durability=durability)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    An answer that came.
+
+    Parameters
+    ----------
+    task : str
+        ``classification``, ``detection`` or ``segmentation``.
+    msg : vision_msgs.msg.Classification, Detection2DArray or sensor_msgs.msg.Image
+        The message.
+    source : str
+        The topic or service that it came from.
+    seconds : float
+        From sending to receiving.
+
+    """
+
+    task: str
+    msg: Any
+    source: str
+    seconds: float
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """The stamp of the picture it answers."""
+        return _stamp(self.msg)
+
+
+class ClientNode(Node):
+    """
+    Send one picture and wait for its answer.
+
+    Parameters
+    ----------
+    stop : Stop
+        The request to end; made by the node itself, with exit code 0 after the answer and 1
+        without one.
+
+    Raises
+    ------
+    OptionsError
+        If a parameter is wrong, or the service is asked for and its package is missing.
+    InputError
+        If the picture can't be read or the output can't be written.
+
+    """
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__('client_test')
+        self._stop = stop
+        # Simulated time may stand still; the user's patience doesn't.
+        self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._settings = Parameters(self, PARAMETERS)
+        self._path = self._picture_path()
+        self._picture = read_image(self._path)
+        self._output = check_writable(self._settings['output']) if (
+            self._settings['output']) else None
+        self._names: dict[int, str] = {}
+        self._sent: dict[tuple[int, int], float] = {}
+        self._answer: Answer | None = None
+        self._masks: Any = None
+        self._instances: dict[tuple[int, int], Any] = {}
+        self._tasks = list(MESSAGES) if self._settings['task'] == 'auto' else [
+            self._settings['task']]
+        self._waiting = Waiting(server=self._server_name())
+        self._state_client = self.create_client(
+            GetState, f'{self._settings["server"]}/get_state')
+        self._labels = self.create_subscription(
+            LabelInfo, 'label_info', self._learn_labels,
+            _qos(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL))
+        self._service_clients: dict[str, Any] = {}
+        if self._settings['use_service']:
+            self._connect_services()
+        else:
+            self._connect_topics()
+
+    def start(self) -> None:
+        """Begin to wait."""
+        self._deadline = time.monotonic() + self._settings['timeout']
+        what = ' or '.join(self._waiting.services) or self._waiting.image.topic_name
+        self.get_logger().info(f'sending {self._path} to {what}')
+        self._timer = self._steady_timer(_TICK_S, self._tick)
+
+    def _steady_timer(self, period: float, callback: Callable[[], None]) -> Timer:
+        return self.create_timer(period, callback, clock=self._steady_clock)
+
+    # ---- connections
+
+    def _connect_topics(self) -> None:
+        transport = TRANSPORTS[self._settings['image_transport']]
+        options = {'qos_overriding_options': QoSOverridingOptions.with_default_policies()}
+        # As the camera node publishes: reliable serves best-effort subscribers, too.
+        self._waiting.image = self.create_publisher(
+            transport.msg_type, resolve_image_topic(self, transport.suffix),
+            _qos(1, ReliabilityPolicy.RELIABLE), **options)
+        self._waiting.results = [
+            self.create_subscription(
+                MESSAGES[task].msg_type, MESSAGES[task].topic,
+                partial(self._receive, task),
+                # It takes answers from every publisher; being small, hardly any is lost.
+                _qos(10, ReliabilityPolicy.BEST_EFFORT), **options)
+            for task in self._tasks]
+        if self._output is not None and 'detection' in self._tasks:
+            self._masks = self.create_subscription(
+                Image, INSTANCES_TOPIC, self._receive_instances,
+                _qos(1, ReliabilityPolicy.BEST_EFFORT), **options)
+
+    def _connect_services(self) -> None:
+        for task in self._tasks:
+            name = MESSAGES[task].service
+            try:
+                service_type = load_type(name)
+            except ImportError as error:
+                missing = error
+                continue
+            self._service_clients[task] = self.create_client(
+                service_type, f'{self._settings["server"]}/{name.lower()}')
+        if not self._service_clients:
+            raise OptionsError(
+                f'the service needs the package {_INTERFACES}, which cannot be used ({missing}); '
+                'build it with colcon from packages/, or leave use_service false') from missing
+        self._waiting.services = [
+            self.resolve_service_name(client.srv_name)
+            for client in self._service_clients.values()]
+
+    def _server_name(self) -> str:
+        """Return the server's full name: it is spelt like a service's in the same namespace."""
+        name = self._settings['server']
+        try:
+            return self.resolve_service_name(name)
+        except rclpy_implementation.RCLError as error:
+            raise OptionsError(
+                f'server is {name!r} but must be the name of a node, such as server or '
+                '/robot/server') from error
+
+    def _picture_path(self) -> Path:
+        if self._settings['image']:
+            return Path(self._settings['image']).expanduser()
+        models = shipped_folder()
+        path = models / 'scenes' / 'several_cards.jpg' if models else None
+        if path is None or not path.is_file():
+            raise OptionsError(
+                'the package was installed without its pictures; name one of your own with the '
+                'parameter image, as in: --ros-args -p image:=picture.jpg')
+        return path
+
+    # ---- waiting
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if now >= self._deadline:
+            self._timer.cancel()
+            self._give_up()
+        elif self._service_clients:
+            self._ask()
+        elif self._connected and now - max(self._sent.values(), default=0.0) >= _SEND_AGAIN_S:
+            self._send()
+
+    @property
+    def _connected(self) -> bool:
+        """Whether somebody takes pictures, and somebody could answer."""
+        return self._waiting.image.get_subscription_count() > 0 and any(
+            self.count_publishers(each.topic_name) for each in self._waiting.results)
+
+    def _send(self) -> None:
+        header = self._new_header()
+        if self._settings['image_transport'] == 'raw':
+            msg = to_image_msg(self._picture, 'bgr8', header)
+        else:
+            msg = to_compressed_msg(self._picture, header)
+        self._remember(header)
+        self._waiting.image.publish(msg)
+
+    def _ask(self) -> None:
+        """Send the request to the first service that is there."""
+        if time.monotonic() - max(self._sent.values(), default=0.0) < _ASK_AGAIN_S:
+            return
+        for task, client in self._service_clients.items():
+            if client.service_is_ready():
+                header = self._new_header()
+                request = client.srv_type.Request(
+                    image=to_image_msg(self._picture, 'bgr8', header))
+                self._remember(header)
+                client.call_async(request).add_done_callback(partial(self._served, task))
+                return
+
+    def _new_header(self) -> Header:
+        return Header(
+            stamp=self.get_clock().now().to_msg(), frame_id=self._settings['frame_id'])
+
+    def _remember(self, header: Header) -> None:
+        self._sent[header.stamp.sec, header.stamp.nanosec] = time.monotonic()
+        self._waiting.sent += 1
+
+    # ---- answers
+
+    def _learn_labels(self, msg: LabelInfo) -> None:
+        self._names = {each.class_id: each.class_name for each in msg.class_map}
+        self._show_if_complete()
+
+    def _take(self, answer: Answer) -> None:
+        """Show the answer as soon as the names of the classes and the masks are there as well."""
+        if self._answer is not None or self._stop.requested:
+            return
+        self._answer = answer
+        self._timer.cancel()
+        # Discovery may take its time; an answer without them is better than none.
+        self._steady_timer(_REST_TIMEOUT_S, lambda: self._show(answer))
+        self._show_if_complete()
+
+    def _show_if_complete(self) -> None:
+        answer = self._answer
+        if answer is None or not self._names:
+            return
+        masks = self._masks
+        if masks is None or answer.task != 'detection' or answer.stamp in self._instances or (
+                not self.count_publishers(masks.topic_name)):
+            self._show(answer)
+
+    def _receive_instances(self, msg: Any) -> None:
+        if _stamp(msg) in self._sent and msg.header.frame_id == self._settings['frame_id']:
+            self._instances[_stamp(msg)] = msg
+            self._show_if_complete()
+
+    def _receive(self, task: str, msg: Any) -> None:
+        sent = self._sent.get(_stamp(msg))
+        if sent is None or msg.header.frame_id != self._settings['frame_id']:
+            self._waiting.other_answers += 1
+        else:
+            self._take(Answer(
+                task, msg, self.resolve_topic_name(MESSAGES[task].topic),
+                time.monotonic() - sent))
+
+    def _served(self, task: str, future: Any) -> None:
+        row = MESSAGES[task]
+        response = future.result()
+        name = self.resolve_service_name(self._service_clients[task].srv_name)
+        if not response.success:
+            self._fail(f'{name} answers: {response.message}')
+            return
+        msg = getattr(response, row.topic)
+        sent = self._sent.get(_stamp(msg))
+        if sent is None:
+            self._fail(f'{name} answered with the stamp of another picture')
+        else:
+            self._take(Answer(task, msg, name, time.monotonic() - sent))
+
+    def _show(self, answer: Answer) -> None:
+        """Print the answer, write the annotated picture, and ask the process to end."""
+        if self._stop.requested:
+            return
+        header = answer.msg.header
+        height, width = self._picture.shape[:2]
+        try:
+            result = READERS[answer.task](answer.msg, (width, height), self._names)
+            print(f'{answer.task} of {self._path} ({width}x{height}) from {answer.source} after '
+                  f'{answer.seconds * 1e3:.0f} ms\n'
+                  f'stamp {header.stamp.sec}.{header.stamp.nanosec:09d}, '
+                  f'frame {header.frame_id}\n{result}', flush=True)
+            if self._output is not None:
+                masks = self._instances.get(answer.stamp)
+                write_image(self._output, overlay.draw(
+                    self._picture, result, instances=None if masks is None else to_ids(masks)))
+                print(f'annotated picture: {self._output}', flush=True)
+        except Ros2ClassifyError as error:
+            self._fail(str(error))
+            return
+        self._stop.request(0)
+
+    # ---- no answer
+
+    def _give_up(self) -> None:
+        """Ask the server for its state, if it has one, and say why no answer came."""
+        if not self._state_client.service_is_ready():
+            self._explain('')
+            return
+        future = self._state_client.call_async(GetState.Request())
+        future.add_done_callback(lambda done: self._explain(done.result().current_state.label))
+        self._steady_timer(_STATE_TIMEOUT_S, lambda: self._explain(''))
+
+    def _explain(self, state: str) -> None:
+        if self._stop.requested:
+            return
+        self._waiting.server_state = state
+        seconds = self._settings['timeout']
+        where = ' or '.join(self._waiting.services) or ' or '.join(
+            each.topic_name for each in self._waiting.results)
+        self._fail(f'no answer on {where} in {seconds:g} s: {explain(self, self._waiting)}')
+
+    def _fail(self, text: str) -> None:
+        self.get_logger().error(text)
+        self._stop.request(1)
+
+
+def _stamp(msg: Any) -> tuple[int, int]:
+    return msg.header.stamp.sec, msg.header.stamp.nanosec

@@ -1,0 +1,325 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+From ``sensor_msgs/Image`` to 8-bit pixels and back.
+
+Pictures that are 8-bit mono, RGB, BGR, RGBA or BGRA already are read where they lie: the array
+is a read-only view of the message's bytes, row padding and all. Every other encoding is converted,
+by cv_bridge where it is installed and knows the encoding, else by OpenCV, with the same results.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+import difflib
+from functools import lru_cache
+import sys
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.errors import InputError
+from ros2_classify.image_size import MAX_PIXELS
+from ros2_classify.ros.messages.encodings import Encoding, ENCODINGS
+
+# What an error shows of an encoding's name.
+_MAX_NAME = 40
+
+# A picture this narrow or flat has no complete Bayer cell to interpolate from.
+_MIN_BAYER_SIDE = 3
+
+_CHANNELS = {'mono': 1, 'rgb': 3, 'bgr': 3, 'rgba': 4, 'bgra': 4}
+
+
+class ImageError(InputError):
+    """An image message can't be read; the message says which field is wrong, and how."""
+
+
+def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8], str]:
+    """
+    Read an image message.
+
+    Parameters
+    ----------
+    msg : sensor_msgs.msg.Image
+        Any encoding of `ENCODINGS`. Rows may be padded (``step``), 16-bit numbers may be of
+        either byte order (``is_bigendian``), bytes after the last pixel are ignored, and the last
+        row needs no padding (a crop out of a larger picture).
+    max_pixels : int
+        Larger pictures are refused.
+
+    Returns
+    -------
+    pixels : ndarray of uint8, shape (height, width) or (height, width, 3 or 4)
+        A read-only view of ``msg.data`` where nothing had to be converted.
+    color : str
+        ``mono``, ``rgb``, ``bgr``, ``rgba`` or ``bgra``.
+
+    Raises
+    ------
+    ImageError
+        If the encoding is unknown, the size is zero, too large or odd where it must be even,
+        ``step`` is too small or ``data`` is too short.
+
+    """
+    encoding = _lookup(msg.encoding)
+    _check_layout(msg, encoding, max_pixels)
+    planes = _planes(msg, encoding)
+    if encoding.convert is None:
+        planes.flags.writeable = False
+        return planes, encoding.color
+    # cv_bridge wants every row padded and, with NumPy 2, the machine's own byte order.
+    if encoding.bridge and _is_native(msg) and len(msg.data) == msg.step * msg.height:
+        bridge = _cv_bridge()
+        if bridge is not None:
+            return bridge(msg, encoding.bridge), encoding.color
+    return encoding.convert(planes), encoding.color
+
+
+def to_image_msg(pixels: NDArray[np.uint8], encoding: str, header: Any) -> Any:
+    """
+    Make an image message.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (height, width) or (height, width, channels)
+        The picture.
+    encoding : str
+        An 8-bit encoding that needs no conversion, such as ``bgr8``.
+    header : std_msgs.msg.Header
+        Goes into the message as it is.
+
+    Returns
+    -------
+    sensor_msgs.msg.Image
+        The message, with a copy of the pixels.
+
+    Raises
+    ------
+    ImageError
+        If the encoding is another one or doesn't fit the array.
+
+    """
+    from sensor_msgs.msg import Image
+
+    found = ENCODINGS.get(encoding)
+    if found is None or found.convert is not None:
+        plain = ', '.join(name for name, other in ENCODINGS.items() if other.convert is None)
+        raise ImageError(f'cannot write encoding {encoding!r}; use one of: {plain}')
+    channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or channels != found.channels:
+        raise ImageError(
+            f'an array of {pixels.dtype} with shape {pixels.shape} is no {encoding} picture: it '
+            f'takes uint8 with {found.channels} channel(s)')
+    msg = Image()
+    msg.header = header
+    msg.height, msg.width = pixels.shape[:2]
+    msg.encoding = encoding
+    msg.is_bigendian = 0
+    msg.step = msg.width * found.channels
+    # The one fast way to fill the field: rclpy checks any other type element by element.
+    data = array('B')
+    data.frombytes(np.ascontiguousarray(pixels).data.cast('B'))
+    msg.data = data
+    return msg
+
+
+def to_ids_msg(ids: NDArray[np.uint8] | NDArray[np.uint16], header: Any) -> Any:
+    """
+    Make an image message whose pixels are numbers of objects or classes.
+
+    Parameters
+    ----------
+    ids : ndarray of uint8 or uint16, shape (height, width)
+        The numbers.
+    header : std_msgs.msg.Header
+        Goes into the message as it is.
+
+    Returns
+    -------
+    sensor_msgs.msg.Image
+        ``mono8`` or ``mono16``, in this machine's byte order.
+
+    """
+    # The bytes of a 16-bit picture are an 8-bit one, twice as wide.
+    msg = to_image_msg(np.ascontiguousarray(ids).view(np.uint8), 'mono8', header)
+    if ids.dtype == np.uint16:
+        msg.encoding, msg.width = 'mono16', ids.shape[1]
+        msg.is_bigendian = int(sys.byteorder == 'big')
+    return msg
+
+
+def to_ids(msg: Any, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """
+    Read an image message whose pixels are numbers of objects or classes.
+
+    Parameters
+    ----------
+    msg : sensor_msgs.msg.Image
+        ``mono8`` or ``mono16``, of either byte order; rows may be padded.
+    max_pixels : int
+        Larger pictures are refused.
+
+    Returns
+    -------
+    ndarray of uint8 or uint16, shape (height, width)
+        The numbers as they are: nothing is scaled.
+
+    Raises
+    ------
+    ImageError
+        If the encoding is another one, or the message's fields contradict each other.
+
+    """
+    if msg.encoding not in ('mono8', 'mono16'):
+        raise ImageError(
+            f'encoding {msg.encoding!r} holds no numbers of objects or classes; use mono8 or '
+            'mono16')
+    encoding = _lookup(msg.encoding)
+    _check_layout(msg, encoding, max_pixels)
+    return _planes(msg, encoding)
+
+
+def to_bgr(pixels: NDArray[np.uint8], color: str) -> NDArray[np.uint8]:
+    """
+    Return a picture as BGR.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (height, width) or (height, width, 3 or 4)
+        The picture; it stays as it is.
+    color : str
+        What its channels are: ``mono``, ``rgb``, ``bgr``, ``rgba`` or ``bgra``.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+        A new array, or the given one where it is BGR already.
+
+    """
+    codes = {'mono': cv2.COLOR_GRAY2BGR, 'rgb': cv2.COLOR_RGB2BGR,
+             'rgba': cv2.COLOR_RGBA2BGR, 'bgra': cv2.COLOR_BGRA2BGR}
+    return pixels if color == 'bgr' else np.asarray(
+        cv2.cvtColor(pixels, codes[color]), np.uint8)
+
+
+def check_pixels(width: int, height: int, max_pixels: int) -> None:
+    """Raise ImageError if a picture of this size is empty or larger than allowed."""
+    if width < 1 or height < 1:
+        raise ImageError(f'the picture has no pixels: its size is {width}x{height}')
+    if width * height > max_pixels:
+        raise ImageError(
+            f'the picture of {width}x{height} has more than the {max_pixels} pixels allowed; '
+            'set the parameter max_image_pixels to take it')
+
+
+def demosaic(mosaic: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    """Return the BGR picture of a Bayer mosaic; ``name`` is its ROS encoding without the bits."""
+    if min(mosaic.shape) < _MIN_BAYER_SIDE:
+        raise ImageError(
+            f'a Bayer picture of {mosaic.shape[1]}x{mosaic.shape[0]} is too small: both sides '
+            f'need {_MIN_BAYER_SIDE} pixels')
+    convert = ENCODINGS[f'{name}{mosaic.dtype.itemsize * 8}'].convert
+    assert convert is not None
+    return convert(mosaic)
+
+
+def _lookup(name: str) -> Encoding:
+    encoding = ENCODINGS.get(name)
+    if encoding is not None:
+        return encoding
+    if name.startswith(('32F', '64F', '16S', '32S', '8S')):
+        raise ImageError(
+            f'encoding {name[:_MAX_NAME]!r} holds measurements (depth, disparity), not colours; '
+            'give a colour or grey picture')
+    # Comparing takes a time that grows with the length, and the sender decides that.
+    close = difflib.get_close_matches(name[:_MAX_NAME].lower(), ENCODINGS, n=1)
+    hint = f'did you mean {close[0]!r}? ' if close else ''
+    shown = name if len(name) <= _MAX_NAME else name[:_MAX_NAME] + '...'
+    raise ImageError(f'unknown encoding {shown!r}; {hint}known are: {", ".join(ENCODINGS)}')
+
+
+def _check_layout(msg: Any, encoding: Encoding, max_pixels: int) -> None:
+    """Raise ImageError unless the message's fields agree with each other."""
+    width, height, step = msg.width, msg.height, msg.step
+    check_pixels(width, height, max_pixels)
+    what = f'{msg.encoding} picture of {width}x{height}'
+    if (encoding.even_width and width % 2) or (encoding.even_height and height % 2):
+        sides = 'width and height' if encoding.even_height else 'width'
+        raise ImageError(f'a {what} cannot be: its {sides} must be even')
+    if msg.encoding.startswith('bayer') and min(width, height) < _MIN_BAYER_SIDE:
+        raise ImageError(
+            f'a {what} is too small: both sides need {_MIN_BAYER_SIDE} pixels')
+    row_bytes = width * encoding.pixel_bytes
+    if step < row_bytes:
+        raise ImageError(
+            f'step is {step}, but a row of a {what} takes {row_bytes} bytes; set step to the '
+            'distance in bytes between the starts of two rows')
+    needed = step * (height - 1) + row_bytes
+    if encoding.chroma_strides:
+        strides = encoding.chroma_strides
+        rows = height // 2 if strides == 1 else height
+        needed = step * height + step * strides * (rows - 1) + row_bytes * strides
+    if len(msg.data) < needed:
+        raise ImageError(
+            f'data has {len(msg.data)} bytes, but a {what} with step {step} takes {needed}')
+
+
+def _planes(msg: Any, encoding: Encoding) -> NDArray[Any]:
+    """Return the message's numbers as ``[rows, width(, channels)]`` in native byte order."""
+    width, height, step = msg.width, msg.height, msg.step
+    item = encoding.bits // 8
+    dtype = np.dtype('u1' if item == 1 else '>u2' if msg.is_bigendian else '<u2')
+    if encoding.chroma_strides:
+        return _two_planes(msg, encoding.chroma_strides)
+    shape: tuple[int, ...] = (height, width)
+    strides: tuple[int, ...] = (step, encoding.pixel_bytes)
+    if encoding.channels > 1:
+        shape, strides = (*shape, encoding.channels), (*strides, item)
+    pixels: NDArray[Any] = np.ndarray(shape, dtype, msg.data, 0, strides)
+    if item > 1 and (not dtype.isnative or step % item):
+        return pixels.astype(np.uint16)
+    return pixels
+
+
+def _two_planes(msg: Any, strides: int) -> NDArray[np.uint8]:
+    """Return a plane of Y and one of chroma as rows of ``width`` bytes, one below the other."""
+    width, height, step = msg.width, msg.height, msg.step
+    if strides == 1:
+        return np.ndarray((height * 3 // 2, width), np.uint8, msg.data, 0, (step, 1))
+    luma = np.ndarray((height, width), np.uint8, msg.data, 0, (step, 1))
+    chroma = np.ndarray(
+        (height, width * strides), np.uint8, msg.data, step * height, (step * strides, 1))
+    return np.vstack([luma, chroma.reshape(-1, width)])
+
+
+def _is_native(msg: Any) -> bool:
+    return bool(msg.is_bigendian) == (sys.byteorder == 'big')
+
+
+@lru_cache(maxsize=1)
+def _cv_bridge() -> Callable[[Any, str], NDArray[np.uint8]] | None:
+    """Return cv_bridge's conversion, or None where it isn't installed or can't be used."""
+    try:
+        from cv_bridge import CvBridge
+        # The compiled half, which plain `import cv_bridge` leaves alone: built for another NumPy
+        # (apt's for 1.26, pip's being 2), it fails only when it is first used.
+        from cv_bridge.boost import cv_bridge_boost  # noqa: F401
+    except Exception:  # noqa: B902 - an ABI clash raises all sorts; OpenCV does as well
+        return None
+    return CvBridge().imgmsg_to_cv2

@@ -1,0 +1,196 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+A lifecycle node that starts itself, says why a transition failed, and ends cleanly in each state.
+
+What the transitions do is up to a subclass; here is what may happen to them: exceptions, a request
+to end the process while something slow goes on, transitions that the state does not allow, and a
+thread that does not come back.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify.ros.diagnostics.issues import find
+from ros2_classify.ros.node import process as runtime
+from ros2_classify.ros.node.logging import ThrottledLog
+
+_SUCCESS = TransitionCallbackReturn.SUCCESS
+_FAILURE = TransitionCallbackReturn.FAILURE
+_ERROR = TransitionCallbackReturn.ERROR
+
+
+class ManagedNode(LifecycleNode):
+    """
+    A lifecycle node in a process that may be asked to end at any time.
+
+    Parameters
+    ----------
+    name : str
+        The node's name.
+    stop : ros2_classify.ros.node.process.Stop
+        The request to end the process.
+
+    """
+
+    def __init__(self, name: str, stop: runtime.Stop) -> None:
+        super().__init__(name)
+        self._stop = stop
+        self._log = self.get_logger()
+        # Which transition failed last, and why, until one succeeds.
+        self.failed_transition: tuple[str, str] | None = None
+        self._answer_forbidden_transitions()
+
+    @property
+    def state(self) -> str:
+        """The lifecycle state, or the transition that goes on."""
+        return str(self._state_machine.current_state[1])
+
+    # ---- what a subclass does
+
+    @property
+    @abstractmethod
+    def autostart(self) -> bool:
+        """Whether it configures and activates itself."""
+
+    @abstractmethod
+    def configure(self) -> None:
+        """Create what costs time and memory; an exception makes the transition fail."""
+
+    @abstractmethod
+    def activate(self) -> None:
+        """Begin to work; an exception makes the transition fail."""
+
+    @abstractmethod
+    def halt(self) -> bool:
+        """End all work, in any state; return whether it has come to an end."""
+
+    @abstractmethod
+    def free(self, service: bool = True) -> None:
+        """Destroy what `configure` created, in any state; on request not the service."""
+
+    # ---- the process
+
+    def start(self) -> None:
+        """Configure and activate, if the node is to start itself; else wait for transitions."""
+        if not self.autostart:
+            self._log.info('waiting to be configured (autostart is off)')
+            return
+        for transition in (self.trigger_configure, self.trigger_activate):
+            if self._stop.requested:
+                return
+            if transition() != _SUCCESS:
+                self._stop.request(1)
+                return
+
+    def close(self) -> None:
+        """Shut down from whatever state the node is in."""
+        self.halt()
+        # Requests that were waiting have been refused; the refusals are still to be sent.
+        if self.executor is not None:
+            runtime.finish_callbacks(self.executor)
+        self.free()
+
+    # ---- transitions
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Configure; what has begun is undone where that fails."""
+        return self._transition('configure', self.configure, self.free)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Activate; what has begun is undone where that fails."""
+        return self._transition('activate', self.activate, self.halt)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop all work, and keep what is configured."""
+        return _SUCCESS if self.halt() else _ERROR
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free all."""
+        self.free()
+        return _SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop all work and free all."""
+        if not self.halt():
+            return _ERROR
+        # The service stays, to send the refusals of the requests that waited.
+        self.free(service=False)
+        return _SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start anew where that is possible; a thread stuck in the network makes it impossible."""
+        if not self.halt():
+            self._log.fatal('the network does not come back; the node cannot be used any more')
+            if self.autostart:
+                self._stop.request(1)
+            return _FAILURE
+        self.free()
+        return _SUCCESS
+
+    def _transition(
+            self, name: str, act: Callable[[], None],
+            undo: Callable[[], Any]) -> TransitionCallbackReturn:
+        try:
+            if self._stop.requested:
+                raise runtime.Interrupted
+            act()
+            self.failed_transition = None
+            return _SUCCESS
+        except runtime.Interrupted:
+            self._log.info(f'{name} was interrupted')
+        except Ros2ClassifyError as error:
+            self._fail(name, str(error))
+        except Exception as error:  # noqa: B902 - rclpy would hide it
+            self._fail(name, f'unexpected {type(error).__name__}: {error}')
+        undo()
+        return _FAILURE
+
+    def _fail(self, name: str, reason: str) -> None:
+        self.failed_transition = (name, reason)
+        self._log.error(find('transition_failed', transition=name, reason=reason).text)
+
+    def _answer_forbidden_transitions(self) -> None:
+        """
+        Let the service change_state say no to a transition that the present state doesn't allow.
+
+        rclpy raises there, and whoever asked would wait for an answer for ever.
+        """
+        service = getattr(self, '_service_change_state', None)
+        change_state = getattr(service, 'callback', None)
+        if service is None or change_state is None:
+            return
+
+        refused = ThrottledLog()
+
+        def guarded(request: Any, response: Any) -> Any:
+            try:
+                return change_state(request, response)
+            except rclpy_implementation.RCLError as error:
+                # What the asker writes is shown in part, and not for each request anew.
+                asked = ascii(request.transition.label[:40]) if (
+                    request.transition.label) else f'number {request.transition.id}'
+                reason = str(error).partition('\n')[0]
+                refused(self._log.warning, f'transition {asked} refused: {reason}', 'transition')
+                response.success = False
+                return response
+
+        service.callback = guarded

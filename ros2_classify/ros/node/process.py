@@ -1,0 +1,485 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+How a node's process starts, spins and ends: signals, middleware profile, allocator.
+
+Importing this module imports neither rclpy nor NumPy: signals are caught before anything slow
+happens, so that Ctrl-C ends a node in each of its states with exit code 0 and without a
+traceback. rclpy's own handlers are not used: they invalidate the context at once, under the feet
+of whatever is being published; here the node finishes what it does, and the context ends last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping, Sequence
+import ctypes
+import gc
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+from typing import Any, TypeVar
+
+from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify.ros.node.hangs import Hangs
+
+T = TypeVar('T')
+
+# <malloc.h>; the pair of values keeps the buffers of large pictures in the heap, where trimming
+# would otherwise hand them back to the kernel and fetch them again with every picture.
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
+_TRIM_BYTES = 256 * 2**20
+_MMAP_BYTES = (64 * 2**20, 32 * 2**20)  # some builds of glibc take half of HEAP_MAX_SIZE at most
+
+# So many failing turns of the executor in a row mean that the next one fails as well.
+_MAX_FAILURES = 50
+
+# Turns of the executor at the end: more than there can be callbacks that wait.
+_LAST_TURNS = 50
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: the user asked for it
+    """The process was asked to end while something slow was going on."""
+
+
+class Stop:
+    """
+    The request to end the process, from a signal or from the program itself.
+
+    Use it as a context manager, in the main thread: SIGINT and SIGTERM are caught inside.
+
+    Attributes
+    ----------
+    hangs : Hangs
+        The threads that never came back from a network.
+
+    """
+
+    def __init__(self) -> None:
+        self.code = 0
+        # Set where a thread had to be left behind: the interpreter can't end in the normal way.
+        self.left_thread_behind = False
+        self.hangs = Hangs()
+        self._requested = threading.Event()
+        self._wake: Callable[[], Any] | None = None
+        self._lock = threading.Lock()
+        self._previous: list[tuple[int, Any]] = []
+        self._pipe = (-1, -1)
+
+    @property
+    def requested(self) -> bool:
+        """Whether the process is to end."""
+        return self._requested.is_set()
+
+    def request(self, code: int = 0) -> None:
+        """Ask the process to end with this exit code; the first request counts."""
+        with self._lock:
+            if not self._requested.is_set():
+                self.code = code
+                self._requested.set()
+            wake = self._wake
+        if wake is not None:
+            wake()
+
+    def on_request(self, wake: Callable[[], Any] | None) -> None:
+        """Have a function called, from any thread, when the request comes (or came)."""
+        with self._lock:
+            self._wake = wake
+            late = self._requested.is_set()
+        if late and wake is not None:
+            wake()
+
+    def __enter__(self) -> Stop:
+        """Start to catch the signals."""
+        # Python runs its handlers in the main thread, and only once that is back from C: from
+        # waiting for messages it never would be. The byte in the pipe gets through at once.
+        self._pipe = os.pipe()
+        os.set_blocking(self._pipe[1], False)
+        signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+        threading.Thread(
+            target=self._wait_for_signals, args=(self._pipe[0],), name='signals',
+            daemon=True).start()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous.append((number, signal.signal(number, lambda *_: None)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Put the earlier signal handlers back."""
+        self.on_request(None)
+        signal.set_wakeup_fd(-1)
+        for number, handler in self._previous:
+            signal.signal(number, handler)
+        self._previous.clear()
+        os.close(self._pipe[1])
+
+    def ignore_signals_for_good(self) -> None:
+        """
+        Have the signals ignored from the end of the context on.
+
+        The interpreter takes a moment to end. A second Ctrl-C in it, or the one that `ros2 launch`
+        sends after the terminal's, would make a clean end look like a crash.
+        """
+        self._previous = [(number, signal.SIG_IGN) for number, _ in self._previous]
+
+    def _wait_for_signals(self, read_end: int) -> None:
+        while True:
+            numbers = os.read(read_end, 16)
+            if not numbers:
+                os.close(read_end)
+                return
+            if set(numbers) & {signal.SIGINT, signal.SIGTERM}:
+                self.request()
+
+
+def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None, *,
+        receiver: bool = False) -> int:
+    """
+    Run a node from its creation to its end, or several, as all that the process does.
+
+    Parameters
+    ----------
+    create : callable
+        Takes the `Stop` of the process and returns the node, or a list of nodes. A method
+        ``start()`` of a node is called before the first callback, a method ``close()`` after the
+        last one, while the ROS context still lives. They start in their order, and end in the
+        opposite one.
+    args : sequence of str, optional
+        The command line after the program's name; default ``sys.argv[1:]``.
+    receiver : bool
+        Whether no node of the process sends a camera's pictures; see
+        `ros2_classify.ros.node.dds_profile.use`.
+
+    Returns
+    -------
+    int
+        The exit code: 0 after SIGINT and SIGTERM, 1 after a failure to start, 2 for a command
+        line that can't be understood; or what a node asked for.
+
+    """
+    args = list(sys.argv[1:] if args is None else args)
+    share_heap()
+    # Modules and nodes stay to the end: looking for garbage among them only takes time.
+    gc.disable()
+    with Stop() as stop:
+        try:
+            from ros2_classify.ros.node import dds_profile
+
+            dds_profile.use(receiver=receiver)
+            code = _run(create, args, stop)
+        finally:
+            gc.unfreeze()
+            gc.enable()
+        if stop.left_thread_behind:
+            _free_context()
+            # The thread sits in somebody's C++ code; ending the interpreter around it can crash.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        stop.ignore_signals_for_good()
+        return code
+
+
+def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+    from rclpy.utilities import remove_ros_args
+
+    try:
+        # Words like model:=NAME outside of --ros-args are taken for remappings, as in ROS 1.
+        extra = remove_ros_args(args=['', *args])[1:] or _assignments_outside(args)
+        if extra:
+            _say(f'unexpected argument {extra[0]!r}; parameters and remappings follow --ros-args, '
+                 'as in: --ros-args -p model:=NAME -r image:=/camera/image_raw')
+            return 2
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # noqa: B902 - the type differs between distributions
+        # In some distributions the text is nothing but the unknown words.
+        if 'ROS arguments' in str(error) or type(error).__name__ == 'UnknownROSArgsError':
+            _say(f'the command line cannot be understood: {error}')
+            return 2
+        _say(f'ROS 2 cannot be started: {error}')
+        return 1
+    nodes: list[Any] = []
+    executor = SingleThreadedExecutor()
+    try:
+        created = create(stop)
+        nodes = created if isinstance(created, list) else [created]
+        for node in nodes:
+            executor.add_node(node)
+        # Nobody looks there later either, between two pictures.
+        gc.freeze()
+        gc.enable()
+        # A task is the one way to bring spin_once back that works in every distribution.
+        stop.on_request(lambda: executor.create_task(lambda: None))
+        for node in nodes:
+            if hasattr(node, 'start') and not stop.requested:
+                node.start()
+        _spin(executor, nodes[0], stop)
+    except Ros2ClassifyError as error:
+        if not stop.requested:
+            (nodes[0].get_logger().fatal if nodes else _say)(str(error))
+            stop.request(1)
+    finally:
+        stop.on_request(None)
+        for node in reversed(nodes):
+            _end(node, executor)
+        executor.shutdown()
+        rclpy.try_shutdown()
+        if stop.left_thread_behind:
+            # The thread keeps the node's object; that must not keep the context.
+            for node in nodes:
+                vars(node).clear()
+    return stop.code
+
+
+def _assignments_outside(args: list[str]) -> list[str]:
+    """Return the words with := that belong to no --ros-args."""
+    found, inside = [], False
+    for word in args:
+        inside = word == '--ros-args' or (inside and word != '--')
+        if not inside and ':=' in word:
+            found.append(word)
+    return found
+
+
+def _free_context() -> None:
+    """Free what only the interpreter's own end would: above all the shared memory."""
+    from rclpy.utilities import get_default_context
+
+    gc.collect()
+    get_default_context(shutting_down=True).destroy()
+    gc.collect()
+
+
+def _spin(executor: Any, node: Any, stop: Stop) -> None:
+    """Run callbacks until the stop is requested; no exception of a callback ends the node."""
+    from rclpy.executors import ExternalShutdownException
+    from rclpy.impl.implementation_singleton import rclpy_implementation
+
+    failures = 0
+    while not stop.requested and executor.context.ok():
+        try:
+            executor.spin_once()
+            failures = 0
+        except ExternalShutdownException:
+            return
+        except rclpy_implementation.InvalidHandle:
+            # A callback of something that was destroyed meanwhile, such as a service's answer.
+            continue
+        except Exception as error:  # noqa: B902 - the last net under all callbacks
+            failures += 1
+            node.get_logger().error(
+                f'unexpected {type(error).__name__} in a callback: {error}',
+                throttle_duration_sec=5.0)
+            if failures == _MAX_FAILURES:
+                node.get_logger().fatal('callbacks fail without end; giving up')
+                stop.request(1)
+
+
+def _end(node: Any, executor: Any) -> None:
+    """Close and destroy the node; what goes wrong here is said and keeps nobody from ending."""
+    steps = [executor.remove_node, lambda node: node.destroy_node()]
+    if hasattr(node, 'close'):
+        steps.insert(0, lambda node: node.close())
+    for step in steps:
+        try:
+            step(node)
+        except Exception as error:  # noqa: B902 - the process ends in any case
+            _say(f'unexpected {type(error).__name__} while ending: {error}')
+
+
+def finish_callbacks(executor: Any) -> None:
+    """
+    Let callbacks that wait for something which has come meanwhile run to their end.
+
+    Parameters
+    ----------
+    executor : rclpy.executors.Executor
+        The executor; it is not being spun.
+
+    """
+    for _ in range(_LAST_TURNS):
+        executor.spin_once(timeout_sec=0.0)
+
+
+def call_interruptibly(
+        function: Callable[[], T], stop: Stop, say: Callable[[str], Any] = lambda _: None,
+        every: float = 10.0, meanwhile: Callable[[], Any] = lambda: None) -> T:
+    """
+    Call a slow function in a thread of its own, and don't wait for it once the stop is requested.
+
+    Parameters
+    ----------
+    function : callable
+        What takes long, such as loading a model.
+    stop : Stop
+        The request to end.
+    say : callable
+        Called with the seconds gone, as text, every so often.
+    every : float
+        How often, in seconds.
+    meanwhile : callable
+        Called again and again while the function runs, in this thread.
+
+    Returns
+    -------
+    object
+        The function's result.
+
+    Raises
+    ------
+    Interrupted
+        If the stop was requested first; the thread is left behind.
+    Exception
+        What the function raised.
+
+    """
+    outcome: list[Any] = []
+
+    def work() -> None:
+        try:
+            outcome.append((function(), None))
+        except BaseException as error:  # noqa: B902 - raised again in the caller's thread
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=work, name='loading', daemon=True)
+    begun = said = time.monotonic()
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.05)
+        if stop.requested and thread.is_alive():
+            stop.left_thread_behind = True
+            raise Interrupted
+        meanwhile()
+        now = time.monotonic()
+        if now - said >= every:
+            said = now
+            say(f'{now - begun:.0f} s')
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result
+
+
+def share_heap(environ: MutableMapping[str, str] | None = None) -> bool:
+    """
+    Have all threads of the process use one heap; call it before there are any.
+
+    glibc gives each thread a heap of its own, and each of them keeps the largest picture that it
+    ever had, or the model that it once loaded. Threads that wait for each other's pictures anyway
+    don't contend for the lock.
+
+    Parameters
+    ----------
+    environ : mutable mapping, optional
+        The environment; default that of the process. Where it sets ``MALLOC_ARENA_MAX``, that
+        stays.
+
+    Returns
+    -------
+    bool
+        Whether it was set; False on other C libraries.
+
+    """
+    environ = os.environ if environ is None else environ
+    if 'MALLOC_ARENA_MAX' in environ or 'arena' in environ.get('GLIBC_TUNABLES', ''):
+        return False
+    if platform.libc_ver()[0] != 'glibc':
+        return False
+    return bool(ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1))
+
+
+def tune_malloc(environ: MutableMapping[str, str] | None = None) -> bool:
+    """
+    Keep glibc from returning a picture's memory to the kernel after every picture.
+
+    Both thresholds are raised; either one alone makes matters worse. Costs 10 to 30 MB.
+
+    Parameters
+    ----------
+    environ : mutable mapping, optional
+        The environment; default that of the process. Where it sets the allocator's thresholds
+        already, they stay.
+
+    Returns
+    -------
+    bool
+        Whether the thresholds were set; False on other C libraries.
+
+    """
+    environ = os.environ if environ is None else environ
+    chosen = ('MALLOC_TRIM_THRESHOLD_', 'MALLOC_MMAP_THRESHOLD_')
+    if any(name in environ for name in chosen) or 'malloc' in environ.get('GLIBC_TUNABLES', ''):
+        return False
+    if platform.libc_ver()[0] != 'glibc':
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    mmap_set = any(mallopt(_M_MMAP_THRESHOLD, size) for size in _MMAP_BYTES)
+    return bool(mmap_set and mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES))
+
+
+def calm_opencv(environ: MutableMapping[str, str] | None = None) -> bool:
+    """
+    Have OpenCV work on a picture in the thread that asks for it.
+
+    Its threads spin for a while after each call. For pictures of a camera they take half to a
+    whole millisecond of processor time each, and bring the answer no earlier.
+
+    Parameters
+    ----------
+    environ : mutable mapping, optional
+        The environment; default that of the process. Where it says how many threads OpenCV shall
+        have (``OPENCV_FOR_THREADS_NUM``), that stays.
+
+    Returns
+    -------
+    bool
+        Whether it was set.
+
+    """
+    environ = os.environ if environ is None else environ
+    if 'OPENCV_FOR_THREADS_NUM' in environ:
+        return False
+    import cv2
+
+    cv2.setNumThreads(1)
+    return True
+
+
+def trim_malloc() -> bool:
+    """
+    Give back to the kernel what glibc keeps of memory that has been freed.
+
+    Above all after `tune_malloc`, which makes it keep hundreds of megabytes for each thread.
+
+    Returns
+    -------
+    bool
+        Whether it could; False on other C libraries.
+
+    """
+    if platform.libc_ver()[0] != 'glibc':
+        return False
+    ctypes.CDLL(None).malloc_trim(0)
+    return True
+
+
+def _say(text: str) -> None:
+    print(f'ros2_classify: {text}', file=sys.stderr, flush=True)

@@ -1,0 +1,238 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What the server tells about itself: a status for each camera, the network, and the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+import time
+
+from ros2_classify.engines.providers import PROVIDERS
+from ros2_classify.ros.diagnostics.issues import find, Finding
+from ros2_classify.ros.diagnostics.status import Status
+from ros2_classify.ros.diagnostics.summary import (
+    input_status, InputFacts, model_status, ModelFacts, work_status, WorkFacts)
+from ros2_classify.ros.diagnostics.updater import Diagnostics
+from ros2_classify.ros.node.lifecycle_node import ManagedNode
+from ros2_classify.ros.node.parameters import Parameters
+from ros2_classify.ros.server.camera_stream import Stream
+from ros2_classify.ros.server.faults import EngineFaults, timeout
+from ros2_classify.ros.server.image_monitor import Rate, SimulatedClock
+from ros2_classify.ros.server.inference import Inference
+from ros2_classify.ros.server.model import Model
+from ros2_classify.ros.server.recovery import Recovery
+
+
+@dataclass(frozen=True)
+class View:
+    """
+    A server as its report sees it, at one moment.
+
+    Parameters
+    ----------
+    state : str
+        The lifecycle state.
+    settings : Parameters
+        Its parameters.
+    model : Model or None
+        What runs.
+    models_loaded : int
+        How many models it has loaded.
+    faults : EngineFaults
+        The network's, since the activation.
+    inference : Inference or None
+        What the worker's threads do; None before the first activation.
+    recovery : Recovery or None
+        What looks after the network while the node is active.
+    busy_for : float
+        Seconds since the inference under way began.
+    gave_up : str
+        Why it left the state active by itself; empty where it did not.
+    refused : str
+        Why the last change of the model was refused; empty where it was not.
+    loading : sequence of Finding
+        What is wrong with the model that is being loaded.
+    hangs : int
+        Threads that the process has left behind.
+
+    """
+
+    state: str
+    settings: Parameters
+    model: Model | None
+    models_loaded: int
+    faults: EngineFaults
+    inference: Inference | None
+    recovery: Recovery | None
+    busy_for: float
+    gave_up: str = ''
+    refused: str = ''
+    loading: Sequence[Finding] = ()
+    hangs: int = 0
+
+
+class ServerReport:
+    """
+    The server's ``/diagnostics``; all methods are for the executor's thread.
+
+    Parameters
+    ----------
+    node : ManagedNode
+        The server.
+    view : callable
+        Returns what is known of it.
+
+    """
+
+    def __init__(self, node: ManagedNode, view: Callable[[], View]) -> None:
+        self._node = node
+        self._view = view
+        self._streams: dict[str, Stream] = {}
+        self._rates: dict[str, Rate] = {}
+        self._clock = SimulatedClock()
+        self._doing = ('', 0.0)
+        self._failed_before = 0
+        self._diagnostics = Diagnostics(node)
+        self._diagnostics.add('network', self._work)
+        self._diagnostics.add('model', self._model)
+
+    def watch(self, streams: Sequence[Stream]) -> None:
+        """Report on these streams, and on no others."""
+        for part in self._streams:
+            self._diagnostics.remove(part)
+        self._rates.clear()
+        self._failed_before = 0
+        self._streams = {f'pictures {stream.topic}': stream for stream in streams}
+        for part, stream in self._streams.items():
+            self._diagnostics.add(part, partial(self._input, stream))
+
+    def doing(self, what: str = '') -> None:
+        """Say what goes on that takes long; nothing ends it."""
+        self._doing = (what, time.monotonic())
+        self._diagnostics.publish()
+
+    def beat(self) -> None:
+        """Publish if it is time; for whoever holds the executor up."""
+        self._diagnostics.publish_if_due()
+
+    def _rate(self, name: str, count: int) -> float:
+        return self._rates.setdefault(name, Rate()).look(count)
+
+    def _input(self, stream: Stream) -> Status:
+        source, counters, watch = stream.source, stream.counters, stream.watch
+        last = source.last_frame_at if source is not None else None
+        return input_status(InputFacts(
+            topic=stream.topic, active=source is not None, findings=stream.findings,
+            rate=self._rate(f'{stream.topic} received', counters.received),
+            answer_rate=self._rate(f'{stream.topic} answered', counters.answered),
+            counts={
+                'received': counters.received, 'answered': counters.answered,
+                'dropped, replaced by newer ones': counters.replaced,
+                'dropped, not wanted by anybody': counters.unwanted,
+                'dropped, unusable': counters.malformed,
+                'dropped, the network failed': counters.failed,
+                'dropped, in pauses after faults': counters.skipped,
+                'dropped, the node stopped': counters.stopped,
+                'lost by the middleware': source.losses.total if source is not None else 0,
+                'stamps that went back': watch.jumps,
+                'changes of size or encoding': watch.changes,
+                'interruptions': watch.interruptions},
+            age=None if last is None else time.monotonic() - last,
+            form=watch.form, publishers=self._node.count_publishers(stream.topic),
+            listeners=stream.outputs.listeners, latency=stream.latencies.total,
+            node_latency=stream.latencies.node, last_error=stream.last_error))
+
+    def _work(self) -> Status:
+        server = self._view()
+        streams, inference, faults = self._streams.values(), server.inference, server.faults
+        answered = sum(stream.counters.answered for stream in streams)
+        failed = sum(stream.counters.failed for stream in streams)
+        lately, self._failed_before = max(0, failed - self._failed_before), failed
+        what, since = self._doing
+        errors = [stream.last_error for stream in streams if stream.last_error]
+        return work_status(WorkFacts(
+            state=server.state,
+            doing=f'{what} for {time.monotonic() - since:.0f} s' if what else '',
+            findings=self._work_findings(server),
+            rate=self._rate('answers', answered), answered=answered, failed=failed,
+            requests=0 if inference is None else inference.requests,
+            faults=faults.total, reloads=faults.reloads, hangs=server.hangs,
+            failed_lately=lately,
+            inference=None if inference is None else inference.times,
+            running_for=server.busy_for,
+            timeout=0.0 if server.model is None else timeout(
+                server.settings['inference_timeout'], server.model.warm_up_time),
+            last_error=faults.last_error or (errors[-1] if errors else ''),
+            clock_jumps=self._clock.jumps))
+
+    def _work_findings(self, server: View) -> list[Finding]:
+        clock = self._node.get_clock()
+        findings = self._clock.look(
+            1e-9 * clock.now().nanoseconds if clock.ros_time_is_active else None)
+        if server.recovery is not None:
+            findings += server.recovery.findings
+        findings += server.loading
+        if self._node.failed_transition is not None:
+            transition, reason = self._node.failed_transition
+            findings.append(find('transition_failed', transition=transition, reason=reason))
+        if server.gave_up:
+            findings.append(find('gave_up', reason=server.gave_up))
+        return findings
+
+    def _model(self) -> Status:
+        server = self._view()
+        model, asked = server.model, server.settings['provider']
+        if model is None:
+            return model_status(ModelFacts(asked=asked, version=server.models_loaded))
+        provider = model.pipeline.engine.provider
+        return model_status(ModelFacts(
+            name=model.name, task=model.pipeline.task, sha256=model.sha256, asked=asked,
+            provider=provider, fell_back=fell_back(asked, provider),
+            version=server.models_loaded, load_time=model.load_time, engine_time=model.engine_time,
+            warm_up_time=model.warm_up_time, refused=server.refused))
+
+
+def fell_back(asked: str, provider: str) -> bool:
+    """
+    Tell whether another provider runs than the one that was asked for.
+
+    Parameters
+    ----------
+    asked : str
+        The parameter ``provider``.
+    provider : str
+        ONNX Runtime's name of the one that runs.
+
+    Returns
+    -------
+    bool
+        With ``auto``: whether ONNX Runtime could have used a GPU, and the CPU runs.
+
+    """
+    name = asked.partition(':')[0]
+    if name == 'auto':
+        return provider == PROVIDERS['cpu'] and PROVIDERS['cuda'] in _installed()
+    return PROVIDERS.get(name.lower(), name) != provider
+
+
+def _installed() -> Sequence[str]:
+    try:
+        from onnxruntime import get_available_providers
+    except ImportError:
+        # Whoever runs without it has engines of his own, with names of their own.
+        return ()
+    return tuple(get_available_providers())

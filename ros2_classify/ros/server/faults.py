@@ -1,0 +1,256 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Faults of the engine that runs the network: when it is tried again, and what is done about them.
+
+The worker's threads report; the executor's thread asks once a second what is to be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+import threading
+import time
+
+from ros2_classify.errors import EngineError, EngineMemoryError, ProviderLostError
+from ros2_classify.ros.diagnostics.issues import find, Finding
+from ros2_classify.ros.node.hangs import Hangs
+
+ACTIONS = ('retry', 'error', 'exit')
+# The exit code of a process that ends by a fault of the engine; 3 and less have a meaning.
+EXIT_CODE = 4
+
+# So many faults in a row cost their pictures only; from then on there are pauses between them.
+_FREE_TRIES = 3
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+# After so many the model is loaded anew; a lost device needs that at once.
+_FAULTS_UNTIL_RELOAD = 5
+# At least so many seconds; a machine under load takes many times as long as at the warm-up.
+_TIMEOUT = 10.0
+_WARM_UPS = 20.0
+
+
+@dataclass(frozen=True)
+class Wish:
+    """
+    What is to be done about faults.
+
+    Parameters
+    ----------
+    act : str
+        ``reload``, ``error`` or ``exit``; empty for nothing.
+    reason : str
+        The fault.
+
+    """
+
+    act: str = ''
+    reason: str = ''
+
+
+class EngineFaults:
+    """
+    Counts faults in a row, and decides.
+
+    Parameters
+    ----------
+    action : str
+        One of `ACTIONS`.
+    clock : callable
+        Gives the time in seconds; for tests.
+    hangs : Hangs, optional
+        The threads that the process has left behind, in earlier activations as well.
+
+    Attributes
+    ----------
+    total, reloads : int
+        Faults so far, and how often the model was loaded anew.
+    last_error : str
+        The newest fault.
+
+    """
+
+    def __init__(self, action: str, clock: Callable[[], float] = time.monotonic,
+                 hangs: Hangs | None = None) -> None:
+        self._action = action
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._in_a_row = 0
+        self._until = 0.0
+        self._wish = Wish()
+        self.reloading = False
+        self.hangs = hangs or Hangs()
+        self.total = 0
+        self.reloads = 0
+        self.last_error = ''
+
+    # ---- any thread
+
+    def pause(self) -> EngineError | None:
+        """Return why the network must not be tried at the moment; None where it may."""
+        found = self.findings()
+        return EngineError(found[0].text) if found else None
+
+    def failed(self, error: Exception) -> None:
+        """Note an inference that raised."""
+        kind = '' if isinstance(error, EngineError) else f'{type(error).__name__}: '
+        with self._lock:
+            self._note(f'{kind}{error}')
+            if self._action != 'retry':
+                self._wish = Wish(self._action, self.last_error)
+            elif isinstance(error, ProviderLostError) or (
+                    self._in_a_row >= _FAULTS_UNTIL_RELOAD
+                    and not isinstance(error, EngineMemoryError)):
+                self._wish = Wish('reload', self.last_error)
+
+    def succeeded(self) -> None:
+        """Note an inference that came back with an answer."""
+        if self._in_a_row:
+            with self._lock:
+                self._in_a_row = 0
+                self._until = 0.0
+                if self._wish.act == 'reload':
+                    self._wish = Wish()
+
+    # ---- the executor's thread
+
+    def hung(self, seconds: float, limit: float) -> None:
+        """Note an inference that does not come back."""
+        reason = find('hangs', seconds=seconds, limit=limit).text
+        self.hangs.add()
+        with self._lock:
+            self._note(reason)
+            self._wish = self._after_hang(reason)
+
+    def reload_hung(self, error: Exception) -> None:
+        """Note that the model could not be loaded anew, as that does not come back either."""
+        with self._lock:
+            self.reloading = False
+            self._note(f'loading the model anew failed: {error}')
+            # It has waited for long enough.
+            self._until = 0.0
+            self._wish = self._after_hang(self.last_error)
+
+    def reload_failed(self, error: Exception) -> None:
+        """Note that the model could not be loaded anew; it is tried again after a pause."""
+        with self._lock:
+            self.reloading = False
+            self._note(f'loading the model anew failed: {error}')
+            self._until = max(self._until, self._clock() + _FIRST_PAUSE)
+            self._wish = Wish('reload', self.last_error)
+
+    def reloaded(self) -> None:
+        """Note that there is a new model: it is tried at once."""
+        with self._lock:
+            self.reloading = False
+            self.reloads += 1
+            self._until = 0.0
+
+    def replaced(self) -> None:
+        """Note that somebody has set another model: what the old one did is the past."""
+        with self._lock:
+            self.reloading = False
+            self._in_a_row = 0
+            self._until = 0.0
+            self._wish = Wish()
+
+    def take_wish(self) -> Wish:
+        """Return what is to be done now, once."""
+        with self._lock:
+            if self._wish.act == 'reload' and self._clock() < self._until:
+                return Wish()
+            wish, self._wish = self._wish, Wish()
+            if wish.act == 'reload':
+                self.reloading = True
+            return wish
+
+    def findings(self) -> list[Finding]:
+        """Return why the network is not tried at the moment; any thread may call this."""
+        left = self._until - self._clock() if self._until else 0.0
+        if left > 0.0:
+            return [find('engine_fails', count=self._in_a_row, seconds=left,
+                         reason=self.last_error)]
+        # Between the wish and its fulfilment nothing is tried either: it would only fail again.
+        if self.reloading or self._wish.act == 'reload':
+            return [find('reloading', reason=self.last_error)]
+        return []
+
+    def _after_hang(self, reason: str) -> Wish:
+        if self._action != 'retry':
+            return Wish(self._action, reason)
+        if not self.hangs.too_many:
+            return Wish('reload', reason)
+        return Wish('exit', f'{reason}; that is the {self.hangs.count}th time in this process, '
+                    'and each leaves its memory behind')
+
+    def _note(self, reason: str) -> None:
+        self.total += 1
+        self._in_a_row += 1
+        self.last_error = reason
+        beyond = self._in_a_row - _FREE_TRIES
+        if beyond > 0:
+            # The exponent's limit keeps the number small after days of faults.
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(beyond - 1, 16))
+            self._until = self._clock() + pause
+
+
+class Watchdog:
+    """
+    Notices an inference that does not come back.
+
+    It counts the time in which this process really ran: one that was stopped by a debugger, or
+    whose executor was held up, finds no hanging network when it goes on.
+
+    Parameters
+    ----------
+    clock : callable
+        Gives the time in seconds; for tests.
+
+    """
+
+    # Between two looks no more than this counts; they are a second apart.
+    _LONGEST_LOOK = 2.0
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._looked = clock()
+        self._seen = 0.0
+
+    def look(self, busy_for: float) -> float:
+        """
+        Return for how many seconds the present inference has been seen at work.
+
+        Parameters
+        ----------
+        busy_for : float
+            Seconds since it began; 0 where there is none.
+
+        Returns
+        -------
+        float
+            At most ``busy_for``.
+
+        """
+        now = self._clock()
+        since, self._looked = min(now - self._looked, self._LONGEST_LOOK), now
+        self._seen = min(busy_for, self._seen + since)
+        return self._seen
+
+
+def timeout(given: float, warm_up_time: float) -> float:
+    """Return how many seconds an inference may take: the parameter's value, or a safe one."""
+    return given or max(_TIMEOUT, _WARM_UPS * warm_up_time)

@@ -1,0 +1,217 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What changes about one camera's pictures while they come: size, encoding, stamps, clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import time
+from typing import Any
+
+from ros2_classify.ros.diagnostics.issues import find, Finding
+from ros2_classify.ros.diagnostics.status import Level
+
+# Seconds that something which happened once is shown.
+_SHOWN = 10.0
+# Stamps may be so many seconds before their pictures come, or after, until the clocks are doubted.
+_AHEAD = 0.5
+_BEHIND = 60.0
+
+
+class PictureWatch:
+    """
+    Notes what changes from picture to picture of one camera, at no cost worth measuring.
+
+    Parameters
+    ----------
+    topic : str
+        Where they come from.
+    clock : callable
+        Gives the time in seconds; for tests.
+
+    Attributes
+    ----------
+    jumps : int
+        How often a picture's stamp was older than the one before.
+    changes : int
+        How often size or encoding changed.
+    interruptions : int
+        How often pictures came again after they had been missed.
+    form : str
+        Size and encoding of the last picture; empty before the first.
+
+    """
+
+    def __init__(self, topic: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._topic = topic
+        self._clock = clock
+        self.jumps = 0
+        self.changes = 0
+        self.interruptions = 0
+        self.form = ''
+        self._stamp: float | None = None
+        self._jumped: tuple[float, float] = (-_SHOWN, 0.0)
+        self._unusable: tuple[float, str] = (-_SHOWN, '')
+        self._last_unusable = False
+        self._offset: float | None = None
+
+    def stamped(self, stamp: Any) -> None:
+        """Note the stamp of a picture that has come; called by one thread at a time."""
+        now = stamp.sec + 1e-9 * stamp.nanosec
+        before, self._stamp = self._stamp, now
+        if before is not None and now < before:
+            self.jumps += 1
+            self._jumped = (self._clock(), before - now)
+
+    def usable(self, form: str) -> str:
+        """
+        Note the form of a picture that could be read; called by one thread at a time.
+
+        Parameters
+        ----------
+        form : str
+            Its size and encoding.
+
+        Returns
+        -------
+        str
+            What the form was before, where it has changed; else nothing.
+
+        """
+        self._last_unusable = False
+        before, self.form = self.form, form
+        if not before or before == form:
+            return ''
+        self.changes += 1
+        return before
+
+    def unusable(self, reason: str) -> None:
+        """Note a picture that could not be read; called by the thread that calls `usable`."""
+        self._unusable = (self._clock(), reason)
+        self._last_unusable = True
+
+    def answered(self, latency: float) -> None:
+        """Note the seconds from a picture's stamp to its answer, on the node's clock."""
+        self._offset = latency
+
+    def findings(self) -> list[Finding]:
+        """Return what is wrong with the pictures that come; any thread may call this."""
+        now = self._clock()
+        found = []
+        when, reason = self._unusable
+        if self._last_unusable or now - when < _SHOWN:
+            finding = find('unusable', topic=self._topic, reason=reason)
+            level = finding.level if self._last_unusable else Level.WARN
+            found.append(Finding(finding.key, level, finding.text))
+        when, seconds = self._jumped
+        if now - when < _SHOWN:
+            found.append(find('jumped_back', topic=self._topic, seconds=seconds))
+        offset = self._offset
+        if offset is not None and not -_AHEAD <= offset <= _BEHIND:
+            found.append(find(
+                'clocks_differ', topic=self._topic, seconds=abs(offset),
+                side='behind' if offset > 0 else 'ahead of'))
+        return found
+
+
+class SimulatedClock:
+    """
+    Notices that simulated time stands still.
+
+    Parameters
+    ----------
+    clock : callable
+        Gives real time in seconds; for tests.
+
+    """
+
+    # A simulation that runs at a tenth of real time is no fault.
+    _PATIENCE = 5.0
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: tuple[float, float] | None = None
+        self.jumps = 0
+
+    def look(self, simulated: float | None) -> list[Finding]:
+        """
+        Compare with the time of the last look; call it about once a second.
+
+        Parameters
+        ----------
+        simulated : float or None
+            Seconds on the node's clock; None where it isn't simulated.
+
+        Returns
+        -------
+        list of Finding
+            What is wrong.
+
+        """
+        now = self._clock()
+        if simulated is None:
+            self._last = None
+            return []
+        if self._last is None or simulated != self._last[0]:
+            self.jumps += self._last is not None and simulated < self._last[0]
+            self._last = (simulated, now)
+        still = now - self._last[1]
+        if still < self._PATIENCE:
+            return []
+        return [find('clock_stands', at=simulated, seconds=still)]
+
+
+class Rate:
+    """
+    How often something happened lately, from how often it happened in all.
+
+    Parameters
+    ----------
+    clock : callable
+        Gives the time in seconds; for tests.
+
+    """
+
+    # Two looks that lie closer together than this give the same rate.
+    _SPAN = 0.8
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._base: tuple[float, int] | None = None
+        self._rate = 0.0
+
+    def look(self, count: int) -> float:
+        """
+        Return the rate since the last look.
+
+        Parameters
+        ----------
+        count : int
+            How often it has happened so far; a smaller number than before begins anew.
+
+        Returns
+        -------
+        float
+            In 1/s.
+
+        """
+        now = self._clock()
+        if self._base is None or count < self._base[1]:
+            self._base = (now, count)
+            self._rate = 0.0
+        elif now - self._base[0] >= self._SPAN:
+            self._rate = (count - self._base[1]) / (now - self._base[0])
+            self._base = (now, count)
+        return self._rate

@@ -1,0 +1,285 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The model that a server runs: loaded, warm, and freed when nobody works with it any more.
+
+Every job holds the model that it was begun with. So a server can put another one in its place
+between two jobs: the ones that have begun end with the old model, which is freed after the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import threading
+import time
+from typing import Any
+
+from ros2_classify.download.hashing import sha256_of_file
+from ros2_classify.engines import EngineSettings
+from ros2_classify.engines.installation import import_onnxruntime
+from ros2_classify.engines.providers import choose_providers, PROVIDERS
+from ros2_classify.model.files import searching
+from ros2_classify.model.labels import Labels
+from ros2_classify.paths import within
+from ros2_classify.pipeline import Pipeline
+from ros2_classify.preprocess.batch import Batch
+from ros2_classify.ros.node.parameters import Parameters
+from ros2_classify.ros.server.engine_parameters import engine_settings
+from ros2_classify.ros.server.fetching import convert_options, core_log_shown, fetch_options
+from ros2_classify.ros.server.parameters import answer_settings, AnswerSettings
+
+_GPU_BATCH = 8
+_CPU = PROVIDERS['cpu']
+# How many times as long as others these may take until a network runs: they build engines.
+_BUILDERS = {PROVIDERS['tensorrt']: 30.0, PROVIDERS['openvino']: 30.0}
+
+# Called when the files are there, with how many times as long as usual the rest may take.
+Starting = Callable[[float], None]
+
+
+class Model:
+    """
+    A pipeline and what belongs to it.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Warm; the model closes it.
+    settings : AnswerSettings
+        What the parameters ask for; replaced as a whole when they change.
+    warm_up_time : float
+        Seconds the first answer took.
+    load_time : float
+        Seconds it took to load, fetching and converting included.
+    engine_time : float
+        Those of them in which the engine started, or was built.
+    sha256 : str
+        That of the network's file; empty where there is none.
+    jobs : int
+        How many jobs there are at the same time.
+
+    Attributes
+    ----------
+    number : int
+        Counts the models that a server has loaded, from 1.
+    batches : tuple of Batch
+        One for each job.
+
+    """
+
+    def __init__(self, pipeline: Pipeline, settings: AnswerSettings, *,
+                 warm_up_time: float = 0.0, load_time: float = 0.0, engine_time: float = 0.0,
+                 sha256: str = '', jobs: int = 2) -> None:
+        self.pipeline = pipeline
+        self.settings = settings
+        self.warm_up_time = warm_up_time
+        self.load_time = load_time
+        self.engine_time = engine_time
+        self.sha256 = sha256
+        self.number = 1
+        self.batches: tuple[Batch, ...] = tuple(pipeline.new_batch() for _ in range(jobs))
+        self._changed = threading.Condition()
+        self._users = 0
+        self._retired = False
+        self._awaited = False
+
+    @property
+    def name(self) -> str:
+        """The name that its descriptor gives it."""
+        return self.pipeline.descriptor.name
+
+    @property
+    def labels(self) -> Labels | None:
+        """The names of its classes."""
+        return self.pipeline.labels
+
+    def acquire(self) -> bool:
+        """Begin to work with it; return False where it has been retired."""
+        with self._changed:
+            if self._retired:
+                return False
+            self._users += 1
+            return True
+
+    def release(self) -> None:
+        """End the work that `acquire` began."""
+        with self._changed:
+            self._users -= 1
+            last = self._retired and not self._users and not self._awaited
+            self._changed.notify_all()
+        if last:
+            self.pipeline.close()
+
+    def retire(self) -> None:
+        """Free it as soon as nobody works with it; a second time does nothing."""
+        with self._changed:
+            first, self._retired = not self._retired, True
+            last = first and not self._users
+        if last:
+            self.pipeline.close()
+
+    def retire_and_wait(self, patience: float = 10.0) -> None:
+        """
+        Free it here, when the last work with it has ended.
+
+        Parameters
+        ----------
+        patience : float
+            Seconds to wait for that; later it is freed where that work ends, if it ever does.
+
+        """
+        with self._changed:
+            if self._retired:
+                return
+            self._retired = self._awaited = True
+            unused = self._changed.wait_for(lambda: not self._users, patience)
+            self._awaited = False
+        if unused:
+            self.pipeline.close()
+
+
+def difference(old: Model, new: Model) -> str:
+    """
+    Say why a model can't take another one's place in a node whose topics are there.
+
+    Parameters
+    ----------
+    old, new : Model
+        The models.
+
+    Returns
+    -------
+    str
+        A sentence that says what to do instead, or nothing where it can.
+
+    """
+    before, after = old.pipeline, new.pipeline
+    cure = 'clean the node up, set the model, and configure it again'
+    if after.task != before.task:
+        return (f'{new.name} is for {after.task} and {old.name} for {before.task}, whose topics '
+                f'and services differ: {cure}')
+    if after.gives_masks and not before.gives_masks:
+        return f'{new.name} gives masks, and {old.name} none, so that their topic lacks: {cure}'
+    return ''
+
+
+def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
+    """
+    Return how many pictures a network shall be able to take at once, before it is loaded.
+
+    Where the provider that this counts on doesn't start, `load_model` goes back to one.
+
+    Parameters
+    ----------
+    asked : int
+        The parameter ``max_batch``; 0 leaves it to the provider.
+    streams : int
+        How many pictures there may be at the same time.
+    engine : EngineSettings
+        How the network is going to be run.
+
+    Returns
+    -------
+    int
+        1 or more.
+
+    Raises
+    ------
+    EngineError
+        If there is no such provider.
+
+    """
+    if streams > 1 and not asked:
+        available = import_onnxruntime().get_available_providers()
+        wanted = choose_providers(engine, available)[0]
+        asked = 1 if wanted == _CPU or wanted not in available else _GPU_BATCH
+    return max(1, min(asked, streams))
+
+
+def patience_for(engine: EngineSettings) -> float:
+    """Return how many times as long as a CPU the provider may take to start with a network."""
+    name = engine.provider.partition(':')[0]
+    return _BUILDERS.get(PROVIDERS.get(name.lower(), name), 1.0)
+
+
+def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
+               cancel: threading.Event | None = None,
+               starting: Starting = lambda _: None) -> Model:
+    """
+    Load a model and warm it up.
+
+    Parameters
+    ----------
+    name : str
+        What the parameter ``model`` may be.
+    settings : Parameters
+        The server's parameters.
+    log : rclpy logger
+        Gets the progress and what was assumed.
+    streams : int
+        How many pictures there may be at the same time.
+    cancel : threading.Event, optional
+        Ends a download or a conversion when it is set.
+    starting : callable, optional
+        Called when all files are there and the engine is about to start; see `patience_for`.
+
+    Returns
+    -------
+    Model
+        Ready.
+
+    Raises
+    ------
+    Ros2ClassifyError
+        Whatever stands in the way, in one sentence.
+
+    """
+    begun = time.monotonic()
+    engine = engine_settings(settings)
+    fetch = fetch_options(settings, log, cancel)
+    with core_log_shown(log), searching(settings['model_path']), within(settings['model_roots']):
+        pipeline = Pipeline.load(
+            name, engine=engine,
+            max_batch=batch_limit(settings['max_batch'], streams, engine),
+            fetch=fetch, convert=convert_options(settings, fetch),
+            opening=lambda: starting(patience_for(engine)))
+    if not settings['max_batch'] and pipeline.engine.provider == _CPU:
+        # On a CPU a batch takes as long as its pictures one by one, and each waits for all.
+        pipeline.limit_batch(1)
+    loaded = time.monotonic()
+    try:
+        pipeline.warm_up()
+        warm = time.monotonic()
+        model = Model(
+            pipeline, answer_settings(settings, pipeline.options),
+            warm_up_time=warm - loaded, load_time=loaded - begun,
+            engine_time=pipeline.engine_time,
+            # Of the file that runs, which was taken out of an archive, or converted.
+            sha256=sha256_of_file(pipeline.file) if pipeline.file is not None else '',
+            # One more is prepared.
+            jobs=engine.parallel + 1)
+    except BaseException:
+        pipeline.close()
+        raise
+    if pipeline.parallel < engine.parallel:
+        log.warning(f'parallel is {engine.parallel}, but {pipeline.engine.provider} runs one '
+                    'inference at a time')
+    for guess in pipeline.descriptor.guesses:
+        log.info(f'assumed about {model.name}: {guess}')
+    log.info(
+        f'model {model.name} ({pipeline.task}) on {pipeline.engine.provider}, '
+        f'loaded in {model.load_time:.2f} s ({model.engine_time:.2f} s for the engine), '
+        f'warmed up in {model.warm_up_time:.2f} s')
+    return model

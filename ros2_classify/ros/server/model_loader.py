@@ -1,0 +1,189 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Loading of models, one after the other, each with a limit in time.
+
+A network may need for ever: one that never ends its first run, or a driver that hangs. Python
+can't interrupt it. So it is loaded in a thread of its own, which is left behind when the time is
+over; whoever asked for the model learns why there is none, and the next one can be loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import threading
+import time
+
+from ros2_classify.errors import EngineError
+from ros2_classify.ros.diagnostics.issues import find, Finding
+from ros2_classify.ros.node.process import Stop
+from ros2_classify.ros.server.faults import Watchdog
+from ros2_classify.ros.server.model import Model, Starting
+
+# Seconds between two looks, less than the watchdog takes for a stop of the whole process.
+_LOOK = 0.5
+# Without a limit, loading is said to take long from so many seconds on; with one, from its half.
+_SLOW = 60.0
+
+Work = Callable[[Starting], Model]
+
+
+class LoadHangsError(EngineError):
+    """A network did not come back from being loaded, or from its first run."""
+
+
+class Loader:
+    """
+    Loads one model after the other; any thread may ask for one, and waits for it.
+
+    Parameters
+    ----------
+    stop : ros2_classify.ros.node.process.Stop
+        Knows of the threads that the process has left behind.
+    timeout : callable
+        Returns how many seconds a network may take on a CPU; 0 for no limit.
+    clock : callable
+        Gives the time in seconds; for tests.
+
+    """
+
+    def __init__(self, stop: Stop, timeout: Callable[[], float],
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._stop = stop
+        self._timeout = timeout
+        self._clock = clock
+        # A transition does not know of the load that it has ended: two at once take much memory.
+        self._turn = threading.Lock()
+        self._present: _Load | None = None
+
+    def check(self) -> None:
+        """Raise EngineError where so many threads were left behind that one more is too many."""
+        if self._stop.hangs.too_many:
+            raise EngineError(
+                f'{self._stop.hangs.count} threads have not come back from networks, and each '
+                'holds memory and perhaps a processor: no other model is loaded before the '
+                'process has been started anew')
+
+    def load(self, name: str, work: Work) -> Model:
+        """
+        Load a model, when those asked for earlier have been.
+
+        Parameters
+        ----------
+        name : str
+            What people call it.
+        work : callable
+            Loads it, in a thread of its own, and calls what it is given when all files are there,
+            with how many times as long as on a CPU the rest may take.
+
+        Returns
+        -------
+        Model
+            Ready.
+
+        Raises
+        ------
+        LoadHangsError
+            If the time was over; the thread is left behind.
+        Exception
+            What the work raised.
+
+        """
+        with self._turn:
+            load = self._present = _Load(name, work, self._timeout(), self._clock)
+            try:
+                return load.wait()
+            except LoadHangsError:
+                self._stop.hangs.add()
+                # The interpreter can't end around a thread in C++ code in the normal way.
+                self._stop.left_thread_behind = True
+                raise
+            finally:
+                self._present = None
+
+    def findings(self) -> list[Finding]:
+        """Return what is wrong with the load under way; any thread may call this."""
+        load = self._present
+        return [] if load is None else load.findings()
+
+
+class _Load:
+    """One model on its way."""
+
+    def __init__(self, name: str, work: Work, timeout: float,
+                 clock: Callable[[], float]) -> None:
+        self._name = name
+        self._work = work
+        self._clock = clock
+        self._limit = timeout
+        self._slow = timeout / 2.0 or _SLOW
+        self._begun: float | None = None
+        self._seen = 0.0
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._left = False
+        self._model: Model | None = None
+        self._error: BaseException | None = None
+
+    def wait(self) -> Model:
+        """Return the model, or raise why there is none."""
+        threading.Thread(target=self._run, name='loading_network', daemon=True).start()
+        dog = Watchdog(self._clock)
+        while not self._done.wait(_LOOK):
+            begun = self._begun
+            self._seen = dog.look(0.0 if begun is None else self._clock() - begun)
+            if self._limit and self._seen > self._limit and self._leave():
+                raise LoadHangsError(find(
+                    'load_hangs', model=self._name, seconds=self._seen, limit=self._limit).text)
+        model, self._model = self._model, None
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                # With its traceback it would hold this frame, and that all that is known here.
+                del error
+        assert model is not None
+        return model
+
+    def findings(self) -> list[Finding]:
+        """Return a warning where it takes long."""
+        if self._seen <= self._slow:
+            return []
+        limit = f'it is given up after {self._limit:.0f} s' if self._limit else (
+            'load_timeout is 0, so it is never given up')
+        return [find('load_slow', model=self._name, seconds=self._seen, limit=limit)]
+
+    def _starting(self, times: float) -> None:
+        self._limit *= times
+        self._slow *= times
+        self._begun = self._clock()
+
+    def _leave(self) -> bool:
+        """Wait no longer; return False where it has ended in the last moment."""
+        with self._lock:
+            self._left = not self._done.is_set()
+            return self._left
+
+    def _run(self) -> None:
+        try:
+            self._model = self._work(self._starting)
+        except BaseException as error:  # noqa: B902 - raised again by `wait`
+            self._error = error
+        with self._lock:
+            self._done.set()
+            late = self._model if self._left else None
+        if late is not None:
+            late.retire()

@@ -1,0 +1,412 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The server node: wiring between streams of pictures, a model, and the threads that work.
+
+Threads: the executor's thread runs all callbacks and owns everything that is created or destroyed;
+the worker's threads alone run the network and publish the answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import threading
+import time
+from typing import Any
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from ros2_classify.errors import EngineError, ModelNotFoundError, Ros2ClassifyError
+from ros2_classify.ros.node import process as runtime
+from ros2_classify.ros.node.lifecycle_node import ManagedNode
+from ros2_classify.ros.node.logging import ThrottledLog
+from ros2_classify.ros.node.parameters import Parameters
+from ros2_classify.ros.server.camera_stream import Frame, Stream
+from ros2_classify.ros.server.diagnostics import ServerReport, View
+from ros2_classify.ros.server.faults import EngineFaults, timeout
+from ros2_classify.ros.server.inference import Inference
+from ros2_classify.ros.server.model import load_model, Model
+from ros2_classify.ros.server.model_loader import Loader
+from ros2_classify.ros.server.model_parameter import ModelSetter
+from ros2_classify.ros.server.parameters import answer_settings, model_defaults, PARAMETERS
+from ros2_classify.ros.server.recovery import Recovery
+from ros2_classify.ros.server.service import InferenceService, Request
+from ros2_classify.ros.server.stream_names import stream_names
+from ros2_classify.ros.server.trace import Trace
+from ros2_classify.ros.server.worker import Worker
+
+# An inference may be under way; `ros2 launch` sends the next signal after 5 s.
+_STOP_TIMEOUT = 4.0
+# While no signal came, one may take so many times as long as the one that warmed the model up.
+_WARM_UPS = 3.0
+_HOUSEKEEPING_PERIOD = 1.0
+
+
+class ServerNode(ManagedNode):
+    """
+    A lifecycle node that answers for the pictures of its cameras, the newest first.
+
+    Parameters
+    ----------
+    stop : ros2_classify.ros.node.process.Stop
+        The request to end the process.
+
+    Raises
+    ------
+    OptionsError
+        If a parameter given at start is wrong.
+
+    """
+
+    def __init__(self, stop: runtime.Stop) -> None:
+        super().__init__('server', stop)
+        self._throttled = ThrottledLog()
+        self._settings = Parameters(self, PARAMETERS)
+        if self._settings['tune_malloc']:
+            runtime.tune_malloc()
+        runtime.calm_opencv()
+        self._models_loaded = 0
+        self._hung = False
+        self._model: Model | None = None
+        self._streams: tuple[Stream, ...] = ()
+        self._service: InferenceService | None = None
+        self._inference: Inference | None = None
+        self._worker: Worker | None = None
+        self._housekeeping: Any = None
+        self._trace: Trace | None = None
+        self._loader = Loader(stop, lambda: float(self._settings['load_timeout']))
+        self._setter = ModelSetter(self, self._settings, self)
+        self._settings.on_change(self._parameters_changed)
+        self._faults = self._new_faults()
+        self._recovery: Recovery | None = None
+        self._gave_up = ''
+        self._report = ServerReport(self, self._view)
+
+    @property
+    def autostart(self) -> bool:
+        """Whether it configures and activates itself."""
+        return bool(self._settings['autostart'])
+
+    # ---- transitions
+
+    def configure(self) -> None:
+        """Load and warm up the model, create publishers and the service."""
+        self._gave_up = ''
+        names = stream_names(
+            self, self._settings['image_topics'], self._settings['image_transport'],
+            self._settings['output_namespaces'])
+        name = self._settings['model']
+        if not name:
+            from ros2_classify.model import catalog
+            raise ModelNotFoundError(
+                'the parameter model is not set; give one with --ros-args -p model:=NAME, where '
+                'NAME is a descriptor file (.yaml), a network file (.onnx, .pb) or one of: '
+                f'{", ".join(catalog.names()) or "(the catalogue is empty)"}')
+        self._log.info(f'loading the model {name}')
+        self._report.doing(f'loading the model {name}')
+        try:
+            model = self._model = runtime.call_interruptibly(
+                lambda: self.load(streams=len(names)), self._stop,
+                lambda gone: self._log.info(f'still loading the model {name} after {gone}'),
+                meanwhile=self._report.beat)
+        finally:
+            self._report.doing()
+        # What loading took for a while.
+        runtime.trim_malloc()
+        self._models_loaded += 1
+        model.number = self._models_loaded
+        self._settings.set_model_defaults(model_defaults(model.pipeline.options))
+        self._parameters_changed()
+        streams = []
+        for each in names:
+            streams.append(Stream(self, each, model))
+            # One by one: what exists is destroyed where a later one fails.
+            self._streams = tuple(streams)
+        self._report.watch(self._streams)
+        try:
+            self._service = InferenceService(self, model.pipeline.task, self._submit)
+        except ImportError as error:
+            self._log.info(
+                f'no service: the package ros2_classify_interfaces is not installed or too old '
+                f'({error}); build it with colcon from packages/ to have it')
+
+    def activate(self) -> None:
+        """Subscribe and start to work."""
+        model = self._model
+        assert model is not None
+        self._faults = self._new_faults()
+        self._recovery = Recovery(self, self._faults, self._log)
+        worker = self._make_worker()
+        trace_file = self._settings['trace_file']
+        self._trace = Trace(trace_file) if trace_file else None
+        for number, stream in enumerate(self._streams):
+            stream.activate(self._delivery(number), self._offering(number), self._trace)
+            stream.announce(model)
+        worker.start()
+        # Not the node's clock: simulated time may stand still.
+        self._housekeeping = self.create_timer(
+            _HOUSEKEEPING_PERIOD, self._keep_house,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+            clock=Clock(clock_type=ClockType.STEADY_TIME))
+        for stream in self._streams:
+            waiting = '' if stream.outputs.wanted else '; nobody subscribes to the answers yet'
+            self._log.info(
+                f'active: {stream.topic} -> {", ".join(stream.outputs.topics)}{waiting}')
+
+    def halt(self) -> bool:
+        """Stop all work and keep the model; return whether the worker came to an end."""
+        if self._housekeeping is not None:
+            self.destroy_timer(self._housekeeping)
+            self._housekeeping = None
+        for stream in self._streams:
+            stream.deactivate()
+        recovery, self._recovery = self._recovery, None
+        if recovery is not None:
+            recovery.close()
+            if recovery.thread_runs and self._stop.requested:
+                self._stop.left_thread_behind = True
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            self._end(worker)
+        # While the network is loaded anew after a fault there is no worker.
+        if self._inference is not None and (worker is not None or recovery is not None):
+            self._say_what_was_done(self._inference)
+            self._write_trace()
+        return not self._hung
+
+    def _end(self, worker: Worker) -> None:
+        """Stop a worker; one whose network doesn't come back in time is left behind."""
+        begun = time.monotonic()
+        warm_up_time = 0.0 if self._model is None else self._model.warm_up_time
+        patience = max(_STOP_TIMEOUT, _WARM_UPS * warm_up_time)
+        while not worker.stop(_STOP_TIMEOUT / 10):
+            waited = time.monotonic() - begun
+            if waited >= (_STOP_TIMEOUT if self._stop.requested else patience):
+                self._stop.left_thread_behind = self._hung = True
+                reason = f'the network has not come back for {waited:.0f} s'
+                self._log.error(reason)
+                assert self._inference is not None
+                self._inference.give_up(EngineError(reason))
+                return
+            self._report.beat()
+
+    def _say_what_was_done(self, inference: Inference) -> None:
+        requests = f'{inference.requests} requests answered'
+        if len(self._streams) == 1:
+            self._log.info(f'stopped: {self._streams[0]}; {requests}')
+            return
+        for stream in self._streams:
+            self._log.info(f'stopped: {stream.topic}: {stream}')
+        self._log.info(f'stopped: {requests}')
+
+    def _write_trace(self) -> None:
+        trace, self._trace = self._trace, None
+        if trace is None:
+            return
+        try:
+            self._log.info(f'times of all frames written to {trace.write()}')
+        except OSError as error:
+            self._log.error(f'the times of the frames cannot be written: {error}')
+
+    def close(self) -> None:
+        """Shut down from whatever state the node is in."""
+        # Refused now, the answer is still sent.
+        self._setter.close('the node ends')
+        super().close()
+        if self._setter.running:
+            self._stop.left_thread_behind = True
+
+    def free(self, service: bool = True) -> None:
+        """Destroy what configure created."""
+        self._setter.give_up('the node has been cleaned up meanwhile')
+        if service and self._service is not None:
+            self._service.destroy()
+            self._service = None
+        streams, self._streams = self._streams, ()
+        self._report.watch(())
+        for stream in streams:
+            stream.destroy()
+        model, self._model = self._model, None
+        # A network that a thread is still in is not freed under it: the thread holds the model.
+        if model is not None:
+            model.retire()
+
+    # ---- in the executor's thread
+
+    def _submit(self, request: Request) -> str:
+        worker = self._worker
+        if worker is None and self._recovery is not None:
+            return 'the network is being loaded anew after a fault; ask again later'
+        if worker is None:
+            return f'{self.get_fully_qualified_name()} is not active; activate it first'
+        if not worker.mailbox.ask(request):
+            return 'too many requests are waiting already; ask again later'
+        return ''
+
+    def _parameters_changed(self) -> None:
+        model = self._model
+        if model is not None and not self._setter.adopting:
+            model.settings = answer_settings(self._settings, model.pipeline.options)
+
+    def _keep_house(self) -> None:
+        """Do now and then what no event asks for."""
+        model = self._model
+        if model is not None:
+            # Before Iron no event tells of changed parameters.
+            self._parameters_changed()
+            for stream in self._streams:
+                stream.keep_house(model)
+            if self._recovery is not None:
+                self._recovery.look(self._busy_for, timeout(
+                    self._settings['inference_timeout'], model.warm_up_time))
+
+    # ---- in the worker's threads
+
+    def _acquire_model(self) -> Model:
+        model = self._model
+        # Between the two steps another model may have taken its place.
+        while model is not None and not model.acquire():
+            model = self._model
+        assert model is not None, 'the worker ends before the model is taken away'
+        return model
+
+    def _failed(self, error: Exception) -> None:
+        kind = '' if isinstance(error, Ros2ClassifyError) else f'{type(error).__name__}: '
+        self._throttled(self._log.error, f'unexpected failure: {kind}{error}', 'failed')
+
+    def _view(self) -> View:
+        """Return what the report asks for."""
+        return View(
+            state=self.state, settings=self._settings, model=self._model,
+            models_loaded=self._models_loaded, faults=self._faults, inference=self._inference,
+            recovery=self._recovery, busy_for=self._busy_for, gave_up=self._gave_up,
+            refused=self._setter.refused, loading=self._loader.findings(),
+            hangs=self._stop.hangs.count)
+
+    @property
+    def _busy_for(self) -> float:
+        """Seconds since the inference under way began; 0 where there is none."""
+        return 0.0 if self._worker is None else self._worker.busy_for
+
+    # ---- the model
+
+    @property
+    def model(self) -> Model | None:
+        """What the server works with."""
+        return self._model
+
+    def load(self, cancel: threading.Event | None = None, name: str = '',
+             streams: int = 0) -> Model:
+        """Load a model, by default the present one anew; called in a thread of its own."""
+        if name or streams:
+            # People asked for it; after a fault it is tried as long as the process lives.
+            self._loader.check()
+        name = name or self._settings['model']
+        return self._loader.load(name, lambda starting: load_model(
+            name, self._settings, self._log, streams or len(self._streams), cancel, starting))
+
+    def put(self, model: Model) -> Model:
+        """Work with a model from now on, and return the one before."""
+        old = self._model
+        assert old is not None
+        model.settings = answer_settings(self._settings, model.pipeline.options)
+        self._models_loaded += 1
+        model.number = self._models_loaded
+        for stream in self._streams:
+            # Before its first answer; a stream that isn't active will do so when it is.
+            stream.announce_anew(model)
+        self._model = model
+        if self._recovery is not None and self._worker is None:
+            self._make_worker().start()
+        return old
+
+    def change(self, model: Model) -> Model:
+        """Work with a model that somebody has set, and return the one before."""
+        if self._recovery is not None:
+            self._recovery.close()
+        old = self.put(model)
+        self._faults.replaced()
+        return old
+
+    # ---- what can be done about faults, in the executor's thread
+
+    def adopt(self, model: Model) -> None:
+        """Put a model in the place of the one that fails, and work on."""
+        self.put(model).retire()
+
+    def abandon_worker(self, error: EngineError) -> None:
+        """Answer for the job that does not come back, and leave the worker behind."""
+        worker, self._worker = self._worker, None
+        assert worker is not None and self._inference is not None
+        # The interpreter can't end around a thread in C++ code in the normal way.
+        self._stop.left_thread_behind = True
+        self._inference.give_up(error)
+        worker.stop(0.0)
+
+    def go_to_error(self, reason: str) -> None:
+        """Leave the state active by way of the lifecycle's error processing."""
+        self._gave_up = reason
+        self.trigger_deactivate()
+
+    def end(self, code: int) -> None:
+        """End the process."""
+        self._stop.request(code)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop all work; after a fault that ends the service, by way of error processing."""
+        done = super().on_deactivate(state)
+        return TransitionCallbackReturn.ERROR if self._gave_up else done
+
+    def _new_faults(self) -> EngineFaults:
+        # A new activation does not bring the threads back that earlier ones have left behind.
+        return EngineFaults(self._settings['on_engine_fault'], hangs=self._stop.hangs)
+
+    def _make_worker(self) -> Worker:
+        self._inference = Inference(
+            self._acquire_model, self._service, self._failed, self._faults)
+        model = self._model
+        assert model is not None
+        self._worker = Worker(
+            self._inference, len(self._streams), self._settings['max_batch_delay'],
+            # A model that takes its place later has as many batches.
+            parallel=model.pipeline.parallel)
+        return self._worker
+
+    def _delivery(self, number: int) -> Callable[[Frame], bool]:
+        """Return what takes the frames of one stream; the worker may be exchanged."""
+        def deliver(frame: Frame) -> bool:
+            worker = self._worker
+            if worker is not None:
+                replaced = worker.mailbox.put(frame, number)
+                if replaced is not None:
+                    return replaced
+            # A camera in this process delivers while the executor's thread stops the worker.
+            if worker is not None or self._recovery is None:
+                frame.stream.leave()
+            else:
+                frame.stream.skip(EngineError('the network is being loaded anew after a fault'))
+            return False
+
+        return deliver
+
+    def _offering(self, number: int) -> Callable[[Callable[[bool], Frame | None]], None]:
+        """Return what takes a way to fetch the frames of one stream."""
+        def offer(fetch: Callable[[bool], Frame | None]) -> None:
+            worker = self._worker
+            if worker is not None:
+                worker.mailbox.fetch_from(number, fetch)
+
+        return offer

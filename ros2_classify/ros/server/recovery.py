@@ -1,0 +1,202 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a server does about faults of its network: wait, load it anew, or end; in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import threading
+from typing import Any, Protocol
+
+from ros2_classify.errors import EngineError
+from ros2_classify.ros.diagnostics.issues import find, Finding
+from ros2_classify.ros.server.faults import EngineFaults, EXIT_CODE, Watchdog
+from ros2_classify.ros.server.model import Model
+from ros2_classify.ros.server.model_loader import LoadHangsError
+
+
+class Recoverable(Protocol):
+    """What a server can do about its network; all in the executor's thread."""
+
+    def load(self) -> Model:
+        """Load the model once more; called in a thread of its own."""
+
+    def adopt(self, model: Model) -> None:
+        """Put a model in the place of the one that fails, and work on."""
+
+    def abandon_worker(self, error: EngineError) -> None:
+        """Answer for the job that does not come back, and leave the worker behind."""
+
+    def go_to_error(self, reason: str) -> None:
+        """Leave the state active by way of the lifecycle's error processing."""
+
+    def end(self, code: int) -> None:
+        """End the process."""
+
+
+class Reload:
+    """
+    A model that is loaded in a thread of its own.
+
+    Parameters
+    ----------
+    load : callable
+        Returns the model.
+
+    """
+
+    def __init__(self, load: Callable[[], Model]) -> None:
+        self._load = load
+        self._lock = threading.Lock()
+        self._dropped = False
+        self._model: Model | None = None
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name='reloading', daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread has not ended yet."""
+        return self._thread.is_alive()
+
+    @property
+    def dropped(self) -> bool:
+        """Whether nobody wants the model any more."""
+        return self._dropped
+
+    def take(self) -> Model:
+        """Return the model once the thread has ended, or raise what it raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        assert self._model is not None
+        return self._model
+
+    def drop(self) -> None:
+        """Nobody wants the model any more: free it, as soon as it is there."""
+        with self._lock:
+            self._dropped = True
+            model = self._model
+        if model is not None:
+            model.retire()
+
+    def _run(self) -> None:
+        try:
+            model = self._load()
+        except Exception as error:  # noqa: B902 - raised again by `take`
+            self._error = error
+            return
+        with self._lock:
+            self._model = model
+            unwanted = self._dropped
+        if unwanted:
+            model.retire()
+
+
+class Recovery:
+    """
+    Watches a server's network while it is active, and acts.
+
+    Parameters
+    ----------
+    server : Recoverable
+        What can be done.
+    faults : EngineFaults
+        What has happened, and what is to be done.
+    log : rclpy logger
+        Gets a line for each step.
+
+    """
+
+    def __init__(self, server: Recoverable, faults: EngineFaults, log: Any) -> None:
+        self._server = server
+        self._faults = faults
+        self._log = log
+        self._watchdog = Watchdog()
+        self._hanging = False
+        self._reload: Reload | None = None
+        self._findings: list[Finding] = []
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is wrong at the moment."""
+        return [*self._findings, *self._faults.findings()]
+
+    @property
+    def thread_runs(self) -> bool:
+        """Whether a thread is still loading a model."""
+        return self._reload is not None and self._reload.running
+
+    def look(self, busy_for: float, limit: float) -> None:
+        """
+        Look after the network; call it about once a second.
+
+        Parameters
+        ----------
+        busy_for : float
+            Seconds since the inference under way began; 0 where there is none.
+        limit : float
+            From so many on it counts as stuck.
+
+        """
+        seen = self._watchdog.look(busy_for)
+        self._findings = [find('hangs', seconds=seen, limit=limit)] if seen > limit else []
+        if self._findings and not self._hanging:
+            self._log.error(self._findings[0].text)
+            self._faults.hung(seen, limit)
+        self._hanging = bool(self._findings)
+        self._finish_reload()
+        if self._reload is not None:
+            return
+        wish = self._faults.take_wish()
+        if wish.act == 'reload':
+            if self._findings:
+                self._server.abandon_worker(EngineError(self._findings[0].text))
+                # What it worked on is the past.
+                self._findings, self._hanging = [], False
+            self._log.warning(f'loading the model anew after a fault: {wish.reason}')
+            self._reload = Reload(self._server.load)
+        elif wish.act == 'error':
+            self._log.error(f'leaving the state active (on_engine_fault): {wish.reason}')
+            self._server.go_to_error(wish.reason)
+        elif wish.act == 'exit':
+            self._log.fatal(
+                f'ending with exit code {EXIT_CODE} (on_engine_fault): {wish.reason}')
+            self._server.end(EXIT_CODE)
+
+    def close(self) -> None:
+        """Let go of a model that is being loaded: the node stops, or has got another one."""
+        if self._reload is not None:
+            self._reload.drop()
+
+    def _finish_reload(self) -> None:
+        reload = self._reload
+        if reload is None or reload.running:
+            return
+        self._reload = None
+        if reload.dropped:
+            return
+        try:
+            model = reload.take()
+        except Exception as error:  # noqa: B902 - whatever it is, the next try may succeed
+            self._log.error(f'loading the model anew failed: {error}')
+            if isinstance(error, LoadHangsError):
+                self._faults.reload_hung(error)
+            else:
+                self._faults.reload_failed(error)
+            return
+        self._server.adopt(model)
+        self._faults.reloaded()
+        self._log.info(f'the model {model.name} is loaded anew; the network is tried again')

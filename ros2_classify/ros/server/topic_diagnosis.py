@@ -1,0 +1,156 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Why pictures don't come, or not all: which of the usual causes it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import difflib
+import os
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import qos_check_compatible, QoSCompatibility
+from ros2_classify.ros.diagnostics.issues import find, Finding
+from ros2_classify.ros.node.dds_profile import profile_file, variable
+from ros2_classify.ros.server.subscription import ImageInput, TRANSPORTS
+
+_NAMED_TOPICS = 5
+_TYPES = {
+    f'sensor_msgs/msg/{transport.msg_type.__name__}': name
+    for name, transport in TRANSPORTS.items()}
+# What rclpy's comparison of two profiles says, and the policy that it speaks of.
+_POLICIES = {'effort': 'RELIABILITY', 'ransient': 'DURABILITY', 'eadline': 'DEADLINE',
+             'iveliness': 'LIVELINESS', 'lease': 'LIVELINESS'}
+
+
+def explain_silence(node: Node, source: ImageInput) -> Finding:
+    """
+    Say why no picture comes.
+
+    Parameters
+    ----------
+    node : rclpy.node.Node
+        The node.
+    source : ImageInput
+        Its input; it must be subscribed.
+
+    Returns
+    -------
+    Finding
+        One or two sentences, with what to do next.
+
+    """
+    topic = source.topic
+    if source.is_local:
+        return find('no_local_picture', topic=topic, seconds=source.silent_for)
+    wanted = f'sensor_msgs/msg/{source.transport.msg_type.__name__}'
+    publishers = node.get_publishers_info_by_topic(topic)
+    matching = [publisher for publisher in publishers if publisher.topic_type == wanted]
+    if publishers and not matching:
+        found = publishers[0].topic_type
+        if source.listed:
+            cure = 'correct the parameter image_topics'
+        elif found in _TYPES:
+            cure = f'set the parameter image_transport to {_TYPES[found]}'
+        else:
+            cure = 'remap "image" to a topic of pictures'
+        return find('wrong_type', topic=topic, found=found, kind=wanted, cure=cure)
+    if not matching:
+        return find(
+            'no_publisher', topic=topic, kind=wanted, cure=_alternatives(node, source))
+    for publisher in matching:
+        compatibility, reason = qos_check_compatible(publisher.qos_profile, source.qos())
+        if compatibility == QoSCompatibility.ERROR:
+            return find(
+                'incompatible_qos', publisher=_name(publisher), topic=topic,
+                policy=source.incompatible_policy or _policy(reason),
+                reason=_first_line(reason))
+    names = ', '.join(_name(publisher) for publisher in matching)
+    return find(
+        'no_picture', publishers=names, topic=topic, seconds=source.silent_for,
+        cure=_profile_cure())
+
+
+def explain_losses(lost: str, source: ImageInput) -> Finding:
+    """
+    Say why pictures get lost on their way, and what to do.
+
+    Parameters
+    ----------
+    lost : str
+        How many, as `ros2_classify.ros.server.losses.Losses.judge` says it.
+    source : ImageInput
+        The input they were lost on.
+
+    Returns
+    -------
+    Finding
+        One or two sentences, with what to do next.
+
+    """
+    if source.transport is not TRANSPORTS['raw']:
+        return find('compressed_lost', lost=lost, topic=source.topic)
+    return find('pictures_lost', lost=lost, topic=source.topic, cure=_profile_cure())
+
+
+def _profile_cure() -> str:
+    return (f'start the camera with {variable(os.environ)} naming '
+            f'{profile_file() or "config/fastdds.xml of this package"}')
+
+
+def _alternatives(node: Node, source: ImageInput) -> str:
+    topics = {name: types[0] for name, types in node.get_topic_names_and_types() if types}
+    # The node's own annotated picture is no camera, nor is what others only wait for.
+    own = {name for name, _ in node.get_publisher_names_and_types_by_node(
+        node.get_name(), node.get_namespace())}
+    found = [name for name, kind in topics.items()
+             if kind in _TYPES and name not in own and node.count_publishers(name)]
+    if not found:
+        return 'there is no topic of pictures; is the camera running, with the same ROS_DOMAIN_ID?'
+    close = _closest(source.topic, found)
+    if source.listed:
+        return f'topics of pictures are {", ".join(close)}; name them in image_topics'
+    cure = f'-r image:={_base(close[0], topics[close[0]])}'
+    other = _TYPES[topics[close[0]]]
+    if TRANSPORTS[other] is not source.transport:
+        cure += f' -p image_transport:={other}'
+    return f'topics of pictures are {", ".join(close)}; to take the first: --ros-args {cure}'
+
+
+def _closest(topic: str, names: Iterable[str]) -> list[str]:
+    """Return a few names, those most like the topic's first."""
+    def likeness(name: str) -> float:
+        return difflib.SequenceMatcher(None, topic, name).ratio()
+    return sorted(names, key=likeness, reverse=True)[:_NAMED_TOPICS]
+
+
+def _base(name: str, kind: str) -> str:
+    """Return the name to remap ``image`` to: without the suffix that is added by itself."""
+    suffix = TRANSPORTS[_TYPES[kind]].suffix
+    return name[:-len(suffix)] if suffix and name.endswith(suffix) else name
+
+
+def _name(publisher: Any) -> str:
+    return f'{publisher.node_namespace.rstrip("/")}/{publisher.node_name}'
+
+
+def _policy(reason: str) -> str:
+    """Return the policy that rclpy's comparison speaks of."""
+    return next((policy for word, policy in _POLICIES.items() if word in reason), 'named here')
+
+
+def _first_line(reason: str) -> str:
+    return reason.strip().rstrip(';').splitlines()[0] + ';' if reason.strip() else ''

@@ -1,0 +1,293 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Completion: facts from the graph, contradictions, and what is guessed."""
+
+import numpy as np
+import pytest
+
+from ros2_classify.autoconfig.complete import complete
+from ros2_classify.decoders import DECODERS
+from ros2_classify.errors import DescriptorError
+from ros2_classify.model.catalog import resolve
+from ros2_classify.model.descriptor import InputSpec, ModelDescriptor, Source
+from ros2_classify.model.labels import Labels
+from ros2_classify.pipeline import Pipeline
+from ros2_classify.testing import tensor
+
+IMAGENET = tensor('probs', [1, 1000])
+BARE = ModelDescriptor(name='net', source=Source('/m/net.onnx'), origin='/m/net.onnx')
+
+
+def declared(output=None, **input_):
+    return ModelDescriptor.from_mapping(
+        {'source': {'path': 'net.onnx'}, 'input': input_,
+         'output': output or {'decoder': 'classification'}}, origin='m.yaml')
+
+
+def done(descriptor, feed, *outputs, **metadata):
+    return complete(descriptor, [feed], outputs or [IMAGENET], metadata)
+
+
+@pytest.mark.parametrize('shape, layout, size', [
+    ([1, 3, 240, 320], 'nchw', (320, 240)), ([1, 240, 320, 3], 'nhwc', (320, 240)),
+    (['batch', 3, 240, 320], 'nchw', (320, 240)), ([None, 240, 320, 3], 'nhwc', (320, 240)),
+])
+@pytest.mark.parametrize('dtype', ['float32', 'float16', 'uint8'])
+def test_facts_of_the_graph(shape, layout, size, dtype):
+    result = done(declared(), tensor('in', shape, dtype))
+    assert result.input == InputSpec(name='in', size=size, layout=layout, dtype=dtype)
+    assert result.task == 'classification'
+    assert result.guesses == ()
+
+
+def test_declared_facts_that_agree_stay():
+    descriptor = declared(
+        name='in', size=[320, 240], layout='nchw', dtype='float32', scale='1/255')
+    assert done(descriptor, tensor('in:0', [1, 3, 240, 320])).input.scale == 1 / 255
+    assert done(descriptor, tensor('in:0', [1, 3, 240, 320])).input.name == 'in:0'
+    assert done(descriptor, tensor('in', [1, 3, 'h', 'w'])).input.size == (320, 240)
+    assert done(descriptor, tensor('in', [1, 'c', 240, 'w'])).input.size == (320, 240)
+
+
+def test_names_with_and_without_tensorflows_suffix():
+    descriptor = declared(name='in:0')
+    assert done(descriptor, tensor('in', [1, 3, 8, 8])).input.name == 'in'
+
+
+def test_the_pictures_own_size():
+    descriptor = declared(size='source')
+    assert done(descriptor, tensor('in', [1, 3, 'h', 'w'])).input.size == 'source'
+    with pytest.raises(DescriptorError, match='input.size is source, but the network takes'):
+        done(descriptor, tensor('in', [1, 3, 'h', 8]))
+
+
+@pytest.mark.parametrize('input_, feed, words', [
+    ({'name': 'x'}, tensor('in', [1, 3, 8, 8]), "input.name is 'x', but the network has 'in'"),
+    ({'layout': 'nhwc'}, tensor('in', [1, 3, 8, 8]), 'input.color rgb has 3 channels and '
+     'input.layout is nhwc, but the network takes'),
+    ({'color': 'gray'}, tensor('in', [1, 3, 8, 8]), 'input.color gray has 1 channels'),
+    ({}, tensor('in', [1, 1, 8, 8]), 'input.color rgb has 3 channels'),
+    ({}, tensor('in', [1, 4, 8, 8]), 'pictures have 1 or 3 channels'),
+    ({}, tensor('in', [1, 3, 8, 3]), 'cannot be told from its shape; say input.layout'),
+    ({}, tensor('in', [1, 'a', 'b', 'c']), 'cannot be told from its shape; say input.layout'),
+    ({}, tensor('in', [8, 8]), 'which is no picture: four dimensions'),
+    ({}, tensor('in', [8, 3, 8, 8]), '8 pictures at once; export it with a batch of 1'),
+    ({}, tensor('in', [1, 3, 8, 8], np.int64), 'that can be fed are float32, float16, uint8'),
+    ({'dtype': 'uint8'}, tensor('in', [1, 3, 8, 8]), 'input.dtype is uint8, but the network takes '
+     r"'in' float32 \[1, 3, 8, 8\]"),
+    ({'size': [8, 9]}, tensor('in', [1, 3, 8, 8]), 'input.size has a height of 9.*a height of 8'),
+    ({'size': [9, 8]}, tensor('in', [1, 8, 8, 3]), 'input.size has a width of 9.*a width of 8'),
+    ({}, tensor('in', [1, 3, 'h', 'w']), r'any size; say input.size: \[width, height\]'),
+    ({'mean': 1}, tensor('in', [1, 3, 8, 8], np.uint8), 'scale, mean and std cannot be applied'),
+    ({'scale': '1/255'}, tensor('in', [1, 3, 8, 8], np.uint8), 'cannot be applied'),
+    ({'std': 2}, tensor('in', [1, 3, 8, 8], np.uint8), 'cannot be applied'),
+])
+def test_contradictions(input_, feed, words):
+    with pytest.raises(DescriptorError, match=f'^m.yaml: .*{words}'):
+        done(declared(**input_), feed)
+
+
+@pytest.mark.parametrize('count', [0, 2])
+def test_networks_that_want_more_than_a_picture(count):
+    feeds = [tensor(f'in{i}', [1, 3, 8, 8]) for i in range(count)]
+    with pytest.raises(DescriptorError, match=f'the network has {count} inputs'):
+        complete(declared(), feeds, [IMAGENET], {})
+
+
+def test_a_bare_classifier_of_pytorch():
+    result = done(BARE, tensor('in', [1, 3, 224, 224]), tensor('logits', [1, 1000]))
+    assert result.task == 'classification'
+    assert result.output.options == {'activation': 'softmax'}
+    assert (result.input.color, result.input.resize) == ('rgb', 'center_crop')
+    assert result.input.mean == (0.485, 0.456, 0.406)
+    assert len(result.guesses) == 4
+    assert 'ImageNet' in result.guesses[2]
+    assert 'class ids stand for names' in result.guesses[3]
+
+
+@pytest.mark.parametrize('output, activation', [
+    (tensor('softmaxout_1', [1, 1000, 1, 1], np.float16), 'none'),
+    (tensor('MobilenetV1/Predictions/Reshape_1', ['b', 1001]), 'none'),
+    (tensor('class_probabilities', [1, 2]), 'none'), (tensor('output', [1, 2]), 'softmax')])
+def test_activations_by_name(output, activation):
+    result = done(BARE, tensor('in', [1, 224, 224, 3]), output)
+    assert result.output.options['activation'] == activation
+    assert result.input.mean == (127.5,) * 3
+
+
+def test_a_bare_gray_classifier():
+    result = done(BARE, tensor('in', [1, 1, 28, 28]), tensor('out', [1, 10]))
+    assert result.input.color == 'gray'
+    assert len(result.input.mean) == len(result.input.std) == 1
+
+
+def test_a_bare_yolox():
+    result = done(BARE, tensor('images', [1, 3, 416, 416]), tensor('output', [1, 3549, 85]))
+    assert (result.task, result.output.decoder) == ('detection', 'yolox')
+    assert (result.input.color, result.input.resize, result.input.anchor) == (
+        'bgr', 'letterbox', 'top_left')
+
+
+def test_a_bare_face_detector():
+    result = done(BARE, tensor('in', [1, 3, 240, 320]), tensor('scores', [1, 4420, 2]),
+                  tensor('boxes', [1, 4420, 4]))
+    assert result.output.decoder == 'boxes_scores'
+    assert result.output.options['outputs'] == {'boxes': 'boxes', 'scores': 'scores'}
+    assert result.output.options['background'] == 0
+
+
+def test_boxes_are_told_from_four_classes_by_name():
+    result = done(BARE, tensor('in', [1, 3, 240, 320]), tensor('a', [1, 9, 4]),
+                  tensor('the_boxes', [1, 9, 4]))
+    assert result.output.options['outputs'] == {'boxes': 'the_boxes', 'scores': 'a'}
+
+
+def test_one_class_has_no_background():
+    result = done(BARE, tensor('in', [1, 3, 240, 320]), tensor('a', [1, 9, 4]),
+                  tensor('b', [1, 9, 1]))
+    assert result.output.options['background'] is False
+
+
+def test_a_bare_tensorflow_detector():
+    free = [None] * 3
+    outputs = [tensor(f'{name}:0', free) for name in (
+        'detection_boxes', 'detection_scores', 'detection_classes', 'num_detections')]
+    result = done(BARE, tensor('image_tensor:0', free + [3], np.uint8), *outputs)
+    assert result.output.decoder == 'tf_detection'
+    assert result.output.options['outputs']['count'] == 'num_detections:0'
+    assert (result.input.size, result.input.layout) == ('source', 'nhwc')
+    # Even where the channels are free too: uint8 pictures are fed as they lie in memory.
+    result = done(BARE, tensor('image_tensor:0', [None] * 4, np.uint8), *outputs)
+    assert result.input.layout == 'nhwc'
+    assert 'input.layout: nhwc' in result.guesses[0]
+
+
+def test_a_bare_tflite_detector():
+    outputs = [tensor('TFLite_Detection_PostProcess' + suffix, shape) for suffix, shape in (
+        ('', [1, 10, 4]), (':1', [1, 10]), (':2', [1, 10]), (':3', [1]))]
+    result = done(BARE, tensor('in', [1, 300, 300, 3], np.uint8), *outputs)
+    assert result.output.options['outputs'] == {
+        'boxes': 'TFLite_Detection_PostProcess', 'classes': 'TFLite_Detection_PostProcess:1',
+        'scores': 'TFLite_Detection_PostProcess:2', 'count': 'TFLite_Detection_PostProcess:3'}
+
+
+@pytest.mark.parametrize('outputs', [
+    [tensor('out', [1, 8400, 84, 1])], [tensor('out', [1, 200, 85])], [tensor('out', [1, 1])],
+    [tensor('out', [1, 21, 64, 64])], [tensor('out', [1])], [tensor('out', [None, None])],
+    [tensor('a', [1, 9, 4]), tensor('b', [1, 8, 2])],
+    [tensor('a', [1, 9, 4]), tensor('b', [1, 9, 4])],
+    [tensor('a', [1, 9, 4]), tensor('b', [1, 9, 4]), tensor('c', [1, 9, 4])],
+    [tensor('a', [1, 9]), tensor('b', [1, 9])], []])
+def test_what_cannot_be_guessed(outputs):
+    with pytest.raises(DescriptorError) as caught:
+        complete(BARE, [tensor('in', [1, 3, 640, 640])], outputs, {})
+    message = str(caught.value)
+    assert message.startswith('/m/net.onnx: what the outputs mean cannot be told')
+    for output in outputs:
+        assert str(output) in message
+    assert all(name in message for name in DECODERS)
+
+
+def test_the_example_in_the_error_is_a_descriptor(tmp_path):
+    with pytest.raises(DescriptorError) as caught:
+        complete(BARE, [tensor('in', [1, 3, 640, 640])], [tensor('out', [1])], {})
+    text = str(caught.value)
+    example = text[text.index('{'):text.rindex('}') + 1]
+    (tmp_path / 'm.yaml').write_text(example)
+    assert resolve(tmp_path / 'm.yaml').source.path == 'net.onnx'
+
+
+def test_a_declared_task_limits_the_guesses():
+    descriptor = ModelDescriptor.from_mapping(
+        {'source': {'path': 'net.onnx'}, 'task': 'detection'}, origin='m.yaml')
+    with pytest.raises(DescriptorError, match='of the decoders yolox, tf_detection, boxes_sc'):
+        done(descriptor, tensor('in', [1, 3, 8, 8]))
+
+
+def test_a_declared_input_is_not_guessed_over():
+    descriptor = ModelDescriptor.from_mapping(
+        {'source': {'path': 'net.onnx'}, 'input': {'color': 'bgr', 'scale': '1/255'}})
+    result = done(descriptor, tensor('in', [1, 3, 8, 8]))
+    assert result.output.decoder == 'classification'
+    assert (result.input.scale, result.input.mean) == (1 / 255, (0, 0, 0))
+    assert not any(guess.startswith('input') for guess in result.guesses)
+
+
+@pytest.mark.parametrize('text, expected', [
+    ("{0: 'person', 1: 'car'}", {0: 'person', 1: 'car'}), ("['a', 'b']", {0: 'a', 1: 'b'}),
+    ('{"0": "a", "7": "b"}', {0: 'a', 7: 'b'})])
+@pytest.mark.parametrize('key', ['names', 'class_names'])
+def test_names_in_the_metadata(key, text, expected):
+    result = done(BARE, tensor('in', [1, 3, 8, 8]), **{key: text})
+    assert result.labels == Labels(expected)
+    assert any(f'the {len(expected)} names' in guess for guess in result.guesses)
+
+
+@pytest.mark.parametrize('text', [
+    '', '{', '5', '[]', '{}', '[1, 2]', "{'a': 'b'}", '[' * 10_000, '__import__("os")',
+    "{None: 'a'}", '(' + "'a'," * 400_000 + ')'])
+def test_metadata_that_holds_no_names(text):
+    assert done(BARE, tensor('in', [1, 3, 8, 8]), names=text).labels is None
+
+
+def test_declared_labels_win():
+    descriptor = ModelDescriptor.from_mapping({'source': {'path': 'n.onnx'}, 'labels': ['mine']})
+    result = done(descriptor, tensor('in', [1, 3, 8, 8]), names="['theirs']")
+    assert result.labels == Labels.from_names(['mine'])
+
+
+@pytest.mark.parametrize('text, size', [('[480, 640]', (640, 480)), ('320', (320, 320))])
+def test_a_size_in_the_metadata(text, size):
+    result = done(BARE, tensor('in', [1, 3, 'h', 'w']), imgsz=text)
+    assert result.input.size == size
+    assert 'imgsz' in result.guesses[0]
+
+
+@pytest.mark.parametrize('text', ['[640]', '[0, 640]', 'x', '[1, 2, 3]', "['a', 'b']"])
+def test_no_size_in_the_metadata(text):
+    with pytest.raises(DescriptorError, match='say input.size'):
+        done(BARE, tensor('in', [1, 3, 'h', 'w']), imgsz=text)
+
+
+def test_an_ultralytics_classifier():
+    result = done(BARE, tensor('images', [1, 3, 224, 224]), tensor('output0', [1, 2]),
+                  author='Ultralytics', names="{0: 'a', 1: 'b'}", task='classify')
+    assert result.output.options == {'activation': 'none'}
+    assert (result.input.scale, result.input.mean) == (1 / 255, (0, 0, 0))
+
+
+def test_completing_twice_changes_nothing():
+    feed, output = tensor('in', [1, 3, 416, 416]), tensor('out', [1, 3549, 85])
+    once = done(BARE, feed, output)
+    assert done(once, feed, output) == once
+
+
+@pytest.mark.parametrize('file, task, image, label, box', [
+    ('models/yolox_nano.onnx', 'detection', 'winml_dog.jpg', '16', [196, 139, 721, 1004]),
+    ('models/version-RFB-320.onnx', 'detection', 'winml_dog.jpg', '1', [283, 156, 509, 447]),
+    ('models/coco_ssd_mobilenet_v1_1.0_quant_2018_06_29.onnx', 'detection', 'winml_dog.jpg', '17',
+     [193, 145, 710, 988]),
+    ('models/ssd_mobilenet_v1_0.75_coco/frozen_inference_graph.onnx', 'detection', 'winml_dog.jpg',
+     '18', [205, 148, 712, 995]),
+    ('models/mobilenet_v1_0.25_224.onnx', 'classification', 'ortex_goldfish.jpg', '2', None)])
+def test_published_models_work_without_a_descriptor(data, file, task, image, label, box):
+    from ros2_classify import read_image
+    with Pipeline.load(data / file, provider='cpu') as pipeline:
+        assert pipeline.descriptor.guesses
+        result = pipeline(read_image(data / 'images' / image), 'bgr')
+    assert result.task == task
+    assert result.labels[0] == label
+    if box:
+        assert np.abs(result.boxes[0] - box).max() < 10

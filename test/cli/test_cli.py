@@ -1,0 +1,330 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The command line: its output, its exit codes, and what it says when something is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from ros2_classify.cli import main, NODES
+from ros2_classify.testing import save_color_classifier, save_constant_network
+import shared_data
+
+CLASSIFIER = """
+source: {path: colors.onnx}
+labels: [red, green, blue]
+input: {scale: 1/255}
+output: {decoder: classification}
+license: MIT
+"""
+DETECTOR = """
+source: {path: boxes.onnx}
+labels: {1: cat, 2: dog}
+output: {decoder: tf_detection}
+defaults: {score_threshold: 0.4}
+"""
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """Make a folder with two models and a picture of 40x20 pixels, mostly red."""
+    save_color_classifier(tmp_path / 'colors.onnx')
+    boxes = np.array([[[0.1, 0.2, 0.5, 0.6], [0, 0, 1, 1], [0.5, 0.5, 0.6, 0.6]]], np.float32)
+    save_constant_network(tmp_path / 'boxes.onnx', {
+        'detection_boxes': boxes, 'detection_classes': np.array([[2, 1, 1]], np.float32),
+        'detection_scores': np.array([[0.5, 0.9, 0.3]], np.float32),
+        'num_detections': np.array([3], np.float32)})
+    (tmp_path / 'colors.yaml').write_text(CLASSIFIER)
+    (tmp_path / 'boxes.yaml').write_text(DETECTOR)
+    image = np.zeros((20, 40, 3), np.uint8)
+    image[:] = (10, 50, 200)
+    cv2.imwrite(str(tmp_path / 'red.png'), image)
+    monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def infer(*words, model='colors', image='red.png'):
+    return main(['infer', '--model', model, '--image', image, '--provider', 'cpu', *words])
+
+
+def process(*words, **variables):
+    return subprocess.run(
+        [sys.executable, '-m', 'ros2_classify', *words], capture_output=True, text=True,
+        check=False, timeout=120,
+        env={**os.environ, 'PYTHONPATH': str(shared_data.ROOT), **variables})
+
+
+def test_classification_as_json(models, capfd):
+    assert infer('--json') == 0
+    out, err = capfd.readouterr()
+    answer = json.loads(out)
+    assert out.count('\n') == 1
+    assert err == ''
+    times = answer.pop('timing_ms')
+    assert sorted(times) == ['inference', 'postprocess', 'preprocess']
+    assert all(time >= 0 for time in times.values())
+    assert answer == {
+        'model': 'colors', 'task': 'classification', 'image': {'width': 40, 'height': 20},
+        'results': [{'class_id': 0, 'label': 'red', 'score': pytest.approx(200 / 255, abs=1e-5)},
+                    {'class_id': 1, 'label': 'green', 'score': pytest.approx(50 / 255, abs=1e-5)},
+                    {'class_id': 2, 'label': 'blue', 'score': pytest.approx(10 / 255, abs=1e-5)}],
+        'provider': 'CPUExecutionProvider'}
+
+
+def test_detection_as_json(models, capfd):
+    assert infer('--json', model='boxes') == 0
+    answer = json.loads(capfd.readouterr().out)
+    assert answer['task'] == 'detection'
+    assert answer['results'] == [
+        {'class_id': 1, 'label': 'cat', 'score': pytest.approx(0.9), 'box': [0, 0, 40, 20]},
+        {'class_id': 2, 'label': 'dog', 'score': pytest.approx(0.5), 'box': [8, 2, 24, 10]}]
+
+
+def test_for_people(models, capfd):
+    assert infer(model='boxes') == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0] == 'boxes (detection) on red.png, 40x20'
+    assert lines[2].split() == ['cat', '0.900', '0', '0', '40', '20', '1']
+    assert lines[-1].startswith('preprocess ')
+    assert lines[-1].endswith(' ms, CPUExecutionProvider')
+
+
+@pytest.mark.parametrize('words, labels', [
+    ((), ['cat', 'dog']), (('--threshold', '0.6'), ['cat']), (('--threshold', '1'), []),
+    (('--threshold', '0.2'), ['cat', 'dog', 'cat']), (('--max-detections', '1'), ['cat'])])
+def test_options_of_detection(models, capfd, words, labels):
+    assert infer('--json', *words, model='boxes') == 0
+    results = json.loads(capfd.readouterr().out)['results']
+    assert [row['label'] for row in results] == labels
+
+
+@pytest.mark.parametrize('words, labels', [
+    (('--top-k', '1'), ['red']), (('--threshold', '0.1'), ['red', 'green'])])
+def test_options_of_classification(models, capfd, words, labels):
+    assert infer('--json', *words) == 0
+    results = json.loads(capfd.readouterr().out)['results']
+    assert [row['label'] for row in results] == labels
+
+
+@pytest.mark.parametrize('model', ['colors', 'boxes'])
+def test_the_annotated_picture(models, capfd, model):
+    assert infer('--json', '--output', 'out.png', model=model) == 0
+    assert json.loads(capfd.readouterr().out)
+    before, after = cv2.imread('red.png'), cv2.imread('out.png')
+    assert before.shape == after.shape
+    assert (before != after).any()
+
+
+def test_the_annotated_picture_is_named_for_people(models, capfd):
+    assert infer('--output', 'out.jpg') == 0
+    assert capfd.readouterr().out.splitlines()[-1] == 'wrote out.jpg'
+
+
+def test_guesses_go_to_stderr(models, capfd):
+    os.rename('colors.onnx', 'bare.onnx')
+    assert infer('--json', model='bare.onnx') == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)['model'] == 'bare'
+    assert 'ros2_classify: guessed output.decoder: classification' in err
+
+
+@pytest.mark.parametrize('code, words, change, message', [
+    (1, (), {'model': 'color'}, "no model named 'color' (did you mean colors?)"),
+    (1, (), {'model': 'none.onnx'}, 'the network file none.onnx was not found'),
+    (1, ('--provider', 'quantum'), {}, 'quantum'),
+    (1, ('--threads', '-1'), {}, 'threads is -1'),
+    (2, (), {'image': 'none.png'}, 'none.png cannot be read: No such file'),
+    (2, (), {'image': 'colors.yaml'}, 'colors.yaml ('),
+    (2, ('--threshold', '1.5'), {}, 'score_threshold is 1.5 but must be a number from 0 to 1'),
+    (2, ('--threshold', 'nan'), {}, 'score_threshold is nan'),
+    (2, ('--top-k', '0'), {}, 'top_k is 0'),
+    (2, ('--output', 'none/out.png'), {}, 'there is no folder none'),
+    (2, ('--output', 'out.txt'), {}, "'.txt' is no picture format"),
+    (2, ('--output', ''), {}, 'it is a folder; add a file name'),
+])
+def test_errors_are_one_sentence_on_stderr(models, capfd, code, words, change, message):
+    assert infer('--json', *words, **change) == code
+    out, err = capfd.readouterr()
+    assert out == ''
+    assert err.startswith('ros2_classify: ')
+    assert err.count('\n') == 1
+    assert message in err
+
+
+def test_what_can_be_wrong_without_the_model_is_found_first(models, capfd):
+    assert infer(model='none', image='none.png') == 2
+    assert 'none.png cannot be read' in capfd.readouterr().err
+
+
+@pytest.mark.parametrize('words', [
+    [], ['nonsense'], ['infer'], ['infer', '--model', 'm'], ['models'], ['models', 'x'],
+    ['infer', '--model', 'm', '--image', 'i', '--threshold', 'high']])
+def test_wrong_words_end_with_2(words, capfd):
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    assert 'usage: ros2_classify' in capfd.readouterr().err
+
+
+def test_an_interrupted_verb_says_so(monkeypatch, capfd):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('ros2_classify.cli.doctor.run', interrupted)
+    assert main(['doctor']) == 130
+    assert capfd.readouterr().err == 'ros2_classify: interrupted\n'
+
+
+def test_help_lists_verbs_and_exit_codes(capfd):
+    with pytest.raises(SystemExit) as caught:
+        main(['--help'])
+    assert caught.value.code == 0
+    text = capfd.readouterr().out
+    assert all(word in text for word in (*NODES, 'infer', 'models', 'exit codes'))
+
+
+def test_version(capfd):
+    from ros2_classify import __version__
+    with pytest.raises(SystemExit):
+        main(['--version'])
+    assert capfd.readouterr().out == f'ros2_classify {__version__}\n'
+
+
+def test_models_list(models, capfd):
+    (models / 'broken.yaml').write_text('sorce: x')
+    (models / 'lost.yaml').write_text('source: {path: lost.onnx}')
+    assert main(['models', 'list']) == 0
+    lines = {line.split()[0]: line for line in capfd.readouterr().out.splitlines()}
+    assert {'boxes', 'broken', 'colors', 'lost'} <= set(lines)
+    # A table: columns begin below their headings.
+    for heading, fact in (('task', 'classification'), ('licence', 'MIT'),
+                          ('network', str(models / 'colors.onnx'))):
+        place = lines['model'].index(heading)
+        assert lines['colors'][place:].split('  ')[0] == fact
+    assert lines['boxes'].split()[1:4] == ['detection', 'not', 'given']
+    assert 'network file missing' in lines['lost']
+    assert lines['broken'].split()[1] == 'unusable'
+    assert "did you mean 'source'" in lines['broken']
+
+
+def test_models_list_as_json(models, capfd):
+    (models / 'broken.yaml').write_text('sorce: x')
+    assert main(['models', 'list', '--json']) == 0
+    rows = {row['name']: row for row in json.loads(capfd.readouterr().out)}
+    assert rows['colors'] == {
+        'name': 'colors', 'descriptor': str(models / 'colors.yaml'), 'task': 'classification',
+        'license': 'MIT', 'network': str(models / 'colors.onnx'), 'state': 'here',
+        'error': None}
+    assert rows['broken']['error']
+
+
+def test_an_empty_catalogue_says_what_to_do(monkeypatch, capfd):
+    monkeypatch.setattr('ros2_classify.model.catalog.shipped_folder', lambda: None)
+    assert main(['models', 'list']) == 0
+    assert 'ROS2_CLASSIFY_MODEL_PATH' in capfd.readouterr().out
+
+
+def test_a_process_gives_only_json_on_stdout(models):
+    done = process('infer', '--json', '--model', 'colors', '--image', 'red.png')
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)['results'][0]['label'] == 'red'
+
+
+def test_a_reader_that_goes_away_is_no_error(models):
+    command = f'{sys.executable} -m ros2_classify models list --json; echo "code $?" >&2'
+    writer = subprocess.Popen(
+        ['bash', '-c', f'({command}) | true'], stderr=subprocess.PIPE, text=True,
+        env={**os.environ, 'PYTHONPATH': str(shared_data.ROOT)})
+    assert writer.communicate(timeout=60)[1] == 'code 0\n'
+
+
+@pytest.fixture
+def no_ros(tmp_path):
+    """Make a folder whose rclpy can't be imported, to be put before all others."""
+    folder = tmp_path / 'shadow'
+    folder.mkdir()
+    (folder / 'rclpy.py').write_text(
+        "raise ModuleNotFoundError(\"No module named 'rclpy'\", name='rclpy')\n")
+    return f'{folder}{os.pathsep}{shared_data.ROOT}'
+
+
+@pytest.mark.parametrize('node', NODES)
+def test_nodes_without_ros_say_what_is_missing(no_ros, node):
+    done = process(node, '--ros-args', '-p', 'model:=x', PYTHONPATH=no_ros)
+    assert done.returncode == 3, done.stderr
+    assert done.stdout == ''
+    assert done.stderr.count('\n') == 1
+    assert f'the {node} node needs ROS 2' in done.stderr
+    assert 'cannot import it (No module named' in done.stderr
+    assert 'source' in done.stderr
+
+
+def test_infer_works_without_ros(models, no_ros):
+    done = process('infer', '--model', 'colors', '--image', 'red.png', PYTHONPATH=no_ros)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize('module', ['cv2', 'numpy', 'yaml'])
+def test_a_missing_library_is_told_in_one_line(models, tmp_path, module):
+    folder = tmp_path / 'shadow'
+    folder.mkdir()
+    (folder / f'{module}.py').write_text(
+        f"raise ModuleNotFoundError('No module named {module}', name='{module}')\n")
+    done = process('infer', '--model', 'colors', '--image', 'red.png',
+                   PYTHONPATH=f'{folder}{os.pathsep}{shared_data.ROOT}')
+    assert done.returncode == 1
+    assert done.stderr.count('\n') == 1
+    assert f'the Python module {module} is missing; install it with' in done.stderr
+
+
+@pytest.mark.parametrize('returned, code', [(None, 0), (0, 0), (4, 4)])
+def test_nodes_get_their_words_untouched(monkeypatch, returned, code):
+    seen = []
+    module = type(sys)('ros2_classify.ros.server')
+    module.main = lambda words: seen.append(words) or returned
+    monkeypatch.setitem(sys.modules, 'ros2_classify.ros.server', module)
+    words = ['--ros-args', '-p', 'model:=x', '--help', '--', '--json']
+    assert main(['server', *words]) == code
+    assert seen == [words]
+
+
+def test_faults_of_our_own_are_not_called_missing_ros(monkeypatch):
+    def fail(name):
+        raise ModuleNotFoundError(f'No module named {missing!r}', name=missing)
+
+    monkeypatch.setattr('ros2_classify.cli.nodes.import_module', fail)
+    for missing in ('ros2_classify.ros.missing', 'numpy'):
+        with pytest.raises(ModuleNotFoundError):
+            main(['server'])
+
+
+@pytest.mark.parametrize('error', [
+    ModuleNotFoundError("No module named 'vision_msgs'", name='vision_msgs'),
+    ModuleNotFoundError("No module named 'rclpy._rclpy_pybind11'", name='rclpy._rclpy_pybind11'),
+    ImportError('librcl.so: cannot open shared object file\nThe C extension ...')])
+def test_broken_installations_of_ros_are_told_in_one_line(monkeypatch, capfd, error):
+    def fail(name):
+        raise error
+
+    monkeypatch.setattr('ros2_classify.cli.nodes.import_module', fail)
+    assert main(['camera']) == 3
+    err = capfd.readouterr().err
+    assert err.count('\n') == 1
+    assert str(error).splitlines()[0] in err

@@ -1,0 +1,79 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Copies that are there as a whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+import shutil
+
+import pytest
+from ros2_classify.download.copying import copy_whole
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with a file that stands where another one is to come."""
+    made = tmp_path / 'there'
+    made.mkdir()
+    (made / 'net.onnx').write_text('old')
+    return made
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Return the file that is to come."""
+    path = tmp_path / 'new.onnx'
+    path.write_text('new')
+    return path
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_a_file_is_replaced(source: Path, folder: Path) -> None:
+    copy_whole(source, folder / 'net.onnx')
+    assert content(folder) == {'net.onnx': 'new'}
+    assert source.read_text() == 'new'
+
+
+def test_a_disk_that_fills_up_changes_nothing(
+        source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Path, target: Path) -> None:
+        target.write_text('ne')
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, 'copyfile', full)
+    with pytest.raises(OSError, match='No space'):
+        copy_whole(source, folder / 'net.onnx')
+    assert content(folder) == {'net.onnx': 'old'}
+
+
+def test_two_processes_do_not_meet(
+        source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copyfile = shutil.copyfile
+
+    def meanwhile(first: Path, part: Path) -> None:
+        copyfile(first, part)
+        monkeypatch.setattr(shutil, 'copyfile', copyfile)
+        monkeypatch.setattr(os, 'getpid', lambda: 1)
+        copy_whole(first, folder / 'net.onnx')
+
+    monkeypatch.setattr(shutil, 'copyfile', meanwhile)
+    copy_whole(source, folder / 'net.onnx')
+    assert content(folder) == {'net.onnx': 'new'}

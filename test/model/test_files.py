@@ -1,0 +1,155 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Model files: where they are looked for, and their sha256."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from ros2_classify.errors import IntegrityError, ModelNotFoundError
+from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.model.files import locate, model_file, search_path, searching, sha256_of
+
+
+@pytest.fixture
+def three_folders(tmp_path, monkeypatch):
+    folders = [tmp_path / name for name in 'abc']
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', f'{folders[1]}:{folders[2]}')
+    return folders
+
+
+def test_search_path(monkeypatch):
+    monkeypatch.setenv('HOME', '/home/robot')
+    monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', os.pathsep.join(['/a', '', '~/b', ' ', 'c']))
+    assert search_path() == (Path('/a'), Path('/home/robot/b'), Path('c'))
+    monkeypatch.delenv('ROS2_CLASSIFY_MODEL_PATH')
+    assert search_path() == ()
+
+
+def test_further_folders_come_first(three_folders, monkeypatch):
+    for folder in three_folders:
+        (folder / 'net.onnx').touch()
+    monkeypatch.setenv('HOME', '/home/robot')
+    with searching(f'~/own:{three_folders[2]}'):
+        assert search_path() == (Path('/home/robot/own'), three_folders[2], *three_folders[1:])
+        with searching(''), searching('/inner'):
+            assert search_path()[:2] == (Path('/inner'), Path('/home/robot/own'))
+        assert locate('net.onnx', Path('/none'), what='model file').parent == three_folders[2]
+    assert search_path() == tuple(three_folders[1:])
+    assert locate('net.onnx', Path('/none'), what='model file').parent == three_folders[1]
+    with pytest.raises(KeyError), searching('/own'):
+        raise KeyError
+    assert search_path() == tuple(three_folders[1:])
+
+
+def test_the_first_folder_that_has_the_file_counts(three_folders):
+    for folder in reversed(three_folders):
+        (folder / 'net.onnx').touch()
+        assert locate('net.onnx', three_folders[0], what='model file') == folder / 'net.onnx'
+
+
+def test_paths_below_a_folder(three_folders):
+    below = three_folders[2] / 'sub'
+    below.mkdir()
+    (below / 'net.onnx').touch()
+    assert locate('sub/net.onnx', three_folders[0], what='model file') == below / 'net.onnx'
+
+
+def test_without_a_folder_the_working_one_counts(three_folders, monkeypatch):
+    monkeypatch.chdir(three_folders[0])
+    Path('net.onnx').touch()
+    found = locate('net.onnx', None, what='model file')
+    assert found.is_absolute()
+    assert found == three_folders[0] / 'net.onnx'
+
+
+def test_absolute_and_home_paths_are_not_searched(three_folders, monkeypatch):
+    monkeypatch.setenv('HOME', str(three_folders[0]))
+    (three_folders[0] / 'net.onnx').touch()
+    (three_folders[1] / 'other.onnx').touch()
+    for path in ('~/net.onnx', three_folders[0] / 'net.onnx'):
+        assert locate(path, three_folders[2], what='model file') == three_folders[0] / 'net.onnx'
+    with pytest.raises(ModelNotFoundError) as caught:
+        locate('~/other.onnx', three_folders[1], what='model file')
+    assert str(three_folders[1]) not in str(caught.value)
+
+
+def test_the_error_lists_each_place_once(three_folders):
+    with pytest.raises(ModelNotFoundError) as caught:
+        locate('net.onnx', three_folders[1], what='model file', origin='m.yaml')
+    assert str(caught.value) == (
+        f'm.yaml: the model file net.onnx was not found; looked for {three_folders[1]}/net.onnx, '
+        f'{three_folders[2]}/net.onnx; check the name, or add its folder to '
+        'ROS2_CLASSIFY_MODEL_PATH')
+
+
+def test_a_folder_is_no_file(three_folders):
+    (three_folders[0] / 'net.onnx').mkdir()
+    with pytest.raises(ModelNotFoundError, match='a folder, not a file'):
+        locate('net.onnx', three_folders[0], what='model file')
+
+
+def test_addresses_are_no_files():
+    with pytest.raises(ModelNotFoundError, match='x.org/a.onnx is an address.*download it'):
+        locate('https://x.org/a.onnx', None, what='network file')
+
+
+@pytest.mark.parametrize('size', [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])
+def test_sha256(tmp_path, size):
+    content = bytes(i % 251 for i in range(size))
+    (tmp_path / 'f').write_bytes(content)
+    assert sha256_of(tmp_path / 'f') == hashlib.sha256(content).hexdigest()
+
+
+def descriptor(folder, sha256=None):
+    source = {'path': 'net.onnx', **({'sha256': sha256} if sha256 else {})}
+    return ModelDescriptor.from_mapping({'source': source}, origin='m.yaml', folder=folder)
+
+
+def test_the_right_file_is_given(tmp_path):
+    (tmp_path / 'net.onnx').write_bytes(b'abc')
+    right = hashlib.sha256(b'abc').hexdigest()
+    assert model_file(descriptor(tmp_path)) == tmp_path / 'net.onnx'
+    assert model_file(descriptor(tmp_path, right)) == tmp_path / 'net.onnx'
+    assert model_file(descriptor(tmp_path, right.upper())) == tmp_path / 'net.onnx'
+
+
+def test_another_file_is_refused_with_both_hashes(tmp_path):
+    (tmp_path / 'net.onnx').write_bytes(b'abd')
+    right, wrong = (hashlib.sha256(content).hexdigest() for content in (b'abc', b'abd'))
+    with pytest.raises(IntegrityError) as caught:
+        model_file(descriptor(tmp_path, right))
+    for words in (right, wrong, str(tmp_path / 'net.onnx'), 'm.yaml'):
+        assert words in str(caught.value)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(ModelNotFoundError, match='m.yaml: the model file net.onnx was not found'):
+        model_file(descriptor(tmp_path))
+
+
+def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+    def refuse(path, cancel):
+        raise PermissionError(13, 'Permission denied', str(path))
+
+    # The mode of a file would not stop root, whom containers run tests as.
+    monkeypatch.setattr('ros2_classify.download.fetch.sha256_of_file', refuse)
+    (tmp_path / 'net.onnx').write_bytes(b'abc')
+    with pytest.raises(ModelNotFoundError, match='Permission denied'):
+        model_file(descriptor(tmp_path, 'ab' * 32))

@@ -1,0 +1,184 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What lies beside a bare network: descriptors and label files, and files that are neither."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import shutil
+
+import numpy as np
+import pytest
+from ros2_classify import ModelDescriptor, Pipeline
+from ros2_classify.autoconfig.complete import complete
+from ros2_classify.autoconfig.guess import labels_of, task_of
+from ros2_classify.errors import DescriptorError
+from ros2_classify.model.catalog import resolve
+from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.model.labels import Labels
+from ros2_classify.model.sidecars import with_sidecars
+from ros2_classify.testing import save_color_classifier, tensor
+
+RGB = Labels.from_names(['red', 'green', 'blue'])
+NAMES = 'red\ngreen\nblue\n'
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    return save_color_classifier(tmp_path / 'net.onnx')
+
+
+@pytest.mark.parametrize('file', [
+    'net.txt', 'net.names', 'net.labels', 'net_labels.txt', 'net.labels.txt', 'labels.txt'])
+def test_label_files(network: Path, file: str) -> None:
+    (network.parent / file).write_text(NAMES)
+    found = resolve(network)
+    assert (found.labels, found.load_labels()) == (file, RGB)
+    assert found.guesses == (f'labels: {file}, because it lies beside the network',)
+    with Pipeline.load(network, provider='cpu') as pipeline:
+        assert pipeline.labels == RGB
+        assert found.guesses[0] in pipeline.descriptor.guesses
+        assert not any('class ids stand for names' in guess
+                       for guess in pipeline.descriptor.guesses)
+
+
+def test_the_nearer_file_wins(network: Path) -> None:
+    (network.parent / 'labels.txt').write_text('a\nb\nc\n')
+    (network.parent / 'net.txt').write_text(NAMES)
+    assert resolve(network).labels == 'net.txt'
+
+
+def test_a_shared_label_file_belongs_to_one_network_only(network: Path) -> None:
+    (network.parent / 'labels.txt').write_text(NAMES)
+    save_color_classifier(network.parent / 'other.onnx')
+    assert resolve(network).labels is None
+
+
+@pytest.mark.parametrize('text', [
+    'output: {decoder: classification, multi_label: true}\nlabels: [red, green, blue]\n',
+    'source: {path: net.onnx}\nlabels: [red, green, blue]\n'
+    'output: {decoder: classification, multi_label: true}\n'])
+@pytest.mark.parametrize('suffix', ['yaml', 'yml'])
+def test_a_descriptor(network: Path, suffix: str, text: str) -> None:
+    path = network.parent / f'net.{suffix}'
+    path.write_text(text)
+    (network.parent / 'net.txt').write_text('not\nthese\nones\n')
+    found = resolve(network)
+    assert found.origin == str(path)
+    assert found.output.options == {'multi_label': True}
+    assert found.labels == RGB
+    assert 'net.' + suffix in found.guesses[0]
+    with Pipeline.load(network, provider='cpu') as pipeline:
+        assert len(pipeline.descriptor.guesses) == 1
+
+
+def test_a_descriptor_without_labels_and_a_label_file(network: Path) -> None:
+    (network.parent / 'net.yaml').write_text('output: {decoder: classification}\n')
+    (network.parent / 'net.txt').write_text(NAMES)
+    assert resolve(network).labels is None
+
+
+def test_a_wrong_descriptor_is_an_error(network: Path) -> None:
+    (network.parent / 'net.yaml').write_text('\ninput: {colour: rgb}\n')
+    with pytest.raises(DescriptorError, match=r'net.yaml, line 2, input.colour: unknown key'):
+        resolve(network)
+
+
+@pytest.mark.parametrize('text', [
+    'source: {path: other.onnx}\noutput: {decoder: classification}\n', 'a: 1\n', '- x\n',
+    'a: [\n', '', 'names: {0: 1}\n', 'names: 5\n',
+    'source: {path: missing.onnx}\n'])
+def test_what_is_meant_for_something_else(network: Path, text: str) -> None:
+    shutil.copy(network, network.with_name('other.onnx'))
+    (network.parent / 'net.yaml').write_text(text)
+    found = resolve(network)
+    assert found.origin == str(network)
+    assert (found.labels, found.guesses, found.output.decoder) == (None, (), None)
+
+
+@pytest.mark.parametrize('text', [
+    'names: [red, green, blue]\nnc: 3\n', 'path: ../data\nnames: {0: red, 1: green, 2: blue}\n',
+    'class_names:\n- red\n- green\n- blue\n'])
+def test_names_of_trainers(network: Path, text: str) -> None:
+    (network.parent / 'net.yaml').write_text(text)
+    found = resolve(network)
+    assert found.labels == RGB
+    assert 'names in net.yaml, because it lies beside the network' in found.guesses[0]
+
+
+@pytest.mark.parametrize('place', ['model.txt', 'model/labels.txt', 'model/assets/labels.txt'])
+def test_beside_and_in_a_saved_model(tmp_path: Path, place: str) -> None:
+    folder = tmp_path / 'model'
+    (folder / 'assets').mkdir(parents=True)
+    (folder / 'saved_model.pb').write_bytes(b'')
+    (tmp_path / place).write_text(NAMES)
+    found = resolve(folder)
+    assert found.load_labels() == RGB
+    assert place in found.guesses[0]
+
+
+def test_files_that_hold_no_names(network: Path) -> None:
+    (network.parent / 'net.txt').write_bytes(b'\xff\xfe\x00')
+    (network.parent / 'labels.txt').write_text('')
+    assert resolve(network).labels is None
+
+
+def test_a_descriptor_of_its_own_needs_none(network: Path) -> None:
+    (network.parent / 'net.txt').write_text(NAMES)
+    path = network.parent / 'mine.yaml'
+    path.write_text('source: {path: net.onnx}\noutput: {decoder: classification}\n')
+    assert resolve(path).labels is None
+    bare = resolve(network)
+    assert with_sidecars(bare, network).labels == bare.labels
+
+
+def test_the_number_of_names_tells_classes_from_other_numbers(tmp_path: Path) -> None:
+    descriptor = ModelDescriptor.from_mapping({
+        'source': {'path': 'net.onnx'}, 'labels': ['a', 'b', 'c']})
+    done = complete(descriptor, [tensor('in', [1, 3, 64, 64])], [tensor('out', [1, 8, 'n'])], {})
+    assert (done.output.decoder, done.output.options['objectness']) == ('yolo', True)
+    assert done.input != InputSpec()
+
+
+@pytest.mark.parametrize('key', [
+    'names', 'class_names', 'classes', 'labels', 'id2label', 'categories'])
+@pytest.mark.parametrize('text', [
+    "{0: 'red', 1: 'green', 2: 'blue'}", '{"0": "red", "1": "green", "2": "blue"}',
+    '["red", "green", "blue"]', 'red,green,blue', 'red, green , blue', NAMES])
+def test_names_in_the_metadata(key: str, text: str) -> None:
+    assert labels_of({key: text}) == RGB
+
+
+@pytest.mark.parametrize('text', ['red', 'red,,blue', 'a' * 200 + ',b', '{broken, json'])
+def test_no_names_in_the_metadata(text: str) -> None:
+    assert labels_of({'labels': text}) is None
+
+
+@pytest.mark.parametrize('word, task', [
+    ('classify', 'classification'), ('image_classification', 'classification'),
+    ('detect', 'detection'), ('object-detection', 'detection'), ('segment', None), ('', None)])
+def test_tasks_in_the_metadata(word: str, task: str | None) -> None:
+    assert task_of({'task': word}) == task
+
+
+@pytest.mark.parametrize('key', ['imgsz', 'img_size', 'image_size', 'input_size'])
+@pytest.mark.parametrize('stride, size', [
+    ('', (650, 480)), ('32', (672, 480)), ('1', (650, 480)), ('x', (650, 480))])
+def test_sizes_in_the_metadata(key: str, stride: str, size: tuple[int, int]) -> None:
+    bare = ModelDescriptor.from_mapping({'source': {'path': 'net.onnx'}})
+    done = complete(bare, [tensor('in', [1, 3, 'h', 'w'])], [tensor('out', [1, 4])],
+                    {key: '[480, 650]', 'stride': stride})
+    assert done.input.size == size
+    assert np.all([key in done.guesses[0], ('stride' in done.guesses[0]) == (stride == '32')])

@@ -1,0 +1,278 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Reading compressed image messages: JPEG and PNG in all the ways that ROS senders write them."""
+
+from array import array
+import os
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from ros2_classify.errors import InputError
+from ros2_classify.ros.messages import picture_decoder
+from ros2_classify.ros.messages.compressed_image import image_size, to_array
+from sensor_msgs.msg import CompressedImage
+
+RED_BGR = (40, 30, 220)
+
+
+def encoded(pixels, suffix='.png', parameters=()):
+    """Return the file's bytes."""
+    done, data = cv2.imencode(suffix, pixels, list(parameters))
+    assert done
+    return data.tobytes()
+
+
+def message(data, fmt=''):
+    """Return a message that holds a file."""
+    return CompressedImage(format=fmt, data=array('B', data))
+
+
+def flat(color=RED_BGR, width=20, height=10):
+    """Return a BGR picture of one colour."""
+    return np.full((height, width, 3), color, np.uint8)
+
+
+def noise(channels, dtype=np.uint8):
+    """Return a picture of 11 x 6 random pixels."""
+    shape = (6, 11) if channels == 1 else (6, 11, channels)
+    return np.random.default_rng(5).integers(0, np.iinfo(dtype).max + 1, shape, dtype)
+
+
+@pytest.mark.parametrize('channels, color', [(1, 'mono'), (3, 'bgr'), (4, 'bgra')])
+def test_png_comes_back_exactly(channels, color):
+    pixels = noise(channels)
+    result, found = to_array(message(encoded(pixels), 'png'))
+    assert found == color
+    np.testing.assert_array_equal(result, pixels)
+
+
+@pytest.mark.parametrize('channels, color', [(1, 'mono'), (3, 'bgr'), (4, 'bgra')])
+def test_16_bit_png_is_scaled(channels, color):
+    pixels = noise(channels, np.uint16)
+    result, found = to_array(message(encoded(pixels), '16UC1; png compressed '))
+    assert found == color
+    np.testing.assert_array_equal(result, np.rint(pixels / 257))
+
+
+@pytest.mark.parametrize('fmt', [
+    'jpeg', 'jpg', '', 'png', 'bgr8; jpeg compressed bgr8', 'rgb8; jpeg compressed bgr8',
+    'yuv422; jpeg compressed bgr8', 'bayer_rggb8; jpeg compressed bgr8'])
+def test_jpeg_colours_are_right_whatever_the_sender_calls_it(fmt):
+    result, color = to_array(message(encoded(flat(), '.jpg'), fmt))
+    assert color == 'bgr'
+    assert result.shape == (10, 20, 3)
+    assert np.abs(result.astype(int) - RED_BGR).max() <= 4
+
+
+def test_a_sender_that_swapped_the_channels_is_believed():
+    swapped = encoded(flat(RED_BGR[::-1]), '.jpg')
+    result, color = to_array(message(swapped, 'rgb8; jpeg compressed rgb8'))
+    assert color == 'rgb'
+    assert np.abs(result.astype(int) - RED_BGR[::-1]).max() <= 4
+
+
+def test_grey_jpeg_is_mono():
+    result, color = to_array(message(encoded(np.full((8, 8), 77, np.uint8), '.jpg'), 'jpeg'))
+    assert color == 'mono'
+    assert np.abs(result.astype(int) - 77).max() <= 1
+
+
+@pytest.mark.parametrize('bits', [8, 16])
+def test_a_png_of_a_bayer_camera_holds_the_mosaic(bits):
+    mosaic = np.empty((12, 12), np.uint8 if bits == 8 else np.uint16)
+    scale = 1 if bits == 8 else 257
+    blue, green, red = RED_BGR
+    mosaic[::2, ::2], mosaic[1::2, 1::2] = red * scale, blue * scale
+    mosaic[::2, 1::2] = mosaic[1::2, ::2] = green * scale
+    fmt = f'bayer_rggb{bits}; png compressed '
+    result, color = to_array(message(encoded(mosaic), fmt))
+    assert color == 'bgr'
+    np.testing.assert_array_equal(result, flat(width=12, height=12))
+    grey, color = to_array(message(encoded(mosaic), 'bayer_rggb8; jpeg compressed mono8'))
+    assert (grey.shape, color) == ((12, 12), 'mono')
+
+
+def test_rotation_marks_are_not_followed():
+    data = encoded(flat(width=20, height=10), '.jpg')
+    tiff = b'II*\0' + struct.pack('<IHHHIHHI', 8, 1, 0x112, 3, 1, 6, 0, 0)
+    exif = b'Exif\0\0' + tiff
+    turned = data[:2] + b'\xff\xe1' + struct.pack('>H', len(exif) + 2) + exif + data[2:]
+    assert to_array(message(turned))[0].shape == (10, 20, 3)
+
+
+def chunk(kind, body):
+    """Return a chunk of a PNG, with its check sum."""
+    return struct.pack('>I', len(body)) + kind + body + struct.pack(
+        '>I', zlib.crc32(kind + body))
+
+
+def bomb_png(width, height):
+    """Return a PNG that claims a size and holds next to nothing."""
+    header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header)
+            + chunk(b'IDAT', zlib.compress(b'\0' * 1000)) + chunk(b'IEND', b''))
+
+
+def bomb_jpeg(width, height):
+    """Return a JPEG whose frame header claims another size."""
+    data = bytearray(encoded(flat(), '.jpg'))
+    at = data.index(b'\xff\xc0')
+    data[at + 5:at + 9] = struct.pack('>HH', height, width)
+    return bytes(data)
+
+
+@pytest.mark.parametrize('bomb', [bomb_png(20000, 20000), bomb_jpeg(65000, 65000)])
+def test_a_bomb_is_refused_before_it_is_decoded(bomb, monkeypatch):
+    def explode(*_):
+        pytest.fail('the picture was decoded')
+    monkeypatch.setattr(cv2, 'imdecode', explode)
+    with pytest.raises(InputError, match='has more than the .* pixels allowed'):
+        to_array(message(bomb))
+
+
+def hostile_png(number):
+    """Return a PNG whose chunks are right and whose pixels are none."""
+    header = struct.pack('>IIBBBBB', 20, 10, 8, 2, 0, 0, 0)
+    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header)
+            + chunk(b'IDAT', b'no pixels %d' % number) + chunk(b'IEND', b''))
+
+
+def damaged_jpeg(number):
+    """Return a JPEG with a bad byte in its middle; libjpeg reads it all the same."""
+    data = bytearray(encoded(noise_of(64), '.jpg'))
+    data[len(data) // 2 + number] = 0xFF
+    data[len(data) // 2 + number + 1] = 0xD3
+    return bytes(data)
+
+
+def noise_of(side):
+    """Return a picture of random pixels."""
+    return np.random.default_rng(8).integers(0, 256, (side, side, 3), np.uint8)
+
+
+@pytest.mark.parametrize('damage', [hostile_png, damaged_jpeg])
+def test_damaged_pictures_do_not_fill_the_terminal(damage, capfd, monkeypatch):
+    """The decoders behind OpenCV write a line for each: one is shown, as long as it is new."""
+    cv2.imdecode(np.frombuffer(damage(0), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert capfd.readouterr().err, 'this damage is none that the decoder speaks of'
+    monkeypatch.setattr(picture_decoder, '_next_line', 0.0)
+    for number in range(200):
+        try:
+            to_array(message(damage(number)))
+        except InputError as error:
+            assert 'damaged' in str(error)
+    assert len(capfd.readouterr().err.splitlines()) == 1
+
+
+def test_lines_of_others_pass(capfd, monkeypatch):
+    """Another thread may write to the terminal while a picture is decoded."""
+    lines = [b'[INFO] [server]: active\n', b'Corrupt JPEG data: bad Huffman code\n',
+             b'libpng error: IDAT: CRC error\n', b'Traceback (most recent call last):\n']
+
+    def imdecode(*_):
+        for line in lines:
+            os.write(2, line)
+        return flat()
+
+    monkeypatch.setattr(cv2, 'imdecode', imdecode)
+    monkeypatch.setattr(picture_decoder, '_next_line', 0.0)
+    for _ in range(2):
+        to_array(message(JPEG))
+    assert capfd.readouterr().err.encode() == b''.join(
+        [*lines[:2], lines[3], lines[0], lines[3]])
+
+
+def test_an_exception_leaves_the_terminal_as_it_was(capfd, monkeypatch):
+    def imdecode(*_):
+        raise cv2.error('no way')
+
+    monkeypatch.setattr(cv2, 'imdecode', imdecode)
+    with pytest.raises(InputError, match='cannot be decoded: no way'):
+        to_array(message(JPEG))
+    os.write(2, b'still there\n')
+    assert capfd.readouterr().err == 'still there\n'
+
+
+def test_without_a_terminal_pictures_are_decoded(monkeypatch):
+    def dup(_):
+        raise OSError(9, 'Bad file descriptor')
+
+    monkeypatch.setattr(picture_decoder.os, 'dup', dup)
+    assert to_array(message(JPEG))[0].shape == (10, 20, 3)
+
+
+@pytest.mark.parametrize(('at', 'kind'), [(30, 'IHDR'), (45, 'IDAT'), (-2, 'IEND')])
+def test_a_png_whose_check_sum_is_wrong_is_not_decoded(at, kind, monkeypatch):
+    data = bytearray(PNG)
+    data[at] ^= 1
+    monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('the picture was decoded'))
+    with pytest.raises(InputError, match=f'check sum of the chunk .{kind}. at byte .* is wrong'):
+        to_array(message(bytes(data)))
+
+
+def test_the_pixel_limit_is_the_callers():
+    data = encoded(flat())
+    assert to_array(message(data), max_pixels=200)[0].shape == (10, 20, 3)
+    with pytest.raises(InputError, match='20x10 has more than the 199 pixels'):
+        to_array(message(data), max_pixels=199)
+
+
+JPEG, PNG = encoded(flat(), '.jpg'), encoded(flat())
+
+
+@pytest.mark.parametrize('data, words', [
+    (b'', 'data is empty'),
+    (b'GIF89a' + bytes(20), 'starts with 47 49 46 38 39 61 00 00: neither JPEG nor PNG'),
+    (JPEG[:20], 'JPEG of 20 bytes has no complete header'),
+    (b'\xff\xd8\xff', 'no complete header'),
+    (b'\xff\xd8\xff\xd9', 'no complete header'),
+    (PNG[:20], 'PNG of 20 bytes has no complete header'),
+    (JPEG[:-40], 'JPEG of 20x10 is cut off'),
+    (PNG[:-30], 'PNG of 20x10 is cut off'),
+    (bomb_png(0, 10), 'no pixels: its size is 0x10'),
+    (PNG[:8] + PNG[8:40] + bytes(len(PNG) - 48) + PNG[-8:], 'PNG of 20x10'),
+], ids=range(10))
+def test_bad_data_is_refused_in_words(data, words):
+    with pytest.raises(InputError, match=words):
+        to_array(message(data, 'jpeg'))
+
+
+def test_every_cut_and_every_flipped_byte_gives_pixels_or_an_error():
+    rng = np.random.default_rng(7)
+    answered = 0
+    for data in (JPEG, PNG):
+        for at in range(0, len(data), 7):
+            flipped = bytearray(data)
+            flipped[at] ^= int(rng.integers(1, 256))
+            for bad in (data[:at], bytes(flipped)):
+                try:
+                    pixels, _ = to_array(message(bad), max_pixels=10**6)
+                except InputError:
+                    continue
+                assert pixels.dtype == np.uint8
+                answered += 1
+    assert answered > 0
+
+
+@pytest.mark.parametrize('parameters', [
+    (), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 1)])
+def test_the_size_is_read_from_all_kinds_of_jpeg(parameters):
+    data = encoded(flat(width=33, height=17), '.jpg', parameters)
+    assert image_size(data) == (33, 17)
+    filled = data[:2] + b'\xff\xff' + data[2:]
+    assert image_size(filled) == (33, 17)

@@ -1,0 +1,61 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The throttled log: each cause at once, then only now and then."""
+
+from ros2_classify.ros.node.logging import ThrottledLog
+
+
+def test_each_cause_is_said_at_once_and_then_rarely():
+    now = [0.0]
+    lines = []
+    log = ThrottledLog(10.0, lambda: now[0])
+    assert log(lines.append, 'a')
+    assert log(lines.append, 'b')
+    for second in range(1, 10):
+        now[0] = float(second)
+        assert not log(lines.append, 'a')
+    now[0] = 10.0
+    assert log(lines.append, 'a')
+    assert lines == ['a', 'b', 'a (9 more like this since the last line)']
+
+
+def test_lines_of_one_cause_share_their_turn():
+    now = [0.0]
+    lines = []
+    log = ThrottledLog(10.0, lambda: now[0])
+    log(lines.append, 'size 1', 'size')
+    log(lines.append, 'size 2', 'size')
+    now[0] = 11.0
+    log(lines.append, 'size 3', 'size')
+    assert lines == ['size 1', 'size 3 (1 more like this since the last line)']
+
+
+def test_the_number_of_causes_remembered_is_bounded():
+    log = ThrottledLog(10.0, lambda: 0.0)
+    for number in range(1000):
+        log(lambda _: None, f'cause {number}')
+    assert len(log._causes) <= 32
+
+
+def test_one_log_writes_in_every_severity(ros):
+    from rclpy.logging import get_logger
+
+    # rclpy refuses a place in the code that changes its severity; the threads of a server that
+    # first said one thing and then the other came to their end by it.
+    logger = get_logger('test_throttle')
+    log = ThrottledLog()
+    for number, write in enumerate([
+            logger.warning, logger.error, logger.info, logger.fatal, logger.warning]):
+        assert log(write, f'line {number}')

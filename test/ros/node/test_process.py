@@ -1,0 +1,309 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""How a process starts, spins and ends: signals, exceptions in callbacks, the allocator."""
+
+import ctypes
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from ros2_classify.ros.node import process as runtime
+from ros2_classify.ros.node.process import (
+    call_interruptibly, Interrupted, share_heap, Stop, tune_malloc)
+
+ROOT = Path(__file__).resolve().parents[3]
+DEADLINE = 30.0
+
+
+def run_program(tmp_path, text, *words):
+    """Run a program with the package on its path; return exit code and output."""
+    program = tmp_path / 'program.py'
+    program.write_text(text)
+    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, str(program), *words], env=env, text=True, timeout=DEADLINE,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize('node', ['server', 'camera', 'client_test', 'composed'])
+def test_signals_are_caught_before_anything_slow_is_imported(tmp_path, node):
+    code, output = run_program(tmp_path, f"""
+import sys
+from ros2_classify.ros import {node}
+print(sorted({{'numpy', 'cv2', 'yaml', 'rclpy', 'onnxruntime'}} & set(sys.modules)))
+""")
+    assert (code, output) == (0, '[]\n')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_a_request_to_stop(number):
+    before = signal.getsignal(number)
+    woken = threading.Event()
+    with Stop() as stop:
+        stop.on_request(woken.set)
+        assert not stop.requested
+        os.kill(os.getpid(), number)
+        assert woken.wait(DEADLINE)
+        assert stop.requested and stop.code == 0
+    assert signal.getsignal(number) is before
+
+
+def test_the_first_request_decides_the_exit_code():
+    stop = Stop()
+    stop.request(3)
+    stop.request(0)
+    assert stop.code == 3
+    late = threading.Event()
+    stop.on_request(late.set)
+    assert late.is_set()
+
+
+def test_a_slow_call_returns_its_result_or_raises():
+    stop = Stop()
+    assert call_interruptibly(lambda: 5, stop) == 5
+    with pytest.raises(ZeroDivisionError):
+        call_interruptibly(lambda: 1 / 0, stop)
+    assert not stop.left_thread_behind
+
+
+def test_a_slow_call_is_left_behind_when_the_stop_is_requested():
+    stop = Stop()
+    running, finish = threading.Event(), threading.Event()
+    said = []
+
+    def slow():
+        running.set()
+        finish.wait(DEADLINE)
+
+    def say(gone):
+        said.append(gone)
+        stop.request()
+
+    with pytest.raises(Interrupted):
+        call_interruptibly(slow, stop, say, every=0.01)
+    assert running.is_set() and said
+    assert stop.left_thread_behind
+    finish.set()
+
+
+def test_importing_the_entry_points_imports_no_rclpy(tmp_path):
+    code, output = run_program(
+        tmp_path, 'import sys\nimport ros2_classify.ros.server\nassert "rclpy" not in sys.modules')
+    assert code == 0, output
+
+
+@pytest.mark.parametrize('module, unneeded', [
+    ('server_node', {'ros2_classify.convert.api', 'ros2_classify.convert.worker',
+                     'ros2_classify.download.fetch', 'email', 'importlib.metadata', 'ssl',
+                     'tarfile', 'urllib.request'}),
+    ('dds_profile', {'importlib.metadata', 'ssl', 'urllib.request'})])
+def test_what_most_starts_do_not_need_is_not_imported(tmp_path, module, unneeded):
+    code, output = run_program(tmp_path, f"""
+import sys
+import cv2, numpy, rclpy.executors, rclpy.lifecycle
+before = set(sys.modules)
+import ros2_classify.ros.{module}
+print(sorted({unneeded} & (set(sys.modules) - before)))
+""")
+    assert (code, output) == (0, '[]\n')
+
+
+NODE = """
+import sys
+from ros2_classify.ros import runtime
+
+def create(stop):
+    from rclpy.node import Node
+
+    class Faulty(Node):
+        turns = 0
+
+        def start(self):
+            self.create_timer(0.001, self.tick)
+
+        def tick(self):
+            self.turns += 1
+            if self.turns == int(sys.argv[1]):
+                stop.request(7)
+            else:
+                raise ValueError('a fault')
+
+        def close(self):
+            raise RuntimeError('another fault')
+
+    return Faulty('faulty')
+
+sys.exit(runtime.run(create, []))
+"""
+
+
+def test_exceptions_in_callbacks_are_said_and_survived(tmp_path):
+    code, output = run_program(tmp_path, NODE, '20')
+    assert code == 7, output
+    assert output.count('unexpected ValueError in a callback: a fault') == 1
+    assert 'unexpected RuntimeError while ending: another fault' in output
+    assert 'Traceback' not in output
+
+
+def test_exceptions_without_end_end_it(tmp_path):
+    code, output = run_program(tmp_path, NODE, '1000000')
+    assert code == 1, output
+    assert 'callbacks fail without end; giving up' in output
+
+
+COLLECTED = """
+import gc
+from ros2_classify.ros import runtime
+
+def create(stop):
+    from rclpy.node import Node
+
+    class Starts(Node):
+        def start(self):
+            print(gc.isenabled(), gc.get_freeze_count() > 1000)
+            stop.request()
+
+    print(gc.isenabled())
+    return Starts('starts')
+
+print(runtime.run(create, []), gc.isenabled(), gc.get_freeze_count())
+"""
+
+
+def test_no_garbage_is_looked_for_in_what_stays(tmp_path):
+    code, output = run_program(tmp_path, COLLECTED)
+    assert (code, output.splitlines()) == (0, ['False', 'True True', '0 True 0'])
+
+
+def test_garbage_is_looked_for_after_a_start_that_failed(tmp_path):
+    code, output = run_program(tmp_path, """
+import gc
+from ros2_classify.ros import runtime
+print(runtime.run(None, ['surplus']), gc.isenabled())
+""")
+    assert code == 0 and output.splitlines()[-1] == '2 True'
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'mallopt'), reason='no glibc here')
+def test_the_allocator_keeps_the_memory_of_pictures(tmp_path):
+    program = """
+import ctypes, resource, sys
+from ros2_classify.ros.runtime import tune_malloc
+
+if sys.argv[1] == 'tuned':
+    assert tune_malloc({})
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+size, rounds = 6 * 2**20, 20
+
+def use():
+    blocks = [libc.malloc(size) for _ in range(4)]
+    for block in blocks:
+        ctypes.memset(block, 1, size)
+    for block in blocks:
+        libc.free(block)
+
+use()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(rounds):
+    use()
+faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print('kept' if faults < rounds * size // 4096 // 10 else 'returned')
+"""
+    assert run_program(tmp_path, program, 'tuned') == (0, 'kept\n')
+    assert run_program(tmp_path, program, 'plain') == (0, 'returned\n')
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'mallopt'), reason='no glibc here')
+def test_all_threads_share_a_heap(tmp_path):
+    program = """
+import ctypes, sys, threading
+from ros2_classify.ros.runtime import share_heap
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+if sys.argv[1] == 'shared':
+    assert share_heap({})
+
+def heaps(count=4):
+    there, go = threading.Barrier(count), []
+    def allocate():
+        address = libc.malloc(100_000)
+        go.append(address >> 26)  # a thread's own heap is aligned to 64 MiB
+        there.wait()
+    threads = [threading.Thread(target=allocate) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(set(go))
+
+print('one' if heaps() <= 2 else 'several')
+"""
+    assert run_program(tmp_path, program, 'shared') == (0, 'one\n')
+    assert run_program(tmp_path, program, 'plain') == (0, 'several\n')
+
+
+@pytest.mark.parametrize('environment', [
+    {'MALLOC_ARENA_MAX': '4'}, {'GLIBC_TUNABLES': 'glibc.malloc.arena_max=4'}])
+def test_the_user_s_own_number_of_heaps_stays(environment, monkeypatch):
+    monkeypatch.setattr(runtime.ctypes, 'CDLL', lambda _: pytest.fail('mallopt was reached'))
+    assert not share_heap(environment)
+
+
+def test_opencv_works_in_the_thread_that_asks_unless_the_user_says_otherwise(tmp_path):
+    program = """
+import os, sys
+from ros2_classify.ros.runtime import calm_opencv
+import cv2
+cv2.setNumThreads(3)
+print(calm_opencv({'OPENCV_FOR_THREADS_NUM': '3'} if sys.argv[1] == 'chosen' else {}),
+      cv2.getNumThreads())
+"""
+    assert run_program(tmp_path, program, 'chosen') == (0, 'False 3\n')
+    assert run_program(tmp_path, program, 'plain') == (0, 'True 1\n')
+
+
+@pytest.mark.parametrize('environment', [
+    {'MALLOC_TRIM_THRESHOLD_': '1'}, {'MALLOC_MMAP_THRESHOLD_': '1'},
+    {'GLIBC_TUNABLES': 'glibc.malloc.trim_threshold=1'}])
+def test_the_user_s_own_settings_of_the_allocator_stay(environment, monkeypatch):
+    monkeypatch.setattr(runtime.ctypes, 'CDLL', lambda _: pytest.fail('mallopt was reached'))
+    assert not tune_malloc(environment)
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(runtime.platform, 'libc_ver', lambda: ('', ''))
+    monkeypatch.setattr(runtime.ctypes, 'CDLL', lambda _: pytest.fail('mallopt was reached'))
+    assert not tune_malloc({})
+
+
+def test_the_deadline_of_a_slow_call_is_the_request_not_the_clock():
+    stop = Stop()
+    begun = time.monotonic()
+    timer = threading.Timer(0.05, stop.request)
+    timer.start()
+    with pytest.raises(Interrupted):
+        call_interruptibly(lambda: threading.Event().wait(DEADLINE), stop)
+    assert time.monotonic() - begun < DEADLINE / 2
+    timer.join()

@@ -1,0 +1,222 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What is done about faults, step by step, with a server that only notes what it is told."""
+
+import itertools
+import threading
+
+import pytest
+from ros2_classify.errors import EngineError, ProviderLostError
+from ros2_classify.ros.node.process import Stop
+from ros2_classify.ros.server import model_loader as loading
+from ros2_classify.ros.server.faults import EngineFaults, EXIT_CODE
+from ros2_classify.ros.server.model_loader import Loader
+from ros2_classify.ros.server.recovery import Recovery, Reload
+
+DEADLINE = 20.0
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+class FakeModel:
+    """A model that can only be retired."""
+
+    name = 'fake'
+
+    def __init__(self):
+        self.retired = threading.Event()
+
+    def retire(self):
+        """Note it."""
+        self.retired.set()
+
+
+class FakeServer:
+    """A server that notes what is done to it."""
+
+    def __init__(self):
+        self.done = []
+        self.errors = []
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def load(self):
+        """Load a model, or fail."""
+        assert self.go_on.wait(DEADLINE)
+        if self.errors:
+            raise self.errors.pop()
+        return FakeModel()
+
+    def adopt(self, model):
+        """Note a new model."""
+        self.done.append('adopt')
+
+    def abandon_worker(self, error):
+        """Note it."""
+        self.done.append(f'abandon: {error}')
+
+    def go_to_error(self, reason):
+        """Note it."""
+        self.done.append(f'error: {reason}')
+
+    def end(self, code):
+        """Note it."""
+        self.done.append(f'end: {code}')
+
+
+class FakeLog:
+    """A logger that keeps its lines."""
+
+    def __init__(self):
+        self.lines = []
+        self.error = self.warning = self.info = self.fatal = self.lines.append
+
+
+def make(action='retry'):
+    """Return all that takes part."""
+    clock, server, log = Clock(), FakeServer(), FakeLog()
+    faults = EngineFaults(action, clock)
+    recovery = Recovery(server, faults, log)
+    recovery._watchdog._clock = clock
+    recovery._watchdog._looked = clock.now
+    return recovery, faults, server, log, clock
+
+
+def until_loaded(recovery):
+    """Wait for the thread that loads a model."""
+    recovery._reload._thread.join(DEADLINE)
+    assert not recovery.thread_runs
+
+
+def test_a_lost_device_leads_to_a_new_model():
+    recovery, faults, server, log, _ = make()
+    faults.failed(ProviderLostError('the GPU is gone'))
+    server.go_on.clear()
+    recovery.look(0.0, 10.0)
+    assert recovery.thread_runs and server.done == []
+    assert [finding.key for finding in recovery.findings] == ['reloading']
+    recovery.look(0.0, 10.0)
+    server.go_on.set()
+    until_loaded(recovery)
+    recovery.look(0.0, 10.0)
+    assert server.done == ['adopt'] and faults.reloads == 1 and recovery.findings == []
+    assert log.lines[0] == 'loading the model anew after a fault: the GPU is gone'
+
+
+def test_loading_that_fails_is_tried_again_and_said_each_time():
+    recovery, faults, server, log, clock = make()
+    faults.failed(ProviderLostError('the GPU is gone'))
+    server.errors = [EngineError('no device'), ValueError('odd')]
+    for _ in range(2):
+        recovery.look(0.0, 10.0)
+        until_loaded(recovery)
+        recovery.look(0.0, 10.0)
+        assert not recovery.thread_runs and faults.pause() is not None
+        clock.now += 1.0
+    recovery.look(0.0, 10.0)
+    until_loaded(recovery)
+    recovery.look(0.0, 10.0)
+    assert server.done == ['adopt'] and faults.pause() is None
+    assert [line for line in log.lines if 'failed' in line and 'after' not in line] == [
+        'loading the model anew failed: odd', 'loading the model anew failed: no device']
+
+
+def hang(recovery, clock, seconds):
+    """Let the present inference take so long."""
+    for second in range(seconds):
+        clock.now += 1.0
+        recovery.look(second + 1.0, 10.0)
+
+
+def test_a_hanging_inference_is_left_behind_and_the_network_loaded_anew():
+    recovery, faults, server, log, clock = make()
+    hang(recovery, clock, 10)
+    assert recovery.findings == [] and server.done == []
+    hang(recovery, clock, 11)
+    assert len(server.done) == 1
+    assert server.done[0].startswith('abandon: the network has not come back for 11 s')
+    until_loaded(recovery)
+    recovery.look(0.0, 10.0)
+    assert server.done[1:] == ['adopt'] and faults.hangs.count == 1 and recovery.findings == []
+
+
+def test_a_hanging_inference_is_said_once_and_leads_to_the_action():
+    recovery, faults, server, log, clock = make('exit')
+    hang(recovery, clock, 15)
+    assert server.done == [f'end: {EXIT_CODE}'] and faults.hangs.count == 1
+    assert [finding.key for finding in recovery.findings] == ['hangs']
+    assert len([line for line in log.lines if line.startswith('the network has not')]) == 1
+    # It comes back after all.
+    recovery.look(0.0, 10.0)
+    assert recovery.findings == []
+
+
+def test_error_and_exit_follow_the_first_fault():
+    for action, done in (('error', 'error: no memory'), ('exit', f'end: {EXIT_CODE}')):
+        recovery, faults, server, log, _ = make(action)
+        faults.failed(EngineError('no memory'))
+        recovery.look(0.0, 10.0)
+        assert server.done == [done]
+        assert 'no memory' in log.lines[0] and 'on_engine_fault' in log.lines[0]
+
+
+def test_loading_that_never_comes_back_ends_the_process(monkeypatch):
+    monkeypatch.setattr(loading, '_LOOK', 0.001)
+    recovery, faults, server, log, _ = make()
+    stop, ended = Stop(), threading.Event()
+    faults.hangs = stop.hangs
+    seconds = itertools.count(0.0, 1.0)
+    loader = Loader(stop, lambda: 5.0, lambda: next(seconds))
+
+    def work(starting):
+        starting(1.0)
+        assert ended.wait(DEADLINE)
+
+    server.load = lambda: loader.load('fake', work)
+    faults.failed(ProviderLostError('the GPU is gone'))
+    for count in range(1, 5):
+        recovery.look(0.0, 10.0)
+        until_loaded(recovery)
+        assert stop.hangs.count == count
+        assert server.done == []
+    recovery.look(0.0, 10.0)
+    assert server.done == [f'end: {EXIT_CODE}']
+    assert 'load_timeout is 5 s' in log.lines[-1] and '4th time' in log.lines[-1]
+    ended.set()
+
+
+@pytest.mark.parametrize('late', [True, False])
+def test_a_model_that_nobody_wants_any_more_is_freed(late):
+    model, go_on = FakeModel(), threading.Event()
+
+    def load():
+        assert go_on.wait(DEADLINE)
+        return model
+
+    reload = Reload(load)
+    if not late:
+        go_on.set()
+        reload._thread.join(DEADLINE)
+    reload.drop()
+    go_on.set()
+    assert model.retired.wait(DEADLINE)

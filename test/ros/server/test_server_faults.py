@@ -1,0 +1,178 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Faults of the network in a running server: said, and answered as the parameter tells."""
+
+import pytest
+from ros2_classify.errors import EngineMemoryError, ProviderLostError
+from ros2_classify.ros.server.faults import EXIT_CODE
+from ros_process import DEADLINE
+from ros_stream import Camera
+from vision_msgs.msg import Classification
+
+GREEN = (10, 200, 60)
+WHITE = (255, 255, 255)
+PICTURES = 'server: pictures /image'
+NETWORK = 'server: network'
+
+
+def provoke(peer, camera, condition, what):
+    """Send white pictures until something has come of it."""
+    sent = [0]
+
+    def happened():
+        if sent[0] < 1000 and camera.subscriptions:
+            camera.send(camera.message(WHITE))
+            sent[0] += 1
+        return condition()
+
+    return peer.spin_until(happened, what)
+
+
+def test_a_network_that_fails_drops_the_picture_and_is_tried_again(
+        start, peer, operator, faulty):
+    server = start('server', {'model': faulty})
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    camera.answer(GREEN, results)
+    provoke(peer, camera, lambda: 'got no answer' in server.output, 'a word about the failure')
+    camera.answer(GREEN, results)
+    values = operator.wait(NETWORK, 'OK', 'answers a second', faults='[1-9].*')
+    assert 'out of' in values['last error']
+    # Again and again: there are pauses, the model is loaded anew, and then it works once more.
+    provoke(peer, camera, lambda: any(
+        'is tried again in' in status.message for status in operator.statuses(NETWORK)),
+        'a pause')
+    provoke(peer, camera, lambda: any(
+        'loaded anew' in line for line in server.lines), 'a new session')
+    camera.answer(GREEN, results)
+    values = operator.wait(NETWORK, 'OK', 'answers a second', loaded='[1-9].*')
+    counts = server.stop()
+    assert 'skipped after faults' in counts
+
+
+def test_error_goes_by_error_processing_and_can_be_configured_again(
+        start, peer, operator, faulty):
+    server = start('server', {'model': faulty, 'on_engine_fault': 'error'})
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    camera.answer(GREEN, results)
+    provoke(peer, camera, lambda: 'leaving the state active' in server.output, 'the end')
+    operator.wait(NETWORK, 'ERROR', 'stopped by a fault of the network: .*out of',
+                  lifecycle_state='unconfigured')
+    assert peer.transition('configure')
+    assert peer.transition('activate')
+    camera.answer(GREEN, results)
+    operator.wait(NETWORK, 'OK', 'answers a second')
+    server.stop()
+
+
+def test_exit_ends_the_process_with_a_code_of_its_own(start, peer, faulty):
+    server = start('server', {'model': faulty, 'on_engine_fault': 'exit'})
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    camera.answer(GREEN, results)
+    provoke(peer, camera, lambda: 'ending with exit code' in server.output, 'the end')
+    assert server.wait() == EXIT_CODE
+    assert 'ending with exit code 4 (on_engine_fault): ' in server.output
+    assert 'Traceback' not in server.output
+
+
+def test_a_network_that_hangs_is_left_behind_and_another_one_answers(
+        start, peer, operator, sleeper):
+    server = start('server', {'model': sleeper, 'inference_timeout': 1.0})
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    camera.answer(GREEN, results)
+    provoke(peer, camera, lambda: 'inference_timeout is 1 s' in server.output, 'the watchdog')
+    server.wait_for_line('the network has not come back for .* s .inference_timeout is 1 s')
+    server.wait_for_line('is loaded anew; the network is tried again')
+    camera.answer(GREEN, results)
+    operator.wait(NETWORK, 'OK', 'answers a second', loaded='1', last='.*has not come back.*')
+    operator.wait(PICTURES, 'WARN', 'clock', dropped='.*')
+    # It can go through its states with the thread that was left behind, and ends as it should.
+    assert peer.transition('deactivate')
+    assert peer.state() == 'inactive'
+    assert peer.transition('activate')
+    camera.answer(GREEN, results)
+    assert server.stop()
+
+
+def test_a_network_that_hangs_ends_the_process_where_that_is_asked_for(start, peer, sleeper):
+    server = start('server', {
+        'model': sleeper, 'inference_timeout': 1.0, 'on_engine_fault': 'exit'})
+    camera = Camera(peer, '/image')
+    camera.answer(GREEN, peer.collect(Classification, '/classification'))
+    provoke(peer, camera, lambda: 'ending with exit code' in server.output, 'the end')
+    assert server.wait() == EXIT_CODE
+    assert 'the network has not come back for' in server.output
+
+
+class FaultyPipeline:
+    """Stands in for a pipeline's step of inference: raises what it is told to, once each."""
+
+    def __init__(self, infer, errors):
+        self._infer = infer
+        self._errors = errors
+
+    def __call__(self, batch):
+        """Raise, or run the network."""
+        if self._errors:
+            raise self._errors.pop(0)
+        return self._infer(batch)
+
+
+@pytest.mark.parametrize('error', [
+    ProviderLostError('CUDA failure 999'), EngineMemoryError('out of memory')])
+def test_a_lost_device_and_short_memory_are_survived(
+        ros, peer, operator, classifier, monkeypatch, error):
+    """In this process, as no GPU can be unplugged: the network's step raises what it would."""
+    from dataclasses import replace
+
+    from ros2_classify.ros.node import process as runtime
+    from ros2_classify.ros.server import node as server_node
+
+    monkeypatch.setattr(server_node, 'PARAMETERS', tuple(
+        replace(spec, default=str(classifier)) if spec.name == 'model' else spec
+        for spec in server_node.PARAMETERS))
+    errors = [error]
+    loaded = []
+    load_model = server_node.load_model
+
+    def load_faulty(*args, **options):
+        model = load_model(*args, **options)
+        model.pipeline.infer = FaultyPipeline(model.pipeline.infer, errors)
+        loaded.append(model)
+        return model
+
+    monkeypatch.setattr(server_node, 'load_model', load_faulty)
+    stop = runtime.Stop()
+    node = server_node.ServerNode(stop)
+    peer._executor.add_node(node)
+    try:
+        node.start()
+        results = peer.collect(Classification, '/classification')
+        camera = Camera(peer, '/image')
+        camera.answer(GREEN, results)
+        assert errors == []
+        lost = isinstance(error, ProviderLostError)
+        operator.wait(NETWORK, 'OK', 'answers a second', faults='1', loaded='1' if lost else '0',
+                      last=f'.*{error}.*')
+        assert len(loaded) == (2 if lost else 1)
+        if lost:
+            peer.spin_until(lambda: loaded[0]._retired, 'the end of the first session', DEADLINE)
+    finally:
+        node.close()
+        peer._executor.remove_node(node)
+        node.destroy_node()

@@ -1,0 +1,140 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Numbers for each pixel, over real DDS: instance images, label images, and how they are drawn."""
+
+import re
+
+import cv2
+import numpy as np
+import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from ros2_classify.ros.messages.image import to_array, to_ids
+from ros_models import NAMES, save_masks, save_segmenter
+from ros_stream import Camera
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray, LabelInfo
+
+GREEN = (10, 200, 60)
+SIZE = (64, 48)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def expected_instances():
+    """Return what `save_masks` finds: the left half of the first box, all of the second."""
+    image = np.zeros((48, 64), np.uint8)
+    image[0:12, 0:32] = 2
+    image[24:36, 16:32] = 1
+    return image
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / 'green.png'
+    cv2.imwrite(str(path), np.full((48, 64, 3), GREEN[::-1], np.uint8))
+    return path
+
+
+def test_instances_come_with_the_header_and_only_for_somebody(start, peer, tmp_path):
+    server = start('server', {'model': save_masks(tmp_path)})
+    detections = peer.collect(Detection2DArray, '/detections')
+    camera = Camera(peer, '/image', size=SIZE)
+    camera.answer(GREEN, detections)
+    assert peer.node.count_publishers('/instances') == 1
+
+    instances = peer.collect(Image, '/instances')
+    pictures = peer.collect(Image, '/server/debug_image')
+    peer.spin_until(lambda: peer.node.count_subscribers('/instances'), 'the subscription')
+    answer = camera.answer(GREEN, instances)
+    assert answer.encoding == 'mono8'
+    assert np.array_equal(to_ids(answer), expected_instances())
+    same = peer.spin_until(
+        lambda: [d for d in detections if d.header == answer.header], 'its detections')[0]
+    # The value less 1 is the row.
+    assert [d.results[0].hypothesis.class_id for d in same.detections] == list(NAMES)
+    drawn = peer.spin_until(
+        lambda: [p for p in pictures if p.header == answer.header], 'the annotated picture')[0]
+    pixels, _ = to_array(drawn)
+    assert tuple(pixels[30, 22]) != GREEN[::-1] and tuple(pixels[32, 40]) == GREEN[::-1]
+
+    assert peer.set_values(score_threshold=0.95) == []
+    assert not to_ids(camera.answer(GREEN, instances)).any()
+    server.stop()
+
+
+def test_a_detector_without_masks_has_no_such_topic(start, peer, detector):
+    server = start('server', {'model': detector})
+    server.wait_for_line('active:')
+    peer.spin_until(lambda: peer.node.count_publishers('/detections'), 'the detections')
+    assert not peer.node.count_publishers('/instances')
+    assert '/instances' not in server.stop()
+
+
+@pytest.mark.parametrize(('classes', 'encoding'), [(3, 'mono8'), (300, 'mono16')])
+def test_segmentation(start, peer, tmp_path, classes, encoding):
+    server = start('server', {'model': save_segmenter(tmp_path, classes)})
+    results = peer.collect(Image, '/segmentation')
+    pictures = peer.collect(Image, '/server/debug_image')
+    labels = peer.collect(LabelInfo, '/label_info', LATCHED)
+    peer.spin_until(
+        lambda: peer.node.count_publishers('/server/debug_image'), 'the debug image')
+    camera = Camera(peer, '/image', size=SIZE)
+    answer = camera.answer(GREEN, results)
+    assert (answer.encoding, answer.width, answer.height) == (encoding, *SIZE)
+    ids = to_ids(answer)
+    assert (ids[:, :32] == 0).all() and (ids[:, 32:] == classes - 1).all()
+    names = {each.class_id: each.class_name for each in peer.spin_until(
+        lambda: labels, 'the labels')[0].class_map}
+    assert names[classes - 1] == f'class {classes - 1}' and len(names) == classes
+    drawn = peer.spin_until(
+        lambda: [p for p in pictures if p.header == answer.header], 'the annotated picture')[0]
+    pixels, _ = to_array(drawn)
+    assert tuple(pixels[44, 2]) == GREEN[::-1] and tuple(pixels[44, 60]) != GREEN[::-1]
+    server.stop()
+
+
+def test_the_client_draws_masks(start, picture, tmp_path):
+    start('server', {'model': save_masks(tmp_path)}).wait_for_line('active:')
+    client = start('client_test', {
+        'image': picture, 'output': tmp_path / 'out.png', 'timeout': 30.0})
+    assert client.wait() == 0, client.output
+    changed = (cv2.imread(str(tmp_path / 'out.png')) != cv2.imread(str(picture))).any(axis=2)
+    # Inside the first box the left half is tinted, the right half is not.
+    assert changed[28:33, 20:30].all() and not changed[28:33, 36:44].any()
+
+
+def test_the_client_shows_a_segmentation(start, picture, tmp_path):
+    start('server', {'model': save_segmenter(tmp_path)}).wait_for_line('active:')
+    client = start('client_test', {
+        'image': picture, 'output': tmp_path / 'out.png', 'timeout': 30.0})
+    assert client.wait() == 0, client.output
+    assert re.search(r'segmentation of .* from /segmentation after', client.output)
+    assert re.search(r'class 2 +50\.0% +2\n', client.output), client.output
+    assert 'background' not in client.output
+    changed = (cv2.imread(str(tmp_path / 'out.png')) != cv2.imread(str(picture))).any(axis=2)
+    assert changed[44, 60] and not changed[44, 2]
+
+
+def test_the_service_segments(start, peer, tmp_path):
+    srv = pytest.importorskip(
+        'ros2_classify_interfaces.srv', reason='the interfaces package is not built')
+    server = start('server', {'model': save_segmenter(tmp_path)})
+    image = Camera(peer, '/still', size=SIZE).message(GREEN)
+    if not hasattr(srv, 'Segment'):
+        server.wait_for_line('too old .*no service Segment')
+        pytest.skip('the installed interfaces package has no service Segment')
+    response = peer.call(srv.Segment, '/server/segment', srv.Segment.Request(image=image))
+    assert response.success and response.segmentation.header == image.header
+    assert (to_ids(response.segmentation)[:, 32:] == 2).all()
+    server.stop()

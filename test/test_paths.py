@@ -1,0 +1,201 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Folders that models must lie in: `..`, symbolic links, and what belongs to a model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from graphs import classifier, meta_graph, saved_model
+import pytest
+
+from ros2_classify.download.hashing import sha256_of_file
+from ros2_classify.download.options import FetchOptions
+from ros2_classify.errors import ModelNotFoundError, NotAllowedError
+from ros2_classify.model.catalog import resolve, shipped_folder
+from ros2_classify.model.descriptor import load_descriptor
+from ros2_classify.model.files import locate, model_file, searching
+from ros2_classify.model.labels import load_labels
+from ros2_classify.paths import is_allowed, within
+from ros2_classify.pipeline import Pipeline
+from ros2_classify.testing import save_color_classifier
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> Path:
+    """Return a folder that is allowed, with a model in it."""
+    folder = tmp_path / 'inside'
+    folder.mkdir()
+    save_color_classifier(folder / 'net.onnx')
+    (folder / 'net.yaml').write_text('source: {path: net.onnx}\nlabels: names.txt\n')
+    (folder / 'names.txt').write_text('red\ngreen\nblue\n')
+    return folder
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """Return a folder beside it, with another model and a secret."""
+    folder = tmp_path / 'outside'
+    folder.mkdir()
+    save_color_classifier(folder / 'other.onnx')
+    (folder / 'secret.txt').write_text('name\npassword\nplace\n')
+    return folder
+
+
+def test_what_lies_inside_is_read(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with within(str(inside)), Pipeline.load(inside / 'net.yaml') as pipeline:
+        assert pipeline.labels is not None and pipeline.labels.name(0) == 'red'
+    monkeypatch.chdir(inside.parent)
+    # Relative roots and paths, a detour by "..", and the search path.
+    with within('inside:'), searching('inside'):
+        for name in ('inside/net.yaml', 'inside/../inside/net.yaml', 'net.yaml', 'net.onnx'):
+            assert model_file(resolve(name)).samefile(inside / 'net.onnx')
+
+
+@pytest.mark.parametrize('name', ['other.onnx', 'secret.txt', 'missing.onnx'])
+def test_what_lies_outside_is_not_and_whether_it_exists_is_not_told(
+        inside: Path, outside: Path, name: str) -> None:
+    for path in (outside / name, inside / '..' / 'outside' / name):
+        with within(str(inside)), pytest.raises(NotAllowedError) as caught:
+            locate(path, None, what='model file')
+        assert str(caught.value) == (
+            f'the model file {path} does not lie below the folders that model_roots allows '
+            f'({inside}), symbolic links followed; put it there, or add its folder to model_roots')
+
+
+def test_a_folder_whose_name_begins_alike_lies_outside(inside: Path) -> None:
+    (inside.parent / 'inside2').mkdir()
+    with within(str(inside)):
+        assert is_allowed(inside / 'new.onnx') and is_allowed(inside)
+        assert not is_allowed(inside.parent / 'inside2' / 'net.onnx')
+        assert not is_allowed(inside.parent)
+        assert not is_allowed('/')
+
+
+@pytest.mark.parametrize('link', ['net2.onnx', 'net2.yaml', 'folder'])
+def test_symbolic_links_do_not_lead_out(inside: Path, outside: Path, link: str) -> None:
+    target = {'net2.onnx': outside / 'other.onnx', 'net2.yaml': outside / 'other.yaml',
+              'folder': outside}[link]
+    (outside / 'other.yaml').write_text('source: {path: net.onnx}\n')
+    (inside / link).symlink_to(target)
+    named = inside / link if link != 'folder' else inside / link / 'other.onnx'
+    assert model_file(resolve(named)).is_file()
+    with within(str(inside)), pytest.raises(NotAllowedError, match='does not lie below'):
+        model_file(resolve(named))
+
+
+def test_a_root_may_be_a_link_itself(inside: Path) -> None:
+    link = inside.parent / 'link'
+    link.symlink_to(inside)
+    with within(str(link)):
+        assert model_file(resolve(link / 'net.yaml')).name == 'net.onnx'
+        assert model_file(resolve(inside / 'net.yaml')).name == 'net.onnx'
+
+
+@pytest.mark.parametrize('text', [
+    'source: {path: ../outside/other.onnx}\n', 'source: {path: net.onnx}\nlabels: {}\n',
+    'source: {path: net.onnx}\nlabels: ../outside/secret.txt\n',
+    'source: {path: net.onnx}\nlabels: link.txt\n'])
+def test_a_descriptor_inside_may_not_name_files_outside(
+        inside: Path, outside: Path, text: str) -> None:
+    (inside / 'link.txt').symlink_to(outside / 'secret.txt')
+    path = inside / 'hostile.yaml'
+    path.write_text(text.replace('labels: {}', f'labels: {outside / "secret.txt"}'))
+    with Pipeline.load(path):
+        pass
+    with within(str(inside)), pytest.raises(NotAllowedError, match='hostile.yaml: the '):
+        Pipeline.load(path)
+
+
+def test_what_lies_beside_a_network_may_not_lead_out(inside: Path, outside: Path) -> None:
+    save_color_classifier(inside / 'bare.onnx')
+    (inside / 'bare.txt').symlink_to(outside / 'secret.txt')
+    with Pipeline.load(inside / 'bare.onnx') as pipeline:
+        assert pipeline.labels is not None and pipeline.labels.name(1) == 'password'
+    with within(str(inside)), pytest.raises(NotAllowedError, match='label file'):
+        Pipeline.load(inside / 'bare.onnx')
+
+
+def test_the_readers_refuse_by_themselves(inside: Path, outside: Path) -> None:
+    (outside / 'other.yaml').write_text('source: {path: other.onnx}\n')
+    with within(str(inside)):
+        with pytest.raises(NotAllowedError, match='label file'):
+            load_labels(outside / 'secret.txt')
+        with pytest.raises(NotAllowedError, match='descriptor file'):
+            load_descriptor(outside / 'other.yaml')
+
+
+def test_addresses_of_files_are_files(inside: Path, outside: Path, tmp_path: Path) -> None:
+    options = FetchOptions(cache=tmp_path / 'cache')
+    for folder, name in ((inside, 'net.onnx'), (outside, 'other.onnx')):
+        sha256 = sha256_of_file(folder / name)
+        path = inside / f'by_address_{folder.name}.yaml'
+        path.write_text(f'source: {{url: "file://{folder / name}", sha256: "{sha256}"}}\n')
+    with within(str(inside)):
+        with pytest.raises(NotAllowedError, match='model file'):
+            # The two networks are the same; what the cache has by now is not asked for its origin.
+            model_file(load_descriptor(inside / 'by_address_outside.yaml'), options)
+        assert model_file(
+            load_descriptor(inside / 'by_address_inside.yaml'), options).is_file()
+
+
+def test_a_saved_model_may_not_lead_out(inside: Path, outside: Path) -> None:
+    folder = inside / 'saved'
+    (folder / 'variables').mkdir(parents=True)
+    (folder / 'saved_model.pb').write_bytes(saved_model(meta_graph(['serve'], {}, classifier())))
+    with within(str(inside)):
+        assert model_file(resolve(folder)) == folder
+    (folder / 'variables' / 'variables.index').symlink_to(outside / 'secret.txt')
+    assert model_file(resolve(folder)) == folder
+    with within(str(inside)), pytest.raises(NotAllowedError, match='variables.index'):
+        model_file(resolve(folder))
+
+
+def test_the_shipped_models_are_part_of_the_package(inside: Path) -> None:
+    shipped = shipped_folder()
+    assert shipped is not None
+    with within(str(inside)):
+        assert model_file(resolve('cards_detector')) == shipped / 'cards_detector.onnx'
+
+
+def test_an_inner_context_takes_places_away_only(inside: Path, outside: Path) -> None:
+    (inside / 'deep').mkdir()
+    with within(str(inside)):
+        with within(str(outside)):
+            assert not is_allowed(inside) and not is_allowed(outside)
+        with within(str(inside / 'deep')):
+            assert is_allowed(inside / 'deep') and not is_allowed(inside / 'net.onnx')
+        with within(''):
+            assert is_allowed(inside / 'net.onnx') and not is_allowed(outside)
+    assert is_allowed(outside)
+    with within(''), within(''):
+        assert is_allowed('/')
+
+
+@pytest.mark.parametrize('roots', [':', ' ', '  :', '::'])
+def test_roots_that_name_no_folder_do_not_allow_every_place(roots: str) -> None:
+    with pytest.raises(ModelNotFoundError) as caught, within(roots):
+        pass
+    assert str(caught.value) == (
+        f'model_roots is {roots!r}, which names no folder; name one, or leave it empty to allow '
+        'every place')
+
+
+def test_a_root_that_is_no_folder_is_named(inside: Path) -> None:
+    for root in ('/no/such/folder', str(inside / 'net.onnx')):
+        with pytest.raises(ModelNotFoundError, match=f'model_roots names {root}'), within(
+                f'{inside}{os.pathsep}{root}'):
+            pass
