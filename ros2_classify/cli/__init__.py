@@ -110,9 +110,16 @@ def _fail(error: Exception | str, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _extensions() -> dict[str, Callable[..., None]]:
+    """Return what adds the verbs of other installed packages; slow, so only if needed."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point.load().add_parser for point in entry_points(group=_GROUP)}
+
+
+def _parser(extensions: Mapping[str, Callable[..., None]] | None = None
+            ) -> argparse.ArgumentParser:
     from ros2_classify.cli import doctor, health, infer, models
-    from ros2_classify_benchmark import cli as bench
 
     parser = argparse.ArgumentParser(
         prog='ros2_classify', epilog=_EPILOG,
@@ -124,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     models.add_parser(verbs)
     doctor.add_parser(verbs)
     health.add_parser(verbs)
-    for add_parser in extensions.values():
+    for add_parser in (_extensions() if extensions is None else extensions).values():
         add_parser(verbs)
     for name, text in NODES.items():
         verbs.add_parser(name, help=f'{text} (needs ROS 2)', add_help=False)
