@@ -30,7 +30,7 @@ from ros2_classify.inspection.describe import mapping_of
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.files import model_file
 from ros2_classify.testing import save_color_classifier, save_constant_network
-from test_checking import FILES, save_linear
+from test_check import FILES, save_linear
 
 
 def same(path: Path, report: Report) -> bool:

@@ -12,19 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The fixtures of the other tests with real nodes: processes, a peer, tiny models."""
+"""Fixtures of tests with real nodes."""
 
-import importlib.util
-from pathlib import Path
-import sys
-
-# They live beside their own helpers.
-FOLDER = Path(__file__).resolve().parents[2] / 'ros'
-sys.path.insert(0, str(FOLDER))
-_SPEC = importlib.util.spec_from_file_location('ros_fixtures', FOLDER / 'conftest.py')
-assert _SPEC is not None and _SPEC.loader is not None
-_fixtures = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_fixtures)
-
-ros, peer, start = _fixtures.ros, _fixtures.peer, _fixtures.start
-classifier, detector = _fixtures.classifier, _fixtures.detector
+from ros_fixtures import *  # noqa: F401, F403 - pytest finds fixtures by name

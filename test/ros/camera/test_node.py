@@ -25,7 +25,7 @@ from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.ros.camera import node as camera_node
 from ros2_classify.ros.messages import compressed_image as compressed_msg, image as image_msg
 from sensor_msgs.msg import CompressedImage, Image
-import test_picture_sources
+import test_sources
 
 RELIABLE = QoSProfile(depth=100)
 
@@ -82,7 +82,7 @@ def test_it_loops_and_obeys_a_rate_set_while_it_runs(start, peer, folder):
 
 def test_a_video_comes_frame_by_frame_at_its_own_rate(start, peer, tmp_path):
     values = list(range(10, 250, 10))
-    path = test_picture_sources.save_video(tmp_path / 'v.avi', values, rate=20.0)
+    path = test_sources.save_video(tmp_path / 'v.avi', values, rate=20.0)
     pictures = peer.collect(Image, '/image', RELIABLE)
     camera = start('camera', {'source': path, 'loop': False})
     assert camera.wait() == 0
@@ -176,7 +176,7 @@ def test_a_webcam_that_stops_is_opened_again(peer, monkeypatch, tmp_path):
     """In this process: the driver is replaced."""
     from ros2_classify.ros.node.process import Stop
 
-    webcam = test_picture_sources.FakeCapture
+    webcam = test_sources.FakeCapture
     monkeypatch.setattr(webcam, 'frames', [1, 4, 0, 5])
     monkeypatch.setattr(webcam, 'opened', [])
     monkeypatch.setattr(cv2, 'VideoCapture', webcam)
@@ -186,7 +186,7 @@ def test_a_webcam_that_stops_is_opened_again(peer, monkeypatch, tmp_path):
     source = camera_node.open_source
     monkeypatch.setattr(
         camera_node, 'open_source', lambda text, size, warn: source('/dev/video0', size, warn))
-    monkeypatch.setattr(test_picture_sources.picture_sources, 'Path', lambda _: device)
+    monkeypatch.setattr(test_sources.picture_sources, 'Path', lambda _: device)
 
     stop = Stop()
     pictures = peer.collect(Image, '/image', RELIABLE)

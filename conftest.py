@@ -43,7 +43,7 @@ def pytest_report_header() -> str:
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Leave the tests of the nodes out where rclpy is missing and may be."""
-    here = Path(__file__).parent
+    here = Path(__file__).parent / 'test'
     if collection_path in (here / 'ros', here / 'fuzz' / 'ros') and (
             ROS_IS_A_MUST not in os.environ):
         return find_spec('rclpy') is None or None
