@@ -52,11 +52,11 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 @pytest.fixture(scope='session')
 def data() -> Path:
-    """Return the folder of published models, labels and pictures; skip where it is missing."""
-    folder = shared_data.find_data()
-    if folder is None:
+    """Return the directory of published models, labels and images; skip where it is missing."""
+    directory = shared_data.find_data()
+    if directory is None:
         pytest.skip(shared_data.REASON)
-    return folder
+    return directory
 
 
 @pytest.fixture(scope='session')
@@ -67,7 +67,7 @@ def warm_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def published(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the published models known by name; return the folder they lie in."""
+    """Make the published models known by name; return the directory they lie in."""
     monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', shared_data.model_path(data))
     return data
 
@@ -76,6 +76,6 @@ def published(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def no_search_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the tests from the models of whoever runs them."""
     monkeypatch.delenv('ROS2_CLASSIFY_MODEL_PATH', raising=False)
-    # Where imported models are looked for; tests that import some name a folder of their own.
+    # Where imported models are looked for; tests that import some name a directory of their own.
     monkeypatch.setenv('XDG_DATA_HOME', os.devnull)
     monkeypatch.setenv('ROS2_CLASSIFY_CACHE', os.devnull)

@@ -13,9 +13,9 @@
 # limitations under the License.
 
 """
-A camera and the server that works on its pictures.
+A camera and the server that works on its images.
 
-The camera's driver is an argument; with ``driver:=none`` only the server starts, for pictures
+The camera's driver is an argument; with ``driver:=none`` only the server starts, for images
 that come from elsewhere.
 """
 
@@ -46,27 +46,27 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         'driver', default_value='camera',
         choices=['camera', 'v4l2_camera', 'usb_cam', 'image_tools', 'none'],
-        description="What delivers the pictures: this package's camera node, a camera driver of "
+        description="What delivers the images: this package's camera node, a camera driver of "
                     'the named package (image_tools: its cam2image), or nothing that is started '
                     'here'),
     DeclareLaunchArgument(
         'model', default_value='',
         description='Model to run: a name from the catalogue, a descriptor file (.yaml) or a '
-                    'network (.onnx); empty takes that of params_file'),
+                    'model (.onnx); empty takes that of params_file'),
     DeclareLaunchArgument(
         'image_topic', default_value='image',
-        description='Topic of the pictures, from the camera to the server; relative to namespace'),
+        description='Topic of the images, from the camera to the server; relative to namespace'),
     DeclareLaunchArgument(
         'image_topics', default_value='',
         description='Topics of several cameras for the one server, in the place of image_topic: '
                     'names with commas between them; usually with driver:=none'),
     DeclareLaunchArgument(
         'compressed', default_value='false', choices=['true', 'false'],
-        description='Whether the server takes compressed pictures, from image_topic/compressed; '
+        description='Whether the server takes compressed images, from image_topic/compressed; '
                     'the camera drivers then need image_transport_plugins'),
     DeclareLaunchArgument(
         'composed', default_value='false', choices=['true', 'false'],
-        description='Whether driver:=camera and the server share a process, in which pictures are '
+        description='Whether driver:=camera and the server share a process, in which images are '
                     'handed over without the middleware'),
     DeclareLaunchArgument(
         'namespace', default_value='', description='Namespace of all nodes'),
@@ -82,30 +82,30 @@ ARGUMENTS = (
         description='Camera of the drivers v4l2_camera, usb_cam and image_tools'),
     DeclareLaunchArgument(
         'source', default_value='',
-        description='What driver:=camera publishes: a picture, a folder, a video file or a webcam '
+        description='What driver:=camera publishes: an image, a directory, a video file or a webcam '
                     '(0, /dev/video0); empty for the scenes of this package'),
     DeclareLaunchArgument(
         'loop', default_value='true', choices=['true', 'false'],
-        description='Whether driver:=camera begins again after its last picture; otherwise '
+        description='Whether driver:=camera begins again after its last image; otherwise '
                     'everything ends after it'),
     DeclareLaunchArgument(
         'rate', default_value='0.0',
-        description='Pictures a second; 0 takes what suits the camera'),
+        description='Images a second; 0 takes what suits the camera'),
     DeclareLaunchArgument(
         'width', default_value='0',
-        description="Width of the pictures in pixels; 0 takes the camera's own"),
+        description="Width of the images in pixels; 0 takes the camera's own"),
     DeclareLaunchArgument(
         'height', default_value='0',
-        description="Height of the pictures in pixels; 0 takes the camera's own"),
+        description="Height of the images in pixels; 0 takes the camera's own"),
     DeclareLaunchArgument(
-        'frame_id', default_value='camera', description="Frame in the pictures' headers"),
+        'frame_id', default_value='camera', description="Frame in the images' headers"),
     DeclareLaunchArgument(
         'log_level', default_value='info', choices=['debug', 'info', 'warn', 'error', 'fatal'],
         description='Least severe log lines that the nodes write'),
     DeclareLaunchArgument(
         'dds_profile',
         default_value=EnvironmentVariable('ROS2_CLASSIFY_DDS_PROFILE', default_value='auto'),
-        description='Fast DDS profile of all processes, so that large pictures arrive: auto for '
+        description='Fast DDS profile of all processes, so that large images arrive: auto for '
                     "this package's (unless the environment names one already), none, or a file"),
 )
 
@@ -212,7 +212,7 @@ def image_tools(settings: Settings) -> Node:
     """Return cam2image of the package image_tools, which numbers its cameras."""
     if settings.compressed:
         raise RuntimeError(
-            'driver:=image_tools sends no compressed pictures: leave compressed at false, or '
+            'driver:=image_tools sends no compressed images: leave compressed at false, or '
             'choose v4l2_camera, usb_cam or camera')
     found = re.fullmatch(r'(?:/dev/video)?(\d+)', settings.video_device)
     if not found:

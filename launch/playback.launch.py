@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Plays a video file, or a folder of pictures, through the pipeline; with RViz2 if wanted."""
+"""Plays a video file, or a directory of images, through the pipeline; with RViz2 if wanted."""
 
 from pathlib import Path
 
@@ -34,13 +34,13 @@ def generate_launch_description() -> LaunchDescription:
 
     return LaunchDescription([
         DeclareLaunchArgument(
-            'source', description='Video file, folder of pictures, or picture to play'),
+            'source', description='Video file, directory of images, or image to play'),
         DeclareLaunchArgument(
             'loop', default_value='false', choices=['true', 'false'],
             description='Whether to begin again at the end; otherwise everything ends there'),
         DeclareLaunchArgument(
             'rviz', default_value='false', choices=['true', 'false'],
-            description='Whether to show the annotated pictures in RViz2'),
+            description='Whether to show the annotated images in RViz2'),
         # Arguments of the included files are arguments of this one, too.
         include('rviz.launch.py', IfCondition(LaunchConfiguration('rviz'))),
         include('camera_pipeline.launch.py', UnlessCondition(LaunchConfiguration('rviz'))),

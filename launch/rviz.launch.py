@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The camera pipeline, and RViz2 with the annotated pictures."""
+"""The camera pipeline, and RViz2 with the annotated images."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ SHARE = Path(__file__).parent.parent
 
 
 def start_rviz(context: LaunchContext) -> list[Action]:
-    """Return RViz2, looking at the server's annotated pictures in its namespace."""
+    """Return RViz2, looking at the server's annotated images in its namespace."""
     namespace = LaunchConfiguration('namespace').perform(context).strip('/')
     remappings = [('/server/debug_image', f'/{namespace}/server/debug_image')]
     return [Node(

@@ -13,9 +13,9 @@
 # limitations under the License.
 
 """
-Any vision model on any camera's pictures.
+Any vision model on any camera's images.
 
-Two lines give an answer for a numpy picture::
+Two lines give an answer for a numpy image::
 
     from ros2_classify import Pipeline
     print(Pipeline.load('cards_detector')(image))

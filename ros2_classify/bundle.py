@@ -126,10 +126,10 @@ def local_files(descriptor: ModelDescriptor) -> _Files:
         relative = Path(text)
         if relative.is_absolute() or '..' in relative.parts or text.startswith('~'):
             raise DescriptorError(
-                f"{descriptor.origin}: the {what} {text} is not below the descriptor's folder, "
+                f"{descriptor.origin}: the {what} {text} is not below the descriptor's directory, "
                 'so it cannot be carried over; name it by a path relative to the descriptor')
-        path = locate(text, descriptor.folder, what=what, origin=descriptor.origin,
-                      or_folder=what == 'model file')
+        path = locate(text, descriptor.directory, what=what, origin=descriptor.origin,
+                      or_directory=what == 'model file')
         place = f'models/{relative.as_posix()}'
         if path.is_dir():
             found += [(f'{place}/{below}', path / below) for below in sorted(files_below(path))]
@@ -142,15 +142,15 @@ def _fetched_files(descriptor: ModelDescriptor, options: FetchOptions) -> _Files
     """Return what has to be in the other machine's cache, with its places in the bundle."""
     request = request_for(descriptor)
     # All that is checked before use is checked before the journey.
-    network = fetch(request, options)
-    files = _converted_files(descriptor, network, options)
+    model = fetch(request, options)
+    files = _converted_files(descriptor, model, options)
     if request.url is not None:
         path, sha256 = fetch_whole(request, options)
         files.append((f'files/{sha256}/{path.name}', path))
     return files
 
 
-def _converted_files(descriptor: ModelDescriptor, network: Path, options: FetchOptions) -> _Files:
+def _converted_files(descriptor: ModelDescriptor, model: Path, options: FetchOptions) -> _Files:
     """Convert a TensorFlow model here, so that the other machine needs no TensorFlow."""
     if descriptor.format == 'onnx':
         return []
@@ -158,13 +158,13 @@ def _converted_files(descriptor: ModelDescriptor, network: Path, options: FetchO
     from ros2_classify.convert.options import ConvertOptions
 
     try:
-        done = convert(descriptor, network, ConvertOptions.like(options))
+        done = convert(descriptor, model, ConvertOptions.like(options))
     except ConversionError as error:
         _log.warning('%s is carried over as it is, and needs TensorFlow on the other machine: %s',
                      descriptor.name, error)
         return []
     place = '/'.join(('converted', *done.model.parent.parts[-2:]))
-    # The log stays here: it names this machine's folders.
+    # The log stays here: it names this machine's directories.
     return [(f'{place}/{path.name}', path) for path in (done.model, done.report)]
 
 

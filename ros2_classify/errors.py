@@ -24,19 +24,19 @@ allowed ones and the next step, in one sentence a person can act on::
         ├── LabelsError          a label file can't be read (also a ValueError)
         ├── OptionsError         a threshold or limit is out of its range (also a ValueError)
         ├── ModelNotFoundError   no such name, descriptor or model file
-        ├── NotAllowedError      a file lies outside of the folders that model_roots allows
+        ├── NotAllowedError      a file lies outside of the directories that model_roots allows
         ├── IntegrityError       a file isn't the one its sha256 says
         ├── ArchiveError         an archive is broken, hostile, or lacks the member asked for
-        ├── FetchError           a file can't be had: no network, no such file, a full disk
+        ├── FetchError           a file can't be had: no model, no such file, a full disk
         │   ├── DiskFullError    the disk that holds the cache is full
         │   └── FetchCancelledError  somebody asked to stop while it was fetched
         ├── ConversionError      a TensorFlow model can't be turned into ONNX
-        ├── EngineError          the network can't be loaded or run, or a provider is missing
+        ├── EngineError          the model can't be loaded or run, or a provider is missing
         │   ├── UnsafeModelError     a model asks for what is only had by permission
         │   ├── EngineMemoryError    there is not enough memory, on the CPU or the GPU
-        │   └── ProviderLostError    the GPU or its driver is gone while the network ran
-        ├── InputError           a picture can't be used (also a ValueError)
-        └── OutputError          a network's outputs, or an answer made from them, don't fit
+        │   └── ProviderLostError    the GPU or its driver is gone while the model ran
+        ├── InputError           an image can't be used (also a ValueError)
+        └── OutputError          a model's outputs, or an answer made from them, don't fit
                                  what was declared (also a ValueError)
 """
 
@@ -62,7 +62,7 @@ class ModelNotFoundError(Ros2ClassifyError):
 
 
 class NotAllowedError(Ros2ClassifyError):
-    """A file lies outside of the folders that may be read (``model_roots``)."""
+    """A file lies outside of the directories that may be read (``model_roots``)."""
 
 
 class IntegrityError(Ros2ClassifyError):
@@ -90,11 +90,11 @@ class ConversionError(Ros2ClassifyError):
 
 
 class EngineError(Ros2ClassifyError):
-    """A network can't be loaded or run, or the provider asked for is missing."""
+    """A model can't be loaded or run, or the provider asked for is missing."""
 
 
 class UnsafeModelError(EngineError):
-    """A model asks for files outside its folder, or for machine code; neither is loaded."""
+    """A model asks for files outside its directory, or for machine code; neither is loaded."""
 
 
 class EngineMemoryError(EngineError):
@@ -103,7 +103,7 @@ class EngineMemoryError(EngineError):
 
 class ProviderLostError(EngineError):
     """
-    The device, or its driver, failed while the network ran.
+    The device, or its driver, failed while the model ran.
 
     The engine is of no use any more. A CUDA device often stays unusable for the whole process,
     so where loading the model anew fails too, the process has to start anew.
@@ -111,8 +111,8 @@ class ProviderLostError(EngineError):
 
 
 class InputError(Ros2ClassifyError, ValueError):
-    """A picture can't be used: its shape, its type, its size or its encoding."""
+    """An image can't be used: its shape, its type, its size or its encoding."""
 
 
 class OutputError(Ros2ClassifyError, ValueError):
-    """A network's outputs, or an answer made from them, don't fit what was declared."""
+    """A model's outputs, or an answer made from them, don't fit what was declared."""

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Pictures from files and to files, by OpenCV, with errors that name the file."""
+"""Images from files and to files, by OpenCV, with errors that name the file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ros2_classify.image_size import image_size, JPEG_START, MAX_PIXELS, png_pro
 
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """
-    Read a picture.
+    Read an image.
 
     Parameters
     ----------
@@ -37,19 +37,19 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
         A file in any format that OpenCV reads: JPEG, PNG, BMP, WebP, TIFF and others. ``~`` is
         expanded.
     max_pixels : int
-        Larger pictures are refused, JPEG and PNG before they are decoded.
+        Larger images are refused, JPEG and PNG before they are decoded.
 
     Returns
     -------
     ndarray of uint8, shape (height, width, 3)
-        In the order blue, green, red. Grey pictures get three channels, transparency is dropped,
-        16-bit pictures are scaled to 8 bits, and the orientation that a camera wrote into the
+        In the order blue, green, red. Grey images get three channels, transparency is dropped,
+        16-bit images are scaled to 8 bits, and the orientation that a camera wrote into the
         file (EXIF) is applied, all as ``cv2.imread`` does by default.
 
     Raises
     ------
     InputError
-        If there is no such file, it can't be read as a picture, or is too large.
+        If there is no such file, it can't be read as an image, or is too large.
 
     """
     # Unlike Path.expanduser, this leaves the ~ of an unknown user for the error below.
@@ -57,19 +57,19 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
     try:
         data = np.fromfile(path, dtype=np.uint8)
     except IsADirectoryError as error:
-        raise InputError(f'{path} is a folder, not a picture') from error
+        raise InputError(f'{path} is a directory, not an image') from error
     except OSError as error:
-        raise InputError(f'the picture {path} cannot be read: {error.strerror}') from error
+        raise InputError(f'the image {path} cannot be read: {error.strerror}') from error
     image = None
     if data.size:
         _check_header(path, data, max_pixels)
         try:
             image = cv2.imdecode(data, cv2.IMREAD_COLOR)
         except cv2.error as error:
-            raise InputError(f'the picture {path} cannot be decoded: {error.err}') from error
+            raise InputError(f'the image {path} cannot be decoded: {error.err}') from error
     if image is None:
         raise InputError(
-            f'{path} ({data.size} bytes) is no picture that OpenCV can read; JPEG, PNG, BMP, WebP '
+            f'{path} ({data.size} bytes) is no image that OpenCV can read; JPEG, PNG, BMP, WebP '
             'and TIFF are usual, and the file may be damaged')
     _check_size(path, image.shape[1], image.shape[0], max_pixels)
     return np.asarray(image, dtype=np.uint8)
@@ -86,20 +86,20 @@ def _check_header(path: Path, data: NDArray[np.uint8], max_pixels: int) -> None:
         if problem:
             raise InputError(f'the PNG is {problem}')
     except InputError as error:
-        raise InputError(f'{path} ({data.size} bytes) is no picture: {error}') from error
+        raise InputError(f'{path} ({data.size} bytes) is no image: {error}') from error
     _check_size(path, width, height, max_pixels)
 
 
 def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise InputError(
-            f'the picture {path} of {width}x{height} has more than the {max_pixels} pixels that '
+            f'the image {path} of {width}x{height} has more than the {max_pixels} pixels that '
             'are allowed; make it smaller')
 
 
 def check_writable(path: str | Path) -> Path:
     """
-    See whether a picture can be written to a path, before any work is done for it.
+    See whether an image can be written to a path, before any work is done for it.
 
     Parameters
     ----------
@@ -114,29 +114,29 @@ def check_writable(path: str | Path) -> Path:
     Raises
     ------
     InputError
-        If its folder doesn't exist, it is a folder itself, or OpenCV can't write the format.
+        If its directory doesn't exist, it is a directory itself, or OpenCV can't write the format.
 
     """
     path = Path(os.path.expanduser(path))
     if not os.path.isdir(path.parent):
         raise InputError(
-            f'{path} cannot be written: there is no folder {path.parent}; make it first')
+            f'{path} cannot be written: there is no directory {path.parent}; make it first')
     if os.path.isdir(path):
-        raise InputError(f'{path} cannot be written: it is a folder; add a file name')
+        raise InputError(f'{path} cannot be written: it is a directory; add a file name')
     try:
         known = bool(path.suffix) and cv2.haveImageWriter(path.name)
     except cv2.error:
         known = False
     if not known:
         raise InputError(
-            f'{path} cannot be written: the suffix {path.suffix!r} is no picture format that '
+            f'{path} cannot be written: the suffix {path.suffix!r} is no image format that '
             'OpenCV writes; .png and .jpg are usual')
     return path
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
     """
-    Write a picture.
+    Write an image.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
     try:
         done, data = cv2.imencode(path.suffix, image)
         if not done:
-            raise InputError(f'{path} cannot be written: OpenCV could not encode the picture')
+            raise InputError(f'{path} cannot be written: OpenCV could not encode the image')
         path.write_bytes(data.tobytes())
     except cv2.error as error:
         raise InputError(f'{path} cannot be written: {error.err}') from error

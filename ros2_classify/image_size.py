@@ -20,10 +20,10 @@ import zlib
 
 from ros2_classify.errors import InputError
 
-# 64 Mpixel: twice an 8K camera's picture.
+# 64 Mpixel: twice an 8K camera's image.
 MAX_PIXELS = 1 << 26
 
-# A picture of the largest size in the smallest pieces that encoders write stays far below.
+# An image of the largest size in the smallest pieces that encoders write stays far below.
 _MAX_CHUNKS = 1 << 17
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
@@ -121,7 +121,7 @@ def _jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
                 break
             height = int.from_bytes(data[at + 5:at + 7], 'big')
             return int.from_bytes(data[at + 7:at + 9], 'big'), height
-        if marker in (0xD9, 0xDA):  # the picture's end or its bytes, and no size so far
+        if marker in (0xD9, 0xDA):  # the image's end or its bytes, and no size so far
             break
         at += 2 + max(2, int.from_bytes(data[at + 2:at + 4], 'big'))
     raise InputError(f'the JPEG of {len(data)} bytes has no complete header')

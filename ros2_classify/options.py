@@ -45,7 +45,7 @@ class Options:
     ----------
     score_threshold : float
         From 0 to 1: results below it are dropped; one that equals it stays. For segmentation: a
-        class that covers a smaller part of the picture is not listed.
+        class that covers a smaller part of the image is not listed.
     top_k : int
         For classification: at most so many classes.
     nms_iou : float

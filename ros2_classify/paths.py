@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-Folders that models and what belongs to them must lie in, where somebody says so.
+Directories that models and what belongs to them must lie in, where somebody says so.
 
 A robot's operator may let others choose a model by a parameter, a descriptor or a launch file;
-within `within`, what they name is read below the given folders only, whatever ``..`` and symbolic
+within `within`, what they name is read below the given directories only, whatever ``..`` and symbolic
 links make of its path. The models that the package ships are part of it and always allowed; so
 is what an address names, which its sha256 vouches for.
 """
@@ -37,35 +37,35 @@ _roots: ContextVar[tuple[Path, ...] | None] = ContextVar('model roots', default=
 @contextmanager
 def within(roots: str) -> Iterator[None]:
     """
-    Read models and what belongs to them from some folders only.
+    Read models and what belongs to them from some directories only.
 
     Parameters
     ----------
     roots : str
-        Folders, separated by ``:``; ``~`` is expanded; empty allows every place. They count in
+        Directories, separated by ``:``; ``~`` is expanded; empty allows every place. They count in
         this thread, as long as the context lasts. An inner context can only take places away.
 
     Raises
     ------
     ModelNotFoundError
-        If one is no folder, or the text is not empty and names none.
+        If one is no directory, or the text is not empty and names none.
 
     """
     parts = [part for part in roots.split(os.pathsep) if part.strip()]
     if roots and not parts:
         # A list whose variables were all empty must not open every place.
         raise ModelNotFoundError(
-            f'model_roots is {roots!r}, which names no folder; name one, or leave it empty to '
+            f'model_roots is {roots!r}, which names no directory; name one, or leave it empty to '
             'allow every place')
-    folders = tuple(Path(os.path.realpath(os.path.expanduser(part))) for part in parts)
-    for part, folder in zip(parts, folders):
-        if not folder.is_dir():
+    directories = tuple(Path(os.path.realpath(os.path.expanduser(part))) for part in parts)
+    for part, directory in zip(parts, directories):
+        if not directory.is_dir():
             raise ModelNotFoundError(
-                f'model_roots names {part}, which is no folder; make it or correct the name')
+                f'model_roots names {part}, which is no directory; make it or correct the name')
     outer = _roots.get()
     if outer is not None:
-        folders = tuple(folder for folder in folders or outer if _is_below(folder, outer))
-    token = _roots.set(folders if parts or outer is not None else None)
+        directories = tuple(directory for directory in directories or outer if _is_below(directory, outer))
+    token = _roots.set(directories if parts or outer is not None else None)
     try:
         yield
     finally:
@@ -73,20 +73,20 @@ def within(roots: str) -> Iterator[None]:
 
 
 def is_allowed(path: str | Path) -> bool:
-    """Tell whether a file or folder may be read; nothing but symbolic links is looked at."""
+    """Tell whether a file or directory may be read; nothing but symbolic links is looked at."""
     roots = _roots.get()
     if roots is None:
         return True
-    from ros2_classify.model.catalog import shipped_folder
+    from ros2_classify.model.catalog import shipped_directory
 
-    shipped = shipped_folder()
+    shipped = shipped_directory()
     own = () if shipped is None else (Path(os.path.realpath(shipped)),)
     return _is_below(Path(os.path.realpath(path)), (*roots, *own))
 
 
 def check_allowed(path: str | Path, what: str, origin: str = '') -> None:
     """
-    Refuse a file or folder that may not be read.
+    Refuse a file or directory that may not be read.
 
     Parameters
     ----------
@@ -107,24 +107,24 @@ def check_allowed(path: str | Path, what: str, origin: str = '') -> None:
         raise refusal(path, what, origin)
 
 
-def check_folder(folder: Path, what: str) -> None:
-    """Refuse a folder in which a symbolic link leads outside; see `check_allowed`."""
+def check_directory(directory: Path, what: str) -> None:
+    """Refuse a directory in which a symbolic link leads outside; see `check_allowed`."""
     if _roots.get() is None:
         return
-    check_allowed(folder, what)
-    for base, folders, files in os.walk(folder):
-        for name in (*folders, *files):
+    check_allowed(directory, what)
+    for base, directories, files in os.walk(directory):
+        for name in (*directories, *files):
             check_allowed(os.path.join(base, name), what)
 
 
 def refusal(path: str | Path, what: str, origin: str = '') -> NotAllowedError:
     """Return (not raise) the error for a file that may not be read, whether it exists or not."""
-    roots = ', '.join(map(str, _roots.get() or ())) or 'no folder'
+    roots = ', '.join(map(str, _roots.get() or ())) or 'no directory'
     prefix = f'{origin}: ' if origin else ''
     return NotAllowedError(
-        f'{prefix}the {what} {path} does not lie below the folders that model_roots allows '
-        f'({roots}), symbolic links followed; put it there, or add its folder to model_roots')
+        f'{prefix}the {what} {path} does not lie below the directories that model_roots allows '
+        f'({roots}), symbolic links followed; put it there, or add its directory to model_roots')
 
 
-def _is_below(path: Path, folders: tuple[Path, ...]) -> bool:
-    return any(path.is_relative_to(folder) for folder in folders)
+def _is_below(path: Path, directories: tuple[Path, ...]) -> bool:
+    return any(path.is_relative_to(directory) for directory in directories)

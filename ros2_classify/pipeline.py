@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The order of the steps, and the Python API of one call: picture in, answer out."""
+"""The order of the steps, and the Python API of one call: image in, answer out."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from ros2_classify.model.descriptor import ModelDescriptor, Task
 from ros2_classify.model.files import model_file
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import Options
-from ros2_classify.postprocess.postprocessor import AnswerMaker
+from ros2_classify.postprocess.postprocessor import ResultMaker
 from ros2_classify.preprocess.batch import Batch, batchable, differs_in_batch, split
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.geometry import Geometry
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 
-# For networks that take pictures of any size.
+# For models that take images of any size.
 _WARM_UP_SIZE = (640, 480)
 
 
@@ -57,14 +57,14 @@ class Pipeline:
     """
     A model ready to answer: ``Pipeline.load('cards_detector')(image)``.
 
-    The steps are public too, so that a caller can overlap them and run several pictures at once::
+    The steps are public too, so that a caller can overlap them and run several images at once::
 
         batch = pipeline.new_batch()
         batch.add(image, 'bgr')
         outputs = pipeline.infer(batch)
         result = pipeline.postprocess(outputs[0], batch.geometries[0])
 
-    Any thread may call any of it: runs of the network take turns, or go on side by side where the
+    Any thread may call any of it: runs of the model take turns, or go on side by side where the
     engine allows it (`parallel`), and calls of the pipeline itself take turns. A batch serves one
     thread at a time.
 
@@ -73,17 +73,17 @@ class Pipeline:
     descriptor : ModelDescriptor
         Complete, as `ros2_classify.autoconfig.complete.complete` returns it.
     engine : Engine
-        The network; the pipeline closes it.
+        The model; the pipeline closes it.
     labels : Labels or None
         The names; None names each class by its id.
     max_batch : int
-        Run at most so many pictures at once, where the network can. Above 1 it is tried out: the
-        network runs a few times.
+        Run at most so many images at once, where the model can. Above 1 it is tried out: the
+        model runs a few times.
 
     Attributes
     ----------
     file : Path or None
-        The network's own file, where it was loaded from one.
+        The model's own file, where it was loaded from one.
     engine_time : float
         Seconds that the engine needed to start with it, such as for building an engine of
         TensorRT; 0 where the engine was given.
@@ -103,12 +103,12 @@ class Pipeline:
                 1 <= max_batch <= MAX_BATCH):
             raise OptionsError(
                 f'max_batch is {max_batch!r} but must be a whole number from 1 to {MAX_BATCH}')
-        self._answers = AnswerMaker(descriptor, labels)
+        self._results = ResultMaker(descriptor, labels)
         self._descriptor = descriptor
         self._engine = engine
         self._input_name = descriptor.input.name or engine.inputs[0].name
         self._extra = ExtraInputs(descriptor.input.extra, engine.inputs)
-        # Some networks, those of torchvision among them, take one picture without a batch.
+        # Some models, those of torchvision among them, take one image without a batch.
         self._unbatched = any(tensor.name == self._input_name and len(tensor.shape) == 3
                               for tensor in engine.inputs)
         self.file: Path | None = None
@@ -135,15 +135,15 @@ class Pipeline:
         Parameters
         ----------
         model : str, Path or ModelDescriptor
-            A name from the catalogue, a descriptor file, a bare network file (``.onnx``,
-            ``.pb``, a SavedModel's folder), the address of one, or a descriptor.
+            A name from the catalogue, a descriptor file, a bare model file (``.onnx``,
+            ``.pb``, a SavedModel's directory), the address of one, or a descriptor.
         provider : str, optional
             Who shall run it: 'auto' (where nothing is said), 'cpu', 'cuda', …; short for that
             of ``engine``.
         threads : int, optional
             Threads for one inference; 0 chooses; short for those of ``engine``.
         max_batch : int, optional
-            Run at most so many pictures at once, where the network can (see `max_batch`); short
+            Run at most so many images at once, where the model can (see `max_batch`); short
             for that of ``engine``.
         fetch : FetchOptions, optional
             How a file that is named by an address is fetched.
@@ -207,41 +207,41 @@ class Pipeline:
     @property
     def task(self) -> Task:
         """What the answers are: 'classification', 'detection' or 'segmentation'."""
-        return self._answers.task
+        return self._results.task
 
     @property
     def gives_masks(self) -> bool:
         """Whether its detections have masks; known from the first answer on."""
-        return self._answers.gives_masks
+        return self._results.gives_masks
 
     @property
     def labels(self) -> Labels | None:
         """The names of the classes, where there are any."""
-        return self._answers.labels
+        return self._results.labels
 
     @property
     def engine(self) -> Engine:
-        """Who runs the network."""
+        """Who runs the model."""
         return self._engine
 
     @property
     def options(self) -> Options:
         """What counts where a call doesn't say otherwise: the descriptor's defaults."""
-        return self._answers.options
+        return self._results.options
 
     @property
     def parallel(self) -> int:
-        """How many threads may run the network at the same time, each with a batch of its own."""
+        """How many threads may run the model at the same time, each with a batch of its own."""
         return self._parallel
 
     @property
     def max_batch(self) -> int:
-        """How many pictures the network is run on at once: 1 where it takes no more."""
+        """How many images the model is run on at once: 1 where it takes no more."""
         return self._max_batch
 
     def limit_batch(self, most: int) -> None:
         """
-        Run at most so many pictures at once from now on; batches made before stay as they are.
+        Run at most so many images at once from now on; batches made before stay as they are.
 
         Parameters
         ----------
@@ -257,14 +257,14 @@ class Pipeline:
         self, image: Image, color: str = 'rgb', options: Options | None = None,
     ) -> Result:
         """
-        Answer for one picture.
+        Answer for one image.
 
         Parameters
         ----------
         image : ndarray of uint8, shape (H, W), (H, W, 3) or (H, W, 4)
             The pixels; never modified.
         color : str
-            What its channels are: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'. Pictures from
+            What its channels are: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'. Images from
             ``cv2.imread`` are 'bgr'.
         options : Options, optional
             Thresholds and limits of this call.
@@ -272,14 +272,14 @@ class Pipeline:
         Returns
         -------
         Classification, Detections or Segmentation
-            Best first, boxes in the picture's pixels.
+            Best first, boxes in the image's pixels.
 
         Raises
         ------
         InputError
-            If the array is no such picture.
+            If the array is no such image.
         EngineError
-            If the network fails.
+            If the model fails.
         OutputError
             If its outputs aren't what the descriptor says.
 
@@ -290,12 +290,12 @@ class Pipeline:
         self, images: Iterable[Image], color: str = 'rgb', options: Options | None = None,
     ) -> list[Result]:
         """
-        Answer for several pictures, as many at once as the network takes (`max_batch`).
+        Answer for several images, as many at once as the model takes (`max_batch`).
 
         Parameters
         ----------
         images : iterable of ndarray of uint8
-            The pictures, of any sizes; see ``__call__``.
+            The images, of any sizes; see ``__call__``.
         color : str
             What the channels of all of them are.
         options : Options, optional
@@ -304,13 +304,13 @@ class Pipeline:
         Returns
         -------
         list of Classification, Detections or Segmentation
-            One for each picture, in their order; the inference time of each is that of the run
+            One for each image, in their order; the inference time of each is that of the run
             it was part of.
 
         Raises
         ------
         InputError, EngineError, OutputError
-            As ``__call__`` does; the first picture that fails ends all.
+            As ``__call__`` does; the first image that fails ends all.
 
         """
         results: list[Result] = []
@@ -341,7 +341,7 @@ class Pipeline:
         Returns
         -------
         Batch
-            For `max_batch` pictures, with buffers of its own.
+            For `max_batch` images, with buffers of its own.
 
         """
         return Batch(self._descriptor.input, self._input_name, self._extra, self._max_batch,
@@ -349,25 +349,25 @@ class Pipeline:
 
     def infer(self, batch: Batch) -> list[Tensors]:
         """
-        Run the network: the second step of a call.
+        Run the model: the second step of a call.
 
         Parameters
         ----------
         batch : Batch
-            Pictures, one at least.
+            Images, one at least.
 
         Returns
         -------
         list of dict of str to ndarray
-            The network's outputs for each picture, with a batch axis of 1 where the network has
+            The model's outputs for each image, with a batch axis of 1 where the model has
             one. Valid until the batch is run again.
 
         Raises
         ------
         EngineError
-            If the network fails.
+            If the model fails.
         OutputError
-            If the outputs of several pictures can't be told apart.
+            If the outputs of several images can't be told apart.
 
         """
         with self._running:
@@ -378,14 +378,14 @@ class Pipeline:
         preprocess_time: float = 0.0, inference_time: float = 0.0, start: float | None = None,
     ) -> Result:
         """
-        Turn the outputs for one picture into an answer: the last step of a call.
+        Turn the outputs for one image into an answer: the last step of a call.
 
         Parameters
         ----------
         outputs : dict of str to ndarray
             What ``infer`` gave for it.
         geometry : Geometry
-            That of the picture.
+            That of the image.
         options : Options, optional
             Thresholds and limits of this call.
         preprocess_time, inference_time : float
@@ -404,13 +404,13 @@ class Pipeline:
             If the outputs aren't what the descriptor says.
 
         """
-        return self._answers(
+        return self._results(
             outputs, geometry, options, preprocess_time=preprocess_time,
             inference_time=inference_time, start=start)
 
     def warm_up(self) -> Result:
         """
-        Answer once for a grey picture, so that the first real one is as quick as the others.
+        Answer once for a grey image, so that the first real one is as quick as the others.
 
         Returns
         -------
@@ -420,7 +420,7 @@ class Pipeline:
         Raises
         ------
         EngineError, OutputError
-            If the network fails, or its outputs don't fit the decoder or the labels.
+            If the model fails, or its outputs don't fit the decoder or the labels.
 
         """
         declared = self._descriptor.input.size
@@ -428,7 +428,7 @@ class Pipeline:
         return self(np.full((height, width, 3), 127, np.uint8))
 
     def close(self) -> None:
-        """Free the network; closing twice does nothing."""
+        """Free the model; closing twice does nothing."""
         with self._closing:
             for _ in range(self._parallel):
                 self._running.acquire()
@@ -445,18 +445,18 @@ class Pipeline:
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Free the network."""
+        """Free the model."""
         self.close()
 
     def _takes_batches(self) -> bool:
-        """Tell whether the network gives the same in a batch as for each picture by itself."""
+        """Tell whether the model gives the same in a batch as for each image by itself."""
         engine = self._engine
         model = self._descriptor.origin or self._descriptor.name
         if not batchable(self._descriptor.input, self._input_name, engine.inputs, engine.outputs,
                          self._extra):
-            _LOGGER.info('%s: the network takes one picture at a time', model)
+            _LOGGER.info('%s: the model takes one image at a time', model)
             return False
         reason = differs_in_batch(self.new_batch(), self.infer)
         if reason:
-            _LOGGER.warning('%s: the network is run on one picture at a time: %s', model, reason)
+            _LOGGER.warning('%s: the model is run on one image at a time: %s', model, reason)
         return not reason

@@ -26,7 +26,7 @@ from typing import TextIO
 
 # Seconds over which the speed is taken.
 _WINDOW = 10.0
-# What comes in fewer seconds says more of buffers than of the network.
+# What comes in fewer seconds says more of buffers than of the model.
 _SHORTEST = 0.05
 
 

@@ -13,11 +13,11 @@
 # limitations under the License.
 
 """
-A network in 8-bit or 16-bit numbers: smaller, and faster where the processor computes in them.
+A model in 8-bit or 16-bit numbers: smaller, and faster where the processor computes in them.
 
-For 8 bits, how large the numbers between the layers get is measured on pictures (calibration),
-which should show what the robot will see; 16 bits need no measuring. Then both networks answer for
-these pictures, and their agreement is told. Needs the packages ``onnx`` and ``onnxruntime``.
+For 8 bits, how large the numbers between the layers get is measured on images (calibration),
+which should show what the robot will see; 16 bits need no measuring. Then both models answer for
+these images, and their agreement is told. Needs the packages ``onnx`` and ``onnxruntime``.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ from ros2_classify.results.results import Classification, Detections, Result, Se
 _LOGGER = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
-# Gives the same pictures, BGR, each time it is called.
-Pictures = Callable[[], Iterable[Pixels]]
+# Gives the same images, BGR, each time it is called.
+Images = Callable[[], Iterable[Pixels]]
 Target = Literal['cpu', 'tensorrt']
 Small = Literal['int8', 'fp16']
 
@@ -70,11 +70,11 @@ class Quantized:
     Parameters
     ----------
     model, descriptor : Path
-        The network and its descriptor.
-    pictures : int
-        How many pictures were measured, or compared.
+        The model and its descriptor.
+    images : int
+        How many images were measured, or compared.
     agreement : float
-        From 0 to 1, on these pictures: how often both have the same best class; how many of the
+        From 0 to 1, on these images: how often both have the same best class; how many of the
         boxes of either the other one has too, with the same class and half of the area; how
         many pixels have the same class.
     bytes_before, bytes_after : int
@@ -84,26 +84,26 @@ class Quantized:
 
     model: Path
     descriptor: Path
-    pictures: int
+    images: int
     agreement: float
     bytes_before: int
     bytes_after: int
 
 
 def quantize_model(
-    model: Union[str, Path, ModelDescriptor], pictures: Pictures, output: Path, *,
+    model: Union[str, Path, ModelDescriptor], images: Images, output: Path, *,
     target: Target = 'cpu', precision: Small = 'int8', fetch: FetchOptions | None = None,
     force: bool = False,
 ) -> Quantized:
     """
-    Write a network in smaller numbers, and its descriptor beside it.
+    Write a model in smaller numbers, and its descriptor beside it.
 
     Parameters
     ----------
     model : str, Path or ModelDescriptor
         As `ros2_classify.pipeline.Pipeline.load` takes it.
-    pictures : callable
-        Gives the pictures, anew at each call.
+    images : callable
+        Gives the images, anew at each call.
     output : Path
         The ``.onnx`` file to write; the descriptor gets its name with ``.yaml``.
     target : 'cpu' or 'tensorrt'
@@ -125,18 +125,18 @@ def quantize_model(
     OptionsError
         If a file is there already, or is not named ``.onnx``; if a target is given for 16 bits.
     InputError
-        If there are no pictures.
+        If there are no images.
     EngineError
-        If a package is missing, or the network can't be written in such numbers.
+        If a package is missing, or the model can't be written in such numbers.
 
     """
     tools = _tools()
     if precision == 'fp16' and target != 'cpu':
-        raise OptionsError(f'target is {target!r}, which is for int8: networks in fp16 are the '
+        raise OptionsError(f'target is {target!r}, which is for int8: models in fp16 are the '
                            'same for all; leave it out')
     descriptor_path = output.with_suffix('.yaml')
     if output.suffix != '.onnx':
-        raise OptionsError(f'{output} must end with .onnx: that tells a network')
+        raise OptionsError(f'{output} must end with .onnx: that tells a model')
     for path in (output, descriptor_path):
         if path.exists() and not force:
             raise OptionsError(f'{path} is there already; give another name, or --force')
@@ -146,34 +146,34 @@ def quantize_model(
         path = to_onnx(declared, path, ConvertOptions.like(fetch))
     with Pipeline.load(declared, provider='cpu', fetch=fetch) as before:
         if precision == 'fp16':
-            count = sum(1 for _ in pictures())
+            count = sum(1 for _ in images())
             made_of = f'In 16-bit numbers, made from {declared.name}.'
             if count:
                 _halve(tools[0], path, output)
         else:
-            reader = _Reader(before, pictures)
+            reader = _Reader(before, images)
             with tempfile.TemporaryDirectory(prefix='ros2_classify_') as work, \
                     heartbeat(f'measuring and quantizing {path.name}'):
                 _quantize(tools, path, Path(work), output, reader, target)
             count = reader.count
             made_of = (f'Quantized to 8 bits for {target} from {declared.name}, measured on '
-                       f'{count} pictures.')
+                       f'{count} images.')
         if not count:
             output.unlink(missing_ok=True)
-            raise InputError('there are no pictures to measure; name a folder with some')
+            raise InputError('there are no images to measure; name a directory with some')
         made = replace(
-            before.descriptor, name=output.stem, origin='', folder=output.absolute().parent,
+            before.descriptor, name=output.stem, origin='', directory=output.absolute().parent,
             source=Source(path=str(output.absolute()), sha256=sha256_of_file(output)),
             format='onnx', expected=None, notes=' '.join(filter(None, (
                 made_of, before.descriptor.notes))))
         with Pipeline.load(made, provider='cpu') as after:
-            agreement = _agreement(before, after, pictures)
+            agreement = _agreement(before, after, images)
     text, _ = describe_model(made, output.absolute().parent)
     write_descriptor(text, descriptor_path, force=force)
     if agreement < _POOR:
         _LOGGER.warning(
             'only %.0f %% of the answers are the same: %sstay with the original', 100 * agreement,
-            '' if precision == 'fp16' else 'calibrate with more pictures of what the robot will '
+            '' if precision == 'fp16' else 'calibrate with more images of what the robot will '
             'see, or ')
     return Quantized(output, descriptor_path, count, agreement,
                      path.stat().st_size, output.stat().st_size)
@@ -187,28 +187,28 @@ def _tools() -> tuple[Any, Any]:
         from onnxruntime import quantization
     except ImportError as error:
         raise EngineError(
-            f'to quantize a network, the package onnx is needed ({error}): pip install '
+            f'to quantize a model, the package onnx is needed ({error}): pip install '
             '"ros2_classify[tools]"') from error
     return onnx, quantization
 
 
 class _Reader:
-    """Feeds the calibration, a picture at a time; its methods are named as ONNX Runtime asks."""
+    """Feeds the calibration, an image at a time; its methods are named as ONNX Runtime asks."""
 
-    def __init__(self, pipeline: Pipeline, pictures: Pictures) -> None:
+    def __init__(self, pipeline: Pipeline, images: Images) -> None:
         self._pipeline = pipeline
-        self._pictures = pictures
-        self._rows: Iterator[Pixels] = iter(pictures())
+        self._images = images
+        self._rows: Iterator[Pixels] = iter(images())
         self.count = 0
 
     def get_next(self) -> Mapping[str, NDArray[Any]] | None:
-        """Return the network's inputs for the next picture."""
-        picture = next(self._rows, None)
-        if picture is None:
+        """Return the model's inputs for the next image."""
+        image = next(self._rows, None)
+        if image is None:
             return None
         self.count += 1
         batch = self._pipeline.new_batch()
-        batch.add(picture, 'bgr')
+        batch.add(image, 'bgr')
         return batch.tensors
 
     def __iter__(self) -> _Reader:
@@ -216,7 +216,7 @@ class _Reader:
         return self
 
     def __next__(self) -> Mapping[str, NDArray[Any]]:
-        """Return the network's inputs for the next picture."""
+        """Return the model's inputs for the next image."""
         found = self.get_next()
         if found is None:
             raise StopIteration
@@ -257,14 +257,14 @@ def _quantize(
     except (InputError, EngineError):
         raise
     except Exception as error:  # noqa: B902 -- neither package has a base of its exceptions
-        # Without a picture it fails on its own terms; that is told better.
+        # Without an image it fails on its own terms; that is told better.
         if reader.count:
             reason = ' '.join(str(error).split())[:300]
             raise EngineError(f'{path}: it cannot be quantized: {reason}') from error
 
 
 def _halve(onnx: Any, path: Path, output: Path) -> None:
-    """Write a network whose floats have 16 bits inside, between inputs and outputs of 32."""
+    """Write a model whose floats have 16 bits inside, between inputs and outputs of 32."""
     try:
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
@@ -291,9 +291,9 @@ def _tail(model: Any) -> list[str]:
     return tail
 
 
-def _agreement(before: Pipeline, after: Pipeline, pictures: Pictures) -> float:
+def _agreement(before: Pipeline, after: Pipeline, images: Images) -> float:
     """Return the share of answers that are the same."""
-    shares = [_share(before(picture, 'bgr'), after(picture, 'bgr')) for picture in pictures()]
+    shares = [_share(before(image, 'bgr'), after(image, 'bgr')) for image in images()]
     return float(np.mean(shares)) if shares else 0.0
 
 

@@ -13,9 +13,9 @@
 # limitations under the License.
 
 """
-Fakes and tiny networks, for users' tests and our own.
+Fakes and tiny models, for users' tests and our own.
 
-`FakeEngine` stands in for whoever runs a network. The ``save_...`` functions write real ONNX files
+`FakeEngine` stands in for whoever runs a model. The ``save_...`` functions write real ONNX files
 of a few hundred bytes; they need the package ``onnx`` (``pip install onnx``), which nothing else
 in the package does.
 """
@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from ros2_classify.engines.base import Dim, Tensors, TensorSpec
 from ros2_classify.errors import EngineError
 
-Answer = Union[Tensors, Callable[[Tensors], Tensors]]
+Result = Union[Tensors, Callable[[Tensors], Tensors]]
 
 # Old enough for the ONNX Runtimes of robots, new enough for all that is used here.
 _OPSET = 13
@@ -64,7 +64,7 @@ class FakeEngine:
     """
 
     def __init__(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec],
-                 answer: Answer, *, provider: str = 'Fake',
+                 result: Result, *, provider: str = 'Fake',
                  metadata: Mapping[str, str] | None = None) -> None:
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
@@ -72,7 +72,7 @@ class FakeEngine:
         self.metadata: Mapping[str, str] = dict(metadata or {})
         self.calls: list[Tensors] = []
         self.closed = False
-        self._answer = answer
+        self._result = result
 
     def infer(self, inputs: Tensors) -> Tensors:
         """Return the answer; raise EngineError where an input is missing or after `close`."""
@@ -82,7 +82,7 @@ class FakeEngine:
         if set(inputs) != expected:
             raise EngineError(f'the inputs are {sorted(inputs)} but must be {sorted(expected)}')
         self.calls.append({name: array.copy() for name, array in inputs.items()})
-        return self._answer(inputs) if callable(self._answer) else dict(self._answer)
+        return self._result(inputs) if callable(self._result) else dict(self._result)
 
     def close(self) -> None:
         """Close the engine; closing twice does nothing."""
@@ -99,7 +99,7 @@ def save_color_classifier(
     dtype: Any = np.float32, metadata: Mapping[str, str] | None = None,
 ) -> Path:
     """
-    Write an ONNX network that tells the mean of each colour channel.
+    Write an ONNX model that tells the mean of each colour channel.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def save_color_classifier(
     -------
     Path
         The file. Its output ``scores``, float32 [1, 3], holds the means of channel 0, 1 and 2
-        as they are fed: class 0 wins on a red picture that is fed as RGB.
+        as they are fed: class 0 wins on a red image that is fed as RGB.
 
     """
     from onnx import helper, TensorProto
@@ -134,13 +134,13 @@ def save_color_classifier(
                  metadata)
 
 
-def save_constant_network(
+def save_constant_model(
     path: str | Path, outputs: Mapping[str, NDArray[Any]], *, input_name: str = 'image',
     input_shape: Sequence[Dim] = (1, 3, 8, 8), dtype: Any = np.float32,
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
     """
-    Write an ONNX network that gives the same outputs whatever it is fed.
+    Write an ONNX model that gives the same outputs whatever it is fed.
 
     Parameters
     ----------
@@ -173,15 +173,15 @@ def save_constant_network(
 
 
 def save_known_classifier(
-    folder: str | Path, name: str, scores: Sequence[float], *, size: tuple[int, int] = (8, 8),
+    directory: str | Path, name: str, scores: Sequence[float], *, size: tuple[int, int] = (8, 8),
     defaults: str = '', work: int = 0, turns: int = 0,
 ) -> Path:
     """
-    Write a classifier, network and descriptor, whose answer is known for every picture.
+    Write a classifier, model and descriptor, whose answer is known for every image.
 
     Parameters
     ----------
-    folder : str or Path
+    directory : str or Path
         Where to write ``NAME.onnx`` and ``NAME.yaml``.
     name : str
         Its name. The labels are ``NAME 0``, ``NAME 1`` and so on: they tell whose an answer is.
@@ -192,66 +192,66 @@ def save_known_classifier(
     defaults : str
         Its own thresholds and limits, as in ``score_threshold: 0.1, top_k: 2``.
     work : int
-        How many features of the picture it works out on its way to that answer: at 224×224, 16
+        How many features of the image it works out on its way to that answer: at 224×224, 16
         of them take a core about a millisecond.
     turns : int
-        In the place of ``work``, for a network that is slow and small: how often it goes round; a
+        In the place of ``work``, for a model that is slow and small: how often it goes round; a
         thousand turns take a core a few milliseconds.
 
     Returns
     -------
     Path
-        The descriptor, which declares the network's sha256.
+        The descriptor, which declares the model's sha256.
 
     """
     import hashlib
 
-    folder = Path(folder)
-    answer = np.array([scores], np.float32)
+    directory = Path(directory)
+    result = np.array([scores], np.float32)
     shape = (1, 3, size[1], size[0])
-    network = folder / f'{name}.onnx'
+    model = directory / f'{name}.onnx'
     if turns:
-        _save_turning_network(network, answer, shape, turns)
+        _save_turning_model(model, result, shape, turns)
     elif work:
-        _save_busy_network(network, answer, shape, work)
+        _save_busy_model(model, result, shape, work)
     else:
-        save_constant_network(network, {'scores': answer}, input_shape=shape)
+        save_constant_model(model, {'scores': result}, input_shape=shape)
     labels = ', '.join(f'{name} {number}' for number in range(len(scores)))
-    path = folder / f'{name}.yaml'
+    path = directory / f'{name}.yaml'
     path.write_text(
         f'name: {name}\ntask: classification\n'
-        f'source: {{path: {network.name}, '
-        f'sha256: {hashlib.sha256(network.read_bytes()).hexdigest()}}}\n'
+        f'source: {{path: {model.name}, '
+        f'sha256: {hashlib.sha256(model.read_bytes()).hexdigest()}}}\n'
         f'labels: [{labels}]\ninput: {{resize: stretch}}\n'
         'output: {decoder: classification, activation: none}\n'
         f'defaults: {{{defaults}}}\n')
     return path
 
 
-def _save_busy_network(
-        path: Path, answer: NDArray[Any], shape: Sequence[int], work: int) -> Path:
-    """Write a network that convolves its input, and gives the same answer all the same."""
+def _save_busy_model(
+        path: Path, result: NDArray[Any], shape: Sequence[int], work: int) -> Path:
+    """Write a model that convolves its input, and gives the same answer all the same."""
     from onnx import helper, numpy_helper
 
-    classes = answer.shape[1]
+    classes = result.shape[1]
     random = np.random.default_rng(0)
     constants = [
         numpy_helper.from_array(
             random.normal(0, 0.1, (work, shape[1], 3, 3)).astype(np.float32), 'kernels'),
         numpy_helper.from_array(np.zeros((work, classes), np.float32), 'zeros'),
-        numpy_helper.from_array(answer, 'answer')]
+        numpy_helper.from_array(result, 'answer')]
     nodes = [
         helper.make_node('Conv', ['image', 'kernels'], ['features'], pads=[1, 1, 1, 1]),
         helper.make_node('ReduceMean', ['features'], ['means'], axes=[2, 3], keepdims=0),
         helper.make_node('MatMul', ['means', 'zeros'], ['nothing']),
         helper.make_node('Add', ['nothing', 'answer'], ['scores'])]
     return _save(path, nodes, ('image', list(shape), np.float32),
-                 [('scores', list(answer.shape), np.float32)], constants, None)
+                 [('scores', list(result.shape), np.float32)], constants, None)
 
 
-def _save_turning_network(
-        path: Path, answer: NDArray[Any], shape: Sequence[int], turns: int) -> Path:
-    """Write a network that goes round so often, and gives the same answer all the same."""
+def _save_turning_model(
+        path: Path, result: NDArray[Any], shape: Sequence[int], turns: int) -> Path:
+    """Write a model that goes round so often, and gives the same answer all the same."""
     from onnx import helper, numpy_helper, TensorProto
 
     def value(name: str, type_: int, shape: Sequence[int]) -> Any:
@@ -266,16 +266,16 @@ def _save_turning_network(
     constants = [
         numpy_helper.from_array(np.asarray(each), name) for name, each in (
             ('turns', np.int64(turns)), ('yes', np.bool_(True)), ('one', np.array([1, 1])),
-            ('zero', np.zeros((1, 1), np.float32)), ('answer', answer))]
+            ('zero', np.zeros((1, 1), np.float32)), ('answer', result))]
     nodes = [
-        # Of the picture, so that nobody works it out beforehand.
+        # Of the image, so that nobody works it out beforehand.
         helper.make_node('ReduceMax', ['image'], ['brightest'], axes=[1, 2, 3], keepdims=0),
         helper.make_node('Reshape', ['brightest', 'one'], ['start']),
         helper.make_node('Loop', ['turns', 'yes', 'start'], ['end'], body=body),
         helper.make_node('Mul', ['end', 'zero'], ['nothing']),
         helper.make_node('Add', ['nothing', 'answer'], ['scores'])]
     return _save(path, nodes, ('image', list(shape), np.float32),
-                 [('scores', list(answer.shape), np.float32)], constants, None)
+                 [('scores', list(result.shape), np.float32)], constants, None)
 
 
 def _save(

@@ -53,9 +53,9 @@ class Imported:
     files : tuple of Path
         The files that came into the cache, or were there already.
     converted : tuple of Path
-        Folders of the cache with what TensorFlow models were converted into.
+        Directories of the cache with what TensorFlow models were converted into.
     replaced : tuple of Path
-        Files in the folder of imported models that were other ones before.
+        Files in the directory of imported models that were other ones before.
 
     """
 
@@ -65,7 +65,7 @@ class Imported:
     replaced: tuple[Path, ...]
 
 
-def import_bundle(path: Path, folder: Path, options: FetchOptions | None = None) -> Imported:
+def import_bundle(path: Path, directory: Path, options: FetchOptions | None = None) -> Imported:
     """
     Put a bundle's files where this machine looks for them, each checked first.
 
@@ -73,7 +73,7 @@ def import_bundle(path: Path, folder: Path, options: FetchOptions | None = None)
     ----------
     path : Path
         The bundle.
-    folder : Path
+    directory : Path
         Where descriptors and the files beside them go.
     options : FetchOptions, optional
         Which cache, and cancelling.
@@ -88,22 +88,22 @@ def import_bundle(path: Path, folder: Path, options: FetchOptions | None = None)
     ArchiveError
         If it is no bundle, or a file in it isn't what its index says; nothing of it was used.
     FetchError
-        If the cache or the folder can't be written, or the disk is full.
+        If the cache or the directory can't be written, or the disk is full.
 
     """
     options = options or FetchOptions()
-    cache = Cache(options.cache_folder())
+    cache = Cache(options.cache_directory())
     staging = cache.part(f'import-{os.getpid()}-{os.urandom(4).hex()}').with_suffix('.unpack')
     try:
         with cache.errors(), walk(path) as members:
             index = _read_index(path, members)
             cache.check_space(path.stat().st_size)
             staged = _stage(path, members, index, staging, options)
-        models = _known_or_new(path, index, staging, folder)
+        models = _known_or_new(path, index, staging, directory)
         files = tuple(_to_cache(staged[name], name, cache, options)
                       for name in staged if name.startswith('files/'))
         converted = _converted_to_cache(staging / 'converted', cache, options)
-        replaced = _to_folder(staging / 'models', folder)
+        replaced = _to_directory(staging / 'models', directory)
     finally:
         with cache.errors():
             remove(staging)
@@ -150,7 +150,7 @@ def _stage(path: Path, members: _Members, index: dict[str, str], staging: Path,
     meter.start(0, path.stat().st_size)
     staged = {}
     for member, opener in members:
-        if member.is_folder:
+        if member.is_directory:
             continue
         if member.name not in index:
             raise ArchiveError(f'{path}: {member.name} does not stand in its index; make the '
@@ -175,7 +175,7 @@ def _stage(path: Path, members: _Members, index: dict[str, str], staging: Path,
 
 
 def _known_or_new(path: Path, index: dict[str, str], staging: Path,
-                  folder: Path) -> tuple[Path, ...]:
+                  directory: Path) -> tuple[Path, ...]:
     """Return where each descriptor will be; those known already, and their files, are unstaged."""
     known = entries()
     places = []
@@ -189,10 +189,10 @@ def _known_or_new(path: Path, index: dict[str, str], staging: Path,
         except DescriptorError as error:
             raise ArchiveError(f'{path}: {error}; it may need a newer ros2_classify') from error
         own = known.get(staged.stem)
-        is_known = own is not None and own.parent != folder and same(own, staged)
+        is_known = own is not None and own.parent != directory and same(own, staged)
         files = {staged, *(staging / member for member, _ in local_files(descriptor))}
         (unneeded if is_known else needed).update(files)
-        places.append(own if own is not None and is_known else folder / staged.name)
+        places.append(own if own is not None and is_known else directory / staged.name)
     for staged in unneeded - needed:
         remove(staged)
     return tuple(places)
@@ -205,11 +205,11 @@ def _to_cache(staged: Path, name: str, cache: Cache, options: FetchOptions) -> P
 
 
 def _converted_to_cache(staged: Path, cache: Cache, options: FetchOptions) -> tuple[Path, ...]:
-    """Move conversions, folder by folder, to where the converter would have put them."""
+    """Move conversions, directory by directory, to where the converter would have put them."""
     places = []
     for name in sorted({str(Path(name).parent) for name in files_below(staged)}
                        if staged.is_dir() else ()):
-        source, target = staged / name, cache.folder / 'converted' / name
+        source, target = staged / name, cache.directory / 'converted' / name
         with cache.lock(source.parent.name, source.parent.name, options.cancel), cache.errors():
             if not _same_files(source, target):
                 remove(target)
@@ -224,13 +224,13 @@ def _same_files(one: Path, other: Path) -> bool:
                for name in files_below(one))
 
 
-def _to_folder(source: Path, folder: Path) -> tuple[Path, ...]:
+def _to_directory(source: Path, directory: Path) -> tuple[Path, ...]:
     """Move files to where the catalogue finds them; return those that were other ones before."""
     replaced = []
     names = sorted(files_below(source)) if source.is_dir() else []
     # Descriptors last: one that is there finds its files.
     for name in sorted(names, key=lambda name: name.endswith('.yaml')):
-        target = folder / name
+        target = directory / name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists() and not same(source / name, target):
@@ -238,5 +238,5 @@ def _to_folder(source: Path, folder: Path) -> tuple[Path, ...]:
             copy_whole(source / name, target)
         except OSError as error:
             raise FetchError(f'{target} cannot be written ({error.strerror or error}); name '
-                             'another folder') from error
+                             'another directory') from error
     return tuple(replaced)

@@ -36,7 +36,7 @@ NOT_RUN = (
     (r'for name in|done$', 'pins packages anew: needs the package index'),
     (r'colcon build|python3 -m colcon build',
      'scripts/setup builds the same; test_package.py looks at what it has installed'),
-    (r'source |cd (?!folder)|export |python3 -m venv ',
+    (r'source |cd (?!directory)|export |python3 -m venv ',
      'sets up the shell that the next command runs in'),
     (r'scripts/(setup|check|test|demo)( --tensorflow)?$', '.ci/run runs it'),
     (r'python3 scripts/tools/pages\.py ', 'scripts/check docs builds the same pages'),
@@ -46,8 +46,8 @@ NOT_RUN = (
     (r'scripts/shell python -m ros2_classify\.ros\.bench\.messages ',
      'takes minutes; test/ros/test_bench_messages.py runs its parts'),
     (r'scripts/shell python scripts/tools/measure_steps\.py$', 'measures times for a minute'),
-    (r'scripts/demo --source 0$', 'needs a webcam; scripts/demo runs the same nodes on pictures'),
-    (r'scripts/test -m network ', 'needs the internet'),
+    (r'scripts/demo --source 0$', 'needs a webcam; scripts/demo runs the same nodes on images'),
+    (r'scripts/test -m model ', 'needs the internet'),
     (r'.*\b(camera|client_test|composed)\b.* source:=0$', 'needs a webcam'),
     (r'ros2 run v4l2_camera ', 'needs a webcam and its driver'),
     (r'ros2 run rqt_', 'needs a desktop'),
@@ -108,16 +108,16 @@ class Command:
             return 'launch'
         if self.words[:2] == ['python', '-c']:
             return 'python'
-        if self.text.startswith('cd folder && '):
+        if self.text.startswith('cd directory && '):
             return 'shell'
         return 'node' if self.verb in cli.NODES else 'verb' if self.verb else 'unknown'
 
 
-def save_models(folder: Path, *names: str) -> None:
+def save_models(directory: Path, *names: str) -> None:
     """Write a model under each of the names that the commands have for the reader's own."""
     for name in names:
-        save_color_classifier(folder / f'{name}.onnx')
-        (folder / f'{name}.yaml').write_text(
+        save_color_classifier(directory / f'{name}.onnx')
+        (directory / f'{name}.yaml').write_text(
             f'source: {{path: {name}.onnx}}\nlabels: [red, green, blue]\n'
             'output: {decoder: classification, activation: softmax}\n')
 

@@ -22,7 +22,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from ros2_classify.testing import save_constant_network
+from ros2_classify.testing import save_constant_model
 
 HERE = Path(__file__).resolve().parent
 
@@ -33,25 +33,25 @@ class FakeConverter:
 
     Parameters
     ----------
-    folder : Path
+    directory : Path
         Where it is put.
 
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.python = folder / 'python'
-        self.calls = folder / 'calls'
-        self._plan = folder / 'plan.json'
+    def __init__(self, directory: Path) -> None:
+        self.python = directory / 'python'
+        self.calls = directory / 'calls'
+        self._plan = directory / 'plan.json'
         self.calls.mkdir(parents=True)
         lines = (HERE / 'fake_python.py').read_text(encoding='utf-8')
         self.python.write_text(f'#!{sys.executable}\n{lines}', encoding='utf-8')
         self.python.chmod(0o755)
-        answer = np.array([[0.1, 0.2, 0.3, 0.4]], np.float32)
-        save_constant_network(folder / 'fake.onnx', {'softmax:0': answer}, input_name='input:0',
+        result = np.array([[0.1, 0.2, 0.3, 0.4]], np.float32)
+        save_constant_model(directory / 'fake.onnx', {'softmax:0': result}, input_name='input:0',
                               input_shape=(None, 8, 8, 3))
-        np.savez(folder / 'answers.npz', answer)
+        np.savez(directory / 'answers.npz', result)
         self.plan(does='convert', versions=['1.17.0', '2.21.0'], calls=str(self.calls),
-                  model=str(folder / 'fake.onnx'), answers=str(folder / 'answers.npz'),
+                  model=str(directory / 'fake.onnx'), results=str(directory / 'answers.npz'),
                   outputs=['softmax:0'])
 
     def plan(self, **changes: Any) -> None:

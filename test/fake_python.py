@@ -48,7 +48,7 @@ def work() -> int:
         return 1
     shutil.copy(PLAN['model'], 'model.onnx')
     if does == 'nonsense':
-        Path('model.onnx').write_text('no network')
+        Path('model.onnx').write_text('no model')
     shutil.copy(PLAN['answers'], 'answers.npz')
     tell(result={'outputs': PLAN['outputs'], 'seconds': {'start': 1.0, 'convert': 2.0},
                  'memory_mb': 100, 'versions': {

@@ -145,7 +145,7 @@ def detector(**outputs: NDArray[np.float32]) -> bytes:
     Return a frozen graph with the interface of TensorFlow Object Detection.
 
     Its input is ``image_tensor`` uint8 [?, ?, ?, 3]; its outputs are what is given, whatever
-    the picture.
+    the image.
     """
     return graph(
         placeholder('image_tensor', None, None, None, 3, dtype=UINT8),

@@ -15,12 +15,12 @@
 """
 The plain path: what a person writes who wants a right answer and doesn't mind how long it takes.
 
-The whole picture is resized by OpenCV with all that belongs to it, numbers are worked out in 64
-bits by numpy, the network runs without any of ONNX Runtime's optimisations on one thread, and its
+The whole image is resized by OpenCV with all that belongs to it, numbers are worked out in 64
+bits by numpy, the model runs without any of ONNX Runtime's optimisations on one thread, and its
 outputs are read by loops. Nothing of the package is used but the descriptor and the labels.
 
-A quantised network is the exception: ONNX Runtime computes it with 8-bit numbers or, without its
-optimisations, with floats that are rounded in between, and both are another network.
+A quantised model is the exception: ONNX Runtime computes it with 8-bit numbers or, without its
+optimisations, with floats that are rounded in between, and both are another model.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class PlainPath:
     labels : Labels
         Its names.
     path : Path
-        The network's file.
+        The model's file.
     quantised : bool
         Whether it is.
 
@@ -77,7 +77,7 @@ class PlainPath:
         self._labels = labels
 
     def __call__(self, bgr: Any, threshold: float, nms_iou: float) -> list[Found]:
-        """Return what is on a picture, best first."""
+        """Return what is on an image, best first."""
         tensor, scale, offset = self._prepare(bgr)
         names = [output.name for output in self._session.get_outputs()]
         values = self._session.run(names, {self._spec.name: tensor})

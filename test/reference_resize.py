@@ -75,7 +75,7 @@ def cubic_weights(out: int, size: int) -> Any:
 
 
 def resize(image: Any, size: tuple[int, int], interpolation: str) -> Any:
-    """Return a picture [H, W, C] of another size (width, height), rounded to 8 bits."""
+    """Return an image [H, W, C] of another size (width, height), rounded to 8 bits."""
     height, width = image.shape[:2]
     kind = interpolation
     if kind == 'pyramid':
@@ -99,7 +99,7 @@ def apply(rows: Any, columns: Any, image: Any) -> Any:
 def center_crop(
     image: Any, size: tuple[int, int], fraction: float, interpolation: str,
 ) -> Any:
-    """Return a picture scaled so that its middle shows ``fraction`` of the short side, and cut."""
+    """Return an image scaled so that its middle shows ``fraction`` of the short side, and cut."""
     height, width = image.shape[:2]
     ratio = max(size[0] / width, size[1] / height) / fraction
     scaled = max(size[0], round(width * ratio)), max(size[1], round(height * ratio))
@@ -110,7 +110,7 @@ def center_crop(
 def letterbox(
     image: Any, size: tuple[int, int], anchor: str, pad: float, interpolation: str,
 ) -> Any:
-    """Return a picture that fits into a size with bars around it, as floats."""
+    """Return an image that fits into a size with bars around it, as floats."""
     height, width = image.shape[:2]
     ratio = min(size[0] / width, size[1] / height)
     fit = round if anchor == 'center' else (lambda value: math.floor(value + 1e-6))
@@ -123,7 +123,7 @@ def letterbox(
 
 
 def to_rgb(image: Any, color: str) -> Any:
-    """Return red, green and blue of a picture of any colour."""
+    """Return red, green and blue of an image of any colour."""
     if color == 'mono':
         plane = image if image.ndim == 2 else image[..., 0]
         return np.stack([plane] * 3, axis=-1)
@@ -131,7 +131,7 @@ def to_rgb(image: Any, color: str) -> Any:
 
 
 def to_tensor(pixels: Any, spec: Any) -> Any:
-    """Return the network's input for red, green and blue pixels [H, W, 3] of its own size."""
+    """Return the model's input for red, green and blue pixels [H, W, 3] of its own size."""
     pixels = pixels.astype(float)
     if spec.color == 'gray':
         pixels = np.rint(pixels @ LUMA)[..., np.newaxis]
@@ -144,7 +144,7 @@ def to_tensor(pixels: Any, spec: Any) -> Any:
 
 
 def preprocess(image: Any, color: str, spec: Any) -> Any:
-    """Return the network's input for a picture, by the book."""
+    """Return the model's input for an image, by the book."""
     pixels = to_rgb(image, color)
     size = spec.size if isinstance(spec.size, tuple) else (image.shape[1], image.shape[0])
     if spec.resize == 'letterbox':

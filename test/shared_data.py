@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Finds the folder of published models, labels and pictures that many tests use."""
+"""Finds the directory of published models, labels and images that many tests use."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from pathlib import Path
 VARIABLE = 'ROS2_CLASSIFY_TEST_DATA'
 ROOT = Path(__file__).resolve().parent.parent
 
-REASON = (f'the published models and pictures are not here: name their folder in {VARIABLE}, or '
+REASON = (f'the published models and images are not here: name their directory in {VARIABLE}, or '
           'put it at shared/data in or beside the source tree')
 
 
 def find_data() -> Path | None:
-    """Return the folder, or None where there is none."""
+    """Return the directory, or None where there is none."""
     named = os.environ.get(VARIABLE)
     places = [Path(named)] if named else [ROOT / 'shared/data', ROOT.parent / 'shared/data']
     return next((place for place in places if (place / 'MANIFEST.md').is_file()), None)
@@ -35,6 +35,6 @@ def find_data() -> Path | None:
 
 def model_path(data: Path) -> str:
     """Return a ROS2_CLASSIFY_MODEL_PATH with the test descriptors and all that they name."""
-    folders = [ROOT / 'test/descriptors', data / 'models',
+    directories = [ROOT / 'test/descriptors', data / 'models',
                data / 'models/ssd_mobilenet_v1_0.75_coco', data / 'labels']
-    return os.pathsep.join(str(folder) for folder in folders)
+    return os.pathsep.join(str(directory) for directory in directories)

@@ -83,7 +83,7 @@ def photograph(
     sheet: NDArray[np.uint8], view: View, size: tuple[int, int], noise: float = 3.0,
 ) -> NDArray[np.uint8]:
     """
-    Take a picture of the page.
+    Take an image of the page.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def photograph(
     view : View
         Where the camera stands.
     size : (width, height)
-        Of the picture, in pixels.
+        Of the image, in pixels.
     noise : float
         Standard deviation of the sensor's noise.
 
@@ -113,9 +113,9 @@ def photograph(
         reach = -position[2] / np.maximum(rays[..., 2], 1e-3)
         spot = position + rays * reach[..., None]
         total += _surface(sheet, spot) * _light(spot, view.lamp)[..., None]
-    picture = total / len(_RAYS)
-    picture += np.random.default_rng(0).normal(0, noise, picture.shape)
-    return np.clip(np.round(picture), 0, 255).astype(np.uint8)
+    image = total / len(_RAYS)
+    image += np.random.default_rng(0).normal(0, noise, image.shape)
+    return np.clip(np.round(image), 0, 255).astype(np.uint8)
 
 
 def _light(spot: NDArray[np.float64], lamp: tuple[float, float, float]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The demo cards that ship: the sheet, the scenes, both networks and what is said of them."""
+"""The demo cards that ship: the sheet, the scenes, both models and what is said of them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ VIEWS = {
     'far, in weak light': View(800, tilt=15, lamp=(400, 100, 500)),
 }
 SCENES = yaml.safe_load((MODELS / 'scenes/scenes.yaml').read_text(encoding='utf-8'))['scenes']
-PICTURES = ('.jpg', '.jpeg', '.png', '.bmp')
+IMAGES = ('.jpg', '.jpeg', '.png', '.bmp')
 
 
 @pytest.fixture(scope='module')
@@ -66,7 +66,7 @@ def sheet() -> NDArray[np.uint8]:
 
 
 def read(path: Path) -> NDArray[np.uint8]:
-    """Read a picture, BGR."""
+    """Read an image, BGR."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     assert image is not None, path
     return image
@@ -136,7 +136,7 @@ def test_scenes_are_of_several_kinds() -> None:
     assert 1 in counts
     assert max(counts) >= 4
     assert {scene['image'] for scene in SCENES} == {
-        path.name for path in (MODELS / 'scenes').iterdir() if path.suffix in PICTURES}
+        path.name for path in (MODELS / 'scenes').iterdir() if path.suffix in IMAGES}
 
 
 @pytest.mark.parametrize('margin', [0.0, 0.15, 0.5])
@@ -146,7 +146,7 @@ def test_classifier_names_each_card(
 ) -> None:
     unit = sheet.shape[1] / PAGE[0]
     (left, top), _, (right, bottom), _ = corners(number)
-    # The cards beside it must stay outside the picture.
+    # The cards beside it must stay outside the image.
     edge = min(margin * 48, 7.0)
     x1, y1, x2, y2 = (round(v * unit) for v in
                       (left - edge, top - min(edge, 4), right + edge, bottom + edge))
@@ -160,17 +160,17 @@ def test_classifier_names_each_card(
     assert result.scores[0] > 0.5
 
 
-def test_classifier_names_no_card_on_a_plain_picture(classifier: Pipeline) -> None:
+def test_classifier_names_no_card_on_a_plain_image(classifier: Pipeline) -> None:
     ramp = np.linspace(30, 200, 320, dtype=np.uint8)
-    picture = np.repeat(np.tile(ramp, (240, 1))[..., None], 3, 2)
-    assert len(classifier(picture, 'bgr')) == 0
+    image = np.repeat(np.tile(ramp, (240, 1))[..., None], 3, 2)
+    assert len(classifier(image, 'bgr')) == 0
 
 
 def test_photographs_give_no_more_alarms_than_the_report_says(
     data: Path, detector: Pipeline,
 ) -> None:
     report = json.loads((MODELS / 'cards_report.json').read_text(encoding='utf-8'))
-    files = sorted(p for p in (data / 'images').iterdir() if p.suffix.lower() in PICTURES)
+    files = sorted(p for p in (data / 'images').iterdir() if p.suffix.lower() in IMAGES)
     alarms = {p.name: len(detector(read(p), 'bgr')) for p in files}
     assert len(files) == report['photographs']['pictures']
     # One more than reported: a score may lie right at the threshold.
@@ -183,8 +183,8 @@ def test_report_meets_the_goals_and_the_model_card_repeats_it() -> None:
     assert report['detector']['mAP@0.5'] >= 0.95
     assert report['classifier']['top1'] >= 0.98
     for part, file in (('detector', 'cards_detector'), ('classifier', 'cards_classifier')):
-        network = (MODELS / f'{file}.onnx').read_bytes()
-        assert report[part]['sha256'] == hashlib.sha256(network).hexdigest()
+        model = (MODELS / f'{file}.onnx').read_bytes()
+        assert report[part]['sha256'] == hashlib.sha256(model).hexdigest()
         assert report[part]['fastest_ms'] <= 15
     text = (MODELS / 'MODEL_CARD.md').read_text(encoding='utf-8')
     for value in (report['detector']['mAP@0.5'], report['classifier']['top1'],

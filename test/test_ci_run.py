@@ -37,11 +37,11 @@ def run(tmp_path):
     """Return a function that runs it with scripts that do nothing but the suite's exit code."""
     (tmp_path / '.ci').mkdir()
     shutil.copy(ROOT / '.ci' / 'run', tmp_path / '.ci' / 'run')
-    for folder, names in (('scripts', ('setup', 'check', 'demo', 'reliability')),
+    for directory, names in (('scripts', ('setup', 'check', 'demo', 'reliability')),
                           ('programs', ('apt-get',)), ('scripts', ('test',))):
-        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / directory).mkdir(exist_ok=True)
         for name in names:
-            path = tmp_path / folder / name
+            path = tmp_path / directory / name
             path.write_text('#!/bin/sh\n' + (SUITE if name == 'test' else ''))
             path.chmod(0o755)
 

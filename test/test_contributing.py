@@ -30,7 +30,7 @@ import cv2
 import numpy as np
 import pytest
 from ros2_classify.decoders import DECODERS
-from ros2_classify.testing import save_constant_network
+from ros2_classify.testing import save_constant_model
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / 'CONTRIBUTING.md').read_text(encoding='utf-8')
@@ -54,7 +54,7 @@ DECODER, ROW = blocks(section('Adding a decoder'), 'python')
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Return a source tree as somebody who contributes has it, with a picture and the model."""
+    """Return a source tree as somebody who contributes has it, with an image and the model."""
     tree = tmp_path / 'tree'
     shutil.copytree(ROOT / 'ros2_classify', tree / 'ros2_classify',
                     ignore=shutil.ignore_patterns('__pycache__', 'ros'))
@@ -91,9 +91,9 @@ def boxes_of(run: Run) -> list[tuple[str, list[float]]]:
 
 def test_a_model_is_one_file(tree: Path, run: Run) -> None:
     rows = np.array([[[8, 12, 24, 36, 0.9, 1]]], np.float32)
-    save_constant_network(
+    save_constant_model(
         tree / 'models/coins.onnx', {'rows': rows}, input_shape=(1, 3, 48, 64))
-    # The picture is twice as large as the network's.
+    # The image is twice as large as the model's.
     assert boxes_of(run) == [('two cents', [16, 24, 48, 72])]
     assert run(['-m', 'ros2_classify', 'models', 'check', 'coins']).returncode == 0
     listed = run(['-m', 'ros2_classify', 'models', 'list']).stdout
@@ -103,7 +103,7 @@ def test_a_model_is_one_file(tree: Path, run: Run) -> None:
 def test_a_decoder_is_one_file_and_one_row(tree: Path, run: Run) -> None:
     circles = np.array([[[20, 24, 10, 0.9, 2], [21, 24, 10, 0.8, 2], [40, 24, 5, 0.1, 0]]],
                        np.float32)
-    save_constant_network(
+    save_constant_model(
         tree / 'models/coins.onnx', {'circles': circles}, input_shape=(1, 3, 48, 64))
     model = MODEL.replace('{decoder: end_to_end}', '{decoder: circles}')
     assert model != MODEL

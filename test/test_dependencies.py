@@ -55,14 +55,14 @@ def test_the_page_of_licences_is_right_about_what_is_installed():
     assert compared > 5
 
 
-def audited(monkeypatch, answers):
+def audited(monkeypatch, results):
     """Return what the check says where pip-audit gives these answers, one after the other."""
     asked = []
 
     def run(command, **options):
         asked.append(open(command[-1]).read().split())
-        answer = answers[min(len(asked), len(answers)) - 1]
-        text = answer if isinstance(answer, str) else json.dumps({'dependencies': answer})
+        result = results[min(len(asked), len(results)) - 1]
+        text = result if isinstance(result, str) else json.dumps({'dependencies': result})
         return subprocess.CompletedProcess(command, 1, stdout=text, stderr='no way to the server')
 
     class Environment:

@@ -39,8 +39,8 @@ def yaml_files():
     said = subprocess.run(['git', 'ls-files', '-z', '*.yaml', '*.yml'], cwd=shared_data.ROOT,
                           capture_output=True, text=True, check=False)
     names = said.stdout.split('\0') if said.returncode == 0 else [
-        path.relative_to(shared_data.ROOT) for folder in ('models', 'test/descriptors')
-        for path in (shared_data.ROOT / folder).glob('*.yaml')]
+        path.relative_to(shared_data.ROOT) for directory in ('models', 'test/descriptors')
+        for path in (shared_data.ROOT / directory).glob('*.yaml')]
     return [shared_data.ROOT / name for name in names if name]
 
 
@@ -84,8 +84,8 @@ def test_each_descriptor_of_the_repository(path):
 
 
 def test_the_descriptors_are_found():
-    folders = {path.parent.name for path in DESCRIPTORS}
-    assert {'models', 'descriptors'} <= folders
+    directories = {path.parent.name for path in DESCRIPTORS}
+    assert {'models', 'descriptors'} <= directories
     assert len(DESCRIPTORS) > 20
 
 

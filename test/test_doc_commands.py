@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 from ros2_classify import cli, load_descriptor
 from ros2_classify.bundle import write_bundle
-from ros2_classify.download.hashing import sha256_of_folder
+from ros2_classify.download.hashing import sha256_of_directory
 import shared_data
 
 
@@ -34,7 +34,7 @@ def name_of(command):
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """Make the models and the picture that the commands use."""
+    """Make the models and the image that the commands use."""
     doc_commands.save_models(tmp_path, 'my_model', 'my_detector', 'model', 'detector')
     (tmp_path / 'catalogue').mkdir()
     doc_commands.save_models(tmp_path / 'catalogue', 'coins')
@@ -72,15 +72,15 @@ def test_python(workplace, capsys, command):
 
 
 @pytest.mark.parametrize('command', doc_commands.of_kind('shell'), ids=name_of)
-def test_the_sum_of_a_folder(tmp_path, monkeypatch, command):
+def test_the_sum_of_a_directory(tmp_path, monkeypatch, command):
     """What the shell says is what the package works out."""
-    folder = tmp_path / 'folder'
-    (folder / 'variables').mkdir(parents=True)
+    directory = tmp_path / 'folder'
+    (directory / 'variables').mkdir(parents=True)
     for name in ('saved_model.pb', 'variables/b', 'variables/B', 'variables/a b'):
-        (folder / name).write_text(name)
+        (directory / name).write_text(name)
     monkeypatch.chdir(tmp_path)
     done = subprocess.run(['bash', '-c', command.text], capture_output=True, text=True, check=True)
-    assert done.stdout.split()[0] == sha256_of_folder(folder)
+    assert done.stdout.split()[0] == sha256_of_directory(directory)
 
 
 @pytest.mark.parametrize('command', doc_commands.of_kind('launch'), ids=name_of)

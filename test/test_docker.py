@@ -254,7 +254,7 @@ def test_images_of_wheels_use_the_scripts():
         assert first in ('apt-get', 'useradd') or (ROOT / first).is_file(), run
     needed = set(re.search(r'^sudo apt install (.*)$', (
         ROOT / 'docs/installation.md').read_text(), re.MULTILINE)[1].split())
-    # git is for the checkout; certificates are on every machine that has a network.
+    # git is for the checkout; certificates are on every machine that has a model.
     assert set(re.findall(r'^    ([a-z0-9-]+)(?: \\)?$', (
         DOCKER / 'Dockerfile.wheels').read_text(), re.MULTILINE)) == (
             needed - {'git'} | {'ca-certificates'})

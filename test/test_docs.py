@@ -34,7 +34,7 @@ from ros2_classify.decoders import DECODERS
 from ros2_classify.errors import DescriptorError
 from ros2_classify.model.descriptor import Defaults, InputSpec, load_descriptor
 from ros2_classify.results.results import Classification, Detections, Segmentation
-from ros2_classify.testing import save_color_classifier, save_constant_network
+from ros2_classify.testing import save_color_classifier, save_constant_model
 import shared_data
 import yaml
 
@@ -142,9 +142,9 @@ def test_descriptors(tmp_path, text):
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """Make the models and the picture that the samples use."""
+    """Make the models and the image that the samples use."""
     save_color_classifier(tmp_path / 'colors.onnx')
-    save_constant_network(tmp_path / 'boxes.onnx', {
+    save_constant_model(tmp_path / 'boxes.onnx', {
         'detection_boxes': np.array([[[0.1, 0.2, 0.5, 0.6]]], np.float32),
         'detection_classes': np.array([[0]], np.float32),
         'detection_scores': np.array([[0.9]], np.float32),
@@ -171,7 +171,7 @@ def test_python_samples(workplace, capsys, code):
         assert (workplace / 'annotated.png').is_file()
 
 
-def test_the_table_of_answers():
+def test_the_table_of_results():
     rows = table(PYTHON, 'Answers')
     for kind in (Classification, Detections, Segmentation):
         has = [row['attribute'].strip('`') for row in rows if row[f'`{kind.__name__}`'] == 'yes']

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Picture files: what can be read and written, and what the errors say."""
+"""Image files: what can be read and written, and what the errors say."""
 
 import struct
 
@@ -25,8 +25,8 @@ from ros2_classify.image_io import check_writable, read_image, write_image
 
 
 @pytest.fixture
-def picture():
-    """Return a picture whose four quarters differ: blue, green, red, white."""
+def pixels():
+    """Return an image whose four quarters differ: blue, green, red, white."""
     image = np.zeros((40, 60, 3), np.uint8)
     image[:20, :30] = (255, 0, 0)
     image[:20, 30:] = (0, 255, 0)
@@ -36,17 +36,17 @@ def picture():
 
 
 @pytest.mark.parametrize('suffix', ['.png', '.bmp', '.tiff', '.ppm', '.PNG'])
-def test_what_is_written_is_read(tmp_path, picture, suffix):
+def test_what_is_written_is_read(tmp_path, pixels, suffix):
     path = tmp_path / f'päth{suffix}'
-    write_image(str(path), picture)
+    write_image(str(path), pixels)
     image = read_image(path)
     assert image.dtype == np.uint8
-    np.testing.assert_array_equal(image, picture)
+    np.testing.assert_array_equal(image, pixels)
 
 
-def test_jpeg_keeps_the_colours(tmp_path, picture):
-    write_image(tmp_path / 'a.jpg', picture)
-    difference = np.abs(read_image(tmp_path / 'a.jpg').astype(int) - picture)
+def test_jpeg_keeps_the_colours(tmp_path, pixels):
+    write_image(tmp_path / 'a.jpg', pixels)
+    difference = np.abs(read_image(tmp_path / 'a.jpg').astype(int) - pixels)
     assert np.median(difference) < 8
 
 
@@ -54,7 +54,7 @@ def test_jpeg_keeps_the_colours(tmp_path, picture):
     (np.full((4, 5), 128, np.uint8), 128), (np.full((4, 5), 0x8000, np.uint16), 128),
     (np.full((4, 5, 3), 0x8000, np.uint16), 128),
     (np.dstack([np.full((4, 5, 3), 128, np.uint8), np.zeros((4, 5), np.uint8)]), 128)])
-def test_gray_deep_and_transparent_pictures_become_plain(tmp_path, pixels, expected):
+def test_gray_deep_and_transparent_images_become_plain(tmp_path, pixels, expected):
     cv2.imwrite(str(tmp_path / 'a.png'), pixels)
     image = read_image(tmp_path / 'a.png')
     assert image.shape == (4, 5, 3)
@@ -70,66 +70,66 @@ def exif(orientation):
 @pytest.mark.parametrize('orientation, turned', [
     (1, lambda image: image), (3, lambda image: np.rot90(image, 2)),
     (6, lambda image: np.rot90(image, -1)), (8, np.rot90)])
-def test_the_cameras_orientation_is_applied(tmp_path, picture, orientation, turned):
-    data = cv2.imencode('.jpg', picture)[1].tobytes()
+def test_the_cameras_orientation_is_applied(tmp_path, pixels, orientation, turned):
+    data = cv2.imencode('.jpg', pixels)[1].tobytes()
     (tmp_path / 'a.jpg').write_bytes(data[:2] + exif(orientation) + data[2:])
-    image, expected = read_image(tmp_path / 'a.jpg'), turned(picture)
+    image, expected = read_image(tmp_path / 'a.jpg'), turned(pixels)
     assert image.shape == expected.shape
     assert np.median(np.abs(image.astype(int) - expected)) < 8
 
 
 @pytest.mark.parametrize('content', [b'', b'no picture', b'\x89PNG\r\n\x1a\n' + b'\0' * 100])
-def test_what_is_no_picture(tmp_path, content):
+def test_what_is_no_image(tmp_path, content):
     (tmp_path / 'a.png').write_bytes(content)
-    with pytest.raises(InputError, match=f'a.png .{len(content)} bytes. is no picture'):
+    with pytest.raises(InputError, match=f'a.png .{len(content)} bytes. is no image'):
         read_image(tmp_path / 'a.png')
 
 
-def test_cut_off_pictures(tmp_path, picture):
-    data = cv2.imencode('.png', picture)[1].tobytes()
+def test_cut_off_images(tmp_path, pixels):
+    data = cv2.imencode('.png', pixels)[1].tobytes()
     (tmp_path / 'a.png').write_bytes(data[:30])
-    with pytest.raises(InputError, match='is no picture'):
+    with pytest.raises(InputError, match='is no image'):
         read_image(tmp_path / 'a.png')
 
 
-def test_missing_pictures_and_folders(tmp_path):
+def test_missing_images_and_directories(tmp_path):
     with pytest.raises(InputError, match='a.png cannot be read: No such file'):
         read_image(tmp_path / 'a.png')
-    with pytest.raises(InputError, match='is a folder, not a picture'):
+    with pytest.raises(InputError, match='is a directory, not an image'):
         read_image(tmp_path)
 
 
-def test_home_folders(tmp_path, monkeypatch, picture):
+def test_home_directories(tmp_path, monkeypatch, pixels):
     monkeypatch.setenv('HOME', str(tmp_path))
-    write_image('~/a.png', picture)
-    assert read_image('~/a.png').shape == picture.shape
+    write_image('~/a.png', pixels)
+    assert read_image('~/a.png').shape == pixels.shape
 
 
 @pytest.mark.parametrize('name, words', [
-    ('none/a.png', 'there is no folder .*none; make it first'),
-    ('a', "the suffix '' is no picture format"), ('a.txt', "the suffix '.txt' is no picture"),
-    ('.png', "the suffix '' is no picture"), ('folder.png', 'it is a folder; add a file name')])
-def test_where_nothing_can_be_written(tmp_path, picture, name, words):
+    ('none/a.png', 'there is no directory .*none; make it first'),
+    ('a', "the suffix '' is no image format"), ('a.txt', "the suffix '.txt' is no image"),
+    ('.png', "the suffix '' is no image"), ('folder.png', 'it is a directory; add a file name')])
+def test_where_nothing_can_be_written(tmp_path, pixels, name, words):
     (tmp_path / 'folder.png').mkdir()
-    for attempt in (lambda path: write_image(path, picture), check_writable):
+    for attempt in (lambda path: write_image(path, pixels), check_writable):
         with pytest.raises(InputError, match=words):
             attempt(tmp_path / name)
 
 
-def test_write_errors_name_the_file(tmp_path, picture, monkeypatch):
+def test_write_errors_name_the_file(tmp_path, pixels, monkeypatch):
     def fail(path, data):
         raise OSError(28, 'No space left on device')
 
     monkeypatch.setattr('pathlib.Path.write_bytes', fail)
     with pytest.raises(InputError, match='a.png cannot be written: No space left on device'):
-        write_image(tmp_path / 'a.png', picture)
+        write_image(tmp_path / 'a.png', pixels)
     with pytest.raises(InputError, match='a.png cannot be written'):
         write_image(tmp_path / 'a.png', np.zeros((0, 0, 3), np.uint8))
 
 
 @pytest.mark.parametrize('name', ['~no_such_user/a.png', f'{"a" * 300}.png'])
-def test_paths_that_cannot_be(picture, name):
+def test_paths_that_cannot_be(pixels, name):
     with pytest.raises(InputError, match='cannot be read'):
         read_image(name)
     with pytest.raises(InputError, match='cannot be written'):
-        write_image(name, picture)
+        write_image(name, pixels)

@@ -24,7 +24,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_rviz_shows_the_annotated_picture_as_sensor_data():
+def test_rviz_shows_the_annotated_image_as_sensor_data():
     config = yaml.safe_load((ROOT / 'rviz' / 'annotated_image.rviz').read_text())
     display, = config['Visualization Manager']['Displays']
     assert display['Class'] == 'rviz_default_plugins/Image'
@@ -32,7 +32,7 @@ def test_rviz_shows_the_annotated_picture_as_sensor_data():
     assert display['Topic'] == {
         'Value': '/server/debug_image', 'Depth': 1, 'History Policy': 'Keep Last',
         'Reliability Policy': 'Best Effort', 'Durability Policy': 'Volatile'}
-    # The window's own entry must name the display, or the picture stays hidden.
+    # The window's own entry must name the display, or the image stays hidden.
     assert display['Name'] in config['Window Geometry']
 
 

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Every published ONNX model gives the results that its manifest records, on every picture.
+Every published ONNX model gives the results that its manifest records, on every image.
 
 The manifest's own tables are the reference; they were made by other programs. Same labels, scores
 within 0.03, boxes with an IoU of at least 0.9.
@@ -67,38 +67,38 @@ class Row(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The recorded boxes of one picture, and how many there were in all."""
+    """The recorded boxes of one image, and how many there were in all."""
 
     rows: list[Row]
     total: int
 
 
 def classification_results(manifest: str) -> dict[tuple[str, str], Top]:
-    """Read the table of classification results: by model and picture."""
+    """Read the table of classification results: by model and image."""
     section = manifest.split('## Verified classification results')[1].split('\n## ')[0]
     table = [[cell.strip() for cell in line.strip('|').split('|')]
              for line in section.splitlines() if line.startswith('|')]
     results = {}
-    for picture, *cells in table[2:]:
+    for image, *cells in table[2:]:
         for model, cell in zip(table[0][1:], cells):
             match = _TOP.fullmatch(cell)
             label, score, stretched, stretched_score = match.groups()
-            results[model, picture] = Top(
+            results[model, image] = Top(
                 (label, float(score)),
                 (stretched, float(stretched_score)) if stretched else (label, None))
     return results
 
 
 def detection_results(manifest: str) -> dict[tuple[str, str], Found]:
-    """Read the list of detection results: by model and picture."""
+    """Read the list of detection results: by model and image."""
     section = manifest.split('## Verified detection results')[1].split('\n## ')[0]
     results = {}
     for line in section.splitlines():
         if line.startswith('- **'):
-            picture = line.strip('- *')
+            image = line.strip('- *')
         elif line.startswith('  - '):
             model, _, text = line[4:].partition(': ')
-            results[model, picture] = _found(text)
+            results[model, image] = _found(text)
     return results
 
 
@@ -133,7 +133,7 @@ def iou(one, other):
 def match(result: Detections, row: Row, taken: set[int]) -> int | None:
     """Return the index of the free result that is the recorded row."""
     width, height = result.image_size
-    # Recorded boxes may leave the picture.
+    # Recorded boxes may leave the image.
     whole = np.clip(row.box, 0, (width, height, width, height))
     for index, box in enumerate(result.boxes):
         # They were cut to whole pixels, which is much for a face of 7 pixels: of all boxes that
@@ -147,12 +147,12 @@ def match(result: Detections, row: Row, taken: set[int]) -> int | None:
 
 
 def test_the_tables_were_read_whole():
-    pictures = {path.name for path in (DATA / 'images').iterdir()}
-    assert {picture for _, picture in CLASSES} == pictures
-    assert {picture for _, picture in BOXES} == pictures
+    images = {path.name for path in (DATA / 'images').iterdir()}
+    assert {image for _, image in CLASSES} == images
+    assert {image for _, image in BOXES} == images
     assert set(CLASSIFIERS) | set(DETECTORS) == set(DESCRIPTORS)
-    assert len(CLASSES) == 3 * len(pictures)
-    assert len(BOXES) == 4 * len(pictures)
+    assert len(CLASSES) == 3 * len(images)
+    assert len(BOXES) == 4 * len(images)
     assert CLASSES['mobilenet_v1_0.25_224.onnx', 'tf2onnx_car.JPEG'] == Top(
         ('moving van', 0.41), ('limousine', 0.14))
     assert BOXES['version-RFB-320.onnx', 'ultraface_1.jpg'].total == 19
@@ -163,7 +163,7 @@ def test_the_tables_were_read_whole():
         'person', 'face', 'traffic light'}
 
 
-def test_each_onnx_model_of_the_folder_has_a_descriptor(published):
+def test_each_onnx_model_of_the_directory_has_a_descriptor(published):
     known = {load_descriptor(path).source.path
              for path in (shared_data.ROOT / 'test/descriptors').glob('*.yaml')}
     assert known == {path.name for path in (DATA / 'models').rglob('*.onnx')}
@@ -178,14 +178,14 @@ def test_classifier(published, model, resize):
     descriptor = replace(descriptor, input=replace(descriptor.input, resize=resize))
     wrong = []
     with Pipeline.load(descriptor, provider='cpu') as pipeline:
-        for (name, picture), top in CLASSES.items():
+        for (name, image), top in CLASSES.items():
             if name != model:
                 continue
             label, score = top.crop if resize == 'center_crop' else top.stretch
-            result = pipeline(read_image(published / 'images' / picture), 'bgr')
+            result = pipeline(read_image(published / 'images' / image), 'bgr')
             if result.labels[0] != label or (
                     score is not None and abs(result.scores[0] - score) > SCORE):
-                wrong.append(f'{picture}: {label} {score}, got {result.rows()[0]}')
+                wrong.append(f'{image}: {label} {score}, got {result.rows()[0]}')
     assert not wrong
 
 
@@ -194,42 +194,42 @@ def test_detector(published, model):
     wrong = []
     with Pipeline.load(DESCRIPTORS[model], provider='cpu') as pipeline:
         threshold = pipeline.options.score_threshold
-        for (name, picture), found in BOXES.items():
+        for (name, image), found in BOXES.items():
             if name != model:
                 continue
-            result = pipeline(read_image(published / 'images' / picture), 'bgr')
+            result = pipeline(read_image(published / 'images' / image), 'bgr')
             taken: set[int] = set()
             for row in found.rows:
                 index = match(result, row, taken)
                 if index is not None:
                     taken.add(index)
                 elif row.score >= threshold + SCORE:
-                    wrong.append(f'{picture}: {row} is missing from\n{result}')
+                    wrong.append(f'{image}: {row} is missing from\n{result}')
             # A score this near to the threshold may fall on either side.
             sure = int((result.scores >= threshold + SCORE).sum())
             near = len(result) + sum(row.score < threshold + SCORE for row in found.rows)
             # The manifest records at most 12 boxes of these.
             limit = 12 if model == 'yolox_nano.onnx' else 100
             if not min(sure, limit) <= found.total <= near:
-                wrong.append(f'{picture}: {found.total} boxes recorded, got\n{result}')
+                wrong.append(f'{image}: {found.total} boxes recorded, got\n{result}')
     assert not wrong, '\n'.join(wrong)
 
 
-def test_wrong_colours_give_wrong_answers(published):
+def test_wrong_colours_give_wrong_results(published):
     """The negative control that the manifest names: these tests can fail."""
     descriptor = load_descriptor(shared_data.ROOT / 'test/descriptors/squeezenet_fp32.yaml')
     spec = replace(descriptor.input, color='rgb', scale=1 / 255, mean=(0.485, 0.456, 0.406),
                    std=(0.229, 0.224, 0.225))
     right = 0
     with Pipeline.load(replace(descriptor, input=spec), provider='cpu') as pipeline:
-        for (name, picture), top in CLASSES.items():
+        for (name, image), top in CLASSES.items():
             if name == 'SqueezeNet_fp32.onnx':
-                result = pipeline(read_image(published / 'images' / picture), 'bgr')
+                result = pipeline(read_image(published / 'images' / image), 'bgr')
                 right += result.labels[0] == top.crop[0]
     assert right <= 2
 
 
-@pytest.mark.parametrize('model, picture', [
+@pytest.mark.parametrize('model, image', [
     ('SqueezeNet_fp16.onnx', 'ortex_goldfish.jpg'),
     ('SqueezeNet_fp32.onnx', 'winml_dog.jpg'),
     ('mobilenet_v1_0.25_224.onnx', 'coral_sunflower.bmp'),
@@ -238,23 +238,23 @@ def test_wrong_colours_give_wrong_answers(published):
     ('coco_ssd_mobilenet_v1_1.0_quant_2018_06_29.onnx', 'tfls_grace_hopper.jpg'),
     ('ssd_mobilenet_v1_0.75_coco', 'skimage_chelsea.png'),
 ])
-def test_command_line(published: Path, model: str, picture: str):
+def test_command_line(published: Path, model: str, image: str):
     done = subprocess.run(
         [sys.executable, '-m', 'ros2_classify', 'infer', '--json', '--provider', 'cpu',
-         '--model', DESCRIPTORS[model], '--image', str(published / 'images' / picture)],
+         '--model', DESCRIPTORS[model], '--image', str(published / 'images' / image)],
         capture_output=True, text=True, check=False, timeout=120, cwd=shared_data.ROOT)
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
-    assert list(answer) == ['model', 'task', 'image', 'results', 'timing_ms', 'provider']
-    best = answer['results'][0]
+    result = json.loads(done.stdout)
+    assert list(result) == ['model', 'task', 'image', 'results', 'timing_ms', 'provider']
+    best = result['results'][0]
     if model in CLASSIFIERS:
-        expected = CLASSES[model, picture].crop
+        expected = CLASSES[model, image].crop
         assert list(best) == ['class_id', 'label', 'score']
     else:
-        row = BOXES[model, picture].rows[0]
+        row = BOXES[model, image].rows[0]
         expected = row[:2]
         assert list(best) == ['class_id', 'label', 'score', 'box']
-        size = answer['image']['width'], answer['image']['height']
+        size = result['image']['width'], result['image']['height']
         assert iou(best['box'], np.clip(row.box, 0, size * 2)) >= IOU
     assert best['label'] == expected[0]
     assert best['score'] == pytest.approx(expected[1], abs=SCORE)

@@ -45,11 +45,11 @@ def manifest(path=ROOT / 'package.xml'):
     return ElementTree.parse(path).getroot()
 
 
-def imported_modules(*folders):
-    """Return the top names of all modules that the Python files below the folders import."""
+def imported_modules(*directories):
+    """Return the top names of all modules that the Python files below the directories import."""
     found = set()
-    for folder in folders:
-        for path in (ROOT / folder).rglob('*.py'):
+    for directory in directories:
+        for path in (ROOT / directory).rglob('*.py'):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Import):
                     found.update(alias.name.partition('.')[0] for alias in node.names)
@@ -119,7 +119,7 @@ def test_rosdep_gets_one_onnxruntime(gpu, there):
 def wheel(tmp_path_factory):
     """Build the wheel that pip would install, from a copy: the build leaves files behind."""
     pytest.importorskip('wheel')
-    folder = tmp_path_factory.mktemp('wheel')
+    directory = tmp_path_factory.mktemp('wheel')
     parts = ['setup.*', 'pyproject.toml', 'package.xml', 'LICENSE', 'resource', 'ros2_classify',
              'config', 'launch', 'models', 'rviz']
     files = subprocess.run(['git', 'ls-files', '-z', '--', *parts], cwd=ROOT, capture_output=True,
@@ -127,14 +127,14 @@ def wheel(tmp_path_factory):
     if files.returncode:
         pytest.skip('no git checkout')
     for name in filter(None, files.stdout.split('\0')):
-        target = folder / 'source' / name
+        target = directory / 'source' / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_file():
             target.write_bytes((ROOT / name).read_bytes())
     subprocess.run([sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-index',
-                    '--no-build-isolation', '--wheel-dir', str(folder), str(folder / 'source')],
+                    '--no-build-isolation', '--wheel-dir', str(directory), str(directory / 'source')],
                    check=True, timeout=120)
-    with zipfile.ZipFile(next(folder.glob('*.whl'))) as archive:
+    with zipfile.ZipFile(next(directory.glob('*.whl'))) as archive:
         yield archive
 
 
@@ -176,9 +176,9 @@ def installed_share():
 
 
 def test_ros2_run_finds_the_nodes():
-    folder = installed_share().parents[1] / 'lib' / 'ros2_classify'
+    directory = installed_share().parents[1] / 'lib' / 'ros2_classify'
     for node in ('camera', 'client_test', 'composed', 'server'):
-        said = subprocess.run([str(folder / node), '--help'], capture_output=True, text=True,
+        said = subprocess.run([str(directory / node), '--help'], capture_output=True, text=True,
                               check=False, timeout=60, cwd='/')
         assert said.returncode == 0, said.stderr
         assert f'ros2 run ros2_classify {node}' in said.stdout

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Folders that models must lie in: `..`, symbolic links, and what belongs to a model."""
+"""Directories that models must lie in: `..`, symbolic links, and what belongs to a model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ import pytest
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.errors import ModelNotFoundError, NotAllowedError
-from ros2_classify.model.catalog import resolve, shipped_folder
+from ros2_classify.model.catalog import resolve, shipped_directory
 from ros2_classify.model.descriptor import load_descriptor
 from ros2_classify.model.files import locate, model_file, searching
 from ros2_classify.model.labels import load_labels
@@ -36,23 +36,23 @@ from ros2_classify.testing import save_color_classifier
 
 @pytest.fixture
 def inside(tmp_path: Path) -> Path:
-    """Return a folder that is allowed, with a model in it."""
-    folder = tmp_path / 'inside'
-    folder.mkdir()
-    save_color_classifier(folder / 'net.onnx')
-    (folder / 'net.yaml').write_text('source: {path: net.onnx}\nlabels: names.txt\n')
-    (folder / 'names.txt').write_text('red\ngreen\nblue\n')
-    return folder
+    """Return a directory that is allowed, with a model in it."""
+    directory = tmp_path / 'inside'
+    directory.mkdir()
+    save_color_classifier(directory / 'net.onnx')
+    (directory / 'net.yaml').write_text('source: {path: net.onnx}\nlabels: names.txt\n')
+    (directory / 'names.txt').write_text('red\ngreen\nblue\n')
+    return directory
 
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """Return a folder beside it, with another model and a secret."""
-    folder = tmp_path / 'outside'
-    folder.mkdir()
-    save_color_classifier(folder / 'other.onnx')
-    (folder / 'secret.txt').write_text('name\npassword\nplace\n')
-    return folder
+    """Return a directory beside it, with another model and a secret."""
+    directory = tmp_path / 'outside'
+    directory.mkdir()
+    save_color_classifier(directory / 'other.onnx')
+    (directory / 'secret.txt').write_text('name\npassword\nplace\n')
+    return directory
 
 
 def test_what_lies_inside_is_read(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,11 +72,11 @@ def test_what_lies_outside_is_not_and_whether_it_exists_is_not_told(
         with within(str(inside)), pytest.raises(NotAllowedError) as caught:
             locate(path, None, what='model file')
         assert str(caught.value) == (
-            f'the model file {path} does not lie below the folders that model_roots allows '
-            f'({inside}), symbolic links followed; put it there, or add its folder to model_roots')
+            f'the model file {path} does not lie below the directories that model_roots allows '
+            f'({inside}), symbolic links followed; put it there, or add its directory to model_roots')
 
 
-def test_a_folder_whose_name_begins_alike_lies_outside(inside: Path) -> None:
+def test_a_directory_whose_name_begins_alike_lies_outside(inside: Path) -> None:
     (inside.parent / 'inside2').mkdir()
     with within(str(inside)):
         assert is_allowed(inside / 'new.onnx') and is_allowed(inside)
@@ -120,7 +120,7 @@ def test_a_descriptor_inside_may_not_name_files_outside(
         Pipeline.load(path)
 
 
-def test_what_lies_beside_a_network_may_not_lead_out(inside: Path, outside: Path) -> None:
+def test_what_lies_beside_a_model_may_not_lead_out(inside: Path, outside: Path) -> None:
     save_color_classifier(inside / 'bare.onnx')
     (inside / 'bare.txt').symlink_to(outside / 'secret.txt')
     with Pipeline.load(inside / 'bare.onnx') as pipeline:
@@ -140,32 +140,32 @@ def test_the_readers_refuse_by_themselves(inside: Path, outside: Path) -> None:
 
 def test_addresses_of_files_are_files(inside: Path, outside: Path, tmp_path: Path) -> None:
     options = FetchOptions(cache=tmp_path / 'cache')
-    for folder, name in ((inside, 'net.onnx'), (outside, 'other.onnx')):
-        sha256 = sha256_of_file(folder / name)
-        path = inside / f'by_address_{folder.name}.yaml'
-        path.write_text(f'source: {{url: "file://{folder / name}", sha256: "{sha256}"}}\n')
+    for directory, name in ((inside, 'net.onnx'), (outside, 'other.onnx')):
+        sha256 = sha256_of_file(directory / name)
+        path = inside / f'by_address_{directory.name}.yaml'
+        path.write_text(f'source: {{url: "file://{directory / name}", sha256: "{sha256}"}}\n')
     with within(str(inside)):
         with pytest.raises(NotAllowedError, match='model file'):
-            # The two networks are the same; what the cache has by now is not asked for its origin.
+            # The two models are the same; what the cache has by now is not asked for its origin.
             model_file(load_descriptor(inside / 'by_address_outside.yaml'), options)
         assert model_file(
             load_descriptor(inside / 'by_address_inside.yaml'), options).is_file()
 
 
 def test_a_saved_model_may_not_lead_out(inside: Path, outside: Path) -> None:
-    folder = inside / 'saved'
-    (folder / 'variables').mkdir(parents=True)
-    (folder / 'saved_model.pb').write_bytes(saved_model(meta_graph(['serve'], {}, classifier())))
+    directory = inside / 'saved'
+    (directory / 'variables').mkdir(parents=True)
+    (directory / 'saved_model.pb').write_bytes(saved_model(meta_graph(['serve'], {}, classifier())))
     with within(str(inside)):
-        assert model_file(resolve(folder)) == folder
-    (folder / 'variables' / 'variables.index').symlink_to(outside / 'secret.txt')
-    assert model_file(resolve(folder)) == folder
+        assert model_file(resolve(directory)) == directory
+    (directory / 'variables' / 'variables.index').symlink_to(outside / 'secret.txt')
+    assert model_file(resolve(directory)) == directory
     with within(str(inside)), pytest.raises(NotAllowedError, match='variables.index'):
-        model_file(resolve(folder))
+        model_file(resolve(directory))
 
 
 def test_the_shipped_models_are_part_of_the_package(inside: Path) -> None:
-    shipped = shipped_folder()
+    shipped = shipped_directory()
     assert shipped is not None
     with within(str(inside)):
         assert model_file(resolve('cards_detector')) == shipped / 'cards_detector.onnx'
@@ -186,15 +186,15 @@ def test_an_inner_context_takes_places_away_only(inside: Path, outside: Path) ->
 
 
 @pytest.mark.parametrize('roots', [':', ' ', '  :', '::'])
-def test_roots_that_name_no_folder_do_not_allow_every_place(roots: str) -> None:
+def test_roots_that_name_no_directory_do_not_allow_every_place(roots: str) -> None:
     with pytest.raises(ModelNotFoundError) as caught, within(roots):
         pass
     assert str(caught.value) == (
-        f'model_roots is {roots!r}, which names no folder; name one, or leave it empty to allow '
+        f'model_roots is {roots!r}, which names no directory; name one, or leave it empty to allow '
         'every place')
 
 
-def test_a_root_that_is_no_folder_is_named(inside: Path) -> None:
+def test_a_root_that_is_no_directory_is_named(inside: Path) -> None:
     for root in ('/no/such/folder', str(inside / 'net.onnx')):
         with pytest.raises(ModelNotFoundError, match=f'model_roots names {root}'), within(
                 f'{inside}{os.pathsep}{root}'):

@@ -47,7 +47,7 @@ def make(
     outputs: dict[str, Any], output: dict[str, Any], *, labels: Any = None,
     size: tuple[int, int] = (64, 64), defaults: dict[str, Any] | None = None, **settings: Any,
 ) -> tuple[Pipeline, FakeEngine]:
-    """Return a pipeline on a fake network, and the fake."""
+    """Return a pipeline on a fake model, and the fake."""
     arrays = {name: np.asarray(value, np.float32) for name, value in outputs.items()}
     engine = FakeEngine(
         [tensor('image', (1, 3, size[1], size[0]))],
@@ -61,7 +61,7 @@ def make(
 
 
 def detector(rows: Any, **settings: Any) -> tuple[Pipeline, FakeEngine]:
-    """Return a pipeline whose network gives boxes of x1, y1, x2, y2, score, class id."""
+    """Return a pipeline whose model gives boxes of x1, y1, x2, y2, score, class id."""
     table = np.asarray(rows, np.float32).reshape(-1, 6)
     scores = np.zeros((1, len(table), 10), np.float32)
     scores[0, np.arange(len(table)), table[:, 5].astype(int)] = table[:, 4]
@@ -71,7 +71,7 @@ def detector(rows: Any, **settings: Any) -> tuple[Pipeline, FakeEngine]:
 
 
 def classifier(scores: Any, **settings: Any) -> tuple[Pipeline, FakeEngine]:
-    """Return a pipeline whose network gives these scores."""
+    """Return a pipeline whose model gives these scores."""
     output = {'decoder': 'classification', **settings.pop('output', {})}
     return make({'scores': np.asarray(scores)[np.newaxis]}, output, **settings)
 
@@ -88,7 +88,7 @@ def test_a_classification() -> None:
     assert (engine.calls[0]['image'] == 127).all()
 
 
-def test_boxes_in_the_pictures_own_pixels() -> None:
+def test_boxes_in_the_images_own_pixels() -> None:
     """A letterbox of 64x48 in 64x64: eight rows above, and the same scale."""
     pipeline, _ = detector([[10, 18, 20, 38, 0.9, 2]], resize='letterbox', anchor='center')
     result = pipeline(GREY)
@@ -119,7 +119,7 @@ def test_overlapping_boxes_of_a_class() -> None:
     assert every.class_ids.tolist() == [1, 1, 2]
 
 
-def test_the_overlap_filter_works_in_the_pictures_pixels_and_before_the_limit() -> None:
+def test_the_overlap_filter_works_in_the_images_pixels_and_before_the_limit() -> None:
     rows = [[0, 0, 60, 60, 0.9, 1], [5, 5, 15, 15, 0.8, 1], [20, 20, 30, 30, 0.7, 1],
             [5, 5, 15, 15, 0.6, 2]]
     pipeline, _ = detector(rows)
@@ -177,7 +177,7 @@ def test_options_out_of_range(changes: dict[str, Any], words: list[str]) -> None
 
 
 @pytest.mark.parametrize('names', [['a', 'b'], ['a', 'b', 'c', 'd'], ['a', '???', 'c', 'd']])
-def test_labels_of_another_network(names: list[str]) -> None:
+def test_labels_of_another_model(names: list[str]) -> None:
     pipeline, _ = classifier([0.1, 0.7, 0.2], labels=names)
     with pytest.raises(OutputError) as caught:
         pipeline.warm_up()
@@ -200,14 +200,14 @@ def test_outputs_that_do_not_fit_the_decoder() -> None:
         pipeline.warm_up()
 
 
-def test_the_warm_up_picture() -> None:
+def test_the_warm_up_image() -> None:
     pipeline, engine = classifier([0.1, 0.9], size=(32, 16))
     result = pipeline.warm_up()
     assert result.image_size == (32, 16)
     assert (engine.calls[0]['image'] == 127).all()
 
 
-def test_bad_pictures_and_a_good_one_after() -> None:
+def test_bad_images_and_a_good_one_after() -> None:
     pipeline, engine = classifier([0.1, 0.9])
     for image, color in ((None, 'rgb'), (GREY.astype(float), 'rgb'), (GREY, 'yuv')):
         with pytest.raises(InputError):
@@ -229,13 +229,13 @@ def test_the_steps_one_by_one() -> None:
     assert 0 <= result.timing.postprocess < 1
 
 
-def test_colours_reach_the_network_in_its_order() -> None:
-    picture = np.zeros((8, 8, 3), np.uint8)
-    picture[..., 0] = 200
+def test_colours_reach_the_model_in_its_order() -> None:
+    image = np.zeros((8, 8, 3), np.uint8)
+    image[..., 0] = 200
     for wanted, color, channel in (('rgb', 'rgb', 0), ('rgb', 'bgr', 2), ('bgr', 'rgb', 2),
                                    ('bgr', 'bgr', 0)):
         pipeline, engine = classifier([0.5, 0.5], color=wanted)
-        pipeline(picture, color)
+        pipeline(image, color)
         assert engine.calls[0]['image'].mean(axis=(0, 2, 3))[channel] == 200
 
 
@@ -261,13 +261,13 @@ def test_calls_from_several_threads_take_turns() -> None:
         inside.release()
         return {'scores': np.array([[level, 0.0]], np.float32)}
 
-    engine._answer = infer
+    engine._result = infer
     wrong = []
 
     def work(level: int) -> None:
-        picture = np.full((16, 16, 3), level, np.uint8)
+        image = np.full((16, 16, 3), level, np.uint8)
         for _ in range(50):
-            if pipeline(picture).scores[0] != level:
+            if pipeline(image).scores[0] != level:
                 wrong.append(level)
 
     threads = [threading.Thread(target=work, args=(level,)) for level in (10, 90, 200)]
@@ -287,14 +287,14 @@ def test_an_engine_may_run_for_several_threads_at_once_and_is_closed_when_all_ar
     together = threading.Barrier(2, timeout=60)
     go_on, started = threading.Event(), threading.Semaphore(0)
 
-    def answer(inputs: Any) -> Any:
+    def result(inputs: Any) -> Any:
         together.wait()
         started.release()
         assert go_on.wait(60)
         return {'scores': inputs['image'][:, 0, 0, :2]}
 
     plain, _ = classifier([0.0, 1.0])
-    engine = Parallel(plain.engine.inputs, plain.engine.outputs, answer)
+    engine = Parallel(plain.engine.inputs, plain.engine.outputs, result)
     pipeline = Pipeline(plain.descriptor, engine)
     assert (plain.parallel, pipeline.parallel) == (1, 2)
     found: dict[int, float] = {}
@@ -365,7 +365,7 @@ def test_load_a_bare_file_a_path_and_a_descriptor(tmp_path: Path) -> None:
     blue[..., 2] = 255
     declared = ModelDescriptor.from_mapping({
         'name': 'mine', 'source': {'path': 'm.onnx'}, 'labels': ['r', 'g', 'b'],
-        'output': {'decoder': 'classification'}}, folder=tmp_path)
+        'output': {'decoder': 'classification'}}, directory=tmp_path)
     for model in (path, str(path), declared):
         with Pipeline.load(model, provider='cpu', threads=1) as pipeline:
             assert pipeline(blue).labels[0] == 'b'
@@ -406,19 +406,19 @@ def test_what_stands_in_the_way_of_loading(
     (tmp_path / 'bad.txt').write_bytes(b'\xff\xfe\0')
     declared = ModelDescriptor.from_mapping({
         'name': 'mine', 'source': {'path': 'm.onnx'},
-        'output': {'decoder': 'classification'}, **changes}, folder=tmp_path)
+        'output': {'decoder': 'classification'}, **changes}, directory=tmp_path)
     with pytest.raises(error):
         Pipeline.load(declared)
 
 
-@pytest.mark.parametrize(('model', 'picture'), [
+@pytest.mark.parametrize(('model', 'image'), [
     ('yolox_nano', 'darknet_dog.jpg'), ('ultraface_rfb_320', 'coral_face.jpg'),
     ('coco_ssd_quant', 'coral_owl.jpg'), ('ssd_mobilenet_v1_075', 'darknet_dog.jpg'),
     ('squeezenet_fp16', 'winml_dog.jpg')])
-def test_any_colour_order_gives_the_same_answer(
-    published: Path, model: str, picture: str,
+def test_any_colour_order_gives_the_same_result(
+    published: Path, model: str, image: str,
 ) -> None:
-    bgr = cv2.imread(str(published / 'images' / picture))
+    bgr = cv2.imread(str(published / 'images' / image))
     assert bgr is not None
     with Pipeline.load(model) as pipeline:
         expected = pipeline(bgr, 'bgr')

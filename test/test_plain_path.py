@@ -15,8 +15,8 @@
 """
 Every optimisation gives the same answers as the plain path, for all published models.
 
-The same labels, scores within 1e-3 (a float16 network's within 5e-3), boxes within half a pixel:
-one picture at a time, in batches and side by side, in the pictures' own sizes and a camera's.
+The same labels, scores within 1e-3 (a float16 model's within 5e-3), boxes within half a pixel:
+one image at a time, in batches and side by side, in the images' own sizes and a camera's.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ DESCRIPTORS = Path(__file__).parent / 'convert/descriptors'
 CAMERAS = [(640, 480), (1920, 1080)]
 
 
-def pictures(data: Path) -> list[Any]:
-    """Return all pictures, and some of them in the sizes of cameras."""
+def arrays(data: Path) -> list[Any]:
+    """Return all images, and some of them in the sizes of cameras."""
     images = [read_image(path) for path in sorted((data / 'images').iterdir())]
     return images + [cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
                      for size, image in zip(CAMERAS * 3, images)]
 
 
 def side_by_side(pipeline: Pipeline, images: list[Any]) -> list[Any]:
-    """Return the answers of two threads that share the network."""
+    """Return the answers of two threads that share the model."""
     own = threading.local()
 
-    def answer(image: Any) -> Any:
+    def result(image: Any) -> Any:
         if not hasattr(own, 'batch'):
             own.batch = pipeline.new_batch()
         own.batch.clear()
@@ -67,7 +67,7 @@ def side_by_side(pipeline: Pipeline, images: list[Any]) -> list[Any]:
         return pipeline.postprocess(outputs, own.batch.geometries[0])
 
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(answer, images))
+        return list(pool.map(result, images))
 
 
 def rows_of(result: Any) -> list[Found]:
@@ -111,7 +111,7 @@ def test_the_same_as_the_plain_path(
     if model == CONVERTED:
         request.getfixturevalue('converted')
     tolerance = MODELS[model]
-    images = pictures(published)
+    images = arrays(published)
     wrong = []
     settings = EngineSettings(provider='cpu', max_batch=4, parallel=2)
     with Pipeline.load(model, engine=settings) as pipeline:
@@ -130,19 +130,19 @@ def test_the_same_as_the_plain_path(
                 assert together[number].labels[0] == expected[0].label
             else:
                 alone = pipeline(image, 'bgr')
-            answers = {'alone': alone, 'rgb': pipeline(
+            results = {'alone': alone, 'rgb': pipeline(
                 np.ascontiguousarray(image[..., ::-1]), 'rgb', options.replace(top_k=1001))}
             if pipeline.task == 'detection':
-                answers['in a batch'] = together[number]
-                answers['side by side'] = beside[number]
+                results['in a batch'] = together[number]
+                results['side by side'] = beside[number]
             else:
                 for several in (together[number], beside[number]):
                     assert np.allclose(several.scores, alone.scores[:5], atol=tolerance)
                 assert beside[number].labels[0] == alone.labels[0]
             wrong += [
-                f'picture {number} {how}: {problem}' for how, answer in answers.items()
+                f'image {number} {how}: {problem}' for how, result in results.items()
                 for problem in differences(
-                    rows_of(answer), expected, options.score_threshold, tolerance)]
+                    rows_of(result), expected, options.score_threshold, tolerance)]
     assert not wrong, '\n'.join(wrong)
 
 

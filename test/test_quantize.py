@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Networks in 8-bit numbers: what is written, what it answers, and what stands in the way."""
+"""Models in 8-bit numbers: what is written, what it answers, and what stands in the way."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ros2_classify.quantize import quantize_model
 from ros2_classify.results.results import Detections, Timing
 from ros2_classify.testing import save_color_classifier
 
-onnx = pytest.importorskip('onnx', reason='networks are quantized with the package onnx')
+onnx = pytest.importorskip('onnx', reason='models are quantized with the package onnx')
 
 SCENES = Path(__file__).parents[1] / 'models/scenes'
 RED, GREEN = (np.full((8, 8, 3), color, np.uint8) for color in ((0, 0, 200), (0, 200, 0)))
@@ -57,10 +57,10 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize('target', ['cpu', 'tensorrt'])
-def test_a_small_network(model: Path, tmp_path: Path, target: Any) -> None:
+def test_a_small_model(model: Path, tmp_path: Path, target: Any) -> None:
     output = tmp_path / 'small-int8.onnx'
     done = quantize_model(model, lambda: [RED, GREEN], output, target=target)
-    assert (done.pictures, done.agreement) == (2, 1.0)
+    assert (done.images, done.agreement) == (2, 1.0)
     operators = {node.op_type for node in onnx.load(str(output)).graph.node}
     assert {'QuantizeLinear', 'DequantizeLinear'} <= operators
     descriptor = resolve(done.descriptor)
@@ -80,12 +80,12 @@ def test_numbers_around_zero_for_tensorrt(model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('name', ['cards_classifier', 'cards_detector'])
-def test_16_bits_answer_as_32_do(
+def test_16_bits_result_as_32_do(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scenes = [read_image(path) for path in sorted(SCENES.glob('*.jpg'))]
     done = quantize_model(name, lambda: scenes, tmp_path / f'{name}-fp16.onnx', precision='fp16')
-    assert (done.pictures, done.agreement) == (len(scenes), 1.0)
+    assert (done.images, done.agreement) == (len(scenes), 1.0)
     assert done.bytes_after < 0.6 * done.bytes_before
     loaded = onnx.load(str(done.model)).graph
     types = {item.data_type for item in loaded.initializer if len(item.dims) > 1}
@@ -108,7 +108,7 @@ def test_what_16_bits_cannot_have(model: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionsError, match="target is 'tensorrt', which is for int8"):
         quantize_model(model, lambda: [RED], tmp_path / 'h.onnx', precision='fp16',
                        target='tensorrt')
-    with pytest.raises(InputError, match='no pictures'):
+    with pytest.raises(InputError, match='no images'):
         quantize_model(model, list, tmp_path / 'h.onnx', precision='fp16')
     assert not (tmp_path / 'h.onnx').exists()
 
@@ -132,7 +132,7 @@ def test_what_is_refused(model: Path, tmp_path: Path) -> None:
     (tmp_path / 'there.yaml').write_text('')
     with pytest.raises(OptionsError, match='there.yaml is there already'):
         quantize_model(model, lambda: [RED], tmp_path / 'there.onnx')
-    with pytest.raises(InputError, match='no pictures'):
+    with pytest.raises(InputError, match='no images'):
         quantize_model(model, list, tmp_path / 'q.onnx')
     assert not (tmp_path / 'q.onnx').exists()
 
@@ -191,7 +191,7 @@ def test_top_1_on_photographs(published: Path, tmp_path: Path) -> None:
     for name, least in (('squeezenet_fp32', 16), ('mobilenet_v1_025', 15)):
         done = quantize_model(
             name, lambda: map(read_image, paths), tmp_path / f'{name}-int8.onnx')
-        assert done.pictures == 18 and done.agreement >= least / 18
+        assert done.images == 18 and done.agreement >= least / 18
         assert done.bytes_after < 0.35 * done.bytes_before
 
 
@@ -200,22 +200,22 @@ def test_the_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', str(tmp_path))
-    folder = tmp_path / 'photos'
-    folder.mkdir()
+    directory = tmp_path / 'photos'
+    directory.mkdir()
     for number in range(3):
-        write_image(folder / f'{number}.png', RED)
-    (folder / 'notes.txt').write_text('no picture')
-    words = ['models', 'quantize', 'colors', '--images', str(folder), '-o',
+        write_image(directory / f'{number}.png', RED)
+    (directory / 'notes.txt').write_text('no image')
+    words = ['models', 'quantize', 'colors', '--images', str(directory), '-o',
              str(tmp_path / 'colors-int8.onnx')]
     assert cli.main([*words, '--limit', '2', '--json']) == 0
     facts = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (facts['pictures'], facts['agreement']) == (2, 1.0)
     assert cli.main([*words, '--force']) == 0
-    assert 'measured on 3 pictures, of whose answers 100%' in capsys.readouterr().out
+    assert 'measured on 3 images, of whose answers 100%' in capsys.readouterr().out
     assert cli.main(words) == 2 and 'is there already' in capsys.readouterr().err
     half = [*words[:-1], str(tmp_path / 'colors-fp16.onnx'), '--precision', 'fp16']
     assert cli.main(half) == 0
-    assert 'compared on 3 pictures, of whose answers 100%' in capsys.readouterr().out
+    assert 'compared on 3 images, of whose answers 100%' in capsys.readouterr().out
     assert resolve('colors:fp16').name == 'colors-fp16'
     # The variant by its name.
     assert variant_name('colors:int8') == 'colors-int8'
@@ -225,7 +225,7 @@ def test_the_command(
         resolve('colors:int4')
     empty = tmp_path / 'empty'
     empty.mkdir()
-    for place, said in ((empty, 'has no pictures'), (tmp_path / 'none', 'no folder of pictures')):
+    for place, said in ((empty, 'has no images'), (tmp_path / 'none', 'no directory of images')):
         assert cli.main([*words[:4], str(place), *words[5:], '--force']) == 2
         assert said in capsys.readouterr().err
     assert cli.main([*words, '--limit', '0']) == 2

@@ -82,7 +82,7 @@ def test_users_are_found_by_name_and_by_number(root):
 
 
 def test_a_step_sees_its_own_variables_only(root):
-    state = rehearse_image.State(root, user='robot', folder='/opt/a b')
+    state = rehearse_image.State(root, user='robot', directory='/opt/a b')
     state.variables['A'] = "it's"
     words = shlex.split(rehearse_image.command(state, ['/bin/sh', '-c', 'x && y'], {'L': 'lent'}))
     assert words[:4] == ['chroot', '--userspec=1000:1001', '--groups=1001', str(root)]
@@ -130,9 +130,9 @@ def test_an_unknown_instruction_is_told(root, tmp_path, monkeypatch):
             dockerfile.stages('FROM a\nVOLUME /x'))
 
 
-def test_a_folder_that_is_in_use_is_told(root, tmp_path):
+def test_a_directory_that_is_in_use_is_told(root, tmp_path):
     (tmp_path / 'work/0').mkdir(parents=True)
-    with pytest.raises(environment.ScriptError, match='exists; name another folder'):
+    with pytest.raises(environment.ScriptError, match='exists; name another directory'):
         rehearse_image.Rehearsal(root, tmp_path / 'work').run(dockerfile.stages('FROM a'))
 
 

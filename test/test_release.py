@@ -37,11 +37,11 @@ def commands(job):
     return '\n'.join(step.get('run', '') for step in job['steps'])
 
 
-@pytest.mark.parametrize('folder', PACKAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize('directory', PACKAGES, ids=lambda path: path.name)
 @pytest.mark.filterwarnings('ignore::DeprecationWarning')
-def test_change_logs_are_as_the_tools_of_bloom_read_them(folder):
+def test_change_logs_are_as_the_tools_of_bloom_read_them(directory):
     changelog = pytest.importorskip('catkin_pkg.changelog')
-    found = changelog.get_changelog_from_path(str(folder))
+    found = changelog.get_changelog_from_path(str(directory))
     versions = [version for version, _, _ in found.foreach_version()]
     assert versions[0] in (ros2_classify.__version__, 'Forthcoming')
     assert ros2_classify.__version__ in versions
@@ -58,10 +58,10 @@ def test_what_bloom_finds_is_what_the_instructions_say():
         ROOT / 'CONTRIBUTING.md').read_text()
 
 
-@pytest.mark.parametrize('folder', PACKAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize('directory', PACKAGES, ids=lambda path: path.name)
 @pytest.mark.filterwarnings('ignore::DeprecationWarning')
-def test_manifests_have_what_a_release_shows(folder):
-    package = pytest.importorskip('catkin_pkg.package').parse_package(str(folder))
+def test_manifests_have_what_a_release_shows(directory):
+    package = pytest.importorskip('catkin_pkg.package').parse_package(str(directory))
     assert package.description and package.maintainers and package.licenses == ['Apache-2.0']
     for url in package.urls:
         assert url.type in ('website', 'repository', 'bugtracker')
@@ -97,11 +97,11 @@ def test_rosdoc2_is_told_where_the_pages_are():
     documents = list(yaml.safe_load_all((ROOT / 'rosdoc2.yaml').read_text()))
     assert documents[0] == {'type': 'rosdoc2 config', 'version': 1}
     sphinx = documents[1]['builders'][0]['sphinx']
-    folder = ROOT / sphinx['sphinx_sourcedir']
-    settings: dict = {'__file__': str(folder / 'conf.py')}
-    exec((folder / 'conf.py').read_text(), settings)
+    directory = ROOT / sphinx['sphinx_sourcedir']
+    settings: dict = {'__file__': str(directory / 'conf.py')}
+    exec((directory / 'conf.py').read_text(), settings)
     assert settings['version'] == ros2_classify.__version__
-    assert (folder / f'{settings["root_doc"]}.md').is_file()
+    assert (directory / f'{settings["root_doc"]}.md').is_file()
     assert settings['project'] == sphinx['name'] == 'ros2_classify'
 
 

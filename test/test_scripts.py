@@ -47,7 +47,7 @@ def program(path, text):
 def test_wheels_of_jazzy_are_the_default():
     chosen = environment.choose({})
     assert (chosen.distro, chosen.sourced) == ('jazzy', False)
-    assert chosen.folder.name == 'jazzy'
+    assert chosen.directory.name == 'jazzy'
 
 
 def test_the_distribution_can_be_named():
@@ -65,7 +65,7 @@ def test_a_sourced_ros_is_used(tmp_path):
     chosen = environment.choose(variables)
     assert (chosen.distro, chosen.sourced) == ('lyrical', True)
     assert chosen.base_python == str(tmp_path / 'python3')
-    assert chosen.folder.name == 'lyrical-sourced'
+    assert chosen.directory.name == 'lyrical-sourced'
 
 
 def test_a_script_started_over_a_sourced_ros_stays_there(tmp_path):
@@ -95,10 +95,10 @@ def test_a_python_in_front_of_a_sourced_ros_is_told(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('root', ['/home/me/my robots/x', '/home/me/' + 'long' * 30])
-def test_folders_that_tools_cannot_live_with_are_avoided(root, monkeypatch, tmp_path):
+def test_directories_that_tools_cannot_live_with_are_avoided(root, monkeypatch, tmp_path):
     monkeypatch.setattr(environment, 'ROOT', Path(root))
-    folder = environment.choose({'XDG_CACHE_HOME': str(tmp_path)}).folder
-    assert folder.is_relative_to(tmp_path / 'ros2_classify')
+    directory = environment.choose({'XDG_CACHE_HOME': str(tmp_path)}).directory
+    assert directory.is_relative_to(tmp_path / 'ros2_classify')
 
 
 # environment: variables
@@ -108,9 +108,9 @@ def test_programs_get_nothing_of_another_ros():
     variables = environment.variables_for(chosen, {
         'PATH': '/bin', 'HOME': '/tmp', 'PYTHONPATH': '/opt/ros', 'LD_LIBRARY_PATH': '/opt/ros',
         'AMENT_PREFIX_PATH': '/opt/ros', '_ROS_WHEELS_BOOTSTRAP_COMPLETE': '1'})
-    assert variables['AMENT_PREFIX_PATH'] == str(chosen.folder)
+    assert variables['AMENT_PREFIX_PATH'] == str(chosen.directory)
     assert not {'PYTHONPATH', 'LD_LIBRARY_PATH', '_ROS_WHEELS_BOOTSTRAP_COMPLETE'} & set(variables)
-    assert variables['PATH'] == f'{chosen.folder}/bin:/bin'
+    assert variables['PATH'] == f'{chosen.directory}/bin:/bin'
 
 
 def test_a_script_started_in_an_environment_stays_there():
@@ -146,10 +146,10 @@ def test_logs_go_elsewhere_without_a_home(tmp_path):
 class Recorder:
     """Makes steps that write down that they ran."""
 
-    def __init__(self, folder):
+    def __init__(self, directory):
         self.ran = []
-        self.stamps = steps.Stamps(folder / 'stamps')
-        self.input = folder / 'input'
+        self.stamps = steps.Stamps(directory / 'stamps')
+        self.input = directory / 'input'
         self.input.write_text('one')
         self.fail_at = None
 
@@ -197,7 +197,7 @@ def test_a_broken_step_is_run_again_and_knows_it(recorder):
 
 def test_a_damaged_stamp_is_no_stamp(recorder):
     recorder.run()
-    next((recorder.stamps._folder).glob('third*')).write_text('{')
+    next((recorder.stamps._directory).glob('third*')).write_text('{')
     assert recorder.run() == [('third', False)]
 
 
@@ -256,11 +256,11 @@ def test_pip_is_told_the_pins_where_ros_is_sourced(tmp_path, monkeypatch):
     called = []
     monkeypatch.setattr(set_up, 'call', lambda command, *_, **__: called.append(command))
 
-    def answer(command, **_):
+    def result(command, **_):
         return subprocess.CompletedProcess(
             command, 0, stdout='1.26.4\n' if 'numpy.__version__' in command[-1] else 'mypy\n')
 
-    monkeypatch.setattr(set_up.subprocess, 'run', answer)
+    monkeypatch.setattr(set_up.subprocess, 'run', result)
     builder = set_up.Builder(environment.Environment('kilted', True, tmp_path, sys.executable))
     builder._install_packages(False)
     (command,) = called
@@ -329,21 +329,21 @@ def test_other_processors_are_told(wheels, monkeypatch):
         prerequisites.check(wheels)
 
 
-@pytest.mark.parametrize('answer', ['glibc 2.27', ''])
-def test_other_c_libraries_are_told(wheels, monkeypatch, answer):
-    monkeypatch.setattr(os, 'confstr', lambda name: answer)
+@pytest.mark.parametrize('result', ['glibc 2.27', ''])
+def test_other_c_libraries_are_told(wheels, monkeypatch, result):
+    monkeypatch.setattr(os, 'confstr', lambda name: result)
     with pytest.raises(environment.ScriptError, match='glibc 2.28 or newer'):
         prerequisites.check(wheels)
 
 
-def run_with(folder, **variables):
-    """Start tools/run with nothing but the given folder and basic programs to be found."""
+def run_with(directory, **variables):
+    """Start tools/run with nothing but the given directory and basic programs to be found."""
     for name in ('bash', 'dirname', 'readlink'):
         found = next(Path(place, name) for place in ('/usr/bin', '/bin') if
                      Path(place, name).exists())
-        (folder / name).symlink_to(found)
+        (directory / name).symlink_to(found)
     return subprocess.run(['/bin/bash', str(RUN), 'set_up', '--help'], env={
-        'PATH': str(folder), **variables}, capture_output=True, text=True, check=False)
+        'PATH': str(directory), **variables}, capture_output=True, text=True, check=False)
 
 
 def test_no_python_is_told(tmp_path):
@@ -462,7 +462,7 @@ def test_sphinx_is_asked_to_fail_on_warnings(tmp_path, monkeypatch):
     python.parent.mkdir()
     program(python, 'echo "$@"; exit 1')
     made = []
-    monkeypatch.setattr(pages, 'pages_folder', lambda: tmp_path)
+    monkeypatch.setattr(pages, 'pages_directory', lambda: tmp_path)
     monkeypatch.setattr(pages, 'set_up_beside', lambda *words, **_: made.append(words))
     (line,) = pages.build(tmp_path / 'html')
     assert '-m sphinx' in line and '--fail-on-warning' in line and str(pages.DOCS) in line
@@ -490,5 +490,5 @@ def test_the_demo_judges(found, complaint):
     demo_watcher = pytest.importorskip('demo_watcher')
     cards = [demo_watcher.Card(label, (at, at, at + 100, at + 100)) for label, at in found]
     expected = [demo_watcher.Card('stop', (5, 5, 105, 105))]
-    answer = demo_watcher.compare(expected, cards)
-    assert (answer == complaint) if not complaint else answer.startswith(complaint)
+    result = demo_watcher.compare(expected, cards)
+    assert (result == complaint) if not complaint else result.startswith(complaint)

@@ -22,7 +22,7 @@ from shared_data import ROOT
 SECURITY = (ROOT / 'SECURITY.md').read_text()
 
 
-def test_every_answer_names_its_tests():
+def test_every_result_names_its_tests():
     rows = [line.split(' | ') for line in SECURITY.splitlines() if line.startswith('| ')][1:]
     assert len(rows) > 12
     for row in rows:

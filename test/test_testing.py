@@ -21,14 +21,14 @@ from ros2_classify import Pipeline
 from ros2_classify.engines import Engine, open_engine
 from ros2_classify.errors import EngineError
 from ros2_classify.model.descriptor import ModelDescriptor
-from ros2_classify.testing import FakeEngine, save_color_classifier, save_constant_network, tensor
+from ros2_classify.testing import FakeEngine, save_color_classifier, save_constant_model, tensor
 
 RED = np.zeros((20, 30, 3), np.uint8)
 RED[..., 0] = 200
 
 
-def fake(answer):
-    return FakeEngine([tensor('in', [1, 3, 2, 2])], [tensor('out', [1, 3])], answer,
+def fake(result):
+    return FakeEngine([tensor('in', [1, 3, 2, 2])], [tensor('out', [1, 3])], result,
                       metadata={'a': 'b'})
 
 
@@ -81,9 +81,9 @@ def test_the_colour_classifier(tmp_path, layout, dtype):
         assert pipeline(RED, 'bgr').labels[0] == 'blue'
 
 
-def test_the_constant_network(tmp_path):
+def test_the_constant_model(tmp_path):
     outputs = {'boxes': np.array([[[1, 2, 3, 4]]], np.float32), 'n': np.array([7], np.int64)}
-    path = save_constant_network(
+    path = save_constant_model(
         tmp_path / 'c.onnx', outputs, input_name='x', input_shape=('b', None, 'w', 3),
         dtype=np.uint8, metadata={'task': 'detect'})
     engine = open_engine(path, provider='cpu')

@@ -62,7 +62,7 @@ def test_the_texts_are_found():
                for quoted in QUOTED)
 
 
-@pytest.mark.parametrize('rows', [troubles.PICTURES, troubles.NETWORK, troubles.MODEL,
+@pytest.mark.parametrize('rows', [troubles.IMAGES, troubles.INFERENCE, troubles.MODEL,
                                   troubles.CAMERA], ids=lambda rows: rows[0].key)
 def test_the_page_holds_the_table_of_troubles(rows):
     assert troubles.markdown_table(rows) in PAGE

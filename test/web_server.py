@@ -26,7 +26,7 @@ import re
 import ssl
 import threading
 
-Answer = Callable[['Handler'], None]
+Result = Callable[['Handler'], None]
 
 
 @dataclass
@@ -50,15 +50,15 @@ class Web:
     """
 
     url: str = ''
-    answers: dict[str, list[Answer]] = field(default_factory=dict)
+    results: dict[str, list[Result]] = field(default_factory=dict)
     requests: list[tuple[str, Message]] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
     asked: threading.Event = field(default_factory=threading.Event)
 
-    def serve(self, path: str, *answers: Answer | bytes) -> str:
+    def serve(self, path: str, *results: Result | bytes) -> str:
         """Serve answers, or files, one after the other; return the address."""
-        self.answers[path] = [
-            answer if callable(answer) else whole(answer) for answer in answers]
+        self.results[path] = [
+            result if callable(result) else whole(result) for result in results]
         return f'{self.url}{path}'
 
     def count(self, path: str) -> int:
@@ -77,13 +77,13 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition('?')[0]
         self.web.requests.append((path, self.headers))
         self.web.asked.set()
-        answers = self.web.answers.get(path)
-        if not answers:
+        results = self.web.results.get(path)
+        if not results:
             status(404)(self)
             return
-        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        result = results.pop(0) if len(results) > 1 else results[0]
         try:
-            answer(self)
+            result(self)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
@@ -119,11 +119,11 @@ def web_server(tls: ssl.SSLContext | None = None) -> Iterator[Web]:
         server.server_close()
 
 
-def whole(body: bytes, **extra: str) -> Answer:
+def whole(body: bytes, **extra: str) -> Result:
     """Serve a file as good servers do: with its length, an ETag, and ranges."""
     etag = f'"{hashlib.sha256(body).hexdigest()[:12]}"'
 
-    def answer(handler: Handler) -> None:
+    def result(handler: Handler) -> None:
         headers = {'Accept-Ranges': 'bytes', 'ETag': etag, **extra}
         match = re.fullmatch(r'bytes=(\d+)-', handler.headers.get('Range', ''))
         first = int(match[1]) if match else 0
@@ -137,20 +137,20 @@ def whole(body: bytes, **extra: str) -> Answer:
                 **headers, 'Content-Length': str(len(body) - first),
                 'Content-Range': f'bytes {first}-{len(body) - 1}/{len(body)}'})
             handler.wfile.write(body[first:])
-    return answer
+    return result
 
 
-def plain(body: bytes, **headers: str) -> Answer:
+def plain(body: bytes, **headers: str) -> Result:
     """Serve a file as simple servers do: its length, and nothing of ranges."""
-    def answer(handler: Handler) -> None:
+    def result(handler: Handler) -> None:
         handler.start(200, {'Content-Length': str(len(body)), **headers})
         handler.wfile.write(body)
-    return answer
+    return result
 
 
-def cut_off(body: bytes, sent: int, *, ranges: bool = True) -> Answer:
+def cut_off(body: bytes, sent: int, *, ranges: bool = True) -> Result:
     """Announce a file and hang up before its end."""
-    def answer(handler: Handler) -> None:
+    def result(handler: Handler) -> None:
         headers = {'Content-Length': str(len(body))}
         if ranges:
             headers |= {'Accept-Ranges': 'bytes',
@@ -159,12 +159,12 @@ def cut_off(body: bytes, sent: int, *, ranges: bool = True) -> Answer:
         handler.wfile.write(body[:sent])
         handler.wfile.flush()
         handler.close_connection = True
-    return answer
+    return result
 
 
-def chunked(body: bytes, size: int = 65536, *, complete: bool = True) -> Answer:
+def chunked(body: bytes, size: int = 65536, *, complete: bool = True) -> Result:
     """Serve a file without saying how long it is."""
-    def answer(handler: Handler) -> None:
+    def result(handler: Handler) -> None:
         handler.start(200, {'Transfer-Encoding': 'chunked'})
         for start in range(0, len(body), size):
             part = body[start:start + size]
@@ -173,25 +173,25 @@ def chunked(body: bytes, size: int = 65536, *, complete: bool = True) -> Answer:
             handler.wfile.write(b'0\r\n\r\n')
         handler.wfile.flush()
         handler.close_connection = True
-    return answer
+    return result
 
 
-def hanging(body: bytes, sent: int) -> Answer:
+def hanging(body: bytes, sent: int) -> Result:
     """Send a beginning; the rest comes when the server is released."""
-    def answer(handler: Handler) -> None:
+    def result(handler: Handler) -> None:
         handler.start(200, {'Content-Length': str(len(body))})
         handler.wfile.write(body[:sent])
         handler.wfile.flush()
         handler.web.released.wait(60)
         handler.wfile.write(body[sent:])
-    return answer
+    return result
 
 
-def status(code: int, **headers: str) -> Answer:
+def status(code: int, **headers: str) -> Result:
     """Answer with a status and no body."""
     return lambda handler: handler.start(code, {'Content-Length': '0', **headers})
 
 
-def redirect(target: str, code: int = 302) -> Answer:
+def redirect(target: str, code: int = 302) -> Result:
     """Send somewhere else."""
     return status(code, Location=target)

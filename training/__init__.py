@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Training of the demo card networks; not part of the installed package."""
+"""Training of the demo card models; not part of the installed package."""

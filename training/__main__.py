@@ -40,10 +40,10 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog='python -m training', description='Train the demo card networks from nothing.',
+        prog='python -m training', description='Train the demo card models from nothing.',
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('--output', type=Path, default=_ROOT / 'models',
-                        help='folder for everything that ships')
+                        help='directory for everything that ships')
     parser.add_argument('--only', nargs='+', choices=_PARTS, default=_PARTS, metavar='PART',
                         help=f'do these parts only: {", ".join(_PARTS)}')
     parser.add_argument('--seed', type=int, default=1, help='the one source of chance')
@@ -60,23 +60,23 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument('--scenes', type=int, default=1000, help='unseen scenes in the report')
     parser.add_argument('--crops', type=int, default=5000, help='unseen crops in the report')
     parser.add_argument('--photographs', type=Path,
-                        help='folder of photographs without cards, to count false alarms on')
+                        help='directory of photographs without cards, to count false alarms on')
     return parser.parse_args()
 
 
 def _train_detector(args: argparse.Namespace) -> None:
     path = args.output / 'cards_detector.onnx'
-    network = train_detector(args.seed, args.shorten, args.workers, args.start,
+    model = train_detector(args.seed, args.shorten, args.workers, args.start,
                              args.done, path.with_suffix('.pt') if args.snapshots else None)
-    export(network, path, *descriptors.DETECTOR_SIZE, 'output')
+    export(model, path, *descriptors.DETECTOR_SIZE, 'output')
     descriptors.write_detector(path)
 
 
 def _train_classifier(args: argparse.Namespace) -> None:
     path = args.output / 'cards_classifier.onnx'
-    network = train_classifier(args.seed, args.shorten, args.workers,
+    model = train_classifier(args.seed, args.shorten, args.workers,
                                path.with_suffix('.pt') if args.snapshots else None)
-    export(network, path, SIDE, SIDE, 'probabilities')
+    export(model, path, SIDE, SIDE, 'probabilities')
     descriptors.write_classifier(path)
 
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Pictures without cards: textures, gradients, rooms, clutter and writing, all computed."""
+"""Images without cards: textures, gradients, rooms, clutter and writing, all computed."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _fractal(rng: np.random.Generator, w: int, h: int) -> np.ndarray:
 
 
 def _tiles(rng: np.random.Generator, w: int, h: int) -> np.ndarray:
-    """Repeat a small picture and look at it from an angle: floors, fabrics, brick walls."""
+    """Repeat a small image and look at it from an angle: floors, fabrics, brick walls."""
     side = int(rng.integers(8, 90))
     tile = np.full((side, side, 3), random_color(rng), np.uint8)
     for _ in range(rng.integers(1, 4)):
@@ -94,7 +94,7 @@ def _tiles(rng: np.random.Generator, w: int, h: int) -> np.ndarray:
 
 
 def _leaves(rng: np.random.Generator, w: int, h: int) -> np.ndarray:
-    """Lay shapes of all sizes over each other (the dead leaves model of natural pictures)."""
+    """Lay shapes of all sizes over each other (the dead leaves model of natural images)."""
     image = _smooth(rng, w, h)
     palette = [random_color(rng) for _ in range(rng.integers(3, 16))]
     for _ in range(rng.integers(20, 160)):
@@ -145,7 +145,7 @@ def clutter_shape(rng: np.random.Generator, image: np.ndarray, size: float,
 
 
 def background(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
-    """Return a picture without cards, uint8 [height, width, 3] RGB."""
+    """Return an image without cards, uint8 [height, width, 3] RGB."""
     image = _ALL[rng.integers(len(_ALL))](rng, width, height)
     image = np.ascontiguousarray(image)
     for _ in range(rng.integers(0, 25) if rng.random() < 0.7 else 0):

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Batches made while the network learns; each is fixed by the seed and its number alone."""
+"""Batches made while the model learns; each is fixed by the seed and its number alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from training.scenes import make_scene
 #: Sizes of the training scenes, and how many make a batch.
 SIZES = ((256, 192), (384, 288), (512, 384))
 _BATCH = (32, 24, 16)
-#: Size of the smallest card trained on, in pixels of the network's input.
+#: Size of the smallest card trained on, in pixels of the model's input.
 _SMALLEST = 17.0
 
 
@@ -72,7 +72,7 @@ ROUNDS = (Round(3000, 1.5e-3, (0.45, 0.3, 0.25), 0.1, 36.0, 0.0, 0.25, 0.12),
 
 
 def to_tensor(images: list[np.ndarray]) -> Tensor:
-    """Return uint8 [B, 3, H, W] from pictures uint8 [H, W, 3]."""
+    """Return uint8 [B, 3, H, W] from images uint8 [H, W, 3]."""
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
@@ -89,7 +89,7 @@ class SceneBatches(Dataset):  # type: ignore[type-arg]
         return self.setting.steps
 
     def __getitem__(self, step: int) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Return pictures uint8 [B, 3, H, W], boxes [M, 4] and classes [M] per picture."""
+        """Return images uint8 [B, 3, H, W], boxes [M, 4] and classes [M] per image."""
         setting = self.setting
         rng = np.random.default_rng([self.seed, 0, self.first + step])
         kind = rng.choice(len(SIZES), p=setting.often)
@@ -113,7 +113,7 @@ class CropBatches(Dataset):  # type: ignore[type-arg]
         return self.steps
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return pictures uint8 [B, 3, S, S] and classes [B]."""
+        """Return images uint8 [B, 3, S, S] and classes [B]."""
         rng = np.random.default_rng([self.seed, 1, step])
         crops = [make_crop(rng) for _ in range(self.batch)]
         return to_tensor([c[0] for c in crops]), torch.tensor([c[1] for c in crops])

@@ -44,7 +44,7 @@ _SIDES = (24, 32, 48, 64, 96, 128, 192, 288, 384)
 @dataclass(frozen=True)
 class Board:
     """
-    A flat picture with signs on it.
+    A flat image with signs on it.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a camera and the light do to a picture: shading, shadows, blur, noise, compression."""
+"""What a camera and the light do to an image: shading, shadows, blur, noise, compression."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _blur(rng: np.random.Generator, image: np.ndarray, smallest: float) -> np.nd
 
 def photograph(rng: np.random.Generator, image: np.ndarray, smallest: float) -> np.ndarray:
     """
-    Return the picture as a modest camera would have taken it.
+    Return the image as a modest camera would have taken it.
 
     Parameters
     ----------

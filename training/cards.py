@@ -124,7 +124,7 @@ def house(color: Color, door: bool = True) -> Drawing:
     return _plate(outline, color, *(inside if door else ()))
 
 
-#: The cards by name; their order is the order of the networks' classes.
+#: The cards by name; their order is the order of the models' classes.
 CARDS: dict[str, Drawing] = {
     'stop': octagon(RED, 'STOP'),
     'yield': triangle(RED),

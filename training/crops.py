@@ -30,7 +30,7 @@ _MADE_UP = 0.4
 
 
 def _cut(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Cut a box with random margins out of a picture, and stretch it to the input."""
+    """Cut a box with random margins out of an image, and stretch it to the input."""
     height, width = image.shape[:2]
     w, h = box[2:] - box[:2]
     margins = rng.uniform(-0.06, 0.25, 4) if rng.random() < 0.6 else rng.uniform(0, 0.9, 4)

@@ -74,32 +74,32 @@ _WANTED = {'one_card': _one, 'several_cards': _several, 'small_cards': _small,
            'many_cards': _many, 'dark': _dark}
 
 
-def write_scenes(folder: Path) -> None:
+def write_scenes(directory: Path) -> None:
     """
     Write JPEG files, and `scenes.yaml` with the cards and boxes in each.
 
-    The first generated scene that fits each kind is taken, whatever a network makes of it.
+    The first generated scene that fits each kind is taken, whatever a model makes of it.
 
     Parameters
     ----------
-    folder
+    directory
         Where to; made if missing.
 
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     lines = ['# Written by `python -m training`: what is in each scene.',
-             '# box: x1, y1, x2, y2 in pixels, cut at the border of the picture.', 'scenes:']
+             '# box: x1, y1, x2, y2 in pixels, cut at the border of the image.', 'scenes:']
     scenes = {name: next(s for s in _stream(number, 0.0) if fits(s))
               for number, (name, fits) in enumerate(_WANTED.items())}
     scenes['no_cards'] = next(s for s in _stream(len(scenes), 1.0) if _none(s))
     for name, scene in scenes.items():
-        _write_jpeg(folder / f'{name}.jpg', scene.image)
+        _write_jpeg(directory / f'{name}.jpg', scene.image)
         lines.append(f'  - image: {name}.jpg')
         lines.append('    cards:' + ('' if len(scene.boxes) else ' []'))
         for label, box in zip(scene.classes, scene.boxes):
             numbers = ', '.join(f'{v:.1f}' for v in box)
             lines.append(f'      - {{label: {NAMES[label]}, box: [{numbers}]}}')
-    (folder / 'scenes.yaml').write_text('\n'.join(lines) + '\n', encoding='utf-8')
+    (directory / 'scenes.yaml').write_text('\n'.join(lines) + '\n', encoding='utf-8')
 
 
 def _stream(number: int, empty: float) -> Iterator[Scene]:
@@ -109,7 +109,7 @@ def _stream(number: int, empty: float) -> Iterator[Scene]:
 
 
 def _write_jpeg(path: Path, image: np.ndarray) -> None:
-    """Write a picture at the best quality that stays small enough."""
+    """Write an image at the best quality that stays small enough."""
     for quality in range(92, 40, -4):
         _, data = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
                                [cv2.IMWRITE_JPEG_QUALITY, quality])

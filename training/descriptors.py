@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Write the descriptors of the two networks, so that the classes are named in one place."""
+"""Write the descriptors of the two models, so that the classes are named in one place."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ defaults:
 license: Apache-2.0
 provenance: Trained from scratch by training/ on generated scenes; see MODEL_CARD.md
 notes: >-
-  The demo cards of cards_sheet.pdf, from 24 pixels in a picture of 640x480 to the full picture
+  The demo cards of cards_sheet.pdf, from 24 pixels in an image of 640x480 to the full image
 """
 
 _CLASSIFIER = """{license}
@@ -88,7 +88,7 @@ defaults:
 license: Apache-2.0
 provenance: Trained from scratch by training/ on generated crops; see MODEL_CARD.md
 notes: >-
-  One demo card of cards_sheet.pdf that fills the picture or a third of it
+  One demo card of cards_sheet.pdf that fills the image or a third of it
 """
 
 

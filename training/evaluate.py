@@ -37,7 +37,7 @@ _UNSEEN = 7
 _WIDTH, _HEIGHT = 640, 480
 _SMALLEST = 24.0
 _BANDS = ((0, 32), (32, 64), (64, 128), (128, 10000))
-_PICTURES = ('.jpg', '.jpeg', '.png', '.bmp')
+_IMAGES = ('.jpg', '.jpeg', '.png', '.bmp')
 
 
 def average_precision(scores: np.ndarray, right: np.ndarray, count: int) -> float:
@@ -148,7 +148,7 @@ def measure_detector(path: Path, seed: int, count: int, threshold: float) -> dic
         'threshold': threshold,
         'precision': round(hits / max(reported, 1), 4),
         'recall': round(hits / max(int(total.sum()), 1), 4),
-        'recall_by_box_side': {f'{low}..{high if high < 9999 else "picture"} px':
+        'recall_by_box_side': {f'{low}..{high if high < 9999 else "image"} px':
                                round(hit / max(n, 1), 4)
                                for (low, high), (n, hit) in zip(_BANDS, bands)},
         'AP@0.5': {name: round(v, 4) for name, v in zip(NAMES, per_class[0.5])},
@@ -157,7 +157,7 @@ def measure_detector(path: Path, seed: int, count: int, threshold: float) -> dic
 
 
 def count_false_alarms(path: Path, seed: int, count: int, threshold: float) -> dict[str, Any]:
-    """Count detections in generated pictures without cards, half of them with look-alikes."""
+    """Count detections in generated images without cards, half of them with look-alikes."""
     detector = CardDetector(path, floor=threshold)
     alarms: dict[str, list[int]] = {'plain': [], 'with_lookalikes': []}
     others = 0
@@ -174,17 +174,17 @@ def count_false_alarms(path: Path, seed: int, count: int, threshold: float) -> d
             'lookalikes_taken_for_cards': round(sum(alarms['with_lookalikes']) / others, 4)}
 
 
-def count_on_photographs(path: Path, folder: Path, threshold: float) -> dict[str, Any]:
+def count_on_photographs(path: Path, directory: Path, threshold: float) -> dict[str, Any]:
     """Count detections in photographs that show no card."""
     detector = CardDetector(path, floor=threshold)
     seen: dict[str, list[str]] = {}
-    files = sorted(f for f in folder.iterdir() if f.suffix.lower() in _PICTURES)
+    files = sorted(f for f in directory.iterdir() if f.suffix.lower() in _IMAGES)
     if not files:
-        raise FileNotFoundError(f'no picture in {folder}: name a folder with JPEG, PNG or BMP')
+        raise FileNotFoundError(f'no image in {directory}: name a directory with JPEG, PNG or BMP')
     for file in files:
         image = cv2.imread(str(file), cv2.IMREAD_COLOR)
         if image is None:
-            raise ValueError(f'{file} is not a picture that OpenCV can read')
+            raise ValueError(f'{file} is not an image that OpenCV can read')
         _, scores, classes = detector(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         if len(scores):
             seen[file.name] = [f'{name_of(c)} {s:.2f}' for s, c in zip(scores, classes)]

@@ -24,16 +24,16 @@ import onnx
 import torch
 from torch import nn
 
-from training.networks import Shipped
+from training.models import Shipped
 
 
-def export(network: nn.Module, path: Path, width: int, height: int, output: str) -> None:
+def export(module: nn.Module, path: Path, width: int, height: int, output: str) -> None:
     """
-    Write a network as ONNX for any number of pictures at once.
+    Write a model as ONNX for any number of images at once.
 
     Parameters
     ----------
-    network
+    model
         Takes float32 [N, 3, height, width], RGB 0..1; left unchanged.
     path
         The file to write; replaced only when the new one passes ONNX's own check.
@@ -43,7 +43,7 @@ def export(network: nn.Module, path: Path, width: int, height: int, output: str)
         Name of the output tensor.
 
     """
-    shipped = Shipped(copy.deepcopy(network).eval())
+    shipped = Shipped(copy.deepcopy(module).eval())
     part = path.with_suffix('.part')
     torch.onnx.export(
         shipped, (torch.zeros(1, 3, height, width),), str(part), dynamo=False, opset_version=13,

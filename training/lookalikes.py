@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Signs that are not cards: the networks learn to leave them alone."""
+"""Signs that are not cards: the models learn to leave them alone."""
 
 from __future__ import annotations
 

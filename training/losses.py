@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 import torch.nn.functional as functional
 
-from training.networks import STRIDES
+from training.models import STRIDES
 
 _RADIUS = 1.5
 _TOP = 10
@@ -55,7 +55,7 @@ def overlap(a: Tensor, b: Tensor) -> Tensor:
 def assign(boxes: Tensor, logits: Tensor, centers: Tensor, strides: Tensor, truth: Tensor,
            classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
-    Choose the cells that answer for each card of one picture.
+    Choose the cells that answer for each card of one image.
 
     SimOTA of YOLOX (https://arxiv.org/abs/2107.08430, section 2.1): among the cells near a
     card's centre, as many of the cheapest as their overlaps add up to.
@@ -110,13 +110,13 @@ def detector_loss(raw: Tensor, truths: list[Tensor], labels: list[Tensor], width
     Parameters
     ----------
     raw
-        float32 [B, N, 5 + C], as the network gives it.
+        float32 [B, N, 5 + C], as the model gives it.
     truths
-        Per picture float32 [M, 4], x1, y1, x2, y2 in pixels.
+        Per image float32 [M, 4], x1, y1, x2, y2 in pixels.
     labels
-        Per picture int64 [M].
+        Per image int64 [M].
     width, height
-        The pictures' size in pixels.
+        The images' size in pixels.
 
     Returns
     -------
@@ -141,9 +141,9 @@ def detector_loss(raw: Tensor, truths: list[Tensor], labels: list[Tensor], width
                                                            reduction='sum')
         return loss, {'objectness': float(loss)}
     # One look into the large tensor for the whole batch: each one costs its size backwards.
-    pictures, cells, goal, label, iou = (torch.cat(parts) for parts in zip(*found))
-    objectness[pictures, cells] = 1.0
-    chosen, corner, stride = raw[pictures, cells], corners[cells], strides[cells]
+    images, cells, goal, label, iou = (torch.cat(parts) for parts in zip(*found))
+    objectness[images, cells] = 1.0
+    chosen, corner, stride = raw[images, cells], corners[cells], strides[cells]
     plain = torch.cat([goal[:, :2] / stride - corner, (goal[:, 2:] / stride + 1e-6).log()], 1)
     box_loss = (5 * (1 - overlap(decode(chosen[:, :4], corner, stride), goal) ** 2).sum()
                 + 0.5 * functional.l1_loss(chosen[:, :4], plain, reduction='sum'))

@@ -152,7 +152,7 @@ def render(drawing: Drawing, size: int, oversample: int = 4) -> np.ndarray:
     drawing
         What to draw.
     size
-        Side of the picture in pixels.
+        Side of the image in pixels.
     oversample
         How many times larger it is drawn before it is averaged down (anti-aliasing).
 
@@ -160,7 +160,7 @@ def render(drawing: Drawing, size: int, oversample: int = 4) -> np.ndarray:
     -------
     ndarray
         uint8 [size, size, 4], R, G, B and opacity. Colour reaches beyond the outline, so that
-        no dark rim appears when the picture is warped and blended.
+        no dark rim appears when the image is warped and blended.
 
     """
     side = size * oversample

@@ -44,16 +44,16 @@ def figures(report: dict[str, Any]) -> str:
         (f'recall at score {d["threshold"]}', _percent(d['recall']), ''),
         *((f'recall, box {band}', _percent(value), '')
           for band, value in d['recall_by_box_side'].items()),
-        *((f'false alarms a picture, {clear[kind]["pictures"]} generated card-free pictures '
+        *((f'false alarms an image, {clear[kind]["images"]} generated card-free images '
            f'{words}', f'{clear[kind]["alarms_per_picture"]:.4f}', '')
           for kind, words in (('plain', 'without signs'),
                               ('with_lookalikes', 'with look-alikes'))),
         (f'look-alikes taken for cards, of {clear["lookalikes"]}',
          _percent(clear['lookalikes_taken_for_cards']), ''),
-        *([(f'false alarms a picture, {report["photographs"]["pictures"]} photographs',
+        *([(f'false alarms an image, {report["photographs"]["images"]} photographs',
             f'{report["photographs"]["alarms_per_picture"]:.4f}', '')]
           if 'photographs' in report else []),
-        ('time a frame, network alone, one core (median / fastest)',
+        ('time a frame, model alone, one core (median / fastest)',
          f'{d["median_ms"]} / {d["fastest_ms"]} ms', '≤ 15 ms'),
         ('file', f'{d["bytes"] / 1e6:.2f} MB', '≤ 3 MB')])
     lines += ['| class | AP@0.5 |', '|---|---|',
@@ -62,7 +62,7 @@ def figures(report: dict[str, Any]) -> str:
         (f'top-1, {c["crops_of_cards"]} unseen crops of cards', f'{c["top1"]:.4f}', '≥ 0.98'),
         (f'{c["crops_of_nothing"]} crops of backgrounds and look-alikes called nothing',
          _percent(c['nothing_right']), ''),
-        ('time a frame, network alone, one core (median / fastest)',
+        ('time a frame, model alone, one core (median / fastest)',
          f'{c["median_ms"]} / {c["fastest_ms"]} ms', '≤ 15 ms'),
         ('file', f'{c["bytes"] / 1e6:.2f} MB', '≤ 3 MB')])
     return '\n'.join(lines)

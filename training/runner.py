@@ -69,7 +69,7 @@ class CardDetector:
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """
-        Find the cards in a picture.
+        Find the cards in an image.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class CardDetector:
         Returns
         -------
         tuple
-            Boxes float [N, 4] x1, y1, x2, y2 in the picture's pixels, scores [N], classes [N];
+            Boxes float [N, 4] x1, y1, x2, y2 in the image's pixels, scores [N], classes [N];
             best first.
 
         """
@@ -141,14 +141,14 @@ class CardClassifier:
         self.height, self.width = self.session.get_inputs()[0].shape[2:]
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Return the probabilities [C + 1] for a picture uint8 [H, W, 3] RGB; last: nothing."""
+        """Return the probabilities [C + 1] for an image uint8 [H, W, 3] RGB; last: nothing."""
         small = _shrink(image, self.width, self.height)
         tensor = small.transpose(2, 0, 1)[None].astype(np.float32)
         return self.session.run(None, {self.session.get_inputs()[0].name: tensor})[0][0]
 
 
 def time_a_frame(session: onnxruntime.InferenceSession, frames: int = 200) -> dict[str, float]:
-    """Return the median and the fastest time of the network alone, in milliseconds."""
+    """Return the median and the fastest time of the model alone, in milliseconds."""
     spec = session.get_inputs()[0]
     # The first dimension is free.
     tensor = np.random.default_rng(0).uniform(0, 255, (1, *spec.shape[1:])).astype(np.float32)

@@ -32,14 +32,14 @@ _FINE = 36.0
 @dataclass
 class Scene:
     """
-    A picture and what is in it.
+    An image and what is in it.
 
     Attributes
     ----------
     image : ndarray
         uint8 [H, W, 3], RGB.
     boxes : ndarray
-        float32 [N, 4], x1, y1, x2, y2 of each card in pixels, cut at the picture's border.
+        float32 [N, 4], x1, y1, x2, y2 of each card in pixels, cut at the image's border.
     classes : ndarray
         int64 [N], index into the cards' names.
     others : int
@@ -94,10 +94,10 @@ def _view(rng: np.random.Generator, w: int, h: int) -> np.ndarray:
 def _place(rng: np.random.Generator, layout: _Layout, board: boards.Board, size: float,
            keep: float) -> bool:
     """
-    Warp a board into the picture so that its signs measure `size`; say whether it fitted.
+    Warp a board into the image so that its signs measure `size`; say whether it fitted.
 
     The size of a sign is the root of its projected square's area. `keep` is the part of each
-    sign that must lie inside the picture.
+    sign that must lie inside the image.
     """
     height, width = layout.image.shape[:2]
     h, w = board.pixels.shape[:2]
@@ -236,7 +236,7 @@ def make_scene(rng: np.random.Generator, width: int, height: int, smallest: floa
     rng
         The only source of chance: the same state gives the same scene.
     width, height
-        Size of the picture in pixels.
+        Size of the image in pixels.
     smallest
         Size of the smallest sign in pixels: the root of the area of its projected square.
     empty
@@ -275,7 +275,7 @@ def make_scene(rng: np.random.Generator, width: int, height: int, smallest: floa
 def make_view(rng: np.random.Generator, card: bool,
               made_up: float = 0.0) -> tuple[np.ndarray, np.ndarray, int]:
     """
-    Make a small picture of one sign, for the classifier.
+    Make a small image of one sign, for the classifier.
 
     Parameters
     ----------

@@ -145,4 +145,4 @@ def write_png(path: Path) -> None:
     """Write the sheet as PNG at 150 dots an inch."""
     if not cv2.imwrite(str(path), cv2.cvtColor(draw_page(), cv2.COLOR_RGB2BGR),
                        [cv2.IMWRITE_PNG_COMPRESSION, 9]):
-        raise OSError(f'cannot write {path}: check that the folder exists and is writable')
+        raise OSError(f'cannot write {path}: check that the directory exists and is writable')

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Train one of the networks on pictures made on the way."""
+"""Train one of the models on images made on the way."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from training.batches import ROUNDS
 from training.batches import SceneBatches
 from training.boards import CLASSES
 from training.losses import detector_loss
-from training.networks import Classifier
-from training.networks import Detector
+from training.models import Classifier
+from training.models import Detector
 
 #: Batches the classifier sees, and the last part of them in full precision.
 CLASSIFIER_STEPS = 1400
@@ -47,16 +47,16 @@ _CLASSIFIER_FULL = 0.12
 class Average:
     """Moving average of the weights: what is tested and shipped."""
 
-    def __init__(self, network: nn.Module) -> None:
-        self.network = copy.deepcopy(network).eval()
+    def __init__(self, model: nn.Module) -> None:
+        self.model = copy.deepcopy(model).eval()
         self.steps = 0
 
     @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        """Move a little towards the network's present weights."""
+    def update(self, model: nn.Module) -> None:
+        """Move a little towards the model's present weights."""
         self.steps += 1
         keep = min(0.998, (1 + self.steps) / (10 + self.steps))
-        for mine, new in zip(self.network.state_dict().values(), network.state_dict().values()):
+        for mine, new in zip(self.model.state_dict().values(), model.state_dict().values()):
             if mine.dtype.is_floating_point:
                 mine.mul_(keep).add_(new, alpha=1 - keep)
             else:
@@ -71,15 +71,15 @@ def _rate(step: int, steps: int) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def fit(network: nn.Module, batches: Iterable[Any], steps: int, rate: float, full: float,
+def fit(model: nn.Module, batches: Iterable[Any], steps: int, rate: float, full: float,
         loss_of: Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]],
         snapshot: Path | None) -> nn.Module:
     """
-    Train a network.
+    Train a model.
 
     Parameters
     ----------
-    network
+    model
         Trained in place.
     batches
         As many as `steps`.
@@ -90,34 +90,34 @@ def fit(network: nn.Module, batches: Iterable[Any], steps: int, rate: float, ful
     full
         Last part of the steps, in full precision instead of bfloat16.
     loss_of
-        Takes the network and a batch; returns the loss and its parts for the log.
+        Takes the model and a batch; returns the loss and its parts for the log.
     snapshot
         Where the averaged weights are written every 500 steps, if anywhere.
 
     Returns
     -------
     Module
-        The averaged network.
+        The averaged model.
 
     """
-    network.train().to(memory_format=torch.channels_last)
-    decay = [p for p in network.parameters() if p.dim() > 1]
-    rest = [p for p in network.parameters() if p.dim() <= 1]
+    model.train().to(memory_format=torch.channels_last)
+    decay = [p for p in model.parameters() if p.dim() > 1]
+    rest = [p for p in model.parameters() if p.dim() <= 1]
     optimizer = torch.optim.AdamW([{'params': decay, 'weight_decay': 0.02},
                                    {'params': rest, 'weight_decay': 0.0}], lr=rate)
-    average = Average(network)
+    average = Average(model)
     begin, seen = time.monotonic(), {}
     for step, batch in enumerate(batches):
         for group in optimizer.param_groups:
             group['lr'] = rate * _rate(step, steps)
         low = step < steps * (1 - full)
         with torch.autocast('cpu', torch.bfloat16, enabled=low):
-            loss, parts = loss_of(network, batch)
+            loss, parts = loss_of(model, batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+        nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimizer.step()
-        average.update(network)
+        average.update(model)
         for name, value in parts.items():
             seen[name] = 0.98 * seen.get(name, value) + 0.02 * value
         if (step + 1) % 50 == 0:
@@ -125,24 +125,24 @@ def fit(network: nn.Module, batches: Iterable[Any], steps: int, rate: float, ful
             print(f'step {step + 1}/{steps}  {time.monotonic() - begin:.0f} s  {words}',
                   flush=True)
         if snapshot and (step + 1) % 500 == 0:
-            torch.save(average.network.state_dict(), snapshot)
-    return average.network
+            torch.save(average.model.state_dict(), snapshot)
+    return average.model
 
 
-def _pictures(tensor: Tensor) -> Tensor:
+def _images(tensor: Tensor) -> Tensor:
     return tensor.float().div_(255).contiguous(memory_format=torch.channels_last)
 
 
-def _detector_step(network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
+def _detector_step(model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
     images, boxes, classes = batch
-    raw = network(_pictures(images)).float()
+    raw = model(_images(images)).float()
     with torch.autocast('cpu', enabled=False):
         return detector_loss(raw, boxes, classes, images.shape[3], images.shape[2])
 
 
-def _classifier_step(network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
+def _classifier_step(model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
     images, classes = batch
-    loss = functional.cross_entropy(network(_pictures(images)).float(), classes,
+    loss = functional.cross_entropy(model(_images(images)).float(), classes,
                                     label_smoothing=0.02)
     return loss, {'class': float(loss)}
 
@@ -170,21 +170,21 @@ def train_detector(seed: int, shorten: float, workers: int, start: Path | None =
     Returns
     -------
     Module
-        The averaged network.
+        The averaged model.
 
     """
     torch.manual_seed(seed)
-    network: nn.Module = Detector(CLASSES)
+    model: nn.Module = Detector(CLASSES)
     if start:
-        network.load_state_dict(torch.load(start))
+        model.load_state_dict(torch.load(start))
     first = 0
     for number, setting in enumerate(ROUNDS):
         part = replace(setting, steps=max(1, round(setting.steps * shorten)))
         if number >= done:
-            network = fit(network, loader(SceneBatches(seed, first, part), workers), part.steps,
+            model = fit(model, loader(SceneBatches(seed, first, part), workers), part.steps,
                           part.rate, part.full, _detector_step, snapshot)
         first += setting.steps
-    return network
+    return model
 
 
 def train_classifier(seed: int, shorten: float, workers: int,

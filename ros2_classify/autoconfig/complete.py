@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-From what a descriptor declares and what the network's file says to a complete descriptor.
+From what a descriptor declares and what the model's file says to a complete descriptor.
 
 Facts are taken from the graph and must agree with what is declared. Where a descriptor says
-nothing of the output (a bare network file, for one), `ros2_classify.autoconfig.guess` guesses it, and each
+nothing of the output (a bare model file, for one), `ros2_classify.autoconfig.guess` guesses it, and each
 guess is written down in ``ModelDescriptor.guesses``.
 """
 
@@ -51,9 +51,9 @@ def complete(
     descriptor : ModelDescriptor
         As declared.
     inputs, outputs : sequence of TensorSpec
-        Those of the network.
+        Those of the model.
     metadata : mapping of str to str
-        What the exporter wrote into the network's file.
+        What the exporter wrote into the model's file.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def complete(
     Raises
     ------
     DescriptorError
-        If the network contradicts the descriptor, can't be fed with one picture, or says too
+        If the model contradicts the descriptor, can't be fed with one image, or says too
         little to guess the rest.
 
     """
@@ -80,7 +80,7 @@ def complete(
     if isinstance(channels, int) and channels != spec.channels:
         raise _error(
             descriptor, f'input.color {spec.color} has {spec.channels} channels and input.layout '
-            f'is {layout}, but the network takes {tensor}; correct the one or the other')
+            f'is {layout}, but the model takes {tensor}; correct the one or the other')
     spec = replace(
         spec, name=tensor.name, layout=layout, dtype=_dtype(descriptor, tensor),
         size=_size(descriptor, tensor, layout, outputs if bare else (), metadata, guesses))
@@ -90,7 +90,7 @@ def complete(
         known = labels_of(metadata) if descriptor.labels is None else descriptor.load_labels()
         guess = guess_output(
             outputs, spec, metadata, task or task_of(metadata), known,
-            one_picture=isinstance(tensor.shape[0], int))
+            one_image=isinstance(tensor.shape[0], int))
         if guess is None:
             raise _error(descriptor, _nothing_fits(descriptor, outputs))
         output = OutputSpec(guess.decoder, FrozenMapping(guess.options))
@@ -107,7 +107,7 @@ def complete(
         guesses.append('labels: none are known, so class ids stand for names')
     if spec.dtype == 'uint8' and (spec.scale != 1 or any(spec.mean) or set(spec.std) != {1.0}):
         raise _error(
-            descriptor, 'input.scale, mean and std cannot be applied: the network takes '
+            descriptor, 'input.scale, mean and std cannot be applied: the model takes '
             f'{tensor}, whole pixels from 0 to 255; remove the three')
     return replace(descriptor, task=task, labels=labels, input=spec, output=output,
                    guesses=(*descriptor.guesses, *guesses))
@@ -120,7 +120,7 @@ def _error(descriptor: ModelDescriptor, message: str) -> DescriptorError:
 def _extra(
     descriptor: ModelDescriptor, inputs: Sequence[TensorSpec], guesses: list[str],
 ) -> FrozenMapping:
-    """Return what the inputs beside the picture are fed, under the graph's names for them."""
+    """Return what the inputs beside the image are fed, under the graph's names for them."""
     declared = descriptor.input.extra
     extra = {
         next((tensor.name for tensor in inputs if bare_name(tensor.name) == bare_name(name)),
@@ -133,7 +133,7 @@ def _extra(
                 guesses.append(
                     f'input.extra.{tensor.name}: '
                     f'{value if isinstance(value, str) else list(value)}, so that boxes come '
-                    "out in the pixels of the network's picture")
+                    "out in the pixels of the model's image")
     if extra:
         try:
             ExtraInputs(extra, inputs)
@@ -145,30 +145,30 @@ def _extra(
 def _the_input(
     descriptor: ModelDescriptor, inputs: Sequence[TensorSpec], extra: FrozenMapping,
 ) -> TensorSpec:
-    """Return the one input that takes one picture, its batch dimension added where it has none."""
+    """Return the one input that takes one image, its batch dimension added where it has none."""
     listed = '; '.join(str(tensor) for tensor in inputs)
     rest = [tensor for tensor in inputs if tensor.name not in extra]
     if len(rest) != 1:
         raise _error(
-            descriptor, f'the network has {len(inputs)} inputs ({listed}), but a picture is all '
+            descriptor, f'the model has {len(inputs)} inputs ({listed}), but an image is all '
             'there is to feed; export it with one input, or say what the others are fed under '
             f'input.extra, like extra: {{image_shape: {SIZES[0]}}}')
     tensor = rest[0]
     name = descriptor.input.name
     if name is not None and bare_name(name) != bare_name(tensor.name):
         raise _error(
-            descriptor, f'input.name is {name!r}, but the network has {listed}; correct the name '
+            descriptor, f'input.name is {name!r}, but the model has {listed}; correct the name '
             'or remove it')
     if len(tensor.shape) == 3:
         tensor = replace(tensor, shape=(1, *tensor.shape))
     if len(tensor.shape) != 4:
         raise _error(
-            descriptor, f'the network takes {tensor}, which is no picture: four dimensions are '
+            descriptor, f'the model takes {tensor}, which is no image: four dimensions are '
             'needed, [1, channels, height, width] or [1, height, width, channels], or three '
             'without the 1')
     if isinstance(tensor.shape[0], int) and tensor.shape[0] != 1:
         raise _error(
-            descriptor, f'the network takes {tensor}, {tensor.shape[0]} pictures at once; export '
+            descriptor, f'the model takes {tensor}, {tensor.shape[0]} images at once; export '
             'it with a batch of 1 or a free batch dimension')
     return tensor
 
@@ -187,11 +187,11 @@ def _layout(descriptor: ModelDescriptor, tensor: TensorSpec, bare: bool,
     if last and not first:
         return 'nhwc'
     if bare and tensor.dtype == 'uint8' and not isinstance(tensor.shape[3], int):
-        guesses.append('input.layout: nhwc, as uint8 pictures are fed as a rule')
+        guesses.append('input.layout: nhwc, as uint8 images are fed as a rule')
         return 'nhwc'
     if all(isinstance(tensor.shape[axis], int) for axis in (1, 3)) and not first:
         raise _error(
-            descriptor, f'the network takes {tensor}, but pictures have 1 or 3 channels; neither '
+            descriptor, f'the model takes {tensor}, but images have 1 or 3 channels; neither '
             'the second nor the last dimension is one of these')
     raise _error(
         descriptor, f'the layout of the input {tensor} cannot be told from its shape; say '
@@ -204,11 +204,11 @@ def _dtype(descriptor: ModelDescriptor, tensor: TensorSpec) -> DType:
         if tensor.dtype == dtype:
             if declared not in (None, dtype):
                 raise _error(
-                    descriptor, f'input.dtype is {declared}, but the network takes {tensor}; '
+                    descriptor, f'input.dtype is {declared}, but the model takes {tensor}; '
                     'correct it or remove it')
             return dtype
     raise _error(
-        descriptor, f'the network takes {tensor}; the types that can be fed are '
+        descriptor, f'the model takes {tensor}; the types that can be fed are '
         f'{", ".join(DTYPES)}')
 
 
@@ -223,19 +223,19 @@ def _size(descriptor: ModelDescriptor, tensor: TensorSpec, layout: Layout,
         declared = size_of(outputs, metadata, guesses)
     if declared is None:
         raise _error(
-            descriptor, f'the network takes {tensor}, pictures of any size; say input.size: '
-            '[width, height], or source for the size of the picture, in a descriptor')
+            descriptor, f'the model takes {tensor}, images of any size; say input.size: '
+            '[width, height], or source for the size of the image, in a descriptor')
     fixed = [side for side in (width, height) if isinstance(side, int)]
     if declared == 'source':
         if fixed:
             raise _error(
-                descriptor, f'input.size is source, but the network takes {tensor}, a fixed '
+                descriptor, f'input.size is source, but the model takes {tensor}, a fixed '
                 'size; remove input.size')
         return 'source'
     for name, side, graph in zip(('width', 'height'), declared, (width, height)):
         if isinstance(graph, int) and graph != side:
             raise _error(
-                descriptor, f'input.size has a {name} of {side}, but the network takes {tensor}, '
+                descriptor, f'input.size has a {name} of {side}, but the model takes {tensor}, '
                 f'a {name} of {graph}; correct it or remove it')
     return declared
 

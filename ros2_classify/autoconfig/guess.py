@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Likely facts about a network that comes without a descriptor, each with the reason in a sentence.
+Likely facts about a model that comes without a descriptor, each with the reason in a sentence.
 
 The conventions are those of the published models of each family; none of them is certain, so
 whoever uses a guess says so.
@@ -54,15 +54,15 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 def guess_output(
     outputs: Sequence[TensorSpec], spec: InputSpec, metadata: Mapping[str, str],
-    task: Task | None, labels: Labels | None = None, *, one_picture: bool = False,
+    task: Task | None, labels: Labels | None = None, *, one_image: bool = False,
 ) -> OutputGuess | None:
     """
-    Guess what a network's outputs mean.
+    Guess what a model's outputs mean.
 
     Parameters
     ----------
     outputs : sequence of TensorSpec
-        The network's outputs.
+        The model's outputs.
     spec : InputSpec
         The input, its size known.
     metadata : mapping of str to str
@@ -71,7 +71,7 @@ def guess_output(
         What was declared, if it was.
     labels : Labels or None
         The names, if any are known: their number tells classes from other numbers.
-    one_picture : bool
+    one_image : bool
         Whether the input's batch dimension is fixed to 1: rows of the output are boxes then.
 
     Returns
@@ -84,7 +84,7 @@ def guess_output(
     if task in (None, 'detection'):
         guesses += [_tf_detection(outputs), guess_detector(
             outputs, spec, len(labels) if labels else None, metadata.get('task', ''),
-            one_picture=one_picture)]
+            one_image=one_image)]
     if task in (None, 'detection') and not is_ultralytics(metadata):
         guesses += [_yolox(outputs, spec), _boxes_scores(outputs)]
     if task in (None, 'classification'):
@@ -156,7 +156,7 @@ def _boxes_scores(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
         'detection',
         (f'output.decoder: boxes_scores, because the outputs {boxes} and {scores} have a row of '
          'coordinates and a row of scores for each box',
-         'output.box_format: xyxy, from 0 to 1 of the picture, as face detectors of the SSD '
+         'output.box_format: xyxy, from 0 to 1 of the image, as face detectors of the SSD '
          'family give them; output.background: '
          + ('0, the first class being the background' if background else 'none')))
 
@@ -186,7 +186,7 @@ def _segmentation(
     outputs: Sequence[TensorSpec], spec: InputSpec, labels: Labels | None,
 ) -> OutputGuess | None:
     """One output with scores for each class, or with a class, for each cell of a grid."""
-    # The segmentation networks of torchvision have a second head for training.
+    # The segmentation models of torchvision have a second head for training.
     if not outputs or [tensor.name for tensor in outputs[1:]] not in ([], ['aux']):
         return None
     output = outputs[0]
@@ -206,14 +206,14 @@ def _segmentation(
         'segmentation',
         (f'output.decoder: segmentation, because the output {output} has '
          + ('a class' if whole else 'a score for each class')
-         + ' for each cell of a grid over the picture',
+         + ' for each cell of a grid over the image',
          'output.background: ' + ('0, class 0 being called so' if background else 'none')),
         None if spec.layout == 'nhwc' else PYTORCH_LOOK)
 
 
 def _is_grid(grid: Sequence[Any], size: tuple[int, int]) -> bool:
     """
-    Tell whether height and width are the picture's, divided by the same stride.
+    Tell whether height and width are the image's, divided by the same stride.
 
     Strides above 8 are those of detectors' grids.
     """
@@ -228,7 +228,7 @@ def guess_input(
     metadata: Mapping[str, str],
 ) -> tuple[InputSpec, str]:
     """
-    Guess colours, scale and resizing from a network's family.
+    Guess colours, scale and resizing from a model's family.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def guess_input(
     guess : OutputGuess
         What was guessed of the outputs.
     outputs : sequence of TensorSpec
-        The network's outputs.
+        The model's outputs.
     metadata : mapping of str to str
         What the exporter wrote into the file.
 
@@ -286,12 +286,12 @@ def guess_input(
 def size_of(outputs: Sequence[TensorSpec], metadata: Mapping[str, str],
             guesses: list[str]) -> Size:
     """
-    Guess the size for a network that takes any.
+    Guess the size for a model that takes any.
 
     Parameters
     ----------
     outputs : sequence of TensorSpec
-        The network's outputs; empty where guessing from them is not wanted.
+        The model's outputs; empty where guessing from them is not wanted.
     metadata : mapping of str to str
         What the exporter wrote into the file: ``imgsz`` (also ``img_size``, ``image_size``,
         ``input_size``) is height and width, or one number; ``stride`` divides both.
@@ -311,7 +311,7 @@ def size_of(outputs: Sequence[TensorSpec], metadata: Mapping[str, str],
             and all(isinstance(side, int) and 1 <= side <= 16384 for side in sides)):
         size, stride = (sides[1], sides[0]), _literal(metadata.get('stride', ''))
         if isinstance(stride, int) and 1 < stride <= 256 and any(side % stride for side in size):
-            # The grids of such a network only fit together in whole strides.
+            # The grids of such a model only fit together in whole strides.
             size = (-(-size[0] // stride) * stride, -(-size[1] // stride) * stride)
             guesses.append(f'input.size: {size[0]}x{size[1]}, the {key} in the metadata of the '
                            f'file, rounded up to its stride of {stride}')
@@ -320,16 +320,16 @@ def size_of(outputs: Sequence[TensorSpec], metadata: Mapping[str, str],
                 f'input.size: {size[0]}x{size[1]}, the {key} in the metadata of the file')
         return size
     if _tf_detection(outputs):
-        guesses.append('input.size: source, because TensorFlow Object Detection networks resize '
-                       'the picture themselves')
+        guesses.append('input.size: source, because TensorFlow Object Detection models resize '
+                       'the image themselves')
         return 'source'
     if resizes_itself(outputs):
         guesses.append('input.size: source, because the detectors of torchvision resize the '
-                       'picture themselves')
+                       'image themselves')
         return 'source'
     if usual := usual_size(outputs):
         size, why = usual
-        guesses.append(f'input.size: {size[0]}x{size[1]}, because {why}; the network takes any')
+        guesses.append(f'input.size: {size[0]}x{size[1]}, because {why}; the model takes any')
         return size
     return None
 

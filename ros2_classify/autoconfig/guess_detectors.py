@@ -66,7 +66,7 @@ _DETR_LOOK = Look(
     'rgb with the mean and standard deviation of ImageNet, stretched, as DETR is trained')
 PYTORCH_LOOK = Look(
     _DETR_LOOK.fields, 'rgb with the mean and standard deviation of ImageNet, stretched, as '
-    'segmentation networks of PyTorch take them')
+    'segmentation models of PyTorch take them')
 
 _NANODET_WIDTH = 32
 _NANODET_STRIDES = (8, 16, 32, 64)
@@ -76,7 +76,7 @@ _MAX_FINAL = 1000
 
 def guess_detector(
     outputs: Sequence[TensorSpec], spec: InputSpec, names: int | None, task: str, *,
-    one_picture: bool = False,
+    one_image: bool = False,
 ) -> OutputGuess | None:
     """
     Guess what a detector's outputs mean.
@@ -84,14 +84,14 @@ def guess_detector(
     Parameters
     ----------
     outputs : sequence of TensorSpec
-        The network's outputs.
+        The model's outputs.
     spec : InputSpec
         The input, its size known.
     names : int or None
         How many class names the file's metadata holds.
     task : str
         The task in the metadata ('detect', 'segment', 'pose', …), or ''.
-    one_picture : bool
+    one_image : bool
         Whether the input's batch dimension is fixed to 1: rows of the output are boxes then.
 
     Returns
@@ -104,7 +104,7 @@ def guess_detector(
         return None
     for guess in (_yunet(outputs), _nanodet(outputs, spec, names), _detr(outputs, names),
                   _selected_indices(outputs), _final(outputs),
-                  _yolo(outputs, spec, names, task), _rows(outputs, one_picture)):
+                  _yolo(outputs, spec, names, task), _rows(outputs, one_image)):
         if guess is not None:
             return guess
     return None
@@ -228,41 +228,41 @@ def _final(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
     return _guess(
         'end_to_end', {'outputs': {role: tensor.name for role, tensor in found.items()}}, look,
         'there are outputs called boxes, scores, and classes or labels',
-        'output.units: network, boxes being in the pixels of the input')
+        'output.units: model, boxes being in the pixels of the input')
 
 
 def resizes_itself(outputs: Sequence[TensorSpec]) -> bool:
-    """Tell whether outputs are those of torchvision, whose networks take pictures of any size."""
+    """Tell whether outputs are those of torchvision, whose models take images of any size."""
     guess = _final(outputs)
     return guess is not None and 'count' not in guess.options['outputs'] and all(
         len(tensor.shape) <= 2 for tensor in outputs if tensor.shape[-1:] == (4,))
 
 
 def usual_size(outputs: Sequence[TensorSpec]) -> tuple[tuple[int, int], str] | None:
-    """Return the size that a family takes where its network takes any, and why."""
+    """Return the size that a family takes where its model takes any, and why."""
     if _yunet(outputs) is not None:
         return _YUNET_SIZE, 'the outputs have the names of YuNet, which is published for it'
     return None
 
 
-def _rows(outputs: Sequence[TensorSpec], one_picture: bool) -> OutputGuess | None:
+def _rows(outputs: Sequence[TensorSpec], one_image: bool) -> OutputGuess | None:
     """One output with six or seven numbers for each of a few boxes."""
     if len(outputs) != 1 or len(outputs[0].shape) not in (2, 3) \
             or outputs[0].shape[-1] not in (6, 7):
         return None
     rows = outputs[0].shape[-2]
-    # A classifier of six classes has [1, 6] too, or [?, 6] for any number of pictures.
+    # A classifier of six classes has [1, 6] too, or [?, 6] for any number of images.
     if isinstance(rows, int):
         if not 1 < rows <= _MAX_FINAL:
             return None
-    elif len(outputs[0].shape) == 2 and not one_picture:
+    elif len(outputs[0].shape) == 2 and not one_image:
         return None
     columns = ('x1, y1, x2, y2, score, class' if outputs[0].shape[-1] == 6
                else 'batch, x1, y1, x2, y2, class, score')
     return _guess(
         'end_to_end', {'outputs': {'rows': outputs[0].name}}, _YOLO_LOOK,
         f'the output {outputs[0]} has {outputs[0].shape[-1]} numbers a row',
-        f'output.columns: {columns}, in the pixels of the input, as YOLO networks with their own '
+        f'output.columns: {columns}, in the pixels of the input, as YOLO models with their own '
         'non-maximum suppression have it')
 
 

@@ -34,8 +34,8 @@ EXIT_INTERRUPTED = 130
 # Nodes parse their own arguments (--ros-args ...), so their words are handed over untouched.
 NODES = {
     'server': 'start the inference node',
-    'client_test': 'publish a picture and print the answer',
-    'camera': 'publish pictures, a folder, a video or a webcam',
+    'client_test': 'publish an image and print the answer',
+    'camera': 'publish images, a directory, a video or a webcam',
     'composed': 'start the camera and the inference node in one process',
 }
 
@@ -52,9 +52,9 @@ _EPILOG = """\
 exit codes:
   0  done
   1  the model could not be found, loaded or run; doctor, health or bench --guard found an error
-  2  wrong arguments, a picture that cannot be read, or an output that cannot be written
+  2  wrong arguments, an image that cannot be read, or an output that cannot be written
   3  a node or health was asked for, but ROS 2 cannot be imported
-  4  the server ended by a fault of its network, as on_engine_fault told
+  4  the server ended by a fault of its model, as on_engine_fault told
   130  interrupted: Ctrl-C
 """
 

@@ -36,7 +36,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         'model', metavar='MODEL',
         help='a name from "models list", a descriptor file (.yaml), a frozen graph (.pb), or the '
-             'folder of a SavedModel')
+             'directory of a SavedModel')
     parser.add_argument(
         '--output', metavar='FILE',
         help='the .onnx file to write (default: only into the cache)')
@@ -54,7 +54,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help='what the answers may differ by (default: 1e-4)')
     parser.add_argument(
         '--image', type=Path, metavar='FILE',
-        help='the picture they are compared on (default: one that is computed)')
+        help='the image they are compared on (default: one that is computed)')
     parser.add_argument(
         '--python', metavar='PROGRAM',
         help='the Python that has tensorflow and tf2onnx (default: '

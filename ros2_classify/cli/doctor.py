@@ -26,7 +26,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb and its arguments."""
     parser = verbs.add_parser(
         'doctor', help='check this installation and say what to do',
-        description='Check ROS 2, the middleware and its settings for large pictures, NumPy, '
+        description='Check ROS 2, the middleware and its settings for large images, NumPy, '
                     'OpenCV and cv_bridge, the providers, the cache and the models. Nothing is '
                     'changed. The exit code is 1 where anything does not work; warnings do not '
                     'count.')

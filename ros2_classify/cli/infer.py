@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``infer``: one model, one picture, one answer, without ROS."""
+"""``infer``: one model, one image, one answer, without ROS."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from ros2_classify.cli import EXIT_OK, fetching
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its arguments."""
     parser = verbs.add_parser(
-        'infer', help='classify, find objects in, or segment one picture',
-        description='Run a model on one picture and print the answer, best first.')
+        'infer', help='classify, find objects in, or segment one image',
+        description='Run a model on one image and print the answer, best first.')
     parser.add_argument(
         '--model', required=True, metavar='MODEL',
-        help='a name from "models list", a descriptor file (.yaml), or a network file (.onnx, '
-             '.pb, the folder of a SavedModel) by its path or address')
+        help='a name from "models list", a descriptor file (.yaml), or a model file (.onnx, '
+             '.pb, the directory of a SavedModel) by its path or address')
     parser.add_argument(
         '--image', required=True, metavar='FILE',
-        help='a picture: JPEG, PNG, BMP and what else OpenCV reads; the orientation in its EXIF '
+        help='an image: JPEG, PNG, BMP and what else OpenCV reads; the orientation in its EXIF '
              'data is applied')
     parser.add_argument(
         '--json', action='store_true', help='print one JSON object instead of a table')
     parser.add_argument(
-        '--output', metavar='FILE', help='write the picture with the answer drawn into it')
+        '--output', metavar='FILE', help='write the image with the answer drawn into it')
     parser.add_argument(
         '--threshold', type=float, metavar='SCORE',
         help='drop results below this score, 0 to 1 (default: from the model)')
@@ -56,7 +56,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help='detection: at most N boxes (default: from the model)')
     parser.add_argument(
         '--provider', default='auto', metavar='NAME',
-        help='who runs the network: auto (default), cpu, cuda, tensorrt and others')
+        help='who runs the model: auto (default), cpu, cuda, tensorrt and others')
     parser.add_argument(
         '--threads', type=int, default=0, metavar='N',
         help='CPU threads for one inference; 0 (default) chooses')
@@ -94,21 +94,21 @@ def run(arguments: argparse.Namespace) -> int:
         options = pipeline.options.replace(**_changes(arguments))
         pipeline.warm_up()
         result = pipeline(image, 'bgr', options)
-        answer: dict[str, Any] = {
+        found: dict[str, Any] = {
             'model': pipeline.descriptor.name, **result.to_dict(),
             'provider': pipeline.engine.provider}
     if output:
         from ros2_classify.results.overlay import draw
         write_image(output, draw(image, result))
     if arguments.json:
-        print(json.dumps(answer))
+        print(json.dumps(found))
         return EXIT_OK
-    times = answer['timing_ms']
+    times = found['timing_ms']
     width, height = result.image_size
-    print(f'{answer["model"]} ({answer["task"]}) on {arguments.image}, {width}x{height}')
+    print(f'{found["model"]} ({found["task"]}) on {arguments.image}, {width}x{height}')
     print(result)
     print(f'preprocess {times["preprocess"]:.1f} ms, inference {times["inference"]:.1f} ms, '
-          f'postprocess {times["postprocess"]:.1f} ms, {answer["provider"]}')
+          f'postprocess {times["postprocess"]:.1f} ms, {found["provider"]}')
     if output:
         print(f'wrote {output}')
     return EXIT_OK

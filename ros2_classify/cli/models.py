@@ -27,7 +27,7 @@ from ros2_classify.cli import EXIT_OK
 if TYPE_CHECKING:
     from ros2_classify.model.descriptor import ModelDescriptor
 
-_MODEL = 'a name from "models list", a descriptor file (.yaml), or a network file or address'
+_MODEL = 'a name from "models list", a descriptor file (.yaml), or a model file or address'
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,7 +46,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         return verb
 
     add('list', 'list the models known by name',
-        'List the models of the folders in ROS2_CLASSIFY_MODEL_PATH, the imported ones, and those '
+        'List the models of the directories in ROS2_CLASSIFY_MODEL_PATH, the imported ones, and those '
         'of the package itself.', run_list)
     verb = add('show', 'show all that is known of a model',
                'Show what a model declares and where its file is.', run_show)
@@ -73,7 +73,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
                models_files.run_import)
     verb.add_argument('bundle', metavar='FILE', help='a file that "models bundle" wrote')
     verb.add_argument('--folder', metavar='FOLDER',
-                      help="where descriptors go (default: a folder of the user's own, which the "
+                      help="where descriptors go (default: a directory of the user's own, which the "
                            'catalogue looks into)')
     convert.add_parser(own_verbs)
     models_check.add_parsers(own_verbs)
@@ -102,7 +102,7 @@ def run_list(arguments: argparse.Namespace) -> int:
         print(json.dumps(rows))
         return EXIT_OK
     if not rows:
-        print('no model is known by name; put descriptors into a folder and name it in '
+        print('no model is known by name; put descriptors into a directory and name it in '
               'ROS2_CLASSIFY_MODEL_PATH')
         return EXIT_OK
     table = [('model', 'task', 'licence', 'network')]
@@ -133,7 +133,7 @@ def _row(name: str, path: Path) -> dict[str, Any]:
 
 def state_of(descriptor: ModelDescriptor) -> dict[str, str | None]:
     """
-    Say where a model's file is, without touching the network or reading the file.
+    Say where a model's file is, without touching the model or reading the file.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def state_of(descriptor: ModelDescriptor) -> dict[str, str | None]:
     Returns
     -------
     dict
-        ``network``, the file (the archive, where it is in one) or None; ``state``, 'here' or a
+        ``model``, the file (the archive, where it is in one) or None; ``state``, 'here' or a
         few words for people.
 
     """
@@ -156,7 +156,7 @@ def state_of(descriptor: ModelDescriptor) -> dict[str, str | None]:
         request = request_for(descriptor)
     except ModelNotFoundError:
         # A missing file is a fact for the list.
-        return {'network': None, 'state': 'network file missing'}
+        return {'network': None, 'state': 'model file missing'}
     path = request.path or cached(request)
     if path is not None:
         return {'network': str(path), 'state': 'here'}

@@ -28,7 +28,7 @@ from ros2_classify.cli import EXIT_MODEL, EXIT_OK, fetching
 if TYPE_CHECKING:
     from ros2_classify.inspection import Report
 
-_MODEL = ('a network file (.onnx, .pb, the folder of a SavedModel) or its address, a descriptor '
+_MODEL = ('a model file (.onnx, .pb, the directory of a SavedModel) or its address, a descriptor '
           'file (.yaml), or a name from "models list"')
 _MANY = 12
 
@@ -37,19 +37,19 @@ def add_parsers(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add both verbs and their arguments."""
     parser = verbs.add_parser(
         'check', help='say what a model is and what is wrong with it',
-        description='Look into a model, run it on test pictures and compare its outputs with its '
+        description='Look into a model, run it on test images and compare its outputs with its '
                     'descriptor. The exit code is 1 where something is wrong.')
     parser.add_argument('model', metavar='MODEL', help=_MODEL)
-    parser.add_argument('--image', metavar='FILE', help='a picture to answer for')
+    parser.add_argument('--image', metavar='FILE', help='an image to answer for')
     parser.add_argument(
         '--provider', default='auto', metavar='NAME',
-        help='who runs the network: auto (default), cpu, cuda, tensorrt and others')
+        help='who runs the model: auto (default), cpu, cuda, tensorrt and others')
     parser.add_argument('--json', action='store_true', help='print one JSON object')
     fetching.add_arguments(parser)
     parser.set_defaults(run=run_check)
     parser = verbs.add_parser(
         'describe', help='write a descriptor to start from',
-        description='Write a descriptor for a network file: what the file says, what is guessed, '
+        description='Write a descriptor for a model file: what the file says, what is guessed, '
                     'and what to verify.')
     parser.add_argument('model', metavar='MODEL', help=_MODEL)
     parser.add_argument('--output', metavar='FILE',
@@ -137,7 +137,7 @@ def _page(report: Report, image: str | None) -> list[str]:
     from ros2_classify.inspection.check import summary
 
     facts = summary(report)
-    lines = [f'{facts["model"]}', *_file(facts), *_network(facts), *_declared(facts)]
+    lines = [f'{facts["model"]}', *_file(facts), *_model(facts), *_declared(facts)]
     for seen in facts['seen']:
         span = 'no numbers' if seen['low'] is None else f'{seen["low"]:.4g} to {seen["high"]:.4g}'
         lines.append(f'  seen        {seen["name"]} {seen["dtype"]} {seen["shape"]}, {span}')
@@ -145,7 +145,7 @@ def _page(report: Report, image: str | None) -> list[str]:
         lines += [f'  answer      for {image}:',
                   *(f'    {line}' for line in str(report.result).splitlines())]
     elif not report.problems:
-        lines.append('  answer      give a picture to see one: --image photo.jpg')
+        lines.append('  answer      give an image to see one: --image photo.jpg')
     for word, texts in (('note', report.notes), ('warning', report.warnings),
                         ('problem', report.problems)):
         lines += [f'{word}: {text}' for text in texts]
@@ -166,11 +166,11 @@ def _file(facts: Any) -> list[str]:
     if facts['descriptor_file'] not in (None, facts['file']):
         lines.insert(0, f'  descriptor  {facts["descriptor_file"]}')
     if facts['network'] not in (None, facts['file']):
-        lines.append(f'  converted   {facts["network"]}')
+        lines.append(f'  converted   {facts["model"]}')
     return lines
 
 
-def _network(facts: Any) -> list[str]:
+def _model(facts: Any) -> list[str]:
     lines = []
     if onnx := facts['onnx']:
         opsets = ', '.join(f'{domain} {version}' for domain, version in onnx['opsets'].items())

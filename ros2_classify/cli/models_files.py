@@ -89,13 +89,13 @@ def run_verify(arguments: argparse.Namespace) -> int:
         print(json.dumps(rows))
     else:
         for row in rows:
-            print(f'{row["state"]:11}  {row["name"]}  {row["network"] or ""}'.rstrip())
+            print(f'{row["state"]:11}  {row["name"]}  {row["model"] or ""}'.rstrip())
         print(f'{len(rows)} looked at, {len(failed)} failed')
     return EXIT_MODEL if failed else EXIT_OK
 
 
 def _row(verified: Verified) -> dict[str, Any]:
-    row: dict[str, Any] = {'name': verified.name, 'network': verified.network,
+    row: dict[str, Any] = {'name': verified.name, 'network': verified.model,
                            'state': verified.state}
     return {**row, 'error': verified.error} if verified.error else row
 
@@ -104,7 +104,7 @@ def _verified_cache() -> list[dict[str, Any]]:
     from ros2_classify.download.cache import Cache
     from ros2_classify.download.options import FetchOptions
 
-    cache = Cache(FetchOptions().cache_folder())
+    cache = Cache(FetchOptions().cache_directory())
     return [{'name': f'cache {sha256[:12]}', 'network': str(cache.find(sha256)),
              'state': 'ok' if cache.get(sha256) else 'damaged'} for sha256 in cache.hashes()]
 
@@ -150,7 +150,7 @@ def run_import(arguments: argparse.Namespace) -> int:
     Parameters
     ----------
     arguments : Namespace
-        With ``bundle``, ``folder`` and ``json``.
+        With ``bundle``, ``directory`` and ``json``.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def run_import(arguments: argparse.Namespace) -> int:
         0; errors are raised.
 
     """
-    from ros2_classify.download.options import default_import_folder
+    from ros2_classify.download.options import default_import_directory
     from ros2_classify.errors import ModelNotFoundError
     from ros2_classify.model import catalog
     from ros2_classify.unbundle import import_bundle
@@ -167,9 +167,9 @@ def run_import(arguments: argparse.Namespace) -> int:
     bundle = Path(arguments.bundle).expanduser()
     if not bundle.is_file():
         raise ModelNotFoundError(f'there is no bundle {bundle}; check the path')
-    folder = (Path(arguments.folder).expanduser().absolute() if arguments.folder
-              else default_import_folder())
-    imported = import_bundle(bundle, folder)
+    directory = (Path(arguments.directory).expanduser().absolute() if arguments.directory
+              else default_import_directory())
+    imported = import_bundle(bundle, directory)
     known = set(catalog.entries().values())
     models = [path.stem if path in known else str(path) for path in imported.models]
     if arguments.json:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``models quantize``: a network in 8-bit numbers, measured on pictures."""
+"""``models quantize``: a model in 8-bit numbers, measured on images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 from ros2_classify.cli import EXIT_OK, fetching
 
 if TYPE_CHECKING:
-    from ros2_classify.quantize import Pictures, Pixels
+    from ros2_classify.quantize import Images, Pixels
 
 _SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 _BAGS = 'ros2_classify_benchmark.nodes.bag'
@@ -37,19 +37,19 @@ _BAGS = 'ros2_classify_benchmark.nodes.bag'
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its arguments."""
     parser = verbs.add_parser(
-        'quantize', help='write a network in 8-bit or 16-bit numbers',
-        description='Measure a network on pictures of what the robot will see, write it in 8-bit '
+        'quantize', help='write a model in 8-bit or 16-bit numbers',
+        description='Measure a model on images of what the robot will see, write it in 8-bit '
                     'or 16-bit numbers with a descriptor beside it, and tell how often both '
                     'agree. Needs the package onnx (pip install "ros2_classify[tools]").')
     parser.add_argument('model', metavar='MODEL', help='a name from "models list", a descriptor '
-                        'file (.yaml), or a network file or address')
+                        'file (.yaml), or a model file or address')
     given = parser.add_mutually_exclusive_group(required=True)
-    given.add_argument('--images', metavar='FOLDER', help='a folder of pictures')
-    given.add_argument('--bag', metavar='BAG', help='a bag with pictures (needs ROS 2)')
+    given.add_argument('--images', metavar='FOLDER', help='a directory of images')
+    given.add_argument('--bag', metavar='BAG', help='a bag with images (needs ROS 2)')
     parser.add_argument('--topic', default='', metavar='NAME',
-                        help="the bag's topic (default: the first one that has pictures)")
+                        help="the bag's topic (default: the first one that has images)")
     parser.add_argument('--limit', type=int, default=200, metavar='N',
-                        help='measure at most so many pictures (default: 200)')
+                        help='measure at most so many images (default: 200)')
     parser.add_argument('-o', '--output', metavar='FILE', required=True,
                         help='the .onnx file to write, such as NAME-int8.onnx')
     parser.add_argument('--precision', choices=('int8', 'fp16'), default='int8',
@@ -82,7 +82,7 @@ def run_quantize(arguments: argparse.Namespace) -> int:
 
     if arguments.limit < 1:
         raise OptionsError(f'--limit is {arguments.limit} but must be at least 1')
-    source = _bag(arguments.bag, arguments.topic) if arguments.bag else _folder(arguments.images)
+    source = _bag(arguments.bag, arguments.topic) if arguments.bag else _directory(arguments.images)
     done = quantize_model(
         arguments.model, lambda: itertools.islice(source(), arguments.limit),
         Path(os.path.expanduser(arguments.output)), target=arguments.target,
@@ -90,39 +90,39 @@ def run_quantize(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({
             'model': str(done.model), 'descriptor': str(done.descriptor),
-            'pictures': done.pictures, 'agreement': round(done.agreement, 4),
+            'pictures': done.images, 'agreement': round(done.agreement, 4),
             'bytes_before': done.bytes_before, 'bytes_after': done.bytes_after}))
         return EXIT_OK
     print(f'{done.model} ({done.bytes_after / 1e6:.1f} MB, was {done.bytes_before / 1e6:.1f} MB) '
           f'and {done.descriptor}')
     done_with = 'compared' if arguments.precision == 'fp16' else 'measured'
-    print(f'{done_with} on {done.pictures} pictures, of whose answers {done.agreement:.0%} are as '
+    print(f'{done_with} on {done.images} images, of whose answers {done.agreement:.0%} are as '
           'before')
     return EXIT_OK
 
 
-def _folder(name: str) -> Pictures:
-    """Return the pictures of a folder, in the order of their names."""
+def _directory(name: str) -> Images:
+    """Return the images of a directory, in the order of their names."""
     from ros2_classify.errors import InputError
     from ros2_classify.image_io import read_image
 
-    folder = Path(os.path.expanduser(name))
+    directory = Path(os.path.expanduser(name))
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+        paths = sorted(path for path in directory.iterdir() if path.suffix.lower() in _SUFFIXES)
     except OSError as error:
-        raise InputError(f'{folder}: no folder of pictures: {error.strerror}') from error
+        raise InputError(f'{directory}: no directory of images: {error.strerror}') from error
     if not paths:
-        raise InputError(f'{folder} has no pictures; these are known: {", ".join(_SUFFIXES)}')
+        raise InputError(f'{directory} has no images; these are known: {", ".join(_SUFFIXES)}')
 
-    def pictures() -> Iterator[Pixels]:
+    def images() -> Iterator[Pixels]:
         for path in paths:
             yield read_image(path)
 
-    return pictures
+    return images
 
 
-def _bag(name: str, topic: str) -> Pictures:
-    """Return the pictures of a bag, in the order they were recorded."""
+def _bag(name: str, topic: str) -> Images:
+    """Return the images of a bag, in the order they were recorded."""
     from ros2_classify.errors import InputError
 
     try:
@@ -130,4 +130,4 @@ def _bag(name: str, topic: str) -> Pictures:
     except ImportError as error:
         raise InputError(f'reading the bag {name} needs ROS 2 ({error}); source it, or give '
                          '--images') from error
-    return lambda: module.pictures_of_bag(name, topic)
+    return lambda: module.images_of_bag(name, topic)

@@ -18,7 +18,7 @@ TensorFlow models as ONNX files, converted once and kept.
 ::
 
     <cache>/converted/<key>/<versions of tf2onnx and TensorFlow>/
-        model.onnx      the network
+        model.onnx      the model
         report.json     where it is from, what was compared, how long it took
         convert.log     what TensorFlow and tf2onnx had to say
 
@@ -47,7 +47,7 @@ from ros2_classify.convert.process import (
     choose_python, Converter, find_converter, LOG, PYTHON, run_worker, WorkerError)
 from ros2_classify.download.cache import Cache, remove
 from ros2_classify.download.hashing import sha256_of_file
-from ros2_classify.download.options import default_cache_folder
+from ros2_classify.download.options import default_cache_directory
 from ros2_classify.errors import ConversionError, EngineError
 from ros2_classify.model.descriptor import ModelDescriptor
 
@@ -65,7 +65,7 @@ def to_onnx(
     descriptor : ModelDescriptor
         Its format is ``frozen_graph`` or ``saved_model``.
     source : Path
-        The frozen graph's file or the SavedModel's folder.
+        The frozen graph's file or the SavedModel's directory.
     options : ConvertOptions, optional
         How it is converted.
 
@@ -92,7 +92,7 @@ def convert(
     descriptor : ModelDescriptor
         Its format is ``frozen_graph`` or ``saved_model``.
     source : Path
-        The frozen graph's file or the SavedModel's folder.
+        The frozen graph's file or the SavedModel's directory.
     options : ConvertOptions, optional
         How it is converted.
 
@@ -111,14 +111,14 @@ def convert(
     FetchCancelledError
         If ``options.cancel`` was set.
     InputError
-        If ``options.image`` is no picture.
+        If ``options.image`` is no image.
 
     """
     options = options or ConvertOptions()
     plan = make_plan(descriptor, source)
     for sentence in plan.interface.found:
         _log.info('%s: %s', descriptor.name, sentence)
-    cache = Cache((options.cache or default_cache_folder()).expanduser().absolute())
+    cache = Cache((options.cache or default_cache_directory()).expanduser().absolute())
     converter, problem = None, ''
     try:
         python = choose_python(options.python)
@@ -146,7 +146,7 @@ def _convert(
     plan: Plan, cache: Cache, converter: Converter, options: ConvertOptions,
 ) -> Conversion:
     """Convert, check, and only then give the result its name."""
-    final = cache.folder / 'converted' / plan.key / converter.name
+    final = cache.directory / 'converted' / plan.key / converter.name
     work = cache.part(f'convert-{plan.key}')
     try:
         with cache.errors():
@@ -167,7 +167,7 @@ def _convert(
             ) from error
         with cache.errors():
             _write_report(plan, work, result, checked)
-            for name in (worker.REQUEST, worker.FEEDS, worker.ANSWERS):
+            for name in (worker.REQUEST, worker.FEEDS, worker.RESULTS):
                 (work / name).unlink()
             remove(final)
             final.parent.mkdir(parents=True, exist_ok=True)
@@ -207,16 +207,16 @@ def _check(
             tensors = {by_name[_plain(info.name)]: feed
                        for info, feed in zip(plan.interface.inputs, feeds)
                        if _plain(info.name) in by_name}
-            answers = engine.infer(tensors)
+            results = engine.infer(tensors)
         finally:
             engine.close()
     except EngineError as error:
         raise ConversionError(f'the ONNX model does not run: {error}') from error
-    with np.load(work / worker.ANSWERS, allow_pickle=False) as file:
+    with np.load(work / worker.RESULTS, allow_pickle=False) as file:
         reference = {name: file[f'arr_{place}'] for place, name in enumerate(outputs)}
     return {
-        **compare(answers, reference, plan.tolerance),
-        'shapes': {name: list(array.shape) for name, array in answers.items()}}
+        **compare(results, reference, plan.tolerance),
+        'shapes': {name: list(array.shape) for name, array in results.items()}}
 
 
 def _write_report(
@@ -248,8 +248,8 @@ def _explain(plan: Plan, error: WorkerError, log: Path) -> str:
     # A frozen graph's outputs say which part of it counts; a SavedModel's are inside functions.
     outputs = plan.interface.outputs if plan.descriptor.format == 'frozen_graph' else ()
     if error.converted and not unsupported_operators(text):
-        return (f'TensorFlow itself fails on the test picture: {shorten(str(error))}; say the '
-                'size that it takes as input.size in a descriptor, or try another picture '
+        return (f'TensorFlow itself fails on the test image: {shorten(str(error))}; say the '
+                'size that it takes as input.size in a descriptor, or try another image '
                 '(models convert --image)')
     return explain(str(error), text, plan.graph, outputs)
 

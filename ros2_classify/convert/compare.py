@@ -30,7 +30,7 @@ from ros2_classify.model.descriptor import InputSpec
 
 Arrays = Mapping[str, NDArray[Any]]
 
-# For inputs that take pictures of any size: width and height.
+# For inputs that take images of any size: width and height.
 _ANY_SIZE = (320, 240)
 _ROWS = ('detection_boxes', 'detection_classes', 'detection_masks')
 _SCORES = 'detection_scores'
@@ -40,7 +40,7 @@ def make_feeds(
     inputs: Sequence[TensorInfo], spec: InputSpec, image: Path | None = None,
 ) -> list[NDArray[Any]]:
     """
-    Make one tensor for each input: a picture for what takes one, zeros for the rest.
+    Make one tensor for each input: an image for what takes one, zeros for the rest.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def make_feeds(
         What is known of the pixels' size, order, scale, mean and std; stretched, whatever the
         descriptor says, as only equality is asked for.
     image : Path, optional
-        A picture; None means one that is computed.
+        An image; None means one that is computed.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def make_feeds(
     Raises
     ------
     InputError
-        If there is no such picture.
+        If there is no such image.
     ConversionError
         If a type can't be fed.
 
@@ -78,15 +78,15 @@ def make_feeds(
             # Nothing known: floating-point inputs take small numbers as a rule.
             if spec == InputSpec() and dtype.kind == 'f':
                 spec = replace(spec, mean=(127.5,) * 3, std=(127.5,) * 3)
-            feeds.append(_picture(shape, spec, image).astype(dtype))
+            feeds.append(_pixels(shape, spec, image).astype(dtype))
         else:
             feeds.append(np.zeros([1 if dim is None else dim for dim in shape], dtype))
     return feeds
 
 
-def sample_picture(width: int, height: int) -> NDArray[np.uint8]:
+def sample_image(width: int, height: int) -> NDArray[np.uint8]:
     """
-    Compute a picture with slopes, edges and fine detail, the same everywhere.
+    Compute an image with slopes, edges and fine detail, the same everywhere.
 
     Parameters
     ----------
@@ -101,19 +101,19 @@ def sample_picture(width: int, height: int) -> NDArray[np.uint8]:
     """
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     x, y = x / max(width, 1), y / max(height, 1)
-    picture = np.stack([90 + 80 * y, 130 + 60 * y, 220 - 90 * y], axis=-1)
+    pixels = np.stack([90 + 80 * y, 130 + 60 * y, 220 - 90 * y], axis=-1)
     ground = y > 0.65 + 0.03 * np.sin(9 * x)
-    picture[ground] = np.stack([70 + 40 * x, 110 + 30 * np.sin(40 * x), 50 + 40 * y], -1)[ground]
+    pixels[ground] = np.stack([70 + 40 * x, 110 + 30 * np.sin(40 * x), 50 + 40 * y], -1)[ground]
     disc = (x - 0.3) ** 2 + (y - 0.55) ** 2 < 0.04
-    picture[disc] = np.stack([230 - 150 * x, 60 + 120 * y, 40 + 0 * x], axis=-1)[disc]
+    pixels[disc] = np.stack([230 - 150 * x, 60 + 120 * y, 40 + 0 * x], axis=-1)[disc]
     box = (abs(x - 0.7) < 0.14) & (abs(y - 0.6) < 0.22)
-    picture[box] = (60, 70, 160)
-    picture[box & ((np.floor(x * 40) + np.floor(y * 40)) % 2 == 0)] = (235, 235, 225)
+    pixels[box] = (60, 70, 160)
+    pixels[box & ((np.floor(x * 40) + np.floor(y * 40)) % 2 == 0)] = (235, 235, 225)
     grain = 12 * np.sin(311.7 * x + 127.1 * y) * np.cos(269.5 * y - 183.3 * x)
-    return np.asarray(np.clip(picture + grain[..., None], 0, 255), np.uint8)
+    return np.asarray(np.clip(pixels + grain[..., None], 0, 255), np.uint8)
 
 
-def compare(answers: Arrays, reference: Arrays, tolerance: float) -> dict[str, Any]:
+def compare(results: Arrays, reference: Arrays, tolerance: float) -> dict[str, Any]:
     """
     Compare what ONNX Runtime gave with what TensorFlow gave.
 
@@ -137,7 +137,7 @@ def compare(answers: Arrays, reference: Arrays, tolerance: float) -> dict[str, A
         If an output is missing, has another shape, or differs more.
 
     """
-    found = {_plain(name): array for name, array in answers.items()}
+    found = {_plain(name): array for name, array in results.items()}
     wanted = {_plain(name): array for name, array in reference.items()}
     for name, array in wanted.items():
         if name not in found:
@@ -166,7 +166,7 @@ def compare(answers: Arrays, reference: Arrays, tolerance: float) -> dict[str, A
     return report
 
 
-def _picture(
+def _pixels(
     shape: tuple[int | None, ...] | None, spec: InputSpec, image: Path | None,
 ) -> NDArray[np.float32]:
     batch, *sides = shape or (1, None, None, 3)
@@ -174,20 +174,20 @@ def _picture(
         spec.layout is None and sides[0] in (1, 3) and sides[2] not in (1, 3))
     channels, height, width = sides if planar else (sides[2], sides[0], sides[1])
     declared = spec.size if isinstance(spec.size, tuple) else _ANY_SIZE
-    picture = _read(image) if image else None
-    if picture is not None and spec.size == 'source':
-        declared = (picture.shape[1], picture.shape[0])
+    pixels = _read(image) if image else None
+    if pixels is not None and spec.size == 'source':
+        declared = (pixels.shape[1], pixels.shape[0])
     width, height = width or declared[0], height or declared[1]
-    if picture is None:
-        picture = sample_picture(width, height)
+    if pixels is None:
+        pixels = sample_image(width, height)
     else:
         import cv2
-        picture = np.asarray(cv2.resize(picture, (width, height)), np.uint8)
+        pixels = np.asarray(cv2.resize(pixels, (width, height)), np.uint8)
     if channels == 1:
-        picture = np.asarray(picture.mean(axis=-1, keepdims=True), np.uint8)
+        pixels = np.asarray(pixels.mean(axis=-1, keepdims=True), np.uint8)
     elif spec.color == 'bgr':
-        picture = picture[..., ::-1]
-    pixels = picture.astype(np.float32)
+        pixels = pixels[..., ::-1]
+    pixels = pixels.astype(np.float32)
     if spec.channels == pixels.shape[2]:
         pixels = (pixels * spec.scale - np.asarray(spec.mean)) / np.asarray(spec.std)
     if channels not in (1, 3, None):
@@ -198,10 +198,10 @@ def _picture(
 
 def _read(image: Path) -> NDArray[np.uint8]:
     import cv2
-    picture = cv2.imread(str(image), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InputError(f'{image}: cannot be read as a picture; give a JPEG or PNG file')
-    return np.ascontiguousarray(picture[..., ::-1], np.uint8)
+    pixels = cv2.imread(str(image), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise InputError(f'{image}: cannot be read as an image; give a JPEG or PNG file')
+    return np.ascontiguousarray(pixels[..., ::-1], np.uint8)
 
 
 def _plain(name: str) -> str:

@@ -16,7 +16,7 @@
 What a TensorFlow file holds, read without TensorFlow: nodes, shapes, types, signatures.
 
 Formats: ``GraphDef``, ``NodeDef``, ``AttrValue``, ``TensorShapeProto``, ``SavedModel`` and
-``MetaGraphDef`` of https://github.com/tensorflow/tensorflow/tree/master/tensorflow/core, folders
+``MetaGraphDef`` of https://github.com/tensorflow/tensorflow/tree/master/tensorflow/core, directories
 ``framework`` and ``protobuf``; the numbers below are the fields' numbers there.
 """
 
@@ -253,14 +253,14 @@ def read_frozen_graph(path: Path) -> Graph:
     return graph
 
 
-def read_saved_model(folder: Path) -> SavedModel:
+def read_saved_model(directory: Path) -> SavedModel:
     """
     Read what a SavedModel offers.
 
     Parameters
     ----------
-    folder : Path
-        The folder with ``saved_model.pb``.
+    directory : Path
+        The directory with ``saved_model.pb``.
 
     Returns
     -------
@@ -273,13 +273,13 @@ def read_saved_model(folder: Path) -> SavedModel:
         If it is no SavedModel.
 
     """
-    path = folder / SAVED_MODEL_FILE
+    path = directory / SAVED_MODEL_FILE
     if not path.is_file():
         text_form = ' (only saved_model.pbtxt, in text form, which cannot be read: save it anew)'
         raise ConversionError(
-            f'{folder}: this is no TensorFlow SavedModel, there is no {SAVED_MODEL_FILE} in it'
-            f'{text_form if (folder / "saved_model.pbtxt").is_file() else ""}; a SavedModel is '
-            f'the folder that holds {SAVED_MODEL_FILE} and variables/')
+            f'{directory}: this is no TensorFlow SavedModel, there is no {SAVED_MODEL_FILE} in it'
+            f'{text_form if (directory / "saved_model.pbtxt").is_file() else ""}; a SavedModel is '
+            f'the directory that holds {SAVED_MODEL_FILE} and variables/')
     try:
         graphs = [_meta_graph(message) for message in messages(_read(path), 2)]
     except WireError as error:
@@ -316,7 +316,7 @@ def _what_else(path: Path, data: memoryview) -> str:
     if not start:
         return ', it is empty'
     if looks_like_saved_model(start):
-        return (f' but a SavedModel or an ONNX file; say format: saved_model and give the folder '
+        return (f' but a SavedModel or an ONNX file; say format: saved_model and give the directory '
                 f'{path.parent}, or format: onnx')
     if start.startswith(b'version https://git-lfs'):
         return ' but a Git LFS pointer: fetch the file itself with git lfs pull'

@@ -30,7 +30,7 @@ _DETECTION = ('detection_boxes', 'detection_scores', 'detection_classes', 'num_d
               'detection_masks')
 _DETECTION_NEEDED = _DETECTION[:3]
 # What classifiers and segmenters call theirs, the surest first: slim and Keras applications,
-# retrained networks, TensorFlow's official ResNets, DeepLab.
+# retrained models, TensorFlow's official ResNets, DeepLab.
 _USUAL = tuple(re.compile(pattern) for pattern in (
     r'(.*/)?[Pp]redictions/Reshape_1', r'(.*/)?[Pp]redictions/[Ss]oftmax', r'final_result',
     r'softmax_tensor', r'SemanticPredictions', r'(.*/)?[Ss]oftmax', r'(.*/)?prob(s|abilities)?',

@@ -78,11 +78,11 @@ def find_conversion(plan: Plan, cache: Cache, converter: Converter | None) -> Co
         None where there is none, or the file isn't the one that was checked.
 
     """
-    folder = cache.folder / 'converted' / plan.key
+    directory = cache.directory / 'converted' / plan.key
     if converter is not None:
-        places = [folder / converter.name]
+        places = [directory / converter.name]
     else:
-        places = sorted((path.parent for path in folder.glob(f'*/{REPORT}')),
+        places = sorted((path.parent for path in directory.glob(f'*/{REPORT}')),
                         key=lambda place: _version_key(place.name), reverse=True)
     for place in places:
         if not (place / REPORT).is_file():
@@ -132,9 +132,9 @@ def export(conversion: Conversion, output: Path) -> tuple[Path, Path]:
     return output, report
 
 
-def conversion_in(folder: Path, plan: Plan, *, fresh: bool) -> Conversion:
-    """Return the conversion that a folder holds."""
-    return Conversion(folder / MODEL, folder / REPORT, folder / LOG, fresh, plan.interface.found)
+def conversion_in(directory: Path, plan: Plan, *, fresh: bool) -> Conversion:
+    """Return the conversion that a directory holds."""
+    return Conversion(directory / MODEL, directory / REPORT, directory / LOG, fresh, plan.interface.found)
 
 
 def _version_key(name: str) -> list[tuple[int, str]]:

@@ -32,15 +32,15 @@ class ConvertOptions:
     Parameters
     ----------
     cache : Path or None
-        The cache's folder; None means ``ROS2_CLASSIFY_CACHE``, or ``ros2_classify`` in the
-        user's cache folder.
+        The cache's directory; None means ``ROS2_CLASSIFY_CACHE``, or ``ros2_classify`` in the
+        user's cache directory.
     python : str or None
         The interpreter that has tensorflow and tf2onnx; None means as
         ``ROS2_CLASSIFY_CONVERTER_PYTHON`` says, or else this very one.
     timeout : float
         Seconds a conversion may take.
     image : Path or None
-        The picture that the answers are compared on; None means one that is computed.
+        The image that the answers are compared on; None means one that is computed.
     progress : callable or None
         Told ``(what is done, whether it was the last)``; None means a line on the terminal, or
         lines in the log of `logging`'s logger ``ros2_classify``.

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from ros2_classify.convert.graph import Graph, read_frozen_graph, read_saved_model
 from ros2_classify.convert.interface import frozen_interface, Interface, saved_interface
-from ros2_classify.download.hashing import sha256_of_file, sha256_of_folder
+from ros2_classify.download.hashing import sha256_of_file, sha256_of_directory
 from ros2_classify.errors import ConversionError
 from ros2_classify.model.descriptor import ModelDescriptor, SAVED_MODEL_FILE
 
@@ -42,7 +42,7 @@ class Plan:
     Parameters
     ----------
     source : Path
-        The frozen graph's file or the SavedModel's folder.
+        The frozen graph's file or the SavedModel's directory.
     sha256 : str
         Its content's.
     interface : Interface
@@ -65,7 +65,7 @@ class Plan:
 
     @property
     def key(self) -> str:
-        """The folder's name in the cache: 64 hexadecimal digits."""
+        """The directory's name in the cache: 64 hexadecimal digits."""
         return hashlib.sha256(json.dumps({
             'recipe': _RECIPE, 'opset': OPSET, 'sha256': self.sha256,
             'format': self.descriptor.format, 'tolerance': self.tolerance,
@@ -83,7 +83,7 @@ def make_plan(descriptor: ModelDescriptor, source: Path) -> Plan:
     descriptor : ModelDescriptor
         What the model declares.
     source : Path
-        The frozen graph's file or the SavedModel's folder.
+        The frozen graph's file or the SavedModel's directory.
 
     Returns
     -------
@@ -98,10 +98,10 @@ def make_plan(descriptor: ModelDescriptor, source: Path) -> Plan:
     """
     declared = descriptor.conversion
     if descriptor.format == 'saved_model':
-        # People name the folder or the file in it.
+        # People name the directory or the file in it.
         source = source.parent if source.name == SAVED_MODEL_FILE else source
         saved = read_saved_model(source)
-        graph, sha256 = saved.graph, sha256_of_folder(source)
+        graph, sha256 = saved.graph, sha256_of_directory(source)
         interface = saved_interface(saved, declared.signature or '', str(source))
     elif descriptor.format == 'frozen_graph':
         graph, sha256 = read_frozen_graph(source), sha256_of_file(source)

@@ -58,7 +58,7 @@ print(json.dumps([version(['tf2onnx']) if find_spec('tf2onnx') else None,
                   version({_TENSORFLOWS}) if find_spec('tensorflow') else None]))
 """
 _PROBE_SECONDS = 120.0
-# The worker's own folder stays off the module path: modules of this package have common names.
+# The worker's own directory stays off the module path: modules of this package have common names.
 _LAUNCH = 'import runpy, sys; runpy.run_path(sys.argv[1], run_name="__main__")'
 _TICK = 0.2
 
@@ -101,7 +101,7 @@ class Converter:
 
     @property
     def name(self) -> str:
-        """Its versions, as a folder's name."""
+        """Its versions, as a directory's name."""
         return f'tf2onnx-{self.tf2onnx}_tensorflow-{self.tensorflow}'
 
 
@@ -180,17 +180,17 @@ def find_converter(python: str) -> Converter | None:
 
 
 def run_worker(
-    python: str, folder: Path, *, label: str, timeout: float, progress: Progress | None = None,
+    python: str, directory: Path, *, label: str, timeout: float, progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> dict[str, Any]:
     """
-    Run the worker in a folder that holds its request.
+    Run the worker in a directory that holds its request.
 
     Parameters
     ----------
     python : str
         The interpreter.
-    folder : Path
+    directory : Path
         Where ``request.json`` and ``feeds.npz`` are, and what comes out goes.
     label : str
         What people call the model.
@@ -219,7 +219,7 @@ def run_worker(
     """
     show = progress or default_progress()
     started, stage, outcome = time.monotonic(), 'starting', {}
-    with open(folder / LOG, 'wb') as log, _process(python, folder, log) as process:
+    with open(directory / LOG, 'wb') as log, _process(python, directory, log) as process:
         lines: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=_read_lines, args=(process, lines), daemon=True).start()
         try:
@@ -276,11 +276,11 @@ def _environment(python: str) -> dict[str, str]:
 
 
 @contextmanager
-def _process(python: str, folder: Path, log: Any) -> Iterator[subprocess.Popen[bytes]]:
+def _process(python: str, directory: Path, log: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Start the worker; at the end of the block it is gone, with all that it started."""
     program = str(Path(worker.__file__).resolve())
     process = subprocess.Popen(
-        [python, '-c', _LAUNCH, program], cwd=folder, env=_environment(python),
+        [python, '-c', _LAUNCH, program], cwd=directory, env=_environment(python),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
     try:
         yield process

@@ -17,7 +17,7 @@ The program that converts: the only one that imports TensorFlow and tf2onnx.
 
 It runs in a process of its own, by whatever Python has the two, and imports nothing of this
 package, which need not be installed there. What it is to do stands in ``request.json`` of the
-working folder; the ONNX model and TensorFlow's own answer to the test input are left there. What
+working directory; the ONNX model and TensorFlow's own answer to the test input are left there. What
 it is doing, and what came out, goes to standard output, one JSON object a line; all that
 TensorFlow and tf2onnx have to say goes to standard error.
 """
@@ -35,7 +35,7 @@ from typing import Any
 
 REQUEST = 'request.json'
 FEEDS = 'feeds.npz'
-ANSWERS = 'answers.npz'
+RESULTS = 'answers.npz'
 MODEL = 'model.onnx'
 
 
@@ -86,17 +86,17 @@ def _work(request: dict[str, Any], tell: Any) -> dict[str, Any]:
                 '--output', MODEL]
     tf2onnx.convert.main()
     done('convert')
-    tell(stage='running TensorFlow on a test picture', converted=True)
+    tell(stage='running TensorFlow on a test image', converted=True)
     with np.load(FEEDS, allow_pickle=False) as file:
         feeds = [file[f'arr_{place}'] for place in range(len(request['inputs']))]
     if request['format'] == 'saved_model':
-        answers = _run_saved_model(tf, request, feeds)
+        results = _run_saved_model(tf, request, feeds)
     else:
-        answers = _run_frozen_graph(tf, request, feeds)
-    np.savez(ANSWERS, *answers.values())
+        results = _run_frozen_graph(tf, request, feeds)
+    np.savez(RESULTS, *results.values())
     done('reference')
     return {
-        'outputs': list(answers),
+        'outputs': list(results),
         'seconds': seconds,
         # Kilobytes on Linux (getrusage(2)).
         'memory_mb': round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),

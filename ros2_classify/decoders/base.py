@@ -39,7 +39,7 @@ class DecodeContext:
     Parameters
     ----------
     input_size : tuple of int
-        Width and height of the picture the network was fed, in network pixels.
+        Width and height of the image the model was fed, in model pixels.
     score_threshold : float
         Results below it are dropped; one that equals it stays.
     top_k : int
@@ -66,7 +66,7 @@ class ClassScores:
     Parameters
     ----------
     class_ids : ndarray of int64, shape (N,)
-        Indices into the network's classes.
+        Indices into the model's classes.
     scores : ndarray of float32, shape (N,)
         Their scores, all finite.
 
@@ -84,16 +84,16 @@ class Candidates:
     Parameters
     ----------
     boxes : ndarray of float32, shape (N, 4)
-        ``x1, y1, x2, y2`` in network pixels, all finite; they may leave the picture.
+        ``x1, y1, x2, y2`` in model pixels, all finite; they may leave the image.
     scores : ndarray of float32, shape (N,)
         Their scores, all finite.
     class_ids : ndarray of int64, shape (N,)
         Ids as the label file counts them.
     in_source_pixels : bool
-        The network was told the picture's size and gives boxes in the picture's own pixels, so
-        they are only cut to the picture, not mapped.
+        The model was told the image's size and gives boxes in the image's own pixels, so
+        they are only cut to the image, not mapped.
     masks : ndarray of float32, shape (N, h, w), or None
-        For networks that give them: a mask that fills each box, from 0 to 1, all finite.
+        For models that give them: a mask that fills each box, from 0 to 1, all finite.
 
     """
 
@@ -111,14 +111,14 @@ class Candidates:
 @dataclass(frozen=True)
 class PixelClasses:
     """
-    What a segmentation decoder gives: a class for each cell of a grid over the network's picture.
+    What a segmentation decoder gives: a class for each cell of a grid over the network's image.
 
     Parameters
     ----------
     classes : ndarray of uint8 or uint16, shape (h, w)
         Ids as the label file counts them. With ``scores`` only its type and shape count.
     unlabeled : int
-        Stands for no class: where the network tells nothing, or wasn't shown the picture.
+        Stands for no class: where the model tells nothing, or wasn't shown the image.
     background : int or None
         The class that means "nothing of these".
     scores : ndarray of float32, shape (C, h, w), or None
@@ -155,12 +155,12 @@ class Decoder:
         ``(outputs, options, context) -> ClassScores, Candidates or PixelClasses``; keeps no
         state.
     class_count : callable
-        ``(outputs, options) -> int or None``: how many classes the network tells apart, where
+        ``(outputs, options) -> int or None``: how many classes the model tells apart, where
         its outputs say so.
     needs_nms : bool
         Whether the candidates overlap and have to go through non-maximum suppression.
     multi_label : callable
-        ``(options) -> bool``: whether one picture has several classes by the model's nature.
+        ``(options) -> bool``: whether one image has several classes by the model's nature.
 
     """
 
@@ -208,7 +208,7 @@ def pick(outputs: Outputs, name: str) -> NDArray[Any]:
     Parameters
     ----------
     outputs : mapping of str to ndarray
-        What the network gave.
+        What the model gave.
     name : str
         As the descriptor says it.
 
@@ -225,7 +225,7 @@ def pick(outputs: Outputs, name: str) -> NDArray[Any]:
     """
     found = find_name(outputs, name)
     if found is None:
-        raise OutputError(f'the network has no output {name!r}; it has {describe(outputs)}')
+        raise OutputError(f'the model has no output {name!r}; it has {describe(outputs)}')
     return outputs[found]
 
 
@@ -233,7 +233,7 @@ def first_name(outputs: Outputs) -> str:
     """Return the name of the first output; OutputError where there is none at all."""
     for name in outputs:
         return name
-    raise OutputError('the network has no output')
+    raise OutputError('the model has no output')
 
 
 def find_name(outputs: Outputs, name: str) -> str | None:
@@ -254,7 +254,7 @@ def misfit(name: str, array: NDArray[Any], expected: str, outputs: Outputs) -> O
     """Return (not raise) the error for an output of the wrong shape."""
     return OutputError(
         f'the output {name!r} has the shape {list(array.shape)} but the decoder expects '
-        f'{expected}; the network has {describe(outputs)}')
+        f'{expected}; the model has {describe(outputs)}')
 
 
 def unbatch(

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Boxes as networks write them: the formats, and what is not finite left out."""
+"""Boxes as models write them: the formats, and what is not finite left out."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def denormalize(
     boxes: NDArray[np.float32], input_size: tuple[int, int],
 ) -> NDArray[np.float32]:
     """
-    Bring parts of the input to network pixels.
+    Bring parts of the input to model pixels.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def denormalize(
     Returns
     -------
     ndarray of float32, shape (N, 4)
-        ``x1, y1, x2, y2`` in network pixels.
+        ``x1, y1, x2, y2`` in model pixels.
 
     """
     # What is not finite stays so, and is dropped later.
@@ -92,13 +92,13 @@ def finite_candidates(
     Parameters
     ----------
     boxes : ndarray of float32, shape (N, 4)
-        ``x1, y1, x2, y2`` in network pixels.
+        ``x1, y1, x2, y2`` in model pixels.
     scores : ndarray of float32, shape (N,)
         One for each box.
     class_ids : ndarray of int, shape (N,)
         One for each box.
     in_source_pixels : bool
-        Whether the boxes are in the pixels of the source picture; see `Candidates`.
+        Whether the boxes are in the pixels of the source image; see `Candidates`.
     masks : ndarray of float32, shape (N, h, w), optional
         One for each box. A cell that is not finite counts as outside of the object.
 

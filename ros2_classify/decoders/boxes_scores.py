@@ -18,7 +18,7 @@ Boxes and scores side by side, as SSD heads give them before non-maximum suppres
 Format: one tensor of boxes ``[1, N, 4]`` (or ``[1, N, 1, 4]``) and one of scores ``[1, N, C]``,
 row for row. SSD (https://arxiv.org/abs/1512.02325) takes a softmax over the classes with a
 background class at index 0; so do the UltraFace detectors, whose boxes are corners as parts of
-the picture (https://github.com/Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB, MIT). Every
+the image (https://github.com/Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB, MIT). Every
 class of a row that is over the threshold is a candidate of its own.
 """
 
@@ -53,7 +53,7 @@ class BoxesScoresOptions:
     box_format : 'xyxy', 'yxyx', 'cxcywh' or 'xywh'
         What the four numbers are.
     normalized : bool
-        Whether they are parts of the input's width and height, or else network pixels.
+        Whether they are parts of the input's width and height, or else model pixels.
     background : int or None
         The index of the class that means "nothing" (0 for most SSDs); never reported.
     activation : 'none', 'softmax' or 'sigmoid'
@@ -94,7 +94,7 @@ def decode(outputs: Outputs, options: BoxesScoresOptions, context: DecodeContext
     Parameters
     ----------
     outputs : mapping of str to ndarray
-        What the network gave: boxes and scores.
+        What the model gave: boxes and scores.
     options : BoxesScoresOptions
         What they mean.
     context : DecodeContext
@@ -143,7 +143,7 @@ def _find(
     if box_name is None or score_name is None or box_name == score_name:
         raise OutputError(
             'the outputs for boxes and scores cannot be told apart; name them under '
-            f'output.outputs (boxes, scores); the network has {describe(outputs)}')
+            f'output.outputs (boxes, scores); the model has {describe(outputs)}')
     array = pick(outputs, box_name)
     if array.ndim == 4 and array.shape[2] == 1:
         # One box for all classes, written as [1, N, 1, 4].

@@ -16,9 +16,9 @@
 Classification: one score for each class.
 
 The outputs are those of the usual image classifiers: logits or probabilities in one tensor with
-one axis longer than 1, ``[1, N]`` for most, ``[1, N, 1, 1]`` where the network ends in a global
+one axis longer than 1, ``[1, N]`` for most, ``[1, N, 1, 1]`` where the model ends in a global
 pooling (SqueezeNet, https://arxiv.org/abs/1602.07360), ``[N]`` for some exports. Independent
-classes (several labels on one picture) end in one sigmoid each.
+classes (several labels on one image) end in one sigmoid each.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ClassificationOptions:
     Parameters
     ----------
     activation : 'none', 'softmax' or 'sigmoid'
-        What turns the outputs into scores: nothing where the network gives probabilities.
+        What turns the outputs into scores: nothing where the model gives probabilities.
     multi_label : bool
         Whether the classes are independent: every one over the threshold is reported.
     background : int or None
@@ -94,7 +94,7 @@ def decode(
     Parameters
     ----------
     outputs : mapping of str to ndarray
-        What the network gave: one tensor with N numbers.
+        What the model gave: one tensor with N numbers.
     options : ClassificationOptions
         What they mean.
     context : DecodeContext
@@ -150,11 +150,11 @@ def _flat(outputs: Outputs, options: ClassificationOptions) -> NDArray[np.float3
         name = next(iter(outputs))
     else:
         raise OutputError(
-            'the network has several outputs and output.output does not say which one holds the '
+            'the model has several outputs and output.output does not say which one holds the '
             f'scores: {describe(outputs)}')
     array = pick(outputs, name)
     if array.size == 0 or max(array.shape, default=1) != array.size:
-        raise misfit(name, array, "one picture's scores, like [1, N] or [1, N, 1, 1]", outputs)
+        raise misfit(name, array, "one image's scores, like [1, N] or [1, N, 1, 1]", outputs)
     return as_float32(name, array.reshape(-1))
 
 

@@ -24,7 +24,7 @@ width and height.
   (https://arxiv.org/abs/2304.08069): a sigmoid for each class; the best of all pairs of query and
   class are taken, so one query may stand for two classes.
 
-There is no non-maximum suppression: the network was trained to say each object once. Exports of
+There is no non-maximum suppression: the model was trained to say each object once. Exports of
 RT-DETR and D-FINE that do all this inside are read by the decoder ``end_to_end``.
 """
 
@@ -61,9 +61,9 @@ class DetrOptions:
     box_format : 'cxcywh', 'xyxy', 'yxyx' or 'xywh'
         What the four numbers are.
     normalized : bool
-        Whether they are parts of the input's width and height, or else network pixels.
+        Whether they are parts of the input's width and height, or else model pixels.
     class_offset : int
-        What is added to the network's class to get the label's id.
+        What is added to the model's class to get the label's id.
 
     """
 
@@ -101,7 +101,7 @@ def decode(outputs: Outputs, options: DetrOptions, context: DecodeContext) -> Ca
     Parameters
     ----------
     outputs : mapping of str to ndarray
-        What the network gave.
+        What the model gave.
     options : DetrOptions
         What it means.
     context : DecodeContext
@@ -119,7 +119,7 @@ def decode(outputs: Outputs, options: DetrOptions, context: DecodeContext) -> Ca
 
     """
     logits, boxes = _find(outputs, options)
-    # An infinite logit is no certainty but a network that overflowed.
+    # An infinite logit is no certainty but a model that overflowed.
     finite = np.isfinite(logits)
     if options.activation == 'softmax':
         every = softmax(logits)[:, :-1]
@@ -146,7 +146,7 @@ def _find(
     if boxes_name is None or logits_name is None or boxes_name == logits_name:
         raise OutputError(
             'the outputs for logits and boxes cannot be told apart; name them under '
-            f'output.outputs (logits, boxes); the network has {describe(outputs)}')
+            f'output.outputs (logits, boxes); the model has {describe(outputs)}')
     boxes = unbatch(boxes_name, pick(outputs, boxes_name), '[1, queries, 4], one box a row',
                     (None, 4), outputs)
     expected = f'[1, {len(boxes)}, classes], one row for each box'

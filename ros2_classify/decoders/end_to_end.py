@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Networks that do their own non-maximum suppression, or need none: final boxes, 0 to n of them.
+Models that do their own non-maximum suppression, or need none: final boxes, 0 to n of them.
 
 Formats, both with or without a batch axis:
 
@@ -70,11 +70,11 @@ class EndToEndOptions:
         and 'unused'. Empty means the usual order.
     box_format : 'xyxy', 'yxyx', 'cxcywh' or 'xywh'
         What the four numbers are.
-    units : 'network', 'source' or 'normalized'
-        Whether they are pixels of the input, pixels of the source picture (of which the network
+    units : 'model', 'source' or 'normalized'
+        Whether they are pixels of the input, pixels of the source image (of which the model
         was told the size) or parts of the input's width and height.
     class_offset : int
-        What is added to the network's class to get the label's id.
+        What is added to the model's class to get the label's id.
 
     """
 
@@ -138,7 +138,7 @@ def decode(outputs: Outputs, options: EndToEndOptions, context: DecodeContext) -
     Parameters
     ----------
     outputs : mapping of str to ndarray
-        What the network gave.
+        What the model gave.
     options : EndToEndOptions
         What it means.
     context : DecodeContext
@@ -185,7 +185,7 @@ def _read(outputs: Outputs, options: EndToEndOptions) -> _Table:
             raise OutputError(
                 f'an output with {width} numbers a row is expected, '
                 f'{"like [1, N, 6]" if not options.columns else "as output.columns says"}; name '
-                f'it under output.outputs.rows; the network has {describe(outputs)}')
+                f'it under output.outputs.rows; the model has {describe(outputs)}')
     return _separate(outputs, options)
 
 
@@ -211,7 +211,7 @@ def _rows(name: str, outputs: Outputs, options: EndToEndOptions) -> _Table:
     place = {word: index + 3 * (index > box) for index, word in enumerate(columns)}
     if 'batch' in columns:
         if (rows[:, place['batch']] > 0).any():
-            raise misfit(name, array, 'rows of one picture, whose batch index is 0', outputs)
+            raise misfit(name, array, 'rows of one image, whose batch index is 0', outputs)
         rows = rows[rows[:, place['batch']] == 0]
     return rows[:, box:box + 4], rows[:, place['class']], rows[:, place['score']]
 
@@ -223,7 +223,7 @@ def _separate(outputs: Outputs, options: EndToEndOptions) -> _Table:
         if found[role] is None:
             raise OutputError(
                 f'which output holds the {role} cannot be told; name it under '
-                f'output.outputs.{role}; the network has {describe(outputs)}')
+                f'output.outputs.{role}; the model has {describe(outputs)}')
     boxes_name, classes_name, scores_name = (str(found[role]) for role in _ROLES[:3])
     boxes = unbatch(boxes_name, pick(outputs, boxes_name), '[1, N, 4], one box a row', (None, 4),
                     outputs)

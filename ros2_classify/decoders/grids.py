@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The grids of detectors that look at each cell of the picture: one grid for each stride."""
+"""The grids of detectors that look at each cell of the image: one grid for each stride."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def cells(
     size : tuple of int
         Width and height of the input.
     strides : tuple of int
-        One for each grid, in network pixels.
+        One for each grid, in model pixels.
     partial : bool
-        Whether a cell that leaves the picture at the right or the bottom counts as one.
+        Whether a cell that leaves the image at the right or the bottom counts as one.
 
     Returns
     -------

@@ -61,7 +61,7 @@ class NanodetOptions:
     scores, distances : tuple of str
         The names of the tensors of each stride, in the strides' order; empty finds them by shape.
     strides : tuple of int
-        Network pixels for each cell, one number for each grid, in the order of the rows.
+        Model pixels for each cell, one number for each grid, in the order of the rows.
     reg_max : int
         The largest distance, in strides.
     point : 'auto', 'corner' or 'middle'
@@ -115,7 +115,7 @@ def decode(outputs: Outputs, options: NanodetOptions, context: DecodeContext) ->
     Parameters
     ----------
     outputs : mapping of str to ndarray
-        What the network gave.
+        What the model gave.
     options : NanodetOptions
         What it means.
     context : DecodeContext
@@ -178,7 +178,7 @@ def _grids(
     grids = [cells(size, group, partial=True) for group in groups]
     if [len(grid) for grid in grids] == rows:
         return grids
-    # Networks with three strides in one tensor are told by their rows.
+    # Models with three strides in one tensor are told by their rows.
     if len(rows) == 1 and len(strides) == 4:
         grids = [cells(size, strides[:3], partial=True)]
         if len(grids[0]) == rows[0]:
@@ -187,7 +187,7 @@ def _grids(
     raise OutputError(
         f'the outputs have {rows} rows but an input of {size[0]}x{size[1]} with the strides '
         f'{list(strides)} has {[len(grid) for grid in grids]} cells; say output.strides; the '
-        f'network has {describe(outputs)}')
+        f'model has {describe(outputs)}')
 
 
 _Levels = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
@@ -237,7 +237,7 @@ def _pairs(
         raise OutputError(
             'the outputs for scores and distances cannot be told apart; name them for each '
             'stride under output.outputs (scores, distances), and say output.reg_max where it '
-            f'is not {options.reg_max}; the network has {describe(outputs)}')
+            f'is not {options.reg_max}; the model has {describe(outputs)}')
     return zip(groups['scores'], groups['distances'])
 
 

@@ -17,10 +17,10 @@ Semantic segmentation: a class for each pixel.
 
 Formats: scores (logits or probabilities) for each class and cell, ``[1, C, H, W]`` as PyTorch's
 exports have them (https://docs.pytorch.org/vision/stable/models.html, output ``out``; SegFormer,
-https://arxiv.org/abs/2105.15203, in a quarter of the picture's size), or ``[1, H, W, C]`` as
-TensorFlow's; or the classes themselves where the greatest score was looked for inside the network,
+https://arxiv.org/abs/2105.15203, in a quarter of the image's size), or ``[1, H, W, C]`` as
+TensorFlow's; or the classes themselves where the greatest score was looked for inside the model,
 ``[1, H, W]``, ``[1, 1, H, W]`` or ``[1, H, W, 1]`` (DeepLab, https://arxiv.org/abs/1802.02611,
-``SemanticPredictions``). The grid covers the network's whole picture, whatever its size.
+``SemanticPredictions``). The grid covers the model's whole image, whatever its size.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ class SegmentationOptions:
         whole numbers for classes.
     axes : 'auto', 'channels_first' or 'channels_last'
         Where the classes are: ``[1, C, H, W]`` or ``[1, H, W, C]``; 'auto' tells from the
-        picture's shape.
+        image's shape.
     threshold : float or None
-        For a network with one score: a pixel is class 1 where it is greater, else class 0.
+        For a model with one score: a pixel is class 1 where it is greater, else class 0.
     background : int or None
         The class that means "nothing of these": not listed and not coloured.
     upsampling : 'nearest' or 'linear'
-        How the picture's pixels come from the grid's cells: 'nearest' takes the cell's class,
+        How the image's pixels come from the grid's cells: 'nearest' takes the cell's class,
         'linear' interpolates the scores first.
 
     """
@@ -110,7 +110,7 @@ def decode(
     Parameters
     ----------
     outputs : mapping of str to ndarray
-        What the network gave.
+        What the model gave.
     options : SegmentationOptions
         What it means.
     context : DecodeContext
@@ -124,7 +124,7 @@ def decode(
     Raises
     ------
     OutputError
-        If the shape isn't that of such a network, or a class is none that a label image holds.
+        If the shape isn't that of such a model, or a class is none that a label image holds.
 
     """
     name, array = _squeezed(outputs, options)
@@ -145,7 +145,7 @@ def decode(
         raise OutputError(
             f'labels {count}, outputs {len(planes)}: the output {name!r} tells {len(planes)} '
             f'classes apart (0 to {len(planes) - 1}, a background class counted); use the label '
-            'file that belongs to this network, or fill unused ids with ???')
+            'file that belongs to this model, or fill unused ids with ???')
     if len(planes) > _LARGE:
         raise OutputError(f'the output {name!r} has {len(planes)} classes; at most {_LARGE} fit')
     kind, unlabeled = _type_for(len(planes) - 1)
@@ -184,7 +184,7 @@ def _from_classes(
         with np.errstate(invalid='ignore'):
             array = np.rint(np.where(broken, 0, array)).astype(np.int64)
     lowest, highest = int(array.min()), int(array.max())
-    # The type must not change from picture to picture, so labels decide where there are any.
+    # The type must not change from image to image, so labels decide where there are any.
     count = context.label_count
     small = array.dtype == np.uint8 or (
         highest <= _SMALL if count is None else count <= _SMALL)
@@ -211,7 +211,7 @@ def _squeezed(outputs: Outputs, options: SegmentationOptions) -> tuple[str, NDAr
     array = pick(outputs, name)
     if array.dtype.kind not in 'fiub':
         as_float32(name, array)
-    # [1, H, W] holds the classes of one picture, or one score for each pixel.
+    # [1, H, W] holds the classes of one image, or one score for each pixel.
     squeezed = array[0] if array.ndim in (3, 4) and array.shape[0] == 1 else array
     if squeezed.ndim not in (2, 3) or squeezed.size == 0:
         raise misfit(name, array, _EXPECTED, outputs)
@@ -240,7 +240,7 @@ def _planes(
 def _tell_axes(
     name: str, array: NDArray[Any], context: DecodeContext, outputs: Outputs,
 ) -> Axes:
-    """Tell where the classes are by what else has the picture's shape, or by their number."""
+    """Tell where the classes are by what else has the image's shape, or by their number."""
     first = _distortion(array.shape[1:], context.input_size)
     last = _distortion(array.shape[:2], context.input_size)
     if min(first, last) > _DISTORTION:
@@ -254,11 +254,11 @@ def _tell_axes(
     raise OutputError(
         f'whether the output {name!r} holds its classes first ([1, C, H, W]) or last ([1, H, W, '
         f'C]) cannot be told from its shape and the input of {width}x{height}; say output.axes: '
-        f'channels_first or channels_last; the network has {describe(outputs)}')
+        f'channels_first or channels_last; the model has {describe(outputs)}')
 
 
 def _distortion(grid: tuple[int, ...], size: tuple[int, int]) -> float:
-    """Return how much a grid of height and width distorts a picture: 0 for not at all."""
+    """Return how much a grid of height and width distorts an image: 0 for not at all."""
     height, width = grid
     return abs(math.log(size[0] * height / (width * size[1])))
 

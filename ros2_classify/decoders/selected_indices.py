@@ -19,7 +19,7 @@ Format: that of the operator ``NonMaxSuppression``
 (https://onnx.ai/onnx/operators/onnx__NonMaxSuppression.html) with its two inputs beside it: boxes
 ``[1, N, 4]`` as ``y1, x1, y2, x2``, any two opposite corners, scores ``[1, C, N]``, and indices
 ``[M, 3]`` of batch, class and box. YOLOv3 and Tiny YOLOv3 of the ONNX model zoo
-(https://github.com/onnx/models) end so; they take the picture's size as a second input and give
+(https://github.com/onnx/models) end so; they take the image's size as a second input and give
 boxes in its pixels. Rows with a negative index are padding.
 """
 
@@ -51,8 +51,8 @@ class SelectedIndicesOptions:
         The outputs' names; None finds them by shape and type.
     box_format : 'yxyx', 'xyxy', 'cxcywh' or 'xywh'
         What the four numbers are.
-    units : 'network', 'source' or 'normalized'
-        Whether they are pixels of the input, pixels of the source picture (of which the network
+    units : 'model', 'source' or 'normalized'
+        Whether they are pixels of the input, pixels of the source image (of which the model
         was told the size) or parts of the input's width and height.
 
     """
@@ -89,7 +89,7 @@ def decode(
     Parameters
     ----------
     outputs : mapping of str to ndarray
-        What the network gave.
+        What the model gave.
     options : SelectedIndicesOptions
         What it means.
     context : DecodeContext
@@ -134,7 +134,7 @@ def _find(
         if names[role] is None:
             raise OutputError(
                 f'which output holds the {role} cannot be told; name it under '
-                f'output.outputs.{role}; the network has {describe(outputs)}')
+                f'output.outputs.{role}; the model has {describe(outputs)}')
     boxes = unbatch(names['boxes'], pick(outputs, names['boxes']), '[1, N, 4], one box a row',
                     (None, 4), outputs)
     scores = unbatch(
@@ -158,7 +158,7 @@ def _indices(
         raise OutputError(
             f'the output {name!r} holds the indices {rows.max(axis=0).tolist()}, but batch, '
             f'class and box must be below {list(limits)}; name the outputs under output.outputs; '
-            f'the network has {describe(outputs)}')
+            f'the model has {describe(outputs)}')
     return rows.astype(np.int64)
 
 

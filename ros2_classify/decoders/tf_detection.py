@@ -16,7 +16,7 @@
 TensorFlow Object Detection outputs: boxes that went through non-maximum suppression already.
 
 Format (https://github.com/tensorflow/models, ``research/object_detection/exporter.py``):
-``detection_boxes [1, N, 4]`` as ``ymin, xmin, ymax, xmax``, parts of the picture's height and
+``detection_boxes [1, N, 4]`` as ``ymin, xmin, ymax, xmax``, parts of the image's height and
 width, ``detection_classes [1, N]``, ``detection_scores [1, N]`` and ``num_detections [1]``;
 rows from ``num_detections`` on are padding. TensorFlow Lite's ``TFLite_Detection_PostProcess``
 gives the same four in the order boxes, classes, scores, count; its classes count from 0, those
@@ -56,8 +56,8 @@ class TfDetectionOptions:
     masks : str or None
         The name of the masks' output, where there is one; None takes TensorFlow's usual name.
     class_offset : int
-        What is added to the network's class to get the label's id: 0 where the label file counts
-        as the network does, 1 where the network counts from 0 and the label map from 1.
+        What is added to the model's class to get the label's id: 0 where the label file counts
+        as the model does, 1 where the model counts from 0 and the label map from 1.
 
     """
 
@@ -92,7 +92,7 @@ def decode(outputs: Outputs, options: TfDetectionOptions, context: DecodeContext
     Parameters
     ----------
     outputs : mapping of str to ndarray
-        What the network gave.
+        What the model gave.
     options : TfDetectionOptions
         Which is which.
     context : DecodeContext
@@ -138,8 +138,8 @@ def _find(
                     else find_name(outputs, usual))
         if name is None and role != 'count':
             raise OutputError(
-                f'the network has no output {usual!r} for the {role}; name it under '
-                f'output.outputs.{role}; the network has {describe(outputs)}')
+                f'the model has no output {usual!r} for the {role}; name it under '
+                f'output.outputs.{role}; the model has {describe(outputs)}')
         arrays.append(None if name is None else (name, pick(outputs, name)))
     first, second, third, last = arrays
     assert first is not None and second is not None and third is not None
@@ -157,7 +157,7 @@ def _find(
 def _find_masks(
     outputs: Outputs, options: TfDetectionOptions, rows: int,
 ) -> NDArray[np.float32] | None:
-    """Return the masks ``[N, h, w]``, where the network gives any."""
+    """Return the masks ``[N, h, w]``, where the model gives any."""
     name = options.masks or find_name(outputs, _USUAL_MASKS)
     if name is None:
         return None

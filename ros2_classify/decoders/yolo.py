@@ -23,7 +23,7 @@ Formats:
   YOLOv6 (https://arxiv.org/abs/2209.02976): ``[1, N, 5 + C]``, a row for each anchor with
   ``x, y, w, h, objectness`` and the class scores; the score is objectness times class score.
 
-Centre and size are in network pixels, and the sigmoid is inside. Exports vary: the axes may be
+Centre and size are in model pixels, and the sigmoid is inside. Exports vary: the axes may be
 exchanged, the box may be another one, or normalised, and the sigmoid may be left out. Masks, key
 points and whatever else follows the class scores are not read.
 """
@@ -47,7 +47,7 @@ from ros2_classify.yaml_config import Fields
 
 Axes = Literal['channels_first', 'channels_last']
 _EXPECTED = '[1, 4 + classes, N] or [1, N, 5 + classes]'
-# The usual grids: three strides, four in the large networks, two in the tiny ones.
+# The usual grids: three strides, four in the large models, two in the tiny ones.
 _STRIDES = ((8, 16, 32), (8, 16, 32, 64), (16, 32))
 _ANCHORS = 3
 
@@ -74,7 +74,7 @@ class YoloOptions:
     box_format : 'xyxy', 'yxyx', 'cxcywh' or 'xywh'
         What the four numbers are.
     normalized : bool
-        Whether they are parts of the input's width and height, or else network pixels.
+        Whether they are parts of the input's width and height, or else model pixels.
 
     """
 
@@ -133,7 +133,7 @@ def decode(outputs: Outputs, options: YoloOptions, context: DecodeContext) -> Ca
     Parameters
     ----------
     outputs : mapping of str to ndarray
-        What the network gave.
+        What the model gave.
     options : YoloOptions
         What it means.
     context : DecodeContext
@@ -192,7 +192,7 @@ def read_shape(shape: tuple[int, int], classes: int | None, size: tuple[int, int
     Returns
     -------
     Reading
-        What is certain by the conventions of the published networks.
+        What is certain by the conventions of the published models.
 
     """
     axes = _axes_of(shape, classes, size)

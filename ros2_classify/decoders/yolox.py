@@ -20,7 +20,7 @@ https://github.com/Megvii-BaseDetection/YOLOX): one tensor ``[1, A, 5 + C]``, a 
 of the grids of all strides, row by row, small strides first. With a cell's column and row
 ``(gx, gy)`` and its stride ``s``, a row holds ``x, y, w, h, objectness, class scores``:
 
-* centre ``((x + gx) * s, (y + gy) * s)``, size ``(exp(w) * s, exp(h) * s)`` in network pixels;
+* centre ``((x + gx) * s, (y + gy) * s)``, size ``(exp(w) * s, exp(h) * s)`` in model pixels;
 * objectness and class scores went through a sigmoid already; their product is the score.
 """
 
@@ -48,7 +48,7 @@ class YoloxOptions:
     Parameters
     ----------
     strides : tuple of int
-        Network pixels for each cell, one number for each grid, in the output's order.
+        Model pixels for each cell, one number for each grid, in the output's order.
     output : str or None
         The output's name; None takes the first one.
 
@@ -76,7 +76,7 @@ def decode(outputs: Outputs, options: YoloxOptions, context: DecodeContext) -> C
     Parameters
     ----------
     outputs : mapping of str to ndarray
-        What the network gave: ``[1, A, 5 + C]``.
+        What the model gave: ``[1, A, 5 + C]``.
     options : YoloxOptions
         The grids.
     context : DecodeContext

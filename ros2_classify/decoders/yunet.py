@@ -54,7 +54,7 @@ class YunetOptions:
     cls, obj, bbox : tuple of str
         The outputs' names, one for each stride; empty takes ``cls_8`` and so on.
     strides : tuple of int
-        Network pixels for each cell, one number for each grid.
+        Model pixels for each cell, one number for each grid.
 
     """
 
@@ -92,7 +92,7 @@ def decode(outputs: Outputs, options: YunetOptions, context: DecodeContext) -> C
     Parameters
     ----------
     outputs : mapping of str to ndarray
-        What the network gave.
+        What the model gave.
     options : YunetOptions
         The strides, and the names.
     context : DecodeContext
@@ -161,9 +161,9 @@ def _name(outputs: Outputs, options: YunetOptions, role: str, place: int) -> str
         others = ', '.join(sorted(
             (other for other in outputs if re.match(role, other)), key=len))
         raise OutputError(
-            f'the network has no output {name!r}{f" (there are {others})" if others else ""}; '
+            f'the model has no output {name!r}{f" (there are {others})" if others else ""}; '
             f'name those for each stride under output.outputs.{role}, or say output.strides; '
-            f'the network has {describe(outputs)}')
+            f'the model has {describe(outputs)}')
     return name
 
 

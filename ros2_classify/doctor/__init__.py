@@ -36,7 +36,7 @@ _NEEDED = ('cv2', 'numpy', 'yaml')
 CHECKS: dict[str, Callable[[Machine], Iterator[Finding]]] = {
     'ros': ros_checks.check_ros,
     'middleware': ros_checks.check_middleware,
-    'large pictures': dds_checks.check_large_pictures,
+    'large images': dds_checks.check_large_images,
     'python': python_checks.check_python,
     'providers': provider_checks.check_providers,
     'cache': cache_checks.check_cache,

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Whether models can be kept: the cache's folder and the room on its disk."""
+"""Whether models can be kept: the cache's directory and the room on its disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 from ros2_classify.doctor.finding import Finding
 from ros2_classify.doctor.machine import Machine
-from ros2_classify.download.options import CACHE, default_cache_folder
+from ros2_classify.download.options import CACHE, default_cache_directory
 from ros2_classify.errors import FetchError
 from ros2_classify.progress import human_size
 
@@ -31,7 +31,7 @@ _NOTHING = 20 * 10**6
 
 def check_cache(machine: Machine) -> Iterator[Finding]:
     """
-    Look at the cache's folder and its disk.
+    Look at the cache's directory and its disk.
 
     Parameters
     ----------
@@ -45,26 +45,26 @@ def check_cache(machine: Machine) -> Iterator[Finding]:
 
     """
     try:
-        folder = default_cache_folder(machine.env)
+        directory = default_cache_directory(machine.env)
     except FetchError as error:
-        yield Finding('cache', 'error', str(error), f'set {CACHE} to a folder')
+        yield Finding('cache', 'error', str(error), f'set {CACHE} to a directory')
         return
     try:
-        machine.write_trial(folder)
-        disk = machine.disk(folder)
-        size = machine.size_of(folder)
+        machine.write_trial(directory)
+        disk = machine.disk(directory)
+        size = machine.size_of(directory)
     except OSError as error:
         yield Finding(
-            'cache', 'error', f'the cache {folder} cannot be written: {error.strerror}',
-            f'correct its permissions or free some room, or set {CACHE} to another folder; models '
+            'cache', 'error', f'the cache {directory} cannot be written: {error.strerror}',
+            f'correct its permissions or free some room, or set {CACHE} to another directory; models '
             'that are files are not concerned')
         return
     if disk.free < _LITTLE:
         yield Finding(
             'cache', 'error' if disk.free < _NOTHING else 'warning',
-            f'the disk of the cache {folder} has {human_size(disk.free)} left',
-            f'delete {folder} ({human_size(size)}; what is needed is fetched again), or set '
-            f'{CACHE} to a folder on another disk')
+            f'the disk of the cache {directory} has {human_size(disk.free)} left',
+            f'delete {directory} ({human_size(size)}; what is needed is fetched again), or set '
+            f'{CACHE} to a directory on another disk')
         return
-    yield Finding('cache', 'ok', f'the cache {folder} has {human_size(size)}, its disk '
+    yield Finding('cache', 'ok', f'the cache {directory} has {human_size(size)}, its disk '
                                  f'{human_size(disk.free)} left')

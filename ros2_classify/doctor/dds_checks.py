@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Whether large pictures will arrive between processes; see ``docs/large_images.md``."""
+"""Whether large images will arrive between processes; see ``docs/large_images.md``."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from ros2_classify.doctor.finding import Finding
 from ros2_classify.doctor.machine import Machine
 from ros2_classify.progress import human_size
 
-# One picture of 1920x1080 in colour, in bytes.
-_LARGE_PICTURE = 1920 * 1080 * 3
+# One image of 1920x1080 in colour, in bytes.
+_LARGE_IMAGE = 1920 * 1080 * 3
 _SHARED_MEMORY = Path('/dev/shm')
 # What the shipped profile takes for each process, for a camera, the server and a viewer.
 _NEEDED = 3 * 24 * 2**20
-# Bytes that a UDP socket must be able to hold for a large picture to get through.
+# Bytes that a UDP socket must be able to hold for a large image to get through.
 _RECEIVE_BUFFER = 8388608
 _RMEM_MAX = '/proc/sys/net/core/rmem_max'
 _TRANSPORTS_FOR_LARGE = ('LARGE_DATA', 'LARGE_DATAv6')
 
 
-def check_large_pictures(machine: Machine) -> Iterator[Finding]:
+def check_large_images(machine: Machine) -> Iterator[Finding]:
     """
-    Look at what the middleware is told about the transport of large pictures.
+    Look at what the middleware is told about the transport of large images.
 
     Parameters
     ----------
@@ -73,26 +73,26 @@ def _check_profile(machine: Machine) -> Iterator[Finding]:
         yield _judge_profile(machine, named, env[named], str(own))
     elif env.get(other) and is_old:
         yield Finding(
-            'large pictures', 'error', f'{other} is set, which this distribution ignores',
+            'large images', 'error', f'{other} is set, which this distribution ignores',
             f'set {named} instead: export {named}={env[other]}')
     elif env.get(other):
         yield _judge_profile(machine, other, env[other], str(own))
     elif transports.partition('?')[0] in _TRANSPORTS_FOR_LARGE:
-        yield Finding('large pictures', 'ok', f'FASTDDS_BUILTIN_TRANSPORTS is {transports}')
+        yield Finding('large images', 'ok', f'FASTDDS_BUILTIN_TRANSPORTS is {transports}')
     elif transports:
         yield Finding(
-            'large pictures', 'warning',
-            f'FASTDDS_BUILTIN_TRANSPORTS is {transports}: large pictures may be lost',
+            'large images', 'warning',
+            f'FASTDDS_BUILTIN_TRANSPORTS is {transports}: large images may be lost',
             f'unset it, and the nodes take {own}; or set it to LARGE_DATA')
     elif shipped:
         yield Finding(
-            'large pictures', 'ok',
+            'large images', 'ok',
             f'the nodes of this package take {shipped}; cameras of other packages, started '
             f'elsewhere, need {named}={shipped}')
     else:
         yield Finding(
-            'large pictures', 'error',
-            'the package was installed without config/fastdds.xml: large pictures will be lost',
+            'large images', 'error',
+            'the package was installed without config/fastdds.xml: large images will be lost',
             'install it again, or set FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA')
 
 
@@ -100,22 +100,22 @@ def _judge_profile(machine: Machine, name: str, path: str, own: str) -> Finding:
     try:
         root = ElementTree.fromstring(machine.read_text(path))
     except OSError as error:
-        return Finding('large pictures', 'error',
+        return Finding('large images', 'error',
                        f'{name} names {path}: {error.strerror}; Fast DDS goes on without it',
                        f'correct it: export {name}={own}')
     except ElementTree.ParseError as error:
-        return Finding('large pictures', 'error',
+        return Finding('large images', 'error',
                        f'{name} names {path}, which is not XML ({error})',
                        f'correct it: export {name}={own}')
     sizes = [int(each.text or 0) for each in root.iter()
              if each.tag.rpartition('}')[2] == 'segment_size' and (each.text or '').isdigit()]
-    if max(sizes, default=0) < _LARGE_PICTURE:
+    if max(sizes, default=0) < _LARGE_IMAGE:
         return Finding(
-            'large pictures', 'warning',
-            f'{path} has no shared-memory segment that holds one picture of 1920x1080 '
-            f'({human_size(_LARGE_PICTURE)}): they may be lost',
+            'large images', 'warning',
+            f'{path} has no shared-memory segment that holds one image of 1920x1080 '
+            f'({human_size(_LARGE_IMAGE)}): they may be lost',
             f'raise its segment_size and maxMessageSize, or export {name}={own}')
-    return Finding('large pictures', 'ok', f'{name} is {path}, with a segment of '
+    return Finding('large images', 'ok', f'{name} is {path}, with a segment of '
                                            f'{human_size(max(sizes))}')
 
 
@@ -123,18 +123,18 @@ def _check_shared_memory(machine: Machine) -> Iterator[Finding]:
     try:
         disk = machine.disk(_SHARED_MEMORY)
     except OSError as error:
-        yield Finding('large pictures', 'error', f'there is no {_SHARED_MEMORY}: {error.strerror}',
+        yield Finding('large images', 'error', f'there is no {_SHARED_MEMORY}: {error.strerror}',
                       'mount it, as every Linux does; a container needs --shm-size=512m')
         return
     if disk.total < _NEEDED:
         yield Finding(
-            'large pictures', 'warning',
+            'large images', 'warning',
             f'{_SHARED_MEMORY} has {human_size(disk.total)}: a third process will do without '
-            'shared memory and lose large pictures',
+            'shared memory and lose large images',
             'start the container with --shm-size=512m or --ipc=host')
     elif disk.free < _NEEDED:
         yield Finding(
-            'large pictures', 'warning',
+            'large images', 'warning',
             f'{_SHARED_MEMORY} has {human_size(disk.free)} left of {human_size(disk.total)}',
             'fastdds shm clean removes what killed processes left there')
 
@@ -146,10 +146,10 @@ def _check_buffers(machine: Machine, middleware: str) -> Iterator[Finding]:
         return  # not Linux, or a container that hides it
     if size < _RECEIVE_BUFFER:
         yield Finding(
-            'large pictures', 'warning',
-            f'{middleware} sends pictures over UDP, and the kernel buffers only '
+            'large images', 'warning',
+            f'{middleware} sends images over UDP, and the kernel buffers only '
             f'{human_size(size)} of them',
             f'sudo sysctl -w net.core.rmem_max={_RECEIVE_BUFFER}')
     else:
-        yield Finding('large pictures', 'ok',
+        yield Finding('large images', 'ok',
                       f'{middleware}; the kernel buffers {human_size(size)}')

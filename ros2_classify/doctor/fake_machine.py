@@ -38,7 +38,7 @@ class FakeMachine:
     installed : mapping of str to sequence of Installed
         By package.
     places : mapping of str to sequence of str
-        Folders by module.
+        Directories by module.
     files : mapping of str to str
         Contents by path.
     disks : mapping of str to Disk
@@ -46,7 +46,7 @@ class FakeMachine:
     write_error, model_error : Exception or None
         Raised by `write_trial` and by `load_model`.
     size : int
-        Bytes of every folder.
+        Bytes of every directory.
     loaded : Loaded
         What loading a model gives.
 
@@ -85,17 +85,17 @@ class FakeMachine:
             raise FileNotFoundError(2, 'No such file or directory', path)
         return self.files[path]
 
-    def disk(self, folder: Path) -> Disk:
+    def disk(self, directory: Path) -> Disk:
         """Return what a test said, or a large empty disk."""
-        fitting = [path for path in self.disks if str(folder).startswith(path)]
+        fitting = [path for path in self.disks if str(directory).startswith(path)]
         return self.disks[max(fitting, key=len)] if fitting else Disk(10**12, 10**12)
 
-    def write_trial(self, folder: Path) -> None:
+    def write_trial(self, directory: Path) -> None:
         """Raise what a test said."""
         if self.write_error is not None:
             raise self.write_error
 
-    def size_of(self, folder: Path) -> int:
+    def size_of(self, directory: Path) -> int:
         """Return what a test said."""
         return self.size
 

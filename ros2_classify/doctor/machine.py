@@ -70,14 +70,14 @@ class Installed:
     ----------
     name, version : str
         As its own metadata say.
-    folder : str
+    directory : str
         Where it lies.
 
     """
 
     name: str
     version: str
-    folder: str
+    directory: str
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Machine(Protocol):
         """Return what is installed of a package, the one that is imported first."""
 
     def places_of(self, module: str) -> tuple[str, ...]:
-        """Return the folders of the import path that have a module, in its order."""
+        """Return the directories of the import path that have a module, in its order."""
 
     def has_file(self, path: str) -> bool:
         """Tell whether there is such a file."""
@@ -135,14 +135,14 @@ class Machine(Protocol):
     def read_text(self, path: str) -> str:
         """Return a file's content; raises OSError."""
 
-    def disk(self, folder: Path) -> Disk:
-        """Return the file system that a folder would be on; raises OSError."""
+    def disk(self, directory: Path) -> Disk:
+        """Return the file system that a directory would be on; raises OSError."""
 
-    def write_trial(self, folder: Path) -> None:
-        """Write into a folder, or where it would be made, and clean up; raises OSError."""
+    def write_trial(self, directory: Path) -> None:
+        """Write into a directory, or where it would be made, and clean up; raises OSError."""
 
-    def size_of(self, folder: Path) -> int:
-        """Return the bytes of all files below a folder."""
+    def size_of(self, directory: Path) -> int:
+        """Return the bytes of all files below a directory."""
 
     def load_model(self, model: str, provider: str) -> Loaded:
         """Load a model and run it once; raises Ros2ClassifyError."""
@@ -168,19 +168,19 @@ class ThisMachine:
         """Return what is installed of a package, in the order of the import path."""
         found: dict[str, Installed] = {}
         for each in metadata.distributions(name=name):
-            # A folder may be in the path twice.
-            folder = str(Path(str(each.locate_file(''))).resolve())
-            found.setdefault(folder, Installed(name, each.version, folder))
+            # A directory may be in the path twice.
+            directory = str(Path(str(each.locate_file(''))).resolve())
+            found.setdefault(directory, Installed(name, each.version, directory))
         return tuple(found.values())
 
     def places_of(self, module: str) -> tuple[str, ...]:
-        """Return the folders of the import path that have a module."""
+        """Return the directories of the import path that have a module."""
         found = []
         for entry in sys.path:
-            folder = Path(entry or '.')
-            if (folder / module).is_dir() or any(folder.glob(f'{module}.*so')) or (
-                    folder / f'{module}.py').is_file():
-                found.append(str(folder.resolve()))
+            directory = Path(entry or '.')
+            if (directory / module).is_dir() or any(directory.glob(f'{module}.*so')) or (
+                    directory / f'{module}.py').is_file():
+                found.append(str(directory.resolve()))
         return tuple(dict.fromkeys(found))
 
     def has_file(self, path: str) -> bool:
@@ -191,22 +191,22 @@ class ThisMachine:
         """Return a file's content."""
         return Path(path).read_text(encoding='utf-8', errors='replace')
 
-    def disk(self, folder: Path) -> Disk:
-        """Return the file system that a folder is on or would be on."""
-        usage = shutil.disk_usage(_existing(folder))
+    def disk(self, directory: Path) -> Disk:
+        """Return the file system that a directory is on or would be on."""
+        usage = shutil.disk_usage(_existing(directory))
         return Disk(usage.total, usage.free)
 
-    def write_trial(self, folder: Path) -> None:
-        """Write 4 kB into a folder, or into the nearest one above it that is there."""
-        with tempfile.TemporaryFile(dir=_existing(folder)) as file:
+    def write_trial(self, directory: Path) -> None:
+        """Write 4 kB into a directory, or into the nearest one above it that is there."""
+        with tempfile.TemporaryFile(dir=_existing(directory)) as file:
             file.write(bytes(4096))
             file.flush()
             os.fsync(file.fileno())
 
-    def size_of(self, folder: Path) -> int:
-        """Return the bytes of all files below a folder."""
+    def size_of(self, directory: Path) -> int:
+        """Return the bytes of all files below a directory."""
         total = 0
-        for top, _, names in os.walk(folder):
+        for top, _, names in os.walk(directory):
             for name in names:
                 try:
                     total += os.lstat(os.path.join(top, name)).st_size
@@ -228,6 +228,6 @@ class ThisMachine:
                 pipeline.engine.provider, loaded - start, time.perf_counter() - loaded)
 
 
-def _existing(folder: Path) -> Path:
-    """Return a folder, or the nearest one above it that is there."""
-    return next(each for each in (folder, *folder.parents) if each.exists())
+def _existing(directory: Path) -> Path:
+    """Return a directory, or the nearest one above it that is there."""
+    return next(each for each in (directory, *directory.parents) if each.exists())

@@ -37,7 +37,7 @@ def check_catalogue(
     Parameters
     ----------
     machine : Machine
-        Where to look; the catalogue's folders are those of this process.
+        Where to look; the catalogue's directories are those of this process.
     entries : callable, optional
         Gives descriptor files by name; by default those of the catalogue.
 
@@ -71,10 +71,10 @@ def check_catalogue(
 def _wrong(row: Verified) -> Finding:
     if row.state == 'unusable':
         return Finding('models', 'warning', f'{row.name} has a wrong descriptor: {row.error}',
-                       'correct it, or remove it from the folder')
+                       'correct it, or remove it from the directory')
     return Finding(
-        'models', 'error', f'{row.name} is damaged: {row.network} is not the file that its sha256 '
-        'says', f'delete {row.network}; python3 -m ros2_classify models fetch {row.name} brings '
+        'models', 'error', f'{row.name} is damaged: {row.model} is not the file that its sha256 '
+        'says', f'delete {row.model}; python3 -m ros2_classify models fetch {row.name} brings '
         'it again, or install the package again where it is shipped')
 
 
@@ -87,7 +87,7 @@ def check_model(machine: Machine, models: Sequence[str], provider: str) -> Itera
     machine : Machine
         Where to look.
     models : sequence of str
-        Names, descriptors or network files.
+        Names, descriptors or model files.
     provider : str
         Who shall run them.
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Who can run networks here, and whether they really do."""
+"""Who can run models here, and whether they really do."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def check_providers(machine: Machine, provider: str = 'auto') -> Iterator[Findin
     if ran.code:
         yield _no_runtime(found, ran)
         return
-    answer = json.loads(ran.out or '{}')
-    available = [str(name) for name in answer.get('providers', [])]
+    result = json.loads(ran.out or '{}')
+    available = [str(name) for name in result.get('providers', [])]
     package = ', '.join(each.name for each in found) or 'a build of no known package'
-    yield Finding('providers', 'ok', f'ONNX Runtime {answer.get("version", "?")} ({package})')
+    yield Finding('providers', 'ok', f'ONNX Runtime {result.get("version", "?")} ({package})')
     wanted = PROVIDERS.get(provider.lower(), provider)
     if provider != 'auto' and wanted not in available:
         yield Finding(
@@ -87,7 +87,7 @@ def check_providers(machine: Machine, provider: str = 'auto') -> Iterator[Findin
     if machine.has_file(_DRIVER) and 'CUDAExecutionProvider' not in available:
         yield Finding(
             'providers', 'warning', 'there is an NVIDIA driver, but ONNX Runtime has no CUDA: '
-            'networks run on the CPU', how_to_get('cuda'))
+            'models run on the CPU', how_to_get('cuda'))
 
 
 def _try(machine: Machine, short: str, name: str, needed: bool) -> Finding:

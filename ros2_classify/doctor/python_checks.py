@@ -39,7 +39,7 @@ import json, cv2, numpy
 cv2.resize(numpy.zeros((4, 4, 3), numpy.uint8), (2, 2))
 print(json.dumps({'version': cv2.__version__, 'file': cv2.__file__}))
 """
-# The import alone may succeed: the extension is used only when pictures are converted.
+# The import alone may succeed: the extension is used only when images are converted.
 _CV_BRIDGE = """
 import numpy
 from cv_bridge import CvBridge
@@ -78,8 +78,8 @@ def _check_numpy(machine: Machine) -> Iterator[Finding]:
         yield Finding('python', 'error', f'NumPy cannot be imported: {ran.last_line}',
                       'sudo apt install python3-numpy, or pip install --force-reinstall numpy')
         return
-    answer = json.loads(ran.out or '{}')
-    yield Finding('python', 'ok', f'NumPy {answer.get("version", "?")} ({answer.get("file")})')
+    result = json.loads(ran.out or '{}')
+    yield Finding('python', 'ok', f'NumPy {result.get("version", "?")} ({result.get("file")})')
     found = machine.distributions('numpy')
     if len(found) > 1:
         yield Finding(
@@ -93,9 +93,9 @@ def _check_opencv(machine: Machine) -> Iterator[Finding]:
     if ran.code:
         yield _no_opencv(ran)
         return
-    answer = json.loads(ran.out or '{}')
-    version = str(answer.get('version', '?'))
-    yield Finding('python', 'ok', f'OpenCV {version} ({answer.get("file")})')
+    result = json.loads(ran.out or '{}')
+    version = str(result.get('version', '?'))
+    yield Finding('python', 'ok', f'OpenCV {version} ({result.get("file")})')
     if version.partition('.')[0].isdigit() and int(version.partition('.')[0]) >= 5:
         yield Finding(
             'python', 'warning', f'OpenCV {version}: cv_bridge depends on constants that OpenCV 5 '
@@ -151,5 +151,5 @@ def _is_clash(ran: Ran) -> bool:
 
 def _named(found: tuple[Installed, ...] | list[Installed]) -> str:
     return ', '.join(f'{each.name} {each.version} '
-                     f'({"the system" if each.folder.startswith(_SYSTEM) else each.folder})'
+                     f'({"the system" if each.directory.startswith(_SYSTEM) else each.directory})'
                      for each in found)

@@ -187,7 +187,7 @@ def _check_settings(machine: Machine) -> Iterator[Finding]:
         except OSError as error:
             yield Finding(
                 'ros', 'error', f'ROS 2 cannot write its log below {home}: {error.strerror}',
-                'set ROS_LOG_DIR to a folder that can be written')
+                'set ROS_LOG_DIR to a directory that can be written')
     else:
         yield Finding('ros', 'error', 'neither HOME nor ROS_LOG_DIR is set: nodes do not start',
-                      'set ROS_LOG_DIR to a folder that can be written')
+                      'set ROS_LOG_DIR to a directory that can be written')

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Where model files come from: paths, folders, addresses, archives, and the cache between them.
+Where model files come from: paths, directories, addresses, archives, and the cache between them.
 
 `ros2_classify.download.fetch.fetch` is the one way in; the other modules each do one thing for it.
 Nothing but Python's own library is needed, and nothing is imported before it is used.

@@ -17,8 +17,8 @@ Archives, unpacked so that none of them can do harm.
 
 An archive is read twice: once to look at every member, and only if all are harmless once more to
 write them. Nothing is left to `tarfile`'s or `zipfile`'s own extraction, whose safeguards differ
-from one Python release to the next (PEP 706): files and folders are made here, with our
-permissions, below the target and nowhere else, and nothing but plain files and folders is made.
+from one Python release to the next (PEP 706): files and directories are made here, with our
+permissions, below the target and nowhere else, and nothing but plain files and directories is made.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Limits:
     Parameters
     ----------
     members : int
-        Files and folders.
+        Files and directories.
     unpacked : int
         Bytes of all files together.
 
@@ -76,22 +76,22 @@ class Limits:
 @dataclass(frozen=True)
 class Member:
     """
-    A file or folder in an archive.
+    A file or directory in an archive.
 
     Parameters
     ----------
     name : str
         Its path below the archive's top, with ``/`` between and nothing else special in it.
     size : int
-        Bytes, as announced; 0 for a folder.
-    is_folder : bool
-        Whether it is a folder.
+        Bytes, as announced; 0 for a directory.
+    is_directory : bool
+        Whether it is a directory.
 
     """
 
     name: str
     size: int
-    is_folder: bool
+    is_directory: bool
 
 
 Opener = Callable[[], IO[bytes]]
@@ -133,7 +133,7 @@ def unpack(path: Path, target: Path, limits: Limits = Limits(), *, meter: Meter 
     path : Path
         The archive.
     target : Path
-        A folder, made if need be, which nobody else writes to.
+        A directory, made if need be, which nobody else writes to.
     limits : Limits
         What it may hold.
     meter : Meter, optional
@@ -160,7 +160,7 @@ def unpack(path: Path, target: Path, limits: Limits = Limits(), *, meter: Meter 
         for member, opener in members:
             check_cancel(cancel)
             place = target / member.name
-            if member.is_folder:
+            if member.is_directory:
                 place.mkdir(parents=True, exist_ok=True)
                 continue
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -232,7 +232,7 @@ _Raw = Generator[tuple[str, int, str, Opener], None, None]
 def _checked(path: Path, raw: _Raw, limits: Limits) -> Iterator[tuple[Member, Opener]]:
     """Yield the members that are harmless; the first that isn't ends it all."""
     files: set[str] = set()
-    folders: set[str] = set()
+    directories: set[str] = set()
     count = total = 0
     while True:
         with _reading(path):
@@ -241,7 +241,7 @@ def _checked(path: Path, raw: _Raw, limits: Limits) -> Iterator[tuple[Member, Op
             return
         name, size, kind, opener = entry
         if kind not in ('file', 'folder'):
-            raise _harmful(path, name, f'is a {kind}; only files and folders are unpacked')
+            raise _harmful(path, name, f'is a {kind}; only files and directories are unpacked')
         count, total = count + 1, total + size
         if count > limits.members:
             raise ArchiveError(f'{path.name} holds more than the {limits.members} members that '
@@ -255,13 +255,13 @@ def _checked(path: Path, raw: _Raw, limits: Limits) -> Iterator[tuple[Member, Op
             continue  # the top itself
         clean = '/'.join(parts)
         parents = {'/'.join(parts[:end]) for end in range(1, len(parts))}
-        is_folder = kind == 'folder'
-        if clean in files or (clean in folders and not is_folder) or parents & files:
+        is_directory = kind == 'folder'
+        if clean in files or (clean in directories and not is_directory) or parents & files:
             raise _harmful(path, name, 'is there twice')
-        folders |= parents | ({clean} if is_folder else set())
-        if not is_folder:
+        directories |= parents | ({clean} if is_directory else set())
+        if not is_directory:
             files.add(clean)
-        yield Member(clean, size, is_folder), opener
+        yield Member(clean, size, is_directory), opener
 
 
 def _parts(path: Path, name: str) -> list[str]:
@@ -273,7 +273,7 @@ def _parts(path: Path, name: str) -> list[str]:
         raise _harmful(path, name, 'has an absolute path')
     parts = [part for part in name.split('/') if part not in ('', '.')]
     if '..' in parts:
-        raise _harmful(path, name, 'leads out of its folder by ".."')
+        raise _harmful(path, name, 'leads out of its directory by ".."')
     if len(parts) > _MAX_DEPTH or any(len(part.encode()) > _MAX_NAME_BYTES for part in parts):
         raise _harmful(path, name, 'has too long a path')
     return parts

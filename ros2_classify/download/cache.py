@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-The folder that keeps fetched files, by what is in them and not by what they are called.
+The directory that keeps fetched files, by what is in them and not by what they are called.
 
 ::
 
@@ -53,35 +53,35 @@ _log = logging.getLogger('ros2_classify')
 _STALE = 14 * 24 * 3600.0
 # Seconds between two looks at a lock that somebody else holds.
 _LOOK = 0.1
-# The signature that the Cache Directory Tagging Specification asks for; back-ups skip the folder.
+# The signature that the Cache Directory Tagging Specification asks for; back-ups skip the directory.
 _TAG = ('Signature: 8a477f597d28d172789f06886806bc55\n'
         '# Models that ros2_classify fetched; it fetches them again where they are missing.\n')
 
 
 class Cache:
     """
-    The cache in one folder, which is made when the first file comes.
+    The cache in one directory, which is made when the first file comes.
 
     Parameters
     ----------
-    folder : Path
+    directory : Path
         An absolute path.
 
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
 
     def find(self, sha256: str) -> Path | None:
         """Return the file with this sha256, unchecked, or None."""
         try:
-            names = sorted(os.listdir(self.folder / 'files' / sha256))
+            names = sorted(os.listdir(self.directory / 'files' / sha256))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise FetchError(f'the cache {self.folder} cannot be read ({error.strerror}); '
-                             f'correct its permissions or set {CACHE} to another folder') from None
-        return self.folder / 'files' / sha256 / names[0] if names else None
+            raise FetchError(f'the cache {self.directory} cannot be read ({error.strerror}); '
+                             f'correct its permissions or set {CACHE} to another directory') from None
+        return self.directory / 'files' / sha256 / names[0] if names else None
 
     def get(self, sha256: str, cancel: threading.Event | None = None) -> Path | None:
         """
@@ -117,18 +117,18 @@ class Cache:
 
     def hashes(self) -> list[str]:
         """Return the sha256 of all files there are, unchecked."""
-        folder = self.folder / 'files'
-        if not folder.is_dir():
+        directory = self.directory / 'files'
+        if not directory.is_dir():
             return []
         with self.errors():
-            return sorted(name for name in os.listdir(folder)
+            return sorted(name for name in os.listdir(directory)
                           if is_sha256(name) and self.find(name) is not None)
 
     def part(self, key: str) -> Path:
-        """Return where the file for a key is gathered; its folder is made."""
+        """Return where the file for a key is gathered; its directory is made."""
         with self.errors():
-            folder = self._made('partial')
-        return folder / f'{key}.part'
+            directory = self._made('partial')
+        return directory / f'{key}.part'
 
     def publish(self, part: Path, sha256: str, name: str) -> Path:
         """
@@ -155,16 +155,16 @@ class Cache:
 
         """
         with self.errors():
-            folder = self._made('files') / sha256
+            directory = self._made('files') / sha256
             # A damaged file of the same hash has to go, whatever it is called.
-            remove(folder)
-            folder.mkdir()
+            remove(directory)
+            directory.mkdir()
             with open(part, 'rb') as stream:
                 os.fsync(stream.fileno())
             os.chmod(part, 0o644)
-            os.replace(part, folder / name)
-            _sync_folder(folder)
-        return folder / name
+            os.replace(part, directory / name)
+            _sync_directory(directory)
+        return directory / name
 
     @contextmanager
     def lock(self, key: str, what: str, cancel: threading.Event | None = None,
@@ -215,9 +215,9 @@ class Cache:
 
     def drop_stale(self) -> None:
         """Remove what was left half done long ago."""
-        folder = self.folder / 'partial'
+        directory = self.directory / 'partial'
         with self.errors():
-            for path in list(folder.iterdir()) if folder.is_dir() else []:
+            for path in list(directory.iterdir()) if directory.is_dir() else []:
                 try:
                     if time.time() - path.stat().st_mtime > _STALE:
                         remove(path)
@@ -256,36 +256,36 @@ class Cache:
 
     def _free(self) -> int | None:
         try:
-            return shutil.disk_usage(self.folder).free
+            return shutil.disk_usage(self.directory).free
         except OSError:
             return None
 
     def _explain(self, error: OSError) -> str:
         reason = error.strerror or str(error)
-        return (f'the cache {self.folder} cannot be used ({reason}'
+        return (f'the cache {self.directory} cannot be used ({reason}'
                 f'{f": {error.filename}" if error.filename else ""}); correct that or set '
-                f'{CACHE} to a folder that can be written')
+                f'{CACHE} to a directory that can be written')
 
     def _full(self, needed: int | None, free: int | None) -> str:
         sizes = [f'{human_size(needed)} are needed'] if needed else []
         sizes += [f'{human_size(free)} are free'] if free is not None else []
         known = f' ({", ".join(sizes)})' if sizes else ''
-        return (f'the disk that holds the cache {self.folder} is full{known}; free some space or '
-                f'set {CACHE} to a folder on another disk')
+        return (f'the disk that holds the cache {self.directory} is full{known}; free some space or '
+                f'set {CACHE} to a directory on another disk')
 
     def _made(self, name: str) -> Path:
-        """Return one of the cache's folders, made where it is missing."""
-        folder = self.folder / name
-        if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-            tag = self.folder / 'CACHEDIR.TAG'
+        """Return one of the cache's directories, made where it is missing."""
+        directory = self.directory / name
+        if not directory.is_dir():
+            directory.mkdir(parents=True, exist_ok=True)
+            tag = self.directory / 'CACHEDIR.TAG'
             if not tag.exists():
                 tag.write_text(_TAG, encoding='ascii')
-        return folder
+        return directory
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it; nothing there is fine too."""
+    """Remove a file or a directory with all that is in it; nothing there is fine too."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -310,9 +310,9 @@ def _take(path: Path) -> int | None:
     return None
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_directory(directory: Path) -> None:
     """Make a rename last through a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

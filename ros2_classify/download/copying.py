@@ -28,7 +28,7 @@ def copy_whole(source: Path, target: Path) -> None:
     Parameters
     ----------
     source, target : Path
-        From where, and to which name, in a folder that exists.
+        From where, and to which name, in a directory that exists.
 
     Raises
     ------

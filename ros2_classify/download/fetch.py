@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-From what a descriptor's ``source`` says to a file or folder on this machine, verified.
+From what a descriptor's ``source`` says to a file or directory on this machine, verified.
 
 Downloads and archives are imported where they are used: most starts find the file on the disk.
 """
@@ -31,7 +31,7 @@ import shlex
 
 from ros2_classify.download.archive_names import is_archive_name
 from ros2_classify.download.cache import Cache, remove
-from ros2_classify.download.hashing import sha256_of_file, sha256_of_folder
+from ros2_classify.download.hashing import sha256_of_file, sha256_of_directory
 from ros2_classify.download.options import FetchOptions, OFFLINE
 from ros2_classify.download.url import file_name, is_sha256, problem_with, redact
 from ros2_classify.errors import DescriptorError, FetchError, IntegrityError, ModelNotFoundError
@@ -58,13 +58,13 @@ class Request:
     url : str or None
         An address, or None where ``path`` counts.
     path : Path or None
-        A file or folder that exists.
+        A file or directory that exists.
     sha256 : str or None
-        Of the file or folder that ``url`` or ``path`` names: the archive, where it is one.
+        Of the file or directory that ``url`` or ``path`` names: the archive, where it is one.
     size : int or None
         Its bytes, where declared.
     member : str or None
-        The file or folder to take from the archive or folder.
+        The file or directory to take from the archive or directory.
 
     """
 
@@ -80,7 +80,7 @@ class Request:
 
 def fetch(request: Request, options: FetchOptions | None = None) -> Path:
     """
-    Return a source's file or folder, fetched, verified and unpacked as need be.
+    Return a source's file or directory, fetched, verified and unpacked as need be.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def fetch(request: Request, options: FetchOptions | None = None) -> Path:
     Returns
     -------
     Path
-        A file or folder that is not to be changed.
+        A file or directory that is not to be changed.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def fetch(request: Request, options: FetchOptions | None = None) -> Path:
     ArchiveError
         If the archive is broken or harmful.
     ModelNotFoundError
-        If the archive or folder lacks the member.
+        If the archive or directory lacks the member.
     FetchError
         If it can't be had: no network, offline mode, no such file, a full disk.
 
@@ -119,19 +119,19 @@ def fetch(request: Request, options: FetchOptions | None = None) -> Path:
         return path
     if path.is_dir():
         return _below(path, request)
-    return _verified_member(path, sha256, request, Cache(options.cache_folder()), options)
+    return _verified_member(path, sha256, request, Cache(options.cache_directory()), options)
 
 
 def cached(request: Request, options: FetchOptions | None = None) -> Path | None:
     """Return the file that an address's download would give, where the cache has it; unchecked."""
     if request.url is None or request.sha256 is None:
         return None
-    return Cache((options or FetchOptions()).cache_folder()).find(request.sha256)
+    return Cache((options or FetchOptions()).cache_directory()).find(request.sha256)
 
 
 def fetch_whole(request: Request, options: FetchOptions) -> tuple[Path, str | None]:
     """
-    Return the file or folder that a path or an address names: the archive, where it is one.
+    Return the file or directory that a path or an address names: the archive, where it is one.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def fetch_whole(request: Request, options: FetchOptions) -> tuple[Path, str | No
     Returns
     -------
     tuple of Path and (str or None)
-        The file or folder, and its sha256; None where nobody had to know it.
+        The file or directory, and its sha256; None where nobody had to know it.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def _local(request: Request, options: FetchOptions) -> tuple[Path, str | None]:
         return path, None
     kind = 'folder' if path.is_dir() else 'file'
     try:
-        actual = (sha256_of_folder if path.is_dir() else sha256_of_file)(path, options.cancel)
+        actual = (sha256_of_directory if path.is_dir() else sha256_of_file)(path, options.cancel)
     except OSError as error:
         raise ModelNotFoundError(f'{error.filename or path}: the model {kind} cannot be read: '
                                  f'{error.strerror}') from error
@@ -181,7 +181,7 @@ def _local(request: Request, options: FetchOptions) -> tuple[Path, str | None]:
 
 
 def _remote(request: Request, url: str, options: FetchOptions) -> tuple[Path, str]:
-    cache = Cache(options.cache_folder())
+    cache = Cache(options.cache_directory())
     sha256 = request.sha256
     if sha256 is None:
         return _unverified(request, url, cache, options)
@@ -246,7 +246,7 @@ def _check_online(request: Request, url: str, cache: Cache, options: FetchOption
             'import" carry over')
     damaged = request.sha256 is not None and cache.find(request.sha256) is not None
     raise FetchError(
-        f'{request.label} is {"damaged" if damaged else "not"} in the cache {cache.folder}, and '
+        f'{request.label} is {"damaged" if damaged else "not"} in the cache {cache.directory}, and '
         f'{why}; on a machine with a network run "python3 -m ros2_classify models bundle {model} '
         '--output bundle.tar", copy the file here and run "python3 -m ros2_classify models import '
         'bundle.tar"')
@@ -256,7 +256,7 @@ def _verified_member(path: Path, sha256: str | None, request: Request, cache: Ca
                      options: FetchOptions) -> Path:
     """Return a member of an archive from its unpacked tree, checked file by file."""
     assert sha256 is not None, 'an archive is hashed'
-    home = cache.folder / 'unpacked' / sha256
+    home = cache.directory / 'unpacked' / sha256
     place = _intact(home, request, cache, options)
     if place is None:
         with cache.lock(f'{sha256}-unpacked', f'and unpacking {path.name}', options.cancel):
@@ -299,15 +299,15 @@ def _intact(home: Path, request: Request, cache: Cache, options: FetchOptions) -
         files = json.loads((home / 'files.json').read_text(encoding='utf-8'))
     except (FileNotFoundError, ValueError):
         return None
-    # A network may keep its weights in files beside it, so the member's folder is looked at.
+    # A network may keep its weights in files beside it, so the member's directory is looked at.
     place = _below(home / 'tree', request, list(files))
     member = place.relative_to(home / 'tree').as_posix()
-    is_folder = member not in files
-    wanted = member if is_folder else member.rpartition('/')[0]
+    is_directory = member not in files
+    wanted = member if is_directory else member.rpartition('/')[0]
     for name, (_, declared) in files.items():
-        folder = name.rpartition('/')[0]
-        below = is_folder and (wanted == '.' or folder.startswith(f'{wanted}/'))
-        if folder != wanted and not below:
+        directory = name.rpartition('/')[0]
+        below = is_directory and (wanted == '.' or directory.startswith(f'{wanted}/'))
+        if directory != wanted and not below:
             continue
         try:
             actual = sha256_of_file(home / 'tree' / name, options.cancel)
@@ -321,12 +321,12 @@ def _intact(home: Path, request: Request, cache: Cache, options: FetchOptions) -
 
 
 def _below(top: Path, request: Request, names: list[str] | None = None) -> Path:
-    """Return a member of a folder; what is not there is answered with what is."""
+    """Return a member of a directory; what is not there is answered with what is."""
     member = (request.member or '').strip('/')
     parts = [part for part in member.split('/') if part != '.']
     if '..' in parts or (request.member or '').startswith('/'):
         raise DescriptorError(f'{request.origin}: source.member {request.member!r} must lead into '
-                              'the archive or folder, without ".." and "/" at its beginning')
+                              'the archive or directory, without ".." and "/" at its beginning')
     place = top.joinpath(*parts)
     if place.exists():
         return place

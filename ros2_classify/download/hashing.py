@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The sha256 of files and of folders."""
+"""The sha256 of files and of directories."""
 
 from __future__ import annotations
 
@@ -65,18 +65,18 @@ def sha256_of_file(path: Path, cancel: threading.Event | None = None) -> str:
     return digest.hexdigest()
 
 
-def sha256_of_folder(folder: Path, cancel: threading.Event | None = None) -> str:
+def sha256_of_directory(directory: Path, cancel: threading.Event | None = None) -> str:
     """
-    Return a sha256 of a folder: of its files' names, relative to it, and their contents.
+    Return a sha256 of a directory: of its files' names, relative to it, and their contents.
 
     It is the sha256 of what ``find . -type f`` piped to ``sha256sum`` writes, sorted by the
     files' names as bytes: for each file its hash, two blanks, ``./``, its name, a line feed.
-    Empty folders, dates and permissions don't count.
+    Empty directories, dates and permissions don't count.
 
     Parameters
     ----------
-    folder : Path
-        The folder.
+    directory : Path
+        The directory.
     cancel : threading.Event, optional
         Set from elsewhere, it ends the work.
 
@@ -94,14 +94,14 @@ def sha256_of_folder(folder: Path, cancel: threading.Event | None = None) -> str
 
     """
     digest = hashlib.sha256()
-    for relative in sorted(files_below(folder), key=os.fsencode):
-        line = f'{sha256_of_file(folder / relative, cancel)}  ./{relative}\n'
+    for relative in sorted(files_below(directory), key=os.fsencode):
+        line = f'{sha256_of_file(directory / relative, cancel)}  ./{relative}\n'
         digest.update(os.fsencode(line))
     return digest.hexdigest()
 
 
-def files_below(folder: Path) -> Iterator[str]:
-    """Yield the names of all files below a folder, relative to it, with ``/`` between."""
-    for parent, _, names in os.walk(folder):
+def files_below(directory: Path) -> Iterator[str]:
+    """Yield the names of all files below a directory, relative to it, with ``/`` between."""
+    for parent, _, names in os.walk(directory):
         for name in names:
-            yield (Path(parent) / name).relative_to(folder).as_posix()
+            yield (Path(parent) / name).relative_to(directory).as_posix()

@@ -184,8 +184,8 @@ def transfer(url: str, part: Part, size: int | None, cache: Cache, options: Fetc
         if validator:
             headers['If-Range'] = validator
     try:
-        with _open(url, headers, options) as answer:
-            return _receive(answer, url, offset, part, size, cache, options, meter)
+        with _open(url, headers, options) as result:
+            return _receive(result, url, offset, part, size, cache, options, meter)
     except RangeRefusedError:
         part.drop()
         raise
@@ -202,9 +202,9 @@ def _open(url: str, headers: Mapping[str, str], options: FetchOptions) -> http.c
         check_cancel(options.cancel)
         request = urllib.request.Request(current, headers={**headers, **private_headers(current)})
         try:
-            answer = opener.open(request, timeout=options.timeout)
-            assert isinstance(answer, http.client.HTTPResponse)
-            return answer
+            result = opener.open(request, timeout=options.timeout)
+            assert isinstance(result, http.client.HTTPResponse)
+            return result
         except urllib.error.HTTPError as error:
             with error:
                 if error.code not in _REDIRECTS:
@@ -233,22 +233,22 @@ def _next(error: urllib.error.HTTPError, current: str) -> str:
     return target
 
 
-def _receive(answer: http.client.HTTPResponse, url: str, offset: int, part: Part,
+def _receive(result: http.client.HTTPResponse, url: str, offset: int, part: Part,
              size: int | None, cache: Cache, options: FetchOptions, meter: Meter) -> Received:
-    received = Received(answer.headers.get('Content-Type', '').lower(),
-                        answer.headers.get('Content-Encoding', '').lower().strip())
-    if answer.status == 206:
-        match = _CONTENT_RANGE.fullmatch(answer.headers.get('Content-Range', '').strip())
+    received = Received(result.headers.get('Content-Type', '').lower(),
+                        result.headers.get('Content-Encoding', '').lower().strip())
+    if result.status == 206:
+        match = _CONTENT_RANGE.fullmatch(result.headers.get('Content-Range', '').strip())
         if not match or int(match[1]) != offset:
             part.drop()
             raise TemporaryError('the server went on at another place than it was asked for')
         received = Received(received.content_type, received.content_encoding, offset > 0)
-    elif answer.status == 200:
+    elif result.status == 200:
         offset = 0
     else:
-        raise FetchError(f'{redact(url)} answered {answer.status} {answer.reason}; correct the '
+        raise FetchError(f'{redact(url)} answered {result.status} {result.reason}; correct the '
                          'address')
-    total = None if answer.length is None else offset + answer.length
+    total = None if result.length is None else offset + result.length
     encoded = received.content_encoding not in ('', 'identity')
     if size is not None and total is not None and total != size and not encoded:
         part.drop()
@@ -261,15 +261,15 @@ def _receive(answer: http.client.HTTPResponse, url: str, offset: int, part: Part
                          f'{human_size(limit)} that are allowed')
     cache.check_space((total or 0) - offset)
     with cache.errors(total):
-        part.begin(url, {} if encoded else dict(answer.headers))
+        part.begin(url, {} if encoded else dict(result.headers))
     meter.start(offset, total)
-    _write(answer, part, offset, total, limit, cache, options, meter)
+    _write(result, part, offset, total, limit, cache, options, meter)
     with cache.errors():
         part.finish()
     return received
 
 
-def _write(answer: http.client.HTTPResponse, part: Part, done: int, total: int | None, limit: int,
+def _write(result: http.client.HTTPResponse, part: Part, done: int, total: int | None, limit: int,
            cache: Cache, options: FetchOptions, meter: Meter) -> None:
     """Write a body to the part, from byte ``done`` on."""
     with cache.errors():
@@ -279,7 +279,7 @@ def _write(answer: http.client.HTTPResponse, part: Part, done: int, total: int |
         while total is None or done < total:
             check_cancel(options.cancel)
             # read1 returns what has come; read would wait for the whole chunk.
-            chunk = answer.read1(_CHUNK if total is None else min(_CHUNK, total - done))
+            chunk = result.read1(_CHUNK if total is None else min(_CHUNK, total - done))
             if not chunk:
                 break
             done += len(chunk)
@@ -309,7 +309,7 @@ def _copy(path: Path, part: Part, size: int | None, cache: Cache, options: Fetch
     try:
         source = open(path, 'rb')
     except OSError as error:
-        reason = 'it is a folder' if error.errno == errno.EISDIR else error.strerror
+        reason = 'it is a directory' if error.errno == errno.EISDIR else error.strerror
         raise FetchError(f'the file {path} cannot be read ({reason}); correct the address') \
             from None
     with source:

@@ -40,8 +40,8 @@ class FetchOptions:
     Parameters
     ----------
     cache : Path or None
-        The cache's folder; None means ``ROS2_CLASSIFY_CACHE``, or ``ros2_classify`` in the
-        user's cache folder.
+        The cache's directory; None means ``ROS2_CLASSIFY_CACHE``, or ``ros2_classify`` in the
+        user's cache directory.
     offline : bool or None
         Whether the network is left alone; None means as ``ROS2_CLASSIFY_OFFLINE`` says.
     allow_unverified : bool
@@ -66,18 +66,18 @@ class FetchOptions:
     progress: Progress | None = field(default=None, compare=False)
     cancel: threading.Event | None = field(default=None, compare=False)
 
-    def cache_folder(self) -> Path:
-        """Return the cache's folder, which need not exist."""
-        return self.cache.expanduser().absolute() if self.cache else default_cache_folder()
+    def cache_directory(self) -> Path:
+        """Return the cache's directory, which need not exist."""
+        return self.cache.expanduser().absolute() if self.cache else default_cache_directory()
 
     def is_offline(self) -> bool:
         """Tell whether the network is left alone."""
         return offline_by_environment() if self.offline is None else self.offline
 
 
-def default_cache_folder(environ: Mapping[str, str] | None = None) -> Path:
+def default_cache_directory(environ: Mapping[str, str] | None = None) -> Path:
     """
-    Return the cache's folder as the environment tells.
+    Return the cache's directory as the environment tells.
 
     Parameters
     ----------
@@ -93,18 +93,18 @@ def default_cache_folder(environ: Mapping[str, str] | None = None) -> Path:
     Raises
     ------
     FetchError
-        If there is neither of the two variables nor a home folder.
+        If there is neither of the two variables nor a home directory.
 
     """
-    return _user_folder(environ, CACHE, '', 'XDG_CACHE_HOME', '.cache')
+    return _user_directory(environ, CACHE, '', 'XDG_CACHE_HOME', '.cache')
 
 
-def default_import_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """Return the folder that imported descriptors go to: ``…/share/ros2_classify/models``."""
-    return _user_folder(environ, None, 'models', 'XDG_DATA_HOME', '.local/share')
+def default_import_directory(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the directory that imported descriptors go to: ``…/share/ros2_classify/models``."""
+    return _user_directory(environ, None, 'models', 'XDG_DATA_HOME', '.local/share')
 
 
-def _user_folder(environ: Mapping[str, str] | None, ours: str | None, below: str, xdg: str,
+def _user_directory(environ: Mapping[str, str] | None, ours: str | None, below: str, xdg: str,
                  fallback: str) -> Path:
     environ = os.environ if environ is None else environ
     try:
@@ -116,7 +116,7 @@ def _user_folder(environ: Mapping[str, str] | None, ours: str | None, below: str
             base = Path.home() / fallback
     except RuntimeError as error:
         raise FetchError(
-            f'there is no home folder to keep models in ({error}); set {ours or xdg} to a folder '
+            f'there is no home directory to keep models in ({error}); set {ours or xdg} to a directory '
             'that can be written') from None
     return base / 'ros2_classify' / below
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Engines: who runs the network, chosen by the model's format in one table."""
+"""Engines: who runs the model, chosen by the model's format in one table."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def open_engine(
     settings: EngineSettings | None = None,
 ) -> Engine:
     """
-    Load a network and get it ready to run.
+    Load a model and get it ready to run.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def open_engine(
     Returns
     -------
     Engine
-        The loaded network.
+        The loaded model.
 
     Raises
     ------

@@ -17,13 +17,13 @@ What engines keep in the cache because it is costly to make.
 
 ::
 
-    optimized/<key>/<sha256>.onnx    an optimized network; its name tells what must be in it
-    batched/<key>/<sha256>.onnx      a network with a batch dimension
+    optimized/<key>/<sha256>.onnx    an optimized model; its name tells what must be in it
+    batched/<key>/<sha256>.onnx      a model with a batch dimension
     batched/<key>/refused.txt        or why it can't have one
     tensorrt/<key>/                  TensorRT's engines and timings; ``complete`` ends their making
-    openvino/<key>/                  OpenVINO's compiled networks
+    openvino/<key>/                  OpenVINO's compiled models
 
-A key is the hash of all that decides whether it can be used: the network's sha256, the versions,
+A key is the hash of all that decides whether it can be used: the model's sha256, the versions,
 the processor, the settings.
 """
 
@@ -40,7 +40,7 @@ from typing import Any
 
 from ros2_classify.download.cache import Cache, remove
 from ros2_classify.download.hashing import sha256_of_file
-from ros2_classify.download.options import default_cache_folder
+from ros2_classify.download.options import default_cache_directory
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import FetchError
 
@@ -56,7 +56,7 @@ def cache_of(settings: EngineSettings) -> Cache | None:
     if not settings.cache:
         return None
     try:
-        return Cache(settings.cache_folder or default_cache_folder())
+        return Cache(settings.cache_directory or default_cache_directory())
     except FetchError as error:
         _LOGGER.info('nothing that engines build is kept: %s', error)
         return None
@@ -64,12 +64,12 @@ def cache_of(settings: EngineSettings) -> Cache | None:
 
 def key_of(path: Path, *facts: object, weights: Iterable[Path] = ()) -> str:
     """
-    Return the key of what is made of a network.
+    Return the key of what is made of a model.
 
     Parameters
     ----------
     path : Path
-        The network's file.
+        The model's file.
     facts : objects
         All else that decides whether it can be used, as text.
     weights : iterable of Path
@@ -93,22 +93,22 @@ def key_of(path: Path, *facts: object, weights: Iterable[Path] = ()) -> str:
 
 def find_file(cache: Cache, kind: str, key: str) -> Path | None:
     """Return a kept file whose content is what its name says, or None."""
-    folder = cache.folder / kind / key
+    directory = cache.directory / kind / key
     try:
-        for path in sorted(folder.glob('*.onnx')):
+        for path in sorted(directory.glob('*.onnx')):
             if sha256_of_file(path) == path.stem:
                 return path
             _LOGGER.warning('%s is damaged and is made anew', path)
             remove(path)
     except (OSError, FetchError) as error:
-        _LOGGER.info('%s cannot be read: %s', folder, error)
+        _LOGGER.info('%s cannot be read: %s', directory, error)
     return None
 
 
 def find_refusal(cache: Cache, kind: str, key: str) -> str:
     """Return why a file could not be made, as `keep_refusal` noted it; or nothing."""
     try:
-        return (cache.folder / kind / key / _REFUSED).read_text(encoding='utf-8').strip()
+        return (cache.directory / kind / key / _REFUSED).read_text(encoding='utf-8').strip()
     except (OSError, UnicodeDecodeError):
         return ''
 
@@ -117,11 +117,11 @@ def keep_refusal(cache: Cache, kind: str, key: str, reason: str) -> None:
     """Note why a file can't be made, so that nobody tries again; where the disk allows it."""
     try:
         with cache.errors():
-            folder = cache.folder / kind / key
-            folder.mkdir(parents=True, exist_ok=True)
+            directory = cache.directory / kind / key
+            directory.mkdir(parents=True, exist_ok=True)
             part = cache.part(f'{key}.{os.getpid()}.{threading.get_ident()}')
             part.write_text(f'{reason}\n', encoding='utf-8')
-            os.replace(part, folder / _REFUSED)
+            os.replace(part, directory / _REFUSED)
     except FetchError as error:
         _LOGGER.info('what was found out is not kept: %s', error)
 
@@ -135,7 +135,7 @@ def keep_file(cache: Cache, kind: str, key: str, make: Callable[[Path], Any]) ->
     cache : Cache
         Where.
     kind, key : str
-        Its folder.
+        Its directory.
     make : callable
         Writes the file to the path it is given; what it raises is passed on, but for OSError.
 
@@ -149,12 +149,12 @@ def keep_file(cache: Cache, kind: str, key: str, make: Callable[[Path], Any]) ->
     try:
         # Of this process and thread alone: whoever comes second keeps the same under one name.
         part = cache.part(f'{key}.{os.getpid()}.{threading.get_ident()}')
-        folder = cache.folder / kind / key
+        directory = cache.directory / kind / key
         with cache.errors():
-            folder.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(parents=True, exist_ok=True)
             part.write_bytes(b'')
             make(part)
-            path = folder / f'{sha256_of_file(part)}.onnx'
+            path = directory / f'{sha256_of_file(part)}.onnx'
             os.replace(part, path)
         return path
     except FetchError as error:
@@ -166,61 +166,61 @@ def keep_file(cache: Cache, kind: str, key: str, make: Callable[[Path], Any]) ->
 
 
 @contextmanager
-def kept_folder(cache: Cache | None, kind: str, key: str, what: str) -> Iterator[Path | None]:
+def kept_directory(cache: Cache | None, kind: str, key: str, what: str) -> Iterator[Path | None]:
     """
-    Use a folder that a provider fills; one process at a time, until it is filled.
+    Use a directory that a provider fills; one process at a time, until it is filled.
 
     Parameters
     ----------
     cache : Cache or None
         Where; None keeps nothing.
     kind, key : str
-        The folder's name.
+        The directory's name.
     what : str
         What a person calls it.
 
     Yields
     ------
     Path or None
-        The folder; None where nothing can be kept. What an interrupted process left there
+        The directory; None where nothing can be kept. What an interrupted process left there
         is gone.
 
     """
-    folder = _usable(cache, kind, key)
-    if cache is None or folder is None:
+    directory = _usable(cache, kind, key)
+    if cache is None or directory is None:
         yield None
         return
-    if (folder / _COMPLETE).exists():
+    if (directory / _COMPLETE).exists():
         try:
-            yield folder
+            yield directory
         except BaseException:
             # What can't be loaded is made anew the next time.
-            (folder / _COMPLETE).unlink(missing_ok=True)
+            (directory / _COMPLETE).unlink(missing_ok=True)
             raise
         return
     with cache.lock(f'{kind}-{key}', f'{kind} for {what}', doing='building'):
-        if not (folder / _COMPLETE).exists():
-            for path in folder.iterdir():
+        if not (directory / _COMPLETE).exists():
+            for path in directory.iterdir():
                 # Timings stay: each is true by itself, and they save minutes.
                 if path.suffix != _TIMING:
                     remove(path)
-        yield folder
+        yield directory
         # Empty where the provider wasn't started after all.
-        if any(path.suffix != _TIMING for path in folder.iterdir()):
+        if any(path.suffix != _TIMING for path in directory.iterdir()):
             with cache.errors():
-                (folder / _COMPLETE).touch()
+                (directory / _COMPLETE).touch()
 
 
 def _usable(cache: Cache | None, kind: str, key: str) -> Path | None:
     if cache is None:
         return None
-    folder = cache.folder / kind / key
+    directory = cache.directory / kind / key
     try:
         with cache.errors():
-            folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(folder, os.W_OK):
-                raise PermissionError(13, 'Permission denied', str(folder))
+            directory.mkdir(parents=True, exist_ok=True)
+            if not os.access(directory, os.W_OK):
+                raise PermissionError(13, 'Permission denied', str(directory))
     except FetchError as error:
         _LOGGER.warning('what is built for speed is not kept: %s', error)
         return None
-    return folder
+    return directory

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The seam between the package and whoever runs a network."""
+"""The seam between the package and whoever runs a model."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 
 Tensors = dict[str, NDArray[Any]]
 Dim = Union[int, str, None]
-# Runs a network on the arrays it is bound to; see `bind`.
+# Runs a model on the arrays it is bound to; see `bind`.
 BoundRun = Callable[[], Tensors]
 
 
 @dataclass(frozen=True)
 class TensorSpec:
     """
-    One input or output of a network.
+    One input or output of a model.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class TensorSpec:
 @runtime_checkable
 class Engine(Protocol):
     """
-    Whoever runs a network: one method, ``close``, and the facts a user asks for.
+    Whoever runs a model: one method, ``close``, and the facts a user asks for.
 
     ``infer`` may be called by one thread at a time, but see `parallel_runs`. An engine raises
     :class:`~ros2_classify.errors.EngineError` for whatever goes wrong inside.
@@ -74,7 +74,7 @@ class Engine(Protocol):
 
     @property
     def provider(self) -> str:
-        """Who really runs the network, for example ``CPUExecutionProvider``."""
+        """Who really runs the model, for example ``CPUExecutionProvider``."""
 
     @property
     def metadata(self) -> Mapping[str, str]:
@@ -82,7 +82,7 @@ class Engine(Protocol):
 
     def infer(self, inputs: Tensors) -> Tensors:
         """
-        Run the network once.
+        Run the model once.
 
         Parameters
         ----------
@@ -97,12 +97,12 @@ class Engine(Protocol):
         Raises
         ------
         EngineError
-            If the arrays don't fit the inputs, or the network fails.
+            If the arrays don't fit the inputs, or the model fails.
 
         """
 
     def close(self) -> None:
-        """Free the network; closing twice does nothing."""
+        """Free the model; closing twice does nothing."""
 
 
 @runtime_checkable
@@ -110,12 +110,12 @@ class BindingEngine(Engine, Protocol):
     """An engine that can be bound to arrays, which saves it some work at each inference."""
 
     def bind(self, inputs: Tensors) -> BoundRun:
-        """Bind the network to arrays; see `ros2_classify.engines.bind`."""
+        """Bind the model to arrays; see `ros2_classify.engines.bind`."""
 
 
 @runtime_checkable
 class ParallelEngine(Engine, Protocol):
-    """An engine whose network several threads may run at the same time."""
+    """An engine whose model several threads may run at the same time."""
 
     @property
     def parallel(self) -> int:
@@ -123,18 +123,18 @@ class ParallelEngine(Engine, Protocol):
 
 
 def parallel_runs(engine: Engine) -> int:
-    """Return how many threads may run a network at the same time, with arrays of their own."""
+    """Return how many threads may run a model at the same time, with arrays of their own."""
     return engine.parallel if isinstance(engine, ParallelEngine) else 1
 
 
 def bind(engine: Engine, inputs: Tensors) -> BoundRun:
     """
-    Bind a network to its input arrays once, to run it on what they hold many times.
+    Bind a model to its input arrays once, to run it on what they hold many times.
 
     Parameters
     ----------
     engine : Engine
-        The network.
+        The model.
     inputs : dict of str to ndarray
         One C-contiguous array for each input. They are the caller's to write to between two
         runs; arrays of other shapes, such as the first rows of a batch, need a binding of their
@@ -143,7 +143,7 @@ def bind(engine: Engine, inputs: Tensors) -> BoundRun:
     Returns
     -------
     callable
-        Without arguments; it runs the network and returns a dict with one array for each output,
+        Without arguments; it runs the model and returns a dict with one array for each output,
         which are **valid until its next call**: where their shapes are known beforehand, the
         same memory is used each time. It may be called by one thread at a time, and while the
         engine runs otherwise only as `parallel_runs` allows. It raises EngineError as ``infer``

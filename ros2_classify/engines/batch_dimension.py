@@ -13,11 +13,11 @@
 # limitations under the License.
 
 """
-Give a network that was exported for one picture a batch dimension, where that is provably safe.
+Give a model that was exported for one image a batch dimension, where that is provably safe.
 
-Every node that works on the picture must have a rule (`batch_rules`) that says it keeps pictures
-apart; what it computes from shapes alone is taken as it is for one picture. Then the result is
-tried: batches must give what as many single runs of the original give. Only that counts; a network
+Every node that works on the image must have a rule (`batch_rules`) that says it keeps images
+apart; what it computes from shapes alone is taken as it is for one image. Then the result is
+tried: batches must give what as many single runs of the original give. Only that counts; a model
 that fails either test stays as it is. Needs the package ``onnx``.
 """
 
@@ -55,19 +55,19 @@ _ROWS = 3
 
 
 def needs_batch(model: OnnxFile) -> bool:
-    """Tell whether a network takes one picture, as the first dimension of all its inputs says."""
+    """Tell whether a model takes one image, as the first dimension of all its inputs says."""
     return bool(model.inputs) and all(
         len(shape) > 1 and shape[0] == 1 for shape in model.inputs.values())
 
 
 def with_batch(path: Path, model: OnnxFile, settings: EngineSettings) -> Path:
     """
-    Return a network that takes batches in place of one that takes single pictures.
+    Return a model that takes batches in place of one that takes single images.
 
     Parameters
     ----------
     path : Path
-        The network's file.
+        The model's file.
     model : OnnxFile
         What stands in it.
     settings : EngineSettings
@@ -76,7 +76,7 @@ def with_batch(path: Path, model: OnnxFile, settings: EngineSettings) -> Path:
     Returns
     -------
     Path
-        A file of the cache; or ``path`` itself where the network takes batches already, or can't
+        A file of the cache; or ``path`` itself where the model takes batches already, or can't
         be changed, which is told in the log.
 
     """
@@ -84,7 +84,7 @@ def with_batch(path: Path, model: OnnxFile, settings: EngineSettings) -> Path:
         return path
     cache = cache_of(settings)
     if cache is None:
-        _LOGGER.info('%s takes one picture at a time: without a cache that stays so', path.name)
+        _LOGGER.info('%s takes one image at a time: without a cache that stays so', path.name)
         return path
     places = [place_of(location, path.parent.resolve()) for location in model.external]
     if not all(place.is_file() for place in places):
@@ -104,22 +104,22 @@ def with_batch(path: Path, model: OnnxFile, settings: EngineSettings) -> Path:
             keep_refusal(cache, 'batched', key, reason)
         except EngineError as error:
             reason = str(error)
-    _LOGGER.info('%s takes one picture at a time: %s', path.name, reason)
+    _LOGGER.info('%s takes one image at a time: %s', path.name, reason)
     return path
 
 
 class NotBatchableError(EngineError):
-    """A network that can't be given a batch dimension, now or later."""
+    """A model that can't be given a batch dimension, now or later."""
 
 
 def add_batch_dimension(path: Path, output: Path) -> list[str]:
     """
-    Write a copy of a network whose first dimension is free.
+    Write a copy of a model whose first dimension is free.
 
     Parameters
     ----------
     path : Path
-        The network; its inputs' first dimension is 1.
+        The model; its inputs' first dimension is 1.
     output : Path
         The file to write.
 
@@ -131,7 +131,7 @@ def add_batch_dimension(path: Path, output: Path) -> list[str]:
     Raises
     ------
     NotBatchableError
-        If a node might mix pictures, or the trial shows a difference; the message says which.
+        If a node might mix images, or the trial shows a difference; the message says which.
     EngineError
         If the package ``onnx`` is missing or can't read the file.
 
@@ -189,7 +189,7 @@ def _rewrite(onnx: Any, ort: Any, model: Any) -> list[str]:
                 not name or name in constants for name in proto.input):
             if proto.op_type.startswith(('Random', 'Bernoulli', 'Multinomial')):
                 raise Unsafe(f'it holds the operator {proto.op_type}, which gives random numbers')
-            # Known without a picture: constants, and what is computed from shapes.
+            # Known without an image: constants, and what is computed from shapes.
             constants.update({name: values[name] for name in proto.output if name in values})
             if proto.op_type != 'Constant':
                 folded.append(proto)
@@ -197,7 +197,7 @@ def _rewrite(onnx: Any, ort: Any, model: Any) -> list[str]:
         rule = None if proto.domain not in ('', 'ai.onnx') else RULES.get(proto.op_type)
         if rule is None:
             raise Unsafe(f'it holds the operator {proto.op_type}, of which nobody knows here '
-                         'whether it keeps pictures apart')
+                         'whether it keeps images apart')
         before = proto.SerializeToString()
         try:
             rule(Node(proto, attributes, shapes, constants, add_constant))
@@ -218,7 +218,7 @@ def _rewrite(onnx: Any, ort: Any, model: Any) -> list[str]:
     _drop_unused(graph)
     for item in graph.output:
         if item.name in constants:
-            raise Unsafe(f'the output {item.name!r} does not depend on the picture')
+            raise Unsafe(f'the output {item.name!r} does not depend on the image')
     del graph.value_info[:]
     for item in [*feeds, *graph.output]:
         dims = item.type.tensor_type.shape.dim
@@ -243,7 +243,7 @@ def _drop_unused(graph: Any) -> None:
 
 
 def _all_values(onnx: Any, ort: Any, model: Any, feeds: Sequence[Any]) -> dict[str, NDArray[Any]]:
-    """Return every tensor of the graph, for one picture of random numbers."""
+    """Return every tensor of the graph, for one image of random numbers."""
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
     there = {item.name for item in probe.graph.output}

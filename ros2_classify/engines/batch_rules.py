@@ -13,11 +13,11 @@
 # limitations under the License.
 
 """
-Which operators keep the pictures of a batch apart, and what has to be changed for that.
+Which operators keep the images of a batch apart, and what has to be changed for that.
 
-A rule looks at one node that works on the picture, in a network that was exported for a batch of
-one. Axis 0 of each tensor that depends on the picture is the batch. A rule returns, so that row i
-of the result depends on row i of the inputs alone and in the same way as it did for one picture,
+A rule looks at one node that works on the image, in a model that was exported for a batch of
+one. Axis 0 of each tensor that depends on the image is the batch. A rule returns, so that row i
+of the result depends on row i of the inputs alone and in the same way as it did for one image,
 or raises `Unsafe`. Operators without a rule are unsafe.
 
 Meaning of the operators: https://onnx.ai/onnx/operators/
@@ -35,7 +35,7 @@ _FAR = 2 ** 31 - 1
 
 
 class Unsafe(Exception):
-    """A node might mix pictures, or is not known well enough."""
+    """A node might mix images, or is not known well enough."""
 
 
 class Node:
@@ -49,9 +49,9 @@ class Node:
     attributes : mapping of str to value
         Its attributes.
     shapes : mapping of str to tuple of int
-        The shape of every tensor of the graph, with one picture.
+        The shape of every tensor of the graph, with one image.
     constants : mapping of str to ndarray
-        The tensors that don't depend on the picture.
+        The tensors that don't depend on the image.
     add_constant : callable
         Adds a tensor to the graph and returns its name.
 
@@ -73,7 +73,7 @@ class Node:
         return list(self.proto.input)
 
     def batched(self, index: int) -> bool:
-        """Tell whether an input depends on the picture."""
+        """Tell whether an input depends on the image."""
         name = self.inputs[index] if index < len(self.inputs) else ''
         return bool(name) and name not in self._constants
 
@@ -86,11 +86,11 @@ class Node:
         return self._shapes[self.proto.output[index]]
 
     def constant(self, index: int) -> NDArray[Any] | None:
-        """Return an input that doesn't depend on the picture; None where it is left out."""
+        """Return an input that doesn't depend on the image; None where it is left out."""
         if index >= len(self.inputs) or not self.inputs[index]:
             return None
         if self.batched(index):
-            raise Unsafe(f'its input {index} depends on the picture')
+            raise Unsafe(f'its input {index} depends on the image')
         return self._constants[self.inputs[index]]
 
     def numbers(self, attribute: str, index: int | None = None) -> list[int] | None:
@@ -175,7 +175,7 @@ def _reshape(node: Node) -> None:
         raise Unsafe(f'its result {list(shape)} has no batch')
     if 'shape' in node.attributes:
         raise Unsafe('it is of an old form')
-    # 0 takes the batch as it comes; all else is as it was for one picture.
+    # 0 takes the batch as it comes; all else is as it was for one image.
     node.set_input(1, np.array([0, *shape[1:]], np.int64))
     for index, attribute in enumerate(node.proto.attribute):
         if attribute.name == 'allowzero':
@@ -265,7 +265,7 @@ def _matmul(node: Node) -> None:
     rank = [len(node.shape(0)), len(node.shape(1))]
     if node.batched(0) and node.batched(1):
         if rank[0] != rank[1] or rank[0] < 3:
-            raise Unsafe('it multiplies pictures with each other')
+            raise Unsafe('it multiplies images with each other')
     elif node.batched(0):
         if rank[1] > max(2, rank[0] - 1) and node.shape(1)[0] != 1 or rank[1] > rank[0]:
             raise Unsafe('a constant has more than one row')

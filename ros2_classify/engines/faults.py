@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What went wrong while a network ran: too little memory, a lost device, or something else."""
+"""What went wrong while a model ran: too little memory, a lost device, or something else."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def fault(error: BaseException) -> type[EngineError]:
     Parameters
     ----------
     error : BaseException
-        What it raised while the network ran; Python's own MemoryError counts as well.
+        What it raised while the model ran; Python's own MemoryError counts as well.
 
     Returns
     -------

@@ -40,10 +40,10 @@ def installed_distributions() -> tuple[str, ...]:
     Return the installed packages that provide the module ``onnxruntime``.
 
     Each model that is loaded asks for them, and `importlib.metadata` takes several times as long.
-    The folders' names are those of PyPA's specification "Recording installed projects".
+    The directories' names are those of PyPA's specification "Recording installed projects".
     """
-    found = {place.partition('-')[0] for folder in sys.path
-             for place in glob('onnxruntime*-*.*-info', root_dir=folder)}
+    found = {place.partition('-')[0] for directory in sys.path
+             for place in glob('onnxruntime*-*.*-info', root_dir=directory)}
     return tuple(name for name in DISTRIBUTIONS if name.replace('-', '_') in found)
 
 

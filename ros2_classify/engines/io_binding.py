@@ -23,7 +23,7 @@ import numpy as np
 
 from ros2_classify.engines.base import Tensors, TensorSpec
 
-# What an output's memory is, where it is known before the network has run.
+# What an output's memory is, where it is known before the model has run.
 Shape = tuple[int, ...]
 
 
@@ -43,7 +43,7 @@ def known_shape(output: TensorSpec, inputs: Sequence[TensorSpec], given: Tensors
     Returns
     -------
     tuple of int or None
-        None where a dimension is known only when the network has run, or is no dimension of an
+        None where a dimension is known only when the model has run, or is no dimension of an
         input by its name. Names that nobody chose (``unk__12``) may stand for anything.
 
     """
@@ -64,7 +64,7 @@ def known_shape(output: TensorSpec, inputs: Sequence[TensorSpec], given: Tensors
 
 class BoundSession:
     """
-    One session on one set of input arrays; call it to run the network.
+    One session on one set of input arrays; call it to run the model.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class BoundSession:
     options : onnxruntime.RunOptions or None
         For each run.
     device : (str, int) or None
-        The device whose memory holds the network's inputs and outputs, such as ``('cuda', 0)``;
+        The device whose memory holds the model's inputs and outputs, such as ``('cuda', 0)``;
         None where that is the arrays' own.
 
     Attributes
@@ -125,7 +125,7 @@ class BoundSession:
         self._downloads.clear()
 
     def __call__(self) -> Tensors:
-        """Run the network; the arrays that come back are overwritten by the next call."""
+        """Run the model; the arrays that come back are overwritten by the next call."""
         for upload in self._uploads:
             upload()
         for index in self._loose:

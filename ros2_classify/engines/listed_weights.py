@@ -17,7 +17,7 @@ Weights that a file lists as inputs, made constants.
 
 Exporters of old did so for everybody's convenience; ONNX Runtime must then take them for something
 that may change, and folds and fuses nothing they touch, which nearly doubles the time of some
-networks. Nobody here feeds weights.
+models. Nobody here feeds weights.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class OnnxFile:
     functions : frozenset of (str, str)
         Domain and name of the operators that the file itself defines.
     external : tuple of str
-        The other files that hold weights, relative to the file's folder.
+        The other files that hold weights, relative to the file's directory.
     inputs : mapping of str to tuple
         The shape of each input that must be fed; a free dimension is its name, or ''.
     listed_weights : bool

@@ -128,7 +128,7 @@ class OnnxRuntimeEngine:
 
     @property
     def provider(self) -> str:
-        """The provider that really runs the network."""
+        """The provider that really runs the model."""
         return self._provider
 
     @property
@@ -142,7 +142,7 @@ class OnnxRuntimeEngine:
         return self._metadata
 
     def infer(self, inputs: Tensors) -> Tensors:
-        """Run the network once; see :meth:`~ros2_classify.engines.base.Engine.infer`."""
+        """Run the model once; see :meth:`~ros2_classify.engines.base.Engine.infer`."""
         try:
             values = self._open().run(self._output_names, inputs, self._run_options)
         except EngineError:
@@ -152,7 +152,7 @@ class OnnxRuntimeEngine:
         return dict(zip(self._output_names, values))
 
     def bind(self, inputs: Tensors) -> BoundRun:
-        """Bind the network to arrays; see `ros2_classify.engines.bind`."""
+        """Bind the model to arrays; see `ros2_classify.engines.bind`."""
         self._open()
         problem = self._explain(inputs) or next(
             (f'the array for the input {name!r} is not C-contiguous; give np.ascontiguousarray '
@@ -203,7 +203,7 @@ class OnnxRuntimeEngine:
 
     def _failed(self, reason: str, error: BaseException | None = None) -> EngineError:
         kind = EngineError if error is None else fault(error)
-        return kind(f'{self._path}: the network failed: {reason}')
+        return kind(f'{self._path}: the model failed: {reason}')
 
     def close(self) -> None:
         """Free the session and its memory, whoever still holds what was bound to it."""

@@ -59,7 +59,7 @@ _MIB = 1 << 20
 
 def choose_providers(settings: EngineSettings, available: Sequence[str]) -> list[str]:
     """
-    Choose who shall run a network.
+    Choose who shall run a model.
 
     Parameters
     ----------
@@ -96,10 +96,10 @@ def choose_providers(settings: EngineSettings, available: Sequence[str]) -> list
     _check_precision(settings, wanted)
     if wanted == PROVIDERS['tensorrt'] and settings.cuda_graphs:
         # Its graph is one for the session, and knows the addresses of one set of arrays; whoever
-        # prepares a picture while another is worked on has two.
+        # prepares an image while another is worked on has two.
         raise EngineError(
             'cuda_graphs is true with the provider tensorrt, which was never tried on a GPU and '
-            'may answer for the wrong picture: set cuda_graphs to false, or provider to cuda')
+            'may answer for the wrong image: set cuda_graphs to false, or provider to cuda')
     if wanted == PROVIDERS['openvino'] and settings.precision == 'fp16' and _device(
             settings) == 'CPU':
         raise EngineError('precision is fp16, but OpenVINO computes in fp32 on CPUs; choose fp32, '
@@ -150,9 +150,9 @@ def provider_options(
     settings : EngineSettings
         What was asked for.
     cache : Path or None
-        A folder for what is costly to make; None keeps nothing.
+        A directory for what is costly to make; None keeps nothing.
     profile : sequence of (str, tuple of int, tuple of int)
-        For networks that take batches: each input's smallest and largest shape.
+        For models that take batches: each input's smallest and largest shape.
 
     Returns
     -------

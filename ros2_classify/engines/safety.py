@@ -30,12 +30,12 @@ _BINARIES = {('com.microsoft', 'EPContext'), ('trt.plugins', 'TRT_EngineOp'),
 _WORD = 'EngineSettings.external_data (the server: external_data)'
 
 
-def place_of(location: str, folder: Path) -> Path:
+def place_of(location: str, directory: Path) -> Path:
     """Return the file that holds weights, by a model's name for it; links count as they lead."""
-    return Path(os.path.realpath(folder / PurePosixPath(location.replace('\\', '/'))))
+    return Path(os.path.realpath(directory / PurePosixPath(location.replace('\\', '/'))))
 
 
-def check_safe(path: Path, model: OnnxFile, folders: Iterable[str] = ()) -> dict[str, Path]:
+def check_safe(path: Path, model: OnnxFile, directories: Iterable[str] = ()) -> dict[str, Path]:
     """
     Refuse a model that asks for files or code of others.
 
@@ -45,13 +45,13 @@ def check_safe(path: Path, model: OnnxFile, folders: Iterable[str] = ()) -> dict
         The model's file.
     model : OnnxFile
         What stands in it.
-    folders : iterable of str
-        Folders that its weights may lie in, other than its own and those below.
+    directories : iterable of str
+        Directories that its weights may lie in, other than its own and those below.
 
     Returns
     -------
     dict of str to Path
-        Where one of the files that hold weights is outside of its folder, all of them by the names
+        Where one of the files that hold weights is outside of its directory, all of them by the names
         that it has for them; else nothing.
 
     Raises
@@ -59,7 +59,7 @@ def check_safe(path: Path, model: OnnxFile, folders: Iterable[str] = ()) -> dict
     UnsafeModelError
         If its weights lie elsewhere, links followed, or it holds machine code.
     NotAllowedError
-        If they lie in one of the folders, and `ros2_classify.paths` doesn't allow that place.
+        If they lie in one of the directories, and `ros2_classify.paths` doesn't allow that place.
 
     """
     for operator in sorted(_BINARIES & set(model.operators)):
@@ -68,15 +68,15 @@ def check_safe(path: Path, model: OnnxFile, folders: Iterable[str] = ()) -> dict
             'which is never run; export the model as plain ONNX')
     places: dict[str, Path] = {}
     own = path.parent.resolve()
-    allowed = [own, *(Path(folder).expanduser().resolve() for folder in folders)]
+    allowed = [own, *(Path(directory).expanduser().resolve() for directory in directories)]
     for location in model.external:
         if '\0' in location or not location.strip():
             raise UnsafeModelError(f'{path}: its weights lie in a file without a name')
         place = place_of(location, own)
-        if not any(place.is_relative_to(folder) for folder in allowed):
+        if not any(place.is_relative_to(directory) for directory in allowed):
             raise UnsafeModelError(
-                f'{path}: its weights lie outside of its folder, in {location} ({place}), and are '
-                f'not read; put them beside it and export it anew, or allow the folder '
+                f'{path}: its weights lie outside of its directory, in {location} ({place}), and are '
+                f'not read; put them beside it and export it anew, or allow the directory '
                 f'{place.parent} by {_WORD}')
         if not place.is_relative_to(own):
             check_allowed(place, 'weights file', str(path))

@@ -27,7 +27,7 @@ import numpy as np
 from ros2_classify.download.cache import Cache
 from ros2_classify.engines import hardware as machine
 from ros2_classify.engines.artifact_cache import (
-    cache_of, find_file, keep_file, kept_folder, key_of)
+    cache_of, find_file, keep_file, kept_directory, key_of)
 from ros2_classify.engines.error_messages import tidy
 from ros2_classify.engines.faults import fault
 from ros2_classify.engines.listed_weights import without_listed_weights
@@ -44,7 +44,7 @@ _CPU = PROVIDERS['cpu']
 _TENSORRT = PROVIDERS['tensorrt']
 _OPENVINO = PROVIDERS['openvino']
 
-# ONNX Runtime needs 0.9 s to optimize a network of 5400 nodes and 0.03 s for one of 370; what
+# ONNX Runtime needs 0.9 s to optimize a model of 5400 nodes and 0.03 s for one of 370; what
 # reading the kept one saves below is less than a person or a robot would notice.
 MANY_NODES = 1000
 
@@ -61,7 +61,7 @@ def start_session(
     ort : module
         ``onnxruntime``.
     path : Path
-        The network's file, as people know it.
+        The model's file, as people know it.
     model : OnnxFile
         What stands in the file that is loaded.
     settings : EngineSettings
@@ -71,7 +71,7 @@ def start_session(
     file : Path, optional
         The file that is loaded in its place.
     weights : mapping of str to Path
-        Its weights' files by its own names for them, where not all are in its folder.
+        Its weights' files by its own names for them, where not all are in its directory.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def start_session(
     """
     lenient = settings.provider == 'auto' or not settings.require_provider
     if names[0] not in ort.get_available_providers():
-        _LOGGER.warning('the installed ONNX Runtime has no %s and the CPU runs the network '
+        _LOGGER.warning('the installed ONNX Runtime has no %s and the CPU runs the model '
                         'instead; %s', names[0], how_to_get(names[0]))
         names = [_CPU]
     try:
@@ -122,7 +122,7 @@ def _start(
     # It knows their addresses only: they have to live until the session is there.
     contents: list[np.memmap[Any, Any]] = []
     if weights:
-        # ONNX Runtime itself reads nothing outside of the model's folder; where one file is given,
+        # ONNX Runtime itself reads nothing outside of the model's directory; where one file is given,
         # it wants all of them.
         missing = [str(place) for place in weights.values() if not place.is_file()]
         if missing:
@@ -141,17 +141,17 @@ def _start(
             weights=places)
         what = f'building the TensorRT engine of {path.name} (once for this GPU; takes minutes)'
         _LOGGER.info('starting TensorRT for %s; the first time it builds an engine', path.name)
-        with kept_folder(cache, 'tensorrt', key, path.name) as folder, heartbeat(what):
+        with kept_directory(cache, 'tensorrt', key, path.name) as directory, heartbeat(what):
             return _session(
-                ort, source, options, names, settings, folder, _profile(model, settings))
+                ort, source, options, names, settings, directory, _profile(model, settings))
     if names[0] == _OPENVINO:
         key = '' if cache is None else key_of(
             file, ort.__version__, machine.cpu_features(), settings.provider, settings.precision,
             weights=places)
-        with kept_folder(cache, 'openvino', key, path.name) as folder, \
+        with kept_directory(cache, 'openvino', key, path.name) as directory, \
                 heartbeat(f'compiling {path.name} for OpenVINO'):
-            return _session(ort, source, options, names, settings, folder)
-    # With its weights inside, an optimized network could be larger than a file of ONNX may be.
+            return _session(ort, source, options, names, settings, directory)
+    # With its weights inside, an optimized model could be larger than a file of ONNX may be.
     if (names[0] == _CPU and cache is not None and model.nodes >= MANY_NODES
             and not places and not settings.custom_operators):
         return _optimized(ort, path.name, file, source, options, settings, cache)
@@ -161,10 +161,10 @@ def _start(
 
 def _session(
     ort: Any, source: str | bytes, options: Any, names: Sequence[str], settings: EngineSettings,
-    folder: Path | None = None,
+    directory: Path | None = None,
     profile: Sequence[tuple[str, tuple[int, ...], tuple[int, ...]]] = (),
 ) -> Any:
-    chosen = [provider_options(name, settings, folder if name == names[0] else None,
+    chosen = [provider_options(name, settings, directory if name == names[0] else None,
                                profile if name == _TENSORRT else ()) for name in names]
     # Without its own fallback, which prints to the terminal and goes on.
     return ort.InferenceSession(
@@ -176,7 +176,7 @@ def _optimized(
     ort: Any, name: str, file: Path, source: str | bytes, options: Any, settings: EngineSettings,
     cache: Cache,
 ) -> Any:
-    """Start from the network's optimized form, which is kept for this CPU and this version."""
+    """Start from the model's optimized form, which is kept for this CPU and this version."""
     key = key_of(file, ort.__version__, machine.cpu_features(), options.graph_optimization_level)
     kept = find_file(cache, 'optimized', key)
     if kept is not None:
@@ -199,7 +199,7 @@ def _optimized(
             options.optimized_model_filepath = ''
             found.append(_session(ort, source, options, [_CPU], settings))
             if problem:
-                # The network is fine, then; a full disk is the usual cause.
+                # The model is fine, then; a full disk is the usual cause.
                 _LOGGER.warning('the optimized form of %s is not kept: %s', name, problem)
     return found[0]
 

@@ -44,7 +44,7 @@ def session_options(ort: Any, settings: EngineSettings, *, on_cpu: bool) -> Any:
     settings : EngineSettings
         What was asked for.
     on_cpu : bool
-        Whether the CPU alone runs the network: then the memory limit is its own.
+        Whether the CPU alone runs the model: then the memory limit is its own.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def run_options(ort: Any, settings: EngineSettings, provider: str, graph: int = 
     settings : EngineSettings
         What was asked for.
     provider : str
-        ONNX Runtime's name of who runs the network.
+        ONNX Runtime's name of who runs the model.
     graph : int
         Which CUDA graph it records or plays back; -1 for none.
 
@@ -152,7 +152,7 @@ def default_threads(parallel: int = 1) -> int:
     """
     Return the number of threads used when nobody says: all usable cores but one, at most 4.
 
-    The one is for the camera, the middleware and the rest of the robot. A network that has all
+    The one is for the camera, the middleware and the rest of the robot. A model that has all
     cores waits for its slowest thread whenever another process needs one of them.
 
     Parameters

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What can be set about the engine that runs a network, checked when it is set."""
+"""What can be set about the engine that runs a model, checked when it is set."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _FLAGS = ('require_provider', 'cuda_graphs', 'cache', 'shrink_memory')
 @dataclass(frozen=True)
 class EngineSettings:
     """
-    How an engine shall run a network; the defaults suit a robot.
+    How an engine shall run a model; the defaults suit a robot.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class EngineSettings:
         ``tensorrt``, ``openvino`` (or ``openvino:GPU``) … insist on one.
     threads : int
         CPU threads for one inference, up to 256; 0 takes all physical cores but one, at most 4:
-        small networks gain little from more, and the rest of the robot needs cores too. Several
+        small models gain little from more, and the rest of the robot needs cores too. Several
         inferences side by side share them.
     parallel : int
         How many inferences may run side by side on the CPU, each with ``threads`` of its own: more
@@ -73,11 +73,11 @@ class EngineSettings:
         Which of several GPUs.
     precision : 'fp32', 'tf32', 'fp16' or 'int8'
         What a provider may compute in: CUDA tf32, TensorRT fp16 and int8, OpenVINO fp16. int8
-        needs a network that was quantized (``models quantize``). The others, and fp32, compute
+        needs a model that was quantized (``models quantize``). The others, and fp32, compute
         as the file says.
     require_provider : bool
         Whether it is an error when a provider that was named can't be had; else the CPU runs
-        the network in its place, with a warning. ``auto`` always goes on, with a warning.
+        the model in its place, with a warning. ``auto`` always goes on, with a warning.
     memory_limit : int
         MiB that the arena of the CPU, of CUDA or TensorRT's work space may take; 0 sets no
         limit. What doesn't fit raises `ros2_classify.errors.EngineMemoryError`. The CPU's arena
@@ -89,21 +89,21 @@ class EngineSettings:
         Whether the arena gives memory that it doesn't need back after each inference: less
         memory between frames, slower frames.
     max_batch : int
-        How many pictures the network shall take at once. With more than 1, a network that was
-        exported for one picture is given a batch dimension where that is safe, and TensorRT
+        How many images the model shall take at once. With more than 1, a model that was
+        exported for one image is given a batch dimension where that is safe, and TensorRT
         builds one engine for all batches up to this size.
     cuda_graphs : bool
-        Whether CUDA records the network's work once and plays it back: less time between
-        kernels, for networks whose shapes are fixed. Refused with TensorRT.
+        Whether CUDA records the model's work once and plays it back: less time between
+        kernels, for models whose shapes are fixed. Refused with TensorRT.
     cache : bool
         Whether what is costly to make is kept: TensorRT's engines and timings, and the optimized
-        form of networks with very many nodes.
-    cache_folder : Path, optional
-        Where; None takes the folder that keeps fetched models.
+        form of models with very many nodes.
+    cache_directory : Path, optional
+        Where; None takes the directory that keeps fetched models.
     custom_operators : tuple of str
         Libraries with operators of your own. No other one is ever loaded.
     external_data : tuple of str
-        Folders, other than the model's, that its weights may lie in.
+        Directories, other than the model's, that its weights may lie in.
 
     Raises
     ------
@@ -125,7 +125,7 @@ class EngineSettings:
     max_batch: int = 1
     cuda_graphs: bool = False
     cache: bool = True
-    cache_folder: Union[Path, None] = None
+    cache_directory: Union[Path, None] = None
     custom_operators: tuple[str, ...] = ()
     external_data: tuple[str, ...] = ()
 

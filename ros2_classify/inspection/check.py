@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from ros2_classify.autoconfig.complete import complete
 from ros2_classify.convert.api import to_onnx
 from ros2_classify.convert.options import ConvertOptions
-from ros2_classify.download.hashing import sha256_of_file, sha256_of_folder
+from ros2_classify.download.hashing import sha256_of_file, sha256_of_directory
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines import Engine, open_engine
 from ros2_classify.engines.base import TensorSpec
@@ -35,7 +35,7 @@ from ros2_classify.engines.onnx_file import OnnxFile, read_onnx
 from ros2_classify.errors import EngineError, Ros2ClassifyError
 from ros2_classify.inspection.operators import left_to_the_cpu, unknown_operators
 from ros2_classify.inspection.output_checks import (
-    Findings, judge, measured, Run, run_on, sample_pictures)
+    Findings, judge, measured, Run, run_on, sample_images)
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.files import model_file
@@ -58,27 +58,27 @@ class Report:
     declared : ModelDescriptor or None
         What its descriptor says, or, for a bare file, little more than where it is.
     file : Path or None
-        The file or folder that the descriptor names.
+        The file or directory that the descriptor names.
     size : int or None
-        Its bytes; of a folder, those of all files in it.
+        Its bytes; of a directory, those of all files in it.
     sha256 : str or None
-        Its sha256; of a folder, as `ros2_classify.download.hashing.sha256_of_folder` has it.
-    network : Path or None
+        Its sha256; of a directory, as `ros2_classify.download.hashing.sha256_of_directory` has it.
+    model : Path or None
         The ONNX file that is run: the same, or what a TensorFlow model was converted to.
     onnx : OnnxFile or None
         What stands in it.
     provider : str or None
         Who runs it.
     inputs, outputs : tuple of TensorSpec
-        The network's.
+        The model's.
     descriptor : ModelDescriptor or None
         Complete; for a bare file, what would be the descriptor.
     labels : Labels or None
         The names.
     runs : list of Run
-        What the network gave for the test pictures, and for the one that was given.
+        What the model gave for the test images, and for the one that was given.
     result : Classification, Detections or None
-        The answer for the picture that was given.
+        The answer for the image that was given.
     problems, warnings, notes : list of str
         What is wrong, what may be, and what could not be known; one sentence each.
 
@@ -89,7 +89,7 @@ class Report:
     file: Path | None = None
     size: int | None = None
     sha256: str | None = None
-    network: Path | None = None
+    onnx_path: Path | None = None
     onnx: OnnxFile | None = None
     provider: str | None = None
     inputs: tuple[TensorSpec, ...] = ()
@@ -122,7 +122,7 @@ def check_model(
     model : str, Path or ModelDescriptor
         As `ros2_classify.pipeline.Pipeline.load` takes it.
     image : ndarray of uint8, shape (H, W, 3), optional
-        A picture, in the order blue, green, red, to answer for.
+        An image, in the order blue, green, red, to answer for.
     provider : str
         Who shall run it.
     threads : int
@@ -141,13 +141,13 @@ def check_model(
         report.declared = declared = resolve(model)
         report.file = model_file(declared, fetch)
         _measure(report, report.file)
-        report.network = report.file
+        report.onnx_path = report.file
         if declared.format != 'onnx':
-            report.network = to_onnx(declared, report.file, ConvertOptions.like(fetch))
-        report.onnx = read_onnx(report.network)
-        _look_for_parts(report, report.network, report.onnx)
+            report.onnx_path = to_onnx(declared, report.file, ConvertOptions.like(fetch))
+        report.onnx = read_onnx(report.onnx_path)
+        _look_for_parts(report, report.onnx_path, report.onnx)
         report.labels = declared.load_labels()
-        engine = _open(report, report.network, provider, threads)
+        engine = _open(report, report.onnx_path, provider, threads)
         try:
             _look_at(report, engine, declared, image)
         finally:
@@ -161,7 +161,7 @@ def _measure(report: Report, path: Path) -> None:
     try:
         if path.is_dir():
             report.size = sum(item.stat().st_size for item in path.rglob('*') if item.is_file())
-            report.sha256 = sha256_of_folder(path)
+            report.sha256 = sha256_of_directory(path)
         else:
             report.size = path.stat().st_size
             report.sha256 = sha256_of_file(path)
@@ -187,7 +187,7 @@ def _look_for_parts(report: Report, path: Path, onnx: OnnxFile) -> None:
 
 
 def _open(report: Report, path: Path, provider: str, threads: int) -> Engine:
-    """Start the network; where the provider can't, the CPU shows what else there is to say."""
+    """Start the model; where the provider can't, the CPU shows what else there is to say."""
     try:
         return open_engine(path, 'onnx', provider=provider, threads=threads)
     except EngineError as error:
@@ -202,8 +202,8 @@ def _look_at(
 ) -> None:
     report.provider = engine.provider
     report.inputs, report.outputs = engine.inputs, engine.outputs
-    if engine.provider != _CPU and report.network is not None:
-        left = left_to_the_cpu(report.network, engine.provider)
+    if engine.provider != _CPU and report.onnx_path is not None:
+        left = left_to_the_cpu(report.onnx_path, engine.provider)
         if isinstance(left, str):
             report.notes.append(left)
         elif left:
@@ -214,7 +214,7 @@ def _look_at(
     report.labels = report.labels or descriptor.load_labels()
     report.descriptor = descriptor
     pipeline = Pipeline(descriptor, engine, report.labels)
-    runs = run_on(pipeline, sample_pictures(), 'rgb')
+    runs = run_on(pipeline, sample_images(), 'rgb')
     if image is not None:
         runs += run_on(pipeline, [image], 'bgr')
     report.runs, report.descriptor = runs, measured(descriptor, runs)
@@ -226,7 +226,7 @@ def _look_at(
 
 def facts_of_outputs(report: Report) -> list[dict[str, Any]]:
     """
-    Return what the outputs were for the pictures.
+    Return what the outputs were for the images.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ def facts_of_outputs(report: Report) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``name``, ``shape`` (that of the last picture), ``dtype``, and ``low`` and ``high``, the
+        ``name``, ``shape`` (that of the last image), ``dtype``, and ``low`` and ``high``, the
         least and the greatest finite number or None.
 
     """
@@ -279,7 +279,7 @@ def summary(report: Report) -> Mapping[str, Any]:
         'file': str(report.file) if report.file else None,
         'size': report.size,
         'sha256': report.sha256,
-        'network': str(report.network) if report.network else None,
+        'network': str(report.onnx_path) if report.onnx_path else None,
         'onnx': None if onnx is None else {
             'ir_version': onnx.ir_version,
             'opsets': {domain or 'ai.onnx': opset for domain, opset in onnx.opsets.items()},

@@ -39,7 +39,7 @@ _DOCS = 'docs/descriptor.md'
 
 
 def describe_model(
-    model: str | Path | ModelDescriptor, folder: Path | None = None, *,
+    model: str | Path | ModelDescriptor, directory: Path | None = None, *,
     fetch: FetchOptions | None = None,
 ) -> tuple[str, Report]:
     """
@@ -48,10 +48,10 @@ def describe_model(
     Parameters
     ----------
     model : str, Path or ModelDescriptor
-        A bare network file as a rule; else what its descriptor leaves open is filled in.
-    folder : Path, optional
+        A bare model file as a rule; else what its descriptor leaves open is filled in.
+    directory : Path, optional
         Where the descriptor will be: paths are relative to it where they lead down from it. None
-        means the working folder.
+        means the working directory.
     fetch : FetchOptions, optional
         How a file that is named by an address is fetched.
 
@@ -65,11 +65,11 @@ def describe_model(
     Raises
     ------
     EngineError
-        If the network can't be loaded, so that there is nothing to describe.
+        If the model can't be loaded, so that there is nothing to describe.
 
     """
     report = check_model(model, provider='cpu', fetch=fetch)
-    place = (folder or Path.cwd()).absolute()
+    place = (directory or Path.cwd()).absolute()
     if report.descriptor is not None:
         return describe(report.descriptor, report, place), report
     if report.declared is None or not report.inputs:
@@ -77,7 +77,7 @@ def describe_model(
     return _skeleton(report.declared, report, place), report
 
 
-def describe(descriptor: ModelDescriptor, report: Report, folder: Path) -> str:
+def describe(descriptor: ModelDescriptor, report: Report, directory: Path) -> str:
     """
     Write a complete descriptor with comments.
 
@@ -87,7 +87,7 @@ def describe(descriptor: ModelDescriptor, report: Report, folder: Path) -> str:
         Complete.
     report : Report
         What was found out.
-    folder : Path
+    directory : Path
         Where it will be.
 
     Returns
@@ -96,7 +96,7 @@ def describe(descriptor: ModelDescriptor, report: Report, folder: Path) -> str:
         The YAML; it loads, and completes to the same descriptor.
 
     """
-    data = mapping_of(_placed(descriptor, report, folder))
+    data = mapping_of(_placed(descriptor, report, directory))
     guesses: dict[str, list[str]] = {}
     for guess in descriptor.guesses:
         guesses.setdefault(re.split(r'[.:]', guess, maxsplit=1)[0], []).append(guess)
@@ -188,40 +188,40 @@ def _input(spec: InputSpec) -> dict[str, Any]:
     return {key: value for key, value in data.items() if value is not None}
 
 
-def _placed(descriptor: ModelDescriptor, report: Report, folder: Path) -> ModelDescriptor:
-    """Return the descriptor with paths as they are seen from a folder, and the sha256."""
+def _placed(descriptor: ModelDescriptor, report: Report, directory: Path) -> ModelDescriptor:
+    """Return the descriptor with paths as they are seen from a directory, and the sha256."""
     source, sha256 = descriptor.source, descriptor.source.sha256
     if source.member is None:
         # What a member is in has a sha256 of its own.
         sha256 = report.sha256
     path = request_for(descriptor).path
     source = dataclasses.replace(
-        source, path=_seen(path, folder) if path else '', sha256=sha256)
+        source, path=_seen(path, directory) if path else '', sha256=sha256)
     labels = descriptor.labels
     if isinstance(labels, str):
-        labels = _seen(locate(labels, descriptor.folder, what='label file'), folder)
+        labels = _seen(locate(labels, descriptor.directory, what='label file'), directory)
     return dataclasses.replace(descriptor, source=source, labels=labels)
 
 
-def _seen(path: Path, folder: Path) -> str:
+def _seen(path: Path, directory: Path) -> str:
     try:
-        return str(path.absolute().relative_to(folder))
+        return str(path.absolute().relative_to(directory))
     except ValueError:
         return str(path.absolute())
 
 
-def _skeleton(declared: ModelDescriptor, report: Report, folder: Path) -> str:
+def _skeleton(declared: ModelDescriptor, report: Report, directory: Path) -> str:
     """Write what is known where nobody knows what the outputs mean."""
     data = mapping_of(_placed(dataclasses.replace(
         declared, output=dataclasses.replace(
-            declared.output, decoder=None, options=FrozenMapping({})), task=None), report, folder))
+            declared.output, decoder=None, options=FrozenMapping({})), task=None), report, directory))
     lines = _head(report)
     for key in ('name', 'source', 'format', 'labels'):
         if key in data:
             lines += _block(key, data[key])
     lines += ['', *_comments('verify: ', report.problems), '']
-    lines += [f'# The network takes {spec}' for spec in report.inputs]
-    lines += [f'# The network gives {spec}' for spec in report.outputs]
+    lines += [f'# The model takes {spec}' for spec in report.inputs]
+    lines += [f'# The model gives {spec}' for spec in report.outputs]
     lines += _comments('', (
         f'Choose one of the decoders {", ".join(DECODERS)}; {_DOCS} says what each expects:',
         'input: {color: rgb, scale: 1/255}', f'output: {{decoder: {next(iter(DECODERS))}}}'))
@@ -235,7 +235,7 @@ def _head(report: Report) -> list[str]:
     return _comments('', (
         f'How {name} is used{made}; {_DOCS} has every key.',
         'What is marked as guessed is likely and no more: verify it, then delete the mark. '
-        '"models check" compares this file with the network.')) + ['']
+        '"models check" compares this file with the model.')) + ['']
 
 
 def _comments(mark: str, sentences: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Whether a network's outputs are what a descriptor says, judged by what it gives for pictures."""
+"""Whether a model's outputs are what a descriptor says, judged by what it gives for images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from typing import Any, Literal, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_classify.convert.compare import sample_picture
+from ros2_classify.convert.compare import sample_image
 from ros2_classify.decoders import Candidates, DecodeContext, DECODERS
 from ros2_classify.decoders.base import find_name
 from ros2_classify.engines import Tensors
@@ -49,14 +49,14 @@ _ACTIVATION_GUESS = 'output.activation: '
 @dataclass(frozen=True)
 class Run:
     """
-    What a network gave for one picture.
+    What a model gave for one image.
 
     Parameters
     ----------
     outputs : dict of str to ndarray
         By name.
     geometry : Geometry
-        How the picture became the input.
+        How the image became the input.
 
     """
 
@@ -85,22 +85,22 @@ class Finding:
 Findings = list[Finding]
 
 
-def sample_pictures() -> list[NDArray[np.uint8]]:
-    """Return three very different RGB pictures: shapes, their negative upside down, plain grey."""
-    shapes = sample_picture(*_SIZE)
+def sample_images() -> list[NDArray[np.uint8]]:
+    """Return three very different RGB images: shapes, their negative upside down, plain grey."""
+    shapes = sample_image(*_SIZE)
     return [shapes, np.ascontiguousarray(255 - shapes[::-1]), np.full_like(shapes, 127)]
 
 
-def run_on(pipeline: Pipeline, pictures: Sequence[NDArray[np.uint8]], color: str) -> list[Run]:
+def run_on(pipeline: Pipeline, images: Sequence[NDArray[np.uint8]], color: str) -> list[Run]:
     """
-    Run a network on pictures.
+    Run a model on images.
 
     Parameters
     ----------
     pipeline : Pipeline
-        Whose network it is.
-    pictures : sequence of ndarray of uint8, shape (H, W, 3)
-        The pictures.
+        Whose model it is.
+    images : sequence of ndarray of uint8, shape (H, W, 3)
+        The images.
     color : str
         The order of their channels, 'rgb' or 'bgr'.
 
@@ -111,10 +111,10 @@ def run_on(pipeline: Pipeline, pictures: Sequence[NDArray[np.uint8]], color: str
 
     """
     runs = []
-    for picture in pictures:
+    for image in images:
         # One for each, since the outputs may lie in its memory.
         batch = pipeline.new_batch()
-        batch.add(picture, color)
+        batch.add(image, color)
         runs.append(Run(pipeline.infer(batch)[0], batch.geometries[0]))
     return runs
 
@@ -126,7 +126,7 @@ def kind_of(rows: Sequence[NDArray[Any]]) -> Kind | None:
     Parameters
     ----------
     rows : sequence of ndarray
-        One picture's numbers each.
+        One image's numbers each.
 
     Returns
     -------
@@ -147,14 +147,14 @@ def kind_of(rows: Sequence[NDArray[Any]]) -> Kind | None:
 
 def class_numbers(descriptor: ModelDescriptor, runs: Sequence[Run]) -> list[NDArray[Any]]:
     """
-    Return what a classifier gave, one array for each picture.
+    Return what a classifier gave, one array for each image.
 
     Parameters
     ----------
     descriptor : ModelDescriptor
         Complete, of a classifier.
     runs : sequence of Run
-        What the network gave.
+        What the model gave.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def measured(descriptor: ModelDescriptor, runs: Sequence[Run]) -> ModelDescripto
     descriptor : ModelDescriptor
         Complete.
     runs : sequence of Run
-        What the network gave.
+        What the model gave.
 
     Returns
     -------
@@ -200,7 +200,7 @@ def measured(descriptor: ModelDescriptor, runs: Sequence[Run]) -> ModelDescripto
         'probabilities': ('none', 'were from 0 to 1 with a sum of 1'),
         'scores': ('none', 'were from 0 to 1, each for itself'),
         'logits': ('softmax', 'were not from 0 to 1')}[kind]
-    sentence = (f'{_ACTIVATION_GUESS}{activation}, because the outputs for {len(runs)} pictures '
+    sentence = (f'{_ACTIVATION_GUESS}{activation}, because the outputs for {len(runs)} images '
                 f'{seen}')
     options = FrozenMapping({**descriptor.output.options, 'activation': activation})
     return replace(
@@ -210,14 +210,14 @@ def measured(descriptor: ModelDescriptor, runs: Sequence[Run]) -> ModelDescripto
 
 def judge(pipeline: Pipeline, runs: Sequence[Run]) -> Findings:
     """
-    Compare what a network gave with what its descriptor says.
+    Compare what a model gave with what its descriptor says.
 
     Parameters
     ----------
     pipeline : Pipeline
         The model.
     runs : sequence of Run
-        What its network gave for pictures, two or more where it shall be seen whether it looks
+        What its model gave for images, two or more where it shall be seen whether it looks
         at them.
 
     Returns
@@ -242,7 +242,7 @@ def judge(pipeline: Pipeline, runs: Sequence[Run]) -> Findings:
 
 
 def _numbers(runs: Sequence[Run]) -> Findings:
-    """Look for NaN, infinity, and networks that don't look at their picture."""
+    """Look for NaN, infinity, and models that don't look at their image."""
     found = []
     for name in runs[0].outputs:
         arrays = [run.outputs[name] for run in runs if name in run.outputs]
@@ -260,12 +260,12 @@ def _numbers(runs: Sequence[Run]) -> Findings:
                 np.ptp(array) == 0 and array.size > 1 for array in floats):
             found.append(Finding(len(runs[0].outputs) == 1, (
                 f'all numbers of the output {name!r} are equal ({float(floats[0].flat[0]):g}), '
-                'whatever the picture; the weights may be missing or the export may have failed')))
+                'whatever the image; the weights may be missing or the export may have failed')))
     if len(runs) > 1 and not found and all(
             name in run.outputs and np.array_equal(run.outputs[name], array)
             for run in runs[1:] for name, array in runs[0].outputs.items()):
         found.append(Finding(False, (
-            f'the outputs are the same for {len(runs)} very different pictures; the input may be '
+            f'the outputs are the same for {len(runs)} very different images; the input may be '
             'cut off by its scale, mean and std')))
     return found
 
@@ -290,12 +290,12 @@ def _classes(descriptor: ModelDescriptor, rows: Sequence[NDArray[Any]]) -> Findi
     if activation != 'none' and kind == 'scores':
         return [Finding(False, (
             f'these numbers are from 0 to 1 already ({span}), but the descriptor says '
-            f'output.activation: {activation}: if the network ends in a sigmoid, say '
+            f'output.activation: {activation}: if the model ends in a sigmoid, say '
             'activation: none'))]
     if kind == 'scores' and not options.get('multi_label'):
         return [Finding(False, (
             f'these numbers are from 0 to 1 ({span}) but have no sum of 1: if several classes can '
-            'be true of one picture, say multi_label: true'))]
+            'be true of one image, say multi_label: true'))]
     return []
 
 
@@ -307,11 +307,11 @@ def _boxes(pipeline: Pipeline, runs: Sequence[Run]) -> Findings:
     if not candidates:
         return []
     found = []
-    size = runs[0].geometry.network_size
+    size = runs[0].geometry.model_size
     activation = options.get('activation', _option(descriptor, 'activation'))
     scores = np.concatenate([piece.scores for piece in candidates])
     if not len(scores):
-        return [Finding(False, 'not one box was found in the test pictures, whatever its score')]
+        return [Finding(False, 'not one box was found in the test images, whatever its score')]
     if scores.max() > 1 + _RANGE_TOLERANCE:
         step = 'say output.activation: sigmoid' if activation == 'none' else \
             'check output.decoder and its options'
@@ -331,12 +331,12 @@ def _boxes(pipeline: Pipeline, runs: Sequence[Run]) -> Findings:
     if far > _FAR:
         found.append(Finding(True, (
             f'boxes lie up to {far:.3g} times the input away from it: the descriptor takes pixels '
-            'for parts of the picture; say normalized: false, or check output.decoder')))
+            'for parts of the image; say normalized: false, or check output.decoder')))
     elif len(best) and min(size) > 16 and float(np.abs(best).max()) <= 2 \
             and not candidates[0].in_source_pixels:
         found.append(Finding(True, (
             'all boxes lie within 2 pixels of the corner: the descriptor takes parts of the '
-            'picture, from 0 to 1, for pixels; say normalized: true (units: normalized for '
+            'image, from 0 to 1, for pixels; say normalized: true (units: normalized for '
             'end_to_end)')))
     return found + _names(pipeline.labels, candidates)
 
@@ -349,8 +349,8 @@ def _names(labels: Labels | None, candidates: Sequence[Candidates]) -> Findings:
     if beyond <= last:
         return []
     return [Finding(True, (
-        f'the network found the class {beyond}, but the labels end at {last}: use the label file '
-        'that belongs to this network, or check class_offset'))]
+        f'the model found the class {beyond}, but the labels end at {last}: use the label file '
+        'that belongs to this model, or check class_offset'))]
 
 
 def _decoded(
@@ -366,7 +366,7 @@ def _decoded(
     for run in runs:
         decoded: Union[Candidates, object] = decoder.decode(
             run.outputs, replace(options, **changes), DecodeContext(
-                input_size=run.geometry.network_size, score_threshold=0.0,
+                input_size=run.geometry.model_size, score_threshold=0.0,
                 label_count=None if labels is None else labels.class_count))
         if not isinstance(decoded, Candidates):
             return []
@@ -375,7 +375,7 @@ def _decoded(
 
 
 def _best(candidates: Sequence[Candidates]) -> NDArray[np.float32]:
-    """Return the boxes that are surest, some of each picture."""
+    """Return the boxes that are surest, some of each image."""
     return np.concatenate([
         piece.boxes[np.argsort(-piece.scores, kind='stable')[:_BEST]] for piece in candidates])
 

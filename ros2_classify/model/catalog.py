@@ -22,7 +22,7 @@ from pathlib import Path
 import sys
 
 from ros2_classify.download.archive_names import is_archive_name
-from ros2_classify.download.options import default_import_folder
+from ros2_classify.download.options import default_import_directory
 from ros2_classify.download.url import (
     is_sha256, is_url, problem_with, redact, safe_name, split_facts)
 from ros2_classify.errors import FetchError, ModelNotFoundError
@@ -34,13 +34,13 @@ from ros2_classify.model.sidecars import with_sidecars
 
 _SUFFIXES = ('.yaml', '.yml')
 _SHARE = Path('share', 'ros2_classify', 'models')
-_FORMS = ('a model is a name from the catalogue, a descriptor file (.yaml), or a network file '
-          '(.onnx, .pb, or the folder of a SavedModel)')
+_FORMS = ('a model is a name from the catalogue, a descriptor file (.yaml), or a model file '
+          '(.onnx, .pb, or the directory of a SavedModel)')
 
 
-def shipped_folder() -> Path | None:
+def shipped_directory() -> Path | None:
     """
-    Return the folder with the models that the package ships.
+    Return the directory with the models that the package ships.
 
     Returns
     -------
@@ -60,24 +60,24 @@ def shipped_folder() -> Path | None:
     return next((place for place in places if place.is_dir()), None)
 
 
-def folders() -> tuple[Path, ...]:
+def directories() -> tuple[Path, ...]:
     """
-    Return the catalogue's folders.
+    Return the catalogue's directories.
 
     Returns
     -------
     tuple of Path
         Those of ``ROS2_CLASSIFY_MODEL_PATH`` in its order, that of imported models, then the
-        shipped one; only those that exist. A name in an earlier folder hides the same name in a
+        shipped one; only those that exist. A name in an earlier directory hides the same name in a
         later one.
 
     """
     candidates = list(search_path())
     try:
-        candidates.append(default_import_folder())
+        candidates.append(default_import_directory())
     except FetchError:
-        pass  # without a home folder nothing was imported either
-    if shipped := shipped_folder():
+        pass  # without a home directory nothing was imported either
+    if shipped := shipped_directory():
         candidates.append(shipped)
     return tuple(dict.fromkeys(place.absolute() for place in candidates if place.is_dir()))
 
@@ -94,8 +94,8 @@ def entries() -> dict[str, Path]:
 
     """
     found: dict[str, Path] = {}
-    for folder in folders():
-        for path in sorted(folder.iterdir()):
+    for directory in directories():
+        for path in sorted(directory.iterdir()):
             if path.suffix in _SUFFIXES and path.is_file():
                 found.setdefault(path.stem, path)
     return dict(sorted(found.items()))
@@ -136,8 +136,8 @@ def find(name: str) -> Path:
     if variant and base in known:
         raise ModelNotFoundError(
             f'the model {base} has no variant {variant!r} in the catalogue; make one in int8 or '
-            f'fp16: python -m ros2_classify models quantize {base} --images FOLDER -o '
-            f'{variant_name(name)}.onnx, in a folder of {SEARCH_PATH_VARIABLE}')
+            f'fp16: python -m ros2_classify models quantize {base} --images DIRECTORY -o '
+            f'{variant_name(name)}.onnx, in a directory of {SEARCH_PATH_VARIABLE}')
     close = difflib.get_close_matches(name, known, n=3)
     near = f' (did you mean {" or ".join(close)}?)' if close else ''
     there = f'the catalogue has {", ".join(known)}' if known else (
@@ -171,17 +171,17 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     ----------
     model : str, Path or ModelDescriptor
         A name from the catalogue (``NAME:VARIANT`` is short for the entry ``NAME-VARIANT``), a
-        descriptor file (``.yaml``, ``.yml``), a network file (``.onnx``, a frozen graph's
-        ``.pb``, a SavedModel's folder, looked for from the working folder and in the folders of
-        ``ROS2_CLASSIFY_MODEL_PATH``), the address of a network file, whose sha256 may follow as
+        descriptor file (``.yaml``, ``.yml``), a model file (``.onnx``, a frozen graph's
+        ``.pb``, a SavedModel's directory, looked for from the working directory and in the directories of
+        ``ROS2_CLASSIFY_MODEL_PATH``), the address of a model file, whose sha256 may follow as
         ``#sha256=…``, or a descriptor, which is returned as it is.
 
     Returns
     -------
     ModelDescriptor
-        For a bare network file, one that declares nothing but the file and what lies beside it
+        For a bare model file, one that declares nothing but the file and what lies beside it
         (`ros2_classify.model.sidecars`); `ros2_classify.autoconfig.complete.complete` guesses the rest from the
-        network.
+        model.
 
     Raises
     ------
@@ -203,17 +203,17 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     if suffix in _SUFFIXES:
         return load_descriptor(locate(text, None, what='descriptor file'))
     if not isinstance(model, Path) and variant_name(text) in (known := entries()):
-        # Whatever else in the working folder has the same name.
+        # Whatever else in the working directory has the same name.
         return load_descriptor(known[variant_name(text)])
-    format_ = _network_format(path)
+    format_ = _model_format(path)
     if format_ is not None:
         if format_ == 'saved_model' and path.name == SAVED_MODEL_FILE:
             path = path.parent
-        located = locate(path, None, what='network file', or_folder=format_ == 'saved_model')
+        located = locate(path, None, what='model file', or_directory=format_ == 'saved_model')
         name = located.name if located.is_dir() else located.stem
         bare = ModelDescriptor(
             name=name, source=Source(str(located)), format=format_, origin=str(located),
-            folder=located.parent)
+            directory=located.parent)
         return with_sidecars(bare, located)
     # A name never holds a separator, so this can only have been meant as a file.
     if isinstance(model, Path) or os.sep in text or os.path.exists(path):
@@ -226,9 +226,9 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     return load_descriptor(find(text))
 
 
-def _network_format(path: Path) -> Format | None:
-    """Return the format of what looks like a network by its name, or is a SavedModel's folder."""
-    places = [path, *(folder / path for folder in search_path())]
+def _model_format(path: Path) -> Format | None:
+    """Return the format of what looks like a model by its name, or is a SavedModel's directory."""
+    places = [path, *(directory / path for directory in search_path())]
     if path.name == SAVED_MODEL_FILE or any(
             os.path.isfile(place / SAVED_MODEL_FILE) for place in places):
         return 'saved_model'
@@ -246,13 +246,13 @@ def _from_address(text: str) -> ModelDescriptor:
             'hexadecimal digits; give it as sha256sum prints it')
     source = Source(sha256=sha256, url=url, member=member)
     path = Path(source.name)
-    # A folder in an archive can only be a SavedModel, which may be named by the file in it, too.
+    # A directory in an archive can only be a SavedModel, which may be named by the file in it, too.
     is_saved = bool(member) and (not path.suffix or path.name == SAVED_MODEL_FILE)
     format_ = 'saved_model' if is_saved else SUFFIXES.get(path.suffix.lower())
     if format_ is None:
         raise ModelNotFoundError(
             f'the address {redact(url)} does not end with {" or ".join(SUFFIXES)}; for an archive '
-            'add "#sha256=...&member=..." with the network that is in it, for anything else write '
+            'add "#sha256=...&member=..." with the model that is in it, for anything else write '
             'a descriptor (.yaml) that says url:, sha256: and format:')
     return ModelDescriptor(
         name=safe_name(path.stem), source=source, format=format_, origin=redact(url))

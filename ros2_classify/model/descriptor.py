@@ -17,7 +17,7 @@ What a model must declare, as frozen dataclasses.
 
 A descriptor comes from a YAML file (`load_descriptor`) or from Python
 (`ModelDescriptor.from_mapping`). What it leaves open is ``None`` until
-`ros2_classify.autoconfig.complete.complete` has filled it in from the network's own shapes; a completed
+`ros2_classify.autoconfig.complete.complete` has filled it in from the model's own shapes; a completed
 descriptor has a task, a format, a decoder, and an input name, size, layout and data type.
 """
 
@@ -44,7 +44,7 @@ Certainty = Literal['quoted_with_sha256', 'quoted', 'inferred']
 Size = Union[tuple[int, int], Literal['source'], None]
 
 
-# What a file's name says of its format; a SavedModel is a folder with a file of its own name.
+# What a file's name says of its format; a SavedModel is a directory with a file of its own name.
 SUFFIXES: dict[str, Format] = {'.onnx': 'onnx', '.pb': 'frozen_graph'}
 SAVED_MODEL_FILE = 'saved_model.pb'
 
@@ -97,20 +97,20 @@ def _freeze(value: Any) -> Any:
 @dataclass(frozen=True)
 class Source:
     """
-    Where the network's file is: a path or an address, one of the two.
+    Where the model's file is: a path or an address, one of the two.
 
     Parameters
     ----------
     path : str
-        As declared: absolute, with ``~``, or relative to the descriptor's folder and then to the
-        folders of ``ROS2_CLASSIFY_MODEL_PATH``; empty where ``url`` is given.
+        As declared: absolute, with ``~``, or relative to the descriptor's directory and then to the
+        directories of ``ROS2_CLASSIFY_MODEL_PATH``; empty where ``url`` is given.
     sha256 : str or None
-        64 lower-case hexadecimal digits, of the file (the archive, where it is one) or folder
+        64 lower-case hexadecimal digits, of the file (the archive, where it is one) or directory
         that ``path`` or ``url`` names, which is refused where they differ; an address needs one.
     url : str or None
         An https, http or file address.
     member : str or None
-        The file or folder to take from an archive or a folder.
+        The file or directory to take from an archive or a directory.
     size : int or None
         Bytes of the file that ``url`` names, for people and for an early error.
     certainty : 'quoted_with_sha256', 'quoted', 'inferred' or None
@@ -128,7 +128,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """What tells the format: the member, or the file or folder itself, without folders."""
+        """What tells the format: the member, or the file or directory itself, without directories."""
         if self.url and not self.member:
             from ros2_classify.download.url import file_name
             return file_name(self.url)
@@ -138,14 +138,14 @@ class Source:
 @dataclass(frozen=True)
 class InputSpec:
     """
-    How pixels become the network's input: ``tensor = (pixel * scale - mean) / std``.
+    How pixels become the model's input: ``tensor = (pixel * scale - mean) / std``.
 
     Parameters
     ----------
     name : str or None
         The input tensor; None means the graph's only one.
     size : (width, height), 'source' or None
-        In pixels; 'source' feeds the picture in its own size; None means the graph's.
+        In pixels; 'source' feeds the image in its own size; None means the graph's.
     layout : 'nchw', 'nhwc' or None
         The order of the tensor's dimensions; None means as the graph's shape tells.
     dtype : 'float32', 'float16', 'uint8' or None
@@ -157,19 +157,19 @@ class InputSpec:
     mean, std : tuple of float
         One for each channel, in the order of ``color``.
     resize : 'stretch', 'center_crop' or 'letterbox'
-        How the picture gets the network's size.
+        How the image gets the model's size.
     crop_fraction : float
-        For center_crop: the part of the resized picture's short side that is kept.
+        For center_crop: the part of the resized image's short side that is kept.
     anchor : 'center' or 'top_left'
-        For letterbox: where the picture sits.
+        For letterbox: where the image sits.
     pad_value : float
-        For letterbox: the pixel value around the picture, 0 to 255.
+        For letterbox: the pixel value around the image, 0 to 255.
     interpolation : 'area', 'pyramid', 'linear', 'nearest' or 'cubic'
         How pixels are computed. 'area' averages when shrinking and is linear when growing;
-        'pyramid' halves the picture by averaging while it is twice too large and goes on
+        'pyramid' halves the image by averaging while it is twice too large and goes on
         linearly, close to 'area' in a fraction of its time.
     extra : FrozenMapping
-        The network's other inputs: from their names to what they are fed, a word of
+        The model's other inputs: from their names to what they are fed, a word of
         `ros2_classify.preprocess.extra_inputs.SIZES`, a number or numbers.
 
     """
@@ -198,7 +198,7 @@ class InputSpec:
 @dataclass(frozen=True)
 class OutputSpec:
     """
-    What the network's outputs mean.
+    What the model's outputs mean.
 
     Parameters
     ----------
@@ -273,9 +273,9 @@ class ModelDescriptor:
     name : str
         Letters, digits, ``.``, ``_`` and ``-``.
     source : Source
-        Where the network's file is.
+        Where the model's file is.
     task : 'classification', 'detection', 'segmentation' or None
-        What is asked of the network; None means the decoder's.
+        What is asked of the model; None means the decoder's.
     format : 'onnx', 'frozen_graph', 'saved_model' or None
         The file's format; None means by the file's suffix.
     labels : Labels, str or None
@@ -292,10 +292,10 @@ class ModelDescriptor:
     license, provenance, notes : str
         For people.
     expected : Expected or None
-        What the model says of a named picture.
+        What the model says of a named image.
     origin : str
         The descriptor's file, or what else it came from; errors begin with it.
-    folder : Path or None
+    directory : Path or None
         Where relative paths are looked for first.
     guesses : tuple of str
         One sentence for each fact that was guessed and not declared.
@@ -316,12 +316,12 @@ class ModelDescriptor:
     notes: str = ''
     expected: Expected | None = None
     origin: str = ''
-    folder: Path | None = None
+    directory: Path | None = None
     guesses: tuple[str, ...] = ()
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], *, origin: str = 'the descriptor',
-                     folder: str | Path | None = None) -> ModelDescriptor:
+                     directory: str | Path | None = None) -> ModelDescriptor:
         """
         Make a descriptor from plain Python data, with the keys of a descriptor file.
 
@@ -331,8 +331,8 @@ class ModelDescriptor:
             What the YAML file would hold.
         origin : str
             What errors call it.
-        folder : str, Path or None
-            Where relative paths are looked for first; None means the working folder.
+        directory : str, Path or None
+            Where relative paths are looked for first; None means the working directory.
 
         Returns
         -------
@@ -348,7 +348,7 @@ class ModelDescriptor:
         from ros2_classify.model.descriptor_parse import parse_descriptor
         from ros2_classify.yaml_config import Where
         return parse_descriptor(
-            mapping, Where(origin), name='', folder=Path(folder) if folder else Path.cwd())
+            mapping, Where(origin), name='', directory=Path(directory) if directory else Path.cwd())
 
     def load_labels(self) -> Labels | None:
         """
@@ -371,7 +371,7 @@ class ModelDescriptor:
             return self.labels
         from ros2_classify.model.files import locate
         from ros2_classify.model.labels import load_labels
-        return load_labels(locate(self.labels, self.folder, what='label file', origin=self.origin))
+        return load_labels(locate(self.labels, self.directory, what='label file', origin=self.origin))
 
 
 def load_descriptor(path: str | Path) -> ModelDescriptor:

@@ -69,7 +69,7 @@ def read_descriptor(path: Path) -> ModelDescriptor:
 
     """
     data, where = read_yaml(read_text(path), str(path))
-    return parse_descriptor(data, where, name=path.stem, folder=path.absolute().parent)
+    return parse_descriptor(data, where, name=path.stem, directory=path.absolute().parent)
 
 
 def read_text(path: Path) -> str:
@@ -96,7 +96,7 @@ def read_text(path: Path) -> str:
 
 
 def parse_descriptor(
-    data: object, where: Where, *, name: str, folder: Path,
+    data: object, where: Where, *, name: str, directory: Path,
 ) -> ModelDescriptor:
     """
     Check plain data and make a descriptor of it.
@@ -109,7 +109,7 @@ def parse_descriptor(
         The place, for errors.
     name : str
         The name where the data gives none; where this is empty too, the model file's stem.
-    folder : Path
+    directory : Path
         Where relative paths are looked for first.
 
     Returns
@@ -123,10 +123,10 @@ def parse_descriptor(
         If a key is unknown, or a value doesn't fit.
 
     """
-    return read_fields(Fields(data, where), name=name, folder=folder)
+    return read_fields(Fields(data, where), name=name, directory=directory)
 
 
-def read_fields(fields: Fields, *, name: str, folder: Path) -> ModelDescriptor:
+def read_fields(fields: Fields, *, name: str, directory: Path) -> ModelDescriptor:
     """Take a descriptor out of its fields; see `parse_descriptor`."""
     declared_name = fields.text('name', None)
     task = fields.choice('task', TASKS, None)
@@ -158,7 +158,7 @@ def read_fields(fields: Fields, *, name: str, folder: Path) -> ModelDescriptor:
         conversion=conversion,
         defaults=defaults,
         origin=fields.where.origin,
-        folder=folder,
+        directory=directory,
         license=license_,
         provenance=provenance,
         notes=notes,
@@ -199,7 +199,7 @@ def _source(fields: Fields) -> Source | None:
         raise source.error('url', f'{redact(url)} {problem_found}')
     if member is not None and (member.startswith('/') or '..' in member.split('/')):
         raise source.error(
-            'member', f'{member!r} must lead into the archive or folder, without ".." and without '
+            'member', f'{member!r} must lead into the archive or directory, without ".." and without '
             '"/" at its beginning')
     if certainty is not None and url is None:
         raise source.error(
@@ -268,7 +268,7 @@ def _input(fields: Fields) -> InputSpec:
                 'one or remove the other')
     if spec.size == 'source' and spec.resize != 'stretch':
         raise fields.error(
-            'resize', f'{spec.resize} needs a size, but size is source: the picture keeps its '
+            'resize', f'{spec.resize} needs a size, but size is source: the image keeps its '
             'own; remove resize or give a size')
     _check_units(spec, fields)
     return spec
@@ -298,7 +298,7 @@ def _size(fields: Fields) -> Size:
     items = fields.sequence('size', []) if isinstance(value, (list, tuple)) else []
     if len(items) != 2:
         raise where.error(
-            f'{value!r} must be [width, height] in pixels, or source for the size of the picture')
+            f'{value!r} must be [width, height] in pixels, or source for the size of the image')
     width, height = (as_integer(item, place, low=1, high=MAX_SIDE) for item, place in items)
     if width * height > MAX_PIXELS:
         raise where.error(

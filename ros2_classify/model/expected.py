@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a model is known to say of a named picture, and whether a result says the same."""
+"""What a model is known to say of a named image, and whether a result says the same."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ExpectedResult:
     score : float
         From 0 to 1.
     box : tuple of float or None
-        For detection: ``x1, y1, x2, y2`` in pixels of the picture.
+        For detection: ``x1, y1, x2, y2`` in pixels of the image.
 
     """
 
@@ -54,16 +54,16 @@ class ExpectedResult:
 @dataclass(frozen=True)
 class Expected:
     """
-    Results that are known for one picture, or why there are none.
+    Results that are known for one image, or why there are none.
 
     Parameters
     ----------
     image : str
-        The picture's file name; empty where nothing is known.
+        The image's file name; empty where nothing is known.
     image_sha256 : str
-        Of the picture's file, 64 lower-case hexadecimal digits.
+        Of the image's file, 64 lower-case hexadecimal digits.
     image_source : str
-        Where the picture is from, for people.
+        Where the image is from, for people.
     results : tuple of ExpectedResult
         Those that must be among the results; for classification the first one is the best class.
     basis : str
@@ -82,7 +82,7 @@ class Expected:
 
     def problems_with(self, result: Result) -> tuple[str, ...]:
         """
-        Compare a result on the picture with what is known.
+        Compare a result on the image with what is known.
 
         Parameters
         ----------
@@ -153,7 +153,7 @@ def read_expected(fields: Fields) -> Expected | None:
     if name is None or sha256 is None or source is None or not results or basis is None:
         missing = ', '.join(key for key, value in known.items() if value is None)
         raise fields.where.error(
-            f'{missing} {"is" if missing in known else "are"} missing; name the picture, its '
+            f'{missing} {"is" if missing in known else "are"} missing; name the image, its '
             'results and what they were got with, or say unknown: and why')
     if not _SHA256.fullmatch(sha256):
         raise image.error(

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.download.url import is_url
 from ros2_classify.errors import ModelNotFoundError
-from ros2_classify.paths import check_folder, is_allowed, refusal
+from ros2_classify.paths import check_directory, is_allowed, refusal
 
 if TYPE_CHECKING:
     from ros2_classify.download.fetch import Request
@@ -40,7 +40,7 @@ _before: ContextVar[tuple[Path, ...]] = ContextVar('search path', default=())
 
 def search_path() -> tuple[Path, ...]:
     """
-    Return the folders that `searching` and ``ROS2_CLASSIFY_MODEL_PATH`` name, in this order.
+    Return the directories that `searching` and ``ROS2_CLASSIFY_MODEL_PATH`` name, in this order.
 
     Returns
     -------
@@ -54,12 +54,12 @@ def search_path() -> tuple[Path, ...]:
 @contextmanager
 def searching(path: str) -> Iterator[None]:
     """
-    Look for models and their files in further folders, before all others.
+    Look for models and their files in further directories, before all others.
 
     Parameters
     ----------
     path : str
-        Folders, separated by ``:``; ``~`` is expanded; empty adds none. They count in this
+        Directories, separated by ``:``; ``~`` is expanded; empty adds none. They count in this
         thread, as long as the context lasts.
 
     """
@@ -75,8 +75,8 @@ def _split(path: str) -> tuple[Path, ...]:
     return tuple(Path(os.path.expanduser(part)) for part in parts)
 
 
-def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = '',
-           or_folder: bool = False) -> Path:
+def locate(path: str | Path, directory: Path | None, *, what: str, origin: str = '',
+           or_directory: bool = False) -> Path:
     """
     Find a file that a descriptor or a user names.
 
@@ -84,15 +84,15 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
     ----------
     path : str or Path
         Absolute, with ``~``, or relative.
-    folder : Path or None
-        Where a relative path is looked for first; None means the working folder. The folders of
+    directory : Path or None
+        Where a relative path is looked for first; None means the working directory. The directories of
         ``ROS2_CLASSIFY_MODEL_PATH`` follow.
     what : str
         What the file is, for the error: 'model file', 'label file'.
     origin : str
         Who names it, for the error: the descriptor's path as a rule.
-    or_folder : bool
-        Whether a folder will do too.
+    or_directory : bool
+        Whether a directory will do too.
 
     Returns
     -------
@@ -112,14 +112,14 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
     if named.is_absolute():
         places = [named]
     else:
-        folders = [Path.cwd() if folder is None else folder, *search_path()]
-        # A folder that stands in both is looked in, and named in the error, once.
-        places = list(dict.fromkeys(Path(place, named).absolute() for place in folders))
+        directories = [Path.cwd() if directory is None else directory, *search_path()]
+        # A directory that stands in both is looked in, and named in the error, once.
+        places = list(dict.fromkeys(Path(place, named).absolute() for place in directories))
     # What lies outside is not looked for: not even whether it exists is told.
     if not (places := [place for place in places if is_allowed(place)]):
         raise refusal(path, what, origin)
     for place in places:
-        if os.path.isfile(place) or (or_folder and os.path.isdir(place)):
+        if os.path.isfile(place) or (or_directory and os.path.isdir(place)):
             return place
     prefix = f'{origin}: ' if origin else ''
     if '://' in str(path):
@@ -128,8 +128,8 @@ def locate(path: str | Path, folder: Path | None, *, what: str, origin: str = ''
         raise ModelNotFoundError(
             f'{prefix}the {what} {path} is an address, and only files can be read; {step}')
     tail = 'check the path' if named.is_absolute() else (
-        f'check the name, or add its folder to {SEARCH_PATH_VARIABLE}')
-    found = ' (a folder, not a file)' if any(os.path.isdir(place) for place in places) else ''
+        f'check the name, or add its directory to {SEARCH_PATH_VARIABLE}')
+    found = ' (a directory, not a file)' if any(os.path.isdir(place) for place in places) else ''
     raise ModelNotFoundError(
         f'{prefix}the {what} {path} was not found{found}; looked for '
         f'{", ".join(str(place) for place in places)}; {tail}')
@@ -178,8 +178,8 @@ def request_for(descriptor: ModelDescriptor) -> Request:
     source = descriptor.source
     origin = descriptor.origin or descriptor.name
     path = None if source.url else locate(
-        source.path, descriptor.folder, what='model file', origin=descriptor.origin,
-        or_folder=source.member is not None or descriptor.format != 'onnx')
+        source.path, descriptor.directory, what='model file', origin=descriptor.origin,
+        or_directory=source.member is not None or descriptor.format != 'onnx')
     return Request(
         label=descriptor.name, origin=origin, model=_command_line_name(descriptor),
         url=source.url, path=path, sha256=source.sha256, size=source.size, member=source.member)
@@ -199,7 +199,7 @@ def _command_line_name(descriptor: ModelDescriptor) -> str:
 
 def model_file(descriptor: ModelDescriptor, options: FetchOptions | None = None) -> Path:
     """
-    Return the network's file or folder, fetched where need be, and checked.
+    Return the model's file or directory, fetched where need be, and checked.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def model_file(descriptor: ModelDescriptor, options: FetchOptions | None = None)
     Returns
     -------
     Path
-        The file or folder, absolute.
+        The file or directory, absolute.
 
     Raises
     ------
@@ -224,7 +224,7 @@ def model_file(descriptor: ModelDescriptor, options: FetchOptions | None = None)
     FetchError
         If it can't be had: no network, offline mode, no such file, a full disk.
     NotAllowedError
-        If it, or a file in its folder, lies where nothing may be read.
+        If it, or a file in its directory, lies where nothing may be read.
 
     """
     from ros2_classify.download.fetch import fetch
@@ -233,5 +233,5 @@ def model_file(descriptor: ModelDescriptor, options: FetchOptions | None = None)
     path = fetch(request, options)
     if request.path is not None and request.path.is_dir():
         # What was unpacked from an archive holds no links, and lies in the cache.
-        check_folder(path, 'model file')
+        check_directory(path, 'model file')
     return path

@@ -23,7 +23,7 @@ _KINDS = (
     (('.tflite',), 4, b'TFL3', 'a TensorFlow Lite model',
      'make an ONNX file of it with "python3 -m tf2onnx.convert --tflite FILE --output FILE.onnx"'),
     (('.h5', '.hdf5', '.keras'), 0, b'\x89HDF', 'a Keras model',
-     "write it as a SavedModel in Keras, with model.export('folder'), and give that folder"),
+     "write it as a SavedModel in Keras, with model.export('directory'), and give that directory"),
     (('.pt', '.pth'), 0, b'PK\x03\x04', 'a PyTorch checkpoint, or another zip archive',
      'export a PyTorch model with torch.onnx.export, or name what an archive holds as '
      'source.member in a descriptor'),

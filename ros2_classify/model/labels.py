@@ -28,7 +28,7 @@ from ros2_classify.errors import LabelsError
 from ros2_classify.model.labels_pbtxt import looks_like_label_map, parse_label_map
 from ros2_classify.paths import check_allowed
 
-# A table of this many entries is 8 MB; label maps of published networks stay far below.
+# A table of this many entries is 8 MB; label maps of published models stay far below.
 MAX_CLASS_ID = 1_000_000
 MAX_FILE_BYTES = 32 * 1024 * 1024
 

@@ -13,15 +13,15 @@
 # limitations under the License.
 
 """
-Files beside a bare network that say more of it: a descriptor, or the names of its classes.
+Files beside a bare model that say more of it: a descriptor, or the names of its classes.
 
-Beside ``net.onnx`` (or a SavedModel's folder ``net``) that is, in this order:
+Beside ``net.onnx`` (or a SavedModel's directory ``net``) that is, in this order:
 
 - ``net.yaml``, ``net.yml``: a descriptor, whose ``source`` may be left out; or the list ``names``
   that trainers write;
 - ``net.txt``, ``net.names``, ``net.labels``, ``net.pbtxt``, ``net_labels.txt``,
   ``net.labels.txt``: a label file;
-- ``labels.txt``: a label file, where the folder holds no other network.
+- ``labels.txt``: a label file, where the directory holds no other model.
 """
 
 from __future__ import annotations
@@ -44,22 +44,22 @@ _LABELS = ('{}.txt', '{}.names', '{}.labels', '{}.pbtxt', '{}_labels.txt', '{}.l
 _SHARED = 'labels.txt'
 
 
-def with_sidecars(bare: ModelDescriptor, network: Path) -> ModelDescriptor:
+def with_sidecars(bare: ModelDescriptor, model: Path) -> ModelDescriptor:
     """
-    Add to a bare network what lies beside it.
+    Add to a bare model what lies beside it.
 
     Parameters
     ----------
     bare : ModelDescriptor
-        Declares nothing but the network's file or folder.
-    network : Path
-        That file or folder, absolute.
+        Declares nothing but the model's file or directory.
+    model : Path
+        That file or directory, absolute.
 
     Returns
     -------
     ModelDescriptor
         What the file beside it says, with a sentence in ``guesses``: that the file belongs to
-        the network is taken from its name alone. ``bare`` itself where there is none.
+        the model is taken from its name alone. ``bare`` itself where there is none.
 
     Raises
     ------
@@ -67,30 +67,30 @@ def with_sidecars(bare: ModelDescriptor, network: Path) -> ModelDescriptor:
         If there is a descriptor beside it, and that is wrong.
 
     """
-    stem = network.name if network.is_dir() else network.stem
+    stem = model.name if model.is_dir() else model.stem
     found = bare
     for suffix in _DESCRIPTORS:
-        path = network.with_name(f'{stem}{suffix}')
+        path = model.with_name(f'{stem}{suffix}')
         if path.is_file():
-            found = _from_yaml(path, bare, network)
+            found = _from_yaml(path, bare, model)
             break
     if found.labels is not None or found.origin != bare.origin:
         return found
     for pattern in _LABELS:
-        path = network.with_name(pattern.format(stem))
+        path = model.with_name(pattern.format(stem))
         if path.is_file() and _holds_names(path):
             return _labelled(found, path.name, path.name)
-    places = [network / _SHARED, network / 'assets' / _SHARED] if network.is_dir() else []
-    if _only_network(network):
-        places.append(network.with_name(_SHARED))
+    places = [model / _SHARED, model / 'assets' / _SHARED] if model.is_dir() else []
+    if _only_model(model):
+        places.append(model.with_name(_SHARED))
     for path in places:
         if path.is_file() and _holds_names(path):
-            name = str(path.relative_to(network.parent))
+            name = str(path.relative_to(model.parent))
             return _labelled(found, name, name)
     return found
 
 
-def _from_yaml(path: Path, bare: ModelDescriptor, network: Path) -> ModelDescriptor:
+def _from_yaml(path: Path, bare: ModelDescriptor, model: Path) -> ModelDescriptor:
     """Return the descriptor, or the bare one with names, or the bare one."""
     from ros2_classify.descriptor_yaml import read_yaml
     from ros2_classify.model.descriptor_parse import parse_descriptor, read_text
@@ -104,20 +104,20 @@ def _from_yaml(path: Path, bare: ModelDescriptor, network: Path) -> ModelDescrip
         return bare
     if any(key in data for key in _TELLING):
         if 'source' not in data:
-            data = {**data, 'source': {'path': network.name}}
-        descriptor = parse_descriptor(data, where, name=path.stem, folder=path.parent)
-        if not _is_of(descriptor, network):
+            data = {**data, 'source': {'path': model.name}}
+        descriptor = parse_descriptor(data, where, name=path.stem, directory=path.parent)
+        if not _is_of(descriptor, model):
             return bare
         return replace(descriptor, format=bare.format, guesses=(
-            f'descriptor: {path.name}, because it lies beside the network and has its name',))
+            f'descriptor: {path.name}, because it lies beside the model and has its name',))
     for key in _NAMES:
         if (labels := _names(data.get(key))) is not None:
             return _labelled(bare, labels, f'{key} in {path.name}')
     return bare
 
 
-def _is_of(descriptor: ModelDescriptor, network: Path) -> bool:
-    """Tell whether a descriptor is about this network and no other one."""
+def _is_of(descriptor: ModelDescriptor, model: Path) -> bool:
+    """Tell whether a descriptor is about this model and no other one."""
     from ros2_classify.model.files import request_for
 
     if descriptor.source.member is not None:
@@ -126,7 +126,7 @@ def _is_of(descriptor: ModelDescriptor, network: Path) -> bool:
         path = request_for(descriptor).path
     except Ros2ClassifyError:
         return False
-    return path is not None and os.path.samefile(path, network)
+    return path is not None and os.path.samefile(path, model)
 
 
 def _names(value: Any) -> Labels | None:
@@ -148,13 +148,13 @@ def _holds_names(path: Path) -> bool:
     return True
 
 
-def _only_network(network: Path) -> bool:
-    """Tell whether a folder holds this network and no other."""
-    others = [item for item in network.parent.iterdir() if item != network and (
+def _only_model(model: Path) -> bool:
+    """Tell whether a directory holds this model and no other."""
+    others = [item for item in model.parent.iterdir() if item != model and (
         item.suffix.lower() in SUFFIXES or (item / SAVED_MODEL_FILE).is_file())]
     return not others
 
 
 def _labelled(bare: ModelDescriptor, labels: Labels | str, name: str) -> ModelDescriptor:
     return replace(bare, labels=labels, guesses=(
-        f'labels: {name}, because it lies beside the network',))
+        f'labels: {name}, because it lies beside the model',))

@@ -42,7 +42,7 @@ class Verified:
     state : str
         ``ok``, ``damaged``, ``missing``, ``not fetched``, ``no sha256``, or ``unusable`` where
         the descriptor is wrong.
-    network : str or None
+    model : str or None
         The file, where there is one.
     error : str
         What is wrong with the descriptor.
@@ -51,13 +51,13 @@ class Verified:
 
     name: str
     state: str
-    network: str | None = None
+    model: str | None = None
     error: str = ''
 
 
 def verify(descriptor: ModelDescriptor) -> Verified:
     """
-    Hash a model's file again; the network is left alone.
+    Hash a model's file again; the model is left alone.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def verify(descriptor: ModelDescriptor) -> Verified:
 
     """
     name = descriptor.name
-    network = None
+    model = None
     try:
         request = request_for(descriptor)
         path = request.path or cached(request)
@@ -79,15 +79,15 @@ def verify(descriptor: ModelDescriptor) -> Verified:
             return Verified(name, 'no sha256', str(path) if path else None)
         if path is None:
             return Verified(name, 'not fetched')
-        network = str(path)
+        model = str(path)
         if request.url is not None and not _is_intact(request.sha256):
-            return Verified(name, 'damaged', network)
-        network = str(fetch(request, FetchOptions(offline=True)))
+            return Verified(name, 'damaged', model)
+        model = str(fetch(request, FetchOptions(offline=True)))
     except (ArchiveError, IntegrityError):
-        return Verified(name, 'damaged', network)
+        return Verified(name, 'damaged', model)
     except ModelNotFoundError:
-        return Verified(name, 'missing', network)
-    return Verified(name, 'ok', network)
+        return Verified(name, 'missing', model)
+    return Verified(name, 'ok', model)
 
 
 def verify_entry(name: str, path: Path) -> Verified:
@@ -114,4 +114,4 @@ def verify_entry(name: str, path: Path) -> Verified:
 
 
 def _is_intact(sha256: str) -> bool:
-    return Cache(FetchOptions().cache_folder()).get(sha256) is not None
+    return Cache(FetchOptions().cache_directory()).get(sha256) is not None

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-From the classes of a network's picture to those of the source picture, pixel by pixel.
+From the classes of a model's image to those of the source image, pixel by pixel.
 
 A pixel of the source is looked up where its centre lies on the network's output; what the network
 was not shown (beside a centre crop) is left unlabelled.
@@ -39,14 +39,14 @@ _STRIP = 64
 
 def label_image(found: PixelClasses, geometry: Geometry) -> LabelImage:
     """
-    Bring a network's classes to the source picture.
+    Bring a model's classes to the source image.
 
     Parameters
     ----------
     found : PixelClasses
         What the decoder gave.
     geometry : Geometry
-        Where the network's picture lies on the source.
+        Where the model's image lies on the source.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def label_image(found: PixelClasses, geometry: Geometry) -> LabelImage:
     x, columns = geometry.places(0, width)
     y, rows = geometry.places(1, height)
     inside = _interpolated(found, columns, rows) if found.scores is not None else (
-        # Columns first, on the few rows of the network; whole rows are then quickly repeated.
+        # Columns first, on the few rows of the model; whole rows are then quickly repeated.
         found.classes.take(columns.astype(np.int64), axis=1).take(
             rows.astype(np.int64), axis=0))
     size = geometry.source_size
@@ -82,14 +82,14 @@ def classes_on(
     left_out : sequence of int or None
         Classes that are not listed.
     threshold : float
-        A class that covers a smaller part of the picture than this is not listed.
+        A class that covers a smaller part of the image than this is not listed.
 
     Returns
     -------
     class_ids : ndarray of int64, shape (N,)
         The classes.
     parts : ndarray of float32, shape (N,)
-        The part of the picture that each covers, from 0 to 1.
+        The part of the image that each covers, from 0 to 1.
 
     """
     # OpenCV counts several times as fast as bincount, which makes 64-bit numbers of all pixels.

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 # Suppression costs about the square of the boxes that stay; frames that leave more than this
 # over the threshold carry no information, and the best of them are still all looked at.
 MAX_CANDIDATES = 4096
-# Beyond any picture; an absurd box farther out would cost the others their decimals.
+# Beyond any image; an absurd box farther out would cost the others their decimals.
 _FAR = 1e6
 _MAX_CLASS = 10_000
 

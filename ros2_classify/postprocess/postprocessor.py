@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The last step of the pipeline: a network's outputs become an answer about a picture."""
+"""The last step of the pipeline: a model's outputs become an answer about an image."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ from ros2_classify.results.results import Classification, Detections, Result, Se
 _LOGGER = logging.getLogger(__name__)
 
 
-class AnswerMaker:
+class ResultMaker:
     """
-    Turns a network's outputs into answers; any number of threads may call it.
+    Turns a model's outputs into answers; any number of threads may call it.
 
     Parameters
     ----------
@@ -90,14 +90,14 @@ class AnswerMaker:
         preprocess_time: float = 0.0, inference_time: float = 0.0, start: float | None = None,
     ) -> Result:
         """
-        Turn the outputs for one picture into an answer.
+        Turn the outputs for one image into an answer.
 
         Parameters
         ----------
         outputs : dict of str to ndarray
-            What the network gave, with a batch of one.
+            What the model gave, with a batch of one.
         geometry : Geometry
-            That of the picture.
+            That of the image.
         options : Options, optional
             Thresholds and limits of this call.
         preprocess_time, inference_time : float
@@ -122,7 +122,7 @@ class AnswerMaker:
         if first:
             self._check_classes(outputs)
         decoded = self._decoder.decode(outputs, self._decoder_options, DecodeContext(
-            input_size=geometry.network_size, score_threshold=chosen.score_threshold,
+            input_size=geometry.model_size, score_threshold=chosen.score_threshold,
             top_k=chosen.top_k, multi_label=chosen.multi_label, label_count=self._label_count))
         if first:
             self._check_scores(outputs, decoded)
@@ -149,7 +149,7 @@ class AnswerMaker:
     def _select(
         self, found: Candidates, geometry: Geometry, options: Options,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return boxes on the picture and their rows: the best of what overlaps, best first."""
+        """Return boxes on the image and their rows: the best of what overlaps, best first."""
         filtered = options.ioa_threshold > 0.0
         if self._decoder.needs_nms:
             rows = non_maximum_suppression(
@@ -159,7 +159,7 @@ class AnswerMaker:
             rows = np.argsort(-found.scores, kind='stable')[:options.max_candidates]
         boxes = found.boxes[rows]
         boxes = geometry.clip(boxes) if found.in_source_pixels else geometry.to_source(boxes)
-        # What lies beside the picture has no area left on it; so has a box turned inside out.
+        # What lies beside the image has no area left on it; so has a box turned inside out.
         real = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         boxes, rows = boxes[real], rows[real]
         limit = options.max_detections
@@ -184,9 +184,9 @@ class AnswerMaker:
             if last >= count or (len(labels) == last + 1 != count):
                 raise OutputError(
                     f'{self._model}: labels {len(labels)}, '
-                    f'outputs {count}: the labels go up to id {last}, but the network tells '
+                    f'outputs {count}: the labels go up to id {last}, but the model tells '
                     f'{count} classes apart (0 to {count - 1}, a background class counted); use '
-                    'the label file that belongs to this network, or fill unused ids with ???')
+                    'the label file that belongs to this model, or fill unused ids with ???')
         self._checked = True
 
     def _check_scores(self, outputs: Tensors, decoded: Decoded) -> None:
@@ -199,7 +199,7 @@ class AnswerMaker:
                     name)
         if isinstance(decoded, ClassScores) and len(decoded.scores) and decoded.scores[0] > 1.01:
             _LOGGER.warning(
-                '%s: the best score is %.3g, but probabilities end at 1; if the network gives '
+                '%s: the best score is %.3g, but probabilities end at 1; if the model gives '
                 'logits, say output.activation: softmax (or sigmoid, for independent classes)',
                 self._model, decoded.scores[0])
 

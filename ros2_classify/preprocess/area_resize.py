@@ -26,7 +26,7 @@ _STRIP = 1 << 17
 
 class AreaShrinker:
     """
-    Makes 8-bit pictures of one size smaller: each new pixel is the mean of the area it covers.
+    Makes 8-bit images of one size smaller: each new pixel is the mean of the area it covers.
 
     OpenCV's ``INTER_AREA`` does the same, but walks over all source pixels one by one, columns
     first. Here rows come first, whole ones at a time: the sum of the rows that begin inside of a
@@ -63,14 +63,14 @@ class AreaShrinker:
 
     def __call__(self, image: NDArray[np.uint8], result: NDArray[np.uint8]) -> None:
         """
-        Shrink one picture.
+        Shrink one image.
 
         Parameters
         ----------
         image : ndarray of uint8, shape (height, width, *channels)
-            The picture; rows may be padded. Not modified.
+            The image; rows may be padded. Not modified.
         result : ndarray of uint8
-            Written: the smaller picture.
+            Written: the smaller image.
 
         """
         rows = self._rows(image)
@@ -90,7 +90,7 @@ class AreaShrinker:
             cv2.convertScaleAbs(means, dst=result[start:start + count], alpha=target[1] / height)
 
     def _rows(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the picture with all numbers of a row in one dimension."""
+        """Return the image with all numbers of a row in one dimension."""
         size = self._sums.shape[1]
         stride, *pixel = image.strides
         packed = (1,) if not self._channels else (self._channels[0], 1)

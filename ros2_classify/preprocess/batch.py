@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Pictures on their way through a network: prepared in place, run together, told apart again."""
+"""Images on their way through a model: prepared in place, run together, told apart again."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ from ros2_classify.preprocess.preprocessor import Image, Preprocessor
 
 class Batch:
     """
-    Up to ``capacity`` pictures for one run of a network, each in its row of the input tensor.
+    Up to ``capacity`` images for one run of a model, each in its row of the input tensor.
 
-    Whoever prepares pictures while the network runs takes two batches in turn. A batch serves one
+    Whoever prepares images while the model runs takes two batches in turn. A batch serves one
     thread at a time; ``Pipeline.new_batch`` makes one.
 
     Parameters
     ----------
     spec : InputSpec
-        What the network wants, complete.
+        What the model wants, complete.
     name : str
         The input's name.
     extra : ExtraInputs
-        What it is fed beside the pictures.
+        What it is fed beside the images.
     capacity : int
-        At most so many pictures.
+        At most so many images.
     unbatched : bool
-        Whether the network takes one picture without a batch axis.
+        Whether the model takes one image without a batch axis.
 
     """
 
@@ -62,62 +62,62 @@ class Batch:
         self._unbatched = unbatched
         self._preprocessor = Preprocessor(spec, capacity)
         self._geometries: list[Geometry] = []
-        # For each number of pictures: the network bound to so many rows, and its other inputs.
+        # For each number of images: the model bound to so many rows, and its other inputs.
         self._bound: dict[int, tuple[BoundRun, Tensors]] = {}
         self._stays = isinstance(spec.size, tuple)
 
     @property
     def capacity(self) -> int:
-        """At most so many pictures."""
+        """At most so many images."""
         return self._capacity
 
     @property
     def geometries(self) -> Sequence[Geometry]:
-        """How each picture's boxes map back, in the order in which they were added."""
+        """How each image's boxes map back, in the order in which they were added."""
         return self._geometries
 
     @property
     def tensors(self) -> Tensors:
-        """What the network is fed: arrays of the batch's own, valid until its next change."""
+        """What the model is fed: arrays of the batch's own, valid until its next change."""
         return {self._name: self._tensor(), **self._extra(self._geometries)}
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self._geometries)
 
     def clear(self) -> None:
-        """Take all pictures out."""
+        """Take all images out."""
         self._preprocessor.release()
         self._geometries.clear()
 
     def add(self, image: Image, color: str = 'rgb') -> None:
         """
-        Prepare a picture for the network, in the next row of the tensor.
+        Prepare an image for the model, in the next row of the tensor.
 
         Parameters
         ----------
         image : ndarray of uint8, shape (H, W), (H, W, 3) or (H, W, 4)
-            The pixels; never modified. They are copied, but for a picture that is the network's
-            input as it is: that one must stay unchanged until the network ran.
+            The pixels; never modified. They are copied, but for an image that is the model's
+            input as it is: that one must stay unchanged until the model ran.
         color : str
             What its channels are: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'.
 
         Raises
         ------
         InputError
-            If the array is no such picture; the batch is as it was.
+            If the array is no such image; the batch is as it was.
         IndexError
             If the batch is full.
 
         """
         row = len(self._geometries)
         if row >= self._capacity:
-            raise IndexError(f'the batch holds {self._capacity} pictures and is full')
+            raise IndexError(f'the batch holds {self._capacity} images and is full')
         self._geometries.append(self._preprocessor(image, color, row))
 
     def run(self, engine: Engine) -> Tensors:
         """
-        Run a network on the pictures.
+        Run a model on the images.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ class Batch:
         Returns
         -------
         dict of str to ndarray
-            Its outputs, for all pictures together; valid until the batch is run again.
+            Its outputs, for all images together; valid until the batch is run again.
 
         Raises
         ------
@@ -158,29 +158,29 @@ def batchable(
     extra: ExtraInputs,
 ) -> bool:
     """
-    Tell whether a network may take several pictures at once, as far as its shapes say.
+    Tell whether a model may take several images at once, as far as its shapes say.
 
     Parameters
     ----------
     spec : InputSpec
-        What the network wants, complete.
+        What the model wants, complete.
     name : str
-        The picture's input.
+        The image's input.
     inputs, outputs : sequence of TensorSpec
-        The network's.
+        The model's.
     extra : ExtraInputs
-        What it is fed beside the pictures.
+        What it is fed beside the images.
 
     Returns
     -------
     bool
-        Whether the first dimension of the picture's input and of each output is free, and all
-        pictures have one size.
+        Whether the first dimension of the image's input and of each output is free, and all
+        images have one size.
 
     """
-    picture = next(tensor for tensor in inputs if tensor.name == name)
+    image = next(tensor for tensor in inputs if tensor.name == name)
     return (isinstance(spec.size, tuple) and extra.batchable
-            and len(picture.shape) == 4 and not isinstance(picture.shape[0], int)
+            and len(image.shape) == 4 and not isinstance(image.shape[0], int)
             and all(tensor.shape and not isinstance(tensor.shape[0], int) for tensor in outputs))
 
 
@@ -191,20 +191,20 @@ def split(outputs: Tensors, count: int) -> list[Tensors]:
     Parameters
     ----------
     outputs : dict of str to ndarray
-        What the network gave.
+        What the model gave.
     count : int
-        For how many pictures.
+        For how many images.
 
     Returns
     -------
     list of dict of str to ndarray
-        For each picture its own, views with a batch axis of 1; those of a single picture as they
+        For each image its own, views with a batch axis of 1; those of a single image as they
         are, with or without that axis.
 
     Raises
     ------
     OutputError
-        If an output does not hold one row for each picture.
+        If an output does not hold one row for each image.
 
     """
     if count == 1:
@@ -212,21 +212,21 @@ def split(outputs: Tensors, count: int) -> list[Tensors]:
     for name, array in outputs.items():
         if not array.ndim or len(array) != count:
             raise OutputError(
-                f'the output {name!r} has the shape {list(array.shape)} for {count} pictures, so '
+                f'the output {name!r} has the shape {list(array.shape)} for {count} images, so '
                 'they cannot be told apart; load the model with max_batch 1')
     return [{name: array[row:row + 1] for name, array in outputs.items()} for row in range(count)]
 
 
 def differs_in_batch(batch: Batch, infer: Callable[[Batch], list[Tensors]]) -> str:
     """
-    Try out whether a network gives the same for pictures in a batch as for each by itself.
+    Try out whether a model gives the same for images in a batch as for each by itself.
 
     Parameters
     ----------
     batch : Batch
         Empty, with a capacity of 2 at least.
     infer : callable
-        Runs the network: from a batch to the outputs for each picture.
+        Runs the model: from a batch to the outputs for each image.
 
     Returns
     -------
@@ -235,18 +235,18 @@ def differs_in_batch(batch: Batch, infer: Callable[[Batch], list[Tensors]]) -> s
         of the greatest: sums in another order change that much with half precision.
 
     """
-    pictures = [np.random.default_rng(seed).integers(0, 256, (96, 128, 3), np.uint8)
+    images = [np.random.default_rng(seed).integers(0, 256, (96, 128, 3), np.uint8)
                 for seed in range(2)]
-    pictures[1][:, :64] = 255
+    images[1][:, :64] = 255
     alone = []
-    for picture in pictures:
+    for image in images:
         batch.clear()
-        batch.add(picture)
+        batch.add(image)
         # Copied, since the memory may be the batch's and used again.
         alone.append({name: array.copy() for name, array in infer(batch)[0].items()})
     batch.clear()
-    for picture in pictures:
-        batch.add(picture)
+    for image in images:
+        batch.add(image)
     try:
         together = infer(batch)
     except (EngineError, OutputError) as error:

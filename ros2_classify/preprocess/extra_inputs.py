@@ -13,15 +13,15 @@
 # limitations under the License.
 
 """
-The inputs of a network beside the picture: sizes that it puts boxes into, and constants.
+The inputs of a model beside the image: sizes that it puts boxes into, and constants.
 
 Some detectors map their boxes themselves and ask for a size in a second input: ``image_shape`` of
-the YOLOv3 networks of the ONNX model zoo (https://github.com/onnx/models; height, width),
+the YOLOv3 models of the ONNX model zoo (https://github.com/onnx/models; height, width),
 ``orig_target_sizes`` of RT-DETR and D-FINE (https://github.com/lyuwenyu/RT-DETR; width, height),
 ``im_shape`` and ``scale_factor`` of PaddleDetection
-(https://github.com/PaddlePaddle/PaddleDetection; height, width). Told the size of the network's
-own picture, they give boxes in its pixels, and these map back as all others do, out of a letterbox
-too. Told the size of the source picture they give boxes in that one's pixels; the decoder must
+(https://github.com/PaddlePaddle/PaddleDetection; height, width). Told the size of the model's
+own image, they give boxes in its pixels, and these map back as all others do, out of a letterbox
+too. Told the size of the source image they give boxes in that one's pixels; the decoder must
 know (``units: source``).
 """
 
@@ -45,7 +45,7 @@ SIZES: tuple[SizeWord, ...] = (
     'network_size_hw', 'network_size_wh', 'source_size_hw', 'source_size_wh')
 Value = Union[SizeWord, tuple[float, ...]]
 
-# Inputs of published networks, fed so that boxes come out in network pixels.
+# Inputs of published models, fed so that boxes come out in model pixels.
 USUAL: dict[str, Value] = {
     'image_shape': 'network_size_hw', 'orig_target_sizes': 'network_size_wh',
     'im_shape': 'network_size_hw', 'scale_factor': (1.0, 1.0)}
@@ -93,19 +93,19 @@ def read_extra(fields: Fields) -> dict[str, Value]:
 
 class ExtraInputs:
     """
-    Feeds a network's other inputs.
+    Feeds a model's other inputs.
 
     Parameters
     ----------
     extra : mapping of str to str or tuple of float
         What each is fed; the names are those of the graph.
     inputs : sequence of TensorSpec
-        All inputs of the network.
+        All inputs of the model.
 
     Raises
     ------
     DescriptorError
-        If the network has no input of a name, or it doesn't hold so many numbers.
+        If the model has no input of a name, or it doesn't hold so many numbers.
 
     """
 
@@ -114,27 +114,27 @@ class ExtraInputs:
         listed = '; '.join(str(tensor) for tensor in inputs)
         self._words: list[tuple[str, SizeWord, tuple[int, ...], np.dtype[Any]]] = []
         self._constants: dict[str, NDArray[Any]] = {}
-        # Those with a row for each picture of a batch.
+        # Those with a row for each image of a batch.
         self._rows: set[str] = set()
         for name, value in extra.items():
             tensor = specs.get(name)
             if tensor is None:
                 raise DescriptorError(
-                    f'input.extra names {name!r}, but the network has {listed}; correct the '
+                    f'input.extra names {name!r}, but the model has {listed}; correct the '
                     'name or remove it')
             count = 2 if isinstance(value, str) else len(value)
-            # A free dimension is the batch, and that is one picture.
+            # A free dimension is the batch, and that is one image.
             shape = tuple(dim if isinstance(dim, int) else 1 for dim in tensor.shape)
             if int(np.prod(shape)) != count:
                 # [N] may hold any number of constants.
                 if len(shape) != 1 or isinstance(tensor.shape[0], int):
                     raise DescriptorError(
-                        f'input.extra.{name} is {value!r}, {count} numbers, but the network '
+                        f'input.extra.{name} is {value!r}, {count} numbers, but the model '
                         f'takes {tensor}; correct it')
                 shape = (count,)
             if tensor.dtype.kind not in 'fiu':
                 raise DescriptorError(
-                    f'input.extra.{name} cannot be fed: the network takes {tensor}, and sizes '
+                    f'input.extra.{name} cannot be fed: the model takes {tensor}, and sizes '
                     'and constants are numbers')
             if len(shape) > 1 and not isinstance(tensor.shape[0], int):
                 self._rows.add(name)
@@ -147,7 +147,7 @@ class ExtraInputs:
 
     @property
     def batchable(self) -> bool:
-        """Whether several pictures can be fed: each size of a picture has a row of its own."""
+        """Whether several images can be fed: each size of an image has a row of its own."""
         return all(name in self._rows or word.startswith('network')
                    for name, word, _, _ in self._words)
 
@@ -158,7 +158,7 @@ class ExtraInputs:
         Parameters
         ----------
         geometries : sequence of Geometry
-            Each picture's size and the network's, one picture at least.
+            Each image's size and the model's, one image at least.
 
         Returns
         -------
@@ -181,5 +181,5 @@ class ExtraInputs:
 
 
 def _size_of(geometry: Geometry, word: SizeWord) -> tuple[int, int]:
-    size = geometry.source_size if word.startswith('source') else geometry.network_size
+    size = geometry.source_size if word.startswith('source') else geometry.model_size
     return size if word.endswith('wh') else size[::-1]

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Where a network's pixels lie on the picture: how the picture is cut, and how boxes map back."""
+"""Where a model's pixels lie on the image: how the image is cut, and how boxes map back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.model.descriptor import InputSpec
 
-# OpenCV's own 'nearest' samples at the pixels' corners, and its exact one crashes on pictures
+# OpenCV's own 'nearest' samples at the pixels' corners, and its exact one crashes on images
 # wider than 32767 pixels: NEAREST marks the step that is done without it.
 NEAREST = -1
 _FILTERS = {
@@ -34,32 +34,32 @@ _FILTERS = {
     'cubic': cv2.INTER_CUBIC, 'pyramid': cv2.INTER_LINEAR,
 }
 
-# A growing picture is resized whole and cut up to so many times the network's pixels.
+# A growing image is resized whole and cut up to so many times the model's pixels.
 _MOST_ENLARGED = 16
 
 
 @dataclass(frozen=True)
 class Geometry:
     """
-    How network pixels map to source pixels: ``source = network * scale + offset``, each axis.
+    How model pixels map to source pixels: ``source = model * scale + offset``, each axis.
 
     Coordinates are continuous: pixel ``i`` covers ``[i, i + 1)`` and has its centre at
-    ``i + 0.5``, so a picture ``w`` pixels wide spans ``0`` to ``w`` and resizing is a pure
+    ``i + 0.5``, so an image ``w`` pixels wide spans ``0`` to ``w`` and resizing is a pure
     scaling, with no half-pixel terms. (`cv2.resize` samples by the same convention.)
 
     Parameters
     ----------
     scale_x, scale_y : float
-        Source pixels for each network pixel.
+        Source pixels for each model pixel.
     offset_x, offset_y : float
-        Source position of the network picture's top left corner; negative inside a letterbox
+        Source position of the model image's top left corner; negative inside a letterbox
         that begins with padding.
     source_size : tuple of int
-        Width and height of the source picture.
-    network_size : tuple of int
-        Width and height of the network's picture.
+        Width and height of the source image.
+    model_size : tuple of int
+        Width and height of the model's image.
     window : tuple of int, or None
-        Where the whole source sits in the network's picture: x, y, width, height; None where the
+        Where the whole source sits in the model's image: x, y, width, height; None where the
         source was cut to fill it.
 
     """
@@ -69,10 +69,10 @@ class Geometry:
     offset_x: float
     offset_y: float
     source_size: tuple[int, int]
-    network_size: tuple[int, int]
+    model_size: tuple[int, int]
     window: tuple[int, int, int, int] | None = None
 
-    # Made once for pictures of one size, since each frame needs them.
+    # Made once for images of one size, since each frame needs them.
 
     @cached_property
     def _scale(self) -> NDArray[np.float64]:
@@ -88,14 +88,14 @@ class Geometry:
 
     def to_source(self, boxes: NDArray[np.float32], *, clip: bool = True) -> NDArray[np.float32]:
         """
-        Map boxes from the network's picture to the source picture.
+        Map boxes from the model's image to the source image.
 
         Parameters
         ----------
         boxes : ndarray of float, shape (N, 4)
-            ``x1, y1, x2, y2`` in network pixels; not modified.
+            ``x1, y1, x2, y2`` in model pixels; not modified.
         clip : bool
-            Whether to cut them to the picture.
+            Whether to cut them to the image.
 
         Returns
         -------
@@ -112,7 +112,7 @@ class Geometry:
 
     def clip(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """
-        Cut boxes that are in source pixels already to the source picture.
+        Cut boxes that are in source pixels already to the source image.
 
         Parameters
         ----------
@@ -127,9 +127,9 @@ class Geometry:
         """
         return np.clip(boxes, np.float32(0.0), np.array(self.source_size * 2, np.float32))
 
-    def to_network(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def to_model(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """
-        Map boxes from the source picture to the network's: `to_source` turned round, not clipped.
+        Map boxes from the source image to the model's: `to_source` turned round, not clipped.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class Geometry:
         Returns
         -------
         ndarray of float32, shape (N, 4)
-            ``x1, y1, x2, y2`` in network pixels.
+            ``x1, y1, x2, y2`` in model pixels.
 
         """
         mapped: NDArray[np.float32] = ((boxes - self._offset) / self._scale).astype(np.float32)
@@ -147,7 +147,7 @@ class Geometry:
 
     def places(self, axis: int, cells: int) -> tuple[int, NDArray[np.float64]]:
         """
-        Map the source's pixels along one axis to a grid that covers the network's picture.
+        Map the source's pixels along one axis to a grid that covers the model's image.
 
         Parameters
         ----------
@@ -159,34 +159,34 @@ class Geometry:
         Returns
         -------
         first : int
-            The first pixel that the network was shown; those after the last are left out, too.
+            The first pixel that the model was shown; those after the last are left out, too.
         places : ndarray of float64
             Where the centre of each pixel shown lies: cell ``i`` covers ``[i, i + 1)``.
 
         """
         scale, offset = ((self.scale_x, self.offset_x), (self.scale_y, self.offset_y))[axis]
-        network = (np.arange(self.source_size[axis]) + 0.5 - offset) / scale
-        start, end, first = 0, self.network_size[axis], 0
+        model = (np.arange(self.source_size[axis]) + 0.5 - offset) / scale
+        start, end, first = 0, self.model_size[axis], 0
         if self.window is not None:
             # All of it is there, even the few pixels at the end that halving left out.
             start, end = self.window[axis], self.window[axis] + self.window[axis + 2]
         else:
-            shown = np.flatnonzero((network >= start) & (network < end))
+            shown = np.flatnonzero((model >= start) & (model < end))
             first = int(shown[0]) if len(shown) else 0
-            network = network[shown]
-        factor = cells / self.network_size[axis]
-        return first, np.clip(network, start, np.nextafter(float(end), 0.0)) * factor
+            model = model[shown]
+        factor = cells / self.model_size[axis]
+        return first, np.clip(model, start, np.nextafter(float(end), 0.0)) * factor
 
 
 @dataclass(frozen=True)
 class Plan:
     """
-    What to do with pictures of one size; worked out once and kept for the next frame.
+    What to do with images of one size; worked out once and kept for the next frame.
 
     Parameters
     ----------
-    source_size, network_size : tuple of int
-        Width and height of the picture and of the network's input.
+    source_size, model_size : tuple of int
+        Width and height of the image and of the model's input.
     roi : tuple of int
         The part of the source that is read: x, y, width, height in whole pixels.
     halvings : int
@@ -196,12 +196,12 @@ class Plan:
     cut : tuple of int
         Where the window begins in what was resized.
     window : tuple of int
-        Where the result sits in the network's input: x, y, width, height.
+        Where the result sits in the model's input: x, y, width, height.
     interpolation : int
         OpenCV's number for the last step, or `NEAREST`.
     shift : tuple of float, or None
-        For the centre of a thin picture that grows, which is sampled in one step instead of
-        resized and cut: source pixels for each network pixel and the first one's place,
+        For the centre of a thin image that grows, which is sampled in one step instead of
+        resized and cut: source pixels for each model pixel and the first one's place,
         ``(step_x, step_y, x, y)``.
     geometry : Geometry
         How boxes map back.
@@ -209,7 +209,7 @@ class Plan:
     """
 
     source_size: tuple[int, int]
-    network_size: tuple[int, int]
+    model_size: tuple[int, int]
     roi: tuple[int, int, int, int]
     halvings: int
     scaled: tuple[int, int]
@@ -222,81 +222,81 @@ class Plan:
 
 def make_plan(spec: InputSpec, source_size: tuple[int, int]) -> Plan:
     """
-    Work out which part of a picture is read, and where it lands.
+    Work out which part of an image is read, and where it lands.
 
     Parameters
     ----------
     spec : InputSpec
-        What the network wants; its size is known or 'source'.
+        What the model wants; its size is known or 'source'.
     source_size : tuple of int
-        Width and height of the picture.
+        Width and height of the image.
 
     Returns
     -------
     Plan
-        The same for every picture of this size.
+        The same for every image of this size.
 
     """
-    network = spec.size if isinstance(spec.size, tuple) else source_size
+    model = spec.size if isinstance(spec.size, tuple) else source_size
     if spec.resize == 'center_crop':
-        return _center_crop(spec, source_size, network)
-    window = (0, 0, *network)
+        return _center_crop(spec, source_size, model)
+    window = (0, 0, *model)
     if spec.resize == 'letterbox':
-        ratio = min(network[0] / source_size[0], network[1] / source_size[1])
+        ratio = min(model[0] / source_size[0], model[1] / source_size[1])
         centered = spec.anchor == 'center'
-        # As those who publish such networks do it: YOLOX (top left) cuts fractions off, the
+        # As those who publish such models do it: YOLOX (top left) cuts fractions off, the
         # Ultralytics family (centre) rounds them. Half a pixel moves some scores by 0.05.
         fit = round if centered else _whole
-        size = (_clamp(fit(source_size[0] * ratio), 1, network[0]),
-                _clamp(fit(source_size[1] * ratio), 1, network[1]))
-        window = ((network[0] - size[0]) // 2 if centered else 0,
-                  (network[1] - size[1]) // 2 if centered else 0, *size)
-    return _resized(spec, source_size, network, (0, 0, *source_size), window[2:], (0, 0), window)
+        size = (_clamp(fit(source_size[0] * ratio), 1, model[0]),
+                _clamp(fit(source_size[1] * ratio), 1, model[1]))
+        window = ((model[0] - size[0]) // 2 if centered else 0,
+                  (model[1] - size[1]) // 2 if centered else 0, *size)
+    return _resized(spec, source_size, model, (0, 0, *source_size), window[2:], (0, 0), window)
 
 
 def _center_crop(
-    spec: InputSpec, source: tuple[int, int], network: tuple[int, int],
+    spec: InputSpec, source: tuple[int, int], model: tuple[int, int],
 ) -> Plan:
     """
     Plan the usual classifier's input: scaled to a round number of pixels, then cut to the middle.
 
-    The rounding and the cut's first pixel (``(long - size) // 2``) are those that networks were
+    The rounding and the cut's first pixel (``(long - size) // 2``) are those that models were
     trained and published with; half a pixel more or less moves some scores by a tenth.
     """
-    ratio = max(network[0] / source[0], network[1] / source[1]) / spec.crop_fraction
-    scaled = (max(network[0], round(source[0] * ratio)), max(network[1], round(source[1] * ratio)))
-    cut = ((scaled[0] - network[0]) // 2, (scaled[1] - network[1]) // 2)
-    window = (0, 0, *network)
+    ratio = max(model[0] / source[0], model[1] / source[1]) / spec.crop_fraction
+    scaled = (max(model[0], round(source[0] * ratio)), max(model[1], round(source[1] * ratio)))
+    cut = ((scaled[0] - model[0]) // 2, (scaled[1] - model[1]) // 2)
+    window = (0, 0, *model)
     if scaled[0] <= source[0] and scaled[1] <= source[1]:
         # Shrinking: what is cut away is not read where that leaves every pixel the same.
-        x, width, scaled_x, cut_x = _trim(source[0], scaled[0], cut[0], network[0])
-        y, height, scaled_y, cut_y = _trim(source[1], scaled[1], cut[1], network[1])
-        return _resized(spec, source, network, (x, y, width, height), (scaled_x, scaled_y),
+        x, width, scaled_x, cut_x = _trim(source[0], scaled[0], cut[0], model[0])
+        y, height, scaled_y, cut_y = _trim(source[1], scaled[1], cut[1], model[1])
+        return _resized(spec, source, model, (x, y, width, height), (scaled_x, scaled_y),
                         (cut_x, cut_y), window)
-    if scaled[0] * scaled[1] <= _MOST_ENLARGED * network[0] * network[1]:
-        return _resized(spec, source, network, (0, 0, *source), scaled, cut, window)
-    # A thin picture would be resized to an enormous one first, so only the network's pixels are
+    if scaled[0] * scaled[1] <= _MOST_ENLARGED * model[0] * model[1]:
+        return _resized(spec, source, model, (0, 0, *source), scaled, cut, window)
+    # A thin image would be resized to an enormous one first, so only the model's pixels are
     # sampled, to a 32nd of a source pixel.
     step = (source[0] / scaled[0], source[1] / scaled[1])
     first = (cut[0] * step[0], cut[1] * step[1])
-    x, x_end = _cover(first[0], network[0] * step[0], source[0])
-    y, y_end = _cover(first[1], network[1] * step[1], source[1])
+    x, x_end = _cover(first[0], model[0] * step[0], source[0])
+    y, y_end = _cover(first[1], model[1] * step[1], source[1])
     # From centre to centre: pixel i lies at i + 0.5.
     shift = (*step, first[0] - x + step[0] / 2 - 0.5, first[1] - y + step[1] / 2 - 0.5)
     interpolation = {'nearest': cv2.INTER_NEAREST, 'cubic': cv2.INTER_CUBIC}.get(
         spec.interpolation, cv2.INTER_LINEAR)
     return Plan(
-        source_size=source, network_size=network, roi=(x, y, x_end - x, y_end - y), halvings=0,
-        scaled=network, cut=(0, 0), window=window, interpolation=interpolation, shift=shift,
-        geometry=Geometry(*step, *first, source, network))
+        source_size=source, model_size=model, roi=(x, y, x_end - x, y_end - y), halvings=0,
+        scaled=model, cut=(0, 0), window=window, interpolation=interpolation, shift=shift,
+        geometry=Geometry(*step, *first, source, model))
 
 
 def _resized(
-    spec: InputSpec, source: tuple[int, int], network: tuple[int, int],
+    spec: InputSpec, source: tuple[int, int], model: tuple[int, int],
     roi: tuple[int, int, int, int], scaled: tuple[int, int], cut: tuple[int, int],
     window: tuple[int, int, int, int],
 ) -> Plan:
-    """Plan a part of the source that is resized, cut, and put into the network's picture."""
+    """Plan a part of the source that is resized, cut, and put into the network's image."""
     x, y, width, height = roi
     halvings = 0
     interpolation = _FILTERS[spec.interpolation]
@@ -305,15 +305,15 @@ def _resized(
     if spec.interpolation == 'pyramid':
         while width >> halvings + 1 >= scaled[0] and height >> halvings + 1 >= scaled[1]:
             halvings += 1
-        # Pixels that don't halve evenly go: together less than one of the network's.
+        # Pixels that don't halve evenly go: together less than one of the model's.
         width, height = width >> halvings << halvings, height >> halvings << halvings
     scale_x, scale_y = width / scaled[0], height / scaled[1]
     return Plan(
-        source_size=source, network_size=network, roi=(x, y, width, height), halvings=halvings,
+        source_size=source, model_size=model, roi=(x, y, width, height), halvings=halvings,
         scaled=scaled, cut=cut, window=window, interpolation=interpolation, shift=None,
         geometry=Geometry(
             scale_x, scale_y, x + (cut[0] - window[0]) * scale_x,
-            y + (cut[1] - window[1]) * scale_y, source, network,
+            y + (cut[1] - window[1]) * scale_y, source, model,
             window if spec.resize != 'center_crop' else None))
 
 

@@ -34,7 +34,7 @@ Image = NDArray[np.uint8]
 # Cameras of more sizes than this on one model make their plans and buffers anew.
 _SIZES_KEPT = 8
 
-# Colour of a source picture -> its number of channels.
+# Colour of a source image -> its number of channels.
 SOURCE_COLORS = {'mono': 1, 'rgb': 3, 'bgr': 3, 'rgba': 4, 'bgra': 4}
 
 _TO_GRAY = {
@@ -51,36 +51,36 @@ _REORDER = {
 
 class Preprocessor:
     """
-    Turns pictures into the rows of a network's input tensor, without allocating for known sizes.
+    Turns images into the rows of a model's input tensor, without allocating for known sizes.
 
-    The tensor and all buffers are its own: a row is valid until the next picture is written to
+    The tensor and all buffers are its own: a row is valid until the next image is written to
     it, and one instance serves one thread at a time.
 
     Parameters
     ----------
     spec : InputSpec
-        What the network wants; name, size, layout and dtype are known (a completed descriptor).
+        What the model wants; name, size, layout and dtype are known (a completed descriptor).
     rows : int
-        How many pictures the tensor holds; 1 where ``spec.size`` is 'source'.
+        How many images the tensor holds; 1 where ``spec.size`` is 'source'.
 
     Notes
     -----
-    The picture is resized as 8-bit pixels first, so that everything later touches only the
+    The image is resized as 8-bit pixels first, so that everything later touches only the
     small one; channels are reordered for free while the planes are split; scale, mean and
     standard deviation are one fused multiply and add from 8 bits into the tensor.
 
     """
 
     def __init__(self, spec: InputSpec, rows: int = 1) -> None:
-        assert rows == 1 or spec.size != 'source', 'pictures of several sizes fill no tensor'
+        assert rows == 1 or spec.size != 'source', 'images of several sizes fill no tensor'
         self._spec = spec
         self._rows = rows
         self._dtype = np.dtype(spec.dtype)
         self._plans: dict[tuple[int, int], Plan] = {}
         self._tensor: NDArray[Any] = np.empty(0)
-        # A picture that is the tensor itself, or None.
-        self._picture: NDArray[Any] | None = None
-        # Where the padding of each row leaves room; None before a first picture.
+        # An image that is the tensor itself, or None.
+        self._image: NDArray[Any] | None = None
+        # Where the padding of each row leaves room; None before a first image.
         self._windows: list[tuple[int, int, int, int] | None] = []
         self._scratch: dict[tuple[str, tuple[int, ...]], Image] = {}
         self._shrinkers: dict[tuple[tuple[int, ...], tuple[int, int]], AreaShrinker] = {}
@@ -92,12 +92,12 @@ class Preprocessor:
 
     @property
     def spec(self) -> InputSpec:
-        """What the network wants."""
+        """What the model wants."""
         return self._spec
 
     def __call__(self, image: Image, color: str = 'rgb', row: int = 0) -> Geometry:
         """
-        Write one picture into a row of the tensor.
+        Write one image into a row of the tensor.
 
         Parameters
         ----------
@@ -113,21 +113,21 @@ class Preprocessor:
         Returns
         -------
         Geometry
-            How the network's pixels map back to the picture's.
+            How the model's pixels map back to the image's.
 
         Raises
         ------
         InputError
-            If the array is no such picture; the row is as it was.
+            If the array is no such image; the row is as it was.
 
         """
         image = check_image(image, color)
         plan = self._plan_for(_size_of(image))
         if self._is_direct(image, color, plan):
-            self._picture = image[np.newaxis] if image.ndim == 3 else \
+            self._image = image[np.newaxis] if image.ndim == 3 else \
                 image[np.newaxis, ..., np.newaxis]
             return plan.geometry
-        self._picture = None
+        self._image = None
         self._make_room(plan, row)
         self._fill(self._resize(image, plan), color, plan, row)
         return plan.geometry
@@ -147,16 +147,16 @@ class Preprocessor:
             Not a copy; contiguous.
 
         """
-        return self._tensor[:count] if self._picture is None else self._picture
+        return self._tensor[:count] if self._image is None else self._image
 
     @property
     def borrows(self) -> bool:
-        """Whether a picture is the tensor itself, which is not at its usual place then."""
-        return self._picture is not None
+        """Whether an image is the tensor itself, which is not at its usual place then."""
+        return self._image is not None
 
     def release(self) -> None:
-        """Let go of a picture that was the tensor itself."""
-        self._picture = None
+        """Let go of an image that was the tensor itself."""
+        self._image = None
 
     def _make_tables(self) -> list[NDArray[Any]]:
         """Return what the 256 pixel values become: a table a channel, then one for all at once."""
@@ -168,15 +168,15 @@ class Preprocessor:
         return [*(np.ascontiguousarray(table[..., c]) for c in range(table.shape[2])), table]
 
     def _is_direct(self, image: Image, color: str, plan: Plan) -> bool:
-        """Tell whether the picture is the tensor already: then nothing is copied at all."""
+        """Tell whether the image is the tensor already: then nothing is copied at all."""
         spec = self._spec
         same = color == spec.color or (color == 'mono' and spec.color == 'gray')
         return (same and self._rows == 1 and self._dtype == np.uint8 and spec.layout == 'nhwc'
-                and plan.source_size == plan.scaled == plan.network_size == plan.window[2:]
+                and plan.source_size == plan.scaled == plan.model_size == plan.window[2:]
                 and image.flags.c_contiguous)
 
     def _plan_for(self, size: tuple[int, int]) -> Plan:
-        """Return the plan for pictures of a size; those of the last few sizes are kept."""
+        """Return the plan for images of a size; those of the last few sizes are kept."""
         plan = self._plans.get(size)
         if plan is None:
             if len(self._plans) >= _SIZES_KEPT:
@@ -189,7 +189,7 @@ class Preprocessor:
     def _make_room(self, plan: Plan, row: int) -> None:
         """Lay out the tensor and see that the row's padding is that of the plan."""
         spec = self._spec
-        width, height = plan.network_size
+        width, height = plan.model_size
         shape = ((self._rows, spec.channels, height, width) if spec.layout == 'nchw'
                  else (self._rows, height, width, spec.channels))
         if self._tensor.shape != shape:
@@ -212,7 +212,7 @@ class Preprocessor:
         return buffer
 
     def _resize(self, image: Image, plan: Plan) -> Image:
-        """Bring the part of the picture that is read to the window's size, still 8 bits."""
+        """Bring the part of the image that is read to the window's size, still 8 bits."""
         x, y, width, height = plan.roi
         part = image[y:y + height, x:x + width]
         channels = image.shape[2:]
@@ -245,7 +245,7 @@ class Preprocessor:
         return part[top:top + plan.window[3], left:left + plan.window[2]]
 
     def _shrinker(self, part: Image, size: tuple[int, int]) -> AreaShrinker:
-        """Return the shrinker for pictures of a shape."""
+        """Return the shrinker for images of a shape."""
         key = (part.shape, size)
         shrinker = self._shrinkers.get(key)
         if shrinker is None:
@@ -274,7 +274,7 @@ class Preprocessor:
         self._scale(small, window, None)
 
     def _split(self, small: Image, color: str) -> list[Image]:
-        """Return the planes in the tensor's order; one picture serves three where it is mono."""
+        """Return the planes in the tensor's order; one image serves three where it is mono."""
         if color == 'mono':
             return [small] * self._spec.channels
         planes = [self._buffer(f'plane{c}', small.shape[:2]) for c in range(small.shape[2])]
@@ -301,7 +301,7 @@ class Preprocessor:
 
 def check_image(image: Image, color: str) -> Image:
     """
-    Check that an array is a picture of a colour.
+    Check that an array is an image of a colour.
 
     Parameters
     ----------
@@ -327,28 +327,28 @@ def check_image(image: Image, color: str) -> Image:
             f'the colour {color!r} is unknown; allowed are {", ".join(SOURCE_COLORS)}')
     if not isinstance(image, np.ndarray):
         raise InputError(
-            f'the picture is a {type(image).__name__} but must be a numpy array of uint8 '
+            f'the image is a {type(image).__name__} but must be a numpy array of uint8 '
             '(for a file: cv2.imread(path), which gives bgr)')
     if image.dtype != np.uint8:
         raise InputError(
-            f'the picture has the type {image.dtype} but must have uint8, values 0 to 255')
+            f'the image has the type {image.dtype} but must have uint8, values 0 to 255')
     shape = image.shape
     if len(shape) == 3 and shape[2] == 1 and channels == 1:
         image = image[..., 0]
     elif (shape[2:] != (channels,) if channels > 1 else len(shape) != 2):
         wanted = '(height, width)' if channels == 1 else f'(height, width, {channels})'
         raise InputError(
-            f'the picture has the shape {shape} but {color} must have {wanted}; allowed colours '
+            f'the image has the shape {shape} but {color} must have {wanted}; allowed colours '
             f'and their channels: '
             f'{", ".join(f"{name} {count}" for name, count in SOURCE_COLORS.items())}')
     if 0 in shape:
         raise InputError(
-            f'the picture is empty: {shape[1]}x{shape[0]} pixels, at least 1x1 are needed')
+            f'the image is empty: {shape[1]}x{shape[0]} pixels, at least 1x1 are needed')
     return image
 
 
 def _size_of(image: Image) -> tuple[int, int]:
-    """Return the width and height of a picture."""
+    """Return the width and height of an image."""
     return image.shape[1], image.shape[0]
 
 

@@ -15,8 +15,8 @@
 """
 Instance masks: which pixels inside a box belong to its object.
 
-A mask stays as small as the network gives it (28 by 28 numbers, say), together with the frame on
-the picture that it fills, so a hundred of them on a 4K picture take 300 kB and not 800 MB. Pixels
+A mask stays as small as the model gives it (28 by 28 numbers, say), together with the frame on
+the image that it fills, so a hundred of them on a 4K image take 300 kB and not 800 MB. Pixels
 are worked out when somebody wants them, and only those of one box at a time.
 """
 
@@ -32,7 +32,7 @@ from ros2_classify.errors import OutputError
 
 # Mask R-CNN, https://arxiv.org/abs/1703.06870, section 3.1: resized to the box, then cut at 0.5.
 _THRESHOLD = 0.5
-# Row numbers of a picture with more objects than this don't fit into 16 bits.
+# Row numbers of an image with more objects than this don't fit into 16 bits.
 _MOST = 0xFFFF
 
 
@@ -43,7 +43,7 @@ class Cutout(NamedTuple):
     Parameters
     ----------
     x, y : int
-        Where the cutout's top left pixel lies on the picture.
+        Where the cutout's top left pixel lies on the image.
     pixels : ndarray of bool, shape (h, w)
         True where a pixel belongs to the object; may be empty.
 
@@ -64,8 +64,8 @@ class InstanceMasks:
     values : ndarray of float32, shape (N, h, w)
         How likely each cell of a mask belongs to the object, from 0 to 1.
     frames : ndarray of float32, shape (N, 4)
-        ``x1, y1, x2, y2``: what each mask fills, in pixels of the source picture. The box before
-        it was clipped, so that a mask is not squeezed where its object leaves the picture.
+        ``x1, y1, x2, y2``: what each mask fills, in pixels of the source image. The box before
+        it was clipped, so that a mask is not squeezed where its object leaves the image.
 
     Raises
     ------
@@ -111,12 +111,12 @@ class InstanceMasks:
         row : int
             Which one.
         image_size : tuple of int
-            Width and height of the picture.
+            Width and height of the image.
 
         Returns
         -------
         Cutout
-            As large as the frame's part on the picture.
+            As large as the frame's part on the image.
 
         """
         x1, y1, x2, y2 = self.frames[row].astype(np.float64).tolist()
@@ -128,12 +128,12 @@ class InstanceMasks:
 
     def instances(self, image_size: tuple[int, int]) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """
-        Return one picture with all objects.
+        Return one image with all objects.
 
         Parameters
         ----------
         image_size : tuple of int
-            Width and height of the picture.
+            Width and height of the image.
 
         Returns
         -------
@@ -177,7 +177,7 @@ def _weights(
     Returns
     -------
     first : int
-        The first pixel whose centre lies in the frame, and on the picture.
+        The first pixel whose centre lies in the frame, and on the image.
     weights : ndarray of float32, shape (pixels, cells)
         At most two of a row are not 0, and they add up to 1.
 

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-How an answer looks on the picture: boxes with label tabs, or a panel with the best classes.
+How an answer looks on the image: boxes with label tabs, or a panel with the best classes.
 
 Objects that have masks are tinted and outlined, and so are the classes of a segmentation.
 
@@ -45,7 +45,7 @@ _FONT = cv2.FONT_HERSHEY_DUPLEX
 _CAPITAL = 21.0
 _DARK: Color = (24, 24, 24)
 _LIGHT: Color = (250, 250, 250)
-# Tabs may cover this part of the picture, and of another tab; the first few are always drawn.
+# Tabs may cover this part of the image, and of another tab; the first few are always drawn.
 _MAX_COVER = 0.25
 _MAX_SHARED = 0.2
 _MIN_TABS = 3
@@ -57,7 +57,7 @@ _SPELLINGS = str.maketrans({
 
 
 class _Style(NamedTuple):
-    """Sizes that follow from the picture's."""
+    """Sizes that follow from the image's."""
 
     scale: float
     stroke: int
@@ -71,14 +71,14 @@ def draw(
     image: Image, result: Result, copy: bool = True, *, instances: Ids | None = None,
 ) -> Image:
     """
-    Draw an answer onto a picture.
+    Draw an answer onto an image.
 
     Parameters
     ----------
     image : ndarray of uint8, shape (H, W, 3)
-        The picture that was asked about, in BGR.
+        The image that was asked about, in BGR.
     result : Classification, Detections or Segmentation
-        The answer, for this picture.
+        The answer, for this image.
     copy : bool
         Whether to draw on a copy; False draws into ``image`` itself.
     instances : ndarray of uint8 or uint16, shape (H, W), optional
@@ -88,13 +88,13 @@ def draw(
     Returns
     -------
     ndarray of uint8, shape (H, W, 3)
-        The picture with the answer on it.
+        The image with the answer on it.
 
     Raises
     ------
     InputError
-        If ``image`` is no such picture, or is read-only and ``copy`` is False, or ``result`` is
-        no answer, or pixels are to be marked on a picture of another size.
+        If ``image`` is no such image, or is read-only and ``copy`` is False, or ``result`` is
+        no answer, or pixels are to be marked on an image of another size.
 
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or (
@@ -102,10 +102,10 @@ def draw(
         kind = (f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray)
                 else type(image).__name__)
         raise InputError(
-            f'the picture to draw on is {kind} but must be a numpy array of uint8 with the shape '
+            f'the image to draw on is {kind} but must be a numpy array of uint8 with the shape '
             '(height, width, 3), in BGR')
     if not copy and not image.flags.writeable:
-        raise InputError('the picture to draw on is read-only; draw on a copy (copy=True)')
+        raise InputError('the image to draw on is read-only; draw on a copy (copy=True)')
     if not isinstance(result, (Detections, Classification, Segmentation)):
         raise InputError(
             f'the answer to draw is {type(result).__name__} but must be a Classification, '
@@ -117,8 +117,8 @@ def draw(
         pixels = result.instances()
     if pixels is not None and pixels.shape != image.shape[:2]:
         raise InputError(
-            f'the answer marks the pixels of a picture of {pixels.shape[1]}x{pixels.shape[0]}, '
-            f'but the picture to draw on is {image.shape[1]}x{image.shape[0]}; draw on the one '
+            f'the answer marks the pixels of an image of {pixels.shape[1]}x{pixels.shape[0]}, '
+            f'but the image to draw on is {image.shape[1]}x{image.shape[0]}; draw on the one '
             'that was asked about')
     canvas = image.copy() if copy else image
     if isinstance(result, Detections):
@@ -194,7 +194,7 @@ def to_ascii(text: str, class_id: int) -> str:
 
 
 def _style(canvas: Image) -> _Style:
-    """Return sizes that can be read on this picture, from a thumbnail to 4K."""
+    """Return sizes that can be read on this image, from a thumbnail to 4K."""
     short = min(canvas.shape[:2])
     capital = max(7.0, 3.5 + 0.0175 * short)
     scale = capital / _CAPITAL
@@ -231,7 +231,7 @@ def _draw_boxes(canvas: Image, result: Detections) -> None:
     """Draw all boxes, the best on top, and then all tabs, so that no box runs through a tab."""
     style = _style(canvas)
     height, width = canvas.shape[:2]
-    # The line runs inside the box, so that it shows at the picture's edges too.
+    # The line runs inside the box, so that it shows at the image's edges too.
     inset = style.line // 2 + 1
     corners = np.rint(result.boxes).astype(int)
     corners[:, :2] = np.clip(corners[:, :2] + inset - 1, 0, (width - 1, height - 1))
@@ -253,7 +253,7 @@ def _draw_tabs(
     canvas: Image, result: Detections, boxes: list[list[int]], style: _Style, inset: int,
 ) -> None:
     """
-    Draw a tab for each box, best first, as long as they can be read and the picture be seen.
+    Draw a tab for each box, best first, as long as they can be read and the image be seen.
 
     In a crowd a tab goes without its score, and the worst boxes without a tab.
     """
@@ -282,11 +282,11 @@ def _draw_tabs(
 
 
 def _place(
-    box: list[int], size: tuple[int, int], picture: tuple[int, int],
+    box: list[int], size: tuple[int, int], image: tuple[int, int],
     placed: list[tuple[int, int, int, int]], inset: int,
 ) -> tuple[int, int, float]:
     """
-    Find a place for a tab: inside the picture, at its box, and off the tabs that are there.
+    Find a place for a tab: inside the image, at its box, and off the tabs that are there.
 
     Returns
     -------
@@ -300,7 +300,7 @@ def _place(
     # In order of preference: above, inside at the top, below, inside at the bottom; left, right.
     spots = np.array([
         (x, y) for y in (above, y1, below, y2 - height) for x in (x1, x2 - width + 1)])
-    inside = np.clip(spots, 0, np.maximum(np.subtract(picture, size), 0))
+    inside = np.clip(spots, 0, np.maximum(np.subtract(image, size), 0))
     covered = np.zeros(len(spots))
     if placed:
         others = np.array(placed)

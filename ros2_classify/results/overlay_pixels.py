@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How pixels are marked on a picture: objects with an outline, classes as a tint."""
+"""How pixels are marked on an image: objects with an outline, classes as a tint."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Image = NDArray[np.uint8]
 Ids = Union[NDArray[np.uint8], NDArray[np.uint16]]
 Color = tuple[int, int, int]
 
-# How much of the colour shows: the picture stays recognizable.
+# How much of the colour shows: the image stays recognizable.
 _TINT = 0.45
 
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What an answer is: frozen, checked arrays in the pixels of the picture that was asked about."""
+"""What an answer is: frozen, checked arrays in the pixels of the image that was asked about."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Timing:
     Parameters
     ----------
     preprocess, inference, postprocess : float
-        Seconds spent turning pixels into a tensor, running the network, and decoding its outputs.
+        Seconds spent turning pixels into a tensor, running the model, and decoding its outputs.
 
     """
 
@@ -44,7 +44,7 @@ class Timing:
 
     @property
     def total(self) -> float:
-        """Seconds from the picture to the answer."""
+        """Seconds from the image to the answer."""
         return self.preprocess + self.inference + self.postprocess
 
     def to_dict(self) -> dict[str, float]:
@@ -59,7 +59,7 @@ class Timing:
 @dataclass(frozen=True, eq=False)
 class Classification:
     """
-    The classes of one picture, best first.
+    The classes of one image, best first.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Classification:
     labels : ndarray of object, shape (N,)
         One ``str`` for each class.
     image_size : tuple of int
-        Width and height of the picture in pixels.
+        Width and height of the image in pixels.
     timing : Timing
         Where the time went.
 
@@ -117,12 +117,12 @@ class Classification:
 @dataclass(frozen=True, eq=False)
 class Detections:
     """
-    The objects found in one picture, best first.
+    The objects found in one image, best first.
 
     Parameters
     ----------
     boxes : ndarray of float32, shape (N, 4)
-        ``x1, y1, x2, y2`` in pixels of the source picture, clipped to it: ``x`` runs from 0 to
+        ``x1, y1, x2, y2`` in pixels of the source image, clipped to it: ``x`` runs from 0 to
         the width, ``y`` from 0 to the height, and ``x1 <= x2``, ``y1 <= y2``.
     class_ids : ndarray of int64, shape (N,)
         Ids as the label file counts them.
@@ -131,16 +131,16 @@ class Detections:
     labels : ndarray of object, shape (N,)
         One ``str`` for each box.
     image_size : tuple of int
-        Width and height of the picture in pixels.
+        Width and height of the image in pixels.
     timing : Timing
         Where the time went.
     masks : InstanceMasks, optional
-        The objects' masks, one for each box, from networks that give them.
+        The objects' masks, one for each box, from models that give them.
 
     Raises
     ------
     OutputError
-        If a shape is wrong, a number is not finite, a box leaves the picture or has negative
+        If a shape is wrong, a number is not finite, a box leaves the image or has negative
         size, or the order is not best first.
 
     """
@@ -172,13 +172,13 @@ class Detections:
 
     def instances(self) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
         """
-        Return one picture with the pixels of all objects.
+        Return one image with the pixels of all objects.
 
         Returns
         -------
         ndarray of uint8 (uint16 for more than 255 objects), shape (height, width), or None
             0 where there is no object, else 1 + the object's row, the best one in front; None
-            where the network gives no masks.
+            where the model gives no masks.
 
         """
         return None if self.masks is None else self.masks.instances(self.image_size)
@@ -219,16 +219,16 @@ class Segmentation:
     Parameters
     ----------
     label_image : ndarray of uint8 or uint16, shape (height, width)
-        Ids as the label file counts them, in the pixels of the source picture. The greatest
+        Ids as the label file counts them, in the pixels of the source image. The greatest
         number of the type (255, or 65535) stands for no class.
     class_ids : ndarray of int64, shape (N,)
-        The classes on the picture, without a background class.
+        The classes on the image, without a background class.
     scores : ndarray of float32, shape (N,)
-        The part of the picture's pixels that each class covers, never rising.
+        The part of the image's pixels that each class covers, never rising.
     labels : ndarray of object, shape (N,)
         One ``str`` for each class.
     image_size : tuple of int
-        Width and height of the picture in pixels.
+        Width and height of the image in pixels.
     timing : Timing
         Where the time went.
     background : int or None
@@ -282,7 +282,7 @@ class Segmentation:
     def __str__(self) -> str:
         """Return the answer as a table for people."""
         if not len(self):
-            return 'no class on the picture'
+            return 'no class on the image'
         return _table(
             ('label', 'pixels', 'class id'), 'lrr',
             [(row['label'], f'{row["score"]:.1%}', str(row['class_id'])) for row in self.rows()])
@@ -316,14 +316,14 @@ def _check_common(result: Result) -> None:
         raise OutputError(f'image_size is {width}x{height} but both must be at least 1 pixel')
     if not np.isfinite(scores).all():
         raise OutputError(
-            f'a score is {scores[~np.isfinite(scores)][0]}: the network gave no usable number '
+            f'a score is {scores[~np.isfinite(scores)][0]}: the model gave no usable number '
             '(a float16 overflow and wrong pre-processing are the usual causes)')
     if (scores[1:] > scores[:-1]).any():
         raise OutputError('scores rise along the rows but must be best first')
 
 
 def _check_boxes(boxes: NDArray[np.float32], image_size: tuple[int, int]) -> None:
-    """Check that every box is finite, ordered and inside the picture."""
+    """Check that every box is finite, ordered and inside the image."""
     width, height = image_size
     # One comparison catches NaN as well: every comparison with NaN is false.
     fits = ((boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= (width, height)).all()
@@ -334,7 +334,7 @@ def _check_boxes(boxes: NDArray[np.float32], image_size: tuple[int, int]) -> Non
         row = int(np.flatnonzero(~good)[0])
         raise OutputError(
             f'box {row} is {boxes[row].tolist()} but must be x1 <= x2, y1 <= y2 inside the '
-            f'picture of {width}x{height} pixels')
+            f'image of {width}x{height} pixels')
 
 
 def _class_rows(result: Classification | Segmentation) -> list[dict[str, Any]]:

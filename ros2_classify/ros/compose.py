@@ -13,9 +13,9 @@
 # limitations under the License.
 
 """
-Nodes in one process: a camera and the server that works on its pictures.
+Nodes in one process: a camera and the server that works on its images.
 
-The pictures are handed over as they are, without the middleware: see
+The images are handed over as they are, without the middleware: see
 `ros2_classify.ros.node.intra_process`. ``docs/composition.md`` shows a camera of one's own.
 """
 

@@ -68,22 +68,23 @@ Describe a parameter: ros2 param describe /client_test PARAMETER""",
 
 def server(args: Sequence[str] | None = None) -> int:
     """Run the server node until it is asked to end; return the exit code."""
-    return run('server', compose.server_node, args, receiver=True)
+    return run(_USAGE['server'], compose.server_node, args, receiver=True)
 
 
 def camera(args: Sequence[str] | None = None) -> int:
     """Run the camera node until its source ends or it is asked to end; return the exit code."""
-    return run('camera', compose.camera_node, args, needs_vision=False)
+    return run(_USAGE['camera'], compose.camera_node, args, needs_vision=False)
 
 
 def composed(args: Sequence[str] | None = None) -> int:
     """Run camera and server in one process until the source ends; return the exit code."""
-    return run('composed', compose.together(compose.server_node, compose.camera_node), args)
+    nodes = compose.together(compose.server_node, compose.camera_node)
+    return run(_USAGE['composed'], nodes, args)
 
 
 def client_test(args: Sequence[str] | None = None) -> int:
     """Run the client until it has a result or times out; return the exit code."""
-    return run('client_test', _client_node, args)
+    return run(_USAGE['client_test'], _client_node, args)
 
 
 PROGRAMS: dict[str, Callable[[Sequence[str] | None], int]] = {
@@ -91,12 +92,12 @@ PROGRAMS: dict[str, Callable[[Sequence[str] | None], int]] = {
 }
 
 
-def run(name: str, create: Callable[[runtime.Stop], Any], args: Sequence[str] | None, *,
+def run(usage: str, create: Callable[[runtime.Stop], Any], args: Sequence[str] | None, *,
         receiver: bool = False, needs_vision: bool = True) -> int:
     """Run a node until it is done or asked to end; a receiver publishes no camera images."""
     words = sys.argv[1:] if args is None else list(args)
     if {'-h', '--help'} & set(words):
-        print(_USAGE[name])
+        print(usage)
         return 0
     require('rclpy', 'sensor_msgs', *(('vision_msgs',) if needs_vision else ()))
     # OpenCV warns of every damaged image on stderr, unthrottled; the node's log says it already.

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Measure networks with every provider and precision that this machine has; see the parser."""
+"""Measure models with every provider and precision that this machine has; see the parser."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def measure_all(arguments: argparse.Namespace, cache: Path) -> Iterator[dict[str
             try:
                 settings = EngineSettings(
                     provider=provider, device_id=arguments.device, cuda_graphs=graphs,
-                    cache_folder=cache, max_batch=arguments.batch).replace(precision=precision)
-                # Before a network is quantized for a provider that can't be had.
+                    cache_directory=cache, max_batch=arguments.batch).replace(precision=precision)
+                # Before a model is quantized for a provider that can't be had.
                 choose_providers(settings, onnxruntime.get_available_providers())
                 path = in_8_bits(name, cache) if precision == 'int8' else model_file(resolve(name))
                 row.update(measure(path, settings, arguments.runs, reference, idle))
@@ -102,7 +102,7 @@ def measure_all(arguments: argparse.Namespace, cache: Path) -> Iterator[dict[str
 
 
 def in_8_bits(name: str, cache: Path) -> Path:
-    """Return a model's network in 8 bits: the catalogue's NAME:int8, or one that is made."""
+    """Return a model in 8 bits: the catalogue's NAME:int8, or one that is made."""
     try:
         return model_file(resolve(f'{name}:int8'))
     except ModelNotFoundError:
@@ -142,13 +142,13 @@ def measure(
 
 
 def batch_of(engine: Engine, most: int) -> int:
-    """Return how many pictures go through it at once: one where the file says how many."""
+    """Return how many images go through it at once: one where the file says how many."""
     shape = engine.inputs[0].shape
     return most if shape and not isinstance(shape[0], int) else 1
 
 
 def inputs_of(engine: Engine, batch: int) -> dict[str, NDArray[Any]]:
-    """Return random inputs, the same for every engine of a network."""
+    """Return random inputs, the same for every engine of a model."""
     generator = np.random.default_rng(11)
     found = {}
     for spec in engine.inputs:

@@ -22,7 +22,7 @@ import shutil
 import sys
 import time
 
-from environment import converter_folder, ROOT
+from environment import converter_directory, ROOT
 from steps import alone, call, pending, run, Stamps, Step
 
 REQUIREMENTS = ROOT / 'scripts' / 'wheels' / 'tensorflow.txt'
@@ -44,18 +44,18 @@ def set_up_converter(again: bool = False) -> None:
 
     """
     set_up_beside(
-        converter_folder(), 'TensorFlow', '1.6 GB, about a minute', REQUIREMENTS, again=again,
+        converter_directory(), 'TensorFlow', '1.6 GB, about a minute', REQUIREMENTS, again=again,
         advice='TensorFlow has wheels for Python 3.10 to 3.13.')
 
 
-def set_up_beside(folder: Path, name: str, cost: str, requirements: Path, *,
+def set_up_beside(directory: Path, name: str, cost: str, requirements: Path, *,
                   again: bool = False, quiet: bool = False, advice: str = '') -> None:
     """
     Make an environment without ROS 2 beside the one that the scripts run in.
 
     Parameters
     ----------
-    folder:
+    directory:
         Where.
     name:
         What it is made for.
@@ -77,23 +77,23 @@ def set_up_beside(folder: Path, name: str, cost: str, requirements: Path, *,
 
     """
     start = time.monotonic()
-    with alone(folder.with_name(f'{folder.name}.lock')):
-        if again or not (folder / 'bin' / 'python').exists():
-            shutil.rmtree(folder, ignore_errors=True)
-        stamps = Stamps(folder / '.setup')
-        step = Step('packages', f'{name} in {folder} ({cost})', [requirements], [sys.version],
-                    lambda broken_off: _install(folder, requirements, advice))
+    with alone(directory.with_name(f'{directory.name}.lock')):
+        if again or not (directory / 'bin' / 'python').exists():
+            shutil.rmtree(directory, ignore_errors=True)
+        stamps = Stamps(directory / '.setup')
+        step = Step('packages', f'{name} in {directory} ({cost})', [requirements], [sys.version],
+                    lambda broken_off: _install(directory, requirements, advice))
         if pending([step], stamps):
             run([step], stamps)
         elif not quiet:
-            print(f'{name} is ready in {folder} '
+            print(f'{name} is ready in {directory} '
                   f'(nothing to do, {time.monotonic() - start:.1f} s).')
 
 
-def _install(folder: Path, requirements: Path, advice: str) -> None:
+def _install(directory: Path, requirements: Path, advice: str) -> None:
     """Install into an empty virtual environment, whatever was there before."""
     for name in ('bin', 'include', 'lib', 'lib64', 'share'):
-        path = folder / name
+        path = directory / name
         if path.is_symlink():
             path.unlink()
         elif path.exists():
@@ -101,11 +101,11 @@ def _install(folder: Path, requirements: Path, advice: str) -> None:
     foreign = ('PYTHONPATH', 'PYTHONHOME', 'PIP_TARGET', 'PIP_PREFIX', 'PIP_USER')
     variables = {name: value for name, value in os.environ.items() if name not in foreign}
     variables.update(PIP_DISABLE_PIP_VERSION_CHECK='1', PYTHONNOUSERSITE='1')
-    log = folder / 'log'
+    log = directory / 'log'
     # Not sys.executable: that one may lie in an environment that is to be made anew.
     python = getattr(sys, '_base_executable', None) or sys.executable
-    call([python, '-m', 'venv', folder], log / 'venv.log', variables)
-    call([folder / 'bin' / 'python', '-m', 'pip', 'install', '--quiet', '--no-input', '--no-deps',
+    call([python, '-m', 'venv', directory], log / 'venv.log', variables)
+    call([directory / 'bin' / 'python', '-m', 'pip', 'install', '--quiet', '--no-input', '--no-deps',
           '-r', requirements], log / 'pip.log', variables,
          advice='Is there a way to the package index? Start again when it is back: what was '
                 f'downloaded is kept. {advice}'.strip())

@@ -37,9 +37,9 @@ from steps import main
 
 SCENES = ROOT / 'models' / 'scenes'
 MODEL = 'cards_detector'
-# Pictures a second: slow enough for any machine to work on each.
+# Images a second: slow enough for any machine to work on each.
 RATE = 4.0
-# Seconds for everything to be up and all pictures to be answered; it takes five.
+# Seconds for everything to be up and all images to be answered; it takes five.
 PATIENCE = 90.0
 # Seconds a node has to end when asked.
 GRACE = 10.0
@@ -82,14 +82,14 @@ class Demo:
         self._start_node('server', model=MODEL)
         watcher = self._start('watcher', [str(ROOT / 'scripts' / 'tools' / 'demo_watcher.py'),
                                           str(SCENES), str(self._output)], own_output=False)
-        # Both the server and the watcher must listen before the first picture.
+        # Both the server and the watcher must listen before the first image.
         self._start_node('camera', source=SCENES, rate=RATE, wait_for_subscribers=2)
         print(f'The camera shows the {len(list(SCENES.glob("*.jpg")))} scenes of '
               f'{SCENES.relative_to(ROOT)}:')
         self._await('watcher', PATIENCE)
         self._stop('camera')
         if watcher.returncode != 0:
-            raise DemoFailed('The demo failed: see above for the pictures without the right '
+            raise DemoFailed('The demo failed: see above for the images without the right '
                              f'answer.{self._said("server")}')
         sent, annotated = sorted(SCENES.glob('*.jpg'))[0], self._output / 'client_test.jpg'
         annotated.unlink(missing_ok=True)
@@ -108,7 +108,7 @@ class Demo:
         Parameters
         ----------
         source : str
-            What the camera node takes: a webcam's number or device, a video, a folder, a picture.
+            What the camera node takes: a webcam's number or device, a video, a directory, an image.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class Demo:
         self._start('watcher', [str(ROOT / 'scripts' / 'tools' / 'demo_live.py'),
                                 str(self._output)], own_output=False)
         self._start_node('camera', source=source, loop='false', wait_for_subscribers=1)
-        print(f'The server looks at {source}; the newest annotated picture is '
+        print(f'The server looks at {source}; the newest annotated image is '
               f'{self._output / "live.jpg"}. Ctrl-C ends it.')
         try:
             self._await('camera', float('inf'), clean=True)
@@ -217,13 +217,13 @@ class Demo:
 
 def _main() -> int:
     parser = argparse.ArgumentParser(
-        prog='scripts/demo', description='Run camera, server and client on the shipped pictures, '
+        prog='scripts/demo', description='Run camera, server and client on the shipped images, '
                                          'and check what was seen.')
     parser.add_argument('--output', type=Path, default=ROOT / 'demo_output', metavar='FOLDER',
-                        help='where the annotated pictures go (default: demo_output)')
+                        help='where the annotated images go (default: demo_output)')
     parser.add_argument('--source', metavar='SOURCE',
-                        help='look at this instead, until Ctrl-C: a webcam (0), a video, a folder '
-                             'or a picture; nothing is checked')
+                        help='look at this instead, until Ctrl-C: a webcam (0), a video, a directory '
+                             'or an image; nothing is checked')
     arguments = parser.parse_args()
     output, source = arguments.output.expanduser().absolute(), arguments.source
     if source is not None and not source.isdecimal():
@@ -242,7 +242,7 @@ def _main() -> int:
         demo.end()
         shared_memory.remove_left_behind(before)
     if source is None:
-        print(f'All as expected. The annotated pictures are in {output}')
+        print(f'All as expected. The annotated images are in {output}')
     return 0
 
 

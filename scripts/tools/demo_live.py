@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-What the demo sees of a live camera: prints what appears, and keeps the newest annotated picture.
+What the demo sees of a live camera: prints what appears, and keeps the newest annotated image.
 
 usage: demo_live.py OUTPUT, in the environment; goes on until it is told to end.
 """
@@ -32,16 +32,16 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
-# Seconds between two annotated pictures on the disk.
+# Seconds between two annotated images on the disk.
 PERIOD = 0.5
 
 
 class LiveWatcher(Node):
-    """Prints the labels whenever they change, and writes the annotated picture now and then."""
+    """Prints the labels whenever they change, and writes the annotated image now and then."""
 
-    def __init__(self, picture: Path) -> None:
+    def __init__(self, image: Path) -> None:
         super().__init__('demo_live')
-        self._picture = picture
+        self._image = image
         self._newest: Image | None = None
         self._labels: list[str] | None = None
         qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -60,12 +60,12 @@ class LiveWatcher(Node):
             print(f'  {", ".join(map(str, cards)) or "nothing"}')
 
     def _write(self) -> None:
-        """Replace the picture as a whole, so that a viewer never reads half of one."""
+        """Replace the image as a whole, so that a viewer never reads half of one."""
         if self._newest is None:
             return
-        fresh = self._picture.with_name(f'new_{self._picture.name}')
+        fresh = self._image.with_name(f'new_{self._image.name}')
         cv2.imwrite(str(fresh), pixels_of(self._newest))
-        fresh.replace(self._picture)
+        fresh.replace(self._image)
         self._newest = None
 
 

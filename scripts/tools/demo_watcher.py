@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-What the demo sees: waits for the answer to each scene, judges it and saves the annotated picture.
+What the demo sees: waits for the answer to each scene, judges it and saves the annotated image.
 
 usage: demo_watcher.py SCENES OUTPUT, in the environment; ends with exit code 0 when all is right.
 """
@@ -43,7 +43,7 @@ Stamp = tuple[int, int]
 
 
 class Card(NamedTuple):
-    """A card in a picture: its name, and its box in pixels as x1, y1, x2, y2."""
+    """A card in an image: its name, and its box in pixels as x1, y1, x2, y2."""
 
     label: str
     box: tuple[float, float, float, float]
@@ -56,7 +56,7 @@ class Card(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """A shipped picture and what is in it."""
+    """A shipped image and what is in it."""
 
     name: str
     pixels: Any
@@ -72,7 +72,7 @@ class Watcher(Node):
         self.wrong = 0
         self._output = output
         self._shown: dict[Stamp, Scene] = {}
-        self._answers: dict[Stamp, list[Card]] = {}
+        self._results: dict[Stamp, list[Card]] = {}
         self._annotated: dict[Stamp, Any] = {}
         qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
         self.create_subscription(Image, 'image', self._on_image, qos)
@@ -92,18 +92,18 @@ class Watcher(Node):
         self._bring_together(stamp_of(message))
 
     def _on_detections(self, message: Detection2DArray) -> None:
-        self._answers[stamp_of(message)] = cards_of(message)
+        self._results[stamp_of(message)] = cards_of(message)
         self._bring_together(stamp_of(message))
 
     def _bring_together(self, stamp: Stamp) -> None:
-        """Judge a scene when its picture, its answer and its annotated picture are here."""
+        """Judge a scene when its image, its answer and its annotated image are here."""
         scene = self._shown.get(stamp)
-        if not scene or stamp not in self._answers or stamp not in self._annotated:
+        if not scene or stamp not in self._results or stamp not in self._annotated:
             return
         # A scene comes again while others are still unanswered.
         if self.unseen.pop(scene.name, None) is None:
             return
-        found = self._answers[stamp]
+        found = self._results[stamp]
         complaint = compare(scene.cards, found)
         self.wrong += bool(complaint)
         print(f'  {scene.name:18} {", ".join(map(str, found)) or "nothing"}')
@@ -130,7 +130,7 @@ def cards_of(message: Detection2DArray) -> list[Card]:
 
 
 def pixels_of(message: Image) -> Any:
-    """Return the pixels of a ``bgr8`` picture, rows without padding."""
+    """Return the pixels of a ``bgr8`` image, rows without padding."""
     rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
     return rows[:, :message.width * 3].reshape(message.height, message.width, 3)
 
@@ -158,11 +158,11 @@ def compare(expected: list[Card], found: list[Card]) -> str:
                       *([f'not there {", ".join(map(str, left))}'] if left else [])])
 
 
-def load_scenes(folder: Path) -> list[Scene]:
-    """Read the shipped pictures and what is in them."""
+def load_scenes(directory: Path) -> list[Scene]:
+    """Read the shipped images and what is in them."""
     scenes = []
-    for entry in yaml.safe_load((folder / 'scenes.yaml').read_text())['scenes']:
-        path = folder / entry['image']
+    for entry in yaml.safe_load((directory / 'scenes.yaml').read_text())['scenes']:
+        path = directory / entry['image']
         pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if pixels is None:
             raise SystemExit(f'{path} cannot be read')
@@ -173,8 +173,8 @@ def load_scenes(folder: Path) -> list[Scene]:
 
 def main() -> int:
     """Watch until every scene is judged or the time is up."""
-    folder, output = Path(sys.argv[1]), Path(sys.argv[2])
-    scenes = load_scenes(folder)
+    directory, output = Path(sys.argv[1]), Path(sys.argv[2])
+    scenes = load_scenes(directory)
     rclpy.init()
     watcher = Watcher(scenes, output)
     deadline = time.monotonic() + PATIENCE

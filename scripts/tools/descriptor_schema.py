@@ -203,7 +203,7 @@ def make_schema() -> Schema:
 
     """
     top = Recorder({'source': {'path': 'network.onnx'}})
-    descriptor_parse.read_fields(top, name='network', folder=ROOT)
+    descriptor_parse.read_fields(top, name='network', directory=ROOT)
     schema = top.schema
     properties = schema['properties']
     properties['output'] = _output(properties['output'])

@@ -64,7 +64,7 @@ class Environment:
         Name of the ROS 2 distribution.
     sourced:
         Whether it belongs to a ROS 2 that was sourced; it comes from wheels otherwise.
-    folder:
+    directory:
         Everything that the set-up makes lies here.
     base_python:
         The Python that the virtual environment is made from.
@@ -73,13 +73,13 @@ class Environment:
 
     distro: str
     sourced: bool
-    folder: Path
+    directory: Path
     base_python: str
 
     @property
     def venv(self) -> Path:
         """The virtual environment."""
-        return self.folder / 'venv' if self.sourced else self.folder
+        return self.directory / 'venv' if self.sourced else self.directory
 
     @property
     def python(self) -> Path:
@@ -89,7 +89,7 @@ class Environment:
     @property
     def install(self) -> Path:
         """Where colcon installs to."""
-        return self.folder / 'install' if self.sourced else self.folder
+        return self.directory / 'install' if self.sourced else self.directory
 
     @property
     def title(self) -> str:
@@ -121,20 +121,20 @@ def choose(variables: Mapping[str, str] = os.environ) -> Environment:
             'For another distribution, source it and unset ROS2_CLASSIFY_DISTRO.')
     distro = variables.get('ROS_DISTRO', '')
     if not wanted and distro and variables.get('AMENT_PREFIX_PATH'):
-        folder = _folder(f'{distro}-sourced', variables)
+        directory = _directory(f'{distro}-sourced', variables)
         # In a shell of this very environment, its own Python comes first.
-        path = _path_without(folder / 'venv' / 'bin', variables.get('PATH', ''))
+        path = _path_without(directory / 'venv' / 'bin', variables.get('PATH', ''))
         python = _python_with_rclpy({**variables, 'PATH': path})
         if python is None:
             raise ScriptError(
                 f'ROS 2 {distro} is sourced, but neither python3 nor /usr/bin/python3 finds its '
                 'rclpy. Is another Python (conda, pyenv) in front of it? Deactivate that one, or '
                 f'use ROS 2 from wheels: ROS2_CLASSIFY_DISTRO={DEFAULT_DISTRO}')
-        return Environment(distro, True, folder, python)
+        return Environment(distro, True, directory, python)
     name = wanted or DEFAULT_DISTRO
     # Not sys.executable: that one may lie in the very environment that is to be made anew.
     python = getattr(sys, '_base_executable', None) or sys.executable
-    return Environment(name, False, _folder(name, variables), python)
+    return Environment(name, False, _directory(name, variables), python)
 
 
 def variables_for(environment: Environment,
@@ -146,7 +146,7 @@ def variables_for(environment: Environment,
     """
     result = dict(variables)
     if not environment.sourced:
-        prefix = str(environment.folder)
+        prefix = str(environment.directory)
         for name in FOREIGN:
             result.pop(name, None)
         result.update(
@@ -158,12 +158,12 @@ def variables_for(environment: Environment,
     programs = environment.venv / 'bin'
     result['PATH'] = f'{programs}{os.pathsep}{_path_without(programs, result.get("PATH", ""))}'
     result.update(_transport(result))
-    converter = converter_folder(result) / 'bin' / 'python'
+    converter = converter_directory(result) / 'bin' / 'python'
     if converter.exists():
         result.setdefault('ROS2_CLASSIFY_CONVERTER_PYTHON', str(converter))
     if not {'ROS_LOG_DIR', 'ROS_HOME'} & result.keys() and not os.access(
             result.get('HOME', ''), os.W_OK):
-        result['ROS_LOG_DIR'] = str(environment.folder / 'log' / 'ros')
+        result['ROS_LOG_DIR'] = str(environment.directory / 'log' / 'ros')
     return result
 
 
@@ -172,23 +172,23 @@ def command_in(environment: Environment, command: list[str]) -> list[str]:
     if not environment.sourced:
         return command
     setup = shlex.quote(str(environment.install / 'local_setup.bash'))
-    # The overlay puts /usr/bin/python3's folders first; the virtual environment goes before them.
+    # The overlay puts /usr/bin/python3's directories first; the virtual environment goes before them.
     activate = f'source {setup} && PATH="$VIRTUAL_ENV/bin:$PATH" && exec "$@"'
     return ['bash', '-c', activate, 'bash', *command]
 
 
-def converter_folder(variables: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of the environment that converts TensorFlow models."""
-    return _folder('tensorflow', variables)
+def converter_directory(variables: Mapping[str, str] = os.environ) -> Path:
+    """Return the directory of the environment that converts TensorFlow models."""
+    return _directory('tensorflow', variables)
 
 
-def pages_folder(variables: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of the environment that builds the documentation."""
-    return _folder('pages', variables)
+def pages_directory(variables: Mapping[str, str] = os.environ) -> Path:
+    """Return the directory of the environment that builds the documentation."""
+    return _directory('pages', variables)
 
 
 def _transport(variables: Mapping[str, str]) -> dict[str, str]:
-    """Select the DDS profile that lets large pictures through, where nobody chose one."""
+    """Select the DDS profile that lets large images through, where nobody chose one."""
     profile = ROOT / 'config' / 'fastdds.xml'
     chosen = {'FASTDDS_BUILTIN_TRANSPORTS', 'FASTDDS_DEFAULT_PROFILES_FILE',
               'FASTRTPS_DEFAULT_PROFILES_FILE'}
@@ -206,19 +206,19 @@ def underlay(environment: Environment, variables: Mapping[str, str] = os.environ
     return _path_without(environment.install, variables.get('AMENT_PREFIX_PATH', ''))
 
 
-def _path_without(folder: Path, path: str) -> str:
-    """Remove a folder from a list of folders such as PATH."""
+def _path_without(directory: Path, path: str) -> str:
+    """Remove a directory from a list of directories such as PATH."""
     return os.pathsep.join(
-        each for each in path.split(os.pathsep) if each and each != str(folder))
+        each for each in path.split(os.pathsep) if each and each != str(directory))
 
 
-def _folder(name: str, variables: Mapping[str, str]) -> Path:
-    """Return the folder of an environment: in the repository, if tools can live with its path."""
-    folder = ROOT / '.venv' / name
-    text = str(folder)
+def _directory(name: str, variables: Mapping[str, str]) -> Path:
+    """Return the directory of an environment: in the repository, if tools can live with its path."""
+    directory = ROOT / '.venv' / name
+    text = str(directory)
     if len(text) <= LONGEST_PATH and not any(letter.isspace() or letter in '"\'`$:;\\'
                                              for letter in text):
-        return folder
+        return directory
     cache = Path(variables.get('XDG_CACHE_HOME') or Path.home() / '.cache')
     digest = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
     return cache / 'ros2_classify' / digest / name

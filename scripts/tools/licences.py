@@ -15,7 +15,7 @@
 """
 Write docs/licences.md: the licence of every package that the scripts' wheels name.
 
-The licences come from the metadata of the packages installed here, and in the folders given; what
+The licences come from the metadata of the packages installed here, and in the directories given; what
 is installed nowhere (some are for other systems or Pythons) keeps what the page says of it.
 """
 
@@ -110,10 +110,10 @@ def read_page(text: str) -> dict[str, tuple[str, str]]:
     return {name: (versions, licence) for name, versions, licence in rows}
 
 
-def write_page(folders: list[str], old: str) -> str:
+def write_page(directories: list[str], old: str) -> str:
     """Return the page anew."""
     known = {name: licence for name, (_, licence) in read_page(old).items()} | _STATED
-    for distribution in [*distributions(path=folders), *distributions()]:
+    for distribution in [*distributions(path=directories), *distributions()]:
         name = re.sub(r'[-_.]+', '-', distribution.metadata['Name'] or '').lower()
         found = licence_of(distribution)
         found = licence_of_ros(name) if found == UNKNOWN else found
@@ -127,9 +127,9 @@ def write_page(folders: list[str], old: str) -> str:
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description='Write docs/licences.md.')
-    parser.add_argument('folder', nargs='*', help='a further folder of installed packages')
-    folders = parser.parse_args().folder
-    PAGE.write_text(write_page(folders, PAGE.read_text() if PAGE.exists() else ''))
+    parser.add_argument('folder', nargs='*', help='a further directory of installed packages')
+    directories = parser.parse_args().directory
+    PAGE.write_text(write_page(directories, PAGE.read_text() if PAGE.exists() else ''))
 
 
 if __name__ == '__main__':

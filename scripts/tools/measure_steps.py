@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Measures the steps around a network: preparing pictures, feeding the network, reading its outputs.
+Measures the steps around a model: preparing images, feeding the model, reading its outputs.
 
 Each step stands beside the plain way of doing it, in alternation within one run on one thread, and
 what counts is this thread's time on the processor: so ratios hold although the machine's load
@@ -70,12 +70,12 @@ def show(title: str, ways: Ways, repeat: int, whole: str = '') -> None:
 
 
 def noise(size: tuple[int, int]) -> Any:
-    """Return a random picture, BGR."""
+    """Return a random image, BGR."""
     return np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
 
 
 def preparing(repeat: int) -> None:
-    """Measure pictures to tensors."""
+    """Measure images to tensors."""
     for camera, size in CAMERAS.items():
         image = noise(size)
         for side in (224, 416, 640):
@@ -114,7 +114,7 @@ def averaging(repeat: int) -> None:
 
 
 def scaling(repeat: int) -> None:
-    """Measure the pass that folding scale and mean into a network would save."""
+    """Measure the pass that folding scale and mean into a model would save."""
     for side in (224, 416, 640):
         planes = [np.ascontiguousarray(noise((side, side))[..., c]) for c in range(3)]
         target = np.empty((3, side, side), np.float32)
@@ -204,13 +204,13 @@ def whole(model: str, repeat: int) -> None:
             def unbound() -> None:
                 pipeline.engine.infer(batch.tensors)
 
-            def answer() -> None:
+            def result() -> None:
                 pipeline.postprocess(state['outputs'][0], batch.geometries[0])
 
-            # Either run comes after a picture was prepared, as in life.
+            # Either run comes after an image was prepared, as in life.
             show(f'{model} {camera}', {
                 'prepare': prepare, 'run, not bound': unbound, 'once more': prepare, 'run': run,
-                'answer': answer}, repeat, 'run')
+                'answer': result}, repeat, 'run')
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ import sys
 import tempfile
 
 from converter import set_up_beside
-from environment import pages_folder, ROOT
+from environment import pages_directory, ROOT
 from steps import main
 
 REQUIREMENTS = ROOT / 'scripts' / 'wheels' / 'pages.txt'
@@ -36,7 +36,7 @@ def build(output: Path) -> list[str]:
     Parameters
     ----------
     output:
-        Folder for the pages; what Sphinx remembers of them is kept nowhere.
+        Directory for the pages; what Sphinx remembers of them is kept nowhere.
 
     Returns
     -------
@@ -49,11 +49,11 @@ def build(output: Path) -> list[str]:
         Where Sphinx can't be installed.
 
     """
-    folder = pages_folder()
-    set_up_beside(folder, 'Sphinx', 'some seconds', REQUIREMENTS, quiet=True)
+    directory = pages_directory()
+    set_up_beside(directory, 'Sphinx', 'some seconds', REQUIREMENTS, quiet=True)
     with tempfile.TemporaryDirectory(prefix='ros2_classify_pages_') as memory:
         result = subprocess.run(
-            [str(folder / 'bin' / 'python'), '-m', 'sphinx', '--builder', 'html', '--quiet',
+            [str(directory / 'bin' / 'python'), '-m', 'sphinx', '--builder', 'html', '--quiet',
              '--fail-on-warning', '--keep-going', '--no-color', '--doctree-dir', memory, str(DOCS),
              str(output)], cwd=ROOT, check=False, capture_output=True, text=True)
     lines = [*result.stdout.splitlines(), *result.stderr.splitlines()]
@@ -68,7 +68,7 @@ def problems() -> list[str]:
 
 def _main() -> int:
     if len(sys.argv) != 2 or sys.argv[1].startswith('-'):
-        print('usage: python scripts/tools/pages.py FOLDER\n\nBuild the pages below docs as HTML.')
+        print('usage: python scripts/tools/pages.py DIRECTORY\n\nBuild the pages below docs as HTML.')
         return 0 if sys.argv[1:] in (['-h'], ['--help']) else 2
     found = build(Path(sys.argv[1]))
     print(*found, sep='\n', end='\n' if found else '')

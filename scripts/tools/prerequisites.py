@@ -90,9 +90,9 @@ def _check_wheels_run_here() -> None:
 def _missing_of_python(environment: Environment) -> list[tuple[str, str]]:
     """List what the base Python lacks."""
     python = environment.base_python
-    answer = subprocess.run([python, '-E', '-s', '-c', QUESTIONS], capture_output=True, text=True,
+    result = subprocess.run([python, '-E', '-s', '-c', QUESTIONS], capture_output=True, text=True,
                             check=True).stdout.split()
-    version, has_venv, has_headers = answer[0], answer[1] == '1', answer[2] == '1'
+    version, has_venv, has_headers = result[0], result[1] == '1', result[2] == '1'
     # Debian's packages carry the version in their names unless it is the default Python.
     default = Path('/usr/bin/python3').resolve() == Path(python).resolve()
     prefix = 'python3' if default else f'python{version}'

@@ -20,7 +20,7 @@ executed with chroot, as their user and with their variables only; at the end EN
 are started, and HEALTHCHECK is repeated until it says yes. Needs root.
 
 The steps get from the outside what a container would: /proc, /dev, an own /dev/shm, the
-network; and what this machine needs to reach its package registries: name resolution,
+model; and what this machine needs to reach its package registries: name resolution,
 certificates, and pip's variables. Nothing else of the machine is seen.
 """
 
@@ -81,7 +81,7 @@ class State:
 
     root: Path
     user: str = '0'
-    folder: str = '/'
+    directory: str = '/'
     shell: list[str] = field(default_factory=lambda: ['/bin/sh', '-c'])
     variables: dict[str, str] = field(default_factory=lambda: {'PATH': PATH})
 
@@ -90,7 +90,7 @@ def command(state: State, words: list[str], lent: Mapping[str, str]) -> str:
     """Return the shell command that runs words in a root file system, with nothing of ours."""
     number, group, home = account(state.root, state.user)
     variables = {**lent, 'HOME': home, **state.variables}
-    inside = f'cd {shlex.quote(state.folder)} && exec {shlex.join(words)}'
+    inside = f'cd {shlex.quote(state.directory)} && exec {shlex.join(words)}'
     return shlex.join([
         'chroot', f'--userspec={number}:{group}', f'--groups={group}', str(state.root),
         '/usr/bin/env', '-i', *(f'{name}={value}' for name, value in variables.items()),
@@ -99,7 +99,7 @@ def command(state: State, words: list[str], lent: Mapping[str, str]) -> str:
 
 def account(root: Path, user: str) -> tuple[str, str, str]:
     """
-    Return a user's number, group and home folder from a root file system's list of users.
+    Return a user's number, group and home directory from a root file system's list of users.
 
     Raises
     ------
@@ -123,7 +123,7 @@ class Rehearsal:
     base:
         A root file system; it is copied and stays as it is.
     work:
-        A folder for the copies.
+        A directory for the copies.
 
     """
 
@@ -147,7 +147,7 @@ class Rehearsal:
         root = self._work / stage.name
         print(f'== stage {stage.name}, from {self._base} for {stage.base}', flush=True)
         if root.exists():
-            raise ScriptError(f'{root} exists; name another folder or remove it')
+            raise ScriptError(f'{root} exists; name another directory or remove it')
         call(['cp', '--archive', '--reflink=auto', str(self._base), str(root)])
         state = State(root)
         for step in stage.steps:
@@ -168,7 +168,7 @@ class Rehearsal:
         elif step.name == 'USER':
             state.user = step.value
         elif step.name == 'WORKDIR':
-            state.folder = step.value
+            state.directory = step.value
             (state.root / step.value.lstrip('/')).mkdir(parents=True, exist_ok=True)
         elif step.name == 'SHELL':
             state.shell = step.words()
@@ -177,7 +177,7 @@ class Rehearsal:
 
     def _copy(self, state: State, step: Instruction) -> None:
         source, target = shlex.split(step.value)
-        inside = Path(state.folder, target).as_posix().lstrip('/')
+        inside = Path(state.directory, target).as_posix().lstrip('/')
         if 'from' in step.flags:
             call(['cp', '--archive', str(self._work / step.flags['from'] / source.lstrip('/')),
                   str((state.root / inside).parent)])
@@ -233,7 +233,7 @@ def _main() -> int:
     parser.add_argument('--base', type=Path, required=True, metavar='FOLDER',
                         help='a root file system, such as debootstrap makes')
     parser.add_argument('--work', type=Path, required=True, metavar='FOLDER',
-                        help='an empty folder for the copies of it')
+                        help='an empty directory for the copies of it')
     arguments = parser.parse_args()
     if os.geteuid():
         raise ScriptError('chroot and mounts need root')

@@ -37,8 +37,8 @@ def _main() -> int:
     variables['ROS2_CLASSIFY_TEST_ROS'] = '1'
     command = [str(environment.python), '-m', 'pytest', *sys.argv[1:]]
     before = shared_memory.segments()
-    with tempfile.TemporaryDirectory(prefix='ros2_classify_test_') as folder:
-        variables['ROS_LOG_DIR'] = str(Path(folder, 'ros'))
+    with tempfile.TemporaryDirectory(prefix='ros2_classify_test_') as directory:
+        variables['ROS_LOG_DIR'] = str(Path(directory, 'ros'))
         # Ctrl-C goes to pytest as well, which ends by itself and cleans up. Where this program is
         # asked to end by a signal of its own, pytest is asked in the way that it cleans up after.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

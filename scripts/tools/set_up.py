@@ -33,8 +33,8 @@ WHEELS = ROOT / 'scripts' / 'wheels'
 PACKAGES = ROOT / 'packages'
 INTERFACES = PACKAGES / 'ros2_classify_interfaces'
 BENCHMARK = PACKAGES / 'ros2_classify_benchmark'
-# Folders that setup.py installs file by file: a new file there is a reason to install again.
-SHARED_FOLDERS = ('config', 'launch', 'models', 'rviz')
+# Directories that setup.py installs file by file: a new file there is a reason to install again.
+SHARED_DIRECTORIES = ('config', 'launch', 'models', 'rviz')
 
 # What a sourced ROS 2 may lack: the module, and the package that pip has it in. Which version, the
 # pins of the wheels say: see `constraints`.
@@ -74,13 +74,13 @@ class Builder:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._folder = environment.folder
-        self._log = environment.folder / 'log'
-        self._build = environment.folder / 'build'
+        self._directory = environment.directory
+        self._log = environment.directory / 'log'
+        self._build = environment.directory / 'build'
 
     def stamps(self) -> Stamps:
         """Return the memory of what is done."""
-        return Stamps(self._folder / '.setup')
+        return Stamps(self._directory / '.setup')
 
     def steps(self) -> list[Step]:
         """List the steps, in order."""
@@ -88,13 +88,13 @@ class Builder:
         pinned = pins(self._environment.distro)
         origin = [] if sourced else [pinned]
         messages = [] if sourced else files_below(WHEELS / 'vision_msgs')
-        package = [folder / name for folder in (ROOT, BENCHMARK)
+        package = [directory / name for directory in (ROOT, BENCHMARK)
                    for name in ('package.xml', 'setup.cfg', 'setup.py')]
-        shared = [str(path.relative_to(ROOT)) for name in SHARED_FOLDERS
+        shared = [str(path.relative_to(ROOT)) for name in SHARED_DIRECTORIES
                   for path in files_below(ROOT / name)]
         return [
-            Step('venv', f'Virtual environment in {self._folder}', origin,
-                 [str(self._folder), underlay(self._environment)], self._make_venv),
+            Step('venv', f'Virtual environment in {self._directory}', origin,
+                 [str(self._directory), underlay(self._environment)], self._make_venv),
             Step('packages', f'What {title} lacks' if sourced else f'{title} (about a minute)',
                  [pinned] if sourced else [], sorted(EXTRA.values()) if sourced else [],
                  self._install_packages),
@@ -105,7 +105,7 @@ class Builder:
 
     def _make_venv(self, broken_off: bool) -> None:
         """Make an empty virtual environment, after whatever was there before."""
-        for path in self._folder.iterdir():
+        for path in self._directory.iterdir():
             if path.name == '.setup':
                 continue
             if path.is_dir() and not path.is_symlink():
@@ -158,7 +158,7 @@ class Builder:
         if not self._environment.sourced:
             # colcon leaves it to its setup.bash to make a linked package known, in PYTHONPATH;
             # nothing is sourced here.
-            for packages in self._folder.glob('lib/python3.*/site-packages'):
+            for packages in self._directory.glob('lib/python3.*/site-packages'):
                 (packages / f'{NAME}.pth').write_text(
                     f'{build / NAME}\n{build / BENCHMARK.name}\n')
 
@@ -166,7 +166,7 @@ class Builder:
         call([self._environment.python, '-m', 'colcon', '--log-base', self._log / 'colcon',
               'build', '--base-paths', *paths, '--build-base', self._build / name,
               '--install-base', self._environment.install, '--merge-install', *arguments],
-             self._log / f'{name}.log', self._variables(), cwd=self._folder)
+             self._log / f'{name}.log', self._variables(), cwd=self._directory)
 
     def _variables(self) -> dict[str, str]:
         """Return the variables that the tools need: nothing of the user's taste in pip."""
@@ -192,7 +192,7 @@ class Builder:
             version = subprocess.run(
                 [self._environment.python, '-c', 'import numpy; print(numpy.__version__)'],
                 env=self._variables(), check=True, capture_output=True, text=True).stdout.strip()
-        path = self._folder / 'constraints.txt'
+        path = self._directory / 'constraints.txt'
         path.write_text(constraints(self._environment.distro, version))
         return [*(EXTRA[name] for name in missing), '--constraint', str(path)]
 
@@ -222,9 +222,9 @@ def constraints(distro: str, numpy: str = '') -> str:
     return '\n'.join([*lines, *([f'numpy=={numpy}'] if numpy else [])]) + '\n'
 
 
-def files_below(folder: Path) -> list[Path]:
-    """List all files below a folder, but caches."""
-    return sorted(path for path in folder.rglob('*')
+def files_below(directory: Path) -> list[Path]:
+    """List all files below a directory, but caches."""
+    return sorted(path for path in directory.rglob('*')
                   if path.is_file() and '__pycache__' not in path.parts)
 
 
@@ -258,22 +258,22 @@ def set_up(environment: Environment, quiet: bool = False, again: bool = False) -
     """
     builder = Builder(environment)
     start = time.monotonic()
-    with alone(environment.folder.with_name(environment.folder.name + '.lock')):
+    with alone(environment.directory.with_name(environment.directory.name + '.lock')):
         stamps = builder.stamps()
         if again or not works(environment):
-            shutil.rmtree(environment.folder / '.setup', ignore_errors=True)
+            shutil.rmtree(environment.directory / '.setup', ignore_errors=True)
         steps = builder.steps()
         todo = pending(steps, stamps)
         if not todo:
             if not quiet:
-                print(f'{environment.title} is ready in {environment.folder} '
+                print(f'{environment.title} is ready in {environment.directory} '
                       f'(nothing to do, {time.monotonic() - start:.1f} s).')
             return
         if todo[0][0].name != 'package':
             prerequisites.check(environment)
         print(f'Setting up {environment.title}.')
         seconds = run(steps, stamps)
-        print(f'Ready in {environment.folder} after {seconds:.0f} s.')
+        print(f'Ready in {environment.directory} after {seconds:.0f} s.')
 
 
 def _main() -> int:

@@ -27,7 +27,7 @@ import fcntl
 import os
 from pathlib import Path
 
-FOLDER = Path('/dev/shm')
+DIRECTORY = Path('/dev/shm')
 PATTERNS = ('fastdds_*', 'fastrtps_*', 'sem.fastdds_*', 'sem.fastrtps_*')
 # Fast DDS holds a lock on a file of this ending as long as the segment or port is in use.
 LOCKS = ('_el', '_sl')
@@ -35,7 +35,7 @@ LOCKS = ('_el', '_sl')
 
 def segments() -> set[Path]:
     """Return all files of Fast DDS that are there now."""
-    return {path for pattern in PATTERNS for path in FOLDER.glob(pattern)}
+    return {path for pattern in PATTERNS for path in DIRECTORY.glob(pattern)}
 
 
 def remove_left_behind(before: set[Path]) -> list[Path]:
@@ -70,7 +70,7 @@ def _in_use(path: Path, made: Iterable[Path]) -> bool:
     name = path.name.removeprefix('sem.').removesuffix('_mutex')
     for ending in LOCKS:
         name = name.removesuffix(ending)
-    return any(_locked(FOLDER / f'{name}{ending}') for ending in LOCKS)
+    return any(_locked(DIRECTORY / f'{name}{ending}') for ending in LOCKS)
 
 
 def _locked(path: Path) -> bool:

@@ -52,7 +52,7 @@ LIFECYCLE_NODE = {
         'get_transition_graph'))}
 BY_ITSELF = {
     'server': EVERY_NODE | LIFECYCLE_NODE, 'camera': EVERY_NODE, 'client_test': EVERY_NODE}
-# Its camera hands the pictures over: the server has no subscription.
+# Its camera hands the images over: the server has no subscription.
 NOT_IN_COMPOSED = {('server', 'subscriber', 'image')}
 
 

@@ -33,11 +33,11 @@ from steps import call, main
 
 DEFAULT_MODELS = ('cards_classifier', 'cards_detector')
 _DESCRIPTION = """\
-Measure networks with every provider and precision that this machine has, the bare engine alone.
+Measure models with every provider and precision that this machine has, the bare engine alone.
 
 One line a combination: the first start (engines are built), the second (they come from the cache),
-the time of an inference and how many pictures a second a batch gives, the GPU's memory, and how
-far the outputs are from those of the CPU. What can't be had here is told in its line. Networks
+the time of an inference and how many images a second a batch gives, the GPU's memory, and how
+far the outputs are from those of the CPU. What can't be had here is told in its line. Models
 without a variant in 8 bits are quantized for it, measured on the shipped scenes. Last, where ROS 2
 can be imported and something ran on a GPU, the node is measured with CUDA.
 """
@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument('--runs', type=_count(1), default=300, metavar='N',
                       help='inferences to time')
     made.add_argument('--batch', type=_count(1), default=4, metavar='N',
-                      help='pictures at once, where the network takes batches')
+                      help='images at once, where the model takes batches')
     made.add_argument('--json', action='store_true', help='one JSON object as the last line')
     return made
 
@@ -93,27 +93,27 @@ def missing(device: int, library: str = 'libcuda.so.1') -> str:
     return ''
 
 
-def set_up(folder: Path) -> None:
+def set_up(directory: Path) -> None:
     """Make the environment; one without TensorRT is better than none."""
-    python, variables = folder / 'bin' / 'python', dict(os.environ)
+    python, variables = directory / 'bin' / 'python', dict(os.environ)
     if not python.exists():
         print('Making an environment with ONNX Runtime for CUDA, some gigabytes, once …',
               file=sys.stderr)
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
         # Where it is broken off nothing is there that looks like an environment.
-        half = folder.with_name(f'{folder.name}.half')
+        half = directory.with_name(f'{directory.name}.half')
         call([sys.executable, '-m', 'venv', '--clear', half], _log('venv'), variables)
         call([half / 'bin' / 'python', '-m', 'pip', 'install', '.[gpu,tools]'], _log('pip'),
              variables, ROOT)
-        half.rename(folder)
-    if not (folder / 'tensorrt').exists():
+        half.rename(directory)
+    if not (directory / 'tensorrt').exists():
         try:
             call([python, '-m', 'pip', 'install', 'tensorrt>=10,<11'], _log('tensorrt'), variables)
         except ScriptError as error:
             print(f'{error}\nTensorRT could not be installed and is left out; it comes from '
                   'https://pypi.nvidia.com.', file=sys.stderr)
         else:
-            (folder / 'tensorrt').touch()
+            (directory / 'tensorrt').touch()
 
 
 def run() -> int:
@@ -122,9 +122,9 @@ def run() -> int:
     problem = missing(parser().parse_args(words).device)
     if problem:
         raise ScriptError(f'scripts/bench_gpu: {problem}. Nothing was measured.')
-    folder = ROOT / '.venv' / 'gpu'
-    set_up(folder)
-    python, program = folder / 'bin' / 'python', Path(__file__).with_name('bench_gpu.py')
+    directory = ROOT / '.venv' / 'gpu'
+    set_up(directory)
+    python, program = directory / 'bin' / 'python', Path(__file__).with_name('bench_gpu.py')
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
     os.execve(python, [str(python), str(program), *words], {**os.environ, 'PYTHONPATH': path})
 

@@ -64,10 +64,10 @@ class Step:
 
 
 class Stamps:
-    """Remembers in a folder which steps are done, and with which inputs."""
+    """Remembers in a directory which steps are done, and with which inputs."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
 
     def state(self, step: Step) -> tuple[str, str]:
         """Return ('new' | 'running' | 'done', key) as written last."""
@@ -86,7 +86,7 @@ class Stamps:
         temporary.replace(path)
 
     def _path(self, step: Step) -> Path:
-        return self._folder / f'{step.name}.json'
+        return self._directory / f'{step.name}.json'
 
 
 def keys(steps: Sequence[Step]) -> list[str]:

@@ -66,26 +66,26 @@ def test_names_with_and_without_tensorflows_suffix():
     assert done(descriptor, tensor('in', [1, 3, 8, 8])).input.name == 'in'
 
 
-def test_the_pictures_own_size():
+def test_the_images_own_size():
     descriptor = declared(size='source')
     assert done(descriptor, tensor('in', [1, 3, 'h', 'w'])).input.size == 'source'
-    with pytest.raises(DescriptorError, match='input.size is source, but the network takes'):
+    with pytest.raises(DescriptorError, match='input.size is source, but the model takes'):
         done(descriptor, tensor('in', [1, 3, 'h', 8]))
 
 
 @pytest.mark.parametrize('input_, feed, words', [
-    ({'name': 'x'}, tensor('in', [1, 3, 8, 8]), "input.name is 'x', but the network has 'in'"),
+    ({'name': 'x'}, tensor('in', [1, 3, 8, 8]), "input.name is 'x', but the model has 'in'"),
     ({'layout': 'nhwc'}, tensor('in', [1, 3, 8, 8]), 'input.color rgb has 3 channels and '
-     'input.layout is nhwc, but the network takes'),
+     'input.layout is nhwc, but the model takes'),
     ({'color': 'gray'}, tensor('in', [1, 3, 8, 8]), 'input.color gray has 1 channels'),
     ({}, tensor('in', [1, 1, 8, 8]), 'input.color rgb has 3 channels'),
-    ({}, tensor('in', [1, 4, 8, 8]), 'pictures have 1 or 3 channels'),
+    ({}, tensor('in', [1, 4, 8, 8]), 'images have 1 or 3 channels'),
     ({}, tensor('in', [1, 3, 8, 3]), 'cannot be told from its shape; say input.layout'),
     ({}, tensor('in', [1, 'a', 'b', 'c']), 'cannot be told from its shape; say input.layout'),
-    ({}, tensor('in', [8, 8]), 'which is no picture: four dimensions'),
-    ({}, tensor('in', [8, 3, 8, 8]), '8 pictures at once; export it with a batch of 1'),
+    ({}, tensor('in', [8, 8]), 'which is no image: four dimensions'),
+    ({}, tensor('in', [8, 3, 8, 8]), '8 images at once; export it with a batch of 1'),
     ({}, tensor('in', [1, 3, 8, 8], np.int64), 'that can be fed are float32, float16, uint8'),
-    ({'dtype': 'uint8'}, tensor('in', [1, 3, 8, 8]), 'input.dtype is uint8, but the network takes '
+    ({'dtype': 'uint8'}, tensor('in', [1, 3, 8, 8]), 'input.dtype is uint8, but the model takes '
      r"'in' float32 \[1, 3, 8, 8\]"),
     ({'size': [8, 9]}, tensor('in', [1, 3, 8, 8]), 'input.size has a height of 9.*a height of 8'),
     ({'size': [9, 8]}, tensor('in', [1, 8, 8, 3]), 'input.size has a width of 9.*a width of 8'),
@@ -100,9 +100,9 @@ def test_contradictions(input_, feed, words):
 
 
 @pytest.mark.parametrize('count', [0, 2])
-def test_networks_that_want_more_than_a_picture(count):
+def test_models_that_want_more_than_a_image(count):
     feeds = [tensor(f'in{i}', [1, 3, 8, 8]) for i in range(count)]
-    with pytest.raises(DescriptorError, match=f'the network has {count} inputs'):
+    with pytest.raises(DescriptorError, match=f'the model has {count} inputs'):
         complete(declared(), feeds, [IMAGENET], {})
 
 
@@ -168,7 +168,7 @@ def test_a_bare_tensorflow_detector():
     assert result.output.decoder == 'tf_detection'
     assert result.output.options['outputs']['count'] == 'num_detections:0'
     assert (result.input.size, result.input.layout) == ('source', 'nhwc')
-    # Even where the channels are free too: uint8 pictures are fed as they lie in memory.
+    # Even where the channels are free too: uint8 images are fed as they lie in memory.
     result = done(BARE, tensor('image_tensor:0', [None] * 4, np.uint8), *outputs)
     assert result.input.layout == 'nhwc'
     assert 'input.layout: nhwc' in result.guesses[0]

@@ -27,10 +27,10 @@ from ros2_classify.errors import DescriptorError
 from ros2_classify.model.descriptor import ModelDescriptor, Source
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results.results import Detections
-from ros2_classify.testing import FakeEngine, save_constant_network, tensor
+from ros2_classify.testing import FakeEngine, save_constant_model, tensor
 
 BARE = ModelDescriptor(name='net', source=Source('/m/net.onnx'), origin='/m/net.onnx')
-PICTURE = tensor('images', [1, 3, 640, 640])
+IMAGE = tensor('images', [1, 3, 640, 640])
 NAMES = str({index: f'c{index}' for index in range(80)})
 ULTRALYTICS = {'author': 'Ultralytics', 'names': NAMES, 'stride': '32'}
 COLUMNS = {'axes': 'channels_first', 'objectness': False}
@@ -38,8 +38,8 @@ ROWS = {'axes': 'channels_last', 'objectness': True}
 LETTERBOX = {'scale': 1 / 255, 'resize': 'letterbox', 'color': 'rgb', 'pad_value': 114}
 
 
-def guessed(outputs: list[TensorSpec], feed: Any = PICTURE, **metadata: str) -> ModelDescriptor:
-    """Return the descriptor of a bare network, having tried it on outputs of its shapes."""
+def guessed(outputs: list[TensorSpec], feed: Any = IMAGE, **metadata: str) -> ModelDescriptor:
+    """Return the descriptor of a bare model, having tried it on outputs of its shapes."""
     descriptor = complete(BARE, [feed], outputs, metadata)
     assert descriptor.output.decoder is not None
     assert any(guess.startswith(f'output.decoder: {descriptor.output.decoder}, because ')
@@ -151,14 +151,14 @@ def test_final_tensors(outputs: Any, resize: str, roles: Any) -> None:
 
 
 @pytest.mark.parametrize('masks', [False, True])
-def test_torchvision_takes_pictures_of_any_size_without_a_batch(
+def test_torchvision_takes_images_of_any_size_without_a_batch(
     tmp_path: Path, masks: bool,
 ) -> None:
     outputs = {'boxes': np.array([[10, 20, 30, 40]], np.float32), 'labels': np.array([3]),
                'scores': np.array([0.9], np.float32)}
     if masks:
         outputs['masks'] = np.zeros((1, 1, 50, 100), np.float32)
-    path = save_constant_network(tmp_path / 'tv.onnx', outputs, input_shape=(3, 'h', 'w'))
+    path = save_constant_model(tmp_path / 'tv.onnx', outputs, input_shape=(3, 'h', 'w'))
     with Pipeline.load(path, provider='cpu') as pipeline:
         assert pipeline.descriptor.input.size == 'source'
         assert any('torchvision' in guess for guess in pipeline.descriptor.guesses)
@@ -205,7 +205,7 @@ def test_nanodet_plus(names: str) -> None:
 
 @pytest.mark.parametrize('classes', [80, 3])
 def test_nanodet_of_several_outputs(classes: int) -> None:
-    """The outputs of the network in OpenCV's model zoo, which say nothing by their names."""
+    """The outputs of the model in OpenCV's model zoo, which say nothing by their names."""
     grids = (2704, 676, 169)
     outputs = [tensor(str(index), [1, rows, columns]) for index, (columns, rows) in enumerate(
         (columns, rows) for columns in (classes, 32) for rows in grids)]
@@ -225,7 +225,7 @@ def test_yunet() -> None:
         guessed(outputs[:8])
 
 
-def test_yunet_for_pictures_of_any_size_gets_its_published_one() -> None:
+def test_yunet_for_images_of_any_size_gets_its_published_one() -> None:
     outputs = [tensor(f'{role}_{stride}', [1, 'anchors', columns])
                for role, columns in (('cls', 1), ('obj', 1), ('bbox', 4), ('kps', 10))
                for stride in (8, 16, 32)]
@@ -245,7 +245,7 @@ def test_what_fits_nothing(outputs: Any) -> None:
         complete(BARE, [FEED_416], outputs, {})
 
 
-def test_gray_networks_are_fed_gray() -> None:
+def test_gray_models_are_fed_gray() -> None:
     descriptor = guessed([tensor('output0', [1, 84, 8400])], tensor('in', [1, 1, 640, 640]))
     assert descriptor.output.decoder == 'yolo'
     assert descriptor.input.color == 'gray'

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 import pytest
 from ros2_classify.cli import main, NODES
-from ros2_classify.testing import save_color_classifier, save_constant_network
+from ros2_classify.testing import save_color_classifier, save_constant_model
 import shared_data
 
 CLASSIFIER = """
@@ -43,10 +43,10 @@ defaults: {score_threshold: 0.4}
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):
-    """Make a folder with two models and a picture of 40x20 pixels, mostly red."""
+    """Make a directory with two models and an image of 40x20 pixels, mostly red."""
     save_color_classifier(tmp_path / 'colors.onnx')
     boxes = np.array([[[0.1, 0.2, 0.5, 0.6], [0, 0, 1, 1], [0.5, 0.5, 0.6, 0.6]]], np.float32)
-    save_constant_network(tmp_path / 'boxes.onnx', {
+    save_constant_model(tmp_path / 'boxes.onnx', {
         'detection_boxes': boxes, 'detection_classes': np.array([[2, 1, 1]], np.float32),
         'detection_scores': np.array([[0.5, 0.9, 0.3]], np.float32),
         'num_detections': np.array([3], np.float32)})
@@ -74,13 +74,13 @@ def process(*words, **variables):
 def test_classification_as_json(models, capfd):
     assert infer('--json') == 0
     out, err = capfd.readouterr()
-    answer = json.loads(out)
+    result = json.loads(out)
     assert out.count('\n') == 1
     assert err == ''
-    times = answer.pop('timing_ms')
+    times = result.pop('timing_ms')
     assert sorted(times) == ['inference', 'postprocess', 'preprocess']
     assert all(time >= 0 for time in times.values())
-    assert answer == {
+    assert result == {
         'model': 'colors', 'task': 'classification', 'image': {'width': 40, 'height': 20},
         'results': [{'class_id': 0, 'label': 'red', 'score': pytest.approx(200 / 255, abs=1e-5)},
                     {'class_id': 1, 'label': 'green', 'score': pytest.approx(50 / 255, abs=1e-5)},
@@ -90,9 +90,9 @@ def test_classification_as_json(models, capfd):
 
 def test_detection_as_json(models, capfd):
     assert infer('--json', model='boxes') == 0
-    answer = json.loads(capfd.readouterr().out)
-    assert answer['task'] == 'detection'
-    assert answer['results'] == [
+    result = json.loads(capfd.readouterr().out)
+    assert result['task'] == 'detection'
+    assert result['results'] == [
         {'class_id': 1, 'label': 'cat', 'score': pytest.approx(0.9), 'box': [0, 0, 40, 20]},
         {'class_id': 2, 'label': 'dog', 'score': pytest.approx(0.5), 'box': [8, 2, 24, 10]}]
 
@@ -124,7 +124,7 @@ def test_options_of_classification(models, capfd, words, labels):
 
 
 @pytest.mark.parametrize('model', ['colors', 'boxes'])
-def test_the_annotated_picture(models, capfd, model):
+def test_the_annotated_image(models, capfd, model):
     assert infer('--json', '--output', 'out.png', model=model) == 0
     assert json.loads(capfd.readouterr().out)
     before, after = cv2.imread('red.png'), cv2.imread('out.png')
@@ -132,7 +132,7 @@ def test_the_annotated_picture(models, capfd, model):
     assert (before != after).any()
 
 
-def test_the_annotated_picture_is_named_for_people(models, capfd):
+def test_the_annotated_image_is_named_for_people(models, capfd):
     assert infer('--output', 'out.jpg') == 0
     assert capfd.readouterr().out.splitlines()[-1] == 'wrote out.jpg'
 
@@ -147,7 +147,7 @@ def test_guesses_go_to_stderr(models, capfd):
 
 @pytest.mark.parametrize('code, words, change, message', [
     (1, (), {'model': 'color'}, "no model named 'color' (did you mean colors?)"),
-    (1, (), {'model': 'none.onnx'}, 'the network file none.onnx was not found'),
+    (1, (), {'model': 'none.onnx'}, 'the model file none.onnx was not found'),
     (1, ('--provider', 'quantum'), {}, 'quantum'),
     (1, ('--threads', '-1'), {}, 'threads is -1'),
     (2, (), {'image': 'none.png'}, 'none.png cannot be read: No such file'),
@@ -155,9 +155,9 @@ def test_guesses_go_to_stderr(models, capfd):
     (2, ('--threshold', '1.5'), {}, 'score_threshold is 1.5 but must be a number from 0 to 1'),
     (2, ('--threshold', 'nan'), {}, 'score_threshold is nan'),
     (2, ('--top-k', '0'), {}, 'top_k is 0'),
-    (2, ('--output', 'none/out.png'), {}, 'there is no folder none'),
-    (2, ('--output', 'out.txt'), {}, "'.txt' is no picture format"),
-    (2, ('--output', ''), {}, 'it is a folder; add a file name'),
+    (2, ('--output', 'none/out.png'), {}, 'there is no directory none'),
+    (2, ('--output', 'out.txt'), {}, "'.txt' is no image format"),
+    (2, ('--output', ''), {}, 'it is a directory; add a file name'),
 ])
 def test_errors_are_one_sentence_on_stderr(models, capfd, code, words, change, message):
     assert infer('--json', *words, **change) == code
@@ -219,7 +219,7 @@ def test_models_list(models, capfd):
         place = lines['model'].index(heading)
         assert lines['colors'][place:].split('  ')[0] == fact
     assert lines['boxes'].split()[1:4] == ['detection', 'not', 'given']
-    assert 'network file missing' in lines['lost']
+    assert 'model file missing' in lines['lost']
     assert lines['broken'].split()[1] == 'unusable'
     assert "did you mean 'source'" in lines['broken']
 
@@ -236,7 +236,7 @@ def test_models_list_as_json(models, capfd):
 
 
 def test_an_empty_catalogue_says_what_to_do(monkeypatch, capfd):
-    monkeypatch.setattr('ros2_classify.model.catalog.shipped_folder', lambda: None)
+    monkeypatch.setattr('ros2_classify.model.catalog.shipped_directory', lambda: None)
     assert main(['models', 'list']) == 0
     assert 'ROS2_CLASSIFY_MODEL_PATH' in capfd.readouterr().out
 
@@ -257,12 +257,12 @@ def test_a_reader_that_goes_away_is_no_error(models):
 
 @pytest.fixture
 def no_ros(tmp_path):
-    """Make a folder whose rclpy can't be imported, to be put before all others."""
-    folder = tmp_path / 'shadow'
-    folder.mkdir()
-    (folder / 'rclpy.py').write_text(
+    """Make a directory whose rclpy can't be imported, to be put before all others."""
+    directory = tmp_path / 'shadow'
+    directory.mkdir()
+    (directory / 'rclpy.py').write_text(
         "raise ModuleNotFoundError(\"No module named 'rclpy'\", name='rclpy')\n")
-    return f'{folder}{os.pathsep}{shared_data.ROOT}'
+    return f'{directory}{os.pathsep}{shared_data.ROOT}'
 
 
 @pytest.mark.parametrize('node', NODES)
@@ -283,12 +283,12 @@ def test_infer_works_without_ros(models, no_ros):
 
 @pytest.mark.parametrize('module', ['cv2', 'numpy', 'yaml'])
 def test_a_missing_library_is_told_in_one_line(models, tmp_path, module):
-    folder = tmp_path / 'shadow'
-    folder.mkdir()
-    (folder / f'{module}.py').write_text(
+    directory = tmp_path / 'shadow'
+    directory.mkdir()
+    (directory / f'{module}.py').write_text(
         f"raise ModuleNotFoundError('No module named {module}', name='{module}')\n")
     done = process('infer', '--model', 'colors', '--image', 'red.png',
-                   PYTHONPATH=f'{folder}{os.pathsep}{shared_data.ROOT}')
+                   PYTHONPATH=f'{directory}{os.pathsep}{shared_data.ROOT}')
     assert done.returncode == 1
     assert done.stderr.count('\n') == 1
     assert f'the Python module {module} is missing; install it with' in done.stderr

@@ -175,9 +175,9 @@ def test_several_at_once_convert_once(tiny, frozen: Path, converter, cache: Path
         'print(to_onnx(d, Path(sys.argv[1])))')
     starters = [subprocess.Popen([sys.executable, '-c', program, str(frozen)],
                                  stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    answers = {starter.communicate(timeout=120)[0] for starter in starters}
+    results = {starter.communicate(timeout=120)[0] for starter in starters}
     assert [starter.returncode for starter in starters] == [0, 0, 0]
-    assert len(answers) == 1
+    assert len(results) == 1
     assert len(converter.requests()) == 1
     assert leftovers(cache) == []
 
@@ -185,7 +185,7 @@ def test_several_at_once_convert_once(tiny, frozen: Path, converter, cache: Path
 @pytest.mark.parametrize(('changes', 'reason'), [
     ({'does': 'end'}, 'exit code 7'),
     ({'does': 'fail'}, 'cannot be converted to ONNX: ValueError: quint8'),
-    ({'does': 'fail', 'more': {'converted': True}}, 'TensorFlow itself fails on the test picture'),
+    ({'does': 'fail', 'more': {'converted': True}}, 'TensorFlow itself fails on the test image'),
     ({'does': 'nonsense'}, 'the ONNX model does not run'),
     ({'outputs': ['scores:0']}, "lacks the output 'scores'"),
     ({'log': 'ERROR - Tensorflow op [a: MatrixInverse] is not supported'},
@@ -207,11 +207,11 @@ def test_a_failure_is_one_sentence_and_leaves_its_log_only(
     assert leftovers(cache) == []
 
 
-def test_an_answer_that_differs_is_not_used(
+def test_an_result_that_differs_is_not_used(
     tiny, frozen: Path, converter, cache: Path, tmp_path: Path,
 ) -> None:
     np.savez(tmp_path / 'other.npz', np.array([[0.1, 0.2, 0.3, 0.41]], np.float32))
-    converter.plan(answers=str(tmp_path / 'other.npz'))
+    converter.plan(results=str(tmp_path / 'other.npz'))
     with pytest.raises(ConversionError, match="otherwise than TensorFlow: 'softmax' by 0.01 at"):
         convert(tiny, frozen)
     assert convert(replace(tiny, conversion=ConversionSpec(tolerance=0.02)), frozen).fresh
@@ -250,8 +250,8 @@ def test_an_interrupted_conversion_is_begun_anew(
     assert leftovers(cache) == []
 
 
-def test_a_picture_of_ones_own(tiny, frozen: Path, converter, cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match='cannot be read as a picture'):
+def test_a_image_of_ones_own(tiny, frozen: Path, converter, cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match='cannot be read as an image'):
         convert(tiny, frozen, ConvertOptions(image=tmp_path / 'none.png'))
     assert leftovers(cache) == []
 
@@ -295,25 +295,25 @@ def test_the_pipeline_converts_what_it_loads(
         assert pipeline(np.zeros((20, 30, 3), np.uint8)).class_ids[0] == 3
 
 
-def test_a_saved_model_is_a_folder(converter, cache: Path, tmp_path: Path) -> None:
-    folder = tmp_path / 'saved'
-    folder.mkdir()
-    (folder / 'saved_model.pb').write_bytes(graphs.saved_model(graphs.meta_graph(
+def test_a_saved_model_is_a_directory(converter, cache: Path, tmp_path: Path) -> None:
+    directory = tmp_path / 'saved'
+    directory.mkdir()
+    (directory / 'saved_model.pb').write_bytes(graphs.saved_model(graphs.meta_graph(
         ['serve'], {'serving_default': graphs.signature(
             {'input': (graphs.FLOAT, (None, 8, 8, 3))},
             {'softmax': (graphs.FLOAT, (None, 4))})})))
-    for model in (folder, folder / 'saved_model.pb'):
+    for model in (directory, directory / 'saved_model.pb'):
         with Pipeline.load(model) as pipeline:
             assert pipeline.descriptor.name == 'saved'
             assert pipeline.task == 'classification'
     request, = converter.requests()
     assert (request['format'], request['tag'], request['signature']) == (
         'saved_model', 'serve', 'serving_default')
-    # The folder's content counts, not its dates or its name.
-    (folder / 'variables').mkdir()
-    shutil.copytree(folder, tmp_path / 'copy')
+    # The directory's content counts, not its dates or its name.
+    (directory / 'variables').mkdir()
+    shutil.copytree(directory, tmp_path / 'copy')
     with Pipeline.load(tmp_path / 'copy'):
         assert len(converter.requests()) == 1
-    (folder / 'variables' / 'more').write_text('x')
-    with Pipeline.load(folder):
+    (directory / 'variables' / 'more').write_text('x')
+    with Pipeline.load(directory):
         assert len(converter.requests()) == 2

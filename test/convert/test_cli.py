@@ -43,10 +43,10 @@ def test_a_file_with_its_report(
 def test_json(frozen: Path, converter, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for from_cache in (False, True):
         assert main(['models', 'convert', str(frozen), '--json']) == 0
-        answer = json.loads(capsys.readouterr().out)
-        assert answer['from_cache'] is from_cache
-        assert Path(answer['model']).is_file()
-        assert answer['outputs'] == ['softmax:0']
+        result = json.loads(capsys.readouterr().out)
+        assert result['from_cache'] is from_cache
+        assert Path(result['model']).is_file()
+        assert result['outputs'] == ['softmax:0']
 
 
 def test_named_tensors(frozen: Path, converter, cache: Path) -> None:

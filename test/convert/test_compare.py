@@ -21,7 +21,7 @@ import numpy as np
 from numpy.testing import assert_allclose
 import pytest
 
-from ros2_classify.convert.compare import compare, make_feeds, sample_picture
+from ros2_classify.convert.compare import compare, make_feeds, sample_image
 from ros2_classify.convert.graph import TensorInfo
 from ros2_classify.errors import ConversionError, InputError
 from ros2_classify.model.descriptor import InputSpec
@@ -33,12 +33,12 @@ def tensor(dtype: str, *dims: int | None) -> TensorInfo:
     return TensorInfo('x:0', dtype, dims)
 
 
-def test_the_picture_is_the_same_everywhere() -> None:
-    picture = sample_picture(32, 24)
-    assert picture.shape == (24, 32, 3)
-    assert picture.dtype == np.uint8
-    assert np.array_equal(picture, sample_picture(32, 24))
-    assert picture.std() > 30
+def test_the_image_is_the_same_everywhere() -> None:
+    image = sample_image(32, 24)
+    assert image.shape == (24, 32, 3)
+    assert image.dtype == np.uint8
+    assert np.array_equal(image, sample_image(32, 24))
+    assert image.std() > 30
 
 
 @pytest.mark.parametrize(('info', 'shape'), [
@@ -49,7 +49,7 @@ def test_the_picture_is_the_same_everywhere() -> None:
     (tensor('float32', 1, 8, 10, 4), (1, 8, 10, 4)),
     (TensorInfo('x', 'uint8', None), (1, 240, 320, 3)),
 ])
-def test_pictures_for_every_shape(info: TensorInfo, shape: tuple[int, ...]) -> None:
+def test_images_for_every_shape(info: TensorInfo, shape: tuple[int, ...]) -> None:
     feed, = make_feeds([info], InputSpec())
     assert feed.shape == shape
     assert feed.dtype == info.dtype
@@ -62,14 +62,14 @@ def test_the_declared_size_counts_where_the_graph_is_free() -> None:
 
 def test_pixels_are_scaled_as_declared() -> None:
     feed, = make_feeds([tensor('float32', None, 8, 10, 3)], DECLARED)
-    expected = (sample_picture(10, 8)[..., ::-1] / 255 - np.array(DECLARED.mean)) / np.array(
+    expected = (sample_image(10, 8)[..., ::-1] / 255 - np.array(DECLARED.mean)) / np.array(
         DECLARED.std)
     assert_allclose(feed[0], expected, atol=1e-6)
 
 
 def test_without_declaration_floats_are_small() -> None:
     feed, = make_feeds([tensor('float32', None, 8, 10, 3)], InputSpec())
-    assert_allclose(feed[0], sample_picture(10, 8) / 127.5 - 1, atol=1e-6)
+    assert_allclose(feed[0], sample_image(10, 8) / 127.5 - 1, atol=1e-6)
 
 
 def test_other_inputs_get_zeros() -> None:
@@ -80,7 +80,7 @@ def test_other_inputs_get_zeros() -> None:
     assert not feeds[1].any()
 
 
-def test_a_picture_of_ones_own(tmp_path: Path) -> None:
+def test_a_image_of_ones_own(tmp_path: Path) -> None:
     pixels = np.zeros((6, 4, 3), np.uint8)
     pixels[..., 0] = 200  # blue, as OpenCV writes it
     cv2.imwrite(str(tmp_path / 'p.png'), pixels)
@@ -88,8 +88,8 @@ def test_a_picture_of_ones_own(tmp_path: Path) -> None:
                        tmp_path / 'p.png')
     assert feed.shape == (1, 6, 4, 3)
     assert feed[0, 0, 0].tolist() == [0, 0, 200]
-    (tmp_path / 'p.png').write_text('no picture')
-    with pytest.raises(InputError, match='cannot be read as a picture'):
+    (tmp_path / 'p.png').write_text('no image')
+    with pytest.raises(InputError, match='cannot be read as an image'):
         make_feeds([tensor('uint8', 1, 8, 8, 3)], InputSpec(), tmp_path / 'p.png')
 
 
@@ -98,7 +98,7 @@ def test_types_that_cannot_be_fed() -> None:
         make_feeds([tensor('quint8', 1, 8, 8, 3)], InputSpec())
 
 
-def test_equal_answers() -> None:
+def test_equal_results() -> None:
     reference = {'a:0': np.array([[1.0, 2.0]], np.float32), 'b': np.array([3])}
     report = compare({'a': np.array([[1.00005, 2.0]], np.float32), 'b:0': np.array([3])},
                      reference, 1e-4)
@@ -106,7 +106,7 @@ def test_equal_answers() -> None:
     assert report['differences']['b'] == 0
 
 
-def test_empty_answers_are_equal() -> None:
+def test_empty_results_are_equal() -> None:
     rows = np.zeros((0, 5), np.float32)
     assert compare({'rows': rows}, {'rows': rows}, 1e-4)['differences'] == {'rows': 0.0}
 
@@ -129,9 +129,9 @@ def test_great_numbers_may_differ_more() -> None:
     ({'a': np.zeros((1, 2))}, r'shape \[1, 2\] in ONNX and \[2\]'),
     ({'a': np.array(['x', 'y'])}, "'a' by inf"),
 ])
-def test_other_answers(answers: dict[str, np.ndarray], reason: str) -> None:
+def test_other_results(results: dict[str, np.ndarray], reason: str) -> None:
     with pytest.raises(ConversionError, match=reason):
-        compare(answers, {'a': np.zeros(2)}, 1e-4)
+        compare(results, {'a': np.zeros(2)}, 1e-4)
 
 
 def detections(scores: list[float], classes: list[int]) -> dict[str, np.ndarray]:

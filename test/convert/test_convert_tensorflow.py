@@ -59,7 +59,7 @@ BLOCKED = ('import sys; sys.modules["tensorflow"] = sys.modules["tf2onnx"] = Non
 
 @pytest.fixture
 def models(data: Path, warm_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the models known by name; return the data's folder."""
+    """Make the models known by name; return the data's directory."""
     path = os.pathsep.join((str(HERE / 'descriptors'), shared_data.model_path(data)))
     monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', path)
     monkeypatch.setenv('ROS2_CLASSIFY_CACHE', str(warm_cache))
@@ -70,12 +70,12 @@ def models(data: Path, warm_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def test_classifiers_equal_the_manifest(models: Path, model: str) -> None:
     wrong = []
     with Pipeline.load(model, provider='cpu') as pipeline:
-        for (name, picture), top in test_manifest.CLASSES.items():
+        for (name, image), top in test_manifest.CLASSES.items():
             if name == 'mobilenet_v1_0.25_224.onnx':
-                best = pipeline(read_image(models / 'images' / picture), 'bgr').rows()[0]
+                best = pipeline(read_image(models / 'images' / image), 'bgr').rows()[0]
                 label, score = top.crop
                 if best['label'] != label or abs(best['score'] - score) > test_manifest.SCORE:
-                    wrong.append(f'{picture}: {label} {score}, got {best}')
+                    wrong.append(f'{image}: {label} {score}, got {best}')
     assert not wrong
 
 
@@ -84,26 +84,26 @@ def test_the_person_detector_equals_the_manifest(models: Path) -> None:
     recorded = re.findall(r'(\S+\.\w+) (\d\.\d+)', text.partition('\n')[0])
     assert len(recorded) == 18
     with Pipeline.load(PERSON, provider='cpu') as pipeline:
-        for picture, score in recorded:
-            result = pipeline(read_image(models / 'images' / picture), 'bgr')
+        for image, score in recorded:
+            result = pipeline(read_image(models / 'images' / image), 'bgr')
             scores = dict(zip(result.labels, result.scores))
-            assert abs(scores['person'] - float(score)) < test_manifest.SCORE, picture
+            assert abs(scores['person'] - float(score)) < test_manifest.SCORE, image
 
 
 def test_the_detector_equals_the_manifest(models: Path) -> None:
     wrong = []
     with Pipeline.load(DETECTOR, provider='cpu') as pipeline:
-        for (name, picture), found in test_manifest.BOXES.items():
+        for (name, image), found in test_manifest.BOXES.items():
             if name != 'ssd_mobilenet_v1_0.75_coco':
                 continue
-            result = pipeline(read_image(models / 'images' / picture), 'bgr')
+            result = pipeline(read_image(models / 'images' / image), 'bgr')
             taken: set[int] = set()
             for row in found.rows:
                 index = test_manifest.match(result, row, taken)
                 if index is not None:
                     taken.add(index)
                 elif row.score >= 0.5 + test_manifest.SCORE:
-                    wrong.append(f'{picture}: {row} is missing from\n{result}')
+                    wrong.append(f'{image}: {row} is missing from\n{result}')
     assert not wrong, '\n'.join(wrong)
 
 
@@ -153,7 +153,7 @@ def test_a_check(models: Path, model: str) -> None:
     report = check_model(model, read_image(models / 'images/skimage_chelsea.png'), provider='cpu')
     assert not report.problems
     assert report.onnx.producer.startswith('tf2onnx')
-    assert report.network != report.file
+    assert report.onnx_path != report.file
     assert report.sha256 == report.declared.source.sha256
     best = report.result.rows()[0] if report.result.task == 'classification' else None
     assert best is None or best['label'] in ('Egyptian cat', 'non_person')
@@ -168,7 +168,7 @@ def test_a_first_descriptor(models: Path, tmp_path: Path, file: str) -> None:
     for name in ('task', 'format', 'input', 'output'):
         assert getattr(written, name) == getattr(report.descriptor, name)
     # It needs no conversion of its own.
-    assert check_model(tmp_path / 'mine.yaml', provider='cpu').network == report.network
+    assert check_model(tmp_path / 'mine.yaml', provider='cpu').onnx_path == report.onnx_path
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_a_graph_of_our_own_writing(tiny) -> None:
     'mask_rcnn_inception_v2_coco_2018_01_28', 'tensorflow-face-detection'])
 def test_an_entry_of_the_catalogue(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """From an address to masks and labels, with a small network where the large one is meant."""
+    """From an address to masks and labels, with a small model where the large one is meant."""
     monkeypatch.setenv('ROS2_CLASSIFY_CACHE', str(tmp_path / 'cache'))
     entry = load_descriptor(shared_data.ROOT / f'models/{name}.yaml')
     has_masks = 'masks' in entry.output.options['outputs']
@@ -291,7 +291,7 @@ def test_a_size_that_the_model_does_not_take(tiny) -> None:
         graphs.placeholder('input', None, None, None, 3),
         graphs.constant('shape', np.array([-1, 7 * 7 * 3], np.int32)),
         graphs.node('output', 'Reshape', 'input', 'shape', T=Type(FLOAT), Tshape=Type(INT32)))
-    with pytest.raises(ConversionError, match='TensorFlow itself fails on the test picture.*'
+    with pytest.raises(ConversionError, match='TensorFlow itself fails on the test image.*'
                                               'input.size'):
         tiny(content)
     done = tiny(content, input={'size': [7, 7]}, task='classification')

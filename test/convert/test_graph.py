@@ -25,8 +25,8 @@ from ros2_classify.convert.graph import (
 from ros2_classify.errors import ConversionError
 
 
-def frozen(folder: Path, content: bytes) -> Graph:
-    path = folder / 'graph.pb'
+def frozen(directory: Path, content: bytes) -> Graph:
+    path = directory / 'graph.pb'
     path.write_bytes(content)
     return read_frozen_graph(path)
 
@@ -98,12 +98,12 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_a_saved_model(tmp_path: Path) -> None:
-    picture = {'image': (UINT8, (None, 96, 96, 3))}
+    image = {'image': (UINT8, (None, 96, 96, 3))}
     scores = {'scores': (FLOAT, (None, 2)), 'boxes': (FLOAT, None)}
     (tmp_path / 'saved_model.pb').write_bytes(graphs.saved_model(
-        graphs.meta_graph(['train'], {'other': graphs.signature(picture, picture)}),
-        graphs.meta_graph(['serve', 'tpu'], {'other': graphs.signature(picture, picture)}),
-        graphs.meta_graph(['serve'], {'serving_default': graphs.signature(picture, scores)},
+        graphs.meta_graph(['train'], {'other': graphs.signature(image, image)}),
+        graphs.meta_graph(['serve', 'tpu'], {'other': graphs.signature(image, image)}),
+        graphs.meta_graph(['serve'], {'serving_default': graphs.signature(image, scores)},
                           graphs.classifier())))
     model = read_saved_model(tmp_path)
     assert model.tag == 'serve'

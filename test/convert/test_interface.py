@@ -152,14 +152,14 @@ def test_long_lists_are_cut(read) -> None:
         frozen_interface(read(several(*(f'n{place}' for place in range(20)))), (), (), 'm.pb')
 
 
-PICTURE = {'image': (FLOAT, (None, 8, 8, 3))}
+IMAGE = {'image': (FLOAT, (None, 8, 8, 3))}
 SCORES = {'b_scores': (FLOAT, (None, 4)), 'a_boxes': (FLOAT, (None, 4, 4))}
 
 
 def test_the_default_signature(saved) -> None:
-    model = saved(serving_default=graphs.signature(PICTURE, SCORES),
-                  other=graphs.signature(PICTURE, PICTURE),
-                  __saved_model_init_op=graphs.signature({}, PICTURE))
+    model = saved(serving_default=graphs.signature(IMAGE, SCORES),
+                  other=graphs.signature(IMAGE, IMAGE),
+                  __saved_model_init_op=graphs.signature({}, IMAGE))
     found = saved_interface(model, '', 'folder')
     assert (found.signature, found.tag) == ('serving_default', 'serve')
     assert [tensor.name for tensor in found.inputs] == ['image']
@@ -167,12 +167,12 @@ def test_the_default_signature(saved) -> None:
 
 
 def test_the_only_signature(saved) -> None:
-    found = saved_interface(saved(detect=graphs.signature(PICTURE, SCORES)), '', 'folder')
+    found = saved_interface(saved(detect=graphs.signature(IMAGE, SCORES)), '', 'folder')
     assert found.signature == 'detect'
 
 
 def test_a_declared_signature(saved) -> None:
-    model = saved(one=graphs.signature(PICTURE, SCORES), two=graphs.signature(PICTURE, PICTURE))
+    model = saved(one=graphs.signature(IMAGE, SCORES), two=graphs.signature(IMAGE, IMAGE))
     assert saved_interface(model, 'two', 'folder').outputs == ('image',)
     with pytest.raises(ConversionError, match=r"no signature 'tow' .did you mean 'two'.*one \("):
         saved_interface(model, 'tow', 'folder')

@@ -31,8 +31,8 @@ from ros2_classify.errors import ConversionError, FetchCancelledError
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a working folder with a request in it."""
+def directory(tmp_path: Path) -> Path:
+    """Return a working directory with a request in it."""
     made = tmp_path / 'work'
     made.mkdir()
     (made / worker.REQUEST).write_text('{}')
@@ -40,8 +40,8 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def run(converter, folder: Path, **options):
-    return run_worker(str(converter.python), folder, label='tiny', **{'timeout': 60.0, **options})
+def run(converter, directory: Path, **options):
+    return run_worker(str(converter.python), directory, label='tiny', **{'timeout': 60.0, **options})
 
 
 def test_which_python(monkeypatch: pytest.MonkeyPatch, converter) -> None:
@@ -88,52 +88,52 @@ def test_a_ros_environment_stays_out_of_another_python(
     assert process._environment(sys.executable)['CUDA_VISIBLE_DEVICES'] == '-1'
 
 
-def test_the_result_and_the_log(converter, folder: Path) -> None:
+def test_the_result_and_the_log(converter, directory: Path) -> None:
     converter.plan(log='a line of TensorFlow')
     seen: list[tuple[str, bool]] = []
-    result = run(converter, folder, progress=lambda text, done: seen.append((text, done)))
+    result = run(converter, directory, progress=lambda text, done: seen.append((text, done)))
     assert result['outputs'] == ['softmax:0']
-    assert (folder / process.LOG).read_text() == 'a line of TensorFlow\n'
+    assert (directory / process.LOG).read_text() == 'a line of TensorFlow\n'
     assert seen[0][0].startswith('converting tiny to ONNX, once: starting (0 s')
     assert [done for _, done in seen] == [False] * (len(seen) - 1) + [True]
 
 
-def test_what_tensorflow_raised(converter, folder: Path) -> None:
+def test_what_tensorflow_raised(converter, directory: Path) -> None:
     converter.plan(does='fail')
     with pytest.raises(WorkerError, match='^ValueError: quint8$') as caught:
-        run(converter, folder)
+        run(converter, directory)
     assert not caught.value.converted
     converter.plan(more={'converted': True})
     with pytest.raises(WorkerError) as caught:
-        run(converter, folder)
+        run(converter, directory)
     assert caught.value.converted
 
 
-def test_an_end_without_a_word(converter, folder: Path) -> None:
+def test_an_end_without_a_word(converter, directory: Path) -> None:
     converter.plan(does='end')
     with pytest.raises(ConversionError, match='ended with exit code 7 while converting'):
-        run(converter, folder)
+        run(converter, directory)
 
 
-def gone(folder: Path) -> bool:
-    """Tell whether no process has the folder as its working folder any more."""
+def gone(directory: Path) -> bool:
+    """Tell whether no process has the directory as its working directory any more."""
     for entry in Path('/proc').glob('[0-9]*/cwd'):
         try:
-            if os.readlink(entry) == str(folder):
+            if os.readlink(entry) == str(directory):
                 return False
         except OSError:
             continue
     return True
 
 
-def test_the_time_limit(converter, folder: Path) -> None:
+def test_the_time_limit(converter, directory: Path) -> None:
     converter.plan(does='wait')
     with pytest.raises(ConversionError, match='more than 1 s and was ended while'):
-        run(converter, folder, timeout=1.0)
-    assert gone(folder)
+        run(converter, directory, timeout=1.0)
+    assert gone(directory)
 
 
-def test_cancelling(converter, folder: Path) -> None:
+def test_cancelling(converter, directory: Path) -> None:
     converter.plan(does='wait')
     cancel = threading.Event()
 
@@ -142,30 +142,30 @@ def test_cancelling(converter, folder: Path) -> None:
             cancel.set()
 
     with pytest.raises(FetchCancelledError, match='converting tiny was cancelled'):
-        run(converter, folder, progress=progress, cancel=cancel)
-    assert gone(folder)
+        run(converter, directory, progress=progress, cancel=cancel)
+    assert gone(directory)
 
 
-def test_killed_for_want_of_memory(converter, folder: Path) -> None:
+def test_killed_for_want_of_memory(converter, directory: Path) -> None:
     converter.plan(does='wait')
     killed = []
 
     def progress(text: str, done: bool) -> None:
         for entry in Path('/proc').glob('[0-9]*/cwd') if not killed and not done else ():
             try:
-                if os.readlink(entry) == str(folder):
+                if os.readlink(entry) == str(directory):
                     os.kill(int(entry.parent.name), 9)
                     killed.append(entry)
             except OSError:
                 continue
 
     with pytest.raises(ConversionError, match='signal SIGKILL .not enough memory'):
-        run(converter, folder, progress=progress)
+        run(converter, directory, progress=progress)
 
 
-def test_the_worker_ends_with_its_parent(folder: Path) -> None:
+def test_the_worker_ends_with_its_parent(directory: Path) -> None:
     program = 'import runpy, sys; runpy.run_path(sys.argv[1])["_end_with_parent"]()'
-    with subprocess.Popen([sys.executable, '-c', program, worker.__file__], cwd=folder,
+    with subprocess.Popen([sys.executable, '-c', program, worker.__file__], cwd=directory,
                           stdin=subprocess.PIPE) as child:
         child.communicate(b'a parent may write', timeout=60)
     assert child.returncode == 3

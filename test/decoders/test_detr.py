@@ -20,7 +20,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from decoder_networks import agree, answer, NETWORK, on_picture
+from decoder_models import agree, run_model, MODEL, on_image
 import numpy as np
 import pytest
 from ros2_classify.decoders import DecodeContext, DECODERS
@@ -42,8 +42,8 @@ def by_hand(outputs: Any, activation: str, threshold: float) -> list[tuple[float
     found = []
     for query in range(logits.shape[1]):
         cx, cy, w, h = boxes[0, query].tolist()
-        box = ((cx - w / 2) * NETWORK[0], (cy - h / 2) * NETWORK[1],
-               (cx + w / 2) * NETWORK[0], (cy + h / 2) * NETWORK[1])
+        box = ((cx - w / 2) * MODEL[0], (cy - h / 2) * MODEL[1],
+               (cx + w / 2) * MODEL[0], (cy + h / 2) * MODEL[1])
         row = logits[0, query].tolist()
         if activation == 'sigmoid':
             for class_id, value in enumerate(row):
@@ -67,16 +67,16 @@ def test_the_loop_agrees(
 ) -> None:
     outputs = numbers(columns=columns)
     labels = [f'c{index}' for index in range(columns - (activation == 'softmax'))]
-    result = answer(tmp_path, outputs, {'decoder': 'detr', 'activation': activation},
+    result = run_model(tmp_path, outputs, {'decoder': 'detr', 'activation': activation},
                     threshold=threshold, labels=labels)
-    assert agree(result, on_picture(by_hand(outputs, activation, threshold)))
+    assert agree(result, on_image(by_hand(outputs, activation, threshold)))
 
 
 def test_the_best_pairs_of_query_and_class(tmp_path: Path) -> None:
     """As many as asked for, whatever query they belong to."""
     outputs = numbers()
     expected = sorted(by_hand(outputs, 'sigmoid', 0.0), key=lambda row: -row[4])[:10]
-    result = answer(tmp_path, outputs, {'decoder': 'detr', 'activation': 'sigmoid'}, threshold=0)
+    result = run_model(tmp_path, outputs, {'decoder': 'detr', 'activation': 'sigmoid'}, threshold=0)
     assert result.scores[:10].tolist() == pytest.approx([row[4] for row in expected], rel=1e-4)
     assert result.class_ids[:10].tolist() == [row[5] for row in expected]
 
@@ -87,24 +87,24 @@ def test_other_names_and_ids(tmp_path: Path) -> None:
     for names, options in (
             (('a', 'b'), {'logits': 'a', 'boxes': 'b:0'}), (('a', 'b'), {'boxes': 'b'}),
             (('out:0', 'the_boxes'), {}), (('class_logits', 'b'), {'logits': 'class_logits'})):
-        result = answer(
+        result = run_model(
             tmp_path, dict(zip(names, outputs.values())),
             {'decoder': 'detr', 'activation': 'sigmoid', 'class_offset': 1, 'outputs': options})
-        assert agree(result, on_picture(expected))
+        assert agree(result, on_image(expected))
 
 
-def test_network_pixels(tmp_path: Path) -> None:
+def test_model_pixels(tmp_path: Path) -> None:
     outputs = numbers()
-    expected = on_picture(by_hand(outputs, 'softmax', 0.3))
+    expected = on_image(by_hand(outputs, 'softmax', 0.3))
     outputs['pred_boxes'] *= 64
-    result = answer(tmp_path, outputs, {'decoder': 'detr', 'normalized': False})
+    result = run_model(tmp_path, outputs, {'decoder': 'detr', 'normalized': False})
     assert agree(result, expected)
 
 
 def decode(given: Any, threshold: float = 0.3, **options: Any) -> Any:
     """Return the candidates."""
     return DECODER.decode(
-        given, DECODER.parse_options(options), DecodeContext(NETWORK, threshold))
+        given, DECODER.parse_options(options), DecodeContext(MODEL, threshold))
 
 
 @pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])

@@ -19,7 +19,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from decoder_networks import agree, answer, NETWORK, on_picture, PICTURE
+from decoder_models import agree, run_model, MODEL, on_image, IMAGE
 import numpy as np
 import pytest
 from ros2_classify.decoders import DecodeContext, DECODERS
@@ -56,9 +56,9 @@ def separate(table: Any, batch: bool = True, names: Any = ('boxes', 'labels', 's
 def test_rows_of_six(tmp_path: Path, lead: tuple[int, ...], count: int) -> None:
     table = boxes_of(count)
     table[0, 4] = 0.9
-    result = answer(tmp_path, {'output0': table.reshape(*lead, count, 6)},
+    result = run_model(tmp_path, {'output0': table.reshape(*lead, count, 6)},
                     {'decoder': 'end_to_end'})
-    assert agree(result, on_picture(by_hand(table)))
+    assert agree(result, on_image(by_hand(table)))
 
 
 def test_rows_of_seven(tmp_path: Path) -> None:
@@ -66,8 +66,8 @@ def test_rows_of_seven(tmp_path: Path) -> None:
     table = boxes_of(20)
     rows = np.concatenate((np.zeros((20, 1)), table[:, :4], table[:, 5:], table[:, 4:5]), axis=1)
     rows[5:8, 0] = -1
-    result = answer(tmp_path, {'output': rows.astype('f')}, {'decoder': 'end_to_end'})
-    assert agree(result, on_picture(by_hand(np.delete(table, [5, 6, 7], axis=0))))
+    result = run_model(tmp_path, {'output': rows.astype('f')}, {'decoder': 'end_to_end'})
+    assert agree(result, on_image(by_hand(np.delete(table, [5, 6, 7], axis=0))))
 
 
 @pytest.mark.parametrize(('columns', 'order'), [
@@ -79,9 +79,9 @@ def test_declared_columns(tmp_path: Path, columns: list[str], order: list[int]) 
     """Those of PaddleDetection, of SSD in Caffe and OpenVINO, and others."""
     table = boxes_of(12)
     rows = np.concatenate((table, np.zeros((12, 1))), axis=1)[:, order].astype('f')
-    result = answer(tmp_path, {'n': np.array([12]), 'detections': rows[np.newaxis]},
+    result = run_model(tmp_path, {'n': np.array([12]), 'detections': rows[np.newaxis]},
                     {'decoder': 'end_to_end', 'columns': columns})
-    assert agree(result, on_picture(by_hand(table)))
+    assert agree(result, on_image(by_hand(table)))
 
 
 @pytest.mark.parametrize('batch', [True, False])
@@ -95,9 +95,9 @@ def test_separate_outputs(tmp_path: Path, batch: bool, names: Any, dtype: Any) -
     else:
         options = {}
     table = boxes_of(15)
-    result = answer(tmp_path, separate(table, batch, names, dtype),
+    result = run_model(tmp_path, separate(table, batch, names, dtype),
                     {'decoder': 'end_to_end', **options})
-    assert agree(result, on_picture(by_hand(table)))
+    assert agree(result, on_image(by_hand(table)))
 
 
 def test_a_count_and_padding(tmp_path: Path) -> None:
@@ -106,24 +106,24 @@ def test_a_count_and_padding(tmp_path: Path) -> None:
     table[:, 4] = 0.9
     outputs = {'num_dets': np.array([[6]], np.int32),
                **separate(table, names=('det_boxes', 'det_classes', 'det_scores'))}
-    assert agree(answer(tmp_path, outputs, {'decoder': 'end_to_end'}),
-                 on_picture(by_hand(table[:6])))
+    assert agree(run_model(tmp_path, outputs, {'decoder': 'end_to_end'}),
+                 on_image(by_hand(table[:6])))
     del outputs['num_dets']
     # Without a count a score of 0 or a negative class marks padding.
     table[8:, 4] = 0
     table[5:8, 5] = -1
-    result = answer(tmp_path, separate(table), {'decoder': 'end_to_end'}, threshold=0.0)
-    assert agree(result, on_picture(by_hand(table[:5])))
+    result = run_model(tmp_path, separate(table), {'decoder': 'end_to_end'}, threshold=0.0)
+    assert agree(result, on_image(by_hand(table[:5])))
 
 
 def test_torchvision_counts_from_one(tmp_path: Path) -> None:
     """Its class 0 is the background, which it never gives."""
     table = boxes_of(10)
     table[:, 5] += 1
-    result = answer(tmp_path, separate(table, batch=False), {
+    result = run_model(tmp_path, separate(table, batch=False), {
         'decoder': 'end_to_end', 'class_offset': -1}, labels=[f'c{i}' for i in range(9)])
-    assert agree(result, on_picture(by_hand(table, offset=-1)))
-    named = answer(tmp_path, separate(table, batch=False), {'decoder': 'end_to_end'},
+    assert agree(result, on_image(by_hand(table, offset=-1)))
+    named = run_model(tmp_path, separate(table, batch=False), {'decoder': 'end_to_end'},
                    labels=['???', *(f'c{i}' for i in range(9))])
     assert set(named.labels) <= {f'c{i}' for i in range(9)}
 
@@ -139,23 +139,23 @@ def test_units_and_formats(tmp_path: Path, units: str, box_format: str) -> None:
     given[:, :4] = np.stack({
         'xyxy': (x1, y1, x2, y2), 'yxyx': (y1, x1, y2, x2), 'xywh': (x1, y1, x2 - x1, y2 - y1),
         'cxcywh': ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)}[box_format], axis=1)
-    result = answer(tmp_path, {'o': given}, {
+    result = run_model(tmp_path, {'o': given}, {
         'decoder': 'end_to_end', 'units': units, 'box_format': box_format})
     expected = by_hand(table)
-    assert agree(result, expected if units == 'source' else on_picture(expected))
+    assert agree(result, expected if units == 'source' else on_image(expected))
 
 
-def test_boxes_in_source_pixels_are_cut_to_the_picture(tmp_path: Path) -> None:
+def test_boxes_in_source_pixels_are_cut_to_the_image(tmp_path: Path) -> None:
     table = np.array([[-5, -6, 500, 600, 0.9, 1], [200, 10, 210, 20, 0.8, 1]], np.float32)
-    result = answer(tmp_path, {'o': table}, {'decoder': 'end_to_end', 'units': 'source'},
+    result = run_model(tmp_path, {'o': table}, {'decoder': 'end_to_end', 'units': 'source'},
                     resize='letterbox')
-    assert result.boxes.tolist() == [[0, 0, *PICTURE]]
+    assert result.boxes.tolist() == [[0, 0, *IMAGE]]
 
 
 def decode(given: Any, threshold: float = 0.3, **options: Any) -> Any:
     """Return the candidates."""
     return DECODER.decode(
-        given, DECODER.parse_options(options), DecodeContext(NETWORK, threshold))
+        given, DECODER.parse_options(options), DecodeContext(MODEL, threshold))
 
 
 @pytest.mark.parametrize('outputs', [
@@ -214,7 +214,7 @@ def test_the_number_of_classes_is_not_told() -> None:
     ({'columns': []}, 'box 0 times'),
     ({'columns': ['box', 'score', 'class', 'score']}, 'score 2 times'),
     ({'columns': ['box', 'score', 'label']}, 'box, score, class, batch, unused'),
-    ({'columns': 'box'}, 'list'), ({'units': 'pixels'}, 'network, source, normalized'),
+    ({'columns': 'box'}, 'list'), ({'units': 'pixels'}, 'model, source, normalized'),
     ({'outputs': {'rows': 'a', 'boxes': 'b'}}, 'remove it'),
     ({'outputs': {'boxes': 'b'}, 'columns': ['box', 'score', 'class']}, 'only counts for rows'),
     ({'outputs': {'labels': 'b'}}, 'unknown key'), ({'class_offset': 0.5}, 'whole number')])

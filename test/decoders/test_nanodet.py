@@ -20,14 +20,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-from decoder_networks import agree, answer, on_picture
+from decoder_models import agree, run_model, on_image
 import numpy as np
 import pytest
 from ros2_classify.decoders import DecodeContext, DECODERS
 from ros2_classify.errors import DescriptorError, OutputError
 
 DECODER = DECODERS['nanodet']
-# No multiple of the strides: the last cells leave the picture.
+# No multiple of the strides: the last cells leave the image.
 SIZE = (72, 56)
 PLUS = (8, 16, 32, 64)
 
@@ -82,9 +82,9 @@ def joined(levels: Any) -> dict[str, Any]:
 def test_one_tensor(tmp_path: Path, strides: Any, classes: int) -> None:
     levels = numbers(strides, classes)
     options = {} if len(strides) > 2 else {'strides': list(strides)}
-    result = answer(tmp_path, joined(levels), {'decoder': 'nanodet', **options}, size=SIZE,
+    result = run_model(tmp_path, joined(levels), {'decoder': 'nanodet', **options}, size=SIZE,
                     threshold=0.5, labels=[f'c{index}' for index in range(classes)])
-    assert agree(result, on_picture(by_hand(levels, strides, False), SIZE))
+    assert agree(result, on_image(by_hand(levels, strides, False), SIZE))
 
 
 @pytest.mark.parametrize('strides', [PLUS, PLUS[:3]])
@@ -101,8 +101,8 @@ def test_two_tensors_for_each_stride(
         arrays = [array for level in levels for array in level]
         arrays = arrays if batch else [array[0] for array in arrays]
     outputs = {str(700 + index): array for index, array in enumerate(arrays)}
-    result = answer(tmp_path, outputs, {'decoder': 'nanodet'}, size=SIZE, threshold=0.5)
-    assert agree(result, on_picture(by_hand(levels, strides, True), SIZE))
+    result = run_model(tmp_path, outputs, {'decoder': 'nanodet'}, size=SIZE, threshold=0.5)
+    assert agree(result, on_image(by_hand(levels, strides, True), SIZE))
 
 
 def test_options(tmp_path: Path) -> None:
@@ -110,21 +110,21 @@ def test_options(tmp_path: Path) -> None:
     strides = (8, 16)
     levels = [(scores * 4 - 3, sides) for scores, sides in numbers(strides, 12, reg_max=2)]
     outputs = {'a': levels[0][0], 'b': levels[0][1], 'c': levels[1][0], 'd': levels[1][1]}
-    result = answer(tmp_path, outputs, {
+    result = run_model(tmp_path, outputs, {
         'decoder': 'nanodet', 'reg_max': 2, 'activation': 'sigmoid', 'point': 'corner',
         'strides': [8, 16], 'outputs': {'scores': ['a', 'c:0'], 'distances': ['b', 'd']}},
         size=SIZE, threshold=0.6)
-    assert agree(result, on_picture(by_hand(levels, strides, False, 0.6, True), SIZE))
+    assert agree(result, on_image(by_hand(levels, strides, False, 0.6, True), SIZE))
     # With as many classes as logits only names tell.
     named = {'cls_8': outputs['a'], 'dis_8': outputs['b'], 'cls_16': outputs['c'],
              'dis_16': outputs['d']}
-    again = answer(tmp_path, named, {
+    again = run_model(tmp_path, named, {
         'decoder': 'nanodet', 'reg_max': 2, 'activation': 'sigmoid', 'point': 'corner',
         'strides': [8, 16]}, size=SIZE, threshold=0.6)
     assert again.boxes.tolist() == result.boxes.tolist()
-    middle = answer(tmp_path, joined(numbers(PLUS)), {'decoder': 'nanodet', 'point': 'middle'},
+    middle = run_model(tmp_path, joined(numbers(PLUS)), {'decoder': 'nanodet', 'point': 'middle'},
                     size=SIZE, threshold=0.5)
-    assert agree(middle, on_picture(by_hand(numbers(PLUS), PLUS, True), SIZE))
+    assert agree(middle, on_image(by_hand(numbers(PLUS), PLUS, True), SIZE))
 
 
 def decode(given: Any, threshold: float = 0.5, **options: Any) -> Any:

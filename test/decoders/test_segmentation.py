@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The decoder of segmentation networks against a loop over the cells, alone and as ONNX."""
+"""The decoder of segmentation models against a loop over the cells, alone and as ONNX."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ros2_classify.errors import DescriptorError, OutputError
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results.results import Segmentation
-from ros2_classify.testing import save_constant_network
+from ros2_classify.testing import save_constant_model
 
 DECODER = DECODERS['segmentation']
 SIZE = (64, 48)
@@ -77,7 +77,7 @@ def test_equal_scores_and_many_classes() -> None:
 
 @pytest.mark.parametrize('shape', [(1, 12, 16), (1, 1, 12, 16), (1, 12, 16, 1), (12, 16)])
 @pytest.mark.parametrize('dtype', [np.int64, np.int32, np.uint8])
-def test_classes_that_the_network_found(shape: Any, dtype: Any) -> None:
+def test_classes_that_the_model_found(shape: Any, dtype: Any) -> None:
     array = np.random.default_rng(4).integers(0, 21, (12, 16)).astype(dtype)
     for labels in (None, 21):
         found = decode(array.reshape(shape), labels)
@@ -144,7 +144,7 @@ def test_what_does_not_fit(array: Any, options: Any, words: str) -> None:
         decode(array, **options)
 
 
-def test_labels_of_another_network() -> None:
+def test_labels_of_another_model() -> None:
     with pytest.raises(OutputError, match='labels 21, outputs 5'):
         decode(logits(5), 21)
     with pytest.raises(OutputError, match='class 300, but there are 21 labels'):
@@ -164,11 +164,11 @@ def test_the_number_of_classes(options: Any) -> None:
     assert DECODER.class_count({'out': np.zeros((1, 3, 4), np.int64)}, given) is None
 
 
-# ---- the whole pipeline on an ONNX network
+# ---- the whole pipeline on an ONNX model
 
-def answer(folder: Path, array: Any, image_size: tuple[int, int] = (128, 96), *,
+def run_model(directory: Path, array: Any, image_size: tuple[int, int] = (128, 96), *,
            output: Any = None, **more: Any) -> Segmentation:
-    path = save_constant_network(folder / 'seg.onnx', {'out': array}, input_shape=(1, 3, 48, 64))
+    path = save_constant_model(directory / 'seg.onnx', {'out': array}, input_shape=(1, 3, 48, 64))
     descriptor = ModelDescriptor.from_mapping({
         'source': {'path': str(path)}, 'task': 'segmentation',
         'output': {'decoder': 'segmentation', **(output or {})}, **more})
@@ -180,11 +180,11 @@ def answer(folder: Path, array: Any, image_size: tuple[int, int] = (128, 96), *,
     return result
 
 
-def test_a_network_that_tells_four_fields(tmp_path: Path) -> None:
+def test_a_model_that_tells_four_fields(tmp_path: Path) -> None:
     array = np.zeros((1, 4, 6, 8), np.float32)
     array[0, 1, :3, :4] = array[0, 2, 3:, :4] = array[0, 3, 3:, 4:] = 1
     array[0, 3, 0, 7] = 2
-    result = answer(tmp_path, array, output={'background': 0},
+    result = run_model(tmp_path, array, output={'background': 0},
                     labels=['background', 'sky', 'road', 'car'])
     image = result.label_image
     assert image.shape == (96, 128) and image.dtype == np.uint8
@@ -201,7 +201,7 @@ def test_a_network_that_tells_four_fields(tmp_path: Path) -> None:
 
 def test_beside_a_centre_crop_is_no_class(tmp_path: Path) -> None:
     array = np.ones((1, 48, 64), np.int64)
-    result = answer(tmp_path, array, (128, 48), input={'resize': 'center_crop'})
+    result = run_model(tmp_path, array, (128, 48), input={'resize': 'center_crop'})
     shown = result.label_image == 1
     # 7/8 of the height, and as much of the width as has the input's shape.
     assert shown.any(axis=1).sum() == 42 and shown.any(axis=0).sum() == 56
@@ -213,7 +213,7 @@ def test_beside_a_centre_crop_is_no_class(tmp_path: Path) -> None:
 def test_a_share_below_the_threshold_is_not_listed(tmp_path: Path) -> None:
     array = np.zeros((1, 48, 64), np.int64)
     array[0, 0, 0] = 1
-    result = answer(tmp_path, array, defaults={'score_threshold': 0.01})
+    result = run_model(tmp_path, array, defaults={'score_threshold': 0.01})
     assert result.class_ids.tolist() == [0] and 1 in result.label_image
 
 
@@ -222,8 +222,8 @@ def test_a_share_below_the_threshold_is_not_listed(tmp_path: Path) -> None:
     (np.zeros((1, 12, 16, 5), np.float32), {'names': "['Background', 'a', 'b', 'c', 'd']"},
      {'axes': 'channels_last', 'background': 0}),
     (np.zeros((1, 48, 64), np.int64), {}, {'background': False})])
-def test_a_bare_network(tmp_path: Path, array: Any, metadata: Any, options: Any) -> None:
-    path = save_constant_network(
+def test_a_bare_model(tmp_path: Path, array: Any, metadata: Any, options: Any) -> None:
+    path = save_constant_model(
         tmp_path / 'seg.onnx', {'out': array}, input_shape=(1, 3, 48, 64), metadata=metadata)
     with Pipeline.load(path, provider='cpu') as pipeline:
         assert dict(pipeline.descriptor.output.options) == options
@@ -235,7 +235,7 @@ def test_a_bare_network(tmp_path: Path, array: Any, metadata: Any, options: Any)
 
 @pytest.mark.parametrize('shape', [(1, 125, 3, 4), (1, 3, 20, 85), (1, 1, 12, 16)])
 def test_grids_of_detectors_are_not_guessed(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    path = save_constant_network(
+    path = save_constant_model(
         tmp_path / 'net.onnx', {'out': np.zeros(shape, np.float32)}, input_shape=(1, 3, 48, 64))
     with pytest.raises(DescriptorError, match='cannot be told from their shapes'):
         Pipeline.load(path, provider='cpu')

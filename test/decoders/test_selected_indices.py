@@ -19,7 +19,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from decoder_networks import agree, answer, NETWORK, on_picture
+from decoder_models import agree, run_model, MODEL, on_image
 import numpy as np
 import pytest
 from ros2_classify.decoders import DecodeContext, DECODERS
@@ -65,14 +65,14 @@ def test_the_loop_agrees(tmp_path: Path, batch: bool, dtype: Any, names: Any) ->
     outputs[names[2]] = outputs[names[2]].astype(dtype)
     if batch:
         outputs[names[2]] = outputs[names[2]][np.newaxis]
-    result = answer(tmp_path, outputs, {'decoder': 'selected_indices'},
+    result = run_model(tmp_path, outputs, {'decoder': 'selected_indices'},
                     labels=['a', 'b', 'c', 'd', 'e'])
-    assert agree(result, on_picture(by_hand(outputs)))
+    assert agree(result, on_image(by_hand(outputs)))
 
 
 def test_source_pixels_and_declared_names(tmp_path: Path) -> None:
     outputs = numbers()
-    result = answer(tmp_path, outputs, {
+    result = run_model(tmp_path, outputs, {
         'decoder': 'selected_indices', 'units': 'source',
         'outputs': {'boxes': 'boxes', 'scores': 'scores:0', 'indices': 'indices'}})
     assert agree(result, by_hand(outputs))
@@ -80,16 +80,16 @@ def test_source_pixels_and_declared_names(tmp_path: Path) -> None:
 
 def test_normalized_boxes(tmp_path: Path) -> None:
     outputs = numbers()
-    expected = on_picture(by_hand(outputs))
+    expected = on_image(by_hand(outputs))
     outputs['boxes'] /= 64
-    result = answer(tmp_path, outputs, {'decoder': 'selected_indices', 'units': 'normalized'})
+    result = run_model(tmp_path, outputs, {'decoder': 'selected_indices', 'units': 'normalized'})
     assert agree(result, expected)
 
 
 def decode(given: Any, threshold: float = 0.3, **options: Any) -> Any:
     """Return the candidates."""
     return DECODER.decode(
-        given, DECODER.parse_options(options), DecodeContext(NETWORK, threshold))
+        given, DECODER.parse_options(options), DecodeContext(MODEL, threshold))
 
 
 def test_nothing_selected() -> None:
@@ -129,7 +129,7 @@ def test_the_number_of_classes() -> None:
 
 
 @pytest.mark.parametrize(('options', 'word'), [
-    ({'units': 'px'}, 'network, source, normalized'), ({'box_format': 'yx'}, 'yxyx'),
+    ({'units': 'px'}, 'model, source, normalized'), ({'box_format': 'yx'}, 'yxyx'),
     ({'outputs': {'rows': 'a'}}, 'unknown key')])
 def test_wrong_options(options: dict[str, Any], word: str) -> None:
     with pytest.raises(DescriptorError) as caught:

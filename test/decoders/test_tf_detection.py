@@ -36,7 +36,7 @@ def decode(given: Any, threshold: float = 0.5, **options: Any) -> Any:
 
 
 def random_outputs(names: Any = USUAL, count: float = 10, rows: int = 10, seed: int = 0) -> Any:
-    """Return outputs as such a network gives them: boxes, classes, scores, count."""
+    """Return outputs as such a model gives them: boxes, classes, scores, count."""
     rng = np.random.default_rng(seed)
     boxes = rng.uniform(-0.1, 1.1, (1, rows, 4)).astype(np.float32)
     return dict(zip(names, (

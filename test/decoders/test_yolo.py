@@ -20,7 +20,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from decoder_networks import agree, answer, NETWORK, on_picture
+from decoder_models import agree, run_model, MODEL, on_image
 import numpy as np
 import pytest
 from ros2_classify.decoders import DecodeContext, DECODERS
@@ -32,7 +32,7 @@ CELLS = 84
 
 
 def numbers(rows: int, classes: int, objectness: bool, seed: int = 0) -> Any:
-    """Return rows as such a network gives them: centre, size, objectness, class scores."""
+    """Return rows as such a model gives them: centre, size, objectness, class scores."""
     rng = np.random.default_rng(seed)
     return np.concatenate((
         rng.uniform(8, 56, (rows, 2)), rng.uniform(2, 30, (rows, 2)),
@@ -89,10 +89,10 @@ def test_the_loop_agrees(
 ) -> None:
     table = numbers(rows, classes, objectness)
     given = table.T if axes == 'channels_first' else table
-    result = answer(
+    result = run_model(
         tmp_path, {'output0': given[np.newaxis]}, {'decoder': 'yolo', **options},
         labels=labels and [f'c{index}' for index in range(labels)], threshold=threshold)
-    assert agree(result, on_picture(by_hand(table, objectness, threshold)))
+    assert agree(result, on_image(by_hand(table, objectness, threshold)))
 
 
 @pytest.mark.parametrize('box_format', ['cxcywh', 'xyxy', 'yxyx', 'xywh'])
@@ -103,11 +103,11 @@ def test_other_boxes(tmp_path: Path, box_format: str, normalized: bool) -> None:
     factor = (1, 1)
     if normalized:
         table[:, :4] /= 64
-        factor = NETWORK
-    result = answer(
+        factor = MODEL
+    result = run_model(
         tmp_path, {'o': table.T[np.newaxis]},
         {'decoder': 'yolo', 'box_format': box_format, 'normalized': normalized})
-    assert agree(result, on_picture(
+    assert agree(result, on_image(
         by_hand(table, False, 0.3, box_format=box_format, factor=factor)))
 
 
@@ -115,27 +115,27 @@ def test_other_boxes(tmp_path: Path, box_format: str, normalized: bool) -> None:
 def test_logits(tmp_path: Path, objectness: bool) -> None:
     table = numbers(3 * CELLS, 5, objectness)
     table[:, 4:] = np.random.default_rng(1).normal(0, 3, table[:, 4:].shape)
-    result = answer(
+    result = run_model(
         tmp_path, {'o': table[np.newaxis]},
         {'decoder': 'yolo', 'activation': 'sigmoid', 'objectness': objectness})
-    assert agree(result, on_picture(by_hand(table, objectness, 0.3, logits=True)))
+    assert agree(result, on_image(by_hand(table, objectness, 0.3, logits=True)))
 
 
 def test_masks_and_key_points_are_left_aside(tmp_path: Path) -> None:
     """YOLOv8 of segmentation: 32 numbers of a mask follow, and a second output."""
     table = np.concatenate((numbers(CELLS, 5, False), np.full((CELLS, 32), 9)), axis=1).astype('f')
     outputs = {'output0': table.T[np.newaxis], 'output1': np.zeros((1, 32, 16, 16), np.float32)}
-    result = answer(
+    result = run_model(
         tmp_path, outputs, {'decoder': 'yolo', 'classes': 5, 'objectness': False})
-    assert agree(result, on_picture(by_hand(table, False, 0.3, classes=5)))
+    assert agree(result, on_image(by_hand(table, False, 0.3, classes=5)))
 
 
 def test_a_letterbox_and_what_overlaps(tmp_path: Path) -> None:
-    """A picture of 128x64 in 64x64: half the size, 16 rows above it."""
+    """An image of 128x64 in 64x64: half the size, 16 rows above it."""
     table = np.zeros((CELLS, 6), np.float32)
     table[:3] = [(20, 30, 10, 8, 0.9, 0), (21, 30, 10, 8, 0.8, 0), (20, 30, 10, 8, 0, 0.7)]
-    result = answer(
-        tmp_path, {'o': table.T[np.newaxis]}, {'decoder': 'yolo'}, picture=(128, 64),
+    result = run_model(
+        tmp_path, {'o': table.T[np.newaxis]}, {'decoder': 'yolo'}, image=(128, 64),
         nms_iou=0.5, resize='letterbox')
     assert result.boxes.tolist() == [[30, 20, 50, 36]] * 2
     assert result.class_ids.tolist() == [0, 1]
@@ -146,7 +146,7 @@ def decode(table: Any, *, labels: int | None = None, threshold: float = 0.3,
     """Return the candidates of one output."""
     return DECODER.decode(
         {'o': table}, DECODER.parse_options(options),
-        DecodeContext(NETWORK, threshold, label_count=labels))
+        DecodeContext(MODEL, threshold, label_count=labels))
 
 
 @pytest.mark.parametrize('objectness', [True, False])
@@ -210,18 +210,18 @@ def test_the_labels_are_compared(tmp_path: Path) -> None:
     outputs = {'o': numbers(CELLS, 6, False).T[np.newaxis]}
     for options in ({'objectness': False, 'axes': 'channels_first'}, {'classes': 6}):
         with pytest.raises(OutputError, match='labels 3, outputs 6'):
-            answer(tmp_path, outputs, {'decoder': 'yolo', **options}, labels=['a', 'b', 'c'])
+            run_model(tmp_path, outputs, {'decoder': 'yolo', **options}, labels=['a', 'b', 'c'])
     with pytest.raises(OutputError, match='10 numbers for each box.*for 3 classes'):
-        answer(tmp_path, outputs, {'decoder': 'yolo'}, labels=['a', 'b', 'c'])
+        run_model(tmp_path, outputs, {'decoder': 'yolo'}, labels=['a', 'b', 'c'])
 
 
 def test_a_named_output(tmp_path: Path) -> None:
     table = numbers(CELLS, 4, False)
     outputs = {'other': np.zeros((1, 3), np.float32), 'boxes:0': table.T[np.newaxis]}
-    result = answer(tmp_path, outputs, {'decoder': 'yolo', 'output': 'boxes'})
-    assert agree(result, on_picture(by_hand(table, False, 0.3)))
+    result = run_model(tmp_path, outputs, {'decoder': 'yolo', 'output': 'boxes'})
+    assert agree(result, on_image(by_hand(table, False, 0.3)))
     with pytest.raises(OutputError, match="no output 'grid'"):
-        answer(tmp_path, outputs, {'decoder': 'yolo', 'output': 'grid'})
+        run_model(tmp_path, outputs, {'decoder': 'yolo', 'output': 'grid'})
 
 
 @pytest.mark.parametrize(('options', 'word'), [

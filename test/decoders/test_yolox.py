@@ -55,7 +55,7 @@ def by_hand(rows: Any, size: tuple[int, int], strides: Any, threshold: float) ->
 
 
 def random_rows(count: int, classes: int, seed: int = 0) -> Any:
-    """Return rows as such a network gives them."""
+    """Return rows as such a model gives them."""
     rng = np.random.default_rng(seed)
     return np.concatenate((
         rng.normal(0, 1, (count, 4)), rng.uniform(0, 1, (count, 1 + classes))),

@@ -20,7 +20,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from decoder_networks import agree, answer, on_picture
+from decoder_models import agree, run_model, on_image
 import numpy as np
 import pytest
 from ros2_classify.decoders import DecodeContext, DECODERS
@@ -68,18 +68,18 @@ def by_hand(outputs: Any, strides: Any = STRIDES, threshold: float = 0.5) -> Any
 def test_the_loop_agrees(tmp_path: Path, classes: int, strides: Any) -> None:
     outputs = numbers(sorted(set(strides)), classes)
     options = {} if strides == STRIDES else {'strides': list(strides)}
-    result = answer(tmp_path, outputs, {'decoder': 'yunet', **options}, size=SIZE, threshold=0.5,
+    result = run_model(tmp_path, outputs, {'decoder': 'yunet', **options}, size=SIZE, threshold=0.5,
                     labels=['face', 'b', 'c'][:classes])
-    assert agree(result, on_picture(by_hand(outputs, strides), SIZE))
+    assert agree(result, on_image(by_hand(outputs, strides), SIZE))
 
 
 def test_declared_names(tmp_path: Path) -> None:
     given = numbers()
     outputs = {f'n{index}:0': array for index, array in enumerate(given.values())}
-    result = answer(tmp_path, outputs, {'decoder': 'yunet', 'outputs': {
+    result = run_model(tmp_path, outputs, {'decoder': 'yunet', 'outputs': {
         'cls': ['n0', 'n1', 'n2'], 'obj': ['n3', 'n4:0', 'n5'], 'bbox': ['n6', 'n7', 'n8']}},
         size=SIZE, threshold=0.5)
-    assert agree(result, on_picture(by_hand(given), SIZE))
+    assert agree(result, on_image(by_hand(given), SIZE))
 
 
 def decode(given: Any, threshold: float = 0.5, **options: Any) -> Any:

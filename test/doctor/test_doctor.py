@@ -28,7 +28,7 @@ import pytest
 from ros2_classify import cli
 from ros2_classify.doctor import CHECKS, examine, Finding, ThisMachine
 from ros2_classify.doctor.cache_checks import check_cache
-from ros2_classify.doctor.dds_checks import check_large_pictures
+from ros2_classify.doctor.dds_checks import check_large_images
 from ros2_classify.doctor.fake_machine import FakeMachine
 from ros2_classify.doctor.machine import Disk, Installed, Ran
 from ros2_classify.doctor.model_checks import check_catalogue, check_model
@@ -138,13 +138,13 @@ def test_the_middleware_is_named_and_zenoh_needs_a_router():
     assert list(check_middleware(machine(ran={'import json, rclpy': NO_MODULE}))) == []
 
 
-# Large pictures
+# Large images
 
 PROFILE = (shared_data.ROOT / 'config/fastdds.xml').read_text()
 
 
 def test_the_shipped_profile_is_named_for_other_cameras():
-    findings = list(check_large_pictures(machine()))
+    findings = list(check_large_images(machine()))
     assert bad(findings) == []
     assert f'{OLD_VARIABLE}={shared_data.ROOT / "config/fastdds.xml"}' in findings[0].text
 
@@ -156,10 +156,10 @@ def test_the_shipped_profile_is_named_for_other_cameras():
     ({NEW_VARIABLE: '/good.xml'}, 'error', 'this distribution ignores'),
     ({'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4'}, 'warning', 'UDPv4'),
 ])
-def test_a_transport_that_loses_large_pictures(env, level, text):
+def test_a_transport_that_loses_large_images(env, level, text):
     small = PROFILE.replace('25165824', '1048576')
     assert small != PROFILE
-    finding = only(check_large_pictures(machine(env={**JAZZY, **env}, files={
+    finding = only(check_large_images(machine(env={**JAZZY, **env}, files={
         '/broken.xml': '<dds>', '/small.xml': small, '/good.xml': PROFILE})))
     assert finding.level == level
     assert text in finding.text
@@ -169,8 +169,8 @@ def test_a_transport_that_loses_large_pictures(env, level, text):
     {OLD_VARIABLE: '/good.xml'}, {'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA'},
     {'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA?max_msg_size=1MB'},
     {'ROS_DISTRO': 'kilted', OLD_VARIABLE: '/good.xml'}])
-def test_a_transport_for_large_pictures(env):
-    findings = list(check_large_pictures(machine(env={**JAZZY, **env},
+def test_a_transport_for_large_images(env):
+    findings = list(check_large_images(machine(env={**JAZZY, **env},
                                                  files={'/good.xml': PROFILE})))
     assert findings and bad(findings) == []
 
@@ -179,15 +179,15 @@ def test_a_transport_for_large_pictures(env):
     (Disk(64 * 2**20, 64 * 2**20), '--shm-size=512m'),
     (Disk(8 * 2**30, 10 * 2**20), 'fastdds shm clean')])
 def test_shared_memory_is_short(disk, cure):
-    assert cure in only(check_large_pictures(machine(disks={'/dev/shm': disk}))).cure
+    assert cure in only(check_large_images(machine(disks={'/dev/shm': disk}))).cure
 
 
 def test_other_middlewares_need_the_kernels_buffers():
     env = {**JAZZY, 'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'}
     small = machine(env=env, files={'/proc/sys/net/core/rmem_max': '212992\n'})
-    assert 'net.core.rmem_max=8388608' in only(check_large_pictures(small)).cure
+    assert 'net.core.rmem_max=8388608' in only(check_large_images(small)).cure
     large = machine(env=env, files={'/proc/sys/net/core/rmem_max': '8388608\n'})
-    assert [finding.level for finding in check_large_pictures(large)] == ['ok']
+    assert [finding.level for finding in check_large_images(large)] == ['ok']
 
 
 # NumPy, OpenCV, cv_bridge
@@ -253,7 +253,7 @@ def test_modules_that_cannot_be_imported(part):
 
 # Providers
 
-def test_the_trial_network_is_what_it_says():
+def test_the_trial_model_is_what_it_says():
     onnx = pytest.importorskip('onnx')
     model = onnx.load_from_string(base64.b64decode(IDENTITY))
     onnx.checker.check_model(model)
@@ -263,7 +263,7 @@ def test_the_trial_network_is_what_it_says():
 def with_runtime(available, trials, *packages, **changes):
     """Return a machine with an ONNX Runtime; trials are the answers of its providers by name."""
     ran = {'get_available_providers': available}
-    ran.update({f"providers=['{name}']": answer for name, answer in trials.items()})
+    ran.update({f"providers=['{name}']": result for name, result in trials.items()})
     return machine(ran=ran, installed={
         name: (Installed(name, '1.31.1', '/venv'),) for name in packages}, **changes)
 
@@ -304,7 +304,7 @@ def test_a_gpu_that_nobody_uses():
         CPU, {'CPUExecutionProvider': ON_CPU}, 'onnxruntime',
         files={'/proc/driver/nvidia/version': 'NVRM'})))
     assert finding.level == 'warning'
-    assert 'networks run on the CPU' in finding.text
+    assert 'models run on the CPU' in finding.text
 
 
 def test_two_packages_of_onnx_runtime():
@@ -345,9 +345,9 @@ def test_a_cache_that_cannot_be_written(number):
 
 # Models
 
-def entry(folder, name, sha256):
-    (folder / f'{name}.onnx').write_bytes(b'network')
-    path = folder / f'{name}.yaml'
+def entry(directory, name, sha256):
+    (directory / f'{name}.onnx').write_bytes(b'network')
+    path = directory / f'{name}.yaml'
     path.write_text(f'source: {{path: {name}.onnx, sha256: "{sha256}"}}\n'
                     'output: {decoder: classification}\n')
     return path
@@ -412,8 +412,8 @@ def test_the_command_line(monkeypatch, capsys):
     ran = {'get_available_providers': CPU, "['CPUExecutionProvider']": ON_CPU}
     monkeypatch.setattr('ros2_classify.doctor.ThisMachine', lambda: machine(ran=ran))
     assert cli.main(['doctor', '--json', '--model', 'cards_detector']) == 0
-    answer = json.loads(capsys.readouterr().out)
-    assert answer['ok'] and set(answer['findings'][0]) == {'check', 'level', 'text', 'cure'}
+    result = json.loads(capsys.readouterr().out)
+    assert result['ok'] and set(result['findings'][0]) == {'check', 'level', 'text', 'cure'}
     monkeypatch.setattr('ros2_classify.doctor.ThisMachine', lambda: machine(
         ran={**ran, 'vision_msgs': NO_MODULE}))
     assert cli.main(['doctor']) == 1

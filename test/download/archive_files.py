@@ -103,8 +103,8 @@ TAR_ATTACKS: dict[str, Callable[[Path], Path]] = {
     'long name': lambda path: tar_with(path, lambda info: None, 'x' * 300),
     'deep path': lambda path: tar_with(path, lambda info: None, 'x/' * 100 + 'x'),
     'twice': lambda path: tar_with(path, lambda info: None, 'good.txt'),
-    'file as folder': lambda path: tar_with(path, lambda info: None, 'good.txt/evil'),
-    'folder as file': lambda path: tar_with(path, of_type(tarfile.DIRTYPE), './good.txt'),
+    'file as directory': lambda path: tar_with(path, lambda info: None, 'good.txt/evil'),
+    'directory as file': lambda path: tar_with(path, of_type(tarfile.DIRTYPE), './good.txt'),
 }
 
 ZIP_ATTACKS: dict[str, Callable[[Path], Path]] = {
@@ -117,7 +117,7 @@ ZIP_ATTACKS: dict[str, Callable[[Path], Path]] = {
     'backslash': lambda path: zip_with(path, lambda info: None, '..\\evil'),
     'drive': lambda path: zip_with(path, lambda info: None, 'C:/evil'),
     'twice': lambda path: zip_with(path, lambda info: None, './good.txt'),
-    'file as folder': lambda path: zip_with(path, lambda info: None, 'good.txt/evil'),
+    'file as directory': lambda path: zip_with(path, lambda info: None, 'good.txt/evil'),
     'packed by method 14': lambda path: zip_with(
         path, lambda info: setattr(info, 'compress_type', zipfile.ZIP_LZMA)),
 }

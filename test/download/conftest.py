@@ -45,7 +45,7 @@ def web() -> Iterator[Web]:
 
 
 @pytest.fixture
-def cache_folder(tmp_path: Path) -> Path:
+def cache_directory(tmp_path: Path) -> Path:
     """Return where the cache is."""
     return tmp_path / 'cache'
 

@@ -61,7 +61,7 @@ def test_the_content_tells_the_kind(tmp_path: Path) -> None:
         list_members(plain)
 
 
-def test_folders_and_dots_are_harmless(tmp_path: Path) -> None:
+def test_directories_and_dots_are_harmless(tmp_path: Path) -> None:
     path = tmp_path / 'a.tar'
     with tarfile.open(path, 'w') as tar:
         for name in ('./', './a/', './a/b/'):

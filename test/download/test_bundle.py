@@ -29,7 +29,7 @@ import numpy as np
 import pytest
 from ros2_classify import Pipeline, unbundle
 from ros2_classify.bundle import write_bundle
-from ros2_classify.download.options import default_import_folder, FetchOptions
+from ros2_classify.download.options import default_import_directory, FetchOptions
 from ros2_classify.errors import (
     ArchiveError, DescriptorError, DiskFullError, FetchError, IntegrityError, ModelNotFoundError)
 from ros2_classify.model import catalog
@@ -43,22 +43,22 @@ BODY = b'network' * 5000
 
 @pytest.fixture
 def office(web: Web, tmp_path: Path) -> Path:
-    """Return a folder with two models: one from an address with labels, one from a path."""
-    folder = tmp_path / 'office'
-    (folder / 'labels').mkdir(parents=True)
-    (folder / 'labels' / 'two.txt').write_text('cat\ndog\n')
-    (folder / 'weights.onnx').write_bytes(b'local network')
-    (folder / 'far.yaml').write_text(
+    """Return a directory with two models: one from an address with labels, one from a path."""
+    directory = tmp_path / 'office'
+    (directory / 'labels').mkdir(parents=True)
+    (directory / 'labels' / 'two.txt').write_text('cat\ndog\n')
+    (directory / 'weights.onnx').write_bytes(b'local network')
+    (directory / 'far.yaml').write_text(
         f'source: {{url: {web.serve("/m.onnx", BODY)}, sha256: {sha256(BODY)}}}\n'
         'labels: labels/two.txt\n')
-    (folder / 'near.yaml').write_text('source: {path: weights.onnx}\nlabels: labels/two.txt\n')
-    return folder
+    (directory / 'near.yaml').write_text('source: {path: weights.onnx}\nlabels: labels/two.txt\n')
+    return directory
 
 
 @pytest.fixture
 def robot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FetchOptions:
     """Return the options of a machine that has nothing, and where nothing is known by name."""
-    monkeypatch.setattr(catalog, 'shipped_folder', lambda: None)
+    monkeypatch.setattr(catalog, 'shipped_directory', lambda: None)
     return FetchOptions(cache=tmp_path / 'robot', offline=True)
 
 
@@ -71,7 +71,7 @@ def _bundle(office: Path, options: Any, *names: str) -> Path:
 def test_a_bundle_brings_all_that_models_need(
         web: Web, office: Path, options: Any, robot: FetchOptions) -> None:
     path = _bundle(office, options, 'far', 'near')
-    imported = import_bundle(path, default_import_folder(), robot)
+    imported = import_bundle(path, default_import_directory(), robot)
     assert web.count('/m.onnx') == 1
     assert [model.name for model in imported.models] == ['far.yaml', 'near.yaml']
     assert catalog.names() == ('far', 'near')
@@ -81,9 +81,9 @@ def test_a_bundle_brings_all_that_models_need(
     labels = far.load_labels()
     assert labels is not None
     assert labels.name(1) == 'dog'
-    assert files_in(robot.cache_folder()) == [f'files/{sha256(BODY)}/m.onnx']
+    assert files_in(robot.cache_directory()) == [f'files/{sha256(BODY)}/m.onnx']
     # Once more changes nothing.
-    assert import_bundle(path, default_import_folder(), robot).replaced == ()
+    assert import_bundle(path, default_import_directory(), robot).replaced == ()
 
 
 def test_a_bundle_is_the_same_each_time_and_tells_nothing_of_the_machine(
@@ -97,9 +97,9 @@ def test_a_bundle_is_the_same_each_time_and_tells_nothing_of_the_machine(
 
 def test_a_newer_bundle_replaces_and_says_so(
         office: Path, options: Any, robot: FetchOptions) -> None:
-    import_bundle(_bundle(office, options, 'near'), default_import_folder(), robot)
+    import_bundle(_bundle(office, options, 'near'), default_import_directory(), robot)
     (office / 'weights.onnx').write_bytes(b'better network')
-    imported = import_bundle(_bundle(office, options, 'near'), default_import_folder(), robot)
+    imported = import_bundle(_bundle(office, options, 'near'), default_import_directory(), robot)
     assert [path.name for path in imported.replaced] == ['weights.onnx']
     assert model_file(catalog.resolve('near'), robot).read_bytes() == b'better network'
 
@@ -107,19 +107,19 @@ def test_a_newer_bundle_replaces_and_says_so(
 def test_what_the_robot_ships_is_not_hidden(
         office: Path, options: Any, robot: FetchOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _bundle(office, options, 'far')
-    monkeypatch.setattr(catalog, 'shipped_folder', lambda: office)
-    imported = import_bundle(path, default_import_folder(), robot)
+    monkeypatch.setattr(catalog, 'shipped_directory', lambda: office)
+    imported = import_bundle(path, default_import_directory(), robot)
     assert imported.models == (office / 'far.yaml',)
-    assert not default_import_folder().exists()
+    assert not default_import_directory().exists()
     assert len(imported.files) == 1
 
 
-def test_a_folder_is_carried_over(office: Path, options: Any, robot: FetchOptions) -> None:
+def test_a_directory_is_carried_over(office: Path, options: Any, robot: FetchOptions) -> None:
     (office / 'saved' / 'variables').mkdir(parents=True)
     (office / 'saved' / 'model.onnx').write_bytes(b'm')
     (office / 'saved' / 'variables' / '0').write_bytes(b'v')
     (office / 'deep.yaml').write_text('source: {path: saved, member: model.onnx}\n')
-    import_bundle(_bundle(office, options, 'deep'), default_import_folder(), robot)
+    import_bundle(_bundle(office, options, 'deep'), default_import_directory(), robot)
     path = model_file(catalog.resolve('deep'), robot)
     assert (path.parent / 'variables' / '0').read_bytes() == b'v'
 
@@ -137,12 +137,12 @@ def test_an_address_alone_is_carried_too(
         web: Web, office: Path, options: Any, robot: FetchOptions) -> None:
     address = f'{web.serve("/bare.onnx", BODY)}#sha256={sha256(BODY)}'
     write_bundle([catalog.resolve(address)], office / 'models.tar', options())
-    imported = import_bundle(office / 'models.tar', default_import_folder(), robot)
+    imported = import_bundle(office / 'models.tar', default_import_directory(), robot)
     assert imported.models == ()
     assert model_file(catalog.resolve(address), robot).read_bytes() == BODY
 
 
-def test_a_network_without_a_descriptor_is_no_bundle(office: Path, options: Any) -> None:
+def test_a_model_without_a_descriptor_is_no_bundle(office: Path, options: Any) -> None:
     with pytest.raises(DescriptorError, match='has no descriptor file'):
         write_bundle([catalog.resolve(office / 'weights.onnx')], office / 'models.tar', options())
 
@@ -160,7 +160,7 @@ def test_two_files_of_one_name_are_refused(office: Path, options: Any, tmp_path:
 
 def test_a_model_that_can_not_be_fetched_makes_no_bundle(
         web: Web, office: Path, options: Any) -> None:
-    web.answers.clear()
+    web.results.clear()
     with pytest.raises(FetchError, match='is not there'):
         _bundle(office, options, 'near', 'far')
     assert not list(office.glob('models.tar*'))
@@ -194,7 +194,7 @@ NETWORK = f'files/{sha256(BODY)}/m.onnx'
     ({NETWORK: None}, 'm.onnx is missing'),
     ({'models/far.yaml': b'source: {path: /etc/passwd}\n'}, 'far.yaml is damaged'),
     ({'models/extra.yaml': b'x'}, 'models/extra.yaml does not stand in its index'),
-    ({'../evil': b'x'}, 'leads out of its folder'),
+    ({'../evil': b'x'}, 'leads out of its directory'),
     ({'bundle.json': {'format': 2}}, 'its format is 2, and 1 is the one'),
     ({'bundle.json': {'files': {'models/far.yaml': 'no hash'}}}, 'its index is damaged'),
     ({'bundle.json': {'files': {'etc/passwd': '0' * 64}}}, 'its index is damaged'),
@@ -206,19 +206,19 @@ def test_a_bundle_that_was_tampered_with_is_refused(
         words: str) -> None:
     path = _rewritten(_bundle(office, options, 'far'), **changes)
     with pytest.raises(ArchiveError, match=words):
-        import_bundle(path, default_import_folder(), robot)
-    assert files_in(robot.cache_folder()) == []
-    assert not default_import_folder().exists()
+        import_bundle(path, default_import_directory(), robot)
+    assert files_in(robot.cache_directory()) == []
+    assert not default_import_directory().exists()
 
 
 def test_what_is_no_bundle(office: Path, tmp_path: Path, robot: FetchOptions) -> None:
     with pytest.raises(ArchiveError, match='is no archive'):
-        import_bundle(office / 'near.yaml', default_import_folder(), robot)
+        import_bundle(office / 'near.yaml', default_import_directory(), robot)
     other = tmp_path / 'other.tar'
     with tarfile.open(other, 'w') as tar:
         tar.add(office / 'near.yaml', 'near.yaml')
     with pytest.raises(ArchiveError, match='does not begin with bundle.json.*models bundle'):
-        import_bundle(other, default_import_folder(), robot)
+        import_bundle(other, default_import_directory(), robot)
 
 
 def test_a_bundle_cut_off_on_the_way_is_refused(
@@ -227,8 +227,8 @@ def test_a_bundle_cut_off_on_the_way_is_refused(
     body = path.read_bytes()
     path.write_bytes(body[:len(body) // 2])
     with pytest.raises(ArchiveError):
-        import_bundle(path, default_import_folder(), robot)
-    assert files_in(robot.cache_folder()) == []
+        import_bundle(path, default_import_directory(), robot)
+    assert files_in(robot.cache_directory()) == []
 
 
 def test_a_descriptor_from_the_future_is_refused(
@@ -240,8 +240,8 @@ def test_a_descriptor_from_the_future_is_refused(
     index['files']['models/near.yaml'] = sha256(future)
     path = _rewritten(path, **{'models/near.yaml': future, 'bundle.json': index})
     with pytest.raises(ArchiveError, match="unknown key 'telepathy'.*newer ros2_classify"):
-        import_bundle(path, default_import_folder(), robot)
-    assert not default_import_folder().exists()
+        import_bundle(path, default_import_directory(), robot)
+    assert not default_import_directory().exists()
 
 
 def test_a_full_disk_on_the_robot(office: Path, options: Any, robot: FetchOptions,
@@ -252,8 +252,8 @@ def test_a_full_disk_on_the_robot(office: Path, options: Any, robot: FetchOption
         raise OSError(28, 'No space left on device')
     monkeypatch.setattr(unbundle, '_stage', full)
     with pytest.raises(DiskFullError, match='is full'):
-        import_bundle(path, default_import_folder(), robot)
-    assert files_in(robot.cache_folder()) == []
+        import_bundle(path, default_import_directory(), robot)
+    assert files_in(robot.cache_directory()) == []
 
 
 def test_an_unknown_model_is_named(office: Path) -> None:
@@ -277,17 +277,17 @@ def test_a_tensorflow_model_needs_no_tensorflow_on_the_robot(
     path = _bundle(office, options, 'tf')
     assert len(tensorflow.requests()) == 1
     monkeypatch.setenv('ROS2_CLASSIFY_CONVERTER_PYTHON', '/no/python')
-    imported = import_bundle(path, default_import_folder(), robot)
+    imported = import_bundle(path, default_import_directory(), robot)
     place, = imported.converted
     assert sorted(file.name for file in place.iterdir()) == ['model.onnx', 'report.json']
     with Pipeline.load('tf', fetch=robot, provider='cpu') as pipeline:
         assert len(pipeline(np.zeros((8, 8, 3), np.uint8))) == 4
     # Again: what is there and right stays as it is.
     before = (place / 'model.onnx').stat().st_ino
-    import_bundle(path, default_import_folder(), robot)
+    import_bundle(path, default_import_directory(), robot)
     assert (place / 'model.onnx').stat().st_ino == before
     (place / 'model.onnx').write_bytes(b'damaged')
-    import_bundle(path, default_import_folder(), robot)
+    import_bundle(path, default_import_directory(), robot)
     Pipeline.load('tf', fetch=robot, provider='cpu').close()
 
 
@@ -297,12 +297,12 @@ def test_without_tensorflow_here_the_model_is_carried_as_it_is(
     monkeypatch.setenv('ROS2_CLASSIFY_CONVERTER_PYTHON', '/no/python')
     path = _bundle(office, options, 'tf')
     assert 'tf is carried over as it is, and needs TensorFlow on the other machine' in caplog.text
-    assert import_bundle(path, default_import_folder(), robot).converted == ()
+    assert import_bundle(path, default_import_directory(), robot).converted == ()
     monkeypatch.setenv('ROS2_CLASSIFY_CONVERTER_PYTHON', str(tensorflow.python))
     Pipeline.load('tf', fetch=robot, provider='cpu').close()
 
 
-def test_a_saved_model_is_carried_as_its_folder(
+def test_a_saved_model_is_carried_as_its_directory(
         office: Path, options: Any, robot: FetchOptions, tensorflow: FakeConverter) -> None:
     (office / 'saved' / 'variables').mkdir(parents=True)
     (office / 'saved' / 'saved_model.pb').write_bytes(graphs.saved_model(graphs.meta_graph(
@@ -312,7 +312,7 @@ def test_a_saved_model_is_carried_as_its_folder(
     (office / 'saved' / 'variables' / 'variables.index').write_bytes(b'v')
     (office / 'folder.yaml').write_text('source: {path: saved}\nformat: saved_model\n')
     path = _bundle(office, options, 'folder')
-    assert len(import_bundle(path, default_import_folder(), robot).converted) == 1
+    assert len(import_bundle(path, default_import_directory(), robot).converted) == 1
     place = model_file(catalog.resolve('folder'), robot)
     assert (place / 'variables' / 'variables.index').read_bytes() == b'v'
 

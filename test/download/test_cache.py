@@ -96,7 +96,7 @@ def _wait_for(lines: queue.Queue[str], words: str) -> str:
         seen.append(line)
 
 
-def test_processes_that_start_at_once_download_once(web: Web, cache_folder: Path) -> None:
+def test_processes_that_start_at_once_download_once(web: Web, cache_directory: Path) -> None:
     url = web.serve('/m.onnx', hanging(BODY, 1000))
     with _processes(3, url, sha256(BODY)) as (processes, lines):
         # One downloads; the server holds it until both others have said that they wait.
@@ -105,13 +105,13 @@ def test_processes_that_start_at_once_download_once(web: Web, cache_folder: Path
         web.released.set()
         paths = {_wait_for(lines, 'path ') for _ in processes}
         assert [process.wait(DEADLINE) for process in processes] == [0, 0, 0]
-    assert paths == {f'path {cache_folder}/files/{sha256(BODY)}/m.onnx'}
+    assert paths == {f'path {cache_directory}/files/{sha256(BODY)}/m.onnx'}
     assert web.count('/m.onnx') == 1
-    assert files_in(cache_folder) == [f'files/{sha256(BODY)}/m.onnx']
+    assert files_in(cache_directory) == [f'files/{sha256(BODY)}/m.onnx']
 
 
 def test_a_process_that_was_killed_is_no_hindrance(
-        web: Web, cache_folder: Path, options: Any) -> None:
+        web: Web, cache_directory: Path, options: Any) -> None:
     started = threading.Event()
 
     def announce(handler: Any) -> None:
@@ -123,7 +123,7 @@ def test_a_process_that_was_killed_is_no_hindrance(
         processes[0].kill()
         assert processes[0].wait(DEADLINE) < 0
     assert fetch(request(url, BODY), options()).read_bytes() == BODY
-    assert files_in(cache_folder) == [f'files/{sha256(BODY)}/m.onnx']
+    assert files_in(cache_directory) == [f'files/{sha256(BODY)}/m.onnx']
 
 
 def test_threads_take_turns(tmp_path: Path) -> None:
@@ -174,12 +174,12 @@ def test_waiting_can_be_cancelled(tmp_path: Path) -> None:
 
 def test_what_was_left_long_ago_goes(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    old, folder, new = cache.part('old'), cache.part('folder'), cache.part('new')
+    old, directory, new = cache.part('old'), cache.part('folder'), cache.part('new')
     old.write_bytes(b'old')
-    folder.mkdir()
-    (folder / 'file').write_bytes(b'old')
+    directory.mkdir()
+    (directory / 'file').write_bytes(b'old')
     new.write_bytes(b'new')
-    for path in (old, folder):
+    for path in (old, directory):
         os.utime(path, (0, 0))
     cache.drop_stale()
     assert files_in(tmp_path) == ['partial/new.part']
@@ -192,7 +192,7 @@ def test_backups_are_told_to_skip_it(tmp_path: Path) -> None:
 
 
 def test_a_cache_that_is_only_read_needs_no_writing(
-        web: Web, cache_folder: Path, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        web: Web, cache_directory: Path, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     path = fetch(request(web.serve('/m.onnx', BODY), BODY), options())
 
     def refuse(*args: object, **kwargs: object) -> None:
@@ -202,7 +202,7 @@ def test_a_cache_that_is_only_read_needs_no_writing(
     assert fetch(request(f'{web.url}/m.onnx', BODY), options()) == path
 
 
-def test_a_cache_that_is_no_folder(tmp_path: Path) -> None:
+def test_a_cache_that_is_no_directory(tmp_path: Path) -> None:
     (tmp_path / 'files').mkdir()
     (tmp_path / 'files' / sha256(b'')).write_bytes(b'')
     assert Cache(tmp_path).find(sha256(b'')) is None
@@ -214,9 +214,9 @@ def test_a_cache_that_is_no_folder(tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_replaced_whatever_its_name(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    folder = tmp_path / 'files' / sha256(BODY)
-    folder.mkdir(parents=True)
-    (folder / 'a.onnx').write_bytes(b'damaged')
+    directory = tmp_path / 'files' / sha256(BODY)
+    directory.mkdir(parents=True)
+    (directory / 'a.onnx').write_bytes(b'damaged')
     part = cache.part('key')
     part.write_bytes(BODY)
     assert cache.get(sha256(BODY)) is None

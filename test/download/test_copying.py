@@ -26,8 +26,8 @@ from ros2_classify.download.copying import copy_whole
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a folder with a file that stands where another one is to come."""
+def directory(tmp_path: Path) -> Path:
+    """Return a directory with a file that stands where another one is to come."""
     made = tmp_path / 'there'
     made.mkdir()
     (made / 'net.onnx').write_text('old')
@@ -42,38 +42,38 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def content(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in folder.iterdir()}
+def content(directory: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in directory.iterdir()}
 
 
-def test_a_file_is_replaced(source: Path, folder: Path) -> None:
-    copy_whole(source, folder / 'net.onnx')
-    assert content(folder) == {'net.onnx': 'new'}
+def test_a_file_is_replaced(source: Path, directory: Path) -> None:
+    copy_whole(source, directory / 'net.onnx')
+    assert content(directory) == {'net.onnx': 'new'}
     assert source.read_text() == 'new'
 
 
 def test_a_disk_that_fills_up_changes_nothing(
-        source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        source: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(source: Path, target: Path) -> None:
         target.write_text('ne')
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(shutil, 'copyfile', full)
     with pytest.raises(OSError, match='No space'):
-        copy_whole(source, folder / 'net.onnx')
-    assert content(folder) == {'net.onnx': 'old'}
+        copy_whole(source, directory / 'net.onnx')
+    assert content(directory) == {'net.onnx': 'old'}
 
 
 def test_two_processes_do_not_meet(
-        source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        source: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copyfile = shutil.copyfile
 
     def meanwhile(first: Path, part: Path) -> None:
         copyfile(first, part)
         monkeypatch.setattr(shutil, 'copyfile', copyfile)
         monkeypatch.setattr(os, 'getpid', lambda: 1)
-        copy_whole(first, folder / 'net.onnx')
+        copy_whole(first, directory / 'net.onnx')
 
     monkeypatch.setattr(shutil, 'copyfile', meanwhile)
-    copy_whole(source, folder / 'net.onnx')
-    assert content(folder) == {'net.onnx': 'new'}
+    copy_whole(source, directory / 'net.onnx')
+    assert content(directory) == {'net.onnx': 'new'}

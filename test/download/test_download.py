@@ -32,35 +32,35 @@ KEPT = [f'files/{sha256(BODY)}/m.onnx']
 
 
 def test_a_download_that_was_cut_off_is_resumed(
-        web: Web, cache_folder: Path, options: Any, waits: list[float]) -> None:
+        web: Web, cache_directory: Path, options: Any, waits: list[float]) -> None:
     url = web.serve('/m.onnx', cut_off(BODY, 100_000), whole(BODY))
     assert fetch(request(url, BODY), options()).read_bytes() == BODY
     assert web.requests[1][1]['Range'] == 'bytes=100000-'
     assert web.requests[1][1]['If-Range']
     assert len(waits) == 1
-    assert files_in(cache_folder) == KEPT
+    assert files_in(cache_directory) == KEPT
 
 
 def test_what_an_earlier_process_left_is_resumed(
-        web: Web, cache_folder: Path, options: Any) -> None:
+        web: Web, cache_directory: Path, options: Any) -> None:
     url = web.serve('/m.onnx', cut_off(BODY, 100_000), status(404))
     with pytest.raises(FetchError, match='is not there'):
         fetch(request(url, BODY), options())
-    assert [name.split('/')[0] for name in files_in(cache_folder)] == ['partial', 'partial']
+    assert [name.split('/')[0] for name in files_in(cache_directory)] == ['partial', 'partial']
     web.serve('/m.onnx', BODY)
     assert fetch(request(url, BODY), options()).read_bytes() == BODY
     assert web.requests[-1][1]['Range'] == 'bytes=100000-'
-    assert files_in(cache_folder) == KEPT
+    assert files_in(cache_directory) == KEPT
 
 
 def test_a_server_without_ranges_begins_anew(
-        web: Web, cache_folder: Path, options: Any) -> None:
+        web: Web, cache_directory: Path, options: Any) -> None:
     url = web.serve('/m.onnx', cut_off(BODY, 100_000), plain(BODY))
     assert fetch(request(url, BODY), options()).read_bytes() == BODY
     url = web.serve('/n.onnx', cut_off(BODY[1:], 9, ranges=False), plain(BODY[1:]))
     assert fetch(request(url, BODY[1:]), options()).read_bytes() == BODY[1:]
     assert web.requests[-1][1]['Range'] is None
-    assert not [name for name in files_in(cache_folder) if not name.startswith('files/')]
+    assert not [name for name in files_in(cache_directory) if not name.startswith('files/')]
 
 
 def test_a_file_that_changed_in_between_begins_anew(web: Web, options: Any) -> None:
@@ -70,7 +70,7 @@ def test_a_file_that_changed_in_between_begins_anew(web: Web, options: Any) -> N
 
 
 def test_a_beginning_that_does_not_fit_is_thrown_away(
-        web: Web, cache_folder: Path, options: Any) -> None:
+        web: Web, cache_directory: Path, options: Any) -> None:
     def wrong_end(handler: Any) -> None:
         handler.start(206, {'Content-Range': f'bytes 100000-{len(BODY) - 1}/{len(BODY)}',
                             'Content-Length': str(len(BODY) - 100_000)})
@@ -78,7 +78,7 @@ def test_a_beginning_that_does_not_fit_is_thrown_away(
     url = web.serve('/m.onnx', cut_off(BODY, 100_000), wrong_end, whole(BODY))
     assert fetch(request(url, BODY), options()).read_bytes() == BODY
     assert web.requests[2][1]['Range'] is None
-    assert files_in(cache_folder) == KEPT
+    assert files_in(cache_directory) == KEPT
 
 
 def test_a_server_that_resumes_elsewhere_begins_anew(
@@ -100,27 +100,27 @@ def test_a_range_that_is_refused_begins_anew(web: Web, options: Any) -> None:
 
 
 def test_a_file_that_is_always_cut_off_never_gets_its_name(
-        web: Web, cache_folder: Path, options: Any) -> None:
+        web: Web, cache_directory: Path, options: Any) -> None:
     url = web.serve('/m.onnx', cut_off(BODY, 100_000, ranges=False))
     with pytest.raises(FetchError, match=r'in 3 attempts: the connection was cut off after '
                                          r'100.0 kB of 262.1 kB.*models bundle'):
         fetch(request(url, BODY), options())
     assert web.count('/m.onnx') == 3
-    assert files_in(cache_folder) == []
+    assert files_in(cache_directory) == []
 
 
-@pytest.mark.parametrize('answer', [
+@pytest.mark.parametrize('result', [
     chunked(BODY), chunked(BODY, 7777), plain(BODY), whole(BODY)])
-def test_ways_to_send_a_file(web: Web, options: Any, answer: Any) -> None:
-    url = web.serve('/m.onnx', answer)
+def test_ways_to_send_a_file(web: Web, options: Any, result: Any) -> None:
+    url = web.serve('/m.onnx', result)
     assert fetch(request(url, BODY), options()).read_bytes() == BODY
 
 
-def test_chunks_that_end_too_early_are_noticed(web: Web, cache_folder: Path, options: Any) -> None:
+def test_chunks_that_end_too_early_are_noticed(web: Web, cache_directory: Path, options: Any) -> None:
     url = web.serve('/m.onnx', chunked(BODY, complete=False))
     with pytest.raises(FetchError, match='cut off'):
         fetch(request(url), options(allow_unverified=True))
-    assert files_in(cache_folder) == []
+    assert files_in(cache_directory) == []
 
 
 @pytest.mark.parametrize('code', [429, 500, 502, 503, 504])
@@ -162,22 +162,22 @@ def test_much_progress_is_not_a_failed_attempt(
     (404, 'is not there'), (410, 'is not there'), (401, 'ROS2_CLASSIFY_HTTP_TOKEN'),
     (403, 'ROS2_CLASSIFY_HTTP_TOKEN'), (400, 'answered 400'), (204, 'answered 204')])
 def test_what_no_second_attempt_helps(
-        web: Web, cache_folder: Path, options: Any, code: int, words: str) -> None:
+        web: Web, cache_directory: Path, options: Any, code: int, words: str) -> None:
     url = web.serve('/m.onnx', status(code))
     with pytest.raises(FetchError, match=words):
         fetch(request(url, BODY), options())
     assert web.count('/m.onnx') == 1
-    assert files_in(cache_folder) == []
+    assert files_in(cache_directory) == []
 
 
-def test_a_silent_server_is_left(web: Web, cache_folder: Path, options: Any) -> None:
+def test_a_silent_server_is_left(web: Web, cache_directory: Path, options: Any) -> None:
     url = web.serve('/m.onnx', hanging(BODY, 1000))
     with pytest.raises(FetchError, match='fell silent'):
         fetch(request(url, BODY), options(timeout=0.1, attempts=1))
-    assert files_in(cache_folder) == []
+    assert files_in(cache_directory) == []
 
 
-def test_a_server_that_never_answers_is_left(web: Web, options: Any) -> None:
+def test_a_server_that_never_results_is_left(web: Web, options: Any) -> None:
     url = web.serve('/m.onnx', lambda handler: handler.web.released.wait(60))
     with pytest.raises(FetchError, match='fell silent'):
         fetch(request(url, BODY), options(timeout=0.1, attempts=1))
@@ -192,7 +192,7 @@ def test_a_server_that_drips_is_left(
         fetch(request(url, BODY), options(attempts=1))
 
 
-def test_a_file_without_end_stops(web: Web, cache_folder: Path, options: Any,
+def test_a_file_without_end_stops(web: Web, cache_directory: Path, options: Any,
                                   monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FetchError, match='sent more than the 1.0 kB'):
         fetch(request(web.serve('/m.onnx', chunked(BODY)), BODY, size=1000), options())
@@ -201,7 +201,7 @@ def test_a_file_without_end_stops(web: Web, cache_folder: Path, options: Any,
         fetch(request(web.serve('/n.onnx', chunked(BODY)), BODY), options())
     with pytest.raises(FetchError, match='262.1 kB, more than the 200.0 kB'):
         fetch(request(web.serve('/o.onnx', plain(BODY)), BODY), options())
-    assert files_in(cache_folder) == []
+    assert files_in(cache_directory) == []
 
 
 def test_a_server_that_hangs_up_is_asked_again(web: Web, options: Any) -> None:
@@ -226,12 +226,12 @@ def test_an_unknown_server(options: Any) -> None:
 
 @pytest.mark.parametrize('encoding, packed', [
     ('gzip', gzip.compress(BODY)), ('x-gzip', gzip.compress(BODY))])
-def test_a_compressed_answer_is_unpacked(web: Web, cache_folder: Path, options: Any,
+def test_a_compressed_result_is_unpacked(web: Web, cache_directory: Path, options: Any,
                                          encoding: str, packed: bytes) -> None:
     url = web.serve('/m.onnx', plain(packed, **{'Content-Encoding': encoding}))
     assert fetch(request(url, BODY, size=len(BODY)), options()).read_bytes() == BODY
     assert web.requests[0][1]['Accept-Encoding'] == 'identity'
-    assert files_in(cache_folder) == KEPT
+    assert files_in(cache_directory) == KEPT
     assert fetch(request(f'{url}?', None), options(allow_unverified=True)).read_bytes() == BODY
 
 
@@ -241,8 +241,8 @@ def test_an_archive_that_claims_to_be_an_encoding_stays_packed(web: Web, options
     assert fetch(request(url, packed), options()).read_bytes() == packed
 
 
-def test_a_compressed_answer_that_is_broken_or_a_bomb_is_refused(
-        web: Web, cache_folder: Path, options: Any) -> None:
+def test_a_compressed_result_that_is_broken_or_a_bomb_is_refused(
+        web: Web, cache_directory: Path, options: Any) -> None:
     headers = {'Content-Encoding': 'gzip'}
     url = web.serve('/m.onnx', plain(gzip.compress(BODY)[:-9], **headers))
     with pytest.raises(IntegrityError):
@@ -250,4 +250,4 @@ def test_a_compressed_answer_that_is_broken_or_a_bomb_is_refused(
     url = web.serve('/m.onnx', plain(gzip.compress(bytes(50_000_000)), **headers))
     with pytest.raises(FetchError, match='more than the 262.1 kB'):
         fetch(request(url, BODY, size=len(BODY)), options())
-    assert files_in(cache_folder) == []
+    assert files_in(cache_directory) == []

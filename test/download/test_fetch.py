@@ -39,17 +39,17 @@ BODY = bytes(range(256)) * 1024  # 256 KiB
 KEPT = [f'files/{sha256(BODY)}/m.onnx']
 
 
-def test_a_good_file_is_downloaded_once(web: Web, cache_folder: Path, options: Any) -> None:
+def test_a_good_file_is_downloaded_once(web: Web, cache_directory: Path, options: Any) -> None:
     url = web.serve('/m.onnx', BODY)
     path = fetch(request(url, BODY, size=len(BODY)), options())
     assert path.read_bytes() == BODY
     assert path.name == 'm.onnx'
     assert fetch(request(url, BODY), options()) == path
     assert web.count('/m.onnx') == 1
-    assert files_in(cache_folder) == KEPT
+    assert files_in(cache_directory) == KEPT
 
 
-def test_a_file_on_the_disk_imports_neither_network_nor_archives(tmp_path: Path) -> None:
+def test_a_file_on_the_disk_imports_neither_model_nor_archives(tmp_path: Path) -> None:
     path = tmp_path / 'm.onnx'
     path.write_bytes(BODY)
     program = f"""
@@ -71,22 +71,22 @@ def test_equal_content_from_another_address_is_not_downloaded(web: Web, options:
 
 
 def test_a_wrong_file_is_refused_and_thrown_away(
-        web: Web, cache_folder: Path, options: Any) -> None:
+        web: Web, cache_directory: Path, options: Any) -> None:
     url = web.serve('/m.onnx', b'something else')
     with pytest.raises(IntegrityError) as error:
         fetch(request(url, BODY), options())
     assert sha256(BODY) in str(error.value)
     assert sha256(b'something else') in str(error.value)
-    assert files_in(cache_folder) == []
+    assert files_in(cache_directory) == []
     assert web.count('/m.onnx') == 1
 
 
 def test_a_wrong_size_is_refused_before_the_download(
-        web: Web, cache_folder: Path, options: Any) -> None:
+        web: Web, cache_directory: Path, options: Any) -> None:
     url = web.serve('/m.onnx', BODY)
     with pytest.raises(FetchError, match='has 262144 bytes where the descriptor declares size: 7'):
         fetch(request(url, BODY, size=7), options())
-    assert files_in(cache_folder) == []
+    assert files_in(cache_directory) == []
 
 
 @pytest.mark.parametrize('body, content_type, guess', [
@@ -103,19 +103,19 @@ def test_what_is_no_model_is_named(web: Web, options: Any, body: bytes, content_
 
 
 def test_without_a_sha256_the_error_says_the_one_that_came(
-        web: Web, cache_folder: Path, options: Any) -> None:
+        web: Web, cache_directory: Path, options: Any) -> None:
     url = web.serve('/m.onnx', BODY)
     with pytest.raises(IntegrityError) as error:
         fetch(request(url), options())
     assert f'"sha256: {sha256(BODY)}"' in str(error.value)
     assert 'allow_unverified' in str(error.value)
     # Once it is written down, nothing has to be downloaded again.
-    assert files_in(cache_folder) == KEPT
+    assert files_in(cache_directory) == KEPT
     fetch(request(url, BODY), options())
     assert web.count('/m.onnx') == 1
 
 
-def test_a_trial_is_loud(web: Web, cache_folder: Path, options: Any,
+def test_a_trial_is_loud(web: Web, cache_directory: Path, options: Any,
                          caplog: pytest.LogCaptureFixture) -> None:
     url = web.serve('/m.onnx', BODY, b'changed')
     assert fetch(request(url), options(allow_unverified=True)).read_bytes() == BODY
@@ -123,7 +123,7 @@ def test_a_trial_is_loud(web: Web, cache_folder: Path, options: Any,
     assert sha256(BODY) in caplog.text
     # What is served today is used, and not what was served before.
     assert fetch(request(url), options(allow_unverified=True)).read_bytes() == b'changed'
-    assert not [name for name in files_in(cache_folder) if not name.startswith('files/')]
+    assert not [name for name in files_in(cache_directory) if not name.startswith('files/')]
 
 
 def test_offline_uses_the_cache_and_else_names_the_command(
@@ -144,7 +144,7 @@ def test_offline_uses_the_cache_and_else_names_the_command(
 
 
 def test_a_file_that_was_tampered_with_is_fetched_again(
-        web: Web, cache_folder: Path, options: Any, caplog: pytest.LogCaptureFixture) -> None:
+        web: Web, cache_directory: Path, options: Any, caplog: pytest.LogCaptureFixture) -> None:
     url = web.serve('/m.onnx', BODY)
     path = fetch(request(url, BODY), options())
     path.write_bytes(b'evil')
@@ -152,11 +152,11 @@ def test_a_file_that_was_tampered_with_is_fetched_again(
         fetch(request(url, BODY), options(offline=True))
     assert fetch(request(url, BODY), options()).read_bytes() == BODY
     assert 'is damaged' in caplog.text
-    assert files_in(cache_folder) == KEPT
+    assert files_in(cache_directory) == KEPT
 
 
 def test_a_file_address_is_copied_into_the_cache(
-        tmp_path: Path, cache_folder: Path, options: Any) -> None:
+        tmp_path: Path, cache_directory: Path, options: Any) -> None:
     source = tmp_path / 'a b.onnx'
     source.write_bytes(BODY)
     path = fetch(request(source.as_uri(), BODY), options(offline=True))
@@ -165,19 +165,19 @@ def test_a_file_address_is_copied_into_the_cache(
     assert path.name == 'a_b.onnx'
     with pytest.raises(FetchError, match='No such file'):
         fetch(request(source.as_uri(), b'other'), options())
-    with pytest.raises(FetchError, match='it is a folder'):
+    with pytest.raises(FetchError, match='it is a directory'):
         fetch(request(tmp_path.as_uri(), b'other'), options())
     source.write_bytes(b'')
     with pytest.raises(IntegrityError):
         fetch(request(source.as_uri(), b'other'), options())
     with pytest.raises(FetchError, match='has 0 bytes where'):
         fetch(request(source.as_uri(), b'other', size=5), options())
-    assert len(files_in(cache_folder)) == 1
+    assert len(files_in(cache_directory)) == 1
 
 
 @pytest.mark.parametrize('sent', [0, 100_000])
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(
-        web: Web, cache_folder: Path, options: Any, monkeypatch: pytest.MonkeyPatch,
+        web: Web, cache_directory: Path, options: Any, monkeypatch: pytest.MonkeyPatch,
         sent: int) -> None:
     put = transfer._put
     left = [sent]
@@ -191,19 +191,19 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     with pytest.raises(DiskFullError, match=r'is full \(262.1 kB are needed, .* are free\); free '
                                             'some space or set ROS2_CLASSIFY_CACHE'):
         fetch(request(web.serve('/m.onnx', BODY), BODY), options())
-    assert files_in(cache_folder) == []
+    assert files_in(cache_directory) == []
     assert web.count('/m.onnx') == 1
 
 
 def test_a_disk_that_is_too_small_is_noticed_before_the_download(
-        web: Web, cache_folder: Path, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        web: Web, cache_directory: Path, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def put(descriptor: int, chunk: bytes) -> None:
         raise AssertionError('written to a disk that is too small')
     monkeypatch.setattr(transfer, '_put', put)
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: SimpleNamespace(free=262_143))
     with pytest.raises(DiskFullError, match=r'\(262.1 kB are needed, 262.1 kB are free\)'):
         fetch(request(web.serve('/m.onnx', BODY), BODY), options())
-    assert files_in(cache_folder) == []
+    assert files_in(cache_directory) == []
 
 
 def test_a_disk_that_is_really_full(web: Web, tmp_path: Path, options: Any) -> None:
@@ -215,9 +215,9 @@ def test_a_disk_that_is_really_full(web: Web, tmp_path: Path, options: Any) -> N
         pytest.skip(f'a small disk needs the right to mount one: {mounted.stderr.strip()}')
     try:
         # Announced, the size is known not to fit; in chunks, the write fails.
-        for answer, words in ((whole(BODY), '262.1 kB are needed'), (chunked(BODY), 'is full')):
+        for result, words in ((whole(BODY), '262.1 kB are needed'), (chunked(BODY), 'is full')):
             with pytest.raises(DiskFullError, match=words):
-                fetch(request(web.serve('/m.onnx', answer), BODY), options(cache=small))
+                fetch(request(web.serve('/m.onnx', result), BODY), options(cache=small))
             assert files_in(small) == []
     finally:
         subprocess.run(['umount', str(small)], check=True)
@@ -231,7 +231,7 @@ def test_a_cache_that_can_not_be_written(
     assert not web.requests
 
 
-def test_cancelling_ends_a_download(web: Web, cache_folder: Path, options: Any) -> None:
+def test_cancelling_ends_a_download(web: Web, cache_directory: Path, options: Any) -> None:
     url = web.serve('/m.onnx', hanging(BODY, 70_000))
     cancel = threading.Event()
 
@@ -240,7 +240,7 @@ def test_cancelling_ends_a_download(web: Web, cache_folder: Path, options: Any) 
         web.released.set()
     with pytest.raises(FetchCancelledError):
         fetch(request(url, BODY), options(cancel=cancel, progress=stop))
-    assert files_in(cache_folder) == []
+    assert files_in(cache_directory) == []
 
 
 def test_cancelling_ends_the_wait_for_the_next_attempt(

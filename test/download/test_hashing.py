@@ -12,17 +12,17 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The sha256 of a folder is what the documented command line gives."""
+"""The sha256 of a directory is what the documented command line gives."""
 
 from __future__ import annotations
 
 from pathlib import Path
 import subprocess
 
-from ros2_classify.download.hashing import sha256_of_folder
+from ros2_classify.download.hashing import sha256_of_directory
 
 
-def test_a_folder_hashes_as_the_shell_does(tmp_path: Path) -> None:
+def test_a_directory_hashes_as_the_shell_does(tmp_path: Path) -> None:
     for name in ('b/c.txt', 'a.txt', 'B.txt', 'b.txt', 'b/a/x', 'ä.txt'):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,4 +31,4 @@ def test_a_folder_hashes_as_the_shell_does(tmp_path: Path) -> None:
     shell = subprocess.run(
         'find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum', shell=True,
         cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    assert sha256_of_folder(tmp_path) == shell.split()[0]
+    assert sha256_of_directory(tmp_path) == shell.split()[0]

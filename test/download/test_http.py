@@ -45,12 +45,12 @@ def test_redirects_are_followed(web: Web, options: Any) -> None:
     ('http://user:secret@127.0.0.1/m.onnx', 'user name or a password'),
     ('http://[::1/m.onnx', 'is no address')])
 def test_redirects_that_are_not_followed(
-        web: Web, cache_folder: Path, options: Any, target: str, words: str) -> None:
+        web: Web, cache_directory: Path, options: Any, target: str, words: str) -> None:
     url = web.serve('/loop', redirect(target))
     with pytest.raises(FetchError, match=words) as error:
         fetch(request(url, BODY), options())
     assert 'secret' not in str(error.value)
-    assert files_in(cache_folder) == []
+    assert files_in(cache_directory) == []
 
 
 def test_a_token_goes_to_its_server_and_nowhere_else(

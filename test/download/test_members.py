@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The member of an archive or a folder, through `fetch`."""
+"""The member of an archive or a directory, through `fetch`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from cache_files import files_in, request, sha256
 import pytest
 from ros2_classify.download import archive as archives
 from ros2_classify.download.fetch import fetch, Request
-from ros2_classify.download.hashing import sha256_of_file, sha256_of_folder
+from ros2_classify.download.hashing import sha256_of_file, sha256_of_directory
 from ros2_classify.errors import (
     ArchiveError, DescriptorError, DiskFullError, IntegrityError, ModelNotFoundError)
 from web_server import Web
@@ -42,15 +42,15 @@ def _local(path: Path, member: str | None, declared: str | None = None) -> Reque
 
 @pytest.mark.parametrize('suffix', ['.tar.gz', '.zip'])
 def test_a_member_of_a_downloaded_archive(
-        web: Web, tmp_path: Path, cache_folder: Path, options: Any, suffix: str) -> None:
+        web: Web, tmp_path: Path, cache_directory: Path, options: Any, suffix: str) -> None:
     body = make(tmp_path / f'a{suffix}', FILES).read_bytes()
     url = web.serve(f'/a{suffix}', body)
     path = fetch(request(url, body, member='ssd/frozen.pb'), options())
     assert path.read_bytes() == FILES['ssd/frozen.pb']
-    folder = fetch(request(url, body, member='ssd/saved/'), options())
-    assert (folder / 'v' / '0').read_bytes() == b'v'
+    directory = fetch(request(url, body, member='ssd/saved/'), options())
+    assert (directory / 'v' / '0').read_bytes() == b'v'
     assert web.count(f'/a{suffix}') == 1
-    assert {name.split('/')[0] for name in files_in(cache_folder)} == {'files', 'unpacked'}
+    assert {name.split('/')[0] for name in files_in(cache_directory)} == {'files', 'unpacked'}
 
 
 def test_a_member_that_is_not_there(web: Web, tmp_path: Path, options: Any) -> None:
@@ -71,7 +71,7 @@ def test_an_archive_without_a_member_lists_what_it_holds(
         fetch(request(web.serve('/a.zip', body), body), options())
 
 
-@pytest.mark.parametrize('damage', ['change', 'remove', 'remove the folder', 'change beside'])
+@pytest.mark.parametrize('damage', ['change', 'remove', 'remove the directory', 'change beside'])
 def test_a_damaged_tree_is_unpacked_anew(
         web: Web, tmp_path: Path, options: Any, damage: str) -> None:
     body = make(tmp_path / 'a.zip', FILES).read_bytes()
@@ -91,15 +91,15 @@ def test_a_damaged_tree_is_unpacked_anew(
 
 
 def test_a_hostile_archive_leaves_nothing_but_itself(
-        web: Web, tmp_path: Path, cache_folder: Path, options: Any) -> None:
+        web: Web, tmp_path: Path, cache_directory: Path, options: Any) -> None:
     body = TAR_ATTACKS['parent'](tmp_path / 'a.tar.gz').read_bytes()
     with pytest.raises(ArchiveError, match=r"a.tar.gz is not unpacked: its member '\.\./evil'"):
         fetch(request(web.serve('/a.tar.gz', body), body, member='good.txt'), options())
-    assert files_in(cache_folder) == [f'files/{sha256(body)}/a.tar.gz']
+    assert files_in(cache_directory) == [f'files/{sha256(body)}/a.tar.gz']
 
 
 def test_a_disk_that_fills_up_while_unpacking_leaves_nothing(
-        web: Web, tmp_path: Path, cache_folder: Path, options: Any,
+        web: Web, tmp_path: Path, cache_directory: Path, options: Any,
         monkeypatch: pytest.MonkeyPatch) -> None:
     body = make(tmp_path / 'a.zip', FILES).read_bytes()
     url = web.serve('/a.zip', body)
@@ -111,35 +111,35 @@ def test_a_disk_that_fills_up_while_unpacking_leaves_nothing(
     monkeypatch.setattr(archives, 'unpack', full)
     with pytest.raises(DiskFullError, match='is full'):
         fetch(request(url, body, member='ssd/frozen.pb'), options())
-    assert files_in(cache_folder) == [f'files/{sha256(body)}/a.zip']
+    assert files_in(cache_directory) == [f'files/{sha256(body)}/a.zip']
 
 
-def test_a_member_of_a_local_archive(tmp_path: Path, cache_folder: Path, options: Any) -> None:
+def test_a_member_of_a_local_archive(tmp_path: Path, cache_directory: Path, options: Any) -> None:
     path = make(tmp_path / 'a.tgz', FILES)
     assert fetch(_local(path, 'README'), options()).read_bytes() == b'read me'
     declared = sha256_of_file(path)
     assert fetch(_local(path, 'README', declared), options()).is_file()
     with pytest.raises(IntegrityError, match='/robot/tiny.yaml declares'):
         fetch(_local(path, 'README', '0' * 64), options())
-    assert not [name for name in files_in(cache_folder) if not name.startswith('unpacked/')]
+    assert not [name for name in files_in(cache_directory) if not name.startswith('unpacked/')]
     plain = tmp_path / 'plain.onnx'
     plain.write_bytes(b'\x08\x07')
     with pytest.raises(ArchiveError, match='plain.onnx is no archive'):
         fetch(_local(plain, 'README'), options())
 
 
-def test_a_folder_and_its_members(tmp_path: Path, cache_folder: Path, options: Any) -> None:
-    folder = tmp_path / 'saved'
-    (folder / 'variables').mkdir(parents=True)
-    (folder / 'model.pb').write_bytes(b'saved')
-    (folder / 'variables' / '0').write_bytes(b'v')
-    assert fetch(_local(folder, None), options()) == folder
-    assert fetch(_local(folder, 'variables'), options()) == folder / 'variables'
+def test_a_directory_and_its_members(tmp_path: Path, cache_directory: Path, options: Any) -> None:
+    directory = tmp_path / 'saved'
+    (directory / 'variables').mkdir(parents=True)
+    (directory / 'model.pb').write_bytes(b'saved')
+    (directory / 'variables' / '0').write_bytes(b'v')
+    assert fetch(_local(directory, None), options()) == directory
+    assert fetch(_local(directory, 'variables'), options()) == directory / 'variables'
     with pytest.raises(ModelNotFoundError, match='there are model.pb, variables, variables/0'):
-        fetch(_local(folder, 'x'), options())
-    declared = sha256_of_folder(folder)
-    assert fetch(_local(folder, None, declared), options()) == folder
-    (folder / 'variables' / '0').write_bytes(b'w')
-    with pytest.raises(IntegrityError, match='the folder was changed'):
-        fetch(_local(folder, None, declared), options())
-    assert files_in(cache_folder) == []
+        fetch(_local(directory, 'x'), options())
+    declared = sha256_of_directory(directory)
+    assert fetch(_local(directory, None, declared), options()) == directory
+    (directory / 'variables' / '0').write_bytes(b'w')
+    with pytest.raises(IntegrityError, match='the directory was changed'):
+        fetch(_local(directory, None, declared), options())
+    assert files_in(cache_directory) == []

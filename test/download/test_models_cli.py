@@ -33,24 +33,24 @@ BODY = b'network' * 5000
 @pytest.fixture(autouse=True)
 def models(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Path:
     """Make a catalogue: from an address, without a hash, from a path, and from an archive."""
-    folder = tmp_path / 'models'
-    folder.mkdir()
-    (folder / 'far.yaml').write_text(
+    directory = tmp_path / 'models'
+    directory.mkdir()
+    (directory / 'far.yaml').write_text(
         f'source: {{url: {web.serve("/m.onnx", BODY)}, sha256: {sha256(BODY)}, '
         f'size: {len(BODY)}}}\n'
         'task: detection\nlicense: MIT\noutput: {decoder: yolox, strides: [8, 16]}\n'
         'labels: [cat, dog]\n')
-    (folder / 'loose.yaml').write_text(f'source: {{url: {web.url}/m.onnx}}\n')
-    (folder / 'near.onnx').write_bytes(b'local')
-    (folder / 'near.yaml').write_text(
+    (directory / 'loose.yaml').write_text(f'source: {{url: {web.url}/m.onnx}}\n')
+    (directory / 'near.onnx').write_bytes(b'local')
+    (directory / 'near.yaml').write_text(
         f'source: {{path: near.onnx, sha256: {sha256(b"local")}}}\n')
     packed = make(tmp_path / 'a.zip', {'in/net.onnx': b'packed', 'in/w.bin': b'w'}).read_bytes()
-    (folder / 'packed.yaml').write_text(
+    (directory / 'packed.yaml').write_text(
         f'source: {{url: {web.serve("/a.zip", packed)}, sha256: {sha256(packed)}, '
         'member: in/net.onnx}\n')
-    monkeypatch.setattr(catalog, 'shipped_folder', lambda: None)
-    monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', str(folder))
-    return folder
+    monkeypatch.setattr(catalog, 'shipped_directory', lambda: None)
+    monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', str(directory))
+    return directory
 
 
 def _json(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
@@ -156,16 +156,16 @@ def test_bundle_and_import(
     assert len(web.requests) == asked
 
 
-def test_import_into_a_folder_of_ones_own(
+def test_import_into_a_directory_of_ones_own(
         models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle, folder = tmp_path / 'out.tar', tmp_path / 'mine'
+    bundle, directory = tmp_path / 'out.tar', tmp_path / 'mine'
     made = _json(capsys, 'bundle', 'near', '--output', str(bundle))
     assert made['files'] == ['models/near.yaml', 'models/near.onnx']
     assert made['size'] == bundle.stat().st_size
     monkeypatch.delenv('ROS2_CLASSIFY_MODEL_PATH')
-    imported = _json(capsys, 'import', str(bundle), '--folder', str(folder))
-    assert imported == {'models': [str(folder / 'near.yaml')], 'files': [], 'converted': [],
+    imported = _json(capsys, 'import', str(bundle), '--folder', str(directory))
+    assert imported == {'models': [str(directory / 'near.yaml')], 'files': [], 'converted': [],
                         'replaced': []}
     assert main(['models', 'import', str(tmp_path / 'none.tar')]) == 1
     assert 'there is no bundle' in capsys.readouterr().err
@@ -197,6 +197,6 @@ def test_infer_fetches_too(web: Web, tmp_path: Path, capsys: pytest.CaptureFixtu
     words = ['infer', '--image', str(tmp_path / 'red.png'), '--json']
     assert main([*words, '--model', url]) == 1
     assert main([*words, '--model', f'{url}#sha256={sha256(body)}', '--offline']) == 0
-    answer = json.loads(capsys.readouterr().out)
-    assert answer['model'] == 'colors'
-    assert answer['results'][0]['class_id'] == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result['model'] == 'colors'
+    assert result['results'][0]['class_id'] == 0

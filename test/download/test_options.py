@@ -20,32 +20,32 @@ from pathlib import Path
 
 import pytest
 from ros2_classify.download.options import (
-    default_cache_folder, default_import_folder, FetchOptions, offline_by_environment)
+    default_cache_directory, default_import_directory, FetchOptions, offline_by_environment)
 from ros2_classify.errors import FetchError
 
 
 def test_the_cache_is_where_users_keep_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('HOME', '/home/me')
-    assert default_cache_folder({}) == Path('/home/me/.cache/ros2_classify')
-    assert default_cache_folder({'XDG_CACHE_HOME': '/c'}) == Path('/c/ros2_classify')
+    assert default_cache_directory({}) == Path('/home/me/.cache/ros2_classify')
+    assert default_cache_directory({'XDG_CACHE_HOME': '/c'}) == Path('/c/ros2_classify')
     # By the specification, a relative path does not count.
-    assert default_cache_folder({'XDG_CACHE_HOME': 'c'}) == Path('/home/me/.cache/ros2_classify')
-    assert default_cache_folder({'ROS2_CLASSIFY_CACHE': '~/x', 'XDG_CACHE_HOME': '/c'}) == \
+    assert default_cache_directory({'XDG_CACHE_HOME': 'c'}) == Path('/home/me/.cache/ros2_classify')
+    assert default_cache_directory({'ROS2_CLASSIFY_CACHE': '~/x', 'XDG_CACHE_HOME': '/c'}) == \
         Path('/home/me/x')
-    assert default_cache_folder({'ROS2_CLASSIFY_CACHE': 'x'}) == Path.cwd() / 'x'
-    assert default_cache_folder({'ROS2_CLASSIFY_CACHE': ' '}) == \
+    assert default_cache_directory({'ROS2_CLASSIFY_CACHE': 'x'}) == Path.cwd() / 'x'
+    assert default_cache_directory({'ROS2_CLASSIFY_CACHE': ' '}) == \
         Path('/home/me/.cache/ros2_classify')
-    assert default_import_folder({}) == Path('/home/me/.local/share/ros2_classify/models')
-    assert default_import_folder({'XDG_DATA_HOME': '/d'}) == Path('/d/ros2_classify/models')
+    assert default_import_directory({}) == Path('/home/me/.local/share/ros2_classify/models')
+    assert default_import_directory({'XDG_DATA_HOME': '/d'}) == Path('/d/ros2_classify/models')
 
 
 def test_no_home_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_home() -> Path:
         raise RuntimeError('Could not determine home directory.')
     monkeypatch.setattr(Path, 'home', no_home)
-    with pytest.raises(FetchError, match='no home folder.*set ROS2_CLASSIFY_CACHE'):
-        default_cache_folder({})
-    assert default_cache_folder({'ROS2_CLASSIFY_CACHE': '/c'}) == Path('/c')
+    with pytest.raises(FetchError, match='no home directory.*set ROS2_CLASSIFY_CACHE'):
+        default_cache_directory({})
+    assert default_cache_directory({'ROS2_CLASSIFY_CACHE': '/c'}) == Path('/c')
 
 
 @pytest.mark.parametrize('value, expected', [

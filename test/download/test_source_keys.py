@@ -129,7 +129,7 @@ def test_offline_names_a_model_as_another_machine_knows_it(
         model_file(catalog.resolve('mine'), offline)
 
 
-def test_a_folder_is_no_onnx_file(tmp_path: Path) -> None:
+def test_a_directory_is_no_onnx_file(tmp_path: Path) -> None:
     (tmp_path / 'folder.onnx').mkdir()
-    with pytest.raises(ModelNotFoundError, match='a folder, not a file'):
+    with pytest.raises(ModelNotFoundError, match='a directory, not a file'):
         model_file(_descriptor({'path': str(tmp_path / 'folder.onnx')}))

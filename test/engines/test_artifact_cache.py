@@ -24,7 +24,7 @@ import pytest
 from ros2_classify.download.cache import Cache
 from ros2_classify.engines import EngineSettings
 from ros2_classify.engines.artifact_cache import (
-    cache_of, find_file, find_refusal, keep_file, keep_refusal, kept_folder, key_of)
+    cache_of, find_file, find_refusal, keep_file, keep_refusal, kept_directory, key_of)
 
 KEY = 'k' * 64
 
@@ -68,13 +68,13 @@ def test_a_disk_that_cannot_be_written(
     tmp_path: Path, caplog: pytest.LogCaptureFixture,
 ) -> None:
     blocked = tmp_path / 'file'
-    blocked.write_text('no folder')
+    blocked.write_text('no directory')
     made: list[Path] = []
     assert keep_file(Cache(blocked), 'optimized', KEY, made.append) is None
     assert not made and 'not kept' in caplog.text
     keep_refusal(Cache(blocked), 'batched', KEY, 'why')
-    with kept_folder(Cache(blocked), 'tensorrt', KEY, 'x') as folder:
-        assert folder is None
+    with kept_directory(Cache(blocked), 'tensorrt', KEY, 'x') as directory:
+        assert directory is None
 
 
 def test_refusals(tmp_path: Path) -> None:
@@ -98,11 +98,11 @@ def test_keys_tell_apart_all_that_counts(tmp_path: Path) -> None:
 def test_where_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('ROS2_CLASSIFY_CACHE', str(tmp_path))
     found = cache_of(EngineSettings())
-    assert found is not None and found.folder == tmp_path
+    assert found is not None and found.directory == tmp_path
     assert cache_of(EngineSettings(cache=False)) is None
-    other = cache_of(EngineSettings(cache_folder=tmp_path / 'x'))
-    assert other is not None and other.folder == tmp_path / 'x'
-    monkeypatch.setattr('ros2_classify.engines.artifact_cache.default_cache_folder', _no_home)
+    other = cache_of(EngineSettings(cache_directory=tmp_path / 'x'))
+    assert other is not None and other.directory == tmp_path / 'x'
+    monkeypatch.setattr('ros2_classify.engines.artifact_cache.default_cache_directory', _no_home)
     assert cache_of(EngineSettings()) is None
 
 
@@ -111,42 +111,42 @@ def _no_home() -> Path:
     raise FetchError('no home')
 
 
-def test_a_folder_that_a_provider_fills(tmp_path: Path) -> None:
+def test_a_directory_that_a_provider_fills(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    with kept_folder(cache, 'tensorrt', KEY, 'x') as folder:
-        assert folder is not None and not list(folder.iterdir())
-        (folder / 'a.engine').write_bytes(b'engine')
+    with kept_directory(cache, 'tensorrt', KEY, 'x') as directory:
+        assert directory is not None and not list(directory.iterdir())
+        (directory / 'a.engine').write_bytes(b'engine')
         lock = os.listdir(tmp_path / 'locks')
         assert lock == [f'tensorrt-{KEY}.lock']
-    with kept_folder(cache, 'tensorrt', KEY, 'x') as folder:
-        assert folder is not None and (folder / 'a.engine').exists()
+    with kept_directory(cache, 'tensorrt', KEY, 'x') as directory:
+        assert directory is not None and (directory / 'a.engine').exists()
         assert not os.listdir(tmp_path / 'locks'), 'many may read it at once'
 
 
 def test_an_interrupted_build_starts_anew_with_its_timings(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    with pytest.raises(KeyboardInterrupt), kept_folder(cache, 'tensorrt', KEY, 'x') as folder:
-        assert folder is not None
-        (folder / 'half.engine').write_bytes(b'half')
-        (folder / 'all.timing').write_bytes(b'times')
+    with pytest.raises(KeyboardInterrupt), kept_directory(cache, 'tensorrt', KEY, 'x') as directory:
+        assert directory is not None
+        (directory / 'half.engine').write_bytes(b'half')
+        (directory / 'all.timing').write_bytes(b'times')
         raise KeyboardInterrupt
-    with kept_folder(cache, 'tensorrt', KEY, 'x') as folder:
-        assert folder is not None
-        assert [path.name for path in folder.iterdir()] == ['all.timing']
+    with kept_directory(cache, 'tensorrt', KEY, 'x') as directory:
+        assert directory is not None
+        assert [path.name for path in directory.iterdir()] == ['all.timing']
 
 
 def test_a_provider_that_did_not_start_completes_nothing(tmp_path: Path) -> None:
     for _ in range(2):
-        with kept_folder(Cache(tmp_path), 'tensorrt', KEY, 'x') as folder:
-            assert folder is not None and not list(folder.iterdir())
+        with kept_directory(Cache(tmp_path), 'tensorrt', KEY, 'x') as directory:
+            assert directory is not None and not list(directory.iterdir())
 
 
 def test_what_cannot_be_loaded_is_made_anew(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    with kept_folder(cache, 'tensorrt', KEY, 'x') as folder:
-        assert folder is not None
-        (folder / 'a.engine').write_bytes(b'engine')
-    with pytest.raises(RuntimeError), kept_folder(cache, 'tensorrt', KEY, 'x'):
+    with kept_directory(cache, 'tensorrt', KEY, 'x') as directory:
+        assert directory is not None
+        (directory / 'a.engine').write_bytes(b'engine')
+    with pytest.raises(RuntimeError), kept_directory(cache, 'tensorrt', KEY, 'x'):
         raise RuntimeError('cannot deserialize')
-    with kept_folder(cache, 'tensorrt', KEY, 'x') as folder:
-        assert folder is not None and not list(folder.iterdir())
+    with kept_directory(cache, 'tensorrt', KEY, 'x') as directory:
+        assert directory is not None and not list(directory.iterdir())

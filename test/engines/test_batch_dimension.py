@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Networks get a batch dimension where it is safe, and stay as they are where it is not."""
+"""Models get a batch dimension where it is safe, and stay as they are where it is not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ros2_classify.engines import batch_dimension, EngineSettings, open_engine
 from ros2_classify.engines.batch_dimension import add_batch_dimension, NotBatchableError
 from ros2_classify.errors import EngineError
 
-onnx = pytest.importorskip('onnx', reason='networks are changed with the package onnx')
+onnx = pytest.importorskip('onnx', reason='models are changed with the package onnx')
 from onnx import helper, numpy_helper, TensorProto  # noqa: E402, I100
 
 MODELS = Path(__file__).parents[2] / 'models'
@@ -52,7 +52,7 @@ def floats(name: str, *shape: int) -> Any:
 
 def save(path: Path, nodes: list[Any], weights: list[Any], opset: int = 13,
          shape: tuple[int, ...] = (1, 4, 6, 8)) -> Path:
-    """Write a network from x to y."""
+    """Write a model from x to y."""
     graph = helper.make_graph(
         nodes, 'g', [helper.make_tensor_value_info('x', TensorProto.FLOAT, shape)],
         [helper.make_empty_tensor_value_info('y')], weights)
@@ -63,7 +63,7 @@ def save(path: Path, nodes: list[Any], weights: list[Any], opset: int = 13,
     return path
 
 
-# Each keeps pictures apart: nodes, weights, opset.
+# Each keeps images apart: nodes, weights, opset.
 SAFE: dict[str, tuple[list[Any], list[Any], int]] = {
     'convolution': ([node('Conv', 'x', 'w', 'b', 'y')],
                     [floats('w', 5, 4, 3, 3), floats('b', 5)], 13),
@@ -102,22 +102,22 @@ SAFE: dict[str, tuple[list[Any], list[Any], int]] = {
                    numpy_helper.from_array(np.uint8(3), 'z')], 13),
 }
 
-# Each mixes pictures, or might: nodes, weights, what is said.
+# Each mixes images, or might: nodes, weights, what is said.
 UNSAFE: dict[str, tuple[list[Any], list[Any], str]] = {
     'normalized over the batch': ([node('Softmax', 'x', 'y', axis=0)], [], 'along the batch'),
     'mean of everything': ([node('ReduceMean', 'x', 'y', keepdims=1)], [], 'along the batch'),
-    'mean of pictures': ([node('ReduceMean', 'x', 'y', axes=[0])], [], 'along the batch'),
+    'mean of images': ([node('ReduceMean', 'x', 'y', axes=[0])], [], 'along the batch'),
     'batch lost': ([node('Reshape', 'x', 's', 'y')], [ints('s', -1, 8)], 'has no batch'),
     'batch squeezed': ([node('Squeeze', 'x', 'i', 'y')], [ints('i', 0)], 'takes the batch away'),
     'batch transposed': ([node('Transpose', 'x', 'y', perm=[1, 0, 2, 3])], [], 'moves the batch'),
     'batch behind': ([node('Unsqueeze', 'x', 'i', 'y')], [ints('i', 0)], 'before the batch'),
-    'pictures joined': ([node('Concat', 'x', 'x', 'y', axis=0)], [], 'along the batch'),
+    'images joined': ([node('Concat', 'x', 'x', 'y', axis=0)], [], 'along the batch'),
     'a constant appended': ([node('Concat', 'x', 'c', 'y', axis=1)], [floats('c', 1, 1, 6, 8)],
                             'appends a constant'),
-    'one picture taken': ([node('Gather', 'x', 'i', 'y', axis=0)], [ints('i', 0)], 'takes rows'),
-    'first picture cut': ([node('Slice', 'x', 'a', 'e', 'i', 'y')],
+    'one image taken': ([node('Gather', 'x', 'i', 'y', axis=0)], [ints('i', 0)], 'takes rows'),
+    'first image cut': ([node('Slice', 'x', 'a', 'e', 'i', 'y')],
                           [ints('a', 0), ints('e', 1), ints('i', 0)], 'takes rows'),
-    'pictures multiplied': (
+    'images multiplied': (
         [node('Flatten', 'x', 'f'), node('Transpose', 'f', 't', perm=[1, 0]),
          node('MatMul', 'f', 't', 'y')], [], 'moves the batch'),
     'rows of constants': ([node('Add', 'x', 'c', 'y')], [floats('c', 2, 4, 6, 8)],
@@ -127,13 +127,13 @@ UNSAFE: dict[str, tuple[list[Any], list[Any], str]] = {
     'scale of the whole batch': (
         [helper.make_node('DynamicQuantizeLinear', ['x'], ['q', 's', 'z']),
          node('DequantizeLinear', 'q', 's', 'z', 'y')], [], 'nobody knows'),
-    'an answer without the picture': ([node('Identity', 'c', 'y')], [floats('c', 1, 4)],
-                                      'does not depend on the picture'),
+    'an answer without the image': ([node('Identity', 'c', 'y')], [floats('c', 1, 4)],
+                                      'does not depend on the image'),
 }
 
 
 @pytest.mark.parametrize('name', SAFE)
-def test_what_keeps_pictures_apart(tmp_path: Path, name: str) -> None:
+def test_what_keeps_images_apart(tmp_path: Path, name: str) -> None:
     nodes, weights, opset = SAFE[name]
     path = save(tmp_path / 'm.onnx', nodes, weights, opset)
     add_batch_dimension(path, tmp_path / 'batched.onnx')
@@ -141,10 +141,10 @@ def test_what_keeps_pictures_apart(tmp_path: Path, name: str) -> None:
     assert batched.inputs[0].shape == ('batch', 4, 6, 8)
     images = RANDOM.random((5, 4, 6, 8)).astype(np.float32)
     for count in (1, 5):
-        answer = batched.infer({'x': images[:count]})['y']
+        result = batched.infer({'x': images[:count]})['y']
         want = np.concatenate(
             [single.infer({'x': images[row:row + 1]})['y'] for row in range(count)])
-        assert np.allclose(answer, want, atol=1e-5)
+        assert np.allclose(result, want, atol=1e-5)
 
 
 @pytest.mark.parametrize('name', UNSAFE)
@@ -166,7 +166,7 @@ def test_a_wrong_rule_is_found_out_by_the_trial(
         add_batch_dimension(path, tmp_path / 'batched.onnx')
 
 
-def test_a_network_that_cannot_even_be_loaded_is_found_out_by_the_trial(
+def test_a_model_that_cannot_even_be_loaded_is_found_out_by_the_trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(
@@ -188,13 +188,13 @@ def test_graphs_within(tmp_path: Path) -> None:
 @pytest.mark.parametrize('name', [
     'SqueezeNet_fp32.onnx', 'SqueezeNet_fp16.onnx', 'mobilenet_v1_0.25_224.onnx',
     'version-RFB-320.onnx', 'yolox_nano.onnx'])
-def test_published_networks(published: Path, tmp_path: Path, name: str) -> None:
+def test_published_models(published: Path, tmp_path: Path, name: str) -> None:
     """The comparison is part of the change."""
     add_batch_dimension(published / 'models' / name, tmp_path / name)
     assert open_engine(tmp_path / name).inputs[0].shape[0] == 'batch'
 
 
-def test_a_published_network_that_chooses_boxes_itself(published: Path, tmp_path: Path) -> None:
+def test_a_published_model_that_chooses_boxes_itself(published: Path, tmp_path: Path) -> None:
     name = 'coco_ssd_mobilenet_v1_1.0_quant_2018_06_29.onnx'
     with pytest.raises(NotBatchableError, match='Squeeze'):
         add_batch_dimension(published / 'models' / name, tmp_path / name)
@@ -202,7 +202,7 @@ def test_a_published_network_that_chooses_boxes_itself(published: Path, tmp_path
 
 @pytest.mark.parametrize('name', ['cards_classifier', 'cards_detector'])
 def test_the_shipped_models(tmp_path: Path, name: str) -> None:
-    settings = EngineSettings(max_batch=3, cache_folder=tmp_path / 'cache')
+    settings = EngineSettings(max_batch=3, cache_directory=tmp_path / 'cache')
     engine = open_engine(MODELS / f'{name}.onnx', settings=settings)
     assert engine.inputs[0].shape[0] == 'batch' == engine.outputs[0].shape[0]
 
@@ -210,7 +210,7 @@ def test_the_shipped_models(tmp_path: Path, name: str) -> None:
 def test_it_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes, weights, opset = SAFE['convolution']
     path = save(tmp_path / 'm.onnx', nodes, weights, opset)
-    settings = EngineSettings(max_batch=2, cache_folder=tmp_path / 'cache')
+    settings = EngineSettings(max_batch=2, cache_directory=tmp_path / 'cache')
     assert open_engine(path, settings=settings).inputs[0].shape[0] == 'batch'
     monkeypatch.setattr(batch_dimension, 'add_batch_dimension', None)
     assert open_engine(path, settings=settings).inputs[0].shape[0] == 'batch'
@@ -220,23 +220,23 @@ def test_it_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_refusal_is_found_out_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
-    nodes, weights, _ = UNSAFE['mean of pictures']
+    nodes, weights, _ = UNSAFE['mean of images']
     path = save(tmp_path / 'm.onnx', nodes, weights)
-    settings = EngineSettings(max_batch=2, cache_folder=tmp_path / 'cache')
+    settings = EngineSettings(max_batch=2, cache_directory=tmp_path / 'cache')
     with caplog.at_level(logging.INFO):
         assert open_engine(path, settings=settings).inputs[0].shape[0] == 1
         monkeypatch.setattr(batch_dimension, 'add_batch_dimension', None)
         assert open_engine(path, settings=settings).inputs[0].shape[0] == 1
-    assert caplog.text.count('m.onnx takes one picture at a time: the operator ReduceMean') == 2
+    assert caplog.text.count('m.onnx takes one image at a time: the operator ReduceMean') == 2
 
 
 def test_without_the_package_onnx(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is told, nothing is noted for later, and the network runs as it is."""
+    """It is told, nothing is noted for later, and the model runs as it is."""
     nodes, weights, opset = SAFE['convolution']
     path = save(tmp_path / 'm.onnx', nodes, weights, opset)
-    settings = EngineSettings(max_batch=2, cache_folder=tmp_path / 'cache')
+    settings = EngineSettings(max_batch=2, cache_directory=tmp_path / 'cache')
     real: Callable[..., Any] = builtins.__import__
 
     def fake(name: str, *more: Any, **settings: Any) -> Any:
@@ -253,7 +253,7 @@ def test_without_the_package_onnx(
     assert open_engine(path, settings=settings).inputs[0].shape[0] == 'batch'
 
 
-def test_a_full_disk_keeps_no_network_from_starting(
+def test_a_full_disk_keeps_no_model_from_starting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
     def full(*_: Any) -> None:
@@ -261,7 +261,7 @@ def test_a_full_disk_keeps_no_network_from_starting(
 
     nodes, weights, opset = SAFE['convolution']
     path = save(tmp_path / 'm.onnx', nodes, weights, opset)
-    settings = EngineSettings(max_batch=2, cache_folder=tmp_path / 'cache')
+    settings = EngineSettings(max_batch=2, cache_directory=tmp_path / 'cache')
     with monkeypatch.context() as patch:
         patch.setattr(onnx, 'save', full)
         assert open_engine(path, settings=settings).inputs[0].shape[0] == 1
@@ -276,7 +276,7 @@ def test_weights_in_a_file_of_their_own_count(tmp_path: Path) -> None:
     loaded.graph.initializer.append(numpy_helper.from_array(np.full(8, 2, np.float32), 'w'))
     onnx.save(loaded, str(path), save_as_external_data=True, location='m.weights',
               size_threshold=0)
-    settings = EngineSettings(max_batch=2, cache_folder=tmp_path / 'cache')
+    settings = EngineSettings(max_batch=2, cache_directory=tmp_path / 'cache')
     ones = np.ones((2, 4, 6, 8), np.float32)
     assert (open_engine(path, settings=settings).infer({'x': ones})['y'] == 2).all()
     (tmp_path / 'm.weights').write_bytes(np.full(8, 3, np.float32).tobytes())

@@ -32,14 +32,14 @@ from ros2_classify.engines.error_messages import tidy
 from ros2_classify.engines.session_options import default_threads
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
-from ros2_classify.testing import FakeEngine, save_color_classifier, save_constant_network
+from ros2_classify.testing import FakeEngine, save_color_classifier, save_constant_model
 
-onnx = pytest.importorskip('onnx', reason='the tiny networks are written with the package onnx')
+onnx = pytest.importorskip('onnx', reason='the tiny models are written with the package onnx')
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """Write a tiny network that tells the means of the colour channels."""
+    """Write a tiny model that tells the means of the colour channels."""
     return save_color_classifier(tmp_path / 'tiny.onnx', metadata={'names': 'red green blue'})
 
 
@@ -53,7 +53,7 @@ def reason(path: Path, **settings: Any) -> str:
     return text
 
 
-def test_facts_and_answer(model: Path) -> None:
+def test_facts_and_result(model: Path) -> None:
     engine = open_engine(model)
     assert isinstance(engine, Engine)
     assert engine.inputs == (TensorSpec('image', (1, 3, 8, 8), np.dtype(np.float32)),)
@@ -111,11 +111,11 @@ def test_bound_to_the_first_rows_of_a_batch(tmp_path: Path) -> None:
         assert np.allclose(outputs['y'], rows[:count].mean(axis=(2, 3)), atol=1e-6)
         assert outputs['where'].shape == (2, 3 * count)
     rows[0] = 0
-    assert runs[3]()['where'].shape == (2, 6), 'a size that only the network knows'
+    assert runs[3]()['where'].shape == (2, 6), 'a size that only the model knows'
 
 
 def save_with_reused_names(path: Path, *nodes: Any) -> Path:
-    """Write a network whose output's dimensions have the names of its input's."""
+    """Write a model whose output's dimensions have the names of its input's."""
     from onnx import helper, TensorProto
 
     shape = ['n', 3, 'height', 'width']
@@ -145,7 +145,7 @@ def test_bound_though_one_name_stands_for_sizes_that_differ(
     assert caplog.text.count('mean several sizes') == 1
 
 
-def test_a_bound_network_that_fails_for_another_reason_says_which(tmp_path: Path) -> None:
+def test_a_bound_model_that_fails_for_another_reason_says_which(tmp_path: Path) -> None:
     from onnx import helper
 
     engine = open_engine(save_with_reused_names(
@@ -154,7 +154,7 @@ def test_a_bound_network_that_fails_for_another_reason_says_which(tmp_path: Path
         helper.make_node('Unsqueeze', ['s', 'axes'], ['y'])))
     run = bind(engine, {'x': np.zeros((1, 3, 8, 6), np.float32)})
     for _ in range(2):
-        with pytest.raises(EngineError, match=r'picky\.onnx: the network failed: .*Squeeze'):
+        with pytest.raises(EngineError, match=r'picky\.onnx: the model failed: .*Squeeze'):
             run()
 
 
@@ -177,7 +177,7 @@ def test_an_engine_without_bindings_is_simply_asked() -> None:
 
 
 def test_free_dimensions(tmp_path: Path) -> None:
-    path = save_constant_network(
+    path = save_constant_model(
         tmp_path / 'free.onnx', {'y': np.ones((1, 2), np.float32)},
         input_shape=('batch', 3, None, 'width'))
     engine = open_engine(path)
@@ -326,8 +326,8 @@ def test_inputs_that_do_not_fit(model: Path, inputs: Any, words: list[str]) -> N
     assert engine.infer({'image': np.zeros((1, 3, 8, 8), np.float32)})
 
 
-def test_a_network_that_fails_while_it_runs(tmp_path: Path) -> None:
-    """A reshape to a size that only some pictures have."""
+def test_a_model_that_fails_while_it_runs(tmp_path: Path) -> None:
+    """A reshape to a size that only some images have."""
     from onnx import helper, numpy_helper, TensorProto
 
     shape = numpy_helper.from_array(np.array([1, 48], np.int64), 'shape')
@@ -340,7 +340,7 @@ def test_a_network_that_fails_while_it_runs(tmp_path: Path) -> None:
         graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8).SerializeToString())
     engine = open_engine(path)
     assert engine.infer({'x': np.zeros((1, 3, 4, 4), np.float32)})['y'].shape == (1, 48)
-    with pytest.raises(EngineError, match=r'picky\.onnx: the network failed: .*Reshape'):
+    with pytest.raises(EngineError, match=r'picky\.onnx: the model failed: .*Reshape'):
         engine.infer({'x': np.zeros((1, 3, 5, 5), np.float32)})
 
 
@@ -555,10 +555,10 @@ def test_outputs_that_are_no_tensors_are_left_out(tmp_path: Path) -> None:
              helper.make_node('SequenceConstruct', ['image'], ['rows'])], 'sequence',
             [helper.make_tensor_value_info('image', TensorProto.FLOAT, [1, 3])],
             [values[name] for name in names])
-        network = helper.make_model(
+        model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8)
         path = tmp_path / f'{"_".join(names)}.onnx'
-        path.write_bytes(network.SerializeToString())
+        path.write_bytes(model.SerializeToString())
         return path
 
     engine = open_engine(save(['rows', 'scores']), provider='cpu')

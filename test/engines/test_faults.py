@@ -29,7 +29,7 @@ from ros2_classify.engines.faults import fault
 from ros2_classify.errors import EngineError, EngineMemoryError, ProviderLostError
 from ros2_classify.testing import save_color_classifier
 
-pytest.importorskip('onnx', reason='the tiny networks are written with the package onnx')
+pytest.importorskip('onnx', reason='the tiny models are written with the package onnx')
 
 
 @pytest.mark.parametrize('text', [
@@ -89,7 +89,7 @@ class Broken:
 def test_the_engine_raises_what_it_is(tmp_path: Path, text: str, kind: type[EngineError]) -> None:
     engine = open_engine(save_color_classifier(tmp_path / 'tiny.onnx'))
     engine._session = Broken(text)  # type: ignore[attr-defined]
-    with pytest.raises(kind, match='tiny.onnx: the network failed: CUDA failure'):
+    with pytest.raises(kind, match='tiny.onnx: the model failed: CUDA failure'):
         engine.infer({'image': np.zeros((1, 3, 8, 8), np.float32)})
 
 
@@ -111,8 +111,8 @@ print(*answers, sep=chr(10))
 """
 
 
-@pytest.mark.parametrize(('limit', 'answer'), [(0, 'ok'), (64, 'ok'), (4, 'EngineMemoryError: ')])
-def test_a_real_limit_on_the_cpu(tmp_path: Path, limit: int, answer: str) -> None:
+@pytest.mark.parametrize(('limit', 'result'), [(0, 'ok'), (64, 'ok'), (4, 'EngineMemoryError: ')])
+def test_a_real_limit_on_the_cpu(tmp_path: Path, limit: int, result: str) -> None:
     """In a process of its own: the limit counts until a process ends. The cast needs 12 MiB."""
     path = save_color_classifier(tmp_path / 'large.onnx', size=(1024, 1024), dtype=np.float32)
     path = _with_a_sum(path)
@@ -121,11 +121,11 @@ def test_a_real_limit_on_the_cpu(tmp_path: Path, limit: int, answer: str) -> Non
         timeout=120)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) == 2 and all(line.startswith(answer) for line in lines), lines
+    assert len(lines) == 2 and all(line.startswith(result) for line in lines), lines
 
 
 def _with_a_sum(path: Path) -> Path:
-    """Put a node before the others that needs memory of the picture's size."""
+    """Put a node before the others that needs memory of the image's size."""
     import onnx
     from onnx import helper
 
@@ -148,5 +148,5 @@ def test_a_bound_engine_raises_the_same(tmp_path: Path) -> None:
     path.write_bytes(helper.make_model(
         graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8).SerializeToString())
     run = bind(open_engine(path), {'x': np.zeros((1, 3, 5, 5), np.float32)})
-    with pytest.raises(EngineError, match=r'picky.onnx: the network failed: .*Reshape'):
+    with pytest.raises(EngineError, match=r'picky.onnx: the model failed: .*Reshape'):
         run()

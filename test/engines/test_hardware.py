@@ -34,10 +34,10 @@ def test_cpus_of_one_kind_are_the_same(tmp_path: Path) -> None:
     assert machine.cpu_features(tmp_path / 'missing')
 
 
-def cores(folder: Path, group: str = '0::/\n') -> int:
-    own = folder / 'cgroup'
+def cores(directory: Path, group: str = '0::/\n') -> int:
+    own = directory / 'cgroup'
     own.write_text(group)
-    return machine.usable_cores(folder / 'groups', own)
+    return machine.usable_cores(directory / 'groups', own)
 
 
 def write(path: Path, text: str) -> None:

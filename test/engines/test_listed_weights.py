@@ -23,7 +23,7 @@ from ros2_classify.engines import open_engine
 from ros2_classify.engines.listed_weights import without_listed_weights
 from ros2_classify.engines.onnx_file import read_onnx
 
-onnx = pytest.importorskip('onnx', reason='the tiny networks are written with the package onnx')
+onnx = pytest.importorskip('onnx', reason='the tiny models are written with the package onnx')
 
 
 def save(path: Path, ir_version: int) -> Path:
@@ -61,7 +61,7 @@ def test_the_oldest_files_have_them_as_constants_anyway(tmp_path: Path) -> None:
     assert open_engine(path).infer({'x': np.float32([[1, 1]])})['y'].tolist() == [[2, 3]]
 
 
-def test_a_published_network_answers_the_same(published: Path) -> None:
+def test_a_published_model_results_the_same(published: Path) -> None:
     import onnxruntime
 
     path = published / 'models/version-RFB-320.onnx'

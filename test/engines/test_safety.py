@@ -28,7 +28,7 @@ from ros2_classify.errors import EngineError, NotAllowedError, UnsafeModelError
 from ros2_classify.paths import within
 from ros2_classify.testing import save_color_classifier
 
-onnx = pytest.importorskip('onnx', reason='the tiny networks are written with the package onnx')
+onnx = pytest.importorskip('onnx', reason='the tiny models are written with the package onnx')
 
 
 def external(tensor: Any, location: str) -> Any:
@@ -63,14 +63,14 @@ def add(weight: str = 'w') -> Any:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Return a model's folder, beside which lie weights of somebody else."""
+    """Return a model's directory, beside which lie weights of somebody else."""
     (tmp_path / 'secret.bin').write_bytes(np.full(4, 7, np.float32).tobytes())
     (tmp_path / 'home/sub').mkdir(parents=True)
     (tmp_path / 'home/sub/own.bin').write_bytes(np.full(4, 2, np.float32).tobytes())
     return tmp_path / 'home'
 
 
-def test_weights_in_the_models_own_folder(home: Path) -> None:
+def test_weights_in_the_models_own_directory(home: Path) -> None:
     path = save(home / 'm.onnx', [add()], [external(tensor(), 'sub/own.bin')])
     assert open_engine(path).infer({'x': np.zeros(4, np.float32)})['y'].tolist() == [2] * 4
 
@@ -78,7 +78,7 @@ def test_weights_in_the_models_own_folder(home: Path) -> None:
 @pytest.mark.parametrize('location', ['../secret.bin', 'sub/../../secret.bin', '/etc/hostname'])
 def test_weights_elsewhere(home: Path, location: str) -> None:
     path = save(home / 'm.onnx', [add()], [external(tensor(), location)])
-    with pytest.raises(UnsafeModelError, match='outside of its folder') as caught:
+    with pytest.raises(UnsafeModelError, match='outside of its directory') as caught:
         open_engine(path)
     assert location in str(caught.value) and 'external_data' in str(caught.value)
 
@@ -91,13 +91,13 @@ def test_a_link_counts_for_where_it_leads(home: Path) -> None:
 
 
 @pytest.mark.parametrize('absolute', [False, True])
-def test_a_folder_that_is_allowed(home: Path, absolute: bool) -> None:
+def test_a_directory_that_is_allowed(home: Path, absolute: bool) -> None:
     location = str(home.parent / 'secret.bin') if absolute else '../secret.bin'
     path = save(home / 'm.onnx', [add(), onnx.helper.make_node('Identity', ['v'], ['z'])],
                 [external(tensor(), location), external(tensor('v'), 'sub/own.bin')])
     settings = EngineSettings(external_data=(str(home.parent),))
-    answer = open_engine(path, settings=settings).infer({'x': np.zeros(4, np.float32)})
-    assert answer['y'].tolist() == [7] * 4
+    result = open_engine(path, settings=settings).infer({'x': np.zeros(4, np.float32)})
+    assert result['y'].tolist() == [7] * 4
     with pytest.raises(UnsafeModelError):
         open_engine(path, settings=settings.replace(external_data=(str(home / 'sub'),)))
     (home.parent / 'secret.bin').unlink()
@@ -105,7 +105,7 @@ def test_a_folder_that_is_allowed(home: Path, absolute: bool) -> None:
         open_engine(path, settings=settings)
 
 
-def test_a_folder_that_is_allowed_must_lie_below_the_roots(home: Path) -> None:
+def test_a_directory_that_is_allowed_must_lie_below_the_roots(home: Path) -> None:
     path = save(home / 'm.onnx', [add()], [external(tensor(), '../secret.bin')])
     settings = EngineSettings(external_data=(str(home.parent),))
     with within(str(home.parent)):

@@ -29,7 +29,7 @@ from ros2_classify.errors import EngineError
 from ros2_classify.heartbeat import heartbeat
 from ros2_classify.testing import save_color_classifier
 
-pytest.importorskip('onnx', reason='the tiny networks are written with the package onnx')
+pytest.importorskip('onnx', reason='the tiny models are written with the package onnx')
 IMAGE = np.random.default_rng(0).random((1, 3, 8, 8)).astype(np.float32)
 
 
@@ -42,21 +42,21 @@ def kept(tmp_path: Path, kind: str) -> list[Path]:
     return sorted((tmp_path / 'cache' / kind).glob('*/*'))
 
 
-def test_an_optimized_network_is_kept_and_answers_the_same(
+def test_an_optimized_model_is_kept_and_results_the_same(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(start, 'MANY_NODES', 1)
-    settings = EngineSettings(cache_folder=tmp_path / 'cache')
+    settings = EngineSettings(cache_directory=tmp_path / 'cache')
     plain = open_engine(model, settings=settings.replace(cache=False))
     assert not kept(tmp_path, 'optimized')
-    answers = []
+    results = []
     for _ in range(2):
         engine = open_engine(model, settings=settings)
         assert (engine.inputs, engine.outputs) == (plain.inputs, plain.outputs)
         assert engine.metadata == {'names': 'red green blue'}
-        answers.append(engine.infer({'image': IMAGE})['scores'])
+        results.append(engine.infer({'image': IMAGE})['scores'])
         (file,) = kept(tmp_path, 'optimized')
-    assert (answers[0] == answers[1]).all()
+    assert (results[0] == results[1]).all()
     # Another kind of CPU has its own.
     monkeypatch.setattr(machine, 'cpu_features', lambda: 'aarch64')
     open_engine(model, settings=settings)
@@ -66,11 +66,11 @@ def test_an_optimized_network_is_kept_and_answers_the_same(
     monkeypatch.setattr(start, 'MANY_NODES', 1)
     file.write_bytes(b'damaged')
     assert (open_engine(model, settings=settings).infer({'image': IMAGE})['scores']
-            == answers[0]).all()
+            == results[0]).all()
 
 
-def test_small_networks_are_not_worth_it(model: Path, tmp_path: Path) -> None:
-    open_engine(model, settings=EngineSettings(cache_folder=tmp_path / 'cache'))
+def test_small_models_are_not_worth_it(model: Path, tmp_path: Path) -> None:
+    open_engine(model, settings=EngineSettings(cache_directory=tmp_path / 'cache'))
     assert not (tmp_path / 'cache').exists()
 
 
@@ -79,11 +79,11 @@ def test_without_a_place_to_keep_it(
 ) -> None:
     monkeypatch.setattr(start, 'MANY_NODES', 1)
     (tmp_path / 'cache').write_text('a file')
-    engine = open_engine(model, settings=EngineSettings(cache_folder=tmp_path / 'cache'))
+    engine = open_engine(model, settings=EngineSettings(cache_directory=tmp_path / 'cache'))
     assert engine.infer({'image': IMAGE})['scores'].shape == (1, 3)
 
 
-def test_a_full_disk_keeps_no_network_from_starting(
+def test_a_full_disk_keeps_no_model_from_starting(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -98,13 +98,13 @@ def test_a_full_disk_keeps_no_network_from_starting(
 
     monkeypatch.setattr(start, 'MANY_NODES', 1)
     monkeypatch.setattr(onnxruntime, 'InferenceSession', session)
-    engine = open_engine(model, settings=EngineSettings(cache_folder=tmp_path / 'cache'))
+    engine = open_engine(model, settings=EngineSettings(cache_directory=tmp_path / 'cache'))
     assert engine.infer({'image': IMAGE})['scores'].shape == (1, 3)
     assert 'of tiny.onnx is not kept: Protobuf serialization failed' in caplog.text
     assert not kept(tmp_path, 'optimized')
 
 
-def test_a_broken_network_is_told_as_ever(
+def test_a_broken_model_is_told_as_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import onnx
@@ -115,20 +115,20 @@ def test_a_broken_network_is_told_as_ever(
     broken.graph.node[1].input[0] = 'nowhere'
     path.write_bytes(broken.SerializeToString())
     with pytest.raises(EngineError, match='nowhere'):
-        open_engine(path, settings=EngineSettings(cache_folder=tmp_path / 'cache'))
+        open_engine(path, settings=EngineSettings(cache_directory=tmp_path / 'cache'))
     assert not kept(tmp_path, 'optimized')
 
 
-def test_a_published_network_of_many_nodes(published: Path, tmp_path: Path) -> None:
+def test_a_published_model_of_many_nodes(published: Path, tmp_path: Path) -> None:
     path = published / 'models/ssd_mobilenet_v1_0.75_coco/frozen_inference_graph.onnx'
-    settings = EngineSettings(cache_folder=tmp_path / 'cache', threads=1)
+    settings = EngineSettings(cache_directory=tmp_path / 'cache', threads=1)
     image = np.random.default_rng(0).integers(0, 255, (1, 300, 300, 3)).astype(np.uint8)
-    answers = [open_engine(path, settings=chosen).infer({'image_tensor:0': image})
+    results = [open_engine(path, settings=chosen).infer({'image_tensor:0': image})
                for chosen in (settings.replace(cache=False), settings, settings)]
     assert len(kept(tmp_path, 'optimized')) == 1
-    for answer in answers[1:]:
-        for name, want in answers[0].items():
-            assert np.allclose(want, answer[name], atol=1e-5)
+    for result in results[1:]:
+        for name, want in results[0].items():
+            assert np.allclose(want, result[name], atol=1e-5)
 
 
 class FakeGpuSession:
@@ -176,16 +176,16 @@ def test_engines_of_a_fake_tensorrt_are_kept_for_their_gpu(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     settings = EngineSettings(
-        provider='tensorrt', precision='fp16', cache_folder=tmp_path / 'cache')
+        provider='tensorrt', precision='fp16', cache_directory=tmp_path / 'cache')
     with caplog.at_level(logging.INFO):
         for chosen in (settings, settings, settings.replace(device_id=1),
                        settings.replace(precision='fp32'), settings.replace(cache=False)):
             open_engine(model, settings=chosen)
     assert 'the first time it builds an engine' in caplog.text
-    folders = [session.options['TensorrtExecutionProvider'].get('trt_engine_cache_path')
+    directories = [session.options['TensorrtExecutionProvider'].get('trt_engine_cache_path')
                for session in fake_gpu.made]
-    assert folders[0] == folders[1] and folders[4] is None
-    assert len(set(folders)) == 4
+    assert directories[0] == directories[1] and directories[4] is None
+    assert len(set(directories)) == 4
     assert {path.name for path in kept(tmp_path, 'tensorrt')} == {'fake.engine', 'complete'}
     assert fake_gpu.made[0].options['CUDAExecutionProvider']['device_id'] == '0'
 
@@ -209,44 +209,44 @@ def test_weights_in_files_of_their_own_count_for_what_a_fake_provider_keeps(
     path = tmp_path / 'm.onnx'
     onnx.save(loaded, str(path), save_as_external_data=True, location='m.weights',
               size_threshold=0)
-    settings = EngineSettings(provider=provider, cache_folder=tmp_path / 'cache')
+    settings = EngineSettings(provider=provider, cache_directory=tmp_path / 'cache')
 
-    def folder() -> str | None:
+    def directory() -> str | None:
         engine = open_engine(path, settings=settings)
         assert engine.infer({'image': IMAGE})
         options = fake_gpu.made[-1].options[fake_gpu.made[-1].providers[0]]
         return options.get('trt_engine_cache_path') or options.get('cache_dir')
 
-    first = folder()
-    assert first and first == folder()
-    # The same network with other weights is another one, though its own file is the same.
+    first = directory()
+    assert first and first == directory()
+    # The same model with other weights is another one, though its own file is the same.
     weights = tmp_path / 'm.weights'
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    second = folder()
+    second = directory()
     assert second and second != first
     weights.unlink()
     with pytest.raises(EngineError, match='second file'):
-        folder()
+        directory()
 
 
 def test_one_engine_of_a_fake_tensorrt_for_all_batches(
     tmp_path: Path, fake_gpu: type[FakeGpuSession],
 ) -> None:
-    from ros2_classify.testing import save_constant_network
+    from ros2_classify.testing import save_constant_model
 
-    path = save_constant_network(
+    path = save_constant_model(
         tmp_path / 'm.onnx', {'y': np.ones((1, 2), np.float32)}, input_shape=('batch', 3, 5, 9))
     open_engine(path, settings=EngineSettings(provider='tensorrt', max_batch=4, cache=False))
     options = fake_gpu.made[-1].options['TensorrtExecutionProvider']
     assert options['trt_profile_min_shapes'] == 'image:1x3x5x9'
     assert options['trt_profile_max_shapes'] == 'image:4x3x5x9'
-    # Also for single pictures: the free dimension has to be told.
+    # Also for single images: the free dimension has to be told.
     open_engine(path, settings=EngineSettings(provider='tensorrt', cache=False))
     options = fake_gpu.made[-1].options['TensorrtExecutionProvider']
     assert options['trt_profile_max_shapes'] == 'image:1x3x5x9'
-    free = save_constant_network(
+    free = save_constant_model(
         tmp_path / 'f.onnx', {'y': np.ones((1, 2), np.float32)}, input_shape=('b', 3, 'h', 'w'))
     open_engine(free, settings=EngineSettings(provider='tensorrt', max_batch=4, cache=False))
     assert 'trt_profile_min_shapes' not in fake_gpu.made[-1].options['TensorrtExecutionProvider']
@@ -263,7 +263,7 @@ def test_building_is_reported(
 
     monkeypatch.setattr(start, 'heartbeat', noted)
     open_engine(model, settings=EngineSettings(
-        provider='tensorrt', cache_folder=tmp_path / 'cache'))
+        provider='tensorrt', cache_directory=tmp_path / 'cache'))
     assert told == ['building the TensorRT engine of tiny.onnx (once for this GPU; takes minutes)']
 
 
@@ -273,7 +273,7 @@ def test_falling_back_is_an_error_or_a_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(fake_gpu, 'falls_back', True)
-    settings = EngineSettings(provider=provider, cache_folder=tmp_path / 'cache')
+    settings = EngineSettings(provider=provider, cache_directory=tmp_path / 'cache')
     with pytest.raises(EngineError, match='could not be started .* require_provider'):
         open_engine(model, settings=settings)
     engine = open_engine(model, settings=settings.replace(require_provider=False))
@@ -292,7 +292,7 @@ def test_a_provider_that_is_not_installed_may_be_replaced(
     engine = open_engine(
         model, settings=EngineSettings(provider='cuda', require_provider=False))
     assert engine.provider == 'CPUExecutionProvider'
-    assert 'has no CUDAExecutionProvider and the CPU runs the network instead' in caplog.text
+    assert 'has no CUDAExecutionProvider and the CPU runs the model instead' in caplog.text
 
 
 class FakeValue:

@@ -31,7 +31,7 @@ CASES: Counter[str] = Counter()
 
 # Far more than any case takes on a busy machine: what reaches it hangs.
 _HANGS = 60.0
-# MiB above what the process held before: the largest picture allowed, in the copies it needs.
+# MiB above what the process held before: the largest image allowed, in the copies it needs.
 _MEMORY = 1024
 
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Loads networks, one a line of its input, and tells what came of each: `test_fuzz_onnx.py`."""
+"""Loads models, one a line of its input, and tells what came of each: `test_fuzz_onnx.py`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ import warnings
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.pipeline import Pipeline
 
-# Dimensions of a broken network may ask for any memory; the machine must not be asked for it.
+# Dimensions of a broken model may ask for any memory; the machine must not be asked for it.
 _MEMORY = 6 * 1024 ** 3
 
 
 def load(path: Path) -> str:
-    """Load a network and run it once; return what came of it, in one line."""
+    """Load a model and run it once; return what came of it, in one line."""
     try:
         with Pipeline.load(path, provider='cpu', threads=1) as pipeline:
             pipeline.warm_up()

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Archives and bundles from anywhere: nothing leaves the folder, nothing grows without an end."""
+"""Archives and bundles from anywhere: nothing leaves the directory, nothing grows without an end."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ ZIP_MEMBERS = st.lists(st.tuples(
     st.sampled_from((0, 0o100644, 0o120777, 0o040755, 0o020666, 0o010644))), max_size=5)
 
 
-def try_out(data: bytes, folder: Path) -> None:
-    """Unpack an archive; whatever comes of it lies in the folder and within the limits."""
-    shutil.rmtree(folder / 'box', ignore_errors=True)
-    target = folder / 'box' / 'target'
+def try_out(data: bytes, directory: Path) -> None:
+    """Unpack an archive; whatever comes of it lies in the directory and within the limits."""
+    shutil.rmtree(directory / 'box', ignore_errors=True)
+    target = directory / 'box' / 'target'
     target.mkdir(parents=True)
-    path = folder / 'archive'
+    path = directory / 'archive'
     path.write_bytes(data)
     try:
         members = list_members(path, LIMITS)
@@ -94,8 +94,8 @@ def try_out(data: bytes, folder: Path) -> None:
     except ArchiveError:
         pass
     else:
-        assert set(written) == {member.name for member in members if not member.is_folder}
-    found = [Path(base, name) for base, _, names in os.walk(folder / 'box') for name in names]
+        assert set(written) == {member.name for member in members if not member.is_directory}
+    found = [Path(base, name) for base, _, names in os.walk(directory / 'box') for name in names]
     assert all(place.is_relative_to(target) and not place.is_symlink() for place in found)
     assert sum(place.stat().st_size for place in found) <= LIMITS.unpacked
     assert len(found) <= LIMITS.members
@@ -147,14 +147,14 @@ JSON = st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), TEXTS), l
     spoilt(st.just(json.dumps(INDEX).encode()))))
 def test_bundles_with_odd_indexes(index: bytes, tmp_path: Path) -> None:
     """A bundle is all as its index says, or nothing of it is used."""
-    path, folder = tmp_path / 'bundle.tar', tmp_path / 'models'
-    shutil.rmtree(folder, ignore_errors=True)
+    path, directory = tmp_path / 'bundle.tar', tmp_path / 'models'
+    shutil.rmtree(directory, ignore_errors=True)
     path.write_bytes(bundle(index, BUNDLED))
     try:
-        import_bundle(path, folder, FetchOptions(
+        import_bundle(path, directory, FetchOptions(
             cache=tmp_path / 'cache', progress=lambda *args: None))  # type: ignore[arg-type]
     except Ros2ClassifyError:
-        assert not folder.exists()
+        assert not directory.exists()
 
 
 @pytest.mark.parametrize('opening', [b'[', b'{"a":'])

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What networks give, whatever it is: no decoder lets a number out that is none."""
+"""What models give, whatever it is: no decoder lets a number out that is none."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ros2_classify.pipeline import Pipeline
 from ros2_classify.results.results import Detections
 from ros2_classify.testing import FakeEngine, tensor
 
-# The input of the networks; a grid of 8 pixels has 4 x 4 cells, of 16 has 2 x 2, of 32 has 1.
+# The input of the models; a grid of 8 pixels has 4 x 4 cells, of 16 has 2 x 2, of 32 has 1.
 SIDE = 32
 CELLS = 16 + 4 + 1
 # Numbers that break sums, products, powers and comparisons.
@@ -136,7 +136,7 @@ def test_broken_numbers(
 def test_nothing_but_broken_numbers(
         name: str, options: dict[str, Any], shapes: dict[str, tuple[int, ...]],
         value: float) -> None:
-    """A network that gives nothing but NaN has found nothing: no box, no class, no pixel."""
+    """A model that gives nothing but NaN has found nothing: no box, no class, no pixel."""
     outputs = {output: np.zeros(shape, np.int64) if output == 'indices' else np.full(
         shape, value, np.float32) for output, shape in shapes.items()}
     decoder = DECODERS[name]

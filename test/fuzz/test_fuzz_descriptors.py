@@ -79,7 +79,7 @@ def check(text: str) -> None:
     """Read a descriptor: an error of ours, with a place and without a line end, or none."""
     try:
         data, where = read_yaml(text, 'fuzzed.yaml')
-        descriptor = parse_descriptor(data, where, name='fuzzed', folder=Path('/nowhere'))
+        descriptor = parse_descriptor(data, where, name='fuzzed', directory=Path('/nowhere'))
     except DescriptorError as error:
         assert str(error).startswith('fuzzed.yaml'), error
     else:
@@ -122,7 +122,7 @@ def test_accepted_inputs_can_be_used(spec: Any, height: int, width: int) -> None
         'layout': 'nchw', 'dtype': 'float32', 'size': [32, 32], **spec}}
     try:
         descriptor = parse_descriptor(
-            data, Where('fuzzed', (), {}), name='fuzzed', folder=Path('/nowhere'))
+            data, Where('fuzzed', (), {}), name='fuzzed', directory=Path('/nowhere'))
     except DescriptorError:
         return
     preprocess = Preprocessor(descriptor.input)

@@ -43,9 +43,9 @@ def nested(number: int, inner: bytes = b'') -> bytes:
     return inner
 
 
-def read_frozen(data: bytes, folder: Path) -> None:
+def read_frozen(data: bytes, directory: Path) -> None:
     """Read a frozen graph and what goes into it; errors are ours."""
-    path = folder / 'graph.pb'
+    path = directory / 'graph.pb'
     path.write_bytes(data)
     try:
         graph = read_frozen_graph(path)
@@ -56,12 +56,12 @@ def read_frozen(data: bytes, folder: Path) -> None:
         assert str(error)
 
 
-def read_saved(data: bytes, folder: Path) -> None:
+def read_saved(data: bytes, directory: Path) -> None:
     """Read a SavedModel and what goes into it; errors are ours."""
-    (folder / 'saved_model.pb').write_bytes(data)
+    (directory / 'saved_model.pb').write_bytes(data)
     try:
-        model = read_saved_model(folder)
-        saved_interface(model, '', str(folder))
+        model = read_saved_model(directory)
+        saved_interface(model, '', str(directory))
     except ConversionError as error:
         assert str(error)
 
@@ -79,18 +79,18 @@ def test_saved_models(data: bytes, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope='module')
-def network(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Return the bytes of a small ONNX network."""
+def model(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Return the bytes of a small ONNX model."""
     path = save_color_classifier(
         tmp_path_factory.mktemp('network') / 'net.onnx', metadata={'names': "{0: 'a'}"})
     return path.read_bytes()
 
 
 @fuzz(data=st.data())
-def test_onnx_headers(data: st.DataObject, network: bytes, tmp_path: Path) -> None:
+def test_onnx_headers(data: st.DataObject, model: bytes, tmp_path: Path) -> None:
     """ONNX files that were damaged, as `models check` reads them."""
     path = tmp_path / 'net.onnx'
-    path.write_bytes(data.draw(spoilt(st.just(network))))
+    path.write_bytes(data.draw(spoilt(st.just(model))))
     try:
         assert read_onnx(path).nodes >= 0
     except EngineError as error:

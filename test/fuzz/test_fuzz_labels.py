@@ -99,8 +99,8 @@ def test_spoilt_files(data: bytes, tmp_path: Path) -> None:
 
 
 @fuzz(metadata=METADATA)
-def test_names_in_a_networks_metadata(metadata: dict[str, str]) -> None:
-    """What a network's file says of itself is believed where it makes sense, and never run."""
+def test_names_in_a_models_metadata(metadata: dict[str, str]) -> None:
+    """What a model's file says of itself is believed where it makes sense, and never run."""
     labels = labels_of(metadata)
     if labels is not None:
         usable(labels)

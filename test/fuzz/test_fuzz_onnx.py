@@ -43,26 +43,26 @@ _PATIENCE = 60.0
 
 
 class Loader:
-    """A process that loads networks."""
+    """A process that loads models."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
     def load(self, path: Path) -> str:
-        """Return what came of a network; 'ended -6' where it ended the process by signal 6."""
+        """Return what came of a model; 'ended -6' where it ended the process by signal 6."""
         process = self._process or self._start()
         assert process.stdin is not None and process.stdout is not None
         try:
             process.stdin.write(f'{path}\n')
             process.stdin.flush()
             ready, _, _ = select.select([process.stdout], [], [], _PATIENCE)
-            answer = process.stdout.readline().strip() if ready else 'hangs'
+            run_model = process.stdout.readline().strip() if ready else 'hangs'
         except BrokenPipeError:
-            answer = ''
-        if answer and answer != 'hangs':
-            return answer
+            run_model = ''
+        if run_model and run_model != 'hangs':
+            return run_model
         self.close()
-        return answer or f'ended {process.returncode}'
+        return run_model or f'ended {process.returncode}'
 
     def close(self) -> None:
         """End the process."""
@@ -72,24 +72,24 @@ class Loader:
             self._process = None
 
     def _start(self) -> subprocess.Popen[str]:
-        folders = [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]
+        directories = [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name('onnx_loader.py'))], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env={**os.environ, 'PYTHONPATH': os.pathsep.join(folders)})
+            env={**os.environ, 'PYTHONPATH': os.pathsep.join(directories)})
         return self._process
 
 
 @pytest.fixture(scope='module')
 def loader() -> Iterator[Loader]:
-    """Return a process that loads networks."""
+    """Return a process that loads models."""
     loader = Loader()
     yield loader
     loader.close()
 
 
 def convolution() -> bytes:
-    """Return a network with the operators that most networks have."""
+    """Return a model with the operators that most models have."""
     def constant(name: str, *shape: int) -> onnx.TensorProto:
         values = np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)
         return numpy_helper.from_array(values, name)
@@ -128,7 +128,7 @@ def convolution() -> bytes:
 
 
 def suppression() -> bytes:
-    """Return a network that ends in non-maximum suppression."""
+    """Return a model that ends in non-maximum suppression."""
     nodes = [
         helper.make_node('ReduceMean', ['image'], ['mean'], keepdims=1, axes=[1, 2, 3]),
         helper.make_node('Reshape', ['mean', 'cube'], ['level']),
@@ -157,40 +157,40 @@ def suppression() -> bytes:
     return bytes(model.SerializeToString())
 
 
-class Networks(tuple[bytes, ...]):
-    """Networks that work; a failure's report names them and doesn't print them."""
+class Models(tuple[bytes, ...]):
+    """Models that work; a failure's report names them and doesn't print them."""
 
     def __repr__(self) -> str:
         """Return a few words."""
-        return f'{len(self)} networks'
+        return f'{len(self)} models'
 
 
 @pytest.fixture(scope='module')
-def networks(tmp_path_factory: pytest.TempPathFactory) -> Networks:
-    """Return networks that work."""
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """Return models that work."""
     path = save_color_classifier(tmp_path_factory.mktemp('net') / 'net.onnx')
-    return Networks((path.read_bytes(), convolution(), suppression()))
+    return Models((path.read_bytes(), convolution(), suppression()))
 
 
-def test_the_networks_that_are_spoilt_work(
-        loader: Loader, networks: Networks, tmp_path: Path) -> None:
+def test_the_models_that_are_spoilt_work(
+        loader: Loader, models: Models, tmp_path: Path) -> None:
     """Each of them is loaded and run as it is."""
-    for number, network in enumerate(networks):
+    for number, model in enumerate(models):
         path = tmp_path / f'{number}.onnx'
-        path.write_bytes(network)
+        path.write_bytes(model)
         assert loader.load(path) == 'fine'
 
 
 @fuzz(0.5, data=st.data())
-def test_spoilt_networks(
-        data: st.DataObject, loader: Loader, networks: Networks, tmp_path: Path) -> None:
-    """A damaged network is refused in one sentence, or runs; the process lives on."""
-    network = data.draw(spoilt(st.sampled_from(networks)))
+def test_spoilt_models(
+        data: st.DataObject, loader: Loader, models: Models, tmp_path: Path) -> None:
+    """A damaged model is refused in one sentence, or runs; the process lives on."""
+    model = data.draw(spoilt(st.sampled_from(models)))
     path = tmp_path / 'net.onnx'
-    path.write_bytes(network)
-    answer = loader.load(path)
-    if not answer.startswith(('fine', 'refused ')):
+    path.write_bytes(model)
+    run_model = loader.load(path)
+    if not run_model.startswith(('fine', 'refused ')):
         kept = ROOT / '.fuzz'
         kept.mkdir(exist_ok=True)
-        (kept / f'{hashlib.sha256(network).hexdigest()[:16]}.onnx').write_bytes(network)
-    assert answer.startswith(('fine', 'refused ')), answer
+        (kept / f'{hashlib.sha256(model).hexdigest()[:16]}.onnx').write_bytes(model)
+    assert run_model.startswith(('fine', 'refused ')), run_model

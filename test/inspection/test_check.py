@@ -34,7 +34,7 @@ from ros2_classify.inspection import check_model
 from ros2_classify.inspection.operators import (
     count_by_operator, left_to_the_cpu, unknown_operators)
 from ros2_classify.inspection.output_checks import kind_of
-from ros2_classify.testing import save_color_classifier, save_constant_network
+from ros2_classify.testing import save_color_classifier, save_constant_model
 
 FILES = {
     'SqueezeNet_fp16.onnx': ('classification', 66, 'onnx-caffe2'),
@@ -121,7 +121,7 @@ def wrong_labels(path: Path) -> Any:
 
 
 def nothing_but_nan(path: Path) -> Any:
-    return save_constant_network(path, {'scores': np.full((1, 5), np.nan, np.float32)})
+    return save_constant_model(path, {'scores': np.full((1, 5), np.nan, np.float32)})
 
 
 def logits(path: Path) -> Any:
@@ -143,16 +143,16 @@ def newer_operator(path: Path) -> Any:
 
 
 def all_equal(path: Path) -> Any:
-    return save_constant_network(path, {'scores': np.full((1, 4), 0.25, np.float32)})
+    return save_constant_model(path, {'scores': np.full((1, 4), 0.25, np.float32)})
 
 
 def unreadable_outputs(path: Path) -> Any:
-    return save_constant_network(path, {'map': np.zeros((1, 5, 7, 7, 2), np.float32)})
+    return save_constant_model(path, {'map': np.zeros((1, 5, 7, 7, 2), np.float32)})
 
 
 def pixels_for_parts(path: Path) -> Any:
     boxes = np.array([[[10, 20, 300, 200], [200, 100, 310, 230]]], np.float32)
-    save_constant_network(path, {'boxes': boxes, 'scores': np.array(
+    save_constant_model(path, {'boxes': boxes, 'scores': np.array(
         [[[0.1, 0.9], [0.6, 0.4]]], np.float32)}, input_shape=(1, 3, 240, 320))
     return descriptor(path, output={'decoder': 'boxes_scores', 'outputs': {
         'boxes': 'boxes', 'scores': 'scores'}})
@@ -160,13 +160,13 @@ def pixels_for_parts(path: Path) -> Any:
 
 def parts_for_pixels(path: Path) -> Any:
     rows = np.array([[[0.1, 0.2, 0.5, 0.6, 0.9, 0], [0.5, 0.5, 0.9, 0.9, 0.4, 1]]], np.float32)
-    save_constant_network(path, {'rows': rows}, input_shape=(1, 3, 240, 320))
+    save_constant_model(path, {'rows': rows}, input_shape=(1, 3, 240, 320))
     return descriptor(path, output={'decoder': 'end_to_end', 'outputs': {'rows': 'rows'}})
 
 
 def class_without_label(path: Path) -> Any:
     rows = np.array([[[10, 20, 50, 60, 0.9, 0], [50, 50, 90, 90, 0.4, 91]]], np.float32)
-    save_constant_network(path, {'rows': rows}, input_shape=(1, 3, 240, 320))
+    save_constant_model(path, {'rows': rows}, input_shape=(1, 3, 240, 320))
     return descriptor(path, labels=['cat', 'dog'], output={'decoder': 'end_to_end', 'outputs': {
         'rows': 'rows'}})
 
@@ -175,7 +175,7 @@ def detector_logits(path: Path) -> Any:
     rows = np.zeros((1, 6, 21), np.float32)
     rows[0, :4] = [[20], [20], [10], [10]]
     rows[0, 4:] = np.linspace(-9, 9, 21)
-    save_constant_network(path, {'out': rows}, input_shape=(1, 3, 32, 32))
+    save_constant_model(path, {'out': rows}, input_shape=(1, 3, 32, 32))
     return descriptor(path, output={
         'decoder': 'yolo', 'axes': 'channels_first', 'objectness': False})
 
@@ -184,7 +184,7 @@ def sigmoid_twice(path: Path) -> Any:
     rows = np.zeros((1, 6, 21), np.float32)
     rows[0, :4] = [[20], [20], [10], [10]]
     rows[0, 4:] = np.linspace(0, 1, 21)
-    save_constant_network(path, {'out': rows}, input_shape=(1, 3, 32, 32))
+    save_constant_model(path, {'out': rows}, input_shape=(1, 3, 32, 32))
     return descriptor(path, output={'decoder': 'yolo', 'axes': 'channels_first',
                                     'objectness': False, 'activation': 'sigmoid'})
 
@@ -197,18 +197,18 @@ def sigmoid_twice(path: Path) -> Any:
     (opset_of_tomorrow, 'it uses opset 999, but this version knows opsets up to'),
     (ir_of_tomorrow, 'it is written in ONNX IR version 99, but this version knows up to'),
     (external_missing, 'net.weights is missing beside net.onnx: copy it there too'),
-    (no_such_output, "the network has no output 'probs'; it has 'scores' float32 [1, 3]"),
+    (no_such_output, "the model has no output 'probs'; it has 'scores' float32 [1, 3]"),
     (wrong_labels, 'labels 80, outputs 91'),
     (nothing_but_nan, "the output 'scores' is NaN in 15 of 15 numbers"),
     (logits, 'these are logits (from '),
     (softmax_twice, 'these are probabilities already (from '),
     (unknown_operator, 'does not know 1 of the operators: Frobnicate (1 node)'),
     (newer_operator, 'Einsum (1 node), which came with opset 12 while the model says 9'),
-    (all_equal, "all numbers of the output 'scores' are equal (0.25), whatever the picture"),
+    (all_equal, "all numbers of the output 'scores' are equal (0.25), whatever the image"),
     (unreadable_outputs, 'what the outputs mean cannot be told from their shapes'),
-    (pixels_for_parts, 'the descriptor takes pixels for parts of the picture'),
-    (parts_for_pixels, 'the descriptor takes parts of the picture, from 0 to 1, for pixels'),
-    (class_without_label, 'the network found the class 91, but the labels end at 1'),
+    (pixels_for_parts, 'the descriptor takes pixels for parts of the image'),
+    (parts_for_pixels, 'the descriptor takes parts of the image, from 0 to 1, for pixels'),
+    (class_without_label, 'the model found the class 91, but the labels end at 1'),
     (detector_logits, 'these are logits (scores up to 9), but the descriptor says prob'),
     (sigmoid_twice, 'which would lift all of them above 0.5: say activation: none'),
 ])
@@ -241,13 +241,13 @@ def test_published_models(data: Path, file: str) -> None:
     assert report.onnx.opsets == {item.domain: item.version for item in model.opset_import}
 
 
-@pytest.mark.parametrize('file, picture, label', [
+@pytest.mark.parametrize('file, image, label', [
     ('yolox_nano.onnx', 'winml_dog.jpg', '16'),
     ('mobilenet_v1_0.25_224.onnx', 'ortex_goldfish.jpg', '2')])
-def test_an_answer(data: Path, capsys: pytest.CaptureFixture[str], file: str, picture: str,
+def test_an_result(data: Path, capsys: pytest.CaptureFixture[str], file: str, image: str,
                    label: str) -> None:
     words = ['models', 'check', str(data / 'models' / file), '--image',
-             str(data / 'images' / picture), '--provider', 'cpu']
+             str(data / 'images' / image), '--provider', 'cpu']
     assert main([*words, '--json']) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts['ok'] and facts['answer']['results'][0]['label'] == label
@@ -364,8 +364,8 @@ def test_kinds_of_numbers(rows: list[list[float]], kind: str | None) -> None:
     assert kind_of([np.array(row) for row in rows]) == kind
 
 
-def test_a_picture_counts_where_numbers_are_judged(tmp_path: Path) -> None:
-    # For the computed pictures alone its numbers look like scores.
+def test_a_image_counts_where_numbers_are_judged(tmp_path: Path) -> None:
+    # For the computed images alone its numbers look like scores.
     path = save_color_classifier(tmp_path / 'net.onnx')
     red = np.full((8, 8, 3), (0, 0, 250), np.uint8)
     for image, activation in ((None, 'none'), (red, 'softmax')):
@@ -383,4 +383,4 @@ def test_a_run_decides_between_softmax_and_none(
     assert not report.problems
     assert report.descriptor.output.options['activation'] == activation
     guess, = [item for item in report.descriptor.guesses if 'output.activation' in item]
-    assert f'{activation}, because the outputs for 3 pictures were' in guess
+    assert f'{activation}, because the outputs for 3 images were' in guess

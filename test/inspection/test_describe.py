@@ -29,12 +29,12 @@ from ros2_classify.inspection import check_model, describe_model, Report
 from ros2_classify.inspection.describe import mapping_of
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.files import model_file
-from ros2_classify.testing import save_color_classifier, save_constant_network
+from ros2_classify.testing import save_color_classifier, save_constant_model
 from test_check import FILES, save_linear
 
 
 def same(path: Path, report: Report) -> bool:
-    """Tell whether a descriptor's file completes to what the bare network was guessed to be."""
+    """Tell whether a descriptor's file completes to what the bare model was guessed to be."""
     bare = report.descriptor
     written = complete(load_descriptor(path), report.inputs, report.outputs, {})
     assert not report.problems
@@ -61,10 +61,10 @@ def test_published_models(data: Path, tmp_path: Path, file: str) -> None:
     "{0: 'no', 1: '30', 2: 'a: b # c'}", "{0: 'person', 2: '[x]'}",
     str([f"it's {number}" for number in range(3)])])
 def test_names_survive(tmp_path: Path, names: str) -> None:
-    network = save_constant_network(
+    model = save_constant_model(
         tmp_path / 'net.onnx', {'prob': np.array([[0.2, 0.3, 0.5]], np.float32)},
         metadata={'names': names})
-    text, report = describe_model(network, tmp_path)
+    text, report = describe_model(model, tmp_path)
     (tmp_path / 'net2.yaml').write_text(text)
     descriptor = load_descriptor(tmp_path / 'net2.yaml')
     assert descriptor.source.path == 'net.onnx'
@@ -73,40 +73,40 @@ def test_names_survive(tmp_path: Path, names: str) -> None:
 
 
 def test_many_names_stand_below_each_other(tmp_path: Path) -> None:
-    network = save_constant_network(
+    model = save_constant_model(
         tmp_path / 'net.onnx', {'prob': np.full((1, 20), 0.05, np.float32)},
         metadata={'names': str([f'name {number}' for number in range(20)])})
-    text, _ = describe_model(network, tmp_path)
+    text, _ = describe_model(model, tmp_path)
     assert '\n- name 19\n' in text
 
 
 def test_what_a_run_shows_stands_in_it(tmp_path: Path) -> None:
     text, _ = describe_model(save_linear(tmp_path / 'net.onnx', softmax=True), tmp_path)
     assert '\n  activation: none\n' in text
-    assert 'because the outputs for 3 pictures were from 0 to 1' in text.replace('\n#  ', '')
+    assert 'because the outputs for 3 images were from 0 to 1' in text.replace('\n#  ', '')
 
 
 def test_labels_beside_it_are_named(tmp_path: Path) -> None:
-    network = save_color_classifier(tmp_path / 'colors.onnx')
+    model = save_color_classifier(tmp_path / 'colors.onnx')
     (tmp_path / 'labels.txt').write_text('red\ngreen\nblue\n')
     (tmp_path / 'deep').mkdir()
-    for folder, place in ((tmp_path, 'labels.txt'),
+    for directory, place in ((tmp_path, 'labels.txt'),
                           (tmp_path / 'deep', str(tmp_path / 'labels.txt'))):
-        text, _ = describe_model(network, folder)
+        text, _ = describe_model(model, directory)
         assert f'\nlabels: {place}\n' in text
-        (folder / 'mine.yaml').write_text(text)
-        assert load_descriptor(folder / 'mine.yaml').load_labels().names(np.array([2])) == 'blue'
+        (directory / 'mine.yaml').write_text(text)
+        assert load_descriptor(directory / 'mine.yaml').load_labels().names(np.array([2])) == 'blue'
 
 
 def test_outputs_that_say_too_little(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    save_constant_network(tmp_path / 'net.onnx', {'map': np.zeros((1, 5, 7, 7, 2), np.float32)})
+    save_constant_model(tmp_path / 'net.onnx', {'map': np.zeros((1, 5, 7, 7, 2), np.float32)})
     monkeypatch.chdir(tmp_path)
     assert main(['models', 'describe', 'net.onnx']) == 1
     text, error = capsys.readouterr()
     assert 'what the outputs mean cannot be told' in error
-    assert "# The network gives 'map' float32 [1, 5, 7, 7, 2]" in text
+    assert "# The model gives 'map' float32 [1, 5, 7, 7, 2]" in text
     assert '# output: {decoder: yolox}' in text.replace('classification', 'yolox')
     (tmp_path / 'mine.yaml').write_text(text)
     assert resolve('mine.yaml').source.sha256 == check_model('net.onnx').sha256
@@ -115,16 +115,16 @@ def test_outputs_that_say_too_little(
 def test_a_file_is_not_replaced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str],
 ) -> None:
-    network = str(save_color_classifier(tmp_path / 'colors.onnx'))
+    model = str(save_color_classifier(tmp_path / 'colors.onnx'))
     path = tmp_path / 'mine.yaml'
     path.write_text('precious')
-    assert main(['models', 'describe', network, '--output', str(path)]) == 2
+    assert main(['models', 'describe', model, '--output', str(path)]) == 2
     assert 'is there already; give another name, or --force' in capsys.readouterr().err
     assert path.read_text() == 'precious'
-    assert main(['models', 'describe', network, '--output', str(path), '--force']) == 0
+    assert main(['models', 'describe', model, '--output', str(path), '--force']) == 0
     assert load_descriptor(path).task == 'classification'
     for wrong in (tmp_path / 'mine.txt', tmp_path / 'none' / 'mine.yaml'):
-        assert main(['models', 'describe', network, '--output', str(wrong)]) == 2
+        assert main(['models', 'describe', model, '--output', str(wrong)]) == 2
         assert str(wrong) in capsys.readouterr().err
 
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The catalogue: its folders, its names, and the three forms of a model."""
+"""The catalogue: its directories, its names, and the three forms of a model."""
 
 import os
 from pathlib import Path
@@ -37,50 +37,50 @@ def installed(tmp_path, monkeypatch):
 
 
 def share(prefix):
-    folder = prefix / 'share/ros2_classify/models'
-    folder.mkdir(parents=True)
-    return folder
+    directory = prefix / 'share/ros2_classify/models'
+    directory.mkdir(parents=True)
+    return directory
 
 
-def put(folder, name, text='source: {path: net.onnx}'):
-    (folder / name).write_text(text)
-    return folder / name
+def put(directory, name, text='source: {path: net.onnx}'):
+    (directory / name).write_text(text)
+    return directory / name
 
 
 def test_shipped_models_of_a_source_tree(installed):
-    assert catalog.shipped_folder() is None
+    assert catalog.shipped_directory() is None
     (installed.parent / 'models').mkdir()
-    # Any folder called models beside the package is not enough.
-    assert catalog.shipped_folder() is None
+    # Any directory called models beside the package is not enough.
+    assert catalog.shipped_directory() is None
     (installed.parent / 'package.xml').touch()
-    assert catalog.shipped_folder() == installed.parent / 'models'
+    assert catalog.shipped_directory() == installed.parent / 'models'
 
 
 def test_shipped_models_of_an_install(installed, tmp_path):
-    folder = share(tmp_path / 'prefix')
-    assert catalog.shipped_folder() == folder
+    directory = share(tmp_path / 'prefix')
+    assert catalog.shipped_directory() == directory
 
 
 def test_shipped_models_of_a_workspace(installed, tmp_path, monkeypatch):
-    folder = share(tmp_path / 'workspace')
+    directory = share(tmp_path / 'workspace')
     monkeypatch.setenv('AMENT_PREFIX_PATH', f'{tmp_path}/none:{tmp_path}/workspace')
-    assert catalog.shipped_folder() == folder
+    assert catalog.shipped_directory() == directory
 
 
 def test_shipped_models_of_a_virtual_environment(installed, tmp_path):
-    folder = share(tmp_path / 'python')
-    assert catalog.shipped_folder() == folder
+    directory = share(tmp_path / 'python')
+    assert catalog.shipped_directory() == directory
 
 
 def test_this_source_tree():
-    assert catalog.shipped_folder() == shared_data.ROOT / 'models'
+    assert catalog.shipped_directory() == shared_data.ROOT / 'models'
 
 
 def test_names(installed, tmp_path, monkeypatch):
     own, other = tmp_path / 'own', tmp_path / 'other'
     shipped = share(tmp_path / 'prefix')
-    for folder in (own, other):
-        folder.mkdir()
+    for directory in (own, other):
+        directory.mkdir()
     assert catalog.names() == ()
     put(shipped, 'b.yaml')
     put(shipped, 'a.yml')
@@ -91,7 +91,7 @@ def test_names(installed, tmp_path, monkeypatch):
     first, hidden = put(own, 'b.yaml'), put(other, 'b.yaml')
     put(other, 'c.yaml')
     assert catalog.names() == ('a', 'b', 'c')
-    assert catalog.folders() == (own, other, shipped)
+    assert catalog.directories() == (own, other, shipped)
     assert catalog.find('b') == first
     first.unlink()
     assert catalog.find('b') == hidden
@@ -100,15 +100,15 @@ def test_names(installed, tmp_path, monkeypatch):
 def test_an_unknown_name(installed, tmp_path):
     with pytest.raises(ModelNotFoundError, match="no model named 'x'; the catalogue is empty"):
         catalog.find('x')
-    folder = share(tmp_path / 'prefix')
-    put(folder, 'cards_detector.yaml')
-    put(folder, 'yolox_nano.yaml')
+    directory = share(tmp_path / 'prefix')
+    put(directory, 'cards_detector.yaml')
+    put(directory, 'yolox_nano.yaml')
     with pytest.raises(ModelNotFoundError) as caught:
         catalog.find('yolox_nan')
     assert str(caught.value) == (
         "there is no model named 'yolox_nan' (did you mean yolox_nano?); the catalogue has "
         'cards_detector, yolox_nano; a model is a name from the catalogue, a descriptor file '
-        '(.yaml), or a network file (.onnx, .pb, or the folder of a SavedModel)')
+        '(.yaml), or a model file (.onnx, .pb, or the directory of a SavedModel)')
 
 
 def test_resolve_a_name(installed, tmp_path):
@@ -118,7 +118,7 @@ def test_resolve_a_name(installed, tmp_path):
 
 def test_resolve_a_descriptor_file(tmp_path, monkeypatch):
     path = put(tmp_path, 'a.yaml')
-    assert catalog.resolve(str(path)).folder == tmp_path
+    assert catalog.resolve(str(path)).directory == tmp_path
     assert catalog.resolve(path) == catalog.resolve(str(path))
     monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', str(tmp_path))
     assert catalog.resolve('a.yaml').origin == str(path)
@@ -128,7 +128,7 @@ def test_resolve_a_descriptor_file(tmp_path, monkeypatch):
         catalog.resolve(path)
 
 
-def test_resolve_a_network_file(tmp_path, monkeypatch):
+def test_resolve_a_model_file(tmp_path, monkeypatch):
     path = put(tmp_path, 'Net v2.ONNX', '')
     descriptor = catalog.resolve(path)
     assert descriptor.name == 'Net v2'
@@ -144,11 +144,11 @@ def test_resolve_a_network_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize('model, words', [
     ('', 'no model is named; a model is'),
     ('none.yaml', 'the descriptor file none.yaml was not found; looked for'),
-    ('none.onnx', 'the network file none.onnx was not found; looked for'),
+    ('none.onnx', 'the model file none.onnx was not found; looked for'),
     ('some/net', 'there is no file some/net; a model is'),
     (Path('net'), 'there is no file net; a model is'),
-    ('net.pb', 'the network file net.pb was not found; looked for'),
-    ('net/saved_model.pb', 'the network file net was not found; looked for'),
+    ('net.pb', 'the model file net.pb was not found; looked for'),
+    ('net/saved_model.pb', 'the model file net was not found; looked for'),
     ('net.tflite', "no model named 'net.tflite'"),
     ('./net.tflite', 'there is no file ./net.tflite'),
     ('https://x.org/net', 'https://x.org/net does not end with .onnx'),
@@ -168,7 +168,7 @@ def test_paths_that_cannot_be(model):
         catalog.resolve(model)
 
 
-def test_a_name_counts_before_a_folder_of_that_name(installed, tmp_path, monkeypatch):
+def test_a_name_counts_before_a_directory_of_that_name(installed, tmp_path, monkeypatch):
     path = put(share(tmp_path / 'prefix'), 'cards.yaml')
     (tmp_path / 'cards').mkdir()
     monkeypatch.chdir(tmp_path)

@@ -15,9 +15,9 @@
 """
 Each model of the catalogue: complete, readable, and its contract runs through the whole pipeline.
 
-The networks here are made from the entries: inputs and outputs of the declared names, shapes and
+The models here are made from the entries: inputs and outputs of the declared names, shapes and
 types, and one object in the outputs. Those that need the internet are marked; they fetch the
-published files themselves: ``pytest -m network test/test_catalogue_entries.py``.
+published files themselves: ``pytest -m model test/test_catalogue_entries.py``.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ AT_LEAST = {
     'resnet50-v1-12', 'shufflenet-v2-12', 'squeezenet1.1-7', 'ssd_mobilenet_v1_12',
     'ssd_mobilenet_v1_coco_2017_11_17', 'ssd_mobilenet_v1_coco_2017_11_17_saved_model',
     'tensorflow-face-detection', 'tiny-yolov3-11', 'ultraface', 'yolox_nano', 'yolox_s', 'yunet'}
-# The pictures that go through the networks, width and height: a stretch would show.
-PICTURE = (320, 160)
-# Where the one object is, in parts of the network's input.
+# The images that go through the models, width and height: a stretch would show.
+IMAGE = (320, 160)
+# Where the one object is, in parts of the model's input.
 BOX = (0.40, 0.45, 0.60, 0.55)
 
 
@@ -151,7 +151,7 @@ def test_the_label_files():
     readme = (MODELS / 'labels/README.md').read_text()
     assert all(f'`{name}`' in readme for name in LABEL_COUNTS)
     imagenet, coco80, coco90 = (
-        ModelDescriptor('x', Source('x'), labels=f'labels/{name}', folder=MODELS).load_labels()
+        ModelDescriptor('x', Source('x'), labels=f'labels/{name}', directory=MODELS).load_labels()
         for name in LABEL_COUNTS)
     assert [imagenet.name(place) for place in (0, 999)] == ['tench', 'toilet tissue']
     assert [coco80.name(place) for place in (0, 79)] == ['person', 'toothbrush']
@@ -163,48 +163,48 @@ def test_the_label_files():
 @each(FETCHED)
 def test_the_contract_runs_through_the_whole_pipeline(tmp_path, name):
     entry = FETCHED[name]
-    outputs, label = answer_of(entry)
-    path = save_network(tmp_path / 'network.onnx', entry, outputs)
+    outputs, label = result_of(entry)
+    path = save_model(tmp_path / 'network.onnx', entry, outputs)
     # The TensorFlow formats come here as what they are converted into.
     local = replace(entry, source=Source(str(path)), format='onnx')
-    picture = np.random.default_rng(1).integers(0, 256, (*PICTURE[::-1], 3), np.uint8)
+    image = np.random.default_rng(1).integers(0, 256, (*IMAGE[::-1], 3), np.uint8)
     with Pipeline.load(local, provider='cpu') as pipeline:
         assert pipeline.descriptor.guesses == ()
         pipeline.warm_up()
-        result = pipeline(picture)
+        result = pipeline(image)
     assert list(result.labels[:1]) == [label]
     assert result.scores[0] == pytest.approx(0.9, abs=0.05)
     if isinstance(result, Classification):
         assert len(result) == 5
     else:
         assert len(result) == 1
-        assert result.boxes[0] == pytest.approx(on_picture(entry), abs=1.5)
+        assert result.boxes[0] == pytest.approx(on_image(entry), abs=1.5)
         assert (result.masks is not None) == ('masks' in entry.output.options.get('outputs', {}))
 
 
-def answer_of(entry: ModelDescriptor) -> tuple[dict[str, Any], str]:
-    """Return the outputs of a network that sees one object of its last class, and the label."""
+def result_of(entry: ModelDescriptor) -> tuple[dict[str, Any], str]:
+    """Return the outputs of a model that sees one object of its last class, and the label."""
     labels = entry.load_labels()
     class_id, label = max(labels.items())
-    size = entry.input.size if entry.input.size != 'source' else PICTURE
-    return ANSWERS[entry.output.decoder](entry.output.options, class_id, size), label
+    size = entry.input.size if entry.input.size != 'source' else IMAGE
+    return RESULTS[entry.output.decoder](entry.output.options, class_id, size), label
 
 
 def corners(size: tuple[int, int]) -> np.ndarray:
-    """Return the object's box in pixels of the network's input."""
+    """Return the object's box in pixels of the model's input."""
     return (np.array(BOX) * (*size, *size)).astype(np.float32)
 
 
-def on_picture(entry: ModelDescriptor) -> np.ndarray:
-    """Return the object's box in pixels of the picture, by the declared way of resizing."""
+def on_image(entry: ModelDescriptor) -> np.ndarray:
+    """Return the object's box in pixels of the image, by the declared way of resizing."""
     spec = entry.input
     if spec.resize != 'letterbox':
-        return corners(PICTURE)
-    scale = min(spec.size[0] / PICTURE[0], spec.size[1] / PICTURE[1])
-    free = np.array(spec.size) - np.array(PICTURE) * scale
+        return corners(IMAGE)
+    scale = min(spec.size[0] / IMAGE[0], spec.size[1] / IMAGE[1])
+    free = np.array(spec.size) - np.array(IMAGE) * scale
     shift = free / 2 if spec.anchor == 'center' else free * 0
     box = (corners(spec.size) - np.tile(shift, 2)) / scale
-    return np.clip(box, 0, (*PICTURE, *PICTURE))
+    return np.clip(box, 0, (*IMAGE, *IMAGE))
 
 
 def classification(options, class_id, size):
@@ -299,13 +299,13 @@ def yunet(options, class_id, size):
     return outputs
 
 
-ANSWERS = {'classification': classification, 'yolox': yolox, 'tf_detection': tf_detection,
+RESULTS = {'classification': classification, 'yolox': yolox, 'tf_detection': tf_detection,
            'boxes_scores': boxes_scores, 'selected_indices': selected_indices,
            'nanodet': nanodet, 'yunet': yunet}
 
 
-def save_network(path, entry, outputs):
-    """Write a network of the entry's interface that gives these outputs."""
+def save_model(path, entry, outputs):
+    """Write a model of the entry's interface that gives these outputs."""
     spec = entry.input
     width, height = spec.size if spec.size != 'source' else (None, None)
     shape = ([None, spec.channels, height, width] if spec.layout == 'nchw'
@@ -336,27 +336,27 @@ def test_expected_results_with_the_files_at_hand(published, name):
     entry = ENTRIES[name]
     same = hashlib.sha256(path.read_bytes()).hexdigest() == entry.source.sha256
     assert same == entry.expected.basis.startswith('this very file')
-    check_expected(replace(entry, source=Source(str(path))), picture_of(entry))
+    check_expected(replace(entry, source=Source(str(path))), image_of(entry))
 
 
-def test_the_expected_pictures_are_those_of_the_folder(data):
+def test_the_expected_images_are_those_of_the_directory(data):
     for entry in FETCHED.values():
         if entry.expected.image:
-            assert picture_of(entry) == data / 'images' / entry.expected.image
+            assert image_of(entry) == data / 'images' / entry.expected.image
 
 
-def picture_of(entry: ModelDescriptor) -> Any:
-    """Return the picture that an entry names, or None where it is not here."""
-    folder = shared_data.find_data()
-    for path in sorted((folder / 'images').iterdir()) if folder else ():
+def image_of(entry: ModelDescriptor) -> Any:
+    """Return the image that an entry names, or None where it is not here."""
+    directory = shared_data.find_data()
+    for path in sorted((directory / 'images').iterdir()) if directory else ():
         if hashlib.sha256(path.read_bytes()).hexdigest() == entry.expected.image_sha256:
             return path
     return None
 
 
-def check_expected(entry: ModelDescriptor, picture: Any) -> None:
+def check_expected(entry: ModelDescriptor, image: Any) -> None:
     with Pipeline.load(entry, provider='cpu') as pipeline:
-        assert entry.expected.problems_with(pipeline(read_image(picture), 'bgr')) == ()
+        assert entry.expected.problems_with(pipeline(read_image(image), 'bgr')) == ()
 
 
 @pytest.mark.network
@@ -373,7 +373,7 @@ def test_the_published_file(name, monkeypatch):
     with Pipeline.load(entry, provider='cpu') as pipeline:
         pipeline.warm_up()
     if entry.expected.image:
-        picture = picture_of(entry)
-        if picture is None:
+        image = image_of(entry)
+        if image is None:
             pytest.skip(shared_data.REASON)
-        check_expected(entry, picture)
+        check_expected(entry, image)

@@ -65,8 +65,8 @@ FULL = """\
     """.format(sha256='AB' * 32)
 
 
-def write(folder, text):
-    path = folder / 'model.yaml'
+def write(directory, text):
+    path = directory / 'model.yaml'
     path.write_text(textwrap.dedent(text), encoding='utf-8')
     return path
 
@@ -91,7 +91,7 @@ def test_every_key(tmp_path):
             anchor='top_left', pad_value=114.0, interpolation='linear'),
         output=OutputSpec('yolox', FrozenMapping({'strides': [8, 16]})),
         defaults=Defaults(0.25, 3, 0.5, 0.8, 50), license='MIT', provenance='trained here',
-        notes='Two\nlines.\n', origin=str(path), folder=tmp_path)
+        notes='Two\nlines.\n', origin=str(path), directory=tmp_path)
 
 
 def test_little_is_needed(tmp_path):
@@ -109,12 +109,12 @@ def test_little_is_needed(tmp_path):
 
 def test_from_python(tmp_path):
     descriptor = ModelDescriptor.from_mapping(
-        minimal(labels=['a', 'b'], output={'decoder': 'classification'}), folder=tmp_path)
+        minimal(labels=['a', 'b'], output={'decoder': 'classification'}), directory=tmp_path)
     assert descriptor.name == 'net'
     assert descriptor.task == 'classification'
-    assert descriptor.folder == tmp_path
+    assert descriptor.directory == tmp_path
     assert descriptor.load_labels() == Labels.from_names(['a', 'b'])
-    assert from_mapping().folder == Path.cwd()
+    assert from_mapping().directory == Path.cwd()
     assert from_mapping(labels=Labels.from_names('ab')).labels == Labels.from_names('ab')
 
 
@@ -293,7 +293,7 @@ def test_byte_order_marks_and_windows_line_ends(tmp_path):
     assert load_descriptor(path).source.path == 'a.onnx'
 
 
-def test_home_folders(tmp_path, monkeypatch):
+def test_home_directories(tmp_path, monkeypatch):
     write(tmp_path, 'source: {path: a.onnx}')
     monkeypatch.setenv('HOME', str(tmp_path))
     assert load_descriptor('~/model.yaml').name == 'model'

@@ -44,7 +44,7 @@ def test_none():
 
 @pytest.mark.parametrize('expected, words', [
     ({**WHOLE, 'unknown': 'x'}, 'expected.unknown: stands beside image.name, image.sha256'),
-    ({'image': IMAGE}, 'expected: results, basis are missing; name the picture'),
+    ({'image': IMAGE}, 'expected: results, basis are missing; name the image'),
     ({**WHOLE, 'basis': None}, 'expected.basis: is empty'),
     ({**WHOLE, 'image': {'name': 'a', 'sha256': 'ab' * 32}}, 'expected: image.source is missing'),
     ({**WHOLE, 'image': {**IMAGE, 'sha256': 'x'}}, "image.sha256: 'x' must be 64"),

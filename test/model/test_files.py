@@ -26,12 +26,12 @@ from ros2_classify.model.files import locate, model_file, search_path, searching
 
 
 @pytest.fixture
-def three_folders(tmp_path, monkeypatch):
-    folders = [tmp_path / name for name in 'abc']
-    for folder in folders:
-        folder.mkdir()
-    monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', f'{folders[1]}:{folders[2]}')
-    return folders
+def three_directories(tmp_path, monkeypatch):
+    directories = [tmp_path / name for name in 'abc']
+    for directory in directories:
+        directory.mkdir()
+    monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', f'{directories[1]}:{directories[2]}')
+    return directories
 
 
 def test_search_path(monkeypatch):
@@ -42,72 +42,72 @@ def test_search_path(monkeypatch):
     assert search_path() == ()
 
 
-def test_further_folders_come_first(three_folders, monkeypatch):
-    for folder in three_folders:
-        (folder / 'net.onnx').touch()
+def test_further_directories_come_first(three_directories, monkeypatch):
+    for directory in three_directories:
+        (directory / 'net.onnx').touch()
     monkeypatch.setenv('HOME', '/home/robot')
-    with searching(f'~/own:{three_folders[2]}'):
-        assert search_path() == (Path('/home/robot/own'), three_folders[2], *three_folders[1:])
+    with searching(f'~/own:{three_directories[2]}'):
+        assert search_path() == (Path('/home/robot/own'), three_directories[2], *three_directories[1:])
         with searching(''), searching('/inner'):
             assert search_path()[:2] == (Path('/inner'), Path('/home/robot/own'))
-        assert locate('net.onnx', Path('/none'), what='model file').parent == three_folders[2]
-    assert search_path() == tuple(three_folders[1:])
-    assert locate('net.onnx', Path('/none'), what='model file').parent == three_folders[1]
+        assert locate('net.onnx', Path('/none'), what='model file').parent == three_directories[2]
+    assert search_path() == tuple(three_directories[1:])
+    assert locate('net.onnx', Path('/none'), what='model file').parent == three_directories[1]
     with pytest.raises(KeyError), searching('/own'):
         raise KeyError
-    assert search_path() == tuple(three_folders[1:])
+    assert search_path() == tuple(three_directories[1:])
 
 
-def test_the_first_folder_that_has_the_file_counts(three_folders):
-    for folder in reversed(three_folders):
-        (folder / 'net.onnx').touch()
-        assert locate('net.onnx', three_folders[0], what='model file') == folder / 'net.onnx'
+def test_the_first_directory_that_has_the_file_counts(three_directories):
+    for directory in reversed(three_directories):
+        (directory / 'net.onnx').touch()
+        assert locate('net.onnx', three_directories[0], what='model file') == directory / 'net.onnx'
 
 
-def test_paths_below_a_folder(three_folders):
-    below = three_folders[2] / 'sub'
+def test_paths_below_a_directory(three_directories):
+    below = three_directories[2] / 'sub'
     below.mkdir()
     (below / 'net.onnx').touch()
-    assert locate('sub/net.onnx', three_folders[0], what='model file') == below / 'net.onnx'
+    assert locate('sub/net.onnx', three_directories[0], what='model file') == below / 'net.onnx'
 
 
-def test_without_a_folder_the_working_one_counts(three_folders, monkeypatch):
-    monkeypatch.chdir(three_folders[0])
+def test_without_a_directory_the_working_one_counts(three_directories, monkeypatch):
+    monkeypatch.chdir(three_directories[0])
     Path('net.onnx').touch()
     found = locate('net.onnx', None, what='model file')
     assert found.is_absolute()
-    assert found == three_folders[0] / 'net.onnx'
+    assert found == three_directories[0] / 'net.onnx'
 
 
-def test_absolute_and_home_paths_are_not_searched(three_folders, monkeypatch):
-    monkeypatch.setenv('HOME', str(three_folders[0]))
-    (three_folders[0] / 'net.onnx').touch()
-    (three_folders[1] / 'other.onnx').touch()
-    for path in ('~/net.onnx', three_folders[0] / 'net.onnx'):
-        assert locate(path, three_folders[2], what='model file') == three_folders[0] / 'net.onnx'
+def test_absolute_and_home_paths_are_not_searched(three_directories, monkeypatch):
+    monkeypatch.setenv('HOME', str(three_directories[0]))
+    (three_directories[0] / 'net.onnx').touch()
+    (three_directories[1] / 'other.onnx').touch()
+    for path in ('~/net.onnx', three_directories[0] / 'net.onnx'):
+        assert locate(path, three_directories[2], what='model file') == three_directories[0] / 'net.onnx'
     with pytest.raises(ModelNotFoundError) as caught:
-        locate('~/other.onnx', three_folders[1], what='model file')
-    assert str(three_folders[1]) not in str(caught.value)
+        locate('~/other.onnx', three_directories[1], what='model file')
+    assert str(three_directories[1]) not in str(caught.value)
 
 
-def test_the_error_lists_each_place_once(three_folders):
+def test_the_error_lists_each_place_once(three_directories):
     with pytest.raises(ModelNotFoundError) as caught:
-        locate('net.onnx', three_folders[1], what='model file', origin='m.yaml')
+        locate('net.onnx', three_directories[1], what='model file', origin='m.yaml')
     assert str(caught.value) == (
-        f'm.yaml: the model file net.onnx was not found; looked for {three_folders[1]}/net.onnx, '
-        f'{three_folders[2]}/net.onnx; check the name, or add its folder to '
+        f'm.yaml: the model file net.onnx was not found; looked for {three_directories[1]}/net.onnx, '
+        f'{three_directories[2]}/net.onnx; check the name, or add its directory to '
         'ROS2_CLASSIFY_MODEL_PATH')
 
 
-def test_a_folder_is_no_file(three_folders):
-    (three_folders[0] / 'net.onnx').mkdir()
-    with pytest.raises(ModelNotFoundError, match='a folder, not a file'):
-        locate('net.onnx', three_folders[0], what='model file')
+def test_a_directory_is_no_file(three_directories):
+    (three_directories[0] / 'net.onnx').mkdir()
+    with pytest.raises(ModelNotFoundError, match='a directory, not a file'):
+        locate('net.onnx', three_directories[0], what='model file')
 
 
 def test_addresses_are_no_files():
     with pytest.raises(ModelNotFoundError, match='x.org/a.onnx is an address.*download it'):
-        locate('https://x.org/a.onnx', None, what='network file')
+        locate('https://x.org/a.onnx', None, what='model file')
 
 
 @pytest.mark.parametrize('size', [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])
@@ -117,9 +117,9 @@ def test_sha256(tmp_path, size):
     assert sha256_of(tmp_path / 'f') == hashlib.sha256(content).hexdigest()
 
 
-def descriptor(folder, sha256=None):
+def descriptor(directory, sha256=None):
     source = {'path': 'net.onnx', **({'sha256': sha256} if sha256 else {})}
-    return ModelDescriptor.from_mapping({'source': source}, origin='m.yaml', folder=folder)
+    return ModelDescriptor.from_mapping({'source': source}, origin='m.yaml', directory=directory)
 
 
 def test_the_right_file_is_given(tmp_path):

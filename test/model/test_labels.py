@@ -110,7 +110,7 @@ def test_bad_files_name_the_file_and_the_reason(tmp_path, content, words):
     assert str(file) in str(caught.value)
 
 
-def test_missing_files_and_folders(tmp_path):
+def test_missing_files_and_directories(tmp_path):
     with pytest.raises(LabelsError, match='No such file'):
         load_labels(tmp_path / 'none.txt')
     with pytest.raises(LabelsError, match='cannot be read'):

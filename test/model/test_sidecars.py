@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What lies beside a bare network: descriptors and label files, and files that are neither."""
+"""What lies beside a bare model: descriptors and label files, and files that are neither."""
 
 from __future__ import annotations
 
@@ -36,34 +36,34 @@ NAMES = 'red\ngreen\nblue\n'
 
 
 @pytest.fixture
-def network(tmp_path: Path) -> Path:
+def model(tmp_path: Path) -> Path:
     return save_color_classifier(tmp_path / 'net.onnx')
 
 
 @pytest.mark.parametrize('file', [
     'net.txt', 'net.names', 'net.labels', 'net_labels.txt', 'net.labels.txt', 'labels.txt'])
-def test_label_files(network: Path, file: str) -> None:
-    (network.parent / file).write_text(NAMES)
-    found = resolve(network)
+def test_label_files(model: Path, file: str) -> None:
+    (model.parent / file).write_text(NAMES)
+    found = resolve(model)
     assert (found.labels, found.load_labels()) == (file, RGB)
-    assert found.guesses == (f'labels: {file}, because it lies beside the network',)
-    with Pipeline.load(network, provider='cpu') as pipeline:
+    assert found.guesses == (f'labels: {file}, because it lies beside the model',)
+    with Pipeline.load(model, provider='cpu') as pipeline:
         assert pipeline.labels == RGB
         assert found.guesses[0] in pipeline.descriptor.guesses
         assert not any('class ids stand for names' in guess
                        for guess in pipeline.descriptor.guesses)
 
 
-def test_the_nearer_file_wins(network: Path) -> None:
-    (network.parent / 'labels.txt').write_text('a\nb\nc\n')
-    (network.parent / 'net.txt').write_text(NAMES)
-    assert resolve(network).labels == 'net.txt'
+def test_the_nearer_file_wins(model: Path) -> None:
+    (model.parent / 'labels.txt').write_text('a\nb\nc\n')
+    (model.parent / 'net.txt').write_text(NAMES)
+    assert resolve(model).labels == 'net.txt'
 
 
-def test_a_shared_label_file_belongs_to_one_network_only(network: Path) -> None:
-    (network.parent / 'labels.txt').write_text(NAMES)
-    save_color_classifier(network.parent / 'other.onnx')
-    assert resolve(network).labels is None
+def test_a_shared_label_file_belongs_to_one_model_only(model: Path) -> None:
+    (model.parent / 'labels.txt').write_text(NAMES)
+    save_color_classifier(model.parent / 'other.onnx')
+    assert resolve(model).labels is None
 
 
 @pytest.mark.parametrize('text', [
@@ -71,77 +71,77 @@ def test_a_shared_label_file_belongs_to_one_network_only(network: Path) -> None:
     'source: {path: net.onnx}\nlabels: [red, green, blue]\n'
     'output: {decoder: classification, multi_label: true}\n'])
 @pytest.mark.parametrize('suffix', ['yaml', 'yml'])
-def test_a_descriptor(network: Path, suffix: str, text: str) -> None:
-    path = network.parent / f'net.{suffix}'
+def test_a_descriptor(model: Path, suffix: str, text: str) -> None:
+    path = model.parent / f'net.{suffix}'
     path.write_text(text)
-    (network.parent / 'net.txt').write_text('not\nthese\nones\n')
-    found = resolve(network)
+    (model.parent / 'net.txt').write_text('not\nthese\nones\n')
+    found = resolve(model)
     assert found.origin == str(path)
     assert found.output.options == {'multi_label': True}
     assert found.labels == RGB
     assert 'net.' + suffix in found.guesses[0]
-    with Pipeline.load(network, provider='cpu') as pipeline:
+    with Pipeline.load(model, provider='cpu') as pipeline:
         assert len(pipeline.descriptor.guesses) == 1
 
 
-def test_a_descriptor_without_labels_and_a_label_file(network: Path) -> None:
-    (network.parent / 'net.yaml').write_text('output: {decoder: classification}\n')
-    (network.parent / 'net.txt').write_text(NAMES)
-    assert resolve(network).labels is None
+def test_a_descriptor_without_labels_and_a_label_file(model: Path) -> None:
+    (model.parent / 'net.yaml').write_text('output: {decoder: classification}\n')
+    (model.parent / 'net.txt').write_text(NAMES)
+    assert resolve(model).labels is None
 
 
-def test_a_wrong_descriptor_is_an_error(network: Path) -> None:
-    (network.parent / 'net.yaml').write_text('\ninput: {colour: rgb}\n')
+def test_a_wrong_descriptor_is_an_error(model: Path) -> None:
+    (model.parent / 'net.yaml').write_text('\ninput: {colour: rgb}\n')
     with pytest.raises(DescriptorError, match=r'net.yaml, line 2, input.colour: unknown key'):
-        resolve(network)
+        resolve(model)
 
 
 @pytest.mark.parametrize('text', [
     'source: {path: other.onnx}\noutput: {decoder: classification}\n', 'a: 1\n', '- x\n',
     'a: [\n', '', 'names: {0: 1}\n', 'names: 5\n',
     'source: {path: missing.onnx}\n'])
-def test_what_is_meant_for_something_else(network: Path, text: str) -> None:
-    shutil.copy(network, network.with_name('other.onnx'))
-    (network.parent / 'net.yaml').write_text(text)
-    found = resolve(network)
-    assert found.origin == str(network)
+def test_what_is_meant_for_something_else(model: Path, text: str) -> None:
+    shutil.copy(model, model.with_name('other.onnx'))
+    (model.parent / 'net.yaml').write_text(text)
+    found = resolve(model)
+    assert found.origin == str(model)
     assert (found.labels, found.guesses, found.output.decoder) == (None, (), None)
 
 
 @pytest.mark.parametrize('text', [
     'names: [red, green, blue]\nnc: 3\n', 'path: ../data\nnames: {0: red, 1: green, 2: blue}\n',
     'class_names:\n- red\n- green\n- blue\n'])
-def test_names_of_trainers(network: Path, text: str) -> None:
-    (network.parent / 'net.yaml').write_text(text)
-    found = resolve(network)
+def test_names_of_trainers(model: Path, text: str) -> None:
+    (model.parent / 'net.yaml').write_text(text)
+    found = resolve(model)
     assert found.labels == RGB
-    assert 'names in net.yaml, because it lies beside the network' in found.guesses[0]
+    assert 'names in net.yaml, because it lies beside the model' in found.guesses[0]
 
 
 @pytest.mark.parametrize('place', ['model.txt', 'model/labels.txt', 'model/assets/labels.txt'])
 def test_beside_and_in_a_saved_model(tmp_path: Path, place: str) -> None:
-    folder = tmp_path / 'model'
-    (folder / 'assets').mkdir(parents=True)
-    (folder / 'saved_model.pb').write_bytes(b'')
+    directory = tmp_path / 'model'
+    (directory / 'assets').mkdir(parents=True)
+    (directory / 'saved_model.pb').write_bytes(b'')
     (tmp_path / place).write_text(NAMES)
-    found = resolve(folder)
+    found = resolve(directory)
     assert found.load_labels() == RGB
     assert place in found.guesses[0]
 
 
-def test_files_that_hold_no_names(network: Path) -> None:
-    (network.parent / 'net.txt').write_bytes(b'\xff\xfe\x00')
-    (network.parent / 'labels.txt').write_text('')
-    assert resolve(network).labels is None
+def test_files_that_hold_no_names(model: Path) -> None:
+    (model.parent / 'net.txt').write_bytes(b'\xff\xfe\x00')
+    (model.parent / 'labels.txt').write_text('')
+    assert resolve(model).labels is None
 
 
-def test_a_descriptor_of_its_own_needs_none(network: Path) -> None:
-    (network.parent / 'net.txt').write_text(NAMES)
-    path = network.parent / 'mine.yaml'
+def test_a_descriptor_of_its_own_needs_none(model: Path) -> None:
+    (model.parent / 'net.txt').write_text(NAMES)
+    path = model.parent / 'mine.yaml'
     path.write_text('source: {path: net.onnx}\noutput: {decoder: classification}\n')
     assert resolve(path).labels is None
-    bare = resolve(network)
-    assert with_sidecars(bare, network).labels == bare.labels
+    bare = resolve(model)
+    assert with_sidecars(bare, model).labels == bare.labels
 
 
 def test_the_number_of_names_tells_classes_from_other_numbers(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What is bounded whatever comes: pictures, boxes, classes, and files without an end."""
+"""What is bounded whatever comes: images, boxes, classes, and files without an end."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from ros2_classify.model.descriptor import load_descriptor, ModelDescriptor
 from ros2_classify.model.labels import load_labels
 from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.postprocess import postprocessor as answers
+from ros2_classify.postprocess import postprocessor as results
 from ros2_classify.testing import FakeEngine, tensor
 
 BOXES = 20_000
 
 
 def crowd(decoder: str) -> Pipeline:
-    """Return a network that finds thousands of boxes."""
+    """Return a model that finds thousands of boxes."""
     random = np.random.default_rng(1)
     corners = random.uniform(0, 500, (BOXES, 2))
     boxes = np.concatenate((corners, corners + random.uniform(5, 90, (BOXES, 2))), axis=1)
@@ -64,13 +64,13 @@ def crowd(decoder: str) -> Pipeline:
 def test_of_thousands_of_boxes_the_best_are_compared(
         decoder: str, candidates: int, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[int] = []
-    filtered = answers.ioa_filter
+    filtered = results.ioa_filter
 
     def count(boxes: Any, *rest: Any) -> Any:
         compared.append(len(boxes))
         return filtered(boxes, *rest)
 
-    monkeypatch.setattr(answers, 'ioa_filter', count)
+    monkeypatch.setattr(results, 'ioa_filter', count)
     result = crowd(decoder)(np.zeros((640, 640, 3), np.uint8), options=Options(
         score_threshold=0.0, max_candidates=candidates, nms_iou=1.0, ioa_threshold=0.9,
         max_detections=10**6))
@@ -87,7 +87,7 @@ def test_the_number_of_candidates_has_an_end() -> None:
 
 
 @pytest.mark.parametrize(('name', 'suffix'), [('picture', '.png'), ('picture', '.jpg')])
-def test_a_large_picture_file_is_refused(tmp_path: Path, name: str, suffix: str) -> None:
+def test_a_large_image_file_is_refused(tmp_path: Path, name: str, suffix: str) -> None:
     path = tmp_path / f'{name}{suffix}'
     cv2.imwrite(str(path), np.zeros((20, 30, 3), np.uint8))
     assert read_image(path, max_pixels=600).shape == (20, 30, 3)
@@ -111,7 +111,7 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path, monkeypatch: pytest.Mon
         read_image(path)
 
 
-def test_an_input_larger_than_any_picture_is_refused() -> None:
+def test_an_input_larger_than_any_image_is_refused() -> None:
     data = {'source': {'path': 'net.onnx'}, 'input': {'size': [8192, 8192]}}
     assert ModelDescriptor.from_mapping(data).input.size == (8192, 8192)
     assert 8192 * 8192 == MAX_PIXELS

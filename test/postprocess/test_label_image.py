@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Label images against a loop over the pixels, for each way a picture is fitted in."""
+"""Label images against a loop over the pixels, for each way an image is fitted in."""
 
 from __future__ import annotations
 
@@ -44,45 +44,45 @@ def input_spec(size: tuple[int, int], resize: str, anchor: str = 'center',
     return InputSpec(**settings)
 
 
-def on_network(geometry: Geometry, x: int, y: int) -> Any:
-    """Return where a pixel's centre lies on the network's picture; None beside a crop."""
+def on_model(geometry: Geometry, x: int, y: int) -> Any:
+    """Return where a pixel's centre lies on the network's image; None beside a crop."""
     u = (x + 0.5 - geometry.offset_x) / geometry.scale_x
     v = (y + 0.5 - geometry.offset_y) / geometry.scale_y
     if geometry.window is None:
-        width, height = geometry.network_size
+        width, height = geometry.model_size
         return (u, v) if 0 <= u < width and 0 <= v < height else None
     left, top, width, height = geometry.window
     return (min(max(u, left), left + width - 1e-9), min(max(v, top), top + height - 1e-9))
 
 
 @pytest.mark.parametrize('rule', RULES)
-@pytest.mark.parametrize(('source', 'network'), SIZES)
+@pytest.mark.parametrize(('source', 'model'), SIZES)
 @pytest.mark.parametrize('stride', [1, 4])
-def test_nearest(rule: tuple[str, str, str], source: Any, network: Any, stride: int) -> None:
-    geometry = make_plan(input_spec(network, *rule), source).geometry
+def test_nearest(rule: tuple[str, str, str], source: Any, model: Any, stride: int) -> None:
+    geometry = make_plan(input_spec(model, *rule), source).geometry
     grid = np.random.default_rng(1).integers(
-        0, 9, (network[1] // stride, network[0] // stride)).astype(np.uint8)
+        0, 9, (model[1] // stride, model[0] // stride)).astype(np.uint8)
     got = label_image(PixelClasses(grid, 255), geometry)
     assert got.shape == source[::-1] and got.dtype == np.uint8
     for y, x in itertools.product(range(source[1]), range(source[0])):
-        place = on_network(geometry, x, y)
+        place = on_model(geometry, x, y)
         expected = 255 if place is None else grid[int(place[1] / stride), int(place[0] / stride)]
         assert got[y, x] == expected, (x, y, place)
     assert (rule[0] == 'center_crop') == (255 in got)
 
 
 @pytest.mark.parametrize('rule', RULES[::2])
-@pytest.mark.parametrize(('source', 'network'), SIZES)
-def test_linear(rule: tuple[str, str, str], source: Any, network: Any) -> None:
-    geometry = make_plan(input_spec(network, *rule), source).geometry
-    scores = np.random.default_rng(2).normal(0, 1, (4, network[1] // 4, network[0] // 4)).astype(
+@pytest.mark.parametrize(('source', 'model'), SIZES)
+def test_linear(rule: tuple[str, str, str], source: Any, model: Any) -> None:
+    geometry = make_plan(input_spec(model, *rule), source).geometry
+    scores = np.random.default_rng(2).normal(0, 1, (4, model[1] // 4, model[0] // 4)).astype(
         np.float32)
     grid = np.zeros(scores.shape[1:], np.uint16)
     got = label_image(PixelClasses(grid, 65535, scores=scores), geometry)
     assert got.shape == source[::-1] and got.dtype == np.uint16
     sure = 0
     for y, x in itertools.product(range(source[1]), range(source[0])):
-        place = on_network(geometry, x, y)
+        place = on_model(geometry, x, y)
         if place is None:
             assert got[y, x] == 65535
             continue
@@ -108,7 +108,7 @@ def interpolated(plane: Any, x: float, y: float) -> float:
 @pytest.mark.parametrize('rule', [('stretch', 'center'), ('letterbox', 'center'),
                                   ('letterbox', 'top_left'), ('center_crop', 'center')])
 def test_a_patch_is_found_where_it_is(rule: tuple[str, str]) -> None:
-    """What the network sees as white is white in the label image: the picture comes back."""
+    """What the model sees as white is white in the label image: the image comes back."""
     image = np.zeros((96, 128), np.uint8)
     image[30:60, 40:90] = 255
     preprocessor = Preprocessor(input_spec((64, 64), *rule))
@@ -132,7 +132,7 @@ def test_a_broken_score_spoils_its_cell_only() -> None:
     assert got[9, 9] == 255 and (got[:4] == 1).all()
 
 
-def test_pictures_of_one_pixel() -> None:
+def test_images_of_one_pixel() -> None:
     geometry = make_plan(input_spec((4, 4), 'letterbox'), (1, 1)).geometry
     grid = np.full((1, 1), 7, np.uint8)
     assert label_image(PixelClasses(grid, 255), geometry).tolist() == [[7]]

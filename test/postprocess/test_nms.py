@@ -53,7 +53,7 @@ def loop(boxes: Any, scores: Any, class_ids: Any, threshold: float, kind: str) -
 
 
 def random_boxes(rng: Any, count: int, classes: int, low: float = -50, high: float = 250) -> Any:
-    """Return boxes, scores and ids; many overlap, some leave the picture, some scores equal."""
+    """Return boxes, scores and ids; many overlap, some leave the image, some scores equal."""
     corner = rng.uniform(low, high, (count, 2))
     boxes = np.concatenate((corner, corner + rng.uniform(5, 120, (count, 2))), axis=1)
     scores = np.round(rng.uniform(0, 1, count), 2)
@@ -96,7 +96,7 @@ def test_classes_do_not_touch_each_other() -> None:
     assert ioa_filter(boxes, scores, class_ids, 0.5).tolist() == [1, 2, 3]
 
 
-def test_a_box_left_of_the_picture_is_no_neighbour_of_the_class_before() -> None:
+def test_a_box_left_of_the_image_is_no_neighbour_of_the_class_before() -> None:
     """Classes lie side by side inside; a negative coordinate must not reach over."""
     boxes = np.array([[0, 0, 100, 100], [-101, -101, -1, -1]], np.float32)
     scores = np.array([0.9, 0.8], np.float32)

@@ -34,12 +34,12 @@ SIZES = [
 
 
 def noise(size: tuple[int, int], channels: tuple[int, ...], seed: int = 0) -> Any:
-    """Return a random picture."""
+    """Return a random image."""
     return np.random.default_rng(seed).integers(0, 256, (size[1], size[0], *channels), np.uint8)
 
 
 def shrink(image: Any, target: tuple[int, int]) -> Any:
-    """Return the smaller picture."""
+    """Return the smaller image."""
     result = np.empty((target[1], target[0], *image.shape[2:]), np.uint8)
     AreaShrinker((image.shape[1], image.shape[0]), target, image.shape[2:])(image, result)
     return result
@@ -88,7 +88,7 @@ def test_any_memory_layout() -> None:
         assert np.array_equal(view, before)
 
 
-def test_one_serves_picture_after_picture() -> None:
+def test_one_serves_image_after_image() -> None:
     shrinker = AreaShrinker((300, 200), (71, 53), (3,))
     result = np.empty((53, 71, 3), np.uint8)
     for seed in range(3):

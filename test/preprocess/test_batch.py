@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Several pictures in one run: each has the answer that it has alone."""
+"""Several images in one run: each has the answer that it has alone."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from ros2_classify.testing import FakeEngine, tensor
 SIZE = (64, 48)
 
 
-def picture(level: int, size: tuple[int, int] = SIZE) -> Any:
-    """Return a picture of one brightness, with a white stripe."""
+def make_image(level: int, size: tuple[int, int] = SIZE) -> Any:
+    """Return an image of one brightness, with a white stripe."""
     image = np.full((size[1], size[0], 3), level, np.uint8)
     image[:, :4] = 255
     return image
 
 
 def boxes_and_scores(inputs: Any) -> Any:
-    """Find one box in each picture: as wide as its middle is bright."""
+    """Find one box in each image: as wide as its middle is bright."""
     level = inputs['image'][:, 0, 24, 32].astype(np.float32)
     boxes = np.zeros((len(level), 1, 4), np.float32)
     boxes[:, 0, 2], boxes[:, 0, 3] = 1 + level / 8, 10
@@ -48,7 +48,7 @@ def boxes_and_scores(inputs: Any) -> Any:
 
 
 def make(
-    answer: Callable[[Any], Any] = boxes_and_scores, *, max_batch: int = 3, batch: Any = 'n',
+    result: Callable[[Any], Any] = boxes_and_scores, *, max_batch: int = 3, batch: Any = 'n',
     output_batch: Any = 'n', extra: Any = None, extra_batch: Any = 'n', size: Any = SIZE,
     **settings: Any,
 ) -> tuple[Pipeline, FakeEngine]:
@@ -60,7 +60,7 @@ def make(
         settings['extra'] = {'sizes': extra}
     engine = FakeEngine(
         inputs, [tensor('boxes', (output_batch, 1, 4)), tensor('scores', (output_batch, 1, 1))],
-        answer)
+        result)
     descriptor = ModelDescriptor.from_mapping({
         'name': 'fake', 'source': {'path': 'fake.onnx'},
         'output': {'decoder': 'boxes_scores', 'normalized': False},
@@ -77,21 +77,21 @@ def rows(results: Any) -> list[Any]:
 
 @pytest.mark.parametrize('settings', [
     {}, {'resize': 'letterbox', 'anchor': 'center'}, {'resize': 'center_crop'}])
-def test_pictures_of_all_sizes_together_as_each_alone(settings: Any) -> None:
-    pictures = [picture(40), picture(90, (128, 48)), picture(160, (30, 90)), picture(220),
-                picture(7, (128, 48)), picture(77, (64, 200)), picture(3)]
+def test_images_of_all_sizes_together_as_each_alone(settings: Any) -> None:
+    images = [make_image(40), make_image(90, (128, 48)), make_image(160, (30, 90)), make_image(220),
+                make_image(7, (128, 48)), make_image(77, (64, 200)), make_image(3)]
     together, engine = make(**settings)
     alone, _ = make(max_batch=1, **settings)
     engine.calls.clear()
-    assert rows(together.many(pictures)) == rows([alone(image) for image in pictures])
+    assert rows(together.many(images)) == rows([alone(image) for image in images])
     assert [len(call['image']) for call in engine.calls] == [3, 3, 1]
-    assert together(pictures[2]).image_size == (30, 90)
+    assert together(images[2]).image_size == (30, 90)
     assert together.many([]) == []
 
 
 def test_bars_of_a_row_do_not_show_in_the_next_batch() -> None:
     pipeline, engine = make(resize='letterbox', pad_value=9)
-    tall, wide = picture(50, (10, 100)), picture(50, (100, 10))
+    tall, wide = make_image(50, (10, 100)), make_image(50, (100, 10))
     engine.calls.clear()
     pipeline.many([tall, wide, tall, wide, tall, wide])
     first, second = (call['image'] for call in engine.calls)
@@ -103,8 +103,8 @@ def test_the_steps() -> None:
     pipeline, _ = make()
     batch = pipeline.new_batch()
     assert (pipeline.max_batch, batch.capacity, len(batch)) == (3, 3, 0)
-    batch.add(picture(80))
-    batch.add(picture(160, (128, 96)), 'bgr')
+    batch.add(make_image(80))
+    batch.add(make_image(160, (128, 96)), 'bgr')
     outputs = pipeline.infer(batch)
     assert [output['boxes'].shape for output in outputs] == [(1, 1, 4)] * 2
     assert [geometry.source_size for geometry in batch.geometries] == [(64, 48), (128, 96)]
@@ -119,8 +119,8 @@ def test_the_steps() -> None:
 def test_two_batches_share_no_memory() -> None:
     pipeline, _ = make()
     one, other = pipeline.new_batch(), pipeline.new_batch()
-    one.add(picture(80))
-    other.add(picture(160))
+    one.add(make_image(80))
+    other.add(make_image(160))
     assert not np.shares_memory(one.tensors['image'], other.tensors['image'])
     assert one.tensors['image'][0, 0, 24, 32] == 80
 
@@ -129,24 +129,24 @@ def test_a_batch_that_is_full() -> None:
     pipeline, _ = make(max_batch=2)
     batch = pipeline.new_batch()
     for level in (10, 20):
-        batch.add(picture(level))
+        batch.add(make_image(level))
     before = batch.tensors['image'].copy()
-    with pytest.raises(IndexError, match='holds 2 pictures and is full'):
-        batch.add(picture(30))
+    with pytest.raises(IndexError, match='holds 2 images and is full'):
+        batch.add(make_image(30))
     assert len(batch) == 2 and np.array_equal(batch.tensors['image'], before)
 
 
-def test_a_bad_picture_leaves_the_batch_as_it_was() -> None:
+def test_a_bad_image_leaves_the_batch_as_it_was() -> None:
     pipeline, _ = make()
     batch = pipeline.new_batch()
-    batch.add(picture(10))
+    batch.add(make_image(10))
     before = batch.tensors['image'].copy()
     bad: Any = None
     with pytest.raises(InputError):
         batch.add(bad)
     assert len(batch) == len(batch.geometries) == 1
     assert np.array_equal(batch.tensors['image'], before)
-    batch.add(picture(20))
+    batch.add(make_image(20))
     results = [pipeline.postprocess(output, geometry)
                for output, geometry in zip(pipeline.infer(batch), batch.geometries)]
     assert rows(results) == [[[0, 0, 2.25, 10]], [[0, 0, 3.5, 10]]]
@@ -155,7 +155,7 @@ def test_a_bad_picture_leaves_the_batch_as_it_was() -> None:
 @pytest.mark.parametrize('settings', [
     {'batch': 1}, {'output_batch': 1}, {'size': 'source'},
     {'extra': 'source_size_wh', 'extra_batch': 1}])
-def test_networks_that_take_one_picture(
+def test_models_that_take_one_image(
     settings: Any, caplog: pytest.LogCaptureFixture,
 ) -> None:
     """That is no fault of theirs, so nobody is warned."""
@@ -164,15 +164,15 @@ def test_networks_that_take_one_picture(
     assert pipeline.max_batch == pipeline.new_batch().capacity == 1
     assert not engine.calls
     assert [record.levelname for record in caplog.records] == ['INFO']
-    results = pipeline.many([picture(80), picture(160)])
+    results = pipeline.many([make_image(80), make_image(160)])
     assert rows(results) == [[[0, 0, 11, 10]], [[0, 0, 21, 10]]]
 
 
 @pytest.mark.parametrize('extra', ['source_size_wh', 'network_size_hw', [64, 48]])
-def test_other_inputs_have_a_row_for_each_picture(extra: Any) -> None:
+def test_other_inputs_have_a_row_for_each_image(extra: Any) -> None:
     pipeline, engine = make(extra=extra)
     assert pipeline.max_batch == 3
-    pipeline.many([picture(1), picture(2, (20, 30))])
+    pipeline.many([make_image(1), make_image(2, (20, 30))])
     expected = {'source_size_wh': [[64, 48], [20, 30]], 'network_size_hw': [[48, 64]] * 2}.get(
         str(extra), [[64, 48]] * 2)
     assert engine.calls[-1]['sizes'].tolist() == expected
@@ -192,19 +192,19 @@ def test_a_limit_counts_from_now_on_and_is_never_raised() -> None:
 
 
 def first_row_for_all(inputs: Any) -> Any:
-    """Answer for the first picture only, as a network with a wrong reshape inside does."""
+    """Answer for the first image only, as a model with a wrong reshape inside does."""
     outputs = boxes_and_scores(inputs)
     return {name: np.repeat(array[:1], len(array), axis=0) for name, array in outputs.items()}
 
 
 def rows_of_all(inputs: Any) -> Any:
-    """Give one row for each box, as networks with suppression inside do."""
+    """Give one row for each box, as models with suppression inside do."""
     outputs = boxes_and_scores(inputs)
     return {name: np.concatenate((array, array)) for name, array in outputs.items()}
 
 
 def one_at_a_time(inputs: Any) -> Any:
-    """Fail for more than one picture."""
+    """Fail for more than one image."""
     if len(inputs['image']) > 1:
         raise EngineError('a Reshape inside wants a batch of 1')
     return boxes_and_scores(inputs)
@@ -216,17 +216,17 @@ def half_precise(inputs: Any) -> Any:
     return {name: array * np.float32(1 + 0.002 * len(array)) for name, array in outputs.items()}
 
 
-@pytest.mark.parametrize(('answer', 'words'), [
+@pytest.mark.parametrize(('result', 'words'), [
     (first_row_for_all, "the output 'boxes' is another one in a batch"),
-    (rows_of_all, "the output 'boxes' has the shape [4, 1, 4] for 2 pictures"),
+    (rows_of_all, "the output 'boxes' has the shape [4, 1, 4] for 2 images"),
     (one_at_a_time, 'a Reshape inside wants a batch of 1')])
-def test_a_network_that_only_looks_as_if_it_took_batches(
-    answer: Any, words: str, caplog: pytest.LogCaptureFixture,
+def test_a_model_that_only_looks_as_if_it_took_batches(
+    result: Any, words: str, caplog: pytest.LogCaptureFixture,
 ) -> None:
-    pipeline, _ = make(answer)
+    pipeline, _ = make(result)
     assert pipeline.max_batch == 1
     assert len(caplog.messages) == 1 and words in caplog.text
-    assert 'fake.yaml: the network is run on one picture at a time' in caplog.text
+    assert 'fake.yaml: the model is run on one image at a time' in caplog.text
 
 
 def test_half_precision_is_no_difference(caplog: pytest.LogCaptureFixture) -> None:
@@ -244,19 +244,19 @@ def test_limits_of_a_batch(wrong: Any) -> None:
         make(max_batch=wrong)
 
 
-def test_a_picture_that_is_the_input_is_not_kept() -> None:
+def test_a_image_that_is_the_input_is_not_kept() -> None:
     """It is fed without a copy, and let go when the batch is cleared."""
     engine = FakeEngine([tensor('image', (1, 48, 64, 3), np.uint8)],
                         [tensor('scores', (1, 2))], {'scores': np.eye(2, dtype=np.float32)[:1]})
     pipeline = Pipeline(ModelDescriptor.from_mapping({
         'source': {'path': 'fake.onnx'}, 'output': {'decoder': 'classification'},
         'input': {'name': 'image', 'size': [64, 48], 'layout': 'nhwc', 'dtype': 'uint8'}}), engine)
-    image = picture(50)
+    image = make_image(50)
     batch = pipeline.new_batch()
     batch.add(image)
     assert np.shares_memory(batch.tensors['image'], image)
     batch.clear()
-    batch.add(picture(60, (128, 96)))
+    batch.add(make_image(60, (128, 96)))
     assert not np.shares_memory(batch.tensors['image'], image)
     assert batch.tensors['image'][0, 24, 32, 0] == 60
 
@@ -288,26 +288,26 @@ def binding(**settings: Any) -> tuple[Pipeline, BindingEngine]:
     return Pipeline(pipeline.descriptor, engine, max_batch=3), engine
 
 
-def test_a_batch_is_bound_once_for_each_number_of_pictures() -> None:
+def test_a_batch_is_bound_once_for_each_number_of_images() -> None:
     pipeline, engine = binding(extra='source_size_wh')
     engine.bound.clear()
-    pictures = [picture(40), picture(160), picture(80, (128, 96)), picture(8)]
-    first = rows(pipeline.many(pictures))
+    images = [make_image(40), make_image(160), make_image(80, (128, 96)), make_image(8)]
+    first = rows(pipeline.many(images))
     assert sorted(engine.bound) == [1, 3]
-    assert rows(pipeline.many(pictures[::-1])) == first[::-1]
+    assert rows(pipeline.many(images[::-1])) == first[::-1]
     assert len(engine.bound) == 2
     assert engine.calls[-2]['sizes'].tolist() == [[64, 48], [128, 96], [64, 48]]
     one, other = pipeline.new_batch(), pipeline.new_batch()
     for batch, level in ((one, 40), (other, 160)):
-        batch.add(picture(level))
+        batch.add(make_image(level))
     outputs = [pipeline.infer(batch)[0]['boxes'] for batch in (one, other)]
     assert not np.shares_memory(*outputs)
     assert outputs[0][0, 0, 2] == 6 and outputs[1][0, 0, 2] == 21
 
 
-def test_an_answer_outlives_the_memory_of_the_outputs() -> None:
+def test_an_result_outlives_the_memory_of_the_outputs() -> None:
     pipeline, engine = binding()
-    result = pipeline(picture(80))
+    result = pipeline(make_image(80))
     assert isinstance(result, Detections)
     for array in engine.memory.values():
         array[:] = -1
@@ -316,11 +316,11 @@ def test_an_answer_outlives_the_memory_of_the_outputs() -> None:
     assert rows([result]) == [[[0, 0, 11, 10]]]
 
 
-def test_a_network_for_pictures_of_any_size_is_not_bound() -> None:
+def test_a_model_for_images_of_any_size_is_not_bound() -> None:
     """The tensor's size changes, and with it its place."""
     pipeline, _ = make(size='source', batch=1)
     engine = BindingEngine(pipeline.engine.inputs, pipeline.engine.outputs, boxes_and_scores)
     source = Pipeline(pipeline.descriptor, engine)
-    pictures = [picture(80), picture(160, (128, 96)), picture(40)]
-    assert rows(source.many(pictures)) == rows([pipeline(image) for image in pictures])
+    images = [make_image(80), make_image(160, (128, 96)), make_image(40)]
+    assert rows(source.many(images)) == rows([pipeline(image) for image in images])
     assert not hasattr(engine, 'bound')

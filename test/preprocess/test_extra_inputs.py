@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A network's second input: sizes and constants, from the descriptor to boxes on the picture."""
+"""A model's second input: sizes and constants, from the descriptor to boxes on the image."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from ros2_classify.preprocess.geometry import make_plan
 from ros2_classify.results.results import Detections
 from ros2_classify.testing import tensor
 
-# Width 80, height 20 in a network of 40x40: half the size, 15 rows above it in a letterbox.
-PICTURE = np.full((20, 80, 3), 90, np.uint8)
-NETWORK = (40, 40)
-# x1, y1, x2, y2 in parts of the network's picture; on the picture that is 8, 10, 40, 20.
+# Width 80, height 20 in a model of 40x40: half the size, 15 rows above it in a letterbox.
+IMAGE = np.full((20, 80, 3), 90, np.uint8)
+MODEL = (40, 40)
+# x1, y1, x2, y2 in parts of the model's image; on the image that is 8, 10, 40, 20.
 PARTS = np.array([[0.1, 0.5, 0.5, 0.625]], np.float32)
-ON_PICTURE = [[8.0, 10.0, 40.0, 15.0]]
+ON_IMAGE = [[8.0, 10.0, 40.0, 15.0]]
 
 
 def save(path: Path, inputs: list[Any], nodes: list[Any], outputs: list[Any],
          constants: dict[str, Any]) -> Path:
-    """Write a network."""
+    """Write a model."""
     graph = helper.make_graph(
         nodes, 'sizes',
         [helper.make_tensor_value_info('images', TensorProto.FLOAT, ['N', 3, 40, 40]), *inputs],
@@ -54,7 +54,7 @@ def save(path: Path, inputs: list[Any], nodes: list[Any], outputs: list[Any],
 
 
 def save_rtdetr(path: Path) -> Path:
-    """Write a network that scales its boxes by a size of width and height, as RT-DETR does."""
+    """Write a model that scales its boxes by a size of width and height, as RT-DETR does."""
     return save(
         path, [helper.make_tensor_value_info('orig_target_sizes', TensorProto.INT64, ['N', 2])],
         [helper.make_node('Cast', ['orig_target_sizes'], ['wh'], to=TensorProto.FLOAT),
@@ -71,7 +71,7 @@ def save_rtdetr(path: Path) -> Path:
 
 
 def save_yolov3(path: Path) -> Path:
-    """Write a network that undoes a letterbox for a size of height and width, as YOLOv3 does."""
+    """Write a model that undoes a letterbox for a size of height and width, as YOLOv3 does."""
     node = helper.make_node
     return save(
         path, [helper.make_tensor_value_info('image_shape', TensorProto.FLOAT, ['N', 2])],
@@ -97,13 +97,13 @@ def save_yolov3(path: Path) -> Path:
 
 
 def boxes_of(path: Path, decoder: str, extra: Any, units: str | None, **settings: Any) -> Any:
-    """Return what a pipeline finds on the picture."""
+    """Return what a pipeline finds on the image."""
     descriptor = ModelDescriptor.from_mapping({
         'source': {'path': str(path)}, 'input': {'extra': extra, **settings},
         'output': {'decoder': decoder, **({'units': units} if units else {})}})
     with Pipeline.load(descriptor, provider='cpu') as pipeline:
         assert pipeline.descriptor.guesses == ()
-        result = pipeline(PICTURE)
+        result = pipeline(IMAGE)
     assert isinstance(result, Detections)
     assert (result.class_ids.tolist(), result.scores.tolist()) == ([2], [0.75])
     return result.boxes.tolist()
@@ -111,15 +111,15 @@ def boxes_of(path: Path, decoder: str, extra: Any, units: str | None, **settings
 
 @pytest.mark.parametrize(('word', 'units'), [
     ('source_size_wh', 'source'), ('network_size_wh', None), ([40, 40], None), ([1, 1], None)])
-def test_a_network_that_is_told_the_size(tmp_path: Path, word: Any, units: Any) -> None:
-    """Stretched, the picture's own size and the network's lead to the same boxes."""
+def test_a_model_that_is_told_the_size(tmp_path: Path, word: Any, units: Any) -> None:
+    """Stretched, the image's own size and the model's lead to the same boxes."""
     units = 'normalized' if word == [1, 1] else units
     found = boxes_of(save_rtdetr(tmp_path / 'r.onnx'), 'end_to_end',
                      {'orig_target_sizes': word}, units)
     assert found == pytest.approx(np.array([[8, 10, 40, 12.5]]))
 
 
-def test_a_letterbox_needs_the_networks_size(tmp_path: Path) -> None:
+def test_a_letterbox_needs_the_models_size(tmp_path: Path) -> None:
     path = save_rtdetr(tmp_path / 'r.onnx')
     found = boxes_of(path, 'end_to_end', {'orig_target_sizes': 'network_size_wh'}, None,
                      resize='letterbox')
@@ -128,7 +128,7 @@ def test_a_letterbox_needs_the_networks_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(('word', 'units'), [
     ('source_size_hw', 'source'), ('network_size_hw', None)])
-def test_a_network_that_undoes_the_letterbox(tmp_path: Path, word: str, units: Any) -> None:
+def test_a_model_that_undoes_the_letterbox(tmp_path: Path, word: str, units: Any) -> None:
     """Both ways lead to the same boxes: whoever undoes it, it is undone once."""
     found = boxes_of(save_yolov3(tmp_path / 'y.onnx'), 'selected_indices', {'image_shape': word},
                      units, resize='letterbox')
@@ -138,20 +138,20 @@ def test_a_network_that_undoes_the_letterbox(tmp_path: Path, word: str, units: A
 @pytest.mark.parametrize(('save_it', 'name', 'decoder'), [
     (save_rtdetr, 'orig_target_sizes', 'end_to_end'),
     (save_yolov3, 'image_shape', 'selected_indices')])
-def test_a_bare_network(tmp_path: Path, save_it: Any, name: str, decoder: str) -> None:
+def test_a_bare_model(tmp_path: Path, save_it: Any, name: str, decoder: str) -> None:
     with Pipeline.load(save_it(tmp_path / 'bare.onnx'), provider='cpu') as pipeline:
-        descriptor, result = pipeline.descriptor, pipeline(PICTURE)
+        descriptor, result = pipeline.descriptor, pipeline(IMAGE)
     assert isinstance(result, Detections)
     assert descriptor.output.decoder == decoder
-    assert any(guess.startswith(f'input.extra.{name}: network_size') for guess in
+    assert any(guess.startswith(f'input.extra.{name}: model_size') for guess in
                descriptor.guesses)
-    # RT-DETR is fed a stretched picture, YOLOv3 a letterbox.
+    # RT-DETR is fed a stretched image, YOLOv3 a letterbox.
     bottom = 12.5 if decoder == 'end_to_end' else 20
     assert result.boxes.tolist() == pytest.approx(np.array([[8, 10, 40, bottom]]))
 
 
 def test_what_is_fed() -> None:
-    geometry = make_plan(InputSpec(size=NETWORK), (80, 20)).geometry
+    geometry = make_plan(InputSpec(size=MODEL), (80, 20)).geometry
     inputs = [tensor('images', [1, 3, 40, 40]), tensor('a', [1, 2]), tensor('b', [2], np.int64),
               tensor('c', ['n', 2], np.int32), tensor('d', []), tensor('e', ['m'], np.float16)]
     fed = ExtraInputs({'a': 'source_size_hw', 'b': 'source_size_wh', 'c': 'network_size_hw',
@@ -162,9 +162,9 @@ def test_what_is_fed() -> None:
     assert all(fed[spec.name].dtype == spec.dtype for spec in inputs[1:])
 
 
-def test_what_several_pictures_are_fed() -> None:
-    """A free first dimension has a row for each picture; the rest is the same for all."""
-    geometries = [make_plan(InputSpec(size=NETWORK), size).geometry
+def test_what_several_images_are_fed() -> None:
+    """A free first dimension has a row for each image; the rest is the same for all."""
+    geometries = [make_plan(InputSpec(size=MODEL), size).geometry
                   for size in ((80, 20), (30, 50), (7, 9))]
     inputs = [tensor('images', ['n', 3, 40, 40]), tensor('a', ['n', 2], np.int64),
               tensor('b', [1, 2]), tensor('c', ['n', 2]), tensor('d', ['m'])]
@@ -182,8 +182,8 @@ def test_what_several_pictures_are_fed() -> None:
     ({'sizes': 'source_size_hw'}, ["'sizes'", "'orig_target_sizes' int64 [N, 2]", 'input.extra']),
     ({'orig_target_sizes': [1, 2, 3]}, ['input.extra.orig_target_sizes', '3 numbers', '[N, 2]']),
     ({'orig_target_sizes': 'source_size_wh', 'images': 1}, ['input.extra.images', '1 numbers']),
-    ({}, ['the network has 2 inputs', 'input.extra', 'image_shape: network_size_hw'])])
-def test_what_does_not_fit_the_network(
+    ({}, ['the model has 2 inputs', 'input.extra', 'image_shape: network_size_hw'])])
+def test_what_does_not_fit_the_model(
     tmp_path: Path, extra: Any, words: list[str],
 ) -> None:
     with pytest.raises(DescriptorError) as caught:

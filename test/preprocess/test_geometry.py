@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Boxes come back to where they were on the picture, whatever was done to it."""
+"""Boxes come back to where they were on the image, whatever was done to it."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def test_there_and_back(rule: tuple[str, str, str]) -> None:
     rng = np.random.default_rng(7)
     for _ in range(40):
         source = tuple(int(side) for side in rng.integers(1, 3000, 2))
-        network = tuple(int(side) for side in rng.integers(1, 700, 2))
+        model = tuple(int(side) for side in rng.integers(1, 700, 2))
         spec = input_spec(
-            (network[0], network[1]), rule, crop_fraction=float(rng.uniform(0.3, 1.0)))
+            (model[0], model[1]), rule, crop_fraction=float(rng.uniform(0.3, 1.0)))
         geometry = make_plan(spec, (source[0], source[1])).geometry
         boxes = np.sort(rng.uniform(0, 1, (20, 2, 2)), axis=1).reshape(20, 4) * (source * 2)
         boxes = boxes.astype(np.float32)
-        there = geometry.to_network(boxes)
+        there = geometry.to_model(boxes)
         back = geometry.to_source(there)
         assert back.dtype == np.float32
         # Far outside a crop the step between two float32 numbers is what limits it.
@@ -61,11 +61,11 @@ def test_there_and_back(rule: tuple[str, str, str]) -> None:
 
 
 @pytest.mark.parametrize('rule', RULES)
-@pytest.mark.parametrize(('source', 'network'), [
+@pytest.mark.parametrize(('source', 'model'), [
     ((640, 480), (64, 64)), ((480, 640), (96, 64)), ((101, 67), (64, 48)), ((50, 40), (160, 120)),
     ((333, 1000), (50, 80))])
 def test_the_box_of_a_patch(
-    rule: tuple[str, str, str], source: tuple[int, int], network: tuple[int, int],
+    rule: tuple[str, str, str], source: tuple[int, int], model: tuple[int, int],
 ) -> None:
     """A white patch is found in the tensor by its brightness, and mapped back to its place."""
     # In the middle, so that a crop shows all of it.
@@ -73,7 +73,7 @@ def test_the_box_of_a_patch(
     x2, y2 = round(source[0] * 0.6), round(source[1] * 0.58)
     image = np.zeros((source[1], source[0]), np.uint8)
     image[y1:y2, x1:x2] = 255
-    preprocessor = Preprocessor(input_spec(network, rule))
+    preprocessor = Preprocessor(input_spec(model, rule))
     geometry = preprocessor(image, 'mono')
     tensor = preprocessor.tensor()
     light = tensor[0, ..., 0] / 255.0
@@ -85,7 +85,7 @@ def test_the_box_of_a_patch(
         found.append((middle - profile.sum() / 2, middle + profile.sum() / 2))
     box = np.array([[found[0][0], found[1][0], found[0][1], found[1][1]]], np.float32)
     back = geometry.to_source(box)[0]
-    # A network pixel covers several source pixels, and linear sampling sees only some of them.
+    # A model pixel covers several source pixels, and linear sampling sees only some of them.
     allowed = 0.75 * max(geometry.scale_x, geometry.scale_y, 1.0)
     assert np.abs(back - (x1, y1, x2, y2)).max() <= allowed
 
@@ -123,7 +123,7 @@ def test_letterbox_center() -> None:
 
 
 def test_letterbox_fills_the_longer_side() -> None:
-    """720 * (416 / 720) is 415.99999999999994, and the picture 416 wide all the same."""
+    """720 * (416 / 720) is 415.99999999999994, and the image 416 wide all the same."""
     plan = make_plan(input_spec((416, 416), ('letterbox', 'top_left', 'area')), (720, 480))
     assert plan.window == (0, 0, 416, 277)
 
@@ -136,13 +136,13 @@ def test_center_crop_of_the_usual_classifier() -> None:
     assert plan.geometry.scale_y == pytest.approx(480 / 256)
 
 
-def test_a_wide_picture_is_read_in_part_only() -> None:
+def test_a_wide_image_is_read_in_part_only() -> None:
     """What a crop cuts away is not resized first, where the grids allow it."""
     plan = make_plan(input_spec((224, 224), ('center_crop', 'center', 'area')), (1920, 1080))
     assert plan.roi[2] < 1300
 
 
-def test_boxes_on_the_picture_already_are_only_cut() -> None:
+def test_boxes_on_the_image_already_are_only_cut() -> None:
     geometry = make_plan(
         input_spec((64, 64), ('letterbox', 'center', 'linear')), (200, 100)).geometry
     boxes = np.array([[-5, 10, 300, 90], [20, -30, 40, 130]], np.float32)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Pictures become tensors as plain numpy says they must, and nothing is copied without need."""
+"""Images become tensors as plain numpy says they must, and nothing is copied without need."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ CHANNELS = {'rgb': 3, 'bgr': 3, 'gray': 1}
 
 
 def smooth(width: int, height: int, channels: int, seed: int = 0) -> Any:
-    """Return a random picture without hard edges, so that a 32nd of a pixel is no matter."""
+    """Return a random image without hard edges, so that a 32nd of a pixel is no matter."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (max(2, height // 6), max(2, width // 6), channels), np.uint8)
-    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    return picture if channels == 1 else picture.reshape(height, width, channels)
+    image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return image if channels == 1 else image.reshape(height, width, channels)
 
 
 def noise(width: int, height: int, channels: int, seed: int = 0) -> Any:
-    """Return a random picture, the hardest case for a filter."""
+    """Return a random image, the hardest case for a filter."""
     shape = (height, width) if channels == 1 else (height, width, channels)
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
@@ -58,7 +58,7 @@ def spec_for(color: str = 'rgb', dtype: str = 'float32', **more: Any) -> InputSp
 
 
 def prepare(spec: InputSpec, image: Any, color: str = 'rgb') -> tuple[Any, Any]:
-    """Return the tensor and the geometry of one picture."""
+    """Return the tensor and the geometry of one image."""
     preprocessor = Preprocessor(spec)
     geometry = preprocessor(image, color)
     return preprocessor.tensor(), geometry
@@ -92,7 +92,7 @@ SIZES = [(43, 31), (31, 43), (20, 12), (40, 24), (80, 48), (160, 96), (163, 99),
 
 
 def in_one_step(size: tuple[int, int], resize: str) -> bool:
-    """Tell whether the picture is thin and grows, so that its centre is sampled in one step."""
+    """Tell whether the image is thin and grows, so that its centre is sampled in one step."""
     ratio = max(20 / size[0], 12 / size[1]) / 0.875
     return resize == 'center_crop' and (size[0] < 23 or size[1] < 14) and (
         round(size[0] * ratio) * round(size[1] * ratio) > 16 * 20 * 12)
@@ -136,7 +136,7 @@ def test_growing_crop_samples_at_centers(interpolation: str) -> None:
 def test_letterbox_bars(anchor: str, layout: str, dtype: str) -> None:
     spec = spec_for(dtype=dtype, layout=layout, resize='letterbox', anchor=anchor, pad_value=77)
     preprocessor = Preprocessor(spec)
-    # Tall, wide and tall again: bars of one picture must not show in the next.
+    # Tall, wide and tall again: bars of one image must not show in the next.
     for size in ((10, 40), (40, 10), (10, 40), (20, 12), (39, 11)):
         image = smooth(*size, 3)
         preprocessor(image, 'rgb')
@@ -157,7 +157,7 @@ def test_degenerate_sizes(size: tuple[int, int], resize: str) -> None:
         assert geometry.source_size == size
 
 
-def test_source_size_follows_each_picture() -> None:
+def test_source_size_follows_each_image() -> None:
     preprocessor = Preprocessor(spec_for(size='source'))
     for size in ((10, 7), (33, 5), (10, 7)):
         image = noise(*size, 3)
@@ -166,13 +166,13 @@ def test_source_size_follows_each_picture() -> None:
         assert tensor.shape == (1, 3, size[1], size[0])
         assert levels(tensor, reference_resize.preprocess(image, 'rgb', spec_for(size='source')),
                       spec_for()) < 0.001
-        assert geometry.network_size == geometry.source_size == size
+        assert geometry.model_size == geometry.source_size == size
 
 
 @pytest.mark.parametrize(('color', 'source', 'shape'), [
     ('rgb', 'rgb', (12, 20, 3)), ('bgr', 'bgr', (12, 20, 3)), ('gray', 'mono', (12, 20)),
     ('gray', 'mono', (12, 20, 1))])
-def test_a_picture_that_is_the_tensor_is_not_copied(
+def test_a_image_that_is_the_tensor_is_not_copied(
     color: str, source: str, shape: tuple[int, ...],
 ) -> None:
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
@@ -219,11 +219,11 @@ def test_any_memory_layout(size: tuple[int, int], layout: str, dtype: str) -> No
         before = view.copy()
         tensor, _ = prepare(spec, view, 'bgr')
         assert np.array_equal(tensor, expected), name
-        assert np.array_equal(view, before), f'{name}: the picture was modified'
+        assert np.array_equal(view, before), f'{name}: the image was modified'
 
 
-def test_a_tensor_is_contiguous_though_its_picture_is_not() -> None:
-    """Size, type and order are the network's; only the memory isn't laid out as engines read."""
+def test_a_tensor_is_contiguous_though_its_image_is_not() -> None:
+    """Size, type and order are the model's; only the memory isn't laid out as engines read."""
     image = noise(20, 12, 3)
     for name, view in views(image).items():
         tensor, _ = prepare(spec_for(dtype='uint8', layout='nhwc'), view, 'rgb')
@@ -253,14 +253,14 @@ def test_the_buffers_stay() -> None:
     (np.zeros((0, 4, 3), np.uint8), 'rgb', ['4x0', '1x1']),
     (np.zeros((4, 0), np.uint8), 'mono', ['0x4', '1x1']),
 ])
-def test_what_is_no_picture(image: Any, color: str, words: list[str]) -> None:
+def test_what_is_no_image(image: Any, color: str, words: list[str]) -> None:
     with pytest.raises(InputError) as caught:
         Preprocessor(spec_for())(image, color)
     for word in words:
         assert word in str(caught.value)
 
 
-def test_a_bad_picture_leaves_the_next_one_alone() -> None:
+def test_a_bad_image_leaves_the_next_one_alone() -> None:
     preprocessor = Preprocessor(spec_for())
     image = noise(43, 31, 3)
     preprocessor(image, 'rgb')

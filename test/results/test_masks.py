@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Instance masks against loops over all pixels, alone and from an ONNX network's outputs."""
+"""Instance masks against loops over all pixels, alone and from an ONNX model's outputs."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results.masks import InstanceMasks
 from ros2_classify.results.results import Detections
-from ros2_classify.testing import save_constant_network
+from ros2_classify.testing import save_constant_model
 
-PICTURE = (120, 90)
+IMAGE = (120, 90)
 
 
 def value_at(mask: Any, u: float, v: float) -> float:
@@ -49,7 +49,7 @@ def value_at(mask: Any, u: float, v: float) -> float:
 
 def by_hand(masks: Any, frames: Any, size: tuple[int, int]) -> Any:
     """Look at each pixel of each object; NaN marks what is too close to call in float32."""
-    picture = np.zeros((size[1], size[0]))
+    image = np.zeros((size[1], size[0]))
     for row in range(len(masks) - 1, -1, -1):
         x1, y1, x2, y2 = (float(edge) for edge in frames[row])
         for y in range(size[1]):
@@ -58,10 +58,10 @@ def by_hand(masks: Any, frames: Any, size: tuple[int, int]) -> Any:
                     value = value_at(
                         masks[row], (x + 0.5 - x1) / (x2 - x1), (y + 0.5 - y1) / (y2 - y1))
                     if abs(value - 0.5) < 1e-5:
-                        picture[y, x] = np.nan
+                        image[y, x] = np.nan
                     elif value > 0.5:
-                        picture[y, x] = row + 1
-    return picture
+                        image[y, x] = row + 1
+    return image
 
 
 def same(got: Any, expected: Any) -> bool:
@@ -83,11 +83,11 @@ def test_the_loops_agree(shape: tuple[int, int]) -> None:
     assert len(np.unique(got)) > 4
 
 
-def test_a_frame_that_leaves_the_picture_keeps_its_place() -> None:
-    """The right half of the mask is set; the left third of the frame is beside the picture."""
+def test_a_frame_that_leaves_the_image_keeps_its_place() -> None:
+    """The right half of the mask is set; the left third of the frame is beside the image."""
     values = np.zeros((1, 4, 6), np.float32)
     values[0, :, 3:] = 1
-    x, y, pixels = InstanceMasks(values, np.array([[-20, 10, 40, 30]])).cutout(0, PICTURE)
+    x, y, pixels = InstanceMasks(values, np.array([[-20, 10, 40, 30]])).cutout(0, IMAGE)
     assert (x, y, pixels.shape) == (0, 10, (20, 40))
     # The frame's middle is at column 10.
     assert not pixels[:, :10].any() and pixels[:, 10:].all()
@@ -98,8 +98,8 @@ def test_a_frame_that_leaves_the_picture_keeps_its_place() -> None:
     (10.6, 5, 11.4, 20)])
 def test_frames_without_a_pixel(frame: tuple[float, ...]) -> None:
     masks = InstanceMasks(np.ones((1, 3, 3), np.float32), np.array([frame], np.float32))
-    assert not masks.cutout(0, PICTURE).pixels.any()
-    assert not masks.instances(PICTURE).any()
+    assert not masks.cutout(0, IMAGE).pixels.any()
+    assert not masks.instances(IMAGE).any()
 
 
 def test_the_best_is_in_front() -> None:
@@ -145,7 +145,7 @@ def test_too_many_for_an_image() -> None:
 
 # ---- through the whole pipeline: rows of masks must stay with their boxes
 
-# ymin, xmin, ymax, xmax: out of order, one below the threshold, one beside the picture, one
+# ymin, xmin, ymax, xmax: out of order, one below the threshold, one beside the image, one
 # that leaves it, and one past the count.
 BOXES = [(0.1, 0.1, 0.5, 0.4), (0.2, 0.3, 0.9, 0.8), (0.0, 0.0, 1.0, 1.0), (1.2, 1.2, 1.5, 1.5),
          (0.5, 0.7, 1.1, 1.3), (0.3, 0.3, 0.6, 0.6)]
@@ -153,16 +153,16 @@ SCORES = [0.6, 0.9, 0.1, 0.95, 0.7, 0.99]
 COUNT = 5
 
 
-def network(folder: Path, size: tuple[int, int] = (32, 24), **changes: Any) -> tuple[Path, Any]:
-    """Write an ONNX network with the outputs of Mask R-CNN; return its masks, too."""
+def model(directory: Path, size: tuple[int, int] = (32, 24), **changes: Any) -> tuple[Path, Any]:
+    """Write an ONNX model with the outputs of Mask R-CNN; return its masks, too."""
     masks = np.random.default_rng(3).uniform(0, 1, (1, len(BOXES), 9, 7)).astype(np.float32)
     outputs = {
         'detection_boxes': np.array([BOXES], np.float32),
         'detection_classes': np.arange(1, 7, dtype=np.float32)[np.newaxis],
         'detection_scores': np.array([SCORES], np.float32),
         'num_detections': np.array([COUNT], np.float32), 'detection_masks': masks, **changes}
-    path = save_constant_network(
-        folder / 'masks.onnx', {name: value for name, value in outputs.items()
+    path = save_constant_model(
+        directory / 'masks.onnx', {name: value for name, value in outputs.items()
                                 if value is not None}, input_shape=(1, 3, size[1], size[0]))
     return path, masks[0]
 
@@ -179,10 +179,10 @@ def pipeline_of(path: Path, **more: Any) -> Pipeline:
 def test_masks_stay_with_their_boxes(
     tmp_path: Path, resize: str, options: dict[str, Any],
 ) -> None:
-    path, masks = network(tmp_path)
+    path, masks = model(tmp_path)
     with pipeline_of(path, input={'resize': resize}) as pipeline:
         assert not pipeline.gives_masks
-        result = pipeline(np.zeros((PICTURE[1], PICTURE[0], 3), np.uint8),
+        result = pipeline(np.zeros((IMAGE[1], IMAGE[0], 3), np.uint8),
                           options=pipeline.options.replace(**options))
         assert pipeline.gives_masks
         batch = pipeline.new_batch()
@@ -200,7 +200,7 @@ def test_masks_stay_with_their_boxes(
                        bottom * 24 * geometry.scale_y + geometry.offset_y))
     assert np.allclose(result.masks.frames, frames, atol=1e-3)
     instances = result.instances()
-    assert same(instances, by_hand(masks[rows], result.masks.frames, PICTURE))
+    assert same(instances, by_hand(masks[rows], result.masks.frames, IMAGE))
     # Each object's pixels lie in its clipped box.
     for row, (x1, y1, x2, y2) in enumerate(result.boxes.tolist()):
         ys, xs = np.nonzero(instances == row + 1)
@@ -210,15 +210,15 @@ def test_masks_stay_with_their_boxes(
 
 
 def test_without_masks_there_are_none(tmp_path: Path) -> None:
-    path, _ = network(tmp_path, detection_masks=None)
+    path, _ = model(tmp_path, detection_masks=None)
     with pipeline_of(path) as pipeline:
         result = pipeline(np.zeros((9, 9, 3), np.uint8))
         assert isinstance(result, Detections)
         assert result.masks is None and result.instances() is None and not pipeline.gives_masks
 
 
-def test_an_empty_answer_still_has_an_instance_image(tmp_path: Path) -> None:
-    path, _ = network(tmp_path, num_detections=np.zeros(1, np.float32))
+def test_an_empty_result_still_has_an_instance_image(tmp_path: Path) -> None:
+    path, _ = model(tmp_path, num_detections=np.zeros(1, np.float32))
     with pipeline_of(path) as pipeline:
         result = pipeline(np.zeros((9, 12, 3), np.uint8))
     assert isinstance(result, Detections) and len(result) == 0
@@ -229,7 +229,7 @@ def test_an_empty_answer_still_has_an_instance_image(tmp_path: Path) -> None:
 def test_another_name_and_broken_numbers(tmp_path: Path) -> None:
     masks = np.ones((1, len(BOXES), 3, 3), np.float32)
     masks[:, :, 0] = np.nan
-    path, _ = network(tmp_path, detection_masks=None, shapes=masks)
+    path, _ = model(tmp_path, detection_masks=None, shapes=masks)
     output = {'decoder': 'tf_detection', 'outputs': {'masks': 'shapes:0'}}
     with pipeline_of(path, output=output) as pipeline:
         result = pipeline(np.zeros((90, 120, 3), np.uint8))
@@ -239,15 +239,15 @@ def test_another_name_and_broken_numbers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('shape', [(1, 5, 3, 3), (1, 6, 3), (1, 6, 2, 3, 3), (1, 6, 0, 3)])
 def test_masks_of_another_shape(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    path, _ = network(tmp_path, detection_masks=np.ones(shape, np.float32))
+    path, _ = model(tmp_path, detection_masks=np.ones(shape, np.float32))
     with pipeline_of(path) as pipeline, pytest.raises(OutputError) as caught:
         pipeline(np.zeros((9, 9, 3), np.uint8))
     assert f"'detection_masks' has the shape {list(shape)}" in str(caught.value)
     assert '[1, 6, height, width]' in str(caught.value)
 
 
-def test_a_bare_network_is_known_by_its_names(tmp_path: Path) -> None:
-    path, _ = network(tmp_path)
+def test_a_bare_model_is_known_by_its_names(tmp_path: Path) -> None:
+    path, _ = model(tmp_path)
     with Pipeline.load(path, provider='cpu') as pipeline:
         assert pipeline.descriptor.output.options['outputs']['masks'] == 'detection_masks'
         assert pipeline(np.zeros((9, 9, 3), np.uint8)).task == 'detection'

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Answers are drawn inside the picture, in stable colours, and never into the caller's array."""
+"""Answers are drawn inside the image, in stable colours, and never into the caller's array."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def classes(labels: Any, size: tuple[int, int]) -> Any:
         np.array(labels, object), size, TIMING)
 
 
-def picture(size: tuple[int, int], level: int = 90) -> Any:
-    """Return a grey picture."""
+def pixels(size: tuple[int, int], level: int = 90) -> Any:
+    """Return a grey image."""
     return np.full((size[1], size[0], 3), level, np.uint8)
 
 
@@ -61,7 +61,7 @@ def changed(before: Any, after: Any) -> tuple[int, int, int, int]:
 def test_a_box_in_its_place_and_colour(size: tuple[int, int]) -> None:
     width, height = size
     box = (width * 0.3, height * 0.4, width * 0.7, height * 0.8)
-    image = picture(size)
+    image = pixels(size)
     drawn = draw(image, detections([box], size, ids=[5]))
     color = (drawn == color_of(5)).all(axis=2)
     x1, y1, x2, y2 = (round(edge) for edge in box)
@@ -80,8 +80,8 @@ def test_tabs_stay_inside(size: tuple[int, int], where: tuple[float, float]) -> 
     """A small box in each corner: its tab shows all of its width."""
     x, y = size[0] * where[0], size[1] * where[1]
     box = (x, y, x + size[0] * 0.03, y + size[1] * 0.03)
-    drawn = draw(picture(size), detections([box], size, ['traffic light'], [3]))
-    free = draw(picture(size), detections(
+    drawn = draw(pixels(size), detections([box], size, ['traffic light'], [3]))
+    free = draw(pixels(size), detections(
         [(size[0] * 0.3, size[1] * 0.5, size[0] * 0.9, size[1] * 0.9)], size,
         ['traffic light'], [3]))
     # Dark letters on the tab: as many in the corner as where there is room.
@@ -89,14 +89,14 @@ def test_tabs_stay_inside(size: tuple[int, int], where: tuple[float, float]) -> 
     assert dark[0] > 0
     rows = np.nonzero((drawn == color_of(3)).all(axis=2).any(axis=0))[0]
     assert rows.max() - rows.min() > size[0] * 0.03 * 1.5
-    assert changed(picture(size), drawn)[2] <= size[0]
+    assert changed(pixels(size), drawn)[2] <= size[0]
 
 
 def test_tabs_keep_off_each_other() -> None:
     """Three boxes on one object: all three labels can be read."""
     size = (640, 480)
     boxes = [(200, 200, 400, 400), (202, 201, 401, 399), (199, 198, 398, 402)]
-    drawn = draw(picture(size), detections(boxes, size, ['one', 'two', 'three'], [1, 2, 3]))
+    drawn = draw(pixels(size), detections(boxes, size, ['one', 'two', 'three'], [1, 2, 3]))
     for class_id in (1, 2, 3):
         columns = (drawn == color_of(class_id)).all(axis=2)
         # A tab is a run of its colour many pixels high.
@@ -109,31 +109,31 @@ def test_a_crowd_stays_visible() -> None:
     rng = np.random.default_rng(0)
     corner = rng.uniform(0, 100, (300, 2))
     boxes = np.concatenate((corner, corner + 20), axis=1)
-    drawn = draw(picture(size), detections(boxes, size, ids=list(range(300))))
-    lone = draw(picture(size), detections([], size))
+    drawn = draw(pixels(size), detections(boxes, size, ids=list(range(300))))
+    lone = draw(pixels(size), detections([], size))
     assert (lone == 90).all()
     # Letters are dark or light; the first few tabs are always there.
     assert ((drawn.max(axis=2) < 40) | (drawn.min(axis=2) > 240)).sum() > 50
 
 
 @pytest.mark.parametrize('size', [*SIZES, (64, 48), (20, 16), (8, 6), (1, 1), (3000, 4), (5, 900)])
-def test_any_size_of_picture(size: tuple[int, int]) -> None:
+def test_any_size_of_image(size: tuple[int, int]) -> None:
     width, height = size
     boxes = [(0, 0, width, height), (width * 0.2, height * 0.2, width * 0.21, height * 0.21)]
-    draw(picture(size), detections(boxes, size, ['a', 'x' * 200]))
-    draw(picture(size), classes(['hummingbird', 'x' * 200, 'jay'], size))
+    draw(pixels(size), detections(boxes, size, ['a', 'x' * 200]))
+    draw(pixels(size), classes(['hummingbird', 'x' * 200, 'jay'], size))
 
 
 @pytest.mark.parametrize('size', SIZES)
 def test_the_panel(size: tuple[int, int]) -> None:
-    image = picture(size, 128)
+    image = pixels(size, 128)
     result = classes(['hummingbird', 'jacamar', 'jay', 'bee eater', 'bittern'], size)
     drawn = draw(image, result)
     x1, y1, x2, y2 = changed(image, drawn)
     assert x1 > 0 and y1 > 0
     assert x2 < size[0] and y2 < size[1]
-    # Translucent: lighter over a light picture.
-    darker = draw(picture(size, 20), result)
+    # Translucent: lighter over a light image.
+    darker = draw(pixels(size, 20), result)
     assert drawn[y1 + 1, x1 + 1].mean() > darker[y1 + 1, x1 + 1].mean()
     # Bars as long as the scores are high.
     bars = [int((drawn == color_of(class_id)).all(axis=2).any(axis=0).sum())
@@ -142,18 +142,18 @@ def test_the_panel(size: tuple[int, int]) -> None:
 
 
 def test_nothing_to_draw() -> None:
-    assert (draw(picture((64, 48)), classes([], (64, 48))) == 90).all()
+    assert (draw(pixels((64, 48)), classes([], (64, 48))) == 90).all()
 
 
 def test_in_place() -> None:
-    image = picture((64, 48))
+    image = pixels((64, 48))
     assert draw(image, detections([(5, 5, 40, 40)], (64, 48)), copy=False) is image
     assert (image != 90).any()
 
 
 def test_the_better_box_lies_on_top() -> None:
     size = (640, 480)
-    drawn = draw(picture(size), detections(
+    drawn = draw(pixels(size), detections(
         [(200, 100, 400, 300), (200, 100, 600, 300)], size, ids=[3, 8]))
     # Both share their left edge.
     edge = (drawn[150:250, 195:206] == color_of(3)).all(axis=2)
@@ -161,8 +161,8 @@ def test_the_better_box_lies_on_top() -> None:
     assert not (drawn[150:250, 195:206] == color_of(8)).all(axis=2).any()
 
 
-def test_a_read_only_picture() -> None:
-    image = picture((64, 48))
+def test_a_read_only_image() -> None:
+    image = pixels((64, 48))
     image.flags.writeable = False
     assert (draw(image, detections([(5, 5, 40, 40)], (64, 48))) != 90).any()
     with pytest.raises(InputError, match='read-only'):
@@ -172,16 +172,16 @@ def test_a_read_only_picture() -> None:
 @pytest.mark.parametrize(('image', 'word'), [
     (np.zeros((4, 4), np.uint8), 'uint8 (4, 4)'), (np.zeros((4, 4, 4), np.uint8), '(4, 4, 4)'),
     (np.zeros((4, 4, 3)), 'float64'), (None, 'NoneType'), (np.zeros((0, 4, 3), np.uint8), '(0,')])
-def test_what_is_no_picture(image: Any, word: str) -> None:
+def test_what_is_no_image(image: Any, word: str) -> None:
     with pytest.raises(InputError) as caught:
         draw(image, detections([], (4, 4)))
     assert word in str(caught.value) and 'BGR' in str(caught.value)
 
 
-@pytest.mark.parametrize('answer', [None, [], {'boxes': []}])
-def test_what_is_no_answer(answer: Any) -> None:
-    with pytest.raises(InputError, match=f'draw is {type(answer).__name__} but must be'):
-        draw(picture((64, 48)), answer)
+@pytest.mark.parametrize('result', [None, [], {'boxes': []}])
+def test_what_is_no_result(result: Any) -> None:
+    with pytest.raises(InputError, match=f'draw is {type(result).__name__} but must be'):
+        draw(pixels((64, 48)), result)
 
 
 def test_colours_are_stable_and_far_apart() -> None:

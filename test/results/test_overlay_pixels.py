@@ -32,7 +32,7 @@ SIZE = (320, 240)
 BOXES = np.array([[40, 60, 160, 200], [100, 60, 300, 200]], np.float32)
 
 
-def picture() -> Any:
+def pixels() -> Any:
     return np.full((SIZE[1], SIZE[0], 3), 90, np.uint8)
 
 
@@ -53,7 +53,7 @@ def tint(class_id: int) -> Any:
 
 
 def test_objects_are_tinted_the_best_in_front() -> None:
-    plain, drawn = draw(picture(), detections()), draw(picture(), detections(lower_halves()))
+    plain, drawn = draw(pixels(), detections()), draw(pixels(), detections(lower_halves()))
     assert np.abs(drawn[170, 60] - tint(3)).max() < 1.5
     # Both masks are here.
     assert np.abs(drawn[170, 130] - tint(3)).max() < 1.5
@@ -64,18 +64,18 @@ def test_objects_are_tinted_the_best_in_front() -> None:
     assert (drawn[:129] == plain[:129]).all() and (drawn[202:] == plain[202:]).all()
 
 
-def test_instances_that_came_as_a_picture_are_drawn_alike() -> None:
+def test_instances_that_came_as_a_image_are_drawn_alike() -> None:
     result = detections(lower_halves())
     instances = result.instances()
     assert instances is not None
     bare = dataclasses.replace(result, masks=None)
-    expected = draw(picture(), result)
-    assert (draw(picture(), bare, instances=instances) == expected).all()
-    assert (draw(picture(), bare, instances=instances.astype(np.uint16)) == expected).all()
+    expected = draw(pixels(), result)
+    assert (draw(pixels(), bare, instances=instances) == expected).all()
+    assert (draw(pixels(), bare, instances=instances.astype(np.uint16)) == expected).all()
 
 
-def test_the_callers_picture_stays() -> None:
-    image = picture()
+def test_the_callers_image_stays() -> None:
+    image = pixels()
     draw(image, detections(lower_halves()))
     assert (image == 90).all()
     assert draw(image, detections(lower_halves()), copy=False) is image
@@ -90,18 +90,18 @@ def test_classes_are_tinted_but_the_background(dtype: Any) -> None:
     image[200:, :160] = np.iinfo(dtype).max
     result = Segmentation(image, np.array([5, 17]), np.array([0.5, 0.1]),
                           np.array(['road', 'sky'], object), SIZE, TIMING, background=0)
-    drawn = draw(picture(), result)
+    drawn = draw(pixels(), result)
     assert np.abs(drawn[180:, 170:] - tint(5)).max() < 1.5
     assert np.abs(drawn[165:195, 5:150] - tint(17)).max() < 1.5
     assert (drawn[200:, :160] == 90).all() and (drawn[120:155, 5:150] == 90).all()
     # The panel with the classes' names.
     assert (drawn[:60, :120] != 90).any()
-    whole = draw(picture(), dataclasses.replace(result, background=None, class_ids=[5, 0]))
+    whole = draw(pixels(), dataclasses.replace(result, background=None, class_ids=[5, 0]))
     assert np.abs(whole[120:155, 5:150] - tint(0)).max() < 1.5
 
 
-def test_pixels_of_another_picture_are_refused() -> None:
-    with pytest.raises(InputError, match='picture of 320x240, but the picture to draw on is 100x'):
+def test_pixels_of_another_image_are_refused() -> None:
+    with pytest.raises(InputError, match='image of 320x240, but the image to draw on is 100x'):
         draw(np.zeros((50, 100, 3), np.uint8), detections(lower_halves()))
     none = Classification(np.array([1]), np.array([0.5]), np.array(['x'], object), SIZE, TIMING)
     assert draw(np.zeros((50, 100, 3), np.uint8), none).any()

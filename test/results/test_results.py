@@ -94,8 +94,8 @@ def test_results_cannot_change_but_the_callers_arrays_can():
 
 
 def test_to_dict_is_json_best_first():
-    answer = json.loads(json.dumps(detections().to_dict()))
-    assert answer == {
+    result = json.loads(json.dumps(detections().to_dict()))
+    assert result == {
         'task': 'detection', 'image': {'width': 640, 'height': 480},
         'results': [
             {'class_id': 7, 'label': 'cat', 'score': 0.75, 'box': [0.0, 0.0, 640.0, 480.0]},
@@ -139,8 +139,8 @@ def test_what_does_not_fit_is_refused(make, changes, words):
 @pytest.mark.parametrize('box', [
     [-1, 0, 10, 10], [0, -0.5, 10, 10], [0, 0, 641, 10], [0, 0, 10, 480.5], [20, 0, 10, 10],
     [0, 20, 10, 10], [NAN, 0, 10, 10], [0, 0, 10, NAN], [0, 0, np.inf, 10]])
-def test_boxes_that_leave_the_picture_are_refused(box):
-    with pytest.raises(OutputError, match='box 1 is .* picture of 640x480'):
+def test_boxes_that_leave_the_image_are_refused(box):
+    with pytest.raises(OutputError, match='box 1 is .* image of 640x480'):
         detections(boxes=np.array([[0, 0, 1, 1], box], np.float32))
 
 

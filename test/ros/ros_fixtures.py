@@ -32,7 +32,7 @@ for _name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE',
 
 @pytest.fixture(scope='session')
 def ros() -> Iterator[None]:
-    """Start ROS in the test's process, with the package's profile: its pictures are large."""
+    """Start ROS in the test's process, with the package's profile: its images are large."""
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
@@ -74,7 +74,7 @@ def start() -> Iterator[Callable[..., object]]:
 
 @pytest.fixture(scope='session')
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the descriptor of a model that tells red, green and blue pictures apart."""
+    """Return the descriptor of a model that tells red, green and blue images apart."""
     from ros_models import save_classifier
 
     return save_classifier(tmp_path_factory.mktemp('classifier'))
@@ -82,7 +82,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='session')
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the descriptor of a model that finds the same two boxes in every picture."""
+    """Return the descriptor of a model that finds the same two boxes in every image."""
     from ros_models import save_detector
 
     return save_detector(tmp_path_factory.mktemp('detector'))
@@ -90,7 +90,7 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='session')
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the descriptor of a model that fails on a white picture."""
+    """Return the descriptor of a model that fails on a white image."""
     from ros_models import save_faulty
 
     return save_faulty(tmp_path_factory.mktemp('faulty'))
@@ -106,7 +106,7 @@ def operator(peer: object) -> object:
 
 @pytest.fixture(scope='session')
 def sleeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the descriptor of a model that never comes back from a white picture."""
+    """Return the descriptor of a model that never comes back from a white image."""
     from ros_models import save_sleeper
 
     return save_sleeper(tmp_path_factory.mktemp('sleeper'))

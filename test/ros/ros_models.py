@@ -20,18 +20,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ros2_classify.testing import save_color_classifier, save_constant_network
+from ros2_classify.testing import save_color_classifier, save_constant_model
 
-# In parts of the picture: x1, y1, x2, y2; and the score of each.
+# In parts of the image: x1, y1, x2, y2; and the score of each.
 BOXES = np.array([[0.25, 0.5, 0.75, 0.75], [0.0, 0.0, 0.5, 0.25]], np.float32)
 SCORES = (0.9, 0.6)
 NAMES = ('cup', 'ball')
 
 
-def save_classifier(folder: Path) -> Path:
+def save_classifier(directory: Path) -> Path:
     """Write a model that tells the strongest colour: red, green or blue."""
-    save_color_classifier(folder / 'colors.onnx')
-    path = folder / 'colors.yaml'
+    save_color_classifier(directory / 'colors.onnx')
+    path = directory / 'colors.yaml'
     path.write_text(
         'name: colors\ntask: classification\nsource: {path: colors.onnx}\n'
         'labels: [red, green, blue]\n'
@@ -41,8 +41,8 @@ def save_classifier(folder: Path) -> Path:
     return path
 
 
-def save_batch_classifier(folder: Path) -> Path:
-    """Write a model that tells the strongest colour of as many pictures as it gets at once."""
+def save_batch_classifier(directory: Path) -> Path:
+    """Write a model that tells the strongest colour of as many images as it gets at once."""
     import onnx
     from onnx import helper, TensorProto
 
@@ -51,8 +51,8 @@ def save_batch_classifier(folder: Path) -> Path:
         'colors', [helper.make_tensor_value_info('image', TensorProto.FLOAT, ['n', 3, 8, 8])],
         [helper.make_tensor_value_info('scores', TensorProto.FLOAT, ['n', 3])])
     onnx.save(helper.make_model(
-        graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8), folder / 'batch.onnx')
-    path = folder / 'batch.yaml'
+        graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8), directory / 'batch.onnx')
+    path = directory / 'batch.yaml'
     path.write_text(
         'name: batch\nsource: {path: batch.onnx}\nlabels: [red, green, blue]\n'
         'input: {color: rgb, scale: 1/255, resize: stretch}\n'
@@ -60,12 +60,12 @@ def save_batch_classifier(folder: Path) -> Path:
     return path
 
 
-def save_detector(folder: Path) -> Path:
-    """Write a model that finds the same two boxes in every picture."""
+def save_detector(directory: Path) -> Path:
+    """Write a model that finds the same two boxes in every image."""
     scores = np.zeros((1, 2, 3), np.float32)
     scores[0, 0, 1], scores[0, 1, 2] = SCORES
-    save_constant_network(folder / 'boxes.onnx', {'boxes': BOXES[None], 'scores': scores})
-    path = folder / 'boxes.yaml'
+    save_constant_model(directory / 'boxes.onnx', {'boxes': BOXES[None], 'scores': scores})
+    path = directory / 'boxes.yaml'
     path.write_text(
         'name: boxes\ntask: detection\nsource: {path: boxes.onnx}\n'
         f'labels: {{1: {NAMES[0]}, 2: {NAMES[1]}}}\n'
@@ -76,8 +76,8 @@ def save_detector(folder: Path) -> Path:
     return path
 
 
-def save_sleeper(folder: Path, turns: int = 10**12) -> Path:
-    """Write a classifier that goes round so often (or for ever) on a picture with white in it."""
+def save_sleeper(directory: Path, turns: int = 10**12) -> Path:
+    """Write a classifier that goes round so often (or for ever) on an image with white in it."""
     import onnx
     from onnx import helper, numpy_helper, TensorProto
 
@@ -110,8 +110,8 @@ def save_sleeper(folder: Path, turns: int = 10**12) -> Path:
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8)
     onnx.checker.check_model(model)
-    (folder / 'sleeper.onnx').write_bytes(model.SerializeToString())
-    path = folder / 'sleeper.yaml'
+    (directory / 'sleeper.onnx').write_bytes(model.SerializeToString())
+    path = directory / 'sleeper.yaml'
     path.write_text(
         'name: sleeper\ntask: classification\nsource: {path: sleeper.onnx}\n'
         'labels: [red, green, blue]\n'
@@ -120,8 +120,8 @@ def save_sleeper(folder: Path, turns: int = 10**12) -> Path:
     return path
 
 
-def save_faulty(folder: Path) -> Path:
-    """Write a classifier that tells the strongest colour, and fails on a picture with white."""
+def save_faulty(directory: Path) -> Path:
+    """Write a classifier that tells the strongest colour, and fails on an image with white."""
     import onnx
     from onnx import helper, numpy_helper, TensorProto
 
@@ -131,7 +131,7 @@ def save_faulty(folder: Path) -> Path:
         helper.make_node('Cast', ['white'], ['number'], to=TensorProto.INT64),
         helper.make_node('Mul', ['number', 'far'], ['row']),
         helper.make_node('ReduceMean', ['image'], ['means'], axes=[2, 3], keepdims=0),
-        # There is but one row: the index of a white picture is out of bounds.
+        # There is but one row: the index of a white image is out of bounds.
         helper.make_node('Gather', ['means', 'row'], ['first'], axis=0),
         helper.make_node('Unsqueeze', ['first', 'axis'], ['scores']),
     ]
@@ -145,8 +145,8 @@ def save_faulty(folder: Path) -> Path:
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8)
     onnx.checker.check_model(model)
-    (folder / 'faulty.onnx').write_bytes(model.SerializeToString())
-    path = folder / 'faulty.yaml'
+    (directory / 'faulty.onnx').write_bytes(model.SerializeToString())
+    path = directory / 'faulty.yaml'
     path.write_text(
         'name: faulty\ntask: classification\nsource: {path: faulty.onnx}\n'
         'labels: [red, green, blue]\n'
@@ -155,31 +155,31 @@ def save_faulty(folder: Path) -> Path:
     return path
 
 
-def save_masks(folder: Path) -> Path:
+def save_masks(directory: Path) -> Path:
     """Write a detector whose two boxes have masks: the left half, and all of it."""
     masks = np.ones((1, 2, 1, 2), np.float32)
     masks[0, 0, 0, 1] = 0
-    save_constant_network(folder / 'masks.onnx', {
+    save_constant_model(directory / 'masks.onnx', {
         'detection_boxes': BOXES[None][..., [1, 0, 3, 2]],
         'detection_classes': np.array([[1, 2]], np.float32),
         'detection_scores': np.array([SCORES], np.float32),
         'num_detections': np.array([2], np.float32),
         'detection_masks': masks})
-    path = folder / 'masks.yaml'
+    path = directory / 'masks.yaml'
     path.write_text(
         'name: masks\nsource: {path: masks.onnx}\n'
         f'labels: {{1: {NAMES[0]}, 2: {NAMES[1]}}}\noutput: {{decoder: tf_detection}}\n')
     return path
 
 
-def save_segmenter(folder: Path, classes: int = 3) -> Path:
-    """Write a network whose last class is the right half of every picture, class 0 the rest."""
+def save_segmenter(directory: Path, classes: int = 3) -> Path:
+    """Write a model whose last class is the right half of every image, class 0 the rest."""
     scores = np.zeros((1, classes, 2, 4), np.float32)
     scores[0, -1, :, 2:] = 1
-    save_constant_network(
-        folder / 'halves.onnx', {'out': scores}, input_shape=(1, 3, 8, 16))
+    save_constant_model(
+        directory / 'halves.onnx', {'out': scores}, input_shape=(1, 3, 8, 16))
     names = ', '.join(['background', *(f'class {each}' for each in range(1, classes))])
-    path = folder / 'halves.yaml'
+    path = directory / 'halves.yaml'
     path.write_text(
         f'name: halves\nsource: {{path: halves.onnx}}\nlabels: [{names}]\n'
         'output: {decoder: segmentation, background: 0}\n')

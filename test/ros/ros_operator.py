@@ -41,7 +41,7 @@ class Operator:
         self.messages: list[Any] = peer.collect(DiagnosticArray, '/diagnostics', 100)
 
     def statuses(self, part: str, since: int = 0) -> list[Any]:
-        """Return all statuses of a part, such as ``server: network``, from a message on."""
+        """Return all statuses of a part, such as ``server: model``, from a message on."""
         return [status for message in self.messages[since:] for status in message.status
                 if status.name == part]
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A camera for tests: pictures of one colour, each with a stamp of its own."""
+"""A camera for tests: images of one colour, each with a stamp of its own."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ import numpy as np
 from ros_process import DEADLINE, Peer
 from sensor_msgs.msg import CompressedImage, Image
 
-# Best-effort pictures may get lost, above all while two processes get to know each other.
+# Best-effort images may get lost, above all while two processes get to know each other.
 _AGAIN = 1.0
 
 
 class Camera:
     """
-    A publisher of pictures.
+    A publisher of images.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Camera:
         self._suffix = suffix
         self._publisher = peer.node.create_publisher(msg_type, topic, qos)
         self._count = 0
-        # The stamps of all pictures, in the order in which they went out.
+        # The stamps of all images, in the order in which they went out.
         self.sent: list[tuple[int, int]] = []
 
     @property
@@ -67,7 +67,7 @@ class Camera:
         return self._publisher.get_subscription_count()
 
     def message(self, rgb: tuple[int, int, int], frame_id: str = 'eye') -> Any:
-        """Return a picture of one colour, with a stamp that no other one has."""
+        """Return an image of one colour, with a stamp that no other one has."""
         self._count += 1
         width, height = self._size
         pixels = np.full((height, width, 3), rgb, np.uint8)
@@ -83,12 +83,12 @@ class Camera:
         return msg
 
     def send(self, msg: Any) -> None:
-        """Publish a picture, or bytes that may be one; wait for a subscriber first."""
-        self._peer.spin_until(lambda: self.subscriptions, 'a subscriber for pictures')
+        """Publish an image, or bytes that may be one; wait for a subscriber first."""
+        self._peer.spin_until(lambda: self.subscriptions, 'a subscriber for images')
         self._publish(msg)
 
     def send_now(self, rgb: tuple[int, int, int]) -> None:
-        """Publish a picture of one colour, whether anybody listens or not."""
+        """Publish an image of one colour, whether anybody listens or not."""
         self._publish(self.message(rgb))
 
     def _publish(self, msg: Any) -> None:
@@ -96,12 +96,12 @@ class Camera:
             self.sent.append((msg.header.stamp.sec, msg.header.stamp.nanosec))
         self._publisher.publish(msg)
 
-    def answer(self, rgb: tuple[int, int, int], results: list[Any], frame_id: str = 'eye') -> Any:
-        """Publish a picture of one colour until the answer comes, and return it."""
-        return self.answer_to(self.message(rgb, frame_id), results)
+    def result(self, rgb: tuple[int, int, int], results: list[Any], frame_id: str = 'eye') -> Any:
+        """Publish an image of one colour until the answer comes, and return it."""
+        return self.result_to(self.message(rgb, frame_id), results)
 
-    def answer_to(self, msg: Any, results: list[Any]) -> Any:
-        """Publish a picture until the answer comes, and return it."""
+    def result_to(self, msg: Any, results: list[Any]) -> Any:
+        """Publish an image until the answer comes, and return it."""
         sent = [-_AGAIN]
 
         def answered() -> Any:
@@ -110,7 +110,7 @@ class Camera:
                 sent[0] = time.monotonic()
             return [result for result in results if result.header == msg.header]
 
-        return self._peer.spin_until(answered, 'the answer to a picture', DEADLINE)[0]
+        return self._peer.spin_until(answered, 'the answer to an image', DEADLINE)[0]
 
     def close(self) -> None:
         """Stop to publish."""

@@ -28,18 +28,18 @@ from vision_msgs.msg import Classification
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    """Return a folder of green pictures."""
+def images(tmp_path):
+    """Return a directory of green images."""
     for number in range(3):
         cv2.imwrite(str(tmp_path / f'{number}.png'),
                     np.full((48, 64, 3), (60, 200, 10 + number), np.uint8))
     return tmp_path
 
 
-def test_pictures_reach_the_server_and_others(start, peer, classifier, pictures):
+def test_images_reach_the_server_and_others(start, peer, classifier, images):
     results = peer.collect(Classification, '/robot/classification')
     both = start('composed', {
-        'model': classifier, 'source': pictures, 'rate': 50.0,
+        'model': classifier, 'source': images, 'rate': 50.0,
         'frame_id': 'front'},
         remap={'__ns': '/robot', 'image': '/front/image_raw'})
     peer.spin_until(lambda: len(results) >= 10, 'answers')
@@ -53,7 +53,7 @@ def test_pictures_reach_the_server_and_others(start, peer, classifier, pictures)
     stamps = {(msg.header.stamp.sec, msg.header.stamp.nanosec) for msg in seen}
     peer.spin_until(
         lambda: stamps & {(msg.header.stamp.sec, msg.header.stamp.nanosec) for msg in results},
-        'the answer to a picture that others saw, too')
+        'the answer to an image that others saw, too')
     assert {msg.header.frame_id for msg in results} == {'front'}
     assert peer.state('/robot/server') == 'active'
     output = both.stop()
@@ -62,16 +62,16 @@ def test_pictures_reach_the_server_and_others(start, peer, classifier, pictures)
     assert int(counts[2]) >= 10
 
 
-def test_the_camera_s_end_is_the_end(start, peer, classifier, pictures):
+def test_the_camera_s_end_is_the_end(start, peer, classifier, images):
     results = peer.collect(Classification, '/classification')
     both = start('composed', {
-        'model': classifier, 'source': pictures, 'loop': False,
+        'model': classifier, 'source': images, 'loop': False,
         # The test is a subscriber, too: nothing is sent before it is known.
         'wait_for_subscribers': 2})
     seen = peer.collect(Image, '/image')
-    peer.spin_until(lambda: results and seen, 'an answer, and a picture')
+    peer.spin_until(lambda: results and seen, 'an answer, and an image')
     assert both.wait() == 0
-    assert '3 pictures published, that was the last one' in both.output
+    assert '3 images published, that was the last one' in both.output
 
 
 @pytest.mark.parametrize(('parameters', 'words'), [
@@ -88,11 +88,11 @@ def test_one_that_cannot_start_ends_both(start, classifier, parameters, words):
 
 
 # What the page's example leaves to the reader.
-TAKE_PICTURE = """
+TAKE_IMAGE = """
 import time
 import numpy as np
 
-def take_picture():
+def take_image():
     time.sleep(0.02)
     return np.full((48, 64, 3), (0, 0, 220), np.uint8)
 
@@ -103,7 +103,7 @@ def test_a_camera_of_one_s_own(peer, classifier, tmp_path):
     program = tmp_path / 'program.py'
     example, = re.findall(
         r'```python\n(.*?)```', (ROOT / 'docs' / 'composition.md').read_text(), re.DOTALL)
-    program.write_text(TAKE_PICTURE + example)
+    program.write_text(TAKE_IMAGE + example)
     results = peer.collect(Classification, '/classification')
     process = subprocess.Popen(
         [sys.executable, str(program), '--ros-args', '-p', f'model:={classifier}'],

@@ -32,26 +32,26 @@ READY = {
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """Make the model, the picture, the folder and the video that the commands use."""
+    """Make the model, the image, the directory and the video that the commands use."""
     doc_commands.save_models(tmp_path, 'my_model', 'my_detector', 'detector')
     (tmp_path / 'models').mkdir()
     doc_commands.save_models(tmp_path / 'models', 'street_detector')
-    picture = np.full((48, 64, 3), 100, np.uint8)
+    image = np.full((48, 64, 3), 100, np.uint8)
     (tmp_path / 'photos').mkdir()
     for path in ('photo.jpg', 'photos/1.jpg'):
-        cv2.imwrite(str(tmp_path / path), picture)
+        cv2.imwrite(str(tmp_path / path), image)
     video = cv2.VideoWriter(
         str(tmp_path / 'drive.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), 10.0, (64, 48))
     for _ in range(5):
-        video.write(picture)
+        video.write(image)
     video.release()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 # So many at once: most of a start is waiting.
-# A folder of the reader's own.
-OWN_FOLDER = '/opt/our_robot/models'
+# A directory of the reader's own.
+OWN_DIRECTORY = '/opt/our_robot/models'
 AT_ONCE = 4
 COMMANDS = doc_commands.of_kind('node')
 
@@ -60,7 +60,7 @@ COMMANDS = doc_commands.of_kind('node')
 def test_nodes(start, workplace, first):
     group = COMMANDS[first:first + AT_ONCE]
     nodes = [start(command.verb, arguments=[
-        word.replace(OWN_FOLDER, str(workplace / 'models')) for word in command.arguments[1:]])
+        word.replace(OWN_DIRECTORY, str(workplace / 'models')) for word in command.arguments[1:]])
         for command in group]
     for command, node in zip(group, nodes):
         node.wait_for_line(READY[command.verb])
@@ -73,6 +73,6 @@ def test_the_commands_are_found():
     assert {'camera', 'client_test', 'composed', 'server'} <= {
         command.verb for command in COMMANDS}
     texts = [command.text for command in COMMANDS]
-    assert any(OWN_FOLDER in text for text in texts)
+    assert any(OWN_DIRECTORY in text for text in texts)
     # In a block that is not called bash.
     assert any('--enclave /ros2_classify/server' in text for text in texts)

@@ -40,7 +40,7 @@ from launch_ros.actions import LifecycleNode, Node  # noqa: E402
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
 
-FOLDER = Path(__file__).resolve().parents[2] / 'launch'
+DIRECTORY = Path(__file__).resolve().parents[2] / 'launch'
 FILES = ('camera_pipeline.launch.py', 'rviz.launch.py', 'playback.launch.py',
          'camera_pipeline.launch.xml')
 
@@ -71,7 +71,7 @@ def installed():
 
 def description(name):
     """Return a launch file's description."""
-    return AnyLaunchDescriptionSource(str(FOLDER / name)).get_launch_description(LaunchContext())
+    return AnyLaunchDescriptionSource(str(DIRECTORY / name)).get_launch_description(LaunchContext())
 
 
 def arguments(name):
@@ -161,7 +161,7 @@ def test_drivers(monkeypatch, driver, executable, topic, parameters):
 
 def test_image_tools_has_its_limits(monkeypatch):
     monkeypatch.setattr('ament_index_python.packages.get_package_prefix', lambda _: '/')
-    with pytest.raises(RuntimeError, match='sends no compressed pictures'):
+    with pytest.raises(RuntimeError, match='sends no compressed images'):
         started(driver='image_tools', compressed='true')
     with pytest.raises(RuntimeError, match="numbered camera .*, not '/dev/v4l/by-id/x'"):
         started(driver='image_tools', video_device='/dev/v4l/by-id/x')
@@ -243,7 +243,7 @@ class Launched:
 
     def __init__(self, name, *words):
         self.process = subprocess.Popen(
-            [sys.executable, '-c', RUN, str(FOLDER / name), *map(str, words)],
+            [sys.executable, '-c', RUN, str(DIRECTORY / name), *map(str, words)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.output = ''
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -281,18 +281,18 @@ def launch(installed):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    """Return a folder of ten green pictures."""
+def images(tmp_path):
+    """Return a directory of ten green images."""
     for number in range(10):
         cv2.imwrite(str(tmp_path / f'{number}.png'),
                     np.full((48, 64, 3), (60, 200, 10 + number), np.uint8))
     return tmp_path
 
 
-def test_a_pipeline_runs_until_it_is_interrupted(launch, peer, classifier, pictures):
+def test_a_pipeline_runs_until_it_is_interrupted(launch, peer, classifier, images):
     results = peer.collect(
         Classification, '/robot/classification', qos_profile_sensor_data)
-    run = launch('camera_pipeline.launch.xml', f'model:={classifier}', f'source:={pictures}',
+    run = launch('camera_pipeline.launch.xml', f'model:={classifier}', f'source:={images}',
                  'namespace:=robot', 'image_topic:=front/image', 'frame_id:=front', 'rate:=50.0',
                  'compressed:=true', 'lifecycle:=launch')
     peer.spin_until(lambda: len(results) >= 5, 'answers')
@@ -306,34 +306,34 @@ def test_a_pipeline_runs_until_it_is_interrupted(launch, peer, classifier, pictu
 
 
 @pytest.mark.parametrize('composed', [False, True])
-def test_a_folder_is_played_to_its_end(launch, detector, pictures, composed):
-    run = launch('playback.launch.py', f'model:={detector}', f'source:={pictures}', 'rate:=20.0',
+def test_a_directory_is_played_to_its_end(launch, detector, images, composed):
+    run = launch('playback.launch.py', f'model:={detector}', f'source:={images}', 'rate:=20.0',
                  f'composed:={str(composed).lower()}')
     assert run.wait() == 0, run.output
-    assert '10 pictures published, that was the last one' in run.output
+    assert '10 images published, that was the last one' in run.output
     received = re.search(r'stopped: (\d+) frames received', run.output)
     assert received and int(received[1]) >= 8, run.output
     assert run.output.count('process has finished cleanly') == 2 - composed, run.output
 
 
 @pytest.mark.parametrize('lifecycle', ['node', 'launch'])
-def test_a_server_that_fails_ends_the_launch_with_a_failure(launch, pictures, lifecycle):
-    run = launch('camera_pipeline.launch.py', 'model:=nonesuch', f'source:={pictures}',
+def test_a_server_that_fails_ends_the_launch_with_a_failure(launch, images, lifecycle):
+    run = launch('camera_pipeline.launch.py', 'model:=nonesuch', f'source:={images}',
                  f'lifecycle:={lifecycle}')
     assert run.wait() == 1, run.output
     assert "there is no model named 'nonesuch'" in run.output
 
 
-def test_a_manager_may_drive_the_server(launch, peer, classifier, pictures):
+def test_a_manager_may_drive_the_server(launch, peer, classifier, images):
     results = peer.collect(Classification, '/classification', qos_profile_sensor_data)
-    launch('camera_pipeline.launch.py', f'model:={classifier}', f'source:={pictures}',
+    launch('camera_pipeline.launch.py', f'model:={classifier}', f'source:={images}',
            'lifecycle:=external', 'log_level:=warn')
     assert peer.state() == 'unconfigured'
     assert peer.transition('configure') and peer.transition('activate')
     peer.spin_until(lambda: results, 'an answer')
 
 
-def test_arguments_win_over_the_parameters_file(launch, peer, classifier, pictures, tmp_path):
+def test_arguments_win_over_the_parameters_file(launch, peer, classifier, images, tmp_path):
     path = tmp_path / 'params.yaml'
     path.write_text('/**:\n  server:\n    ros__parameters:\n      model: nonesuch\n'
                     '      score_threshold: 0.125\n')

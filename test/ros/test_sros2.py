@@ -31,7 +31,7 @@ import sros2_policy
 from sros2_policy import KINDS, POLICY, PolicyError, problems, read_page, read_policy, Rule
 from vision_msgs.msg import Classification, Detection2DArray
 
-PICTURE = ROOT / 'models' / 'scenes' / 'several_cards.jpg'
+IMAGE = ROOT / 'models' / 'scenes' / 'several_cards.jpg'
 
 
 def opened(peer, names):
@@ -62,18 +62,18 @@ def test_policy_and_pages_name_what_the_nodes_open_and_nothing_else(
         {'model': save_masks(tmp_path / 'masks'), 'use_sim_time': True},
         {'model': save_segmenter(tmp_path / 'halves')}]
     clients = [
-        {'image': PICTURE, 'timeout': 3600.0, 'output': tmp_path / 'out.png'},
-        {'image': PICTURE, 'timeout': 3600.0, 'image_transport': 'compressed',
+        {'image': IMAGE, 'timeout': 3600.0, 'output': tmp_path / 'out.png'},
+        {'image': IMAGE, 'timeout': 3600.0, 'image_transport': 'compressed',
          'use_sim_time': True},
-        {'image': PICTURE, 'timeout': 3600.0, 'use_service': True}]
-    cameras = [{'source': PICTURE}, {'source': PICTURE, 'use_sim_time': True}]
-    composed = [{'model': classifier, 'source': PICTURE},
-                {'model': detector, 'source': PICTURE, 'image_transport': 'compressed'}]
+        {'image': IMAGE, 'timeout': 3600.0, 'use_service': True}]
+    cameras = [{'source': IMAGE}, {'source': IMAGE, 'use_sim_time': True}]
+    composed = [{'model': classifier, 'source': IMAGE},
+                {'model': detector, 'source': IMAGE, 'image_transport': 'compressed'}]
     for node, settings in (('server', servers), ('client_test', clients), ('camera', cameras),
                            ('composed', composed)):
         for place, each in enumerate(settings):
             start(node, each, remap={'__ns': f'/{node}_{place}'})
-    # Pictures are subscribed to for somebody.
+    # Images are subscribed to for somebody.
     peer.collect(Classification, '/server_0/classification')
     peer.collect(Detection2DArray, '/server_1/detections')
     peer.collect(Classification, '/composed_0/classification')
@@ -101,7 +101,7 @@ def test_policy_and_pages_name_what_the_nodes_open_and_nothing_else(
         lambda: len({(node, namespace) for node, namespace, *_ in ours()}) == 13, 'all nodes')
     peer.spin_until(
         lambda: ('server', '/composed_1', 'subscriber', '/composed_1/image/compressed')
-        in ours(), 'the compressed pictures')
+        in ours(), 'the compressed images')
     present = ours()
     missing = sorted(f'{namespace} {node}: {kind} {name}'
                      for node, namespace, kind, name in present

@@ -31,7 +31,7 @@ def stamp(msg):
 
 
 def car_park(path):
-    """Return the picture without cars: the median of frames over the whole video."""
+    """Return the image without cars: the median of frames over the whole video."""
     capture = cv2.VideoCapture(str(path))
     frames = []
     while capture.grab():
@@ -39,11 +39,11 @@ def car_park(path):
     return np.median(frames[::12], axis=0)
 
 
-def test_every_answer_belongs_to_one_picture_and_boxes_sit_on_cars(start, peer, published):
+def test_every_result_belongs_to_one_image_and_boxes_sit_on_cars(start, peer, published):
     video = published / 'video' / 'car-detection.mp4'
     empty = car_park(video)
     height, width = empty.shape[:2]
-    pictures = peer.collect(Image, '/image', qos_profile_sensor_data)
+    images = peer.collect(Image, '/image', qos_profile_sensor_data)
     results = peer.collect(Detection2DArray, '/detections', 100)
     server = start('server', {'model': 'yolox_nano', 'score_threshold': 0.5}, environment={
         'ROS2_CLASSIFY_MODEL_PATH': os.environ['ROS2_CLASSIFY_MODEL_PATH']})
@@ -53,10 +53,10 @@ def test_every_answer_belongs_to_one_picture_and_boxes_sit_on_cars(start, peer, 
     camera.stop()
     assert 'unusable' in server.stop()
 
-    by_stamp = {stamp(msg): msg for msg in pictures}
-    assert len(by_stamp) == len(pictures)
+    by_stamp = {stamp(msg): msg for msg in images}
+    assert len(by_stamp) == len(images)
     assert len({stamp(msg) for msg in results}) == len(results)
-    # A best-effort picture may reach one subscriber and miss the other.
+    # A best-effort image may reach one subscriber and miss the other.
     matched = [msg for msg in results if stamp(msg) in by_stamp]
     assert len(matched) >= 0.9 * len(results)
     shares = []
@@ -64,7 +64,7 @@ def test_every_answer_belongs_to_one_picture_and_boxes_sit_on_cars(start, peer, 
         assert msg.header == by_stamp[stamp(msg)].header and msg.header.frame_id == 'car_park'
         assert all(detection.header == msg.header for detection in msg.detections)
         pixels, _ = to_array(by_stamp[stamp(msg)])
-        # The camera changed its exposure now and then; most of every picture is asphalt.
+        # The camera changed its exposure now and then; most of every image is asphalt.
         alike = pixels * (np.median(empty, axis=(0, 1)) / np.median(pixels, axis=(0, 1)))
         changed = np.abs(alike - empty).max(axis=2) > 40
         for x1, y1, x2, y2 in detections_from(msg, (width, height), {}).boxes.round().astype(int):

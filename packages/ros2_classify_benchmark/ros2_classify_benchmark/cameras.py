@@ -34,7 +34,7 @@ _DISTRIBUTION = ('p50', 'p95', 'p99', 'max')
 _FRAMES = ('sent', 'received', 'answered')
 
 
-def many_cameras(settings: Settings, plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
+def many_cameras(settings: Settings, plan: Plan, directory: Path, say: Say) -> dict[str, Any]:
     """
     Saturate both by turns, and let the cameras go at their pace.
 
@@ -47,7 +47,7 @@ def many_cameras(settings: Settings, plan: Plan, folder: Path, say: Say) -> dict
         What; ``cameras`` is how many.
     plan : Plan
         How long.
-    folder : Path
+    directory : Path
         For logs and data.
     say : callable
         Told what is going on.
@@ -63,9 +63,9 @@ def many_cameras(settings: Settings, plan: Plan, folder: Path, say: Say) -> dict
     count = settings.cameras
     turns: list[dict[str, Run]] = []
     paced: list[dict[str, Run]] = []
-    with Session(settings, folder) as session:
-        subjects = [one_for_all(settings, session.task, folder, count),
-                    servers(_without_parallel(settings), session.task, folder, count)]
+    with Session(settings, directory) as session:
+        subjects = [one_for_all(settings, session.task, directory, count),
+                    servers(_without_parallel(settings), session.task, directory, count)]
         session.open_source(subjects)
         nodes = {}
         for subject in subjects:

@@ -58,7 +58,7 @@ that nobody else uses. Run it on a machine that does nothing else; compare ratio
 examples:
   bench                                         the shipped detector, about three minutes
   bench --quick --json                          within a minute
-  bench --model yolox_nano --pictures drive.mp4 --size 1280x720 --plot latency.png
+  bench --model yolox_nano --images drive.mp4 --size 1280x720 --plot latency.png
   bench --against plain                         and a plain rclpy node beside it
   bench --against 'my_node --ros-args -r image:={image} -r result:={result}'
   bench --cameras 4                             one server for four cameras, against four servers
@@ -89,26 +89,26 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         '--messages', action='store_true', help='what results cost to build and publish')
     parser.add_argument(
         '--model', default=_DEFAULTS.model, metavar='MODEL',
-        help='a name from the catalogue, a descriptor or a network file (default: %(default)s)')
+        help='a name from the catalogue, a descriptor or a model file (default: %(default)s)')
     parser.add_argument(
         '--pictures', default='', metavar='SOURCE',
-        help='a picture, a folder, a video or a bag (default: the shipped scenes)')
+        help='an image, a directory, a video or a bag (default: the shipped scenes)')
     parser.add_argument(
         '--pictures-topic', default='', metavar='TOPIC',
-        help='of a bag: the topic of the pictures (default: the first one)')
+        help='of a bag: the topic of the images (default: the first one)')
     parser.add_argument('--provider', default=_DEFAULTS.provider, metavar='NAME',
-                        help='what runs the network (default: auto)')
+                        help='what runs the model (default: auto)')
     parser.add_argument('--threads', type=_count(0), default=_DEFAULTS.threads, metavar='N',
                         help='CPU threads of an inference, 0: the engine chooses (default: 1)')
     parser.add_argument('--cameras', type=_count(1), default=1, metavar='N',
                         help='more than one: one server for all, against a server for each')
     parser.add_argument('--rate', type=_positive, default=_DEFAULTS.rate, metavar='HZ',
-                        help='pictures a second of a paced run (default: 30)')
+                        help='images a second of a paced run (default: 30)')
     parser.add_argument('--overload', type=_positive, default=_DEFAULTS.overload, metavar='TIMES',
                         help='a saturating camera sends so many times what the bare loop '
                              'manages (default: 2)')
     parser.add_argument('--size', type=_size, default=(640, 480), metavar='WIDTHxHEIGHT',
-                        help='size of the pictures (default: 640x480)')
+                        help='size of the images (default: 640x480)')
     parser.add_argument('--encoding', choices=ENCODINGS, default='bgr8')
     parser.add_argument('--transport', choices=TRANSPORTS, default='raw')
     parser.add_argument('-p', dest='parameters', action='append', default=[],
@@ -134,7 +134,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument('--plot', type=Path, metavar='FILE.png',
                         help='draw the distribution of the latencies (needs Matplotlib)')
     parser.add_argument('--keep', type=Path, metavar='FOLDER',
-                        help='keep logs and data of the run in this folder')
+                        help='keep logs and data of the run in this directory')
     parser.set_defaults(run=run, usual=vars(parser.parse_args([])))
 
 
@@ -178,8 +178,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f'[{time.monotonic() - begun:5.1f} s] {text}', file=sys.stderr, flush=True)
 
     try:
-        with _terminated(), _folder(arguments.keep) as folder:
-            outcome = modes.run(arguments, settings, plan, folder, say)
+        with _terminated(), _directory(arguments.keep) as directory:
+            outcome = modes.run(arguments, settings, plan, directory, say)
     except KeyboardInterrupt:
         say('interrupted')
         return EXIT_INTERRUPTED
@@ -213,14 +213,14 @@ def _check_options(arguments: argparse.Namespace) -> None:
 
 
 def _check_output(path: Path) -> None:
-    """Make a file's folder; raise InputError where the file can't be written."""
+    """Make a file's directory; raise InputError where the file can't be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
             f'{path} cannot be written: {error.filename}: {error.strerror}') from error
     if path.is_dir():
-        raise InputError(f'{path} cannot be written: it is a folder; name a file')
+        raise InputError(f'{path} cannot be written: it is a directory; name a file')
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise InputError(f'{path} cannot be written: permission denied')
 
@@ -228,7 +228,7 @@ def _check_output(path: Path) -> None:
 def _settings(arguments: argparse.Namespace) -> Settings:
     width, height = arguments.size
     return Settings(
-        model=arguments.model, source=arguments.pictures,
+        model=arguments.model, source=arguments.images,
         source_topic=arguments.pictures_topic, provider=arguments.provider,
         threads=arguments.threads, cameras=arguments.cameras, rate=arguments.rate, width=width,
         height=height, encoding=arguments.encoding, transport=arguments.transport,
@@ -254,12 +254,12 @@ def _command() -> str:
 
 
 @contextmanager
-def _folder(keep: Path | None) -> Iterator[Path]:
+def _directory(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
         try:
             keep.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f'the folder {keep} cannot be made: {error.strerror}') from error
+            raise InputError(f'the directory {keep} cannot be made: {error.strerror}') from error
         yield keep.resolve()
         return
     with tempfile.TemporaryDirectory(prefix='ros2_classify_bench_') as name:

@@ -43,9 +43,9 @@ LONG_SECONDS = 600.0
 _GROWTH = 'growth_mib_in_10_min'
 
 
-def soak(settings: Settings, seconds: float, folder: Path, say: Say) -> dict[str, Any]:
+def soak(settings: Settings, seconds: float, directory: Path, say: Say) -> dict[str, Any]:
     """
-    Send pictures at the paced rate for a long time.
+    Send images at the paced rate for a long time.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def soak(settings: Settings, seconds: float, folder: Path, say: Say) -> dict[str
         What is sent.
     seconds : float
         How long.
-    folder : Path
+    directory : Path
         For logs and data.
     say : callable
         Told what is going on.
@@ -65,11 +65,11 @@ def soak(settings: Settings, seconds: float, folder: Path, say: Say) -> dict[str
         the node notes for this very measurement.
 
     """
-    with Session(settings, folder) as session:
-        subject = server(settings, session.task, folder)
+    with Session(settings, directory) as session:
+        subject = server(settings, session.task, directory)
         session.open_source([subject])
         node = session.start(subject)
-        say(f'{seconds:.0f} s at {settings.rate:g} pictures a second')
+        say(f'{seconds:.0f} s at {settings.rate:g} images a second')
         run = session.run(node, settings.rate, seconds, WARM, sample_memory=True)
         bare = session.run_bare(settings.rate, 5.0, 1.0)
         facts, frames, profile = session.facts, session.frames, session.profile

@@ -34,7 +34,7 @@ from ros2_classify_benchmark.subjects import echo, other, server, Subject
 
 Say = Callable[[str], None]
 
-# A pace is one where the network rests for some of the time.
+# A pace is one where the model rests for some of the time.
 _PACED = 0.9
 
 # The least alternations that a median means something of.
@@ -63,7 +63,7 @@ class Measured:
     facts : dict
         The model's name, task and provider.
     frames : dict
-        What the pictures were.
+        What the images were.
     profile : str or None
         The DDS profile of the camera's process.
     turns : list of Turn
@@ -111,7 +111,7 @@ def bare_ms(run: dict[str, Any]) -> float:
 
 
 def measure(
-        settings: Settings, plan: Plan, folder: Path, say: Say, against: str = '') -> Measured:
+        settings: Settings, plan: Plan, directory: Path, say: Say, against: str = '') -> Measured:
     """
     Measure our server, and another node beside it, against the bare loop.
 
@@ -121,7 +121,7 @@ def measure(
         What.
     plan : Plan
         How long.
-    folder : Path
+    directory : Path
         For logs and data.
     say : callable
         Told what is going on.
@@ -140,9 +140,9 @@ def measure(
 
     """
     begun = time.monotonic()
-    with Session(settings, folder) as session:
+    with Session(settings, directory) as session:
         found = Measured(settings, session.facts, session.frames, None)
-        subjects = [server(settings, session.task, folder)]
+        subjects = [server(settings, session.task, directory)]
         if against:
             subjects.append(other(settings, session.facts, against))
         transport = echo(settings)
@@ -213,7 +213,7 @@ def _search(session: Session, node: Started, plan: Plan, turns: list[Turn]) -> F
 
 
 def _loss(run: Run) -> float:
-    """Return the part without a result of the pictures asked for: also of those never sent."""
+    """Return the part without a result of the images asked for: also of those never sent."""
     asked = run.offered * run.seconds
     return max(0.0, 1.0 - float(run.matched.answered.sum()) / asked)
 
@@ -260,7 +260,7 @@ def _notes(found: Measured) -> list[str]:
     manages = found.over_turns(lambda turn: turn.bare_saturated['rate'])
     if found.settings.rate <= _PACED * manages:
         return []
-    return [f'the bare loop manages {manages:.1f} pictures a second: a camera of '
+    return [f'the bare loop manages {manages:.1f} images a second: a camera of '
             f'{found.settings.rate:g} leaves the node no time to rest, and what is called paced '
             f'here is overload; give --rate {max(1, int(_PACED * manages / 1.25))} or less']
 

@@ -63,23 +63,23 @@ class Outcome:
 
 
 def run(
-        arguments: argparse.Namespace, settings: Settings, plan: Plan, folder: Path, say: Say,
+        arguments: argparse.Namespace, settings: Settings, plan: Plan, directory: Path, say: Say,
 ) -> Outcome:
     """Run the mode that the arguments ask for; see `ros2_classify_benchmark.cli`."""
     if arguments.guard:
-        return _guard(arguments, plan, folder, say)
+        return _guard(arguments, plan, directory, say)
     if arguments.targets:
-        return _targets(arguments, settings, plan, folder, say)
+        return _targets(arguments, settings, plan, directory, say)
     if arguments.duration:
-        result = soak.soak(settings, arguments.duration, folder, say)
+        result = soak.soak(settings, arguments.duration, directory, say)
         return Outcome('duration', settings, result, soak.table(result))
     if arguments.messages:
         result = messages(say)
         return Outcome('messages', settings, result, _messages_table(result))
     if settings.cameras > 1:
-        result = cameras.many_cameras(settings, plan, folder, say)
+        result = cameras.many_cameras(settings, plan, directory, say)
         return Outcome('cameras', settings, result, cameras.table(result), plan)
-    found = measure.measure(settings, plan, folder, say, arguments.against)
+    found = measure.measure(settings, plan, directory, say, arguments.against)
     if arguments.plot:
         from ros2_classify_benchmark.plot import plot
         plot(found, arguments.plot)
@@ -108,11 +108,11 @@ def _messages_table(result: dict[str, Any]) -> str:
     return table.markdown(('ms to make and publish', 'as objects', 'as bytes'), rows)
 
 
-def _guard(arguments: argparse.Namespace, plan: Plan, folder: Path, say: Say) -> Outcome:
+def _guard(arguments: argparse.Namespace, plan: Plan, directory: Path, say: Say) -> Outcome:
     recorded = guard.read(arguments.guard)
     settings = guard.settings_of(recorded)
     plan = replace(guard.plan_of(recorded, plan, arguments.turns), search=False)
-    found = measure.report(measure.measure(settings, plan, folder, say))
+    found = measure.report(measure.measure(settings, plan, directory, say))
     comparisons = guard.compare(guard.ratios(recorded), guard.ratios(found))
     passed = all(each.passed for each in comparisons)
     changed = guard.changed(recorded, found)
@@ -124,11 +124,11 @@ def _guard(arguments: argparse.Namespace, plan: Plan, folder: Path, say: Say) ->
 
 
 def _targets(
-        arguments: argparse.Namespace, settings: Settings, plan: Plan, folder: Path, say: Say,
+        arguments: argparse.Namespace, settings: Settings, plan: Plan, directory: Path, say: Say,
 ) -> Outcome:
     plan = targets.plan_of(plan)
     rows, evidence = targets.measure_all(
-        settings, plan, arguments.soak, folder, say, lambda: messages(say),
+        settings, plan, arguments.soak, directory, say, lambda: messages(say),
         arguments.recorded, arguments.long_run)
     text = targets.table(rows)
     if arguments.document:

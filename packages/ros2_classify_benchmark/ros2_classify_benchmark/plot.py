@@ -13,7 +13,7 @@
 # limitations under the License.
 
 
-"""The distribution of latencies as a picture."""
+"""The distribution of latencies as an image."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ def plot(found: Measured, path: Path) -> None:
     right.set(xlabel='ms', ylabel='part of the frames that took longer', yscale='log',
               title='The tail', xlim=(0.0, None))
     right.grid(alpha=0.3)
-    picture, threads = found.frames, engine_values(found.settings)['threads']
+    image, threads = found.frames, engine_values(found.settings)['threads']
     figure.suptitle(
-        f'{found.facts["name"]}, {picture["width"]}x{picture["height"]} {picture["encoding"]} '
-        f'({picture["transport"]}) at {found.settings.rate:g}/s, {threads} thread(s)')
+        f'{found.facts["name"]}, {image["width"]}x{image["height"]} {image["encoding"]} '
+        f'({image["transport"]}) at {found.settings.rate:g}/s, {threads} thread(s)')
     try:
         figure.savefig(path, dpi=110)
     except OSError as error:

@@ -107,7 +107,7 @@ class Helper:
     def ask(self, do: str, **words: Any) -> Any:
         """Have something done and return the answer."""
         self.tell(do, **words)
-        return self.answer()
+        return self.result()
 
     def tell(self, do: str, **words: Any) -> None:
         """Have something done; `answer` waits for it."""
@@ -119,7 +119,7 @@ class Helper:
         except BrokenPipeError:
             raise self._failed() from None
 
-    def answer(self, seconds: float = 0.0) -> Any:
+    def result(self, seconds: float = 0.0) -> Any:
         """Wait for an answer; ``seconds`` is what it takes at least."""
         said = self._next(seconds + PATIENCE)
         if 'error' in said:

@@ -114,7 +114,7 @@ def changed(record: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     Returns
     -------
     list of str
-        About the network, who runs it, and the pictures: ratios of others say little.
+        About the model, who runs it, and the images: ratios of others say little.
 
     """
     then, now = _made_with(record), _made_with(found)
@@ -124,7 +124,7 @@ def changed(record: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
 
 
 def _made_with(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {'the network (sha256)': record.get('network_sha256'),
+    return {'the model (sha256)': record.get('network_sha256'),
             'the provider': record.get('provider'),
             'the input (sha256)': (record.get('input') or {}).get('sha256')}
 

@@ -64,11 +64,11 @@ def table(result: dict[str, Any]) -> str:
                     f'{name}, {runs}: in the node', node[runs]['in_node_ms']))
     frames = [_frames(f'{name}, {runs}', node[runs])
               for name, node in nodes.items() for runs in ('paced', 'saturated')]
-    picture = result['input']
+    image = result['input']
     parts = [
         f'{result["model"]} ({result["task"]}, {result["provider"]}) on '
-        f'{picture["width"]}x{picture["height"]} {picture["encoding"]}, {picture["transport"]}: '
-        f'{picture["count"]} pictures of {picture["source"]}, {result["repetitions"]} turn(s)',
+        f'{image["width"]}x{image["height"]} {image["encoding"]}, {image["transport"]}: '
+        f'{image["count"]} images of {image["source"]}, {result["repetitions"]} turn(s)',
         markdown(('ms', *_DISTRIBUTION), latencies),
         markdown(('frames', 'sent', 'received', 'processed', 'answered', 'dropped by policy',
                   'lost in transport', 'offered/s', 'out/s', 'lost %', 'jitter ms', 'CPU %',

@@ -39,7 +39,7 @@ class Run:
     subject : str
         The node's name.
     offered : float
-        Pictures a second and camera that were asked of the source.
+        Images a second and camera that were asked of the source.
     matched : Matched
         The frames that count, sent in the window.
     window : tuple of float

@@ -44,7 +44,7 @@ _PIXELS = 'frames.bin'
 # After the last frame: nothing has arrived for so long.
 _SETTLED = 0.25
 _MEMORY_PERIOD = 1.0
-# While a node comes up it is shown pictures, in short runs, until it answers.
+# While a node comes up it is shown images, in short runs, until it answers.
 _PROBE = (30.0, 0.3)
 
 
@@ -56,15 +56,15 @@ class Session:
     ----------
     settings : Settings
         What is measured.
-    folder : Path
-        For the pictures, logs and times.
+    directory : Path
+        For the images, logs and times.
 
     Attributes
     ----------
     bare : Helper
         The loop without ROS.
     frames : dict
-        What the prepared pictures are, their hash among it.
+        What the prepared images are, their hash among it.
     task : str
         The model's task.
     facts : dict
@@ -72,9 +72,9 @@ class Session:
 
     """
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, directory: Path) -> None:
         self.settings = settings
-        self.folder = folder
+        self.directory = directory
         # What is wrong with them is said before anything is started.
         engine, options = engine_values(settings), option_values(settings)
         self.env = environment()
@@ -83,11 +83,11 @@ class Session:
         self._profile: str | None = None
         self._started: dict[str, Started] = {}
         self.listener = Helper(
-            f'{_PROGRAMS}.listener', {}, self.env, folder / 'listener.log')
+            f'{_PROGRAMS}.listener', {}, self.env, directory / 'listener.log')
         self.bare = Helper(
             f'{_PROGRAMS}.bare',
-            {'frames': str(folder), 'model': settings.model, 'engine': engine, 'options': options},
-            self.env, folder / 'bare.log')
+            {'frames': str(directory), 'model': settings.model, 'engine': engine, 'options': options},
+            self.env, directory / 'bare.log')
         self.facts: dict[str, Any] = {}
 
     @property
@@ -97,7 +97,7 @@ class Session:
 
     @property
     def profile(self) -> str | None:
-        """The name of the camera's DDS profile; its folder is another one on each machine."""
+        """The name of the camera's DDS profile; its directory is another one on each machine."""
         return None if self._profile is None else Path(self._profile).name
 
     def __enter__(self) -> Session:
@@ -132,8 +132,8 @@ class Session:
         """Start the camera for all nodes that will be started."""
         topics = [topic for subject in subjects for topic in subject.images]
         self._source = Helper(
-            f'{_PROGRAMS}.source', {'frames': str(self.folder), 'topics': topics}, self.env,
-            self.folder / 'source.log')
+            f'{_PROGRAMS}.source', {'frames': str(self.directory), 'topics': topics}, self.env,
+            self.directory / 'source.log')
         self._profile = self._source.ready().get('profile')
 
     def start(self, subject: Subject) -> Started:
@@ -162,7 +162,7 @@ class Session:
         self._started[subject.name] = started
         for number, command in enumerate(subject.commands):
             started.processes.append(NodeProcess(
-                command, self.env, self.folder / f'{subject.name}{number}.log'))
+                command, self.env, self.directory / f'{subject.name}{number}.log'))
         if not subject.result_type:
             self._listen(subject, [self._type_of(topic, started) for topic in subject.results])
         self._probe(started)
@@ -188,9 +188,9 @@ class Session:
         """
         words = subject.commands[0]
         self._source = Helper(f'{_PROGRAMS}.composed', {
-            'frames': str(self.folder), 'topics': list(subject.images),
+            'frames': str(self.directory), 'topics': list(subject.images),
             'words': list(words[words.index('--ros-args'):])}, self.env,
-            self.folder / f'{subject.name}0.log')
+            self.directory / f'{subject.name}0.log')
         self._profile = self._source.ready().get('profile')
         self._listen(subject, [subject.result_type] * len(subject.results))
         started = self._started[subject.name] = Started(subject, [], self._source)
@@ -201,14 +201,14 @@ class Session:
             self, started: Started, rate: float, seconds: float, warm: float,
             sample_memory: bool = False) -> Run:
         """
-        Send pictures to a node for a while.
+        Send images to a node for a while.
 
         Parameters
         ----------
         started : Started
             The node.
         rate : float
-            Pictures a second and camera.
+            Images a second and camera.
         seconds : float
             How long, with the warm-up.
         warm : float
@@ -219,11 +219,11 @@ class Session:
         Returns
         -------
         Run
-            What became of the pictures.
+            What became of the images.
 
         """
-        self.listener.ask('dump', out=str(self.folder / 'old.npy'))
-        out, images = self.folder / 'sent.npy', list(started.subject.images)
+        self.listener.ask('dump', out=str(self.directory / 'old.npy'))
+        out, images = self.directory / 'sent.npy', list(started.subject.images)
         self.source.tell('run', topics=images, rate=rate, seconds=seconds, out=str(out))
         begun = time.monotonic()
         time.sleep(warm)
@@ -236,7 +236,7 @@ class Session:
             memory.append(self._memory(started.pids))
             time.sleep(max(0.0, min(_MEMORY_PERIOD, begun + seconds - time.monotonic())))
         end, used_then = time.monotonic(), cpu_seconds(started.pids)
-        self.source.answer()
+        self.source.result()
         memory.append(self._memory(started.pids))
         received = self._received()
         for process in started.processes:
@@ -260,7 +260,7 @@ class Session:
         subject : Subject
             The node; `open_source` was told of it.
         rate : float
-            Pictures a second that a camera sends; 0 for no camera.
+            Images a second that a camera sends; 0 for no camera.
         seconds : float
             How long; as long again is waited before, for the node to become quiet.
 
@@ -271,30 +271,30 @@ class Session:
 
         """
         started = Started(subject, [NodeProcess(
-            command, self.env, self.folder / f'{subject.name}{number}.log')
+            command, self.env, self.directory / f'{subject.name}{number}.log')
             for number, command in enumerate(subject.commands)])
         self._started[subject.name] = started
         for process in started.processes:
             process.wait_for(subject.ready)
         if rate:
             self.source.tell('run', topics=list(subject.images), rate=rate, seconds=2 * seconds,
-                             out=str(self.folder / 'old.npy'))
+                             out=str(self.directory / 'old.npy'))
         time.sleep(seconds)
         begun, used = time.monotonic(), cpu_seconds(started.pids)
         time.sleep(seconds)
         cores = (cpu_seconds(started.pids) - used) / (time.monotonic() - begun)
         if rate:
-            self.source.answer(seconds)
+            self.source.result(seconds)
         return cores
 
     def run_bare(self, rate: float, seconds: float, warm: float = 0.0) -> dict[str, Any]:
         """Run the loop without ROS; see `ros2_classify_benchmark.nodes.bare`."""
         self.bare.tell('run', rate=rate, seconds=seconds, warm=warm)
-        result: dict[str, Any] = self.bare.answer(seconds)
+        result: dict[str, Any] = self.bare.result(seconds)
         return result
 
     def bare_memory(self) -> int:
-        """Return the bare loop's memory in bytes, without the pictures."""
+        """Return the bare loop's memory in bytes, without the images."""
         return self._memory([self.bare.pid])[1]
 
     def stop_nodes(self) -> None:
@@ -316,22 +316,22 @@ class Session:
     def _prepare(self) -> dict[str, Any]:
         settings = self.settings
         wanted = {
-            'folder': str(self.folder), 'source': settings.source,
+            'folder': str(self.directory), 'source': settings.source,
             'topic': settings.source_topic, 'width': settings.width, 'height': settings.height,
             'encoding': settings.encoding, 'transport': settings.transport}
-        log = self.folder / 'frames.log'
+        log = self.directory / 'frames.log'
         with log.open('wb') as errors:
             done = subprocess.run(
                 [sys.executable, '-m', f'{_PROGRAMS}.frames', json.dumps(wanted)], env=self.env,
                 stdout=subprocess.PIPE, stderr=errors, check=False)
         said = json.loads(done.stdout) if done.stdout else {}
         if 'result' not in said:
-            raise BenchError(said.get('error') or f'pictures cannot be prepared{end_of(log)}')
+            raise BenchError(said.get('error') or f'images cannot be prepared{end_of(log)}')
         frames: dict[str, Any] = said['result']
         return frames
 
     def _memory(self, pids: Sequence[int]) -> tuple[float, int]:
-        return time.monotonic(), memory_bytes(pids, str(self.folder / _PIXELS))[0]
+        return time.monotonic(), memory_bytes(pids, str(self.directory / _PIXELS))[0]
 
     def _listen(self, subject: Subject, types: Sequence[str]) -> None:
         for camera, (topic, kind) in enumerate(zip(subject.results, types)):
@@ -349,15 +349,15 @@ class Session:
             time.sleep(0.05)
         raise BenchError(
             f'{started.subject.name} publishes nothing on {topic}'
-            f'{end_of(self.folder / f"{started.subject.name}0.log")}')
+            f'{end_of(self.directory / f"{started.subject.name}0.log")}')
 
     def _probe(self, started: Started) -> None:
-        """Send pictures until there was a result for every camera."""
+        """Send images until there was a result for every camera."""
         rate, seconds = _PROBE
         deadline = time.monotonic() + 2 * PATIENCE
         waiting = set(range(len(started.subject.results)))
         first: list[int] = []
-        out, old = self.folder / 'probe.npy', str(self.folder / 'old.npy')
+        out, old = self.directory / 'probe.npy', str(self.directory / 'old.npy')
         while waiting:
             for process in started.processes:
                 process.check()
@@ -366,10 +366,10 @@ class Session:
                     f'{started.subject.name} has given no result for camera '
                     f'{", ".join(map(str, sorted(waiting)))} on '
                     f'{", ".join(started.subject.results)}'
-                    f'{end_of(self.folder / f"{started.subject.name}0.log")}')
+                    f'{end_of(self.directory / f"{started.subject.name}0.log")}')
             self.source.tell('run', topics=list(started.subject.images), rate=rate,
                              seconds=seconds, out=old)
-            self.source.answer(seconds)
+            self.source.result(seconds)
             self.listener.ask('dump', out=str(out))
             rows = np.load(out, allow_pickle=False)
             first += rows[:, 2].tolist()
@@ -386,7 +386,7 @@ class Session:
             if now != count:
                 count, since = now, time.monotonic()
             time.sleep(0.05)
-        out = self.folder / 'received.npy'
+        out = self.directory / 'received.npy'
         self.listener.ask('dump', out=str(out))
         return np.load(out, allow_pickle=False)
 
@@ -396,7 +396,7 @@ class Session:
             if not path.is_file():
                 raise BenchError(
                     f'{started.subject.name} wrote no {path.name}'
-                    f'{end_of(self.folder / f"{started.subject.name}0.log")}')
+                    f'{end_of(self.directory / f"{started.subject.name}0.log")}')
             with np.load(path, allow_pickle=False) as arrays:
                 tables.append((arrays['taken'], arrays['published'], arrays['skipped']))
         if tables:

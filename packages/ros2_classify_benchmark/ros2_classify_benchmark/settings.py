@@ -13,7 +13,7 @@
 # limitations under the License.
 
 
-"""What is measured: the model, the pictures, the way they take, and for how long."""
+"""What is measured: the model, the images, the way they take, and for how long."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ class Settings:
     Parameters
     ----------
     model : str
-        A name from the catalogue, a descriptor or a network file.
+        A name from the catalogue, a descriptor or a model file.
     source : str
-        A picture, a folder, a video or a bag; empty for the shipped scenes.
+        An image, a directory, a video or a bag; empty for the shipped scenes.
     source_topic : str
-        Of a bag: the topic of the pictures; empty for the first one.
+        Of a bag: the topic of the images; empty for the first one.
     provider : str
-        What runs the network.
+        What runs the model.
     threads : int
         For one inference; 0 leaves it to the engine.
     cameras : int
         How many publish at the same time.
     rate : float
-        Pictures a second of each camera where the run is paced.
+        Images a second of each camera where the run is paced.
     width, height : int
-        Pixels of the pictures.
+        Pixels of the images.
     encoding : str
         One of `ENCODINGS`.
     transport : str

@@ -40,7 +40,7 @@ class Started:
     active_s : float or None
         Seconds from its start to the line that says it is active.
     first_result_s : float
-        Seconds from its start to its first result, while a camera sent 30 pictures a second.
+        Seconds from its start to its first result, while a camera sent 30 images a second.
     runs : list of Run
         Its runs so far.
 

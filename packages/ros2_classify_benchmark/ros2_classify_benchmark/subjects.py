@@ -13,7 +13,7 @@
 # limitations under the License.
 
 
-"""What is measured: nodes that take pictures and give results, ours and others."""
+"""What is measured: nodes that take images and give results, ours and others."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Subject:
     commands : tuple of tuple of str
         The words of each process.
     images, results : tuple of str
-        The topics: pictures in, results out, one of each for every camera.
+        The topics: images in, results out, one of each for every camera.
     result_type : str
         Type of the results; empty to ask the graph, once the node is there.
     ready : str
@@ -68,19 +68,19 @@ class Subject:
 
 
 def server(
-        settings: Settings, task: str, folder: Path, name: str = 'node', *,
+        settings: Settings, task: str, directory: Path, name: str = 'node', *,
         parameters: tuple[str, ...] = (), trace: bool = True) -> Subject:
     """Return our server for one camera."""
-    return servers(settings, task, folder, 1, name, parameters=parameters, trace=trace)
+    return servers(settings, task, directory, 1, name, parameters=parameters, trace=trace)
 
 
 def servers(
-        settings: Settings, task: str, folder: Path, count: int, name: str = 'servers', *,
+        settings: Settings, task: str, directory: Path, count: int, name: str = 'servers', *,
         parameters: tuple[str, ...] = (), trace: bool = True) -> Subject:
     """Return so many servers, each with a camera of its own."""
     topic, result_type = RESULTS[task]
     spaces = [f'/bench/{name}{number}' for number in range(count)]
-    traces = [folder / f'{name}{number}.npz' for number in range(count)] if trace else []
+    traces = [directory / f'{name}{number}.npz' for number in range(count)] if trace else []
     commands = []
     for number, space in enumerate(spaces):
         words = [*_server_words(settings, space), '-r', f'image:={space}/image', *parameters]
@@ -93,14 +93,14 @@ def servers(
 
 
 def one_for_all(
-        settings: Settings, task: str, folder: Path, count: int, name: str = 'one') -> Subject:
+        settings: Settings, task: str, directory: Path, count: int, name: str = 'one') -> Subject:
     """Return one server with so many cameras on one model."""
     topic, result_type = RESULTS[task]
     space = f'/bench/{name}'
     cameras = [f'{space}/camera{number}' for number in range(count)]
     images = tuple(_image(settings, camera) for camera in cameras)
     listed = ', '.join(f"'{image}'" for image in images)
-    trace = folder / f'{name}.npz'
+    trace = directory / f'{name}.npz'
     words = [*_server_words(settings, space), '-p', f'image_topics:=[{listed}]',
              '-p', f'trace_file:={trace}']
     return Subject(
@@ -150,7 +150,7 @@ def other(
     Raises
     ------
     BenchError
-        If the command line names no topic of pictures or of results, or the plain node is asked
+        If the command line names no topic of images or of results, or the plain node is asked
         for what it can't do.
 
     """

@@ -59,13 +59,13 @@ def versions() -> dict[str, str]:
     return {**found, **({} if tensorrt == 'unknown' else {'tensorrt': tensorrt})}
 
 
-def commit(folder: Path = Path(__file__).resolve().parent) -> str:
+def commit(directory: Path = Path(__file__).resolve().parent) -> str:
     """
-    Return the commit of a folder's files, with ``-dirty`` where they are not as committed.
+    Return the commit of a directory's files, with ``-dirty`` where they are not as committed.
 
     Parameters
     ----------
-    folder : Path
+    directory : Path
         The package's.
 
     Returns
@@ -78,7 +78,7 @@ def commit(folder: Path = Path(__file__).resolve().parent) -> str:
     def git(*words: str) -> str:
         try:
             done = subprocess.run(
-                ['git', '-C', str(folder), *words], capture_output=True, text=True, check=False,
+                ['git', '-C', str(directory), *words], capture_output=True, text=True, check=False,
                 timeout=20)
         except (OSError, subprocess.TimeoutExpired):
             return ''

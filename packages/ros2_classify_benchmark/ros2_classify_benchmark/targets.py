@@ -42,8 +42,8 @@ _CAMERAS = 4
 _FULL_HD = (1920, 1080)
 _IDLE_SECONDS = 6.0
 _SHORT_TURNS = 3
-# As the table allows it: above the bare process, in MiB, and so many pictures.
-_MEMORY, _PICTURES = 60.0, 3
+# As the table allows it: above the bare process, in MiB, and so many images.
+_MEMORY, _IMAGES = 60.0, 3
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def plan_of(asked: Plan) -> Plan:
 
 
 def measure_all(
-        settings: Settings, plan: Plan, soak_seconds: float, folder: Path, say: Say,
+        settings: Settings, plan: Plan, soak_seconds: float, directory: Path, say: Say,
         messages: Callable[[], dict[str, Any]], recorded: Path | None = None,
         long_run: Path | None = None,
 ) -> tuple[list[Row], dict[str, Any]]:
@@ -120,7 +120,7 @@ def measure_all(
         How long each row is measured; see `plan_of`.
     soak_seconds : float
         Length of the long run.
-    folder : Path
+    directory : Path
         For logs and data.
     say : callable
         Told what is going on.
@@ -151,7 +151,7 @@ def measure_all(
 
     def step(name: str, work: Callable[[Path], Any]) -> Any:
         say(f'--- {name}')
-        place = folder / name
+        place = directory / name
         place.mkdir(exist_ok=True)
         evidence[name] = work(place)
         return evidence[name]
@@ -330,7 +330,7 @@ def _rows_of_memory(
     short = seconds < soak.LONG_SECONDS
     made = f'; recorded {long["date"][:10]}' if 'date' in long else ''
     return [
-        Row('memory above the bare process', round(_MEMORY + _PICTURES * frame, 1),
+        Row('memory above the bare process', round(_MEMORY + _IMAGES * frame, 1),
             small['nodes']['node']['memory_over_bare_mib'], unit='MiB', command='bench'),
         Row('growth of memory in ten minutes, 1920x1080 at 30 Hz', soak.FLAT,
             None if short else memory['growth_mib_in_10_min'], unit='MiB',
@@ -341,11 +341,11 @@ def _rows_of_memory(
             note=f'of {run["sent"]}; {run["dropped_by_policy"]} dropped by the policy{made}')]
 
 
-def _composed(settings: Settings, plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
+def _composed(settings: Settings, plan: Plan, directory: Path, say: Say) -> dict[str, Any]:
     """Measure camera and server in one process, by turns with the bare loop."""
     above, latencies = [], []
-    with Session(settings, folder) as session:
-        node = session.start_composed(server(settings, session.task, folder, 'composed'))
+    with Session(settings, directory) as session:
+        node = session.start_composed(server(settings, session.task, directory, 'composed'))
         for number in range(plan.repetitions):
             say(f'turn {number + 1} of {plan.repetitions}')
             bare = bare_ms(session.run_bare(settings.rate, plan.paced, plan.warm))
@@ -356,24 +356,24 @@ def _composed(settings: Settings, plan: Plan, folder: Path, say: Say) -> dict[st
             'turns': [rounded(value) for value in above], 'runs': latencies}
 
 
-def _idle(settings: Settings, folder: Path) -> dict[str, Any]:
+def _idle(settings: Settings, directory: Path) -> dict[str, Any]:
     """Measure a node that is active for nobody."""
     cores = {}
     for name, rate in (('camera', settings.rate), ('no_camera', 0.0)):
-        with Session(settings, folder) as session:
-            subject = server(settings, session.task, folder, name, trace=False)
+        with Session(settings, directory) as session:
+            subject = server(settings, session.task, directory, name, trace=False)
             session.open_source([subject])
             cores[name] = session.unheard(subject, rate, _IDLE_SECONDS)
     return {f'{name}_percent': rounded(100.0 * value) for name, value in cores.items()}
 
 
-def _start(settings: Settings, repetitions: int, folder: Path) -> dict[str, Any]:
+def _start(settings: Settings, repetitions: int, directory: Path) -> dict[str, Any]:
     """Measure the time from the start of the process to the line that says it is active."""
     times = []
-    with Session(settings, folder) as session:
-        subject = server(settings, session.task, folder, 'start', trace=False)
+    with Session(settings, directory) as session:
+        subject = server(settings, session.task, directory, 'start', trace=False)
         for _ in range(repetitions):
-            with NodeProcess(subject.commands[0], session.env, folder / 'start.log') as node:
+            with NodeProcess(subject.commands[0], session.env, directory / 'start.log') as node:
                 times.append(node.wait_for(subject.ready))
     return {'active_s': rounded(median(times)), 'times_s': [rounded(each) for each in times]}
 

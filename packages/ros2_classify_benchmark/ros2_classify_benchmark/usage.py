@@ -76,7 +76,7 @@ def memory_bytes(pids: Sequence[int], without: str = '') -> tuple[int, int]:
     pids : sequence of int
         Processes.
     without : str
-        A mapped file that doesn't count: the benchmark's own pictures.
+        A mapped file that doesn't count: the benchmark's own images.
 
     Returns
     -------

@@ -28,7 +28,7 @@ GIVEN = Settings(parameters=(
     'class_id:=index'))
 
 
-def test_engine_and_answers_get_what_is_theirs():
+def test_engine_and_results_get_what_is_theirs():
     assert engine_values(GIVEN) == {
         'provider': 'auto', 'threads': 2, 'precision': 'fp16', 'spinning': 'never', 'cache': False,
         'custom_operators': ['/a.so', '/b.so']}

@@ -110,9 +110,9 @@ def test_what_fails_is_told_in_its_line_and_the_others_go_on(
     assert table['node']['result'] == {'seconds': 9}
 
 
-def test_a_network_without_8_bits_is_given_them(tmp_path: Path) -> None:
+def test_a_model_without_8_bits_is_given_them(tmp_path: Path) -> None:
     """The line with 8 bits is TensorRT's; here the CPU runs the same file."""
-    pytest.importorskip('onnx', reason='networks are quantized with the package onnx')
+    pytest.importorskip('onnx', reason='models are quantized with the package onnx')
     path = bench_gpu.in_8_bits('cards_classifier', tmp_path)
     assert path == bench_gpu.in_8_bits('cards_classifier', tmp_path)
     settings = EngineSettings(provider='cpu', threads=1, cache=False, max_batch=2)

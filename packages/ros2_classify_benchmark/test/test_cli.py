@@ -34,8 +34,8 @@ def asked(monkeypatch):
     """Have the modes do nothing but note what they were asked for."""
     calls = []
 
-    def run(arguments, settings, plan, folder, say):
-        assert folder.is_dir()
+    def run(arguments, settings, plan, directory, say):
+        assert directory.is_dir()
         calls.append((arguments, settings, plan))
         return Outcome('test', settings, {'latency_ratio': 1.0, 'more': [1]}, 'a table',
                        plan=Plan(repetitions=9), passed=not arguments.guard)
@@ -182,7 +182,7 @@ def test_every_mode_takes_what_it_has_a_use_for(asked, tmp_path):
 
 
 @pytest.mark.parametrize(('option', 'place', 'said'), [
-    ('--output', '', 'it is a folder; name a file'),
+    ('--output', '', 'it is a directory; name a file'),
     ('--output', 'file/x.json', 'cannot be written'),
     ('--plot', '', 'has no ending that Matplotlib draws'),
     ('--plot', 'x.txt.zip', 'has no ending that Matplotlib draws; name it .png'),

@@ -29,7 +29,7 @@ SECOND = 10**9
 
 
 class Session:
-    """Notes what is run; its camera sends at most so many pictures a second, all are answered."""
+    """Notes what is run; its camera sends at most so many images a second, all are answered."""
 
     def __init__(self, camera=1000.0, bare_rates=()):
         self.settings = Settings(overload=2.0)
@@ -54,7 +54,7 @@ def started(name):
 
 
 @pytest.mark.parametrize(('camera', 'reached'), [(1000.0, 110.0), (80.0, 80.0 / 0.95)])
-def test_pictures_that_the_camera_could_not_send_are_lost(camera, reached):
+def test_images_that_the_camera_could_not_send_are_lost(camera, reached):
     session = Session(camera)
     before = Turn({}, {}, saturated={
         'node': Run('node', 200.0, match(*[np.empty((0, 3), np.int64)] * 2), (0.0, 1.0), 100, 1)})

@@ -77,7 +77,7 @@ def node(monkeypatch):
         sys.modules.pop(name, None)
 
 
-def test_its_node_answers_the_pictures_of_a_topic(node, tmp_path):
+def test_its_node_results_the_images_of_a_topic(node, tmp_path):
     for name, text in FAKE.items():
         path = tmp_path / 'ros2-tensorflow' / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,9 +88,9 @@ def test_its_node_answers_the_pictures_of_a_topic(node, tmp_path):
     msg = to_image_msg(np.zeros((48, 64, 3), np.uint8), 'rgb8', Header(frame_id='camera'))
     msg.header.stamp.sec = 9
     made.callbacks['image'](msg)
-    answer, = made.published
-    assert isinstance(answer, Classification) and answer.header == msg.header
-    assert [(each.class_id, each.score) for each in answer.results] == [('7', 0.75), ('3', 0.25)]
+    result, = made.published
+    assert isinstance(result, Classification) and result.header == msg.header
+    assert [(each.class_id, each.score) for each in result.results] == [('7', 0.75), ('3', 0.25)]
     assert made.model == 'a model'
 
 
@@ -99,7 +99,7 @@ def test_without_a_checkout_it_says_what_to_do(node, tmp_path):
         node.import_from(tmp_path, None)
 
 
-def test_the_graph_is_converted_and_answers(tmp_path, warm_cache, monkeypatch):
+def test_the_graph_is_converted_and_results(tmp_path, warm_cache, monkeypatch):
     python = choose_python()
     if find_converter(python) is None:
         pytest.skip(f'there is no TensorFlow here: set {PYTHON} to a Python that has tensorflow '

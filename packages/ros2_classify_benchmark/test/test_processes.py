@@ -48,7 +48,7 @@ def node(tmp_path, code):
     return NodeProcess([sys.executable, '-c', code], os.environ, tmp_path / 'node.log')
 
 
-def test_a_helper_answers(helper):
+def test_a_helper_results(helper):
     assert helper.ready() == {'ready': 'helper', 'a': 1}
     assert helper.ask('run', rate=30) == {'do': 'run', 'rate': 30}
 

@@ -52,13 +52,13 @@ def test_it_is_measured_as_long_as_the_recorded_run_was():
         assert guard.plan_of(record, Plan(), None) == Plan()
 
 
-def test_another_network_and_other_pictures_are_said():
+def test_another_model_and_other_images_are_said():
     then = {'network_sha256': 'aa', 'provider': 'CPU', 'input': {'sha256': 'bb', 'count': 8}}
     assert guard.changed(then, then) == []
     assert guard.changed({}, then) == []
     said = guard.changed(then, {**then, 'network_sha256': 'cc', 'input': {'sha256': 'dd'}})
     assert len(said) == 2
-    assert 'the network (sha256) is not that of the record' in said[0]
+    assert 'the model (sha256) is not that of the record' in said[0]
     assert 'dd in the place of bb' in said[1]
 
 

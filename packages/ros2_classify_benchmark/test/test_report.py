@@ -28,10 +28,10 @@ NODE = {'paced': RUN, 'saturated': RUN, **dict.fromkeys((
 
 
 def test_frames_dropped_and_frames_lost_have_columns_of_their_own():
-    picture = dict.fromkeys(('width', 'height', 'encoding', 'transport', 'count', 'source'), 1)
+    image = dict.fromkeys(('width', 'height', 'encoding', 'transport', 'count', 'source'), 1)
     text = table({
         'bare': dict.fromkeys(('inference_ms', 'paced_ms', 'saturated_ms'), TIMES),
-        'nodes': {'node': NODE}, 'transport': None, 'input': picture, 'model': 'm', 'task': 't',
+        'nodes': {'node': NODE}, 'transport': None, 'input': image, 'model': 'm', 'task': 't',
         'provider': 'p', 'repetitions': 1})
     rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in text.splitlines()]
     head = next(row for row in rows if row[0] == 'frames')

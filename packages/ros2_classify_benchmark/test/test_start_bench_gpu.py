@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What is said, and what is installed, before networks are measured on a GPU."""
+"""What is said, and what is installed, before models are measured on a GPU."""
 
 from types import SimpleNamespace
 
@@ -77,13 +77,13 @@ def test_the_environment_is_made_once_and_goes_without_tensorrt(
             raise ScriptError('no such package')
 
     monkeypatch.setattr(start_bench_gpu, 'call', call)
-    folder = tmp_path / 'gpu'
-    start_bench_gpu.set_up(folder)
+    directory = tmp_path / 'gpu'
+    start_bench_gpu.set_up(directory)
     assert called[1:] == ['.[gpu,tools]', 'tensorrt>=10,<11']
-    assert (folder / 'bin' / 'python').exists()
+    assert (directory / 'bin' / 'python').exists()
     assert ('TensorRT could not be installed' in capsys.readouterr().err) == without
     del called[:]
-    start_bench_gpu.set_up(folder)
+    start_bench_gpu.set_up(directory)
     # What could not be had is tried again.
     assert called == (['tensorrt>=10,<11'] if without else [])
 
@@ -91,12 +91,12 @@ def test_the_environment_is_made_once_and_goes_without_tensorrt(
 def test_an_environment_that_was_broken_off_is_made_anew(monkeypatch, tmp_path):
     def fail(command, *_):
         if 'pip' in command:
-            raise ScriptError('no network')
+            raise ScriptError('no model')
         (command[-1] / 'bin').mkdir(parents=True)
         (command[-1] / 'bin' / 'python').write_text('')
 
     monkeypatch.setattr(start_bench_gpu, 'call', fail)
-    with pytest.raises(ScriptError, match='no network'):
+    with pytest.raises(ScriptError, match='no model'):
         start_bench_gpu.set_up(tmp_path / 'gpu')
     assert not (tmp_path / 'gpu').exists()
 

@@ -51,7 +51,7 @@ def test_one_server_has_all_cameras(tmp_path):
     assert subject.results == ('/bench/one/camera0/detections', '/bench/one/camera1/detections')
 
 
-def test_the_echo_takes_the_same_pictures():
+def test_the_echo_takes_the_same_images():
     assert echo(Settings(transport='compressed')).images == ('/bench/echo/image/compressed',)
 
 

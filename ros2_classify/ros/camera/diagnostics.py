@@ -42,7 +42,7 @@ class CameraReport:
     listeners : callable
         Returns how many subscribe.
     asked_rate : callable
-        Returns how many pictures a second there should be; 0 for as many as come.
+        Returns how many images a second there should be; 0 for as many as come.
 
     """
 
@@ -66,7 +66,7 @@ class CameraReport:
     # ---- in the thread that publishes
 
     def published(self, form: str) -> None:
-        """Note a picture: its size and encoding."""
+        """Note an image: its size and encoding."""
         self._published += 1
         self._last = time.monotonic()
         self._form = form

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The camera node: publishes pictures, a folder, a video or a webcam as a camera would."""
+"""The camera node: publishes images, a directory, a video or a webcam as a camera would."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from ros2_classify.errors import OptionsError, Ros2ClassifyError
-from ros2_classify.model.catalog import shipped_folder
+from ros2_classify.model.catalog import shipped_directory
 from ros2_classify.ros.camera.diagnostics import CameraReport
 from ros2_classify.ros.camera.pace import Pace
 from ros2_classify.ros.camera.sources import open_source, Pixels, Size, Source, SourceError
 from ros2_classify.ros.diagnostics.issues import find
 from ros2_classify.ros.messages.compressed_image import to_compressed_msg
-from ros2_classify.ros.node.intra_process import PictureSender
+from ros2_classify.ros.node.intra_process import ImageSender
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.node.parameters import Parameters, Spec
 from ros2_classify.ros.node.process import Stop, tune_malloc
@@ -41,29 +41,29 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 PARAMETERS = (
-    Spec('source', '', 'What to publish: a picture file, a folder of pictures, a video file, a '
+    Spec('source', '', 'What to publish: an image file, a directory of images, a video file, a '
          'webcam number or device file; empty for the scenes that come with the package',
          read_only=True, or_number=True),
-    Spec('rate', 0.0, 'Pictures a second; 0 takes what suits the source: a video as it was '
-         'recorded, a webcam as fast as it delivers, pictures 10 a second',
+    Spec('rate', 0.0, 'Images a second; 0 takes what suits the source: a video as it was '
+         'recorded, a webcam as fast as it delivers, images 10 a second',
          minimum=0.0, maximum=1000.0),
-    Spec('loop', True, 'Whether to begin again after the last picture; otherwise the node ends '
+    Spec('loop', True, 'Whether to begin again after the last image; otherwise the node ends '
          'after it with exit code 0', read_only=True),
-    Spec('wait_for_subscribers', 1, 'How many subscribers must be there before the first picture '
+    Spec('wait_for_subscribers', 1, 'How many subscribers must be there before the first image '
          'is sent', minimum=0, maximum=100, read_only=True),
-    Spec('frame_id', 'camera', "Frame in the pictures' headers"),
-    Spec('encoding', 'bgr8', 'Encoding of the raw pictures; with mono8 the compressed ones are '
+    Spec('frame_id', 'camera', "Frame in the images' headers"),
+    Spec('encoding', 'bgr8', 'Encoding of the raw images; with mono8 the compressed ones are '
          'grey, too', choices=('bgr8', 'rgb8', 'mono8')),
-    Spec('width', 0, 'Width of the published pictures in pixels; 0 leaves it, or follows from '
+    Spec('width', 0, 'Width of the published images in pixels; 0 leaves it, or follows from '
          'the height', minimum=0, maximum=16384, read_only=True),
-    Spec('height', 0, 'Height of the published pictures in pixels; 0 leaves it, or follows from '
+    Spec('height', 0, 'Height of the published images in pixels; 0 leaves it, or follows from '
          'the width', minimum=0, maximum=16384, read_only=True),
-    Spec('compressed_format', 'jpeg', 'Format of the compressed pictures',
+    Spec('compressed_format', 'jpeg', 'Format of the compressed images',
          choices=('jpeg', 'png')),
-    Spec('jpeg_quality', 90, 'Quality of JPEG pictures', minimum=1, maximum=100),
-    Spec('png_level', 1, 'Compression of PNG pictures: 0 is fastest, 9 is smallest',
+    Spec('jpeg_quality', 90, 'Quality of JPEG images', minimum=1, maximum=100),
+    Spec('png_level', 1, 'Compression of PNG images: 0 is fastest, 9 is smallest',
          minimum=0, maximum=9),
-    Spec('tune_malloc', True, 'Keep the memory of large pictures in the process (glibc only)',
+    Spec('tune_malloc', True, 'Keep the memory of large images in the process (glibc only)',
          read_only=True),
 )
 
@@ -71,7 +71,7 @@ PARAMETERS = (
 # a best-effort subscriber never sees.
 _MATCHING_S = 0.3
 
-# Best-effort subscribers acknowledge nothing: the last picture needs a moment on its way.
+# Best-effort subscribers acknowledge nothing: the last image needs a moment on its way.
 _DELIVERY_S = 0.5
 _ACKNOWLEDGE_S = 3
 
@@ -88,7 +88,7 @@ def _qos() -> QoSProfile:
     Return a new profile; rclpy writes a user's overrides into it.
 
     Reliable publishers serve best-effort subscribers as well, at no cost to them; the other way
-    round nothing would arrive. Two pictures are kept for subscribers that ask again.
+    round nothing would arrive. Two images are kept for subscribers that ask again.
     """
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.RELIABLE)
@@ -96,12 +96,12 @@ def _qos() -> QoSProfile:
 
 class CameraNode(Node):
     """
-    Publish a source of pictures on ``image`` and ``image/compressed``.
+    Publish a source of images on ``image`` and ``image/compressed``.
 
     Parameters
     ----------
     stop : Stop
-        The request to end; made by the node itself after the last picture, and with exit code 1
+        The request to end; made by the node itself after the last image, and with exit code 1
         when the source can't be used.
 
     Raises
@@ -123,7 +123,7 @@ class CameraNode(Node):
         self._size = Size(self._settings['width'], self._settings['height'])
         self._source = self._open()
         options = {'qos_overriding_options': QoSOverridingOptions.with_default_policies()}
-        self._raw = PictureSender(self, 'image', _qos(), **options)
+        self._raw = ImageSender(self, 'image', _qos(), **options)
         self._compressed = self.create_publisher(
             CompressedImage, resolve_image_topic(self, '/compressed'), _qos(), **options)
         self._published = 0
@@ -152,12 +152,12 @@ class CameraNode(Node):
     def _open(self) -> Source:
         text = self._settings['source']
         if not text:
-            models = shipped_folder()
+            models = shipped_directory()
             scenes = models / 'scenes' if models else None
             if scenes is None or not scenes.is_dir():
                 raise OptionsError(
-                    'the package was installed without its scenes; name pictures of your own '
-                    'with the parameter source, as in: --ros-args -p source:=picture.jpg')
+                    'the package was installed without its scenes; name images of your own '
+                    'with the parameter source, as in: --ros-args -p source:=image.jpg')
             text = str(scenes)
         return open_source(text, self._size, self.get_logger().warning)
 
@@ -188,40 +188,40 @@ class CameraNode(Node):
             if self._ended.is_set():
                 return
             if not count:
-                raise SourceError(f'{self._source.name} gives no pictures any more')
+                raise SourceError(f'{self._source.name} gives no images any more')
             if not self._settings['loop']:
                 self._finish()
                 return
 
     def _play_once(self, pace: Pace) -> int:
-        """Publish all pictures of a file or folder; return how many there were."""
+        """Publish all images of a file or directory; return how many there were."""
         count = 0
-        for read in self._source.pictures():
+        for read in self._source.images():
             # Nothing is decoded for nobody; decoding comes before the wait, not after the stamp.
-            picture = read() if self._listeners else None
-            if self._listeners and picture is None:
+            image = read() if self._listeners else None
+            if self._listeners and image is None:
                 continue
             count += 1
             if not pace.wait(self._rate):
                 break
-            if picture is not None:
-                self._publish(picture, self.get_clock().now().to_msg())
+            if image is not None:
+                self._publish(image, self.get_clock().now().to_msg())
         return count
 
     def _play_live(self) -> None:
-        """Publish a webcam's pictures; open it again whenever it stops delivering."""
+        """Publish a webcam's images; open it again whenever it stops delivering."""
         pace = Pace(self._ended)
         while not self._ended.is_set():
             try:
-                for read in self._source.pictures():
+                for read in self._source.images():
                     if self._ended.is_set():
                         return
                     # A webcam can't be slowed down: a lower rate leaves frames out.
                     if self._listeners and (not self._rate or pace.due(self._rate)):
                         stamp = self.get_clock().now().to_msg()
-                        picture = read()
-                        if picture is not None:
-                            self._publish(picture, stamp)
+                        image = read()
+                        if image is not None:
+                            self._publish(image, stamp)
                 problem = f'{self._source.name} stopped delivering'
             except SourceError as error:
                 problem = str(error)
@@ -230,23 +230,23 @@ class CameraNode(Node):
             self._log(self.get_logger().warning, finding.text, 'webcam')
             self._ended.wait(_WEBCAM_RETRY_S)
 
-    def _publish(self, picture: Pixels, stamp: Any) -> None:
-        """Publish one picture to those who subscribe."""
-        picture = self._size.apply(picture)
+    def _publish(self, image: Pixels, stamp: Any) -> None:
+        """Publish one image to those who subscribe."""
+        image = self._size.apply(image)
         encoding = self._settings['encoding']
         if encoding != 'bgr8':
-            picture = cast(Pixels, cv2.cvtColor(picture, _FROM_BGR[encoding]))
+            image = cast(Pixels, cv2.cvtColor(image, _FROM_BGR[encoding]))
         header = Header(stamp=stamp, frame_id=self._settings['frame_id'])
-        self._raw.send(picture, encoding, header)
+        self._raw.send(image, encoding, header)
         if self._compressed.get_subscription_count():
             # Encoders take BGR or grey.
             if encoding == 'rgb8':
-                picture = cast(Pixels, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+                image = cast(Pixels, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
             self._compressed.publish(to_compressed_msg(
-                picture, header, self._settings['compressed_format'],
+                image, header, self._settings['compressed_format'],
                 self._settings['jpeg_quality'], self._settings['png_level']))
         self._published += 1
-        self._report.published(f'{picture.shape[1]}x{picture.shape[0]} {encoding}')
+        self._report.published(f'{image.shape[1]}x{image.shape[0]} {encoding}')
 
     @property
     def _listeners(self) -> int:
@@ -275,9 +275,9 @@ class CameraNode(Node):
         return not self._ended.wait(_MATCHING_S)
 
     def _finish(self) -> None:
-        """After the last picture: see it delivered, and ask the process to end."""
+        """After the last image: see it delivered, and ask the process to end."""
         for publisher in (self._raw.publisher, self._compressed):
             publisher.wait_for_all_acked(Duration(seconds=_ACKNOWLEDGE_S))
         self._ended.wait(_DELIVERY_S)
-        self.get_logger().info(f'{self._published} pictures published, that was the last one')
+        self.get_logger().info(f'{self._published} images published, that was the last one')
         self._stop.request(0)

@@ -23,7 +23,7 @@ import time
 
 class Pace:
     """
-    Say when the next picture is due.
+    Say when the next image is due.
 
     Due times are counted on from the first one, so that delays don't add up; who is late by more
     than an interval starts to count anew and doesn't catch up in a burst.
@@ -45,12 +45,12 @@ class Pace:
 
     def wait(self, rate: float) -> bool:
         """
-        Wait until the next picture is due.
+        Wait until the next image is due.
 
         Parameters
         ----------
         rate : float
-            Pictures a second.
+            Images a second.
 
         Returns
         -------
@@ -66,12 +66,12 @@ class Pace:
 
     def due(self, rate: float) -> bool:
         """
-        Say whether to take the picture that is there now; for sources with a pace of their own.
+        Say whether to take the image that is there now; for sources with a pace of their own.
 
         Parameters
         ----------
         rate : float
-            Pictures a second at most.
+            Images a second at most.
 
         Returns
         -------

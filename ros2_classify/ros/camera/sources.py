@@ -13,9 +13,9 @@
 # limitations under the License.
 
 """
-Where pictures come from: a file, a folder, a video or a webcam, behind one small interface.
+Where images come from: a file, a directory, a video or a webcam, behind one small interface.
 
-`open_source` looks at what it is given and chooses. Pictures come as BGR, 8 bits.
+`open_source` looks at what it is given and chooses. Images come as BGR, 8 bits.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from ros2_classify.image_io import read_image
 Pixels = NDArray[np.uint8]
 Warn = Callable[[str], None]
 
-PICTURE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pbm', '.pgm', '.png', '.ppm', '.tif', '.tiff',
+IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pbm', '.pgm', '.png', '.ppm', '.tif', '.tiff',
                     '.webp')
 
-KINDS = ('a source is a picture file, a folder of pictures, a video file, or a webcam (a number '
+KINDS = ('a source is an image file, a directory of images, a video file, or a webcam (a number '
          'such as 0, or a device such as /dev/video0)')
 
 # Frames a second where the source has no rate of its own.
-PICTURES_RATE = 10.0
+IMAGES_RATE = 10.0
 
 # Video files have been seen to claim 0, 1000 or 90000 frames a second.
 _PLAUSIBLE_RATES = (0.1, 240.0)
@@ -56,12 +56,12 @@ class SourceError(InputError):
 @dataclass(frozen=True)
 class Size:
     """
-    The size that pictures are brought to.
+    The size that images are brought to.
 
     Parameters
     ----------
     width, height : int
-        Pixels; 0 leaves the picture as it is, or follows from the other one and the picture's
+        Pixels; 0 leaves the image as it is, or follows from the other one and the image's
         own shape.
 
     """
@@ -69,33 +69,33 @@ class Size:
     width: int = 0
     height: int = 0
 
-    def apply(self, picture: Pixels) -> Pixels:
-        """Return the picture in this size; the picture itself where it has it already."""
-        height, width = picture.shape[:2]
+    def apply(self, image: Pixels) -> Pixels:
+        """Return the image in this size; the image itself where it has it already."""
+        height, width = image.shape[:2]
         wanted = self.width, self.height
         if self.width and not self.height:
             wanted = self.width, max(1, round(self.width * height / width))
         elif self.height and not self.width:
             wanted = max(1, round(self.height * width / height)), self.height
         if wanted in ((0, 0), (width, height)):
-            return picture
+            return image
         shrinks = wanted[0] * wanted[1] < width * height
         return cast(Pixels, cv2.resize(
-            picture, wanted, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
+            image, wanted, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
 
 
 class Source(Protocol):
     """
-    A source of pictures.
+    A source of images.
 
     Attributes
     ----------
     name : str
         What it is, for people.
     rate : float
-        Pictures a second that suit it; 0 where it sets the pace itself.
+        Images a second that suit it; 0 where it sets the pace itself.
     live : bool
-        Whether pictures that nobody takes are gone: a webcam.
+        Whether images that nobody takes are gone: a webcam.
 
     """
 
@@ -103,15 +103,15 @@ class Source(Protocol):
     rate: float
     live: bool
 
-    def pictures(self) -> Iterator[Callable[[], Pixels | None]]:
+    def images(self) -> Iterator[Callable[[], Pixels | None]]:
         """
         Go through the source once.
 
         Yields
         ------
         callable
-            Returns the picture, or None where it can't be read. It must be called before the
-            next one is asked for; who doesn't need the picture needn't call it. A webcam waits
+            Returns the image, or None where it can't be read. It must be called before the
+            next one is asked for; who doesn't need the image needn't call it. A webcam waits
             for the next frame here; it ends when it stops delivering.
 
         """
@@ -120,9 +120,9 @@ class Source(Protocol):
         """Let go of files and devices."""
 
 
-class PictureFiles:
+class ImageFiles:
     """
-    Pictures in files, one after the other.
+    Images in files, one after the other.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class PictureFiles:
     """
 
     live = False
-    rate = PICTURES_RATE
+    rate = IMAGES_RATE
 
     def __init__(self, name: str, paths: list[Path], warn: Warn) -> None:
         self.name = name
@@ -145,31 +145,31 @@ class PictureFiles:
         self._bad: set[Path] = set()
         self._only: Pixels | None = None
 
-    def pictures(self) -> Iterator[Callable[[], Pixels | None]]:
-        """Go through the files once; see `Source.pictures`."""
+    def images(self) -> Iterator[Callable[[], Pixels | None]]:
+        """Go through the files once; see `Source.images`."""
         for path in self._paths:
             if path not in self._bad:
                 yield partial(self._read, path)
 
     def close(self) -> None:
-        """Forget the picture that is kept."""
+        """Forget the image that is kept."""
         self._only = None
 
     def _read(self, path: Path) -> Pixels | None:
         if self._only is not None:
             return self._only
         try:
-            picture = read_image(path)
+            image = read_image(path)
         except InputError as error:
             self._bad.add(path)
             self._warn(f'left out: {error}')
             if len(self._bad) == len(self._paths):
                 raise SourceError(f'none of the {self.name} can be read; {KINDS}') from error
             return None
-        # A single picture is sent again and again: decode it once.
+        # A single image is sent again and again: decode it once.
         if len(self._paths) == 1:
-            self._only = picture
-        return picture
+            self._only = image
+        return image
 
 
 class Video:
@@ -199,12 +199,12 @@ class Video:
         capture.release()
         if not readable:
             raise SourceError(
-                f'{path} is neither a picture nor a video that OpenCV reads; {KINDS}')
+                f'{path} is neither an image nor a video that OpenCV reads; {KINDS}')
         low, high = _PLAUSIBLE_RATES
-        self.rate = rate if low <= rate <= high else PICTURES_RATE
+        self.rate = rate if low <= rate <= high else IMAGES_RATE
 
-    def pictures(self) -> Iterator[Callable[[], Pixels | None]]:
-        """Play the file once; see `Source.pictures`."""
+    def images(self) -> Iterator[Callable[[], Pixels | None]]:
+        """Play the file once; see `Source.images`."""
         # Opened anew for every round: seeking back is not exact with every codec.
         capture = cv2.VideoCapture(str(self._path))
         try:
@@ -214,7 +214,7 @@ class Video:
             capture.release()
 
     def close(self) -> None:
-        """Do nothing: the file is open only while `pictures` runs."""
+        """Do nothing: the file is open only while `images` runs."""
 
 
 class Webcam:
@@ -247,7 +247,7 @@ class Webcam:
         # Tried, and let go: while nobody reads, the driver would keep old frames for later.
         self._open().release()
 
-    def pictures(self) -> Iterator[Callable[[], Pixels | None]]:
+    def images(self) -> Iterator[Callable[[], Pixels | None]]:
         """Open the camera and deliver frames until it stops."""
         capture = self._capture = self._open()
         while capture.grab():
@@ -271,7 +271,7 @@ class Webcam:
             if capture is not None:
                 return capture
         raise SourceError(
-            f'webcam {self._device} delivers no picture: {_device_problem(self._path)}')
+            f'webcam {self._device} delivers no image: {_device_problem(self._path)}')
 
     def _try_open(self) -> cv2.VideoCapture | None:
         capture = cv2.VideoCapture(self._device)
@@ -295,11 +295,11 @@ def open_source(text: str, size: Size, warn: Warn) -> Source:
     Parameters
     ----------
     text : str
-        A picture file, a folder, a video file, a webcam's number or device file.
+        An image file, a directory, a video file, a webcam's number or device file.
     size : Size
         Asked of a webcam; other sources ignore it.
     warn : callable
-        Takes one sentence for each picture that can't be read.
+        Takes one sentence for each image that can't be read.
 
     Returns
     -------
@@ -309,7 +309,7 @@ def open_source(text: str, size: Size, warn: Warn) -> Source:
     Raises
     ------
     SourceError
-        If it doesn't exist, holds no picture or can't be read.
+        If it doesn't exist, holds no image or can't be read.
 
     """
     if re.fullmatch(r'\d+', text):
@@ -321,31 +321,31 @@ def open_source(text: str, size: Size, warn: Warn) -> Source:
         raise SourceError(f'there is no {text!r}; {KINDS}')
     if path.is_dir():
         found = [each for each in path.iterdir()
-                 if each.suffix.lower() in PICTURE_SUFFIXES and each.is_file()]
+                 if each.suffix.lower() in IMAGE_SUFFIXES and each.is_file()]
         if not found:
             raise SourceError(
-                f'folder {path} holds no pictures ({", ".join(PICTURE_SUFFIXES)}); {KINDS}')
+                f'directory {path} holds no images ({", ".join(IMAGE_SUFFIXES)}); {KINDS}')
         found.sort(key=_natural_order)
-        return PictureFiles(f'{len(found)} pictures of {path}', found, warn)
+        return ImageFiles(f'{len(found)} images of {path}', found, warn)
     if not path.is_file():
         # A device such as /dev/zero could be read without an end.
-        raise SourceError(f'{path} is neither a file nor a folder; {KINDS}')
+        raise SourceError(f'{path} is neither a file nor a directory; {KINDS}')
     try:
         read_image(path)
     except InputError as error:
-        if path.suffix.lower() in PICTURE_SUFFIXES:
+        if path.suffix.lower() in IMAGE_SUFFIXES:
             raise SourceError(str(error)) from error
         return Video(path)
-    return PictureFiles(f'picture {path}', [path], warn)
+    return ImageFiles(f'image {path}', [path], warn)
 
 
 def _retrieve(capture: cv2.VideoCapture) -> Pixels | None:
-    good, picture = capture.retrieve()
-    if not good or picture is None:
+    good, image = capture.retrieve()
+    if not good or image is None:
         return None
     # Grey cameras and raw ones.
-    return cast(Pixels, picture if picture.ndim == 3 else cv2.cvtColor(
-        picture, cv2.COLOR_GRAY2BGR))
+    return cast(Pixels, image if image.ndim == 3 else cv2.cvtColor(
+        image, cv2.COLOR_GRAY2BGR))
 
 
 def _natural_order(path: Path) -> list[tuple[bool, int, str]]:

@@ -48,15 +48,15 @@ class Waiting:
     server_state : str
         That node's lifecycle state; empty where it didn't say.
     image : rclpy.publisher.Publisher or None
-        What the pictures went out on; None where a service was asked.
+        What the images went out on; None where a service was asked.
     results : sequence of rclpy.subscription.Subscription
         What answers were expected on; exactly one of them was enough.
     services : sequence of str
         Full names of the services; exactly one of them was enough.
     sent : int
-        Pictures sent, or requests.
-    other_answers : int
-        Answers that came, but to other pictures.
+        Images sent, or requests.
+    other_results : int
+        Answers that came, but to other images.
 
     """
 
@@ -66,7 +66,7 @@ class Waiting:
     results: Sequence[Any] = ()
     services: Sequence[str] = ()
     sent: int = 0
-    other_answers: int = 0
+    other_results: int = 0
 
 
 def explain(node: Node, waiting: Waiting) -> str:
@@ -95,19 +95,19 @@ def explain(node: Node, waiting: Waiting) -> str:
     if not node.count_subscribers(waiting.image.topic_name) and not (
             _nodes_named(node, waiting.server)):
         return f'nobody subscribes to {waiting.image.topic_name}: {_start_server(waiting)}'
-    elsewhere = _answers_elsewhere(node, waiting)
+    elsewhere = _results_elsewhere(node, waiting)
     if elsewhere:
         return elsewhere
     faults = [fault for fault in (_image_fault(node, waiting), _result_fault(node, waiting))
               if fault]
     if faults:
         return '; '.join(faults)
-    if waiting.other_answers:
-        return (f'{waiting.other_answers} answers came, but to other pictures: another camera '
+    if waiting.other_results:
+        return (f'{waiting.other_results} answers came, but to other images: another camera '
                 f'publishes on {waiting.image.topic_name}, and the server works on the newest '
-                'picture only. Use the service (use_service:=true), or stop the other camera')
-    return (f'everything is connected and {waiting.sent} picture(s) went out: the server may '
-            'still be at work (raise timeout), or its log says what is wrong with the picture')
+                'image only. Use the service (use_service:=true), or stop the other camera')
+    return (f'everything is connected and {waiting.sent} image(s) went out: the server may '
+            'still be at work (raise timeout), or its log says what is wrong with the image')
 
 
 def _explain_service(node: Node, waiting: Waiting) -> str:
@@ -126,7 +126,7 @@ def _explain_service(node: Node, waiting: Waiting) -> str:
 
 
 def _image_fault(node: Node, waiting: Waiting) -> str:
-    """Say what keeps the pictures from the server; nothing where they get there."""
+    """Say what keeps the images from the server; nothing where they get there."""
     topic = waiting.image.topic_name
     own_type = _type_name(waiting.image.msg_type)
     readers = node.get_subscriptions_info_by_topic(topic)
@@ -140,7 +140,7 @@ def _image_fault(node: Node, waiting: Waiting) -> str:
             cure = (f'--ros-args -r image:={other}' if kind == own_type else
                     f'set the parameter image_transport to {_IMAGE_TYPES[kind]}')
             return f'the server {waiting.server} subscribes to {other} ({kind}): {cure}'
-        return (f'the server {waiting.server} runs but subscribes to no pictures: it may still '
+        return (f'the server {waiting.server} runs but subscribes to no images: it may still '
                 'be loading its model, or know of nobody who listens to its answers')
     own = _own(node, node.get_publishers_info_by_topic(topic))
     return _qos_fault(topic, [(mine.qos_profile, reader.qos_profile, _names([reader]))
@@ -170,7 +170,7 @@ def _result_fault(node: Node, waiting: Waiting) -> str:
     return f'nobody publishes on {topics}: no model is active'
 
 
-def _answers_elsewhere(node: Node, waiting: Waiting) -> str:
+def _results_elsewhere(node: Node, waiting: Waiting) -> str:
     """Say where answers are published if they are, but not where they were expected."""
     expected = [subscription.topic_name for subscription in waiting.results]
     if any(node.count_publishers(topic) for topic in expected):
@@ -229,7 +229,7 @@ def _nodes_named(node: Node, full_name: str) -> bool:
 
 
 def _topics_read(node: Node, full_name: str) -> list[tuple[str, str]]:
-    """Return the topics of pictures that a node subscribes to, each with its type."""
+    """Return the topics of images that a node subscribes to, each with its type."""
     namespace, _, name = full_name.rpartition('/')
     return [(topic, kind) for topic, kinds in node.get_subscriber_names_and_types_by_node(
         name, namespace or '/') for kind in kinds if kind in _IMAGE_TYPES]

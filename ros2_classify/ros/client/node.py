@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The client_test node: sends one picture to a server and shows the answer, or why none came."""
+"""The client_test node: sends one image to a server and shows the answer, or why none came."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.timer import Timer
 from ros2_classify.errors import OptionsError, Ros2ClassifyError
 from ros2_classify.image_io import check_writable, read_image, write_image
-from ros2_classify.model.catalog import shipped_folder
+from ros2_classify.model.catalog import shipped_directory
 from ros2_classify.results import overlay
 from ros2_classify.ros.client.diagnosis import explain, Waiting
 from ros2_classify.ros.messages.compressed_image import to_compressed_msg
@@ -48,7 +48,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo
 
 PARAMETERS = (
-    Spec('image', '', 'Picture to send; empty for one that comes with the package',
+    Spec('image', '', 'Image to send; empty for one that comes with the package',
          read_only=True),
     Spec('task', 'auto', 'What to expect: classification, detection, segmentation, or auto for '
          'whichever answers', choices=('auto', *MESSAGES), read_only=True),
@@ -56,16 +56,16 @@ PARAMETERS = (
          read_only=True),
     Spec('server', 'server', "The server node's name, to ask its service and its state",
          read_only=True),
-    Spec('image_transport', 'raw', 'How the picture is sent: raw on image, compressed (JPEG) on '
+    Spec('image_transport', 'raw', 'How the image is sent: raw on image, compressed (JPEG) on '
          'image/compressed', choices=tuple(TRANSPORTS), read_only=True),
     Spec('timeout', 10.0, 'Seconds to wait for the answer', minimum=0.1, maximum=86400.0,
          read_only=True),
-    Spec('output', '', 'File to write the annotated picture to; empty for none', read_only=True),
-    Spec('frame_id', 'client_test', "Frame in the picture's header", read_only=True),
+    Spec('output', '', 'File to write the annotated image to; empty for none', read_only=True),
+    Spec('frame_id', 'client_test', "Frame in the image's header", read_only=True),
 )
 
 _TICK_S = 0.1
-# The server takes pictures best effort: one can get lost, so it is sent again.
+# The server takes images best effort: one can get lost, so it is sent again.
 _SEND_AGAIN_S = 1.0
 # A server that doesn't know this client yet takes the request, and its answer gets lost.
 _ASK_AGAIN_S = 5.0
@@ -84,7 +84,7 @@ def _qos(depth: int, reliability: ReliabilityPolicy,
 
 
 @dataclass(frozen=True)
-class Answer:
+class Result:
     """
     An answer that came.
 
@@ -108,13 +108,13 @@ class Answer:
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """The stamp of the picture it answers."""
+        """The stamp of the image it answers."""
         return _stamp(self.msg)
 
 
 class ClientNode(Node):
     """
-    Send one picture and wait for its answer.
+    Send one image and wait for its answer.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class ClientNode(Node):
     OptionsError
         If a parameter is wrong, or the service is asked for and its package is missing.
     InputError
-        If the picture can't be read or the output can't be written.
+        If the image can't be read or the output can't be written.
 
     """
 
@@ -137,13 +137,13 @@ class ClientNode(Node):
         # Simulated time may stand still; the user's patience doesn't.
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._settings = Parameters(self, PARAMETERS)
-        self._path = self._picture_path()
-        self._picture = read_image(self._path)
+        self._path = self._image_path()
+        self._image = read_image(self._path)
         self._output = check_writable(self._settings['output']) if (
             self._settings['output']) else None
         self._names: dict[int, str] = {}
         self._sent: dict[tuple[int, int], float] = {}
-        self._answer: Answer | None = None
+        self._result: Result | None = None
         self._masks: Any = None
         self._instances: dict[tuple[int, int], Any] = {}
         self._tasks = list(MESSAGES) if self._settings['task'] == 'auto' else [
@@ -219,15 +219,15 @@ class ClientNode(Node):
                 f'server is {name!r} but must be the name of a node, such as server or '
                 '/robot/server') from error
 
-    def _picture_path(self) -> Path:
+    def _image_path(self) -> Path:
         if self._settings['image']:
             return Path(self._settings['image']).expanduser()
-        models = shipped_folder()
+        models = shipped_directory()
         path = models / 'scenes' / 'several_cards.jpg' if models else None
         if path is None or not path.is_file():
             raise OptionsError(
-                'the package was installed without its pictures; name one of your own with the '
-                'parameter image, as in: --ros-args -p image:=picture.jpg')
+                'the package was installed without its images; name one of your own with the '
+                'parameter image, as in: --ros-args -p image:=image.jpg')
         return path
 
     # ---- waiting
@@ -244,16 +244,16 @@ class ClientNode(Node):
 
     @property
     def _connected(self) -> bool:
-        """Whether somebody takes pictures, and somebody could answer."""
+        """Whether somebody takes images, and somebody could answer."""
         return self._waiting.image.get_subscription_count() > 0 and any(
             self.count_publishers(each.topic_name) for each in self._waiting.results)
 
     def _send(self) -> None:
         header = self._new_header()
         if self._settings['image_transport'] == 'raw':
-            msg = to_image_msg(self._picture, 'bgr8', header)
+            msg = to_image_msg(self._image, 'bgr8', header)
         else:
-            msg = to_compressed_msg(self._picture, header)
+            msg = to_compressed_msg(self._image, header)
         self._remember(header)
         self._waiting.image.publish(msg)
 
@@ -265,7 +265,7 @@ class ClientNode(Node):
             if client.service_is_ready():
                 header = self._new_header()
                 request = client.srv_type.Request(
-                    image=to_image_msg(self._picture, 'bgr8', header))
+                    image=to_image_msg(self._image, 'bgr8', header))
                 self._remember(header)
                 client.call_async(request).add_done_callback(partial(self._served, task))
                 return
@@ -284,24 +284,24 @@ class ClientNode(Node):
         self._names = {each.class_id: each.class_name for each in msg.class_map}
         self._show_if_complete()
 
-    def _take(self, answer: Answer) -> None:
+    def _take(self, message: Result) -> None:
         """Show the answer as soon as the names of the classes and the masks are there as well."""
-        if self._answer is not None or self._stop.requested:
+        if self._result is not None or self._stop.requested:
             return
-        self._answer = answer
+        self._result = message
         self._timer.cancel()
         # Discovery may take its time; an answer without them is better than none.
-        self._steady_timer(_REST_TIMEOUT_S, lambda: self._show(answer))
+        self._steady_timer(_REST_TIMEOUT_S, lambda: self._show(message))
         self._show_if_complete()
 
     def _show_if_complete(self) -> None:
-        answer = self._answer
-        if answer is None or not self._names:
+        message = self._result
+        if message is None or not self._names:
             return
         masks = self._masks
-        if masks is None or answer.task != 'detection' or answer.stamp in self._instances or (
+        if masks is None or message.task != 'detection' or message.stamp in self._instances or (
                 not self.count_publishers(masks.topic_name)):
-            self._show(answer)
+            self._show(message)
 
     def _receive_instances(self, msg: Any) -> None:
         if _stamp(msg) in self._sent and msg.header.frame_id == self._settings['frame_id']:
@@ -311,9 +311,9 @@ class ClientNode(Node):
     def _receive(self, task: str, msg: Any) -> None:
         sent = self._sent.get(_stamp(msg))
         if sent is None or msg.header.frame_id != self._settings['frame_id']:
-            self._waiting.other_answers += 1
+            self._waiting.other_results += 1
         else:
-            self._take(Answer(
+            self._take(Result(
                 task, msg, self.resolve_topic_name(MESSAGES[task].topic),
                 time.monotonic() - sent))
 
@@ -327,27 +327,27 @@ class ClientNode(Node):
         msg = getattr(response, row.topic)
         sent = self._sent.get(_stamp(msg))
         if sent is None:
-            self._fail(f'{name} answered with the stamp of another picture')
+            self._fail(f'{name} answered with the stamp of another image')
         else:
-            self._take(Answer(task, msg, name, time.monotonic() - sent))
+            self._take(Result(task, msg, name, time.monotonic() - sent))
 
-    def _show(self, answer: Answer) -> None:
-        """Print the answer, write the annotated picture, and ask the process to end."""
+    def _show(self, message: Result) -> None:
+        """Print the answer, write the annotated image, and ask the process to end."""
         if self._stop.requested:
             return
-        header = answer.msg.header
-        height, width = self._picture.shape[:2]
+        header = message.msg.header
+        height, width = self._image.shape[:2]
         try:
-            result = READERS[answer.task](answer.msg, (width, height), self._names)
-            print(f'{answer.task} of {self._path} ({width}x{height}) from {answer.source} after '
-                  f'{answer.seconds * 1e3:.0f} ms\n'
+            result = READERS[message.task](message.msg, (width, height), self._names)
+            print(f'{message.task} of {self._path} ({width}x{height}) from {message.source} after '
+                  f'{message.seconds * 1e3:.0f} ms\n'
                   f'stamp {header.stamp.sec}.{header.stamp.nanosec:09d}, '
                   f'frame {header.frame_id}\n{result}', flush=True)
             if self._output is not None:
-                masks = self._instances.get(answer.stamp)
+                masks = self._instances.get(message.stamp)
                 write_image(self._output, overlay.draw(
-                    self._picture, result, instances=None if masks is None else to_ids(masks)))
-                print(f'annotated picture: {self._output}', flush=True)
+                    self._image, result, instances=None if masks is None else to_ids(masks)))
+                print(f'annotated image: {self._output}', flush=True)
         except Ros2ClassifyError as error:
             self._fail(str(error))
             return

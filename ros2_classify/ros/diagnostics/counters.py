@@ -31,17 +31,17 @@ class Counters:
     answered : int
         Frames whose answer was published.
     replaced : int
-        Frames dropped because a newer one came before the network was free.
+        Frames dropped because a newer one came before the model was free.
     unwanted : int
         Frames dropped because nobody listened.
     malformed : int
         Frames that could not be read.
     failed : int
-        Frames that the network or the publishing failed on.
+        Frames that the model or the publishing failed on.
     skipped : int
-        Frames dropped because a network that had failed was left alone for a while.
+        Frames dropped because a model that had failed was left alone for a while.
     stopped : int
-        Frames dropped because the node stopped, or left a network behind that hangs, before it
+        Frames dropped because the node stopped, or left a model behind that hangs, before it
         was their turn.
 
     """

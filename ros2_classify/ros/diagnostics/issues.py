@@ -78,7 +78,7 @@ class Finding:
     text: str
 
 
-PICTURES = (
+IMAGES = (
     Trouble(
         'no_publisher', ERROR, 'nobody publishes on {topic} ({kind}): {cure}',
         'no camera publishes on the topic that the server listens to',
@@ -86,7 +86,7 @@ PICTURES = (
         'where it knows of none, start the camera, with the same `ROS_DOMAIN_ID`'),
     Trouble(
         'wrong_type', ERROR, '{topic} carries {found}, not {kind}: {cure}',
-        'the topic is compressed and the server expects raw pictures, or the other way round, or '
+        'the topic is compressed and the server expects raw images, or the other way round, or '
         'it carries something else',
         'the parameter `image_transport` or another topic, as the message says'),
     Trouble(
@@ -97,19 +97,19 @@ PICTURES = (
         "`qos_overrides` of one of the two: [the server's page](nodes/server.md)"),
     Trouble(
         'no_picture', ERROR,
-        'no picture from {publishers} on {topic} for {seconds:.0f} s. Either the camera sends '
-        'none (ros2 topic hz shows it), or its pictures are too large for the default settings of '
+        'no image from {publishers} on {topic} for {seconds:.0f} s. Either the camera sends '
+        'none (ros2 topic hz shows it), or its images are too large for the default settings of '
         'the middleware: {cure}',
-        'a camera is there but nothing arrives: it sends nothing, or its pictures are lost',
+        'a camera is there but nothing arrives: it sends nothing, or its images are lost',
         '`ros2 topic hz` tells which; if it shows frames, start the camera with the [profile for '
-        'large pictures](large_images.md)'),
+        'large images](large_images.md)'),
     Trouble(
         'no_local_picture', ERROR,
-        'no picture on {topic} for {seconds:.0f} s from the camera in this process',
+        'no image on {topic} for {seconds:.0f} s from the camera in this process',
         'the camera runs in the same process and sends nothing',
         "the camera's own line in `/diagnostics` and in the log"),
     Trouble(
-        'unusable', ERROR, 'unusable picture on {topic}: {reason}',
+        'unusable', ERROR, 'unusable image on {topic}: {reason}',
         'the encoding is unknown, or the message is damaged; as a warning: only some are',
         'the message says which field is wrong; [encodings that are '
         'understood](nodes/server.md#subscribed-topics)'),
@@ -117,25 +117,25 @@ PICTURES = (
         'pictures_lost', WARN,
         '{lost} got lost on their way to {topic}. Usually they are too large for the settings '
         'that the middleware has in the process of the camera: {cure}. From a camera on another '
-        'machine, take compressed pictures (image_transport:=compressed)',
-        "a picture doesn't fit into the shared memory that the middleware makes by default",
-        'start the camera with the [profile for large pictures](large_images.md)'),
+        'machine, take compressed images (image_transport:=compressed)',
+        "an image doesn't fit into the shared memory that the middleware makes by default",
+        'start the camera with the [profile for large images](large_images.md)'),
     Trouble(
         'compressed_lost', WARN,
-        '{lost} got lost on their way to {topic}: the network or a processor has too much to do; '
-        'lower the rate, the size or the quality of the pictures',
-        'compressed pictures get lost, as a network is full or a processor busy',
-        'lower the rate, the size or the quality of the pictures'),
+        '{lost} got lost on their way to {topic}: the model or a processor has too much to do; '
+        'lower the rate, the size or the quality of the images',
+        'compressed images get lost, as a model is full or a processor busy',
+        'lower the rate, the size or the quality of the images'),
     Trouble(
         'jumped_back', WARN,
-        'the stamps of the pictures on {topic} went back by {seconds:.2f} s: a bag has begun '
-        'again, the clock was set, or two cameras publish on the topic; the pictures are answered '
+        'the stamps of the images on {topic} went back by {seconds:.2f} s: a bag has begun '
+        'again, the clock was set, or two cameras publish on the topic; the images are answered '
         'as they come',
         'a bag plays in a loop, a clock was set back, or two cameras share the topic',
         'nothing for a bag; `ros2 topic info --verbose` shows who publishes'),
     Trouble(
         'clocks_differ', WARN,
-        "the stamps of the pictures on {topic} are {seconds:.1f} s {side} this node's clock, so "
+        "the stamps of the images on {topic} are {seconds:.1f} s {side} this node's clock, so "
         'latencies from them mean nothing: play a bag with --clock and set use_sim_time, or '
         'synchronise the clocks of the two machines',
         'a bag is played with its old stamps, two machines have different clocks, or only one of '
@@ -143,51 +143,51 @@ PICTURES = (
         '`ros2 bag play --clock` with `use_sim_time:=true`; chrony or ntp between machines'),
     Trouble(
         'nobody_listens', OK,
-        'idle: nobody subscribes to the answers ({topics}), so the pictures of {topic} are not '
+        'idle: nobody subscribes to the answers ({topics}), so the images of {topic} are not '
         'taken; subscribe to one of them to get answers{also}',
-        'without a subscriber the server takes no pictures and works on nothing: that is no fault',
+        'without a subscriber the server takes no images and works on nothing: that is no fault',
         "`ros2 topic echo /detections` is enough to wake it; the message has the topic's name"),
 )
 
-NETWORK = (
+INFERENCE = (
     Trouble(
-        'frame_failed', ERROR, 'a picture of {topic} got no answer: {reason}',
-        'the network, or what is made of its outputs, failed on this picture',
-        "the message has the network's own words; the next picture is tried"),
+        'frame_failed', ERROR, 'an image of {topic} got no answer: {reason}',
+        'the model, or what is made of its outputs, failed on this image',
+        "the message has the model's own words; the next image is tried"),
     Trouble(
-        'some_failed', ERROR, '{count} pictures of the last second got no answer: {reason}',
+        'some_failed', ERROR, '{count} images of the last second got no answer: {reason}',
         'as above, counted', 'the newest error is in the message'),
     Trouble(
         'engine_fails', ERROR,
-        'the network has failed {count} times in a row and is tried again in {seconds:.1f} s: '
+        'the model has failed {count} times in a row and is tried again in {seconds:.1f} s: '
         '{reason}',
-        "memory is short, the GPU or its driver is gone, or the network can't run on such "
-        'pictures; `on_engine_fault` decides what the server does',
+        "memory is short, the GPU or its driver is gone, or the model can't run on such "
+        'images; `on_engine_fault` decides what the server does',
         "`nvidia-smi`, `free -m` and `dmesg`; where a lost GPU doesn't come back, start the "
         'process anew: `on_engine_fault:=exit` under a supervisor does it'),
     Trouble(
-        'reloading', ERROR, 'the network failed and is being loaded anew: {reason}',
+        'reloading', ERROR, 'the model failed and is being loaded anew: {reason}',
         'after a lost device, or failure upon failure, the server loads its model again',
         'wait for it; then as above'),
     Trouble(
         'hangs', ERROR,
-        'the network has not come back for {seconds:.0f} s (inference_timeout is {limit:.0f} s): '
+        'the model has not come back for {seconds:.0f} s (inference_timeout is {limit:.0f} s): '
         'a driver hangs, or the machine is overloaded',
         'an inference takes far longer than usual: the driver hangs, or the machine is out of '
         'memory; `on_engine_fault` decides what the server does',
-        '`nvidia-smi` and `dmesg`; raise `inference_timeout` where the network really takes that '
+        '`nvidia-smi` and `dmesg`; raise `inference_timeout` where the model really takes that '
         'long'),
     Trouble(
         'load_slow', WARN,
-        'the network of {model} has been loading, with its first run, for {seconds:.0f} s; '
+        'the model of {model} has been loading, with its first run, for {seconds:.0f} s; '
         '{limit}',
-        'the file is large and the disk slow, the provider builds an engine, the network needs '
+        'the file is large and the disk slow, the provider builds an engine, the model needs '
         'for ever, or a driver hangs',
         'wait; `nvidia-smi` and `dmesg`; [`load_timeout`](nodes/server.md#parameters) decides '
         'when it is given up'),
     Trouble(
         'load_hangs', ERROR,
-        'the network of {model} has not come back from loading and its first run for '
+        'the model of {model} has not come back from loading and its first run for '
         '{seconds:.0f} s (load_timeout is {limit:.0f} s): it needs for ever, a driver hangs, or '
         'the machine is overloaded; raise load_timeout if it really takes that long',
         'as above, and the time is over: it is part of the reason that whoever asked for the '
@@ -195,7 +195,7 @@ NETWORK = (
         'take another model; `nvidia-smi` and `dmesg`; raise `load_timeout` where loading really '
         'takes that long; start the process anew to get the memory back'),
     Trouble(
-        'gave_up', ERROR, 'stopped by a fault of the network: {reason}',
+        'gave_up', ERROR, 'stopped by a fault of the model: {reason}',
         '`on_engine_fault:=error` took the server to the state unconfigured',
         'configure and activate it again, when the cause is gone'),
     Trouble(
@@ -205,7 +205,7 @@ NETWORK = (
     Trouble(
         'clock_stands', WARN,
         'use_sim_time is set, but /clock has stood still at {at:.2f} s for {seconds:.0f} s: start '
-        'the simulation or ros2 bag play --clock, or unset use_sim_time; pictures are answered '
+        'the simulation or ros2 bag play --clock, or unset use_sim_time; images are answered '
         'all the same',
         'nobody publishes on `/clock`, or the simulation is paused',
         '`ros2 topic hz /clock`; `ros2 param set /server use_sim_time false`'),
@@ -216,7 +216,7 @@ MODEL = (
         'fell_back', WARN,
         '{model} runs on {provider}, as {asked} could not be had; the log says why, and python -m '
         'ros2_classify doctor what to do',
-        "the provider that was asked for, or a GPU that is there, can't run the network, and the "
+        "the provider that was asked for, or a GPU that is there, can't run the model, and the "
         'CPU does', "the log's warning names the cause; `require_provider:=true` refuses to start "
         'in such a case'),
     Trouble(
@@ -237,11 +237,11 @@ CAMERA = (
         '`video`'),
     Trouble(
         'camera_unheard', OK,
-        'nobody subscribes to {topics}, so no picture is read',
-        'the camera reads no pictures for nobody: that is no fault', 'start who needs them'),
+        'nobody subscribes to {topics}, so no image is read',
+        'the camera reads no images for nobody: that is no fault', 'start who needs them'),
 )
 
-TROUBLES = {row.key: row for row in (*PICTURES, *NETWORK, *MODEL, *CAMERA)}
+TROUBLES = {row.key: row for row in (*IMAGES, *INFERENCE, *MODEL, *CAMERA)}
 
 
 def find(key: str, **facts: Any) -> Finding:

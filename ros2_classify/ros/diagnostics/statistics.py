@@ -75,25 +75,25 @@ class Latencies:
     Attributes
     ----------
     total : Ring
-        From the stamp of the picture, on the node's clock, until the answer was published.
+        From the stamp of the image, on the node's clock, until the answer was published.
     node : Ring
-        From the picture's arrival until the answer was published.
-    network : Ring
-        In the network alone.
+        From the image's arrival until the answer was published.
+    model : Ring
+        In the model alone.
 
     """
 
     def __init__(self) -> None:
         self.total = Ring()
         self.node = Ring()
-        self.network = Ring()
+        self.model = Ring()
 
     def __str__(self) -> str:
         """Return a line for people; empty where nothing was measured."""
         if not len(self.node):
             return ''
-        node, network = (
+        node, model = (
             '/'.join(f'{1000 * value:.1f}' for value in ring.quantiles())
-            for ring in (self.node, self.network))
-        return (f'{node} ms from a picture to its answer (median/95 %/99 %), {network} ms of it '
-                'in the network')
+            for ring in (self.node, self.model))
+        return (f'{node} ms from an image to its answer (median/95 %/99 %), {model} ms of it '
+                'in the model')

@@ -68,7 +68,7 @@ def quantile_values(name: str, ring: Ring | None) -> tuple[tuple[str, str], ...]
 @dataclass(frozen=True)
 class InputFacts:
     """
-    What is known of one camera's pictures.
+    What is known of one camera's images.
 
     Parameters
     ----------
@@ -78,18 +78,18 @@ class InputFacts:
         Whether the node is active.
     findings : sequence of Finding
         What is wrong with them.
-    rate, answer_rate : float
-        Pictures and answers in the last second.
+    rate, result_rate : float
+        Images and answers in the last second.
     counts : mapping of str to int
         What happened to them, and how often.
     age : float or None
-        Seconds since the last picture; None where none came yet.
+        Seconds since the last image; None where none came yet.
     form : str
         Size and encoding of the last one.
     publishers, listeners : int
-        Who publishes pictures, and who subscribes to answers.
+        Who publishes images, and who subscribes to answers.
     latency, node_latency : Ring, optional
-        From the picture's stamp, and from its arrival, to its answer's publication.
+        From the image's stamp, and from its arrival, to its answer's publication.
     last_error : str
         The newest failure on one of them.
 
@@ -99,7 +99,7 @@ class InputFacts:
     active: bool
     findings: Sequence[Finding] = ()
     rate: float = 0.0
-    answer_rate: float = 0.0
+    result_rate: float = 0.0
     counts: Mapping[str, int] = field(default_factory=dict)
     age: float | None = None
     form: str = ''
@@ -112,7 +112,7 @@ class InputFacts:
 
 def input_status(facts: InputFacts) -> Status:
     """
-    Judge one camera's pictures.
+    Judge one camera's images.
 
     Parameters
     ----------
@@ -130,8 +130,8 @@ def input_status(facts: InputFacts) -> Status:
         ('publishers', str(facts.publishers)),
         ('subscribers of the answers', str(facts.listeners)),
         ('rate received [Hz]', f'{facts.rate:.1f}'),
-        ('rate answered [Hz]', f'{facts.answer_rate:.1f}'),
-        ('age of the last picture [s]', 'none came' if facts.age is None else f'{facts.age:.2f}'),
+        ('rate answered [Hz]', f'{facts.result_rate:.1f}'),
+        ('age of the last image [s]', 'none came' if facts.age is None else f'{facts.age:.2f}'),
         ('form', facts.form or 'unknown'),
         *((name, str(count)) for name, count in facts.counts.items()),
         *quantile_values('stamp to answer', facts.latency),
@@ -139,15 +139,15 @@ def input_status(facts: InputFacts) -> Status:
         ('last error', facts.last_error or 'none'))
     if not facts.active:
         return Status(Level.OK, 'the node is not active', values)
-    fine = f'waiting for the first picture on {facts.topic}' if facts.age is None else (
-        f'{facts.rate:.1f} pictures and {facts.answer_rate:.1f} answers a second')
+    fine = f'waiting for the first image on {facts.topic}' if facts.age is None else (
+        f'{facts.rate:.1f} images and {facts.result_rate:.1f} answers a second')
     return Status(*judge(facts.findings, fine), values)
 
 
 @dataclass(frozen=True)
 class WorkFacts:
     """
-    What is known of the network at work.
+    What is known of the model at work.
 
     Parameters
     ----------
@@ -160,13 +160,13 @@ class WorkFacts:
     rate : float
         Answers in the last second.
     answered, failed, requests, faults, reloads, hangs : int
-        Pictures answered and failed on, requests of services answered, failures of the network
+        Images answered and failed on, requests of services answered, failures of the model
         itself, how often its model was loaded anew after one, and the threads that never came
-        back from a network, since the process began.
+        back from a model, since the process began.
     failed_lately : int
-        Pictures failed on in the last second.
+        Images failed on in the last second.
     inference : Ring, optional
-        How long the network took.
+        How long the model took.
     running_for : float
         Seconds the inference under way has taken so far; 0 if there is none.
     timeout : float
@@ -198,7 +198,7 @@ class WorkFacts:
 
 def work_status(facts: WorkFacts) -> Status:
     """
-    Judge the network at work.
+    Judge the model at work.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def work_status(facts: WorkFacts) -> Status:
         ('answered', str(facts.answered)),
         ('failed', str(facts.failed)),
         ('requests answered', str(facts.requests)),
-        ('faults of the network', str(facts.faults)),
+        ('faults of the model', str(facts.faults)),
         ('loaded anew after a fault', str(facts.reloads)),
         ('threads left behind', str(facts.hangs)),
         ('inference under way for [s]', f'{facts.running_for:.2f}'),
@@ -318,7 +318,7 @@ class CameraFacts:
     listeners : int
         Who subscribes.
     published : int
-        Pictures so far.
+        Images so far.
     rate, asked_rate : float
         In the last second, and what was asked for; 0 for as fast as they come.
     age : float or None
@@ -366,11 +366,11 @@ def camera_status(facts: CameraFacts) -> Status:
         ('published', str(facts.published)),
         ('rate [Hz]', f'{facts.rate:.1f}'),
         ('rate asked for [Hz]', f'{facts.asked_rate:.1f}' if facts.asked_rate else 'any'),
-        ('age of the last picture [s]',
+        ('age of the last image [s]',
          'none published' if facts.age is None else f'{facts.age:.2f}'),
         ('form', facts.form or 'unknown'),
         ('errors of the source', str(facts.errors)))
     findings = list(facts.findings)
     if not facts.listeners:
         findings.append(find('camera_unheard', topics=' or '.join(facts.topics)))
-    return Status(*judge(findings, f'{facts.rate:.1f} pictures a second'), values)
+    return Status(*judge(findings, f'{facts.rate:.1f} images a second'), values)

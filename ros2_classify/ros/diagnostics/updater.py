@@ -15,7 +15,7 @@
 """
 How a node tells the operator about itself: ``/diagnostics``, once a second.
 
-The names are those that ``diagnostic_aggregator`` sorts by: ``server: network``. Where ROS has
+The names are those that ``diagnostic_aggregator`` sorts by: ``server: model``. Where ROS has
 ``diagnostic_updater``, its updater publishes; elsewhere this module sends the same messages.
 """
 

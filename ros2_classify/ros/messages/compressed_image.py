@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from ros2_classify.image_size import image_size, MAX_PIXELS, png_problem, PNG_SIGNATURE
 from ros2_classify.ros.messages.encodings import to_8_bits
 from ros2_classify.ros.messages.image import check_pixels, demosaic, ImageError
-from ros2_classify.ros.messages.picture_decoder import decode
+from ros2_classify.ros.messages.image_decoder import decode
 
 _JPEG_END = b'\xff\xd9'
 _COLORS = {1: 'mono', 3: 'bgr', 4: 'bgra'}
@@ -52,12 +52,12 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8],
         the field ``format``. Rotation marks (EXIF) are not followed, as in
         compressed_image_transport.
     max_pixels : int
-        Larger pictures are refused before they are decoded.
+        Larger images are refused before they are decoded.
 
     Returns
     -------
     pixels : ndarray of uint8, shape (height, width) or (height, width, 3 or 4)
-        The picture.
+        The image.
     color : str
         ``mono``, ``rgb``, ``bgr`` or ``bgra``.
 
@@ -97,7 +97,7 @@ def to_compressed_msg(
     Parameters
     ----------
     pixels : ndarray of uint8, shape (height, width) or (height, width, 3)
-        The picture, grey or BGR.
+        The image, grey or BGR.
     header : std_msgs.msg.Header
         Goes into the message as it is.
     codec : str
@@ -115,7 +115,7 @@ def to_compressed_msg(
     Raises
     ------
     ImageError
-        If the codec is another one, or the encoder refuses the picture.
+        If the codec is another one, or the encoder refuses the image.
 
     """
     from sensor_msgs.msg import CompressedImage
@@ -128,12 +128,12 @@ def to_compressed_msg(
     try:
         done, data = cv2.imencode(suffix, pixels, settings)
     except cv2.error as error:
-        raise ImageError(f'the picture cannot be encoded as {codec}: {error.err}') from error
+        raise ImageError(f'the image cannot be encoded as {codec}: {error.err}') from error
     if not done:
         raise ImageError(
-            f'the picture of {pixels.shape[1]}x{pixels.shape[0]} cannot be encoded as {codec}')
+            f'the image of {pixels.shape[1]}x{pixels.shape[0]} cannot be encoded as {codec}')
     encoding = 'mono8' if pixels.ndim == 2 else 'bgr8'
-    # The last word names the channels' order, which a grey picture has none of.
+    # The last word names the channels' order, which a grey image has none of.
     order = '' if pixels.ndim == 2 else 'bgr8'
     msg = CompressedImage(header=header, format=f'{encoding}; {codec} compressed {order}')
     # Filled as in to_image_msg, and for the same reason.
@@ -154,11 +154,11 @@ def _to_8_bit_color(pixels: NDArray[Any], fmt: str) -> tuple[NDArray[np.uint8], 
         pixels = to_8_bits(pixels)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
         raise ImageError(
-            f'the decoded picture is {pixels.dtype} with shape {pixels.shape}; 8 or 16 bits and '
+            f'the decoded image is {pixels.dtype} with shape {pixels.shape}; 8 or 16 bits and '
             '1, 3 or 4 channels are needed')
     color = _COLORS.get(1 if pixels.ndim == 2 else pixels.shape[2])
     if color is None:
-        raise ImageError(f'the decoded picture has {pixels.shape[2]} channels, not 1, 3 or 4')
+        raise ImageError(f'the decoded image has {pixels.shape[2]} channels, not 1, 3 or 4')
     # Some senders hand RGB to an encoder that takes BGR, and say so.
     if color == 'bgr' and 'compressed rgb' in rest:
         color = 'rgb'

@@ -15,7 +15,7 @@
 """
 From ``sensor_msgs/Image`` to 8-bit pixels and back.
 
-Pictures that are 8-bit mono, RGB, BGR, RGBA or BGRA already are read where they lie: the array
+Images that are 8-bit mono, RGB, BGR, RGBA or BGRA already are read where they lie: the array
 is a read-only view of the message's bytes, row padding and all. Every other encoding is converted,
 by cv_bridge where it is installed and knows the encoding, else by OpenCV, with the same results.
 """
@@ -40,7 +40,7 @@ from ros2_classify.ros.messages.encodings import Encoding, ENCODINGS
 # What an error shows of an encoding's name.
 _MAX_NAME = 40
 
-# A picture this narrow or flat has no complete Bayer cell to interpolate from.
+# An image this narrow or flat has no complete Bayer cell to interpolate from.
 _MIN_BAYER_SIDE = 3
 
 _CHANNELS = {'mono': 1, 'rgb': 3, 'bgr': 3, 'rgba': 4, 'bgra': 4}
@@ -59,9 +59,9 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8],
     msg : sensor_msgs.msg.Image
         Any encoding of `ENCODINGS`. Rows may be padded (``step``), 16-bit numbers may be of
         either byte order (``is_bigendian``), bytes after the last pixel are ignored, and the last
-        row needs no padding (a crop out of a larger picture).
+        row needs no padding (a crop out of a larger image).
     max_pixels : int
-        Larger pictures are refused.
+        Larger images are refused.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def to_image_msg(pixels: NDArray[np.uint8], encoding: str, header: Any) -> Any:
     Parameters
     ----------
     pixels : ndarray of uint8, shape (height, width) or (height, width, channels)
-        The picture.
+        The image.
     encoding : str
         An 8-bit encoding that needs no conversion, such as ``bgr8``.
     header : std_msgs.msg.Header
@@ -124,7 +124,7 @@ def to_image_msg(pixels: NDArray[np.uint8], encoding: str, header: Any) -> Any:
     channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or channels != found.channels:
         raise ImageError(
-            f'an array of {pixels.dtype} with shape {pixels.shape} is no {encoding} picture: it '
+            f'an array of {pixels.dtype} with shape {pixels.shape} is no {encoding} image: it '
             f'takes uint8 with {found.channels} channel(s)')
     msg = Image()
     msg.header = header
@@ -156,7 +156,7 @@ def to_ids_msg(ids: NDArray[np.uint8] | NDArray[np.uint16], header: Any) -> Any:
         ``mono8`` or ``mono16``, in this machine's byte order.
 
     """
-    # The bytes of a 16-bit picture are an 8-bit one, twice as wide.
+    # The bytes of a 16-bit image are an 8-bit one, twice as wide.
     msg = to_image_msg(np.ascontiguousarray(ids).view(np.uint8), 'mono8', header)
     if ids.dtype == np.uint16:
         msg.encoding, msg.width = 'mono16', ids.shape[1]
@@ -173,7 +173,7 @@ def to_ids(msg: Any, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8] | NDArra
     msg : sensor_msgs.msg.Image
         ``mono8`` or ``mono16``, of either byte order; rows may be padded.
     max_pixels : int
-        Larger pictures are refused.
+        Larger images are refused.
 
     Returns
     -------
@@ -197,12 +197,12 @@ def to_ids(msg: Any, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8] | NDArra
 
 def to_bgr(pixels: NDArray[np.uint8], color: str) -> NDArray[np.uint8]:
     """
-    Return a picture as BGR.
+    Return an image as BGR.
 
     Parameters
     ----------
     pixels : ndarray of uint8, shape (height, width) or (height, width, 3 or 4)
-        The picture; it stays as it is.
+        The image; it stays as it is.
     color : str
         What its channels are: ``mono``, ``rgb``, ``bgr``, ``rgba`` or ``bgra``.
 
@@ -219,20 +219,20 @@ def to_bgr(pixels: NDArray[np.uint8], color: str) -> NDArray[np.uint8]:
 
 
 def check_pixels(width: int, height: int, max_pixels: int) -> None:
-    """Raise ImageError if a picture of this size is empty or larger than allowed."""
+    """Raise ImageError if an image of this size is empty or larger than allowed."""
     if width < 1 or height < 1:
-        raise ImageError(f'the picture has no pixels: its size is {width}x{height}')
+        raise ImageError(f'the image has no pixels: its size is {width}x{height}')
     if width * height > max_pixels:
         raise ImageError(
-            f'the picture of {width}x{height} has more than the {max_pixels} pixels allowed; '
+            f'the image of {width}x{height} has more than the {max_pixels} pixels allowed; '
             'set the parameter max_image_pixels to take it')
 
 
 def demosaic(mosaic: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Return the BGR picture of a Bayer mosaic; ``name`` is its ROS encoding without the bits."""
+    """Return the BGR image of a Bayer mosaic; ``name`` is its ROS encoding without the bits."""
     if min(mosaic.shape) < _MIN_BAYER_SIDE:
         raise ImageError(
-            f'a Bayer picture of {mosaic.shape[1]}x{mosaic.shape[0]} is too small: both sides '
+            f'a Bayer image of {mosaic.shape[1]}x{mosaic.shape[0]} is too small: both sides '
             f'need {_MIN_BAYER_SIDE} pixels')
     convert = ENCODINGS[f'{name}{mosaic.dtype.itemsize * 8}'].convert
     assert convert is not None
@@ -246,7 +246,7 @@ def _lookup(name: str) -> Encoding:
     if name.startswith(('32F', '64F', '16S', '32S', '8S')):
         raise ImageError(
             f'encoding {name[:_MAX_NAME]!r} holds measurements (depth, disparity), not colours; '
-            'give a colour or grey picture')
+            'give a colour or grey image')
     # Comparing takes a time that grows with the length, and the sender decides that.
     close = difflib.get_close_matches(name[:_MAX_NAME].lower(), ENCODINGS, n=1)
     hint = f'did you mean {close[0]!r}? ' if close else ''
@@ -258,7 +258,7 @@ def _check_layout(msg: Any, encoding: Encoding, max_pixels: int) -> None:
     """Raise ImageError unless the message's fields agree with each other."""
     width, height, step = msg.width, msg.height, msg.step
     check_pixels(width, height, max_pixels)
-    what = f'{msg.encoding} picture of {width}x{height}'
+    what = f'{msg.encoding} image of {width}x{height}'
     if (encoding.even_width and width % 2) or (encoding.even_height and height % 2):
         sides = 'width and height' if encoding.even_height else 'width'
         raise ImageError(f'a {what} cannot be: its {sides} must be even')

@@ -45,7 +45,7 @@ def classification_from(
     msg : vision_msgs.msg.Classification
         The message.
     image_size : tuple of int
-        Width and height of the picture it answers.
+        Width and height of the image it answers.
     names : mapping of int to str
         Names by class id, from a ``LabelInfo``; may be empty.
 
@@ -69,7 +69,7 @@ def detections_from(
     msg : vision_msgs.msg.Detection2DArray
         The message.
     image_size : tuple of int
-        Width and height of the picture it answers; boxes are clipped to it.
+        Width and height of the image it answers; boxes are clipped to it.
     names : mapping of int to str
         Names by class id, from a ``LabelInfo``; may be empty.
 
@@ -83,7 +83,7 @@ def detections_from(
     best = [max((each.hypothesis for each in detection.results), key=lambda each: each.score)
             for detection in known]
     ids, scores, labels, order = _columns(best, names)
-    # A corner beyond float32's range becomes inf, and is cut to the picture.
+    # A corner beyond float32's range becomes inf, and is cut to the image.
     with np.errstate(over='ignore'):
         boxes = np.array(
             [_corners(known[index].bbox) for index in order], np.float32).reshape(-1, 4)
@@ -102,7 +102,7 @@ def segmentation_from(
     msg : sensor_msgs.msg.Image
         The message: a class id for each pixel.
     image_size : tuple of int
-        Width and height of the picture it answers.
+        Width and height of the image it answers.
     names : mapping of int to str
         Names by class id, from a ``LabelInfo``; may be empty. The message doesn't say which class
         is a background: it is the one that is called so.

@@ -56,7 +56,7 @@ def classification_msg(
     result : Classification
         The answer, best first.
     header : std_msgs.msg.Header
-        The picture's header; goes into the message as it is.
+        The image's header; goes into the message as it is.
     class_id : str
         ``label`` writes the classes' names into the field of this name, ``index`` their ids.
 
@@ -81,14 +81,14 @@ def classification_cdr(result: Classification, header: Any, class_id: str = 'lab
 def detections_msg(
         result: Detections, header: Any, class_id: str = 'label') -> Detection2DArray:
     """
-    Fill a ``vision_msgs/Detection2DArray``; each detection carries the picture's header, too.
+    Fill a ``vision_msgs/Detection2DArray``; each detection carries the image's header, too.
 
     Parameters
     ----------
     result : Detections
-        The answer, best first, boxes in pixels of the source picture.
+        The answer, best first, boxes in pixels of the source image.
     header : std_msgs.msg.Header
-        The picture's header; goes into the message as it is.
+        The image's header; goes into the message as it is.
     class_id : str
         ``label`` writes the classes' names into the field of this name, ``index`` their ids.
 
@@ -131,7 +131,7 @@ def segmentation_msg(result: Segmentation, header: Any, class_id: str = 'label')
     result : Segmentation
         The answer.
     header : std_msgs.msg.Header
-        The picture's header; goes into the message as it is.
+        The image's header; goes into the message as it is.
     class_id : str
         Means nothing here: pixels are ids.
 
@@ -184,7 +184,7 @@ MESSAGES = {
         'detections', Detection2DArray, detections_msg, 'Detect', to_cdr=detections_cdr),
     'segmentation': ResultMessage('segmentation', Image, segmentation_msg, 'Segment', depth=1),
 }
-# Beside the detections of networks that give masks: 1 + the row of the object at each pixel.
+# Beside the detections of models that give masks: 1 + the row of the object at each pixel.
 INSTANCES_TOPIC = 'instances'
 
 
@@ -197,7 +197,7 @@ def to_msg(result: Result, header: Any, class_id: str = 'label') -> Any:
     result : Classification, Detections or Segmentation
         The answer.
     header : std_msgs.msg.Header
-        The picture's header; goes into the message as it is.
+        The image's header; goes into the message as it is.
     class_id : str
         ``label`` or ``index``.
 

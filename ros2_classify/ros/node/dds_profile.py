@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-The DDS profile that lets large pictures arrive: where it is and how a process takes it.
+The DDS profile that lets large images arrive: where it is and how a process takes it.
 
 Fast DDS reads the profile when the first node of a process is made, from a file that an
 environment variable names. The variable's name changed with Fast DDS 3, which came with Kilted:
@@ -26,7 +26,7 @@ from collections.abc import Mapping
 import os
 from pathlib import Path
 
-from ros2_classify.model.catalog import shipped_folder
+from ros2_classify.model.catalog import shipped_directory
 
 OLD_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 NEW_VARIABLE = 'FASTDDS_DEFAULT_PROFILES_FILE'
@@ -34,7 +34,7 @@ NEW_VARIABLE = 'FASTDDS_DEFAULT_PROFILES_FILE'
 # Who has set one of these has chosen the transport already.
 CHOICES = (OLD_VARIABLE, NEW_VARIABLE, 'FASTDDS_BUILTIN_TRANSPORTS')
 
-# Fast DDS loads a file of this name from the working folder by itself.
+# Fast DDS loads a file of this name from the working directory by itself.
 _LOCAL_FILES = ('DEFAULT_FASTRTPS_PROFILES.xml', 'DEFAULT_FASTDDS_PROFILES.xml')
 
 _OLD_DISTROS = ('humble', 'iron', 'jazzy')
@@ -51,14 +51,14 @@ def profile_file() -> Path | None:
         installed without its shared files.
 
     """
-    models = shipped_folder()
+    models = shipped_directory()
     path = models.parent / 'config' / 'fastdds.xml' if models else None
     return path if path and path.is_file() else None
 
 
 def receiver_file() -> Path | None:
     """
-    Return the profile for processes that receive pictures and send answers.
+    Return the profile for processes that receive images and send answers.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
     -------
     dict of str to str
         One variable; empty where the user has chosen a transport (`CHOICES`, a profile in the
-        working folder), where another middleware than Fast DDS is asked for, and where the
+        working directory), where another middleware than Fast DDS is asked for, and where the
         package was installed without its shared files.
 
     """
@@ -135,7 +135,7 @@ def use(*, receiver: bool = False) -> Path | None:
     Parameters
     ----------
     receiver : bool
-        Whether it receives pictures and sends none of a camera: it takes `receiver_file`, also in
+        Whether it receives images and sends none of a camera: it takes `receiver_file`, also in
         the place of the shipped profile that a launch file has set for all processes.
 
     Returns

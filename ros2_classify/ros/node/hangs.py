@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How many threads of a process never came back from a network, and how many are too many."""
+"""How many threads of a process never came back from a model, and how many are too many."""
 
 from __future__ import annotations
 

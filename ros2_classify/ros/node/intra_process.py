@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-Pictures from a camera to a server in the same process: handed over as they are.
+Images from a camera to a server in the same process: handed over as they are.
 
-The middleware copies each picture twice, which costs a millisecond for 640x480 and more for larger
-ones. A `PictureSender` publishes a topic of pictures as usual, and hands them without any copy to
+The middleware copies each image twice, which costs a millisecond for 640x480 and more for larger
+ones. A `PictureSender` publishes a topic of images as usual, and hands them without any copy to
 those in its process that listen to the topic here; they don't subscribe to it then.
 """
 
@@ -35,12 +35,12 @@ from ros2_classify.ros.messages.encodings import ENCODINGS
 from ros2_classify.ros.messages.image import ImageError, to_image_msg
 from sensor_msgs.msg import Image
 
-_senders: dict[str, PictureSender] = {}
+_senders: dict[str, ImageSender] = {}
 _changing = threading.Lock()
 
 
 @dataclass(frozen=True)
-class LocalPicture:
+class LocalImage:
     """
     The fields of a ``sensor_msgs/Image``, with pixels that belong to the sender.
 
@@ -70,9 +70,9 @@ class LocalPicture:
     data: NDArray[np.uint8]
 
 
-class PictureSender:
+class ImageSender:
     """
-    A publisher of pictures that hands them over inside of its process.
+    A publisher of images that hands them over inside of its process.
 
     Parameters
     ----------
@@ -107,21 +107,21 @@ class PictureSender:
 
     @property
     def subscriptions(self) -> int:
-        """How many there are who get the pictures."""
+        """How many there are who get the images."""
         return len(self._listeners) + int(self._publisher.get_subscription_count())
 
     def send(self, pixels: NDArray[np.uint8], encoding: str, header: Any) -> None:
         """
-        Send a picture to all who want it.
+        Send an image to all who want it.
 
         Parameters
         ----------
         pixels : ndarray of uint8, shape (height, width) or (height, width, channels)
-            The picture. It must not be changed any more: whoever got it here works on it.
+            The image. It must not be changed any more: whoever got it here works on it.
         encoding : str
             An 8-bit encoding that needs no conversion, such as ``bgr8``.
         header : std_msgs.msg.Header
-            Goes with the picture as it is; it must not be changed any more, either.
+            Goes with the image as it is; it must not be changed any more, either.
 
         Raises
         ------
@@ -130,19 +130,19 @@ class PictureSender:
 
         """
         if self._listeners:
-            self.hand_over(_picture(pixels, encoding, header))
+            self.hand_over(_image(pixels, encoding, header))
         if self._publisher.get_subscription_count():
             self._publisher.publish(to_image_msg(pixels, encoding, header))
 
-    def hand_over(self, picture: Any) -> None:
-        """Hand a picture, or a whole message, to the listeners of this process alone."""
+    def hand_over(self, image: Any) -> None:
+        """Hand an image, or a whole message, to the listeners of this process alone."""
         with self._handing:
             for listener in self._listeners:
-                listener(picture)
+                listener(image)
 
     def listen(self, listener: Callable[[Any], Any]) -> None:
         """
-        Have pictures handed over, in the sender's thread.
+        Have images handed over, in the sender's thread.
 
         Parameters
         ----------
@@ -169,20 +169,20 @@ class PictureSender:
         self._node.destroy_publisher(self._publisher)
 
 
-def find_sender(topic: str) -> PictureSender | None:
+def find_sender(topic: str) -> ImageSender | None:
     """Return the sender of a topic in this process, if there is one."""
     with _changing:
         return _senders.get(topic)
 
 
-def _picture(pixels: NDArray[np.uint8], encoding: str, header: Any) -> LocalPicture:
+def _image(pixels: NDArray[np.uint8], encoding: str, header: Any) -> LocalImage:
     """Describe an array as an image message does."""
     found = ENCODINGS.get(encoding)
     channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
     if found is None or found.convert is not None or (
             pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or channels != found.channels):
         raise ImageError(
-            f'an array of {pixels.dtype} with shape {pixels.shape} is no {encoding} picture')
+            f'an array of {pixels.dtype} with shape {pixels.shape} is no {encoding} image')
     height, width = pixels.shape[:2]
     rows = np.ascontiguousarray(pixels).reshape(-1)
-    return LocalPicture(header, height, width, encoding, 0, width * channels, rows)
+    return LocalImage(header, height, width, encoding, 0, width * channels, rows)

@@ -57,7 +57,7 @@ class ManagedNode(LifecycleNode):
         self._log = self.get_logger()
         # Which transition failed last, and why, until one succeeds.
         self.failed_transition: tuple[str, str] | None = None
-        self._answer_forbidden_transitions()
+        self._result_forbidden_transitions()
 
     @property
     def state(self) -> str:
@@ -137,9 +137,9 @@ class ManagedNode(LifecycleNode):
         return _SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Start anew where that is possible; a thread stuck in the network makes it impossible."""
+        """Start anew where that is possible; a thread stuck in the model makes it impossible."""
         if not self.halt():
-            self._log.fatal('the network does not come back; the node cannot be used any more')
+            self._log.fatal('the model does not come back; the node cannot be used any more')
             if self.autostart:
                 self._stop.request(1)
             return _FAILURE
@@ -168,7 +168,7 @@ class ManagedNode(LifecycleNode):
         self.failed_transition = (name, reason)
         self._log.error(find('transition_failed', transition=name, reason=reason).text)
 
-    def _answer_forbidden_transitions(self) -> None:
+    def _result_forbidden_transitions(self) -> None:
         """
         Let the service change_state say no to a transition that the present state doesn't allow.
 

@@ -31,7 +31,7 @@ from rclpy.node import Node
 _Callback = Callable[[Any, Any], Any]
 
 
-def answer_every_request(node: Node) -> None:
+def result_every_request(node: Node) -> None:
     """
     Let a node's parameter services refuse what they can't read.
 
@@ -53,9 +53,9 @@ def _each(callback: _Callback) -> _Callback:
     def guarded(request: Any, response: Any) -> Any:
         for parameter in request.parameters:
             try:
-                answer = callback(
+                result = callback(
                     SetParameters.Request(parameters=[parameter]), SetParameters.Response())
-                response.results += answer.results
+                response.results += result.results
             except Exception as error:  # noqa: B902 - the asker gets an answer in any case
                 response.results.append(_refusal(error))
         return response

@@ -36,7 +36,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ros2_classify.errors import OptionsError
-from ros2_classify.ros.node.parameter_guard import answer_every_request
+from ros2_classify.ros.node.parameter_guard import result_every_request
 
 Value = Any
 
@@ -102,7 +102,7 @@ class Parameters:
         self._specs = {spec.name: spec for spec in specs}
         # What each parameter would be without the user: a value that differs is the user's.
         self._untouched: dict[str, Value] = {}
-        answer_every_request(node)
+        result_every_request(node)
         self._on_change: Callable[[], None] = lambda: None
         self._guard: Callable[[str], str] = lambda _: ''
         node.add_on_set_parameters_callback(self._check)

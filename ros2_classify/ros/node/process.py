@@ -39,8 +39,8 @@ from ros2_classify.ros.node.hangs import Hangs
 
 T = TypeVar('T')
 
-# <malloc.h>; the pair of values keeps the buffers of large pictures in the heap, where trimming
-# would otherwise hand them back to the kernel and fetch them again with every picture.
+# <malloc.h>; the pair of values keeps the buffers of large images in the heap, where trimming
+# would otherwise hand them back to the kernel and fetch them again with every image.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
@@ -67,7 +67,7 @@ class Stop:
     Attributes
     ----------
     hangs : Hangs
-        The threads that never came back from a network.
+        The threads that never came back from a model.
 
     """
 
@@ -162,7 +162,7 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None, *,
     args : sequence of str, optional
         The command line after the program's name; default ``sys.argv[1:]``.
     receiver : bool
-        Whether no node of the process sends a camera's pictures; see
+        Whether no node of the process sends a camera's images; see
         `ros2_classify.ros.node.dds_profile.use`.
 
     Returns
@@ -223,7 +223,7 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
         nodes = created if isinstance(created, list) else [created]
         for node in nodes:
             executor.add_node(node)
-        # Nobody looks there later either, between two pictures.
+        # Nobody looks there later either, between two images.
         gc.freeze()
         gc.enable()
         # A task is the one way to bring spin_once back that works in every distribution.
@@ -382,8 +382,8 @@ def share_heap(environ: MutableMapping[str, str] | None = None) -> bool:
     """
     Have all threads of the process use one heap; call it before there are any.
 
-    glibc gives each thread a heap of its own, and each of them keeps the largest picture that it
-    ever had, or the model that it once loaded. Threads that wait for each other's pictures anyway
+    glibc gives each thread a heap of its own, and each of them keeps the largest image that it
+    ever had, or the model that it once loaded. Threads that wait for each other's images anyway
     don't contend for the lock.
 
     Parameters
@@ -408,7 +408,7 @@ def share_heap(environ: MutableMapping[str, str] | None = None) -> bool:
 
 def tune_malloc(environ: MutableMapping[str, str] | None = None) -> bool:
     """
-    Keep glibc from returning a picture's memory to the kernel after every picture.
+    Keep glibc from returning an image's memory to the kernel after every image.
 
     Both thresholds are raised; either one alone makes matters worse. Costs 10 to 30 MB.
 
@@ -437,9 +437,9 @@ def tune_malloc(environ: MutableMapping[str, str] | None = None) -> bool:
 
 def calm_opencv(environ: MutableMapping[str, str] | None = None) -> bool:
     """
-    Have OpenCV work on a picture in the thread that asks for it.
+    Have OpenCV work on an image in the thread that asks for it.
 
-    Its threads spin for a while after each call. For pictures of a camera they take half to a
+    Its threads spin for a while after each call. For images of a camera they take half to a
     whole millisecond of processor time each, and bring the answer no earlier.
 
     Parameters

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One camera's stream: its pictures, the answers for them, what was counted, and its silence."""
+"""One camera's stream: its images, the answers for them, what was counted, and its silence."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ros2_classify.ros.diagnostics.counters import Counters
 from ros2_classify.ros.diagnostics.issues import find, Finding
 from ros2_classify.ros.diagnostics.statistics import Latencies
 from ros2_classify.ros.node.logging import ThrottledLog
-from ros2_classify.ros.server.image_monitor import PictureWatch
+from ros2_classify.ros.server.image_monitor import ImageWatch
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.publishers import Outputs
 from ros2_classify.ros.server.stream_names import StreamNames
@@ -37,7 +37,7 @@ from ros2_classify.ros.server.subscription import ImageInput, TRANSPORTS
 from ros2_classify.ros.server.topic_diagnosis import explain_losses, explain_silence
 from ros2_classify.ros.server.trace import Trace
 
-# Seconds without a picture until the cause is told, and until it is told again.
+# Seconds without an image until the cause is told, and until it is told again.
 _SILENCE = 5.0
 _SILENCE_AGAIN = 10.0
 
@@ -47,7 +47,7 @@ _GIVE_WAY = 3e-5
 
 class Frame(NamedTuple):
     """
-    A picture that has come, and has not been looked at yet.
+    An image that has come, and has not been looked at yet.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ class Stream:
     """
     A camera's topic, the topics of the answers, and what is known about both.
 
-    The executor's thread creates it, ends it, and delivers the pictures; the methods that work on
-    a picture are called by one thread at a time each.
+    The executor's thread creates it, ends it, and delivers the images; the methods that work on
+    an image are called by one thread at a time each.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Stream:
         # Whoever stops a worker counts at the same time as its threads.
         self._leaving = threading.Lock()
         self.latencies = Latencies()
-        self.watch = PictureWatch(names.topic)
+        self.watch = ImageWatch(names.topic)
         # What is wrong, as `keep_house` saw it last; the newest failure.
         self.findings: list[Finding] = []
         self.last_error = ''
@@ -109,12 +109,12 @@ class Stream:
 
     @property
     def topic(self) -> str:
-        """The full name of the topic of pictures."""
+        """The full name of the topic of images."""
         return self._names.topic
 
     @property
     def source(self) -> ImageInput | None:
-        """Where the pictures come from, while the stream is active."""
+        """Where the images come from, while the stream is active."""
         return self._input
 
     # ---- in the executor's thread
@@ -123,14 +123,14 @@ class Stream:
                  offer: Callable[[Callable[[bool], Frame | None]], Any],
                  trace: Trace | None = None) -> None:
         """
-        Begin to take pictures.
+        Begin to take images.
 
         Parameters
         ----------
         deliver : callable
-            Called with each picture; returns whether an older one was dropped for it.
+            Called with each image; returns whether an older one was dropped for it.
         offer : callable
-            Called with `fetch` when pictures come faster than they are taken; see
+            Called with `fetch` when images come faster than they are taken; see
             `ros2_classify.ros.server.mailbox.Mailbox.fetch_from`.
         trace : Trace, optional
             Where times are noted, for measuring.
@@ -138,7 +138,7 @@ class Stream:
         """
         self.counters = Counters()
         self.latencies = Latencies()
-        self.watch = PictureWatch(self._names.topic)
+        self.watch = ImageWatch(self._names.topic)
         self.findings = []
         self._missed = False
         self._deliver = deliver
@@ -152,7 +152,7 @@ class Stream:
         self._input.update(wanted=True)
 
     def deactivate(self) -> None:
-        """Take no more pictures."""
+        """Take no more images."""
         if self._input is not None:
             self._input.unsubscribe()
             self._input = None
@@ -233,10 +233,10 @@ class Stream:
         if self._missed and source.last_frame_at is not None:
             self._missed = False
             self.watch.interruptions += 1
-            self._log.info(f'pictures come on {self.topic} again')
+            self._log.info(f'images come on {self.topic} again')
         for finding in self.watch.findings():
             found.append(finding)
-            # Unusable pictures are said one by one; the others are answered all the same.
+            # Unusable images are said one by one; the others are answered all the same.
             if finding.key != 'unusable':
                 self._throttled(self._log.info, finding.text, finding.key)
         return found
@@ -261,10 +261,10 @@ class Stream:
             # keep the worker, which has just been woken up, from beginning for half a millisecond.
             time.sleep(_GIVE_WAY)
 
-    # ---- in whichever thread takes the pictures, one at a time
+    # ---- in whichever thread takes the images, one at a time
 
     def _came(self, msg: Any) -> Frame:
-        """Note a picture."""
+        """Note an image."""
         self.counters.received += 1
         self.watch.stamped(msg.header.stamp)
         if self._trace is not None:
@@ -272,7 +272,7 @@ class Stream:
         return Frame(self, msg, time.perf_counter())
 
     def _skip_in_queue(self, count: int) -> None:
-        """Note that pictures were replaced by newer ones before anybody took them."""
+        """Note that images were replaced by newer ones before anybody took them."""
         self.counters.received += count
         self.counters.replaced += count
         if self._trace is not None:
@@ -282,7 +282,7 @@ class Stream:
 
     def fetch(self, replaces: bool) -> Frame | None:
         """
-        Fetch the newest picture from the middleware.
+        Fetch the newest image from the middleware.
 
         Parameters
         ----------
@@ -304,19 +304,19 @@ class Stream:
 
     def read(self, msg: Any, max_pixels: int) -> tuple[NDArray[Any], str] | None:
         """
-        Read a picture.
+        Read an image.
 
         Parameters
         ----------
         msg : message
             What came.
         max_pixels : int
-            Larger pictures are refused.
+            Larger images are refused.
 
         Returns
         -------
         pixels, color
-            The picture, or None where it is unusable: that is counted and said.
+            The image, or None where it is unusable: that is counted and said.
 
         """
         try:
@@ -326,15 +326,15 @@ class Stream:
             before = self.watch.usable(form)
             if before:
                 self._throttled(
-                    self._log.info, f'pictures on {self.topic} are {form} now, no more {before}',
+                    self._log.info, f'images on {self.topic} are {form} now, no more {before}',
                     'form')
             return pixels, color
-        except Exception as error:  # noqa: B902 - whatever it is, the next picture may be fine
+        except Exception as error:  # noqa: B902 - whatever it is, the next image may be fine
             self.refuse(error)
             return None
 
     def refuse(self, error: Exception) -> None:
-        """Count a picture that can't be used, and say why."""
+        """Count an image that can't be used, and say why."""
         self.counters.malformed += 1
         kind = '' if isinstance(error, InputError) else f'{type(error).__name__}: '
         reason = f'{kind}{error}'
@@ -343,7 +343,7 @@ class Stream:
             self._log.warning, find('unusable', topic=self.topic, reason=reason).text,
             'malformed')
 
-    def answer(
+    def publish(
             self, frame: Frame, result: Result, pixels: NDArray[Any], color: str,
             class_id: str) -> None:
         """
@@ -356,7 +356,7 @@ class Stream:
         result : Classification, Detections or Segmentation
             The answer.
         pixels : ndarray of uint8
-            The picture.
+            The image.
         color : str
             What its channels are.
         class_id : str
@@ -372,11 +372,11 @@ class Stream:
         self.watch.answered(latency)
         self.latencies.total.add(latency)
         self.latencies.node.add(time.perf_counter() - frame.received)
-        self.latencies.network.add(result.timing.inference)
+        self.latencies.model.add(result.timing.inference)
         self.counters.answered += 1
 
     def fail(self, error: Exception) -> None:
-        """Count a picture that got no answer, and say why."""
+        """Count an image that got no answer, and say why."""
         self.counters.failed += 1
         kind = '' if isinstance(error, Ros2ClassifyError) else f'{type(error).__name__}: '
         self.last_error = f'{kind}{error}'
@@ -385,13 +385,13 @@ class Stream:
             find('frame_failed', topic=self.topic, reason=self.last_error).text, 'failed')
 
     def skip(self, error: Exception) -> None:
-        """Count a picture that the network was spared, and say why."""
+        """Count an image that the model was spared, and say why."""
         self.counters.skipped += 1
         self._throttled(
-            self._log.error, f'pictures of {self.topic} are left out: {error}', 'skipped')
+            self._log.error, f'images of {self.topic} are left out: {error}', 'skipped')
 
     def leave(self) -> None:
-        """Count a picture whose turn will never come, as the node stops; any thread may call."""
+        """Count an image whose turn will never come, as the node stops; any thread may call."""
         with self._leaving:
             self.counters.stopped += 1
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the server tells about itself: a status for each camera, the network, and the model."""
+"""What the server tells about itself: a status for each camera, the model, and the model."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ class View:
     models_loaded : int
         How many models it has loaded.
     faults : EngineFaults
-        The network's, since the activation.
+        The model's, since the activation.
     inference : Inference or None
         What the worker's threads do; None before the first activation.
     recovery : Recovery or None
-        What looks after the network while the node is active.
+        What looks after the model while the node is active.
     busy_for : float
         Seconds since the inference under way began.
     gave_up : str
@@ -116,7 +116,7 @@ class ServerReport:
             self._diagnostics.remove(part)
         self._rates.clear()
         self._failed_before = 0
-        self._streams = {f'pictures {stream.topic}': stream for stream in streams}
+        self._streams = {f'images {stream.topic}': stream for stream in streams}
         for part, stream in self._streams.items():
             self._diagnostics.add(part, partial(self._input, stream))
 
@@ -138,13 +138,13 @@ class ServerReport:
         return input_status(InputFacts(
             topic=stream.topic, active=source is not None, findings=stream.findings,
             rate=self._rate(f'{stream.topic} received', counters.received),
-            answer_rate=self._rate(f'{stream.topic} answered', counters.answered),
+            result_rate=self._rate(f'{stream.topic} answered', counters.answered),
             counts={
                 'received': counters.received, 'answered': counters.answered,
                 'dropped, replaced by newer ones': counters.replaced,
                 'dropped, not wanted by anybody': counters.unwanted,
                 'dropped, unusable': counters.malformed,
-                'dropped, the network failed': counters.failed,
+                'dropped, the model failed': counters.failed,
                 'dropped, in pauses after faults': counters.skipped,
                 'dropped, the node stopped': counters.stopped,
                 'lost by the middleware': source.losses.total if source is not None else 0,

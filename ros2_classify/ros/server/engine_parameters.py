@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How a node's parameters set the engine that runs its network."""
+"""How a node's parameters set the engine that runs its model."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from ros2_classify.engines.settings import (
 from ros2_classify.ros.node.parameters import Parameters, Spec
 
 ENGINE_PARAMETERS = (
-    Spec('provider', 'auto', 'What runs the network: auto, cpu, cuda, tensorrt or another '
+    Spec('provider', 'auto', 'What runs the model: auto, cpu, cuda, tensorrt or another '
          'execution provider of ONNX Runtime', read_only=True),
     Spec('require_provider', True, 'Whether it is an error when the provider cannot be had; else '
-         'the CPU runs the network, with a warning, as it always may with auto', read_only=True),
+         'the CPU runs the model, with a warning, as it always may with auto', read_only=True),
     Spec('device_id', 0, 'Which of several GPUs', minimum=0, maximum=MAX_DEVICE, read_only=True),
     Spec('precision', 'fp32', 'What the provider may compute in: cuda tf32, tensorrt fp16 and '
          'int8, openvino fp16; fp32 is as the model says', choices=get_args(Precision),
@@ -36,15 +36,15 @@ ENGINE_PARAMETERS = (
     Spec('parallel', 1, 'How many inferences may run side by side on a CPU: more results a '
          'second, for several cameras above all, and each takes longer', minimum=1,
          maximum=MAX_PARALLEL, read_only=True),
-    Spec('spinning', 'auto', "When the network's threads wait for each other at full load: never, "
+    Spec('spinning', 'auto', "When the model's threads wait for each other at full load: never, "
          'during an inference, which is faster, or always, which costs a core for each; auto: '
          'during an inference where a core is left beside them', choices=get_args(Spinning),
          read_only=True),
-    Spec('memory_limit', 0, 'MiB that the network may take for its work, on the CPU or the GPU; '
+    Spec('memory_limit', 0, 'MiB that the model may take for its work, on the CPU or the GPU; '
          '0 sets no limit', minimum=0, maximum=MAX_MEMORY, read_only=True),
-    Spec('arena', 'exact', "How the network's memory grows: by what is asked for, or by doubling",
+    Spec('arena', 'exact', "How the model's memory grows: by what is asked for, or by doubling",
          choices=get_args(Arena), read_only=True),
-    Spec('shrink_memory', False, 'Whether the network gives memory back after each picture; '
+    Spec('shrink_memory', False, 'Whether the model gives memory back after each image; '
          'slower', read_only=True),
     Spec('cuda_graphs', False, 'Whether CUDA records the work once and plays it back; refused '
          'with tensorrt', read_only=True),
@@ -52,14 +52,14 @@ ENGINE_PARAMETERS = (
          'kept on disk', read_only=True),
     Spec('custom_operators', '', 'Libraries with operators of your own, separated by ":"; no '
          'other one is ever loaded', read_only=True),
-    Spec('external_data', '', "Folders, separated by \":\", that a model's weights may lie in, "
+    Spec('external_data', '', "Directories, separated by \":\", that a model's weights may lie in, "
          'beside its own', read_only=True),
 )
 
 
 def engine_settings(parameters: Parameters) -> EngineSettings:
     """
-    Return how a network shall be run.
+    Return how a model shall be run.
 
     Parameters
     ----------

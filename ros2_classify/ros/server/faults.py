@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Faults of the engine that runs the network: when it is tried again, and what is done about them.
+Faults of the engine that runs the model: when it is tried again, and what is done about them.
 
 The worker's threads report; the executor's thread asks once a second what is to be done.
 """
@@ -33,7 +33,7 @@ ACTIONS = ('retry', 'error', 'exit')
 # The exit code of a process that ends by a fault of the engine; 3 and less have a meaning.
 EXIT_CODE = 4
 
-# So many faults in a row cost their pictures only; from then on there are pauses between them.
+# So many faults in a row cost their images only; from then on there are pauses between them.
 _FREE_TRIES = 3
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
@@ -101,7 +101,7 @@ class EngineFaults:
     # ---- any thread
 
     def pause(self) -> EngineError | None:
-        """Return why the network must not be tried at the moment; None where it may."""
+        """Return why the model must not be tried at the moment; None where it may."""
         found = self.findings()
         return EngineError(found[0].text) if found else None
 
@@ -179,7 +179,7 @@ class EngineFaults:
             return wish
 
     def findings(self) -> list[Finding]:
-        """Return why the network is not tried at the moment; any thread may call this."""
+        """Return why the model is not tried at the moment; any thread may call this."""
         left = self._until - self._clock() if self._until else 0.0
         if left > 0.0:
             return [find('engine_fails', count=self._in_a_row, seconds=left,
@@ -213,7 +213,7 @@ class Watchdog:
     Notices an inference that does not come back.
 
     It counts the time in which this process really ran: one that was stopped by a debugger, or
-    whose executor was held up, finds no hanging network when it goes on.
+    whose executor was held up, finds no hanging model when it goes on.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ from ros2_classify.progress import LogProgress
 from ros2_classify.ros.node.parameters import Parameters, Spec
 
 FETCH_PARAMETERS = (
-    Spec('offline', False, 'Leave the network alone: models come from disk and cache only; also '
+    Spec('offline', False, 'Leave the model alone: models come from disk and cache only; also '
          'the environment variable ROS2_CLASSIFY_OFFLINE', read_only=True),
     Spec('allow_unverified', False, 'For a trial: run what an address without a sha256 serves',
          read_only=True),

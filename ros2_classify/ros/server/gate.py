@@ -15,9 +15,9 @@
 """
 A subscription that the executor leaves alone while somebody else takes its messages.
 
-With more pictures than the network can answer, taking each of them costs the executor's thread a
-millisecond of copies, and the interpreter's lock with it, for a picture that is replaced at once.
-The middleware's queue of one does that for nothing. So, where a picture was replaced, the worker's
+With more images than the model can answer, taking each of them costs the executor's thread a
+millisecond of copies, and the interpreter's lock with it, for an image that is replaced at once.
+The middleware's queue of one does that for nothing. So, where an image was replaced, the worker's
 threads fetch the newest one when they need it, until there is none: then the executor waits again.
 """
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What changes about one camera's pictures while they come: size, encoding, stamps, clocks."""
+"""What changes about one camera's images while they come: size, encoding, stamps, clocks."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from ros2_classify.ros.diagnostics.status import Level
 
 # Seconds that something which happened once is shown.
 _SHOWN = 10.0
-# Stamps may be so many seconds before their pictures come, or after, until the clocks are doubted.
+# Stamps may be so many seconds before their images come, or after, until the clocks are doubted.
 _AHEAD = 0.5
 _BEHIND = 60.0
 
 
-class PictureWatch:
+class ImageWatch:
     """
-    Notes what changes from picture to picture of one camera, at no cost worth measuring.
+    Notes what changes from image to image of one camera, at no cost worth measuring.
 
     Parameters
     ----------
@@ -44,13 +44,13 @@ class PictureWatch:
     Attributes
     ----------
     jumps : int
-        How often a picture's stamp was older than the one before.
+        How often an image's stamp was older than the one before.
     changes : int
         How often size or encoding changed.
     interruptions : int
-        How often pictures came again after they had been missed.
+        How often images came again after they had been missed.
     form : str
-        Size and encoding of the last picture; empty before the first.
+        Size and encoding of the last image; empty before the first.
 
     """
 
@@ -68,7 +68,7 @@ class PictureWatch:
         self._offset: float | None = None
 
     def stamped(self, stamp: Any) -> None:
-        """Note the stamp of a picture that has come; called by one thread at a time."""
+        """Note the stamp of an image that has come; called by one thread at a time."""
         now = stamp.sec + 1e-9 * stamp.nanosec
         before, self._stamp = self._stamp, now
         if before is not None and now < before:
@@ -77,7 +77,7 @@ class PictureWatch:
 
     def usable(self, form: str) -> str:
         """
-        Note the form of a picture that could be read; called by one thread at a time.
+        Note the form of an image that could be read; called by one thread at a time.
 
         Parameters
         ----------
@@ -98,16 +98,16 @@ class PictureWatch:
         return before
 
     def unusable(self, reason: str) -> None:
-        """Note a picture that could not be read; called by the thread that calls `usable`."""
+        """Note an image that could not be read; called by the thread that calls `usable`."""
         self._unusable = (self._clock(), reason)
         self._last_unusable = True
 
     def answered(self, latency: float) -> None:
-        """Note the seconds from a picture's stamp to its answer, on the node's clock."""
+        """Note the seconds from an image's stamp to its answer, on the node's clock."""
         self._offset = latency
 
     def findings(self) -> list[Finding]:
-        """Return what is wrong with the pictures that come; any thread may call this."""
+        """Return what is wrong with the images that come; any thread may call this."""
         now = self._clock()
         found = []
         when, reason = self._unusable

@@ -33,19 +33,19 @@ from ros2_classify.ros.server.camera_stream import Frame
 from ros2_classify.ros.server.faults import EngineFaults
 from ros2_classify.ros.server.mailbox import Taken
 from ros2_classify.ros.server.model import Model
-from ros2_classify.ros.server.parameters import AnswerSettings
+from ros2_classify.ros.server.parameters import ResultSettings
 from ros2_classify.ros.server.service import InferenceService, Request
 
 
 @dataclass(frozen=True)
-class Picture:
+class Image:
     """
-    A picture in a batch, and who waits for the answer: exactly one of frame and request is there.
+    An image in a batch, and who waits for the answer: exactly one of frame and request is there.
 
     Parameters
     ----------
     pixels : ndarray of uint8
-        The picture.
+        The image.
     color : str
         What its channels are.
     frame : Frame or None
@@ -64,7 +64,7 @@ class Picture:
 @dataclass(eq=False)
 class Job:
     """
-    Pictures that go through the network together, and the model that they began with.
+    Images that go through the model together, and the model that they began with.
 
     Parameters
     ----------
@@ -73,30 +73,30 @@ class Job:
     settings : AnswerSettings
         What the parameters asked for when the job began.
     batch : Batch
-        The network's input.
-    pictures : list of Picture
+        The model's input.
+    images : list of Image
         One for each row of the batch.
     outputs : list of dict of str to ndarray
-        The network's answers, one for each picture.
+        The model's answers, one for each image.
     preprocess_time, inference_time : float
         Seconds.
     given_up : bool
-        Whether it has been answered for, as it doesn't come back from the network.
+        Whether it has been answered for, as it doesn't come back from the model.
 
     """
 
     model: Model
-    settings: AnswerSettings
+    settings: ResultSettings
     batch: Batch
-    pictures: list[Picture] = field(default_factory=list)
+    images: list[Image] = field(default_factory=list)
     outputs: list[Tensors] = field(default_factory=list)
     preprocess_time: float = 0.0
     inference_time: float = 0.0
     given_up: bool = False
 
     def __len__(self) -> int:
-        """Return how many pictures there are."""
-        return len(self.pictures)
+        """Return how many images there are."""
+        return len(self.images)
 
 
 class Inference:
@@ -112,14 +112,14 @@ class Inference:
     on_error : callable
         Called with an exception that nobody expected.
     faults : EngineFaults, optional
-        Gets the network's failures, and says when it is to be left alone.
+        Gets the model's failures, and says when it is to be left alone.
 
     Attributes
     ----------
     requests : int
         Requests answered or refused.
     times : Ring
-        Seconds that the network took for a job.
+        Seconds that the model took for a job.
 
     """
 
@@ -137,7 +137,7 @@ class Inference:
         self.times = Ring()
 
     def begin(self) -> int:
-        """Choose the model of the next job; return how many pictures it takes at once."""
+        """Choose the model of the next job; return how many images it takes at once."""
         self._next = self._acquire_model()
         return self._next.pipeline.max_batch
 
@@ -174,19 +174,19 @@ class Inference:
             self._add_frame(job, frame)
         if taken.request is not None:
             self._add_request(job, taken.request)
-        if not job.pictures:
+        if not job.images:
             return None
         job.preprocess_time = (time.perf_counter() - begun) / len(job)
         return job
 
     def infer(self, job: Job) -> None:
-        """Run the network."""
+        """Run the model."""
         begun = time.perf_counter()
         self._running.append(job)
         try:
             job.outputs = job.model.pipeline.infer(job.batch)
         except Exception as error:
-            # What comes of a job that was given up says nothing about the network that runs now.
+            # What comes of a job that was given up says nothing about the model that runs now.
             if not self._given_up:
                 self._faults.failed(error)
             raise
@@ -198,7 +198,7 @@ class Inference:
 
     def give_up(self, error: Exception) -> None:
         """
-        Answer for the jobs that do not come back from the network; their outcome won't count.
+        Answer for the jobs that do not come back from the model; their outcome won't count.
 
         Parameters
         ----------
@@ -209,8 +209,8 @@ class Inference:
         self._given_up = True
         for job in tuple(self._running):
             job.given_up = True
-            for picture in job.pictures:
-                self._fail(picture, error)
+            for image in job.images:
+                self._fail(image, error)
 
     def finish(self, job: Job, error: Exception | None) -> None:
         """Publish the answers, and send those of requests."""
@@ -222,15 +222,15 @@ class Inference:
                 return
             if error is None:
                 self.times.add(job.inference_time)
-            for row, picture in enumerate(job.pictures):
+            for row, image in enumerate(job.images):
                 try:
                     if error is not None:
                         raise error
-                    self._answer(job, picture, self._result(job, row))
-                except Exception as failure:  # noqa: B902 - the other pictures get their answers
-                    self._fail(picture, failure)
+                    self._publish(job, image, self._result(job, row))
+                except Exception as failure:  # noqa: B902 - the other images get their answers
+                    self._fail(image, failure)
         finally:
-            # It may hold the last picture's megabytes until the next one comes.
+            # It may hold the last image's megabytes until the next one comes.
             job.batch.clear()
             job.model.release()
 
@@ -254,8 +254,8 @@ class Inference:
         self._on_error(error)
 
     def _leave(self, job: Job) -> None:
-        self.leave([each.frame for each in job.pictures if each.frame is not None],
-                   [each.request for each in job.pictures if each.request is not None])
+        self.leave([each.frame for each in job.images if each.frame is not None],
+                   [each.request for each in job.images if each.request is not None])
 
     def _add_frame(self, job: Job, frame: Frame) -> None:
         read = frame.stream.read(frame.msg, job.settings.max_pixels)
@@ -263,10 +263,10 @@ class Inference:
             return
         try:
             job.batch.add(*read)
-        except Exception as error:  # noqa: B902 - the other pictures get their answers
+        except Exception as error:  # noqa: B902 - the other images get their answers
             frame.stream.refuse(error)
         else:
-            job.pictures.append(Picture(*read, frame=frame))
+            job.images.append(Image(*read, frame=frame))
 
     def _add_request(self, job: Job, request: Request) -> None:
         try:
@@ -275,29 +275,29 @@ class Inference:
         except Exception as error:  # noqa: B902 - the asker gets an answer in any case
             self._refuse(request, error)
         else:
-            job.pictures.append(Picture(pixels, color, request=request))
+            job.images.append(Image(pixels, color, request=request))
 
     def _result(self, job: Job, row: int) -> Result:
         return job.model.pipeline.postprocess(
             job.outputs[row], job.batch.geometries[row], job.settings.options,
             preprocess_time=job.preprocess_time, inference_time=job.inference_time)
 
-    def _answer(self, job: Job, picture: Picture, result: Result) -> None:
+    def _publish(self, job: Job, image: Image, result: Result) -> None:
         class_id = job.settings.class_id
-        if picture.frame is not None:
-            picture.frame.stream.answer(
-                picture.frame, result, picture.pixels, picture.color, class_id)
+        if image.frame is not None:
+            image.frame.stream.publish(
+                image.frame, result, image.pixels, image.color, class_id)
             return
-        assert picture.request is not None and self._service is not None
-        msg = to_msg(result, picture.request.image.header, class_id)
+        assert image.request is not None and self._service is not None
+        msg = to_msg(result, image.request.image.header, class_id)
         self.requests += 1
-        self._service.succeed(picture.request, msg)
+        self._service.succeed(image.request, msg)
 
-    def _fail(self, picture: Picture, error: Exception) -> None:
-        if picture.frame is not None:
-            picture.frame.stream.fail(error)
-        elif picture.request is not None:
-            self._refuse(picture.request, error)
+    def _fail(self, image: Image, error: Exception) -> None:
+        if image.frame is not None:
+            image.frame.stream.fail(error)
+        elif image.request is not None:
+            self._refuse(image.request, error)
 
     def _refuse(self, request: Request, error: Exception) -> None:
         assert self._service is not None

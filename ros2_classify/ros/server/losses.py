@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-Pictures that the middleware loses between the camera and this node.
+Images that the middleware loses between the camera and this node.
 
 The middleware numbers what a sender publishes, so its reader knows of every gap and tells it as an
-event (``message_lost``). A picture that is replaced by a newer one because this node is slow is
+event (``message_lost``). An image that is replaced by a newer one because this node is slow is
 none of them: it came.
 """
 
@@ -40,7 +40,7 @@ _AGAIN = 60.0
 
 class Losses:
     """
-    Counts lost pictures and tells when they are too many; for the executor's thread.
+    Counts lost images and tells when they are too many; for the executor's thread.
 
     Parameters
     ----------
@@ -60,11 +60,11 @@ class Losses:
         self.symptom = ''
 
     def came(self, count: int = 1) -> None:
-        """Count pictures that came."""
+        """Count images that came."""
         self._came += count
 
     def add(self, count: int) -> None:
-        """Count lost pictures."""
+        """Count lost images."""
         self._lost += count
         self.total += count
 
@@ -83,7 +83,7 @@ class Losses:
             Called with the name of the policy when the quality of service of a publisher doesn't
             fit, where the middleware tells of that.
         on_lost : callable
-            Called with the number of pictures that got lost since the last time.
+            Called with the number of images that got lost since the last time.
 
         Returns
         -------
@@ -116,12 +116,12 @@ class Losses:
 
     def judge(self) -> str:
         """
-        Say whether too many pictures have been lost; call it about once a second.
+        Say whether too many images have been lost; call it about once a second.
 
         Returns
         -------
         str
-            ``90 of 100 pictures of the last 5 s``, or nothing where all is well, where the time
+            ``90 of 100 images of the last 5 s``, or nothing where all is well, where the time
             for a judgement hasn't come, and where it has been said a moment ago.
 
         """
@@ -134,7 +134,7 @@ class Losses:
         if lost < _MIN_LOST or lost < _MIN_PART * (lost + came):
             self.symptom = ''
             return ''
-        self.symptom = f'{lost} of {lost + came} pictures of the last {span:.0f} s'
+        self.symptom = f'{lost} of {lost + came} images of the last {span:.0f} s'
         if self._said is not None and now - self._said < _AGAIN:
             return ''
         self._said = now

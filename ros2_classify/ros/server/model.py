@@ -38,11 +38,11 @@ from ros2_classify.preprocess.batch import Batch
 from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.server.engine_parameters import engine_settings
 from ros2_classify.ros.server.fetching import convert_options, core_log_shown, fetch_options
-from ros2_classify.ros.server.parameters import answer_settings, AnswerSettings
+from ros2_classify.ros.server.parameters import result_settings, ResultSettings
 
 _GPU_BATCH = 8
 _CPU = PROVIDERS['cpu']
-# How many times as long as others these may take until a network runs: they build engines.
+# How many times as long as others these may take until a model runs: they build engines.
 _BUILDERS = {PROVIDERS['tensorrt']: 30.0, PROVIDERS['openvino']: 30.0}
 
 # Called when the files are there, with how many times as long as usual the rest may take.
@@ -66,7 +66,7 @@ class Model:
     engine_time : float
         Those of them in which the engine started, or was built.
     sha256 : str
-        That of the network's file; empty where there is none.
+        That of the model's file; empty where there is none.
     jobs : int
         How many jobs there are at the same time.
 
@@ -79,7 +79,7 @@ class Model:
 
     """
 
-    def __init__(self, pipeline: Pipeline, settings: AnswerSettings, *,
+    def __init__(self, pipeline: Pipeline, settings: ResultSettings, *,
                  warm_up_time: float = 0.0, load_time: float = 0.0, engine_time: float = 0.0,
                  sha256: str = '', jobs: int = 2) -> None:
         self.pipeline = pipeline
@@ -177,7 +177,7 @@ def difference(old: Model, new: Model) -> str:
 
 def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
     """
-    Return how many pictures a network shall be able to take at once, before it is loaded.
+    Return how many images a model shall be able to take at once, before it is loaded.
 
     Where the provider that this counts on doesn't start, `load_model` goes back to one.
 
@@ -186,9 +186,9 @@ def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
     asked : int
         The parameter ``max_batch``; 0 leaves it to the provider.
     streams : int
-        How many pictures there may be at the same time.
+        How many images there may be at the same time.
     engine : EngineSettings
-        How the network is going to be run.
+        How the model is going to be run.
 
     Returns
     -------
@@ -209,7 +209,7 @@ def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
 
 
 def patience_for(engine: EngineSettings) -> float:
-    """Return how many times as long as a CPU the provider may take to start with a network."""
+    """Return how many times as long as a CPU the provider may take to start with a model."""
     name = engine.provider.partition(':')[0]
     return _BUILDERS.get(PROVIDERS.get(name.lower(), name), 1.0)
 
@@ -229,7 +229,7 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
     log : rclpy logger
         Gets the progress and what was assumed.
     streams : int
-        How many pictures there may be at the same time.
+        How many images there may be at the same time.
     cancel : threading.Event, optional
         Ends a download or a conversion when it is set.
     starting : callable, optional
@@ -256,14 +256,14 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
             fetch=fetch, convert=convert_options(settings, fetch),
             opening=lambda: starting(patience_for(engine)))
     if not settings['max_batch'] and pipeline.engine.provider == _CPU:
-        # On a CPU a batch takes as long as its pictures one by one, and each waits for all.
+        # On a CPU a batch takes as long as its images one by one, and each waits for all.
         pipeline.limit_batch(1)
     loaded = time.monotonic()
     try:
         pipeline.warm_up()
         warm = time.monotonic()
         model = Model(
-            pipeline, answer_settings(settings, pipeline.options),
+            pipeline, result_settings(settings, pipeline.options),
             warm_up_time=warm - loaded, load_time=loaded - begun,
             engine_time=pipeline.engine_time,
             # Of the file that runs, which was taken out of an archive, or converted.

@@ -15,7 +15,7 @@
 """
 Loading of models, one after the other, each with a limit in time.
 
-A network may need for ever: one that never ends its first run, or a driver that hangs. Python
+A model may need for ever: one that never ends its first run, or a driver that hangs. Python
 can't interrupt it. So it is loaded in a thread of its own, which is left behind when the time is
 over; whoever asked for the model learns why there is none, and the next one can be loaded.
 """
@@ -41,7 +41,7 @@ Work = Callable[[Starting], Model]
 
 
 class LoadHangsError(EngineError):
-    """A network did not come back from being loaded, or from its first run."""
+    """A model did not come back from being loaded, or from its first run."""
 
 
 class Loader:
@@ -53,7 +53,7 @@ class Loader:
     stop : ros2_classify.ros.node.process.Stop
         Knows of the threads that the process has left behind.
     timeout : callable
-        Returns how many seconds a network may take on a CPU; 0 for no limit.
+        Returns how many seconds a model may take on a CPU; 0 for no limit.
     clock : callable
         Gives the time in seconds; for tests.
 
@@ -72,7 +72,7 @@ class Loader:
         """Raise EngineError where so many threads were left behind that one more is too many."""
         if self._stop.hangs.too_many:
             raise EngineError(
-                f'{self._stop.hangs.count} threads have not come back from networks, and each '
+                f'{self._stop.hangs.count} threads have not come back from models, and each '
                 'holds memory and perhaps a processor: no other model is loaded before the '
                 'process has been started anew')
 

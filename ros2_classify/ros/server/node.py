@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-The server node: wiring between streams of pictures, a model, and the threads that work.
+The server node: wiring between streams of images, a model, and the threads that work.
 
 Threads: the executor's thread runs all callbacks and owns everything that is created or destroyed;
-the worker's threads alone run the network and publish the answers.
+the worker's threads alone run the model and publish the answers.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from ros2_classify.ros.server.inference import Inference
 from ros2_classify.ros.server.model import load_model, Model
 from ros2_classify.ros.server.model_loader import Loader
 from ros2_classify.ros.server.model_parameter import ModelSetter
-from ros2_classify.ros.server.parameters import answer_settings, model_defaults, PARAMETERS
+from ros2_classify.ros.server.parameters import result_settings, model_defaults, PARAMETERS
 from ros2_classify.ros.server.recovery import Recovery
 from ros2_classify.ros.server.service import InferenceService, Request
 from ros2_classify.ros.server.stream_names import stream_names
@@ -57,7 +57,7 @@ _HOUSEKEEPING_PERIOD = 1.0
 
 class ServerNode(ManagedNode):
     """
-    A lifecycle node that answers for the pictures of its cameras, the newest first.
+    A lifecycle node that answers for the images of its cameras, the newest first.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class ServerNode(ManagedNode):
             from ros2_classify.model import catalog
             raise ModelNotFoundError(
                 'the parameter model is not set; give one with --ros-args -p model:=NAME, where '
-                'NAME is a descriptor file (.yaml), a network file (.onnx, .pb) or one of: '
+                'NAME is a descriptor file (.yaml), a model file (.onnx, .pb) or one of: '
                 f'{", ".join(catalog.names()) or "(the catalogue is empty)"}')
         self._log.info(f'loading the model {name}')
         self._report.doing(f'loading the model {name}')
@@ -181,14 +181,14 @@ class ServerNode(ManagedNode):
         worker, self._worker = self._worker, None
         if worker is not None:
             self._end(worker)
-        # While the network is loaded anew after a fault there is no worker.
+        # While the model is loaded anew after a fault there is no worker.
         if self._inference is not None and (worker is not None or recovery is not None):
             self._say_what_was_done(self._inference)
             self._write_trace()
         return not self._hung
 
     def _end(self, worker: Worker) -> None:
-        """Stop a worker; one whose network doesn't come back in time is left behind."""
+        """Stop a worker; one whose model doesn't come back in time is left behind."""
         begun = time.monotonic()
         warm_up_time = 0.0 if self._model is None else self._model.warm_up_time
         patience = max(_STOP_TIMEOUT, _WARM_UPS * warm_up_time)
@@ -196,7 +196,7 @@ class ServerNode(ManagedNode):
             waited = time.monotonic() - begun
             if waited >= (_STOP_TIMEOUT if self._stop.requested else patience):
                 self._stop.left_thread_behind = self._hung = True
-                reason = f'the network has not come back for {waited:.0f} s'
+                reason = f'the model has not come back for {waited:.0f} s'
                 self._log.error(reason)
                 assert self._inference is not None
                 self._inference.give_up(EngineError(reason))
@@ -240,7 +240,7 @@ class ServerNode(ManagedNode):
         for stream in streams:
             stream.destroy()
         model, self._model = self._model, None
-        # A network that a thread is still in is not freed under it: the thread holds the model.
+        # A model that a thread is still in is not freed under it: the thread holds the model.
         if model is not None:
             model.retire()
 
@@ -249,7 +249,7 @@ class ServerNode(ManagedNode):
     def _submit(self, request: Request) -> str:
         worker = self._worker
         if worker is None and self._recovery is not None:
-            return 'the network is being loaded anew after a fault; ask again later'
+            return 'the model is being loaded anew after a fault; ask again later'
         if worker is None:
             return f'{self.get_fully_qualified_name()} is not active; activate it first'
         if not worker.mailbox.ask(request):
@@ -259,7 +259,7 @@ class ServerNode(ManagedNode):
     def _parameters_changed(self) -> None:
         model = self._model
         if model is not None and not self._setter.adopting:
-            model.settings = answer_settings(self._settings, model.pipeline.options)
+            model.settings = result_settings(self._settings, model.pipeline.options)
 
     def _keep_house(self) -> None:
         """Do now and then what no event asks for."""
@@ -322,7 +322,7 @@ class ServerNode(ManagedNode):
         """Work with a model from now on, and return the one before."""
         old = self._model
         assert old is not None
-        model.settings = answer_settings(self._settings, model.pipeline.options)
+        model.settings = result_settings(self._settings, model.pipeline.options)
         self._models_loaded += 1
         model.number = self._models_loaded
         for stream in self._streams:
@@ -397,7 +397,7 @@ class ServerNode(ManagedNode):
             if worker is not None or self._recovery is None:
                 frame.stream.leave()
             else:
-                frame.stream.skip(EngineError('the network is being loaded anew after a fault'))
+                frame.stream.skip(EngineError('the model is being loaded anew after a fault'))
             return False
 
         return deliver

@@ -29,39 +29,39 @@ from ros2_classify.ros.server.fetching import FETCH_PARAMETERS
 
 PARAMETERS = (
     Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or a '
-         'network file, by path or address; set while the node is configured, it is loaded beside '
+         'model file, by path or address; set while the node is configured, it is loaded beside '
          'the present one, which it then replaces'),
-    Spec('model_path', '', 'Folders of models of your own, separated by ":", looked into before '
+    Spec('model_path', '', 'Directories of models of your own, separated by ":", looked into before '
          'those of the environment variable ROS2_CLASSIFY_MODEL_PATH', read_only=True),
-    Spec('model_roots', '', 'The only folders, separated by ":", that models, descriptors, label '
+    Spec('model_roots', '', 'The only directories, separated by ":", that models, descriptors, label '
          'files, weights and libraries of operators are read from, symbolic links followed; empty '
          'allows all', read_only=True),
     *FETCH_PARAMETERS,
-    Spec('image_transport', 'raw', 'How pictures come: raw on image, compressed on '
+    Spec('image_transport', 'raw', 'How images come: raw on image, compressed on '
          'image/compressed', choices=('raw', 'compressed'), read_only=True),
-    Spec('image_topics', [''], 'Topics of pictures of several cameras, in the place of image; '
-         'those that end in /compressed have compressed pictures', read_only=True),
+    Spec('image_topics', [''], 'Topics of images of several cameras, in the place of image; '
+         'those that end in /compressed have compressed images', read_only=True),
     Spec('output_namespaces', [''], 'Namespaces of the answers, one for each of image_topics; '
          'else the namespaces of these topics', read_only=True),
-    Spec('max_batch', 0, 'At most so many pictures, of different cameras, go through the network '
+    Spec('max_batch', 0, 'At most so many images, of different cameras, go through the model '
          'at once, where it can; 0: 8 on a GPU, and one on a CPU, which gains nothing by it',
          minimum=0, maximum=MAX_BATCH, read_only=True),
-    Spec('max_batch_delay', 0.0, 'Seconds that a picture may wait for those of other cameras, to '
-         'go through the network together', minimum=0.0, maximum=10.0, read_only=True),
+    Spec('max_batch_delay', 0.0, 'Seconds that an image may wait for those of other cameras, to '
+         'go through the model together', minimum=0.0, maximum=10.0, read_only=True),
     *ENGINE_PARAMETERS,
-    Spec('on_engine_fault', 'retry', 'What follows when the network fails or hangs: retry drops '
-         'the picture and tries again, with growing pauses, and loads the model anew where that '
+    Spec('on_engine_fault', 'retry', 'What follows when the model fails or hangs: retry drops '
+         'the image and tries again, with growing pauses, and loads the model anew where that '
          'may help; error leaves the state active by way of error processing; exit ends the '
          f'process with code {EXIT_CODE}', choices=ACTIONS, read_only=True),
     Spec('inference_timeout', 0.0, 'Seconds after which an inference counts as hanging; 0: 20 '
          'times as long as the warm-up, and at least 10', minimum=0.0, maximum=86400.0),
-    Spec('load_timeout', 120.0, 'Seconds after which loading a network, with its first run, '
+    Spec('load_timeout', 120.0, 'Seconds after which loading a model, with its first run, '
          'counts as hanging: whoever asked for it is told, and its thread is left behind; '
          'fetching and converting are not counted, tensorrt and openvino, which build engines, '
          'have 30 times as long; 0 sets no limit', minimum=0.0, maximum=86400.0),
     Spec('autostart', True, 'Configure and activate at start, without a lifecycle manager',
          read_only=True),
-    Spec('tune_malloc', True, 'Keep the memory of large pictures in the process (glibc only)',
+    Spec('tune_malloc', True, 'Keep the memory of large images in the process (glibc only)',
          read_only=True),
     Spec('trace_file', '', 'For measuring: file (.npz) to which the times of all frames are '
          'written when the node stops; empty for none', read_only=True),
@@ -80,13 +80,13 @@ PARAMETERS = (
          'ones, are compared with each other', minimum=1, maximum=100000, from_model=True),
     Spec('class_id', 'label', 'What the field class_id of results holds: the label or the index',
          choices=('label', 'index')),
-    Spec('max_image_pixels', MAX_PIXELS, 'Larger pictures are refused',
+    Spec('max_image_pixels', MAX_PIXELS, 'Larger images are refused',
          minimum=1, maximum=1 << 30),
 )
 
 
 @dataclass(frozen=True)
-class AnswerSettings:
+class ResultSettings:
     """
     What the parameters ask of an answer, all of one moment.
 
@@ -97,7 +97,7 @@ class AnswerSettings:
     class_id : str
         ``label`` or ``index``.
     max_pixels : int
-        Larger pictures are refused.
+        Larger images are refused.
 
     """
 
@@ -106,7 +106,7 @@ class AnswerSettings:
     max_pixels: int
 
 
-def answer_settings(parameters: Parameters, defaults: Options) -> AnswerSettings:
+def result_settings(parameters: Parameters, defaults: Options) -> ResultSettings:
     """
     Return what the parameters ask for now.
 
@@ -125,7 +125,7 @@ def answer_settings(parameters: Parameters, defaults: Options) -> AnswerSettings
     """
     options = defaults.replace(**{
         spec.name: parameters[spec.name] for spec in PARAMETERS if spec.from_model})
-    return AnswerSettings(options, parameters['class_id'], parameters['max_image_pixels'])
+    return ResultSettings(options, parameters['class_id'], parameters['max_image_pixels'])
 
 
 def model_defaults(options: Any) -> dict[str, Any]:

@@ -89,20 +89,20 @@ class Outputs:
     @property
     def wanted(self) -> bool:
         """Whether anybody subscribes to what inference makes."""
-        return any(publisher.get_subscription_count() for publisher in self._answers)
+        return any(publisher.get_subscription_count() for publisher in self._results)
 
     @property
     def listeners(self) -> int:
         """How many subscriptions there are to what inference makes."""
-        return sum(publisher.get_subscription_count() for publisher in self._answers)
+        return sum(publisher.get_subscription_count() for publisher in self._results)
 
     @property
     def topics(self) -> tuple[str, ...]:
         """The resolved names of the topics of what inference makes."""
-        return tuple(publisher.topic_name for publisher in self._answers)
+        return tuple(publisher.topic_name for publisher in self._results)
 
     @property
-    def _answers(self) -> tuple[Any, ...]:
+    def _results(self) -> tuple[Any, ...]:
         masks = (self._instances,) if self._instances is not None else ()
         return (self._result, *masks, self._debug_image)
 
@@ -131,11 +131,11 @@ class Outputs:
         result : Classification, Detections or Segmentation
             The answer.
         header : std_msgs.msg.Header
-            The picture's header.
+            The image's header.
         pixels : ndarray of uint8
-            The picture; it stays as it is.
+            The image; it stays as it is.
         color : str
-            What the picture's channels are.
+            What the image's channels are.
         class_id : str
             ``label`` or ``index``.
 
@@ -157,7 +157,7 @@ class Outputs:
 
     def destroy(self) -> None:
         """Take the topics away."""
-        for publisher in (*self._answers, self._label_info, self._vision_info):
+        for publisher in (*self._results, self._label_info, self._vision_info):
             self._node.destroy_publisher(publisher)
 
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a server does about faults of its network: wait, load it anew, or end; in words."""
+"""What a server does about faults of its model: wait, load it anew, or end; in words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ros2_classify.ros.server.model_loader import LoadHangsError
 
 
 class Recoverable(Protocol):
-    """What a server can do about its network; all in the executor's thread."""
+    """What a server can do about its model; all in the executor's thread."""
 
     def load(self) -> Model:
         """Load the model once more; called in a thread of its own."""
@@ -107,7 +107,7 @@ class Reload:
 
 class Recovery:
     """
-    Watches a server's network while it is active, and acts.
+    Watches a server's model while it is active, and acts.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class Recovery:
 
     def look(self, busy_for: float, limit: float) -> None:
         """
-        Look after the network; call it about once a second.
+        Look after the model; call it about once a second.
 
         Parameters
         ----------
@@ -199,4 +199,4 @@ class Recovery:
             return
         self._server.adopt(model)
         self._faults.reloaded()
-        self._log.info(f'the model {model.name} is loaded anew; the network is tried again')
+        self._log.info(f'the model {model.name} is loaded anew; the model is tried again')

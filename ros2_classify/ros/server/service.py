@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Request and response: a picture in, an answer out, while the stream of pictures runs."""
+"""Request and response: an image in, an answer out, while the stream of images runs."""
 
 from __future__ import annotations
 

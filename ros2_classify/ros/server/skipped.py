@@ -13,9 +13,9 @@
 # limitations under the License.
 
 """
-Pictures that newer ones replaced in the middleware's queue, known from the gaps in their numbers.
+Images that newer ones replaced in the middleware's queue, known from the gaps in their numbers.
 
-The middleware numbers what a publisher sends. What is missing between two pictures was replaced
+The middleware numbers what a publisher sends. What is missing between two images was replaced
 before anybody took it, or it got lost on the way; losses are told by an event, later.
 """
 
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 
 class Skipped:
-    """Counts the pictures between those that were taken; for one publisher."""
+    """Counts the images between those that were taken; for one publisher."""
 
     def __init__(self) -> None:
         self._last: int | None = None
@@ -32,7 +32,7 @@ class Skipped:
 
     def taken(self, number: int | None, *, alone: bool = True) -> int:
         """
-        Note a picture.
+        Note an image.
 
         Parameters
         ----------
@@ -44,7 +44,7 @@ class Skipped:
         Returns
         -------
         int
-            How many pictures are missing before it.
+            How many images are missing before it.
 
         """
         # With several, who knows whose the number is that comes next.
@@ -59,7 +59,7 @@ class Skipped:
 
     def lost(self, count: int) -> int:
         """
-        Note that pictures got lost.
+        Note that images got lost.
 
         Parameters
         ----------

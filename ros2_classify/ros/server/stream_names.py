@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Which topics a server takes pictures from, and where the answers for each of them go.
+Which topics a server takes images from, and where the answers for each of them go.
 
 Where the parameter ``image_topics`` is empty there is one camera, on the topic ``image``, and the
 answers go to the node's own namespace. Otherwise the answers for a camera go where a server of
@@ -41,7 +41,7 @@ class StreamNames:
     Parameters
     ----------
     topic : str
-        The full name of the topic of pictures, after remapping.
+        The full name of the topic of images, after remapping.
     transport : str
         A key of `ros2_classify.ros.server.subscription.TRANSPORTS`.
     namespace : str or None
@@ -66,9 +66,9 @@ def stream_names(
         The node; relative names are in its namespace, and its remappings count.
     image_topics : sequence of str
         The cameras' topics; empty words don't count, and none at all means ``image``. What ends
-        in ``/compressed`` has compressed pictures.
+        in ``/compressed`` has compressed images.
     image_transport : str
-        How the pictures of the others come.
+        How the images of the others come.
     output_namespaces : sequence of str
         The namespaces of the answers in the same order; none at all means those of the cameras.
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Where the server's pictures come from: a topic, subscribed to while answers are wanted."""
+"""Where the server's images come from: a topic, subscribed to while answers are wanted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from ros2_classify.ros.messages import compressed_image as compressed_msg, image as image_msg
-from ros2_classify.ros.node.intra_process import find_sender, PictureSender
+from ros2_classify.ros.node.intra_process import find_sender, ImageSender
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.gate import fetch, Gate
 from ros2_classify.ros.server.losses import Losses
@@ -43,7 +43,7 @@ _LINGER = 2.0
 @dataclass(frozen=True)
 class Transport:
     """
-    One way in which pictures come.
+    One way in which images come.
 
     Parameters
     ----------
@@ -80,10 +80,10 @@ class ImageInput:
     transport : str
         ``raw`` or ``compressed``.
     on_frame : callable
-        Called with every message, in the executor's thread; with pictures of a camera in this
+        Called with every message, in the executor's thread; with images of a camera in this
         process in that camera's thread.
     on_skipped : callable
-        Called with the number of pictures that newer ones replaced in the middleware's queue;
+        Called with the number of images that newer ones replaced in the middleware's queue;
         with a negative one where some of those turn out to be lost instead.
     listed : bool
         Whether the topic is one of a list, and not what ``image`` was remapped to.
@@ -102,14 +102,14 @@ class ImageInput:
         self._subscription: Any = None
         self._throttled = ThrottledLog()
         self._gate = Gate(self._wake)
-        # Nobody opens the gate while a picture is fetched: the executor would overtake it.
+        # Nobody opens the gate while an image is fetched: the executor would overtake it.
         self._fetching = threading.Lock()
         self._skipped = Skipped()
-        # Whether pictures were left in the queue since the executor took the last one.
+        # Whether images were left in the queue since the executor took the last one.
         self._held = False
-        # Whether the middleware keeps more than the newest picture.
+        # Whether the middleware keeps more than the newest image.
         self._deep = False
-        self._sender: PictureSender | None = None
+        self._sender: ImageSender | None = None
         self._subscribed_at = 0.0
         self._last_wanted = 0.0
         self.last_frame_at: float | None = None
@@ -119,7 +119,7 @@ class ImageInput:
 
     @property
     def subscribed(self) -> bool:
-        """Whether pictures are taken at the moment."""
+        """Whether images are taken at the moment."""
         return self._subscription is not None or self._sender is not None
 
     @property
@@ -129,12 +129,12 @@ class ImageInput:
 
     @property
     def silent_for(self) -> float:
-        """Seconds without a picture, counted from the subscription's start at most."""
+        """Seconds without an image, counted from the subscription's start at most."""
         return time.monotonic() - max(self._subscribed_at, self.last_frame_at or 0.0)
 
     def update(self, wanted: bool) -> None:
         """
-        Subscribe if pictures are wanted, unsubscribe when they haven't been for a while.
+        Subscribe if images are wanted, unsubscribe when they haven't been for a while.
 
         Parameters
         ----------
@@ -170,7 +170,7 @@ class ImageInput:
 
     def hold(self) -> bool:
         """
-        Have the executor leave the pictures alone; whoever needs one fetches it.
+        Have the executor leave the images alone; whoever needs one fetches it.
 
         Returns
         -------
@@ -183,12 +183,12 @@ class ImageInput:
 
     def fetch(self, *, wanted: bool = True) -> Any:
         """
-        Return the newest picture, after `hold`; in the thread that needs it.
+        Return the newest image, after `hold`; in the thread that needs it.
 
         Parameters
         ----------
         wanted : bool
-            Whether anybody listens to the answers; if not, pictures are delivered again, to be
+            Whether anybody listens to the answers; if not, images are delivered again, to be
             counted as what they are.
 
         Returns
@@ -210,7 +210,7 @@ class ImageInput:
             # The middleware has dropped what it could not read; the executor takes the next one.
             self._throttled(
                 self._node.get_logger().error,
-                f'a picture on {self.topic} cannot be taken from the middleware: {error}', 'take')
+                f'an image on {self.topic} cannot be taken from the middleware: {error}', 'take')
             taken = None
         if taken is None:
             self._gate.open()
@@ -237,7 +237,7 @@ class ImageInput:
         """Return the subscription's quality of service, the user's overrides included."""
         return self._subscription.qos_profile
 
-    def _local_sender(self) -> PictureSender | None:
+    def _local_sender(self) -> ImageSender | None:
         """Return the camera of this process that has this topic."""
         return None if self.transport.suffix else find_sender(self.topic)
 
@@ -253,7 +253,7 @@ class ImageInput:
             sender.listen(self._receive)
             self._sender = sender
             return
-        # Best effort takes pictures from reliable senders too, and never asks for old ones again.
+        # Best effort takes images from reliable senders too, and never asks for old ones again.
         qos = QoSProfile(
             history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._subscription = self.losses.subscribe(
@@ -274,7 +274,7 @@ class ImageInput:
             self._on_skipped(-explained)
 
     def _note(self, info: Any, subscription: Any) -> int:
-        """Note the number of a picture; return how many are missing before it."""
+        """Note the number of an image; return how many are missing before it."""
         try:
             alone = subscription.get_publisher_count() == 1
         except (rclpy_implementation.InvalidHandle, rclpy_implementation.RCLError):
@@ -282,7 +282,7 @@ class ImageInput:
         return self._skipped.taken(info.get('publication_sequence_number'), alone=alone)
 
     def _note_replaced(self, info: Any, subscription: Any) -> None:
-        """Note a picture, and that newer ones took the place of those missing before it."""
+        """Note an image, and that newer ones took the place of those missing before it."""
         skipped = self._note(info, subscription)
         self._skipped.replaced(skipped)
         if skipped:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Why pictures don't come, or not all: which of the usual causes it is."""
+"""Why images don't come, or not all: which of the usual causes it is."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _POLICIES = {'effort': 'RELIABILITY', 'ransient': 'DURABILITY', 'eadline': 'DEAD
 
 def explain_silence(node: Node, source: ImageInput) -> Finding:
     """
-    Say why no picture comes.
+    Say why no image comes.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def explain_silence(node: Node, source: ImageInput) -> Finding:
         elif found in _TYPES:
             cure = f'set the parameter image_transport to {_TYPES[found]}'
         else:
-            cure = 'remap "image" to a topic of pictures'
+            cure = 'remap "image" to a topic of images'
         return find('wrong_type', topic=topic, found=found, kind=wanted, cure=cure)
     if not matching:
         return find(
@@ -86,7 +86,7 @@ def explain_silence(node: Node, source: ImageInput) -> Finding:
 
 def explain_losses(lost: str, source: ImageInput) -> Finding:
     """
-    Say why pictures get lost on their way, and what to do.
+    Say why images get lost on their way, and what to do.
 
     Parameters
     ----------
@@ -113,21 +113,21 @@ def _profile_cure() -> str:
 
 def _alternatives(node: Node, source: ImageInput) -> str:
     topics = {name: types[0] for name, types in node.get_topic_names_and_types() if types}
-    # The node's own annotated picture is no camera, nor is what others only wait for.
+    # The node's own annotated image is no camera, nor is what others only wait for.
     own = {name for name, _ in node.get_publisher_names_and_types_by_node(
         node.get_name(), node.get_namespace())}
     found = [name for name, kind in topics.items()
              if kind in _TYPES and name not in own and node.count_publishers(name)]
     if not found:
-        return 'there is no topic of pictures; is the camera running, with the same ROS_DOMAIN_ID?'
+        return 'there is no topic of images; is the camera running, with the same ROS_DOMAIN_ID?'
     close = _closest(source.topic, found)
     if source.listed:
-        return f'topics of pictures are {", ".join(close)}; name them in image_topics'
+        return f'topics of images are {", ".join(close)}; name them in image_topics'
     cure = f'-r image:={_base(close[0], topics[close[0]])}'
     other = _TYPES[topics[close[0]]]
     if TRANSPORTS[other] is not source.transport:
         cure += f' -p image_transport:={other}'
-    return f'topics of pictures are {", ".join(close)}; to take the first: --ros-args {cure}'
+    return f'topics of images are {", ".join(close)}; to take the first: --ros-args {cure}'
 
 
 def _closest(topic: str, names: Iterable[str]) -> list[str]:

@@ -41,7 +41,7 @@ class Trace:
     ----------
     path : str
         The file to write, in NumPy's format ``.npz``. It holds ``taken`` and ``published``, int64
-        arrays of shape (n, 2): the picture's stamp and the time on the monotonic clock, in ns;
+        arrays of shape (n, 2): the image's stamp and the time on the monotonic clock, in ns;
         and ``skipped``, the number of frames that were never taken, and the time.
 
     """

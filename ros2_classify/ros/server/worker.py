@@ -13,16 +13,16 @@
 # limitations under the License.
 
 """
-The threads that work, off the executor's thread, so that callbacks never wait for a network.
+The threads that work, off the executor's thread, so that callbacks never wait for a model.
 
-There are two: while one of them has its frames in the network, the other prepares the next ones.
+There are two: while one of them has its frames in the model, the other prepares the next ones.
 Where several inferences may run side by side, there is one more for each. Their work has three
 steps, *prepare*, *infer* and *finish*. The first and the last one have room for one thread, which
 finishes in the order in which frames were taken: no answer overtakes another. Where the next job
-waits for the network when one leaves it, the threads exchange their jobs: the one in the network
+waits for the model when one leaves it, the threads exchange their jobs: the one in the model
 stays there, the one that waited finishes what is done.
 
-The next frames are taken as late as possible: when the network is free, or when it is going to be
+The next frames are taken as late as possible: when the model is free, or when it is going to be
 free by the time they are prepared, as earlier ones let expect. So they are the newest there are.
 """
 
@@ -36,7 +36,7 @@ import traceback
 from typing import Any, Protocol
 
 from ros2_classify.ros.server.mailbox import Mailbox, Taken
-from ros2_classify.ros.server.network_turn import Durations, InOrder, NetworkTurn
+from ros2_classify.ros.server.model_turn import Durations, InOrder, ModelTurn
 
 # Added to what a preparation is expected to take, in seconds: a thread needs a moment to wake up.
 _MARGIN = 0.0003
@@ -60,10 +60,10 @@ class Work(Protocol):
         """
 
     def infer(self, job: Any) -> None:
-        """Run the network; several threads may do so at once, each with a job of its own."""
+        """Run the model; several threads may do so at once, each with a job of its own."""
 
     def finish(self, job: Any, error: Exception | None) -> None:
-        """Send the answers; or say that there are none, where the network failed."""
+        """Send the answers; or say that there are none, where the model failed."""
 
     def abandon(self, job: Any) -> None:
         """Let go of a job that was prepared when the worker was stopped."""
@@ -78,7 +78,7 @@ class Work(Protocol):
 @dataclass
 class _Task:
     """
-    A job on its way, the slot that it has until it is finished, and how the network failed.
+    A job on its way, the slot that it has until it is finished, and how the model failed.
 
     Tasks are finished in the order of their numbers.
     """
@@ -104,20 +104,20 @@ class Worker:
         once.
     parallel : int
         How many inferences may run side by side.
-    network : NetworkTurn, optional
+    model : NetworkTurn, optional
         Whose turn it is; for tests.
 
     """
 
     def __init__(self, work: Work, streams: int = 1, delay: float = 0.0, parallel: int = 1,
-                 network: NetworkTurn[_Task] | None = None) -> None:
+                 model: ModelTurn[_Task] | None = None) -> None:
         self._work = work
         # That of the last job; it changes with the model only.
         self._limit = 1
         self._delay = delay
         self.mailbox: Mailbox[Any, Any] = Mailbox(streams)
         self._preparing = threading.Lock()
-        self._network = network or NetworkTurn[_Task](parallel)
+        self._model = model or ModelTurn[_Task](parallel)
         self._tasks = 0
         self._finishing = InOrder()
         self._preparations = Durations()
@@ -128,8 +128,8 @@ class Worker:
 
     @property
     def busy_for(self) -> float:
-        """Seconds that the network has been at its oldest work; 0 where it has none."""
-        return self._network.busy_for
+        """Seconds that the model has been at its oldest work; 0 where it has none."""
+        return self._model.busy_for
 
     def start(self) -> None:
         """Start to work."""
@@ -138,7 +138,7 @@ class Worker:
 
     def stop(self, timeout: float) -> bool:
         """
-        Finish what is in the network, and nothing after it.
+        Finish what is in the model, and nothing after it.
 
         Parameters
         ----------
@@ -152,7 +152,7 @@ class Worker:
 
         """
         frames, requests = self.mailbox.close()
-        self._network.close()
+        self._model.close()
         self._guarded(self._work.leave, frames, requests)
         end = time.monotonic() + timeout
         for thread in self._threads:
@@ -169,14 +169,14 @@ class Worker:
         """Do one job; return the slot that is free then, None once the worker was stopped."""
         with self._preparing:
             lead = self._preparations.quantile(0.75) + _MARGIN
-            if not self._network.wait_until_nearly_free(lead):
+            if not self._model.wait_until_nearly_free(lead):
                 return None
             job = self._next_job(slot)
             if job is None:
                 return None if self.mailbox.closed else slot
             task = _Task(job, slot, self._tasks)
             self._tasks += 1
-            done = self._network.enter(task, len(job))
+            done = self._model.enter(task, len(job))
             if done is None:
                 # None comes after it, so that nobody waits for its number.
                 self._guarded(self._work.abandon, job)
@@ -188,13 +188,13 @@ class Worker:
         return done.slot
 
     def _infer(self, task: _Task) -> _Task:
-        """Run the network while somebody waits for it; return what this thread is to finish."""
+        """Run the model while somebody waits for it; return what this thread is to finish."""
         while True:
             try:
                 self._work.infer(task.job)
             except Exception as error:  # noqa: B902 - whatever it is, the next frame may be fine
                 task.error = error
-            following = self._network.leave(task)
+            following = self._model.leave(task)
             if following is None:
                 return task
             task = following

@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-Write a MobileNetV2 of random weights as the predecessor reads networks, and our descriptor of it.
+Write a MobileNetV2 of random weights as the predecessor reads models, and our descriptor of it.
 
-It needs TensorFlow, not ROS: ``.venv/tensorflow/bin/python graph.py FOLDER``. The frozen graph
-begins, as Inception's did, with whole pictures of any size at ``DecodeJpeg``, which it resizes and
+It needs TensorFlow, not ROS: ``.venv/tensorflow/bin/python graph.py DIRECTORY``. The frozen graph
+begins, as Inception's did, with whole images of any size at ``DecodeJpeg``, which it resizes and
 scales itself, and ends with ``softmax``. Our server runs the same graph from ``input`` on.
 """
 
@@ -58,14 +58,14 @@ provenance: random weights, made by scripts/tools/predecessor/graph.py with seed
 def frozen_graph(seed: int) -> bytes:
     """Return the graph, serialized; the same seed and TensorFlow give the same one."""
     tf.keras.utils.set_random_seed(seed)
-    network = tf.keras.applications.MobileNetV2(
+    model = tf.keras.applications.MobileNetV2(
         (SIZE, SIZE, 3), weights=None, classifier_activation=None)
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, 'DecodeJpeg')])
     def classify(image: tf.Tensor) -> tf.Tensor:
         resized = tf.image.resize(tf.cast(image, tf.float32)[tf.newaxis], (SIZE, SIZE))
         pixels = tf.identity(resized / 127.5 - 1.0, name='input')
-        return tf.nn.softmax(network(pixels, training=False), name='softmax')
+        return tf.nn.softmax(model(pixels, training=False), name='softmax')
 
     frozen = convert_variables_to_constants_v2(classify.get_concrete_function())
     return bytes(frozen.graph.as_graph_def().SerializeToString())
@@ -77,9 +77,9 @@ def main() -> int:
     parser.add_argument('folder', type=Path, metavar='FOLDER', help='where to')
     parser.add_argument('--seed', type=int, default=1, help='of the weights (default: 1)')
     arguments = parser.parse_args()
-    arguments.folder.mkdir(parents=True, exist_ok=True)
+    arguments.directory.mkdir(parents=True, exist_ok=True)
     content = frozen_graph(arguments.seed)
-    graph, descriptor = (arguments.folder / f'{NAME}{suffix}' for suffix in ('.pb', '.yaml'))
+    graph, descriptor = (arguments.directory / f'{NAME}{suffix}' for suffix in ('.pb', '.yaml'))
     graph.write_bytes(content)
     descriptor.write_text(DESCRIPTOR.format(
         name=NAME, sha256=hashlib.sha256(content).hexdigest(), size=SIZE, seed=arguments.seed))

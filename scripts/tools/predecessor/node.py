@@ -18,7 +18,7 @@ The predecessor's classification node, fed by a topic: for ``bench --against``.
 ``node.py CHECKOUT GRAPH.pb --ros-args -r image:=… -r result:=…`` runs the code of a checkout of
 https://github.com/alsora/ros2-tensorflow, which is imported, not copied. That node has a service
 only and was written for an older vision_msgs; so its service is left without its type, and what it
-finds on each picture of ``image`` is published on ``result``, with queues of ten as its detection
+finds on each image of ``image`` is published on ``result``, with queues of ten as its detection
 node has.
 """
 
@@ -51,7 +51,7 @@ def import_from(checkout: Path, tensorflow: Path | None) -> tuple[Any, Any, Any]
     checkout : Path
         A checkout of its repository.
     tensorflow : Path or None
-        A folder of packages with TensorFlow in it; those of this Python come first.
+        A directory of packages with TensorFlow in it; those of this Python come first.
 
     Returns
     -------
@@ -60,11 +60,11 @@ def import_from(checkout: Path, tensorflow: Path | None) -> tuple[Any, Any, Any]
 
     """
     for package in _PACKAGES:
-        folder = checkout / 'ros2-tensorflow' / package
-        if not (folder / package).is_dir():
-            sys.exit(f'{folder} is not there; {checkout} must be a checkout of the predecessor: '
+        directory = checkout / 'ros2-tensorflow' / package
+        if not (directory / package).is_dir():
+            sys.exit(f'{directory} is not there; {checkout} must be a checkout of the predecessor: '
                      'git clone https://github.com/alsora/ros2-tensorflow')
-        sys.path.insert(0, str(folder))
+        sys.path.insert(0, str(directory))
     if tensorflow is not None:
         sys.path.append(str(tensorflow))
     # Its services are not built: nobody calls them here, and any type will do.
@@ -83,15 +83,15 @@ def import_from(checkout: Path, tensorflow: Path | None) -> tuple[Any, Any, Any]
 
 
 def subscribed(node_type: Any, img_conversion: Any) -> Any:
-    """Return a node of the predecessor's type that answers the pictures of a topic."""
+    """Return a node of the predecessor's type that answers the images of a topic."""
     class Subscribed(node_type):  # type: ignore[misc]
 
         def __init__(self, model: Any) -> None:
             super().__init__(model, 'predecessor')
             self._result = self.create_publisher(Classification, 'result', 10)
-            self.create_subscription(Image, 'image', self._answer, 10)
+            self.create_subscription(Image, 'image', self._publish, 10)
 
-        def _answer(self, msg: Any) -> None:
+        def _publish(self, msg: Any) -> None:
             found = self.classify(img_conversion.image_msg_to_image_np(msg))
             self._result.publish(Classification(header=msg.header, results=[
                 ObjectHypothesis(class_id=str(class_id), score=float(score))

@@ -40,7 +40,7 @@ NAMES = st.one_of(st.sampled_from(sorted(ENCODINGS)), st.sampled_from((
 
 
 def read(msg: Any, read_message: Any) -> None:
-    """Read a message: an error of ours, or a picture of the size that it says."""
+    """Read a message: an error of ours, or an image of the size that it says."""
     try:
         pixels, color = read_message(msg, 10_000)
     except InputError as error:
@@ -84,7 +84,7 @@ def test_nearly_right_fields(
 
 
 def encoded(suffix: str, shape: tuple[int, ...], dtype: Any = np.uint8, *options: int) -> bytes:
-    """Return a picture file."""
+    """Return an image file."""
     limit = np.iinfo(dtype).max
     pixels = np.random.default_rng(3).integers(0, limit, shape, dtype, endpoint=True)
     done, data = cv2.imencode(suffix, pixels, list(options))
@@ -104,7 +104,7 @@ FILES = [
       fmt=st.one_of(PRINTABLE, st.sampled_from((
           'jpeg', 'png', 'rgb8; jpeg compressed rgb8', 'bayer_rggb8; png compressed ',
           'bayer_rggb16; png compressed ', '16UC1; png compressed ', '32FC1; compressedDepth'))))
-def test_compressed_pictures(data: bytes, fmt: str) -> None:
+def test_compressed_images(data: bytes, fmt: str) -> None:
     """Files that were damaged, under any name."""
     read(CompressedImage(format=fmt, data=array('B', data)), compressed_msg.to_array)
 
@@ -163,8 +163,8 @@ def test_a_png_whose_chunk_announces_more_than_there_is(announced: int, kind: by
 
 
 @pytest.mark.parametrize(('width', 'height'), [(0, 5), (5, 0), (0, 0)])
-def test_pictures_without_pixels(width: int, height: int) -> None:
-    """A picture of 0 x N is none."""
+def test_images_without_pixels(width: int, height: int) -> None:
+    """An image of 0 x N is none."""
     for data in (png(width, height, b''), jpeg_of(width, height)):
         with pytest.raises(InputError, match='has no pixels'):
             compressed_msg.to_array(CompressedImage(data=array('B', data)))
@@ -172,7 +172,7 @@ def test_pictures_without_pixels(width: int, height: int) -> None:
         image_msg.to_array(Image(width=width, height=height, encoding='rgb8', step=15))
 
 
-def test_a_large_raw_picture_is_refused_before_its_bytes_are_looked_at() -> None:
+def test_a_large_raw_image_is_refused_before_its_bytes_are_looked_at() -> None:
     """20,000 x 20,000 pixels are too many, whatever is in the message."""
     msg = Image(width=20_000, height=20_000, encoding='bgr8', step=60_000)
     with pytest.raises(InputError, match='more than the 67108864 pixels allowed'):

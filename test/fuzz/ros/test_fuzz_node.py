@@ -277,21 +277,21 @@ def test_questions(
 
 @pytest.fixture
 def stream(server: Watched, peer: Peer) -> tuple[Camera, list[Any]]:
-    """Return a camera whose pictures the server answers, and the answers."""
+    """Return a camera whose images the server answers, and the answers."""
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
-    camera.answer(RED, results)
+    camera.reply(RED, results)
     return camera, results
 
 
 @fuzz(0.1, shrink=False, images=st.lists(IMAGES, min_size=1, max_size=4))
-def test_pictures(
+def test_images(
         images: list[Image], stream: tuple[Camera, list[Any]], server: Watched) -> None:
-    """The next good picture is answered, whatever came before it."""
+    """The next good image is answered, whatever came before it."""
     camera, results = stream
     for image in images:
         camera.send(image)
-    assert camera.answer(RED, results).results[0].class_id == 'red'
+    assert camera.reply(RED, results).results[0].class_id == 'red'
     results.clear()
     server.note()
 
@@ -299,11 +299,11 @@ def test_pictures(
 @fuzz(0.2, shrink=False, header=HEADERS)
 def test_headers(
         header: Header, stream: tuple[Camera, list[Any]], server: Watched, peer: Peer) -> None:
-    """An answer has the header of its picture, whatever stands in that."""
+    """An answer has the header of its image, whatever stands in that."""
     camera, results = stream
     msg = camera.message(RED)
     msg.header = header
-    assert camera.answer_to(msg, results).results[0].class_id == 'red'
+    assert camera.result_to(msg, results).results[0].class_id == 'red'
     results.clear()
     response = peer.call(srv.Classify, '/server/classify', srv.Classify.Request(image=msg))
     assert response.success and response.classification.header == header
@@ -314,11 +314,11 @@ def test_headers(
     st.one_of(spoilt(st.just(SERIALIZED)), st.binary(max_size=100)), min_size=1, max_size=4))
 def test_bytes_that_are_no_message(
         data: list[bytes], stream: tuple[Camera, list[Any]], server: Watched) -> None:
-    """The next good picture is answered, whatever the middleware makes of these."""
+    """The next good image is answered, whatever the middleware makes of these."""
     camera, results = stream
     for each in data:
         camera.send(each)
-    assert camera.answer(RED, results).results[0].class_id == 'red'
+    assert camera.reply(RED, results).results[0].class_id == 'red'
     results.clear()
     server.note()
 
@@ -326,25 +326,25 @@ def test_bytes_that_are_no_message(
 @pytest.fixture
 def compressed(start: Callable[..., Process], peer: Peer, classifier: Path) -> Iterator[
         tuple[Camera, list[Any], Watched]]:
-    """Return a camera of compressed pictures that a server answers, and the answers."""
+    """Return a camera of compressed images that a server answers, and the answers."""
     process = start('server', {'model': classifier, 'image_transport': 'compressed'})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image/compressed', msg_type=CompressedImage)
-    camera.answer(RED, results)
+    camera.reply(RED, results)
     watched = Watched(process)
     yield camera, results, watched
-    camera.answer(RED, results)
+    camera.reply(RED, results)
     watched.check()
 
 
 @fuzz(0.1, shrink=False, fmt=PRINTABLE,
       files=st.lists(spoilt(st.sampled_from(FILES)), min_size=1, max_size=4))
-def test_compressed_pictures(
+def test_compressed_images(
         files: list[bytes], fmt: str, compressed: tuple[Camera, list[Any], Watched]) -> None:
-    """The same where pictures come as files."""
+    """The same where images come as files."""
     camera, results, server = compressed
     for data in files:
         camera.send(CompressedImage(format=fmt, data=array('B', data)))
-    assert camera.answer(RED, results).results[0].class_id == 'red'
+    assert camera.reply(RED, results).results[0].class_id == 'red'
     results.clear()
     server.note()

@@ -36,8 +36,8 @@ def stamp(msg):
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """Return a folder of three pictures of one colour each, with a damaged one among them."""
+def directory(tmp_path):
+    """Return a directory of three images of one colour each, with a damaged one among them."""
     for name, color in (('1.png', (10, 20, 30)), ('3.png', (110, 120, 130)),
                         ('10.png', (210, 220, 230))):
         cv2.imwrite(str(tmp_path / name), np.full((30, 40, 3), color, np.uint8))
@@ -45,31 +45,31 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_folder_is_published_once_and_the_node_ends(start, peer, folder):
-    pictures = peer.collect(Image, '/image', RELIABLE)
+def test_a_directory_is_published_once_and_the_node_ends(start, peer, directory):
+    images = peer.collect(Image, '/image', RELIABLE)
     camera = start('camera', {
-        'source': folder, 'loop': False, 'rate': 50.0, 'frame_id': 'front'})
+        'source': directory, 'loop': False, 'rate': 50.0, 'frame_id': 'front'})
     assert camera.wait() == 0
-    peer.spin_until(lambda: len(pictures) == 3, 'three pictures')
-    assert [image_msg.to_array(msg)[0][0, 0].tolist() for msg in pictures] == [
+    peer.spin_until(lambda: len(images) == 3, 'three images')
+    assert [image_msg.to_array(msg)[0][0, 0].tolist() for msg in images] == [
         [10, 20, 30], [110, 120, 130], [210, 220, 230]]
-    assert {(msg.encoding, msg.width, msg.height, msg.header.frame_id) for msg in pictures} == {
+    assert {(msg.encoding, msg.width, msg.height, msg.header.frame_id) for msg in images} == {
         ('bgr8', 40, 30, 'front')}
-    stamps = [stamp(msg) for msg in pictures]
+    stamps = [stamp(msg) for msg in images]
     assert stamps == sorted(set(stamps))
     assert len(re.findall(r'left out: .*2\.png', camera.output)) == 1
-    assert '3 pictures published' in camera.output
+    assert '3 images published' in camera.output
 
 
-def test_it_loops_and_obeys_a_rate_set_while_it_runs(start, peer, folder):
-    pictures = peer.collect(Image, '/image', qos_profile_sensor_data)
-    camera = start('camera', {'source': folder, 'rate': 100.0})
-    peer.spin_until(lambda: len(pictures) > 9, 'more pictures than there are files')
+def test_it_loops_and_obeys_a_rate_set_while_it_runs(start, peer, directory):
+    images = peer.collect(Image, '/image', qos_profile_sensor_data)
+    camera = start('camera', {'source': directory, 'rate': 100.0})
+    peer.spin_until(lambda: len(images) > 9, 'more images than there are files')
     assert len(re.findall('left out', camera.output)) == 1
     assert peer.set_values('/camera', rate=10.0) == []
-    seen = len(pictures)
-    peer.spin_until(lambda: len(pictures) >= seen + 12, 'slower pictures')
-    gaps = np.diff([stamp(msg) for msg in pictures[seen + 2:]]) / 1e9
+    seen = len(images)
+    peer.spin_until(lambda: len(images) >= seen + 12, 'slower images')
+    gaps = np.diff([stamp(msg) for msg in images[seen + 2:]]) / 1e9
     assert np.median(gaps) == pytest.approx(0.1, abs=0.02)
     assert 'rate' in peer.set_values('/camera', rate=-1.0)[0]
     assert 'bgr8, rgb8, mono8' in peer.set_values('/camera', encoding='jpeg')[0]
@@ -83,25 +83,25 @@ def test_it_loops_and_obeys_a_rate_set_while_it_runs(start, peer, folder):
 def test_a_video_comes_frame_by_frame_at_its_own_rate(start, peer, tmp_path):
     values = list(range(10, 250, 10))
     path = test_sources.save_video(tmp_path / 'v.avi', values, rate=20.0)
-    pictures = peer.collect(Image, '/image', RELIABLE)
+    images = peer.collect(Image, '/image', RELIABLE)
     camera = start('camera', {'source': path, 'loop': False})
     assert camera.wait() == 0
-    peer.spin_until(lambda: len(pictures) == len(values), 'all frames')
-    seen = [image_msg.to_array(msg)[0].mean() for msg in pictures]
+    peer.spin_until(lambda: len(images) == len(values), 'all frames')
+    seen = [image_msg.to_array(msg)[0].mean() for msg in images]
     assert seen == pytest.approx(values, abs=3)
-    gaps = np.diff([stamp(msg) for msg in pictures]) / 1e9
+    gaps = np.diff([stamp(msg) for msg in images]) / 1e9
     assert np.median(gaps) == pytest.approx(0.05, abs=0.015)
 
 
-def test_encodings_compression_and_sizes(start, peer, folder):
+def test_encodings_compression_and_sizes(start, peer, directory):
     raw = peer.collect(Image, '/cam/image', qos_profile_sensor_data)
     compressed = peer.collect(CompressedImage, '/cam/image/compressed', qos_profile_sensor_data)
     camera = start('camera', {
-        'source': folder / '3.png', 'width': 20, 'rate': 50.0, 'encoding': 'rgb8'},
+        'source': directory / '3.png', 'width': 20, 'rate': 50.0, 'encoding': 'rgb8'},
         {'image': '/cam/image'})
 
-    def pictures(encoding, codec):
-        """Return a raw and a compressed picture of one moment, in this form."""
+    def images(encoding, codec):
+        """Return a raw and a compressed image of one moment, in this form."""
         def found():
             by_stamp = {stamp(msg): msg for msg in raw if msg.encoding == encoding}
             return next(((by_stamp[stamp(msg)], msg) for msg in compressed
@@ -113,7 +113,7 @@ def test_encodings_compression_and_sizes(start, peer, folder):
             ('rgb8', 'jpeg', b'\xff\xd8', 3), ('bgr8', 'png', b'\x89PNG', 0),
             ('mono8', 'png', b'\x89PNG', 0)):
         assert peer.set_values('/camera', encoding=encoding, compressed_format=codec) == []
-        plain, packed = pictures(encoding, codec)
+        plain, packed = images(encoding, codec)
         pixels, color = image_msg.to_array(plain)
         assert pixels.shape[:2] == (15, 20) and color == encoding[:-1]
         wanted = {'rgb': colors[::-1], 'bgr': colors, 'mono': 122}[color]
@@ -126,8 +126,8 @@ def test_encodings_compression_and_sizes(start, peer, folder):
     camera.stop(signal.SIGTERM)
 
 
-def test_it_waits_for_subscribers_and_ends_while_waiting(start, peer, folder):
-    camera = start('camera', {'source': folder, 'wait_for_subscribers': 2})
+def test_it_waits_for_subscribers_and_ends_while_waiting(start, peer, directory):
+    camera = start('camera', {'source': directory, 'wait_for_subscribers': 2})
     peer.collect(Image, '/image', qos_profile_sensor_data)
     camera.wait_for_line('waiting for 2 subscriber.*, 1 so far')
     # An impatient user, or a terminal and `ros2 launch` both.
@@ -140,12 +140,12 @@ def test_it_waits_for_subscribers_and_ends_while_waiting(start, peer, folder):
 def test_a_source_that_cannot_be_used_ends_it_with_one_line(start):
     camera = start('camera', {'source': 99})
     assert camera.wait() == 1
-    assert 'webcam 99 delivers no picture' in camera.output
+    assert 'webcam 99 delivers no image' in camera.output
     assert len(camera.lines) == 1, camera.output
 
 
 @pytest.mark.parametrize(('parameters', 'message'), [
-    ({'source': '/nowhere'}, "there is no '/nowhere'; a source is a picture file, a folder"),
+    ({'source': '/nowhere'}, "there is no '/nowhere'; a source is an image file, a directory"),
     ({'source': 1.5}, 'source is 1.5 but must be a string or a whole number'),
     ({'encoding': 'jpeg'}, "encoding is 'jpeg' but must be one of: bgr8, rgb8, mono8"),
     ({'rate': 5000.0}, 'rate out of range'),
@@ -186,20 +186,20 @@ def test_a_webcam_that_stops_is_opened_again(peer, monkeypatch, tmp_path):
     source = camera_node.open_source
     monkeypatch.setattr(
         camera_node, 'open_source', lambda text, size, warn: source('/dev/video0', size, warn))
-    monkeypatch.setattr(test_sources.picture_sources, 'Path', lambda _: device)
+    monkeypatch.setattr(test_sources.image_sources, 'Path', lambda _: device)
 
     stop = Stop()
-    pictures = peer.collect(Image, '/image', RELIABLE)
+    images = peer.collect(Image, '/image', RELIABLE)
     node = camera_node.CameraNode(stop)
     lines = []
     monkeypatch.setattr(
         node, '_log', lambda write, text, cause: lines.append(text))
     node.start()
     try:
-        peer.spin_until(lambda: len(pictures) >= 7 and len(lines) >= 3, 'pictures after the gap')
+        peer.spin_until(lambda: len(images) >= 7 and len(lines) >= 3, 'images after the gap')
         assert webcam.opened[:3] == ['/dev/video0'] * 3
         assert re.match('webcam /dev/video0 stopped delivering; opening it again', lines[0])
-        assert re.match('webcam /dev/video0 delivers no picture', lines[1])
+        assert re.match('webcam /dev/video0 delivers no image', lines[1])
         assert not stop.requested
     finally:
         node.close()

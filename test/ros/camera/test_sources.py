@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Files, folders, videos and webcams as sources of pictures; no ROS is needed."""
+"""Files, directories, videos and webcams as sources of images; no ROS is needed."""
 
 import itertools
 from pathlib import Path
@@ -21,14 +21,14 @@ import re
 import cv2
 import numpy as np
 import pytest
-from ros2_classify.ros.camera import sources as picture_sources
+from ros2_classify.ros.camera import sources as image_sources
 from ros2_classify.ros.camera.sources import open_source, Size, SourceError
 
 ANY_SIZE = Size()
 
 
 def save(path, value, size=(40, 30)):
-    """Write a picture of one grey value."""
+    """Write an image of one grey value."""
     assert cv2.imwrite(str(path), np.full((size[1], size[0], 3), value, np.uint8))
     return path
 
@@ -44,23 +44,23 @@ def save_video(path, values, rate=25.0, size=(64, 48)):
 
 
 def values_of(source):
-    """Return the grey value of every picture, None for what can't be read."""
-    pictures = (read() for read in source.pictures())
-    return [None if picture is None else int(picture.mean().round()) for picture in pictures]
+    """Return the grey value of every image, None for what can't be read."""
+    images = (read() for read in source.images())
+    return [None if image is None else int(image.mean().round()) for image in images]
 
 
-def test_a_folder_is_read_in_natural_order_and_leaves_out_what_is_no_picture(tmp_path):
+def test_a_directory_is_read_in_natural_order_and_leaves_out_what_is_no_image(tmp_path):
     for name, value in (('f10.png', 10), ('f9.PNG', 9), ('f1.bmp', 1)):
         save(tmp_path / name, value)
-    (tmp_path / 'notes.txt').write_text('no picture')
+    (tmp_path / 'notes.txt').write_text('no image')
     (tmp_path / 'sub.png').mkdir()
     source = open_source(str(tmp_path), ANY_SIZE, pytest.fail)
     assert values_of(source) == [1, 9, 10] and values_of(source) == [1, 9, 10]
     assert not source.live and source.rate == 10.0
-    assert source.name == f'3 pictures of {tmp_path}'
+    assert source.name == f'3 images of {tmp_path}'
 
 
-def test_a_damaged_picture_is_left_out_with_one_warning(tmp_path):
+def test_a_damaged_image_is_left_out_with_one_warning(tmp_path):
     save(tmp_path / 'a.png', 5)
     (tmp_path / 'b.png').write_bytes(b'\x89PNG\r\n\x1a\n and nothing more')
     (tmp_path / 'c.jpg').write_bytes(b'')
@@ -71,14 +71,14 @@ def test_a_damaged_picture_is_left_out_with_one_warning(tmp_path):
     assert len(warnings) == 2 and 'b.png' in warnings[0] and 'c.jpg' in warnings[1]
 
 
-def test_a_folder_of_damaged_pictures_is_an_error(tmp_path):
+def test_a_directory_of_damaged_images_is_an_error(tmp_path):
     (tmp_path / 'a.png').write_bytes(b'nothing')
     source = open_source(str(tmp_path), ANY_SIZE, lambda _: None)
-    with pytest.raises(SourceError, match='none of the 1 pictures .* can be read; a source is'):
+    with pytest.raises(SourceError, match='none of the 1 images .* can be read; a source is'):
         values_of(source)
 
 
-def test_a_single_picture_is_decoded_once(tmp_path):
+def test_a_single_image_is_decoded_once(tmp_path):
     path = save(tmp_path / 'one.png', 77)
     source = open_source(str(path), ANY_SIZE, pytest.fail)
     assert values_of(source) == [77]
@@ -97,7 +97,7 @@ def test_a_video_has_its_own_rate_and_plays_again(tmp_path):
 def test_frames_nobody_reads_are_passed_over(tmp_path):
     path = save_video(tmp_path / 'v.avi', [20, 120, 220])
     source = open_source(str(path), ANY_SIZE, pytest.fail)
-    reads = itertools.islice(source.pictures(), 1, None)
+    reads = itertools.islice(source.images(), 1, None)
     assert int(next(reads)().mean().round()) == pytest.approx(120, abs=3)
 
 
@@ -119,14 +119,14 @@ def test_a_claimed_rate_nobody_believes_is_replaced(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('device', ['/dev/zero', '/dev/null'])
 def test_a_device_that_is_no_camera_is_not_read(device):
-    with pytest.raises(SourceError, match=f'{device} is neither a file nor a folder; a source is'):
+    with pytest.raises(SourceError, match=f'{device} is neither a file nor a directory; a source is'):
         open_source(device, ANY_SIZE, pytest.fail)
 
 
 @pytest.mark.parametrize(('name', 'content', 'message'), [
-    ('missing.png', None, r"there is no '.*missing.png'; a source is a picture file, a folder"),
-    ('bad.jpg', b'garbage', r'bad\.jpg \(7 bytes\) is no picture'),
-    ('bad.mp4', b'garbage', r'bad\.mp4 is neither a picture nor a video that OpenCV reads'),
+    ('missing.png', None, r"there is no '.*missing.png'; a source is an image file, a directory"),
+    ('bad.jpg', b'garbage', r'bad\.jpg \(7 bytes\) is no image'),
+    ('bad.mp4', b'garbage', r'bad\.mp4 is neither an image nor a video that OpenCV reads'),
     ('empty.mkv', b'', r'empty\.mkv is neither'),
 ])
 def test_what_cannot_be_used_is_named_with_what_can(tmp_path, capfd, name, content, message):
@@ -136,8 +136,8 @@ def test_what_cannot_be_used_is_named_with_what_can(tmp_path, capfd, name, conte
         open_source(str(tmp_path / name), ANY_SIZE, pytest.fail)
 
 
-def test_an_empty_folder_is_refused(tmp_path):
-    with pytest.raises(SourceError, match=r'holds no pictures \(\.bmp, .*\); a source is'):
+def test_an_empty_directory_is_refused(tmp_path):
+    with pytest.raises(SourceError, match=r'holds no images \(\.bmp, .*\); a source is'):
         open_source(str(tmp_path), ANY_SIZE, pytest.fail)
 
 
@@ -145,8 +145,8 @@ def test_an_empty_folder_is_refused(tmp_path):
     (Size(), (40, 30)), (Size(20, 10), (20, 10)), (Size(width=20), (20, 15)),
     (Size(height=60), (80, 60)), (Size(40, 30), (40, 30))])
 def test_sizes(size, wanted):
-    picture = np.zeros((30, 40, 3), np.uint8)
-    assert size.apply(picture).shape == (wanted[1], wanted[0], 3)
+    image = np.zeros((30, 40, 3), np.uint8)
+    assert size.apply(image).shape == (wanted[1], wanted[0], 3)
 
 
 class FakeCapture:
@@ -186,7 +186,7 @@ def webcam(monkeypatch, tmp_path):
     device = tmp_path / 'video0'
     device.touch()
     monkeypatch.setattr(
-        picture_sources, 'Path',
+        image_sources, 'Path',
         lambda name: device if str(name) == '/dev/video0' else Path(name))
     return FakeCapture
 
@@ -198,14 +198,14 @@ def test_a_webcam_is_opened_again_after_it_stopped(webcam):
     # Each time, the first frame shows that it works.
     assert values_of(source) == [9, 9]
     assert values_of(source) == [9, 9, 9] and webcam.opened == [0, 0, 0]
-    with pytest.raises(SourceError, match='webcam 0 delivers no picture'):
+    with pytest.raises(SourceError, match='webcam 0 delivers no image'):
         values_of(source)
     source.close()
 
 
 def test_a_webcam_is_asked_for_the_size(webcam):
     source = open_source('/dev/video0', Size(320, 240), pytest.fail)
-    next(source.pictures())
+    next(source.images())
     settings = source._capture.settings
     assert settings[cv2.CAP_PROP_FRAME_WIDTH] == 320
     assert settings[cv2.CAP_PROP_FRAME_HEIGHT] == 240
@@ -213,7 +213,7 @@ def test_a_webcam_is_asked_for_the_size(webcam):
 
 
 def test_a_missing_webcam_is_told_from_a_silent_one(webcam, monkeypatch):
-    with pytest.raises(SourceError, match='webcam 7 delivers no picture: there is no /dev/video7'):
+    with pytest.raises(SourceError, match='webcam 7 delivers no image: there is no /dev/video7'):
         open_source('7', ANY_SIZE, pytest.fail)
     monkeypatch.setattr(webcam, 'frames', [0])
     with pytest.raises(SourceError, match='in use by another program, or is no camera'):
@@ -221,10 +221,10 @@ def test_a_missing_webcam_is_told_from_a_silent_one(webcam, monkeypatch):
 
 
 def test_every_named_suffix_is_one_that_opencv_reads(tmp_path):
-    picture = np.zeros((4, 4, 3), np.uint8)
-    for suffix in picture_sources.PICTURE_SUFFIXES:
-        grey = picture[..., 0] if suffix in ('.pbm', '.pgm') else picture
+    image = np.zeros((4, 4, 3), np.uint8)
+    for suffix in image_sources.IMAGE_SUFFIXES:
+        grey = image[..., 0] if suffix in ('.pbm', '.pgm') else image
         path = tmp_path / f'p{suffix}'
         assert cv2.imwrite(str(path), grey), suffix
         name = open_source(str(path), ANY_SIZE, pytest.fail).name
-        assert re.fullmatch(rf'picture .*p{re.escape(suffix)}', name)
+        assert re.fullmatch(rf'image .*p{re.escape(suffix)}', name)

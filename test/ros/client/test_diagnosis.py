@@ -89,7 +89,7 @@ def test_a_server_that_listens_elsewhere(client, server):
     assert '-r image:=/camera/image_raw' in text
 
 
-def test_a_server_that_takes_compressed_pictures(client, server):
+def test_a_server_that_takes_compressed_images(client, server):
     server.create_subscription(CompressedImage, '/image/compressed', ignore, BEST_EFFORT)
     server.create_publisher(Classification, '/classification', RELIABLE)
     text = client(settled=knows(client.node, '/classification'))
@@ -99,11 +99,11 @@ def test_a_server_that_takes_compressed_pictures(client, server):
 
 def test_a_server_that_rests(client, server):
     text = client(settled=knows_server(client.node))
-    assert 'runs but subscribes to no pictures' in text
+    assert 'runs but subscribes to no images' in text
     assert 'nobody publishes on /classification or /detections: no model is active' in text
 
 
-def test_answers_on_another_topic(client, server):
+def test_results_on_another_topic(client, server):
     server.create_subscription(Image, '/image', ignore, BEST_EFFORT)
     server.create_publisher(Detection2DArray, '/found', RELIABLE)
     text = client(settled=lambda: client.node.count_publishers('/found'))
@@ -111,7 +111,7 @@ def test_answers_on_another_topic(client, server):
     assert '-r detections:=/found' in text
 
 
-def test_answers_of_another_task(client, server):
+def test_results_of_another_task(client, server):
     server.create_subscription(Image, '/image', ignore, BEST_EFFORT)
     server.create_publisher(Detection2DArray, '/detections', RELIABLE)
     text = client(settled=lambda: client.node.count_publishers('/detections'),
@@ -132,7 +132,7 @@ def test_a_topic_of_another_type(client, server, start, tmp_path):
     assert '/camera publishes sensor_msgs/msg/Image on /detections, not vision_msgs' in text
 
 
-def test_quality_of_service_of_the_picture(client, server):
+def test_quality_of_service_of_the_image(client, server):
     server.create_subscription(Image, '/image', ignore, RELIABLE)
     server.create_publisher(Classification, '/classification', RELIABLE)
     text = client(settled=knows(client.node, '/image'), image_qos=BEST_EFFORT)
@@ -140,7 +140,7 @@ def test_quality_of_service_of_the_picture(client, server):
     assert 'qos_overrides' in text and 'est effort' in text
 
 
-def test_quality_of_service_of_the_answer(client, server):
+def test_quality_of_service_of_the_result(client, server):
     server.create_subscription(Image, '/image', ignore, BEST_EFFORT)
     server.create_publisher(Classification, '/classification', RELIABLE)
     text = client(settled=knows(client.node, '/classification'), result_qos=LATCHED)
@@ -152,9 +152,9 @@ def test_all_is_connected(client, server):
     server.create_subscription(Image, '/image', ignore, BEST_EFFORT)
     server.create_publisher(Classification, '/classification', RELIABLE)
     settled = knows(client.node, '/classification')
-    assert 'everything is connected and 3 picture(s) went out' in client(settled=settled, sent=3)
-    text = client(settled=settled, sent=3, other_answers=8)
-    assert '8 answers came, but to other pictures' in text and 'use_service' in text
+    assert 'everything is connected and 3 image(s) went out' in client(settled=settled, sent=3)
+    text = client(settled=settled, sent=3, other_results=8)
+    assert '8 answers came, but to other images' in text and 'use_service' in text
 
 
 def test_services(client, server):

@@ -41,6 +41,6 @@ def test_words_come_with_the_first_measurement():
     latencies = Latencies()
     assert str(latencies) == ''
     latencies.node.add(0.0123)
-    latencies.network.add(0.01)
-    assert str(latencies).startswith('12.3/12.3/12.3 ms from a picture to its answer')
-    assert '10.0/10.0/10.0 ms of it in the network' in str(latencies)
+    latencies.model.add(0.01)
+    assert str(latencies).startswith('12.3/12.3/12.3 ms from an image to its answer')
+    assert '10.0/10.0/10.0 ms of it in the model' in str(latencies)

@@ -102,23 +102,23 @@ def test_bytes_are_those_of_rclpy(task, class_id, seed):
             frame_id=text(rng, 40), stamp=Time(sec=rng.randrange(-2**31, 2**31),
                                                nanosec=rng.randrange(2**32)))
         count = rng.choice([0, 0, 1, 1, 2, 3, rng.randrange(30)])
-        answer = result(rng, task, count)
-        expected = Serialized(row.to_msg(answer, header, class_id))
-        assert row.to_cdr(answer, header, class_id) == bytes(expected.content)
+        received = result(rng, task, count)
+        expected = Serialized(row.to_msg(received, header, class_id))
+        assert row.to_cdr(received, header, class_id) == bytes(expected.content)
         skipped += expected.skipped
     assert skipped > 1000
 
 
 @pytest.mark.parametrize('task', ['classification', 'detection'])
 def test_texts_end_at_a_zero_character_as_in_message_objects(task):
-    answer = result(random.Random(1), task, 2)
-    answer.labels.flags.writeable = True
-    answer.labels[:] = ['cut\0off', '\0']
+    received = result(random.Random(1), task, 2)
+    received.labels.flags.writeable = True
+    received.labels[:] = ['cut\0off', '\0']
     row, header = MESSAGES[task], Header(frame_id='left\0right')
-    plain = deserialize_message(serialize_message(row.to_msg(answer, header, 'label')),
+    plain = deserialize_message(serialize_message(row.to_msg(received, header, 'label')),
                                 row.msg_type)
     assert plain.header.frame_id == 'left'
-    assert row.to_cdr(answer, header, 'label') == bytes(Serialized(plain).content)
+    assert row.to_cdr(received, header, 'label') == bytes(Serialized(plain).content)
 
 
 @pytest.mark.parametrize('task', ['classification', 'detection'])
@@ -128,7 +128,7 @@ def test_the_bytes_are_used_here(task):
     assert said == []
 
 
-def test_pictures_stay_objects():
+def test_images_stay_objects():
     assert published_form('segmentation') is MESSAGES['segmentation'].to_msg
 
 
@@ -178,11 +178,11 @@ def test_objects_are_used_where_fields_lie_elsewhere(monkeypatch, task):
 @pytest.mark.parametrize('task', ['classification', 'detection'])
 def test_a_subscriber_gets_the_message(peer, task):
     row = MESSAGES[task]
-    answer, header = result(random.Random(7), task, 20), Header(frame_id='odd')
+    received, header = result(random.Random(7), task, 20), Header(frame_id='odd')
     publisher = peer.node.create_publisher(row.msg_type, f'written_{task}', 10)
     messages = peer.collect(row.msg_type, f'written_{task}')
     peer.spin_until(publisher.get_subscription_count, 'the subscriber')
-    publisher.publish(row.to_cdr(answer, header, 'label'))
+    publisher.publish(row.to_cdr(received, header, 'label'))
     peer.spin_until(lambda: messages, 'the message')
-    assert messages == [row.to_msg(answer, header, 'label')]
+    assert messages == [row.to_msg(received, header, 'label')]
     peer.node.destroy_publisher(publisher)

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 import pytest
 from ros2_classify.errors import InputError
-from ros2_classify.ros.messages import picture_decoder
+from ros2_classify.ros.messages import image_decoder
 from ros2_classify.ros.messages.compressed_image import image_size, to_array
 from sensor_msgs.msg import CompressedImage
 
@@ -43,12 +43,12 @@ def message(data, fmt=''):
 
 
 def flat(color=RED_BGR, width=20, height=10):
-    """Return a BGR picture of one colour."""
+    """Return a BGR image of one colour."""
     return np.full((height, width, 3), color, np.uint8)
 
 
 def noise(channels, dtype=np.uint8):
-    """Return a picture of 11 x 6 random pixels."""
+    """Return an image of 11 x 6 random pixels."""
     shape = (6, 11) if channels == 1 else (6, 11, channels)
     return np.random.default_rng(5).integers(0, np.iinfo(dtype).max + 1, shape, dtype)
 
@@ -139,7 +139,7 @@ def bomb_jpeg(width, height):
 @pytest.mark.parametrize('bomb', [bomb_png(20000, 20000), bomb_jpeg(65000, 65000)])
 def test_a_bomb_is_refused_before_it_is_decoded(bomb, monkeypatch):
     def explode(*_):
-        pytest.fail('the picture was decoded')
+        pytest.fail('the image was decoded')
     monkeypatch.setattr(cv2, 'imdecode', explode)
     with pytest.raises(InputError, match='has more than the .* pixels allowed'):
         to_array(message(bomb))
@@ -161,16 +161,16 @@ def damaged_jpeg(number):
 
 
 def noise_of(side):
-    """Return a picture of random pixels."""
+    """Return an image of random pixels."""
     return np.random.default_rng(8).integers(0, 256, (side, side, 3), np.uint8)
 
 
 @pytest.mark.parametrize('damage', [hostile_png, damaged_jpeg])
-def test_damaged_pictures_do_not_fill_the_terminal(damage, capfd, monkeypatch):
+def test_damaged_images_do_not_fill_the_terminal(damage, capfd, monkeypatch):
     """The decoders behind OpenCV write a line for each: one is shown, as long as it is new."""
     cv2.imdecode(np.frombuffer(damage(0), np.uint8), cv2.IMREAD_UNCHANGED)
     assert capfd.readouterr().err, 'this damage is none that the decoder speaks of'
-    monkeypatch.setattr(picture_decoder, '_next_line', 0.0)
+    monkeypatch.setattr(image_decoder, '_next_line', 0.0)
     for number in range(200):
         try:
             to_array(message(damage(number)))
@@ -180,7 +180,7 @@ def test_damaged_pictures_do_not_fill_the_terminal(damage, capfd, monkeypatch):
 
 
 def test_lines_of_others_pass(capfd, monkeypatch):
-    """Another thread may write to the terminal while a picture is decoded."""
+    """Another thread may write to the terminal while an image is decoded."""
     lines = [b'[INFO] [server]: active\n', b'Corrupt JPEG data: bad Huffman code\n',
              b'libpng error: IDAT: CRC error\n', b'Traceback (most recent call last):\n']
 
@@ -190,7 +190,7 @@ def test_lines_of_others_pass(capfd, monkeypatch):
         return flat()
 
     monkeypatch.setattr(cv2, 'imdecode', imdecode)
-    monkeypatch.setattr(picture_decoder, '_next_line', 0.0)
+    monkeypatch.setattr(image_decoder, '_next_line', 0.0)
     for _ in range(2):
         to_array(message(JPEG))
     assert capfd.readouterr().err.encode() == b''.join(
@@ -208,11 +208,11 @@ def test_an_exception_leaves_the_terminal_as_it_was(capfd, monkeypatch):
     assert capfd.readouterr().err == 'still there\n'
 
 
-def test_without_a_terminal_pictures_are_decoded(monkeypatch):
+def test_without_a_terminal_images_are_decoded(monkeypatch):
     def dup(_):
         raise OSError(9, 'Bad file descriptor')
 
-    monkeypatch.setattr(picture_decoder.os, 'dup', dup)
+    monkeypatch.setattr(image_decoder.os, 'dup', dup)
     assert to_array(message(JPEG))[0].shape == (10, 20, 3)
 
 
@@ -220,7 +220,7 @@ def test_without_a_terminal_pictures_are_decoded(monkeypatch):
 def test_a_png_whose_check_sum_is_wrong_is_not_decoded(at, kind, monkeypatch):
     data = bytearray(PNG)
     data[at] ^= 1
-    monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('the picture was decoded'))
+    monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('the image was decoded'))
     with pytest.raises(InputError, match=f'check sum of the chunk .{kind}. at byte .* is wrong'):
         to_array(message(bytes(data)))
 

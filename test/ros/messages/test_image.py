@@ -67,20 +67,20 @@ def rows_of(pixels, big_endian=False):
 
 
 def random_pixels(channels, dtype=np.uint8, width=7, height=5):
-    """Return a picture of odd size; two dimensions for one channel."""
+    """Return an image of odd size; two dimensions for one channel."""
     shape = (height, width) if channels == 1 else (height, width, channels)
     return np.random.default_rng(channels).integers(0, np.iinfo(dtype).max + 1, shape, dtype)
 
 
 def patches():
-    """Return an RGB picture of patches in one colour each, 48 x 24 pixels."""
+    """Return an RGB image of patches in one colour each, 48 x 24 pixels."""
     grid = PATCHES.reshape(2, 4, 3)
     return grid.repeat(SIDE, 0).repeat(SIDE, 1)
 
 
-def inner(picture):
+def inner(image):
     """Return the colours in the middle of the patches."""
-    return picture[SIDE // 2::SIDE, SIDE // 2::SIDE].reshape(8, -1).astype(int)
+    return image[SIDE // 2::SIDE, SIDE // 2::SIDE].reshape(8, -1).astype(int)
 
 
 def yuv(rgb):
@@ -191,14 +191,14 @@ def test_a_crop_needs_no_padding_after_its_last_row():
     msg.data = array('B', data[start:start + 3 * 60 + 6 * 3])
     np.testing.assert_array_equal(to_array(msg)[0], whole[3:7, 5:11])
     msg.data = msg.data[:-1]
-    with pytest.raises(ImageError, match='data has 197 bytes, but a rgb8 picture of 6x4'):
+    with pytest.raises(ImageError, match='data has 197 bytes, but a rgb8 image of 6x4'):
         to_array(msg)
 
 
 BAD = {
     'no size': ({'width': 0, 'height': 480}, 'no pixels: its size is 0x480'),
     'no height': ({'height': 0}, 'no pixels'),
-    'small step': ({'step': 10}, 'step is 10, but a row of a rgb8 picture of 8x6 takes 24'),
+    'small step': ({'step': 10}, 'step is 10, but a row of a rgb8 image of 8x6 takes 24'),
     'zero step': ({'step': 0}, 'step is 0'),
     'huge step': ({'step': 2**32 - 1}, 'data has 144 bytes'),
     'short data': ({'height': 7}, 'data has 144 bytes, but .* with step 24 takes 168'),
@@ -313,7 +313,7 @@ def test_what_is_written_reads_the_same(encoding):
     np.testing.assert_array_equal(to_array(msg)[0], pixels)
 
 
-def test_a_strided_picture_is_written_whole():
+def test_a_strided_image_is_written_whole():
     pixels = random_pixels(3, width=20, height=10)[2:8, 3:15]
     msg = to_image_msg(pixels, 'bgr8', Header())
     np.testing.assert_array_equal(to_array(msg)[0], pixels)
@@ -326,7 +326,7 @@ def test_a_strided_picture_is_written_whole():
     (np.zeros((4, 4, 3), np.uint8), 'bgr16', "cannot write encoding 'bgr16'; use one of: mono8"),
     (np.zeros((4, 4, 3), np.uint8), 'nonsense', "cannot write encoding 'nonsense'"),
 ])
-def test_a_picture_that_does_not_fit_its_encoding_is_refused(pixels, encoding, words):
+def test_a_image_that_does_not_fit_its_encoding_is_refused(pixels, encoding, words):
     with pytest.raises(ImageError, match=words):
         to_image_msg(pixels, encoding, Header())
 
@@ -359,7 +359,7 @@ def test_numbers_of_objects_come_back_unscaled(dtype, padding, big_endian):
     assert np.array_equal(to_ids(made), ids) and to_ids(made).dtype == dtype
     sent = message(rows_of(ids, big_endian), encoding, 7, 5, padding, big_endian=big_endian)
     assert np.array_equal(to_ids(sent), ids)
-    # Readers of pictures get the same shape.
+    # Readers of images get the same shape.
     assert to_array(made)[0].shape == (5, 7)
 
 

@@ -54,7 +54,7 @@ def test_the_best_comes_first_whatever_the_order_of_the_message():
     assert result.labels.tolist() == ['dog', 'cat'] and result.scores.tolist() == [0.5, 0.25]
 
 
-def test_boxes_are_corners_inside_the_picture():
+def test_boxes_are_corners_inside_the_image():
     msg = Detection2DArray(detections=[
         detection(50, 20, 40, 20, ('cat', 0.25)),
         detection(95, 45, 20, 30, ('dog', 0.125), ('cat', 0.75)),
@@ -66,7 +66,7 @@ def test_boxes_are_corners_inside_the_picture():
 
 @pytest.mark.parametrize(('task', 'msg'), [
     ('classification', Classification()), ('detection', Detection2DArray())])
-def test_an_empty_answer_is_an_answer(task, msg):
+def test_an_empty_result_is_an_result(task, msg):
     result = READERS[task](msg, (10, 10), NAMES)
     assert result.task == task and len(result) == 0
 

@@ -39,7 +39,7 @@ def classification(count=3):
 
 
 def detections(count=4):
-    """Return boxes at random places of a picture that isn't square."""
+    """Return boxes at random places of an image that isn't square."""
     rng = np.random.default_rng(count)
     first = rng.uniform(0, (300, 100), (count, 2))
     boxes = np.hstack([first, first + rng.uniform(0, (340, 80), (count, 2))]).astype(np.float32)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Large pictures between processes, and when the profile for them is taken."""
+"""Large images between processes, and when the profile for them is taken."""
 
 import os
 from pathlib import Path
@@ -31,7 +31,7 @@ from sensor_msgs.msg import Image
 PROFILE = Path(__file__).resolve().parents[3] / 'config' / 'fastdds.xml'
 
 
-def test_the_profile_is_the_default_and_holds_a_picture_of_four_thousand_columns():
+def test_the_profile_is_the_default_and_holds_a_image_of_four_thousand_columns():
     names = {'dds': 'http://www.eprosima.com'}
     root = ElementTree.parse(PROFILE).getroot()
     shared_memory, udp = root.findall('.//dds:transport_descriptor', names)
@@ -71,14 +71,14 @@ def test_the_choice_of_the_user_stays(chosen):
     assert environment({'ROS_DISTRO': 'jazzy', **chosen}) == {}
 
 
-def test_a_profile_in_the_working_folder_stays(monkeypatch, tmp_path):
+def test_a_profile_in_the_working_directory_stays(monkeypatch, tmp_path):
     (tmp_path / 'DEFAULT_FASTRTPS_PROFILES.xml').touch()
     monkeypatch.chdir(tmp_path)
     assert environment({'ROS_DISTRO': 'jazzy'}) == {}
 
 
 def test_an_install_without_shared_files_has_no_profile(monkeypatch):
-    monkeypatch.setattr(dds_profile, 'shipped_folder', lambda: None)
+    monkeypatch.setattr(dds_profile, 'shipped_directory', lambda: None)
     assert dds_profile.profile_file() is None and environment({}) == {}
 
 
@@ -94,7 +94,7 @@ def test_a_receiver_takes_a_smaller_segment_and_all_else_alike(monkeypatch):
     whole, part = (re.sub('<!--.*?-->', '', path.read_text(), flags=re.DOTALL)
                    for path in (PROFILE, small))
     assert part == whole.replace('25165824', str(8 * 2**20)) != whole
-    # An annotated picture of 1920x1080 has room in it.
+    # An annotated image of 1920x1080 has room in it.
     assert 1920 * 1080 * 3 < 8 * 2**20
     for name in dds_profile.CHOICES:
         monkeypatch.setenv(name, '')
@@ -111,22 +111,22 @@ def test_a_receiver_leaves_the_user_s_own_profile(monkeypatch):
     assert os.environ[dds_profile.variable(os.environ)] == '/my.xml'
 
 
-def test_best_effort_pictures_of_full_hd_arrive(start, peer, tmp_path):
+def test_best_effort_images_of_full_hd_arrive(start, peer, tmp_path):
     """The camera takes the profile by itself; it is the sender that needs it."""
     pattern = np.tile(np.arange(1920, dtype=np.uint16).astype(np.uint8)[:, None], (1080, 1, 3))
     assert cv2.imwrite(str(tmp_path / '0.png'), pattern, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     for number in range(1, 20):
         shutil.copy(tmp_path / '0.png', tmp_path / f'{number}.png')
-    pictures = peer.collect(Image, '/image', qos_profile_sensor_data)
+    images = peer.collect(Image, '/image', qos_profile_sensor_data)
     camera = start('camera', {
         'source': tmp_path, 'loop': False, 'rate': 10.0,
         'qos_overrides./image.publisher.reliability': 'best_effort'})
     peer.spin_until(lambda: camera.process.poll() is not None, "the camera's end")
     assert camera.wait() == 0
     # With the middleware's defaults it is one or two of them.
-    assert len(pictures) >= 15
+    assert len(images) >= 15
     assert all(np.array_equal(np.frombuffer(msg.data, np.uint8), pattern.ravel())
-               for msg in pictures[::5])
+               for msg in images[::5])
     # A profile that can't be read would be told of here.
     assert 'XML' not in camera.output and 'Error' not in camera.output, camera.output
-    assert '20 pictures published' in camera.output
+    assert '20 images published' in camera.output

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Pictures in one process: handed over without a copy, and to others as messages."""
+"""Images in one process: handed over without a copy, and to others as messages."""
 
 import threading
 
@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import rclpy
 from ros2_classify.ros.messages.image import ImageError, to_array
-from ros2_classify.ros.node.intra_process import find_sender, PictureSender
+from ros2_classify.ros.node.intra_process import find_sender, ImageSender
 from ros2_classify.ros.server.subscription import ImageInput
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -39,7 +39,7 @@ def node(ros):
 @pytest.fixture
 def sender(node):
     """Return a sender."""
-    sender = PictureSender(node, 'eye/image', 2)
+    sender = ImageSender(node, 'eye/image', 2)
     yield sender
     sender.destroy()
 
@@ -73,9 +73,9 @@ def test_rows_with_padding_are_packed(sender):
 @pytest.mark.parametrize(('encoding', 'array'), [
     ('bgr8', np.zeros((4, 6), np.uint8)), ('mono16', np.zeros((4, 6), np.uint16)),
     ('bgr8', np.zeros((4, 6, 3), np.float32)), ('nonsense', np.zeros((4, 6, 3), np.uint8))])
-def test_what_is_no_such_picture_is_refused(sender, encoding, array):
+def test_what_is_no_such_image_is_refused(sender, encoding, array):
     sender.listen(pytest.fail)
-    with pytest.raises(ImageError, match=f'is no {encoding} picture'):
+    with pytest.raises(ImageError, match=f'is no {encoding} image'):
         sender.send(array, encoding, Header())
 
 
@@ -93,9 +93,9 @@ def test_others_get_messages(sender, peer):
 
 def test_senders_are_found_by_their_full_names(node):
     assert find_sender('/eye/image') is None
-    first = PictureSender(node, 'eye/image', 2)
+    first = ImageSender(node, 'eye/image', 2)
     assert first.topic == '/eye/image'
-    second = PictureSender(node, '/eye/image', 2)
+    second = ImageSender(node, '/eye/image', 2)
     assert find_sender('/eye/image') is second
     first.destroy()
     assert find_sender('/eye/image') is second
@@ -103,7 +103,7 @@ def test_senders_are_found_by_their_full_names(node):
     assert find_sender('/eye/image') is None
 
 
-def test_leaving_waits_for_the_picture_that_is_being_handed_over(sender):
+def test_leaving_waits_for_the_image_that_is_being_handed_over(sender):
     inside, go_on, left = threading.Event(), threading.Event(), threading.Event()
 
     def listen(_):
@@ -133,7 +133,7 @@ def test_an_input_follows_senders_that_come_and_go(node):
     source.update(wanted=True)
     assert source.subscribed and not source.is_local
     assert node.count_subscribers('/eye/image') == 1
-    sender = PictureSender(node, 'eye/image', 2)
+    sender = ImageSender(node, 'eye/image', 2)
     source.update(wanted=True)
     assert source.is_local
     assert node.count_subscribers('/eye/image') == 0
@@ -147,7 +147,7 @@ def test_an_input_follows_senders_that_come_and_go(node):
     assert not source.subscribed
 
 
-def test_compressed_pictures_go_through_the_middleware(node, sender):
+def test_compressed_images_go_through_the_middleware(node, sender):
     source = ImageInput(node, '/eye/image/compressed', 'compressed', pytest.fail)
     source.update(wanted=True)
     assert source.subscribed and not source.is_local

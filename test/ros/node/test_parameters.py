@@ -23,7 +23,7 @@ from rclpy.parameter import Parameter
 from ros2_classify.errors import OptionsError
 from ros2_classify.options import Options
 from ros2_classify.ros.node.parameters import markdown_table, Parameters, problem, Spec
-from ros2_classify.ros.server.parameters import answer_settings, model_defaults, PARAMETERS
+from ros2_classify.ros.server.parameters import result_settings, model_defaults, PARAMETERS
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -156,7 +156,7 @@ def test_all_of_the_pipeline_s_options_are_parameters(make):
     own = Options(score_threshold=0.125, top_k=7, nms_iou=0.25, ioa_threshold=0.5,
                   max_detections=9, multi_label=True)
     parameters.set_model_defaults(model_defaults(own))
-    assert answer_settings(parameters, own).options == own
+    assert result_settings(parameters, own).options == own
     names = {spec.name for spec in PARAMETERS if spec.from_model}
     assert names == set(model_defaults(own)) - {'multi_label'}
 

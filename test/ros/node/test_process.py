@@ -204,7 +204,7 @@ print(runtime.run(None, ['surplus']), gc.isenabled())
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'mallopt'), reason='no glibc here')
-def test_the_allocator_keeps_the_memory_of_pictures(tmp_path):
+def test_the_allocator_keeps_the_memory_of_images(tmp_path):
     program = """
 import ctypes, resource, sys
 from ros2_classify.ros.runtime import tune_malloc

@@ -29,7 +29,7 @@ def test_the_defaults_are_those_of_the_engine():
 
 def test_every_setting_has_a_parameter():
     """But for those that come from elsewhere: the number of cameras, and the cache's variable."""
-    names = {field.name for field in fields(EngineSettings)} - {'max_batch', 'cache_folder'}
+    names = {field.name for field in fields(EngineSettings)} - {'max_batch', 'cache_directory'}
     assert {name.replace('engine_', '') for name in DEFAULTS} == names
 
 

@@ -36,7 +36,7 @@ def clock():
 
 
 def fail(faults, clock, times, error=None):
-    """Let the network fail, each time as soon as it may be tried."""
+    """Let the model fail, each time as soon as it may be tried."""
     pauses = []
     for _ in range(times):
         begun = clock.now
@@ -47,14 +47,14 @@ def fail(faults, clock, times, error=None):
     return pauses
 
 
-def test_a_few_faults_cost_their_pictures_only(clock):
+def test_a_few_faults_cost_their_images_only(clock):
     faults = EngineFaults('retry', clock)
     assert fail(faults, clock, 3) == [0.0] * 3
     assert faults.pause() is None and faults.findings() == []
     assert (faults.total, faults.last_error, faults.take_wish().act) == (3, 'no memory', '')
 
 
-def test_pauses_grow_up_to_a_limit_and_end_with_an_answer(clock):
+def test_pauses_grow_up_to_a_limit_and_end_with_an_result(clock):
     faults = EngineFaults('retry', clock)
     assert fail(faults, clock, 14) == [0, 0, 0, 0, 0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
     found, = faults.findings()
@@ -115,7 +115,7 @@ def test_other_actions_follow_the_first_fault(clock, action, error):
     assert faults.take_wish().act == ''
 
 
-def test_a_network_that_hangs_again_and_again_ends_the_process(clock):
+def test_a_model_that_hangs_again_and_again_ends_the_process(clock):
     faults = EngineFaults('retry', clock)
     acts = []
     for _ in range(4):
@@ -153,7 +153,7 @@ def test_reloading_that_hangs_counts_as_well(clock):
 
 
 @pytest.mark.parametrize('action', ['error', 'exit'])
-def test_a_network_that_hangs_leads_to_the_action(clock, action):
+def test_a_model_that_hangs_leads_to_the_action(clock, action):
     faults = EngineFaults(action, clock)
     faults.hung(11.0, 10.0)
     assert faults.take_wish().act == action
@@ -179,7 +179,7 @@ def test_the_watchdog_counts_one_inference(clock):
     assert dog.look(0.0) == 0.0
 
 
-def test_a_process_that_was_stopped_finds_no_hanging_network(clock):
+def test_a_process_that_was_stopped_finds_no_hanging_model(clock):
     dog = Watchdog(clock)
     clock.now += 1.0
     dog.look(0.5)

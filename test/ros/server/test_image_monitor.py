@@ -12,13 +12,13 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What is noticed about pictures while they come; a clock that is set by hand."""
+"""What is noticed about images while they come; a clock that is set by hand."""
 
 from types import SimpleNamespace
 
 import pytest
 from ros2_classify.ros.diagnostics.status import Level
-from ros2_classify.ros.server.image_monitor import PictureWatch, Rate, SimulatedClock
+from ros2_classify.ros.server.image_monitor import ImageWatch, Rate, SimulatedClock
 
 
 class Clock:
@@ -38,7 +38,7 @@ def clock():
 
 @pytest.fixture
 def watch(clock):
-    return PictureWatch('/image', clock)
+    return ImageWatch('/image', clock)
 
 
 def stamp(seconds):
@@ -67,14 +67,14 @@ def test_a_change_of_form_is_noticed(watch):
     assert (watch.changes, watch.form) == (2, '8x6 mono8')
 
 
-def test_unusable_pictures_are_an_error_until_a_good_one_comes_and_then_a_warning(watch, clock):
+def test_unusable_images_are_an_error_until_a_good_one_comes_and_then_a_warning(watch, clock):
     watch.unusable('no such encoding')
     clock.now += 60.0
     assert keys(watch) == [('unusable', Level.ERROR)]
     watch.unusable('no such encoding')
     watch.usable('4x3 rgb8')
     assert keys(watch) == [('unusable', Level.WARN)]
-    assert watch.findings()[0].text == 'unusable picture on /image: no such encoding'
+    assert watch.findings()[0].text == 'unusable image on /image: no such encoding'
     clock.now += 10.0
     assert keys(watch) == []
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""From frames and requests to answers: batches, bad pictures, and a model that is exchanged."""
+"""From frames and requests to answers: batches, bad images, and a model that is exchanged."""
 
 import threading
 from types import SimpleNamespace
@@ -29,34 +29,34 @@ from ros2_classify.ros.server.faults import EngineFaults
 from ros2_classify.ros.server.inference import Inference
 from ros2_classify.ros.server.mailbox import Taken
 from ros2_classify.ros.server.model import batch_limit, load_model, Model
-from ros2_classify.ros.server.parameters import AnswerSettings, PARAMETERS
+from ros2_classify.ros.server.parameters import ResultSettings, PARAMETERS
 from ros2_classify.ros.server.worker import Worker
 from ros2_classify.testing import FakeEngine, tensor
 from std_msgs.msg import Header
 
 
 def colors(inputs):
-    """Tell the mean of each channel, for each picture."""
+    """Tell the mean of each channel, for each image."""
     return {'scores': inputs['image'].mean(axis=(2, 3)) / 255}
 
 
-def make_model(max_batch=4, answer=colors, name='colors'):
+def make_model(max_batch=4, publish=colors, name='colors'):
     """Return a model on a fake engine, and the fake."""
-    engine = FakeEngine([tensor('image', ('n', 3, 8, 8))], [tensor('scores', ('n', 3))], answer)
+    engine = FakeEngine([tensor('image', ('n', 3, 8, 8))], [tensor('scores', ('n', 3))], publish)
     descriptor = ModelDescriptor.from_mapping({
         'name': name, 'source': {'path': 'fake.onnx'}, 'labels': ['red', 'green', 'blue'],
         'input': {'name': 'image', 'size': [8, 8], 'layout': 'nchw', 'dtype': 'float32'},
         'output': {'decoder': 'classification', 'activation': 'none'}})
     pipeline = Pipeline(descriptor, engine, descriptor.load_labels(), max_batch=max_batch)
     engine.calls.clear()
-    return Model(pipeline, AnswerSettings(pipeline.options, 'label', 10_000)), engine
+    return Model(pipeline, ResultSettings(pipeline.options, 'label', 10_000)), engine
 
 
 class FakeStream:
     """A stream that notes its answers."""
 
     def __init__(self):
-        self.answers = []
+        self.published = []
         self.refused = []
         self.failed = []
         self.skipped = []
@@ -79,25 +79,25 @@ class FakeStream:
             return None
 
     def refuse(self, error):
-        """Note an unusable picture."""
+        """Note an unusable image."""
         self.refused.append(str(error))
 
-    def answer(self, frame, result, pixels, color, class_id):
+    def publish(self, frame, result, pixels, color, class_id):
         """Note an answer."""
         if frame.msg.header.frame_id == 'nobody':
             raise RuntimeError('cannot be sent')
-        self.answers.append((frame.msg.header.frame_id, result.labels[0]))
+        self.published.append((frame.msg.header.frame_id, result.labels[0]))
 
     def fail(self, error):
-        """Note a picture without an answer."""
+        """Note an image without an answer."""
         self.failed.append(str(error))
 
     def skip(self, error):
-        """Note a picture that the network was spared."""
+        """Note an image that the model was spared."""
         self.skipped.append(str(error))
 
     def leave(self):
-        """Note a picture whose turn never came."""
+        """Note an image whose turn never came."""
         self.left += 1
 
 
@@ -150,13 +150,13 @@ def run(inference, *frames, request=None, thread=0):
     return job
 
 
-def test_frames_of_several_streams_go_through_the_network_together():
+def test_frames_of_several_streams_go_through_the_model_together():
     model, engine = make_model()
     streams = [FakeStream() for _ in range(3)]
     run(steps(model), *(
         stream.frame(rgb) for stream, rgb in zip(streams, (RED, GREEN, BLUE))))
     assert [len(call['image']) for call in engine.calls] == [3]
-    assert [stream.answers for stream in streams] == [
+    assert [stream.published for stream in streams] == [
         [(str(RED), 'red')], [(str(GREEN), 'green')], [(str(BLUE), 'blue')]]
     assert not engine.closed
 
@@ -173,17 +173,17 @@ def test_a_bad_frame_leaves_the_others_of_its_batch_alone(changes, position):
     assert [len(call['image']) for call in engine.calls] == [2]
     for number, (stream, name) in enumerate(zip(streams, ('red', 'green', 'blue'))):
         bad = number == position
-        assert [label for _, label in stream.answers] == ([] if bad else [name])
+        assert [label for _, label in stream.published] == ([] if bad else [name])
         assert len(stream.refused) == bad
 
 
-def test_an_answer_that_cannot_be_sent_leaves_the_others_alone():
+def test_an_result_that_cannot_be_sent_leaves_the_others_alone():
     model, _ = make_model()
     streams = [FakeStream() for _ in range(2)]
     run(steps(model), streams[0].frame(RED, header=Header(frame_id='nobody')),
         streams[1].frame(GREEN))
-    assert streams[0].failed == ['cannot be sent'] and not streams[0].answers
-    assert streams[1].answers == [(str(GREEN), 'green')]
+    assert streams[0].failed == ['cannot be sent'] and not streams[0].published
+    assert streams[1].published == [(str(GREEN), 'green')]
 
 
 def test_an_output_that_cannot_be_leaves_the_others_alone():
@@ -199,18 +199,18 @@ def test_an_output_that_cannot_be_leaves_the_others_alone():
     streams = [FakeStream() for _ in range(2)]
     run(steps(model), streams[0].frame(RED), streams[1].frame(GREEN))
     assert streams[0].failed == ['no sense']
-    assert streams[1].answers == [(str(GREEN), 'green')]
+    assert streams[1].published == [(str(GREEN), 'green')]
 
 
-def test_a_network_that_fails_costs_its_own_batch_only():
+def test_a_model_that_fails_costs_its_own_batch_only():
     broken = [False]
 
-    def answer(inputs):
+    def publish(inputs):
         if broken[0]:
             raise EngineError('out of memory')
         return colors(inputs)
 
-    model, _ = make_model(answer=answer)
+    model, _ = make_model(publish=publish)
     broken[0] = True
     stream, service = FakeStream(), FakeService()
     inference = steps(model, service)
@@ -220,7 +220,7 @@ def test_a_network_that_fails_costs_its_own_batch_only():
     assert service.said == [('a', 'out of memory')]
     broken[0] = False
     run(inference, stream.frame(GREEN))
-    assert stream.answers == [(str(GREEN), 'green')]
+    assert stream.published == [(str(GREEN), 'green')]
 
 
 def test_requests_are_answered_or_told_why_not(service):
@@ -250,7 +250,7 @@ def test_a_prepared_request_is_refused_when_the_worker_stops(service):
     assert engine.closed
 
 
-def test_pictures_whose_turn_never_comes_are_counted():
+def test_images_whose_turn_never_comes_are_counted():
     model, _ = make_model()
     streams = [FakeStream() for _ in range(2)]
     inference = steps(model)
@@ -259,13 +259,13 @@ def test_pictures_whose_turn_never_comes_are_counted():
         stream.frame(rgb) for stream, rgb in zip(streams, (RED, GREEN)))), 0)
     inference.abandon(prepared)
     assert [stream.left for stream in streams] == [1, 1]
-    # It may hold a picture's megabytes, for as long as the node is inactive.
+    # It may hold an image's megabytes, for as long as the node is inactive.
     assert not len(prepared.batch)
     inference.leave([streams[1].frame(BLUE)], [])
     assert [stream.left for stream in streams] == [1, 2]
 
 
-def test_a_model_is_released_whatever_fails_before_the_network(service):
+def test_a_model_is_released_whatever_fails_before_the_model(service):
     model, engine = make_model()
     inference = steps(model, service)
     stream = FakeStream()
@@ -287,16 +287,16 @@ def test_a_model_is_released_whatever_fails_before_the_network(service):
 
 
 @pytest.mark.parametrize('hangs', [False, True])
-def test_every_picture_is_in_one_count_when_the_worker_is_stopped(hangs):
+def test_every_image_is_in_one_count_when_the_worker_is_stopped(hangs):
     running, go_on, prepared = threading.Event(), threading.Event(), threading.Event()
 
-    def answer(inputs):
+    def publish(inputs):
         running.set()
         assert go_on.wait(20.0)
         return colors(inputs)
 
     go_on.set()
-    model, _ = make_model(answer=answer, max_batch=1)
+    model, _ = make_model(publish=publish, max_batch=1)
     go_on.clear()
     running.clear()
     stream = FakeStream()
@@ -322,9 +322,9 @@ def test_every_picture_is_in_one_count_when_the_worker_is_stopped(hangs):
     assert not worker.stop(0.0)
     go_on.set()
     assert worker.stop(20.0)
-    # One was in the network, one was prepared, and one waited.
+    # One was in the model, one was prepared, and one waited.
     assert stream.left == 2
-    assert [len(stream.answers), len(stream.failed)] == ([0, 1] if hangs else [1, 0])
+    assert [len(stream.published), len(stream.failed)] == ([0, 1] if hangs else [1, 0])
 
 
 def test_a_model_is_exchanged_between_two_jobs():
@@ -353,8 +353,8 @@ def test_a_model_is_exchanged_between_two_jobs():
     assert old_engine.closed and not new_engine.closed
     inference.infer(second)
     inference.finish(second, None)
-    assert stream.answers == [(str(RED), 'red'), (str(BLUE), 'blue')]
-    assert other.answers == [(str(GREEN), 'green')]
+    assert stream.published == [(str(RED), 'red'), (str(BLUE), 'blue')]
+    assert other.published == [(str(GREEN), 'green')]
     assert [len(call['image']) for call in old_engine.calls] == [2]
 
 
@@ -369,7 +369,7 @@ def test_two_jobs_share_no_memory():
     for job in jobs:
         inference.infer(job)
         inference.finish(job, None)
-    assert [label for _, label in stream.answers] == ['red', 'green']
+    assert [label for _, label in stream.published] == ['red', 'green']
 
 
 def test_a_job_keeps_the_settings_that_it_began_with():
@@ -378,17 +378,17 @@ def test_a_job_keeps_the_settings_that_it_began_with():
     inference = steps(model)
     inference.begin()
     job = inference.prepare(Taken(frames=(stream.frame(RED),)), 0)
-    model.settings = AnswerSettings(
+    model.settings = ResultSettings(
         model.pipeline.options.replace(score_threshold=1.0), 'index', 10_000)
     assert job.settings.class_id == 'label'
     inference.infer(job)
     inference.finish(job, None)
-    assert stream.answers == [(str(RED), 'red')]
+    assert stream.published == [(str(RED), 'red')]
 
 
 def test_the_limit_of_pixels_counts():
     model, _ = make_model()
-    model.settings = AnswerSettings(model.pipeline.options, 'label', 53)
+    model.settings = ResultSettings(model.pipeline.options, 'label', 53)
     stream = FakeStream()
     assert run(steps(model), stream.frame(RED)) is None
     assert 'pixels' in stream.refused[0]
@@ -407,7 +407,7 @@ def test_only_gpus_get_batches_unless_asked(monkeypatch, asked, streams, provide
     (0, 'CPUExecutionProvider', 1), (0, 'CUDAExecutionProvider', 4),
     (3, 'CPUExecutionProvider', 3)])
 def test_the_provider_that_really_runs_decides_on_batches(monkeypatch, asked, provider, limit):
-    """A driver may be missing where the package for it is there: the CPU runs the network."""
+    """A driver may be missing where the package for it is there: the CPU runs the model."""
     pipelines = []
 
     def load(name, *, max_batch, **more):
@@ -448,17 +448,17 @@ def test_a_model_is_freed_when_nobody_uses_it_and_never_twice():
     assert engine.closed and not idle.acquire()
 
 
-def test_after_many_faults_the_network_is_left_alone_for_a_while(service):
+def test_after_many_faults_the_model_is_left_alone_for_a_while(service):
     now = [100.0]
     faults = EngineFaults('retry', lambda: now[0])
     broken = [False]
 
-    def answer(inputs):
+    def publish(inputs):
         if broken[0]:
             raise EngineError('no luck')
         return colors(inputs)
 
-    model, engine = make_model(answer=answer)
+    model, engine = make_model(publish=publish)
     stream = FakeStream()
     assert model.acquire()
     inference = Inference(lambda: model if model.acquire() else None, service, pytest.fail, faults)
@@ -472,7 +472,7 @@ def test_after_many_faults_the_network_is_left_alone_for_a_while(service):
     broken[0] = False
     now[0] += 0.5
     run(inference, stream.frame(GREEN))
-    assert stream.answers == [(str(GREEN), 'green')] and faults.pause() is None
+    assert stream.published == [(str(GREEN), 'green')] and faults.pause() is None
     # Nothing that was left out holds the model.
     model.release()
     model.retire()
@@ -486,7 +486,7 @@ def test_a_job_that_was_given_up_is_answered_for_once(service):
     stream = FakeStream()
 
     def hang(batch):
-        # Given up while the network is at work; it comes back late, and with a failure.
+        # Given up while the model is at work; it comes back late, and with a failure.
         inference.give_up(EngineError('it does not come back'))
         raise EngineError('the device was reset')
 
@@ -498,7 +498,7 @@ def test_a_job_that_was_given_up_is_answered_for_once(service):
     assert engine.closed
 
 
-def test_all_jobs_in_the_network_are_answered_for_when_it_is_given_up():
+def test_all_jobs_in_the_model_are_answered_for_when_it_is_given_up():
     model, _ = make_model()
     inference, stream = steps(model), FakeStream()
     jobs = []
@@ -523,7 +523,7 @@ def test_all_jobs_in_the_network_are_answered_for_when_it_is_given_up():
     for thread, job in zip(threads, jobs):
         thread.join(20.0)
         inference.finish(job, None)
-    assert (stream.answers, len(stream.failed), stream.left) == ([], 2, 0)
+    assert (stream.published, len(stream.failed), stream.left) == ([], 2, 0)
 
 
 def test_a_job_that_is_done_when_another_one_is_given_up_is_counted():
@@ -534,4 +534,4 @@ def test_a_job_that_is_done_when_another_one_is_given_up_is_counted():
     inference.infer(job)
     inference.give_up(EngineError('the next one does not come back'))
     inference.finish(job, None)
-    assert (stream.answers, stream.failed, stream.left) == ([], [], 1)
+    assert (stream.published, stream.failed, stream.left) == ([], [], 1)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Pictures lost in the middleware: counted, and said when they are a symptom."""
+"""Images lost in the middleware: counted, and said when they are a symptom."""
 
 import cv2
 import numpy as np
@@ -39,7 +39,7 @@ def clock():
 
 
 def span(losses, clock, came, lost, seconds=5.0):
-    """Let so many pictures come and get lost within a time, and judge at its end."""
+    """Let so many images come and get lost within a time, and judge at its end."""
     for _ in range(came):
         losses.came()
     losses.add(lost)
@@ -49,9 +49,9 @@ def span(losses, clock, came, lost, seconds=5.0):
 
 @pytest.mark.parametrize(('came', 'lost', 'said'), [
     (150, 0, ''), (0, 0, ''), (3, 4, ''), (150, 7, ''),
-    (95, 5, '5 of 100 pictures of the last 5 s'),
-    (10, 140, '140 of 150 pictures of the last 5 s'),
-    (0, 5, '5 of 5 pictures of the last 5 s')])
+    (95, 5, '5 of 100 images of the last 5 s'),
+    (10, 140, '140 of 150 images of the last 5 s'),
+    (0, 5, '5 of 5 images of the last 5 s')])
 def test_only_a_symptom_is_said(clock, came, lost, said):
     losses = Losses(clock)
     assert span(losses, clock, came, lost) == said
@@ -61,7 +61,7 @@ def test_only_a_symptom_is_said(clock, came, lost, said):
 def test_nothing_is_judged_too_early_and_nothing_counted_twice(clock):
     losses = Losses(clock)
     assert span(losses, clock, 50, 50, 4.9) == ''
-    assert span(losses, clock, 50, 0, 0.2) == '50 of 150 pictures of the last 5 s'
+    assert span(losses, clock, 50, 0, 0.2) == '50 of 150 images of the last 5 s'
     assert span(losses, clock, 150, 0, 70.0) == ''
     assert losses.total == 50
 
@@ -87,32 +87,32 @@ def test_a_middleware_without_such_events_is_subscribed_to_as_well():
 
 
 @pytest.fixture
-def large_picture(tmp_path):
-    """Return a picture that is twelve times the segment that Fast DDS has by default."""
+def large_image(tmp_path):
+    """Return an image that is twelve times the segment that Fast DDS has by default."""
     path = tmp_path / 'large.png'
     cv2.imwrite(str(path), np.zeros((1080, 1920, 3), np.uint8))
     return path
 
 
 def test_the_server_warns_of_a_camera_without_the_profile(
-        start, peer, classifier, large_picture):
+        start, peer, classifier, large_image):
     server = start('server', {'model': classifier})
     peer.collect(Classification, '/classification')
-    camera = start('camera', {'source': large_picture, 'rate': 30.0},
+    camera = start('camera', {'source': large_image, 'rate': 30.0},
                    environment={'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT'})
-    line = server.wait_for_line(r'\d+ of \d+ pictures of the last \d+ s got lost')
+    line = server.wait_for_line(r'\d+ of \d+ images of the last \d+ s got lost')
     assert '/image.' in line and 'config/fastdds.xml' in line and 'compressed' in line
     camera.stop()
     server.stop()
 
 
-def test_the_server_says_nothing_where_it_is_slow_itself(start, peer, classifier, large_picture):
+def test_the_server_says_nothing_where_it_is_slow_itself(start, peer, classifier, large_image):
     server = start('server', {'model': classifier, 'image_transport': 'compressed'})
     results = peer.collect(Classification, '/classification', 1000)
-    pictures = peer.collect(CompressedImage, '/image/compressed', 1)
+    images = peer.collect(CompressedImage, '/image/compressed', 1)
     # Far more than can be decoded: most are replaced by newer ones before their turn.
-    camera = start('camera', {'source': large_picture, 'rate': 300.0, 'wait_for_subscribers': 2})
-    peer.spin_until(lambda: len(pictures) > 1000 and len(results) > 100, 'many pictures')
+    camera = start('camera', {'source': large_image, 'rate': 300.0, 'wait_for_subscribers': 2})
+    peer.spin_until(lambda: len(images) > 1000 and len(results) > 100, 'many images')
     camera.stop()
     counts = server.stop()
     assert 'got lost' not in counts

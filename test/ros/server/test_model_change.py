@@ -28,12 +28,12 @@ from ros2_classify.options import Options
 from ros2_classify.ros.server import model_change
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.model_change import ModelChange
-from ros2_classify.ros.server.parameters import AnswerSettings
+from ros2_classify.ros.server.parameters import ResultSettings
 
 SECONDS = 20.0
 
 
-class Network:
+class FakeSession:
     """A pipeline that is no more than open or closed."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Network:
 
 def make_model() -> Any:
     """Return a model without a network."""
-    return Model(Network(), AnswerSettings(Options(), 'label', 1))  # type: ignore[arg-type]
+    return Model(FakeSession(), ResultSettings(Options(), 'label', 1))  # type: ignore[arg-type]
 
 
 class Outcome:

@@ -60,7 +60,7 @@ class Bed:
         return float(self.looks)
 
     def work(self, starting: Callable[[float], None]) -> Any:
-        """Begin with the network, and wait until the test says so."""
+        """Begin with the model, and wait until the test says so."""
         starting(1.0)
         assert self.go_on.wait(DEADLINE)
         return self.model
@@ -104,7 +104,7 @@ def test_a_model_comes_and_an_error_goes_through(make: Callable[[float], Bed]) -
     assert bed.stop.hangs.count == 0 and not bed.stop.left_thread_behind
 
 
-def test_a_network_that_never_comes_back_is_left_behind(make: Callable[[float], Bed]) -> None:
+def test_a_model_that_never_comes_back_is_left_behind(make: Callable[[float], Bed]) -> None:
     bed = make(5.0)
     with pytest.raises(LoadHangsError, match='of colors has not .* for 6 s .load_timeout is 5 s'):
         bed.load()

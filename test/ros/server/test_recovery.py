@@ -148,13 +148,13 @@ def hang(recovery, clock, seconds):
         recovery.look(second + 1.0, 10.0)
 
 
-def test_a_hanging_inference_is_left_behind_and_the_network_loaded_anew():
+def test_a_hanging_inference_is_left_behind_and_the_model_loaded_anew():
     recovery, faults, server, log, clock = make()
     hang(recovery, clock, 10)
     assert recovery.findings == [] and server.done == []
     hang(recovery, clock, 11)
     assert len(server.done) == 1
-    assert server.done[0].startswith('abandon: the network has not come back for 11 s')
+    assert server.done[0].startswith('abandon: the model has not come back for 11 s')
     until_loaded(recovery)
     recovery.look(0.0, 10.0)
     assert server.done[1:] == ['adopt'] and faults.hangs.count == 1 and recovery.findings == []
@@ -165,7 +165,7 @@ def test_a_hanging_inference_is_said_once_and_leads_to_the_action():
     hang(recovery, clock, 15)
     assert server.done == [f'end: {EXIT_CODE}'] and faults.hangs.count == 1
     assert [finding.key for finding in recovery.findings] == ['hangs']
-    assert len([line for line in log.lines if line.startswith('the network has not')]) == 1
+    assert len([line for line in log.lines if line.startswith('the model has not')]) == 1
     # It comes back after all.
     recovery.look(0.0, 10.0)
     assert recovery.findings == []

@@ -36,7 +36,7 @@ def parameters(model, *topics, **others):
 @pytest.mark.parametrize(('batches', 'delay', 'parallel'), [
     (False, 0.0, 1), (False, 0.05, 1), (True, 0.0, 1), (True, 0.05, 1), (False, 0.0, 2),
     (True, 0.05, 3)])
-def test_each_camera_has_its_own_answers(
+def test_each_camera_has_its_own_results(
         start, peer, classifier, tmp_path, batches, delay, parallel):
     model = save_batch_classifier(tmp_path) if batches else classifier
     # The last topic is relative to the node's namespace.
@@ -52,17 +52,17 @@ def test_each_camera_has_its_own_answers(
     for turn in range(4):
         for number, (camera, found, color, name) in enumerate(zip(
                 cameras, results, (RED, GREEN, BLUE), ('red', 'green', 'blue'))):
-            answer = camera.answer(color, found, frame_id=f'camera {number} {turn}')
-            assert answer.results[0].class_id == name
-    # All at once: each gets the answer for its own picture.
+            result = camera.result(color, found, frame_id=f'camera {number} {turn}')
+            assert result.results[0].class_id == name
+    # All at once: each gets the answer for its own image.
     sent = [camera.message(color) for camera, color in zip(cameras, (BLUE, RED, GREEN))]
     for camera, msg in zip(cameras, sent):
         camera.send(msg)
     for camera, msg, found, name in zip(cameras, sent, results, ('blue', 'red', 'green')):
-        assert camera.answer_to(msg, found).results[0].class_id == name
-    for number, pictures in enumerate(drawn):
-        peer.spin_until(lambda pictures=pictures: pictures, 'an annotated picture')
-        assert {p.header.frame_id for p in pictures} <= {
+        assert camera.result_to(msg, found).results[0].class_id == name
+    for number, images in enumerate(drawn):
+        peer.spin_until(lambda images=images: images, 'an annotated image')
+        assert {p.header.frame_id for p in images} <= {
             'eye', *(f'camera {number} {turn}' for turn in range(4))}
     labels = [peer.collect(LabelInfo, f'{space}/label_info', LATCHED) for space in spaces]
     models = [peer.collect(VisionInfo, f'{space}/vision_info', LATCHED) for space in spaces]
@@ -84,20 +84,20 @@ def test_one_camera_s_faults_and_listeners_are_its_own(start, peer, classifier):
     server.wait_for_line(f'active: {TOPICS[0]} -> /front/classification, '
                          '/front/server/debug_image')
     server.wait_for_line(f'active: {TOPICS[1]} -> /rear/classification.*nobody subscribes')
-    front.answer(GREEN, results)
+    front.result(GREEN, results)
     # Nobody wants the answers for the second one.
     peer.spin_until(lambda: rear.subscriptions == 0, 'the end of the second subscription')
     assert front.subscriptions == 1
     others = peer.collect(Classification, '/rear/classification')
-    rear.answer(RED, others)
+    rear.result(RED, others)
     for camera, found, color, words in (
             (front, results, GREEN, f'{TOPICS[0]}: data has 30 bytes'),
             (rear, others, RED, f'{TOPICS[1]}: the JPEG of')):
         bad = camera.message(color)
         bad.data = bad.data[:len(bad.data) // 2] if camera is rear else bad.data[:30]
         camera.send(bad)
-        server.wait_for_line(f'unusable picture on {words}')
-        camera.answer(color, found)
+        server.wait_for_line(f'unusable image on {words}')
+        camera.result(color, found)
     server.stop()
 
 
@@ -109,12 +109,12 @@ def test_each_camera_s_silence_is_explained(start, peer, classifier):
     for space in ('dead', 'kind', 'nobody'):
         peer.collect(Classification, f'/{space}/classification')
     results = peer.collect(Classification, '/good/classification')
-    good.answer(GREEN, results)
-    server.wait_for_line('no picture from /test_peer on /dead/image for')
+    good.result(GREEN, results)
+    server.wait_for_line('no image from /test_peer on /dead/image for')
     server.wait_for_line('/kind/image carries sensor_msgs/msg/CompressedImage, not '
                          'sensor_msgs/msg/Image: correct the parameter image_topics')
     line = server.wait_for_line('nobody publishes on /nobody/image')
-    assert re.search(r'topics of pictures are .*/good/image.*; name them in image_topics', line)
+    assert re.search(r'topics of images are .*/good/image.*; name them in image_topics', line)
     server.stop()
     for camera in (dead, good, kind):
         camera.close()

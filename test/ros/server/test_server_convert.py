@@ -115,16 +115,16 @@ def test_a_signal_ends_a_conversion(
     server.stop()
 
 
-def _works_in(entry: Path, folder: Path) -> bool:
+def _works_in(entry: Path, directory: Path) -> bool:
     try:
-        return os.readlink(entry).startswith(str(folder))
+        return os.readlink(entry).startswith(str(directory))
     except OSError:
         return False  # it has just ended, or is another user's
 
 
 @pytest.fixture
 def ask(start: Any, peer: Any, data: Path, warm_cache: Path) -> Any:
-    """Return a function that gives a model's answers for all pictures, each through the node."""
+    """Return a function that gives a model's answers for all images, each through the node."""
     if CONVERTER is None:
         pytest.skip(f'there is no TensorFlow here: set {PYTHON} to a Python that has tensorflow '
                     'and tf2onnx (scripts/setup --tensorflow makes one)')
@@ -135,7 +135,7 @@ def ask(start: Any, peer: Any, data: Path, warm_cache: Path) -> Any:
         'ROS2_CLASSIFY_MODEL_PATH': os.pathsep.join(
             (str(descriptors), shared_data.model_path(data)))}
 
-    def answers(model: str, msg_type: type, topic: str) -> Any:
+    def replies(model: str, msg_type: type, topic: str) -> Any:
         servers.append(start(
             'server', {'model': model, 'provider': 'cpu'}, environment=environment))
         servers[-1].wait_for_line('active: ', CONVERSION)
@@ -145,10 +145,10 @@ def ask(start: Any, peer: Any, data: Path, warm_cache: Path) -> Any:
             pixels = read_image(path)
             header = Header(frame_id=path.name)
             header.stamp.nanosec = number
-            yield path.name, pixels.shape, camera.answer_to(
+            yield path.name, pixels.shape, camera.result_to(
                 to_image_msg(pixels, 'bgr8', header), results)
 
-    yield answers
+    yield replies
     for server in servers:
         server.stop()
 
@@ -156,32 +156,32 @@ def ask(start: Any, peer: Any, data: Path, warm_cache: Path) -> Any:
 @pytest.mark.parametrize('model', ['mobilenet_v1_025_frozen', 'mobilenet_v1_025_saved'])
 def test_published_classifiers(ask: Any, model: str) -> None:
     wrong = []
-    for picture, _, msg in ask(model, Classification, '/classification'):
-        label, score = test_manifest.CLASSES['mobilenet_v1_0.25_224.onnx', picture].crop
+    for image, _, msg in ask(model, Classification, '/classification'):
+        label, score = test_manifest.CLASSES['mobilenet_v1_0.25_224.onnx', image].crop
         best = msg.results[0]
         if best.class_id != label or abs(best.score - score) > test_manifest.SCORE:
-            wrong.append(f'{picture}: {label} {score}, got {best.class_id} {best.score}')
+            wrong.append(f'{image}: {label} {score}, got {best.class_id} {best.score}')
     assert not wrong, '\n'.join(wrong)
 
 
 def test_published_person_detector(ask: Any) -> None:
     text = test_manifest.MANIFEST.partition('vww_96_saved_model, probability of "person": ')[2]
     recorded = dict(re.findall(r'(\S+\.\w+) (\d\.\d+)', text.partition('\n')[0]))
-    for picture, _, msg in ask('vww_96_saved', Classification, '/classification'):
+    for image, _, msg in ask('vww_96_saved', Classification, '/classification'):
         scores = {result.class_id: result.score for result in msg.results}
-        assert abs(scores['person'] - float(recorded[picture])) < test_manifest.SCORE, picture
+        assert abs(scores['person'] - float(recorded[image])) < test_manifest.SCORE, image
 
 
 def test_published_detector(ask: Any) -> None:
     wrong = []
-    for picture, shape, msg in ask('ssd_mobilenet_v1_075_frozen', Detection2DArray,
+    for image, shape, msg in ask('ssd_mobilenet_v1_075_frozen', Detection2DArray,
                                    '/detections'):
         result = to_result(msg, shape)
         taken: set[int] = set()
-        for row in test_manifest.BOXES['ssd_mobilenet_v1_0.75_coco', picture].rows:
+        for row in test_manifest.BOXES['ssd_mobilenet_v1_0.75_coco', image].rows:
             index = test_manifest.match(result, row, taken)
             if index is not None:
                 taken.add(index)
             elif row.score >= 0.5 + test_manifest.SCORE:
-                wrong.append(f'{picture}: {row} is missing from\n{result}')
+                wrong.append(f'{image}: {row} is missing from\n{result}')
     assert not wrong, '\n'.join(wrong)

@@ -25,25 +25,25 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Classification
 
 GREEN = (10, 200, 60)
-PICTURES = 'server: pictures /image'
-NETWORK = 'server: network'
+IMAGES = 'server: images /image'
+INFERENCE = 'server: model'
 MODEL = 'server: model'
 
 
 def stamp_now(peer, msg):
-    """Give a picture the time of now."""
+    """Give an image the time of now."""
     msg.header.stamp = peer.node.get_clock().now().to_msg()
     return msg
 
 
 def test_every_state_is_reported_with_its_values(start, peer, operator, classifier):
     server = start('server', {'model': classifier, 'autostart': False})
-    operator.wait(NETWORK, 'OK', 'the node is unconfigured', lifecycle_state='unconfigured')
+    operator.wait(INFERENCE, 'OK', 'the node is unconfigured', lifecycle_state='unconfigured')
     operator.wait(MODEL, 'OK', 'no model is loaded', model='none')
-    assert operator.statuses(PICTURES) == []
+    assert operator.statuses(IMAGES) == []
 
     assert peer.transition('configure')
-    operator.wait(NETWORK, 'OK', 'the node is inactive')
+    operator.wait(INFERENCE, 'OK', 'the node is inactive')
     values = operator.wait(MODEL, 'OK', 'colors on CPUExecutionProvider')
     assert values['sha256'] == hashlib.sha256(
         classifier.with_name('colors.onnx').read_bytes()).hexdigest()
@@ -52,30 +52,30 @@ def test_every_state_is_reported_with_its_values(start, peer, operator, classifi
         values['fetched, converted and loaded in [s]'])
     assert re.fullmatch(r'\d+\.\d{3}', values['warmed up in [s]'])
     assert values['models loaded so far'] == '1'
-    operator.wait(PICTURES, 'OK', 'the node is not active')
+    operator.wait(IMAGES, 'OK', 'the node is not active')
 
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
     assert peer.transition('activate')
     for _ in range(3):
-        camera.answer_to(stamp_now(peer, camera.message(GREEN)), results)
-    values = operator.wait(PICTURES, 'OK', 'answers a second', answered='|[^0]|')
+        camera.result_to(stamp_now(peer, camera.message(GREEN)), results)
+    values = operator.wait(IMAGES, 'OK', 'answers a second', answered='|[^0]|')
     assert int(values['received']) >= 3
     assert values['publishers'] == values['subscribers of the answers'] == '1'
     assert values['form'] == '64x48 rgb8'
-    assert float(values['age of the last picture [s]']) < 5
+    assert float(values['age of the last image [s]']) < 5
     assert 0 < float(values['stamp to answer p50 [ms]']) <= float(
         values['stamp to answer p99 [ms]'])
-    values = operator.wait(NETWORK, 'OK', 'answers a second', answered='[1-9].*')
+    values = operator.wait(INFERENCE, 'OK', 'answers a second', answered='[1-9].*')
     assert 0 < float(values['inference p50 [ms]']) <= float(values['inference p99 [ms]'])
     assert values['last error'] == 'none'
 
     assert peer.transition('deactivate')
-    operator.wait(NETWORK, 'OK', 'the node is inactive')
+    operator.wait(INFERENCE, 'OK', 'the node is inactive')
     assert peer.transition('cleanup')
     operator.wait(MODEL, 'OK', 'no model is loaded', models_loaded='1')
     assert peer.transition('shutdown')
-    operator.wait(NETWORK, 'OK', 'the node is finalized')
+    operator.wait(INFERENCE, 'OK', 'the node is finalized')
     # The names are unique, as the aggregator expects.
     for message in operator.messages:
         names = [status.name for status in message.status]
@@ -87,41 +87,41 @@ def test_every_state_is_reported_with_its_values(start, peer, operator, classifi
 
 
 def test_loading_that_takes_long_is_visible(start, peer, operator, sleeper):
-    # The warm-up's grey picture is one that this model never comes back from.
+    # The warm-up's grey image is one that this model never comes back from.
     endless = sleeper.with_name('endless.yaml')
     endless.write_text(sleeper.read_text().replace('color: rgb', 'color: rgb, scale: 10'))
     server = start('server', {'model': endless})
-    operator.wait(NETWORK, 'OK', r'loading the model .*endless.yaml for [1-9]\d* s',
+    operator.wait(INFERENCE, 'OK', r'loading the model .*endless.yaml for [1-9]\d* s',
                   lifecycle_state='configuring')
     server.stop()
 
 
-def test_it_says_why_no_picture_comes(start, peer, operator, classifier):
+def test_it_says_why_no_image_comes(start, peer, operator, classifier):
     server = start('server', {'model': classifier})
-    operator.wait(PICTURES, 'OK', 'idle: nobody subscribes to the answers .*/classification'
+    operator.wait(IMAGES, 'OK', 'idle: nobody subscribes to the answers .*/classification'
                   '.*nobody publishes on /image either', publishers='0')
     results = peer.collect(Classification, '/classification')
-    operator.wait(PICTURES, 'ERROR', 'nobody publishes on /image .*is the camera running')
+    operator.wait(IMAGES, 'ERROR', 'nobody publishes on /image .*is the camera running')
 
     other = Camera(peer, '/image', msg_type=CompressedImage)
-    operator.wait(PICTURES, 'ERROR', 'carries sensor_msgs/msg/CompressedImage, .* image_transport')
+    operator.wait(IMAGES, 'ERROR', 'carries sensor_msgs/msg/CompressedImage, .* image_transport')
     other.close()
 
     camera = Camera(peer, '/image')
-    operator.wait(PICTURES, 'ERROR', 'no picture from /test_peer on /image for .*ros2 topic hz')
-    camera.answer_to(stamp_now(peer, camera.message(GREEN)), results)
-    operator.wait(PICTURES, 'OK', 'answers a second', interruptions='1')
-    server.wait_for_line('pictures come on /image again')
+    operator.wait(IMAGES, 'ERROR', 'no image from /test_peer on /image for .*ros2 topic hz')
+    camera.result_to(stamp_now(peer, camera.message(GREEN)), results)
+    operator.wait(IMAGES, 'OK', 'answers a second', interruptions='1')
+    server.wait_for_line('images come on /image again')
 
     # The camera stops, and comes back in another size and encoding.
     camera.close()
-    operator.wait(PICTURES, 'ERROR', 'nobody publishes on /image')
+    operator.wait(IMAGES, 'ERROR', 'nobody publishes on /image')
     camera = Camera(peer, '/image', size=(32, 16))
-    camera.answer_to(stamp_now(peer, camera.message(GREEN)), results)
+    camera.result_to(stamp_now(peer, camera.message(GREEN)), results)
     msg = stamp_now(peer, camera.message(GREEN))
     msg.encoding = 'bgr8'
-    camera.answer_to(msg, results)
-    operator.wait(PICTURES, 'OK', 'answers a second', interruptions='2', changes='2',
+    camera.result_to(msg, results)
+    operator.wait(IMAGES, 'OK', 'answers a second', interruptions='2', changes='2',
                   form='32x16 bgr8')
 
     # It changes to something that nobody understands.
@@ -132,13 +132,13 @@ def test_it_says_why_no_picture_comes(start, peer, operator, classifier):
     def refused():
         if len(sent) < len(operator.messages):
             sent.append(camera.send(msg))
-        return [status for status in operator.statuses(PICTURES)
-                if 'unusable picture on /image' in status.message]
+        return [status for status in operator.statuses(IMAGES)
+                if 'unusable image on /image' in status.message]
 
     peer.spin_until(refused, 'the word about the encoding')
     assert '32FC1' in refused()[0].message and refused()[0].level == b'\x02'
-    camera.answer_to(stamp_now(peer, camera.message(GREEN)), results)
-    operator.wait(PICTURES, 'WARN', 'unusable picture on /image')
+    camera.result_to(stamp_now(peer, camera.message(GREEN)), results)
+    operator.wait(IMAGES, 'WARN', 'unusable image on /image')
     assert 'Traceback' not in server.stop()
 
 
@@ -150,13 +150,13 @@ def test_quality_of_service_that_does_not_fit_is_named(start, peer, operator, cl
         peer, '/image', qos=QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
     # The middleware's event tells at once; nothing has been missed for long yet.
     server.wait_for_line('of /test_peer on /image does not fit ours, by the policy RELIABILITY')
-    operator.wait(PICTURES, 'ERROR', 'does not fit ours, by the policy RELIABILITY')
+    operator.wait(IMAGES, 'ERROR', 'does not fit ours, by the policy RELIABILITY')
     # The camera changes its quality of service.
     camera.close()
     camera = Camera(
         peer, '/image', qos=QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE))
-    camera.answer_to(stamp_now(peer, camera.message(GREEN)), results)
-    operator.wait(PICTURES, 'OK', 'answers a second')
+    camera.result_to(stamp_now(peer, camera.message(GREEN)), results)
+    operator.wait(IMAGES, 'OK', 'answers a second')
     server.stop()
 
 
@@ -169,9 +169,9 @@ def test_a_bag_that_begins_again_is_noticed_and_answered(start, peer, operator, 
             msg = camera.message(GREEN)
             msg.header = Header(frame_id=f'{len(results)}')
             msg.header.stamp.sec = seconds
-            camera.answer_to(msg, results)
+            camera.result_to(msg, results)
     operator.wait(
-        PICTURES, 'WARN', 'stamps of the pictures on /image went back by 2.00 s.*behind this '
+        IMAGES, 'WARN', 'stamps of the images on /image went back by 2.00 s.*behind this '
         "node's clock.*use_sim_time", stamps='1')
     server.stop()
 
@@ -183,8 +183,8 @@ def test_simulated_time_that_stands_still_or_goes_back_stops_nothing(
     server = start('server', {'model': classifier, 'use_sim_time': True})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
-    operator.wait(NETWORK, 'WARN', 'use_sim_time is set, but /clock has stood still at 0.00 s')
-    camera.answer(GREEN, results)
+    operator.wait(INFERENCE, 'WARN', 'use_sim_time is set, but /clock has stood still at 0.00 s')
+    camera.result(GREEN, results)
 
     publisher = peer.node.create_publisher(Clock, '/clock', 1)
     peer.spin_until(publisher.get_subscription_count, 'a subscriber of the clock')
@@ -198,19 +198,19 @@ def test_simulated_time_that_stands_still_or_goes_back_stops_nothing(
                     if message.header.stamp.sec == clock.clock.sec and until(message)]
         return peer.spin_until(told, f'diagnostics of {clock}')
 
-    def network(message):
-        return next(status for status in message.status if status.name == NETWORK)
+    def model(message):
+        return next(status for status in message.status if status.name == INFERENCE)
 
     clock = Clock()
     clock.clock.sec = 500
-    run(clock, lambda message: network(message).level == b'\x00')
-    camera.answer(GREEN, results)
+    run(clock, lambda message: model(message).level == b'\x00')
+    camera.result(GREEN, results)
     clock = Clock()
     clock.clock.sec = 20
-    message = run(clock, lambda message: network(message).level == b'\x00')[0]
-    values = {row.key: row.value for row in network(message).values}
+    message = run(clock, lambda message: model(message).level == b'\x00')[0]
+    values = {row.key: row.value for row in model(message).values}
     assert values['simulated time went back'] == '1'
-    camera.answer(GREEN, results)
+    camera.result(GREEN, results)
     server.stop()
 
 
@@ -234,13 +234,13 @@ def test_each_camera_has_its_own_status(start, peer, operator, classifier):
         'model': classifier, 'image_topics': '[/front/image, /rear/image]'})
     results = peer.collect(Classification, '/front/classification')
     camera = Camera(peer, '/front/image')
-    camera.answer_to(stamp_now(peer, camera.message(GREEN)), results)
-    operator.wait('server: pictures /front/image', 'OK', 'answers a second', answered='1.*')
-    operator.wait('server: pictures /rear/image', 'OK', 'idle: nobody subscribes', answered='0')
+    camera.result_to(stamp_now(peer, camera.message(GREEN)), results)
+    operator.wait('server: images /front/image', 'OK', 'answers a second', answered='1.*')
+    operator.wait('server: images /rear/image', 'OK', 'idle: nobody subscribes', answered='0')
     server.stop()
 
 
-def test_pictures_lost_by_the_middleware_are_told_with_the_cure(
+def test_images_lost_by_the_middleware_are_told_with_the_cure(
         start, peer, operator, classifier, tmp_path):
     import cv2
 
@@ -250,15 +250,15 @@ def test_pictures_lost_by_the_middleware_are_told_with_the_cure(
     peer.collect(Classification, '/classification')
     camera = start('camera', {'source': large, 'rate': 30.0},
                    environment={'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT'})
-    operator.wait(PICTURES, 'WARN', 'got lost on their way to /image.*fastdds.xml',
+    operator.wait(IMAGES, 'WARN', 'got lost on their way to /image.*fastdds.xml',
                   lost='[1-9].*')
     camera.stop()
     server.stop()
 
 
-def test_losses_are_seen_and_all_is_counted_while_pictures_are_fetched(
+def test_losses_are_seen_and_all_is_counted_while_images_are_fetched(
         ros, start, peer, monkeypatch, tmp_path):
-    """In this process, to see whose turn it is: the network is slow and pictures get lost."""
+    """In this process, to see whose turn it is: the model is slow and images get lost."""
     from dataclasses import asdict, replace
 
     import cv2
@@ -266,7 +266,7 @@ def test_losses_are_seen_and_all_is_counted_while_pictures_are_fetched(
     from ros2_classify.ros.server import node as server_node
     from ros_models import save_sleeper
 
-    # A quarter of a second and more, for each white picture.
+    # A quarter of a second and more, for each white image.
     model = save_sleeper(tmp_path, turns=200_000)
     large = tmp_path / 'large.png'
     cv2.imwrite(str(large), np.full((1080, 1920, 3), 255, np.uint8))
@@ -290,7 +290,7 @@ def test_losses_are_seen_and_all_is_counted_while_pictures_are_fetched(
         results = peer.collect(Classification, '/classification')
         camera = start('camera', {'source': large, 'rate': 30.0},
                        environment={'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT'})
-        peer.spin_until(lambda: len(set(fetched)) > 2, 'losses between pictures that are fetched')
+        peer.spin_until(lambda: len(set(fetched)) > 2, 'losses between images that are fetched')
         camera.stop()
         count = len(results)
         peer.spin_until(lambda: len(results) > count or node._busy_for == 0.0, 'the last answer')
@@ -306,11 +306,11 @@ def test_losses_are_seen_and_all_is_counted_while_pictures_are_fetched(
 
 def test_the_camera_reports_itself(start, peer, operator):
     camera = start('camera', {'rate': 20.0})
-    operator.wait('camera: pictures', 'OK', 'nobody subscribes to /image or /image/compressed',
+    operator.wait('camera: images', 'OK', 'nobody subscribes to /image or /image/compressed',
                   subscribers='0', published='0')
-    pictures = peer.collect(Image, '/image', 1)
-    peer.spin_until(lambda: pictures, 'a picture')
-    values = operator.wait('camera: pictures', 'OK', 'pictures a second', published='[1-9].*')
+    images = peer.collect(Image, '/image', 1)
+    peer.spin_until(lambda: images, 'an image')
+    values = operator.wait('camera: images', 'OK', 'images a second', published='[1-9].*')
     assert values['rate asked for [Hz]'] == '20.0' and values['form'].endswith(' bgr8')
     camera.stop()
 
@@ -318,14 +318,14 @@ def test_the_camera_reports_itself(start, peer, operator):
 def test_a_failed_transition_is_told_until_one_succeeds(
         start, peer, operator, tmp_path, classifier):
     whole = classifier.with_name('colors.onnx').read_bytes()
-    network = tmp_path / 'network.onnx'
-    network.write_bytes(whole[:len(whole) // 2])
+    model = tmp_path / 'network.onnx'
+    model.write_bytes(whole[:len(whole) // 2])
     descriptor = tmp_path / 'colors.yaml'
     descriptor.write_text(classifier.read_text().replace('colors.onnx', 'network.onnx'))
     server = start('server', {'model': descriptor, 'autostart': False})
     assert not peer.transition('configure')
-    operator.wait(NETWORK, 'ERROR', 'configure failed: .*network.onnx')
-    network.write_bytes(whole)
+    operator.wait(INFERENCE, 'ERROR', 'configure failed: .*model.onnx')
+    model.write_bytes(whole)
     assert peer.transition('configure')
-    operator.wait(NETWORK, 'OK', 'the node is inactive')
+    operator.wait(INFERENCE, 'OK', 'the node is inactive')
     server.stop()

@@ -25,7 +25,7 @@ from ros2_classify.testing import save_color_classifier
 
 @pytest.fixture
 def model(tmp_path: Path) -> str:
-    """Return a tiny network."""
+    """Return a tiny model."""
     return str(save_color_classifier(tmp_path / 'tiny.onnx'))
 
 
@@ -54,4 +54,4 @@ def test_falling_back_is_a_warning_where_it_is_allowed(start: Any, model: str) -
     server = start('server', {
         'model': model, 'provider': 'cuda', 'require_provider': False})
     server.wait_for_line('active: ')
-    assert 'has no CUDAExecutionProvider and the CPU runs the network instead' in server.stop()
+    assert 'has no CUDAExecutionProvider and the CPU runs the model instead' in server.stop()

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Faults of the network in a running server: said, and answered as the parameter tells."""
+"""Faults of the model in a running server: said, and answered as the parameter tells."""
 
 import pytest
 from ros2_classify.errors import EngineMemoryError, ProviderLostError
@@ -23,12 +23,12 @@ from vision_msgs.msg import Classification
 
 GREEN = (10, 200, 60)
 WHITE = (255, 255, 255)
-PICTURES = 'server: pictures /image'
-NETWORK = 'server: network'
+IMAGES = 'server: images /image'
+MODEL = 'server: model'
 
 
 def provoke(peer, camera, condition, what):
-    """Send white pictures until something has come of it."""
+    """Send white images until something has come of it."""
     sent = [0]
 
     def happened():
@@ -40,24 +40,24 @@ def provoke(peer, camera, condition, what):
     return peer.spin_until(happened, what)
 
 
-def test_a_network_that_fails_drops_the_picture_and_is_tried_again(
+def test_a_model_that_fails_drops_the_image_and_is_tried_again(
         start, peer, operator, faulty):
     server = start('server', {'model': faulty})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
-    camera.answer(GREEN, results)
+    camera.result(GREEN, results)
     provoke(peer, camera, lambda: 'got no answer' in server.output, 'a word about the failure')
-    camera.answer(GREEN, results)
-    values = operator.wait(NETWORK, 'OK', 'answers a second', faults='[1-9].*')
+    camera.result(GREEN, results)
+    values = operator.wait(MODEL, 'OK', 'answers a second', faults='[1-9].*')
     assert 'out of' in values['last error']
     # Again and again: there are pauses, the model is loaded anew, and then it works once more.
     provoke(peer, camera, lambda: any(
-        'is tried again in' in status.message for status in operator.statuses(NETWORK)),
+        'is tried again in' in status.message for status in operator.statuses(MODEL)),
         'a pause')
     provoke(peer, camera, lambda: any(
         'loaded anew' in line for line in server.lines), 'a new session')
-    camera.answer(GREEN, results)
-    values = operator.wait(NETWORK, 'OK', 'answers a second', loaded='[1-9].*')
+    camera.result(GREEN, results)
+    values = operator.wait(MODEL, 'OK', 'answers a second', loaded='[1-9].*')
     counts = server.stop()
     assert 'skipped after faults' in counts
 
@@ -67,14 +67,14 @@ def test_error_goes_by_error_processing_and_can_be_configured_again(
     server = start('server', {'model': faulty, 'on_engine_fault': 'error'})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
-    camera.answer(GREEN, results)
+    camera.result(GREEN, results)
     provoke(peer, camera, lambda: 'leaving the state active' in server.output, 'the end')
-    operator.wait(NETWORK, 'ERROR', 'stopped by a fault of the network: .*out of',
+    operator.wait(MODEL, 'ERROR', 'stopped by a fault of the model: .*out of',
                   lifecycle_state='unconfigured')
     assert peer.transition('configure')
     assert peer.transition('activate')
-    camera.answer(GREEN, results)
-    operator.wait(NETWORK, 'OK', 'answers a second')
+    camera.result(GREEN, results)
+    operator.wait(MODEL, 'OK', 'answers a second')
     server.stop()
 
 
@@ -82,41 +82,41 @@ def test_exit_ends_the_process_with_a_code_of_its_own(start, peer, faulty):
     server = start('server', {'model': faulty, 'on_engine_fault': 'exit'})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
-    camera.answer(GREEN, results)
+    camera.result(GREEN, results)
     provoke(peer, camera, lambda: 'ending with exit code' in server.output, 'the end')
     assert server.wait() == EXIT_CODE
     assert 'ending with exit code 4 (on_engine_fault): ' in server.output
     assert 'Traceback' not in server.output
 
 
-def test_a_network_that_hangs_is_left_behind_and_another_one_answers(
+def test_a_model_that_hangs_is_left_behind_and_another_one_results(
         start, peer, operator, sleeper):
     server = start('server', {'model': sleeper, 'inference_timeout': 1.0})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
-    camera.answer(GREEN, results)
+    camera.result(GREEN, results)
     provoke(peer, camera, lambda: 'inference_timeout is 1 s' in server.output, 'the watchdog')
-    server.wait_for_line('the network has not come back for .* s .inference_timeout is 1 s')
-    server.wait_for_line('is loaded anew; the network is tried again')
-    camera.answer(GREEN, results)
-    operator.wait(NETWORK, 'OK', 'answers a second', loaded='1', last='.*has not come back.*')
-    operator.wait(PICTURES, 'WARN', 'clock', dropped='.*')
+    server.wait_for_line('the model has not come back for .* s .inference_timeout is 1 s')
+    server.wait_for_line('is loaded anew; the model is tried again')
+    camera.result(GREEN, results)
+    operator.wait(MODEL, 'OK', 'answers a second', loaded='1', last='.*has not come back.*')
+    operator.wait(IMAGES, 'WARN', 'clock', dropped='.*')
     # It can go through its states with the thread that was left behind, and ends as it should.
     assert peer.transition('deactivate')
     assert peer.state() == 'inactive'
     assert peer.transition('activate')
-    camera.answer(GREEN, results)
+    camera.result(GREEN, results)
     assert server.stop()
 
 
-def test_a_network_that_hangs_ends_the_process_where_that_is_asked_for(start, peer, sleeper):
+def test_a_model_that_hangs_ends_the_process_where_that_is_asked_for(start, peer, sleeper):
     server = start('server', {
         'model': sleeper, 'inference_timeout': 1.0, 'on_engine_fault': 'exit'})
     camera = Camera(peer, '/image')
-    camera.answer(GREEN, peer.collect(Classification, '/classification'))
+    camera.result(GREEN, peer.collect(Classification, '/classification'))
     provoke(peer, camera, lambda: 'ending with exit code' in server.output, 'the end')
     assert server.wait() == EXIT_CODE
-    assert 'the network has not come back for' in server.output
+    assert 'the model has not come back for' in server.output
 
 
 class FaultyPipeline:
@@ -127,7 +127,7 @@ class FaultyPipeline:
         self._errors = errors
 
     def __call__(self, batch):
-        """Raise, or run the network."""
+        """Raise, or run the model."""
         if self._errors:
             raise self._errors.pop(0)
         return self._infer(batch)
@@ -137,7 +137,7 @@ class FaultyPipeline:
     ProviderLostError('CUDA failure 999'), EngineMemoryError('out of memory')])
 def test_a_lost_device_and_short_memory_are_survived(
         ros, peer, operator, classifier, monkeypatch, error):
-    """In this process, as no GPU can be unplugged: the network's step raises what it would."""
+    """In this process, as no GPU can be unplugged: the model's step raises what it would."""
     from dataclasses import replace
 
     from ros2_classify.ros.node import process as runtime
@@ -164,10 +164,10 @@ def test_a_lost_device_and_short_memory_are_survived(
         node.start()
         results = peer.collect(Classification, '/classification')
         camera = Camera(peer, '/image')
-        camera.answer(GREEN, results)
+        camera.result(GREEN, results)
         assert errors == []
         lost = isinstance(error, ProviderLostError)
-        operator.wait(NETWORK, 'OK', 'answers a second', faults='1', loaded='1' if lost else '0',
+        operator.wait(MODEL, 'OK', 'answers a second', faults='1', loaded='1' if lost else '0',
                       last=f'.*{error}.*')
         assert len(loaded) == (2 if lost else 1)
         if lost:

@@ -40,7 +40,7 @@ def web() -> Iterator[Web]:
 
 @pytest.fixture
 def body(tmp_path: Path) -> bytes:
-    """Return a network's file."""
+    """Return a model's file."""
     save_color_classifier(tmp_path / 'colors.onnx')
     return (tmp_path / 'colors.onnx').read_bytes()
 

@@ -61,7 +61,7 @@ def test_a_manager_drives_it_through_all_states(start, peer, classifier):
     for turn in range(2):
         assert peer.transition('activate')
         assert peer.state() == 'active'
-        camera.answer(GREEN, results)
+        camera.result(GREEN, results)
         assert peer.transition('deactivate')
         assert peer.state() == 'inactive'
         peer.spin_until(lambda: camera.subscriptions == 0, 'the end of the subscription')
@@ -74,7 +74,7 @@ def test_a_manager_drives_it_through_all_states(start, peer, classifier):
         lambda: peer.node.count_publishers('/classification') == 0, 'the end of the publisher')
     assert peer.transition('configure')
     assert peer.transition('activate')
-    camera.answer(GREEN, results)
+    camera.result(GREEN, results)
     peer.spin_until(
         lambda: [m for m in models if m.database_version == 2], 'the second model version')
     assert peer.transition('shutdown')
@@ -130,12 +130,12 @@ def test_a_catalogue_of_ones_own(start, classifier):
 @pytest.mark.parametrize('parameters, words', FAILURES.values(), ids=FAILURES)
 def test_a_failure_at_start_is_one_sentence_and_an_exit_code(
         start, classifier, parameters, words):
-    folder = classifier.parent
-    (folder / 'garbage.onnx').write_bytes(b'this is no network')
-    (folder / 'wrong.yaml').write_text(
+    directory = classifier.parent
+    (directory / 'garbage.onnx').write_bytes(b'this is no network')
+    (directory / 'wrong.yaml').write_text(
         'name: wrong\nsource: {path: garbage.onnx}\nsize: 5\n')
     if 'model' in parameters and '.' in parameters['model']:
-        parameters = {**parameters, 'model': folder / parameters['model']}
+        parameters = {**parameters, 'model': directory / parameters['model']}
     server = start('server', parameters)
     assert server.wait() == 1, server.output
     assert 'Traceback' not in server.output
@@ -187,7 +187,7 @@ def enter(state, server, peer, camera):
     assert peer.transition('activate')
     if state == 'active':
         return
-    camera.answer(GREEN, peer.collect(Classification, '/classification'))
+    camera.result(GREEN, peer.collect(Classification, '/classification'))
 
 
 @pytest.mark.parametrize('number', SIGNALS, ids=lambda number: number.name)
@@ -237,14 +237,14 @@ def test_after_a_hard_kill_in_any_state_the_next_one_serves(
     second = start('server', {'model': classifier})
     second.wait_for_line('active: ')
     del results[:]
-    camera.answer(GREEN, results)
+    camera.result(GREEN, results)
     assert results[-1].results[0].class_id == 'green'
     second.stop()
 
 
 @pytest.mark.parametrize('number', SIGNALS, ids=lambda number: number.name)
 def test_a_signal_ends_it_while_a_model_is_loading(start, sleeper, number):
-    # The warm-up's grey picture is one that this model never comes back from.
+    # The warm-up's grey image is one that this model never comes back from.
     endless = sleeper.with_name('endless.yaml')
     endless.write_text(sleeper.read_text().replace('color: rgb', 'color: rgb, scale: 10'))
     server = start('server', {'model': endless})
@@ -253,11 +253,11 @@ def test_a_signal_ends_it_while_a_model_is_loading(start, sleeper, number):
     assert 'configure was interrupted' in server.output
 
 
-def test_a_signal_ends_it_while_the_network_does_not_come_back(start, peer, sleeper):
+def test_a_signal_ends_it_while_the_model_does_not_come_back(start, peer, sleeper):
     server = start('server', {'model': sleeper})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
-    camera.answer(GREEN, results)
+    camera.result(GREEN, results)
     theirs = segments(server.process.pid)
     camera.send(camera.message(WHITE))
     count = len(results)
@@ -265,14 +265,14 @@ def test_a_signal_ends_it_while_the_network_does_not_come_back(start, peer, slee
     camera.send(camera.message(GREEN))
     server.stop(signal.SIGTERM)
     assert len(results) == count
-    assert 'the network has not come back' in server.output
+    assert 'the model has not come back' in server.output
     assert not [name for name in theirs if Path('/dev/shm', name).exists()]
 
 
 @pytest.mark.parametrize(('takes', 'warm_up', 'signalled', 'good'), [
     (3.0, 0.1, False, True), (5.0, 0.1, False, False), (25.0, 10.0, False, True),
     (31.0, 10.0, False, False), (3.0, 10.0, True, True), (5.0, 10.0, True, False)])
-def test_a_slow_network_is_waited_for_as_long_as_its_warm_up_says(
+def test_a_slow_model_is_waited_for_as_long_as_its_warm_up_says(
         ros, monkeypatch, takes, warm_up, signalled, good):
     """In this process, on a clock that the test sets."""
     from ros2_classify.ros.node.process import Stop
@@ -295,9 +295,9 @@ def test_a_slow_network_is_waited_for_as_long_as_its_warm_up_says(
         stop.request()
     assert node.halt() == good
     assert stop.left_thread_behind != good
-    # The picture in the network is answered for, so that all of them are in one count.
+    # The image in the model is answered for, so that all of them are in one count.
     assert [str(each) for each in given_up] == ([] if good else [
-        f'the network has not come back for {now[0] - 100.0:.0f} s'])
+        f'the model has not come back for {now[0] - 100.0:.0f} s'])
     node.destroy_node()
 
 
@@ -319,7 +319,7 @@ def test_threads_left_behind_are_counted_through_activations(ros, classifier):
     node.destroy_node()
 
 
-def test_counts_and_trace_are_not_lost_while_the_network_is_loaded_anew(ros, tmp_path):
+def test_counts_and_trace_are_not_lost_while_the_model_is_loaded_anew(ros, tmp_path):
     """In this process, stopped when there is no worker."""
     from ros2_classify.ros.node.process import Stop
     from ros2_classify.ros.server import node as server_node

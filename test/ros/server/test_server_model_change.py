@@ -79,7 +79,7 @@ def serve(start: Any, tmp_path: Path) -> Any:
     return serve
 
 
-def answer(msg: Any) -> list[tuple[str, float]]:
+def reply(msg: Any) -> list[tuple[str, float]]:
     """Return what an answer says."""
     return [(each.class_id, each.score) for each in msg.results]
 
@@ -99,17 +99,17 @@ def reason(peer: Peer, future: Any) -> str:
     return str(results[-1].reason)
 
 
-def failing(folder: Path, good: Path, detector: Path) -> list[tuple[Path, str]]:
+def failing(directory: Path, good: Path, detector: Path) -> list[tuple[Path, str]]:
     """Return models that can't take the good one's place, each with a part of the reason."""
-    (folder / 'broken.onnx').write_bytes(good.with_suffix('.onnx').read_bytes()[:100])
-    (folder / 'broken.yaml').write_text(
+    (directory / 'broken.onnx').write_bytes(good.with_suffix('.onnx').read_bytes()[:100])
+    (directory / 'broken.yaml').write_text(
         re.sub('source: .*', 'source: {path: broken.onnx}', good.read_text()))
-    (folder / 'forged.yaml').write_text(
+    (directory / 'forged.yaml').write_text(
         re.sub('sha256: ....', 'sha256: 0000', good.read_text()))
-    (folder / 'greedy.yaml').write_text(
+    (directory / 'greedy.yaml').write_text(
         good.read_text().replace('top_k: 4', 'top_k: 2000000'))
-    return [(folder / 'broken.yaml', 'broken.onnx'), (folder / 'gone.yaml', 'gone.yaml'),
-            (folder / 'forged.yaml', 'sha256'), (folder / 'greedy.yaml', 'top_k'),
+    return [(directory / 'broken.yaml', 'broken.onnx'), (directory / 'gone.yaml', 'gone.yaml'),
+            (directory / 'forged.yaml', 'sha256'), (directory / 'greedy.yaml', 'top_k'),
             (detector, 'boxes is for detection and ants for classification, whose topics')]
 
 
@@ -120,7 +120,7 @@ def test_each_frame_is_answered_by_one_model_however_often_it_changes(
     labels = peer.collect(LabelInfo, '/label_info', LATCHED)
     models = peer.collect(VisionInfo, '/vision_info', LATCHED)
     camera = Camera(peer, '/image')
-    camera.answer(GREY, results)
+    camera.reply(GREY, results)
     timer = peer.node.create_timer(0.01, lambda: camera.send_now(GREY))
     changes = 1
     for _ in range(3):
@@ -129,7 +129,7 @@ def test_each_frame_is_answered_by_one_model_however_often_it_changes(
             assert words in reason(peer, ask_for(peer, path))
             assert peer.get('model') == str(ants)
             peer.spin_until(lambda: len(results) > before + 1, 'the old model to serve on')
-            assert answer(results[-1]) == ANTS
+            assert reply(results[-1]) == ANTS
         for path, known, limits in ((bees, BEES, (0.1, 4)), (ants, ANTS, (0.2, 2))):
             assert reason(peer, ask_for(peer, path)) == ''
             changes += 1
@@ -141,16 +141,16 @@ def test_each_frame_is_answered_by_one_model_however_often_it_changes(
             peer.spin_until(
                 lambda: labels[-1].class_map[0].class_name == f'{name} 0', 'the new labels')
             # No answer of the old model can be on its way any more when this one has come.
-            camera.answer(GREY, results)
-            assert answer(results[-1]) == known
+            camera.reply(GREY, results)
+            assert reply(results[-1]) == known
     peer.node.destroy_timer(timer)
-    foreign = [answer(each) for each in results if answer(each) not in (ANTS, BEES)]
+    foreign = [reply(each) for each in results if reply(each) not in (ANTS, BEES)]
     assert not foreign and len(results) > 12
-    turns = [one for one, other in zip(results, results[1:]) if answer(one) != answer(other)]
+    turns = [one for one, other in zip(results, results[1:]) if reply(one) != reply(other)]
     assert len(turns) == 6
     stamps = [(each.header.stamp.sec, each.header.stamp.nanosec) for each in results]
     sent = iter(camera.sent)
-    assert all(stamp in sent for stamp in stamps), 'answers came in another order than pictures'
+    assert all(stamp in sent for stamp in stamps), 'answers came in another order than images'
 
 
 def test_frames_are_answered_while_the_new_model_is_being_loaded(
@@ -161,16 +161,16 @@ def test_frames_are_answered_while_the_new_model_is_being_loaded(
     future = ask_for(peer, slow_bees)
     peer.spin_until(web.asked.is_set, 'the download')
     for _ in range(5):
-        assert answer(camera.answer(GREY, results)) == ANTS
+        assert reply(camera.reply(GREY, results)) == ANTS
     # Other parameters are set meanwhile, and they last; another model has to wait.
     assert peer.set_values(top_k=1) == []
-    assert answer(camera.answer(GREY, results)) == ANTS[:1]
+    assert reply(camera.reply(GREY, results)) == ANTS[:1]
     assert f'the change to the model {slow_bees} has not ended yet' in reason(
         peer, ask_for(peer, ants))
     assert not future.done()
     web.released.set()
     assert reason(peer, future) == ''
-    assert answer(camera.answer(GREY, results)) == BEES[:1]
+    assert reply(camera.reply(GREY, results)) == BEES[:1]
     assert round(peer.get('score_threshold'), 6) == 0.1
 
 
@@ -186,7 +186,7 @@ def test_an_inactive_server_changes_its_model_too(
     assert reason(peer, ask_for(peer, bees)) == ''
     assert not models
     assert peer.transition('activate')
-    assert answer(camera.answer(GREY, results)) == BEES
+    assert reply(camera.reply(GREY, results)) == BEES
     peer.spin_until(lambda: models and models[-1].method == 'bees', 'the model in use')
 
 
@@ -201,7 +201,7 @@ def test_without_a_model_the_parameter_names_the_one_to_be_configured(
     assert reason(peer, ask_for(peer, bees)) == ''
     assert peer.transition('configure')
     assert peer.transition('activate')
-    assert answer(camera.answer(GREY, results)) == BEES
+    assert reply(camera.reply(GREY, results)) == BEES
     assert 'while' not in server.output
 
 
@@ -223,18 +223,18 @@ def test_transitions_while_the_new_model_is_being_loaded(
     if steps == ['deactivate']:
         assert reason(peer, future) == ''
         assert peer.transition('activate')
-        assert answer(camera.answer(GREY, results)) == BEES
+        assert reply(camera.reply(GREY, results)) == BEES
     else:
         assert 'has been cleaned up meanwhile' in reason(peer, future)
         assert peer.get('model') == str(ants)
     if steps[-1] == 'activate':
-        assert answer(camera.answer(GREY, results)) == ANTS
+        assert reply(camera.reply(GREY, results)) == ANTS
     server.stop()
 
 
 @pytest.fixture
 def endless(tmp_path: Path) -> Path:
-    """Return a model whose first run, for a grey picture, never ends."""
+    """Return a model whose first run, for a grey image, never ends."""
     path = save_sleeper(tmp_path)
     path.write_text(path.read_text().replace('color: rgb', 'color: rgb, scale: 10'))
     return path
@@ -247,18 +247,18 @@ def test_a_model_that_never_ends_its_first_run_is_given_up(
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
     future = ask_for(peer, endless)
-    operator.wait('server: network', 'WARN', 'sleeper.* has been loading, .*given up after 4')
-    assert answer(camera.answer(GREY, results)) == ANTS
+    operator.wait('server: model', 'WARN', 'sleeper.* has been loading, .*given up after 4')
+    assert reply(camera.reply(GREY, results)) == ANTS
     assert 'load_timeout is 4 s' in reason(peer, future)
     assert peer.get('model') == str(ants)
-    assert answer(camera.answer(GREY, results)) == ANTS
+    assert reply(camera.reply(GREY, results)) == ANTS
     # The next one has its turn.
     assert reason(peer, ask_for(peer, bees)) == ''
-    assert answer(camera.answer(GREY, results)) == BEES
-    operator.wait('server: network', 'OK', 'answers a second', threads='1')
+    assert reply(camera.reply(GREY, results)) == BEES
+    operator.wait('server: model', 'OK', 'answers a second', threads='1')
     for step in ('deactivate', 'cleanup', 'configure', 'activate'):
         assert peer.transition(step), server.output
-    assert answer(camera.answer(GREY, results)) == BEES
+    assert reply(camera.reply(GREY, results)) == BEES
     server.stop()
 
 
@@ -273,7 +273,7 @@ def test_cleanup_and_configure_while_a_model_never_ends_its_first_run(
     for step in ('deactivate', 'cleanup', 'configure', 'activate'):
         assert peer.transition(step), server.output
     assert 'has been cleaned up meanwhile' in reason(peer, future)
-    assert answer(camera.answer(GREY, results)) == ANTS
+    assert reply(camera.reply(GREY, results)) == ANTS
     server.stop()
 
 
@@ -282,7 +282,7 @@ def test_configuring_a_model_that_never_ends_its_first_run_fails(
     server = serve(endless, load_timeout=2.0, autostart=False)
     server.wait_for_line('waiting to be configured')
     assert not peer.transition('configure')
-    operator.wait('server: network', 'ERROR', 'configure failed: .*load_timeout is 2 s')
+    operator.wait('server: model', 'ERROR', 'configure failed: .*load_timeout is 2 s')
     assert reason(peer, ask_for(peer, ants)) == ''
     assert peer.transition('configure')
     server.stop()
@@ -316,10 +316,10 @@ def test_several_parameters_at_once_are_set_with_the_model_or_not_at_all(
 
     assert 'class_id' in set_all(model=str(bees), class_id='both')
     assert peer.get('model') == str(ants)
-    assert answer(camera.answer(GREY, results)) == ANTS
+    assert reply(camera.reply(GREY, results)) == ANTS
     assert set_all(model=str(bees), top_k=1) == ''
     assert (peer.get('model'), peer.get('top_k')) == (str(bees), 1)
-    assert answer(camera.answer(GREY, results)) == BEES[:1]
+    assert reply(camera.reply(GREY, results)) == BEES[:1]
     # Wrong types, and names that nobody has declared, get an answer as well.
     assert 'Wrong parameter type' in peer.set_values(model=5)[0]
     assert 'undeclared' in peer.set_values(colour='red')[0]

@@ -29,18 +29,18 @@ pytestmark = pytest.mark.skipif(DATA is None, reason=shared_data.REASON)
 
 @pytest.fixture
 def ask(start, peer, published):
-    """Return a function that gives a model's answers for pictures, each through the node."""
+    """Return a function that gives a model's answers for images, each through the node."""
     servers = []
 
-    def ask(model, msg_type, topic, pictures):
+    def ask(model, msg_type, topic, images):
         servers.append(start('server', {'model': DESCRIPTORS[model], 'provider': 'cpu'}))
         results = peer.collect(msg_type, topic)
         camera = Camera(peer, '/image')
-        for number, picture in enumerate(pictures):
-            pixels = read_image(published / 'images' / picture)
-            header = Header(frame_id=picture)
+        for number, image in enumerate(images):
+            pixels = read_image(published / 'images' / image)
+            header = Header(frame_id=image)
             header.stamp.nanosec = number
-            yield picture, pixels.shape, camera.answer_to(
+            yield image, pixels.shape, camera.result_to(
                 to_image_msg(pixels, 'bgr8', header), results)
 
     yield ask
@@ -49,7 +49,7 @@ def ask(start, peer, published):
 
 
 def to_result(msg, shape):
-    """Return what a message says as a result in the picture's pixels."""
+    """Return what a message says as a result in the image's pixels."""
     rows = [(d.bbox.center.position.x, d.bbox.center.position.y, d.bbox.size_x, d.bbox.size_y)
             for d in msg.detections]
     x, y, width, height = np.array(rows, float).reshape(-1, 4).T
@@ -64,32 +64,32 @@ def to_result(msg, shape):
 
 @pytest.mark.parametrize('model', sorted({model for model, _ in CLASSES}))
 def test_classifier(ask, model):
-    expected = {picture: top.crop for (name, picture), top in CLASSES.items() if name == model}
+    expected = {image: top.crop for (name, image), top in CLASSES.items() if name == model}
     wrong = []
-    for picture, _, msg in ask(model, Classification, '/classification', expected):
-        label, score = expected[picture]
+    for image, _, msg in ask(model, Classification, '/classification', expected):
+        label, score = expected[image]
         best = msg.results[0]
         if best.class_id != label or abs(best.score - score) > SCORE:
-            wrong.append(f'{picture}: {label} {score}, got {best.class_id} {best.score}')
+            wrong.append(f'{image}: {label} {score}, got {best.class_id} {best.score}')
     assert expected and not wrong, '\n'.join(wrong)
 
 
 @pytest.mark.parametrize('model', sorted({model for model, _ in BOXES}))
 def test_detector(ask, peer, model):
-    expected = {picture: found for (name, picture), found in BOXES.items() if name == model}
+    expected = {image: found for (name, image), found in BOXES.items() if name == model}
     wrong = []
     threshold = None
-    for picture, shape, msg in ask(model, Detection2DArray, '/detections', expected):
+    for image, shape, msg in ask(model, Detection2DArray, '/detections', expected):
         threshold = threshold or peer.get('score_threshold')
         result = to_result(msg, shape)
         taken = set()
-        for row in expected[picture].rows:
+        for row in expected[image].rows:
             index = match(result, row, taken)
             if index is not None:
                 taken.add(index)
             elif row.score >= threshold + SCORE:
-                wrong.append(f'{picture}: {row} is missing from\n{result}')
+                wrong.append(f'{image}: {row} is missing from\n{result}')
         sure = int((result.scores >= threshold + SCORE).sum())
-        if sure > expected[picture].total and model != 'yolox_nano.onnx':
-            wrong.append(f'{picture}: {expected[picture].total} boxes recorded, got\n{result}')
+        if sure > expected[image].total and model != 'yolox_nano.onnx':
+            wrong.append(f'{image}: {expected[image].total} boxes recorded, got\n{result}')
     assert expected and not wrong, '\n'.join(wrong)

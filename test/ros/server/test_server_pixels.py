@@ -40,7 +40,7 @@ def expected_instances():
 
 
 @pytest.fixture
-def picture(tmp_path):
+def image(tmp_path):
     path = tmp_path / 'green.png'
     cv2.imwrite(str(path), np.full((48, 64, 3), GREEN[::-1], np.uint8))
     return path
@@ -50,26 +50,26 @@ def test_instances_come_with_the_header_and_only_for_somebody(start, peer, tmp_p
     server = start('server', {'model': save_masks(tmp_path)})
     detections = peer.collect(Detection2DArray, '/detections')
     camera = Camera(peer, '/image', size=SIZE)
-    camera.answer(GREEN, detections)
+    camera.result(GREEN, detections)
     assert peer.node.count_publishers('/instances') == 1
 
     instances = peer.collect(Image, '/instances')
-    pictures = peer.collect(Image, '/server/debug_image')
+    images = peer.collect(Image, '/server/debug_image')
     peer.spin_until(lambda: peer.node.count_subscribers('/instances'), 'the subscription')
-    answer = camera.answer(GREEN, instances)
-    assert answer.encoding == 'mono8'
-    assert np.array_equal(to_ids(answer), expected_instances())
+    result = camera.result(GREEN, instances)
+    assert result.encoding == 'mono8'
+    assert np.array_equal(to_ids(result), expected_instances())
     same = peer.spin_until(
-        lambda: [d for d in detections if d.header == answer.header], 'its detections')[0]
+        lambda: [d for d in detections if d.header == result.header], 'its detections')[0]
     # The value less 1 is the row.
     assert [d.results[0].hypothesis.class_id for d in same.detections] == list(NAMES)
     drawn = peer.spin_until(
-        lambda: [p for p in pictures if p.header == answer.header], 'the annotated picture')[0]
+        lambda: [p for p in images if p.header == result.header], 'the annotated image')[0]
     pixels, _ = to_array(drawn)
     assert tuple(pixels[30, 22]) != GREEN[::-1] and tuple(pixels[32, 40]) == GREEN[::-1]
 
     assert peer.set_values(score_threshold=0.95) == []
-    assert not to_ids(camera.answer(GREEN, instances)).any()
+    assert not to_ids(camera.result(GREEN, instances)).any()
     server.stop()
 
 
@@ -85,44 +85,44 @@ def test_a_detector_without_masks_has_no_such_topic(start, peer, detector):
 def test_segmentation(start, peer, tmp_path, classes, encoding):
     server = start('server', {'model': save_segmenter(tmp_path, classes)})
     results = peer.collect(Image, '/segmentation')
-    pictures = peer.collect(Image, '/server/debug_image')
+    images = peer.collect(Image, '/server/debug_image')
     labels = peer.collect(LabelInfo, '/label_info', LATCHED)
     peer.spin_until(
         lambda: peer.node.count_publishers('/server/debug_image'), 'the debug image')
     camera = Camera(peer, '/image', size=SIZE)
-    answer = camera.answer(GREEN, results)
-    assert (answer.encoding, answer.width, answer.height) == (encoding, *SIZE)
-    ids = to_ids(answer)
+    result = camera.result(GREEN, results)
+    assert (result.encoding, result.width, result.height) == (encoding, *SIZE)
+    ids = to_ids(result)
     assert (ids[:, :32] == 0).all() and (ids[:, 32:] == classes - 1).all()
     names = {each.class_id: each.class_name for each in peer.spin_until(
         lambda: labels, 'the labels')[0].class_map}
     assert names[classes - 1] == f'class {classes - 1}' and len(names) == classes
     drawn = peer.spin_until(
-        lambda: [p for p in pictures if p.header == answer.header], 'the annotated picture')[0]
+        lambda: [p for p in images if p.header == result.header], 'the annotated image')[0]
     pixels, _ = to_array(drawn)
     assert tuple(pixels[44, 2]) == GREEN[::-1] and tuple(pixels[44, 60]) != GREEN[::-1]
     server.stop()
 
 
-def test_the_client_draws_masks(start, picture, tmp_path):
+def test_the_client_draws_masks(start, image, tmp_path):
     start('server', {'model': save_masks(tmp_path)}).wait_for_line('active:')
     client = start('client_test', {
-        'image': picture, 'output': tmp_path / 'out.png', 'timeout': 30.0})
+        'image': image, 'output': tmp_path / 'out.png', 'timeout': 30.0})
     assert client.wait() == 0, client.output
-    changed = (cv2.imread(str(tmp_path / 'out.png')) != cv2.imread(str(picture))).any(axis=2)
+    changed = (cv2.imread(str(tmp_path / 'out.png')) != cv2.imread(str(image))).any(axis=2)
     # Inside the first box the left half is tinted, the right half is not.
     assert changed[28:33, 20:30].all() and not changed[28:33, 36:44].any()
 
 
-def test_the_client_shows_a_segmentation(start, picture, tmp_path):
+def test_the_client_shows_a_segmentation(start, image, tmp_path):
     start('server', {'model': save_segmenter(tmp_path)}).wait_for_line('active:')
     client = start('client_test', {
-        'image': picture, 'output': tmp_path / 'out.png', 'timeout': 30.0})
+        'image': image, 'output': tmp_path / 'out.png', 'timeout': 30.0})
     assert client.wait() == 0, client.output
     assert re.search(r'segmentation of .* from /segmentation after', client.output)
     assert re.search(r'class 2 +50\.0% +2\n', client.output), client.output
     assert 'background' not in client.output
-    changed = (cv2.imread(str(tmp_path / 'out.png')) != cv2.imread(str(picture))).any(axis=2)
+    changed = (cv2.imread(str(tmp_path / 'out.png')) != cv2.imread(str(image))).any(axis=2)
     assert changed[44, 60] and not changed[44, 2]
 
 

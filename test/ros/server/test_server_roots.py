@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The server reads models from the folders of its parameter model_roots only."""
+"""The server reads models from the directories of its parameter model_roots only."""
 
 from ros_process import Process
 
@@ -22,7 +22,7 @@ def test_a_model_outside_is_refused_and_one_inside_runs(start, peer, classifier,
     refused: Process = start('server', {'model': detector, **roots})
     assert refused.wait() == 1
     assert 'configure failed: the descriptor file' in refused.output
-    assert 'does not lie below the folders that model_roots allows' in refused.output
+    assert 'does not lie below the directories that model_roots allows' in refused.output
     server = start('server', {'model': classifier, **roots})
     server.wait_for_line('active:')
     assert peer.get('model_roots') == str(classifier.parent)

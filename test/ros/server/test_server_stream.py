@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The stream: pictures in on one topic, answers out on the others, over real DDS."""
+"""The stream: images in on one topic, answers out on the others, over real DDS."""
 
 from array import array
 import re
@@ -36,21 +36,21 @@ def test_classification_follows_its_parameters(start, peer, classifier):
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
 
-    answer = camera.answer(GREEN, results)
-    assert [(r.class_id, round(r.score, 2)) for r in answer.results] == [
+    reply = camera.reply(GREEN, results)
+    assert [(r.class_id, round(r.score, 2)) for r in reply.results] == [
         ('green', 0.78), ('blue', 0.24)]
     assert peer.set_values(class_id='index') == []
-    assert [r.class_id for r in camera.answer(GREEN, results).results] == ['1', '2']
+    assert [r.class_id for r in camera.reply(GREEN, results).results] == ['1', '2']
     assert peer.set_values(score_threshold=0.0, top_k=1) == []
-    assert [r.class_id for r in camera.answer(GREEN, results).results] == ['1']
+    assert [r.class_id for r in camera.reply(GREEN, results).results] == ['1']
     assert peer.set_values(score_threshold=1.0, top_k=3) == []
-    assert camera.answer(GREEN, results).results == []
+    assert camera.reply(GREEN, results).results == []
     counts = server.stop()
     assert re.search(r'4 answered, 0 replaced .* 0 unusable, 0 failed', counts), counts
 
 
 @pytest.mark.parametrize('reliability', list(ReliabilityPolicy)[1:3])
-def test_every_answer_carries_the_header_of_its_picture(start, peer, classifier, reliability):
+def test_every_result_carries_the_header_of_its_image(start, peer, classifier, reliability):
     server = start('server', {'model': classifier})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image', qos=QoSProfile(depth=1, reliability=reliability))
@@ -58,9 +58,9 @@ def test_every_answer_carries_the_header_of_its_picture(start, peer, classifier,
     sent = {}
     for turn in range(30):
         name = list(colors)[turn % 3]
-        answer = camera.answer(colors[name], results, frame_id=f'frame {turn}')
-        assert answer.results[0].class_id == name
-        sent[answer.header.frame_id] = (answer.header.stamp.sec, answer.header.stamp.nanosec)
+        reply = camera.reply(colors[name], results, frame_id=f'frame {turn}')
+        assert reply.results[0].class_id == name
+        sent[reply.header.frame_id] = (reply.header.stamp.sec, reply.header.stamp.nanosec)
     assert len(sent) == 30
     for result in results:
         assert sent[result.header.frame_id] == (
@@ -68,29 +68,29 @@ def test_every_answer_carries_the_header_of_its_picture(start, peer, classifier,
     server.stop()
 
 
-def test_detections_are_in_the_pixels_of_a_picture_that_is_not_square(start, peer, detector):
+def test_detections_are_in_the_pixels_of_a_image_that_is_not_square(start, peer, detector):
     server = start('server', {'model': detector})
     results = peer.collect(Detection2DArray, '/detections')
-    pictures = peer.collect(Image, '/server/debug_image')
+    images = peer.collect(Image, '/server/debug_image')
     camera = Camera(peer, '/image', size=(64, 48))
     peer.spin_until(
         lambda: peer.node.count_publishers('/server/debug_image'), 'the debug image')
 
-    answer = camera.answer(GREEN, results)
-    assert len(answer.detections) == 2
-    for detection, box, name, score in zip(answer.detections, BOXES, NAMES, SCORES):
+    reply = camera.reply(GREEN, results)
+    assert len(reply.detections) == 2
+    for detection, box, name, score in zip(reply.detections, BOXES, NAMES, SCORES):
         x1, y1, x2, y2 = box * (64, 48, 64, 48)
         center = detection.bbox.center
         assert (center.position.x, center.position.y) == pytest.approx(
             ((x1 + x2) / 2, (y1 + y2) / 2))
         assert center.theta == 0.0
         assert (detection.bbox.size_x, detection.bbox.size_y) == pytest.approx((x2 - x1, y2 - y1))
-        assert detection.header == answer.header
+        assert detection.header == reply.header
         assert [r.hypothesis.class_id for r in detection.results] == [name]
         assert detection.results[0].hypothesis.score == pytest.approx(score)
 
     drawn = peer.spin_until(
-        lambda: [p for p in pictures if p.header == answer.header], 'the annotated picture')[0]
+        lambda: [p for p in images if p.header == reply.header], 'the annotated image')[0]
     assert drawn.encoding == 'bgr8'
     pixels, _ = to_array(drawn)
     assert pixels.shape == (48, 64, 3)
@@ -99,19 +99,19 @@ def test_detections_are_in_the_pixels_of_a_picture_that_is_not_square(start, pee
     assert (pixels[22:27, 14:50] != GREEN[::-1]).any()
 
     assert peer.set_values(max_detections=1) == []
-    assert len(camera.answer(GREEN, results).detections) == 1
+    assert len(camera.reply(GREEN, results).detections) == 1
     assert peer.set_values(score_threshold=0.95) == []
-    assert camera.answer(GREEN, results).detections == []
+    assert camera.reply(GREEN, results).detections == []
     server.stop()
 
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png'])
-def test_compressed_pictures_follow_the_remapped_topic(start, peer, classifier, suffix):
+def test_compressed_images_follow_the_remapped_topic(start, peer, classifier, suffix):
     server = start('server', {'model': classifier, 'image_transport': 'compressed'},
                    remap={'image': '/cam/image_raw'})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/cam/image_raw/compressed', msg_type=CompressedImage, suffix=suffix)
-    assert camera.answer(GREEN, results).results[0].class_id == 'green'
+    assert camera.reply(GREEN, results).results[0].class_id == 'green'
     server.stop()
 
 
@@ -120,18 +120,18 @@ def test_a_remapped_compressed_topic_wins(start, peer, classifier):
                    remap={'image': '/cam/image_raw', 'image/compressed': '/other'})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/other', msg_type=CompressedImage)
-    assert camera.answer(GREEN, results).results[0].class_id == 'green'
+    assert camera.reply(GREEN, results).results[0].class_id == 'green'
     server.stop()
 
 
-def test_bad_pictures_are_counted_and_the_next_good_one_is_answered(start, peer, classifier):
+def test_bad_images_are_counted_and_the_next_good_one_is_answered(start, peer, classifier):
     # Nothing is to get lost on the way, so that the counts can be compared.
     server = start('server', {
         'model': classifier, 'qos_overrides./image.subscription.reliability': 'reliable',
         'qos_overrides./image.subscription.depth': 20})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image', qos=QoSProfile(depth=20))
-    camera.answer(GREEN, results)
+    camera.reply(GREEN, results)
     spoilers = [
         {'step': 3}, {'height': 900}, {'encoding': 'rgb565'}, {'width': 0, 'height': 0},
         {'data': b''}, {'encoding': 'nv12', 'height': 33}, {'encoding': '32FC1'}]
@@ -142,14 +142,14 @@ def test_bad_pictures_are_counted_and_the_next_good_one_is_answered(start, peer,
         camera.send(bad)
         if number == 0:
             server.wait_for_line(
-                'unusable picture on /image: step is 3, but a row of a rgb8 picture of 64x48 '
+                'unusable image on /image: step is 3, but a row of a rgb8 image of 64x48 '
                 'takes 192 bytes')
-        camera.answer(GREEN, results)
+        camera.reply(GREEN, results)
         # On a busy machine a good one is sent again, and answered twice.
         answered = {(result.header.stamp.sec, result.header.stamp.nanosec) for result in results}
         assert len(answered) == number + 2
     output = server.stop()
-    words = [line for line in server.lines if 'unusable picture on /image' in line]
+    words = [line for line in server.lines if 'unusable image on /image' in line]
     assert len(words) == 1
     unusable, replaced, good = (int(re.search(rf'(\d+) {word}', output)[1])
                                 for word in ('unusable', 'replaced', 'answered'))
@@ -160,12 +160,12 @@ def test_bad_jpegs_are_counted_and_the_next_good_one_is_answered(start, peer, cl
     server = start('server', {'model': classifier, 'image_transport': 'compressed'})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image/compressed', msg_type=CompressedImage)
-    camera.answer(GREEN, results)
+    camera.reply(GREEN, results)
     bad = camera.message(GREEN)
     bad.data = bad.data[:len(bad.data) // 2]
     camera.send(bad)
-    server.wait_for_line('unusable picture on /image/compressed: the JPEG of 64x48 is cut off')
-    camera.answer(GREEN, results)
+    server.wait_for_line('unusable image on /image/compressed: the JPEG of 64x48 is cut off')
+    camera.reply(GREEN, results)
     assert '1 unusable' in server.stop()
 
 
@@ -181,7 +181,7 @@ def test_without_a_listener_there_is_no_subscription_and_no_inference(start, pee
     peer.spin_until(lambda: camera.subscriptions == 0, 'the end of the subscription')
 
     results = peer.collect(Classification, '/classification')
-    camera.answer(GREEN, results)
+    camera.reply(GREEN, results)
     output = server.stop()
     received, answered, unwanted = (
         int(re.search(rf'(\d+) {word}', output)[1])
@@ -226,11 +226,11 @@ def test_silence_is_explained_in_words(start, peer, classifier):
         servers[name] = start('server', parameters, remap={'__ns': f'/{name}'})
 
     line = servers['nobody'].wait_for_line('nobody publishes on /nobody/image')
-    assert re.search(r'topics of pictures are .*/front/image_raw', line), line
+    assert re.search(r'topics of images are .*/front/image_raw', line), line
     assert re.search(r'--ros-args -r image:=/\w+/image', line), line
     line = servers['qos'].wait_for_line('service of /test_peer on /qos/image does not fit')
     assert 'reliab' in line.lower() and 'qos_overrides' in line
-    line = servers['dead'].wait_for_line('no picture from /test_peer on /dead/image for')
+    line = servers['dead'].wait_for_line('no image from /test_peer on /dead/image for')
     assert 'config/fastdds.xml' in line
     servers['kind'].wait_for_line(
         '/kind/image carries sensor_msgs/msg/CompressedImage, not sensor_msgs/msg/Image: set the '
@@ -241,23 +241,23 @@ def test_silence_is_explained_in_words(start, peer, classifier):
         camera.close()
 
 
-def test_a_large_picture_arrives(start, peer, classifier):
+def test_a_large_image_arrives(start, peer, classifier):
     server = start('server', {'model': classifier})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image', size=(1920, 1080))
     for _ in range(5):
-        assert camera.answer(GREEN, results).results[0].class_id == 'green'
+        assert camera.reply(GREEN, results).results[0].class_id == 'green'
     server.stop()
 
 
-def test_a_flood_of_pictures_is_answered_newest_first(start, peer, classifier):
+def test_a_flood_of_images_is_answered_newest_first(start, peer, classifier):
     server = start('server', {'model': classifier})
     results = peer.collect(Classification, '/classification', 1000)
     camera = Camera(peer, '/image', size=(640, 480))
-    camera.answer(GREEN, results)
+    camera.reply(GREEN, results)
     for _ in range(100):
         camera.send(camera.message(GREEN))
-    last = camera.answer(GREEN, results)
+    last = camera.reply(GREEN, results)
     stamps = [(r.header.stamp.sec, r.header.stamp.nanosec) for r in results]
     assert stamps == sorted(stamps)
     assert results[-1].header == last.header
@@ -269,20 +269,20 @@ def test_a_flood_of_pictures_is_answered_newest_first(start, peer, classifier):
     assert received <= 102
 
 
-def test_pictures_that_nobody_has_time_for_stay_in_the_middleware(start, peer, tmp_path):
+def test_images_that_nobody_has_time_for_stay_in_the_middleware(start, peer, tmp_path):
     white, trace = tmp_path / 'white.png', tmp_path / 'times.npz'
     cv2.imwrite(str(white), np.full((48, 64, 3), 255, np.uint8))
     server = start('server', {'model': save_sleeper(tmp_path, turns=20_000),
                               'score_threshold': 0.0, 'trace_file': trace})
     results = peer.collect(Classification, '/classification', 1000)
-    # A picture takes the network some 20 ms; five come in that time.
+    # An image takes the model some 20 ms; five come in that time.
     flood = start('camera', {'source': white, 'rate': 250.0, 'wait_for_subscribers': 1})
     peer.spin_until(lambda: len(results) >= 50, 'many answers')
     flood.stop()
-    # Once all is quiet, every picture is delivered as before.
+    # Once all is quiet, every image is delivered as before.
     camera = Camera(peer, '/image')
     for _ in range(3):
-        assert camera.answer(GREEN, results).results
+        assert camera.reply(GREEN, results).results
     stamps = [(r.header.stamp.sec, r.header.stamp.nanosec) for r in results[:50]]
     assert stamps == sorted(set(stamps))
     counts = server.stop()
@@ -297,7 +297,7 @@ def test_pictures_that_nobody_has_time_for_stay_in_the_middleware(start, peer, t
     assert skipped > 0.5 * replaced
 
 
-def test_pictures_of_several_encodings_get_the_same_answer(start, peer, classifier):
+def test_images_of_several_encodings_get_the_same_result(start, peer, classifier):
     server = start('server', {'model': classifier})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
@@ -309,7 +309,7 @@ def test_pictures_of_several_encodings_get_the_same_answer(start, peer, classifi
         msg.encoding = encoding
         msg.data = array('B', pixels.tobytes())
         msg.step = len(msg.data) // 48
-        answer = camera.answer_to(msg, results)
-        assert [(r.class_id, round(r.score, 2)) for r in answer.results] == [
+        reply = camera.result_to(msg, results)
+        assert [(r.class_id, round(r.score, 2)) for r in reply.results] == [
             ('green', 0.78), ('blue', 0.24)]
     server.stop()

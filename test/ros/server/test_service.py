@@ -38,7 +38,7 @@ def test_requests_are_answered_while_the_stream_runs(start, peer, classifier):
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image', size=(640, 480))
     still = Camera(peer, '/still')
-    camera.answer(GREEN, results)
+    camera.reply(GREEN, results)
     for turn in range(10):
         image = still.message(RED, frame_id=f'request {turn}')
         future = peer.ask(srv.Classify, '/server/classify', classify(image))
@@ -72,7 +72,7 @@ def test_requests_follow_the_same_thresholds_and_need_no_camera(start, peer, det
     server.stop()
 
 
-def test_a_bad_picture_gets_an_error_answer(start, peer, classifier):
+def test_a_bad_image_gets_an_error_result(start, peer, classifier):
     server = start('server', {'model': classifier})
     for image, words in (
             (Image(encoding='rgb8'), 'no pixels: its size is 0x0'),
@@ -101,7 +101,7 @@ def test_an_inactive_server_refuses(start, peer, classifier):
     server.stop()
 
 
-def test_the_executor_stays_awake_while_the_network_is_busy(start, peer, sleeper):
+def test_the_executor_stays_awake_while_the_model_is_busy(start, peer, sleeper):
     server = start('server', {'model': sleeper})
     still = Camera(peer, '/still')
     stuck = []
@@ -123,12 +123,12 @@ def test_the_executor_stays_awake_while_the_network_is_busy(start, peer, sleeper
         lambda: sum(future.done() for future in stuck) == len(stuck) - 1, 'the refusals')
     words = [future.result().message for future in stuck if future.done()]
     assert words.count('/server has been deactivated') == 9
-    server.wait_for_line('the network does not come back; the node cannot be used any more')
+    server.wait_for_line('the model does not come back; the node cannot be used any more')
     assert server.wait() == 1
     assert 'Traceback' not in server.output
 
 
-def test_a_shutdown_leaves_no_request_without_an_answer(start, peer, tmp_path):
+def test_a_shutdown_leaves_no_request_without_an_result(start, peer, tmp_path):
     server = start('server', {'model': save_sleeper(tmp_path, turns=200_000)})
     still = Camera(peer, '/still')
     waiting = [peer.ask(srv.Classify, '/server/classify', classify(still.message(WHITE)))
@@ -147,7 +147,7 @@ def test_without_the_interfaces_it_runs_and_says_so(start, peer, detector, tmp_p
     (package / '__init__.py').write_text('raise ImportError("not here")\n')
     server = start('server', {'model': detector}, environment={'PYTHONPATH': str(tmp_path)})
     results = peer.collect(Detection2DArray, '/detections')
-    assert len(Camera(peer, '/image').answer(RED, results).detections) == 2
+    assert len(Camera(peer, '/image').reply(RED, results).detections) == 2
     said = [line for line in server.lines if 'ros2_classify_interfaces is not installed' in line]
     assert len(said) == 1
 

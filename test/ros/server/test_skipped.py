@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Pictures that newer ones replaced before anybody took them, known from their numbers."""
+"""Images that newer ones replaced before anybody took them, known from their numbers."""
 
 import pytest
 from ros2_classify.ros.server.skipped import Skipped
@@ -24,7 +24,7 @@ from ros2_classify.ros.server.skipped import Skipped
     ([100, 3, 5], [0, 0, 1]),
     # A middleware that doesn't number.
     ([None, None], [0, 0]), ([4, None, 9], [0, 0, 0])])
-def test_what_is_missing_between_two_pictures(numbers, missing):
+def test_what_is_missing_between_two_images(numbers, missing):
     skipped = Skipped()
     assert [skipped.taken(number) for number in numbers] == missing
 

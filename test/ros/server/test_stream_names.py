@@ -55,7 +55,7 @@ def test_without_a_list_there_is_the_one_topic_image(make, empty):
     ('/image', 'raw', ('/image', 'raw', '/')),
     ('/compressed', 'raw', None),
 ])
-def test_answers_go_to_the_camera_s_namespace(make, name, transport, expected):
+def test_results_go_to_the_camera_s_namespace(make, name, transport, expected):
     node = make(namespace='/robot')
     if expected is None:
         with pytest.raises(OptionsError, match="'/compressed' of image_topics cannot be used: "):

@@ -30,7 +30,7 @@ from std_msgs.msg import Header
 DEADLINE = 10.0
 
 
-def test_pictures_replaced_until_the_gate_is_opened_for_its_events_are_counted(
+def test_images_replaced_until_the_gate_is_opened_for_its_events_are_counted(
         peer: Peer) -> None:
     came: list[str] = []
     replaced: list[int] = []
@@ -45,7 +45,7 @@ def test_pictures_replaced_until_the_gate_is_opened_for_its_events_are_counted(
 
     try:
         peer.spin_until(lambda: publisher.get_subscription_count() == 2, 'both subscriptions')
-        peer.spin_until(lambda: publish('open') or came, 'a picture')
+        peer.spin_until(lambda: publish('open') or came, 'an image')
         assert source.hold()
         for name in ('first', 'second', 'last'):
             publish(name)
@@ -53,13 +53,13 @@ def test_pictures_replaced_until_the_gate_is_opened_for_its_events_are_counted(
         # Once a second the executor may look, for the events; nobody has fetched meanwhile.
         del came[:]
         source.update(wanted=True)
-        peer.spin_until(lambda: came, 'the newest picture')
+        peer.spin_until(lambda: came, 'the newest image')
         assert came == ['last'] and sum(replaced) >= 2
         # From now on a gap is a loss, of which an event tells.
         counted = sum(replaced)
         source._skipped.taken(0)
         publish('next')
-        peer.spin_until(lambda: 'next' in came, 'the next picture')
+        peer.spin_until(lambda: 'next' in came, 'the next image')
         assert sum(replaced) == counted
     finally:
         source.unsubscribe()
@@ -79,21 +79,21 @@ def test_the_numbers_of_a_second_camera_that_has_gone_are_forgotten(peer: Peer) 
             each.get_subscription_count() for each in (stays, goes)), 'both cameras')
         for number in range(9):
             stays.publish(Image(header=Header(frame_id=str(number))))
-        peer.spin_until(lambda: '8' in came, 'the pictures of the one that stays')
+        peer.spin_until(lambda: '8' in came, 'the images of the one that stays')
         goes.publish(Image(header=Header(frame_id='other')))
-        peer.spin_until(lambda: 'other' in came, 'the picture of the one that goes')
+        peer.spin_until(lambda: 'other' in came, 'the image of the one that goes')
         peer.node.destroy_publisher(goes)
         peer.spin_until(lambda: subscription.get_publisher_count() == 1, 'the end of the other')
         assert source.hold()
         stays.publish(Image(header=Header(frame_id='last')))
-        peer.spin_until(lambda: source.fetch() or 'last' in came, 'the last picture')
+        peer.spin_until(lambda: source.fetch() or 'last' in came, 'the last image')
         assert replaced == []
     finally:
         source.unsubscribe()
         peer.node.destroy_publisher(stays)
 
 
-def test_the_gate_stays_closed_while_a_picture_is_fetched(
+def test_the_gate_stays_closed_while_a_image_is_fetched(
         peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The executor would take the older one, and deliver it after the newer one."""
     inside, go_on, opened = threading.Event(), threading.Event(), threading.Event()
@@ -125,7 +125,7 @@ def test_the_gate_stays_closed_while_a_picture_is_fetched(
         source.unsubscribe()
 
 
-def test_of_a_longer_queue_the_newest_picture_is_fetched(
+def test_of_a_longer_queue_the_newest_image_is_fetched(
         peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     replaced: list[int] = []
     source = ImageInput(peer.node, '/image', 'raw', lambda _: None, on_skipped=replaced.append)
@@ -149,7 +149,7 @@ def test_of_a_longer_queue_the_newest_picture_is_fetched(
         source.unsubscribe()
 
 
-def test_a_picture_that_cannot_be_taken_costs_itself_only(
+def test_a_image_that_cannot_be_taken_costs_itself_only(
         peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     source = ImageInput(peer.node, '/image', 'raw', lambda _: None)
     source.update(wanted=True)

@@ -19,7 +19,7 @@ import time
 
 import pytest
 
-from ros2_classify.ros.server.network_turn import NetworkTurn
+from ros2_classify.ros.server.model_turn import ModelTurn
 from ros2_classify.ros.server.worker import Worker
 
 DEADLINE = 10.0
@@ -128,9 +128,9 @@ def make():
     """Return a function that makes a worker; it has ended after the test."""
     made = []
 
-    def make(limit=1, streams=1, started=True, network=None, parallel=1):
+    def make(limit=1, streams=1, started=True, model=None, parallel=1):
         recorder = Recorder(limit)
-        worker = Worker(recorder, streams, parallel=parallel, network=network)
+        worker = Worker(recorder, streams, parallel=parallel, model=model)
         made.append((recorder, worker))
         if started:
             worker.start()
@@ -144,7 +144,7 @@ def make():
         assert worker.stop(DEADLINE)
 
 
-def test_the_next_frame_is_prepared_while_one_is_in_the_network(make):
+def test_the_next_frame_is_prepared_while_one_is_in_the_model(make):
     recorder, worker = make()
     recorder.running.held = True
     worker.mailbox.put(1)
@@ -161,11 +161,11 @@ def test_the_next_frame_is_prepared_while_one_is_in_the_network(make):
 
 
 def test_the_newest_frame_is_taken_as_late_as_possible(make):
-    # On a clock that stands still, the network is not due before an hour has passed.
+    # On a clock that stands still, the model is not due before an hour has passed.
     now = [0.0]
     patient = threading.Event()
 
-    class Turn(NetworkTurn):
+    class Turn(ModelTurn):
         """A turn that tells when somebody waits for its end."""
 
         def wait_until_nearly_free(self, lead):
@@ -173,11 +173,11 @@ def test_the_newest_frame_is_taken_as_late_as_possible(make):
                 patient.set()
             return super().wait_until_nearly_free(lead)
 
-    network = Turn(clock=lambda: now[0])
-    assert network.enter('task', 1) == 'task'
+    model = Turn(clock=lambda: now[0])
+    assert model.enter('task', 1) == 'task'
     now[0] = 3600.0
-    assert network.leave('task') is None
-    recorder, worker = make(network=network)
+    assert model.leave('task') is None
+    recorder, worker = make(model=model)
     recorder.running.held = True
     worker.mailbox.put(1)
     recorder.running.wait()
@@ -185,11 +185,11 @@ def test_the_newest_frame_is_taken_as_late_as_possible(make):
     assert [worker.mailbox.put(frame) for frame in (2, 3, 4)] == [False, True, True]
     recorder.running.let()
     recorder.running.wait()
-    # Nothing was taken too early: the last one came before the network was free.
+    # Nothing was taken too early: the last one came before the model was free.
     assert recorder.seen('prepare') == [[1], [4]]
 
 
-def test_the_thread_in_the_network_stays_there_while_jobs_wait(make):
+def test_the_thread_in_the_model_stays_there_while_jobs_wait(make):
     recorder, worker = make(started=False)
     threads = {'infer': [], 'finish': []}
     real = {'infer': recorder.infer, 'finish': recorder.finish}
@@ -208,11 +208,11 @@ def test_the_thread_in_the_network_stays_there_while_jobs_wait(make):
     worker.mailbox.put(0)
     recorder.running.wait()
     for number in range(1, 6):
-        # The next one waits for the network whenever that is left.
+        # The next one waits for the model whenever that is left.
         worker.mailbox.put(number)
         recorder.wait_for('prepare', number)
-        with worker._network._changed:
-            assert worker._network._changed.wait_for(lambda: worker._network._waiting, DEADLINE)
+        with worker._model._changed:
+            assert worker._model._changed.wait_for(lambda: worker._model._waiting, DEADLINE)
         recorder.running.let()
         recorder.running.wait()
         recorder.wait_for('finish', number - 1)
@@ -305,7 +305,7 @@ def test_nobody_overtakes_however_slow_the_sending_is(make):
     recorder.finishing.held = True
     worker.mailbox.put(1)
     recorder.finishing.wait()
-    # The first one is being sent; the second one goes through the network meanwhile, and waits.
+    # The first one is being sent; the second one goes through the model meanwhile, and waits.
     worker.mailbox.put(2)
     recorder.running.wait()
     recorder.wait_for('infer', 2)
@@ -317,7 +317,7 @@ def test_nobody_overtakes_however_slow_the_sending_is(make):
     assert recorder.seen('finish') == [[1], [2]]
 
 
-def test_thousands_of_frames_keep_their_order_and_have_the_network_for_themselves(make):
+def test_thousands_of_frames_keep_their_order_and_have_the_model_for_themselves(make):
     recorder, worker = make(started=False)
     inside, others, finished = [], set(), []
     answered = threading.Event()
@@ -466,10 +466,10 @@ def test_whatever_goes_wrong_costs_one_frame_only(make, frame, noted):
         recorder.log.clear()
 
 
-def test_stopping_finishes_what_is_in_the_network_and_nothing_after_it(make):
+def test_stopping_finishes_what_is_in_the_model_and_nothing_after_it(make):
     recorder, worker = make()
     recorder.running.held = True
-    worker.mailbox.put('in the network')
+    worker.mailbox.put('in the model')
     recorder.running.wait()
     worker.mailbox.put('prepared')
     recorder.wait_for('prepare', 'prepared')
@@ -481,8 +481,8 @@ def test_stopping_finishes_what_is_in_the_network_and_nothing_after_it(make):
     assert worker.busy_for > 0.0
     recorder.running.let()
     assert worker.stop(DEADLINE)
-    assert recorder.seen('finish') == [['in the network']]
-    assert recorder.seen('infer') == [['in the network']]
+    assert recorder.seen('finish') == [['in the model']]
+    assert recorder.seen('infer') == [['in the model']]
     assert worker.busy_for == 0.0
 
 

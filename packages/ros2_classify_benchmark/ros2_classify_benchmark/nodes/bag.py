@@ -14,7 +14,7 @@
 
 
 """
-Pictures out of a bag, without rosbag2: SQLite (``.db3``) and MCAP files.
+Images out of a bag, without rosbag2: SQLite (``.db3``) and MCAP files.
 
 MCAP: https://mcap.dev/spec. Records are an opcode of one byte, a length of eight, and that many
 bytes; messages may lie in chunks, which may be compressed.
@@ -47,20 +47,20 @@ _READERS: dict[str, Callable[[Any], tuple[Any, str]]] = {
 
 
 def is_bag(path: str) -> bool:
-    """Tell whether a path is a bag: a file, or a folder with one in it."""
+    """Tell whether a path is a bag: a file, or a directory with one in it."""
     return bool(_files(Path(path).expanduser()))
 
 
-def pictures_of_bag(path: str, topic: str = '') -> Iterator[Pixels]:
+def images_of_bag(path: str, topic: str = '') -> Iterator[Pixels]:
     """
-    Read the pictures of a topic.
+    Read the images of a topic.
 
     Parameters
     ----------
     path : str
-        A bag's folder or file.
+        A bag's directory or file.
     topic : str
-        The topic; empty for the first one that has pictures.
+        The topic; empty for the first one that has images.
 
     Yields
     ------
@@ -82,7 +82,7 @@ def pictures_of_bag(path: str, topic: str = '') -> Iterator[Pixels]:
     files = _files(Path(path).expanduser())
     if not files:
         raise InputError(
-            f'{path} is no bag: a bag is a .mcap or .db3 file, or the folder of one; what was '
+            f'{path} is no bag: a bag is a .mcap or .db3 file, or the directory of one; what was '
             'compressed as a whole file, .zstd, is unpacked by ros2 bag convert')
     for file in files:
         reader = _mcap if file.suffix == '.mcap' else _sqlite
@@ -100,7 +100,7 @@ def pictures_of_bag(path: str, topic: str = '') -> Iterator[Pixels]:
                 yield image_msg.to_bgr(*_READERS[kind](message))
     if topic not in seen:
         raise InputError(
-            f'the bag {path} has no pictures on {topic or "any topic"}; there are some on: '
+            f'the bag {path} has no images on {topic or "any topic"}; there are some on: '
             f'{", ".join(sorted(seen)) or "none"}')
 
 

@@ -14,10 +14,10 @@
 
 
 """
-The floor: the same pre-processing, network and decoding in a plain loop, without ROS.
+The floor: the same pre-processing, model and decoding in a plain loop, without ROS.
 
-It runs what the server runs (`ros2_classify.pipeline`) on the same pictures, saturated (one after
-the other) or paced (at a camera's rate, which is slower for each picture: caches and clocks cool
+It runs what the server runs (`ros2_classify.pipeline`) on the same images, saturated (one after
+the other) or paced (at a camera's rate, which is slower for each image: caches and clocks cool
 down in between).
 """
 
@@ -39,7 +39,7 @@ from ros2_classify.pipeline import Pipeline
 from ros2_classify.ros.messages import compressed_image as compressed_msg, image as image_msg
 from ros2_classify.ros.node import process as runtime
 from ros2_classify_benchmark.nodes.frames import Frames
-from ros2_classify_benchmark.nodes.helper import answer as tell, serve
+from ros2_classify_benchmark.nodes.helper import result as tell, serve
 
 
 class Bare:
@@ -51,7 +51,7 @@ class Bare:
     pipeline : Pipeline
         The model.
     frames : Frames
-        The pictures.
+        The images.
     options : Options, optional
         Thresholds and limits; None means the model's.
 
@@ -73,7 +73,7 @@ class Bare:
         Parameters
         ----------
         rate : float
-            Pictures a second; 0 for as many as it can.
+            Images a second; 0 for as many as it can.
         seconds : float
             How long, with the warm-up.
         warm : float
@@ -82,8 +82,8 @@ class Bare:
         Returns
         -------
         dict
-            ``latencies``: ms for each picture; ``inferences``: ms of each in the network alone;
-            ``rate``: pictures a second; ``cpu``: cores used.
+            ``latencies``: ms for each image; ``inferences``: ms of each in the model alone;
+            ``rate``: images a second; ``cpu``: cores used.
 
         """
         latencies: list[float] = []
@@ -104,10 +104,10 @@ class Bare:
                 used, counting = time.process_time(), start
             message = self._frames.like_message(self._next)
             self._next += 1
-            answer = self._pipeline(*self._to_array(message), self._options)
+            result = self._pipeline(*self._to_array(message), self._options)
             if used is not None:
                 latencies.append((time.perf_counter() - start) * 1e3)
-                inferences.append(answer.timing.inference * 1e3)
+                inferences.append(result.timing.inference * 1e3)
         elapsed = time.perf_counter() - counting
         cpu = (time.process_time() - used) / elapsed if used is not None else 0.0
         return {'latencies': latencies, 'inferences': inferences,

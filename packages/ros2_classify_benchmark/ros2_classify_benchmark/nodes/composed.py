@@ -25,7 +25,7 @@ from typing import Any
 from rclpy.node import Node
 from ros2_classify.ros import compose
 from ros2_classify.ros.node import process as runtime
-from ros2_classify.ros.node.intra_process import PictureSender
+from ros2_classify.ros.node.intra_process import ImageSender
 from ros2_classify_benchmark.nodes.frames import Frames
 from ros2_classify_benchmark.nodes.helper import serve
 from ros2_classify_benchmark.nodes.source import Source
@@ -34,14 +34,14 @@ from std_msgs.msg import Header
 
 class ComposedCamera(Node):
     """
-    Hands raw pictures over when it is told to.
+    Hands raw images over when it is told to.
 
     Parameters
     ----------
     stop : Stop
         The request to end, made when the standard input ends.
     frames : Frames
-        The pictures.
+        The images.
     topic : str
         The topic.
 
@@ -50,14 +50,14 @@ class ComposedCamera(Node):
     def __init__(self, stop: runtime.Stop, frames: Frames, topic: str) -> None:
         super().__init__('bench_source', start_parameter_services=False)
         self._stop = stop
-        self._sender = PictureSender(self, topic, 2)
-        pictures = [frames.pixels(number) for number in range(len(frames))]
+        self._sender = ImageSender(self, topic, 2)
+        images = [frames.pixels(number) for number in range(len(frames))]
         encoding = frames.index['encoding']
 
         def send(number: int, stamp: int) -> None:
             header = Header()
             header.stamp.sec, header.stamp.nanosec = divmod(stamp, 10**9)
-            self._sender.send(pictures[number % len(pictures)], encoding, header)
+            self._sender.send(images[number % len(images)], encoding, header)
 
         self._over = threading.Event()
         self._source = Source({topic: send}, self._over)

@@ -14,9 +14,9 @@
 
 
 """
-A node that answers every picture with its header and does nothing else: the transport alone.
+A node that answers every image with its header and does nothing else: the transport alone.
 
-Its pictures take the same way as the server's, its answers are as small as can be, so that what is
+Its images take the same way as the server's, its answers are as small as can be, so that what is
 measured is the least that any node in Python pays.
 """
 
@@ -28,7 +28,7 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from ros2_classify.ros import program
+from ros2_classify.ros import main as programs
 from ros2_classify.ros.node import process as runtime
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -36,7 +36,7 @@ from std_msgs.msg import Header
 
 class EchoNode(Node):
     """
-    Publishes the header of every picture on ``header``.
+    Publishes the header of every image on ``header``.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class EchoNode(Node):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until it is asked to end; return the exit code."""
-    return program.main('Answers every picture with its header.', EchoNode, args)
+    return programs.run('Publish the header of every image.', EchoNode, args)
 
 
 if __name__ == '__main__':

@@ -14,10 +14,10 @@
 
 
 """
-The benchmark's pictures, prepared once: brought to size and encoding, and kept in one file.
+The benchmark's images, prepared once: brought to size and encoding, and kept in one file.
 
 Camera and bare loop map the file, so that both work on the same bytes and neither spends time on
-decoding. No picture is sent over and over: where the source has few, they are varied by shift,
+decoding. No image is sent over and over: where the source has few, they are varied by shift,
 mirror and brightness, as a moving camera's are.
 """
 
@@ -37,11 +37,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.errors import InputError, Ros2ClassifyError
-from ros2_classify.model.catalog import shipped_folder
+from ros2_classify.model.catalog import shipped_directory
 from ros2_classify.ros.camera.sources import KINDS, open_source, Size, SourceError
 from ros2_classify.ros.messages.image import to_array
-from ros2_classify_benchmark.nodes.bag import is_bag, pictures_of_bag
-from ros2_classify_benchmark.nodes.helper import answer
+from ros2_classify_benchmark.nodes.bag import is_bag, images_of_bag
+from ros2_classify_benchmark.nodes.helper import result
 
 Pixels = NDArray[np.uint8]
 
@@ -52,7 +52,7 @@ _MOST = 64
 _FEWEST = 8
 _MOST_BYTES = 96 * 2**20
 _JPEG_QUALITY = 90
-_KINDS = (f'{KINDS}, or a bag (a .mcap or .db3 file, or the folder of one; what was compressed as '
+_KINDS = (f'{KINDS}, or a bag (a .mcap or .db3 file, or the directory of one; what was compressed as '
           'a whole file, .zstd, is unpacked by ros2 bag convert)')
 _EVEN = ('bayer_rggb8', 'yuv422')
 
@@ -88,17 +88,17 @@ ENCODERS: dict[str, Callable[[Pixels], Any]] = {
 
 
 def prepare(
-        folder: str, source: str, width: int, height: int, encoding: str, transport: str,
+        directory: str, source: str, width: int, height: int, encoding: str, transport: str,
         topic: str = '') -> dict[str, Any]:
     """
-    Write the pictures of a run.
+    Write the images of a run.
 
     Parameters
     ----------
-    folder : str
+    directory : str
         Where to.
     source : str
-        A picture, a folder, a video, a bag (folder, .mcap or .db3); empty for the shipped scenes.
+        An image, a directory, a video, a bag (directory, .mcap or .db3); empty for the shipped scenes.
     width, height : int
         Pixels.
     encoding : str
@@ -106,36 +106,36 @@ def prepare(
     transport : str
         ``raw`` or ``compressed``.
     topic : str
-        Of a bag: the topic with the pictures; empty for the first one that has some.
+        Of a bag: the topic with the images; empty for the first one that has some.
 
     Returns
     -------
     dict
-        What the index holds: the source's name, the number of pictures and the sha256 over all
+        What the index holds: the source's name, the number of images and the sha256 over all
         their bytes among it.
 
     Raises
     ------
     InputError
-        If the source has no picture, or the encoding can't have that size.
+        If the source has no image, or the encoding can't have that size.
 
     """
     if (width % 2 or height % 2) and encoding in _EVEN:
-        raise InputError(f'{encoding} pictures have even sides, and {width}x{height} has not')
+        raise InputError(f'{encoding} images have even sides, and {width}x{height} has not')
     count = min(_MOST, max(_FEWEST, _MOST_BYTES // (width * height * 3)))
-    title, pictures = _open(source, topic)
+    title, images = _open(source, topic)
     size = Size(width, height)
-    originals = [size.apply(picture) for picture in islice(pictures, count)]
+    originals = [size.apply(image) for image in islice(images, count)]
     if not originals:
-        raise InputError(f'{title} holds no picture')
+        raise InputError(f'{title} holds no image')
     digest, entries, offset = hashlib.sha256(), [], 0
-    with (Path(folder) / PIXELS).open('wb') as file:
+    with (Path(directory) / PIXELS).open('wb') as file:
         for number in range(count):
-            picture = _varied(originals[number % len(originals)], number // len(originals))
-            encoded = np.ascontiguousarray(ENCODERS[encoding](picture))
+            image = _varied(originals[number % len(originals)], number // len(originals))
+            encoded = np.ascontiguousarray(ENCODERS[encoding](image))
             step = encoded.nbytes // height
             if transport == 'compressed':
-                shown = encoded if encoding == 'mono8' else picture
+                shown = encoded if encoding == 'mono8' else image
                 encoded = cv2.imencode(
                     '.jpg', shown, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
             data = encoded.tobytes()
@@ -147,47 +147,47 @@ def prepare(
         'source': title, 'count': count, 'originals': len(originals), 'width': width,
         'height': height, 'step': step, 'encoding': encoding, 'transport': transport,
         'sha256': digest.hexdigest(), 'frames': entries}
-    (Path(folder) / INDEX).write_text(json.dumps(index))
+    (Path(directory) / INDEX).write_text(json.dumps(index))
     return {key: value for key, value in index.items() if key != 'frames'}
 
 
 class Frames:
     """
-    The prepared pictures.
+    The prepared images.
 
     Parameters
     ----------
-    folder : str
+    directory : str
         Where they are.
 
     """
 
-    def __init__(self, folder: str) -> None:
-        self.index = json.loads((Path(folder) / INDEX).read_text())
-        self._bytes = cast(Any, np.memmap(Path(folder) / PIXELS, np.uint8, 'r'))
+    def __init__(self, directory: str) -> None:
+        self.index = json.loads((Path(directory) / INDEX).read_text())
+        self._bytes = cast(Any, np.memmap(Path(directory) / PIXELS, np.uint8, 'r'))
 
     def __len__(self) -> int:
         return int(self.index['count'])
 
     def bytes_of(self, number: int) -> memoryview:
-        """Return a picture's bytes, counted on past the last one."""
+        """Return an image's bytes, counted on past the last one."""
         offset, length = self.index['frames'][number % len(self)]
         return memoryview(self._bytes)[offset:offset + length]
 
     def pixels(self, number: int) -> Any:
-        """Return a raw picture as an array, shape (height, width) or (height, width, channels)."""
+        """Return a raw image as an array, shape (height, width) or (height, width, channels)."""
         pixels, _ = to_array(self.like_message(number))
         return pixels
 
     def like_message(self, number: int) -> Any:
-        """Return what has a picture message's fields, for readers of messages."""
+        """Return what has an image message's fields, for readers of messages."""
         index = self.index
         return SimpleNamespace(
             data=self.bytes_of(number), height=index['height'], width=index['width'],
             step=index['step'], encoding=index['encoding'], is_bigendian=0, format='jpeg')
 
     def message(self, number: int) -> Any:
-        """Return a picture as a message; its header is empty."""
+        """Return an image as a message; its header is empty."""
         from sensor_msgs.msg import CompressedImage, Image
 
         data = array('B')
@@ -201,13 +201,13 @@ class Frames:
 
 def _open(source: str, topic: str) -> tuple[str, Iterator[Pixels]]:
     if source and is_bag(source):
-        return f'bag {Path(source).name}', pictures_of_bag(source, topic)
+        return f'bag {Path(source).name}', images_of_bag(source, topic)
     if topic:
-        raise InputError(f'a topic of pictures is for a bag, and {source or "the scenes"} is none')
+        raise InputError(f'a topic of images is for a bag, and {source or "the scenes"} is none')
     if not source:
-        models = shipped_folder()
+        models = shipped_directory()
         if models is None:
-            raise InputError('the package was installed without its scenes; name pictures')
+            raise InputError('the package was installed without its scenes; name images')
         opened = open_source(str(models / 'scenes'), Size(), _say)
         return 'the shipped scenes', _read(opened)
     try:
@@ -219,19 +219,19 @@ def _open(source: str, topic: str) -> tuple[str, Iterator[Pixels]]:
 
 def _read(opened: Any) -> Iterator[Pixels]:
     try:
-        for read in opened.pictures():
-            picture = read()
-            if picture is not None:
-                yield picture
+        for read in opened.images():
+            image = read()
+            if image is not None:
+                yield image
     finally:
         opened.close()
 
 
-def _varied(picture: Pixels, round_: int) -> Pixels:
-    """Return the picture as it is in round 0, and another one made of it in every later round."""
+def _varied(image: Pixels, round_: int) -> Pixels:
+    """Return the image as it is in round 0, and another one made of it in every later round."""
     if not round_:
-        return picture
-    varied = np.roll(picture, (7 * round_, 13 * round_), (0, 1))
+        return image
+    varied = np.roll(image, (7 * round_, 13 * round_), (0, 1))
     if round_ % 2:
         varied = varied[:, ::-1]
     return np.asarray(cv2.convertScaleAbs(varied, alpha=1.0 - 0.02 * (round_ % 5)), np.uint8)
@@ -243,6 +243,6 @@ def _say(text: str) -> None:
 
 if __name__ == '__main__':
     try:
-        answer({'result': prepare(**json.loads(sys.argv[1]))})
+        result({'result': prepare(**json.loads(sys.argv[1]))})
     except Ros2ClassifyError as problem:
-        answer({'error': str(problem)})
+        result({'error': str(problem)})

@@ -57,19 +57,19 @@ def serve(
         lines.put('')
 
     threading.Thread(target=read, name='reader', daemon=True).start()
-    answer(ready)
+    result(ready)
     while line := lines.get():
         request = json.loads(line)
         name = request.pop('do')
         if name == 'quit':
             return
         try:
-            answer({'result': commands[name](**request)})
+            result({'result': commands[name](**request)})
         except Exception as error:  # noqa: B902 - told to who asked, who ends it all
-            answer({'error': f'{type(error).__name__}: {error}'})
+            result({'error': f'{type(error).__name__}: {error}'})
 
 
-def answer(message: dict[str, Any]) -> None:
+def result(message: dict[str, Any]) -> None:
     """Write one line to whoever started the process."""
     print(json.dumps(message), flush=True)
 

@@ -74,7 +74,7 @@ class Listener:
         if not is_header and not hasattr(msg_type, 'header'):
             raise ValueError(
                 f'{topic} has messages of type {type_name}, which have no header: a result is '
-                'matched with its picture by the stamp in its header')
+                'matched with its image by the stamp in its header')
 
         def receive(msg: Any) -> None:
             now = time.monotonic_ns()

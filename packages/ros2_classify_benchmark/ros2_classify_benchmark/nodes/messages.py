@@ -15,7 +15,7 @@
 """
 What messages cost: made and published, and sent from one process to another, in several ways.
 
-``python -m ros2_classify_benchmark.nodes.messages [results|pictures|hops|segments ...]`` prints JSON.
+``python -m ros2_classify_benchmark.nodes.messages [results|images|hops|segments ...]`` prints JSON.
 The ways are measured in turns, and each number is the median over the turns.
 """
 
@@ -73,45 +73,45 @@ def run(turns: int = 5, seconds: float = 3.0) -> dict[str, Any]:
     Returns
     -------
     dict
-        What `results`, `pictures` and `hops` return, by these names.
+        What `results`, `images` and `hops` return, by these names.
 
     """
-    return {'results': results(turns), 'pictures': pictures(turns),
+    return {'results': results(turns), 'pictures': images(turns),
             'hops': hops(turns, seconds)}
 
 
 def results(turns: int = 5) -> dict[str, Any]:
     """Return the milliseconds to make and publish answers, as message objects and as bytes."""
-    answers: dict[str, Classification | Detections] = {
+    messages_of_results: dict[str, Classification | Detections] = {
         'detections_1': _detections(1), 'detections_100': _detections(100),
         'detections_300': _detections(300), 'classification_5': _classification(5),
         'classification_999': _classification(999)}
 
     def measure(node: Any) -> dict[str, Any]:
         found = {}
-        for name, answer in answers.items():
-            row = MESSAGES[answer.task]
+        for name, result in messages_of_results.items():
+            row = MESSAGES[result.task]
             assert row.to_cdr is not None
             found[name] = _publishing(node, row.msg_type, {
-                'object': partial(row.to_msg, answer, Header(), 'label'),
-                'bytes': partial(row.to_cdr, answer, Header(), 'label')}, turns)
+                'object': partial(row.to_msg, result, Header(), 'label'),
+                'bytes': partial(row.to_cdr, result, Header(), 'label')}, turns)
         return found
 
     return _with_node(measure)
 
 
-def pictures(turns: int = 5) -> dict[str, Any]:
-    """Return the milliseconds to make and publish pictures, as message objects and as bytes."""
+def images(turns: int = 5) -> dict[str, Any]:
+    """Return the milliseconds to make and publish images, as message objects and as bytes."""
     return _with_node(lambda node: {
         name: _publishing(node, Image, {
             'object': partial(to_image_msg, _noise(size), 'bgr8', Header()),
-            'bytes': partial(picture_to_cdr, _noise(size), 'bgr8', Header())}, turns)
+            'bytes': partial(image_to_cdr, _noise(size), 'bgr8', Header())}, turns)
         for name, size in SIZES.items()})
 
 
 def hops(turns: int = 5, seconds: float = 3.0) -> dict[str, Any]:
     """
-    Measure how pictures at 30 Hz get from one process to another, best effort.
+    Measure how images at 30 Hz get from one process to another, best effort.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def hops(turns: int = 5, seconds: float = 3.0) -> dict[str, Any]:
         For each size, and each way of receiving (message objects or bytes read in place; rclpy's
         usual executor or the one driven by events): the milliseconds from the stamp to the
         pixels (median and 95th percentile), the receiver's processor time in percent of a core,
-        and the part of the pictures that came.
+        and the part of the images that came.
 
     """
     ways = [(form, executor) for executor in ('waiting', 'events') for form in ('object', 'bytes')]
@@ -141,7 +141,7 @@ def segments(turns: int = 3, seconds: float = 4.0) -> dict[str, Any]:
     Returns
     -------
     dict
-        As `hops`, by picture size and segment size; ``default`` is Fast DDS' own transport.
+        As `hops`, by image size and segment size; ``default`` is Fast DDS' own transport.
 
     """
     found: dict[str, Any] = {}
@@ -156,7 +156,7 @@ def segments(turns: int = 3, seconds: float = 4.0) -> dict[str, Any]:
     return found
 
 
-def picture_to_cdr(pixels: NDArray[np.uint8], encoding: str, header: Any) -> bytes:
+def image_to_cdr(pixels: NDArray[np.uint8], encoding: str, header: Any) -> bytes:
     """Write a ``sensor_msgs/Image`` as CDR, little endian; `result_cdr` explains the format."""
     frame, name = header.frame_id.encode() + b'\0', encoding.encode() + b'\0'
     stamp = header.stamp
@@ -168,8 +168,8 @@ def picture_to_cdr(pixels: NDArray[np.uint8], encoding: str, header: Any) -> byt
     return b''.join((b'\x00\x01\x00\x00', start, pixels.data.cast('B')))
 
 
-def picture_from_cdr(content: bytes) -> Any:
-    """Read what `picture_to_cdr` wrote; the pixels stay where they are."""
+def image_from_cdr(content: bytes) -> Any:
+    """Read what `image_to_cdr` wrote; the pixels stay where they are."""
     sec, nanosec, length = struct.unpack_from('<iII', content, 4)
     at = (16 + length + 3) & ~3
     height, width, length = struct.unpack_from('<III', content, at)
@@ -193,9 +193,9 @@ def _classification(count: int) -> Classification:
 def _detections(count: int) -> Detections:
     corners = np.random.default_rng(1).uniform(0, (300, 200), (count, 2))
     boxes = np.hstack([corners, corners + 100]).astype(np.float32)
-    answer = _classification(count)
+    result = _classification(count)
     return Detections(
-        boxes, answer.class_ids, answer.scores, answer.labels, (640, 480), _TIMING)
+        boxes, result.class_ids, result.scores, result.labels, (640, 480), _TIMING)
 
 
 def _noise(size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -250,7 +250,7 @@ def _medians(rows: list[dict[str, float]]) -> dict[str, float]:
 
 class _Sender:
     """
-    A process that sends pictures of one size, each with the time as its stamp.
+    A process that sends images of one size, each with the time as its stamp.
 
     Attributes
     ----------
@@ -260,7 +260,7 @@ class _Sender:
     """
 
     def __init__(self, size: tuple[int, int], segment: int | None = None) -> None:
-        self._folder = tempfile.TemporaryDirectory()
+        self._directory = tempfile.TemporaryDirectory()
         # Never the domain that is set: a robot may be at work there.
         self.environment = environment()
         own = dict(self.environment)
@@ -273,7 +273,7 @@ class _Sender:
     def _profile(self, segment: int) -> Path:
         shipped = dds_profile.profile_file()
         assert shipped is not None
-        path = Path(self._folder.name) / 'profile.xml'
+        path = Path(self._directory.name) / 'profile.xml'
         path.write_text(re.sub(r'>\d+</', f'>{segment * 2**20}</', shipped.read_text()))
         return path
 
@@ -283,7 +283,7 @@ class _Sender:
     def __exit__(self, *_: object) -> None:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(_DEADLINE)
-        self._folder.cleanup()
+        self._directory.cleanup()
 
 
 def _receive(
@@ -321,9 +321,9 @@ def _received(form: str, executor: str, seconds: float) -> dict[str, float]:
     delays: list[float] = []
 
     def receive(msg: Any) -> None:
-        picture = picture_from_cdr(msg) if form == 'bytes' else msg
-        np.frombuffer(picture.data, np.uint8)[::4096].max()
-        stamp = picture.header.stamp
+        image = image_from_cdr(msg) if form == 'bytes' else msg
+        np.frombuffer(image.data, np.uint8)[::4096].max()
+        stamp = image.header.stamp
         delays.append(1e-6 * (time.monotonic_ns() - stamp.sec * 10**9 - stamp.nanosec))
 
     node.create_subscription(Image, _TOPIC, receive, _qos(), raw=form == 'bytes')
@@ -352,7 +352,7 @@ def _received(form: str, executor: str, seconds: float) -> dict[str, float]:
 
 
 _SELF = (sys.executable, '-m', 'ros2_classify_benchmark.nodes.messages')
-_MEASURES = {'results': results, 'pictures': pictures, 'hops': hops, 'segments': segments}
+_MEASURES = {'results': results, 'pictures': images, 'hops': hops, 'segments': segments}
 
 
 def main(words: list[str]) -> int:

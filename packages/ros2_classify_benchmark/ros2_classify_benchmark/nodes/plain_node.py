@@ -16,7 +16,7 @@
 """
 A node as one writes it on a free afternoon: rclpy, NumPy, OpenCV and ONNX Runtime.
 
-It is what the benchmark compares with, not what anybody should use: pictures are worked on in the
+It is what the benchmark compares with, not what anybody should use: images are worked on in the
 subscription's callback, queues have their usual length of ten, every result is built object by
 object. It knows two kinds of models: classifiers, and YOLOX detectors.
 """
@@ -57,7 +57,7 @@ class PlainNode(Node):
         self.create_subscription(Image, 'image', self.callback, 10)
 
     def callback(self, msg: Any) -> None:
-        """Answer for one picture."""
+        """Answer for one image."""
         image: Any = np.array(msg.data, dtype=np.uint8).reshape(msg.height, msg.width, 3)
         if msg.encoding == 'bgr8':
             image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -113,7 +113,7 @@ class PlainNode(Node):
 
     @staticmethod
     def decode(predictions: Any, width: int, height: int) -> Any:
-        """Return centres and sizes in pixels of the network's input."""
+        """Return centres and sizes in pixels of the model's input."""
         grids, strides = [], []
         for size in STRIDES:
             xs, ys = np.meshgrid(np.arange(width // size), np.arange(height // size))

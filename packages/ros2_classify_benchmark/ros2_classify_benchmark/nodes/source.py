@@ -14,9 +14,9 @@
 
 
 """
-The benchmark's camera: varied pictures, a stamp of its own for each, at an exact pace.
+The benchmark's camera: varied images, a stamp of its own for each, at an exact pace.
 
-Messages are serialized beforehand and the stamp is written into their bytes, so that a picture
+Messages are serialized beforehand and the stamp is written into their bytes, so that an image
 costs its sender what it costs a driver in C++: one copy into the middleware. The stamp is the time
 right before publishing; the transport's cost is therefore inside every latency.
 """
@@ -43,18 +43,18 @@ _STAMP = struct.Struct('<iI')
 _STAMP_OFFSET = 4
 
 
-# Sends the picture of a number with a stamp in ns.
+# Sends the image of a number with a stamp in ns.
 Send = Callable[[int, int], None]
 
 
 class Source:
     """
-    Sends pictures to one topic after the other, or to several in turn.
+    Sends images to one topic after the other, or to several in turn.
 
     Parameters
     ----------
     senders : dict of str to callable
-        For each topic, what sends the picture of a number (counted on past the last one) with a
+        For each topic, what sends the image of a number (counted on past the last one) with a
         stamp in ns.
     over : Event, optional
         Ends a run before its time.
@@ -74,9 +74,9 @@ class Source:
         Parameters
         ----------
         topics : list of str
-            Each one gets ``rate`` pictures a second, evenly staggered.
+            Each one gets ``rate`` images a second, evenly staggered.
         rate : float
-            Pictures a second and topic.
+            Images a second and topic.
         seconds : float
             How long.
         out : str
@@ -122,7 +122,7 @@ def publishers(node: Any, frames: Frames, topics: list[str]) -> dict[str, Send]:
     node : rclpy.node.Node
         The node.
     frames : Frames
-        The pictures.
+        The images.
     topics : list of str
         The topics.
 
@@ -154,7 +154,7 @@ def publishers(node: Any, frames: Frames, topics: list[str]) -> dict[str, Send]:
 
 
 def main() -> None:
-    """Run the camera: the argument is JSON with ``frames`` (folder) and ``topics``."""
+    """Run the camera: the argument is JSON with ``frames`` (directory) and ``topics``."""
     settings = json.loads(sys.argv[1])
 
     over = threading.Event()

@@ -52,15 +52,15 @@ def main(words: Sequence[str] | None = None) -> int:
         print(text, file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory(prefix='ros2_classify_reliability_') as temporary:
-        folder = Path(asked.keep or temporary)
-        folder.mkdir(parents=True, exist_ok=True)
+        directory = Path(asked.keep or temporary)
+        directory.mkdir(parents=True, exist_ok=True)
         try:
             if asked.run == 'soak':
-                report = runs.soak(folder, asked.minutes, asked.seed, say)
+                report = runs.soak(directory, asked.minutes, asked.seed, say)
             elif asked.run == 'swaps':
-                report = runs.swaps(folder, asked.count, asked.seed, say)
+                report = runs.swaps(directory, asked.count, asked.seed, say)
             else:
-                report = runs.transitions(folder, asked.count, say)
+                report = runs.transitions(directory, asked.count, say)
         except Ros2ClassifyError as error:
             say(str(error))
             return 1
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         run.add_argument('--keep', metavar='FOLDER', help='keep logs and records there')
         return run
 
-    run = add('soak', 'a camera at 30 pictures a second while one fault follows the other')
+    run = add('soak', 'a camera at 30 images a second while one fault follows the other')
     run.add_argument('--minutes', type=float, default=3.0, help='how long (default 3)')
     run.add_argument('--seed', type=int, default=1, help='decides the order of the faults')
     run = add('swaps', 'changes of the model under load; every third one must fail')

@@ -13,9 +13,9 @@
 # limitations under the License.
 
 """
-A camera that misbehaves when told to; it notes each picture in a file, so that it can be killed.
+A camera that misbehaves when told to; it notes each image in a file, so that it can be killed.
 
-A line of the file is: the picture's stamp, the time when it was sent (both in ns since 1970), and
+A line of the file is: the image's stamp, the time when it was sent (both in ns since 1970), and
 ``good`` or what is wrong with it.
 """
 
@@ -50,9 +50,9 @@ class FaultyCamera:
     topic : str
         Where to publish.
     record : str
-        The file of the pictures sent; lines are added.
+        The file of the images sent; lines are added.
     rate : float
-        Pictures a second.
+        Images a second.
     size : tuple of int
         Width and height.
     encoding : str
@@ -62,7 +62,7 @@ class FaultyCamera:
 
     def __init__(self, node: Any, topic: str, record: str, rate: float,
                  size: tuple[int, int], encoding: str) -> None:
-        # Reliable, so that no picture may get lost on the way.
+        # Reliable, so that no image may get lost on the way.
         self._publisher = node.create_publisher(Image, topic, QoSProfile(
             history=HistoryPolicy.KEEP_LAST, depth=60, reliability=ReliabilityPolicy.RELIABLE))
         self._record = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -78,7 +78,7 @@ class FaultyCamera:
         threading.Thread(target=self._run, daemon=True).start()
 
     def bad(self, kinds: list[str]) -> None:
-        """Send bad pictures in the place of the next good ones."""
+        """Send bad images in the place of the next good ones."""
         self._bad.extend(kinds)
 
     def shift(self, seconds: float) -> None:
@@ -95,7 +95,7 @@ class FaultyCamera:
             due = max(due + 1.0 / self._rate, time.monotonic() - 1.0 / self._rate)
             time.sleep(max(0.0, due - time.monotonic()))
             kind = self._bad.popleft() if self._bad else 'good'
-            message = self._good if kind == 'good' else _bad_picture(kind)
+            message = self._good if kind == 'good' else _bad_image(kind)
             now = time.time_ns()
             stamp = now + self._shift
             message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, 10**9)
@@ -103,7 +103,7 @@ class FaultyCamera:
             self._publisher.publish(message)
 
 
-def _bad_picture(kind: str) -> Image:
+def _bad_image(kind: str) -> Image:
     message = Image(width=64, height=48, step=192, encoding='rgb8')
     message.data = array('B', bytes(64 * 48 * 3))
     if kind == 'short':

@@ -54,7 +54,7 @@ class Faults:
         self._expect = expect
         self._model = bed.known[0]
         self._faults: dict[str, Callable[[], None]] = {
-            'bad pictures': self._bad_pictures, 'camera killed': self._camera_killed,
+            'bad images': self._bad_images, 'camera killed': self._camera_killed,
             'camera restarted': self._camera_restarted, 'stamps back in time': self._back_in_time,
             'parameters set': self._parameters, 'models changed': self._change_model,
             'models refused': self._refused_model, 'subscribers came and went': self._guests,
@@ -69,7 +69,7 @@ class Faults:
             self._random.shuffle(self._left)
         name = self._left.pop()
         self._faults[name]()
-        self._bed.wait_for_answers()
+        self._bed.wait_for_results()
         return name
 
     def change_model(self) -> None:
@@ -82,17 +82,17 @@ class Faults:
         reason = self._bed.operator.set_values(model=str(model.path))
         self._expect(not reason, f'the model {model.name} was refused: {reason}')
         # Two answers of the old one may be on their way.
-        self._bed.wait_for_answers(3)
+        self._bed.wait_for_results(3)
         self._serves()
 
     def refused_model(self) -> None:
         """Set a model that can't be had."""
         self._refused_model()
 
-    def _bad_pictures(self) -> None:
+    def _bad_images(self) -> None:
         assert self._bed.camera is not None
         self._bed.camera.ask('bad', kinds=self._random.choices(BAD, k=10))
-        self._bed.wait_for_answers(3)
+        self._bed.wait_for_results(3)
 
     def _camera_killed(self) -> None:
         self._restart(kill=True)
@@ -105,12 +105,12 @@ class Faults:
             self._bed.close_camera(kill)
             self._bed.open_camera(
                 self._random.choice(_SIZES), self._random.choice(_ENCODINGS))
-            self._bed.wait_for_answers(3)
+            self._bed.wait_for_results(3)
 
     def _back_in_time(self) -> None:
         assert self._bed.camera is not None
         self._bed.camera.ask('shift', seconds=-100.0)
-        self._bed.wait_for_answers(10)
+        self._bed.wait_for_results(10)
         self._bed.camera.ask('shift', seconds=0.0)
 
     def _parameters(self) -> None:
@@ -135,7 +135,7 @@ class Faults:
         model = self._random.choice(self._bed.failing)
         reason = self._bed.operator.set_values(model=str(model.path))
         self._expect(model.words in reason, f'{model.path.name} was answered by {reason!r}')
-        self._bed.wait_for_answers(3)
+        self._bed.wait_for_results(3)
         self._serves()
 
     def _serves(self) -> None:
@@ -144,15 +144,15 @@ class Faults:
 
     def _guests(self) -> None:
         self._bed.operator.invite()
-        self._bed.wait_for_answers(10)
+        self._bed.wait_for_results(10)
         self._bed.operator.dismiss()
 
     def _nobody(self) -> None:
         with self._bed.frames.excused():
             self._bed.operator.listen(False)
-            self._expect(self._is_left_alone(), 'pictures are taken though nobody listens')
+            self._expect(self._is_left_alone(), 'images are taken though nobody listens')
             self._bed.operator.listen(True)
-            self._bed.wait_for_answers(3)
+            self._bed.wait_for_results(3)
 
     def _is_left_alone(self) -> bool:
         """Wait until nobody subscribes to the camera; return whether that came to be."""
@@ -168,8 +168,8 @@ class Faults:
     def _requests(self) -> None:
         good = Image(width=8, height=8, step=24, encoding='rgb8', data=bytes(192))
         bad = Image(width=8, height=8, step=24, encoding='rgb8', data=bytes(5))
-        for picture, success in ((good, True), (bad, False), (good, True)):
-            response = self._bed.operator.classify(picture)
+        for image, success in ((good, True), (bad, False), (good, True)):
+            response = self._bed.operator.classify(image)
             self._expect(response.success == success and success != bool(response.message),
                          f'a request was answered by {response.message!r}')
 
@@ -177,4 +177,4 @@ class Faults:
         with self._bed.frames.excused():
             for name in ('deactivate', 'activate'):
                 self._expect(self._bed.operator.transition(name), f'{name} failed')
-            self._bed.wait_for_answers(3)
+            self._bed.wait_for_results(3)

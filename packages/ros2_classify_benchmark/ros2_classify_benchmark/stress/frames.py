@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Which pictures were answered, by whom, and which got lost though nobody had a reason."""
+"""Which images were answered, by whom, and which got lost though nobody had a reason."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ from typing import Any
 
 from ros2_classify_benchmark.stress.models import Known, whose
 
-# A picture is replaced so many ns after it was sent, at most.
+# An image is replaced so many ns after it was sent, at most.
 _DELAY = 2 * 10**9
 
 
 @dataclass(frozen=True)
 class Tally:
     """
-    The pictures of a run.
+    The images of a run.
 
     Parameters
     ----------
     sent, good, bad : int
-        Pictures sent, and how many of them were good and bad ones.
+        Images sent, and how many of them were good and bad ones.
     answered : int
-        Good pictures with an answer.
+        Good images with an answer.
     excused : int
-        Good pictures without one while there was no camera, no listener or no active server.
+        Good images without one while there was no camera, no listener or no active server.
     unanswered : int
-        All other good pictures without an answer.
+        All other good images without an answer.
     unanswered_at : list of int
         When these were sent, in ns since 1970.
     foreign : int
-        Answers that are no single model's, or to a bad picture, or to none.
+        Answers that are no single model's, or to a bad image, or to none.
     twice : int
-        Answers to a picture that had one already.
+        Answers to an image that had one already.
     by_model : dict of str to int
         Answers by model.
     longest_gap_ms : float
@@ -88,19 +88,19 @@ class Frames:
     """
 
     known: list[Known]
-    _answers: list[tuple[int, int, str]] = field(default_factory=list)
+    _results: list[tuple[int, int, str]] = field(default_factory=list)
     _excuses: list[tuple[int, int]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     count: int = 0
     last: str = ''
 
-    def receive(self, answer: Any) -> None:
+    def receive(self, result: Any) -> None:
         """Note an answer; for the node's thread."""
         now = time.time_ns()
-        stamp = answer.header.stamp.sec * 10**9 + answer.header.stamp.nanosec
-        name = whose(answer, self.known)
+        stamp = result.header.stamp.sec * 10**9 + result.header.stamp.nanosec
+        name = whose(result, self.known)
         with self._lock:
-            self._answers.append((stamp, now, name))
+            self._results.append((stamp, now, name))
             self.count += 1
             self.last = name
 
@@ -128,12 +128,12 @@ class Frames:
 
         """
         with self._lock:
-            answers = list(self._answers)
-        first = next((number for number, (_, when, _) in enumerate(answers) if when > begun), 0)
-        last = len(answers) if ended is None else 1 + next(
-            (number for number, (_, when, _) in enumerate(answers) if when >= ended),
-            len(answers) - 1)
-        return self._gaps(answers[max(0, first - 1):last])
+            results = list(self._results)
+        first = next((number for number, (_, when, _) in enumerate(results) if when > begun), 0)
+        last = len(results) if ended is None else 1 + next(
+            (number for number, (_, when, _) in enumerate(results) if when >= ended),
+            len(results) - 1)
+        return self._gaps(results[max(0, first - 1):last])
 
     def tally(self, record: Path) -> Tally:
         """
@@ -151,26 +151,26 @@ class Frames:
 
         """
         with self._lock:
-            answers = list(self._answers)
+            results = list(self._results)
         lines = [line.split() for line in record.read_text().splitlines()]
         sent = {int(stamp): (int(when), kind) for stamp, when, kind in lines}
         good = {stamp: when for stamp, (when, kind) in sent.items() if kind == 'good'}
-        counts = Counter(stamp for stamp, _, _ in answers)
+        counts = Counter(stamp for stamp, _, _ in results)
         silent = [when for stamp, when in good.items() if stamp not in counts]
         unexcused = [when for when in silent if not self._is_excused(when)]
-        gaps = sorted(self._gaps(answers))
+        gaps = sorted(self._gaps(results))
         return Tally(
             len(sent), len(good), len(sent) - len(good),
             sum(stamp in counts for stamp in good), len(silent) - len(unexcused),
             len(unexcused), unexcused,
-            sum(name == 'nobody' or stamp not in good for stamp, _, name in answers),
+            sum(name == 'nobody' or stamp not in good for stamp, _, name in results),
             sum(count - 1 for count in counts.values()),
-            dict(Counter(name for _, _, name in answers)),
+            dict(Counter(name for _, _, name in results)),
             gaps[-1] if gaps else 0.0, gaps[len(gaps) // 2] if gaps else 0.0)
 
-    def _gaps(self, answers: list[tuple[int, int, str]]) -> list[float]:
+    def _gaps(self, results: list[tuple[int, int, str]]) -> list[float]:
         return [(later - earlier) / 1e6
-                for (_, earlier, _), (_, later, _) in zip(answers, answers[1:])
+                for (_, earlier, _), (_, later, _) in zip(results, results[1:])
                 if not self._is_excused(earlier, later)]
 
     def _is_excused(self, begun: int, ended: int | None = None) -> bool:
@@ -179,7 +179,7 @@ class Frames:
 
 
 class Drops:
-    """When a server has replaced pictures by newer ones, as it tells about once a second."""
+    """When a server has replaced images by newer ones, as it tells about once a second."""
 
     def __init__(self) -> None:
         self._told: list[tuple[int, int]] = []
@@ -192,14 +192,14 @@ class Drops:
 
     def unexplained(self, silent: list[int], total: int) -> int:
         """
-        Return how many pictures without an answer no replacement of their time explains.
+        Return how many images without an answer no replacement of their time explains.
 
         Parameters
         ----------
         silent : list of int
             When they were sent, in ns since 1970.
         total : int
-            How many pictures were replaced in the whole run. Those that were not told of, in the
+            How many images were replaced in the whole run. Those that were not told of, in the
             last second before a stop, may explain any of them.
 
         Returns
@@ -219,7 +219,7 @@ class Drops:
             left.append([begun - _DELAY, ended, count])
         missing = 0
         for when in sorted(silent):
-            # The one that ends first: later pictures have the others to choose from.
+            # The one that ends first: later images have the others to choose from.
             for each in left:
                 if each[0] <= when <= each[1] and each[2]:
                     each[2] -= 1

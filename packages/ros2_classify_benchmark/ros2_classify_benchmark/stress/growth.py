@@ -103,11 +103,11 @@ def hold(pid: int) -> tuple[float, float, float, float]:
         If the process has ended.
 
     """
-    folder = Path(f'/proc/{pid}')
+    directory = Path(f'/proc/{pid}')
     segments = {line.split(None, 5)[5] for line in
-                (folder / 'maps').read_text(errors='replace').splitlines() if '/dev/shm/' in line}
-    return (memory_bytes([pid])[0] / _MIB, float(len(os.listdir(folder / 'fd'))),
-            float(len(os.listdir(folder / 'task'))), float(len(segments)))
+                (directory / 'maps').read_text(errors='replace').splitlines() if '/dev/shm/' in line}
+    return (memory_bytes([pid])[0] / _MIB, float(len(os.listdir(directory / 'fd'))),
+            float(len(os.listdir(directory / 'task'))), float(len(segments)))
 
 
 def growth(times: NDArray[np.float64], values: NDArray[np.float64], limit: float) -> Growth:

@@ -43,7 +43,7 @@ class Known:
     scores : mapping of str to float
         Its answer: the scores by label.
     slow : bool
-        Whether it takes longer than a camera of 30 pictures a second gives it.
+        Whether it takes longer than a camera of 30 images a second gives it.
 
     """
 
@@ -71,13 +71,13 @@ class Failing:
     words: str
 
 
-def save_models(folder: Path) -> tuple[list[Known], list[Failing]]:
+def save_models(directory: Path) -> tuple[list[Known], list[Failing]]:
     """
     Write the models.
 
     Parameters
     ----------
-    folder : Path
+    directory : Path
         Where to.
 
     Returns
@@ -88,7 +88,7 @@ def save_models(folder: Path) -> tuple[list[Known], list[Failing]]:
     """
     def save(name: str, scores: tuple[float, ...], **kind: int) -> Known:
         path = save_known_classifier(
-            folder, name, scores, size=_SIZE,
+            directory, name, scores, size=_SIZE,
             defaults=f'score_threshold: 0.01, top_k: {len(scores)}', **kind)
         return Known(name, path, {
             f'{name} {number}': score for number, score in enumerate(scores)}, 'turns' in kind)
@@ -97,22 +97,22 @@ def save_models(folder: Path) -> tuple[list[Known], list[Failing]]:
     known.append(save(*_SLOW[:2], turns=_SLOW[2]))
     good = known[0].path.read_text()
     source = next(line for line in good.splitlines() if line.startswith('source'))
-    network = known[0].path.with_suffix('.onnx').read_bytes()
-    (folder / 'broken.onnx').write_bytes(network[:len(network) // 2])
-    (folder / 'broken.yaml').write_text(good.replace(source, 'source: {path: broken.onnx}'))
-    (folder / 'forged.yaml').write_text(
+    model = known[0].path.with_suffix('.onnx').read_bytes()
+    (directory / 'broken.onnx').write_bytes(model[:len(model) // 2])
+    (directory / 'broken.yaml').write_text(good.replace(source, 'source: {path: broken.onnx}'))
+    (directory / 'forged.yaml').write_text(
         good.replace(source, f'source: {{path: ants.onnx, sha256: {"f" * 64}}}'))
-    (folder / 'other_task.yaml').write_text(
+    (directory / 'other_task.yaml').write_text(
         good.replace('task: classification', 'task: detection').replace(
             'decoder: classification, activation: none', 'decoder: no_such_decoder'))
     return known, [
-        Failing(folder / 'broken.yaml', 'broken.onnx'),
-        Failing(folder / 'missing.yaml', 'missing.yaml'),
-        Failing(folder / 'forged.yaml', 'ffffffff'),
-        Failing(folder / 'other_task.yaml', 'no_such_decoder')]
+        Failing(directory / 'broken.yaml', 'broken.onnx'),
+        Failing(directory / 'missing.yaml', 'missing.yaml'),
+        Failing(directory / 'forged.yaml', 'ffffffff'),
+        Failing(directory / 'other_task.yaml', 'no_such_decoder')]
 
 
-def whose(answer: Any, known: list[Known]) -> str:
+def whose(result: Any, known: list[Known]) -> str:
     """
     Tell which model has given an answer.
 
@@ -129,7 +129,7 @@ def whose(answer: Any, known: list[Known]) -> str:
         The model's name; ``nobody`` where no single model answers so, or nothing is said.
 
     """
-    said = {each.class_id: each.score for each in answer.results}
+    said = {each.class_id: each.score for each in result.results}
     for model in known:
         if said and all(model.scores.get(label) == score for label, score in said.items()):
             return model.name

@@ -50,21 +50,21 @@ class Operator:
 
     Parameters
     ----------
-    on_answer : callable
+    on_result : callable
         Called with each answer, in the node's thread.
     on_replaced : callable
-        Called with the number of pictures replaced by newer ones whenever the server tells it, in
+        Called with the number of images replaced by newer ones whenever the server tells it, in
         the node's thread.
 
     """
 
-    def __init__(self, on_answer: Callable[[Any], None],
+    def __init__(self, on_result: Callable[[Any], None],
                  on_replaced: Callable[[int], None]) -> None:
         from ros2_classify.ros.node import dds_profile
 
         dds_profile.use()
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-        self._on_answer = on_answer
+        self._on_result = on_result
         self._on_replaced = on_replaced
         self._node = rclpy.create_node('operator', enable_rosout=False)
         self._executor = SingleThreadedExecutor()
@@ -127,13 +127,13 @@ class Operator:
         def act() -> None:
             if wanted:
                 self._listener = self._node.create_subscription(
-                    Classification, '/classification', self._on_answer, QoSProfile(depth=100))
+                    Classification, '/classification', self._on_result, QoSProfile(depth=100))
             else:
                 self._node.destroy_subscription(self._listener)
         self._in_thread(act)
 
     def invite(self) -> None:
-        """Have others subscribe: to the pictures with the answers drawn, and to the labels."""
+        """Have others subscribe: to the images with the answers drawn, and to the labels."""
         def act() -> None:
             self._guest = [
                 self._node.create_subscription(kind, topic, lambda _: None, 1)
@@ -148,18 +148,18 @@ class Operator:
                 self._node.destroy_subscription(subscription)
         self._in_thread(act)
 
-    def classify(self, picture: Any) -> Any:
-        """Ask the service about a picture and return its response."""
+    def classify(self, image: Any) -> Any:
+        """Ask the service about an image and return its response."""
         kind = load_type('Classify')
         if self._classify is None:
             self._classify = self._node.create_client(kind, '/server/classify')
             self._clients['classify'] = self._classify
             self.wait(self._classify.service_is_ready, 'the service classify')
-        return self._call('classify', kind.Request(image=picture))
+        return self._call('classify', kind.Request(image=image))
 
     def _on_diagnostics(self, msg: Any) -> None:
         for status in msg.status:
-            for row in status.values if status.name.startswith('server: pictures') else ():
+            for row in status.values if status.name.startswith('server: images') else ():
                 if row.key == 'dropped, replaced by newer ones':
                     self._on_replaced(int(row.value))
 

@@ -41,7 +41,7 @@ _LONG = 30.0
 # So many transitions average it, too: the heaps of new threads fill up in the first hundreds.
 _MANY_TRANSITIONS = 5000
 # Changes, at least, whose gaps are measured; so many that the longest ones count as well; answers
-# without any change for each network.
+# without any change for each model.
 _GAPS = 20
 _MANY_GAPS = 40
 _USUAL = 100
@@ -50,13 +50,13 @@ _CYCLE = ('configure', 'activate', 'deactivate', 'cleanup')
 _ANSWERED_EVERY = 25
 
 
-def soak(folder: Path, minutes: float, seed: int, say: Say) -> Report:
+def soak(directory: Path, minutes: float, seed: int, say: Say) -> Report:
     """
-    Let a camera run at 30 pictures a second while one fault follows the other.
+    Let a camera run at 30 images a second while one fault follows the other.
 
     Parameters
     ----------
-    folder : Path
+    directory : Path
         For models, records and logs.
     minutes : float
         How long.
@@ -71,12 +71,12 @@ def soak(folder: Path, minutes: float, seed: int, say: Say) -> Report:
         What came of it.
 
     """
-    report = Report(f'soak of {minutes:g} min at {RATE:g} pictures/s', say=say)
+    report = Report(f'soak of {minutes:g} min at {RATE:g} images/s', say=say)
     done: Counter[str] = Counter()
-    with TestBed(folder) as bed:
+    with TestBed(directory) as bed:
         bed.open_camera()
         with bed.frames.excused():
-            bed.wait_for_answers(10)
+            bed.wait_for_results(10)
         faults = Faults(bed, seed, report.demand)
         begun = said = time.monotonic()
         limit = _HEAPS_ON_AVERAGE if minutes >= _LONG else _HEAPS
@@ -90,19 +90,19 @@ def soak(folder: Path, minutes: float, seed: int, say: Say) -> Report:
                     say(f'{(said - begun) / 60.0:.0f} min: {sum(done.values())} faults, '
                         f'{bed.frames.count} answers')
         report.add_growths(watch.growths())
-        watch.save(folder / 'held.txt')
+        watch.save(directory / 'held.txt')
         _finish(bed, report)
     report.numbers.update({name: done[name] for name in sorted(done)})
     return report
 
 
-def swaps(folder: Path, count: int, seed: int, say: Say) -> Report:
+def swaps(directory: Path, count: int, seed: int, say: Say) -> Report:
     """
     Change the model again and again, under load; every third change is one that must fail.
 
     Parameters
     ----------
-    folder : Path
+    directory : Path
         For models, records and logs.
     count : int
         How many changes.
@@ -117,13 +117,13 @@ def swaps(folder: Path, count: int, seed: int, say: Say) -> Report:
         What came of it.
 
     """
-    report = Report(f'{count} changes of the model at {RATE:g} pictures/s', say=say)
-    with TestBed(folder) as bed:
+    report = Report(f'{count} changes of the model at {RATE:g} images/s', say=say)
+    with TestBed(directory) as bed:
         bed.open_camera()
         with bed.frames.excused():
-            bed.wait_for_answers(30)
+            bed.wait_for_results(30)
         # What the machine does without any change, to compare with.
-        bed.wait_for_answers(300)
+        bed.wait_for_results(300)
         report.numbers['longest gap before the first change ms'] = round(
             max(bed.frames.gaps()), 1)
         faults = Faults(bed, seed, report.demand)
@@ -141,7 +141,7 @@ def swaps(folder: Path, count: int, seed: int, say: Say) -> Report:
             if number % 50 == 0:
                 say(f'{number} changes')
         report.add_growths(watch.growths())
-        watch.save(folder / 'held.txt')
+        watch.save(directory / 'held.txt')
         report.numbers.update({'changed': 1 + count - count // 3, 'refused': count // 3})
         _measure_gaps(bed, faults, report, max(_GAPS, count // 5))
         _finish(bed, report)
@@ -150,9 +150,9 @@ def swaps(folder: Path, count: int, seed: int, say: Say) -> Report:
 
 def _measure_gaps(bed: TestBed, faults: Faults, report: Report, count: int) -> None:
     """
-    Change between a quick network and a slow one: no gap may be longer than one inference.
+    Change between a quick model and a slow one: no gap may be longer than one inference.
 
-    Without any change an answer comes with each picture, or after each inference of a network that
+    Without any change an answer comes with each image, or after each inference of a model that
     is slower than the camera. The changes may add one inference, and what the machine adds anyway:
     in 95 of 100 changes, or half of a few.
     """
@@ -161,7 +161,7 @@ def _measure_gaps(bed: TestBed, faults: Faults, report: Report, count: int) -> N
     for model in (quick, slow):
         faults.set_model(model)
         begun = time.time_ns()
-        bed.wait_for_answers(_USUAL)
+        bed.wait_for_results(_USUAL)
         usual[model.name] = bed.frames.gaps(begun)
     changes = []
     for number in range(count):
@@ -177,7 +177,7 @@ def _measure_gaps(bed: TestBed, faults: Faults, report: Report, count: int) -> N
                        0.95) - _part(gaps, 0.5) for gaps in usual.values())
     allowed = period + inference + jitter
     report.numbers.update({
-        'changes between a quick and a slow network': count,
+        'changes between a quick and a slow model': count,
         'inference of the slow one ms': round(inference, 1),
         'gaps at each change': row,
         'jitter ms (longest of as many without a change, 95 of 100, above the median)': round(
@@ -190,7 +190,7 @@ def _measure_gaps(bed: TestBed, faults: Faults, report: Report, count: int) -> N
     found = _part(longest, part / 100.0)
     report.demand(found <= allowed, (
         f'gaps at changes of the model reach {found:.0f} ms ({part} of 100), more than one '
-        f'picture, one inference and the jitter, {allowed:.0f} ms'))
+        f'image, one inference and the jitter, {allowed:.0f} ms'))
 
 
 def _part(values: Sequence[float], part: float) -> float:
@@ -198,13 +198,13 @@ def _part(values: Sequence[float], part: float) -> float:
     return sorted(values)[round(part * (len(values) - 1))]
 
 
-def transitions(folder: Path, count: int, say: Say) -> Report:
+def transitions(directory: Path, count: int, say: Say) -> Report:
     """
     Configure, activate, deactivate and clean up, again and again.
 
     Parameters
     ----------
-    folder : Path
+    directory : Path
         For models, records and logs.
     count : int
         How many transitions.
@@ -220,7 +220,7 @@ def transitions(folder: Path, count: int, say: Say) -> Report:
     report = Report(f'{count} transitions', say=say)
     cycles = -(-count // len(_CYCLE))
     answered = 0
-    with TestBed(folder, autostart=False) as bed:
+    with TestBed(directory, autostart=False) as bed:
         bed.open_camera()
         limit = LIMITS['memory_mib'] if count >= _MANY_TRANSITIONS else _HEAPS
         watch = Watch(bed.server.pid, memory_mib=limit)
@@ -229,7 +229,7 @@ def transitions(folder: Path, count: int, say: Say) -> Report:
             for step in _CYCLE:
                 report.demand(bed.operator.transition(step), f'{step} {number} failed')
                 if step == 'activate' and number % _ANSWERED_EVERY == 0:
-                    bed.wait_for_answers(2)
+                    bed.wait_for_results(2)
                     answered += 1
             watch.sample()
             if (number + 1) % 250 == 0:
@@ -238,14 +238,14 @@ def transitions(folder: Path, count: int, say: Say) -> Report:
             'transitions': cycles * len(_CYCLE), 'seconds': round(time.monotonic() - begun),
             'activations that were seen to answer': answered})
         report.add_growths(watch.growths())
-        watch.save(folder / 'held.txt')
+        watch.save(directory / 'held.txt')
         bed.close_camera()
         report.demand(bed.end() == 0, f'the server ended with {bed.server.code}')
     return report
 
 
 def _finish(bed: TestBed, report: Report) -> None:
-    """End camera and server, and judge the pictures by what each of them says."""
+    """End camera and server, and judge the images by what each of them says."""
     with bed.frames.excused():
         bed.close_camera()
     bed.server.check()
@@ -253,17 +253,17 @@ def _finish(bed: TestBed, report: Report) -> None:
     tally, counts = bed.frames.tally(bed.record), bed.counts()
     numbers = asdict(tally)
     by_model = numbers.pop('by_model')
-    # Replacements among bad or excused pictures may explain no loss at another time.
+    # Replacements among bad or excused images may explain no loss at another time.
     lost = bed.drops.unexplained(numbers.pop('unanswered_at'), counts['replaced'])
     unaccounted = 2 * counts['received'] - sum(counts.values())
     report.numbers.update({
         **{name.replace('_', ' '): round(value, 1) for name, value in numbers.items()},
         **{f'answers of {name}': number for name, number in sorted(by_model.items())},
         'replaced by newer ones (drop policy)': counts['replaced'],
-        'good pictures lost beyond the drop policy': lost})
-    report.demand(not lost, f'{lost} good pictures got lost')
+        'good images lost beyond the drop policy': lost})
+    report.demand(not lost, f'{lost} good images got lost')
     report.demand(not tally.foreign, f'{tally.foreign} answers fit no model')
-    report.demand(not tally.twice, f'{tally.twice} pictures were answered twice')
-    report.demand(unaccounted == 0, f'the server lost sight of {unaccounted} pictures')
+    report.demand(not tally.twice, f'{tally.twice} images were answered twice')
+    report.demand(unaccounted == 0, f'the server lost sight of {unaccounted} images')
     for word in ('Traceback', 'unexpected'):
         report.demand(word not in bed.server.output, f'its log has {word!r}')

@@ -48,7 +48,7 @@ class TestBed:
 
     Parameters
     ----------
-    folder : Path
+    directory : Path
         For models, records and logs.
     autostart : bool
         Whether the server starts itself.
@@ -57,15 +57,15 @@ class TestBed:
 
     __test__ = False  # no test of pytest's
 
-    def __init__(self, folder: Path, *, autostart: bool = True) -> None:
+    def __init__(self, directory: Path, *, autostart: bool = True) -> None:
         self.known: list[Known]
         self.failing: list[Failing]
-        self.known, self.failing = save_models(folder)
-        self.record = folder / 'camera.txt'
+        self.known, self.failing = save_models(directory)
+        self.record = directory / 'camera.txt'
         self.record.write_text('')
-        self.log = folder / 'server.log'
-        self._folder = folder
-        self._env = {**environment(), 'ROS_LOG_DIR': str(folder / 'ros')}
+        self.log = directory / 'server.log'
+        self._directory = directory
+        self._env = {**environment(), 'ROS_LOG_DIR': str(directory / 'ros')}
         # This process is in the same ROS domain.
         os.environ.update({name: self._env[name] for name in (
             'ROS_DOMAIN_ID', 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOG_DIR')})
@@ -75,7 +75,7 @@ class TestBed:
         self.server = NodeProcess(
             [sys.executable, '-m', 'ros2_classify', 'server', '--ros-args',
              '-p', f'model:={self.known[0].path}', '-p', f'autostart:={autostart}'.lower(),
-             # So that every picture that gets lost is the server's loss, on a machine that stands
+             # So that every image that gets lost is the server's loss, on a machine that stands
              # still for two seconds as well.
              '-p', f'qos_overrides.{_TOPIC}.subscription.reliability:=reliable',
              '-p', f'qos_overrides.{_TOPIC}.subscription.depth:=60'], self._env, self.log)
@@ -94,7 +94,7 @@ class TestBed:
             'topic': _TOPIC, 'record': str(self.record), 'rate': RATE, 'size': size,
             'encoding': encoding}
         self.camera = Helper('ros2_classify_benchmark.stress.camera', settings, self._env,
-                             self._folder / 'camera.log')
+                             self._directory / 'camera.log')
         self.camera.ready()
         return self.camera
 
@@ -110,7 +110,7 @@ class TestBed:
             for path in left:
                 path.unlink(missing_ok=True)
 
-    def wait_for_answers(self, count: int = 1) -> None:
+    def wait_for_results(self, count: int = 1) -> None:
         """Wait for so many more answers."""
         enough = self.frames.count + count
         self.operator.wait(lambda: self.frames.count >= enough, 'the next answer')

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 
-"""Pictures out of bags: SQLite and MCAP, plain and compressed."""
+"""Images out of bags: SQLite and MCAP, plain and compressed."""
 
 import sqlite3
 import struct
@@ -25,7 +25,7 @@ import pytest
 from rclpy.serialization import serialize_message
 from ros2_classify.errors import InputError
 from ros2_classify.ros.messages.image import to_image_msg
-from ros2_classify_benchmark.nodes.bag import is_bag, pictures_of_bag
+from ros2_classify_benchmark.nodes.bag import is_bag, images_of_bag
 from std_msgs.msg import Header, String
 
 TYPES = {'/chatter': 'std_msgs/msg/String', '/front': 'sensor_msgs/msg/Image',
@@ -33,13 +33,13 @@ TYPES = {'/chatter': 'std_msgs/msg/String', '/front': 'sensor_msgs/msg/Image',
 
 
 def recorded():
-    """Return topics and messages: two pictures in front, one in the rear."""
-    def picture(value):
+    """Return topics and messages: two images in front, one in the rear."""
+    def image(value):
         return serialize_message(
             to_image_msg(np.full((4, 6, 3), value, np.uint8), 'bgr8', Header()))
 
-    return [('/chatter', serialize_message(String(data='hello'))), ('/front', picture(10)),
-            ('/rear', picture(20)), ('/front', picture(30))]
+    return [('/chatter', serialize_message(String(data='hello'))), ('/front', image(10)),
+            ('/rear', image(20)), ('/front', image(30))]
 
 
 def write_sqlite(path):
@@ -83,18 +83,18 @@ def write_mcap(path, compression='', pack=lambda data: data):
 
 @pytest.fixture(params=['.db3', '.mcap'])
 def bag(request, tmp_path):
-    """Write a bag in either format; return its folder."""
-    folder = tmp_path / 'bag'
-    folder.mkdir()
-    {'.db3': write_sqlite, '.mcap': write_mcap}[request.param](folder / f'bag{request.param}')
-    return folder
+    """Write a bag in either format; return its directory."""
+    directory = tmp_path / 'bag'
+    directory.mkdir()
+    {'.db3': write_sqlite, '.mcap': write_mcap}[request.param](directory / f'bag{request.param}')
+    return directory
 
 
 def values(*args):
-    return [int(picture[0, 0, 0]) for picture in pictures_of_bag(*map(str, args))]
+    return [int(image[0, 0, 0]) for image in images_of_bag(*map(str, args))]
 
 
-def test_the_first_topic_with_pictures_is_read(bag):
+def test_the_first_topic_with_images_is_read(bag):
     assert is_bag(str(bag))
     assert values(bag) == [10, 30]
 
@@ -105,11 +105,11 @@ def test_a_topic_can_be_named(bag):
 
 
 def test_a_topic_that_is_not_there_is_said(bag):
-    with pytest.raises(InputError, match='no pictures on /left; there are some on: /front, /rear'):
+    with pytest.raises(InputError, match='no images on /left; there are some on: /front, /rear'):
         values(bag, '/left')
 
 
-def test_a_folder_of_pictures_is_no_bag(tmp_path):
+def test_a_directory_of_images_is_no_bag(tmp_path):
     assert not is_bag(str(tmp_path))
     for path in (tmp_path, tmp_path / 'missing'):
         with pytest.raises(InputError, match=f'{path} is no bag: a bag is a .mcap'):
@@ -145,9 +145,9 @@ def lz4():
 
 
 def test_a_published_bag_is_read(data):
-    pictures = list(pictures_of_bag(str(data / 'bag' / 'car_detection')))
-    assert len(pictures) == 40
-    assert {picture.shape for picture in pictures} == {(360, 640, 3)}
+    images = list(images_of_bag(str(data / 'bag' / 'car_detection')))
+    assert len(images) == 40
+    assert {image.shape for image in images} == {(360, 640, 3)}
 
 
 def test_a_damaged_bag_is_said(tmp_path):

@@ -30,9 +30,9 @@ from ros2_classify_benchmark.settings import Settings
 
 
 class Frames:
-    """Has no pictures."""
+    """Has no images."""
 
-    def __init__(self, folder):
+    def __init__(self, directory):
         self.index = {'transport': 'raw'}
 
 
@@ -60,7 +60,7 @@ def test_the_loop_is_set_as_it_is_told(classifier, monkeypatch):
     assert loop._options == loop._pipeline.options.replace(top_k=2)
 
 
-def test_all_of_the_servers_parameters_of_engine_and_answers_are_known():
+def test_all_of_the_servers_parameters_of_engine_and_results_are_known():
     """A new one that the loop isn't told of would have the benchmark compare unlike things."""
     texts = {'provider': 'cpu', 'precision': 'fp32', 'arena': 'exact'}
     given = tuple(f'{spec.name}:={texts.get(spec.name, json.dumps(spec.default))}'

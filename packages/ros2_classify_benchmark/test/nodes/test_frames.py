@@ -13,7 +13,7 @@
 # limitations under the License.
 
 
-"""The benchmark's pictures: varied, of the wanted form, and the same every time."""
+"""The benchmark's images: varied, of the wanted form, and the same every time."""
 
 import cv2
 import numpy as np
@@ -24,15 +24,15 @@ from ros2_classify_benchmark.nodes.frames import ENCODERS, Frames, prepare
 from ros2_classify_benchmark.settings import ENCODINGS
 
 
-def prepared(folder, source='', encoding='bgr8', transport='raw', size=(320, 240)):
-    folder.mkdir(exist_ok=True)
-    facts = prepare(str(folder), str(source), *size, encoding, transport)
-    return facts, Frames(str(folder))
+def prepared(directory, source='', encoding='bgr8', transport='raw', size=(320, 240)):
+    directory.mkdir(exist_ok=True)
+    facts = prepare(str(directory), str(source), *size, encoding, transport)
+    return facts, Frames(str(directory))
 
 
 @pytest.fixture
-def picture(tmp_path):
-    """Write a picture of 64x48 pixels with a gradient."""
+def image(tmp_path):
+    """Write an image of 64x48 pixels with a gradient."""
     path = tmp_path / 'picture.png'
     ramp = np.linspace(0, 255, 64).astype(np.uint8)
     cv2.imwrite(str(path), np.dstack([np.tile(ramp, (48, 1)), np.full((48, 64), 90, np.uint8),
@@ -44,8 +44,8 @@ def test_the_encodings_on_offer_are_those_that_can_be_written():
     assert set(ENCODINGS) == set(ENCODERS)
 
 
-def test_no_two_pictures_are_equal(tmp_path, picture):
-    facts, frames = prepared(tmp_path / 'frames', picture, size=(64, 48))
+def test_no_two_images_are_equal(tmp_path, image):
+    facts, frames = prepared(tmp_path / 'frames', image, size=(64, 48))
     assert facts['originals'] == 1
     assert facts['count'] == len(frames) >= 8
     assert len({bytes(frames.bytes_of(number)) for number in range(len(frames))}) == len(frames)
@@ -61,11 +61,11 @@ def test_the_shipped_scenes_are_the_default_and_give_the_same_hash_again(tmp_pat
 
 
 @pytest.mark.parametrize('encoding', ENCODINGS)
-def test_pictures_are_read_back_as_the_server_reads_them(tmp_path, picture, encoding):
-    _, frames = prepared(tmp_path / 'frames', picture, encoding, size=(64, 48))
+def test_images_are_read_back_as_the_server_reads_them(tmp_path, image, encoding):
+    _, frames = prepared(tmp_path / 'frames', image, encoding, size=(64, 48))
     pixels, color = image_msg.to_array(frames.like_message(0))
     bgr = image_msg.to_bgr(pixels, color).astype(int)
-    original = cv2.imread(str(picture)).astype(int)
+    original = cv2.imread(str(image)).astype(int)
     if color == 'mono':
         assert abs(bgr[..., 0] - cv2.cvtColor(
             original.astype(np.uint8), cv2.COLOR_BGR2GRAY)).max() <= 1
@@ -75,27 +75,27 @@ def test_pictures_are_read_back_as_the_server_reads_them(tmp_path, picture, enco
 
 
 @pytest.mark.parametrize('encoding', ['bgr8', 'mono8'])
-def test_compressed_pictures_are_read_back(tmp_path, picture, encoding):
-    _, frames = prepared(tmp_path / 'frames', picture, encoding, 'compressed', size=(64, 48))
+def test_compressed_images_are_read_back(tmp_path, image, encoding):
+    _, frames = prepared(tmp_path / 'frames', image, encoding, 'compressed', size=(64, 48))
     pixels, color = compressed_msg.to_array(frames.like_message(0))
     assert pixels.shape[:2] == (48, 64)
     assert color == ('mono' if encoding == 'mono8' else 'bgr')
 
 
 @pytest.mark.parametrize('transport, kind', [('raw', 'Image'), ('compressed', 'CompressedImage')])
-def test_messages_hold_the_same_bytes(tmp_path, picture, transport, kind):
-    _, frames = prepared(tmp_path / 'frames', picture, transport=transport, size=(64, 48))
+def test_messages_hold_the_same_bytes(tmp_path, image, transport, kind):
+    _, frames = prepared(tmp_path / 'frames', image, transport=transport, size=(64, 48))
     message = frames.message(1)
     assert type(message).__name__ == kind
     assert bytes(message.data) == bytes(frames.bytes_of(1))
 
 
-def test_odd_sides_are_refused_where_they_cannot_be(tmp_path, picture):
-    with pytest.raises(InputError, match='yuv422 pictures have even sides, and 63x48 has not'):
-        prepared(tmp_path / 'frames', picture, 'yuv422', size=(63, 48))
+def test_odd_sides_are_refused_where_they_cannot_be(tmp_path, image):
+    with pytest.raises(InputError, match='yuv422 images have even sides, and 63x48 has not'):
+        prepared(tmp_path / 'frames', image, 'yuv422', size=(63, 48))
 
 
-def test_a_source_without_pictures_is_said(tmp_path):
+def test_a_source_without_images_is_said(tmp_path):
     with pytest.raises(InputError, match='there is no'):
         prepared(tmp_path / 'frames', tmp_path / 'nothing.mp4')
 
@@ -108,6 +108,6 @@ def test_a_bag_is_among_what_can_be_named(tmp_path):
             prepare(str(tmp_path), str(path), 64, 48, 'bgr8', 'raw')
 
 
-def test_a_topic_is_for_bags_alone(tmp_path, picture):
-    with pytest.raises(InputError, match='a topic of pictures is for a bag, and .* is none'):
-        prepare(str(tmp_path), str(picture), 64, 48, 'bgr8', 'raw', '/front')
+def test_a_topic_is_for_bags_alone(tmp_path, image):
+    with pytest.raises(InputError, match='a topic of images is for a bag, and .* is none'):
+        prepare(str(tmp_path), str(image), 64, 48, 'bgr8', 'raw', '/front')

@@ -28,14 +28,14 @@ from std_msgs.msg import Header
 
 @pytest.mark.parametrize('frame_id', ['', 'a', 'ab', 'abc', 'abcd', 'links außen'])
 @pytest.mark.parametrize(('encoding', 'channels'), [('bgr8', 3), ('mono8', 1), ('bgra8', 4)])
-def test_pictures_are_the_same_in_both_forms(frame_id, encoding, channels):
+def test_images_are_the_same_in_both_forms(frame_id, encoding, channels):
     pixels = np.random.default_rng(3).integers(0, 256, (5, 7, channels), np.uint8)
     msg = to_image_msg(pixels, encoding, Header(frame_id=frame_id))
     msg.header.stamp.sec, msg.header.stamp.nanosec = -3, 2**32 - 1
-    content = messages.picture_to_cdr(pixels, encoding, msg.header)
+    content = messages.image_to_cdr(pixels, encoding, msg.header)
     assert len(content) == len(serialize_message(msg))
     assert deserialize_message(content, Image) == msg
-    read = messages.picture_from_cdr(serialize_message(msg))
+    read = messages.image_from_cdr(serialize_message(msg))
     assert (read.header.stamp.sec, read.header.stamp.nanosec) == (-3, 2**32 - 1)
     for name in ('height', 'width', 'encoding', 'is_bigendian', 'step'):
         assert getattr(read, name) == getattr(msg, name)

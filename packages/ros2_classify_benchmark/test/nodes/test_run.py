@@ -46,7 +46,7 @@ def found(classifier, tmp_path_factory):
     return measured
 
 
-def test_every_answer_belongs_to_a_frame(found):
+def test_every_result_belongs_to_a_frame(found):
     for runs in (found.turns[0].paced, found.turns[0].saturated):
         assert set(runs) == {'node', 'other'}
         for run in runs.values():
@@ -122,7 +122,7 @@ def test_several_cameras_on_one_server_and_on_several(classifier, tmp_path):
         one = result['nodes']['one'][runs]
         assert one['answered'] > 0 and one['stamp_to_result_ms']['p99'] > 0
         assert one['in_node_ms']['count'] > 0
-    # So many pictures of each camera; where nothing is lost, all cameras have as many.
+    # So many images of each camera; where nothing is lost, all cameras have as many.
     assert result['nodes']['one']['paced']['offered_per_s'] == 30.0
     text = cameras_table(result)
     assert 'one server' in text and 'paced, 30/s each, stamp to result (ms): p50 / p95' in text

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The benchmark's camera: how many pictures it sends, and that it stops when nobody listens."""
+"""The benchmark's camera: how many images it sends, and that it stops when nobody listens."""
 
 import threading
 
@@ -45,5 +45,5 @@ def test_each_topic_gets_its_turn(tmp_path):
     assert rows[:, 0].tolist() == [number % 2 for number in range(len(rows))]
     assert [name for name, _, _ in sent] == ['ab'[camera] for camera in rows[:, 0]]
     assert [number for _, number, _ in sent] == list(range(len(rows)))
-    # No two pictures have the same stamp.
+    # No two images have the same stamp.
     assert rows[:, 1].tolist() == sorted({stamp for _, _, stamp in sent})

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Which pictures of a run count as answered, excused, lost, or answered by nobody."""
+"""Which images of a run count as answered, excused, lost, or answered by nobody."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BEES = Known('bees', Path(), {'bees 0': 0.5, 'ants 1': 0.125})
 MS = 10**6
 
 
-def answer(stamp: int, **scores: float) -> Any:
+def result(stamp: int, **scores: float) -> Any:
     """Return an answer."""
     msg = Classification(results=[
         ObjectHypothesis(class_id=name.replace('_', ' '), score=score)
@@ -47,19 +47,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return now
 
 
-def test_an_answer_belongs_to_the_one_model_that_gives_it() -> None:
+def test_an_result_belongs_to_the_one_model_that_gives_it() -> None:
     models = [ANTS, BEES]
-    assert whose(answer(1, ants_0=0.75, ants_1=0.25), models) == 'ants'
+    assert whose(result(1, ants_0=0.75, ants_1=0.25), models) == 'ants'
     # Fewer, as thresholds and limits tell.
-    assert whose(answer(1, ants_0=0.75), models) == 'ants'
-    assert whose(answer(1, ants_1=0.125), models) == 'bees'
+    assert whose(result(1, ants_0=0.75), models) == 'ants'
+    assert whose(result(1, ants_1=0.125), models) == 'bees'
     # A mixture: one model's labels with the other one's scores, or both's labels.
-    assert whose(answer(1, bees_0=0.75), models) == 'nobody'
-    assert whose(answer(1, ants_0=0.75, bees_0=0.5), models) == 'nobody'
-    assert whose(answer(1), models) == 'nobody'
+    assert whose(result(1, bees_0=0.75), models) == 'nobody'
+    assert whose(result(1, ants_0=0.75, bees_0=0.5), models) == 'nobody'
+    assert whose(result(1), models) == 'nobody'
 
 
-def test_every_picture_is_accounted_for(clock: list[int], tmp_path: Path) -> None:
+def test_every_image_is_accounted_for(clock: list[int], tmp_path: Path) -> None:
     record = tmp_path / 'record.txt'
     record.write_text(''.join(
         f'{number * 1000 * MS} {number * 1000 * MS} {"short" if number == 3 else "good"}\n'
@@ -67,19 +67,19 @@ def test_every_picture_is_accounted_for(clock: list[int], tmp_path: Path) -> Non
     frames = Frames([ANTS, BEES])
     for number in (1, 2):
         clock[0] = (number * 1000 + 10) * MS
-        frames.receive(answer(number * 1000 * MS, ants_0=0.75))
+        frames.receive(result(number * 1000 * MS, ants_0=0.75))
     # 4 gets no answer, and nothing excuses that; 6 gets none as there is no camera.
     clock[0] = 5010 * MS
-    frames.receive(answer(5000 * MS, bees_0=0.5))
+    frames.receive(result(5000 * MS, bees_0=0.5))
     clock[0] = 6000 * MS
     with frames.excused():
         clock[0] = 6500 * MS
     clock[0] = 7010 * MS
-    frames.receive(answer(7000 * MS, bees_0=0.5))
-    # Wrong are: another answer, one of no model, and one to a bad picture.
+    frames.receive(result(7000 * MS, bees_0=0.5))
+    # Wrong are: another answer, one of no model, and one to a bad image.
     for stamp, scores in (
             (7000, {'bees_0': 0.5}), (8000, {'bees_0': 0.75}), (3000, {'ants_0': 0.75})):
-        frames.receive(answer(stamp * MS, **scores))
+        frames.receive(result(stamp * MS, **scores))
     tally = frames.tally(record)
     assert (tally.sent, tally.good, tally.bad) == (8, 7, 1)
     assert (tally.answered, tally.excused, tally.unanswered) == (5, 1, 1)
@@ -100,7 +100,7 @@ def test_a_replacement_explains_a_loss_of_its_time_only(clock: list[int]) -> Non
     early, late, none = 500 * MS, 4500 * MS, 12_000 * MS
     assert drops.unexplained([], 6) == 0
     assert drops.unexplained([early, early, early, late], 6) == 0
-    # The one of the fifth second came too late for a fourth early picture.
+    # The one of the fifth second came too late for a fourth early image.
     assert drops.unexplained([early] * 4, 6) == 1
     assert drops.unexplained([none, none], 6) == 2
     assert drops.unexplained([late, late], 6) == 1

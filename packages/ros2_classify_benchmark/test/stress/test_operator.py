@@ -39,7 +39,7 @@ from sensor_msgs.msg import Image
 from vision_msgs.msg import Classification
 
 BLUE = (5, 10, 200)
-PICTURES = 'server: pictures /image'
+IMAGES = 'server: images /image'
 # As a file system of its own, in a mount namespace of its own.
 TINY_DISK = ['unshare', '--mount', 'sh', '-c',
              'mount -t tmpfs -o size=64k none "$0" && exec "$@"']
@@ -91,11 +91,11 @@ def test_wrong_topic(
     peer.node.create_publisher(Image, '/front/image_raw', 1)
     peer.collect(Classification, '/classification')
     server = start('server', {'model': classifier})
-    diagnostics.say(PICTURES, 2, 'nobody publishes on /image', '-r image:=/front/image_raw')
+    diagnostics.say(IMAGES, 2, 'nobody publishes on /image', '-r image:=/front/image_raw')
     server.stop()
     # The cure.
     again = start('server', {'model': classifier}, {'image': '/front/image_raw'})
-    diagnostics.say('server: pictures /front/image_raw', 0)
+    diagnostics.say('server: images /front/image_raw', 0)
     again.stop()
 
 
@@ -106,12 +106,12 @@ def test_wrong_quality_of_service(
         depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
     override = 'qos_overrides./image.subscription.reliability'
     server = start('server', {'model': classifier, override: 'reliable'})
-    said = diagnostics.say(PICTURES, 2, 'quality of service', 'RELIABILITY', 'qos_overrides')
+    said = diagnostics.say(IMAGES, 2, 'quality of service', 'RELIABILITY', 'qos_overrides')
     assert 'test_peer' in said
     server.stop()
     again = start('server', {'model': classifier, override: 'best_effort'})
     again.wait_for_line('active: ')
-    camera.answer(BLUE, results)
+    camera.result(BLUE, results)
 
 
 def test_wrong_encoding(
@@ -120,16 +120,16 @@ def test_wrong_encoding(
     camera = Camera(peer, '/image')
     server = start('server', {'model': classifier})
     server.wait_for_line('active: ')
-    camera.answer(BLUE, results)
+    camera.result(BLUE, results)
     wrong = camera.message(BLUE)
     wrong.encoding = '16SC1'
     timer = peer.node.create_timer(0.1, lambda: camera.send(wrong))
     diagnostics.say(
-        PICTURES, 2, "unusable picture on /image: encoding '16SC1' holds measurements (depth, "
-        'disparity), not colours; give a colour or grey picture')
+        IMAGES, 2, "unusable image on /image: encoding '16SC1' holds measurements (depth, "
+        'disparity), not colours; give a colour or grey image')
     peer.node.destroy_timer(timer)
     # The cure.
-    camera.answer(BLUE, results)
+    camera.result(BLUE, results)
 
 
 def test_no_gpu(start: Any, peer: Peer, diagnostics: Diagnostics, classifier: Path) -> None:
@@ -144,7 +144,7 @@ def test_no_gpu(start: Any, peer: Peer, diagnostics: Diagnostics, classifier: Pa
     server.wait_for_line('active: ')
     diagnostics.say('server: model', 1, 'runs on CPUExecutionProvider, as ', 'could not be had',
                     'python -m ros2_classify doctor')
-    server.wait_for_line('has no CUDAExecutionProvider and the CPU runs the network instead')
+    server.wait_for_line('has no CUDAExecutionProvider and the CPU runs the model instead')
     server.stop()
     # The cure without a GPU.
     start('server', {'model': classifier, 'provider': 'auto'}).wait_for_line('active: ')
@@ -228,21 +228,21 @@ def test_dead_camera(
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
     start('server', {'model': classifier}).wait_for_line('active: ')
-    camera.answer(BLUE, results)
+    camera.result(BLUE, results)
     # It hangs: it is there and sends nothing.
-    diagnostics.say(PICTURES, 2, 'no picture from', '/image', 'ros2 topic hz')
+    diagnostics.say(IMAGES, 2, 'no image from', '/image', 'ros2 topic hz')
     # It is gone.
     camera.close()
-    diagnostics.say(PICTURES, 2, 'nobody publishes on /image', 'is the camera running')
+    diagnostics.say(IMAGES, 2, 'nobody publishes on /image', 'is the camera running')
     camera = Camera(peer, '/image')
-    camera.answer(BLUE, results)
+    camera.result(BLUE, results)
 
 
 def test_no_subscriber(
         start: Any, peer: Peer, diagnostics: Diagnostics, classifier: Path) -> None:
     camera = Camera(peer, '/image')
     start('server', {'model': classifier}).wait_for_line('active: ')
-    diagnostics.say(PICTURES, 0, 'nobody subscribes to the answers', '/classification',
+    diagnostics.say(IMAGES, 0, 'nobody subscribes to the answers', '/classification',
                     'subscribe to one of them')
     results = peer.collect(Classification, '/classification')
-    camera.answer(BLUE, results)
+    camera.result(BLUE, results)

@@ -34,9 +34,9 @@ def test_a_good_run() -> None:
 
 def test_a_bad_run() -> None:
     report = Report('soak')
-    report.demand(False, 'three pictures got lost')
+    report.demand(False, 'three images got lost')
     report.add_growths({'memory_mib': Growth(100, 130, 40, 30, 8)})
     assert report.complaints == [
-        'three pictures got lost', 'memory_mib grew by 30.0, more than 8']
-    assert 'NOT AS IT SHOULD BE: three pictures got lost' in str(report)
+        'three images got lost', 'memory_mib grew by 30.0, more than 8']
+    assert 'NOT AS IT SHOULD BE: three images got lost' in str(report)
     assert not report.to_dict()['passed']

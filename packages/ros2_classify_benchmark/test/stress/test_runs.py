@@ -39,12 +39,12 @@ def run(*words: str) -> tuple[int, Any]:
     return done.returncode, json.loads(done.stdout)
 
 
-def test_no_picture_is_lost_or_answered_by_two_while_the_model_changes() -> None:
+def test_no_image_is_lost_or_answered_by_two_while_the_model_changes() -> None:
     code, report = run('swaps', '--count', '12')
     assert code == 0, report
     numbers = report['numbers']
     assert (numbers['changed'], numbers['refused']) == (9, 4)
-    assert numbers['foreign'] == numbers['good pictures lost beyond the drop policy'] == 0
+    assert numbers['foreign'] == numbers['good images lost beyond the drop policy'] == 0
     assert numbers['answered'] > 30
 
 
@@ -68,7 +68,7 @@ def test_what_should_not_be_makes_the_run_fail(monkeypatch: pytest.MonkeyPatch) 
     from ros2_classify_benchmark.stress.report import Report
 
     monkeypatch.setattr(
-        runs, 'soak', lambda *_: Report('soak', complaints=['a picture got lost']))
+        runs, 'soak', lambda *_: Report('soak', complaints=['an image got lost']))
     assert program.main(['soak']) == 1
     monkeypatch.setattr(runs, 'soak', lambda *_: Report('soak'))
     assert program.main(['soak']) == 0

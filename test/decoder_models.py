@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Tiny networks of the detector families, and what a whole pipeline must make of their outputs."""
+"""Tiny models of the detector families, and what a whole pipeline must make of their outputs."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ import numpy as np
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results.results import Detections
-from ros2_classify.testing import save_constant_network
+from ros2_classify.testing import save_constant_model
 
 # Width and height; a different factor on each axis shows boxes that are exchanged.
-NETWORK = (64, 64)
-PICTURE = (128, 192)
+MODEL = (64, 64)
+IMAGE = (128, 192)
 
 
 def pipeline_of(
     path: Path, output: Mapping[str, Any], *, labels: Any = None, threshold: float = 0.3,
     nms_iou: float = 1.0, **settings: Any,
 ) -> Pipeline:
-    """Return a pipeline on a network's file; everything overlapping stays unless said."""
+    """Return a pipeline on a model's file; everything overlapping stays unless said."""
     return Pipeline.load(ModelDescriptor.from_mapping({
         'source': {'path': str(path)}, 'output': output, 'input': settings,
         **({'labels': labels} if labels else {}),
@@ -43,30 +43,30 @@ def pipeline_of(
         provider='cpu')
 
 
-def answer(
-    folder: Path, outputs: Mapping[str, Any], output: Mapping[str, Any], *,
-    size: tuple[int, int] = NETWORK, picture: tuple[int, int] = PICTURE, **settings: Any,
+def run_model(
+    directory: Path, outputs: Mapping[str, Any], output: Mapping[str, Any], *,
+    size: tuple[int, int] = MODEL, image: tuple[int, int] = IMAGE, **settings: Any,
 ) -> Detections:
-    """Return what a pipeline answers on an ONNX network that gives these outputs."""
-    path = save_constant_network(
-        folder / 'net.onnx', {name: np.asarray(value) for name, value in outputs.items()},
+    """Return what a pipeline answers on an ONNX model that gives these outputs."""
+    path = save_constant_model(
+        directory / 'net.onnx', {name: np.asarray(value) for name, value in outputs.items()},
         input_shape=(1, 3, size[1], size[0]))
     with pipeline_of(path, output, **settings) as pipeline:
-        result = pipeline(np.full((picture[1], picture[0], 3), 100, np.uint8))
+        result = pipeline(np.full((image[1], image[0], 3), 100, np.uint8))
     assert isinstance(result, Detections)
     return result
 
 
-def on_picture(
-    rows: Iterable[Sequence[float]], size: tuple[int, int] = NETWORK,
-    picture: tuple[int, int] = PICTURE,
+def on_image(
+    rows: Iterable[Sequence[float]], size: tuple[int, int] = MODEL,
+    image: tuple[int, int] = IMAGE,
 ) -> list[tuple[float, ...]]:
-    """Map rows of x1, y1, x2, y2, score, class from a stretched input to the picture."""
+    """Map rows of x1, y1, x2, y2, score, class from a stretched input to the image."""
     mapped = []
     for x1, y1, x2, y2, score, class_id in rows:
         box = []
         for value, axis in ((x1, 0), (y1, 1), (x2, 0), (y2, 1)):
-            box.append(min(max(value * picture[axis] / size[axis], 0.0), float(picture[axis])))
+            box.append(min(max(value * image[axis] / size[axis], 0.0), float(image[axis])))
         if box[2] > box[0] and box[3] > box[1]:
             mapped.append((*box, float(score), int(class_id)))
     return mapped

@@ -15,8 +15,8 @@
 """
 Decodes JPEG and PNG by OpenCV, and keeps its libraries from filling the terminal.
 
-libjpeg and libpng write a line of their own to file descriptor 2 for each damaged picture, past
-every log and without an end. While a picture is decoded, what goes there is caught; lines of
+libjpeg and libpng write a line of their own to file descriptor 2 for each damaged image, past
+every log and without an end. While an image is decoded, what goes there is caught; lines of
 these libraries are passed on once in `PAUSE` seconds, all others as they are.
 """
 
@@ -50,7 +50,7 @@ _next_line = 0.0
 
 def decode(data: bytes) -> NDArray[Any] | None:
     """
-    Decode a picture.
+    Decode an image.
 
     Parameters
     ----------

@@ -12,13 +12,13 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The turns of the network: how many at a time, when the next one is due, and their order."""
+"""The turns of the model: how many at a time, when the next one is due, and their order."""
 
 import threading
 
 import pytest
 
-from ros2_classify.ros.server.network_turn import Durations, InOrder, NetworkTurn
+from ros2_classify.ros.server.model_turn import Durations, InOrder, ModelTurn
 
 DEADLINE = 10.0
 
@@ -50,14 +50,14 @@ def test_quantiles_of_the_last_durations():
 
 
 def test_it_is_free_at_first():
-    turn = NetworkTurn(clock=Clock())
+    turn = ModelTurn(clock=Clock())
     assert turn.busy_for == 0.0
     assert turn.wait_until_nearly_free(0.0)
 
 
 def test_it_is_nearly_free_when_the_usual_time_has_passed_but_for_the_lead():
     clock = Clock()
-    turn = NetworkTurn(clock=clock)
+    turn = ModelTurn(clock=clock)
     for _ in range(3):
         after(turn, clock, 8.0)
     assert turn.enter('task', 1)
@@ -69,7 +69,7 @@ def test_it_is_nearly_free_when_the_usual_time_has_passed_but_for_the_lead():
 
 def test_whoever_waits_goes_on_when_the_turn_ends_early():
     clock = Clock()
-    turn = NetworkTurn(clock=clock)
+    turn = ModelTurn(clock=clock)
     after(turn, clock, 3600.0)
     assert turn.enter('task', 1)
     done = threading.Event()
@@ -88,7 +88,7 @@ def test_whoever_waits_goes_on_when_the_turn_ends_early():
 @pytest.mark.parametrize(('size', 'nearly_free'), [(1, True), (4, False)])
 def test_batches_of_another_size_take_another_time(size, nearly_free):
     clock = Clock()
-    turn = NetworkTurn(clock=clock)
+    turn = ModelTurn(clock=clock)
     after(turn, clock, 1.0, size=1)
     after(turn, clock, 3600.0, size=4)
     assert turn.enter('task', size)
@@ -121,7 +121,7 @@ class Waits(threading.Condition):
 @pytest.fixture
 def waiting():
     """Return a turn that somebody has, and what the thread got that waits for it."""
-    turn = NetworkTurn()
+    turn = ModelTurn()
     assert turn.enter('first', 1) == 'first'
     turn._changed = Waits()
     got = []
@@ -135,7 +135,7 @@ def test_whoever_leaves_exchanges_tasks_with_the_one_who_waits(waiting):
     turn, thread, got = waiting
     assert got == []
     assert turn.leave('first') == 'second'
-    # The one who waited finishes what is done; the network is taken all the same.
+    # The one who waited finishes what is done; the model is taken all the same.
     thread.join(DEADLINE)
     assert got == ['first']
     assert turn.busy_for > 0.0
@@ -165,7 +165,7 @@ def test_what_was_exchanged_before_the_end_is_finished_after_it(waiting):
 
 def test_with_two_seats_the_first_to_be_free_decides():
     clock = Clock()
-    turn = NetworkTurn(2, clock)
+    turn = ModelTurn(2, clock)
     after(turn, clock, 8.0)
     assert turn.enter('a', 1) == 'a'
     assert turn.wait_until_nearly_free(0.0), 'there is a seat'
@@ -182,7 +182,7 @@ def test_with_two_seats_the_first_to_be_free_decides():
 
 
 def test_with_two_seats_whoever_leaves_first_exchanges():
-    turn = NetworkTurn(2)
+    turn = ModelTurn(2)
     assert turn.enter('a', 1) == 'a' and turn.enter('b', 1) == 'b'
     turn._changed = Waits()
     got = []

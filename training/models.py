@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The two networks: a small grid detector and a smaller classifier."""
+"""The two models: a small grid detector and a smaller classifier."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Residual(nn.Module):
 
 class Context(nn.Module):
     """
-    Pool over ever larger windows, so that a card as large as the picture is seen whole.
+    Pool over ever larger windows, so that a card as large as the image is seen whole.
 
     The pooling pyramid of SPPF as in YOLOv5 (https://github.com/ultralytics/yolov5).
     """
@@ -80,7 +80,7 @@ class Separable(nn.Sequential):
 
 class Detector(nn.Module):
     """
-    Cards in a picture, on three grids, without anchors.
+    Cards in an image, on three grids, without anchors.
 
     Backbone and top-down neck feed a head with separate ways for class and box, which all
     grids share in form but not in weights (YOLOX: https://arxiv.org/abs/2107.08430).
@@ -112,7 +112,7 @@ class Detector(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """
-        Run the network.
+        Run the model.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class Detector(nn.Module):
 
 
 class Classifier(nn.Module):
-    """One card, or nothing, in a small picture."""
+    """One card, or nothing, in a small image."""
 
     def __init__(self, outputs: int, width: int = 32) -> None:
         super().__init__()
@@ -155,27 +155,27 @@ class Classifier(nn.Module):
         self.to_class = nn.Linear(c, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits float32 [B, outputs] for pictures float32 [B, 3, S, S], RGB 0..1."""
+        """Return logits float32 [B, outputs] for images float32 [B, 3, S, S], RGB 0..1."""
         return self.to_class(self.drop(self.body(x).mean((2, 3))))
 
 
 class Shipped(nn.Module):
     """
-    A network as it ships: takes pixels 0..255, gives probabilities.
+    A model as it ships: takes pixels 0..255, gives probabilities.
 
     The factor 1/255 goes into the first convolution, which has no bias, so nothing is lost.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.network = network
-        first = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
+        self.model = model
+        first = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
         with torch.no_grad():
             first.weight /= 255
 
     def forward(self, x: Tensor) -> Tensor:
         """Return boxes raw with objectness and classes in 0..1, or class probabilities."""
-        y = self.network(x)
+        y = self.model(x)
         if y.dim() == 3:
             return torch.cat([y[..., :4], y[..., 4:].sigmoid()], -1)
         return y.softmax(-1)

@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-Whose turn it is to run the network, and when the next turn is going to come.
+Whose turn it is to run the model, and when the next turn is going to come.
 
-A thread that leaves the network while another one waits for it goes on with the other one's task,
-and hands its own, done, over in exchange. So the network runs on without a pause: a thread that
+A thread that leaves the model while another one waits for it goes on with the other one's task,
+and hands its own, done, over in exchange. So the model runs on without a pause: a thread that
 had to wake up first would take its tenth of a millisecond and more, and start on a cold processor.
 """
 
@@ -32,7 +32,7 @@ from typing import Generic, TypeVar
 
 Task = TypeVar('Task')
 
-# Enough to see what is usual, few enough to follow a change of the picture's size.
+# Enough to see what is usual, few enough to follow a change of the image's size.
 _REMEMBERED = 16
 
 
@@ -67,7 +67,7 @@ class Durations:
 
 @dataclass(eq=False)
 class _Turn(Generic[Task]):
-    """What is in the network, since when, and when it is expected to come out."""
+    """What is in the model, since when, and when it is expected to come out."""
 
     task: Task
     size: int
@@ -75,9 +75,9 @@ class _Turn(Generic[Task]):
     due: float
 
 
-class NetworkTurn(Generic[Task]):
+class ModelTurn(Generic[Task]):
     """
-    Lets some threads at a time run the network, one by default.
+    Lets some threads at a time run the model, one by default.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class NetworkTurn(Generic[Task]):
 
     def wait_until_nearly_free(self, lead: float) -> bool:
         """
-        Wait until there is room in the network, or is expected to be soon.
+        Wait until there is room in the model, or is expected to be soon.
 
         Parameters
         ----------
@@ -137,13 +137,13 @@ class NetworkTurn(Generic[Task]):
         task : object
             What is to be run.
         size : int
-            How many pictures go through the network: turns of one size take the same time.
+            How many images go through the model: turns of one size take the same time.
 
         Returns
         -------
         object or None
             The task, if this is the caller's turn now. Another one, done, if a thread in the
-            network has taken this task over in exchange. None once the turns are closed.
+            model has taken this task over in exchange. None once the turns are closed.
 
         """
         with self._changed:

@@ -63,7 +63,7 @@ MESSAGES = {
 @pytest.mark.filterwarnings('error')
 @pytest.mark.parametrize('task', READERS)
 @fuzz(data=st.data(), width=st.integers(1, 50), height=st.integers(1, 50))
-def test_any_answer(task: str, data: Any, width: int, height: int) -> None:
+def test_any_result(task: str, data: Any, width: int, height: int) -> None:
     """Every number of an answer may be anything."""
     msg = data.draw(MESSAGES[task])
     try:
