@@ -25,7 +25,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 import difflib
+from functools import lru_cache
+import logging
 import math
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar, Union
 
 from ros2_classify.errors import DescriptorError
@@ -33,6 +36,8 @@ from ros2_classify.errors import DescriptorError
 Key = Union[str, int]
 Default = TypeVar('Default')
 Choice = TypeVar('Choice', bound=str)
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class Mark(NamedTuple):
@@ -148,11 +153,16 @@ class Fields:
             return default
         return as_text(value, self.where.at(key))
 
-    def choice(self, key: str, allowed: Sequence[Choice], default: Default) -> Choice | Default:
-        """Return one of the allowed words."""
+    def choice(
+        self, key: str, allowed: Sequence[Choice], default: Default, *,
+        renamed: Mapping[str, Choice] = MappingProxyType({}),
+    ) -> Choice | Default:
+        """Return one of the allowed words; an old one is taken too, with a warning."""
         value = self.raw(key)
         if value is None:
             return default
+        if new := new_spelling(value, renamed, self.where.at(key)):
+            return new
         for word in allowed:
             if isinstance(value, str) and value == word:
                 return word
@@ -294,3 +304,18 @@ def _nearest(value: object, known: Sequence[str]) -> str:
     """Return "; did you mean X?" where something known is close."""
     close = difflib.get_close_matches(str(value), known, n=1, cutoff=0.6)
     return f' (did you mean {close[0]!r}?)' if close else ''
+
+
+def new_spelling(value: object, renamed: Mapping[str, Choice], where: Where) -> Choice | None:
+    """Return what replaced an old word, with one warning for each place; None for other values."""
+    new = renamed.get(value) if isinstance(value, str) else None
+    if new is not None:
+        _warn_renamed(str(where), str(value), new)
+    return new
+
+
+@lru_cache(maxsize=None)
+def _warn_renamed(place: str, old: str, new: str) -> None:
+    _LOGGER.warning(
+        '%s: %s was renamed to %s and works until the next release; write %s', place, old, new,
+        new)

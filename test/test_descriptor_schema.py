@@ -100,7 +100,7 @@ TAKEN = [
     {'labels': 'names.txt'}, {'labels': ['a', '???', 'b']}, {'labels': {1: 'a', 90: 'b'}},
     {'name': 'a.B-1_c'}, {'source': {'url': 'https://a.b/c.onnx', 'certainty': 'quoted'}},
     {'input': {'size': [640, 480], 'scale': '1/255', 'mean': ['1e2', 0.5, '1/3'], 'std': 2}},
-    {'input': {'size': 'source'}}, {'input': {'extra': {'a': 'network_size_hw', 'b': [1, '1/2']}}},
+    {'input': {'size': 'source'}}, {'input': {'extra': {'a': 'input_size_hw', 'b': [1, '1/2']}}},
     {'input': {'extra': {'a': 1}}}, {'defaults': {'score_threshold': '1/2', 'top_k': 3}},
     {'expected': {'unknown': 'no file'}},
     {'expected': {'image': {'name': 'a', 'sha256': '0' * 64, 'source': 'b'}, 'basis': 'c',

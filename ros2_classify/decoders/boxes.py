@@ -25,8 +25,10 @@ from ros2_classify.decoders.base import Candidates
 
 BoxFormat = Literal['xyxy', 'yxyx', 'cxcywh', 'xywh']
 BOX_FORMATS: tuple[BoxFormat, ...] = ('xyxy', 'yxyx', 'cxcywh', 'xywh')
-Units = Literal['network', 'source', 'normalized']
-UNITS: tuple[Units, ...] = ('network', 'source', 'normalized')
+Units = Literal['model', 'source', 'normalized']
+UNITS: tuple[Units, ...] = ('model', 'source', 'normalized')
+# Works for one more release.
+OLD_UNITS: dict[str, Units] = {'network': 'model'}  # words: old
 
 
 def to_xyxy(boxes: NDArray[np.float32], box_format: BoxFormat) -> NDArray[np.float32]:

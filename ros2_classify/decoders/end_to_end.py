@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from ros2_classify.decoders.base import (
     as_float32, Candidates, DecodeContext, Decoder, describe, misfit, Outputs, pick, unbatch)
 from ros2_classify.decoders.boxes import (
-    BOX_FORMATS, BoxFormat, denormalize, finite_candidates, to_xyxy, Units, UNITS)
+    BOX_FORMATS, BoxFormat, denormalize, finite_candidates, OLD_UNITS, to_xyxy, Units, UNITS)
 from ros2_classify.errors import OutputError
 from ros2_classify.yaml_config import Fields
 
@@ -85,7 +85,7 @@ class EndToEndOptions:
     count: str | None = None
     columns: tuple[Column, ...] = ()
     box_format: BoxFormat = 'xyxy'
-    units: Units = 'network'
+    units: Units = 'model'
     class_offset: int = 0
 
 
@@ -106,7 +106,7 @@ def read_options(fields: Fields) -> EndToEndOptions:
     return EndToEndOptions(
         rows=rows, boxes=boxes, classes=classes, scores=scores, count=count, columns=columns,
         box_format=fields.choice('box_format', BOX_FORMATS, 'xyxy'),
-        units=fields.choice('units', UNITS, 'network'),
+        units=fields.choice('units', UNITS, 'model', renamed=OLD_UNITS),
         class_offset=fields.integer('class_offset', 0, low=-1000, high=1000))
 
 

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from ros2_classify.decoders.base import (
     as_float32, Candidates, DecodeContext, Decoder, describe, misfit, Outputs, pick, unbatch)
 from ros2_classify.decoders.boxes import (
-    BOX_FORMATS, BoxFormat, denormalize, finite_candidates, to_xyxy, Units, UNITS)
+    BOX_FORMATS, BoxFormat, denormalize, finite_candidates, OLD_UNITS, to_xyxy, Units, UNITS)
 from ros2_classify.errors import OutputError
 from ros2_classify.yaml_config import Fields
 
@@ -61,7 +61,7 @@ class SelectedIndicesOptions:
     scores: str | None = None
     indices: str | None = None
     box_format: BoxFormat = 'yxyx'
-    units: Units = 'network'
+    units: Units = 'model'
 
 
 def read_options(fields: Fields) -> SelectedIndicesOptions:
@@ -72,7 +72,7 @@ def read_options(fields: Fields) -> SelectedIndicesOptions:
     return SelectedIndicesOptions(
         boxes=boxes, scores=scores, indices=indices,
         box_format=fields.choice('box_format', BOX_FORMATS, 'yxyx'),
-        units=fields.choice('units', UNITS, 'network'))
+        units=fields.choice('units', UNITS, 'model', renamed=OLD_UNITS))
 
 
 def class_count(outputs: Outputs, options: SelectedIndicesOptions) -> int:

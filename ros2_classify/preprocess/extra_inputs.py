@@ -34,21 +34,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import DescriptorError
-from ros2_classify.yaml_config import as_number, Fields
+from ros2_classify.yaml_config import as_number, Fields, new_spelling
 
 if TYPE_CHECKING:
     from ros2_classify.engines.base import TensorSpec
     from ros2_classify.preprocess.geometry import Geometry
 
-SizeWord = Literal['network_size_hw', 'network_size_wh', 'source_size_hw', 'source_size_wh']
+SizeWord = Literal['input_size_hw', 'input_size_wh', 'source_size_hw', 'source_size_wh']
 SIZES: tuple[SizeWord, ...] = (
-    'network_size_hw', 'network_size_wh', 'source_size_hw', 'source_size_wh')
+    'input_size_hw', 'input_size_wh', 'source_size_hw', 'source_size_wh')
+# Work for one more release.
+OLD_SIZES: dict[str, SizeWord] = {
+    'network_size_hw': 'input_size_hw', 'network_size_wh': 'input_size_wh'}  # words: old
 Value = Union[SizeWord, tuple[float, ...]]
 
 # Inputs of published models, fed so that boxes come out in model pixels.
 USUAL: dict[str, Value] = {
-    'image_shape': 'network_size_hw', 'orig_target_sizes': 'network_size_wh',
-    'im_shape': 'network_size_hw', 'scale_factor': (1.0, 1.0)}
+    'image_shape': 'input_size_hw', 'orig_target_sizes': 'input_size_wh',
+    'im_shape': 'input_size_hw', 'scale_factor': (1.0, 1.0)}
 
 
 def read_extra(fields: Fields) -> dict[str, Value]:
@@ -75,7 +78,8 @@ def read_extra(fields: Fields) -> dict[str, Value]:
     for name, value in fields.rest().items():
         where = fields.where.at(name)
         if isinstance(value, str):
-            words = [word for word in SIZES if word == value]
+            renamed = new_spelling(value, OLD_SIZES, where)
+            words = [word for word in SIZES if word in (value, renamed)]
             if not words:
                 raise where.error(
                     f'{value!r} is not allowed; allowed are {", ".join(SIZES)}, a number or a '
@@ -148,7 +152,7 @@ class ExtraInputs:
     @property
     def batchable(self) -> bool:
         """Whether several images can be fed: each size of an image has a row of its own."""
-        return all(name in self._rows or word.startswith('network')
+        return all(name in self._rows or word.startswith('input')
                    for name, word, _, _ in self._words)
 
     def __call__(self, geometries: Sequence[Geometry]) -> dict[str, NDArray[Any]]:

@@ -25,17 +25,18 @@ models/descriptor.schema.json, in scripts/shell:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import json
 from pathlib import Path
 import re
+from types import MappingProxyType
 from typing import Any
 
 from ros2_classify.decoders import DECODERS
 from ros2_classify.decoders.end_to_end import COLUMNS
 from ros2_classify.model import descriptor_parse
 from ros2_classify.model.labels import MAX_CLASS_ID
-from ros2_classify.preprocess.extra_inputs import SIZES
+from ros2_classify.preprocess.extra_inputs import OLD_SIZES, SIZES
 from ros2_classify.yaml_config import Fields, Where
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,7 +97,7 @@ BY_HAND: dict[str, Schema] = {
 }
 # Mappings whose keys are free: what their values are.
 FREE: dict[str, Schema] = {
-    'input.extra': {'anyOf': [{'enum': list(SIZES)}, _ANY, listed(_ANY, 1)]},
+    'input.extra': {'anyOf': [{'enum': [*SIZES, *OLD_SIZES]}, _ANY, listed(_ANY, 1)]},
 }
 # What the reader checks after it asked.
 REFINED: dict[str, Schema] = {
@@ -145,10 +146,13 @@ class Recorder(Fields):
         self._note(key, TEXT)
         return super().text(key, default)
 
-    def choice(self, key: str, allowed: Sequence[Any], default: Any) -> Any:
+    def choice(
+        self, key: str, allowed: Sequence[Any], default: Any, *,
+        renamed: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Any:
         """Note a word."""
-        self._note(key, {'enum': list(allowed)})
-        return super().choice(key, allowed, default)
+        self._note(key, {'enum': [*allowed, *renamed]})
+        return super().choice(key, allowed, default, renamed=renamed)
 
     def boolean(self, key: str, default: Any) -> Any:
         """Note a truth value."""

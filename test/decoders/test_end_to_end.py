@@ -128,7 +128,7 @@ def test_torchvision_counts_from_one(tmp_path: Path) -> None:
     assert set(named.labels) <= {f'c{i}' for i in range(9)}
 
 
-@pytest.mark.parametrize('units', ['network', 'normalized', 'source'])
+@pytest.mark.parametrize('units', ['model', 'normalized', 'source'])
 @pytest.mark.parametrize('box_format', ['xyxy', 'yxyx', 'cxcywh', 'xywh'])
 def test_units_and_formats(tmp_path: Path, units: str, box_format: str) -> None:
     table = boxes_of(20)
@@ -222,3 +222,13 @@ def test_wrong_options(options: dict[str, Any], word: str) -> None:
     with pytest.raises(DescriptorError) as caught:
         DECODER.parse_options(options)
     assert word in str(caught.value)
+
+
+def test_the_old_word_for_model_pixels_still_works_with_one_warning(
+        caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        options = DECODER.parse_options({'units': 'network'}, 'old_end_to_end.yaml')  # words: old
+        assert options.units == 'model'
+    assert [record.getMessage() for record in caplog.records] == [
+        'old_end_to_end.yaml, units: network was renamed to model and works '  # words: old
+        'until the next release; write model']

@@ -135,3 +135,13 @@ def test_wrong_options(options: dict[str, Any], word: str) -> None:
     with pytest.raises(DescriptorError) as caught:
         DECODER.parse_options(options)
     assert word in str(caught.value)
+
+
+def test_the_old_word_for_model_pixels_still_works_with_one_warning(
+        caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        options = DECODER.parse_options({'units': 'network'}, 'old_selected_indices.yaml')  # words: old
+        assert options.units == 'model'
+    assert [record.getMessage() for record in caplog.records] == [
+        'old_selected_indices.yaml, units: network was renamed to model and works '  # words: old
+        'until the next release; write model']

@@ -139,7 +139,7 @@ def test_nothing_to_describe(tmp_path: Path) -> None:
     {'name': 'm', 'source': {'path': 'n.onnx', 'sha256': 'a' * 64}, 'labels': ['x', 'y'],
      'input': {'size': [8, 9], 'color': 'bgr', 'scale': '1/255', 'mean': [1, 0, 0],
                'resize': 'letterbox', 'anchor': 'top_left', 'pad_value': 3,
-               'extra': {'size': 'network_size_wh', 'factor': [1, 2]}},
+               'extra': {'size': 'input_size_wh', 'factor': [1, 2]}},
      'output': {'decoder': 'yolox', 'strides': [8, 16]}, 'defaults': {'nms_iou': 0.5},
      'license': 'MIT', 'provenance': 'here: there', 'notes': 'two\nlines'},
     {'name': 'g', 'source': {'path': 'g.pb'}, 'labels': {3: 'x'},

@@ -168,12 +168,12 @@ def test_models_that_take_one_image(
     assert rows(results) == [[[0, 0, 11, 10]], [[0, 0, 21, 10]]]
 
 
-@pytest.mark.parametrize('extra', ['source_size_wh', 'network_size_hw', [64, 48]])
+@pytest.mark.parametrize('extra', ['source_size_wh', 'input_size_hw', [64, 48]])
 def test_other_inputs_have_a_row_for_each_image(extra: Any) -> None:
     pipeline, engine = make(extra=extra)
     assert pipeline.max_batch == 3
     pipeline.many([make_image(1), make_image(2, (20, 30))])
-    expected = {'source_size_wh': [[64, 48], [20, 30]], 'network_size_hw': [[48, 64]] * 2}.get(
+    expected = {'source_size_wh': [[64, 48], [20, 30]], 'input_size_hw': [[48, 64]] * 2}.get(
         str(extra), [[64, 48]] * 2)
     assert engine.calls[-1]['sizes'].tolist() == expected
 

@@ -26,10 +26,11 @@ import pytest
 from ros2_classify.errors import DescriptorError
 from ros2_classify.model.descriptor import InputSpec, ModelDescriptor
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.preprocess.extra_inputs import ExtraInputs
+from ros2_classify.preprocess.extra_inputs import ExtraInputs, read_extra
 from ros2_classify.preprocess.geometry import make_plan
 from ros2_classify.results.results import Detections
 from ros2_classify.testing import tensor
+from ros2_classify.yaml_config import Fields
 
 # Width 80, height 20 in a model of 40x40: half the size, 15 rows above it in a letterbox.
 IMAGE = np.full((20, 80, 3), 90, np.uint8)
@@ -110,7 +111,7 @@ def boxes_of(path: Path, decoder: str, extra: Any, units: str | None, **settings
 
 
 @pytest.mark.parametrize(('word', 'units'), [
-    ('source_size_wh', 'source'), ('network_size_wh', None), ([40, 40], None), ([1, 1], None)])
+    ('source_size_wh', 'source'), ('input_size_wh', None), ([40, 40], None), ([1, 1], None)])
 def test_a_model_that_is_told_the_size(tmp_path: Path, word: Any, units: Any) -> None:
     """Stretched, the image's own size and the model's lead to the same boxes."""
     units = 'normalized' if word == [1, 1] else units
@@ -121,13 +122,13 @@ def test_a_model_that_is_told_the_size(tmp_path: Path, word: Any, units: Any) ->
 
 def test_a_letterbox_needs_the_models_size(tmp_path: Path) -> None:
     path = save_rtdetr(tmp_path / 'r.onnx')
-    found = boxes_of(path, 'end_to_end', {'orig_target_sizes': 'network_size_wh'}, None,
+    found = boxes_of(path, 'end_to_end', {'orig_target_sizes': 'input_size_wh'}, None,
                      resize='letterbox')
     assert found == pytest.approx(np.array([[8, 10, 40, 20]]))
 
 
 @pytest.mark.parametrize(('word', 'units'), [
-    ('source_size_hw', 'source'), ('network_size_hw', None)])
+    ('source_size_hw', 'source'), ('input_size_hw', None)])
 def test_a_model_that_undoes_the_letterbox(tmp_path: Path, word: str, units: Any) -> None:
     """Both ways lead to the same boxes: whoever undoes it, it is undone once."""
     found = boxes_of(save_yolov3(tmp_path / 'y.onnx'), 'selected_indices', {'image_shape': word},
@@ -143,7 +144,7 @@ def test_a_bare_model(tmp_path: Path, save_it: Any, name: str, decoder: str) -> 
         descriptor, result = pipeline.descriptor, pipeline(IMAGE)
     assert isinstance(result, Detections)
     assert descriptor.output.decoder == decoder
-    assert any(guess.startswith(f'input.extra.{name}: model_size') for guess in
+    assert any(guess.startswith(f'input.extra.{name}: input_size') for guess in
                descriptor.guesses)
     # RT-DETR is fed a stretched image, YOLOv3 a letterbox.
     bottom = 12.5 if decoder == 'end_to_end' else 20
@@ -154,7 +155,7 @@ def test_what_is_fed() -> None:
     geometry = make_plan(InputSpec(size=MODEL), (80, 20)).geometry
     inputs = [tensor('images', [1, 3, 40, 40]), tensor('a', [1, 2]), tensor('b', [2], np.int64),
               tensor('c', ['n', 2], np.int32), tensor('d', []), tensor('e', ['m'], np.float16)]
-    fed = ExtraInputs({'a': 'source_size_hw', 'b': 'source_size_wh', 'c': 'network_size_hw',
+    fed = ExtraInputs({'a': 'source_size_hw', 'b': 'source_size_wh', 'c': 'input_size_hw',
                        'd': (0.5,), 'e': (1.0, 2.0, 3.0)}, inputs)([geometry])
     expected: dict[str, Any] = {'a': [[20, 80]], 'b': [80, 20], 'c': [[40, 40]], 'd': 0.5,
                                 'e': [1, 2, 3]}
@@ -168,7 +169,7 @@ def test_what_several_images_are_fed() -> None:
                   for size in ((80, 20), (30, 50), (7, 9))]
     inputs = [tensor('images', ['n', 3, 40, 40]), tensor('a', ['n', 2], np.int64),
               tensor('b', [1, 2]), tensor('c', ['n', 2]), tensor('d', ['m'])]
-    extra = ExtraInputs({'a': 'source_size_wh', 'b': 'network_size_hw', 'c': (0.5, 2.0),
+    extra = ExtraInputs({'a': 'source_size_wh', 'b': 'input_size_hw', 'c': (0.5, 2.0),
                          'd': (1.0, 2.0)}, inputs)
     assert extra.batchable
     fed = extra(geometries)
@@ -182,7 +183,7 @@ def test_what_several_images_are_fed() -> None:
     ({'sizes': 'source_size_hw'}, ["'sizes'", "'orig_target_sizes' int64 [N, 2]", 'input.extra']),
     ({'orig_target_sizes': [1, 2, 3]}, ['input.extra.orig_target_sizes', '3 numbers', '[N, 2]']),
     ({'orig_target_sizes': 'source_size_wh', 'images': 1}, ['input.extra.images', '1 numbers']),
-    ({}, ['the model has 2 inputs', 'input.extra', 'image_shape: network_size_hw'])])
+    ({}, ['the model has 2 inputs', 'input.extra', 'image_shape: input_size_hw'])])
 def test_what_does_not_fit_the_model(
     tmp_path: Path, extra: Any, words: list[str],
 ) -> None:
@@ -198,7 +199,7 @@ def test_texts_cannot_be_fed() -> None:
 
 
 @pytest.mark.parametrize(('value', 'words'), [
-    ('source_size', ["'source_size' is not allowed", 'network_size_hw, network_size_wh',
+    ('source_size', ["'source_size' is not allowed", 'input_size_hw, input_size_wh',
                      'source_size_wh, a number']),
     ([], ['empty list']), ([1, 'two'], ['extra.size[1]', 'number']), (True, ['number']),
     ({'a': 1}, ['number']), (None, ['is empty'])])
@@ -212,5 +213,16 @@ def test_wrong_values(value: Any, words: list[str]) -> None:
 
 def test_names_with_and_without_tensorflows_suffix(tmp_path: Path) -> None:
     found = boxes_of(save_rtdetr(tmp_path / 'r.onnx'), 'end_to_end',
-                     {'orig_target_sizes:0': 'network_size_wh'}, None)
+                     {'orig_target_sizes:0': 'input_size_wh'}, None)
     assert len(found) == 1
+
+
+def test_the_old_words_for_sizes_still_work_with_one_warning(
+        caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        fields = Fields({'a': 'network_size_hw', 'b': 'network_size_wh'}, 'old.yaml')  # words: old
+        assert read_extra(fields) == {'a': 'input_size_hw', 'b': 'input_size_wh'}
+    assert [record.getMessage() for record in caplog.records] == [
+        f'old.yaml, {key}: network_size_{order} was renamed to input_size_{order} and works until '
+        f'the next release; write input_size_{order}'  # words: old
+        for key, order in (('a', 'hw'), ('b', 'wh'))]
