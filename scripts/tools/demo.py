@@ -11,11 +11,10 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-
 """
-Run the product's main job on what the repository ships, and judge the answers.
+Run camera, server and client on the sample images of the repository, and check the results.
 
-A camera node, the server and the client run as processes of their own and talk over DDS.
+They run as processes of their own and talk over DDS.
 """
 
 from __future__ import annotations
@@ -30,24 +29,22 @@ import subprocess
 import sys
 import time
 
-from environment import choose, command_in, Environment, ROOT, ScriptError, variables_for
+from environment import choose, command_in, Environment, main, ROOT, ScriptError, variables_for
 from set_up import set_up
-import shared_memory
-from steps import main
 
-SCENES = ROOT / 'models' / 'scenes'
+SAMPLES = ROOT / 'models' / 'scenes'
 MODEL = 'cards_detector'
-# Images a second: slow enough for any machine to work on each.
+# Images per second: slow enough for any machine to process each.
 RATE = 4.0
-# Seconds for everything to be up and all images to be answered; it takes five.
-PATIENCE = 90.0
+# Seconds for everything to be up and all results to be there; it takes five.
+TIMEOUT = 90.0
 # Seconds a node has to end when asked.
 GRACE = 10.0
 LINES_SHOWN = 15
 
 
 class DemoFailed(ScriptError):
-    """A process failed, or an answer is missing or wrong."""
+    """A process failed, or a result is missing or wrong."""
 
     code = 1
 
@@ -59,70 +56,46 @@ class Demo:
         self._environment = environment
         self._output = output
         self._variables = variables_for(environment)
-        # Not to be heard by, nor to hear, any robot around.
+        # Separate from any robot around.
         self._variables.update(
             ROS_DOMAIN_ID=str(1 + secrets.randbelow(101)),
             ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST', PYTHONUNBUFFERED='1',
             ROS_LOG_DIR=str(output / 'log' / 'ros'))
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        (output / 'log').mkdir(parents=True, exist_ok=True)
 
     def run(self) -> None:
-        """
-        Run it all.
-
-        Raises
-        ------
-        DemoFailed
-            Where a process fails, or an answer is missing or wrong.
-
-        """
-        (self._output / 'log').mkdir(parents=True, exist_ok=True)
+        """Run it all; DemoFailed if a process fails, or a result is missing or wrong."""
         print(f'ROS_DOMAIN_ID={self._variables["ROS_DOMAIN_ID"]}: camera, server and client as '
               'separate processes.')
         self._start_node('server', model=MODEL)
-        watcher = self._start('watcher', [str(ROOT / 'scripts' / 'tools' / 'demo_watcher.py'),
-                                          str(SCENES), str(self._output)], own_output=False)
+        watcher = self._start_watcher(str(SAMPLES))
         # Both the server and the watcher must listen before the first image.
-        self._start_node('camera', source=SCENES, rate=RATE, wait_for_subscribers=2)
-        print(f'The camera shows the {len(list(SCENES.glob("*.jpg")))} scenes of '
-              f'{SCENES.relative_to(ROOT)}:')
-        self._await('watcher', PATIENCE)
+        self._start_node('camera', source=SAMPLES, rate=RATE, wait_for_subscribers=2)
+        print(f'The camera publishes the {len(list(SAMPLES.glob("*.jpg")))} images of '
+              f'{SAMPLES.relative_to(ROOT)}:')
+        self._await('watcher', TIMEOUT)
         self._stop('camera')
         if watcher.returncode != 0:
-            raise DemoFailed('The demo failed: see above for the images without the right '
-                             f'answer.{self._said("server")}')
-        sent, annotated = sorted(SCENES.glob('*.jpg'))[0], self._output / 'client_test.jpg'
+            raise DemoFailed('error: the demo failed: see above for the images without the right '
+                             f'result.{self._end_of_log("server")}')
+        sent, annotated = sorted(SAMPLES.glob('*.jpg'))[0], self._output / 'client_test.jpg'
         annotated.unlink(missing_ok=True)
-        self._client(f'The client sends {sent.name} and waits for the answer with its stamp:',
+        self._client(f'The client publishes {sent.name} and waits for the result with its stamp:',
                      image=sent, output=annotated)
-        self._client(f'The client asks about {sent.name} by service:',
+        self._client(f'The client calls the service with {sent.name}:',
                      image=sent, use_service='true')
         if not annotated.is_file():
-            raise DemoFailed(f'The demo failed: the client wrote no {annotated}.')
+            raise DemoFailed(f'error: the demo failed: the client wrote no {annotated}.')
         self._stop('server')
 
     def run_live(self, source: str) -> None:
-        """
-        Show what the server sees of a camera, until the camera ends or Ctrl-C is pressed.
-
-        Parameters
-        ----------
-        source : str
-            What the camera node takes: a webcam's number or device, a video, a directory, an image.
-
-        Raises
-        ------
-        DemoFailed
-            Where a process fails.
-
-        """
-        (self._output / 'log').mkdir(parents=True, exist_ok=True)
+        """Show what the server sees of a camera, until the camera ends or Ctrl-C is pressed."""
         self._start_node('server', model=MODEL)
-        self._start('watcher', [str(ROOT / 'scripts' / 'tools' / 'demo_live.py'),
-                                str(self._output)], own_output=False)
+        self._start_watcher()
         self._start_node('camera', source=source, loop='false', wait_for_subscribers=1)
-        print(f'The server looks at {source}; the newest annotated image is '
-              f'{self._output / "live.jpg"}. Ctrl-C ends it.')
+        print(f'The server sees {source}; the newest annotated image is '
+              f'{self._output / "live.jpg"}. Press Ctrl-C to stop.')
         try:
             self._await('camera', float('inf'), clean=True)
         except KeyboardInterrupt:
@@ -142,52 +115,50 @@ class Demo:
         self._running.clear()
 
     def _client(self, title: str, **parameters: object) -> None:
-        """Run the client once and print what it says."""
+        """Run the client once and print its output."""
         print(title)
         process = self._start_node('client_test', timeout=30.0, **parameters)
-        self._await('client_test', PATIENCE)
+        self._await('client_test', TIMEOUT)
         for line in self._log('client_test').read_text(errors='replace').splitlines():
             print(f'  {line}')
         if process.returncode != 0:
-            raise DemoFailed('The demo failed: the client got no answer (exit code '
-                             f'{process.returncode}).{self._said("server")}')
+            raise DemoFailed('error: the demo failed: the client got no result (exit code '
+                             f'{process.returncode}).{self._end_of_log("server")}')
 
     def _start_node(self, name: str, **parameters: object) -> subprocess.Popen[bytes]:
-        """Start a node of the package with its parameters."""
-        words = ['-m', 'ros2_classify', name, '--ros-args']
-        for parameter, value in parameters.items():
-            words += ['-p', f'{parameter}:={value}']
-        return self._start(name, words)
+        words = [word for each, value in parameters.items() for word in ('-p', f'{each}:={value}')]
+        with self._log(name).open('wb') as log:
+            return self._start(name, ['-m', 'ros2_classify', name, '--ros-args', *words], log)
 
-    def _start(self, name: str, words: list[str],
-               own_output: bool = True) -> subprocess.Popen[bytes]:
-        """Start Python in the environment, with its output in a file of its own or shown."""
-        command = command_in(self._environment, [str(self._environment.python), *words])
-        with contextlib.ExitStack() as stack:
-            output = stack.enter_context(self._log(name).open('wb')) if own_output else None
-            process = subprocess.Popen(
-                command, cwd=ROOT, env=self._variables, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT if own_output else None, start_new_session=True)
-        self._running[name] = process
-        return process
+    def _start_watcher(self, *words: str) -> subprocess.Popen[bytes]:
+        program = str(ROOT / 'scripts' / 'tools' / 'demo_watcher.py')
+        return self._start('watcher', [program, str(self._output), *words], None)
+
+    def _start(self, name: str, words: list[str], output: object) -> subprocess.Popen[bytes]:
+        """Start Python in the environment; without an output it writes to the terminal."""
+        self._running[name] = subprocess.Popen(
+            command_in(self._environment, [str(self._environment.python), *words]), cwd=ROOT,
+            env=self._variables, stdin=subprocess.DEVNULL, start_new_session=True,
+            stdout=output, stderr=subprocess.STDOUT if output else None)  # type: ignore
+        return self._running[name]
 
     def _await(self, name: str, seconds: float, clean: bool = False) -> None:
-        """Wait for a process to end; fail when one that should go on ends before."""
+        """Wait for a process to end; fail if one of the others ends before."""
         deadline = time.monotonic() + seconds
         while self._running[name].poll() is None:
             for other, process in self._running.items():
                 if other != name and process.poll() is not None:
-                    raise DemoFailed(f'The demo failed: the {other} ended with exit code '
-                                     f'{process.returncode}.{self._said(other)}')
+                    raise DemoFailed(f'error: the demo failed: the {other} ended with exit code '
+                                     f'{process.returncode}.{self._end_of_log(other)}')
             if time.monotonic() > deadline:
-                raise DemoFailed(f'The demo failed: the {name} was not done after {seconds:.0f} '
-                                 f's.{self._said("server")}')
+                raise DemoFailed(f'error: the demo failed: the {name} did not end within '
+                                 f'{seconds:.0f} s.{self._end_of_log("server")}')
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._running[name].wait(0.2)
         code = self._running.pop(name).returncode
         if clean and code != 0:
-            raise DemoFailed(f'The demo failed: the {name} ended with exit code {code}.'
-                             f'{self._said(name)}')
+            raise DemoFailed(f'error: the demo failed: the {name} ended with exit code {code}.'
+                             f'{self._end_of_log(name)}')
 
     def _stop(self, name: str) -> None:
         """Ask a node to end as Ctrl-C does, and insist that it ends well."""
@@ -199,30 +170,28 @@ class Demo:
             process.kill()
             code = process.wait()
         if code != 0:
-            raise DemoFailed(f'The demo failed: the {name} did not end cleanly (exit code '
-                             f'{code}).{self._said(name)}')
+            raise DemoFailed(f'error: the demo failed: the {name} did not end cleanly (exit code '
+                             f'{code}).{self._end_of_log(name)}')
 
     def _log(self, name: str) -> Path:
         return self._output / 'log' / f'{name}.log'
 
-    def _said(self, name: str) -> str:
-        """Return the end of what a process said, as a paragraph."""
+    def _end_of_log(self, name: str) -> str:
         log = self._log(name)
         lines = log.read_text(errors='replace').splitlines() if log.is_file() else []
-        if not lines:
-            return ''
-        return '\n'.join(['', f'The end of {log}:',
-                          *(f'  | {line}' for line in lines[-LINES_SHOWN:])])
+        return ''.join(f'\n{line}' for line in (
+            [f'The end of {log}:', *(f'  | {line}' for line in lines[-LINES_SHOWN:])]
+            if lines else []))
 
 
 def _main() -> int:
     parser = argparse.ArgumentParser(
-        prog='scripts/demo', description='Run camera, server and client on the shipped images, '
-                                         'and check what was seen.')
-    parser.add_argument('--output', type=Path, default=ROOT / 'demo_output', metavar='FOLDER',
-                        help='where the annotated images go (default: demo_output)')
+        prog='scripts/demo', description='Run camera, server and client on the sample images, '
+                                         'and check the results.')
+    parser.add_argument('--output', type=Path, default=ROOT / 'demo_output', metavar='DIRECTORY',
+                        help='where to write the annotated images (default: demo_output)')
     parser.add_argument('--source', metavar='SOURCE',
-                        help='look at this instead, until Ctrl-C: a webcam (0), a video, a directory '
+                        help='use this instead, until Ctrl-C: a webcam (0), a video, a directory '
                              'or an image; nothing is checked')
     arguments = parser.parse_args()
     output, source = arguments.output.expanduser().absolute(), arguments.source
@@ -231,18 +200,15 @@ def _main() -> int:
     os.chdir(ROOT)
     environment = choose()
     set_up(environment, quiet=True)
-    before = shared_memory.segments()
     demo = Demo(environment, output)
     try:
         if source is None:
             demo.run()
+            print(f'All as expected. The annotated images are in {output}')
         else:
             demo.run_live(source)
     finally:
         demo.end()
-        shared_memory.remove_left_behind(before)
-    if source is None:
-        print(f'All as expected. The annotated images are in {output}')
     return 0
 
 

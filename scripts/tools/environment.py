@@ -11,23 +11,23 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-
 """
 Which environment the scripts work in, and the variables that programs in it need.
 
-There are two kinds. Where a ROS 2 is sourced it is used as it is, and only what it lacks is added.
-Elsewhere ROS 2 comes from wheels, into a virtual environment below the repository.
+A sourced ROS 2 is used as it is, and only what it lacks is added. Otherwise ROS 2 comes from
+wheels, into a virtual environment below the repository.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 import hashlib
 import os
 from pathlib import Path
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -39,9 +39,9 @@ DEFAULT_DISTRO = DISTROS[0]
 # Linux refuses a script whose first line is longer, and that line names the environment's Python.
 LONGEST_PATH = 100
 
-# Another ROS 2 or another virtual environment must not shine through. The last one tells the
-# wheels that LD_LIBRARY_PATH is set already, and outlives it where a parent process had it.
-FOREIGN = (
+# Nothing of another ROS 2 or virtual environment may leak in. The last one tells the wheels that
+# LD_LIBRARY_PATH is set already.
+OTHER_ROS = (
     'AMENT_PREFIX_PATH', 'CMAKE_PREFIX_PATH', 'COLCON_PREFIX_PATH', 'LD_LIBRARY_PATH',
     'PYTHONHOME', 'PYTHONPATH', 'ROS_ETC_DIR', '_ROS_WHEELS_BOOTSTRAP_COMPLETE',
 )
@@ -55,23 +55,10 @@ class ScriptError(Exception):
 
 @dataclass(frozen=True)
 class Environment:
-    """
-    One environment: where it is and where its ROS 2 comes from.
-
-    Attributes
-    ----------
-    distro:
-        Name of the ROS 2 distribution.
-    sourced:
-        Whether it belongs to a ROS 2 that was sourced; it comes from wheels otherwise.
-    directory:
-        Everything that the set-up makes lies here.
-    base_python:
-        The Python that the virtual environment is made from.
-
-    """
+    """One environment: its directory, its ROS 2, and the Python that it is made from."""
 
     distro: str
+    # Whether its ROS 2 was sourced; it comes from wheels otherwise.
     sourced: bool
     directory: Path
     base_python: str
@@ -98,43 +85,33 @@ class Environment:
         return f'ROS 2 {self.distro.capitalize()} from {origin}'
 
 
+def base_python() -> str:
+    """Return a Python outside the environments: they may be made again."""
+    return getattr(sys, '_base_executable', None) or sys.executable
+
+
 def choose(variables: Mapping[str, str] = os.environ) -> Environment:
-    """
-    Decide which environment the scripts work in.
-
-    Parameters
-    ----------
-    variables:
-        The environment variables to decide by.
-
-    Raises
-    ------
-    ScriptError
-        Where ``ROS2_CLASSIFY_DISTRO`` names no known distribution, or a ROS 2 is sourced and no
-        Python can import it.
-
-    """
+    """Decide which environment the scripts work in."""
     wanted = variables.get('ROS2_CLASSIFY_DISTRO', '')
     if wanted and wanted not in DISTROS:
         raise ScriptError(
-            f'ROS2_CLASSIFY_DISTRO is {wanted!r}; wheels exist for {" and ".join(DISTROS)}. '
-            'For another distribution, source it and unset ROS2_CLASSIFY_DISTRO.')
+            f'error: ROS2_CLASSIFY_DISTRO is {wanted!r}; wheels exist for '
+            f'{" and ".join(DISTROS)}. To use another distribution, source it and unset '
+            'ROS2_CLASSIFY_DISTRO.')
     distro = variables.get('ROS_DISTRO', '')
     if not wanted and distro and variables.get('AMENT_PREFIX_PATH'):
-        directory = _directory(f'{distro}-sourced', variables)
+        directory = directory_of(f'{distro}-sourced', variables)
         # In a shell of this very environment, its own Python comes first.
         path = _path_without(directory / 'venv' / 'bin', variables.get('PATH', ''))
         python = _python_with_rclpy({**variables, 'PATH': path})
         if python is None:
             raise ScriptError(
-                f'ROS 2 {distro} is sourced, but neither python3 nor /usr/bin/python3 finds its '
-                'rclpy. Is another Python (conda, pyenv) in front of it? Deactivate that one, or '
-                f'use ROS 2 from wheels: ROS2_CLASSIFY_DISTRO={DEFAULT_DISTRO}')
+                f'error: ROS 2 {distro} is sourced, but neither python3 nor /usr/bin/python3 '
+                'finds its rclpy. Is another Python (conda, pyenv) first in PATH? Deactivate it, '
+                f'or use ROS 2 from wheels: ROS2_CLASSIFY_DISTRO={DEFAULT_DISTRO}')
         return Environment(distro, True, directory, python)
     name = wanted or DEFAULT_DISTRO
-    # Not sys.executable: that one may lie in the very environment that is to be made anew.
-    python = getattr(sys, '_base_executable', None) or sys.executable
-    return Environment(name, False, _directory(name, variables), python)
+    return Environment(name, False, directory_of(name, variables), base_python())
 
 
 def variables_for(environment: Environment,
@@ -147,7 +124,7 @@ def variables_for(environment: Environment,
     result = dict(variables)
     if not environment.sourced:
         prefix = str(environment.directory)
-        for name in FOREIGN:
+        for name in OTHER_ROS:
             result.pop(name, None)
         result.update(
             AMENT_PREFIX_PATH=prefix, CMAKE_PREFIX_PATH=prefix, ROS_DISTRO=environment.distro,
@@ -158,7 +135,7 @@ def variables_for(environment: Environment,
     programs = environment.venv / 'bin'
     result['PATH'] = f'{programs}{os.pathsep}{_path_without(programs, result.get("PATH", ""))}'
     result.update(_transport(result))
-    converter = converter_directory(result) / 'bin' / 'python'
+    converter = directory_of('tensorflow', result) / 'bin' / 'python'
     if converter.exists():
         result.setdefault('ROS2_CLASSIFY_CONVERTER_PYTHON', str(converter))
     if not {'ROS_LOG_DIR', 'ROS_HOME'} & result.keys() and not os.access(
@@ -172,31 +149,9 @@ def command_in(environment: Environment, command: list[str]) -> list[str]:
     if not environment.sourced:
         return command
     setup = shlex.quote(str(environment.install / 'local_setup.bash'))
-    # The overlay puts /usr/bin/python3's directories first; the virtual environment goes before them.
+    # The overlay puts /usr/bin/python3's directories first; the virtual environment goes before.
     activate = f'source {setup} && PATH="$VIRTUAL_ENV/bin:$PATH" && exec "$@"'
     return ['bash', '-c', activate, 'bash', *command]
-
-
-def converter_directory(variables: Mapping[str, str] = os.environ) -> Path:
-    """Return the directory of the environment that converts TensorFlow models."""
-    return _directory('tensorflow', variables)
-
-
-def pages_directory(variables: Mapping[str, str] = os.environ) -> Path:
-    """Return the directory of the environment that builds the documentation."""
-    return _directory('pages', variables)
-
-
-def _transport(variables: Mapping[str, str]) -> dict[str, str]:
-    """Select the DDS profile that lets large images through, where nobody chose one."""
-    profile = ROOT / 'config' / 'fastdds.xml'
-    chosen = {'FASTDDS_BUILTIN_TRANSPORTS', 'FASTDDS_DEFAULT_PROFILES_FILE',
-              'FASTRTPS_DEFAULT_PROFILES_FILE'}
-    if chosen & variables.keys() or not profile.is_file():
-        return {}
-    # Fast DDS 3, which came with Kilted, renamed the variable and warns of the old name.
-    older = variables.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
-    return {f'{"FASTRTPS" if older else "FASTDDS"}_DEFAULT_PROFILES_FILE': str(profile)}
 
 
 def underlay(environment: Environment, variables: Mapping[str, str] = os.environ) -> str:
@@ -206,14 +161,8 @@ def underlay(environment: Environment, variables: Mapping[str, str] = os.environ
     return _path_without(environment.install, variables.get('AMENT_PREFIX_PATH', ''))
 
 
-def _path_without(directory: Path, path: str) -> str:
-    """Remove a directory from a list of directories such as PATH."""
-    return os.pathsep.join(
-        each for each in path.split(os.pathsep) if each and each != str(directory))
-
-
-def _directory(name: str, variables: Mapping[str, str]) -> Path:
-    """Return the directory of an environment: in the repository, if tools can live with its path."""
+def directory_of(name: str, variables: Mapping[str, str] = os.environ) -> Path:
+    """Return an environment's directory: in the repository, if tools can cope with its path."""
     directory = ROOT / '.venv' / name
     text = str(directory)
     if len(text) <= LONGEST_PATH and not any(letter.isspace() or letter in '"\'`$:;\\'
@@ -222,6 +171,40 @@ def _directory(name: str, variables: Mapping[str, str]) -> Path:
     cache = Path(variables.get('XDG_CACHE_HOME') or Path.home() / '.cache')
     digest = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
     return cache / 'ros2_classify' / digest / name
+
+
+def main(body: Callable[[], int]) -> int:
+    """Run the body of a script; turn what stops it into words and an exit code."""
+    # What is printed through a pipe must not overtake the output of started programs.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        return body()
+    except ScriptError as error:
+        print(error, file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        print('Interrupted. What was set up before stays.', file=sys.stderr)
+        return 128 + signal.SIGINT
+
+
+def _transport(result: Mapping[str, str]) -> dict[str, str]:
+    """Select the DDS profile that lets large images through, unless the user chose one."""
+    profile = ROOT / 'config' / 'fastdds.xml'
+    chosen = {'FASTDDS_BUILTIN_TRANSPORTS', 'FASTDDS_DEFAULT_PROFILES_FILE',
+              'FASTRTPS_DEFAULT_PROFILES_FILE'}
+    if chosen & result.keys() or not profile.is_file():
+        return {}
+    # Fast DDS 3, which came with Kilted, renamed the variable and warns of the old name.
+    older = result.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
+    return {f'{"FASTRTPS" if older else "FASTDDS"}_DEFAULT_PROFILES_FILE': str(profile)}
+
+
+def _path_without(directory: Path, path: str) -> str:
+    """Remove a directory from a list such as PATH."""
+    return os.pathsep.join(
+        each for each in path.split(os.pathsep) if each and each != str(directory))
 
 
 def _python_with_rclpy(variables: Mapping[str, str]) -> str | None:

@@ -11,8 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-
-"""Build the pages below docs with Sphinx, in an environment of its own."""
+"""Build the pages below docs with Sphinx; a warning is a failure. usage: pages [DIRECTORY]"""
 
 from __future__ import annotations
 
@@ -21,59 +20,20 @@ import subprocess
 import sys
 import tempfile
 
-from converter import set_up_beside
-from environment import pages_directory, ROOT
-from steps import main
-
-REQUIREMENTS = ROOT / 'scripts' / 'wheels' / 'pages.txt'
-DOCS = ROOT / 'docs'
-
-
-def build(output: Path) -> list[str]:
-    """
-    Build the pages.
-
-    Parameters
-    ----------
-    output:
-        Directory for the pages; what Sphinx remembers of them is kept nowhere.
-
-    Returns
-    -------
-    list of str
-        What Sphinx warns of; each warning is a failure.
-
-    Raises
-    ------
-    ScriptError
-        Where Sphinx can't be installed.
-
-    """
-    directory = pages_directory()
-    set_up_beside(directory, 'Sphinx', 'some seconds', REQUIREMENTS, quiet=True)
-    with tempfile.TemporaryDirectory(prefix='ros2_classify_pages_') as memory:
-        result = subprocess.run(
-            [str(directory / 'bin' / 'python'), '-m', 'sphinx', '--builder', 'html', '--quiet',
-             '--fail-on-warning', '--keep-going', '--no-color', '--doctree-dir', memory, str(DOCS),
-             str(output)], cwd=ROOT, check=False, capture_output=True, text=True)
-    lines = [*result.stdout.splitlines(), *result.stderr.splitlines()]
-    return lines or [f'exit code {result.returncode}'] if result.returncode else []
-
-
-def problems() -> list[str]:
-    """Build the pages and throw them away; return what is wrong with them."""
-    with tempfile.TemporaryDirectory(prefix='ros2_classify_pages_') as output:
-        return build(Path(output))
+from environment import directory_of, main, ROOT
+from set_up import set_up_beside
 
 
 def _main() -> int:
-    if len(sys.argv) != 2 or sys.argv[1].startswith('-'):
-        print('usage: python scripts/tools/pages.py DIRECTORY\n\nBuild the pages below docs as HTML.')
-        return 0 if sys.argv[1:] in (['-h'], ['--help']) else 2
-    found = build(Path(sys.argv[1]))
-    print(*found, sep='\n', end='\n' if found else '')
-    return 1 if found else 0
+    # Sphinx needs another docutils than the environment of ROS 2.
+    set_up_beside('pages', 'Sphinx', quiet=True)
+    with tempfile.TemporaryDirectory(prefix='ros2_classify_pages_') as temporary:
+        return subprocess.run(
+            [directory_of('pages') / 'bin' / 'python', '-m', 'sphinx', '--builder', 'html',
+             '--quiet', '--fail-on-warning', '--keep-going', '--doctree-dir', f'{temporary}/tree',
+             ROOT / 'docs', Path(*sys.argv[1:2]) if sys.argv[1:] else f'{temporary}/html'],
+            check=False).returncode
 
 
 if __name__ == '__main__':
-    raise SystemExit(main(_main))
+    sys.exit(main(_main))

@@ -34,7 +34,7 @@ PROGRAMS = (
 OLDEST_GLIBC = (2, 28)
 
 # What the base Python is asked: its version, whether it can make virtual environments, where its
-# headers are. -E -s: the answer must not depend on the caller's packages.
+# headers are. -E -s: the output must not depend on the caller's packages.
 QUESTIONS = """
 import importlib.util, os, sys, sysconfig
 print('%d.%d' % sys.version_info[:2])
@@ -44,15 +44,7 @@ print(int(os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')
 
 
 def check(environment: Environment) -> None:
-    """
-    Check that the machine has all that the set-up needs.
-
-    Raises
-    ------
-    ScriptError
-        Where anything is missing: all of it, and what to install.
-
-    """
+    """Raise ScriptError if anything is missing: all of it, and what to install."""
     if not environment.sourced:
         _check_wheels_run_here()
     missing: list[tuple[str, str]] = [
@@ -64,17 +56,17 @@ def check(environment: Environment) -> None:
     if missing:
         packages = ' '.join(dict.fromkeys(package for _, package in missing))
         raise ScriptError(
-            'This machine lacks ' + ', '.join(what for what, _ in missing) + '.\n'
+            'error: this machine lacks ' + ', '.join(what for what, _ in missing) + '.\n'
             f'On Debian and Ubuntu: sudo apt install {packages}')
 
 
 def _check_wheels_run_here() -> None:
     """Check the platform: the wheels of ROS 2 exist for one only."""
     instead = ('Source an installed ROS 2 (https://docs.ros.org) and start again: '
-               'the scripts use that one then.')
+               'the scripts then use it.')
     system, machine = platform.system(), platform.machine()
     if (system, machine) != ('Linux', 'x86_64'):
-        raise ScriptError('The wheels of ROS 2 are for Linux on x86_64; this is '
+        raise ScriptError('error: the wheels of ROS 2 are for Linux on x86_64; this is '
                           f'{system} on {machine}. {instead}')
     try:
         name, _, version = (os.confstr('CS_GNU_LIBC_VERSION') or '').partition(' ')
@@ -83,16 +75,16 @@ def _check_wheels_run_here() -> None:
     found = tuple(int(part) for part in version.split('.')[:2] if part.isdigit())
     if name != 'glibc' or found < OLDEST_GLIBC:
         oldest = '.'.join(map(str, OLDEST_GLIBC))
-        raise ScriptError(f'The wheels of ROS 2 need glibc {oldest} or newer; this machine has '
+        raise ScriptError(f'error: the wheels of ROS 2 need glibc {oldest} or newer; this machine has '
                           f'{f"{name} {version}" if name else "none"}. {instead}')
 
 
 def _missing_of_python(environment: Environment) -> list[tuple[str, str]]:
     """List what the base Python lacks."""
     python = environment.base_python
-    result = subprocess.run([python, '-E', '-s', '-c', QUESTIONS], capture_output=True, text=True,
+    output = subprocess.run([python, '-E', '-s', '-c', QUESTIONS], capture_output=True, text=True,
                             check=True).stdout.split()
-    version, has_venv, has_headers = result[0], result[1] == '1', result[2] == '1'
+    version, has_venv, has_headers = output[0], output[1] == '1', output[2] == '1'
     # Debian's packages carry the version in their names unless it is the default Python.
     default = Path('/usr/bin/python3').resolve() == Path(python).resolve()
     prefix = 'python3' if default else f'python{version}'

@@ -21,16 +21,15 @@ import shlex
 import sys
 import tempfile
 
-from environment import choose, command_in, Environment, variables_for
+from environment import choose, command_in, Environment, main, variables_for
 from set_up import set_up
-from steps import main
 
 USAGE = """\
 usage: scripts/shell [PROGRAM [ARGUMENT …]]
 
 Without arguments, open a shell in the environment; else run one program there, for example
   scripts/shell python -m ros2_classify server --ros-args -p model:=cards_detector
-The environment is set up first where it is not ready.
+The environment is set up first if it is not ready.
 """
 
 

@@ -17,7 +17,7 @@ Each model of the catalogue: complete, readable, and its contract runs through t
 
 The models here are made from the entries: inputs and outputs of the declared names, shapes and
 types, and one object in the outputs. Those that need the internet are marked; they fetch the
-published files themselves: ``pytest -m model test/test_catalogue_entries.py``.
+published files themselves: ``pytest -m network test/test_catalogue_entries.py``.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ import shared_data
 from std_msgs.msg import Header
 from vision_msgs.msg import Classification
 
-TOOLS = shared_data.ROOT / 'scripts/tools/predecessor'
+TOOLS = shared_data.ROOT / 'packages' / 'ros2_classify_benchmark' / 'predecessor'
 MODULES = ('ros2_tf_core', 'ros2_tf_core.img_conversion', 'ros2_tf_core.models',
            'tf_classification_py', 'tf_classification_py.classification_node', 'tf_interfaces',
            'tf_interfaces.srv')

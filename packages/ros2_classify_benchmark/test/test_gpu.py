@@ -22,10 +22,10 @@ import subprocess
 from types import SimpleNamespace
 from typing import Any
 
-import bench_gpu
 import numpy as np
 import pytest
 from ros2_classify.engines import EngineSettings
+from ros2_classify_benchmark import gpu
 
 
 def test_on_a_machine_without_a_gpu(
@@ -34,11 +34,11 @@ def test_on_a_machine_without_a_gpu(
     import onnxruntime
 
     monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: ['CPUExecutionProvider'])
-    code = bench_gpu.main(['cards_classifier', '--runs', '5', '--batch', '2', '--json'])
+    code = gpu.main(['cards_classifier', '--runs', '5', '--batch', '2', '--json'])
     printed = capsys.readouterr()
     assert code == 1 and 'nothing ran on a GPU' in printed.err
     table = json.loads(printed.out.splitlines()[-1])
-    assert len(table['rows']) == len(bench_gpu.COMBINATIONS)
+    assert len(table['rows']) == len(gpu.COMBINATIONS)
     cpu, *others = table['rows']
     assert cpu['error'] == '' and cpu['p50_ms'] > 0 and cpu['difference'] == 0.0
     assert cpu['pictures_per_s'] > 0 and cpu['batch'] in (1, 2)
@@ -54,9 +54,9 @@ def test_on_a_machine_without_a_gpu(
 def test_batches_are_measured_whatever_their_dimension_is_called(first: Any, batch: int) -> None:
     spec = SimpleNamespace(name='x', shape=(first, 3, 8, 8), dtype=np.float32)
     engine = SimpleNamespace(inputs=[spec])
-    assert bench_gpu.batch_of(engine, 4) == batch
+    assert gpu.batch_of(engine, 4) == batch
     if first != 8:
-        assert bench_gpu.inputs_of(engine, batch)['x'].shape == (batch, 3, 8, 8)
+        assert gpu.inputs_of(engine, batch)['x'].shape == (batch, 3, 8, 8)
 
 
 def test_engines_are_never_open_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,13 +75,13 @@ def test_engines_are_never_open_side_by_side(monkeypatch: pytest.MonkeyPatch) ->
         def close(self) -> None:
             alive.remove(self)
 
-    monkeypatch.setattr(bench_gpu, 'open_engine', lambda path, settings: Fake())
-    monkeypatch.setattr(bench_gpu, 'bind', lambda engine, inputs: lambda: inputs)
-    monkeypatch.setattr(bench_gpu, 'gpu_memory', lambda device: 150)
-    row = bench_gpu.measure(Path('x.onnx'), EngineSettings(max_batch=4), 10, [], 100)
+    monkeypatch.setattr(gpu, 'open_engine', lambda path, settings: Fake())
+    monkeypatch.setattr(gpu, 'bind', lambda engine, inputs: lambda: inputs)
+    monkeypatch.setattr(gpu, 'gpu_memory', lambda device: 150)
+    row = gpu.measure(Path('x.onnx'), EngineSettings(max_batch=4), 10, [], 100)
     assert len(opened) == 2 and not alive
     assert (row['batch'], row['gpu_mib'], row['difference']) == (4, 50, 0.0)
-    assert ' | 50 | ' in bench_gpu.line_of({
+    assert ' | 50 | ' in gpu.line_of({
         'model': 'm', 'provider': 'p', 'precision': 'fp32', 'cuda_graphs': True, 'error': '',
         **row})
 
@@ -96,27 +96,27 @@ def test_what_fails_is_told_in_its_line_and_the_others_go_on(
                 'p99_ms': 1.0, 'pictures_per_s': 1.0, 'batch': 1, 'gpu_mib': None,
                 'difference': 0.0}
 
-    monkeypatch.setattr(bench_gpu, 'choose_providers', lambda *more: [])
-    monkeypatch.setattr(bench_gpu, 'measure', measure)
-    monkeypatch.setattr(bench_gpu, 'in_8_bits', lambda name, cache: cache)
+    monkeypatch.setattr(gpu, 'choose_providers', lambda *more: [])
+    monkeypatch.setattr(gpu, 'measure', measure)
+    monkeypatch.setattr(gpu, 'in_8_bits', lambda name, cache: cache)
     monkeypatch.setattr(
-        bench_gpu, 'measure_node', lambda device: {'table': 'a table', 'result': {'seconds': 9}})
-    assert bench_gpu.main(['cards_classifier', '--json']) == 0
+        gpu, 'measure_node', lambda device: {'table': 'a table', 'result': {'seconds': 9}})
+    assert gpu.main(['cards_classifier', '--json']) == 0
     lines = capsys.readouterr().out.splitlines()
     assert sum('not here: RuntimeError: CUDA error 700' in line for line in lines) == 4
     assert 'a table' in lines
     table = json.loads(lines[-1])
-    assert len(table['rows']) == len(bench_gpu.COMBINATIONS)
+    assert len(table['rows']) == len(gpu.COMBINATIONS)
     assert table['node']['result'] == {'seconds': 9}
 
 
 def test_a_model_without_8_bits_is_given_them(tmp_path: Path) -> None:
     """The line with 8 bits is TensorRT's; here the CPU runs the same file."""
     pytest.importorskip('onnx', reason='models are quantized with the package onnx')
-    path = bench_gpu.in_8_bits('cards_classifier', tmp_path)
-    assert path == bench_gpu.in_8_bits('cards_classifier', tmp_path)
+    path = gpu.in_8_bits('cards_classifier', tmp_path)
+    assert path == gpu.in_8_bits('cards_classifier', tmp_path)
     settings = EngineSettings(provider='cpu', threads=1, cache=False, max_batch=2)
-    row = bench_gpu.measure(path, settings, 3, [], None)
+    row = gpu.measure(path, settings, 3, [], None)
     assert row['p50_ms'] > 0 and row['gpu_mib'] is None
 
 
@@ -124,12 +124,12 @@ def test_memory_of_the_gpu_is_what_nvidia_smi_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv('PATH', str(tmp_path))
-    assert bench_gpu.gpu_memory(0) is None
+    assert gpu.gpu_memory(0) is None
     program = tmp_path / 'nvidia-smi'
     program.write_text('#!/bin/sh\n[ "$1" = --id=3 ] && echo 1234\n')
     program.chmod(0o755)
-    assert bench_gpu.gpu_memory(3) == 1234
-    assert bench_gpu.gpu_memory(0) is None
+    assert gpu.gpu_memory(3) == 1234
+    assert gpu.gpu_memory(0) is None
 
 
 def test_the_node_is_measured_last(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,13 +139,13 @@ def test_the_node_is_measured_last(monkeypatch: pytest.MonkeyPatch) -> None:
         commands.append(command)
         return subprocess.CompletedProcess(command, code, 'a\ntable\n{"seconds": 9}\n')
 
-    monkeypatch.setattr(bench_gpu.subprocess, 'run', run)
-    monkeypatch.setattr(bench_gpu, 'find_spec', lambda name: object())
+    monkeypatch.setattr(gpu.subprocess, 'run', run)
+    monkeypatch.setattr(gpu, 'find_spec', lambda name: object())
     code = 0
-    assert bench_gpu.measure_node(1) == {'table': 'a\ntable', 'result': {'seconds': 9}}
+    assert gpu.measure_node(1) == {'table': 'a\ntable', 'result': {'seconds': 9}}
     words = ' '.join(commands[0])
     assert 'bench --provider cuda --quick -p device_id:=1 --json' in words
     code = 1
-    assert 'exit code 1' in bench_gpu.measure_node(0)['error']
-    monkeypatch.setattr(bench_gpu, 'find_spec', lambda name: None)
-    assert 'source a ROS 2' in bench_gpu.measure_node(0)['error']
+    assert 'exit code 1' in gpu.measure_node(0)['error']
+    monkeypatch.setattr(gpu, 'find_spec', lambda name: None)
+    assert 'source a ROS 2' in gpu.measure_node(0)['error']

@@ -16,10 +16,9 @@
 
 from types import SimpleNamespace
 
-from environment import ScriptError
 import pytest
+from ros2_classify_benchmark import gpu_start
 from shared_data import ROOT
-import start_bench_gpu
 
 
 def driver(code=0, count=2):
@@ -42,24 +41,24 @@ def test_what_is_missing_is_said_and_nothing_is_installed(found, device, said, m
             raise OSError(name)
         return found
 
-    monkeypatch.setattr(start_bench_gpu.ctypes, 'CDLL', load)
-    monkeypatch.setattr(start_bench_gpu.sys, 'argv', ['bench_gpu', '--device', str(device)])
-    monkeypatch.setattr(start_bench_gpu, 'set_up', None)
-    with pytest.raises(ScriptError, match=said):
-        start_bench_gpu.run()
+    monkeypatch.setattr(gpu_start.ctypes, 'CDLL', load)
+    monkeypatch.setattr(gpu_start.sys, 'argv', ['bench_gpu', '--device', str(device)])
+    monkeypatch.setattr(gpu_start, 'set_up', None)
+    with pytest.raises(SystemExit, match=said):
+        gpu_start.run()
 
 
 def test_a_gpu_that_is_there_lacks_nothing(monkeypatch):
-    monkeypatch.setattr(start_bench_gpu.ctypes, 'CDLL', lambda name: driver())
-    assert start_bench_gpu.missing(1) == ''
+    monkeypatch.setattr(gpu_start.ctypes, 'CDLL', lambda name: driver())
+    assert gpu_start.missing(1) == ''
 
 
 @pytest.mark.parametrize('words', [['--help'], ['--runs', '0'], ['--device', '-1']])
 def test_wrong_words_and_help_install_nothing(words, monkeypatch, capsys):
-    monkeypatch.setattr(start_bench_gpu.sys, 'argv', ['bench_gpu', *words])
-    monkeypatch.setattr(start_bench_gpu, 'set_up', None)
+    monkeypatch.setattr(gpu_start.sys, 'argv', ['bench_gpu', *words])
+    monkeypatch.setattr(gpu_start, 'set_up', None)
     with pytest.raises(SystemExit) as end:
-        start_bench_gpu.run()
+        gpu_start.run()
     assert end.value.code == (0 if words == ['--help'] else 2)
 
 
@@ -68,40 +67,40 @@ def test_the_environment_is_made_once_and_goes_without_tensorrt(
         without, monkeypatch, tmp_path, capsys):
     called = []
 
-    def call(command, log, variables, cwd=None):
+    def call(*command, name):
         called.append(str(command[-1]))
         if 'venv' in command:
             (command[-1] / 'bin').mkdir(parents=True)
             (command[-1] / 'bin' / 'python').write_text('')
         if without and 'tensorrt' in str(command[-1]):
-            raise ScriptError('no such package')
+            raise SystemExit('no such package')
 
-    monkeypatch.setattr(start_bench_gpu, 'call', call)
+    monkeypatch.setattr(gpu_start, 'call', call)
     directory = tmp_path / 'gpu'
-    start_bench_gpu.set_up(directory)
+    gpu_start.set_up(directory)
     assert called[1:] == ['.[gpu,tools]', 'tensorrt>=10,<11']
     assert (directory / 'bin' / 'python').exists()
     assert ('TensorRT could not be installed' in capsys.readouterr().err) == without
     del called[:]
-    start_bench_gpu.set_up(directory)
+    gpu_start.set_up(directory)
     # What could not be had is tried again.
     assert called == (['tensorrt>=10,<11'] if without else [])
 
 
 def test_an_environment_that_was_broken_off_is_made_anew(monkeypatch, tmp_path):
-    def fail(command, *_):
+    def fail(*command, name):
         if 'pip' in command:
-            raise ScriptError('no model')
+            raise SystemExit('no network')
         (command[-1] / 'bin').mkdir(parents=True)
         (command[-1] / 'bin' / 'python').write_text('')
 
-    monkeypatch.setattr(start_bench_gpu, 'call', fail)
-    with pytest.raises(ScriptError, match='no model'):
-        start_bench_gpu.set_up(tmp_path / 'gpu')
+    monkeypatch.setattr(gpu_start, 'call', fail)
+    with pytest.raises(SystemExit, match='no network'):
+        gpu_start.set_up(tmp_path / 'gpu')
     assert not (tmp_path / 'gpu').exists()
 
 
 def test_it_can_be_started():
     path = ROOT / 'scripts' / 'bench_gpu'
     assert path.stat().st_mode & 0o111
-    assert 'tools/run" start_bench_gpu' in path.read_text()
+    assert 'gpu_start.py' in path.read_text()

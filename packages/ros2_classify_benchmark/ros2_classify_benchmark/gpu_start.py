@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Make the environment of ``scripts/bench_gpu``, once, and start ``bench_gpu.py`` in it.
+Make the environment of ``scripts/bench_gpu``, once, and start ``gpu.py`` in it.
 
 What is wrong with the words, or with the machine, is said before gigabytes are downloaded. Needs
 the standard library only.
@@ -26,19 +26,19 @@ import ctypes
 import os
 from pathlib import Path
 import shutil
+import subprocess
 import sys
 
-from environment import ROOT, ScriptError
-from steps import call, main
-
+ROOT = Path(__file__).resolve().parents[3]
+BENCHMARK = ROOT / 'packages' / 'ros2_classify_benchmark'
 DEFAULT_MODELS = ('cards_classifier', 'cards_detector')
 _DESCRIPTION = """\
 Measure models with every provider and precision that this machine has, the bare engine alone.
 
 One line a combination: the first start (engines are built), the second (they come from the cache),
 the time of an inference and how many images a second a batch gives, the GPU's memory, and how
-far the outputs are from those of the CPU. What can't be had here is told in its line. Models
-without a variant in 8 bits are quantized for it, measured on the shipped scenes. Last, where ROS 2
+far the outputs are from those of the CPU. What is not available here is told in its line. Models
+without a variant in 8 bits are quantized for it, measured on the sample images. Last, where ROS 2
 can be imported and something ran on a GPU, the node is measured with CUDA.
 """
 
@@ -95,22 +95,21 @@ def missing(device: int, library: str = 'libcuda.so.1') -> str:
 
 def set_up(directory: Path) -> None:
     """Make the environment; one without TensorRT is better than none."""
-    python, variables = directory / 'bin' / 'python', dict(os.environ)
+    python = directory / 'bin' / 'python'
     if not python.exists():
         print('Making an environment with ONNX Runtime for CUDA, some gigabytes, once …',
               file=sys.stderr)
         shutil.rmtree(directory, ignore_errors=True)
         # Where it is broken off nothing is there that looks like an environment.
         half = directory.with_name(f'{directory.name}.half')
-        call([sys.executable, '-m', 'venv', '--clear', half], _log('venv'), variables)
-        call([half / 'bin' / 'python', '-m', 'pip', 'install', '.[gpu,tools]'], _log('pip'),
-             variables, ROOT)
+        call(sys.executable, '-m', 'venv', '--clear', half, name='venv')
+        call(half / 'bin' / 'python', '-m', 'pip', 'install', '.[gpu,tools]', name='pip')
         half.rename(directory)
     if not (directory / 'tensorrt').exists():
         try:
-            call([python, '-m', 'pip', 'install', 'tensorrt>=10,<11'], _log('tensorrt'), variables)
-        except ScriptError as error:
-            print(f'{error}\nTensorRT could not be installed and is left out; it comes from '
+            call(python, '-m', 'pip', 'install', 'tensorrt>=10,<11', name='tensorrt')
+        except SystemExit as error:
+            print(f'{error}\nTensorRT could not be installed and is skipped; it comes from '
                   'https://pypi.nvidia.com.', file=sys.stderr)
         else:
             (directory / 'tensorrt').touch()
@@ -121,16 +120,25 @@ def run() -> int:
     words = sys.argv[1:]
     problem = missing(parser().parse_args(words).device)
     if problem:
-        raise ScriptError(f'scripts/bench_gpu: {problem}. Nothing was measured.')
+        raise SystemExit(f'error: {problem}. Nothing was measured.')
     directory = ROOT / '.venv' / 'gpu'
     set_up(directory)
-    python, program = directory / 'bin' / 'python', Path(__file__).with_name('bench_gpu.py')
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
-    os.execve(python, [str(python), str(program), *words], {**os.environ, 'PYTHONPATH': path})
+    python = directory / 'bin' / 'python'
+    path = os.pathsep.join(filter(None, [str(ROOT), str(BENCHMARK), os.environ.get('PYTHONPATH')]))
+    os.execve(python, [str(python), '-m', 'ros2_classify_benchmark.gpu', *words],
+              {**os.environ, 'PYTHONPATH': path})
 
 
-def _log(name: str) -> Path:
-    return ROOT / '.venv' / 'gpu_log' / f'{name}.log'
+def call(*command: str | Path, name: str) -> None:
+    """Run a program with its output in a log file; SystemExit if it fails."""
+    log = ROOT / '.venv' / 'gpu_log' / f'{name}.log'
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open('w') as output:
+        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False,
+                              cwd=ROOT)
+    if done.returncode:
+        end = ''.join(f'  | {line}\n' for line in log.read_text().splitlines()[-20:])
+        raise SystemExit(f'error: {name} failed with exit code {done.returncode}:\n{end}See {log}')
 
 
 def _count(least: int):  # type: ignore[no-untyped-def]
@@ -143,4 +151,4 @@ def _count(least: int):  # type: ignore[no-untyped-def]
 
 
 if __name__ == '__main__':
-    sys.exit(main(run))
+    sys.exit(run())

@@ -40,7 +40,7 @@ from ros2_classify.image_io import read_image
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.files import model_file
 from ros2_classify.quantize import quantize_model
-from start_bench_gpu import parser
+from ros2_classify_benchmark.gpu_start import parser
 
 # Provider, precision, CUDA graphs.
 COMBINATIONS = (
@@ -51,7 +51,7 @@ COMBINATIONS = (
 )
 _HEAD = ('model', 'provider', 'precision', 'graphs', 'start 1', 'start 2', 'p50 ms', 'p95 ms',
          'p99 ms', 'pictures/s', 'GPU MiB', 'difference')
-_SCENES = Path(__file__).resolve().parents[2] / 'models' / 'scenes'
+_SCENES = Path(__file__).resolve().parents[3] / 'models' / 'scenes'
 
 
 def main(words: list[str] | None = None) -> int:

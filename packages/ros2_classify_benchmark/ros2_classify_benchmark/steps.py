@@ -19,7 +19,7 @@ Each step stands beside the plain way of doing it, in alternation within one run
 what counts is this thread's time on the processor: so ratios hold although the machine's load
 changes. In scripts/shell:
 
-    python scripts/tools/measure_steps.py [--model cards_detector] [--repeat 60]
+    python -m ros2_classify_benchmark.steps [--model cards_detector] [--repeat 60]
 """
 
 from __future__ import annotations
