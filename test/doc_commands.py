@@ -39,6 +39,7 @@ NOT_RUN = (
     (r'source |cd (?!directory)|export |python3 -m venv ',
      'sets up the shell that the next command runs in'),
     (r'scripts/(setup|check|test|demo)( --tensorflow)?$', '.ci/run runs it'),
+    (r'scripts/shell pip-licenses$', 'lists what is installed'),
     (r'scripts/tools/run pages ', 'scripts/check docs builds the same pages'),
     (r'scripts/bench(_gpu)?( |$)', 'needs minutes and a quiet machine; test/bench runs its parts'),
     (r'git clone |\.venv/tensorflow/bin/python packages/ros2_classify_benchmark/predecessor/',

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""`.ci/run`: what fails it, and when tests are run once more."""
+"""`.ci/run` runs everything, whatever fails, and fails if anything does."""
 
 import os
 import shutil
@@ -21,50 +21,49 @@ import subprocess
 import pytest
 from shared_data import ROOT
 
-# The suite ends with $FIRST, what is run once more with $AGAIN.
-SUITE = """\
-echo "$*" >> calls
-case $* in
-  '') exit "$FIRST" ;;
-  *) exit "$AGAIN" ;;
-esac
+# Every script writes down what it was started with, and fails if it is told to.
+SCRIPT = """#!/bin/sh
+echo "$(basename "$0") $*" >> calls
+[ "$(basename "$0")" != "$FAILS" ] || exit "$CODE"
 """
-AGAIN = '--last-failed --last-failed-no-failures none'
+SCRIPTS = ('setup', 'check', 'demo', 'test', 'reliability')
 
 
 @pytest.fixture
 def run(tmp_path):
-    """Return a function that runs it with scripts that do nothing but the suite's exit code."""
-    (tmp_path / '.ci').mkdir()
+    """Return a function that runs it with scripts that do nothing but fail."""
+    for name in ('.ci', 'scripts', 'programs'):
+        (tmp_path / name).mkdir()
     shutil.copy(ROOT / '.ci' / 'run', tmp_path / '.ci' / 'run')
-    for directory, names in (('scripts', ('setup', 'check', 'demo', 'reliability')),
-                          ('programs', ('apt-get',)), ('scripts', ('test',))):
-        (tmp_path / directory).mkdir(exist_ok=True)
-        for name in names:
-            path = tmp_path / directory / name
-            path.write_text('#!/bin/sh\n' + (SUITE if name == 'test' else ''))
-            path.chmod(0o755)
+    for name in (*(f'scripts/{name}' for name in SCRIPTS), 'programs/apt-get'):
+        (tmp_path / name).write_text(SCRIPT)
+        (tmp_path / name).chmod(0o755)
 
-    def run(first, again=0):
+    def run(fails='', code=1):
         done = subprocess.run(
             [str(tmp_path / '.ci' / 'run')], check=False, capture_output=True, text=True,
-            timeout=60, env={**os.environ, 'FIRST': str(first), 'AGAIN': str(again),
+            timeout=60, env={**os.environ, 'FAILS': fails, 'CODE': str(code),
                              'PATH': f'{tmp_path / "programs"}:{os.environ["PATH"]}'})
         return done.returncode, (tmp_path / 'calls').read_text().splitlines()
 
     return run
 
 
-def test_a_suite_that_passes_is_run_once(run):
-    assert run(first=0) == (0, [''])
+def test_everything_is_run_once(run):
+    code, calls = run()
+    assert code == 0
+    assert [call.split()[0] for call in calls if call.split()[0] != 'apt-get'] == [
+        'setup', 'check', 'demo', 'test', 'reliability', 'reliability', 'reliability']
 
 
-@pytest.mark.parametrize('again', [0, 1, 5])
-def test_the_second_run_decides_about_tests_that_failed(run, again):
-    assert run(first=1, again=again) == (int(again != 0), ['', AGAIN])
+@pytest.mark.parametrize('code', [1, 2, 5, 124, 137])
+@pytest.mark.parametrize('fails', SCRIPTS[1:])
+def test_one_failure_fails_it_and_the_others_still_run(run, fails, code):
+    ended, calls = run(fails, code)
+    assert ended == 1
+    assert calls == run()[1][len(calls):]
 
 
-@pytest.mark.parametrize('code', [2, 3, 4, 5, 124, 137, 139])
-def test_a_suite_that_did_not_come_to_its_end_is_a_failure(run, code):
-    """Also where some test had failed before: the others after the hanging one never ran."""
-    assert run(first=code, again=0) == (1, [''])
+def test_nothing_runs_without_an_environment(run):
+    code, calls = run('setup', 2)
+    assert code != 0 and 'test' not in [call.split()[0] for call in calls]

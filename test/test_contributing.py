@@ -131,8 +131,8 @@ def test_the_example_is_in_good_style(tree: Path) -> None:
     path = tree / 'ros2_classify/decoders/circles.py'
     path.write_text(header + DECODER, encoding='utf-8')
     done = subprocess.run(
-        [sys.executable, '-m', 'flake8', '--config', str(ROOT / 'scripts/tools/ament_flake8.cfg'),
-         str(path)], capture_output=True, text=True, check=False, timeout=120)
+        [sys.executable, '-m', 'flake8', '--config', str(ROOT / '.flake8'), str(path)],
+        capture_output=True, text=True, check=False, timeout=120)
     assert done.stdout + done.stderr == ''
 
 

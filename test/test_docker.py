@@ -18,16 +18,16 @@ The files for containers, as far as they can be judged without an engine.
 Stages, paths, packages and programs that they name are those that the repository has.
 """
 
+from dataclasses import dataclass
+import io
+import json
 import os
 from pathlib import Path
 import re
 import subprocess
-import sys
 from xml.etree import ElementTree
 
-import check
-import dockerfile
-import environment
+from dockerfile_parse import DockerfileParser
 import pytest
 from ros2_classify import cli
 from shared_data import ROOT
@@ -39,8 +39,35 @@ PREFIX = '/opt/ros2_classify/install/share/ros2_classify/'
 README = (DOCKER / 'README.md').read_text()
 
 
+@dataclass
+class Step:
+    """An instruction: its name, what `--name=value` sets, and the rest on one line."""
+
+    name: str
+    flags: dict[str, str]
+    value: str
+
+
+@dataclass
+class Stage:
+    """What is between a ``FROM`` and the next."""
+
+    name: str
+    base: str
+    steps: list[Step]
+
+
 def stages(name):
-    return dockerfile.stages((DOCKER / name).read_text())
+    found = []
+    for each in DockerfileParser(fileobj=io.BytesIO((DOCKER / name).read_bytes())).structure:
+        flags = dict(re.findall(r'(?:^|(?<= ))--([a-z-]+)=(\S*) ', each['value'][:80]))
+        value = re.sub(r'^(--[a-z-]+=\S* +)+', '', each['value'])
+        if each['instruction'] == 'FROM':
+            base, _, stage = value.partition(' AS ')
+            found.append(Stage(stage.strip() or str(len(found)), base.strip(), []))
+        elif found and each['instruction'] != 'COMMENT':
+            found[-1].steps.append(Step(each['instruction'], flags, value))
+    return found
 
 
 def steps(name, instruction):
@@ -70,11 +97,11 @@ def test_the_last_user_is_not_root(name):
 def test_the_health_check_and_the_command_are_verbs(name):
     runtime = stages(name)[1]
     found = {step.name: step.value for step in runtime.steps}
-    check = dockerfile.Instruction('CMD', {}, found['HEALTHCHECK'].partition('CMD ')[2]).words()
-    start = dockerfile.Instruction('CMD', {}, found['CMD']).words()
+    check = json.loads(found['HEALTHCHECK'].partition('CMD ')[2])
+    start = json.loads(found['CMD'])
     assert check[-1] == 'health' and names_a_program(check)
     assert 'server' in start and names_a_program(start)
-    entry = dockerfile.Instruction('ENTRYPOINT', {}, found['ENTRYPOINT']).words()
+    entry = json.loads(found['ENTRYPOINT'])
     # The check is not started by the entry point: it has to begin with it.
     assert check[:len(entry)] == entry
 
@@ -210,33 +237,6 @@ def test_cuda_is_a_build_argument():
     assert arguments == {'ACCELERATOR': 'cuda'}
     run = next(step.value for step in steps('Dockerfile', 'RUN') if 'onnxruntime' in step.value)
     assert 'onnxruntime-gpu[cuda,cudnn]' in run and 'exit 2' in run
-
-
-@pytest.mark.parametrize('said, problems', [('', []), ('x:1 DL3008 no', ['x:1 DL3008 no'])])
-def test_scripts_check_asks_hadolint(tmp_path, said, problems):
-    """The program is a fake that says what the test wants."""
-    program = tmp_path / 'bin' / 'hadolint'
-    program.parent.mkdir()
-    program.write_text(
-        f'#!/bin/sh\nprintf "%s" "{said}"\nshift 3\necho "$@" > "{tmp_path}/files"\n')
-    program.chmod(0o755)
-    checker = check.Checker.__new__(check.Checker)
-    checker._environment = environment.Environment('jazzy', False, tmp_path, sys.executable)
-    checker._files = [DOCKER / name for name in FILES]
-    assert checker.docker() == problems
-    assert (tmp_path / 'files').read_text().split() == [str(path) for path in checker._files]
-
-
-def test_a_missing_hadolint_is_told(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv('PATH', str(tmp_path))
-    checker = check.Checker.__new__(check.Checker)
-    checker._files = []
-    checker._environment = environment.Environment('jazzy', False, tmp_path, sys.executable)
-    assert checker.docker() == ['hadolint is not in the environment, although it is pinned']
-    checker._environment = environment.Environment('lyrical', True, tmp_path, sys.executable)
-    assert check.run_checks(checker, ['docker']) == 0
-    assert capsys.readouterr().out.endswith(
-        '0 passed; 1 skipped: docker (hadolint is not here: its package is for x86_64).\n')
 
 
 def test_every_file_is_explained():

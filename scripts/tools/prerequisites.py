@@ -75,8 +75,8 @@ def _check_wheels_run_here() -> None:
     found = tuple(int(part) for part in version.split('.')[:2] if part.isdigit())
     if name != 'glibc' or found < OLDEST_GLIBC:
         oldest = '.'.join(map(str, OLDEST_GLIBC))
-        raise ScriptError(f'error: the wheels of ROS 2 need glibc {oldest} or newer; this machine has '
-                          f'{f"{name} {version}" if name else "none"}. {instead}')
+        raise ScriptError(f'error: the wheels of ROS 2 need glibc {oldest} or newer; this '
+                          f'machine has {f"{name} {version}" if name else "none"}. {instead}')
 
 
 def _missing_of_python(environment: Environment) -> list[tuple[str, str]]:

@@ -36,7 +36,7 @@ LIST = ROOT / 'test' / 'words.txt'
 MARK = 'words: old'
 
 # White space in a phrase: also what stands between two lines of a comment or of a string.
-_GAP = r'''[\s#*>'"]+'''
+_GAP = r"""[\s#*>'"]+"""
 
 
 class Words:

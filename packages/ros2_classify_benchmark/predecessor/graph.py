@@ -74,7 +74,7 @@ def frozen_graph(seed: int) -> bytes:
 def main() -> int:
     """Write both files."""
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
-    parser.add_argument('folder', type=Path, metavar='FOLDER', help='where to')
+    parser.add_argument('directory', type=Path, metavar='DIRECTORY', help='where to')
     parser.add_argument('--seed', type=int, default=1, help='of the weights (default: 1)')
     arguments = parser.parse_args()
     arguments.directory.mkdir(parents=True, exist_ok=True)
