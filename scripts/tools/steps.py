@@ -25,7 +25,7 @@ from pathlib import Path
 import subprocess
 import time
 
-from environment import ScriptError
+from environment import ROOT, ScriptError
 
 # Lines of a failed program's output that are shown.
 LINES_SHOWN = 20
@@ -50,7 +50,7 @@ def key_of(inputs: Sequence[Path], *facts: object) -> str:
     """Return a key of files' contents and other facts."""
     digest = hashlib.sha256(repr(facts).encode())
     for path in inputs:
-        digest.update(f'{path}\0'.encode() + path.read_bytes() + b'\0')
+        digest.update(f'{os.path.relpath(path, ROOT)}\0'.encode() + path.read_bytes() + b'\0')
     return digest.hexdigest()
 
 
