@@ -59,7 +59,6 @@ NOT_YET = (
     'packages/ros2_classify_interfaces/',
     'pyproject.toml',
     'ros2_classify/__init__.py',
-    'ros2_classify/autoconfig/',
     'ros2_classify/bundle.py',
     'ros2_classify/cli/',
     'ros2_classify/convert/',

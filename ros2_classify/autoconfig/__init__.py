@@ -13,4 +13,4 @@
 # limitations under the License.
 
 
-"""What a model file says by itself, and what is inferred from it."""
+"""Settings that a model file gives by itself, declared or inferred, each with its reason."""

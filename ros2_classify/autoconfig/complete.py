@@ -13,11 +13,11 @@
 # limitations under the License.
 
 """
-From what a descriptor declares and what the model's file says to a complete descriptor.
+Complete a descriptor with what the model file says.
 
-Facts are taken from the graph and must agree with what is declared. Where a descriptor says
-nothing of the output (a bare model file, for one), `ros2_classify.autoconfig.guess` guesses it, and each
-guess is written down in ``ModelDescriptor.guesses``.
+What the graph says must agree with what is declared. If the descriptor does not declare
+the output, `ros2_classify.autoconfig.inferred` infers it; ``ModelDescriptor.inferred`` lists what
+was inferred, one sentence for each setting.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ros2_classify.autoconfig.guess import guess_input, guess_output, labels_of, size_of, task_of
+from ros2_classify.autoconfig.inferred import (
+    infer_input, infer_output, labels_of, size_of, task_of)
 from ros2_classify.errors import DescriptorError
 from ros2_classify.model.descriptor import (
     DType, FrozenMapping, InputSpec, Layout, ModelDescriptor, OutputSpec, Size)
@@ -44,36 +45,17 @@ def complete(
     metadata: Mapping[str, str],
 ) -> ModelDescriptor:
     """
-    Fill in what a descriptor leaves open.
+    Fill in what a descriptor leaves open: task, decoder, and the input's name, size and types.
 
-    Parameters
-    ----------
-    descriptor : ModelDescriptor
-        As declared.
-    inputs, outputs : sequence of TensorSpec
-        Those of the model.
-    metadata : mapping of str to str
-        What the exporter wrote into the model's file.
-
-    Returns
-    -------
-    ModelDescriptor
-        With a task, a decoder, and an input name, size, layout and data type; ``guesses`` holds
-        a sentence for each fact that is only likely.
-
-    Raises
-    ------
-    DescriptorError
-        If the model contradicts the descriptor, can't be fed with one image, or says too
-        little to guess the rest.
-
+    Raises DescriptorError if the model contradicts the descriptor, takes more than one image, or
+    says too little to infer the rest.
     """
-    guesses: list[str] = []
-    extra = _extra(descriptor, inputs, guesses)
+    inferred: list[str] = []
+    extra = _extra(descriptor, inputs, inferred)
     tensor = _the_input(descriptor, inputs, extra)
     bare = descriptor.output.decoder is None and descriptor.input == InputSpec()
     spec = replace(descriptor.input, extra=extra)
-    layout = spec.layout or _layout(descriptor, tensor, bare, guesses)
+    layout = spec.layout or _layout(descriptor, tensor, bare, inferred)
     channels = tensor.shape[1 if layout == 'nchw' else 3]
     if bare and channels == 1:
         spec = replace(spec, color='gray', mean=(0.0,), std=(1.0,))
@@ -83,34 +65,34 @@ def complete(
             f'is {layout}, but the model takes {tensor}; correct the one or the other')
     spec = replace(
         spec, name=tensor.name, layout=layout, dtype=_dtype(descriptor, tensor),
-        size=_size(descriptor, tensor, layout, outputs if bare else (), metadata, guesses))
+        size=_size(descriptor, tensor, layout, outputs if bare else (), metadata, inferred))
 
     output, task = descriptor.output, descriptor.task
     if output.decoder is None:
         known = labels_of(metadata) if descriptor.labels is None else descriptor.load_labels()
-        guess = guess_output(
+        found = infer_output(
             outputs, spec, metadata, task or task_of(metadata), known,
             one_image=isinstance(tensor.shape[0], int))
-        if guess is None:
+        if found is None:
             raise _error(descriptor, _nothing_fits(descriptor, outputs))
-        output = OutputSpec(guess.decoder, FrozenMapping(guess.options))
-        task = guess.task
-        guesses.extend(guess.sentences)
+        output = OutputSpec(found.decoder, FrozenMapping(found.options))
+        task = found.task
+        inferred.extend(found.sentences)
         if bare:
-            spec, sentence = guess_input(spec, guess, outputs, metadata)
-            guesses.append(sentence)
+            spec, sentence = infer_input(spec, found, outputs, metadata)
+            inferred.append(sentence)
     labels = descriptor.labels
-    if labels is None and (found := labels_of(metadata)):
-        labels = found
-        guesses.append(f'labels: the {len(found)} names in the metadata of the file')
+    if labels is None and (listed := labels_of(metadata)):
+        labels = listed
+        inferred.append(f'labels: the {len(listed)} names in the metadata of the file')
     elif labels is None and bare:
-        guesses.append('labels: none are known, so class ids stand for names')
+        inferred.append('labels: none are known; class ids are used as names')
     if spec.dtype == 'uint8' and (spec.scale != 1 or any(spec.mean) or set(spec.std) != {1.0}):
         raise _error(
             descriptor, 'input.scale, mean and std cannot be applied: the model takes '
             f'{tensor}, whole pixels from 0 to 255; remove the three')
     return replace(descriptor, task=task, labels=labels, input=spec, output=output,
-                   guesses=(*descriptor.guesses, *guesses))
+                   inferred=(*descriptor.inferred, *inferred))
 
 
 def _error(descriptor: ModelDescriptor, message: str) -> DescriptorError:
@@ -118,9 +100,9 @@ def _error(descriptor: ModelDescriptor, message: str) -> DescriptorError:
 
 
 def _extra(
-    descriptor: ModelDescriptor, inputs: Sequence[TensorSpec], guesses: list[str],
+    descriptor: ModelDescriptor, inputs: Sequence[TensorSpec], inferred: list[str],
 ) -> FrozenMapping:
-    """Return what the inputs beside the image are fed, under the graph's names for them."""
+    """Return what the inputs other than the image are fed, by their names in the graph."""
     declared = descriptor.input.extra
     extra = {
         next((tensor.name for tensor in inputs if bare_name(tensor.name) == bare_name(name)),
@@ -130,10 +112,10 @@ def _extra(
         for tensor in inputs:
             if (name := bare_name(tensor.name)) in USUAL and len(tensor.shape) <= 2:
                 extra[tensor.name] = value = USUAL[name]
-                guesses.append(
+                inferred.append(
                     f'input.extra.{tensor.name}: '
-                    f'{value if isinstance(value, str) else list(value)}, so that boxes come '
-                    "out in the pixels of the model's image")
+                    f'{value if isinstance(value, str) else list(value)}, so that boxes are '
+                    'in pixels of the model input')
     if extra:
         try:
             ExtraInputs(extra, inputs)
@@ -145,14 +127,14 @@ def _extra(
 def _the_input(
     descriptor: ModelDescriptor, inputs: Sequence[TensorSpec], extra: FrozenMapping,
 ) -> TensorSpec:
-    """Return the one input that takes one image, its batch dimension added where it has none."""
+    """Return the input that takes the image; a missing batch dimension is added."""
     listed = '; '.join(str(tensor) for tensor in inputs)
     rest = [tensor for tensor in inputs if tensor.name not in extra]
     if len(rest) != 1:
         raise _error(
-            descriptor, f'the model has {len(inputs)} inputs ({listed}), but an image is all '
-            'there is to feed; export it with one input, or say what the others are fed under '
-            f'input.extra, like extra: {{image_shape: {SIZES[0]}}}')
+            descriptor, f'the model has {len(inputs)} inputs ({listed}), but only the image is '
+            'known; export it with one input, or declare the others under input.extra, like '
+            f'extra: {{image_shape: {SIZES[0]}}}')
     tensor = rest[0]
     name = descriptor.input.name
     if name is not None and bare_name(name) != bare_name(tensor.name):
@@ -163,13 +145,13 @@ def _the_input(
         tensor = replace(tensor, shape=(1, *tensor.shape))
     if len(tensor.shape) != 4:
         raise _error(
-            descriptor, f'the model takes {tensor}, which is no image: four dimensions are '
-            'needed, [1, channels, height, width] or [1, height, width, channels], or three '
+            descriptor, f'the model takes {tensor}, which is not an image: it needs four '
+            'dimensions, [1, channels, height, width] or [1, height, width, channels], or three '
             'without the 1')
     if isinstance(tensor.shape[0], int) and tensor.shape[0] != 1:
         raise _error(
-            descriptor, f'the model takes {tensor}, {tensor.shape[0]} images at once; export '
-            'it with a batch of 1 or a free batch dimension')
+            descriptor, f'the model takes {tensor}, a fixed batch of {tensor.shape[0]} images; '
+            'export it with a batch of 1 or a free batch dimension')
     return tensor
 
 
@@ -179,22 +161,22 @@ def bare_name(name: str) -> str:
 
 
 def _layout(descriptor: ModelDescriptor, tensor: TensorSpec, bare: bool,
-            guesses: list[str]) -> Layout:
-    """Return the layout that the input's shape tells."""
+            inferred: list[str]) -> Layout:
+    """Return the layout, which follows from where the 1 or 3 channels are."""
     first, last = tensor.shape[1] in _CHANNELS, tensor.shape[3] in _CHANNELS
     if first and not last:
         return 'nchw'
     if last and not first:
         return 'nhwc'
     if bare and tensor.dtype == 'uint8' and not isinstance(tensor.shape[3], int):
-        guesses.append('input.layout: nhwc, as uint8 images are fed as a rule')
+        inferred.append('input.layout: nhwc, as usual for uint8 images')
         return 'nhwc'
     if all(isinstance(tensor.shape[axis], int) for axis in (1, 3)) and not first:
         raise _error(
-            descriptor, f'the model takes {tensor}, but images have 1 or 3 channels; neither '
-            'the second nor the last dimension is one of these')
+            descriptor, f'the model takes {tensor}, but images have 1 or 3 channels, and neither '
+            'the second nor the last dimension is 1 or 3')
     raise _error(
-        descriptor, f'the layout of the input {tensor} cannot be told from its shape; say '
+        descriptor, f'the layout of the input {tensor} does not follow from its shape; set '
         'input.layout: nchw or nhwc in a descriptor')
 
 
@@ -208,23 +190,23 @@ def _dtype(descriptor: ModelDescriptor, tensor: TensorSpec) -> DType:
                     'correct it or remove it')
             return dtype
     raise _error(
-        descriptor, f'the model takes {tensor}; the types that can be fed are '
+        descriptor, f'the model takes {tensor}, but only these types are supported: '
         f'{", ".join(DTYPES)}')
 
 
 def _size(descriptor: ModelDescriptor, tensor: TensorSpec, layout: Layout,
-          outputs: Sequence[TensorSpec], metadata: Mapping[str, str], guesses: list[str]) -> Size:
-    """Return the declared size or the graph's, and see that both agree."""
+          outputs: Sequence[TensorSpec], metadata: Mapping[str, str], inferred: list[str]) -> Size:
+    """Return the size that is declared or in the graph; both must agree."""
     height, width = tensor.shape[2:4] if layout == 'nchw' else tensor.shape[1:3]
     declared = descriptor.input.size
     if declared is None:
         if isinstance(width, int) and isinstance(height, int):
             return width, height
-        declared = size_of(outputs, metadata, guesses)
+        declared = size_of(outputs, metadata, inferred)
     if declared is None:
         raise _error(
-            descriptor, f'the model takes {tensor}, images of any size; say input.size: '
-            '[width, height], or source for the size of the image, in a descriptor')
+            descriptor, f'the model takes {tensor}, images of any size; set input.size: '
+            '[width, height], or source for the size of each image, in a descriptor')
     fixed = [side for side in (width, height) if isinstance(side, int)]
     if declared == 'source':
         if fixed:
@@ -241,7 +223,7 @@ def _size(descriptor: ModelDescriptor, tensor: TensorSpec, layout: Layout,
 
 
 def _nothing_fits(descriptor: ModelDescriptor, outputs: Sequence[TensorSpec]) -> str:
-    # Imported where it is used: the decoders import OpenCV.
+    # Imported here because the decoders import OpenCV.
     from ros2_classify.decoders import DECODERS
 
     known = [name for name, decoder in DECODERS.items()
@@ -249,7 +231,7 @@ def _nothing_fits(descriptor: ModelDescriptor, outputs: Sequence[TensorSpec]) ->
     listed = '; '.join(str(tensor) for tensor in outputs)
     file = descriptor.source.name
     return (
-        f'what the outputs mean cannot be told from their shapes: {listed}; say it in a '
+        f'what the outputs mean does not follow from their shapes: {listed}; declare it in a '
         f'descriptor, a .yaml file like {{source: {{path: {file}}}, labels: labels.txt, input: '
-        f'{{color: rgb, scale: 1/255}}, output: {{decoder: {known[0]}}}}}, with one of the '
-        f'decoders {", ".join(known)}')
+        f'{{color: rgb, scale: 1/255}}, output: {{decoder: {known[0]}}}}}, with one of '
+        f'the decoders {", ".join(known)}')

@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Pipeline.load(
             arguments.model, provider=arguments.provider, threads=arguments.threads,
             fetch=fetching.options_of(arguments)) as pipeline:
-        for guess in pipeline.descriptor.guesses:
+        for guess in pipeline.descriptor.inferred:
             print(f'ros2_classify: guessed {guess}', file=sys.stderr)
         options = pipeline.options.replace(**_changes(arguments))
         pipeline.warm_up()

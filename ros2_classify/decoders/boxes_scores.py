@@ -138,8 +138,8 @@ def _find(
     """Return boxes ``[N, 4]`` and scores ``[N, C]``."""
     declared = [name and (find_name(outputs, name) or name)
                 for name in (options.boxes, options.scores)]
-    box_name = declared[0] or _guess(outputs, 'box', declared[1])
-    score_name = declared[1] or _guess(outputs, 'score', box_name)
+    box_name = declared[0] or _output_for(outputs, 'box', declared[1])
+    score_name = declared[1] or _output_for(outputs, 'score', box_name)
     if box_name is None or score_name is None or box_name == score_name:
         raise OutputError(
             'the outputs for boxes and scores cannot be told apart; name them under '
@@ -156,7 +156,7 @@ def _find(
     return boxes, scores
 
 
-def _guess(outputs: Outputs, word: str, other: str | None) -> str | None:
+def _output_for(outputs: Outputs, word: str, other: str | None) -> str | None:
     """Return the one output whose name has a word in it, or whose shape can be nothing else."""
     free = [name for name in outputs if name != other]
     named = [name for name in free if word in name.lower()]

@@ -141,8 +141,8 @@ def _find(
     outputs: Outputs, options: DetrOptions,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return logits ``[Q, C']`` and boxes ``[Q, 4]``."""
-    boxes_name = options.boxes or _guess(outputs, 'box', options.logits)
-    logits_name = options.logits or _guess(outputs, 'logit', boxes_name)
+    boxes_name = options.boxes or _output_for(outputs, 'box', options.logits)
+    logits_name = options.logits or _output_for(outputs, 'logit', boxes_name)
     if boxes_name is None or logits_name is None or boxes_name == logits_name:
         raise OutputError(
             'the outputs for logits and boxes cannot be told apart; name them under '
@@ -159,7 +159,7 @@ def _find(
     return logits, boxes
 
 
-def _guess(outputs: Outputs, word: str, other: str | None) -> str | None:
+def _output_for(outputs: Outputs, word: str, other: str | None) -> str | None:
     """Return the one output whose name has a word in it, or whose shape can be nothing else."""
     free = [name for name in outputs if other is None or name.removesuffix(':0')
             != other.removesuffix(':0')]

@@ -291,7 +291,7 @@ def summary(report: Report) -> Mapping[str, Any]:
         'inputs': [_spec(spec) for spec in report.inputs],
         'outputs': [_spec(spec) for spec in report.outputs],
         'descriptor': None if descriptor is None else mapping_of(descriptor),
-        'guesses': list(descriptor.guesses) if descriptor else [],
+        'guesses': list(descriptor.inferred) if descriptor else [],
         'labels': len(report.labels) if report.labels else None,
         'seen': facts_of_outputs(report),
         'answer': report.result.to_dict() if report.result is not None else None,

@@ -98,7 +98,7 @@ def describe(descriptor: ModelDescriptor, report: Report, directory: Path) -> st
     """
     data = mapping_of(_placed(descriptor, report, directory))
     guesses: dict[str, list[str]] = {}
-    for guess in descriptor.guesses:
+    for guess in descriptor.inferred:
         guesses.setdefault(re.split(r'[.:]', guess, maxsplit=1)[0], []).append(guess)
     lines = _head(report)
     for key, value in data.items():

@@ -190,7 +190,7 @@ def measured(descriptor: ModelDescriptor, runs: Sequence[Run]) -> ModelDescripto
         With ``softmax`` for logits and ``none`` for anything from 0 to 1, where it was a guess.
 
     """
-    guessed = [guess for guess in descriptor.guesses if guess.startswith(_ACTIVATION_GUESS)]
+    guessed = [guess for guess in descriptor.inferred if guess.startswith(_ACTIVATION_GUESS)]
     if descriptor.output.decoder != 'classification' or not guessed:
         return descriptor
     kind = kind_of(class_numbers(descriptor, runs))
@@ -205,7 +205,7 @@ def measured(descriptor: ModelDescriptor, runs: Sequence[Run]) -> ModelDescripto
     options = FrozenMapping({**descriptor.output.options, 'activation': activation})
     return replace(
         descriptor, output=replace(descriptor.output, options=options),
-        guesses=tuple(sentence if guess in guessed else guess for guess in descriptor.guesses))
+        inferred=tuple(sentence if guess in guessed else guess for guess in descriptor.inferred))
 
 
 def judge(pipeline: Pipeline, runs: Sequence[Run]) -> Findings:

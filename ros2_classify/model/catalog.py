@@ -180,7 +180,7 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     -------
     ModelDescriptor
         For a bare model file, one that declares nothing but the file and what lies beside it
-        (`ros2_classify.model.sidecars`); `ros2_classify.autoconfig.complete.complete` guesses the rest from the
+        (`ros2_classify.model.sidecars`); `ros2_classify.autoconfig.complete.complete` infers the rest from the
         model.
 
     Raises

@@ -297,8 +297,8 @@ class ModelDescriptor:
         The descriptor's file, or what else it came from; errors begin with it.
     directory : Path or None
         Where relative paths are looked for first.
-    guesses : tuple of str
-        One sentence for each fact that was guessed and not declared.
+    inferred : tuple of str
+        One sentence for each setting that was inferred from the model file and not declared.
 
     """
 
@@ -317,7 +317,7 @@ class ModelDescriptor:
     expected: Expected | None = None
     origin: str = ''
     directory: Path | None = None
-    guesses: tuple[str, ...] = ()
+    inferred: tuple[str, ...] = ()
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], *, origin: str = 'the descriptor',

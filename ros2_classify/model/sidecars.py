@@ -58,7 +58,7 @@ def with_sidecars(bare: ModelDescriptor, model: Path) -> ModelDescriptor:
     Returns
     -------
     ModelDescriptor
-        What the file beside it says, with a sentence in ``guesses``: that the file belongs to
+        What the file beside it says, with a sentence in ``inferred``: that the file belongs to
         the model is taken from its name alone. ``bare`` itself where there is none.
 
     Raises
@@ -108,7 +108,7 @@ def _from_yaml(path: Path, bare: ModelDescriptor, model: Path) -> ModelDescripto
         descriptor = parse_descriptor(data, where, name=path.stem, directory=path.parent)
         if not _is_of(descriptor, model):
             return bare
-        return replace(descriptor, format=bare.format, guesses=(
+        return replace(descriptor, format=bare.format, inferred=(
             f'descriptor: {path.name}, because it lies beside the model and has its name',))
     for key in _NAMES:
         if (labels := _names(data.get(key))) is not None:
@@ -156,5 +156,5 @@ def _only_model(model: Path) -> bool:
 
 
 def _labelled(bare: ModelDescriptor, labels: Labels | str, name: str) -> ModelDescriptor:
-    return replace(bare, labels=labels, guesses=(
+    return replace(bare, labels=labels, inferred=(
         f'labels: {name}, because it lies beside the model',))

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Completion: facts from the graph, contradictions, and what is guessed."""
+"""Completion: facts from the graph, contradictions, and what is inferred."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_facts_of_the_graph(shape, layout, size, dtype):
     result = done(declared(), tensor('in', shape, dtype))
     assert result.input == InputSpec(name='in', size=size, layout=layout, dtype=dtype)
     assert result.task == 'classification'
-    assert result.guesses == ()
+    assert result.inferred == ()
 
 
 def test_declared_facts_that_agree_stay():
@@ -80,16 +80,16 @@ def test_the_images_own_size():
     ({'color': 'gray'}, tensor('in', [1, 3, 8, 8]), 'input.color gray has 1 channels'),
     ({}, tensor('in', [1, 1, 8, 8]), 'input.color rgb has 3 channels'),
     ({}, tensor('in', [1, 4, 8, 8]), 'images have 1 or 3 channels'),
-    ({}, tensor('in', [1, 3, 8, 3]), 'cannot be told from its shape; say input.layout'),
-    ({}, tensor('in', [1, 'a', 'b', 'c']), 'cannot be told from its shape; say input.layout'),
-    ({}, tensor('in', [8, 8]), 'which is no image: four dimensions'),
-    ({}, tensor('in', [8, 3, 8, 8]), '8 images at once; export it with a batch of 1'),
-    ({}, tensor('in', [1, 3, 8, 8], np.int64), 'that can be fed are float32, float16, uint8'),
+    ({}, tensor('in', [1, 3, 8, 3]), 'does not follow from its shape; set input.layout'),
+    ({}, tensor('in', [1, 'a', 'b', 'c']), 'does not follow from its shape; set input.layout'),
+    ({}, tensor('in', [8, 8]), 'which is not an image: it needs four dimensions'),
+    ({}, tensor('in', [8, 3, 8, 8]), 'a fixed batch of 8 images; export it with a batch of 1'),
+    ({}, tensor('in', [1, 3, 8, 8], np.int64), 'types are supported: float32, float16, uint8'),
     ({'dtype': 'uint8'}, tensor('in', [1, 3, 8, 8]), 'input.dtype is uint8, but the model takes '
      r"'in' float32 \[1, 3, 8, 8\]"),
     ({'size': [8, 9]}, tensor('in', [1, 3, 8, 8]), 'input.size has a height of 9.*a height of 8'),
     ({'size': [9, 8]}, tensor('in', [1, 8, 8, 3]), 'input.size has a width of 9.*a width of 8'),
-    ({}, tensor('in', [1, 3, 'h', 'w']), r'any size; say input.size: \[width, height\]'),
+    ({}, tensor('in', [1, 3, 'h', 'w']), r'any size; set input.size: \[width, height\]'),
     ({'mean': 1}, tensor('in', [1, 3, 8, 8], np.uint8), 'scale, mean and std cannot be applied'),
     ({'scale': '1/255'}, tensor('in', [1, 3, 8, 8], np.uint8), 'cannot be applied'),
     ({'std': 2}, tensor('in', [1, 3, 8, 8], np.uint8), 'cannot be applied'),
@@ -100,7 +100,7 @@ def test_contradictions(input_, feed, words):
 
 
 @pytest.mark.parametrize('count', [0, 2])
-def test_models_that_want_more_than_a_image(count):
+def test_models_that_take_more_than_one_image(count):
     feeds = [tensor(f'in{i}', [1, 3, 8, 8]) for i in range(count)]
     with pytest.raises(DescriptorError, match=f'the model has {count} inputs'):
         complete(declared(), feeds, [IMAGENET], {})
@@ -112,9 +112,9 @@ def test_a_bare_classifier_of_pytorch():
     assert result.output.options == {'activation': 'softmax'}
     assert (result.input.color, result.input.resize) == ('rgb', 'center_crop')
     assert result.input.mean == (0.485, 0.456, 0.406)
-    assert len(result.guesses) == 4
-    assert 'ImageNet' in result.guesses[2]
-    assert 'class ids stand for names' in result.guesses[3]
+    assert len(result.inferred) == 4
+    assert 'ImageNet' in result.inferred[2]
+    assert 'class ids are used as names' in result.inferred[3]
 
 
 @pytest.mark.parametrize('output, activation', [
@@ -148,7 +148,7 @@ def test_a_bare_face_detector():
     assert result.output.options['background'] == 0
 
 
-def test_boxes_are_told_from_four_classes_by_name():
+def test_boxes_and_four_classes_are_distinguished_by_name():
     result = done(BARE, tensor('in', [1, 3, 240, 320]), tensor('a', [1, 9, 4]),
                   tensor('the_boxes', [1, 9, 4]))
     assert result.output.options['outputs'] == {'boxes': 'the_boxes', 'scores': 'a'}
@@ -171,7 +171,7 @@ def test_a_bare_tensorflow_detector():
     # Even where the channels are free too: uint8 images are fed as they lie in memory.
     result = done(BARE, tensor('image_tensor:0', [None] * 4, np.uint8), *outputs)
     assert result.input.layout == 'nhwc'
-    assert 'input.layout: nhwc' in result.guesses[0]
+    assert 'input.layout: nhwc' in result.inferred[0]
 
 
 def test_a_bare_tflite_detector():
@@ -190,11 +190,11 @@ def test_a_bare_tflite_detector():
     [tensor('a', [1, 9, 4]), tensor('b', [1, 9, 4])],
     [tensor('a', [1, 9, 4]), tensor('b', [1, 9, 4]), tensor('c', [1, 9, 4])],
     [tensor('a', [1, 9]), tensor('b', [1, 9])], []])
-def test_what_cannot_be_guessed(outputs):
+def test_what_cannot_be_inferred(outputs):
     with pytest.raises(DescriptorError) as caught:
         complete(BARE, [tensor('in', [1, 3, 640, 640])], outputs, {})
     message = str(caught.value)
-    assert message.startswith('/m/net.onnx: what the outputs mean cannot be told')
+    assert message.startswith('/m/net.onnx: what the outputs mean does not follow from their ')
     for output in outputs:
         assert str(output) in message
     assert all(name in message for name in DECODERS)
@@ -209,20 +209,20 @@ def test_the_example_in_the_error_is_a_descriptor(tmp_path):
     assert resolve(tmp_path / 'm.yaml').source.path == 'net.onnx'
 
 
-def test_a_declared_task_limits_the_guesses():
+def test_a_declared_task_limits_what_is_inferred():
     descriptor = ModelDescriptor.from_mapping(
         {'source': {'path': 'net.onnx'}, 'task': 'detection'}, origin='m.yaml')
     with pytest.raises(DescriptorError, match='of the decoders yolox, tf_detection, boxes_sc'):
         done(descriptor, tensor('in', [1, 3, 8, 8]))
 
 
-def test_a_declared_input_is_not_guessed_over():
+def test_a_declared_input_is_kept():
     descriptor = ModelDescriptor.from_mapping(
         {'source': {'path': 'net.onnx'}, 'input': {'color': 'bgr', 'scale': '1/255'}})
     result = done(descriptor, tensor('in', [1, 3, 8, 8]))
     assert result.output.decoder == 'classification'
     assert (result.input.scale, result.input.mean) == (1 / 255, (0, 0, 0))
-    assert not any(guess.startswith('input') for guess in result.guesses)
+    assert not any(sentence.startswith('input') for sentence in result.inferred)
 
 
 @pytest.mark.parametrize('text, expected', [
@@ -232,7 +232,7 @@ def test_a_declared_input_is_not_guessed_over():
 def test_names_in_the_metadata(key, text, expected):
     result = done(BARE, tensor('in', [1, 3, 8, 8]), **{key: text})
     assert result.labels == Labels(expected)
-    assert any(f'the {len(expected)} names' in guess for guess in result.guesses)
+    assert any(f'the {len(expected)} names' in sentence for sentence in result.inferred)
 
 
 @pytest.mark.parametrize('text', [
@@ -252,12 +252,12 @@ def test_declared_labels_win():
 def test_a_size_in_the_metadata(text, size):
     result = done(BARE, tensor('in', [1, 3, 'h', 'w']), imgsz=text)
     assert result.input.size == size
-    assert 'imgsz' in result.guesses[0]
+    assert 'imgsz' in result.inferred[0]
 
 
 @pytest.mark.parametrize('text', ['[640]', '[0, 640]', 'x', '[1, 2, 3]', "['a', 'b']"])
 def test_no_size_in_the_metadata(text):
-    with pytest.raises(DescriptorError, match='say input.size'):
+    with pytest.raises(DescriptorError, match='set input.size'):
         done(BARE, tensor('in', [1, 3, 'h', 'w']), imgsz=text)
 
 
@@ -285,7 +285,7 @@ def test_completing_twice_changes_nothing():
 def test_published_models_work_without_a_descriptor(data, file, task, image, label, box):
     from ros2_classify import read_image
     with Pipeline.load(data / file, provider='cpu') as pipeline:
-        assert pipeline.descriptor.guesses
+        assert pipeline.descriptor.inferred
         result = pipeline(read_image(data / 'images' / image), 'bgr')
     assert result.task == task
     assert result.labels[0] == label

@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 import pytest
 from ros2_classify import cli, load_descriptor
-from ros2_classify.autoconfig import guess as guessing
+from ros2_classify.autoconfig import inferred
 from ros2_classify.inspection.check import check_model, summary
 from ros2_classify.model import sidecars
 from ros2_classify.testing import save_color_classifier
@@ -66,10 +66,10 @@ def test_the_files_beside_it() -> None:
 
 
 def test_the_keys_of_the_metadata() -> None:
-    for keys in (guessing._NAME_KEYS, guessing._SIZE_KEYS):
+    for keys in (inferred._NAME_KEYS, inferred._SIZE_KEYS):
         words = ', '.join(f'`{key}`' for key in keys[:-1]) + f' or `{keys[-1]}`'
         assert f'| metadata {words} |' in DESCRIPTOR
-        if keys is guessing._NAME_KEYS:
+        if keys is inferred._NAME_KEYS:
             assert words in TEXT.replace('\n', ' ')
 
 

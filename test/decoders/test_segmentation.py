@@ -227,15 +227,15 @@ def test_a_bare_model(tmp_path: Path, array: Any, metadata: Any, options: Any) -
         tmp_path / 'seg.onnx', {'out': array}, input_shape=(1, 3, 48, 64), metadata=metadata)
     with Pipeline.load(path, provider='cpu') as pipeline:
         assert dict(pipeline.descriptor.output.options) == options
-        assert any(guess.startswith('output.decoder: segmentation')
-                   for guess in pipeline.descriptor.guesses)
+        assert any(sentence.startswith('output.decoder: segmentation')
+                   for sentence in pipeline.descriptor.inferred)
         assert len(pipeline.descriptor.input.mean) == 3
         assert pipeline(np.zeros((20, 20, 3), np.uint8)).task == 'segmentation'
 
 
 @pytest.mark.parametrize('shape', [(1, 125, 3, 4), (1, 3, 20, 85), (1, 1, 12, 16)])
-def test_grids_of_detectors_are_not_guessed(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_grids_of_detectors_are_not_inferred(tmp_path: Path, shape: tuple[int, ...]) -> None:
     path = save_constant_model(
         tmp_path / 'net.onnx', {'out': np.zeros(shape, np.float32)}, input_shape=(1, 3, 48, 64))
-    with pytest.raises(DescriptorError, match='cannot be told from their shapes'):
+    with pytest.raises(DescriptorError, match='does not follow from their shapes'):
         Pipeline.load(path, provider='cpu')

@@ -205,7 +205,7 @@ def sigmoid_twice(path: Path) -> Any:
     (unknown_operator, 'does not know 1 of the operators: Frobnicate (1 node)'),
     (newer_operator, 'Einsum (1 node), which came with opset 12 while the model says 9'),
     (all_equal, "all numbers of the output 'scores' are equal (0.25), whatever the image"),
-    (unreadable_outputs, 'what the outputs mean cannot be told from their shapes'),
+    (unreadable_outputs, 'what the outputs mean does not follow from their shapes'),
     (pixels_for_parts, 'the descriptor takes pixels for parts of the image'),
     (parts_for_pixels, 'the descriptor takes parts of the image, from 0 to 1, for pixels'),
     (class_without_label, 'the model found the class 91, but the labels end at 1'),
@@ -382,5 +382,5 @@ def test_a_run_decides_between_softmax_and_none(
     report = check_model(save_linear(tmp_path / 'net.onnx', softmax=softmax), provider='cpu')
     assert not report.problems
     assert report.descriptor.output.options['activation'] == activation
-    guess, = [item for item in report.descriptor.guesses if 'output.activation' in item]
+    guess, = [item for item in report.descriptor.inferred if 'output.activation' in item]
     assert f'{activation}, because the outputs for 3 images were' in guess

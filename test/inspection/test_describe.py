@@ -38,7 +38,7 @@ def same(path: Path, report: Report) -> bool:
     bare = report.descriptor
     written = complete(load_descriptor(path), report.inputs, report.outputs, {})
     assert not report.problems
-    assert not written.guesses
+    assert not written.inferred
     pairs = [(getattr(written, name), getattr(bare, name))
              for name in ('name', 'task', 'format', 'labels', 'input', 'output', 'defaults')]
     assert all(ours == theirs for ours, theirs in pairs), pairs
@@ -105,7 +105,7 @@ def test_outputs_that_say_too_little(
     monkeypatch.chdir(tmp_path)
     assert main(['models', 'describe', 'net.onnx']) == 1
     text, error = capsys.readouterr()
-    assert 'what the outputs mean cannot be told' in error
+    assert 'what the outputs mean does not follow from their shapes' in error
     assert "# The model gives 'map' float32 [1, 5, 7, 7, 2]" in text
     assert '# output: {decoder: yolox}' in text.replace('classification', 'yolox')
     (tmp_path / 'mine.yaml').write_text(text)

@@ -169,7 +169,7 @@ def test_the_contract_runs_through_the_whole_pipeline(tmp_path, name):
     local = replace(entry, source=Source(str(path)), format='onnx')
     image = np.random.default_rng(1).integers(0, 256, (*IMAGE[::-1], 3), np.uint8)
     with Pipeline.load(local, provider='cpu') as pipeline:
-        assert pipeline.descriptor.guesses == ()
+        assert pipeline.descriptor.inferred == ()
         pipeline.warm_up()
         result = pipeline(image)
     assert list(result.labels[:1]) == [label]

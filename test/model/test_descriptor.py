@@ -104,7 +104,7 @@ def test_little_is_needed(tmp_path):
     assert descriptor.input == InputSpec()
     assert descriptor.output == OutputSpec()
     assert descriptor.defaults == Defaults()
-    assert descriptor.guesses == ()
+    assert descriptor.inferred == ()
 
 
 def test_from_python(tmp_path):

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from ros2_classify import ModelDescriptor, Pipeline
 from ros2_classify.autoconfig.complete import complete
-from ros2_classify.autoconfig.guess import labels_of, task_of
+from ros2_classify.autoconfig.inferred import labels_of, task_of
 from ros2_classify.errors import DescriptorError
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.descriptor import InputSpec
@@ -46,12 +46,12 @@ def test_label_files(model: Path, file: str) -> None:
     (model.parent / file).write_text(NAMES)
     found = resolve(model)
     assert (found.labels, found.load_labels()) == (file, RGB)
-    assert found.guesses == (f'labels: {file}, because it lies beside the model',)
+    assert found.inferred == (f'labels: {file}, because it lies beside the model',)
     with Pipeline.load(model, provider='cpu') as pipeline:
         assert pipeline.labels == RGB
-        assert found.guesses[0] in pipeline.descriptor.guesses
-        assert not any('class ids stand for names' in guess
-                       for guess in pipeline.descriptor.guesses)
+        assert found.inferred[0] in pipeline.descriptor.inferred
+        assert not any('class ids are used as names' in sentence
+                       for sentence in pipeline.descriptor.inferred)
 
 
 def test_the_nearer_file_wins(model: Path) -> None:
@@ -79,9 +79,9 @@ def test_a_descriptor(model: Path, suffix: str, text: str) -> None:
     assert found.origin == str(path)
     assert found.output.options == {'multi_label': True}
     assert found.labels == RGB
-    assert 'net.' + suffix in found.guesses[0]
+    assert 'net.' + suffix in found.inferred[0]
     with Pipeline.load(model, provider='cpu') as pipeline:
-        assert len(pipeline.descriptor.guesses) == 1
+        assert len(pipeline.descriptor.inferred) == 1
 
 
 def test_a_descriptor_without_labels_and_a_label_file(model: Path) -> None:
@@ -105,7 +105,7 @@ def test_what_is_meant_for_something_else(model: Path, text: str) -> None:
     (model.parent / 'net.yaml').write_text(text)
     found = resolve(model)
     assert found.origin == str(model)
-    assert (found.labels, found.guesses, found.output.decoder) == (None, (), None)
+    assert (found.labels, found.inferred, found.output.decoder) == (None, (), None)
 
 
 @pytest.mark.parametrize('text', [
@@ -115,7 +115,7 @@ def test_names_of_trainers(model: Path, text: str) -> None:
     (model.parent / 'net.yaml').write_text(text)
     found = resolve(model)
     assert found.labels == RGB
-    assert 'names in net.yaml, because it lies beside the model' in found.guesses[0]
+    assert 'names in net.yaml, because it lies beside the model' in found.inferred[0]
 
 
 @pytest.mark.parametrize('place', ['model.txt', 'model/labels.txt', 'model/assets/labels.txt'])
@@ -126,7 +126,7 @@ def test_beside_and_in_a_saved_model(tmp_path: Path, place: str) -> None:
     (tmp_path / place).write_text(NAMES)
     found = resolve(directory)
     assert found.load_labels() == RGB
-    assert place in found.guesses[0]
+    assert place in found.inferred[0]
 
 
 def test_files_that_hold_no_names(model: Path) -> None:
@@ -181,4 +181,4 @@ def test_sizes_in_the_metadata(key: str, stride: str, size: tuple[int, int]) -> 
     done = complete(bare, [tensor('in', [1, 3, 'h', 'w'])], [tensor('out', [1, 4])],
                     {key: '[480, 650]', 'stride': stride})
     assert done.input.size == size
-    assert np.all([key in done.guesses[0], ('stride' in done.guesses[0]) == (stride == '32')])
+    assert np.all([key in done.inferred[0], ('stride' in done.inferred[0]) == (stride == '32')])

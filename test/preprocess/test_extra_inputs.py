@@ -103,7 +103,7 @@ def boxes_of(path: Path, decoder: str, extra: Any, units: str | None, **settings
         'source': {'path': str(path)}, 'input': {'extra': extra, **settings},
         'output': {'decoder': decoder, **({'units': units} if units else {})}})
     with Pipeline.load(descriptor, provider='cpu') as pipeline:
-        assert pipeline.descriptor.guesses == ()
+        assert pipeline.descriptor.inferred == ()
         result = pipeline(IMAGE)
     assert isinstance(result, Detections)
     assert (result.class_ids.tolist(), result.scores.tolist()) == ([2], [0.75])
@@ -144,8 +144,8 @@ def test_a_bare_model(tmp_path: Path, save_it: Any, name: str, decoder: str) -> 
         descriptor, result = pipeline.descriptor, pipeline(IMAGE)
     assert isinstance(result, Detections)
     assert descriptor.output.decoder == decoder
-    assert any(guess.startswith(f'input.extra.{name}: input_size') for guess in
-               descriptor.guesses)
+    assert any(sentence.startswith(f'input.extra.{name}: input_size') for sentence in
+               descriptor.inferred)
     # RT-DETR is fed a stretched image, YOLOv3 a letterbox.
     bottom = 12.5 if decoder == 'end_to_end' else 20
     assert result.boxes.tolist() == pytest.approx(np.array([[8, 10, 40, bottom]]))

@@ -276,7 +276,7 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
     if pipeline.parallel < engine.parallel:
         log.warning(f'parallel is {engine.parallel}, but {pipeline.engine.provider} runs one '
                     'inference at a time')
-    for guess in pipeline.descriptor.guesses:
+    for guess in pipeline.descriptor.inferred:
         log.info(f'assumed about {model.name}: {guess}')
     log.info(
         f'model {model.name} ({pipeline.task}) on {pipeline.engine.provider}, '

@@ -12,11 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""
-Likely facts about detectors of the families that say by names, shapes or metadata what they are.
-
-`ros2_classify.autoconfig.guess` asks here first; see there for what a guess is worth.
-"""
+"""Detector families that are recognized by their names, shapes or metadata."""
 
 from __future__ import annotations
 
@@ -29,107 +25,88 @@ if TYPE_CHECKING:
     from ros2_classify.engines.base import TensorSpec
 
 
-class Look(NamedTuple):
-    """How a family is fed: fields of `InputSpec`, and the sentence that says so."""
+class InputSettings(NamedTuple):
+    """Input settings of a family: fields of `InputSpec`, and the reason in a sentence."""
 
     fields: Mapping[str, Any]
     sentence: str
 
 
-class OutputGuess(NamedTuple):
-    """A decoder, its options, its task, the sentences that say why, and how it is fed."""
+class InferredOutput(NamedTuple):
+    """A decoder with its options and task, the reasons, and the input settings."""
 
     decoder: str
     options: Mapping[str, Any]
     task: Task
     sentences: tuple[str, ...]
-    look: Look | None = None
+    input_settings: InputSettings | None = None
 
 
-_YOLO_LOOK = Look(
+_YOLO_INPUT = InputSettings(
     {'scale': 1 / 255, 'resize': 'letterbox', 'anchor': 'center', 'pad_value': 114.0},
     'pixels from 0 to 1, letterbox in the centre padded with 114, as the YOLO family is trained')
-_UNIT_LOOK = Look({'scale': 1 / 255}, 'pixels from 0 to 1, stretched, as {} is fed')
+_UNIT_INPUT = InputSettings({'scale': 1 / 255}, 'pixels from 0 to 1, stretched, as {} is fed')
 # Mean and standard deviation in blue, green, red: the published configurations of NanoDet.
-_NANODET_LOOK = Look(
+_NANODET_INPUT = InputSettings(
     {'color': 'bgr', 'mean': (103.53, 116.28, 123.675), 'std': (57.375, 57.12, 58.395)},
     'bgr with the mean and standard deviation of ImageNet, stretched, as NanoDet is trained')
-_YUNET_LOOK = Look(
+_YUNET_INPUT = InputSettings(
     {'color': 'bgr', 'resize': 'letterbox', 'anchor': 'top_left', 'pad_value': 0.0},
     'bgr, pixels from 0 to 255, letterbox at the top left padded with 0, as OpenCV feeds YuNet')
 _YUNET_SIZE = (640, 640)
-_YOLOV3_LOOK = Look(
+_YOLOV3_INPUT = InputSettings(
     {'scale': 1 / 255, 'resize': 'letterbox', 'anchor': 'center', 'pad_value': 128.0},
     'pixels from 0 to 1, letterbox in the centre padded with 128, as YOLOv3 is trained')
-_DETR_LOOK = Look(
+_DETR_INPUT = InputSettings(
     {'scale': 1 / 255, 'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225)},
     'rgb with the mean and standard deviation of ImageNet, stretched, as DETR is trained')
-PYTORCH_LOOK = Look(
-    _DETR_LOOK.fields, 'rgb with the mean and standard deviation of ImageNet, stretched, as '
+PYTORCH_INPUT = InputSettings(
+    _DETR_INPUT.fields, 'rgb with the mean and standard deviation of ImageNet, stretched, as '
     'segmentation models of PyTorch take them')
 
 _NANODET_WIDTH = 32
 _NANODET_STRIDES = (8, 16, 32, 64)
-# More rows than this are no list of final boxes.
+# More rows than this are not a list of final boxes.
 _MAX_FINAL = 1000
 
 
-def guess_detector(
+def infer_detector(
     outputs: Sequence[TensorSpec], spec: InputSpec, names: int | None, task: str, *,
     one_image: bool = False,
-) -> OutputGuess | None:
-    """
-    Guess what a detector's outputs mean.
-
-    Parameters
-    ----------
-    outputs : sequence of TensorSpec
-        The model's outputs.
-    spec : InputSpec
-        The input, its size known.
-    names : int or None
-        How many class names the file's metadata holds.
-    task : str
-        The task in the metadata ('detect', 'segment', 'pose', …), or ''.
-    one_image : bool
-        Whether the input's batch dimension is fixed to 1: rows of the output are boxes then.
-
-    Returns
-    -------
-    OutputGuess or None
-        None where none of these families fits.
-
-    """
+) -> InferredOutput | None:
+    """Infer what a detector's outputs mean; None if no family fits."""
     if not outputs or task in ('classify', 'obb'):
         return None
-    for guess in (_yunet(outputs), _nanodet(outputs, spec, names), _detr(outputs, names),
+    for found in (_yunet(outputs), _nanodet(outputs, spec, names), _detr(outputs, names),
                   _selected_indices(outputs), _final(outputs),
                   _yolo(outputs, spec, names, task), _rows(outputs, one_image)):
-        if guess is not None:
-            return guess
+        if found is not None:
+            return found
     return None
 
 
-def _guess(decoder: str, options: Mapping[str, Any], look: Look, *why: str) -> OutputGuess:
+def _inferred(
+    decoder: str, options: Mapping[str, Any], settings: InputSettings, *why: str,
+) -> InferredOutput:
     first, *rest = why
-    return OutputGuess(
+    return InferredOutput(
         decoder, options, 'detection', (f'output.decoder: {decoder}, because {first}', *rest),
-        look)
+        settings)
 
 
-def _yunet(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
-    """Three outputs for each stride, named after it."""
+def _yunet(outputs: Sequence[TensorSpec]) -> InferredOutput | None:
+    """Recognize three outputs for each stride, named after it."""
     names = {_plain(tensor.name) for tensor in outputs}
     if all(f'{role}_{stride}' in names
            for role in ('cls', 'obj', 'bbox') for stride in (8, 16, 32)):
-        return _guess('yunet', {}, _YUNET_LOOK, 'the outputs are called as those of YuNet')
+        return _inferred('yunet', {}, _YUNET_INPUT, 'the outputs have the names of YuNet')
     return None
 
 
 def _nanodet(
     outputs: Sequence[TensorSpec], spec: InputSpec, names: int | None,
-) -> OutputGuess | None:
-    """Scores and distributions of each stride, in one tensor or in two for each."""
+) -> InferredOutput | None:
+    """Recognize scores and distributions of each stride, in one tensor or two for each."""
     from ros2_classify.decoders.grids import cells
 
     if not isinstance(spec.size, tuple):
@@ -139,8 +116,8 @@ def _nanodet(
         _, rows, columns = outputs[0].shape
         if (rows == sum(grids) and isinstance(columns, int) and columns > _NANODET_WIDTH
                 and names in (None, columns - _NANODET_WIDTH)):
-            return _guess(
-                'nanodet', {'strides': list(_NANODET_STRIDES)}, _NANODET_LOOK,
+            return _inferred(
+                'nanodet', {'strides': list(_NANODET_STRIDES)}, _NANODET_INPUT,
                 f'the output {outputs[0]} has a row for each of the {rows} cells that strides of '
                 '8, 16, 32 and 64 give',
                 f'output.reg_max: 7, so that {columns - _NANODET_WIDTH} classes are left')
@@ -151,14 +128,14 @@ def _nanodet(
                 and sorted(str(shape[0]) for shape in shapes) == sorted(
                     str(rows) for rows in grids[:count] * 2):
             strides = list(_NANODET_STRIDES[:count])
-            return _guess(
-                'nanodet', {'strides': strides}, _NANODET_LOOK,
+            return _inferred(
+                'nanodet', {'strides': strides}, _NANODET_INPUT,
                 f'there are two outputs with a row for each cell of the strides {strides}')
     return None
 
 
-def _detr(outputs: Sequence[TensorSpec], names: int | None) -> OutputGuess | None:
-    """Two of the outputs called logits and boxes, with as many rows."""
+def _detr(outputs: Sequence[TensorSpec], names: int | None) -> InferredOutput | None:
+    """Recognize outputs named logits and boxes, with the same number of rows."""
     logits = [tensor for tensor in outputs if 'logit' in tensor.name.lower()]
     boxes = [tensor for tensor in outputs
              if 'box' in tensor.name.lower() and tensor.shape[-1:] == (4,)]
@@ -171,17 +148,17 @@ def _detr(outputs: Sequence[TensorSpec], names: int | None) -> OutputGuess | Non
         else names != classes
     activation = 'softmax' if softmax else 'sigmoid'
     reason = ('the last class meaning "no object", as in DETR' if softmax
-              else 'each class for itself, as in Deformable DETR and RT-DETR')
-    return _guess(
+              else 'each class by itself, as in Deformable DETR and RT-DETR')
+    return _inferred(
         'detr', {'outputs': {'logits': logits[0].name, 'boxes': boxes[0].name},
                  'activation': activation},
-        _DETR_LOOK if softmax else _unit_look('RT-DETR'),
+        _DETR_INPUT if softmax else _unit_input('RT-DETR'),
         f'the outputs {logits[0]} and {boxes[0]} have the names of the DETR family',
         f'output.activation: {activation}, {reason}')
 
 
-def _selected_indices(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
-    """Boxes, scores, and integer triples that select from them."""
+def _selected_indices(outputs: Sequence[TensorSpec]) -> InferredOutput | None:
+    """Recognize boxes, scores, and integer triples that select from them."""
     if len(outputs) != 3:
         return None
     triples = [tensor for tensor in outputs
@@ -192,15 +169,15 @@ def _selected_indices(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
         return None
     scores = next(tensor for tensor in outputs if tensor not in (triples[0], boxes[0]))
     names = {'boxes': boxes[0].name, 'scores': scores.name, 'indices': triples[0].name}
-    return _guess(
-        'selected_indices', {'outputs': names}, _YOLOV3_LOOK,
+    return _inferred(
+        'selected_indices', {'outputs': names}, _YOLOV3_INPUT,
         f'the output {triples[0]} holds triples of whole numbers, as non-maximum suppression '
         'gives them', 'output.box_format: yxyx, as that operator has it')
 
 
-def _final(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
-    """Boxes, one class and one score for each, and perhaps a count."""
-    # What torchvision gives beside boxes is not read.
+def _final(outputs: Sequence[TensorSpec]) -> InferredOutput | None:
+    """Recognize boxes, one class and one score for each, and perhaps a count."""
+    # Masks and key points of torchvision are not read.
     outputs = [tensor for tensor in outputs
                if not any(word in tensor.name.lower() for word in ('mask', 'keypoint'))]
     if len(outputs) not in (3, 4):
@@ -222,31 +199,31 @@ def _final(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
             or any(len(found[role].shape) not in (rank - 1, rank)
                    for role in ('scores', 'classes')):
         return None
-    # With a count come the exports that put TensorRT's suppression behind a YOLO.
-    look = _YOLO_LOOK if 'count' in found else _unit_look(
+    # Exports of YOLO with TensorRT's suppression have a count.
+    settings = _YOLO_INPUT if 'count' in found else _unit_input(
         'torchvision' if rank == 2 else 'RT-DETR')
-    return _guess(
-        'end_to_end', {'outputs': {role: tensor.name for role, tensor in found.items()}}, look,
-        'there are outputs called boxes, scores, and classes or labels',
-        'output.units: model, boxes being in the pixels of the input')
+    return _inferred(
+        'end_to_end', {'outputs': {role: tensor.name for role, tensor in found.items()}}, settings,
+        'there are outputs named boxes, scores, and classes or labels',
+        'output.units: model, because boxes are in pixels of the input')
 
 
 def resizes_itself(outputs: Sequence[TensorSpec]) -> bool:
-    """Tell whether outputs are those of torchvision, whose models take images of any size."""
-    guess = _final(outputs)
-    return guess is not None and 'count' not in guess.options['outputs'] and all(
+    """Tell whether the outputs are those of torchvision, whose models resize images themselves."""
+    found = _final(outputs)
+    return found is not None and 'count' not in found.options['outputs'] and all(
         len(tensor.shape) <= 2 for tensor in outputs if tensor.shape[-1:] == (4,))
 
 
 def usual_size(outputs: Sequence[TensorSpec]) -> tuple[tuple[int, int], str] | None:
-    """Return the size that a family takes where its model takes any, and why."""
+    """Return the size of a family whose model takes any, and the reason."""
     if _yunet(outputs) is not None:
-        return _YUNET_SIZE, 'the outputs have the names of YuNet, which is published for it'
+        return _YUNET_SIZE, 'the outputs have the names of YuNet, which is published for this size'
     return None
 
 
-def _rows(outputs: Sequence[TensorSpec], one_image: bool) -> OutputGuess | None:
-    """One output with six or seven numbers for each of a few boxes."""
+def _rows(outputs: Sequence[TensorSpec], one_image: bool) -> InferredOutput | None:
+    """Recognize one output with six or seven numbers for each of a few boxes."""
     if len(outputs) != 1 or len(outputs[0].shape) not in (2, 3) \
             or outputs[0].shape[-1] not in (6, 7):
         return None
@@ -259,8 +236,8 @@ def _rows(outputs: Sequence[TensorSpec], one_image: bool) -> OutputGuess | None:
         return None
     columns = ('x1, y1, x2, y2, score, class' if outputs[0].shape[-1] == 6
                else 'batch, x1, y1, x2, y2, class, score')
-    return _guess(
-        'end_to_end', {'outputs': {'rows': outputs[0].name}}, _YOLO_LOOK,
+    return _inferred(
+        'end_to_end', {'outputs': {'rows': outputs[0].name}}, _YOLO_INPUT,
         f'the output {outputs[0]} has {outputs[0].shape[-1]} numbers a row',
         f'output.columns: {columns}, in the pixels of the input, as YOLO models with their own '
         'non-maximum suppression have it')
@@ -268,8 +245,8 @@ def _rows(outputs: Sequence[TensorSpec], one_image: bool) -> OutputGuess | None:
 
 def _yolo(
     outputs: Sequence[TensorSpec], spec: InputSpec, names: int | None, task: str,
-) -> OutputGuess | None:
-    """One tensor of decoded boxes; masks or raw grids may follow in others."""
+) -> InferredOutput | None:
+    """Recognize one tensor of decoded boxes; masks or raw grids may follow it."""
     from ros2_classify.decoders.yolo import read_shape
 
     output = outputs[0]
@@ -279,7 +256,7 @@ def _yolo(
     options: dict[str, Any] = {}
     _, first, second = output.shape
     if task in ('segment', 'pose') and names is not None:
-        # What follows the class scores is left aside.
+        # What follows the class scores is ignored.
         options = {'axes': 'channels_first', 'objectness': False, 'classes': names}
         if not isinstance(first, int) or first < 4 + names:
             return None
@@ -289,12 +266,12 @@ def _yolo(
             return None
         options = {'axes': axes, 'objectness': objectness}
         channels, rows = (first, second) if axes == 'channels_first' else (second, first)
-        # Six numbers for a few hundred boxes are final ones, whatever the number of names.
+        # Six numbers for a few hundred boxes are final boxes, whatever the number of names.
         if channels < 5 + objectness or (
                 channels in (6, 7) and rows <= _MAX_FINAL and not _is_grid(rows, spec.size)):
             return None
     elif names is not None:
-        # A free dimension counts the boxes; the other one tells.
+        # A free dimension counts the boxes; the other one gives the columns.
         told = first if isinstance(first, int) else second
         if not isinstance(told, int) or told - names not in (4, 5):
             return None
@@ -302,8 +279,8 @@ def _yolo(
                    'objectness': told - names == 5}
     else:
         return None
-    return _guess(
-        'yolo', {'output': output.name, **options}, _YOLO_LOOK,
+    return _inferred(
+        'yolo', {'output': output.name, **options}, _YOLO_INPUT,
         f'the output {output} has the shape of the YOLO family',
         'output.axes and objectness: ' + ' '.join((
             'a column for each box,' if options['axes'] == 'channels_first'
@@ -312,15 +289,15 @@ def _yolo(
 
 
 def _is_grid(rows: int, size: tuple[int, int]) -> bool:
-    """Tell whether there are as many rows as cells of the usual strides, or three a cell."""
+    """Tell whether there is one row, or three, for each cell of the usual strides."""
     from ros2_classify.decoders.grids import cells
 
     counts = [len(cells(size, _NANODET_STRIDES[:count])) for count in (3, 4)]
     return rows in (*counts, *(3 * count for count in counts))
 
 
-def _unit_look(family: str) -> Look:
-    return Look(_UNIT_LOOK.fields, _UNIT_LOOK.sentence.format(family))
+def _unit_input(family: str) -> InputSettings:
+    return InputSettings(_UNIT_INPUT.fields, _UNIT_INPUT.sentence.format(family))
 
 
 def _less(dim: object) -> int | None:

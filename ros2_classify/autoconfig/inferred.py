@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-Likely facts about a model that comes without a descriptor, each with the reason in a sentence.
+Settings of a model without a descriptor, inferred from its names, shapes and metadata.
 
-The conventions are those of the published models of each family; none of them is certain, so
-whoever uses a guess says so.
+The rules are the conventions of each family's published models. They are likely, not certain, so
+each setting comes with a sentence that says why.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TYPE_CHECKING
 
-from ros2_classify.autoconfig.guess_detectors import (
-    guess_detector, OutputGuess, PYTORCH_LOOK, resizes_itself, usual_size)
+from ros2_classify.autoconfig.detectors import (
+    infer_detector, InferredOutput, PYTORCH_INPUT, resizes_itself, usual_size)
 from ros2_classify.errors import LabelsError
 from ros2_classify.model.descriptor import InputSpec, Size, Task
 from ros2_classify.model.labels import Labels
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ros2_classify.engines.base import TensorSpec
 
 _YOLOX_STRIDES = (8, 16, 32)
-# What the outputs of softmax layers are called; others are taken for logits.
+# Words in the names of softmax outputs; others are taken for logits.
 _PROBABILITY_WORDS = ('softmax', 'prob', 'predictions')
 _MAX_METADATA = 1 << 20
 _MAX_NAME = 100
@@ -52,50 +52,32 @@ _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def guess_output(
+def infer_output(
     outputs: Sequence[TensorSpec], spec: InputSpec, metadata: Mapping[str, str],
     task: Task | None, labels: Labels | None = None, *, one_image: bool = False,
-) -> OutputGuess | None:
+) -> InferredOutput | None:
     """
-    Guess what a model's outputs mean.
+    Infer what a model's outputs mean; None if no family fits.
 
-    Parameters
-    ----------
-    outputs : sequence of TensorSpec
-        The model's outputs.
-    spec : InputSpec
-        The input, its size known.
-    metadata : mapping of str to str
-        What the exporter wrote into the file.
-    task : 'classification', 'detection', 'segmentation' or None
-        What was declared, if it was.
-    labels : Labels or None
-        The names, if any are known: their number tells classes from other numbers.
-    one_image : bool
-        Whether the input's batch dimension is fixed to 1: rows of the output are boxes then.
-
-    Returns
-    -------
-    OutputGuess or None
-        None where nothing known fits.
-
+    Labels tell the number of classes. With ``one_image``, the batch dimension is fixed to 1, so
+    rows of an output are boxes.
     """
-    guesses = []
+    found = []
     if task in (None, 'detection'):
-        guesses += [_tf_detection(outputs), guess_detector(
+        found += [_tf_detection(outputs), infer_detector(
             outputs, spec, len(labels) if labels else None, metadata.get('task', ''),
             one_image=one_image)]
     if task in (None, 'detection') and not is_ultralytics(metadata):
-        guesses += [_yolox(outputs, spec), _boxes_scores(outputs)]
+        found += [_yolox(outputs, spec), _boxes_scores(outputs)]
     if task in (None, 'classification'):
-        guesses += [_classification(outputs, metadata)]
+        found += [_classification(outputs, metadata)]
     if task in (None, 'segmentation'):
-        guesses += [_segmentation(outputs, spec, labels)]
-    return next((guess for guess in guesses if guess), None)
+        found += [_segmentation(outputs, spec, labels)]
+    return next((output for output in found if output), None)
 
 
-def _tf_detection(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
-    """Guess TensorFlow's Object Detection and TFLite's post-processing by their names."""
+def _tf_detection(outputs: Sequence[TensorSpec]) -> InferredOutput | None:
+    """Recognize TensorFlow Object Detection and the post-processing of TFLite by their names."""
     by_name = {_plain(tensor.name): tensor.name for tensor in outputs}
     keys = {'boxes': 'detection_boxes', 'classes': 'detection_classes',
             'scores': 'detection_scores', 'count': 'num_detections'}
@@ -103,39 +85,39 @@ def _tf_detection(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
         names = {key: by_name[name] for key, name in keys.items()}
         if 'detection_masks' in by_name:
             names['masks'] = by_name['detection_masks']
-        return OutputGuess(
+        return InferredOutput(
             'tf_detection', {'outputs': names, 'class_offset': 0}, 'detection',
             ('output.decoder: tf_detection, because the outputs have the names of TensorFlow '
              'Object Detection',
-             'output.class_offset: 0, class 1 being the first, as label maps of TensorFlow count'))
+             'output.class_offset: 0, because label maps of TensorFlow begin at 1 as well'))
     tflite = sorted(name for name in (tensor.name for tensor in outputs)
                     if name.startswith('TFLite_Detection_PostProcess'))
     if len(outputs) == len(tflite) == 4:
         names = dict(zip(('boxes', 'classes', 'scores', 'count'), tflite))
-        return OutputGuess(
+        return InferredOutput(
             'tf_detection', {'outputs': names, 'class_offset': 0}, 'detection',
             ('output.decoder: tf_detection, because the outputs have the names of the '
              'detection post-processing of TFLite',
-             'output.class_offset: 0, class 0 being the first, as label files of TFLite count'))
+             'output.class_offset: 0, because label files of TFLite begin at 0 as well'))
     return None
 
 
-def _yolox(outputs: Sequence[TensorSpec], spec: InputSpec) -> OutputGuess | None:
-    """One row of box, objectness and classes for each cell of the grids of three strides."""
+def _yolox(outputs: Sequence[TensorSpec], spec: InputSpec) -> InferredOutput | None:
+    """Recognize one row of box, objectness and classes for each cell of three strides."""
     if len(outputs) != 1 or len(outputs[0].shape) != 3 or not isinstance(spec.size, tuple):
         return None
     _, rows, columns = outputs[0].shape
     cells = sum((spec.size[0] // stride) * (spec.size[1] // stride) for stride in _YOLOX_STRIDES)
     if rows != cells or not isinstance(columns, int) or columns < 6:
         return None
-    return OutputGuess(
+    return InferredOutput(
         'yolox', {'strides': list(_YOLOX_STRIDES)}, 'detection',
         (f'output.decoder: yolox, because the output {outputs[0]} has a row for each of the '
          f'{cells} cells that strides of 8, 16 and 32 give',))
 
 
-def _boxes_scores(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
-    """Two outputs with the same number of rows, four columns in the one."""
+def _boxes_scores(outputs: Sequence[TensorSpec]) -> InferredOutput | None:
+    """Recognize two outputs with the same number of rows, one of them with four columns."""
     if len(outputs) != 2 or any(len(tensor.shape) != 3 for tensor in outputs):
         return None
     named = [tensor for tensor in outputs if 'box' in tensor.name.lower()]
@@ -149,7 +131,7 @@ def _boxes_scores(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
     if boxes.shape[1] != scores.shape[1] or not isinstance(classes, int):
         return None
     background = classes > 1
-    return OutputGuess(
+    return InferredOutput(
         'boxes_scores',
         {'outputs': {'boxes': boxes.name, 'scores': scores.name},
          'background': 0 if background else False},
@@ -158,13 +140,13 @@ def _boxes_scores(outputs: Sequence[TensorSpec]) -> OutputGuess | None:
          'coordinates and a row of scores for each box',
          'output.box_format: xyxy, from 0 to 1 of the image, as face detectors of the SSD '
          'family give them; output.background: '
-         + ('0, the first class being the background' if background else 'none')))
+         + ('0, because the first class is the background' if background else 'none')))
 
 
 def _classification(
     outputs: Sequence[TensorSpec], metadata: Mapping[str, str],
-) -> OutputGuess | None:
-    """One output with a score for each class, whatever dimensions of one follow."""
+) -> InferredOutput | None:
+    """Recognize one output with a score for each class, dimensions of 1 after it ignored."""
     if len(outputs) != 1 or len(outputs[0].shape) not in (2, 4):
         return None
     output = outputs[0]
@@ -173,19 +155,19 @@ def _classification(
         return None
     probabilities = is_ultralytics(metadata) or any(
         word in output.name.lower() for word in _PROBABILITY_WORDS)
-    return OutputGuess(
+    return InferredOutput(
         'classification', {'activation': 'none' if probabilities else 'softmax'}, 'classification',
         (f'output.decoder: classification, because the output {output} has one number for each '
          f'of {classes} classes',
          'output.activation: ' + (
-             'none, the output being called like probabilities' if probabilities
-             else 'softmax, the output not being called like probabilities')))
+             'none, because the name of the output says probabilities' if probabilities
+             else 'softmax, because the name of the output does not say probabilities')))
 
 
 def _segmentation(
     outputs: Sequence[TensorSpec], spec: InputSpec, labels: Labels | None,
-) -> OutputGuess | None:
-    """One output with scores for each class, or with a class, for each cell of a grid."""
+) -> InferredOutput | None:
+    """Recognize one output with class scores, or a class, for each cell of a grid."""
     # The segmentation models of torchvision have a second head for training.
     if not outputs or [tensor.name for tensor in outputs[1:]] not in ([], ['aux']):
         return None
@@ -200,67 +182,42 @@ def _segmentation(
     if len(axes) != 1:
         return None
     background = labels is not None and labels.name(0).strip('_ ').lower() == 'background'
-    return OutputGuess(
+    return InferredOutput(
         'segmentation',
         {**({} if whole else {'axes': axes[0]}), 'background': 0 if background else False},
         'segmentation',
         (f'output.decoder: segmentation, because the output {output} has '
          + ('a class' if whole else 'a score for each class')
          + ' for each cell of a grid over the image',
-         'output.background: ' + ('0, class 0 being called so' if background else 'none')),
-        None if spec.layout == 'nhwc' else PYTORCH_LOOK)
+         'output.background: ' + ('0, because class 0 has this name' if background else 'none')),
+        None if spec.layout == 'nhwc' else PYTORCH_INPUT)
 
 
 def _is_grid(grid: Sequence[Any], size: tuple[int, int]) -> bool:
-    """
-    Tell whether height and width are the image's, divided by the same stride.
-
-    Strides above 8 are those of detectors' grids.
-    """
+    """Tell whether a grid is the image divided by one stride; above 8, it is a detector's."""
     if not all(isinstance(side, int) and side > 1 for side in grid):
         return False
     height, width = grid
     return bool(size[0] * height == size[1] * width and size[0] <= 8 * width <= 8 * size[0])
 
 
-def guess_input(
-    spec: InputSpec, guess: OutputGuess, outputs: Sequence[TensorSpec],
+def infer_input(
+    spec: InputSpec, output: InferredOutput, outputs: Sequence[TensorSpec],
     metadata: Mapping[str, str],
 ) -> tuple[InputSpec, str]:
-    """
-    Guess colours, scale and resizing from a model's family.
-
-    Parameters
-    ----------
-    spec : InputSpec
-        Name, size, layout, type and number of channels known.
-    guess : OutputGuess
-        What was guessed of the outputs.
-    outputs : sequence of TensorSpec
-        The model's outputs.
-    metadata : mapping of str to str
-        What the exporter wrote into the file.
-
-    Returns
-    -------
-    InputSpec
-        With the family's colours, scale and resizing.
-    str
-        A sentence that says what was guessed and why.
-
-    """
-    decoder = guess.decoder
+    """Infer colours, scale and resizing from the family; return the reason as well."""
+    decoder = output.decoder
     if decoder != 'classification':
         # Detectors are trained on OpenCV's or TensorFlow's plain bilinear resize.
         spec = replace(spec, interpolation='linear')
     if spec.dtype == 'uint8':
-        return spec, f'input: {spec.color}, whole pixels, stretched, as uint8 inputs take them'
-    if guess.look is not None and spec.color != 'gray':
-        fields = dict(guess.look.fields)
+        return spec, f'input: {spec.color}, whole pixels, stretched, as usual for uint8 inputs'
+    if output.input_settings is not None and spec.color != 'gray':
+        fields = dict(output.input_settings.fields)
         if not isinstance(spec.size, tuple):
             for name in ('resize', 'anchor', 'pad_value'):
                 fields.pop(name, None)
-        return replace(spec, **fields), f'input: {guess.look.sentence}'
+        return replace(spec, **fields), f'input: {output.input_settings.sentence}'
     if decoder == 'yolox' and spec.color != 'gray':
         spec = replace(spec, color='bgr', resize='letterbox', anchor='top_left', pad_value=114.0)
         return spec, ('input: bgr, pixels from 0 to 255, letterbox at the top left padded with '
@@ -284,26 +241,8 @@ def guess_input(
 
 
 def size_of(outputs: Sequence[TensorSpec], metadata: Mapping[str, str],
-            guesses: list[str]) -> Size:
-    """
-    Guess the size for a model that takes any.
-
-    Parameters
-    ----------
-    outputs : sequence of TensorSpec
-        The model's outputs; empty where guessing from them is not wanted.
-    metadata : mapping of str to str
-        What the exporter wrote into the file: ``imgsz`` (also ``img_size``, ``image_size``,
-        ``input_size``) is height and width, or one number; ``stride`` divides both.
-    guesses : list of str
-        A sentence is added for a guess.
-
-    Returns
-    -------
-    (width, height), 'source' or None
-        None where nothing tells.
-
-    """
+            inferred: list[str]) -> Size:
+    """Infer the size for a model that takes any, from metadata or outputs; None if unknown."""
     key = next((key for key in _SIZE_KEYS if metadata.get(key)), _SIZE_KEYS[0])
     value = _literal(metadata.get(key, ''))
     sides = [value, value] if isinstance(value, int) else value
@@ -311,45 +250,35 @@ def size_of(outputs: Sequence[TensorSpec], metadata: Mapping[str, str],
             and all(isinstance(side, int) and 1 <= side <= 16384 for side in sides)):
         size, stride = (sides[1], sides[0]), _literal(metadata.get('stride', ''))
         if isinstance(stride, int) and 1 < stride <= 256 and any(side % stride for side in size):
-            # The grids of such a model only fit together in whole strides.
+            # The grids of such a model fit together only in whole strides.
             size = (-(-size[0] // stride) * stride, -(-size[1] // stride) * stride)
-            guesses.append(f'input.size: {size[0]}x{size[1]}, the {key} in the metadata of the '
-                           f'file, rounded up to its stride of {stride}')
+            inferred.append(f'input.size: {size[0]}x{size[1]}, the {key} in the metadata of the '
+                            f'file, rounded up to its stride of {stride}')
         else:
-            guesses.append(
+            inferred.append(
                 f'input.size: {size[0]}x{size[1]}, the {key} in the metadata of the file')
         return size
     if _tf_detection(outputs):
-        guesses.append('input.size: source, because TensorFlow Object Detection models resize '
-                       'the image themselves')
+        inferred.append('input.size: source, because TensorFlow Object Detection models resize '
+                        'the image themselves')
         return 'source'
     if resizes_itself(outputs):
-        guesses.append('input.size: source, because the detectors of torchvision resize the '
-                       'image themselves')
+        inferred.append('input.size: source, because the detectors of torchvision resize the '
+                        'image themselves')
         return 'source'
     if usual := usual_size(outputs):
         size, why = usual
-        guesses.append(f'input.size: {size[0]}x{size[1]}, because {why}; the model takes any')
+        inferred.append(f'input.size: {size[0]}x{size[1]}, because {why}; the model takes any')
         return size
     return None
 
 
 def labels_of(metadata: Mapping[str, str]) -> Labels | None:
     """
-    Return the class names that an exporter wrote into the file.
+    Return the class names that the exporter wrote into the metadata; None if there are none.
 
-    Parameters
-    ----------
-    metadata : mapping of str to str
-        ``names`` (as Ultralytics writes it), ``class_names``, ``classes``, ``labels``,
-        ``id2label`` or ``categories`` may hold a list of names, or a mapping from ids to names,
-        in Python's or JSON's spelling, or names one a line or with commas between.
-
-    Returns
-    -------
-    Labels or None
-        None where there are none, or what is there is no list of names.
-
+    A list of names, a mapping from ids to names (in Python's or JSON's spelling), or names
+    separated by lines or commas.
     """
     for key in _NAME_KEYS:
         text = metadata.get(key, '')
@@ -368,25 +297,12 @@ def labels_of(metadata: Mapping[str, str]) -> Labels | None:
 
 
 def task_of(metadata: Mapping[str, str]) -> Task | None:
-    """
-    Return the task that an exporter wrote into the file.
-
-    Parameters
-    ----------
-    metadata : mapping of str to str
-        ``task``, in the words of Ultralytics or Hugging Face.
-
-    Returns
-    -------
-    'classification', 'detection' or None
-        None where nothing is written, or a word that isn't known.
-
-    """
+    """Return the task that the exporter wrote into the metadata; None if absent or unknown."""
     return _TASK_WORDS.get(metadata.get('task', '').strip().lower().replace('_', '-'))
 
 
 def is_ultralytics(metadata: Mapping[str, str]) -> bool:
-    """Tell whether Ultralytics' exporter wrote the file; its outputs are laid out otherwise."""
+    """Tell whether the exporter of Ultralytics wrote the file; its layout differs."""
     return metadata.get('author', '') == 'Ultralytics'
 
 
@@ -395,7 +311,7 @@ def _plain(name: str) -> str:
 
 
 def _literal(text: str) -> Any:
-    """Return the value of a Python literal (JSON's lists and mappings of texts are ones)."""
+    """Return the value of a Python literal, which lists and mappings in JSON are as well."""
     if not text or len(text) > _MAX_METADATA:
         return None
     try:
@@ -405,7 +321,7 @@ def _literal(text: str) -> Any:
 
 
 def _listed(text: str) -> list[str] | None:
-    """Return names that stand one a line, or with commas between; None for anything else."""
+    """Return names separated by lines or commas; None for anything else."""
     names = [name.strip() for name in (
         text.splitlines() if '\n' in text.strip() else text.split(','))]
     while names and not names[-1]:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What is guessed of detectors without a descriptor, and that the guess decodes them."""
+"""What is inferred about detectors without a descriptor, and that it decodes them."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ ROWS = {'axes': 'channels_last', 'objectness': True}
 LETTERBOX = {'scale': 1 / 255, 'resize': 'letterbox', 'color': 'rgb', 'pad_value': 114}
 
 
-def guessed(outputs: list[TensorSpec], feed: Any = IMAGE, **metadata: str) -> ModelDescriptor:
+def inferred(outputs: list[TensorSpec], feed: Any = IMAGE, **metadata: str) -> ModelDescriptor:
     """Return the descriptor of a bare model, having tried it on outputs of its shapes."""
     descriptor = complete(BARE, [feed], outputs, metadata)
     assert descriptor.output.decoder is not None
-    assert any(guess.startswith(f'output.decoder: {descriptor.output.decoder}, because ')
-               for guess in descriptor.guesses)
-    # Whatever was guessed must take the outputs it was guessed from.
+    assert any(sentence.startswith(f'output.decoder: {descriptor.output.decoder}, because ')
+               for sentence in descriptor.inferred)
+    # What was inferred must decode the outputs it was inferred from.
     arrays = {spec.name: np.zeros([dim if isinstance(dim, int) else 1 for dim in spec.shape],
                                   spec.dtype) for spec in outputs}
     size = descriptor.input.size
@@ -74,10 +74,10 @@ def guessed(outputs: list[TensorSpec], feed: Any = IMAGE, **metadata: str) -> Mo
 ])
 def test_yolo(shape: Any, metadata: dict[str, str], options: Any) -> None:
     if options is None:
-        with pytest.raises(DescriptorError, match='cannot be told'):
-            guessed([tensor('output0', shape)], **metadata)
+        with pytest.raises(DescriptorError, match='does not follow'):
+            inferred([tensor('output0', shape)], **metadata)
         return
-    descriptor = guessed([tensor('output0', shape)], **metadata)
+    descriptor = inferred([tensor('output0', shape)], **metadata)
     assert (descriptor.task, descriptor.output.decoder) == ('detection', 'yolo')
     assert descriptor.output.options == {'output': 'output0', **options}
     for key, value in LETTERBOX.items():
@@ -86,16 +86,17 @@ def test_yolo(shape: Any, metadata: dict[str, str], options: Any) -> None:
 
 def test_yolo_with_masks_or_raw_grids_behind_it() -> None:
     grids = [tensor(f'grid{side}', [1, 3, side, side, 85]) for side in (80, 40, 20)]
-    assert guessed([tensor('output', [1, 25200, 85]), *grids]).output.options['output'] == 'output'
+    descriptor = inferred([tensor('output', [1, 25200, 85]), *grids])
+    assert descriptor.output.options['output'] == 'output'
     masks = tensor('output1', [1, 32, 160, 160])
-    descriptor = guessed([tensor('output0', [1, 116, 8400]), masks],
-                         **{**ULTRALYTICS, 'task': 'segment'})
+    descriptor = inferred([tensor('output0', [1, 116, 8400]), masks],
+                          **{**ULTRALYTICS, 'task': 'segment'})
     assert descriptor.output.options['classes'] == 80
 
 
 def test_yolox_stays_yolox() -> None:
-    assert guessed([tensor('output', [1, 8400, 85])]).output.decoder == 'yolox'
-    assert guessed([tensor('output', [1, 8400, 85])], names=NAMES).output.decoder in (
+    assert inferred([tensor('output', [1, 8400, 85])]).output.decoder == 'yolox'
+    assert inferred([tensor('output', [1, 8400, 85])], names=NAMES).output.decoder in (
         'yolo', 'yolox')
 
 
@@ -103,10 +104,10 @@ def test_yolox_stays_yolox() -> None:
     ([1, 300, 6], 'x1, y1, x2, y2, score, class'), (['batch', 300, 6], 'x1, y1'),
     (['n', 7], 'batch, x1, y1, x2, y2, class, score'), ([1, None, 6], 'x1'), ([100, 7], 'batch')])
 def test_final_rows(shape: Any, columns: str) -> None:
-    descriptor = guessed([tensor('output0', shape)], **ULTRALYTICS)
+    descriptor = inferred([tensor('output0', shape)], **ULTRALYTICS)
     assert descriptor.output.decoder == 'end_to_end'
     assert descriptor.output.options == {'outputs': {'rows': 'output0'}}
-    assert any(columns in guess for guess in descriptor.guesses)
+    assert any(columns in sentence for sentence in descriptor.inferred)
     assert descriptor.input.resize == 'letterbox'
 
 
@@ -115,8 +116,8 @@ def test_final_rows(shape: Any, columns: str) -> None:
 def test_final_rows_of_few_classes(classes: int, size: int) -> None:
     """Six numbers are four and two classes as well, or five and one."""
     names = str([f'c{index}' for index in range(classes)])
-    descriptor = guessed([tensor('output0', [1, 300, 6])], tensor('in', [1, 3, size, size]),
-                         names=names, author='Ultralytics')
+    descriptor = inferred([tensor('output0', [1, 300, 6])], tensor('in', [1, 3, size, size]),
+                          names=names, author='Ultralytics')
     assert descriptor.output.decoder == 'end_to_end'
 
 
@@ -144,7 +145,7 @@ def test_a_classifier_is_no_row(shape: Any) -> None:
      {'boxes': 'det_boxes', 'classes': 'det_classes', 'scores': 'det_scores',
       'count': 'num_dets'})])
 def test_final_tensors(outputs: Any, resize: str, roles: Any) -> None:
-    descriptor = guessed(outputs)
+    descriptor = inferred(outputs)
     assert descriptor.output.decoder == 'end_to_end'
     assert descriptor.output.options == {'outputs': roles}
     assert descriptor.input.resize == resize
@@ -161,7 +162,7 @@ def test_torchvision_takes_images_of_any_size_without_a_batch(
     path = save_constant_model(tmp_path / 'tv.onnx', outputs, input_shape=(3, 'h', 'w'))
     with Pipeline.load(path, provider='cpu') as pipeline:
         assert pipeline.descriptor.input.size == 'source'
-        assert any('torchvision' in guess for guess in pipeline.descriptor.guesses)
+        assert any('torchvision' in sentence for sentence in pipeline.descriptor.inferred)
         result = pipeline(np.zeros((50, 100, 3), np.uint8))
     assert isinstance(result, Detections)
     assert result.boxes.tolist() == [[10, 20, 30, 40]]
@@ -174,7 +175,7 @@ def test_torchvision_takes_images_of_any_size_without_a_batch(
     (['b', 'q', 7], '', 'sigmoid')])
 def test_detr(logits: Any, names: str, activation: str) -> None:
     outputs = [tensor('logits', logits), tensor('pred_boxes', [*logits[:2], 4])]
-    descriptor = guessed(outputs, names=names)
+    descriptor = inferred(outputs, names=names)
     assert descriptor.output.decoder == 'detr'
     assert descriptor.output.options == {
         'outputs': {'logits': 'logits', 'boxes': 'pred_boxes'}, 'activation': activation}
@@ -185,7 +186,7 @@ def test_detr(logits: Any, names: str, activation: str) -> None:
 def test_selected_indices() -> None:
     outputs = [tensor('a', [1, 'n', 4]), tensor('b', [1, 80, 'n']),
                tensor('c', [1, 'm', 3], np.int32)]
-    descriptor = guessed(outputs)
+    descriptor = inferred(outputs)
     assert descriptor.output.decoder == 'selected_indices'
     assert descriptor.output.options['outputs'] == {'boxes': 'a', 'scores': 'b', 'indices': 'c'}
     assert descriptor.input.pad_value == 128
@@ -196,7 +197,7 @@ FEED_416 = tensor('input.1', [1, 3, 416, 416])
 
 @pytest.mark.parametrize('names', ['', NAMES])
 def test_nanodet_plus(names: str) -> None:
-    descriptor = guessed([tensor('output', [1, 3598, 112])], FEED_416, names=names)
+    descriptor = inferred([tensor('output', [1, 3598, 112])], FEED_416, names=names)
     assert descriptor.output.decoder == 'nanodet'
     assert descriptor.output.options == {'strides': (8, 16, 32, 64)}
     assert descriptor.input.color == 'bgr'
@@ -209,7 +210,7 @@ def test_nanodet_of_several_outputs(classes: int) -> None:
     grids = (2704, 676, 169)
     outputs = [tensor(str(index), [1, rows, columns]) for index, (columns, rows) in enumerate(
         (columns, rows) for columns in (classes, 32) for rows in grids)]
-    descriptor = guessed(outputs, FEED_416)
+    descriptor = inferred(outputs, FEED_416)
     assert descriptor.output.decoder == 'nanodet'
     assert descriptor.output.options == {'strides': (8, 16, 32)}
 
@@ -218,21 +219,21 @@ def test_yunet() -> None:
     outputs = [tensor(f'{role}_{stride}', [1, (640 // stride) ** 2, columns])
                for role, columns in (('cls', 1), ('obj', 1), ('bbox', 4), ('kps', 10))
                for stride in (8, 16, 32)]
-    descriptor = guessed(outputs)
+    descriptor = inferred(outputs)
     assert (descriptor.output.decoder, descriptor.output.options) == ('yunet', {})
     assert (descriptor.input.color, descriptor.input.anchor) == ('bgr', 'top_left')
-    with pytest.raises(DescriptorError, match='cannot be told'):
-        guessed(outputs[:8])
+    with pytest.raises(DescriptorError, match='does not follow'):
+        inferred(outputs[:8])
 
 
 def test_yunet_for_images_of_any_size_gets_its_published_one() -> None:
     outputs = [tensor(f'{role}_{stride}', [1, 'anchors', columns])
                for role, columns in (('cls', 1), ('obj', 1), ('bbox', 4), ('kps', 10))
                for stride in (8, 16, 32)]
-    descriptor = guessed(outputs, tensor('input', [1, 3, 'height', 'width']))
+    descriptor = inferred(outputs, tensor('input', [1, 3, 'height', 'width']))
     assert descriptor.input.size == (640, 640)
-    assert any(guess.startswith('input.size: 640x640, because ')
-               for guess in descriptor.guesses)
+    assert any(sentence.startswith('input.size: 640x640, because ')
+               for sentence in descriptor.inferred)
 
 
 @pytest.mark.parametrize('outputs', [
@@ -241,12 +242,12 @@ def test_yunet_for_images_of_any_size_gets_its_published_one() -> None:
     [tensor('a', [1, 9, 4]), tensor('b', [1, 80, 9]), tensor('c', [1, 5, 3])],
     [tensor('out', [1, 3598, 32])], [tensor('out', [1, 5000, 6])]])
 def test_what_fits_nothing(outputs: Any) -> None:
-    with pytest.raises(DescriptorError, match='cannot be told from their shapes'):
+    with pytest.raises(DescriptorError, match='does not follow from their shapes'):
         complete(BARE, [FEED_416], outputs, {})
 
 
 def test_gray_models_are_fed_gray() -> None:
-    descriptor = guessed([tensor('output0', [1, 84, 8400])], tensor('in', [1, 1, 640, 640]))
+    descriptor = inferred([tensor('output0', [1, 84, 8400])], tensor('in', [1, 1, 640, 640]))
     assert descriptor.output.decoder == 'yolo'
     assert descriptor.input.color == 'gray'
     assert len(descriptor.input.mean) == len(descriptor.input.std) == 1
