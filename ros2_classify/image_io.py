@@ -18,13 +18,118 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+import zlib
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
 from ros2_classify.errors import InputError
-from ros2_classify.image_size import image_size, JPEG_START, MAX_PIXELS, png_problem, PNG_SIGNATURE
+
+# 64 Mpixel: twice an 8K camera's image.
+MAX_PIXELS = 1 << 26
+
+# An image of the largest size in the smallest pieces that encoders write stays far below.
+_MAX_CHUNKS = 1 << 17
+
+PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+JPEG_START = b'\xff\xd8'
+
+
+def image_size(data: bytes | memoryview) -> tuple[int, int]:
+    """
+    Read width and height from the header of a JPEG or PNG file.
+
+    Parameters
+    ----------
+    data : bytes or memoryview
+        The file.
+
+    Returns
+    -------
+    tuple of int
+        Width and height in pixels.
+
+    Raises
+    ------
+    InputError
+        If the data is neither JPEG nor PNG, or its header is incomplete.
+
+    """
+    start = bytes(data[:8])
+    if start == PNG_SIGNATURE:
+        # PNG specification, section 11.2.1: IHDR comes first; width and height open it.
+        if len(data) < 24 or data[12:16] != b'IHDR':
+            raise InputError(f'the PNG of {len(data)} bytes has no complete header')
+        return int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
+    if start.startswith(JPEG_START):
+        return _jpeg_size(data)
+    if not data:
+        raise InputError('data is empty; a JPEG or PNG file is needed')
+    raise InputError(
+        f'data starts with {start.hex(" ")}: neither JPEG nor PNG; set the sender to one of '
+        'them')
+
+
+def png_problem(data: bytes | memoryview) -> str:
+    """
+    Say whether all chunks of a PNG lie within the file and have the check sums that they state.
+
+    OpenCV takes the memory that a chunk announces before it looks for its bytes: 4 GB for a few
+    bytes that say so. And libpng writes about each damaged chunk to the terminal.
+
+    Parameters
+    ----------
+    data : bytes or memoryview
+        The file.
+
+    Returns
+    -------
+    str
+        What is wrong, to follow "the PNG is"; empty where nothing is.
+
+    """
+    # PNG specification, section 5.3: length, type, data, check sum.
+    at, view = len(PNG_SIGNATURE), memoryview(data)
+    for _ in range(_MAX_CHUNKS):
+        left = len(data) - at - 12
+        if left < 0:
+            return f'cut off: its end is missing after {len(data)} bytes'
+        length, kind = int.from_bytes(data[at:at + 4], 'big'), bytes(data[at + 4:at + 8])
+        if length > left:
+            return f'cut off or damaged: a chunk announces {length} bytes, but {left} are left'
+        end = at + 8 + length
+        if zlib.crc32(view[at + 4:end]) != int.from_bytes(data[end:end + 4], 'big'):
+            return (f'damaged: the check sum of the chunk {kind.decode("latin-1")!r} at byte {at} '
+                    'is wrong')
+        if kind == b'IEND':
+            return ''
+        at += 12 + length
+    return f'damaged: it has more than {_MAX_CHUNKS} chunks'
+
+
+def _jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
+    """Walk the markers up to the frame header (ITU-T T.81, B.1.1 and B.2.2)."""
+    at = 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            break
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a length
+            at += 2
+            continue
+        # SOF0 .. SOF15, but for DHT (C4), JPG (C8) and DAC (CC)
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            if at + 9 > len(data):
+                break
+            height = int.from_bytes(data[at + 5:at + 7], 'big')
+            return int.from_bytes(data[at + 7:at + 9], 'big'), height
+        if marker in (0xD9, 0xDA):  # the image's end or its bytes, and no size so far
+            break
+        at += 2 + max(2, int.from_bytes(data[at + 2:at + 4], 'big'))
+    raise InputError(f'the JPEG of {len(data)} bytes has no complete header')
 
 
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:

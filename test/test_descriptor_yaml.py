@@ -16,8 +16,8 @@
 
 import pytest
 
-from ros2_classify.descriptor_yaml import MAX_BYTES, read_yaml
 from ros2_classify.errors import DescriptorError
+from ros2_classify.yaml_config import MAX_BYTES, read_yaml
 
 
 def test_data_and_lines():

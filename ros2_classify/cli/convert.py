@@ -81,8 +81,7 @@ def run_convert(arguments: argparse.Namespace) -> int:
         0 where the model is converted and answers as TensorFlow does.
 
     """
-    from ros2_classify.convert.api import convert
-    from ros2_classify.convert.kept import export
+    from ros2_classify.convert.api import convert, export
     from ros2_classify.convert.options import ConvertOptions
     from ros2_classify.model.catalog import resolve
     from ros2_classify.model.files import model_file

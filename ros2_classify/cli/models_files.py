@@ -158,10 +158,10 @@ def run_import(arguments: argparse.Namespace) -> int:
         0; errors are raised.
 
     """
+    from ros2_classify.bundle import import_bundle
     from ros2_classify.download.options import default_import_directory
     from ros2_classify.errors import ModelNotFoundError
     from ros2_classify.model import catalog
-    from ros2_classify.unbundle import import_bundle
 
     show_log()
     bundle = Path(arguments.bundle).expanduser()

@@ -28,28 +28,231 @@ The key is a sha256 of the source's content, the tensors' names and what else de
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+import hashlib
 import json
 import logging
 import os
 from pathlib import Path
+import re
 from typing import Any
 
 import numpy as np
-
 from ros2_classify.convert import worker
 from ros2_classify.convert.compare import compare, make_feeds
-from ros2_classify.convert.explain import explain, shorten, unsupported_operators
-from ros2_classify.convert.kept import Conversion, conversion_in, find_conversion, MODEL, REPORT
+from ros2_classify.convert.graph import Graph, read_frozen_graph, read_saved_model
+from ros2_classify.convert.interface import frozen_interface, Interface, saved_interface
 from ros2_classify.convert.options import ConvertOptions
-from ros2_classify.convert.plan import make_plan, OPSET, Plan
 from ros2_classify.convert.process import (
-    choose_python, Converter, find_converter, LOG, PYTHON, run_worker, WorkerError)
+    choose_python, Converter, explain, find_converter, LOG, PYTHON, run_worker, shorten,
+    unsupported_operators, WorkerError)
 from ros2_classify.download.cache import Cache, remove
-from ros2_classify.download.hashing import sha256_of_file
+from ros2_classify.download.hashing import copy_whole, sha256_of_directory, sha256_of_file
 from ros2_classify.download.options import default_cache_directory
 from ros2_classify.errors import ConversionError, EngineError
-from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.model.descriptor import ModelDescriptor, SAVED_MODEL_FILE
+
+MODEL = worker.MODEL
+REPORT = 'report.json'
+
+_kept_log = logging.getLogger('ros2_classify')
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """
+    A converted model.
+
+    Parameters
+    ----------
+    model, report, log : Path
+        The ONNX file, the report on how it came about, and the converter's log.
+    fresh : bool
+        Whether it was converted just now and not found in the cache.
+    found : tuple of str
+        A sentence for each tensor name that was found and not declared.
+
+    """
+
+    model: Path
+    report: Path
+    log: Path
+    fresh: bool
+    found: tuple[str, ...] = ()
+
+
+def find_conversion(plan: Plan, cache: Cache, converter: Converter | None) -> Conversion | None:
+    """
+    Look for a conversion in the cache.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was to be converted.
+    cache : Cache
+        Where it may be.
+    converter : Converter or None
+        The TensorFlow there is; only its own work counts. None takes the newest there is.
+
+    Returns
+    -------
+    Conversion or None
+        None where there is none, or the file isn't the one that was checked.
+
+    """
+    directory = cache.directory / 'converted' / plan.key
+    if converter is not None:
+        places = [directory / converter.name]
+    else:
+        places = sorted((path.parent for path in directory.glob(f'*/{REPORT}')),
+                        key=lambda place: _version_key(place.name), reverse=True)
+    for place in places:
+        if not (place / REPORT).is_file():
+            continue
+        with cache.errors():
+            try:
+                expected = json.loads((place / REPORT).read_text(encoding='utf-8'))['model_sha256']
+                actual = sha256_of_file(place / MODEL)
+            except (FileNotFoundError, ValueError, KeyError, TypeError):
+                expected, actual = 'a report and a model', 'missing or broken'
+        if actual == expected:
+            return conversion_in(place, plan, fresh=False)
+        _kept_log.warning('%s is damaged: its sha256 is %s and not %s; it is not used', place / MODEL,
+                     actual, expected)
+    return None
+
+
+def export(conversion: Conversion, output: Path) -> tuple[Path, Path]:
+    """
+    Copy a converted model out of the cache, with its report beside it.
+
+    Parameters
+    ----------
+    conversion : Conversion
+        The model.
+    output : Path
+        The ONNX file to write; the report gets its name with ``.report.json`` added.
+
+    Returns
+    -------
+    model, report : Path
+        What was written, each as a whole or not at all.
+
+    Raises
+    ------
+    ConversionError
+        If it can't be written.
+
+    """
+    report = output.with_name(f'{output.stem}.report.json')
+    try:
+        for source, target in ((conversion.report, report), (conversion.model, output)):
+            copy_whole(source, target)
+    except OSError as error:
+        raise ConversionError(
+            f'{output}: cannot be written: {error.strerror}; name another file') from error
+    return output, report
+
+
+def conversion_in(directory: Path, plan: Plan, *, fresh: bool) -> Conversion:
+    """Return the conversion that a directory holds."""
+    return Conversion(directory / MODEL, directory / REPORT, directory / LOG, fresh, plan.interface.found)
+
+
+def _version_key(name: str) -> list[tuple[int, str]]:
+    """Return what sorts 1.17 after 1.9."""
+    return [(int(piece), '') if piece.isdigit() else (0, piece)
+            for piece in re.split(r'(\d+)', name)]
+
+
+OPSET = 15
+
+# Goes up when this program turns the same source into another file than before.
+_RECIPE = 1
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    What is to be converted: everything that decides the result.
+
+    Parameters
+    ----------
+    source : Path
+        The frozen graph's file or the SavedModel's directory.
+    sha256 : str
+        Its content's.
+    interface : Interface
+        What goes in and comes out.
+    tolerance : float
+        What ONNX Runtime and TensorFlow may differ by.
+    graph : Graph
+        What it holds.
+    descriptor : ModelDescriptor
+        What the model declares.
+
+    """
+
+    source: Path
+    sha256: str
+    interface: Interface
+    tolerance: float
+    graph: Graph = field(repr=False)
+    descriptor: ModelDescriptor = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        """The directory's name in the cache: 64 hexadecimal digits."""
+        return hashlib.sha256(json.dumps({
+            'recipe': _RECIPE, 'opset': OPSET, 'sha256': self.sha256,
+            'format': self.descriptor.format, 'tolerance': self.tolerance,
+            'inputs': [str(tensor) for tensor in self.interface.inputs],
+            'outputs': self.interface.outputs, 'signature': self.interface.signature,
+            'tag': self.interface.tag}, sort_keys=True).encode()).hexdigest()
+
+
+def make_plan(descriptor: ModelDescriptor, source: Path) -> Plan:
+    """
+    Decide what is to be converted, without TensorFlow.
+
+    Parameters
+    ----------
+    descriptor : ModelDescriptor
+        What the model declares.
+    source : Path
+        The frozen graph's file or the SavedModel's directory.
+
+    Returns
+    -------
+    Plan
+        With all names checked.
+
+    Raises
+    ------
+    ConversionError
+        If the source is no such model, or a tensor's name is wrong.
+
+    """
+    declared = descriptor.conversion
+    if descriptor.format == 'saved_model':
+        # People name the directory or the file in it.
+        source = source.parent if source.name == SAVED_MODEL_FILE else source
+        saved = read_saved_model(source)
+        graph, sha256 = saved.graph, sha256_of_directory(source)
+        interface = saved_interface(saved, declared.signature or '', str(source))
+    elif descriptor.format == 'frozen_graph':
+        graph, sha256 = read_frozen_graph(source), sha256_of_file(source)
+        named = (descriptor.input.name,) if descriptor.input.name else ()
+        interface = frozen_interface(
+            graph, declared.inputs or named, declared.outputs, str(source))
+    else:
+        raise ConversionError(
+            f'{source}: the format is {descriptor.format}; what can be converted to ONNX is a '
+            'frozen_graph or a saved_model')
+    return Plan(source, sha256, interface, declared.tolerance or _TOLERANCE, graph, descriptor)
+
 
 _log = logging.getLogger('ros2_classify')
 

@@ -25,8 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ros2_classify.doctor import (
     cache_checks, dds_checks, model_checks, provider_checks, python_checks, ros_checks)
-from ros2_classify.doctor.finding import Finding
-from ros2_classify.doctor.machine import Machine, ThisMachine
+from ros2_classify.doctor.machine import Finding, Machine, ThisMachine
 
 __all__ = ['CHECKS', 'examine', 'Finding', 'Machine', 'ThisMachine']
 

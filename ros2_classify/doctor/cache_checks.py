@@ -18,8 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ros2_classify.doctor.finding import Finding
-from ros2_classify.doctor.machine import Machine
+from ros2_classify.doctor.machine import Finding, Machine
 from ros2_classify.download.options import CACHE, default_cache_directory
 from ros2_classify.errors import FetchError
 from ros2_classify.progress import human_size

@@ -21,8 +21,7 @@ from importlib import import_module
 from pathlib import Path
 import xml.etree.ElementTree as ElementTree
 
-from ros2_classify.doctor.finding import Finding
-from ros2_classify.doctor.machine import Machine
+from ros2_classify.doctor.machine import Finding, Machine
 from ros2_classify.progress import human_size
 
 # One image of 1920x1080 in colour, in bytes.

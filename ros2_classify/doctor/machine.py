@@ -22,7 +22,7 @@ for tests.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 import os
 from pathlib import Path
@@ -30,7 +30,48 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from typing import Protocol
+from typing import Literal, Protocol
+
+Level = Literal['ok', 'warning', 'error']
+
+
+@dataclass(frozen=True)
+class Finding:
+    """
+    One finding.
+
+    Parameters
+    ----------
+    check : str
+        What was looked at: a key of `ros2_classify.doctor.CHECKS`.
+    level : str
+        ``ok``; ``warning`` where something works less well than it could, or for some only;
+        ``error`` where something does not work.
+    text : str
+        What is so, in one sentence.
+    cure : str
+        What to do; never empty for a warning or an error.
+
+    Raises
+    ------
+    ValueError
+        If a warning or an error has no cure.
+
+    """
+
+    check: str
+    level: Level
+    text: str
+    cure: str = ''
+
+    def __post_init__(self) -> None:
+        if self.level != 'ok' and not self.cure:
+            raise ValueError(f'{self.check}: a {self.level} needs a cure: {self.text}')
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the four fields by name."""
+        return asdict(self)
+
 
 # Seconds that a module may take to be imported: slow disks are slow, but nothing takes longer.
 _PATIENCE = 60.0

@@ -20,8 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ros2_classify.doctor.finding import Finding
-from ros2_classify.doctor.machine import Machine
+from ros2_classify.doctor.machine import Finding, Machine
 from ros2_classify.errors import Ros2ClassifyError
 
 if TYPE_CHECKING:

@@ -19,8 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import json
 
-from ros2_classify.doctor.finding import Finding
-from ros2_classify.doctor.machine import Installed, Machine, Ran
+from ros2_classify.doctor.machine import Finding, Installed, Machine, Ran
 
 # An ONNX model with the one node Identity on one float: enough to see whether a provider starts.
 # (IR version 8, opset 13; in base64.)

@@ -19,8 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import json
 
-from ros2_classify.doctor.finding import Finding
-from ros2_classify.doctor.machine import Installed, Machine, Ran
+from ros2_classify.doctor.machine import Finding, Installed, Machine, Ran
 
 OPENCVS = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
            'opencv-contrib-python-headless')

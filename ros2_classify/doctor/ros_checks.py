@@ -22,8 +22,7 @@ import os
 from pathlib import Path
 import sys
 
-from ros2_classify.doctor.finding import Finding
-from ros2_classify.doctor.machine import Machine
+from ros2_classify.doctor.machine import Finding, Machine
 
 TESTED = ('jazzy', 'kilted')
 NAMED = ('humble', *TESTED, 'lyrical')

@@ -29,11 +29,10 @@ import os
 from pathlib import Path
 import shlex
 
-from ros2_classify.download.archive_names import is_archive_name
 from ros2_classify.download.cache import Cache, remove
-from ros2_classify.download.hashing import sha256_of_file, sha256_of_directory
+from ros2_classify.download.hashing import sha256_of_directory, sha256_of_file
 from ros2_classify.download.options import FetchOptions, OFFLINE
-from ros2_classify.download.url import file_name, is_sha256, problem_with, redact
+from ros2_classify.download.url import file_name, is_archive_name, is_sha256, problem_with, redact
 from ros2_classify.errors import DescriptorError, FetchError, IntegrityError, ModelNotFoundError
 from ros2_classify.progress import default_progress, human_size, Meter
 
@@ -187,7 +186,7 @@ def _remote(request: Request, url: str, options: FetchOptions) -> tuple[Path, st
         return _unverified(request, url, cache, options)
     found = cache.get(sha256, options.cancel)
     if found is None:
-        from ros2_classify.download.download import download
+        from ros2_classify.download.http import download
 
         _check_online(request, url, cache, options)
         with cache.lock(sha256, request.label, options.cancel):
@@ -204,7 +203,7 @@ def _remote(request: Request, url: str, options: FetchOptions) -> tuple[Path, st
 def _unverified(request: Request, url: str, cache: Cache,
                 options: FetchOptions) -> tuple[Path, str]:
     """Fetch a file that nobody vouches for, and refuse it unless this is a trial."""
-    from ros2_classify.download.download import download
+    from ros2_classify.download.http import download
 
     _check_online(request, url, cache, options)
     key = f'url-{hashlib.sha256(url.encode()).hexdigest()}'

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 import hashlib
 import os
 from pathlib import Path
+import shutil
 import threading
 
 from ros2_classify.errors import FetchCancelledError
@@ -105,3 +106,27 @@ def files_below(directory: Path) -> Iterator[str]:
     for parent, _, names in os.walk(directory):
         for name in names:
             yield (Path(parent) / name).relative_to(directory).as_posix()
+
+
+def copy_whole(source: Path, target: Path) -> None:
+    """
+    Copy a file in one step for everybody who looks; what was at its place is replaced.
+
+    Parameters
+    ----------
+    source, target : Path
+        From where, and to which name, in a directory that exists.
+
+    Raises
+    ------
+    OSError
+        If it can't be done; the target is as it was then.
+
+    """
+    # Of this process alone: another one may copy to the same name.
+    part = target.with_name(f'.{target.name}.{os.getpid()}.part')
+    try:
+        shutil.copyfile(source, part)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)

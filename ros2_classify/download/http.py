@@ -27,24 +27,203 @@ from dataclasses import dataclass
 import errno
 import http.client
 import json
+import logging
 import os
 from pathlib import Path
+import random
 import re
+import socket
+import ssl
+import threading
+import time
 from typing import Any
 import urllib.error
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 import urllib.request
+import zlib
 
-from ros2_classify.download.access import private_headers
 from ros2_classify.download.cache import Cache
-from ros2_classify.download.explain import (
-    hint, network_reason, RangeRefusedError, refused, TemporaryError, unreachable)
-from ros2_classify.download.hashing import check_cancel
+from ros2_classify.download.hashing import check_cancel, sha256_of_file
 from ros2_classify.download.options import FetchOptions
-from ros2_classify.download.url import local_path, problem_with, redact
-from ros2_classify.errors import FetchError
+from ros2_classify.download.url import local_path, Origin, origin_of, problem_with, redact
+from ros2_classify.errors import DiskFullError, FetchError, IntegrityError
 from ros2_classify.paths import check_allowed
-from ros2_classify.progress import human_size, Meter
+from ros2_classify.progress import default_progress, human_size, Meter
+
+TOKEN = 'ROS2_CLASSIFY_HTTP_TOKEN'
+HEADER = 'ROS2_CLASSIFY_HTTP_HEADER'
+
+_VARIABLE = re.compile(f'({TOKEN}|{HEADER})(_[A-Za-z0-9_]+)?')
+# RFC 9110, section 5.6.2 (token) and 5.5 (field values, here without obs-text).
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_VALUE = re.compile(r'[\x20-\x7e]+')
+# What the download itself needs to set.
+_OURS = frozenset({'accept-encoding', 'connection', 'content-length', 'host', 'if-range', 'range',
+                   'transfer-encoding'})
+
+
+def private_headers(url: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """
+    Return the headers that the environment holds for one address's server.
+
+    Parameters
+    ----------
+    url : str
+        An http or https address.
+    environ : mapping of str to str, optional
+        The environment; None means the process's own.
+
+    Returns
+    -------
+    dict of str to str
+        Headers by name; empty where there are none for this scheme, host and port.
+
+    Raises
+    ------
+    FetchError
+        If a variable can't be read; the message names it and never its value.
+
+    """
+    environ = os.environ if environ is None else environ
+    wanted = origin_of(url)
+    headers = {}
+    for variable in sorted(environ):
+        match = _VARIABLE.fullmatch(variable)
+        if match and environ[variable].strip():
+            origin, name, value = _parse(variable, match[1], environ[variable].strip())
+            if origin == wanted:
+                headers[name] = value
+    return headers
+
+
+def _parse(variable: str, kind: str, text: str) -> tuple[Origin, str, str]:
+    server, _, rest = text.partition(' ')
+    if '://' not in server:
+        server = f'https://{server}'
+    problem = problem_with(server)
+    if problem or server.startswith('file:'):
+        raise _refused(variable, kind, 'must begin with the server')
+    rest = rest.strip()
+    if kind == TOKEN:
+        name, value = 'Authorization', f'Bearer {rest}' if rest else ''
+    else:
+        name, _, value = (part.strip() for part in rest.partition(':'))
+    if not _NAME.fullmatch(name) or name.lower() in _OURS:
+        raise _refused(variable, kind, "has no header's name, or one that is not yours to set,")
+    if not _VALUE.fullmatch(value):
+        raise _refused(variable, kind, 'has no value, or one with characters no header may hold,')
+    return origin_of(server), name, value
+
+
+def _refused(variable: str, kind: str, problem: str) -> FetchError:
+    form = 'https://HOST TOKEN' if kind == TOKEN else 'https://HOST NAME: VALUE'
+    return FetchError(f'the environment variable {variable} {problem} after the form {form!r} '
+                      '(its value is not shown here); correct it or unset it')
+
+
+_RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class TemporaryError(Exception):
+    """
+    An attempt failed, and another one may succeed.
+
+    Parameters
+    ----------
+    reason : str
+        What happened, for people.
+    wait : float, optional
+        Seconds that the server asked us to wait.
+
+    """
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class RangeRefusedError(TemporaryError):
+    """What there is can't be gone on with."""
+
+
+def refused(error: urllib.error.HTTPError, url: str) -> Exception:
+    """Return what to raise for an answer that is no file: a TemporaryError or a FetchError."""
+    code, shown = error.code, redact(url)
+    if code == 416:
+        return RangeRefusedError('the server has no more bytes than there are already')
+    if code in _RETRIED:
+        return TemporaryError(f'{shown} answered {code} {error.reason}',
+                              _seconds(error.headers.get('Retry-After')))
+    if code in (401, 403, 407):
+        sent = bool(private_headers(url))
+        step = ('the token or header in the environment was sent and not accepted' if sent else
+                'if it is a private server, set in the environment '
+                f"ROS2_CLASSIFY_HTTP_TOKEN='{origin_of(url)} TOKEN'")
+        return FetchError(f'{shown} refused access ({code} {error.reason}); {step}')
+    if code in (404, 410):
+        return FetchError(f'{shown} is not there ({code} {error.reason}); correct the address, or '
+                          'take the file from elsewhere and name it by path')
+    return FetchError(f'{shown} answered {code} {error.reason}; correct the address')
+
+
+def _seconds(text: str | None) -> float | None:
+    """Return a Retry-After given in seconds; a date is as good as nothing."""
+    return float(text) if text and text.strip().isdecimal() and len(text) < 8 else None
+
+
+def unreachable(error: urllib.error.URLError, url: str) -> Exception:
+    """Return what to raise where no answer came: a TemporaryError or a FetchError."""
+    reason, host = error.reason, origin_of(url)
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return FetchError(
+            f'{host} shows a certificate that is not trusted ({reason.verify_message}); look at '
+            "the machine's date, and name a private authority's certificates in SSL_CERT_FILE")
+    if isinstance(reason, ssl.SSLError):
+        return TemporaryError(f'{host} does not speak TLS as expected ({reason.reason})')
+    if isinstance(reason, socket.gaierror):
+        return TemporaryError(f'the name {host.host} is unknown here ({reason.strerror}); '
+                              'is there a network?')
+    if isinstance(reason, OSError):
+        return TemporaryError(f'{host} cannot be reached ({network_reason(reason)})')
+    return FetchError(f'{host} cannot be asked ({reason}); correct the address')
+
+
+def network_reason(error: Exception) -> str:
+    """Return a few words for what ended a connection."""
+    if isinstance(error, TimeoutError):
+        return 'the server fell silent'
+    if isinstance(error, http.client.IncompleteRead):
+        return 'the connection was cut off'
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def hint(content_type: str, head: bytes) -> str:
+    """
+    Say what a wrong file probably is.
+
+    Parameters
+    ----------
+    content_type : str
+        As the server said.
+    head : bytes
+        The file's first bytes.
+
+    Returns
+    -------
+    str
+        The end of a sentence, or nothing.
+
+    """
+    if head.startswith(b'version https://git-lfs.github.com/spec/'):
+        return (' (it is the pointer that Git LFS keeps in place of the file: use the address '
+                'that serves the file itself)')
+    if content_type.startswith('text/html') or head.lstrip()[:14].lower() in (
+            b'<!doctype html', b'<html'):
+        return ' (it is a web page: a log-in page, or the page about the file)'
+    return ''
+
 
 # More than any model a robot runs; a body without an end stops here.
 MAX_BYTES = 16 * 10 ** 9
@@ -328,3 +507,164 @@ def _copy(path: Path, part: Part, size: int | None, cache: Cache, options: Fetch
                     _put(stream.fileno(), chunk)
                 meter.add(len(chunk))
     return Received()
+
+
+_log = logging.getLogger('ros2_classify')
+
+# Seconds before the second attempt; they double from one to the next, up to the limit.
+_FIRST_WAIT = 1.0
+_LONGEST_WAIT = 60.0
+# An attempt that brought so many bytes is not counted: a weak network gets there in the end.
+_WORTH_IT = 1024 * 1024
+_download_CHUNK = 1024 * 1024
+_HEAD = 512
+
+
+def download(url: str, sha256: str | None, size: int | None, label: str, key: str, cache: Cache,
+             options: FetchOptions) -> tuple[Path, str]:
+    """
+    Download a file; the key's lock must be held.
+
+    Parameters
+    ----------
+    url : str
+        An address without problems.
+    sha256 : str or None
+        What the file must be; None takes what comes.
+    size : int or None
+        Its size in bytes, where declared.
+    label : str
+        What progress calls it.
+    key : str
+        What the unfinished file is kept under.
+    cache : Cache
+        Where it goes.
+    options : FetchOptions
+        Limits, progress, cancelling.
+
+    Returns
+    -------
+    tuple of Path and str
+        The complete file, still without its final name, and its sha256.
+
+    Raises
+    ------
+    IntegrityError
+        If it isn't the file that was declared.
+    FetchError
+        If it can't be had; DiskFullError and FetchCancelledError are such.
+
+    """
+    part = Part(cache.part(key))
+    if sha256 is None:
+        part.drop()  # nothing would tell whether a new end fits an old beginning
+    try:
+        received = _attempts(url, part, sha256, size, label, cache, options)
+        return part.path, _check(url, part, received, sha256, size, cache, options)
+    except (DiskFullError, IntegrityError):
+        part.drop()
+        raise
+    except BaseException:
+        part.drop_unless_resumable()
+        raise
+
+
+def _attempts(url: str, part: Part, sha256: str | None, size: int | None, label: str,
+              cache: Cache, options: FetchOptions) -> Received:
+    meter = Meter(label, options.progress or default_progress())
+    failed = 0
+    before = part.resumable(url)[0]
+    while True:
+        try:
+            received = transfer(url, part, size, cache, options, meter)
+            if received.resumed and sha256_of_file(part.path, options.cancel) != sha256:
+                part.drop()
+                raise TemporaryError('the beginning from an earlier attempt does not fit')
+            meter.finish()
+            return received
+        except TemporaryError as error:
+            there = part.resumable(url)[0]
+            failed = 1 if there - before >= _WORTH_IT else failed + 1
+            before = there
+            if failed >= options.attempts:
+                times = f'{failed} attempts' if failed > 1 else 'one attempt'
+                raise FetchError(
+                    f'{redact(url)} could not be downloaded in {times}: {error}; try again, or '
+                    'carry the model over from another machine with "models bundle" and "models '
+                    'import"') from error
+            seconds = _waiting_time(failed, error.wait)
+            _log.warning('%s: %s; next attempt in %.0f s', label, error, seconds)
+            pause(seconds, options.cancel)
+
+
+def _waiting_time(failed: int, asked: float | None) -> float:
+    """Return seconds to wait: as asked, or else doubling, and not all robots at once."""
+    if asked is not None:
+        return min(max(asked, _FIRST_WAIT), _LONGEST_WAIT)
+    return float(min(_FIRST_WAIT * 2 ** (failed - 1), _LONGEST_WAIT) * random.uniform(0.75, 1.25))
+
+
+def pause(seconds: float, cancel: threading.Event | None) -> None:
+    """Wait; whoever cancels need not wait too."""
+    if cancel is None:
+        time.sleep(seconds)
+    else:
+        cancel.wait(seconds)
+        check_cancel(cancel)
+
+
+def _check(url: str, part: Part, received: Received, sha256: str | None, size: int | None,
+           cache: Cache, options: FetchOptions) -> str:
+    """Return the hash of a complete file that is the declared one."""
+    with cache.errors():
+        actual = sha256_of_file(part.path, options.cancel)
+        if actual == sha256:
+            return actual
+        # Some servers compress, or say they did, though we asked for the file as it is. Which of
+        # the two bodies was meant is for the hash to say.
+        if _was_compressed(url, received, sha256):
+            unzipped = _unzip(part, size or MAX_BYTES, options.cancel)
+            if unzipped is not None and sha256 in (None, unzipped):
+                return unzipped
+        with open(part.path, 'rb') as stream:
+            guess = hint(received.content_type, stream.read(_HEAD))
+    if sha256 is None and not guess:
+        return actual
+    if sha256 is None:
+        raise IntegrityError(f'{redact(url)} is no model{guess}; correct the address')
+    raise IntegrityError(
+        f'{redact(url)} has the sha256 {actual} where {sha256} is declared; it is not the file '
+        f'that was meant{guess} and was thrown away: correct the address, or the sha256 if you '
+        'know that the file was changed on purpose')
+
+
+def _was_compressed(url: str, received: Received, sha256: str | None) -> bool:
+    if received.content_encoding not in ('gzip', 'x-gzip', 'deflate'):
+        return False
+    return sha256 is not None or not urlsplit(url).path.lower().endswith(('gz', '.tgz'))
+
+
+def _unzip(part: Part, limit: int, cancel: threading.Event | None) -> str | None:
+    """Undo a Content-Encoding; None where the body isn't what it says."""
+    target = part.path.with_suffix('.plain')
+    decoder = zlib.decompressobj(wbits=47)  # gzip or zlib, as the header tells
+    done = 0
+    try:
+        with open(part.path, 'rb') as source, open(target, 'wb') as stream:
+            while not decoder.eof:
+                check_cancel(cancel)
+                chunk = decoder.unconsumed_tail or source.read(_download_CHUNK)
+                if not chunk:
+                    return None
+                plain = decoder.decompress(chunk, _download_CHUNK)
+                done += len(plain)
+                if done > limit:
+                    raise FetchError(f'the server sent more than the {human_size(limit)} that are '
+                                     'allowed; it is not the file that was meant')
+                stream.write(plain)
+        os.replace(target, part.path)
+        return sha256_of_file(part.path, cancel)
+    except zlib.error:
+        return None
+    finally:
+        target.unlink(missing_ok=True)

@@ -155,3 +155,11 @@ def split_facts(url: str) -> tuple[str, str | None, str | None]:
     facts = dict(part.partition('=')[::2] for part in fragment.split('&'))
     sha256, member = facts.get('sha256'), unquote(facts.get('member', ''))
     return address, None if sha256 is None else sha256.lower(), member or None
+
+
+SUFFIXES = ('.tar.gz', '.tgz', '.tar.bz2', '.tar.xz', '.tar', '.zip')
+
+
+def is_archive_name(name: str) -> bool:
+    """Tell whether a file's name says that it is an archive."""
+    return name.lower().endswith(SUFFIXES)

@@ -21,10 +21,9 @@ import os
 from pathlib import Path
 import sys
 
-from ros2_classify.download.archive_names import is_archive_name
 from ros2_classify.download.options import default_import_directory
 from ros2_classify.download.url import (
-    is_sha256, is_url, problem_with, redact, safe_name, split_facts)
+    is_archive_name, is_sha256, is_url, problem_with, redact, safe_name, split_facts)
 from ros2_classify.errors import FetchError, ModelNotFoundError
 from ros2_classify.model.descriptor import (
     Format, load_descriptor, ModelDescriptor, SAVED_MODEL_FILE, Source, SUFFIXES)

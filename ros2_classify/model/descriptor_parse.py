@@ -21,10 +21,9 @@ from pathlib import Path, PurePath
 import re
 from typing import Any, get_args
 
-from ros2_classify.descriptor_yaml import MAX_BYTES, read_yaml
 from ros2_classify.download.url import problem_with, redact
 from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundError
-from ros2_classify.image_size import MAX_PIXELS
+from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.model.descriptor import (
     Anchor, Certainty, Color, ConversionSpec, Defaults, DType, Format, FrozenMapping, InputSpec,
     Interpolation, Layout, ModelDescriptor, OutputSpec, Resize, SAVED_MODEL_FILE, Size, Source,
@@ -33,7 +32,7 @@ from ros2_classify.model.expected import read_expected
 from ros2_classify.model.labels import Labels
 from ros2_classify.paths import check_allowed
 from ros2_classify.preprocess.extra_inputs import read_extra
-from ros2_classify.yaml_config import as_integer, as_text, Fields, Where
+from ros2_classify.yaml_config import as_integer, as_text, Fields, MAX_BYTES, read_yaml, Where
 
 TASKS: tuple[Task, ...] = get_args(Task)
 FORMATS: tuple[Format, ...] = get_args(Format)

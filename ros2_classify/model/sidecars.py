@@ -92,8 +92,8 @@ def with_sidecars(bare: ModelDescriptor, model: Path) -> ModelDescriptor:
 
 def _from_yaml(path: Path, bare: ModelDescriptor, model: Path) -> ModelDescriptor:
     """Return the descriptor, or the bare one with names, or the bare one."""
-    from ros2_classify.descriptor_yaml import read_yaml
     from ros2_classify.model.descriptor_parse import parse_descriptor, read_text
+    from ros2_classify.yaml_config import read_yaml
 
     try:
         data, where = read_yaml(read_text(path), str(path))

@@ -30,10 +30,8 @@ import numpy as np
 import pytest
 
 from ros2_classify import Pipeline
-from ros2_classify.convert.api import convert, to_onnx
-from ros2_classify.convert.kept import export, find_conversion
+from ros2_classify.convert.api import convert, export, find_conversion, make_plan, OPSET, to_onnx
 from ros2_classify.convert.options import ConvertOptions
-from ros2_classify.convert.plan import make_plan, OPSET
 from ros2_classify.download.cache import Cache
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.engines import open_engine

@@ -124,7 +124,7 @@ def test_great_numbers_may_differ_more() -> None:
         compare({'a': np.array([1000.5])}, {'a': np.array([1000.0])}, 1e-4)
 
 
-@pytest.mark.parametrize(('answers', 'reason'), [
+@pytest.mark.parametrize(('results', 'reason'), [
     ({'b': np.zeros(2)}, "lacks the output 'a'; it has b"),
     ({'a': np.zeros((1, 2))}, r'shape \[1, 2\] in ONNX and \[2\]'),
     ({'a': np.array(['x', 'y'])}, "'a' by inf"),

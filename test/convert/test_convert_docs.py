@@ -22,8 +22,8 @@ import re
 
 import pytest
 from ros2_classify import cli
+from ros2_classify.convert.api import _TOLERANCE
 from ros2_classify.convert.interface import _DETECTION, _USUAL
-from ros2_classify.convert.plan import _TOLERANCE
 from ros2_classify.convert.process import PYTHON
 from ros2_classify.model.descriptor import ModelDescriptor
 import yaml

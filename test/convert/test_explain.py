@@ -20,8 +20,8 @@ import graphs
 from graphs import FLOAT, QUINT8, Type
 import pytest
 
-from ros2_classify.convert.explain import explain, shorten, unsupported_operators
 from ros2_classify.convert.graph import Graph, read_frozen_graph
+from ros2_classify.convert.process import explain, shorten, unsupported_operators
 
 # As tf2onnx 1.17 words them.
 UNSUPPORTED = """\

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ros2_classify.download import download
+from ros2_classify.download import http as download
 from ros2_classify.download.options import FetchOptions
 from web_server import Web, web_server
 

@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 import pytest
-from ros2_classify.download.access import private_headers
+from ros2_classify.download.http import private_headers
 from ros2_classify.errors import FetchError
 
 URL = 'https://models.example.com/m.onnx'

@@ -32,7 +32,7 @@ import zlib
 from archive_files import make, TAR_ATTACKS, tar_with, ZIP_ATTACKS, zip_with
 import pytest
 from ros2_classify.download.archive import Limits, list_members, Member, read_member, unpack
-from ros2_classify.download.archive_names import is_archive_name, SUFFIXES
+from ros2_classify.download.url import is_archive_name, SUFFIXES
 from ros2_classify.errors import ArchiveError, FetchCancelledError
 
 FILES = {'model/network.onnx': bytes(range(256)) * 300, 'model/labels.txt': b'a\nb\n',

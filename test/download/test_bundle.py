@@ -27,15 +27,14 @@ from fake_converter import FakeConverter
 import graphs
 import numpy as np
 import pytest
-from ros2_classify import Pipeline, unbundle
-from ros2_classify.bundle import write_bundle
+from ros2_classify import bundle as unbundle, Pipeline
+from ros2_classify.bundle import import_bundle, write_bundle
 from ros2_classify.download.options import default_import_directory, FetchOptions
 from ros2_classify.errors import (
     ArchiveError, DescriptorError, DiskFullError, FetchError, IntegrityError, ModelNotFoundError)
 from ros2_classify.model import catalog
 from ros2_classify.model.descriptor import load_descriptor
 from ros2_classify.model.files import model_file
-from ros2_classify.unbundle import import_bundle
 from web_server import Web
 
 BODY = b'network' * 5000

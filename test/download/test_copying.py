@@ -22,7 +22,7 @@ from pathlib import Path
 import shutil
 
 import pytest
-from ros2_classify.download.copying import copy_whole
+from ros2_classify.download.hashing import copy_whole
 
 
 @pytest.fixture

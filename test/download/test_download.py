@@ -143,7 +143,7 @@ def test_a_server_may_ask_for_time(
 
 def test_much_progress_is_not_a_failed_attempt(
         web: Web, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('ros2_classify.download.download._WORTH_IT', 10_000)
+    monkeypatch.setattr('ros2_classify.download.http._WORTH_IT', 10_000)
 
     def piece(handler: Any) -> None:
         first = int((handler.headers.get('Range') or 'bytes=0-')[6:-1])

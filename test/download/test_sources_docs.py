@@ -21,8 +21,8 @@ import re
 
 import pytest
 from ros2_classify.download import (
-    archive as archives, archive_names, cache, download, http as transfer)
-from ros2_classify.download.access import private_headers
+    archive as archives, cache, http as download, http as transfer, url as archive_names)
+from ros2_classify.download.http import private_headers
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.model.descriptor import ModelDescriptor
 import yaml

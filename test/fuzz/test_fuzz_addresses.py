@@ -21,7 +21,7 @@ from pathlib import PurePosixPath
 from fuzzing import fuzz, TEXTS
 from hypothesis import strategies as st
 
-from ros2_classify.download.access import private_headers
+from ros2_classify.download.http import private_headers
 from ros2_classify.download.url import (
     file_name, is_sha256, origin_of, problem_with, redact, safe_name, split_facts)
 from ros2_classify.errors import Ros2ClassifyError

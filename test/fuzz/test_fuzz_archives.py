@@ -31,10 +31,10 @@ from fuzzing import fuzz, spoilt, TEXTS
 from hypothesis import strategies as st
 import pytest
 
+from ros2_classify.bundle import import_bundle
 from ros2_classify.download.archive import Limits, list_members, unpack
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.errors import ArchiveError, Ros2ClassifyError
-from ros2_classify.unbundle import import_bundle
 
 LIMITS = Limits(members=40, unpacked=200_000)
 FILES = {'models/a.yaml': b'name: a\n' * 20, 'models/b.onnx': bytes(range(256)) * 4,

@@ -25,12 +25,11 @@ import numpy as np
 import pytest
 
 from ros2_classify.decoders import DECODERS
-from ros2_classify.descriptor_yaml import read_yaml
 from ros2_classify.errors import DescriptorError, Ros2ClassifyError
 from ros2_classify.model.descriptor import load_descriptor
 from ros2_classify.model.descriptor_parse import parse_descriptor
 from ros2_classify.preprocess.preprocessor import Preprocessor
-from ros2_classify.yaml_config import Where
+from ros2_classify.yaml_config import read_yaml, Where
 import yaml
 
 SHIPPED = sorted((Path(__file__).resolve().parents[2] / 'models').glob('*.yaml'))

@@ -25,8 +25,7 @@ import numpy as np
 import pytest
 
 from ros2_classify.errors import DescriptorError, InputError, LabelsError, OptionsError
-from ros2_classify.image_io import read_image
-from ros2_classify.image_size import MAX_PIXELS
+from ros2_classify.image_io import MAX_PIXELS, read_image
 from ros2_classify.model.descriptor import load_descriptor, ModelDescriptor
 from ros2_classify.model.labels import load_labels
 from ros2_classify.options import Options

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from rclpy.qos import qos_profile_sensor_data
 from ros2_classify.ros.messages.image import to_array
-from ros2_classify.ros.messages.result_reader import detections_from
+from ros2_classify.ros.messages.vision import detections_from
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 

@@ -79,7 +79,7 @@ def _without_timing(result: Any) -> dict[str, Any]:
     row.pop('timing_ms', None)
     # Classes as an image, and masks: every pixel counts.
     for name in ('label_image', 'masks'):
-        value = getattr(result, name, None)
+        value: Any = getattr(result, name, None)
         arrays = [value] if hasattr(value, 'tobytes') else getattr(value, '__dict__', {}).values()
         row[name] = [sha256(each.tobytes()).hexdigest() for each in arrays
                      if hasattr(each, 'tobytes')]

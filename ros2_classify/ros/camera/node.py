@@ -28,8 +28,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from ros2_classify.errors import OptionsError, Ros2ClassifyError
 from ros2_classify.model.catalog import shipped_directory
 from ros2_classify.ros.camera.diagnostics import CameraReport
-from ros2_classify.ros.camera.pace import Pace
-from ros2_classify.ros.camera.sources import open_source, Pixels, Size, Source, SourceError
+from ros2_classify.ros.camera.sources import open_source, Pace, Pixels, Size, Source, SourceError
 from ros2_classify.ros.diagnostics.issues import find
 from ros2_classify.ros.messages.compressed_image import to_compressed_msg
 from ros2_classify.ros.node.intra_process import ImageSender

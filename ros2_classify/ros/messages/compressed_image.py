@@ -25,17 +25,102 @@ channels went into the encoder.
 from __future__ import annotations
 
 from array import array
+import functools
+import os
 import re
+import threading
+import time
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from ros2_classify.image_size import image_size, MAX_PIXELS, png_problem, PNG_SIGNATURE
+from ros2_classify.image_io import image_size, MAX_PIXELS, png_problem, PNG_SIGNATURE
 from ros2_classify.ros.messages.encodings import to_8_bits
 from ros2_classify.ros.messages.image import check_pixels, demosaic, ImageError
-from ros2_classify.ros.messages.image_decoder import decode
+
+# Seconds from one line of the libraries to the next one that is shown.
+PAUSE = 10.0
+
+# The warnings of libjpeg (jerror.h, JWRN_*), of libpng (pngerror.c), and OpenCV's own log.
+_LINE = re.compile(
+    rb'libpng (?:warning|error): |Corrupt JPEG data: |Premature end of JPEG file'
+    rb'|Unknown Adobe color transform|Inconsistent progression sequence'
+    rb'|Warning: unknown JFIF revision|Invalid SOS parameters'
+    rb'|Application transferred too many scanlines|\[ ?(?:WARN|ERROR|INFO|DEBUG):\d+@')
+
+# Two threads that redirect the descriptor at once would leave it redirected.
+_LOCK = threading.Lock()
+_next_line = 0.0
+
+
+def decode(data: bytes) -> NDArray[Any] | None:
+    """
+    Decode an image.
+
+    Parameters
+    ----------
+    data : bytes
+        A JPEG or PNG file.
+
+    Returns
+    -------
+    ndarray of uint8 or uint16, shape (height, width) or (height, width, channels), or None
+        What ``cv2.imdecode`` returns with ``IMREAD_UNCHANGED``.
+
+    Raises
+    ------
+    cv2.error
+        If OpenCV raises it.
+
+    """
+    with _LOCK:
+        try:
+            caught = _memory()
+            real = os.dup(2)
+        except OSError:
+            # There is no descriptor 2, or none is left: nothing to keep clean.
+            return _decode(data)
+        try:
+            os.dup2(caught, 2)
+            try:
+                return _decode(data)
+            finally:
+                os.dup2(real, 2)
+                _pass_on(caught)
+        finally:
+            os.close(real)
+
+
+def _decode(data: bytes) -> NDArray[Any] | None:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+@functools.lru_cache(maxsize=None)
+def _memory() -> int:
+    """Return a file in memory; one for the process."""
+    return os.memfd_create('decoder')
+
+
+def _pass_on(caught: int) -> None:
+    """Write what was caught, but only one line of the libraries in a while."""
+    global _next_line
+    size = os.fstat(caught).st_size
+    if not size:
+        return
+    said = os.pread(caught, size, 0)
+    os.ftruncate(caught, 0)
+    os.lseek(caught, 0, os.SEEK_SET)
+    shown = []
+    for line in said.splitlines(keepends=True):
+        if _LINE.match(line):
+            if time.monotonic() < _next_line:
+                continue
+            _next_line = time.monotonic() + PAUSE
+        shown.append(line)
+    if shown:
+        os.write(2, b''.join(shown))
+
 
 _JPEG_END = b'\xff\xd9'
 _COLORS = {1: 'mono', 3: 'bgr', 4: 'bgra'}

@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import InputError
-from ros2_classify.image_size import MAX_PIXELS
+from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.ros.messages.encodings import Encoding, ENCODINGS
 
 # What an error shows of an encoding's name.

@@ -21,7 +21,7 @@ page carries the table that `markdown_table` writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 import difflib
 import math
@@ -29,14 +29,14 @@ from typing import Any
 
 from rcl_interfaces.msg import (
     FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult)
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.exceptions import (
-    InvalidParameterTypeException, InvalidParameterValueException,
-    ParameterUninitializedException)
+    InvalidParameterTypeException, InvalidParameterValueException, ParameterUninitializedException)
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-
+from rclpy.qos import qos_profile_parameters
 from ros2_classify.errors import OptionsError
-from ros2_classify.ros.node.parameter_guard import result_every_request
 
 Value = Any
 
@@ -319,3 +319,101 @@ def _descriptor(spec: Spec) -> ParameterDescriptor:
         descriptor.integer_range = [
             IntegerRange(from_value=int(spec.minimum), to_value=int(spec.maximum), step=1)]
     return descriptor
+
+
+_Callback = Callable[[Any, Any], Any]
+
+
+def result_every_request(node: Node) -> None:
+    """
+    Let a node's parameter services refuse what they can't read.
+
+    Parameters
+    ----------
+    node : rclpy.node.Node
+        The node, whose services are there already.
+
+    """
+    guards = {'/set_parameters': _each, '/set_parameters_atomically': _all}
+    for service in node.services:
+        guard = guards.get(service.srv_name[service.srv_name.rfind('/'):])
+        if guard is not None:
+            service.callback = guard(service.callback)
+
+
+def _each(callback: _Callback) -> _Callback:
+    """Ask for one parameter after the other, each with a result of its own."""
+    def guarded(request: Any, response: Any) -> Any:
+        for parameter in request.parameters:
+            try:
+                result = callback(
+                    SetParameters.Request(parameters=[parameter]), SetParameters.Response())
+                response.results += result.results
+            except Exception as error:  # noqa: B902 - the asker gets an answer in any case
+                response.results.append(_refusal(error))
+        return response
+    return guarded
+
+
+def _all(callback: _Callback) -> _Callback:
+    """Ask for all parameters at once."""
+    def guarded(request: Any, response: Any) -> Any:
+        try:
+            return callback(request, response)
+        except Exception as error:  # noqa: B902 - the asker gets an answer in any case
+            response.result = _refusal(error)
+            return response
+    return guarded
+
+
+def _refusal(error: Exception) -> SetParametersResult:
+    reason = str(error) or type(error).__name__
+    return SetParametersResult(successful=False, reason=f'the request cannot be read: {reason}')
+
+
+Setter = Callable[[Sequence[Parameter]], Awaitable[SetParametersResult]]
+
+
+def replace_setters(node: Node, set_atomically: Setter) -> None:
+    """
+    Have a coroutine answer those who set a node's parameters by its services.
+
+    Parameters
+    ----------
+    node : rclpy.node.Node
+        The node, with rclpy's own services; nobody knows them yet.
+    set_atomically : coroutine function
+        Sets all of the parameters or none, and returns what came of it. It is called in the
+        executor's thread, again before an earlier call has ended.
+
+    """
+    async def each(request: Any, response: Any) -> Any:
+        for msg in request.parameters:
+            response.results.append(await _outcome(set_atomically, [msg]))
+        return response
+
+    async def together(request: Any, response: Any) -> Any:
+        response.result = await _outcome(set_atomically, request.parameters)
+        return response
+
+    callbacks = {SetParameters: each, SetParametersAtomically: together}
+    for service in [each for each in node.services if each.srv_type in callbacks]:
+        name, service_type = service.srv_name, service.srv_type
+        node.destroy_service(service)
+        # Reentrant: whoever waits here holds up no other callback.
+        node.create_service(
+            service_type, name, callbacks[service_type], qos_profile=qos_profile_parameters,
+            callback_group=ReentrantCallbackGroup())
+
+
+async def _outcome(set_atomically: Setter, messages: Sequence[Any]) -> SetParametersResult:
+    # Without an answer, whoever asked would wait for ever.
+    try:
+        parameters = [Parameter.from_parameter_msg(msg) for msg in messages]
+    except Exception as error:  # noqa: B902 - such as a type that is none
+        return SetParametersResult(
+            successful=False, reason=f'the request cannot be read: {error}')
+    try:
+        return await set_atomically(parameters)
+    except Exception as error:  # noqa: B902 - such as a parameter that isn't declared
+        return SetParametersResult(successful=False, reason=str(error))

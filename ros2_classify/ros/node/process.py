@@ -35,7 +35,36 @@ import time
 from typing import Any, TypeVar
 
 from ros2_classify.errors import Ros2ClassifyError
-from ros2_classify.ros.node.hangs import Hangs
+
+# Each leaves its memory behind, and may keep a processor busy for ever.
+MOST_HANGS = 3
+
+
+class Hangs:
+    """
+    Counts the threads that were left behind; one for the life of a process, for any thread.
+
+    Attributes
+    ----------
+    count : int
+        How many there are.
+
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.count = 0
+
+    @property
+    def too_many(self) -> bool:
+        """Whether there are so many that the process had better be started anew."""
+        return self.count > MOST_HANGS
+
+    def add(self) -> None:
+        """Count one more."""
+        with self._lock:
+            self.count += 1
+
 
 T = TypeVar('T')
 

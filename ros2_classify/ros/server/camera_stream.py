@@ -25,9 +25,8 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 from ros2_classify.errors import InputError, Ros2ClassifyError
 from ros2_classify.results.results import Result
-from ros2_classify.ros.diagnostics.counters import Counters
 from ros2_classify.ros.diagnostics.issues import find, Finding
-from ros2_classify.ros.diagnostics.statistics import Latencies
+from ros2_classify.ros.diagnostics.statistics import Counters, Latencies
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.image_monitor import ImageWatch
 from ros2_classify.ros.server.model import Model

@@ -27,7 +27,7 @@ import time
 
 from ros2_classify.errors import EngineError, EngineMemoryError, ProviderLostError
 from ros2_classify.ros.diagnostics.issues import find, Finding
-from ros2_classify.ros.node.hangs import Hangs
+from ros2_classify.ros.node.process import Hangs
 
 ACTIONS = ('retry', 'error', 'exit')
 # The exit code of a process that ends by a fault of the engine; 3 and less have a meaning.

@@ -29,8 +29,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from ros2_classify.errors import Ros2ClassifyError
-from ros2_classify.ros.node.parameter_services import replace_setters
-from ros2_classify.ros.node.parameters import Parameters
+from ros2_classify.ros.node.parameters import Parameters, replace_setters
 from ros2_classify.ros.server.model import difference, Model
 from ros2_classify.ros.server.model_change import ChangeRefusedError, ModelChange
 from ros2_classify.ros.server.parameters import model_defaults

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ros2_classify.engines.settings import MAX_BATCH
-from ros2_classify.image_size import MAX_PIXELS
+from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.options import Options
 from ros2_classify.ros.node.parameters import Parameters, Spec
 from ros2_classify.ros.server.engine_parameters import ENGINE_PARAMETERS

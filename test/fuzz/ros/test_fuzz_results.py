@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 from ros2_classify.errors import Ros2ClassifyError
-from ros2_classify.ros.messages.result_reader import READERS
+from ros2_classify.ros.messages.vision import READERS
 from sensor_msgs.msg import Image
 from test_fuzz_messages import PRINTABLE
 from vision_msgs.msg import (

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 import pytest
 from ros2_classify.errors import InputError
-from ros2_classify.ros.messages import image_decoder
+from ros2_classify.ros.messages import compressed_image as image_decoder
 from ros2_classify.ros.messages.compressed_image import image_size, to_array
 from sensor_msgs.msg import CompressedImage
 

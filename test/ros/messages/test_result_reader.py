@@ -16,7 +16,7 @@
 
 import pytest
 from ros2_classify.errors import OutputError
-from ros2_classify.ros.messages.result_reader import (
+from ros2_classify.ros.messages.vision import (
     classification_from, detections_from, READERS, UNKNOWN_ID)
 from sensor_msgs.msg import Image
 from vision_msgs.msg import (

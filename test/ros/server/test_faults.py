@@ -16,7 +16,7 @@
 
 import pytest
 from ros2_classify.errors import EngineError, EngineMemoryError, ProviderLostError
-from ros2_classify.ros.node.hangs import Hangs
+from ros2_classify.ros.node.process import Hangs
 from ros2_classify.ros.server.faults import EngineFaults, timeout, Watchdog
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ros2_classify.ros.diagnostics.counters import Counters
+from ros2_classify.ros.diagnostics.statistics import Counters
 from ros2_classify_benchmark.processes import environment, Helper
 from ros2_classify_benchmark.stress.testbed import counts, segments, TestBed
 
