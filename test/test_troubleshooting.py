@@ -71,9 +71,9 @@ def test_the_page_holds_the_table_of_troubles(rows):
 def keys_used():
     """Return the rows of the table that the code asks for."""
     found = set()
-    for path in (shared_data.ROOT / 'ros2_classify/ros').glob('*.py'):
+    for path in (shared_data.ROOT / 'ros2_classify/ros').rglob('*.py'):
         text = path.read_text()
-        for node in ast.walk(ast.parse(text)) if 'ros.troubles import' in text else ():
+        for node in ast.walk(ast.parse(text)) if 'diagnostics.issues import' in text else ():
             if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'find':
                 found.add(node.args[0].value)
     return found

@@ -39,7 +39,6 @@ NOT_YET = (
     'docs/design.md',
     'docs/gpu.md',
     'docs/installation.md',
-    'docs/large_images.md',
     'docs/launch.md',
     'docs/nodes/',
     'docs/own_model.md',
