@@ -120,7 +120,7 @@ def test_the_workflow_covers_all_distributions():
     assert commands(found['wheels']).split()[0] == '.ci/run'
     for script in ('setup', 'check', 'demo', 'test'):
         assert f'scripts/{script}\n' in commands(found['scripts'])
-    assert 'colcon build --base-paths src src/ros2_classify/interfaces' in (
+    assert 'colcon build --base-paths src src/ros2_classify/packages' in (
         commands(found['workspace']))
     assert found['images']['strategy']['matrix']['file'] == [
         path.name for path in sorted((ROOT / 'docker').glob('Dockerfile*'))]

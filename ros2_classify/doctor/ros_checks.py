@@ -82,7 +82,7 @@ def check_ros(machine: Machine) -> Iterator[Finding]:
     if machine.run_python(_SERVICES).code:
         yield Finding(
             'ros', 'warning', 'ros2_classify_interfaces is not there: the server has no services',
-            'colcon build --base-paths src src/ros2_classify/interfaces, then source '
+            'colcon build --base-paths src src/ros2_classify/packages, then source '
             'install/setup.bash; without services nothing else is missing')
     yield from _check_settings(machine)
 

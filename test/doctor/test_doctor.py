@@ -92,7 +92,7 @@ def test_no_rclpy(env, level, cure):
 
 @pytest.mark.parametrize('part, level, cure', [
     ('vision_msgs', 'error', 'ros-jazzy-vision-msgs'),
-    ('ros2_classify_interfaces', 'warning', '--base-paths src src/ros2_classify/interfaces')])
+    ('ros2_classify_interfaces', 'warning', '--base-paths src src/ros2_classify/packages')])
 def test_messages_are_missing(part, level, cure):
     finding = only(check_ros(machine(ran={part: NO_MODULE})))
     assert (finding.level, cure in finding.cure) == (level, True)
