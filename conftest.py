@@ -17,27 +17,46 @@
 from importlib.util import find_spec
 import os
 from pathlib import Path
-import secrets
+import signal
 
 import pytest
+from ros2_classify_benchmark import shared_memory
+from ros_domain import take_domain
 import shared_data
 
 # scripts/test sets it: there the nodes' tests must run, elsewhere they may be left out.
 ROS_IS_A_MUST = 'ROS2_CLASSIFY_TEST_ROS'
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Keep the tests' nodes from all others, on this machine and on the network."""
-    os.environ['ROS_DOMAIN_ID'] = str(1 + secrets.randbelow(101))
+    if not _starts_workers(config):
+        domain, config.ros_domain_lock = take_domain()  # type: ignore[attr-defined]
+        os.environ['ROS_DOMAIN_ID'] = str(domain)
+    if not hasattr(config, 'workerinput'):
+        config.shared_memory = shared_memory.segments()  # type: ignore[attr-defined]
+        # Asked to end, pytest ends as after Ctrl-C: with all processes of its tests.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     for name in ('ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS', 'ROS_DISCOVERY_SERVER'):
         os.environ.pop(name, None)
 
 
-def pytest_report_header() -> str:
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the shared memory of processes that tests have killed."""
+    if hasattr(config, 'shared_memory'):
+        shared_memory.remove_left_behind(config.shared_memory)
+
+
+def _starts_workers(config: pytest.Config) -> bool:
+    return bool(config.getoption('numprocesses', None)) and not hasattr(config, 'workerinput')
+
+
+def pytest_report_header(config: pytest.Config) -> str:
     """Say what the tests of the nodes run with."""
     if find_spec('rclpy'):
-        return f'ROS 2: {os.environ.get("ROS_DISTRO", "?")}, domain {os.environ["ROS_DOMAIN_ID"]}'
+        domain = 'each worker' if _starts_workers(config) else os.environ['ROS_DOMAIN_ID']
+        return f'ROS 2: {os.environ.get("ROS_DISTRO", "?")}, domain: {domain}'
     return 'ROS 2: not installed; test/ros and test/fuzz/ros are left out'
 
 

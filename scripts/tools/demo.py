@@ -58,7 +58,7 @@ class Demo:
         self._variables = variables_for(environment)
         # Separate from any robot around.
         self._variables.update(
-            ROS_DOMAIN_ID=str(1 + secrets.randbelow(101)),
+            ROS_DOMAIN_ID=str(61 + secrets.randbelow(41)),
             ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST', PYTHONUNBUFFERED='1',
             ROS_LOG_DIR=str(output / 'log' / 'ros'))
         self._running: dict[str, subprocess.Popen[bytes]] = {}

@@ -37,6 +37,7 @@ from typing import Any
 from ros2_classify.cli import EXIT_INTERRUPTED, EXIT_MODEL, EXIT_NO_ROS, EXIT_OK
 from ros2_classify.errors import InputError, OptionsError
 from ros2_classify_benchmark.settings import ENCODINGS, Plan, QUICK, Settings, SHORTEST, TRANSPORTS
+from ros2_classify_benchmark.shared_memory import removed
 
 _DEFAULTS = Settings()
 # What of the options each mode has a use for; all have one for --json, --output and --keep. To
@@ -178,7 +179,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f'[{time.monotonic() - begun:5.1f} s] {text}', file=sys.stderr, flush=True)
 
     try:
-        with _terminated(), _directory(arguments.keep) as directory:
+        with _terminated(), removed(), _directory(arguments.keep) as directory:
             outcome = modes.run(arguments, settings, plan, directory, say)
     except KeyboardInterrupt:
         say('interrupted')

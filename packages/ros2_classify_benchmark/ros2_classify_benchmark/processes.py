@@ -59,7 +59,7 @@ def environment() -> dict[str, str]:
     """
     own = {name: value for name, value in os.environ.items() if name != 'PYTHONDONTWRITEBYTECODE'}
     return {
-        **own, 'ROS_DOMAIN_ID': str(1 + secrets.randbelow(101)),
+        **own, 'ROS_DOMAIN_ID': str(61 + secrets.randbelow(41)),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'PYTHONUNBUFFERED': '1'}
 
 

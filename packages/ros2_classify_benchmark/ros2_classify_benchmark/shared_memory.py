@@ -21,7 +21,7 @@ leaves its own, and a run of many such processes fills the memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 import contextlib
 import fcntl
 import os
@@ -38,21 +38,18 @@ def segments() -> set[Path]:
     return {path for pattern in PATTERNS for path in DIRECTORY.glob(pattern)}
 
 
+@contextlib.contextmanager
+def removed() -> Iterator[None]:
+    """Remove what processes of the block leave behind, however it ends."""
+    before = segments()
+    try:
+        yield
+    finally:
+        remove_left_behind(before)
+
+
 def remove_left_behind(before: set[Path]) -> list[Path]:
-    """
-    Remove what was made since and is in use by nobody.
-
-    Parameters
-    ----------
-    before:
-        What `segments` returned at the start: stays, whoever it belongs to.
-
-    Returns
-    -------
-    list of Path
-        What was removed.
-
-    """
+    """Remove what was made since `segments` returned `before` and is not in use; return it."""
     made = segments() - before
     mapped = _mapped()
     removed = []

@@ -26,6 +26,7 @@ import tempfile
 from typing import Any
 
 from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify_benchmark.shared_memory import removed
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -51,7 +52,7 @@ def main(words: Sequence[str] | None = None) -> int:
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    with tempfile.TemporaryDirectory(prefix='ros2_classify_reliability_') as temporary:
+    with removed(), tempfile.TemporaryDirectory(prefix='ros2_classify_reliability_') as temporary:
         directory = Path(asked.keep or temporary)
         directory.mkdir(parents=True, exist_ok=True)
         try:
