@@ -49,9 +49,9 @@ class FakeConverter:
         result = np.array([[0.1, 0.2, 0.3, 0.4]], np.float32)
         save_constant_model(directory / 'fake.onnx', {'softmax:0': result}, input_name='input:0',
                               input_shape=(None, 8, 8, 3))
-        np.savez(directory / 'answers.npz', result)
+        np.savez(directory / 'results.npz', result)
         self.plan(does='convert', versions=['1.17.0', '2.21.0'], calls=str(self.calls),
-                  model=str(directory / 'fake.onnx'), results=str(directory / 'answers.npz'),
+                  model=str(directory / 'fake.onnx'), results=str(directory / 'results.npz'),
                   outputs=['softmax:0'])
 
     def plan(self, **changes: Any) -> None:

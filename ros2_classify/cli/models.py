@@ -72,7 +72,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
                'Check a bundle and put its files where models are looked for.',
                models_files.run_import)
     verb.add_argument('bundle', metavar='FILE', help='a file that "models bundle" wrote')
-    verb.add_argument('--folder', metavar='FOLDER',
+    verb.add_argument('--directory', metavar='DIRECTORY',
                       help="where descriptors go (default: a directory of the user's own, which the "
                            'catalogue looks into)')
     convert.add_parser(own_verbs)

@@ -35,7 +35,7 @@ from typing import Any
 
 REQUEST = 'request.json'
 FEEDS = 'feeds.npz'
-RESULTS = 'answers.npz'
+RESULTS = 'results.npz'
 MODEL = 'model.onnx'
 
 

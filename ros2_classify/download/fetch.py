@@ -165,7 +165,7 @@ def _local(request: Request, options: FetchOptions) -> tuple[Path, str | None]:
     assert path is not None, 'a request has a path or an address'
     if request.sha256 is None and (request.member is None or path.is_dir()):
         return path, None
-    kind = 'folder' if path.is_dir() else 'file'
+    kind = 'directory' if path.is_dir() else 'file'
     try:
         actual = (sha256_of_directory if path.is_dir() else sha256_of_file)(path, options.cancel)
     except OSError as error:

@@ -43,8 +43,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # What each process runs: the address and the hash come as arguments.
 PROGRAM = """
 import logging, sys
-from ros2_classify.sources.fetch import fetch, Request
-from ros2_classify.sources.options import FetchOptions
+from ros2_classify.download.fetch import fetch, Request
+from ros2_classify.download.options import FetchOptions
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format='%(message)s')
 request = Request(label='tiny', origin='tiny.yaml', model='tiny', url=sys.argv[1],
                   sha256=sys.argv[2])

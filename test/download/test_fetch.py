@@ -55,7 +55,7 @@ def test_a_file_on_the_disk_imports_neither_model_nor_archives(tmp_path: Path) -
     program = f"""
 import sys
 from pathlib import Path
-from ros2_classify.sources.fetch import fetch, Request
+from ros2_classify.download.fetch import fetch, Request
 fetch(Request('m', 'm.yaml', 'm', path=Path({str(path)!r}), sha256={sha256(BODY)!r}))
 print(sorted({{'http.client', 'ssl', 'tarfile', 'urllib.request', 'zipfile'}} & set(sys.modules)))
 """

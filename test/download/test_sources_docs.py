@@ -44,7 +44,7 @@ def test_the_samples_are_descriptors(block: str) -> None:
 def test_the_variables_are_all_there() -> None:
     code = ''.join(path.read_text(encoding='utf-8')
                    for path in (ROOT / 'ros2_classify').rglob('*.py')
-                   if path.parent.name == 'sources' or path.name == 'store.py')
+                   if path.parent.name == 'download' or path.name in ('files.py', 'paths.py'))
     used = set(re.findall(r"= '(ROS2_CLASSIFY_[A-Z_]+)'", code))
     assert set(re.findall(r'^\| `(ROS2_CLASSIFY_[A-Z_]+)`', TEXT, flags=re.MULTILINE)) == used
 

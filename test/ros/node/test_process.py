@@ -44,12 +44,11 @@ def run_program(tmp_path, text, *words):
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize('node', ['server', 'camera', 'client_test', 'composed'])
-def test_signals_are_caught_before_anything_slow_is_imported(tmp_path, node):
-    code, output = run_program(tmp_path, f"""
+def test_signals_are_caught_before_anything_slow_is_imported(tmp_path):
+    code, output = run_program(tmp_path, """
 import sys
-from ros2_classify.ros import {node}
-print(sorted({{'numpy', 'cv2', 'yaml', 'rclpy', 'onnxruntime'}} & set(sys.modules)))
+from ros2_classify.ros.main import PROGRAMS
+print(sorted({'numpy', 'cv2', 'yaml', 'rclpy', 'onnxruntime'} & set(sys.modules)))
 """)
     assert (code, output) == (0, '[]\n')
 
@@ -107,15 +106,15 @@ def test_a_slow_call_is_left_behind_when_the_stop_is_requested():
 
 def test_importing_the_entry_points_imports_no_rclpy(tmp_path):
     code, output = run_program(
-        tmp_path, 'import sys\nimport ros2_classify.ros.server\nassert "rclpy" not in sys.modules')
+        tmp_path, 'import sys\nimport ros2_classify.ros.main\nassert "rclpy" not in sys.modules')
     assert code == 0, output
 
 
 @pytest.mark.parametrize('module, unneeded', [
-    ('server_node', {'ros2_classify.convert.api', 'ros2_classify.convert.worker',
+    ('server.node', {'ros2_classify.convert.api', 'ros2_classify.convert.worker',
                      'ros2_classify.download.fetch', 'email', 'importlib.metadata', 'ssl',
                      'tarfile', 'urllib.request'}),
-    ('dds_profile', {'importlib.metadata', 'ssl', 'urllib.request'})])
+    ('node.dds_profile', {'importlib.metadata', 'ssl', 'urllib.request'})])
 def test_what_most_starts_do_not_need_is_not_imported(tmp_path, module, unneeded):
     code, output = run_program(tmp_path, f"""
 import sys
@@ -129,7 +128,7 @@ print(sorted({unneeded} & (set(sys.modules) - before)))
 
 NODE = """
 import sys
-from ros2_classify.ros import runtime
+from ros2_classify.ros.node import process as runtime
 
 def create(stop):
     from rclpy.node import Node
@@ -172,7 +171,7 @@ def test_exceptions_without_end_end_it(tmp_path):
 
 COLLECTED = """
 import gc
-from ros2_classify.ros import runtime
+from ros2_classify.ros.node import process as runtime
 
 def create(stop):
     from rclpy.node import Node
@@ -197,7 +196,7 @@ def test_no_garbage_is_looked_for_in_what_stays(tmp_path):
 def test_garbage_is_looked_for_after_a_start_that_failed(tmp_path):
     code, output = run_program(tmp_path, """
 import gc
-from ros2_classify.ros import runtime
+from ros2_classify.ros.node import process as runtime
 print(runtime.run(None, ['surplus']), gc.isenabled())
 """)
     assert code == 0 and output.splitlines()[-1] == '2 True'
@@ -207,7 +206,7 @@ print(runtime.run(None, ['surplus']), gc.isenabled())
 def test_the_allocator_keeps_the_memory_of_images(tmp_path):
     program = """
 import ctypes, resource, sys
-from ros2_classify.ros.runtime import tune_malloc
+from ros2_classify.ros.node.process import tune_malloc
 
 if sys.argv[1] == 'tuned':
     assert tune_malloc({})
@@ -238,7 +237,7 @@ print('kept' if faults < rounds * size // 4096 // 10 else 'returned')
 def test_all_threads_share_a_heap(tmp_path):
     program = """
 import ctypes, sys, threading
-from ros2_classify.ros.runtime import share_heap
+from ros2_classify.ros.node.process import share_heap
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
@@ -274,7 +273,7 @@ def test_the_user_s_own_number_of_heaps_stays(environment, monkeypatch):
 def test_opencv_works_in_the_thread_that_asks_unless_the_user_says_otherwise(tmp_path):
     program = """
 import os, sys
-from ros2_classify.ros.runtime import calm_opencv
+from ros2_classify.ros.node.process import calm_opencv
 import cv2
 cv2.setNumThreads(3)
 print(calm_opencv({'OPENCV_FOR_THREADS_NUM': '3'} if sys.argv[1] == 'chosen' else {}),
