@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_OK
+from ros2_classify.cli.renamed import add_old_name
 
 if TYPE_CHECKING:
     from ros2_classify.model.descriptor import ModelDescriptor
@@ -75,6 +76,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     verb.add_argument('--directory', metavar='DIRECTORY',
                       help="where descriptors go (default: a directory of the user's own, which the "
                            'catalogue looks into)')
+    add_old_name(verb, '--folder', '--directory', 'directory')
     convert.add_parser(own_verbs)
     models_check.add_parsers(own_verbs)
     models_quantize.add_parser(own_verbs)

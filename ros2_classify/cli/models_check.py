@@ -166,7 +166,7 @@ def _file(facts: Any) -> list[str]:
     if facts['descriptor_file'] not in (None, facts['file']):
         lines.insert(0, f'  descriptor  {facts["descriptor_file"]}')
     if facts['network'] not in (None, facts['file']):
-        lines.append(f'  converted   {facts["model"]}')
+        lines.append(f'  converted   {facts["network"]}')
     return lines
 
 

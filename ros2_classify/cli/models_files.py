@@ -89,7 +89,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
         print(json.dumps(rows))
     else:
         for row in rows:
-            print(f'{row["state"]:11}  {row["name"]}  {row["model"] or ""}'.rstrip())
+            print(f'{row["state"]:11}  {row["name"]}  {row["network"] or ""}'.rstrip())
         print(f'{len(rows)} looked at, {len(failed)} failed')
     return EXIT_MODEL if failed else EXIT_OK
 

@@ -164,9 +164,13 @@ def test_import_into_a_directory_of_ones_own(
     assert made['files'] == ['models/near.yaml', 'models/near.onnx']
     assert made['size'] == bundle.stat().st_size
     monkeypatch.delenv('ROS2_CLASSIFY_MODEL_PATH')
-    imported = _json(capsys, 'import', str(bundle), '--folder', str(directory))
+    imported = _json(capsys, 'import', str(bundle), '--directory', str(directory))
     assert imported == {'models': [str(directory / 'near.yaml')], 'files': [], 'converted': [],
                         'replaced': []}
+    capsys.readouterr()
+    assert main(['models', 'import', str(bundle), '--folder', str(directory)]) == 0
+    assert capsys.readouterr().err.startswith(
+        'warning: --folder is now --directory; the old name goes with the next release\n')
     assert main(['models', 'import', str(tmp_path / 'none.tar')]) == 1
     assert 'there is no bundle' in capsys.readouterr().err
 
