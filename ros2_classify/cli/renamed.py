@@ -22,7 +22,7 @@ import sys
 from typing import Any
 
 
-def add_old_name(parser: argparse.ArgumentParser, old: str, new: str, dest: str,
+def add_old_name(parser: argparse._ActionsContainer, old: str, new: str, dest: str,
                  **kwargs: Any) -> None:
     """Accept an option under its old name, hidden from the help."""
     class Renamed(argparse.Action):

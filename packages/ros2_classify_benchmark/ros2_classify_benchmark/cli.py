@@ -35,6 +35,7 @@ import time
 from typing import Any
 
 from ros2_classify.cli import EXIT_INTERRUPTED, EXIT_MODEL, EXIT_NO_ROS, EXIT_OK
+from ros2_classify.cli.renamed import add_old_name
 from ros2_classify.errors import InputError, OptionsError
 from ros2_classify_benchmark.settings import ENCODINGS, Plan, QUICK, Settings, SHORTEST, TRANSPORTS
 from ros2_classify_benchmark.shared_memory import removed
@@ -43,13 +44,13 @@ _DEFAULTS = Settings()
 # What of the options each mode has a use for; all have one for --json, --output and --keep. To
 # take others without a word would have somebody believe that they counted.
 _ANY = ('json', 'output', 'keep')
-_WHAT = ('model', 'pictures', 'pictures_topic', 'provider', 'threads', 'encoding', 'parameters')
+_WHAT = ('model', 'images', 'image_topic', 'provider', 'threads', 'encoding', 'parameters')
 _USES = {
-    'quick': (*_WHAT, 'rate', 'overload', 'size', 'transport', 'turns', 'against', 'plot'),
-    'cameras': (*_WHAT, 'rate', 'overload', 'size', 'transport', 'turns', 'quick'),
+    'quick': (*_WHAT, 'rate', 'overload', 'size', 'transport', 'rounds', 'against', 'plot'),
+    'cameras': (*_WHAT, 'rate', 'overload', 'size', 'transport', 'rounds', 'quick'),
     'duration': (*_WHAT, 'rate', 'size', 'transport'),
-    'guard': ('turns',),
-    'targets': (*_WHAT, 'overload', 'turns', 'soak', 'recorded', 'long_run', 'document'),
+    'regression': ('rounds',),
+    'targets': (*_WHAT, 'overload', 'rounds', 'endurance', 'recorded', 'long_run', 'document'),
     'messages': (),
 }
 _EPILOG = """\
@@ -64,7 +65,7 @@ examples:
   bench --against 'my_node --ros-args -r image:={image} -r result:={result}'
   bench --cameras 4                             one server for four cameras, against four servers
   bench --duration 600 --size 1920x1080         is anything lost, does memory grow?
-  bench --guard docs/benchmarks/guard.json      exit code 1 where a ratio has become worse
+  bench --regression docs/benchmarks/guard.json  exit code 1 if a ratio has become worse
   bench --targets --output docs/benchmarks/targets.json --document docs/performance.md
 """
 
@@ -82,8 +83,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         '--duration', type=_duration, metavar='SECONDS',
         help='one long run at the paced rate: losses and memory')
     modes.add_argument(
-        '--guard', type=Path, metavar='FILE',
-        help='measure as a recorded measurement was made and compare the ratios')
+        '--regression', type=Path, metavar='FILE',
+        help='repeat a recorded measurement and compare the ratios')
+    add_old_name(modes, '--guard', '--regression', 'regression', type=Path)
     modes.add_argument(
         '--targets', action='store_true', help='all rows of docs/performance.md, ~20 minutes')
     modes.add_argument(
@@ -92,11 +94,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         '--model', default=_DEFAULTS.model, metavar='MODEL',
         help='a name from the catalogue, a descriptor or a model file (default: %(default)s)')
     parser.add_argument(
-        '--pictures', default='', metavar='SOURCE',
-        help='an image, a directory, a video or a bag (default: the shipped scenes)')
+        '--images', default='', metavar='SOURCE',
+        help='an image, a directory, a video or a bag (default: the sample images)')
+    add_old_name(parser, '--pictures', '--images', 'images')
     parser.add_argument(
-        '--pictures-topic', default='', metavar='TOPIC',
-        help='of a bag: the topic of the images (default: the first one)')
+        '--image-topic', default='', metavar='TOPIC',
+        help='image topic of a bag (default: the first one)')
+    add_old_name(parser, '--pictures-topic', '--image-topic', 'image_topic')
     parser.add_argument('--provider', default=_DEFAULTS.provider, metavar='NAME',
                         help='what runs the model (default: auto)')
     parser.add_argument('--threads', type=_count(0), default=_DEFAULTS.threads, metavar='N',
@@ -115,13 +119,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument('-p', dest='parameters', action='append', default=[],
                         metavar='NAME:=VALUE', help='a parameter of the server; those '
                         'of engine and answers count for the bare loop, too')
-    parser.add_argument('--turns', type=_count(1), metavar='N',
+    parser.add_argument('--rounds', type=_count(1), metavar='N',
                         help='alternations of node and bare loop (default: 5)')
+    add_old_name(parser, '--turns', '--rounds', 'rounds', type=_count(1))
     parser.add_argument('--against', default='', metavar='COMMAND',
                         help='another node beside ours: a command with {image} and {result} for '
                              'its topics, or "plain"; see docs/performance.md')
-    parser.add_argument('--soak', type=_positive, default=600.0, metavar='SECONDS',
-                        help='of --targets: length of the long run (default: 600)')
+    parser.add_argument('--endurance', type=_positive, default=600.0, metavar='SECONDS',
+                        help='with --targets: length of the endurance test (default: 600)')
+    add_old_name(parser, '--soak', '--endurance', 'endurance', type=_positive)
     parser.add_argument('--recorded', type=Path, metavar='FILE',
                         help='of --targets: the comparison with the predecessor, as --against '
                              'and --output wrote it')
@@ -134,7 +140,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument('--output', type=Path, metavar='FILE', help='write the JSON here, too')
     parser.add_argument('--plot', type=Path, metavar='FILE.png',
                         help='draw the distribution of the latencies (needs Matplotlib)')
-    parser.add_argument('--keep', type=Path, metavar='FOLDER',
+    parser.add_argument('--keep', type=Path, metavar='DIRECTORY',
                         help='keep logs and data of the run in this directory')
     parser.set_defaults(run=run, usual=vars(parser.parse_args([])))
 
@@ -151,7 +157,7 @@ def run(arguments: argparse.Namespace) -> int:
     Returns
     -------
     int
-        0; 1 where the guard found a ratio worse than recorded; 3 without ROS.
+        0; 1 if a ratio is worse than recorded; 3 without ROS.
 
     """
     if find_spec('rclpy') is None:
@@ -200,7 +206,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check_options(arguments: argparse.Namespace) -> None:
     """Raise OptionsError where an option is given that the mode has no use for."""
-    mode = next((name for name in ('guard', 'targets', 'duration', 'messages')
+    mode = next((name for name in ('regression', 'targets', 'duration', 'messages')
                  if getattr(arguments, name)), 'cameras' if arguments.cameras > 1 else 'quick')
     uses = {*_USES[mode], *_ANY, mode}
     for name, usual in arguments.usual.items():
@@ -230,19 +236,19 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     width, height = arguments.size
     return Settings(
         model=arguments.model, source=arguments.images,
-        source_topic=arguments.pictures_topic, provider=arguments.provider,
+        source_topic=arguments.image_topic, provider=arguments.provider,
         threads=arguments.threads, cameras=arguments.cameras, rate=arguments.rate, width=width,
         height=height, encoding=arguments.encoding, transport=arguments.transport,
         overload=arguments.overload, parameters=tuple(arguments.parameters))
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
-    turns = arguments.turns
+    rounds = arguments.rounds
     if not arguments.quick:
-        return Plan(repetitions=turns or Plan.repetitions)
-    # Whoever wants more turns gives them their time.
-    more = max(1.0, turns / QUICK.repetitions) if turns else 1.0
-    return replace(QUICK, repetitions=turns or QUICK.repetitions, budget=QUICK.budget * more)
+        return Plan(repetitions=rounds or Plan.repetitions)
+    # More rounds take their time.
+    more = max(1.0, rounds / QUICK.repetitions) if rounds else 1.0
+    return replace(QUICK, repetitions=rounds or QUICK.repetitions, budget=QUICK.budget * more)
 
 
 def _first(result: dict[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ import sys
 from typing import Any
 
 from ros2_classify_benchmark import (
-    cameras, endurance as soak, measure, regression as guard, report as table, targets)
+    cameras, endurance, measure, regression, report, targets)
 from ros2_classify_benchmark.measure import Say
 from ros2_classify_benchmark.processes import BenchError, environment
 from ros2_classify_benchmark.settings import Plan, Settings
@@ -66,13 +66,13 @@ def run(
         arguments: argparse.Namespace, settings: Settings, plan: Plan, directory: Path, say: Say,
 ) -> Outcome:
     """Run the mode that the arguments ask for; see `ros2_classify_benchmark.cli`."""
-    if arguments.guard:
-        return _guard(arguments, plan, directory, say)
+    if arguments.regression:
+        return _regression(arguments, plan, directory, say)
     if arguments.targets:
         return _targets(arguments, settings, plan, directory, say)
     if arguments.duration:
-        result = soak.soak(settings, arguments.duration, directory, say)
-        return Outcome('duration', settings, result, soak.table(result))
+        result = endurance.soak(settings, arguments.duration, directory, say)
+        return Outcome('duration', settings, result, endurance.table(result))
     if arguments.messages:
         result = messages(say)
         return Outcome('messages', settings, result, _messages_table(result))
@@ -85,7 +85,7 @@ def run(
         plot(found, arguments.plot)
     result = measure.report(found)
     return Outcome(
-        'quick' if arguments.quick else 'standard', settings, result, table.table(result), plan)
+        'quick' if arguments.quick else 'standard', settings, result, report.table(result), plan)
 
 
 def messages(say: Say) -> dict[str, Any]:
@@ -104,23 +104,23 @@ def _messages_table(result: dict[str, Any]) -> str:
     rows = []
     for key, times in result['results'].items():
         kind, _, count = key.rpartition('_')
-        rows.append((f'{kind}, {count}', *map(table.shown, (times['object'], times['bytes']))))
-    return table.markdown(('ms to make and publish', 'as objects', 'as bytes'), rows)
+        rows.append((f'{kind}, {count}', *map(report.shown, (times['object'], times['bytes']))))
+    return report.markdown(('ms to make and publish', 'as objects', 'as bytes'), rows)
 
 
-def _guard(arguments: argparse.Namespace, plan: Plan, directory: Path, say: Say) -> Outcome:
-    recorded = guard.read(arguments.guard)
-    settings = guard.settings_of(recorded)
-    plan = replace(guard.plan_of(recorded, plan, arguments.turns), search=False)
+def _regression(arguments: argparse.Namespace, plan: Plan, directory: Path, say: Say) -> Outcome:
+    recorded = regression.read(arguments.regression)
+    settings = regression.settings_of(recorded)
+    plan = replace(regression.plan_of(recorded, plan, arguments.rounds), search=False)
     found = measure.report(measure.measure(settings, plan, directory, say))
-    comparisons = guard.compare(guard.ratios(recorded), guard.ratios(found))
+    comparisons = regression.compare(regression.ratios(recorded), regression.ratios(found))
     passed = all(each.passed for each in comparisons)
-    changed = guard.changed(recorded, found)
+    changed = regression.changed(recorded, found)
     result = {
-        'passed': passed, 'recorded': guard.ratios(recorded), 'measured': guard.ratios(found),
-        'changed': changed, **{key: found.get(key) for key in guard.IDENTITY}}
-    text = '\n\n'.join([guard.table(comparisons), *changed])
-    return Outcome('guard', settings, result, text, plan, passed)
+        'passed': passed, 'recorded': regression.ratios(recorded), 'measured': regression.ratios(found),
+        'changed': changed, **{key: found.get(key) for key in regression.IDENTITY}}
+    text = '\n\n'.join([regression.table(comparisons), *changed])
+    return Outcome('regression', settings, result, text, plan, passed)
 
 
 def _targets(
@@ -128,7 +128,7 @@ def _targets(
 ) -> Outcome:
     plan = targets.plan_of(plan)
     rows, evidence = targets.measure_all(
-        settings, plan, arguments.soak, directory, say, lambda: messages(say),
+        settings, plan, arguments.endurance, directory, say, lambda: messages(say),
         arguments.recorded, arguments.long_run)
     text = targets.table(rows)
     if arguments.document:

@@ -38,7 +38,7 @@ def asked(monkeypatch):
         assert directory.is_dir()
         calls.append((arguments, settings, plan))
         return Outcome('test', settings, {'latency_ratio': 1.0, 'more': [1]}, 'a table',
-                       plan=Plan(repetitions=9), passed=not arguments.guard)
+                       plan=Plan(repetitions=9), passed=not arguments.regression)
 
     monkeypatch.setattr(modes, 'run', run)
     monkeypatch.setattr(bench, 'find_spec', lambda name: object())
@@ -46,9 +46,9 @@ def asked(monkeypatch):
 
 
 def test_words_become_settings(asked, capsys):
-    assert main(['bench', '--model', 'm', '--pictures', 'p.mp4', '--threads', '0', '--cameras',
+    assert main(['bench', '--model', 'm', '--images', 'p.mp4', '--threads', '0', '--cameras',
                  '4', '--rate', '15', '--size', '1280x720', '--encoding', 'rgb8', '--transport',
-                 'compressed', '-p', 'top_k:=3', '-p', 'x:=1', '--turns', '7']) == 0
+                 'compressed', '-p', 'top_k:=3', '-p', 'x:=1', '--rounds', '7']) == 0
     _, settings, plan = asked[0]
     assert settings == Settings(
         model='m', source='p.mp4', threads=0, cameras=4, rate=15.0, width=1280, height=720,
@@ -62,10 +62,10 @@ def test_the_defaults_of_the_command_line_are_those_of_the_settings(asked):
     assert asked[0][1:] == (Settings(), QUICK)
 
 
-@pytest.mark.parametrize(('turns', 'budget'), [(2, 34.0), (5, 34.0), (10, 68.0)])
-def test_quick_takes_the_turns_it_is_told(asked, turns, budget):
-    assert main(['bench', '--quick', '--turns', str(turns)]) == 0
-    assert asked[0][2] == replace(QUICK, repetitions=turns, budget=budget)
+@pytest.mark.parametrize(('rounds', 'budget'), [(2, 34.0), (5, 34.0), (10, 68.0)])
+def test_quick_runs_the_rounds_it_is_told(asked, rounds, budget):
+    assert main(['bench', '--quick', '--rounds', str(rounds)]) == 0
+    assert asked[0][2] == replace(QUICK, repetitions=rounds, budget=budget)
 
 
 def test_the_command_is_noted_so_that_it_can_be_given_again(asked, monkeypatch, capsys):
@@ -92,8 +92,8 @@ def test_json_is_the_last_line_and_the_file(asked, capsys, tmp_path):
     assert document['plan']['repetitions'] == 9
 
 
-def test_a_guard_that_finds_something_worse_is_the_exit_code(asked):
-    assert main(['bench', '--guard', 'record.json']) == 1
+def test_a_worse_ratio_is_the_exit_code(asked):
+    assert main(['bench', '--regression', 'record.json']) == 1
 
 
 def test_an_interrupted_run_has_the_usual_exit_code(asked, monkeypatch, capsys):
@@ -159,12 +159,12 @@ def test_a_document_without_marks_is_refused_before_anything_is_measured(
     (['--messages', '--model', 'yolox_nano'], '--model has no meaning for --messages'),
     (['--cameras', '2', '--plot', 'x.png'], '--plot has no meaning for --cameras'),
     (['--duration', '9', '--cameras', '2'], '--cameras has no meaning for --duration'),
-    (['--guard', 'f.json', '--size', '64x48'], '--size has no meaning for --guard'),
-    (['--guard', 'f.json', '-p', 'top_k:=1'], '-p has no meaning for --guard'),
+    (['--regression', 'f.json', '--size', '64x48'], '--size has no meaning for --regression'),
+    (['--regression', 'f.json', '-p', 'top_k:=1'], '-p has no meaning for --regression'),
     (['--targets', '--transport', 'compressed'], '--transport has no meaning for --targets'),
     (['--quick', '--document', 'page.md'],
      '--document has no meaning for the usual measurement; it is for --targets'),
-    (['--soak', '9'], '--soak has no meaning for the usual measurement; it is for --targets')])
+    (['--endurance', '9'], '--endurance has no meaning for the usual measurement; it is for --targets')])
 def test_what_a_mode_has_no_use_for_is_refused(words, said, asked, capsys):
     assert main(['bench', *words]) == EXIT_USAGE
     assert said in capsys.readouterr().err
@@ -174,9 +174,9 @@ def test_what_a_mode_has_no_use_for_is_refused(words, said, asked, capsys):
 def test_every_mode_takes_what_it_has_a_use_for(asked, tmp_path):
     for words in (['--cameras', '2', '--rate', '5', '--quick'],
                   ['--duration', '9', '--encoding', 'mono8', '--json'],
-                  ['--guard', 'f.json', '--turns', '3'], ['--targets', '--soak', '9'],
+                  ['--regression', 'f.json', '--rounds', '3'], ['--targets', '--endurance', '9'],
                   ['--messages', '--output', str(tmp_path / 'x.json')],
-                  ['--against', 'plain', '--turns', '2', '--keep', str(tmp_path)]):
+                  ['--against', 'plain', '--rounds', '2', '--keep', str(tmp_path)]):
         assert main(['bench', *words]) in (0, 1)
     assert len(asked) == 6
 
@@ -199,7 +199,7 @@ def test_what_cannot_be_written_is_said_before_anything_is_measured(
 
 @pytest.mark.parametrize(('words', 'measured_with'), [
     ([], Plan(repetitions=4)),
-    (['--guard', 'record.json'], Plan(repetitions=4, search=False)),
+    (['--regression', 'record.json'], Plan(repetitions=4, search=False)),
     (['--targets'], targets.plan_of(Plan(repetitions=4))),
     (['--cameras', '2'], Plan(repetitions=4)), (['--duration', '9'], None),
     (['--messages'], None)])
@@ -218,15 +218,15 @@ def test_the_plan_of_the_json_is_the_one_that_was_measured_with(
     monkeypatch.setattr(modes.measure, 'report', lambda found: {})
     monkeypatch.setattr(modes.cameras, 'many_cameras', note({}))
     monkeypatch.setattr(modes.targets, 'measure_all', note(([], {})))
-    monkeypatch.setattr(modes.soak, 'soak', note({}))
+    monkeypatch.setattr(modes.endurance, 'soak', note({}))
     monkeypatch.setattr(modes, 'messages', note({'results': {}}))
-    for module in (modes.table, modes.cameras, modes.soak):
+    for module in (modes.report, modes.cameras, modes.endurance):
         monkeypatch.setattr(module, 'table', lambda result: '')
-    monkeypatch.setattr(modes.guard, 'read', lambda path: {})
-    monkeypatch.setattr(modes.guard, 'settings_of', lambda recorded: Settings())
-    monkeypatch.setattr(modes.guard, 'ratios', lambda recorded: {})
-    turns = ['--turns', '4'] if measured_with else []
-    assert main(['bench', '--json', *turns, *words]) == 0
+    monkeypatch.setattr(modes.regression, 'read', lambda path: {})
+    monkeypatch.setattr(modes.regression, 'settings_of', lambda recorded: Settings())
+    monkeypatch.setattr(modes.regression, 'ratios', lambda recorded: {})
+    rounds = ['--rounds', '4'] if measured_with else []
+    assert main(['bench', '--json', *rounds, *words]) == 0
     plan = json.loads(capsys.readouterr().out.splitlines()[-1])['plan']
     assert plan == (asdict(measured_with) if measured_with else None)
     assert used == ([measured_with] if measured_with else [])
@@ -238,3 +238,17 @@ def test_messages_are_shown_as_a_table(monkeypatch, capsys):
         'results': {'detections_100': {'object': 3.161, 'bytes': 0.087}}})
     assert main(['bench', '--messages']) == 0
     assert '| detections, 100        | 3.16       | 0.087    |' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(('old', 'new', 'value', 'dest'), [
+    ('--pictures', '--images', 'a.png', 'images'), ('--turns', '--rounds', '3', 'rounds'),
+    ('--pictures-topic', '--image-topic', '/a', 'image_topic'),
+    ('--guard', '--regression', 'f.json', 'regression'),
+    ('--soak', '--endurance', '9', 'endurance')])
+def test_old_option_names_work_with_a_warning(capsys, old, new, value, dest):
+    from ros2_classify import cli as core
+
+    found = vars(core._parser().parse_args(['bench', old, value]))
+    assert found[dest] == vars(core._parser().parse_args(['bench', new, value]))[dest]
+    assert capsys.readouterr().err == (
+        f'warning: {old} is now {new}; the old name goes with the next release\n')
