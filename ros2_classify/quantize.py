@@ -36,7 +36,7 @@ from ros2_classify.convert.api import to_onnx
 from ros2_classify.convert.options import ConvertOptions
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.download.options import FetchOptions
-from ros2_classify.engines import installation
+from ros2_classify.engines.providers import import_onnxruntime
 from ros2_classify.errors import EngineError, InputError, OptionsError
 from ros2_classify.heartbeat import heartbeat
 from ros2_classify.inspection.describe import describe_model, write_descriptor
@@ -95,41 +95,7 @@ def quantize_model(
     target: Target = 'cpu', precision: Small = 'int8', fetch: FetchOptions | None = None,
     force: bool = False,
 ) -> Quantized:
-    """
-    Write a model in smaller numbers, and its descriptor beside it.
-
-    Parameters
-    ----------
-    model : str, Path or ModelDescriptor
-        As `ros2_classify.pipeline.Pipeline.load` takes it.
-    images : callable
-        Gives the images, anew at each call.
-    output : Path
-        The ``.onnx`` file to write; the descriptor gets its name with ``.yaml``.
-    target : 'cpu' or 'tensorrt'
-        Who shall run it in 8 bits: TensorRT wants numbers around zero.
-    precision : 'int8' or 'fp16'
-        Its numbers. Inputs and outputs stay as they are.
-    fetch : FetchOptions, optional
-        How the model is fetched.
-    force : bool
-        Whether files that are there may be replaced.
-
-    Returns
-    -------
-    Quantized
-        What came out.
-
-    Raises
-    ------
-    OptionsError
-        If a file is there already, or is not named ``.onnx``; if a target is given for 16 bits.
-    InputError
-        If there are no images.
-    EngineError
-        If a package is missing, or the model can't be written in such numbers.
-
-    """
+    """Write a model in smaller numbers, and its descriptor beside it."""
     tools = _tools()
     if precision == 'fp16' and target != 'cpu':
         raise OptionsError(f'target is {target!r}, which is for int8: models in fp16 are the '
@@ -181,7 +147,7 @@ def quantize_model(
 
 def _tools() -> tuple[Any, Any]:
     """Import what quantizes, or say what to install."""
-    installation.import_onnxruntime()
+    import_onnxruntime()
     try:
         import onnx
         from onnxruntime import quantization

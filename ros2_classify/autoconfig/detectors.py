@@ -107,7 +107,7 @@ def _nanodet(
     outputs: Sequence[TensorSpec], spec: InputSpec, names: int | None,
 ) -> InferredOutput | None:
     """Recognize scores and distributions of each stride, in one tensor or two for each."""
-    from ros2_classify.decoders.grids import cells
+    from ros2_classify.decoders.boxes import cells
 
     if not isinstance(spec.size, tuple):
         return None
@@ -290,7 +290,7 @@ def _yolo(
 
 def _is_grid(rows: int, size: tuple[int, int]) -> bool:
     """Tell whether there is one row, or three, for each cell of the usual strides."""
-    from ros2_classify.decoders.grids import cells
+    from ros2_classify.decoders.boxes import cells
 
     counts = [len(cells(size, _NANODET_STRIDES[:count])) for count in (3, 4)]
     return rows in (*counts, *(3 * count for count in counts))

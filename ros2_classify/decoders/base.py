@@ -174,27 +174,7 @@ class Decoder:
     def parse_options(
         self, options: Mapping[str, Any], where: Where | str = 'the descriptor',
     ) -> Any:
-        """
-        Read the decoder's own options.
-
-        Parameters
-        ----------
-        options : mapping of str to anything
-            What the descriptor says below ``output``, the decoder's name left out.
-        where : Where or str
-            Their place, for errors.
-
-        Returns
-        -------
-        dataclass
-            The decoder's options, frozen and checked.
-
-        Raises
-        ------
-        DescriptorError
-            If a key is unknown or a value doesn't fit.
-
-        """
+        """Read the decoder's own options."""
         fields = Fields(options, where)
         parsed = self.read_options(fields)
         fields.finish()
@@ -202,27 +182,7 @@ class Decoder:
 
 
 def pick(outputs: Outputs, name: str) -> NDArray[Any]:
-    """
-    Return the output of a name, with or without TensorFlow's ``:0`` at its end.
-
-    Parameters
-    ----------
-    outputs : mapping of str to ndarray
-        What the model gave.
-    name : str
-        As the descriptor says it.
-
-    Returns
-    -------
-    ndarray
-        That output.
-
-    Raises
-    ------
-    OutputError
-        If there is none; the message lists those there are.
-
-    """
+    """Return the output of a name, with or without TensorFlow's ``:0`` at its end."""
     found = find_name(outputs, name)
     if found is None:
         raise OutputError(f'the model has no output {name!r}; it has {describe(outputs)}')
@@ -260,33 +220,7 @@ def misfit(name: str, array: NDArray[Any], expected: str, outputs: Outputs) -> O
 def unbatch(
     name: str, array: NDArray[Any], expected: str, shape: Sequence[int | None], outputs: Outputs,
 ) -> NDArray[np.float32]:
-    """
-    Drop the batch axis and check the rest.
-
-    Parameters
-    ----------
-    name : str
-        The output's name, for errors.
-    array : ndarray, shape (1, *shape) or shape
-        One output.
-    expected : str
-        The shape in words, for errors.
-    shape : sequence of int or None
-        The shape without the batch; None is any.
-    outputs : mapping of str to ndarray
-        All of them, for errors.
-
-    Returns
-    -------
-    ndarray of float32
-        Without the batch axis; a view where the type is float32 already.
-
-    Raises
-    ------
-    OutputError
-        If the shape is another one or the numbers aren't real.
-
-    """
+    """Drop the batch axis and check the rest."""
     if array.ndim == len(shape) + 1 and array.shape[0] == 1:
         array = array[0]
     if array.ndim != len(shape) or any(
@@ -313,20 +247,7 @@ def sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """
-    Return the softmax over the last axis; what is not finite counts as impossible (0).
-
-    Parameters
-    ----------
-    values : ndarray of float32
-        Logits.
-
-    Returns
-    -------
-    ndarray of float32
-        Probabilities; all 0 where no logit of a row is finite.
-
-    """
+    """Return the softmax over the last axis; what is not finite counts as impossible (0)."""
     finite = np.isfinite(values)
     safe = values if finite.all() else np.where(finite, values, np.float32(-np.inf))
     top = safe.max(axis=-1, keepdims=True)
@@ -340,21 +261,7 @@ def softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def row_maxima(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """
-    Return the greatest number of each row, ten times as fast as ``max(axis=1)``.
-
-    Parameters
-    ----------
-    rows : ndarray of float32, shape (N, C)
-        Numbers, those of a row side by side in memory.
-
-    Returns
-    -------
-    ndarray of float32, shape (N,)
-        The greatest ones; of a row that holds NaN it may be any, so look again at those few that
-        count.
-
-    """
+    """Return the greatest number of each row, ten times as fast as ``max(axis=1)``."""
     if not rows.size:
         return np.zeros(len(rows), np.float32)
     maxima: NDArray[np.float32] = cv2.reduce(rows, 1, cv2.REDUCE_MAX)  # type: ignore[assignment]
@@ -366,17 +273,6 @@ def least_logit(threshold: float) -> float:
     Return a number below which no logit's `sigmoid` reaches a threshold.
 
     So the power is worked out only for the few that may count; these are compared again.
-
-    Parameters
-    ----------
-    threshold : float
-        From 0 to 1.
-
-    Returns
-    -------
-    float
-        A little less than the logit itself, for rounding; beyond 15 too many are 1.
-
     """
     if threshold <= 0.0:
         return -math.inf

@@ -12,16 +12,18 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Boxes as models write them: the formats, and what is not finite left out."""
+"""What detection decoders share: box formats, grids of cells, and options about them."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import Candidates
+from ros2_classify.yaml_config import as_integer, as_text, Fields
 
 BoxFormat = Literal['xyxy', 'yxyx', 'cxcywh', 'xywh']
 BOX_FORMATS: tuple[BoxFormat, ...] = ('xyxy', 'yxyx', 'cxcywh', 'xywh')
@@ -32,22 +34,7 @@ OLD_UNITS: dict[str, Units] = {'network': 'model'}  # words: old
 
 
 def to_xyxy(boxes: NDArray[np.float32], box_format: BoxFormat) -> NDArray[np.float32]:
-    """
-    Bring boxes to ``x1, y1, x2, y2``.
-
-    Parameters
-    ----------
-    boxes : ndarray of float32, shape (N, 4)
-        Not modified.
-    box_format : str
-        'xyxy', 'yxyx', 'cxcywh' (centre and size) or 'xywh' (corner and size).
-
-    Returns
-    -------
-    ndarray of float32, shape (N, 4)
-        The same array where nothing is to be done.
-
-    """
+    """Bring boxes to ``x1, y1, x2, y2``."""
     if box_format == 'xyxy':
         return boxes
     if box_format == 'yxyx':
@@ -63,22 +50,7 @@ def to_xyxy(boxes: NDArray[np.float32], box_format: BoxFormat) -> NDArray[np.flo
 def denormalize(
     boxes: NDArray[np.float32], input_size: tuple[int, int],
 ) -> NDArray[np.float32]:
-    """
-    Bring parts of the input to model pixels.
-
-    Parameters
-    ----------
-    boxes : ndarray of float32, shape (N, 4)
-        ``x1, y1, x2, y2``, from 0 to 1 of the input's width and height; not modified.
-    input_size : tuple of int
-        Width and height of the input.
-
-    Returns
-    -------
-    ndarray of float32, shape (N, 4)
-        ``x1, y1, x2, y2`` in model pixels.
-
-    """
+    """Bring parts of the input to model pixels."""
     # What is not finite stays so, and is dropped later.
     with np.errstate(over='ignore', invalid='ignore'):
         return boxes * np.array(input_size * 2, np.float32)
@@ -88,28 +60,7 @@ def finite_candidates(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], class_ids: NDArray[Any], *,
     in_source_pixels: bool = False, masks: NDArray[np.float32] | None = None,
 ) -> Candidates:
-    """
-    Leave out what is not finite.
-
-    Parameters
-    ----------
-    boxes : ndarray of float32, shape (N, 4)
-        ``x1, y1, x2, y2`` in model pixels.
-    scores : ndarray of float32, shape (N,)
-        One for each box.
-    class_ids : ndarray of int, shape (N,)
-        One for each box.
-    in_source_pixels : bool
-        Whether the boxes are in the pixels of the source image; see `Candidates`.
-    masks : ndarray of float32, shape (N, h, w), optional
-        One for each box. A cell that is not finite counts as outside of the object.
-
-    Returns
-    -------
-    Candidates
-        The rows in which all five numbers are finite.
-
-    """
+    """Leave out what is not finite."""
     # One sum shows whether there is anything to look for: NaN and inf survive it.
     with np.errstate(over='ignore', invalid='ignore'):
         clean = np.isfinite(boxes.sum() + scores.sum())
@@ -121,3 +72,33 @@ def finite_candidates(
         masks = np.where(np.isfinite(masks), masks, np.float32(0.0))
     return Candidates(
         boxes, scores, class_ids.astype(np.int64, copy=False), in_source_pixels, masks)
+
+
+@lru_cache(maxsize=16)
+def cells(
+    size: tuple[int, int], strides: tuple[int, ...], *, partial: bool = False,
+) -> NDArray[np.float32]:
+    """Return column, row and stride of each cell: grid by grid, row by row."""
+    grids = []
+    for stride in strides:
+        columns, rows = (-(-side // stride) if partial else side // stride for side in size)
+        ys, xs = np.mgrid[:rows, :columns]
+        grids.append(np.stack((xs.ravel(), ys.ravel(), np.full(xs.size, stride)), axis=1))
+    table = np.concatenate(grids).astype(np.float32)
+    table.flags.writeable = False
+    return table
+
+
+def read_strides(fields: Fields, default: tuple[int, ...]) -> tuple[int, ...]:
+    """Take the option ``strides`` out of a descriptor."""
+    strides = fields.sequence('strides', None)
+    if strides is None:
+        return default
+    if not strides:
+        raise fields.error('strides', 'is an empty list; give one stride for each grid')
+    return tuple(as_integer(value, where, low=1, high=1024) for value, where in strides)
+
+
+def read_names(fields: Fields, key: str) -> tuple[str, ...]:
+    """Take a list of outputs' names out of a descriptor."""
+    return tuple(as_text(value, where) for value, where in fields.sequence(key, []))

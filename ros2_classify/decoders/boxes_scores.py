@@ -43,23 +43,7 @@ _SCORES = '[1, N, classes], one row for each box'
 
 @dataclass(frozen=True)
 class BoxesScoresOptions:
-    """
-    Options of the decoder ``boxes_scores``.
-
-    Parameters
-    ----------
-    boxes, scores : str or None
-        The outputs' names; None finds them by name ("box…", "score…") or by shape.
-    box_format : 'xyxy', 'yxyx', 'cxcywh' or 'xywh'
-        What the four numbers are.
-    normalized : bool
-        Whether they are parts of the input's width and height, or else model pixels.
-    background : int or None
-        The index of the class that means "nothing" (0 for most SSDs); never reported.
-    activation : 'none', 'softmax' or 'sigmoid'
-        What turns the outputs into scores.
-
-    """
+    """Options of the decoder ``boxes_scores``."""
 
     boxes: str | None = None
     scores: str | None = None
@@ -88,29 +72,7 @@ def class_count(outputs: Outputs, options: BoxesScoresOptions) -> int:
 
 
 def decode(outputs: Outputs, options: BoxesScoresOptions, context: DecodeContext) -> Candidates:
-    """
-    Return every class of every box over the threshold.
-
-    Parameters
-    ----------
-    outputs : mapping of str to ndarray
-        What the model gave: boxes and scores.
-    options : BoxesScoresOptions
-        What they mean.
-    context : DecodeContext
-        The threshold, and the input's size.
-
-    Returns
-    -------
-    Candidates
-        They overlap: non-maximum suppression comes next.
-
-    Raises
-    ------
-    OutputError
-        If the two outputs can't be told apart, or their shapes don't fit.
-
-    """
+    """Return every class of every box over the threshold."""
     boxes, scores = _find(outputs, options)
     if options.activation == 'softmax':
         scores = softmax(scores)

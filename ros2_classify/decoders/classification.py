@@ -40,21 +40,7 @@ Activation = Literal['none', 'softmax', 'sigmoid']
 
 @dataclass(frozen=True)
 class ClassificationOptions:
-    """
-    Options of the decoder ``classification``.
-
-    Parameters
-    ----------
-    activation : 'none', 'softmax' or 'sigmoid'
-        What turns the outputs into scores: nothing where the model gives probabilities.
-    multi_label : bool
-        Whether the classes are independent: every one over the threshold is reported.
-    background : int or None
-        The index of a class that means "nothing of these"; never reported.
-    output : str or None
-        The output's name; None takes the only one there is.
-
-    """
+    """Options of the decoder ``classification``."""
 
     activation: Activation = 'none'
     multi_label: bool = False
@@ -88,29 +74,7 @@ def class_count(outputs: Outputs, options: ClassificationOptions) -> int:
 def decode(
     outputs: Outputs, options: ClassificationOptions, context: DecodeContext,
 ) -> ClassScores:
-    """
-    Return the best classes, or every class over the threshold.
-
-    Parameters
-    ----------
-    outputs : mapping of str to ndarray
-        What the model gave: one tensor with N numbers.
-    options : ClassificationOptions
-        What they mean.
-    context : DecodeContext
-        Threshold and limit.
-
-    Returns
-    -------
-    ClassScores
-        Best first. A score that is not finite is left out.
-
-    Raises
-    ------
-    OutputError
-        If the output's shape isn't that of a classifier.
-
-    """
+    """Return the best classes, or every class over the threshold."""
     values = _flat(outputs, options)
     if options.activation == 'softmax':
         scores = softmax(values)

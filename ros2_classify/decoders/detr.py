@@ -48,24 +48,7 @@ _ACTIVATIONS: tuple[Literal['softmax', 'sigmoid'], ...] = ('softmax', 'sigmoid')
 
 @dataclass(frozen=True)
 class DetrOptions:
-    """
-    Options of the decoder ``detr``.
-
-    Parameters
-    ----------
-    logits, boxes : str or None
-        The outputs' names; None finds them by name ("logit…", "box…") or by shape.
-    activation : 'softmax' or 'sigmoid'
-        'softmax': the last class is "no object", and a query is its best class; 'sigmoid': every
-        pair of query and class counts.
-    box_format : 'cxcywh', 'xyxy', 'yxyx' or 'xywh'
-        What the four numbers are.
-    normalized : bool
-        Whether they are parts of the input's width and height, or else model pixels.
-    class_offset : int
-        What is added to the model's class to get the label's id.
-
-    """
+    """Options of the decoder ``detr``."""
 
     logits: str | None = None
     boxes: str | None = None
@@ -95,29 +78,7 @@ def class_count(outputs: Outputs, options: DetrOptions) -> int | None:
 
 
 def decode(outputs: Outputs, options: DetrOptions, context: DecodeContext) -> Candidates:
-    """
-    Return what is over the threshold.
-
-    Parameters
-    ----------
-    outputs : mapping of str to ndarray
-        What the model gave.
-    options : DetrOptions
-        What it means.
-    context : DecodeContext
-        The threshold, and the input's size.
-
-    Returns
-    -------
-    Candidates
-        One for each query, or with a sigmoid one for each pair of query and class.
-
-    Raises
-    ------
-    OutputError
-        If the two outputs can't be told apart, or their shapes don't fit.
-
-    """
+    """Return what is over the threshold."""
     logits, boxes = _find(outputs, options)
     # An infinite logit is no certainty but a model that overflowed.
     finite = np.isfinite(logits)

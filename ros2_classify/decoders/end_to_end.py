@@ -55,28 +55,7 @@ _WORDS = {'boxes': ('box',), 'classes': ('class', 'label'), 'scores': ('score', 
 
 @dataclass(frozen=True)
 class EndToEndOptions:
-    """
-    Options of the decoder ``end_to_end``.
-
-    Parameters
-    ----------
-    rows : str or None
-        The name of the one output that holds all; None where there are separate ones, or where
-        the shapes tell.
-    boxes, classes, scores, count : str or None
-        The names of separate outputs; None finds them by name, or else by shape and type.
-    columns : tuple of str
-        What the numbers of a row are, in order: 'box' (four of them), 'score', 'class', 'batch'
-        and 'unused'. Empty means the usual order.
-    box_format : 'xyxy', 'yxyx', 'cxcywh' or 'xywh'
-        What the four numbers are.
-    units : 'model', 'source' or 'normalized'
-        Whether they are pixels of the input, pixels of the source image (of which the model
-        was told the size) or parts of the input's width and height.
-    class_offset : int
-        What is added to the model's class to get the label's id.
-
-    """
+    """Options of the decoder ``end_to_end``."""
 
     rows: str | None = None
     boxes: str | None = None
@@ -132,29 +111,7 @@ def class_count(outputs: Outputs, options: EndToEndOptions) -> None:
 
 
 def decode(outputs: Outputs, options: EndToEndOptions, context: DecodeContext) -> Candidates:
-    """
-    Return the boxes over the threshold.
-
-    Parameters
-    ----------
-    outputs : mapping of str to ndarray
-        What the model gave.
-    options : EndToEndOptions
-        What it means.
-    context : DecodeContext
-        The threshold, and the input's size.
-
-    Returns
-    -------
-    Candidates
-        Padding left out.
-
-    Raises
-    ------
-    OutputError
-        If an output can't be found or its shape doesn't fit.
-
-    """
+    """Return the boxes over the threshold."""
     boxes, classes, scores = _read(outputs, options)
     # NaN compares as false. A score of 0 is padding, even where the threshold is 0.
     keep = np.flatnonzero((scores >= context.score_threshold) & (scores > 0)

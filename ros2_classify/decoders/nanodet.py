@@ -40,8 +40,7 @@ from numpy.typing import NDArray
 from ros2_classify.decoders.base import (
     Candidates, DecodeContext, Decoder, describe, first_name, misfit, Outputs, pick, row_maxima,
     sigmoid, softmax, unbatch)
-from ros2_classify.decoders.boxes import finite_candidates
-from ros2_classify.decoders.grids import cells, read_names, read_strides
+from ros2_classify.decoders.boxes import cells, finite_candidates, read_names, read_strides
 from ros2_classify.errors import OutputError
 from ros2_classify.yaml_config import Fields
 
@@ -50,27 +49,7 @@ _WORDS = {'scores': ('cls', 'score', 'class'), 'distances': ('dis', 'reg', 'box'
 
 @dataclass(frozen=True)
 class NanodetOptions:
-    """
-    Options of the decoder ``nanodet``.
-
-    Parameters
-    ----------
-    output : str or None
-        The name of the one tensor that holds scores and logits; None where each stride has its
-        own two, or where there is one output.
-    scores, distances : tuple of str
-        The names of the tensors of each stride, in the strides' order; empty finds them by shape.
-    strides : tuple of int
-        Model pixels for each cell, one number for each grid, in the order of the rows.
-    reg_max : int
-        The largest distance, in strides.
-    point : 'auto', 'corner' or 'middle'
-        Where in its cell the distances begin: at ``column * stride`` or half a stride less half a
-        pixel farther; 'auto' is the corner for one tensor and the middle for several.
-    activation : 'none' or 'sigmoid'
-        What turns class scores into scores.
-
-    """
+    """Options of the decoder ``nanodet``."""
 
     output: str | None = None
     scores: tuple[str, ...] = ()
@@ -109,29 +88,7 @@ def class_count(outputs: Outputs, options: NanodetOptions) -> int:
 
 
 def decode(outputs: Outputs, options: NanodetOptions, context: DecodeContext) -> Candidates:
-    """
-    Return the boxes over the threshold, each with its best class.
-
-    Parameters
-    ----------
-    outputs : mapping of str to ndarray
-        What the model gave.
-    options : NanodetOptions
-        What it means.
-    context : DecodeContext
-        The threshold, and the input's size that the grids follow from.
-
-    Returns
-    -------
-    Candidates
-        They overlap: non-maximum suppression comes next.
-
-    Raises
-    ------
-    OutputError
-        If the outputs can't be told apart, or the number of rows isn't that of the grids.
-
-    """
+    """Return the boxes over the threshold, each with its best class."""
     levels = _levels(outputs, options)
     strides = options.strides or ((8, 16, 32, 64) if len(levels) in (1, 4) else (8, 16, 32))
     grids = _grids(context.input_size, strides, [len(scores) for scores, _ in levels], outputs)

@@ -49,28 +49,7 @@ _DISTORTION = 0.25
 
 @dataclass(frozen=True)
 class SegmentationOptions:
-    """
-    Options of the decoder ``segmentation``.
-
-    Parameters
-    ----------
-    output : str or None
-        The output's name; None takes the first one.
-    values : 'auto', 'scores' or 'classes'
-        Whether the output holds scores for each class or the classes themselves; 'auto' takes
-        whole numbers for classes.
-    axes : 'auto', 'channels_first' or 'channels_last'
-        Where the classes are: ``[1, C, H, W]`` or ``[1, H, W, C]``; 'auto' tells from the
-        image's shape.
-    threshold : float or None
-        For a model with one score: a pixel is class 1 where it is greater, else class 0.
-    background : int or None
-        The class that means "nothing of these": not listed and not coloured.
-    upsampling : 'nearest' or 'linear'
-        How the image's pixels come from the grid's cells: 'nearest' takes the cell's class,
-        'linear' interpolates the scores first.
-
-    """
+    """Options of the decoder ``segmentation``."""
 
     output: str | None = None
     values: Literal['auto', 'scores', 'classes'] = 'auto'
@@ -104,29 +83,7 @@ def class_count(outputs: Outputs, options: SegmentationOptions) -> int | None:
 def decode(
     outputs: Outputs, options: SegmentationOptions, context: DecodeContext,
 ) -> PixelClasses:
-    """
-    Return the class of each cell.
-
-    Parameters
-    ----------
-    outputs : mapping of str to ndarray
-        What the model gave.
-    options : SegmentationOptions
-        What it means.
-    context : DecodeContext
-        The input's size, and the number of labels.
-
-    Returns
-    -------
-    PixelClasses
-        Of equal scores the lower class; where no score is finite, unlabelled.
-
-    Raises
-    ------
-    OutputError
-        If the shape isn't that of such a model, or a class is none that a label image holds.
-
-    """
+    """Return the class of each cell."""
     name, array = _squeezed(outputs, options)
     if _holds_classes(array, options):
         return _from_classes(name, array, options, context, outputs)

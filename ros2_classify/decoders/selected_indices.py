@@ -42,20 +42,7 @@ _ROLES = ('boxes', 'scores', 'indices')
 
 @dataclass(frozen=True)
 class SelectedIndicesOptions:
-    """
-    Options of the decoder ``selected_indices``.
-
-    Parameters
-    ----------
-    boxes, scores, indices : str or None
-        The outputs' names; None finds them by shape and type.
-    box_format : 'yxyx', 'xyxy', 'cxcywh' or 'xywh'
-        What the four numbers are.
-    units : 'model', 'source' or 'normalized'
-        Whether they are pixels of the input, pixels of the source image (of which the model
-        was told the size) or parts of the input's width and height.
-
-    """
+    """Options of the decoder ``selected_indices``."""
 
     boxes: str | None = None
     scores: str | None = None
@@ -83,29 +70,7 @@ def class_count(outputs: Outputs, options: SelectedIndicesOptions) -> int:
 def decode(
     outputs: Outputs, options: SelectedIndicesOptions, context: DecodeContext,
 ) -> Candidates:
-    """
-    Return the selected boxes over the threshold.
-
-    Parameters
-    ----------
-    outputs : mapping of str to ndarray
-        What the model gave.
-    options : SelectedIndicesOptions
-        What it means.
-    context : DecodeContext
-        The threshold, and the input's size.
-
-    Returns
-    -------
-    Candidates
-        At most one for each row of indices.
-
-    Raises
-    ------
-    OutputError
-        If an output can't be found, its shape doesn't fit, or an index is out of range.
-
-    """
+    """Return the selected boxes over the threshold."""
     boxes, scores, indices = _find(outputs, options)
     class_ids, rows = indices[:, 1], indices[:, 2]
     chosen = scores[class_ids, rows]

@@ -45,21 +45,7 @@ _USUAL_MASKS = 'detection_masks'
 
 @dataclass(frozen=True)
 class TfDetectionOptions:
-    """
-    Options of the decoder ``tf_detection``.
-
-    Parameters
-    ----------
-    boxes, classes, scores, count : str or None
-        The outputs' names, with or without ``:0``. None takes TensorFlow's usual name, or where
-        there is none of those, the place: first boxes, then classes, scores and count.
-    masks : str or None
-        The name of the masks' output, where there is one; None takes TensorFlow's usual name.
-    class_offset : int
-        What is added to the model's class to get the label's id: 0 where the label file counts
-        as the model does, 1 where the model counts from 0 and the label map from 1.
-
-    """
+    """Options of the decoder ``tf_detection``."""
 
     boxes: str | None = None
     classes: str | None = None
@@ -86,29 +72,7 @@ def class_count(outputs: Outputs, options: TfDetectionOptions) -> None:
 
 
 def decode(outputs: Outputs, options: TfDetectionOptions, context: DecodeContext) -> Candidates:
-    """
-    Return the boxes over the threshold.
-
-    Parameters
-    ----------
-    outputs : mapping of str to ndarray
-        What the model gave.
-    options : TfDetectionOptions
-        Which is which.
-    context : DecodeContext
-        The threshold, and the input's size.
-
-    Returns
-    -------
-    Candidates
-        At most ``count`` of them.
-
-    Raises
-    ------
-    OutputError
-        If an output is missing or its shape doesn't fit.
-
-    """
+    """Return the boxes over the threshold."""
     boxes, classes, scores, count = _find(outputs, options)
     # NaN compares as false, so a broken count reads as "all rows", as where there is none.
     used = len(scores) if not 0 <= count < len(scores) else int(count)

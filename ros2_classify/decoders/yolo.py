@@ -40,8 +40,7 @@ from ros2_classify.decoders.base import (
     Candidates, DecodeContext, Decoder, first_name, misfit, Outputs, pick, row_maxima, sigmoid,
     unbatch)
 from ros2_classify.decoders.boxes import (
-    BOX_FORMATS, BoxFormat, denormalize, finite_candidates, to_xyxy)
-from ros2_classify.decoders.grids import cells
+    BOX_FORMATS, BoxFormat, cells, denormalize, finite_candidates, to_xyxy)
 from ros2_classify.errors import OutputError
 from ros2_classify.yaml_config import Fields
 
@@ -54,29 +53,7 @@ _ANCHORS = 3
 
 @dataclass(frozen=True)
 class YoloOptions:
-    """
-    Options of the decoder ``yolo``.
-
-    Parameters
-    ----------
-    output : str or None
-        The output's name; None takes the first one.
-    axes : 'auto', 'channels_first' or 'channels_last'
-        Whether the numbers of one box stand in a column, ``[1, 4 + C, N]``, or in a row,
-        ``[1, N, 5 + C]``; 'auto' tells from the shape.
-    objectness : 'auto' or bool
-        Whether an objectness stands between box and class scores; 'auto' tells from the number
-        of labels, or else of rows.
-    classes : int or None
-        The number of class scores; None means all that follows.
-    activation : 'none' or 'sigmoid'
-        What turns objectness and class scores into scores.
-    box_format : 'xyxy', 'yxyx', 'cxcywh' or 'xywh'
-        What the four numbers are.
-    normalized : bool
-        Whether they are parts of the input's width and height, or else model pixels.
-
-    """
+    """Options of the decoder ``yolo``."""
 
     output: str | None = None
     axes: Axes | Literal['auto'] = 'auto'
@@ -127,29 +104,7 @@ def class_count(outputs: Outputs, options: YoloOptions) -> int | None:
 
 
 def decode(outputs: Outputs, options: YoloOptions, context: DecodeContext) -> Candidates:
-    """
-    Return the boxes over the threshold, each with its best class.
-
-    Parameters
-    ----------
-    outputs : mapping of str to ndarray
-        What the model gave.
-    options : YoloOptions
-        What it means.
-    context : DecodeContext
-        The threshold, the input's size and the number of labels.
-
-    Returns
-    -------
-    Candidates
-        They overlap: non-maximum suppression comes next.
-
-    Raises
-    ------
-    OutputError
-        If the shape doesn't fit, or doesn't tell how it is meant.
-
-    """
+    """Return the boxes over the threshold, each with its best class."""
     data, objectness, classes = _columns(outputs, options, context)
     first = 4 + objectness
     likely: NDArray[np.float32] | None = None
@@ -177,24 +132,7 @@ def decode(outputs: Outputs, options: YoloOptions, context: DecodeContext) -> Ca
 
 
 def read_shape(shape: tuple[int, int], classes: int | None, size: tuple[int, int]) -> Reading:
-    """
-    Tell how a tensor of a YOLO is meant, from its shape alone.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Its two dimensions, without the batch.
-    classes : int or None
-        The number of classes, where it is known.
-    size : tuple of int
-        Width and height of the input.
-
-    Returns
-    -------
-    Reading
-        What is certain by the conventions of the published models.
-
-    """
+    """Tell how a tensor of a YOLO is meant, from its shape alone."""
     axes = _axes_of(shape, classes, size)
     return Reading(axes, None if axes is None else _objectness_of(shape, axes, classes, size))
 

@@ -33,8 +33,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
     Candidates, DecodeContext, Decoder, first_name, misfit, Outputs, pick, unbatch)
-from ros2_classify.decoders.boxes import finite_candidates
-from ros2_classify.decoders.grids import cells, read_strides
+from ros2_classify.decoders.boxes import cells, finite_candidates, read_strides
 from ros2_classify.yaml_config import Fields
 
 _EXPECTED = '[1, cells, 5 + classes]'
@@ -42,17 +41,7 @@ _EXPECTED = '[1, cells, 5 + classes]'
 
 @dataclass(frozen=True)
 class YoloxOptions:
-    """
-    Options of the decoder ``yolox``.
-
-    Parameters
-    ----------
-    strides : tuple of int
-        Model pixels for each cell, one number for each grid, in the output's order.
-    output : str or None
-        The output's name; None takes the first one.
-
-    """
+    """Options of the decoder ``yolox``."""
 
     strides: tuple[int, ...] = (8, 16, 32)
     output: str | None = None
@@ -70,29 +59,7 @@ def class_count(outputs: Outputs, options: YoloxOptions) -> int:
 
 
 def decode(outputs: Outputs, options: YoloxOptions, context: DecodeContext) -> Candidates:
-    """
-    Return the boxes over the threshold, each with its best class.
-
-    Parameters
-    ----------
-    outputs : mapping of str to ndarray
-        What the model gave: ``[1, A, 5 + C]``.
-    options : YoloxOptions
-        The grids.
-    context : DecodeContext
-        The threshold, and the input's size that the grids follow from.
-
-    Returns
-    -------
-    Candidates
-        They overlap: non-maximum suppression comes next.
-
-    Raises
-    ------
-    OutputError
-        If the number of rows isn't that of the grids.
-
-    """
+    """Return the boxes over the threshold, each with its best class."""
     name, rows = _rows(outputs, options)
     grid = cells(context.input_size, options.strides)
     if len(rows) != len(grid):

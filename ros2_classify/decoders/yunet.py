@@ -36,8 +36,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
     Candidates, DecodeContext, Decoder, describe, find_name, misfit, Outputs, pick, unbatch)
-from ros2_classify.decoders.boxes import finite_candidates
-from ros2_classify.decoders.grids import cells, read_names, read_strides
+from ros2_classify.decoders.boxes import cells, finite_candidates, read_names, read_strides
 from ros2_classify.errors import OutputError
 from ros2_classify.yaml_config import Fields
 
@@ -46,17 +45,7 @@ _ROLES = ('cls', 'obj', 'bbox')
 
 @dataclass(frozen=True)
 class YunetOptions:
-    """
-    Options of the decoder ``yunet``.
-
-    Parameters
-    ----------
-    cls, obj, bbox : tuple of str
-        The outputs' names, one for each stride; empty takes ``cls_8`` and so on.
-    strides : tuple of int
-        Model pixels for each cell, one number for each grid.
-
-    """
+    """Options of the decoder ``yunet``."""
 
     cls: tuple[str, ...] = ()
     obj: tuple[str, ...] = ()
@@ -86,29 +75,7 @@ def class_count(outputs: Outputs, options: YunetOptions) -> int:
 
 
 def decode(outputs: Outputs, options: YunetOptions, context: DecodeContext) -> Candidates:
-    """
-    Return the boxes over the threshold, each with its best class.
-
-    Parameters
-    ----------
-    outputs : mapping of str to ndarray
-        What the model gave.
-    options : YunetOptions
-        The strides, and the names.
-    context : DecodeContext
-        The threshold, and the input's size that the grids follow from.
-
-    Returns
-    -------
-    Candidates
-        They overlap: non-maximum suppression comes next.
-
-    Raises
-    ------
-    OutputError
-        If an output is missing, or the number of rows isn't that of the grid.
-
-    """
+    """Return the boxes over the threshold, each with its best class."""
     found = [_level(outputs, options, place, context) for place in range(len(options.strides))]
     boxes, scores, class_ids = (np.concatenate(parts) for parts in zip(*found))
     return finite_candidates(boxes, scores, class_ids)

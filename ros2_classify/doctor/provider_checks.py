@@ -61,7 +61,7 @@ def check_providers(machine: Machine, provider: str = 'auto') -> Iterator[Findin
 
     """
     # They need NumPy, whose absence is a finding of another check.
-    from ros2_classify.engines.installation import DISTRIBUTIONS
+    from ros2_classify.engines.providers import DISTRIBUTIONS
     from ros2_classify.engines.providers import how_to_get, PROVIDERS
 
     found = [each for name in DISTRIBUTIONS for each in machine.distributions(name)]

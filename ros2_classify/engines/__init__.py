@@ -46,32 +46,7 @@ def open_engine(
     provider: str | None = None, threads: int | None = None,
     settings: EngineSettings | None = None,
 ) -> Engine:
-    """
-    Load a model and get it ready to run.
-
-    Parameters
-    ----------
-    path : str or Path
-        The model file.
-    format : str
-        What kind of file it is: a key of ``ENGINES``.
-    provider, threads : optional
-        Short for those of ``settings``; where given, they count.
-    settings : EngineSettings, optional
-        How it shall run.
-
-    Returns
-    -------
-    Engine
-        The loaded model.
-
-    Raises
-    ------
-    EngineError
-        If the format is unknown, a setting is wrong, the file can't be loaded, or the provider
-        can't be had.
-
-    """
+    """Load a model and get it ready to run."""
     if format not in ENGINES:
         raise EngineError(
             f'the model format {format!r} is unknown; known formats: {", ".join(ENGINES)}')

@@ -63,29 +63,7 @@ def cache_of(settings: EngineSettings) -> Cache | None:
 
 
 def key_of(path: Path, *facts: object, weights: Iterable[Path] = ()) -> str:
-    """
-    Return the key of what is made of a model.
-
-    Parameters
-    ----------
-    path : Path
-        The model's file.
-    facts : objects
-        All else that decides whether it can be used, as text.
-    weights : iterable of Path
-        The other files that hold its weights.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-
-    Raises
-    ------
-    OSError
-        If a file can't be read.
-
-    """
+    """Return the key of what is made of a model."""
     text = '\n'.join([
         sha256_of_file(path), *map(str, facts), *(sha256_of_file(each) for each in weights)])
     return hashlib.sha256(text.encode()).hexdigest()
@@ -127,24 +105,7 @@ def keep_refusal(cache: Cache, kind: str, key: str, reason: str) -> None:
 
 
 def keep_file(cache: Cache, kind: str, key: str, make: Callable[[Path], Any]) -> Path | None:
-    """
-    Make a file and keep it, as a whole or not at all.
-
-    Parameters
-    ----------
-    cache : Cache
-        Where.
-    kind, key : str
-        Its directory.
-    make : callable
-        Writes the file to the path it is given; what it raises is passed on, but for OSError.
-
-    Returns
-    -------
-    Path or None
-        The file; None where the disk is full or can't be written, which is told in the log.
-
-    """
+    """Make a file and keep it, as a whole or not at all."""
     part = None
     try:
         # Of this process and thread alone: whoever comes second keeps the same under one name.
@@ -167,25 +128,7 @@ def keep_file(cache: Cache, kind: str, key: str, make: Callable[[Path], Any]) ->
 
 @contextmanager
 def kept_directory(cache: Cache | None, kind: str, key: str, what: str) -> Iterator[Path | None]:
-    """
-    Use a directory that a provider fills; one process at a time, until it is filled.
-
-    Parameters
-    ----------
-    cache : Cache or None
-        Where; None keeps nothing.
-    kind, key : str
-        The directory's name.
-    what : str
-        What a person calls it.
-
-    Yields
-    ------
-    Path or None
-        The directory; None where nothing can be kept. What an interrupted process left there
-        is gone.
-
-    """
+    """Use a directory that a provider fills; one process at a time, until it is filled."""
     directory = _usable(cache, kind, key)
     if cache is None or directory is None:
         yield None

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_classify.engines import installation
+from ros2_classify.engines import providers
 from ros2_classify.engines.artifact_cache import (
     cache_of, find_file, find_refusal, keep_file, keep_refusal, key_of)
 from ros2_classify.engines.batch_rules import Node, RULES, Unsafe
@@ -61,25 +61,7 @@ def needs_batch(model: OnnxFile) -> bool:
 
 
 def with_batch(path: Path, model: OnnxFile, settings: EngineSettings) -> Path:
-    """
-    Return a model that takes batches in place of one that takes single images.
-
-    Parameters
-    ----------
-    path : Path
-        The model's file.
-    model : OnnxFile
-        What stands in it.
-    settings : EngineSettings
-        Where the result is kept.
-
-    Returns
-    -------
-    Path
-        A file of the cache; or ``path`` itself where the model takes batches already, or can't
-        be changed, which is told in the log.
-
-    """
+    """Return a model that takes batches in place of one that takes single images."""
     if not needs_batch(model):
         return path
     cache = cache_of(settings)
@@ -113,36 +95,14 @@ class NotBatchableError(EngineError):
 
 
 def add_batch_dimension(path: Path, output: Path) -> list[str]:
-    """
-    Write a copy of a model whose first dimension is free.
-
-    Parameters
-    ----------
-    path : Path
-        The model; its inputs' first dimension is 1.
-    output : Path
-        The file to write.
-
-    Returns
-    -------
-    list of str
-        The operators that were changed, for people.
-
-    Raises
-    ------
-    NotBatchableError
-        If a node might mix images, or the trial shows a difference; the message says which.
-    EngineError
-        If the package ``onnx`` is missing or can't read the file.
-
-    """
+    """Write a copy of a model whose first dimension is free."""
     try:
         import onnx
     except ImportError as error:
         raise EngineError(
             'to give it a batch dimension, the package onnx is needed (pip install '
             '"ros2_classify[tools]")') from error
-    ort = installation.import_onnxruntime()
+    ort = providers.import_onnxruntime()
     try:
         model = onnx.load(str(path))
     except Exception as error:  # noqa: B902 -- protobuf's exceptions share no base class

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Why a model can't be loaded: ONNX Runtime's messages, and the plain reasons before them."""
+"""What ONNX Runtime's errors mean: why a model does not load, and why it stops running."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pathlib import Path
 import re
 from typing import Any
 
-from ros2_classify.errors import EngineError
+from ros2_classify.errors import EngineError, EngineMemoryError, ProviderLostError
 from ros2_classify.model.foreign_formats import by_content
 
 # What its messages say, as far as they are known, and what that means.
@@ -56,24 +56,36 @@ _NOISE = tuple(re.compile(pattern) for pattern in (
     r'\S*\b\w+\.(?:cc|h|cpp|hpp):\d+ (?:\w+ )?',
     r'(?:[\w:&<>*~]+ )*onnxruntime::[\w:~<>]+\([^)]*\)(?: const)? ',
 ))
+# CUDA's error numbers (https://docs.nvidia.com/cuda/cuda-runtime-api, cudaError_t) after which
+# the device, or the process's context on it, is of no use: driver gone, no device, broken memory,
+# illegal access, launch failure and their kin.
+_LOST_CODES = ('3|4|35|36|46|100|101|214|219|220|700|702|709|710|714|715|716|717|718|719|720|'
+               '721|800|802|803|804|999')
+_MEMORY = re.compile(
+    r'(?i)out of memory|OutOfMemory|bad_alloc|bad allocation|'
+    r'Failed to allocate memory|Available memory of \d+ is smaller than|'
+    r'CUDA (?:failure|error) 2\b|STATUS_ALLOC_FAILED|hipErrorOutOfMemory')
+_LOST = re.compile(
+    rf'(?i)CUDA (?:failure|error) (?:{_LOST_CODES})\b|no CUDA-capable device|'
+    r'illegal memory access|unspecified launch failure|device-side assert|'
+    r'driver shutting down|uncorrectable ECC|'
+    r'(?:GPU|device) (?:is|was|has been) (?:lost|removed|reset)|DXGI_ERROR_DEVICE_|DEVICE_RESET|'
+    r'CUDNN_STATUS_(?:EXECUTION_FAILED|NOT_INITIALIZED)|CUBLAS_STATUS_(?:EXECUTION_FAILED|'
+    r'NOT_INITIALIZED)|hipErrorNoDevice')
+
+
+def fault(error: BaseException) -> type[EngineError]:
+    """Tell what kind of failure an exception of ONNX Runtime is."""
+    text = str(error)
+    if isinstance(error, MemoryError) or _MEMORY.search(text):
+        return EngineMemoryError
+    if type(error).__name__ == 'DeviceReset' or _LOST.search(text):
+        return ProviderLostError
+    return EngineError
 
 
 def tidy(error: BaseException) -> str:
-    """
-    Say what ONNX Runtime means, in one sentence.
-
-    Parameters
-    ----------
-    error : BaseException
-        What it raised.
-
-    Returns
-    -------
-    str
-        For the usual causes, the cause and the next step; else its own words, without error
-        codes, C++ signatures and build paths.
-
-    """
+    """Say what ONNX Runtime means, in one sentence."""
     text = ' '.join(str(error).split())
     for pattern, sentence in _CAUSES:
         found = pattern.search(text)
@@ -90,19 +102,6 @@ def check_texts(path: Path, session: Any) -> None:
     See that the names and the metadata in a model can be read.
 
     ONNX Runtime runs a model whose texts are not UTF-8, and fails when they are asked for.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    session : onnxruntime.InferenceSession
-        The model.
-
-    Raises
-    ------
-    EngineError
-        If a text is not UTF-8.
-
     """
     try:
         for node in (*session.get_inputs(), *session.get_outputs()):
@@ -115,20 +114,7 @@ def check_texts(path: Path, session: Any) -> None:
 
 
 def check_file(path: Path) -> None:
-    """
-    Name the plain reasons why a file isn't a model before ONNX Runtime words them badly.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Raises
-    ------
-    EngineError
-        If it can't be read, is empty, or holds something else by the look of its first bytes.
-
-    """
+    """Name the plain reasons why a file isn't a model before ONNX Runtime words them badly."""
     try:
         with path.open('rb') as file:
             head = file.read(256)

@@ -35,17 +35,6 @@ def cpu_features(info: Path = Path('/proc/cpuinfo')) -> str:
 
     ONNX Runtime's optimized models hold layouts that suit one kind of CPU: blocks of 8 or 16
     channels. On another kind they are slow or wrong.
-
-    Parameters
-    ----------
-    info : Path
-        Linux's description of the CPUs.
-
-    Returns
-    -------
-    str
-        The architecture and a hash of the CPU's model and its instruction sets.
-
     """
     seen = []
     try:
@@ -62,22 +51,7 @@ def cpu_features(info: Path = Path('/proc/cpuinfo')) -> str:
 
 def usable_cores(
         groups: Path = Path('/sys/fs/cgroup'), own: Path = Path('/proc/self/cgroup')) -> int:
-    """
-    Return how many physical cores this process may keep busy.
-
-    Parameters
-    ----------
-    groups : Path
-        Where the control groups are.
-    own : Path
-        Linux's file that names the process's own.
-
-    Returns
-    -------
-    int
-        Those that it may run on; fewer where it has a quota of time, as in a container.
-
-    """
+    """Return how many physical cores this process may keep busy."""
     try:
         usable = os.sched_getaffinity(0)
     except AttributeError:  # not on Linux
@@ -90,6 +64,16 @@ def usable_cores(
         except OSError:  # a container may hide it; then each CPU counts as a core
             cores.add(str(cpu))
     return max(1, int(min(len(cores), _quota(groups, own))))
+
+
+def default_threads(parallel: int = 1) -> int:
+    """
+    Return the number of threads used when nobody says: all usable cores but one, at most 4.
+
+    The one is for the camera, the middleware and the rest of the robot. A model that has all
+    cores waits for its slowest thread whenever another process needs one of them.
+    """
+    return max(1, min(4, (usable_cores() - 1) // parallel))
 
 
 def _quota(groups: Path, own: Path) -> float:
@@ -120,22 +104,7 @@ def _read_quota(*files: Path) -> float:
 
 
 def gpu_name(device: int, library: str = 'libcuda.so.1') -> str:
-    """
-    Return a GPU's name and compute capability, as the driver tells them.
-
-    Parameters
-    ----------
-    device : int
-        Its number.
-    library : str
-        The driver's library.
-
-    Returns
-    -------
-    str
-        Such as ``NVIDIA RTX A2000 8.6``; 'unknown' where there is no driver or no such device.
-
-    """
+    """Return a GPU's name and compute capability, as the driver tells them."""
     try:
         cuda = ctypes.CDLL(library)
     except OSError:

@@ -28,25 +28,7 @@ Shape = tuple[int, ...]
 
 
 def known_shape(output: TensorSpec, inputs: Sequence[TensorSpec], given: Tensors) -> Shape | None:
-    """
-    Return an output's shape where the inputs alone decide it.
-
-    Parameters
-    ----------
-    output : TensorSpec
-        The output, as the graph declares it.
-    inputs : sequence of TensorSpec
-        The graph's inputs.
-    given : dict of str to ndarray
-        The arrays to be bound.
-
-    Returns
-    -------
-    tuple of int or None
-        None where a dimension is known only when the model has run, or is no dimension of an
-        input by its name. Names that nobody chose (``unk__12``) may stand for anything.
-
-    """
+    """Return an output's shape where the inputs alone decide it."""
     sizes: dict[str, set[int]] = {}
     for spec in inputs:
         for want, have in zip(spec.shape, given[spec.name].shape):

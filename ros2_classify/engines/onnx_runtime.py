@@ -24,17 +24,15 @@ import weakref
 
 import numpy as np
 
-from ros2_classify.engines import installation
+from ros2_classify.engines import providers
 from ros2_classify.engines.base import BoundRun, Tensors, TensorSpec
 from ros2_classify.engines.batch_dimension import with_batch
-from ros2_classify.engines.error_messages import check_texts, tidy
-from ros2_classify.engines.faults import fault
+from ros2_classify.engines.error_messages import check_texts, fault, tidy
 from ros2_classify.engines.io_binding import BoundSession, known_shape
 from ros2_classify.engines.onnx_file import read_onnx
 from ros2_classify.engines.providers import choose_providers, PROVIDERS
 from ros2_classify.engines.safety import check_safe
-from ros2_classify.engines.session import start_session
-from ros2_classify.engines.session_options import run_options
+from ros2_classify.engines.session import run_options, start_session
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
 from ros2_classify.paths import check_allowed
@@ -56,30 +54,14 @@ _DTYPES: dict[str, Any] = {
 class OnnxRuntimeEngine:
     """
     An ONNX model in an ONNX Runtime session; see :class:`~ros2_classify.engines.base.Engine`.
-
-    Parameters
-    ----------
-    path : Path
-        The ``.onnx`` file; external weights lie beside it.
-    settings : EngineSettings
-        How it shall run; its provider is ``auto``, one of ``PROVIDERS``, or an ONNX Runtime name
-        such as ``CUDAExecutionProvider``.
-
-    Raises
-    ------
-    EngineError
-        If ONNX Runtime is missing, the file can't be loaded, or the provider can't be had.
-    NotAllowedError
-        If weights or a library of operators lie where `ros2_classify.paths` doesn't allow it.
-
     """
 
     def __init__(self, path: Path, settings: EngineSettings) -> None:
-        ort = installation.import_onnxruntime()
-        found = installation.installed_distributions()
+        ort = providers.import_onnxruntime()
+        found = providers.installed_distributions()
         if len(found) > 1:
             # It may work all the same, with the one installed last; so a warning, no error.
-            _LOGGER.warning('%s', installation.clash(found))
+            _LOGGER.warning('%s', providers.clash(found))
         names = choose_providers(settings, ort.get_available_providers())
         model = read_onnx(path)
         for library in settings.custom_operators:
@@ -90,7 +72,7 @@ class OnnxRuntimeEngine:
             running = with_batch(path, model, settings)
             model = model if running == path else read_onnx(running)
         if PROVIDERS['cuda'] in names or PROVIDERS['tensorrt'] in names:
-            installation.preload_cuda(ort)
+            providers.preload_cuda(ort)
         session = start_session(
             ort, path, model, settings, names, file=running, weights=weights)
         # Falling back in mid-stream would hide a dead GPU behind a slow answer.

@@ -12,18 +12,25 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Execution providers: their names, which one is taken, and the options each is given."""
+"""Execution providers: what is installed, which one runs a model, and its options."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+import contextlib
+from glob import glob
+from importlib import import_module
+import io
+import logging
 from pathlib import Path
+import sys
 from typing import Any
 
-from ros2_classify.engines import installation
-from ros2_classify.engines.session_options import default_threads
+from ros2_classify.engines.hardware import default_threads
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
+
+_LOGGER = logging.getLogger(__name__)
 
 # Short names a person types, and what ONNX Runtime calls them. `auto` tries AUTO in order.
 PROVIDERS = {
@@ -56,30 +63,15 @@ _PRECISIONS = {
 }
 _MIB = 1 << 20
 
+# All of them install the same module (https://onnxruntime.ai/docs/install): only one may be there.
+DISTRIBUTIONS = (
+    'onnxruntime', 'onnxruntime-gpu', 'onnxruntime-openvino', 'onnxruntime-directml',
+    'onnxruntime-migraphx', 'onnxruntime-rocm', 'onnxruntime-training', 'onnxruntime-qnn',
+)
+
 
 def choose_providers(settings: EngineSettings, available: Sequence[str]) -> list[str]:
-    """
-    Choose who shall run a model.
-
-    Parameters
-    ----------
-    settings : EngineSettings
-        What was asked for.
-    available : sequence of str
-        What the installed ONNX Runtime has, by its own names.
-
-    Returns
-    -------
-    list of str
-        ONNX Runtime's names in order of preference; CPU last, for what others lack.
-
-    Raises
-    ------
-    EngineError
-        If the provider is unknown or not installed, can't compute in the precision, or is
-        TensorRT with CUDA graphs.
-
-    """
+    """Choose who shall run a model."""
     provider = settings.provider.partition(':')[0]
     if provider == 'auto':
         names = [PROVIDERS[name] for name in AUTO if PROVIDERS[name] in available]
@@ -142,23 +134,6 @@ def provider_options(
     Return a provider's options in its own words.
 
     Sources: https://onnxruntime.ai/docs/execution-providers/ (CUDA, TensorRT, OpenVINO).
-
-    Parameters
-    ----------
-    name : str
-        ONNX Runtime's name of the provider.
-    settings : EngineSettings
-        What was asked for.
-    cache : Path or None
-        A directory for what is costly to make; None keeps nothing.
-    profile : sequence of (str, tuple of int, tuple of int)
-        For models that take batches: each input's smallest and largest shape.
-
-    Returns
-    -------
-    dict of str to str
-        For ``InferenceSession``; empty where there is nothing to say.
-
     """
     if name == PROVIDERS['cuda']:
         options: dict[str, Any] = {
@@ -204,9 +179,78 @@ def provider_options(
 
 def how_to_get(provider: str) -> str:
     """Return the next step towards a provider, the clash of two packages first."""
-    found = installation.installed_distributions()
+    found = installed_distributions()
     if len(found) > 1:
-        return installation.clash(found)
+        return clash(found)
     name = provider.lower().partition(':')[0]
     short = next((key for key, full in PROVIDERS.items() if name in (key, full.lower())), '')
     return _FIXES.get(short, 'install an ONNX Runtime package that has it')
+
+
+def installed_distributions() -> tuple[str, ...]:
+    """
+    Return the installed packages that provide the module ``onnxruntime``.
+
+    Each model that is loaded asks for them, and `importlib.metadata` takes several times as long.
+    The directories' names are those of PyPA's specification "Recording installed projects".
+    """
+    found = {place.partition('-')[0] for directory in sys.path
+             for place in glob('onnxruntime*-*.*-info', root_dir=directory)}
+    return tuple(name for name in DISTRIBUTIONS if name.replace('-', '_') in found)
+
+
+def import_onnxruntime() -> Any:
+    """Import ONNX Runtime, or say in one sentence why it can't be."""
+    try:
+        import onnxruntime as ort
+        ort.InferenceSession, ort.get_available_providers  # noqa: B018 -- gone after a bad removal
+    except (ImportError, AttributeError) as error:
+        found = installed_distributions()
+        if len(found) > 1:
+            raise EngineError(clash(found)) from error
+        if not found:
+            raise EngineError(
+                'ONNX Runtime is not installed: pip install "ros2_classify[cpu]", or '
+                '"ros2_classify[gpu]" on a machine with an NVIDIA GPU') from error
+        raise EngineError(
+            f'{found[0]} is installed but cannot be imported ({error}): '
+            f'pip install --force-reinstall {found[0]}') from error
+    return ort
+
+
+def preload_cuda(ort: Any) -> None:
+    """Load NVIDIA's libraries from pip's packages, where the system's linker doesn't look."""
+    # The package loads its libraries; the linker then finds them by their names.
+    with contextlib.suppress(ImportError, OSError):
+        import_module('tensorrt')
+    preload = getattr(ort, 'preload_dlls', None)  # since 1.21
+    if preload is None:
+        return
+    # It prints what it misses; if that matters, the session says so as well.
+    words = io.StringIO()
+    with contextlib.redirect_stdout(words):
+        preload()
+    if words.getvalue():
+        _LOGGER.debug('%s', words.getvalue().strip())
+
+
+def clash(found: tuple[str, ...]) -> str:
+    return (f'{" and ".join(found)} are installed together and overwrite each other: '
+            f'pip uninstall {" ".join(found)}, then install the one that fits this machine')
+
+
+def fell_back(asked: str, provider: str) -> bool:
+    """Tell whether another provider runs; with auto, the CPU although a GPU is installed."""
+    name = asked.partition(':')[0]
+    if name == 'auto':
+        return provider == PROVIDERS['cpu'] and PROVIDERS['cuda'] in _available()
+    return PROVIDERS.get(name.lower(), name) != provider
+
+
+def _available() -> Sequence[str]:
+    try:
+        from onnxruntime import get_available_providers
+    except ImportError:
+        # Engines other than ONNX Runtime have provider names of their own.
+        return ()
+    return tuple(get_available_providers())

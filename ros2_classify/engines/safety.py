@@ -36,32 +36,7 @@ def place_of(location: str, directory: Path) -> Path:
 
 
 def check_safe(path: Path, model: OnnxFile, directories: Iterable[str] = ()) -> dict[str, Path]:
-    """
-    Refuse a model that asks for files or code of others.
-
-    Parameters
-    ----------
-    path : Path
-        The model's file.
-    model : OnnxFile
-        What stands in it.
-    directories : iterable of str
-        Directories that its weights may lie in, other than its own and those below.
-
-    Returns
-    -------
-    dict of str to Path
-        Where one of the files that hold weights is outside of its directory, all of them by the names
-        that it has for them; else nothing.
-
-    Raises
-    ------
-    UnsafeModelError
-        If its weights lie elsewhere, links followed, or it holds machine code.
-    NotAllowedError
-        If they lie in one of the directories, and `ros2_classify.paths` doesn't allow that place.
-
-    """
+    """Refuse a model that asks for files or code of others."""
     for operator in sorted(_BINARIES & set(model.operators)):
         raise UnsafeModelError(
             f'{path}: it holds machine code of a provider (the operator {"".join(operator[1:])}), '

@@ -12,30 +12,28 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How a session starts: on which provider, with what was kept of earlier starts."""
+"""Start an ONNX Runtime session: options, provider, and files cached by earlier starts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import logging
 from pathlib import Path
+import threading
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from ros2_classify.download.cache import Cache
-from ros2_classify.engines import hardware as machine
+from ros2_classify.engines import hardware
 from ros2_classify.engines.artifact_cache import (
     cache_of, find_file, keep_file, kept_directory, key_of)
-from ros2_classify.engines.error_messages import tidy
-from ros2_classify.engines.faults import fault
-from ros2_classify.engines.listed_weights import without_listed_weights
-from ros2_classify.engines.onnx_file import OnnxFile
+from ros2_classify.engines.error_messages import fault, tidy
+from ros2_classify.engines.onnx_file import constant_initializers, OnnxFile
 from ros2_classify.engines.providers import how_to_get, provider_options, PROVIDERS
 from ros2_classify.engines.safety import place_of
-from ros2_classify.engines.session_options import session_options
-from ros2_classify.engines.settings import EngineSettings
+from ros2_classify.engines.settings import EngineSettings, Spinning
 from ros2_classify.errors import EngineError
 from ros2_classify.heartbeat import heartbeat
 
@@ -47,43 +45,18 @@ _OPENVINO = PROVIDERS['openvino']
 # ONNX Runtime needs 0.9 s to optimize a model of 5400 nodes and 0.03 s for one of 370; what
 # reading the kept one saves below is less than a person or a robot would notice.
 MANY_NODES = 1000
+_MIB = 1 << 20
+
+# ONNX Runtime's limited CPU arena is one for the whole process.
+_arena_lock = threading.Lock()
+_arena: tuple[int, str] | None = None
 
 
 def start_session(
     ort: Any, path: Path, model: OnnxFile, settings: EngineSettings, names: Sequence[str],
     *, file: Path | None = None, weights: Mapping[str, Path] = MappingProxyType({}),
 ) -> Any:
-    """
-    Start a session on the first provider that works.
-
-    Parameters
-    ----------
-    ort : module
-        ``onnxruntime``.
-    path : Path
-        The model's file, as people know it.
-    model : OnnxFile
-        What stands in the file that is loaded.
-    settings : EngineSettings
-        How it shall run.
-    names : sequence of str
-        Providers in order of preference, as `choose_providers` returns them.
-    file : Path, optional
-        The file that is loaded in its place.
-    weights : mapping of str to Path
-        Its weights' files by its own names for them, where not all are in its directory.
-
-    Returns
-    -------
-    onnxruntime.InferenceSession
-        Only where ``settings`` allow it, on another provider than the first.
-
-    Raises
-    ------
-    EngineError
-        If the file can't be loaded, or the provider can't be had.
-
-    """
+    """Start a session on the first provider that works."""
     lenient = settings.provider == 'auto' or not settings.require_provider
     if names[0] not in ort.get_available_providers():
         _LOGGER.warning('the installed ONNX Runtime has no %s and the CPU runs the model '
@@ -116,8 +89,8 @@ def _start(
     names: Sequence[str], weights: Mapping[str, Path],
 ) -> Any:
     source: str | bytes = str(file)
-    if model.listed_weights and not model.external:
-        source = without_listed_weights(file)
+    if model.initializers_as_inputs and not model.external:
+        source = constant_initializers(file)
     options = session_options(ort, settings, on_cpu=names[0] == _CPU)
     # It knows their addresses only: they have to live until the session is there.
     contents: list[np.memmap[Any, Any]] = []
@@ -136,7 +109,7 @@ def _start(
     cache = cache_of(settings) if all(place.is_file() for place in places) else None
     if names[0] == _TENSORRT:
         key = '' if cache is None else key_of(
-            file, ort.__version__, machine.tensorrt_version(), machine.gpu_name(
+            file, ort.__version__, hardware.tensorrt_version(), hardware.gpu_name(
                 settings.device_id), settings.precision, settings.max_batch, settings.memory_limit,
             weights=places)
         what = f'building the TensorRT engine of {path.name} (once for this GPU; takes minutes)'
@@ -146,7 +119,7 @@ def _start(
                 ort, source, options, names, settings, directory, _profile(model, settings))
     if names[0] == _OPENVINO:
         key = '' if cache is None else key_of(
-            file, ort.__version__, machine.cpu_features(), settings.provider, settings.precision,
+            file, ort.__version__, hardware.cpu_features(), settings.provider, settings.precision,
             weights=places)
         with kept_directory(cache, 'openvino', key, path.name) as directory, \
                 heartbeat(f'compiling {path.name} for OpenVINO'):
@@ -177,7 +150,7 @@ def _optimized(
     cache: Cache,
 ) -> Any:
     """Start from the model's optimized form, which is kept for this CPU and this version."""
-    key = key_of(file, ort.__version__, machine.cpu_features(), options.graph_optimization_level)
+    key = key_of(file, ort.__version__, hardware.cpu_features(), options.graph_optimization_level)
     kept = find_file(cache, 'optimized', key)
     if kept is not None:
         ready = session_options(ort, settings, on_cpu=True)
@@ -219,3 +192,77 @@ def _profile(
         else:
             rows.append((name, (1, *rest), (settings.max_batch, *rest)))
     return rows if any(not isinstance(shape[0], int) for shape in model.inputs.values()) else []
+
+
+def session_options(ort: Any, settings: EngineSettings, *, on_cpu: bool) -> Any:
+    """Return the options of a session."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = threads = settings.threads or hardware.default_threads(settings.parallel)
+    # Nodes run one after the other; more would compete for the same cores.
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    spinning = _spinning(settings, threads)
+    options.add_session_config_entry(
+        'session.intra_op.allow_spinning', str(int(spinning != 'never')))
+    options.add_session_config_entry(
+        'session.force_spinning_stop', str(int(spinning == 'inference')))
+    # 4 = fatal: the rest comes back as exceptions, and its warnings are for exporters.
+    options.log_severity_level = 4
+    if settings.memory_limit and on_cpu:
+        _limit_arena(ort, settings)
+        options.add_session_config_entry('session.use_env_allocators', '1')
+    for library in settings.custom_operators:
+        if not Path(library).is_file():
+            raise EngineError(f'the library of operators {library} is no file')
+        try:
+            options.register_custom_ops_library(library)
+        except Exception as error:  # noqa: B902 -- its exceptions share no base class
+            reason = ' '.join(str(error).split())
+            raise EngineError(
+                f'the library of operators {library} cannot be loaded: {reason}') from error
+    return options
+
+
+def run_options(ort: Any, settings: EngineSettings, provider: str, graph: int = -1) -> Any:
+    """Return the options of a run."""
+    entries = {}
+    gpu = provider in ('CUDAExecutionProvider', 'TensorrtExecutionProvider')
+    if settings.shrink_memory:
+        entries['memory.enable_memory_arena_shrinkage'] = (
+            f'gpu:{settings.device_id}' if gpu else 'cpu:0')
+    if settings.cuda_graphs and gpu:
+        entries['gpu_graph_id'] = str(graph)
+    if not entries:
+        return None
+    options = ort.RunOptions()
+    for key, value in entries.items():
+        options.add_run_config_entry(key, value)
+    return options
+
+
+def _limit_arena(ort: Any, settings: EngineSettings) -> None:
+    """Limit the CPU's arena, once in the process's life."""
+    global _arena
+    wanted = (settings.memory_limit, settings.arena)
+    with _arena_lock:
+        if _arena is None:
+            info = ort.OrtMemoryInfo(
+                'Cpu', ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+            ort.create_and_register_allocator(info, ort.OrtArenaCfg({
+                'max_mem': settings.memory_limit * _MIB,
+                # 1: as much as is asked for; 0: the next power of two.
+                'arena_extend_strategy': int(settings.arena == 'exact'),
+                'initial_chunk_size_bytes': -1, 'max_dead_bytes_per_chunk': -1}))
+            _arena = wanted
+        elif _arena != wanted:
+            _LOGGER.warning(
+                'memory_limit %d (%s) is not used on the CPU: another engine of this process has '
+                'set %d (%s), and that counts until the process ends', *wanted, *_arena)
+
+
+def _spinning(settings: EngineSettings, threads: int) -> Spinning:
+    """Return what 'auto' stands for, or what was asked for."""
+    if settings.spinning != 'auto':
+        return settings.spinning
+    return 'inference' if threads * settings.parallel < hardware.usable_cores() else 'never'

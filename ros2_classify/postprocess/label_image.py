@@ -38,22 +38,7 @@ _STRIP = 64
 
 
 def label_image(found: PixelClasses, geometry: Geometry) -> LabelImage:
-    """
-    Bring a model's classes to the source image.
-
-    Parameters
-    ----------
-    found : PixelClasses
-        What the decoder gave.
-    geometry : Geometry
-        Where the model's image lies on the source.
-
-    Returns
-    -------
-    ndarray of uint8 or uint16, shape (height, width)
-        A class for each pixel of the source; ``found.unlabeled`` where there is none.
-
-    """
+    """Bring a model's classes to the source image."""
     height, width = found.grid
     x, columns = geometry.places(0, width)
     y, rows = geometry.places(1, height)
@@ -72,26 +57,7 @@ def label_image(found: PixelClasses, geometry: Geometry) -> LabelImage:
 def classes_on(
     image: LabelImage, left_out: Sequence[int | None], threshold: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """
-    Return the classes on a label image, the largest first; of equal ones the lower id first.
-
-    Parameters
-    ----------
-    image : ndarray of uint8 or uint16, shape (height, width)
-        A class for each pixel.
-    left_out : sequence of int or None
-        Classes that are not listed.
-    threshold : float
-        A class that covers a smaller part of the image than this is not listed.
-
-    Returns
-    -------
-    class_ids : ndarray of int64, shape (N,)
-        The classes.
-    parts : ndarray of float32, shape (N,)
-        The part of the image that each covers, from 0 to 1.
-
-    """
+    """Return the classes on a label image, the largest first; of equal ones the lower id first."""
     # OpenCV counts several times as fast as bincount, which makes 64-bit numbers of all pixels.
     size = 1 << 8 * image.dtype.itemsize
     counted = cv2.calcHist([image], [0], None, [size], [0, size]) if image.size < 1 << 24 else (

@@ -40,27 +40,6 @@ def non_maximum_suppression(
     From the best box down, a box goes where its intersection over union with a better one of its
     class that stayed is greater than the threshold. OpenCV's own functions do it
     (https://docs.opencv.org/4.x/d6/d0f/group__dnn.html, ``NMSBoxes``).
-
-    Parameters
-    ----------
-    boxes : ndarray of float32, shape (N, 4)
-        ``x1, y1, x2, y2``, finite.
-    scores : ndarray of float32, shape (N,)
-        Finite; not below 0.
-    class_ids : ndarray of int64, shape (N,)
-        Boxes of different classes don't touch each other.
-    iou_threshold : float
-        From 0 to 1; at 1 every box stays.
-    limit : int
-        Keep at most so many; 0 keeps all.
-    candidates : int
-        Look at the best so many only.
-
-    Returns
-    -------
-    ndarray of int64, shape (M,)
-        Rows that stay, best first; of equal scores the earlier row first.
-
     """
     order = np.argsort(-scores, kind='stable')[:candidates]
     if len(order) <= 1 or iou_threshold >= 1.0:
@@ -98,26 +77,6 @@ def ioa_filter(
     Suppression by intersection over union lets a small box inside a large one pass (a head and
     shoulders inside a person). Here the intersection is divided by the smaller of the two areas,
     and where that part is greater than the threshold, the box with the lower score goes.
-
-    Parameters
-    ----------
-    boxes : ndarray of float32, shape (N, 4)
-        ``x1, y1, x2, y2``, finite.
-    scores : ndarray of float32, shape (N,)
-        Finite.
-    class_ids : ndarray of int64, shape (N,)
-        Boxes of different classes don't touch each other.
-    ioa_threshold : float
-        From 0 to 1; 0 switches the filter off, and at 1 every box stays.
-    limit : int
-        Keep at most so many; 0 keeps all.
-
-    Returns
-    -------
-    ndarray of int64, shape (M,)
-        Rows that stay, best first; of equal scores the earlier row first. An empty box touches
-        nothing, so it stays.
-
     """
     order = np.argsort(-scores, kind='stable')
     limit = limit or len(order)

@@ -39,17 +39,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class ResultMaker:
-    """
-    Turns a model's outputs into answers; any number of threads may call it.
-
-    Parameters
-    ----------
-    descriptor : ModelDescriptor
-        Complete: its decoder is known.
-    labels : Labels or None
-        The names; None names each class by its id.
-
-    """
+    """Turns a model's outputs into answers; any number of threads may call it."""
 
     def __init__(self, descriptor: ModelDescriptor, labels: Labels | None = None) -> None:
         assert descriptor.output.decoder is not None, 'the descriptor is not complete'
@@ -89,28 +79,7 @@ class ResultMaker:
         self, outputs: Tensors, geometry: Geometry, options: Options | None = None, *,
         preprocess_time: float = 0.0, inference_time: float = 0.0, start: float | None = None,
     ) -> Result:
-        """
-        Turn the outputs for one image into an answer.
-
-        Parameters
-        ----------
-        outputs : dict of str to ndarray
-            What the model gave, with a batch of one.
-        geometry : Geometry
-            That of the image.
-        options : Options, optional
-            Thresholds and limits of this call.
-        preprocess_time, inference_time : float
-            Seconds the steps before took, for the answer's timing.
-        start : float, optional
-            When this step began, on the clock of ``time.perf_counter``; None means now.
-
-        Returns
-        -------
-        Classification, Detections or Segmentation
-            The answer.
-
-        """
+        """Turn the outputs for one image into an answer."""
         if start is None:
             start = time.perf_counter()
         chosen = self._options if options is None else options

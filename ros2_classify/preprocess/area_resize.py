@@ -33,14 +33,6 @@ class AreaShrinker:
     new row, less the part of the first that lies before, and more of the one after the last. Only
     the few rows that are left are averaged column by column, by OpenCV. Numbers are rounded once,
     at the end, so that both differ where a mean lies between two grey levels at most.
-
-    Parameters
-    ----------
-    source, target : tuple of int
-        Width and height before and after; neither grows.
-    channels : tuple of int
-        The shape of a pixel: ``()`` or ``(C,)`` with up to four.
-
     """
 
     def __init__(
@@ -62,17 +54,7 @@ class AreaShrinker:
         self._means = np.empty((strip, target[0], *channels), np.float32)
 
     def __call__(self, image: NDArray[np.uint8], result: NDArray[np.uint8]) -> None:
-        """
-        Shrink one image.
-
-        Parameters
-        ----------
-        image : ndarray of uint8, shape (height, width, *channels)
-            The image; rows may be padded. Not modified.
-        result : ndarray of uint8
-            Written: the smaller image.
-
-        """
+        """Shrink one image."""
         rows = self._rows(image)
         (width, height), target = self._source, self._target
         strip = len(self._sums)
@@ -103,20 +85,6 @@ class AreaShrinker:
 
 
 def pays(source: tuple[int, int], target: tuple[int, int]) -> bool:
-    """
-    Tell whether `AreaShrinker` is quicker than OpenCV.
-
-    Parameters
-    ----------
-    source, target : tuple of int
-        Width and height before and after.
-
-    Returns
-    -------
-    bool
-        Not so where few rows make one, nor for whole ratios, for which OpenCV has a way of its
-        own.
-
-    """
+    """Tell whether `AreaShrinker` is quicker than OpenCV."""
     whole = source[0] % target[0] == 0 and source[1] % target[1] == 0
     return source[0] >= target[0] and source[1] >= 2 * target[1] and not whole

@@ -36,20 +36,6 @@ class Batch:
 
     Whoever prepares images while the model runs takes two batches in turn. A batch serves one
     thread at a time; ``Pipeline.new_batch`` makes one.
-
-    Parameters
-    ----------
-    spec : InputSpec
-        What the model wants, complete.
-    name : str
-        The input's name.
-    extra : ExtraInputs
-        What it is fed beside the images.
-    capacity : int
-        At most so many images.
-    unbatched : bool
-        Whether the model takes one image without a batch axis.
-
     """
 
     def __init__(
@@ -116,25 +102,7 @@ class Batch:
         self._geometries.append(self._preprocessor(image, color, row))
 
     def run(self, engine: Engine) -> Tensors:
-        """
-        Run a model on the images.
-
-        Parameters
-        ----------
-        engine : Engine
-            The same one each time.
-
-        Returns
-        -------
-        dict of str to ndarray
-            Its outputs, for all images together; valid until the batch is run again.
-
-        Raises
-        ------
-        EngineError
-            If it fails.
-
-        """
+        """Run a model on the images."""
         if not self._stays or self._preprocessor.borrows:
             # There is nothing to be bound to: the tensor's place or size changes.
             return engine.infer(self.tensors)
@@ -157,27 +125,7 @@ def batchable(
     spec: InputSpec, name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec],
     extra: ExtraInputs,
 ) -> bool:
-    """
-    Tell whether a model may take several images at once, as far as its shapes say.
-
-    Parameters
-    ----------
-    spec : InputSpec
-        What the model wants, complete.
-    name : str
-        The image's input.
-    inputs, outputs : sequence of TensorSpec
-        The model's.
-    extra : ExtraInputs
-        What it is fed beside the images.
-
-    Returns
-    -------
-    bool
-        Whether the first dimension of the image's input and of each output is free, and all
-        images have one size.
-
-    """
+    """Tell whether a model may take several images at once, as far as its shapes say."""
     image = next(tensor for tensor in inputs if tensor.name == name)
     return (isinstance(spec.size, tuple) and extra.batchable
             and len(image.shape) == 4 and not isinstance(image.shape[0], int)
@@ -185,28 +133,7 @@ def batchable(
 
 
 def split(outputs: Tensors, count: int) -> list[Tensors]:
-    """
-    Tell the outputs of a batch apart.
-
-    Parameters
-    ----------
-    outputs : dict of str to ndarray
-        What the model gave.
-    count : int
-        For how many images.
-
-    Returns
-    -------
-    list of dict of str to ndarray
-        For each image its own, views with a batch axis of 1; those of a single image as they
-        are, with or without that axis.
-
-    Raises
-    ------
-    OutputError
-        If an output does not hold one row for each image.
-
-    """
+    """Tell the outputs of a batch apart."""
     if count == 1:
         return [outputs]
     for name, array in outputs.items():
@@ -218,23 +145,7 @@ def split(outputs: Tensors, count: int) -> list[Tensors]:
 
 
 def differs_in_batch(batch: Batch, infer: Callable[[Batch], list[Tensors]]) -> str:
-    """
-    Try out whether a model gives the same for images in a batch as for each by itself.
-
-    Parameters
-    ----------
-    batch : Batch
-        Empty, with a capacity of 2 at least.
-    infer : callable
-        Runs the model: from a batch to the outputs for each image.
-
-    Returns
-    -------
-    str
-        What differs, as a sentence; empty where nothing does. Numbers may differ by a hundredth
-        of the greatest: sums in another order change that much with half precision.
-
-    """
+    """Try out whether a model gives the same for images in a batch as for each by itself."""
     images = [np.random.default_rng(seed).integers(0, 256, (96, 128, 3), np.uint8)
                 for seed in range(2)]
     images[1][:, :64] = 255

@@ -55,25 +55,7 @@ USUAL: dict[str, Value] = {
 
 
 def read_extra(fields: Fields) -> dict[str, Value]:
-    """
-    Take the section ``input.extra`` out of a descriptor.
-
-    Parameters
-    ----------
-    fields : Fields
-        The section: from names of inputs to what they are fed.
-
-    Returns
-    -------
-    dict of str to str or tuple of float
-        A word of `SIZES`, or constants.
-
-    Raises
-    ------
-    DescriptorError
-        If a value is neither.
-
-    """
+    """Take the section ``input.extra`` out of a descriptor."""
     values: dict[str, Value] = {}
     for name, value in fields.rest().items():
         where = fields.where.at(name)
@@ -96,22 +78,7 @@ def read_extra(fields: Fields) -> dict[str, Value]:
 
 
 class ExtraInputs:
-    """
-    Feeds a model's other inputs.
-
-    Parameters
-    ----------
-    extra : mapping of str to str or tuple of float
-        What each is fed; the names are those of the graph.
-    inputs : sequence of TensorSpec
-        All inputs of the model.
-
-    Raises
-    ------
-    DescriptorError
-        If the model has no input of a name, or it doesn't hold so many numbers.
-
-    """
+    """Feeds a model's other inputs."""
 
     def __init__(self, extra: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> None:
         specs = {tensor.name: tensor for tensor in inputs}
@@ -156,20 +123,7 @@ class ExtraInputs:
                    for name, word, _, _ in self._words)
 
     def __call__(self, geometries: Sequence[Geometry]) -> dict[str, NDArray[Any]]:
-        """
-        Return the inputs for one batch.
-
-        Parameters
-        ----------
-        geometries : sequence of Geometry
-            Each image's size and the model's, one image at least.
-
-        Returns
-        -------
-        dict of str to ndarray
-            One array for each, of the graph's shape and type.
-
-        """
+        """Return the inputs for one batch."""
         if not self._words and not self._constants:
             return {}
         fed = dict(self._constants)

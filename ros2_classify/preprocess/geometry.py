@@ -87,22 +87,7 @@ class Geometry:
         return np.array(self.source_size * 2, np.float64)
 
     def to_source(self, boxes: NDArray[np.float32], *, clip: bool = True) -> NDArray[np.float32]:
-        """
-        Map boxes from the model's image to the source image.
-
-        Parameters
-        ----------
-        boxes : ndarray of float, shape (N, 4)
-            ``x1, y1, x2, y2`` in model pixels; not modified.
-        clip : bool
-            Whether to cut them to the image.
-
-        Returns
-        -------
-        ndarray of float32, shape (N, 4)
-            ``x1, y1, x2, y2`` in source pixels.
-
-        """
+        """Map boxes from the model's image to the source image."""
         mapped = boxes * self._scale + self._offset
         if clip:
             # In two calls, which take half the time of np.clip where boxes are few.
@@ -111,59 +96,18 @@ class Geometry:
         return result
 
     def clip(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """
-        Cut boxes that are in source pixels already to the source image.
-
-        Parameters
-        ----------
-        boxes : ndarray of float32, shape (N, 4)
-            ``x1, y1, x2, y2`` in source pixels; not modified.
-
-        Returns
-        -------
-        ndarray of float32, shape (N, 4)
-            ``x1, y1, x2, y2`` in source pixels.
-
-        """
+        """Cut boxes that are in source pixels already to the source image."""
         return np.clip(boxes, np.float32(0.0), np.array(self.source_size * 2, np.float32))
 
     def to_model(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """
         Map boxes from the source image to the model's: `to_source` turned round, not clipped.
-
-        Parameters
-        ----------
-        boxes : ndarray of float, shape (N, 4)
-            ``x1, y1, x2, y2`` in source pixels; not modified.
-
-        Returns
-        -------
-        ndarray of float32, shape (N, 4)
-            ``x1, y1, x2, y2`` in model pixels.
-
         """
         mapped: NDArray[np.float32] = ((boxes - self._offset) / self._scale).astype(np.float32)
         return mapped
 
     def places(self, axis: int, cells: int) -> tuple[int, NDArray[np.float64]]:
-        """
-        Map the source's pixels along one axis to a grid that covers the model's image.
-
-        Parameters
-        ----------
-        axis : int
-            0 for columns, 1 for rows.
-        cells : int
-            How many cells the grid has along it.
-
-        Returns
-        -------
-        first : int
-            The first pixel that the model was shown; those after the last are left out, too.
-        places : ndarray of float64
-            Where the centre of each pixel shown lies: cell ``i`` covers ``[i, i + 1)``.
-
-        """
+        """Map the source's pixels along one axis to a grid that covers the model's image."""
         scale, offset = ((self.scale_x, self.offset_x), (self.scale_y, self.offset_y))[axis]
         model = (np.arange(self.source_size[axis]) + 0.5 - offset) / scale
         start, end, first = 0, self.model_size[axis], 0
@@ -221,22 +165,7 @@ class Plan:
 
 
 def make_plan(spec: InputSpec, source_size: tuple[int, int]) -> Plan:
-    """
-    Work out which part of an image is read, and where it lands.
-
-    Parameters
-    ----------
-    spec : InputSpec
-        What the model wants; its size is known or 'source'.
-    source_size : tuple of int
-        Width and height of the image.
-
-    Returns
-    -------
-    Plan
-        The same for every image of this size.
-
-    """
+    """Work out which part of an image is read, and where it lands."""
     model = spec.size if isinstance(spec.size, tuple) else source_size
     if spec.resize == 'center_crop':
         return _center_crop(spec, source_size, model)
@@ -322,12 +251,6 @@ def _trim(source: int, scaled: int, cut: int, wanted: int) -> tuple[int, int, in
     Leave out of a resize what is cut away after it, as far as no pixel changes.
 
     Both grids meet at each ``gcd``-th part of the axis, so there it can be split.
-
-    Returns
-    -------
-    tuple of int
-        First source pixel, source pixels, pixels they are resized to, and the cut in these.
-
     """
     parts = math.gcd(source, scaled)
     source_step, scaled_step = source // parts, scaled // parts

@@ -56,19 +56,11 @@ class Preprocessor:
     The tensor and all buffers are its own: a row is valid until the next image is written to
     it, and one instance serves one thread at a time.
 
-    Parameters
-    ----------
-    spec : InputSpec
-        What the model wants; name, size, layout and dtype are known (a completed descriptor).
-    rows : int
-        How many images the tensor holds; 1 where ``spec.size`` is 'source'.
-
     Notes
     -----
     The image is resized as 8-bit pixels first, so that everything later touches only the
     small one; channels are reordered for free while the planes are split; scale, mean and
     standard deviation are one fused multiply and add from 8 bits into the tensor.
-
     """
 
     def __init__(self, spec: InputSpec, rows: int = 1) -> None:
@@ -96,31 +88,7 @@ class Preprocessor:
         return self._spec
 
     def __call__(self, image: Image, color: str = 'rgb', row: int = 0) -> Geometry:
-        """
-        Write one image into a row of the tensor.
-
-        Parameters
-        ----------
-        image : ndarray of uint8, shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
-            The pixels; rows may be padded (a strided view). Never modified. Where it is the
-            tensor already, it is not copied, and must stay as it is as long as the tensor is
-            used.
-        color : str
-            What the channels are: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'.
-        row : int
-            Which one.
-
-        Returns
-        -------
-        Geometry
-            How the model's pixels map back to the image's.
-
-        Raises
-        ------
-        InputError
-            If the array is no such image; the row is as it was.
-
-        """
+        """Write one image into a row of the tensor."""
         image = check_image(image, color)
         plan = self._plan_for(_size_of(image))
         if self._is_direct(image, color, plan):
@@ -133,20 +101,7 @@ class Preprocessor:
         return plan.geometry
 
     def tensor(self, count: int = 1) -> NDArray[Any]:
-        """
-        Return the first rows of the tensor.
-
-        Parameters
-        ----------
-        count : int
-            How many.
-
-        Returns
-        -------
-        ndarray, shape (count, C, H, W) or (count, H, W, C)
-            Not a copy; contiguous.
-
-        """
+        """Return the first rows of the tensor."""
         return self._tensor[:count] if self._image is None else self._image
 
     @property
@@ -300,27 +255,7 @@ class Preprocessor:
 
 
 def check_image(image: Image, color: str) -> Image:
-    """
-    Check that an array is an image of a colour.
-
-    Parameters
-    ----------
-    image : ndarray of uint8, shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
-        The pixels.
-    color : str
-        A key of ``SOURCE_COLORS``.
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W) or (H, W, C)
-        The same pixels; a single channel's axis is dropped.
-
-    Raises
-    ------
-    InputError
-        Naming what was got and what is allowed.
-
-    """
+    """Check that an array is an image of a colour."""
     channels = SOURCE_COLORS.get(color) if isinstance(color, str) else None
     if channels is None:
         raise InputError(

@@ -171,17 +171,7 @@ class InstanceMasks:
 def _weights(
     start: float, end: float, limit: int, cells: int,
 ) -> tuple[int, NDArray[np.float32]]:
-    """
-    Return how pixels along one axis are made of a mask's cells.
-
-    Returns
-    -------
-    first : int
-        The first pixel whose centre lies in the frame, and on the image.
-    weights : ndarray of float32, shape (pixels, cells)
-        At most two of a row are not 0, and they add up to 1.
-
-    """
+    """Return how pixels along one axis are made of a mask's cells."""
     first = int(max(0.0, np.ceil(start - 0.5)))
     last = int(min(float(limit), np.ceil(end - 0.5)))
     count = max(0, last - first)

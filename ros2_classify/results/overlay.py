@@ -24,9 +24,10 @@ left becomes "?"; a label with nothing left is drawn as its class id ("#17").
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import colorsys
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Union
 import unicodedata
 
 import cv2
@@ -34,10 +35,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import InputError
-from ros2_classify.results.overlay_pixels import draw_classes, draw_instances, Ids
 from ros2_classify.results.results import Classification, Detections, Result, Segmentation
 
 Image = NDArray[np.uint8]
+Ids = Union[NDArray[np.uint8], NDArray[np.uint16]]
 Color = tuple[int, int, int]
 
 _FONT = cv2.FONT_HERSHEY_DUPLEX
@@ -49,6 +50,8 @@ _LIGHT: Color = (250, 250, 250)
 _MAX_COVER = 0.25
 _MAX_SHARED = 0.2
 _MIN_TABS = 3
+# How much of its colour a marked pixel takes; the image stays recognizable.
+_TINT = 0.45
 _SPELLINGS = str.maketrans({
     'ß': 'ss', 'æ': 'ae', 'Æ': 'AE', 'œ': 'oe', 'Œ': 'OE', 'ø': 'o', 'Ø': 'O', 'đ': 'd', 'Đ': 'D',
     'ð': 'd', 'Ð': 'D', 'þ': 'th', 'Þ': 'Th', 'ł': 'l', 'Ł': 'L', 'ı': 'i', '°': ' deg', '×': 'x',
@@ -142,17 +145,6 @@ def color_of(class_id: int) -> Color:
 
     Hues step by the golden ratio, which keeps any few ids in a row apart from each other; the
     brightness changes slowly, so that hues that come near again differ in it.
-
-    Parameters
-    ----------
-    class_id : int
-        Any whole number.
-
-    Returns
-    -------
-    tuple of int
-        Blue, green and red.
-
     """
     hue = (class_id * 0.6180339887 + 0.33) % 1.0
     saturation = (0.82, 0.62, 0.9)[class_id // 5 % 3]
@@ -166,17 +158,6 @@ def text_color(background: Color) -> Color:
     Return black or white, whichever is read better on a colour.
 
     By the contrast ratio of WCAG 2.2 (https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio).
-
-    Parameters
-    ----------
-    background : tuple of int
-        Blue, green and red.
-
-    Returns
-    -------
-    tuple of int
-        Blue, green and red.
-
     """
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
               for c in (channel / 255 for channel in background)]
@@ -191,6 +172,49 @@ def to_ascii(text: str, class_id: int) -> str:
                       if not unicodedata.combining(c))
     plain = ''.join(c if ' ' <= c <= '~' else ' ' if c.isspace() else '?' for c in spelled)
     return plain if plain.strip(' ?') or plain == text else f'#{class_id}'
+
+
+def draw_instances(
+    canvas: Image, instances: Ids, boxes: NDArray[np.float32], colors: Sequence[Color], line: int,
+) -> None:
+    """Tint each object and draw its outline."""
+    height, width = canvas.shape[:2]
+    # A pixel whose centre is in the box belongs to it, so rounding outwards misses none.
+    edges = np.concatenate((np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])), axis=1).astype(int)
+    for row, (x1, y1, x2, y2) in enumerate(edges.tolist()):
+        x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
+        if x2 <= x1 or y2 <= y1:
+            continue
+        mask = np.asarray(instances[y1:y2, x1:x2] == row + 1, np.uint8)
+        if not mask.any():
+            continue
+        part = canvas[y1:y2, x1:x2]
+        tinted = cv2.addWeighted(
+            part, 1 - _TINT, np.full_like(part, colors[row]), _TINT, 0.0)
+        cv2.copyTo(tinted, mask, part)
+        outlines, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        # Drawn on the object's part alone, so that no line leaves it.
+        inner = cv2.drawContours(tinted, outlines, -1, colors[row], line)
+        cv2.copyTo(inner, mask, part)
+
+
+def draw_classes(
+    canvas: Image, labels: Ids, left_out: Sequence[int | None], colors: dict[int, Color],
+) -> None:
+    """Tint each pixel in its class's colour."""
+    table = np.zeros((1 << 8 * labels.dtype.itemsize, 3), np.uint8)
+    marked = np.zeros(len(table), np.uint8)
+    for class_id, color in colors.items():
+        if class_id not in left_out:
+            table[class_id], marked[class_id] = color, 1
+    if not marked.any():
+        return
+    if labels.dtype == np.uint8:
+        tint = cv2.applyColorMap(labels, table.reshape(256, 1, 3))
+        mask = cv2.LUT(labels, marked)
+    else:
+        tint, mask = table[labels], marked[labels]
+    cv2.copyTo(cv2.addWeighted(canvas, 1 - _TINT, tint, _TINT, 0.0), mask, canvas)
 
 
 def _style(canvas: Image) -> _Style:
@@ -285,15 +309,7 @@ def _place(
     box: list[int], size: tuple[int, int], image: tuple[int, int],
     placed: list[tuple[int, int, int, int]], inset: int,
 ) -> tuple[int, int, float]:
-    """
-    Find a place for a tab: inside the image, at its box, and off the tabs that are there.
-
-    Returns
-    -------
-    tuple of int, int and float
-        The tab's left and top, and how much of it lies on other tabs, from 0 up.
-
-    """
+    """Find a place for a tab: inside the image, at its box, and off the tabs that are there."""
     x1, y1, x2, y2 = box[0] - inset, box[1] - inset, box[2] + inset, box[3] + inset
     width, height = size
     above, below = y1 - height + inset, y2 - inset

@@ -14,12 +14,15 @@
 
 """The providers that are chosen, and the options that each is given, in its own words."""
 
+from importlib.metadata import distribution, PackageNotFoundError
 from pathlib import Path
+import sys
 
 import pytest
 
 from ros2_classify.engines import EngineSettings
-from ros2_classify.engines.providers import choose_providers, provider_options, PROVIDERS
+from ros2_classify.engines.providers import (
+    choose_providers, DISTRIBUTIONS, installed_distributions, provider_options, PROVIDERS)
 from ros2_classify.errors import EngineError
 
 CPU, CUDA, TENSORRT, OPENVINO = (
@@ -111,3 +114,28 @@ def test_options_of_openvino() -> None:
 
 def test_others_are_told_nothing() -> None:
     assert provider_options(CPU, EngineSettings(memory_limit=5)) == {}
+
+
+def test_the_packages_are_those_that_python_knows(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, file = tmp_path / 'first [1]', tmp_path / 'second', tmp_path / 'all.zip'
+    for place in (first / 'onnxruntime_gpu-1.20.0.dist-info', first / 'numpy-2.0.0.dist-info',
+                  first / 'onnxruntime_extensions-0.13.0.dist-info', first / 'onnxruntime',
+                  second / 'onnxruntime-1.22.1.dist-info',
+                  second / 'onnxruntime_qnn-1.0.egg-info'):
+        place.mkdir(parents=True)
+    file.touch()
+
+    def known(name: str) -> bool:
+        try:
+            return bool(distribution(name))
+        except PackageNotFoundError:
+            return False
+
+    for path in ([], [first], [file, tmp_path / 'none', first, second]):
+        monkeypatch.setattr(sys, 'path', list(map(str, path)))
+        assert installed_distributions() == tuple(filter(known, DISTRIBUTIONS))
+    assert installed_distributions() == ('onnxruntime', 'onnxruntime-gpu', 'onnxruntime-qnn')
+    monkeypatch.chdir(second)
+    monkeypatch.setattr(sys, 'path', [''])
+    assert installed_distributions() == ('onnxruntime', 'onnxruntime-qnn')

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 from ros2_classify.engines import (
-    bind, EngineSettings, hardware as machine, installation, open_engine, session as start)
+    bind, EngineSettings, hardware, open_engine, providers, session)
 from ros2_classify.errors import EngineError
 from ros2_classify.heartbeat import heartbeat
 from ros2_classify.testing import save_color_classifier
@@ -45,7 +45,7 @@ def kept(tmp_path: Path, kind: str) -> list[Path]:
 def test_an_optimized_model_is_kept_and_results_the_same(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(start, 'MANY_NODES', 1)
+    monkeypatch.setattr(session, 'MANY_NODES', 1)
     settings = EngineSettings(cache_directory=tmp_path / 'cache')
     plain = open_engine(model, settings=settings.replace(cache=False))
     assert not kept(tmp_path, 'optimized')
@@ -58,12 +58,12 @@ def test_an_optimized_model_is_kept_and_results_the_same(
         (file,) = kept(tmp_path, 'optimized')
     assert (results[0] == results[1]).all()
     # Another kind of CPU has its own.
-    monkeypatch.setattr(machine, 'cpu_features', lambda: 'aarch64')
+    monkeypatch.setattr(hardware, 'cpu_features', lambda: 'aarch64')
     open_engine(model, settings=settings)
     assert len(kept(tmp_path, 'optimized')) == 2
     # A damaged one is not used.
     monkeypatch.undo()
-    monkeypatch.setattr(start, 'MANY_NODES', 1)
+    monkeypatch.setattr(session, 'MANY_NODES', 1)
     file.write_bytes(b'damaged')
     assert (open_engine(model, settings=settings).infer({'image': IMAGE})['scores']
             == results[0]).all()
@@ -77,7 +77,7 @@ def test_small_models_are_not_worth_it(model: Path, tmp_path: Path) -> None:
 def test_without_a_place_to_keep_it(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(start, 'MANY_NODES', 1)
+    monkeypatch.setattr(session, 'MANY_NODES', 1)
     (tmp_path / 'cache').write_text('a file')
     engine = open_engine(model, settings=EngineSettings(cache_directory=tmp_path / 'cache'))
     assert engine.infer({'image': IMAGE})['scores'].shape == (1, 3)
@@ -91,13 +91,13 @@ def test_a_full_disk_keeps_no_model_from_starting(
 
     real = onnxruntime.InferenceSession
 
-    def session(source: Any, sess_options: Any, **more: Any) -> Any:
+    def limited(source: Any, sess_options: Any, **more: Any) -> Any:
         if sess_options.optimized_model_filepath:
             raise RuntimeError('Protobuf serialization failed')
         return real(source, sess_options=sess_options, **more)
 
-    monkeypatch.setattr(start, 'MANY_NODES', 1)
-    monkeypatch.setattr(onnxruntime, 'InferenceSession', session)
+    monkeypatch.setattr(session, 'MANY_NODES', 1)
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', limited)
     engine = open_engine(model, settings=EngineSettings(cache_directory=tmp_path / 'cache'))
     assert engine.infer({'image': IMAGE})['scores'].shape == (1, 3)
     assert 'of tiny.onnx is not kept: Protobuf serialization failed' in caplog.text
@@ -109,7 +109,7 @@ def test_a_broken_model_is_told_as_ever(
 ) -> None:
     import onnx
 
-    monkeypatch.setattr(start, 'MANY_NODES', 1)
+    monkeypatch.setattr(session, 'MANY_NODES', 1)
     path = save_color_classifier(tmp_path / 'tiny.onnx')
     broken = onnx.load(str(path))
     broken.graph.node[1].input[0] = 'nowhere'
@@ -166,8 +166,8 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> type[FakeGpuSession]:
     monkeypatch.setattr(FakeGpuSession, 'made', [])
     monkeypatch.setattr(onnxruntime, 'InferenceSession', FakeGpuSession)
     monkeypatch.setattr(onnxruntime, 'preload_dlls', lambda: None, raising=False)
-    monkeypatch.setattr(installation, 'installed_distributions', lambda: ('onnxruntime-gpu',))
-    monkeypatch.setattr(machine, 'gpu_name', lambda device: f'Fake GPU {device} 8.6')
+    monkeypatch.setattr(providers, 'installed_distributions', lambda: ('onnxruntime-gpu',))
+    monkeypatch.setattr(hardware, 'gpu_name', lambda device: f'Fake GPU {device} 8.6')
     return FakeGpuSession
 
 
@@ -261,7 +261,7 @@ def test_building_is_reported(
         told.append(what)
         return heartbeat(what)
 
-    monkeypatch.setattr(start, 'heartbeat', noted)
+    monkeypatch.setattr(session, 'heartbeat', noted)
     open_engine(model, settings=EngineSettings(
         provider='tensorrt', cache_directory=tmp_path / 'cache'))
     assert told == ['building the TensorRT engine of tiny.onnx (once for this GPU; takes minutes)']

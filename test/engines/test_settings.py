@@ -21,7 +21,8 @@ import pytest
 
 from ros2_classify import EngineError, EngineSettings
 from ros2_classify.engines import open_engine
-from ros2_classify.engines.session_options import default_threads, session_options
+from ros2_classify.engines.hardware import default_threads
+from ros2_classify.engines.session import session_options
 
 
 def test_the_defaults_suit_a_robot() -> None:

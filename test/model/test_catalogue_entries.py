@@ -32,7 +32,7 @@ from onnx import helper, numpy_helper
 import pytest
 from ros2_classify import Classification, Pipeline, read_image
 from ros2_classify.decoders import DECODERS
-from ros2_classify.decoders.grids import cells
+from ros2_classify.decoders.boxes import cells
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.model.descriptor import load_descriptor, ModelDescriptor, Source
 from ros2_classify.model.descriptor_parse import CERTAINTIES

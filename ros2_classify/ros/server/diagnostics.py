@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 import time
 
-from ros2_classify.engines.providers import PROVIDERS
+from ros2_classify.engines.providers import fell_back
 from ros2_classify.ros.diagnostics.issues import find, Finding
 from ros2_classify.ros.diagnostics.status import Status
 from ros2_classify.ros.diagnostics.summary import (
@@ -204,35 +204,3 @@ class ServerReport:
             provider=provider, fell_back=fell_back(asked, provider),
             version=server.models_loaded, load_time=model.load_time, engine_time=model.engine_time,
             warm_up_time=model.warm_up_time, refused=server.refused))
-
-
-def fell_back(asked: str, provider: str) -> bool:
-    """
-    Tell whether another provider runs than the one that was asked for.
-
-    Parameters
-    ----------
-    asked : str
-        The parameter ``provider``.
-    provider : str
-        ONNX Runtime's name of the one that runs.
-
-    Returns
-    -------
-    bool
-        With ``auto``: whether ONNX Runtime could have used a GPU, and the CPU runs.
-
-    """
-    name = asked.partition(':')[0]
-    if name == 'auto':
-        return provider == PROVIDERS['cpu'] and PROVIDERS['cuda'] in _installed()
-    return PROVIDERS.get(name.lower(), name) != provider
-
-
-def _installed() -> Sequence[str]:
-    try:
-        from onnxruntime import get_available_providers
-    except ImportError:
-        # Whoever runs without it has engines of his own, with names of their own.
-        return ()
-    return tuple(get_available_providers())

@@ -28,7 +28,7 @@ from typing import Any
 
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.engines import EngineSettings
-from ros2_classify.engines.installation import import_onnxruntime
+from ros2_classify.engines.providers import import_onnxruntime
 from ros2_classify.engines.providers import choose_providers, PROVIDERS
 from ros2_classify.model.files import searching
 from ros2_classify.model.labels import Labels

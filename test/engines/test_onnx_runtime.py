@@ -27,9 +27,9 @@ import weakref
 import numpy as np
 import pytest
 
-from ros2_classify.engines import bind, Engine, ENGINES, installation, open_engine, TensorSpec
+from ros2_classify.engines import bind, Engine, ENGINES, open_engine, providers, TensorSpec
 from ros2_classify.engines.error_messages import tidy
-from ros2_classify.engines.session_options import default_threads
+from ros2_classify.engines.hardware import default_threads
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
 from ros2_classify.testing import FakeEngine, save_color_classifier, save_constant_model
@@ -381,7 +381,7 @@ def test_a_provider_that_is_not_installed(
 
     monkeypatch.setattr(
         onnxruntime, 'get_available_providers', lambda: ['CPUExecutionProvider'])
-    monkeypatch.setattr(installation, 'installed_distributions', lambda: ('onnxruntime',))
+    monkeypatch.setattr(providers, 'installed_distributions', lambda: ('onnxruntime',))
     text = reason(model, provider=provider)
     assert 'which has cpu' in text
     assert 'ros2_classify[gpu]' in text and 'rosdep' in text
@@ -417,7 +417,7 @@ def broken_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
                         lambda: ['CUDAExecutionProvider', 'CPUExecutionProvider'])
     monkeypatch.setattr(onnxruntime, 'InferenceSession', SessionOnCpu)
     monkeypatch.setattr(onnxruntime, 'preload_dlls', lambda: print('no libcudart'), raising=False)
-    monkeypatch.setattr(installation, 'installed_distributions', lambda: ('onnxruntime-gpu',))
+    monkeypatch.setattr(providers, 'installed_distributions', lambda: ('onnxruntime-gpu',))
 
 
 def test_a_provider_that_does_not_start(model: Path, broken_gpu: None) -> None:
@@ -458,7 +458,7 @@ def test_two_packages_of_onnx_runtime(
     model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(
-        installation, 'installed_distributions', lambda: ('onnxruntime', 'onnxruntime-gpu'))
+        providers, 'installed_distributions', lambda: ('onnxruntime', 'onnxruntime-gpu'))
     open_engine(model)
     assert 'onnxruntime and onnxruntime-gpu are installed together' in caplog.text
     assert 'pip uninstall onnxruntime onnxruntime-gpu' in caplog.text
@@ -480,7 +480,7 @@ def test_onnx_runtime_that_cannot_be_imported(
         return real(name, *more, **settings)
 
     monkeypatch.setattr(builtins, '__import__', fake)
-    monkeypatch.setattr(installation, 'installed_distributions', lambda: installed)
+    monkeypatch.setattr(providers, 'installed_distributions', lambda: installed)
     text = reason(model)
     for word in words:
         assert word in text
@@ -488,7 +488,7 @@ def test_onnx_runtime_that_cannot_be_imported(
 
 def test_the_installed_packages_are_found() -> None:
     pytest.importorskip('onnxruntime')
-    found = installation.installed_distributions()
+    found = providers.installed_distributions()
     assert found and all(name.startswith('onnxruntime') for name in found)
 
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Weights that are listed as inputs become constants, and nothing else changes."""
+"""Initializers that are inputs too become constants, and nothing else changes."""
 
 from pathlib import Path
 
@@ -20,8 +20,7 @@ import numpy as np
 import pytest
 
 from ros2_classify.engines import open_engine
-from ros2_classify.engines.listed_weights import without_listed_weights
-from ros2_classify.engines.onnx_file import read_onnx
+from ros2_classify.engines.onnx_file import constant_initializers, read_onnx
 
 onnx = pytest.importorskip('onnx', reason='the tiny models are written with the package onnx')
 
@@ -42,11 +41,11 @@ def save(path: Path, ir_version: int) -> Path:
     return path
 
 
-def test_they_are_left_out(tmp_path: Path) -> None:
+def test_initializers_are_removed_from_the_inputs(tmp_path: Path) -> None:
     path = save(tmp_path / 'm.onnx', 4)
-    assert read_onnx(path).listed_weights
+    assert read_onnx(path).initializers_as_inputs
     assert dict(read_onnx(path).inputs) == {'x': ('n', 2)}
-    before, after = onnx.load(str(path)), onnx.load_from_string(without_listed_weights(path))
+    before, after = onnx.load(str(path)), onnx.load_from_string(constant_initializers(path))
     assert [item.name for item in after.graph.input] == ['x']
     del before.graph.input[0]
     assert after == before
@@ -55,17 +54,17 @@ def test_they_are_left_out(tmp_path: Path) -> None:
     assert engine.infer({'x': np.float32([[1, 1]])})['y'].tolist() == [[2, 3]]
 
 
-def test_the_oldest_files_have_them_as_constants_anyway(tmp_path: Path) -> None:
+def test_initializers_of_the_oldest_files_are_constants_anyway(tmp_path: Path) -> None:
     path = save(tmp_path / 'm.onnx', 3)
-    assert not read_onnx(path).listed_weights
+    assert not read_onnx(path).initializers_as_inputs
     assert open_engine(path).infer({'x': np.float32([[1, 1]])})['y'].tolist() == [[2, 3]]
 
 
-def test_a_published_model_results_the_same(published: Path) -> None:
+def test_a_published_model_has_the_same_outputs(published: Path) -> None:
     import onnxruntime
 
     path = published / 'models/version-RFB-320.onnx'
-    assert read_onnx(path).listed_weights
+    assert read_onnx(path).initializers_as_inputs
     image = np.random.default_rng(0).random((1, 3, 240, 320)).astype(np.float32)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from ros2_classify.decoders.grids import cells, read_names, read_strides
+from ros2_classify.decoders.boxes import cells, read_names, read_strides
 from ros2_classify.errors import DescriptorError
 from ros2_classify.yaml_config import Fields
 

@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 
 from ros2_classify.engines import bind, open_engine
-from ros2_classify.engines.faults import fault
+from ros2_classify.engines.error_messages import fault
 from ros2_classify.errors import EngineError, EngineMemoryError, ProviderLostError
 from ros2_classify.testing import save_color_classifier
 
