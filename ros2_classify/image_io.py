@@ -156,6 +156,18 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
     InputError
         If there is no such file, it can't be read as an image, or is too large.
 
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from ros2_classify import read_image, write_image
+    >>> with TemporaryDirectory() as directory:
+    ...     write_image(Path(directory) / 'blue.png', np.full((2, 3, 3), (255, 0, 0), np.uint8))
+    ...     image = read_image(Path(directory) / 'blue.png')
+    >>> image.shape, image[0, 0].tolist()
+    ((2, 3, 3), [255, 0, 0])
+
     """
     # Unlike Path.expanduser, this leaves the ~ of an unknown user for the error below.
     path = Path(os.path.expanduser(path))
@@ -254,6 +266,18 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
     ------
     InputError
         If the file can't be written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from ros2_classify import read_image, write_image
+    >>> with TemporaryDirectory() as directory:
+    ...     write_image(Path(directory) / 'blue.png', np.full((2, 3, 3), (255, 0, 0), np.uint8))
+    ...     image = read_image(Path(directory) / 'blue.png')
+    >>> image.shape, image[0, 0].tolist()
+    ((2, 3, 3), [255, 0, 0])
 
     """
     path = check_writable(path)

@@ -25,13 +25,15 @@ import numpy as np
 
 from ros2_classify.errors import OptionsError
 from ros2_classify.model.descriptor import Defaults, Task
-from ros2_classify.postprocess.nms import MAX_CANDIDATES
 
 # What counts where neither the caller nor the descriptor says anything.
 _SCORE_THRESHOLD = {'detection': 0.3, 'classification': 0.0, 'segmentation': 0.0}
 _MULTI_LABEL_THRESHOLD = 0.5
 _MAX_COUNT = 10**6
-_MAX_CANDIDATES = 100_000
+_MOST_CANDIDATES = 100_000
+# Non-maximum suppression costs about the square of the boxes that stay. A frame with more boxes
+# than this over the threshold carries no information; the best ones are still compared.
+MAX_CANDIDATES = 4096
 _WHOLE = (int, np.integer)
 _REAL = (float, np.floating, *_WHOLE)
 
@@ -67,6 +69,12 @@ class Options:
     OptionsError
         If a number is out of its range.
 
+    Examples
+    --------
+    >>> from ros2_classify import Options
+    >>> Options(score_threshold=0.5).replace(max_detections=1).max_detections
+    1
+
     """
 
     score_threshold: float = 0.3
@@ -90,10 +98,10 @@ class Options:
                     1 <= value <= _MAX_COUNT):
                 raise OptionsError(
                     f'{name} is {value!r} but must be a whole number from 1 to {_MAX_COUNT}')
-        if self.max_candidates > _MAX_CANDIDATES:
+        if self.max_candidates > _MOST_CANDIDATES:
             raise OptionsError(
                 f'max_candidates is {self.max_candidates} but must be a whole number from 1 to '
-                f'{_MAX_CANDIDATES}')
+                f'{_MOST_CANDIDATES}')
         if not isinstance(self.multi_label, bool):
             raise OptionsError(f'multi_label is {self.multi_label!r} but must be true or false')
 

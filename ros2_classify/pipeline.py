@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The order of the steps, and the Python API of one call: image in, answer out."""
+"""The steps from an image to a result, and the Python API that runs them in one call."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pathlib import Path
 import threading
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Any, cast, Generic, Literal, overload, TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -31,18 +31,18 @@ from ros2_classify.autoconfig.complete import complete
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines import Engine, EngineSettings, open_engine, parallel_runs, Tensors
 from ros2_classify.engines.settings import MAX_BATCH
-from ros2_classify.errors import OptionsError
+from ros2_classify.errors import DescriptorError, OptionsError
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.descriptor import ModelDescriptor, Task
 from ros2_classify.model.files import model_file
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import Options
-from ros2_classify.postprocess.postprocessor import ResultMaker
+from ros2_classify.postprocess.postprocessor import Postprocessor
 from ros2_classify.preprocess.batch import Batch, batchable, differs_in_batch, split
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.geometry import Geometry
 from ros2_classify.preprocess.preprocessor import Image
-from ros2_classify.results.results import Result
+from ros2_classify.results.results import Classification, Detections, Result, Segmentation
 
 if TYPE_CHECKING:
     from ros2_classify.convert.options import ConvertOptions
@@ -51,22 +51,21 @@ _LOGGER = logging.getLogger(__name__)
 
 # For models that take images of any size.
 _WARM_UP_SIZE = (640, 480)
+Found = TypeVar('Found', bound=Result, covariant=True)
 
 
-class Pipeline:
+class Pipeline(Generic[Found]):
     """
-    A model ready to answer: ``Pipeline.load('cards_detector')(image)``.
+    A model that is loaded and ready to run.
 
-    The steps are public too, so that a caller can overlap them and run several images at once::
+    Use `Pipeline.load` to make one, and call it with an image. Give ``load`` the task that you
+    expect: the results are then of this type for type checkers too.
 
-        batch = pipeline.new_batch()
-        batch.add(image, 'bgr')
-        outputs = pipeline.infer(batch)
-        result = pipeline.postprocess(outputs[0], batch.geometries[0])
+    The steps of a call are methods as well, so that a caller can overlap them and run several
+    images at once: see `new_batch`, `infer` and `postprocess`.
 
-    Any thread may call any of it: runs of the model take turns, or go on side by side where the
-    engine allows it (`parallel`), and calls of the pipeline itself take turns. A batch serves one
-    thread at a time.
+    Any thread may call any method. Runs of the model take turns, or run side by side if the
+    engine allows it (`parallel`). A batch serves one thread at a time.
 
     Parameters
     ----------
@@ -74,24 +73,33 @@ class Pipeline:
         Complete, as `ros2_classify.autoconfig.complete.complete` returns it.
     engine : Engine
         The model; the pipeline closes it.
-    labels : Labels or None
-        The names; None names each class by its id.
+    labels : Labels, optional
+        The names of the classes; without them, each is named by its id.
     max_batch : int
-        Run at most so many images at once, where the model can. Above 1 it is tried out: the
-        model runs a few times.
+        The maximum number of images in one run. Above 1 the model runs a few times to test
+        whether it takes batches.
 
     Attributes
     ----------
     file : Path or None
-        The model's own file, where it was loaded from one.
+        The model file, if it was loaded from one.
     engine_time : float
-        Seconds that the engine needed to start with it, such as for building an engine of
-        TensorRT; 0 where the engine was given.
+        Seconds that the engine needed to start, such as to build a TensorRT engine.
 
     Raises
     ------
     OptionsError
         If ``max_batch`` is out of its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ros2_classify import Pipeline
+    >>> image = np.zeros((240, 320, 3), np.uint8)
+    >>> with Pipeline.load('cards_detector', task='detection') as pipeline:
+    ...     found = pipeline(image, 'bgr')
+    >>> found.boxes.shape
+    (0, 4)
 
     """
 
@@ -103,12 +111,12 @@ class Pipeline:
                 1 <= max_batch <= MAX_BATCH):
             raise OptionsError(
                 f'max_batch is {max_batch!r} but must be a whole number from 1 to {MAX_BATCH}')
-        self._results = ResultMaker(descriptor, labels)
+        self._postprocess = Postprocessor(descriptor, labels)
         self._descriptor = descriptor
         self._engine = engine
         self._input_name = descriptor.input.name or engine.inputs[0].name
         self._extra = ExtraInputs(descriptor.input.extra, engine.inputs)
-        # Some models, those of torchvision among them, take one image without a batch.
+        # Some models, such as those of torchvision, take one image without a batch axis.
         self._unbatched = any(tensor.name == self._input_name and len(tensor.shape) == 3
                               for tensor in engine.inputs)
         self.file: Path | None = None
@@ -122,13 +130,49 @@ class Pipeline:
             self._max_batch = 1
         self._batch = self.new_batch()
 
+    @overload
     @classmethod
     def load(
-        cls, model: str | Path | ModelDescriptor, *, provider: str | None = None,
-        threads: int | None = None, max_batch: int | None = None,
+        cls, model: str | Path | ModelDescriptor, *, task: Literal['classification'],
+        provider: str | None = None, threads: int | None = None, max_batch: int | None = None,
         fetch: FetchOptions | None = None, convert: ConvertOptions | None = None,
         engine: EngineSettings | None = None, opening: Callable[[], object] | None = None,
-    ) -> Pipeline:
+    ) -> Pipeline[Classification]: ...
+
+    @overload
+    @classmethod
+    def load(
+        cls, model: str | Path | ModelDescriptor, *, task: Literal['detection'],
+        provider: str | None = None, threads: int | None = None, max_batch: int | None = None,
+        fetch: FetchOptions | None = None, convert: ConvertOptions | None = None,
+        engine: EngineSettings | None = None, opening: Callable[[], object] | None = None,
+    ) -> Pipeline[Detections]: ...
+
+    @overload
+    @classmethod
+    def load(
+        cls, model: str | Path | ModelDescriptor, *, task: Literal['segmentation'],
+        provider: str | None = None, threads: int | None = None, max_batch: int | None = None,
+        fetch: FetchOptions | None = None, convert: ConvertOptions | None = None,
+        engine: EngineSettings | None = None, opening: Callable[[], object] | None = None,
+    ) -> Pipeline[Segmentation]: ...
+
+    @overload
+    @classmethod
+    def load(
+        cls, model: str | Path | ModelDescriptor, *, task: None = None,
+        provider: str | None = None, threads: int | None = None, max_batch: int | None = None,
+        fetch: FetchOptions | None = None, convert: ConvertOptions | None = None,
+        engine: EngineSettings | None = None, opening: Callable[[], object] | None = None,
+    ) -> Pipeline[Result]: ...
+
+    @classmethod
+    def load(
+        cls, model: str | Path | ModelDescriptor, *, task: Task | None = None,
+        provider: str | None = None, threads: int | None = None, max_batch: int | None = None,
+        fetch: FetchOptions | None = None, convert: ConvertOptions | None = None,
+        engine: EngineSettings | None = None, opening: Callable[[], object] | None = None,
+    ) -> Pipeline[Any]:
         """
         Load a model and all it needs.
 
@@ -136,43 +180,53 @@ class Pipeline:
         ----------
         model : str, Path or ModelDescriptor
             A name from the catalogue, a descriptor file, a bare model file (``.onnx``,
-            ``.pb``, a SavedModel's directory), the address of one, or a descriptor.
+            ``.pb``, a SavedModel directory), a URL, or a descriptor.
+        task : 'classification', 'detection' or 'segmentation', optional
+            The task that the model must have. It also tells type checkers the type of the
+            results.
         provider : str, optional
-            Who shall run it: 'auto' (where nothing is said), 'cpu', 'cuda', …; short for that
-            of ``engine``.
+            The execution provider: 'auto' (the default), 'cpu', 'cuda', …; overrides the one in
+            ``engine``.
         threads : int, optional
-            Threads for one inference; 0 chooses; short for those of ``engine``.
+            Threads for one inference; 0 chooses; overrides those in ``engine``.
         max_batch : int, optional
-            Run at most so many images at once, where the model can (see `max_batch`); short
-            for that of ``engine``.
+            The maximum number of images in one run; overrides that in ``engine``.
         fetch : FetchOptions, optional
-            How a file that is named by an address is fetched.
+            How a file at a URL is downloaded.
         convert : ConvertOptions, optional
-            How a TensorFlow model is converted; None means with the cache and the cancel of
+            How a TensorFlow model is converted; by default with the cache and the cancel of
             ``fetch``.
         engine : EngineSettings, optional
-            All that can be set about who runs it.
+            All settings of the engine.
         opening : callable, optional
-            Called when all files are there, converted where that is needed, before the engine
-            starts; what follows can't be cancelled.
+            Called when all files are downloaded and converted, before the engine starts; from
+            then on loading can't be cancelled.
 
         Returns
         -------
         Pipeline
-            Ready; its first answer is slower than the others, unless ``warm_up`` comes first.
+            Ready to call. The first result takes longer than the others; see `warm_up`.
 
         Raises
         ------
         ModelNotFoundError, IntegrityError, FetchError, ArchiveError, DescriptorError,
         LabelsError, ConversionError, EngineError, OptionsError
-            Whatever stands in the way, in one sentence.
+            If the model can't be loaded, or has another task.
+
+        Examples
+        --------
+        >>> from ros2_classify import Pipeline
+        >>> pipeline = Pipeline.load('cards_detector', task='detection', provider='cpu')
+        >>> pipeline.task
+        'detection'
+        >>> pipeline.close()
 
         """
         declared = resolve(model)
         path = model_file(declared, fetch)
         labels = declared.load_labels()
         if declared.format in ('frozen_graph', 'saved_model'):
-            # Imported where it is used: most models are ONNX.
+            # Imported here because most models are ONNX.
             from ros2_classify.convert.api import to_onnx
             from ros2_classify.convert.options import ConvertOptions
 
@@ -188,8 +242,12 @@ class Pipeline:
         engine_time = time.perf_counter() - begun
         try:
             descriptor = complete(declared, opened.inputs, opened.outputs, opened.metadata)
-            # The file's own metadata may hold names where the descriptor has none.
-            pipeline = cls(
+            if task not in (None, descriptor.task):
+                raise DescriptorError(
+                    f'{descriptor.origin or descriptor.name}: the task is {descriptor.task}, but '
+                    f'{task} is expected; load another model, or omit the task')
+            # The file's metadata may hold labels that the descriptor lacks.
+            pipeline: Pipeline[Any] = cls(
                 descriptor, opened, labels or descriptor.load_labels(),
                 max_batch=settings.max_batch)
             pipeline.file = path
@@ -201,52 +259,52 @@ class Pipeline:
 
     @property
     def descriptor(self) -> ModelDescriptor:
-        """The model's descriptor, complete."""
+        """The descriptor, completed from the model file."""
         return self._descriptor
 
     @property
     def task(self) -> Task:
-        """What the answers are: 'classification', 'detection' or 'segmentation'."""
-        return self._results.task
+        """The type of the results: 'classification', 'detection' or 'segmentation'."""
+        return self._postprocess.task
 
     @property
     def gives_masks(self) -> bool:
-        """Whether its detections have masks; known from the first answer on."""
-        return self._results.gives_masks
+        """Whether its detections have masks; known after the first result."""
+        return self._postprocess.gives_masks
 
     @property
     def labels(self) -> Labels | None:
-        """The names of the classes, where there are any."""
-        return self._results.labels
+        """The names of the classes, if there are any."""
+        return self._postprocess.labels
 
     @property
     def engine(self) -> Engine:
-        """Who runs the model."""
+        """The engine that runs the model."""
         return self._engine
 
     @property
     def options(self) -> Options:
-        """What counts where a call doesn't say otherwise: the descriptor's defaults."""
-        return self._results.options
+        """The default options of a call, from the descriptor."""
+        return self._postprocess.options
 
     @property
     def parallel(self) -> int:
-        """How many threads may run the model at the same time, each with a batch of its own."""
+        """The number of threads that may run the model at once, each with its own batch."""
         return self._parallel
 
     @property
     def max_batch(self) -> int:
-        """How many images the model is run on at once: 1 where it takes no more."""
+        """The maximum number of images in one run; 1 if the model takes no batches."""
         return self._max_batch
 
     def limit_batch(self, most: int) -> None:
         """
-        Run at most so many images at once from now on; batches made before stay as they are.
+        Lower `max_batch`, for batches made from now on.
 
         Parameters
         ----------
         most : int
-            1 or more; it never raises `max_batch`.
+            1 or more; a number above `max_batch` changes nothing.
 
         """
         self._max_batch = max(1, min(self._max_batch, most))
@@ -255,17 +313,17 @@ class Pipeline:
 
     def __call__(
         self, image: Image, color: str = 'rgb', options: Options | None = None,
-    ) -> Result:
+    ) -> Found:
         """
-        Answer for one image.
+        Run the model on one image.
 
         Parameters
         ----------
         image : ndarray of uint8, shape (H, W), (H, W, 3) or (H, W, 4)
             The pixels; never modified.
         color : str
-            What its channels are: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'. Images from
-            ``cv2.imread`` are 'bgr'.
+            The order of its channels: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'. Images from
+            `read_image` and ``cv2.imread`` are 'bgr'.
         options : Options, optional
             Thresholds and limits of this call.
 
@@ -277,43 +335,43 @@ class Pipeline:
         Raises
         ------
         InputError
-            If the array is no such image.
+            If the array is not such an image.
         EngineError
             If the model fails.
         OutputError
-            If its outputs aren't what the descriptor says.
+            If its outputs don't fit the descriptor.
 
         """
         return self.many((image,), color, options)[0]
 
     def many(
         self, images: Iterable[Image], color: str = 'rgb', options: Options | None = None,
-    ) -> list[Result]:
+    ) -> list[Found]:
         """
-        Answer for several images, as many at once as the model takes (`max_batch`).
+        Run the model on several images, up to `max_batch` of them at once.
 
         Parameters
         ----------
         images : iterable of ndarray of uint8
             The images, of any sizes; see ``__call__``.
         color : str
-            What the channels of all of them are.
+            The order of the channels, the same for all.
         options : Options, optional
             Thresholds and limits of this call.
 
         Returns
         -------
         list of Classification, Detections or Segmentation
-            One for each image, in their order; the inference time of each is that of the run
-            it was part of.
+            One for each image, in their order. The inference time of each is that of its whole
+            batch.
 
         Raises
         ------
         InputError, EngineError, OutputError
-            As ``__call__`` does; the first image that fails ends all.
+            As ``__call__``; the first image that fails ends the call.
 
         """
-        results: list[Result] = []
+        results: list[Found] = []
         with self._calling:
             batch = self._batch
             rest = iter(images)
@@ -336,12 +394,26 @@ class Pipeline:
 
     def new_batch(self) -> Batch:
         """
-        Return an empty batch: the first step of a call fills it.
+        Return an empty batch; adding images to it is the first step of a call.
 
         Returns
         -------
         Batch
-            For `max_batch` images, with buffers of its own.
+            For `max_batch` images, with its own buffers.
+
+        Examples
+        --------
+        The three steps of a call:
+
+        >>> import numpy as np
+        >>> from ros2_classify import Pipeline
+        >>> pipeline = Pipeline.load('cards_detector', task='detection')
+        >>> batch = pipeline.new_batch()
+        >>> batch.add(np.zeros((240, 320, 3), np.uint8), 'bgr')
+        >>> outputs = pipeline.infer(batch)
+        >>> len(pipeline.postprocess(outputs[0], batch.geometries[0]))
+        0
+        >>> pipeline.close()
 
         """
         return Batch(self._descriptor.input, self._input_name, self._extra, self._max_batch,
@@ -349,25 +421,25 @@ class Pipeline:
 
     def infer(self, batch: Batch) -> list[Tensors]:
         """
-        Run the model: the second step of a call.
+        Run the model, the second step of a call.
 
         Parameters
         ----------
         batch : Batch
-            Images, one at least.
+            With at least one image.
 
         Returns
         -------
         list of dict of str to ndarray
-            The model's outputs for each image, with a batch axis of 1 where the model has
-            one. Valid until the batch is run again.
+            The model outputs for each image, with a batch axis of 1 if the model has one.
+            Valid until the batch runs again.
 
         Raises
         ------
         EngineError
             If the model fails.
         OutputError
-            If the outputs of several images can't be told apart.
+            If the outputs can't be split into one for each image.
 
         """
         with self._running:
@@ -376,46 +448,46 @@ class Pipeline:
     def postprocess(
         self, outputs: Tensors, geometry: Geometry, options: Options | None = None, *,
         preprocess_time: float = 0.0, inference_time: float = 0.0, start: float | None = None,
-    ) -> Result:
+    ) -> Found:
         """
-        Turn the outputs for one image into an answer: the last step of a call.
+        Turn the outputs for one image into a result, the last step of a call.
 
         Parameters
         ----------
         outputs : dict of str to ndarray
-            What ``infer`` gave for it.
+            What ``infer`` returned for it.
         geometry : Geometry
             That of the image.
         options : Options, optional
             Thresholds and limits of this call.
         preprocess_time, inference_time : float
-            Seconds the other two steps took, for the answer's timing.
+            Seconds that the other two steps took, for the timing of the result.
         start : float, optional
             When this step began, on the clock of ``time.perf_counter``; None means now.
 
         Returns
         -------
         Classification, Detections or Segmentation
-            The answer; nothing of it lies in the outputs' memory.
+            The result; it shares no memory with the outputs.
 
         Raises
         ------
         OutputError
-            If the outputs aren't what the descriptor says.
+            If the outputs don't fit the descriptor.
 
         """
-        return self._results(
+        return cast(Found, self._postprocess(
             outputs, geometry, options, preprocess_time=preprocess_time,
-            inference_time=inference_time, start=start)
+            inference_time=inference_time, start=start))
 
-    def warm_up(self) -> Result:
+    def warm_up(self) -> Found:
         """
-        Answer once for a grey image, so that the first real one is as quick as the others.
+        Run once on a grey image, so that the first real image takes no longer than the others.
 
         Returns
         -------
         Classification, Detections or Segmentation
-            The answer, with the time it took.
+            The result, with the time it took.
 
         Raises
         ------
@@ -437,7 +509,7 @@ class Pipeline:
             finally:
                 self._running.release(self._parallel)
 
-    def __enter__(self) -> Pipeline:
+    def __enter__(self) -> Pipeline[Found]:
         """Return the pipeline; it is closed at the end of the block."""
         return self
 
@@ -449,7 +521,7 @@ class Pipeline:
         self.close()
 
     def _takes_batches(self) -> bool:
-        """Tell whether the model gives the same in a batch as for each image by itself."""
+        """Tell whether the outputs for a batch are those for each image by itself."""
         engine = self._engine
         model = self._descriptor.origin or self._descriptor.name
         if not batchable(self._descriptor.input, self._input_name, engine.inputs, engine.outputs,
@@ -458,5 +530,5 @@ class Pipeline:
             return False
         reason = differs_in_batch(self.new_batch(), self.infer)
         if reason:
-            _LOGGER.warning('%s: the model is run on one image at a time: %s', model, reason)
+            _LOGGER.warning('%s: the model runs on one image at a time: %s', model, reason)
         return not reason

@@ -161,7 +161,7 @@ def _tools() -> tuple[Any, Any]:
 class _Reader:
     """Feeds the calibration, an image at a time; its methods are named as ONNX Runtime asks."""
 
-    def __init__(self, pipeline: Pipeline, images: Images) -> None:
+    def __init__(self, pipeline: Pipeline[Result], images: Images) -> None:
         self._pipeline = pipeline
         self._images = images
         self._rows: Iterator[Pixels] = iter(images())
@@ -257,7 +257,7 @@ def _tail(model: Any) -> list[str]:
     return tail
 
 
-def _agreement(before: Pipeline, after: Pipeline, images: Images) -> float:
+def _agreement(before: Pipeline[Result], after: Pipeline[Result], images: Images) -> float:
     """Return the share of answers that are the same."""
     shares = [_share(before(image, 'bgr'), after(image, 'bgr')) for image in images()]
     return float(np.mean(shares)) if shares else 0.0

@@ -61,6 +61,23 @@ class FakeEngine:
     closed : bool
         Whether `close` was called.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ros2_classify import ModelDescriptor, Pipeline
+    >>> from ros2_classify.testing import FakeEngine, tensor
+    >>> descriptor = ModelDescriptor.from_mapping({
+    ...     'source': {'path': 'fake.onnx'},
+    ...     'labels': ['cat', 'dog'],
+    ...     'input': {'name': 'in', 'size': [8, 8], 'layout': 'nchw', 'dtype': 'float32'},
+    ...     'output': {'decoder': 'classification'},
+    ... })
+    >>> engine = FakeEngine([tensor('in', [1, 3, 8, 8])], [tensor('out', [1, 2])],
+    ...                     {'out': np.array([[0.25, 0.75]], np.float32)})
+    >>> pipeline = Pipeline(descriptor, engine, descriptor.load_labels())
+    >>> pipeline(np.zeros((10, 10, 3), np.uint8)).labels[0]
+    'dog'
+
     """
 
     def __init__(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec],
@@ -90,7 +107,16 @@ class FakeEngine:
 
 
 def tensor(name: str, shape: Sequence[Dim], dtype: Any = np.float32) -> TensorSpec:
-    """Return a TensorSpec, written shorter."""
+    """
+    Return a TensorSpec, written shorter.
+
+    Examples
+    --------
+    >>> from ros2_classify.testing import tensor
+    >>> str(tensor('images', ['batch', 3, 8, 8]))
+    "'images' float32 [batch, 3, 8, 8]"
+
+    """
     return TensorSpec(name, tuple(shape), np.dtype(dtype))
 
 
@@ -119,6 +145,21 @@ def save_color_classifier(
     Path
         The file. Its output ``scores``, float32 [1, 3], holds the means of channel 0, 1 and 2
         as they are fed: class 0 wins on a red image that is fed as RGB.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from ros2_classify import Pipeline
+    >>> from ros2_classify.testing import save_color_classifier
+    >>> image = np.full((8, 8, 3), (255, 0, 0), np.uint8)
+    >>> with TemporaryDirectory() as directory:
+    ...     path = save_color_classifier(Path(directory) / 'colors.onnx')
+    ...     with Pipeline.load(path, provider='cpu') as pipeline:
+    ...         found = pipeline(image, 'rgb')
+    >>> int(found.class_ids[0])
+    0
 
     """
     from onnx import helper, TensorProto
@@ -162,6 +203,22 @@ def save_constant_model(
     Path
         The file.
 
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from ros2_classify import Pipeline
+    >>> from ros2_classify.testing import save_constant_model
+    >>> image = np.full((8, 8, 3), (255, 0, 0), np.uint8)
+    >>> with TemporaryDirectory() as directory:
+    ...     path = save_constant_model(
+    ...         Path(directory) / 'probabilities.onnx', {'prob': np.array([[0.25, 0.75]], np.float32)})
+    ...     with Pipeline.load(path, provider='cpu') as pipeline:
+    ...         found = pipeline(image, 'rgb')
+    >>> found.scores.tolist()
+    [0.75, 0.25]
+
     """
     from onnx import helper, numpy_helper
 
@@ -202,6 +259,21 @@ def save_known_classifier(
     -------
     Path
         The descriptor, which declares the model's sha256.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from ros2_classify import Pipeline
+    >>> from ros2_classify.testing import save_known_classifier
+    >>> image = np.full((8, 8, 3), (255, 0, 0), np.uint8)
+    >>> with TemporaryDirectory() as directory:
+    ...     path = save_known_classifier(directory, 'known', [0.25, 0.75])
+    ...     with Pipeline.load(path, provider='cpu') as pipeline:
+    ...         found = pipeline(image, 'rgb')
+    >>> found.labels.tolist()
+    ['known 1', 'known 0']
 
     """
     import hashlib

@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from ros2_classify.decoders.base import (
     as_float32, Candidates, DecodeContext, Decoder, describe, misfit, Outputs, pick, unbatch)
 from ros2_classify.decoders.boxes import (
-    BOX_FORMATS, BoxFormat, denormalize, finite_candidates, OLD_UNITS, to_xyxy, Units, UNITS)
+    BOX_FORMATS, BoxFormat, denormalize, finite_candidates, OLD_UNITS, to_xyxy, UNITS, Units)
 from ros2_classify.errors import OutputError
 from ros2_classify.yaml_config import Fields
 

@@ -56,6 +56,13 @@ class FetchOptions:
     cancel : threading.Event or None
         Set from elsewhere, it ends the work with FetchCancelledError.
 
+    Examples
+    --------
+    >>> from ros2_classify import FetchOptions, Pipeline
+    >>> with Pipeline.load('cards_detector', fetch=FetchOptions(offline=True)) as pipeline:
+    ...     print(pipeline.file.name)
+    cards_detector.onnx
+
     """
 
     cache: Path | None = None

@@ -52,9 +52,7 @@ _DTYPES: dict[str, Any] = {
 
 
 class OnnxRuntimeEngine:
-    """
-    An ONNX model in an ONNX Runtime session; see :class:`~ros2_classify.engines.base.Engine`.
-    """
+    """An ONNX model in an ONNX Runtime session; see `ros2_classify.engines.base.Engine`."""
 
     def __init__(self, path: Path, settings: EngineSettings) -> None:
         ort = providers.import_onnxruntime()

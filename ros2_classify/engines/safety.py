@@ -46,13 +46,13 @@ def check_safe(path: Path, model: OnnxFile, directories: Iterable[str] = ()) -> 
     allowed = [own, *(Path(directory).expanduser().resolve() for directory in directories)]
     for location in model.external:
         if '\0' in location or not location.strip():
-            raise UnsafeModelError(f'{path}: its weights lie in a file without a name')
+            raise UnsafeModelError(f'{path}: its weights are in a file without a name')
         place = place_of(location, own)
         if not any(place.is_relative_to(directory) for directory in allowed):
             raise UnsafeModelError(
-                f'{path}: its weights lie outside of its directory, in {location} ({place}), and are '
-                f'not read; put them beside it and export it anew, or allow the directory '
-                f'{place.parent} by {_WORD}')
+                f'{path}: its weights are outside of its directory, in {location} ({place}), '
+                f'which is not allowed; put them beside the model and export it again, or allow '
+                f'the directory {place.parent} with {_WORD}')
         if not place.is_relative_to(own):
             check_allowed(place, 'weights file', str(path))
         places[location] = place

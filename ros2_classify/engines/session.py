@@ -92,14 +92,13 @@ def _start(
     if model.initializers_as_inputs and not model.external:
         source = constant_initializers(file)
     options = session_options(ort, settings, on_cpu=names[0] == _CPU)
-    # It knows their addresses only: they have to live until the session is there.
+    # ONNX Runtime keeps pointers only: the arrays must live until the session exists.
     contents: list[np.memmap[Any, Any]] = []
     if weights:
-        # ONNX Runtime itself reads nothing outside of the model's directory; where one file is given,
-        # it wants all of them.
+        # ONNX Runtime reads nothing outside the model's directory; given one file, it needs all.
         missing = [str(place) for place in weights.values() if not place.is_file()]
         if missing:
-            raise EngineError(f'{path}: its weights lie in a second file that is missing: put '
+            raise EngineError(f'{path}: its weights are in a second file that is missing: put '
                               f'{missing[0]} back')
         contents.extend(np.memmap(place, np.uint8, 'r') for place in weights.values())
         options.add_external_initializers_from_files_in_memory(
@@ -198,7 +197,8 @@ def session_options(ort: Any, settings: EngineSettings, *, on_cpu: bool) -> Any:
     """Return the options of a session."""
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = threads = settings.threads or hardware.default_threads(settings.parallel)
+    threads = settings.threads or hardware.default_threads(settings.parallel)
+    options.intra_op_num_threads = threads
     # Nodes run one after the other; more would compete for the same cores.
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL

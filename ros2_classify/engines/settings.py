@@ -110,6 +110,14 @@ class EngineSettings:
     EngineError
         If a value is of the wrong type or out of its range.
 
+    Examples
+    --------
+    >>> from ros2_classify import EngineSettings, Pipeline
+    >>> settings = EngineSettings(provider='cpu', threads=2)
+    >>> with Pipeline.load('cards_detector', engine=settings) as pipeline:
+    ...     print(pipeline.engine.provider)
+    CPUExecutionProvider
+
     """
 
     provider: str = 'auto'

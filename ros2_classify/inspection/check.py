@@ -213,7 +213,7 @@ def _look_at(
     descriptor = complete(declared, engine.inputs, engine.outputs, engine.metadata)
     report.labels = report.labels or descriptor.load_labels()
     report.descriptor = descriptor
-    pipeline = Pipeline(descriptor, engine, report.labels)
+    pipeline: Pipeline[Result] = Pipeline(descriptor, engine, report.labels)
     runs = run_on(pipeline, sample_images(), 'rgb')
     if image is not None:
         runs += run_on(pipeline, [image], 'bgr')

@@ -33,6 +33,7 @@ from ros2_classify.model.descriptor import FrozenMapping, ModelDescriptor
 from ros2_classify.model.labels import Labels
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.preprocess.geometry import Geometry
+from ros2_classify.results.results import Result
 
 Kind = Literal['probabilities', 'scores', 'logits']
 
@@ -91,7 +92,9 @@ def sample_images() -> list[NDArray[np.uint8]]:
     return [shapes, np.ascontiguousarray(255 - shapes[::-1]), np.full_like(shapes, 127)]
 
 
-def run_on(pipeline: Pipeline, images: Sequence[NDArray[np.uint8]], color: str) -> list[Run]:
+def run_on(
+    pipeline: Pipeline[Result], images: Sequence[NDArray[np.uint8]], color: str,
+) -> list[Run]:
     """
     Run a model on images.
 
@@ -208,7 +211,7 @@ def measured(descriptor: ModelDescriptor, runs: Sequence[Run]) -> ModelDescripto
         inferred=tuple(sentence if guess in guessed else guess for guess in descriptor.inferred))
 
 
-def judge(pipeline: Pipeline, runs: Sequence[Run]) -> Findings:
+def judge(pipeline: Pipeline[Result], runs: Sequence[Run]) -> Findings:
     """
     Compare what a model gave with what its descriptor says.
 
@@ -299,7 +302,7 @@ def _classes(descriptor: ModelDescriptor, rows: Sequence[NDArray[Any]]) -> Findi
     return []
 
 
-def _boxes(pipeline: Pipeline, runs: Sequence[Run]) -> Findings:
+def _boxes(pipeline: Pipeline[Result], runs: Sequence[Run]) -> Findings:
     """Look at the scores, units and classes of all boxes, however unlikely these are."""
     descriptor = pipeline.descriptor
     options = descriptor.output.options
@@ -354,7 +357,7 @@ def _names(labels: Labels | None, candidates: Sequence[Candidates]) -> Findings:
 
 
 def _decoded(
-    pipeline: Pipeline, runs: Sequence[Run], changes: dict[str, Any],
+    pipeline: Pipeline[Result], runs: Sequence[Run], changes: dict[str, Any],
 ) -> list[Candidates]:
     """Return all boxes, however low their scores; empty where the decoder gives none."""
     descriptor = pipeline.descriptor

@@ -300,6 +300,17 @@ class ModelDescriptor:
     inferred : tuple of str
         One sentence for each setting that was inferred from the model file and not declared.
 
+    Examples
+    --------
+    >>> from ros2_classify import ModelDescriptor
+    >>> descriptor = ModelDescriptor.from_mapping({
+    ...     'source': {'path': 'colors.onnx'},
+    ...     'labels': ['red', 'green', 'blue'],
+    ...     'output': {'decoder': 'classification'},
+    ... })
+    >>> descriptor.name, descriptor.labels.name(2)
+    ('colors', 'blue')
+
     """
 
     name: str
@@ -395,6 +406,18 @@ def load_descriptor(path: str | Path) -> ModelDescriptor:
     DescriptorError
         If it can't be read, a key is unknown, or a value doesn't fit; the message names file,
         line, key, the bad value and the allowed ones.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ros2_classify import load_descriptor
+    >>> with TemporaryDirectory() as directory:
+    ...     path = Path(directory) / 'colors.yaml'
+    ...     _ = path.write_text('{source: {path: colors.onnx}, output: {decoder: classification}}')
+    ...     descriptor = load_descriptor(path)
+    >>> descriptor.output.decoder
+    'classification'
 
     """
     from ros2_classify.model.descriptor_parse import read_descriptor

@@ -53,6 +53,12 @@ class Labels:
     LabelsError
         If there is no name at all, an id is out of range, or a name is empty or not a string.
 
+    Examples
+    --------
+    >>> from ros2_classify import Labels
+    >>> Labels({0: 'cat', 7: 'dog'}).name(7)
+    'dog'
+
     """
 
     __slots__ = ('_hash', '_names', '_table')
@@ -166,6 +172,18 @@ def load_labels(path: str | Path) -> Labels:
     LabelsError
         If the file can't be read, isn't text, holds no name, or a label map is malformed; the
         message names the file and, where there is one, the line.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ros2_classify import load_labels
+    >>> with TemporaryDirectory() as directory:
+    ...     path = Path(directory) / 'labels.txt'
+    ...     _ = path.write_text('cat' + chr(10) + 'dog')
+    ...     labels = load_labels(path)
+    >>> labels.name(1)
+    'dog'
 
     """
     path = Path(os.path.expanduser(path))

@@ -22,9 +22,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# Suppression costs about the square of the boxes that stay; frames that leave more than this
-# over the threshold carry no information, and the best of them are still all looked at.
-MAX_CANDIDATES = 4096
+from ros2_classify.options import MAX_CANDIDATES
+
 # Beyond any image; an absurd box farther out would cost the others their decimals.
 _FAR = 1e6
 _MAX_CLASS = 10_000

@@ -38,7 +38,7 @@ from ros2_classify.results.results import Classification, Detections, Result, Se
 _LOGGER = logging.getLogger(__name__)
 
 
-class ResultMaker:
+class Postprocessor:
     """Turns a model's outputs into answers; any number of threads may call it."""
 
     def __init__(self, descriptor: ModelDescriptor, labels: Labels | None = None) -> None:

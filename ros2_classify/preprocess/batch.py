@@ -147,7 +147,7 @@ def split(outputs: Tensors, count: int) -> list[Tensors]:
 def differs_in_batch(batch: Batch, infer: Callable[[Batch], list[Tensors]]) -> str:
     """Try out whether a model gives the same for images in a batch as for each by itself."""
     images = [np.random.default_rng(seed).integers(0, 256, (96, 128, 3), np.uint8)
-                for seed in range(2)]
+              for seed in range(2)]
     images[1][:, :64] = 255
     alone = []
     for image in images:

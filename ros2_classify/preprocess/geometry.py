@@ -100,9 +100,7 @@ class Geometry:
         return np.clip(boxes, np.float32(0.0), np.array(self.source_size * 2, np.float32))
 
     def to_model(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """
-        Map boxes from the source image to the model's: `to_source` turned round, not clipped.
-        """
+        """Map boxes from the source image to the model's, `to_source` inverted, unclipped."""
         mapped: NDArray[np.float32] = ((boxes - self._offset) / self._scale).astype(np.float32)
         return mapped
 

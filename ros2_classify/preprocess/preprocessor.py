@@ -56,8 +56,6 @@ class Preprocessor:
     The tensor and all buffers are its own: a row is valid until the next image is written to
     it, and one instance serves one thread at a time.
 
-    Notes
-    -----
     The image is resized as 8-bit pixels first, so that everything later touches only the
     small one; channels are reordered for free while the planes are split; scale, mean and
     standard deviation are one fused multiply and add from 8 bits into the tensor.

@@ -99,6 +99,16 @@ def draw(
         If ``image`` is no such image, or is read-only and ``copy`` is False, or ``result`` is
         no answer, or pixels are to be marked on an image of another size.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ros2_classify import draw, Pipeline
+    >>> image = np.zeros((240, 320, 3), np.uint8)
+    >>> with Pipeline.load('cards_detector') as pipeline:
+    ...     annotated = draw(image, pipeline(image, 'bgr'))
+    >>> annotated.shape
+    (240, 320, 3)
+
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or (
             image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape):

@@ -36,6 +36,12 @@ class Timing:
     preprocess, inference, postprocess : float
         Seconds spent turning pixels into a tensor, running the model, and decoding its outputs.
 
+    Examples
+    --------
+    >>> from ros2_classify import Timing
+    >>> Timing(preprocess=0.001, inference=0.02, postprocess=0.002).to_dict()
+    {'preprocess': 1.0, 'inference': 20.0, 'postprocess': 2.0}
+
     """
 
     preprocess: float
@@ -78,6 +84,20 @@ class Classification:
     ------
     OutputError
         If a shape is wrong, a score is not a finite number, or the order is not best first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ros2_classify import Classification, Timing
+    >>> found = Classification(
+    ...     np.array([1, 0]), np.array([0.75, 0.25]), np.array(['dog', 'cat'], object),
+    ...     image_size=(640, 480), timing=Timing(0.0, 0.0, 0.0))
+    >>> found.labels[0], len(found)
+    ('dog', 2)
+    >>> print(found)
+    label  score  class id
+    dog    0.750         1
+    cat    0.250         0
 
     """
 
@@ -142,6 +162,19 @@ class Detections:
     OutputError
         If a shape is wrong, a number is not finite, a box leaves the image or has negative
         size, or the order is not best first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ros2_classify import Detections, Timing
+    >>> found = Detections(
+    ...     np.array([[10, 20, 110, 220]]), np.array([1]), np.array([0.75]),
+    ...     np.array(['dog'], object), image_size=(640, 480), timing=Timing(0.0, 0.0, 0.0))
+    >>> for box, label in zip(found.boxes, found.labels):
+    ...     print(label, box)
+    dog [ 10.  20. 110. 220.]
+    >>> found.rows()
+    [{'class_id': 1, 'label': 'dog', 'score': 0.75, 'box': [10.0, 20.0, 110.0, 220.0]}]
 
     """
 
@@ -239,6 +272,17 @@ class Segmentation:
     OutputError
         If a shape or type is wrong, a score is not a finite number, or the order is not largest
         first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ros2_classify import Segmentation, Timing
+    >>> found = Segmentation(
+    ...     np.array([[0, 1], [1, 1]], np.uint8), np.array([1]), np.array([0.75]),
+    ...     np.array(['road'], object), image_size=(2, 2), timing=Timing(0.0, 0.0, 0.0),
+    ...     background=0)
+    >>> int((found.label_image == 1).sum())
+    3
 
     """
 

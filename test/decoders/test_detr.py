@@ -20,7 +20,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from decoder_models import agree, run_model, MODEL, on_image
+from decoder_models import agree, MODEL, on_image, run_model
 import numpy as np
 import pytest
 from ros2_classify.decoders import DecodeContext, DECODERS
@@ -68,7 +68,7 @@ def test_the_loop_agrees(
     outputs = numbers(columns=columns)
     labels = [f'c{index}' for index in range(columns - (activation == 'softmax'))]
     result = run_model(tmp_path, outputs, {'decoder': 'detr', 'activation': activation},
-                    threshold=threshold, labels=labels)
+                       threshold=threshold, labels=labels)
     assert agree(result, on_image(by_hand(outputs, activation, threshold)))
 
 
@@ -76,7 +76,8 @@ def test_the_best_pairs_of_query_and_class(tmp_path: Path) -> None:
     """As many as asked for, whatever query they belong to."""
     outputs = numbers()
     expected = sorted(by_hand(outputs, 'sigmoid', 0.0), key=lambda row: -row[4])[:10]
-    result = run_model(tmp_path, outputs, {'decoder': 'detr', 'activation': 'sigmoid'}, threshold=0)
+    options = {'decoder': 'detr', 'activation': 'sigmoid'}
+    result = run_model(tmp_path, outputs, options, threshold=0)
     assert result.scores[:10].tolist() == pytest.approx([row[4] for row in expected], rel=1e-4)
     assert result.class_ids[:10].tolist() == [row[5] for row in expected]
 

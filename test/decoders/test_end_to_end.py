@@ -19,7 +19,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from decoder_models import agree, run_model, MODEL, on_image, IMAGE
+from decoder_models import agree, IMAGE, MODEL, on_image, run_model
 import numpy as np
 import pytest
 from ros2_classify.decoders import DecodeContext, DECODERS
@@ -57,7 +57,7 @@ def test_rows_of_six(tmp_path: Path, lead: tuple[int, ...], count: int) -> None:
     table = boxes_of(count)
     table[0, 4] = 0.9
     result = run_model(tmp_path, {'output0': table.reshape(*lead, count, 6)},
-                    {'decoder': 'end_to_end'})
+                       {'decoder': 'end_to_end'})
     assert agree(result, on_image(by_hand(table)))
 
 
@@ -80,7 +80,7 @@ def test_declared_columns(tmp_path: Path, columns: list[str], order: list[int]) 
     table = boxes_of(12)
     rows = np.concatenate((table, np.zeros((12, 1))), axis=1)[:, order].astype('f')
     result = run_model(tmp_path, {'n': np.array([12]), 'detections': rows[np.newaxis]},
-                    {'decoder': 'end_to_end', 'columns': columns})
+                       {'decoder': 'end_to_end', 'columns': columns})
     assert agree(result, on_image(by_hand(table)))
 
 
@@ -96,7 +96,7 @@ def test_separate_outputs(tmp_path: Path, batch: bool, names: Any, dtype: Any) -
         options = {}
     table = boxes_of(15)
     result = run_model(tmp_path, separate(table, batch, names, dtype),
-                    {'decoder': 'end_to_end', **options})
+                       {'decoder': 'end_to_end', **options})
     assert agree(result, on_image(by_hand(table)))
 
 
@@ -124,7 +124,7 @@ def test_torchvision_counts_from_one(tmp_path: Path) -> None:
         'decoder': 'end_to_end', 'class_offset': -1}, labels=[f'c{i}' for i in range(9)])
     assert agree(result, on_image(by_hand(table, offset=-1)))
     named = run_model(tmp_path, separate(table, batch=False), {'decoder': 'end_to_end'},
-                   labels=['???', *(f'c{i}' for i in range(9))])
+                      labels=['???', *(f'c{i}' for i in range(9))])
     assert set(named.labels) <= {f'c{i}' for i in range(9)}
 
 
@@ -148,7 +148,7 @@ def test_units_and_formats(tmp_path: Path, units: str, box_format: str) -> None:
 def test_boxes_in_source_pixels_are_cut_to_the_image(tmp_path: Path) -> None:
     table = np.array([[-5, -6, 500, 600, 0.9, 1], [200, 10, 210, 20, 0.8, 1]], np.float32)
     result = run_model(tmp_path, {'o': table}, {'decoder': 'end_to_end', 'units': 'source'},
-                    resize='letterbox')
+                       resize='letterbox')
     assert result.boxes.tolist() == [[0, 0, *IMAGE]]
 
 
@@ -227,7 +227,8 @@ def test_wrong_options(options: dict[str, Any], word: str) -> None:
 def test_the_old_word_for_model_pixels_still_works_with_one_warning(
         caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
-        options = DECODER.parse_options({'units': 'network'}, 'old_end_to_end.yaml')  # words: old
+        old = {'units': 'network'}  # words: old
+        options = DECODER.parse_options(old, 'old_end_to_end.yaml')
         assert options.units == 'model'
     assert [record.getMessage() for record in caplog.records] == [
         'old_end_to_end.yaml, units: network was renamed to model and works '  # words: old

@@ -20,7 +20,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from decoder_models import agree, run_model, on_image
+from decoder_models import agree, on_image, run_model
 import numpy as np
 import pytest
 from ros2_classify.decoders import DecodeContext, DECODERS
@@ -83,7 +83,7 @@ def test_one_tensor(tmp_path: Path, strides: Any, classes: int) -> None:
     levels = numbers(strides, classes)
     options = {} if len(strides) > 2 else {'strides': list(strides)}
     result = run_model(tmp_path, joined(levels), {'decoder': 'nanodet', **options}, size=SIZE,
-                    threshold=0.5, labels=[f'c{index}' for index in range(classes)])
+                       threshold=0.5, labels=[f'c{index}' for index in range(classes)])
     assert agree(result, on_image(by_hand(levels, strides, False), SIZE))
 
 
@@ -123,7 +123,7 @@ def test_options(tmp_path: Path) -> None:
         'strides': [8, 16]}, size=SIZE, threshold=0.6)
     assert again.boxes.tolist() == result.boxes.tolist()
     middle = run_model(tmp_path, joined(numbers(PLUS)), {'decoder': 'nanodet', 'point': 'middle'},
-                    size=SIZE, threshold=0.5)
+                       size=SIZE, threshold=0.5)
     assert agree(middle, on_image(by_hand(numbers(PLUS), PLUS, True), SIZE))
 
 

@@ -167,7 +167,7 @@ def test_the_number_of_classes(options: Any) -> None:
 # ---- the whole pipeline on an ONNX model
 
 def run_model(directory: Path, array: Any, image_size: tuple[int, int] = (128, 96), *,
-           output: Any = None, **more: Any) -> Segmentation:
+              output: Any = None, **more: Any) -> Segmentation:
     path = save_constant_model(directory / 'seg.onnx', {'out': array}, input_shape=(1, 3, 48, 64))
     descriptor = ModelDescriptor.from_mapping({
         'source': {'path': str(path)}, 'task': 'segmentation',
@@ -185,7 +185,7 @@ def test_a_model_that_tells_four_fields(tmp_path: Path) -> None:
     array[0, 1, :3, :4] = array[0, 2, 3:, :4] = array[0, 3, 3:, 4:] = 1
     array[0, 3, 0, 7] = 2
     result = run_model(tmp_path, array, output={'background': 0},
-                    labels=['background', 'sky', 'road', 'car'])
+                       labels=['background', 'sky', 'road', 'car'])
     image = result.label_image
     assert image.shape == (96, 128) and image.dtype == np.uint8
     assert (image[:48, :64] == 1).all() and (image[48:, :64] == 2).all()

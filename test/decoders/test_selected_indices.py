@@ -19,7 +19,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from decoder_models import agree, run_model, MODEL, on_image
+from decoder_models import agree, MODEL, on_image, run_model
 import numpy as np
 import pytest
 from ros2_classify.decoders import DecodeContext, DECODERS
@@ -66,7 +66,7 @@ def test_the_loop_agrees(tmp_path: Path, batch: bool, dtype: Any, names: Any) ->
     if batch:
         outputs[names[2]] = outputs[names[2]][np.newaxis]
     result = run_model(tmp_path, outputs, {'decoder': 'selected_indices'},
-                    labels=['a', 'b', 'c', 'd', 'e'])
+                       labels=['a', 'b', 'c', 'd', 'e'])
     assert agree(result, on_image(by_hand(outputs)))
 
 
@@ -140,7 +140,8 @@ def test_wrong_options(options: dict[str, Any], word: str) -> None:
 def test_the_old_word_for_model_pixels_still_works_with_one_warning(
         caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
-        options = DECODER.parse_options({'units': 'network'}, 'old_selected_indices.yaml')  # words: old
+        old = {'units': 'network'}  # words: old
+        options = DECODER.parse_options(old, 'old_selected_indices.yaml')
         assert options.units == 'model'
     assert [record.getMessage() for record in caplog.records] == [
         'old_selected_indices.yaml, units: network was renamed to model and works '  # words: old

@@ -20,7 +20,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from decoder_models import agree, run_model, MODEL, on_image
+from decoder_models import agree, MODEL, on_image, run_model
 import numpy as np
 import pytest
 from ros2_classify.decoders import DecodeContext, DECODERS

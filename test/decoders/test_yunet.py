@@ -20,7 +20,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from decoder_models import agree, run_model, on_image
+from decoder_models import agree, on_image, run_model
 import numpy as np
 import pytest
 from ros2_classify.decoders import DecodeContext, DECODERS
@@ -68,8 +68,9 @@ def by_hand(outputs: Any, strides: Any = STRIDES, threshold: float = 0.5) -> Any
 def test_the_loop_agrees(tmp_path: Path, classes: int, strides: Any) -> None:
     outputs = numbers(sorted(set(strides)), classes)
     options = {} if strides == STRIDES else {'strides': list(strides)}
-    result = run_model(tmp_path, outputs, {'decoder': 'yunet', **options}, size=SIZE, threshold=0.5,
-                    labels=['face', 'b', 'c'][:classes])
+    result = run_model(
+        tmp_path, outputs, {'decoder': 'yunet', **options}, size=SIZE, threshold=0.5,
+        labels=['face', 'b', 'c'][:classes])
     assert agree(result, on_image(by_hand(outputs, strides), SIZE))
 
 

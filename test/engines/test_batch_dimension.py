@@ -116,7 +116,7 @@ UNSAFE: dict[str, tuple[list[Any], list[Any], str]] = {
                             'appends a constant'),
     'one image taken': ([node('Gather', 'x', 'i', 'y', axis=0)], [ints('i', 0)], 'takes rows'),
     'first image cut': ([node('Slice', 'x', 'a', 'e', 'i', 'y')],
-                          [ints('a', 0), ints('e', 1), ints('i', 0)], 'takes rows'),
+                        [ints('a', 0), ints('e', 1), ints('i', 0)], 'takes rows'),
     'images multiplied': (
         [node('Flatten', 'x', 'f'), node('Transpose', 'f', 't', perm=[1, 0]),
          node('MatMul', 'f', 't', 'y')], [], 'moves the batch'),
@@ -128,7 +128,7 @@ UNSAFE: dict[str, tuple[list[Any], list[Any], str]] = {
         [helper.make_node('DynamicQuantizeLinear', ['x'], ['q', 's', 'z']),
          node('DequantizeLinear', 'q', 's', 'z', 'y')], [], 'nobody knows'),
     'an answer without the image': ([node('Identity', 'c', 'y')], [floats('c', 1, 4)],
-                                      'does not depend on the image'),
+                                    'does not depend on the image'),
 }
 
 

@@ -183,7 +183,7 @@ def test_engines_of_a_fake_tensorrt_are_kept_for_their_gpu(
             open_engine(model, settings=chosen)
     assert 'the first time it builds an engine' in caplog.text
     directories = [session.options['TensorrtExecutionProvider'].get('trt_engine_cache_path')
-               for session in fake_gpu.made]
+                   for session in fake_gpu.made]
     assert directories[0] == directories[1] and directories[4] is None
     assert len(set(directories)) == 4
     assert {path.name for path in kept(tmp_path, 'tensorrt')} == {'fake.engine', 'complete'}

@@ -163,7 +163,7 @@ def model(directory: Path, size: tuple[int, int] = (32, 24), **changes: Any) -> 
         'num_detections': np.array([COUNT], np.float32), 'detection_masks': masks, **changes}
     path = save_constant_model(
         directory / 'masks.onnx', {name: value for name, value in outputs.items()
-                                if value is not None}, input_shape=(1, 3, size[1], size[0]))
+                                   if value is not None}, input_shape=(1, 3, size[1], size[0]))
     return path, masks[0]
 
 

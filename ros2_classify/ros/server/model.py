@@ -28,13 +28,13 @@ from typing import Any
 
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.engines import EngineSettings
-from ros2_classify.engines.providers import import_onnxruntime
-from ros2_classify.engines.providers import choose_providers, PROVIDERS
+from ros2_classify.engines.providers import choose_providers, import_onnxruntime, PROVIDERS
 from ros2_classify.model.files import searching
 from ros2_classify.model.labels import Labels
 from ros2_classify.paths import within
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.preprocess.batch import Batch
+from ros2_classify.results.results import Result
 from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.server.engine_parameters import engine_settings
 from ros2_classify.ros.server.fetching import convert_options, core_log_shown, fetch_options
@@ -79,7 +79,7 @@ class Model:
 
     """
 
-    def __init__(self, pipeline: Pipeline, settings: ResultSettings, *,
+    def __init__(self, pipeline: Pipeline[Result], settings: ResultSettings, *,
                  warm_up_time: float = 0.0, load_time: float = 0.0, engine_time: float = 0.0,
                  sha256: str = '', jobs: int = 2) -> None:
         self.pipeline = pipeline

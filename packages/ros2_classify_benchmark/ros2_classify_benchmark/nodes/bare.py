@@ -36,6 +36,7 @@ from ros2_classify.model.catalog import resolve
 from ros2_classify.model.files import model_file
 from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
+from ros2_classify.results.results import Result
 from ros2_classify.ros.messages import compressed_image as compressed_msg, image as image_msg
 from ros2_classify.ros.node import process as runtime
 from ros2_classify_benchmark.nodes.frames import Frames
@@ -58,7 +59,8 @@ class Bare:
     """
 
     def __init__(
-            self, pipeline: Pipeline, frames: Frames, options: Options | None = None) -> None:
+        self, pipeline: Pipeline[Result], frames: Frames, options: Options | None = None,
+    ) -> None:
         self._pipeline = pipeline
         self._options = options
         self._frames = frames
