@@ -51,7 +51,7 @@ def check_safe(path: Path, model: OnnxFile, directories: Iterable[str] = ()) -> 
         if not any(place.is_relative_to(directory) for directory in allowed):
             raise UnsafeModelError(
                 f'{path}: its weights are outside of its directory, in {location} ({place}), '
-                f'which is not allowed; put them beside the model and export it again, or allow '
+                'which is not allowed; put them beside the model and export it again, or allow '
                 f'the directory {place.parent} with {_WORD}')
         if not place.is_relative_to(own):
             check_allowed(place, 'weights file', str(path))

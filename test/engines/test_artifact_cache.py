@@ -123,9 +123,10 @@ def test_a_directory_that_a_provider_fills(tmp_path: Path) -> None:
         assert not os.listdir(tmp_path / 'locks'), 'many may read it at once'
 
 
-def test_an_interrupted_build_starts_anew_with_its_timings(tmp_path: Path) -> None:
+def test_an_interrupted_build_starts_again_with_its_timings(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    with pytest.raises(KeyboardInterrupt), kept_directory(cache, 'tensorrt', KEY, 'x') as directory:
+    with pytest.raises(KeyboardInterrupt), \
+            kept_directory(cache, 'tensorrt', KEY, 'x') as directory:
         assert directory is not None
         (directory / 'half.engine').write_bytes(b'half')
         (directory / 'all.timing').write_bytes(b'times')

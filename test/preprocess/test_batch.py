@@ -78,7 +78,8 @@ def rows(results: Any) -> list[Any]:
 @pytest.mark.parametrize('settings', [
     {}, {'resize': 'letterbox', 'anchor': 'center'}, {'resize': 'center_crop'}])
 def test_images_of_all_sizes_together_as_each_alone(settings: Any) -> None:
-    images = [make_image(40), make_image(90, (128, 48)), make_image(160, (30, 90)), make_image(220),
+    images = [make_image(40), make_image(90, (128, 48)), make_image(160, (30, 90)),
+              make_image(220),
               make_image(7, (128, 48)), make_image(77, (64, 200)), make_image(3)]
     together, engine = make(**settings)
     alone, _ = make(max_batch=1, **settings)
