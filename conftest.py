@@ -24,7 +24,7 @@ from ros2_classify_benchmark import shared_memory
 from ros_domain import take_domain
 import shared_data
 
-# scripts/test sets it: there the nodes' tests must run, elsewhere they may be left out.
+# scripts/test sets it: there the nodes' tests must run, elsewhere they may be skipped.
 ROS_IS_A_MUST = 'ROS2_CLASSIFY_TEST_ROS'
 
 
@@ -57,11 +57,11 @@ def pytest_report_header(config: pytest.Config) -> str:
     if find_spec('rclpy'):
         domain = 'each worker' if _starts_workers(config) else os.environ['ROS_DOMAIN_ID']
         return f'ROS 2: {os.environ.get("ROS_DISTRO", "?")}, domain: {domain}'
-    return 'ROS 2: not installed; test/ros and test/fuzz/ros are left out'
+    return 'ROS 2: not installed; test/ros and test/fuzz/ros are skipped'
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave the tests of the nodes out where rclpy is missing and may be."""
+    """Skip the tests of the nodes if rclpy is missing and may be."""
     here = Path(__file__).parent / 'test'
     if collection_path in (here / 'ros', here / 'fuzz' / 'ros') and (
             ROS_IS_A_MUST not in os.environ):
@@ -93,7 +93,7 @@ def published(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_search_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the tests from the models of whoever runs them."""
+    """Keep the tests from the user's own models."""
     monkeypatch.delenv('ROS2_CLASSIFY_MODEL_PATH', raising=False)
     # Where imported models are looked for; tests that import some name a directory of their own.
     monkeypatch.setenv('XDG_DATA_HOME', os.devnull)

@@ -13,7 +13,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-# Starts a program with ROS 2, this package, and the DDS profile that lets large pictures through.
+# Starts a program with ROS 2, this package, and the DDS profile that lets large images through.
 set -e
 # shellcheck disable=SC1090,SC1091
 source "/opt/ros/$ROS_DISTRO/setup.bash"

@@ -33,7 +33,7 @@ PAGES = sorted(
 # an error.
 NOT_RUN = (
     (r'(sudo )?apt |rosdep |(pip|\S+/pip) |uv pip ', 'changes the packages of the machine'),
-    (r'for name in|done$', 'pins packages anew: needs the package index'),
+    (r'for name in|done$', 'pins packages again: needs the package index'),
     (r'colcon build|python3 -m colcon build',
      'scripts/setup builds the same; test_package.py looks at what it has installed'),
     (r'source |cd (?!directory)|export |python3 -m venv ',
@@ -47,7 +47,7 @@ NOT_RUN = (
     (r'scripts/shell python -m ros2_classify\.ros\.bench\.messages ',
      'takes minutes; test/ros/test_bench_messages.py runs its parts'),
     (r'scripts/shell python -m ros2_classify_benchmark\.steps$', 'measures times for a minute'),
-    (r'scripts/demo --source 0$', 'needs a webcam; scripts/demo runs the same nodes on pictures'),
+    (r'scripts/demo --source 0$', 'needs a webcam; scripts/demo runs the same nodes on images'),
     (r'scripts/test -m network ', 'needs the internet'),
     (r'.*\b(camera|client_test|composed)\b.* source:=0$', 'needs a webcam'),
     (r'ros2 run v4l2_camera ', 'needs a webcam and its driver'),
@@ -74,7 +74,7 @@ class Command:
 
     @property
     def words(self) -> list[str]:
-        """Its words; those of scripts/shell are left out, for tests run in its environment."""
+        """Its words; those of scripts/shell are skipped, for tests run in its environment."""
         words = shlex.split(self.text)
         return words[1:] if words[0] == 'scripts/shell' else words
 

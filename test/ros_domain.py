@@ -30,7 +30,7 @@ LOCKS = Path(tempfile.gettempdir(), 'ros2_classify_domains')
 
 def take_domain(domains: Iterable[int] = DOMAINS, locks: Path = LOCKS) -> tuple[int, int]:
     """Lock a domain that nobody has; return it and the lock, held until this process ends."""
-    # Of whoever comes first, and for all users of the machine.
+    # For all users of the machine.
     with contextlib.suppress(FileExistsError):
         locks.mkdir()
         locks.chmod(0o1777)

@@ -108,7 +108,7 @@ class Process:
         return '\n'.join(self.lines)
 
     def wait_for_line(self, pattern: str, deadline: float = DEADLINE, count: int = 1) -> str:
-        """Wait until it has written a matching line (or so many); return the last one."""
+        """Wait until it has written a matching line (or `count` of them); return the last one."""
         def found() -> list[str]:
             return [line for line in self.lines if re.search(pattern, line)]
         with self._news:
@@ -187,7 +187,7 @@ class Peer:
     def call(self, service_type: type, name: str, request: Any, deadline: float = DEADLINE) -> Any:
         """Call a service and return the response."""
         future = self.ask(service_type, name, request)
-        return self.spin_until(lambda: future.done() and future, f'an answer of {name}',
+        return self.spin_until(lambda: future.done() and future, f'a response of {name}',
                                deadline).result()
 
     def ask(self, service_type: type, name: str, request: Any) -> Any:
@@ -201,9 +201,9 @@ class Peer:
 
     def _get_known_to(self, node: str) -> None:
         """
-        Wait until a node knows the clients made so far: answers to those it doesn't are dropped.
+        Wait until a node knows the clients made so far: responses to those it doesn't are dropped.
 
-        Discovery tells of endpoints in the order of their creation, so that an answer to a client
+        Discovery tells of endpoints in the order of their creation, so that a response to a client
         made last shows that the earlier ones are known; what it asks for may be asked for again.
         """
         probe = self.node.create_client(ListParameters, f'{node}/list_parameters')
@@ -211,13 +211,13 @@ class Peer:
         futures: list[Any] = []
         asked = [-_ASK_AGAIN]
 
-        def answered() -> bool:
+        def responded() -> bool:
             if time.monotonic() - asked[0] >= _ASK_AGAIN:
                 futures.append(probe.call_async(ListParameters.Request()))
                 asked[0] = time.monotonic()
             return any(future.done() for future in futures)
 
-        self.spin_until(answered, f'an answer of {node}')
+        self.spin_until(responded, f'a response of {node}')
         self.node.destroy_client(probe)
 
     def state(self, node: str = '/server') -> str:
