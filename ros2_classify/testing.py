@@ -213,7 +213,7 @@ def save_constant_model(
     >>> image = np.full((8, 8, 3), (255, 0, 0), np.uint8)
     >>> with TemporaryDirectory() as directory:
     ...     path = save_constant_model(
-    ...         Path(directory) / 'probabilities.onnx', {'prob': np.array([[0.25, 0.75]], np.float32)})
+    ...         Path(directory) / 'model.onnx', {'prob': np.array([[0.25, 0.75]], np.float32)})
     ...     with Pipeline.load(path, provider='cpu') as pipeline:
     ...         found = pipeline(image, 'rgb')
     >>> found.scores.tolist()
