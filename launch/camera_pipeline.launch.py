@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-A camera and the server that works on its images.
+Start a camera driver and the server.
 
-The camera's driver is an argument; with ``driver:=none`` only the server starts, for images
-that come from elsewhere.
+The driver is an argument; with ``driver:=none`` only the server starts, for images of cameras
+that run elsewhere.
 """
 
 from collections.abc import Callable
@@ -46,28 +46,27 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         'driver', default_value='camera',
         choices=['camera', 'v4l2_camera', 'usb_cam', 'image_tools', 'none'],
-        description="What delivers the images: this package's camera node, a camera driver of "
-                    'the named package (image_tools: its cam2image), or nothing that is started '
-                    'here'),
+        description="Source of the images: this package's camera node, the camera driver of the "
+                    'named package (image_tools: cam2image), or none'),
     DeclareLaunchArgument(
         'model', default_value='',
         description='Model to run: a name from the catalogue, a descriptor file (.yaml) or a '
-                    'model (.onnx); empty takes that of params_file'),
+                    'model file (.onnx); empty: that of params_file'),
     DeclareLaunchArgument(
         'image_topic', default_value='image',
-        description='Topic of the images, from the camera to the server; relative to namespace'),
+        description='Image topic from the camera to the server, relative to namespace'),
     DeclareLaunchArgument(
         'image_topics', default_value='',
-        description='Topics of several cameras for the one server, in the place of image_topic: '
-                    'names with commas between them; usually with driver:=none'),
+        description='Image topics of several cameras, separated by commas, instead of image_topic; '
+                    'usually with driver:=none'),
     DeclareLaunchArgument(
         'compressed', default_value='false', choices=['true', 'false'],
-        description='Whether the server takes compressed images, from image_topic/compressed; '
-                    'the camera drivers then need image_transport_plugins'),
+        description='Use compressed images, from image_topic/compressed; camera drivers then need '
+                    'image_transport_plugins'),
     DeclareLaunchArgument(
         'composed', default_value='false', choices=['true', 'false'],
-        description='Whether driver:=camera and the server share a process, in which images are '
-                    'handed over without the middleware'),
+        description='Run driver:=camera and the server in one process; images then bypass the '
+                    'middleware'),
     DeclareLaunchArgument(
         'namespace', default_value='', description='Namespace of all nodes'),
     DeclareLaunchArgument(
@@ -75,43 +74,43 @@ ARGUMENTS = (
         description="File with the server's parameters"),
     DeclareLaunchArgument(
         'lifecycle', default_value='node', choices=['node', 'launch', 'external'],
-        description='Who configures and activates the server: the node itself, this launch file, '
-                    'or somebody else, such as a lifecycle manager'),
+        description='What configures and activates the server: the node itself, this launch '
+                    'file, or an external lifecycle manager'),
     DeclareLaunchArgument(
         'video_device', default_value='/dev/video0',
-        description='Camera of the drivers v4l2_camera, usb_cam and image_tools'),
+        description='Device of the drivers v4l2_camera, usb_cam and image_tools'),
     DeclareLaunchArgument(
         'source', default_value='',
-        description='What driver:=camera publishes: an image, a directory, a video file or a webcam '
-                    '(0, /dev/video0); empty for the scenes of this package'),
+        description='Source of driver:=camera: an image, a directory, a video file or a webcam (0, '
+                    '/dev/video0); empty: the sample images of this package'),
     DeclareLaunchArgument(
         'loop', default_value='true', choices=['true', 'false'],
-        description='Whether driver:=camera begins again after its last image; otherwise '
-                    'everything ends after it'),
+        description='Start again after the last image of driver:=camera; false: shut down after '
+                    'it'),
     DeclareLaunchArgument(
         'rate', default_value='0.0',
-        description='Images a second; 0 takes what suits the camera'),
+        description='Images per second; 0: automatic'),
     DeclareLaunchArgument(
         'width', default_value='0',
-        description="Width of the images in pixels; 0 takes the camera's own"),
+        description='Image width in pixels; 0: that of the camera'),
     DeclareLaunchArgument(
         'height', default_value='0',
-        description="Height of the images in pixels; 0 takes the camera's own"),
+        description='Image height in pixels; 0: that of the camera'),
     DeclareLaunchArgument(
-        'frame_id', default_value='camera', description="Frame in the images' headers"),
+        'frame_id', default_value='camera', description='Frame id of the images'),
     DeclareLaunchArgument(
         'log_level', default_value='info', choices=['debug', 'info', 'warn', 'error', 'fatal'],
-        description='Least severe log lines that the nodes write'),
+        description='Log level of the nodes'),
     DeclareLaunchArgument(
         'dds_profile',
         default_value=EnvironmentVariable('ROS2_CLASSIFY_DDS_PROFILE', default_value='auto'),
-        description='Fast DDS profile of all processes, so that large images arrive: auto for '
-                    "this package's (unless the environment names one already), none, or a file"),
+        description='Fast DDS profile of all processes, for large images: auto (the profile of this '
+                    'package, unless the environment sets one), none, or a file'),
 )
 
 
 class Settings:
-    """The launch arguments, as the types that they stand for."""
+    """The launch arguments, converted to their types."""
 
     def __init__(self, context: LaunchContext) -> None:
         def text(name: str) -> str:
@@ -155,14 +154,14 @@ def number(name: str, text: str, kind: Callable[[str], float]) -> float:
 
 
 def end_all(name: str) -> Callable[[ProcessExited, LaunchContext], list[Action]]:
-    """Return what ends the launch with a process, and fails where that has failed."""
+    """Return a handler that shuts down with a process, and fails if the process failed."""
     def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
-        # While everything ends already, a second request would be an error.
+        # During a shutdown, a second request would be an error.
         if context.is_shutdown:
             return []
         if event.returncode:
             raise RuntimeError(
-                f'the {name} has ended with exit code {event.returncode}; its lines above say why')
+                f'the {name} has ended with exit code {event.returncode}; see its log above')
         return [Shutdown(reason=f'the {name} has ended')]
 
     return on_exit
@@ -176,7 +175,7 @@ def camera_parameters(settings: Settings) -> dict:
 
 
 def own_camera(settings: Settings) -> Node:
-    """Return this package's camera node; its end is the end of everything."""
+    """Return this package's camera node; the launch ends with it."""
     return Node(
         package='ros2_classify', executable='camera', name='camera',
         namespace=settings.namespace, output='screen',
@@ -209,7 +208,7 @@ def usb_cam(settings: Settings) -> Node:
 
 
 def image_tools(settings: Settings) -> Node:
-    """Return cam2image of the package image_tools, which numbers its cameras."""
+    """Return cam2image of the package image_tools, which takes device numbers."""
     if settings.compressed:
         raise RuntimeError(
             'driver:=image_tools sends no compressed images: leave compressed at false, or '
@@ -229,7 +228,7 @@ def image_tools(settings: Settings) -> Node:
 
 def driver_node(
         settings: Settings, package: str, executable: str, topic: str, parameters: dict) -> Node:
-    """Return the node of a camera driver that publishes on a topic of its own choice."""
+    """Return the node of a camera driver, with its image topic remapped."""
     try:
         get_package_prefix(package)
     except PackageNotFoundError as error:
@@ -240,7 +239,7 @@ def driver_node(
     return Node(
         package=package, executable=executable, name='camera', namespace=settings.namespace,
         output='screen', parameters=[parameters],
-        # image_transport's plugins follow the remapping of their base in some releases only.
+        # In some releases, image_transport's plugins don't follow the remapping of the base topic.
         remappings=[(topic, settings.image_topic),
                     (f'{topic}/compressed', f'{settings.image_topic}/compressed')],
         ros_arguments=settings.log_arguments,
@@ -256,9 +255,9 @@ DRIVERS = {
 
 
 def server_parameters(settings: Settings) -> list:
-    """Return the server's parameters: a file, and what wins over it."""
+    """Return the server's parameters: a file, and the arguments that override it."""
     parameters = {'autostart': settings.lifecycle == 'node'}
-    # Left out, these follow the parameters file.
+    # Arguments that are not set follow the parameters file.
     if settings.model:
         parameters['model'] = settings.model
     if settings.compressed:
@@ -289,7 +288,7 @@ def both_nodes(settings: Settings) -> Node:
             'share a process with the server')
     if settings.lifecycle == 'launch':
         raise RuntimeError('composed:=true takes lifecycle:=node or external, not launch')
-    # No name: it would be that of both. Each node takes the parameters that it has.
+    # A name would apply to both nodes. Each node takes the parameters that it has.
     return Node(
         package='ros2_classify', executable='composed', namespace=settings.namespace,
         output='screen',
@@ -300,19 +299,19 @@ def both_nodes(settings: Settings) -> Node:
 
 
 def drive(server: LifecycleNode) -> list[Action]:
-    """Return what configures the server once it runs, and activates it once it is configured."""
+    """Return handlers that configure the server when it runs, and then activate it."""
     def change(transition: int) -> EmitEvent:
         return EmitEvent(event=ChangeState(
             lifecycle_node_matcher=matches_action(server), transition_id=transition))
 
     def failed(what: str) -> list[Action]:
         def fail(context: LaunchContext) -> list[Action]:
-            raise RuntimeError(f'the server could not be {what}; its lines above say why')
+            raise RuntimeError(f'the server could not be {what}; see its log above')
 
         return [OpaqueFunction(function=fail)]
 
     return [
-        # Handlers first: the events may come at once.
+        # Handlers first: the events may follow immediately.
         RegisterEventHandler(OnStateTransition(
             target_lifecycle_node=server, start_state='configuring', goal_state='inactive',
             entities=[change(Transition.TRANSITION_ACTIVATE)])),
@@ -328,9 +327,9 @@ def drive(server: LifecycleNode) -> list[Action]:
 
 
 def profile(settings: Settings, env: dict[str, str]) -> list[Action]:
-    """Return what makes all processes take the DDS profile."""
+    """Return actions that set the DDS profile for all processes."""
     if settings.dds_profile == 'none':
-        # The nodes of this package would otherwise take it by themselves.
+        # Otherwise the nodes of this package would set it themselves.
         variables = {} if any(map(env.get, dds_profile.CHOICES)) else {
             'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT'}
     elif settings.dds_profile == 'auto':
@@ -344,7 +343,7 @@ def profile(settings: Settings, env: dict[str, str]) -> list[Action]:
 
 
 def start(context: LaunchContext) -> list[Action]:
-    """Return all that is to be started with these arguments."""
+    """Return the actions for these arguments."""
     settings = Settings(context)
     if settings.composed:
         return [*profile(settings, context.environment), both_nodes(settings)]

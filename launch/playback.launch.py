@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Plays a video file, or a directory of images, through the pipeline; with RViz2 if wanted."""
+"""Play a video file or a directory of images through the pipeline, optionally with RViz2."""
 
 from pathlib import Path
 
@@ -37,11 +37,11 @@ def generate_launch_description() -> LaunchDescription:
             'source', description='Video file, directory of images, or image to play'),
         DeclareLaunchArgument(
             'loop', default_value='false', choices=['true', 'false'],
-            description='Whether to begin again at the end; otherwise everything ends there'),
+            description='Start again at the end; false: shut down at the end'),
         DeclareLaunchArgument(
             'rviz', default_value='false', choices=['true', 'false'],
-            description='Whether to show the annotated images in RViz2'),
-        # Arguments of the included files are arguments of this one, too.
+            description='Show the annotated images in RViz2'),
+        # The arguments of the included files are arguments of this file too.
         include('rviz.launch.py', IfCondition(LaunchConfiguration('rviz'))),
         include('camera_pipeline.launch.py', UnlessCondition(LaunchConfiguration('rviz'))),
     ])

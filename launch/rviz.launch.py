@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The camera pipeline, and RViz2 with the annotated images."""
+"""Start the camera pipeline, and RViz2 with the annotated images."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ SHARE = Path(__file__).parent.parent
 
 
 def start_rviz(context: LaunchContext) -> list[Action]:
-    """Return RViz2, looking at the server's annotated images in its namespace."""
+    """Return RViz2 with the annotated images of the server in its namespace."""
     namespace = LaunchConfiguration('namespace').perform(context).strip('/')
     remappings = [('/server/debug_image', f'/{namespace}/server/debug_image')]
     return [Node(
@@ -41,8 +41,8 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([
         DeclareLaunchArgument(
             'rviz_config', default_value=str(SHARE / 'rviz' / 'annotated_image.rviz'),
-            description='What RViz2 shows'),
-        # Arguments of the included file are arguments of this one, too.
+            description='RViz2 configuration file'),
+        # The arguments of the included file are arguments of this file too.
         IncludeLaunchDescription(PythonLaunchDescriptionSource(
             str(SHARE / 'launch' / 'camera_pipeline.launch.py'))),
         OpaqueFunction(function=start_rviz),
