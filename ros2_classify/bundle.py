@@ -47,7 +47,8 @@ from ros2_classify.download.url import is_sha256
 from ros2_classify.errors import ArchiveError, ConversionError, DescriptorError, FetchError
 from ros2_classify.model.catalog import entries
 from ros2_classify.model.descriptor import load_descriptor, ModelDescriptor
-from ros2_classify.model.files import locate, request_for
+from ros2_classify.model.files import request_for
+from ros2_classify.paths import locate
 from ros2_classify.progress import default_progress, Meter
 
 FORMAT = 1

@@ -13,12 +13,14 @@
 # limitations under the License.
 
 """
-Directories that models and what belongs to them must lie in, where somebody says so.
+Where models and their files may be, and where they are looked for.
 
-A robot's operator may let others choose a model by a parameter, a descriptor or a launch file;
-within `within`, what they name is read below the given directories only, whatever ``..`` and symbolic
-links make of its path. The models that the package ships are part of it and always allowed; so
-is what an address names, which its sha256 vouches for.
+The search path: the directories of `searching`, then those of ``ROS2_CLASSIFY_MODEL_PATH``.
+
+The allowed paths: an operator may let others choose a model by a parameter, a descriptor or a
+launch file. Inside `allowed_paths`, what they name is read only below the given directories, with
+``..`` and symbolic links resolved. The shipped models are always allowed, and so is what a URL
+names, since its sha256 vouches for it.
 """
 
 from __future__ import annotations
@@ -28,88 +30,174 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 import os
 from pathlib import Path
+import sys
 
 from ros2_classify.errors import ModelNotFoundError, NotAllowedError
 
-_roots: ContextVar[tuple[Path, ...] | None] = ContextVar('model roots', default=None)
+SEARCH_PATH_VARIABLE = 'ROS2_CLASSIFY_MODEL_PATH'
+
+_SHARE = Path('share', 'ros2_classify', 'models')
+
+_before: ContextVar[tuple[Path, ...]] = ContextVar('search path', default=())
+_allowed: ContextVar[tuple[Path, ...] | None] = ContextVar('model roots', default=None)
+
+
+def shipped_directory() -> Path | None:
+    """
+    Return the directory of the models that come with the package, if it was installed with them.
+
+    ``models/`` of a source tree, or ``share/ros2_classify/models`` of the installation that the
+    package was imported from, of a prefix in ``AMENT_PREFIX_PATH``, or of Python's own prefix.
+    """
+    package = Path(__file__).resolve().parent
+    places = []
+    if (package.parent / 'package.xml').is_file():
+        places.append(package.parent / 'models')
+    places.extend(parent / _SHARE for parent in package.parents)
+    prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
+    places.extend(Path(prefix, _SHARE) for prefix in [*prefixes, sys.prefix] if prefix)
+    return next((place for place in places if place.is_dir()), None)
+
+
+def search_path() -> tuple[Path, ...]:
+    """Return the directories of the search path in order, ``~`` expanded; they need not exist."""
+    return (*_before.get(), *_split(os.environ.get(SEARCH_PATH_VARIABLE, '')))
 
 
 @contextmanager
-def within(roots: str) -> Iterator[None]:
+def searching(path: str) -> Iterator[None]:
+    """Search the directories of ``path``, separated by ``:``, before all others, in this thread."""
+    token = _before.set((*_split(path), *_before.get()))
+    try:
+        yield
+    finally:
+        _before.reset(token)
+
+
+def _split(path: str) -> tuple[Path, ...]:
+    parts = [part for part in path.split(os.pathsep) if part.strip()]
+    return tuple(Path(os.path.expanduser(part)) for part in parts)
+
+
+def locate(path: str | Path, directory: Path | None, *, what: str, origin: str = '',
+           or_directory: bool = False) -> Path:
     """
-    Read models and what belongs to them from some directories only.
+    Find a file that a descriptor or a user names.
 
     Parameters
     ----------
-    roots : str
-        Directories, separated by ``:``; ``~`` is expanded; empty allows every place. They count in
-        this thread, as long as the context lasts. An inner context can only take places away.
+    path : str or Path
+        Absolute, with ``~``, or relative.
+    directory : Path or None
+        Where to look for a relative path first; None is the working directory. The search path
+        follows.
+    what : str
+        What the file is, for the error: 'model file', 'label file'.
+    origin : str
+        What names it, for the error: usually the descriptor's path.
+    or_directory : bool
+        Whether a directory is accepted as well.
+
+    Returns
+    -------
+    Path
+        Absolute.
 
     Raises
     ------
     ModelNotFoundError
-        If one is no directory, or the text is not empty and names none.
+        If it is not found; the message lists the places.
+    NotAllowedError
+        If `allowed_paths` allows none of these places.
+
+    """
+    # os.path handles paths that cannot exist, for which Path raises: ~nobody, or far too long.
+    named = Path(os.path.expanduser(path))
+    if named.is_absolute():
+        places = [named]
+    else:
+        directories = [Path.cwd() if directory is None else directory, *search_path()]
+        # A directory that is named twice is searched, and listed in the error, once.
+        places = list(dict.fromkeys(Path(place, named).absolute() for place in directories))
+    # Not even the existence of a file outside is told.
+    if not (places := [place for place in places if is_allowed(place)]):
+        raise refusal(path, what, origin)
+    for place in places:
+        if os.path.isfile(place) or (or_directory and os.path.isdir(place)):
+            return place
+    prefix = f'{origin}: ' if origin else ''
+    if '://' in str(path):
+        step = ('put it under url: instead of path:' if what == 'model file' else
+                'download it and give its path')
+        raise ModelNotFoundError(
+            f'{prefix}the {what} {path} is a URL, but only files can be read here; {step}')
+    tail = 'check the path' if named.is_absolute() else (
+        f'check the name, or add its directory to {SEARCH_PATH_VARIABLE}')
+    found = ' (a directory, not a file)' if any(os.path.isdir(place) for place in places) else ''
+    raise ModelNotFoundError(
+        f'{prefix}the {what} {path} was not found{found}; looked for '
+        f'{", ".join(str(place) for place in places)}; {tail}')
+
+
+@contextmanager
+def allowed_paths(roots: str) -> Iterator[None]:
+    """
+    Read models and their files only below some directories, in this thread.
+
+    Parameters
+    ----------
+    roots : str
+        Directories, separated by ``:``; ``~`` is expanded; empty allows every path. An inner
+        context can only remove directories.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If one is not a directory, or the text is not empty and names none.
 
     """
     parts = [part for part in roots.split(os.pathsep) if part.strip()]
     if roots and not parts:
-        # A list whose variables were all empty must not open every place.
+        # A list whose variables were all empty must not allow every path.
         raise ModelNotFoundError(
             f'model_roots is {roots!r}, which names no directory; name one, or leave it empty to '
-            'allow every place')
+            'allow every path')
     directories = tuple(Path(os.path.realpath(os.path.expanduser(part))) for part in parts)
     for part, directory in zip(parts, directories):
         if not directory.is_dir():
             raise ModelNotFoundError(
-                f'model_roots names {part}, which is no directory; make it or correct the name')
-    outer = _roots.get()
+                f'model_roots names {part}, which is not a directory; create it or correct the '
+                'name')
+    outer = _allowed.get()
     if outer is not None:
-        directories = tuple(directory for directory in directories or outer if _is_below(directory, outer))
-    token = _roots.set(directories if parts or outer is not None else None)
+        directories = tuple(
+            directory for directory in directories or outer if _is_below(directory, outer))
+    token = _allowed.set(directories if parts or outer is not None else None)
     try:
         yield
     finally:
-        _roots.reset(token)
+        _allowed.reset(token)
 
 
 def is_allowed(path: str | Path) -> bool:
-    """Tell whether a file or directory may be read; nothing but symbolic links is looked at."""
-    roots = _roots.get()
+    """Tell whether a file or directory may be read, symbolic links resolved."""
+    roots = _allowed.get()
     if roots is None:
         return True
-    from ros2_classify.model.catalog import shipped_directory
-
     shipped = shipped_directory()
     own = () if shipped is None else (Path(os.path.realpath(shipped)),)
     return _is_below(Path(os.path.realpath(path)), (*roots, *own))
 
 
 def check_allowed(path: str | Path, what: str, origin: str = '') -> None:
-    """
-    Refuse a file or directory that may not be read.
-
-    Parameters
-    ----------
-    path : str or Path
-        Its path, as it was found.
-    what : str
-        What it is, for the error: 'model file', 'label file'.
-    origin : str
-        Who names it, for the error.
-
-    Raises
-    ------
-    NotAllowedError
-        If it lies outside, or is a symbolic link that leads outside.
-
-    """
+    """Raise NotAllowedError if a file or directory may not be read; see `locate` for the words."""
     if not is_allowed(path):
         raise refusal(path, what, origin)
 
 
 def check_directory(directory: Path, what: str) -> None:
     """Refuse a directory in which a symbolic link leads outside; see `check_allowed`."""
-    if _roots.get() is None:
+    if _allowed.get() is None:
         return
     check_allowed(directory, what)
     for base, directories, files in os.walk(directory):
@@ -119,11 +207,11 @@ def check_directory(directory: Path, what: str) -> None:
 
 def refusal(path: str | Path, what: str, origin: str = '') -> NotAllowedError:
     """Return (not raise) the error for a file that may not be read, whether it exists or not."""
-    roots = ', '.join(map(str, _roots.get() or ())) or 'no directory'
+    roots = ', '.join(map(str, _allowed.get() or ())) or 'no directory'
     prefix = f'{origin}: ' if origin else ''
     return NotAllowedError(
-        f'{prefix}the {what} {path} does not lie below the directories that model_roots allows '
-        f'({roots}), symbolic links followed; put it there, or add its directory to model_roots')
+        f'{prefix}the {what} {path} is not below the directories that model_roots allows '
+        f'({roots}), symbolic links resolved; put it there, or add its directory to model_roots')
 
 
 def _is_below(path: Path, directories: tuple[Path, ...]) -> bool:

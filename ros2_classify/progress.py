@@ -17,12 +17,56 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+import contextvars
 from dataclasses import dataclass
 import logging
 import sys
+import threading
 import time
 from typing import TextIO
+
+_LOGGER = logging.getLogger(__name__)
+
+# Seconds until the first line, and from each to the next.
+PERIOD = 10.0
+
+
+@contextmanager
+def heartbeat(
+    what: str, tell: Callable[[str], None] = _LOGGER.info, period: float = PERIOD,
+) -> Iterator[None]:
+    """
+    Tell every few seconds that a piece of work is still going on.
+
+    Parameters
+    ----------
+    what : str
+        What is being done, such as ``building the TensorRT engine of yolox_s``.
+    tell : callable
+        Gets each line, in a thread of its own that has the caller's context variables.
+    period : float
+        Seconds from line to line.
+
+    """
+    done = threading.Event()
+    begun = time.monotonic()
+
+    def beat() -> None:
+        while not done.wait(period):
+            tell(f'still {what} after {time.monotonic() - begun:.0f} s')
+
+    context = contextvars.copy_context()
+    thread = threading.Thread(
+        target=context.run, args=(beat,), name='ros2_classify heartbeat', daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
 
 # Seconds over which the speed is taken.
 _WINDOW = 10.0

@@ -18,7 +18,7 @@ import threading
 
 import pytest
 
-from ros2_classify.heartbeat import heartbeat
+from ros2_classify.progress import heartbeat
 
 
 def test_a_line_in_each_period() -> None:

@@ -25,11 +25,11 @@ import pytest
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.errors import ModelNotFoundError, NotAllowedError
-from ros2_classify.model.catalog import resolve, shipped_directory
+from ros2_classify.model.catalog import resolve
 from ros2_classify.model.descriptor import load_descriptor
-from ros2_classify.model.files import locate, model_file, searching
+from ros2_classify.model.files import model_file
 from ros2_classify.model.labels import load_labels
-from ros2_classify.paths import is_allowed, within
+from ros2_classify.paths import allowed_paths, is_allowed, locate, searching, shipped_directory
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.testing import save_color_classifier
 
@@ -56,11 +56,11 @@ def outside(tmp_path: Path) -> Path:
 
 
 def test_what_lies_inside_is_read(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with within(str(inside)), Pipeline.load(inside / 'net.yaml') as pipeline:
+    with allowed_paths(str(inside)), Pipeline.load(inside / 'net.yaml') as pipeline:
         assert pipeline.labels is not None and pipeline.labels.name(0) == 'red'
     monkeypatch.chdir(inside.parent)
     # Relative roots and paths, a detour by "..", and the search path.
-    with within('inside:'), searching('inside'):
+    with allowed_paths('inside:'), searching('inside'):
         for name in ('inside/net.yaml', 'inside/../inside/net.yaml', 'net.yaml', 'net.onnx'):
             assert model_file(resolve(name)).samefile(inside / 'net.onnx')
 
@@ -69,16 +69,16 @@ def test_what_lies_inside_is_read(inside: Path, monkeypatch: pytest.MonkeyPatch)
 def test_what_lies_outside_is_not_and_whether_it_exists_is_not_told(
         inside: Path, outside: Path, name: str) -> None:
     for path in (outside / name, inside / '..' / 'outside' / name):
-        with within(str(inside)), pytest.raises(NotAllowedError) as caught:
+        with allowed_paths(str(inside)), pytest.raises(NotAllowedError) as caught:
             locate(path, None, what='model file')
         assert str(caught.value) == (
-            f'the model file {path} does not lie below the directories that model_roots allows '
-            f'({inside}), symbolic links followed; put it there, or add its directory to model_roots')
+            f'the model file {path} is not below the directories that model_roots allows '
+            f'({inside}), symbolic links resolved; put it there, or add its directory to model_roots')
 
 
 def test_a_directory_whose_name_begins_alike_lies_outside(inside: Path) -> None:
     (inside.parent / 'inside2').mkdir()
-    with within(str(inside)):
+    with allowed_paths(str(inside)):
         assert is_allowed(inside / 'new.onnx') and is_allowed(inside)
         assert not is_allowed(inside.parent / 'inside2' / 'net.onnx')
         assert not is_allowed(inside.parent)
@@ -93,14 +93,14 @@ def test_symbolic_links_do_not_lead_out(inside: Path, outside: Path, link: str) 
     (inside / link).symlink_to(target)
     named = inside / link if link != 'folder' else inside / link / 'other.onnx'
     assert model_file(resolve(named)).is_file()
-    with within(str(inside)), pytest.raises(NotAllowedError, match='does not lie below'):
+    with allowed_paths(str(inside)), pytest.raises(NotAllowedError, match='is not below'):
         model_file(resolve(named))
 
 
 def test_a_root_may_be_a_link_itself(inside: Path) -> None:
     link = inside.parent / 'link'
     link.symlink_to(inside)
-    with within(str(link)):
+    with allowed_paths(str(link)):
         assert model_file(resolve(link / 'net.yaml')).name == 'net.onnx'
         assert model_file(resolve(inside / 'net.yaml')).name == 'net.onnx'
 
@@ -116,7 +116,7 @@ def test_a_descriptor_inside_may_not_name_files_outside(
     path.write_text(text.replace('labels: {}', f'labels: {outside / "secret.txt"}'))
     with Pipeline.load(path):
         pass
-    with within(str(inside)), pytest.raises(NotAllowedError, match='hostile.yaml: the '):
+    with allowed_paths(str(inside)), pytest.raises(NotAllowedError, match='hostile.yaml: the '):
         Pipeline.load(path)
 
 
@@ -125,13 +125,13 @@ def test_what_lies_beside_a_model_may_not_lead_out(inside: Path, outside: Path) 
     (inside / 'bare.txt').symlink_to(outside / 'secret.txt')
     with Pipeline.load(inside / 'bare.onnx') as pipeline:
         assert pipeline.labels is not None and pipeline.labels.name(1) == 'password'
-    with within(str(inside)), pytest.raises(NotAllowedError, match='label file'):
+    with allowed_paths(str(inside)), pytest.raises(NotAllowedError, match='label file'):
         Pipeline.load(inside / 'bare.onnx')
 
 
 def test_the_readers_refuse_by_themselves(inside: Path, outside: Path) -> None:
     (outside / 'other.yaml').write_text('source: {path: other.onnx}\n')
-    with within(str(inside)):
+    with allowed_paths(str(inside)):
         with pytest.raises(NotAllowedError, match='label file'):
             load_labels(outside / 'secret.txt')
         with pytest.raises(NotAllowedError, match='descriptor file'):
@@ -144,7 +144,7 @@ def test_addresses_of_files_are_files(inside: Path, outside: Path, tmp_path: Pat
         sha256 = sha256_of_file(directory / name)
         path = inside / f'by_address_{directory.name}.yaml'
         path.write_text(f'source: {{url: "file://{directory / name}", sha256: "{sha256}"}}\n')
-    with within(str(inside)):
+    with allowed_paths(str(inside)):
         with pytest.raises(NotAllowedError, match='model file'):
             # The two models are the same; what the cache has by now is not asked for its origin.
             model_file(load_descriptor(inside / 'by_address_outside.yaml'), options)
@@ -156,38 +156,38 @@ def test_a_saved_model_may_not_lead_out(inside: Path, outside: Path) -> None:
     directory = inside / 'saved'
     (directory / 'variables').mkdir(parents=True)
     (directory / 'saved_model.pb').write_bytes(saved_model(meta_graph(['serve'], {}, classifier())))
-    with within(str(inside)):
+    with allowed_paths(str(inside)):
         assert model_file(resolve(directory)) == directory
     (directory / 'variables' / 'variables.index').symlink_to(outside / 'secret.txt')
     assert model_file(resolve(directory)) == directory
-    with within(str(inside)), pytest.raises(NotAllowedError, match='variables.index'):
+    with allowed_paths(str(inside)), pytest.raises(NotAllowedError, match='variables.index'):
         model_file(resolve(directory))
 
 
 def test_the_shipped_models_are_part_of_the_package(inside: Path) -> None:
     shipped = shipped_directory()
     assert shipped is not None
-    with within(str(inside)):
+    with allowed_paths(str(inside)):
         assert model_file(resolve('cards_detector')) == shipped / 'cards_detector.onnx'
 
 
 def test_an_inner_context_takes_places_away_only(inside: Path, outside: Path) -> None:
     (inside / 'deep').mkdir()
-    with within(str(inside)):
-        with within(str(outside)):
+    with allowed_paths(str(inside)):
+        with allowed_paths(str(outside)):
             assert not is_allowed(inside) and not is_allowed(outside)
-        with within(str(inside / 'deep')):
+        with allowed_paths(str(inside / 'deep')):
             assert is_allowed(inside / 'deep') and not is_allowed(inside / 'net.onnx')
-        with within(''):
+        with allowed_paths(''):
             assert is_allowed(inside / 'net.onnx') and not is_allowed(outside)
     assert is_allowed(outside)
-    with within(''), within(''):
+    with allowed_paths(''), allowed_paths(''):
         assert is_allowed('/')
 
 
 @pytest.mark.parametrize('roots', [':', ' ', '  :', '::'])
-def test_roots_that_name_no_directory_do_not_allow_every_place(roots: str) -> None:
-    with pytest.raises(ModelNotFoundError) as caught, within(roots):
+def test_roots_that_name_no_directory_do_not_allow_every_path(roots: str) -> None:
+    with pytest.raises(ModelNotFoundError) as caught, allowed_paths(roots):
         pass
     assert str(caught.value) == (
         f'model_roots is {roots!r}, which names no directory; name one, or leave it empty to allow '
@@ -196,6 +196,6 @@ def test_roots_that_name_no_directory_do_not_allow_every_place(roots: str) -> No
 
 def test_a_root_that_is_no_directory_is_named(inside: Path) -> None:
     for root in ('/no/such/folder', str(inside / 'net.onnx')):
-        with pytest.raises(ModelNotFoundError, match=f'model_roots names {root}'), within(
+        with pytest.raises(ModelNotFoundError, match=f'model_roots names {root}'), allowed_paths(
                 f'{inside}{os.pathsep}{root}'):
             pass

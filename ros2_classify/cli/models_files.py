@@ -25,7 +25,7 @@ from ros2_classify.cli import EXIT_MODEL, EXIT_OK
 from ros2_classify.cli.fetching import options_of, show_log
 
 if TYPE_CHECKING:
-    from ros2_classify.model.verify import Verified
+    from ros2_classify.model.files import Verified
 
 
 def run_fetch(arguments: argparse.Namespace) -> int:
@@ -75,7 +75,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
 
     """
     from ros2_classify.model import catalog
-    from ros2_classify.model.verify import FAILURES, verify, verify_entry
+    from ros2_classify.model.files import FAILURES, verify, verify_entry
 
     show_log()
     if arguments.models:

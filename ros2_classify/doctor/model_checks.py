@@ -24,7 +24,7 @@ from ros2_classify.doctor.machine import Finding, Machine
 from ros2_classify.errors import Ros2ClassifyError
 
 if TYPE_CHECKING:
-    from ros2_classify.model.verify import Verified
+    from ros2_classify.model.files import Verified
 
 
 def check_catalogue(
@@ -48,7 +48,7 @@ def check_catalogue(
     """
     # They need NumPy, whose absence is a finding of another check.
     from ros2_classify.model import catalog
-    from ros2_classify.model.verify import FAILURES, verify_entry
+    from ros2_classify.model.files import FAILURES, verify_entry
 
     found = (entries or catalog.entries)()
     if not found:

@@ -35,7 +35,7 @@ from ros2_classify.engines.providers import how_to_get, provider_options, PROVID
 from ros2_classify.engines.safety import place_of
 from ros2_classify.engines.settings import EngineSettings, Spinning
 from ros2_classify.errors import EngineError
-from ros2_classify.heartbeat import heartbeat
+from ros2_classify.progress import heartbeat
 
 _LOGGER = logging.getLogger(__name__)
 _CPU = PROVIDERS['cpu']

@@ -28,8 +28,9 @@ from ros2_classify.download.options import FetchOptions
 from ros2_classify.errors import EngineError
 from ros2_classify.inspection.check import check_model, Report
 from ros2_classify.model.descriptor import FrozenMapping, InputSpec, ModelDescriptor
-from ros2_classify.model.files import locate, request_for
+from ros2_classify.model.files import request_for
 from ros2_classify.model.labels import Labels
+from ros2_classify.paths import locate
 import yaml
 
 _WIDTH = 95

@@ -19,7 +19,6 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-import sys
 
 from ros2_classify.download.options import default_import_directory
 from ros2_classify.download.url import (
@@ -27,36 +26,14 @@ from ros2_classify.download.url import (
 from ros2_classify.errors import FetchError, ModelNotFoundError
 from ros2_classify.model.descriptor import (
     Format, load_descriptor, ModelDescriptor, SAVED_MODEL_FILE, Source, SUFFIXES)
-from ros2_classify.model.files import locate, search_path, SEARCH_PATH_VARIABLE
 from ros2_classify.model.foreign_formats import by_name
-from ros2_classify.model.sidecars import with_sidecars
+from ros2_classify.model.companion_files import with_companion_files
+from ros2_classify.paths import (
+    locate, search_path, SEARCH_PATH_VARIABLE, shipped_directory)
 
 _SUFFIXES = ('.yaml', '.yml')
-_SHARE = Path('share', 'ros2_classify', 'models')
 _FORMS = ('a model is a name from the catalogue, a descriptor file (.yaml), or a model file '
           '(.onnx, .pb, or the directory of a SavedModel)')
-
-
-def shipped_directory() -> Path | None:
-    """
-    Return the directory with the models that the package ships.
-
-    Returns
-    -------
-    Path or None
-        ``models/`` of a source tree, or ``share/ros2_classify/models`` of the install that the
-        package was imported from, of a prefix in ``AMENT_PREFIX_PATH``, or of Python's own
-        prefix; None where the package was installed without them.
-
-    """
-    package = Path(__file__).resolve().parents[1]
-    places = []
-    if (package.parent / 'package.xml').is_file():
-        places.append(package.parent / 'models')
-    places.extend(parent / _SHARE for parent in package.parents)
-    prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
-    places.extend(Path(prefix, _SHARE) for prefix in [*prefixes, sys.prefix] if prefix)
-    return next((place for place in places if place.is_dir()), None)
 
 
 def directories() -> tuple[Path, ...]:
@@ -179,7 +156,7 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     -------
     ModelDescriptor
         For a bare model file, one that declares nothing but the file and what lies beside it
-        (`ros2_classify.model.sidecars`); `ros2_classify.autoconfig.complete.complete` infers the rest from the
+        (`ros2_classify.model.companion_files`); `ros2_classify.autoconfig.complete.complete` infers the rest from the
         model.
 
     Raises
@@ -213,7 +190,7 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
         bare = ModelDescriptor(
             name=name, source=Source(str(located)), format=format_, origin=str(located),
             directory=located.parent)
-        return with_sidecars(bare, located)
+        return with_companion_files(bare, located)
     # A name never holds a separator, so this can only have been meant as a file.
     if isinstance(model, Path) or os.sep in text or os.path.exists(path):
         if os.path.isfile(path) and (known_as := by_name(text)):

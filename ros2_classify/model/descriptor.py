@@ -380,8 +380,8 @@ class ModelDescriptor:
         """
         if not isinstance(self.labels, str):
             return self.labels
-        from ros2_classify.model.files import locate
         from ros2_classify.model.labels import load_labels
+        from ros2_classify.paths import locate
         return load_labels(locate(self.labels, self.directory, what='label file', origin=self.origin))
 
 

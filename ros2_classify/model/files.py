@@ -16,123 +16,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ros2_classify.download.cache import Cache
+from ros2_classify.download.fetch import cached, fetch
 from ros2_classify.download.hashing import sha256_of_file
+from ros2_classify.download.options import FetchOptions
 from ros2_classify.download.url import is_url
-from ros2_classify.errors import ModelNotFoundError
-from ros2_classify.paths import check_directory, is_allowed, refusal
+from ros2_classify.errors import ArchiveError, DescriptorError, IntegrityError, ModelNotFoundError
+from ros2_classify.model.descriptor import load_descriptor, ModelDescriptor
+from ros2_classify.paths import check_directory, locate
 
 if TYPE_CHECKING:
     from ros2_classify.download.fetch import Request
-    from ros2_classify.download.options import FetchOptions
-    from ros2_classify.model.descriptor import ModelDescriptor
-
-SEARCH_PATH_VARIABLE = 'ROS2_CLASSIFY_MODEL_PATH'
-
-_before: ContextVar[tuple[Path, ...]] = ContextVar('search path', default=())
-
-
-def search_path() -> tuple[Path, ...]:
-    """
-    Return the directories that `searching` and ``ROS2_CLASSIFY_MODEL_PATH`` name, in this order.
-
-    Returns
-    -------
-    tuple of Path
-        Separated by ``:`` in the variable, ``~`` expanded; whether they exist is not asked.
-
-    """
-    return (*_before.get(), *_split(os.environ.get(SEARCH_PATH_VARIABLE, '')))
-
-
-@contextmanager
-def searching(path: str) -> Iterator[None]:
-    """
-    Look for models and their files in further directories, before all others.
-
-    Parameters
-    ----------
-    path : str
-        Directories, separated by ``:``; ``~`` is expanded; empty adds none. They count in this
-        thread, as long as the context lasts.
-
-    """
-    token = _before.set((*_split(path), *_before.get()))
-    try:
-        yield
-    finally:
-        _before.reset(token)
-
-
-def _split(path: str) -> tuple[Path, ...]:
-    parts = [part for part in path.split(os.pathsep) if part.strip()]
-    return tuple(Path(os.path.expanduser(part)) for part in parts)
-
-
-def locate(path: str | Path, directory: Path | None, *, what: str, origin: str = '',
-           or_directory: bool = False) -> Path:
-    """
-    Find a file that a descriptor or a user names.
-
-    Parameters
-    ----------
-    path : str or Path
-        Absolute, with ``~``, or relative.
-    directory : Path or None
-        Where a relative path is looked for first; None means the working directory. The directories of
-        ``ROS2_CLASSIFY_MODEL_PATH`` follow.
-    what : str
-        What the file is, for the error: 'model file', 'label file'.
-    origin : str
-        Who names it, for the error: the descriptor's path as a rule.
-    or_directory : bool
-        Whether a directory will do too.
-
-    Returns
-    -------
-    Path
-        The file, absolute.
-
-    Raises
-    ------
-    ModelNotFoundError
-        If it is nowhere to be found, or no plain file; the message lists where it was looked for.
-    NotAllowedError
-        If `ros2_classify.paths.within` allows none of these places.
-
-    """
-    # os.path answers for paths that can't exist, where Path raises: ~nobody, or far too long.
-    named = Path(os.path.expanduser(path))
-    if named.is_absolute():
-        places = [named]
-    else:
-        directories = [Path.cwd() if directory is None else directory, *search_path()]
-        # A directory that stands in both is looked in, and named in the error, once.
-        places = list(dict.fromkeys(Path(place, named).absolute() for place in directories))
-    # What lies outside is not looked for: not even whether it exists is told.
-    if not (places := [place for place in places if is_allowed(place)]):
-        raise refusal(path, what, origin)
-    for place in places:
-        if os.path.isfile(place) or (or_directory and os.path.isdir(place)):
-            return place
-    prefix = f'{origin}: ' if origin else ''
-    if '://' in str(path):
-        step = ('say url: in place of path:' if what == 'model file' else
-                'download it and give its path')
-        raise ModelNotFoundError(
-            f'{prefix}the {what} {path} is an address, and only files can be read; {step}')
-    tail = 'check the path' if named.is_absolute() else (
-        f'check the name, or add its directory to {SEARCH_PATH_VARIABLE}')
-    found = ' (a directory, not a file)' if any(os.path.isdir(place) for place in places) else ''
-    raise ModelNotFoundError(
-        f'{prefix}the {what} {path} was not found{found}; looked for '
-        f'{", ".join(str(place) for place in places)}; {tail}')
 
 
 def sha256_of(path: str | Path) -> str:
@@ -235,3 +133,94 @@ def model_file(descriptor: ModelDescriptor, options: FetchOptions | None = None)
         # What was unpacked from an archive holds no links, and lies in the cache.
         check_directory(path, 'model file')
     return path
+
+
+# The states in which a model can't be used as it is.
+FAILURES = ('damaged', 'missing', 'not fetched')
+
+
+@dataclass(frozen=True)
+class Verified:
+    """
+    What became of one model's file.
+
+    Parameters
+    ----------
+    name : str
+        The model.
+    state : str
+        ``ok``, ``damaged``, ``missing``, ``not fetched``, ``no sha256``, or ``unusable`` where
+        the descriptor is wrong.
+    model : str or None
+        The file, where there is one.
+    error : str
+        What is wrong with the descriptor.
+
+    """
+
+    name: str
+    state: str
+    model: str | None = None
+    error: str = ''
+
+
+def verify(descriptor: ModelDescriptor) -> Verified:
+    """
+    Hash a model's file again; the model is left alone.
+
+    Parameters
+    ----------
+    descriptor : ModelDescriptor
+        The model.
+
+    Returns
+    -------
+    Verified
+        Its state.
+
+    """
+    name = descriptor.name
+    model = None
+    try:
+        request = request_for(descriptor)
+        path = request.path or cached(request)
+        if request.sha256 is None:
+            return Verified(name, 'no sha256', str(path) if path else None)
+        if path is None:
+            return Verified(name, 'not fetched')
+        model = str(path)
+        if request.url is not None and not _is_intact(request.sha256):
+            return Verified(name, 'damaged', model)
+        model = str(fetch(request, FetchOptions(offline=True)))
+    except (ArchiveError, IntegrityError):
+        return Verified(name, 'damaged', model)
+    except ModelNotFoundError:
+        return Verified(name, 'missing', model)
+    return Verified(name, 'ok', model)
+
+
+def verify_entry(name: str, path: Path) -> Verified:
+    """
+    Hash the file of a catalogue's entry again, whose descriptor may be wrong.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    path : Path
+        Its descriptor file.
+
+    Returns
+    -------
+    Verified
+        Its state.
+
+    """
+    try:
+        return verify(load_descriptor(path))
+    except DescriptorError as error:
+        return Verified(name, 'unusable', error=str(error))
+
+
+def _is_intact(sha256: str) -> bool:
+    return Cache(FetchOptions().cache_directory()).get(sha256) is not None

@@ -27,7 +27,7 @@ import pytest
 from ros2_classify import cli, load_descriptor
 from ros2_classify.autoconfig import inferred
 from ros2_classify.inspection.check import check_model, summary
-from ros2_classify.model import sidecars
+from ros2_classify.model import companion_files
 from ros2_classify.testing import save_color_classifier
 import shared_data
 
@@ -57,10 +57,10 @@ def test_the_commands(
 
 def test_the_files_beside_it() -> None:
     named = re.findall(r'`(my_model[\w.]*|labels\.txt)`', TEXT.partition('## 3.')[2])
-    patterns = [f'{{}}{suffix}' for suffix in sidecars._DESCRIPTORS] + list(sidecars._LABELS)
-    expected = [pattern.format('my_model') for pattern in patterns] + [sidecars._SHARED]
+    patterns = [f'{{}}{suffix}' for suffix in companion_files._DESCRIPTORS] + list(companion_files._LABELS)
+    expected = [pattern.format('my_model') for pattern in patterns] + [companion_files._SHARED]
     assert [name for name in named if name != 'my_model.onnx'] == expected
-    listed = re.findall(r'``(?:net)([\w.]*)``', sidecars.__doc__ or '')
+    listed = re.findall(r'``(?:net)([\w.]*)``', companion_files.__doc__ or '')
     assert {f'net{suffix}' for suffix in listed} >= {
         pattern.format('net') for pattern in patterns}
 

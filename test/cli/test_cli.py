@@ -297,9 +297,9 @@ def test_a_missing_library_is_told_in_one_line(models, tmp_path, module):
 @pytest.mark.parametrize('returned, code', [(None, 0), (0, 0), (4, 4)])
 def test_nodes_get_their_words_untouched(monkeypatch, returned, code):
     seen = []
-    module = type(sys)('ros2_classify.ros.server')
-    module.main = lambda words: seen.append(words) or returned
-    monkeypatch.setitem(sys.modules, 'ros2_classify.ros.server', module)
+    module = type(sys)('ros2_classify.ros.main')
+    module.PROGRAMS = {'server': lambda words: seen.append(words) or returned}
+    monkeypatch.setitem(sys.modules, 'ros2_classify.ros.main', module)
     words = ['--ros-args', '-p', 'model:=x', '--help', '--', '--json']
     assert main(['server', *words]) == code
     assert seen == [words]

@@ -25,7 +25,7 @@ import pytest
 from ros2_classify.engines import EngineSettings, open_engine
 from ros2_classify.engines.onnx_file import read_onnx
 from ros2_classify.errors import EngineError, NotAllowedError, UnsafeModelError
-from ros2_classify.paths import within
+from ros2_classify.paths import allowed_paths
 from ros2_classify.testing import save_color_classifier
 
 onnx = pytest.importorskip('onnx', reason='the tiny models are written with the package onnx')
@@ -108,9 +108,9 @@ def test_a_directory_that_is_allowed(home: Path, absolute: bool) -> None:
 def test_a_directory_that_is_allowed_must_lie_below_the_roots(home: Path) -> None:
     path = save(home / 'm.onnx', [add()], [external(tensor(), '../secret.bin')])
     settings = EngineSettings(external_data=(str(home.parent),))
-    with within(str(home.parent)):
+    with allowed_paths(str(home.parent)):
         open_engine(path, settings=settings)
-    with within(str(home)), pytest.raises(NotAllowedError, match='m.onnx: the weights file'):
+    with allowed_paths(str(home)), pytest.raises(NotAllowedError, match='m.onnx: the weights file'):
         open_engine(path, settings=settings)
 
 
@@ -171,10 +171,10 @@ def test_operators_of_ones_own_must_lie_below_the_roots(tmp_path: Path) -> None:
     (tmp_path / 'home/link.so').symlink_to(tmp_path / 'operators.so')
     for name in ('operators.so', 'missing.so', 'home/link.so'):
         settings = EngineSettings(custom_operators=(str(tmp_path / name),))
-        with within(str(tmp_path / 'home')), pytest.raises(
-                NotAllowedError, match=f'the library of operators .*{name} does not lie below'):
+        with allowed_paths(str(tmp_path / 'home')), pytest.raises(
+                NotAllowedError, match=f'the library of operators .*{name} is not below'):
             open_engine(path, settings=settings)
-    with within(str(tmp_path)), pytest.raises(EngineError, match='operators.so cannot be loaded'):
+    with allowed_paths(str(tmp_path)), pytest.raises(EngineError, match='operators.so cannot be loaded'):
         open_engine(path, settings=EngineSettings(
             custom_operators=(str(tmp_path / 'operators.so'),)))
 

@@ -23,10 +23,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ros2_classify.engines import (
-    bind, EngineSettings, hardware, open_engine, providers, session)
+from ros2_classify.engines import bind, EngineSettings, hardware, open_engine, providers, session
 from ros2_classify.errors import EngineError
-from ros2_classify.heartbeat import heartbeat
+from ros2_classify.progress import heartbeat
 from ros2_classify.testing import save_color_classifier
 
 pytest.importorskip('onnx', reason='the tiny models are written with the package onnx')

@@ -19,6 +19,7 @@ from pathlib import Path
 import sys
 
 import pytest
+from ros2_classify import paths
 from ros2_classify.errors import DescriptorError, ModelNotFoundError
 from ros2_classify.model import catalog
 from ros2_classify.model.descriptor import load_descriptor
@@ -30,7 +31,7 @@ def installed(tmp_path, monkeypatch):
     """Let the package seem to be installed below an empty prefix."""
     package = tmp_path / 'prefix/lib/python3/site-packages/ros2_classify'
     package.mkdir(parents=True)
-    monkeypatch.setattr(catalog, '__file__', str(package / 'catalog.py'))
+    monkeypatch.setattr(paths, '__file__', str(package / 'paths.py'))
     monkeypatch.setattr(sys, 'prefix', str(tmp_path / 'python'))
     monkeypatch.delenv('AMENT_PREFIX_PATH', raising=False)
     return package
@@ -48,32 +49,32 @@ def put(directory, name, text='source: {path: net.onnx}'):
 
 
 def test_shipped_models_of_a_source_tree(installed):
-    assert catalog.shipped_directory() is None
+    assert paths.shipped_directory() is None
     (installed.parent / 'models').mkdir()
     # Any directory called models beside the package is not enough.
-    assert catalog.shipped_directory() is None
+    assert paths.shipped_directory() is None
     (installed.parent / 'package.xml').touch()
-    assert catalog.shipped_directory() == installed.parent / 'models'
+    assert paths.shipped_directory() == installed.parent / 'models'
 
 
 def test_shipped_models_of_an_install(installed, tmp_path):
     directory = share(tmp_path / 'prefix')
-    assert catalog.shipped_directory() == directory
+    assert paths.shipped_directory() == directory
 
 
 def test_shipped_models_of_a_workspace(installed, tmp_path, monkeypatch):
     directory = share(tmp_path / 'workspace')
     monkeypatch.setenv('AMENT_PREFIX_PATH', f'{tmp_path}/none:{tmp_path}/workspace')
-    assert catalog.shipped_directory() == directory
+    assert paths.shipped_directory() == directory
 
 
 def test_shipped_models_of_a_virtual_environment(installed, tmp_path):
     directory = share(tmp_path / 'python')
-    assert catalog.shipped_directory() == directory
+    assert paths.shipped_directory() == directory
 
 
 def test_this_source_tree():
-    assert catalog.shipped_directory() == shared_data.ROOT / 'models'
+    assert paths.shipped_directory() == shared_data.ROOT / 'models'
 
 
 def test_names(installed, tmp_path, monkeypatch):

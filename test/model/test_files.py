@@ -22,7 +22,8 @@ import pytest
 
 from ros2_classify.errors import IntegrityError, ModelNotFoundError
 from ros2_classify.model.descriptor import ModelDescriptor
-from ros2_classify.model.files import locate, model_file, search_path, searching, sha256_of
+from ros2_classify.model.files import model_file, sha256_of
+from ros2_classify.paths import locate, search_path, searching
 
 
 @pytest.fixture
@@ -105,8 +106,8 @@ def test_a_directory_is_no_file(three_directories):
         locate('net.onnx', three_directories[0], what='model file')
 
 
-def test_addresses_are_no_files():
-    with pytest.raises(ModelNotFoundError, match='x.org/a.onnx is an address.*download it'):
+def test_urls_are_not_files():
+    with pytest.raises(ModelNotFoundError, match='x.org/a.onnx is a URL.*url: instead of path:'):
         locate('https://x.org/a.onnx', None, what='model file')
 
 

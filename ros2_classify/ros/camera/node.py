@@ -26,7 +26,7 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from ros2_classify.errors import OptionsError, Ros2ClassifyError
-from ros2_classify.model.catalog import shipped_directory
+from ros2_classify.paths import shipped_directory
 from ros2_classify.ros.camera.diagnostics import CameraReport
 from ros2_classify.ros.camera.sources import open_source, Pace, Pixels, Size, Source, SourceError
 from ros2_classify.ros.diagnostics.issues import find

@@ -32,7 +32,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.timer import Timer
 from ros2_classify.errors import OptionsError, Ros2ClassifyError
 from ros2_classify.image_io import check_writable, read_image, write_image
-from ros2_classify.model.catalog import shipped_directory
+from ros2_classify.paths import shipped_directory
 from ros2_classify.results import overlay
 from ros2_classify.ros.client.diagnosis import explain, Waiting
 from ros2_classify.ros.messages.compressed_image import to_compressed_msg

@@ -26,7 +26,7 @@ from collections.abc import Mapping
 import os
 from pathlib import Path
 
-from ros2_classify.model.catalog import shipped_directory
+from ros2_classify.paths import shipped_directory
 
 OLD_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 NEW_VARIABLE = 'FASTDDS_DEFAULT_PROFILES_FILE'

@@ -29,9 +29,8 @@ from typing import Any
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.engines import EngineSettings
 from ros2_classify.engines.providers import choose_providers, import_onnxruntime, PROVIDERS
-from ros2_classify.model.files import searching
 from ros2_classify.model.labels import Labels
-from ros2_classify.paths import within
+from ros2_classify.paths import allowed_paths, searching
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.results.results import Result
@@ -249,7 +248,7 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
     begun = time.monotonic()
     engine = engine_settings(settings)
     fetch = fetch_options(settings, log, cancel)
-    with core_log_shown(log), searching(settings['model_path']), within(settings['model_roots']):
+    with core_log_shown(log), searching(settings['model_path']), allowed_paths(settings['model_roots']):
         pipeline = Pipeline.load(
             name, engine=engine,
             max_batch=batch_limit(settings['max_batch'], streams, engine),

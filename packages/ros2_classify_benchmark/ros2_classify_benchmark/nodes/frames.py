@@ -37,10 +37,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.errors import InputError, Ros2ClassifyError
-from ros2_classify.model.catalog import shipped_directory
+from ros2_classify.paths import shipped_directory
 from ros2_classify.ros.camera.sources import KINDS, open_source, Size, SourceError
 from ros2_classify.ros.messages.image import to_array
-from ros2_classify_benchmark.nodes.bag import is_bag, images_of_bag
+from ros2_classify_benchmark.nodes.bag import images_of_bag, is_bag
 from ros2_classify_benchmark.nodes.helper import result
 
 Pixels = NDArray[np.uint8]

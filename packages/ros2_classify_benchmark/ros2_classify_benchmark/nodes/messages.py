@@ -76,7 +76,7 @@ def run(turns: int = 5, seconds: float = 3.0) -> dict[str, Any]:
         What `results`, `images` and `hops` return, by these names.
 
     """
-    return {'results': results(turns), 'pictures': images(turns),
+    return {'results': results(turns), 'images': images(turns),
             'hops': hops(turns, seconds)}
 
 
@@ -352,7 +352,7 @@ def _received(form: str, executor: str, seconds: float) -> dict[str, float]:
 
 
 _SELF = (sys.executable, '-m', 'ros2_classify_benchmark.nodes.messages')
-_MEASURES = {'results': results, 'pictures': images, 'hops': hops, 'segments': segments}
+_MEASURES = {'results': results, 'images': images, 'hops': hops, 'segments': segments}
 
 
 def main(words: list[str]) -> int:

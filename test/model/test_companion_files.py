@@ -28,7 +28,7 @@ from ros2_classify.errors import DescriptorError
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.descriptor import InputSpec
 from ros2_classify.model.labels import Labels
-from ros2_classify.model.sidecars import with_sidecars
+from ros2_classify.model.companion_files import with_companion_files
 from ros2_classify.testing import save_color_classifier, tensor
 
 RGB = Labels.from_names(['red', 'green', 'blue'])
@@ -141,7 +141,7 @@ def test_a_descriptor_of_its_own_needs_none(model: Path) -> None:
     path.write_text('source: {path: net.onnx}\noutput: {decoder: classification}\n')
     assert resolve(path).labels is None
     bare = resolve(model)
-    assert with_sidecars(bare, model).labels == bare.labels
+    assert with_companion_files(bare, model).labels == bare.labels
 
 
 def test_the_number_of_names_tells_classes_from_other_numbers(tmp_path: Path) -> None:

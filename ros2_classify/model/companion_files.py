@@ -44,7 +44,7 @@ _LABELS = ('{}.txt', '{}.names', '{}.labels', '{}.pbtxt', '{}_labels.txt', '{}.l
 _SHARED = 'labels.txt'
 
 
-def with_sidecars(bare: ModelDescriptor, model: Path) -> ModelDescriptor:
+def with_companion_files(bare: ModelDescriptor, model: Path) -> ModelDescriptor:
     """
     Add to a bare model what lies beside it.
 
