@@ -191,7 +191,7 @@ def test_roots_that_name_no_directory_do_not_allow_every_path(roots: str) -> Non
         pass
     assert str(caught.value) == (
         f'model_roots is {roots!r}, which names no directory; name one, or leave it empty to allow '
-        'every place')
+        'every path')
 
 
 def test_a_root_that_is_no_directory_is_named(inside: Path) -> None:
