@@ -74,7 +74,7 @@ def test_python(workplace, capsys, command):
 @pytest.mark.parametrize('command', doc_commands.of_kind('shell'), ids=name_of)
 def test_the_sum_of_a_directory(tmp_path, monkeypatch, command):
     """What the shell says is what the package works out."""
-    directory = tmp_path / 'folder'
+    directory = tmp_path / 'directory'
     (directory / 'variables').mkdir(parents=True)
     for name in ('saved_model.pb', 'variables/b', 'variables/B', 'variables/a b'):
         (directory / name).write_text(name)

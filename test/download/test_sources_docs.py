@@ -38,7 +38,7 @@ def _blocks(language: str) -> list[str]:
 @pytest.mark.parametrize('block', _blocks('yaml'))
 def test_the_samples_are_descriptors(block: str) -> None:
     descriptor = ModelDescriptor.from_mapping(yaml.safe_load(block))
-    assert descriptor.name == 'network'
+    assert descriptor.name == 'my_model'
 
 
 def test_the_variables_are_all_there() -> None:
