@@ -17,7 +17,7 @@ Each model of the catalogue: complete, readable, and its contract runs through t
 
 The models here are made from the entries: inputs and outputs of the declared names, shapes and
 types, and one object in the outputs. Those that need the internet are marked; they fetch the
-published files themselves: ``pytest -m network test/test_catalogue_entries.py``.
+published files themselves: ``pytest -m network test/model/test_catalogue_entries.py``.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def test_the_page_lists_them():
 
 
 def test_the_page_explains_each_certainty():
-    section = PAGE.split('### How sure an address is')[1].split('### ')[0]
+    section = PAGE.split('### How certain a URL is')[1].split('### ')[0]
     assert re.findall(r'^\| `(\w+)`', section, re.MULTILINE) == list(CERTAINTIES)
 
 
