@@ -269,3 +269,37 @@ def human_time(seconds: float) -> str:
     if whole < 3600:
         return f'{whole // 60} min {whole % 60} s'
     return f'{whole // 3600} h {whole % 3600 // 60} min'
+
+
+# Called with what is being done, and whether it is the last call.
+StepProgress = Callable[[str, bool], None]
+
+# Seconds between lines of the log for one step.
+_LOG_EVERY = 15.0
+
+
+def default_step_progress() -> StepProgress:
+    """Return progress for steps without bytes to count: on the terminal, or else in the log."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        return _terminal_step
+    return log_step_progress()
+
+
+def log_step_progress() -> StepProgress:
+    """Return progress that logs a line every 15 s."""
+    log = logging.getLogger('ros2_classify')
+    following = time.monotonic()
+
+    def line_in_log(text: str, done: bool) -> None:
+        nonlocal following
+        if not done and time.monotonic() >= following:
+            following = time.monotonic() + _LOG_EVERY
+            log.info('%s', text)
+
+    return line_in_log
+
+
+def _terminal_step(text: str, done: bool) -> None:
+    # The escape sequence clears the rest of a longer line.
+    sys.stderr.write(f'\r{text}\x1b[K')
+    sys.stderr.flush()

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A program that passes for a Python with TensorFlow."""
+"""A fake of a Python with TensorFlow."""
 
 from __future__ import annotations
 
@@ -28,15 +28,7 @@ HERE = Path(__file__).resolve().parent
 
 
 class FakeConverter:
-    """
-    A program that passes for a Python with TensorFlow, and what it was asked to do.
-
-    Parameters
-    ----------
-    directory : Path
-        Where it is put.
-
-    """
+    """A fake of a Python with TensorFlow, written into a directory; remembers its requests."""
 
     def __init__(self, directory: Path) -> None:
         self.python = directory / 'python'
@@ -48,17 +40,17 @@ class FakeConverter:
         self.python.chmod(0o755)
         result = np.array([[0.1, 0.2, 0.3, 0.4]], np.float32)
         save_constant_model(directory / 'fake.onnx', {'softmax:0': result}, input_name='input:0',
-                              input_shape=(None, 8, 8, 3))
+                            input_shape=(None, 8, 8, 3))
         np.savez(directory / 'results.npz', result)
         self.plan(does='convert', versions=['1.17.0', '2.21.0'], calls=str(self.calls),
                   model=str(directory / 'fake.onnx'), results=str(directory / 'results.npz'),
                   outputs=['softmax:0'])
 
     def plan(self, **changes: Any) -> None:
-        """Change what it does."""
+        """Change its plan."""
         plan = json.loads(self._plan.read_text()) if self._plan.exists() else {}
         self._plan.write_text(json.dumps({**plan, **changes}))
 
     def requests(self) -> list[dict[str, Any]]:
-        """Return what it was asked to convert so far."""
+        """Return all requests so far."""
         return [json.loads(path.read_text()) for path in sorted(self.calls.iterdir())]

@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-Stands in for a Python that has TensorFlow: answers as the worker does, in no time.
+Stands in for a Python that has TensorFlow: reports as the worker does, at once.
 
-What it does stands in ``plan.json`` beside it: ``versions`` of tf2onnx and TensorFlow, ``model``
-and ``answers`` to hand out, and ``does``, one of convert, fail, end, wait and nonsense.
+``plan.json`` beside it says what to do: ``versions`` of tf2onnx and TensorFlow, ``model`` and
+``results`` to copy, and ``does``, one of convert, fail, end, wait and nonsense.
 """
 
 import json
@@ -34,7 +34,7 @@ def tell(**report: object) -> None:
 
 
 def work() -> int:
-    """Do as the plan says."""
+    """Follow the plan."""
     (Path(PLAN['calls']) / f'{time.monotonic_ns()}').write_text(Path('request.json').read_text())
     tell(stage='converting')
     print(PLAN.get('log', ''), file=sys.stderr, flush=True)
@@ -48,7 +48,7 @@ def work() -> int:
         return 1
     shutil.copy(PLAN['model'], 'model.onnx')
     if does == 'nonsense':
-        Path('model.onnx').write_text('no model')
+        Path('model.onnx').write_text('not a model')
     shutil.copy(PLAN['results'], 'results.npz')
     tell(result={'outputs': PLAN['outputs'], 'seconds': {'start': 1.0, 'convert': 2.0},
                  'memory_mb': 100, 'versions': {

@@ -12,8 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""
-TensorFlow models as ONNX: frozen graphs and SavedModels, converted once and kept.
-
-`ros2_classify.convert.api.convert` is the one way in; the other modules each do one thing for it.
-"""
+"""Conversion of TensorFlow models to ONNX; `ros2_classify.convert.api.convert` is the entry."""

@@ -13,16 +13,17 @@
 # limitations under the License.
 
 """
-TensorFlow models as ONNX files, converted once and kept.
+TensorFlow models as ONNX files, converted once and cached.
 
 ::
 
     <cache>/converted/<key>/<versions of tf2onnx and TensorFlow>/
         model.onnx      the model
-        report.json     where it is from, what was compared, how long it took
-        convert.log     what TensorFlow and tf2onnx had to say
+        report.json     its source, the comparison with TensorFlow, versions and times
+        convert.log     the output of TensorFlow and tf2onnx
 
-The key is a sha256 of the source's content, the tensors' names and what else decides the result.
+The key is a sha256 of everything that decides the result: the source's content, the names of the
+tensors, the opset, the tolerance.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from typing import Any
 
 import numpy as np
 from ros2_classify.convert import worker
-from ros2_classify.convert.compare import compare, make_feeds
+from ros2_classify.convert.compare import compare, make_feeds, plain_name
 from ros2_classify.convert.graph import Graph, read_frozen_graph, read_saved_model
 from ros2_classify.convert.interface import frozen_interface, Interface, saved_interface
 from ros2_classify.convert.options import ConvertOptions
@@ -55,145 +56,18 @@ from ros2_classify.model.descriptor import ModelDescriptor, SAVED_MODEL_FILE
 
 MODEL = worker.MODEL
 REPORT = 'report.json'
-
-_kept_log = logging.getLogger('ros2_classify')
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """
-    A converted model.
-
-    Parameters
-    ----------
-    model, report, log : Path
-        The ONNX file, the report on how it came about, and the converter's log.
-    fresh : bool
-        Whether it was converted just now and not found in the cache.
-    found : tuple of str
-        A sentence for each tensor name that was found and not declared.
-
-    """
-
-    model: Path
-    report: Path
-    log: Path
-    fresh: bool
-    found: tuple[str, ...] = ()
-
-
-def find_conversion(plan: Plan, cache: Cache, converter: Converter | None) -> Conversion | None:
-    """
-    Look for a conversion in the cache.
-
-    Parameters
-    ----------
-    plan : Plan
-        What was to be converted.
-    cache : Cache
-        Where it may be.
-    converter : Converter or None
-        The TensorFlow there is; only its own work counts. None takes the newest there is.
-
-    Returns
-    -------
-    Conversion or None
-        None where there is none, or the file isn't the one that was checked.
-
-    """
-    directory = cache.directory / 'converted' / plan.key
-    if converter is not None:
-        places = [directory / converter.name]
-    else:
-        places = sorted((path.parent for path in directory.glob(f'*/{REPORT}')),
-                        key=lambda place: _version_key(place.name), reverse=True)
-    for place in places:
-        if not (place / REPORT).is_file():
-            continue
-        with cache.errors():
-            try:
-                expected = json.loads((place / REPORT).read_text(encoding='utf-8'))['model_sha256']
-                actual = sha256_of_file(place / MODEL)
-            except (FileNotFoundError, ValueError, KeyError, TypeError):
-                expected, actual = 'a report and a model', 'missing or broken'
-        if actual == expected:
-            return conversion_in(place, plan, fresh=False)
-        _kept_log.warning('%s is damaged: its sha256 is %s and not %s; it is not used', place / MODEL,
-                     actual, expected)
-    return None
-
-
-def export(conversion: Conversion, output: Path) -> tuple[Path, Path]:
-    """
-    Copy a converted model out of the cache, with its report beside it.
-
-    Parameters
-    ----------
-    conversion : Conversion
-        The model.
-    output : Path
-        The ONNX file to write; the report gets its name with ``.report.json`` added.
-
-    Returns
-    -------
-    model, report : Path
-        What was written, each as a whole or not at all.
-
-    Raises
-    ------
-    ConversionError
-        If it can't be written.
-
-    """
-    report = output.with_name(f'{output.stem}.report.json')
-    try:
-        for source, target in ((conversion.report, report), (conversion.model, output)):
-            copy_whole(source, target)
-    except OSError as error:
-        raise ConversionError(
-            f'{output}: cannot be written: {error.strerror}; name another file') from error
-    return output, report
-
-
-def conversion_in(directory: Path, plan: Plan, *, fresh: bool) -> Conversion:
-    """Return the conversion that a directory holds."""
-    return Conversion(directory / MODEL, directory / REPORT, directory / LOG, fresh, plan.interface.found)
-
-
-def _version_key(name: str) -> list[tuple[int, str]]:
-    """Return what sorts 1.17 after 1.9."""
-    return [(int(piece), '') if piece.isdigit() else (0, piece)
-            for piece in re.split(r'(\d+)', name)]
-
-
 OPSET = 15
+TOLERANCE = 1e-4
 
-# Goes up when this program turns the same source into another file than before.
+# Increase it if this program turns the same source into a different file than before.
 _RECIPE = 1
-_TOLERANCE = 1e-4
+
+_log = logging.getLogger('ros2_classify')
 
 
 @dataclass(frozen=True)
 class Plan:
-    """
-    What is to be converted: everything that decides the result.
-
-    Parameters
-    ----------
-    source : Path
-        The frozen graph's file or the SavedModel's directory.
-    sha256 : str
-        Its content's.
-    interface : Interface
-        What goes in and comes out.
-    tolerance : float
-        What ONNX Runtime and TensorFlow may differ by.
-    graph : Graph
-        What it holds.
-    descriptor : ModelDescriptor
-        What the model declares.
-
-    """
+    """Everything that decides what a conversion gives."""
 
     source: Path
     sha256: str
@@ -213,71 +87,21 @@ class Plan:
             'tag': self.interface.tag}, sort_keys=True).encode()).hexdigest()
 
 
-def make_plan(descriptor: ModelDescriptor, source: Path) -> Plan:
-    """
-    Decide what is to be converted, without TensorFlow.
+@dataclass(frozen=True)
+class Conversion:
+    """A converted model in the cache; `found` has a sentence for each tensor found by itself."""
 
-    Parameters
-    ----------
-    descriptor : ModelDescriptor
-        What the model declares.
-    source : Path
-        The frozen graph's file or the SavedModel's directory.
-
-    Returns
-    -------
-    Plan
-        With all names checked.
-
-    Raises
-    ------
-    ConversionError
-        If the source is no such model, or a tensor's name is wrong.
-
-    """
-    declared = descriptor.conversion
-    if descriptor.format == 'saved_model':
-        # People name the directory or the file in it.
-        source = source.parent if source.name == SAVED_MODEL_FILE else source
-        saved = read_saved_model(source)
-        graph, sha256 = saved.graph, sha256_of_directory(source)
-        interface = saved_interface(saved, declared.signature or '', str(source))
-    elif descriptor.format == 'frozen_graph':
-        graph, sha256 = read_frozen_graph(source), sha256_of_file(source)
-        named = (descriptor.input.name,) if descriptor.input.name else ()
-        interface = frozen_interface(
-            graph, declared.inputs or named, declared.outputs, str(source))
-    else:
-        raise ConversionError(
-            f'{source}: the format is {descriptor.format}; what can be converted to ONNX is a '
-            'frozen_graph or a saved_model')
-    return Plan(source, sha256, interface, declared.tolerance or _TOLERANCE, graph, descriptor)
-
-
-_log = logging.getLogger('ros2_classify')
+    model: Path
+    report: Path
+    log: Path
+    fresh: bool
+    found: tuple[str, ...] = ()
 
 
 def to_onnx(
     descriptor: ModelDescriptor, source: Path, options: ConvertOptions | None = None,
 ) -> Path:
-    """
-    Return a TensorFlow model as an ONNX file; see `convert`, which tells more.
-
-    Parameters
-    ----------
-    descriptor : ModelDescriptor
-        Its format is ``frozen_graph`` or ``saved_model``.
-    source : Path
-        The frozen graph's file or the SavedModel's directory.
-    options : ConvertOptions, optional
-        How it is converted.
-
-    Returns
-    -------
-    Path
-        The ONNX file, in the cache.
-
-    """
+    """Return the ONNX file in the cache that a TensorFlow model was converted to; see `convert`."""
     return convert(descriptor, source, options).model
 
 
@@ -285,10 +109,10 @@ def convert(
     descriptor: ModelDescriptor, source: Path, options: ConvertOptions | None = None,
 ) -> Conversion:
     """
-    Convert a TensorFlow model to ONNX, once: afterwards it comes from the cache.
+    Convert a TensorFlow model to ONNX once; later calls take it from the cache.
 
-    Of several processes that start at once one converts, the others wait for it. TensorFlow runs
-    in a process of its own, and not at all where the model is in the cache.
+    If several processes start at once, one converts and the others wait for it. TensorFlow runs
+    in a process of its own, and only if the model is not in the cache.
 
     Parameters
     ----------
@@ -297,24 +121,24 @@ def convert(
     source : Path
         The frozen graph's file or the SavedModel's directory.
     options : ConvertOptions, optional
-        How it is converted.
+        How to convert.
 
     Returns
     -------
     Conversion
-        The model, run once and found equal to TensorFlow's answer.
+        The model; it was run once, and its outputs equal TensorFlow's within the tolerance.
 
     Raises
     ------
     ConversionError
-        If the source is no such model, a tensor's name is wrong, TensorFlow is needed and isn't
-        there, the model can't be converted, or what came out answers otherwise.
+        If the source is no such model, a tensor's name is wrong, TensorFlow is needed but not
+        installed, the conversion fails, or the outputs differ.
     FetchError
         If the cache can't be written; its subclass DiskFullError if the disk is full.
     FetchCancelledError
         If ``options.cancel`` was set.
     InputError
-        If ``options.image`` is no image.
+        If ``options.image`` is not an image.
 
     """
     options = options or ConvertOptions()
@@ -328,11 +152,11 @@ def convert(
         converter = find_converter(python)
         problem = _no_tensorflow(plan, python)
     except ConversionError as error:
-        # A Python that is gone matters only where it is needed.
+        # A Python that is gone matters only if it is needed.
         problem = f'{plan.source}: this must be converted to ONNX once, but {error}'
-    kept = find_conversion(plan, cache, converter)
-    if kept is not None:
-        return kept
+    cached = find_conversion(plan, cache, converter)
+    if cached is not None:
+        return cached
     if converter is None:
         raise ConversionError(problem)
 
@@ -340,15 +164,83 @@ def convert(
         _log.info('another process is converting %s; waiting for it', descriptor.name)
 
     with cache.lock(plan.key, descriptor.name, options.cancel, waiting):
-        # Somebody else may have done it in the meantime.
-        kept = find_conversion(plan, cache, converter)
-        return kept or _convert(plan, cache, converter, options)
+        # Another process may have converted it in the meantime.
+        cached = find_conversion(plan, cache, converter)
+        return cached or _convert(plan, cache, converter, options)
+
+
+def make_plan(descriptor: ModelDescriptor, source: Path) -> Plan:
+    """Decide what to convert and check all names, without TensorFlow; raise ConversionError."""
+    declared = descriptor.conversion
+    if descriptor.format == 'saved_model':
+        # Users name the directory or the file in it.
+        source = source.parent if source.name == SAVED_MODEL_FILE else source
+        saved = read_saved_model(source)
+        graph, sha256 = saved.graph, sha256_of_directory(source)
+        interface = saved_interface(saved, declared.signature or '', str(source))
+    elif descriptor.format == 'frozen_graph':
+        graph, sha256 = read_frozen_graph(source), sha256_of_file(source)
+        named = (descriptor.input.name,) if descriptor.input.name else ()
+        interface = frozen_interface(
+            graph, declared.inputs or named, declared.outputs, str(source))
+    else:
+        raise ConversionError(
+            f'{source}: the format is {descriptor.format}, but only frozen_graph and saved_model '
+            'can be converted to ONNX')
+    return Plan(source, sha256, interface, declared.tolerance or TOLERANCE, graph, descriptor)
+
+
+def find_conversion(plan: Plan, cache: Cache, converter: Converter | None) -> Conversion | None:
+    """Return an intact conversion from the cache: by this converter, or else by the newest."""
+    directory = cache.directory / 'converted' / plan.key
+    if converter is not None:
+        places = [directory / converter.name]
+    else:
+        places = sorted((path.parent for path in directory.glob(f'*/{REPORT}')),
+                        key=lambda place: _version_key(place.name), reverse=True)
+    for place in places:
+        if not (place / REPORT).is_file():
+            continue
+        with cache.errors():
+            try:
+                expected = json.loads((place / REPORT).read_text(encoding='utf-8'))['model_sha256']
+                actual = sha256_of_file(place / MODEL)
+            except (FileNotFoundError, ValueError, KeyError, TypeError):
+                expected, actual = 'a report and a model', 'missing or broken'
+        if actual == expected:
+            return _conversion_in(place, plan, fresh=False)
+        _log.warning('%s is damaged: its sha256 is %s, expected %s; it is not used',
+                     place / MODEL, actual, expected)
+    return None
+
+
+def export(conversion: Conversion, output: Path) -> tuple[Path, Path]:
+    """Copy a model out of the cache, with its report beside it as ``<name>.report.json``."""
+    report = output.with_name(f'{output.stem}.report.json')
+    try:
+        for source, target in ((conversion.report, report), (conversion.model, output)):
+            copy_whole(source, target)
+    except OSError as error:
+        raise ConversionError(
+            f'{output}: cannot be written: {error.strerror}; choose another file') from error
+    return output, report
+
+
+def _conversion_in(directory: Path, plan: Plan, *, fresh: bool) -> Conversion:
+    return Conversion(
+        directory / MODEL, directory / REPORT, directory / LOG, fresh, plan.interface.found)
+
+
+def _version_key(name: str) -> list[tuple[int, str]]:
+    """Return a key that sorts 1.17 after 1.9."""
+    return [(int(piece), '') if piece.isdigit() else (0, piece)
+            for piece in re.split(r'(\d+)', name)]
 
 
 def _convert(
     plan: Plan, cache: Cache, converter: Converter, options: ConvertOptions,
 ) -> Conversion:
-    """Convert, check, and only then give the result its name."""
+    """Convert and check; the result gets its final name last."""
     final = cache.directory / 'converted' / plan.key / converter.name
     work = cache.part(f'convert-{plan.key}')
     try:
@@ -357,19 +249,19 @@ def _convert(
             work.mkdir(parents=True)
             feeds = _write_request(plan, work, options)
         try:
-            result = run_worker(
+            outcome = run_worker(
                 converter.python, work, label=plan.descriptor.name, timeout=options.timeout,
                 progress=options.progress, cancel=options.cancel)
-            checked = _check(plan, work, feeds, result['outputs'])
+            checked = _check(plan, work, feeds, outcome['outputs'])
         except ConversionError as error:
             with cache.errors():
-                kept = _keep_log(work, final)
-            cause = _explain(plan, error, kept) if isinstance(error, WorkerError) else str(error)
+                log = _save_log(work, final)
+            cause = _explain(plan, error, log) if isinstance(error, WorkerError) else str(error)
             raise ConversionError(
-                f'{plan.source}: cannot be converted to ONNX: {cause} (the log is {kept})'
+                f'{plan.source}: cannot be converted to ONNX: {cause} (see the log {log})'
             ) from error
         with cache.errors():
-            _write_report(plan, work, result, checked)
+            _write_report(plan, work, outcome, checked)
             for name in (worker.REQUEST, worker.FEEDS, worker.RESULTS):
                 (work / name).unlink()
             remove(final)
@@ -377,9 +269,9 @@ def _convert(
             os.replace(work, final)
     finally:
         remove(work)
-    conversion = conversion_in(final, plan, fresh=True)
-    _log.info('%s was converted to ONNX in %.0f s and answers as TensorFlow does; kept as %s',
-              plan.descriptor.name, sum(result['seconds'].values()), conversion.model)
+    conversion = _conversion_in(final, plan, fresh=True)
+    _log.info('converted %s to ONNX in %.0f s; its outputs equal those of TensorFlow; cached as %s',
+              plan.descriptor.name, sum(outcome['seconds'].values()), conversion.model)
     return conversion
 
 
@@ -397,19 +289,19 @@ def _write_request(plan: Plan, work: Path, options: ConvertOptions) -> list[Any]
 def _check(
     plan: Plan, work: Path, feeds: Sequence[Any], outputs: Sequence[str],
 ) -> dict[str, Any]:
-    """Run the model once as it will be run, and compare with TensorFlow's answer."""
+    """Run the model once as it will be run, and compare its outputs with TensorFlow's."""
     from ros2_classify.engines import open_engine
 
-    missing = unsupported_operators(_read_log(work))
+    missing = unsupported_operators((work / LOG).read_text(encoding='utf-8', errors='replace'))
     if missing:
-        raise WorkerError(f'tf2onnx left out {", ".join(missing)}')
+        raise WorkerError(f'tf2onnx did not convert {", ".join(missing)}')
     try:
         engine = open_engine(work / MODEL, provider='cpu')
         try:
-            by_name = {_plain(spec.name): spec.name for spec in engine.inputs}
-            tensors = {by_name[_plain(info.name)]: feed
+            by_name = {plain_name(spec.name): spec.name for spec in engine.inputs}
+            tensors = {by_name[plain_name(info.name)]: feed
                        for info, feed in zip(plan.interface.inputs, feeds)
-                       if _plain(info.name) in by_name}
+                       if plain_name(info.name) in by_name}
             results = engine.infer(tensors)
         finally:
             engine.close()
@@ -423,7 +315,7 @@ def _check(
 
 
 def _write_report(
-    plan: Plan, work: Path, result: dict[str, Any], checked: dict[str, Any],
+    plan: Plan, work: Path, outcome: dict[str, Any], checked: dict[str, Any],
 ) -> None:
     report = {
         'source': plan.source.name, 'source_sha256': plan.sha256,
@@ -432,27 +324,27 @@ def _write_report(
         'outputs': list(plan.interface.outputs), 'signature': plan.interface.signature or None,
         'found': list(plan.interface.found), 'opset': OPSET,
         'model_sha256': sha256_of_file(work / MODEL),
-        'compared_with_tensorflow': checked, 'versions': result['versions'],
-        'seconds': result['seconds'], 'memory_mb': result['memory_mb'],
+        'compared_with_tensorflow': checked, 'versions': outcome['versions'],
+        'seconds': outcome['seconds'], 'memory_mb': outcome['memory_mb'],
         'made': datetime.now(timezone.utc).isoformat(timespec='seconds')}
     (work / REPORT).write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
 
 
-def _keep_log(work: Path, final: Path) -> Path:
+def _save_log(work: Path, final: Path) -> Path:
     final.parent.mkdir(parents=True, exist_ok=True)
-    kept = final.with_name(f'{final.name}.failed.log')
+    log = final.with_name(f'{final.name}.failed.log')
     if (work / LOG).is_file():
-        os.replace(work / LOG, kept)
-    return kept
+        os.replace(work / LOG, log)
+    return log
 
 
 def _explain(plan: Plan, error: WorkerError, log: Path) -> str:
     text = log.read_text(encoding='utf-8', errors='replace') if log.is_file() else ''
-    # A frozen graph's outputs say which part of it counts; a SavedModel's are inside functions.
+    # A frozen graph's outputs tell which part of it counts; a SavedModel's are inside functions.
     outputs = plan.interface.outputs if plan.descriptor.format == 'frozen_graph' else ()
     if error.converted and not unsupported_operators(text):
-        return (f'TensorFlow itself fails on the test image: {shorten(str(error))}; say the '
-                'size that it takes as input.size in a descriptor, or try another image '
+        return (f'TensorFlow itself fails on the test image: {shorten(str(error))}; declare the '
+                'size that the model takes as input.size in a descriptor, or try another image '
                 '(models convert --image)')
     return explain(str(error), text, plan.graph, outputs)
 
@@ -464,11 +356,3 @@ def _no_tensorflow(plan: Plan, python: str) -> str:
         'lacks tensorflow or tf2onnx: install them with pip install "ros2_classify[tensorflow]", '
         f'or set {PYTHON} to a Python that has them, or convert it on another machine with '
         'python3 -m ros2_classify models convert MODEL --output MODEL.onnx and use that file')
-
-
-def _read_log(work: Path) -> str:
-    return (work / LOG).read_text(encoding='utf-8', errors='replace')
-
-
-def _plain(name: str) -> str:
-    return name[:-2] if name.endswith(':0') else name

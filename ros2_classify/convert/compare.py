@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a converted model is tried with, and whether it answers as TensorFlow does."""
+"""Test inputs for a converted model, and the comparison of its outputs with TensorFlow's."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ros2_classify.model.descriptor import InputSpec
 
 Arrays = Mapping[str, NDArray[Any]]
 
-# For inputs that take images of any size: width and height.
+# Width and height for inputs that take images of any size.
 _ANY_SIZE = (320, 240)
 _ROWS = ('detection_boxes', 'detection_classes', 'detection_masks')
 _SCORES = 'detection_scores'
@@ -40,30 +40,9 @@ def make_feeds(
     inputs: Sequence[TensorInfo], spec: InputSpec, image: Path | None = None,
 ) -> list[NDArray[Any]]:
     """
-    Make one tensor for each input: an image for what takes one, zeros for the rest.
+    Make one tensor for each input: the image (or a sample) for 4 dimensions, else zeros.
 
-    Parameters
-    ----------
-    inputs : sequence of TensorInfo
-        What is to be fed.
-    spec : InputSpec
-        What is known of the pixels' size, order, scale, mean and std; stretched, whatever the
-        descriptor says, as only equality is asked for.
-    image : Path, optional
-        An image; None means one that is computed.
-
-    Returns
-    -------
-    list of ndarray
-        In the inputs' order and types, free dimensions 1.
-
-    Raises
-    ------
-    InputError
-        If there is no such image.
-    ConversionError
-        If a type can't be fed.
-
+    The image is always stretched, since only equality is tested. InputError if it can't be read.
     """
     feeds: list[NDArray[Any]] = []
     for tensor in inputs:
@@ -71,11 +50,11 @@ def make_feeds(
             dtype = np.dtype(tensor.dtype)
         except TypeError:
             raise ConversionError(
-                f'the input {tensor} can not be fed: it takes {tensor.dtype}; name an input '
+                f'the input {tensor} cannot be fed: its type is {tensor.dtype}; name an input '
                 'further inside the graph that takes pixels, under convert.inputs') from None
         shape = tensor.shape
         if shape is None or len(shape) == 4:
-            # Nothing known: floating-point inputs take small numbers as a rule.
+            # Nothing is declared: most floating-point inputs take small numbers.
             if spec == InputSpec() and dtype.kind == 'f':
                 spec = replace(spec, mean=(127.5,) * 3, std=(127.5,) * 3)
             feeds.append(_pixels(shape, spec, image).astype(dtype))
@@ -85,20 +64,7 @@ def make_feeds(
 
 
 def sample_image(width: int, height: int) -> NDArray[np.uint8]:
-    """
-    Compute an image with slopes, edges and fine detail, the same everywhere.
-
-    Parameters
-    ----------
-    width, height : int
-        In pixels.
-
-    Returns
-    -------
-    ndarray of uint8, shape (height, width, 3)
-        Some shapes before a sky.
-
-    """
+    """Compute an RGB image with slopes, edges and fine detail; the same on every machine."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     x, y = x / max(width, 1), y / max(height, 1)
     pixels = np.stack([90 + 80 * y, 130 + 60 * y, 220 - 90 * y], axis=-1)
@@ -115,30 +81,13 @@ def sample_image(width: int, height: int) -> NDArray[np.uint8]:
 
 def compare(results: Arrays, reference: Arrays, tolerance: float) -> dict[str, Any]:
     """
-    Compare what ONNX Runtime gave with what TensorFlow gave.
+    Compare the outputs of ONNX Runtime with those of TensorFlow; raise ConversionError.
 
-    Parameters
-    ----------
-    answers, reference : mapping of str to ndarray
-        Outputs by name; ``:0`` at a name's end doesn't count.
-    tolerance : float
-        What two numbers may differ by; where an output has numbers above 1, that times the
-        greatest.
-
-    Returns
-    -------
-    dict
-        ``differences``: the greatest for each output; ``equal_rows`` where detections were
-        compared row by row, because rows with the same score may change places.
-
-    Raises
-    ------
-    ConversionError
-        If an output is missing, has another shape, or differs more.
-
+    The tolerance is relative for outputs with numbers above 1. Detections may be in another
+    order if their scores are equal, so rows are compared only if their score is unique.
     """
-    found = {_plain(name): array for name, array in results.items()}
-    wanted = {_plain(name): array for name, array in reference.items()}
+    found = {plain_name(name): array for name, array in results.items()}
+    wanted = {plain_name(name): array for name, array in reference.items()}
     for name, array in wanted.items():
         if name not in found:
             raise ConversionError(
@@ -158,7 +107,7 @@ def compare(results: Arrays, reference: Arrays, tolerance: float) -> dict[str, A
             wrong.append(f'{name!r} by {difference:.3g}')
     if wrong:
         raise ConversionError(
-            f'the ONNX model answers otherwise than TensorFlow: {", ".join(wrong)} at most, more '
+            f'the outputs of the ONNX model differ from TensorFlow: {", ".join(wrong)} at most, more '
             f'than the tolerance of {tolerance:g}')
     report: dict[str, Any] = {'differences': differences, 'tolerance': tolerance}
     if rows is not None:
@@ -204,12 +153,13 @@ def _read(image: Path) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels[..., ::-1], np.uint8)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return a tensor's name without ``:0``, which TensorFlow's files have or lack at will."""
     return name[:-2] if name.endswith(':0') else name
 
 
 def _size(array: NDArray[Any]) -> float:
-    """Return the greatest number of an output, at least 1."""
+    """Return the largest number of an output, at least 1."""
     if array.size == 0 or array.dtype.kind not in 'fiu':
         return 1.0
     finite = np.abs(array[np.isfinite(array)].astype(np.float64))
@@ -217,13 +167,13 @@ def _size(array: NDArray[Any]) -> float:
 
 
 def _difference(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
-    """Return the greatest difference of two numbers; infinite where they don't compare."""
+    """Return the largest difference; infinite if the numbers can't be compared."""
     if ours.size == 0:
         return 0.0
     if ours.dtype.kind not in 'fiub' or theirs.dtype.kind not in 'fiub':
         return 0.0 if np.array_equal(ours, theirs) else float('inf')
     first, second = ours.astype(np.float64), theirs.astype(np.float64)
-    # Equal infinities and two NaN are no difference.
+    # Equal infinities and pairs of NaN do not differ.
     same = (first == second) | (np.isnan(first) & np.isnan(second))
     with np.errstate(invalid='ignore'):
         gaps = np.where(same, 0.0, np.abs(first - second))
@@ -231,7 +181,7 @@ def _difference(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
 
 
 def _certain_rows(outputs: Arrays, tolerance: float) -> NDArray[np.int64] | None:
-    """Return the rows of detections whose score no other row's comes near, or None."""
+    """Return the detections with a unique score, or None if the outputs are not detections."""
     scores = outputs.get(_SCORES)
     if scores is None or scores.ndim != 2 or scores.shape[0] != 1:
         return None

@@ -13,11 +13,11 @@
 # limitations under the License.
 
 """
-What a TensorFlow file holds, read without TensorFlow: nodes, shapes, types, signatures.
+The contents of a TensorFlow file, read without TensorFlow: nodes, shapes, types, signatures.
 
 Formats: ``GraphDef``, ``NodeDef``, ``AttrValue``, ``TensorShapeProto``, ``SavedModel`` and
 ``MetaGraphDef`` of https://github.com/tensorflow/tensorflow/tree/master/tensorflow/core, directories
-``framework`` and ``protobuf``; the numbers below are the fields' numbers there.
+``framework`` and ``protobuf``; the numbers below are those of the fields there.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from ros2_classify.model.descriptor import SAVED_MODEL_FILE
 from ros2_classify.protobuf import (
     map_entry, messages, read_fields, signed, text, Value, varints, WireError)
 
-# types.proto; a type above 100 is a reference to the one 100 below.
+# types.proto; a number above 100 is a reference to the type of the number minus 100.
 DATA_TYPES = (
     'invalid', 'float32', 'float64', 'int32', 'uint8', 'int16', 'int8', 'string', 'complex64',
     'int64', 'bool', 'qint8', 'quint8', 'qint32', 'bfloat16', 'qint16', 'quint16', 'uint16',
     'complex128', 'float16', 'resource', 'variant', 'uint32', 'uint64')
 
-# Not outputs, though nothing reads them.
+# Not outputs, although no node reads them.
 _SILENT = frozenset((
     'Const', 'Placeholder', 'NoOp', 'Assert', 'SaveV2', 'RestoreV2', 'MergeV2Checkpoints',
     'MergeSummary', 'ScalarSummary', 'HistogramSummary', 'ImageSummary', 'Print', 'PrintV2',
     'Assign', 'AssignVariableOp', 'Exit', 'LoopCond'))
-# Where nodes say what their first output is, the surest first.
+# The attributes that describe a node's first output, the most reliable first.
 _TYPE_ATTRIBUTES = ('dtype', 'DstT', 'output_types', 'T')
 _SHAPE_ATTRIBUTES = ('shape', 'output_shapes', '_output_shapes')
 # Their values are in a checkpoint, not in the graph.
@@ -53,19 +53,7 @@ _VARIABLES = ('Variable', 'VariableV2', 'VarHandleOp', 'AutoReloadVariable')
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """
-    A tensor of a TensorFlow graph.
-
-    Parameters
-    ----------
-    name : str
-        As the graph says it, ``image_tensor:0``; for a SavedModel the signature's name for it.
-    dtype : str
-        One of ``DATA_TYPES``.
-    shape : tuple of int or None, or None
-        None for a dimension that is free; None in all where even the number of them is.
-
-    """
+    """A tensor: `shape` has None for a free dimension, and is None if the rank is free too."""
 
     name: str
     dtype: str
@@ -81,18 +69,10 @@ class TensorInfo:
 @dataclass(frozen=True)
 class Node:
     """
-    One operation of a graph.
+    One operation of a graph; `message` is its ``NodeDef``, from which attributes are read.
 
-    Parameters
-    ----------
-    name, op : str
-        Its own name, and what it does.
-    inputs : tuple of str
-        The tensors it reads (``name:1``, ``name`` for the first output) and, with ``^`` before
-        them, the nodes it waits for.
-    message : memoryview
-        The ``NodeDef`` itself, which holds the attributes.
-
+    `inputs` are tensors (``name:1``, ``name`` for the first output) and nodes that it waits for
+    (``^name``).
     """
 
     name: str
@@ -101,16 +81,12 @@ class Node:
     message: memoryview = field(repr=False)
 
     def data_types(self) -> set[str]:
-        """Return all the types that its attributes name; ConversionError if they are damaged."""
+        """Return all types in its attributes; ConversionError if they are damaged."""
         with self._reading():
             return {kind for _, value in self._attributes() for kind in _types(value)}
 
     def tensor(self) -> TensorInfo:
-        """
-        Return its first output, with the type and the shape that its attributes declare.
-
-        ConversionError if they are damaged.
-        """
+        """Return its first output as its attributes declare it; ConversionError if damaged."""
         with self._reading():
             attributes = dict(self._attributes())
             types = [kind for name in _TYPE_ATTRIBUTES if name in attributes
@@ -122,12 +98,12 @@ class Node:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Name the node whose attributes, which are read when they are asked for, are damaged."""
+        """Name the node with damaged attributes, which are read late."""
         try:
             yield
         except WireError as error:
             raise ConversionError(
-                f'the node {self.name!r} of the graph is damaged ({error}); get the model anew'
+                f'the node {self.name!r} of the graph is damaged ({error}); download the model again'
             ) from error
 
     def _attributes(self) -> Iterator[tuple[str, memoryview]]:
@@ -136,35 +112,25 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """
-    A graph and the functions that it calls.
-
-    Parameters
-    ----------
-    nodes : mapping of str to Node
-        By name, in the file's order.
-    library : tuple of Node
-        The nodes of all its functions.
-
-    """
+    """The nodes of a graph by name, in the file's order; `library` are those of its functions."""
 
     nodes: Mapping[str, Node]
     library: tuple[Node, ...] = ()
 
     @cached_property
     def placeholders(self) -> tuple[Node, ...]:
-        """The nodes that are to be fed."""
+        """The nodes to feed."""
         return tuple(node for node in self.nodes.values() if node.op == 'Placeholder')
 
     @cached_property
     def leaves(self) -> tuple[Node, ...]:
-        """The nodes that compute something which no other node reads."""
+        """The nodes that compute something that no other node reads."""
         read = {node_of(name) for node in self.nodes.values() for name in node.inputs}
         return tuple(node for node in self.nodes.values()
                      if node.name not in read and node.op not in _SILENT)
 
     def needed(self, names: Iterable[str]) -> dict[str, Node]:
-        """Return the nodes that the named tensors depend on, themselves included."""
+        """Return the nodes that the named tensors depend on, including their own."""
         waiting, found = [node_of(name) for name in names], {}
         while waiting:
             name = waiting.pop()
@@ -176,17 +142,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Signature:
-    """
-    One way to call a SavedModel.
-
-    Parameters
-    ----------
-    name : str
-        ``serving_default`` as a rule.
-    inputs, outputs : tuple of TensorInfo
-        By the signature's own names.
-
-    """
+    """One way to call a SavedModel, usually ``serving_default``; tensors by its own names."""
 
     name: str
     inputs: tuple[TensorInfo, ...]
@@ -195,19 +151,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class SavedModel:
-    """
-    What a SavedModel offers.
-
-    Parameters
-    ----------
-    tag : str
-        The tag of the graph that is meant for serving.
-    signatures : tuple of Signature
-        In alphabetical order.
-    graph : Graph
-        The graph and its functions.
-
-    """
+    """The graph of a SavedModel that is meant for serving, its tag and its sorted signatures."""
 
     tag: str
     signatures: tuple[Signature, ...]
@@ -215,25 +159,7 @@ class SavedModel:
 
 
 def read_frozen_graph(path: Path) -> Graph:
-    """
-    Read a frozen graph.
-
-    Parameters
-    ----------
-    path : Path
-        A file that holds a ``GraphDef``.
-
-    Returns
-    -------
-    Graph
-        At least one node is in it.
-
-    Raises
-    ------
-    ConversionError
-        If it is something else, or its weights are not in it.
-
-    """
+    """Read a ``GraphDef``; ConversionError if it is something else, or without its weights."""
     data = _read(path)
     try:
         graph = _graph(data)
@@ -242,8 +168,8 @@ def read_frozen_graph(path: Path) -> Graph:
         broken = True
     if broken:
         raise ConversionError(
-            f'{path}: this is no TensorFlow frozen graph{_what_else(path, data)}; a frozen graph '
-            'is a binary GraphDef with the weights in it, frozen_inference_graph.pb for example')
+            f'{path}: this is not a TensorFlow frozen graph{_what_else(path, data)}; a frozen graph '
+            'is a binary GraphDef with its weights, for example frozen_inference_graph.pb')
     variables = [node for node in graph.nodes.values() if node.op in _VARIABLES]
     if variables:
         raise ConversionError(
@@ -254,41 +180,23 @@ def read_frozen_graph(path: Path) -> Graph:
 
 
 def read_saved_model(directory: Path) -> SavedModel:
-    """
-    Read what a SavedModel offers.
-
-    Parameters
-    ----------
-    directory : Path
-        The directory with ``saved_model.pb``.
-
-    Returns
-    -------
-    SavedModel
-        Its graph for serving.
-
-    Raises
-    ------
-    ConversionError
-        If it is no SavedModel.
-
-    """
+    """Read the graph for serving from a directory with ``saved_model.pb``, or ConversionError."""
     path = directory / SAVED_MODEL_FILE
     if not path.is_file():
-        text_form = ' (only saved_model.pbtxt, in text form, which cannot be read: save it anew)'
+        text_form = ' (only saved_model.pbtxt, the text form, which is not supported: save it in binary form)'
         raise ConversionError(
-            f'{directory}: this is no TensorFlow SavedModel, there is no {SAVED_MODEL_FILE} in it'
+            f'{directory}: this is not a TensorFlow SavedModel: there is no {SAVED_MODEL_FILE} in it'
             f'{text_form if (directory / "saved_model.pbtxt").is_file() else ""}; a SavedModel is '
             f'the directory that holds {SAVED_MODEL_FILE} and variables/')
     try:
         graphs = [_meta_graph(message) for message in messages(_read(path), 2)]
     except WireError as error:
         raise ConversionError(
-            f'{path}: this is no SavedModel, or it is cut off: {error}; get it anew') from error
-    # What trainers save beside it (for TPUs, for training) has more tags.
+            f'{path}: this is not a SavedModel, or it is cut off: {error}; download it again') from error
+    # Trainers save others beside it (for TPUs, for training), which have more tags.
     graphs.sort(key=lambda item: (item[0] != ['serve'], 'serve' not in item[0]))
     if not graphs:
-        raise ConversionError(f'{path}: this SavedModel is empty; get it anew')
+        raise ConversionError(f'{path}: this SavedModel is empty; download it again')
     tags, signatures, graph = graphs[0]
     return SavedModel(','.join(tags), tuple(sorted(signatures, key=lambda item: item.name)), graph)
 
@@ -300,7 +208,7 @@ def node_of(tensor: str) -> str:
 
 
 def looks_like_saved_model(data: bytes) -> bool:
-    """Tell a ``SavedModel`` from a ``GraphDef``: it starts with a number, the schema's version."""
+    """Tell a ``SavedModel``, which starts with the schema's version, from a ``GraphDef``."""
     return data[:1] == b'\x08'
 
 
@@ -316,12 +224,12 @@ def _what_else(path: Path, data: memoryview) -> str:
     if not start:
         return ', it is empty'
     if looks_like_saved_model(start):
-        return (f' but a SavedModel or an ONNX file; say format: saved_model and give the directory '
+        return (f' but a SavedModel or an ONNX file; use format: saved_model and the directory '
                 f'{path.parent}, or format: onnx')
     if start.startswith(b'version https://git-lfs'):
         return ' but a Git LFS pointer: fetch the file itself with git lfs pull'
     if start.lstrip()[:5] in (b'node ', b'node{'):
-        return ' but one in text form, which cannot be read: save it anew in binary form'
+        return ' but one in text form, which is not supported: save it in binary form'
     return ''
 
 
@@ -401,7 +309,7 @@ def _data_type(value: Value) -> str:
 
 
 def _types(attribute: memoryview, listed: bool = False) -> Iterator[str]:
-    """Yield the types of an ``AttrValue``, or of the list that it holds; lists hold no lists."""
+    """Yield the types of an ``AttrValue``, or of the list in it; lists are not nested."""
     for number, value in read_fields(attribute):
         if number == 6:
             packed = varints(value) if isinstance(value, memoryview) else (value,)
@@ -413,7 +321,7 @@ def _types(attribute: memoryview, listed: bool = False) -> Iterator[str]:
 def _shapes(
     attribute: memoryview, listed: bool = False,
 ) -> Iterator[tuple[int | None, ...] | None]:
-    """Yield the shapes of an ``AttrValue``, or of the list that it holds; lists hold no lists."""
+    """Yield the shapes of an ``AttrValue``, or of the list in it; lists are not nested."""
     for number, value in read_fields(attribute):
         if number == 7 and isinstance(value, memoryview):
             yield _shape(value)

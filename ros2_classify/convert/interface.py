@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Which tensors of a TensorFlow model are its inputs and its outputs: declared, or found."""
+"""The inputs and outputs of a TensorFlow model: declared, or found in the graph."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ import re
 from ros2_classify.convert.graph import Graph, Node, node_of, SavedModel, Signature, TensorInfo
 from ros2_classify.errors import ConversionError
 
-# What TensorFlow Object Detection's exporter calls its outputs
+# The outputs of TensorFlow Object Detection's exporter
 # (https://github.com/tensorflow/models, research/object_detection/exporter.py).
 _DETECTION = ('detection_boxes', 'detection_scores', 'detection_classes', 'num_detections',
               'detection_masks')
 _DETECTION_NEEDED = _DETECTION[:3]
-# What classifiers and segmenters call theirs, the surest first: slim and Keras applications,
+# Those of classifiers and segmenters, the most reliable first: slim and Keras applications,
 # retrained models, TensorFlow's official ResNets, DeepLab.
 _USUAL = tuple(re.compile(pattern) for pattern in (
     r'(.*/)?[Pp]redictions/Reshape_1', r'(.*/)?[Pp]redictions/[Ss]oftmax', r'final_result',
     r'softmax_tensor', r'SemanticPredictions', r'(.*/)?[Ss]oftmax', r'(.*/)?prob(s|abilities)?',
     r'(.*/)?outputs?', r'(.*/)?logits'))
-# A class instead of the scores that it was chosen by.
+# These give a class instead of the scores that it was chosen by.
 _CHOICES = ('ArgMax', 'TopK', 'TopKV2')
 _DEFAULT_SIGNATURE = 'serving_default'
 _LISTED = 12
@@ -44,19 +44,10 @@ _LISTED = 12
 @dataclass(frozen=True)
 class Interface:
     """
-    What goes into a TensorFlow model and what comes out.
+    The inputs and outputs of a TensorFlow model.
 
-    Parameters
-    ----------
-    inputs : tuple of TensorInfo
-        A frozen graph's by tensor (``image_tensor:0``), a SavedModel's by the signature's names.
-    outputs : tuple of str
-        Likewise.
-    signature, tag : str
-        For a SavedModel, how it is called.
-    found : tuple of str
-        A sentence for each thing that was found and not declared.
-
+    A frozen graph's are tensors (``image_tensor:0``), a SavedModel's have the names of the
+    signature. `found` has a sentence for each thing that was not declared.
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -70,27 +61,9 @@ def frozen_interface(
     graph: Graph, inputs: Sequence[str], outputs: Sequence[str], origin: str,
 ) -> Interface:
     """
-    Return the inputs and outputs of a frozen graph.
+    Return the declared inputs and outputs of a frozen graph, or find them.
 
-    Parameters
-    ----------
-    graph : Graph
-        The graph.
-    inputs, outputs : sequence of str
-        Those that are declared, with or without ``:0``; none where they are to be found.
-    origin : str
-        What errors call the model.
-
-    Returns
-    -------
-    Interface
-        Every tensor of it is in the graph, and the outputs need no other placeholder.
-
-    Raises
-    ------
-    ConversionError
-        If a name is wrong, which names those there are, or if nothing tells.
-
+    ConversionError if a name is wrong, the outputs need another placeholder, or none can be found.
     """
     found = []
     if outputs:
@@ -106,13 +79,13 @@ def frozen_interface(
     if inputs:
         fed = [_find(graph, name, 'input', graph.placeholders, origin) for name in inputs]
         names = {node.name for node in fed}
-        # A named input may lie in the middle of the graph: what only it needs is not needed.
+        # A declared input may be inside the graph: the nodes that only it needs are not needed.
         reached = _without(graph, (node.name for node in nodes), names)
         missing = [node for node in reached if node.op == 'Placeholder' and node.name not in names]
         if missing:
             raise ConversionError(
                 f'{origin}: the outputs also need the placeholder {missing[0].tensor()}, which '
-                'convert.inputs does not name; add it, or name outputs that do without')
+                'convert.inputs does not name; add it, or name outputs that do not need it')
         infos = tuple(_with_name(node, _tensor(name)) for node, name in zip(fed, inputs))
     else:
         if not wanted:
@@ -123,38 +96,20 @@ def frozen_interface(
         order = {node.name: place for place, node in enumerate(graph.placeholders)}
         infos = tuple(node.tensor() for node in sorted(wanted, key=lambda node: order[node.name]))
         found.append(f'the input{"s" if len(infos) > 1 else ""} {_listed(map(str, infos))}, '
-                     'because placeholders are what is fed')
+                     'because placeholders are fed')
     return Interface(infos, tensors, found=tuple(found))
 
 
 def saved_interface(model: SavedModel, signature: str, origin: str) -> Interface:
     """
-    Return the inputs and outputs of a SavedModel.
+    Return the inputs and outputs of a signature of a SavedModel.
 
-    Parameters
-    ----------
-    model : SavedModel
-        The model.
-    signature : str
-        The declared one; empty takes ``serving_default``, or the only one there is.
-    origin : str
-        What errors call the model.
-
-    Returns
-    -------
-    Interface
-        Those of the signature.
-
-    Raises
-    ------
-    ConversionError
-        If there is no such signature, or nothing tells which.
-
+    An empty name takes ``serving_default``, or the only one. ConversionError if there is none.
     """
     usable = {item.name: item for item in model.signatures if item.inputs and item.outputs}
     if not usable:
         raise ConversionError(
-            f'{origin}: this SavedModel has no signature to call it by; save it with '
+            f'{origin}: this SavedModel has no signature with inputs and outputs; save it with '
             'signatures={"serving_default": ...}, or with model.export() from Keras')
     listed = '; '.join(_describe(item) for item in usable.values())
     if signature and signature not in usable:
@@ -165,7 +120,7 @@ def saved_interface(model: SavedModel, signature: str, origin: str) -> Interface
     if not signature:
         if _DEFAULT_SIGNATURE not in usable and len(usable) > 1:
             raise ConversionError(
-                f'{origin}: this SavedModel has several signatures and none is '
+                f'{origin}: this SavedModel has several signatures, but none is '
                 f'{_DEFAULT_SIGNATURE}; name one under convert.signature: {listed}')
         signature = _DEFAULT_SIGNATURE if _DEFAULT_SIGNATURE in usable else next(iter(usable))
         found.append(f'the signature {_describe(usable[signature])}')
@@ -178,7 +133,7 @@ def _find(graph: Graph, name: str, kind: str, usual: Iterable[Node], origin: str
     node = graph.nodes.get(node_of(name))
     if node is not None:
         return node
-    what = 'placeholders' if kind == 'input' else 'outputs (what nothing else reads)'
+    what = 'placeholders' if kind == 'input' else 'outputs (that no node reads)'
     raise ConversionError(
         f'{origin}: the graph has no {kind} {name!r}{_near(node_of(name), graph.nodes)}'
         f'{_there(what, usual)}; correct convert.{kind}s in the descriptor, or '
@@ -186,12 +141,12 @@ def _find(graph: Graph, name: str, kind: str, usual: Iterable[Node], origin: str
 
 
 def _find_outputs(graph: Graph, origin: str) -> tuple[list[Node], str]:
-    """Return the output nodes, and why it is these."""
+    """Return the output nodes and the reason for them."""
     if all(name in graph.nodes for name in _DETECTION_NEEDED):
         return ([graph.nodes[name] for name in _DETECTION if name in graph.nodes],
                 'the names of TensorFlow Object Detection')
     leaves = graph.leaves
-    # Where only the best class comes out, the scores that it was chosen by lie before it.
+    # If the graph gives only the best class, the scores are before it.
     inside = all(node.op in _CHOICES for node in leaves)
     for pattern in _USUAL:
         hits = [node for node in (graph.nodes.values() if inside else leaves)
@@ -199,22 +154,22 @@ def _find_outputs(graph: Graph, origin: str) -> tuple[list[Node], str]:
         if len(hits) == 1:
             return hits, 'its usual name'
     if len(leaves) == 1 and not inside:
-        return [leaves[0]], 'its being the only one that nothing else reads'
+        return [leaves[0]], 'being the only one that no node reads'
     raise ConversionError(
-        f'{origin}: the outputs of this graph cannot be told from their names'
-        f'{_there("outputs (what nothing else reads)", leaves)}; name those that count under '
-        'convert.outputs in a descriptor, like convert: {outputs: [name]}')
+        f'{origin}: the outputs of this graph cannot be recognized by their names'
+        f'{_there("outputs (that no node reads)", leaves)}; name the right ones under '
+        'convert.outputs in a descriptor, as in convert: {outputs: [name]}')
 
 
 def _without(graph: Graph, names: Iterable[str], stops: set[str]) -> list[Node]:
-    """Return the nodes that some depend on, those behind the stops left out."""
+    """Return the nodes that the named ones depend on, without those before the stops."""
     cut = Graph({name: Node(node.name, node.op, (), node.message) if name in stops else node
                  for name, node in graph.nodes.items()})
     return list(cut.needed(names).values())
 
 
 def _tensor(name: str) -> str:
-    """Return a name with the number of the node's output: ``:0`` where none is said."""
+    """Return a name with the number of the node's output, ``:0`` by default."""
     return name if node_of(name) != name else f'{name}:0'
 
 
@@ -224,7 +179,7 @@ def _with_name(node: Node, name: str) -> TensorInfo:
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    # Most people remember the end of a name and not the scopes before it.
+    # Users often remember the end of a name but not the scopes before it.
     known = list(known)
     close = [other for other in known if other.rpartition('/')[2] == name][:3]
     close += [other for other in difflib.get_close_matches(name, known, n=3, cutoff=0.6)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How models are converted: what a user may choose."""
+"""Options of the conversion."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 import threading
 
-from ros2_classify.convert.progress import log_progress, Progress
 from ros2_classify.download.options import FetchOptions
+from ros2_classify.progress import log_step_progress, StepProgress
 
 
 @dataclass(frozen=True)
 class ConvertOptions:
     """
-    How models are converted.
+    How to convert models.
 
     Parameters
     ----------
@@ -35,17 +35,17 @@ class ConvertOptions:
         The cache's directory; None means ``ROS2_CLASSIFY_CACHE``, or ``ros2_classify`` in the
         user's cache directory.
     python : str or None
-        The interpreter that has tensorflow and tf2onnx; None means as
-        ``ROS2_CLASSIFY_CONVERTER_PYTHON`` says, or else this very one.
+        The interpreter that has tensorflow and tf2onnx; None means that of
+        ``ROS2_CLASSIFY_CONVERTER_PYTHON``, or else the running one.
     timeout : float
-        Seconds a conversion may take.
+        Maximum duration of a conversion in seconds.
     image : Path or None
-        The image that the answers are compared on; None means one that is computed.
+        The image to compare outputs on; None means a generated one.
     progress : callable or None
-        Told ``(what is done, whether it was the last)``; None means a line on the terminal, or
-        lines in the log of `logging`'s logger ``ros2_classify``.
+        Called with ``(text, done)``; None means a line on the terminal, or lines in the log of
+        `logging`'s logger ``ros2_classify``.
     cancel : threading.Event or None
-        Set from elsewhere, it ends the work with FetchCancelledError.
+        Set it in another thread to stop with FetchCancelledError.
 
     """
 
@@ -53,14 +53,14 @@ class ConvertOptions:
     python: str | None = None
     timeout: float = 1800.0
     image: Path | None = None
-    progress: Progress | None = field(default=None, compare=False)
+    progress: StepProgress | None = field(default=None, compare=False)
     cancel: threading.Event | None = field(default=None, compare=False)
 
     @classmethod
     def like(cls, fetch: FetchOptions | None) -> ConvertOptions:
-        """Return options with the cache and the cancel of fetching, and progress where its is."""
+        """Return options with the cache, the cancel event and the progress of a download."""
         if fetch is None:
             return cls()
         return cls(cache=fetch.cache, cancel=fetch.cancel,
-                   # Who wants no line on the terminal there wants none here.
-                   progress=log_progress() if fetch.progress else None)
+                   # Own progress there means no line on the terminal, here neither.
+                   progress=log_step_progress() if fetch.progress else None)

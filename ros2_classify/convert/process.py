@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The process that converts: which Python runs it, its log and its time limit."""
+"""The process that converts: its Python, its time limit, and the cause if it fails."""
 
 from __future__ import annotations
 
@@ -36,51 +36,35 @@ from typing import Any
 
 from ros2_classify.convert import worker
 from ros2_classify.convert.graph import Graph
-from ros2_classify.convert.progress import default_progress, Progress
 from ros2_classify.errors import ConversionError, FetchCancelledError
-from ros2_classify.progress import human_time
+from ros2_classify.progress import default_step_progress, human_time, StepProgress
 
-_INSTEAD = ('use an ONNX export of this model where there is one, or export the model anew with '
-            'a current TensorFlow (as a SavedModel) without it')
+_INSTEAD = ('use an ONNX export of this model if there is one, or export the model again with a '
+            'current TensorFlow (as a SavedModel) without it')
 
-# How tf2onnx names what it has no counterpart for (its log, tf2onnx/tfonnx.py).
+# The lines of the log about operators without an ONNX counterpart (tf2onnx/tfonnx.py).
 _UNSUPPORTED = re.compile(r'Tensorflow op \[(?P<node>[^\]]*): (?P<op>[^\]:]+)\] is not supported')
 _UNKNOWN = re.compile(r"Op type not registered '(?P<op>[^']+)'")
 _REJECTED = re.compile(r'convert failed for name: "(?P<node>[^"]+)"\s+op: "(?P<op>[^"]+)"')
 
-# The element types that ONNX lacks; its int8 and uint8 carry scale and zero point beside them.
+# Types that ONNX lacks: its int8 and uint8 have scale and zero point as separate tensors.
 _QUANTIZED = ('qint8', 'quint8', 'qint16', 'quint16', 'qint32')
 _OTHER_TYPES = ('complex64', 'complex128', 'resource', 'variant', 'string')
-# The arrays of TensorFlow 1's loops; of them tf2onnx converts known patterns only.
+# The arrays of TensorFlow 1's loops; tf2onnx converts known patterns only.
 _OLD_ARRAYS = re.compile(r'TensorArray\w*V[123]')
 _OLD_LOOPS = ('Enter', 'Exit', 'NextIteration', 'RefEnter', 'RefExit', 'RefNextIteration')
 
 
 def unsupported_operators(log: str) -> list[str]:
-    """Return the operators that tf2onnx says it has no counterpart for, by its log."""
+    """Return the operators that the log of tf2onnx reports as unsupported."""
     return sorted({match['op'] for match in _UNSUPPORTED.finditer(log)})
 
 
 def explain(error: str, log: str, graph: Graph, outputs: Iterable[str]) -> str:
     """
-    Say why a conversion failed.
+    Return the cause of a failed conversion and the next step, without a full stop.
 
-    Parameters
-    ----------
-    error : str
-        The exception, ``TypeError: ...``.
-    log : str
-        What TensorFlow and tf2onnx wrote.
-    graph : Graph
-        What was to be converted.
-    outputs : iterable of str
-        The tensors it was to give; none asks the whole graph and its functions.
-
-    Returns
-    -------
-    str
-        The cause and the way out, without a full stop.
-
+    Only the nodes that the outputs need are considered; without outputs, all of them.
     """
     outputs = list(outputs)
     nodes = list(graph.needed(outputs).values() if outputs else graph.nodes.values())
@@ -88,27 +72,27 @@ def explain(error: str, log: str, graph: Graph, outputs: Iterable[str]) -> str:
     operators = {node.op: node.name for node in reversed(nodes)}
     unknown = [match['op'] for match in _UNKNOWN.finditer(f'{error}\n{log}')]
     if unknown:
-        return (f'TensorFlow itself does not know its operator {unknown[0]} (from a library of '
-                f'its own, or removed since); {_INSTEAD}')
+        return (f'TensorFlow itself does not know its operator {unknown[0]} (it belongs to another '
+                f'library, or was removed); {_INSTEAD}')
     missing = unsupported_operators(log)
     if missing:
         return f'ONNX has no counterpart for its {_several("operator", missing)}; {_INSTEAD}'
     rejected = _REJECTED.search(log)
     if rejected and _OLD_ARRAYS.fullmatch(rejected['op']):
-        return (f'its loops keep their results in TensorFlow 1\'s {rejected["op"]} '
+        return (f'its loops store their results in TensorFlow 1\'s {rejected["op"]} '
                 f'({rejected["node"]!r}), which tf2onnx cannot convert here; {_INSTEAD}')
     types = {kind: node for node in reversed(nodes) for kind in node.data_types()}
     quantized = [kind for kind in _QUANTIZED if kind in types]
     if quantized:
         node = types[quantized[0]]
-        return (f'ONNX has no data type {quantized[0]}, in which it keeps its weights '
+        return (f'ONNX has no data type {quantized[0]}, which its weights have '
                 f'({node.op} {node.name!r}); use the floating-point version of this model')
     if rejected:
         return (f'tf2onnx fails at its operator {rejected["op"]} ({rejected["node"]!r}): '
                 f'{shorten(error)}; {_INSTEAD}')
     loops = sorted(op for op in operators if op in _OLD_LOOPS)
     if loops:
-        return (f'its loops are built of TensorFlow 1\'s {_several("operator", loops)} in a way '
+        return (f'its loops consist of TensorFlow 1\'s {_several("operator", loops)} in a way '
                 f'that tf2onnx does not convert ({shorten(error)}); {_INSTEAD}')
     others = [kind for kind in _OTHER_TYPES if kind in types and kind in error.lower()]
     if others:
@@ -123,7 +107,7 @@ def _several(word: str, names: list[str]) -> str:
 
 
 def shorten(error: str) -> str:
-    """Return an exception's text as one line, TensorFlow's stack traces left out."""
+    """Return an exception's text as one line without TensorFlow's stack traces."""
     text = re.sub(r'Original stack trace for.*', '', error, flags=re.DOTALL)
     text = re.sub(r'Detected at node .*\(most recent call last\):', '', text)
     text = ' '.join(re.sub(r'\[\[\{\{.*?\}\}\]\]', '', text).split()).rstrip('.')
@@ -133,7 +117,7 @@ def shorten(error: str) -> str:
 PYTHON = 'ROS2_CLASSIFY_CONVERTER_PYTHON'
 LOG = 'convert.log'
 
-# All of them install the module tensorflow.
+# All of them provide the module tensorflow.
 _TENSORFLOWS = ('tensorflow', 'tensorflow-cpu', 'tensorflow-intel', 'tensorflow-aarch64',
                 'tensorflow-macos', 'tensorflow-rocm', 'tf-nightly', 'tf-nightly-cpu')
 _PROBE = f"""
@@ -150,22 +134,16 @@ print(json.dumps([version(['tf2onnx']) if find_spec('tf2onnx') else None,
                   version({_TENSORFLOWS}) if find_spec('tensorflow') else None]))
 """
 _PROBE_SECONDS = 120.0
-# The worker's own directory stays off the module path: modules of this package have common names.
+# Keeps the worker's directory off the module path: modules of this package have common names.
 _LAUNCH = 'import runpy, sys; runpy.run_path(sys.argv[1], run_name="__main__")'
 _TICK = 0.2
 
 
 class WorkerError(ConversionError):
     """
-    What TensorFlow or tf2onnx raised, in their own words.
+    An exception of TensorFlow or tf2onnx, as ``ValueError: ...``.
 
-    Parameters
-    ----------
-    message : str
-        The exception, ``ValueError: ...``.
-    converted : bool
-        Whether the conversion was done: then TensorFlow could not run the model itself.
-
+    If `converted`, the conversion itself succeeded, but TensorFlow could not run the model.
     """
 
     def __init__(self, message: str, *, converted: bool = False) -> None:
@@ -175,17 +153,7 @@ class WorkerError(ConversionError):
 
 @dataclass(frozen=True)
 class Converter:
-    """
-    A Python that has TensorFlow and tf2onnx.
-
-    Parameters
-    ----------
-    python : str
-        The interpreter.
-    tf2onnx, tensorflow : str
-        Their versions.
-
-    """
+    """A Python interpreter that has TensorFlow and tf2onnx, and their versions."""
 
     python: str
     tf2onnx: str
@@ -193,35 +161,14 @@ class Converter:
 
     @property
     def name(self) -> str:
-        """Its versions, as a directory's name."""
+        """The name of its directory in the cache."""
         return f'tf2onnx-{self.tf2onnx}_tensorflow-{self.tensorflow}'
 
 
 def choose_python(
     python: str | None = None, environ: Mapping[str, str] | None = None,
 ) -> str:
-    """
-    Return the interpreter that is to convert.
-
-    Parameters
-    ----------
-    python : str, optional
-        A path or a name on ``PATH``; None means as ``ROS2_CLASSIFY_CONVERTER_PYTHON`` says, or
-        else this very interpreter.
-    environ : mapping of str to str, optional
-        The environment; None means the process's own.
-
-    Returns
-    -------
-    str
-        Its path.
-
-    Raises
-    ------
-    ConversionError
-        If there is no such program.
-
-    """
+    """Return the interpreter to convert with: named, from the environment, or this one."""
     named = python or (os.environ if environ is None else environ).get(PYTHON, '').strip()
     if not named:
         return sys.executable
@@ -229,31 +176,13 @@ def choose_python(
     if found is None:
         where = 'the parameter python' if python else PYTHON
         raise ConversionError(
-            f'{where} names {named}, which is no program; set it to a Python that has tensorflow '
+            f'{where} is {named}, which is not a program; set it to a Python that has tensorflow '
             'and tf2onnx, like /home/me/tensorflow/bin/python')
     return found
 
 
 def find_converter(python: str) -> Converter | None:
-    """
-    Return what an interpreter has, without importing it.
-
-    Parameters
-    ----------
-    python : str
-        Its path.
-
-    Returns
-    -------
-    Converter or None
-        None where it lacks TensorFlow or tf2onnx.
-
-    Raises
-    ------
-    ConversionError
-        If it doesn't run.
-
-    """
+    """Return None if an interpreter lacks TensorFlow or tf2onnx; neither is imported."""
     if python == sys.executable:
         versions = [_version(['tf2onnx']) if find_spec('tf2onnx') else None,
                     _version(_TENSORFLOWS) if find_spec('tensorflow') else None]
@@ -272,44 +201,16 @@ def find_converter(python: str) -> Converter | None:
 
 
 def run_worker(
-    python: str, directory: Path, *, label: str, timeout: float, progress: Progress | None = None,
+    python: str, directory: Path, *, label: str, timeout: float, progress: StepProgress | None = None,
     cancel: threading.Event | None = None,
 ) -> dict[str, Any]:
     """
-    Run the worker in a directory that holds its request.
+    Run the worker in a directory with its request, and return its report.
 
-    Parameters
-    ----------
-    python : str
-        The interpreter.
-    directory : Path
-        Where ``request.json`` and ``feeds.npz`` are, and what comes out goes.
-    label : str
-        What people call the model.
-    timeout : float
-        Seconds it may take.
-    progress : callable, optional
-        Told ``(what it does, whether it is done)`` five times a second; None means a line on
-        the terminal, or lines in the log.
-    cancel : threading.Event, optional
-        Set from elsewhere, it ends the work.
-
-    Returns
-    -------
-    dict
-        What the worker says of its work.
-
-    Raises
-    ------
-    WorkerError
-        If TensorFlow or tf2onnx raised something.
-    ConversionError
-        If the process was ended, or took too long.
-    FetchCancelledError
-        If ``cancel`` was set.
-
+    WorkerError if TensorFlow or tf2onnx raised one, ConversionError if the process died or took
+    too long, FetchCancelledError if `cancel` was set.
     """
-    show = progress or default_progress()
+    show = progress or default_step_progress()
     started, stage, outcome = time.monotonic(), 'starting', {}
     with open(directory / LOG, 'wb') as log, _process(python, directory, log) as process:
         lines: queue.Queue[str | None] = queue.Queue()
@@ -321,9 +222,9 @@ def run_worker(
                     raise FetchCancelledError(f'converting {label} was cancelled')
                 if passed > timeout:
                     raise ConversionError(
-                        f'converting {label} took more than {human_time(timeout)} and was ended '
-                        f'while {stage}; allow it more time (--timeout, or the parameter '
-                        'conversion_timeout of a node), or convert it on a quicker machine')
+                        f'converting {label} took more than {human_time(timeout)} and was stopped '
+                        f'while {stage}; allow more time (--timeout, or the parameter '
+                        'conversion_timeout of a node), or convert it on a faster machine')
                 show(f'converting {label} to ONNX, once: {stage} ({human_time(passed)})', False)
                 try:
                     line = lines.get(timeout=_TICK)
@@ -343,8 +244,8 @@ def run_worker(
     if 'error' in outcome:
         raise WorkerError(str(outcome['error']), converted='converted' in outcome)
     how = f'signal {signal.Signals(-code).name}' if code < 0 else f'exit code {code}'
-    memory = ' (not enough memory, as a rule)' if code == -signal.SIGKILL else ''
-    raise ConversionError(f'the converting process ended with {how}{memory} while {stage}')
+    memory = ' (usually not enough memory)' if code == -signal.SIGKILL else ''
+    raise ConversionError(f'the conversion process ended with {how}{memory} while {stage}')
 
 
 def _version(names: tuple[str, ...] | list[str]) -> str | None:
@@ -359,17 +260,17 @@ def _version(names: tuple[str, ...] | list[str]) -> str | None:
 def _environment(python: str) -> dict[str, str]:
     environ = dict(os.environ)
     if python != sys.executable:
-        # A sourced ROS 2 puts its own Python packages there, made for another interpreter.
+        # A sourced ROS 2 puts its Python packages there, made for another interpreter.
         for name in ('PYTHONPATH', 'PYTHONHOME'):
             environ.pop(name, None)
-    # A robot's GPU is not for this, and plain kernels are what ONNX is compared to.
+    # Not on the robot's GPU; and ONNX is compared with TensorFlow's plain kernels.
     environ.update(CUDA_VISIBLE_DEVICES='-1', TF_ENABLE_ONEDNN_OPTS='0', TF_CPP_MIN_LOG_LEVEL='2')
     return environ
 
 
 @contextmanager
 def _process(python: str, directory: Path, log: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the worker; at the end of the block it is gone, with all that it started."""
+    """Start the worker; at the end of the block, kill it with all that it started."""
     program = str(Path(worker.__file__).resolve())
     process = subprocess.Popen(
         [python, '-c', _LAUNCH, program], cwd=directory, env=_environment(python),
@@ -391,5 +292,5 @@ def _read_lines(process: subprocess.Popen[bytes], lines: queue.Queue[str | None]
         for line in process.stdout:
             lines.put(line.decode('utf-8'))
     except ValueError:
-        pass  # the pipe was closed because the work was given up
+        pass  # the pipe was closed: the work was stopped
     lines.put(None)

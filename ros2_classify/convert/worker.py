@@ -15,11 +15,10 @@
 """
 The program that converts: the only one that imports TensorFlow and tf2onnx.
 
-It runs in a process of its own, by whatever Python has the two, and imports nothing of this
-package, which need not be installed there. What it is to do stands in ``request.json`` of the
-working directory; the ONNX model and TensorFlow's own answer to the test input are left there. What
-it is doing, and what came out, goes to standard output, one JSON object a line; all that
-TensorFlow and tf2onnx have to say goes to standard error.
+It runs in a process of its own, in a Python that may lack this package, and so imports nothing
+of it. It reads ``request.json`` in the working directory and writes the ONNX model and
+TensorFlow's outputs for the test input there. Standard output carries its progress and its
+report, one JSON object a line; the messages of TensorFlow and tf2onnx go to standard error.
 """
 
 from __future__ import annotations
@@ -40,9 +39,9 @@ MODEL = 'model.onnx'
 
 
 def main() -> int:
-    """Convert what the request says; 0 where the model is there."""
+    """Convert what the request says; return 0 if the model was written."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Libraries print to standard output; only this program's own lines may arrive there.
+    # Libraries print to standard output too; keep it for this program's own lines.
     with os.fdopen(os.dup(1), 'w', encoding='utf-8', buffering=1) as reports:
         os.dup2(2, 1)
 
@@ -52,7 +51,7 @@ def main() -> int:
         try:
             with open(REQUEST, encoding='utf-8') as file:
                 tell(result=_work(json.load(file), tell))
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the parent has to say it
+        except Exception as error:  # noqa: BLE001 -- the parent reports it, whatever it is
             traceback.print_exc()
             tell(error=f'{type(error).__name__}: {getattr(error, "message", None) or error}')
             return 1
@@ -60,7 +59,7 @@ def main() -> int:
 
 
 def _end_with_parent() -> None:
-    """Wait until the parent closes the pipe, dead or alive, and end with it."""
+    """Exit when the parent closes the pipe, or dies."""
     while os.read(0, 1024):
         pass
     os._exit(3)
