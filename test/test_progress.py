@@ -17,11 +17,14 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
+import time
 
 import pytest
 from ros2_classify.progress import (
-    default_progress, human_size, human_time, LogProgress, Meter, Status, TerminalProgress)
+    default_progress, default_step_progress, human_size, human_time, LogProgress, Meter, Status,
+    TerminalProgress)
 
 
 class Clock:
@@ -126,3 +129,18 @@ def test_sizes(count: float, text: str) -> None:
     (0.2, '0 s'), (59.4, '59 s'), (59.6, '1 min 0 s'), (200, '3 min 20 s'), (7500, '2 h 5 min')])
 def test_times(seconds: float, text: str) -> None:
     assert human_time(seconds) == text
+
+
+def test_steps_are_logged_every_15_seconds(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, 'monotonic', lambda: now[0])
+    show = default_step_progress()
+    with caplog.at_level(logging.INFO, 'ros2_classify'):
+        for second in range(40):
+            now[0] = 100.0 + second
+            show(f'after {second} s', False)
+        show('', True)
+    assert [record.getMessage() for record in caplog.records] == [
+        'after 0 s', 'after 15 s', 'after 30 s']

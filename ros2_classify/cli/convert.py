@@ -131,7 +131,7 @@ def _summary(report: dict[str, Any], *, fresh: bool) -> list[str]:
     lines.append(f'inputs: {"; ".join(report["inputs"])}')
     lines.append(f'outputs: {", ".join(report["outputs"])}')
     checked = report['compared_with_tensorflow']
-    lines.append('greatest differences from TensorFlow: ' + ', '.join(
+    lines.append('largest differences from TensorFlow: ' + ', '.join(
         f'{name} {value:g}' for name, value in checked['differences'].items()))
     versions = report['versions']
     seconds = sum(report['seconds'].values())
@@ -145,7 +145,7 @@ def _summary(report: dict[str, Any], *, fresh: bool) -> list[str]:
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(','))
     if not all(names):
-        raise argparse.ArgumentTypeError(f'{text!r} has an empty name in it')
+        raise argparse.ArgumentTypeError(f'{text!r} has an empty name')
     return names
 
 
@@ -153,7 +153,7 @@ def _positive(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f'{text!r} is no number') from None
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number') from None
     if not 0 < value < float('inf'):
         raise argparse.ArgumentTypeError(f'{text} must be above 0')
     return value

@@ -101,7 +101,7 @@ class Conversion:
 def to_onnx(
     descriptor: ModelDescriptor, source: Path, options: ConvertOptions | None = None,
 ) -> Path:
-    """Return the ONNX file in the cache that a TensorFlow model was converted to; see `convert`."""
+    """Return the cached ONNX file of a TensorFlow model; see `convert`."""
     return convert(descriptor, source, options).model
 
 
@@ -270,8 +270,8 @@ def _convert(
     finally:
         remove(work)
     conversion = _conversion_in(final, plan, fresh=True)
-    _log.info('converted %s to ONNX in %.0f s; its outputs equal those of TensorFlow; cached as %s',
-              plan.descriptor.name, sum(outcome['seconds'].values()), conversion.model)
+    _log.info('converted %s to ONNX in %.0f s; its outputs equal those of TensorFlow; cached '
+              'as %s', plan.descriptor.name, sum(outcome['seconds'].values()), conversion.model)
     return conversion
 
 

@@ -107,8 +107,8 @@ def compare(results: Arrays, reference: Arrays, tolerance: float) -> dict[str, A
             wrong.append(f'{name!r} by {difference:.3g}')
     if wrong:
         raise ConversionError(
-            f'the outputs of the ONNX model differ from TensorFlow: {", ".join(wrong)} at most, more '
-            f'than the tolerance of {tolerance:g}')
+            f'the outputs of the ONNX model differ from TensorFlow: {", ".join(wrong)} at most, '
+            f'more than the tolerance of {tolerance:g}')
     report: dict[str, Any] = {'differences': differences, 'tolerance': tolerance}
     if rows is not None:
         report['rows_with_a_score_of_their_own'] = len(rows)

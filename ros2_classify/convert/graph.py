@@ -16,8 +16,8 @@
 The contents of a TensorFlow file, read without TensorFlow: nodes, shapes, types, signatures.
 
 Formats: ``GraphDef``, ``NodeDef``, ``AttrValue``, ``TensorShapeProto``, ``SavedModel`` and
-``MetaGraphDef`` of https://github.com/tensorflow/tensorflow/tree/master/tensorflow/core, directories
-``framework`` and ``protobuf``; the numbers below are those of the fields there.
+``MetaGraphDef`` of https://github.com/tensorflow/tensorflow/tree/master/tensorflow/core,
+directories ``framework`` and ``protobuf``; the numbers below are those of the fields there.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Node:
             yield
         except WireError as error:
             raise ConversionError(
-                f'the node {self.name!r} of the graph is damaged ({error}); download the model again'
+                f'the node {self.name!r} of the graph is damaged ({error}); download it again'
             ) from error
 
     def _attributes(self) -> Iterator[tuple[str, memoryview]]:
@@ -168,8 +168,8 @@ def read_frozen_graph(path: Path) -> Graph:
         broken = True
     if broken:
         raise ConversionError(
-            f'{path}: this is not a TensorFlow frozen graph{_what_else(path, data)}; a frozen graph '
-            'is a binary GraphDef with its weights, for example frozen_inference_graph.pb')
+            f'{path}: this is not a TensorFlow frozen graph{_what_else(path, data)}; a frozen '
+            'graph is a binary GraphDef with its weights, for example frozen_inference_graph.pb')
     variables = [node for node in graph.nodes.values() if node.op in _VARIABLES]
     if variables:
         raise ConversionError(
@@ -183,16 +183,17 @@ def read_saved_model(directory: Path) -> SavedModel:
     """Read the graph for serving from a directory with ``saved_model.pb``, or ConversionError."""
     path = directory / SAVED_MODEL_FILE
     if not path.is_file():
-        text_form = ' (only saved_model.pbtxt, the text form, which is not supported: save it in binary form)'
+        text_form = ' (only saved_model.pbtxt, which is not supported: save it in binary form)'
         raise ConversionError(
-            f'{directory}: this is not a TensorFlow SavedModel: there is no {SAVED_MODEL_FILE} in it'
+            f'{directory}: this is not a TensorFlow SavedModel: it has no {SAVED_MODEL_FILE}'
             f'{text_form if (directory / "saved_model.pbtxt").is_file() else ""}; a SavedModel is '
             f'the directory that holds {SAVED_MODEL_FILE} and variables/')
     try:
         graphs = [_meta_graph(message) for message in messages(_read(path), 2)]
     except WireError as error:
         raise ConversionError(
-            f'{path}: this is not a SavedModel, or it is cut off: {error}; download it again') from error
+            f'{path}: this is not a SavedModel, or it is cut off: {error}; download it again'
+        ) from error
     # Trainers save others beside it (for TPUs, for training), which have more tags.
     graphs.sort(key=lambda item: (item[0] != ['serve'], 'serve' not in item[0]))
     if not graphs:

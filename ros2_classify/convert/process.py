@@ -72,8 +72,8 @@ def explain(error: str, log: str, graph: Graph, outputs: Iterable[str]) -> str:
     operators = {node.op: node.name for node in reversed(nodes)}
     unknown = [match['op'] for match in _UNKNOWN.finditer(f'{error}\n{log}')]
     if unknown:
-        return (f'TensorFlow itself does not know its operator {unknown[0]} (it belongs to another '
-                f'library, or was removed); {_INSTEAD}')
+        return (f'TensorFlow itself does not know its operator {unknown[0]} (from another '
+                f'library, or removed); {_INSTEAD}')
     missing = unsupported_operators(log)
     if missing:
         return f'ONNX has no counterpart for its {_several("operator", missing)}; {_INSTEAD}'
@@ -201,8 +201,8 @@ def find_converter(python: str) -> Converter | None:
 
 
 def run_worker(
-    python: str, directory: Path, *, label: str, timeout: float, progress: StepProgress | None = None,
-    cancel: threading.Event | None = None,
+    python: str, directory: Path, *, label: str, timeout: float,
+    progress: StepProgress | None = None, cancel: threading.Event | None = None,
 ) -> dict[str, Any]:
     """
     Run the worker in a directory with its request, and return its report.

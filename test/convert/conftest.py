@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the tests of the conversion share."""
+"""Fixtures of the conversion's tests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ import pytest
 
 @pytest.fixture
 def converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeConverter:
-    """Return a converter that everything in this test uses."""
+    """Return a fake converter that the environment names."""
     fake = FakeConverter(tmp_path / 'converter')
     monkeypatch.setenv('ROS2_CLASSIFY_CONVERTER_PYTHON', str(fake.python))
     return fake
@@ -34,14 +34,14 @@ def converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeConverter:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty cache that everything in this test uses."""
+    """Return an empty cache that the environment names."""
     monkeypatch.setenv('ROS2_CLASSIFY_CACHE', str(tmp_path / 'cache'))
     return tmp_path / 'cache'
 
 
 @pytest.fixture
 def no_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make this Python one without TensorFlow."""
+    """Hide TensorFlow from this Python."""
     monkeypatch.delenv('ROS2_CLASSIFY_CONVERTER_PYTHON', raising=False)
     for name in ('tensorflow', 'tf2onnx'):
         monkeypatch.setitem(sys.modules, name, None)

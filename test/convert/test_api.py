@@ -46,12 +46,12 @@ def tiny(frozen: Path) -> ModelDescriptor:
 
 
 def leftovers(cache: Path) -> list[str]:
-    """Return what is in the cache beside finished conversions and kept logs."""
+    """Return the files in the cache beside finished conversions and their logs."""
     return sorted(path.name for name in ('partial', 'locks') if (cache / name).is_dir()
                   for path in (cache / name).iterdir())
 
 
-def test_converted_once(tiny, frozen: Path, converter, cache: Path) -> None:
+def test_a_model_is_converted_once(tiny, frozen: Path, converter, cache: Path) -> None:
     first = convert(tiny, frozen)
     assert first.fresh
     again = convert(tiny, frozen)
@@ -64,14 +64,14 @@ def test_converted_once(tiny, frozen: Path, converter, cache: Path) -> None:
     engine.close()
 
 
-def test_what_the_worker_is_asked(tiny, frozen: Path, converter, cache: Path) -> None:
+def test_the_request_of_the_worker(tiny, frozen: Path, converter, cache: Path) -> None:
     convert(tiny, frozen)
     assert converter.requests() == [{
         'format': 'frozen_graph', 'source': str(frozen), 'inputs': ['input:0'],
         'outputs': ['softmax:0'], 'signature': '', 'tag': '', 'opset': OPSET}]
 
 
-def test_the_report_is_kept_with_the_model(tiny, frozen: Path, converter, cache: Path) -> None:
+def test_the_report_is_cached_with_the_model(tiny, frozen: Path, converter, cache: Path) -> None:
     done = convert(tiny, frozen)
     assert {path.name for path in done.model.parent.iterdir()} == {
         'model.onnx', 'report.json', 'convert.log'}
@@ -84,7 +84,7 @@ def test_the_report_is_kept_with_the_model(tiny, frozen: Path, converter, cache:
     assert (report['memory_mb'], report['seconds']['convert']) == (100, 2.0)
 
 
-def test_from_the_cache_without_tensorflow(
+def test_a_cached_model_needs_no_tensorflow(
     tiny, frozen: Path, converter, cache: Path, no_tensorflow,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -98,18 +98,18 @@ def test_from_the_cache_without_tensorflow(
     assert not convert(tiny, frozen).fresh
 
 
-def test_a_converter_that_is_gone_matters_only_where_it_is_needed(
+def test_a_missing_converter_matters_only_if_it_is_needed(
     tiny, frozen: Path, converter, cache: Path,
 ) -> None:
     done = convert(tiny, frozen)
     converter.python.unlink()
     assert convert(tiny, frozen).model == done.model
     done.report.unlink()
-    with pytest.raises(ConversionError, match='converted to ONNX once, but .* is no program'):
+    with pytest.raises(ConversionError, match='converted to ONNX once, but .* is not a program'):
         convert(tiny, frozen)
 
 
-def test_of_several_versions_the_newest_counts_where_there_is_no_tensorflow(
+def test_without_tensorflow_the_newest_conversion_is_used(
     tiny, frozen: Path, converter, cache: Path,
 ) -> None:
     for version in ('1.9.0', '1.17.0', '1.10.0'):
@@ -121,7 +121,7 @@ def test_of_several_versions_the_newest_counts_where_there_is_no_tensorflow(
     assert found.model.parent.name == 'tf2onnx-1.17.0_tensorflow-2.21.0'
 
 
-def test_another_source_another_conversion(tiny, frozen: Path, converter, cache: Path) -> None:
+def test_a_changed_source_is_converted_again(tiny, frozen: Path, converter, cache: Path) -> None:
     first = convert(tiny, frozen).model
     frozen.write_bytes(graphs.classifier(graphs.identity('more', 'logits'), output='final_result'))
     assert make_plan(tiny, frozen).key != first.parent.parent.name
@@ -130,20 +130,20 @@ def test_another_source_another_conversion(tiny, frozen: Path, converter, cache:
         convert(tiny, frozen)
 
 
-def test_everything_that_counts_is_in_the_key(tiny, frozen: Path) -> None:
+def test_the_key_contains_everything_that_decides_the_result(tiny, frozen: Path) -> None:
     keys = {make_plan(descriptor, frozen).key for descriptor in (
         tiny,
         replace(tiny, conversion=ConversionSpec(outputs=('logits',))),
         replace(tiny, conversion=ConversionSpec(inputs=('mean',))),
         replace(tiny, conversion=ConversionSpec(tolerance=0.5)))}
     assert len(keys) == 4
-    # Found or declared, with or without its number: the same tensor.
+    # Found or declared, with or without its number, it is the same tensor.
     same = {make_plan(replace(tiny, conversion=ConversionSpec(inputs=inputs)), frozen).key
             for inputs in ((), ('input',), ('input:0',))}
     assert len(same) == 1
 
 
-def test_a_damaged_model_is_converted_anew(
+def test_a_damaged_model_is_converted_again(
     tiny, frozen: Path, converter, cache: Path, caplog: pytest.LogCaptureFixture,
 ) -> None:
     done = convert(tiny, frozen)
@@ -156,7 +156,7 @@ def test_a_damaged_model_is_converted_anew(
     assert convert(tiny, frozen).fresh
 
 
-def test_a_damaged_model_is_not_run_without_tensorflow(
+def test_a_damaged_model_is_not_used_without_tensorflow(
     tiny, frozen: Path, converter, cache: Path, no_tensorflow,
 ) -> None:
     done = convert(tiny, frozen, ConvertOptions(python=str(converter.python)))
@@ -165,7 +165,7 @@ def test_a_damaged_model_is_not_run_without_tensorflow(
         convert(tiny, frozen)
 
 
-def test_several_at_once_convert_once(tiny, frozen: Path, converter, cache: Path) -> None:
+def test_of_several_processes_one_converts(tiny, frozen: Path, converter, cache: Path) -> None:
     program = (
         'import sys; from pathlib import Path; from ros2_classify.convert.api import to_onnx;'
         'from ros2_classify import ModelDescriptor;'
@@ -189,7 +189,7 @@ def test_several_at_once_convert_once(tiny, frozen: Path, converter, cache: Path
     ({'log': 'ERROR - Tensorflow op [a: MatrixInverse] is not supported'},
      'no counterpart for its operator MatrixInverse'),
 ])
-def test_a_failure_is_one_sentence_and_leaves_its_log_only(
+def test_a_failure_is_one_sentence_and_leaves_only_its_log(
     tiny, frozen: Path, converter, cache: Path, changes, reason: str,
 ) -> None:
     converter.plan(**changes)
@@ -198,24 +198,26 @@ def test_a_failure_is_one_sentence_and_leaves_its_log_only(
     message = str(caught.value)
     assert message.startswith(f'{frozen}: cannot be converted to ONNX: ')
     assert '\n' not in message
-    log = Path(message.rpartition('the log is ')[2].rstrip(')'))
+    log = Path(message.rpartition('see the log ')[2].rstrip(')'))
     assert log.read_text() == changes.get('log', '') + '\n'
-    kept, = (cache / 'converted').iterdir()
-    assert list(kept.iterdir()) == [log]
+    directory, = (cache / 'converted').iterdir()
+    assert list(directory.iterdir()) == [log]
     assert leftovers(cache) == []
 
 
-def test_an_result_that_differs_is_not_used(
+def test_a_model_with_different_outputs_is_not_used(
     tiny, frozen: Path, converter, cache: Path, tmp_path: Path,
 ) -> None:
     np.savez(tmp_path / 'other.npz', np.array([[0.1, 0.2, 0.3, 0.41]], np.float32))
     converter.plan(results=str(tmp_path / 'other.npz'))
-    with pytest.raises(ConversionError, match="otherwise than TensorFlow: 'softmax' by 0.01 at"):
+    with pytest.raises(ConversionError, match="differ from TensorFlow: 'softmax' by 0.01 at"):
         convert(tiny, frozen)
     assert convert(replace(tiny, conversion=ConversionSpec(tolerance=0.02)), frozen).fresh
 
 
-def test_cancelled_and_out_of_time(tiny, frozen: Path, converter, cache: Path) -> None:
+def test_a_conversion_can_be_cancelled_and_times_out(
+    tiny, frozen: Path, converter, cache: Path,
+) -> None:
     converter.plan(does='wait')
     cancel = threading.Event()
     cancel.set()
@@ -226,7 +228,7 @@ def test_cancelled_and_out_of_time(tiny, frozen: Path, converter, cache: Path) -
     assert leftovers(cache) == []
 
 
-def test_a_full_disk(
+def test_a_full_disk_leaves_nothing(
     tiny, frozen: Path, converter, cache: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -238,7 +240,7 @@ def test_a_full_disk(
     assert leftovers(cache) == []
 
 
-def test_an_interrupted_conversion_is_begun_anew(
+def test_an_interrupted_conversion_starts_again(
     tiny, frozen: Path, converter, cache: Path,
 ) -> None:
     left = cache / 'partial' / f'convert-{make_plan(tiny, frozen).key}.part'
@@ -248,37 +250,41 @@ def test_an_interrupted_conversion_is_begun_anew(
     assert leftovers(cache) == []
 
 
-def test_a_image_of_ones_own(tiny, frozen: Path, converter, cache: Path, tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_leaves_nothing(
+    tiny, frozen: Path, converter, cache: Path, tmp_path: Path,
+) -> None:
     with pytest.raises(InputError, match='cannot be read as an image'):
         convert(tiny, frozen, ConvertOptions(image=tmp_path / 'none.png'))
     assert leftovers(cache) == []
 
 
-def test_other_formats_are_refused(tiny, frozen: Path) -> None:
+def test_other_formats_are_rejected(tiny, frozen: Path) -> None:
     with pytest.raises(ConversionError, match='the format is onnx'):
         make_plan(replace(tiny, format='onnx'), frozen)
 
 
-def test_what_was_found_is_logged(
+def test_found_tensors_are_logged(
     tiny, frozen: Path, converter, cache: Path, caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.INFO, 'ros2_classify'):
         convert(tiny, frozen)
     assert "tiny: the output 'softmax:0', because of its usual name" in caplog.text
-    assert 'tiny was converted to ONNX in 3 s' in caplog.text
+    assert 'converted tiny to ONNX in 3 s' in caplog.text
 
 
-def test_export(tiny, frozen: Path, converter, cache: Path, tmp_path: Path) -> None:
+def test_a_model_is_exported_with_its_report(
+    tiny, frozen: Path, converter, cache: Path, tmp_path: Path,
+) -> None:
     done = convert(tiny, frozen)
     model, report = export(done, tmp_path / 'robot.onnx')
     assert model.read_bytes() == done.model.read_bytes()
     assert report == tmp_path / 'robot.report.json'
     assert report.read_text() == done.report.read_text()
     with pytest.raises(ConversionError, match='cannot be written'):
-        export(done, tmp_path / 'no' / 'folder' / 'robot.onnx')
+        export(done, tmp_path / 'no' / 'directory' / 'robot.onnx')
 
 
-def test_the_pipeline_converts_what_it_loads(
+def test_the_pipeline_converts_the_model(
     frozen: Path, converter, cache: Path, no_tensorflow,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -293,7 +299,9 @@ def test_the_pipeline_converts_what_it_loads(
         assert pipeline(np.zeros((20, 30, 3), np.uint8)).class_ids[0] == 3
 
 
-def test_a_saved_model_is_a_directory(converter, cache: Path, tmp_path: Path) -> None:
+def test_a_saved_model_is_named_by_its_directory_or_file(
+    converter, cache: Path, tmp_path: Path,
+) -> None:
     directory = tmp_path / 'saved'
     directory.mkdir()
     (directory / 'saved_model.pb').write_bytes(graphs.saved_model(graphs.meta_graph(
@@ -307,7 +315,7 @@ def test_a_saved_model_is_a_directory(converter, cache: Path, tmp_path: Path) ->
     request, = converter.requests()
     assert (request['format'], request['tag'], request['signature']) == (
         'saved_model', 'serve', 'serving_default')
-    # The directory's content counts, not its dates or its name.
+    # Content decides, not dates or the directory's name.
     (directory / 'variables').mkdir()
     shutil.copytree(directory, tmp_path / 'copy')
     with Pipeline.load(tmp_path / 'copy'):

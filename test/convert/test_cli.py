@@ -22,7 +22,7 @@ import pytest
 from ros2_classify.cli import main
 
 
-def test_a_file_with_its_report(
+def test_a_converted_file_comes_with_its_report(
     frozen: Path, converter, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
 ) -> None:
     target = tmp_path / 'robot.onnx'
@@ -33,14 +33,16 @@ def test_a_file_with_its_report(
     assert f'sha256: {report["model_sha256"]}' in shown.out
     assert 'path: robot.onnx' in shown.out
     assert 'converted by tf2onnx 1.17.0 with TensorFlow 2.21.0 in 3 s and 100 MB' in shown.out
-    assert 'greatest differences from TensorFlow: softmax 0' in shown.out
-    # Each step once, whatever the time.
+    assert 'largest differences from TensorFlow: softmax 0' in shown.out
+    # Each step is shown once.
     assert len(shown.err.splitlines()) == len(set(shown.err.splitlines())) > 0
     assert main(['models', 'convert', str(frozen)]) == 0
     assert 'from the cache, converted by tf2onnx' in capsys.readouterr().out
 
 
-def test_json(frozen: Path, converter, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_as_json(
+    frozen: Path, converter, cache: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
     for from_cache in (False, True):
         assert main(['models', 'convert', str(frozen), '--json']) == 0
         result = json.loads(capsys.readouterr().out)
@@ -49,18 +51,18 @@ def test_json(frozen: Path, converter, cache: Path, capsys: pytest.CaptureFixtur
         assert result['outputs'] == ['softmax:0']
 
 
-def test_named_tensors(frozen: Path, converter, cache: Path) -> None:
+def test_tensors_can_be_named(frozen: Path, converter, cache: Path) -> None:
     assert main(['models', 'convert', str(frozen), '--output-tensors', 'logits, softmax']) == 0
     request, = converter.requests()
     assert request['outputs'] == ['logits:0', 'softmax:0']
 
 
 @pytest.mark.parametrize(('words', 'reason'), [
-    (['--output-tensors', 'a,,b'], 'has an empty name in it'),
+    (['--output-tensors', 'a,,b'], 'has an empty name'),
     (['--tolerance', '0'], 'must be above 0'),
-    (['--timeout', 'long'], 'is no number'),
+    (['--timeout', 'long'], 'is not a number'),
 ])
-def test_wrong_arguments(
+def test_wrong_arguments_are_rejected(
     frozen: Path, words: list[str], reason: str, capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -69,14 +71,14 @@ def test_wrong_arguments(
     assert reason in capsys.readouterr().err
 
 
-def test_no_tensorflow(
+def test_missing_tensorflow_is_reported(
     frozen: Path, no_tensorflow, cache: Path, capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(['models', 'convert', str(frozen)]) == 1
     assert 'lacks tensorflow or tf2onnx' in capsys.readouterr().err
 
 
-def test_what_needs_no_conversion(
+def test_an_onnx_file_is_rejected(
     tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / 'a.onnx').write_text('x')

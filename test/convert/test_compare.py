@@ -33,7 +33,7 @@ def tensor(dtype: str, *dims: int | None) -> TensorInfo:
     return TensorInfo('x:0', dtype, dims)
 
 
-def test_the_image_is_the_same_everywhere() -> None:
+def test_the_sample_image_is_always_the_same() -> None:
     image = sample_image(32, 24)
     assert image.shape == (24, 32, 3)
     assert image.dtype == np.uint8
@@ -49,13 +49,13 @@ def test_the_image_is_the_same_everywhere() -> None:
     (tensor('float32', 1, 8, 10, 4), (1, 8, 10, 4)),
     (TensorInfo('x', 'uint8', None), (1, 240, 320, 3)),
 ])
-def test_images_for_every_shape(info: TensorInfo, shape: tuple[int, ...]) -> None:
+def test_every_shape_gets_an_image(info: TensorInfo, shape: tuple[int, ...]) -> None:
     feed, = make_feeds([info], InputSpec())
     assert feed.shape == shape
     assert feed.dtype == info.dtype
 
 
-def test_the_declared_size_counts_where_the_graph_is_free() -> None:
+def test_the_declared_size_is_used_if_the_graph_is_free() -> None:
     feed, = make_feeds([tensor('uint8', None, None, None, 3)], InputSpec(size=(64, 48)))
     assert feed.shape == (1, 48, 64, 3)
 
@@ -67,7 +67,7 @@ def test_pixels_are_scaled_as_declared() -> None:
     assert_allclose(feed[0], expected, atol=1e-6)
 
 
-def test_without_declaration_floats_are_small() -> None:
+def test_without_a_declaration_floats_are_small() -> None:
     feed, = make_feeds([tensor('float32', None, 8, 10, 3)], InputSpec())
     assert_allclose(feed[0], sample_image(10, 8) / 127.5 - 1, atol=1e-6)
 
@@ -80,7 +80,7 @@ def test_other_inputs_get_zeros() -> None:
     assert not feeds[1].any()
 
 
-def test_a_image_of_ones_own(tmp_path: Path) -> None:
+def test_an_image_can_be_given(tmp_path: Path) -> None:
     pixels = np.zeros((6, 4, 3), np.uint8)
     pixels[..., 0] = 200  # blue, as OpenCV writes it
     cv2.imwrite(str(tmp_path / 'p.png'), pixels)
@@ -88,17 +88,17 @@ def test_a_image_of_ones_own(tmp_path: Path) -> None:
                        tmp_path / 'p.png')
     assert feed.shape == (1, 6, 4, 3)
     assert feed[0, 0, 0].tolist() == [0, 0, 200]
-    (tmp_path / 'p.png').write_text('no image')
+    (tmp_path / 'p.png').write_text('not an image')
     with pytest.raises(InputError, match='cannot be read as an image'):
         make_feeds([tensor('uint8', 1, 8, 8, 3)], InputSpec(), tmp_path / 'p.png')
 
 
-def test_types_that_cannot_be_fed() -> None:
-    with pytest.raises(ConversionError, match="'x:0' quint8 .* can not be fed"):
+def test_types_that_cannot_be_fed_are_rejected() -> None:
+    with pytest.raises(ConversionError, match="'x:0' quint8 .* cannot be fed"):
         make_feeds([tensor('quint8', 1, 8, 8, 3)], InputSpec())
 
 
-def test_equal_results() -> None:
+def test_equal_outputs_pass() -> None:
     reference = {'a:0': np.array([[1.0, 2.0]], np.float32), 'b': np.array([3])}
     report = compare({'a': np.array([[1.00005, 2.0]], np.float32), 'b:0': np.array([3])},
                      reference, 1e-4)
@@ -106,19 +106,19 @@ def test_equal_results() -> None:
     assert report['differences']['b'] == 0
 
 
-def test_empty_results_are_equal() -> None:
+def test_empty_outputs_are_equal() -> None:
     rows = np.zeros((0, 5), np.float32)
     assert compare({'rows': rows}, {'rows': rows}, 1e-4)['differences'] == {'rows': 0.0}
 
 
-def test_equal_infinities_and_nan_are_no_difference() -> None:
+def test_equal_infinities_and_nan_do_not_differ() -> None:
     odd = np.array([np.inf, -np.inf, np.nan])
     assert compare({'a': odd}, {'a': odd}, 1e-4)['differences']['a'] == 0
     with pytest.raises(ConversionError, match="'a' by inf"):
         compare({'a': np.array([np.nan])}, {'a': np.array([1.0])}, 1e-4)
 
 
-def test_great_numbers_may_differ_more() -> None:
+def test_large_numbers_may_differ_more() -> None:
     compare({'a': np.array([1000.05])}, {'a': np.array([1000.0])}, 1e-4)
     with pytest.raises(ConversionError, match="'a' by 0.5 at most, more than the tolerance"):
         compare({'a': np.array([1000.5])}, {'a': np.array([1000.0])}, 1e-4)
@@ -129,7 +129,7 @@ def test_great_numbers_may_differ_more() -> None:
     ({'a': np.zeros((1, 2))}, r'shape \[1, 2\] in ONNX and \[2\]'),
     ({'a': np.array(['x', 'y'])}, "'a' by inf"),
 ])
-def test_other_results(results: dict[str, np.ndarray], reason: str) -> None:
+def test_different_outputs_are_rejected(results: dict[str, np.ndarray], reason: str) -> None:
     with pytest.raises(ConversionError, match=reason):
         compare(results, {'a': np.zeros(2)}, 1e-4)
 
@@ -141,14 +141,14 @@ def detections(scores: list[float], classes: list[int]) -> dict[str, np.ndarray]
             'detection_boxes:0': boxes[None]}
 
 
-def test_rows_of_the_same_score_may_change_places() -> None:
+def test_rows_with_equal_scores_may_be_swapped() -> None:
     report = compare(detections([0.9, 0.5, 0.5, 0.1], [1, 3, 2, 4]),
                      detections([0.9, 0.5, 0.5, 0.1], [1, 2, 3, 4]), 1e-4)
     assert report['rows_with_a_score_of_their_own'] == 2
     assert report['differences']['detection_classes'] == 0
 
 
-def test_rows_of_other_scores_may_not() -> None:
+def test_rows_with_different_scores_may_not_be_swapped() -> None:
     with pytest.raises(ConversionError, match="'detection_classes' by 1"):
         compare(detections([0.9, 0.6, 0.5], [1, 3, 2]), detections([0.9, 0.6, 0.5], [1, 2, 3]),
                 1e-4)

@@ -22,7 +22,7 @@ import re
 
 import pytest
 from ros2_classify import cli
-from ros2_classify.convert.api import _TOLERANCE
+from ros2_classify.convert.api import TOLERANCE
 from ros2_classify.convert.interface import _DETECTION, _USUAL
 from ros2_classify.convert.process import PYTHON
 from ros2_classify.model.descriptor import ModelDescriptor
@@ -50,7 +50,7 @@ def test_keys(text: str) -> None:
 
 def test_names_and_numbers() -> None:
     assert PYTHON in PAGE
-    assert f'no more than {_TOLERANCE:g}'.replace('0.0001', '1e-4') in PAGE
+    assert f'no more than {TOLERANCE:g}'.replace('0.0001', '1e-4') in PAGE
     row = next(line for line in PAGE.splitlines() if line.startswith('| outputs |'))
     named = re.findall(r'`([\w./]+)`', row)
     assert [name for name in named if name in _DETECTION] == list(_DETECTION)

@@ -202,7 +202,7 @@ def test_a_graph_of_our_own_writing(tiny) -> None:
     'mask_rcnn_inception_v2_coco_2018_01_28', 'tensorflow-face-detection'])
 def test_an_entry_of_the_catalogue(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """From an address to masks and labels, with a small model where the large one is meant."""
+    """From a URL to masks and labels, with a small model instead of the large one."""
     monkeypatch.setenv('ROS2_CLASSIFY_CACHE', str(tmp_path / 'cache'))
     entry = load_descriptor(shared_data.ROOT / f'models/{name}.yaml')
     has_masks = 'masks' in entry.output.options['outputs']
@@ -266,18 +266,18 @@ def inverse() -> bytes:
         graphs.node('output', 'MatrixInverse', 'input', T=Type(FLOAT)))
 
 
-def foreign() -> bytes:
+def custom() -> bytes:
     """Return a graph with an operator that TensorFlow lacks."""
     return graphs.graph(graphs.placeholder('input', 4, 4),
                         graphs.node('output', 'OurOwnNms', 'input', T=Type(FLOAT)))
 
 
 @pytest.mark.parametrize(('content', 'words'), [
-    (old_loop(), "its loops keep their results in TensorFlow 1's TensorArrayConcatV3"),
+    (old_loop(), "its loops store their results in TensorFlow 1's TensorArrayConcatV3"),
     (quantized(), 'ONNX has no data type quint8'),
     (inverse(), 'ONNX has no counterpart for its operator MatrixInverse'),
-    (foreign(), 'TensorFlow itself does not know its operator OurOwnNms'),
-], ids=['old loop', 'quantized', 'inverse', 'foreign'])
+    (custom(), 'TensorFlow itself does not know its operator OurOwnNms'),
+], ids=['old loop', 'quantized', 'inverse', 'custom'])
 def test_what_cannot_be_converted_is_named(tiny, content: bytes, words: str) -> None:
     with pytest.raises(ConversionError, match=re.escape(words)) as caught:
         tiny(content)

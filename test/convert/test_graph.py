@@ -39,7 +39,7 @@ def test_nodes_placeholders_and_leaves(tmp_path: Path) -> None:
     assert [node.name for node in graph.leaves] == ['softmax']
 
 
-def test_what_a_tensor_needs(tmp_path: Path) -> None:
+def test_the_nodes_that_a_tensor_needs(tmp_path: Path) -> None:
     graph = frozen(tmp_path, graphs.graph(
         graphs.placeholder('a', 1), graphs.placeholder('b', 1), graphs.identity('left', 'a:0'),
         graphs.node('right', 'Identity', 'b', '^left'), graphs.identity('alone', 'a')))
@@ -74,30 +74,30 @@ def test_nodes_of_functions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(('content', 'reason'), [
     (b'', 'it is empty'),
-    (b'\x0a\x7fcut', 'no TensorFlow frozen graph;'),
-    (b'just some text that is no graph', 'no TensorFlow frozen graph;'),
+    (b'\x0a\x7fcut', 'not a TensorFlow frozen graph;'),
+    (b'just some text', 'not a TensorFlow frozen graph;'),
     (b'node {\n  name: "input"\n}\n', 'text form'),
     (b'version https://git-lfs.github.com/spec/v1\noid sha256:0\n', 'git lfs pull'),
-    (graphs.saved_model(graphs.meta_graph(['serve'], {})), 'say format: saved_model'),
-    (graphs.graph(graphs.piece(1, 'no operator')), 'no TensorFlow frozen graph;'),
+    (graphs.saved_model(graphs.meta_graph(['serve'], {})), 'use format: saved_model'),
+    (graphs.graph(graphs.piece(1, 'no operator')), 'not a TensorFlow frozen graph;'),
 ])
-def test_what_is_no_frozen_graph(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_other_files_are_not_frozen_graphs(tmp_path: Path, content: bytes, reason: str) -> None:
     with pytest.raises(ConversionError, match=reason) as caught:
         frozen(tmp_path, content)
     assert str(tmp_path / 'graph.pb') in str(caught.value)
 
 
-def test_an_unfrozen_graph_is_refused(tmp_path: Path) -> None:
+def test_an_unfrozen_graph_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="not frozen, its 1 variables .'w' VariableV2"):
         frozen(tmp_path, graphs.classifier(graphs.node('w', 'VariableV2')))
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match='cannot be read: No such file'):
         read_frozen_graph(tmp_path / 'none.pb')
 
 
-def test_a_saved_model(tmp_path: Path) -> None:
+def test_a_saved_model_gives_its_graph_for_serving(tmp_path: Path) -> None:
     image = {'image': (UINT8, (None, 96, 96, 3))}
     scores = {'scores': (FLOAT, (None, 2)), 'boxes': (FLOAT, None)}
     (tmp_path / 'saved_model.pb').write_bytes(graphs.saved_model(
@@ -115,11 +115,11 @@ def test_a_saved_model(tmp_path: Path) -> None:
     assert 'softmax' in model.graph.nodes
 
 
-def test_what_is_no_saved_model(tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match='no saved_model.pb in it'):
+def test_other_directories_are_not_saved_models(tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match='it has no saved_model.pb'):
         read_saved_model(tmp_path)
     (tmp_path / 'saved_model.pbtxt').write_text('x')
-    with pytest.raises(ConversionError, match='text form'):
+    with pytest.raises(ConversionError, match='binary form'):
         read_saved_model(tmp_path)
     (tmp_path / 'saved_model.pb').write_bytes(b'\x12\x7fcut')
     with pytest.raises(ConversionError, match='cut off'):
@@ -129,7 +129,7 @@ def test_what_is_no_saved_model(tmp_path: Path) -> None:
         read_saved_model(tmp_path)
 
 
-def test_published_models(data: Path) -> None:
+def test_published_models_are_read(data: Path) -> None:
     models = data / 'models'
     detector = read_frozen_graph(models / 'ssd_mobilenet_v1_0.75_coco/frozen_inference_graph.pb')
     assert len(detector.nodes) == 7146

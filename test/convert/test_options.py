@@ -12,8 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a user may choose about conversions."""
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -23,7 +21,7 @@ from ros2_classify.convert.options import ConvertOptions
 from ros2_classify.download.options import FetchOptions
 
 
-def test_options_like_those_of_fetching(tmp_path: Path) -> None:
+def test_options_follow_those_of_downloads(tmp_path: Path) -> None:
     assert ConvertOptions.like(None) == ConvertOptions()
     cancel = threading.Event()
     options = ConvertOptions.like(FetchOptions(cache=tmp_path, cancel=cancel))
