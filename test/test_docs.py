@@ -172,7 +172,7 @@ def test_python_samples(workplace, capsys, code):
 
 
 def test_the_table_of_results():
-    rows = table(PYTHON, 'Answers')
+    rows = table(PYTHON, 'Results')
     for kind in (Classification, Detections, Segmentation):
         has = [row['attribute'].strip('`') for row in rows if row[f'`{kind.__name__}`'] == 'yes']
         assert has == [field.name for field in dataclasses.fields(kind)]
