@@ -81,7 +81,11 @@ def data() -> Path:
 @pytest.fixture(scope='session')
 def warm_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a cache that tests with the real TensorFlow share: each model is converted once."""
-    return tmp_path_factory.mktemp('converted')
+    base = tmp_path_factory.getbasetemp()
+    # The workers' directories are in one of the whole run.
+    directory = (base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / 'converted'
+    directory.mkdir(exist_ok=True)
+    return directory
 
 
 @pytest.fixture
