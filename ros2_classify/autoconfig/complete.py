@@ -30,9 +30,9 @@ from ros2_classify.autoconfig.inferred import (
     infer_input, infer_output, labels_of, size_of, task_of)
 from ros2_classify.errors import DescriptorError
 from ros2_classify.model.descriptor import (
-    DType, FrozenMapping, InputSpec, Layout, ModelDescriptor, OutputSpec, Size)
-from ros2_classify.model.descriptor_parse import DTYPES
-from ros2_classify.preprocess.extra_inputs import ExtraInputs, SIZES, USUAL
+    DType, DTYPES, FrozenMapping, InputSpec, Layout, ModelDescriptor, OutputSpec, Size, SIZES,
+    USUAL)
+from ros2_classify.preprocess.extra_inputs import ExtraInputs
 
 if TYPE_CHECKING:
     from ros2_classify.engines.base import TensorSpec

@@ -92,7 +92,7 @@ def with_companion_files(bare: ModelDescriptor, model: Path) -> ModelDescriptor:
 
 def _from_yaml(path: Path, bare: ModelDescriptor, model: Path) -> ModelDescriptor:
     """Return the descriptor, or the bare one with names, or the bare one."""
-    from ros2_classify.model.descriptor_parse import parse_descriptor, read_text
+    from ros2_classify.model.descriptor import parse_descriptor, read_text
     from ros2_classify.yaml_config import read_yaml
 
     try:

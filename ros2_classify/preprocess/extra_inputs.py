@@ -28,53 +28,17 @@ know (``units: source``).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TYPE_CHECKING, Union
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import DescriptorError
-from ros2_classify.yaml_config import as_number, Fields, new_spelling
+from ros2_classify.model.descriptor import SIZES, SizeWord
 
 if TYPE_CHECKING:
     from ros2_classify.engines.base import TensorSpec
     from ros2_classify.preprocess.geometry import Geometry
-
-SizeWord = Literal['input_size_hw', 'input_size_wh', 'source_size_hw', 'source_size_wh']
-SIZES: tuple[SizeWord, ...] = (
-    'input_size_hw', 'input_size_wh', 'source_size_hw', 'source_size_wh')
-# Work for one more release.
-OLD_SIZES: dict[str, SizeWord] = {
-    'network_size_hw': 'input_size_hw', 'network_size_wh': 'input_size_wh'}  # words: old
-Value = Union[SizeWord, tuple[float, ...]]
-
-# Inputs of published models, fed so that boxes come out in model pixels.
-USUAL: dict[str, Value] = {
-    'image_shape': 'input_size_hw', 'orig_target_sizes': 'input_size_wh',
-    'im_shape': 'input_size_hw', 'scale_factor': (1.0, 1.0)}
-
-
-def read_extra(fields: Fields) -> dict[str, Value]:
-    """Take the section ``input.extra`` out of a descriptor."""
-    values: dict[str, Value] = {}
-    for name, value in fields.rest().items():
-        where = fields.where.at(name)
-        if isinstance(value, str):
-            renamed = new_spelling(value, OLD_SIZES, where)
-            words = [word for word in SIZES if word in (value, renamed)]
-            if not words:
-                raise where.error(
-                    f'{value!r} is not allowed; allowed are {", ".join(SIZES)}, a number or a '
-                    'list of numbers')
-            values[name] = words[0]
-        elif isinstance(value, (list, tuple)):
-            if not value:
-                raise where.error('is an empty list; give numbers')
-            values[name] = tuple(as_number(item, place, low=-1e9, high=1e9)
-                                 for item, place in fields.sequence(name, []))
-        else:
-            values[name] = (as_number(value, where, low=-1e9, high=1e9),)
-    return values
 
 
 class ExtraInputs:

@@ -34,9 +34,9 @@ from typing import Any
 
 from ros2_classify.decoders import DECODERS
 from ros2_classify.decoders.end_to_end import COLUMNS
-from ros2_classify.model import descriptor_parse
+from ros2_classify.model import descriptor
+from ros2_classify.model.descriptor import OLD_SIZES, SIZES
 from ros2_classify.model.labels import MAX_CLASS_ID
-from ros2_classify.preprocess.extra_inputs import OLD_SIZES, SIZES
 from ros2_classify.yaml_config import Fields, Where
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +70,7 @@ def listed(item: Schema, least: int = 0) -> Schema:
 
 _STRIDES = listed(integer(1, 1024), 1)
 _BACKGROUND: Schema = {'anyOf': [{'enum': [False, 'none']}, integer(0, 10**6)]}
-_SIDE = integer(1, descriptor_parse.MAX_SIDE)
+_SIDE = integer(1, descriptor.MAX_SIDE)
 _ANY = number(-1e9, 1e9)
 
 # What the reader looks at as a whole, by its place; below `output`, the decoder's name follows, or
@@ -101,7 +101,7 @@ FREE: dict[str, Schema] = {
 }
 # What the reader checks after it asked.
 REFINED: dict[str, Schema] = {
-    'name': {'type': 'string', 'pattern': f'^{descriptor_parse._NAME.pattern}$'},
+    'name': {'type': 'string', 'pattern': f'^{descriptor._NAME.pattern}$'},
     'source.sha256': SHA256,
     'expected.image.sha256': SHA256,
 }
@@ -207,7 +207,7 @@ def make_schema() -> Schema:
 
     """
     top = Recorder({'source': {'path': 'network.onnx'}})
-    descriptor_parse.read_fields(top, name='network', directory=ROOT)
+    descriptor.read_fields(top, name='network', directory=ROOT)
     schema = top.schema
     properties = schema['properties']
     properties['output'] = _output(properties['output'])

@@ -26,8 +26,7 @@ import pytest
 
 from ros2_classify.decoders import DECODERS
 from ros2_classify.errors import DescriptorError, Ros2ClassifyError
-from ros2_classify.model.descriptor import load_descriptor
-from ros2_classify.model.descriptor_parse import parse_descriptor
+from ros2_classify.model.descriptor import load_descriptor, parse_descriptor
 from ros2_classify.preprocess.preprocessor import Preprocessor
 from ros2_classify.yaml_config import read_yaml, Where
 import yaml

@@ -100,7 +100,7 @@ def test_text_formats(text, expected):
 @pytest.mark.parametrize('content, words', [
     (b'', 'is empty'), (b' \n\r\n', 'is empty'), (b'???\n???\n', 'no label'),
     (b'caf\xe9\n', 'byte 3 is not UTF-8'), (b'a\0b\n', 'binary'),
-    (b'item { id: 1 }', 'line 1: the item with id 1 has neither'),
+    (b'item { id: 1 }', 'item 1, with id 1, has neither'),
 ])
 def test_bad_files_name_the_file_and_the_reason(tmp_path, content, words):
     file = tmp_path / 'labels.txt'

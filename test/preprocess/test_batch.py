@@ -227,7 +227,7 @@ def test_a_model_that_only_looks_as_if_it_took_batches(
     pipeline, _ = make(result)
     assert pipeline.max_batch == 1
     assert len(caplog.messages) == 1 and words in caplog.text
-    assert 'fake.yaml: the model is run on one image at a time' in caplog.text
+    assert 'fake.yaml: the model runs on one image at a time' in caplog.text
 
 
 def test_half_precision_is_no_difference(caplog: pytest.LogCaptureFixture) -> None:

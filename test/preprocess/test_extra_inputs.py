@@ -24,9 +24,9 @@ import onnx
 from onnx import helper, TensorProto
 import pytest
 from ros2_classify.errors import DescriptorError
-from ros2_classify.model.descriptor import InputSpec, ModelDescriptor
+from ros2_classify.model.descriptor import InputSpec, ModelDescriptor, read_extra
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.preprocess.extra_inputs import ExtraInputs, read_extra
+from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.geometry import make_plan
 from ros2_classify.results.results import Detections
 from ros2_classify.testing import tensor
