@@ -57,7 +57,7 @@ ARGUMENTS = (
         description='Image topic from the camera to the server, relative to namespace'),
     DeclareLaunchArgument(
         'image_topics', default_value='',
-        description='Image topics of several cameras, separated by commas, instead of image_topic; '
+        description='Image topics of several cameras, separated by commas, replacing image_topic; '
                     'usually with driver:=none'),
     DeclareLaunchArgument(
         'compressed', default_value='false', choices=['true', 'false'],
@@ -81,8 +81,8 @@ ARGUMENTS = (
         description='Device of the drivers v4l2_camera, usb_cam and image_tools'),
     DeclareLaunchArgument(
         'source', default_value='',
-        description='Source of driver:=camera: an image, a directory, a video file or a webcam (0, '
-                    '/dev/video0); empty: the sample images of this package'),
+        description='Source of driver:=camera: an image, a directory, a video file or a webcam '
+                    '(0, /dev/video0); empty: the sample images of this package'),
     DeclareLaunchArgument(
         'loop', default_value='true', choices=['true', 'false'],
         description='Start again after the last image of driver:=camera; false: shut down after '
@@ -104,8 +104,8 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         'dds_profile',
         default_value=EnvironmentVariable('ROS2_CLASSIFY_DDS_PROFILE', default_value='auto'),
-        description='Fast DDS profile of all processes, for large images: auto (the profile of this '
-                    'package, unless the environment sets one), none, or a file'),
+        description='Fast DDS profile of all processes, for large images: auto (the profile of '
+                    'this package, unless the environment sets one), none, or a file'),
 )
 
 
