@@ -19,7 +19,17 @@ import words
 # Files and directories that are not clean yet. The list only shrinks.
 NOT_YET = (
     '.ci/run',
-    'docs/',
+    'docs/cli.md',
+    'docs/conf.py',
+    'docs/decoders.md',
+    'docs/descriptor.md',
+    'docs/design.md',
+    'docs/nodes/camera.md',
+    'docs/nodes/client_test.md',
+    'docs/nodes/server.md',
+    'docs/performance.md',
+    'docs/reliability.md',
+    'docs/troubleshooting.md',
     'launch/camera_pipeline.launch.py',
     'launch/camera_pipeline.launch.xml',
     'models/MODEL_CARD.md',
