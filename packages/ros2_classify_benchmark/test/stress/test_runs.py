@@ -39,7 +39,8 @@ def run(*words: str) -> tuple[int, Any]:
     return done.returncode, json.loads(done.stdout)
 
 
-def test_no_image_is_lost_or_answered_by_two_while_the_model_changes() -> None:
+@pytest.mark.stress
+def test_no_image_is_lost_or_processed_by_two_while_the_model_changes() -> None:
     code, report = run('swaps', '--count', '12')
     assert code == 0, report
     numbers = report['numbers']
@@ -55,6 +56,7 @@ def test_transitions_by_the_dozen() -> None:
     assert report['growth']['descriptors']['last'] > 3
 
 
+@pytest.mark.stress
 def test_each_fault_once(tmp_path: Path) -> None:
     code, report = run('soak', '--minutes', '0.5', '--keep', str(tmp_path))
     assert code == 0, report
