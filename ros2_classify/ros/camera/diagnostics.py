@@ -20,11 +20,12 @@ from collections.abc import Callable, Sequence
 import time
 
 from rclpy.node import Node
+from ros2_classify.ros.diagnostics.clock_monitor import SimulatedClock
 from ros2_classify.ros.diagnostics.issues import Finding
+from ros2_classify.ros.diagnostics.statistics import Rate
 from ros2_classify.ros.diagnostics.status import Status
 from ros2_classify.ros.diagnostics.summary import camera_status, CameraFacts
 from ros2_classify.ros.diagnostics.updater import Diagnostics
-from ros2_classify.ros.server.image_monitor import Rate, SimulatedClock
 
 
 class CameraReport:

@@ -31,11 +31,12 @@ from ros2_classify.ros.camera.diagnostics import CameraReport
 from ros2_classify.ros.camera.sources import open_source, Pace, Pixels, Size, Source, SourceError
 from ros2_classify.ros.diagnostics.issues import find
 from ros2_classify.ros.messages.compressed_image import to_compressed_msg
+from ros2_classify.ros.messages.transports import resolve_image_topic
 from ros2_classify.ros.node.intra_process import ImageSender
 from ros2_classify.ros.node.logging import ThrottledLog
+from ros2_classify.ros.node.memory import tune_malloc
 from ros2_classify.ros.node.parameters import Parameters, Spec
-from ros2_classify.ros.node.process import Stop, tune_malloc
-from ros2_classify.ros.server.subscription import resolve_image_topic
+from ros2_classify.ros.node.process import Stop
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 

@@ -12,40 +12,24 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How long the last answers took, kept at no cost for those that come."""
+"""Counters, rates and rolling quantiles, cheap enough to be updated with every image."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+import time
 
 
 @dataclass
 class Counters:
     """
-    Counts of one stream since the activation; one thread at a time writes each of them.
+    What has happened to the images of one camera since the activation.
 
-    Parameters
-    ----------
-    received : int
-        Frames that came.
-    answered : int
-        Frames whose answer was published.
-    replaced : int
-        Frames dropped because a newer one came before the model was free.
-    unwanted : int
-        Frames dropped because nobody listened.
-    malformed : int
-        Frames that could not be read.
-    failed : int
-        Frames that the model or the publishing failed on.
-    skipped : int
-        Frames dropped because a model that had failed was left alone for a while.
-    stopped : int
-        Frames dropped because the node stopped, or left a model behind that hangs, before it
-        was their turn.
-
+    One thread at a time writes each of them. ``replaced``: a newer image came first;
+    ``unwanted``: no subscribers; ``skipped``: in a pause after a fault; ``stopped``: the node
+    stopped, or abandoned a thread, before their turn.
     """
 
     received: int = 0
@@ -58,7 +42,7 @@ class Counters:
     stopped: int = 0
 
     def __str__(self) -> str:
-        """Return one line for people."""
+        """Return one line for the log."""
         skipped = f', {self.skipped} skipped after faults' if self.skipped else ''
         stopped = f', {self.stopped} dropped at the stop' if self.stopped else ''
         return (
@@ -67,68 +51,38 @@ class Counters:
             f'{self.failed} failed{skipped}{stopped}')
 
 
-# A minute's worth of a usual camera is enough to judge by, and 8 KiB each.
-_KEPT = 1024
+# A minute of a usual camera is enough to judge by, and takes 8 KiB.
+_SIZE = 1024
 
 
 class Ring:
-    """
-    The last values of something measured.
+    """The last values of something measured; one thread at a time adds, any thread reads."""
 
-    One thread at a time may add; any thread may read.
-
-    Parameters
-    ----------
-    size : int
-        How many values are kept.
-
-    """
-
-    def __init__(self, size: int = _KEPT) -> None:
+    def __init__(self, size: int = _SIZE) -> None:
         self._values = array('d', bytes(8 * size))
         self._count = 0
 
     def __len__(self) -> int:
-        """Return how many values are kept at the moment."""
+        """Return how many values there are."""
         return min(self._count, len(self._values))
 
     def add(self, value: float) -> None:
-        """Keep a value, in the place of the oldest one."""
+        """Add a value; the oldest one is overwritten."""
         self._values[self._count % len(self._values)] = value
         self._count += 1
 
     def quantiles(self, parts: Sequence[float] = (0.5, 0.95, 0.99)) -> tuple[float, ...]:
-        """
-        Return what some parts of the values do not exceed.
-
-        Parameters
-        ----------
-        parts : sequence of float
-            From 0 (the smallest value) to 1 (the largest).
-
-        Returns
-        -------
-        tuple of float
-            One for each part; empty where there are no values.
-
-        """
+        """Return the quantiles, each part from 0 to 1; empty if there are no values."""
         values = sorted(self._values[:len(self)])
         return tuple(values[round(part * (len(values) - 1))] for part in parts) if values else ()
 
 
 class Latencies:
     """
-    How long the answers of one stream took, in seconds.
+    How long the results of one camera took, in seconds.
 
-    Attributes
-    ----------
-    total : Ring
-        From the stamp of the image, on the node's clock, until the answer was published.
-    node : Ring
-        From the image's arrival until the answer was published.
-    model : Ring
-        In the model alone.
-
+    ``total`` is from the image's stamp, on the node's clock, and ``node`` from the image's
+    arrival, each to the publication of the result; ``model`` is the model alone.
     """
 
     def __init__(self) -> None:
@@ -137,11 +91,34 @@ class Latencies:
         self.model = Ring()
 
     def __str__(self) -> str:
-        """Return a line for people; empty where nothing was measured."""
+        """Return one line for the log; empty if nothing was measured."""
         if not len(self.node):
             return ''
         node, model = (
             '/'.join(f'{1000 * value:.1f}' for value in ring.quantiles())
             for ring in (self.node, self.model))
-        return (f'{node} ms from an image to its answer (median/95 %/99 %), {model} ms of it '
+        return (f'{node} ms from an image to its result (median/95 %/99 %), {model} ms of it '
                 'in the model')
+
+
+class Rate:
+    """How often something happens per second, from how often it has happened in all."""
+
+    # Seconds; two looks within them give the same rate.
+    _SPAN = 0.8
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._base: tuple[float, int] | None = None
+        self._rate = 0.0
+
+    def look(self, count: int) -> float:
+        """Return the rate since the last look; a smaller count than before starts again."""
+        now = self._clock()
+        if self._base is None or count < self._base[1]:
+            self._base = (now, count)
+            self._rate = 0.0
+        elif now - self._base[0] >= self._SPAN:
+            self._rate = (count - self._base[1]) / (now - self._base[0])
+            self._base = (now, count)
+        return self._rate

@@ -13,17 +13,15 @@
 # limitations under the License.
 
 """
-Messages of many elements as the bytes that go over the wire, written at the speed of arrays.
+Messages of many elements, serialized at the speed of arrays.
 
-A message object costs some 30 µs for each detection: it is made field by field in Python and
-taken apart field by field again. ``Publisher.publish`` takes bytes as well, and these two layouts
-are simple enough to write them down.
+A message object costs some 30 µs per detection: it is filled field by field in Python and read
+field by field again. ``Publisher.publish`` takes bytes as well, and these two layouts are simple.
 
-The format is plain CDR, little endian (OMG DDS-RTPS 2.5, 10.2; CORBA 3.3, 9.3): four bytes that
-say so, then the fields in their order. A number begins at a multiple of its size, counted from
-behind those four bytes, so the length of a text decides how many bytes are skipped behind it. A
-text is its length with the closing zero byte (uint32), UTF-8, and that byte. Bytes that are
-skipped are zero here; rclpy leaves in them whatever was there.
+The format is plain CDR, little endian (OMG DDS-RTPS 2.5, 10.2; CORBA 3.3, 9.3): a header of four
+bytes, then the fields in their order. A number is aligned to its size, counted from behind the
+header. A string is its length including the closing zero byte (uint32), UTF-8, and that byte.
+Padding is zero here; rclpy leaves in it whatever was there.
 """
 
 from __future__ import annotations
@@ -42,36 +40,19 @@ _CDR_LE = b'\x00\x01\x00\x00'
 _STAMP = struct.Struct('<iI')
 _UINT32 = struct.Struct('<I')
 
-# What follows the class's name in a Detection2D; no field here needs a gap before it.
+# What follows the class's name in a Detection2D; no field here needs padding.
 _AFTER_NAME = np.dtype([
     ('score', '<f8'),
     ('position', '<f8', 3), ('orientation', '<f8', 4), ('covariance', '<f8', 36),
     ('center', '<f8', 2), ('theta', '<f8'), ('size', '<f8', 2),
-    ('id_length', '<u4'), ('id_and_gap', 'V4'),
+    ('id_length', '<u4'), ('id_and_padding', 'V4'),
 ])
-# The gap behind the id is one to the next detection: there is none behind the last.
-_GAP = 3
+# The padding behind the id leads to the next detection: there is none behind the last.
+_PADDING = 3
 
 
 def classification(header: Any, names: Sequence[str], scores: NDArray[Any]) -> bytes:
-    """
-    Write a ``vision_msgs/Classification``.
-
-    Parameters
-    ----------
-    header : std_msgs.msg.Header
-        The header.
-    names : sequence of str
-        ``class_id`` of each hypothesis.
-    scores : ndarray of float, shape (N,)
-        ``score`` of each hypothesis.
-
-    Returns
-    -------
-    bytes
-        The serialized message.
-
-    """
+    """Return a serialized ``vision_msgs/Classification``."""
     head = _padded(_header(header), 4) + _UINT32.pack(len(names))
     numbers = scores.astype('<f8').view('V8').tolist()
     texts = _names(names, len(head), 0)
@@ -81,26 +62,7 @@ def classification(header: Any, names: Sequence[str], scores: NDArray[Any]) -> b
 def detections(
         header: Any, names: Sequence[str], scores: NDArray[Any], centers: NDArray[Any],
         sizes: NDArray[Any]) -> bytes:
-    """
-    Write a ``vision_msgs/Detection2DArray`` with one hypothesis for each detection.
-
-    Parameters
-    ----------
-    header : std_msgs.msg.Header
-        The header of the message, and of each detection.
-    names : sequence of str
-        ``class_id`` of each detection.
-    scores : ndarray of float, shape (N,)
-        ``score`` of each detection.
-    centers, sizes : ndarray of float, shape (N, 2)
-        ``x, y`` of each box's centre and its width and height, in pixels.
-
-    Returns
-    -------
-    bytes
-        The serialized message.
-
-    """
+    """Return a serialized ``vision_msgs/Detection2DArray``, one hypothesis per detection."""
     own_header = _padded(_header(header), 4)
     head = own_header + _UINT32.pack(len(names))
     before_name = own_header + _UINT32.pack(1)  # one hypothesis
@@ -109,13 +71,13 @@ def detections(
     rows['orientation'][:, 3] = 1  # w: the message's default
     rows['center'] = centers
     rows['size'] = sizes
-    rows['id_length'] = 1  # an empty text is its zero byte
+    rows['id_length'] = 1  # an empty string is its zero byte
     texts = _names(names, len(head) + len(before_name), len(before_name))
     after_name = rows.view(f'V{_AFTER_NAME.itemsize}').tolist()
     elements = chain.from_iterable(
         (before_name, text, numbers) for text, numbers in zip(texts, after_name))
     message = b''.join((_CDR_LE, head, *elements))
-    return message[:-_GAP] if names else message
+    return message[:-_PADDING] if names else message
 
 
 def _header(header: Any) -> bytes:
@@ -124,10 +86,10 @@ def _header(header: Any) -> bytes:
 
 def _names(names: Sequence[str], first: int, others: int) -> list[bytes]:
     """
-    Write texts that are followed by a double; where they start decides the gaps behind them.
+    Write texts that are followed by a double; their offsets decide the padding behind them.
 
-    The elements before the last end at a multiple of 8, so that only the first one, which comes
-    after the message's header, may lie differently.
+    All elements but the last end at a multiple of 8, so only the first one, which follows the
+    message's header, may be aligned differently.
     """
     if not names:
         return []
@@ -136,13 +98,13 @@ def _names(names: Sequence[str], first: int, others: int) -> list[bytes]:
 
 @lru_cache(maxsize=1 << 14)
 def _name(name: str, start: int) -> bytes:
-    """Write a text that starts at ``start``, and the gap to the double behind it."""
+    """Write a string that starts at ``start``, and the padding to the double behind it."""
     text = _text(name)
     return text + bytes(-(start + len(text)) % 8)
 
 
 def _text(text: str) -> bytes:
-    # In a message object a text ends at its first zero character, too.
+    # In a message object a string ends at its first zero character, too.
     content = text.partition('\0')[0].encode()
     return _UINT32.pack(len(content) + 1) + content + b'\0'
 

@@ -25,11 +25,7 @@ channels went into the encoder.
 from __future__ import annotations
 
 from array import array
-import functools
-import os
 import re
-import threading
-import time
 from typing import Any
 
 import cv2
@@ -39,118 +35,17 @@ from ros2_classify.image_io import image_size, MAX_PIXELS, png_problem, PNG_SIGN
 from ros2_classify.ros.messages.encodings import to_8_bits
 from ros2_classify.ros.messages.image import check_pixels, demosaic, ImageError
 
-# Seconds from one line of the libraries to the next one that is shown.
-PAUSE = 10.0
-
-# The warnings of libjpeg (jerror.h, JWRN_*), of libpng (pngerror.c), and OpenCV's own log.
-_LINE = re.compile(
-    rb'libpng (?:warning|error): |Corrupt JPEG data: |Premature end of JPEG file'
-    rb'|Unknown Adobe color transform|Inconsistent progression sequence'
-    rb'|Warning: unknown JFIF revision|Invalid SOS parameters'
-    rb'|Application transferred too many scanlines|\[ ?(?:WARN|ERROR|INFO|DEBUG):\d+@')
-
-# Two threads that redirect the descriptor at once would leave it redirected.
-_LOCK = threading.Lock()
-_next_line = 0.0
-
-
-def decode(data: bytes) -> NDArray[Any] | None:
-    """
-    Decode an image.
-
-    Parameters
-    ----------
-    data : bytes
-        A JPEG or PNG file.
-
-    Returns
-    -------
-    ndarray of uint8 or uint16, shape (height, width) or (height, width, channels), or None
-        What ``cv2.imdecode`` returns with ``IMREAD_UNCHANGED``.
-
-    Raises
-    ------
-    cv2.error
-        If OpenCV raises it.
-
-    """
-    with _LOCK:
-        try:
-            caught = _memory()
-            real = os.dup(2)
-        except OSError:
-            # There is no descriptor 2, or none is left: nothing to keep clean.
-            return _decode(data)
-        try:
-            os.dup2(caught, 2)
-            try:
-                return _decode(data)
-            finally:
-                os.dup2(real, 2)
-                _pass_on(caught)
-        finally:
-            os.close(real)
-
-
-def _decode(data: bytes) -> NDArray[Any] | None:
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-
-
-@functools.lru_cache(maxsize=None)
-def _memory() -> int:
-    """Return a file in memory; one for the process."""
-    return os.memfd_create('decoder')
-
-
-def _pass_on(caught: int) -> None:
-    """Write what was caught, but only one line of the libraries in a while."""
-    global _next_line
-    size = os.fstat(caught).st_size
-    if not size:
-        return
-    said = os.pread(caught, size, 0)
-    os.ftruncate(caught, 0)
-    os.lseek(caught, 0, os.SEEK_SET)
-    shown = []
-    for line in said.splitlines(keepends=True):
-        if _LINE.match(line):
-            if time.monotonic() < _next_line:
-                continue
-            _next_line = time.monotonic() + PAUSE
-        shown.append(line)
-    if shown:
-        os.write(2, b''.join(shown))
-
-
 _JPEG_END = b'\xff\xd9'
 _COLORS = {1: 'mono', 3: 'bgr', 4: 'bgra'}
 
 
 def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8], str]:
     """
-    Decode a compressed image message.
+    Return the 8-bit pixels and their colour order: ``mono``, ``rgb``, ``bgr`` or ``bgra``.
 
-    Parameters
-    ----------
-    msg : sensor_msgs.msg.CompressedImage
-        JPEG or PNG, 8 or 16 bits, grey or colour, with or without alpha; the bytes decide, not
-        the field ``format``. Rotation marks (EXIF) are not followed, as in
-        compressed_image_transport.
-    max_pixels : int
-        Larger images are refused before they are decoded.
-
-    Returns
-    -------
-    pixels : ndarray of uint8, shape (height, width) or (height, width, 3 or 4)
-        The image.
-    color : str
-        ``mono``, ``rgb``, ``bgr`` or ``bgra``.
-
-    Raises
-    ------
-    ImageError
-        If the data is neither JPEG nor PNG, cut off, damaged, empty or too large.
-
+    The bytes decide whether it is JPEG or PNG, not the field ``format``. Rotation marks (EXIF) are
+    ignored, as in compressed_image_transport. Raises ImageError for anything that is unsupported,
+    cut off, damaged, empty or larger than ``max_pixels``.
     """
     data = bytes(msg.data)
     width, height = image_size(data)
@@ -159,13 +54,13 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8],
     if name == 'PNG':
         if problem := png_problem(data):
             raise ImageError(f'the PNG of {width}x{height} is {problem}')
-    # Older OpenCV fills what is missing with grey and says nothing.
+    # Older OpenCV fills the missing part with grey and reports nothing.
     elif data.rfind(_JPEG_END) < 0:
         raise ImageError(
-            f'the JPEG of {width}x{height} is cut off: its end is missing after {len(data)} '
+            f'the JPEG of {width}x{height} is cut off: there is no end marker in {len(data)} '
             'bytes')
     try:
-        pixels = decode(data)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise ImageError(f'the {name} of {width}x{height} cannot be decoded: {error}') from error
     if pixels is None:
@@ -177,31 +72,9 @@ def to_compressed_msg(
         pixels: NDArray[np.uint8], header: Any, codec: str = 'jpeg', jpeg_quality: int = 90,
         png_level: int = 1) -> Any:
     """
-    Make a compressed image message.
+    Return a message with a grey or BGR image as ``jpeg`` or ``png``.
 
-    Parameters
-    ----------
-    pixels : ndarray of uint8, shape (height, width) or (height, width, 3)
-        The image, grey or BGR.
-    header : std_msgs.msg.Header
-        Goes into the message as it is.
-    codec : str
-        ``jpeg`` or ``png``.
-    jpeg_quality : int
-        1 to 100.
-    png_level : int
-        0 (fast) to 9 (small).
-
-    Returns
-    -------
-    sensor_msgs.msg.CompressedImage
-        The message.
-
-    Raises
-    ------
-    ImageError
-        If the codec is another one, or the encoder refuses the image.
-
+    ``jpeg_quality`` is 1 to 100, ``png_level`` 0 (fast) to 9 (small).
     """
     from sensor_msgs.msg import CompressedImage
 
@@ -218,7 +91,7 @@ def to_compressed_msg(
         raise ImageError(
             f'the image of {pixels.shape[1]}x{pixels.shape[0]} cannot be encoded as {codec}')
     encoding = 'mono8' if pixels.ndim == 2 else 'bgr8'
-    # The last word names the channels' order, which a grey image has none of.
+    # The last word is the order of the channels; a grey image has none.
     order = '' if pixels.ndim == 2 else 'bgr8'
     msg = CompressedImage(header=header, format=f'{encoding}; {codec} compressed {order}')
     # Filled as in to_image_msg, and for the same reason.
@@ -229,22 +102,22 @@ def to_compressed_msg(
 
 
 def _to_8_bit_color(pixels: NDArray[Any], fmt: str) -> tuple[NDArray[np.uint8], str]:
-    """Bring decoded pixels to 8 bits and name their channels, as ``format`` asks."""
+    """Convert decoded pixels to 8 bits and name their colour order, as ``format`` asks."""
     camera, _, rest = fmt.partition(';')
     bayer = re.fullmatch(r'(bayer_(?:rggb|bggr|gbrg|grbg))(?:8|16)', camera.strip())
-    # A PNG of a Bayer camera holds the mosaic itself; a JPEG says "mono8" and is grey already.
+    # A PNG of a Bayer camera contains the mosaic itself; a JPEG says "mono8" and is grey.
     if bayer and pixels.ndim == 2 and 'mono' not in rest:
         return demosaic(pixels, bayer[1]), 'bgr'
     if pixels.dtype == np.uint16:
         pixels = to_8_bits(pixels)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
         raise ImageError(
-            f'the decoded image is {pixels.dtype} with shape {pixels.shape}; 8 or 16 bits and '
-            '1, 3 or 4 channels are needed')
+            f'the decoded image is {pixels.dtype} with shape {pixels.shape}; it must have '
+            '8 or 16 bits and 1, 3 or 4 channels')
     color = _COLORS.get(1 if pixels.ndim == 2 else pixels.shape[2])
     if color is None:
         raise ImageError(f'the decoded image has {pixels.shape[2]} channels, not 1, 3 or 4')
-    # Some senders hand RGB to an encoder that takes BGR, and say so.
+    # Some senders pass RGB to an encoder that expects BGR, and say so.
     if color == 'bgr' and 'compressed rgb' in rest:
         color = 'rgb'
     return pixels, color

@@ -13,11 +13,10 @@
 # limitations under the License.
 
 """
-The encodings of ``sensor_msgs/Image``: what each one's bytes mean, and how to reach 8-bit pixels.
+The encodings of ``sensor_msgs/Image``: what their bytes mean, and how they become 8-bit pixels.
 
 Names and layouts: ``sensor_msgs/image_encodings.hpp`` of ros2/common_interfaces; the YUV layouts
-are those of the Linux kernel's V4L2 documentation that this header refers to. Two facts that are
-easy to get wrong:
+are those of the Linux kernel's V4L2 documentation that this header refers to. Easy to get wrong:
 
 * OpenCV names a Bayer pattern by the second row's second and third pixel, ROS by the first row's
   first two, so that ROS's RGGB is OpenCV's BG (and RG, GB, GR follow).
@@ -40,27 +39,14 @@ Pixels = NDArray[Any]
 @dataclass(frozen=True)
 class Encoding:
     """
-    One encoding.
+    How to read one encoding.
 
-    Parameters
-    ----------
-    color : str
-        What the 8-bit pixels are: ``mono``, ``rgb``, ``bgr``, ``rgba`` or ``bgra``.
-    channels : int
-        Numbers for each pixel in the (first) plane.
-    bits : int
-        8 or 16 for each number.
-    convert : callable or None
-        From an array ``[height, width, channels]`` of the encoding's own type and native byte
-        order to 8-bit pixels; ``None`` where the bytes are such pixels already.
-    even_width, even_height : bool
-        Whether chroma is shared by two columns or two rows, so that an odd size is a mistake.
-    chroma_strides : int
-        Rows of a second plane take this many times the first plane's ``step``: 1 with half as
-        many rows (4:2:0), 2 with as many rows (4:4:4); 0 without such a plane.
-    bridge : str
-        The 8-bit encoding to ask cv_bridge for, or empty where cv_bridge can't convert this one.
-
+    ``convert`` turns an array ``[height, width, channels]`` of the encoding's own type, in native
+    byte order, into 8-bit pixels of ``color``; None if the bytes are such pixels already.
+    ``channels`` and ``bits`` describe the (first) plane. ``even_width``, ``even_height``: columns
+    or rows share chroma. ``chroma_strides``: a row of the second plane takes this many times
+    ``step``: 1 with half as many rows (4:2:0), 2 with as many rows (4:4:4), 0 without one.
+    ``bridge``: the 8-bit encoding to request from cv_bridge, empty if it can't convert this one.
     """
 
     color: str
@@ -74,7 +60,7 @@ class Encoding:
 
     @property
     def pixel_bytes(self) -> int:
-        """Bytes for each pixel in the first plane."""
+        """Bytes per pixel in the first plane."""
         return self.channels * self.bits // 8
 
 

@@ -13,11 +13,11 @@
 # limitations under the License.
 
 """
-From ``sensor_msgs/Image`` to 8-bit pixels and back.
+``sensor_msgs/Image`` to 8-bit pixels and back.
 
-Images that are 8-bit mono, RGB, BGR, RGBA or BGRA already are read where they lie: the array
-is a read-only view of the message's bytes, row padding and all. Every other encoding is converted,
-by cv_bridge where it is installed and knows the encoding, else by OpenCV, with the same results.
+Images that are 8-bit mono, RGB, BGR, RGBA or BGRA are not copied: the array is a read-only view of
+the message's bytes, row padding included. Every other encoding is converted, by cv_bridge if it is
+installed and knows the encoding, else by OpenCV, with the same results.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from ros2_classify.errors import InputError
 from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.ros.messages.encodings import Encoding, ENCODINGS
 
-# What an error shows of an encoding's name.
+# Characters of an encoding's name that an error shows.
 _MAX_NAME = 40
 
 # An image this narrow or flat has no complete Bayer cell to interpolate from.
@@ -47,35 +47,17 @@ _CHANNELS = {'mono': 1, 'rgb': 3, 'bgr': 3, 'rgba': 4, 'bgra': 4}
 
 
 class ImageError(InputError):
-    """An image message can't be read; the message says which field is wrong, and how."""
+    """An image message is invalid; the text says which field is wrong, and how."""
 
 
 def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8], str]:
     """
-    Read an image message.
+    Return the 8-bit pixels and their colour order: ``mono``, ``rgb``, ``bgr``, ``rgba``, ``bgra``.
 
-    Parameters
-    ----------
-    msg : sensor_msgs.msg.Image
-        Any encoding of `ENCODINGS`. Rows may be padded (``step``), 16-bit numbers may be of
-        either byte order (``is_bigendian``), bytes after the last pixel are ignored, and the last
-        row needs no padding (a crop out of a larger image).
-    max_pixels : int
-        Larger images are refused.
-
-    Returns
-    -------
-    pixels : ndarray of uint8, shape (height, width) or (height, width, 3 or 4)
-        A read-only view of ``msg.data`` where nothing had to be converted.
-    color : str
-        ``mono``, ``rgb``, ``bgr``, ``rgba`` or ``bgra``.
-
-    Raises
-    ------
-    ImageError
-        If the encoding is unknown, the size is zero, too large or odd where it must be even,
-        ``step`` is too small or ``data`` is too short.
-
+    The pixels are a read-only view of ``msg.data`` if nothing has to be converted. Rows may be
+    padded (``step``), 16-bit numbers may have either byte order, bytes after the last pixel are
+    ignored, and the last row needs no padding (a crop of a larger image). Raises ImageError if the
+    fields contradict each other, or the image is empty or larger than ``max_pixels``.
     """
     encoding = _lookup(msg.encoding)
     _check_layout(msg, encoding, max_pixels)
@@ -92,29 +74,7 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8],
 
 
 def to_image_msg(pixels: NDArray[np.uint8], encoding: str, header: Any) -> Any:
-    """
-    Make an image message.
-
-    Parameters
-    ----------
-    pixels : ndarray of uint8, shape (height, width) or (height, width, channels)
-        The image.
-    encoding : str
-        An 8-bit encoding that needs no conversion, such as ``bgr8``.
-    header : std_msgs.msg.Header
-        Goes into the message as it is.
-
-    Returns
-    -------
-    sensor_msgs.msg.Image
-        The message, with a copy of the pixels.
-
-    Raises
-    ------
-    ImageError
-        If the encoding is another one or doesn't fit the array.
-
-    """
+    """Return a message with a copy of the pixels, in an 8-bit encoding such as ``bgr8``."""
     from sensor_msgs.msg import Image
 
     found = ENCODINGS.get(encoding)
@@ -124,7 +84,7 @@ def to_image_msg(pixels: NDArray[np.uint8], encoding: str, header: Any) -> Any:
     channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or channels != found.channels:
         raise ImageError(
-            f'an array of {pixels.dtype} with shape {pixels.shape} is no {encoding} image: it '
+            f'an array of {pixels.dtype} with shape {pixels.shape} does not fit {encoding}: it '
             f'takes uint8 with {found.channels} channel(s)')
     msg = Image()
     msg.header = header
@@ -132,7 +92,7 @@ def to_image_msg(pixels: NDArray[np.uint8], encoding: str, header: Any) -> Any:
     msg.encoding = encoding
     msg.is_bigendian = 0
     msg.step = msg.width * found.channels
-    # The one fast way to fill the field: rclpy checks any other type element by element.
+    # The only fast way to fill the field: rclpy checks any other type element by element.
     data = array('B')
     data.frombytes(np.ascontiguousarray(pixels).data.cast('B'))
     msg.data = data
@@ -140,22 +100,7 @@ def to_image_msg(pixels: NDArray[np.uint8], encoding: str, header: Any) -> Any:
 
 
 def to_ids_msg(ids: NDArray[np.uint8] | NDArray[np.uint16], header: Any) -> Any:
-    """
-    Make an image message whose pixels are numbers of objects or classes.
-
-    Parameters
-    ----------
-    ids : ndarray of uint8 or uint16, shape (height, width)
-        The numbers.
-    header : std_msgs.msg.Header
-        Goes into the message as it is.
-
-    Returns
-    -------
-    sensor_msgs.msg.Image
-        ``mono8`` or ``mono16``, in this machine's byte order.
-
-    """
+    """Return a ``mono8`` or ``mono16`` message whose pixels are ids of objects or classes."""
     # The bytes of a 16-bit image are an 8-bit one, twice as wide.
     msg = to_image_msg(np.ascontiguousarray(ids).view(np.uint8), 'mono8', header)
     if ids.dtype == np.uint16:
@@ -165,30 +110,10 @@ def to_ids_msg(ids: NDArray[np.uint8] | NDArray[np.uint16], header: Any) -> Any:
 
 
 def to_ids(msg: Any, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """
-    Read an image message whose pixels are numbers of objects or classes.
-
-    Parameters
-    ----------
-    msg : sensor_msgs.msg.Image
-        ``mono8`` or ``mono16``, of either byte order; rows may be padded.
-    max_pixels : int
-        Larger images are refused.
-
-    Returns
-    -------
-    ndarray of uint8 or uint16, shape (height, width)
-        The numbers as they are: nothing is scaled.
-
-    Raises
-    ------
-    ImageError
-        If the encoding is another one, or the message's fields contradict each other.
-
-    """
+    """Return the ids of objects or classes of a ``mono8`` or ``mono16`` message, unscaled."""
     if msg.encoding not in ('mono8', 'mono16'):
         raise ImageError(
-            f'encoding {msg.encoding!r} holds no numbers of objects or classes; use mono8 or '
+            f'encoding {msg.encoding!r} contains no ids of objects or classes; use mono8 or '
             'mono16')
     encoding = _lookup(msg.encoding)
     _check_layout(msg, encoding, max_pixels)
@@ -196,22 +121,7 @@ def to_ids(msg: Any, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8] | NDArra
 
 
 def to_bgr(pixels: NDArray[np.uint8], color: str) -> NDArray[np.uint8]:
-    """
-    Return an image as BGR.
-
-    Parameters
-    ----------
-    pixels : ndarray of uint8, shape (height, width) or (height, width, 3 or 4)
-        The image; it stays as it is.
-    color : str
-        What its channels are: ``mono``, ``rgb``, ``bgr``, ``rgba`` or ``bgra``.
-
-    Returns
-    -------
-    ndarray of uint8, shape (height, width, 3)
-        A new array, or the given one where it is BGR already.
-
-    """
+    """Return an image of any colour order as BGR: a new array, or the image itself."""
     codes = {'mono': cv2.COLOR_GRAY2BGR, 'rgb': cv2.COLOR_RGB2BGR,
              'rgba': cv2.COLOR_RGBA2BGR, 'bgra': cv2.COLOR_BGRA2BGR}
     return pixels if color == 'bgr' else np.asarray(
@@ -225,7 +135,7 @@ def check_pixels(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError(
             f'the image of {width}x{height} has more than the {max_pixels} pixels allowed; '
-            'set the parameter max_image_pixels to take it')
+            'raise the parameter max_image_pixels to accept it')
 
 
 def demosaic(mosaic: NDArray[Any], name: str) -> NDArray[np.uint8]:
@@ -245,13 +155,13 @@ def _lookup(name: str) -> Encoding:
         return encoding
     if name.startswith(('32F', '64F', '16S', '32S', '8S')):
         raise ImageError(
-            f'encoding {name[:_MAX_NAME]!r} holds measurements (depth, disparity), not colours; '
-            'give a colour or grey image')
-    # Comparing takes a time that grows with the length, and the sender decides that.
+            f'encoding {name[:_MAX_NAME]!r} contains measurements (depth, disparity), not '
+            'colours; use a colour or grey image')
+    # The sender decides the length of the name, and comparing takes longer with it.
     close = difflib.get_close_matches(name[:_MAX_NAME].lower(), ENCODINGS, n=1)
     hint = f'did you mean {close[0]!r}? ' if close else ''
     shown = name if len(name) <= _MAX_NAME else name[:_MAX_NAME] + '...'
-    raise ImageError(f'unknown encoding {shown!r}; {hint}known are: {", ".join(ENCODINGS)}')
+    raise ImageError(f'unknown encoding {shown!r}; {hint}supported are: {", ".join(ENCODINGS)}')
 
 
 def _check_layout(msg: Any, encoding: Encoding, max_pixels: int) -> None:
@@ -261,14 +171,14 @@ def _check_layout(msg: Any, encoding: Encoding, max_pixels: int) -> None:
     what = f'{msg.encoding} image of {width}x{height}'
     if (encoding.even_width and width % 2) or (encoding.even_height and height % 2):
         sides = 'width and height' if encoding.even_height else 'width'
-        raise ImageError(f'a {what} cannot be: its {sides} must be even')
+        raise ImageError(f'a {what} is impossible: its {sides} must be even')
     if msg.encoding.startswith('bayer') and min(width, height) < _MIN_BAYER_SIDE:
         raise ImageError(
             f'a {what} is too small: both sides need {_MIN_BAYER_SIDE} pixels')
     row_bytes = width * encoding.pixel_bytes
     if step < row_bytes:
         raise ImageError(
-            f'step is {step}, but a row of a {what} takes {row_bytes} bytes; set step to the '
+            f'step is {step}, but a row of a {what} takes {row_bytes} bytes; step is the '
             'distance in bytes between the starts of two rows')
     needed = step * (height - 1) + row_bytes
     if encoding.chroma_strides:
@@ -314,12 +224,12 @@ def _is_native(msg: Any) -> bool:
 
 @lru_cache(maxsize=1)
 def _cv_bridge() -> Callable[[Any, str], NDArray[np.uint8]] | None:
-    """Return cv_bridge's conversion, or None where it isn't installed or can't be used."""
+    """Return cv_bridge's conversion, or None if it isn't installed or can't be used."""
     try:
         from cv_bridge import CvBridge
-        # The compiled half, which plain `import cv_bridge` leaves alone: built for another NumPy
-        # (apt's for 1.26, pip's being 2), it fails only when it is first used.
+        # The compiled half, which `import cv_bridge` does not load: built for another NumPy (1.26
+        # from apt, 2 from pip), it fails only when it is first used.
         from cv_bridge.boost import cv_bridge_boost  # noqa: F401
-    except Exception:  # noqa: B902 - an ABI clash raises all sorts; OpenCV does as well
+    except Exception:  # noqa: B902 - an ABI clash raises anything; OpenCV will do
         return None
     return CvBridge().imgmsg_to_cv2

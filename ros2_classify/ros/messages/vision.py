@@ -13,19 +13,18 @@
 # limitations under the License.
 
 """
-From results to messages: ``vision_msgs``, and images where each pixel has a number.
+Results to messages and back: ``vision_msgs`` 4, and images whose pixels are ids.
 
-``vision_msgs`` is 4.0 or later; 4.1 and 4.2 have the same fields here.
-
-One row of `MESSAGES` for each task: the topic's name, the message type and the function that
-fills it. Messages of many elements have a second function, which writes what goes over the wire at
-once; `published_form` chooses.
+`MESSAGES` has one row per task: topic, message type and the function that fills the message.
+Messages of many elements have a second function, which writes the serialized message directly;
+`message_writer` chooses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+import importlib
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from ros2_classify.model.labels import Labels
 from ros2_classify.postprocess.label_image import classes_on
 from ros2_classify.results.results import Classification, Detections, Result, Segmentation, Timing
-from ros2_classify.ros.messages import cdr as result_cdr
+from ros2_classify.ros.messages import cdr
 from ros2_classify.ros.messages.image import to_ids, to_ids_msg
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -42,30 +41,15 @@ from vision_msgs.msg import (
     Classification as ClassificationMsg, Detection2D, Detection2DArray, LabelInfo,
     ObjectHypothesis, ObjectHypothesisWithPose, VisionClass, VisionInfo)
 
+_INTERFACES = 'ros2_classify_interfaces'
+
 # VisionClass.class_id is a uint16, and its largest value means "unlabelled".
 _MAX_CLASS_ID = 0xFFFE
 
 
 def classification_msg(
         result: Classification, header: Any, class_id: str = 'label') -> ClassificationMsg:
-    """
-    Fill a ``vision_msgs/Classification``.
-
-    Parameters
-    ----------
-    result : Classification
-        The answer, best first.
-    header : std_msgs.msg.Header
-        The image's header; goes into the message as it is.
-    class_id : str
-        ``label`` writes the classes' names into the field of this name, ``index`` their ids.
-
-    Returns
-    -------
-    vision_msgs.msg.Classification
-        The message.
-
-    """
+    """Return a ``vision_msgs/Classification``, best first; ``class_id`` is label or index."""
     msg = ClassificationMsg(header=header)
     msg.results = [
         ObjectHypothesis(class_id=name, score=score)
@@ -75,29 +59,12 @@ def classification_msg(
 
 def classification_cdr(result: Classification, header: Any, class_id: str = 'label') -> bytes:
     """Return the message of `classification_msg`, serialized."""
-    return result_cdr.classification(header, _names(result, class_id), result.scores)
+    return cdr.classification(header, _names(result, class_id), result.scores)
 
 
 def detections_msg(
         result: Detections, header: Any, class_id: str = 'label') -> Detection2DArray:
-    """
-    Fill a ``vision_msgs/Detection2DArray``; each detection carries the image's header, too.
-
-    Parameters
-    ----------
-    result : Detections
-        The answer, best first, boxes in pixels of the source image.
-    header : std_msgs.msg.Header
-        The image's header; goes into the message as it is.
-    class_id : str
-        ``label`` writes the classes' names into the field of this name, ``index`` their ids.
-
-    Returns
-    -------
-    vision_msgs.msg.Detection2DArray
-        The message.
-
-    """
+    """Return a ``vision_msgs/Detection2DArray``; each detection has the image's header, too."""
     msg = Detection2DArray(header=header)
     detections = []
     centers, sizes = _centers_and_sizes(result)
@@ -118,54 +85,23 @@ def detections_msg(
 
 def detections_cdr(result: Detections, header: Any, class_id: str = 'label') -> bytes:
     """Return the message of `detections_msg`, serialized."""
-    return result_cdr.detections(
+    return cdr.detections(
         header, _names(result, class_id), result.scores, *_centers_and_sizes(result))
 
 
 def segmentation_msg(result: Segmentation, header: Any, class_id: str = 'label') -> Image:
-    """
-    Fill a ``sensor_msgs/Image`` with the class of each pixel.
-
-    Parameters
-    ----------
-    result : Segmentation
-        The answer.
-    header : std_msgs.msg.Header
-        The image's header; goes into the message as it is.
-    class_id : str
-        Means nothing here: pixels are ids.
-
-    Returns
-    -------
-    sensor_msgs.msg.Image
-        ``mono8``, or ``mono16`` for more than 255 classes.
-
-    """
+    """Return an image of class ids, whatever ``class_id`` says: mono16 above 255 classes."""
     return to_ids_msg(result.label_image, header)
 
 
 @dataclass(frozen=True)
 class ResultMessage:
     """
-    How one task's results are sent.
+    How the results of one task are sent.
 
-    Parameters
-    ----------
-    topic : str
-        Relative topic name.
-    msg_type : type
-        Message type.
-    to_msg : callable
-        From ``(result, header, class_id)`` to the message.
-    service : str
-        Name of the service in ros2_classify_interfaces; the topic's name is that of its
-        response's field.
-    depth : int
-        How many messages wait for a slow subscriber; large ones don't queue.
-    to_cdr : callable, optional
-        From ``(result, header, class_id)`` to the same message, serialized: for messages of many
-        elements, which are slow to make as objects.
-
+    ``to_msg`` and ``to_cdr`` take ``(result, header, class_id)``; the second one returns the
+    serialized message. The service is one of ros2_classify_interfaces, and its response has a
+    field named like the topic. ``depth`` is that of the queue; large messages don't queue.
     """
 
     topic: str
@@ -184,52 +120,22 @@ MESSAGES = {
         'detections', Detection2DArray, detections_msg, 'Detect', to_cdr=detections_cdr),
     'segmentation': ResultMessage('segmentation', Image, segmentation_msg, 'Segment', depth=1),
 }
-# Beside the detections of models that give masks: 1 + the row of the object at each pixel.
+# Published with the detections of models with masks: 1 + the row of the object at each pixel.
 INSTANCES_TOPIC = 'instances'
 
 
 def to_msg(result: Result, header: Any, class_id: str = 'label') -> Any:
-    """
-    Fill the message of the result's task.
-
-    Parameters
-    ----------
-    result : Classification, Detections or Segmentation
-        The answer.
-    header : std_msgs.msg.Header
-        The image's header; goes into the message as it is.
-    class_id : str
-        ``label`` or ``index``.
-
-    Returns
-    -------
-    vision_msgs.msg.Classification, vision_msgs.msg.Detection2DArray or sensor_msgs.msg.Image
-        The message.
-
-    """
+    """Return the message of the result's task."""
     return MESSAGES[result.task].to_msg(result, header, class_id)
 
 
-def published_form(
+def message_writer(
         task: str, say: Callable[[str], Any] = lambda _: None) -> Callable[[Any, Any, str], Any]:
     """
-    Choose how a task's results are handed to the publisher.
+    Return the function that makes a task's messages: objects, or their bytes where that is safe.
 
-    Bytes are written where this installation's own serialization gives the same ones for a
-    sample; another format of the middleware, or other fields, can so never lead to garbage.
-
-    Parameters
-    ----------
-    task : str
-        The task.
-    say : callable
-        Called with a sentence where objects are used in spite of a faster way.
-
-    Returns
-    -------
-    callable
-        From ``(result, header, class_id)`` to a message or to its bytes.
-
+    It is safe if this installation serializes a sample to the same bytes, so another wire format
+    or other fields can't lead to garbage. ``say`` gets a sentence if the slow way is taken.
     """
     row = MESSAGES[task]
     if row.to_cdr is None:
@@ -240,29 +146,16 @@ def published_form(
         problem = f'{type(error).__name__}: {error}'
     if not problem:
         return row.to_cdr
-    say(f'messages on {row.topic} are made field by field, which is slow for many elements: the '
-        f'middleware serializes them in another way than expected ({problem})')
+    say(f'slow messages on {row.topic}: the middleware serializes them differently than expected '
+        f'({problem}); they are filled field by field, which takes longer with many elements')
     return row.to_msg
 
 
 def label_info_msg(labels: Labels | None, threshold: float, stamp: Any) -> LabelInfo:
     """
-    Fill a ``vision_msgs/LabelInfo``: the names behind the class ids.
+    Return a ``vision_msgs/LabelInfo``: the names of the class ids.
 
-    Parameters
-    ----------
-    labels : Labels or None
-        The model's labels, if it has any. Ids above 65534 don't fit the message and are left out.
-    threshold : float
-        The score below which nothing is reported.
-    stamp : builtin_interfaces.msg.Time
-        When the labels came into force.
-
-    Returns
-    -------
-    vision_msgs.msg.LabelInfo
-        The message.
-
+    Ids above 65534 don't fit the message and are skipped.
     """
     msg = LabelInfo(threshold=float(threshold))
     msg.header.stamp = stamp
@@ -273,29 +166,19 @@ def label_info_msg(labels: Labels | None, threshold: float, stamp: Any) -> Label
 
 
 def vision_info_msg(method: str, location: str, version: int, stamp: Any) -> VisionInfo:
-    """
-    Fill a ``vision_msgs/VisionInfo``.
-
-    Parameters
-    ----------
-    method : str
-        The model's name.
-    location : str
-        Where the names of the classes are found.
-    version : int
-        Counts the models loaded since the node's start.
-    stamp : builtin_interfaces.msg.Time
-        When the model came into force.
-
-    Returns
-    -------
-    vision_msgs.msg.VisionInfo
-        The message.
-
-    """
+    """Return a ``vision_msgs/VisionInfo``: the model's name, and where its labels are."""
     msg = VisionInfo(method=method, database_location=location, database_version=version)
     msg.header.stamp = stamp
     return msg
+
+
+def load_type(name: str) -> Any:
+    """Return a service's type; ImportError if the interfaces lack it or aren't installed."""
+    module = importlib.import_module(f'{_INTERFACES}.srv')
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        raise ImportError(f'{_INTERFACES} has no service {name}') from None
 
 
 def _names(result: Classification | Detections, class_id: str) -> list[str]:
@@ -310,9 +193,9 @@ def _centers_and_sizes(result: Detections) -> tuple[NDArray[np.float64], NDArray
 
 
 def _difference(row: ResultMessage) -> str:
-    """Return how the bytes written here differ from the middleware's own, empty if they don't."""
+    """Return how the bytes written here differ from the middleware's; empty if they don't."""
     assert row.to_cdr is not None
-    # Both places that the first element can have.
+    # Both alignments of the first element.
     for frame_id in ('', 'left'):
         header = Header(frame_id=frame_id)
         header.stamp.sec, header.stamp.nanosec = 1, 2
@@ -322,9 +205,9 @@ def _difference(row: ResultMessage) -> str:
             return f'it begins with {theirs[:4].hex(" ")}, not {ours[:4].hex(" ")}'
         if len(ours) != len(theirs):
             return f'a sample has {len(theirs)} bytes, not {len(ours)}'
-        # Not the bytes themselves: rclpy leaves anything in those that are skipped.
+        # Not the bytes themselves: rclpy leaves anything in the padding.
         if deserialize_message(ours, row.msg_type) != expected:
-            return 'the fields of a sample lie elsewhere'
+            return 'the fields of a sample are at other offsets'
     return ''
 
 
@@ -338,65 +221,31 @@ def _sample(row: ResultMessage) -> Classification | Detections:
     return Detections(boxes, numbers, scores, names, (8, 8), timing)
 
 
-# The messages don't say how long anything took.
+# The messages contain no timing.
 _NO_TIMING = Timing(0.0, 0.0, 0.0)
 
-# For a class that is known by name only.
+# The id of a class that is known by name only.
 UNKNOWN_ID = -1
 
-# Longer numbers are no ids: they may not fit into 64 bits.
+# Longer numbers may not fit into 64 bits, so they are names.
 _MAX_DIGITS = 18
 
 
 def classification_from(
         msg: Any, image_size: tuple[int, int], names: Mapping[int, str]) -> Classification:
-    """
-    Read a ``vision_msgs/Classification``.
-
-    Parameters
-    ----------
-    msg : vision_msgs.msg.Classification
-        The message.
-    image_size : tuple of int
-        Width and height of the image it answers.
-    names : mapping of int to str
-        Names by class id, from a ``LabelInfo``; may be empty.
-
-    Returns
-    -------
-    Classification
-        Best first.
-
-    """
+    """Read a ``vision_msgs/Classification``; ``names`` may be empty."""
     ids, scores, labels, _ = _columns(msg.results, names)
     return Classification(ids, scores, labels, image_size, _NO_TIMING)
 
 
 def detections_from(
         msg: Any, image_size: tuple[int, int], names: Mapping[int, str]) -> Detections:
-    """
-    Read a ``vision_msgs/Detection2DArray``; of several hypotheses the best one counts.
-
-    Parameters
-    ----------
-    msg : vision_msgs.msg.Detection2DArray
-        The message.
-    image_size : tuple of int
-        Width and height of the image it answers; boxes are clipped to it.
-    names : mapping of int to str
-        Names by class id, from a ``LabelInfo``; may be empty.
-
-    Returns
-    -------
-    Detections
-        Best first.
-
-    """
+    """Read a ``vision_msgs/Detection2DArray``: the best hypothesis of each, boxes clipped."""
     known = [detection for detection in msg.detections if detection.results]
     best = [max((each.hypothesis for each in detection.results), key=lambda each: each.score)
             for detection in known]
     ids, scores, labels, order = _columns(best, names)
-    # A corner beyond float32's range becomes inf, and is cut to the image.
+    # A corner beyond the range of float32 becomes inf, and is clipped.
     with np.errstate(over='ignore'):
         boxes = np.array(
             [_corners(known[index].bbox) for index in order], np.float32).reshape(-1, 4)
@@ -408,23 +257,9 @@ def detections_from(
 def segmentation_from(
         msg: Any, image_size: tuple[int, int], names: Mapping[int, str]) -> Segmentation:
     """
-    Read the label image of a segmentation.
+    Read a label image.
 
-    Parameters
-    ----------
-    msg : sensor_msgs.msg.Image
-        The message: a class id for each pixel.
-    image_size : tuple of int
-        Width and height of the image it answers.
-    names : mapping of int to str
-        Names by class id, from a ``LabelInfo``; may be empty. The message doesn't say which class
-        is a background: it is the one that is called so.
-
-    Returns
-    -------
-    Segmentation
-        Largest class first.
-
+    The message doesn't say which class is the background: it is the one of that name.
     """
     ids = to_ids(msg)
     background = next((number for number, name in names.items()
@@ -450,14 +285,14 @@ def _columns(
     ids, labels = [], []
     for index in order:
         text = hypotheses[index].class_id
-        # The field holds a name or, where the server is set so, an id.
+        # The field is a name or, with the parameter class_id:=index, an id.
         if text not in by_name and text.isdecimal() and len(text) <= _MAX_DIGITS:
             ids.append(int(text))
             labels.append(names.get(int(text), text))
         else:
             ids.append(by_name.get(text, UNKNOWN_ID))
             labels.append(text)
-    # A score beyond float32's range becomes inf, which the result refuses.
+    # A score beyond the range of float32 becomes inf, which the result refuses.
     with np.errstate(over='ignore'):
         scores = np.array([hypotheses[index].score for index in order], np.float32)
     return np.array(ids, np.int64), scores, np.array(labels, np.object_), order

@@ -182,7 +182,7 @@ def _image(pixels: NDArray[np.uint8], encoding: str, header: Any) -> LocalImage:
     if found is None or found.convert is not None or (
             pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or channels != found.channels):
         raise ImageError(
-            f'an array of {pixels.dtype} with shape {pixels.shape} is no {encoding} image')
+            f'an array of {pixels.dtype} with shape {pixels.shape} does not fit {encoding}')
     height, width = pixels.shape[:2]
     rows = np.ascontiguousarray(pixels).reshape(-1)
     return LocalImage(header, height, width, encoding, 0, width * channels, rows)

@@ -12,31 +12,23 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Log lines that could repeat with every frame: said at once, and then only now and then."""
+"""The node's log: lines that could repeat with every image, and what the core logs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+import logging
 import threading
 import time
 from typing import Any
 
-# Senders decide what error texts say, so the number of causes remembered must have an end.
+# Senders decide what error texts say, so the number of causes remembered has a limit.
 _MAX_CAUSES = 32
 
 
 class ThrottledLog:
-    """
-    Write a line for each cause at most once in a while.
-
-    Parameters
-    ----------
-    period : float
-        Seconds between two lines of one cause.
-    clock : callable
-        Gives the time in seconds; for tests.
-
-    """
+    """Writes a line for each cause at most once per period, in seconds; for any thread."""
 
     def __init__(self, period: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._period = period
@@ -45,24 +37,7 @@ class ThrottledLog:
         self._causes: dict[str, tuple[float, int]] = {}
 
     def __call__(self, write: Callable[[str], Any], text: str, cause: str = '') -> bool:
-        """
-        Write a line, or count it.
-
-        Parameters
-        ----------
-        write : callable
-            A logger's method.
-        text : str
-            The line.
-        cause : str
-            Lines of one cause share their turn; default the text itself.
-
-        Returns
-        -------
-        bool
-            Whether the line was written.
-
-        """
+        """Write a line with a logger's method, or count it; return whether it was written."""
         cause = cause or text
         now = self._clock()
         with self._lock:
@@ -79,7 +54,7 @@ class ThrottledLog:
 
 
 def _write(write: Callable[[str], Any], text: str) -> None:
-    """Call the method; each severity has its own place, as rclpy refuses two from one place."""
+    """Call the method from a line of its own per severity: rclpy refuses two from one line."""
     severity = getattr(write, '__name__', '')
     if severity == 'info':
         write(text)
@@ -89,3 +64,41 @@ def _write(write: Callable[[str], Any], text: str) -> None:
         write(text)
     else:
         write(text)
+
+
+@contextmanager
+def core_log_shown(log: Any) -> Iterator[None]:
+    """Show in a node's log what the core, which knows no ROS, logs meanwhile."""
+    logger = logging.getLogger('ros2_classify')
+    if any(isinstance(each, _Bridge) and each.log is log for each in logger.handlers):
+        # An abandoned thread that loads a model shows it still; each line once is enough.
+        yield
+        return
+    bridge = _Bridge(log)
+    level, propagate = logger.level, logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(bridge)
+    try:
+        yield
+    finally:
+        logger.removeHandler(bridge)
+        logger.propagate = propagate
+        logger.setLevel(level)
+
+
+class _Bridge(logging.Handler):
+    """Hands log records over to a node's logger."""
+
+    def __init__(self, log: Any) -> None:
+        super().__init__(logging.INFO)
+        self.log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a record; rclpy wants a line of code for each severity."""
+        if record.levelno >= logging.ERROR:
+            self.log.error(record.getMessage())
+        elif record.levelno >= logging.WARNING:
+            self.log.warning(record.getMessage())
+        else:
+            self.log.info(record.getMessage())

@@ -23,11 +23,9 @@ of whatever is being published; here the node finishes what it does, and the con
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping, Sequence
-import ctypes
+from collections.abc import Callable, Sequence
 import gc
 import os
-import platform
 import signal
 import sys
 import threading
@@ -35,6 +33,7 @@ import time
 from typing import Any, TypeVar
 
 from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify.ros.node.memory import share_heap
 
 # Each leaves its memory behind, and may keep a processor busy for ever.
 MOST_HANGS = 3
@@ -67,14 +66,6 @@ class Hangs:
 
 
 T = TypeVar('T')
-
-# <malloc.h>; the pair of values keeps the buffers of large images in the heap, where trimming
-# would otherwise hand them back to the kernel and fetch them again with every image.
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_THRESHOLD = -3
-_M_ARENA_MAX = -8
-_TRIM_BYTES = 256 * 2**20
-_MMAP_BYTES = (64 * 2**20, 32 * 2**20)  # some builds of glibc take half of HEAP_MAX_SIZE at most
 
 # So many failing turns of the executor in a row mean that the next one fails as well.
 _MAX_FAILURES = 50
@@ -405,109 +396,6 @@ def call_interruptibly(
     if error is not None:
         raise error
     return result
-
-
-def share_heap(environ: MutableMapping[str, str] | None = None) -> bool:
-    """
-    Have all threads of the process use one heap; call it before there are any.
-
-    glibc gives each thread a heap of its own, and each of them keeps the largest image that it
-    ever had, or the model that it once loaded. Threads that wait for each other's images anyway
-    don't contend for the lock.
-
-    Parameters
-    ----------
-    environ : mutable mapping, optional
-        The environment; default that of the process. Where it sets ``MALLOC_ARENA_MAX``, that
-        stays.
-
-    Returns
-    -------
-    bool
-        Whether it was set; False on other C libraries.
-
-    """
-    environ = os.environ if environ is None else environ
-    if 'MALLOC_ARENA_MAX' in environ or 'arena' in environ.get('GLIBC_TUNABLES', ''):
-        return False
-    if platform.libc_ver()[0] != 'glibc':
-        return False
-    return bool(ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1))
-
-
-def tune_malloc(environ: MutableMapping[str, str] | None = None) -> bool:
-    """
-    Keep glibc from returning an image's memory to the kernel after every image.
-
-    Both thresholds are raised; either one alone makes matters worse. Costs 10 to 30 MB.
-
-    Parameters
-    ----------
-    environ : mutable mapping, optional
-        The environment; default that of the process. Where it sets the allocator's thresholds
-        already, they stay.
-
-    Returns
-    -------
-    bool
-        Whether the thresholds were set; False on other C libraries.
-
-    """
-    environ = os.environ if environ is None else environ
-    chosen = ('MALLOC_TRIM_THRESHOLD_', 'MALLOC_MMAP_THRESHOLD_')
-    if any(name in environ for name in chosen) or 'malloc' in environ.get('GLIBC_TUNABLES', ''):
-        return False
-    if platform.libc_ver()[0] != 'glibc':
-        return False
-    mallopt = ctypes.CDLL(None).mallopt
-    mmap_set = any(mallopt(_M_MMAP_THRESHOLD, size) for size in _MMAP_BYTES)
-    return bool(mmap_set and mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES))
-
-
-def calm_opencv(environ: MutableMapping[str, str] | None = None) -> bool:
-    """
-    Have OpenCV work on an image in the thread that asks for it.
-
-    Its threads spin for a while after each call. For images of a camera they take half to a
-    whole millisecond of processor time each, and bring the answer no earlier.
-
-    Parameters
-    ----------
-    environ : mutable mapping, optional
-        The environment; default that of the process. Where it says how many threads OpenCV shall
-        have (``OPENCV_FOR_THREADS_NUM``), that stays.
-
-    Returns
-    -------
-    bool
-        Whether it was set.
-
-    """
-    environ = os.environ if environ is None else environ
-    if 'OPENCV_FOR_THREADS_NUM' in environ:
-        return False
-    import cv2
-
-    cv2.setNumThreads(1)
-    return True
-
-
-def trim_malloc() -> bool:
-    """
-    Give back to the kernel what glibc keeps of memory that has been freed.
-
-    Above all after `tune_malloc`, which makes it keep hundreds of megabytes for each thread.
-
-    Returns
-    -------
-    bool
-        Whether it could; False on other C libraries.
-
-    """
-    if platform.libc_ver()[0] != 'glibc':
-        return False
-    ctypes.CDLL(None).malloc_trim(0)
-    return True
 
 
 def _say(text: str) -> None:

@@ -27,12 +27,13 @@ from ros2_classify.errors import InputError, Ros2ClassifyError
 from ros2_classify.results.results import Result
 from ros2_classify.ros.diagnostics.issues import find, Finding
 from ros2_classify.ros.diagnostics.statistics import Counters, Latencies
+from ros2_classify.ros.messages.transports import TRANSPORTS
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.image_monitor import ImageWatch
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.publishers import Outputs
 from ros2_classify.ros.server.stream_names import StreamNames
-from ros2_classify.ros.server.subscription import ImageInput, TRANSPORTS
+from ros2_classify.ros.server.subscription import ImageInput
 from ros2_classify.ros.server.topic_diagnosis import explain_losses, explain_silence
 from ros2_classify.ros.server.trace import Trace
 

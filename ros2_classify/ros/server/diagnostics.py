@@ -22,7 +22,9 @@ from functools import partial
 import time
 
 from ros2_classify.engines.providers import fell_back
+from ros2_classify.ros.diagnostics.clock_monitor import SimulatedClock
 from ros2_classify.ros.diagnostics.issues import find, Finding
+from ros2_classify.ros.diagnostics.statistics import Rate
 from ros2_classify.ros.diagnostics.status import Status
 from ros2_classify.ros.diagnostics.summary import (
     input_status, InputFacts, model_status, ModelFacts, work_status, WorkFacts)
@@ -31,7 +33,6 @@ from ros2_classify.ros.node.lifecycle_node import ManagedNode
 from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.server.camera_stream import Stream
 from ros2_classify.ros.server.faults import EngineFaults, timeout
-from ros2_classify.ros.server.image_monitor import Rate, SimulatedClock
 from ros2_classify.ros.server.inference import Inference
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.recovery import Recovery

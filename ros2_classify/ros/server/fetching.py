@@ -16,10 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-import logging
 import threading
 from typing import Any
 
@@ -83,45 +80,3 @@ def convert_options(parameters: Parameters, fetch: FetchOptions) -> ConvertOptio
 
     """
     return replace(ConvertOptions.like(fetch), timeout=parameters['conversion_timeout'])
-
-
-@contextmanager
-def core_log_shown(log: Any) -> Iterator[None]:
-    """Show in a node's log what the core, which knows no ROS, logs meanwhile."""
-    logger = logging.getLogger('ros2_classify')
-    if any(isinstance(each, _Bridge) and each.leads_to(log) for each in logger.handlers):
-        # A load that never came back shows it still; each line once is enough.
-        yield
-        return
-    bridge = _Bridge(log)
-    level, propagate = logger.level, logger.propagate
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    logger.addHandler(bridge)
-    try:
-        yield
-    finally:
-        logger.removeHandler(bridge)
-        logger.propagate = propagate
-        logger.setLevel(level)
-
-
-class _Bridge(logging.Handler):
-    """Hands log records over to a node's logger."""
-
-    def __init__(self, log: Any) -> None:
-        super().__init__(logging.INFO)
-        self._log = log
-
-    def leads_to(self, log: Any) -> bool:
-        """Tell whether this is the way to a node's logger."""
-        return bool(self._log is log)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Log a record; rclpy wants a line of code for each severity."""
-        if record.levelno >= logging.ERROR:
-            self._log.error(record.getMessage())
-        elif record.levelno >= logging.WARNING:
-            self._log.warning(record.getMessage())
-        else:
-            self._log.info(record.getMessage())

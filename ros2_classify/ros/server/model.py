@@ -34,9 +34,10 @@ from ros2_classify.paths import allowed_paths, searching
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.results.results import Result
+from ros2_classify.ros.node.logging import core_log_shown
 from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.server.engine_parameters import engine_settings
-from ros2_classify.ros.server.fetching import convert_options, core_log_shown, fetch_options
+from ros2_classify.ros.server.fetching import convert_options, fetch_options
 from ros2_classify.ros.server.parameters import result_settings, ResultSettings
 
 _GPU_BATCH = 8
@@ -248,7 +249,8 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
     begun = time.monotonic()
     engine = engine_settings(settings)
     fetch = fetch_options(settings, log, cancel)
-    with core_log_shown(log), searching(settings['model_path']), allowed_paths(settings['model_roots']):
+    with (core_log_shown(log), searching(settings['model_path']),
+          allowed_paths(settings['model_roots'])):
         pipeline = Pipeline.load(
             name, engine=engine,
             max_batch=batch_limit(settings['max_batch'], streams, engine),

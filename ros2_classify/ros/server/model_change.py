@@ -30,7 +30,7 @@ import threading
 
 from rclpy.task import Future
 from ros2_classify.errors import Ros2ClassifyError
-from ros2_classify.ros.node import process as runtime
+from ros2_classify.ros.node import memory
 from ros2_classify.ros.server.model import Model
 
 Load = Callable[[str, threading.Event], Model]
@@ -97,7 +97,7 @@ class _Loading:
             self._unneeded.retire_and_wait()
             self._unneeded = None
         # Loading a model takes several times its size, for a moment.
-        runtime.trim_malloc()
+        memory.trim_malloc()
 
     def _tell(self, model: Model | None, error: Exception | None) -> bool:
         """Set the outcome; return False where it has been set already."""

@@ -30,7 +30,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from ros2_classify.errors import EngineError, ModelNotFoundError, Ros2ClassifyError
-from ros2_classify.ros.node import process as runtime
+from ros2_classify.ros.node import memory, process as runtime
 from ros2_classify.ros.node.lifecycle_node import ManagedNode
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.node.parameters import Parameters
@@ -41,7 +41,7 @@ from ros2_classify.ros.server.inference import Inference
 from ros2_classify.ros.server.model import load_model, Model
 from ros2_classify.ros.server.model_loader import Loader
 from ros2_classify.ros.server.model_parameter import ModelSetter
-from ros2_classify.ros.server.parameters import result_settings, model_defaults, PARAMETERS
+from ros2_classify.ros.server.parameters import model_defaults, PARAMETERS, result_settings
 from ros2_classify.ros.server.recovery import Recovery
 from ros2_classify.ros.server.service import InferenceService, Request
 from ros2_classify.ros.server.stream_names import stream_names
@@ -76,8 +76,8 @@ class ServerNode(ManagedNode):
         self._throttled = ThrottledLog()
         self._settings = Parameters(self, PARAMETERS)
         if self._settings['tune_malloc']:
-            runtime.tune_malloc()
-        runtime.calm_opencv()
+            memory.tune_malloc()
+        memory.calm_opencv()
         self._models_loaded = 0
         self._hung = False
         self._model: Model | None = None
@@ -125,7 +125,7 @@ class ServerNode(ManagedNode):
         finally:
             self._report.doing()
         # What loading took for a while.
-        runtime.trim_malloc()
+        memory.trim_malloc()
         self._models_loaded += 1
         model.number = self._models_loaded
         self._settings.set_model_defaults(model_defaults(model.pipeline.options))

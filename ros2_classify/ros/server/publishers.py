@@ -28,7 +28,7 @@ from ros2_classify.results import overlay
 from ros2_classify.results.results import Detections, Result
 from ros2_classify.ros.messages.image import to_bgr, to_ids_msg, to_image_msg
 from ros2_classify.ros.messages.vision import (
-    INSTANCES_TOPIC, label_info_msg, MESSAGES, published_form, vision_info_msg)
+    INSTANCES_TOPIC, label_info_msg, message_writer, MESSAGES, vision_info_msg)
 from sensor_msgs.msg import Image
 from vision_msgs.msg import LabelInfo, VisionInfo
 
@@ -68,7 +68,7 @@ class Outputs:
         base = '' if namespace is None else namespace.rstrip('/') + '/'
         private = '~' if namespace is None else base + node.get_name()
         row = MESSAGES[task]
-        self._form = published_form(task, node.get_logger().info)
+        self._form = message_writer(task, node.get_logger().info)
         # The node's own group would remember the publishers, long gone ones too, for ever.
         group = {'callback_group': MutuallyExclusiveCallbackGroup()}
         overridable = {

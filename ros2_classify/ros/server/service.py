@@ -18,14 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-import importlib
 from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future
 
-from ros2_classify.ros.messages.vision import MESSAGES
+from ros2_classify.ros.messages.vision import load_type, MESSAGES
 
 _INTERFACES = 'ros2_classify_interfaces'
 
@@ -118,15 +117,6 @@ class InferenceService:
         executor = self._node.executor
         if executor is not None:
             executor.wake()
-
-
-def load_type(name: str) -> Any:
-    """Return a service's type; ImportError where the interfaces lack it or aren't installed."""
-    module = importlib.import_module(f'{_INTERFACES}.srv')
-    try:
-        return getattr(module, name)
-    except AttributeError:
-        raise ImportError(f'{_INTERFACES} has no service {name}') from None
 
 
 def _fail(response: Any, message: str) -> Any:

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from ros2_classify.errors import OptionsError
-from ros2_classify.ros.server.subscription import resolve_image_topic, TRANSPORTS
+from ros2_classify.ros.messages.transports import resolve_image_topic, TRANSPORTS
 
 _COMPRESSED = TRANSPORTS['compressed'].suffix
 
@@ -43,7 +43,7 @@ class StreamNames:
     topic : str
         The full name of the topic of images, after remapping.
     transport : str
-        A key of `ros2_classify.ros.server.subscription.TRANSPORTS`.
+        A key of `ros2_classify.ros.messages.transports.TRANSPORTS`.
     namespace : str or None
         The full name of the namespace; None for the node's own.
 

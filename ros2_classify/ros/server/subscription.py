@@ -17,54 +17,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 import threading
 import time
 from typing import Any
 
-from numpy.typing import NDArray
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from ros2_classify.ros.messages import compressed_image as compressed_msg, image as image_msg
+from ros2_classify.ros.messages.transports import TRANSPORTS
 from ros2_classify.ros.node.intra_process import find_sender, ImageSender
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.gate import fetch, Gate
 from ros2_classify.ros.server.losses import Losses
 from ros2_classify.ros.server.skipped import Skipped
-from sensor_msgs.msg import CompressedImage, Image
 
 # A subscriber that comes back at once (`ros2 topic echo --once` in a loop) must not make the
 # middleware match and unmatch the camera every time.
 _LINGER = 2.0
-
-
-@dataclass(frozen=True)
-class Transport:
-    """
-    One way in which images come.
-
-    Parameters
-    ----------
-    msg_type : type
-        Message type.
-    suffix : str
-        What the topic's name has after the camera's, as image_transport writes it.
-    to_array : callable
-        From ``(message, max_pixels)`` to pixels and their colour order.
-
-    """
-
-    msg_type: type
-    suffix: str
-    to_array: Callable[[Any, int], tuple[NDArray[Any], str]]
-
-
-TRANSPORTS = {
-    'raw': Transport(Image, '', image_msg.to_array),
-    'compressed': Transport(CompressedImage, '/compressed', compressed_msg.to_array),
-}
 
 
 class ImageInput:
@@ -307,30 +277,3 @@ class ImageInput:
         self.last_frame_at = time.monotonic()
         self.losses.came()
         self._on_frame(msg)
-
-
-def resolve_image_topic(node: Node, suffix: str, base: str = 'image') -> str:
-    """
-    Return the full name of an image topic after remapping, as image_transport does.
-
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The node.
-    suffix : str
-        Empty, or ``/compressed``.
-    base : str
-        The topic's name before remapping and without the suffix.
-
-    Returns
-    -------
-    str
-        Where ``image`` is remapped, its suffix follows: ``image:=/cam/image_raw`` gives
-        ``/cam/image_raw/compressed``. A remapping of ``image/compressed`` itself wins.
-
-    """
-    own = base + suffix
-    remapped = node.resolve_topic_name(own)
-    if not suffix or remapped != node.resolve_topic_name(own, only_expand=True):
-        return remapped
-    return node.resolve_topic_name(base) + suffix

@@ -24,8 +24,9 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility
 from ros2_classify.ros.diagnostics.issues import find, Finding
+from ros2_classify.ros.messages.transports import TRANSPORTS
 from ros2_classify.ros.node.dds_profile import profile_file, variable
-from ros2_classify.ros.server.subscription import ImageInput, TRANSPORTS
+from ros2_classify.ros.server.subscription import ImageInput
 
 _NAMED_TOPICS = 5
 _TYPES = {

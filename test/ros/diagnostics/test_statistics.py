@@ -12,14 +12,28 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Latencies: what is kept of them, and what they say."""
+"""Rolling quantiles, rates and the lines of the log."""
 
 import pytest
 
-from ros2_classify.ros.diagnostics.statistics import Latencies, Ring
+from ros2_classify.ros.diagnostics.statistics import Latencies, Rate, Ring
 
 
-def test_a_ring_keeps_the_newest_values():
+class Clock:
+    """A clock that tests set."""
+
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def test_a_ring_holds_the_newest_values():
     ring = Ring(size=10)
     assert len(ring) == 0 and ring.quantiles() == ()
     ring.add(4.0)
@@ -37,10 +51,26 @@ def test_quantiles_of_many_values():
     assert ring.quantiles() == pytest.approx((500, 950, 990))
 
 
-def test_words_come_with_the_first_measurement():
+def test_latencies_are_written_from_the_first_measurement_on():
     latencies = Latencies()
     assert str(latencies) == ''
     latencies.node.add(0.0123)
     latencies.model.add(0.01)
-    assert str(latencies).startswith('12.3/12.3/12.3 ms from an image to its answer')
+    assert str(latencies).startswith('12.3/12.3/12.3 ms from an image to its result')
     assert '10.0/10.0/10.0 ms of it in the model' in str(latencies)
+
+
+def test_a_rate_is_that_of_the_last_second(clock):
+    rate = Rate(clock)
+    assert rate.look(50) == 0.0
+    clock.now += 1.0
+    assert rate.look(80) == 30.0
+    # Too early for a new one.
+    clock.now += 0.5
+    assert rate.look(81) == 30.0
+    clock.now += 1.5
+    assert rate.look(90) == 5.0
+    # Counted from zero, as after an activation.
+    assert rate.look(3) == 0.0
+    clock.now += 2.0
+    assert rate.look(5) == 1.0

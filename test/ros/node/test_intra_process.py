@@ -75,7 +75,7 @@ def test_rows_with_padding_are_packed(sender):
     ('bgr8', np.zeros((4, 6, 3), np.float32)), ('nonsense', np.zeros((4, 6, 3), np.uint8))])
 def test_what_is_no_such_image_is_refused(sender, encoding, array):
     sender.listen(pytest.fail)
-    with pytest.raises(ImageError, match=f'is no {encoding} image'):
+    with pytest.raises(ImageError, match=f'does not fit {encoding}'):
         sender.send(array, encoding, Header())
 
 

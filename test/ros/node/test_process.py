@@ -14,7 +14,6 @@
 
 """How a process starts, spins and ends: signals, exceptions in callbacks, the allocator."""
 
-import ctypes
 import os
 from pathlib import Path
 import signal
@@ -25,9 +24,7 @@ import time
 
 import pytest
 
-from ros2_classify.ros.node import process as runtime
-from ros2_classify.ros.node.process import (
-    call_interruptibly, Interrupted, share_heap, Stop, tune_malloc)
+from ros2_classify.ros.node.process import call_interruptibly, Interrupted, Stop
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE = 30.0
@@ -112,8 +109,7 @@ def test_importing_the_entry_points_imports_no_rclpy(tmp_path):
 
 @pytest.mark.parametrize('module, unneeded', [
     ('server.node', {'ros2_classify.convert.api', 'ros2_classify.convert.worker',
-                     'ros2_classify.download.fetch', 'email', 'importlib.metadata', 'ssl',
-                     'tarfile', 'urllib.request'}),
+                     'email', 'importlib.metadata', 'ssl', 'tarfile', 'urllib.request'}),
     ('node.dds_profile', {'importlib.metadata', 'ssl', 'urllib.request'})])
 def test_what_most_starts_do_not_need_is_not_imported(tmp_path, module, unneeded):
     code, output = run_program(tmp_path, f"""
@@ -200,101 +196,6 @@ from ros2_classify.ros.node import process as runtime
 print(runtime.run(None, ['surplus']), gc.isenabled())
 """)
     assert code == 0 and output.splitlines()[-1] == '2 True'
-
-
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'mallopt'), reason='no glibc here')
-def test_the_allocator_keeps_the_memory_of_images(tmp_path):
-    program = """
-import ctypes, resource, sys
-from ros2_classify.ros.node.process import tune_malloc
-
-if sys.argv[1] == 'tuned':
-    assert tune_malloc({})
-libc = ctypes.CDLL(None)
-libc.malloc.restype = ctypes.c_void_p
-libc.free.argtypes = [ctypes.c_void_p]
-size, rounds = 6 * 2**20, 20
-
-def use():
-    blocks = [libc.malloc(size) for _ in range(4)]
-    for block in blocks:
-        ctypes.memset(block, 1, size)
-    for block in blocks:
-        libc.free(block)
-
-use()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(rounds):
-    use()
-faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print('kept' if faults < rounds * size // 4096 // 10 else 'returned')
-"""
-    assert run_program(tmp_path, program, 'tuned') == (0, 'kept\n')
-    assert run_program(tmp_path, program, 'plain') == (0, 'returned\n')
-
-
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'mallopt'), reason='no glibc here')
-def test_all_threads_share_a_heap(tmp_path):
-    program = """
-import ctypes, sys, threading
-from ros2_classify.ros.node.process import share_heap
-
-libc = ctypes.CDLL(None)
-libc.malloc.restype = ctypes.c_void_p
-if sys.argv[1] == 'shared':
-    assert share_heap({})
-
-def heaps(count=4):
-    there, go = threading.Barrier(count), []
-    def allocate():
-        address = libc.malloc(100_000)
-        go.append(address >> 26)  # a thread's own heap is aligned to 64 MiB
-        there.wait()
-    threads = [threading.Thread(target=allocate) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return len(set(go))
-
-print('one' if heaps() <= 2 else 'several')
-"""
-    assert run_program(tmp_path, program, 'shared') == (0, 'one\n')
-    assert run_program(tmp_path, program, 'plain') == (0, 'several\n')
-
-
-@pytest.mark.parametrize('environment', [
-    {'MALLOC_ARENA_MAX': '4'}, {'GLIBC_TUNABLES': 'glibc.malloc.arena_max=4'}])
-def test_the_user_s_own_number_of_heaps_stays(environment, monkeypatch):
-    monkeypatch.setattr(runtime.ctypes, 'CDLL', lambda _: pytest.fail('mallopt was reached'))
-    assert not share_heap(environment)
-
-
-def test_opencv_works_in_the_thread_that_asks_unless_the_user_says_otherwise(tmp_path):
-    program = """
-import os, sys
-from ros2_classify.ros.node.process import calm_opencv
-import cv2
-cv2.setNumThreads(3)
-print(calm_opencv({'OPENCV_FOR_THREADS_NUM': '3'} if sys.argv[1] == 'chosen' else {}),
-      cv2.getNumThreads())
-"""
-    assert run_program(tmp_path, program, 'chosen') == (0, 'False 3\n')
-    assert run_program(tmp_path, program, 'plain') == (0, 'True 1\n')
-
-
-@pytest.mark.parametrize('environment', [
-    {'MALLOC_TRIM_THRESHOLD_': '1'}, {'MALLOC_MMAP_THRESHOLD_': '1'},
-    {'GLIBC_TUNABLES': 'glibc.malloc.trim_threshold=1'}])
-def test_the_user_s_own_settings_of_the_allocator_stay(environment, monkeypatch):
-    monkeypatch.setattr(runtime.ctypes, 'CDLL', lambda _: pytest.fail('mallopt was reached'))
-    assert not tune_malloc(environment)
-
-
-def test_another_c_library_is_left_alone(monkeypatch):
-    monkeypatch.setattr(runtime.platform, 'libc_ver', lambda: ('', ''))
-    monkeypatch.setattr(runtime.ctypes, 'CDLL', lambda _: pytest.fail('mallopt was reached'))
-    assert not tune_malloc({})
 
 
 def test_the_deadline_of_a_slow_call_is_the_request_not_the_clock():

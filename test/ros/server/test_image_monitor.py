@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 import pytest
 from ros2_classify.ros.diagnostics.status import Level
-from ros2_classify.ros.server.image_monitor import ImageWatch, Rate, SimulatedClock
+from ros2_classify.ros.server.image_monitor import ImageWatch
 
 
 class Clock:
@@ -86,34 +86,3 @@ def test_clocks_that_differ_are_noticed(watch, latency, words):
     watch.answered(latency)
     texts = [finding.text for finding in watch.findings()]
     assert (words in texts[0] and 'use_sim_time' in texts[0]) if words else not texts
-
-
-def test_simulated_time_that_stands_still_is_noticed(clock):
-    simulated = SimulatedClock(clock)
-
-    def look(time):
-        clock.now += 1.0
-        return [finding.text for finding in simulated.look(time)]
-
-    assert [look(7.0) for _ in range(5)] == [[]] * 5
-    assert 'stood still at 7.00 s for 5 s' in look(7.0)[0]
-    assert look(7.5) == [] and look(1.0) == []
-    assert simulated.jumps == 1
-    assert [look(None) for _ in range(9)] == [[]] * 9
-    assert look(1.0) == []
-
-
-def test_a_rate_is_that_of_the_last_second(clock):
-    rate = Rate(clock)
-    assert rate.look(50) == 0.0
-    clock.now += 1.0
-    assert rate.look(80) == 30.0
-    # Too early for a new one.
-    clock.now += 0.5
-    assert rate.look(81) == 30.0
-    clock.now += 1.5
-    assert rate.look(90) == 5.0
-    # Counted anew, as after an activation.
-    assert rate.look(3) == 0.0
-    clock.now += 2.0
-    assert rate.look(5) == 1.0

@@ -38,7 +38,7 @@ from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results.results import Result
 from ros2_classify.ros.messages import compressed_image as compressed_msg, image as image_msg
-from ros2_classify.ros.node import process as runtime
+from ros2_classify.ros.node import memory
 from ros2_classify_benchmark.nodes.frames import Frames
 from ros2_classify_benchmark.nodes.helper import result as tell, serve
 
@@ -120,8 +120,8 @@ def main() -> None:
     """Run the loop: the argument is JSON with ``frames``, ``model``, ``engine``, ``options``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = json.loads(sys.argv[1])
-    runtime.tune_malloc()
-    runtime.calm_opencv()
+    memory.tune_malloc()
+    memory.calm_opencv()
     try:
         _serve(settings)
     except Ros2ClassifyError as error:

@@ -93,10 +93,10 @@ def in_ros(name: str, create: Callable[[Any], tuple[dict[str, Command], dict[str
     """
     # Ctrl-C is for the one who started it all: it asks everybody to end, in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from ros2_classify.ros.node import dds_profile, process as runtime
+    from ros2_classify.ros.node import dds_profile, memory
 
     profile = dds_profile.use() or os.environ.get(dds_profile.variable(os.environ))
-    runtime.tune_malloc()
+    memory.tune_malloc()
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions

@@ -15,7 +15,8 @@
 """
 What messages cost: made and published, and sent from one process to another, in several ways.
 
-``python -m ros2_classify_benchmark.nodes.messages [results|images|hops|segments ...]`` prints JSON.
+``python -m ros2_classify_benchmark.nodes.messages [results|images|hops|segments ...]`` prints
+JSON.
 The ways are measured in turns, and each number is the median over the turns.
 """
 
@@ -45,7 +46,7 @@ from rclpy.signals import SignalHandlerOptions
 from ros2_classify.results.results import Classification, Detections, Timing
 from ros2_classify.ros.messages.image import to_image_msg
 from ros2_classify.ros.messages.vision import MESSAGES
-from ros2_classify.ros.node import dds_profile, process as runtime
+from ros2_classify.ros.node import dds_profile, memory
 from ros2_classify_benchmark.processes import environment
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -157,7 +158,7 @@ def segments(turns: int = 3, seconds: float = 4.0) -> dict[str, Any]:
 
 
 def image_to_cdr(pixels: NDArray[np.uint8], encoding: str, header: Any) -> bytes:
-    """Write a ``sensor_msgs/Image`` as CDR, little endian; `result_cdr` explains the format."""
+    """Write a ``sensor_msgs/Image`` as CDR, little endian; `cdr` explains the format."""
     frame, name = header.frame_id.encode() + b'\0', encoding.encode() + b'\0'
     stamp = header.stamp
     start = struct.pack('<iII', stamp.sec, stamp.nanosec, len(frame)) + frame
@@ -220,7 +221,7 @@ def _with_node(measure: Callable[[Any], Any]) -> Any:
 
 def _set_up(domain: int | None = None) -> None:
     dds_profile.use()
-    runtime.tune_malloc()
+    memory.tune_malloc()
     rclpy.init(args=[], domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
 
 

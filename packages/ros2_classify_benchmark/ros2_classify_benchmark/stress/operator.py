@@ -30,7 +30,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
-from ros2_classify.ros.server.service import load_type
+from ros2_classify.ros.messages.vision import load_type
 from ros2_classify_benchmark.processes import BenchError
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Classification, LabelInfo

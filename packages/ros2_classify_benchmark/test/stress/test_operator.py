@@ -125,7 +125,7 @@ def test_wrong_encoding(
     wrong.encoding = '16SC1'
     timer = peer.node.create_timer(0.1, lambda: camera.send(wrong))
     diagnostics.say(
-        IMAGES, 2, "unusable image on /image: encoding '16SC1' holds measurements (depth, "
+        IMAGES, 2, "unusable image on /image: encoding '16SC1' contains measurements (depth, "
         'disparity), not colours; give a colour or grey image')
     peer.node.destroy_timer(timer)
     # The cure.
