@@ -172,7 +172,7 @@ def test_photographs_give_no_more_alarms_than_the_report_says(
     report = json.loads((MODELS / 'cards_report.json').read_text(encoding='utf-8'))
     files = sorted(p for p in (data / 'images').iterdir() if p.suffix.lower() in IMAGES)
     alarms = {p.name: len(detector(read(p), 'bgr')) for p in files}
-    assert len(files) == report['photographs']['pictures']
+    assert len(files) == report['photographs']['images']
     # One more than reported: a score may lie right at the threshold.
     assert sum(alarms.values()) <= 1 + sum(map(len, report['photographs']['alarms'].values()))
 
@@ -188,8 +188,8 @@ def test_report_meets_the_goals_and_the_model_card_repeats_it() -> None:
         assert report[part]['fastest_ms'] <= 15
     text = (MODELS / 'MODEL_CARD.md').read_text(encoding='utf-8')
     for value in (report['detector']['mAP@0.5'], report['classifier']['top1'],
-                  report['card_free']['plain']['alarms_per_picture'],
-                  report['photographs']['alarms_per_picture']):
+                  report['card_free']['plain']['alarms_per_image'],
+                  report['photographs']['alarms_per_image']):
         assert f'| {value:.4f} |' in text
 
 

@@ -167,8 +167,8 @@ def count_false_alarms(path: Path, seed: int, count: int, threshold: float) -> d
         alarms[kind].append(len(detector(scene.image)[0]))
         others += scene.others
     return {'threshold': threshold,
-            **{kind: {'pictures': len(counts),
-                      'alarms_per_picture': round(float(np.mean(counts)), 4)}
+            **{kind: {'images': len(counts),
+                      'alarms_per_image': round(float(np.mean(counts)), 4)}
                for kind, counts in alarms.items()},
             'lookalikes': others,
             'lookalikes_taken_for_cards': round(sum(alarms['with_lookalikes']) / others, 4)}
@@ -189,8 +189,8 @@ def count_on_photographs(path: Path, directory: Path, threshold: float) -> dict[
         if len(scores):
             seen[file.name] = [f'{name_of(c)} {s:.2f}' for s, c in zip(scores, classes)]
     alarms = sum(len(v) for v in seen.values())
-    return {'pictures': len(files), 'threshold': threshold,
-            'alarms_per_picture': round(alarms / len(files), 4), 'alarms': seen}
+    return {'images': len(files), 'threshold': threshold,
+            'alarms_per_image': round(alarms / len(files), 4), 'alarms': seen}
 
 
 def measure_classifier(path: Path, seed: int, count: int) -> dict[str, Any]:

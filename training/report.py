@@ -45,13 +45,13 @@ def figures(report: dict[str, Any]) -> str:
         *((f'recall, box {band}', _percent(value), '')
           for band, value in d['recall_by_box_side'].items()),
         *((f'false alarms an image, {clear[kind]["images"]} generated card-free images '
-           f'{words}', f'{clear[kind]["alarms_per_picture"]:.4f}', '')
+           f'{words}', f'{clear[kind]["alarms_per_image"]:.4f}', '')
           for kind, words in (('plain', 'without signs'),
                               ('with_lookalikes', 'with look-alikes'))),
         (f'look-alikes taken for cards, of {clear["lookalikes"]}',
          _percent(clear['lookalikes_taken_for_cards']), ''),
         *([(f'false alarms an image, {report["photographs"]["images"]} photographs',
-            f'{report["photographs"]["alarms_per_picture"]:.4f}', '')]
+            f'{report["photographs"]["alarms_per_image"]:.4f}', '')]
           if 'photographs' in report else []),
         ('time a frame, model alone, one core (median / fastest)',
          f'{d["median_ms"]} / {d["fastest_ms"]} ms', '≤ 15 ms'),
