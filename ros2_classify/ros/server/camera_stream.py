@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One camera's stream: its images, the answers for them, what was counted, and its silence."""
+"""One camera: the topic of its images, the topics of the results, what was counted, its issues."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 from rclpy.node import Node
 from ros2_classify.errors import InputError, Ros2ClassifyError
-from ros2_classify.results.results import Result
 from ros2_classify.ros.diagnostics.issues import find, Finding
 from ros2_classify.ros.diagnostics.statistics import Counters, Latencies
 from ros2_classify.ros.messages.transports import TRANSPORTS
 from ros2_classify.ros.node.logging import ThrottledLog
-from ros2_classify.ros.server.image_monitor import ImageWatch
+from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor
+from ros2_classify.ros.server.inference import Drop, Outcome
 from ros2_classify.ros.server.model import Model
-from ros2_classify.ros.server.publishers import Outputs
+from ros2_classify.ros.server.publishers import Publishers
 from ros2_classify.ros.server.stream_names import StreamNames
-from ros2_classify.ros.server.subscription import ImageInput
+from ros2_classify.ros.server.subscription import ImageSubscription
 from ros2_classify.ros.server.topic_diagnosis import explain_losses, explain_silence
 from ros2_classify.ros.server.trace import Trace
 
@@ -41,45 +41,38 @@ from ros2_classify.ros.server.trace import Trace
 _SILENCE = 5.0
 _SILENCE_AGAIN = 10.0
 
-# Seconds for a worker's thread to get the interpreter's lock; it takes a tenth of a millisecond.
-_GIVE_WAY = 3e-5
-
 
 class Frame(NamedTuple):
-    """
-    An image that has come, and has not been looked at yet.
+    """An image that a stream has taken, and when it came (`time.perf_counter`)."""
 
-    Parameters
-    ----------
-    stream : Stream
-        Whose it is.
-    msg : message
-        What the transport of the stream's input reads.
-    received : float
-        When it came, on the clock of ``time.perf_counter``.
-
-    """
-
-    stream: Stream
+    stream: CameraStream
     msg: Any
     received: float
 
+    def read(self, max_pixels: int) -> tuple[NDArray[Any], str]:
+        """Return pixels and their channel order; raise if the image can't be used."""
+        return self.stream.read(self.msg, max_pixels)
 
-class Stream:
+    def finish(self, outcome: Outcome) -> None:
+        """Publish the result, or count why there is none."""
+        self.stream.finish(self, outcome)
+
+
+class CameraStream:
     """
-    A camera's topic, the topics of the answers, and what is known about both.
+    A camera's subscription, the publishers of its results, and what is known about both.
 
-    The executor's thread creates it, ends it, and delivers the images; the methods that work on
-    an image are called by one thread at a time each.
+    The executor's thread creates and ends it. The threads of a worker take images, one thread at
+    a time, and publish results, one at a time as well.
 
     Parameters
     ----------
     node : rclpy.node.Node
         The node.
     names : StreamNames
-        The camera's topic and the namespace of the answers.
+        The camera's topic and the namespace of the results.
     model : Model
-        What is going to answer; its task decides on the topics.
+        Its task decides on the topics.
 
     """
 
@@ -88,24 +81,29 @@ class Stream:
         self._log = node.get_logger()
         self._throttled = ThrottledLog()
         self._names = names
-        self._read = TRANSPORTS[names.transport].to_array
+        self._to_array = TRANSPORTS[names.transport].to_array
         self._patience = _SILENCE
         self._missed = False
-        self._input: ImageInput | None = None
-        self._deliver: Callable[[Frame], bool] = lambda _: False
-        self._offer: Callable[[Callable[[bool], Frame | None]], Any] = lambda _: None
+        self._source: ImageSubscription | None = None
+        self._looked_at: Callable[[], float] = time.monotonic
         self._trace: Trace | None = None
-        self.counters = Counters()
         # Whoever stops a worker counts at the same time as its threads.
-        self._leaving = threading.Lock()
-        self.latencies = Latencies()
-        self.watch = ImageWatch(names.topic)
-        # What is wrong, as `keep_house` saw it last; the newest failure.
-        self.findings: list[Finding] = []
+        self._counting = threading.Lock()
+        self._reset()
         self.last_error = ''
-        self.outputs = Outputs(
+        self.publishers = Publishers(
             node, model.pipeline.task, self.update, masks=model.pipeline.gives_masks,
             namespace=names.namespace)
+
+    def _reset(self) -> None:
+        self.counters = Counters()
+        self.latencies = Latencies()
+        self.monitor = ImageMonitor(self._names.topic)
+        self._losses = LossMonitor()
+        # What is wrong, as `on_timer` saw it last.
+        self.issues: list[Finding] = []
+        self._patience = _SILENCE
+        self._missed = False
 
     @property
     def topic(self) -> str:
@@ -113,64 +111,59 @@ class Stream:
         return self._names.topic
 
     @property
-    def source(self) -> ImageInput | None:
+    def source(self) -> ImageSubscription | None:
         """Where the images come from, while the stream is active."""
-        return self._input
+        return self._source
 
     # ---- in the executor's thread
 
-    def activate(self, deliver: Callable[[Frame], bool],
-                 offer: Callable[[Callable[[bool], Frame | None]], Any],
+    def activate(self, wake: Callable[[], Any], looked_at: Callable[[], float],
                  trace: Trace | None = None) -> None:
         """
-        Begin to take images.
+        Subscribe.
 
         Parameters
         ----------
-        deliver : callable
-            Called with each image; returns whether an older one was dropped for it.
-        offer : callable
-            Called with `fetch` when images come faster than they are taken; see
-            `ros2_classify.ros.server.mailbox.Mailbox.fetch_from`.
+        wake : callable
+            Wakes up the thread that waits for images.
+        looked_at : callable
+            Returns when a thread last looked for images, on the clock of ``time.monotonic``.
         trace : Trace, optional
             Where times are noted, for measuring.
 
         """
-        self.counters = Counters()
-        self.latencies = Latencies()
-        self.watch = ImageWatch(self._names.topic)
-        self.findings = []
-        self._missed = False
-        self._deliver = deliver
-        self._offer = offer
+        self._reset()
+        self._looked_at = looked_at
         self._trace = trace
-        self._patience = _SILENCE
-        self._input = ImageInput(
-            self._node, self._names.topic, self._names.transport, self._receive,
-            on_skipped=self._skip_in_queue, listed=self._names.namespace is not None)
-        # Subscribed in any case at first: wrong settings show now and not with the first listener.
-        self._input.update(wanted=True)
+        self._source = ImageSubscription(
+            self._node, self._names.topic, self._names.transport, wake,
+            listed=self._names.namespace is not None)
+        # Subscribed in any case at first: wrong settings show now, not with the first subscriber.
+        self._source.update(wanted=True)
 
     def deactivate(self) -> None:
-        """Take no more images."""
-        if self._input is not None:
-            self._input.unsubscribe()
-            self._input = None
-        self.findings = []
+        """Unsubscribe; an image that was handed over and waits is dropped."""
+        source, self._source = self._source, None
+        if source is not None:
+            source.unsubscribe()
+            taken = source.take()
+            if taken is not None:
+                self._count(received=1 + taken.replaced, replaced=taken.replaced, stopped=1)
+        self.issues = []
 
     def destroy(self) -> None:
         """Take the topics away."""
         self.deactivate()
-        self.outputs.destroy()
+        self.publishers.destroy()
 
     def announce(self, model: Model) -> None:
-        """Publish the facts about the model, for those who come later, too."""
-        self.outputs.announce(
+        """Publish the facts about the model, for later subscribers as well."""
+        self.publishers.announce(
             model.name, model.labels, model.settings.options.score_threshold, model.number)
 
-    def announce_anew(self, model: Model) -> None:
-        """Publish the facts about another model, if the stream is active."""
-        if self._input is None:
+    def announce_if_active(self, model: Model) -> None:
+        """Publish the facts about another model; an inactive stream does so when activated."""
+        if self._source is None:
             return
         try:
             self.announce(model)
@@ -179,221 +172,168 @@ class Stream:
                 self._log.error, f'cannot publish what the model is: {error}', 'announce')
 
     def update(self) -> None:
-        """Subscribe or unsubscribe, as there are listeners or not."""
-        source = self._input
+        """Subscribe or unsubscribe, as the results have subscribers or not."""
+        source = self._source
         if source is None:
             return
         try:
-            source.update(self.outputs.wanted)
+            source.update(self.publishers.wanted)
         except Exception as error:  # noqa: B902 - the middleware refused; the node lives on
             self._throttled(
                 self._log.error, f'cannot subscribe to {source.topic}: {error}', 'subscribe')
 
-    def keep_house(self, model: Model) -> None:
-        """Do now and then what no event asks for."""
+    def on_timer(self, model: Model) -> None:
+        """Do once a second what no event asks for."""
         self.update()
-        source = self._input
+        source = self._source
         if source is None:
             return
         try:
-            self.outputs.announce_threshold(
+            self.publishers.announce_threshold(
                 model.labels, model.settings.options.score_threshold)
-            self.findings = self._look(source)
+            source.ask_for_events()
+            self.issues = self._look(source)
         except Exception as error:  # noqa: B902 - only words are lost
             self._throttled(self._log.error, f'unexpected {type(error).__name__}: {error}')
 
-    def _look(self, source: ImageInput) -> list[Finding]:
-        """Find what is wrong; say it where it has not been said a moment ago."""
-        silent_for = source.silent_for
+    def _look(self, source: ImageSubscription) -> list[Finding]:
+        """Find what is wrong; log it unless that has just been done."""
+        silent_for = self._silent_for(source)
         found = []
-        lost = source.losses.judge()
-        if source.losses.symptom and source.subscribed:
-            found.append(explain_losses(source.losses.symptom, source))
+        lost = self._losses.judge(self.counters.received, source.lost)
+        if self._losses.symptom and source.subscribed:
+            found.append(explain_losses(self._losses.symptom, source))
         if lost and found:
             self._log.warning(found[0].text)
             # Why none comes is said as well.
             self._patience = max(self._patience, silent_for + _SILENCE_AGAIN)
-        if not self.outputs.wanted:
+        if not self.publishers.wanted:
             self._missed = False
             # What was seen before this node left the topic is the past.
             return [*found, self._idle(source)]
         # What the middleware tells needs no patience.
-        refused = source.incompatible_policy and source.last_frame_at is None
+        refused = source.incompatible_policy and source.last_image_at is None
         if source.subscribed and (silent_for >= _SILENCE or refused):
             self._missed = True
             if refused and self._patience == _SILENCE:
                 self._patience = 0.0
-            why = explain_silence(self._node, source)
+            why = explain_silence(self._node, source, silent_for)
             found.insert(0, why)
             if silent_for >= self._patience:
                 self._log.warning(why.text)
                 self._patience += _SILENCE_AGAIN
             return found
         self._patience = _SILENCE
-        if self._missed and source.last_frame_at is not None:
+        if self._missed and source.last_image_at is not None:
             self._missed = False
-            self.watch.interruptions += 1
+            self.monitor.interruptions += 1
             self._log.info(f'images come on {self.topic} again')
-        for finding in self.watch.findings():
+        for finding in self.monitor.findings():
             found.append(finding)
-            # Unusable images are said one by one; the others are answered all the same.
+            # Unusable images are logged one by one; the others have results all the same.
             if finding.key != 'unusable':
                 self._throttled(self._log.info, finding.text, finding.key)
         return found
 
-    def _idle(self, source: ImageInput) -> Finding:
+    def _silent_for(self, source: ImageSubscription) -> float:
+        """Return for how many seconds somebody has looked for an image in vain."""
+        # While all threads are in the model nobody looks, and an image may be waiting.
+        looked_at = time.monotonic() if source.is_local else self._looked_at()
+        return looked_at - max(source.subscribed_at, source.last_image_at or 0.0)
+
+    def _idle(self, source: ImageSubscription) -> Finding:
         also = '' if source.is_local or self._node.count_publishers(self.topic) else (
             f'; nobody publishes on {self.topic} either')
         return find(
-            'nobody_listens', topics=', '.join(self.outputs.topics), topic=self.topic, also=also)
+            'nobody_listens', topics=', '.join(self.publishers.topics), topic=self.topic,
+            also=also)
 
-    def _receive(self, msg: Any) -> None:
-        frame = self._came(msg)
-        if not self.outputs.wanted:
-            self.counters.unwanted += 1
-        elif self._deliver(frame):
-            self.counters.replaced += 1
-            # From here on another thread may count.
-            if self._input is not None and self._input.hold():
-                self._offer(self.fetch)
-        else:
-            # Python runs one thread at a time: this one would go on to what it waits for next, and
-            # keep the worker, which has just been woken up, from beginning for half a millisecond.
-            time.sleep(_GIVE_WAY)
+    # ---- in a worker's threads
 
-    # ---- in whichever thread takes the images, one at a time
-
-    def _came(self, msg: Any) -> Frame:
-        """Note an image."""
-        self.counters.received += 1
-        self.watch.stamped(msg.header.stamp)
-        if self._trace is not None:
-            self._trace.taken(msg.header.stamp)
-        return Frame(self, msg, time.perf_counter())
-
-    def _skip_in_queue(self, count: int) -> None:
-        """Note that images were replaced by newer ones before anybody took them."""
-        self.counters.received += count
-        self.counters.replaced += count
-        if self._trace is not None:
-            self._trace.skipped(count)
-
-    # ---- in the worker's threads
-
-    def fetch(self, replaces: bool) -> Frame | None:
-        """
-        Fetch the newest image from the middleware.
-
-        Parameters
-        ----------
-        replaces : bool
-            Whether one that was delivered is dropped for it.
-
-        Returns
-        -------
-        Frame or None
-            None where there is none; from then on they are delivered again.
-
-        """
-        source = self._input
-        msg = None if source is None else source.fetch(wanted=self.outputs.wanted)
-        if msg is None:
+    def take(self) -> Frame | None:
+        """Take the newest image; return None if there is none, or nobody wants its result."""
+        source = self._source
+        taken = None if source is None else source.take()
+        if taken is None:
             return None
-        self.counters.replaced += replaces
-        return self._came(msg)
+        stamp = taken.msg.header.stamp
+        self.monitor.stamped(stamp)
+        if self._trace is not None:
+            self._trace.taken(stamp)
+            if taken.replaced:
+                self._trace.skipped(taken.replaced)
+        wanted = self.publishers.wanted
+        self._count(
+            received=1 + taken.replaced, replaced=taken.replaced, unwanted=int(not wanted))
+        return Frame(self, taken.msg, taken.received) if wanted else None
 
-    def read(self, msg: Any, max_pixels: int) -> tuple[NDArray[Any], str] | None:
-        """
-        Read an image.
+    def read(self, msg: Any, max_pixels: int) -> tuple[NDArray[Any], str]:
+        """Return pixels and their channel order; raise if the image can't be used."""
+        pixels, color = self._to_array(msg, max_pixels)
+        kind = getattr(msg, 'encoding', None) or getattr(msg, 'format', '')
+        form = f'{pixels.shape[1]}x{pixels.shape[0]} {kind}'
+        before = self.monitor.usable(form)
+        if before:
+            self._throttled(
+                self._log.info, f'images on {self.topic} are {form} now, no more {before}', 'form')
+        return pixels, color
 
-        Parameters
-        ----------
-        msg : message
-            What came.
-        max_pixels : int
-            Larger images are refused.
+    def finish(self, frame: Frame, outcome: Outcome) -> None:
+        """Publish a frame's result, or count why there is none."""
+        if outcome.drop is None:
+            try:
+                self._publish(frame, outcome)
+                return
+            except Exception as error:  # noqa: B902 - the next image gets its result
+                outcome = Outcome(frame, drop=Drop.FAILED, error=error)
+        self._drop(outcome)
 
-        Returns
-        -------
-        pixels, color
-            The image, or None where it is unusable: that is counted and said.
-
-        """
-        try:
-            pixels, color = self._read(msg, max_pixels)
-            kind = getattr(msg, 'encoding', None) or getattr(msg, 'format', '')
-            form = f'{pixels.shape[1]}x{pixels.shape[0]} {kind}'
-            before = self.watch.usable(form)
-            if before:
-                self._throttled(
-                    self._log.info, f'images on {self.topic} are {form} now, no more {before}',
-                    'form')
-            return pixels, color
-        except Exception as error:  # noqa: B902 - whatever it is, the next image may be fine
-            self.refuse(error)
-            return None
-
-    def refuse(self, error: Exception) -> None:
-        """Count an image that can't be used, and say why."""
-        self.counters.malformed += 1
-        kind = '' if isinstance(error, InputError) else f'{type(error).__name__}: '
-        reason = f'{kind}{error}'
-        self.watch.unusable(reason)
-        self._throttled(
-            self._log.warning, find('unusable', topic=self.topic, reason=reason).text,
-            'malformed')
-
-    def publish(
-            self, frame: Frame, result: Result, pixels: NDArray[Any], color: str,
-            class_id: str) -> None:
-        """
-        Publish one answer.
-
-        Parameters
-        ----------
-        frame : Frame
-            What came.
-        result : Classification, Detections or Segmentation
-            The answer.
-        pixels : ndarray of uint8
-            The image.
-        color : str
-            What its channels are.
-        class_id : str
-            ``label`` or ``index``.
-
-        """
+    def _publish(self, frame: Frame, outcome: Outcome) -> None:
         header = frame.msg.header
-        self.outputs.publish(result, header, pixels, color, class_id)
+        result = outcome.result
+        assert result is not None
+        self.publishers.publish(
+            result, header, outcome.pixels, outcome.color, outcome.class_id)
         if self._trace is not None:
             self._trace.published(header.stamp)
         now = self._node.get_clock().now().nanoseconds
         latency = 1e-9 * (now - header.stamp.nanosec) - header.stamp.sec
-        self.watch.answered(latency)
+        self.monitor.published(latency)
         self.latencies.total.add(latency)
         self.latencies.node.add(time.perf_counter() - frame.received)
         self.latencies.model.add(result.timing.inference)
-        self.counters.answered += 1
+        self._count(answered=1)
 
-    def fail(self, error: Exception) -> None:
-        """Count an image that got no answer, and say why."""
-        self.counters.failed += 1
-        kind = '' if isinstance(error, Ros2ClassifyError) else f'{type(error).__name__}: '
-        self.last_error = f'{kind}{error}'
-        self._throttled(
-            self._log.error,
-            find('frame_failed', topic=self.topic, reason=self.last_error).text, 'failed')
+    def _drop(self, outcome: Outcome) -> None:
+        error = outcome.error
+        kind = '' if isinstance(error, (InputError if outcome.drop is Drop.UNUSABLE else
+                                        Ros2ClassifyError)) else f'{type(error).__name__}: '
+        reason = f'{kind}{error}'
+        if outcome.drop is Drop.UNUSABLE:
+            self._count(malformed=1)
+            self.monitor.unusable(reason)
+            self._throttled(
+                self._log.warning, find('unusable', topic=self.topic, reason=reason).text,
+                'malformed')
+        elif outcome.drop is Drop.FAILED:
+            self._count(failed=1)
+            self.last_error = reason
+            self._throttled(
+                self._log.error, find('frame_failed', topic=self.topic, reason=reason).text,
+                'failed')
+        elif outcome.drop is Drop.PAUSED:
+            self._count(skipped=1)
+            self._throttled(
+                self._log.error, f'images on {self.topic} are skipped: {error}', 'skipped')
+        else:
+            self._count(stopped=1)
 
-    def skip(self, error: Exception) -> None:
-        """Count an image that the model was spared, and say why."""
-        self.counters.skipped += 1
-        self._throttled(
-            self._log.error, f'images of {self.topic} are left out: {error}', 'skipped')
-
-    def leave(self) -> None:
-        """Count an image whose turn will never come, as the node stops; any thread may call."""
-        with self._leaving:
-            self.counters.stopped += 1
+    def _count(self, **more: int) -> None:
+        counters = self.counters
+        with self._counting:
+            for name, count in more.items():
+                if count:
+                    setattr(counters, name, getattr(counters, name) + count)
 
     def __str__(self) -> str:
         """Return what was counted, in a line for people."""

@@ -31,9 +31,9 @@ from ros2_classify.ros.diagnostics.summary import (
 from ros2_classify.ros.diagnostics.updater import Diagnostics
 from ros2_classify.ros.node.lifecycle_node import ManagedNode
 from ros2_classify.ros.node.parameters import Parameters
-from ros2_classify.ros.server.camera_stream import Stream
+from ros2_classify.ros.server.camera_stream import CameraStream
 from ros2_classify.ros.server.faults import EngineFaults, timeout
-from ros2_classify.ros.server.inference import Inference
+from ros2_classify.ros.server.inference import InferenceStatistics
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.recovery import Recovery
 
@@ -55,8 +55,10 @@ class View:
         How many models it has loaded.
     faults : EngineFaults
         The model's, since the activation.
-    inference : Inference or None
-        What the worker's threads do; None before the first activation.
+    statistics : InferenceStatistics or None
+        Times of inference; None before the first activation.
+    requests : int
+        Service requests that have been handled.
     recovery : Recovery or None
         What looks after the model while the node is active.
     busy_for : float
@@ -77,7 +79,8 @@ class View:
     model: Model | None
     models_loaded: int
     faults: EngineFaults
-    inference: Inference | None
+    statistics: InferenceStatistics | None
+    requests: int
     recovery: Recovery | None
     busy_for: float
     gave_up: str = ''
@@ -102,7 +105,7 @@ class ServerReport:
     def __init__(self, node: ManagedNode, view: Callable[[], View]) -> None:
         self._node = node
         self._view = view
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[str, CameraStream] = {}
         self._rates: dict[str, Rate] = {}
         self._clock = SimulatedClock()
         self._doing = ('', 0.0)
@@ -111,7 +114,7 @@ class ServerReport:
         self._diagnostics.add('network', self._work)
         self._diagnostics.add('model', self._model)
 
-    def watch(self, streams: Sequence[Stream]) -> None:
+    def watch(self, streams: Sequence[CameraStream]) -> None:
         """Report on these streams, and on no others."""
         for part in self._streams:
             self._diagnostics.remove(part)
@@ -133,11 +136,11 @@ class ServerReport:
     def _rate(self, name: str, count: int) -> float:
         return self._rates.setdefault(name, Rate()).look(count)
 
-    def _input(self, stream: Stream) -> Status:
-        source, counters, watch = stream.source, stream.counters, stream.watch
-        last = source.last_frame_at if source is not None else None
+    def _input(self, stream: CameraStream) -> Status:
+        source, counters, monitor = stream.source, stream.counters, stream.monitor
+        last = source.last_image_at if source is not None else None
         return input_status(InputFacts(
-            topic=stream.topic, active=source is not None, findings=stream.findings,
+            topic=stream.topic, active=source is not None, findings=stream.issues,
             rate=self._rate(f'{stream.topic} received', counters.received),
             result_rate=self._rate(f'{stream.topic} answered', counters.answered),
             counts={
@@ -148,18 +151,18 @@ class ServerReport:
                 'dropped, the model failed': counters.failed,
                 'dropped, in pauses after faults': counters.skipped,
                 'dropped, the node stopped': counters.stopped,
-                'lost by the middleware': source.losses.total if source is not None else 0,
-                'stamps that went back': watch.jumps,
-                'changes of size or encoding': watch.changes,
-                'interruptions': watch.interruptions},
+                'lost by the middleware': source.lost if source is not None else 0,
+                'stamps that went back': monitor.jumps,
+                'changes of size or encoding': monitor.changes,
+                'interruptions': monitor.interruptions},
             age=None if last is None else time.monotonic() - last,
-            form=watch.form, publishers=self._node.count_publishers(stream.topic),
-            listeners=stream.outputs.listeners, latency=stream.latencies.total,
+            form=monitor.form, publishers=self._node.count_publishers(stream.topic),
+            listeners=stream.publishers.listeners, latency=stream.latencies.total,
             node_latency=stream.latencies.node, last_error=stream.last_error))
 
     def _work(self) -> Status:
         server = self._view()
-        streams, inference, faults = self._streams.values(), server.inference, server.faults
+        streams, faults = self._streams.values(), server.faults
         answered = sum(stream.counters.answered for stream in streams)
         failed = sum(stream.counters.failed for stream in streams)
         lately, self._failed_before = max(0, failed - self._failed_before), failed
@@ -170,10 +173,10 @@ class ServerReport:
             doing=f'{what} for {time.monotonic() - since:.0f} s' if what else '',
             findings=self._work_findings(server),
             rate=self._rate('answers', answered), answered=answered, failed=failed,
-            requests=0 if inference is None else inference.requests,
+            requests=server.requests,
             faults=faults.total, reloads=faults.reloads, hangs=server.hangs,
             failed_lately=lately,
-            inference=None if inference is None else inference.times,
+            inference=None if server.statistics is None else server.statistics.times,
             running_for=server.busy_for,
             timeout=0.0 if server.model is None else timeout(
                 server.settings['inference_timeout'], server.model.warm_up_time),

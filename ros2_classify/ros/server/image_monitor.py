@@ -30,7 +30,7 @@ _AHEAD = 0.5
 _BEHIND = 60.0
 
 
-class ImageWatch:
+class ImageMonitor:
     """
     Notes what changes from image to image of one camera, at no cost worth measuring.
 
@@ -102,8 +102,8 @@ class ImageWatch:
         self._unusable = (self._clock(), reason)
         self._last_unusable = True
 
-    def answered(self, latency: float) -> None:
-        """Note the seconds from an image's stamp to its answer, on the node's clock."""
+    def published(self, latency: float) -> None:
+        """Note the seconds from an image's stamp to its result, on the node's clock."""
         self._offset = latency
 
     def findings(self) -> list[Finding]:
@@ -124,3 +124,53 @@ class ImageWatch:
                 'clocks_differ', topic=self._topic, seconds=abs(offset),
                 side='behind' if offset > 0 else 'ahead of'))
         return found
+
+
+class LossMonitor:
+    """
+    Tells when too many images get lost between the camera and this node.
+
+    An image that is replaced by a newer one because this node is slow is not lost: it came.
+
+    Attributes
+    ----------
+    symptom : str
+        What the last span showed, said or not; empty if all was well.
+
+    """
+
+    # Seconds that are judged together.
+    _SPAN = 5.0
+    # Fewer losses, or a smaller part, are no symptom: best effort promises nothing.
+    _MIN_LOST = 5
+    _MIN_PART = 0.05
+    # Seconds until the same is said again.
+    _AGAIN = 60.0
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._base = (clock(), 0, 0)
+        self._said: float | None = None
+        self.symptom = ''
+
+    def judge(self, received: int, lost: int) -> str:
+        """
+        Return ``90 of 100 images of the last 5 s``, or nothing if there is nothing to say.
+
+        Call it about once a second, with how many images have been received and lost so far.
+        """
+        now = self._clock()
+        began, received_before, lost_before = self._base
+        span = now - began
+        if span < self._SPAN:
+            return ''
+        self._base = (now, received, lost)
+        came, missed = received - received_before, lost - lost_before
+        if missed < self._MIN_LOST or missed < self._MIN_PART * (missed + came):
+            self.symptom = ''
+            return ''
+        self.symptom = f'{missed} of {missed + came} images of the last {span:.0f} s'
+        if self._said is not None and now - self._said < self._AGAIN:
+            return ''
+        self._said = now
+        return self.symptom

@@ -12,296 +12,228 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the worker's threads do with frames and requests: from messages to answers."""
+"""What the worker's threads do with images: preprocess, run the model, postprocess."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import auto, Enum
+import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 from ros2_classify.engines import Tensors
-from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.results.results import Result
 from ros2_classify.ros.diagnostics.statistics import Ring
-from ros2_classify.ros.messages.image import to_array
-from ros2_classify.ros.messages.vision import to_msg
-from ros2_classify.ros.server.camera_stream import Frame
 from ros2_classify.ros.server.faults import EngineFaults
-from ros2_classify.ros.server.mailbox import Taken
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.parameters import ResultSettings
-from ros2_classify.ros.server.service import InferenceService, Request
 
 
-@dataclass(frozen=True)
-class Image:
-    """
-    An image in a batch, and who waits for the answer: exactly one of frame and request is there.
+class Drop(Enum):
+    """Why there is no result for an image."""
 
-    Parameters
-    ----------
-    pixels : ndarray of uint8
-        The image.
-    color : str
-        What its channels are.
-    frame : Frame or None
-        What came on a topic.
-    request : Request or None
-        What came to the service.
+    UNUSABLE = auto()  # it can't be read
+    FAILED = auto()    # the model, or what follows it, failed
+    PAUSED = auto()    # the model is left alone for a while after faults
+    STOPPED = auto()   # the node stopped before its turn
 
-    """
 
-    pixels: NDArray[Any]
-    color: str
-    frame: Frame | None = None
-    request: Request | None = None
+class Source(Protocol):
+    """Where an image comes from and its result goes: a camera's frame, or a service request."""
+
+    def read(self, max_pixels: int) -> tuple[NDArray[Any], str]:
+        """Return pixels and their channel order; raise if the image can't be used."""
+
+    def finish(self, outcome: Outcome) -> None:
+        """Send the result, or say why there is none; raises nothing."""
+
+
+class Outcome(NamedTuple):
+    """What became of an image: a result, with what goes with it; or a drop, and why."""
+
+    source: Source
+    result: Result | None = None
+    pixels: Any = None
+    color: str = ''
+    class_id: str = ''
+    drop: Drop | None = None
+    error: Exception | None = None
+
+
+@dataclass
+class InferenceStatistics:
+    """What the inferences of an activation took: seconds in the model, for each batch."""
+
+    times: Ring = field(default_factory=Ring)
 
 
 @dataclass(eq=False)
 class Job:
     """
-    Images that go through the model together, and the model that they began with.
+    Images that go through the model together.
 
     Parameters
     ----------
     model : Model
-        The model.
-    settings : AnswerSettings
+        The model that they began with.
+    settings : ResultSettings
         What the parameters asked for when the job began.
     batch : Batch
-        The model's input.
-    images : list of Image
-        One for each row of the batch.
+        The model's input: one row for each image.
+    images : list of tuple of (Source, ndarray of uint8, str)
+        Where each image of the batch came from, its pixels, and their channel order.
+    dropped : list of Outcome
+        The images that are not in the batch.
     outputs : list of dict of str to ndarray
-        The model's answers, one for each image.
+        The model's outputs, one for each image.
     preprocess_time, inference_time : float
         Seconds.
-    given_up : bool
-        Whether it has been answered for, as it doesn't come back from the model.
+    error : Exception or None
+        How the model failed.
+    begun : float
+        When the model began, on the clock of ``time.perf_counter``.
+    abandoned : bool
+        Whether its images have been given up, as it doesn't come back from the model.
 
     """
 
     model: Model
     settings: ResultSettings
     batch: Batch
-    images: list[Image] = field(default_factory=list)
+    images: list[tuple[Source, NDArray[Any], str]] = field(default_factory=list)
+    dropped: list[Outcome] = field(default_factory=list)
     outputs: list[Tensors] = field(default_factory=list)
     preprocess_time: float = 0.0
     inference_time: float = 0.0
-    given_up: bool = False
-
-    def __len__(self) -> int:
-        """Return how many images there are."""
-        return len(self.images)
+    error: Exception | None = None
+    begun: float = 0.0
+    abandoned: bool = False
 
 
 class Inference:
     """
-    The steps of the server's `ros2_classify.ros.server.worker.Worker`.
+    From images to outcomes, for several threads, each with jobs of its own.
 
     Parameters
     ----------
-    acquire_model : callable
-        Returns the model of the moment, acquired.
-    service : InferenceService or None
-        What answers requests; None where there are no requests.
-    on_error : callable
-        Called with an exception that nobody expected.
-    faults : EngineFaults, optional
-        Gets the model's failures, and says when it is to be left alone.
-
-    Attributes
-    ----------
-    requests : int
-        Requests answered or refused.
-    times : Ring
-        Seconds that the model took for a job.
+    faults : EngineFaults
+        Gets the model's failures, and says when the model is to be left alone.
+    statistics : InferenceStatistics, optional
+        Gets the times.
 
     """
 
-    def __init__(self, acquire_model: Callable[[], Model], service: InferenceService | None,
-                 on_error: Callable[[Exception], None],
-                 faults: EngineFaults | None = None) -> None:
-        self._acquire_model = acquire_model
-        self._service = service
-        self._on_error = on_error
-        self._next: Model | None = None
-        self._faults = faults or EngineFaults('retry')
+    def __init__(self, faults: EngineFaults,
+                 statistics: InferenceStatistics | None = None) -> None:
+        self._faults = faults
+        self._statistics = statistics or InferenceStatistics()
+        self._lock = threading.Lock()
         self._running: list[Job] = []
-        self._given_up = False
-        self.requests = 0
-        self.times = Ring()
+        self._abandoned = False
 
-    def begin(self) -> int:
-        """Choose the model of the next job; return how many images it takes at once."""
-        self._next = self._acquire_model()
-        return self._next.pipeline.max_batch
+    @property
+    def busy_for(self) -> float:
+        """Seconds that the model has been at its oldest job; 0 if it has none."""
+        with self._lock:
+            begun = [job.begun for job in self._running]
+        return time.perf_counter() - min(begun) if begun else 0.0
 
-    def cancel(self) -> None:
-        """Let go of the model that `begin` chose: nothing could be taken for it."""
-        model, self._next = self._next, None
-        if model is not None:
-            model.release()
+    def run(self, model: Model, sources: Sequence[Source], slot: int) -> Job:
+        """
+        Read and preprocess images, and run the model.
 
-    def prepare(self, taken: Taken[Frame, Request], slot: int) -> Job | None:
-        """Read and preprocess what was taken."""
-        model, self._next = self._next, None
-        assert model is not None
-        job = None
-        try:
-            job = self._fill(model, taken, slot)
-        finally:
-            if job is None:
-                model.release()
-        return job
-
-    def _fill(self, model: Model, taken: Taken[Frame, Request], slot: int) -> Job | None:
+        No other job that is not finished may have the same slot. Nothing is raised for the sake of
+        one image: `outcomes` tells.
+        """
+        job = Job(model, model.settings, model.batches[slot])
         pause = self._faults.pause()
         if pause is not None:
-            for frame in taken.frames:
-                frame.stream.skip(pause)
-            if taken.request is not None:
-                self._refuse(taken.request, pause)
-            return None
-        job = Job(model, model.settings, model.batches[slot])
-        begun = time.perf_counter()
-        job.batch.clear()
-        for frame in taken.frames:
-            self._add_frame(job, frame)
-        if taken.request is not None:
-            self._add_request(job, taken.request)
-        if not job.images:
-            return None
-        job.preprocess_time = (time.perf_counter() - begun) / len(job)
+            job.dropped += dropped(sources, Drop.PAUSED, pause)
+            return job
+        self._preprocess(job, sources)
+        if job.images:
+            self._infer(job)
         return job
 
-    def infer(self, job: Job) -> None:
-        """Run the model."""
+    def outcomes(self, job: Job) -> Iterator[Outcome]:
+        """Postprocess the images of a job one by one, in their order."""
+        if job.abandoned:
+            # Its images have been finished by `abandon`.
+            return
+        yield from job.dropped
+        for row, (source, pixels, color) in enumerate(job.images):
+            if self._abandoned:
+                # Another worker takes newer images already.
+                yield Outcome(source, drop=Drop.STOPPED)
+                continue
+            if job.error is not None:
+                yield Outcome(source, drop=Drop.FAILED, error=job.error)
+                continue
+            try:
+                result = job.model.pipeline.postprocess(
+                    job.outputs[row], job.batch.geometries[row], job.settings.options,
+                    preprocess_time=job.preprocess_time, inference_time=job.inference_time)
+            except Exception as error:  # noqa: B902 - the other images get their results
+                yield Outcome(source, drop=Drop.FAILED, error=error)
+            else:
+                yield Outcome(source, result, pixels, color, job.settings.class_id)
+
+    def abandon(self, error: Exception) -> list[Outcome]:
+        """
+        Give up the jobs that don't come back from the model; their outcome won't count.
+
+        Return what becomes of their images.
+        """
+        given_up = []
+        with self._lock:
+            self._abandoned = True
+            for job in self._running:
+                job.abandoned = True
+                given_up += job.dropped + dropped(
+                    [source for source, *_ in job.images], Drop.FAILED, error)
+        return given_up
+
+    def _preprocess(self, job: Job, sources: Sequence[Source]) -> None:
         begun = time.perf_counter()
-        self._running.append(job)
+        # An earlier job may have ended in an exception.
+        job.batch.clear()
+        for source in sources:
+            try:
+                pixels, color = source.read(job.settings.max_pixels)
+                job.batch.add(pixels, color)
+            except Exception as error:  # noqa: B902 - the other images get their results
+                job.dropped.append(Outcome(source, drop=Drop.UNUSABLE, error=error))
+            else:
+                job.images.append((source, pixels, color))
+        job.preprocess_time = (time.perf_counter() - begun) / max(1, len(job.images))
+
+    def _infer(self, job: Job) -> None:
+        job.begun = time.perf_counter()
+        with self._lock:
+            self._running.append(job)
         try:
             job.outputs = job.model.pipeline.infer(job.batch)
-        except Exception as error:
-            # What comes of a job that was given up says nothing about the model that runs now.
-            if not self._given_up:
-                self._faults.failed(error)
-            raise
-        finally:
+        except Exception as error:  # noqa: B902 - whatever it is, the next image may be fine
+            job.error = error
+        job.inference_time = time.perf_counter() - job.begun
+        with self._lock:
             self._running.remove(job)
-        job.inference_time = time.perf_counter() - begun
-        if not self._given_up:
-            self._faults.succeeded()
-
-    def give_up(self, error: Exception) -> None:
-        """
-        Answer for the jobs that do not come back from the model; their outcome won't count.
-
-        Parameters
-        ----------
-        error : Exception
-            Why.
-
-        """
-        self._given_up = True
-        for job in tuple(self._running):
-            job.given_up = True
-            for image in job.images:
-                self._fail(image, error)
-
-    def finish(self, job: Job, error: Exception | None) -> None:
-        """Publish the answers, and send those of requests."""
-        try:
-            if self._given_up:
-                # Another worker goes on: an answer from here would be out of order.
-                if not job.given_up:
-                    self._leave(job)
+            # What comes of a job that was given up says nothing about the model that runs now.
+            if self._abandoned:
                 return
-            if error is None:
-                self.times.add(job.inference_time)
-            for row, image in enumerate(job.images):
-                try:
-                    if error is not None:
-                        raise error
-                    self._publish(job, image, self._result(job, row))
-                except Exception as failure:  # noqa: B902 - the other images get their answers
-                    self._fail(image, failure)
-        finally:
-            # It may hold the last image's megabytes until the next one comes.
-            job.batch.clear()
-            job.model.release()
-
-    def abandon(self, job: Job) -> None:
-        """Let go of a job that was prepared when the worker was stopped."""
-        job.batch.clear()
-        job.model.release()
-        self._leave(job)
-
-    def leave(self, frames: list[Frame], requests: list[Request]) -> None:
-        """Count the frames and refuse the requests that waited when the worker was stopped."""
-        for frame in frames:
-            frame.stream.leave()
-        if self._service is not None:
-            for request in requests:
-                self._service.refuse(
-                    request, f'{self._service.node_name} has been deactivated')
-
-    def failed(self, error: Exception) -> None:
-        """Note an exception that nobody expected."""
-        self._on_error(error)
-
-    def _leave(self, job: Job) -> None:
-        self.leave([each.frame for each in job.images if each.frame is not None],
-                   [each.request for each in job.images if each.request is not None])
-
-    def _add_frame(self, job: Job, frame: Frame) -> None:
-        read = frame.stream.read(frame.msg, job.settings.max_pixels)
-        if read is None:
-            return
-        try:
-            job.batch.add(*read)
-        except Exception as error:  # noqa: B902 - the other images get their answers
-            frame.stream.refuse(error)
+            if job.error is None:
+                self._statistics.times.add(job.inference_time)
+        if job.error is None:
+            self._faults.succeeded()
         else:
-            job.images.append(Image(*read, frame=frame))
+            self._faults.failed(job.error)
 
-    def _add_request(self, job: Job, request: Request) -> None:
-        try:
-            pixels, color = to_array(request.image, job.settings.max_pixels)
-            job.batch.add(pixels, color)
-        except Exception as error:  # noqa: B902 - the asker gets an answer in any case
-            self._refuse(request, error)
-        else:
-            job.images.append(Image(pixels, color, request=request))
 
-    def _result(self, job: Job, row: int) -> Result:
-        return job.model.pipeline.postprocess(
-            job.outputs[row], job.batch.geometries[row], job.settings.options,
-            preprocess_time=job.preprocess_time, inference_time=job.inference_time)
-
-    def _publish(self, job: Job, image: Image, result: Result) -> None:
-        class_id = job.settings.class_id
-        if image.frame is not None:
-            image.frame.stream.publish(
-                image.frame, result, image.pixels, image.color, class_id)
-            return
-        assert image.request is not None and self._service is not None
-        msg = to_msg(result, image.request.image.header, class_id)
-        self.requests += 1
-        self._service.succeed(image.request, msg)
-
-    def _fail(self, image: Image, error: Exception) -> None:
-        if image.frame is not None:
-            image.frame.stream.fail(error)
-        elif image.request is not None:
-            self._refuse(image.request, error)
-
-    def _refuse(self, request: Request, error: Exception) -> None:
-        assert self._service is not None
-        self.requests += 1
-        kind = '' if isinstance(error, Ros2ClassifyError) else (
-            f'unexpected {type(error).__name__}: ')
-        self._service.refuse(request, f'{kind}{error}')
+def dropped(sources: Sequence[Source], drop: Drop,
+            error: Exception | None = None) -> list[Outcome]:
+    """Return that these images are dropped, and why."""
+    return [Outcome(source, drop=drop, error=error) for source in sources]

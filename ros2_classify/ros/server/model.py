@@ -76,12 +76,14 @@ class Model:
         Counts the models that a server has loaded, from 1.
     batches : tuple of Batch
         One for each job.
+    abandoned : bool
+        Whether a thread does not come back from it: it is not used again.
 
     """
 
     def __init__(self, pipeline: Pipeline[Result], settings: ResultSettings, *,
                  warm_up_time: float = 0.0, load_time: float = 0.0, engine_time: float = 0.0,
-                 sha256: str = '', jobs: int = 2) -> None:
+                 sha256: str = '', jobs: int = 1) -> None:
         self.pipeline = pipeline
         self.settings = settings
         self.warm_up_time = warm_up_time
@@ -89,6 +91,7 @@ class Model:
         self.engine_time = engine_time
         self.sha256 = sha256
         self.number = 1
+        self.abandoned = False
         self.batches: tuple[Batch, ...] = tuple(pipeline.new_batch() for _ in range(jobs))
         self._changed = threading.Condition()
         self._users = 0
@@ -269,8 +272,7 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
             engine_time=pipeline.engine_time,
             # Of the file that runs, which was taken out of an archive, or converted.
             sha256=sha256_of_file(pipeline.file) if pipeline.file is not None else '',
-            # One more is prepared.
-            jobs=engine.parallel + 1)
+            jobs=engine.parallel)
     except BaseException:
         pipeline.close()
         raise

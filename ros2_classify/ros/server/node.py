@@ -13,15 +13,14 @@
 # limitations under the License.
 
 """
-The server node: wiring between streams of images, a model, and the threads that work.
+The server node: wiring between cameras, a model, and the threads that work.
 
 Threads: the executor's thread runs all callbacks and owns everything that is created or destroyed;
-the worker's threads alone run the model and publish the answers.
+it never touches an image. The worker's threads take images, run the model and publish results.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import threading
 import time
 from typing import Any
@@ -34,10 +33,11 @@ from ros2_classify.ros.node import memory, process as runtime
 from ros2_classify.ros.node.lifecycle_node import ManagedNode
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.node.parameters import Parameters
-from ros2_classify.ros.server.camera_stream import Frame, Stream
+from ros2_classify.ros.server.camera_stream import CameraStream
 from ros2_classify.ros.server.diagnostics import ServerReport, View
 from ros2_classify.ros.server.faults import EngineFaults, timeout
-from ros2_classify.ros.server.inference import Inference
+from ros2_classify.ros.server.image_waiter import check_rclpy, ImageWaiter
+from ros2_classify.ros.server.inference import Inference, InferenceStatistics
 from ros2_classify.ros.server.model import load_model, Model
 from ros2_classify.ros.server.model_loader import Loader
 from ros2_classify.ros.server.model_parameter import ModelSetter
@@ -52,7 +52,7 @@ from ros2_classify.ros.server.worker import Worker
 _STOP_TIMEOUT = 4.0
 # While no signal came, one may take so many times as long as the one that warmed the model up.
 _WARM_UPS = 3.0
-_HOUSEKEEPING_PERIOD = 1.0
+_TIMER_PERIOD = 1.0
 
 
 class ServerNode(ManagedNode):
@@ -81,11 +81,12 @@ class ServerNode(ManagedNode):
         self._models_loaded = 0
         self._hung = False
         self._model: Model | None = None
-        self._streams: tuple[Stream, ...] = ()
+        self._streams: tuple[CameraStream, ...] = ()
         self._service: InferenceService | None = None
-        self._inference: Inference | None = None
+        # Of the present activation, or the last one; None before the first.
+        self._statistics: InferenceStatistics | None = None
         self._worker: Worker | None = None
-        self._housekeeping: Any = None
+        self._timer: Any = None
         self._trace: Trace | None = None
         self._loader = Loader(stop, lambda: float(self._settings['load_timeout']))
         self._setter = ModelSetter(self, self._settings, self)
@@ -105,6 +106,7 @@ class ServerNode(ManagedNode):
     def configure(self) -> None:
         """Load and warm up the model, create publishers and the service."""
         self._gave_up = ''
+        check_rclpy()
         names = stream_names(
             self, self._settings['image_topics'], self._settings['image_transport'],
             self._settings['output_namespaces'])
@@ -132,7 +134,7 @@ class ServerNode(ManagedNode):
         self._parameters_changed()
         streams = []
         for each in names:
-            streams.append(Stream(self, each, model))
+            streams.append(CameraStream(self, each, model))
             # One by one: what exists is destroyed where a later one fails.
             self._streams = tuple(streams)
         self._report.watch(self._streams)
@@ -149,28 +151,31 @@ class ServerNode(ManagedNode):
         assert model is not None
         self._faults = self._new_faults()
         self._recovery = Recovery(self, self._faults, self._log)
+        self._statistics = InferenceStatistics()
+        if self._service is not None:
+            self._service.handled = 0
         worker = self._make_worker()
         trace_file = self._settings['trace_file']
         self._trace = Trace(trace_file) if trace_file else None
-        for number, stream in enumerate(self._streams):
-            stream.activate(self._delivery(number), self._offering(number), self._trace)
+        for stream in self._streams:
+            stream.activate(self._wake, self._looked_at, self._trace)
             stream.announce(model)
         worker.start()
         # Not the node's clock: simulated time may stand still.
-        self._housekeeping = self.create_timer(
-            _HOUSEKEEPING_PERIOD, self._keep_house,
+        self._timer = self.create_timer(
+            _TIMER_PERIOD, self._on_timer,
             callback_group=MutuallyExclusiveCallbackGroup(),
             clock=Clock(clock_type=ClockType.STEADY_TIME))
         for stream in self._streams:
-            waiting = '' if stream.outputs.wanted else '; nobody subscribes to the answers yet'
+            waiting = '' if stream.publishers.wanted else '; nobody subscribes to the results yet'
             self._log.info(
-                f'active: {stream.topic} -> {", ".join(stream.outputs.topics)}{waiting}')
+                f'active: {stream.topic} -> {", ".join(stream.publishers.topics)}{waiting}')
 
     def halt(self) -> bool:
         """Stop all work and keep the model; return whether the worker came to an end."""
-        if self._housekeeping is not None:
-            self.destroy_timer(self._housekeeping)
-            self._housekeeping = None
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
+            self._timer = None
         for stream in self._streams:
             stream.deactivate()
         recovery, self._recovery = self._recovery, None
@@ -181,9 +186,7 @@ class ServerNode(ManagedNode):
         worker, self._worker = self._worker, None
         if worker is not None:
             self._end(worker)
-        # While the model is loaded anew after a fault there is no worker.
-        if self._inference is not None and (worker is not None or recovery is not None):
-            self._say_what_was_done(self._inference)
+            self._say_what_was_done()
             self._write_trace()
         return not self._hung
 
@@ -198,13 +201,13 @@ class ServerNode(ManagedNode):
                 self._stop.left_thread_behind = self._hung = True
                 reason = f'the model has not come back for {waited:.0f} s'
                 self._log.error(reason)
-                assert self._inference is not None
-                self._inference.give_up(EngineError(reason))
+                worker.abandon(EngineError(reason))
                 return
             self._report.beat()
 
-    def _say_what_was_done(self, inference: Inference) -> None:
-        requests = f'{inference.requests} requests answered'
+    def _say_what_was_done(self) -> None:
+        handled = 0 if self._service is None else self._service.handled
+        requests = f'{handled} requests handled'
         if len(self._streams) == 1:
             self._log.info(f'stopped: {self._streams[0]}; {requests}')
             return
@@ -248,12 +251,10 @@ class ServerNode(ManagedNode):
 
     def _submit(self, request: Request) -> str:
         worker = self._worker
-        if worker is None and self._recovery is not None:
-            return 'the model is being loaded anew after a fault; ask again later'
         if worker is None:
             return f'{self.get_fully_qualified_name()} is not active; activate it first'
-        if not worker.mailbox.ask(request):
-            return 'too many requests are waiting already; ask again later'
+        if not worker.submit(request):
+            return 'too many requests are waiting already; try again later'
         return ''
 
     def _parameters_changed(self) -> None:
@@ -261,27 +262,39 @@ class ServerNode(ManagedNode):
         if model is not None and not self._setter.adopting:
             model.settings = result_settings(self._settings, model.pipeline.options)
 
-    def _keep_house(self) -> None:
+    def _on_timer(self) -> None:
         """Do now and then what no event asks for."""
         model = self._model
         if model is not None:
             # Before Iron no event tells of changed parameters.
             self._parameters_changed()
             for stream in self._streams:
-                stream.keep_house(model)
+                stream.on_timer(model)
             if self._recovery is not None:
                 self._recovery.look(self._busy_for, timeout(
                     self._settings['inference_timeout'], model.warm_up_time))
 
     # ---- in the worker's threads
 
-    def _acquire_model(self) -> Model:
+    def _acquire_model(self) -> Model | Exception:
         model = self._model
-        # Between the two steps another model may have taken its place.
+        # Between the two steps it may have been replaced.
         while model is not None and not model.acquire():
             model = self._model
         assert model is not None, 'the worker ends before the model is taken away'
+        if model.abandoned:
+            model.release()
+            return EngineError('the model is being reloaded after a fault; try again later')
         return model
+
+    def _looked_at(self) -> float:
+        worker = self._worker
+        return time.monotonic() if worker is None else worker.looked_at
+
+    def _wake(self) -> None:
+        worker = self._worker
+        if worker is not None:
+            worker.wake()
 
     def _failed(self, error: Exception) -> None:
         kind = '' if isinstance(error, Ros2ClassifyError) else f'{type(error).__name__}: '
@@ -291,7 +304,8 @@ class ServerNode(ManagedNode):
         """Return what the report asks for."""
         return View(
             state=self.state, settings=self._settings, model=self._model,
-            models_loaded=self._models_loaded, faults=self._faults, inference=self._inference,
+            models_loaded=self._models_loaded, faults=self._faults, statistics=self._statistics,
+            requests=0 if self._service is None else self._service.handled,
             recovery=self._recovery, busy_for=self._busy_for, gave_up=self._gave_up,
             refused=self._setter.refused, loading=self._loader.findings(),
             hangs=self._stop.hangs.count)
@@ -327,10 +341,8 @@ class ServerNode(ManagedNode):
         model.number = self._models_loaded
         for stream in self._streams:
             # Before its first answer; a stream that isn't active will do so when it is.
-            stream.announce_anew(model)
+            stream.announce_if_active(model)
         self._model = model
-        if self._recovery is not None and self._worker is None:
-            self._make_worker().start()
         return old
 
     def change(self, model: Model) -> Model:
@@ -348,13 +360,14 @@ class ServerNode(ManagedNode):
         self.put(model).retire()
 
     def abandon_worker(self, error: EngineError) -> None:
-        """Answer for the job that does not come back, and leave the worker behind."""
-        worker, self._worker = self._worker, None
-        assert worker is not None and self._inference is not None
+        """Give up what does not come back, and have others drop images until there is a model."""
+        worker, model = self._worker, self._model
+        assert worker is not None and model is not None
         # The interpreter can't end around a thread in C++ code in the normal way.
         self._stop.left_thread_behind = True
-        self._inference.give_up(error)
-        worker.stop(0.0)
+        model.abandoned = True
+        worker.abandon(error)
+        self._make_worker().start()
 
     def go_to_error(self, reason: str) -> None:
         """Leave the state active by way of the lifecycle's error processing."""
@@ -375,38 +388,12 @@ class ServerNode(ManagedNode):
         return EngineFaults(self._settings['on_engine_fault'], hangs=self._stop.hangs)
 
     def _make_worker(self) -> Worker:
-        self._inference = Inference(
-            self._acquire_model, self._service, self._failed, self._faults)
         model = self._model
         assert model is not None
         self._worker = Worker(
-            self._inference, len(self._streams), self._settings['max_batch_delay'],
-            # A model that takes its place later has as many batches.
-            parallel=model.pipeline.parallel)
+            self._streams, Inference(self._faults, self._statistics), ImageWaiter(self.context),
+            self._acquire_model, self._failed,
+            # A model that replaces this one has as many batches.
+            parallel=model.pipeline.parallel,
+            max_batch_delay=self._settings['max_batch_delay'])
         return self._worker
-
-    def _delivery(self, number: int) -> Callable[[Frame], bool]:
-        """Return what takes the frames of one stream; the worker may be exchanged."""
-        def deliver(frame: Frame) -> bool:
-            worker = self._worker
-            if worker is not None:
-                replaced = worker.mailbox.put(frame, number)
-                if replaced is not None:
-                    return replaced
-            # A camera in this process delivers while the executor's thread stops the worker.
-            if worker is not None or self._recovery is None:
-                frame.stream.leave()
-            else:
-                frame.stream.skip(EngineError('the model is being loaded anew after a fault'))
-            return False
-
-        return deliver
-
-    def _offering(self, number: int) -> Callable[[Callable[[bool], Frame | None]], None]:
-        """Return what takes a way to fetch the frames of one stream."""
-        def offer(fetch: Callable[[bool], Frame | None]) -> None:
-            worker = self._worker
-            if worker is not None:
-                worker.mailbox.fetch_from(number, fetch)
-
-        return offer

@@ -40,7 +40,7 @@ def _qos(depth: int, durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -
         durability=durability)
 
 
-class Outputs:
+class Publishers:
     """
     The server's publishers.
 

@@ -12,30 +12,41 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Request and response: an image in, an answer out, while the stream of images runs."""
+"""The service of a server: an image in the request, its result in the response."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+import threading
 from typing import Any
 
+from numpy.typing import NDArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future
+from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify.ros.messages.image import to_array
+from ros2_classify.ros.messages.vision import load_type, MESSAGES, to_msg
+from ros2_classify.ros.server.inference import Drop, Outcome
 
-from ros2_classify.ros.messages.vision import load_type, MESSAGES
 
-_INTERFACES = 'ros2_classify_interfaces'
-
-
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Request:
     """A request on its way through the worker."""
 
+    service: InferenceService
     image: Any
     response: Any
-    answered: Future
+    responded: Future
+
+    def read(self, max_pixels: int) -> tuple[NDArray[Any], str]:
+        """Return pixels and their channel order; raise if the image can't be used."""
+        return to_array(self.image, max_pixels)
+
+    def finish(self, outcome: Outcome) -> None:
+        """Send the response; any thread may call this."""
+        self.service.respond(self, outcome)
 
 
 class InferenceService:
@@ -56,6 +67,11 @@ class InferenceService:
     ImportError
         If the interfaces package isn't installed, or is too old for this task.
 
+    Attributes
+    ----------
+    handled : int
+        Requests that got a result, or were refused for another reason than the node's stop.
+
     """
 
     def __init__(self, node: Node, task: str, submit: Callable[[Request], str]) -> None:
@@ -64,15 +80,12 @@ class InferenceService:
         self._node = node
         self._field = row.topic
         self._submit = submit
+        self._counting = threading.Lock()
+        self.handled = 0
         # A request that waits for the worker must not hold up the node's other callbacks.
         self._service = node.create_service(
             service_type, f'~/{row.service.lower()}', self._serve,
             callback_group=ReentrantCallbackGroup())
-
-    @property
-    def node_name(self) -> str:
-        """The full name of the node."""
-        return self._node.get_fully_qualified_name()
 
     @property
     def name(self) -> str:
@@ -80,43 +93,47 @@ class InferenceService:
         return self._service.srv_name
 
     async def _serve(self, request: Any, response: Any) -> Any:
-        pending = Request(request.image, response, Future())
+        pending = Request(self, request.image, response, Future())
         refusal = self._submit(pending)
         if refusal:
             return _fail(response, refusal)
-        return await pending.answered
+        return await pending.responded
 
-    def succeed(self, request: Request, msg: Any) -> None:
-        """
-        Answer a request; any thread may call this.
-
-        Parameters
-        ----------
-        request : Request
-            The request.
-        msg : message
-            The result's message.
-
-        """
-        setattr(request.response, self._field, msg)
-        request.response.success = True
-        self._send(request)
-
-    def refuse(self, request: Request, reason: str) -> None:
-        """Answer that there is no answer; any thread may call this."""
-        _fail(request.response, reason)
-        self._send(request)
-
-    def destroy(self) -> None:
-        """Take the service away."""
-        self._node.destroy_service(self._service)
-
-    def _send(self, request: Request) -> None:
-        request.answered.set_result(request.response)
+    def respond(self, request: Request, outcome: Outcome) -> None:
+        """Send the response to a request; any thread may call this."""
+        reason = self._reason(outcome)
+        if not reason:
+            assert outcome.result is not None
+            try:
+                setattr(request.response, self._field, to_msg(
+                    outcome.result, request.image.header, outcome.class_id))
+                request.response.success = True
+            except Exception as error:  # noqa: B902 - the caller gets a response in any case
+                reason = f'unexpected {type(error).__name__}: {error}'
+        if reason:
+            _fail(request.response, reason)
+        if outcome.drop is not Drop.STOPPED:
+            with self._counting:
+                self.handled += 1
+        request.responded.set_result(request.response)
         # A future does not wake the executor that sleeps while a callback waits for it.
         executor = self._node.executor
         if executor is not None:
             executor.wake()
+
+    def _reason(self, outcome: Outcome) -> str:
+        """Return why there is no result, or nothing."""
+        if outcome.drop is Drop.STOPPED:
+            return f'{self._node.get_fully_qualified_name()} has been deactivated'
+        if outcome.drop is None:
+            return ''
+        kind = '' if isinstance(outcome.error, Ros2ClassifyError) else (
+            f'unexpected {type(outcome.error).__name__}: ')
+        return f'{kind}{outcome.error}'
+
+    def destroy(self) -> None:
+        """Take the service away."""
+        self._node.destroy_service(self._service)
 
 
 def _fail(response: Any, message: str) -> Any:

@@ -12,34 +12,75 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Where the server's images come from: a topic, subscribed to while answers are wanted."""
+"""Where the server's images come from: a topic, subscribed to while results are wanted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from ros2_classify.ros.messages.transports import TRANSPORTS
 from ros2_classify.ros.node.intra_process import find_sender, ImageSender
 from ros2_classify.ros.node.logging import ThrottledLog
-from ros2_classify.ros.server.gate import fetch, Gate
-from ros2_classify.ros.server.losses import Losses
-from ros2_classify.ros.server.skipped import Skipped
+from ros2_classify.ros.server.image_waiter import (
+    no_event_callbacks, NotForExecutor, publisher_count, SubscriptionEvents, take, TakeError)
 
 # A subscriber that comes back at once (`ros2 topic echo --once` in a loop) must not make the
 # middleware match and unmatch the camera every time.
 _LINGER = 2.0
+# A middleware that fails again and again takes no processor.
+_AFTER_FAILURE = 0.001
 
 
-class ImageInput:
+class SequenceGaps:
     """
-    The server's subscription.
+    Images that newer ones replaced in the middleware's queue: the gaps between those taken.
+
+    The middleware numbers what a publisher sends. What is missing between two images was either
+    replaced before it was taken, or lost on the way, which an event tells.
+    """
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+        # Losses that the middleware told of before the gap they explain was seen.
+        self._early = 0
+
+    def taken(self, number: int | None, lost: int, *, alone: bool = True) -> int:
+        """
+        Return how many images were replaced between the one before and this one.
+
+        `lost` counts the losses told since the last call. With several publishers (not `alone`)
+        the numbers mean nothing.
+        """
+        last, self._last = self._last, number if alone else None
+        if number is None or last is None or not alone:
+            self._early = 0
+            return 0
+        gap = max(0, number - last - 1)
+        explained = min(gap, self._early + lost)
+        self._early = min(lost, self._early + lost - explained)
+        return gap - explained
+
+
+class Taken(NamedTuple):
+    """An image's message, when it came (`time.perf_counter`), and how many it replaced."""
+
+    msg: Any
+    received: float
+    replaced: int
+
+
+class ImageSubscription:
+    """
+    One camera's topic, subscribed to while results are wanted; its queue holds the newest image.
+
+    The queue is the middleware's own, of depth one, from which a worker's thread takes. A camera
+    in the same process hands its images over instead: these wait in a slot here.
 
     Parameters
     ----------
@@ -49,42 +90,45 @@ class ImageInput:
         The full name of the topic.
     transport : str
         ``raw`` or ``compressed``.
-    on_frame : callable
-        Called with every message, in the executor's thread; with images of a camera in this
-        process in that camera's thread.
-    on_skipped : callable
-        Called with the number of images that newer ones replaced in the middleware's queue;
-        with a negative one where some of those turn out to be lost instead.
+    wake : callable
+        Wakes up the thread that waits for images, from any thread.
     listed : bool
         Whether the topic is one of a list, and not what ``image`` was remapped to.
 
+    Attributes
+    ----------
+    lost : int
+        Images that the middleware lost on the way.
+    incompatible_policy : str
+        The policy by which a publisher's quality of service doesn't fit, as the middleware says.
+    last_image_at : float or None
+        When the newest image was taken or handed over, on the clock of ``time.monotonic``.
+
     """
 
-    def __init__(self, node: Node, topic: str, transport: str, on_frame: Callable[[Any], None],
-                 *, on_skipped: Callable[[int], None] = lambda _: None,
+    def __init__(self, node: Node, topic: str, transport: str, wake: Callable[[], Any], *,
                  listed: bool = False) -> None:
         self._node = node
         self.topic = topic
         self.transport = TRANSPORTS[transport]
         self.listed = listed
-        self._on_frame = on_frame
-        self._on_skipped = on_skipped
-        self._subscription: Any = None
+        self._wake = wake
         self._throttled = ThrottledLog()
-        self._gate = Gate(self._wake)
-        # Nobody opens the gate while an image is fetched: the executor would overtake it.
-        self._fetching = threading.Lock()
-        self._skipped = Skipped()
-        # Whether images were left in the queue since the executor took the last one.
-        self._held = False
+        self._subscription: Any = None
+        self._events: SubscriptionEvents | None = None
+        self._gaps = SequenceGaps()
         # Whether the middleware keeps more than the newest image.
         self._deep = False
         self._sender: ImageSender | None = None
-        self._subscribed_at = 0.0
+        self._slot: tuple[Any, float] | None = None
+        self._replaced_in_slot = 0
+        # For the slot, and for the events, which two threads ask for.
+        self._lock = threading.Lock()
+        self._lost_since_taken = 0
         self._last_wanted = 0.0
-        self.last_frame_at: float | None = None
-        self.losses = Losses()
-        # The policy by which a publisher's quality of service doesn't fit, as the middleware says.
+        self.subscribed_at = 0.0
+        self.last_image_at: float | None = None
+        self.lost = 0
         self.incompatible_policy = ''
 
     @property
@@ -98,27 +142,20 @@ class ImageInput:
         return self._sender is not None
 
     @property
-    def silent_for(self) -> float:
-        """Seconds without an image, counted from the subscription's start at most."""
-        return time.monotonic() - max(self._subscribed_at, self.last_frame_at or 0.0)
+    def waitable(self) -> Any:
+        """The rclpy subscription to wait on; None if there is none."""
+        return self._subscription
+
+    @property
+    def has_local_image(self) -> bool:
+        """Whether an image that was handed over waits to be taken."""
+        return self._slot is not None
+
+    # ---- in the executor's thread
 
     def update(self, wanted: bool) -> None:
-        """
-        Subscribe if images are wanted, unsubscribe when they haven't been for a while.
-
-        Parameters
-        ----------
-        wanted : bool
-            Whether anybody listens to the answers.
-
-        """
+        """Subscribe if results are wanted, unsubscribe if they haven't been for a while."""
         now = time.monotonic()
-        if self._gate.closed:
-            # The events that came meanwhile: which policy doesn't fit, how much got lost.
-            with self._fetching:
-                self._gate.open()
-        else:
-            self._skipped.settle()
         if wanted:
             self._last_wanted = now
             if self.subscribed and self._local_sender() is not self._sender:
@@ -133,75 +170,26 @@ class ImageInput:
         """Give the subscription back."""
         sender, self._sender = self._sender, None
         if sender is not None:
-            sender.leave(self._receive)
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-            self._subscription = None
+            sender.leave(self._hand_over)
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            with self._lock:
+                events, self._events = self._events, None
+            if events is not None:
+                events.destroy()
+            self._node.destroy_subscription(subscription)
+            # A thread that waits on it keeps it until then.
+            self._wake()
 
-    def hold(self) -> bool:
-        """
-        Have the executor leave the images alone; whoever needs one fetches it.
-
-        Returns
-        -------
-        bool
-            Whether they can be fetched.
-
-        """
-        self._held = self._gate.closed = self._subscription is not None
-        return self._gate.closed
-
-    def fetch(self, *, wanted: bool = True) -> Any:
-        """
-        Return the newest image, after `hold`; in the thread that needs it.
-
-        Parameters
-        ----------
-        wanted : bool
-            Whether anybody listens to the answers; if not, images are delivered again, to be
-            counted as what they are.
-
-        Returns
-        -------
-        message or None
-            None where there is none, and from then on the executor waits for the next one.
-
-        """
-        with self._fetching:
-            return self._fetch(wanted)
-
-    def _fetch(self, wanted: bool) -> Any:
-        subscription = self._subscription
-        if subscription is None or not self._gate.closed:
-            return None
-        try:
-            taken = fetch(subscription) if wanted else None
-        except rclpy_implementation.RCLError as error:
-            # The middleware has dropped what it could not read; the executor takes the next one.
-            self._throttled(
-                self._node.get_logger().error,
-                f'an image on {self.topic} cannot be taken from the middleware: {error}', 'take')
-            taken = None
-        if taken is None:
-            self._gate.open()
-            return None
-        self._note_replaced(taken[1], subscription)
-        self.losses.came()
-        # A queue of more than one, which qos_overrides may ask for, gives the oldest first.
-        while self._deep:
-            try:
-                newer = fetch(subscription)
-            except rclpy_implementation.RCLError:
-                # That one is told of at the next turn, should it go on.
-                break
-            if newer is None:
-                break
-            self._on_skipped(1)
-            self._note_replaced(newer[1], subscription)
-            self.losses.came()
-            taken = newer
-        self.last_frame_at = time.monotonic()
-        return taken[0]
+    def ask_for_events(self) -> None:
+        """Ask the middleware what got lost, and which publishers don't fit."""
+        with self._lock:
+            if self._events is not None:
+                lost = self._events.lost()
+                self.lost += lost
+                self._lost_since_taken += lost
+                self.incompatible_policy = (
+                    self._events.incompatible_policy() or self.incompatible_policy)
 
     def qos(self) -> QoSProfile:
         """Return the subscription's quality of service, the user's overrides included."""
@@ -212,68 +200,81 @@ class ImageInput:
         return None if self.transport.suffix else find_sender(self.topic)
 
     def _subscribe(self) -> None:
-        self.last_frame_at = None
+        self.last_image_at = None
         self.incompatible_policy = ''
-        self._gate = Gate(self._wake)
-        self._skipped = Skipped()
-        self._held = False
-        self._subscribed_at = time.monotonic()
+        self._gaps = SequenceGaps()
+        self.subscribed_at = time.monotonic()
         sender = self._local_sender()
         if sender is not None:
-            sender.listen(self._receive)
+            sender.listen(self._hand_over)
             self._sender = sender
             return
         # Best effort takes images from reliable senders too, and never asks for old ones again.
         qos = QoSProfile(
             history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self._subscription = self.losses.subscribe(
-            self._node, self.transport.msg_type, self.topic, self._receive_numbered, qos,
-            on_incompatible=self._note_incompatible, on_lost=self._note_lost,
+        subscription = self._node.create_subscription(
+            self.transport.msg_type, self.topic, _never_called, qos,
             # The node's own group would remember every subscription there has ever been.
-            callback_group=self._gate,
+            callback_group=NotForExecutor(), event_callbacks=no_event_callbacks(),
             qos_overriding_options=QoSOverridingOptions.with_default_policies())
-        asked = self.qos()
+        asked = subscription.qos_profile
         self._deep = asked.history != HistoryPolicy.KEEP_LAST or asked.depth > 1
+        self._events = SubscriptionEvents(subscription)
+        self._subscription = subscription
+        self._wake()
 
-    def _note_incompatible(self, policy: str) -> None:
-        self.incompatible_policy = policy
+    # ---- in the thread of a camera in this process
 
-    def _note_lost(self, count: int) -> None:
-        explained = self._skipped.lost(count)
-        if explained:
-            self._on_skipped(-explained)
+    def _hand_over(self, msg: Any) -> None:
+        with self._lock:
+            self._replaced_in_slot += self._slot is not None
+            self._slot = (msg, time.perf_counter())
+            self.last_image_at = time.monotonic()
+        self._wake()
 
-    def _note(self, info: Any, subscription: Any) -> int:
-        """Note the number of an image; return how many are missing before it."""
-        try:
-            alone = subscription.get_publisher_count() == 1
-        except (rclpy_implementation.InvalidHandle, rclpy_implementation.RCLError):
-            alone = False
-        return self._skipped.taken(info.get('publication_sequence_number'), alone=alone)
+    # ---- in a worker's threads, one at a time
 
-    def _note_replaced(self, info: Any, subscription: Any) -> None:
-        """Note an image, and that newer ones took the place of those missing before it."""
-        skipped = self._note(info, subscription)
-        self._skipped.replaced(skipped)
-        if skipped:
-            self._on_skipped(skipped)
-            self.losses.came(skipped)
+    def take(self) -> Taken | None:
+        """Take the newest image; return None if there is none."""
+        with self._lock:
+            (slot, self._slot), (replaced, self._replaced_in_slot) = (
+                (self._slot, None), (self._replaced_in_slot, 0))
+        if slot is not None:
+            return Taken(*slot, replaced)
+        subscription = self._subscription
+        if subscription is None:
+            return None
+        newest, replaced = None, 0
+        while True:
+            try:
+                taken = take(subscription)
+            except TakeError as error:
+                # The middleware has dropped what it could not read.
+                self._throttled(
+                    self._node.get_logger().error,
+                    f'an image on {self.topic} cannot be taken from the middleware: {error}',
+                    'take')
+                time.sleep(_AFTER_FAILURE)
+                break
+            if taken is None:
+                break
+            replaced += newest is not None
+            newest, number = taken
+            replaced += self._count_replaced(number, subscription)
+            # A queue of more than one, which qos_overrides may ask for, gives the oldest first.
+            if not self._deep:
+                break
+        if newest is None:
+            return None
+        self.last_image_at = time.monotonic()
+        return Taken(newest, time.perf_counter(), replaced)
 
-    def _wake(self) -> None:
-        executor = self._node.executor
-        if executor is not None:
-            executor.wake()
+    def _count_replaced(self, number: int | None, subscription: Any) -> int:
+        self.ask_for_events()
+        with self._lock:
+            lost, self._lost_since_taken = self._lost_since_taken, 0
+        return self._gaps.taken(number, lost, alone=publisher_count(subscription) == 1)
 
-    def _receive_numbered(self, msg: Any, info: Any) -> None:
-        if self._held:
-            # The gate has been opened for its events: the queue was held until now.
-            self._held = False
-            self._note_replaced(info, self._subscription)
-        else:
-            self._note(info, self._subscription)
-        self._receive(msg)
 
-    def _receive(self, msg: Any) -> None:
-        self.last_frame_at = time.monotonic()
-        self.losses.came()
-        self._on_frame(msg)
+def _never_called(msg: Any) -> None:
+    """Stand in for the callback that rclpy asks for."""

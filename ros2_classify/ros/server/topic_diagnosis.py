@@ -26,7 +26,7 @@ from rclpy.qos import qos_check_compatible, QoSCompatibility
 from ros2_classify.ros.diagnostics.issues import find, Finding
 from ros2_classify.ros.messages.transports import TRANSPORTS
 from ros2_classify.ros.node.dds_profile import profile_file, variable
-from ros2_classify.ros.server.subscription import ImageInput
+from ros2_classify.ros.server.subscription import ImageSubscription
 
 _NAMED_TOPICS = 5
 _TYPES = {
@@ -37,7 +37,7 @@ _POLICIES = {'effort': 'RELIABILITY', 'ransient': 'DURABILITY', 'eadline': 'DEAD
              'iveliness': 'LIVELINESS', 'lease': 'LIVELINESS'}
 
 
-def explain_silence(node: Node, source: ImageInput) -> Finding:
+def explain_silence(node: Node, source: ImageSubscription, silent_for: float) -> Finding:
     """
     Say why no image comes.
 
@@ -45,8 +45,10 @@ def explain_silence(node: Node, source: ImageInput) -> Finding:
     ----------
     node : rclpy.node.Node
         The node.
-    source : ImageInput
+    source : ImageSubscription
         Its input; it must be subscribed.
+    silent_for : float
+        Seconds without an image.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def explain_silence(node: Node, source: ImageInput) -> Finding:
     """
     topic = source.topic
     if source.is_local:
-        return find('no_local_picture', topic=topic, seconds=source.silent_for)
+        return find('no_local_picture', topic=topic, seconds=silent_for)
     wanted = f'sensor_msgs/msg/{source.transport.msg_type.__name__}'
     publishers = node.get_publishers_info_by_topic(topic)
     matching = [publisher for publisher in publishers if publisher.topic_type == wanted]
@@ -81,19 +83,19 @@ def explain_silence(node: Node, source: ImageInput) -> Finding:
                 reason=_first_line(reason))
     names = ', '.join(_name(publisher) for publisher in matching)
     return find(
-        'no_picture', publishers=names, topic=topic, seconds=source.silent_for,
+        'no_picture', publishers=names, topic=topic, seconds=silent_for,
         cure=_profile_cure())
 
 
-def explain_losses(lost: str, source: ImageInput) -> Finding:
+def explain_losses(lost: str, source: ImageSubscription) -> Finding:
     """
     Say why images get lost on their way, and what to do.
 
     Parameters
     ----------
     lost : str
-        How many, as `ros2_classify.ros.server.losses.Losses.judge` says it.
-    source : ImageInput
+        How many, as `ros2_classify.ros.server.image_monitor.LossMonitor.judge` says it.
+    source : ImageSubscription
         The input they were lost on.
 
     Returns
@@ -112,7 +114,7 @@ def _profile_cure() -> str:
             f'{profile_file() or "config/fastdds.xml of this package"}')
 
 
-def _alternatives(node: Node, source: ImageInput) -> str:
+def _alternatives(node: Node, source: ImageSubscription) -> str:
     topics = {name: types[0] for name, types in node.get_topic_names_and_types() if types}
     # The node's own annotated image is no camera, nor is what others only wait for.
     own = {name for name, _ in node.get_publisher_names_and_types_by_node(

@@ -13,217 +13,353 @@
 # limitations under the License.
 
 """
-The threads that work, off the executor's thread, so that callbacks never wait for a model.
+The threads that wait for images, run the model on them and publish the results.
 
-There are two: while one of them has its frames in the model, the other prepares the next ones.
-Where several inferences may run side by side, there is one more for each. Their work has three
-steps, *prepare*, *infer* and *finish*. The first and the last one have room for one thread, which
-finishes in the order in which frames were taken: no answer overtakes another. Where the next job
-waits for the model when one leaves it, the threads exchange their jobs: the one in the model
-stays there, the one that waited finishes what is done.
+There is one thread for each inference that may run at a time. A thread waits on the image
+subscriptions itself, takes the newest image and goes straight on to its result, so an image is
+touched by one thread from the middleware to `publish`. One thread at a time waits and takes;
+the others are in the model, or wait for their turn to wait.
 
-The next frames are taken as late as possible: when the model is free, or when it is going to be
-free by the time they are prepared, as earlier ones let expect. So they are the newest there are.
+Cameras take turns, the least recently served first, and service requests take turns with cameras.
+Results of one camera are published in the order in which their images were taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 import threading
 import time
 import traceback
 from typing import Any, Protocol
 
-from ros2_classify.ros.server.mailbox import Mailbox, Taken
-from ros2_classify.ros.server.model_turn import Durations, InOrder, ModelTurn
+from ros2_classify.ros.server.inference import Drop, dropped, Inference, Outcome, Source
+from ros2_classify.ros.server.model import Model
 
-# Added to what a preparation is expected to take, in seconds: a thread needs a moment to wake up.
-_MARGIN = 0.0003
-
-
-class Work(Protocol):
-    """What a worker's threads do; no exception of these methods ends a thread."""
-
-    def begin(self) -> int:
-        """Get ready to prepare the next job; return how many frames it takes at most."""
-
-    def cancel(self) -> None:
-        """Undo `begin`: nothing could be taken."""
-
-    def prepare(self, taken: Taken[Any, Any], slot: int) -> Any:
-        """
-        Return a job made of what was taken, its length that of its batch, or None.
-
-        No other job between here and the end of `finish` has the same slot, from 0 to the number
-        of inferences side by side.
-        """
-
-    def infer(self, job: Any) -> None:
-        """Run the model; several threads may do so at once, each with a job of its own."""
-
-    def finish(self, job: Any, error: Exception | None) -> None:
-        """Send the answers; or say that there are none, where the model failed."""
-
-    def abandon(self, job: Any) -> None:
-        """Let go of a job that was prepared when the worker was stopped."""
-
-    def leave(self, frames: list[Any], requests: list[Any]) -> None:
-        """Let go of what waited when the worker was stopped."""
-
-    def failed(self, error: Exception) -> None:
-        """Note an exception that another method than `infer` raised."""
+# A wait ends after so many seconds in any case: a thread never depends on being woken up.
+_LONGEST_WAIT = 1.0
+# After an unexpected failure, so that one that repeats takes no processor.
+_PAUSE = 0.1
+# A camera that has been silent for so many seconds is not waited for to fill a batch.
+_LIVELY = 1.0
+_MAX_REQUESTS = 8
 
 
-@dataclass
-class _Task:
-    """
-    A job on its way, the slot that it has until it is finished, and how the model failed.
+class Camera(Protocol):
+    """What a worker needs of a camera's stream."""
 
-    Tasks are finished in the order of their numbers.
-    """
+    @property
+    def source(self) -> Any:
+        """Where images come from: `waitable`, `has_local_image`, `last_image_at`; or None."""
 
-    job: Any
-    slot: int
-    number: int
-    error: Exception | None = None
+    def take(self) -> Source | None:
+        """Take the newest image, if there is one that is wanted."""
+
+
+class Waiter(Protocol):
+    """What waits; see `ros2_classify.ros.server.image_waiter.ImageWaiter`."""
+
+    def wait(self, subscriptions: Sequence[Any], seconds: float) -> list[Any]:
+        """Wait until one of the subscriptions has an image; return those that have."""
+
+    def wake(self) -> None:
+        """End the present wait, or else the next one."""
+
+    def close(self) -> None:
+        """Free what waits."""
 
 
 class Worker:
     """
-    Threads with a mailbox.
+    Threads that turn images into results, until they are stopped.
 
     Parameters
     ----------
-    work : Work
-        What they do.
-    streams : int
-        How many streams of frames there are.
-    delay : float
-        How many seconds to wait for the frames of other streams, where several are worked on at
-        once.
+    cameras : sequence of CameraStream
+        Where images are taken.
+    inference : Inference
+        What is done with them.
+    waiter : ImageWaiter
+        What waits; the worker closes it.
+    acquire_model : callable
+        Returns the model of the moment, acquired, or an exception that says why there is none.
+    on_error : callable
+        Called with an exception that nobody expected.
     parallel : int
-        How many inferences may run side by side.
-    model : NetworkTurn, optional
-        Whose turn it is; for tests.
+        How many threads.
+    max_batch_delay : float
+        Seconds to wait for images of other cameras, if the model takes several at once.
 
     """
 
-    def __init__(self, work: Work, streams: int = 1, delay: float = 0.0, parallel: int = 1,
-                 model: ModelTurn[_Task] | None = None) -> None:
-        self._work = work
-        # That of the last job; it changes with the model only.
+    def __init__(self, cameras: Sequence[Camera], inference: Inference, waiter: Waiter,
+                 acquire_model: Callable[[], Model | Exception],
+                 on_error: Callable[[Exception], Any], *, parallel: int = 1,
+                 max_batch_delay: float = 0.0) -> None:
+        self._inference = inference
+        self._waiter = waiter
+        self._acquire_model = acquire_model
+        self._on_error = on_error
+        self._delay = max_batch_delay
+        # The camera that was served longest ago comes first.
+        self._cameras = list(cameras)
+        self._requests: deque[Source] = deque()
+        self._request_was_last = False
         self._limit = 1
-        self._delay = delay
-        self.mailbox: Mailbox[Any, Any] = Mailbox(streams)
-        self._preparing = threading.Lock()
-        self._model = model or ModelTurn[_Task](parallel)
-        self._tasks = 0
-        self._finishing = InOrder()
-        self._preparations = Durations()
+        self._stopped = threading.Event()
+        self._taking = threading.Lock()
+        self._waiting = False
+        self._looked_at = time.monotonic()
+        self._order = PublishingOrder()
         self._threads = [
-            threading.Thread(
-                target=self._run, args=(number,), name=f'inference_{number}', daemon=True)
-            for number in range(parallel + 1)]
+            threading.Thread(target=self._run, args=(slot,), name=f'inference_{slot}', daemon=True)
+            for slot in range(parallel)]
 
     @property
     def busy_for(self) -> float:
-        """Seconds that the model has been at its oldest work; 0 where it has none."""
-        return self._model.busy_for
+        """Seconds that the model has been at its oldest job; 0 if it has none."""
+        return self._inference.busy_for
+
+    @property
+    def looked_at(self) -> float:
+        """When a thread last looked for images (``time.monotonic``): now, while one waits."""
+        return time.monotonic() if self._waiting else self._looked_at
+
+    # ---- for the executor's thread
 
     def start(self) -> None:
-        """Start to work."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
+    def wake(self) -> None:
+        """Have the thread that waits look again; any thread may call this."""
+        self._waiter.wake()
+
+    def submit(self, request: Source) -> bool:
+        """Queue a service request; return False if too many wait already."""
+        if self._stopped.is_set() or len(self._requests) >= _MAX_REQUESTS:
+            return False
+        self._requests.append(request)
+        self.wake()
+        return True
+
     def stop(self, timeout: float) -> bool:
-        """
-        Finish what is in the model, and nothing after it.
-
-        Parameters
-        ----------
-        timeout : float
-            How many seconds to wait for it.
-
-        Returns
-        -------
-        bool
-            Whether the threads have ended.
-
-        """
-        frames, requests = self.mailbox.close()
-        self._model.close()
-        self._guarded(self._work.leave, frames, requests)
+        """Finish what is in the model, and nothing after it; return whether all threads ended."""
+        self._stopped.set()
+        self.wake()
+        while (request := self._pop_request()) is not None:
+            self._finish(dropped([request], Drop.STOPPED))
         end = time.monotonic() + timeout
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(max(0.0, end - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        ended = not any(thread.is_alive() for thread in self._threads)
+        if ended:
+            self._waiter.close()
+        return ended
 
-    def _run(self, number: int) -> None:
-        slot: int | None = number
-        while slot is not None:
-            slot = self._work_once(slot)
+    def abandon(self, error: Exception) -> None:
+        """Stop, and leave the threads behind that don't come back from the model."""
+        self._stopped.set()
+        self._finish(self._inference.abandon(error))
+        self._order.close()
+        self.stop(0.0)
+        # Only threads in the model are left, or such as are about to end.
+        self._waiter.close()
 
-    def _work_once(self, slot: int) -> int | None:
-        """Do one job; return the slot that is free then, None once the worker was stopped."""
-        with self._preparing:
-            lead = self._preparations.quantile(0.75) + _MARGIN
-            if not self._model.wait_until_nearly_free(lead):
-                return None
-            job = self._next_job(slot)
-            if job is None:
-                return None if self.mailbox.closed else slot
-            task = _Task(job, slot, self._tasks)
-            self._tasks += 1
-            done = self._model.enter(task, len(job))
-            if done is None:
-                # None comes after it, so that nobody waits for its number.
-                self._guarded(self._work.abandon, job)
-                return None
-        if done is task:
-            done = self._infer(task)
-        with self._finishing.turn(done.number):
-            self._guarded(self._work.finish, done.job, done.error)
-        return done.slot
+    # ---- in the threads
 
-    def _infer(self, task: _Task) -> _Task:
-        """Run the model while somebody waits for it; return what this thread is to finish."""
-        while True:
+    def _run(self, slot: int) -> None:
+        while not self._stopped.is_set():
             try:
-                self._work.infer(task.job)
-            except Exception as error:  # noqa: B902 - whatever it is, the next frame may be fine
-                task.error = error
-            following = self._model.leave(task)
-            if following is None:
-                return task
-            task = following
+                self._work(slot)
+            except Exception as error:  # noqa: B902 - no exception ends a thread
+                if not self._stopped.is_set():
+                    self._report(error)
+                    self._stopped.wait(_PAUSE)
 
-    def _next_job(self, slot: int) -> Any:
-        """Wait for frames or a request and prepare them; None where nothing comes of it."""
-        if not self.mailbox.wait(self._limit, self._delay):
-            return None
-        return self._guarded(self._prepare, slot)
-
-    def _prepare(self, slot: int) -> Any:
-        begun = time.perf_counter()
-        self._limit = self._work.begin()
+    def _work(self, slot: int) -> None:
+        """Wait for images or a request, and see them through to their results."""
+        with self._taking:
+            model, cameras, sources = self._next()
+            ticket = self._order.take(cameras)
         try:
-            taken = self.mailbox.take(self._limit)
-        except BaseException:
-            self._work.cancel()
-            raise
-        job = self._work.prepare(taken, slot)
-        if job is not None:
-            self._preparations.add(time.perf_counter() - begun)
-        return job
+            if isinstance(model, Exception):
+                self._finish(dropped(sources, Drop.PAUSED, model))
+            elif model is not None:
+                self._infer_and_publish(model, sources, slot, ticket)
+        finally:
+            self._order.leave(ticket)
 
-    def _guarded(self, step: Callable[..., Any], *args: Any) -> Any:
+    def _infer_and_publish(
+            self, model: Model, sources: Sequence[Source], slot: int, ticket: Ticket) -> None:
         try:
-            return step(*args)
-        except Exception as error:  # noqa: B902 - whatever it is, the next frame may be fine
             try:
-                self._work.failed(error)
-            except Exception:  # noqa: B902 - a thread must not end because of a line in the log
-                traceback.print_exc()
+                job = self._inference.run(model, sources, slot)
+            except Exception as error:
+                self._finish(dropped(sources, Drop.FAILED, error))
+                raise
+            self._order.wait(ticket)
+            self._finish(self._inference.outcomes(job))
+        finally:
+            # It may hold the last image's megabytes until the next one comes.
+            model.batches[slot].clear()
+            model.release()
+
+    def _finish(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            try:
+                outcome.source.finish(outcome)
+            except Exception as error:  # noqa: B902 - the other images get their results
+                self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        try:
+            self._on_error(error)
+        except Exception:  # noqa: B902 - a thread must not end because of a line in the log
+            traceback.print_exc()
+
+    # ---- what comes next; with the lock `_taking`
+
+    def _next(self) -> tuple[Model | Exception | None, Sequence[Camera], Sequence[Source]]:
+        """Wait for images or a request; return them with the model for them, and the cameras."""
+        while not self._stopped.is_set():
+            if self._delay > 0.0 and self._limit > 1:
+                self._wait_for_batch()
+            model = self._acquire_model()
+            cameras: Sequence[Camera] = ()
+            sources: Sequence[Source] = ()
+            try:
+                self._limit = 1 if isinstance(model, Exception) else model.pipeline.max_batch
+                cameras, sources = self._take(self._limit)
+            finally:
+                if not sources and not isinstance(model, Exception):
+                    model.release()
+            if sources:
+                return model, cameras, sources
+            self._wait(self._cameras, _LONGEST_WAIT)
+        return None, (), ()
+
+    def _take(self, limit: int) -> tuple[Sequence[Camera], Sequence[Source]]:
+        """Take a request, or the newest images of different cameras: they take turns."""
+        request = None if self._request_was_last else self._pop_request()
+        if request is None:
+            cameras, frames = self._take_frames(limit)
+            if frames:
+                self._request_was_last = False
+                return cameras, frames
+            request = self._pop_request()
+        self._request_was_last = request is not None
+        return (), () if request is None else (request,)
+
+    def _take_frames(self, limit: int) -> tuple[Sequence[Camera], Sequence[Source]]:
+        cameras: list[Camera] = []
+        frames: list[Source] = []
+        self._looked_at = time.monotonic()
+        for camera in tuple(self._cameras):
+            try:
+                frame = camera.take()
+            except Exception as error:  # noqa: B902 - the other cameras go on
+                self._report(error)
+                self._stopped.wait(_PAUSE)
+                continue
+            if frame is not None:
+                frames.append(frame)
+                cameras.append(camera)
+                self._cameras.remove(camera)
+                self._cameras.append(camera)
+                if len(frames) == limit:
+                    break
+        return cameras, frames
+
+    def _pop_request(self) -> Source | None:
+        try:
+            return self._requests.popleft()
+        except IndexError:
             return None
+
+    def _wait(self, cameras: Iterable[Camera], seconds: float) -> list[Camera]:
+        """Wait for an image of one of these cameras; return early when woken up."""
+        sources = [(camera, camera.source) for camera in cameras if camera.source is not None]
+        local = [camera for camera, source in sources if source.has_local_image]
+        if local:
+            return local
+        waitable = {source.waitable: camera for camera, source in sources
+                    if source.waitable is not None}
+        self._waiting = True
+        try:
+            ready = self._waiter.wait(tuple(waitable), seconds)
+        finally:
+            self._looked_at = time.monotonic()
+            self._waiting = False
+        return [waitable[each] for each in ready]
+
+    def _wait_for_batch(self) -> None:
+        """Wait for the images of other cameras, if there is one, and if they send any."""
+        if self._requests and not self._request_was_last:
+            return
+        ready = set(self._wait(self._cameras, 0.0))
+        end = time.monotonic() + self._delay
+        while ready and not self._stopped.is_set():
+            now = time.monotonic()
+            lively = sum(_is_lively(camera, now) for camera in self._cameras)
+            if len(ready) >= min(self._limit, lively) or now >= end:
+                return
+            ready.update(self._wait(
+                [camera for camera in self._cameras if camera not in ready], end - now))
+
+
+def _is_lively(camera: Camera, now: float) -> bool:
+    source = camera.source
+    last = None if source is None else source.last_image_at
+    return last is not None and now - last < _LIVELY
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A place in the `PublishingOrder`."""
+
+    cameras: frozenset[Any]
+
+
+class PublishingOrder:
+    """Has the results of each camera published in the order in which its images were taken."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._tickets: list[Ticket] = []
+        self._closed = False
+
+    def take(self, cameras: Iterable[Any]) -> Ticket:
+        """Take a ticket for images of these cameras; `leave` gives it back."""
+        ticket = Ticket(frozenset(cameras))
+        with self._changed:
+            self._tickets.append(ticket)
+        return ticket
+
+    def wait(self, ticket: Ticket) -> None:
+        """Wait until all earlier images of its cameras have been published or dropped."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self._is_blocked(ticket))
+
+    def leave(self, ticket: Ticket) -> None:
+        """Let later ones pass."""
+        with self._changed:
+            self._tickets.remove(ticket)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let all pass."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _is_blocked(self, ticket: Ticket) -> bool:
+        for earlier in self._tickets:
+            if earlier is ticket:
+                return False
+            if earlier.cameras & ticket.cameras:
+                return True
+        return False

@@ -21,7 +21,7 @@ import pytest
 import rclpy
 from ros2_classify.ros.messages.image import ImageError, to_array
 from ros2_classify.ros.node.intra_process import find_sender, ImageSender
-from ros2_classify.ros.server.subscription import ImageInput
+from ros2_classify.ros.server.subscription import ImageSubscription
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -127,18 +127,24 @@ def test_leaving_waits_for_the_image_that_is_being_handed_over(sender):
         thread.join(DEADLINE)
 
 
-def test_an_input_follows_senders_that_come_and_go(node):
-    got = []
-    source = ImageInput(node, '/eye/image', 'raw', got.append)
+def test_a_subscription_follows_senders_that_come_and_go(node):
+    woken = []
+    source = ImageSubscription(node, '/eye/image', 'raw', lambda: woken.append(True))
     source.update(wanted=True)
     assert source.subscribed and not source.is_local
     assert node.count_subscribers('/eye/image') == 1
     sender = ImageSender(node, 'eye/image', 2)
     source.update(wanted=True)
-    assert source.is_local
+    assert source.is_local and source.waitable is None
     assert node.count_subscribers('/eye/image') == 0
-    sender.send(np.zeros((2, 3), np.uint8), 'mono8', Header())
-    assert len(got) == 1 and source.silent_for < DEADLINE
+    woken.clear()
+    for name in ('older', 'newer'):
+        sender.send(np.zeros((2, 3), np.uint8), 'mono8', Header(frame_id=name))
+    assert len(woken) == 2 and source.has_local_image and source.last_image_at is not None
+    # The newest one is kept.
+    taken = source.take()
+    assert (taken.msg.header.frame_id, taken.replaced) == ('newer', 1)
+    assert not source.has_local_image and source.take() is None
     sender.destroy()
     source.update(wanted=True)
     assert source.subscribed and not source.is_local
@@ -148,7 +154,7 @@ def test_an_input_follows_senders_that_come_and_go(node):
 
 
 def test_compressed_images_go_through_the_middleware(node, sender):
-    source = ImageInput(node, '/eye/image/compressed', 'compressed', pytest.fail)
+    source = ImageSubscription(node, '/eye/image/compressed', 'compressed', lambda: None)
     source.update(wanted=True)
     assert source.subscribed and not source.is_local
     source.unsubscribe()

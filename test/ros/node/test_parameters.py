@@ -23,7 +23,7 @@ from rclpy.parameter import Parameter
 from ros2_classify.errors import OptionsError
 from ros2_classify.options import Options
 from ros2_classify.ros.node.parameters import markdown_table, Parameters, problem, Spec
-from ros2_classify.ros.server.parameters import result_settings, model_defaults, PARAMETERS
+from ros2_classify.ros.server.parameters import model_defaults, PARAMETERS, result_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 import pytest
 from ros2_classify.ros.diagnostics.status import Level
-from ros2_classify.ros.server.image_monitor import ImageWatch
+from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor
 
 
 class Clock:
@@ -37,52 +37,89 @@ def clock():
 
 
 @pytest.fixture
-def watch(clock):
-    return ImageWatch('/image', clock)
+def monitor(clock):
+    return ImageMonitor('/image', clock)
 
 
 def stamp(seconds):
     return SimpleNamespace(sec=int(seconds), nanosec=round(seconds % 1 * 1e9))
 
 
-def keys(watch):
-    return [(finding.key, finding.level) for finding in watch.findings()]
+def keys(monitor):
+    return [(finding.key, finding.level) for finding in monitor.findings()]
 
 
-def test_stamps_that_go_back_are_counted_and_shown_for_a_while(watch, clock):
+def test_stamps_that_go_back_are_counted_and_shown_for_a_while(monitor, clock):
     for seconds in (5.0, 5.5, 5.5, 6.0, 1.25, 1.5):
-        watch.stamped(stamp(seconds))
-    assert watch.jumps == 1
-    found, = watch.findings()
+        monitor.stamped(stamp(seconds))
+    assert monitor.jumps == 1
+    found, = monitor.findings()
     assert (found.key, found.level) == ('jumped_back', Level.WARN)
     assert 'on /image went back by 4.75 s' in found.text
     clock.now += 10.0
-    assert watch.findings() == []
+    assert monitor.findings() == []
 
 
-def test_a_change_of_form_is_noticed(watch):
-    assert [watch.usable(form) for form in (
+def test_a_change_of_form_is_noticed(monitor):
+    assert [monitor.usable(form) for form in (
         '4x3 rgb8', '4x3 rgb8', '8x6 rgb8', '8x6 mono8', '8x6 mono8')] == [
             '', '', '4x3 rgb8', '8x6 rgb8', '']
-    assert (watch.changes, watch.form) == (2, '8x6 mono8')
+    assert (monitor.changes, monitor.form) == (2, '8x6 mono8')
 
 
-def test_unusable_images_are_an_error_until_a_good_one_comes_and_then_a_warning(watch, clock):
-    watch.unusable('no such encoding')
+def test_unusable_images_are_an_error_until_a_good_one_comes_and_then_a_warning(monitor, clock):
+    monitor.unusable('no such encoding')
     clock.now += 60.0
-    assert keys(watch) == [('unusable', Level.ERROR)]
-    watch.unusable('no such encoding')
-    watch.usable('4x3 rgb8')
-    assert keys(watch) == [('unusable', Level.WARN)]
-    assert watch.findings()[0].text == 'unusable image on /image: no such encoding'
+    assert keys(monitor) == [('unusable', Level.ERROR)]
+    monitor.unusable('no such encoding')
+    monitor.usable('4x3 rgb8')
+    assert keys(monitor) == [('unusable', Level.WARN)]
+    assert monitor.findings()[0].text == 'unusable image on /image: no such encoding'
     clock.now += 10.0
-    assert keys(watch) == []
+    assert keys(monitor) == []
 
 
 @pytest.mark.parametrize(('latency', 'words'), [
     (0.02, ''), (-0.1, ''), (50.0, ''), (-3.0, '3.0 s ahead of this'),
     (1e8, '100000000.0 s behind this')])
-def test_clocks_that_differ_are_noticed(watch, latency, words):
-    watch.answered(latency)
-    texts = [finding.text for finding in watch.findings()]
+def test_clocks_that_differ_are_noticed(monitor, latency, words):
+    monitor.published(latency)
+    texts = [finding.text for finding in monitor.findings()]
     assert (words in texts[0] and 'use_sim_time' in texts[0]) if words else not texts
+
+
+def monitor_of_losses(clock):
+    """Return a monitor, and remember how many images there have been so far."""
+    losses = LossMonitor(clock)
+    losses.totals = [0, 0]
+    return losses
+
+
+def span(losses, clock, came, lost, seconds=5.0):
+    """Let so many images come and get lost within a time, and judge at its end."""
+    losses.totals = [total + more for total, more in zip(losses.totals, (came, lost))]
+    clock.now += seconds
+    return losses.judge(*losses.totals)
+
+
+@pytest.mark.parametrize(('came', 'lost', 'said'), [
+    (150, 0, ''), (0, 0, ''), (3, 4, ''), (150, 7, ''),
+    (95, 5, '5 of 100 images of the last 5 s'),
+    (10, 140, '140 of 150 images of the last 5 s'),
+    (0, 5, '5 of 5 images of the last 5 s')])
+def test_only_a_symptom_is_said(clock, came, lost, said):
+    losses = monitor_of_losses(clock)
+    assert span(losses, clock, came, lost) == said
+
+
+def test_nothing_is_judged_too_early_and_nothing_counted_twice(clock):
+    losses = monitor_of_losses(clock)
+    assert span(losses, clock, 50, 50, 4.9) == ''
+    assert span(losses, clock, 50, 0, 0.2) == '50 of 150 images of the last 5 s'
+    assert span(losses, clock, 150, 0, 70.0) == ''
+
+
+def test_the_same_is_said_again_after_a_minute(clock):
+    losses = monitor_of_losses(clock)
+    said = [bool(span(losses, clock, 0, 100)) for _ in range(30)]
+    assert [index for index, yes in enumerate(said) if yes] == [0, 12, 24]

@@ -73,7 +73,7 @@ def test_each_camera_has_its_own_results(
     for topic in TOPICS:
         counts = re.search(rf'stopped: {topic}: (\d+) frames received, (\d+) answered', output)
         assert counts and int(counts[2]) >= 5, output
-    assert 'stopped: 0 requests answered' in output
+    assert 'stopped: 0 requests handled' in output
 
 
 def test_one_camera_s_faults_and_listeners_are_its_own(start, peer, classifier):

@@ -174,8 +174,8 @@ def test_published_person_detector(ask: Any) -> None:
 
 def test_published_detector(ask: Any) -> None:
     wrong = []
-    for image, shape, msg in ask('ssd_mobilenet_v1_075_frozen', Detection2DArray,
-                                   '/detections'):
+    for image, shape, msg in ask(
+            'ssd_mobilenet_v1_075_frozen', Detection2DArray, '/detections'):
         result = to_result(msg, shape)
         taken: set[int] = set()
         for row in test_manifest.BOXES['ssd_mobilenet_v1_0.75_coco', image].rows:

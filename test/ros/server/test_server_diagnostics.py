@@ -26,7 +26,7 @@ from vision_msgs.msg import Classification
 
 GREEN = (10, 200, 60)
 IMAGES = 'server: images /image'
-INFERENCE = 'server: model'
+INFERENCE = 'server: network'
 MODEL = 'server: model'
 
 
@@ -256,7 +256,7 @@ def test_images_lost_by_the_middleware_are_told_with_the_cure(
     server.stop()
 
 
-def test_losses_are_seen_and_all_is_counted_while_images_are_fetched(
+def test_losses_are_seen_and_all_is_counted_while_the_model_is_slow(
         ros, start, peer, monkeypatch, tmp_path):
     """In this process, to see whose turn it is: the model is slow and images get lost."""
     from dataclasses import asdict, replace
@@ -278,19 +278,21 @@ def test_losses_are_seen_and_all_is_counted_while_images_are_fetched(
     try:
         node.start()
         stream, = node._streams
-        fetch, fetched = stream.fetch, []
+        lost = set()
+        take = stream.take
 
-        def note(replaces):
-            frame = fetch(replaces)
+        def note():
+            frame = take()
             if frame is not None:
-                fetched.append(stream.source.losses.total)
+                lost.add(stream.source.lost)
             return frame
 
-        stream.fetch = note
+        stream.take = note
         results = peer.collect(Classification, '/classification')
         camera = start('camera', {'source': large, 'rate': 30.0},
                        environment={'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT'})
-        peer.spin_until(lambda: len(set(fetched)) > 2, 'losses between images that are fetched')
+        peer.spin_until(lambda: len(lost) > 2 and stream.counters.replaced,
+                        'losses and replaced images between those taken')
         camera.stop()
         count = len(results)
         peer.spin_until(lambda: len(results) > count or node._busy_for == 0.0, 'the last answer')
@@ -318,10 +320,10 @@ def test_the_camera_reports_itself(start, peer, operator):
 def test_a_failed_transition_is_told_until_one_succeeds(
         start, peer, operator, tmp_path, classifier):
     whole = classifier.with_name('colors.onnx').read_bytes()
-    model = tmp_path / 'network.onnx'
+    model = tmp_path / 'model.onnx'
     model.write_bytes(whole[:len(whole) // 2])
     descriptor = tmp_path / 'colors.yaml'
-    descriptor.write_text(classifier.read_text().replace('colors.onnx', 'network.onnx'))
+    descriptor.write_text(classifier.read_text().replace('colors.onnx', 'model.onnx'))
     server = start('server', {'model': descriptor, 'autostart': False})
     assert not peer.transition('configure')
     operator.wait(INFERENCE, 'ERROR', 'configure failed: .*model.onnx')

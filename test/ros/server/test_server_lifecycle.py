@@ -287,10 +287,9 @@ def test_a_slow_model_is_waited_for_as_long_as_its_warm_up_says(
     stop = Stop()
     node = server_node.ServerNode(stop)
     monkeypatch.setattr(server_node, 'time', SimpleNamespace(monotonic=lambda: now[0]))
-    node._worker = SimpleNamespace(stop=stop_worker)
-    node._model = SimpleNamespace(warm_up_time=warm_up)
     given_up = []
-    node._inference = SimpleNamespace(requests=0, give_up=given_up.append)
+    node._worker = SimpleNamespace(stop=stop_worker, abandon=given_up.append)
+    node._model = SimpleNamespace(warm_up_time=warm_up)
     if signalled:
         stop.request()
     assert node.halt() == good
@@ -319,8 +318,8 @@ def test_threads_left_behind_are_counted_through_activations(ros, classifier):
     node.destroy_node()
 
 
-def test_counts_and_trace_are_not_lost_while_the_model_is_loaded_anew(ros, tmp_path):
-    """In this process, stopped when there is no worker."""
+def test_counts_and_trace_are_not_lost_while_the_model_is_reloaded(ros, tmp_path):
+    """In this process, stopped while a model is on its way."""
     from ros2_classify.ros.node.process import Stop
     from ros2_classify.ros.server import node as server_node
     from ros2_classify.ros.server.trace import Trace
@@ -328,11 +327,12 @@ def test_counts_and_trace_are_not_lost_while_the_model_is_loaded_anew(ros, tmp_p
     lines = []
     node = server_node.ServerNode(Stop())
     node._log = SimpleNamespace(info=lines.append, error=lines.append)
-    node._inference = SimpleNamespace(requests=3)
+    node._service = SimpleNamespace(handled=3, destroy=lambda: None)
+    node._worker = SimpleNamespace(stop=lambda timeout: True)
     node._recovery = SimpleNamespace(close=lambda: None, thread_runs=True)
     node._trace = Trace(str(tmp_path / 'trace.npz'))
     assert node.halt()
-    assert 'stopped: 3 requests answered' in lines
+    assert 'stopped: 3 requests handled' in lines
     assert (tmp_path / 'trace.npz').exists()
     # Once.
     assert node.halt() and len(lines) == 2

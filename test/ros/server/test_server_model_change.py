@@ -120,7 +120,7 @@ def test_each_frame_is_answered_by_one_model_however_often_it_changes(
     labels = peer.collect(LabelInfo, '/label_info', LATCHED)
     models = peer.collect(VisionInfo, '/vision_info', LATCHED)
     camera = Camera(peer, '/image')
-    camera.reply(GREY, results)
+    camera.result(GREY, results)
     timer = peer.node.create_timer(0.01, lambda: camera.send_now(GREY))
     changes = 1
     for _ in range(3):
@@ -141,7 +141,7 @@ def test_each_frame_is_answered_by_one_model_however_often_it_changes(
             peer.spin_until(
                 lambda: labels[-1].class_map[0].class_name == f'{name} 0', 'the new labels')
             # No answer of the old model can be on its way any more when this one has come.
-            camera.reply(GREY, results)
+            camera.result(GREY, results)
             assert reply(results[-1]) == known
     peer.node.destroy_timer(timer)
     foreign = [reply(each) for each in results if reply(each) not in (ANTS, BEES)]
@@ -161,16 +161,16 @@ def test_frames_are_answered_while_the_new_model_is_being_loaded(
     future = ask_for(peer, slow_bees)
     peer.spin_until(web.asked.is_set, 'the download')
     for _ in range(5):
-        assert reply(camera.reply(GREY, results)) == ANTS
+        assert reply(camera.result(GREY, results)) == ANTS
     # Other parameters are set meanwhile, and they last; another model has to wait.
     assert peer.set_values(top_k=1) == []
-    assert reply(camera.reply(GREY, results)) == ANTS[:1]
+    assert reply(camera.result(GREY, results)) == ANTS[:1]
     assert f'the change to the model {slow_bees} has not ended yet' in reason(
         peer, ask_for(peer, ants))
     assert not future.done()
     web.released.set()
     assert reason(peer, future) == ''
-    assert reply(camera.reply(GREY, results)) == BEES[:1]
+    assert reply(camera.result(GREY, results)) == BEES[:1]
     assert round(peer.get('score_threshold'), 6) == 0.1
 
 
@@ -186,7 +186,7 @@ def test_an_inactive_server_changes_its_model_too(
     assert reason(peer, ask_for(peer, bees)) == ''
     assert not models
     assert peer.transition('activate')
-    assert reply(camera.reply(GREY, results)) == BEES
+    assert reply(camera.result(GREY, results)) == BEES
     peer.spin_until(lambda: models and models[-1].method == 'bees', 'the model in use')
 
 
@@ -201,7 +201,7 @@ def test_without_a_model_the_parameter_names_the_one_to_be_configured(
     assert reason(peer, ask_for(peer, bees)) == ''
     assert peer.transition('configure')
     assert peer.transition('activate')
-    assert reply(camera.reply(GREY, results)) == BEES
+    assert reply(camera.result(GREY, results)) == BEES
     assert 'while' not in server.output
 
 
@@ -223,12 +223,12 @@ def test_transitions_while_the_new_model_is_being_loaded(
     if steps == ['deactivate']:
         assert reason(peer, future) == ''
         assert peer.transition('activate')
-        assert reply(camera.reply(GREY, results)) == BEES
+        assert reply(camera.result(GREY, results)) == BEES
     else:
         assert 'has been cleaned up meanwhile' in reason(peer, future)
         assert peer.get('model') == str(ants)
     if steps[-1] == 'activate':
-        assert reply(camera.reply(GREY, results)) == ANTS
+        assert reply(camera.result(GREY, results)) == ANTS
     server.stop()
 
 
@@ -247,18 +247,18 @@ def test_a_model_that_never_ends_its_first_run_is_given_up(
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
     future = ask_for(peer, endless)
-    operator.wait('server: model', 'WARN', 'sleeper.* has been loading, .*given up after 4')
-    assert reply(camera.reply(GREY, results)) == ANTS
+    operator.wait('server: network', 'WARN', 'sleeper.* has been loading, .*given up after 4')
+    assert reply(camera.result(GREY, results)) == ANTS
     assert 'load_timeout is 4 s' in reason(peer, future)
     assert peer.get('model') == str(ants)
-    assert reply(camera.reply(GREY, results)) == ANTS
+    assert reply(camera.result(GREY, results)) == ANTS
     # The next one has its turn.
     assert reason(peer, ask_for(peer, bees)) == ''
-    assert reply(camera.reply(GREY, results)) == BEES
-    operator.wait('server: model', 'OK', 'answers a second', threads='1')
+    assert reply(camera.result(GREY, results)) == BEES
+    operator.wait('server: network', 'OK', 'answers a second', threads='1')
     for step in ('deactivate', 'cleanup', 'configure', 'activate'):
         assert peer.transition(step), server.output
-    assert reply(camera.reply(GREY, results)) == BEES
+    assert reply(camera.result(GREY, results)) == BEES
     server.stop()
 
 
@@ -273,7 +273,7 @@ def test_cleanup_and_configure_while_a_model_never_ends_its_first_run(
     for step in ('deactivate', 'cleanup', 'configure', 'activate'):
         assert peer.transition(step), server.output
     assert 'has been cleaned up meanwhile' in reason(peer, future)
-    assert reply(camera.reply(GREY, results)) == ANTS
+    assert reply(camera.result(GREY, results)) == ANTS
     server.stop()
 
 
@@ -282,7 +282,7 @@ def test_configuring_a_model_that_never_ends_its_first_run_fails(
     server = serve(endless, load_timeout=2.0, autostart=False)
     server.wait_for_line('waiting to be configured')
     assert not peer.transition('configure')
-    operator.wait('server: model', 'ERROR', 'configure failed: .*load_timeout is 2 s')
+    operator.wait('server: network', 'ERROR', 'configure failed: .*load_timeout is 2 s')
     assert reason(peer, ask_for(peer, ants)) == ''
     assert peer.transition('configure')
     server.stop()
@@ -316,10 +316,10 @@ def test_several_parameters_at_once_are_set_with_the_model_or_not_at_all(
 
     assert 'class_id' in set_all(model=str(bees), class_id='both')
     assert peer.get('model') == str(ants)
-    assert reply(camera.reply(GREY, results)) == ANTS
+    assert reply(camera.result(GREY, results)) == ANTS
     assert set_all(model=str(bees), top_k=1) == ''
     assert (peer.get('model'), peer.get('top_k')) == (str(bees), 1)
-    assert reply(camera.reply(GREY, results)) == BEES[:1]
+    assert reply(camera.result(GREY, results)) == BEES[:1]
     # Wrong types, and names that nobody has declared, get an answer as well.
     assert 'Wrong parameter type' in peer.set_values(model=5)[0]
     assert 'undeclared' in peer.set_values(colour='red')[0]

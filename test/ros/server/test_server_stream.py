@@ -36,15 +36,15 @@ def test_classification_follows_its_parameters(start, peer, classifier):
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
 
-    reply = camera.reply(GREEN, results)
+    reply = camera.result(GREEN, results)
     assert [(r.class_id, round(r.score, 2)) for r in reply.results] == [
         ('green', 0.78), ('blue', 0.24)]
     assert peer.set_values(class_id='index') == []
-    assert [r.class_id for r in camera.reply(GREEN, results).results] == ['1', '2']
+    assert [r.class_id for r in camera.result(GREEN, results).results] == ['1', '2']
     assert peer.set_values(score_threshold=0.0, top_k=1) == []
-    assert [r.class_id for r in camera.reply(GREEN, results).results] == ['1']
+    assert [r.class_id for r in camera.result(GREEN, results).results] == ['1']
     assert peer.set_values(score_threshold=1.0, top_k=3) == []
-    assert camera.reply(GREEN, results).results == []
+    assert camera.result(GREEN, results).results == []
     counts = server.stop()
     assert re.search(r'4 answered, 0 replaced .* 0 unusable, 0 failed', counts), counts
 
@@ -58,7 +58,7 @@ def test_every_result_carries_the_header_of_its_image(start, peer, classifier, r
     sent = {}
     for turn in range(30):
         name = list(colors)[turn % 3]
-        reply = camera.reply(colors[name], results, frame_id=f'frame {turn}')
+        reply = camera.result(colors[name], results, frame_id=f'frame {turn}')
         assert reply.results[0].class_id == name
         sent[reply.header.frame_id] = (reply.header.stamp.sec, reply.header.stamp.nanosec)
     assert len(sent) == 30
@@ -76,7 +76,7 @@ def test_detections_are_in_the_pixels_of_a_image_that_is_not_square(start, peer,
     peer.spin_until(
         lambda: peer.node.count_publishers('/server/debug_image'), 'the debug image')
 
-    reply = camera.reply(GREEN, results)
+    reply = camera.result(GREEN, results)
     assert len(reply.detections) == 2
     for detection, box, name, score in zip(reply.detections, BOXES, NAMES, SCORES):
         x1, y1, x2, y2 = box * (64, 48, 64, 48)
@@ -99,9 +99,9 @@ def test_detections_are_in_the_pixels_of_a_image_that_is_not_square(start, peer,
     assert (pixels[22:27, 14:50] != GREEN[::-1]).any()
 
     assert peer.set_values(max_detections=1) == []
-    assert len(camera.reply(GREEN, results).detections) == 1
+    assert len(camera.result(GREEN, results).detections) == 1
     assert peer.set_values(score_threshold=0.95) == []
-    assert camera.reply(GREEN, results).detections == []
+    assert camera.result(GREEN, results).detections == []
     server.stop()
 
 
@@ -111,7 +111,7 @@ def test_compressed_images_follow_the_remapped_topic(start, peer, classifier, su
                    remap={'image': '/cam/image_raw'})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/cam/image_raw/compressed', msg_type=CompressedImage, suffix=suffix)
-    assert camera.reply(GREEN, results).results[0].class_id == 'green'
+    assert camera.result(GREEN, results).results[0].class_id == 'green'
     server.stop()
 
 
@@ -120,7 +120,7 @@ def test_a_remapped_compressed_topic_wins(start, peer, classifier):
                    remap={'image': '/cam/image_raw', 'image/compressed': '/other'})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/other', msg_type=CompressedImage)
-    assert camera.reply(GREEN, results).results[0].class_id == 'green'
+    assert camera.result(GREEN, results).results[0].class_id == 'green'
     server.stop()
 
 
@@ -131,7 +131,7 @@ def test_bad_images_are_counted_and_the_next_good_one_is_answered(start, peer, c
         'qos_overrides./image.subscription.depth': 20})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image', qos=QoSProfile(depth=20))
-    camera.reply(GREEN, results)
+    camera.result(GREEN, results)
     spoilers = [
         {'step': 3}, {'height': 900}, {'encoding': 'rgb565'}, {'width': 0, 'height': 0},
         {'data': b''}, {'encoding': 'nv12', 'height': 33}, {'encoding': '32FC1'}]
@@ -144,7 +144,7 @@ def test_bad_images_are_counted_and_the_next_good_one_is_answered(start, peer, c
             server.wait_for_line(
                 'unusable image on /image: step is 3, but a row of a rgb8 image of 64x48 '
                 'takes 192 bytes')
-        camera.reply(GREEN, results)
+        camera.result(GREEN, results)
         # On a busy machine a good one is sent again, and answered twice.
         answered = {(result.header.stamp.sec, result.header.stamp.nanosec) for result in results}
         assert len(answered) == number + 2
@@ -160,12 +160,12 @@ def test_bad_jpegs_are_counted_and_the_next_good_one_is_answered(start, peer, cl
     server = start('server', {'model': classifier, 'image_transport': 'compressed'})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image/compressed', msg_type=CompressedImage)
-    camera.reply(GREEN, results)
+    camera.result(GREEN, results)
     bad = camera.message(GREEN)
     bad.data = bad.data[:len(bad.data) // 2]
     camera.send(bad)
     server.wait_for_line('unusable image on /image/compressed: the JPEG of 64x48 is cut off')
-    camera.reply(GREEN, results)
+    camera.result(GREEN, results)
     assert '1 unusable' in server.stop()
 
 
@@ -181,7 +181,7 @@ def test_without_a_listener_there_is_no_subscription_and_no_inference(start, pee
     peer.spin_until(lambda: camera.subscriptions == 0, 'the end of the subscription')
 
     results = peer.collect(Classification, '/classification')
-    camera.reply(GREEN, results)
+    camera.result(GREEN, results)
     output = server.stop()
     received, answered, unwanted = (
         int(re.search(rf'(\d+) {word}', output)[1])
@@ -246,7 +246,7 @@ def test_a_large_image_arrives(start, peer, classifier):
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image', size=(1920, 1080))
     for _ in range(5):
-        assert camera.reply(GREEN, results).results[0].class_id == 'green'
+        assert camera.result(GREEN, results).results[0].class_id == 'green'
     server.stop()
 
 
@@ -254,10 +254,10 @@ def test_a_flood_of_images_is_answered_newest_first(start, peer, classifier):
     server = start('server', {'model': classifier})
     results = peer.collect(Classification, '/classification', 1000)
     camera = Camera(peer, '/image', size=(640, 480))
-    camera.reply(GREEN, results)
+    camera.result(GREEN, results)
     for _ in range(100):
         camera.send(camera.message(GREEN))
-    last = camera.reply(GREEN, results)
+    last = camera.result(GREEN, results)
     stamps = [(r.header.stamp.sec, r.header.stamp.nanosec) for r in results]
     assert stamps == sorted(stamps)
     assert results[-1].header == last.header
@@ -282,7 +282,7 @@ def test_images_that_nobody_has_time_for_stay_in_the_middleware(start, peer, tmp
     # Once all is quiet, every image is delivered as before.
     camera = Camera(peer, '/image')
     for _ in range(3):
-        assert camera.reply(GREEN, results).results
+        assert camera.result(GREEN, results).results
     stamps = [(r.header.stamp.sec, r.header.stamp.nanosec) for r in results[:50]]
     assert stamps == sorted(set(stamps))
     counts = server.stop()

@@ -38,7 +38,7 @@ def test_requests_are_answered_while_the_stream_runs(start, peer, classifier):
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image', size=(640, 480))
     still = Camera(peer, '/still')
-    camera.reply(GREEN, results)
+    camera.result(GREEN, results)
     for turn in range(10):
         image = still.message(RED, frame_id=f'request {turn}')
         future = peer.ask(srv.Classify, '/server/classify', classify(image))
@@ -55,7 +55,7 @@ def test_requests_are_answered_while_the_stream_runs(start, peer, classifier):
         assert response.classification.header == image.header
         assert response.classification.results[0].class_id == 'red'
     assert {result.results[0].class_id for result in results} == {'green'}
-    assert '10 requests answered' in server.stop()
+    assert '10 requests handled' in server.stop()
 
 
 def test_requests_follow_the_same_thresholds_and_need_no_camera(start, peer, detector):
@@ -111,10 +111,10 @@ def test_the_executor_stays_awake_while_the_model_is_busy(start, peer, sleeper):
         stuck.append(peer.ask(srv.Classify, '/server/classify', classify(still.message(WHITE))))
         return [future for future in stuck if future.done()]
 
-    # The first one is worked on for ever, one is prepared, eight wait, the others are turned away.
+    # The first one is worked on for ever, eight wait, the others are turned away.
     refused = peer.spin_until(refusals, 'the refusal')
     assert {future.result().message for future in refused} == {
-        'too many requests are waiting already; ask again later'}
+        'too many requests are waiting already; try again later'}
     assert peer.state() == 'active'
     assert peer.set_values(top_k=1) == []
     # Those that wait are told when the server gives up.
@@ -122,7 +122,7 @@ def test_the_executor_stays_awake_while_the_model_is_busy(start, peer, sleeper):
     peer.spin_until(
         lambda: sum(future.done() for future in stuck) == len(stuck) - 1, 'the refusals')
     words = [future.result().message for future in stuck if future.done()]
-    assert words.count('/server has been deactivated') == 9
+    assert words.count('/server has been deactivated') == 8
     server.wait_for_line('the model does not come back; the node cannot be used any more')
     assert server.wait() == 1
     assert 'Traceback' not in server.output
@@ -147,7 +147,7 @@ def test_without_the_interfaces_it_runs_and_says_so(start, peer, detector, tmp_p
     (package / '__init__.py').write_text('raise ImportError("not here")\n')
     server = start('server', {'model': detector}, environment={'PYTHONPATH': str(tmp_path)})
     results = peer.collect(Detection2DArray, '/detections')
-    assert len(Camera(peer, '/image').reply(RED, results).detections) == 2
+    assert len(Camera(peer, '/image').result(RED, results).detections) == 2
     said = [line for line in server.lines if 'ros2_classify_interfaces is not installed' in line]
     assert len(said) == 1
 

@@ -12,156 +12,146 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The server's subscription, on a real node, where the middleware fails."""
+"""One camera's images: what was replaced, longer queues, messages that can't be read."""
 
-from __future__ import annotations
-
-import threading
-from typing import Any
+import time
 
 import pytest
 from rclpy.impl.implementation_singleton import rclpy_implementation
-from ros2_classify.ros.server import subscription as image_input
-from ros2_classify.ros.server.subscription import ImageInput
-from ros_process import Peer
+from ros2_classify.ros.server import subscription as subscriptions
+from ros2_classify.ros.server.subscription import ImageSubscription, SequenceGaps
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-DEADLINE = 10.0
+
+@pytest.mark.parametrize(('numbers', 'missing'), [
+    ([1, 2, 3], [0, 0, 0]), ([5, 9, 10, 13], [0, 3, 0, 2]),
+    # Another publisher, or the same one started again.
+    ([100, 3, 5], [0, 0, 1]),
+    # A middleware that doesn't number.
+    ([None, None], [0, 0]), ([4, None, 9], [0, 0, 0])])
+def test_what_is_missing_between_two_images_was_replaced(numbers, missing):
+    gaps = SequenceGaps()
+    assert [gaps.taken(number, 0) for number in numbers] == missing
 
 
-def test_images_replaced_until_the_gate_is_opened_for_its_events_are_counted(
-        peer: Peer) -> None:
-    came: list[str] = []
-    replaced: list[int] = []
-    source = ImageInput(peer.node, '/image', 'raw', lambda msg: came.append(msg.header.frame_id),
-                        on_skipped=replaced.append)
+def test_the_numbers_of_several_publishers_mean_nothing():
+    gaps = SequenceGaps()
+    assert [gaps.taken(number, 0, alone=False) for number in (1, 500, 2, 501)] == [0] * 4
+    # Of one that has gone, or of the one that is left.
+    assert [gaps.taken(number, 0) for number in (9000, 9004)] == [0, 3]
+
+
+@pytest.mark.parametrize(('images', 'replaced'), [
+    # Number and losses told since the image before.
+    ([(1, 0), (6, 4)], [0, 0]), ([(1, 0), (6, 1)], [0, 3]),
+    # Told a moment before the gap is seen.
+    ([(1, 0), (2, 2), (5, 0)], [0, 0, 0]), ([(1, 0), (2, 2), (6, 1)], [0, 0, 0]),
+    # Told in vain: it does not explain what happens much later.
+    ([(1, 0), (2, 2), (3, 0), (9, 0)], [0, 0, 0, 5]),
+    # Before the first image nothing is counted as replaced.
+    ([(7, 5), (9, 0)], [0, 1])])
+def test_what_got_lost_was_not_replaced(images, replaced):
+    gaps = SequenceGaps()
+    assert [gaps.taken(*image) for image in images] == replaced
+
+
+@pytest.fixture
+def source(peer):
+    """Return a subscription."""
+    source = ImageSubscription(peer.node, '/image', 'raw', lambda: None)
     source.update(wanted=True)
+    yield source
+    source.unsubscribe()
+
+
+def until_taken(peer, source, name, publish=lambda: None):
+    """Take until an image of this name comes; return all that was taken."""
+    found = []
+
+    def came():
+        publish()
+        taken = source.take()
+        if taken is not None:
+            found.append(taken)
+        return found and found[-1].msg.header.frame_id == name
+
+    peer.spin_until(came, f'the image {name}')
+    return found
+
+
+def test_the_newest_image_is_taken_and_those_it_replaced_are_counted(peer, source):
     witness = peer.collect(Image, '/image')
     publisher = peer.node.create_publisher(Image, '/image', 10)
 
-    def publish(name: str) -> None:
+    def publish(name):
         publisher.publish(Image(header=Header(frame_id=name)))
 
-    try:
-        peer.spin_until(lambda: publisher.get_subscription_count() == 2, 'both subscriptions')
-        peer.spin_until(lambda: publish('open') or came, 'an image')
-        assert source.hold()
-        for name in ('first', 'second', 'last'):
-            publish(name)
-        peer.spin_until(lambda: witness and witness[-1].header.frame_id == 'last', 'the last one')
-        # Once a second the executor may look, for the events; nobody has fetched meanwhile.
-        del came[:]
-        source.update(wanted=True)
-        peer.spin_until(lambda: came, 'the newest image')
-        assert came == ['last'] and sum(replaced) >= 2
-        # From now on a gap is a loss, of which an event tells.
-        counted = sum(replaced)
-        source._skipped.taken(0)
-        publish('next')
-        peer.spin_until(lambda: 'next' in came, 'the next image')
-        assert sum(replaced) == counted
-    finally:
-        source.unsubscribe()
-        peer.node.destroy_publisher(publisher)
+    peer.spin_until(lambda: publisher.get_subscription_count() == 2, 'both subscriptions')
+    until_taken(peer, source, 'open', lambda: publish('open'))
+    time.sleep(0.2)
+    while source.take() is not None:
+        pass
+    for name in ('first', 'second', 'last'):
+        publish(name)
+    peer.spin_until(lambda: witness and witness[-1].header.frame_id == 'last', 'the last one')
+    found = until_taken(peer, source, 'last')
+    assert len(found) + sum(taken.replaced for taken in found) == 3
+    assert source.take() is None
+    assert source.lost == 0
+    peer.node.destroy_publisher(publisher)
 
 
-def test_the_numbers_of_a_second_camera_that_has_gone_are_forgotten(peer: Peer) -> None:
-    came: list[str] = []
-    replaced: list[int] = []
-    source = ImageInput(peer.node, '/image', 'raw', lambda msg: came.append(msg.header.frame_id),
-                        on_skipped=replaced.append)
-    source.update(wanted=True)
+def test_the_numbers_of_a_second_camera_that_has_gone_are_forgotten(peer, source):
     stays, goes = (peer.node.create_publisher(Image, '/image', 10) for _ in range(2))
-    subscription = source._subscription
-    try:
-        peer.spin_until(lambda: subscription.get_publisher_count() == 2 and all(
-            each.get_subscription_count() for each in (stays, goes)), 'both cameras')
-        for number in range(9):
-            stays.publish(Image(header=Header(frame_id=str(number))))
-        peer.spin_until(lambda: '8' in came, 'the images of the one that stays')
-        goes.publish(Image(header=Header(frame_id='other')))
-        peer.spin_until(lambda: 'other' in came, 'the image of the one that goes')
-        peer.node.destroy_publisher(goes)
-        peer.spin_until(lambda: subscription.get_publisher_count() == 1, 'the end of the other')
-        assert source.hold()
-        stays.publish(Image(header=Header(frame_id='last')))
-        peer.spin_until(lambda: source.fetch() or 'last' in came, 'the last image')
-        assert replaced == []
-    finally:
-        source.unsubscribe()
-        peer.node.destroy_publisher(stays)
+    subscription = source.waitable
+    peer.spin_until(lambda: subscription.get_publisher_count() == 2 and all(
+        each.get_subscription_count() for each in (stays, goes)), 'both cameras')
+    for number in range(9):
+        stays.publish(Image(header=Header(frame_id=str(number))))
+    until_taken(peer, source, '8')
+    goes.publish(Image(header=Header(frame_id='other')))
+    until_taken(peer, source, 'other')
+    peer.node.destroy_publisher(goes)
+    peer.spin_until(lambda: subscription.get_publisher_count() == 1, 'the end of the other')
+    stays.publish(Image(header=Header(frame_id='last')))
+    assert [taken.replaced for taken in until_taken(peer, source, 'last')] == [0]
+    peer.node.destroy_publisher(stays)
 
 
-def test_the_gate_stays_closed_while_a_image_is_fetched(
-        peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The executor would take the older one, and deliver it after the newer one."""
-    inside, go_on, opened = threading.Event(), threading.Event(), threading.Event()
-
-    def slow(_: Any) -> None:
-        inside.set()
-        assert go_on.wait(DEADLINE)
-
-    def look() -> None:
-        source.update(wanted=True)
-        opened.set()
-
-    source = ImageInput(peer.node, '/image', 'raw', lambda _: None)
-    source.update(wanted=True)
-    monkeypatch.setattr(image_input, 'fetch', slow)
-    threads = [threading.Thread(target=work, daemon=True) for work in (source.fetch, look)]
-    try:
-        assert source.hold()
-        threads[0].start()
-        assert inside.wait(DEADLINE)
-        threads[1].start()
-        assert not opened.wait(0.1) and source._gate.closed
-        go_on.set()
-        assert opened.wait(DEADLINE) and not source._gate.closed
-    finally:
-        go_on.set()
-        for thread in threads:
-            thread.join(DEADLINE)
-        source.unsubscribe()
-
-
-def test_of_a_longer_queue_the_newest_image_is_fetched(
-        peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    replaced: list[int] = []
-    source = ImageInput(peer.node, '/image', 'raw', lambda _: None, on_skipped=replaced.append)
-    source.update(wanted=True)
+def test_of_a_longer_queue_the_newest_image_is_taken(source, monkeypatch):
     assert not source._deep
-    queue = [(Image(header=Header(frame_id=name)), {'publication_sequence_number': number})
+    queue = [(Image(header=Header(frame_id=name)), number)
              for number, name in enumerate(('oldest', 'old', 'newest'), 7)]
-    monkeypatch.setattr(image_input, 'fetch', lambda _: queue.pop(0) if queue else None)
-    try:
-        source._deep = True
-        assert source.hold()
-        assert source.fetch().header.frame_id == 'newest'
-        assert sum(replaced) == 2
-        assert source.fetch() is None
-        # For nobody, nothing is fetched, whatever there is.
-        queue.append((Image(), {}))
-        assert source.hold()
-        assert source.fetch(wanted=False) is None
-        assert queue and not source._gate.closed
-    finally:
-        source.unsubscribe()
+    monkeypatch.setattr(subscriptions, 'take', lambda _: queue.pop(0) if queue else None)
+    source._deep = True
+    taken = source.take()
+    assert (taken.msg.header.frame_id, taken.replaced) == ('newest', 2)
+    assert source.take() is None
 
 
-def test_a_image_that_cannot_be_taken_costs_itself_only(
-        peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = ImageInput(peer.node, '/image', 'raw', lambda _: None)
-    source.update(wanted=True)
+def test_an_image_that_cannot_be_taken_costs_itself_only(source, monkeypatch):
+    queue = [rclpy_implementation.RCLError('it cannot be read'), (Image(), 1)]
 
-    def fail(subscription: Any) -> None:
-        raise rclpy_implementation.RCLError('it cannot be read')
+    def take(_):
+        item = queue.pop(0)
+        if isinstance(item, Exception):
+            raise item
+        return item
 
-    monkeypatch.setattr(image_input, 'fetch', fail)
-    try:
-        assert source.hold()
-        assert source.fetch() is None
-        # The executor goes on with the next one.
-        assert not source._gate.closed
-    finally:
-        source.unsubscribe()
+    monkeypatch.setattr(subscriptions, 'take', take)
+    assert source.take() is None
+    assert source.take() is not None
+
+
+def test_it_is_left_when_nobody_has_wanted_it_for_a_while(peer, source, monkeypatch):
+    woken = []
+    source._wake = lambda: woken.append(True)
+    source.update(wanted=False)
+    assert source.subscribed
+    monkeypatch.setattr(subscriptions, '_LINGER', 0.0)
+    source.update(wanted=False)
+    assert not source.subscribed and source.waitable is None and source.take() is None
+    # Whoever waits on it looks again.
+    assert woken == [True]
+    source.ask_for_events()

@@ -12,53 +12,123 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The worker: its order, its newest frames, its patience, and its end."""
+"""The worker's threads: who is served next, in which order results leave, and their end."""
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from ros2_classify.ros.server.model_turn import ModelTurn
-from ros2_classify.ros.server.worker import Worker
+from ros2_classify.errors import EngineError
+from ros2_classify.ros.server.inference import Drop, dropped, Outcome
+from ros2_classify.ros.server.worker import PublishingOrder, Worker
 
 DEADLINE = 10.0
 
 
-class Step:
-    """A point that threads pass when the test lets them."""
+class Waiter:
+    """Waits without ROS: for `put` and `wake`."""
 
     def __init__(self):
-        self._open = threading.Semaphore(0)
-        self._reached = threading.Semaphore(0)
-        self.held = False
+        self._changed = threading.Condition()
+        self._woken = False
+        self.ready = set()
+        self.waiting = threading.Event()
+        self.closed = False
+        self.waits = []
 
-    def __call__(self):
-        """Be there, and wait where the test says so."""
-        self._reached.release()
-        if self.held:
-            assert self._open.acquire(timeout=DEADLINE)
+    def wait(self, subscriptions, seconds):
+        """Wait as an ImageWaiter does."""
+        with self._changed:
+            self.waits.append((tuple(subscriptions), seconds))
+            self.waiting.set()
+            self._changed.wait_for(
+                lambda: self._woken or self.ready.intersection(subscriptions), seconds)
+            self.waiting.clear()
+            self._woken = False
+            return [each for each in subscriptions if each in self.ready]
 
-    def wait(self):
-        """Wait until a thread is there."""
-        assert self._reached.acquire(timeout=DEADLINE)
+    def wake(self):
+        """End a wait."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
 
-    def let(self, count=1):
-        """Let so many threads pass."""
-        self._open.release(count)
+    def notify(self):
+        """Look again at what is ready."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self):
+        """Note the end."""
+        self.closed = True
+
+
+class Camera:
+    """A camera with a queue of one."""
+
+    def __init__(self, name, waiter, recorder):
+        self.name = name
+        self._waiter = waiter
+        self._recorder = recorder
+        self._newest = None
+        self.error = None
+        self.source = SimpleNamespace(
+            waitable=name, has_local_image=False, last_image_at=None)
+
+    def put(self, image):
+        """Have an image come; it replaces one that waits."""
+        self._newest = image
+        self._waiter.ready.add(self.name)
+        self._waiter.notify()
+
+    def hand_over(self, image):
+        """Have an image come without the middleware."""
+        self._newest = image
+        self.source.has_local_image = True
+        self._waiter.wake()
+
+    def take(self):
+        """Take it."""
+        if self.error is not None:
+            raise self.error
+        self._waiter.ready.discard(self.name)
+        self.source.has_local_image = False
+        image, self._newest = self._newest, None
+        if image is None:
+            return None
+        self.source.last_image_at = time.monotonic()
+        return Source(image, self._recorder)
+
+
+class Source:
+    """An image or a request that notes what becomes of it."""
+
+    def __init__(self, name, recorder):
+        self.name = name
+        self._recorder = recorder
+
+    def finish(self, outcome):
+        """Note the outcome."""
+        if self.name == 'unsendable':
+            raise ValueError('unsendable')
+        what = outcome.drop.name if outcome.drop else 'published'
+        self._recorder.note(what, self.name, *([str(outcome.error)] if outcome.error else []))
 
 
 class Recorder:
-    """Work that notes what happens, and happens when the test says so."""
+    """An inference that notes what happens, and happens when the test says so."""
 
-    def __init__(self, limit=1):
-        self.limit = limit
+    def __init__(self):
         self.log = []
-        self.slots = []
-        self.taken = Step()
-        self.running = Step()
-        self.finishing = Step()
         self.noted = threading.Condition()
+        self.ends = {}
+        self.held = set()
+        self.running = []
+        self.slots = []
+        self.abandoned = False
+        self.busy_for = 0.0
 
     def note(self, what, *about):
         """Note something."""
@@ -72,55 +142,98 @@ class Recorder:
             assert self.noted.wait_for(lambda: (what, *about) in self.log, DEADLINE), self.log
 
     def seen(self, what):
-        """Return what was noted about one step."""
-        return [about for kind, *about in self.log if kind == what]
+        """Return what was noted about one kind of event."""
+        return [about[0] if len(about) == 1 else tuple(about)
+                for kind, *about in self.log if kind == what]
 
-    def begin(self):
-        """Tell how many frames are taken."""
-        return self.limit
+    def hold(self, *names):
+        """Keep these in the model until `end`."""
+        self.held.update(names)
+        for name in names:
+            self.ends[name] = threading.Event()
 
-    def cancel(self):
-        """Note that nothing could be taken."""
-        self.note('cancel')
+    def end(self, *names):
+        """Let these out of the model."""
+        for name in names:
+            self.ends[name].set()
 
-    def prepare(self, taken, slot):
-        """Make a job of frames or a request."""
-        job = list(taken.frames) or [taken.request]
-        self.slots.append(slot)
-        self.note('prepare', *job)
-        self.taken()
-        if job == ['unusable']:
-            return None
-        if job == ['strange']:
+    def run(self, model, sources, slot):
+        """Stay in the model for as long as the test says."""
+        names = [source.name for source in sources]
+        if names == ['strange']:
             raise ValueError('strange')
-        return job
+        self.slots.append(slot)
+        with self.noted:
+            self.running.append(slot)
+            assert len(self.running) == len(set(self.running)), 'a slot is used twice'
+        self.note('infer', *names)
+        for name in names:
+            if name in self.held:
+                assert self.ends[name].wait(DEADLINE)
+        with self.noted:
+            self.running.remove(slot)
+        return sources
 
-    def infer(self, job):
-        """Run for as long as the test says."""
-        self.note('infer', *job)
-        self.running()
-        if job == ['broken']:
-            raise ValueError('broken')
+    def outcomes(self, job):
+        """Publish, or drop what was abandoned."""
+        for source in job:
+            yield Outcome(source, drop=Drop.STOPPED if self.abandoned else None)
 
-    def finish(self, job, error):
-        """Note the end."""
-        self.finishing()
-        self.note('finish', *job, *([str(error)] if error else []))
-        if job == ['unsendable']:
-            raise ValueError('unsendable')
+    def abandon(self, error):
+        """Give up what is in the model."""
+        self.abandoned = True
+        return dropped([Source('given up', self)], Drop.FAILED, error)
 
-    def abandon(self, job):
-        """Note what was in vain."""
-        self.note('abandon', *job)
 
-    def leave(self, frames, requests):
-        """Note what nobody began with."""
-        if frames or requests:
-            self.note('leave', tuple(frames), tuple(requests))
+class Model:
+    """A model that counts who uses it."""
 
-    def failed(self, error):
-        """Note an exception."""
-        self.note('failed', str(error))
+    def __init__(self, max_batch=1, slots=4):
+        self.users = 0
+        self.pipeline = SimpleNamespace(max_batch=max_batch)
+        self.batches = [[] for _ in range(slots)]
+
+    def release(self):
+        """Count."""
+        self.users -= 1
+
+
+class Bed:
+    """A worker with cameras, and all that it works with."""
+
+    def __init__(self, cameras=1, limit=1, **options):
+        self.recorder = Recorder()
+        self.waiter = Waiter()
+        self.model = Model(limit)
+        self.no_model = None
+        self.cameras = [
+            Camera(f'camera {number}', self.waiter, self.recorder) for number in range(cameras)]
+        self.worker = Worker(
+            self.cameras, self.recorder, self.waiter, self.acquire,
+            lambda error: self.recorder.note('failed', str(error)), **options)
+
+    def acquire(self):
+        """Return the model, or why there is none."""
+        if self.no_model is not None:
+            return self.no_model
+        self.model.users += 1
+        return self.model
+
+    def put(self, image, camera=0):
+        """Have an image come."""
+        self.cameras[camera].put(image)
+
+    def request(self, name):
+        """Have a request come."""
+        return self.worker.submit(Source(name, self.recorder))
+
+    def close(self):
+        """End."""
+        for end in self.recorder.ends.values():
+            end.set()
+        assert self.worker.stop(DEADLINE)
+        assert self.model.users == 0, 'the model is held by nobody'
+        assert self.waiter.closed
 
 
 @pytest.fixture
@@ -128,388 +241,319 @@ def make():
     """Return a function that makes a worker; it has ended after the test."""
     made = []
 
-    def make(limit=1, streams=1, started=True, model=None, parallel=1):
-        recorder = Recorder(limit)
-        worker = Worker(recorder, streams, parallel=parallel, model=model)
-        made.append((recorder, worker))
+    def make(started=True, **options):
+        bed = Bed(**options)
+        made.append(bed)
         if started:
-            worker.start()
-        return recorder, worker
+            bed.worker.start()
+        return bed
 
     yield make
-    for recorder, worker in made:
-        for step in (recorder.taken, recorder.running, recorder.finishing):
-            step.held = False
-            step.let(1000)
-        assert worker.stop(DEADLINE)
+    for bed in made:
+        bed.close()
 
 
-def test_the_next_frame_is_prepared_while_one_is_in_the_model(make):
-    recorder, worker = make()
-    recorder.running.held = True
-    worker.mailbox.put(1)
-    recorder.running.wait()
-    worker.mailbox.put(2)
-    recorder.wait_for('prepare', 2)
-    # Prepared, it waits; those that come meanwhile replace each other, and never the prepared one.
-    assert [worker.mailbox.put(frame) for frame in (3, 4, 5)] == [False, True, True]
-    assert recorder.seen('infer') == [[1]]
-    recorder.running.let(10)
-    recorder.wait_for('finish', 5)
-    for step in ('prepare', 'infer', 'finish'):
-        assert recorder.seen(step) == [[1], [2], [5]]
+def test_only_the_newest_image_is_worked_on(make):
+    bed = make()
+    bed.recorder.hold(1)
+    bed.put(1)
+    bed.recorder.wait_for('infer', 1)
+    # Nothing is taken before there is room.
+    for image in (2, 3, 4):
+        bed.put(image)
+    assert bed.recorder.seen('infer') == [1]
+    bed.recorder.end(1)
+    bed.recorder.wait_for('published', 4)
+    assert bed.recorder.seen('published') == [1, 4]
 
 
-def test_the_newest_frame_is_taken_as_late_as_possible(make):
-    # On a clock that stands still, the model is not due before an hour has passed.
-    now = [0.0]
-    patient = threading.Event()
-
-    class Turn(ModelTurn):
-        """A turn that tells when somebody waits for its end."""
-
-        def wait_until_nearly_free(self, lead):
-            if self._turns:
-                patient.set()
-            return super().wait_until_nearly_free(lead)
-
-    model = Turn(clock=lambda: now[0])
-    assert model.enter('task', 1) == 'task'
-    now[0] = 3600.0
-    assert model.leave('task') is None
-    recorder, worker = make(model=model)
-    recorder.running.held = True
-    worker.mailbox.put(1)
-    recorder.running.wait()
-    assert patient.wait(DEADLINE)
-    assert [worker.mailbox.put(frame) for frame in (2, 3, 4)] == [False, True, True]
-    recorder.running.let()
-    recorder.running.wait()
-    # Nothing was taken too early: the last one came before the model was free.
-    assert recorder.seen('prepare') == [[1], [4]]
+def test_an_idle_thread_waits_on_the_subscriptions_and_holds_no_model(make):
+    bed = make(cameras=2)
+    assert bed.waiter.waiting.wait(DEADLINE)
+    assert bed.waiter.waits[0][0] == ('camera 0', 'camera 1')
+    assert bed.model.users == 0
+    before = bed.worker.looked_at
+    time.sleep(0.01)
+    # It is looking all the time.
+    assert bed.worker.looked_at > before
+    bed.recorder.hold('a')
+    bed.put('a')
+    bed.recorder.wait_for('infer', 'a')
+    before = bed.worker.looked_at
+    time.sleep(0.01)
+    assert bed.worker.looked_at == before
 
 
-def test_the_thread_in_the_model_stays_there_while_jobs_wait(make):
-    recorder, worker = make(started=False)
-    threads = {'infer': [], 'finish': []}
-    real = {'infer': recorder.infer, 'finish': recorder.finish}
-
-    def infer(job):
-        threads['infer'].append(threading.get_ident())
-        real['infer'](job)
-
-    def finish(job, error):
-        threads['finish'].append(threading.get_ident())
-        real['finish'](job, error)
-
-    recorder.infer, recorder.finish = infer, finish
-    recorder.running.held = True
-    worker.start()
-    worker.mailbox.put(0)
-    recorder.running.wait()
-    for number in range(1, 6):
-        # The next one waits for the model whenever that is left.
-        worker.mailbox.put(number)
-        recorder.wait_for('prepare', number)
-        with worker._model._changed:
-            assert worker._model._changed.wait_for(lambda: worker._model._waiting, DEADLINE)
-        recorder.running.let()
-        recorder.running.wait()
-        recorder.wait_for('finish', number - 1)
-    recorder.running.let()
-    recorder.wait_for('finish', 5)
-    assert len(set(threads['infer'])) == 1
-    # The other one finishes all but the last, after which nothing waited.
-    assert threads['finish'][:-1] == [threads['finish'][0]] * 5
-    assert threads['finish'][0] != threads['infer'][0] == threads['finish'][-1]
+def test_a_camera_without_a_subscription_is_not_waited_for(make):
+    bed = make(started=False, cameras=3)
+    bed.cameras[0].source.waitable = None
+    bed.cameras[1].source = None
+    bed.worker.start()
+    assert bed.waiter.waiting.wait(DEADLINE)
+    assert bed.waiter.waits[0][0] == ('camera 2',)
 
 
-def test_jobs_that_are_under_way_have_slots_of_their_own(make):
-    recorder, worker = make(started=False)
-    taken, under_way = {}, set()
-    began = threading.Event()
-    real_prepare, real_finish = recorder.prepare, recorder.finish
-
-    def prepare(frames, slot):
-        job = real_prepare(frames, slot)
-        taken[job[0]] = slot
-        assert slot not in under_way
-        under_way.add(slot)
-        began.set()
-        return job
-
-    def finish(job, error):
-        under_way.discard(taken[job[0]])
-        real_finish(job, error)
-
-    recorder.prepare, recorder.finish = prepare, finish
-    worker.start()
-    for number in range(3000):
-        worker.mailbox.put(number)
-        if number % 5 == 0:
-            assert began.wait(DEADLINE)
-            began.clear()
-    worker.mailbox.put(3000)
-    recorder.wait_for('finish', 3000)
-    assert recorder.seen('failed') == []
-    assert set(taken.values()) == {0, 1} and len(taken) > 100
+def test_an_image_that_is_handed_over_is_worked_on_at_once(make):
+    bed = make()
+    bed.cameras[0].source.waitable = None
+    assert bed.waiter.waiting.wait(DEADLINE)
+    bed.cameras[0].hand_over('local')
+    bed.recorder.wait_for('published', 'local')
 
 
-def test_frames_are_fetched_when_they_are_due(make):
-    recorder, worker = make()
-    recorder.running.held = True
-    frames = iter([('fetched', 1), ('fetched', 2)])
-    asked = []
-
-    empty = threading.Event()
-
-    def fetch(replaces):
-        asked.append(replaces)
-        frame = next(frames, None)
-        if frame is None:
-            empty.set()
-        return frame
-
-    worker.mailbox.put('put')
-    recorder.running.wait()
-    worker.mailbox.fetch_from(0, fetch)
-    # The next one is prepared meanwhile, and none after it before there is room.
-    recorder.wait_for('prepare', ('fetched', 1))
-    assert asked == [False]
-    recorder.running.let(100)
-    recorder.wait_for('finish', ('fetched', 2))
-    assert empty.wait(DEADLINE)
-    worker.mailbox.put('put again')
-    recorder.wait_for('finish', 'put again')
-    # Asked in vain once; since then frames are put.
-    assert asked == [False] * 3
+def test_cameras_and_requests_take_turns(make):
+    bed = make(cameras=3, limit=2)
+    bed.recorder.hold('first')
+    bed.put('first', 0)
+    bed.recorder.wait_for('infer', 'first')
+    for camera, name in enumerate('abc'):
+        bed.put(name, camera)
+    assert bed.request('ask') and bed.request('again')
+    bed.recorder.end('first')
+    bed.recorder.wait_for('published', 'a')
+    bed.recorder.wait_for('published', 'again')
+    # Cameras that were served longest ago come first; images and requests take turns.
+    assert bed.recorder.seen('infer') == ['first', 'ask', ('b', 'c'), 'again', 'a']
 
 
-def test_what_begin_has_chosen_is_let_go_where_nothing_can_be_taken(make):
-    recorder, worker = make()
+def test_a_flood_of_one_camera_starves_nobody(make):
+    bed = make(cameras=3)
+    stop = threading.Event()
 
-    def fetch(replaces):
-        worker.mailbox.fetch_from(0, lambda replaces: None)
-        raise RuntimeError('the middleware is gone')
+    def flood():
+        number = 0
+        while not stop.is_set():
+            bed.put(f'flood {number}', 0)
+            number += 1
 
-    worker.mailbox.fetch_from(0, fetch)
-    recorder.wait_for('failed', 'the middleware is gone')
-    assert recorder.seen('cancel') == [[]]
-    worker.mailbox.put('next')
-    recorder.wait_for('finish', 'next')
-    assert recorder.seen('cancel') == [[]]
-
-
-def test_nobody_overtakes_however_slow_the_sending_is(make):
-    recorder, worker = make()
-    recorder.finishing.held = True
-    worker.mailbox.put(1)
-    recorder.finishing.wait()
-    # The first one is being sent; the second one goes through the model meanwhile, and waits.
-    worker.mailbox.put(2)
-    recorder.running.wait()
-    recorder.wait_for('infer', 2)
-    assert recorder.seen('finish') == []
-    recorder.finishing.let()
-    recorder.wait_for('finish', 1)
-    recorder.finishing.let()
-    recorder.wait_for('finish', 2)
-    assert recorder.seen('finish') == [[1], [2]]
+    thread = threading.Thread(target=flood, daemon=True)
+    thread.start()
+    try:
+        for turn in range(20):
+            bed.put(f'b {turn}', 1)
+            bed.put(f'c {turn}', 2)
+            assert bed.request(f'request {turn}')
+            for name in 'b', 'c', 'request':
+                bed.recorder.wait_for('published', f'{name} {turn}')
+    finally:
+        stop.set()
+        thread.join()
 
 
-def test_thousands_of_frames_keep_their_order_and_have_the_model_for_themselves(make):
-    recorder, worker = make(started=False)
-    inside, others, finished = [], set(), []
-    answered = threading.Event()
-
-    def infer(job):
-        others.update(inside)
-        inside.append(job[0])
-        inside.remove(job[0])
-        answered.set()
-
-    def finish(job, error):
-        finished.append(job[0])
-        recorder.note('finish', *job)
-
-    recorder.infer, recorder.finish = infer, finish
-    worker.start()
-    for number in range(10_000):
-        worker.mailbox.put(number)
-        if number % 20 == 0:
-            assert answered.wait(DEADLINE)
-            answered.clear()
-    worker.mailbox.put(10_000)
-    recorder.wait_for('finish', 10_000)
-    assert finished == sorted(finished) and len(finished) > 100
-    assert others == set()
+def test_more_requests_than_fit_are_refused(make):
+    bed = make()
+    bed.recorder.hold('in the model')
+    bed.put('in the model')
+    bed.recorder.wait_for('infer', 'in the model')
+    assert [bed.request(number) for number in range(9)] == [True] * 8 + [False]
+    bed.recorder.end('in the model')
+    bed.recorder.wait_for('published', 7)
+    assert bed.recorder.seen('published')[1:] == list(range(8))
 
 
-class Held:
-    """Inferences that end when the test says so."""
-
-    def __init__(self, recorder):
-        self.ends = {}
-        self.real = recorder.infer
-        recorder.infer = self.infer
-
-    def infer(self, job):
-        """Note the beginning, and wait for the end."""
-        end = self.ends.setdefault(job[0], threading.Event())
-        self.real(job)
-        assert end.wait(DEADLINE)
-
-    def end(self, *names):
-        """Let these end."""
-        for name in names:
-            self.ends.setdefault(name, threading.Event()).set()
+def test_a_batch_waits_for_the_cameras_that_send(make):
+    bed = make(cameras=4, limit=4, max_batch_delay=DEADLINE)
+    # Three are lively, the fourth has never sent anything.
+    now = time.monotonic()
+    for camera in bed.cameras[:3]:
+        camera.source.last_image_at = now + DEADLINE
+    for camera, name in enumerate('ab'):
+        bed.put(name, camera)
+    time.sleep(0.05)
+    assert bed.recorder.seen('infer') == []
+    bed.put('c', 2)
+    bed.recorder.wait_for('published', 'c')
+    assert len(bed.recorder.log) and sorted(bed.recorder.seen('published')) == ['a', 'b', 'c']
+    # The first batch may have begun before its limit was known.
+    assert sum(len(each) for each in map(list, bed.recorder.seen('infer'))) == 3
 
 
-def test_inferences_side_by_side_are_answered_in_the_order_of_their_frames(make):
-    recorder, worker = make(started=False, parallel=2)
-    held = Held(recorder)
-    worker.start()
-    for name in 'abc':
-        worker.mailbox.put(name)
-        recorder.wait_for('prepare', name)
-    recorder.wait_for('infer', 'b')
-    assert recorder.seen('infer') == [['a'], ['b']], 'two are inside, and the third one waits'
-    held.end('b')
-    # Its place is taken at once; its answer waits for that of the older frame.
-    recorder.wait_for('infer', 'c')
-    held.end('c')
-    assert recorder.seen('finish') == []
-    held.end('a')
-    recorder.wait_for('finish', 'c')
-    assert recorder.seen('finish') == [['a'], ['b'], ['c']]
+def test_a_batch_does_not_wait_for_longer_than_it_may(make):
+    bed = make(cameras=2, limit=2, max_batch_delay=0.2)
+    bed.put('warm', 0)
+    bed.recorder.wait_for('published', 'warm')
+    for camera in bed.cameras:
+        camera.source.last_image_at = time.monotonic() + DEADLINE
+    began = time.monotonic()
+    bed.put('alone', 0)
+    bed.recorder.wait_for('published', 'alone')
+    assert time.monotonic() - began >= 0.19
 
 
-def test_stopping_finishes_all_inferences_side_by_side(make):
-    recorder, worker = make(started=False, parallel=2)
-    held = Held(recorder)
-    worker.start()
-    for name in 'abc':
-        worker.mailbox.put(name)
-        recorder.wait_for('prepare', name)
-    recorder.wait_for('infer', 'b')
-    assert not worker.stop(0.01)
-    recorder.wait_for('abandon', 'c')
-    held.end('b', 'a')
-    assert worker.stop(DEADLINE)
-    assert recorder.seen('finish') == [['a'], ['b']] and recorder.seen('infer') == [['a'], ['b']]
+def test_results_of_one_camera_leave_in_order_and_others_do_not_wait(make):
+    bed = make(cameras=2, parallel=3)
+    bed.recorder.hold('a', 'b', 'other')
+    bed.put('a', 0)
+    bed.recorder.wait_for('infer', 'a')
+    bed.put('b', 0)
+    bed.recorder.wait_for('infer', 'b')
+    bed.put('other', 1)
+    bed.recorder.wait_for('infer', 'other')
+    bed.recorder.end('b', 'other')
+    bed.recorder.wait_for('published', 'other')
+    time.sleep(0.05)
+    assert bed.recorder.seen('published') == ['other']
+    bed.recorder.end('a')
+    bed.recorder.wait_for('published', 'b')
+    assert bed.recorder.seen('published') == ['other', 'a', 'b']
+    assert set(bed.recorder.slots) == {0, 1, 2}
 
 
-@pytest.mark.parametrize('parallel', [2, 3])
-def test_thousands_of_frames_side_by_side_keep_their_order(make, parallel):
-    recorder, worker = make(started=False, parallel=parallel)
-    inside, most, slots, finished = [], [], {}, []
-    real = recorder.prepare
+@pytest.mark.parametrize('parallel', [1, 2, 3])
+def test_thousands_of_images_keep_their_order(make, parallel):
+    bed = make(started=False, parallel=parallel)
+    most = []
+    real = bed.recorder.run
 
-    def prepare(taken, slot):
-        job = real(taken, slot)
-        assert slot not in slots.values(), 'somebody else works there'
-        slots[job[0]] = slot
-        return job
+    def run(model, sources, slot):
+        with bed.recorder.noted:
+            most.append(len(bed.recorder.running) + 1)
+        time.sleep(0.0002 * (sources[0].name % 4))
+        return real(model, sources, slot)
 
-    def infer(job):
-        inside.append(job[0])
-        most.append(len(inside))
-        time.sleep(0.0002 * (job[0] % 4))
-        inside.remove(job[0])
-
-    def finish(job, error):
-        finished.append(job[0])
-        del slots[job[0]]
-        recorder.note('finish', *job)
-
-    recorder.prepare, recorder.infer, recorder.finish = prepare, infer, finish
-    worker.start()
+    bed.recorder.run = run
+    bed.worker.start()
     for number in range(2000):
-        worker.mailbox.put(number)
+        bed.put(number)
         time.sleep(0.0001)
-    worker.mailbox.put(2000)
-    recorder.wait_for('finish', 2000)
-    assert finished == sorted(finished) and len(finished) > 100
-    assert recorder.seen('failed') == []
-    assert max(most) == parallel
+    bed.put(2000)
+    bed.recorder.wait_for('published', 2000)
+    published = bed.recorder.seen('published')
+    assert published == sorted(published) and len(published) > 100
+    assert bed.recorder.seen('failed') == []
 
 
-def test_streams_and_requests_have_their_turns(make):
-    recorder, worker = make(limit=2, streams=3)
-    recorder.running.held = True
-    worker.mailbox.put('first', 0)
-    recorder.running.wait()
-    worker.mailbox.put('second', 0)
-    recorder.wait_for('prepare', 'second')
-    for stream, name in enumerate('abc'):
-        worker.mailbox.put(name, stream)
-    for name in ('ask', 'again'):
-        assert worker.mailbox.ask(name)
-    recorder.running.let(100)
-    recorder.wait_for('finish', 'again')
-    recorder.wait_for('finish', 'a')
-    # Streams that had no turn yet come first; frames and requests take turns.
-    assert recorder.seen('finish') == [
-        ['first'], ['second'], ['ask'], ['b', 'c'], ['again'], ['a']]
+@pytest.mark.parametrize(('image', 'noted'), [
+    ('strange', ('FAILED', 'strange', 'strange')), ('unsendable', ('failed', 'unsendable'))])
+def test_whatever_goes_wrong_costs_one_image_only(make, image, noted):
+    bed = make()
+    for turn in range(3):
+        bed.put(image)
+        bed.recorder.wait_for(*noted)
+        bed.put(turn)
+        bed.recorder.wait_for('published', turn)
+        bed.recorder.log.clear()
 
 
-@pytest.mark.parametrize(('frame', 'noted'), [
-    ('broken', ('finish', 'broken', 'broken')), ('strange', ('failed', 'strange')),
-    ('unsendable', ('failed', 'unsendable')), ('unusable', ('prepare', 'unusable'))])
-def test_whatever_goes_wrong_costs_one_frame_only(make, frame, noted):
-    recorder, worker = make()
-    for turn in range(5):
-        worker.mailbox.put(frame)
-        recorder.wait_for(*noted)
-        worker.mailbox.put(turn)
-        recorder.wait_for('finish', turn)
-        recorder.log.clear()
+def test_a_camera_that_fails_leaves_the_others_alone(make):
+    bed = make(cameras=2)
+    bed.cameras[0].error = RuntimeError('the middleware is gone')
+    bed.waiter.ready.add('camera 0')
+    bed.put('b', 1)
+    bed.recorder.wait_for('published', 'b')
+    bed.recorder.wait_for('failed', 'the middleware is gone')
+    # It is asked again, but not without a pause.
+    time.sleep(0.3)
+    assert len(bed.recorder.seen('failed')) < 20
+    bed.cameras[0].error = None
+    bed.put('a', 0)
+    bed.recorder.wait_for('published', 'a')
+
+
+def test_a_wait_that_fails_is_reported_and_repeated_with_pauses(make):
+    bed = make(started=False)
+    real = bed.waiter.wait
+
+    def wait(subscriptions, seconds):
+        raise RuntimeError('no wait set')
+
+    bed.waiter.wait = wait
+    bed.worker.start()
+    time.sleep(0.5)
+    assert 1 <= len(bed.recorder.seen('failed')) < 20
+    bed.waiter.wait = real
+    bed.put('a')
+    bed.recorder.wait_for('published', 'a')
+
+
+def test_a_failure_that_cannot_even_be_reported_ends_no_thread(make, capsys):
+    bed = make(started=False)
+
+    def on_error(error):
+        bed.recorder.note('failed', str(error))
+        raise OSError('the log is full')
+
+    bed.worker._on_error = on_error
+    bed.worker.start()
+    bed.put('unsendable')
+    bed.recorder.wait_for('failed', 'unsendable')
+    bed.put('fine')
+    bed.recorder.wait_for('published', 'fine')
+    assert 'the log is full' in capsys.readouterr().err
+
+
+def test_without_a_model_images_and_requests_are_dropped_with_the_reason(make):
+    bed = make()
+    bed.no_model = EngineError('it is being reloaded')
+    bed.put('a')
+    bed.recorder.wait_for('PAUSED', 'a', 'it is being reloaded')
+    assert bed.request('b')
+    bed.recorder.wait_for('PAUSED', 'b', 'it is being reloaded')
+    bed.no_model = None
+    bed.put('c')
+    bed.recorder.wait_for('published', 'c')
 
 
 def test_stopping_finishes_what_is_in_the_model_and_nothing_after_it(make):
-    recorder, worker = make()
-    recorder.running.held = True
-    worker.mailbox.put('in the model')
-    recorder.running.wait()
-    worker.mailbox.put('prepared')
-    recorder.wait_for('prepare', 'prepared')
-    worker.mailbox.put('never')
-    worker.mailbox.ask('request')
-    assert not worker.stop(0.01)
-    recorder.wait_for('abandon', 'prepared')
-    assert recorder.seen('leave') == [[('never',), ('request',)]]
-    assert worker.busy_for > 0.0
-    recorder.running.let()
-    assert worker.stop(DEADLINE)
-    assert recorder.seen('finish') == [['in the model']]
-    assert recorder.seen('infer') == [['in the model']]
-    assert worker.busy_for == 0.0
+    bed = make()
+    bed.recorder.hold('in the model')
+    bed.put('in the model')
+    bed.recorder.wait_for('infer', 'in the model')
+    bed.put('never')
+    assert bed.request('request')
+    assert not bed.worker.stop(0.01)
+    assert bed.recorder.seen('STOPPED') == ['request']
+    assert not bed.request('late')
+    bed.recorder.end('in the model')
+    assert bed.worker.stop(DEADLINE)
+    assert bed.recorder.seen('published') == ['in the model'] == bed.recorder.seen('infer')
 
 
-def test_a_worker_that_has_nothing_to_do_stops_at_once(make):
-    _, worker = make()
-    assert worker.stop(DEADLINE)
+def test_stopping_finishes_all_inferences_side_by_side(make):
+    bed = make(parallel=2)
+    bed.recorder.hold('a', 'b')
+    for name in 'ab':
+        bed.put(name)
+        bed.recorder.wait_for('infer', name)
+    bed.put('c')
+    assert not bed.worker.stop(0.01)
+    bed.recorder.end('b', 'a')
+    assert bed.worker.stop(DEADLINE)
+    assert bed.recorder.seen('published') == ['a', 'b']
 
 
-def test_a_worker_that_never_started_stops(make):
-    _, worker = make(started=False)
-    assert worker.stop(0.0)
+@pytest.mark.parametrize('started', [False, True])
+def test_a_worker_that_has_nothing_to_do_stops_at_once(make, started):
+    bed = make(started=started)
+    began = time.monotonic()
+    assert bed.worker.stop(DEADLINE)
+    assert time.monotonic() - began < 0.9
 
 
-def test_a_failure_that_cannot_even_be_noted_ends_no_thread(make, capsys):
-    recorder, worker = make()
+def test_abandoning_gives_up_what_hangs_and_frees_those_that_wait_for_it(make):
+    bed = make(parallel=2)
+    bed.recorder.hold('hangs', 'next')
+    bed.put('hangs')
+    bed.recorder.wait_for('infer', 'hangs')
+    bed.put('next')
+    bed.recorder.wait_for('infer', 'next')
+    bed.recorder.end('next')
+    time.sleep(0.05)
+    # It waits for its turn, which would never come.
+    assert bed.recorder.seen('published') == []
+    bed.worker.abandon(EngineError('it does not come back'))
+    bed.recorder.wait_for('FAILED', 'given up', 'it does not come back')
+    bed.recorder.wait_for('STOPPED', 'next')
+    assert bed.waiter.closed
 
-    def failed(error):
-        recorder.note('failed', str(error))
-        raise OSError('the log is full')
 
-    recorder.failed = failed
-    for name in ('strange', 'unsendable', 'strange'):
-        worker.mailbox.put(name)
-        recorder.wait_for('prepare', name)
-        if name == 'unsendable':
-            recorder.wait_for('failed', name)
-    worker.mailbox.put('fine')
-    recorder.wait_for('finish', 'fine')
-    assert worker.stop(DEADLINE)
-    assert 'the log is full' in capsys.readouterr().err
+def test_the_order_knows_which_cameras_share_a_batch():
+    order = PublishingOrder()
+    first, both, second, other, nobody = (
+        order.take(cameras) for cameras in ('a', 'ab', 'b', 'c', ''))
+    blocked = [order._is_blocked(each) for each in (first, both, second, other, nobody)]
+    assert blocked == [False, True, True, False, False]
+    order.leave(first)
+    assert not order._is_blocked(both) and order._is_blocked(second)
+    order.leave(both)
+    order.wait(second)
