@@ -211,7 +211,7 @@ def test_the_command(
     facts = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (facts['pictures'], facts['agreement']) == (2, 1.0)
     assert cli.main([*words, '--force']) == 0
-    assert 'measured on 3 images, of whose answers 100%' in capsys.readouterr().out
+    assert 'measured on 3 images; 100%' in capsys.readouterr().out
     assert cli.main(words) == 2 and 'is there already' in capsys.readouterr().err
     half = [*words[:-1], str(tmp_path / 'colors-fp16.onnx'), '--precision', 'fp16']
     assert cli.main(half) == 0

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Words in, words out: the command line, one row a verb."""
+"""The command line: verbs, exit codes, and errors in one sentence."""
 
 from __future__ import annotations
 
@@ -22,58 +22,46 @@ import os
 import sys
 
 from ros2_classify import __version__
+from ros2_classify.cli.messages import Parser, say
 from ros2_classify.errors import InputError, OptionsError, Ros2ClassifyError
 
 EXIT_OK = 0
 EXIT_MODEL = 1
 EXIT_USAGE = 2
 EXIT_NO_ROS = 3
-# As shells count an end by SIGINT.
+# As shells report SIGINT.
 EXIT_INTERRUPTED = 130
 
-# Nodes parse their own arguments (--ros-args ...), so their words are handed over untouched.
+# Nodes parse their own arguments (--ros-args ...), which are passed on unchanged.
 NODES = {
     'server': 'start the inference node',
-    'client_test': 'publish an image and print the answer',
+    'client_test': 'publish an image and print the result',
     'camera': 'publish images, a directory, a video or a webcam',
     'composed': 'start the camera and the inference node in one process',
 }
 
-# Verbs that come with this package, and those of packages that it knows of; packages add verbs
-# with entry points of this group, each a module with a function `add_parser`.
+# Verbs of this package and of known other ones; a package adds verbs with entry points of this
+# group, each a module with a function `add_parser`.
 _VERBS = ('infer', 'models', 'doctor', 'health')
 _OPTIONAL = {'bench': 'the package ros2_classify_benchmark'}
 _GROUP = 'ros2_classify.verbs'
 
-# What a plain install may lack: OpenCV comes with the extras.
+# A plain installation may lack these: OpenCV comes with the extras.
 _NEEDED = ('cv2', 'numpy', 'yaml')
 
 _EPILOG = """\
 exit codes:
   0  done
-  1  the model could not be found, loaded or run; doctor, health or bench --guard found an error
+  1  the model cannot be found, loaded or run; doctor, health or bench --regression failed
   2  wrong arguments, an image that cannot be read, or an output that cannot be written
-  3  a node or health was asked for, but ROS 2 cannot be imported
-  4  the server ended by a fault of its model, as on_engine_fault told
+  3  a node or health needs ROS 2, but it cannot be imported
+  4  the server exited on an engine fault, as on_engine_fault requires
   130  interrupted: Ctrl-C
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """
-    Run one verb of the command line.
-
-    Parameters
-    ----------
-    argv : sequence of str or None
-        The words after the program's name; None takes them from ``sys.argv``.
-
-    Returns
-    -------
-    int
-        The exit code; ``--help`` lists them.
-
-    """
+    """Run one verb of the command line."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in NODES:
         from ros2_classify.cli.nodes import run_node
@@ -81,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     extensions = {} if words and words[0] in _VERBS else _extensions()
     if words and words[0] in _OPTIONAL and words[0] not in extensions:
         return _fail(f'{words[0]} needs {_OPTIONAL[words[0]]}, which is not installed; build '
-                     'packages/ with colcon as well, or install it with pip from there', EXIT_USAGE)
+                     'packages/ with colcon too, or install it from there with pip', EXIT_USAGE)
     arguments = _parser(extensions).parse_args(words)
     try:
         code: int = arguments.run(arguments)
@@ -100,18 +88,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail('interrupted', EXIT_INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output (head, less) is gone; Python must not try to write at exit.
+        # The reader of the output (head, less) is gone; Python must not write to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
 
 
 def _fail(error: Exception | str, code: int) -> int:
-    print(f'ros2_classify: {error}', file=sys.stderr)
+    say('error', error)
     return code
 
 
 def _extensions() -> dict[str, Callable[..., None]]:
-    """Return what adds the verbs of other installed packages; slow, so only if needed."""
+    """Return the functions that add the verbs of other packages; slow, so only if needed."""
     from importlib.metadata import entry_points
 
     return {point.name: point.load().add_parser for point in entry_points(group=_GROUP)}
@@ -121,9 +109,9 @@ def _parser(extensions: Mapping[str, Callable[..., None]] | None = None
             ) -> argparse.ArgumentParser:
     from ros2_classify.cli import doctor, health, infer, models
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='ros2_classify', epilog=_EPILOG,
-        description='Image classification and object detection with any ONNX model.',
+        description='Classify images, detect objects and segment images with any ONNX model.',
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--version', action='version', version=f'ros2_classify {__version__}')
     verbs = parser.add_subparsers(metavar='VERB', required=True)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``models convert``: a TensorFlow model as an ONNX file, ahead of time, on any machine."""
+"""``models convert``: convert a TensorFlow model to ONNX ahead of time, on any machine."""
 
 from __future__ import annotations
 
@@ -29,58 +29,45 @@ from ros2_classify.cli import EXIT_OK
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its arguments."""
     parser = verbs.add_parser(
-        'convert', help='turn a TensorFlow model into an ONNX file',
-        description='Turn a TensorFlow frozen graph or SavedModel into ONNX, compare its answer '
-                    'with that of TensorFlow, and write it with a report beside it. Robots that '
-                    'run the file need no TensorFlow.')
+        'convert', help='convert a TensorFlow model to ONNX',
+        description='Convert a TensorFlow frozen graph or SavedModel to ONNX, compare its outputs '
+                    'with those of TensorFlow, and write it with a report beside it. Robots '
+                    'that run the file need no TensorFlow.')
     parser.add_argument(
         'model', metavar='MODEL',
         help='a name from "models list", a descriptor file (.yaml), a frozen graph (.pb), or the '
              'directory of a SavedModel')
     parser.add_argument(
         '--output', metavar='FILE',
-        help='the .onnx file to write (default: only into the cache)')
+        help='the .onnx file to write (default: only the cache)')
     parser.add_argument(
         '--input-tensors', type=_names, default=(), metavar='NAMES',
-        help='frozen graph: what is fed, names separated by commas (default: found)')
+        help='frozen graph: names of the inputs, separated by commas (default: found)')
     parser.add_argument(
         '--output-tensors', type=_names, default=(), metavar='NAMES',
-        help='frozen graph: what is computed, names separated by commas (default: found)')
+        help='frozen graph: names of the outputs, separated by commas (default: found)')
     parser.add_argument(
         '--signature', metavar='NAME',
-        help='SavedModel: how it is called (default: serving_default)')
+        help='SavedModel: the signature to use (default: serving_default)')
     parser.add_argument(
         '--tolerance', type=_positive, metavar='X',
-        help='what the answers may differ by (default: 1e-4)')
+        help='maximum difference of the outputs (default: 1e-4)')
     parser.add_argument(
         '--image', type=Path, metavar='FILE',
-        help='the image they are compared on (default: one that is computed)')
+        help='the image to compare outputs on (default: a generated one)')
     parser.add_argument(
         '--python', metavar='PROGRAM',
         help='the Python that has tensorflow and tf2onnx (default: '
              'ROS2_CLASSIFY_CONVERTER_PYTHON, or else this one)')
     parser.add_argument(
         '--timeout', type=_positive, default=1800.0, metavar='SECONDS',
-        help='give up after so long (default: %(default)g)')
+        help='time limit (default: %(default)g)')
     parser.add_argument('--json', action='store_true', help='print the report as one JSON object')
     parser.set_defaults(run=run_convert)
 
 
 def run_convert(arguments: argparse.Namespace) -> int:
-    """
-    Convert one model.
-
-    Parameters
-    ----------
-    arguments : Namespace
-        As the parser gives them.
-
-    Returns
-    -------
-    int
-        0 where the model is converted and answers as TensorFlow does.
-
-    """
+    """Convert one model; 0 if its outputs equal those of TensorFlow."""
     from ros2_classify.convert.api import convert, export
     from ros2_classify.convert.options import ConvertOptions
     from ros2_classify.model.catalog import resolve
@@ -112,13 +99,13 @@ def run_convert(arguments: argparse.Namespace) -> int:
 
 
 class _Stages:
-    """Writes a line for each step, where the output is no terminal."""
+    """Prints a line for each step if standard error is not a terminal."""
 
     def __init__(self) -> None:
         self._last = ''
 
     def __call__(self, text: str, done: bool) -> None:
-        """Write what is new, the time it took so far left out of the comparison."""
+        """Print a new step; the elapsed time does not make it new."""
         stage = text.rpartition(' (')[0]
         if not done and stage != self._last:
             self._last = stage
@@ -126,7 +113,7 @@ class _Stages:
 
 
 def _summary(report: dict[str, Any], *, fresh: bool) -> list[str]:
-    """Return what people want to know of a report."""
+    """Return the lines of a report for users."""
     lines = [f'found: {sentence}' for sentence in report['found']]
     lines.append(f'inputs: {"; ".join(report["inputs"])}')
     lines.append(f'outputs: {", ".join(report["outputs"])}')

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``doctor``: what is wrong with this installation, and what to do."""
+"""``doctor``: find the problems of this installation and what to do about them."""
 
 from __future__ import annotations
 
@@ -25,51 +25,38 @@ from ros2_classify.cli import EXIT_MODEL, EXIT_OK
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its arguments."""
     parser = verbs.add_parser(
-        'doctor', help='check this installation and say what to do',
+        'doctor', help='check this installation and suggest what to do',
         description='Check ROS 2, the middleware and its settings for large images, NumPy, '
-                    'OpenCV and cv_bridge, the providers, the cache and the models. Nothing is '
-                    'changed. The exit code is 1 where anything does not work; warnings do not '
-                    'count.')
+                    'OpenCV and cv_bridge, the execution providers, the cache and the models. '
+                    'Nothing is changed. The exit code is 1 if something does not work; '
+                    'warnings do not count.')
     parser.add_argument(
         '--model', action='append', default=[], metavar='MODEL',
-        help='load this model, too, and run it once; may be given several times')
+        help='load this model too, and run it once; can be repeated')
     parser.add_argument(
         '--provider', default='auto', metavar='NAME',
-        help='the provider that is needed: auto (default), cpu, cuda, tensorrt and others')
+        help='the required execution provider: auto (default), cpu, cuda, tensorrt, ...')
     parser.add_argument('--json', action='store_true', help='print one JSON object')
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """
-    Run the verb.
-
-    Parameters
-    ----------
-    arguments : Namespace
-        As `add_parser` declares them.
-
-    Returns
-    -------
-    int
-        0, or 1 where there is an error among the findings.
-
-    """
+    """Print the issues; 1 if there is an error."""
     from ros2_classify.doctor import examine
 
-    findings = []
-    for finding in examine(models=arguments.model, provider=arguments.provider):
-        findings.append(finding)
+    issues = []
+    for issue in examine(models=arguments.model, provider=arguments.provider):
+        issues.append(issue)
         if not arguments.json:
-            # As they are found: a module on a slow disk takes its time.
-            print(f'{finding.level:8} {finding.check}: {finding.text}', flush=True)
-            if finding.cure:
-                print(f'{"":11}-> {finding.cure}', flush=True)
-    errors = sum(finding.level == 'error' for finding in findings)
-    warnings = sum(finding.level == 'warning' for finding in findings)
+            # At once: a module on a slow disk takes a while.
+            print(f'{issue.level:8} {issue.check}: {issue.text}', flush=True)
+            if issue.cure:
+                print(f'{"":11}-> {issue.cure}', flush=True)
+    errors = sum(issue.level == 'error' for issue in issues)
+    warnings = sum(issue.level == 'warning' for issue in issues)
     if arguments.json:
         print(json.dumps({'ok': not errors,
-                          'findings': [finding.to_dict() for finding in findings]}))
+                          'findings': [issue.to_dict() for issue in issues]}))
     else:
         print(f'{errors} {"error" if errors == 1 else "errors"}, '
               f'{warnings} {"warning" if warnings == 1 else "warnings"}')

@@ -12,46 +12,30 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the verbs share that may fetch a model: two switches, and the log on standard error."""
+"""The options of all verbs that may download a model."""
 
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 
+from ros2_classify.cli.messages import show_log
 from ros2_classify.download.options import FetchOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, trial: bool = True) -> None:
-    """Add the switches for how a model is fetched, with or without that for a trial."""
+    """Add the options of downloads; `trial` adds that for URLs without a sha256."""
     parser.add_argument(
         '--offline', action='store_true', default=None,
-        help='leave the network alone: only what is there already (also ROS2_CLASSIFY_OFFLINE=1)')
+        help='no internet access; use local and cached models only (also '
+             'ROS2_CLASSIFY_OFFLINE=1)')
     parser.set_defaults(allow_unverified=False)
     if trial:
         parser.add_argument(
             '--allow-unverified', action='store_true',
-            help='for a trial: use what an address without a sha256 serves today')
+            help='accept a URL without a sha256, for a trial')
 
 
 def options_of(arguments: argparse.Namespace) -> FetchOptions:
-    """Return how a model is fetched; from now on the log is shown."""
+    """Return the options of downloads, and show the log from now on."""
     show_log()
     return FetchOptions(offline=arguments.offline, allow_unverified=arguments.allow_unverified)
-
-
-class _Stderr(logging.Handler):
-    """Writes to what standard error is now, and not to what it was at the start."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one line."""
-        print(f'ros2_classify: {record.getMessage()}', file=sys.stderr)
-
-
-def show_log() -> None:
-    """Show what the package logs, from information up, on standard error."""
-    log = logging.getLogger('ros2_classify')
-    if not any(isinstance(handler, _Stderr) for handler in log.handlers):
-        log.addHandler(_Stderr())
-    log.setLevel(logging.INFO)

@@ -12,48 +12,35 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``health``: is the server active? For health checks of containers and for scripts."""
+"""``health``: check that a server is active, for containers and scripts."""
 
 from __future__ import annotations
 
 import argparse
 from importlib import import_module
-import sys
 
 from ros2_classify.cli import EXIT_MODEL, EXIT_OK
+from ros2_classify.cli.messages import say
 from ros2_classify.cli.nodes import call_ros
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its arguments."""
     parser = verbs.add_parser(
-        'health', help='tell whether a server is active (needs ROS 2)',
-        description='Ask a server for its lifecycle state. The exit code is 0 where it is active, '
-                    '1 where it is in another state or does not answer.')
+        'health', help='check that a server is active (needs ROS 2)',
+        description='Ask a server for its lifecycle state. The exit code is 0 if it is active, '
+                    '1 if it is in another state or does not respond.')
     parser.add_argument(
         '--server', default='/server', metavar='NAME',
         help='full name of the node (default: /server)')
     parser.add_argument(
         '--timeout', type=float, default=5.0, metavar='SECONDS',
-        help='how long to wait for its answer (default: 5)')
+        help='how long to wait for the response (default: 5)')
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """
-    Run the verb.
-
-    Parameters
-    ----------
-    arguments : Namespace
-        As `add_parser` declares them.
-
-    Returns
-    -------
-    int
-        0 where the server is active, 1 where not, 3 where ROS 2 can't be imported.
-
-    """
+    """Print the state; 0 if the server is active, 1 if not, 3 without ROS 2."""
     def ask() -> int:
         asking = import_module('ros2_classify.ros.client.lifecycle_state')
         state: str = asking.lifecycle_state(arguments.server, arguments.timeout)
@@ -61,9 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
             print(f'{arguments.server} is active')
             return EXIT_OK
         what = (f'is {state}' if state else
-                f'does not answer within {arguments.timeout:g} s: it does not run, or with '
+                f'does not respond within {arguments.timeout:g} s: it is not running, or has '
                 'another ROS_DOMAIN_ID')
-        print(f'ros2_classify: {arguments.server} {what}', file=sys.stderr)
+        say('error', f'{arguments.server} {what}')
         return EXIT_MODEL
 
     return call_ros('health', ask)

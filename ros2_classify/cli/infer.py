@@ -12,35 +12,35 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``infer``: one model, one image, one answer, without ROS."""
+"""``infer``: run one model on one image, without ROS."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
 from ros2_classify.cli import EXIT_OK, fetching
+from ros2_classify.cli.messages import say
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its arguments."""
     parser = verbs.add_parser(
-        'infer', help='classify, find objects in, or segment one image',
-        description='Run a model on one image and print the answer, best first.')
+        'infer', help='classify or segment an image, or detect objects in it',
+        description='Run a model on one image and print the results, best first.')
     parser.add_argument(
         '--model', required=True, metavar='MODEL',
         help='a name from "models list", a descriptor file (.yaml), or a model file (.onnx, '
-             '.pb, the directory of a SavedModel) by its path or address')
+             '.pb, the directory of a SavedModel) by its path or URL')
     parser.add_argument(
         '--image', required=True, metavar='FILE',
-        help='an image: JPEG, PNG, BMP and what else OpenCV reads; the orientation in its EXIF '
-             'data is applied')
+        help='a JPEG, PNG, BMP or any other image that OpenCV reads; its EXIF orientation is '
+             'applied')
     parser.add_argument(
         '--json', action='store_true', help='print one JSON object instead of a table')
     parser.add_argument(
-        '--output', metavar='FILE', help='write the image with the answer drawn into it')
+        '--output', metavar='FILE', help='draw the results into the image and write it')
     parser.add_argument(
         '--threshold', type=float, metavar='SCORE',
         help='drop results below this score, 0 to 1 (default: from the model)')
@@ -49,48 +49,35 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help='classification: at most N classes (default: from the model)')
     parser.add_argument(
         '--nms-iou', type=float, metavar='IOU',
-        help='detection: of two boxes of a class that overlap more, keep the better one, 0 to 1 '
+        help='detection: of two boxes of a class that overlap more, keep the better one; 0 to 1 '
              '(default: from the model)')
     parser.add_argument(
         '--max-detections', type=int, metavar='N',
         help='detection: at most N boxes (default: from the model)')
     parser.add_argument(
         '--provider', default='auto', metavar='NAME',
-        help='who runs the model: auto (default), cpu, cuda, tensorrt and others')
+        help='execution provider: auto (default), cpu, cuda, tensorrt, ...')
     parser.add_argument(
         '--threads', type=int, default=0, metavar='N',
-        help='CPU threads for one inference; 0 (default) chooses')
+        help='CPU threads of an inference; 0 (default) = automatic')
     fetching.add_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """
-    Run the verb.
-
-    Parameters
-    ----------
-    arguments : Namespace
-        As `add_parser` declares them.
-
-    Returns
-    -------
-    int
-        0; errors are raised.
-
-    """
-    # Imported here: "models list" and "--help" need neither OpenCV nor ONNX Runtime.
+    """Print the results; errors are raised."""
+    # Late, because "models list" and "--help" need neither OpenCV nor ONNX Runtime.
     from ros2_classify.image_io import check_writable, read_image, write_image
     from ros2_classify.pipeline import Pipeline
 
-    # Everything that can be wrong without the model is found before the model is loaded.
+    # Find errors that need no model before it is loaded.
     output = check_writable(arguments.output) if arguments.output is not None else None
     image = read_image(arguments.image)
     with Pipeline.load(
             arguments.model, provider=arguments.provider, threads=arguments.threads,
             fetch=fetching.options_of(arguments)) as pipeline:
-        for guess in pipeline.descriptor.inferred:
-            print(f'ros2_classify: guessed {guess}', file=sys.stderr)
+        for setting in pipeline.descriptor.inferred:
+            say('hint', f'inferred {setting}')
         options = pipeline.options.replace(**_changes(arguments))
         pipeline.warm_up()
         result = pipeline(image, 'bgr', options)
@@ -115,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _changes(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the options that the command line changes."""
+    """Return the options given on the command line."""
     values = {
         'score_threshold': arguments.threshold,
         'top_k': arguments.top_k,

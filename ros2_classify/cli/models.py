@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``models``: what the catalogue holds, and the files behind it."""
+"""``models``: the catalogue and its files."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_OK
-from ros2_classify.cli.renamed import add_old_name
+from ros2_classify.cli.messages import add_old_name, with_old_keys
 
 if TYPE_CHECKING:
     from ros2_classify.model.descriptor import ModelDescriptor
 
-_MODEL = 'a name from "models list", a descriptor file (.yaml), or a model file or address'
+_MODEL = 'a name from "models list", a descriptor file (.yaml), or the path or URL of a model file'
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,8 +36,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     from ros2_classify.cli import convert, fetching, models_check, models_files, models_quantize
 
     parser = verbs.add_parser(
-        'models', help='list, fetch, verify and carry over models',
-        description='The catalogue of models and the files behind it.')
+        'models', help='list, inspect, download, convert and bundle models',
+        description='Work with the catalogue of models and its files.')
     own_verbs = parser.add_subparsers(metavar='VERB', required=True)
 
     def add(name: str, text: str, description: str, run: Any) -> argparse.ArgumentParser:
@@ -47,35 +47,35 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         return verb
 
     add('list', 'list the models known by name',
-        'List the models of the directories in ROS2_CLASSIFY_MODEL_PATH, the imported ones, and those '
-        'of the package itself.', run_list)
-    verb = add('show', 'show all that is known of a model',
+        'List the models in the directories of ROS2_CLASSIFY_MODEL_PATH, imported models, and '
+        'those of the package.', run_list)
+    verb = add('show', 'show the descriptor of a model',
                'Show what a model declares and where its file is.', run_show)
     verb.add_argument('model', metavar='MODEL', help=_MODEL)
     verb = add('fetch', 'download models ahead of time',
-               'Fetch and verify models, and print where their files are.', models_files.run_fetch)
+               'Download and verify models, and print the paths of their files.', models_files.run_fetch)
     verb.add_argument('models', metavar='MODEL', nargs='+', help=_MODEL)
     fetching.add_arguments(verb)
-    verb = add('verify', 'hash the files that are there again',
+    verb = add('verify', 'check the sha256 of files',
                'Compare the files of models, and all files of the cache, with their sha256. The '
-               'exit code is 1 where one is damaged, or a model that was named is not there.',
+               'exit code is 1 if one is damaged, or if a named model is missing.',
                models_files.run_verify)
     verb.add_argument('models', metavar='MODEL', nargs='*',
                       help=f'{_MODEL} (default: the whole catalogue and the whole cache)')
-    verb = add('bundle', 'write models into one file, for a machine without a network',
-               'Fetch models and write them, with their descriptors and labels, into one file for '
+    verb = add('bundle', 'write models into one file, for a machine without internet access',
+               'Download models and write them, with their descriptors and labels, into one file for '
                '"models import".', models_files.run_bundle)
     verb.add_argument('models', metavar='MODEL', nargs='+',
-                      help='a name from "models list", a descriptor file (.yaml), or an address')
+                      help='a name from "models list", a descriptor file (.yaml), or a URL')
     verb.add_argument('--output', metavar='FILE', required=True, help='the file to write')
     fetching.add_arguments(verb, trial=False)
-    verb = add('import', 'bring in what "models bundle" wrote',
-               'Check a bundle and put its files where models are looked for.',
+    verb = add('import', 'import a bundle',
+               'Check a bundle and copy its files to where models are searched.',
                models_files.run_import)
     verb.add_argument('bundle', metavar='FILE', help='a file that "models bundle" wrote')
     verb.add_argument('--directory', metavar='DIRECTORY',
-                      help="where descriptors go (default: a directory of the user's own, which the "
-                           'catalogue looks into)')
+                      help='the directory for descriptors (default: one of the user, which the catalogue '
+                           'searches)')
     add_old_name(verb, '--folder', '--directory', 'directory')
     convert.add_parser(own_verbs)
     models_check.add_parsers(own_verbs)
@@ -83,20 +83,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    """
-    List the catalogue.
-
-    Parameters
-    ----------
-    arguments : Namespace
-        With ``json``.
-
-    Returns
-    -------
-    int
-        0, also where a descriptor is wrong: its row says so.
-
-    """
+    """List the catalogue; a row tells if a descriptor is wrong."""
     from ros2_classify.model import catalog
 
     rows = [_row(name, path) for name, path in catalog.entries().items()]
@@ -104,13 +91,13 @@ def run_list(arguments: argparse.Namespace) -> int:
         print(json.dumps(rows))
         return EXIT_OK
     if not rows:
-        print('no model is known by name; put descriptors into a directory and name it in '
+        print('the catalogue is empty; put descriptors into a directory and name it in '
               'ROS2_CLASSIFY_MODEL_PATH')
         return EXIT_OK
-    table = [('model', 'task', 'licence', 'network')]
+    table = [('model', 'task', 'licence', 'file')]
     table += [(row['name'], 'unusable', '', row['error']) if row['error'] else
-              (row['name'], row['task'] or 'guessed', row['license'] or 'not given',
-               row['network'] or row['state']) for row in rows]
+              (row['name'], row['task'] or 'inferred', row['license'] or 'not given',
+               row['model_file'] or row['state']) for row in rows]
     widths = [max(map(len, column)) for column in zip(*table)]
     for cells in table:
         print('  '.join(f'{cell:{width}}' for cell, width in zip(cells, widths)).rstrip())
@@ -118,37 +105,23 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 
 def _row(name: str, path: Path) -> dict[str, Any]:
-    """Return what is known of one model; ``error`` is None where its descriptor is right."""
+    """Return a row of the list; ``error`` is None if the descriptor is right."""
     from ros2_classify.errors import Ros2ClassifyError
     from ros2_classify.model.descriptor import load_descriptor
 
     row: dict[str, Any] = {
-        'name': name, 'descriptor': str(path), 'task': None, 'license': None, 'network': None,
+        'name': name, 'descriptor': str(path), 'task': None, 'license': None, 'model_file': None,
         'state': None, 'error': None}
     try:
         descriptor = load_descriptor(path)
     except Ros2ClassifyError as error:
-        return {**row, 'error': str(error)}
+        return with_old_keys({**row, 'error': str(error)})
     row.update(task=descriptor.task, license=descriptor.license or None)
-    return {**row, **state_of(descriptor)}
+    return with_old_keys({**row, **state_of(descriptor)})
 
 
 def state_of(descriptor: ModelDescriptor) -> dict[str, str | None]:
-    """
-    Say where a model's file is, without touching the model or reading the file.
-
-    Parameters
-    ----------
-    descriptor : ModelDescriptor
-        The model.
-
-    Returns
-    -------
-    dict
-        ``model``, the file (the archive, where it is in one) or None; ``state``, 'here' or a
-        few words for people.
-
-    """
+    """Return where a model's file is, without reading it."""
     from ros2_classify.download.fetch import cached
     from ros2_classify.errors import ModelNotFoundError
     from ros2_classify.model.files import request_for
@@ -157,51 +130,38 @@ def state_of(descriptor: ModelDescriptor) -> dict[str, str | None]:
     try:
         request = request_for(descriptor)
     except ModelNotFoundError:
-        # A missing file is a fact for the list.
-        return {'network': None, 'state': 'model file missing'}
+        # The list shows missing files too.
+        return {'model_file': None, 'state': 'model file missing'}
     path = request.path or cached(request)
     if path is not None:
-        return {'network': str(path), 'state': 'here'}
+        return {'model_file': str(path), 'state': 'here'}
     if request.sha256 is None:
-        return {'network': None, 'state': 'address without a sha256'}
+        return {'model_file': None, 'state': 'URL without a sha256'}
     size = f' ({human_size(request.size)})' if request.size else ''
-    return {'network': None, 'state': f'not fetched{size}'}
+    return {'model_file': None, 'state': f'not fetched{size}'}
 
 
 def run_show(arguments: argparse.Namespace) -> int:
-    """
-    Show one model.
-
-    Parameters
-    ----------
-    arguments : Namespace
-        With ``model`` and ``json``.
-
-    Returns
-    -------
-    int
-        0; errors are raised.
-
-    """
+    """Show one model."""
     from ros2_classify.model.catalog import resolve
 
     descriptor = resolve(arguments.model)
-    facts = {'name': descriptor.name, 'descriptor': descriptor.origin, **state_of(descriptor),
-             **_declared(descriptor)}
+    row = {'name': descriptor.name, 'descriptor': descriptor.origin, **state_of(descriptor),
+           **_declared(descriptor)}
     if arguments.json:
-        print(json.dumps(facts))
+        print(json.dumps(with_old_keys(row)))
         return EXIT_OK
-    for key, value in facts.items():
+    for key, value in row.items():
         if isinstance(value, dict):
-            for inner, fact in value.items():
-                print(f'{key}.{inner}: {fact}')
+            for inner, item in value.items():
+                print(f'{key}.{inner}: {item}')
         else:
             print(f'{key}: {"-" if value is None else value}')
     return EXIT_OK
 
 
 def _declared(descriptor: ModelDescriptor) -> dict[str, Any]:
-    """Return what a descriptor declares as plain data; what it leaves open is left out."""
+    """Return what a descriptor declares as plain data, without what it leaves open."""
     from ros2_classify.model.labels import Labels
 
     def plain(value: object) -> dict[str, Any]:
@@ -224,7 +184,7 @@ def _declared(descriptor: ModelDescriptor) -> dict[str, Any]:
 
 
 def _thawed(value: Any) -> Any:
-    """Return plain dictionaries and lists for those that can't change."""
+    """Return plain dictionaries and lists for immutable ones."""
     from collections.abc import Mapping
 
     if isinstance(value, Mapping):

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``models check`` and ``models describe``: what a file is, and a first descriptor for it."""
+"""``models check`` and ``models describe``: inspect a model, write a descriptor for it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ import argparse
 import json
 import os
 from pathlib import Path
-import sys
 from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_MODEL, EXIT_OK, fetching
+from ros2_classify.cli.messages import say, with_old_keys
 
 if TYPE_CHECKING:
     from ros2_classify.inspection import Report
 
-_MODEL = ('a model file (.onnx, .pb, the directory of a SavedModel) or its address, a descriptor '
+_MODEL = ('a model file (.onnx, .pb, the directory of a SavedModel) or its URL, a descriptor '
           'file (.yaml), or a name from "models list"')
 _MANY = 12
 
@@ -36,44 +36,31 @@ _MANY = 12
 def add_parsers(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add both verbs and their arguments."""
     parser = verbs.add_parser(
-        'check', help='say what a model is and what is wrong with it',
-        description='Look into a model, run it on test images and compare its outputs with its '
-                    'descriptor. The exit code is 1 where something is wrong.')
+        'check', help='inspect a model and find its problems',
+        description='Inspect a model, run it on test images and compare its outputs with its '
+                    'descriptor. The exit code is 1 if there is a problem.')
     parser.add_argument('model', metavar='MODEL', help=_MODEL)
-    parser.add_argument('--image', metavar='FILE', help='an image to answer for')
+    parser.add_argument('--image', metavar='FILE', help='also print the results for this image')
     parser.add_argument(
         '--provider', default='auto', metavar='NAME',
-        help='who runs the model: auto (default), cpu, cuda, tensorrt and others')
+        help='execution provider: auto (default), cpu, cuda, tensorrt, ...')
     parser.add_argument('--json', action='store_true', help='print one JSON object')
     fetching.add_arguments(parser)
     parser.set_defaults(run=run_check)
     parser = verbs.add_parser(
-        'describe', help='write a descriptor to start from',
-        description='Write a descriptor for a model file: what the file says, what is guessed, '
-                    'and what to verify.')
+        'describe', help='write a first descriptor for a model',
+        description='Write a descriptor for a model file, with inferred settings marked for '
+                    'verification.')
     parser.add_argument('model', metavar='MODEL', help=_MODEL)
     parser.add_argument('--output', metavar='FILE',
                         help='the .yaml file to write (default: print it)')
-    parser.add_argument('--force', action='store_true', help='replace the file if there is one')
+    parser.add_argument('--force', action='store_true', help='overwrite an existing file')
     fetching.add_arguments(parser)
     parser.set_defaults(run=run_describe)
 
 
 def run_check(arguments: argparse.Namespace) -> int:
-    """
-    Check one model.
-
-    Parameters
-    ----------
-    arguments : Namespace
-        As the parser gives them.
-
-    Returns
-    -------
-    int
-        0, or 1 where something is wrong.
-
-    """
+    """Print a report on a model; 1 if it has a problem."""
     from ros2_classify.image_io import read_image
     from ros2_classify.inspection.check import check_model, summary
 
@@ -81,7 +68,7 @@ def run_check(arguments: argparse.Namespace) -> int:
     report = check_model(arguments.model, image, provider=arguments.provider,
                          fetch=fetching.options_of(arguments))
     if arguments.json:
-        print(json.dumps(summary(report)))
+        print(json.dumps(with_old_keys(summary(report))))
     else:
         for line in _page(report, arguments.image):
             print(line)
@@ -89,31 +76,18 @@ def run_check(arguments: argparse.Namespace) -> int:
 
 
 def run_describe(arguments: argparse.Namespace) -> int:
-    """
-    Write a descriptor.
-
-    Parameters
-    ----------
-    arguments : Namespace
-        As the parser gives them.
-
-    Returns
-    -------
-    int
-        0, or 1 where the outputs tell too little and something is left to be filled in.
-
-    """
+    """Write a descriptor; 1 if the outputs tell too little for a complete one."""
     from ros2_classify.errors import OptionsError
     from ros2_classify.inspection.describe import describe_model, write_descriptor
 
     path = None
     if arguments.output is not None:
         path = Path(os.path.expanduser(arguments.output))
-        # Found before the model is loaded.
+        # Find these errors before the model is loaded.
         if path.exists() and not arguments.force:
-            raise OptionsError(f'{path} is there already; give another name, or --force')
+            raise OptionsError(f'{path} exists; choose another name, or use --force')
         if path.suffix not in ('.yaml', '.yml'):
-            raise OptionsError(f'{path} must end with .yaml: that tells a descriptor')
+            raise OptionsError(f'{path} must end with .yaml, as descriptors do')
     text, report = describe_model(
         arguments.model, path.absolute().parent if path else None,
         fetch=fetching.options_of(arguments))
@@ -124,28 +98,28 @@ def run_describe(arguments: argparse.Namespace) -> int:
             write_descriptor(text, path, force=arguments.force)
         except OSError as error:
             raise OptionsError(f'{path} cannot be written: {error.strerror}') from error
-        print(f'wrote {path}; verify what it marks as guessed, then: '
+        print(f'wrote {path}; verify the settings marked as inferred, then: '
               f'python3 -m ros2_classify models check {path}')
     if report.descriptor is None:
-        print(f'ros2_classify: {report.problems[0]}', file=sys.stderr)
+        say('error', report.problems[0])
         return EXIT_MODEL
     return EXIT_OK
 
 
 def _page(report: Report, image: str | None) -> list[str]:
-    """Return the report for people, at most about a page."""
+    """Return the report for users, about a page at most."""
     from ros2_classify.inspection.check import summary
 
-    facts = summary(report)
-    lines = [f'{facts["model"]}', *_file(facts), *_model(facts), *_declared(facts)]
-    for seen in facts['seen']:
+    data = summary(report)
+    lines = [f'{data["model"]}', *_file(data), *_model(data), *_declared(data)]
+    for seen in data['seen']:
         span = 'no numbers' if seen['low'] is None else f'{seen["low"]:.4g} to {seen["high"]:.4g}'
         lines.append(f'  seen        {seen["name"]} {seen["dtype"]} {seen["shape"]}, {span}')
     if report.result is not None:
-        lines += [f'  answer      for {image}:',
+        lines += [f'  result      for {image}:',
                   *(f'    {line}' for line in str(report.result).splitlines())]
     elif not report.problems:
-        lines.append('  answer      give an image to see one: --image photo.jpg')
+        lines.append('  result      add an image to see it: --image photo.jpg')
     for word, texts in (('note', report.notes), ('warning', report.warnings),
                         ('problem', report.problems)):
         lines += [f'{word}: {text}' for text in texts]
@@ -155,24 +129,24 @@ def _page(report: Report, image: str | None) -> list[str]:
     return lines
 
 
-def _file(facts: Any) -> list[str]:
+def _file(data: Any) -> list[str]:
     from ros2_classify.progress import human_size
 
-    if facts['file'] is None:
+    if data['file'] is None:
         return []
-    lines = [f'  file        {facts["file"]}',
-             f'  format      {facts["format"]}, {human_size(facts["size"] or 0)}',
-             f'  sha256      {facts["sha256"] or "unknown"}']
-    if facts['descriptor_file'] not in (None, facts['file']):
-        lines.insert(0, f'  descriptor  {facts["descriptor_file"]}')
-    if facts['network'] not in (None, facts['file']):
-        lines.append(f'  converted   {facts["network"]}')
+    lines = [f'  file        {data["file"]}',
+             f'  format      {data["format"]}, {human_size(data["size"] or 0)}',
+             f'  sha256      {data["sha256"] or "unknown"}']
+    if data['descriptor_file'] not in (None, data['file']):
+        lines.insert(0, f'  descriptor  {data["descriptor_file"]}')
+    if data['onnx_file'] not in (None, data['file']):
+        lines.append(f'  converted   {data["onnx_file"]}')
     return lines
 
 
-def _model(facts: Any) -> list[str]:
+def _model(data: Any) -> list[str]:
     lines = []
-    if onnx := facts['onnx']:
+    if onnx := data['onnx']:
         opsets = ', '.join(f'{domain} {version}' for domain, version in onnx['opsets'].items())
         lines.append(f'  ONNX        IR {onnx["ir_version"]}, opset {opsets or "not given"}, by '
                      f'{onnx["producer"] or "an unnamed exporter"}')
@@ -182,23 +156,23 @@ def _model(facts: Any) -> list[str]:
             f'{name} {count}' for name, count in ranked[:_MANY]) + rest)
         if onnx['external_files']:
             lines.append(f'  weights in  {", ".join(onnx["external_files"])}')
-    if facts['provider']:
-        lines.append(f'  runs on     {facts["provider"]}')
+    if data['provider']:
+        lines.append(f'  runs on     {data["provider"]}')
     for key in ('inputs', 'outputs'):
         lines += [f'  {key[:-1]:10}  {spec["name"]} {spec["dtype"]} ['
                   + ', '.join('?' if dim is None else str(dim) for dim in spec['shape']) + ']'
-                  for spec in facts[key]]
+                  for spec in data[key]]
     return lines
 
 
-def _declared(facts: Any) -> list[str]:
-    descriptor = facts['descriptor']
+def _declared(data: Any) -> list[str]:
+    descriptor = data['descriptor']
     if descriptor is None:
         return []
     lines = [f'  task        {descriptor["task"]}',
-             f'  labels      {facts["labels"] or "none"}']
+             f'  labels      {data["labels"] or "none"}']
     for key in ('input', 'output', 'defaults'):
         if key in descriptor:
             lines.append(f'  {key:10}  ' + ', '.join(
                 f'{name} {value}' for name, value in descriptor[key].items() if name != 'name'))
-    return lines + [f'  guessed     {guess}' for guess in facts['guesses']]
+    return lines + [f'  inferred    {setting}' for setting in data['inferred']]

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``models fetch``, ``verify``, ``bundle`` and ``import``: the files behind the catalogue."""
+"""``models fetch``, ``verify``, ``bundle`` and ``import``: the files of the catalogue."""
 
 from __future__ import annotations
 
@@ -22,27 +22,15 @@ from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_MODEL, EXIT_OK
-from ros2_classify.cli.fetching import options_of, show_log
+from ros2_classify.cli.fetching import options_of
+from ros2_classify.cli.messages import show_log, with_old_keys
 
 if TYPE_CHECKING:
     from ros2_classify.model.files import Verified
 
 
 def run_fetch(arguments: argparse.Namespace) -> int:
-    """
-    Fetch models.
-
-    Parameters
-    ----------
-    arguments : Namespace
-        With ``models``, ``offline``, ``allow_unverified`` and ``json``.
-
-    Returns
-    -------
-    int
-        0; errors are raised.
-
-    """
+    """Download models."""
     from ros2_classify.model.catalog import resolve
     from ros2_classify.model.files import model_file
 
@@ -51,7 +39,7 @@ def run_fetch(arguments: argparse.Namespace) -> int:
     for model in arguments.models:
         descriptor = resolve(model)
         path = model_file(descriptor, options)
-        rows.append({'name': descriptor.name, 'network': str(path)})
+        rows.append(with_old_keys({'name': descriptor.name, 'model_file': str(path)}))
         if not arguments.json:
             print(f'{descriptor.name}: {path}')
     if arguments.json:
@@ -60,20 +48,7 @@ def run_fetch(arguments: argparse.Namespace) -> int:
 
 
 def run_verify(arguments: argparse.Namespace) -> int:
-    """
-    Hash files again.
-
-    Parameters
-    ----------
-    arguments : Namespace
-        With ``models`` and ``json``.
-
-    Returns
-    -------
-    int
-        0, or 1 where a file is damaged or a model that was named isn't there.
-
-    """
+    """Check the sha256 of files; 1 if one is damaged or a named model is missing."""
     from ros2_classify.model import catalog
     from ros2_classify.model.files import FAILURES, verify, verify_entry
 
@@ -89,14 +64,14 @@ def run_verify(arguments: argparse.Namespace) -> int:
         print(json.dumps(rows))
     else:
         for row in rows:
-            print(f'{row["state"]:11}  {row["name"]}  {row["network"] or ""}'.rstrip())
-        print(f'{len(rows)} looked at, {len(failed)} failed')
+            print(f'{row["state"]:11}  {row["name"]}  {row["model_file"] or ""}'.rstrip())
+        print(f'{len(rows)} checked, {len(failed)} failed')
     return EXIT_MODEL if failed else EXIT_OK
 
 
 def _row(verified: Verified) -> dict[str, Any]:
-    row: dict[str, Any] = {'name': verified.name, 'network': verified.model,
-                           'state': verified.state}
+    row = with_old_keys({
+        'name': verified.name, 'model_file': verified.model, 'state': verified.state})
     return {**row, 'error': verified.error} if verified.error else row
 
 
@@ -105,25 +80,13 @@ def _verified_cache() -> list[dict[str, Any]]:
     from ros2_classify.download.options import FetchOptions
 
     cache = Cache(FetchOptions().cache_directory())
-    return [{'name': f'cache {sha256[:12]}', 'network': str(cache.find(sha256)),
-             'state': 'ok' if cache.get(sha256) else 'damaged'} for sha256 in cache.hashes()]
+    return [with_old_keys({
+        'name': f'cache {sha256[:12]}', 'model_file': str(cache.find(sha256)),
+        'state': 'ok' if cache.get(sha256) else 'damaged'}) for sha256 in cache.hashes()]
 
 
 def run_bundle(arguments: argparse.Namespace) -> int:
-    """
-    Write a bundle.
-
-    Parameters
-    ----------
-    arguments : Namespace
-        With ``models``, ``output``, ``offline``, ``allow_unverified`` and ``json``.
-
-    Returns
-    -------
-    int
-        0; errors are raised.
-
-    """
+    """Write a bundle."""
     from ros2_classify.bundle import write_bundle
     from ros2_classify.model.catalog import resolve
     from ros2_classify.progress import human_size
@@ -138,26 +101,13 @@ def run_bundle(arguments: argparse.Namespace) -> int:
                           'files': members}))
     else:
         print(f'wrote {output} ({human_size(output.stat().st_size)}) with '
-              f'{", ".join(descriptor.name for descriptor in descriptors)}; copy it over and run '
+              f'{", ".join(descriptor.name for descriptor in descriptors)}; copy it to the other machine and run '
               f'there: python3 -m ros2_classify models import {output.name}')
     return EXIT_OK
 
 
 def run_import(arguments: argparse.Namespace) -> int:
-    """
-    Bring in a bundle.
-
-    Parameters
-    ----------
-    arguments : Namespace
-        With ``bundle``, ``directory`` and ``json``.
-
-    Returns
-    -------
-    int
-        0; errors are raised.
-
-    """
+    """Import a bundle."""
     from ros2_classify.bundle import import_bundle
     from ros2_classify.download.options import default_import_directory
     from ros2_classify.errors import ModelNotFoundError
@@ -166,7 +116,7 @@ def run_import(arguments: argparse.Namespace) -> int:
     show_log()
     bundle = Path(arguments.bundle).expanduser()
     if not bundle.is_file():
-        raise ModelNotFoundError(f'there is no bundle {bundle}; check the path')
+        raise ModelNotFoundError(f'{bundle}: no such bundle; check the path')
     directory = (Path(arguments.directory).expanduser().absolute() if arguments.directory
               else default_import_directory())
     imported = import_bundle(bundle, directory)
@@ -181,6 +131,6 @@ def run_import(arguments: argparse.Namespace) -> int:
         print(f'replaced {path}')
     for model in models:
         print(f'ready: model:={model}')
-    print(f'{len(imported.files)} fetched files and {len(imported.converted)} converted models '
+    print(f'{len(imported.files)} downloaded files and {len(imported.converted)} converted models '
           'are in the cache')
     return EXIT_OK

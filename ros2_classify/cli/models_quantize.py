@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``models quantize``: a model in 8-bit numbers, measured on images."""
+"""``models quantize``: write a model with 8-bit or 16-bit numbers."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_OK, fetching
+from ros2_classify.cli.messages import with_old_keys
 
 if TYPE_CHECKING:
     from ros2_classify.quantize import Images, Pixels
@@ -37,46 +38,33 @@ _BAGS = 'ros2_classify_benchmark.nodes.bag'
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its arguments."""
     parser = verbs.add_parser(
-        'quantize', help='write a model in 8-bit or 16-bit numbers',
-        description='Measure a model on images of what the robot will see, write it in 8-bit '
-                    'or 16-bit numbers with a descriptor beside it, and tell how often both '
+        'quantize', help='write a model with 8-bit or 16-bit numbers',
+        description='Calibrate a model on images of what the robot will see, write it with '
+                    '8-bit or 16-bit numbers and a descriptor, and report how often both '
                     'agree. Needs the package onnx (pip install "ros2_classify[tools]").')
     parser.add_argument('model', metavar='MODEL', help='a name from "models list", a descriptor '
-                        'file (.yaml), or a model file or address')
+                        'file (.yaml), or the path or URL of a model file')
     given = parser.add_mutually_exclusive_group(required=True)
-    given.add_argument('--images', metavar='FOLDER', help='a directory of images')
+    given.add_argument('--images', metavar='DIRECTORY', help='a directory of images')
     given.add_argument('--bag', metavar='BAG', help='a bag with images (needs ROS 2)')
     parser.add_argument('--topic', default='', metavar='NAME',
-                        help="the bag's topic (default: the first one that has images)")
+                        help="the bag's topic (default: the first one with images)")
     parser.add_argument('--limit', type=int, default=200, metavar='N',
-                        help='measure at most so many images (default: 200)')
+                        help='maximum number of images (default: 200)')
     parser.add_argument('-o', '--output', metavar='FILE', required=True,
                         help='the .onnx file to write, such as NAME-int8.onnx')
     parser.add_argument('--precision', choices=('int8', 'fp16'), default='int8',
-                        help='its numbers (default: int8)')
+                        help='the type of its numbers (default: int8)')
     parser.add_argument('--target', choices=('cpu', 'tensorrt'), default='cpu',
-                        help='who shall run it in int8 (default: cpu)')
-    parser.add_argument('--force', action='store_true', help='replace files that are there')
+                        help='the execution provider of the int8 model (default: cpu)')
+    parser.add_argument('--force', action='store_true', help='overwrite existing files')
     parser.add_argument('--json', action='store_true', help='print one JSON object')
     fetching.add_arguments(parser)
     parser.set_defaults(run=run_quantize)
 
 
 def run_quantize(arguments: argparse.Namespace) -> int:
-    """
-    Quantize one model.
-
-    Parameters
-    ----------
-    arguments : Namespace
-        As the parser gives them.
-
-    Returns
-    -------
-    int
-        0; errors are raised.
-
-    """
+    """Quantize one model; errors are raised."""
     from ros2_classify.errors import OptionsError
     from ros2_classify.quantize import quantize_model
 
@@ -88,16 +76,15 @@ def run_quantize(arguments: argparse.Namespace) -> int:
         Path(os.path.expanduser(arguments.output)), target=arguments.target,
         precision=arguments.precision, fetch=fetching.options_of(arguments), force=arguments.force)
     if arguments.json:
-        print(json.dumps({
+        print(json.dumps(with_old_keys({
             'model': str(done.model), 'descriptor': str(done.descriptor),
-            'pictures': done.images, 'agreement': round(done.agreement, 4),
-            'bytes_before': done.bytes_before, 'bytes_after': done.bytes_after}))
+            'images': done.images, 'agreement': round(done.agreement, 4),
+            'bytes_before': done.bytes_before, 'bytes_after': done.bytes_after})))
         return EXIT_OK
     print(f'{done.model} ({done.bytes_after / 1e6:.1f} MB, was {done.bytes_before / 1e6:.1f} MB) '
           f'and {done.descriptor}')
-    done_with = 'compared' if arguments.precision == 'fp16' else 'measured'
-    print(f'{done_with} on {done.images} images, of whose answers {done.agreement:.0%} are as '
-          'before')
+    verb = 'compared' if arguments.precision == 'fp16' else 'measured'
+    print(f'{verb} on {done.images} images; {done.agreement:.0%} of the results are the same')
     return EXIT_OK
 
 
@@ -110,9 +97,9 @@ def _directory(name: str) -> Images:
     try:
         paths = sorted(path for path in directory.iterdir() if path.suffix.lower() in _SUFFIXES)
     except OSError as error:
-        raise InputError(f'{directory}: no directory of images: {error.strerror}') from error
+        raise InputError(f'{directory}: not a directory of images: {error.strerror}') from error
     if not paths:
-        raise InputError(f'{directory} has no images; these are known: {", ".join(_SUFFIXES)}')
+        raise InputError(f'{directory}: no images in it; supported are {", ".join(_SUFFIXES)}')
 
     def images() -> Iterator[Pixels]:
         for path in paths:
@@ -128,6 +115,6 @@ def _bag(name: str, topic: str) -> Images:
     try:
         module = import_module(_BAGS)
     except ImportError as error:
-        raise InputError(f'reading the bag {name} needs ROS 2 ({error}); source it, or give '
+        raise InputError(f'reading the bag {name} needs ROS 2 ({error}); source it, or use '
                          '--images') from error
     return lambda: module.images_of_bag(name, topic)

@@ -29,20 +29,7 @@ _NOTHING = 20 * 10**6
 
 
 def check_cache(machine: Machine) -> Iterator[Finding]:
-    """
-    Look at the cache's directory and its disk.
-
-    Parameters
-    ----------
-    machine : Machine
-        Where to look.
-
-    Yields
-    ------
-    Finding
-        One or two.
-
-    """
+    """Look at the cache's directory and its disk."""
     try:
         directory = default_cache_directory(machine.env)
     except FetchError as error:

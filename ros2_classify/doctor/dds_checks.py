@@ -36,20 +36,7 @@ _TRANSPORTS_FOR_LARGE = ('LARGE_DATA', 'LARGE_DATAv6')
 
 
 def check_large_images(machine: Machine) -> Iterator[Finding]:
-    """
-    Look at what the middleware is told about the transport of large images.
-
-    Parameters
-    ----------
-    machine : Machine
-        Where to look.
-
-    Yields
-    ------
-    Finding
-        On the profile, on shared memory, and on the kernel's buffers.
-
-    """
+    """Look at what the middleware is told about the transport of large images."""
     middleware = machine.env.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp'
     if 'fastrtps' in middleware:
         yield from _check_profile(machine)

@@ -30,22 +30,7 @@ if TYPE_CHECKING:
 def check_catalogue(
     machine: Machine, entries: Callable[[], Mapping[str, Path]] | None = None,
 ) -> Iterator[Finding]:
-    """
-    Hash the files of all models known by name that are here.
-
-    Parameters
-    ----------
-    machine : Machine
-        Where to look; the catalogue's directories are those of this process.
-    entries : callable, optional
-        Gives descriptor files by name; by default those of the catalogue.
-
-    Yields
-    ------
-    Finding
-        One for each model that is damaged or has a wrong descriptor, or one for all.
-
-    """
+    """Hash the files of all models known by name that are here."""
     # They need NumPy, whose absence is a finding of another check.
     from ros2_classify.model import catalog
     from ros2_classify.model.files import FAILURES, verify_entry

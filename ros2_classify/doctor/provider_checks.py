@@ -44,22 +44,7 @@ _DRIVER = '/proc/driver/nvidia/version'
 
 
 def check_providers(machine: Machine, provider: str = 'auto') -> Iterator[Finding]:
-    """
-    Start every provider that the installed ONNX Runtime has.
-
-    Parameters
-    ----------
-    machine : Machine
-        Where to look.
-    provider : str
-        The one that is needed; ``auto`` needs none but the CPU.
-
-    Yields
-    ------
-    Finding
-        On the package, and on each provider.
-
-    """
+    """Start every provider that the installed ONNX Runtime has."""
     # They need NumPy, whose absence is a finding of another check.
     from ros2_classify.engines.providers import DISTRIBUTIONS
     from ros2_classify.engines.providers import how_to_get, PROVIDERS

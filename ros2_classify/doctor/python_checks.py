@@ -49,20 +49,7 @@ _REMOVE = 'pip uninstall numpy opencv-python opencv-python-headless'
 
 
 def check_python(machine: Machine) -> Iterator[Finding]:
-    """
-    Import NumPy, OpenCV and cv_bridge, each in a process of its own.
-
-    Parameters
-    ----------
-    machine : Machine
-        Where to look.
-
-    Yields
-    ------
-    Finding
-        On each of the three, and on packages that are there twice.
-
-    """
+    """Import NumPy, OpenCV and cv_bridge, each in a process of its own."""
     yield from _check_numpy(machine)
     yield from _check_opencv(machine)
     yield from _check_cv_bridge(machine)

@@ -49,20 +49,7 @@ _SERVICES = 'import ros2_classify_interfaces.srv'
 
 
 def check_ros(machine: Machine) -> Iterator[Finding]:
-    """
-    Look for ROS 2.
-
-    Parameters
-    ----------
-    machine : Machine
-        Where to look.
-
-    Yields
-    ------
-    Finding
-        On rclpy, the distribution, the messages, and the variables that ROS 2 reads.
-
-    """
+    """Look for ROS 2."""
     distro = machine.env.get('ROS_DISTRO', '')
     ran = machine.run_python(_RCLPY)
     if ran.code:
@@ -88,20 +75,7 @@ def check_ros(machine: Machine) -> Iterator[Finding]:
 
 
 def check_middleware(machine: Machine) -> Iterator[Finding]:
-    """
-    Start ROS 2 and see which middleware comes up.
-
-    Parameters
-    ----------
-    machine : Machine
-        Where to look.
-
-    Yields
-    ------
-    Finding
-        Nothing where there is no rclpy, which `check_ros` says.
-
-    """
+    """Start ROS 2 and see which middleware comes up."""
     if machine.run_python(_RCLPY).code:
         return
     asked = machine.env.get('RMW_IMPLEMENTATION', '')

@@ -225,21 +225,7 @@ def _look_at(
 
 
 def facts_of_outputs(report: Report) -> list[dict[str, Any]]:
-    """
-    Return what the outputs were for the images.
-
-    Parameters
-    ----------
-    report : Report
-        After `check_model`.
-
-    Returns
-    -------
-    list of dict
-        ``name``, ``shape`` (that of the last image), ``dtype``, and ``low`` and ``high``, the
-        least and the greatest finite number or None.
-
-    """
+    """Return what the outputs were for the images."""
     rows = []
     for name, last in (report.runs[-1].outputs if report.runs else {}).items():
         numbers = [run.outputs[name].reshape(-1) for run in report.runs if name in run.outputs]
@@ -254,20 +240,7 @@ def facts_of_outputs(report: Report) -> list[dict[str, Any]]:
 
 
 def summary(report: Report) -> Mapping[str, Any]:
-    """
-    Return a report as plain data, for JSON.
-
-    Parameters
-    ----------
-    report : Report
-        After `check_model`.
-
-    Returns
-    -------
-    dict
-        Texts, numbers, lists and dictionaries; what could not be reached is None or empty.
-
-    """
+    """Return a report as plain data, for JSON."""
     from ros2_classify.inspection.describe import mapping_of
 
     onnx, descriptor = report.onnx, report.descriptor
@@ -279,7 +252,7 @@ def summary(report: Report) -> Mapping[str, Any]:
         'file': str(report.file) if report.file else None,
         'size': report.size,
         'sha256': report.sha256,
-        'network': str(report.onnx_path) if report.onnx_path else None,
+        'onnx_file': str(report.onnx_path) if report.onnx_path else None,
         'onnx': None if onnx is None else {
             'ir_version': onnx.ir_version,
             'opsets': {domain or 'ai.onnx': opset for domain, opset in onnx.opsets.items()},
@@ -291,10 +264,10 @@ def summary(report: Report) -> Mapping[str, Any]:
         'inputs': [_spec(spec) for spec in report.inputs],
         'outputs': [_spec(spec) for spec in report.outputs],
         'descriptor': None if descriptor is None else mapping_of(descriptor),
-        'guesses': list(descriptor.inferred) if descriptor else [],
+        'inferred': list(descriptor.inferred) if descriptor else [],
         'labels': len(report.labels) if report.labels else None,
         'seen': facts_of_outputs(report),
-        'answer': report.result.to_dict() if report.result is not None else None,
+        'result': report.result.to_dict() if report.result is not None else None,
         'problems': report.problems,
         'warnings': report.warnings,
         'notes': report.notes}

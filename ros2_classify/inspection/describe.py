@@ -43,32 +43,7 @@ def describe_model(
     model: str | Path | ModelDescriptor, directory: Path | None = None, *,
     fetch: FetchOptions | None = None,
 ) -> tuple[str, Report]:
-    """
-    Write a descriptor for a model.
-
-    Parameters
-    ----------
-    model : str, Path or ModelDescriptor
-        A bare model file as a rule; else what its descriptor leaves open is filled in.
-    directory : Path, optional
-        Where the descriptor will be: paths are relative to it where they lead down from it. None
-        means the working directory.
-    fetch : FetchOptions, optional
-        How a file that is named by an address is fetched.
-
-    Returns
-    -------
-    text : str
-        The YAML. Where the outputs tell too little, ``output`` is left to be filled in.
-    report : Report
-        What was found out on the way.
-
-    Raises
-    ------
-    EngineError
-        If the model can't be loaded, so that there is nothing to describe.
-
-    """
+    """Write a descriptor for a model."""
     report = check_model(model, provider='cpu', fetch=fetch)
     place = (directory or Path.cwd()).absolute()
     if report.descriptor is not None:
@@ -79,24 +54,7 @@ def describe_model(
 
 
 def describe(descriptor: ModelDescriptor, report: Report, directory: Path) -> str:
-    """
-    Write a complete descriptor with comments.
-
-    Parameters
-    ----------
-    descriptor : ModelDescriptor
-        Complete.
-    report : Report
-        What was found out.
-    directory : Path
-        Where it will be.
-
-    Returns
-    -------
-    str
-        The YAML; it loads, and completes to the same descriptor.
-
-    """
+    """Write a complete descriptor with comments."""
     data = mapping_of(_placed(descriptor, report, directory))
     guesses: dict[str, list[str]] = {}
     for guess in descriptor.inferred:
@@ -124,20 +82,7 @@ def describe(descriptor: ModelDescriptor, report: Report, directory: Path) -> st
 
 
 def mapping_of(descriptor: ModelDescriptor) -> dict[str, Any]:
-    """
-    Return a descriptor as the plain data that a descriptor file holds.
-
-    Parameters
-    ----------
-    descriptor : ModelDescriptor
-        Complete or not.
-
-    Returns
-    -------
-    dict
-        Only keys that count; `ModelDescriptor.from_mapping` takes it.
-
-    """
+    """Return a descriptor as the plain data that a descriptor file holds."""
     source = {key: value for key, value in dataclasses.asdict(descriptor.source).items() if value}
     data: dict[str, Any] = {
         'name': descriptor.name, 'task': descriptor.task, 'source': source,
@@ -271,23 +216,6 @@ def _plain(value: Any) -> str:
 
 
 def write_descriptor(text: str, path: Path, *, force: bool = False) -> None:
-    """
-    Write a descriptor's file.
-
-    Parameters
-    ----------
-    text : str
-        The YAML.
-    path : Path
-        The file.
-    force : bool
-        Whether a file of this name may be replaced.
-
-    Raises
-    ------
-    OSError
-        If it can't be written, or is there already.
-
-    """
+    """Write a descriptor's file."""
     with open(os.path.expanduser(path), 'w' if force else 'x', encoding='utf-8') as file:
         file.write(text)

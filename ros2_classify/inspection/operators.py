@@ -35,21 +35,7 @@ _RECORD = 'session.record_ep_graph_assignment_info'
 
 
 def unknown_operators(file: OnnxFile) -> list[str] | None:
-    """
-    Return the operators that the installed ONNX Runtime doesn't know.
-
-    Parameters
-    ----------
-    file : OnnxFile
-        What stands in the model's file.
-
-    Returns
-    -------
-    list of str or None
-        One text each: the operator, how often it is used, and what is wrong with it. None where
-        ONNX Runtime is missing or too old to tell.
-
-    """
+    """Return the operators that the installed ONNX Runtime doesn't know."""
     try:
         state = import_module('onnxruntime.capi.onnxruntime_pybind11_state')
         schemas = state.get_all_operator_schema()
@@ -77,23 +63,7 @@ def unknown_operators(file: OnnxFile) -> list[str] | None:
 
 
 def left_to_the_cpu(path: Path, provider: str) -> Mapping[str, int] | str:
-    """
-    Return the operators that a provider hands over to the CPU.
-
-    Parameters
-    ----------
-    path : Path
-        The ONNX file.
-    provider : str
-        ONNX Runtime's name of the provider, one that is there.
-
-    Returns
-    -------
-    mapping of str to int, or str
-        How many nodes of each operator, after ONNX Runtime's own simplification; a sentence
-        where it can't be told.
-
-    """
+    """Return the operators that a provider hands over to the CPU."""
     ort: Any = import_module('onnxruntime')
     if not hasattr(ort.InferenceSession, 'get_provider_graph_assignment_info'):
         return (f'ONNX Runtime {ort.__version__} does not tell which operators {provider} leaves '
@@ -112,22 +82,7 @@ def left_to_the_cpu(path: Path, provider: str) -> Mapping[str, int] | str:
 
 
 def count_by_operator(pieces: Any, provider: str) -> Mapping[str, int]:
-    """
-    Count the nodes that a provider runs.
-
-    Parameters
-    ----------
-    pieces : iterable
-        What a session tells: each has ``ep_name`` and ``get_nodes()``, which have ``op_type``.
-    provider : str
-        ONNX Runtime's name of the provider.
-
-    Returns
-    -------
-    mapping of str to int
-        The number of nodes by operator, names in alphabetical order.
-
-    """
+    """Count the nodes that a provider runs."""
     counts = Counter(node.op_type for piece in pieces if piece.ep_name == provider
                      for node in piece.get_nodes())
     return dict(sorted(counts.items()))

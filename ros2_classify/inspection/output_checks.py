@@ -95,24 +95,7 @@ def sample_images() -> list[NDArray[np.uint8]]:
 def run_on(
     pipeline: Pipeline[Result], images: Sequence[NDArray[np.uint8]], color: str,
 ) -> list[Run]:
-    """
-    Run a model on images.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        Whose model it is.
-    images : sequence of ndarray of uint8, shape (H, W, 3)
-        The images.
-    color : str
-        The order of their channels, 'rgb' or 'bgr'.
-
-    Returns
-    -------
-    list of Run
-        One for each.
-
-    """
+    """Run a model on images."""
     runs = []
     for image in images:
         # One for each, since the outputs may lie in its memory.
@@ -123,21 +106,7 @@ def run_on(
 
 
 def kind_of(rows: Sequence[NDArray[Any]]) -> Kind | None:
-    """
-    Tell what a classifier's numbers are.
-
-    Parameters
-    ----------
-    rows : sequence of ndarray
-        One image's numbers each.
-
-    Returns
-    -------
-    'probabilities', 'scores', 'logits' or None
-        From 0 to 1 with a sum of 1, from 0 to 1 each for itself, or beyond; None where a number
-        is not finite, or there is none.
-
-    """
+    """Tell what a classifier's numbers are."""
     flat = [np.asarray(row, np.float64).reshape(-1) for row in rows]
     if not flat or not all(row.size and np.isfinite(row).all() for row in flat):
         return None
@@ -149,22 +118,7 @@ def kind_of(rows: Sequence[NDArray[Any]]) -> Kind | None:
 
 
 def class_numbers(descriptor: ModelDescriptor, runs: Sequence[Run]) -> list[NDArray[Any]]:
-    """
-    Return what a classifier gave, one array for each image.
-
-    Parameters
-    ----------
-    descriptor : ModelDescriptor
-        Complete, of a classifier.
-    runs : sequence of Run
-        What the model gave.
-
-    Returns
-    -------
-    list of ndarray
-        Empty where the descriptor doesn't tell which output it is, or that holds no numbers.
-
-    """
+    """Return what a classifier gave, one array for each image."""
     rows = []
     for run in runs:
         declared = descriptor.output.options.get('output')
@@ -177,22 +131,7 @@ def class_numbers(descriptor: ModelDescriptor, runs: Sequence[Run]) -> list[NDAr
 
 
 def measured(descriptor: ModelDescriptor, runs: Sequence[Run]) -> ModelDescriptor:
-    """
-    Put what a run shows in the place of a guessed activation.
-
-    Parameters
-    ----------
-    descriptor : ModelDescriptor
-        Complete.
-    runs : sequence of Run
-        What the model gave.
-
-    Returns
-    -------
-    ModelDescriptor
-        With ``softmax`` for logits and ``none`` for anything from 0 to 1, where it was a guess.
-
-    """
+    """Put what a run shows in the place of a guessed activation."""
     guessed = [guess for guess in descriptor.inferred if guess.startswith(_ACTIVATION_GUESS)]
     if descriptor.output.decoder != 'classification' or not guessed:
         return descriptor
@@ -212,23 +151,7 @@ def measured(descriptor: ModelDescriptor, runs: Sequence[Run]) -> ModelDescripto
 
 
 def judge(pipeline: Pipeline[Result], runs: Sequence[Run]) -> Findings:
-    """
-    Compare what a model gave with what its descriptor says.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        The model.
-    runs : sequence of Run
-        What its model gave for images, two or more where it shall be seen whether it looks
-        at them.
-
-    Returns
-    -------
-    list of Finding
-        Empty where nothing is wrong.
-
-    """
+    """Compare what a model gave with what its descriptor says."""
     found = _numbers(runs)
     for run in runs:
         try:

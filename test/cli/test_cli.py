@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The command line: its output, its exit codes, and what it says when something is wrong."""
+"""The command line: output, exit codes and error messages."""
 
 import json
 import os
@@ -43,7 +43,7 @@ defaults: {score_threshold: 0.4}
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):
-    """Make a directory with two models and an image of 40x20 pixels, mostly red."""
+    """Return a directory with two models and an image of 40x20 pixels, mostly red."""
     save_color_classifier(tmp_path / 'colors.onnx')
     boxes = np.array([[[0.1, 0.2, 0.5, 0.6], [0, 0, 1, 1], [0.5, 0.5, 0.6, 0.6]]], np.float32)
     save_constant_model(tmp_path / 'boxes.onnx', {
@@ -97,7 +97,7 @@ def test_detection_as_json(models, capfd):
         {'class_id': 2, 'label': 'dog', 'score': pytest.approx(0.5), 'box': [8, 2, 24, 10]}]
 
 
-def test_for_people(models, capfd):
+def test_results_for_users(models, capfd):
     assert infer(model='boxes') == 0
     lines = capfd.readouterr().out.splitlines()
     assert lines[0] == 'boxes (detection) on red.png, 40x20'
@@ -109,7 +109,7 @@ def test_for_people(models, capfd):
 @pytest.mark.parametrize('words, labels', [
     ((), ['cat', 'dog']), (('--threshold', '0.6'), ['cat']), (('--threshold', '1'), []),
     (('--threshold', '0.2'), ['cat', 'dog', 'cat']), (('--max-detections', '1'), ['cat'])])
-def test_options_of_detection(models, capfd, words, labels):
+def test_options_of_detection_are_used(models, capfd, words, labels):
     assert infer('--json', *words, model='boxes') == 0
     results = json.loads(capfd.readouterr().out)['results']
     assert [row['label'] for row in results] == labels
@@ -117,14 +117,14 @@ def test_options_of_detection(models, capfd, words, labels):
 
 @pytest.mark.parametrize('words, labels', [
     (('--top-k', '1'), ['red']), (('--threshold', '0.1'), ['red', 'green'])])
-def test_options_of_classification(models, capfd, words, labels):
+def test_options_of_classification_are_used(models, capfd, words, labels):
     assert infer('--json', *words) == 0
     results = json.loads(capfd.readouterr().out)['results']
     assert [row['label'] for row in results] == labels
 
 
 @pytest.mark.parametrize('model', ['colors', 'boxes'])
-def test_the_annotated_image(models, capfd, model):
+def test_an_annotated_image_is_written(models, capfd, model):
     assert infer('--json', '--output', 'out.png', model=model) == 0
     assert json.loads(capfd.readouterr().out)
     before, after = cv2.imread('red.png'), cv2.imread('out.png')
@@ -132,17 +132,17 @@ def test_the_annotated_image(models, capfd, model):
     assert (before != after).any()
 
 
-def test_the_annotated_image_is_named_for_people(models, capfd):
+def test_the_annotated_image_is_named(models, capfd):
     assert infer('--output', 'out.jpg') == 0
     assert capfd.readouterr().out.splitlines()[-1] == 'wrote out.jpg'
 
 
-def test_guesses_go_to_stderr(models, capfd):
+def test_inferred_settings_go_to_stderr(models, capfd):
     os.rename('colors.onnx', 'bare.onnx')
     assert infer('--json', model='bare.onnx') == 0
     out, err = capfd.readouterr()
     assert json.loads(out)['model'] == 'bare'
-    assert 'ros2_classify: guessed output.decoder: classification' in err
+    assert 'hint: inferred output.decoder: classification' in err
 
 
 @pytest.mark.parametrize('code, words, change, message', [
@@ -163,12 +163,12 @@ def test_errors_are_one_sentence_on_stderr(models, capfd, code, words, change, m
     assert infer('--json', *words, **change) == code
     out, err = capfd.readouterr()
     assert out == ''
-    assert err.startswith('ros2_classify: ')
+    assert err.startswith('error: ')
     assert err.count('\n') == 1
     assert message in err
 
 
-def test_what_can_be_wrong_without_the_model_is_found_first(models, capfd):
+def test_errors_that_need_no_model_come_first(models, capfd):
     assert infer(model='none', image='none.png') == 2
     assert 'none.png cannot be read' in capfd.readouterr().err
 
@@ -176,7 +176,7 @@ def test_what_can_be_wrong_without_the_model_is_found_first(models, capfd):
 @pytest.mark.parametrize('words', [
     [], ['nonsense'], ['infer'], ['infer', '--model', 'm'], ['models'], ['models', 'x'],
     ['infer', '--model', 'm', '--image', 'i', '--threshold', 'high']])
-def test_wrong_words_end_with_2(words, capfd):
+def test_wrong_arguments_exit_with_2(words, capfd):
     with pytest.raises(SystemExit) as caught:
         main(words)
     assert caught.value.code == 2
@@ -189,7 +189,7 @@ def test_an_interrupted_verb_says_so(monkeypatch, capfd):
 
     monkeypatch.setattr('ros2_classify.cli.doctor.run', interrupted)
     assert main(['doctor']) == 130
-    assert capfd.readouterr().err == 'ros2_classify: interrupted\n'
+    assert capfd.readouterr().err == 'error: interrupted\n'
 
 
 def test_help_lists_verbs_and_exit_codes(capfd):
@@ -215,7 +215,7 @@ def test_models_list(models, capfd):
     assert {'boxes', 'broken', 'colors', 'lost'} <= set(lines)
     # A table: columns begin below their headings.
     for heading, fact in (('task', 'classification'), ('licence', 'MIT'),
-                          ('network', str(models / 'colors.onnx'))):
+                          ('file', str(models / 'colors.onnx'))):
         place = lines['model'].index(heading)
         assert lines['colors'][place:].split('  ')[0] == fact
     assert lines['boxes'].split()[1:4] == ['detection', 'not', 'given']
@@ -230,7 +230,9 @@ def test_models_list_as_json(models, capfd):
     rows = {row['name']: row for row in json.loads(capfd.readouterr().out)}
     assert rows['colors'] == {
         'name': 'colors', 'descriptor': str(models / 'colors.yaml'), 'task': 'classification',
-        'license': 'MIT', 'network': str(models / 'colors.onnx'), 'state': 'here',
+        'license': 'MIT', 'model_file': str(models / 'colors.onnx'),
+        'network': str(models / 'colors.onnx'),  # words: old
+        'state': 'here',
         'error': None}
     assert rows['broken']['error']
 
@@ -241,13 +243,13 @@ def test_an_empty_catalogue_says_what_to_do(monkeypatch, capfd):
     assert 'ROS2_CLASSIFY_MODEL_PATH' in capfd.readouterr().out
 
 
-def test_a_process_gives_only_json_on_stdout(models):
+def test_stdout_has_only_json(models):
     done = process('infer', '--json', '--model', 'colors', '--image', 'red.png')
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)['results'][0]['label'] == 'red'
 
 
-def test_a_reader_that_goes_away_is_no_error(models):
+def test_a_closed_pipe_is_not_an_error(models):
     command = f'{sys.executable} -m ros2_classify models list --json; echo "code $?" >&2'
     writer = subprocess.Popen(
         ['bash', '-c', f'({command}) | true'], stderr=subprocess.PIPE, text=True,
@@ -257,7 +259,7 @@ def test_a_reader_that_goes_away_is_no_error(models):
 
 @pytest.fixture
 def no_ros(tmp_path):
-    """Make a directory whose rclpy can't be imported, to be put before all others."""
+    """Return a module path whose first rclpy can't be imported."""
     directory = tmp_path / 'shadow'
     directory.mkdir()
     (directory / 'rclpy.py').write_text(
@@ -282,7 +284,7 @@ def test_infer_works_without_ros(models, no_ros):
 
 
 @pytest.mark.parametrize('module', ['cv2', 'numpy', 'yaml'])
-def test_a_missing_library_is_told_in_one_line(models, tmp_path, module):
+def test_a_missing_library_is_reported_in_one_line(models, tmp_path, module):
     directory = tmp_path / 'shadow'
     directory.mkdir()
     (directory / f'{module}.py').write_text(
@@ -295,7 +297,7 @@ def test_a_missing_library_is_told_in_one_line(models, tmp_path, module):
 
 
 @pytest.mark.parametrize('returned, code', [(None, 0), (0, 0), (4, 4)])
-def test_nodes_get_their_words_untouched(monkeypatch, returned, code):
+def test_nodes_get_their_arguments_unchanged(monkeypatch, returned, code):
     seen = []
     module = type(sys)('ros2_classify.ros.main')
     module.PROGRAMS = {'server': lambda words: seen.append(words) or returned}
@@ -305,7 +307,7 @@ def test_nodes_get_their_words_untouched(monkeypatch, returned, code):
     assert seen == [words]
 
 
-def test_faults_of_our_own_are_not_called_missing_ros(monkeypatch):
+def test_missing_modules_of_this_package_are_not_blamed_on_ros(monkeypatch):
     def fail(name):
         raise ModuleNotFoundError(f'No module named {missing!r}', name=missing)
 
@@ -319,7 +321,7 @@ def test_faults_of_our_own_are_not_called_missing_ros(monkeypatch):
     ModuleNotFoundError("No module named 'vision_msgs'", name='vision_msgs'),
     ModuleNotFoundError("No module named 'rclpy._rclpy_pybind11'", name='rclpy._rclpy_pybind11'),
     ImportError('librcl.so: cannot open shared object file\nThe C extension ...')])
-def test_broken_installations_of_ros_are_told_in_one_line(monkeypatch, capfd, error):
+def test_broken_installations_of_ros_are_reported_in_one_line(monkeypatch, capfd, error):
     def fail(name):
         raise error
 

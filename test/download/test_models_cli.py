@@ -62,7 +62,7 @@ def _json(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any
 def test_list_says_what_is_here(
         web: Web, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     states = {row['name']: row['state'] for row in _json(capsys, 'list')}
-    assert states == {'far': 'not fetched (35.0 kB)', 'loose': 'address without a sha256',
+    assert states == {'far': 'not fetched (35.0 kB)', 'loose': 'URL without a sha256',
                       'near': 'here', 'packed': 'not fetched'}
     assert not web.requests
     main(['models', 'fetch', 'far'])
@@ -73,7 +73,7 @@ def test_list_says_what_is_here(
     assert main(['models', 'list']) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith('far     detection  MIT        /')
-    assert lines[2] == 'loose   guessed    not given  address without a sha256'
+    assert lines[2] == 'loose   guessed    not given  URL without a sha256'
 
 
 def test_fetch_prints_paths(web: Web, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,7 +120,7 @@ def test_verify_finds_what_was_damaged(
     capsys.readouterr()
     assert main(['models', 'verify', 'far']) == 1
     assert capsys.readouterr().out.splitlines() == [
-        f'damaged      far  {fetched["far"]}', '1 looked at, 1 failed']
+        f'damaged      far  {fetched["far"]}', '1 checked, 1 failed']
     (models / 'near.onnx').unlink()
     assert _json(capsys, 'verify', 'near', code=1)[0]['state'] == 'missing'
     # Looking repairs nothing, and asks nobody.
@@ -149,7 +149,7 @@ def test_bundle_and_import(
     assert main(['models', 'import', str(bundle)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         'ready: model:=far', 'ready: model:=packed',
-        '2 fetched files and 0 converted models are in the cache']
+        '2 downloaded files and 0 converted models are in the cache']
     asked = len(web.requests)
     assert [row['name'] for row in _json(capsys, 'fetch', 'far', 'packed')] == ['far', 'packed']
     assert [row['state'] for row in _json(capsys, 'verify')] == ['ok'] * 4
@@ -172,7 +172,7 @@ def test_import_into_a_directory_of_ones_own(
     assert capsys.readouterr().err.startswith(
         'warning: --folder is now --directory; the old name goes with the next release\n')
     assert main(['models', 'import', str(tmp_path / 'none.tar')]) == 1
-    assert 'there is no bundle' in capsys.readouterr().err
+    assert 'no such bundle' in capsys.readouterr().err
 
 
 def test_show(capsys: pytest.CaptureFixture[str], models: Path) -> None:

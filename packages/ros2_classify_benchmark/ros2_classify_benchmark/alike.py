@@ -40,28 +40,7 @@ TAKEN = {'model': '--model', 'image_transport': '--transport', 'image_topics': '
 
 
 def engine_values(settings: Settings) -> dict[str, Any]:
-    """
-    Return how the engine of the bare loop shall run: as that of the server.
-
-    Parameters
-    ----------
-    settings : Settings
-        What is measured.
-
-    Returns
-    -------
-    dict
-        Fields of `EngineSettings`; those among ``settings.parameters`` count before ``provider``
-        and ``threads``, as they do for the server.
-
-    Raises
-    ------
-    BenchError
-        If a parameter isn't written as one.
-    EngineError
-        If a value is wrong.
-
-    """
+    """Return how the engine of the bare loop shall run: as that of the server."""
     values: dict[str, Any] = {'provider': settings.provider, 'threads': settings.threads}
     for name, value in _given(settings).items():
         if name in _LISTS:
@@ -73,27 +52,7 @@ def engine_values(settings: Settings) -> dict[str, Any]:
 
 
 def option_values(settings: Settings) -> dict[str, Any]:
-    """
-    Return the thresholds and limits that are set for the server.
-
-    Parameters
-    ----------
-    settings : Settings
-        What is measured.
-
-    Returns
-    -------
-    dict
-        Fields of `Options`; the model's own count for all others.
-
-    Raises
-    ------
-    BenchError
-        If a parameter isn't written as one.
-    OptionsError
-        If a value is wrong.
-
-    """
+    """Return the thresholds and limits that are set for the server."""
     values = {name: value for name, value in _given(settings).items() if name in _OPTIONS}
     Options(**values)
     return values

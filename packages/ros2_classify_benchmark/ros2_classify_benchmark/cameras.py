@@ -40,25 +40,6 @@ def many_cameras(settings: Settings, plan: Plan, directory: Path, say: Say) -> d
 
     The parameter ``parallel`` counts for the one server alone: the others have a camera each, and
     are as many processes already.
-
-    Parameters
-    ----------
-    settings : Settings
-        What; ``cameras`` is how many.
-    plan : Plan
-        How long.
-    directory : Path
-        For logs and data.
-    say : callable
-        Told what is going on.
-
-    Returns
-    -------
-    dict
-        ``throughput_ratio`` and ``memory_ratio``: one server over several, medians of the turns,
-        saturated; both nodes' runs; and ``fairness``: of the one server's results, the least
-        served camera's part over an even part.
-
     """
     count = settings.cameras
     turns: list[dict[str, Run]] = []

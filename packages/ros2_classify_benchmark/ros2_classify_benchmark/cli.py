@@ -35,7 +35,7 @@ import time
 from typing import Any
 
 from ros2_classify.cli import EXIT_INTERRUPTED, EXIT_MODEL, EXIT_NO_ROS, EXIT_OK
-from ros2_classify.cli.renamed import add_old_name
+from ros2_classify.cli.messages import add_old_name, say as say_message
 from ros2_classify.errors import InputError, OptionsError
 from ros2_classify_benchmark.settings import ENCODINGS, Plan, QUICK, Settings, SHORTEST, TRANSPORTS
 from ros2_classify_benchmark.shared_memory import removed
@@ -146,24 +146,10 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """
-    Run the verb.
-
-    Parameters
-    ----------
-    arguments : Namespace
-        As `add_parser` declares them.
-
-    Returns
-    -------
-    int
-        0; 1 if a ratio is worse than recorded; 3 without ROS.
-
-    """
+    """Run the verb."""
     if find_spec('rclpy') is None:
-        print(f'ros2_classify: bench needs ROS 2, but {sys.executable} cannot import rclpy; '
-              'source a ROS 2 installation, or use scripts/bench of a source tree',
-              file=sys.stderr)
+        say_message('error', f'bench needs ROS 2, but {sys.executable} cannot import rclpy; source '
+                    'a ROS 2 installation, or use scripts/bench of a source tree')
         return EXIT_NO_ROS
     from ros2_classify_benchmark import modes, system as machine, targets
 

@@ -44,27 +44,7 @@ _GROWTH = 'growth_mib_in_10_min'
 
 
 def soak(settings: Settings, seconds: float, directory: Path, say: Say) -> dict[str, Any]:
-    """
-    Send images at the paced rate for a long time.
-
-    Parameters
-    ----------
-    settings : Settings
-        What is sent.
-    seconds : float
-        How long.
-    directory : Path
-        For logs and data.
-    say : callable
-        Told what is going on.
-
-    Returns
-    -------
-    dict
-        The run, and ``memory``: how much there was and how fast it grew, without the times that
-        the node notes for this very measurement.
-
-    """
+    """Send images at the paced rate for a long time."""
     with Session(settings, directory) as session:
         subject = server(settings, session.task, directory)
         session.open_source([subject])
@@ -81,23 +61,7 @@ def soak(settings: Settings, seconds: float, directory: Path, say: Say) -> dict[
 
 
 def growth(samples: list[tuple[float, int]], rate: float) -> dict[str, Any]:
-    """
-    Return how a process' memory went.
-
-    Parameters
-    ----------
-    samples : list of (float, int)
-        Time in seconds, and bytes.
-    rate : float
-        Frames a second: the process notes the times of each.
-
-    Returns
-    -------
-    dict
-        In MiB, without those notes: at first, at last, at most, and the growth in ten minutes,
-        counted after the first part of the run, in which caches and pools fill.
-
-    """
+    """Return how a process' memory went."""
     times = np.array([when for when, _ in samples])
     sizes = np.array([size for _, size in samples]) / MIB
     sizes -= _TRACE_BYTES * rate * (times - times[0]) / MIB

@@ -60,22 +60,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def missing(device: int, library: str = 'libcuda.so.1') -> str:
-    """
-    Say what this machine lacks.
-
-    Parameters
-    ----------
-    device : int
-        Which GPU.
-    library : str
-        The driver's library.
-
-    Returns
-    -------
-    str
-        A sentence; empty where the driver has that GPU.
-
-    """
+    """Say what this machine lacks."""
     try:
         driver = ctypes.CDLL(library)
     except OSError:

@@ -86,27 +86,7 @@ class Matched:
 
 
 def match(sent: Numbers, received: Numbers) -> Matched:
-    """
-    Match results with frames.
-
-    Parameters
-    ----------
-    sent : ndarray of int64, shape (n, 3)
-        Of each frame: camera, stamp in ns, time of sending in ns of the monotonic clock.
-    received : ndarray of int64, shape (m, 3)
-        Of each result: camera, stamp in ns, time of arrival in ns of the monotonic clock.
-
-    Returns
-    -------
-    Matched
-        One row a frame, by the time of sending.
-
-    Raises
-    ------
-    ValueError
-        If two frames have the same stamp: the source is broken.
-
-    """
+    """Match results with frames."""
     order = np.argsort(sent[:, 2], kind='stable')
     sent = sent[order]
     if np.unique(sent[:, 1]).size != len(sent):
@@ -120,22 +100,7 @@ def match(sent: Numbers, received: Numbers) -> Matched:
 
 
 def times_of(stamps: Numbers, keys: Numbers, times: Numbers) -> NDArray[np.float64]:
-    """
-    Look times up by stamp.
-
-    Parameters
-    ----------
-    stamps : ndarray of int64, shape (n,)
-        Whose times are wanted.
-    keys, times : ndarray of int64, shape (m,)
-        Stamps and their times in ns; of several times for a stamp the earliest counts.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        Seconds; NaN where a stamp isn't among the keys.
-
-    """
+    """Look times up by stamp."""
     found = np.full(len(stamps), np.nan)
     if not len(keys):
         return found

@@ -112,33 +112,7 @@ def bare_ms(run: dict[str, Any]) -> float:
 
 def measure(
         settings: Settings, plan: Plan, directory: Path, say: Say, against: str = '') -> Measured:
-    """
-    Measure our server, and another node beside it, against the bare loop.
-
-    Parameters
-    ----------
-    settings : Settings
-        What.
-    plan : Plan
-        How long.
-    directory : Path
-        For logs and data.
-    say : callable
-        Told what is going on.
-    against : str
-        The other node's command line; see `ros2_classify_benchmark.subjects.other`.
-
-    Returns
-    -------
-    Measured
-        All numbers.
-
-    Raises
-    ------
-    BenchError
-        If a process fails.
-
-    """
+    """Measure our server, and another node beside it, against the bare loop."""
     begun = time.monotonic()
     with Session(settings, directory) as session:
         found = Measured(settings, session.facts, session.frames, None)
@@ -219,20 +193,7 @@ def _loss(run: Run) -> float:
 
 
 def report(found: Measured) -> dict[str, Any]:
-    """
-    Return what JSON shall hold of a measurement.
-
-    Parameters
-    ----------
-    found : Measured
-        The measurement; its session has ended.
-
-    Returns
-    -------
-    dict
-        ``latency_ratio`` and ``throughput_ratio`` first; the numbers behind them follow.
-
-    """
+    """Return what JSON shall hold of a measurement."""
     result: dict[str, Any] = {
         'latency_ratio': rounded(found.latency_ratio, 4),
         'throughput_ratio': rounded(found.throughput_ratio(), 4),
@@ -306,20 +267,7 @@ def _node(found: Measured, name: str) -> dict[str, Any]:
 
 
 def together(runs: list[Run]) -> dict[str, Any]:
-    """
-    Return the runs of a node as one.
-
-    Parameters
-    ----------
-    runs : list of Run
-        The runs, one a turn.
-
-    Returns
-    -------
-    dict
-        Distributions over all frames, sums of counts, medians of everything else.
-
-    """
+    """Return the runs of a node as one."""
     tables = [run.to_dict() for run in runs]
 
     def total(key: str) -> int | None:

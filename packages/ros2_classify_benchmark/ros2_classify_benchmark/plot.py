@@ -43,22 +43,7 @@ def check(path: Path) -> None:
 
 
 def plot(found: Measured, path: Path) -> None:
-    """
-    Draw how many frames took how long, for the bare loop, the transport and each node.
-
-    Parameters
-    ----------
-    found : Measured
-        A measurement whose session has ended.
-    path : Path
-        A PNG file.
-
-    Raises
-    ------
-    BenchError
-        If Matplotlib isn't installed or the file can't be written.
-
-    """
+    """Draw how many frames took how long, for the bare loop, the transport and each node."""
     pyplot = _pyplot()
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 4.8), layout='constrained')
     series = _series(found)

@@ -215,27 +215,7 @@ class NodeProcess:
                 f'{end_of(self._log)}')
 
     def wait_for(self, pattern: str, seconds: float = PATIENCE) -> float:
-        """
-        Wait for a line.
-
-        Parameters
-        ----------
-        pattern : str
-            A regular expression, searched for in each line.
-        seconds : float
-            How long to wait.
-
-        Returns
-        -------
-        float
-            Seconds from the start of the process to the line.
-
-        Raises
-        ------
-        BenchError
-            If the process ends or the time is over.
-
-        """
+        """Wait for a line."""
         deadline = time.monotonic() + seconds
         seen = 0
         while time.monotonic() < deadline:

@@ -52,25 +52,7 @@ class Comparison:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """
-    Read a recorded measurement.
-
-    Parameters
-    ----------
-    path : Path
-        What ``--json`` printed, or a file with that as its last line.
-
-    Returns
-    -------
-    dict
-        The measurement.
-
-    Raises
-    ------
-    BenchError
-        If the file can't be read or is none.
-
-    """
+    """Read a recorded measurement."""
     try:
         text = path.read_text().strip()
         record = json.loads(text if text.startswith('{') else text.rpartition('\n')[2])
@@ -103,20 +85,7 @@ def plan_of(record: Mapping[str, Any], usual: Plan, turns: int | None) -> Plan:
 
 
 def changed(record: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """
-    Say what is not as it was when the record was made, in a sentence each.
-
-    Parameters
-    ----------
-    record, found : mapping
-        The recorded measurement and the present one.
-
-    Returns
-    -------
-    list of str
-        About the model, who runs it, and the images: ratios of others say little.
-
-    """
+    """Say what is not as it was when the record was made, in a sentence each."""
     then, now = _made_with(record), _made_with(found)
     return [f'{title} is not that of the record, so the ratios say little: {now[title]} in the '
             f'place of {then[title]}'
@@ -136,20 +105,7 @@ def ratios(record: Mapping[str, Any]) -> dict[str, float]:
 
 
 def compare(recorded: Mapping[str, float], measured: Mapping[str, float]) -> list[Comparison]:
-    """
-    Compare ratios.
-
-    Parameters
-    ----------
-    recorded, measured : mapping of str to float
-        As `ratios` returns them.
-
-    Returns
-    -------
-    list of Comparison
-        One for each recorded ratio; one that wasn't measured any more has not passed.
-
-    """
+    """Compare ratios."""
     result = []
     for name, before in recorded.items():
         now = measured.get(name, float('nan'))

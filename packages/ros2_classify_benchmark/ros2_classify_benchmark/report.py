@@ -34,20 +34,7 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def table(result: dict[str, Any]) -> str:
-    """
-    Return a report for people.
-
-    Parameters
-    ----------
-    result : dict
-        As `ros2_classify_benchmark.measure.report` returns it.
-
-    Returns
-    -------
-    str
-        Three Markdown tables: latencies, frames, ratios.
-
-    """
+    """Return a report for people."""
     bare, nodes = result['bare'], result['nodes']
     latencies = [_distribution('inference alone', bare['inference_ms']),
                  _distribution('bare loop, paced', bare['paced_ms']),

@@ -108,17 +108,7 @@ class Run:
         return median([pss / MIB for _, pss in self.memory])
 
     def add_trace(self, taken: Numbers, published: Numbers, skipped: Numbers) -> None:
-        """
-        Add what the node noted itself.
-
-        Parameters
-        ----------
-        taken, published : ndarray of int64, shape (n, 2)
-            Stamp and time in ns; see `ros2_classify.ros.server.trace`.
-        skipped : ndarray of int64, shape (n, 2)
-            Numbers of frames that it never took, and the time in ns.
-
-        """
+        """Add what the node noted itself."""
         stamps = self.matched.stamps
         begun = times_of(stamps, taken[:, 0], taken[:, 1])
         done = times_of(stamps, published[:, 0], published[:, 1])

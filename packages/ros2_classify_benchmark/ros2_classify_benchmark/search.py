@@ -44,28 +44,7 @@ class Found:
 def highest_rate(
         loss_at: Callable[[float], float], low: float, high: float, *,
         max_loss: float = MAX_LOSS, tolerance: float = 0.03, max_tries: int = 10) -> Found:
-    """
-    Search the highest rate with a loss below a limit.
-
-    Parameters
-    ----------
-    loss_at : callable
-        Runs at a rate and returns the part of the frames lost, 0 to 1.
-    low, high : float
-        Where the rate is to be found. The upper end is tried first: it may be reached.
-    max_loss : float
-        A rate is reached where less is lost.
-    tolerance : float
-        The search ends where the ends are closer than this part of the rate.
-    max_tries : int
-        And after so many runs.
-
-    Returns
-    -------
-    Found
-        The rate.
-
-    """
+    """Search the highest rate with a loss below a limit."""
     tried: list[tuple[float, float]] = []
     best = 0.0
     rate = high

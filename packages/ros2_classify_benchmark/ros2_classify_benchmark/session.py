@@ -137,25 +137,7 @@ class Session:
         self._profile = self._source.ready().get('profile')
 
     def start(self, subject: Subject) -> Started:
-        """
-        Start a node and wait for its first result.
-
-        Parameters
-        ----------
-        subject : Subject
-            The node; `open_source` was told of it.
-
-        Returns
-        -------
-        Started
-            The node.
-
-        Raises
-        ------
-        BenchError
-            If it ends, or gives no result.
-
-        """
+        """Start a node and wait for its first result."""
         if subject.result_type:
             self._listen(subject, [subject.result_type] * len(subject.results))
         started = Started(subject, [])
@@ -174,17 +156,6 @@ class Session:
     def start_composed(self, subject: Subject) -> Started:
         """
         Start our server in one process with the camera, instead of `open_source` and `start`.
-
-        Parameters
-        ----------
-        subject : Subject
-            One server.
-
-        Returns
-        -------
-        Started
-            The node; its processor time and memory hold the camera's.
-
         """
         words = subject.commands[0]
         self._source = Helper(f'{_PROGRAMS}.composed', {
@@ -200,28 +171,7 @@ class Session:
     def run(
             self, started: Started, rate: float, seconds: float, warm: float,
             sample_memory: bool = False) -> Run:
-        """
-        Send images to a node for a while.
-
-        Parameters
-        ----------
-        started : Started
-            The node.
-        rate : float
-            Images a second and camera.
-        seconds : float
-            How long, with the warm-up.
-        warm : float
-            Seconds at the beginning that don't count.
-        sample_memory : bool
-            Whether memory is looked at every second, and not once at the end: that takes time.
-
-        Returns
-        -------
-        Run
-            What became of the images.
-
-        """
+        """Send images to a node for a while."""
         self.listener.ask('dump', out=str(self.directory / 'old.npy'))
         out, images = self.directory / 'sent.npy', list(started.subject.images)
         self.source.tell('run', topics=images, rate=rate, seconds=seconds, out=str(out))
@@ -252,24 +202,7 @@ class Session:
         return run
 
     def unheard(self, subject: Subject, rate: float, seconds: float) -> float:
-        """
-        Measure a node that is active and that nobody listens to.
-
-        Parameters
-        ----------
-        subject : Subject
-            The node; `open_source` was told of it.
-        rate : float
-            Images a second that a camera sends; 0 for no camera.
-        seconds : float
-            How long; as long again is waited before, for the node to become quiet.
-
-        Returns
-        -------
-        float
-            Cores used.
-
-        """
+        """Measure a node that is active and that nobody listens to."""
         started = Started(subject, [NodeProcess(
             command, self.env, self.directory / f'{subject.name}{number}.log')
             for number, command in enumerate(subject.commands)])

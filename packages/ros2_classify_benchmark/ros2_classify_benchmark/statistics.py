@@ -52,20 +52,7 @@ class Summary:
 
 
 def summary(values: ArrayLike) -> Summary:
-    """
-    Summarize a distribution.
-
-    Parameters
-    ----------
-    values : array_like of float, shape (n,)
-        What was measured.
-
-    Returns
-    -------
-    Summary
-        In the same unit.
-
-    """
+    """Summarize a distribution."""
     numbers = np.asarray(values, np.float64)
     if not numbers.size:
         return Summary(0, *[math.nan] * 5)
@@ -86,43 +73,13 @@ def ratio(value: float, floor: float) -> float:
 
 
 def interval_jitter(times: ArrayLike) -> float:
-    """
-    Return the standard deviation of the intervals between events.
-
-    Parameters
-    ----------
-    times : array_like of float, shape (n,)
-        When the events were, in any order.
-
-    Returns
-    -------
-    float
-        In the unit of the times; NaN for fewer than three events.
-
-    """
+    """Return the standard deviation of the intervals between events."""
     ordered = np.sort(np.asarray(times, np.float64))
     return float(np.std(np.diff(ordered))) if ordered.size >= 3 else math.nan
 
 
 def slope(times: ArrayLike, values: ArrayLike) -> float:
-    """
-    Return how fast something grows: the Theil-Sen estimate, which single jumps don't move.
-
-    Parameters
-    ----------
-    times, values : array_like of float, shape (n,)
-        Samples.
-
-    Returns
-    -------
-    float
-        Values per unit of time; NaN for fewer than two samples.
-
-    Notes
-    -----
-    P. K. Sen, "Estimates of the regression coefficient based on Kendall's tau", JASA 63 (1968).
-
-    """
+    """Return how fast something grows: the Theil-Sen estimate, which single jumps don't move."""
     x, y = np.asarray(times, np.float64), np.asarray(values, np.float64)
     if x.size < 2:
         return math.nan

@@ -126,34 +126,7 @@ PLAIN = ('{python} -m ros2_classify_benchmark.nodes.plain_node --ros-args -r ima
 def other(
         settings: Settings, facts: Mapping[str, Any], command: str, name: str = 'other',
 ) -> Subject:
-    """
-    Return any other node.
-
-    Parameters
-    ----------
-    settings : Settings
-        What is measured.
-    facts : mapping
-        What the bare loop says of the model.
-    command : str
-        Its command line, split as a shell does; ``plain`` for the plain node that comes with the
-        benchmark. ``{image}`` and ``{result}`` stand for the two topics, ``{model}``, ``{file}``,
-        ``{task}`` and ``{threads}`` for what is measured, ``{python}`` for this Python.
-    name : str
-        What it is called.
-
-    Returns
-    -------
-    Subject
-        The node.
-
-    Raises
-    ------
-    BenchError
-        If the command line names no topic of images or of results, or the plain node is asked
-        for what it can't do.
-
-    """
+    """Return any other node."""
     if command == 'plain':
         _check_plain(settings, str(facts['task']))
         command = PLAIN

@@ -62,18 +62,6 @@ def versions() -> dict[str, str]:
 def commit(directory: Path = Path(__file__).resolve().parent) -> str:
     """
     Return the commit of a directory's files, with ``-dirty`` where they are not as committed.
-
-    Parameters
-    ----------
-    directory : Path
-        The package's.
-
-    Returns
-    -------
-    str
-        Empty where git or the repository is missing, or the files are not the repository's: an
-        environment may lie in somebody else's.
-
     """
     def git(*words: str) -> str:
         try:

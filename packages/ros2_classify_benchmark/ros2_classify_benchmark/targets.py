@@ -109,37 +109,7 @@ def measure_all(
         messages: Callable[[], dict[str, Any]], recorded: Path | None = None,
         long_run: Path | None = None,
 ) -> tuple[list[Row], dict[str, Any]]:
-    """
-    Measure all rows.
-
-    Parameters
-    ----------
-    settings : Settings
-        Model and engine; sizes are the rows'.
-    plan : Plan
-        How long each row is measured; see `plan_of`.
-    soak_seconds : float
-        Length of the long run.
-    directory : Path
-        For logs and data.
-    say : callable
-        Told what is going on.
-    messages : callable
-        Measures the messages.
-    recorded : Path or None
-        A comparison with the predecessor, as ``--against`` wrote it: that needs TensorFlow and
-        is made apart.
-    long_run : Path or None
-        The long run as ``--duration`` and ``--output`` wrote it, if it is not to be made anew.
-
-    Returns
-    -------
-    rows : list of Row
-        The table.
-    evidence : dict
-        All reports that it comes from.
-
-    """
+    """Measure all rows."""
     # What is wrong with a record is said before anything is measured.
     long = read_long_run(long_run) if long_run else None
     predecessor = read_predecessor(recorded) if recorded else None
@@ -189,25 +159,7 @@ def measure_all(
 
 
 def read_long_run(path: Path) -> dict[str, Any]:
-    """
-    Read a record of the long run.
-
-    Parameters
-    ----------
-    path : Path
-        What ``bench --duration 600 --size 1920x1080 --output`` wrote.
-
-    Returns
-    -------
-    dict
-        The record.
-
-    Raises
-    ------
-    BenchError
-        If the file is no such record.
-
-    """
+    """Read a record of the long run."""
     try:
         record: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -221,25 +173,7 @@ def read_long_run(path: Path) -> dict[str, Any]:
 
 
 def read_predecessor(path: Path) -> dict[str, Any]:
-    """
-    Read a record of the comparison with the predecessor.
-
-    Parameters
-    ----------
-    path : Path
-        What ``bench --against COMMAND --output`` wrote.
-
-    Returns
-    -------
-    dict
-        The record.
-
-    Raises
-    ------
-    BenchError
-        If the file is no such record.
-
-    """
+    """Read a record of the comparison with the predecessor."""
     try:
         record: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -379,25 +313,7 @@ def _start(settings: Settings, repetitions: int, directory: Path) -> dict[str, A
 
 
 def around_table(document: Path) -> tuple[str, str]:
-    """
-    Return what stands before and after the marks of a document.
-
-    Parameters
-    ----------
-    document : Path
-        A Markdown file with the lines ``<!-- targets: begin -->`` and ``<!-- targets: end -->``.
-
-    Returns
-    -------
-    before, after : str
-        The rest of the document, without the marks.
-
-    Raises
-    ------
-    BenchError
-        If the file or its marks are missing.
-
-    """
+    """Return what stands before and after the marks of a document."""
     try:
         before, begin, rest = document.read_text().partition(_BEGIN)
     except OSError as error:
@@ -409,21 +325,6 @@ def around_table(document: Path) -> tuple[str, str]:
 
 
 def into_document(document: Path, text: str) -> None:
-    """
-    Put a table between the two marks of a document.
-
-    Parameters
-    ----------
-    document : Path
-        See `around_table`.
-    text : str
-        What shall stand between them.
-
-    Raises
-    ------
-    BenchError
-        As `around_table`.
-
-    """
+    """Put a table between the two marks of a document."""
     before, after = around_table(document)
     document.write_text(f'{before}{_BEGIN}\n{text}\n{_END}{after}')

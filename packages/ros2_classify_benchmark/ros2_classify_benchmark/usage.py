@@ -42,20 +42,7 @@ def tree(pids: Iterable[int]) -> list[int]:
 
 
 def cpu_seconds(pids: Sequence[int]) -> float:
-    """
-    Return the processor time that processes and their descendants have used so far.
-
-    Parameters
-    ----------
-    pids : sequence of int
-        Processes; what has ended counts for nothing.
-
-    Returns
-    -------
-    float
-        Seconds of one core, user and system together.
-
-    """
+    """Return the processor time that processes and their descendants have used so far."""
     total = 0
     for pid in tree(pids):
         try:
@@ -68,22 +55,7 @@ def cpu_seconds(pids: Sequence[int]) -> float:
 
 
 def memory_bytes(pids: Sequence[int], without: str = '') -> tuple[int, int]:
-    """
-    Return the memory of processes and their descendants.
-
-    Parameters
-    ----------
-    pids : sequence of int
-        Processes.
-    without : str
-        A mapped file that doesn't count: the benchmark's own images.
-
-    Returns
-    -------
-    pss, rss : int
-        Bytes; in the first one, pages that several processes share are divided among them.
-
-    """
+    """Return the memory of processes and their descendants."""
     pss = rss = 0
     for pid in tree(pids):
         try:

@@ -22,7 +22,7 @@ def test_only_an_active_server_is_healthy(start, peer, classifier, capsys):
     server.wait_for_line('waiting to be configured')
     assert peer.state() == 'unconfigured'
     assert cli.main(['health', '--timeout', '30']) == 1
-    assert capsys.readouterr().err == 'ros2_classify: /server is unconfigured\n'
+    assert capsys.readouterr().err == 'error: /server is unconfigured\n'
     assert peer.transition('configure') and peer.transition('activate')
     assert cli.main(['health', '--timeout', '30']) == 0
     assert capsys.readouterr().out == '/server is active\n'
@@ -31,5 +31,5 @@ def test_only_an_active_server_is_healthy(start, peer, classifier, capsys):
 def test_a_server_that_is_not_there(ros, capsys):
     assert cli.main(['health', '--server', '/front/server', '--timeout', '0.2']) == 1
     said = capsys.readouterr().err
-    assert said.startswith('ros2_classify: /front/server does not answer within 0.2 s')
+    assert said.startswith('error: /front/server does not respond within 0.2 s')
     assert 'ROS_DOMAIN_ID' in said

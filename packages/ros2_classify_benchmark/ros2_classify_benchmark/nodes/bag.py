@@ -52,27 +52,7 @@ def is_bag(path: str) -> bool:
 
 
 def images_of_bag(path: str, topic: str = '') -> Iterator[Pixels]:
-    """
-    Read the images of a topic.
-
-    Parameters
-    ----------
-    path : str
-        A bag's directory or file.
-    topic : str
-        The topic; empty for the first one that has images.
-
-    Yields
-    ------
-    ndarray of uint8, shape (height, width, 3)
-        BGR, in the order of recording.
-
-    Raises
-    ------
-    InputError
-        If the bag can't be read or the topic isn't in it.
-
-    """
+    """Read the images of a topic."""
     from rclpy.serialization import deserialize_message
     import sensor_msgs.msg
 

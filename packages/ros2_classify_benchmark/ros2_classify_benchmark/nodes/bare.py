@@ -69,25 +69,7 @@ class Bare:
         self._next = 0
 
     def run(self, rate: float, seconds: float, warm: float = 0.0) -> dict[str, Any]:
-        """
-        Answer for a while.
-
-        Parameters
-        ----------
-        rate : float
-            Images a second; 0 for as many as it can.
-        seconds : float
-            How long, with the warm-up.
-        warm : float
-            Seconds at the beginning that don't count.
-
-        Returns
-        -------
-        dict
-            ``latencies``: ms for each image; ``inferences``: ms of each in the model alone;
-            ``rate``: images a second; ``cpu``: cores used.
-
-        """
+        """Answer for a while."""
         latencies: list[float] = []
         inferences: list[float] = []
         begun = due = time.perf_counter()

@@ -90,36 +90,7 @@ ENCODERS: dict[str, Callable[[Pixels], Any]] = {
 def prepare(
         directory: str, source: str, width: int, height: int, encoding: str, transport: str,
         topic: str = '') -> dict[str, Any]:
-    """
-    Write the images of a run.
-
-    Parameters
-    ----------
-    directory : str
-        Where to.
-    source : str
-        An image, a directory, a video, a bag (directory, .mcap or .db3); empty for the shipped scenes.
-    width, height : int
-        Pixels.
-    encoding : str
-        One of `ENCODERS`.
-    transport : str
-        ``raw`` or ``compressed``.
-    topic : str
-        Of a bag: the topic with the images; empty for the first one that has some.
-
-    Returns
-    -------
-    dict
-        What the index holds: the source's name, the number of images and the sha256 over all
-        their bytes among it.
-
-    Raises
-    ------
-    InputError
-        If the source has no image, or the encoding can't have that size.
-
-    """
+    """Write the images of a run."""
     if (width % 2 or height % 2) and encoding in _EVEN:
         raise InputError(f'{encoding} images have even sides, and {width}x{height} has not')
     count = min(_MOST, max(_FEWEST, _MOST_BYTES // (width * height * 3)))

@@ -32,21 +32,7 @@ Command = Callable[..., Any]
 def serve(
         commands: dict[str, Command], ready: dict[str, Any],
         over: threading.Event | None = None) -> None:
-    """
-    Say that the process is ready; then do what comes on the standard input until that ends.
-
-    Parameters
-    ----------
-    commands : dict of str to callable
-        What can be asked for: ``{"do": "run", "rate": 30}`` calls ``run(rate=30)``, and what that
-        returns is answered. The command ``quit`` is answered by leaving.
-    ready : dict
-        The first answer.
-    over : Event, optional
-        Set when the standard input has ended, also in the middle of a command: nobody is there
-        any more to wait for it.
-
-    """
+    """Say that the process is ready; then do what comes on the standard input until that ends."""
     lines: queue.Queue[str] = queue.Queue()
 
     def read() -> None:
@@ -76,21 +62,7 @@ def result(message: dict[str, Any]) -> None:
 
 def in_ros(name: str, create: Callable[[Any], tuple[dict[str, Command], dict[str, Any]]], *,
            spin: bool, over: threading.Event | None = None) -> None:
-    """
-    Run a node that takes commands, until the standard input ends.
-
-    Parameters
-    ----------
-    name : str
-        The node's name.
-    create : callable
-        Takes the node; returns its commands and what to say when it is ready.
-    spin : bool
-        Whether it has callbacks. Commands then run in a thread of their own.
-    over : Event, optional
-        See `serve`.
-
-    """
+    """Run a node that takes commands, until the standard input ends."""
     # Ctrl-C is for the one who started it all: it asks everybody to end, in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from ros2_classify.ros.node import dds_profile, memory

@@ -52,20 +52,7 @@ class Listener:
         self._lock = threading.Lock()
 
     def listen(self, topic: str, type_name: str, camera: int) -> None:
-        """
-        Subscribe.
-
-        Parameters
-        ----------
-        topic : str
-            The results.
-        type_name : str
-            Their type, such as ``vision_msgs/msg/Classification``: a message with a header, or a
-            header itself.
-        camera : int
-            Number of the camera that the results are about.
-
-        """
+        """Subscribe."""
         # Best effort fits every publisher. Nothing is lost: the queue is longer than any backlog.
         qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100,
                          reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -99,21 +86,7 @@ class Listener:
             return len(self._rows) // 3
 
     def dump(self, out: str) -> int:
-        """
-        Write what arrived since the last time, and forget it.
-
-        Parameters
-        ----------
-        out : str
-            File for an array of int64, shape (n, 3): camera, stamp and arrival in ns, the latter
-            of the monotonic clock.
-
-        Returns
-        -------
-        int
-            How many rows there are.
-
-        """
+        """Write what arrived since the last time, and forget it."""
         with self._lock:
             rows, self._rows = self._rows, array('q')
         table = np.array(rows, np.int64).reshape(-1, 3)
@@ -122,20 +95,7 @@ class Listener:
 
 
 def unknown(names: list[str]) -> str:
-    """
-    Say which parameters the server doesn't have: ROS ignores them without a word.
-
-    Parameters
-    ----------
-    names : list of str
-        Names that somebody gave values for.
-
-    Returns
-    -------
-    str
-        A sentence about the first one that is wrong; empty where all are right.
-
-    """
+    """Say which parameters the server doesn't have: ROS ignores them without a word."""
     known = [spec.name for spec in PARAMETERS]
     for name in names:
         if name not in known and not name.startswith(_OF_ROS):

@@ -61,22 +61,7 @@ _TOPIC = 'bench_image'
 
 
 def run(turns: int = 5, seconds: float = 3.0) -> dict[str, Any]:
-    """
-    Measure everything but `segments`.
-
-    Parameters
-    ----------
-    turns : int
-        How often each way gets its turn.
-    seconds : float
-        How long a turn of `hops` is.
-
-    Returns
-    -------
-    dict
-        What `results`, `images` and `hops` return, by these names.
-
-    """
+    """Measure everything but `segments`."""
     return {'results': results(turns), 'images': images(turns),
             'hops': hops(turns, seconds)}
 
@@ -111,18 +96,7 @@ def images(turns: int = 5) -> dict[str, Any]:
 
 
 def hops(turns: int = 5, seconds: float = 3.0) -> dict[str, Any]:
-    """
-    Measure how images at 30 Hz get from one process to another, best effort.
-
-    Returns
-    -------
-    dict
-        For each size, and each way of receiving (message objects or bytes read in place; rclpy's
-        usual executor or the one driven by events): the milliseconds from the stamp to the
-        pixels (median and 95th percentile), the receiver's processor time in percent of a core,
-        and the part of the images that came.
-
-    """
+    """Measure how images at 30 Hz get from one process to another, best effort."""
     ways = [(form, executor) for executor in ('waiting', 'events') for form in ('object', 'bytes')]
     found: dict[str, Any] = {}
     for name, size in SIZES.items():
@@ -136,15 +110,7 @@ def hops(turns: int = 5, seconds: float = 3.0) -> dict[str, Any]:
 
 
 def segments(turns: int = 3, seconds: float = 4.0) -> dict[str, Any]:
-    """
-    Measure sizes (MiB) of the sender's shared memory with two receivers at 30 Hz.
-
-    Returns
-    -------
-    dict
-        As `hops`, by image size and segment size; ``default`` is Fast DDS' own transport.
-
-    """
+    """Measure sizes (MiB) of the sender's shared memory with two receivers at 30 Hz."""
     found: dict[str, Any] = {}
     for name, size in {**SIZES, '3840x2160': (3840, 2160)}.items():
         rows: dict[str, list[dict[str, float]]] = {}

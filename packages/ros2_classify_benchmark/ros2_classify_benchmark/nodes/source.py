@@ -68,27 +68,7 @@ class Source:
         self._last_stamp = 0
 
     def run(self, topics: list[str], rate: float, seconds: float, out: str) -> int:
-        """
-        Send for a while.
-
-        Parameters
-        ----------
-        topics : list of str
-            Each one gets ``rate`` images a second, evenly staggered.
-        rate : float
-            Images a second and topic.
-        seconds : float
-            How long.
-        out : str
-            File for an array of int64, shape (n, 3): topic's number, stamp and time of sending in
-            ns, the latter of the monotonic clock.
-
-        Returns
-        -------
-        int
-            How many were sent. A source that can't keep the rate up sends fewer.
-
-        """
+        """Send for a while."""
         senders = [self._senders[topic] for topic in topics]
         period = 1.0 / (rate * len(topics))
         rows: list[tuple[int, int, int]] = []
@@ -114,24 +94,7 @@ class Source:
 
 
 def publishers(node: Any, frames: Frames, topics: list[str]) -> dict[str, Send]:
-    """
-    Return what publishes serialized messages.
-
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The node.
-    frames : Frames
-        The images.
-    topics : list of str
-        The topics.
-
-    Returns
-    -------
-    dict of str to callable
-        For `Source`.
-
-    """
+    """Return what publishes serialized messages."""
     msg_type = CompressedImage if frames.index['transport'] == 'compressed' else Image
     messages = [
         bytearray(serialize_message(frames.message(number))) for number in range(len(frames))]

@@ -30,20 +30,7 @@ from ros2_classify_benchmark.shared_memory import removed
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """
-    Run the program.
-
-    Parameters
-    ----------
-    words : sequence of str, optional
-        The command line after the program's name; default ``sys.argv[1:]``.
-
-    Returns
-    -------
-    int
-        0 where all was as it should be, 1 where it was not.
-
-    """
+    """Run the program."""
     asked = _parser().parse_args(words)
     # Asked to end, it ends its processes first.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

@@ -113,20 +113,7 @@ class Frames:
         self._excuses.append((begun, time.time_ns()))
 
     def gaps(self, begun: int = 0, ended: int | None = None) -> list[float]:
-        """
-        Return the times between two answers in a row.
-
-        Parameters
-        ----------
-        begun, ended : int
-            Those that reach into this time, in ns since 1970; default all so far.
-
-        Returns
-        -------
-        list of float
-            Milliseconds.
-
-        """
+        """Return the times between two answers in a row."""
         with self._lock:
             results = list(self._results)
         first = next((number for number, (_, when, _) in enumerate(results) if when > begun), 0)
@@ -136,20 +123,7 @@ class Frames:
         return self._gaps(results[max(0, first - 1):last])
 
     def tally(self, record: Path) -> Tally:
-        """
-        Judge all answers.
-
-        Parameters
-        ----------
-        record : Path
-            What `ros2_classify_benchmark.stress.camera` has written.
-
-        Returns
-        -------
-        Tally
-            The numbers.
-
-        """
+        """Judge all answers."""
         with self._lock:
             results = list(self._results)
         lines = [line.split() for line in record.read_text().splitlines()]
@@ -191,23 +165,7 @@ class Drops:
             self._told.append((time.time_ns(), replaced))
 
     def unexplained(self, silent: list[int], total: int) -> int:
-        """
-        Return how many images without an answer no replacement of their time explains.
-
-        Parameters
-        ----------
-        silent : list of int
-            When they were sent, in ns since 1970.
-        total : int
-            How many images were replaced in the whole run. Those that were not told of, in the
-            last second before a stop, may explain any of them.
-
-        Returns
-        -------
-        int
-            Their number.
-
-        """
+        """Return how many images without an answer no replacement of their time explains."""
         with self._lock:
             told = list(self._told)
         left = []

@@ -83,26 +83,7 @@ class Growth:
 
 
 def hold(pid: int) -> tuple[float, float, float, float]:
-    """
-    Return what a process holds.
-
-    Parameters
-    ----------
-    pid : int
-        The process.
-
-    Returns
-    -------
-    memory, descriptors, threads, shared_memory : float
-        MiB of memory that is its alone or its part of what is shared; open files; threads; mapped
-        segments of shared memory.
-
-    Raises
-    ------
-    OSError
-        If the process has ended.
-
-    """
+    """Return what a process holds."""
     directory = Path(f'/proc/{pid}')
     segments = {line.split(None, 5)[5] for line in
                 (directory / 'maps').read_text(errors='replace').splitlines() if '/dev/shm/' in line}
@@ -111,22 +92,7 @@ def hold(pid: int) -> tuple[float, float, float, float]:
 
 
 def growth(times: NDArray[np.float64], values: NDArray[np.float64], limit: float) -> Growth:
-    """
-    Tell how a quantity has developed since it settled.
-
-    Parameters
-    ----------
-    times, values : ndarray of float64, shape (n,)
-        Samples; the times in seconds.
-    limit : float
-        What it may gain.
-
-    Returns
-    -------
-    Growth
-        The development.
-
-    """
+    """Tell how a quantity has developed since it settled."""
     settled = times >= times[0] + SETTLING * (times[-1] - times[0])
     times, values = times[settled], values[settled]
     tenth = max(1, len(times) // 10)

@@ -72,20 +72,7 @@ class Failing:
 
 
 def save_models(directory: Path) -> tuple[list[Known], list[Failing]]:
-    """
-    Write the models.
-
-    Parameters
-    ----------
-    directory : Path
-        Where to.
-
-    Returns
-    -------
-    known, failing : list
-        The models; of the known ones the last is slow.
-
-    """
+    """Write the models."""
     def save(name: str, scores: tuple[float, ...], **kind: int) -> Known:
         path = save_known_classifier(
             directory, name, scores, size=_SIZE,
@@ -113,22 +100,7 @@ def save_models(directory: Path) -> tuple[list[Known], list[Failing]]:
 
 
 def whose(result: Any, known: list[Known]) -> str:
-    """
-    Tell which model has given an answer.
-
-    Parameters
-    ----------
-    answer : vision_msgs.msg.Classification
-        The answer; thresholds and limits may have shortened it.
-    known : list of Known
-        The models.
-
-    Returns
-    -------
-    str
-        The model's name; ``nobody`` where no single model answers so, or nothing is said.
-
-    """
+    """Tell which model has given an answer."""
     said = {each.class_id: each.score for each in result.results}
     for model in known:
         if said and all(model.scores.get(label) == score for label, score in said.items()):

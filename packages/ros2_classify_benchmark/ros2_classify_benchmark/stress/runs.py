@@ -51,26 +51,7 @@ _ANSWERED_EVERY = 25
 
 
 def soak(directory: Path, minutes: float, seed: int, say: Say) -> Report:
-    """
-    Let a camera run at 30 images a second while one fault follows the other.
-
-    Parameters
-    ----------
-    directory : Path
-        For models, records and logs.
-    minutes : float
-        How long.
-    seed : int
-        Decides the order of the faults.
-    say : callable
-        Told what is going on.
-
-    Returns
-    -------
-    Report
-        What came of it.
-
-    """
+    """Let a camera run at 30 images a second while one fault follows the other."""
     report = Report(f'soak of {minutes:g} min at {RATE:g} images/s', say=say)
     done: Counter[str] = Counter()
     with TestBed(directory) as bed:
@@ -97,26 +78,7 @@ def soak(directory: Path, minutes: float, seed: int, say: Say) -> Report:
 
 
 def swaps(directory: Path, count: int, seed: int, say: Say) -> Report:
-    """
-    Change the model again and again, under load; every third change is one that must fail.
-
-    Parameters
-    ----------
-    directory : Path
-        For models, records and logs.
-    count : int
-        How many changes.
-    seed : int
-        Decides which models.
-    say : callable
-        Told what is going on.
-
-    Returns
-    -------
-    Report
-        What came of it.
-
-    """
+    """Change the model again and again, under load; every third change is one that must fail."""
     report = Report(f'{count} changes of the model at {RATE:g} images/s', say=say)
     with TestBed(directory) as bed:
         bed.open_camera()
@@ -199,24 +161,7 @@ def _part(values: Sequence[float], part: float) -> float:
 
 
 def transitions(directory: Path, count: int, say: Say) -> Report:
-    """
-    Configure, activate, deactivate and clean up, again and again.
-
-    Parameters
-    ----------
-    directory : Path
-        For models, records and logs.
-    count : int
-        How many transitions.
-    say : callable
-        Told what is going on.
-
-    Returns
-    -------
-    Report
-        What came of it.
-
-    """
+    """Configure, activate, deactivate and clean up, again and again."""
     report = Report(f'{count} transitions', say=say)
     cycles = -(-count // len(_CYCLE))
     answered = 0

@@ -1,0 +1,79 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Messages on standard error, and the old names of options and keys."""
+
+import argparse
+import logging
+import os
+import sys
+
+import pytest
+from ros2_classify.cli.messages import add_old_name, Parser, say, show_log, with_old_keys
+
+LONG = 'a: no such file; ' + 'words ' * 30 + '/a/path-that/is-not/broken'
+
+
+def test_messages_wrap_at_the_width_of_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
+    monkeypatch.setattr('shutil.get_terminal_size', lambda: os.terminal_size((60, 20)))
+    say('error', LONG)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) > 2
+    assert max(map(len, lines)) <= 60
+    assert lines[0].startswith('error: a: no such file;')
+    assert all(line.startswith('  ') for line in lines[1:])
+    assert lines[-1].endswith('/a/path-that/is-not/broken')
+
+
+def test_messages_are_one_line_without_a_terminal(capsys):
+    say('warning', LONG)
+    assert capsys.readouterr().err == f'warning: {LONG}\n'
+
+
+def test_errors_of_the_parser_look_like_others(capsys):
+    with pytest.raises(SystemExit) as caught:
+        Parser(prog='p').parse_args(['--nonsense'])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        'error: unrecognized arguments: --nonsense')
+
+
+def test_an_old_option_works_with_one_warning(capsys):
+    parser = argparse.ArgumentParser(prog='p')
+    parser.add_argument('--new')
+    add_old_name(parser, '--old', '--new', 'new')
+    assert parser.parse_args(['--old', 'x']).new == 'x'
+    assert capsys.readouterr().err.count('warning: --old is now --new') == 1
+    assert '--old' not in parser.format_help()
+    assert vars(parser.parse_args([])) == {'new': None}
+
+
+def test_renamed_keys_have_their_old_names_too():
+    assert with_old_keys({'model_file': 'a', 'state': 'here'}) == {
+        'model_file': 'a', 'network': 'a', 'state': 'here'}  # words: old
+
+
+def test_the_log_shows_its_level(capsys):
+    log = logging.getLogger('ros2_classify')
+    before = log.level, log.handlers[:]
+    try:
+        show_log()
+        log.info('downloading')
+        log.warning('damaged')
+        log.error('lost')
+        assert capsys.readouterr().err.splitlines() == [
+            'downloading', 'warning: damaged', 'error: lost']
+    finally:
+        log.level, log.handlers[:] = before
