@@ -215,7 +215,7 @@ def test_the_command(
     assert cli.main(words) == 2 and 'is there already' in capsys.readouterr().err
     half = [*words[:-1], str(tmp_path / 'colors-fp16.onnx'), '--precision', 'fp16']
     assert cli.main(half) == 0
-    assert 'compared on 3 images, of whose answers 100%' in capsys.readouterr().out
+    assert 'compared on 3 images; 100%' in capsys.readouterr().out
     assert resolve('colors:fp16').name == 'colors-fp16'
     # The variant by its name.
     assert variant_name('colors:int8') == 'colors-int8'
@@ -225,7 +225,8 @@ def test_the_command(
         resolve('colors:int4')
     empty = tmp_path / 'empty'
     empty.mkdir()
-    for place, said in ((empty, 'has no images'), (tmp_path / 'none', 'no directory of images')):
+    for place, said in (
+            (empty, 'no images in it'), (tmp_path / 'none', 'not a directory of images')):
         assert cli.main([*words[:4], str(place), *words[5:], '--force']) == 2
         assert said in capsys.readouterr().err
     assert cli.main([*words, '--limit', '0']) == 2

@@ -20,6 +20,7 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 import os
 import sys
+from typing import Any
 
 from ros2_classify import __version__
 from ros2_classify.cli.messages import Parser, say
@@ -114,7 +115,7 @@ def _parser(extensions: Mapping[str, Callable[..., None]] | None = None
         description='Classify images, detect objects and segment images with any ONNX model.',
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--version', action='version', version=f'ros2_classify {__version__}')
-    verbs = parser.add_subparsers(metavar='VERB', required=True)
+    verbs: argparse._SubParsersAction[Any] = parser.add_subparsers(metavar='VERB', required=True)
     infer.add_parser(verbs)
     models.add_parser(verbs)
     doctor.add_parser(verbs)

@@ -53,7 +53,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
                'Show what a model declares and where its file is.', run_show)
     verb.add_argument('model', metavar='MODEL', help=_MODEL)
     verb = add('fetch', 'download models ahead of time',
-               'Download and verify models, and print the paths of their files.', models_files.run_fetch)
+               'Download and verify models, and print the paths of their files.',
+               models_files.run_fetch)
     verb.add_argument('models', metavar='MODEL', nargs='+', help=_MODEL)
     fetching.add_arguments(verb)
     verb = add('verify', 'check the sha256 of files',
@@ -63,8 +64,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     verb.add_argument('models', metavar='MODEL', nargs='*',
                       help=f'{_MODEL} (default: the whole catalogue and the whole cache)')
     verb = add('bundle', 'write models into one file, for a machine without internet access',
-               'Download models and write them, with their descriptors and labels, into one file for '
-               '"models import".', models_files.run_bundle)
+               'Download models and write them, with their descriptors and labels, into one file '
+               'for "models import".', models_files.run_bundle)
     verb.add_argument('models', metavar='MODEL', nargs='+',
                       help='a name from "models list", a descriptor file (.yaml), or a URL')
     verb.add_argument('--output', metavar='FILE', required=True, help='the file to write')
@@ -74,9 +75,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
                models_files.run_import)
     verb.add_argument('bundle', metavar='FILE', help='a file that "models bundle" wrote')
     verb.add_argument('--directory', metavar='DIRECTORY',
-                      help='the directory for descriptors (default: one of the user, which the catalogue '
-                           'searches)')
-    add_old_name(verb, '--folder', '--directory', 'directory')
+                      help='the directory for descriptors (default: one of the user that the '
+                           'catalogue searches)')
+    add_old_name(verb, '--folder', '--directory', 'directory')  # words: old
     convert.add_parser(own_verbs)
     models_check.add_parsers(own_verbs)
     models_quantize.add_parser(own_verbs)
@@ -162,15 +163,16 @@ def run_show(arguments: argparse.Namespace) -> int:
 
 def _declared(descriptor: ModelDescriptor) -> dict[str, Any]:
     """Return what a descriptor declares as plain data, without what it leaves open."""
+    from ros2_classify.model.descriptor_writer import thaw
     from ros2_classify.model.labels import Labels
 
     def plain(value: object) -> dict[str, Any]:
         assert dataclasses.is_dataclass(value) and not isinstance(value, type)
         pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
-        return {key: _thawed(item) for key, item in pairs if item not in (None, '', {})}
+        return {key: thaw(item) for key, item in pairs if item not in (None, '', {})}
 
     labels = descriptor.labels
-    output = {'decoder': descriptor.output.decoder, **_thawed(descriptor.output.options)}
+    output = {'decoder': descriptor.output.decoder, **thaw(descriptor.output.options)}
     return {
         'task': descriptor.task, 'format': descriptor.format, 'source': plain(descriptor.source),
         'labels': f'{len(labels)} names' if isinstance(labels, Labels) else labels,
@@ -181,12 +183,3 @@ def _declared(descriptor: ModelDescriptor) -> dict[str, Any]:
         'provenance': descriptor.provenance or None, 'notes': descriptor.notes or None,
         'expected': {key: item for key, item in dataclasses.asdict(descriptor.expected).items()
                      if item} if descriptor.expected else None}
-
-
-def _thawed(value: Any) -> Any:
-    """Return plain dictionaries and lists for immutable ones."""
-    from collections.abc import Mapping
-
-    if isinstance(value, Mapping):
-        return {key: _thawed(item) for key, item in value.items()}
-    return [_thawed(item) for item in value] if isinstance(value, tuple) else value

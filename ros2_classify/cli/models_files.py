@@ -101,8 +101,8 @@ def run_bundle(arguments: argparse.Namespace) -> int:
                           'files': members}))
     else:
         print(f'wrote {output} ({human_size(output.stat().st_size)}) with '
-              f'{", ".join(descriptor.name for descriptor in descriptors)}; copy it to the other machine and run '
-              f'there: python3 -m ros2_classify models import {output.name}')
+              f'{", ".join(descriptor.name for descriptor in descriptors)}; on the '
+              f'other machine, run: python3 -m ros2_classify models import {output.name}')
     return EXIT_OK
 
 
@@ -118,7 +118,7 @@ def run_import(arguments: argparse.Namespace) -> int:
     if not bundle.is_file():
         raise ModelNotFoundError(f'{bundle}: no such bundle; check the path')
     directory = (Path(arguments.directory).expanduser().absolute() if arguments.directory
-              else default_import_directory())
+                 else default_import_directory())
     imported = import_bundle(bundle, directory)
     known = set(catalog.entries().values())
     models = [path.stem if path in known else str(path) for path in imported.models]

@@ -70,7 +70,8 @@ def run_quantize(arguments: argparse.Namespace) -> int:
 
     if arguments.limit < 1:
         raise OptionsError(f'--limit is {arguments.limit} but must be at least 1')
-    source = _bag(arguments.bag, arguments.topic) if arguments.bag else _directory(arguments.images)
+    source = (_bag(arguments.bag, arguments.topic) if arguments.bag
+              else _directory(arguments.images))
     done = quantize_model(
         arguments.model, lambda: itertools.islice(source(), arguments.limit),
         Path(os.path.expanduser(arguments.output)), target=arguments.target,

@@ -15,8 +15,8 @@
 """
 Checks an installation and says what to do: ``python -m ros2_classify doctor``.
 
-Everything is looked at from the outside, modules in processes of their own: a broken one is a
-finding and not the end.
+Modules are imported in processes of their own: a broken one is an issue and does not end the
+examination.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ros2_classify.doctor import (
     cache_checks, dds_checks, model_checks, provider_checks, python_checks, ros_checks)
-from ros2_classify.doctor.machine import Finding, Machine, ThisMachine
+from ros2_classify.doctor.machine import Issue, Machine, ThisMachine
 
-__all__ = ['CHECKS', 'examine', 'Finding', 'Machine', 'ThisMachine']
+__all__ = ['CHECKS', 'examine', 'Issue', 'Machine', 'ThisMachine']
 
-# What the package itself is made with; a doctor has to get along without.
+# The package needs these; the doctor works without them.
 _NEEDED = ('cv2', 'numpy', 'yaml')
 
-CHECKS: dict[str, Callable[[Machine], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[Machine], Iterator[Issue]]] = {
     'ros': ros_checks.check_ros,
     'middleware': ros_checks.check_middleware,
     'large images': dds_checks.check_large_images,
@@ -45,23 +45,23 @@ CHECKS: dict[str, Callable[[Machine], Iterator[Finding]]] = {
 
 def examine(
     machine: Machine | None = None, *, models: Sequence[str] = (), provider: str = 'auto',
-) -> Iterator[Finding]:
+) -> Iterator[Issue]:
     """
     Check an installation.
 
     Parameters
     ----------
     machine : Machine, optional
-        Where to look; by default here.
+        The machine to check; by default this one.
     models : sequence of str
-        Models to load and to run once.
+        Models to load and run once.
     provider : str
-        Who shall run them.
+        The execution provider for them.
 
     Yields
     ------
-    Finding
-        In the order of `CHECKS`, as they are found.
+    Issue
+        In the order of `CHECKS`.
 
     """
     machine = ThisMachine() if machine is None else machine
@@ -76,5 +76,5 @@ def examine(
         except ModuleNotFoundError as error:
             if error.name not in _NEEDED:
                 raise
-            yield Finding(name, 'error', f'the Python module {error.name} is missing for this',
-                          'pip install "ros2_classify[cpu]", or on a robot rosdep install')
+            yield Issue(name, 'error', f'the Python module {error.name} is missing for this check',
+                        'pip install "ros2_classify[cpu]", or on a robot rosdep install')

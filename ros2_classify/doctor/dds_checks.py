@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Whether large images will arrive between processes; see ``docs/large_images.md``."""
+"""Check that large images arrive between processes; see ``docs/large_images.md``."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from importlib import import_module
 from pathlib import Path
 import xml.etree.ElementTree as ElementTree
 
-from ros2_classify.doctor.machine import Finding, Machine
+from ros2_classify.doctor.machine import Issue, Machine
 from ros2_classify.progress import human_size
 
 # One image of 1920x1080 in colour, in bytes.
 _LARGE_IMAGE = 1920 * 1080 * 3
 _SHARED_MEMORY = Path('/dev/shm')
-# What the shipped profile takes for each process, for a camera, the server and a viewer.
+# The shared memory of the shipped profile for a camera, the server and a viewer.
 _NEEDED = 3 * 24 * 2**20
-# Bytes that a UDP socket must be able to hold for a large image to get through.
+# Bytes that a UDP socket must buffer for a large image.
 _RECEIVE_BUFFER = 8388608
 _RMEM_MAX = '/proc/sys/net/core/rmem_max'
 _TRANSPORTS_FOR_LARGE = ('LARGE_DATA', 'LARGE_DATAv6')
 
 
-def check_large_images(machine: Machine) -> Iterator[Finding]:
-    """Look at what the middleware is told about the transport of large images."""
+def check_large_images(machine: Machine) -> Iterator[Issue]:
+    """Check the middleware's settings for large images."""
     middleware = machine.env.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp'
     if 'fastrtps' in middleware:
         yield from _check_profile(machine)
@@ -45,8 +45,8 @@ def check_large_images(machine: Machine) -> Iterator[Finding]:
         yield from _check_buffers(machine, middleware)
 
 
-def _check_profile(machine: Machine) -> Iterator[Finding]:
-    # On the ROS side, but it imports no ROS: the variables' names have one home.
+def _check_profile(machine: Machine) -> Iterator[Issue]:
+    # A module of the ROS side that imports no ROS; it knows the names of the variables.
     profile = import_module('ros2_classify.ros.node.dds_profile')
     env = machine.env
     shipped = profile.profile_file()
@@ -58,84 +58,84 @@ def _check_profile(machine: Machine) -> Iterator[Finding]:
     if env.get(named):
         yield _judge_profile(machine, named, env[named], str(own))
     elif env.get(other) and is_old:
-        yield Finding(
+        yield Issue(
             'large images', 'error', f'{other} is set, which this distribution ignores',
             f'set {named} instead: export {named}={env[other]}')
     elif env.get(other):
         yield _judge_profile(machine, other, env[other], str(own))
     elif transports.partition('?')[0] in _TRANSPORTS_FOR_LARGE:
-        yield Finding('large images', 'ok', f'FASTDDS_BUILTIN_TRANSPORTS is {transports}')
+        yield Issue('large images', 'ok', f'FASTDDS_BUILTIN_TRANSPORTS is {transports}')
     elif transports:
-        yield Finding(
+        yield Issue(
             'large images', 'warning',
             f'FASTDDS_BUILTIN_TRANSPORTS is {transports}: large images may be lost',
-            f'unset it, and the nodes take {own}; or set it to LARGE_DATA')
+            f'unset it, so that the nodes use {own}, or set it to LARGE_DATA')
     elif shipped:
-        yield Finding(
+        yield Issue(
             'large images', 'ok',
-            f'the nodes of this package take {shipped}; cameras of other packages, started '
+            f'the nodes of this package use {shipped}; cameras of other packages, started '
             f'elsewhere, need {named}={shipped}')
     else:
-        yield Finding(
+        yield Issue(
             'large images', 'error',
             'the package was installed without config/fastdds.xml: large images will be lost',
             'install it again, or set FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA')
 
 
-def _judge_profile(machine: Machine, name: str, path: str, own: str) -> Finding:
+def _judge_profile(machine: Machine, name: str, path: str, own: str) -> Issue:
     try:
         root = ElementTree.fromstring(machine.read_text(path))
     except OSError as error:
-        return Finding('large images', 'error',
-                       f'{name} names {path}: {error.strerror}; Fast DDS goes on without it',
-                       f'correct it: export {name}={own}')
+        return Issue('large images', 'error',
+                     f'{name} names {path}: {error.strerror}; Fast DDS ignores it',
+                     f'correct it: export {name}={own}')
     except ElementTree.ParseError as error:
-        return Finding('large images', 'error',
-                       f'{name} names {path}, which is not XML ({error})',
-                       f'correct it: export {name}={own}')
+        return Issue('large images', 'error',
+                     f'{name} names {path}, which is not XML ({error})',
+                     f'correct it: export {name}={own}')
     sizes = [int(each.text or 0) for each in root.iter()
              if each.tag.rpartition('}')[2] == 'segment_size' and (each.text or '').isdigit()]
     if max(sizes, default=0) < _LARGE_IMAGE:
-        return Finding(
+        return Issue(
             'large images', 'warning',
             f'{path} has no shared-memory segment that holds one image of 1920x1080 '
             f'({human_size(_LARGE_IMAGE)}): they may be lost',
             f'raise its segment_size and maxMessageSize, or export {name}={own}')
-    return Finding('large images', 'ok', f'{name} is {path}, with a segment of '
-                                           f'{human_size(max(sizes))}')
+    return Issue('large images', 'ok', f'{name} is {path}, with a segment of '
+                                       f'{human_size(max(sizes))}')
 
 
-def _check_shared_memory(machine: Machine) -> Iterator[Finding]:
+def _check_shared_memory(machine: Machine) -> Iterator[Issue]:
     try:
         disk = machine.disk(_SHARED_MEMORY)
     except OSError as error:
-        yield Finding('large images', 'error', f'there is no {_SHARED_MEMORY}: {error.strerror}',
-                      'mount it, as every Linux does; a container needs --shm-size=512m')
+        yield Issue('large images', 'error', f'there is no {_SHARED_MEMORY}: {error.strerror}',
+                    'mount it, as every Linux does; a container needs --shm-size=512m')
         return
     if disk.total < _NEEDED:
-        yield Finding(
+        yield Issue(
             'large images', 'warning',
-            f'{_SHARED_MEMORY} has {human_size(disk.total)}: a third process will do without '
-            'shared memory and lose large images',
+            f'{_SHARED_MEMORY} has {human_size(disk.total)}: a third process gets no '
+            'shared memory and loses large images',
             'start the container with --shm-size=512m or --ipc=host')
     elif disk.free < _NEEDED:
-        yield Finding(
+        yield Issue(
             'large images', 'warning',
             f'{_SHARED_MEMORY} has {human_size(disk.free)} left of {human_size(disk.total)}',
-            'fastdds shm clean removes what killed processes left there')
+            'run fastdds shm clean to remove files of killed processes')
 
 
-def _check_buffers(machine: Machine, middleware: str) -> Iterator[Finding]:
+def _check_buffers(machine: Machine, middleware: str) -> Iterator[Issue]:
     try:
         size = int(machine.read_text(_RMEM_MAX))
     except (OSError, ValueError):
         return  # not Linux, or a container that hides it
     if size < _RECEIVE_BUFFER:
-        yield Finding(
+        yield Issue(
             'large images', 'warning',
             f'{middleware} sends images over UDP, and the kernel buffers only '
             f'{human_size(size)} of them',
             f'sudo sysctl -w net.core.rmem_max={_RECEIVE_BUFFER}')
     else:
-        yield Finding('large images', 'ok',
-                      f'{middleware}; the kernel buffers {human_size(size)}')
+        yield Issue('large images', 'ok',
+                    f'{middleware}; the kernel buffers {human_size(size)}')

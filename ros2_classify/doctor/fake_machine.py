@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A machine made of answers, for tests of the doctor and of programs that use it."""
+"""A fake machine, for tests of the doctor and of programs that use it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from ros2_classify.doctor.machine import Disk, Installed, Loaded, Ran
 @dataclass
 class FakeMachine:
     """
-    A machine on which everything is as it should be, but for what a test changes.
+    A machine on which all is well, except for what a test changes.
 
     Parameters
     ----------
     env : mapping of str to str
         The environment's variables.
     ran : mapping of str to Ran
-        Answers to `run_python`, by a part of the code; what is in none of them prints ``{}``.
+        Results of `run_python` by a part of the code; other code prints ``{}``.
     installed : mapping of str to sequence of Installed
         By package.
     places : mapping of str to sequence of str
@@ -64,43 +64,43 @@ class FakeMachine:
     loaded: Loaded = Loaded('CPUExecutionProvider', 0.1, 0.01)
 
     def run_python(self, code: str) -> Ran:
-        """Return the answer whose key is in the code."""
+        """Return the result whose key is in the code."""
         return next((ran for part, ran in self.ran.items() if part in code), Ran(0, '{}'))
 
     def distributions(self, name: str) -> tuple[Installed, ...]:
-        """Return what a test said."""
+        """Return what the test set."""
         return tuple(self.installed.get(name, ()))
 
     def places_of(self, module: str) -> tuple[str, ...]:
-        """Return what a test said."""
+        """Return what the test set."""
         return tuple(self.places.get(module, ()))
 
     def has_file(self, path: str) -> bool:
-        """Tell whether a test named the file."""
+        """Tell whether the test set the file."""
         return path in self.files
 
     def read_text(self, path: str) -> str:
-        """Return what a test said."""
+        """Return what the test set."""
         if path not in self.files:
             raise FileNotFoundError(2, 'No such file or directory', path)
         return self.files[path]
 
     def disk(self, directory: Path) -> Disk:
-        """Return what a test said, or a large empty disk."""
+        """Return what the test set, or a large empty disk."""
         fitting = [path for path in self.disks if str(directory).startswith(path)]
         return self.disks[max(fitting, key=len)] if fitting else Disk(10**12, 10**12)
 
     def write_trial(self, directory: Path) -> None:
-        """Raise what a test said."""
+        """Raise what the test set."""
         if self.write_error is not None:
             raise self.write_error
 
     def size_of(self, directory: Path) -> int:
-        """Return what a test said."""
+        """Return what the test set."""
         return self.size
 
     def load_model(self, model: str, provider: str) -> Loaded:
-        """Return or raise what a test said."""
+        """Return or raise what the test set."""
         if self.model_error is not None:
             raise self.model_error
         return self.loaded

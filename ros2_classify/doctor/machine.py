@@ -13,10 +13,9 @@
 # limitations under the License.
 
 """
-The machine that the doctor looks at: all that it reads from the outside goes through here.
+The machine that the doctor checks: everything it reads from the system comes from here.
 
-`ThisMachine` is the real one; `ros2_classify.doctor.fake_machine.FakeMachine` stands beside it,
-for tests.
+`ThisMachine` is the real one; `ros2_classify.doctor.fake_machine.FakeMachine` is for tests.
 """
 
 from __future__ import annotations
@@ -36,26 +35,12 @@ Level = Literal['ok', 'warning', 'error']
 
 
 @dataclass(frozen=True)
-class Finding:
+class Issue:
     """
-    One finding.
+    One result of a check, in one sentence.
 
-    Parameters
-    ----------
-    check : str
-        What was looked at: a key of `ros2_classify.doctor.CHECKS`.
-    level : str
-        ``ok``; ``warning`` where something works less well than it could, or for some only;
-        ``error`` where something does not work.
-    text : str
-        What is so, in one sentence.
-    cure : str
-        What to do; never empty for a warning or an error.
-
-    Raises
-    ------
-    ValueError
-        If a warning or an error has no cure.
+    An ``error`` means that something does not work, a ``warning`` that it works less well than
+    it could. Both need a cure, or ValueError is raised.
 
     """
 
@@ -73,23 +58,13 @@ class Finding:
         return asdict(self)
 
 
-# Seconds that a module may take to be imported: slow disks are slow, but nothing takes longer.
+# Seconds for importing a module; slow disks need many.
 _PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
 class Ran:
-    """
-    What a piece of Python did in a process of its own.
-
-    Parameters
-    ----------
-    code : int
-        The exit code; negative for a signal that ended it, as in `subprocess`.
-    out, err : str
-        What it printed.
-
-    """
+    """The exit code (negative for a signal) and the output of a Python process."""
 
     code: int
     out: str = ''
@@ -97,24 +72,14 @@ class Ran:
 
     @property
     def last_line(self) -> str:
-        """What an exception says: the last line of standard error."""
+        """The last line of standard error: the text of an exception."""
         lines = [line.strip() for line in self.err.splitlines() if line.strip()]
         return lines[-1] if lines else f'exit code {self.code}'
 
 
 @dataclass(frozen=True)
 class Installed:
-    """
-    One installed package.
-
-    Parameters
-    ----------
-    name, version : str
-        As its own metadata say.
-    directory : str
-        Where it lies.
-
-    """
+    """An installed package, and the directory it is in."""
 
     name: str
     version: str
@@ -123,15 +88,7 @@ class Installed:
 
 @dataclass(frozen=True)
 class Disk:
-    """
-    One file system.
-
-    Parameters
-    ----------
-    total, free : int
-        Bytes.
-
-    """
+    """The size of a file system in bytes."""
 
     total: int
     free: int
@@ -139,17 +96,7 @@ class Disk:
 
 @dataclass(frozen=True)
 class Loaded:
-    """
-    What became of loading a model.
-
-    Parameters
-    ----------
-    provider : str
-        Who runs it, as ONNX Runtime says.
-    load_seconds, first_seconds : float
-        How long loading and the first inference took.
-
-    """
+    """The execution provider of a model, and the seconds of loading and of the first inference."""
 
     provider: str
     load_seconds: float
@@ -157,18 +104,18 @@ class Loaded:
 
 
 class Machine(Protocol):
-    """What the checks may ask."""
+    """The interface that the checks use."""
 
     env: Mapping[str, str]
 
     def run_python(self, code: str) -> Ran:
-        """Run code in a Python of its own, where a crash is an answer, too."""
+        """Run code in a Python process; a crash is a result too."""
 
     def distributions(self, name: str) -> tuple[Installed, ...]:
-        """Return what is installed of a package, the one that is imported first."""
+        """Return the installations of a package; the first is imported."""
 
     def places_of(self, module: str) -> tuple[str, ...]:
-        """Return the directories of the import path that have a module, in its order."""
+        """Return the directories of the import path that have a module, in order."""
 
     def has_file(self, path: str) -> bool:
         """Tell whether there is such a file."""
@@ -180,7 +127,7 @@ class Machine(Protocol):
         """Return the file system that a directory would be on; raises OSError."""
 
     def write_trial(self, directory: Path) -> None:
-        """Write into a directory, or where it would be made, and clean up; raises OSError."""
+        """Write into a directory, or where it would be created, and clean up; raises OSError."""
 
     def size_of(self, directory: Path) -> int:
         """Return the bytes of all files below a directory."""
@@ -196,13 +143,13 @@ class ThisMachine:
         self.env: Mapping[str, str] = os.environ
 
     def run_python(self, code: str) -> Ran:
-        """Run code in a Python of its own; one that hangs is ended after a minute."""
+        """Run code in a Python process; kill it after a minute."""
         try:
             done = subprocess.run(
                 [sys.executable, '-c', code], capture_output=True, text=True, check=False,
                 timeout=_PATIENCE, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired:
-            return Ran(1, '', f'no answer within {_PATIENCE:.0f} s')
+            return Ran(1, '', f'no result within {_PATIENCE:.0f} s')
         return Ran(done.returncode, done.stdout, done.stderr)
 
     def distributions(self, name: str) -> tuple[Installed, ...]:
@@ -238,7 +185,7 @@ class ThisMachine:
         return Disk(usage.total, usage.free)
 
     def write_trial(self, directory: Path) -> None:
-        """Write 4 kB into a directory, or into the nearest one above it that is there."""
+        """Write 4 kB into a directory, or into its nearest existing parent."""
         with tempfile.TemporaryFile(dir=_existing(directory)) as file:
             file.write(bytes(4096))
             file.flush()
@@ -252,7 +199,7 @@ class ThisMachine:
                 try:
                     total += os.lstat(os.path.join(top, name)).st_size
                 except FileNotFoundError:
-                    continue  # another process tidies up
+                    continue  # another process deleted it
         return total
 
     def load_model(self, model: str, provider: str) -> Loaded:
@@ -270,5 +217,5 @@ class ThisMachine:
 
 
 def _existing(directory: Path) -> Path:
-    """Return a directory, or the nearest one above it that is there."""
+    """Return a directory, or its nearest existing parent."""
     return next(each for each in (directory, *directory.parents) if each.exists())

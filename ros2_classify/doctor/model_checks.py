@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Whether the models of the catalogue are in order, and those that are asked for run."""
+"""Check the files of the catalogue, and run the models that the caller names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ros2_classify.doctor.machine import Finding, Machine
+from ros2_classify.doctor.machine import Issue, Machine
 from ros2_classify.errors import Ros2ClassifyError
 
 if TYPE_CHECKING:
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 def check_catalogue(
     machine: Machine, entries: Callable[[], Mapping[str, Path]] | None = None,
-) -> Iterator[Finding]:
-    """Hash the files of all models known by name that are here."""
-    # They need NumPy, whose absence is a finding of another check.
+) -> Iterator[Issue]:
+    """Check the sha256 of all local files of the catalogue."""
+    # They need NumPy; another check reports if it is missing.
     from ros2_classify.model import catalog
     from ros2_classify.model.files import FAILURES, verify_entry
 
     found = (entries or catalog.entries)()
     if not found:
-        yield Finding(
+        yield Issue(
             'models', 'warning', 'the catalogue is empty: the package was installed without its '
             'models, and ROS2_CLASSIFY_MODEL_PATH names none',
             'install it again, or name models by their files')
@@ -48,46 +48,29 @@ def check_catalogue(
         yield _wrong(row)
     if not wrong:
         here = sum(row.state not in FAILURES for row in rows)
-        yield Finding('models', 'ok', f'{len(rows)} models are known by name; the files of {here} '
-                                      'are here and intact, the others come when they are used')
+        yield Issue('models', 'ok', f'the catalogue has {len(rows)} models; the files of {here} '
+                                    'are here and intact, the others are downloaded when used')
 
 
-def _wrong(row: Verified) -> Finding:
+def _wrong(row: Verified) -> Issue:
     if row.state == 'unusable':
-        return Finding('models', 'warning', f'{row.name} has a wrong descriptor: {row.error}',
-                       'correct it, or remove it from the directory')
-    return Finding(
-        'models', 'error', f'{row.name} is damaged: {row.model} is not the file that its sha256 '
-        'says', f'delete {row.model}; python3 -m ros2_classify models fetch {row.name} brings '
-        'it again, or install the package again where it is shipped')
+        return Issue('models', 'warning', f'{row.name} has a wrong descriptor: {row.error}',
+                     'correct it, or remove it from the directory')
+    return Issue(
+        'models', 'error', f'{row.name} is damaged: the sha256 of {row.model} is wrong',
+        f'delete {row.model}, then run python3 -m ros2_classify models fetch {row.name}; if it '
+        'belongs to the package, install that again')
 
 
-def check_model(machine: Machine, models: Sequence[str], provider: str) -> Iterator[Finding]:
-    """
-    Load models and run each once.
-
-    Parameters
-    ----------
-    machine : Machine
-        Where to look.
-    models : sequence of str
-        Names, descriptors or model files.
-    provider : str
-        Who shall run them.
-
-    Yields
-    ------
-    Finding
-        One for each model.
-
-    """
+def check_model(machine: Machine, models: Sequence[str], provider: str) -> Iterator[Issue]:
+    """Load models and run each once."""
     for model in models:
         try:
             loaded = machine.load_model(model, provider)
         except Ros2ClassifyError as error:
-            yield Finding('models', 'error', f'{model} does not run: {error}',
-                          f'python3 -m ros2_classify models check {model} says more')
+            yield Issue('models', 'error', f'{model} does not run: {error}',
+                        f'run python3 -m ros2_classify models check {model} for details')
             continue
-        yield Finding(
+        yield Issue(
             'models', 'ok', f'{model} runs on {loaded.provider}: loaded in '
-            f'{loaded.load_seconds:.1f} s, the first answer after {loaded.first_seconds:.2f} s')
+            f'{loaded.load_seconds:.1f} s, the first result after {loaded.first_seconds:.2f} s')

@@ -12,20 +12,20 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Whether NumPy, OpenCV and cv_bridge fit: the most common pain of an installation."""
+"""Check that NumPy, OpenCV and cv_bridge are compatible: often they are not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 import json
 
-from ros2_classify.doctor.machine import Finding, Installed, Machine, Ran
+from ros2_classify.doctor.machine import Installed, Issue, Machine, Ran
 
 OPENCVS = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
            'opencv-contrib-python-headless')
 _SYSTEM = '/usr/lib/python3'
 
-# What NumPy prints where an extension was built for another of its major versions.
+# Errors of extensions that were built for another major version of NumPy.
 _BUILT_FOR_OTHER = ('compiled using NumPy 1', '_ARRAY_API not found',
                     'numpy.core.multiarray failed to import', 'numpy.dtype size changed')
 
@@ -38,7 +38,7 @@ import json, cv2, numpy
 cv2.resize(numpy.zeros((4, 4, 3), numpy.uint8), (2, 2))
 print(json.dumps({'version': cv2.__version__, 'file': cv2.__file__}))
 """
-# The import alone may succeed: the extension is used only when images are converted.
+# The import alone may succeed: converting an image uses the extension.
 _CV_BRIDGE = """
 import numpy
 from cv_bridge import CvBridge
@@ -48,86 +48,88 @@ CvBridge().imgmsg_to_cv2(CvBridge().cv2_to_imgmsg(numpy.zeros((2, 2, 3), numpy.u
 _REMOVE = 'pip uninstall numpy opencv-python opencv-python-headless'
 
 
-def check_python(machine: Machine) -> Iterator[Finding]:
+def check_python(machine: Machine) -> Iterator[Issue]:
     """Import NumPy, OpenCV and cv_bridge, each in a process of its own."""
     yield from _check_numpy(machine)
     yield from _check_opencv(machine)
     yield from _check_cv_bridge(machine)
     if machine.run_python('import yaml').code:
-        yield Finding('python', 'error', 'the module yaml cannot be imported',
-                      'sudo apt install python3-yaml, or pip install PyYAML')
+        yield Issue('python', 'error', 'the module yaml cannot be imported',
+                    'sudo apt install python3-yaml, or pip install PyYAML')
 
 
-def _check_numpy(machine: Machine) -> Iterator[Finding]:
+def _check_numpy(machine: Machine) -> Iterator[Issue]:
     ran = machine.run_python(_NUMPY)
     if ran.code:
-        yield Finding('python', 'error', f'NumPy cannot be imported: {ran.last_line}',
-                      'sudo apt install python3-numpy, or pip install --force-reinstall numpy')
+        yield Issue('python', 'error', f'NumPy cannot be imported: {ran.last_line}',
+                    'sudo apt install python3-numpy, or pip install --force-reinstall numpy')
         return
     result = json.loads(ran.out or '{}')
-    yield Finding('python', 'ok', f'NumPy {result.get("version", "?")} ({result.get("file")})')
+    yield Issue('python', 'ok', f'NumPy {result.get("version", "?")} ({result.get("file")})')
     found = machine.distributions('numpy')
     if len(found) > 1:
-        yield Finding(
-            'python', 'warning', f'several NumPys: {_named(found)}; the first one is used',
-            'pip uninstall numpy leaves that of the system, for which cv_bridge and other '
+        yield Issue(
+            'python', 'warning',
+            f'several installations of NumPy: {_named(found)}; the first is used',
+            'run pip uninstall numpy to keep that of the system, for which cv_bridge and other '
             'packages from apt were built')
 
 
-def _check_opencv(machine: Machine) -> Iterator[Finding]:
+def _check_opencv(machine: Machine) -> Iterator[Issue]:
     ran = machine.run_python(_OPENCV)
     if ran.code:
         yield _no_opencv(ran)
         return
     result = json.loads(ran.out or '{}')
     version = str(result.get('version', '?'))
-    yield Finding('python', 'ok', f'OpenCV {version} ({result.get("file")})')
+    yield Issue('python', 'ok', f'OpenCV {version} ({result.get("file")})')
     if version.partition('.')[0].isdigit() and int(version.partition('.')[0]) >= 5:
-        yield Finding(
+        yield Issue(
             'python', 'warning', f'OpenCV {version}: cv_bridge depends on constants that OpenCV 5 '
             'changed', 'pip install "opencv-python-headless<5"')
     by_pip = [each for name in OPENCVS for each in machine.distributions(name)]
     places = machine.places_of('cv2')
     if len({each.name for each in by_pip}) > 1:
-        yield Finding(
+        yield Issue(
             'python', 'error',
             f'several packages of OpenCV overwrite each other: {_named(by_pip)}',
             f'pip uninstall {" ".join(sorted({each.name for each in by_pip}))}, then install one')
     elif len(places) > 1:
-        yield Finding(
-            'python', 'warning', f'several OpenCVs, in {" and ".join(places)}; the first is used',
-            f'{_REMOVE} leaves that of the system, for which cv_bridge was built')
+        yield Issue(
+            'python', 'warning',
+            f'several installations of OpenCV, in {" and ".join(places)}; the first is used',
+            f'run {_REMOVE} to keep that of the system, for which cv_bridge was built')
 
 
-def _no_opencv(ran: Ran) -> Finding:
+def _no_opencv(ran: Ran) -> Issue:
     if _is_clash(ran):
-        return Finding('python', 'error', f'OpenCV was built for another NumPy: {ran.last_line}',
-                       f'{_REMOVE}: those of the system are back')
+        return Issue('python', 'error', f'OpenCV was built for another NumPy: {ran.last_line}',
+                     f'run {_REMOVE} to use those of the system')
     if 'libGL' in ran.err or 'libgthread' in ran.err:
-        return Finding(
+        return Issue(
             'python', 'error', f'OpenCV lacks a library of the system: {ran.last_line}',
             'pip uninstall opencv-python; pip install "opencv-python-headless<5"')
-    return Finding('python', 'error', f'OpenCV cannot be used: {ran.last_line}',
-                   'sudo apt install python3-opencv, or pip install "ros2_classify[cpu]"')
+    return Issue('python', 'error', f'OpenCV cannot be used: {ran.last_line}',
+                 'sudo apt install python3-opencv, or pip install "ros2_classify[cpu]"')
 
 
-def _check_cv_bridge(machine: Machine) -> Iterator[Finding]:
+def _check_cv_bridge(machine: Machine) -> Iterator[Issue]:
     if not machine.places_of('cv_bridge'):
-        yield Finding('python', 'ok', 'cv_bridge is not there; OpenCV converts directly')
+        yield Issue('python', 'ok', 'cv_bridge is not installed; OpenCV converts images')
         return
     ran = machine.run_python(_CV_BRIDGE)
     if not ran.code and not _is_clash(ran):
-        yield Finding('python', 'ok', 'cv_bridge converts')
+        yield Issue('python', 'ok', 'cv_bridge converts')
         return
     if _is_clash(ran):
-        yield Finding(
+        yield Issue(
             'python', 'warning',
-            'cv_bridge was built for another NumPy than the one that is used: this package does '
-            'without it, other nodes crash', f'{_REMOVE}: those of the system are back')
+            'cv_bridge was built for another NumPy than the installed one: this package does not '
+            'need it, but other nodes crash', f'run {_REMOVE} to use those of the system')
     else:
-        yield Finding(
+        yield Issue(
             'python', 'warning', f'cv_bridge does not work: {ran.last_line}; this package does '
-            'without it, other nodes do not',
+            'not need it, but others do',
             'sudo apt install --reinstall ros-$ROS_DISTRO-cv-bridge')
 
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a model's file is, whether its outputs are what a descriptor says, and a first one."""
+"""Reports on models, and first descriptors for them."""
 
 from ros2_classify.inspection.check import check_model, Report
 from ros2_classify.inspection.describe import describe_model

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a model's file is, step by step, and each thing that is wrong with it in one sentence."""
+"""A report on a model, step by step, with each problem in one sentence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from ros2_classify.autoconfig.complete import complete
 from ros2_classify.convert.api import to_onnx
 from ros2_classify.convert.options import ConvertOptions
-from ros2_classify.download.hashing import sha256_of_file, sha256_of_directory
+from ros2_classify.download.hashing import sha256_of_directory, sha256_of_file
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines import Engine, open_engine
 from ros2_classify.engines.base import TensorSpec
@@ -35,9 +35,10 @@ from ros2_classify.engines.onnx_file import OnnxFile, read_onnx
 from ros2_classify.errors import EngineError, Ros2ClassifyError
 from ros2_classify.inspection.operators import left_to_the_cpu, unknown_operators
 from ros2_classify.inspection.output_checks import (
-    Findings, judge, measured, Run, run_on, sample_images)
+    Issues, judge, measured, Run, run_on, sample_images)
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.model.descriptor_writer import mapping_of
 from ros2_classify.model.files import model_file
 from ros2_classify.model.labels import Labels
 from ros2_classify.pipeline import Pipeline
@@ -49,38 +50,38 @@ _CPU = 'CPUExecutionProvider'
 @dataclass
 class Report:
     """
-    What was found out about a model; what could not be reached is None or empty.
+    The report on a model; what could not be determined is None or empty.
 
     Parameters
     ----------
     model : str
-        As it was asked for.
+        As the caller named it.
     declared : ModelDescriptor or None
-        What its descriptor says, or, for a bare file, little more than where it is.
+        Its descriptor; for a bare file, little more than its path.
     file : Path or None
         The file or directory that the descriptor names.
     size : int or None
         Its bytes; of a directory, those of all files in it.
     sha256 : str or None
         Its sha256; of a directory, as `ros2_classify.download.hashing.sha256_of_directory` has it.
-    model : Path or None
-        The ONNX file that is run: the same, or what a TensorFlow model was converted to.
+    onnx_path : Path or None
+        The ONNX file that is run: the same, or that of a converted TensorFlow model.
     onnx : OnnxFile or None
-        What stands in it.
+        Its contents.
     provider : str or None
-        Who runs it.
+        The execution provider.
     inputs, outputs : tuple of TensorSpec
         The model's.
     descriptor : ModelDescriptor or None
-        Complete; for a bare file, what would be the descriptor.
+        Complete, with inferred settings.
     labels : Labels or None
-        The names.
+        The class names.
     runs : list of Run
-        What the model gave for the test images, and for the one that was given.
+        The outputs for the sample images, and for the given one.
     result : Classification, Detections or None
-        The answer for the image that was given.
+        The result for the given image.
     problems, warnings, notes : list of str
-        What is wrong, what may be, and what could not be known; one sentence each.
+        What is wrong, what may be wrong, and what is unknown; one sentence each.
 
     """
 
@@ -102,12 +103,12 @@ class Report:
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, findings: Findings) -> None:
-        """Take over findings that aren't there yet."""
-        for finding in findings:
-            to = self.problems if finding.problem else self.warnings
-            if finding.text not in (*self.problems, *self.warnings):
-                to.append(finding.text)
+    def add(self, issues: Issues) -> None:
+        """Add new issues."""
+        for issue in issues:
+            to = self.problems if issue.problem else self.warnings
+            if issue.text not in (*self.problems, *self.warnings):
+                to.append(issue.text)
 
 
 def check_model(
@@ -115,25 +116,25 @@ def check_model(
     provider: str = 'auto', threads: int = 0, fetch: FetchOptions | None = None,
 ) -> Report:
     """
-    Look at a model from its file to its answers, and go on as far as it can be done.
+    Check a model from its file to its results, as far as possible.
 
     Parameters
     ----------
     model : str, Path or ModelDescriptor
         As `ros2_classify.pipeline.Pipeline.load` takes it.
     image : ndarray of uint8, shape (H, W, 3), optional
-        An image, in the order blue, green, red, to answer for.
+        A BGR image to give the result for.
     provider : str
-        Who shall run it.
+        The execution provider.
     threads : int
-        Threads for one inference; 0 chooses.
+        Threads of an inference; 0 = automatic.
     fetch : FetchOptions, optional
-        How a file that is named by an address is fetched.
+        How to download a model that is named by its URL.
 
     Returns
     -------
     Report
-        What was found out. Nothing is raised for what is wrong with the model.
+        Problems of the model are in it; they are not raised.
 
     """
     report = Report(model.name if isinstance(model, ModelDescriptor) else str(model))
@@ -170,16 +171,16 @@ def _measure(report: Report, path: Path) -> None:
 
 
 def _look_for_parts(report: Report, path: Path, onnx: OnnxFile) -> None:
-    """See whether ONNX Runtime knows all operators, and whether all files are there."""
+    """Check that ONNX Runtime supports all operators and that no file is missing."""
     missing = [name for name in onnx.external if not (path.parent / name).is_file()]
     if missing:
         report.problems.append(
-            f'the weights lie in other files, and {", ".join(missing)} is missing beside '
+            f'the weights are in other files, and {", ".join(missing)} is missing beside '
             f'{path.name}: copy it there too')
     unknown = unknown_operators(onnx)
     if unknown is None:
-        report.notes.append('which operators ONNX Runtime knows cannot be told: it is missing, or '
-                            'this version does not say')
+        report.notes.append('the operators that ONNX Runtime supports are unknown: it is missing, '
+                            'or this version does not list them')
     elif unknown:
         report.problems.append(
             f'ONNX Runtime does not know {len(unknown)} of the operators: {", ".join(unknown)}; '
@@ -187,7 +188,7 @@ def _look_for_parts(report: Report, path: Path, onnx: OnnxFile) -> None:
 
 
 def _open(report: Report, path: Path, provider: str, threads: int) -> Engine:
-    """Start the model; where the provider can't, the CPU shows what else there is to say."""
+    """Open the model; if the provider fails, report that and check the rest on the CPU."""
     try:
         return open_engine(path, 'onnx', provider=provider, threads=threads)
     except EngineError as error:
@@ -224,8 +225,8 @@ def _look_at(
         report.result = pipeline(image, 'bgr')
 
 
-def facts_of_outputs(report: Report) -> list[dict[str, Any]]:
-    """Return what the outputs were for the images."""
+def output_ranges(report: Report) -> list[dict[str, Any]]:
+    """Return the range, shape and type of each output over all images."""
     rows = []
     for name, last in (report.runs[-1].outputs if report.runs else {}).items():
         numbers = [run.outputs[name].reshape(-1) for run in report.runs if name in run.outputs]
@@ -240,9 +241,7 @@ def facts_of_outputs(report: Report) -> list[dict[str, Any]]:
 
 
 def summary(report: Report) -> Mapping[str, Any]:
-    """Return a report as plain data, for JSON."""
-    from ros2_classify.inspection.describe import mapping_of
-
+    """Return a report as plain data for JSON."""
     onnx, descriptor = report.onnx, report.descriptor
     return {
         'model': report.model,
@@ -266,7 +265,7 @@ def summary(report: Report) -> Mapping[str, Any]:
         'descriptor': None if descriptor is None else mapping_of(descriptor),
         'inferred': list(descriptor.inferred) if descriptor else [],
         'labels': len(report.labels) if report.labels else None,
-        'seen': facts_of_outputs(report),
+        'seen': output_ranges(report),
         'result': report.result.to_dict() if report.result is not None else None,
         'problems': report.problems,
         'warnings': report.warnings,

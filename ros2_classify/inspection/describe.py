@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A descriptor to start from: what a file says, what is guessed, and what to look after."""
+"""A first descriptor for a model file, with inferred settings marked for verification."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import dataclasses
 import os
 from pathlib import Path
@@ -27,14 +27,14 @@ from ros2_classify.decoders import DECODERS
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.errors import EngineError
 from ros2_classify.inspection.check import check_model, Report
-from ros2_classify.model.descriptor import FrozenMapping, InputSpec, ModelDescriptor
+from ros2_classify.model.descriptor import FrozenMapping, ModelDescriptor
+from ros2_classify.model.descriptor_writer import mapping_of
 from ros2_classify.model.files import request_for
-from ros2_classify.model.labels import Labels
 from ros2_classify.paths import locate
 import yaml
 
 _WIDTH = 95
-# Lists of names up to this length stand on one line.
+# Lists of names up to this length are on one line.
 _FEW = 8
 _DOCS = 'docs/descriptor.md'
 
@@ -56,89 +56,36 @@ def describe_model(
 def describe(descriptor: ModelDescriptor, report: Report, directory: Path) -> str:
     """Write a complete descriptor with comments."""
     data = mapping_of(_placed(descriptor, report, directory))
-    guesses: dict[str, list[str]] = {}
-    for guess in descriptor.inferred:
-        guesses.setdefault(re.split(r'[.:]', guess, maxsplit=1)[0], []).append(guess)
+    inferred: dict[str, list[str]] = {}
+    for setting in descriptor.inferred:
+        inferred.setdefault(re.split(r'[.:]', setting, maxsplit=1)[0], []).append(setting)
     lines = _head(report)
     for key, value in data.items():
         if key in ('labels', 'input', 'output', 'license'):
             lines.append('')
-        lines += _comments('guessed: ', guesses.pop(key, []))
+        lines += _comments('inferred: ', inferred.pop(key, []))
         if key == 'input':
             lines += _comments('', (
                 'tensor = (pixel * scale - mean) / std. Verify color, scale, mean, std and '
-                'resize: a file does not show them, and wrong ones give wrong answers without an '
+                'resize: a file does not contain them, and wrong ones give wrong results without an '
                 'error.',))
         lines += _block(key, value)
     if 'labels' not in data:
         lines += ['', *_comments('', (
             'labels: labels.txt    # a file with one name a line, or a list of names',))]
-    lines += _comments('guessed: ', [text for texts in guesses.values() for text in texts])
+    lines += _comments('inferred: ', [text for texts in inferred.values() for text in texts])
     lines += [''] + _comments('verify: ', (*report.problems, *report.warnings))
     if not descriptor.license:
-        lines += _comments('', ('license: ...          # what the weights may be used for',
+        lines += _comments('', ('license: ...          # of the weights',
                                 'provenance: ...       # where they come from'))
     return '\n'.join(lines).rstrip('\n') + '\n'
 
 
-def mapping_of(descriptor: ModelDescriptor) -> dict[str, Any]:
-    """Return a descriptor as the plain data that a descriptor file holds."""
-    source = {key: value for key, value in dataclasses.asdict(descriptor.source).items() if value}
-    data: dict[str, Any] = {
-        'name': descriptor.name, 'task': descriptor.task, 'source': source,
-        'format': descriptor.format, 'labels': _labels(descriptor.labels),
-        'input': _input(descriptor.input), 'output': {
-            'decoder': descriptor.output.decoder, **thaw(descriptor.output.options)},
-        'convert': {key: list(value) if isinstance(value, tuple) else value
-                    for key, value in dataclasses.asdict(descriptor.conversion).items() if value},
-        'defaults': {key: value for key, value in dataclasses.asdict(descriptor.defaults).items()
-                     if value is not None},
-        'license': descriptor.license, 'provenance': descriptor.provenance,
-        'notes': descriptor.notes}
-    if descriptor.output.decoder is None:
-        del data['output']
-    return {key: value for key, value in data.items() if value not in (None, '', {}, [])}
-
-
-def thaw(value: Any) -> Any:
-    """Return plain dictionaries and lists for those that can't change."""
-    if isinstance(value, Mapping):
-        return {key: thaw(item) for key, item in value.items()}
-    return [thaw(item) for item in value] if isinstance(value, (tuple, list)) else value
-
-
-def _labels(labels: Labels | str | None) -> Any:
-    if not isinstance(labels, Labels):
-        return labels
-    names = dict(labels.items())
-    return list(names.values()) if labels.class_count is not None else names
-
-
-def _input(spec: InputSpec) -> dict[str, Any]:
-    """Return the keys that count, those that are defaults as well: they are what to look at."""
-    data: dict[str, Any] = {
-        'name': spec.name, 'size': list(spec.size) if isinstance(spec.size, tuple) else spec.size,
-        'layout': spec.layout, 'dtype': spec.dtype, 'color': spec.color}
-    if spec.dtype != 'uint8':
-        data.update(scale='1/255' if spec.scale == 1 / 255 else spec.scale,
-                    mean=list(spec.mean), std=list(spec.std))
-    if spec.size != 'source':
-        data['resize'] = spec.resize
-    if spec.resize == 'center_crop':
-        data['crop_fraction'] = spec.crop_fraction
-    if spec.resize == 'letterbox':
-        data.update(anchor=spec.anchor, pad_value=spec.pad_value)
-    data['interpolation'] = spec.interpolation
-    if spec.extra:
-        data['extra'] = thaw(spec.extra)
-    return {key: value for key, value in data.items() if value is not None}
-
-
 def _placed(descriptor: ModelDescriptor, report: Report, directory: Path) -> ModelDescriptor:
-    """Return the descriptor with paths as they are seen from a directory, and the sha256."""
+    """Return the descriptor with paths relative to a directory, and with the sha256."""
     source, sha256 = descriptor.source, descriptor.source.sha256
     if source.member is None:
-        # What a member is in has a sha256 of its own.
+        # The sha256 of a member is not that of its archive.
         sha256 = report.sha256
     path = request_for(descriptor).path
     source = dataclasses.replace(
@@ -157,10 +104,11 @@ def _seen(path: Path, directory: Path) -> str:
 
 
 def _skeleton(declared: ModelDescriptor, report: Report, directory: Path) -> str:
-    """Write what is known where nobody knows what the outputs mean."""
+    """Write what is known if the outputs cannot be interpreted."""
     data = mapping_of(_placed(dataclasses.replace(
         declared, output=dataclasses.replace(
-            declared.output, decoder=None, options=FrozenMapping({})), task=None), report, directory))
+            declared.output, decoder=None, options=FrozenMapping({})), task=None),
+        report, directory))
     lines = _head(report)
     for key in ('name', 'source', 'format', 'labels'):
         if key in data:
@@ -169,7 +117,7 @@ def _skeleton(declared: ModelDescriptor, report: Report, directory: Path) -> str
     lines += [f'# The model takes {spec}' for spec in report.inputs]
     lines += [f'# The model gives {spec}' for spec in report.outputs]
     lines += _comments('', (
-        f'Choose one of the decoders {", ".join(DECODERS)}; {_DOCS} says what each expects:',
+        f'Choose one of the decoders {", ".join(DECODERS)}; {_DOCS} describes them:',
         'input: {color: rgb, scale: 1/255}', f'output: {{decoder: {next(iter(DECODERS))}}}'))
     return '\n'.join(lines) + '\n'
 
@@ -179,13 +127,13 @@ def _head(report: Report) -> list[str]:
     made = f', made by {onnx.producer}' if onnx and onnx.producer else ''
     name = report.file.name if report.file else report.model
     return _comments('', (
-        f'How {name} is used{made}; {_DOCS} has every key.',
-        'What is marked as guessed is likely and no more: verify it, then delete the mark. '
+        f'How to use {name}{made}; {_DOCS} describes every key.',
+        'Verify the settings marked as inferred, then delete the mark: they are not certain. '
         '"models check" compares this file with the model.')) + ['']
 
 
 def _comments(mark: str, sentences: Sequence[str]) -> list[str]:
-    """Return sentences as comments, broken at blanks."""
+    """Return sentences as wrapped comments."""
     lines = []
     for sentence in sentences:
         line = '#'
@@ -199,7 +147,7 @@ def _comments(mark: str, sentences: Sequence[str]) -> list[str]:
 
 
 def _block(key: str, value: Any) -> list[str]:
-    """Return one key of the top: a line, or a mapping with a line for each key."""
+    """Return a key as one line, or with one line for each of its keys."""
     if isinstance(value, list) and len(value) > _FEW:
         return [f'{key}:', *(f'- {_plain(item)}' for item in value)]
     if isinstance(value, dict) and value:
@@ -216,6 +164,6 @@ def _plain(value: Any) -> str:
 
 
 def write_descriptor(text: str, path: Path, *, force: bool = False) -> None:
-    """Write a descriptor's file."""
+    """Write a descriptor file; FileExistsError unless `force`."""
     with open(os.path.expanduser(path), 'w' if force else 'x', encoding='utf-8') as file:
         file.write(text)

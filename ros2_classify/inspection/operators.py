@@ -13,11 +13,10 @@
 # limitations under the License.
 
 """
-Which operators ONNX Runtime lacks, as far as it tells.
+Operators that ONNX Runtime does not support, or that a provider leaves to the CPU.
 
-It knows the operators it has a schema for, so those it doesn't know are found without loading the
-model. What another provider than the CPU leaves to the CPU is decided while a session is made;
-sessions of newer versions tell.
+The former are found by its list of schemas, without loading the model. The latter are decided
+when a session is created; sessions of newer versions report them.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Whether a model's outputs are what a descriptor says, judged by what it gives for images."""
+"""Check a model's outputs for images against its descriptor."""
 
 from __future__ import annotations
 
@@ -38,52 +38,32 @@ from ros2_classify.results.results import Result
 Kind = Literal['probabilities', 'scores', 'logits']
 
 _SIZE = (640, 480)
-# What float16 and 8-bit weights leave of a sum of 1.
+# Sums of 1 are this imprecise with float16 and 8-bit weights.
 _SUM_TOLERANCE = 0.05
 _RANGE_TOLERANCE = 0.01
-# Boxes beyond this many times the input's sides are in other units.
+# Boxes beyond this multiple of the input's sides are in other units.
 _FAR = 8.0
 _BEST = 50
-_ACTIVATION_GUESS = 'output.activation: '
+_ACTIVATION = 'output.activation: '
 
 
 @dataclass(frozen=True)
 class Run:
-    """
-    What a model gave for one image.
-
-    Parameters
-    ----------
-    outputs : dict of str to ndarray
-        By name.
-    geometry : Geometry
-        How the image became the input.
-
-    """
+    """A model's outputs by name for one image, and how the image became the input."""
 
     outputs: Tensors
     geometry: Geometry
 
 
 @dataclass(frozen=True)
-class Finding:
-    """
-    Something worth saying.
-
-    Parameters
-    ----------
-    problem : bool
-        Whether answers are wrong because of it, or else may be.
-    text : str
-        One sentence.
-
-    """
+class Issue:
+    """A sentence; a problem makes results wrong, otherwise they may be."""
 
     problem: bool
     text: str
 
 
-Findings = list[Finding]
+Issues = list[Issue]
 
 
 def sample_images() -> list[NDArray[np.uint8]]:
@@ -95,10 +75,10 @@ def sample_images() -> list[NDArray[np.uint8]]:
 def run_on(
     pipeline: Pipeline[Result], images: Sequence[NDArray[np.uint8]], color: str,
 ) -> list[Run]:
-    """Run a model on images."""
+    """Run a model on images in RGB or BGR order."""
     runs = []
     for image in images:
-        # One for each, since the outputs may lie in its memory.
+        # One for each image, since outputs may use its memory.
         batch = pipeline.new_batch()
         batch.add(image, color)
         runs.append(Run(pipeline.infer(batch)[0], batch.geometries[0]))
@@ -106,7 +86,7 @@ def run_on(
 
 
 def kind_of(rows: Sequence[NDArray[Any]]) -> Kind | None:
-    """Tell what a classifier's numbers are."""
+    """Tell what a classifier's numbers are; None if one is not finite, or there are none."""
     flat = [np.asarray(row, np.float64).reshape(-1) for row in rows]
     if not flat or not all(row.size and np.isfinite(row).all() for row in flat):
         return None
@@ -118,7 +98,7 @@ def kind_of(rows: Sequence[NDArray[Any]]) -> Kind | None:
 
 
 def class_numbers(descriptor: ModelDescriptor, runs: Sequence[Run]) -> list[NDArray[Any]]:
-    """Return what a classifier gave, one array for each image."""
+    """Return a classifier's numbers for each image; none if its output is ambiguous."""
     rows = []
     for run in runs:
         declared = descriptor.output.options.get('output')
@@ -131,9 +111,9 @@ def class_numbers(descriptor: ModelDescriptor, runs: Sequence[Run]) -> list[NDAr
 
 
 def measured(descriptor: ModelDescriptor, runs: Sequence[Run]) -> ModelDescriptor:
-    """Put what a run shows in the place of a guessed activation."""
-    guessed = [guess for guess in descriptor.inferred if guess.startswith(_ACTIVATION_GUESS)]
-    if descriptor.output.decoder != 'classification' or not guessed:
+    """Replace an inferred activation by what the outputs show."""
+    inferred = [each for each in descriptor.inferred if each.startswith(_ACTIVATION)]
+    if descriptor.output.decoder != 'classification' or not inferred:
         return descriptor
     kind = kind_of(class_numbers(descriptor, runs))
     if kind is None:
@@ -142,33 +122,33 @@ def measured(descriptor: ModelDescriptor, runs: Sequence[Run]) -> ModelDescripto
         'probabilities': ('none', 'were from 0 to 1 with a sum of 1'),
         'scores': ('none', 'were from 0 to 1, each for itself'),
         'logits': ('softmax', 'were not from 0 to 1')}[kind]
-    sentence = (f'{_ACTIVATION_GUESS}{activation}, because the outputs for {len(runs)} images '
+    sentence = (f'{_ACTIVATION}{activation}, because the outputs for {len(runs)} images '
                 f'{seen}')
     options = FrozenMapping({**descriptor.output.options, 'activation': activation})
     return replace(
         descriptor, output=replace(descriptor.output, options=options),
-        inferred=tuple(sentence if guess in guessed else guess for guess in descriptor.inferred))
+        inferred=tuple(sentence if each in inferred else each for each in descriptor.inferred))
 
 
-def judge(pipeline: Pipeline[Result], runs: Sequence[Run]) -> Findings:
-    """Compare what a model gave with what its descriptor says."""
+def judge(pipeline: Pipeline[Result], runs: Sequence[Run]) -> Issues:
+    """Compare a model's outputs with its descriptor."""
     found = _numbers(runs)
     for run in runs:
         try:
             pipeline.postprocess(run.outputs, run.geometry)
         except OutputError as error:
-            found.append(Finding(True, str(error)))
+            found.append(Issue(True, str(error)))
             break
     descriptor = pipeline.descriptor
-    if any(finding.problem for finding in found):
+    if any(issue.problem for issue in found):
         return found
     if descriptor.output.decoder == 'classification':
         return found + _classes(descriptor, class_numbers(descriptor, runs))
     return found + _boxes(pipeline, runs)
 
 
-def _numbers(runs: Sequence[Run]) -> Findings:
-    """Look for NaN, infinity, and models that don't look at their image."""
+def _numbers(runs: Sequence[Run]) -> Issues:
+    """Look for NaN, infinity, and outputs that don't depend on the image."""
     found = []
     for name in runs[0].outputs:
         arrays = [run.outputs[name] for run in runs if name in run.outputs]
@@ -178,25 +158,25 @@ def _numbers(runs: Sequence[Run]) -> Findings:
         if bad:
             nan = sum(int(np.isnan(array).sum()) for array in floats)
             kind = 'NaN' if nan == bad else 'infinite' if not nan else 'NaN or infinite'
-            found.append(Finding(True, (
+            found.append(Issue(True, (
                 f'the output {name!r} is {kind} in {bad} of {total} numbers; a float16 overflow '
                 'and wrong pre-processing are the usual causes: check input.scale, mean and std, '
                 'and try a float32 export')))
         elif floats and total > len(floats) and all(
                 np.ptp(array) == 0 and array.size > 1 for array in floats):
-            found.append(Finding(len(runs[0].outputs) == 1, (
+            found.append(Issue(len(runs[0].outputs) == 1, (
                 f'all numbers of the output {name!r} are equal ({float(floats[0].flat[0]):g}), '
                 'whatever the image; the weights may be missing or the export may have failed')))
     if len(runs) > 1 and not found and all(
             name in run.outputs and np.array_equal(run.outputs[name], array)
             for run in runs[1:] for name, array in runs[0].outputs.items()):
-        found.append(Finding(False, (
+        found.append(Issue(False, (
             f'the outputs are the same for {len(runs)} very different images; the input may be '
             'cut off by its scale, mean and std')))
     return found
 
 
-def _classes(descriptor: ModelDescriptor, rows: Sequence[NDArray[Any]]) -> Findings:
+def _classes(descriptor: ModelDescriptor, rows: Sequence[NDArray[Any]]) -> Issues:
     kind = kind_of(rows)
     if kind is None:
         return []
@@ -205,28 +185,28 @@ def _classes(descriptor: ModelDescriptor, rows: Sequence[NDArray[Any]]) -> Findi
     low, high = min(row.min() for row in rows), max(row.max() for row in rows)
     span = f'from {low:.3g} to {high:.3g}'
     if activation == 'none' and kind == 'logits':
-        return [Finding(True, (
+        return [Issue(True, (
             f'these are logits ({span}), but the descriptor says probabilities '
-            '(output.activation: none): say activation: softmax, or sigmoid where classes are '
+            '(output.activation: none): use activation: softmax, or sigmoid if classes are '
             'independent'))]
     if activation != 'none' and kind == 'probabilities':
-        return [Finding(True, (
+        return [Issue(True, (
             f'these are probabilities already ({span}, with a sum of 1), but the descriptor says '
-            f'output.activation: {activation}, which would flatten them: say activation: none'))]
+            f'output.activation: {activation}, which would flatten them: use activation: none'))]
     if activation != 'none' and kind == 'scores':
-        return [Finding(False, (
+        return [Issue(False, (
             f'these numbers are from 0 to 1 already ({span}), but the descriptor says '
-            f'output.activation: {activation}: if the model ends in a sigmoid, say '
+            f'output.activation: {activation}: if the model ends in a sigmoid, use '
             'activation: none'))]
     if kind == 'scores' and not options.get('multi_label'):
-        return [Finding(False, (
-            f'these numbers are from 0 to 1 ({span}) but have no sum of 1: if several classes can '
-            'be true of one image, say multi_label: true'))]
+        return [Issue(False, (
+            f'these numbers are from 0 to 1 ({span}) but their sum is not 1: if several classes '
+            'can apply to an image, use multi_label: true'))]
     return []
 
 
-def _boxes(pipeline: Pipeline[Result], runs: Sequence[Run]) -> Findings:
-    """Look at the scores, units and classes of all boxes, however unlikely these are."""
+def _boxes(pipeline: Pipeline[Result], runs: Sequence[Run]) -> Issues:
+    """Check the scores, units and classes of all boxes, whatever their scores."""
     descriptor = pipeline.descriptor
     options = descriptor.output.options
     candidates = _decoded(pipeline, runs, {})
@@ -237,44 +217,44 @@ def _boxes(pipeline: Pipeline[Result], runs: Sequence[Run]) -> Findings:
     activation = options.get('activation', _option(descriptor, 'activation'))
     scores = np.concatenate([piece.scores for piece in candidates])
     if not len(scores):
-        return [Finding(False, 'not one box was found in the test images, whatever its score')]
+        return [Issue(False, 'no box was found in the sample images, whatever its score')]
     if scores.max() > 1 + _RANGE_TOLERANCE:
-        step = 'say output.activation: sigmoid' if activation == 'none' else \
+        step = 'use output.activation: sigmoid' if activation == 'none' else \
             'check output.decoder and its options'
-        found.append(Finding(True, (
+        found.append(Issue(True, (
             f'these are logits (scores up to {scores.max():.3g}), but the descriptor says '
             f'probabilities: {step}')))
     elif activation == 'sigmoid' and (raw := _decoded(pipeline, runs, {'activation': 'none'})):
         plain = np.concatenate([piece.scores for piece in raw])
         count = sum(len(piece) for piece in candidates)
-        # Nothing below 0 was left out, and nothing is above 1: a sigmoid was there before.
+        # Nothing is below 0 or above 1: the model has a sigmoid.
         if len(plain) == count and plain.max(initial=0.0) <= 1:
-            found.append(Finding(True, (
+            found.append(Issue(True, (
                 'the scores are from 0 to 1 already, but the descriptor says output.activation: '
-                'sigmoid, which would lift all of them above 0.5: say activation: none')))
+                'sigmoid, which would raise all of them above 0.5: use activation: none')))
     best = _best(candidates)
     far = float(np.abs(best).max(initial=0.0)) / max(size)
     if far > _FAR:
-        found.append(Finding(True, (
-            f'boxes lie up to {far:.3g} times the input away from it: the descriptor takes pixels '
-            'for parts of the image; say normalized: false, or check output.decoder')))
+        found.append(Issue(True, (
+            f'boxes are up to {far:.3g} times the input away from it: the descriptor takes pixels '
+            'for fractions of the image; use normalized: false, or check output.decoder')))
     elif len(best) and min(size) > 16 and float(np.abs(best).max()) <= 2 \
             and not candidates[0].in_source_pixels:
-        found.append(Finding(True, (
-            'all boxes lie within 2 pixels of the corner: the descriptor takes parts of the '
-            'image, from 0 to 1, for pixels; say normalized: true (units: normalized for '
+        found.append(Issue(True, (
+            'all boxes are within 2 pixels of the corner: the descriptor takes fractions of the '
+            'image, from 0 to 1, for pixels; use normalized: true (units: normalized for '
             'end_to_end)')))
     return found + _names(pipeline.labels, candidates)
 
 
-def _names(labels: Labels | None, candidates: Sequence[Candidates]) -> Findings:
+def _names(labels: Labels | None, candidates: Sequence[Candidates]) -> Issues:
     if labels is None:
         return []
     last = max(class_id for class_id, _ in labels.items())
     beyond = max((int(piece.class_ids.max()) for piece in candidates if len(piece)), default=0)
     if beyond <= last:
         return []
-    return [Finding(True, (
+    return [Issue(True, (
         f'the model found the class {beyond}, but the labels end at {last}: use the label file '
         'that belongs to this model, or check class_offset'))]
 
@@ -282,7 +262,7 @@ def _names(labels: Labels | None, candidates: Sequence[Candidates]) -> Findings:
 def _decoded(
     pipeline: Pipeline[Result], runs: Sequence[Run], changes: dict[str, Any],
 ) -> list[Candidates]:
-    """Return all boxes, however low their scores; empty where the decoder gives none."""
+    """Return all boxes, whatever their scores; empty if the decoder gives none."""
     descriptor = pipeline.descriptor
     assert descriptor.output.decoder is not None
     decoder = DECODERS[descriptor.output.decoder]
@@ -301,13 +281,13 @@ def _decoded(
 
 
 def _best(candidates: Sequence[Candidates]) -> NDArray[np.float32]:
-    """Return the boxes that are surest, some of each image."""
+    """Return the boxes with the highest scores of each image."""
     return np.concatenate([
         piece.boxes[np.argsort(-piece.scores, kind='stable')[:_BEST]] for piece in candidates])
 
 
 def _option(descriptor: ModelDescriptor, name: str) -> Any:
-    """Return a decoder's own default; None where it has no such option."""
+    """Return a decoder's default of an option, or None if it has no such option."""
     assert descriptor.output.decoder is not None
     options = DECODERS[descriptor.output.decoder].parse_options({})
     return next((getattr(options, field.name) for field in dataclasses.fields(options)

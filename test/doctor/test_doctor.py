@@ -26,7 +26,7 @@ import venv
 
 import pytest
 from ros2_classify import cli
-from ros2_classify.doctor import CHECKS, examine, Finding, ThisMachine
+from ros2_classify.doctor import CHECKS, examine, Issue, ThisMachine
 from ros2_classify.doctor.cache_checks import check_cache
 from ros2_classify.doctor.dds_checks import check_large_images
 from ros2_classify.doctor.fake_machine import FakeMachine
@@ -99,7 +99,7 @@ def test_messages_are_missing(part, level, cure):
 
 
 @pytest.mark.parametrize('changes, level, text', [
-    ({'ROS_DISTRO': 'lyrical', 'AMENT_PREFIX_PATH': '/opt/ros/lyrical'}, 'warning', 'never tried'),
+    ({'ROS_DISTRO': 'lyrical', 'AMENT_PREFIX_PATH': '/opt/ros/lyrical'}, 'warning', 'not tested'),
     ({'ROS_DISTRO': 'foxy', 'AMENT_PREFIX_PATH': '/opt/ros/foxy'}, 'warning', "'foxy'"),
     ({'AMENT_PREFIX_PATH': '/ws:/opt/ros/humble:/opt/ros/jazzy'}, 'error', 'jazzy and humble'),
     ({'ROS_DOMAIN_ID': 'robot'}, 'error', "'robot'"),
@@ -171,7 +171,7 @@ def test_a_transport_that_loses_large_images(env, level, text):
     {'ROS_DISTRO': 'kilted', OLD_VARIABLE: '/good.xml'}])
 def test_a_transport_for_large_images(env):
     findings = list(check_large_images(machine(env={**JAZZY, **env},
-                                                 files={'/good.xml': PROFILE})))
+                                               files={'/good.xml': PROFILE})))
     assert findings and bad(findings) == []
 
 
@@ -232,7 +232,7 @@ def test_an_opencv_in_front_of_the_systems():
     finding = only(check_python(machine(places={
         'cv2': ('/home/robot/.local', '/usr/lib/python3/dist-packages')})))
     assert finding.level == 'warning'
-    assert 'several OpenCVs' in finding.text
+    assert 'several installations of OpenCV' in finding.text
 
 
 @pytest.mark.parametrize('ran, text, cure', [
@@ -261,7 +261,7 @@ def test_the_trial_model_is_what_it_says():
 
 
 def with_runtime(available, trials, *packages, **changes):
-    """Return a machine with an ONNX Runtime; trials are the answers of its providers by name."""
+    """Return a machine with an ONNX Runtime; trials are the results of its providers by name."""
     ran = {'get_available_providers': available}
     ran.update({f"providers=['{name}']": result for name, result in trials.items()})
     return machine(ran=ran, installed={
@@ -346,7 +346,7 @@ def test_a_cache_that_cannot_be_written(number):
 # Models
 
 def entry(directory, name, sha256):
-    (directory / f'{name}.onnx').write_bytes(b'network')
+    (directory / f'{name}.onnx').write_bytes(b'model')
     path = directory / f'{name}.yaml'
     path.write_text(f'source: {{path: {name}.onnx, sha256: "{sha256}"}}\n'
                     'output: {decoder: classification}\n')
@@ -364,10 +364,10 @@ def test_damaged_and_wrong_models_are_named(tmp_path):
 
 
 def test_sound_models_are_counted(tmp_path):
-    good = entry(tmp_path, 'good', hashlib.sha256(b'network').hexdigest())
+    good = entry(tmp_path, 'good', hashlib.sha256(b'model').hexdigest())
     findings = list(check_catalogue(machine(), lambda: {'good': good}))
     assert bad(findings) == []
-    assert '1 models are known by name; the files of 1' in findings[0].text
+    assert 'the catalogue has 1 models; the files of 1' in findings[0].text
 
 
 def test_an_empty_catalogue():
@@ -384,7 +384,7 @@ def test_a_model_that_does_not_run():
 
 def test_every_problem_has_a_cure():
     with pytest.raises(ValueError, match='needs a cure'):
-        Finding('ros', 'error', 'something is wrong')
+        Issue('ros', 'error', 'something is wrong')
 
 
 def test_every_check_belongs_to_its_findings():
@@ -423,7 +423,7 @@ def test_the_command_line(monkeypatch, capsys):
 
 
 def test_this_machine(tmp_path):
-    """The real machine answers every question."""
+    """The real machine implements the whole interface."""
     here = ThisMachine()
     assert here.run_python('print(1)').out == '1\n'
     broken = here.run_python('import os; os.abort()')

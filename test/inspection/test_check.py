@@ -206,11 +206,11 @@ def sigmoid_twice(path: Path) -> Any:
     (newer_operator, 'Einsum (1 node), which came with opset 12 while the model says 9'),
     (all_equal, "all numbers of the output 'scores' are equal (0.25), whatever the image"),
     (unreadable_outputs, 'what the outputs mean does not follow from their shapes'),
-    (pixels_for_parts, 'the descriptor takes pixels for parts of the image'),
-    (parts_for_pixels, 'the descriptor takes parts of the image, from 0 to 1, for pixels'),
+    (pixels_for_parts, 'the descriptor takes pixels for fractions of the image'),
+    (parts_for_pixels, 'the descriptor takes fractions of the image, from 0 to 1, for pixels'),
     (class_without_label, 'the model found the class 91, but the labels end at 1'),
     (detector_logits, 'these are logits (scores up to 9), but the descriptor says prob'),
-    (sigmoid_twice, 'which would lift all of them above 0.5: say activation: none'),
+    (sigmoid_twice, 'which would raise all of them above 0.5: use activation: none'),
 ])
 def test_broken_models(
     tmp_path: Path, make: Callable[[Path], Any], words: str, capsys: pytest.CaptureFixture[str],
@@ -244,13 +244,14 @@ def test_published_models(data: Path, file: str) -> None:
 @pytest.mark.parametrize('file, image, label', [
     ('yolox_nano.onnx', 'winml_dog.jpg', '16'),
     ('mobilenet_v1_0.25_224.onnx', 'ortex_goldfish.jpg', '2')])
-def test_an_result(data: Path, capsys: pytest.CaptureFixture[str], file: str, image: str,
-                   label: str) -> None:
+def test_a_result_for_an_image(
+    data: Path, capsys: pytest.CaptureFixture[str], file: str, image: str, label: str,
+) -> None:
     words = ['models', 'check', str(data / 'models' / file), '--image',
              str(data / 'images' / image), '--provider', 'cpu']
     assert main([*words, '--json']) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert facts['ok'] and facts['answer']['results'][0]['label'] == label
+    assert facts['ok'] and facts['result']['results'][0]['label'] == label
     assert main(words) == 0
     page = capsys.readouterr().out
     assert f'    {label} ' in page
@@ -364,7 +365,7 @@ def test_kinds_of_numbers(rows: list[list[float]], kind: str | None) -> None:
     assert kind_of([np.array(row) for row in rows]) == kind
 
 
-def test_a_image_counts_where_numbers_are_judged(tmp_path: Path) -> None:
+def test_a_given_image_counts_too(tmp_path: Path) -> None:
     # For the computed images alone its numbers look like scores.
     path = save_color_classifier(tmp_path / 'net.onnx')
     red = np.full((8, 8, 3), (0, 0, 250), np.uint8)
@@ -382,5 +383,5 @@ def test_a_run_decides_between_softmax_and_none(
     report = check_model(save_linear(tmp_path / 'net.onnx', softmax=softmax), provider='cpu')
     assert not report.problems
     assert report.descriptor.output.options['activation'] == activation
-    guess, = [item for item in report.descriptor.inferred if 'output.activation' in item]
-    assert f'{activation}, because the outputs for 3 images were' in guess
+    setting, = [item for item in report.descriptor.inferred if 'output.activation' in item]
+    assert f'{activation}, because the outputs for 3 images were' in setting

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A first descriptor: it loads, and means what the bare file was guessed to be."""
+"""A first descriptor: it loads, and means what the bare file was inferred to be."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from ros2_classify.autoconfig.complete import complete
 from ros2_classify.cli import main
 from ros2_classify.errors import EngineError
 from ros2_classify.inspection import check_model, describe_model, Report
-from ros2_classify.inspection.describe import mapping_of
 from ros2_classify.model.catalog import resolve
+from ros2_classify.model.descriptor_writer import mapping_of
 from ros2_classify.model.files import model_file
 from ros2_classify.testing import save_color_classifier, save_constant_model
 from test_check import FILES, save_linear
 
 
 def same(path: Path, report: Report) -> bool:
-    """Tell whether a descriptor's file completes to what the bare model was guessed to be."""
+    """Tell whether a descriptor's file completes to what the bare model was inferred to be."""
     bare = report.descriptor
     written = complete(load_descriptor(path), report.inputs, report.outputs, {})
     assert not report.problems
@@ -50,8 +50,8 @@ def test_published_models(data: Path, tmp_path: Path, file: str) -> None:
     path = tmp_path / f'{Path(file).stem}.yaml'
     text, report = describe_model(data / 'models' / file, tmp_path)
     path.write_text(text)
-    # A first descriptor asks for a look at each guess.
-    assert '# guessed: ' in path.read_text()
+    # A first descriptor marks each inferred setting.
+    assert '# inferred: ' in path.read_text()
     assert 'Verify color, scale, mean, std' in path.read_text()
     assert max(map(len, path.read_text().splitlines())) < 200
     assert same(path, report)
@@ -91,11 +91,12 @@ def test_labels_beside_it_are_named(tmp_path: Path) -> None:
     (tmp_path / 'labels.txt').write_text('red\ngreen\nblue\n')
     (tmp_path / 'deep').mkdir()
     for directory, place in ((tmp_path, 'labels.txt'),
-                          (tmp_path / 'deep', str(tmp_path / 'labels.txt'))):
+                             (tmp_path / 'deep', str(tmp_path / 'labels.txt'))):
         text, _ = describe_model(model, directory)
         assert f'\nlabels: {place}\n' in text
         (directory / 'mine.yaml').write_text(text)
-        assert load_descriptor(directory / 'mine.yaml').load_labels().names(np.array([2])) == 'blue'
+        labels = load_descriptor(directory / 'mine.yaml').load_labels()
+        assert labels.names(np.array([2])) == 'blue'
 
 
 def test_outputs_that_say_too_little(
@@ -119,7 +120,7 @@ def test_a_file_is_not_replaced(
     path = tmp_path / 'mine.yaml'
     path.write_text('precious')
     assert main(['models', 'describe', model, '--output', str(path)]) == 2
-    assert 'is there already; give another name, or --force' in capsys.readouterr().err
+    assert 'exists; choose another name, or use --force' in capsys.readouterr().err
     assert path.read_text() == 'precious'
     assert main(['models', 'describe', model, '--output', str(path), '--force']) == 0
     assert load_descriptor(path).task == 'classification'

@@ -25,8 +25,8 @@ from ros2_classify_benchmark.processes import BenchError
 from ros2_classify_benchmark.settings import Settings
 import yaml
 
-# The server has no parameter for the directory. Batches are for several cameras: where there is one
-# the server takes one image at a time, and so does the loop.
+# The server has no parameter for the directory. With one camera, the server takes one image at a
+# time, and so does the loop.
 _ENGINE = {field.name: field.name for field in fields(EngineSettings)
            if field.name not in ('cache', 'cache_directory', 'max_batch')}
 _ENGINE['engine_cache'] = 'cache'

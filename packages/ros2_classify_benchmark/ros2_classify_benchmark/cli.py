@@ -148,8 +148,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(arguments: argparse.Namespace) -> int:
     """Run the verb."""
     if find_spec('rclpy') is None:
-        say_message('error', f'bench needs ROS 2, but {sys.executable} cannot import rclpy; source '
-                    'a ROS 2 installation, or use scripts/bench of a source tree')
+        say_message('error', f'bench needs ROS 2, but {sys.executable} cannot import rclpy; '
+                    'source a ROS 2 installation, or use scripts/bench of a source tree')
         return EXIT_NO_ROS
     from ros2_classify_benchmark import modes, system as machine, targets
 

@@ -92,7 +92,8 @@ def messages(say: Say) -> dict[str, Any]:
     """Return what results cost to build and publish, in ms; see `ros.bench.messages`."""
     say('messages: 100 boxes, 999 scores')
     done = subprocess.run(
-        [sys.executable, '-m', 'ros2_classify_benchmark.nodes.messages', 'results'], env=environment(),
+        [sys.executable, '-m', 'ros2_classify_benchmark.nodes.messages', 'results'],
+        env=environment(),
         capture_output=True, text=True, check=False)
     if done.returncode:
         raise BenchError(f'the benchmark of messages failed: {done.stderr.strip()[-2000:]}')
@@ -117,7 +118,8 @@ def _regression(arguments: argparse.Namespace, plan: Plan, directory: Path, say:
     passed = all(each.passed for each in comparisons)
     changed = regression.changed(recorded, found)
     result = {
-        'passed': passed, 'recorded': regression.ratios(recorded), 'measured': regression.ratios(found),
+        'passed': passed, 'recorded': regression.ratios(recorded),
+        'measured': regression.ratios(found),
         'changed': changed, **{key: found.get(key) for key in regression.IDENTITY}}
     text = '\n\n'.join([regression.table(comparisons), *changed])
     return Outcome('regression', settings, result, text, plan, passed)

@@ -86,7 +86,8 @@ class Session:
             f'{_PROGRAMS}.listener', {}, self.env, directory / 'listener.log')
         self.bare = Helper(
             f'{_PROGRAMS}.bare',
-            {'frames': str(directory), 'model': settings.model, 'engine': engine, 'options': options},
+            {'frames': str(directory), 'model': settings.model, 'engine': engine,
+             'options': options},
             self.env, directory / 'bare.log')
         self.facts: dict[str, Any] = {}
 
@@ -154,9 +155,7 @@ class Session:
         return started
 
     def start_composed(self, subject: Subject) -> Started:
-        """
-        Start our server in one process with the camera, instead of `open_source` and `start`.
-        """
+        """Start our server in the camera's process, in place of `open_source` and `start`."""
         words = subject.commands[0]
         self._source = Helper(f'{_PROGRAMS}.composed', {
             'frames': str(self.directory), 'topics': list(subject.images),

@@ -60,9 +60,7 @@ def versions() -> dict[str, str]:
 
 
 def commit(directory: Path = Path(__file__).resolve().parent) -> str:
-    """
-    Return the commit of a directory's files, with ``-dirty`` where they are not as committed.
-    """
+    """Return the commit of a directory, with ``-dirty`` if files have changed."""
     def git(*words: str) -> str:
         try:
             done = subprocess.run(

@@ -52,7 +52,7 @@ _MOST = 64
 _FEWEST = 8
 _MOST_BYTES = 96 * 2**20
 _JPEG_QUALITY = 90
-_KINDS = (f'{KINDS}, or a bag (a .mcap or .db3 file, or the directory of one; what was compressed as '
+_KINDS = (f'{KINDS}, or a bag (a .mcap or .db3 file, or its directory; what was compressed as '
           'a whole file, .zstd, is unpacked by ros2 bag convert)')
 _EVEN = ('bayer_rggb8', 'yuv422')
 

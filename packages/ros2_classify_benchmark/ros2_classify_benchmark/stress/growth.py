@@ -86,7 +86,8 @@ def hold(pid: int) -> tuple[float, float, float, float]:
     """Return what a process holds."""
     directory = Path(f'/proc/{pid}')
     segments = {line.split(None, 5)[5] for line in
-                (directory / 'maps').read_text(errors='replace').splitlines() if '/dev/shm/' in line}
+                (directory / 'maps').read_text(errors='replace').splitlines()
+                if '/dev/shm/' in line}
     return (memory_bytes([pid])[0] / _MIB, float(len(os.listdir(directory / 'fd'))),
             float(len(os.listdir(directory / 'task'))), float(len(segments)))
 

@@ -1,0 +1,77 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Descriptors as plain data: the reverse of the parser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from ros2_classify.model.descriptor import InputSpec, ModelDescriptor
+from ros2_classify.model.labels import Labels
+
+
+def mapping_of(descriptor: ModelDescriptor) -> dict[str, Any]:
+    """Return a descriptor as the plain data of a descriptor file."""
+    source = {key: value for key, value in dataclasses.asdict(descriptor.source).items() if value}
+    data: dict[str, Any] = {
+        'name': descriptor.name, 'task': descriptor.task, 'source': source,
+        'format': descriptor.format, 'labels': _labels(descriptor.labels),
+        'input': _input(descriptor.input), 'output': {
+            'decoder': descriptor.output.decoder, **thaw(descriptor.output.options)},
+        'convert': {key: list(value) if isinstance(value, tuple) else value
+                    for key, value in dataclasses.asdict(descriptor.conversion).items() if value},
+        'defaults': {key: value for key, value in dataclasses.asdict(descriptor.defaults).items()
+                     if value is not None},
+        'license': descriptor.license, 'provenance': descriptor.provenance,
+        'notes': descriptor.notes}
+    if descriptor.output.decoder is None:
+        del data['output']
+    return {key: value for key, value in data.items() if value not in (None, '', {}, [])}
+
+
+def thaw(value: Any) -> Any:
+    """Return plain dictionaries and lists for immutable ones."""
+    if isinstance(value, Mapping):
+        return {key: thaw(item) for key, item in value.items()}
+    return [thaw(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
+def _labels(labels: Labels | str | None) -> Any:
+    if not isinstance(labels, Labels):
+        return labels
+    names = dict(labels.items())
+    return list(names.values()) if labels.class_count is not None else names
+
+
+def _input(spec: InputSpec) -> dict[str, Any]:
+    """Return the keys that apply, with defaults: users verify them."""
+    data: dict[str, Any] = {
+        'name': spec.name, 'size': list(spec.size) if isinstance(spec.size, tuple) else spec.size,
+        'layout': spec.layout, 'dtype': spec.dtype, 'color': spec.color}
+    if spec.dtype != 'uint8':
+        data.update(scale='1/255' if spec.scale == 1 / 255 else spec.scale,
+                    mean=list(spec.mean), std=list(spec.std))
+    if spec.size != 'source':
+        data['resize'] = spec.resize
+    if spec.resize == 'center_crop':
+        data['crop_fraction'] = spec.crop_fraction
+    if spec.resize == 'letterbox':
+        data.update(anchor=spec.anchor, pad_value=spec.pad_value)
+    data['interpolation'] = spec.interpolation
+    if spec.extra:
+        data['extra'] = thaw(spec.extra)
+    return {key: value for key, value in data.items() if value is not None}
