@@ -13,15 +13,15 @@
 # limitations under the License.
 
 """
-Any vision model on any camera's images.
+Run vision models on the images of any camera.
 
-Two lines give an answer for a numpy image::
+Two lines run a model on a numpy image::
 
     from ros2_classify import Pipeline
     print(Pipeline.load('cards_detector')(image))
 
-The names below are imported when they are first used, so that ``import ros2_classify`` costs next
-to nothing. Nothing here needs ROS; the nodes are in ``ros2_classify.ros``.
+Names are imported when they are first used, so ``import ros2_classify`` is fast. Nothing here
+needs ROS; the nodes are in ``ros2_classify.ros``.
 """
 
 from importlib import import_module
@@ -55,7 +55,7 @@ __all__ = [
     'UnsafeModelError', 'draw', 'load_descriptor', 'load_labels', 'read_image', 'write_image',
 ]
 
-# Where each exported name lives; the imports above say the same to type checkers.
+# The module of each exported name; the imports above say the same to type checkers.
 _MODULES = {
     'model.descriptor': ('ModelDescriptor', 'load_descriptor'),
     'engines.settings': ('EngineSettings',),

@@ -13,11 +13,11 @@
 # limitations under the License.
 
 """
-A model in 8-bit or 16-bit numbers: smaller, and faster where the processor computes in them.
+Quantize a model to 8 or 16 bits: smaller, and faster on processors with such numbers.
 
-For 8 bits, how large the numbers between the layers get is measured on images (calibration),
-which should show what the robot will see; 16 bits need no measuring. Then both models answer for
-these images, and their agreement is told. Needs the packages ``onnx`` and ``onnxruntime``.
+For 8 bits, the ranges between the layers are measured on images (calibration), which should show
+what the robot will see; 16 bits need no calibration. Then the results of both models for these
+images are compared. Needs the packages ``onnx`` and ``onnxruntime``.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ from ros2_classify.results.results import Classification, Detections, Result, Se
 _LOGGER = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
-# Gives the same images, BGR, each time it is called.
+# Returns the same images, BGR, at each call.
 Images = Callable[[], Iterable[Pixels]]
 Target = Literal['cpu', 'tensorrt']
 Small = Literal['int8', 'fp16']
 
 # The first version of ONNX's operators whose 8-bit numbers may have a scale for each channel.
 _OPSET = 13
-# Below this share of equal answers the loss is worth a warning.
+# Below this share of equal results there is a warning.
 _POOR = 0.9
 _OVERLAP = 0.5
 _LAYERS = ('Conv', 'ConvTranspose', 'Gemm', 'MatMul')
@@ -95,14 +95,14 @@ def quantize_model(
     target: Target = 'cpu', precision: Small = 'int8', fetch: FetchOptions | None = None,
     force: bool = False,
 ) -> Quantized:
-    """Write a model in smaller numbers, and its descriptor beside it."""
+    """Write a quantized model, and its descriptor beside it."""
     tools = _tools()
     if precision == 'fp16' and target != 'cpu':
-        raise OptionsError(f'target is {target!r}, which is for int8: models in fp16 are the '
-                           'same for all; leave it out')
+        raise OptionsError(f'target is {target!r}, which is for int8; models in fp16 are the '
+                           'same for all targets: omit it')
     descriptor_path = output.with_suffix('.yaml')
     if output.suffix != '.onnx':
-        raise OptionsError(f'{output} must end with .onnx: that tells a model')
+        raise OptionsError(f'{output} must end with .onnx')
     for path in (output, descriptor_path):
         if path.exists() and not force:
             raise OptionsError(f'{path} is there already; give another name, or --force')
@@ -126,7 +126,8 @@ def quantize_model(
                        f'{count} images.')
         if not count:
             output.unlink(missing_ok=True)
-            raise InputError('there are no images to measure; name a directory with some')
+            raise InputError(
+                'there are no images to calibrate with; name a directory that holds some')
         made = replace(
             before.descriptor, name=output.stem, origin='', directory=output.absolute().parent,
             source=Source(path=str(output.absolute()), sha256=sha256_of_file(output)),
@@ -138,7 +139,7 @@ def quantize_model(
     write_descriptor(text, descriptor_path, force=force)
     if agreement < _POOR:
         _LOGGER.warning(
-            'only %.0f %% of the answers are the same: %sstay with the original', 100 * agreement,
+            'only %.0f %% of the results are the same: %skeep the original', 100 * agreement,
             '' if precision == 'fp16' else 'calibrate with more images of what the robot will '
             'see, or ')
     return Quantized(output, descriptor_path, count, agreement,
@@ -146,14 +147,14 @@ def quantize_model(
 
 
 def _tools() -> tuple[Any, Any]:
-    """Import what quantizes, or say what to install."""
+    """Import the packages that quantize; EngineError says what to install."""
     import_onnxruntime()
     try:
         import onnx
         from onnxruntime import quantization
     except ImportError as error:
         raise EngineError(
-            f'to quantize a model, the package onnx is needed ({error}): pip install '
+            f'quantization needs the package onnx ({error}): pip install '
             '"ros2_classify[tools]"') from error
     return onnx, quantization
 
@@ -223,7 +224,7 @@ def _quantize(
     except (InputError, EngineError):
         raise
     except Exception as error:  # noqa: B902 -- neither package has a base of its exceptions
-        # Without an image it fails on its own terms; that is told better.
+        # Without an image it fails too; the caller has a better message.
         if reader.count:
             reason = ' '.join(str(error).split())[:300]
             raise EngineError(f'{path}: it cannot be quantized: {reason}') from error
@@ -258,7 +259,7 @@ def _tail(model: Any) -> list[str]:
 
 
 def _agreement(before: Pipeline[Result], after: Pipeline[Result], images: Images) -> float:
-    """Return the share of answers that are the same."""
+    """Return the share of results that are the same."""
     shares = [_share(before(image, 'bgr'), after(image, 'bgr')) for image in images()]
     return float(np.mean(shares)) if shares else 0.0
 

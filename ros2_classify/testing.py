@@ -13,9 +13,9 @@
 # limitations under the License.
 
 """
-Fakes and tiny models, for users' tests and our own.
+Fakes and tiny models for tests, yours and those of this package.
 
-`FakeEngine` stands in for whoever runs a model. The ``save_...`` functions write real ONNX files
+`FakeEngine` stands in for an engine. The ``save_...`` functions write real ONNX files
 of a few hundred bytes; they need the package ``onnx`` (``pip install onnx``), which nothing else
 in the package does.
 """
@@ -41,18 +41,18 @@ _IR_VERSION = 8
 
 class FakeEngine:
     """
-    An engine without a network: it answers what it was told to.
+    An engine without a model: it returns given outputs.
 
     Parameters
     ----------
     inputs, outputs : sequence of TensorSpec
-        What it claims to take and to give.
-    answer : dict of str to ndarray, or callable
+        The inputs and outputs that it claims to have.
+    result : dict of str to ndarray, or callable
         The outputs, or a function from inputs to outputs.
     provider : str
-        What it claims to run on.
+        The execution provider that it claims to run on.
     metadata : mapping of str to str
-        What it claims the file holds.
+        The metadata that it claims the file has.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class FakeEngine:
         self._result = result
 
     def infer(self, inputs: Tensors) -> Tensors:
-        """Return the answer; raise EngineError where an input is missing or after `close`."""
+        """Return the outputs; EngineError if an input is missing, or after `close`."""
         if self.closed:
             raise EngineError('the engine is closed')
         expected = {tensor.name for tensor in self.inputs}
@@ -125,7 +125,7 @@ def save_color_classifier(
     dtype: Any = np.float32, metadata: Mapping[str, str] | None = None,
 ) -> Path:
     """
-    Write an ONNX model that tells the mean of each colour channel.
+    Write an ONNX model that returns the mean of each colour channel.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def save_constant_model(
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
     """
-    Write an ONNX model that gives the same outputs whatever it is fed.
+    Write an ONNX model that always returns the same outputs.
 
     Parameters
     ----------
@@ -234,26 +234,27 @@ def save_known_classifier(
     defaults: str = '', work: int = 0, turns: int = 0,
 ) -> Path:
     """
-    Write a classifier, model and descriptor, whose answer is known for every image.
+    Write a classifier, model and descriptor, whose result is the same for every image.
 
     Parameters
     ----------
     directory : str or Path
         Where to write ``NAME.onnx`` and ``NAME.yaml``.
     name : str
-        Its name. The labels are ``NAME 0``, ``NAME 1`` and so on: they tell whose an answer is.
+        Its name. The labels are ``NAME 0``, ``NAME 1`` and so on, so that they tell which
+        model a result is from.
     scores : sequence of float
-        The score of each class, in each answer.
+        The score of each class.
     size : tuple of int
         Width and height of its input.
     defaults : str
         Its own thresholds and limits, as in ``score_threshold: 0.1, top_k: 2``.
     work : int
-        How many features of the image it works out on its way to that answer: at 224×224, 16
-        of them take a core about a millisecond.
+        The number of image features that it computes first: at 224×224, 16 of them take a core
+        about a millisecond.
     turns : int
-        In the place of ``work``, for a model that is slow and small: how often it goes round; a
-        thousand turns take a core a few milliseconds.
+        For a model that is slow and small: the number of loop iterations, instead of ``work``;
+        a thousand take a core a few milliseconds.
 
     Returns
     -------
@@ -302,7 +303,7 @@ def save_known_classifier(
 
 def _save_busy_model(
         path: Path, result: NDArray[Any], shape: Sequence[int], work: int) -> Path:
-    """Write a model that convolves its input, and gives the same answer all the same."""
+    """Write a model that convolves its input, and then ignores it."""
     from onnx import helper, numpy_helper
 
     classes = result.shape[1]
@@ -311,19 +312,19 @@ def _save_busy_model(
         numpy_helper.from_array(
             random.normal(0, 0.1, (work, shape[1], 3, 3)).astype(np.float32), 'kernels'),
         numpy_helper.from_array(np.zeros((work, classes), np.float32), 'zeros'),
-        numpy_helper.from_array(result, 'answer')]
+        numpy_helper.from_array(result, 'result')]
     nodes = [
         helper.make_node('Conv', ['image', 'kernels'], ['features'], pads=[1, 1, 1, 1]),
         helper.make_node('ReduceMean', ['features'], ['means'], axes=[2, 3], keepdims=0),
         helper.make_node('MatMul', ['means', 'zeros'], ['nothing']),
-        helper.make_node('Add', ['nothing', 'answer'], ['scores'])]
+        helper.make_node('Add', ['nothing', 'result'], ['scores'])]
     return _save(path, nodes, ('image', list(shape), np.float32),
                  [('scores', list(result.shape), np.float32)], constants, None)
 
 
 def _save_turning_model(
         path: Path, result: NDArray[Any], shape: Sequence[int], turns: int) -> Path:
-    """Write a model that goes round so often, and gives the same answer all the same."""
+    """Write a model that loops, and then ignores the outcome."""
     from onnx import helper, numpy_helper, TensorProto
 
     def value(name: str, type_: int, shape: Sequence[int]) -> Any:
@@ -338,14 +339,14 @@ def _save_turning_model(
     constants = [
         numpy_helper.from_array(np.asarray(each), name) for name, each in (
             ('turns', np.int64(turns)), ('yes', np.bool_(True)), ('one', np.array([1, 1])),
-            ('zero', np.zeros((1, 1), np.float32)), ('answer', result))]
+            ('zero', np.zeros((1, 1), np.float32)), ('result', result))]
     nodes = [
-        # Of the image, so that nobody works it out beforehand.
+        # From the image, so that it can't be computed beforehand.
         helper.make_node('ReduceMax', ['image'], ['brightest'], axes=[1, 2, 3], keepdims=0),
         helper.make_node('Reshape', ['brightest', 'one'], ['start']),
         helper.make_node('Loop', ['turns', 'yes', 'start'], ['end'], body=body),
         helper.make_node('Mul', ['end', 'zero'], ['nothing']),
-        helper.make_node('Add', ['nothing', 'answer'], ['scores'])]
+        helper.make_node('Add', ['nothing', 'result'], ['scores'])]
     return _save(path, nodes, ('image', list(shape), np.float32),
                  [('scores', list(result.shape), np.float32)], constants, None)
 

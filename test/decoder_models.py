@@ -47,7 +47,7 @@ def run_model(
     directory: Path, outputs: Mapping[str, Any], output: Mapping[str, Any], *,
     size: tuple[int, int] = MODEL, image: tuple[int, int] = IMAGE, **settings: Any,
 ) -> Detections:
-    """Return what a pipeline answers on an ONNX model that gives these outputs."""
+    """Return the result of a pipeline on an ONNX model with these outputs."""
     path = save_constant_model(
         directory / 'net.onnx', {name: np.asarray(value) for name, value in outputs.items()},
         input_shape=(1, 3, size[1], size[0]))
@@ -73,7 +73,7 @@ def on_image(
 
 
 def agree(result: Detections, expected: Iterable[Sequence[float]], atol: float = 0.02) -> bool:
-    """Tell whether an answer holds these rows, in whatever order among equal scores."""
+    """Tell whether a result holds these rows, in any order among equal scores."""
     wanted = sorted(tuple(row) for row in expected)
     got = sorted((*box, score, class_id) for box, score, class_id in zip(
         result.boxes.tolist(), result.scores.tolist(), result.class_ids.tolist()))

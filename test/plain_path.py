@@ -13,11 +13,11 @@
 # limitations under the License.
 
 """
-The plain path: what a person writes who wants a right answer and doesn't mind how long it takes.
+The plain path: code for a right result that takes as long as it takes.
 
-The whole image is resized by OpenCV with all that belongs to it, numbers are worked out in 64
-bits by numpy, the model runs without any of ONNX Runtime's optimisations on one thread, and its
-outputs are read by loops. Nothing of the package is used but the descriptor and the labels.
+OpenCV resizes the whole image, numpy computes in 64 bits, the model runs on one thread without
+ONNX Runtime's optimizations, and loops read its outputs. Of the package it uses only the
+descriptor and the labels.
 
 A quantised model is the exception: ONNX Runtime computes it with 8-bit numbers or, without its
 optimisations, with floats that are rounded in between, and both are another model.
@@ -35,7 +35,7 @@ FILTERS = {'area': cv2.INTER_AREA, 'linear': cv2.INTER_LINEAR}
 
 
 class Found(NamedTuple):
-    """One answer; classifications have no box."""
+    """One result; classifications have no box."""
 
     label: str
     score: float

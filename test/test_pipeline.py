@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The steps in their order, on fakes whose answers are known, and on real files."""
+"""The steps in their order, on fakes with known results, and on real files."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_boxes_in_the_images_own_pixels() -> None:
     assert wide.image_size == (128, 96)
 
 
-def test_boxes_are_clipped_and_what_lies_outside_goes() -> None:
+def test_boxes_are_clipped_and_those_outside_are_dropped() -> None:
     pipeline, _ = detector([
         [-10, -10, 30, 30, 0.9, 0], [70, 10, 90, 20, 0.8, 0], [10, 10, 10, 40, 0.7, 0],
         [40, 40, 20, 20, 0.6, 0], [50, 50, 500, 500, 0.5, 0]])
@@ -397,7 +397,7 @@ def test_it_tells_when_the_engine_starts_and_how_long_that_took(
     ({'source': {'path': 'missing.onnx'}}, ModelNotFoundError),
     ({'labels': 'missing.txt'}, ModelNotFoundError),
     ({'labels': 'bad.txt'}, LabelsError),
-    ({'input': {'name': 'picture'}}, DescriptorError),
+    ({'input': {'name': 'frame'}}, DescriptorError),
 ])
 def test_what_stands_in_the_way_of_loading(
     tmp_path: Path, changes: dict[str, Any], error: type[Exception],
@@ -432,9 +432,9 @@ def test_any_colour_order_gives_the_same_result(
 
 @pytest.mark.parametrize(('scores', 'words'), [
     ([0.1, 12.5, -3.0], 'fake.yaml: the best score is 12.5, .*output.activation: softmax'),
-    ([np.nan] * 3, "fake.yaml: the output 'scores' holds nothing but NaN"),
+    ([np.nan] * 3, "fake.yaml: the output 'scores' holds only NaN"),
     ([0.1, 1.0, 0.0], ''), ([np.nan, 0.5, 0.5], '')])
-def test_numbers_that_a_right_descriptor_hardly_gives(
+def test_suspicious_numbers_are_warned_about_once(
     scores: list[float], words: str, caplog: pytest.LogCaptureFixture,
 ) -> None:
     pipeline, _ = classifier(scores)

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Every optimisation gives the same answers as the plain path, for all published models.
+Every optimization gives the same results as the plain path, for all published models.
 
 The same labels, scores within 1e-3 (a float16 model's within 5e-3), boxes within half a pixel:
 one image at a time, in batches and side by side, in the images' own sizes and a camera's.
@@ -55,7 +55,7 @@ def arrays(data: Path) -> list[Any]:
 
 
 def side_by_side(pipeline: Pipeline, images: list[Any]) -> list[Any]:
-    """Return the answers of two threads that share the model."""
+    """Return the results of two threads that share the model."""
     own = threading.local()
 
     def result(image: Any) -> Any:
@@ -71,7 +71,7 @@ def side_by_side(pipeline: Pipeline, images: list[Any]) -> list[Any]:
 
 
 def rows_of(result: Any) -> list[Found]:
-    """Return an answer as the plain path gives it."""
+    """Return a result in the form of the plain path."""
     boxes = result.boxes.tolist() if isinstance(result, Detections) else [()] * len(result)
     return [Found(label, score, tuple(box)) for label, score, box in zip(
         result.labels.tolist(), result.scores.tolist(), boxes)]

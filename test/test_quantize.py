@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Models in 8-bit numbers: what is written, what it answers, and what stands in the way."""
+"""Quantized models: the files, their results, and what can go wrong."""
 
 from __future__ import annotations
 
@@ -148,17 +148,17 @@ def test_without_the_package_onnx(
         return real(name, *more, **settings)
 
     monkeypatch.setattr(builtins, '__import__', fake)
-    with pytest.raises(EngineError, match=r'package onnx is needed .*ros2_classify\[tools\]'):
+    with pytest.raises(EngineError, match=r'needs the package onnx .*ros2_classify\[tools\]'):
         quantize_model(model, lambda: [RED], tmp_path / 'q.onnx')
 
 
-def test_a_poor_one_is_told(
+def test_a_poor_agreement_is_warned_about(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(quantize, '_agreement', lambda *arguments: 0.5)
     quantize_model(model, lambda: [RED], tmp_path / 'q.onnx')
-    assert 'only 50 % of the answers are the same' in caplog.text
+    assert 'only 50 % of the results are the same' in caplog.text
 
 
 def boxes(*rows: tuple[float, ...], class_id: int = 0) -> Detections:
@@ -169,7 +169,7 @@ def boxes(*rows: tuple[float, ...], class_id: int = 0) -> Detections:
         np.array(['x'] * count, dtype=object), (100, 100), Timing(0, 0, 0))
 
 
-def test_how_alike_boxes_are() -> None:
+def test_shared_boxes_are_counted() -> None:
     one = boxes((0, 0, 10, 10), (50, 50, 60, 60))
     assert quantize._share(one, one) == 1.0
     assert quantize._share(one, boxes()) == 0.0

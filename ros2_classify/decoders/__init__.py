@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Decoders: what a model's outputs mean, chosen by name in one table."""
+"""Decoders: from model outputs to classes, boxes or pixel classes, by name in one table."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What all decoders share: their row in the table, what they are told, what they give back."""
+"""What all decoders share: their row in the table, their arguments and return types."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Outputs = Mapping[str, NDArray[Any]]
 @dataclass(frozen=True)
 class DecodeContext:
     """
-    What a decoder is told about one call.
+    The context of one call.
 
     Parameters
     ----------
@@ -43,11 +43,11 @@ class DecodeContext:
     score_threshold : float
         Results below it are dropped; one that equals it stays.
     top_k : int
-        For classification: at most so many classes.
+        For classification: the maximum number of classes.
     multi_label : bool
-        For classification: every class over the threshold, whatever ``top_k`` says.
+        For classification: every class over the threshold, regardless of ``top_k``.
     label_count : int or None
-        How many labels the model has, where they have no gaps and so tell the number of classes.
+        The number of labels if they have no gaps, which is then the number of classes.
 
     """
 
@@ -61,7 +61,7 @@ class DecodeContext:
 @dataclass(frozen=True)
 class ClassScores:
     """
-    What a classification decoder gives: classes, best first; of equal scores the lower id first.
+    Result of a classification decoder: best first; for equal scores, the lower id first.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class ClassScores:
 @dataclass(frozen=True)
 class Candidates:
     """
-    What a detection decoder gives: boxes over the threshold, in any order.
+    Result of a detection decoder: boxes over the threshold, in any order.
 
     Parameters
     ----------
@@ -90,10 +90,10 @@ class Candidates:
     class_ids : ndarray of int64, shape (N,)
         Ids as the label file counts them.
     in_source_pixels : bool
-        The model was told the image's size and gives boxes in the image's own pixels, so
-        they are only cut to the image, not mapped.
+        The model gets the size of the image and returns boxes in pixels of the image, so they
+        are only clipped, not mapped.
     masks : ndarray of float32, shape (N, h, w), or None
-        For models that give them: a mask that fills each box, from 0 to 1, all finite.
+        A mask for each box, from 0 to 1, all finite; None if the model has no masks.
 
     """
 
@@ -111,18 +111,18 @@ class Candidates:
 @dataclass(frozen=True)
 class PixelClasses:
     """
-    What a segmentation decoder gives: a class for each cell of a grid over the network's image.
+    Result of a segmentation decoder: a class for each cell of a grid over the model input.
 
     Parameters
     ----------
     classes : ndarray of uint8 or uint16, shape (h, w)
         Ids as the label file counts them. With ``scores`` only its type and shape count.
     unlabeled : int
-        Stands for no class: where the model tells nothing, or wasn't shown the image.
+        The id of no class: for cells that the model does not classify or does not see.
     background : int or None
         The class that means "nothing of these".
     scores : ndarray of float32, shape (C, h, w), or None
-        Where the scores themselves are to be interpolated, and not the classes repeated.
+        The scores, if these are interpolated instead of the classes repeated.
 
     """
 
@@ -148,19 +148,18 @@ class Decoder:
     Parameters
     ----------
     task : 'classification', 'detection' or 'segmentation'
-        What it gives: `ClassScores`, `Candidates` or `PixelClasses`.
+        What it returns: `ClassScores`, `Candidates` or `PixelClasses`.
     read_options : callable
-        ``(fields) -> options``: takes the decoder's own options out of the descriptor.
+        ``(fields) -> options``: takes the options of the decoder out of a descriptor.
     decode : callable
         ``(outputs, options, context) -> ClassScores, Candidates or PixelClasses``; keeps no
         state.
     class_count : callable
-        ``(outputs, options) -> int or None``: how many classes the model tells apart, where
-        its outputs say so.
+        ``(outputs, options) -> int or None``: the number of classes, if the outputs tell.
     needs_nms : bool
-        Whether the candidates overlap and have to go through non-maximum suppression.
+        Whether the candidates overlap and need non-maximum suppression.
     multi_label : callable
-        ``(options) -> bool``: whether one image has several classes by the model's nature.
+        ``(options) -> bool``: whether an image has several classes by nature.
 
     """
 
@@ -174,7 +173,7 @@ class Decoder:
     def parse_options(
         self, options: Mapping[str, Any], where: Where | str = 'the descriptor',
     ) -> Any:
-        """Read the decoder's own options."""
+        """Read the options of the decoder; DescriptorError for an unknown key or a wrong value."""
         fields = Fields(options, where)
         parsed = self.read_options(fields)
         fields.finish()
@@ -182,7 +181,7 @@ class Decoder:
 
 
 def pick(outputs: Outputs, name: str) -> NDArray[Any]:
-    """Return the output of a name, with or without TensorFlow's ``:0`` at its end."""
+    """Return an output by its name, with or without the suffix ``:0`` of TensorFlow."""
     found = find_name(outputs, name)
     if found is None:
         raise OutputError(f'the model has no output {name!r}; it has {describe(outputs)}')
@@ -190,14 +189,14 @@ def pick(outputs: Outputs, name: str) -> NDArray[Any]:
 
 
 def first_name(outputs: Outputs) -> str:
-    """Return the name of the first output; OutputError where there is none at all."""
+    """Return the name of the first output; OutputError if there is none."""
     for name in outputs:
         return name
     raise OutputError('the model has no output')
 
 
 def find_name(outputs: Outputs, name: str) -> str | None:
-    """Return the name under which an output is there, ``:0`` added or taken away, or None."""
+    """Return the name of an output, ``:0`` added or removed; None if it does not exist."""
     if name in outputs:
         return name
     other = name[:-2] if name.endswith(':0') else f'{name}:0'
@@ -220,7 +219,7 @@ def misfit(name: str, array: NDArray[Any], expected: str, outputs: Outputs) -> O
 def unbatch(
     name: str, array: NDArray[Any], expected: str, shape: Sequence[int | None], outputs: Outputs,
 ) -> NDArray[np.float32]:
-    """Drop the batch axis and check the rest."""
+    """Drop the batch axis, check the shape (None: any size) and return float32."""
     if array.ndim == len(shape) + 1 and array.shape[0] == 1:
         array = array[0]
     if array.ndim != len(shape) or any(
@@ -233,8 +232,8 @@ def as_float32(name: str, array: NDArray[Any]) -> NDArray[np.float32]:
     """Return numbers as float32; refuse text and complex numbers."""
     if array.dtype.kind not in 'fiub':
         raise OutputError(
-            f'the output {name!r} holds {array.dtype}, but numbers are needed')
-    # A float64 beyond float32's range becomes inf here and is dropped later, as every inf is.
+            f'the output {name!r} holds {array.dtype}, but must hold numbers')
+    # A float64 beyond the range of float32 becomes inf, and is dropped later.
     with np.errstate(over='ignore'):
         return array.astype(np.float32, copy=False)
 
@@ -247,11 +246,11 @@ def sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the softmax over the last axis; what is not finite counts as impossible (0)."""
+    """Return the softmax over the last axis; a logit that is not finite has probability 0."""
     finite = np.isfinite(values)
     safe = values if finite.all() else np.where(finite, values, np.float32(-np.inf))
     top = safe.max(axis=-1, keepdims=True)
-    # exp(-inf - -inf) is NaN: a row without any finite logit is shifted by nothing.
+    # exp(-inf - -inf) is NaN, so a row without a finite logit is not shifted.
     # A difference beyond float32's range becomes -inf, and its power 0, as it should.
     with np.errstate(over='ignore'):
         powers = np.exp(safe - np.where(np.isfinite(top), top, np.float32(0.0)))
@@ -261,7 +260,7 @@ def softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def row_maxima(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the greatest number of each row, ten times as fast as ``max(axis=1)``."""
+    """Return the maximum of each row, ten times as fast as ``max(axis=1)``; wrong with NaN."""
     if not rows.size:
         return np.zeros(len(rows), np.float32)
     maxima: NDArray[np.float32] = cv2.reduce(rows, 1, cv2.REDUCE_MAX)  # type: ignore[assignment]
@@ -270,9 +269,9 @@ def row_maxima(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def least_logit(threshold: float) -> float:
     """
-    Return a number below which no logit's `sigmoid` reaches a threshold.
+    Return a logit below which `sigmoid` is under a threshold, a little less for rounding.
 
-    So the power is worked out only for the few that may count; these are compared again.
+    Only the few logits above it need the sigmoid; their scores are compared again.
     """
     if threshold <= 0.0:
         return -math.inf

@@ -34,13 +34,13 @@ OLD_UNITS: dict[str, Units] = {'network': 'model'}  # words: old
 
 
 def to_xyxy(boxes: NDArray[np.float32], box_format: BoxFormat) -> NDArray[np.float32]:
-    """Bring boxes to ``x1, y1, x2, y2``."""
+    """Convert boxes to ``x1, y1, x2, y2``; cxcywh is centre and size, xywh corner and size."""
     if box_format == 'xyxy':
         return boxes
     if box_format == 'yxyx':
         return boxes[:, [1, 0, 3, 2]]
     first, size = boxes[:, :2], boxes[:, 2:]
-    # What is not finite stays so, and is dropped later.
+    # Values that are not finite are dropped later.
     with np.errstate(over='ignore', invalid='ignore'):
         if box_format == 'cxcywh':
             first = first - size * np.float32(0.5)
@@ -50,8 +50,8 @@ def to_xyxy(boxes: NDArray[np.float32], box_format: BoxFormat) -> NDArray[np.flo
 def denormalize(
     boxes: NDArray[np.float32], input_size: tuple[int, int],
 ) -> NDArray[np.float32]:
-    """Bring parts of the input to model pixels."""
-    # What is not finite stays so, and is dropped later.
+    """Scale boxes from 0 to 1 to pixels of the model input."""
+    # Values that are not finite are dropped later.
     with np.errstate(over='ignore', invalid='ignore'):
         return boxes * np.array(input_size * 2, np.float32)
 
@@ -60,8 +60,8 @@ def finite_candidates(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], class_ids: NDArray[Any], *,
     in_source_pixels: bool = False, masks: NDArray[np.float32] | None = None,
 ) -> Candidates:
-    """Leave out what is not finite."""
-    # One sum shows whether there is anything to look for: NaN and inf survive it.
+    """Return candidates without the rows that are not finite; in masks such cells become 0."""
+    # One sum tells whether anything is not finite: NaN and inf survive it.
     with np.errstate(over='ignore', invalid='ignore'):
         clean = np.isfinite(boxes.sum() + scores.sum())
     if not clean:
@@ -78,7 +78,11 @@ def finite_candidates(
 def cells(
     size: tuple[int, int], strides: tuple[int, ...], *, partial: bool = False,
 ) -> NDArray[np.float32]:
-    """Return column, row and stride of each cell: grid by grid, row by row."""
+    """
+    Return column, row and stride of each cell, grid by grid, row by row; read-only.
+
+    With ``partial``, cells that leave the image at the right or the bottom count too.
+    """
     grids = []
     for stride in strides:
         columns, rows = (-(-side // stride) if partial else side // stride for side in size)
@@ -90,7 +94,7 @@ def cells(
 
 
 def read_strides(fields: Fields, default: tuple[int, ...]) -> tuple[int, ...]:
-    """Take the option ``strides`` out of a descriptor."""
+    """Take the option ``strides`` out of a descriptor: one for each grid."""
     strides = fields.sequence('strides', None)
     if strides is None:
         return default
@@ -100,5 +104,5 @@ def read_strides(fields: Fields, default: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def read_names(fields: Fields, key: str) -> tuple[str, ...]:
-    """Take a list of outputs' names out of a descriptor."""
+    """Take a list of output names out of a descriptor; empty by default."""
     return tuple(as_text(value, where) for value, where in fields.sequence(key, []))

@@ -107,14 +107,14 @@ def _best(
 
 
 def _flat(outputs: Outputs, options: ClassificationOptions) -> NDArray[np.float32]:
-    """Return the scores as one row, whatever axes of length 1 stand around them."""
+    """Return the scores as one row, axes of length 1 removed."""
     if options.output is not None:
         name = options.output
     elif len(outputs) == 1:
         name = next(iter(outputs))
     else:
         raise OutputError(
-            'the model has several outputs and output.output does not say which one holds the '
+            'the model has several outputs and output.output does not name the one with the '
             f'scores: {describe(outputs)}')
     array = pick(outputs, name)
     if array.size == 0 or max(array.shape, default=1) != array.size:

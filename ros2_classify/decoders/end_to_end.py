@@ -179,7 +179,7 @@ def _separate(outputs: Outputs, options: EndToEndOptions) -> _Table:
     for role in _ROLES[:3]:
         if found[role] is None:
             raise OutputError(
-                f'which output holds the {role} cannot be told; name it under '
+                f'it is unknown which output holds the {role}; name it under '
                 f'output.outputs.{role}; the model has {describe(outputs)}')
     boxes_name, classes_name, scores_name = (str(found[role]) for role in _ROLES[:3])
     boxes = unbatch(boxes_name, pick(outputs, boxes_name), '[1, N, 4], one box a row', (None, 4),

@@ -143,7 +143,7 @@ def _grids(
     grids = [cells(size, group, partial=True) for group in groups]
     raise OutputError(
         f'the outputs have {rows} rows but an input of {size[0]}x{size[1]} with the strides '
-        f'{list(strides)} has {[len(grid) for grid in grids]} cells; say output.strides; the '
+        f'{list(strides)} has {[len(grid) for grid in grids]} cells; set output.strides; the '
         f'model has {describe(outputs)}')
 
 
@@ -193,7 +193,7 @@ def _pairs(
     if not groups['scores'] or len(groups['scores']) != len(groups['distances']):
         raise OutputError(
             'the outputs for scores and distances cannot be told apart; name them for each '
-            'stride under output.outputs (scores, distances), and say output.reg_max where it '
+            'stride under output.outputs (scores, distances), and set output.reg_max if it '
             f'is not {options.reg_max}; the model has {describe(outputs)}')
     return zip(groups['scores'], groups['distances'])
 

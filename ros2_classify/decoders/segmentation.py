@@ -91,9 +91,9 @@ def decode(
     if len(planes) == 1:
         if options.threshold is None:
             raise OutputError(
-                f'the output {name!r} has one score for each pixel; say output.threshold (0 for '
+                f'the output {name!r} has one score for each pixel; set output.threshold (0 for '
                 'logits, 0.5 for probabilities) for class 1 above it, or output.values: classes '
-                'where it holds the classes themselves')
+                'if it holds classes')
         level = np.full_like(planes, options.threshold)
         # What is not finite has no class, on either side of the threshold.
         planes = np.concatenate((np.where(np.isfinite(planes), level, np.nan), planes))
@@ -122,7 +122,7 @@ def decode(
 
 
 def _finite(planes: NDArray[np.float32]) -> bool:
-    """Tell, by one sum, whether there is nothing but finite numbers; a false no does no harm."""
+    """Tell by one sum whether all numbers are finite; a false no does no harm."""
     with np.errstate(over='ignore', invalid='ignore'):
         return bool(np.isfinite(planes.sum()))
 
@@ -210,7 +210,7 @@ def _tell_axes(
     width, height = context.input_size
     raise OutputError(
         f'whether the output {name!r} holds its classes first ([1, C, H, W]) or last ([1, H, W, '
-        f'C]) cannot be told from its shape and the input of {width}x{height}; say output.axes: '
+        f'C]) does not follow from its shape and the input of {width}x{height}; set output.axes: '
         f'channels_first or channels_last; the model has {describe(outputs)}')
 
 

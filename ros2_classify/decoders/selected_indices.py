@@ -98,7 +98,7 @@ def _find(
             names[role] = fitting[0]
         if names[role] is None:
             raise OutputError(
-                f'which output holds the {role} cannot be told; name it under '
+                f'it is unknown which output holds the {role}; name it under '
                 f'output.outputs.{role}; the model has {describe(outputs)}')
     boxes = unbatch(names['boxes'], pick(outputs, names['boxes']), '[1, N, 4], one box a row',
                     (None, 4), outputs)

@@ -24,8 +24,8 @@ Formats:
   ``x, y, w, h, objectness`` and the class scores; the score is objectness times class score.
 
 Centre and size are in model pixels, and the sigmoid is inside. Exports vary: the axes may be
-exchanged, the box may be another one, or normalised, and the sigmoid may be left out. Masks, key
-points and whatever else follows the class scores are not read.
+swapped, the box format may differ or be normalized, and the sigmoid may be missing. Masks, key
+points and anything else after the class scores are not read.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class YoloOptions:
 
 
 class Reading(NamedTuple):
-    """How the numbers of a shape lie; None where that can't be told."""
+    """How the numbers of a shape are arranged; None if the shape does not tell."""
 
     axes: Axes | None
     objectness: bool | None
@@ -93,7 +93,7 @@ def _read_objectness(fields: Fields) -> bool | Literal['auto']:
 
 
 def class_count(outputs: Outputs, options: YoloOptions) -> int | None:
-    """Return the number of classes; None where it takes the labels to tell."""
+    """Return the number of classes; None if only the labels tell."""
     _, table = _table(outputs, options)
     if options.classes is not None:
         return options.classes
@@ -109,19 +109,19 @@ def decode(outputs: Outputs, options: YoloOptions, context: DecodeContext) -> Ca
     first = 4 + objectness
     likely: NDArray[np.float32] | None = None
     if objectness:
-        # A class score is at most 1, so what is no object goes before anything else.
+        # A class score is at most 1, so boxes with a low objectness are dropped first.
         certainty = _activated(data[4], options)
         kept = np.flatnonzero(certainty >= context.score_threshold)
         likely, data = certainty[kept], data[:, kept]
     elif data.strides[0] < data.strides[1]:
-        # A box's numbers side by side: a quick look shows which few boxes are worth a close one.
+        # The numbers of a box are adjacent: a fast maximum selects the few boxes that count.
         quick = _activated(row_maxima(data[first:first + classes].T), options)
         data = data[:, np.flatnonzero(quick >= context.score_threshold)]
     best = data[first:first + classes].max(axis=0)
     scores = _activated(best, options)
     if likely is not None:
         scores = scores * likely
-    # NaN compares as false; infinite logits are no scores either.
+    # NaN compares as false; infinite logits are not scores either.
     sure = np.flatnonzero((scores >= context.score_threshold) & np.isfinite(best))
     data, scores = data[:, sure], scores[sure]
     class_ids = data[first:first + classes].argmax(axis=0)
@@ -132,7 +132,7 @@ def decode(outputs: Outputs, options: YoloOptions, context: DecodeContext) -> Ca
 
 
 def read_shape(shape: tuple[int, int], classes: int | None, size: tuple[int, int]) -> Reading:
-    """Tell how a tensor of a YOLO is meant, from its shape alone."""
+    """Tell axes and objectness from the shape alone, by conventions of the published models."""
     axes = _axes_of(shape, classes, size)
     return Reading(axes, None if axes is None else _objectness_of(shape, axes, classes, size))
 
@@ -196,8 +196,8 @@ def _columns(
         shape, known, context.input_size)
     if axes is None:
         raise OutputError(
-            f'the output {name!r} has the shape {list(pick(outputs, name).shape)}, and which axis '
-            'counts the boxes cannot be told; say output.axes: channels_first for '
+            f'the output {name!r} has the shape {list(pick(outputs, name).shape)}, which '
+            'does not tell the axis of the boxes; set output.axes: channels_first for '
             '[1, 4 + classes, N], or channels_last for [1, N, 5 + classes]')
     objectness = options.objectness if options.objectness != 'auto' else _objectness_of(
         shape, axes, known, context.input_size)
@@ -206,9 +206,9 @@ def _columns(
         count = '' if known is None else f' for {known} classes'
         raise OutputError(
             f'the output {name!r} has the shape {list(pick(outputs, name).shape)}, {len(data)} '
-            f'numbers for each box; 4 or 5 more than classes are expected, and{count} it cannot '
-            'be told whether an objectness is among them; say output.objectness: true or false, '
-            'and output.classes where more follows the class scores')
+            f'numbers for each box; 4 or 5 more than classes are expected, and{count} it is '
+            'unknown whether objectness is one of them; set output.objectness: true or false, '
+            'and output.classes if more follows the class scores')
     classes = options.classes or len(data) - 4 - objectness
     if not 1 <= classes <= len(data) - 4 - objectness:
         least = 4 + objectness + (options.classes or 1)

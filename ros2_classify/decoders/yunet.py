@@ -129,7 +129,7 @@ def _name(outputs: Outputs, options: YunetOptions, role: str, place: int) -> str
             (other for other in outputs if re.match(role, other)), key=len))
         raise OutputError(
             f'the model has no output {name!r}{f" (there are {others})" if others else ""}; '
-            f'name those for each stride under output.outputs.{role}, or say output.strides; '
+            f'name those for each stride under output.outputs.{role}, or set output.strides; '
             f'the model has {describe(outputs)}')
     return name
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Engines: who runs the model, chosen by the model's format in one table."""
+"""Engines run models; the format of the model selects one in a table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def _open_onnx(path: Path, settings: EngineSettings) -> Engine:
-    # Imported where it is used: onnxruntime takes a tenth of a second and may be missing.
+    # Imported here because onnxruntime takes a tenth of a second and may be missing.
     from ros2_classify.engines.onnx_runtime import OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(path, settings)
@@ -46,7 +46,7 @@ def open_engine(
     provider: str | None = None, threads: int | None = None,
     settings: EngineSettings | None = None,
 ) -> Engine:
-    """Load a model and get it ready to run."""
+    """Load a model; ``provider`` and ``threads`` override those of ``settings``."""
     if format not in ENGINES:
         raise EngineError(
             f'the model format {format!r} is unknown; known formats: {", ".join(ENGINES)}')

@@ -13,18 +13,17 @@
 # limitations under the License.
 
 """
-What engines keep in the cache because it is costly to make.
+Files that are slow to make and cached for the next start.
 
 ::
 
-    optimized/<key>/<sha256>.onnx    an optimized model; its name tells what must be in it
+    optimized/<key>/<sha256>.onnx    an optimized model; the name is the hash of its content
     batched/<key>/<sha256>.onnx      a model with a batch dimension
-    batched/<key>/refused.txt        or why it can't have one
-    tensorrt/<key>/                  TensorRT's engines and timings; ``complete`` ends their making
-    openvino/<key>/                  OpenVINO's compiled models
+    batched/<key>/refused.txt        or the reason why it has none
+    tensorrt/<key>/                  TensorRT engines and timings; ``complete`` ends a build
+    openvino/<key>/                  compiled models of OpenVINO
 
-A key is the hash of all that decides whether it can be used: the model's sha256, the versions,
-the processor, the settings.
+A key is the hash of all that a file depends on: model, versions, processor, settings.
 """
 
 from __future__ import annotations
@@ -47,36 +46,36 @@ from ros2_classify.errors import FetchError
 _LOGGER = logging.getLogger(__name__)
 _COMPLETE = 'complete'
 _REFUSED = 'refused.txt'
-# What TensorRT calls its timings.
+# The suffix of TensorRT's timings.
 _TIMING = '.timing'
 
 
 def cache_of(settings: EngineSettings) -> Cache | None:
-    """Return the cache that settings name, or None where nothing is kept or there is no place."""
+    """Return the cache of the settings; None if caching is off or there is no directory."""
     if not settings.cache:
         return None
     try:
         return Cache(settings.cache_directory or default_cache_directory())
     except FetchError as error:
-        _LOGGER.info('nothing that engines build is kept: %s', error)
+        _LOGGER.info('files of engines are not cached: %s', error)
         return None
 
 
 def key_of(path: Path, *facts: object, weights: Iterable[Path] = ()) -> str:
-    """Return the key of what is made of a model."""
+    """Return the key of a file made from a model: the hash of its files and of ``facts``."""
     text = '\n'.join([
         sha256_of_file(path), *map(str, facts), *(sha256_of_file(each) for each in weights)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def find_file(cache: Cache, kind: str, key: str) -> Path | None:
-    """Return a kept file whose content is what its name says, or None."""
+    """Return a cached file whose content has the hash in its name; None if there is none."""
     directory = cache.directory / kind / key
     try:
         for path in sorted(directory.glob('*.onnx')):
             if sha256_of_file(path) == path.stem:
                 return path
-            _LOGGER.warning('%s is damaged and is made anew', path)
+            _LOGGER.warning('%s is damaged and will be made again', path)
             remove(path)
     except (OSError, FetchError) as error:
         _LOGGER.info('%s cannot be read: %s', directory, error)
@@ -84,7 +83,7 @@ def find_file(cache: Cache, kind: str, key: str) -> Path | None:
 
 
 def find_refusal(cache: Cache, kind: str, key: str) -> str:
-    """Return why a file could not be made, as `keep_refusal` noted it; or nothing."""
+    """Return why a file could not be made, as `keep_refusal` noted; empty if unknown."""
     try:
         return (cache.directory / kind / key / _REFUSED).read_text(encoding='utf-8').strip()
     except (OSError, UnicodeDecodeError):
@@ -92,7 +91,7 @@ def find_refusal(cache: Cache, kind: str, key: str) -> str:
 
 
 def keep_refusal(cache: Cache, kind: str, key: str, reason: str) -> None:
-    """Note why a file can't be made, so that nobody tries again; where the disk allows it."""
+    """Note why a file can't be made, so that it is not tried again."""
     try:
         with cache.errors():
             directory = cache.directory / kind / key
@@ -101,14 +100,14 @@ def keep_refusal(cache: Cache, kind: str, key: str, reason: str) -> None:
             part.write_text(f'{reason}\n', encoding='utf-8')
             os.replace(part, directory / _REFUSED)
     except FetchError as error:
-        _LOGGER.info('what was found out is not kept: %s', error)
+        _LOGGER.info('the reason is not cached: %s', error)
 
 
 def keep_file(cache: Cache, kind: str, key: str, make: Callable[[Path], Any]) -> Path | None:
-    """Make a file and keep it, as a whole or not at all."""
+    """Make a file and cache it whole or not at all; None if the disk is full or read-only."""
     part = None
     try:
-        # Of this process and thread alone: whoever comes second keeps the same under one name.
+        # For this process and thread only: a second one replaces it by the same content.
         part = cache.part(f'{key}.{os.getpid()}.{threading.get_ident()}')
         directory = cache.directory / kind / key
         with cache.errors():
@@ -119,7 +118,7 @@ def keep_file(cache: Cache, kind: str, key: str, make: Callable[[Path], Any]) ->
             os.replace(part, path)
         return path
     except FetchError as error:
-        _LOGGER.warning('what was made for speed is not kept: %s', error)
+        _LOGGER.warning('the file is not cached: %s', error)
         return None
     finally:
         if part is not None:
@@ -128,7 +127,7 @@ def keep_file(cache: Cache, kind: str, key: str, make: Callable[[Path], Any]) ->
 
 @contextmanager
 def kept_directory(cache: Cache | None, kind: str, key: str, what: str) -> Iterator[Path | None]:
-    """Use a directory that a provider fills; one process at a time, until it is filled."""
+    """Yield a directory that a provider fills, one process at a time until it is complete."""
     directory = _usable(cache, kind, key)
     if cache is None or directory is None:
         yield None
@@ -137,18 +136,18 @@ def kept_directory(cache: Cache | None, kind: str, key: str, what: str) -> Itera
         try:
             yield directory
         except BaseException:
-            # What can't be loaded is made anew the next time.
+            # What can't be loaded is made again next time.
             (directory / _COMPLETE).unlink(missing_ok=True)
             raise
         return
     with cache.lock(f'{kind}-{key}', f'{kind} for {what}', doing='building'):
         if not (directory / _COMPLETE).exists():
             for path in directory.iterdir():
-                # Timings stay: each is true by itself, and they save minutes.
+                # Timings stay: each is valid by itself, and they save minutes.
                 if path.suffix != _TIMING:
                     remove(path)
         yield directory
-        # Empty where the provider wasn't started after all.
+        # Empty if the provider did not start.
         if any(path.suffix != _TIMING for path in directory.iterdir()):
             with cache.errors():
                 (directory / _COMPLETE).touch()
@@ -164,6 +163,6 @@ def _usable(cache: Cache | None, kind: str, key: str) -> Path | None:
             if not os.access(directory, os.W_OK):
                 raise PermissionError(13, 'Permission denied', str(directory))
     except FetchError as error:
-        _LOGGER.warning('what is built for speed is not kept: %s', error)
+        _LOGGER.warning('nothing is cached: %s', error)
         return None
     return directory

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The seam between the package and whoever runs a model."""
+"""The interface of engines, which run models."""
 
 from __future__ import annotations
 
@@ -58,23 +58,23 @@ class TensorSpec:
 @runtime_checkable
 class Engine(Protocol):
     """
-    Whoever runs a model: one method, ``close``, and the facts a user asks for.
+    Runs a model: one method, ``close``, and facts about the model.
 
     ``infer`` may be called by one thread at a time, but see `parallel_runs`. An engine raises
-    :class:`~ros2_classify.errors.EngineError` for whatever goes wrong inside.
+    :class:`~ros2_classify.errors.EngineError` for all failures inside.
     """
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
-        """What must be fed, initialisers not counted."""
+        """The inputs, initializers not counted."""
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
-        """What comes out, in the graph's order."""
+        """The outputs, in the order of the graph."""
 
     @property
     def provider(self) -> str:
-        """Who really runs the model, for example ``CPUExecutionProvider``."""
+        """The execution provider that runs the model, such as ``CPUExecutionProvider``."""
 
     @property
     def metadata(self) -> Mapping[str, str]:
@@ -92,7 +92,7 @@ class Engine(Protocol):
         Returns
         -------
         dict of str to ndarray
-            One array for each output, the caller's to keep.
+            One array for each output; the caller owns them.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class Engine(Protocol):
 
 @runtime_checkable
 class BindingEngine(Engine, Protocol):
-    """An engine that can be bound to arrays, which saves it some work at each inference."""
+    """An engine that can be bound to arrays, which saves work at each inference."""
 
     def bind(self, inputs: Tensors) -> BoundRun:
         """Bind the model to arrays; see `ros2_classify.engines.bind`."""
@@ -115,30 +115,29 @@ class BindingEngine(Engine, Protocol):
 
 @runtime_checkable
 class ParallelEngine(Engine, Protocol):
-    """An engine whose model several threads may run at the same time."""
+    """An engine whose model several threads may run at once."""
 
     @property
     def parallel(self) -> int:
-        """How many."""
+        """The number of threads."""
 
 
 def parallel_runs(engine: Engine) -> int:
-    """Return how many threads may run a model at the same time, with arrays of their own."""
+    """Return how many threads may run a model at once, each with its own arrays."""
     return engine.parallel if isinstance(engine, ParallelEngine) else 1
 
 
 def bind(engine: Engine, inputs: Tensors) -> BoundRun:
     """
-    Bind a model to its input arrays once, to run it on what they hold many times.
+    Bind a model to its input arrays, to run it on their contents many times.
 
     Parameters
     ----------
     engine : Engine
         The model.
     inputs : dict of str to ndarray
-        One C-contiguous array for each input. They are the caller's to write to between two
-        runs; arrays of other shapes, such as the first rows of a batch, need a binding of their
-        own.
+        One C-contiguous array for each input. The caller writes to them between two runs.
+        Arrays of other shapes, such as the first rows of a batch, need their own binding.
 
     Returns
     -------

@@ -13,12 +13,12 @@
 # limitations under the License.
 
 """
-Give a model that was exported for one image a batch dimension, where that is provably safe.
+Add a batch dimension to a model that was exported for one image, if that is provably safe.
 
-Every node that works on the image must have a rule (`batch_rules`) that says it keeps images
-apart; what it computes from shapes alone is taken as it is for one image. Then the result is
-tried: batches must give what as many single runs of the original give. Only that counts; a model
-that fails either test stays as it is. Needs the package ``onnx``.
+Every node that works on the image needs a rule (`batch_rules`) that it keeps images separate;
+values that follow from shapes alone stay those of one image. Then batches must have the outputs
+of single runs of the original. A model that fails either test stays as it is. Needs the package
+``onnx``.
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ _ROWS = 3
 
 
 def needs_batch(model: OnnxFile) -> bool:
-    """Tell whether a model takes one image, as the first dimension of all its inputs says."""
+    """Tell whether the first dimension of all inputs is 1."""
     return bool(model.inputs) and all(
         len(shape) > 1 and shape[0] == 1 for shape in model.inputs.values())
 
 
 def with_batch(path: Path, model: OnnxFile, settings: EngineSettings) -> Path:
-    """Return a model that takes batches in place of one that takes single images."""
+    """Return a cached model that takes batches; ``path`` itself if that is not possible."""
     if not needs_batch(model):
         return path
     cache = cache_of(settings)
     if cache is None:
-        _LOGGER.info('%s takes one image at a time: without a cache that stays so', path.name)
+        _LOGGER.info('%s takes one image at a time; a batch dimension needs a cache', path.name)
         return path
     places = [place_of(location, path.parent.resolve()) for location in model.external]
     if not all(place.is_file() for place in places):
@@ -95,7 +95,7 @@ class NotBatchableError(EngineError):
 
 
 def add_batch_dimension(path: Path, output: Path) -> list[str]:
-    """Write a copy of a model whose first dimension is free."""
+    """Write a copy of a model with a free first dimension; return the changed operators."""
     try:
         import onnx
     except ImportError as error:
@@ -156,8 +156,8 @@ def _rewrite(onnx: Any, ort: Any, model: Any) -> list[str]:
             continue
         rule = None if proto.domain not in ('', 'ai.onnx') else RULES.get(proto.op_type)
         if rule is None:
-            raise Unsafe(f'it holds the operator {proto.op_type}, of which nobody knows here '
-                         'whether it keeps images apart')
+            raise Unsafe(f'it holds the operator {proto.op_type}, which is not known to keep '
+                         'images separate')
         before = proto.SerializeToString()
         try:
             rule(Node(proto, attributes, shapes, constants, add_constant))
@@ -169,7 +169,7 @@ def _rewrite(onnx: Any, ort: Any, model: Any) -> list[str]:
             if name and (not shapes[name] or shapes[name][0] != 1):
                 raise Unsafe(f'the operator {proto.op_type} {proto.name!r} gives '
                              f'{list(shapes[name])}, which has no batch')
-    # Shapes would be those of the whole batch now: what was computed from them is written down.
+    # Shapes are those of the whole batch now, so what follows from them becomes a constant.
     for proto in folded:
         graph.node.remove(proto)
         for name in proto.output:
@@ -191,7 +191,7 @@ def _rewrite(onnx: Any, ort: Any, model: Any) -> list[str]:
 
 
 def _drop_unused(graph: Any) -> None:
-    """Remove what led to nothing but written-down values; ONNX Runtime would warn of each."""
+    """Remove nodes whose outputs became constants; ONNX Runtime would warn about each."""
     used = {item.name for item in graph.output}
     for proto in reversed(list(graph.node)):
         if used.isdisjoint(proto.output):
@@ -242,7 +242,7 @@ def _random(session: Any, rows: int) -> dict[str, NDArray[Any]]:
 
 
 def _compare(ort: Any, original: Path, batched: Path) -> None:
-    """Raise EngineError unless batches give what single runs of the original give."""
+    """Raise EngineError unless batches have the outputs of single runs of the original."""
     options = ort.SessionOptions()
     options.log_severity_level = 4
 
@@ -275,4 +275,4 @@ def _check(name: str, want: NDArray[Any], have: NDArray[Any]) -> None:
         scale = max(1.0, float(np.abs(want.astype(np.float64)).max()))
         same = bool((np.abs(want.astype(np.float64) - have) <= tolerance * scale).all())
     if not same:
-        raise NotBatchableError(f'in a batch its output {name!r} is another one')
+        raise NotBatchableError(f'in a batch its output {name!r} differs')

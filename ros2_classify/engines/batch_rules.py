@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Which operators keep the images of a batch apart, and what has to be changed for that.
+Which operators keep the images of a batch separate, and what must change for that.
 
 A rule looks at one node that works on the image, in a model that was exported for a batch of
 one. Axis 0 of each tensor that depends on the image is the batch. A rule returns, so that row i
@@ -69,7 +69,7 @@ class Node:
 
     @property
     def inputs(self) -> list[str]:
-        """The names of its inputs; '' for one that is left out."""
+        """The names of its inputs; '' for an omitted one."""
         return list(self.proto.input)
 
     def batched(self, index: int) -> bool:
@@ -86,7 +86,7 @@ class Node:
         return self._shapes[self.proto.output[index]]
 
     def constant(self, index: int) -> NDArray[Any] | None:
-        """Return an input that doesn't depend on the image; None where it is left out."""
+        """Return an input that doesn't depend on the image; None if it is omitted."""
         if index >= len(self.inputs) or not self.inputs[index]:
             return None
         if self.batched(index):
@@ -102,7 +102,7 @@ class Node:
         return None if found is None else np.atleast_1d(found).tolist()
 
     def set_input(self, index: int, value: NDArray[Any] | None) -> None:
-        """Feed an input with a constant, or leave it out."""
+        """Feed an input with a constant, or omit it."""
         while len(self.proto.input) <= index:
             self.proto.input.append('')
         self.proto.input[index] = '' if value is None else self._add_constant(value)

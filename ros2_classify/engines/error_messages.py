@@ -23,10 +23,10 @@ from typing import Any
 from ros2_classify.errors import EngineError, EngineMemoryError, ProviderLostError
 from ros2_classify.model.foreign_formats import by_content
 
-# What its messages say, as far as they are known, and what that means.
+# Known messages of ONNX Runtime, and what they mean.
 _CAUSES = tuple((re.compile(pattern), sentence) for pattern, sentence in (
     (r'(?i)protobuf parsing failed',
-     'it is no ONNX model, or was cut off: get the file again'),
+     'it is not an ONNX model, or is cut off: get the file again'),
     (r'Opset (\d+) is under development.* till opset (\d+)',
      r'it uses opset \1, but this version knows opsets up to \2: install a newer onnxruntime, or '
      r'export the model with opset \2'),
@@ -39,12 +39,12 @@ _CAUSES = tuple((re.compile(pattern), sentence) for pattern, sentence in (
     (r'([\w.]+:\w+)\(-?\d+\) is not a registered function/op',
      r'it uses the operator \1, which is not part of ONNX: export the model without it'),
     (r'External data path does not exist: "?([^"]+?)"?$',
-     r'its weights lie in a second file that is missing: put \1 back'),
-    # Older versions' words for the same.
+     r'its weights are in a second file that is missing: put \1 back'),
+    # The same in older versions.
     (r'cannot get file size: No such file or directory \[(.+?)\]',
-     r'its weights lie in a second file that is missing: put \1 back'),
+     r'its weights are in a second file that is missing: put \1 back'),
     (r'GetFileLength for (.+?) failed',
-     r'its weights lie in a second file that is missing: put \1 back'),
+     r'its weights are in a second file that is missing: put \1 back'),
     (r'External initializer: (\S+) offset: \d+ size to read: \d+ given file_length',
      r'the second file that holds its weights is cut off (at \1): get that file again'),
     (r'Failed to find kernel for (\S+)\(',
@@ -56,9 +56,8 @@ _NOISE = tuple(re.compile(pattern) for pattern in (
     r'\S*\b\w+\.(?:cc|h|cpp|hpp):\d+ (?:\w+ )?',
     r'(?:[\w:&<>*~]+ )*onnxruntime::[\w:~<>]+\([^)]*\)(?: const)? ',
 ))
-# CUDA's error numbers (https://docs.nvidia.com/cuda/cuda-runtime-api, cudaError_t) after which
-# the device, or the process's context on it, is of no use: driver gone, no device, broken memory,
-# illegal access, launch failure and their kin.
+# CUDA errors (https://docs.nvidia.com/cuda/cuda-runtime-api, cudaError_t) after which the device,
+# or this process's context on it, is unusable: no driver, no device, illegal access and the like.
 _LOST_CODES = ('3|4|35|36|46|100|101|214|219|220|700|702|709|710|714|715|716|717|718|719|720|'
                '721|800|802|803|804|999')
 _MEMORY = re.compile(
@@ -75,7 +74,7 @@ _LOST = re.compile(
 
 
 def fault(error: BaseException) -> type[EngineError]:
-    """Tell what kind of failure an exception of ONNX Runtime is."""
+    """Return the kind of error that an exception of ONNX Runtime is."""
     text = str(error)
     if isinstance(error, MemoryError) or _MEMORY.search(text):
         return EngineMemoryError
@@ -85,7 +84,7 @@ def fault(error: BaseException) -> type[EngineError]:
 
 
 def tidy(error: BaseException) -> str:
-    """Say what ONNX Runtime means, in one sentence."""
+    """Return ONNX Runtime's message in one sentence, without error codes and build paths."""
     text = ' '.join(str(error).split())
     for pattern, sentence in _CAUSES:
         found = pattern.search(text)
@@ -99,9 +98,9 @@ def tidy(error: BaseException) -> str:
 
 def check_texts(path: Path, session: Any) -> None:
     """
-    See that the names and the metadata in a model can be read.
+    Check that the texts in a model are UTF-8.
 
-    ONNX Runtime runs a model whose texts are not UTF-8, and fails when they are asked for.
+    ONNX Runtime runs a model with other texts, and fails when they are read.
     """
     try:
         for node in (*session.get_inputs(), *session.get_outputs()):
@@ -114,7 +113,7 @@ def check_texts(path: Path, session: Any) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Name the plain reasons why a file isn't a model before ONNX Runtime words them badly."""
+    """Refuse a file that obviously is not a model, with a better message than ONNX Runtime's."""
     try:
         with path.open('rb') as file:
             head = file.read(256)
@@ -124,7 +123,7 @@ def check_file(path: Path) -> None:
         raise EngineError(f'{path}: the model file is empty')
     if head.startswith(b'version https://git-lfs'):
         raise EngineError(
-            f'{path}: this is a Git LFS pointer, not the model: run git lfs pull where it lies')
+            f'{path}: this is a Git LFS pointer, not the model: run git lfs pull in its directory')
     if head.lstrip()[:1] == b'<':
         raise EngineError(
             f'{path}: this is a web page or XML, not an ONNX model: download the file itself')

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What decides whether something that was built here for speed can be used: CPU, GPU, versions."""
+"""CPU, GPU and versions: what cached files depend on, and the number of threads."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _TENSORRT_LIBRARIES = ('libnvinfer.so.11', 'libnvinfer.so.10', 'libnvinfer.so.8'
 
 def cpu_features(info: Path = Path('/proc/cpuinfo')) -> str:
     """
-    Return what distinguishes this CPU's kernels from another one's.
+    Return an id of the CPU model and its instruction sets.
 
-    ONNX Runtime's optimized models hold layouts that suit one kind of CPU: blocks of 8 or 16
-    channels. On another kind they are slow or wrong.
+    ONNX Runtime's optimized models hold layouts for one kind of CPU, blocks of 8 or 16 channels;
+    on another kind they are slow or wrong.
     """
     seen = []
     try:
@@ -51,7 +51,7 @@ def cpu_features(info: Path = Path('/proc/cpuinfo')) -> str:
 
 def usable_cores(
         groups: Path = Path('/sys/fs/cgroup'), own: Path = Path('/proc/self/cgroup')) -> int:
-    """Return how many physical cores this process may keep busy."""
+    """Return how many physical cores this process may use; fewer with a container's quota."""
     try:
         usable = os.sched_getaffinity(0)
     except AttributeError:  # not on Linux
@@ -68,16 +68,16 @@ def usable_cores(
 
 def default_threads(parallel: int = 1) -> int:
     """
-    Return the number of threads used when nobody says: all usable cores but one, at most 4.
+    Return the default number of threads: all usable cores but one, at most 4.
 
-    The one is for the camera, the middleware and the rest of the robot. A model that has all
-    cores waits for its slowest thread whenever another process needs one of them.
+    The one is for camera, middleware and the rest of the robot. A model on all cores waits for
+    its slowest thread whenever another process needs a core.
     """
     return max(1, min(4, (usable_cores() - 1) // parallel))
 
 
 def _quota(groups: Path, own: Path) -> float:
-    """Return how many cores' time the process may use; infinite without a limit."""
+    """Return the CPU quota in cores; infinite without a limit."""
     # https://docs.kernel.org/admin-guide/cgroup-v2.html: the limit of each group above counts.
     places = [groups]
     try:
@@ -104,7 +104,7 @@ def _read_quota(*files: Path) -> float:
 
 
 def gpu_name(device: int, library: str = 'libcuda.so.1') -> str:
-    """Return a GPU's name and compute capability, as the driver tells them."""
+    """Return a GPU's name and compute capability from the driver; or 'unknown'."""
     try:
         cuda = ctypes.CDLL(library)
     except OSError:
@@ -121,7 +121,7 @@ def gpu_name(device: int, library: str = 'libcuda.so.1') -> str:
 
 def tensorrt_version() -> str:
     """Return TensorRT's version, by its Python package or its library; or 'unknown'."""
-    # Imported where it is used: it brings the parsers of mails and archives.
+    # Imported here because it loads parsers of mails and archives.
     from importlib.metadata import PackageNotFoundError, version
 
     for name in _TENSORRT:

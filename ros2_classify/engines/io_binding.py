@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A session bound to its arrays: no look-up, no allocation and no copy that isn't needed."""
+"""A session bound to its arrays: no look-ups, allocations or copies that can be avoided."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ import numpy as np
 
 from ros2_classify.engines.base import Tensors, TensorSpec
 
-# What an output's memory is, where it is known before the model has run.
+# The shape of an output that is known before the model runs.
 Shape = tuple[int, ...]
 
 
 def known_shape(output: TensorSpec, inputs: Sequence[TensorSpec], given: Tensors) -> Shape | None:
-    """Return an output's shape where the inputs alone decide it."""
+    """Return an output's shape if the inputs decide it, else None."""
     sizes: dict[str, set[int]] = {}
     for spec in inputs:
         for want, have in zip(spec.shape, given[spec.name].shape):
@@ -76,7 +76,7 @@ class BoundSession:
         self._session: Any = session
         self._options = options
         self._binding: Any = session.io_binding()
-        # The binding knows addresses only: the arrays have to live as long as it does.
+        # The binding holds pointers only: the arrays must live as long as it does.
         self._inputs = inputs
         self._fixed: dict[str, np.ndarray[Any, Any]] = {}
         self._names = [spec.name for spec, _ in outputs]
@@ -101,7 +101,7 @@ class BoundSession:
                 self._download(spec, shape, device)
 
     def close(self) -> None:
-        """Let go of the session; it can't be called any more."""
+        """Release the session; it can't be called any more."""
         self._session = self._binding = None
         self._uploads.clear()
         self._downloads.clear()
@@ -111,7 +111,7 @@ class BoundSession:
         for upload in self._uploads:
             upload()
         for index in self._loose:
-            # Empty again: what the last run put there would count as memory of a fixed size.
+            # Bound again: the last output would count as memory of a fixed size.
             self._binding.bind_output(self._names[index], 'cpu')
         self._session.run_with_iobinding(self._binding, self._options)
         found: Tensors = dict(self._fixed)
@@ -124,7 +124,7 @@ class BoundSession:
         return {name: found[name] for name in self._names}
 
     def _upload(self, name: str, array: np.ndarray[Any, Any], device: tuple[str, int]) -> None:
-        """Keep a place on the device, at one address, that the array is copied to."""
+        """Allocate fixed memory on the device, to which the array is copied."""
         value = _ort_value().ortvalue_from_numpy(array, *device)
         self._binding.bind_ortvalue_input(name, value)
         self._uploads.append(lambda: value.update_inplace(array))

@@ -141,7 +141,7 @@ def read_onnx(path: Path) -> OnnxFile:
         return _read_model(_map(path))
     except WireError as error:
         raise EngineError(
-            f'{path}: it is no ONNX model, or was cut off ({error}): get the file again'
+            f'{path}: it is not an ONNX model, or is cut off ({error}): get the file again'
         ) from error
     except OSError as error:
         raise EngineError(f'{path}: the model cannot be read: {error.strerror}') from error

@@ -58,7 +58,7 @@ class OnnxRuntimeEngine:
         ort = providers.import_onnxruntime()
         found = providers.installed_distributions()
         if len(found) > 1:
-            # It may work all the same, with the one installed last; so a warning, no error.
+            # It may still work, with the one installed last: a warning, not an error.
             _LOGGER.warning('%s', providers.clash(found))
         names = choose_providers(settings, ort.get_available_providers())
         model = read_onnx(path)
@@ -73,7 +73,7 @@ class OnnxRuntimeEngine:
             providers.preload_cuda(ort)
         session = start_session(
             ort, path, model, settings, names, file=running, weights=weights)
-        # Falling back in mid-stream would hide a dead GPU behind a slow answer.
+        # A fallback in mid-stream would hide a dead GPU behind slow results.
         session.disable_fallback()
         check_texts(path, session)
         self._session: Any = session
@@ -81,7 +81,7 @@ class OnnxRuntimeEngine:
         self._path = path
         self._provider: str = session.get_providers()[0]
         self._inputs = _specs(session.get_inputs())
-        # Sequences and maps can't be decoded; a classifier may give one beside its scores.
+        # Sequences and maps can't be decoded; a classifier may have one beside its scores.
         nodes = session.get_outputs()
         self._outputs = _specs([node for node in nodes if node.type.startswith('tensor(')])
         if nodes and not self._outputs:
@@ -98,12 +98,12 @@ class OnnxRuntimeEngine:
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
-        """What must be fed; weights that old files list as inputs are not counted."""
+        """The inputs; initializers that old files list as inputs are not counted."""
         return self._inputs
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
-        """What comes out, in the graph's order."""
+        """The outputs, in the order of the graph."""
         return self._outputs
 
     @property
@@ -113,7 +113,7 @@ class OnnxRuntimeEngine:
 
     @property
     def parallel(self) -> int:
-        """How many threads may run it at the same time: as the settings say, on the CPU."""
+        """How many threads may run it at once: as in the settings, on the CPU."""
         return self._settings.parallel if self._provider == PROVIDERS['cpu'] else 1
 
     @property
@@ -150,25 +150,25 @@ class OnnxRuntimeEngine:
                 failed = self._failed(tidy(error), error)
                 if not bound.assumes or type(failed) is not EngineError:
                     raise failed from error
-                # Exporters give one name to sizes that differ, such as those of a smaller output.
+                # Some exporters use one name for different sizes, such as a smaller output.
                 careful = self._bind(inputs, ())
                 try:
                     found = careful()
                 except Exception:  # noqa: B902 -- that was not the cause
                     raise failed from error
-                _LOGGER.info('%s: names of dimensions mean several sizes', self._path)
+                _LOGGER.info('%s: one name of a dimension means several sizes', self._path)
                 bound = careful
                 return found
 
         return run
 
     def _bind(self, inputs: Tensors, named: Sequence[TensorSpec]) -> BoundSession:
-        """Bind the session to arrays, with outputs as large as the names in these inputs say."""
+        """Bind the session to arrays; names of dimensions in ``named`` give sizes of outputs."""
         outputs = [(spec, known_shape(spec, named, inputs)) for spec in self._outputs]
         options, device = self._run_options, None
         if self._provider in _NVIDIA:
             device = ('cuda', self._settings.device_id)
-            # A recorded graph knows addresses and sizes: what is found out at run time has none.
+            # A recorded graph holds pointers and sizes, which must be known beforehand.
             if self._settings.cuda_graphs and all(shape for _, shape in outputs):
                 self._graphs += 1
                 options = run_options(self._ort, self._settings, self._provider, self._graphs)
@@ -186,13 +186,13 @@ class OnnxRuntimeEngine:
         return kind(f'{self._path}: the model failed: {reason}')
 
     def close(self) -> None:
-        """Free the session and its memory, whoever still holds what was bound to it."""
+        """Free the session and its memory, even if a binding is still referenced."""
         self._session = None
         for bound in self._bound:
             bound.close()
 
     def _explain(self, inputs: Tensors) -> str:
-        """Say which array doesn't fit which input; empty where all of them fit."""
+        """Return which array doesn't fit which input; empty if all fit."""
         wanted = '; '.join(str(spec) for spec in self._inputs)
         for spec in self._inputs:
             if spec.name not in inputs:

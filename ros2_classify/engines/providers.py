@@ -32,7 +32,7 @@ from ros2_classify.errors import EngineError
 
 _LOGGER = logging.getLogger(__name__)
 
-# Short names a person types, and what ONNX Runtime calls them. `auto` tries AUTO in order.
+# Short names that users type, and ONNX Runtime's names. `auto` tries AUTO in order.
 PROVIDERS = {
     'cpu': 'CPUExecutionProvider',
     'cuda': 'CUDAExecutionProvider',
@@ -42,7 +42,7 @@ PROVIDERS = {
     'coreml': 'CoreMLExecutionProvider',
     'directml': 'DmlExecutionProvider',
 }
-# TensorRT is left out: building its engine takes minutes, so somebody has to ask for it.
+# Without TensorRT: building its engine takes minutes, so it must be requested.
 AUTO = ('cuda', 'cpu')
 
 _FIXES = {
@@ -55,7 +55,7 @@ _FIXES = {
                 'onnxruntime (pip install onnxruntime-openvino)',
 }
 
-# What each may compute in; the others, as the file says.
+# Precisions of providers; the others compute as the file says.
 _PRECISIONS = {
     'CUDAExecutionProvider': ('fp32', 'tf32'),
     'TensorrtExecutionProvider': ('fp32', 'fp16', 'int8'),
@@ -63,7 +63,7 @@ _PRECISIONS = {
 }
 _MIB = 1 << 20
 
-# All of them install the same module (https://onnxruntime.ai/docs/install): only one may be there.
+# All of them install the same module (https://onnxruntime.ai/docs/install); install only one.
 DISTRIBUTIONS = (
     'onnxruntime', 'onnxruntime-gpu', 'onnxruntime-openvino', 'onnxruntime-directml',
     'onnxruntime-migraphx', 'onnxruntime-rocm', 'onnxruntime-training', 'onnxruntime-qnn',
@@ -71,7 +71,7 @@ DISTRIBUTIONS = (
 
 
 def choose_providers(settings: EngineSettings, available: Sequence[str]) -> list[str]:
-    """Choose who shall run a model."""
+    """Return ONNX Runtime's names of providers by preference; CPU last, for what others lack."""
     provider = settings.provider.partition(':')[0]
     if provider == 'auto':
         names = [PROVIDERS[name] for name in AUTO if PROVIDERS[name] in available]
@@ -87,11 +87,12 @@ def choose_providers(settings: EngineSettings, available: Sequence[str]) -> list
             'openvino:GPU; choose a GPU of several by device_id')
     _check_precision(settings, wanted)
     if wanted == PROVIDERS['tensorrt'] and settings.cuda_graphs:
-        # Its graph is one for the session, and knows the addresses of one set of arrays; whoever
-        # prepares an image while another is worked on has two.
+        # Its graph is one for the session and holds pointers to one set of arrays; a caller that
+        # prepares an image while another one runs has two.
         raise EngineError(
-            'cuda_graphs is true with the provider tensorrt, which was never tried on a GPU and '
-            'may answer for the wrong image: set cuda_graphs to false, or provider to cuda')
+            'cuda_graphs is true with the provider tensorrt, which was never tested on a GPU and '
+            'may return the result of another image; set cuda_graphs to false, or provider to '
+            'cuda')
     if wanted == PROVIDERS['openvino'] and settings.precision == 'fp16' and _device(
             settings) == 'CPU':
         raise EngineError('precision is fp16, but OpenVINO computes in fp32 on CPUs; choose fp32, '
@@ -121,9 +122,9 @@ def _check_precision(settings: EngineSettings, name: str) -> None:
     able = [short for short, full in PROVIDERS.items()
             if settings.precision in _PRECISIONS.get(full, ())]
     raise EngineError(
-        f'precision is {settings.precision!r}, which the provider {settings.provider!r} cannot be '
-        f'told to compute in; name one that can ({", ".join(able)}), or use a variant of the '
-        'model that holds such numbers itself')
+        f'precision is {settings.precision!r}, which the provider {settings.provider!r} does not '
+        f'support; choose one that does ({", ".join(able)}), or a variant of the model with '
+        'such numbers')
 
 
 def provider_options(
@@ -131,7 +132,7 @@ def provider_options(
     profile: Sequence[tuple[str, tuple[int, ...], tuple[int, ...]]] = (),
 ) -> dict[str, str]:
     """
-    Return a provider's options in its own words.
+    Return the options of a provider by its own names.
 
     Sources: https://onnxruntime.ai/docs/execution-providers/ (CUDA, TensorRT, OpenVINO).
     """
@@ -158,7 +159,7 @@ def provider_options(
                 'trt_engine_cache_enable': 1, 'trt_engine_cache_path': cache,
                 'trt_timing_cache_enable': 1, 'trt_timing_cache_path': cache})
         if profile:
-            # One engine for all batches; else each new size would be minutes of building.
+            # One engine for all batch sizes; building one takes minutes.
             low, high = (','.join(
                 f'{row[0]}:{"x".join(map(str, row[column]))}' for row in profile)
                 for column in (1, 2))
@@ -178,7 +179,7 @@ def provider_options(
 
 
 def how_to_get(provider: str) -> str:
-    """Return the next step towards a provider, the clash of two packages first."""
+    """Return how to install a provider, or how to resolve a clash of two packages."""
     found = installed_distributions()
     if len(found) > 1:
         return clash(found)
@@ -191,8 +192,8 @@ def installed_distributions() -> tuple[str, ...]:
     """
     Return the installed packages that provide the module ``onnxruntime``.
 
-    Each model that is loaded asks for them, and `importlib.metadata` takes several times as long.
-    The directories' names are those of PyPA's specification "Recording installed projects".
+    Faster than `importlib.metadata`, because each load of a model calls it. Directory names are
+    those of PyPA's specification "Recording installed projects".
     """
     found = {place.partition('-')[0] for directory in sys.path
              for place in glob('onnxruntime*-*.*-info', root_dir=directory)}
@@ -200,7 +201,7 @@ def installed_distributions() -> tuple[str, ...]:
 
 
 def import_onnxruntime() -> Any:
-    """Import ONNX Runtime, or say in one sentence why it can't be."""
+    """Import ONNX Runtime; EngineError says what to install."""
     try:
         import onnxruntime as ort
         ort.InferenceSession, ort.get_available_providers  # noqa: B018 -- gone after a bad removal
@@ -219,14 +220,14 @@ def import_onnxruntime() -> Any:
 
 
 def preload_cuda(ort: Any) -> None:
-    """Load NVIDIA's libraries from pip's packages, where the system's linker doesn't look."""
+    """Load NVIDIA's libraries from pip packages, where the linker doesn't look."""
     # The package loads its libraries; the linker then finds them by their names.
     with contextlib.suppress(ImportError, OSError):
         import_module('tensorrt')
     preload = getattr(ort, 'preload_dlls', None)  # since 1.21
     if preload is None:
         return
-    # It prints what it misses; if that matters, the session says so as well.
+    # It prints what is missing; the session reports it if it matters.
     words = io.StringIO()
     with contextlib.redirect_stdout(words):
         preload()

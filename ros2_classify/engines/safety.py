@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a model's file may ask for, looked at before ONNX Runtime opens it."""
+"""Check what a model file refers to before ONNX Runtime opens it."""
 
 from __future__ import annotations
 
@@ -31,12 +31,17 @@ _WORD = 'EngineSettings.external_data (the server: external_data)'
 
 
 def place_of(location: str, directory: Path) -> Path:
-    """Return the file that holds weights, by a model's name for it; links count as they lead."""
+    """Return the file of weights by its name in the model, links resolved."""
     return Path(os.path.realpath(directory / PurePosixPath(location.replace('\\', '/'))))
 
 
 def check_safe(path: Path, model: OnnxFile, directories: Iterable[str] = ()) -> dict[str, Path]:
-    """Refuse a model that asks for files or code of others."""
+    """
+    Refuse a model that refers to files elsewhere, or holds machine code.
+
+    If a file of weights is outside of the model's directory, return all of them by the names that
+    the model has for them, else nothing.
+    """
     for operator in sorted(_BINARIES & set(model.operators)):
         raise UnsafeModelError(
             f'{path}: it holds machine code of a provider (the operator {"".join(operator[1:])}), '

@@ -42,8 +42,8 @@ _CPU = PROVIDERS['cpu']
 _TENSORRT = PROVIDERS['tensorrt']
 _OPENVINO = PROVIDERS['openvino']
 
-# ONNX Runtime needs 0.9 s to optimize a model of 5400 nodes and 0.03 s for one of 370; what
-# reading the kept one saves below is less than a person or a robot would notice.
+# ONNX Runtime needs 0.9 s to optimize a model of 5400 nodes, and 0.03 s for 370 nodes; below this
+# number the cached model saves nothing that one would notice.
 MANY_NODES = 1000
 _MIB = 1 << 20
 
@@ -56,7 +56,7 @@ def start_session(
     ort: Any, path: Path, model: OnnxFile, settings: EngineSettings, names: Sequence[str],
     *, file: Path | None = None, weights: Mapping[str, Path] = MappingProxyType({}),
 ) -> Any:
-    """Start a session on the first provider that works."""
+    """Start a session on the first provider; on another one only if the settings allow it."""
     lenient = settings.provider == 'auto' or not settings.require_provider
     if names[0] not in ort.get_available_providers():
         _LOGGER.warning('the installed ONNX Runtime has no %s and the CPU runs the model '
@@ -68,7 +68,7 @@ def start_session(
         raise
     except Exception as error:  # noqa: B902 -- its exceptions share no base class
         if names[0] != _CPU and lenient:
-            _LOGGER.warning('%s failed (%s) and is left out', names[0], tidy(error))
+            _LOGGER.warning('%s failed (%s) and is skipped', names[0], tidy(error))
             return start_session(ort, path, model, settings, [_CPU], file=file, weights=weights)
         raise fault(error)(
             f'{path}: ONNX Runtime {ort.__version__} cannot load it: {tidy(error)}') from error
@@ -123,7 +123,7 @@ def _start(
         with kept_directory(cache, 'openvino', key, path.name) as directory, \
                 heartbeat(f'compiling {path.name} for OpenVINO'):
             return _session(ort, source, options, names, settings, directory)
-    # With its weights inside, an optimized model could be larger than a file of ONNX may be.
+    # With weights inside, an optimized model may exceed the size limit of ONNX files.
     if (names[0] == _CPU and cache is not None and model.nodes >= MANY_NODES
             and not places and not settings.custom_operators):
         return _optimized(ort, path.name, file, source, options, settings, cache)
@@ -138,7 +138,7 @@ def _session(
 ) -> Any:
     chosen = [provider_options(name, settings, directory if name == names[0] else None,
                                profile if name == _TENSORRT else ()) for name in names]
-    # Without its own fallback, which prints to the terminal and goes on.
+    # Without ONNX Runtime's own fallback, which prints to the terminal.
     return ort.InferenceSession(
         source, sess_options=options, providers=list(names), provider_options=chosen,
         enable_fallback=0)
@@ -148,7 +148,7 @@ def _optimized(
     ort: Any, name: str, file: Path, source: str | bytes, options: Any, settings: EngineSettings,
     cache: Cache,
 ) -> Any:
-    """Start from the model's optimized form, which is kept for this CPU and this version."""
+    """Start from the cached optimized model for this CPU and version."""
     key = key_of(file, ort.__version__, hardware.cpu_features(), options.graph_optimization_level)
     kept = find_file(cache, 'optimized', key)
     if kept is not None:
@@ -172,14 +172,14 @@ def _optimized(
             found.append(_session(ort, source, options, [_CPU], settings))
             if problem:
                 # The model is fine, then; a full disk is the usual cause.
-                _LOGGER.warning('the optimized form of %s is not kept: %s', name, problem)
+                _LOGGER.warning('the optimized form of %s is not cached: %s', name, problem)
     return found[0]
 
 
 def _profile(
     model: OnnxFile, settings: EngineSettings,
 ) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
-    """Return each input's smallest and largest shape, where the batch alone is free."""
+    """Return the smallest and largest shape of each input, if only the batch is free."""
     rows = []
     for name, shape in model.inputs.items():
         rest = tuple(dim for dim in shape[1:] if isinstance(dim, int))
@@ -207,14 +207,14 @@ def session_options(ort: Any, settings: EngineSettings, *, on_cpu: bool) -> Any:
         'session.intra_op.allow_spinning', str(int(spinning != 'never')))
     options.add_session_config_entry(
         'session.force_spinning_stop', str(int(spinning == 'inference')))
-    # 4 = fatal: the rest comes back as exceptions, and its warnings are for exporters.
+    # 4 = fatal: errors are exceptions, and warnings are for exporters.
     options.log_severity_level = 4
     if settings.memory_limit and on_cpu:
         _limit_arena(ort, settings)
         options.add_session_config_entry('session.use_env_allocators', '1')
     for library in settings.custom_operators:
         if not Path(library).is_file():
-            raise EngineError(f'the library of operators {library} is no file')
+            raise EngineError(f'the library of operators {library} is not a file')
         try:
             options.register_custom_ops_library(library)
         except Exception as error:  # noqa: B902 -- its exceptions share no base class
@@ -257,12 +257,12 @@ def _limit_arena(ort: Any, settings: EngineSettings) -> None:
             _arena = wanted
         elif _arena != wanted:
             _LOGGER.warning(
-                'memory_limit %d (%s) is not used on the CPU: another engine of this process has '
-                'set %d (%s), and that counts until the process ends', *wanted, *_arena)
+                'memory_limit %d (%s) has no effect on the CPU: another engine of this process '
+                'set %d (%s), which holds until the process ends', *wanted, *_arena)
 
 
 def _spinning(settings: EngineSettings, threads: int) -> Spinning:
-    """Return what 'auto' stands for, or what was asked for."""
+    """Return the setting, 'auto' resolved."""
     if settings.spinning != 'auto':
         return settings.spinning
     return 'inference' if threads * settings.parallel < hardware.usable_cores() else 'never'

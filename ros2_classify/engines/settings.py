@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What can be set about the engine that runs a model, checked when it is set."""
+"""Settings of the engine that runs a model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Precision = Literal['fp32', 'tf32', 'fp16', 'int8']
 Arena = Literal['exact', 'doubling']
 Spinning = Literal['auto', 'never', 'inference', 'always']
 
-# More than any machine has cores; a slip of the finger shall not start a million.
+# More than any machine has cores; guards against typing errors.
 MAX_THREADS = 256
 # Each has threads and memory of its own.
 MAX_PARALLEL = 64
@@ -48,13 +48,13 @@ _FLAGS = ('require_provider', 'cuda_graphs', 'cache', 'shrink_memory')
 @dataclass(frozen=True)
 class EngineSettings:
     """
-    How an engine shall run a model; the defaults suit a robot.
+    How an engine runs a model; the defaults suit a robot.
 
     Parameters
     ----------
     provider : str
-        Who shall run it: ``auto`` takes the best one that works here; ``cpu``, ``cuda``,
-        ``tensorrt``, ``openvino`` (or ``openvino:GPU``) … insist on one.
+        The execution provider: ``auto`` takes the best one that works; ``cpu``, ``cuda``,
+        ``tensorrt``, ``openvino`` (or ``openvino:GPU``) … require one.
     threads : int
         CPU threads for one inference, up to 256; 0 takes all physical cores but one, at most 4:
         small models gain little from more, and the rest of the robot needs cores too. Several
@@ -76,10 +76,10 @@ class EngineSettings:
         needs a model that was quantized (``models quantize``). The others, and fp32, compute
         as the file says.
     require_provider : bool
-        Whether it is an error when a provider that was named can't be had; else the CPU runs
-        the model in its place, with a warning. ``auto`` always goes on, with a warning.
+        Whether it is an error if a named provider is not available; otherwise the CPU runs the
+        model, with a warning. ``auto`` always falls back, with a warning.
     memory_limit : int
-        MiB that the arena of the CPU, of CUDA or TensorRT's work space may take; 0 sets no
+        Maximum MiB of the arena of the CPU or CUDA, or of TensorRT's workspace; 0 sets no
         limit. What doesn't fit raises `ros2_classify.errors.EngineMemoryError`. The CPU's arena
         is one for the whole process: the first engine that limits it decides.
     arena : 'exact' or 'doubling'
@@ -89,21 +89,21 @@ class EngineSettings:
         Whether the arena gives memory that it doesn't need back after each inference: less
         memory between frames, slower frames.
     max_batch : int
-        How many images the model shall take at once. With more than 1, a model that was
-        exported for one image is given a batch dimension where that is safe, and TensorRT
-        builds one engine for all batches up to this size.
+        The maximum number of images in one run. Above 1, a model that was exported for one
+        image gets a batch dimension if that is safe, and TensorRT builds one engine for all
+        batch sizes.
     cuda_graphs : bool
         Whether CUDA records the model's work once and plays it back: less time between
         kernels, for models whose shapes are fixed. Refused with TensorRT.
     cache : bool
-        Whether what is costly to make is kept: TensorRT's engines and timings, and the optimized
-        form of models with very many nodes.
+        Whether files that are slow to make are cached: TensorRT engines and timings, and
+        optimized models with many nodes.
     cache_directory : Path, optional
-        Where; None takes the directory that keeps fetched models.
+        The directory; None means that of downloaded models.
     custom_operators : tuple of str
-        Libraries with operators of your own. No other one is ever loaded.
+        Libraries with operators of your own; no others are loaded.
     external_data : tuple of str
-        Directories, other than the model's, that its weights may lie in.
+        Directories other than the model's that may hold its weights.
 
     Raises
     ------

@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-From the classes of a model's image to those of the source image, pixel by pixel.
+Scale the classes of a model output to the source image, pixel by pixel.
 
-A pixel of the source is looked up where its centre lies on the network's output; what the network
-was not shown (beside a centre crop) is left unlabelled.
+Each source pixel takes the class at its centre. Pixels that the model did not see, outside of a
+centre crop, have no class.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from ros2_classify.preprocess.geometry import Geometry
 
 LabelImage = Union[NDArray[np.uint8], NDArray[np.uint16]]
 
-# Rows of the source that are interpolated at once: what they need stays in the cache.
+# Source rows that are interpolated at once; they fit into the CPU cache.
 _STRIP = 64
 
 
 def label_image(found: PixelClasses, geometry: Geometry) -> LabelImage:
-    """Bring a model's classes to the source image."""
+    """Return a class for each pixel of the source; ``found.unlabeled`` if it has none."""
     height, width = found.grid
     x, columns = geometry.places(0, width)
     y, rows = geometry.places(1, height)
@@ -55,15 +55,19 @@ def label_image(found: PixelClasses, geometry: Geometry) -> LabelImage:
 
 
 def classes_on(
-    image: LabelImage, left_out: Sequence[int | None], threshold: float,
+    image: LabelImage, ignored: Sequence[int | None], threshold: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the classes on a label image, the largest first; of equal ones the lower id first."""
-    # OpenCV counts several times as fast as bincount, which makes 64-bit numbers of all pixels.
+    """
+    Return the classes on a label image and their share of it, largest first.
+
+    Classes below the threshold are dropped; for equal shares, the lower id comes first.
+    """
+    # OpenCV counts several times as fast as bincount, which converts pixels to 64 bits.
     size = 1 << 8 * image.dtype.itemsize
     counted = cv2.calcHist([image], [0], None, [size], [0, size]) if image.size < 1 << 24 else (
         np.bincount(image.reshape(-1), minlength=size))
     counts = counted.reshape(-1).astype(np.float64)
-    for class_id in left_out:
+    for class_id in ignored:
         if class_id is not None and class_id < size:
             counts[class_id] = 0
     class_ids = np.flatnonzero(counts)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Which of several boxes on one object stay: non-maximum suppression and the overlap filter."""
+"""Drop boxes that overlap a better one: non-maximum suppression and the overlap filter."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.options import MAX_CANDIDATES
 
-# Beyond any image; an absurd box farther out would cost the others their decimals.
+# Beyond any image; boxes farther out would cost the others their decimals.
 _FAR = 1e6
 _MAX_CLASS = 10_000
 
@@ -36,29 +36,30 @@ def non_maximum_suppression(
     """
     Keep the best of the boxes that overlap, class by class.
 
-    From the best box down, a box goes where its intersection over union with a better one of its
-    class that stayed is greater than the threshold. OpenCV's own functions do it
+    From the best box down, a box is dropped if its intersection over union with a better box of
+    its class that stayed is above the threshold. Returns the rows that stay, best first; for
+    equal scores, the earlier row first. OpenCV does the work
     (https://docs.opencv.org/4.x/d6/d0f/group__dnn.html, ``NMSBoxes``).
     """
     order = np.argsort(-scores, kind='stable')[:candidates]
     if len(order) <= 1 or iou_threshold >= 1.0:
         return order[:limit] if limit else order
-    # Classes are told apart by moving each to a place of its own; first to where no coordinate
-    # is negative, since that is what tells the places apart.
+    # Each class is moved to a place of its own, so that classes do not overlap; that needs
+    # coordinates that are not negative.
     corners = np.minimum(np.maximum(boxes[order].astype(np.float64), -_FAR), _FAR)
     origin = corners[:, :2].min(axis=0)
     corners -= np.concatenate((origin, origin))
     span = corners.max() + 1.0
     places = class_ids[order]
     if places.min() < 0 or places.max() > _MAX_CLASS:
-        # Far apart, they would leave no digits for the boxes.
+        # Large offsets would leave no digits for the boxes.
         _, places = np.unique(places, return_inverse=True)
     places = places.reshape(-1, 1) * span
-    # A box turned inside out has no area; OpenCV takes a negative one for a full overlap.
+    # An inverted box has no area; OpenCV takes a negative area for a full overlap.
     sizes = np.maximum(corners[:, 2:] - corners[:, :2], 0.0)
     rects = np.concatenate((corners[:, :2] + places, sizes), axis=1)
-    # OpenCV takes x, y, width, height and drops what is not above its score threshold: ranks in
-    # place of scores keep every box, and keep the order of equal ones.
+    # OpenCV drops boxes at its score threshold: ranks instead of scores keep every box, and the
+    # order of equal scores.
     ranks = np.arange(len(order), 0, -1, dtype=np.float32)
     kept: Any = cv2.dnn.NMSBoxes(
         rects.tolist(), ranks.tolist(), 0.0, iou_threshold, top_k=0)
@@ -71,11 +72,11 @@ def ioa_filter(
     ioa_threshold: float, limit: int = 0,
 ) -> NDArray[np.int64]:
     """
-    Drop boxes that lie mostly inside another one of their class, or around it.
+    Drop boxes that are mostly inside a better box of their class, or around one.
 
-    Suppression by intersection over union lets a small box inside a large one pass (a head and
-    shoulders inside a person). Here the intersection is divided by the smaller of the two areas,
-    and where that part is greater than the threshold, the box with the lower score goes.
+    Intersection over union keeps a small box inside a large one, such as head and shoulders
+    inside a person. Here the intersection is divided by the smaller area: above the threshold,
+    the box with the lower score is dropped; 0 switches the filter off. An empty box stays.
     """
     order = np.argsort(-scores, kind='stable')
     limit = limit or len(order)
@@ -85,7 +86,7 @@ def ioa_filter(
     areas = np.prod(np.maximum(corners[:, 2:] - corners[:, :2], 0.0), axis=1)
     alive = np.ones(len(order), dtype=bool)
     kept: list[int] = []
-    # One turn for each box that stays; each turn looks at all the rest at once.
+    # One iteration for each box that stays compares it with all the rest.
     for row in range(len(order)):
         if not alive[row]:
             continue
@@ -96,7 +97,7 @@ def ioa_filter(
         size = (np.minimum(corners[row, 2:], corners[rest, 2:])
                 - np.maximum(corners[row, :2], corners[rest, :2]))
         shared = np.prod(np.maximum(size, 0.0), axis=1)
-        # Multiplied instead of divided: an empty box divides by nothing.
+        # Multiplied instead of divided: the area may be 0.
         inside = shared > ioa_threshold * np.minimum(areas[row], areas[rest])
         alive[rest] &= ~(inside & (classes[rest] == classes[row]))
     return order[kept]

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The last step of the pipeline: a model's outputs become an answer about an image."""
+"""The last step of the pipeline: from the model outputs to a result."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Postprocessor:
-    """Turns a model's outputs into answers; any number of threads may call it."""
+    """Turns model outputs into results; any number of threads may call it."""
 
     def __init__(self, descriptor: ModelDescriptor, labels: Labels | None = None) -> None:
         assert descriptor.output.decoder is not None, 'the descriptor is not complete'
@@ -57,29 +57,29 @@ class Postprocessor:
 
     @property
     def task(self) -> Task:
-        """What the answers are: 'classification', 'detection' or 'segmentation'."""
+        """The type of the results."""
         return self._decoder.task
 
     @property
     def gives_masks(self) -> bool:
-        """Whether detections have masks; known from the first answer on."""
+        """Whether detections have masks; known after the first result."""
         return self._gives_masks
 
     @property
     def labels(self) -> Labels | None:
-        """The names of the classes, where there are any."""
+        """The names of the classes, if there are any."""
         return self._labels
 
     @property
     def options(self) -> Options:
-        """What counts where a call doesn't say otherwise: the descriptor's defaults."""
+        """The default options of a call, from the descriptor."""
         return self._options
 
     def __call__(
         self, outputs: Tensors, geometry: Geometry, options: Options | None = None, *,
         preprocess_time: float = 0.0, inference_time: float = 0.0, start: float | None = None,
     ) -> Result:
-        """Turn the outputs for one image into an answer."""
+        """Turn the outputs for one image into a result; ``start`` is when this step began."""
         if start is None:
             start = time.perf_counter()
         chosen = self._options if options is None else options
@@ -118,7 +118,7 @@ class Postprocessor:
     def _select(
         self, found: Candidates, geometry: Geometry, options: Options,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return boxes on the image and their rows: the best of what overlaps, best first."""
+        """Return boxes in source pixels and their rows, best first, overlaps suppressed."""
         filtered = options.ioa_threshold > 0.0
         if self._decoder.needs_nms:
             rows = non_maximum_suppression(
@@ -128,7 +128,7 @@ class Postprocessor:
             rows = np.argsort(-found.scores, kind='stable')[:options.max_candidates]
         boxes = found.boxes[rows]
         boxes = geometry.clip(boxes) if found.in_source_pixels else geometry.to_source(boxes)
-        # What lies beside the image has no area left on it; so has a box turned inside out.
+        # Boxes outside of the image and inverted boxes have no area.
         real = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         boxes, rows = boxes[real], rows[real]
         limit = options.max_detections
@@ -144,39 +144,39 @@ class Postprocessor:
         return np.array([str(class_id) for class_id in class_ids.tolist()], dtype=object)
 
     def _check_classes(self, outputs: Tensors) -> None:
-        """Compare the number of classes with the labels, once: their number never changes."""
+        """Compare the number of classes with that of the labels, once."""
         count = self._decoder.class_count(outputs, self._decoder_options)
         labels = self._labels
         if count is not None and labels is not None:
             last = max(class_id for class_id, _ in labels.items())
-            # Labels without gaps must be all there; a map with gaps may name a few only.
+            # Labels without gaps must be complete; a map with gaps may name some classes only.
             if last >= count or (len(labels) == last + 1 != count):
                 raise OutputError(
                     f'{self._model}: labels {len(labels)}, '
-                    f'outputs {count}: the labels go up to id {last}, but the model tells '
-                    f'{count} classes apart (0 to {count - 1}, a background class counted); use '
-                    'the label file that belongs to this model, or fill unused ids with ???')
+                    f'outputs {count}: the labels end at id {last}, but the model has '
+                    f'{count} classes (0 to {count - 1}, with a background class); use the '
+                    'label file of this model, or fill unused ids with ???')
         self._checked = True
 
     def _check_scores(self, outputs: Tensors, decoded: Decoded) -> None:
-        """Warn, once, of numbers that a right descriptor hardly ever gives."""
+        """Warn, once, about numbers that point to a wrong descriptor."""
         for name, array in outputs.items():
             if array.dtype.kind == 'f' and array.size and np.isnan(array).all():
                 _LOGGER.warning(
-                    '%s: the output %r holds nothing but NaN, so nothing will be found; a '
-                    'float16 overflow and wrong pre-processing are the usual causes', self._model,
+                    '%s: the output %r holds only NaN, so nothing will be found; usual causes are '
+                    'a float16 overflow and wrong preprocessing', self._model,
                     name)
         if isinstance(decoded, ClassScores) and len(decoded.scores) and decoded.scores[0] > 1.01:
             _LOGGER.warning(
-                '%s: the best score is %.3g, but probabilities end at 1; if the model gives '
-                'logits, say output.activation: softmax (or sigmoid, for independent classes)',
+                '%s: the best score is %.3g, but probabilities end at 1; if the model returns '
+                'logits, set output.activation: softmax (or sigmoid, for independent classes)',
                 self._model, decoded.scores[0])
 
 
 def _masks(
     found: Candidates, rows: NDArray[np.int64], geometry: Geometry,
 ) -> InstanceMasks | None:
-    """Return the masks of some rows, each on the frame that its box was before it was cut."""
+    """Return the masks of some rows, each with its box before clipping."""
     if found.masks is None:
         return None
     frames = found.boxes[rows]

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Averaging over areas, in less than half the time that OpenCV's general way takes."""
+"""Area averaging in less than half the time of OpenCV's general method."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# Numbers that are worked on at once: they and their sums stay in the cache.
+# Numbers that are processed at once; they and their sums fit into the CPU cache.
 _STRIP = 1 << 17
 
 
 class AreaShrinker:
     """
-    Makes 8-bit images of one size smaller: each new pixel is the mean of the area it covers.
+    Shrinks 8-bit images of one size: each new pixel is the mean of the area it covers.
 
-    OpenCV's ``INTER_AREA`` does the same, but walks over all source pixels one by one, columns
-    first. Here rows come first, whole ones at a time: the sum of the rows that begin inside of a
-    new row, less the part of the first that lies before, and more of the one after the last. Only
-    the few rows that are left are averaged column by column, by OpenCV. Numbers are rounded once,
-    at the end, so that both differ where a mean lies between two grey levels at most.
+    OpenCV's ``INTER_AREA`` does the same pixel by pixel, columns first. Here whole rows are summed
+    first: those that begin inside a new row, minus the part of the first one before it, plus the
+    part of the one after the last. OpenCV then averages the columns of the few rows that are left.
+    Rounding happens once, at the end, so results differ only where a mean is between two levels.
     """
 
     def __init__(
@@ -42,8 +41,8 @@ class AreaShrinker:
         width = source[0] * (channels[0] if channels else 1)
         first, part = np.divmod(np.arange(target[1] + 1) * source[1], target[1])
         self._bounds = list(zip(first[:-1].tolist(), first[1:].tolist()))
-        # The rows in which new rows begin, and how much of each lies before; behind the last one
-        # there is none, and nothing of it counts.
+        # The source rows in which new rows begin, and the part of each before; the one after the
+        # last does not exist and counts nothing.
         self._shared = np.minimum(first, source[1] - 1)
         self._parts = (part[:, np.newaxis] / target[1]).astype(np.float32)
         strip = min(target[1], max(1, _STRIP // width))
@@ -85,6 +84,6 @@ class AreaShrinker:
 
 
 def pays(source: tuple[int, int], target: tuple[int, int]) -> bool:
-    """Tell whether `AreaShrinker` is quicker than OpenCV."""
+    """Tell whether `AreaShrinker` is faster: not for few rows, nor for whole ratios."""
     whole = source[0] % target[0] == 0 and source[1] % target[1] == 0
     return source[0] >= target[0] and source[1] >= 2 * target[1] and not whole

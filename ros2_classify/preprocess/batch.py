@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Images on their way through a model: prepared in place, run together, told apart again."""
+"""Images on their way through a model: prepared in place, run together, split again."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Batch:
     """
     Up to ``capacity`` images for one run of a model, each in its row of the input tensor.
 
-    Whoever prepares images while the model runs takes two batches in turn. A batch serves one
-    thread at a time; ``Pipeline.new_batch`` makes one.
+    To prepare images while the model runs, use two batches in turn. A batch serves one thread at
+    a time; ``Pipeline.new_batch`` makes one.
     """
 
     def __init__(
@@ -48,23 +48,23 @@ class Batch:
         self._unbatched = unbatched
         self._preprocessor = Preprocessor(spec, capacity)
         self._geometries: list[Geometry] = []
-        # For each number of images: the model bound to so many rows, and its other inputs.
+        # By number of images: the model bound to these rows, and its other inputs.
         self._bound: dict[int, tuple[BoundRun, Tensors]] = {}
         self._stays = isinstance(spec.size, tuple)
 
     @property
     def capacity(self) -> int:
-        """At most so many images."""
+        """The maximum number of images."""
         return self._capacity
 
     @property
     def geometries(self) -> Sequence[Geometry]:
-        """How each image's boxes map back, in the order in which they were added."""
+        """How the boxes of each image map back, in the order of the images."""
         return self._geometries
 
     @property
     def tensors(self) -> Tensors:
-        """What the model is fed: arrays of the batch's own, valid until its next change."""
+        """The inputs of the model: arrays of the batch, valid until it changes."""
         return {self._name: self._tensor(), **self._extra(self._geometries)}
 
     def __len__(self) -> int:
@@ -72,7 +72,7 @@ class Batch:
         return len(self._geometries)
 
     def clear(self) -> None:
-        """Take all images out."""
+        """Remove all images."""
         self._preprocessor.release()
         self._geometries.clear()
 
@@ -83,15 +83,15 @@ class Batch:
         Parameters
         ----------
         image : ndarray of uint8, shape (H, W), (H, W, 3) or (H, W, 4)
-            The pixels; never modified. They are copied, but for an image that is the model's
-            input as it is: that one must stay unchanged until the model ran.
+            The pixels; never modified. They are copied, except for an image that already is the
+            model input: do not change it until the model has run.
         color : str
-            What its channels are: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'.
+            The order of its channels: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'.
 
         Raises
         ------
         InputError
-            If the array is no such image; the batch is as it was.
+            If the array is not such an image; the batch does not change.
         IndexError
             If the batch is full.
 
@@ -102,9 +102,9 @@ class Batch:
         self._geometries.append(self._preprocessor(image, color, row))
 
     def run(self, engine: Engine) -> Tensors:
-        """Run a model on the images."""
+        """Run the model, always the same one; the outputs are valid until the batch runs again."""
         if not self._stays or self._preprocessor.borrows:
-            # There is nothing to be bound to: the tensor's place or size changes.
+            # The tensor moves or changes its size, so there is nothing to bind.
             return engine.infer(self.tensors)
         count = len(self._geometries)
         bound = self._bound.get(count)
@@ -125,7 +125,7 @@ def batchable(
     spec: InputSpec, name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec],
     extra: ExtraInputs,
 ) -> bool:
-    """Tell whether a model may take several images at once, as far as its shapes say."""
+    """Tell from the shapes whether a model may take several images at once."""
     image = next(tensor for tensor in inputs if tensor.name == name)
     return (isinstance(spec.size, tuple) and extra.batchable
             and len(image.shape) == 4 and not isinstance(image.shape[0], int)
@@ -133,19 +133,19 @@ def batchable(
 
 
 def split(outputs: Tensors, count: int) -> list[Tensors]:
-    """Tell the outputs of a batch apart."""
+    """Split the outputs of a batch into views for each image, with a batch axis of 1."""
     if count == 1:
         return [outputs]
     for name, array in outputs.items():
         if not array.ndim or len(array) != count:
             raise OutputError(
-                f'the output {name!r} has the shape {list(array.shape)} for {count} images, so '
-                'they cannot be told apart; load the model with max_batch 1')
+                f'the output {name!r} has the shape {list(array.shape)} for {count} images and '
+                'cannot be split; load the model with max_batch 1')
     return [{name: array[row:row + 1] for name, array in outputs.items()} for row in range(count)]
 
 
 def differs_in_batch(batch: Batch, infer: Callable[[Batch], list[Tensors]]) -> str:
-    """Try out whether a model gives the same for images in a batch as for each by itself."""
+    """Compare the outputs for a batch with those for each image; return what differs, or ''."""
     images = [np.random.default_rng(seed).integers(0, 256, (96, 128, 3), np.uint8)
               for seed in range(2)]
     images[1][:, :64] = 255
@@ -153,7 +153,7 @@ def differs_in_batch(batch: Batch, infer: Callable[[Batch], list[Tensors]]) -> s
     for image in images:
         batch.clear()
         batch.add(image)
-        # Copied, since the memory may be the batch's and used again.
+        # Copied, because the batch may use the memory again.
         alone.append({name: array.copy() for name, array in infer(batch)[0].items()})
     batch.clear()
     for image in images:
@@ -161,11 +161,11 @@ def differs_in_batch(batch: Batch, infer: Callable[[Batch], list[Tensors]]) -> s
     try:
         together = infer(batch)
     except (EngineError, OutputError) as error:
-        return f'its inputs and outputs look as if it took more, but {error}'
+        return f'its shapes allow more, but {error}'
     for one, other in zip(together, alone):
         for name in other:
             if not _close(one[name], other[name]):
-                return f'the output {name!r} is another one in a batch'
+                return f'the output {name!r} differs in a batch'
     return ''
 
 

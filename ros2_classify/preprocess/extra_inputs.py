@@ -13,16 +13,15 @@
 # limitations under the License.
 
 """
-The inputs of a model beside the image: sizes that it puts boxes into, and constants.
+Model inputs other than the image: sizes and constants.
 
-Some detectors map their boxes themselves and ask for a size in a second input: ``image_shape`` of
+Some detectors map their boxes themselves and take a size as a second input: ``image_shape`` of
 the YOLOv3 models of the ONNX model zoo (https://github.com/onnx/models; height, width),
 ``orig_target_sizes`` of RT-DETR and D-FINE (https://github.com/lyuwenyu/RT-DETR; width, height),
 ``im_shape`` and ``scale_factor`` of PaddleDetection
-(https://github.com/PaddlePaddle/PaddleDetection; height, width). Told the size of the model's
-own image, they give boxes in its pixels, and these map back as all others do, out of a letterbox
-too. Told the size of the source image they give boxes in that one's pixels; the decoder must
-know (``units: source``).
+(https://github.com/PaddlePaddle/PaddleDetection; height, width). Given the size of the model
+input, they return boxes in its pixels, which map back as usual, from a letterbox too. Given the
+size of the source image, they return boxes in source pixels; tell the decoder (``units: source``).
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class ExtraInputs:
         listed = '; '.join(str(tensor) for tensor in inputs)
         self._words: list[tuple[str, SizeWord, tuple[int, ...], np.dtype[Any]]] = []
         self._constants: dict[str, NDArray[Any]] = {}
-        # Those with a row for each image of a batch.
+        # Inputs with a row for each image of a batch.
         self._rows: set[str] = set()
         for name, value in extra.items():
             tensor = specs.get(name)
@@ -58,7 +57,7 @@ class ExtraInputs:
                     f'input.extra names {name!r}, but the model has {listed}; correct the '
                     'name or remove it')
             count = 2 if isinstance(value, str) else len(value)
-            # A free dimension is the batch, and that is one image.
+            # A free dimension is the batch, here of one image.
             shape = tuple(dim if isinstance(dim, int) else 1 for dim in tensor.shape)
             if int(np.prod(shape)) != count:
                 # [N] may hold any number of constants.

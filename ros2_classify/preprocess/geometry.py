@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Where a model's pixels lie on the image: how the image is cut, and how boxes map back."""
+"""How an image is cropped and resized for a model, and how boxes map back."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from numpy.typing import NDArray
 
 from ros2_classify.model.descriptor import InputSpec
 
-# OpenCV's own 'nearest' samples at the pixels' corners, and its exact one crashes on images
-# wider than 32767 pixels: NEAREST marks the step that is done without it.
+# OpenCV's 'nearest' samples at pixel corners, and its exact variant crashes on images wider than
+# 32767 pixels: NEAREST marks a step that does not use OpenCV.
 NEAREST = -1
 _FILTERS = {
     'area': cv2.INTER_AREA, 'linear': cv2.INTER_LINEAR, 'nearest': NEAREST,
     'cubic': cv2.INTER_CUBIC, 'pyramid': cv2.INTER_LINEAR,
 }
 
-# A growing image is resized whole and cut up to so many times the model's pixels.
+# An image is enlarged whole before the crop up to this many times the model's pixels.
 _MOST_ENLARGED = 16
 
 
@@ -72,7 +72,7 @@ class Geometry:
     model_size: tuple[int, int]
     window: tuple[int, int, int, int] | None = None
 
-    # Made once for images of one size, since each frame needs them.
+    # Cached, because each frame needs them.
 
     @cached_property
     def _scale(self) -> NDArray[np.float64]:
@@ -87,16 +87,16 @@ class Geometry:
         return np.array(self.source_size * 2, np.float64)
 
     def to_source(self, boxes: NDArray[np.float32], *, clip: bool = True) -> NDArray[np.float32]:
-        """Map boxes from the model's image to the source image."""
+        """Map boxes from model pixels to source pixels."""
         mapped = boxes * self._scale + self._offset
         if clip:
-            # In two calls, which take half the time of np.clip where boxes are few.
+            # Two calls take half the time of np.clip for few boxes.
             np.minimum(np.maximum(mapped, 0.0, out=mapped), self._limit, out=mapped)
         result: NDArray[np.float32] = mapped.astype(np.float32)
         return result
 
     def clip(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cut boxes that are in source pixels already to the source image."""
+        """Clip boxes in source pixels to the source image."""
         return np.clip(boxes, np.float32(0.0), np.array(self.source_size * 2, np.float32))
 
     def to_model(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -105,12 +105,12 @@ class Geometry:
         return mapped
 
     def places(self, axis: int, cells: int) -> tuple[int, NDArray[np.float64]]:
-        """Map the source's pixels along one axis to a grid that covers the model's image."""
+        """Return the first source pixel that the model sees, and the grid cell of each."""
         scale, offset = ((self.scale_x, self.offset_x), (self.scale_y, self.offset_y))[axis]
         model = (np.arange(self.source_size[axis]) + 0.5 - offset) / scale
         start, end, first = 0, self.model_size[axis], 0
         if self.window is not None:
-            # All of it is there, even the few pixels at the end that halving left out.
+            # All pixels are shown, even the few at the end that halving dropped.
             start, end = self.window[axis], self.window[axis] + self.window[axis + 2]
         else:
             shown = np.flatnonzero((model >= start) & (model < end))
@@ -123,7 +123,7 @@ class Geometry:
 @dataclass(frozen=True)
 class Plan:
     """
-    What to do with images of one size; worked out once and kept for the next frame.
+    How images of one size are resized and cropped; made once for each size.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ class Plan:
 
 
 def make_plan(spec: InputSpec, source_size: tuple[int, int]) -> Plan:
-    """Work out which part of an image is read, and where it lands."""
+    """Plan which part of an image is read, and where it is in the model input."""
     model = spec.size if isinstance(spec.size, tuple) else source_size
     if spec.resize == 'center_crop':
         return _center_crop(spec, source_size, model)
@@ -171,8 +171,8 @@ def make_plan(spec: InputSpec, source_size: tuple[int, int]) -> Plan:
     if spec.resize == 'letterbox':
         ratio = min(model[0] / source_size[0], model[1] / source_size[1])
         centered = spec.anchor == 'center'
-        # As those who publish such models do it: YOLOX (top left) cuts fractions off, the
-        # Ultralytics family (centre) rounds them. Half a pixel moves some scores by 0.05.
+        # As published: YOLOX (top left) truncates, the Ultralytics family (centre) rounds. Half a
+        # pixel moves some scores by 0.05.
         fit = round if centered else _whole
         size = (_clamp(fit(source_size[0] * ratio), 1, model[0]),
                 _clamp(fit(source_size[1] * ratio), 1, model[1]))
@@ -195,20 +195,20 @@ def _center_crop(
     cut = ((scaled[0] - model[0]) // 2, (scaled[1] - model[1]) // 2)
     window = (0, 0, *model)
     if scaled[0] <= source[0] and scaled[1] <= source[1]:
-        # Shrinking: what is cut away is not read where that leaves every pixel the same.
+        # Shrinking: pixels that are cropped are not read, if that changes no other pixel.
         x, width, scaled_x, cut_x = _trim(source[0], scaled[0], cut[0], model[0])
         y, height, scaled_y, cut_y = _trim(source[1], scaled[1], cut[1], model[1])
         return _resized(spec, source, model, (x, y, width, height), (scaled_x, scaled_y),
                         (cut_x, cut_y), window)
     if scaled[0] * scaled[1] <= _MOST_ENLARGED * model[0] * model[1]:
         return _resized(spec, source, model, (0, 0, *source), scaled, cut, window)
-    # A thin image would be resized to an enormous one first, so only the model's pixels are
-    # sampled, to a 32nd of a source pixel.
+    # A thin image would become enormous first, so only the model's pixels are sampled, to a 32nd
+    # of a source pixel.
     step = (source[0] / scaled[0], source[1] / scaled[1])
     first = (cut[0] * step[0], cut[1] * step[1])
     x, x_end = _cover(first[0], model[0] * step[0], source[0])
     y, y_end = _cover(first[1], model[1] * step[1], source[1])
-    # From centre to centre: pixel i lies at i + 0.5.
+    # From centre to centre: pixel i is at i + 0.5.
     shift = (*step, first[0] - x + step[0] / 2 - 0.5, first[1] - y + step[1] / 2 - 0.5)
     interpolation = {'nearest': cv2.INTER_NEAREST, 'cubic': cv2.INTER_CUBIC}.get(
         spec.interpolation, cv2.INTER_LINEAR)
@@ -223,7 +223,7 @@ def _resized(
     roi: tuple[int, int, int, int], scaled: tuple[int, int], cut: tuple[int, int],
     window: tuple[int, int, int, int],
 ) -> Plan:
-    """Plan a part of the source that is resized, cut, and put into the network's image."""
+    """Plan a part of the source that is resized, cut, and put into the model input."""
     x, y, width, height = roi
     halvings = 0
     interpolation = _FILTERS[spec.interpolation]
@@ -232,7 +232,7 @@ def _resized(
     if spec.interpolation == 'pyramid':
         while width >> halvings + 1 >= scaled[0] and height >> halvings + 1 >= scaled[1]:
             halvings += 1
-        # Pixels that don't halve evenly go: together less than one of the model's.
+        # Pixels that don't halve evenly are dropped: less than one model pixel.
         width, height = width >> halvings << halvings, height >> halvings << halvings
     scale_x, scale_y = width / scaled[0], height / scaled[1]
     return Plan(
@@ -246,7 +246,7 @@ def _resized(
 
 def _trim(source: int, scaled: int, cut: int, wanted: int) -> tuple[int, int, int, int]:
     """
-    Leave out of a resize what is cut away after it, as far as no pixel changes.
+    Exclude from a resize what is cropped afterwards, as far as no pixel changes.
 
     Both grids meet at each ``gcd``-th part of the axis, so there it can be split.
     """
@@ -258,7 +258,7 @@ def _trim(source: int, scaled: int, cut: int, wanted: int) -> tuple[int, int, in
 
 
 def _whole(value: float) -> int:
-    """Cut a fraction off, but not that of 415.99999999999994."""
+    """Truncate, but 415.99999999999994 is 416."""
     return math.floor(value + 1e-6)
 
 
@@ -267,5 +267,5 @@ def _clamp(value: int, low: int, high: int) -> int:
 
 
 def _cover(offset: float, length: float, limit: int) -> tuple[int, int]:
-    """Return the whole pixels around a stretch, with two more for the filters to reach."""
+    """Return the whole pixels around a stretch, and two more for the filters."""
     return max(0, math.floor(offset) - 2), min(limit, math.ceil(offset + length) + 2)

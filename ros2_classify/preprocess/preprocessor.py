@@ -31,8 +31,8 @@ __all__ = ['Geometry', 'Image', 'Preprocessor', 'SOURCE_COLORS', 'check_image']
 
 Image = NDArray[np.uint8]
 
-# Cameras of more sizes than this on one model make their plans and buffers anew.
-_SIZES_KEPT = 8
+# With cameras of more sizes than this, plans and buffers are made again.
+_MOST_SIZES = 8
 
 # Colour of a source image -> its number of channels.
 SOURCE_COLORS = {'mono': 1, 'rgb': 3, 'bgr': 3, 'rgba': 4, 'bgra': 4}
@@ -51,14 +51,13 @@ _REORDER = {
 
 class Preprocessor:
     """
-    Turns images into the rows of a model's input tensor, without allocating for known sizes.
+    Turns images into rows of a model's input tensor, without allocating for known sizes.
 
-    The tensor and all buffers are its own: a row is valid until the next image is written to
-    it, and one instance serves one thread at a time.
+    A row is valid until the next image is written to it; an instance serves one thread at a time.
 
-    The image is resized as 8-bit pixels first, so that everything later touches only the
-    small one; channels are reordered for free while the planes are split; scale, mean and
-    standard deviation are one fused multiply and add from 8 bits into the tensor.
+    The image is resized as 8-bit pixels first, so that all else works on the small one; channels
+    are reordered while the planes are split; scale, mean and standard deviation are one fused
+    multiply and add from 8 bits into the tensor.
     """
 
     def __init__(self, spec: InputSpec, rows: int = 1) -> None:
@@ -68,9 +67,9 @@ class Preprocessor:
         self._dtype = np.dtype(spec.dtype)
         self._plans: dict[tuple[int, int], Plan] = {}
         self._tensor: NDArray[Any] = np.empty(0)
-        # An image that is the tensor itself, or None.
+        # The image that is the tensor itself, or None.
         self._image: NDArray[Any] | None = None
-        # Where the padding of each row leaves room; None before a first image.
+        # The part of each row inside the padding; None before the first image.
         self._windows: list[tuple[int, int, int, int] | None] = []
         self._scratch: dict[tuple[str, tuple[int, ...]], Image] = {}
         self._shrinkers: dict[tuple[tuple[int, ...], tuple[int, int]], AreaShrinker] = {}
@@ -82,11 +81,16 @@ class Preprocessor:
 
     @property
     def spec(self) -> InputSpec:
-        """What the model wants."""
+        """The input of the model."""
         return self._spec
 
     def __call__(self, image: Image, color: str = 'rgb', row: int = 0) -> Geometry:
-        """Write one image into a row of the tensor."""
+        """
+        Write one image into a row of the tensor.
+
+        An image that already is the tensor is not copied; it must not change while it is used.
+        InputError leaves the row unchanged.
+        """
         image = check_image(image, color)
         plan = self._plan_for(_size_of(image))
         if self._is_direct(image, color, plan):
@@ -99,29 +103,29 @@ class Preprocessor:
         return plan.geometry
 
     def tensor(self, count: int = 1) -> NDArray[Any]:
-        """Return the first rows of the tensor."""
+        """Return the first rows of the tensor, not copied."""
         return self._tensor[:count] if self._image is None else self._image
 
     @property
     def borrows(self) -> bool:
-        """Whether an image is the tensor itself, which is not at its usual place then."""
+        """Whether an image is the tensor itself, which then is elsewhere in memory."""
         return self._image is not None
 
     def release(self) -> None:
-        """Let go of an image that was the tensor itself."""
+        """Release an image that was the tensor itself."""
         self._image = None
 
     def _make_tables(self) -> list[NDArray[Any]]:
-        """Return what the 256 pixel values become: a table a channel, then one for all at once."""
+        """Return lookup tables of the 256 pixel values: one for each channel, then one for all."""
         values = np.arange(256.0)[:, np.newaxis] * self._gain + self._bias
         table = values.astype(self._dtype)[np.newaxis]
         if self._dtype == np.float16:
-            # 16-bit integers carry the bit patterns: OpenCV's tables know no float16.
+            # As 16-bit integers: OpenCV has no lookup tables of float16.
             table = table.view(np.uint16)
         return [*(np.ascontiguousarray(table[..., c]) for c in range(table.shape[2])), table]
 
     def _is_direct(self, image: Image, color: str, plan: Plan) -> bool:
-        """Tell whether the image is the tensor already: then nothing is copied at all."""
+        """Tell whether the image already is the tensor, so that nothing is copied."""
         spec = self._spec
         same = color == spec.color or (color == 'mono' and spec.color == 'gray')
         return (same and self._rows == 1 and self._dtype == np.uint8 and spec.layout == 'nhwc'
@@ -129,10 +133,10 @@ class Preprocessor:
                 and image.flags.c_contiguous)
 
     def _plan_for(self, size: tuple[int, int]) -> Plan:
-        """Return the plan for images of a size; those of the last few sizes are kept."""
+        """Return the plan for images of a size; those of a few sizes are cached."""
         plan = self._plans.get(size)
         if plan is None:
-            if len(self._plans) >= _SIZES_KEPT:
+            if len(self._plans) >= _MOST_SIZES:
                 self._plans.clear()
                 self._scratch.clear()
                 self._shrinkers.clear()
@@ -140,7 +144,7 @@ class Preprocessor:
         return plan
 
     def _make_room(self, plan: Plan, row: int) -> None:
-        """Lay out the tensor and see that the row's padding is that of the plan."""
+        """Allocate the tensor and write the padding of the row."""
         spec = self._spec
         width, height = plan.model_size
         shape = ((self._rows, spec.channels, height, width) if spec.layout == 'nchw'
@@ -151,13 +155,13 @@ class Preprocessor:
         if self._windows[row] != plan.window:
             self._windows[row] = plan.window
             if plan.window != (0, 0, width, height):
-                # The padding is written once, here; each frame writes its window only.
+                # Written once: each frame writes only its window.
                 bars = np.moveaxis(self._tensor[row], 0 if spec.layout == 'nchw' else 2, 0)
                 for channel, (gain, bias) in enumerate(zip(self._gain, self._bias)):
                     bars[channel] = spec.pad_value * gain + bias
 
     def _buffer(self, name: str, shape: tuple[int, ...]) -> Image:
-        """Return a buffer to write into; the same one for each shape."""
+        """Return the buffer for a shape."""
         key = (name, shape)
         buffer = self._scratch.get(key)
         if buffer is None:
@@ -165,7 +169,7 @@ class Preprocessor:
         return buffer
 
     def _resize(self, image: Image, plan: Plan) -> Image:
-        """Bring the part of the image that is read to the window's size, still 8 bits."""
+        """Resize the part of the image that is read to the size of the window, in 8 bits."""
         x, y, width, height = plan.roi
         part = image[y:y + height, x:x + width]
         channels = image.shape[2:]
@@ -180,7 +184,7 @@ class Preprocessor:
         for step in range(plan.halvings):
             size = (part.shape[1] // 2, part.shape[0] // 2)
             target = self._buffer(f'half{step}', (size[1], size[0], *channels))
-            # Exactly 2 by 2 pixels each: OpenCV's quickest average.
+            # Exactly 2 by 2 pixels: OpenCV's fastest average.
             cv2.resize(part, size, dst=target, interpolation=cv2.INTER_AREA)
             part = target
         if _size_of(part) != plan.scaled:
@@ -227,7 +231,7 @@ class Preprocessor:
         self._scale(small, window, None)
 
     def _split(self, small: Image, color: str) -> list[Image]:
-        """Return the planes in the tensor's order; one image serves three where it is mono."""
+        """Return the planes in the order of the tensor; a mono image serves all three."""
         if color == 'mono':
             return [small] * self._spec.channels
         planes = [self._buffer(f'plane{c}', small.shape[:2]) for c in range(small.shape[2])]
@@ -242,7 +246,7 @@ class Preprocessor:
         elif target.dtype == np.float32 and (channel is not None or self._uniform):
             index = channel or 0
             if self._gain[index] == 1.0 and self._bias[index] == 0.0:
-                # Half the time, and the same numbers.
+                # The same numbers in half the time.
                 np.copyto(target, pixels)
                 return
             cv2.addWeighted(pixels, self._gain[index], pixels, 0.0, self._bias[index],
@@ -253,7 +257,7 @@ class Preprocessor:
 
 
 def check_image(image: Image, color: str) -> Image:
-    """Check that an array is an image of a colour."""
+    """Return the image, without a single channel's axis; InputError if it is not one."""
     channels = SOURCE_COLORS.get(color) if isinstance(color, str) else None
     if channels is None:
         raise InputError(
@@ -276,7 +280,7 @@ def check_image(image: Image, color: str) -> Image:
             f'{", ".join(f"{name} {count}" for name, count in SOURCE_COLORS.items())}')
     if 0 in shape:
         raise InputError(
-            f'the image is empty: {shape[1]}x{shape[0]} pixels, at least 1x1 are needed')
+            f'the image is empty: {shape[1]}x{shape[0]} pixels, but it must have at least 1x1')
     return image
 
 
@@ -286,7 +290,7 @@ def _size_of(image: Image) -> tuple[int, int]:
 
 
 def _under_centers(size: int, out: int) -> NDArray[np.int64]:
-    """Return which of ``size`` pixels lies under the centre of each of ``out`` new ones."""
+    """Return which of ``size`` pixels is under the centre of each of ``out`` new ones."""
     return (2 * np.arange(out, dtype=np.int64) + 1) * size // (2 * out)
 
 

@@ -15,9 +15,9 @@
 """
 Instance masks: which pixels inside a box belong to its object.
 
-A mask stays as small as the model gives it (28 by 28 numbers, say), together with the frame on
-the image that it fills, so a hundred of them on a 4K image take 300 kB and not 800 MB. Pixels
-are worked out when somebody wants them, and only those of one box at a time.
+A mask keeps the size of the model output (28 by 28, say) and the frame that it fills on the image,
+so a hundred masks on a 4K image take 300 kB instead of 800 MB. Pixels are computed on request, for
+one box at a time.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Cutout(NamedTuple):
     Parameters
     ----------
     x, y : int
-        Where the cutout's top left pixel lies on the image.
+        The position of the cutout's top left pixel on the image.
     pixels : ndarray of bool, shape (h, w)
         True where a pixel belongs to the object; may be empty.
 
@@ -64,8 +64,8 @@ class InstanceMasks:
     values : ndarray of float32, shape (N, h, w)
         How likely each cell of a mask belongs to the object, from 0 to 1.
     frames : ndarray of float32, shape (N, 4)
-        ``x1, y1, x2, y2``: what each mask fills, in pixels of the source image. The box before
-        it was clipped, so that a mask is not squeezed where its object leaves the image.
+        ``x1, y1, x2, y2``: what each mask fills, in pixels of the source image. It is the box
+        before clipping, so that a mask is not squeezed if its object leaves the image.
 
     Raises
     ------
@@ -109,7 +109,7 @@ class InstanceMasks:
         Parameters
         ----------
         row : int
-            Which one.
+            The row of the object.
         image_size : tuple of int
             Width and height of the image.
 

@@ -13,13 +13,13 @@
 # limitations under the License.
 
 """
-How an answer looks on the image: boxes with label tabs, or a panel with the best classes.
+Draw a result: boxes with label tabs, or a panel with the best classes.
 
 Objects that have masks are tinted and outlined, and so are the classes of a segmentation.
 
-OpenCV's stroke fonts hold printable ASCII only, so labels are brought to it: accents go
-("Bär" becomes "Bar"), a few letters get their usual spelling ("Straße", "Strasse"), and what is
-left becomes "?"; a label with nothing left is drawn as its class id ("#17").
+OpenCV's stroke fonts have only printable ASCII, so labels are converted: accents are dropped
+("Bär" becomes "Bar"), a few letters get their usual spelling ("Straße", "Strasse"), and the rest
+becomes "?"; a label with nothing left is drawn as its class id ("#17").
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _FONT = cv2.FONT_HERSHEY_DUPLEX
 _CAPITAL = 21.0
 _DARK: Color = (24, 24, 24)
 _LIGHT: Color = (250, 250, 250)
-# Tabs may cover this part of the image, and of another tab; the first few are always drawn.
+# The share of the image, and of another tab, that tabs may cover; the first few always show.
 _MAX_COVER = 0.25
 _MAX_SHARED = 0.2
 _MIN_TABS = 3
@@ -60,13 +60,13 @@ _SPELLINGS = str.maketrans({
 
 
 class _Style(NamedTuple):
-    """Sizes that follow from the image's."""
+    """Sizes of lines and text, which follow from the image's."""
 
     scale: float
     stroke: int
     line: int
     pad: int
-    # Whether lines get a dark rim: on a thumbnail it would be most of what one sees.
+    # Whether lines get a dark rim, which would dominate a thumbnail.
     rim: bool
 
 
@@ -74,30 +74,30 @@ def draw(
     image: Image, result: Result, copy: bool = True, *, instances: Ids | None = None,
 ) -> Image:
     """
-    Draw an answer onto an image.
+    Draw a result onto its image.
 
     Parameters
     ----------
     image : ndarray of uint8, shape (H, W, 3)
-        The image that was asked about, in BGR.
+        The image of the result, in BGR.
     result : Classification, Detections or Segmentation
-        The answer, for this image.
+        The result for this image.
     copy : bool
         Whether to draw on a copy; False draws into ``image`` itself.
     instances : ndarray of uint8 or uint16, shape (H, W), optional
         For detections: 1 + the row of the object that each pixel belongs to, or 0, as
-        ``Detections.instances`` returns it; left out, it is asked for that.
+        ``Detections.instances`` returns it, which is the default.
 
     Returns
     -------
     ndarray of uint8, shape (H, W, 3)
-        The image with the answer on it.
+        The image with the result on it.
 
     Raises
     ------
     InputError
-        If ``image`` is no such image, or is read-only and ``copy`` is False, or ``result`` is
-        no answer, or pixels are to be marked on an image of another size.
+        If ``image`` is not such an image, or is read-only with ``copy=False``, or ``result`` is
+        not a result, or its masks belong to an image of another size.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def draw(
         raise InputError('the image to draw on is read-only; draw on a copy (copy=True)')
     if not isinstance(result, (Detections, Classification, Segmentation)):
         raise InputError(
-            f'the answer to draw is {type(result).__name__} but must be a Classification, '
+            f'the result to draw is {type(result).__name__} but must be a Classification, '
             'Detections or a Segmentation, as a Pipeline returns')
     pixels = instances
     if isinstance(result, Segmentation):
@@ -130,9 +130,9 @@ def draw(
         pixels = result.instances()
     if pixels is not None and pixels.shape != image.shape[:2]:
         raise InputError(
-            f'the answer marks the pixels of an image of {pixels.shape[1]}x{pixels.shape[0]}, '
-            f'but the image to draw on is {image.shape[1]}x{image.shape[0]}; draw on the one '
-            'that was asked about')
+            f'the result belongs to an image of {pixels.shape[1]}x{pixels.shape[0]}, but the '
+            f'image to draw on is {image.shape[1]}x{image.shape[0]}; draw on the image of the '
+            'result')
     canvas = image.copy() if copy else image
     if isinstance(result, Detections):
         if pixels is not None:
@@ -203,19 +203,19 @@ def draw_instances(
             part, 1 - _TINT, np.full_like(part, colors[row]), _TINT, 0.0)
         cv2.copyTo(tinted, mask, part)
         outlines, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        # Drawn on the object's part alone, so that no line leaves it.
+        # Drawn on the object only, so that no line leaves it.
         inner = cv2.drawContours(tinted, outlines, -1, colors[row], line)
         cv2.copyTo(inner, mask, part)
 
 
 def draw_classes(
-    canvas: Image, labels: Ids, left_out: Sequence[int | None], colors: dict[int, Color],
+    canvas: Image, labels: Ids, ignored: Sequence[int | None], colors: dict[int, Color],
 ) -> None:
     """Tint each pixel in its class's colour."""
     table = np.zeros((1 << 8 * labels.dtype.itemsize, 3), np.uint8)
     marked = np.zeros(len(table), np.uint8)
     for class_id, color in colors.items():
-        if class_id not in left_out:
+        if class_id not in ignored:
             table[class_id], marked[class_id] = color, 1
     if not marked.any():
         return
@@ -275,8 +275,8 @@ def _draw_boxes(canvas: Image, result: Detections) -> None:
     ids = result.class_ids.tolist()
     for row in range(len(boxes) - 1, -1, -1):
         x1, y1, x2, y2 = boxes[row]
-        # A thin dark rim sets the colour off from whatever lies behind it. Lines along the axes
-        # are sharp as they are: smoothing would only blur them.
+        # A thin dark rim sets the colour off from the background. Lines along the axes need no
+        # smoothing.
         if style.rim:
             cv2.rectangle(canvas, (x1, y1), (x2, y2), _DARK, style.line + 2)
         cv2.rectangle(canvas, (x1, y1), (x2, y2), color_of(ids[row]), style.line)
@@ -287,9 +287,9 @@ def _draw_tabs(
     canvas: Image, result: Detections, boxes: list[list[int]], style: _Style, inset: int,
 ) -> None:
     """
-    Draw a tab for each box, best first, as long as they can be read and the image be seen.
+    Draw a tab for each box, best first, while tabs stay readable and the image visible.
 
-    In a crowd a tab goes without its score, and the worst boxes without a tab.
+    In a crowd, tabs lose their score, and the worst boxes their tab.
     """
     height, width = canvas.shape[:2]
     placed: list[tuple[int, int, int, int]] = []
@@ -319,7 +319,7 @@ def _place(
     box: list[int], size: tuple[int, int], image: tuple[int, int],
     placed: list[tuple[int, int, int, int]], inset: int,
 ) -> tuple[int, int, float]:
-    """Find a place for a tab: inside the image, at its box, and off the tabs that are there."""
+    """Return left and top of a tab inside the image, and its overlap with other tabs."""
     x1, y1, x2, y2 = box[0] - inset, box[1] - inset, box[2] + inset, box[3] + inset
     width, height = size
     above, below = y1 - height + inset, y2 - inset
@@ -333,14 +333,14 @@ def _place(
         shared = (np.minimum(inside[:, np.newaxis] + size, others[:, 2:])
                   - np.maximum(inside[:, np.newaxis], others[:, :2]))
         covered = np.prod(np.maximum(shared, 0), axis=2).sum(axis=1) / (width * height)
-    # Being pushed along an edge is nothing; being pushed onto the box's other side counts a bit.
+    # Moving along an edge costs nothing; moving to the other side of the box costs a little.
     cost = covered * 4 + np.abs(inside - spots)[:, 1] / height + np.arange(len(spots)) * 0.01
     best = int(cost.argmin())
     return int(inside[best, 0]), int(inside[best, 1]), float(covered[best])
 
 
 def _draw_panel(canvas: Image, result: Classification | Segmentation) -> None:
-    """Draw the best classes with their scores as bars, on a dark glass in the top left corner."""
+    """Draw the best classes and their scores as bars, on dark glass in the top left corner."""
     style = _style(canvas)
     height, width = canvas.shape[:2]
     margin = style.pad

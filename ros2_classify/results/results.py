@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What an answer is: frozen, checked arrays in the pixels of the image that was asked about."""
+"""Results: frozen, checked arrays in pixels of the source image."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ros2_classify.results.masks import InstanceMasks
 @dataclass(frozen=True)
 class Timing:
     """
-    Where the time of one answer went.
+    How long the steps took for one result.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Timing:
 
     @property
     def total(self) -> float:
-        """Seconds from the image to the answer."""
+        """Seconds from the image to the result."""
         return self.preprocess + self.inference + self.postprocess
 
     def to_dict(self) -> dict[str, float]:
@@ -78,7 +78,7 @@ class Classification:
     image_size : tuple of int
         Width and height of the image in pixels.
     timing : Timing
-        Where the time went.
+        How long the steps took.
 
     Raises
     ------
@@ -122,11 +122,11 @@ class Classification:
         return _class_rows(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the answer in the types of JSON: task, image, results, timing_ms."""
+        """Return the result in JSON types: task, image, results, timing_ms."""
         return _to_dict(self)
 
     def __str__(self) -> str:
-        """Return the answer as a table for people."""
+        """Return the result as a table."""
         if not len(self):
             return 'no class above the threshold'
         return _table(
@@ -153,7 +153,7 @@ class Detections:
     image_size : tuple of int
         Width and height of the image in pixels.
     timing : Timing
-        Where the time went.
+        How long the steps took.
     masks : InstanceMasks, optional
         The objects' masks, one for each box, from models that give them.
 
@@ -231,11 +231,11 @@ class Detections:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the answer in the types of JSON: task, image, results, timing_ms."""
+        """Return the result in JSON types: task, image, results, timing_ms."""
         return _to_dict(self)
 
     def __str__(self) -> str:
-        """Return the answer as a table for people."""
+        """Return the result as a table."""
         if not len(self):
             return 'nothing found above the threshold'
         return _table(
@@ -263,7 +263,7 @@ class Segmentation:
     image_size : tuple of int
         Width and height of the image in pixels.
     timing : Timing
-        Where the time went.
+        How long the steps took.
     background : int or None
         The class that means "nothing of these", if there is one.
 
@@ -320,11 +320,11 @@ class Segmentation:
         return _class_rows(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the answer in the types of JSON: task, image, results, timing_ms."""
+        """Return the result in JSON types: task, image, results, timing_ms."""
         return _to_dict(self)
 
     def __str__(self) -> str:
-        """Return the answer as a table for people."""
+        """Return the result as a table."""
         if not len(self):
             return 'no class on the image'
         return _table(
@@ -343,7 +343,7 @@ def _frozen(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
 
 
 def _check_common(result: Result) -> None:
-    """Bring ids, scores and labels to their types and check what all tasks share."""
+    """Convert ids, scores and labels to their types and check what all tasks share."""
     for name, dtype in (('scores', np.float32), ('class_ids', np.int64), ('labels', np.object_)):
         object.__setattr__(result, name, _frozen(getattr(result, name), dtype))
     scores = result.scores
@@ -361,7 +361,7 @@ def _check_common(result: Result) -> None:
     if not np.isfinite(scores).all():
         raise OutputError(
             f'a score is {scores[~np.isfinite(scores)][0]}: the model gave no usable number '
-            '(a float16 overflow and wrong pre-processing are the usual causes)')
+            '(usual causes: a float16 overflow, wrong preprocessing)')
     if (scores[1:] > scores[:-1]).any():
         raise OutputError('scores rise along the rows but must be best first')
 

@@ -146,7 +146,7 @@ def test_shapes_that_do_not_fit(
     assert word in str(caught.value)
 
 
-def test_what_is_not_finite_is_left_out() -> None:
+def test_what_is_not_finite_is_dropped() -> None:
     boxes = np.full((1, 6, 4), 0.5, np.float32)
     scores = np.full((1, 6, 2), 0.9, np.float32)
     boxes[0, 0, 1], boxes[0, 1, 3] = np.nan, np.inf

@@ -103,7 +103,7 @@ def test_the_background_is_never_reported() -> None:
 
 
 @pytest.mark.parametrize('activation', ['none', 'softmax', 'sigmoid'])
-def test_what_is_not_finite_is_left_out(activation: str) -> None:
+def test_what_is_not_finite_is_dropped(activation: str) -> None:
     values = np.array([np.nan, 0.2, np.inf, 0.7, -np.inf], np.float32)
     got = decode(values, activation=activation)
     assert [class_id for class_id, _ in got] == [3, 1]
@@ -131,7 +131,7 @@ def test_outputs_of_no_classifier(shape: tuple[int, ...]) -> None:
 
 
 def test_text_is_no_score() -> None:
-    with pytest.raises(OutputError, match='numbers are needed'):
+    with pytest.raises(OutputError, match='must hold numbers'):
         decode(np.array([['cat', 'dog']], dtype=object))
 
 

@@ -109,7 +109,7 @@ def decode(given: Any, threshold: float = 0.3, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
-def test_what_is_not_finite_is_left_out(activation: str) -> None:
+def test_what_is_not_finite_is_dropped(activation: str) -> None:
     outputs = numbers(10, 3)
     outputs['logits'][:] = (9, -9, -9)
     outputs['logits'][0, 0, 0] = np.nan

@@ -166,7 +166,7 @@ def test_no_rows_at_all(outputs: Any) -> None:
     assert len(found) == 0 and found.boxes.shape == (0, 4)
 
 
-def test_what_is_not_finite_is_left_out() -> None:
+def test_what_is_not_finite_is_dropped() -> None:
     table = boxes_of(10)
     table[:, 4] = 0.9
     table[0, 1], table[1, 3], table[2, 4], table[3, 4] = np.nan, np.inf, np.nan, np.inf

@@ -132,7 +132,7 @@ def decode(given: Any, threshold: float = 0.5, **options: Any) -> Any:
     return DECODER.decode(given, DECODER.parse_options(options), DecodeContext(SIZE, threshold))
 
 
-def test_what_is_not_finite_is_left_out() -> None:
+def test_what_is_not_finite_is_dropped() -> None:
     levels = numbers(PLUS)
     outputs = joined(levels)
     table = outputs['output']

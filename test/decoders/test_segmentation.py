@@ -138,7 +138,7 @@ def test_what_is_not_finite_wins_nowhere() -> None:
     (np.full((1, 3, 4), -1), {}, 'holds the class -1'),
     (np.full((1, 3, 4), 65536), {}, 'holds the class 65536'),
     (np.zeros((1, 3, 12, 16), np.float32), {'output': 'logits'}, "no output 'logits'"),
-    (np.zeros((1, 3, 12, 16), 'U4'), {}, 'numbers are needed')])
+    (np.zeros((1, 3, 12, 16), 'U4'), {}, 'must hold numbers')])
 def test_what_does_not_fit(array: Any, options: Any, words: str) -> None:
     with pytest.raises(OutputError, match=words):
         decode(array, **options)

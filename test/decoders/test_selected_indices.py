@@ -98,7 +98,7 @@ def test_nothing_selected() -> None:
         assert decode(outputs).boxes.shape == (0, 4)
 
 
-def test_what_is_not_finite_is_left_out() -> None:
+def test_what_is_not_finite_is_dropped() -> None:
     outputs = numbers()
     outputs['indices'] = np.array([[0, 0, row] for row in range(30)], np.int64)
     outputs['scores'][:] = 0.9

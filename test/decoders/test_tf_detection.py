@@ -106,7 +106,7 @@ def test_without_a_count_all_rows_are_used() -> None:
     assert same(decode(outputs, 0.0), expected)
 
 
-def test_what_is_not_finite_is_left_out() -> None:
+def test_what_is_not_finite_is_dropped() -> None:
     outputs = random_outputs(count=float('nan'))
     boxes, classes, scores, _ = outputs.values()
     scores[:] = 0.9

@@ -151,7 +151,7 @@ def decode(table: Any, *, labels: int | None = None, threshold: float = 0.3,
 
 @pytest.mark.parametrize('objectness', [True, False])
 @pytest.mark.parametrize('activation', ['none', 'sigmoid'])
-def test_what_is_not_finite_is_left_out(objectness: bool, activation: str) -> None:
+def test_what_is_not_finite_is_dropped(objectness: bool, activation: str) -> None:
     table = numbers(CELLS, 4, objectness)
     table[:, 4:] = 5.0 if activation == 'sigmoid' else 1.0
     table[0, 0] = np.nan
@@ -182,7 +182,8 @@ def test_half_precision() -> None:
 
 
 @pytest.mark.parametrize(('shape', 'labels', 'options', 'words'), [
-    ((1, 22, 30), None, {}, ['[1, 22, 30]', 'which axis', 'output.axes', 'channels_first']),
+    ((1, 22, 30), None, {},
+     ['[1, 22, 30]', 'the axis of the boxes', 'output.axes', 'channels_first']),
     ((1, 84, 84), 80, {}, ['output.axes']),
     # One row for each cell: with objectness or without?
     ((1, 84, 10), None, {}, ['10 numbers', 'output.objectness']),

@@ -96,7 +96,7 @@ def test_nothing_over_the_threshold() -> None:
     assert len(found) == 0
 
 
-def test_what_is_not_finite_is_left_out() -> None:
+def test_what_is_not_finite_is_dropped() -> None:
     rows = random_rows(84, 4)
     rows[:, 4:] = 1.0
     rows[0, 0] = np.nan

@@ -39,7 +39,7 @@ def test_a_file_comes_back(tmp_path: Path) -> None:
     path = keep_file(cache, 'optimized', KEY, write)
     assert path is not None and path.read_bytes() == b'made'
     assert find_file(cache, 'optimized', KEY) == path
-    # Whoever made it at the same time keeps the same.
+    # A process that makes it at the same time caches the same file.
     assert keep_file(cache, 'optimized', KEY, write) == path
     assert not list((tmp_path / 'partial').iterdir())
 
@@ -50,7 +50,7 @@ def test_a_changed_file_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert path is not None
     path.write_bytes(b'hostile')
     assert find_file(cache, 'optimized', KEY) is None
-    assert 'is damaged and is made anew' in caplog.text and not path.exists()
+    assert 'is damaged and will be made again' in caplog.text and not path.exists()
 
 
 def test_nothing_is_left_of_what_fails(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_disk_that_cannot_be_written(
     blocked.write_text('no directory')
     made: list[Path] = []
     assert keep_file(Cache(blocked), 'optimized', KEY, made.append) is None
-    assert not made and 'not kept' in caplog.text
+    assert not made and 'not cached' in caplog.text
     keep_refusal(Cache(blocked), 'batched', KEY, 'why')
     with kept_directory(Cache(blocked), 'tensorrt', KEY, 'x') as directory:
         assert directory is None
@@ -142,7 +142,7 @@ def test_a_provider_that_did_not_start_completes_nothing(tmp_path: Path) -> None
             assert directory is not None and not list(directory.iterdir())
 
 
-def test_what_cannot_be_loaded_is_made_anew(tmp_path: Path) -> None:
+def test_what_cannot_be_loaded_is_made_again(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     with kept_directory(cache, 'tensorrt', KEY, 'x') as directory:
         assert directory is not None

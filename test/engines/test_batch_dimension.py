@@ -123,12 +123,12 @@ UNSAFE: dict[str, tuple[list[Any], list[Any], str]] = {
     'rows of constants': ([node('Add', 'x', 'c', 'y')], [floats('c', 2, 4, 6, 8)],
                           'more than one row'),
     'noise': ([node('RandomNormalLike', 'x', 'r'), node('Add', 'x', 'r', 'y')], [],
-              'nobody knows'),
+              'not known to keep images separate'),
     'scale of the whole batch': (
         [helper.make_node('DynamicQuantizeLinear', ['x'], ['q', 's', 'z']),
-         node('DequantizeLinear', 'q', 's', 'z', 'y')], [], 'nobody knows'),
-    'an answer without the image': ([node('Identity', 'c', 'y')], [floats('c', 1, 4)],
-                                    'does not depend on the image'),
+         node('DequantizeLinear', 'q', 's', 'z', 'y')], [], 'not known to keep images separate'),
+    'a result without the image': ([node('Identity', 'c', 'y')], [floats('c', 1, 4)],
+                                  'does not depend on the image'),
 }
 
 
@@ -162,7 +162,7 @@ def test_a_wrong_rule_is_found_out_by_the_trial(
     monkeypatch.setitem(batch_dimension.RULES, 'ReduceMean', lambda node: None)
     path = save(tmp_path / 'm.onnx', [
         node('ReduceMean', 'x', 'm', axes=[0]), node('Add', 'x', 'm', 'y')], [])
-    with pytest.raises(NotBatchableError, match="in a batch its output 'y' is another one"):
+    with pytest.raises(NotBatchableError, match="in a batch its output 'y' differs"):
         add_batch_dimension(path, tmp_path / 'batched.onnx')
 
 
@@ -291,4 +291,4 @@ def test_without_a_cache(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     path = save(tmp_path / 'm.onnx', nodes, weights, opset)
     with caplog.at_level(logging.INFO):
         engine = open_engine(path, settings=EngineSettings(max_batch=2, cache=False))
-    assert engine.inputs[0].shape[0] == 1 and 'without a cache' in caplog.text
+    assert engine.inputs[0].shape[0] == 1 and 'needs a cache' in caplog.text

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What ONNX Runtime says when memory is short or a device is gone, and what that means here."""
+"""ONNX Runtime's errors when memory is short or a device is lost, and ours for them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ pytest.importorskip('onnx', reason='the tiny models are written with the package
     'CUDNN failure 4: CUDNN_STATUS_ALLOC_FAILED',
     'std::bad_alloc',
 ])
-def test_memory(text: str) -> None:
+def test_short_memory_is_recognized(text: str) -> None:
     assert fault(RuntimeError(text)) is EngineMemoryError
 
 
@@ -53,7 +53,7 @@ def test_memory(text: str) -> None:
     'DXGI_ERROR_DEVICE_REMOVED',
     'GPU is lost',
 ])
-def test_a_lost_device(text: str) -> None:
+def test_a_lost_device_is_recognized(text: str) -> None:
     assert fault(RuntimeError(text)) is ProviderLostError
 
 
@@ -63,11 +63,11 @@ def test_a_lost_device(text: str) -> None:
     'CUDA failure 7000: something new',
     'Got invalid dimensions for input',
 ])
-def test_all_else(text: str) -> None:
+def test_other_errors_stay_engine_errors(text: str) -> None:
     assert fault(RuntimeError(text)) is EngineError
 
 
-def test_exceptions_that_say_it_by_their_type() -> None:
+def test_some_exceptions_are_recognized_by_their_type() -> None:
     assert fault(MemoryError()) is EngineMemoryError
     assert fault(type('DeviceReset', (Exception,), {})('gone')) is ProviderLostError
 
@@ -86,7 +86,8 @@ class Broken:
     ('CUDA failure 700: an illegal memory access was encountered', ProviderLostError),
     ('CUDA failure 2: out of memory', EngineMemoryError),
 ])
-def test_the_engine_raises_what_it_is(tmp_path: Path, text: str, kind: type[EngineError]) -> None:
+def test_the_engine_raises_the_kind_of_error(
+        tmp_path: Path, text: str, kind: type[EngineError]) -> None:
     engine = open_engine(save_color_classifier(tmp_path / 'tiny.onnx'))
     engine._session = Broken(text)  # type: ignore[attr-defined]
     with pytest.raises(kind, match='tiny.onnx: the model failed: CUDA failure'):
@@ -100,19 +101,19 @@ from ros2_classify.engines import bind, EngineSettings, open_engine
 from ros2_classify.errors import EngineMemoryError
 engine = open_engine(sys.argv[1], settings=EngineSettings(memory_limit=int(sys.argv[2])))
 image = np.zeros((1, 3, 1024, 1024), np.float32)
-answers = []
+results = []
 for run in (lambda: engine.infer({'image': image}), bind(engine, {'image': image})):
     try:
         run()
-        answers.append('ok')
+        results.append('ok')
     except EngineMemoryError as error:
-        answers.append(f'{type(error).__name__}: {error}')
-print(*answers, sep=chr(10))
+        results.append(f'{type(error).__name__}: {error}')
+print(*results, sep=chr(10))
 """
 
 
 @pytest.mark.parametrize(('limit', 'result'), [(0, 'ok'), (64, 'ok'), (4, 'EngineMemoryError: ')])
-def test_a_real_limit_on_the_cpu(tmp_path: Path, limit: int, result: str) -> None:
+def test_the_cpu_respects_a_memory_limit(tmp_path: Path, limit: int, result: str) -> None:
     """In a process of its own: the limit counts until a process ends. The cast needs 12 MiB."""
     path = save_color_classifier(tmp_path / 'large.onnx', size=(1024, 1024), dtype=np.float32)
     path = _with_a_sum(path)

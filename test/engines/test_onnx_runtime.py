@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Engines load real files, say who runs them, and word every failure so that one can act on it."""
+"""Engines load real files, name the execution provider, and every error says what to do."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_bound_though_one_name_stands_for_sizes_that_differ(
             image.fill(value)
             assert np.array_equal(run()['y'], np.full((1, 3, 4, 3), value, np.float32))
     # Found out once.
-    assert caplog.text.count('mean several sizes') == 1
+    assert caplog.text.count('means several sizes') == 1
 
 
 def test_a_bound_model_that_fails_for_another_reason_says_which(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_other_input_types(tmp_path: Path, dtype: Any) -> None:
 
 @pytest.mark.parametrize(('content', 'words'), [
     (b'', ['is empty']),
-    (b'hello, world\n' * 30, ['no ONNX model', 'get the file again']),
+    (b'hello, world\n' * 30, ['not an ONNX model', 'get the file again']),
     (b'<!DOCTYPE html><html><body>404</body></html>', ['web page', 'download the file itself']),
     (b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n', ['git lfs pull']),
 ])
@@ -310,7 +310,7 @@ def test_external_weights_that_are_gone(tmp_path: Path, left: bytes | None) -> N
 
 @pytest.mark.parametrize(('inputs', 'words'), [
     ({}, ["'image' is missing"]),
-    ({'picture': np.zeros((1, 3, 8, 8), np.float32)}, ["'image' is missing", "'picture'"]),
+    ({'frame': np.zeros((1, 3, 8, 8), np.float32)}, ["'image' is missing", "'frame'"]),
     ({'image': np.zeros((1, 3, 8, 8))}, ['float64', 'float32 [1, 3, 8, 8]']),
     ({'image': np.zeros((1, 3, 8, 9), np.float32)}, ['[1, 3, 8, 9]', '[1, 3, 8, 8]']),
     ({'image': np.zeros((3, 8, 8), np.float32)}, ['[3, 8, 8]', '[1, 3, 8, 8]']),
@@ -425,7 +425,7 @@ def test_a_provider_that_does_not_start(model: Path, broken_gpu: None) -> None:
     assert 'could not be started' in text and 'CPUExecutionProvider' in text
 
 
-def test_auto_says_when_the_gpu_is_left_out(
+def test_auto_says_when_the_gpu_is_skipped(
     model: Path, broken_gpu: None, caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -542,7 +542,7 @@ def test_the_fake_is_an_engine() -> None:
     assert isinstance(FakeEngine([], [], {}), Engine)
 
 
-def test_outputs_that_are_no_tensors_are_left_out(tmp_path: Path) -> None:
+def test_outputs_that_are_not_tensors_are_skipped(tmp_path: Path) -> None:
     """A classifier may give a sequence beside its scores; alone it is of no use."""
     from onnx import helper, TensorProto
 

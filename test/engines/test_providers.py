@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The providers that are chosen, and the options that each is given, in its own words."""
+"""The choice of providers, their options, and the installed packages."""
 
 from importlib.metadata import distribution, PackageNotFoundError
 from pathlib import Path
@@ -40,11 +40,11 @@ ALL = [TENSORRT, CUDA, OPENVINO, CPU]
     ('openvino:gpu', ALL, [OPENVINO, CPU]),
     ('CUDAExecutionProvider', ALL, [CUDA, CPU]),
 ])
-def test_who_is_asked_first(provider: str, available: list[str], names: list[str]) -> None:
+def test_providers_by_preference(provider: str, available: list[str], names: list[str]) -> None:
     assert choose_providers(EngineSettings(provider=provider), available) == names
 
 
-def test_a_provider_that_is_not_there() -> None:
+def test_a_provider_that_is_not_installed() -> None:
     with pytest.raises(EngineError, match='which has cpu; .* or choose provider auto'):
         choose_providers(EngineSettings(provider='cuda'), [CPU])
     lenient = EngineSettings(provider='cuda', require_provider=False)
@@ -56,13 +56,13 @@ def test_a_provider_that_is_not_there() -> None:
 
 
 @pytest.mark.parametrize(('provider', 'precision', 'words'), [
-    ('auto', 'fp16', 'name one that can .tensorrt, openvino'),
-    ('cpu', 'int8', 'name one that can .tensorrt.'),
-    ('cuda', 'fp16', 'name one that can'),
-    ('tensorrt', 'tf32', 'name one that can .cuda.'),
+    ('auto', 'fp16', 'choose one that does .tensorrt, openvino'),
+    ('cpu', 'int8', 'choose one that does .tensorrt.'),
+    ('cuda', 'fp16', 'choose one that does'),
+    ('tensorrt', 'tf32', 'choose one that does .cuda.'),
     ('openvino', 'fp16', 'openvino:GPU'),
 ])
-def test_precisions_that_cannot_be_had(provider: str, precision: str, words: str) -> None:
+def test_precisions_that_are_not_supported(provider: str, precision: str, words: str) -> None:
     settings = EngineSettings(provider=provider).replace(precision=precision)
     with pytest.raises(EngineError, match=words):
         choose_providers(settings, ALL)
@@ -71,7 +71,7 @@ def test_precisions_that_cannot_be_had(provider: str, precision: str, words: str
 @pytest.mark.parametrize('available', [ALL, [CPU]])
 def test_tensorrt_with_cuda_graphs_is_refused(available: list[str]) -> None:
     settings = EngineSettings(provider='tensorrt', cuda_graphs=True, require_provider=False)
-    with pytest.raises(EngineError, match='never tried on a GPU .* provider to cuda'):
+    with pytest.raises(EngineError, match='never tested on a GPU .* provider to cuda'):
         choose_providers(settings, available)
     assert CUDA in choose_providers(settings.replace(provider='cuda'), ALL)
     assert TENSORRT in choose_providers(settings.replace(cuda_graphs=False), ALL)
@@ -116,7 +116,7 @@ def test_others_are_told_nothing() -> None:
     assert provider_options(CPU, EngineSettings(memory_limit=5)) == {}
 
 
-def test_the_packages_are_those_that_python_knows(
+def test_the_installed_packages_are_those_that_importlib_finds(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, file = tmp_path / 'first [1]', tmp_path / 'second', tmp_path / 'all.zip'
     for place in (first / 'onnxruntime_gpu-1.20.0.dist-info', first / 'numpy-2.0.0.dist-info',

@@ -156,7 +156,7 @@ def test_operators_of_ones_own_are_loaded_by_name_only(tmp_path: Path) -> None:
     """The file's own words never load a library; the setting does, and says why it can't."""
     path = save_color_classifier(tmp_path / 'tiny.onnx')
     library = tmp_path / 'operators.so'
-    with pytest.raises(EngineError, match='operators.so is no file'):
+    with pytest.raises(EngineError, match='operators.so is not a file'):
         open_engine(path, settings=EngineSettings(custom_operators=(str(library),)))
     library.write_bytes(b'no library')
     with pytest.raises(EngineError, match='operators.so cannot be loaded'):
@@ -183,5 +183,5 @@ def test_a_model_of_two_graphs(tmp_path: Path) -> None:
     """Protocol buffers would join them, so that nobody sees what is in the second."""
     path = save_color_classifier(tmp_path / 'tiny.onnx')
     path.write_bytes(path.read_bytes() * 2)
-    with pytest.raises(EngineError, match='no ONNX model'):
+    with pytest.raises(EngineError, match='not an ONNX model'):
         open_engine(path)

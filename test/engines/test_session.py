@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Sessions start from what was kept, or on the CPU where that is allowed, and say so."""
+"""Sessions start from cached files, or on the CPU if that is allowed, and say so."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_full_disk_keeps_no_model_from_starting(
     monkeypatch.setattr(onnxruntime, 'InferenceSession', limited)
     engine = open_engine(model, settings=EngineSettings(cache_directory=tmp_path / 'cache'))
     assert engine.infer({'image': IMAGE})['scores'].shape == (1, 3)
-    assert 'of tiny.onnx is not kept: Protobuf serialization failed' in caplog.text
+    assert 'of tiny.onnx is not cached: Protobuf serialization failed' in caplog.text
     assert not kept(tmp_path, 'optimized')
 
 
@@ -333,7 +333,7 @@ class FakeBinding:
         self.outputs[name] = value
 
 
-def test_a_fake_gpu_has_its_arrays_at_one_address_and_a_graph_for_each_binding(
+def test_a_fake_gpu_has_its_arrays_in_fixed_memory_and_a_graph_for_each_binding(
     model: Path, fake_gpu: type[FakeGpuSession], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import onnxruntime

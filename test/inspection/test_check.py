@@ -190,8 +190,8 @@ def sigmoid_twice(path: Path) -> Any:
 
 
 @pytest.mark.parametrize('make, words', [
-    (no_model, 'it is no ONNX model, or was cut off'),
-    (cut_off, 'it is no ONNX model, or was cut off (the data end within a field)'),
+    (no_model, 'it is not an ONNX model, or is cut off'),
+    (cut_off, 'it is not an ONNX model, or is cut off (the data end within a field)'),
     (empty, 'the model file is empty'),
     (web_page, 'this is a web page'),
     (opset_of_tomorrow, 'it uses opset 999, but this version knows opsets up to'),
@@ -353,7 +353,7 @@ def test_operators_of_inner_graphs_and_own_functions(tmp_path: Path) -> None:
 def test_what_is_no_onnx_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / 'net.onnx'
     path.write_bytes(content)
-    with pytest.raises(EngineError, match='it is no ONNX model, or was cut off'):
+    with pytest.raises(EngineError, match='it is not an ONNX model, or is cut off'):
         read_onnx(path)
 
 

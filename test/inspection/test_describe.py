@@ -132,7 +132,7 @@ def test_a_file_is_not_replaced(
 def test_nothing_to_describe(tmp_path: Path) -> None:
     path = tmp_path / 'net.onnx'
     path.write_bytes(b'text')
-    with pytest.raises(EngineError, match='it is no ONNX model'):
+    with pytest.raises(EngineError, match='it is not an ONNX model'):
         describe_model(path)
 
 

@@ -85,7 +85,7 @@ def test_the_number_of_candidates_has_an_end() -> None:
             Options().replace(max_candidates=wrong)
 
 
-@pytest.mark.parametrize(('name', 'suffix'), [('picture', '.png'), ('picture', '.jpg')])
+@pytest.mark.parametrize(('name', 'suffix'), [('image', '.png'), ('image', '.jpg')])
 def test_a_large_image_file_is_refused(tmp_path: Path, name: str, suffix: str) -> None:
     path = tmp_path / f'{name}{suffix}'
     cv2.imwrite(str(path), np.zeros((20, 30, 3), np.uint8))

@@ -151,7 +151,7 @@ def test_classes_on_a_label_image() -> None:
 @pytest.mark.parametrize('rule', ['stretch', 'letterbox', 'center_crop'])
 @pytest.mark.parametrize('grid', [(1, 1), (1, 9), (9, 1), (2, 2), (33, 40)])
 @pytest.mark.parametrize('flaw', [None, np.nan, -np.inf])
-def test_what_is_left_out_changes_nothing(
+def test_ignored_classes_change_nothing(
     rule: Any, grid: tuple[int, int], flaw: float | None, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Between cells of one class nothing is interpolated, and everything is as if it were."""

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Several images in one run: each has the answer that it has alone."""
+"""Several images in one run: each has the result that it has alone."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def make(
 
 
 def rows(results: Any) -> list[Any]:
-    """Return the boxes of all answers as lists."""
+    """Return the boxes of all results as lists."""
     assert all(isinstance(result, Detections) for result in results)
     return [result.boxes.tolist() for result in results]
 
@@ -193,7 +193,7 @@ def test_a_limit_counts_from_now_on_and_is_never_raised() -> None:
 
 
 def first_row_for_all(inputs: Any) -> Any:
-    """Answer for the first image only, as a model with a wrong reshape inside does."""
+    """Return the outputs of the first image only, as a model with a wrong reshape does."""
     outputs = boxes_and_scores(inputs)
     return {name: np.repeat(array[:1], len(array), axis=0) for name, array in outputs.items()}
 
@@ -218,7 +218,7 @@ def half_precise(inputs: Any) -> Any:
 
 
 @pytest.mark.parametrize(('result', 'words'), [
-    (first_row_for_all, "the output 'boxes' is another one in a batch"),
+    (first_row_for_all, "the output 'boxes' differs in a batch"),
     (rows_of_all, "the output 'boxes' has the shape [4, 1, 4] for 2 images"),
     (one_at_a_time, 'a Reshape inside wants a batch of 1')])
 def test_a_model_that_only_looks_as_if_it_took_batches(

@@ -76,10 +76,10 @@ def save_yolov3(path: Path) -> Path:
     node = helper.make_node
     return save(
         path, [helper.make_tensor_value_info('image_shape', TensorProto.FLOAT, ['N', 2])],
-        [node('Div', ['network', 'image_shape'], ['ratios']),
+        [node('Div', ['model', 'image_shape'], ['ratios']),
          node('ReduceMin', ['ratios'], ['ratio'], keepdims=1),
          node('Mul', ['image_shape', 'ratio'], ['used']),
-         node('Sub', ['network', 'used'], ['room']),
+         node('Sub', ['model', 'used'], ['room']),
          node('Mul', ['room', 'half'], ['offset']),
          node('Concat', ['offset', 'offset'], ['offsets'], axis=1),
          node('Concat', ['ratio', 'ratio', 'ratio', 'ratio'], ['four'], axis=1),
@@ -91,7 +91,7 @@ def save_yolov3(path: Path) -> Path:
         [helper.make_tensor_value_info('boxes', TensorProto.FLOAT, [1, 1, 4]),
          helper.make_tensor_value_info('scores', TensorProto.FLOAT, [1, 3, 1]),
          helper.make_tensor_value_info('indices', TensorProto.INT32, [1, 3])],
-        {'network': np.array([[40, 40]], np.float32), 'half': np.array([0.5], np.float32),
+        {'model': np.array([[40, 40]], np.float32), 'half': np.array([0.5], np.float32),
          'pixels': PARTS[:, [1, 0, 3, 2]] * 40, 'axis': np.array([0]),
          'all_scores': np.array([[[0], [0], [0.75]]], np.float32),
          'selected': np.array([[0, 2, 0]], np.int32)})
@@ -130,7 +130,7 @@ def test_a_letterbox_needs_the_models_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(('word', 'units'), [
     ('source_size_hw', 'source'), ('input_size_hw', None)])
 def test_a_model_that_undoes_the_letterbox(tmp_path: Path, word: str, units: Any) -> None:
-    """Both ways lead to the same boxes: whoever undoes it, it is undone once."""
+    """Both lead to the same boxes: the letterbox is undone once."""
     found = boxes_of(save_yolov3(tmp_path / 'y.onnx'), 'selected_indices', {'image_shape': word},
                      units, resize='letterbox')
     assert found == pytest.approx(np.array([[8, 10, 40, 20]]))
@@ -223,6 +223,6 @@ def test_the_old_words_for_sizes_still_work_with_one_warning(
         fields = Fields({'a': 'network_size_hw', 'b': 'network_size_wh'}, 'old.yaml')  # words: old
         assert read_extra(fields) == {'a': 'input_size_hw', 'b': 'input_size_wh'}
     assert [record.getMessage() for record in caplog.records] == [
-        f'old.yaml, {key}: network_size_{order} was renamed to input_size_{order} and works until '
-        f'the next release; write input_size_{order}'  # words: old
+        f'old.yaml, {key}: network_size_{order} was renamed to '  # words: old
+        f'input_size_{order} and works until the next release; write input_size_{order}'
         for key, order in (('a', 'hw'), ('b', 'wh'))]

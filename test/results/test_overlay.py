@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Answers are drawn inside the image, in stable colours, and never into the caller's array."""
+"""Results are drawn inside the image, in stable colours, and never into the caller's array."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_in_place() -> None:
     assert (image != 90).any()
 
 
-def test_the_better_box_lies_on_top() -> None:
+def test_the_better_box_is_on_top() -> None:
     size = (640, 480)
     drawn = draw(pixels(size), detections(
         [(200, 100, 400, 300), (200, 100, 600, 300)], size, ids=[3, 8]))

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Marked pixels: in their colours, where the answer says, and nowhere else."""
+"""Marked pixels: in their colours, where the result says, and nowhere else."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_objects_are_tinted_the_best_in_front() -> None:
     assert (drawn[:129] == plain[:129]).all() and (drawn[202:] == plain[202:]).all()
 
 
-def test_instances_that_came_as_a_image_are_drawn_alike() -> None:
+def test_instances_given_as_an_image_are_drawn_the_same_way() -> None:
     result = detections(lower_halves())
     instances = result.instances()
     assert instances is not None

@@ -38,9 +38,9 @@ def test_a_server_with_all_of_them(start: Any, model: str) -> None:
 
 
 @pytest.mark.parametrize(('parameters', 'words'), [
-    ({'precision': 'fp16'}, 'precision is .fp16., which the provider .auto. cannot be told'),
+    ({'precision': 'fp16'}, 'precision is .fp16., which the provider .auto. does not support'),
     ({'provider': 'cuda'}, "the provider 'cuda' is not in the installed ONNX Runtime"),
-    ({'custom_operators': '/no/such.so'}, 'the library of operators /no/such.so is no file'),
+    ({'custom_operators': '/no/such.so'}, 'the library of operators /no/such.so is not a file'),
 ])
 def test_what_cannot_be_had_is_one_sentence(
     start: Any, model: str, parameters: dict[str, Any], words: str,
