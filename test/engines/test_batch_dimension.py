@@ -127,8 +127,9 @@ UNSAFE: dict[str, tuple[list[Any], list[Any], str]] = {
     'scale of the whole batch': (
         [helper.make_node('DynamicQuantizeLinear', ['x'], ['q', 's', 'z']),
          node('DequantizeLinear', 'q', 's', 'z', 'y')], [], 'not known to keep images separate'),
-    'a result without the image': ([node('Identity', 'c', 'y')], [floats('c', 1, 4)],
-                                  'does not depend on the image'),
+    'a result without the image': (
+        [node('Identity', 'c', 'y')], [floats('c', 1, 4)],
+        'does not depend on the image'),
 }
 
 
