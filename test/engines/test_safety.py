@@ -110,7 +110,8 @@ def test_a_directory_that_is_allowed_must_lie_below_the_roots(home: Path) -> Non
     settings = EngineSettings(external_data=(str(home.parent),))
     with allowed_paths(str(home.parent)):
         open_engine(path, settings=settings)
-    with allowed_paths(str(home)), pytest.raises(NotAllowedError, match='m.onnx: the weights file'):
+    with allowed_paths(str(home)), pytest.raises(
+            NotAllowedError, match='m.onnx: the weights file'):
         open_engine(path, settings=settings)
 
 
@@ -174,7 +175,8 @@ def test_operators_of_ones_own_must_lie_below_the_roots(tmp_path: Path) -> None:
         with allowed_paths(str(tmp_path / 'home')), pytest.raises(
                 NotAllowedError, match=f'the library of operators .*{name} is not below'):
             open_engine(path, settings=settings)
-    with allowed_paths(str(tmp_path)), pytest.raises(EngineError, match='operators.so cannot be loaded'):
+    with allowed_paths(str(tmp_path)), pytest.raises(
+            EngineError, match='operators.so cannot be loaded'):
         open_engine(path, settings=EngineSettings(
             custom_operators=(str(tmp_path / 'operators.so'),)))
 
