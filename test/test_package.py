@@ -28,8 +28,8 @@ import ros2_classify
 from shared_data import ROOT
 
 # What a module of another name is called in package.xml.
-KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml',
-        'onnxruntime': 'python3-onnxruntime-pip'}
+KEYS = {'cv2': 'python3-opencv', 'google': 'python3-protobuf', 'numpy': 'python3-numpy',
+        'onnxruntime': 'python3-onnxruntime-pip', 'yaml': 'python3-yaml'}
 # Imported where it is there, done without where not: why, package.xml says.
 # TensorFlow converts models, in a process of its own; _typeshed is for type checkers alone.
 # The benchmark draws with matplotlib and unpacks compressed bags with lz4 and zstandard.

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What lies beside a bare model: descriptors and label files, and files that are neither."""
+"""What is beside a bare model: descriptors and label files, and files that are neither."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_label_files(model: Path, file: str) -> None:
     (model.parent / file).write_text(NAMES)
     found = resolve(model)
     assert (found.labels, found.load_labels()) == (file, RGB)
-    assert found.inferred == (f'labels: {file}, because it lies beside the model',)
+    assert found.inferred == (f'labels: {file}, because it is beside the model',)
     with Pipeline.load(model, provider='cpu') as pipeline:
         assert pipeline.labels == RGB
         assert found.inferred[0] in pipeline.descriptor.inferred
@@ -115,7 +115,7 @@ def test_names_of_trainers(model: Path, text: str) -> None:
     (model.parent / 'net.yaml').write_text(text)
     found = resolve(model)
     assert found.labels == RGB
-    assert 'names in net.yaml, because it lies beside the model' in found.inferred[0]
+    assert 'names in net.yaml, because it is beside the model' in found.inferred[0]
 
 
 @pytest.mark.parametrize('place', ['model.txt', 'model/labels.txt', 'model/assets/labels.txt'])
