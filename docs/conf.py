@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Settings of Sphinx and of rosdoc2 for the pages in this folder."""
+"""Settings of Sphinx and of rosdoc2 for the pages in this directory."""
 
 from pathlib import Path
 import xml.etree.ElementTree as ElementTree
@@ -22,7 +22,7 @@ _MANIFEST = Path(__file__).resolve().parent.parent / 'package.xml'
 project = 'ros2_classify'
 author = 'the ros2_classify authors'
 copyright = '2026, the ros2_classify authors'  # noqa: A001 - the name that Sphinx reads
-# rosdoc2 copies this folder elsewhere, and sets the version by itself there.
+# rosdoc2 copies this directory elsewhere, and sets the version by itself there.
 if _MANIFEST.is_file():
     version = release = ElementTree.parse(_MANIFEST).getroot().findtext('version')
 

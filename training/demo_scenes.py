@@ -87,7 +87,7 @@ def write_scenes(directory: Path) -> None:
 
     """
     directory.mkdir(parents=True, exist_ok=True)
-    lines = ['# Written by `python -m training`: what is in each scene.',
+    lines = ['# Written by `python -m training`: what is in each sample image.',
              '# box: x1, y1, x2, y2 in pixels, cut at the border of the image.', 'scenes:']
     scenes = {name: next(s for s in _stream(number, 0.0) if fits(s))
               for number, (name, fits) in enumerate(_WANTED.items())}

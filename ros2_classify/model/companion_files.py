@@ -46,7 +46,7 @@ _SHARED = 'labels.txt'
 
 def with_companion_files(bare: ModelDescriptor, model: Path) -> ModelDescriptor:
     """
-    Add to a bare model what lies beside it.
+    Add to a bare model what is beside it.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def _from_yaml(path: Path, bare: ModelDescriptor, model: Path) -> ModelDescripto
         if not _is_of(descriptor, model):
             return bare
         return replace(descriptor, format=bare.format, inferred=(
-            f'descriptor: {path.name}, because it lies beside the model and has its name',))
+            f'descriptor: {path.name}, because it is beside the model and has its name',))
     for key in _NAMES:
         if (labels := _names(data.get(key))) is not None:
             return _labelled(bare, labels, f'{key} in {path.name}')
@@ -157,4 +157,4 @@ def _only_model(model: Path) -> bool:
 
 def _labelled(bare: ModelDescriptor, labels: Labels | str, name: str) -> ModelDescriptor:
     return replace(bare, labels=labels, inferred=(
-        f'labels: {name}, because it lies beside the model',))
+        f'labels: {name}, because it is beside the model',))

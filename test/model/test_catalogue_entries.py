@@ -83,9 +83,9 @@ def test_an_entry_that_is_fetched_says_how_sure_it_is(name):
     assert source.url.startswith(('https://', 'http://download.tensorflow.org/'))
     assert source.certainty is not None
     # The words of the entry for the reader and the key for the program say the same.
-    words = {'quoted_with_sha256': 'The address stands in a public repository beside this sha256.',
-             'quoted': 'The address stands in a public repository',
-             'inferred': 'The address follows from those of the neighbours'}
+    words = {'quoted_with_sha256': 'The URL is in a public repository beside this sha256.',
+             'quoted': 'The URL is in a public repository',
+             'inferred': 'The URL follows from those of the neighbours'}
     assert words[source.certainty] in entry.provenance
     if source.sha256 is None:
         assert 'none is known to quote a sha256' in entry.provenance
