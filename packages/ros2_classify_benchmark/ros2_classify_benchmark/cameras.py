@@ -27,7 +27,7 @@ from ros2_classify_benchmark.runs import Run
 from ros2_classify_benchmark.session import Session
 from ros2_classify_benchmark.settings import Plan, Settings
 from ros2_classify_benchmark.statistics import median, ratio, rounded
-from ros2_classify_benchmark.subjects import one_for_all, servers
+from ros2_classify_benchmark.systems import one_for_all, servers
 
 _NAMES = ('one', 'servers')
 _DISTRIBUTION = ('p50', 'p95', 'p99', 'max')
@@ -45,13 +45,13 @@ def many_cameras(settings: Settings, plan: Plan, directory: Path, say: Say) -> d
     turns: list[dict[str, Run]] = []
     paced: list[dict[str, Run]] = []
     with Session(settings, directory) as session:
-        subjects = [one_for_all(settings, session.task, directory, count),
-                    servers(_without_parallel(settings), session.task, directory, count)]
-        session.open_source(subjects)
+        systems = [one_for_all(settings, session.task, directory, count),
+                   servers(_without_parallel(settings), session.task, directory, count)]
+        session.open_source(systems)
         nodes = {}
-        for subject in subjects:
-            say(f'starting: {subject.name}')
-            nodes[subject.name] = session.start(subject)
+        for system in systems:
+            say(f'starting: {system.name}')
+            nodes[system.name] = session.start(system)
         bare = session.run_bare(0.0, plan.saturated, plan.warm)
         rate = settings.overload * bare['rate'] / count
         for number in range(plan.repetitions):

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 
-"""``bench``: what the node costs above the bare model, measured."""
+"""``bench``: measure the overhead of the node above the bare model."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ from ros2_classify_benchmark.settings import ENCODINGS, Plan, QUICK, Settings, S
 from ros2_classify_benchmark.shared_memory import removed
 
 _DEFAULTS = Settings()
-# What of the options each mode has a use for; all have one for --json, --output and --keep. To
-# take others without a word would have somebody believe that they counted.
+# The options that each mode uses; all use --json, --output and --keep. Others are errors, so that
+# nobody believes that they have an effect.
 _ANY = ('json', 'output', 'keep')
 _WHAT = ('model', 'images', 'image_topic', 'provider', 'threads', 'encoding', 'parameters')
 _USES = {
@@ -54,8 +54,8 @@ _USES = {
     'messages': (),
 }
 _EPILOG = """\
-The node, a camera, a listener and the bare loop run in processes of their own, in a ROS domain
-that nobody else uses. Run it on a machine that does nothing else; compare ratios, not times.
+The node, a camera, a listener and the bare loop run in separate processes, in a ROS domain of
+their own. Run it on an idle machine, and compare ratios, not times.
 
 examples:
   bench                                         the shipped detector, about three minutes
@@ -73,7 +73,7 @@ examples:
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its arguments."""
     parser = verbs.add_parser(
-        'bench', help='measure what the node costs above the bare model (needs ROS 2)',
+        'bench', help='measure the overhead of the node above the bare model (needs ROS 2)',
         description='Measure latency, throughput, losses, CPU and memory of the server against '
                     'the bare model.', epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -96,29 +96,29 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         '--images', default='', metavar='SOURCE',
         help='an image, a directory, a video or a bag (default: the sample images)')
-    add_old_name(parser, '--pictures', '--images', 'images')
+    add_old_name(parser, '--pictures', '--images', 'images')  # words: old
     parser.add_argument(
         '--image-topic', default='', metavar='TOPIC',
         help='image topic of a bag (default: the first one)')
-    add_old_name(parser, '--pictures-topic', '--image-topic', 'image_topic')
+    add_old_name(parser, '--pictures-topic', '--image-topic', 'image_topic')  # words: old
     parser.add_argument('--provider', default=_DEFAULTS.provider, metavar='NAME',
-                        help='what runs the model (default: auto)')
+                        help='execution provider (default: auto)')
     parser.add_argument('--threads', type=_count(0), default=_DEFAULTS.threads, metavar='N',
-                        help='CPU threads of an inference, 0: the engine chooses (default: 1)')
+                        help='CPU threads of an inference; 0 = automatic (default: 1)')
     parser.add_argument('--cameras', type=_count(1), default=1, metavar='N',
                         help='more than one: one server for all, against a server for each')
     parser.add_argument('--rate', type=_positive, default=_DEFAULTS.rate, metavar='HZ',
                         help='images a second of a paced run (default: 30)')
     parser.add_argument('--overload', type=_positive, default=_DEFAULTS.overload, metavar='TIMES',
-                        help='a saturating camera sends so many times what the bare loop '
-                             'manages (default: 2)')
+                        help='rate of a saturating camera, as a multiple of that of the bare '
+                             'loop (default: 2)')
     parser.add_argument('--size', type=_size, default=(640, 480), metavar='WIDTHxHEIGHT',
                         help='size of the images (default: 640x480)')
     parser.add_argument('--encoding', choices=ENCODINGS, default='bgr8')
     parser.add_argument('--transport', choices=TRANSPORTS, default='raw')
     parser.add_argument('-p', dest='parameters', action='append', default=[],
                         metavar='NAME:=VALUE', help='a parameter of the server; those '
-                        'of engine and answers count for the bare loop, too')
+                        'of engine and results count for the bare loop too')
     parser.add_argument('--rounds', type=_count(1), metavar='N',
                         help='alternations of node and bare loop (default: 5)')
     add_old_name(parser, '--turns', '--rounds', 'rounds', type=_count(1))
@@ -127,15 +127,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
                              'its topics, or "plain"; see docs/performance.md')
     parser.add_argument('--endurance', type=_positive, default=600.0, metavar='SECONDS',
                         help='with --targets: length of the endurance test (default: 600)')
-    add_old_name(parser, '--soak', '--endurance', 'endurance', type=_positive)
+    add_old_name(parser, '--soak', '--endurance', 'endurance', type=_positive)  # words: old
     parser.add_argument('--recorded', type=Path, metavar='FILE',
-                        help='of --targets: the comparison with the predecessor, as --against '
+                        help='with --targets: the comparison with the predecessor, as --against '
                              'and --output wrote it')
     parser.add_argument('--long-run', type=Path, metavar='FILE',
-                        help='of --targets: the long run as --duration and --output wrote it, '
+                        help='with --targets: the long run as --duration and --output wrote it, '
                              'in place of one')
     parser.add_argument('--document', type=Path, metavar='FILE.md',
-                        help='of --targets: put the table between the marks of this document')
+                        help='with --targets: write the table between the marks of this document')
     parser.add_argument('--json', action='store_true', help='one JSON object as the last line')
     parser.add_argument('--output', type=Path, metavar='FILE', help='write the JSON here, too')
     parser.add_argument('--plot', type=Path, metavar='FILE.png',
@@ -146,7 +146,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the verb."""
+    """Run the measurement; 1 if a ratio is worse than recorded, 3 without ROS 2."""
     if find_spec('rclpy') is None:
         say_message('error', f'bench needs ROS 2, but {sys.executable} cannot import rclpy; '
                     'source a ROS 2 installation, or use scripts/bench of a source tree')
@@ -154,7 +154,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ros2_classify_benchmark import modes, system as machine, targets
 
     _check_options(arguments)
-    # What would fail at the end fails at the beginning.
+    # Find errors of the outputs before the measurement.
     if arguments.plot:
         from ros2_classify_benchmark import plot
         plot.check(arguments.plot)
@@ -191,7 +191,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
-    """Raise OptionsError where an option is given that the mode has no use for."""
+    """Raise OptionsError if the mode does not use an option."""
     mode = next((name for name in ('regression', 'targets', 'duration', 'messages')
                  if getattr(arguments, name)), 'cameras' if arguments.cameras > 1 else 'quick')
     uses = {*_USES[mode], *_ANY, mode}
@@ -206,7 +206,7 @@ def _check_options(arguments: argparse.Namespace) -> None:
 
 
 def _check_output(path: Path) -> None:
-    """Make a file's directory; raise InputError where the file can't be written."""
+    """Create a file's directory; raise InputError if the file can't be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -238,7 +238,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
 
 
 def _first(result: dict[str, Any]) -> dict[str, Any]:
-    """Return what shall be seen first: whoever reads the line need not look for it."""
+    """Return the ratios, which come first in the JSON."""
     return {key: value for key, value in result.items() if key.endswith('_ratio')}
 
 
@@ -287,14 +287,14 @@ def _terminated() -> Iterator[None]:
 def _size(text: str) -> tuple[int, int]:
     found = re.fullmatch(r'(\d+)x(\d+)', text)
     if not found or not all(0 < int(side) <= 16384 for side in found.groups()):
-        raise argparse.ArgumentTypeError(f'{text!r} is no size; one is, for example, 640x480')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a size such as 640x480')
     return int(found.group(1)), int(found.group(2))
 
 
 def _count(least: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f'{text!r} is no whole number from {least} on')
+            raise argparse.ArgumentTypeError(f'{text!r} is not a whole number of at least {least}')
         return int(text)
 
     return parse
@@ -306,7 +306,7 @@ def _positive(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0.0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f'{text!r} is no number above 0')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number above 0')
     return value
 
 
@@ -314,5 +314,5 @@ def _duration(text: str) -> float:
     value = _positive(text)
     if value < SHORTEST:
         raise argparse.ArgumentTypeError(
-            f'{text!r} is too short: from {SHORTEST:g} seconds on there is something to measure')
+            f'{text!r} is too short: use at least {SHORTEST:g} seconds')
     return value

@@ -28,7 +28,7 @@ from ros2_classify_benchmark.runs import MIB
 from ros2_classify_benchmark.session import Session
 from ros2_classify_benchmark.settings import Settings
 from ros2_classify_benchmark.statistics import median, rounded, slope
-from ros2_classify_benchmark.subjects import server
+from ros2_classify_benchmark.systems import server
 
 # Seconds at the beginning that don't count; see `settings.SHORTEST`.
 WARM = 2.0
@@ -43,12 +43,12 @@ LONG_SECONDS = 600.0
 _GROWTH = 'growth_mib_in_10_min'
 
 
-def soak(settings: Settings, seconds: float, directory: Path, say: Say) -> dict[str, Any]:
+def run_test(settings: Settings, seconds: float, directory: Path, say: Say) -> dict[str, Any]:
     """Send images at the paced rate for a long time."""
     with Session(settings, directory) as session:
-        subject = server(settings, session.task, directory)
-        session.open_source([subject])
-        node = session.start(subject)
+        system = server(settings, session.task, directory)
+        session.open_source([system])
+        node = session.start(system)
         say(f'{seconds:.0f} s at {settings.rate:g} images a second')
         run = session.run(node, settings.rate, seconds, WARM, sample_memory=True)
         bare = session.run_bare(settings.rate, 5.0, 1.0)

@@ -90,7 +90,7 @@ def measure_all(arguments: argparse.Namespace, cache: Path) -> Iterator[dict[str
                 settings = EngineSettings(
                     provider=provider, device_id=arguments.device, cuda_graphs=graphs,
                     cache_directory=cache, max_batch=arguments.batch).replace(precision=precision)
-                # Before a model is quantized for a provider that can't be had.
+                # Before a model is quantized for a provider that is not available.
                 choose_providers(settings, onnxruntime.get_available_providers())
                 path = in_8_bits(name, cache) if precision == 'int8' else model_file(resolve(name))
                 row.update(measure(path, settings, arguments.runs, reference, idle))

@@ -30,7 +30,7 @@ from ros2_classify_benchmark.session import Session
 from ros2_classify_benchmark.settings import Plan, Settings
 from ros2_classify_benchmark.started import Started
 from ros2_classify_benchmark.statistics import median, ratio, rounded, summary
-from ros2_classify_benchmark.subjects import echo, other, server, Subject
+from ros2_classify_benchmark.systems import echo, other, server, System
 
 Say = Callable[[str], None]
 
@@ -116,13 +116,13 @@ def measure(
     begun = time.monotonic()
     with Session(settings, directory) as session:
         found = Measured(settings, session.facts, session.frames, None)
-        subjects = [server(settings, session.task, directory)]
+        systems = [server(settings, session.task, directory)]
         if against:
-            subjects.append(other(settings, session.facts, against))
+            systems.append(other(settings, session.facts, against))
         transport = echo(settings)
-        session.open_source([*subjects, transport])
+        session.open_source([*systems, transport])
         found.profile = session.profile
-        found.nodes = {subject.name: _start(session, subject, say) for subject in subjects}
+        found.nodes = {system.name: _start(session, system, say) for system in systems}
         for number in range(plan.repetitions):
             if number >= _FEWEST and time.monotonic() - begun > plan.budget:
                 say(f'no more than {number} of {plan.repetitions} turns: they have taken more '
@@ -141,9 +141,9 @@ def measure(
     return found
 
 
-def _start(session: Session, subject: Subject, say: Say) -> Started:
-    say(f'starting the {subject.name}')
-    return session.start(subject)
+def _start(session: Session, system: System, say: Say) -> Started:
+    say(f'starting the {system.name}')
+    return session.start(system)
 
 
 def _turn(
@@ -159,13 +159,13 @@ def _turn(
         turn.bare_saturated = session.run_bare(0.0, plan.saturated, plan.warm)
 
     def run_paced(node: Started) -> None:
-        turn.paced[node.subject.name] = session.run(node, rate, plan.paced, plan.warm)
+        turn.paced[node.system.name] = session.run(node, rate, plan.paced, plan.warm)
 
     def run_saturated(node: Started) -> None:
         # Where the nodes come first, what the bare loop managed in the turn before has to do.
         bare = turn.bare_saturated or before[-1].bare_saturated
         overload = session.settings.overload * bare['rate'] / session.settings.cameras
-        turn.saturated[node.subject.name] = session.run(
+        turn.saturated[node.system.name] = session.run(
             node, overload, plan.saturated, plan.warm)
 
     for bare_step, node_step in (
@@ -179,7 +179,7 @@ def _turn(
 
 def _search(session: Session, node: Started, plan: Plan, turns: list[Turn]) -> Found:
     """Search between half of what came out under overload and a little more than that."""
-    name = node.subject.name
+    name = node.system.name
     reached = median([turn.saturated[name].rate_out for turn in turns])
     return highest_rate(
         lambda rate: _loss(session.run(node, rate, plan.saturated, plan.warm)),

@@ -71,7 +71,7 @@ def run(
     if arguments.targets:
         return _targets(arguments, settings, plan, directory, say)
     if arguments.duration:
-        result = endurance.soak(settings, arguments.duration, directory, say)
+        result = endurance.run_test(settings, arguments.duration, directory, say)
         return Outcome('duration', settings, result, endurance.table(result))
     if arguments.messages:
         result = messages(say)

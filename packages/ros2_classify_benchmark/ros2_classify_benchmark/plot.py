@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from ros2_classify_benchmark.alike import engine_values
 from ros2_classify_benchmark.measure import Measured
 from ros2_classify_benchmark.processes import BenchError
+from ros2_classify_benchmark.shared_settings import engine_values
 
 # Colours that people with colour blindness tell apart (Okabe and Ito, 2008).
 _COLORS = ('#555555', '#E69F00', '#0072B2', '#009E73', '#D55E00', '#CC79A7')
@@ -81,7 +81,7 @@ def plot(found: Measured, path: Path) -> None:
 
 
 def _series(found: Measured) -> dict[str, Any]:
-    """Return the latencies in ms by what they are of; what has none is left out."""
+    """Return the latencies in ms of all systems that have some."""
     series = {'bare loop': np.concatenate(
         [turn.bare_paced['latencies'] for turn in found.turns])}
     if found.transport is not None:

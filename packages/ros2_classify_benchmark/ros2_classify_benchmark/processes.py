@@ -105,12 +105,12 @@ class Helper:
         return self._next(PATIENCE)
 
     def ask(self, do: str, **words: Any) -> Any:
-        """Have something done and return the answer."""
+        """Request something and return the reply."""
         self.tell(do, **words)
         return self.result()
 
     def tell(self, do: str, **words: Any) -> None:
-        """Have something done; `answer` waits for it."""
+        """Request something; `answer` waits for the reply."""
         stdin = self._process.stdin
         assert stdin is not None
         try:
@@ -141,7 +141,7 @@ class Helper:
             line = self._lines.get(timeout=seconds)
         except queue.Empty:
             raise BenchError(
-                f'the process {self._name} did not answer within {seconds:.0f} s') from None
+                f'the process {self._name} did not reply within {seconds:.0f} s') from None
         if line is None:
             raise self._failed()
         said: dict[str, Any] = json.loads(line)

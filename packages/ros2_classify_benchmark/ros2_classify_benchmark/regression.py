@@ -77,7 +77,7 @@ def settings_of(record: Mapping[str, Any]) -> Settings:
 
 
 def plan_of(record: Mapping[str, Any], usual: Plan, turns: int | None) -> Plan:
-    """Return how long a recorded measurement took, with so many turns if somebody asked."""
+    """Return the plan of a recorded measurement, with another number of rounds if given."""
     names = {field.name for field in fields(Plan)}
     values = {key: value for key, value in (record.get('plan') or {}).items() if key in names}
     plan = replace(usual, **values)

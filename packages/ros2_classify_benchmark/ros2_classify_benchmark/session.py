@@ -28,14 +28,14 @@ from typing import Any
 
 import numpy as np
 
-from ros2_classify_benchmark.alike import engine_values, names, option_values
 from ros2_classify_benchmark.matching import match
 from ros2_classify_benchmark.processes import (
     BenchError, end_of, environment, Helper, NodeProcess, PATIENCE)
 from ros2_classify_benchmark.runs import Run
 from ros2_classify_benchmark.settings import Settings
+from ros2_classify_benchmark.shared_settings import engine_values, names, option_values
 from ros2_classify_benchmark.started import Started
-from ros2_classify_benchmark.subjects import Subject
+from ros2_classify_benchmark.systems import System
 from ros2_classify_benchmark.usage import cpu_seconds, memory_bytes
 
 _PROGRAMS = 'ros2_classify_benchmark.nodes'
@@ -129,41 +129,41 @@ class Session:
             if helper is not None:
                 helper.close()
 
-    def open_source(self, subjects: Sequence[Subject]) -> None:
+    def open_source(self, systems: Sequence[System]) -> None:
         """Start the camera for all nodes that will be started."""
-        topics = [topic for subject in subjects for topic in subject.images]
+        topics = [topic for system in systems for topic in system.images]
         self._source = Helper(
             f'{_PROGRAMS}.source', {'frames': str(self.directory), 'topics': topics}, self.env,
             self.directory / 'source.log')
         self._profile = self._source.ready().get('profile')
 
-    def start(self, subject: Subject) -> Started:
+    def start(self, system: System) -> Started:
         """Start a node and wait for its first result."""
-        if subject.result_type:
-            self._listen(subject, [subject.result_type] * len(subject.results))
-        started = Started(subject, [])
-        self._started[subject.name] = started
-        for number, command in enumerate(subject.commands):
+        if system.result_type:
+            self._listen(system, [system.result_type] * len(system.results))
+        started = Started(system, [])
+        self._started[system.name] = started
+        for number, command in enumerate(system.commands):
             started.processes.append(NodeProcess(
-                command, self.env, self.directory / f'{subject.name}{number}.log'))
-        if not subject.result_type:
-            self._listen(subject, [self._type_of(topic, started) for topic in subject.results])
+                command, self.env, self.directory / f'{system.name}{number}.log'))
+        if not system.result_type:
+            self._listen(system, [self._type_of(topic, started) for topic in system.results])
         self._probe(started)
-        if subject.ready:
+        if system.ready:
             started.active_s = max(
-                process.wait_for(subject.ready) for process in started.processes)
+                process.wait_for(system.ready) for process in started.processes)
         return started
 
-    def start_composed(self, subject: Subject) -> Started:
+    def start_composed(self, system: System) -> Started:
         """Start our server in the camera's process, in place of `open_source` and `start`."""
-        words = subject.commands[0]
+        words = system.commands[0]
         self._source = Helper(f'{_PROGRAMS}.composed', {
-            'frames': str(self.directory), 'topics': list(subject.images),
+            'frames': str(self.directory), 'topics': list(system.images),
             'words': list(words[words.index('--ros-args'):])}, self.env,
-            self.directory / f'{subject.name}0.log')
+            self.directory / f'{system.name}0.log')
         self._profile = self._source.ready().get('profile')
-        self._listen(subject, [subject.result_type] * len(subject.results))
-        started = self._started[subject.name] = Started(subject, [], self._source)
+        self._listen(system, [system.result_type] * len(system.results))
+        started = self._started[system.name] = Started(system, [], self._source)
         self._probe(started)
         return started
 
@@ -172,7 +172,7 @@ class Session:
             sample_memory: bool = False) -> Run:
         """Send images to a node for a while."""
         self.listener.ask('dump', out=str(self.directory / 'old.npy'))
-        out, images = self.directory / 'sent.npy', list(started.subject.images)
+        out, images = self.directory / 'sent.npy', list(started.system.images)
         self.source.tell('run', topics=images, rate=rate, seconds=seconds, out=str(out))
         begun = time.monotonic()
         time.sleep(warm)
@@ -194,22 +194,22 @@ class Session:
         # A node with a queue may still answer frames of the run before.
         arrived = received[np.isin(received[:, 1], everything.stamps), 2] / 1e9
         run = Run(
-            started.subject.name, rate, everything.since(start, end), (start, end),
+            started.system.name, rate, everything.since(start, end), (start, end),
             int(((arrived >= start) & (arrived < end)).sum()), (used_then - used) / (end - start),
             memory, everything.duplicates, everything.strangers, everything.out_of_order)
         started.runs.append(run)
         return run
 
-    def unheard(self, subject: Subject, rate: float, seconds: float) -> float:
+    def unheard(self, system: System, rate: float, seconds: float) -> float:
         """Measure a node that is active and that nobody listens to."""
-        started = Started(subject, [NodeProcess(
-            command, self.env, self.directory / f'{subject.name}{number}.log')
-            for number, command in enumerate(subject.commands)])
-        self._started[subject.name] = started
+        started = Started(system, [NodeProcess(
+            command, self.env, self.directory / f'{system.name}{number}.log')
+            for number, command in enumerate(system.commands)])
+        self._started[system.name] = started
         for process in started.processes:
-            process.wait_for(subject.ready)
+            process.wait_for(system.ready)
         if rate:
-            self.source.tell('run', topics=list(subject.images), rate=rate, seconds=2 * seconds,
+            self.source.tell('run', topics=list(system.images), rate=rate, seconds=2 * seconds,
                              out=str(self.directory / 'old.npy'))
         time.sleep(seconds)
         begun, used = time.monotonic(), cpu_seconds(started.pids)
@@ -265,8 +265,8 @@ class Session:
     def _memory(self, pids: Sequence[int]) -> tuple[float, int]:
         return time.monotonic(), memory_bytes(pids, str(self.directory / _PIXELS))[0]
 
-    def _listen(self, subject: Subject, types: Sequence[str]) -> None:
-        for camera, (topic, kind) in enumerate(zip(subject.results, types)):
+    def _listen(self, system: System, types: Sequence[str]) -> None:
+        for camera, (topic, kind) in enumerate(zip(system.results, types)):
             self.listener.ask('listen', topic=topic, type_name=kind, camera=camera)
 
     def _type_of(self, topic: str, started: Started) -> str:
@@ -280,14 +280,14 @@ class Session:
                 process.check()
             time.sleep(0.05)
         raise BenchError(
-            f'{started.subject.name} publishes nothing on {topic}'
-            f'{end_of(self.directory / f"{started.subject.name}0.log")}')
+            f'{started.system.name} publishes nothing on {topic}'
+            f'{end_of(self.directory / f"{started.system.name}0.log")}')
 
     def _probe(self, started: Started) -> None:
         """Send images until there was a result for every camera."""
         rate, seconds = _PROBE
         deadline = time.monotonic() + 2 * PATIENCE
-        waiting = set(range(len(started.subject.results)))
+        waiting = set(range(len(started.system.results)))
         first: list[int] = []
         out, old = self.directory / 'probe.npy', str(self.directory / 'old.npy')
         while waiting:
@@ -295,11 +295,11 @@ class Session:
                 process.check()
             if time.monotonic() > deadline:
                 raise BenchError(
-                    f'{started.subject.name} has given no result for camera '
+                    f'{started.system.name} has given no result for camera '
                     f'{", ".join(map(str, sorted(waiting)))} on '
-                    f'{", ".join(started.subject.results)}'
-                    f'{end_of(self.directory / f"{started.subject.name}0.log")}')
-            self.source.tell('run', topics=list(started.subject.images), rate=rate,
+                    f'{", ".join(started.system.results)}'
+                    f'{end_of(self.directory / f"{started.system.name}0.log")}')
+            self.source.tell('run', topics=list(started.system.images), rate=rate,
                              seconds=seconds, out=old)
             self.source.result(seconds)
             self.listener.ask('dump', out=str(out))
@@ -324,11 +324,11 @@ class Session:
 
     def _read_traces(self, started: Started) -> None:
         tables = []
-        for path in started.subject.traces:
+        for path in started.system.traces:
             if not path.is_file():
                 raise BenchError(
-                    f'{started.subject.name} wrote no {path.name}'
-                    f'{end_of(self.directory / f"{started.subject.name}0.log")}')
+                    f'{started.system.name} wrote no {path.name}'
+                    f'{end_of(self.directory / f"{started.system.name}0.log")}')
             with np.load(path, allow_pickle=False) as arrays:
                 tables.append((arrays['taken'], arrays['published'], arrays['skipped']))
         if tables:

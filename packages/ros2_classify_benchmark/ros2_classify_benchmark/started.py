@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from ros2_classify_benchmark.processes import Helper, NodeProcess
 from ros2_classify_benchmark.runs import Run
-from ros2_classify_benchmark.subjects import Subject
+from ros2_classify_benchmark.systems import System
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Started:
 
     Parameters
     ----------
-    subject : Subject
+    system : System
         What it is.
     processes : list of NodeProcess
         Its processes.
@@ -46,7 +46,7 @@ class Started:
 
     """
 
-    subject: Subject
+    system: System
     processes: list[NodeProcess]
     composed: Helper | None = None
     active_s: float | None = None

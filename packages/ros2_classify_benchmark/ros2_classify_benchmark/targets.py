@@ -25,14 +25,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ros2_classify_benchmark import cameras, endurance as soak
+from ros2_classify_benchmark import cameras, endurance
 from ros2_classify_benchmark.measure import bare_ms, measure, report, Say
 from ros2_classify_benchmark.processes import BenchError, NodeProcess
 from ros2_classify_benchmark.report import markdown
 from ros2_classify_benchmark.session import Session
 from ros2_classify_benchmark.settings import Plan, Settings
 from ros2_classify_benchmark.statistics import median, rounded
-from ros2_classify_benchmark.subjects import server
+from ros2_classify_benchmark.systems import server
 
 _LONG_COMMAND = 60
 
@@ -105,7 +105,7 @@ def plan_of(asked: Plan) -> Plan:
 
 
 def measure_all(
-        settings: Settings, plan: Plan, soak_seconds: float, directory: Path, say: Say,
+        settings: Settings, plan: Plan, endurance_seconds: float, directory: Path, say: Say,
         messages: Callable[[], dict[str, Any]], recorded: Path | None = None,
         long_run: Path | None = None,
 ) -> tuple[list[Row], dict[str, Any]]:
@@ -135,11 +135,11 @@ def measure_all(
     many = step('cameras', lambda at: cameras.many_cameras(
         replace(vga, cameras=_CAMERAS, parameters=(*vga.parameters, parallel)), plan, at, say))
     if long is None:
-        long = step('duration', lambda at: soak.soak(full_hd, soak_seconds, at, say))
+        long = step('duration', lambda at: endurance.run_test(full_hd, endurance_seconds, at, say))
     else:
         evidence['duration'] = long
         # What doesn't count at the beginning was part of the run.
-        soak_seconds = round(long['run']['seconds'] + soak.WARM)
+        endurance_seconds = round(long['run']['seconds'] + endurance.WARM)
     rows = [
         *_rows_of_latency(small, large, composed), *_rows_of_load(small),
         *_rows_of_messages(made), *_rows_of_predecessor(predecessor),
@@ -147,7 +147,7 @@ def measure_all(
             unit='% of a core', command='bench --targets'),
         Row('active, no camera', 1.0, idle['no_camera_percent'], unit='% of a core',
             command='bench --targets'),
-        *_rows_of_memory(vga, small, long, soak_seconds),
+        *_rows_of_memory(vga, small, long, endurance_seconds),
         Row('start to active', 1.0, started['active_s'], unit='s', command='bench'),
         Row('four cameras on one server over four servers: results', 1.3,
             many['throughput_ratio'], at_least=True,
@@ -261,14 +261,14 @@ def _rows_of_memory(
     frame = small['input']['step'] * settings.height / 2**20
     run, memory = long['run'], long['memory']
     command = f'bench --duration {seconds:g} --size 1920x1080'
-    short = seconds < soak.LONG_SECONDS
+    short = seconds < endurance.LONG_SECONDS
     made = f'; recorded {long["date"][:10]}' if 'date' in long else ''
     return [
         Row('memory above the bare process', round(_MEMORY + _IMAGES * frame, 1),
             small['nodes']['node']['memory_over_bare_mib'], unit='MiB', command='bench'),
-        Row('growth of memory in ten minutes, 1920x1080 at 30 Hz', soak.FLAT,
+        Row('growth of memory in ten minutes, 1920x1080 at 30 Hz', endurance.FLAT,
             None if short else memory['growth_mib_in_10_min'], unit='MiB',
-            command=f'bench --duration {max(seconds, soak.LONG_SECONDS):g} --size 1920x1080',
+            command=f'bench --duration {max(seconds, endurance.LONG_SECONDS):g} --size 1920x1080',
             note=f'the run took {seconds:g} s: too short' if short else ''),
         Row('that run: frames lost that nobody chose to drop', 0.0,
             float(run['lost_in_transport']), command=command,
@@ -295,9 +295,9 @@ def _idle(settings: Settings, directory: Path) -> dict[str, Any]:
     cores = {}
     for name, rate in (('camera', settings.rate), ('no_camera', 0.0)):
         with Session(settings, directory) as session:
-            subject = server(settings, session.task, directory, name, trace=False)
-            session.open_source([subject])
-            cores[name] = session.unheard(subject, rate, _IDLE_SECONDS)
+            system = server(settings, session.task, directory, name, trace=False)
+            session.open_source([system])
+            cores[name] = session.unheard(system, rate, _IDLE_SECONDS)
     return {f'{name}_percent': rounded(100.0 * value) for name, value in cores.items()}
 
 
@@ -305,10 +305,10 @@ def _start(settings: Settings, repetitions: int, directory: Path) -> dict[str, A
     """Measure the time from the start of the process to the line that says it is active."""
     times = []
     with Session(settings, directory) as session:
-        subject = server(settings, session.task, directory, 'start', trace=False)
+        system = server(settings, session.task, directory, 'start', trace=False)
         for _ in range(repetitions):
-            with NodeProcess(subject.commands[0], session.env, directory / 'start.log') as node:
-                times.append(node.wait_for(subject.ready))
+            with NodeProcess(system.commands[0], session.env, directory / 'start.log') as node:
+                times.append(node.wait_for(system.ready))
     return {'active_s': rounded(median(times)), 'times_s': [rounded(each) for each in times]}
 
 

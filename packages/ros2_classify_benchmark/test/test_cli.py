@@ -126,11 +126,11 @@ def test_a_second_signal_does_not_break_off_the_tidying_up(asked, monkeypatch, f
 
 
 @pytest.mark.parametrize('words, said', [
-    (['--size', '640'], "'640' is no size"), (['--size', '0x480'], 'is no size'),
-    (['--rate', '0'], "'0' is no number above 0"), (['--duration', 'x'], 'is no number above 0'),
-    (['--rate', 'inf'], "'inf' is no number above 0"), (['--duration', '1'], "'1' is too short"),
-    (['--cameras', '0'], "'0' is no whole number from 1 on"),
-    (['--threads', '-1'], "'-1' is no whole number from 0 on"),
+    (['--size', '640'], "'640' is not a size"), (['--size', '0x480'], 'is not a size'),
+    (['--rate', '0'], "'0' is not a number above 0"), (['--duration', 'x'], 'is not a number above 0'),
+    (['--rate', 'inf'], "'inf' is not a number above 0"), (['--duration', '1'], "'1' is too short"),
+    (['--cameras', '0'], "'0' is not a whole number of at least 1"),
+    (['--threads', '-1'], "'-1' is not a whole number of at least 0"),
     (['--encoding', 'jpeg'], 'invalid choice'), (['--quick', '--targets'], 'not allowed with')])
 def test_wrong_words_are_said(words, said, capsys):
     with pytest.raises(SystemExit) as end:
@@ -218,7 +218,7 @@ def test_the_plan_of_the_json_is_the_one_that_was_measured_with(
     monkeypatch.setattr(modes.measure, 'report', lambda found: {})
     monkeypatch.setattr(modes.cameras, 'many_cameras', note({}))
     monkeypatch.setattr(modes.targets, 'measure_all', note(([], {})))
-    monkeypatch.setattr(modes.endurance, 'soak', note({}))
+    monkeypatch.setattr(modes.endurance, 'run_test', note({}))
     monkeypatch.setattr(modes, 'messages', note({'results': {}}))
     for module in (modes.report, modes.cameras, modes.endurance):
         monkeypatch.setattr(module, 'table', lambda result: '')

@@ -22,7 +22,7 @@ from ros2_classify_benchmark.measure import Turn
 from ros2_classify_benchmark.runs import Run
 from ros2_classify_benchmark.settings import Plan, Settings
 from ros2_classify_benchmark.started import Started
-from ros2_classify_benchmark.subjects import Subject
+from ros2_classify_benchmark.systems import System
 
 PLAN = Plan()
 SECOND = 10**9
@@ -42,15 +42,15 @@ class Session:
         return {'latencies': [10.0], 'rate': self._bare_rates.pop(0) if not rate else rate}
 
     def run(self, node, rate, seconds, warm):
-        self.steps.append((node.subject.name, rate))
+        self.steps.append((node.system.name, rate))
         count = int(min(rate, self._camera) * (seconds - warm))
         rows = np.arange(count)
         sent = np.stack([0 * rows, rows, rows * SECOND // 1000], axis=1)
-        return Run(node.subject.name, rate, match(sent, sent), (0.0, seconds - warm), count, 0.5)
+        return Run(node.system.name, rate, match(sent, sent), (0.0, seconds - warm), count, 0.5)
 
 
 def started(name):
-    return Started(Subject(name, (), (), ()), [])
+    return Started(System(name, (), (), ()), [])
 
 
 @pytest.mark.parametrize(('camera', 'reached'), [(1000.0, 110.0), (80.0, 80.0 / 0.95)])

@@ -161,7 +161,7 @@ def _unpacked(chunk: bytes, path: Path) -> bytes:
     except ImportError as error:
         raise InputError(
             f'the bag {path} is compressed with {compression}; install the Python package '
-            f'{module}, or write the bag anew: ros2 bag convert') from error
+            f'{module}, or convert the bag: ros2 bag convert') from error
     except Exception as error:  # noqa: B902 -- the two packages share no base class
         raise InputError(f'the bag {path} is damaged: {error}') from error
     raise InputError(f'the bag {path} is compressed with {compression!r}; known are zstd and lz4')

@@ -69,7 +69,7 @@ class Bare:
         self._next = 0
 
     def run(self, rate: float, seconds: float, warm: float = 0.0) -> dict[str, Any]:
-        """Answer for a while."""
+        """Run for a while."""
         latencies: list[float] = []
         inferences: list[float] = []
         begun = due = time.perf_counter()

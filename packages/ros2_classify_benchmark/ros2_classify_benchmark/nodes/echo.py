@@ -14,7 +14,7 @@
 
 
 """
-A node that answers every image with its header and does nothing else: the transport alone.
+A node that publishes the header of every image and does nothing else: the transport alone.
 
 Its images take the same way as the server's, its answers are as small as can be, so that what is
 measured is the least that any node in Python pays.

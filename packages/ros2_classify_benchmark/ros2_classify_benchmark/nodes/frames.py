@@ -178,9 +178,9 @@ def _open(source: str, topic: str) -> tuple[str, Iterator[Pixels]]:
     if not source:
         models = shipped_directory()
         if models is None:
-            raise InputError('the package was installed without its scenes; name images')
+            raise InputError('the package was installed without its sample images; use --images')
         opened = open_source(str(models / 'scenes'), Size(), _say)
-        return 'the shipped scenes', _read(opened)
+        return 'the sample images', _read(opened)
     try:
         opened = open_source(source, Size(), _say)
     except SourceError as error:

@@ -56,7 +56,7 @@ def serve(
 
 
 def result(message: dict[str, Any]) -> None:
-    """Write one line to whoever started the process."""
+    """Write one line to the parent process."""
     print(json.dumps(message), flush=True)
 
 

@@ -67,7 +67,7 @@ def run(turns: int = 5, seconds: float = 3.0) -> dict[str, Any]:
 
 
 def results(turns: int = 5) -> dict[str, Any]:
-    """Return the milliseconds to make and publish answers, as message objects and as bytes."""
+    """Return the milliseconds to make and publish results, as message objects and as bytes."""
     messages_of_results: dict[str, Classification | Detections] = {
         'detections_1': _detections(1), 'detections_100': _detections(100),
         'detections_300': _detections(300), 'classification_5': _classification(5),

@@ -57,7 +57,7 @@ class PlainNode(Node):
         self.create_subscription(Image, 'image', self.callback, 10)
 
     def callback(self, msg: Any) -> None:
-        """Answer for one image."""
+        """Process one image."""
         image: Any = np.array(msg.data, dtype=np.uint8).reshape(msg.height, msg.width, 3)
         if msg.encoding == 'bgr8':
             image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -24,9 +24,9 @@ from ros2_classify.engines import EngineSettings
 from ros2_classify.options import Options
 from ros2_classify.ros.server.engine_parameters import ENGINE_PARAMETERS
 from ros2_classify.ros.server.parameters import PARAMETERS
-from ros2_classify_benchmark.alike import engine_values, option_values, TAKEN
 from ros2_classify_benchmark.nodes import bare
 from ros2_classify_benchmark.settings import Settings
+from ros2_classify_benchmark.shared_settings import engine_values, option_values, TAKEN
 
 
 class Frames:

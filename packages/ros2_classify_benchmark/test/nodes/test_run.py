@@ -30,7 +30,7 @@ from ros2_classify_benchmark.processes import BenchError
 from ros2_classify_benchmark.report import table
 from ros2_classify_benchmark.session import Session
 from ros2_classify_benchmark.settings import Plan, Settings
-from ros2_classify_benchmark.subjects import other, server
+from ros2_classify_benchmark.systems import other, server
 
 PLAN = Plan(repetitions=1, paced=0.7, saturated=0.5, warm=0.1, search=False)
 DISTRIBUTION = {'count', 'p50', 'p95', 'p99', 'max', 'mean'}

@@ -20,35 +20,35 @@ import sys
 import pytest
 from ros2_classify_benchmark.processes import BenchError
 from ros2_classify_benchmark.settings import Settings
-from ros2_classify_benchmark.subjects import echo, one_for_all, other, server, servers
+from ros2_classify_benchmark.systems import echo, one_for_all, other, server, servers
 
 FACTS = {'file': '/models/a model.onnx', 'task': 'detection'}
 
 
 def test_a_server_gets_the_settings(tmp_path):
     settings = Settings(model='m', threads=2, transport='compressed', parameters=('top_k:=3',))
-    subject = server(settings, 'classification', tmp_path)
-    words = subject.commands[0]
+    system = server(settings, 'classification', tmp_path)
+    words = system.commands[0]
     for parameter in ('model:=m', 'threads:=2', 'image_transport:=compressed', 'top_k:=3',
                       f'trace_file:={tmp_path}/node0.npz'):
         assert words[words.index(parameter) - 1] == '-p'
-    assert subject.images == ('/bench/node0/image/compressed',)
-    assert subject.results == ('/bench/node0/classification',)
-    assert subject.result_type == 'vision_msgs/msg/Classification'
+    assert system.images == ('/bench/node0/image/compressed',)
+    assert system.results == ('/bench/node0/classification',)
+    assert system.result_type == 'vision_msgs/msg/Classification'
 
 
 def test_several_servers_share_nothing(tmp_path):
-    subject = servers(Settings(), 'detection', tmp_path, 4)
-    for names in (subject.commands, subject.images, subject.results, subject.traces):
+    system = servers(Settings(), 'detection', tmp_path, 4)
+    for names in (system.commands, system.images, system.results, system.traces):
         assert len(set(names)) == 4
 
 
 def test_one_server_has_all_cameras(tmp_path):
-    subject = one_for_all(Settings(transport='compressed'), 'detection', tmp_path, 2)
-    assert len(subject.commands) == 1
+    system = one_for_all(Settings(transport='compressed'), 'detection', tmp_path, 2)
+    assert len(system.commands) == 1
     assert ("image_topics:=['/bench/one/camera0/image/compressed', "
-            "'/bench/one/camera1/image/compressed']") in subject.commands[0]
-    assert subject.results == ('/bench/one/camera0/detections', '/bench/one/camera1/detections')
+            "'/bench/one/camera1/image/compressed']") in system.commands[0]
+    assert system.results == ('/bench/one/camera0/detections', '/bench/one/camera1/detections')
 
 
 def test_the_echo_takes_the_same_images():
@@ -56,12 +56,12 @@ def test_the_echo_takes_the_same_images():
 
 
 def test_another_node_is_told_its_topics():
-    subject = other(Settings(threads=3), FACTS, "my_node 'two words' -r i:={image} -r r:={result} "
+    system = other(Settings(threads=3), FACTS, "my_node 'two words' -r i:={image} -r r:={result} "
                                                 '{file} {threads} {task} {python}')
-    assert subject.commands == ((
+    assert system.commands == ((
         'my_node', 'two words', '-r', 'i:=/bench/other/image', '-r', 'r:=/bench/other/result',
         '/models/a model.onnx', '3', 'detection', sys.executable),)
-    assert subject.result_type == ''
+    assert system.result_type == ''
 
 
 def test_the_plain_node_is_known_by_name():

@@ -24,9 +24,9 @@ import shlex
 import sys
 from typing import Any
 
-from ros2_classify_benchmark.alike import engine_values
 from ros2_classify_benchmark.processes import BenchError
 from ros2_classify_benchmark.settings import Settings
+from ros2_classify_benchmark.shared_settings import engine_values
 
 # Message and topic of a task's results.
 RESULTS = {
@@ -37,7 +37,7 @@ RESULTS = {
 
 
 @dataclass(frozen=True)
-class Subject:
+class System:
     """
     A node, or several that share the work.
 
@@ -69,14 +69,14 @@ class Subject:
 
 def server(
         settings: Settings, task: str, directory: Path, name: str = 'node', *,
-        parameters: tuple[str, ...] = (), trace: bool = True) -> Subject:
+        parameters: tuple[str, ...] = (), trace: bool = True) -> System:
     """Return our server for one camera."""
     return servers(settings, task, directory, 1, name, parameters=parameters, trace=trace)
 
 
 def servers(
         settings: Settings, task: str, directory: Path, count: int, name: str = 'servers', *,
-        parameters: tuple[str, ...] = (), trace: bool = True) -> Subject:
+        parameters: tuple[str, ...] = (), trace: bool = True) -> System:
     """Return so many servers, each with a camera of its own."""
     topic, result_type = RESULTS[task]
     spaces = [f'/bench/{name}{number}' for number in range(count)]
@@ -87,13 +87,13 @@ def servers(
         if trace:
             words += ['-p', f'trace_file:={traces[number]}']
         commands.append(tuple(words))
-    return Subject(
+    return System(
         name, tuple(commands), tuple(_image(settings, space) for space in spaces),
         tuple(f'{space}/{topic}' for space in spaces), result_type, 'active: ', tuple(traces))
 
 
 def one_for_all(
-        settings: Settings, task: str, directory: Path, count: int, name: str = 'one') -> Subject:
+        settings: Settings, task: str, directory: Path, count: int, name: str = 'one') -> System:
     """Return one server with so many cameras on one model."""
     topic, result_type = RESULTS[task]
     space = f'/bench/{name}'
@@ -103,19 +103,19 @@ def one_for_all(
     trace = directory / f'{name}.npz'
     words = [*_server_words(settings, space), '-p', f'image_topics:=[{listed}]',
              '-p', f'trace_file:={trace}']
-    return Subject(
+    return System(
         name, (tuple(words),), images, tuple(f'{camera}/{topic}' for camera in cameras),
         result_type, 'active: ', (trace,))
 
 
-def echo(settings: Settings) -> Subject:
+def echo(settings: Settings) -> System:
     """Return the node that answers with nothing but the header."""
     space = '/bench/echo'
     image = _image(settings, space)
     words = (sys.executable, '-m', 'ros2_classify_benchmark.nodes.echo', '--ros-args', '-r',
              f'__ns:={space}', '-r', f'image:={image}', '-p',
              f'image_transport:={settings.transport}')
-    return Subject('transport', (words,), (image,), (f'{space}/header',), 'std_msgs/msg/Header')
+    return System('transport', (words,), (image,), (f'{space}/header',), 'std_msgs/msg/Header')
 
 
 # `--against plain`: see `ros2_classify_benchmark.nodes.plain_node`.
@@ -125,7 +125,7 @@ PLAIN = ('{python} -m ros2_classify_benchmark.nodes.plain_node --ros-args -r ima
 
 def other(
         settings: Settings, facts: Mapping[str, Any], command: str, name: str = 'other',
-) -> Subject:
+) -> System:
     """Return any other node."""
     if command == 'plain':
         _check_plain(settings, str(facts['task']))
@@ -149,7 +149,7 @@ def other(
             f'{command!r}') from error
     for key, value in values.items():
         words = [word.replace(f'{{{key}}}', value) for word in words]
-    return Subject(name, (tuple(words),), (image,), (result,))
+    return System(name, (tuple(words),), (image,), (result,))
 
 
 def _check_plain(settings: Settings, task: str) -> None:

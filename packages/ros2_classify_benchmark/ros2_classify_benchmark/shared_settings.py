@@ -40,7 +40,7 @@ TAKEN = {'model': '--model', 'image_transport': '--transport', 'image_topics': '
 
 
 def engine_values(settings: Settings) -> dict[str, Any]:
-    """Return how the engine of the bare loop shall run: as that of the server."""
+    """Return the engine settings of the bare loop: those of the server."""
     values: dict[str, Any] = {'provider': settings.provider, 'threads': settings.threads}
     for name, value in _given(settings).items():
         if name in _LISTS:

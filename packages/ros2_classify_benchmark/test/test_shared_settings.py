@@ -17,10 +17,10 @@
 import pytest
 from ros2_classify.errors import EngineError, OptionsError
 from ros2_classify_benchmark import session
-from ros2_classify_benchmark.alike import engine_values, option_values
 from ros2_classify_benchmark.processes import BenchError
 from ros2_classify_benchmark.settings import Settings
-from ros2_classify_benchmark.subjects import other
+from ros2_classify_benchmark.shared_settings import engine_values, option_values
+from ros2_classify_benchmark.systems import other
 
 GIVEN = Settings(parameters=(
     'precision:=fp16', 'threads:=3', 'spinning:=never', 'engine_cache:=false', 'threads:=2',
