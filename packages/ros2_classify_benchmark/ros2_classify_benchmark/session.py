@@ -248,7 +248,7 @@ class Session:
     def _prepare(self) -> dict[str, Any]:
         settings = self.settings
         wanted = {
-            'folder': str(self.directory), 'source': settings.source,
+            'directory': str(self.directory), 'source': settings.source,
             'topic': settings.source_topic, 'width': settings.width, 'height': settings.height,
             'encoding': settings.encoding, 'transport': settings.transport}
         log = self.directory / 'frames.log'
