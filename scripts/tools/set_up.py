@@ -113,9 +113,8 @@ class Builder:
 
     def _build_interfaces(self, interrupted: bool) -> None:
         """Build the message packages into the environment."""
-        build = self._build / 'interfaces'
-        if interrupted and build.exists():
-            shutil.rmtree(build)
+        # CMake remembers where the sources were, and a broken build looks like a finished one.
+        shutil.rmtree(self._build / 'interfaces', ignore_errors=True)
         paths = [INTERFACES]
         if not self._environment.sourced:
             call([self._environment.python, '-c', FIX_EXPORTS], self._log / 'exports.log',
