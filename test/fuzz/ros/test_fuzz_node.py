@@ -280,7 +280,7 @@ def stream(server: Watched, peer: Peer) -> tuple[Camera, list[Any]]:
     """Return a camera whose images the server answers, and the answers."""
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
-    camera.reply(RED, results)
+    camera.result(RED, results)
     return camera, results
 
 
@@ -291,7 +291,7 @@ def test_images(
     camera, results = stream
     for image in images:
         camera.send(image)
-    assert camera.reply(RED, results).results[0].class_id == 'red'
+    assert camera.result(RED, results).results[0].class_id == 'red'
     results.clear()
     server.note()
 
@@ -318,7 +318,7 @@ def test_bytes_that_are_no_message(
     camera, results = stream
     for each in data:
         camera.send(each)
-    assert camera.reply(RED, results).results[0].class_id == 'red'
+    assert camera.result(RED, results).results[0].class_id == 'red'
     results.clear()
     server.note()
 
@@ -330,10 +330,10 @@ def compressed(start: Callable[..., Process], peer: Peer, classifier: Path) -> I
     process = start('server', {'model': classifier, 'image_transport': 'compressed'})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image/compressed', msg_type=CompressedImage)
-    camera.reply(RED, results)
+    camera.result(RED, results)
     watched = Watched(process)
     yield camera, results, watched
-    camera.reply(RED, results)
+    camera.result(RED, results)
     watched.check()
 
 
@@ -345,6 +345,6 @@ def test_compressed_images(
     camera, results, server = compressed
     for data in files:
         camera.send(CompressedImage(format=fmt, data=array('B', data)))
-    assert camera.reply(RED, results).results[0].class_id == 'red'
+    assert camera.result(RED, results).results[0].class_id == 'red'
     results.clear()
     server.note()
