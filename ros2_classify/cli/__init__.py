@@ -108,7 +108,7 @@ def _extensions() -> dict[str, Callable[..., None]]:
 
 def _parser(extensions: Mapping[str, Callable[..., None]] | None = None
             ) -> argparse.ArgumentParser:
-    from ros2_classify.cli import doctor, health, infer, models
+    from ros2_classify.cli import doctor, infer, models, nodes as health
 
     parser = Parser(
         prog='ros2_classify', epilog=_EPILOG,

@@ -20,7 +20,7 @@ import argparse
 import json
 from typing import Any
 
-from ros2_classify.cli import EXIT_OK, fetching
+from ros2_classify.cli import EXIT_OK, models_files as fetching
 from ros2_classify.cli.messages import say
 
 

@@ -33,7 +33,8 @@ _MODEL = 'a name from "models list", a descriptor file (.yaml), or the path or U
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb, its own verbs and their arguments."""
-    from ros2_classify.cli import convert, fetching, models_check, models_files, models_quantize
+    from ros2_classify.cli import (
+        convert, models_check, models_files as fetching, models_files, models_quantize)
 
     parser = verbs.add_parser(
         'models', help='list, inspect, download, convert and bundle models',

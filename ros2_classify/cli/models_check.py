@@ -22,7 +22,7 @@ import os
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from ros2_classify.cli import EXIT_MODEL, EXIT_OK, fetching
+from ros2_classify.cli import EXIT_MODEL, EXIT_OK, models_files as fetching
 from ros2_classify.cli.messages import say, with_old_keys
 
 if TYPE_CHECKING:

@@ -22,11 +22,30 @@ from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_MODEL, EXIT_OK
-from ros2_classify.cli.fetching import options_of
 from ros2_classify.cli.messages import show_log, with_old_keys
+from ros2_classify.download.options import FetchOptions
 
 if TYPE_CHECKING:
     from ros2_classify.model.files import Verified
+
+
+def add_arguments(parser: argparse.ArgumentParser, *, trial: bool = True) -> None:
+    """Add the options of downloads; `trial` adds that for URLs without a sha256."""
+    parser.add_argument(
+        '--offline', action='store_true', default=None,
+        help='no internet access; use local and cached models only (also '
+             'ROS2_CLASSIFY_OFFLINE=1)')
+    parser.set_defaults(allow_unverified=False)
+    if trial:
+        parser.add_argument(
+            '--allow-unverified', action='store_true',
+            help='accept a URL without a sha256, for a trial')
+
+
+def options_of(arguments: argparse.Namespace) -> FetchOptions:
+    """Return the options of downloads, and show the log from now on."""
+    show_log()
+    return FetchOptions(offline=arguments.offline, allow_unverified=arguments.allow_unverified)
 
 
 def run_fetch(arguments: argparse.Namespace) -> int:

@@ -25,7 +25,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ros2_classify.cli import EXIT_OK, fetching
+from ros2_classify.cli import EXIT_OK, models_files as fetching
 from ros2_classify.cli.messages import with_old_keys
 
 if TYPE_CHECKING:

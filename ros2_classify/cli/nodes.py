@@ -16,11 +16,12 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 from importlib import import_module
 import sys
 
-from ros2_classify.cli import EXIT_NO_ROS, EXIT_OK
+from ros2_classify.cli import EXIT_MODEL, EXIT_NO_ROS, EXIT_OK
 from ros2_classify.cli.messages import say
 
 _ROS_PACKAGES = ('ament_', 'rcl', 'rmw', 'ros2_classify_interfaces', 'rosidl_', 'rpyutils')
@@ -55,3 +56,35 @@ def _is_of_ros(error: ImportError) -> bool:
     top = (error.name or '').partition('.')[0]
     # A missing shared library leaves no name of a module.
     return not top or top.startswith(_ROS_PACKAGES) or top.endswith('_msgs')
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its arguments."""
+    parser = verbs.add_parser(
+        'health', help='check that a server is active (needs ROS 2)',
+        description='Ask a server for its lifecycle state. The exit code is 0 if it is active, '
+                    '1 if it is in another state or does not respond.')
+    parser.add_argument(
+        '--server', default='/server', metavar='NAME',
+        help='full name of the node (default: /server)')
+    parser.add_argument(
+        '--timeout', type=float, default=5.0, metavar='SECONDS',
+        help='how long to wait for the response (default: 5)')
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the state; 0 if the server is active, 1 if not, 3 without ROS 2."""
+    def ask() -> int:
+        asking = import_module('ros2_classify.ros.client.lifecycle_state')
+        state: str = asking.lifecycle_state(arguments.server, arguments.timeout)
+        if state == 'active':
+            print(f'{arguments.server} is active')
+            return EXIT_OK
+        what = (f'is {state}' if state else
+                f'does not respond within {arguments.timeout:g} s: it is not running, or has '
+                'another ROS_DOMAIN_ID')
+        say('error', f'{arguments.server} {what}')
+        return EXIT_MODEL
+
+    return call_ros('health', ask)

@@ -24,7 +24,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ros2_classify.doctor import (
-    cache_checks, dds_checks, model_checks, provider_checks, python_checks, ros_checks)
+    dds_checks, model_checks, model_checks as cache_checks, python_checks as provider_checks,
+    python_checks, ros_checks)
 from ros2_classify.doctor.machine import Issue, Machine, ThisMachine
 
 __all__ = ['CHECKS', 'examine', 'Issue', 'Machine', 'ThisMachine']

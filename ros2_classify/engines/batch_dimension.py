@@ -23,23 +23,324 @@ of single runs of the original. A model that fails either test stays as it is. N
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ros2_classify.engines import providers
 from ros2_classify.engines.artifact_cache import (
     cache_of, find_file, find_refusal, keep_file, keep_refusal, key_of)
-from ros2_classify.engines.batch_rules import Node, RULES, Unsafe
 from ros2_classify.engines.error_messages import tidy
 from ros2_classify.engines.onnx_file import OnnxFile
 from ros2_classify.engines.safety import place_of
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
+
+_FAR = 2 ** 31 - 1
+
+
+class Unsafe(Exception):
+    """A node might mix images, or is not known well enough."""
+
+
+class Node:
+    """
+    A node, with all that a rule asks for.
+
+    Parameters
+    ----------
+    proto : onnx.NodeProto
+        The node; rules may change it.
+    attributes : mapping of str to value
+        Its attributes.
+    shapes : mapping of str to tuple of int
+        The shape of every tensor of the graph, with one image.
+    constants : mapping of str to ndarray
+        The tensors that don't depend on the image.
+    add_constant : callable
+        Adds a tensor to the graph and returns its name.
+
+    """
+
+    def __init__(
+        self, proto: Any, attributes: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]],
+        constants: Mapping[str, NDArray[Any]], add_constant: Callable[[NDArray[Any]], str],
+    ) -> None:
+        self.proto = proto
+        self.attributes = attributes
+        self._shapes = shapes
+        self._constants = constants
+        self._add_constant = add_constant
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of its inputs; '' for an omitted one."""
+        return list(self.proto.input)
+
+    def batched(self, index: int) -> bool:
+        """Tell whether an input depends on the image."""
+        name = self.inputs[index] if index < len(self.inputs) else ''
+        return bool(name) and name not in self._constants
+
+    def shape(self, index: int = 0) -> tuple[int, ...]:
+        """Return an input's shape."""
+        return self._shapes[self.inputs[index]]
+
+    def output_shape(self, index: int = 0) -> tuple[int, ...]:
+        """Return an output's shape."""
+        return self._shapes[self.proto.output[index]]
+
+    def constant(self, index: int) -> NDArray[Any] | None:
+        """Return an input that doesn't depend on the image; None if it is omitted."""
+        if index >= len(self.inputs) or not self.inputs[index]:
+            return None
+        if self.batched(index):
+            raise Unsafe(f'its input {index} depends on the image')
+        return self._constants[self.inputs[index]]
+
+    def numbers(self, attribute: str, index: int | None = None) -> list[int] | None:
+        """Return a list of numbers that is an attribute or, in newer versions, an input."""
+        if attribute in self.attributes:
+            value = self.attributes[attribute]
+            return list(value) if isinstance(value, (list, tuple)) else [value]
+        found = None if index is None else self.constant(index)
+        return None if found is None else np.atleast_1d(found).tolist()
+
+    def set_input(self, index: int, value: NDArray[Any] | None) -> None:
+        """Feed an input with a constant, or omit it."""
+        while len(self.proto.input) <= index:
+            self.proto.input.append('')
+        self.proto.input[index] = '' if value is None else self._add_constant(value)
+
+
+def _only_first(node: Node) -> None:
+    """Accept what works on each row of its first input, with constants beside it."""
+    for index in range(1, len(node.inputs)):
+        node.constant(index)
+
+
+def _elementwise(node: Node) -> None:
+    ranks = {len(node.shape(index)) for index in range(len(node.inputs)) if node.batched(index)}
+    if len(ranks) != 1:
+        raise Unsafe('its inputs have different ranks')
+    (rank,) = ranks
+    for index, name in enumerate(node.inputs):
+        if not name or node.batched(index):
+            continue
+        shape = node.shape(index)
+        if len(shape) > rank or (len(shape) == rank and shape[0] != 1):
+            raise Unsafe('a constant has more than one row')
+
+
+def _axis(node: Node, default: int | None, rank: int | None = None) -> None:
+    axis = node.attributes.get('axis', default)
+    rank = len(node.shape()) if rank is None else rank
+    if axis is None or axis % rank == 0:
+        raise Unsafe('it works along the batch')
+    _only_first(node)
+
+
+def _softmax(node: Node) -> None:
+    # Until opset 12 it flattens to a matrix at the axis, from 13 on it works along it.
+    _axis(node, 1 if len(node.shape()) > 1 else 0)
+
+
+def _concat(node: Node) -> None:
+    if not all(node.batched(index) for index in range(len(node.inputs))):
+        raise Unsafe('it appends a constant to each row')
+    if node.attributes['axis'] % len(node.shape()) == 0:
+        raise Unsafe('it works along the batch')
+
+
+def _axes(node: Node) -> None:
+    """Accept reductions that name their axes and spare the first."""
+    axes = node.numbers('axes', 1)
+    if not axes or any(axis % len(node.shape()) == 0 for axis in axes):
+        raise Unsafe('it works along the batch')
+
+
+def _squeeze(node: Node) -> None:
+    axes = node.numbers('axes', 1)
+    if axes is None:
+        raise Unsafe('it takes all axes of size 1 away')
+    if any(axis % len(node.shape()) == 0 for axis in axes):
+        raise Unsafe('it takes the batch away')
+
+
+def _unsqueeze(node: Node) -> None:
+    axes = node.numbers('axes', 1) or []
+    if any(axis % len(node.output_shape()) == 0 for axis in axes):
+        raise Unsafe('it puts an axis before the batch')
+
+
+def _reshape(node: Node) -> None:
+    node.constant(1)
+    shape = node.output_shape()
+    if not shape or shape[0] != 1 or 0 in shape:
+        raise Unsafe(f'its result {list(shape)} has no batch')
+    if 'shape' in node.attributes:
+        raise Unsafe('it is of an old form')
+    # 0 takes the batch as it comes; all else is as it was for one image.
+    node.set_input(1, np.array([0, *shape[1:]], np.int64))
+    for index, attribute in enumerate(node.proto.attribute):
+        if attribute.name == 'allowzero':
+            del node.proto.attribute[index]
+            break
+
+
+def _flatten(node: Node) -> None:
+    if node.attributes.get('axis', 1) % max(1, len(node.shape())) != 1:
+        raise Unsafe('it joins the batch with other axes')
+
+
+def _transpose(node: Node) -> None:
+    perm = node.attributes.get('perm')
+    if not perm or perm[0] != 0:
+        raise Unsafe('it moves the batch')
+
+
+def _slice(node: Node) -> None:
+    starts = node.numbers('starts', 1) or []
+    ends = node.numbers('ends', 2) or []
+    axes = node.numbers('axes', 3)
+    steps = node.numbers('steps', 4)
+    rank = len(node.shape())
+    for place, axis in enumerate(range(len(starts)) if axes is None else axes):
+        whole = (starts[place] == 0 and ends[place] >= _FAR
+                 and (steps is None or steps[place] == 1))
+        if axis % rank == 0 and not whole:
+            raise Unsafe('it takes rows of the batch')
+
+
+def _pad(node: Node) -> None:
+    pads = node.numbers('pads', 1) or []
+    node.constant(2)
+    if len(node.inputs) > 3 and node.inputs[3]:
+        raise Unsafe('it names its axes')
+    rank = len(node.shape())
+    if len(pads) != 2 * rank or pads[0] or pads[rank]:
+        raise Unsafe('it adds rows to the batch')
+
+
+def _resize(node: Node) -> None:
+    if 'axes' in node.attributes or node.attributes.get(
+            'keep_aspect_ratio_policy', b'stretch') != b'stretch':
+        raise Unsafe('it is of a form that is not looked into')
+    old = len(node.inputs) == 2
+    if node.attributes.get('coordinate_transformation_mode') == b'tf_crop_and_resize':
+        raise Unsafe('it crops')
+    scales = node.constant(1 if old else 2)
+    if scales is not None and scales.size:
+        if scales[0] != 1:
+            raise Unsafe('it resizes the batch')
+        return
+    sizes = node.constant(3)
+    before, after = node.shape(), node.output_shape()
+    if sizes is None or before[0] != after[0]:
+        raise Unsafe('it resizes the batch')
+    # Sizes would fix the batch; the same as factors doesn't.
+    factors = np.array([new / size for new, size in zip(after, before)], np.float32)
+    if any(int(np.floor(np.float32(size) * factor)) != new
+           for new, size, factor in zip(after, before, factors)):
+        raise Unsafe('its sizes cannot be written as factors')
+    node.set_input(2, factors)
+    del node.proto.input[3:]
+
+
+def _upsample(node: Node) -> None:
+    scales = node.numbers('scales', 1) or [0]
+    if scales[0] != 1:
+        raise Unsafe('it resizes the batch')
+
+
+def _expand(node: Node) -> None:
+    shape = node.constant(1)
+    if shape is None or len(shape) > len(node.shape()) or (
+            len(shape) == len(node.shape()) and shape[0] != 1):
+        raise Unsafe('it repeats the batch')
+
+
+def _tile(node: Node) -> None:
+    repeats = node.constant(1)
+    if repeats is None or repeats[0] != 1:
+        raise Unsafe('it repeats the batch')
+
+
+def _matmul(node: Node) -> None:
+    rank = [len(node.shape(0)), len(node.shape(1))]
+    if node.batched(0) and node.batched(1):
+        if rank[0] != rank[1] or rank[0] < 3:
+            raise Unsafe('it multiplies images with each other')
+    elif node.batched(0):
+        if rank[1] > max(2, rank[0] - 1) and node.shape(1)[0] != 1 or rank[1] > rank[0]:
+            raise Unsafe('a constant has more than one row')
+        if rank[0] < 2:
+            raise Unsafe('it sums over the batch')
+    elif rank[1] < 3 or rank[0] > rank[1] or (rank[0] == rank[1] and node.shape(0)[0] != 1):
+        raise Unsafe('it sums over the batch')
+
+
+def _gemm(node: Node) -> None:
+    node.constant(1)
+    bias = node.constant(2)
+    if node.attributes.get('transA', 0) or (
+            bias is not None and bias.ndim == 2 and bias.shape[0] != 1):
+        raise Unsafe('it works along the batch')
+
+
+def _gather(node: Node) -> None:
+    node.constant(1)
+    if node.attributes.get('axis', 0) % len(node.shape()) == 0:
+        raise Unsafe('it takes rows of the batch')
+
+
+def _quantize(node: Node) -> None:
+    scale = node.constant(1)
+    node.constant(2)
+    if scale is None or (scale.size > 1 and (
+            node.attributes.get('axis', 1) % len(node.shape()) == 0 or scale.ndim > 1)):
+        raise Unsafe('its scale differs from row to row')
+
+
+def _batch_normalization(node: Node) -> None:
+    _only_first(node)
+    if node.attributes.get('training_mode', 0) or len(node.proto.output) > 1:
+        raise Unsafe('it learns from the batch')
+
+
+def _table() -> dict[str, Callable[[Node], None]]:
+    rows: list[tuple[Callable[[Node], None], str]] = [
+        (_only_first, """
+            Abs AveragePool Cast Ceil Celu Clip Conv ConvInteger ConvTranspose Cos DepthToSpace
+            Dropout Elu Erf Exp Floor Gelu GlobalAveragePool GlobalMaxPool GroupNormalization
+            HardSigmoid HardSwish Identity InstanceNormalization LRN LeakyRelu Log LpPool MaxPool
+            Mish Neg Not QLinearConv Reciprocal Relu Round Selu Sigmoid Sign Sin Softplus Softsign
+            SpaceToDepth Sqrt Swish Tanh ThresholdedRelu"""),
+        (_elementwise, """
+            Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or PRelu
+            Pow Sub Sum Where Xor"""),
+        (_axes, """
+            ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin
+            ReduceProd ReduceSum ReduceSumSquare"""),
+        (_softmax, 'Softmax LogSoftmax Hardmax'),
+        (lambda node: _axis(node, -1), 'LayerNormalization TopK'),
+        (lambda node: _axis(node, 0), 'ArgMax ArgMin Split'),
+        (_quantize, 'QuantizeLinear DequantizeLinear'),
+        (_upsample, 'Upsample'), (_batch_normalization, 'BatchNormalization'),
+        (_concat, 'Concat'), (_squeeze, 'Squeeze'), (_unsqueeze, 'Unsqueeze'),
+        (_reshape, 'Reshape'), (_flatten, 'Flatten'), (_transpose, 'Transpose'),
+        (_slice, 'Slice'), (_pad, 'Pad'), (_resize, 'Resize'), (_expand, 'Expand'),
+        (_tile, 'Tile'), (_matmul, 'MatMul'), (_gemm, 'Gemm'), (_gather, 'Gather'),
+    ]
+    return {name: rule for rule, names in rows for name in names.split()}
+
+
+# One rule for each operator of ONNX's own domain.
+RULES: dict[str, Callable[[Node], None]] = _table()
+
 
 _LOGGER = logging.getLogger(__name__)
 

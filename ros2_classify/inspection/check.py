@@ -16,14 +16,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ros2_classify.autoconfig.complete import complete
 from ros2_classify.convert.api import to_onnx
 from ros2_classify.convert.options import ConvertOptions
@@ -31,9 +32,9 @@ from ros2_classify.download.hashing import sha256_of_directory, sha256_of_file
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines import Engine, open_engine
 from ros2_classify.engines.base import TensorSpec
+from ros2_classify.engines.error_messages import tidy
 from ros2_classify.engines.onnx_file import OnnxFile, read_onnx
 from ros2_classify.errors import EngineError, Ros2ClassifyError
-from ros2_classify.inspection.operators import left_to_the_cpu, unknown_operators
 from ros2_classify.inspection.output_checks import (
     Issues, judge, measured, Run, run_on, sample_images)
 from ros2_classify.model.catalog import resolve
@@ -43,6 +44,63 @@ from ros2_classify.model.files import model_file
 from ros2_classify.model.labels import Labels
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results.results import Result
+
+_RECORD = 'session.record_ep_graph_assignment_info'
+
+
+def unknown_operators(file: OnnxFile) -> list[str] | None:
+    """Return the operators that the installed ONNX Runtime doesn't know."""
+    try:
+        state = import_module('onnxruntime.capi.onnxruntime_pybind11_state')
+        schemas = state.get_all_operator_schema()
+    except (ImportError, AttributeError):
+        return None
+    since: dict[tuple[str, str], int] = {}
+    newest: Counter[str] = Counter()
+    for schema in schemas:
+        key = (schema.domain, schema.name)
+        since[key] = min(schema.since_version, since.get(key, schema.since_version))
+        newest[schema.domain] = max(newest[schema.domain], schema.since_version)
+    found = []
+    for (domain, name), count in file.operators.items():
+        if (domain, name) in file.functions:
+            continue
+        opset = file.opsets.get(domain, 1)
+        first = since.get((domain, name))
+        if first is not None and first <= opset:
+            continue
+        nodes = '1 node' if count == 1 else f'{count} nodes'
+        why = ('' if first is None else
+               f', which came with opset {first} while the model says {opset}')
+        found.append(f'{domain + ":" if domain else ""}{name} ({nodes}){why}')
+    return found
+
+
+def left_to_the_cpu(path: Path, provider: str) -> Mapping[str, int] | str:
+    """Return the operators that a provider hands over to the CPU."""
+    ort: Any = import_module('onnxruntime')
+    if not hasattr(ort.InferenceSession, 'get_provider_graph_assignment_info'):
+        return (f'ONNX Runtime {ort.__version__} does not tell which operators {provider} leaves '
+                'to the CPU; a newer one does')
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry(_RECORD, '1')
+    providers = list(dict.fromkeys((provider, 'CPUExecutionProvider')))
+    try:
+        session = ort.InferenceSession(
+            str(path), sess_options=options, providers=providers, enable_fallback=0)
+        pieces = session.get_provider_graph_assignment_info()
+    except Exception as error:  # noqa: B902 -- its exceptions share no base class
+        return f'which operators {provider} leaves to the CPU cannot be told: {tidy(error)}'
+    return count_by_operator(pieces, 'CPUExecutionProvider')
+
+
+def count_by_operator(pieces: Any, provider: str) -> Mapping[str, int]:
+    """Count the nodes that a provider runs."""
+    counts = Counter(node.op_type for piece in pieces if piece.ep_name == provider
+                     for node in piece.get_nodes())
+    return dict(sorted(counts.items()))
+
 
 _CPU = 'CPUExecutionProvider'
 

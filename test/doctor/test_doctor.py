@@ -27,13 +27,11 @@ import venv
 import pytest
 from ros2_classify import cli
 from ros2_classify.doctor import CHECKS, examine, Issue, ThisMachine
-from ros2_classify.doctor.cache_checks import check_cache
 from ros2_classify.doctor.dds_checks import check_large_images
 from ros2_classify.doctor.fake_machine import FakeMachine
 from ros2_classify.doctor.machine import Disk, Installed, Ran
-from ros2_classify.doctor.model_checks import check_catalogue, check_model
-from ros2_classify.doctor.provider_checks import check_providers, IDENTITY
-from ros2_classify.doctor.python_checks import check_python
+from ros2_classify.doctor.model_checks import check_cache, check_catalogue, check_model
+from ros2_classify.doctor.python_checks import check_providers, check_python, IDENTITY
 from ros2_classify.doctor.ros_checks import check_middleware, check_ros
 from ros2_classify.errors import EngineError
 from ros2_classify.ros.node.dds_profile import NEW_VARIABLE, OLD_VARIABLE

@@ -31,8 +31,7 @@ from ros2_classify.cli import main
 from ros2_classify.engines.onnx_file import read_onnx
 from ros2_classify.errors import EngineError
 from ros2_classify.inspection import check_model
-from ros2_classify.inspection.operators import (
-    count_by_operator, left_to_the_cpu, unknown_operators)
+from ros2_classify.inspection.check import count_by_operator, left_to_the_cpu, unknown_operators
 from ros2_classify.inspection.output_checks import kind_of
 from ros2_classify.testing import save_color_classifier, save_constant_model
 

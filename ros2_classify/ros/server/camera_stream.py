@@ -16,26 +16,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 import threading
 import time
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
-from ros2_classify.errors import InputError, Ros2ClassifyError
+from ros2_classify.errors import InputError, OptionsError, Ros2ClassifyError
 from ros2_classify.ros.diagnostics.issues import find, Finding
 from ros2_classify.ros.diagnostics.statistics import Counters, Latencies
-from ros2_classify.ros.messages.transports import TRANSPORTS
+from ros2_classify.ros.messages.transports import resolve_image_topic, TRANSPORTS
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor
 from ros2_classify.ros.server.inference import Drop, Outcome
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.publishers import Publishers
-from ros2_classify.ros.server.stream_names import StreamNames
 from ros2_classify.ros.server.subscription import ImageSubscription
 from ros2_classify.ros.server.topic_diagnosis import explain_losses, explain_silence
 from ros2_classify.ros.server.trace import Trace
+
+_COMPRESSED = TRANSPORTS['compressed'].suffix
+
+
+@dataclass(frozen=True)
+class StreamNames:
+    """
+    One camera's topic, and the namespace of its answers.
+
+    Parameters
+    ----------
+    topic : str
+        The full name of the topic of images, after remapping.
+    transport : str
+        A key of `ros2_classify.ros.messages.transports.TRANSPORTS`.
+    namespace : str or None
+        The full name of the namespace; None for the node's own.
+
+    """
+
+    topic: str
+    transport: str
+    namespace: str | None = None
+
+
+def stream_names(
+        node: Node, image_topics: Sequence[str], image_transport: str,
+        output_namespaces: Sequence[str] = ()) -> tuple[StreamNames, ...]:
+    """
+    Work out the names of all streams.
+
+    Parameters
+    ----------
+    node : rclpy.node.Node
+        The node; relative names are in its namespace, and its remappings count.
+    image_topics : sequence of str
+        The cameras' topics; empty words don't count, and none at all means ``image``. What ends
+        in ``/compressed`` has compressed images.
+    image_transport : str
+        How the images of the others come.
+    output_namespaces : sequence of str
+        The namespaces of the answers in the same order; none at all means those of the cameras.
+
+    Returns
+    -------
+    tuple of StreamNames
+        One for each camera.
+
+    Raises
+    ------
+    OptionsError
+        If a name can't be, or the answers for two cameras would get into each other's way.
+
+    """
+    topics = [topic for topic in image_topics if topic]
+    given = [namespace for namespace in output_namespaces if namespace]
+    if given and len(given) != len(topics):
+        raise OptionsError(
+            f'output_namespaces has {len(given)} names but image_topics has {len(topics)}: give '
+            'one namespace for each topic, in the same order, or none at all')
+    if not topics:
+        suffix = TRANSPORTS[image_transport].suffix
+        return (StreamNames(resolve_image_topic(node, suffix), image_transport),)
+    found: dict[str, StreamNames] = {}
+    for position, name in enumerate(topics):
+        names = _listed(node, name, image_transport, given[position] if given else None)
+        assert names.namespace is not None
+        other = found.setdefault(names.namespace, names)
+        if other.topic == names.topic and other is not names:
+            raise OptionsError(f'image_topics names {names.topic} twice; name each topic once')
+        if other is not names:
+            raise OptionsError(
+                f'the answers for {other.topic} and {names.topic} would mix in the namespace '
+                f'{names.namespace}: give each its own with the parameter output_namespaces, as '
+                f'in: -p "output_namespaces:=[{_suggestion(other)}, {_suggestion(names)}]"')
+    return tuple(found.values())
+
+
+def _listed(
+        node: Node, name: str, image_transport: str, namespace: str | None) -> StreamNames:
+    """Return the names of one camera of image_topics."""
+    base = name.removesuffix(_COMPRESSED)
+    transport = image_transport if base == name else 'compressed'
+    suffix = TRANSPORTS[transport].suffix
+    try:
+        topic = resolve_image_topic(node, suffix, base)
+        if namespace is None:
+            # The camera's namespace is that of its topic, as for camera_info.
+            namespace = topic.removesuffix(_COMPRESSED).rpartition('/')[0] or '/'
+        elif namespace.strip('/'):
+            namespace = node.resolve_topic_name(namespace.rstrip('/'), only_expand=True)
+        else:
+            namespace = '/'
+    except rclpy_implementation.RCLError as error:
+        words = f'{name!r} of image_topics' + (
+            f' or {namespace!r} of output_namespaces' if namespace else '')
+        reason = str(error).partition(', at ')[0].rpartition('name: ')[2]
+        raise OptionsError(f'{words} cannot be used: {reason}') from error
+    return StreamNames(topic, transport, namespace)
+
+
+def _suggestion(names: StreamNames) -> str:
+    return names.topic.removesuffix(_COMPRESSED)
+
 
 # Seconds without an image until the cause is told, and until it is told again.
 _SILENCE = 5.0

@@ -36,9 +36,8 @@ from ros2_classify.preprocess.batch import Batch
 from ros2_classify.results.results import Result
 from ros2_classify.ros.node.logging import core_log_shown
 from ros2_classify.ros.node.parameters import Parameters
-from ros2_classify.ros.server.engine_parameters import engine_settings
-from ros2_classify.ros.server.fetching import convert_options, fetch_options
-from ros2_classify.ros.server.parameters import result_settings, ResultSettings
+from ros2_classify.ros.server.parameters import (
+    convert_options, engine_settings, fetch_options, result_settings, ResultSettings)
 
 _GPU_BATCH = 8
 _CPU = PROVIDERS['cpu']

@@ -31,7 +31,7 @@ from rclpy.parameter import Parameter
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.ros.node.parameters import Parameters, replace_setters
 from ros2_classify.ros.server.model import difference, Model
-from ros2_classify.ros.server.model_change import ChangeRefusedError, ModelChange
+from ros2_classify.ros.server.model_loader import ChangeRefusedError, ModelChange
 from ros2_classify.ros.server.parameters import model_defaults
 
 _NAME = 'model'

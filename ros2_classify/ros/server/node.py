@@ -33,7 +33,7 @@ from ros2_classify.ros.node import memory, process as runtime
 from ros2_classify.ros.node.lifecycle_node import ManagedNode
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.node.parameters import Parameters
-from ros2_classify.ros.server.camera_stream import CameraStream
+from ros2_classify.ros.server.camera_stream import CameraStream, stream_names
 from ros2_classify.ros.server.diagnostics import ServerReport, View
 from ros2_classify.ros.server.faults import EngineFaults, timeout
 from ros2_classify.ros.server.image_waiter import check_rclpy, ImageWaiter
@@ -44,7 +44,6 @@ from ros2_classify.ros.server.model_parameter import ModelSetter
 from ros2_classify.ros.server.parameters import model_defaults, PARAMETERS, result_settings
 from ros2_classify.ros.server.recovery import Recovery
 from ros2_classify.ros.server.service import InferenceService, Request
-from ros2_classify.ros.server.stream_names import stream_names
 from ros2_classify.ros.server.trace import Trace
 from ros2_classify.ros.server.worker import Worker
 

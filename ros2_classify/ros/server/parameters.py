@@ -16,16 +16,139 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+import threading
+from typing import Any, get_args
 
-from ros2_classify.engines.settings import MAX_BATCH
+from ros2_classify.convert.options import ConvertOptions
+from ros2_classify.download.options import FetchOptions
+from ros2_classify.engines.settings import (
+    Arena, EngineSettings, MAX_BATCH, MAX_DEVICE, MAX_MEMORY, MAX_PARALLEL, MAX_THREADS, Precision,
+    Spinning)
 from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.options import Options
+from ros2_classify.progress import LogProgress
 from ros2_classify.ros.node.parameters import Parameters, Spec
-from ros2_classify.ros.server.engine_parameters import ENGINE_PARAMETERS
 from ros2_classify.ros.server.faults import ACTIONS, EXIT_CODE
-from ros2_classify.ros.server.fetching import FETCH_PARAMETERS
+
+FETCH_PARAMETERS = (
+    Spec('offline', False, 'Leave the model alone: models come from disk and cache only; also '
+         'the environment variable ROS2_CLASSIFY_OFFLINE', read_only=True),
+    Spec('allow_unverified', False, 'For a trial: run what an address without a sha256 serves',
+         read_only=True),
+    Spec('conversion_timeout', 1800.0, 'Seconds after which the conversion of a TensorFlow model '
+         'is given up', minimum=1.0, maximum=86400.0, read_only=True),
+)
+
+
+def fetch_options(parameters: Parameters, log: Any,
+                  cancel: threading.Event | None = None) -> FetchOptions:
+    """
+    Return how a model is fetched.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        With those of FETCH_PARAMETERS.
+    log : rclpy logger
+        Gets progress, a line every few seconds.
+    cancel : threading.Event, optional
+        Ends the work when it is set.
+
+    Returns
+    -------
+    FetchOptions
+        The options.
+
+    """
+    return FetchOptions(
+        # False leaves it to the environment.
+        offline=parameters['offline'] or None,
+        allow_unverified=parameters['allow_unverified'],
+        progress=LogProgress(lambda line: log.info(line)), cancel=cancel)
+
+
+def convert_options(parameters: Parameters, fetch: FetchOptions) -> ConvertOptions:
+    """
+    Return how a TensorFlow model is converted.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        With those of FETCH_PARAMETERS.
+    fetch : FetchOptions
+        How it is fetched: the cache and the cancel are the same.
+
+    Returns
+    -------
+    ConvertOptions
+        The options.
+
+    """
+    return replace(ConvertOptions.like(fetch), timeout=parameters['conversion_timeout'])
+
+
+ENGINE_PARAMETERS = (
+    Spec('provider', 'auto', 'What runs the model: auto, cpu, cuda, tensorrt or another '
+         'execution provider of ONNX Runtime', read_only=True),
+    Spec('require_provider', True, 'Whether it is an error when the provider cannot be had; else '
+         'the CPU runs the model, with a warning, as it always may with auto', read_only=True),
+    Spec('device_id', 0, 'Which of several GPUs', minimum=0, maximum=MAX_DEVICE, read_only=True),
+    Spec('precision', 'fp32', 'What the provider may compute in: cuda tf32, tensorrt fp16 and '
+         'int8, openvino fp16; fp32 is as the model says', choices=get_args(Precision),
+         read_only=True),
+    Spec('threads', 0, 'CPU threads for one inference; 0: all physical cores but one, shared by '
+         'those side by side, at most 4', minimum=0, maximum=MAX_THREADS, read_only=True),
+    Spec('parallel', 1, 'How many inferences may run side by side on a CPU: more results a '
+         'second, for several cameras above all, and each takes longer', minimum=1,
+         maximum=MAX_PARALLEL, read_only=True),
+    Spec('spinning', 'auto', "When the model's threads wait for each other at full load: never, "
+         'during an inference, which is faster, or always, which costs a core for each; auto: '
+         'during an inference where a core is left beside them', choices=get_args(Spinning),
+         read_only=True),
+    Spec('memory_limit', 0, 'MiB that the model may take for its work, on the CPU or the GPU; '
+         '0 sets no limit', minimum=0, maximum=MAX_MEMORY, read_only=True),
+    Spec('arena', 'exact', "How the model's memory grows: by what is asked for, or by doubling",
+         choices=get_args(Arena), read_only=True),
+    Spec('shrink_memory', False, 'Whether the model gives memory back after each image; '
+         'slower', read_only=True),
+    Spec('cuda_graphs', False, 'Whether CUDA records the work once and plays it back; refused '
+         'with tensorrt', read_only=True),
+    Spec('engine_cache', True, 'Whether what is costly to build, such as TensorRT engines, is '
+         'kept on disk', read_only=True),
+    Spec('custom_operators', '', 'Libraries with operators of your own, separated by ":"; no '
+         'other one is ever loaded', read_only=True),
+    Spec('external_data', '', "Directories, separated by \":\", that a model's weights may lie in, "
+         'beside its own', read_only=True),
+)
+
+
+def engine_settings(parameters: Parameters) -> EngineSettings:
+    """
+    Return how a model shall be run.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        With those of ENGINE_PARAMETERS.
+
+    Returns
+    -------
+    EngineSettings
+        The settings.
+
+    Raises
+    ------
+    EngineError
+        If a value is wrong.
+
+    """
+    same = {spec.name: parameters[spec.name] for spec in ENGINE_PARAMETERS
+            if spec.name in EngineSettings.__dataclass_fields__}
+    lists = {name: tuple(filter(None, same[name].split(':')))
+             for name in ('custom_operators', 'external_data')}
+    return EngineSettings(**{**same, **lists, 'cache': parameters['engine_cache']})
+
 
 PARAMETERS = (
     Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or a '

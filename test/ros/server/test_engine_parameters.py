@@ -18,7 +18,7 @@ from dataclasses import fields
 
 import pytest
 from ros2_classify.engines.settings import EngineSettings
-from ros2_classify.ros.server.engine_parameters import ENGINE_PARAMETERS, engine_settings
+from ros2_classify.ros.server.parameters import ENGINE_PARAMETERS, engine_settings
 
 DEFAULTS = {spec.name: spec.default for spec in ENGINE_PARAMETERS}
 

@@ -25,9 +25,9 @@ from typing import Any
 import pytest
 from ros2_classify.errors import FetchCancelledError, IntegrityError, Ros2ClassifyError
 from ros2_classify.options import Options
-from ros2_classify.ros.server import model_change
+from ros2_classify.ros.server import model_loader as model_change
 from ros2_classify.ros.server.model import Model
-from ros2_classify.ros.server.model_change import ModelChange
+from ros2_classify.ros.server.model_loader import ModelChange
 from ros2_classify.ros.server.parameters import ResultSettings
 
 SECONDS = 20.0
