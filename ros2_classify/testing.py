@@ -23,8 +23,10 @@ in the package does.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Any, cast, Literal, TypeVar, Union
+import warnings
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +34,43 @@ from numpy.typing import NDArray
 from ros2_classify.engines.base import Dim, Tensors, TensorSpec
 from ros2_classify.errors import EngineError
 
-Result = Union[Tensors, Callable[[Tensors], Tensors]]
+Outputs = Union[Tensors, Callable[[Tensors], Tensors]]
+Function = TypeVar('Function', bound=Callable[..., Any])
 
 # Old enough for the ONNX Runtimes of robots, new enough for all that is used here.
 _OPSET = 13
 _IR_VERSION = 8
+
+# Names of the release before; they go with the next one.
+_OLD_NAMES = {'save_constant_network': 'save_constant_model'}  # words: old
+
+
+def __getattr__(name: str) -> Any:
+    """Return what has been renamed under its old name, with a warning."""
+    if name not in _OLD_NAMES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    _warn(name, _OLD_NAMES[name])
+    return globals()[_OLD_NAMES[name]]
+
+
+def _warn(old: str, new: str) -> None:
+    warnings.warn(f'{old} is now {new}; the old name goes with the next release',
+                  DeprecationWarning, stacklevel=3)
+
+
+def _renamed(**new_names: str) -> Callable[[Function], Function]:
+    """Accept keyword arguments under their old names, with a warning."""
+    def decorate(function: Function) -> Function:
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            for old in kwargs.keys() & new_names.keys():
+                _warn(old, new_names[old])
+                kwargs[new_names[old]] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return cast(Function, call)
+
+    return decorate
 
 
 class FakeEngine:
@@ -47,7 +81,7 @@ class FakeEngine:
     ----------
     inputs, outputs : sequence of TensorSpec
         The inputs and outputs that it claims to have.
-    result : dict of str to ndarray, or callable
+    returns : dict of str to ndarray, or callable
         The outputs, or a function from inputs to outputs.
     provider : str
         The execution provider that it claims to run on.
@@ -80,8 +114,9 @@ class FakeEngine:
 
     """
 
+    @_renamed(answer='returns')  # words: old
     def __init__(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec],
-                 result: Result, *, provider: str = 'Fake',
+                 returns: Outputs, *, provider: str = 'Fake',
                  metadata: Mapping[str, str] | None = None) -> None:
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
@@ -89,7 +124,7 @@ class FakeEngine:
         self.metadata: Mapping[str, str] = dict(metadata or {})
         self.calls: list[Tensors] = []
         self.closed = False
-        self._result = result
+        self._returns = returns
 
     def infer(self, inputs: Tensors) -> Tensors:
         """Return the outputs; EngineError if an input is missing, or after `close`."""
@@ -99,7 +134,7 @@ class FakeEngine:
         if set(inputs) != expected:
             raise EngineError(f'the inputs are {sorted(inputs)} but must be {sorted(expected)}')
         self.calls.append({name: array.copy() for name, array in inputs.items()})
-        return self._result(inputs) if callable(self._result) else dict(self._result)
+        return self._returns(inputs) if callable(self._returns) else dict(self._returns)
 
     def close(self) -> None:
         """Close the engine; closing twice does nothing."""
@@ -229,6 +264,7 @@ def save_constant_model(
     return _save(path, nodes, (input_name, list(input_shape), dtype), listed, constants, metadata)
 
 
+@_renamed(folder='directory')  # words: old
 def save_known_classifier(
     directory: str | Path, name: str, scores: Sequence[float], *, size: tuple[int, int] = (8, 8),
     defaults: str = '', work: int = 0, turns: int = 0,

@@ -17,7 +17,7 @@
 import numpy as np
 import pytest
 
-from ros2_classify import Pipeline
+from ros2_classify import Pipeline, testing
 from ros2_classify.engines import Engine, open_engine
 from ros2_classify.errors import EngineError
 from ros2_classify.model.descriptor import ModelDescriptor
@@ -93,3 +93,16 @@ def test_the_constant_model(tmp_path):
     result = engine.infer({'x': np.zeros((1, 5, 6, 3), np.uint8)})
     np.testing.assert_array_equal(result['boxes'], outputs['boxes'])
     assert result['n'].tolist() == [7]
+
+
+def test_old_names_work_with_a_warning(tmp_path):
+    with pytest.warns(DeprecationWarning, match='save_constant_network is now save_constant_model'):  # words: old
+        old = testing.save_constant_network  # words: old
+    assert old is testing.save_constant_model
+    with pytest.warns(DeprecationWarning, match='answer is now returns'):  # words: old
+        engine = testing.FakeEngine([], [], answer={})  # words: old
+    assert engine.infer({}) == {}
+    with pytest.warns(DeprecationWarning, match='folder is now directory'):  # words: old
+        testing.save_known_classifier(
+            folder=tmp_path, name='known', scores=[1.0])  # words: old
+    assert (tmp_path / 'known.yaml').is_file()
