@@ -62,7 +62,7 @@ class CameraReport:
         self._errors = 0
         self._failure: Finding | None = None
         self._diagnostics = Diagnostics(node)
-        self._diagnostics.add('pictures', self._status)
+        self._diagnostics.add('images', self._status)
 
     # ---- in the thread that publishes
 

@@ -68,13 +68,13 @@ def test_a_model_is_converted_before_the_node_is_active(
     server = start('server', {'model': model}, environment=environment)
     server.wait_for_line('active: ')
     output = server.stop()
-    assert output.index('was converted to ONNX') < output.index('active: ')
+    assert output.index('to ONNX in ') < output.index('active: ')
     assert "tiny: the output 'softmax:0', because of its usual name" in output
     # TensorFlow is gone, the cache is there.
     shutil.rmtree(converter.python.parent)
     server = start('server', {'model': model}, environment={**environment, PYTHON: None})
     server.wait_for_line('active: ')
-    assert 'was converted to ONNX' not in server.stop()
+    assert 'to ONNX in ' not in server.stop()
 
 
 def test_a_conversion_that_takes_too_long_is_given_up(
@@ -83,7 +83,7 @@ def test_a_conversion_that_takes_too_long_is_given_up(
     converter.plan(does='wait')
     server = start('server', {'model': model, 'conversion_timeout': 1.0}, environment=environment)
     assert server.wait() == 1
-    assert 'took more than 1 s and was ended' in server.output
+    assert 'took more than 1 s and was stopped' in server.output
     assert 'the parameter conversion_timeout' in server.output
 
 
