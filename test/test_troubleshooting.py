@@ -12,14 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What ``docs/troubleshooting.md`` says that one reads is what the code really says."""
+"""The messages that ``docs/troubleshooting.md`` quotes are those of the code."""
 
 import ast
 import re
 import string
 
 import pytest
-from ros2_classify.ros.diagnostics import issues as troubles
+from ros2_classify.ros.diagnostics import issues
 import shared_data
 
 PAGE = (shared_data.ROOT / 'docs/troubleshooting.md').read_text()
@@ -55,21 +55,21 @@ def test_each_text_is_in_the_code(quoted):
     assert any(re.search(pattern, text, re.DOTALL) for text in TEXTS), quoted
 
 
-def test_the_texts_are_found():
+def test_the_page_quotes_messages():
     assert len(QUOTED) >= 20
-    # Every text says something of its own.
+    # Every text is distinctive.
     assert all(len(quoted.replace('…', '').strip()) >= 12 or re.search('carries|failed', quoted)
                for quoted in QUOTED)
 
 
-@pytest.mark.parametrize('rows', [troubles.IMAGES, troubles.INFERENCE, troubles.MODEL,
-                                  troubles.CAMERA], ids=lambda rows: rows[0].key)
-def test_the_page_holds_the_table_of_troubles(rows):
-    assert troubles.markdown_table(rows) in PAGE
+@pytest.mark.parametrize('rows', [issues.IMAGES, issues.INFERENCE, issues.MODEL,
+                                  issues.CAMERA], ids=lambda rows: rows[0].key)
+def test_the_page_holds_the_table_of_issues(rows):
+    assert issues.markdown_table(rows) in PAGE
 
 
 def keys_used():
-    """Return the rows of the table that the code asks for."""
+    """Return the rows of the table that the code uses."""
     found = set()
     for path in (shared_data.ROOT / 'ros2_classify/ros').rglob('*.py'):
         text = path.read_text()
@@ -79,16 +79,16 @@ def keys_used():
     return found
 
 
-def test_every_row_is_said_and_everything_said_has_a_row():
-    assert keys_used() == set(troubles.TROUBLES)
+def test_every_row_is_used_and_every_issue_has_a_row():
+    assert keys_used() == set(issues.ISSUES)
 
 
-@pytest.mark.parametrize('row', troubles.TROUBLES.values(), ids=lambda row: row.key)
-def test_every_sentence_can_be_written(row):
+@pytest.mark.parametrize('row', issues.ISSUES.values(), ids=lambda row: row.key)
+def test_every_sentence_can_be_filled_in(row):
     fields = [field for _, field, _, _ in string.Formatter().parse(row.says) if field]
-    finding = troubles.find(row.key, **{field: Anything() for field in fields})
-    assert finding.level == row.level
-    assert finding.text.count('<any>') == len(fields)
+    issue = issues.find(row.key, **{field: Anything() for field in fields})
+    assert issue.level == row.level
+    assert issue.text.count('<any>') == len(fields)
     assert row.why and row.cure
 
 

@@ -12,81 +12,74 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the camera node tells about itself: one status, for its source and its topics."""
+"""The camera node's ``/diagnostics``: one status for its source and its topics."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 import time
 
 from rclpy.node import Node
 from ros2_classify.ros.diagnostics.clock_monitor import SimulatedClock
-from ros2_classify.ros.diagnostics.issues import Finding
+from ros2_classify.ros.diagnostics.issues import Issue
 from ros2_classify.ros.diagnostics.statistics import Rate
 from ros2_classify.ros.diagnostics.status import Status
-from ros2_classify.ros.diagnostics.summary import camera_status, CameraFacts
+from ros2_classify.ros.diagnostics.summary import camera_status
 from ros2_classify.ros.diagnostics.updater import Diagnostics
 
 
 class CameraReport:
-    """
-    The camera's ``/diagnostics``.
-
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The camera.
-    source : str
-        What it publishes.
-    topics : sequence of str
-        Where.
-    listeners : callable
-        Returns how many subscribe.
-    asked_rate : callable
-        Returns how many images a second there should be; 0 for as many as come.
-
-    """
+    """Publishes the status; ``requested_rate`` returns 0 if images come as fast as they can."""
 
     def __init__(self, node: Node, source: str, topics: Sequence[str],
-                 listeners: Callable[[], int], asked_rate: Callable[[], float]) -> None:
+                 subscribers: Callable[[], int], requested_rate: Callable[[], float]) -> None:
         self._node = node
         self._source = source
         self._topics = topics
-        self._listeners = listeners
-        self._asked_rate = asked_rate
+        self._subscribers = subscribers
+        self._requested_rate = requested_rate
         self._rate = Rate()
         self._clock = SimulatedClock()
         self._published = 0
         self._last: float | None = None
-        self._form = ''
+        self._image_format = ''
         self._errors = 0
-        self._failure: Finding | None = None
+        self._failure: Issue | None = None
         self._diagnostics = Diagnostics(node)
         self._diagnostics.add('images', self._status)
+        # The old name of the status, for one release.
+        self._diagnostics.add('pictures', self._deprecated)  # words: old
 
     # ---- in the thread that publishes
 
-    def published(self, form: str) -> None:
+    def published(self, image_format: str) -> None:
         """Note an image: its size and encoding."""
         self._published += 1
         self._last = time.monotonic()
-        self._form = form
+        self._image_format = image_format
         self._failure = None
 
-    def failed(self, finding: Finding) -> None:
-        """Note that the source gives nothing at the moment."""
+    def failed(self, issue: Issue) -> None:
+        """Note that the source delivers nothing at the moment."""
         self._errors += 1
-        self._failure = finding
+        self._failure = issue
 
     # ---- in the executor's thread
 
     def _status(self) -> Status:
         failure, last, clock = self._failure, self._last, self._node.get_clock()
-        findings = self._clock.look(
+        issues = self._clock.look(
             1e-9 * clock.now().nanoseconds if clock.ros_time_is_active else None)
-        return camera_status(CameraFacts(
-            source=self._source, topics=self._topics, listeners=self._listeners(),
+        return camera_status(
+            self._source, self._topics, subscribers=self._subscribers(),
             published=self._published, rate=self._rate.look(self._published),
-            asked_rate=self._asked_rate(),
-            age=None if last is None else time.monotonic() - last, form=self._form,
-            errors=self._errors, findings=[failure, *findings] if failure else findings))
+            requested_rate=self._requested_rate(),
+            age=None if last is None else time.monotonic() - last,
+            image_format=self._image_format, errors=self._errors,
+            issues=[failure, *issues] if failure else issues)
+
+    def _deprecated(self) -> Status:
+        status = self._status()
+        return replace(status, values=(
+            *status.values, ('deprecated status', f'read {self._node.get_name()}: images')))

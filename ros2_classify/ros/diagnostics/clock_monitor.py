@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import time
 
-from ros2_classify.ros.diagnostics.issues import find, Finding
+from ros2_classify.ros.diagnostics.issues import find, Issue
 
 # Seconds; a simulation that runs at a tenth of real time is no fault.
 _PATIENCE = 5.0
@@ -33,7 +33,7 @@ class SimulatedClock:
         self._last: tuple[float, float] | None = None
         self.jumps = 0
 
-    def look(self, simulated: float | None) -> list[Finding]:
+    def look(self, simulated: float | None) -> list[Issue]:
         """Return what is wrong; call it about once a second, with None for real time."""
         now = self._clock()
         if simulated is None:

@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-All that can be wrong with a running node, in one table.
+Everything that can be wrong with a running node, in one table.
 
-The node's log, ``/diagnostics`` and ``docs/troubleshooting.md`` take their words from here, so
-that what a person reads in one of them is found in the others.
+The node's log, ``/diagnostics`` and ``docs/troubleshooting.md`` use these sentences, so a user
+finds in one of them what another one says.
 """
 
 from __future__ import annotations
@@ -31,24 +31,8 @@ OK, WARN, ERROR = Level.OK, Level.WARN, Level.ERROR
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """
-    One thing that can be wrong.
-
-    Parameters
-    ----------
-    key : str
-        Its name in the code.
-    level : Level
-        How bad it is.
-    says : str
-        The sentence, with fields in braces; what to do about it is part of it.
-    why : str
-        What is behind it, for the page.
-    cure : str
-        What to do, for the page, in Markdown.
-
-    """
+class IssueType:
+    """A row of the table: ``says`` has fields in braces; ``why`` and ``cure`` are for the page."""
 
     key: str
     level: Level
@@ -58,228 +42,192 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """
-    Something that is wrong now.
-
-    Parameters
-    ----------
-    key : str
-        Its row in `TROUBLES`.
-    level : Level
-        How bad it is.
-    text : str
-        The sentence, complete.
-
-    """
+class Issue:
+    """Something that is wrong now; ``key`` is that of its row in `ISSUES`."""
 
     key: str
     level: Level
     text: str
 
 
+Finding = Issue  # words: old
+
+
 IMAGES = (
-    Trouble(
+    IssueType(
         'no_publisher', ERROR, 'nobody publishes on {topic} ({kind}): {cure}',
         'no camera publishes on the topic that the server listens to',
-        'take the topic that the message proposes: `--ros-args -r image:=/camera/image_raw`; '
-        'where it knows of none, start the camera, with the same `ROS_DOMAIN_ID`'),
-    Trouble(
+        'use the topic that the message suggests: `--ros-args -r image:=/camera/image_raw`; '
+        'if there is none, start the camera with the same `ROS_DOMAIN_ID`'),
+    IssueType(
         'wrong_type', ERROR, '{topic} carries {found}, not {kind}: {cure}',
-        'the topic is compressed and the server expects raw images, or the other way round, or '
-        'it carries something else',
-        'the parameter `image_transport` or another topic, as the message says'),
-    Trouble(
+        'the topic is compressed and the server expects raw images, or vice versa, or it is not '
+        'a topic of images',
+        'set `image_transport`, or remap to another topic, as the message says'),
+    IssueType(
         'incompatible_qos', ERROR,
-        'the quality of service of {publisher} on {topic} does not fit ours, by the policy '
-        '{policy}: {reason} Change the qos_overrides of one of the two',
-        'the camera offers less than the subscription asks for; the message names the policy',
+        'incompatible QoS on {topic}: {publisher} does not match the subscription in the policy '
+        '{policy}: {reason} change the qos_overrides of one of the two',
+        'the camera offers less than the subscription requests; the message names the policy',
         "`qos_overrides` of one of the two: [the server's page](nodes/server.md)"),
-    Trouble(
+    IssueType(
         'no_picture', ERROR,
-        'no image from {publishers} on {topic} for {seconds:.0f} s. Either the camera sends '
-        'none (ros2 topic hz shows it), or its images are too large for the default settings of '
-        'the middleware: {cure}',
-        'a camera is there but nothing arrives: it sends nothing, or its images are lost',
-        '`ros2 topic hz` tells which; if it shows frames, start the camera with the [profile for '
+        'no image from {publishers} on {topic} for {seconds:.0f} s: either the camera sends none '
+        '(check with ros2 topic hz), or its images are too large for the default settings of the '
+        'middleware: {cure}',
+        'there is a camera, but no image arrives: it sends none, or its images are lost',
+        'run `ros2 topic hz`; if it shows frames, start the camera with the [profile for '
         'large images](large_images.md)'),
-    Trouble(
+    IssueType(
         'no_local_picture', ERROR,
-        'no image on {topic} for {seconds:.0f} s from the camera in this process',
+        'no image on {topic} for {seconds:.0f} s from the camera in this process: see its own '
+        'status on /diagnostics',
         'the camera runs in the same process and sends nothing',
-        "the camera's own line in `/diagnostics` and in the log"),
-    Trouble(
+        "read the camera's own status on `/diagnostics` and its log"),
+    IssueType(
         'unusable', ERROR, 'unusable image on {topic}: {reason}',
-        'the encoding is unknown, or the message is damaged; as a warning: only some are',
-        'the message says which field is wrong; [encodings that are '
-        'understood](nodes/server.md#subscribed-topics)'),
-    Trouble(
+        'the encoding is not supported, or the message is damaged; a warning if only some are',
+        'the message says which field is wrong; see the [supported '
+        'encodings](nodes/server.md#subscribed-topics)'),
+    IssueType(
         'pictures_lost', WARN,
-        '{lost} got lost on their way to {topic}. Usually they are too large for the settings '
-        'that the middleware has in the process of the camera: {cure}. From a camera on another '
-        'machine, take compressed images (image_transport:=compressed)',
-        "an image doesn't fit into the shared memory that the middleware makes by default",
+        'images lost on {topic}: {lost} did not arrive. Usually they are too large for the '
+        "settings of the middleware in the camera's process: {cure}. If the camera is on another "
+        'machine, use compressed images (image_transport:=compressed)',
+        "an image doesn't fit into the middleware's default shared memory",
         'start the camera with the [profile for large images](large_images.md)'),
-    Trouble(
+    IssueType(
         'compressed_lost', WARN,
-        '{lost} got lost on their way to {topic}: the model or a processor has too much to do; '
-        'lower the rate, the size or the quality of the images',
-        'compressed images get lost, as a model is full or a processor busy',
+        'compressed images lost on {topic}: {lost} did not arrive; the network or a processor is '
+        'overloaded; lower the rate, the size or the quality of the images',
+        'the network or a processor is overloaded',
         'lower the rate, the size or the quality of the images'),
-    Trouble(
+    IssueType(
         'jumped_back', WARN,
-        'the stamps of the images on {topic} went back by {seconds:.2f} s: a bag has begun '
-        'again, the clock was set, or two cameras publish on the topic; the images are answered '
-        'as they come',
+        'the stamps of the images on {topic} went back by {seconds:.2f} s: a bag started again, '
+        'the clock was set, or two cameras publish on the topic; the images are processed as they '
+        'arrive',
         'a bag plays in a loop, a clock was set back, or two cameras share the topic',
-        'nothing for a bag; `ros2 topic info --verbose` shows who publishes'),
-    Trouble(
+        'nothing if it is a bag; else run `ros2 topic info --verbose` to see who publishes'),
+    IssueType(
         'clocks_differ', WARN,
-        "the stamps of the images on {topic} are {seconds:.1f} s {side} this node's clock, so "
-        'latencies from them mean nothing: play a bag with --clock and set use_sim_time, or '
+        "the stamps of the images on {topic} are {seconds:.1f} s {side} this node's clock: "
+        'latencies from them are meaningless; play a bag with --clock and set use_sim_time, or '
         'synchronise the clocks of the two machines',
         'a bag is played with its old stamps, two machines have different clocks, or only one of '
         'two nodes has `use_sim_time`',
         '`ros2 bag play --clock` with `use_sim_time:=true`; chrony or ntp between machines'),
-    Trouble(
+    IssueType(
         'nobody_listens', OK,
-        'idle: nobody subscribes to the answers ({topics}), so the images of {topic} are not '
-        'taken; subscribe to one of them to get answers{also}',
-        'without a subscriber the server takes no images and works on nothing: that is no fault',
-        "`ros2 topic echo /detections` is enough to wake it; the message has the topic's name"),
+        'idle: nobody subscribes to the results ({topics}), so the images of {topic} are not '
+        'processed; subscribe to one of them to get results{also}',
+        'without a subscriber the server does not process images; this is not an error',
+        "subscribe, such as with `ros2 topic echo /detections`; the message has the topic's name"),
 )
 
 INFERENCE = (
-    Trouble(
-        'frame_failed', ERROR, 'an image of {topic} got no answer: {reason}',
-        'the model, or what is made of its outputs, failed on this image',
-        "the message has the model's own words; the next image is tried"),
-    Trouble(
-        'some_failed', ERROR, '{count} images of the last second got no answer: {reason}',
-        'as above, counted', 'the newest error is in the message'),
-    Trouble(
+    IssueType(
+        'frame_failed', ERROR, 'no result for an image of {topic}: {reason}',
+        'the model, or the postprocessing of its outputs, failed on this image',
+        'read the reason in the message; the next image is processed'),
+    IssueType(
+        'some_failed', ERROR, 'no result for {count} images of the last second: {reason}',
+        'as above, counted', 'read the newest error in the message'),
+    IssueType(
         'engine_fails', ERROR,
-        'the model has failed {count} times in a row and is tried again in {seconds:.1f} s: '
+        'the model has failed {count} times in a row, next attempt in {seconds:.1f} s: '
         '{reason}',
-        "memory is short, the GPU or its driver is gone, or the model can't run on such "
-        'images; `on_engine_fault` decides what the server does',
-        "`nvidia-smi`, `free -m` and `dmesg`; where a lost GPU doesn't come back, start the "
-        'process anew: `on_engine_fault:=exit` under a supervisor does it'),
-    Trouble(
-        'reloading', ERROR, 'the model failed and is being loaded anew: {reason}',
-        'after a lost device, or failure upon failure, the server loads its model again',
-        'wait for it; then as above'),
-    Trouble(
+        "memory is short, the GPU or its driver failed, or the model can't process such images; "
+        '`on_engine_fault` decides what the server does',
+        "run `nvidia-smi`, `free -m` and `dmesg`; if a lost GPU doesn't come back, restart the "
+        'process: `on_engine_fault:=exit` under a supervisor does it'),
+    IssueType(
+        'reloading', ERROR, 'the model failed and is being reloaded: {reason}',
+        'the device was lost, or the model failed repeatedly',
+        'wait; if it fails again, see above'),
+    IssueType(
         'hangs', ERROR,
         'the model has not come back for {seconds:.0f} s (inference_timeout is {limit:.0f} s): '
-        'a driver hangs, or the machine is overloaded',
+        'a driver hangs, or the machine is overloaded; raise inference_timeout if it needs '
+        'longer',
         'an inference takes far longer than usual: the driver hangs, or the machine is out of '
         'memory; `on_engine_fault` decides what the server does',
-        '`nvidia-smi` and `dmesg`; raise `inference_timeout` where the model really takes that '
-        'long'),
-    Trouble(
+        'run `nvidia-smi` and `dmesg`; raise `inference_timeout` if the model needs longer'),
+    IssueType(
         'load_slow', WARN,
-        'the model of {model} has been loading, with its first run, for {seconds:.0f} s; '
-        '{limit}',
-        'the file is large and the disk slow, the provider builds an engine, the model needs '
-        'for ever, or a driver hangs',
-        'wait; `nvidia-smi` and `dmesg`; [`load_timeout`](nodes/server.md#parameters) decides '
-        'when it is given up'),
-    Trouble(
+        '{model} has been loading for {seconds:.0f} s, including its first inference; {limit}',
+        'the file is large and the disk slow, the provider builds an engine, the model never '
+        'returns, or a driver hangs',
+        'wait; run `nvidia-smi` and `dmesg`; '
+        '[`load_timeout`](nodes/server.md#parameters) limits it'),
+    IssueType(
         'load_hangs', ERROR,
-        'the model of {model} has not come back from loading and its first run for '
-        '{seconds:.0f} s (load_timeout is {limit:.0f} s): it needs for ever, a driver hangs, or '
-        'the machine is overloaded; raise load_timeout if it really takes that long',
-        'as above, and the time is over: it is part of the reason that whoever asked for the '
-        'model is given; the thread is left behind with its memory',
-        'take another model; `nvidia-smi` and `dmesg`; raise `load_timeout` where loading really '
-        'takes that long; start the process anew to get the memory back'),
-    Trouble(
+        '{model} has not come back from loading for {seconds:.0f} s, including its first '
+        'inference (load_timeout is {limit:.0f} s): it never returns, a driver hangs, or the '
+        'machine is overloaded; raise load_timeout if it needs longer',
+        'as above, until the timeout; the thread is abandoned with its memory',
+        'use another model; run `nvidia-smi` and `dmesg`; raise `load_timeout` if loading needs '
+        'longer; restart the process to free the memory'),
+    IssueType(
         'gave_up', ERROR, 'stopped by a fault of the model: {reason}',
         '`on_engine_fault:=error` took the server to the state unconfigured',
-        'configure and activate it again, when the cause is gone'),
-    Trouble(
+        'remove the cause, then configure and activate the server again'),
+    IssueType(
         'transition_failed', ERROR, '{transition} failed: {reason}',
         "the model can't be loaded, or a parameter is wrong",
-        'what the message says; then `ros2 lifecycle set /server configure`'),
-    Trouble(
+        'do what the message says; then `ros2 lifecycle set /server configure`'),
+    IssueType(
         'clock_stands', WARN,
         'use_sim_time is set, but /clock has stood still at {at:.2f} s for {seconds:.0f} s: start '
-        'the simulation or ros2 bag play --clock, or unset use_sim_time; images are answered '
-        'all the same',
+        'the simulation or ros2 bag play --clock, or unset use_sim_time; images are still '
+        'processed',
         'nobody publishes on `/clock`, or the simulation is paused',
         '`ros2 topic hz /clock`; `ros2 param set /server use_sim_time false`'),
 )
 
 MODEL = (
-    Trouble(
+    IssueType(
         'fell_back', WARN,
-        '{model} runs on {provider}, as {asked} could not be had; the log says why, and python -m '
-        'ros2_classify doctor what to do',
-        "the provider that was asked for, or a GPU that is there, can't run the model, and the "
-        'CPU does', "the log's warning names the cause; `require_provider:=true` refuses to start "
-        'in such a case'),
-    Trouble(
-        'change_refused', WARN, '{model} serves on, as the last change was refused: {reason}',
-        'the model that was set could not take the place of the one that serves',
-        'what the message says; then set it again'),
-    Trouble(
+        '{model} runs on {provider}: {asked} is not available; see the warning in the log, or run '
+        'python -m ros2_classify doctor',
+        "the requested provider, or a GPU of this machine, can't run the model; the CPU runs it",
+        'read the warning in the log; with `require_provider:=true` the server refuses to start '
+        'instead'),
+    IssueType(
+        'change_refused', WARN,
+        '{model} keeps serving: the last change of the model was refused: {reason}',
+        'the new model could not replace the present one',
+        'do what the message says; then set the model again'),
+    IssueType(
         'no_model', OK, 'no model is loaded',
-        "the server isn't configured, or configuring failed: the log says why",
+        "the server isn't configured, or the configuration failed; the log says why",
         '`ros2 lifecycle set /server configure`'),
 )
 
 CAMERA = (
-    Trouble(
+    IssueType(
         'source_failed', ERROR, '{reason}; opening it again every {seconds:.0f} s',
-        "a webcam stopped to deliver, or can't be opened",
-        'its cable; whether another program has it (`fuser /dev/video0`); your groups must hold '
-        '`video`'),
-    Trouble(
+        "a webcam stopped delivering, or can't be opened",
+        'check its cable, and that no other program uses it (`fuser /dev/video0`); the user must '
+        'be in the group `video`'),
+    IssueType(
         'camera_unheard', OK,
         'nobody subscribes to {topics}, so no image is read',
-        'the camera reads no images for nobody: that is no fault', 'start who needs them'),
+        'without a subscriber the camera reads no images; this is not an error',
+        'start a subscriber'),
 )
 
-TROUBLES = {row.key: row for row in (*IMAGES, *INFERENCE, *MODEL, *CAMERA)}
+ISSUES = {row.key: row for row in (*IMAGES, *INFERENCE, *MODEL, *CAMERA)}
 
 
-def find(key: str, **facts: Any) -> Finding:
-    """
-    Write the sentence about something that is wrong.
-
-    Parameters
-    ----------
-    key : str
-        Its row in `TROUBLES`.
-    facts : keywords
-        What its sentence's fields are.
-
-    Returns
-    -------
-    Finding
-        Level and sentence.
-
-    """
-    row = TROUBLES[key]
-    return Finding(key, row.level, row.says.format(**facts))
+def find(key: str, **fields: Any) -> Issue:
+    """Return an issue with the sentence of its row, filled in."""
+    row = ISSUES[key]
+    return Issue(key, row.level, row.says.format(**fields))
 
 
-def markdown_table(rows: tuple[Trouble, ...]) -> str:
-    """
-    Write a part of the table for the page.
-
-    Parameters
-    ----------
-    rows : tuple of Trouble
-        The part.
-
-    Returns
-    -------
-    str
-        Markdown, one line for each row.
-
-    """
+def markdown_table(rows: tuple[IssueType, ...]) -> str:
+    """Return a part of the table for the page, one line per row."""
     lines = ['| it says | level | why | what to do |', '|---|---|---|---|']
     lines += [f'| `{re.sub(r"{[^}]*}", "…", row.says)}` | {row.level.name} | {row.why} | '
               f'{row.cure} |' for row in rows]

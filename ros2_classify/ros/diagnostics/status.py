@@ -31,19 +31,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """
-    What one part of a node says about itself.
-
-    Parameters
-    ----------
-    level : Level
-        How bad it is.
-    message : str
-        One sentence for people: what is, and where something is wrong, what to do.
-    values : tuple of (str, str)
-        Names and values for whoever looks closer.
-
-    """
+    """What one part of a node says about itself; the message ends with the next step."""
 
     level: Level
     message: str

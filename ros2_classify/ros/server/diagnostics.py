@@ -27,7 +27,7 @@ from ros2_classify.ros.diagnostics.issues import find, Finding
 from ros2_classify.ros.diagnostics.statistics import Rate
 from ros2_classify.ros.diagnostics.status import Status
 from ros2_classify.ros.diagnostics.summary import (
-    input_status, InputFacts, model_status, ModelFacts, work_status, WorkFacts)
+    inference_status, input_status, model_status)
 from ros2_classify.ros.diagnostics.updater import Diagnostics
 from ros2_classify.ros.node.lifecycle_node import ManagedNode
 from ros2_classify.ros.node.parameters import Parameters
@@ -139,14 +139,14 @@ class ServerReport:
     def _input(self, stream: CameraStream) -> Status:
         source, counters, monitor = stream.source, stream.counters, stream.monitor
         last = source.last_image_at if source is not None else None
-        return input_status(InputFacts(
-            topic=stream.topic, active=source is not None, findings=stream.issues,
+        return input_status(
+            topic=stream.topic, active=source is not None, issues=stream.issues,
             rate=self._rate(f'{stream.topic} received', counters.received),
             result_rate=self._rate(f'{stream.topic} answered', counters.answered),
             counts={
-                'received': counters.received, 'answered': counters.answered,
+                'received': counters.received, 'results published': counters.answered,
                 'dropped, replaced by newer ones': counters.replaced,
-                'dropped, not wanted by anybody': counters.unwanted,
+                'dropped, no subscribers': counters.unwanted,
                 'dropped, unusable': counters.malformed,
                 'dropped, the model failed': counters.failed,
                 'dropped, in pauses after faults': counters.skipped,
@@ -156,9 +156,9 @@ class ServerReport:
                 'changes of size or encoding': monitor.changes,
                 'interruptions': monitor.interruptions},
             age=None if last is None else time.monotonic() - last,
-            form=monitor.form, publishers=self._node.count_publishers(stream.topic),
-            listeners=stream.publishers.listeners, latency=stream.latencies.total,
-            node_latency=stream.latencies.node, last_error=stream.last_error))
+            image_format=monitor.form, publishers=self._node.count_publishers(stream.topic),
+            subscribers=stream.publishers.listeners, latency=stream.latencies.total,
+            node_latency=stream.latencies.node, last_error=stream.last_error)
 
     def _work(self) -> Status:
         server = self._view()
@@ -168,20 +168,20 @@ class ServerReport:
         lately, self._failed_before = max(0, failed - self._failed_before), failed
         what, since = self._doing
         errors = [stream.last_error for stream in streams if stream.last_error]
-        return work_status(WorkFacts(
+        return inference_status(
             state=server.state,
-            doing=f'{what} for {time.monotonic() - since:.0f} s' if what else '',
-            findings=self._work_findings(server),
-            rate=self._rate('answers', answered), answered=answered, failed=failed,
+            activity=f'{what} for {time.monotonic() - since:.0f} s' if what else '',
+            issues=self._work_findings(server),
+            rate=self._rate('answers', answered), published=answered, failed=failed,
             requests=server.requests,
-            faults=faults.total, reloads=faults.reloads, hangs=server.hangs,
+            faults=faults.total, reloads=faults.reloads, abandoned=server.hangs,
             failed_lately=lately,
             inference=None if server.statistics is None else server.statistics.times,
             running_for=server.busy_for,
             timeout=0.0 if server.model is None else timeout(
                 server.settings['inference_timeout'], server.model.warm_up_time),
             last_error=faults.last_error or (errors[-1] if errors else ''),
-            clock_jumps=self._clock.jumps))
+            clock_jumps=self._clock.jumps)
 
     def _work_findings(self, server: View) -> list[Finding]:
         clock = self._node.get_clock()
@@ -201,10 +201,10 @@ class ServerReport:
         server = self._view()
         model, asked = server.model, server.settings['provider']
         if model is None:
-            return model_status(ModelFacts(asked=asked, version=server.models_loaded))
+            return model_status(requested=asked, version=server.models_loaded)
         provider = model.pipeline.engine.provider
-        return model_status(ModelFacts(
-            name=model.name, task=model.pipeline.task, sha256=model.sha256, asked=asked,
+        return model_status(
+            name=model.name, task=model.pipeline.task, sha256=model.sha256, requested=asked,
             provider=provider, fell_back=fell_back(asked, provider),
             version=server.models_loaded, load_time=model.load_time, engine_time=model.engine_time,
-            warm_up_time=model.warm_up_time, refused=server.refused))
+            warm_up_time=model.warm_up_time, refused=server.refused)

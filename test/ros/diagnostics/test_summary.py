@@ -12,15 +12,15 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What numbers mean: levels, sentences and values."""
+"""The judgement of numbers: levels, sentences and values."""
 
 import pytest
 from ros2_classify.ros.diagnostics.issues import find
 from ros2_classify.ros.diagnostics.statistics import Ring
 from ros2_classify.ros.diagnostics.status import Level
 from ros2_classify.ros.diagnostics.summary import (
-    camera_status, CameraFacts, input_status, InputFacts, judge, model_status, ModelFacts,
-    work_status, WorkFacts)
+    camera_status, DEPRECATED, inference_status, input_status, judge, model_status,
+    with_deprecated)
 
 LOST = find('compressed_lost', lost='9 of 10 images', topic='/image')
 UNUSABLE = find('unusable', topic='/image', reason='no such encoding')
@@ -35,7 +35,7 @@ def ring(*values):
     return result
 
 
-def test_the_worst_comes_first_and_nothing_is_left_out():
+def test_the_worst_issue_comes_first_and_none_is_dropped():
     level, message = judge([LOST, IDLE, UNUSABLE], 'fine')
     assert level == Level.ERROR
     assert message.index('no such encoding') < message.index('9 of 10 images')
@@ -44,93 +44,101 @@ def test_the_worst_comes_first_and_nothing_is_left_out():
     assert judge([], 'fine') == (Level.OK, 'fine')
 
 
-def test_a_camera_s_images():
-    facts = InputFacts(
+def test_a_status_shows_a_camera_s_images():
+    status = input_status(
         '/image', active=True, rate=29.96, result_rate=10.0, counts={'received': 90}, age=0.034,
-        form='640x480 rgb8', publishers=1, listeners=2,
+        image_format='640x480 rgb8', publishers=1, subscribers=2,
         latency=ring(*(each / 1000 for each in range(1, 101))), node_latency=ring(0.004))
-    status = input_status(facts)
     assert (status.level, status.message) == (
-        Level.OK, '30.0 images and 10.0 answers a second')
+        Level.OK, '30.0 images and 10.0 results per second')
     values = dict(status.values)
     assert len(values) == len(status.values)
     assert values['topic'] == '/image' and values['received'] == '90'
-    assert values['age of the last image [s]'] == '0.03'
-    assert [round(float(values[f'stamp to answer {part} [ms]'])) for part in (
+    assert values['last image age [s]'] == '0.03'
+    assert [round(float(values[f'stamp to result {part} [ms]'])) for part in (
         'p50', 'p95', 'p99')] == pytest.approx([50, 95, 99], abs=1.5)
-    assert values['arrival to answer p99 [ms]'] == '4.00'
-    assert (values['publishers'], values['subscribers of the answers']) == ('1', '2')
+    assert values['arrival to result p99 [ms]'] == '4.00'
+    assert (values['publishers'], values['result subscribers']) == ('1', '2')
 
 
-@pytest.mark.parametrize(('facts', 'level', 'words'), [
-    (InputFacts('/image', active=False, findings=[UNUSABLE]), Level.OK, 'not active'),
-    (InputFacts('/image', active=True), Level.OK, 'waiting for the first image on /image'),
-    (InputFacts('/image', active=True, findings=[LOST]), Level.WARN, '9 of 10'),
-    (InputFacts('/image', active=True, findings=[UNUSABLE]), Level.ERROR, 'no such encoding'),
-    (InputFacts('/image', active=True, findings=[IDLE]), Level.OK, 'nobody subscribes')])
-def test_a_camera_s_images_in_trouble(facts, level, words):
-    status = input_status(facts)
+@pytest.mark.parametrize(('status', 'level', 'words'), [
+    (input_status('/image', active=False, issues=[UNUSABLE]), Level.OK, 'not active'),
+    (input_status('/image', active=True), Level.OK, 'waiting for the first image on /image'),
+    (input_status('/image', active=True, issues=[LOST]), Level.WARN, '9 of 10'),
+    (input_status('/image', active=True, issues=[UNUSABLE]), Level.ERROR, 'no such encoding'),
+    (input_status('/image', active=True, issues=[IDLE]), Level.OK, 'nobody subscribes')])
+def test_issues_of_a_camera_s_images_set_level_and_message(status, level, words):
     assert status.level == level and words in status.message
 
 
-@pytest.mark.parametrize(('facts', 'level', 'words'), [
-    (WorkFacts('active', rate=12.04), Level.OK, '12.0 answers a second'),
-    (WorkFacts('inactive'), Level.OK, 'the node is inactive'),
-    (WorkFacts('configuring', doing='loading the model x for 4 s'), Level.OK, 'loading'),
-    (WorkFacts('active', failed_lately=3, last_error='no memory'), Level.ERROR,
-     '3 images of the last second got no answer: no memory'),
-    (WorkFacts('active', findings=[find('hangs', seconds=12, limit=10)]), Level.ERROR,
+@pytest.mark.parametrize(('status', 'level', 'words'), [
+    (inference_status('active', rate=12.04), Level.OK, '12.0 results per second'),
+    (inference_status('inactive'), Level.OK, 'the node is inactive'),
+    (inference_status('configuring', activity='loading the model x for 4 s'), Level.OK, 'loading'),
+    (inference_status('active', failed_lately=3, last_error='no memory'), Level.ERROR,
+     'no result for 3 images of the last second: no memory'),
+    (inference_status('active', issues=[find('hangs', seconds=12, limit=10)]), Level.ERROR,
      'has not come back for 12 s'),
-    (WorkFacts('unconfigured', findings=[find('gave_up', reason='no memory')]), Level.ERROR,
+    (inference_status('unconfigured', issues=[find('gave_up', reason='no memory')]), Level.ERROR,
      'stopped by a fault of the model: no memory'),
-    (WorkFacts('active', findings=[find('clock_stands', at=0, seconds=9)]), Level.WARN,
+    (inference_status('active', issues=[find('clock_stands', at=0, seconds=9)]), Level.WARN,
      '/clock has stood still')])
-def test_the_model_at_work(facts, level, words):
-    status = work_status(facts)
+def test_the_inference_is_judged(status, level, words):
     assert status.level == level and words in status.message
-    assert dict(status.values)['lifecycle state'] == facts.state
+    assert dict(status.values)['lifecycle state']
 
 
-def test_the_inference_s_values():
-    values = dict(work_status(WorkFacts(
-        'active', answered=5, failed=2, requests=1, faults=4, reloads=1, inference=ring(0.25),
-        running_for=0.125, timeout=10.0, last_error='no memory')).values)
+def test_a_status_shows_the_inference():
+    values = dict(inference_status(
+        'active', published=5, failed=2, requests=1, faults=4, reloads=1, inference=ring(0.25),
+        running_for=0.125, timeout=10.0, last_error='no memory').values)
     assert values['inference p50 [ms]'] == '250.00' and values['last error'] == 'no memory'
-    assert values['answered'] == '5' and values['faults of the model'] == '4'
+    assert values['results published'] == '5' and values['model faults'] == '4'
     assert values['inference timeout [s]'] == '10.0'
 
 
-@pytest.mark.parametrize(('facts', 'level', 'words'), [
-    (ModelFacts(), Level.OK, 'no model is loaded'),
-    (ModelFacts('boxes', provider='CPUExecutionProvider'), Level.OK,
+@pytest.mark.parametrize(('status', 'level', 'words'), [
+    (model_status(), Level.OK, 'no model is loaded'),
+    (model_status('boxes', provider='CPUExecutionProvider'), Level.OK,
      'boxes on CPUExecutionProvider'),
-    (ModelFacts('boxes', asked='cuda', provider='CPUExecutionProvider', fell_back=True),
-     Level.WARN, 'boxes runs on CPUExecutionProvider, as cuda could not be had'),
-    (ModelFacts('boxes', refused='there is no such file'), Level.WARN,
-     'boxes serves on, as the last change was refused: there is no such file')])
-def test_the_model(facts, level, words):
-    status = model_status(facts)
+    (model_status('boxes', requested='cuda', provider='CPUExecutionProvider', fell_back=True),
+     Level.WARN, 'boxes runs on CPUExecutionProvider: cuda is not available'),
+    (model_status('boxes', refused='there is no such file'), Level.WARN,
+     'boxes keeps serving: the last change of the model was refused: there is no such file')])
+def test_the_model_is_judged(status, level, words):
     assert status.level == level and words in status.message
 
 
-def test_the_model_s_values():
-    values = dict(model_status(ModelFacts(
-        'boxes', 'detection', 'abc', 'auto', 'CPUExecutionProvider', version=2, load_time=61.5,
-        engine_time=60.25, warm_up_time=0.25)).values)
-    assert values['sha256'] == 'abc' and values['provider asked for'] == 'auto'
+def test_a_status_shows_the_model():
+    values = dict(model_status(
+        'boxes', task='detection', sha256='abc', requested='auto',
+        provider='CPUExecutionProvider', version=2, load_time=61.5,
+        engine_time=60.25, warm_up_time=0.25).values)
+    assert values['sha256'] == 'abc' and values['requested provider'] == 'auto'
     assert values['fetched, converted and loaded in [s]'] == '61.500'
     assert values['engine built and started in [s]'] == '60.250'
     assert values['warmed up in [s]'] == '0.250' and values['models loaded so far'] == '2'
 
 
-@pytest.mark.parametrize(('facts', 'level', 'words'), [
-    (CameraFacts('scenes', ['/image'], listeners=1, rate=9.98), Level.OK,
-     '10.0 images a second'),
-    (CameraFacts('scenes', ['/image', '/image/compressed']), Level.OK,
+@pytest.mark.parametrize(('status', 'level', 'words'), [
+    (camera_status('samples', ['/image'], subscribers=1, rate=9.98), Level.OK,
+     '10.0 images per second'),
+    (camera_status('samples', ['/image', '/image/compressed']), Level.OK,
      'nobody subscribes to /image or /image/compressed'),
-    (CameraFacts('webcam 0', ['/image'], listeners=1, findings=[
+    (camera_status('webcam 0', ['/image'], subscribers=1, issues=[
         find('source_failed', reason='webcam 0 stopped delivering', seconds=1)]), Level.ERROR,
      'webcam 0 stopped delivering; opening it again every 1 s')])
-def test_a_camera(facts, level, words):
-    status = camera_status(facts)
+def test_a_camera_node_is_judged(status, level, words):
     assert status.level == level and words in status.message
+
+
+def test_old_keys_are_published_for_one_release_with_one_notice():
+    values = input_status('/image', active=True, age=0.5, latency=ring(0.004)).values
+    table = dict(values)
+    for key, old in DEPRECATED.items():
+        assert table.get(old) == table.get(key)
+        assert (f'{old} (now {key})' in table['deprecated keys']) == (key in table)
+    keys = [key for key, _ in values]
+    assert keys.index('result rate [Hz]') < keys.index('rate answered [Hz]')  # words: old
+    assert keys.count('deprecated keys') == 1
+    assert with_deprecated((('topic', '/image'),)) == (('topic', '/image'),)

@@ -59,7 +59,7 @@ def test_pauses_grow_up_to_a_limit_and_end_with_an_result(clock):
     assert fail(faults, clock, 14) == [0, 0, 0, 0, 0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
     found, = faults.findings()
     assert found.key == 'engine_fails'
-    assert 'failed 14 times in a row and is tried again in 30.0 s: no memory' in found.text
+    assert 'failed 14 times in a row, next attempt in 30.0 s: no memory' in found.text
     assert str(faults.pause()) == found.text
     clock.now += 30.0
     assert faults.pause() is None
@@ -70,7 +70,7 @@ def test_pauses_grow_up_to_a_limit_and_end_with_an_result(clock):
 def test_a_lost_device_asks_for_the_model_at_once_and_nothing_is_tried_before(clock):
     faults = EngineFaults('retry', clock)
     faults.failed(ProviderLostError('the GPU is gone'))
-    assert 'loaded anew: the GPU is gone' in str(faults.pause())
+    assert 'reloaded: the GPU is gone' in str(faults.pause())
     assert faults.take_wish().act == 'reload'
     assert faults.take_wish().act == '' and faults.reloading
     assert faults.pause() is not None

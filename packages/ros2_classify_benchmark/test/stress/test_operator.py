@@ -142,7 +142,7 @@ def test_no_gpu(start: Any, peer: Peer, diagnostics: Diagnostics, classifier: Pa
     server = start('server', {
         'model': classifier, 'provider': 'cuda', 'require_provider': False})
     server.wait_for_line('active: ')
-    diagnostics.say('server: model', 1, 'runs on CPUExecutionProvider, as ', 'could not be had',
+    diagnostics.say('server: model', 1, 'runs on CPUExecutionProvider: ', 'is not available',
                     'python -m ros2_classify doctor')
     server.wait_for_line('has no CUDAExecutionProvider and the CPU runs the model instead')
     server.stop()
