@@ -98,7 +98,7 @@ def test_loading_that_takes_long_is_visible(start, peer, operator, sleeper):
 
 def test_it_says_why_no_image_comes(start, peer, operator, classifier):
     server = start('server', {'model': classifier})
-    operator.wait(IMAGES, 'OK', 'idle: nobody subscribes to the answers .*/classification'
+    operator.wait(IMAGES, 'OK', 'idle: nobody subscribes to the results .*/classification'
                   '.*nobody publishes on /image either', publishers='0')
     results = peer.collect(Classification, '/classification')
     operator.wait(IMAGES, 'ERROR', 'nobody publishes on /image .*is the camera running')

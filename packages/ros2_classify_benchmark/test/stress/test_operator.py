@@ -242,7 +242,7 @@ def test_no_subscriber(
         start: Any, peer: Peer, diagnostics: Diagnostics, classifier: Path) -> None:
     camera = Camera(peer, '/image')
     start('server', {'model': classifier}).wait_for_line('active: ')
-    diagnostics.say(IMAGES, 0, 'nobody subscribes to the answers', '/classification',
+    diagnostics.say(IMAGES, 0, 'nobody subscribes to the results', '/classification',
                     'subscribe to one of them')
     results = peer.collect(Classification, '/classification')
     camera.result(BLUE, results)
