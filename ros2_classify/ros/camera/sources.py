@@ -111,7 +111,7 @@ Pixels = NDArray[np.uint8]
 Warn = Callable[[str], None]
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pbm', '.pgm', '.png', '.ppm', '.tif', '.tiff',
-                    '.webp')
+                  '.webp')
 
 KINDS = ('a source is an image file, a directory of images, a video file, or a webcam (a number '
          'such as 0, or a device such as /dev/video0)')

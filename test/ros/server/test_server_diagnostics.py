@@ -308,12 +308,15 @@ def test_losses_are_seen_and_all_is_counted_while_the_model_is_slow(
 
 def test_the_camera_reports_itself(start, peer, operator):
     camera = start('camera', {'rate': 20.0})
-    operator.wait('camera: pictures', 'OK', 'nobody subscribes to /image or /image/compressed',
+    operator.wait('camera: images', 'OK', 'nobody subscribes to /image or /image/compressed',
                   subscribers='0', published='0')
     images = peer.collect(Image, '/image', 1)
     peer.spin_until(lambda: images, 'an image')
-    values = operator.wait('camera: pictures', 'OK', 'images per second', published='[1-9].*')
+    values = operator.wait('camera: images', 'OK', 'images per second', published='[1-9].*')
     assert values['requested rate [Hz]'] == '20.0' and values['image format'].endswith(' bgr8')
+    # The old name is published for one release.
+    old = operator.wait('camera: pictures', 'OK', 'images per second')  # words: old
+    assert old['deprecated status'] == 'read camera: images'
     camera.stop()
 
 
