@@ -119,10 +119,9 @@ def test_the_executor_stays_awake_while_the_model_is_busy(start, peer, sleeper):
     assert peer.set_values(top_k=1) == []
     # Those that wait are told when the server gives up.
     assert not peer.transition('deactivate')
-    peer.spin_until(
-        lambda: sum(future.done() for future in stuck) == len(stuck) - 1, 'the refusals')
-    words = [future.result().message for future in stuck if future.done()]
-    assert words.count('/server has been deactivated') == 8
+    peer.spin_until(lambda: [
+        future.result().message for future in stuck if future.done()
+    ].count('/server has been deactivated') == 8, 'the refusals')
     server.wait_for_line('the model does not come back; the node cannot be used any more')
     assert server.wait() == 1
     assert 'Traceback' not in server.output
