@@ -13,8 +13,8 @@
 # limitations under the License.
 
 """
-Where model files come from: paths, directories, addresses, archives, and the cache between them.
+Get model files from paths, directories, URLs and archives, through a cache.
 
-`ros2_classify.download.fetch.fetch` is the one way in; the other modules each do one thing for it.
-Nothing but Python's own library is needed, and nothing is imported before it is used.
+`ros2_classify.download.fetch.fetch` is the entry point. Only Python's standard library is needed,
+and modules are imported when first used.
 """

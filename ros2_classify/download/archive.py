@@ -13,12 +13,11 @@
 # limitations under the License.
 
 """
-Archives, unpacked so that none of them can do harm.
+Safe unpacking of archives from untrusted sources.
 
-An archive is read twice: once to look at every member, and only if all are harmless once more to
-write them. Nothing is left to `tarfile`'s or `zipfile`'s own extraction, whose safeguards differ
-from one Python release to the next (PEP 706): files and directories are made here, with our
-permissions, below the target and nowhere else, and nothing but plain files and directories is made.
+Every member is checked before the first is written. Extraction by `tarfile` and `zipfile` is not
+used, because its safeguards differ between Python releases (PEP 706): only plain files and
+directories are created, below the target, with our permissions.
 """
 
 from __future__ import annotations
@@ -71,17 +70,7 @@ def kind_of(path: Path) -> str | None:
 
 
 class BoundedStream:
-    """
-    A stream for `tarfile`: forward only, and bounded in each read and in all.
-
-    Parameters
-    ----------
-    stream : binary file
-        The unpacked bytes.
-    limit : int
-        How many of them there may be.
-
-    """
+    """A stream for `tarfile`: forward only, with limits for each read and for the total."""
 
     def __init__(self, stream: BinaryIO, limit: int) -> None:
         self._stream = stream
@@ -89,16 +78,16 @@ class BoundedStream:
         self._position = 0
 
     def read(self, count: int = -1) -> bytes:
-        """Return so many bytes, or fewer at the end."""
+        """Return ``count`` bytes, or fewer at the end."""
         if not 0 <= count <= MAX_READ:
-            raise ArchiveError('a header announces more than any honest one holds')
+            raise ArchiveError('a header is larger than any valid one')
         parts = []
         while count and (part := self._stream.read(count)):
             parts.append(part)
             count -= len(part)
             self._position += len(part)
         if self._position > self._limit:
-            raise ArchiveError('it is larger unpacked than is allowed')
+            raise ArchiveError('it is too large when unpacked')
         return b''.join(parts)
 
     def tell(self) -> int:
@@ -116,7 +105,7 @@ class BoundedStream:
 
 
 class _XzReader(io.RawIOBase):
-    """Unpacks xz within a limit of memory, which `lzma.open` does not offer."""
+    """Unpacks xz with a memory limit, which `lzma.open` does not offer."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -124,7 +113,7 @@ class _XzReader(io.RawIOBase):
         self._rest = b''
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
@@ -138,7 +127,7 @@ class _XzReader(io.RawIOBase):
                 fresh = self._rest or self._source.read(64 * 1024)
                 self._rest = b''
                 if not fresh:
-                    raise EOFError('it ends too early')
+                    raise EOFError('it is truncated')
             plain = self._decoder.decompress(fresh, len(view))
             if plain:
                 view[:len(plain)] = plain
@@ -149,7 +138,7 @@ class _XzReader(io.RawIOBase):
         return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
 
     def _next_stream(self) -> bool:
-        """Begin the next of several streams, after the zeros that may lie between them."""
+        """Start the next concatenated stream; zeros may separate them."""
         rest = self._decoder.unused_data
         while not rest.lstrip(b'\0'):
             rest = self._source.read(64 * 1024)
@@ -162,24 +151,7 @@ class _XzReader(io.RawIOBase):
 
 @contextmanager
 def open_tar_stream(path: Path, kind: str, limit: int) -> Iterator[BoundedStream]:
-    """
-    Open a tar archive's bytes.
-
-    Parameters
-    ----------
-    path : Path
-        The archive.
-    kind : str
-        'tar', 'tar.gz', 'tar.bz2' or 'tar.xz'.
-    limit : int
-        How many bytes it may unpack to, headers included.
-
-    Yields
-    ------
-    BoundedStream
-        What `tarfile` can read without compression.
-
-    """
+    """Open a tar archive's bytes."""
     with open(path, 'rb') as source:
         if kind == 'tar.gz':
             plain = cast(BinaryIO, gzip.GzipFile(fileobj=source))
@@ -207,103 +179,34 @@ _BROKEN = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOF
 
 @dataclass(frozen=True)
 class Limits:
-    """
-    What an archive may hold at most.
+    """The largest archive that is unpacked."""
 
-    Parameters
-    ----------
-    members : int
-        Files and directories.
-    unpacked : int
-        Bytes of all files together.
-
-    """
-
-    members: int = 10_000
-    unpacked: int = 16 * 10 ** 9
+    members: int = 10_000  # files and directories
+    unpacked: int = 16 * 10 ** 9  # bytes of all files together
 
 
 @dataclass(frozen=True)
 class Member:
-    """
-    A file or directory in an archive.
+    """A file or directory in an archive."""
 
-    Parameters
-    ----------
-    name : str
-        Its path below the archive's top, with ``/`` between and nothing else special in it.
-    size : int
-        Bytes, as announced; 0 for a directory.
-    is_directory : bool
-        Whether it is a directory.
-
-    """
-
+    # Its path below the archive's top, with ``/`` between and nothing else special in it.
     name: str
-    size: int
-    is_directory: bool
+    size: int  # bytes, as announced; 0 for a directory
+    is_directory: bool  # whether it is a directory
 
 
 Opener = Callable[[], IO[bytes]]
 
 
 def list_members(path: Path, limits: Limits = Limits()) -> list[Member]:
-    """
-    Look at all members of an archive.
-
-    Parameters
-    ----------
-    path : Path
-        The archive: zip, or tar plain or compressed by gzip, bzip2 or xz, whatever its name.
-    limits : Limits
-        What it may hold.
-
-    Returns
-    -------
-    list of Member
-        In the archive's order.
-
-    Raises
-    ------
-    ArchiveError
-        If it can't be read, or one member could do harm.
-
-    """
+    """Look at all members of an archive."""
     with walk(path, limits) as members:
         return [member for member, _ in members]
 
 
 def unpack(path: Path, target: Path, limits: Limits = Limits(), *, meter: Meter | None = None,
            cancel: threading.Event | None = None) -> dict[str, tuple[int, str]]:
-    """
-    Write all members of an archive that `list_members` found harmless.
-
-    Parameters
-    ----------
-    path : Path
-        The archive.
-    target : Path
-        A directory, made if need be, which nobody else writes to.
-    limits : Limits
-        What it may hold.
-    meter : Meter, optional
-        Counts the bytes written.
-    cancel : threading.Event, optional
-        Set from elsewhere, it ends the work.
-
-    Returns
-    -------
-    dict of str to (int, str)
-        The size in bytes and the sha256 of each file by its name.
-
-    Raises
-    ------
-    ArchiveError
-        If it can't be read, or one member could do harm.
-    OSError
-        If the target can't be written.
-
-    """
+    """Write all members of an archive that `list_members` found harmless."""
     target.mkdir(parents=True, exist_ok=True)
     written = {}
     with walk(path, limits) as members:
@@ -327,7 +230,7 @@ def unpack(path: Path, target: Path, limits: Limits = Limits(), *, meter: Meter 
 
 
 def read_member(path: Path, member: Member, opener: Opener) -> Iterator[bytes]:
-    """Yield a member's bytes; ArchiveError where there are more or fewer than announced."""
+    """Yield a member's bytes; ArchiveError if the declared size is wrong."""
     left = member.size
     with _reading(path):
         with opener() as source:
@@ -337,37 +240,17 @@ def read_member(path: Path, member: Member, opener: Opener) -> Iterator[bytes]:
                     break
                 yield chunk
     if left:
-        raise ArchiveError(f'{path.name}: {member.name} does not have the {member.size} bytes '
-                           'that the archive announces; get the archive again')
+        raise ArchiveError(f'{path.name}: {member.name} does not have the declared '
+                           f'{member.size} bytes; download the archive again')
 
 
 @contextmanager
 def walk(path: Path, limits: Limits = Limits()) -> Iterator[Iterator[tuple[Member, Opener]]]:
-    """
-    Open an archive and go through its members, each checked before it is yielded.
-
-    Parameters
-    ----------
-    path : Path
-        The archive.
-    limits : Limits
-        What it may hold.
-
-    Yields
-    ------
-    iterator of (Member, callable)
-        A callable opens its member, until the next one is asked for.
-
-    Raises
-    ------
-    ArchiveError
-        If the archive can't be read, or a member could do harm.
-
-    """
+    """Open an archive and go through its members, each checked before it is yielded."""
     with _reading(path):
         kind = kind_of(path)
     if kind is None:
-        raise ArchiveError(f'{path.name} is no archive; those that can be read are '
+        raise ArchiveError(f'{path.name} is not an archive; supported are '
                            f'{", ".join(SUFFIXES)}')
     raw = _walk_zip(path, limits) if kind == 'zip' else _walk_tar(path, kind, limits)
     try:
@@ -380,7 +263,7 @@ _Raw = Generator[tuple[str, int, str, Opener], None, None]
 
 
 def _checked(path: Path, raw: _Raw, limits: Limits) -> Iterator[tuple[Member, Opener]]:
-    """Yield the members that are harmless; the first that isn't ends it all."""
+    """Yield safe members; raise ArchiveError at the first unsafe one."""
     files: set[str] = set()
     directories: set[str] = set()
     count = total = 0
@@ -390,24 +273,23 @@ def _checked(path: Path, raw: _Raw, limits: Limits) -> Iterator[tuple[Member, Op
         if entry is None:
             return
         name, size, kind, opener = entry
-        if kind not in ('file', 'folder'):
+        if kind not in ('file', 'directory'):
             raise _harmful(path, name, f'is a {kind}; only files and directories are unpacked')
         count, total = count + 1, total + size
         if count > limits.members:
-            raise ArchiveError(f'{path.name} holds more than the {limits.members} members that '
-                               'are allowed, and is not unpacked')
+            raise ArchiveError(f'{path.name} is not unpacked: it has more than the '
+                               f'{limits.members} members that are allowed')
         if size < 0 or total > limits.unpacked:
-            raise ArchiveError(f'{path.name} is larger unpacked than the '
-                               f'{human_size(limits.unpacked)} that are allowed, and is not '
-                               'unpacked')
+            raise ArchiveError(f'{path.name} is not unpacked: its files take more than the '
+                               f'{human_size(limits.unpacked)} that are allowed')
         parts = _parts(path, name)
         if not parts:
             continue  # the top itself
         clean = '/'.join(parts)
         parents = {'/'.join(parts[:end]) for end in range(1, len(parts))}
-        is_directory = kind == 'folder'
+        is_directory = kind == 'directory'
         if clean in files or (clean in directories and not is_directory) or parents & files:
-            raise _harmful(path, name, 'is there twice')
+            raise _harmful(path, name, 'occurs twice')
         directories |= parents | ({clean} if is_directory else set())
         if not is_directory:
             files.add(clean)
@@ -415,7 +297,7 @@ def _checked(path: Path, raw: _Raw, limits: Limits) -> Iterator[tuple[Member, Op
 
 
 def _parts(path: Path, name: str) -> list[str]:
-    """Return a member's path in parts, each of them harmless."""
+    """Return the parts of a member's path, each checked."""
     # A name that isn't UTF-8 holds surrogates, which aren't printable.
     if not name.isprintable() or '\\' in name:
         raise _harmful(path, name, 'has a backslash or an unprintable character in its name')
@@ -423,9 +305,9 @@ def _parts(path: Path, name: str) -> list[str]:
         raise _harmful(path, name, 'has an absolute path')
     parts = [part for part in name.split('/') if part not in ('', '.')]
     if '..' in parts:
-        raise _harmful(path, name, 'leads out of its directory by ".."')
+        raise _harmful(path, name, 'leaves its directory by ".."')
     if len(parts) > _MAX_DEPTH or any(len(part.encode()) > _MAX_NAME_BYTES for part in parts):
-        raise _harmful(path, name, 'has too long a path')
+        raise _harmful(path, name, 'has a path that is too long')
     return parts
 
 
@@ -444,7 +326,7 @@ def _walk_tar(path: Path, kind: str, limits: Limits) -> _Raw:
             while (member := tar.next()) is not None:
                 tar.members = []
                 yield member.name, member.size, _tar_kind(member), _tar_opener(tar, member)
-        # The check sum of what was compressed stands at its end.
+        # The checksum of the compressed data is at its end.
         while stream.read(MAX_READ):
             pass
 
@@ -453,7 +335,7 @@ def _tar_kind(member: tarfile.TarInfo) -> str:
     if member.issym() or member.islnk():
         return 'link'
     if member.isdir():
-        return 'folder'
+        return 'directory'
     # A sparse file is written out in full; its size is that one.
     return 'file' if member.isreg() else 'device or another special file'
 
@@ -484,7 +366,7 @@ def _zip_kind(info: zipfile.ZipInfo) -> str:
         return 'file that needs a password'
     if info.compress_type not in _ZIP_METHODS:
         return f'file packed by method {info.compress_type}'
-    return 'folder' if info.is_dir() else 'file'
+    return 'directory' if info.is_dir() else 'file'
 
 
 def _zip_opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Opener:
@@ -493,7 +375,7 @@ def _zip_opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Opener:
 
 def _check_zip_directory(path: Path, limits: Limits) -> None:
     """
-    Refuse a directory that is too long before zipfile reads it into memory as a whole.
+    Refuse a central directory that is too long before zipfile reads it into memory.
 
     The end of central directory record is described in APPNOTE.TXT 6.3.10, section 4.3.16.
     """
@@ -505,15 +387,15 @@ def _check_zip_directory(path: Path, limits: Limits) -> None:
     if start < 0 or start + 16 > len(tail):
         raise EOFError('its end is missing')
     count, size = struct.unpack_from('<HI', tail, start + 10)
-    # 0xFFFF and 0xFFFFFFFF stand for more than fits (zip64), which is too much too.
+    # 0xFFFF and 0xFFFFFFFF mean zip64, which is too large too.
     if count > limits.members or size > limits.members * _ZIP_ENTRY:
-        raise ArchiveError(f'{path.name} holds more than the {limits.members} members that are '
-                           'allowed, and is not unpacked')
+        raise ArchiveError(f'{path.name} is not unpacked: it has more than the '
+                           f'{limits.members} members that are allowed')
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turn the many ways in which an archive can be broken into one sentence."""
+    """Turn every error of a broken archive into an ArchiveError."""
     try:
         yield
     except ArchiveError as error:
@@ -523,5 +405,5 @@ def _reading(path: Path) -> Iterator[None]:
         raise ArchiveError(f'{path.name} is not unpacked: {text}; use an archive from a source '
                            'you trust') from error
     except _BROKEN as error:
-        raise ArchiveError(f'{path.name} cannot be unpacked ({error}); it is damaged or not what '
-                           'its name says: get it again') from error
+        raise ArchiveError(f'{path.name} cannot be unpacked ({error}); it is damaged or not '
+                           'an archive; download it again') from error

@@ -13,19 +13,19 @@
 # limitations under the License.
 
 """
-The directory that keeps fetched files, by what is in them and not by what they are called.
+The cache directory: files are stored by their sha256.
 
 ::
 
     files/<sha256>/<name>       a file with this sha256
-    unpacked/<sha256>/tree/     what an archive with this sha256 holds
+    unpacked/<sha256>/tree/     the content of an archive with this sha256
     unpacked/<sha256>/files.json    the size and the sha256 of each file of the tree
     converted/                  TensorFlow models as ONNX; see `ros2_classify.convert`
     optimized/ batched/ tensorrt/ openvino/    see `ros2_classify.engines.artifact_cache`
-    partial/                    downloads and conversions under way or interrupted
-    locks/                      one lock for each of them, held while it is worked on
+    partial/                    downloads and conversions in progress or interrupted
+    locks/                      one lock for each of them
 
-What is in the first four got there by a rename, as a whole and after it was checked.
+Only ``partial/`` has incomplete files: all else is verified, then moved into place.
 """
 
 from __future__ import annotations
@@ -49,25 +49,17 @@ from ros2_classify.progress import human_size
 
 _log = logging.getLogger('ros2_classify')
 
-# A download that nobody went on with for so many seconds is thrown away.
+# Interrupted downloads are removed after this time, in seconds.
 _STALE = 14 * 24 * 3600.0
-# Seconds between two looks at a lock that somebody else holds.
+# Seconds between two attempts to take a lock.
 _LOOK = 0.1
-# The signature that the Cache Directory Tagging Specification asks for; back-ups skip the directory.
+# As in the Cache Directory Tagging Specification: backups skip the directory.
 _TAG = ('Signature: 8a477f597d28d172789f06886806bc55\n'
-        '# Models that ros2_classify fetched; it fetches them again where they are missing.\n')
+        '# Models downloaded by ros2_classify, which downloads missing ones again.\n')
 
 
 class Cache:
-    """
-    The cache in one directory, which is made when the first file comes.
-
-    Parameters
-    ----------
-    directory : Path
-        An absolute path.
-
-    """
+    """The cache in one directory, created on first use."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -80,31 +72,12 @@ class Cache:
             return None
         except OSError as error:
             raise FetchError(f'the cache {self.directory} cannot be read ({error.strerror}); '
-                             f'correct its permissions or set {CACHE} to another directory') from None
+                             f'correct its permissions or set {CACHE} to another '
+                             'directory') from None
         return self.directory / 'files' / sha256 / names[0] if names else None
 
     def get(self, sha256: str, cancel: threading.Event | None = None) -> Path | None:
-        """
-        Return the file with this sha256, checked.
-
-        Parameters
-        ----------
-        sha256 : str
-            64 lower-case hexadecimal digits.
-        cancel : threading.Event, optional
-            Set from elsewhere, it ends the work.
-
-        Returns
-        -------
-        Path or None
-            None where there is none; a file that was changed since it came is not the one.
-
-        Raises
-        ------
-        FetchError
-            If it is there and can't be read.
-
-        """
+        """Return the file with this sha256, verified, or None."""
         path = self.find(sha256)
         if path is None:
             return None
@@ -116,7 +89,7 @@ class Cache:
         return None
 
     def hashes(self) -> list[str]:
-        """Return the sha256 of all files there are, unchecked."""
+        """Return the sha256 of all cached files, unchecked."""
         directory = self.directory / 'files'
         if not directory.is_dir():
             return []
@@ -125,38 +98,16 @@ class Cache:
                           if is_sha256(name) and self.find(name) is not None)
 
     def part(self, key: str) -> Path:
-        """Return where the file for a key is gathered; its directory is made."""
+        """Return the partial file for a key; its directory is created."""
         with self.errors():
             directory = self._made('partial')
         return directory / f'{key}.part'
 
     def publish(self, part: Path, sha256: str, name: str) -> Path:
-        """
-        Give a file its final name; the lock of its hash must be held.
-
-        Parameters
-        ----------
-        part : Path
-            The complete file, on the cache's file system, checked by the caller.
-        sha256 : str
-            Its hash.
-        name : str
-            What people call it.
-
-        Returns
-        -------
-        Path
-            Where it is now.
-
-        Raises
-        ------
-        FetchError
-            If the disk is full or can't be written.
-
-        """
+        """Give a file its final name; the lock of its hash must be held."""
         with self.errors():
             directory = self._made('files') / sha256
-            # A damaged file of the same hash has to go, whatever it is called.
+            # Replace a damaged file of the same hash, whatever its name.
             remove(directory)
             directory.mkdir()
             with open(part, 'rb') as stream:
@@ -170,30 +121,7 @@ class Cache:
     def lock(self, key: str, what: str, cancel: threading.Event | None = None,
              waiting: Callable[[str], None] = _log.info,
              doing: str = 'fetching') -> Iterator[None]:
-        """
-        Hold the lock for a key: of all processes and threads, one is inside.
-
-        Parameters
-        ----------
-        key : str
-            What is worked on.
-        what : str
-            What a person calls it.
-        cancel : threading.Event, optional
-            Set from elsewhere, it ends the waiting.
-        waiting : callable
-            Told once, in a sentence, that somebody else is inside.
-        doing : str
-            What is done inside, for that sentence.
-
-        Raises
-        ------
-        FetchCancelledError
-            If ``cancel`` was set.
-        FetchError
-            If the cache can't be written.
-
-        """
+        """Hold the lock for a key, across processes and threads."""
         with self.errors():
             path = self._made('locks') / f'{key}.lock'
             descriptor = _take(path)
@@ -209,12 +137,12 @@ class Cache:
         try:
             yield
         finally:
-            # Removed while it is held: whoever waits for this very file sees that it is gone.
+            # Removed while it is held, so that a waiting process notices and creates a new one.
             path.unlink(missing_ok=True)
             os.close(descriptor)
 
     def drop_stale(self) -> None:
-        """Remove what was left half done long ago."""
+        """Remove downloads that were interrupted long ago."""
         directory = self.directory / 'partial'
         with self.errors():
             for path in list(directory.iterdir()) if directory.is_dir() else []:
@@ -222,24 +150,11 @@ class Cache:
                     if time.time() - path.stat().st_mtime > _STALE:
                         remove(path)
                 except FileNotFoundError:
-                    continue  # another process was quicker
+                    continue  # another process removed it
 
     @contextmanager
     def errors(self, needed: int | None = None) -> Iterator[None]:
-        """
-        Turn what the disk says into one sentence for people.
-
-        Parameters
-        ----------
-        needed : int, optional
-            Bytes that were to be written.
-
-        Raises
-        ------
-        FetchError
-            In place of an OSError; DiskFullError where the disk or the quota is full.
-
-        """
+        """Turn an OSError into a FetchError with a next step."""
         try:
             yield
         except OSError as error:
@@ -248,7 +163,7 @@ class Cache:
             raise FetchError(self._explain(error)) from error
 
     def check_space(self, needed: int) -> None:
-        """Raise DiskFullError where so many bytes don't fit on the disk."""
+        """Raise DiskFullError if the disk has less free space than needed, in bytes."""
         with self.errors():
             free = shutil.disk_usage(self._made('partial')).free
         if free < needed:
@@ -264,17 +179,17 @@ class Cache:
         reason = error.strerror or str(error)
         return (f'the cache {self.directory} cannot be used ({reason}'
                 f'{f": {error.filename}" if error.filename else ""}); correct that or set '
-                f'{CACHE} to a directory that can be written')
+                f'{CACHE} to a writable directory')
 
     def _full(self, needed: int | None, free: int | None) -> str:
         sizes = [f'{human_size(needed)} are needed'] if needed else []
         sizes += [f'{human_size(free)} are free'] if free is not None else []
         known = f' ({", ".join(sizes)})' if sizes else ''
-        return (f'the disk that holds the cache {self.directory} is full{known}; free some space or '
-                f'set {CACHE} to a directory on another disk')
+        return (f'the disk of the cache {self.directory} is full{known}; free some space or set '
+                f'{CACHE} to a directory on another disk')
 
     def _made(self, name: str) -> Path:
-        """Return one of the cache's directories, made where it is missing."""
+        """Return one of the cache's directories, created if missing."""
         directory = self.directory / name
         if not directory.is_dir():
             directory.mkdir(parents=True, exist_ok=True)
@@ -285,7 +200,7 @@ class Cache:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a directory with all that is in it; nothing there is fine too."""
+    """Remove a file or a directory tree, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -293,12 +208,11 @@ def remove(path: Path) -> None:
 
 
 def _take(path: Path) -> int | None:
-    """Return a descriptor that holds the lock, or None where somebody else does."""
+    """Return a file descriptor that holds the lock, or None if it is taken."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The last owner may have removed the file between the two calls: then this lock is
-        # nobody's, and others would take the new file's.
+        # If its last owner removed the file between the two calls, the lock protects nothing.
         if os.path.samestat(os.fstat(descriptor), os.stat(path)):
             return descriptor
     except (BlockingIOError, FileNotFoundError):
@@ -311,7 +225,7 @@ def _take(path: Path) -> int | None:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Make a rename last through a loss of power."""
+    """Make a rename survive a power failure."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

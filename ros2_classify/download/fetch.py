@@ -13,9 +13,9 @@
 # limitations under the License.
 
 """
-From what a descriptor's ``source`` says to a file or directory on this machine, verified.
+From a descriptor's ``source`` to a verified file or directory on this machine.
 
-Downloads and archives are imported where they are used: most starts find the file on the disk.
+Downloads and archives are imported on first use: most starts find the file on disk.
 """
 
 from __future__ import annotations
@@ -43,68 +43,20 @@ _LISTED = 12
 
 @dataclass(frozen=True)
 class Request:
-    """
-    What is to be fetched.
+    """A source to fetch."""
 
-    Parameters
-    ----------
-    label : str
-        The model's name, for messages.
-    origin : str
-        The descriptor's file, or what else named the source; errors begin with it.
-    model : str
-        What a command line calls the model.
-    url : str or None
-        An address, or None where ``path`` counts.
-    path : Path or None
-        A file or directory that exists.
-    sha256 : str or None
-        Of the file or directory that ``url`` or ``path`` names: the archive, where it is one.
-    size : int or None
-        Its bytes, where declared.
-    member : str or None
-        The file or directory to take from the archive or directory.
-
-    """
-
-    label: str
-    origin: str
-    model: str
-    url: str | None = None
-    path: Path | None = None
-    sha256: str | None = None
-    size: int | None = None
-    member: str | None = None
+    label: str  # the model's name, used in messages
+    origin: str  # the descriptor's file, or what else named the source; errors begin with it
+    model: str  # what a command line calls the model
+    url: str | None = None  # a URL, or None if ``path`` counts
+    path: Path | None = None  # an existing file or directory
+    sha256: str | None = None  # of the file, directory or archive
+    size: int | None = None  # its bytes, if declared
+    member: str | None = None  # the file or directory to take from the archive or directory
 
 
 def fetch(request: Request, options: FetchOptions | None = None) -> Path:
-    """
-    Return a source's file or directory, fetched, verified and unpacked as need be.
-
-    Parameters
-    ----------
-    request : Request
-        What is wanted.
-    options : FetchOptions, optional
-        How.
-
-    Returns
-    -------
-    Path
-        A file or directory that is not to be changed.
-
-    Raises
-    ------
-    IntegrityError
-        If it isn't what its sha256 says, or an address has none.
-    ArchiveError
-        If the archive is broken or harmful.
-    ModelNotFoundError
-        If the archive or directory lacks the member.
-    FetchError
-        If it can't be had: no network, offline mode, no such file, a full disk.
-
-    """
+    """Return a source's file or directory: downloaded, verified and unpacked. Don't change it."""
     options = options or FetchOptions()
     path, sha256 = fetch_whole(request, options)
     if request.member is None:
@@ -113,8 +65,8 @@ def fetch(request: Request, options: FetchOptions | None = None) -> Path:
 
             listed = _listed([member.name for member in list_members(path)])
             raise DescriptorError(
-                f'{request.origin}: source.member is missing: {path.name} is an archive; it holds '
-                f'{listed}; say member: and one of them')
+                f'{request.origin}: source.member is missing: {path.name} is an archive with '
+                f'{listed}; add member: and one of them')
         return path
     if path.is_dir():
         return _below(path, request)
@@ -122,7 +74,7 @@ def fetch(request: Request, options: FetchOptions | None = None) -> Path:
 
 
 def cached(request: Request, options: FetchOptions | None = None) -> Path | None:
-    """Return the file that an address's download would give, where the cache has it; unchecked."""
+    """Return the cached file of a URL, unverified, or None."""
     if request.url is None or request.sha256 is None:
         return None
     return Cache((options or FetchOptions()).cache_directory()).find(request.sha256)
@@ -130,25 +82,7 @@ def cached(request: Request, options: FetchOptions | None = None) -> Path | None
 
 def fetch_whole(request: Request, options: FetchOptions) -> tuple[Path, str | None]:
     """
-    Return the file or directory that a path or an address names: the archive, where it is one.
-
-    Parameters
-    ----------
-    request : Request
-        What is wanted; its member is not looked at.
-    options : FetchOptions
-        How.
-
-    Returns
-    -------
-    tuple of Path and (str or None)
-        The file or directory, and its sha256; None where nobody had to know it.
-
-    Raises
-    ------
-    IntegrityError, FetchError
-        As `fetch` does.
-
+    Return the file or directory of a path or URL, with its sha256 if known; no unpacking.
     """
     if request.url is None:
         return _local(request, options)
@@ -156,13 +90,13 @@ def fetch_whole(request: Request, options: FetchOptions) -> tuple[Path, str | No
     if problem is None and request.sha256 is not None and not is_sha256(request.sha256):
         problem = f'has a sha256 {request.sha256!r} that is not 64 hexadecimal digits'
     if problem:
-        raise FetchError(f'{request.origin}: the address {redact(request.url)} {problem}')
+        raise FetchError(f'{request.origin}: the URL {redact(request.url)} {problem}')
     return _remote(request, request.url, options)
 
 
 def _local(request: Request, options: FetchOptions) -> tuple[Path, str | None]:
     path = request.path
-    assert path is not None, 'a request has a path or an address'
+    assert path is not None, 'a request has a path or a URL'
     if request.sha256 is None and (request.member is None or path.is_dir()):
         return path, None
     kind = 'directory' if path.is_dir() else 'file'
@@ -190,7 +124,7 @@ def _remote(request: Request, url: str, options: FetchOptions) -> tuple[Path, st
 
         _check_online(request, url, cache, options)
         with cache.lock(sha256, request.label, options.cancel):
-            # Whoever held the lock before us may have fetched it.
+            # Another process may have fetched it while this one waited for the lock.
             found = cache.get(sha256, options.cancel)
             if found is None:
                 cache.drop_stale()
@@ -202,7 +136,7 @@ def _remote(request: Request, url: str, options: FetchOptions) -> tuple[Path, st
 
 def _unverified(request: Request, url: str, cache: Cache,
                 options: FetchOptions) -> tuple[Path, str]:
-    """Fetch a file that nobody vouches for, and refuse it unless this is a trial."""
+    """Fetch a file without sha256; refuse it unless ``allow_unverified`` is set."""
     from ros2_classify.download.http import download
 
     _check_online(request, url, cache, options)
@@ -218,43 +152,43 @@ def _unverified(request: Request, url: str, cache: Cache,
         finally:
             remove(part)
     bare = request.origin == url
-    facts = (f'{"" if bare else f"{request.origin}: "}{redact(url)} has no sha256 to be checked '
-             f'by; what came has {human_size(found.stat().st_size)} and the sha256 {sha256}')
-    keep = (f'write "#sha256={sha256}" after the address' if bare else
-            f'write "sha256: {sha256}" beside its url in the descriptor')
+    facts = (f'{"" if bare else f"{request.origin}: "}{redact(url)} has no sha256 to verify it; '
+             f'the downloaded file has {human_size(found.stat().st_size)} and sha256 {sha256}')
+    keep = (f'append "#sha256={sha256}" to the URL' if bare else
+            f'add "sha256: {sha256}" next to url: in the descriptor')
     if not options.allow_unverified:
-        raise IntegrityError(f'{facts}; nothing unverified is run: if you trust this file, '
-                             f'{keep}; for a trial, servers run it with the parameter '
-                             'allow_unverified and infer with --allow-unverified')
-    _log.warning('UNVERIFIED MODEL: %s. It is used all the same, and anybody could have changed '
-                 'it; to be safe, %s', facts, keep)
+        raise IntegrityError(f'{facts}; unverified models are not run: if you trust this '
+                             f'file, {keep}; for a trial, set the parameter allow_unverified of '
+                             'the server, or call infer with --allow-unverified')
+    _log.warning('UNVERIFIED MODEL: %s. It is used anyway, but anybody could have changed it; '
+                 'to be safe, %s', facts, keep)
     return found, sha256
 
 
 def _check_online(request: Request, url: str, cache: Cache, options: FetchOptions) -> None:
-    """Refuse what would need the network in offline mode, and say what to do instead."""
+    """Raise FetchError in offline mode, with what to do instead."""
     if url.startswith('file:') or not options.is_offline():
         return
     why = f'{OFFLINE} is set' if options.offline is None else 'offline mode is on'
     model = shlex.quote(request.model)
     if request.sha256 is None:
         raise FetchError(
-            f'{request.label} has no sha256, so it is to be had over the network only, and {why}; '
-            f'on a machine with a network "python3 -m ros2_classify models fetch {model}" tells '
-            'the sha256, to be written into a descriptor, which "models bundle" and "models '
-            'import" carry over')
+            f'{request.label} has no sha256, so it must be downloaded each time, but {why}; run '
+            f'"python3 -m ros2_classify models fetch {model}" on a machine with internet access '
+            'to get the sha256, write it into a descriptor, and transfer the model with "models '
+            'bundle" and "models import"')
     damaged = request.sha256 is not None and cache.find(request.sha256) is not None
     raise FetchError(
-        f'{request.label} is {"damaged" if damaged else "not"} in the cache {cache.directory}, and '
-        f'{why}; on a machine with a network run "python3 -m ros2_classify models bundle {model} '
-        '--output bundle.tar", copy the file here and run "python3 -m ros2_classify models import '
-        'bundle.tar"')
+        f'{request.label} is {"damaged" if damaged else "not"} in the cache {cache.directory}, '
+        f'and {why}; on a machine with internet access run "python3 -m ros2_classify models '
+        f'bundle {model} --output bundle.tar", copy the file here and run "python3 -m '
+        'ros2_classify models import bundle.tar"')
 
 
 def _verified_member(path: Path, sha256: str | None, request: Request, cache: Cache,
                      options: FetchOptions) -> Path:
-    """Return a member of an archive from its unpacked tree, checked file by file."""
-    assert sha256 is not None, 'an archive is hashed'
+    """Return a member of an archive from its unpacked tree, verified file by file."""
+    assert sha256 is not None, 'archives have a sha256'
     home = cache.directory / 'unpacked' / sha256
     place = _intact(home, request, cache, options)
     if place is None:
@@ -264,12 +198,12 @@ def _verified_member(path: Path, sha256: str | None, request: Request, cache: Ca
                 _unpack(path, sha256, home, cache, options)
                 place = _intact(home, request, cache, options)
     if place is None:
-        raise FetchError(f'{home} was changed while it was used; remove it and try again')
+        raise FetchError(f'{home} changed while in use; remove it and try again')
     return place
 
 
 def _unpack(path: Path, sha256: str, home: Path, cache: Cache, options: FetchOptions) -> None:
-    """Unpack a whole archive beside its place, then move it there."""
+    """Unpack an archive into a temporary directory, then move that into place."""
     from ros2_classify.download.archive import list_members, unpack
 
     total = sum(member.size for member in list_members(path))
@@ -293,12 +227,12 @@ def _unpack(path: Path, sha256: str, home: Path, cache: Cache, options: FetchOpt
 
 
 def _intact(home: Path, request: Request, cache: Cache, options: FetchOptions) -> Path | None:
-    """Return the member where the tree is there and what is taken of it is unchanged."""
+    """Return the member if it was unpacked and is unchanged, else None."""
     try:
         files = json.loads((home / 'files.json').read_text(encoding='utf-8'))
     except (FileNotFoundError, ValueError):
         return None
-    # A network may keep its weights in files beside it, so the member's directory is looked at.
+    # A model may have its weights in files beside it: verify the member's directory.
     place = _below(home / 'tree', request, list(files))
     member = place.relative_to(home / 'tree').as_posix()
     is_directory = member not in files
@@ -313,30 +247,30 @@ def _intact(home: Path, request: Request, cache: Cache, options: FetchOptions) -
         except FileNotFoundError:
             actual = 'missing'
         if actual != declared:
-            _log.warning('%s is damaged: its sha256 is %s; it is unpacked anew',
+            _log.warning('%s is damaged: its sha256 is %s; unpacking it again',
                          home / 'tree' / name, actual)
             return None
     return place
 
 
 def _below(top: Path, request: Request, names: list[str] | None = None) -> Path:
-    """Return a member of a directory; what is not there is answered with what is."""
+    """Return a member of a directory; if there is none, the error lists the members."""
     member = (request.member or '').strip('/')
     parts = [part for part in member.split('/') if part != '.']
     if '..' in parts or (request.member or '').startswith('/'):
-        raise DescriptorError(f'{request.origin}: source.member {request.member!r} must lead into '
-                              'the archive or directory, without ".." and "/" at its beginning')
+        raise DescriptorError(f'{request.origin}: source.member {request.member!r} must be a '
+                              'relative path inside the archive or directory, without ".."')
     place = top.joinpath(*parts)
     if place.exists():
         return place
     there = sorted(names or [path.relative_to(top).as_posix() for path in top.rglob('*')])
     if names and any(name.startswith(f'{member}/') or name == member for name in names):
-        return place  # damaged, which the caller finds out
+        return place  # damaged; the caller checks
     close = difflib.get_close_matches(member, there, n=1, cutoff=0.5)
     near = f' (did you mean {close[0]!r}?)' if close else ''
     raise ModelNotFoundError(
-        f'{request.origin}: source.member {request.member!r} is not there{near}; there are '
-        f'{_listed(there)}')
+        f'{request.origin}: source.member {request.member!r} was not found{near}; available '
+        f'are {_listed(there)}')
 
 
 def _listed(names: list[str]) -> str:

@@ -29,35 +29,13 @@ _CHUNK = 1024 * 1024
 
 
 def check_cancel(cancel: threading.Event | None) -> None:
-    """Raise FetchCancelledError once somebody has set the event."""
+    """Raise FetchCancelledError if the event is set."""
     if cancel is not None and cancel.is_set():
         raise FetchCancelledError('fetching the model was cancelled')
 
 
 def sha256_of_file(path: Path, cancel: threading.Event | None = None) -> str:
-    """
-    Return a file's sha256.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    cancel : threading.Event, optional
-        Set from elsewhere, it ends the work.
-
-    Returns
-    -------
-    str
-        64 lower-case hexadecimal digits.
-
-    Raises
-    ------
-    FetchCancelledError
-        If ``cancel`` was set.
-    OSError
-        If the file can't be read.
-
-    """
+    """Return a file's sha256."""
     digest = hashlib.sha256()
     with open(path, 'rb') as stream:
         while chunk := stream.read(_CHUNK):
@@ -68,31 +46,10 @@ def sha256_of_file(path: Path, cancel: threading.Event | None = None) -> str:
 
 def sha256_of_directory(directory: Path, cancel: threading.Event | None = None) -> str:
     """
-    Return a sha256 of a directory: of its files' names, relative to it, and their contents.
+    Return the sha256 of the names and contents of a directory's files.
 
-    It is the sha256 of what ``find . -type f`` piped to ``sha256sum`` writes, sorted by the
-    files' names as bytes: for each file its hash, two blanks, ``./``, its name, a line feed.
-    Empty directories, dates and permissions don't count.
-
-    Parameters
-    ----------
-    directory : Path
-        The directory.
-    cancel : threading.Event, optional
-        Set from elsewhere, it ends the work.
-
-    Returns
-    -------
-    str
-        64 lower-case hexadecimal digits.
-
-    Raises
-    ------
-    FetchCancelledError
-        If ``cancel`` was set.
-    OSError
-        If a file can't be read.
-
+    It is the sha256 of the lines that ``sha256sum`` prints for ``find . -type f``, sorted by file
+    name as bytes. Empty directories, dates and permissions don't count.
     """
     digest = hashlib.sha256()
     for relative in sorted(files_below(directory), key=os.fsencode):
@@ -109,21 +66,8 @@ def files_below(directory: Path) -> Iterator[str]:
 
 
 def copy_whole(source: Path, target: Path) -> None:
-    """
-    Copy a file in one step for everybody who looks; what was at its place is replaced.
-
-    Parameters
-    ----------
-    source, target : Path
-        From where, and to which name, in a directory that exists.
-
-    Raises
-    ------
-    OSError
-        If it can't be done; the target is as it was then.
-
-    """
-    # Of this process alone: another one may copy to the same name.
+    """Copy a file atomically; an existing target is replaced, or unchanged after an error."""
+    # The process id, because another process may copy to the same name.
     part = target.with_name(f'.{target.name}.{os.getpid()}.part')
     try:
         shutil.copyfile(source, part)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How files are fetched: what a user may choose, by Python or by the environment."""
+"""Options for downloads, from Python or environment variables."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NO = ('', '0', 'false', 'no', 'off')
 @dataclass(frozen=True)
 class FetchOptions:
     """
-    How files are fetched.
+    How model files are downloaded.
 
     Parameters
     ----------
@@ -43,18 +43,19 @@ class FetchOptions:
         The cache's directory; None means ``ROS2_CLASSIFY_CACHE``, or ``ros2_classify`` in the
         user's cache directory.
     offline : bool or None
-        Whether the network is left alone; None means as ``ROS2_CLASSIFY_OFFLINE`` says.
+        True: no internet access, use local and cached files only; None means the value of
+        ``ROS2_CLASSIFY_OFFLINE``.
     allow_unverified : bool
-        Whether an address without a sha256 may be used, for a trial.
+        Whether a URL without a sha256 may be used, for a trial.
     timeout : float
-        Seconds a server may take to accept a connection, and to send the next bytes.
+        Seconds to wait for a connection, and for the next bytes.
     attempts : int
-        How often a download that fails is tried.
+        Maximum number of attempts for a download.
     progress : callable or None
-        Gets each `ros2_classify.progress.Status`; None means a line on the terminal, or
+        Receives each `ros2_classify.progress.Status`; None means a line on the terminal, or
         lines in the log of `logging`'s logger ``ros2_classify``.
     cancel : threading.Event or None
-        Set from elsewhere, it ends the work with FetchCancelledError.
+        Set it from another thread to stop with FetchCancelledError.
 
     Examples
     --------
@@ -74,70 +75,43 @@ class FetchOptions:
     cancel: threading.Event | None = field(default=None, compare=False)
 
     def cache_directory(self) -> Path:
-        """Return the cache's directory, which need not exist."""
+        """Return the cache's directory, which may not exist yet."""
         return self.cache.expanduser().absolute() if self.cache else default_cache_directory()
 
     def is_offline(self) -> bool:
-        """Tell whether the network is left alone."""
+        """Return whether internet access is off."""
         return offline_by_environment() if self.offline is None else self.offline
 
 
 def default_cache_directory(environ: Mapping[str, str] | None = None) -> Path:
-    """
-    Return the cache's directory as the environment tells.
-
-    Parameters
-    ----------
-    environ : mapping of str to str, optional
-        The environment; None means the process's own.
-
-    Returns
-    -------
-    Path
-        ``ROS2_CLASSIFY_CACHE``; or else ``ros2_classify`` below ``XDG_CACHE_HOME`` or
-        ``~/.cache`` (XDG Base Directory Specification).
-
-    Raises
-    ------
-    FetchError
-        If there is neither of the two variables nor a home directory.
-
-    """
+    """Return the cache's directory by environment variables and the XDG specification."""
     return _user_directory(environ, CACHE, '', 'XDG_CACHE_HOME', '.cache')
 
 
 def default_import_directory(environ: Mapping[str, str] | None = None) -> Path:
-    """Return the directory that imported descriptors go to: ``…/share/ros2_classify/models``."""
+    """Return the directory of imported descriptors: ``…/share/ros2_classify/models``."""
     return _user_directory(environ, None, 'models', 'XDG_DATA_HOME', '.local/share')
 
 
 def _user_directory(environ: Mapping[str, str] | None, ours: str | None, below: str, xdg: str,
-                 fallback: str) -> Path:
+                    fallback: str) -> Path:
     environ = os.environ if environ is None else environ
     try:
         if ours and environ.get(ours, '').strip():
             return Path(environ[ours].strip()).expanduser().absolute()
-        # The specification: a path that isn't absolute is to be ignored.
+        # The specification: ignore paths that aren't absolute.
         base = Path(environ.get(xdg, ''))
         if not base.is_absolute():
             base = Path.home() / fallback
     except RuntimeError as error:
         raise FetchError(
-            f'there is no home directory to keep models in ({error}); set {ours or xdg} to a directory '
-            'that can be written') from None
+            f'there is no home directory for the models ({error}); set {ours or xdg} to a '
+            'writable directory') from None
     return base / 'ros2_classify' / below
 
 
 def offline_by_environment(environ: Mapping[str, str] | None = None) -> bool:
-    """
-    Tell whether ``ROS2_CLASSIFY_OFFLINE`` is on.
-
-    Raises
-    ------
-    FetchError
-        If its value is neither yes nor no.
-
-    """
+    """Return whether ``ROS2_CLASSIFY_OFFLINE`` is on."""
     value = (os.environ if environ is None else environ).get(OFFLINE, '').strip()
     if value.lower() in _YES:
         return True

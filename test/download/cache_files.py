@@ -34,7 +34,7 @@ def sha256(body: bytes) -> str:
 
 
 def request(url: str, body: bytes | None = None, **changes: object) -> Request:
-    """Return a request for an address that must hold a body."""
+    """Return a request for a URL whose file has this content."""
     return Request(**{  # type: ignore
         'label': 'tiny', 'origin': '/robot/tiny.yaml', 'model': 'tiny', 'url': url,
         'sha256': None if body is None else sha256(body), **changes})

@@ -29,7 +29,7 @@ from web_server import Web, web_server
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep the tests from the proxies, tokens, cache and models of whoever runs them."""
+    """Keep the tests from the proxies, tokens, cache and models of the user."""
     for name in list(os.environ):
         if name.lower().endswith('_proxy') or name.startswith('ROS2_CLASSIFY_'):
             monkeypatch.delenv(name)

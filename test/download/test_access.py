@@ -53,7 +53,7 @@ def test_any_header_and_several_of_them() -> None:
     ('HEADER', 'models.example.com s3cret'), ('HEADER', 'models.example.com X:'),
     ('HEADER', 'models.example.com X Y: s3cret'), ('HEADER', 'models.example.com Host: s3cret'),
     ('HEADER', 'models.example.com range: s3cret')])
-def test_what_can_not_be_read_is_named_and_not_shown(name: str, value: str) -> None:
+def test_what_cannot_be_read_is_named_and_not_shown(name: str, value: str) -> None:
     variable = f'ROS2_CLASSIFY_HTTP_{name}_MINE'
     with pytest.raises(FetchError, match=f'{variable} .*https://HOST') as error:
         private_headers(URL, {variable: value})

@@ -35,7 +35,7 @@ from ros2_classify.download.archive import Limits, list_members, Member, read_me
 from ros2_classify.download.url import is_archive_name, SUFFIXES
 from ros2_classify.errors import ArchiveError, FetchCancelledError
 
-FILES = {'model/network.onnx': bytes(range(256)) * 300, 'model/labels.txt': b'a\nb\n',
+FILES = {'model/net.onnx': bytes(range(256)) * 300, 'model/labels.txt': b'a\nb\n',
          'model/empty': b'', 'README': b'read me'}
 
 
@@ -57,7 +57,7 @@ def test_the_content_tells_the_kind(tmp_path: Path) -> None:
     assert len(list_members(path)) == len(FILES)
     plain = tmp_path / 'model.tar.gz'
     plain.write_bytes(b'\x08\x07network')
-    with pytest.raises(ArchiveError, match='model.tar.gz is no archive.*tar.gz, .tgz'):
+    with pytest.raises(ArchiveError, match='model.tar.gz is not an archive.*tar.gz, .tgz'):
         list_members(plain)
 
 
@@ -91,7 +91,7 @@ def test_a_sparse_file_counts_in_full(tmp_path: Path) -> None:
     block[148:156] = b'%06o\0 ' % sum(block[:512])
     path = tmp_path / 'a.tar'
     path.write_bytes(bytes(block) + bytes(10240))
-    with pytest.raises(ArchiveError, match='larger unpacked than the 4.0 kB'):
+    with pytest.raises(ArchiveError, match='more than the 4.0 kB'):
         list_members(path, Limits(unpacked=4000))
     unpack(path, tmp_path / 'tree')
     assert (tmp_path / 'tree/sparse').read_bytes() == bytes(5000)
@@ -159,9 +159,9 @@ def test_too_many_members_are_refused(tmp_path: Path, suffix: str) -> None:
 def test_a_bomb_is_refused(tmp_path: Path, suffix: str) -> None:
     path = make(tmp_path / f'a{suffix}', {'zeros': bytes(2_000_000)})
     assert path.stat().st_size < 10_000
-    with pytest.raises(ArchiveError, match='larger unpacked than the 1.0 MB'):
+    with pytest.raises(ArchiveError, match='more than the 1.0 MB'):
         list_members(path, Limits(unpacked=1_000_000))
-    with pytest.raises(ArchiveError, match='larger unpacked than the 1.0 MB'):
+    with pytest.raises(ArchiveError, match='more than the 1.0 MB'):
         unpack(path, tmp_path / 'tree', Limits(unpacked=1_000_000))
     assert not list((tmp_path / 'tree').rglob('*'))
 
@@ -178,7 +178,7 @@ def test_a_bomb_of_headers_does_not_fill_the_memory(tmp_path: Path) -> None:
             stream.write(bytes(1_000_000))
     tracemalloc.start()
     try:
-        with pytest.raises(ArchiveError, match='announces more than any honest one'):
+        with pytest.raises(ArchiveError, match='larger than any valid one'):
             list_members(path)
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
@@ -207,9 +207,9 @@ def test_a_zip_member_that_lies_about_its_size_is_refused(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize('size', [3, 5])
-def test_a_member_has_the_size_that_was_announced(tmp_path: Path, size: int) -> None:
+def test_a_member_has_the_size_that_was_declared(tmp_path: Path, size: int) -> None:
     # tarfile and zipfile see to it as well; should one of them stop, this is noticed.
-    with pytest.raises(ArchiveError, match=f'f does not have the {size} bytes'):
+    with pytest.raises(ArchiveError, match=f'f does not have the declared {size} bytes'):
         list(read_member(
             tmp_path / 'a.tar', Member('f', size, False), lambda: io.BytesIO(b'1234')))
 
@@ -235,8 +235,8 @@ def test_several_xz_streams_are_one(tmp_path: Path) -> None:
     path = tmp_path / 'a.tar.xz'
     path.write_bytes(lzma.compress(body[:5000]) + bytes(8) + lzma.compress(body[5000:]) + bytes(4))
     assert len(list_members(path)) == len(FILES)
-    assert (unpack(path, tmp_path / 'tree')['model/network.onnx'][0]
-            == len(FILES['model/network.onnx']))
+    assert (unpack(path, tmp_path / 'tree')['model/net.onnx'][0]
+            == len(FILES['model/net.onnx']))
 
 
 @pytest.mark.parametrize('suffix', SUFFIXES)
@@ -245,7 +245,7 @@ def test_a_broken_archive_is_one_sentence(tmp_path: Path, suffix: str) -> None:
     body = path.read_bytes()
     for number, broken in enumerate((body[:len(body) // 2], body[:20], body[:600] + b'?' * 600)):
         path.write_bytes(broken)
-        with pytest.raises(ArchiveError, match=rf'a{suffix} (cannot be unpacked|is no archive)|'
+        with pytest.raises(ArchiveError, match=rf'a{suffix} (cannot be unpacked|is not an )|'
                                                rf'a{suffix}: .* does not have the'):
             unpack(path, tmp_path / f'tree{number}')
 
@@ -255,13 +255,13 @@ def test_an_archive_that_is_not_there(tmp_path: Path) -> None:
         list_members(tmp_path / 'missing.zip')
 
 
-def test_a_pax_header_can_not_hide_a_path(tmp_path: Path) -> None:
+def test_a_pax_header_cannot_hide_a_path(tmp_path: Path) -> None:
     path = tmp_path / 'a.tar'
     with tarfile.open(path, 'w', format=tarfile.PAX_FORMAT) as tar:
         info = tarfile.TarInfo('harmless')
         info.pax_headers = {'path': '../evil'}
         tar.addfile(info)
-    assert "'../evil' leads out" in _assert_refused(path, tmp_path)
+    assert "'../evil' leaves its" in _assert_refused(path, tmp_path)
 
 
 def test_cancelling_ends_unpacking(tmp_path: Path) -> None:

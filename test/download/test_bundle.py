@@ -37,12 +37,12 @@ from ros2_classify.model.descriptor import load_descriptor
 from ros2_classify.model.files import model_file
 from web_server import Web
 
-BODY = b'network' * 5000
+BODY = b'weights' * 5000
 
 
 @pytest.fixture
 def office(web: Web, tmp_path: Path) -> Path:
-    """Return a directory with two models: one from an address with labels, one from a path."""
+    """Return a directory with two models: one from a URL with labels, one from a path."""
     directory = tmp_path / 'office'
     (directory / 'labels').mkdir(parents=True)
     (directory / 'labels' / 'two.txt').write_text('cat\ndog\n')
@@ -97,10 +97,10 @@ def test_a_bundle_is_the_same_each_time_and_tells_nothing_of_the_machine(
 def test_a_newer_bundle_replaces_and_says_so(
         office: Path, options: Any, robot: FetchOptions) -> None:
     import_bundle(_bundle(office, options, 'near'), default_import_directory(), robot)
-    (office / 'weights.onnx').write_bytes(b'better network')
+    (office / 'weights.onnx').write_bytes(b'better weights')
     imported = import_bundle(_bundle(office, options, 'near'), default_import_directory(), robot)
     assert [path.name for path in imported.replaced] == ['weights.onnx']
-    assert model_file(catalog.resolve('near'), robot).read_bytes() == b'better network'
+    assert model_file(catalog.resolve('near'), robot).read_bytes() == b'better weights'
 
 
 def test_what_the_robot_ships_is_not_hidden(
@@ -124,7 +124,7 @@ def test_a_directory_is_carried_over(office: Path, options: Any, robot: FetchOpt
 
 
 @pytest.mark.parametrize('named', ['{office}/weights.onnx', '../office/weights.onnx'])
-def test_what_lies_elsewhere_can_not_be_carried(
+def test_what_is_elsewhere_cannot_be_carried(
         office: Path, options: Any, named: str) -> None:
     (office / 'out.yaml').write_text(f'source: {{path: {named.format(office=office)}}}\n')
     with pytest.raises(DescriptorError, match='out.yaml: the model file .* relative to'):
@@ -132,13 +132,13 @@ def test_what_lies_elsewhere_can_not_be_carried(
     assert not list(office.glob('models.tar*'))
 
 
-def test_an_address_alone_is_carried_too(
+def test_a_url_alone_is_bundled_too(
         web: Web, office: Path, options: Any, robot: FetchOptions) -> None:
-    address = f'{web.serve("/bare.onnx", BODY)}#sha256={sha256(BODY)}'
-    write_bundle([catalog.resolve(address)], office / 'models.tar', options())
+    url = f'{web.serve("/bare.onnx", BODY)}#sha256={sha256(BODY)}'
+    write_bundle([catalog.resolve(url)], office / 'models.tar', options())
     imported = import_bundle(office / 'models.tar', default_import_directory(), robot)
     assert imported.models == ()
-    assert model_file(catalog.resolve(address), robot).read_bytes() == BODY
+    assert model_file(catalog.resolve(url), robot).read_bytes() == BODY
 
 
 def test_a_model_without_a_descriptor_is_no_bundle(office: Path, options: Any) -> None:
@@ -157,10 +157,10 @@ def test_two_files_of_one_name_are_refused(office: Path, options: Any, tmp_path:
         write_bundle(descriptors, office / 'models.tar', options())
 
 
-def test_a_model_that_can_not_be_fetched_makes_no_bundle(
+def test_a_model_that_cannot_be_fetched_makes_no_bundle(
         web: Web, office: Path, options: Any) -> None:
     web.results.clear()
-    with pytest.raises(FetchError, match='is not there'):
+    with pytest.raises(FetchError, match='does not exist'):
         _bundle(office, options, 'near', 'far')
     assert not list(office.glob('models.tar*'))
     with pytest.raises(FetchError, match='cannot be written'):
@@ -168,7 +168,7 @@ def test_a_model_that_can_not_be_fetched_makes_no_bundle(
 
 
 def _rewritten(path: Path, **changes: Any) -> Path:
-    """Return a bundle with members changed, added, or (None) left out, and an index to fit."""
+    """Return a bundle with members changed, added, or (None) removed, and an index to fit."""
     with tarfile.open(path) as tar:
         bodies = {info.name: tar.extractfile(info).read() for info in tar}  # type: ignore
     bodies |= {name: body for name, body in changes.items() if name != 'bundle.json'}
@@ -185,15 +185,15 @@ def _rewritten(path: Path, **changes: Any) -> Path:
     return target
 
 
-NETWORK = f'files/{sha256(BODY)}/m.onnx'
+MODEL_FILE = f'files/{sha256(BODY)}/m.onnx'
 
 
 @pytest.mark.parametrize('changes, words', [
-    ({NETWORK: b'evil'}, 'm.onnx is damaged; copy the bundle again'),
-    ({NETWORK: None}, 'm.onnx is missing'),
+    ({MODEL_FILE: b'evil'}, 'm.onnx is damaged; copy the bundle again'),
+    ({MODEL_FILE: None}, 'm.onnx is missing'),
     ({'models/far.yaml': b'source: {path: /etc/passwd}\n'}, 'far.yaml is damaged'),
     ({'models/extra.yaml': b'x'}, 'models/extra.yaml does not stand in its index'),
-    ({'../evil': b'x'}, 'leads out of its directory'),
+    ({'../evil': b'x'}, 'leaves its directory'),
     ({'bundle.json': {'format': 2}}, 'its format is 2, and 1 is the one'),
     ({'bundle.json': {'files': {'models/far.yaml': 'no hash'}}}, 'its index is damaged'),
     ({'bundle.json': {'files': {'etc/passwd': '0' * 64}}}, 'its index is damaged'),
@@ -211,7 +211,7 @@ def test_a_bundle_that_was_tampered_with_is_refused(
 
 
 def test_what_is_no_bundle(office: Path, tmp_path: Path, robot: FetchOptions) -> None:
-    with pytest.raises(ArchiveError, match='is no archive'):
+    with pytest.raises(ArchiveError, match='is not an archive'):
         import_bundle(office / 'near.yaml', default_import_directory(), robot)
     other = tmp_path / 'other.tar'
     with tarfile.open(other, 'w') as tar:
@@ -309,16 +309,16 @@ def test_a_saved_model_is_carried_as_its_directory(
             {'input': (graphs.FLOAT, (None, 8, 8, 3))},
             {'softmax': (graphs.FLOAT, (None, 4))})})))
     (office / 'saved' / 'variables' / 'variables.index').write_bytes(b'v')
-    (office / 'folder.yaml').write_text('source: {path: saved}\nformat: saved_model\n')
-    path = _bundle(office, options, 'folder')
+    (office / 'tree.yaml').write_text('source: {path: saved}\nformat: saved_model\n')
+    path = _bundle(office, options, 'tree')
     assert len(import_bundle(path, default_import_directory(), robot).converted) == 1
-    place = model_file(catalog.resolve('folder'), robot)
+    place = model_file(catalog.resolve('tree'), robot)
     assert (place / 'variables' / 'variables.index').read_bytes() == b'v'
 
 
 def test_what_has_no_sha256_is_not_carried(web: Web, office: Path, options: Any) -> None:
     (office / 'trial.yaml').write_text(f'source: {{url: {web.serve("/t.onnx", BODY)}}}\n')
-    with pytest.raises(IntegrityError, match=f'write "sha256: {sha256(BODY)}" beside its url'):
+    with pytest.raises(IntegrityError, match=f'add "sha256: {sha256(BODY)}" next to url:'):
         write_bundle([load_descriptor(office / 'trial.yaml')], office / 'models.tar',
                      options(allow_unverified=True))
     assert not list(office.glob('models.tar*'))

@@ -40,7 +40,7 @@ BODY = bytes(range(256)) * 1024
 DEADLINE = 30.0
 ROOT = Path(__file__).resolve().parents[2]
 
-# What each process runs: the address and the hash come as arguments.
+# What each process runs: the URL and the hash come as arguments.
 PROGRAM = """
 import logging, sys
 from ros2_classify.download.fetch import fetch, Request
@@ -174,7 +174,7 @@ def test_waiting_can_be_cancelled(tmp_path: Path) -> None:
 
 def test_what_was_left_long_ago_goes(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    old, directory, new = cache.part('old'), cache.part('folder'), cache.part('new')
+    old, directory, new = cache.part('old'), cache.part('directory'), cache.part('new')
     old.write_bytes(b'old')
     directory.mkdir()
     (directory / 'file').write_bytes(b'old')

@@ -64,7 +64,7 @@ print(sorted({{'http.client', 'ssl', 'tarfile', 'urllib.request', 'zipfile'}} & 
     assert done.stdout == '[]\n'
 
 
-def test_equal_content_from_another_address_is_not_downloaded(web: Web, options: Any) -> None:
+def test_equal_content_from_another_url_is_not_downloaded(web: Web, options: Any) -> None:
     path = fetch(request(web.serve('/m.onnx', BODY), BODY), options())
     assert fetch(request(f'{web.url}/other.onnx', BODY), options()) == path
     assert web.count('/other.onnx') == 0
@@ -84,21 +84,21 @@ def test_a_wrong_file_is_refused_and_thrown_away(
 def test_a_wrong_size_is_refused_before_the_download(
         web: Web, cache_directory: Path, options: Any) -> None:
     url = web.serve('/m.onnx', BODY)
-    with pytest.raises(FetchError, match='has 262144 bytes where the descriptor declares size: 7'):
+    with pytest.raises(FetchError, match='has 262144 bytes, but the descriptor declares size: 7'):
         fetch(request(url, BODY, size=7), options())
     assert files_in(cache_directory) == []
 
 
-@pytest.mark.parametrize('body, content_type, guess', [
+@pytest.mark.parametrize('body, content_type, kind', [
     (b'<!DOCTYPE html><title>Sign in</title>', 'text/html; charset=utf-8', 'web page'),
     (b'version https://git-lfs.github.com/spec/v1\noid sha256:00\n', 'text/plain', 'Git LFS'),
 ])
 def test_what_is_no_model_is_named(web: Web, options: Any, body: bytes, content_type: str,
-                                   guess: str) -> None:
+                                   kind: str) -> None:
     url = web.serve('/m.onnx', plain(body, **{'Content-Type': content_type}))
-    with pytest.raises(IntegrityError, match=guess):
+    with pytest.raises(IntegrityError, match=kind):
         fetch(request(url, BODY), options())
-    with pytest.raises(IntegrityError, match=guess):
+    with pytest.raises(IntegrityError, match=kind):
         fetch(request(url), options(allow_unverified=True))
 
 
@@ -155,7 +155,7 @@ def test_a_file_that_was_tampered_with_is_fetched_again(
     assert files_in(cache_directory) == KEPT
 
 
-def test_a_file_address_is_copied_into_the_cache(
+def test_a_file_url_is_copied_into_the_cache(
         tmp_path: Path, cache_directory: Path, options: Any) -> None:
     source = tmp_path / 'a b.onnx'
     source.write_bytes(BODY)
@@ -170,7 +170,7 @@ def test_a_file_address_is_copied_into_the_cache(
     source.write_bytes(b'')
     with pytest.raises(IntegrityError):
         fetch(request(source.as_uri(), b'other'), options())
-    with pytest.raises(FetchError, match='has 0 bytes where'):
+    with pytest.raises(FetchError, match='has 0 bytes, but'):
         fetch(request(source.as_uri(), b'other', size=5), options())
     assert len(files_in(cache_directory)) == 1
 
@@ -223,7 +223,7 @@ def test_a_disk_that_is_really_full(web: Web, tmp_path: Path, options: Any) -> N
         subprocess.run(['umount', str(small)], check=True)
 
 
-def test_a_cache_that_can_not_be_written(
+def test_a_cache_that_cannot_be_written(
         web: Web, tmp_path: Path, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / 'file').write_text('in the way')
     with pytest.raises(FetchError, match='cannot be .*set ROS2_CLASSIFY_CACHE'):
@@ -269,7 +269,7 @@ def test_progress_tells_what_came_before_too(web: Web, options: Any) -> None:
     'ftp://example.com/m.onnx', 'https:///m.onnx', 'https://me:s3cret@example.com/m.onnx',
     'https://example.com/a b.onnx', 'https://[::1/m.onnx', 'file://server/m.onnx',
     'https://example.com:99999/m.onnx'])
-def test_an_address_that_is_none(options: Any, url: str) -> None:
-    with pytest.raises(FetchError, match='/robot/tiny.yaml: the address') as error:
+def test_an_invalid_url(options: Any, url: str) -> None:
+    with pytest.raises(FetchError, match='/robot/tiny.yaml: the URL') as error:
         fetch(request(url, BODY), options())
     assert 's3cret' not in str(error.value)

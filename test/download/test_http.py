@@ -43,7 +43,7 @@ def test_redirects_are_followed(web: Web, options: Any) -> None:
     ('file:///etc/passwd', 'would read a local file'),
     ('ftp://127.0.0.1/m.onnx', "begins with 'ftp'"),
     ('http://user:secret@127.0.0.1/m.onnx', 'user name or a password'),
-    ('http://[::1/m.onnx', 'is no address')])
+    ('http://[::1/m.onnx', 'is not a valid URL')])
 def test_redirects_that_are_not_followed(
         web: Web, cache_directory: Path, options: Any, target: str, words: str) -> None:
     url = web.serve('/loop', redirect(target))
@@ -77,7 +77,7 @@ def test_a_token_goes_to_its_server_and_nowhere_else(
 def test_a_token_that_is_not_accepted_is_not_shown(
         web: Web, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('ROS2_CLASSIFY_HTTP_TOKEN', f'{web.url} s3cret')
-    with pytest.raises(FetchError, match='was sent and not accepted') as error:
+    with pytest.raises(FetchError, match='in the environment was not accepted') as error:
         fetch(request(web.serve('/m.onnx', status(403)), BODY), options())
     assert 's3cret' not in str(error.value)
 

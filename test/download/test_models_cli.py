@@ -27,12 +27,12 @@ from ros2_classify.cli import main
 from ros2_classify.model import catalog
 from web_server import Web
 
-BODY = b'network' * 5000
+BODY = b'weights' * 5000
 
 
 @pytest.fixture(autouse=True)
 def models(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Path:
-    """Make a catalogue: from an address, without a hash, from a path, and from an archive."""
+    """Make a catalogue: from a URL, without a hash, from a path, and from an archive."""
     directory = tmp_path / 'models'
     directory.mkdir()
     (directory / 'far.yaml').write_text(
@@ -68,7 +68,7 @@ def test_list_says_what_is_here(
     main(['models', 'fetch', 'far'])
     row, *_ = _json(capsys, 'list')
     assert row['state'] == 'here'
-    assert Path(row['network']).read_bytes() == BODY
+    assert Path(row['model_file']).read_bytes() == BODY
     capsys.readouterr()
     assert main(['models', 'list']) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -108,7 +108,7 @@ def test_verify_finds_what_was_damaged(
     (models / 'broken.yaml').unlink()
     # One that was asked for by name has to be there.
     assert _json(capsys, 'verify', 'far', code=1)[0]['state'] == 'not fetched'
-    fetched = {row['name']: Path(row['network'])
+    fetched = {row['name']: Path(row['model_file'])
                for row in _json(capsys, 'fetch', 'far', 'packed')}
     rows = _json(capsys, 'verify')
     assert [row['state'] for row in rows] == ['ok', 'no sha256', 'ok', 'ok', 'ok', 'ok']
@@ -128,11 +128,11 @@ def test_verify_finds_what_was_damaged(
 
 
 def test_verify_notices_a_damaged_tree(capsys: pytest.CaptureFixture[str]) -> None:
-    network = Path(_json(capsys, 'fetch', 'packed')[0]['network'])
-    (network.parent / 'w.bin').write_bytes(b'evil')
-    # The archive is intact: it is unpacked anew, as it would be at the next start.
+    file = Path(_json(capsys, 'fetch', 'packed')[0]['model_file'])
+    (file.parent / 'w.bin').write_bytes(b'evil')
+    # The archive is intact: it is unpacked again, as it would be at the next start.
     assert _json(capsys, 'verify', 'packed')[0]['state'] == 'ok'
-    assert (network.parent / 'w.bin').read_bytes() == b'w'
+    assert (file.parent / 'w.bin').read_bytes() == b'w'
 
 
 def test_bundle_and_import(
@@ -168,9 +168,10 @@ def test_import_into_a_directory_of_ones_own(
     assert imported == {'models': [str(directory / 'near.yaml')], 'files': [], 'converted': [],
                         'replaced': []}
     capsys.readouterr()
-    assert main(['models', 'import', str(bundle), '--folder', str(directory)]) == 0
+    assert main(['models', 'import', str(bundle), '--folder', str(directory)]) == 0  # words: old
     assert capsys.readouterr().err.startswith(
-        'warning: --folder is now --directory; the old name goes with the next release\n')
+        'warning: --folder is now --directory; '  # words: old
+        'the old name goes with the next release\n')
     assert main(['models', 'import', str(tmp_path / 'none.tar')]) == 1
     assert 'no such bundle' in capsys.readouterr().err
 

@@ -29,7 +29,8 @@ def test_the_cache_is_where_users_keep_theirs(monkeypatch: pytest.MonkeyPatch) -
     assert default_cache_directory({}) == Path('/home/me/.cache/ros2_classify')
     assert default_cache_directory({'XDG_CACHE_HOME': '/c'}) == Path('/c/ros2_classify')
     # By the specification, a relative path does not count.
-    assert default_cache_directory({'XDG_CACHE_HOME': 'c'}) == Path('/home/me/.cache/ros2_classify')
+    assert (default_cache_directory({'XDG_CACHE_HOME': 'c'})
+            == Path('/home/me/.cache/ros2_classify'))
     assert default_cache_directory({'ROS2_CLASSIFY_CACHE': '~/x', 'XDG_CACHE_HOME': '/c'}) == \
         Path('/home/me/x')
     assert default_cache_directory({'ROS2_CLASSIFY_CACHE': 'x'}) == Path.cwd() / 'x'
@@ -55,7 +56,7 @@ def test_offline(value: str, expected: bool) -> None:
     assert offline_by_environment({'ROS2_CLASSIFY_OFFLINE': value}) is expected
 
 
-def test_offline_is_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_is_yes_or_no(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FetchError, match="'maybe'; allowed are 1, true, yes, on and nothing, 0"):
         offline_by_environment({'ROS2_CLASSIFY_OFFLINE': 'maybe'})
     monkeypatch.setenv('ROS2_CLASSIFY_OFFLINE', '1')

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``source`` in a descriptor and addresses as a model: what is accepted, and where it leads."""
+"""``source`` in a descriptor and URLs as a model: what is accepted, and what is found."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ros2_classify.model.descriptor import ModelDescriptor, Source
 from ros2_classify.model.files import model_file
 from web_server import Web
 
-BODY = b'network' * 5000
+BODY = b'weights' * 5000
 HASH = sha256(BODY)
 
 
@@ -38,7 +38,7 @@ def _descriptor(source: dict[str, Any], **keys: Any) -> ModelDescriptor:
     return ModelDescriptor.from_mapping({'source': source, **keys})
 
 
-def test_an_address_with_its_facts() -> None:
+def test_a_url_with_sha256_and_member() -> None:
     descriptor = _descriptor({'url': 'https://h/x/net.onnx', 'sha256': HASH.upper(), 'size': 7})
     assert descriptor.source == Source('', HASH, 'https://h/x/net.onnx', None, 7)
     assert (descriptor.name, descriptor.format) == ('net', 'onnx')
@@ -70,7 +70,7 @@ def test_what_is_refused(source: dict[str, Any], words: str) -> None:
     assert 's3cret' not in str(error.value)
 
 
-def test_an_address_as_a_model(web: Web) -> None:
+def test_a_url_as_a_model(web: Web) -> None:
     descriptor = catalog.resolve(f'{web.serve("/net.onnx", BODY)}#sha256={HASH}')
     assert descriptor.name == 'net'
     assert model_file(descriptor).read_bytes() == BODY
@@ -81,7 +81,7 @@ def test_an_address_as_a_model(web: Web) -> None:
 @pytest.mark.parametrize('member, name, format_', [
     ('all/net.onnx', 'net', 'onnx'), ('all/frozen.pb', 'frozen', 'frozen_graph'),
     ('all/saved', 'saved', 'saved_model'), ('saved_model.pb', 'saved_model', 'saved_model')])
-def test_a_member_of_an_address_as_a_model(
+def test_a_member_of_a_url_as_a_model(
         web: Web, tmp_path: Path, member: str, name: str, format_: str) -> None:
     with tarfile.open(tmp_path / 'a.tgz', 'w:gz') as tar:
         for place in ('all/net.onnx', 'all/frozen.pb', 'all/saved/saved_model.pb',
@@ -90,8 +90,8 @@ def test_a_member_of_an_address_as_a_model(
             info.size = len(BODY)
             tar.addfile(info, io.BytesIO(BODY))
     body = (tmp_path / 'a.tgz').read_bytes()
-    address = f'{web.serve("/all.tgz", body)}#sha256={sha256(body)}&member={member}'
-    descriptor = catalog.resolve(address)
+    url = f'{web.serve("/all.tgz", body)}#sha256={sha256(body)}&member={member}'
+    descriptor = catalog.resolve(url)
     assert (descriptor.name, descriptor.format) == (name, format_)
     place = model_file(descriptor)
     assert (place / 'saved_model.pb' if place.is_dir() else place).read_bytes() == BODY
@@ -104,7 +104,7 @@ def test_a_member_of_an_address_as_a_model(
     ('https://h/m.tar.gz', 'does not end with .onnx.*&member='),
     ('ftp://h/m.onnx', "begins with 'ftp'"),
     ('https://u:s3cret@h/m.onnx', 'user name or a password')])
-def test_an_address_that_is_no_model(model: str, words: str) -> None:
+def test_an_invalid_url_as_a_model(model: str, words: str) -> None:
     with pytest.raises(ModelNotFoundError, match=words) as error:
         catalog.resolve(model)
     assert 's3cret' not in str(error.value)
@@ -130,6 +130,6 @@ def test_offline_names_a_model_as_another_machine_knows_it(
 
 
 def test_a_directory_is_no_onnx_file(tmp_path: Path) -> None:
-    (tmp_path / 'folder.onnx').mkdir()
+    (tmp_path / 'dir.onnx').mkdir()
     with pytest.raises(ModelNotFoundError, match='a directory, not a file'):
-        model_file(_descriptor({'path': str(tmp_path / 'folder.onnx')}))
+        model_file(_descriptor({'path': str(tmp_path / 'dir.onnx')}))

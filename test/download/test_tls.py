@@ -29,7 +29,7 @@ from ros2_classify.download.fetch import fetch
 from ros2_classify.errors import FetchError
 from web_server import redirect, Web, web_server
 
-BODY = b'network' * 1000
+BODY = b'weights' * 1000
 
 
 @pytest.fixture(scope='module')
@@ -87,7 +87,7 @@ def test_https_may_be_entered(secure: Web, web: Web, options: Any, certificate: 
     assert fetch(request(url, BODY), options()).read_bytes() == BODY
 
 
-def test_https_that_is_none(web: Web, options: Any) -> None:
+def test_plain_http_on_an_https_url(web: Web, options: Any) -> None:
     url = web.serve('/m.onnx', BODY).replace('http:', 'https:')
     with pytest.raises(FetchError, match='does not speak TLS'):
         fetch(request(url, BODY), options(attempts=1))

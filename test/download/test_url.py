@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Addresses: what they name, and what is shown of them."""
+"""URLs: checks, file names, and what messages show."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from ros2_classify.download.url import (
 @pytest.mark.parametrize('text, expected', [
     ('https://example.com/m.onnx', True), ('file:///m.onnx', True), ('ftp://x/y', True),
     ('m.onnx', False), ('/a/b.onnx', False), ('C:/m.onnx', False), ('cards_detector', False)])
-def test_addresses_are_told_from_paths(text: str, expected: bool) -> None:
+def test_urls_and_paths(text: str, expected: bool) -> None:
     assert is_url(text) is expected
 
 
 @pytest.mark.parametrize('url', [
     'https://example.com/m.onnx', 'http://127.0.0.1:8000/m.onnx?x=1', 'http://[::1]:80/m',
     'file:///home/me/m.onnx', 'file://localhost/m.onnx', 'HTTPS://example.com/m'])
-def test_addresses_without_problems(url: str) -> None:
+def test_urls_without_problems(url: str) -> None:
     assert problem_with(url) is None
 
 
@@ -42,7 +42,7 @@ def test_addresses_without_problems(url: str) -> None:
     ('https://h/', 'file'),
     ('https://h/..', 'file'),
     ('https://h/%2e%2e%2fevil', '_evil'), ('https://h/.hidden', 'hidden'),
-    ('https://h/a%20b%00c', 'a_b_c'), ('https://h/folder/', 'folder'),
+    ('https://h/a%20b%00c', 'a_b_c'), ('https://h/tree/', 'tree'),
     ('https://h/' + 'x' * 300 + '.onnx', 'x' * 115 + '.onnx')])
 def test_a_file_name_is_harmless(url: str, name: str) -> None:
     assert file_name(url) == name
@@ -54,7 +54,7 @@ def test_secrets_are_not_shown() -> None:
     assert 'pw' not in redact('https://[pw/m')
 
 
-def test_what_follows_an_address() -> None:
+def test_what_follows_a_url() -> None:
     assert split_facts('https://h/m.onnx#sha256=ABC') == ('https://h/m.onnx', 'abc', None)
     assert split_facts('https://h/m.onnx#top') == ('https://h/m.onnx', None, None)
     assert split_facts('https://h/m.onnx') == ('https://h/m.onnx', None, None)
