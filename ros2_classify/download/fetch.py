@@ -81,9 +81,7 @@ def cached(request: Request, options: FetchOptions | None = None) -> Path | None
 
 
 def fetch_whole(request: Request, options: FetchOptions) -> tuple[Path, str | None]:
-    """
-    Return the file or directory of a path or URL, with its sha256 if known; no unpacking.
-    """
+    """Return the file or directory of a path or URL, not unpacked, and its sha256 if known."""
     if request.url is None:
         return _local(request, options)
     problem = problem_with(request.url)
