@@ -139,7 +139,8 @@ def quantize_model(
     write_descriptor(text, descriptor_path, force=force)
     if agreement < _POOR:
         _LOGGER.warning(
-            'only %.0f %% of the results are the same: %skeep the original', 100 * agreement,
+            'only %.0f %% of the results are the same: %s'
+            'keep the original', 100 * agreement,
             '' if precision == 'fp16' else 'calibrate with more images of what the robot will '
             'see, or ')
     return Quantized(output, descriptor_path, count, agreement,

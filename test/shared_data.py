@@ -36,5 +36,5 @@ def find_data() -> Path | None:
 def model_path(data: Path) -> str:
     """Return a ROS2_CLASSIFY_MODEL_PATH with the test descriptors and all that they name."""
     directories = [ROOT / 'test/descriptors', data / 'models',
-               data / 'models/ssd_mobilenet_v1_0.75_coco', data / 'labels']
+                   data / 'models/ssd_mobilenet_v1_0.75_coco', data / 'labels']
     return os.pathsep.join(str(directory) for directory in directories)

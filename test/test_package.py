@@ -132,7 +132,8 @@ def wheel(tmp_path_factory):
         if (ROOT / name).is_file():
             target.write_bytes((ROOT / name).read_bytes())
     subprocess.run([sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-index',
-                    '--no-build-isolation', '--wheel-dir', str(directory), str(directory / 'source')],
+                    '--no-build-isolation', '--wheel-dir', str(directory),
+                    str(directory / 'source')],
                    check=True, timeout=120)
     with zipfile.ZipFile(next(directory.glob('*.whl'))) as archive:
         yield archive

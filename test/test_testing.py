@@ -96,7 +96,7 @@ def test_the_constant_model(tmp_path):
 
 
 def test_old_names_work_with_a_warning(tmp_path):
-    with pytest.warns(DeprecationWarning, match='save_constant_network is now save_constant_model'):  # words: old
+    with pytest.warns(DeprecationWarning, match='is now save_constant_model'):
         old = testing.save_constant_network  # words: old
     assert old is testing.save_constant_model
     with pytest.warns(DeprecationWarning, match='answer is now returns'):  # words: old

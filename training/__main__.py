@@ -67,7 +67,7 @@ def _arguments() -> argparse.Namespace:
 def _train_detector(args: argparse.Namespace) -> None:
     path = args.output / 'cards_detector.onnx'
     model = train_detector(args.seed, args.shorten, args.workers, args.start,
-                             args.done, path.with_suffix('.pt') if args.snapshots else None)
+                           args.done, path.with_suffix('.pt') if args.snapshots else None)
     export(model, path, *descriptors.DETECTOR_SIZE, 'output')
     descriptors.write_detector(path)
 
@@ -75,7 +75,7 @@ def _train_detector(args: argparse.Namespace) -> None:
 def _train_classifier(args: argparse.Namespace) -> None:
     path = args.output / 'cards_classifier.onnx'
     model = train_classifier(args.seed, args.shorten, args.workers,
-                               path.with_suffix('.pt') if args.snapshots else None)
+                             path.with_suffix('.pt') if args.snapshots else None)
     export(model, path, SIDE, SIDE, 'probabilities')
     descriptors.write_classifier(path)
 

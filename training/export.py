@@ -33,7 +33,7 @@ def export(module: nn.Module, path: Path, width: int, height: int, output: str) 
 
     Parameters
     ----------
-    model
+    module
         Takes float32 [N, 3, height, width], RGB 0..1; left unchanged.
     path
         The file to write; replaced only when the new one passes ONNX's own check.

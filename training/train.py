@@ -182,7 +182,7 @@ def train_detector(seed: int, shorten: float, workers: int, start: Path | None =
         part = replace(setting, steps=max(1, round(setting.steps * shorten)))
         if number >= done:
             model = fit(model, loader(SceneBatches(seed, first, part), workers), part.steps,
-                          part.rate, part.full, _detector_step, snapshot)
+                        part.rate, part.full, _detector_step, snapshot)
         first += setting.steps
     return model
 

@@ -67,8 +67,8 @@ def describe(descriptor: ModelDescriptor, report: Report, directory: Path) -> st
         if key == 'input':
             lines += _comments('', (
                 'tensor = (pixel * scale - mean) / std. Verify color, scale, mean, std and '
-                'resize: a file does not contain them, and wrong ones give wrong results without an '
-                'error.',))
+                'resize: a file does not contain them, and wrong ones give wrong results without '
+                'an error.',))
         lines += _block(key, value)
     if 'labels' not in data:
         lines += ['', *_comments('', (

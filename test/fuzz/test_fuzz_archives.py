@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Archives and bundles from anywhere: nothing leaves the directory, nothing grows without an end."""
+"""Archives and bundles from anywhere: nothing leaves the directory or grows without end."""
 
 from __future__ import annotations
 

@@ -51,7 +51,8 @@ def save_batch_classifier(directory: Path) -> Path:
         'colors', [helper.make_tensor_value_info('image', TensorProto.FLOAT, ['n', 3, 8, 8])],
         [helper.make_tensor_value_info('scores', TensorProto.FLOAT, ['n', 3])])
     onnx.save(helper.make_model(
-        graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8), directory / 'batch.onnx')
+        graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8),
+        directory / 'batch.onnx')
     path = directory / 'batch.yaml'
     path.write_text(
         'name: batch\nsource: {path: batch.onnx}\nlabels: [red, green, blue]\n'

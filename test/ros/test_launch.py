@@ -71,7 +71,8 @@ def installed():
 
 def description(name):
     """Return a launch file's description."""
-    return AnyLaunchDescriptionSource(str(DIRECTORY / name)).get_launch_description(LaunchContext())
+    source = AnyLaunchDescriptionSource(str(DIRECTORY / name))
+    return source.get_launch_description(LaunchContext())
 
 
 def arguments(name):

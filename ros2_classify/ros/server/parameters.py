@@ -118,7 +118,7 @@ ENGINE_PARAMETERS = (
          'kept on disk', read_only=True),
     Spec('custom_operators', '', 'Libraries with operators of your own, separated by ":"; no '
          'other one is ever loaded', read_only=True),
-    Spec('external_data', '', "Directories, separated by \":\", that a model's weights may lie in, "
+    Spec('external_data', '', 'Directories, separated by ":", in which weights of a model may be, '
          'beside its own', read_only=True),
 )
 
@@ -154,10 +154,10 @@ PARAMETERS = (
     Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or a '
          'model file, by path or address; set while the node is configured, it is loaded beside '
          'the present one, which it then replaces'),
-    Spec('model_path', '', 'Directories of models of your own, separated by ":", looked into before '
-         'those of the environment variable ROS2_CLASSIFY_MODEL_PATH', read_only=True),
-    Spec('model_roots', '', 'The only directories, separated by ":", that models, descriptors, label '
-         'files, weights and libraries of operators are read from, symbolic links followed; empty '
+    Spec('model_path', '', 'Directories of your own models, separated by ":", searched before those '
+         'of the environment variable ROS2_CLASSIFY_MODEL_PATH', read_only=True),
+    Spec('model_roots', '', 'The only directories, separated by ":", from which models, descriptors, '
+         'label files, weights and libraries of operators are read, symbolic links resolved; empty '
          'allows all', read_only=True),
     *FETCH_PARAMETERS,
     Spec('image_transport', 'raw', 'How images come: raw on image, compressed on '
