@@ -13,16 +13,14 @@
 # limitations under the License.
 
 """
-Models in one file, for machines without a network: how it is written.
+Bundles: models in one file, for machines without internet access.
 
 A bundle is a plain tar archive::
 
     bundle.json                 its format, and the sha256 of each file below
     models/<name>.yaml          descriptors, and beside them the files they name by path
-    files/<sha256>/<name>       what addresses name, as the cache keeps it
-    converted/<key>/<versions>/ what TensorFlow models were converted into, likewise
-
-`ros2_classify.bundle` reads it.
+    files/<sha256>/<name>       downloaded files, as in the cache
+    converted/<key>/<versions>/ converted TensorFlow models, as in the cache
 """
 
 from __future__ import annotations
@@ -61,41 +59,14 @@ _Files = list[tuple[str, Path]]
 
 def write_bundle(descriptors: Sequence[ModelDescriptor], output: Path,
                  options: FetchOptions | None = None) -> list[str]:
-    """
-    Fetch models and write all they need into one file.
-
-    Parameters
-    ----------
-    descriptors : sequence of ModelDescriptor
-        Read from descriptor files, or bare addresses; two of one name must be the same file.
-    output : Path
-        The bundle; it gets its name when it is complete.
-    options : FetchOptions, optional
-        How to fetch what is not there yet. A source without a sha256 is refused, trial or not:
-        the other machine could not know the file again.
-
-    Returns
-    -------
-    list of str
-        The members of the bundle.
-
-    Raises
-    ------
-    DescriptorError
-        If a model was not read from a file, or names a file that another machine won't have.
-    FetchError
-        If a file can't be fetched, or the bundle can't be written.
-    IntegrityError, ArchiveError, ModelNotFoundError
-        As `fetch` does.
-
-    """
+    """Fetch models and write all their files into a bundle; return its members."""
     options = replace(options or FetchOptions(), allow_unverified=False)
     members: dict[str, Path] = {}
     for descriptor in descriptors:
         for member, path in [*_own_files(descriptor), *_fetched_files(descriptor, options)]:
             if members.setdefault(member, path) != path and not same(members[member], path):
                 raise DescriptorError(f'{members[member]} and {path} would both be {member} in '
-                                      'the bundle; bundle them one by one')
+                                      'the bundle; make a bundle for each')
     hashes = {member: sha256_of_file(path, options.cancel) for member, path in members.items()}
     index = json.dumps({'format': FORMAT, 'files': hashes}, indent=1).encode()
     part = output.with_name(f'{output.name}.part')
@@ -104,26 +75,26 @@ def write_bundle(descriptors: Sequence[ModelDescriptor], output: Path,
         os.replace(part, output)
     except OSError as error:
         raise FetchError(f'the bundle {output} cannot be written ({error.strerror or error}); '
-                         'free some space or name another place') from error
+                         'free some space or choose another path') from error
     finally:
         part.unlink(missing_ok=True)
     return list(members)
 
 
 def _own_files(descriptor: ModelDescriptor) -> _Files:
-    """Return a descriptor and what it names by path; a bare address has nothing of its own."""
+    """Return a descriptor and the files it names by path; a URL alone has none."""
     source = Path(descriptor.origin)
     if source.suffix in ('.yaml', '.yml') and source.is_file():
         return [(f'models/{source.stem}.yaml', source), *local_files(descriptor)]
     if descriptor.source.url is None:
         raise DescriptorError(
-            f'{descriptor.origin or descriptor.name} has no descriptor file to carry over; write '
-            'one (.yaml), which "models describe" begins, and bundle that')
+            f'{descriptor.origin or descriptor.name} has no descriptor file to bundle; write '
+            'one (.yaml), for example with "models describe", and bundle that')
     return []
 
 
 def local_files(descriptor: ModelDescriptor) -> _Files:
-    """Return the files that a descriptor names by path, with their places in the bundle."""
+    """Return the files that a descriptor names by path, with their paths in the bundle."""
     named = [(descriptor.source.path, 'model file')] if descriptor.source.path else []
     if isinstance(descriptor.labels, str):
         named.append((descriptor.labels, 'label file'))
@@ -133,7 +104,7 @@ def local_files(descriptor: ModelDescriptor) -> _Files:
         if relative.is_absolute() or '..' in relative.parts or text.startswith('~'):
             raise DescriptorError(
                 f"{descriptor.origin}: the {what} {text} is not below the descriptor's directory, "
-                'so it cannot be carried over; name it by a path relative to the descriptor')
+                'so it cannot be bundled; use a path relative to the descriptor')
         path = locate(text, descriptor.directory, what=what, origin=descriptor.origin,
                       or_directory=what == 'model file')
         place = f'models/{relative.as_posix()}'
@@ -145,9 +116,9 @@ def local_files(descriptor: ModelDescriptor) -> _Files:
 
 
 def _fetched_files(descriptor: ModelDescriptor, options: FetchOptions) -> _Files:
-    """Return what has to be in the other machine's cache, with its places in the bundle."""
+    """Return the files for the cache of the other machine, with their paths in the bundle."""
     request = request_for(descriptor)
-    # All that is checked before use is checked before the journey.
+    # Verify everything before it is bundled.
     model = fetch(request, options)
     files = _converted_files(descriptor, model, options)
     if request.url is not None:
@@ -166,7 +137,7 @@ def _converted_files(descriptor: ModelDescriptor, model: Path, options: FetchOpt
     try:
         done = convert(descriptor, model, ConvertOptions.like(options))
     except ConversionError as error:
-        _log.warning('%s is carried over as it is, and needs TensorFlow on the other machine: %s',
+        _log.warning('%s is bundled unconverted, and needs TensorFlow on the other machine: %s',
                      descriptor.name, error)
         return []
     place = '/'.join(('converted', *done.model.parent.parts[-2:]))
@@ -175,7 +146,7 @@ def _converted_files(descriptor: ModelDescriptor, model: Path, options: FetchOpt
 
 
 def same(one: Path, other: Path) -> bool:
-    """Tell whether two files have the same content."""
+    """Return whether two files have the same content."""
     return sha256_of_file(one) == sha256_of_file(other)
 
 
@@ -197,7 +168,7 @@ def _write(part: Path, index: bytes, members: dict[str, Path], options: FetchOpt
 
 
 def _add(tar: tarfile.TarFile, name: str, size: int, stream: IO[bytes]) -> None:
-    """Add a file with nothing of this machine in it: no dates, owners or permissions."""
+    """Add a file without dates, owners or permissions of this machine."""
     info = tarfile.TarInfo(name)
     info.size = size
     info.mode = 0o644
@@ -211,55 +182,18 @@ _Members = Iterator[tuple[Member, Opener]]
 
 @dataclass(frozen=True)
 class Imported:
-    """
-    What an import brought.
+    """The result of an import."""
 
-    Parameters
-    ----------
-    models : tuple of Path
-        The bundle's descriptors where they are now: those that this machine's catalogue has
-        already, letter for letter, stay where they were, so that they don't hide a later release.
-    files : tuple of Path
-        The files that came into the cache, or were there already.
-    converted : tuple of Path
-        Directories of the cache with what TensorFlow models were converted into.
-    replaced : tuple of Path
-        Files in the directory of imported models that were other ones before.
-
-    """
-
+    # Descriptors; those that the catalogue has already, byte for byte, are not imported again, so
+    # that they don't hide a later release.
     models: tuple[Path, ...]
-    files: tuple[Path, ...]
-    converted: tuple[Path, ...]
-    replaced: tuple[Path, ...]
+    files: tuple[Path, ...]  # downloaded files in the cache
+    converted: tuple[Path, ...]  # directories of converted models in the cache
+    replaced: tuple[Path, ...]  # overwritten files in the directory of imported models
 
 
 def import_bundle(path: Path, directory: Path, options: FetchOptions | None = None) -> Imported:
-    """
-    Put a bundle's files where this machine looks for them, each checked first.
-
-    Parameters
-    ----------
-    path : Path
-        The bundle.
-    directory : Path
-        Where descriptors and the files beside them go.
-    options : FetchOptions, optional
-        Which cache, and cancelling.
-
-    Returns
-    -------
-    Imported
-        What came.
-
-    Raises
-    ------
-    ArchiveError
-        If it is no bundle, or a file in it isn't what its index says; nothing of it was used.
-    FetchError
-        If the cache or the directory can't be written, or the disk is full.
-
-    """
+    """Verify a bundle's files and move them to the cache and the directory of imported models."""
     options = options or FetchOptions()
     cache = Cache(options.cache_directory())
     staging = cache.part(f'import-{os.getpid()}-{os.urandom(4).hex()}').with_suffix('.unpack')
@@ -290,15 +224,14 @@ def _read_index(path: Path, members: _Members) -> dict[str, str]:
             index = json.loads(b''.join(read_member(path, *first)))
             files = index['files']
             if index['format'] != FORMAT:
-                problem = (f'its format is {index["format"]!r}, and {FORMAT} is the one that is '
-                           'known here')
+                problem = (f'its format is {index["format"]!r}, but {FORMAT} is supported')
             elif isinstance(files, dict) and all(map(_is_entry, files.items())):
                 return files
             else:
                 problem = 'its index is damaged'
         except (ValueError, KeyError, TypeError, RecursionError):
             problem = 'its index is damaged'
-    raise ArchiveError(f'{path} is no bundle that can be imported: {problem}; make it with '
+    raise ArchiveError(f'{path} cannot be imported as a bundle: {problem}; create it with '
                        '"python3 -m ros2_classify models bundle"')
 
 
@@ -314,7 +247,7 @@ def _is_entry(entry: tuple[object, object]) -> bool:
 
 def _stage(path: Path, members: _Members, index: dict[str, str], staging: Path,
            options: FetchOptions) -> dict[str, Path]:
-    """Write all files beside the cache, each with the hash that the index says."""
+    """Extract all files to the staging directory, each verified against the index."""
     meter = Meter(f'importing {path.name}', options.progress or default_progress())
     meter.start(0, path.stat().st_size)
     staged = {}
@@ -322,7 +255,7 @@ def _stage(path: Path, members: _Members, index: dict[str, str], staging: Path,
         if member.is_directory:
             continue
         if member.name not in index:
-            raise ArchiveError(f'{path}: {member.name} does not stand in its index; make the '
+            raise ArchiveError(f'{path}: {member.name} is not in its index; create the '
                                'bundle again')
         place = staging / member.name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -345,7 +278,7 @@ def _stage(path: Path, members: _Members, index: dict[str, str], staging: Path,
 
 def _known_or_new(path: Path, index: dict[str, str], staging: Path,
                   directory: Path) -> tuple[Path, ...]:
-    """Return where each descriptor will be; those known already, and their files, are unstaged."""
+    """Return the path of each descriptor; remove known ones, and their files, from staging."""
     known = entries()
     places = []
     unneeded: set[Path] = set()
@@ -374,7 +307,7 @@ def _to_cache(staged: Path, name: str, cache: Cache, options: FetchOptions) -> P
 
 
 def _converted_to_cache(staged: Path, cache: Cache, options: FetchOptions) -> tuple[Path, ...]:
-    """Move conversions, directory by directory, to where the converter would have put them."""
+    """Move converted models into the cache."""
     places = []
     for name in sorted({str(Path(name).parent) for name in files_below(staged)}
                        if staged.is_dir() else ()):
@@ -394,10 +327,10 @@ def _same_files(one: Path, other: Path) -> bool:
 
 
 def _to_directory(source: Path, directory: Path) -> tuple[Path, ...]:
-    """Move files to where the catalogue finds them; return those that were other ones before."""
+    """Move files to the directory of imported models; return those that were overwritten."""
     replaced = []
     names = sorted(files_below(source)) if source.is_dir() else []
-    # Descriptors last: one that is there finds its files.
+    # Descriptors last: their files must exist.
     for name in sorted(names, key=lambda name: name.endswith('.yaml')):
         target = directory / name
         try:
@@ -406,6 +339,6 @@ def _to_directory(source: Path, directory: Path) -> tuple[Path, ...]:
                 replaced.append(target)
             copy_whole(source / name, target)
         except OSError as error:
-            raise FetchError(f'{target} cannot be written ({error.strerror or error}); name '
+            raise FetchError(f'{target} cannot be written ({error.strerror or error}); choose '
                              'another directory') from error
     return tuple(replaced)

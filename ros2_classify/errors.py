@@ -13,40 +13,38 @@
 # limitations under the License.
 
 """
-The vocabulary of failure.
+All errors of the package.
 
-Every error the package raises on purpose is one of these; each message names the bad value, the
-allowed ones and the next step, in one sentence a person can act on::
+Each message gives the cause, the bad value, the allowed ones and the next step::
 
     Exception
-    └── Ros2ClassifyError        catch this one to catch them all
-        ├── DescriptorError      a model descriptor says something wrong (also a ValueError)
+    └── Ros2ClassifyError        the base of all
+        ├── DescriptorError      a model descriptor is invalid (also a ValueError)
         ├── LabelsError          a label file can't be read (also a ValueError)
         ├── OptionsError         a threshold or limit is out of its range (also a ValueError)
         ├── ModelNotFoundError   no such name, descriptor or model file
-        ├── NotAllowedError      a file lies outside of the directories that model_roots allows
-        ├── IntegrityError       a file isn't the one its sha256 says
-        ├── ArchiveError         an archive is broken, hostile, or lacks the member asked for
-        ├── FetchError           a file can't be had: no model, no such file, a full disk
+        ├── NotAllowedError      a file is outside the directories that model_roots allows
+        ├── IntegrityError       a file doesn't have the declared sha256
+        ├── ArchiveError         an archive is broken or malicious, or lacks a member
+        ├── FetchError           a file can't be downloaded: offline, no such file, a full disk
         │   ├── DiskFullError    the disk that holds the cache is full
-        │   └── FetchCancelledError  somebody asked to stop while it was fetched
-        ├── ConversionError      a TensorFlow model can't be turned into ONNX
+        │   └── FetchCancelledError  a download or conversion was cancelled
+        ├── ConversionError      a TensorFlow model can't be converted to ONNX
         ├── EngineError          the model can't be loaded or run, or a provider is missing
-        │   ├── UnsafeModelError     a model asks for what is only had by permission
+        │   ├── UnsafeModelError     a model requests outside files or machine code
         │   ├── EngineMemoryError    there is not enough memory, on the CPU or the GPU
-        │   └── ProviderLostError    the GPU or its driver is gone while the model ran
+        │   └── ProviderLostError    the GPU or its driver failed while the model ran
         ├── InputError           an image can't be used (also a ValueError)
-        └── OutputError          a model's outputs, or an answer made from them, don't fit
-                                 what was declared (also a ValueError)
+        └── OutputError          a model's outputs don't match the descriptor (also a ValueError)
 """
 
 
 class Ros2ClassifyError(Exception):
-    """Base of every error that the package raises on purpose."""
+    """Base of all errors of the package."""
 
 
 class DescriptorError(Ros2ClassifyError, ValueError):
-    """A model descriptor says something wrong; the message names file, line and key."""
+    """A model descriptor is invalid; the message names file, line and key."""
 
 
 class LabelsError(Ros2ClassifyError, ValueError):
@@ -62,19 +60,19 @@ class ModelNotFoundError(Ros2ClassifyError):
 
 
 class NotAllowedError(Ros2ClassifyError):
-    """A file lies outside of the directories that may be read (``model_roots``)."""
+    """A file is outside the directories that may be read (``model_roots``)."""
 
 
 class IntegrityError(Ros2ClassifyError):
-    """A file's sha256 isn't the declared one."""
+    """A file doesn't have the declared sha256."""
 
 
 class ArchiveError(Ros2ClassifyError):
-    """An archive is broken, could do harm, or lacks the member that was asked for."""
+    """An archive is broken or malicious, or lacks the requested member."""
 
 
 class FetchError(Ros2ClassifyError):
-    """A model's file can't be had: the network, the server, the disk or offline mode."""
+    """A model's file can't be downloaded: connection, server, disk or offline mode."""
 
 
 class DiskFullError(FetchError):
@@ -82,31 +80,31 @@ class DiskFullError(FetchError):
 
 
 class FetchCancelledError(FetchError):
-    """Somebody asked to stop while a model's file was being fetched."""
+    """A download or conversion was cancelled."""
 
 
 class ConversionError(Ros2ClassifyError):
-    """A TensorFlow model can't be turned into ONNX, or came out different."""
+    """A TensorFlow model can't be converted to ONNX, or the result differs."""
 
 
 class EngineError(Ros2ClassifyError):
-    """A model can't be loaded or run, or the provider asked for is missing."""
+    """A model can't be loaded or run, or an execution provider is not available."""
 
 
 class UnsafeModelError(EngineError):
-    """A model asks for files outside its directory, or for machine code; neither is loaded."""
+    """A model requests files outside its directory, or contains machine code."""
 
 
 class EngineMemoryError(EngineError):
-    """The memory for an inference can't be had; the next one may well succeed."""
+    """There is not enough memory for an inference; the next one may succeed."""
 
 
 class ProviderLostError(EngineError):
     """
     The device, or its driver, failed while the model ran.
 
-    The engine is of no use any more. A CUDA device often stays unusable for the whole process,
-    so where loading the model anew fails too, the process has to start anew.
+    The engine can't be used any more. A CUDA device often stays unusable for the whole process:
+    if reloading the model fails too, restart the process.
     """
 
 
@@ -115,4 +113,4 @@ class InputError(Ros2ClassifyError, ValueError):
 
 
 class OutputError(Ros2ClassifyError, ValueError):
-    """A model's outputs, or an answer made from them, don't fit what was declared."""
+    """A model's outputs don't match the descriptor."""

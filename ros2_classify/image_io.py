@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Images from files and to files, by OpenCV, with errors that name the file."""
+"""Read and write image files with OpenCV; errors name the file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ros2_classify.errors import InputError
 # 64 Mpixel: twice an 8K camera's image.
 MAX_PIXELS = 1 << 26
 
-# An image of the largest size in the smallest pieces that encoders write stays far below.
+# An image of the largest size, in the smallest chunks that encoders write, has far fewer.
 _MAX_CHUNKS = 1 << 17
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
@@ -36,28 +36,10 @@ JPEG_START = b'\xff\xd8'
 
 
 def image_size(data: bytes | memoryview) -> tuple[int, int]:
-    """
-    Read width and height from the header of a JPEG or PNG file.
-
-    Parameters
-    ----------
-    data : bytes or memoryview
-        The file.
-
-    Returns
-    -------
-    tuple of int
-        Width and height in pixels.
-
-    Raises
-    ------
-    InputError
-        If the data is neither JPEG nor PNG, or its header is incomplete.
-
-    """
+    """Read width and height from the header of a JPEG or PNG file."""
     start = bytes(data[:8])
     if start == PNG_SIGNATURE:
-        # PNG specification, section 11.2.1: IHDR comes first; width and height open it.
+        # PNG specification, section 11.2.1: IHDR is first and begins with width and height.
         if len(data) < 24 or data[12:16] != b'IHDR':
             raise InputError(f'the PNG of {len(data)} bytes has no complete header')
         return int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
@@ -66,29 +48,18 @@ def image_size(data: bytes | memoryview) -> tuple[int, int]:
     if not data:
         raise InputError('data is empty; a JPEG or PNG file is needed')
     raise InputError(
-        f'data starts with {start.hex(" ")}: neither JPEG nor PNG; set the sender to one of '
-        'them')
+        f'data starts with {start.hex(" ")}, but must be JPEG or PNG; change the format of '
+        'the sender')
 
 
 def png_problem(data: bytes | memoryview) -> str:
     """
-    Say whether all chunks of a PNG lie within the file and have the check sums that they state.
+    Return what is wrong with the chunks of a PNG: length or checksum; empty if nothing.
 
-    OpenCV takes the memory that a chunk announces before it looks for its bytes: 4 GB for a few
-    bytes that say so. And libpng writes about each damaged chunk to the terminal.
-
-    Parameters
-    ----------
-    data : bytes or memoryview
-        The file.
-
-    Returns
-    -------
-    str
-        What is wrong, to follow "the PNG is"; empty where nothing is.
-
+    OpenCV allocates the declared size of a chunk, up to 4 GB, before it reads its bytes, and
+    libpng writes to the terminal about each damaged chunk.
     """
-    # PNG specification, section 5.3: length, type, data, check sum.
+    # PNG specification, section 5.3: length, type, data, checksum.
     at, view = len(PNG_SIGNATURE), memoryview(data)
     for _ in range(_MAX_CHUNKS):
         left = len(data) - at - 12
@@ -96,10 +67,10 @@ def png_problem(data: bytes | memoryview) -> str:
             return f'cut off: its end is missing after {len(data)} bytes'
         length, kind = int.from_bytes(data[at:at + 4], 'big'), bytes(data[at + 4:at + 8])
         if length > left:
-            return f'cut off or damaged: a chunk announces {length} bytes, but {left} are left'
+            return f'cut off or damaged: a chunk declares {length} bytes, but {left} are left'
         end = at + 8 + length
         if zlib.crc32(view[at + 4:end]) != int.from_bytes(data[end:end + 4], 'big'):
-            return (f'damaged: the check sum of the chunk {kind.decode("latin-1")!r} at byte {at} '
+            return (f'damaged: the checksum of the chunk {kind.decode("latin-1")!r} at byte {at} '
                     'is wrong')
         if kind == b'IEND':
             return ''
@@ -120,13 +91,13 @@ def _jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
         if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a length
             at += 2
             continue
-        # SOF0 .. SOF15, but for DHT (C4), JPG (C8) and DAC (CC)
+        # SOF0 .. SOF15, except DHT (C4), JPG (C8) and DAC (CC)
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             if at + 9 > len(data):
                 break
             height = int.from_bytes(data[at + 5:at + 7], 'big')
             return int.from_bytes(data[at + 7:at + 9], 'big'), height
-        if marker in (0xD9, 0xDA):  # the image's end or its bytes, and no size so far
+        if marker in (0xD9, 0xDA):  # the image's end or its data, without a size
             break
         at += 2 + max(2, int.from_bytes(data[at + 2:at + 4], 'big'))
     raise InputError(f'the JPEG of {len(data)} bytes has no complete header')
@@ -142,14 +113,14 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
         A file in any format that OpenCV reads: JPEG, PNG, BMP, WebP, TIFF and others. ``~`` is
         expanded.
     max_pixels : int
-        Larger images are refused, JPEG and PNG before they are decoded.
+        Maximum width times height; JPEG and PNG are checked before decoding.
 
     Returns
     -------
     ndarray of uint8, shape (height, width, 3)
         In the order blue, green, red. Grey images get three channels, transparency is dropped,
-        16-bit images are scaled to 8 bits, and the orientation that a camera wrote into the
-        file (EXIF) is applied, all as ``cv2.imread`` does by default.
+        16-bit images are scaled to 8 bits, and the EXIF orientation is applied, as ``cv2.imread``
+        does by default.
 
     Raises
     ------
@@ -186,14 +157,14 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
             raise InputError(f'the image {path} cannot be decoded: {error.err}') from error
     if image is None:
         raise InputError(
-            f'{path} ({data.size} bytes) is no image that OpenCV can read; JPEG, PNG, BMP, WebP '
-            'and TIFF are usual, and the file may be damaged')
+            f'{path} ({data.size} bytes) cannot be read as an image by OpenCV; use JPEG, PNG, '
+            'BMP, WebP or TIFF, or get an undamaged file')
     _check_size(path, image.shape[1], image.shape[0], max_pixels)
     return np.asarray(image, dtype=np.uint8)
 
 
 def _check_header(path: Path, data: NDArray[np.uint8], max_pixels: int) -> None:
-    """Refuse a JPEG or PNG that is too large, or announces more bytes than it has."""
+    """Refuse a JPEG or PNG that is too large or truncated."""
     if not data[:8].tobytes().startswith((PNG_SIGNATURE, JPEG_START)):
         return
     content = data.data.cast('B')
@@ -203,7 +174,7 @@ def _check_header(path: Path, data: NDArray[np.uint8], max_pixels: int) -> None:
         if problem:
             raise InputError(f'the PNG is {problem}')
     except InputError as error:
-        raise InputError(f'{path} ({data.size} bytes) is no image: {error}') from error
+        raise InputError(f'{path} ({data.size} bytes) is not a valid image: {error}') from error
     _check_size(path, width, height, max_pixels)
 
 
@@ -215,29 +186,11 @@ def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
 
 
 def check_writable(path: str | Path) -> Path:
-    """
-    See whether an image can be written to a path, before any work is done for it.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file to write; its suffix chooses the format.
-
-    Returns
-    -------
-    Path
-        The path with ``~`` expanded.
-
-    Raises
-    ------
-    InputError
-        If its directory doesn't exist, it is a directory itself, or OpenCV can't write the format.
-
-    """
+    """Check that an image can be written to a path, before any work is done for it."""
     path = Path(os.path.expanduser(path))
     if not os.path.isdir(path.parent):
         raise InputError(
-            f'{path} cannot be written: there is no directory {path.parent}; make it first')
+            f'{path} cannot be written: there is no directory {path.parent}; create it')
     if os.path.isdir(path):
         raise InputError(f'{path} cannot be written: it is a directory; add a file name')
     try:
@@ -246,8 +199,8 @@ def check_writable(path: str | Path) -> Path:
         known = False
     if not known:
         raise InputError(
-            f'{path} cannot be written: the suffix {path.suffix!r} is no image format that '
-            'OpenCV writes; .png and .jpg are usual')
+            f'{path} cannot be written: the suffix {path.suffix!r} is not an image format of '
+            'OpenCV; use .png or .jpg')
     return path
 
 

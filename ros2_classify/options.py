@@ -12,10 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Thresholds and limits: what a caller may change from call to call."""
+"""Thresholds and limits, which may change from call to call."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import dataclasses
 from dataclasses import dataclass
 import math
@@ -24,15 +25,14 @@ from typing import Any
 import numpy as np
 
 from ros2_classify.errors import OptionsError
-from ros2_classify.model.descriptor import Defaults, Task
 
-# What counts where neither the caller nor the descriptor says anything.
+# If neither the caller nor the descriptor sets a threshold.
 _SCORE_THRESHOLD = {'detection': 0.3, 'classification': 0.0, 'segmentation': 0.0}
 _MULTI_LABEL_THRESHOLD = 0.5
 _MAX_COUNT = 10**6
 _MOST_CANDIDATES = 100_000
-# Non-maximum suppression costs about the square of the boxes that stay. A frame with more boxes
-# than this over the threshold carries no information; the best ones are still compared.
+# Non-maximum suppression takes time with the square of the boxes. A frame with more boxes than
+# this over the threshold has no information; only the best ones are compared.
 MAX_CANDIDATES = 4096
 _WHOLE = (int, np.integer)
 _REAL = (float, np.floating, *_WHOLE)
@@ -46,28 +46,28 @@ class Options:
     Parameters
     ----------
     score_threshold : float
-        From 0 to 1: results below it are dropped; one that equals it stays. For segmentation: a
-        class that covers a smaller part of the image is not listed.
+        From 0 to 1: results below it are dropped. For segmentation: classes that cover a smaller
+        part of the image are not listed.
     top_k : int
-        For classification: at most so many classes.
+        For classification: maximum number of classes.
     nms_iou : float
-        From 0 to 1: of two boxes of a class whose intersection over union is greater, the better
-        one stays. Only for decoders whose boxes overlap by nature.
+        From 0 to 1: of two boxes of a class whose intersection over union is greater, the one
+        with the lower score is dropped. Only for decoders that need NMS.
     ioa_threshold : float
-        From 0 to 1: of two boxes of a class whose intersection is a greater part than this of
-        the smaller one, the better one stays; 0 switches this filter off.
+        From 0 to 1: of two boxes of a class whose intersection is a greater part of the smaller
+        one, the one with the lower score is dropped; 0 disables this filter.
     max_detections : int
-        For detection: at most so many boxes.
+        For detection: maximum number of boxes.
     multi_label : bool
-        For classification: every class over the threshold, whatever ``top_k`` says.
+        For classification: all classes over the threshold, regardless of ``top_k``.
     max_candidates : int
-        For detection: of the boxes over the threshold at most so many, the best ones, are looked
-        at. Their comparison takes a time that grows with the square of their number.
+        For detection: maximum number of boxes that are compared, best first; time grows with
+        its square.
 
     Raises
     ------
     OptionsError
-        If a number is out of its range.
+        If a value is out of range.
 
     Examples
     --------
@@ -86,7 +86,7 @@ class Options:
     max_candidates: int = MAX_CANDIDATES
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check all ranges."""
         for name in ('score_threshold', 'nms_iou', 'ioa_threshold'):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, _REAL) or not (
@@ -106,7 +106,7 @@ class Options:
             raise OptionsError(f'multi_label is {self.multi_label!r} but must be true or false')
 
     def replace(self, **changes: Any) -> Options:
-        """Return a copy with some values changed; OptionsError where a name is unknown."""
+        """Return a copy with some values changed; OptionsError if a name is unknown."""
         known = [field.name for field in dataclasses.fields(self)]
         unknown = [name for name in changes if name not in known]
         if unknown:
@@ -115,33 +115,12 @@ class Options:
         return dataclasses.replace(self, **changes)
 
 
-def default_options(defaults: Defaults, task: Task, *, multi_label: bool) -> Options:
-    """
-    Return what counts where a call says nothing.
-
-    Parameters
-    ----------
-    defaults : Defaults
-        What the descriptor declares; the package's own values fill the rest.
-    task : 'classification', 'detection' or 'segmentation'
-        The decoder's task.
-    multi_label : bool
-        Whether each class is scored for itself.
-
-    Returns
-    -------
-    Options
-        The options.
-
-    Raises
-    ------
-    OptionsError
-        If a declared number is out of its range.
-
-    """
+def default_options(
+    declared: Mapping[str, Any], task: str, *, multi_label: bool,
+) -> Options:
+    """Return the options of a call that sets none: as declared, or else by the task."""
     values: dict[str, Any] = {
         'score_threshold': _MULTI_LABEL_THRESHOLD if multi_label else _SCORE_THRESHOLD[task],
         'multi_label': multi_label}
-    declared = dataclasses.asdict(defaults)
     values.update((key, value) for key, value in declared.items() if value is not None)
     return Options(**values)

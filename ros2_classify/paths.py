@@ -13,14 +13,13 @@
 # limitations under the License.
 
 """
-Where models and their files may be, and where they are looked for.
+The search path for models and their files, and the paths that may be read.
 
 The search path: the directories of `searching`, then those of ``ROS2_CLASSIFY_MODEL_PATH``.
 
-The allowed paths: an operator may let others choose a model by a parameter, a descriptor or a
-launch file. Inside `allowed_paths`, what they name is read only below the given directories, with
-``..`` and symbolic links resolved. The shipped models are always allowed, and so is what a URL
-names, since its sha256 vouches for it.
+The allowed paths: if others may choose a model by a parameter, a descriptor or a launch file,
+`allowed_paths` restricts reading to the given directories, with ``..`` and symbolic links
+resolved. Shipped models are always allowed, and so are URLs, which need a sha256.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _allowed: ContextVar[tuple[Path, ...] | None] = ContextVar('model roots', defaul
 
 def shipped_directory() -> Path | None:
     """
-    Return the directory of the models that come with the package, if it was installed with them.
+    Return the directory of the models that come with the package, if they are installed.
 
     ``models/`` of a source tree, or ``share/ros2_classify/models`` of the installation that the
     package was imported from, of a prefix in ``AMENT_PREFIX_PATH``, or of Python's own prefix.
@@ -66,7 +65,7 @@ def search_path() -> tuple[Path, ...]:
 
 @contextmanager
 def searching(path: str) -> Iterator[None]:
-    """Search the directories of ``path``, separated by ``:``, before all others, in this thread."""
+    """Search the directories in ``path``, separated by ``:``, first, in this thread."""
     token = _before.set((*_split(path), *_before.get()))
     try:
         yield
@@ -81,45 +80,16 @@ def _split(path: str) -> tuple[Path, ...]:
 
 def locate(path: str | Path, directory: Path | None, *, what: str, origin: str = '',
            or_directory: bool = False) -> Path:
-    """
-    Find a file that a descriptor or a user names.
-
-    Parameters
-    ----------
-    path : str or Path
-        Absolute, with ``~``, or relative.
-    directory : Path or None
-        Where to look for a relative path first; None is the working directory. The search path
-        follows.
-    what : str
-        What the file is, for the error: 'model file', 'label file'.
-    origin : str
-        What names it, for the error: usually the descriptor's path.
-    or_directory : bool
-        Whether a directory is accepted as well.
-
-    Returns
-    -------
-    Path
-        Absolute.
-
-    Raises
-    ------
-    ModelNotFoundError
-        If it is not found; the message lists the places.
-    NotAllowedError
-        If `allowed_paths` allows none of these places.
-
-    """
-    # os.path handles paths that cannot exist, for which Path raises: ~nobody, or far too long.
+    """Find a file that a descriptor or a user names."""
+    # os.path accepts paths for which Path raises: ~nobody, or names that are too long.
     named = Path(os.path.expanduser(path))
     if named.is_absolute():
         places = [named]
     else:
         directories = [Path.cwd() if directory is None else directory, *search_path()]
-        # A directory that is named twice is searched, and listed in the error, once.
+        # Each directory is searched, and listed in the error, once.
         places = list(dict.fromkeys(Path(place, named).absolute() for place in directories))
-    # Not even the existence of a file outside is told.
+    # Not even the existence of a file outside is revealed.
     if not (places := [place for place in places if is_allowed(place)]):
         raise refusal(path, what, origin)
     for place in places:
@@ -127,47 +97,33 @@ def locate(path: str | Path, directory: Path | None, *, what: str, origin: str =
             return place
     prefix = f'{origin}: ' if origin else ''
     if '://' in str(path):
-        step = ('put it under url: instead of path:' if what == 'model file' else
+        step = ('use url: instead of path:' if what == 'model file' else
                 'download it and give its path')
         raise ModelNotFoundError(
-            f'{prefix}the {what} {path} is a URL, but only files can be read here; {step}')
+            f'{prefix}the {what} {path} is a URL, but this must be a file; {step}')
     tail = 'check the path' if named.is_absolute() else (
         f'check the name, or add its directory to {SEARCH_PATH_VARIABLE}')
     found = ' (a directory, not a file)' if any(os.path.isdir(place) for place in places) else ''
     raise ModelNotFoundError(
-        f'{prefix}the {what} {path} was not found{found}; looked for '
+        f'{prefix}the {what} {path} was not found{found}; searched '
         f'{", ".join(str(place) for place in places)}; {tail}')
 
 
 @contextmanager
 def allowed_paths(roots: str) -> Iterator[None]:
-    """
-    Read models and their files only below some directories, in this thread.
-
-    Parameters
-    ----------
-    roots : str
-        Directories, separated by ``:``; ``~`` is expanded; empty allows every path. An inner
-        context can only remove directories.
-
-    Raises
-    ------
-    ModelNotFoundError
-        If one is not a directory, or the text is not empty and names none.
-
-    """
+    """Allow only files below some directories (separated by ``:``), in this thread."""
     parts = [part for part in roots.split(os.pathsep) if part.strip()]
     if roots and not parts:
-        # A list whose variables were all empty must not allow every path.
+        # A list of empty variables must not allow all paths.
         raise ModelNotFoundError(
-            f'model_roots is {roots!r}, which names no directory; name one, or leave it empty to '
-            'allow every path')
+            f'model_roots is {roots!r}, which has no directory; add one, or leave it empty to '
+            'allow all paths')
     directories = tuple(Path(os.path.realpath(os.path.expanduser(part))) for part in parts)
     for part, directory in zip(parts, directories):
         if not directory.is_dir():
             raise ModelNotFoundError(
-                f'model_roots names {part}, which is not a directory; create it or correct the '
-                'name')
+                f'model_roots names {part}, which is not a directory; create it or correct '
+                'the name')
     outer = _allowed.get()
     if outer is not None:
         directories = tuple(
@@ -180,7 +136,7 @@ def allowed_paths(roots: str) -> Iterator[None]:
 
 
 def is_allowed(path: str | Path) -> bool:
-    """Tell whether a file or directory may be read, symbolic links resolved."""
+    """Return whether a file or directory may be read, symbolic links resolved."""
     roots = _allowed.get()
     if roots is None:
         return True
@@ -190,13 +146,13 @@ def is_allowed(path: str | Path) -> bool:
 
 
 def check_allowed(path: str | Path, what: str, origin: str = '') -> None:
-    """Raise NotAllowedError if a file or directory may not be read; see `locate` for the words."""
+    """Raise NotAllowedError if a file or directory may not be read."""
     if not is_allowed(path):
         raise refusal(path, what, origin)
 
 
 def check_directory(directory: Path, what: str) -> None:
-    """Refuse a directory in which a symbolic link leads outside; see `check_allowed`."""
+    """Raise NotAllowedError if a symbolic link in a directory leads outside."""
     if _allowed.get() is None:
         return
     check_allowed(directory, what)
@@ -206,7 +162,7 @@ def check_directory(directory: Path, what: str) -> None:
 
 
 def refusal(path: str | Path, what: str, origin: str = '') -> NotAllowedError:
-    """Return (not raise) the error for a file that may not be read, whether it exists or not."""
+    """Return (not raise) the error for a file that may not be read, even if it doesn't exist."""
     roots = ', '.join(map(str, _allowed.get() or ())) or 'no directory'
     prefix = f'{origin}: ' if origin else ''
     return NotAllowedError(

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How far a long step is: on one line of a terminal, or in a few lines of a log."""
+"""Progress of long steps: on one line of a terminal, or in the log."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from typing import TextIO
 
 _LOGGER = logging.getLogger(__name__)
 
-# Seconds until the first line, and from each to the next.
+# Seconds between lines.
 PERIOD = 10.0
 
 
@@ -37,19 +37,7 @@ PERIOD = 10.0
 def heartbeat(
     what: str, tell: Callable[[str], None] = _LOGGER.info, period: float = PERIOD,
 ) -> Iterator[None]:
-    """
-    Tell every few seconds that a piece of work is still going on.
-
-    Parameters
-    ----------
-    what : str
-        What is being done, such as ``building the TensorRT engine of yolox_s``.
-    tell : callable
-        Gets each line, in a thread of its own that has the caller's context variables.
-    period : float
-        Seconds from line to line.
-
-    """
+    """Report every few seconds that work is still in progress."""
     done = threading.Event()
     begun = time.monotonic()
 
@@ -68,41 +56,25 @@ def heartbeat(
         thread.join()
 
 
-# Seconds over which the speed is taken.
+# Seconds over which the speed is measured.
 _WINDOW = 10.0
-# What comes in fewer seconds says more of buffers than of the model.
+# In a shorter time, in seconds, speed measures buffers only.
 _SHORTEST = 0.05
 
 
 @dataclass(frozen=True)
 class Status:
-    """
-    How far a step is.
+    """The progress of a step."""
 
-    Parameters
-    ----------
-    label : str
-        What is being worked on.
-    done : int
-        Bytes so far, with those of an earlier attempt that is continued.
-    total : int or None
-        Bytes in all, where known.
-    speed : float
-        Bytes per second over the last few seconds; 0 while unknown.
-    finished : bool
-        Whether this is the last word.
-
-    """
-
-    label: str
-    done: int
-    total: int | None
-    speed: float
-    finished: bool = False
+    label: str  # the name of the step
+    done: int  # bytes so far, including a resumed attempt
+    total: int | None  # bytes in total, if known
+    speed: float  # bytes per second over the last few seconds; 0 while unknown
+    finished: bool = False  # whether this is the last status
 
     @property
     def remaining(self) -> float | None:
-        """Seconds left at this speed, or None where that can't be known."""
+        """Seconds left at this speed, or None if unknown."""
         if self.total is None or self.speed <= 0:
             return None
         return max(self.total - self.done, 0) / self.speed
@@ -124,19 +96,7 @@ Progress = Callable[[Status], None]
 
 
 class Meter:
-    """
-    Counts bytes and tells their speed.
-
-    Parameters
-    ----------
-    label : str
-        What is being worked on.
-    report : callable
-        Gets a Status after each piece; throttling is its own affair.
-    clock : callable
-        Seconds that never go back.
-
-    """
+    """Counts bytes and measures their speed."""
 
     def __init__(self, label: str, report: Progress,
                  clock: Callable[[], float] = time.monotonic) -> None:
@@ -146,7 +106,7 @@ class Meter:
         self.start(0, None)
 
     def start(self, done: int, total: int | None) -> None:
-        """Begin, or begin again, with ``done`` bytes there already."""
+        """Start or restart, with ``done`` bytes already there."""
         self._done = done
         self._total = total
         self._before = done
@@ -163,11 +123,11 @@ class Meter:
         self._report(self.status())
 
     def finish(self) -> None:
-        """Report for the last time."""
+        """Report the last status."""
         self._report(self.status(finished=True))
 
     def status(self, *, finished: bool = False) -> Status:
-        """Return how far it is; the last word's speed is the mean of the whole step."""
+        """Return the status; the last one has the mean speed of the whole step."""
         (then, before), (now, done) = self._samples[0], self._samples[-1]
         if finished:
             then, before = self._started, self._before
@@ -175,7 +135,7 @@ class Meter:
         return Status(self._label, self._done, self._total, speed, finished)
 
     def slower_than(self, speed: float, seconds: float) -> bool:
-        """Tell whether it has run for so many seconds and is slower than bytes per second."""
+        """Return whether it is slower than ``speed`` bytes per second, after some seconds."""
         now, (then, before) = self._clock(), self._samples[0]
         if now - self._started < seconds:
             return False
@@ -183,17 +143,7 @@ class Meter:
 
 
 class TerminalProgress:
-    """
-    One line that is written over and over.
-
-    Parameters
-    ----------
-    stream : text file
-        The terminal.
-    clock : callable
-        Seconds that never go back.
-
-    """
+    """Rewrites one line of a terminal."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -202,7 +152,7 @@ class TerminalProgress:
         self._width = 0
 
     def __call__(self, status: Status) -> None:
-        """Show a status, ten times a second at most."""
+        """Show a status, at most ten times per second."""
         now = self._clock()
         if now < self._next and not status.finished:
             return
@@ -214,19 +164,7 @@ class TerminalProgress:
 
 
 class LogProgress:
-    """
-    A line in a log once in a while.
-
-    Parameters
-    ----------
-    log : callable
-        Takes one line.
-    interval : float
-        Seconds between lines, at least.
-    clock : callable
-        Seconds that never go back.
-
-    """
+    """Logs a line every few seconds."""
 
     def __init__(self, log: Callable[[str], None], interval: float = 5.0,
                  clock: Callable[[], float] = time.monotonic) -> None:
@@ -236,7 +174,7 @@ class LogProgress:
         self._next: float | None = None
 
     def __call__(self, status: Status) -> None:
-        """Log a status where enough time has passed since the last line, and the last word."""
+        """Log a status if the interval has passed, and always the last one."""
         now = self._clock()
         if self._next is None:
             self._next = now + self._interval
@@ -246,14 +184,14 @@ class LogProgress:
 
 
 def default_progress() -> Progress:
-    """Return progress for where standard error goes: a terminal, or else the log."""
+    """Return progress on the terminal if standard error is one, or else in the log."""
     if sys.stderr is not None and sys.stderr.isatty():
         return TerminalProgress(sys.stderr)
     return LogProgress(logging.getLogger('ros2_classify').info)
 
 
 def human_size(count: float) -> str:
-    """Return bytes as people read them, in powers of 1000: ``35.9 MB``."""
+    """Format bytes in powers of 1000: ``35.9 MB``."""
     for unit in ('bytes', 'kB', 'MB'):
         if count < (1000 if unit == 'bytes' else 999.95):
             return f'{count:.0f} bytes' if unit == 'bytes' else f'{count:.1f} {unit}'
@@ -262,7 +200,7 @@ def human_size(count: float) -> str:
 
 
 def human_time(seconds: float) -> str:
-    """Return seconds as people read them: ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """Format seconds: ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
     whole = round(seconds)
     if whole < 60:
         return f'{whole} s'
@@ -271,7 +209,7 @@ def human_time(seconds: float) -> str:
     return f'{whole // 3600} h {whole % 3600 // 60} min'
 
 
-# Called with what is being done, and whether it is the last call.
+# Called with the name of the step, and whether this is the last call.
 StepProgress = Callable[[str, bool], None]
 
 # Seconds between lines of the log for one step.
@@ -279,7 +217,7 @@ _LOG_EVERY = 15.0
 
 
 def default_step_progress() -> StepProgress:
-    """Return progress for steps without bytes to count: on the terminal, or else in the log."""
+    """Return progress for steps that don't count bytes: on the terminal, or in the log."""
     if sys.stderr is not None and sys.stderr.isatty():
         return _terminal_step
     return log_step_progress()

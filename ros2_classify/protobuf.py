@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Read protocol buffers without their schema: just enough to look into a TensorFlow graph.
+Read protocol buffers without their schema, for TensorFlow graphs.
 
 Format: https://protobuf.dev/programming-guides/encoding/
 """
@@ -29,37 +29,17 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 class WireError(ValueError):
-    """The bytes are no protocol buffer, or end too early."""
+    """The bytes are not a protocol buffer, or are truncated."""
 
 
 def read_fields(data: memoryview) -> Iterator[tuple[int, Value]]:
-    """
-    Yield a message's fields in the order they are written.
-
-    Parameters
-    ----------
-    data : memoryview of bytes
-        One message.
-
-    Yields
-    ------
-    number : int
-        The field's number in the schema.
-    value : int or memoryview
-        An int for numbers; the bytes for texts, messages and packed lists, without a copy.
-
-    Raises
-    ------
-    WireError
-        If the bytes are no message.
-
-    """
+    """Yield a message's fields in the order they are written."""
     for number, value, _ in read_spans(data):
         yield number, value
 
 
 def read_spans(data: memoryview) -> Iterator[tuple[int, Value, int]]:
-    """Yield what `read_fields` yields, each with the place where the field ends."""
+    """Yield fields like `read_fields`, each with its end offset."""
     position, end = 0, len(data)
     while position < end:
         key, position = _varint(data, position)
@@ -77,14 +57,14 @@ def read_spans(data: memoryview) -> Iterator[tuple[int, Value, int]]:
         else:
             raise WireError(f'a field has the unknown kind {kind}')
         if position + length > end:
-            raise WireError('the data end within a field')
+            raise WireError('the data ends within a field')
         piece = data[position:position + length]
         position += length
         yield number, piece if kind == _BYTES else int.from_bytes(piece, 'little'), position
 
 
 def messages(data: memoryview, number: int) -> Iterator[memoryview]:
-    """Yield every field of this number that holds bytes."""
+    """Yield the bytes of every field with this number."""
     for found, value in read_fields(data):
         if found == number and isinstance(value, memoryview):
             yield value
@@ -93,7 +73,7 @@ def messages(data: memoryview, number: int) -> Iterator[memoryview]:
 def text(value: Value) -> str:
     """Return a field's text."""
     if not isinstance(value, memoryview):
-        raise WireError('a text was expected where a number is')
+        raise WireError('expected text, not a number')
     try:
         return str(value, 'utf-8')
     except UnicodeDecodeError:
@@ -103,7 +83,7 @@ def text(value: Value) -> str:
 def signed(value: Value) -> int:
     """Return a field's number as a signed one: -1 is written as 2**64 - 1."""
     if not isinstance(value, int):
-        raise WireError('a number was expected where bytes are')
+        raise WireError('expected a number, not bytes')
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
@@ -116,7 +96,7 @@ def varints(data: memoryview) -> Iterator[int]:
 
 
 def map_entry(data: memoryview) -> tuple[str, memoryview]:
-    """Return key and value of one pair of a map from texts to messages."""
+    """Return key and value of one entry of a map from strings to messages."""
     key, value = '', memoryview(b'')
     for number, field in read_fields(data):
         if number == 1:
@@ -130,7 +110,7 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
     result, shift = 0, 0
     while True:
         if position >= len(data):
-            raise WireError('the data end within a number')
+            raise WireError('the data ends within a number')
         if shift > 63:
             raise WireError('a number is longer than 64 bits')
         byte = data[position]

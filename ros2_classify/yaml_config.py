@@ -13,11 +13,10 @@
 # limitations under the License.
 
 """
-A strict reader of settings: every wrong value is refused with its place and the allowed ones.
+A strict reader of settings: errors give the place, the bad value and the allowed ones.
 
-`Where` knows the place (file, line, key) and words the errors; `Fields` takes values out of one
-mapping and, at the end, refuses the keys that nobody asked for. Descriptors and the options of
-decoders are read with them.
+`Where` is a place (file, line, key); `Fields` reads the values of one mapping and, at the end,
+refuses unknown keys. Used for descriptors and the options of decoders.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Mark(NamedTuple):
-    """The line a value stands on, counted from 1, and its text as written."""
+    """The line of a value, counted from 1, and its text as written."""
 
     line: int
     text: str | None
@@ -50,22 +49,11 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Where:
-    """
-    A place in a descriptor.
+    """A place in a descriptor."""
 
-    Parameters
-    ----------
-    origin : str
-        The file, or what else the settings came from.
-    path : tuple of str and int
-        Keys and indices from the top to this place.
-    marks : mapping of tuple to Mark
-        What is known of the places in a file.
-
-    """
-
-    origin: str
-    path: tuple[Key, ...] = ()
+    origin: str  # the file or other source of the settings
+    path: tuple[Key, ...] = ()  # keys and indices from the top to this place
+    # The marks of a file's values by path, if known.
     marks: Mapping[tuple[Key, ...], Mark] = field(default_factory=dict, compare=False, repr=False)
 
     def at(self, key: Key) -> Where:
@@ -73,7 +61,7 @@ class Where:
         return replace(self, path=(*self.path, key))
 
     def text(self) -> str | None:
-        """Return what stands here as written, where that is known."""
+        """Return the value's text as written, if known."""
         mark = self.marks.get(self.path)
         return mark.text if mark else None
 
@@ -82,7 +70,7 @@ class Where:
         return DescriptorError(f'{self}: {message}')
 
     def __str__(self) -> str:
-        """Return ``file, line 3, input.size[0]`` as far as it is known."""
+        """Return ``file, line 3, input.size[0]`` as far as known."""
         parts = [self.origin]
         for end in range(len(self.path), -1, -1):
             mark = self.marks.get(self.path[:end])
@@ -98,30 +86,17 @@ class Where:
 
 class Fields:
     """
-    Values taken out of one mapping, checked one by one.
+    Checked values of one mapping.
 
-    Each method returns the default where the key is missing, and raises DescriptorError where
-    the value doesn't fit. `finish` refuses what is left over.
-
-    Parameters
-    ----------
-    mapping : mapping of str to anything
-        The settings.
-    where : Where or str
-        Their place; a string is taken as the origin.
-
-    Raises
-    ------
-    DescriptorError
-        If ``mapping`` is no mapping, or a key is no string.
-
+    Each method returns the default if the key is missing, and raises DescriptorError if the value
+    is invalid. `finish` refuses the remaining keys.
     """
 
     def __init__(self, mapping: object, where: Where | str) -> None:
         self.where = Where(where) if isinstance(where, str) else where
         if not isinstance(mapping, Mapping):
             raise self.where.error(
-                f'must hold "key: value" lines, not {_describe(mapping)}')
+                f'must be "key: value" lines, not {_describe(mapping)}')
         for key in mapping:
             if not isinstance(key, str):
                 raise self.where.error(f'the key {key!r} must be text; write it in quotes')
@@ -129,7 +104,7 @@ class Fields:
         self._asked: list[str] = []
 
     def __contains__(self, key: str) -> bool:
-        """Tell whether a key is given."""
+        """Return whether a key is given."""
         return key in self._mapping
 
     def error(self, key: str, message: str) -> DescriptorError:
@@ -158,7 +133,7 @@ class Fields:
         self, key: str, allowed: Sequence[Choice], default: Default, *,
         renamed: Mapping[str, Choice] = MappingProxyType({}),
     ) -> Choice | Default:
-        """Return one of the allowed words; an old one is taken too, with a warning."""
+        """Return one of the allowed words; an old one is accepted with a warning."""
         value = self.raw(key)
         if value is None:
             return default
@@ -189,7 +164,7 @@ class Fields:
 
     def number(self, key: str, default: Default, *, low: float, high: float,
                above: bool = False) -> float | Default:
-        """Return a number from low to high; with ``above``, greater than low."""
+        """Return a number from low to high; with ``above``, not low itself."""
         value = self.raw(key)
         if value is None:
             return default
@@ -207,7 +182,7 @@ class Fields:
 
     def numbers(self, key: str, default: Default, *, count: int, low: float, high: float,
                 above: bool = False) -> tuple[float, ...] | Default:
-        """Return ``count`` numbers; a single number stands for ``count`` equal ones."""
+        """Return ``count`` numbers; a single number is repeated."""
         value = self.raw(key)
         if value is None:
             return default
@@ -216,7 +191,7 @@ class Fields:
         if len(value) != count:
             raise self.error(
                 key, f'{_describe(value)} has {len(value)} numbers but must have {count}, one '
-                'for each colour channel, or be a single number for all')
+                'per colour channel, or be a single number')
         return tuple(as_number(item, place, low=low, high=high, above=above)
                      for item, place in self.sequence(key, []))
 
@@ -225,16 +200,16 @@ class Fields:
         return Fields(self.raw(key, {}), self.where.at(key))
 
     def rest(self) -> dict[str, Any]:
-        """Return all values that nobody asked for, and count them as asked for."""
+        """Return all remaining values."""
         left = {key: self.raw(key) for key in self._mapping if key not in self._asked}
         return left
 
     def finish(self) -> None:
-        """Refuse the keys that nobody asked for."""
+        """Refuse unknown keys."""
         for key in self._mapping:
             if key not in self._asked:
                 raise self.error(
-                    key, f'unknown key {key!r}{_nearest(key, self._asked)}; known here are '
+                    key, f'unknown key {key!r}{_nearest(key, self._asked)}; allowed are '
                     f'{", ".join(self._asked)}')
 
 
@@ -302,13 +277,13 @@ def _describe(value: object) -> str:
 
 
 def _nearest(value: object, known: Sequence[str]) -> str:
-    """Return "; did you mean X?" where something known is close."""
+    """Return " (did you mean X?)" if a known word is close."""
     close = difflib.get_close_matches(str(value), known, n=1, cutoff=0.6)
     return f' (did you mean {close[0]!r}?)' if close else ''
 
 
 def new_spelling(value: object, renamed: Mapping[str, Choice], where: Where) -> Choice | None:
-    """Return what replaced an old word, with one warning for each place; None for other values."""
+    """Return the new word for an old one, with one warning per place; else None."""
     new = renamed.get(value) if isinstance(value, str) else None
     if new is not None:
         _warn_renamed(str(where), str(value), new)
@@ -330,33 +305,11 @@ _PLAIN_TAGS = {f'tag:yaml.org,2002:{kind}' for kind in (
 
 
 def read_yaml(text: str, origin: str) -> tuple[Any, Where]:
-    """
-    Read one YAML document.
-
-    Parameters
-    ----------
-    text : str
-        The document.
-    origin : str
-        What errors call it; a file's path as a rule.
-
-    Returns
-    -------
-    data : dict, list, str, int, float, bool or None
-        The document's content. Dates stay text.
-    where : Where
-        The top of the document; it knows the line of each key and value.
-
-    Raises
-    ------
-    DescriptorError
-        If the text is no YAML, too large or too deep, or uses what a descriptor must not.
-
-    """
+    """Read one YAML document."""
     if len(text) > MAX_BYTES:
         raise DescriptorError(
             f'{origin}: {len(text)} characters are too many for a descriptor (at most '
-            f'{MAX_BYTES}); put long label lists into a file of their own')
+            f'{MAX_BYTES}); put long label lists into a separate file')
     loader = None
     try:
         loader = _Loader(text)
@@ -379,12 +332,12 @@ def read_yaml(text: str, origin: str) -> tuple[Any, Where]:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which refuses aliases and depth while it reads."""
+    """PyYAML's safe loader without aliases and deep nesting."""
 
     _depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Compose one node, unless it is an alias or lies too deep."""
+        """Compose one node, unless it is an alias or nested too deeply."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         mark: Any = event.start_mark
         if isinstance(event, yaml.AliasEvent):
@@ -434,9 +387,9 @@ class _Builder:
             line = key_node.start_mark.line + 1
             if key in data:
                 raise self._error(
-                    key_node, f'the key {key!r} was given before, on line {lines[key]}')
+                    key_node, f'the key {key!r} is already given on line {lines[key]}')
             lines[key] = line
-            # The key's line is the one to look at; the value may start further down.
+            # The line of the key, because the value may start further down.
             text = value_node.value if isinstance(value_node, yaml.ScalarNode) else None
             below = (*path, key)
             self._marks[below] = Mark(line, text)

@@ -31,7 +31,7 @@ jsonschema = pytest.importorskip('jsonschema')
 
 SCHEMA = json.loads(descriptor_schema.SCHEMA.read_text(encoding='utf-8'))
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
-SOURCE = {'source': {'path': 'network.onnx'}}
+SOURCE = {'source': {'path': 'net.onnx'}}
 
 
 def yaml_files():

@@ -44,8 +44,8 @@ def test_plain_data(text, expected):
 
 
 @pytest.mark.parametrize('text, words', [
-    ('a: 1\nb: 2\na: 3', "f, line 3: the key 'a' was given before, on line 1"),
-    ('a: {x: 1, x: 2}', "line 1: the key 'x' was given before"),
+    ('a: 1\nb: 2\na: 3', "f, line 3: the key 'a' is already given on line 1"),
+    ('a: {x: 1, x: 2}', "line 1: the key 'x' is already given"),
     ('a: &x [1]\nb: *x', r'line 2: not valid YAML: the alias \*x is not allowed'),
     ('a: &x [*x]', 'alias'),
     ('x: &x {k: 1}\ny: {<<: *x}', 'alias'),

@@ -68,7 +68,7 @@ def known_keys(mapping):
     """Return what the reader of descriptors says it knows."""
     with pytest.raises(DescriptorError, match='unknown key') as caught:
         ModelDescriptor.from_mapping({'source': {'path': 'a.onnx'}, **mapping})
-    return str(caught.value).rpartition('known here are ')[2].split(', ')
+    return str(caught.value).rpartition('allowed are ')[2].split(', ')
 
 
 def test_keys_of_the_top():

@@ -78,17 +78,17 @@ def test_the_cameras_orientation_is_applied(tmp_path, pixels, orientation, turne
     assert np.median(np.abs(image.astype(int) - expected)) < 8
 
 
-@pytest.mark.parametrize('content', [b'', b'no picture', b'\x89PNG\r\n\x1a\n' + b'\0' * 100])
+@pytest.mark.parametrize('content', [b'', b'no image', b'\x89PNG\r\n\x1a\n' + b'\0' * 100])
 def test_what_is_no_image(tmp_path, content):
     (tmp_path / 'a.png').write_bytes(content)
-    with pytest.raises(InputError, match=f'a.png .{len(content)} bytes. is no image'):
+    with pytest.raises(InputError, match=f'a.png .{len(content)} bytes. (cannot be read as an|is not a valid) image'):
         read_image(tmp_path / 'a.png')
 
 
 def test_cut_off_images(tmp_path, pixels):
     data = cv2.imencode('.png', pixels)[1].tobytes()
     (tmp_path / 'a.png').write_bytes(data[:30])
-    with pytest.raises(InputError, match='is no image'):
+    with pytest.raises(InputError, match='is not a valid image'):
         read_image(tmp_path / 'a.png')
 
 
@@ -106,11 +106,11 @@ def test_home_directories(tmp_path, monkeypatch, pixels):
 
 
 @pytest.mark.parametrize('name, words', [
-    ('none/a.png', 'there is no directory .*none; make it first'),
-    ('a', "the suffix '' is no image format"), ('a.txt', "the suffix '.txt' is no image"),
-    ('.png', "the suffix '' is no image"), ('folder.png', 'it is a directory; add a file name')])
+    ('none/a.png', 'there is no directory .*none; create it'),
+    ('a', "the suffix '' is not an image format"), ('a.txt', "the suffix '.txt' is not an image"),
+    ('.png', "the suffix '' is not an image"), ('dir.png', 'it is a directory; add a file name')])
 def test_where_nothing_can_be_written(tmp_path, pixels, name, words):
-    (tmp_path / 'folder.png').mkdir()
+    (tmp_path / 'dir.png').mkdir()
     for attempt in (lambda path: write_image(path, pixels), check_writable):
         with pytest.raises(InputError, match=words):
             attempt(tmp_path / name)

@@ -55,7 +55,7 @@ def outside(tmp_path: Path) -> Path:
     return directory
 
 
-def test_what_lies_inside_is_read(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_inside_is_read(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with allowed_paths(str(inside)), Pipeline.load(inside / 'net.yaml') as pipeline:
         assert pipeline.labels is not None and pipeline.labels.name(0) == 'red'
     monkeypatch.chdir(inside.parent)
@@ -66,17 +66,18 @@ def test_what_lies_inside_is_read(inside: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize('name', ['other.onnx', 'secret.txt', 'missing.onnx'])
-def test_what_lies_outside_is_not_and_whether_it_exists_is_not_told(
+def test_what_is_outside_is_not_and_whether_it_exists_is_not_told(
         inside: Path, outside: Path, name: str) -> None:
     for path in (outside / name, inside / '..' / 'outside' / name):
         with allowed_paths(str(inside)), pytest.raises(NotAllowedError) as caught:
             locate(path, None, what='model file')
         assert str(caught.value) == (
             f'the model file {path} is not below the directories that model_roots allows '
-            f'({inside}), symbolic links resolved; put it there, or add its directory to model_roots')
+            f'({inside}), symbolic links resolved; put it there, or add its '
+            'directory to model_roots')
 
 
-def test_a_directory_whose_name_begins_alike_lies_outside(inside: Path) -> None:
+def test_a_directory_whose_name_begins_in_the_same_way_is_outside(inside: Path) -> None:
     (inside.parent / 'inside2').mkdir()
     with allowed_paths(str(inside)):
         assert is_allowed(inside / 'new.onnx') and is_allowed(inside)
@@ -85,13 +86,13 @@ def test_a_directory_whose_name_begins_alike_lies_outside(inside: Path) -> None:
         assert not is_allowed('/')
 
 
-@pytest.mark.parametrize('link', ['net2.onnx', 'net2.yaml', 'folder'])
+@pytest.mark.parametrize('link', ['net2.onnx', 'net2.yaml', 'dir'])
 def test_symbolic_links_do_not_lead_out(inside: Path, outside: Path, link: str) -> None:
     target = {'net2.onnx': outside / 'other.onnx', 'net2.yaml': outside / 'other.yaml',
-              'folder': outside}[link]
+              'dir': outside}[link]
     (outside / 'other.yaml').write_text('source: {path: net.onnx}\n')
     (inside / link).symlink_to(target)
-    named = inside / link if link != 'folder' else inside / link / 'other.onnx'
+    named = inside / link if link != 'dir' else inside / link / 'other.onnx'
     assert model_file(resolve(named)).is_file()
     with allowed_paths(str(inside)), pytest.raises(NotAllowedError, match='is not below'):
         model_file(resolve(named))
@@ -120,7 +121,7 @@ def test_a_descriptor_inside_may_not_name_files_outside(
         Pipeline.load(path)
 
 
-def test_what_lies_beside_a_model_may_not_lead_out(inside: Path, outside: Path) -> None:
+def test_what_is_beside_a_model_may_not_lead_out(inside: Path, outside: Path) -> None:
     save_color_classifier(inside / 'bare.onnx')
     (inside / 'bare.txt').symlink_to(outside / 'secret.txt')
     with Pipeline.load(inside / 'bare.onnx') as pipeline:
@@ -138,24 +139,25 @@ def test_the_readers_refuse_by_themselves(inside: Path, outside: Path) -> None:
             load_descriptor(outside / 'other.yaml')
 
 
-def test_addresses_of_files_are_files(inside: Path, outside: Path, tmp_path: Path) -> None:
+def test_urls_of_files_are_files(inside: Path, outside: Path, tmp_path: Path) -> None:
     options = FetchOptions(cache=tmp_path / 'cache')
     for directory, name in ((inside, 'net.onnx'), (outside, 'other.onnx')):
         sha256 = sha256_of_file(directory / name)
-        path = inside / f'by_address_{directory.name}.yaml'
+        path = inside / f'by_url_{directory.name}.yaml'
         path.write_text(f'source: {{url: "file://{directory / name}", sha256: "{sha256}"}}\n')
     with allowed_paths(str(inside)):
         with pytest.raises(NotAllowedError, match='model file'):
             # The two models are the same; what the cache has by now is not asked for its origin.
-            model_file(load_descriptor(inside / 'by_address_outside.yaml'), options)
+            model_file(load_descriptor(inside / 'by_url_outside.yaml'), options)
         assert model_file(
-            load_descriptor(inside / 'by_address_inside.yaml'), options).is_file()
+            load_descriptor(inside / 'by_url_inside.yaml'), options).is_file()
 
 
 def test_a_saved_model_may_not_lead_out(inside: Path, outside: Path) -> None:
     directory = inside / 'saved'
     (directory / 'variables').mkdir(parents=True)
-    (directory / 'saved_model.pb').write_bytes(saved_model(meta_graph(['serve'], {}, classifier())))
+    (directory / 'saved_model.pb').write_bytes(
+        saved_model(meta_graph(['serve'], {}, classifier())))
     with allowed_paths(str(inside)):
         assert model_file(resolve(directory)) == directory
     (directory / 'variables' / 'variables.index').symlink_to(outside / 'secret.txt')
@@ -190,12 +192,12 @@ def test_roots_that_name_no_directory_do_not_allow_every_path(roots: str) -> Non
     with pytest.raises(ModelNotFoundError) as caught, allowed_paths(roots):
         pass
     assert str(caught.value) == (
-        f'model_roots is {roots!r}, which names no directory; name one, or leave it empty to allow '
-        'every path')
+        f'model_roots is {roots!r}, which has no directory; add one, or leave it empty to allow '
+        'all paths')
 
 
 def test_a_root_that_is_no_directory_is_named(inside: Path) -> None:
-    for root in ('/no/such/folder', str(inside / 'net.onnx')):
+    for root in ('/no/such/dir', str(inside / 'net.onnx')):
         with pytest.raises(ModelNotFoundError, match=f'model_roots names {root}'), allowed_paths(
                 f'{inside}{os.pathsep}{root}'):
             pass

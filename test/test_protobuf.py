@@ -51,12 +51,12 @@ def test_map_entry_and_packed_list() -> None:
 
 
 @pytest.mark.parametrize(('content', 'reason'), [
-    (b'\x0a\x05abc', 'end within a field'),
-    (b'\x08', 'end within a number'),
+    (b'\x0a\x05abc', 'ends within a field'),
+    (b'\x08', 'ends within a number'),
     (b'\x08' + b'\xff' * 11, 'longer than 64 bits'),
     (b'\x00\x01', 'number 0'),
     (b'\x0b\x01', 'unknown kind 3'),
-    (b'\x0d\x01', 'end within a field'),
+    (b'\x0d\x01', 'ends within a field'),
 ])
 def test_broken_messages(content: bytes, reason: str) -> None:
     with pytest.raises(WireError, match=reason):
@@ -66,7 +66,7 @@ def test_broken_messages(content: bytes, reason: str) -> None:
 def test_text_must_be_utf8() -> None:
     with pytest.raises(WireError, match='UTF-8'):
         text(view(b'\xff\xfe'))
-    with pytest.raises(WireError, match='text was expected'):
+    with pytest.raises(WireError, match='expected text'):
         text(5)
-    with pytest.raises(WireError, match='number was expected'):
+    with pytest.raises(WireError, match='expected a number'):
         signed(view(b'a'))

@@ -124,7 +124,7 @@ def test_unknown_keys_are_refused_with_the_nearest_known_one():
     settings.text('color', None)
     settings.text('size', None)
     with pytest.raises(DescriptorError, match=(
-            r"settings, colour: unknown key 'colour' \(did you mean 'color'\?\); known here are "
+            r"settings, colour: unknown key 'colour' \(did you mean 'color'\?\); allowed are "
             'color, size')):
         settings.finish()
 
@@ -138,7 +138,7 @@ def test_the_rest_counts_as_asked_for():
 
 @pytest.mark.parametrize('value', [None, 'text', 5, [1]])
 def test_what_is_no_mapping(value):
-    with pytest.raises(DescriptorError, match='must hold "key: value" lines'):
+    with pytest.raises(DescriptorError, match='must be "key: value" lines'):
         Fields(value, 'settings')
     with pytest.raises(DescriptorError, match='settings, a: '):
         fields(a=value).section('a')

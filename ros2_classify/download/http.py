@@ -88,7 +88,7 @@ def _parse(variable: str, kind: str, text: str) -> tuple[Origin, str, str]:
     else:
         name, _, value = (part.strip() for part in rest.partition(':'))
     if not _NAME.fullmatch(name) or name.lower() in _OURS:
-        raise _refused(variable, kind, "has no header name, or one that cannot be set,")
+        raise _refused(variable, kind, 'has no header name, or one that cannot be set,')
     if not _VALUE.fullmatch(value):
         raise _refused(variable, kind, 'has no value, or one with invalid characters,')
     return origin_of(server), name, value
@@ -241,7 +241,7 @@ class Part:
             self.drop()
 
     def finish(self) -> None:
-        """The download is complete: remove the notes."""
+        """Remove the notes: the download is complete."""
         self._notes.unlink(missing_ok=True)
 
 

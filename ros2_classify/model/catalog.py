@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Which models are known by name, and what a ``model`` setting means."""
+"""The catalogue of models, and what a ``model`` setting means."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from ros2_classify.download.options import default_import_directory
 from ros2_classify.download.url import (
     is_archive_name, is_sha256, is_url, problem_with, redact, safe_name, split_facts)
 from ros2_classify.errors import FetchError, ModelNotFoundError
+from ros2_classify.model.companion_files import with_companion_files
 from ros2_classify.model.descriptor import (
     Format, load_descriptor, ModelDescriptor, SAVED_MODEL_FILE, Source, SUFFIXES)
-from ros2_classify.model.foreign_formats import by_name
-from ros2_classify.model.companion_files import with_companion_files
+from ros2_classify.model.unsupported_formats import by_name
 from ros2_classify.paths import (
     locate, search_path, SEARCH_PATH_VARIABLE, shipped_directory)
 
@@ -37,38 +37,19 @@ _FORMS = ('a model is a name from the catalogue, a descriptor file (.yaml), or a
 
 
 def directories() -> tuple[Path, ...]:
-    """
-    Return the catalogue's directories.
-
-    Returns
-    -------
-    tuple of Path
-        Those of ``ROS2_CLASSIFY_MODEL_PATH`` in its order, that of imported models, then the
-        shipped one; only those that exist. A name in an earlier directory hides the same name in a
-        later one.
-
-    """
+    """Return the catalogue's directories, highest priority first."""
     candidates = list(search_path())
     try:
         candidates.append(default_import_directory())
     except FetchError:
-        pass  # without a home directory nothing was imported either
+        pass  # without a home directory there are no imported models
     if shipped := shipped_directory():
         candidates.append(shipped)
     return tuple(dict.fromkeys(place.absolute() for place in candidates if place.is_dir()))
 
 
 def entries() -> dict[str, Path]:
-    """
-    Return all models known by name.
-
-    Returns
-    -------
-    dict of str to Path
-        Descriptor files by name, names in alphabetical order. A name is the file's stem; the
-        files are not opened.
-
-    """
+    """Return the descriptor files of all models by name."""
     found: dict[str, Path] = {}
     for directory in directories():
         for path in sorted(directory.iterdir()):
@@ -83,26 +64,7 @@ def names() -> tuple[str, ...]:
 
 
 def find(name: str) -> Path:
-    """
-    Return the descriptor file of a model in the catalogue.
-
-    Parameters
-    ----------
-    name : str
-        One of `names`.
-
-    Returns
-    -------
-    Path
-        The descriptor file, absolute.
-
-    Raises
-    ------
-    ModelNotFoundError
-        If there is no such name; the message says which are near, which there are, and what
-        else a model can be.
-
-    """
+    """Return the descriptor file of a model in the catalogue."""
     known = entries()
     if name in known:
         return known[name]
@@ -111,62 +73,23 @@ def find(name: str) -> Path:
     base, _, variant = name.partition(':')
     if variant and base in known:
         raise ModelNotFoundError(
-            f'the model {base} has no variant {variant!r} in the catalogue; make one in int8 or '
+            f'the model {base} has no variant {variant!r} in the catalogue; create one in int8 or '
             f'fp16: python -m ros2_classify models quantize {base} --images DIRECTORY -o '
             f'{variant_name(name)}.onnx, in a directory of {SEARCH_PATH_VARIABLE}')
     close = difflib.get_close_matches(name, known, n=3)
     near = f' (did you mean {" or ".join(close)}?)' if close else ''
     there = f'the catalogue has {", ".join(known)}' if known else (
-        f'the catalogue is empty (looked in {SEARCH_PATH_VARIABLE} and in what the package ships)')
+        f'the catalogue is empty (searched: {SEARCH_PATH_VARIABLE} and the package)')
     raise ModelNotFoundError(f'there is no model named {name!r}{near}; {there}; {_FORMS}')
 
 
 def variant_name(name: str) -> str:
-    """
-    Return the catalogue's name for a variant of a model.
-
-    Parameters
-    ----------
-    name : str
-        Such as ``mobilenetv2-12:int8``.
-
-    Returns
-    -------
-    str
-        ``mobilenetv2-12-int8``: a variant is an entry of its own, named so.
-
-    """
+    """Return the catalogue's name for a variant of a model."""
     return '-'.join(name.split(':', 1))
 
 
 def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
-    """
-    Turn a ``model`` setting into a descriptor.
-
-    Parameters
-    ----------
-    model : str, Path or ModelDescriptor
-        A name from the catalogue (``NAME:VARIANT`` is short for the entry ``NAME-VARIANT``), a
-        descriptor file (``.yaml``, ``.yml``), a model file (``.onnx``, a frozen graph's
-        ``.pb``, a SavedModel's directory, looked for from the working directory and in the directories of
-        ``ROS2_CLASSIFY_MODEL_PATH``), the address of a model file, whose sha256 may follow as
-        ``#sha256=…``, or a descriptor, which is returned as it is.
-
-    Returns
-    -------
-    ModelDescriptor
-        For a bare model file, one that declares nothing but the file and what lies beside it
-        (`ros2_classify.model.companion_files`); `ros2_classify.autoconfig.complete.complete` infers the rest from the
-        model.
-
-    Raises
-    ------
-    ModelNotFoundError
-        If there is no such name or file.
-    DescriptorError
-        If the descriptor is wrong.
-
-    """
+    """Turn a ``model`` setting into a descriptor."""
     if isinstance(model, ModelDescriptor):
         return model
     text = str(model)
@@ -175,11 +98,11 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
     if not text.strip():
         raise ModelNotFoundError(f'no model is named; {_FORMS}')
     if is_url(text):
-        return _from_address(text)
+        return _from_url(text)
     if suffix in _SUFFIXES:
         return load_descriptor(locate(text, None, what='descriptor file'))
     if not isinstance(model, Path) and variant_name(text) in (known := entries()):
-        # Whatever else in the working directory has the same name.
+        # Names take precedence over files in the working directory.
         return load_descriptor(known[variant_name(text)])
     format_ = _model_format(path)
     if format_ is not None:
@@ -191,19 +114,19 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
             name=name, source=Source(str(located)), format=format_, origin=str(located),
             directory=located.parent)
         return with_companion_files(bare, located)
-    # A name never holds a separator, so this can only have been meant as a file.
+    # Names have no separator, so this must be a file.
     if isinstance(model, Path) or os.sep in text or os.path.exists(path):
         if os.path.isfile(path) and (known_as := by_name(text)):
             raise ModelNotFoundError(f'{text} is {known_as}')
-        kind = 'this is no model:' if os.path.exists(path) else 'there is no file'
-        archive = ('; for an archive write a descriptor that says source: {path: '
+        kind = 'not a model:' if os.path.exists(path) else 'no such file:'
+        archive = ('; for an archive write a descriptor with source: {path: '
                    f'{path.name}, member: ...}}' if is_archive_name(path.name) else '')
         raise ModelNotFoundError(f'{kind} {text}; {_FORMS}{archive}')
     return load_descriptor(find(text))
 
 
 def _model_format(path: Path) -> Format | None:
-    """Return the format of what looks like a model by its name, or is a SavedModel's directory."""
+    """Return the format of a model file by its name, or of a SavedModel's directory; else None."""
     places = [path, *(directory / path for directory in search_path())]
     if path.name == SAVED_MODEL_FILE or any(
             os.path.isfile(place / SAVED_MODEL_FILE) for place in places):
@@ -211,24 +134,24 @@ def _model_format(path: Path) -> Format | None:
     return SUFFIXES.get(path.suffix.lower())
 
 
-def _from_address(text: str) -> ModelDescriptor:
-    """Return a descriptor that declares nothing but an address, and what is given after it."""
+def _from_url(text: str) -> ModelDescriptor:
+    """Return a descriptor with nothing but a URL and what is given after it."""
     url, sha256, member = split_facts(text)
     if problem := problem_with(url):
-        raise ModelNotFoundError(f'the address {redact(url)} {problem}')
+        raise ModelNotFoundError(f'the URL {redact(url)} {problem}')
     if sha256 is not None and not is_sha256(sha256):
         raise ModelNotFoundError(
-            f'the address {redact(url)} ends with "#sha256={sha256}", but a sha256 has 64 '
-            'hexadecimal digits; give it as sha256sum prints it')
+            f'the URL {redact(url)} ends with "#sha256={sha256}", but a sha256 has 64 '
+            'hexadecimal digits; copy it from sha256sum')
     source = Source(sha256=sha256, url=url, member=member)
     path = Path(source.name)
-    # A directory in an archive can only be a SavedModel, which may be named by the file in it, too.
+    # A directory in an archive must be a SavedModel, which may also be named by its file.
     is_saved = bool(member) and (not path.suffix or path.name == SAVED_MODEL_FILE)
     format_ = 'saved_model' if is_saved else SUFFIXES.get(path.suffix.lower())
     if format_ is None:
         raise ModelNotFoundError(
-            f'the address {redact(url)} does not end with {" or ".join(SUFFIXES)}; for an archive '
-            'add "#sha256=...&member=..." with the model that is in it, for anything else write '
-            'a descriptor (.yaml) that says url:, sha256: and format:')
+            f'the URL {redact(url)} does not end with {" or ".join(SUFFIXES)}; for an archive '
+            'append "#sha256=...&member=..." with the path of the model in it; otherwise write a '
+            'descriptor (.yaml) with url:, sha256: and format:')
     return ModelDescriptor(
         name=safe_name(path.stem), source=source, format=format_, origin=redact(url))

@@ -13,15 +13,15 @@
 # limitations under the License.
 
 """
-Files beside a bare model that say more of it: a descriptor, or the names of its classes.
+Files beside a model file that describe it: a descriptor, or its labels.
 
-Beside ``net.onnx`` (or a SavedModel's directory ``net``) that is, in this order:
+For ``net.onnx`` (or a SavedModel's directory ``net``) these are, in this order:
 
-- ``net.yaml``, ``net.yml``: a descriptor, whose ``source`` may be left out; or the list ``names``
-  that trainers write;
+- ``net.yaml``, ``net.yml``: a descriptor, whose ``source`` is optional; or a list ``names``
+  as training tools write it;
 - ``net.txt``, ``net.names``, ``net.labels``, ``net.pbtxt``, ``net_labels.txt``,
   ``net.labels.txt``: a label file;
-- ``labels.txt``: a label file, where the directory holds no other model.
+- ``labels.txt``: a label file, if the directory has no other model.
 """
 
 from __future__ import annotations
@@ -33,11 +33,14 @@ from pathlib import Path
 from typing import Any
 
 from ros2_classify.errors import DescriptorError, LabelsError, Ros2ClassifyError
-from ros2_classify.model.descriptor import ModelDescriptor, SAVED_MODEL_FILE, SUFFIXES
-from ros2_classify.model.labels import Labels
+from ros2_classify.model.descriptor import (
+    ModelDescriptor, parse_descriptor, read_text, SAVED_MODEL_FILE, SUFFIXES)
+from ros2_classify.model.labels import Labels, load_labels
+from ros2_classify.paths import locate
+from ros2_classify.yaml_config import read_yaml
 
 _DESCRIPTORS = ('.yaml', '.yml')
-# With one of these a YAML file can only be meant as a descriptor.
+# A YAML file with one of these keys must be a valid descriptor.
 _TELLING = ('source', 'input', 'output', 'labels', 'defaults')
 _NAMES = ('names', 'class_names')
 _LABELS = ('{}.txt', '{}.names', '{}.labels', '{}.pbtxt', '{}_labels.txt', '{}.labels.txt')
@@ -45,28 +48,7 @@ _SHARED = 'labels.txt'
 
 
 def with_companion_files(bare: ModelDescriptor, model: Path) -> ModelDescriptor:
-    """
-    Add to a bare model what is beside it.
-
-    Parameters
-    ----------
-    bare : ModelDescriptor
-        Declares nothing but the model's file or directory.
-    model : Path
-        That file or directory, absolute.
-
-    Returns
-    -------
-    ModelDescriptor
-        What the file beside it says, with a sentence in ``inferred``: that the file belongs to
-        the model is taken from its name alone. ``bare`` itself where there is none.
-
-    Raises
-    ------
-    DescriptorError
-        If there is a descriptor beside it, and that is wrong.
-
-    """
+    """Complete the descriptor of a model file from the files beside it."""
     stem = model.name if model.is_dir() else model.stem
     found = bare
     for suffix in _DESCRIPTORS:
@@ -91,14 +73,11 @@ def with_companion_files(bare: ModelDescriptor, model: Path) -> ModelDescriptor:
 
 
 def _from_yaml(path: Path, bare: ModelDescriptor, model: Path) -> ModelDescriptor:
-    """Return the descriptor, or the bare one with names, or the bare one."""
-    from ros2_classify.model.descriptor import parse_descriptor, read_text
-    from ros2_classify.yaml_config import read_yaml
-
+    """Return the descriptor in a YAML file, or ``bare``, with labels if it has any."""
     try:
         data, where = read_yaml(read_text(path), str(path))
     except DescriptorError:
-        # Whatever it is for: only what looks like a descriptor has to be right.
+        # It may be for another program: only descriptors must be valid.
         return bare
     if not isinstance(data, Mapping):
         return bare
@@ -117,16 +96,16 @@ def _from_yaml(path: Path, bare: ModelDescriptor, model: Path) -> ModelDescripto
 
 
 def _is_of(descriptor: ModelDescriptor, model: Path) -> bool:
-    """Tell whether a descriptor is about this model and no other one."""
-    from ros2_classify.model.files import request_for
-
-    if descriptor.source.member is not None:
+    """Return whether a descriptor is for this model."""
+    if descriptor.source.member is not None or descriptor.source.url:
         return False
     try:
-        path = request_for(descriptor).path
+        path = locate(
+            descriptor.source.path, descriptor.directory, what='model file',
+            origin=descriptor.origin, or_directory=descriptor.format != 'onnx')
     except Ros2ClassifyError:
         return False
-    return path is not None and os.path.samefile(path, model)
+    return os.path.samefile(path, model)
 
 
 def _names(value: Any) -> Labels | None:
@@ -139,8 +118,6 @@ def _names(value: Any) -> Labels | None:
 
 
 def _holds_names(path: Path) -> bool:
-    from ros2_classify.model.labels import load_labels
-
     try:
         load_labels(path)
     except LabelsError:
@@ -149,7 +126,7 @@ def _holds_names(path: Path) -> bool:
 
 
 def _only_model(model: Path) -> bool:
-    """Tell whether a directory holds this model and no other."""
+    """Return whether a directory has no other model."""
     others = [item for item in model.parent.iterdir() if item != model and (
         item.suffix.lower() in SUFFIXES or (item / SAVED_MODEL_FILE).is_file())]
     return not others

@@ -13,12 +13,11 @@
 # limitations under the License.
 
 """
-What a model must declare, as frozen dataclasses.
+Model descriptors: dataclasses, and the parser of descriptor files.
 
-A descriptor comes from a YAML file (`load_descriptor`) or from Python
-(`ModelDescriptor.from_mapping`). What it leaves open is ``None`` until
-`ros2_classify.autoconfig.complete.complete` has filled it in from the model's own shapes; a completed
-descriptor has a task, a format, a decoder, and an input name, size, layout and data type.
+Settings that a descriptor doesn't declare are ``None`` until
+`ros2_classify.autoconfig.complete.complete` infers them from the model file: task, format,
+decoder, and the input's name, size, layout and data type.
 """
 
 from __future__ import annotations
@@ -53,30 +52,22 @@ Size = Union[tuple[int, int], Literal['source'], None]
 SizeWord = Literal['input_size_hw', 'input_size_wh', 'source_size_hw', 'source_size_wh']
 SIZES: tuple[SizeWord, ...] = (
     'input_size_hw', 'input_size_wh', 'source_size_hw', 'source_size_wh')
-# Work for one more release.
+# Accepted for one more release.
 OLD_SIZES: dict[str, SizeWord] = {
     'network_size_hw': 'input_size_hw', 'network_size_wh': 'input_size_wh'}  # words: old
 Value = Union[SizeWord, tuple[float, ...]]
-# Inputs of published models, fed so that boxes come out in model pixels.
+# Inputs of published models, with values that give boxes in model pixels.
 USUAL: dict[str, Value] = {
     'image_shape': 'input_size_hw', 'orig_target_sizes': 'input_size_wh',
     'im_shape': 'input_size_hw', 'scale_factor': (1.0, 1.0)}
 
-# What a file's name says of its format; a SavedModel is a directory with a file of its own name.
+# Formats by suffix; a SavedModel is a directory with the file SAVED_MODEL_FILE.
 SUFFIXES: dict[str, Format] = {'.onnx': 'onnx', '.pb': 'frozen_graph'}
 SAVED_MODEL_FILE = 'saved_model.pb'
 
 
 class FrozenMapping(Mapping[str, Any]):
-    """
-    A mapping that can't change and can be hashed; lists in it became tuples.
-
-    Parameters
-    ----------
-    values : mapping of str to anything
-        Plain data: texts, numbers, lists and mappings of them.
-
-    """
+    """An immutable, hashable mapping; lists become tuples."""
 
     __slots__ = ('_values',)
 
@@ -100,7 +91,7 @@ class FrozenMapping(Mapping[str, Any]):
         return hash(frozenset(self._values.items()))
 
     def __repr__(self) -> str:
-        """Return the mapping as Python would write it."""
+        """Return the mapping as a dict would."""
         return repr(self._values)
 
 
@@ -114,39 +105,22 @@ def _freeze(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Source:
-    """
-    Where the model's file is: a path or an address, one of the two.
+    """Where the model's file is: either a path or a URL."""
 
-    Parameters
-    ----------
-    path : str
-        As declared: absolute, with ``~``, or relative to the descriptor's directory and then to the
-        directories of ``ROS2_CLASSIFY_MODEL_PATH``; empty where ``url`` is given.
-    sha256 : str or None
-        64 lower-case hexadecimal digits, of the file (the archive, where it is one) or directory
-        that ``path`` or ``url`` names, which is refused where they differ; an address needs one.
-    url : str or None
-        An https, http or file address.
-    member : str or None
-        The file or directory to take from an archive or a directory.
-    size : int or None
-        Bytes of the file that ``url`` names, for people and for an early error.
-    certainty : 'quoted_with_sha256', 'quoted', 'inferred' or None
-        How sure ``url`` is, where nobody fetched it: it stands in a public repository beside
-        this sha256, it stands in one, or it follows from the addresses of its neighbours.
-
-    """
-
+    # Absolute, with ``~``, or relative to the descriptor's directory or the search path.
     path: str = ''
+    # Of the file, archive or directory; 64 lower-case hexadecimal digits; required for a URL.
     sha256: str | None = None
-    url: str | None = None
-    member: str | None = None
-    size: int | None = None
+    url: str | None = None  # https, http or file
+    member: str | None = None  # the file or directory to take from an archive or a directory
+    size: int | None = None  # bytes of the file at ``url``
+    # For a URL that nobody has fetched: found in a public repository with this sha256, found
+    # without it, or inferred from similar URLs.
     certainty: Certainty | None = None
 
     @property
     def name(self) -> str:
-        """What tells the format: the member, or the file or directory itself, without directories."""
+        """The name of the model's file or directory, which shows its format."""
         if self.url and not self.member:
             from ros2_classify.download.url import file_name
             return file_name(self.url)
@@ -155,56 +129,24 @@ class Source:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """
-    How pixels become the model's input: ``tensor = (pixel * scale - mean) / std``.
+    """How pixels become the model's input: ``tensor = (pixel * scale - mean) / std``."""
 
-    Parameters
-    ----------
-    name : str or None
-        The input tensor; None means the graph's only one.
-    size : (width, height), 'source' or None
-        In pixels; 'source' feeds the image in its own size; None means the graph's.
-    layout : 'nchw', 'nhwc' or None
-        The order of the tensor's dimensions; None means as the graph's shape tells.
-    dtype : 'float32', 'float16', 'uint8' or None
-        The tensor's type; None means the graph's.
-    color : 'rgb', 'bgr' or 'gray'
-        The order of the tensor's channels.
-    scale : float
-        Pixels, 0 to 255, are multiplied by it.
-    mean, std : tuple of float
-        One for each channel, in the order of ``color``.
-    resize : 'stretch', 'center_crop' or 'letterbox'
-        How the image gets the model's size.
-    crop_fraction : float
-        For center_crop: the part of the resized image's short side that is kept.
-    anchor : 'center' or 'top_left'
-        For letterbox: where the image sits.
-    pad_value : float
-        For letterbox: the pixel value around the image, 0 to 255.
-    interpolation : 'area', 'pyramid', 'linear', 'nearest' or 'cubic'
-        How pixels are computed. 'area' averages when shrinking and is linear when growing;
-        'pyramid' halves the image by averaging while it is twice too large and goes on
-        linearly, close to 'area' in a fraction of its time.
-    extra : FrozenMapping
-        The model's other inputs: from their names to what they are fed, a word of
-        `ros2_classify.model.descriptor.SIZES`, a number or numbers.
-
-    """
-
-    name: str | None = None
-    size: Size = None
-    layout: Layout | None = None
-    dtype: DType | None = None
-    color: Color = 'rgb'
-    scale: float = 1.0
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)
-    resize: Resize = 'stretch'
-    crop_fraction: float = 0.875
-    anchor: Anchor = 'center'
-    pad_value: float = 114.0
+    name: str | None = None  # the input tensor; None means the graph's only one
+    size: Size = None  # (width, height); 'source': the image's own size; None: the graph's
+    layout: Layout | None = None  # None means by the graph's shape
+    dtype: DType | None = None  # None means the graph's
+    color: Color = 'rgb'  # the order of the tensor's channels
+    scale: float = 1.0  # pixels, 0 to 255, are multiplied by it
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)  # one for each channel, in the order of ``color``
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)  # one for each channel, in the order of ``color``
+    resize: Resize = 'stretch'  # how the image is resized
+    crop_fraction: float = 0.875  # for center_crop: the part of the short side that is used
+    anchor: Anchor = 'center'  # for letterbox: position of the image
+    pad_value: float = 114.0  # for letterbox: value around the image, 0 to 255
+    # 'area' averages when shrinking and is linear when enlarging; 'pyramid' halves by averaging,
+    # then is linear: close to 'area' in a fraction of its time.
     interpolation: Interpolation = 'area'
+    # The model's other inputs by name: a word of SIZES, or numbers.
     extra: FrozenMapping = field(default_factory=lambda: FrozenMapping({}))
 
     @property
@@ -215,64 +157,27 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """
-    What the model's outputs mean.
+    """What the model's outputs mean."""
 
-    Parameters
-    ----------
-    decoder : str or None
-        A name in `ros2_classify.decoders.DECODERS`; None means as the outputs' shapes tell.
-    options : FrozenMapping
-        The decoder's own options, already checked by ``DECODERS[decoder].parse_options``.
-
-    """
-
-    decoder: str | None = None
+    decoder: str | None = None  # a name in DECODERS; None means by the outputs' shapes
+    # The decoder's options, checked by ``DECODERS[decoder].parse_options``.
     options: FrozenMapping = field(default_factory=lambda: FrozenMapping({}))
 
 
 @dataclass(frozen=True)
 class ConversionSpec:
-    """
-    How a TensorFlow model is turned into ONNX.
+    """How a TensorFlow model is converted to ONNX."""
 
-    Parameters
-    ----------
-    inputs, outputs : tuple of str
-        Tensors of a frozen graph, with or without ``:0``; those that are empty are found.
-    signature : str or None
-        How a SavedModel is called; None means ``serving_default``, or the only one there is.
-    tolerance : float or None
-        What ONNX Runtime's numbers and TensorFlow's may differ by; None means 1e-4.
-
-    """
-
+    # Tensors of a frozen graph, with or without ``:0``; empty means inferred.
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
-    signature: str | None = None
-    tolerance: float | None = None
+    signature: str | None = None  # of a SavedModel; None: ``serving_default``, or the only one
+    tolerance: float | None = None  # maximum difference to TensorFlow; None means 1e-4
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """
-    Thresholds and limits that suit this model; None leaves the package's own default.
-
-    Parameters
-    ----------
-    score_threshold : float or None
-        From 0 to 1: results below it are dropped.
-    top_k : int or None
-        For classification: at most so many classes.
-    nms_iou : float or None
-        From 0 to 1: of two boxes of a class that overlap more than this, the better one stays.
-    ioa_threshold : float or None
-        From 0 to 1: of two boxes of a class where the overlap takes more than this part of one,
-        the better one stays; 0 switches this off.
-    max_detections : int or None
-        For detection: at most so many boxes.
-
-    """
+    """Thresholds and limits for this model; None means the package's default. See `Options`."""
 
     score_threshold: float | None = None
     top_k: int | None = None
@@ -284,7 +189,7 @@ class Defaults:
 @dataclass(frozen=True)
 class ModelDescriptor:
     """
-    All that a model declares.
+    What a model needs to be run: its file, input, outputs, labels and defaults.
 
     Parameters
     ----------
@@ -293,30 +198,30 @@ class ModelDescriptor:
     source : Source
         Where the model's file is.
     task : 'classification', 'detection', 'segmentation' or None
-        What is asked of the model; None means the decoder's.
+        The task; None means the decoder's.
     format : 'onnx', 'frozen_graph', 'saved_model' or None
         The file's format; None means by the file's suffix.
     labels : Labels, str or None
-        The names themselves, or the path of a label file (found as ``source.path`` is), or None:
-        ids stand for names then.
+        The names, or the path of a label file (searched like ``source.path``). None: results
+        have ids as names.
     input : InputSpec
         How pixels become the input.
     output : OutputSpec
         What the outputs mean.
     conversion : ConversionSpec
-        For TensorFlow's formats: how the model is turned into ONNX.
+        For TensorFlow's formats: how the model is converted to ONNX.
     defaults : Defaults
-        Thresholds that suit the model.
+        Thresholds and limits for the model.
     license, provenance, notes : str
-        For people.
+        Information for users.
     expected : Expected or None
-        What the model says of a named image.
+        Known results for one image.
     origin : str
-        The descriptor's file, or what else it came from; errors begin with it.
+        The descriptor's file, or another source; error messages begin with it.
     directory : Path or None
-        Where relative paths are looked for first.
+        The directory in which relative paths are searched first.
     inferred : tuple of str
-        One sentence for each setting that was inferred from the model file and not declared.
+        One sentence for each setting that was inferred from the model file.
 
     Examples
     --------
@@ -357,46 +262,48 @@ class ModelDescriptor:
         Parameters
         ----------
         mapping : mapping of str to anything
-            What the YAML file would hold.
+            The content of a descriptor file.
         origin : str
-            What errors call it.
+            Error messages begin with it.
         directory : str, Path or None
-            Where relative paths are looked for first; None means the working directory.
+            Where relative paths are searched first; None means the working directory.
 
         Returns
         -------
         ModelDescriptor
-            The descriptor, checked.
+            The valid descriptor.
 
         Raises
         ------
         DescriptorError
-            If a key is unknown, or a value doesn't fit.
+            If a key is unknown, or a value is invalid.
 
         """
         return parse_descriptor(
-            mapping, Where(origin), name='', directory=Path(directory) if directory else Path.cwd())
+            mapping, Where(origin), name='',
+            directory=Path(directory) if directory else Path.cwd())
 
     def load_labels(self) -> Labels | None:
         """
-        Return the names, read from the label file where one is declared.
+        Return the labels, read from the label file if one is declared.
 
         Returns
         -------
         Labels or None
-            None where the descriptor declares no labels.
+            None if the descriptor declares no labels.
 
         Raises
         ------
         ModelNotFoundError
-            If the label file is nowhere to be found.
+            If there is no such label file.
         LabelsError
             If it can't be read.
 
         """
         if not isinstance(self.labels, str):
             return self.labels
-        return load_labels(locate(self.labels, self.directory, what='label file', origin=self.origin))
+        return load_labels(
+            locate(self.labels, self.directory, what='label file', origin=self.origin))
 
 
 def load_descriptor(path: str | Path) -> ModelDescriptor:
@@ -411,14 +318,14 @@ def load_descriptor(path: str | Path) -> ModelDescriptor:
     Returns
     -------
     ModelDescriptor
-        The descriptor, checked; the files it names are not opened yet.
+        The valid descriptor; the files it names are not opened yet.
 
     Raises
     ------
     ModelNotFoundError
         If there is no such file.
     DescriptorError
-        If it can't be read, a key is unknown, or a value doesn't fit; the message names file,
+        If it can't be read, a key is unknown, or a value is invalid; the message names file,
         line, key, the bad value and the allowed ones.
 
     Examples
@@ -438,7 +345,7 @@ def load_descriptor(path: str | Path) -> ModelDescriptor:
 
 
 def read_extra(fields: Fields) -> dict[str, Value]:
-    """Take the section ``input.extra`` out of a descriptor."""
+    """Read the section ``input.extra`` of a descriptor."""
     values: dict[str, Value] = {}
     for name, value in fields.rest().items():
         where = fields.where.at(name)
@@ -479,20 +386,7 @@ _SHA256 = re.compile(r'[0-9a-fA-F]{64}')
 
 
 def read_descriptor(path: Path) -> ModelDescriptor:
-    """
-    Read a descriptor file; see `ros2_classify.model.descriptor.load_descriptor`.
-
-    Parameters
-    ----------
-    path : Path
-        A YAML file.
-
-    Returns
-    -------
-    ModelDescriptor
-        The descriptor, checked.
-
-    """
+    """Read a descriptor file; see `load_descriptor`."""
     data, where = read_yaml(read_text(path), str(path))
     return parse_descriptor(data, where, name=path.stem, directory=path.absolute().parent)
 
@@ -503,15 +397,15 @@ def read_text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DescriptorError(
-                f'{path}: larger than {MAX_BYTES} bytes, so it is no descriptor; give a .yaml '
+                f'{path}: larger than {MAX_BYTES} bytes, so not a descriptor; give a .yaml '
                 'file')
         if not path.is_file() and not path.is_dir():
             # A device or a pipe may never end.
-            raise DescriptorError(f'{path}: this is no plain file; give a .yaml file')
+            raise DescriptorError(f'{path}: not a regular file; give a .yaml file')
         return path.read_text(encoding='utf-8-sig')
     except FileNotFoundError:
         raise ModelNotFoundError(
-            f'there is no descriptor file {path} (looked from {Path.cwd()}); check the path'
+            f'there is no descriptor file {path} (working directory: {Path.cwd()}); check the path'
         ) from None
     except OSError as error:
         raise DescriptorError(f'{path}: cannot be read: {error.strerror}') from error
@@ -523,36 +417,12 @@ def read_text(path: Path) -> str:
 def parse_descriptor(
     data: object, where: Where, *, name: str, directory: Path,
 ) -> ModelDescriptor:
-    """
-    Check plain data and make a descriptor of it.
-
-    Parameters
-    ----------
-    data : object
-        What the YAML file holds: a mapping, or the error says so.
-    where : Where
-        The place, for errors.
-    name : str
-        The name where the data gives none; where this is empty too, the model file's stem.
-    directory : Path
-        Where relative paths are looked for first.
-
-    Returns
-    -------
-    ModelDescriptor
-        The descriptor, checked.
-
-    Raises
-    ------
-    DescriptorError
-        If a key is unknown, or a value doesn't fit.
-
-    """
+    """Make a descriptor from plain data."""
     return read_fields(Fields(data, where), name=name, directory=directory)
 
 
 def read_fields(fields: Fields, *, name: str, directory: Path) -> ModelDescriptor:
-    """Take a descriptor out of its fields; see `parse_descriptor`."""
+    """Make a descriptor from its fields."""
     declared_name = fields.text('name', None)
     task = fields.choice('task', TASKS, None)
     source = _source(fields)
@@ -568,7 +438,7 @@ def read_fields(fields: Fields, *, name: str, directory: Path) -> ModelDescripto
     expected = read_expected(fields.section('expected'))
     fields.finish()
     if source is None:
-        raise fields.where.error('source is missing; say source: {path: model.onnx}')
+        raise fields.where.error('source is missing; write source: {path: model.onnx}')
     output_spec, task = _output(output, task, fields)
     format_ = format_ or _format_of(source, fields)
     _check_conversion(conversion, format_, fields)
@@ -603,7 +473,7 @@ def _source(fields: Fields) -> Source | None:
         fields.raw('source')
         return None
     if isinstance(path := fields.raw('source'), str):
-        raise fields.error('source', f'{path!r} must stand below the key path; say source: '
+        raise fields.error('source', f'{path!r} must be below the key path; write source: '
                            f'{{path: {path}}}')
     source = fields.section('source')
     path = source.text('path', None)
@@ -616,7 +486,7 @@ def _source(fields: Fields) -> Source | None:
     if (path is None) == (url is None):
         problem = 'path is missing' if path is None else 'path and url are both given; keep one'
         raise source.where.error(
-            f'{problem}; say path: model.onnx, or url: https://… with its sha256')
+            f'{problem}; write path: model.onnx, or url: https://… with its sha256')
     if sha256 is not None and not _SHA256.fullmatch(sha256):
         raise source.error(
             'sha256', f'{sha256!r} must be 64 hexadecimal digits, as sha256sum prints them')
@@ -624,11 +494,11 @@ def _source(fields: Fields) -> Source | None:
         raise source.error('url', f'{redact(url)} {problem_found}')
     if member is not None and (member.startswith('/') or '..' in member.split('/')):
         raise source.error(
-            'member', f'{member!r} must lead into the archive or directory, without ".." and without '
-            '"/" at its beginning')
+            'member', f'{member!r} must be a relative path inside the archive or directory, '
+            'without ".."')
     if certainty is not None and url is None:
         raise source.error(
-            'certainty', 'says how sure an address is, but path is given; remove it')
+            'certainty', 'is about a URL, but path is given; remove it')
     return Source(
         path or '', sha256.lower() if sha256 else None, url, member, size, certainty)
 
@@ -640,8 +510,8 @@ def _format_of(source: Source, fields: Fields) -> Format:
     if suffix in SUFFIXES:
         return SUFFIXES[suffix]
     raise fields.error(
-        'format', f'is missing, and the suffix {suffix!r} of {source.name} does not tell; allowed '
-        f'are {", ".join(FORMATS)}')
+        'format', f'is missing, and the suffix {suffix!r} of {source.name} does not show it; '
+        f'allowed are {", ".join(FORMATS)}')
 
 
 def _labels(fields: Fields) -> Labels | str | None:
@@ -689,23 +559,23 @@ def _input(fields: Fields) -> InputSpec:
                         ('pad_value', 'letterbox')):
         if key in fields and spec.resize != resize:
             raise fields.error(
-                key, f'only counts with resize: {resize}, but resize is {spec.resize}; change the '
+                key, f'applies only with resize: {resize}, but resize is {spec.resize}; change '
                 'one or remove the other')
     if spec.size == 'source' and spec.resize != 'stretch':
         raise fields.error(
-            'resize', f'{spec.resize} needs a size, but size is source: the image keeps its '
-            'own; remove resize or give a size')
+            'resize', f'{spec.resize} needs a size, but size is source, so the image is not '
+            'resized; remove resize or give a size')
     _check_units(spec, fields)
     return spec
 
 
 def _check_units(spec: InputSpec, fields: Fields) -> None:
-    """Refuse a mean and std that belong to another range of pixels than scale makes."""
+    """Refuse a mean and std for another pixel range than that of scale."""
     brightest = 255 * spec.scale
     if spec.scale == 1 and max(spec.std) < 1:
         raise fields.error(
             'std', f'{list(spec.std)} is for pixels from 0 to 1, but scale is 1 and pixels go up '
-            'to 255; say scale: 1/255, or multiply mean and std by 255')
+            'to 255; set scale: 1/255, or multiply mean and std by 255')
     if min(spec.mean) > brightest:
         raise fields.error(
             'mean', f'{list(spec.mean)} is more than the brightest pixel, {brightest:g} after '
@@ -727,14 +597,14 @@ def _size(fields: Fields) -> Size:
     width, height = (as_integer(item, place, low=1, high=MAX_SIDE) for item, place in items)
     if width * height > MAX_PIXELS:
         raise where.error(
-            f'{width}x{height} are more than the {MAX_PIXELS} pixels that are allowed; give a '
+            f'{width}x{height} is more than the {MAX_PIXELS} pixels that are allowed; give a '
             'smaller size')
     return width, height
 
 
 def _output(output: Fields, task: Task | None, top: Fields) -> tuple[OutputSpec, Task | None]:
-    """Check the decoder and its options; the task is the decoder's where none is declared."""
-    # Imported where it is used: the decoders import OpenCV.
+    """Check the decoder and its options; if no task is declared, it is the decoder's."""
+    # Imported here because the decoders import OpenCV.
     from ros2_classify.decoders import DECODERS
 
     decoder = output.choice('decoder', tuple(DECODERS), None)
@@ -742,7 +612,7 @@ def _output(output: Fields, task: Task | None, top: Fields) -> tuple[OutputSpec,
     if decoder is None:
         if options:
             raise output.where.error(
-                f'decoder is missing beside {", ".join(options)}; allowed are '
+                f'decoder is missing, but {", ".join(options)} is given; allowed are '
                 f'{", ".join(DECODERS)}')
         return OutputSpec(), task
     DECODERS[decoder].parse_options(options, output.where)
@@ -750,7 +620,7 @@ def _output(output: Fields, task: Task | None, top: Fields) -> tuple[OutputSpec,
     if task is not None and task != decoder_task:
         raise top.error(
             'task', f'{task} does not fit the decoder {decoder}, which is for {decoder_task}; '
-            'change the one or the other')
+            'change one of them')
     return OutputSpec(decoder, FrozenMapping(options)), decoder_task
 
 
@@ -769,17 +639,17 @@ def _texts(fields: Fields, key: str) -> tuple[str, ...]:
 
 
 def _check_conversion(spec: ConversionSpec, format_: Format, fields: Fields) -> None:
-    """Refuse what means nothing for this format."""
+    """Refuse keys that don't apply to this format."""
     section = fields.section('convert')
     if format_ == 'onnx' and spec != ConversionSpec():
         raise fields.error(
-            'convert', 'only counts for the formats frozen_graph and saved_model, but format is '
+            'convert', 'applies only to the formats frozen_graph and saved_model, but format is '
             'onnx; remove it or correct the format')
     for key, needed in (('inputs', 'frozen_graph'), ('outputs', 'frozen_graph'),
                         ('signature', 'saved_model')):
         if key in section and format_ != needed:
             raise section.error(
-                key, f'only counts for the format {needed}, but format is {format_}; remove it')
+                key, f'applies only to the format {needed}, but format is {format_}; remove it')
 
 
 def _defaults(fields: Fields) -> Defaults:

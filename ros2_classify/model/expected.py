@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a model is known to say of a named image, and whether a result says the same."""
+"""Known results of a model for one image, and the comparison with a result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from typing import Any
 from ros2_classify.results.results import Detections, Result
 from ros2_classify.yaml_config import as_number, Fields, Where
 
-# Another build of the engine, or of what reads a JPEG, moves scores by less than this.
+# Builds of the engine and of JPEG decoders change scores by less than this.
 SCORE_TOLERANCE = 0.03
 LEAST_IOU = 0.9
 
@@ -32,70 +32,28 @@ _SHA256 = re.compile(r'[0-9a-fA-F]{64}')
 
 @dataclass(frozen=True)
 class ExpectedResult:
-    """
-    One class or box that must be among the results.
+    """One class or box that must be among the results."""
 
-    Parameters
-    ----------
-    label : str
-        The class's name.
-    score : float
-        From 0 to 1.
-    box : tuple of float or None
-        For detection: ``x1, y1, x2, y2`` in pixels of the image.
-
-    """
-
-    label: str
-    score: float
+    label: str  # the class's name
+    score: float  # from 0 to 1
+    # For detection: ``x1, y1, x2, y2`` in pixels of the image.
     box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
 class Expected:
-    """
-    Results that are known for one image, or why there are none.
+    """Results that are known for one image, or why there are none."""
 
-    Parameters
-    ----------
-    image : str
-        The image's file name; empty where nothing is known.
-    image_sha256 : str
-        Of the image's file, 64 lower-case hexadecimal digits.
-    image_source : str
-        Where the image is from, for people.
-    results : tuple of ExpectedResult
-        Those that must be among the results; for classification the first one is the best class.
-    basis : str
-        What the results were got with.
-    unknown : str
-        Why nothing is known; empty where something is.
-
-    """
-
-    image: str = ''
-    image_sha256: str = ''
-    image_source: str = ''
+    image: str = ''  # the image's file name; empty if nothing is known
+    image_sha256: str = ''  # of the image's file, 64 lower-case hexadecimal digits
+    image_source: str = ''  # where the image is from
+    # All must be among the results; for classification the first is the best class.
     results: tuple[ExpectedResult, ...] = ()
-    basis: str = ''
-    unknown: str = ''
+    basis: str = ''  # how the results were obtained
+    unknown: str = ''  # why nothing is known; empty if something is
 
     def problems_with(self, result: Result) -> tuple[str, ...]:
-        """
-        Compare a result on the image with what is known.
-
-        Parameters
-        ----------
-        result : Classification or Detections
-            What the model said, by its own defaults.
-
-        Returns
-        -------
-        tuple of str
-            A sentence for each expected result that is not there with its score within 0.03
-            and, for a box, an intersection over union of 0.9; empty where all are there.
-
-        """
+        """Return the differences between a result and what is known."""
         taken: set[int] = set()
         problems = []
         for place, wanted in enumerate(self.results):
@@ -111,25 +69,7 @@ class Expected:
 
 
 def read_expected(fields: Fields) -> Expected | None:
-    """
-    Take the section ``expected`` out of a descriptor.
-
-    Parameters
-    ----------
-    fields : Fields
-        The section; empty where the descriptor says nothing.
-
-    Returns
-    -------
-    Expected or None
-        None where the descriptor says nothing.
-
-    Raises
-    ------
-    DescriptorError
-        If a key is unknown or missing, or a value doesn't fit.
-
-    """
+    """Read the section ``expected`` of a descriptor."""
     image = fields.section('image')
     name, source = image.text('name', None), image.text('source', None)
     sha256 = image.text('sha256', None)
@@ -145,16 +85,16 @@ def read_expected(fields: Fields) -> Expected | None:
     if unknown is not None:
         if given:
             raise fields.error(
-                'unknown', f'stands beside {", ".join(given)}; say what is known, or why nothing '
-                'is, not both')
+                'unknown', f'is given with {", ".join(given)}; give what is known, or '
+                'unknown: and why, not both')
         return Expected(unknown=unknown)
     if not given:
         return None
     if name is None or sha256 is None or source is None or not results or basis is None:
         missing = ', '.join(key for key, value in known.items() if value is None)
         raise fields.where.error(
-            f'{missing} {"is" if missing in known else "are"} missing; name the image, its '
-            'results and what they were got with, or say unknown: and why')
+            f'{missing} {"is" if missing in known else "are"} missing; give the image, its '
+            'results and how they were obtained, or unknown: and why')
     if not _SHA256.fullmatch(sha256):
         raise image.error(
             'sha256', f'{sha256!r} must be 64 hexadecimal digits, as sha256sum prints them')
@@ -169,8 +109,8 @@ def _read_result(value: Any, where: Where) -> ExpectedResult:
     fields.finish()
     if label is None or score is None:
         raise where.error(
-            f'{"label" if label is None else "score"} is missing; say {{label: cat, score: 0.9}}, '
-            'for detection with box: [x1, y1, x2, y2]')
+            f'{"label" if label is None else "score"} is missing; write {{label: cat, score: 0.9}}'
+            ', for detection with box: [x1, y1, x2, y2]')
     if box is None:
         return ExpectedResult(label, score)
     if len(box) != 4:

@@ -12,67 +12,31 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Where model and label files come from: paths, the search path, addresses, and their sha256."""
+"""The file of a model: found, downloaded and verified."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ros2_classify.download.cache import Cache
-from ros2_classify.download.fetch import cached, fetch
+from ros2_classify.download.fetch import cached, fetch, Request
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.download.url import is_url
 from ros2_classify.errors import ArchiveError, DescriptorError, IntegrityError, ModelNotFoundError
+from ros2_classify.model.catalog import entries
 from ros2_classify.model.descriptor import load_descriptor, ModelDescriptor
 from ros2_classify.paths import check_directory, locate
 
-if TYPE_CHECKING:
-    from ros2_classify.download.fetch import Request
-
 
 def sha256_of(path: str | Path) -> str:
-    """
-    Return the sha256 of a file's content.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    str
-        64 lower-case hexadecimal digits.
-
-    """
+    """Return the sha256 of a file's content."""
     return sha256_of_file(Path(path))
 
 
 def request_for(descriptor: ModelDescriptor) -> Request:
-    """
-    Return what a descriptor's source asks for; a path is looked for, an address is not asked.
-
-    Parameters
-    ----------
-    descriptor : ModelDescriptor
-        Whose ``source`` names it.
-
-    Returns
-    -------
-    Request
-        For `ros2_classify.download.fetch.fetch`.
-
-    Raises
-    ------
-    ModelNotFoundError
-        If the source is a path and nowhere to be found.
-
-    """
-    from ros2_classify.download.fetch import Request
-
+    """Return the request for a descriptor's source; paths are resolved, nothing is downloaded."""
     source = descriptor.source
     origin = descriptor.origin or descriptor.name
     path = None if source.url else locate(
@@ -84,101 +48,41 @@ def request_for(descriptor: ModelDescriptor) -> Request:
 
 
 def _command_line_name(descriptor: ModelDescriptor) -> str:
-    """Return what names this model on any machine: a catalogue name, its address or its file."""
+    """Return what names this model on any machine: its catalogue name, URL or file."""
     if is_url(descriptor.origin):
         member = f'&member={descriptor.source.member}' if descriptor.source.member else ''
         return f'{descriptor.origin}#sha256={descriptor.source.sha256}{member}'
-    from ros2_classify.model.catalog import entries
-
     path = entries().get(Path(descriptor.origin).stem)
     known = path is not None and str(path) == descriptor.origin
     return Path(descriptor.origin).stem if known else descriptor.origin or descriptor.name
 
 
 def model_file(descriptor: ModelDescriptor, options: FetchOptions | None = None) -> Path:
-    """
-    Return the model's file or directory, fetched where need be, and checked.
-
-    Parameters
-    ----------
-    descriptor : ModelDescriptor
-        Whose ``source`` names the file and, where it knows it, the sha256.
-    options : FetchOptions, optional
-        How an address is fetched.
-
-    Returns
-    -------
-    Path
-        The file or directory, absolute.
-
-    Raises
-    ------
-    ModelNotFoundError
-        If the file is nowhere to be found or can't be read.
-    IntegrityError
-        If its sha256 is not the declared one, or an address has none.
-    ArchiveError
-        If it is in an archive that is broken or harmful.
-    FetchError
-        If it can't be had: no network, offline mode, no such file, a full disk.
-    NotAllowedError
-        If it, or a file in its directory, lies where nothing may be read.
-
-    """
-    from ros2_classify.download.fetch import fetch
-
+    """Return the model's file or directory, downloaded if necessary, and verified."""
     request = request_for(descriptor)
     path = fetch(request, options)
     if request.path is not None and request.path.is_dir():
-        # What was unpacked from an archive holds no links, and lies in the cache.
+        # Unpacked archives need no check: they are in the cache and have no links.
         check_directory(path, 'model file')
     return path
 
 
-# The states in which a model can't be used as it is.
+# States of models that can't be used.
 FAILURES = ('damaged', 'missing', 'not fetched')
 
 
 @dataclass(frozen=True)
 class Verified:
-    """
-    What became of one model's file.
+    """The state of one model's file."""
 
-    Parameters
-    ----------
-    name : str
-        The model.
-    state : str
-        ``ok``, ``damaged``, ``missing``, ``not fetched``, ``no sha256``, or ``unusable`` where
-        the descriptor is wrong.
-    model : str or None
-        The file, where there is one.
-    error : str
-        What is wrong with the descriptor.
-
-    """
-
-    name: str
-    state: str
-    model: str | None = None
-    error: str = ''
+    name: str  # the model's name
+    state: str  # 'ok', one of FAILURES, 'no sha256', or 'unusable' if the descriptor is wrong
+    model: str | None = None  # the file, if there is one
+    error: str = ''  # what is wrong with the descriptor
 
 
 def verify(descriptor: ModelDescriptor) -> Verified:
-    """
-    Hash a model's file again; the model is left alone.
-
-    Parameters
-    ----------
-    descriptor : ModelDescriptor
-        The model.
-
-    Returns
-    -------
-    Verified
-        Its state.
-
-    """
+    """Verify a model's file by its sha256, without loading or downloading it."""
     name = descriptor.name
     model = None
     try:
@@ -200,22 +104,7 @@ def verify(descriptor: ModelDescriptor) -> Verified:
 
 
 def verify_entry(name: str, path: Path) -> Verified:
-    """
-    Hash the file of a catalogue's entry again, whose descriptor may be wrong.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    path : Path
-        Its descriptor file.
-
-    Returns
-    -------
-    Verified
-        Its state.
-
-    """
+    """Verify the file of a catalogue entry, whose descriptor may be invalid."""
     try:
         return verify(load_descriptor(path))
     except DescriptorError as error:

@@ -12,27 +12,29 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Names for class ids: the mapping, and the label files people publish."""
+"""Class names: `Labels`, and the reader of label files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 import os
 from pathlib import Path
 import re
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import LabelsError
-from ros2_classify.model.labels_pbtxt import looks_like_label_map, parse_label_map
 from ros2_classify.paths import check_allowed
 
-# A table of this many entries is 8 MB; label maps of published models stay far below.
+# A table of this many entries takes 8 MB; label maps of published models are far smaller.
 MAX_CLASS_ID = 1_000_000
 MAX_FILE_BYTES = 32 * 1024 * 1024
 
 _UNUSED = '???'
+_ITEM = re.compile(r'(?:\s|#[^\n]*\n)*item\s*(?::\s*)?[{<]')
 _SYNSET = re.compile(r'(n\d{8})[ \t]+(\S.*)')
 _SET_OFF = re.compile(r'\d+[ \t]*:[ \t]')
 _NUMBERED = re.compile(r'(\d{1,7})(?:[ \t]*:[ \t]*|[ \t]+)(\S.*)')
@@ -65,7 +67,7 @@ class Labels:
 
     def __init__(self, names: Mapping[int, str]) -> None:
         if not names:
-            raise LabelsError('there is no label: give at least one name')
+            raise LabelsError('there are no labels; give at least one name')
         for class_id, name in names.items():
             if isinstance(class_id, bool) or not isinstance(class_id, int):
                 raise LabelsError(f'the class id {class_id!r} must be a whole number')
@@ -86,7 +88,7 @@ class Labels:
                     if not isinstance(name, str) or name.strip() not in ('', _UNUSED)})
 
     def name(self, class_id: int) -> str:
-        """Return the name of one class, or the id itself as text where it has none."""
+        """Return the name of one class, or the id as text if it has none."""
         return self._names.get(class_id) or str(class_id)
 
     def names(self, class_ids: NDArray[np.int64]) -> NDArray[np.object_]:
@@ -113,7 +115,7 @@ class Labels:
 
     @property
     def class_count(self) -> int | None:
-        """The number of classes where none is without a name; None for a map that names a few."""
+        """The number of classes, or None if some ids have no name."""
         return len(self) if max(self._names) + 1 == len(self) else None
 
     def items(self) -> Iterator[tuple[int, str]]:
@@ -125,11 +127,11 @@ class Labels:
         return len(self._names)
 
     def __contains__(self, class_id: object) -> bool:
-        """Tell whether an id has a name of its own."""
+        """Return whether an id has a name."""
         return class_id in self._names
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether both hold the same names for the same ids."""
+        """Return whether both have the same names for the same ids."""
         return isinstance(other, Labels) and self._names == other._names
 
     def __hash__(self) -> int:
@@ -146,16 +148,16 @@ def load_labels(path: str | Path) -> Labels:
     """
     Read a label file; its content decides the format, not its name.
 
-    Four formats are known, each in UTF-8 with or without a byte order mark, with any line ends:
+    Four formats are supported, in UTF-8 with or without a byte order mark, with any line ends:
 
-    * one name a line: the first line is class 0. An empty line or ``???`` marks an unused id;
-      empty lines at the end mean nothing.
-    * ImageNet synsets, ``n01440764 tench, Tinca tinca`` on every line: the first name counts
+    * one name per line: the first line is class 0. An empty line or ``???`` marks an unused id;
+      empty lines at the end are ignored.
+    * ImageNet synsets, ``n01440764 tench, Tinca tinca`` on every line: the first name is used
       ("tench").
-    * numbered lines, ``0: person`` or ``0  person``: the number is the id. Ids rise; the form
-      without ``: `` starts at 0.
+    * numbered lines, ``0: person`` or ``0  person``: the number is the id. Ids are ascending;
+      the form without ``: `` starts at 0.
     * TensorFlow Object Detection label maps, ``item { id: 1 name: "/m/01g317" display_name:
-      "person" }``: ``display_name`` counts, or else ``name``.
+      "person" }``: ``display_name`` is used, or else ``name``.
 
     Parameters
     ----------
@@ -170,8 +172,8 @@ def load_labels(path: str | Path) -> Labels:
     Raises
     ------
     LabelsError
-        If the file can't be read, isn't text, holds no name, or a label map is malformed; the
-        message names the file and, where there is one, the line.
+        If the file can't be read, isn't text, has no name, or a label map is malformed; the
+        message names the file and, if possible, the line.
 
     Examples
     --------
@@ -193,10 +195,10 @@ def load_labels(path: str | Path) -> Labels:
         if size > MAX_FILE_BYTES:
             raise LabelsError(
                 f'{path}: {size} bytes are too many for a label file (at most {MAX_FILE_BYTES}); '
-                'is it the model?')
+                'check whether it is the model')
         if not path.is_file() and not path.is_dir():
             # A device or a pipe may never end.
-            raise LabelsError(f'{path}: not a label file: it is no plain file')
+            raise LabelsError(f'{path}: not a label file: not a regular file; check the path')
         data = path.read_bytes()
     except OSError as error:
         raise LabelsError(f'{path}: the label file cannot be read: {error.strerror}') from error
@@ -207,7 +209,7 @@ def load_labels(path: str | Path) -> Labels:
             f'{path}: not a label file: byte {error.start} is not UTF-8 text; save the file as '
             'UTF-8') from error
     if '\0' in text:
-        raise LabelsError(f'{path}: not a label file: it holds binary data')
+        raise LabelsError(f'{path}: not a label file: it has binary data; check the path')
     try:
         return parse_labels(text)
     except LabelsError as error:
@@ -215,27 +217,14 @@ def load_labels(path: str | Path) -> Labels:
 
 
 def parse_labels(text: str) -> Labels:
-    """
-    Read labels from a label file's text; see `load_labels` for the formats and the errors.
-
-    Parameters
-    ----------
-    text : str
-        The file's content.
-
-    Returns
-    -------
-    Labels
-        The names.
-
-    """
+    """Read labels from a label file's text; see `load_labels` for the formats and the errors."""
     if looks_like_label_map(text):
         return Labels(parse_label_map(text))
     # str.splitlines would also break at form feeds and Unicode separators inside a name.
     lines = [line.strip() for line in re.split(r'\r\n|\n|\r', text)]
     used = [line for line in lines if line]
     if not used:
-        raise LabelsError('the label file is empty: write one name a line')
+        raise LabelsError('the label file is empty; write one name per line')
     if all(_SYNSET.fullmatch(line) for line in used):
         lines = [_SYNSET.sub(r'\2', line).split(',')[0] for line in lines]
     else:
@@ -247,9 +236,9 @@ def parse_labels(text: str) -> Labels:
 
 def _numbered(lines: list[str]) -> dict[int, str]:
     """
-    Return id to name where every line starts with its id, else nothing.
+    Return names by id if every line starts with its id, else nothing.
 
-    Ids must rise and, unless each is set off like "1: person", start at 0: names may begin with
+    Ids must be ascending and start at 0, unless all are like "1: person": names may begin with
     numbers too ("30 km/h", "16:9").
     """
     matches = [_NUMBERED.fullmatch(line) for line in lines]
@@ -261,3 +250,71 @@ def _numbered(lines: list[str]) -> dict[int, str]:
     if ids[0] != 0 and not all(_SET_OFF.match(line) for line in lines):
         return {}
     return {class_id: name for class_id, name in pairs if name != _UNUSED}
+
+
+def looks_like_label_map(text: str) -> bool:
+    """Return whether a text begins, after comments, with ``item {``."""
+    return _ITEM.match(text) is not None
+
+
+def parse_label_map(text: str) -> dict[int, str]:
+    """
+    Read a TensorFlow Object Detection label map with protobuf's text format.
+
+    The message is ``StringIntLabelMap`` (``object_detection/protos/string_int_label_map.proto``);
+    ``display_name`` has precedence over ``name``, and other fields are skipped.
+    """
+    names: dict[int, str] = {}
+    for number, item in enumerate(_parse_items(text), start=1):
+        if not item.HasField('id'):
+            raise LabelsError(f'item {number} has no id')
+        name = item.display_name or item.name
+        if not name:
+            raise LabelsError(
+                f'item {number}, with id {item.id}, has neither display_name nor name')
+        if item.id in names:
+            raise LabelsError(f'item {number}: the id {item.id} is used twice')
+        names[item.id] = name
+    return names
+
+
+def _parse_items(text: str) -> Any:
+    try:
+        from google.protobuf import text_format
+    except ImportError:
+        raise LabelsError(
+            'a label map (.pbtxt) needs the Python package protobuf, which comes with '
+            'onnxruntime; install it, or write one name per line') from None
+    try:
+        return text_format.Parse(text, _label_map()(), allow_unknown_field=True).item
+    except text_format.ParseError as error:
+        line = error.GetLine()
+        # Its message begins with line:column.
+        reason = str(error).partition(' : ')[2] or str(error)
+        raise LabelsError(f'line {line}: {reason}' if line else reason) from None
+    except UnicodeDecodeError:
+        raise LabelsError('a name is not UTF-8 text') from None
+    except RecursionError:
+        raise LabelsError(
+            'the items are nested too deeply; check whether it is a label map') from None
+
+
+@lru_cache(maxsize=1)
+def _label_map() -> Any:
+    """Return the message class, with the numbers and types of the published .proto file."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    file = descriptor_pb2.FileDescriptorProto(
+        name='ros2_classify/label_map.proto', package='ros2_classify', syntax='proto2')
+    field = descriptor_pb2.FieldDescriptorProto
+    item = file.message_type.add(name='Item')
+    for number, (name, kind) in enumerate(
+            (('name', field.TYPE_STRING), ('id', field.TYPE_INT32),
+             ('display_name', field.TYPE_STRING)), start=1):
+        item.field.add(name=name, number=number, type=kind, label=field.LABEL_OPTIONAL)
+    file.message_type.add(name='LabelMap').field.add(
+        name='item', number=1, type=field.TYPE_MESSAGE, label=field.LABEL_REPEATED,
+        type_name='.ros2_classify.Item')
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName('ros2_classify.LabelMap'))

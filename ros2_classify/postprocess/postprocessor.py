@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 
@@ -50,7 +51,7 @@ class Postprocessor:
         self._labels = labels
         self._label_count = None if labels is None else labels.class_count
         self._options = default_options(
-            descriptor.defaults, self._decoder.task,
+            dataclasses.asdict(descriptor.defaults), self._decoder.task,
             multi_label=self._decoder.multi_label(self._decoder_options))
         self._checked = False
         self._gives_masks = False

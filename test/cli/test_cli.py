@@ -156,7 +156,7 @@ def test_inferred_settings_go_to_stderr(models, capfd):
     (2, ('--threshold', 'nan'), {}, 'score_threshold is nan'),
     (2, ('--top-k', '0'), {}, 'top_k is 0'),
     (2, ('--output', 'none/out.png'), {}, 'there is no directory none'),
-    (2, ('--output', 'out.txt'), {}, "'.txt' is no image format"),
+    (2, ('--output', 'out.txt'), {}, "'.txt' is not an image format"),
     (2, ('--output', ''), {}, 'it is a directory; add a file name'),
 ])
 def test_errors_are_one_sentence_on_stderr(models, capfd, code, words, change, message):

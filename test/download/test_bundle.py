@@ -192,9 +192,9 @@ MODEL_FILE = f'files/{sha256(BODY)}/m.onnx'
     ({MODEL_FILE: b'evil'}, 'm.onnx is damaged; copy the bundle again'),
     ({MODEL_FILE: None}, 'm.onnx is missing'),
     ({'models/far.yaml': b'source: {path: /etc/passwd}\n'}, 'far.yaml is damaged'),
-    ({'models/extra.yaml': b'x'}, 'models/extra.yaml does not stand in its index'),
+    ({'models/extra.yaml': b'x'}, 'models/extra.yaml is not in its index'),
     ({'../evil': b'x'}, 'leaves its directory'),
-    ({'bundle.json': {'format': 2}}, 'its format is 2, and 1 is the one'),
+    ({'bundle.json': {'format': 2}}, 'its format is 2, but 1 is supported'),
     ({'bundle.json': {'files': {'models/far.yaml': 'no hash'}}}, 'its index is damaged'),
     ({'bundle.json': {'files': {'etc/passwd': '0' * 64}}}, 'its index is damaged'),
     ({'bundle.json': {'files': {f'files/{"1" * 64}/m': '0' * 64}}}, 'its index is damaged'),
@@ -295,7 +295,7 @@ def test_without_tensorflow_here_the_model_is_carried_as_it_is(
         monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv('ROS2_CLASSIFY_CONVERTER_PYTHON', '/no/python')
     path = _bundle(office, options, 'tf')
-    assert 'tf is carried over as it is, and needs TensorFlow on the other machine' in caplog.text
+    assert 'tf is bundled unconverted, and needs TensorFlow on the other machine' in caplog.text
     assert import_bundle(path, default_import_directory(), robot).converted == ()
     monkeypatch.setenv('ROS2_CLASSIFY_CONVERTER_PYTHON', str(tensorflow.python))
     Pipeline.load('tf', fetch=robot, provider='cpu').close()

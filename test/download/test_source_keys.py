@@ -47,12 +47,12 @@ def test_a_url_with_sha256_and_member() -> None:
 def test_the_member_tells_name_and_format() -> None:
     descriptor = _descriptor({'url': 'https://h/all.tar.gz', 'member': 'a/net.onnx'})
     assert (descriptor.name, descriptor.format) == ('net', 'onnx')
-    with pytest.raises(DescriptorError, match=r"suffix '.gz' of all.tar.gz does not tell"):
+    with pytest.raises(DescriptorError, match=r"suffix '.gz' of all.tar.gz does not show it"):
         _descriptor({'url': 'https://h/all.tar.gz'})
 
 
 @pytest.mark.parametrize('source, words', [
-    ({}, 'path is missing; say path: model.onnx, or url:'),
+    ({}, 'path is missing; write path: model.onnx, or url:'),
     ({'url': 'https://h/m.onnx', 'path': 'm.onnx'}, 'path and url are both given'),
     ({'url': 'ftp://h/m.onnx'}, "source.url: ftp://h/m.onnx begins with 'ftp'; allowed are https"),
     ({'url': 'https://u:s3cret@h/m.onnx'}, 'user name or a password'),

@@ -190,7 +190,7 @@ def sigmoid_twice(path: Path) -> Any:
 
 @pytest.mark.parametrize('make, words', [
     (no_model, 'it is not an ONNX model, or is cut off'),
-    (cut_off, 'it is not an ONNX model, or is cut off (the data end within a field)'),
+    (cut_off, 'it is not an ONNX model, or is cut off (the data ends within a field)'),
     (empty, 'the model file is empty'),
     (web_page, 'this is a web page'),
     (opset_of_tomorrow, 'it uses opset 999, but this version knows opsets up to'),

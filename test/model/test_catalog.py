@@ -86,7 +86,7 @@ def test_names(installed, tmp_path, monkeypatch):
     put(shipped, 'b.yaml')
     put(shipped, 'a.yml')
     put(shipped, 'README.md')
-    (shipped / 'folder.yaml').mkdir()
+    (shipped / 'tree.yaml').mkdir()
     assert catalog.names() == ('a', 'b')
     monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', f'{own}:{tmp_path}/none:{other}:{own}')
     first, hidden = put(own, 'b.yaml'), put(other, 'b.yaml')
@@ -144,16 +144,16 @@ def test_resolve_a_model_file(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('model, words', [
     ('', 'no model is named; a model is'),
-    ('none.yaml', 'the descriptor file none.yaml was not found; looked for'),
-    ('none.onnx', 'the model file none.onnx was not found; looked for'),
-    ('some/net', 'there is no file some/net; a model is'),
-    (Path('net'), 'there is no file net; a model is'),
-    ('net.pb', 'the model file net.pb was not found; looked for'),
-    ('net/saved_model.pb', 'the model file net was not found; looked for'),
+    ('none.yaml', 'the descriptor file none.yaml was not found; searched'),
+    ('none.onnx', 'the model file none.onnx was not found; searched'),
+    ('some/net', 'no such file: some/net; a model is'),
+    (Path('net'), 'no such file: net; a model is'),
+    ('net.pb', 'the model file net.pb was not found; searched'),
+    ('net/saved_model.pb', 'the model file net was not found; searched'),
     ('net.tflite', "no model named 'net.tflite'"),
-    ('./net.tflite', 'there is no file ./net.tflite'),
+    ('./net.tflite', 'no such file: ./net.tflite'),
     ('https://x.org/net', 'https://x.org/net does not end with .onnx'),
-    (os.sep, 'this is no model: /'),
+    (os.sep, 'not a model: /'),
     ('far/model.tar.gz', 'for an archive write a descriptor .* {path: model.tar.gz, member'),
 ])
 def test_what_cannot_be_resolved(installed, tmp_path, monkeypatch, model, words):
@@ -174,5 +174,5 @@ def test_a_name_counts_before_a_directory_of_that_name(installed, tmp_path, monk
     (tmp_path / 'cards').mkdir()
     monkeypatch.chdir(tmp_path)
     assert catalog.resolve('cards').origin == str(path)
-    with pytest.raises(ModelNotFoundError, match='this is no model: cards'):
+    with pytest.raises(ModelNotFoundError, match='not a model: cards'):
         catalog.resolve(Path('cards'))

@@ -117,13 +117,13 @@ def test_the_labels_are_as_many_as_the_classes(name):
 def row_of(entry: ModelDescriptor) -> str:
     """Return an entry's row in the table of the page."""
     source, expected = entry.source, entry.expected
-    # That of the package is trained anew now and then.
+    # That of the package is retrained now and then.
     size = human_size(source.size) if source.size else 'unknown' if source.url else 'small'
-    address = f'`{source.certainty}`' if source.url else 'in the package'
+    url = f'`{source.certainty}`' if source.url else 'in the package'
     if source.url and source.sha256 is None:
-        address += ', no sha256'
+        url += ', no sha256'
     result = f'`{expected.image}`' if expected and expected.image else '–'
-    return f'| `{entry.name}` | {entry.task} | {size} | {entry.license} | {address} | {result} |'
+    return f'| `{entry.name}` | {entry.task} | {size} | {entry.license} | {url} | {result} |'
 
 
 def test_the_page_lists_them():
@@ -163,7 +163,7 @@ def test_the_label_files():
 def test_the_contract_runs_through_the_whole_pipeline(tmp_path, name):
     entry = FETCHED[name]
     outputs, label = result_of(entry)
-    path = save_model(tmp_path / 'network.onnx', entry, outputs)
+    path = save_model(tmp_path / 'net.onnx', entry, outputs)
     # The TensorFlow formats come here as what they are converted into.
     local = replace(entry, source=Source(str(path)), format='onnx')
     image = np.random.default_rng(1).integers(0, 256, (*IMAGE[::-1], 3), np.uint8)
@@ -316,7 +316,7 @@ def save_model(path, entry, outputs):
     inputs = [declared(spec.name or 'inputs', spec.dtype, shape)]
     inputs += [declared(name, np.float32, [None, 2]) for name in spec.extra]
     graph = helper.make_graph(
-        [helper.make_node('Identity', [f'{name}_value'], [name]) for name in outputs], 'network',
+        [helper.make_node('Identity', [f'{name}_value'], [name]) for name in outputs], 'graph',
         inputs, [declared(name, array.dtype, array.shape) for name, array in outputs.items()],
         initializer=[numpy_helper.from_array(array, f'{name}_value')
                      for name, array in outputs.items()])
@@ -364,7 +364,7 @@ def test_the_published_file(name, monkeypatch):
     """Fetch into the user's own cache, where files stay, and hold them against the entry."""
     monkeypatch.delenv('ROS2_CLASSIFY_CACHE')
     entry = FETCHED[name]
-    # An address without a sha256 shows only that there is something that can be had.
+    # A URL without a sha256 shows only that there is a file.
     path = model_file(entry, FetchOptions(allow_unverified=entry.source.sha256 is None))
     if entry.format != 'onnx':
         assert path.exists()

@@ -138,25 +138,25 @@ def test_frozen_mappings_are_mappings():
 
 
 @pytest.mark.parametrize('text, words', [
-    ('', 'must hold "key: value" lines, not nothing'),
-    ('- a', 'must hold "key: value" lines'),
-    ('name: x', 'source is missing; say source: {path: model.onnx}'),
-    ('source: net.onnx', 'line 1, source: .*say source: {path: net.onnx}'),
+    ('', 'must be "key: value" lines, not nothing'),
+    ('- a', 'must be "key: value" lines'),
+    ('name: x', 'source is missing; write source: {path: model.onnx}'),
+    ('source: net.onnx', 'line 1, source: .*write source: {path: net.onnx}'),
     ('source:', 'line 1, source: is empty'),
-    ('source: {}', 'source: path is missing; say path: model.onnx'),
-    ('source: {uri: x}', "unknown key 'uri'.*; known here are path, url, sha256, member, size"),
+    ('source: {}', 'source: path is missing; write path: model.onnx'),
+    ('source: {uri: x}', "unknown key 'uri'.*; allowed are path, url, sha256, member, size"),
     ('sorce: {path: a.onnx}', r"line 1, sorce: unknown key 'sorce' \(did you mean 'source'\?\)"),
     ('source: {path: a.onnx}\nlicence: MIT', "line 2, licence: .*did you mean 'license'"),
     ('source: {path: a.onnx, sha256: abc}', 'sha256: .* must be 64 hexadecimal digits'),
     ('source: {path: a.onnx, sha256: 123}', r'bare 123 as 123, but this must be text'),
-    ('source: {path: a.bin}', "format: is missing, and the suffix '.bin' of a.bin does not tell; "
+    ('source: {path: a.bin}', "format: is missing, and the suffix '.bin' of a.bin does not show it; "
                               'allowed are onnx, frozen_graph, saved_model'),
     ('source: {path: a.onnx}\nformat: tflite', "line 2, format: 'tflite' is not allowed"),
     ('source: {path: a.onnx}\nname: ../x', 'line 2, name: .* letters, digits'),
     ('source: {path: a.onnx}\nname: 5', 'line 2, name: YAML reads a bare 5'),
     ('source: {path: a.onnx}\ntask: detect', r"'detect' is not allowed \(did you mean 'dete"),
-    ('source: {path: a.onnx}\nlabels: []', 'line 2, labels: there is no label'),
-    ('source: {path: a.onnx}\nlabels: {}', 'line 2, labels: there is no label'),
+    ('source: {path: a.onnx}\nlabels: []', 'line 2, labels: there are no labels'),
+    ('source: {path: a.onnx}\nlabels: {}', 'line 2, labels: there are no labels'),
     ('source: {path: a.onnx}\nlabels: 5', 'labels: 5 must be a list'),
     ('source: {path: a.onnx}\nlabels:\n- yes\n', r'line 3, labels\[0\]: YAML reads a bare yes as '
                                                  'true.* write it in quotes: "yes"'),
@@ -193,10 +193,10 @@ def test_errors_of_the_top(tmp_path, text, words):
     ('{color: gray, mean: [1, 2, 3]}', 'has 3 numbers but must have 1'),
     ('resize: crop', "'crop' is not allowed"),
     ('resize: center-crop', "did you mean 'center_crop'"),
-    ('crop_fraction: 0.875', 'only counts with resize: center_crop, but resize is stretch'),
+    ('crop_fraction: 0.875', 'applies only with resize: center_crop, but resize is stretch'),
     ('{resize: center_crop, crop_fraction: 1.1}', 'out of range; it must be above 0 and up to 1'),
-    ('{resize: center_crop, anchor: center}', 'anchor: only counts with resize: letterbox'),
-    ('pad_value: 114', 'pad_value: only counts with resize: letterbox'),
+    ('{resize: center_crop, anchor: center}', 'anchor: applies only with resize: letterbox'),
+    ('pad_value: 114', 'pad_value: applies only with resize: letterbox'),
     ('{resize: letterbox, pad_value: 256}', 'pad_value: 256 is out of range'),
     ('{resize: letterbox, anchor: bottom}', "'bottom' is not allowed"),
     ('{resize: letterbox, size: source}', 'resize: letterbox needs a size, but size is source'),
@@ -204,7 +204,7 @@ def test_errors_of_the_top(tmp_path, text, words):
     ('name: 5', 'input.name: YAML reads a bare 5'),
     ('mean:', 'input.mean: is empty; give a value or remove the key'),
     ('{mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}',
-     r'input.std: \[0.229, 0.224, 0.225\] is for pixels from 0 to 1, .*say scale: 1/255'),
+     r'input.std: \[0.229, 0.224, 0.225\] is for pixels from 0 to 1, .*set scale: 1/255'),
     ('{scale: 1/255, mean: [123.7, 116.3, 103.5], std: 58}',
      'input.mean: .* is more than the brightest pixel, 1 after scale'),
 ])
@@ -216,7 +216,7 @@ def test_errors_of_the_input(tmp_path, text, words):
 
 @pytest.mark.parametrize('output, words', [
     ({'decoder': 'yolxx'}, r"output.decoder: 'yolxx' is not allowed \(did you mean 'yolox'"),
-    ({'strides': [8]}, 'output: decoder is missing beside strides; allowed are classification'),
+    ({'strides': [8]}, 'output: decoder is missing, but strides is given; allowed are classification'),
     ({'decoder': 'yolox', 'stride': [8]}, "output.stride: unknown key 'stride'.*'strides'"),
     ({'decoder': 'yolox', 'strides': [0]}, 'strides'),
     ({'decoder': 'classification', 'activation': 'relu'}, "activation: 'relu' is not allowed"),
@@ -283,7 +283,7 @@ def test_files_that_are_no_descriptors(tmp_path):
         load_descriptor(path)
     with open(path, 'wb') as stream:
         stream.truncate(5 * 1024 * 1024)
-    with pytest.raises(DescriptorError, match='it is no descriptor'):
+    with pytest.raises(DescriptorError, match='so not a descriptor'):
         load_descriptor(path)
 
 

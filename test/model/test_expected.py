@@ -43,8 +43,8 @@ def test_none():
 
 
 @pytest.mark.parametrize('expected, words', [
-    ({**WHOLE, 'unknown': 'x'}, 'expected.unknown: stands beside image.name, image.sha256'),
-    ({'image': IMAGE}, 'expected: results, basis are missing; name the image'),
+    ({**WHOLE, 'unknown': 'x'}, 'expected.unknown: is given with image.name, image.sha256'),
+    ({'image': IMAGE}, 'expected: results, basis are missing; give the image'),
     ({**WHOLE, 'basis': None}, 'expected.basis: is empty'),
     ({**WHOLE, 'image': {'name': 'a', 'sha256': 'ab' * 32}}, 'expected: image.source is missing'),
     ({**WHOLE, 'image': {**IMAGE, 'sha256': 'x'}}, "image.sha256: 'x' must be 64"),
@@ -52,7 +52,7 @@ def test_none():
     ({**WHOLE, 'results': []}, 'results is missing'),
     ({**WHOLE, 'results': [{'label': 'dog'}]}, r'expected.results\[0\]: score is missing'),
     ({**WHOLE, 'results': [{'score': 1}]}, r'expected.results\[0\]: label is missing'),
-    ({**WHOLE, 'results': ['dog']}, r'results\[0\]: must hold'),
+    ({**WHOLE, 'results': ['dog']}, r'results\[0\]: must be'),
     ({**WHOLE, 'results': [{'label': 'a', 'score': 2}]}, r'results\[0\].score: 2 is out of range'),
     ({**WHOLE, 'results': [{'label': 'a', 'score': 1, 'box': [1]}]}, r'box: has 1 numbers'),
     ({**WHOLE, 'results': [{'label': 'a', 'score': 1, 'box': [5, 0, 5, 9]}]}, 'x1 < x2'),

@@ -27,7 +27,7 @@ from ros2_classify.paths import locate, search_path, searching
 
 
 @pytest.fixture
-def three_directories(tmp_path, monkeypatch):
+def places(tmp_path, monkeypatch):
     directories = [tmp_path / name for name in 'abc']
     for directory in directories:
         directory.mkdir()
@@ -43,67 +43,67 @@ def test_search_path(monkeypatch):
     assert search_path() == ()
 
 
-def test_further_directories_come_first(three_directories, monkeypatch):
-    for directory in three_directories:
+def test_further_directories_come_first(places, monkeypatch):
+    for directory in places:
         (directory / 'net.onnx').touch()
     monkeypatch.setenv('HOME', '/home/robot')
-    with searching(f'~/own:{three_directories[2]}'):
-        assert search_path() == (Path('/home/robot/own'), three_directories[2], *three_directories[1:])
+    with searching(f'~/own:{places[2]}'):
+        assert search_path() == (Path('/home/robot/own'), places[2], *places[1:])
         with searching(''), searching('/inner'):
             assert search_path()[:2] == (Path('/inner'), Path('/home/robot/own'))
-        assert locate('net.onnx', Path('/none'), what='model file').parent == three_directories[2]
-    assert search_path() == tuple(three_directories[1:])
-    assert locate('net.onnx', Path('/none'), what='model file').parent == three_directories[1]
+        assert locate('net.onnx', Path('/none'), what='model file').parent == places[2]
+    assert search_path() == tuple(places[1:])
+    assert locate('net.onnx', Path('/none'), what='model file').parent == places[1]
     with pytest.raises(KeyError), searching('/own'):
         raise KeyError
-    assert search_path() == tuple(three_directories[1:])
+    assert search_path() == tuple(places[1:])
 
 
-def test_the_first_directory_that_has_the_file_counts(three_directories):
-    for directory in reversed(three_directories):
+def test_the_first_directory_that_has_the_file_counts(places):
+    for directory in reversed(places):
         (directory / 'net.onnx').touch()
-        assert locate('net.onnx', three_directories[0], what='model file') == directory / 'net.onnx'
+        assert locate('net.onnx', places[0], what='model file') == directory / 'net.onnx'
 
 
-def test_paths_below_a_directory(three_directories):
-    below = three_directories[2] / 'sub'
+def test_paths_below_a_directory(places):
+    below = places[2] / 'sub'
     below.mkdir()
     (below / 'net.onnx').touch()
-    assert locate('sub/net.onnx', three_directories[0], what='model file') == below / 'net.onnx'
+    assert locate('sub/net.onnx', places[0], what='model file') == below / 'net.onnx'
 
 
-def test_without_a_directory_the_working_one_counts(three_directories, monkeypatch):
-    monkeypatch.chdir(three_directories[0])
+def test_without_a_directory_the_working_one_counts(places, monkeypatch):
+    monkeypatch.chdir(places[0])
     Path('net.onnx').touch()
     found = locate('net.onnx', None, what='model file')
     assert found.is_absolute()
-    assert found == three_directories[0] / 'net.onnx'
+    assert found == places[0] / 'net.onnx'
 
 
-def test_absolute_and_home_paths_are_not_searched(three_directories, monkeypatch):
-    monkeypatch.setenv('HOME', str(three_directories[0]))
-    (three_directories[0] / 'net.onnx').touch()
-    (three_directories[1] / 'other.onnx').touch()
-    for path in ('~/net.onnx', three_directories[0] / 'net.onnx'):
-        assert locate(path, three_directories[2], what='model file') == three_directories[0] / 'net.onnx'
+def test_absolute_and_home_paths_are_not_searched(places, monkeypatch):
+    monkeypatch.setenv('HOME', str(places[0]))
+    (places[0] / 'net.onnx').touch()
+    (places[1] / 'other.onnx').touch()
+    for path in ('~/net.onnx', places[0] / 'net.onnx'):
+        assert locate(path, places[2], what='model file') == places[0] / 'net.onnx'
     with pytest.raises(ModelNotFoundError) as caught:
-        locate('~/other.onnx', three_directories[1], what='model file')
-    assert str(three_directories[1]) not in str(caught.value)
+        locate('~/other.onnx', places[1], what='model file')
+    assert str(places[1]) not in str(caught.value)
 
 
-def test_the_error_lists_each_place_once(three_directories):
+def test_the_error_lists_each_place_once(places):
     with pytest.raises(ModelNotFoundError) as caught:
-        locate('net.onnx', three_directories[1], what='model file', origin='m.yaml')
+        locate('net.onnx', places[1], what='model file', origin='m.yaml')
     assert str(caught.value) == (
-        f'm.yaml: the model file net.onnx was not found; looked for {three_directories[1]}/net.onnx, '
-        f'{three_directories[2]}/net.onnx; check the name, or add its directory to '
+        f'm.yaml: the model file net.onnx was not found; searched {places[1]}/net.onnx, '
+        f'{places[2]}/net.onnx; check the name, or add its directory to '
         'ROS2_CLASSIFY_MODEL_PATH')
 
 
-def test_a_directory_is_no_file(three_directories):
-    (three_directories[0] / 'net.onnx').mkdir()
+def test_a_directory_is_no_file(places):
+    (places[0] / 'net.onnx').mkdir()
     with pytest.raises(ModelNotFoundError, match='a directory, not a file'):
-        locate('net.onnx', three_directories[0], what='model file')
+        locate('net.onnx', places[0], what='model file')
 
 
 def test_urls_are_not_files():

@@ -121,7 +121,7 @@ def test_a_file_as_large_as_a_model_is_refused_unread(tmp_path):
     file = tmp_path / 'labels.txt'
     with open(file, 'wb') as stream:
         stream.truncate(33 * 1024 * 1024)
-    with pytest.raises(LabelsError, match='is it the model'):
+    with pytest.raises(LabelsError, match='check whether it is the model'):
         load_labels(file)
 
 

@@ -12,60 +12,34 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Other programs' model files, told by name or first bytes, and the way from each to ONNX."""
+"""Unsupported model formats, by name or first bytes, and how to convert each to ONNX."""
 
 from __future__ import annotations
 
 from pathlib import PurePath
 
-# Endings, where in the file what stands (nothing: unknown), what it is, and what to do.
+# Suffixes; offset and bytes of the signature (empty: unknown); what it is; what to do.
 _KINDS = (
     (('.tflite',), 4, b'TFL3', 'a TensorFlow Lite model',
-     'make an ONNX file of it with "python3 -m tf2onnx.convert --tflite FILE --output FILE.onnx"'),
+     'convert it with "python3 -m tf2onnx.convert --tflite FILE --output FILE.onnx"'),
     (('.h5', '.hdf5', '.keras'), 0, b'\x89HDF', 'a Keras model',
-     "write it as a SavedModel in Keras, with model.export('directory'), and give that directory"),
+     "export a SavedModel in Keras with model.export('directory'), and use that directory"),
     (('.pt', '.pth'), 0, b'PK\x03\x04', 'a PyTorch checkpoint, or another zip archive',
-     'export a PyTorch model with torch.onnx.export, or name what an archive holds as '
-     'source.member in a descriptor'),
+     'export a PyTorch model with torch.onnx.export; for an archive, set source.member in '
+     'a descriptor'),
     (('.engine', '.plan', '.trt'), 0, b'', 'a TensorRT engine',
-     'give the ONNX file that it was built from, and say provider: tensorrt'),
+     'use the ONNX file that it was built from, with provider: tensorrt'),
 )
 
 
 def by_name(name: str) -> str | None:
-    """
-    Say what a file is by the end of its name.
-
-    Parameters
-    ----------
-    name : str
-        The file's name or path.
-
-    Returns
-    -------
-    str or None
-        What it is and what to do, ``"a Keras model; write it …"``; None where nothing tells.
-
-    """
+    """Return what a file is by the suffix of its name."""
     suffix = PurePath(name).suffix.lower()
     return next((f'{what}; {step}' for suffixes, _, _, what, step in _KINDS
                  if suffix in suffixes), None)
 
 
 def by_content(head: bytes) -> str | None:
-    """
-    Say what a file is by its first bytes, whatever its name.
-
-    Parameters
-    ----------
-    head : bytes
-        At least eight of them, where there are so many.
-
-    Returns
-    -------
-    str or None
-        As `by_name`.
-
-    """
+    """Return what a file is by its first bytes."""
     return next((f'{what}; {step}' for _, start, magic, what, step in _KINDS
                  if magic and head[start:start + len(magic)] == magic), None)

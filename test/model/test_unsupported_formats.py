@@ -30,13 +30,13 @@ from ros2_classify.model import catalog
     ('net.h5', 'is a Keras model; .*model.export'),
     ('net.KERAS', 'is a Keras model'),
     ('net.pt', 'is a PyTorch checkpoint, .*torch.onnx.export'),
-    ('net.engine', 'is a TensorRT engine; give the ONNX file'),
+    ('net.engine', 'is a TensorRT engine; use the ONNX file'),
 ])
 def test_names(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / name).write_bytes(b'x')
     with pytest.raises(ModelNotFoundError, match=words):
         catalog.resolve(tmp_path / name)
-    with pytest.raises(ModelNotFoundError, match='there is no file'):
+    with pytest.raises(ModelNotFoundError, match='no such file'):
         catalog.resolve(tmp_path / f'gone_{name}')
 
 

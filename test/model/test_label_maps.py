@@ -17,7 +17,7 @@
 import pytest
 
 from ros2_classify.errors import LabelsError
-from ros2_classify.model.labels_pbtxt import looks_like_label_map, parse_label_map
+from ros2_classify.model.labels import looks_like_label_map, parse_label_map
 
 
 @pytest.mark.parametrize('text, expected', [
@@ -48,7 +48,7 @@ def test_well_formed(text, expected):
     ('item { id: 1\n name: "a\n }', 'line 2: .*missing ending quote'),
     ('item { name: "a" }', 'item 1 has no id'),
     ('item { id: 2 name: "a" }\n\nitem { id: 1 }', 'item 2, with id 1, has neither'),
-    ('\nitem { id: x name: "a" }', "line 2: .*parse integer: x"),
+    ('\nitem { id: x name: "a" }', 'line 2: .*parse integer: x'),
     ('item { id: 1 name: "a" }\nitem { id: 1 name: "b" }', 'item 2: the id 1 is used twice'),
     ('item { id 1 }', 'line 1: .*Expected ":"'),
     ('item { id: }', 'parse integer: }'),
