@@ -81,7 +81,9 @@ def test_the_cameras_orientation_is_applied(tmp_path, pixels, orientation, turne
 @pytest.mark.parametrize('content', [b'', b'no image', b'\x89PNG\r\n\x1a\n' + b'\0' * 100])
 def test_what_is_no_image(tmp_path, content):
     (tmp_path / 'a.png').write_bytes(content)
-    with pytest.raises(InputError, match=f'a.png .{len(content)} bytes. (cannot be read as an|is not a valid) image'):
+    with pytest.raises(
+            InputError,
+            match=f'a.png .{len(content)} bytes. (cannot be read as an|is not a valid) image'):
         read_image(tmp_path / 'a.png')
 
 

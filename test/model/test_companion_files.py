@@ -26,9 +26,9 @@ from ros2_classify.autoconfig.complete import complete
 from ros2_classify.autoconfig.inferred import labels_of, task_of
 from ros2_classify.errors import DescriptorError
 from ros2_classify.model.catalog import resolve
+from ros2_classify.model.companion_files import with_companion_files
 from ros2_classify.model.descriptor import InputSpec
 from ros2_classify.model.labels import Labels
-from ros2_classify.model.companion_files import with_companion_files
 from ros2_classify.testing import save_color_classifier, tensor
 
 RGB = Labels.from_names(['red', 'green', 'blue'])

@@ -149,7 +149,8 @@ def test_frozen_mappings_are_mappings():
     ('source: {path: a.onnx}\nlicence: MIT', "line 2, licence: .*did you mean 'license'"),
     ('source: {path: a.onnx, sha256: abc}', 'sha256: .* must be 64 hexadecimal digits'),
     ('source: {path: a.onnx, sha256: 123}', r'bare 123 as 123, but this must be text'),
-    ('source: {path: a.bin}', "format: is missing, and the suffix '.bin' of a.bin does not show it; "
+    ('source: {path: a.bin}',
+     "format: is missing, and the suffix '.bin' of a.bin does not show it; "
                               'allowed are onnx, frozen_graph, saved_model'),
     ('source: {path: a.onnx}\nformat: tflite', "line 2, format: 'tflite' is not allowed"),
     ('source: {path: a.onnx}\nname: ../x', 'line 2, name: .* letters, digits'),
@@ -216,7 +217,8 @@ def test_errors_of_the_input(tmp_path, text, words):
 
 @pytest.mark.parametrize('output, words', [
     ({'decoder': 'yolxx'}, r"output.decoder: 'yolxx' is not allowed \(did you mean 'yolox'"),
-    ({'strides': [8]}, 'output: decoder is missing, but strides is given; allowed are classification'),
+    ({'strides': [8]},
+     'output: decoder is missing, but strides is given; allowed are classification'),
     ({'decoder': 'yolox', 'stride': [8]}, "output.stride: unknown key 'stride'.*'strides'"),
     ({'decoder': 'yolox', 'strides': [0]}, 'strides'),
     ({'decoder': 'classification', 'activation': 'relu'}, "activation: 'relu' is not allowed"),

@@ -115,12 +115,12 @@ def test_an_input_larger_than_any_image_is_refused() -> None:
     assert ModelDescriptor.from_mapping(data).input.size == (8192, 8192)
     assert 8192 * 8192 == MAX_PIXELS
     data['input'] = {'size': [8193, 8192]}
-    with pytest.raises(DescriptorError, match='8193x8192 are more than the 67108864 pixels'):
+    with pytest.raises(DescriptorError, match='8193x8192 is more than the 67108864 pixels'):
         ModelDescriptor.from_mapping(data)
 
 
 def test_files_without_an_end_are_no_files() -> None:
-    with pytest.raises(LabelsError, match='/dev/zero: not a label file: it is no plain file'):
+    with pytest.raises(LabelsError, match='/dev/zero: not a label file: not a regular file'):
         load_labels('/dev/zero')
     with pytest.raises(DescriptorError, match='/dev/zero: this is no plain file'):
         load_descriptor('/dev/zero')
