@@ -151,7 +151,7 @@ def test_frozen_mappings_are_mappings():
     ('source: {path: a.onnx, sha256: 123}', r'bare 123 as 123, but this must be text'),
     ('source: {path: a.bin}',
      "format: is missing, and the suffix '.bin' of a.bin does not show it; "
-                              'allowed are onnx, frozen_graph, saved_model'),
+     'allowed are onnx, frozen_graph, saved_model'),
     ('source: {path: a.onnx}\nformat: tflite', "line 2, format: 'tflite' is not allowed"),
     ('source: {path: a.onnx}\nname: ../x', 'line 2, name: .* letters, digits'),
     ('source: {path: a.onnx}\nname: 5', 'line 2, name: YAML reads a bare 5'),
