@@ -191,7 +191,7 @@ class Member:
 
     # Its path below the archive's top, with ``/`` between and nothing else special in it.
     name: str
-    size: int  # bytes, as announced; 0 for a directory
+    size: int  # bytes, as declared; 0 for a directory
     is_directory: bool  # whether it is a directory
 
 

@@ -149,7 +149,7 @@ def test_decompression_bombs(name: str) -> None:
 
 @pytest.mark.parametrize('announced', [2**31 - 1, 2**32 - 128, 10**8])
 @pytest.mark.parametrize('kind', [b'IDAT', b'tEXt', b'IEND'])
-def test_a_png_whose_chunk_announces_more_than_there_is(announced: int, kind: bytes) -> None:
+def test_a_png_whose_chunk_declares_more_than_there_is(announced: int, kind: bytes) -> None:
     """The decoder would take the memory, gigabytes of it, before it looks for the bytes."""
     data = bytearray(png(9, 12, zlib.compress(bytes(9 * 3 * 12 + 12))))
     at = data.find(kind) if kind != b'tEXt' else data.index(b'IDAT')
@@ -157,7 +157,7 @@ def test_a_png_whose_chunk_announces_more_than_there_is(announced: int, kind: by
     data[at - 4:at] = announced.to_bytes(4, 'big')
     forget_memory_peak()
     before = memory_now()
-    with pytest.raises(InputError, match=f'a chunk announces {announced} bytes'):
+    with pytest.raises(InputError, match=f'a chunk declares {announced} bytes'):
         compressed_msg.to_array(CompressedImage(data=array('B', data)))
     assert memory_peak() - before < 16 * 1024
 

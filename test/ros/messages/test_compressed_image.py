@@ -200,7 +200,7 @@ def test_a_png_whose_check_sum_is_wrong_is_not_decoded(at, kind, monkeypatch):
     data = bytearray(PNG)
     data[at] ^= 1
     monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('the image was decoded'))
-    with pytest.raises(InputError, match=f'check sum of the chunk .{kind}. at byte .* is wrong'):
+    with pytest.raises(InputError, match=f'checksum of the chunk .{kind}. at byte .* is wrong'):
         to_array(message(bytes(data)))
 
 
@@ -216,7 +216,7 @@ JPEG, PNG = encoded(flat(), '.jpg'), encoded(flat())
 
 @pytest.mark.parametrize('data, words', [
     (b'', 'data is empty'),
-    (b'GIF89a' + bytes(20), 'starts with 47 49 46 38 39 61 00 00: neither JPEG nor PNG'),
+    (b'GIF89a' + bytes(20), 'starts with 47 49 46 38 39 61 00 00, but must be JPEG or PNG'),
     (JPEG[:20], 'JPEG of 20 bytes has no complete header'),
     (b'\xff\xd8\xff', 'no complete header'),
     (b'\xff\xd8\xff\xd9', 'no complete header'),
