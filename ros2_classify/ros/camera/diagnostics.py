@@ -61,7 +61,7 @@ class CameraReport:
         self._failure = None
 
     def failed(self, issue: Issue) -> None:
-        """Note that the source delivers nothing at the moment."""
+        """Note that the source delivers no images at the moment."""
         self._errors += 1
         self._failure = issue
 

@@ -42,22 +42,22 @@ from std_msgs.msg import Header
 
 PARAMETERS = (
     Spec('source', '', 'What to publish: an image file, a directory of images, a video file, a '
-         'webcam number or device file; empty for the scenes that come with the package',
+         'webcam number or device file; empty for the sample images of the package',
          read_only=True, or_number=True),
-    Spec('rate', 0.0, 'Images a second; 0 takes what suits the source: a video as it was '
-         'recorded, a webcam as fast as it delivers, images 10 a second',
+    Spec('rate', 0.0, 'Images per second; 0 for the rate of the source: that of the recording '
+         'for a video, every frame of a webcam, 10 for images',
          minimum=0.0, maximum=1000.0),
-    Spec('loop', True, 'Whether to begin again after the last image; otherwise the node ends '
-         'after it with exit code 0', read_only=True),
-    Spec('wait_for_subscribers', 1, 'How many subscribers must be there before the first image '
-         'is sent', minimum=0, maximum=100, read_only=True),
+    Spec('loop', True, 'Whether to start over after the last image; if false, the node exits '
+         'with code 0', read_only=True),
+    Spec('wait_for_subscribers', 1, 'Number of subscribers to wait for before the first image '
+         'is published', minimum=0, maximum=100, read_only=True),
     Spec('frame_id', 'camera', "Frame in the images' headers"),
-    Spec('encoding', 'bgr8', 'Encoding of the raw images; with mono8 the compressed ones are '
-         'grey, too', choices=('bgr8', 'rgb8', 'mono8')),
-    Spec('width', 0, 'Width of the published images in pixels; 0 leaves it, or follows from '
-         'the height', minimum=0, maximum=16384, read_only=True),
-    Spec('height', 0, 'Height of the published images in pixels; 0 leaves it, or follows from '
-         'the width', minimum=0, maximum=16384, read_only=True),
+    Spec('encoding', 'bgr8', 'Encoding of the raw images; with mono8, compressed images '
+         'are grey as well', choices=('bgr8', 'rgb8', 'mono8')),
+    Spec('width', 0, 'Width of the published images in pixels; 0 keeps it, or scales it '
+         'with the height', minimum=0, maximum=16384, read_only=True),
+    Spec('height', 0, 'Height of the published images in pixels; 0 keeps it, or scales it '
+         'with the width', minimum=0, maximum=16384, read_only=True),
     Spec('compressed_format', 'jpeg', 'Format of the compressed images',
          choices=('jpeg', 'png')),
     Spec('jpeg_quality', 90, 'Quality of JPEG images', minimum=1, maximum=100),
@@ -71,7 +71,7 @@ PARAMETERS = (
 # a best-effort subscriber never sees.
 _MATCHING_S = 0.3
 
-# Best-effort subscribers acknowledge nothing: the last image needs a moment on its way.
+# Best-effort subscribers send no acknowledgement: give the last image time to arrive.
 _DELIVERY_S = 0.5
 _ACKNOWLEDGE_S = 3
 
@@ -85,10 +85,10 @@ _FROM_BGR = {'rgb8': cv2.COLOR_BGR2RGB, 'mono8': cv2.COLOR_BGR2GRAY}
 
 def _qos() -> QoSProfile:
     """
-    Return a new profile; rclpy writes a user's overrides into it.
+    Return a new profile: rclpy writes a user's overrides into it.
 
-    Reliable publishers serve best-effort subscribers as well, at no cost to them; the other way
-    round nothing would arrive. Two images are kept for subscribers that ask again.
+    A reliable publisher matches best-effort subscribers as well, at no cost to them. A depth of
+    2 leaves two images to resend.
     """
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.RELIABLE)
@@ -98,19 +98,8 @@ class CameraNode(Node):
     """
     Publish a source of images on ``image`` and ``image/compressed``.
 
-    Parameters
-    ----------
-    stop : Stop
-        The request to end; made by the node itself after the last image, and with exit code 1
-        when the source can't be used.
-
-    Raises
-    ------
-    OptionsError
-        If a parameter is wrong.
-    SourceError
-        If the source can't be used.
-
+    The node requests `stop` itself: after the last image, and with exit code 1 if the source
+    fails.
     """
 
     def __init__(self, stop: Stop) -> None:
@@ -131,16 +120,16 @@ class CameraNode(Node):
         self._report = CameraReport(
             self, self._source.name, (self._raw.topic, str(self._compressed.topic_name)),
             lambda: self._listeners, lambda: self._rate)
-        self._thread = threading.Thread(target=self._play_safely, name='pictures', daemon=True)
+        self._thread = threading.Thread(target=self._play_safely, name='images', daemon=True)
 
     def start(self) -> None:
-        """Begin to publish, in a thread: a webcam lets its reader wait."""
+        """Start publishing, in a thread: reading a webcam blocks."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop publishing and let go of the source."""
+        """Stop publishing and release the source."""
         self._ended.set()
-        # A webcam's driver may hang for seconds; the process ends all the same.
+        # A webcam's driver may block for seconds; the process ends all the same.
         if self._thread.ident is not None:
             self._thread.join(5.0)
         if self._thread.is_alive():
@@ -153,27 +142,27 @@ class CameraNode(Node):
         text = self._settings['source']
         if not text:
             models = shipped_directory()
-            scenes = models / 'scenes' if models else None
-            if scenes is None or not scenes.is_dir():
+            samples = models / 'scenes' if models else None  # words: old
+            if samples is None or not samples.is_dir():
                 raise OptionsError(
-                    'the package was installed without its scenes; name images of your own '
-                    'with the parameter source, as in: --ros-args -p source:=image.jpg')
-            text = str(scenes)
+                    'the package was installed without its sample images; set the parameter '
+                    'source, as in: --ros-args -p source:=image.jpg')
+            text = str(samples)
         return open_source(text, self._size, self.get_logger().warning)
 
     def _play_safely(self) -> None:
-        """Run the thread: whatever goes wrong in it ends the process with a reason."""
+        """Run the thread; end the process with a reason on any error."""
         try:
             self._play()
         except Ros2ClassifyError as error:
             self.get_logger().fatal(str(error))
             self._stop.request(1)
-        except Exception as error:  # noqa: B902 - a thread's exception would end nothing
+        except Exception as error:  # noqa: B902 - an exception ends only the thread
             self.get_logger().fatal(f'unexpected {type(error).__name__}: {error}')
             self._stop.request(1)
 
     def _play(self) -> None:
-        """Publish until the source ends (and needn't begin again) or the process does."""
+        """Publish until the source (without `loop`) or the process ends."""
         if not self._wait_for_subscribers():
             return
         self.get_logger().info(
@@ -188,16 +177,16 @@ class CameraNode(Node):
             if self._ended.is_set():
                 return
             if not count:
-                raise SourceError(f'{self._source.name} gives no images any more')
+                raise SourceError(f'{self._source.name} has no more images')
             if not self._settings['loop']:
                 self._finish()
                 return
 
     def _play_once(self, pace: Pace) -> int:
-        """Publish all images of a file or directory; return how many there were."""
+        """Publish all images of a file or directory; return their number."""
         count = 0
         for read in self._source.images():
-            # Nothing is decoded for nobody; decoding comes before the wait, not after the stamp.
+            # Decode only for subscribers, and before the wait rather than after the stamp.
             image = read() if self._listeners else None
             if self._listeners and image is None:
                 continue
@@ -209,14 +198,14 @@ class CameraNode(Node):
         return count
 
     def _play_live(self) -> None:
-        """Publish a webcam's images; open it again whenever it stops delivering."""
+        """Publish a webcam's images; reopen it whenever it stops delivering."""
         pace = Pace(self._ended)
         while not self._ended.is_set():
             try:
                 for read in self._source.images():
                     if self._ended.is_set():
                         return
-                    # A webcam can't be slowed down: a lower rate leaves frames out.
+                    # A webcam can't be slowed down: a lower rate skips frames.
                     if self._listeners and (not self._rate or pace.due(self._rate)):
                         stamp = self.get_clock().now().to_msg()
                         image = read()
@@ -225,13 +214,13 @@ class CameraNode(Node):
                 problem = f'{self._source.name} stopped delivering'
             except SourceError as error:
                 problem = str(error)
-            finding = find('source_failed', reason=problem, seconds=_WEBCAM_RETRY_S)
-            self._report.failed(finding)
-            self._log(self.get_logger().warning, finding.text, 'webcam')
+            issue = find('source_failed', reason=problem, seconds=_WEBCAM_RETRY_S)
+            self._report.failed(issue)
+            self._log(self.get_logger().warning, issue.text, 'webcam')
             self._ended.wait(_WEBCAM_RETRY_S)
 
     def _publish(self, image: Pixels, stamp: Any) -> None:
-        """Publish one image to those who subscribe."""
+        """Publish one image to the topics with subscribers."""
         image = self._size.apply(image)
         encoding = self._settings['encoding']
         if encoding != 'bgr8':
@@ -257,7 +246,7 @@ class CameraNode(Node):
         return self._settings['rate'] or self._source.rate
 
     def _wait_for_subscribers(self) -> bool:
-        """Wait until enough subscribers are there; return False where the process ends first."""
+        """Wait for the subscribers; return False if the process ends first."""
         wanted = self._settings['wait_for_subscribers']
         if not wanted:
             return not self._ended.is_set()
@@ -271,11 +260,11 @@ class CameraNode(Node):
                 self.get_logger().info(
                     f'waiting for {wanted} subscriber(s) of {self._raw.topic} or '
                     f'{self._compressed.topic_name}, {self._listeners} so far; '
-                    'wait_for_subscribers:=0 begins at once')
+                    'wait_for_subscribers:=0 starts at once')
         return not self._ended.wait(_MATCHING_S)
 
     def _finish(self) -> None:
-        """After the last image: see it delivered, and ask the process to end."""
+        """Wait for delivery of the last image, and request the end of the process."""
         for publisher in (self._raw.publisher, self._compressed):
             publisher.wait_for_all_acked(Duration(seconds=_ACKNOWLEDGE_S))
         self._ended.wait(_DELIVERY_S)

@@ -13,9 +13,9 @@
 # limitations under the License.
 
 """
-Where images come from: a file, a directory, a video or a webcam, behind one small interface.
+Image sources behind one interface: a file, a directory, a video or a webcam.
 
-`open_source` looks at what it is given and chooses. Images come as BGR, 8 bits.
+`open_source` picks the source for a name. Images are 8-bit BGR.
 """
 
 from __future__ import annotations
@@ -38,18 +38,10 @@ from ros2_classify.image_io import read_image
 
 class Pace:
     """
-    Say when the next image is due.
+    Schedule images at a rate.
 
-    Due times are counted on from the first one, so that delays don't add up; who is late by more
-    than an interval starts to count anew and doesn't catch up in a burst.
-
-    Parameters
-    ----------
-    ended : threading.Event
-        Ends the waiting.
-    clock : callable
-        Gives the time in seconds; for tests.
-
+    Due times follow from the first one, so that delays don't add up. After a delay of more than
+    one interval, the schedule restarts instead of catching up in a burst.
     """
 
     def __init__(
@@ -59,20 +51,7 @@ class Pace:
         self._next: float | None = None
 
     def wait(self, rate: float) -> bool:
-        """
-        Wait until the next image is due.
-
-        Parameters
-        ----------
-        rate : float
-            Images a second.
-
-        Returns
-        -------
-        bool
-            False where the waiting was ended.
-
-        """
+        """Wait until the next image is due; return False if `ended` was set."""
         now = self._clock()
         if self._next is not None and now < self._next:
             self._ended.wait(self._next - now)
@@ -80,20 +59,7 @@ class Pace:
         return not self._ended.is_set()
 
     def due(self, rate: float) -> bool:
-        """
-        Say whether to take the image that is there now; for sources with a pace of their own.
-
-        Parameters
-        ----------
-        rate : float
-            Images a second at most.
-
-        Returns
-        -------
-        bool
-            Whether its time has come.
-
-        """
+        """Return whether to take the current image, for sources that set their own pace."""
         now = self._clock()
         if self._next is not None and now < self._next:
             return False
@@ -116,10 +82,10 @@ IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pbm', '.pgm', '.png', '.ppm', '.tif
 KINDS = ('a source is an image file, a directory of images, a video file, or a webcam (a number '
          'such as 0, or a device such as /dev/video0)')
 
-# Frames a second where the source has no rate of its own.
+# Frames per second for sources without a rate of their own.
 IMAGES_RATE = 10.0
 
-# Video files have been seen to claim 0, 1000 or 90000 frames a second.
+# Some video files claim 0, 1000 or 90000 frames per second.
 _PLAUSIBLE_RATES = (0.1, 240.0)
 
 
@@ -129,22 +95,13 @@ class SourceError(InputError):
 
 @dataclass(frozen=True)
 class Size:
-    """
-    The size that images are brought to.
-
-    Parameters
-    ----------
-    width, height : int
-        Pixels; 0 leaves the image as it is, or follows from the other one and the image's
-        own shape.
-
-    """
+    """The size to resize images to, in pixels; 0 keeps it, or the aspect ratio."""
 
     width: int = 0
     height: int = 0
 
     def apply(self, image: Pixels) -> Pixels:
-        """Return the image in this size; the image itself where it has it already."""
+        """Return the image in this size; the same array if it has it already."""
         height, width = image.shape[:2]
         wanted = self.width, self.height
         if self.width and not self.height:
@@ -162,15 +119,8 @@ class Source(Protocol):
     """
     A source of images.
 
-    Attributes
-    ----------
-    name : str
-        What it is, for people.
-    rate : float
-        Images a second that suit it; 0 where it sets the pace itself.
-    live : bool
-        Whether images that nobody takes are gone: a webcam.
-
+    `rate` is in images per second, 0 if the source sets the pace itself; `live` sources lose
+    the images that nothing reads.
     """
 
     name: str
@@ -179,34 +129,21 @@ class Source(Protocol):
 
     def images(self) -> Iterator[Callable[[], Pixels | None]]:
         """
-        Go through the source once.
+        Go through the source once; yield a reader for each image.
 
-        Yields
-        ------
-        callable
-            Returns the image, or None where it can't be read. It must be called before the
-            next one is asked for; who doesn't need the image needn't call it. A webcam waits
-            for the next frame here; it ends when it stops delivering.
-
+        A reader returns the image, or None if it can't be read, and is valid until the next one
+        is requested. A webcam blocks until the next frame, and ends when it stops delivering.
         """
 
     def close(self) -> None:
-        """Let go of files and devices."""
+        """Release files and devices."""
 
 
 class ImageFiles:
     """
-    Images in files, one after the other.
+    Image files, in order.
 
-    Parameters
-    ----------
-    name : str
-        What they are, for people.
-    paths : list of Path
-        The files, in order.
-    warn : callable
-        Takes one sentence for each file that can't be read; a file is named once only.
-
+    `warn` takes one sentence for each file that can't be read, once per file.
     """
 
     live = False
@@ -226,7 +163,7 @@ class ImageFiles:
                 yield partial(self._read, path)
 
     def close(self) -> None:
-        """Forget the image that is kept."""
+        """Release the cached image."""
         self._only = None
 
     def _read(self, path: Path) -> Pixels | None:
@@ -236,31 +173,18 @@ class ImageFiles:
             image = read_image(path)
         except InputError as error:
             self._bad.add(path)
-            self._warn(f'left out: {error}')
+            self._warn(f'skipped: {error}')
             if len(self._bad) == len(self._paths):
                 raise SourceError(f'none of the {self.name} can be read; {KINDS}') from error
             return None
-        # A single image is sent again and again: decode it once.
+        # A single image is published repeatedly: decode it once.
         if len(self._paths) == 1:
             self._only = image
         return image
 
 
 class Video:
-    """
-    A video file.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Raises
-    ------
-    SourceError
-        If OpenCV can't read a frame of it.
-
-    """
+    """A video file; raises `SourceError` if OpenCV can't read a frame of it."""
 
     live = False
 
@@ -279,7 +203,7 @@ class Video:
 
     def images(self) -> Iterator[Callable[[], Pixels | None]]:
         """Play the file once; see `Source.images`."""
-        # Opened anew for every round: seeking back is not exact with every codec.
+        # Reopened for every pass: seeking back is not exact with every codec.
         capture = cv2.VideoCapture(str(self._path))
         try:
             while capture.grab():
@@ -292,22 +216,7 @@ class Video:
 
 
 class Webcam:
-    """
-    A webcam, read by OpenCV.
-
-    Parameters
-    ----------
-    device : int or str
-        Number or device file.
-    size : Size
-        Asked of the camera, which may deliver another one.
-
-    Raises
-    ------
-    SourceError
-        If it can't be opened or delivers nothing.
-
-    """
+    """A webcam, read by OpenCV; it may deliver another size than requested."""
 
     live = True
     rate = 0.0
@@ -318,7 +227,7 @@ class Webcam:
         self._path = Path(f'/dev/video{device}' if isinstance(device, int) else device)
         self._size = size
         self._capture: cv2.VideoCapture | None = None
-        # Tried, and let go: while nobody reads, the driver would keep old frames for later.
+        # Opened as a check only: the driver would buffer stale frames until the first read.
         self._open().release()
 
     def images(self) -> Iterator[Callable[[], Pixels | None]]:
@@ -329,14 +238,14 @@ class Webcam:
         self.close()
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Release the device."""
         if self._capture is not None:
             self._capture.release()
             self._capture = None
 
     def _open(self) -> cv2.VideoCapture:
         if self._path.exists():
-            # What OpenCV prints of its tries says less than the error below.
+            # The error below is clearer than what OpenCV prints.
             level = _set_log_level(0)
             try:
                 capture = self._try_open()
@@ -354,7 +263,7 @@ class Webcam:
                                 (cv2.CAP_PROP_FRAME_HEIGHT, self._size.height)):
                 if value:
                     capture.set(prop, value)
-            # The newest frame is wanted; not every backend knows the property.
+            # Only the newest frame matters; not every backend has this property.
             capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
             if capture.grab():
                 return capture
@@ -363,29 +272,7 @@ class Webcam:
 
 
 def open_source(text: str, size: Size, warn: Warn) -> Source:
-    """
-    Open what a user named.
-
-    Parameters
-    ----------
-    text : str
-        An image file, a directory, a video file, a webcam's number or device file.
-    size : Size
-        Asked of a webcam; other sources ignore it.
-    warn : callable
-        Takes one sentence for each image that can't be read.
-
-    Returns
-    -------
-    Source
-        Checked as far as that goes without playing it.
-
-    Raises
-    ------
-    SourceError
-        If it doesn't exist, holds no image or can't be read.
-
-    """
+    """Open the source that a user named; raise `SourceError` if it can't be read."""
     if re.fullmatch(r'\d+', text):
         return Webcam(int(text), size)
     if re.fullmatch(r'/dev/(video|v4l).*', text):
@@ -398,11 +285,11 @@ def open_source(text: str, size: Size, warn: Warn) -> Source:
                  if each.suffix.lower() in IMAGE_SUFFIXES and each.is_file()]
         if not found:
             raise SourceError(
-                f'directory {path} holds no images ({", ".join(IMAGE_SUFFIXES)}); {KINDS}')
+                f'directory {path} has no images ({", ".join(IMAGE_SUFFIXES)}); {KINDS}')
         found.sort(key=_natural_order)
         return ImageFiles(f'{len(found)} images of {path}', found, warn)
     if not path.is_file():
-        # A device such as /dev/zero could be read without an end.
+        # Reading a device such as /dev/zero would never end.
         raise SourceError(f'{path} is neither a file nor a directory; {KINDS}')
     try:
         read_image(path)
@@ -417,7 +304,7 @@ def _retrieve(capture: cv2.VideoCapture) -> Pixels | None:
     good, image = capture.retrieve()
     if not good or image is None:
         return None
-    # Grey cameras and raw ones.
+    # Grey and raw cameras.
     return cast(Pixels, image if image.ndim == 3 else cv2.cvtColor(
         image, cv2.COLOR_GRAY2BGR))
 
@@ -440,14 +327,14 @@ def _device_problem(path: Path) -> str:
         return f'no permission to read {path}; add the user to the group "video" and log in again'
     except OSError as error:
         return f'{path}: {error.strerror}'
-    return f'{path} is in use by another program, or is no camera'
+    return f'{path} is in use by another program, or is not a camera'
 
 
 def _set_log_level(level: int) -> int:
-    """Set how much OpenCV prints, 0 for nothing; return what it was."""
+    """Set OpenCV's log level, 0 for silent; return the previous one."""
     if hasattr(cv2.utils, 'logging'):
         return int(cv2.utils.logging.setLogLevel(level))
-    # OpenCV 4.6, that of Ubuntu 24.04 and Debian 12, had it elsewhere.
+    # OpenCV 4.6 (Ubuntu 24.04, Debian 12) has it elsewhere.
     older: Any = cv2
     before = older.getLogLevel()
     older.setLogLevel(level)

@@ -51,7 +51,7 @@ def test_the_first_is_due_at_once_and_delays_do_not_add_up():
     assert clock.now == pytest.approx(100.2)
 
 
-def test_who_is_far_behind_starts_anew_without_a_burst():
+def test_a_late_schedule_restarts_without_a_burst():
     clock = Clock()
     pace = Pace(clock, clock)
     pace.wait(10.0)

@@ -60,7 +60,7 @@ def test_a_directory_is_read_in_natural_order_and_leaves_out_what_is_no_image(tm
     assert source.name == f'3 images of {tmp_path}'
 
 
-def test_a_damaged_image_is_left_out_with_one_warning(tmp_path):
+def test_a_damaged_image_is_skipped_with_one_warning(tmp_path):
     save(tmp_path / 'a.png', 5)
     (tmp_path / 'b.png').write_bytes(b'\x89PNG\r\n\x1a\n and nothing more')
     (tmp_path / 'c.jpg').write_bytes(b'')
@@ -126,7 +126,7 @@ def test_a_device_that_is_no_camera_is_not_read(device):
 
 @pytest.mark.parametrize(('name', 'content', 'message'), [
     ('missing.png', None, r"there is no '.*missing.png'; a source is an image file, a directory"),
-    ('bad.jpg', b'garbage', r'bad\.jpg \(7 bytes\) is no image'),
+    ('bad.jpg', b'garbage', r'bad\.jpg \(7 bytes\) cannot be read as an image'),
     ('bad.mp4', b'garbage', r'bad\.mp4 is neither an image nor a video that OpenCV reads'),
     ('empty.mkv', b'', r'empty\.mkv is neither'),
 ])
@@ -138,7 +138,7 @@ def test_what_cannot_be_used_is_named_with_what_can(tmp_path, capfd, name, conte
 
 
 def test_an_empty_directory_is_refused(tmp_path):
-    with pytest.raises(SourceError, match=r'holds no images \(\.bmp, .*\); a source is'):
+    with pytest.raises(SourceError, match=r'has no images \(\.bmp, .*\); a source is'):
         open_source(str(tmp_path), ANY_SIZE, pytest.fail)
 
 
@@ -151,7 +151,7 @@ def test_sizes(size, wanted):
 
 
 class FakeCapture:
-    """Stands in for cv2.VideoCapture: delivers so many frames, then nothing."""
+    """Stands in for cv2.VideoCapture: delivers a number of frames, then none."""
 
     frames = [3]
     opened = []
@@ -217,7 +217,7 @@ def test_a_missing_webcam_is_told_from_a_silent_one(webcam, monkeypatch):
     with pytest.raises(SourceError, match='webcam 7 delivers no image: there is no /dev/video7'):
         open_source('7', ANY_SIZE, pytest.fail)
     monkeypatch.setattr(webcam, 'frames', [0])
-    with pytest.raises(SourceError, match='in use by another program, or is no camera'):
+    with pytest.raises(SourceError, match='in use by another program, or is not a camera'):
         open_source('0', ANY_SIZE, pytest.fail)
 
 
