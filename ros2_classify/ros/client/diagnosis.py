@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Why no answer comes: the usual causes, told from what the ROS graph shows, in plain words."""
+"""Why no result arrives: the usual causes, as far as the ROS graph shows them."""
 
 from __future__ import annotations
 
@@ -41,23 +41,10 @@ class Waiting:
     """
     What a client waited for.
 
-    Parameters
-    ----------
-    server : str
-        Full name of the server node that it expected.
-    server_state : str
-        That node's lifecycle state; empty where it didn't say.
-    image : rclpy.publisher.Publisher or None
-        What the images went out on; None where a service was asked.
-    results : sequence of rclpy.subscription.Subscription
-        What answers were expected on; exactly one of them was enough.
-    services : sequence of str
-        Full names of the services; exactly one of them was enough.
-    sent : int
-        Images sent, or requests.
-    other_results : int
-        Answers that came, but to other images.
-
+    `server` is the full name of the server node and `server_state` its lifecycle state, empty if
+    unknown. Either `image` is the publisher and `results` the subscriptions, or `services` has
+    the full names of the services; one result is enough. `other_results` counts results for
+    other images.
     """
 
     server: str
@@ -70,22 +57,7 @@ class Waiting:
 
 
 def explain(node: Node, waiting: Waiting) -> str:
-    """
-    Say why no answer came.
-
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The node that waited.
-    waiting : Waiting
-        What for.
-
-    Returns
-    -------
-    str
-        A few sentences, with what to do next.
-
-    """
+    """Return why no result arrived, and what to do next."""
     state = waiting.server_state
     if state in _STATE_CURES:
         cure = _STATE_CURES[state].format(server=waiting.server)
@@ -103,16 +75,16 @@ def explain(node: Node, waiting: Waiting) -> str:
     if faults:
         return '; '.join(faults)
     if waiting.other_results:
-        return (f'{waiting.other_results} answers came, but to other images: another camera '
-                f'publishes on {waiting.image.topic_name}, and the server works on the newest '
+        return (f'{waiting.other_results} results arrived, but for other images: another camera '
+                f'publishes on {waiting.image.topic_name}, and the server processes the newest '
                 'image only. Use the service (use_service:=true), or stop the other camera')
-    return (f'everything is connected and {waiting.sent} image(s) went out: the server may '
-            'still be at work (raise timeout), or its log says what is wrong with the image')
+    return (f'everything is connected and {waiting.sent} image(s) were sent: the server may '
+            'still be busy (raise timeout), or its log says what is wrong with the image')
 
 
 def _explain_service(node: Node, waiting: Waiting) -> str:
     if waiting.sent:
-        return 'the service took the request: the server may still be at work (raise timeout)'
+        return 'the service received the request: the server may still be busy (raise timeout)'
     there = [name for name, types in node.get_service_names_and_types()
              if _SERVICE_TYPES & set(types) and name not in waiting.services]
     wanted = ' or '.join(waiting.services)
@@ -121,12 +93,12 @@ def _explain_service(node: Node, waiting: Waiting) -> str:
                 'server to the node that offers it')
     if _nodes_named(node, waiting.server):
         return (f'the node {waiting.server} runs without the service: it needs the package '
-                'ros2_classify_interfaces, and says so in its log, or it is not active')
+                'ros2_classify_interfaces (see its log), or it is not active')
     return f'nobody offers {wanted}; {_start_server(waiting)}'
 
 
 def _image_fault(node: Node, waiting: Waiting) -> str:
-    """Say what keeps the images from the server; nothing where they get there."""
+    """Return what keeps the images from the server, '' if they reach it."""
     topic = waiting.image.topic_name
     own_type = _type_name(waiting.image.msg_type)
     readers = node.get_subscriptions_info_by_topic(topic)
@@ -141,14 +113,14 @@ def _image_fault(node: Node, waiting: Waiting) -> str:
                     f'set the parameter image_transport to {_IMAGE_TYPES[kind]}')
             return f'the server {waiting.server} subscribes to {other} ({kind}): {cure}'
         return (f'the server {waiting.server} runs but subscribes to no images: it may still '
-                'be loading its model, or know of nobody who listens to its answers')
+                'be loading its model, or its results have no subscriber yet')
     own = _own(node, node.get_publishers_info_by_topic(topic))
     return _qos_fault(topic, [(mine.qos_profile, reader.qos_profile, _names([reader]))
                               for mine in own for reader in matching])
 
 
 def _result_fault(node: Node, waiting: Waiting) -> str:
-    """Say what keeps answers from coming; nothing where they could come."""
+    """Return what keeps results from arriving, '' if nothing does."""
     faults = []
     for subscription in waiting.results:
         topic, own_type = subscription.topic_name, _type_name(subscription.msg_type)
@@ -171,11 +143,11 @@ def _result_fault(node: Node, waiting: Waiting) -> str:
 
 
 def _results_elsewhere(node: Node, waiting: Waiting) -> str:
-    """Say where answers are published if they are, but not where they were expected."""
+    """Return the other topic that results are published on, if any, and the cure."""
     expected = [subscription.topic_name for subscription in waiting.results]
     if any(node.count_publishers(topic) for topic in expected):
         return ''
-    # An image may be anything: only the types that nothing but answers has tell something.
+    # Image types are ambiguous: only types that are used for results alone count.
     types = {_type_name(row.msg_type): (task, row.topic) for task, row in MESSAGES.items()
              if _type_name(row.msg_type) not in _IMAGE_TYPES}
     for topic, kinds in node.get_topic_names_and_types():
@@ -188,29 +160,28 @@ def _results_elsewhere(node: Node, waiting: Waiting) -> str:
             wanted = {_type_name(subscription.msg_type) for subscription in waiting.results}
             cure = (f'--ros-args -r {own}:={topic}' if kind in wanted
                     else f'leave the parameter task at auto, or set it to {task}')
-            return f'answers are published on {topic}, not on {" or ".join(expected)}: {cure}'
+            return f'results are published on {topic}, not on {" or ".join(expected)}: {cure}'
     return ''
 
 
 def _qos_fault(topic: str, pairs: Iterable[tuple[Any, Any, str]]) -> str:
-    """Return what is wrong where no pair of publisher and subscriber fits; else nothing."""
+    """Return what is wrong if no publisher matches a subscriber, else ''."""
     faults = []
     for publisher, subscriber, name in pairs:
         compatibility, reason = qos_check_compatible(publisher, subscriber)
         if compatibility != QoSCompatibility.ERROR:
             return ''
         text = reason.strip().rstrip(';').replace('ERROR: ', '')
-        faults.append(f'the quality of service on {topic} does not fit that of {name} ({text}); '
+        faults.append(f'the QoS on {topic} is incompatible with that of {name} ({text}); '
                       'change the qos_overrides of one of the two')
     return '; '.join(faults)
 
 
 def _own(node: Node, endpoints: Sequence[Any]) -> list[Any]:
     """
-    Return a node's own endpoints, as the graph shows them.
+    Return a node's own endpoints from the graph.
 
-    There, defaults have become values; a profile that still holds defaults can't be compared
-    with one that doesn't.
+    The graph has resolved default policies, without which profiles can't be compared.
     """
     return [each for each in endpoints
             if (each.node_name, each.node_namespace) == (node.get_name(), node.get_namespace())]
@@ -229,7 +200,7 @@ def _nodes_named(node: Node, full_name: str) -> bool:
 
 
 def _topics_read(node: Node, full_name: str) -> list[tuple[str, str]]:
-    """Return the topics of images that a node subscribes to, each with its type."""
+    """Return the image topics that a node subscribes to, each with its type."""
     namespace, _, name = full_name.rpartition('/')
     return [(topic, kind) for topic, kinds in node.get_subscriber_names_and_types_by_node(
         name, namespace or '/') for kind in kinds if kind in _IMAGE_TYPES]
@@ -237,7 +208,7 @@ def _topics_read(node: Node, full_name: str) -> list[tuple[str, str]]:
 
 def _names(endpoints: Sequence[Any]) -> str:
     return ', '.join(
-        # Discovery tells of a topic's endpoints before it tells whose they are.
+        # Discovery reports endpoints before the names of their nodes.
         'a node' if each.node_name == '_NODE_NAME_UNKNOWN_' else
         f'{each.node_namespace.rstrip("/")}/{each.node_name}' for each in endpoints)
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Asks a lifecycle node for its state, from a node that lives for this one question."""
+"""Asks a lifecycle node for its state, from a temporary node."""
 
 from __future__ import annotations
 
@@ -25,24 +25,9 @@ from rclpy.signals import SignalHandlerOptions
 
 
 def lifecycle_state(server: str, timeout: float) -> str:
-    """
-    Ask a node for its lifecycle state.
-
-    Parameters
-    ----------
-    server : str
-        The node's full name, such as ``/server``.
-    timeout : float
-        Seconds to wait, in all.
-
-    Returns
-    -------
-    str
-        Such as ``active``; empty where it didn't answer.
-
-    """
+    """Return a node's lifecycle state, such as ``active``; empty after `timeout` seconds."""
     context = rclpy.Context()
-    # Ctrl-C ends Python in its own way; nothing here has to be put in order first.
+    # Leave Ctrl-C to Python: there is nothing to clean up.
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = rclpy.create_node(

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The client_test node: sends one image to a server and shows the answer, or why none came."""
+"""The client_test node: sends one image to a server and prints the result, or why none arrived."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo
 
 PARAMETERS = (
-    Spec('image', '', 'Image to send; empty for one that comes with the package',
+    Spec('image', '', 'Image to send; empty for a sample image of the package',
          read_only=True),
     Spec('task', 'auto', 'What to expect: classification, detection, segmentation, or auto for '
-         'whichever answers', choices=('auto', *MESSAGES), read_only=True),
-    Spec('use_service', False, "Whether to ask by the server's service instead of the topics",
+         'any of them', choices=('auto', *MESSAGES), read_only=True),
+    Spec('use_service', False, "Whether to call the server's service instead of using the topics",
          read_only=True),
-    Spec('server', 'server', "The server node's name, to ask its service and its state",
+    Spec('server', 'server', 'Name of the server node, for its service and its lifecycle state',
          read_only=True),
     Spec('image_transport', 'raw', 'How the image is sent: raw on image, compressed (JPEG) on '
          'image/compressed', choices=tuple(TRANSPORTS), read_only=True),
-    Spec('timeout', 10.0, 'Seconds to wait for the answer', minimum=0.1, maximum=86400.0,
+    Spec('timeout', 10.0, 'Seconds to wait for the result', minimum=0.1, maximum=86400.0,
          read_only=True),
     Spec('output', '', 'File to write the annotated image to; empty for none', read_only=True),
     Spec('frame_id', 'client_test', "Frame in the image's header", read_only=True),
@@ -65,7 +65,7 @@ PARAMETERS = (
 _TICK_S = 0.1
 # The server takes images best effort: one can get lost, so it is sent again.
 _SEND_AGAIN_S = 1.0
-# A server that doesn't know this client yet takes the request, and its answer gets lost.
+# The response of a server that hasn't discovered this client yet is lost.
 _ASK_AGAIN_S = 5.0
 _STATE_TIMEOUT_S = 1.0
 # For the names of the classes, and the masks of the objects.
@@ -75,7 +75,7 @@ _INTERFACES = 'ros2_classify_interfaces'
 
 def _qos(depth: int, reliability: ReliabilityPolicy,
          durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -> QoSProfile:
-    """Return a new profile; rclpy writes a user's overrides into it."""
+    """Return a new profile: rclpy writes a user's overrides into it."""
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability,
         durability=durability)
@@ -83,21 +83,7 @@ def _qos(depth: int, reliability: ReliabilityPolicy,
 
 @dataclass(frozen=True)
 class Result:
-    """
-    An answer that came.
-
-    Parameters
-    ----------
-    task : str
-        ``classification``, ``detection`` or ``segmentation``.
-    msg : vision_msgs.msg.Classification, Detection2DArray or sensor_msgs.msg.Image
-        The message.
-    source : str
-        The topic or service that it came from.
-    seconds : float
-        From sending to receiving.
-
-    """
+    """A result: its message, the topic or service, and the seconds from sending to receiving."""
 
     task: str
     msg: Any
@@ -106,33 +92,21 @@ class Result:
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """The stamp of the image it answers."""
+        """The stamp of its image."""
         return _stamp(self.msg)
 
 
 class ClientNode(Node):
     """
-    Send one image and wait for its answer.
+    Send one image and wait for its result.
 
-    Parameters
-    ----------
-    stop : Stop
-        The request to end; made by the node itself, with exit code 0 after the answer and 1
-        without one.
-
-    Raises
-    ------
-    OptionsError
-        If a parameter is wrong, or the service is asked for and its package is missing.
-    InputError
-        If the image can't be read or the output can't be written.
-
+    The node requests `stop` itself: with exit code 0 after the result, 1 without one.
     """
 
     def __init__(self, stop: Stop) -> None:
         super().__init__('client_test')
         self._stop = stop
-        # Simulated time may stand still; the user's patience doesn't.
+        # The timeout runs even if simulated time stands still.
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._settings = Parameters(self, PARAMETERS)
         self._path = self._image_path()
@@ -159,7 +133,7 @@ class ClientNode(Node):
             self._connect_topics()
 
     def start(self) -> None:
-        """Begin to wait."""
+        """Start sending, and the timeout."""
         self._deadline = time.monotonic() + self._settings['timeout']
         what = ' or '.join(self._waiting.services) or self._waiting.image.topic_name
         self.get_logger().info(f'sending {self._path} to {what}')
@@ -173,7 +147,7 @@ class ClientNode(Node):
     def _connect_topics(self) -> None:
         transport = TRANSPORTS[self._settings['image_transport']]
         options = {'qos_overriding_options': QoSOverridingOptions.with_default_policies()}
-        # As the camera node publishes: reliable serves best-effort subscribers, too.
+        # Reliable, as the camera node: it matches best-effort subscribers as well.
         self._waiting.image = self.create_publisher(
             transport.msg_type, resolve_image_topic(self, transport.suffix),
             _qos(1, ReliabilityPolicy.RELIABLE), **options)
@@ -181,7 +155,7 @@ class ClientNode(Node):
             self.create_subscription(
                 MESSAGES[task].msg_type, MESSAGES[task].topic,
                 partial(self._receive, task),
-                # It takes answers from every publisher; being small, hardly any is lost.
+                # Best effort matches every publisher; results are small and rarely lost.
                 _qos(10, ReliabilityPolicy.BEST_EFFORT), **options)
             for task in self._tasks]
         if self._output is not None and 'detection' in self._tasks:
@@ -201,14 +175,15 @@ class ClientNode(Node):
                 service_type, f'{self._settings["server"]}/{name.lower()}')
         if not self._service_clients:
             raise OptionsError(
-                f'the service needs the package {_INTERFACES}, which cannot be used ({missing}); '
-                'build it with colcon from packages/, or leave use_service false') from missing
+                f'the service needs the package {_INTERFACES}, which is not available '
+                f'({missing}); build it with colcon from packages/, or leave use_service '
+                'false') from missing
         self._waiting.services = [
             self.resolve_service_name(client.srv_name)
             for client in self._service_clients.values()]
 
     def _server_name(self) -> str:
-        """Return the server's full name: it is spelt like a service's in the same namespace."""
+        """Return the server's full name; it resolves like the name of a service."""
         name = self._settings['server']
         try:
             return self.resolve_service_name(name)
@@ -221,11 +196,11 @@ class ClientNode(Node):
         if self._settings['image']:
             return Path(self._settings['image']).expanduser()
         models = shipped_directory()
-        path = models / 'scenes' / 'several_cards.jpg' if models else None
+        path = models / 'scenes' / 'several_cards.jpg' if models else None  # words: old
         if path is None or not path.is_file():
             raise OptionsError(
-                'the package was installed without its images; name one of your own with the '
-                'parameter image, as in: --ros-args -p image:=image.jpg')
+                'the package was installed without its sample images; set the parameter '
+                'image, as in: --ros-args -p image:=image.jpg')
         return path
 
     # ---- waiting
@@ -242,7 +217,7 @@ class ClientNode(Node):
 
     @property
     def _connected(self) -> bool:
-        """Whether somebody takes images, and somebody could answer."""
+        """Whether images have a subscriber, and a results topic a publisher."""
         return self._waiting.image.get_subscription_count() > 0 and any(
             self.count_publishers(each.topic_name) for each in self._waiting.results)
 
@@ -256,7 +231,7 @@ class ClientNode(Node):
         self._waiting.image.publish(msg)
 
     def _ask(self) -> None:
-        """Send the request to the first service that is there."""
+        """Send the request to the first service that is available."""
         if time.monotonic() - max(self._sent.values(), default=0.0) < _ASK_AGAIN_S:
             return
         for task, client in self._service_clients.items():
@@ -276,19 +251,19 @@ class ClientNode(Node):
         self._sent[header.stamp.sec, header.stamp.nanosec] = time.monotonic()
         self._waiting.sent += 1
 
-    # ---- answers
+    # ---- results
 
     def _learn_labels(self, msg: LabelInfo) -> None:
         self._names = {each.class_id: each.class_name for each in msg.class_map}
         self._show_if_complete()
 
     def _take(self, message: Result) -> None:
-        """Show the answer as soon as the names of the classes and the masks are there as well."""
+        """Show the result once the class names and masks have arrived, too."""
         if self._result is not None or self._stop.requested:
             return
         self._result = message
         self._timer.cancel()
-        # Discovery may take its time; an answer without them is better than none.
+        # Discovery may be slow; a result without them is better than none.
         self._steady_timer(_REST_TIMEOUT_S, lambda: self._show(message))
         self._show_if_complete()
 
@@ -320,17 +295,17 @@ class ClientNode(Node):
         response = future.result()
         name = self.resolve_service_name(self._service_clients[task].srv_name)
         if not response.success:
-            self._fail(f'{name} answers: {response.message}')
+            self._fail(f'{name} replied: {response.message}')
             return
         msg = getattr(response, row.topic)
         sent = self._sent.get(_stamp(msg))
         if sent is None:
-            self._fail(f'{name} answered with the stamp of another image')
+            self._fail(f'{name} replied with the stamp of another image')
         else:
             self._take(Result(task, msg, name, time.monotonic() - sent))
 
     def _show(self, message: Result) -> None:
-        """Print the answer, write the annotated image, and ask the process to end."""
+        """Print the result, write the annotated image, and request the end of the process."""
         if self._stop.requested:
             return
         header = message.msg.header
@@ -351,10 +326,10 @@ class ClientNode(Node):
             return
         self._stop.request(0)
 
-    # ---- no answer
+    # ---- no result
 
     def _give_up(self) -> None:
-        """Ask the server for its state, if it has one, and say why no answer came."""
+        """Report why no result arrived, with the server's lifecycle state if it has one."""
         if not self._state_client.service_is_ready():
             self._explain('')
             return
@@ -367,9 +342,9 @@ class ClientNode(Node):
             return
         self._waiting.server_state = state
         seconds = self._settings['timeout']
-        where = ' or '.join(self._waiting.services) or ' or '.join(
+        expected = ' or '.join(self._waiting.services) or ' or '.join(
             each.topic_name for each in self._waiting.results)
-        self._fail(f'no answer on {where} in {seconds:g} s: {explain(self, self._waiting)}')
+        self._fail(f'no result on {expected} in {seconds:g} s: {explain(self, self._waiting)}')
 
     def _fail(self, text: str) -> None:
         self.get_logger().error(text)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Why no answer comes: each cause is set up with a node of the test's own, and named."""
+"""Why no result arrives: each cause is set up with a node of the test, and named."""
 
 import cv2
 import numpy as np
@@ -42,7 +42,7 @@ def ignore(message):
 
 @pytest.fixture
 def client(peer):
-    """Return a function that waits for an answer like the client, and explains why none came."""
+    """Return a function that waits for a result like the client, and explains why none came."""
     node = peer.node
 
     def explained(*, settled, image_qos=RELIABLE, result_qos=BEST_EFFORT, tasks=(
@@ -107,7 +107,7 @@ def test_results_on_another_topic(client, server):
     server.create_subscription(Image, '/image', ignore, BEST_EFFORT)
     server.create_publisher(Detection2DArray, '/found', RELIABLE)
     text = client(settled=lambda: client.node.count_publishers('/found'))
-    assert 'answers are published on /found, not on /classification or /detections' in text
+    assert 'results are published on /found, not on /classification or /detections' in text
     assert '-r detections:=/found' in text
 
 
@@ -116,7 +116,7 @@ def test_results_of_another_task(client, server):
     server.create_publisher(Detection2DArray, '/detections', RELIABLE)
     text = client(settled=lambda: client.node.count_publishers('/detections'),
                   tasks=[(Classification, '/classification')])
-    assert 'answers are published on /detections, not on /classification' in text
+    assert 'results are published on /detections, not on /classification' in text
     assert 'set it to detection' in text
 
 
@@ -136,7 +136,7 @@ def test_quality_of_service_of_the_image(client, server):
     server.create_subscription(Image, '/image', ignore, RELIABLE)
     server.create_publisher(Classification, '/classification', RELIABLE)
     text = client(settled=knows(client.node, '/image'), image_qos=BEST_EFFORT)
-    assert 'the quality of service on /image does not fit that of /here/server' in text
+    assert 'the QoS on /image is incompatible with that of /here/server' in text
     assert 'qos_overrides' in text and 'est effort' in text
 
 
@@ -144,7 +144,7 @@ def test_quality_of_service_of_the_result(client, server):
     server.create_subscription(Image, '/image', ignore, BEST_EFFORT)
     server.create_publisher(Classification, '/classification', RELIABLE)
     text = client(settled=knows(client.node, '/classification'), result_qos=LATCHED)
-    assert 'the quality of service on /classification does not fit' in text
+    assert 'the QoS on /classification is incompatible' in text
     assert '/image' not in text
 
 
@@ -152,9 +152,9 @@ def test_all_is_connected(client, server):
     server.create_subscription(Image, '/image', ignore, BEST_EFFORT)
     server.create_publisher(Classification, '/classification', RELIABLE)
     settled = knows(client.node, '/classification')
-    assert 'everything is connected and 3 image(s) went out' in client(settled=settled, sent=3)
+    assert 'everything is connected and 3 image(s) were sent' in client(settled=settled, sent=3)
     text = client(settled=settled, sent=3, other_results=8)
-    assert '8 answers came, but to other images' in text and 'use_service' in text
+    assert '8 results arrived, but for other images' in text and 'use_service' in text
 
 
 def test_services(client, server):
@@ -168,7 +168,7 @@ def test_services(client, server):
 
     client(settled=knows_server(node))
     assert 'runs without the service: it needs the package ros2_classify_inter' in explained()
-    assert 'may still be at work' in explained(sent=1)
+    assert 'may still be busy' in explained(sent=1)
     server.create_service(interfaces.Detect, '/there/detect', print)
     client(settled=lambda: any(name == '/there/detect'
                                for name, _ in node.get_service_names_and_types()))

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The client as a process, against a server in another: answers, services, failures."""
+"""The client as a process, against a server in another: results, services, failures."""
 
 import re
 
@@ -42,7 +42,7 @@ def test_a_classifier_results_on_topics_and_by_service(start, classifier, image,
             rf'classification of {re.escape(str(image))} \(64x48\) from {source} after \d+ ms',
             client.output), client.output
         assert re.search(rf'stamp \d+\.\d{{9}}, frame {frame}\n', client.output)
-        # The name comes from the answer, its number from the server's label_info.
+        # The name comes from the result, its number from the server's label_info.
         assert re.search(r'green +0\.784 +1\n', client.output), client.output
     drawn = cv2.imread(str(tmp_path / 'out.png'))
     assert drawn.shape == (48, 64, 3) and (drawn != cv2.imread(str(image))).any()
@@ -72,10 +72,10 @@ def test_without_an_result_it_says_why(start, classifier, image):
     for client in clients:
         assert client.wait() == 1
         assert 'Traceback' not in client.output
-    assert re.search(r'no answer on /classification or /detections or /segmentation in 4 s: the '
+    assert re.search(r'no result on /classification or /detections or /segmentation in 4 s: the '
                      'server /server is unconfigured: ros2 lifecycle set /server configure',
                      clients[0].output)
-    assert re.search(r'no answer on /nobody/classify or /nobody/detect.* in 4 s: nobody offers',
+    assert re.search(r'no result on /nobody/classify or /nobody/detect.* in 4 s: nobody offers',
                      clients[1].output)
 
 
@@ -83,7 +83,7 @@ def test_a_request_the_server_refuses(start, classifier, image):
     start('server', {'model': classifier, 'max_image_pixels': 100}).wait_for_line('active:')
     client = start('client_test', {'image': image, 'use_service': True, 'timeout': 30.0})
     assert client.wait() == 1
-    assert re.search(r'/server/classify answers: the image of 64x48 has more than the 100',
+    assert re.search(r'/server/classify replied: the image of 64x48 has more than the 100',
                      client.output), client.output
 
 
