@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-Nodes in one process: a camera and the server that works on its images.
+Nodes in one process: a camera and the server that processes its images.
 
-The images are handed over as they are, without the middleware: see
-`ros2_classify.ros.node.intra_process`. ``docs/composition.md`` shows a camera of one's own.
+Images bypass the middleware: see `ros2_classify.ros.node.intra_process`. For your own camera, see
+``docs/composition.md``.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ def camera_node(stop: runtime.Stop) -> Any:
 
 def compose(*creates: Create, args: Sequence[str] | None = None) -> int:
     """
-    Run nodes in one process, with one executor, until one of them or the user asks to end.
+    Run nodes in one process, with one executor, until one of them or the user ends it.
 
     Parameters
     ----------
     *creates : callable
-        Each takes the process's `Stop` and returns a node. A node's ``start()``, if it has one, is
-        called in this order before the first callback, ``close()`` in the opposite one after the
-        last.
+        Each takes the `Stop` of the process and returns a node. If a node has ``start()``, it is
+        called in this order before the first callback; ``close()`` in reverse order after the
+        last one.
     args : sequence of str, optional
-        The command line after the program's name; default ``sys.argv[1:]``. Each node takes the
-        parameters that it has; those of one node alone follow its full name, as in
+        The command line after the program's name; default ``sys.argv[1:]``. A parameter applies
+        to every node that has it, or to one node if its name comes first, as in
         ``-p server:tune_malloc:=false``.
 
     Returns
@@ -68,7 +68,7 @@ def compose(*creates: Create, args: Sequence[str] | None = None) -> int:
 
 
 def together(*creates: Create) -> Callable[[runtime.Stop], list[Any]]:
-    """Return what creates all nodes, or none of them."""
+    """Return a function that creates all nodes, or none of them."""
     def create_all(stop: runtime.Stop) -> list[Any]:
         nodes: list[Any] = []
         try:

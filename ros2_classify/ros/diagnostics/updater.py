@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-How a node tells the operator about itself: ``/diagnostics``, once a second.
+Publishes a node's ``/diagnostics``, once a second.
 
-The names are those that ``diagnostic_aggregator`` sorts by: ``server: model``. Where ROS has
-``diagnostic_updater``, its updater publishes; elsewhere this module sends the same messages.
+Names such as ``server: model`` suit ``diagnostic_aggregator``. If ``diagnostic_updater`` is
+installed, its updater publishes; else this module publishes the same messages.
 """
 
 from __future__ import annotations
@@ -34,15 +34,7 @@ PERIOD = 1.0
 
 
 class Diagnostics:
-    """
-    Publish what the parts of a node say about themselves.
-
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The node; its name stands before each part's.
-
-    """
+    """Publish the statuses of the parts of a node."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -51,22 +43,12 @@ class Diagnostics:
         self._updater.setHardwareID(node.get_fully_qualified_name())
         self._period = float(self._updater.period)
         self._published = time.monotonic()
-        # Not the node's clock: simulated time may stand still, and that is worth a report, too.
+        # Not the node's clock: simulated time may stand still, which has to be reported.
         self._timer = node.create_timer(
             self._period, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def add(self, part: str, status: Callable[[], Status]) -> None:
-        """
-        Report on one more part.
-
-        Parameters
-        ----------
-        part : str
-            Its name.
-        status : callable
-            Called once a second, in the executor's thread.
-
-        """
+        """Add a part; `status` is called once a second, in the executor's thread."""
         def run(wrapper: Any) -> Any:
             try:
                 now = status()
@@ -81,7 +63,7 @@ class Diagnostics:
         self._updater.add(part, run)
 
     def remove(self, part: str) -> None:
-        """Report no more on a part; nothing happens where nobody did."""
+        """Remove a part, if it was added."""
         if part in self._parts:
             self._parts.remove(part)
             self._updater.removeByName(part)
@@ -92,13 +74,13 @@ class Diagnostics:
         self._updater.force_update()
 
     def publish_if_due(self) -> None:
-        """Publish in the place of the timer, while its executor is held up."""
+        """Publish instead of the timer, while the executor is blocked."""
         if time.monotonic() - self._published >= self._period:
             self.publish()
 
 
 def make_updater(node: Node) -> Any:
-    """Return ROS's own updater where it is installed, without its timer, else the one below."""
+    """Return ROS's updater without its timer, or ours if it isn't installed."""
     try:
         from diagnostic_updater import Updater
     except ImportError:
@@ -110,15 +92,7 @@ def make_updater(node: Node) -> Any:
 
 
 class MessageUpdater:
-    """
-    What is used here of ``diagnostic_updater.Updater``, for where there is none.
-
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The node; it gets the parameters that ROS's updater declares, too.
-
-    """
+    """Stands in for ``diagnostic_updater.Updater``, with the same node parameters."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -130,19 +104,19 @@ class MessageUpdater:
         self._name = node.get_fully_qualified_name() if full else node.get_name()
 
     def setHardwareID(self, hardware_id: str) -> None:  # noqa: N802 - the updater's own name
-        """Say what is being watched."""
+        """Set the hardware ID."""
         self._hardware_id = hardware_id
 
     def add(self, name: str, run: Callable[[Any], Any]) -> None:
-        """Report on one more part."""
+        """Add a part."""
         self._tasks[name] = run
 
     def removeByName(self, name: str) -> bool:  # noqa: N802 - the updater's own name
-        """Report no more on a part."""
+        """Remove a part."""
         return self._tasks.pop(name, None) is not None
 
     def force_update(self) -> None:
-        """Ask all parts and publish."""
+        """Publish the status of all parts."""
         message = DiagnosticArray()
         message.header.stamp = self._node.get_clock().now().to_msg()
         message.status = [

@@ -13,11 +13,11 @@
 # limitations under the License.
 
 """
-The DDS profile that lets large images arrive: where it is and how a process takes it.
+The DDS profile for large images: where it is and how a process loads it.
 
-Fast DDS reads the profile when the first node of a process is made, from a file that an
-environment variable names. The variable's name changed with Fast DDS 3, which came with Kilted:
-Jazzy and Humble ignore the new name, Kilted warns of the old one.
+Fast DDS reads it when a process creates its first node, from the file that an environment
+variable names. The variable was renamed in Fast DDS 3 (Kilted): Jazzy and Humble ignore the new
+name, Kilted warns about the old one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ros2_classify.paths import shipped_directory
 OLD_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 NEW_VARIABLE = 'FASTDDS_DEFAULT_PROFILES_FILE'
 
-# Who has set one of these has chosen the transport already.
+# A user who has set one of these has chosen a transport.
 CHOICES = (OLD_VARIABLE, NEW_VARIABLE, 'FASTDDS_BUILTIN_TRANSPORTS')
 
 # Fast DDS loads a file of this name from the working directory by itself.
@@ -41,16 +41,7 @@ _OLD_DISTROS = ('humble', 'iron', 'jazzy')
 
 
 def profile_file() -> Path | None:
-    """
-    Return the profile that the package ships.
-
-    Returns
-    -------
-    Path or None
-        ``config/fastdds.xml`` beside the shipped ``models/``, or None where the package was
-        installed without its shared files.
-
-    """
+    """Return the shipped ``config/fastdds.xml``, if it was installed."""
     models = shipped_directory()
     path = models.parent / 'config' / 'fastdds.xml' if models else None
     return path if path and path.is_file() else None
@@ -58,14 +49,9 @@ def profile_file() -> Path | None:
 
 def receiver_file() -> Path | None:
     """
-    Return the profile for processes that receive images and send answers.
+    Return the profile for processes that receive images and send results.
 
-    Returns
-    -------
-    Path or None
-        ``fastdds_receiver.xml`` beside `profile_file`: the same with a smaller segment of shared
-        memory, which each process has of its own.
-
+    It has a smaller shared-memory segment, of which each process has its own.
     """
     path = profile_file()
     small = path.with_name('fastdds_receiver.xml') if path else None
@@ -73,24 +59,11 @@ def receiver_file() -> Path | None:
 
 
 def variable(env: Mapping[str, str]) -> str:
-    """
-    Return the name of the variable that this distribution's Fast DDS reads.
-
-    Parameters
-    ----------
-    env : mapping of str to str
-        The environment; ``ROS_DISTRO`` decides, else the version of the rclpy that is installed.
-
-    Returns
-    -------
-    str
-        `OLD_VARIABLE` up to Jazzy, `NEW_VARIABLE` from Kilted on.
-
-    """
+    """Return the variable that the Fast DDS of ``ROS_DISTRO``, or else of rclpy, reads."""
     distro = env.get('ROS_DISTRO')
     if distro:
         return OLD_VARIABLE if distro in _OLD_DISTROS else NEW_VARIABLE
-    # Imported where it is used: a ROS that was sourced has told its distribution.
+    # Imported late: a sourced ROS sets ROS_DISTRO.
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -103,20 +76,10 @@ def variable(env: Mapping[str, str]) -> str:
 
 def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
     """
-    Return what a process needs in its environment to take the profile.
+    Return the environment variable that makes a process load the profile.
 
-    Parameters
-    ----------
-    env : mapping of str to str, optional
-        The environment so far; by default this process's own.
-
-    Returns
-    -------
-    dict of str to str
-        One variable; empty where the user has chosen a transport (`CHOICES`, a profile in the
-        working directory), where another middleware than Fast DDS is asked for, and where the
-        package was installed without its shared files.
-
+    Empty if the user has chosen a transport (`CHOICES`, a profile in the working directory) or
+    another middleware than Fast DDS, or if the profile isn't installed.
     """
     env = os.environ if env is None else env
     middleware = env.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp'
@@ -130,19 +93,10 @@ def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def use(*, receiver: bool = False) -> Path | None:
     """
-    Make this process take the profile; call it before ``rclpy.init``.
+    Make this process load the profile; call it before ``rclpy.init``.
 
-    Parameters
-    ----------
-    receiver : bool
-        Whether it receives images and sends none of a camera: it takes `receiver_file`, also in
-        the place of the shipped profile that a launch file has set for all processes.
-
-    Returns
-    -------
-    Path or None
-        The profile, or None where `environment` is empty.
-
+    A `receiver`, which publishes no camera images, loads `receiver_file`, even if a launch file
+    has set the shipped profile for all processes.
     """
     wanted = environment()
     small = receiver_file() if receiver else None

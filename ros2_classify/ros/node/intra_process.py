@@ -13,11 +13,11 @@
 # limitations under the License.
 
 """
-Images from a camera to a server in the same process: handed over as they are.
+Images from a camera to a server in the same process, without a copy.
 
 The middleware copies each image twice, which costs a millisecond for 640x480 and more for larger
-ones. A `PictureSender` publishes a topic of images as usual, and hands them without any copy to
-those in its process that listen to the topic here; they don't subscribe to it then.
+ones. An `ImageSender` publishes an image topic as usual, and passes the images without a copy to
+listeners in its own process, which don't subscribe to the topic.
 """
 
 from __future__ import annotations
@@ -36,30 +36,12 @@ from ros2_classify.ros.messages.image import ImageError, to_image_msg
 from sensor_msgs.msg import Image
 
 _senders: dict[str, ImageSender] = {}
-_changing = threading.Lock()
+_registry_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class LocalImage:
-    """
-    The fields of a ``sensor_msgs/Image``, with pixels that belong to the sender.
-
-    Parameters
-    ----------
-    header : std_msgs.msg.Header
-        Stamp and frame.
-    height, width : int
-        Pixels.
-    encoding : str
-        As in the message.
-    is_bigendian : int
-        As in the message.
-    step : int
-        Bytes from row to row.
-    data : ndarray of uint8, shape (n,)
-        The rows.
-
-    """
+    """The fields of a ``sensor_msgs/Image``; `data` is a flat view of the sender's pixels."""
 
     header: Any
     height: int
@@ -71,28 +53,14 @@ class LocalImage:
 
 
 class ImageSender:
-    """
-    A publisher of images that hands them over inside of its process.
-
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The node that publishes.
-    topic : str
-        The topic.
-    qos : rclpy.qos.QoSProfile
-        Quality of service.
-    options : keywords
-        Further ones of ``create_publisher``.
-
-    """
+    """A publisher of images that passes them directly to listeners in its own process."""
 
     def __init__(self, node: Node, topic: str, qos: QoSProfile | int, **options: Any) -> None:
         self._node = node
         self._publisher = node.create_publisher(Image, topic, qos, **options)
         self._listeners: list[Callable[[Any], Any]] = []
         self._handing = threading.Lock()
-        with _changing:
+        with _registry_lock:
             _senders[self.topic] = self
 
     @property
@@ -102,32 +70,20 @@ class ImageSender:
 
     @property
     def publisher(self) -> Any:
-        """The publisher, for those in other processes."""
+        """The publisher, for subscribers in other processes."""
         return self._publisher
 
     @property
     def subscriptions(self) -> int:
-        """How many there are who get the images."""
+        """Number of listeners and subscribers."""
         return len(self._listeners) + int(self._publisher.get_subscription_count())
 
     def send(self, pixels: NDArray[np.uint8], encoding: str, header: Any) -> None:
         """
-        Send an image to all who want it.
+        Send an image to all listeners and subscribers.
 
-        Parameters
-        ----------
-        pixels : ndarray of uint8, shape (height, width) or (height, width, channels)
-            The image. It must not be changed any more: whoever got it here works on it.
-        encoding : str
-            An 8-bit encoding that needs no conversion, such as ``bgr8``.
-        header : std_msgs.msg.Header
-            Goes with the image as it is; it must not be changed any more, either.
-
-        Raises
-        ------
-        ImageError
-            If the encoding is another one or doesn't fit the array.
-
+        The pixels and the header must not be changed afterwards: listeners use them directly.
+        Raises `ImageError` unless the encoding is 8-bit, needs no conversion and fits the array.
         """
         if self._listeners:
             self.hand_over(_image(pixels, encoding, header))
@@ -135,33 +91,25 @@ class ImageSender:
             self._publisher.publish(to_image_msg(pixels, encoding, header))
 
     def hand_over(self, image: Any) -> None:
-        """Hand an image, or a whole message, to the listeners of this process alone."""
+        """Pass an image, or a whole message, to the listeners of this process only."""
         with self._handing:
             for listener in self._listeners:
                 listener(image)
 
     def listen(self, listener: Callable[[Any], Any]) -> None:
-        """
-        Have images handed over, in the sender's thread.
-
-        Parameters
-        ----------
-        listener : callable
-            Called with each `LocalPicture`; it returns at once.
-
-        """
+        """Have each image passed to `listener`, in the sender's thread: it must return at once."""
         with self._handing:
             self._listeners.append(listener)
 
     def leave(self, listener: Callable[[Any], Any]) -> None:
-        """End what `listen` began; when this returns, the listener is not called any more."""
+        """Remove a listener; it isn't called any more once this returns."""
         with self._handing:
             if listener in self._listeners:
                 self._listeners.remove(listener)
 
     def destroy(self) -> None:
-        """End the topic; who listens here looks for another sender."""
-        with _changing:
+        """Destroy the publisher; its listeners look for another sender."""
+        with _registry_lock:
             if _senders.get(self.topic) is self:
                 del _senders[self.topic]
         with self._handing:
@@ -171,12 +119,12 @@ class ImageSender:
 
 def find_sender(topic: str) -> ImageSender | None:
     """Return the sender of a topic in this process, if there is one."""
-    with _changing:
+    with _registry_lock:
         return _senders.get(topic)
 
 
 def _image(pixels: NDArray[np.uint8], encoding: str, header: Any) -> LocalImage:
-    """Describe an array as an image message does."""
+    """Wrap an array in the fields of an image message."""
     found = ENCODINGS.get(encoding)
     channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
     if found is None or found.convert is not None or (

@@ -13,11 +13,10 @@
 # limitations under the License.
 
 """
-A lifecycle node that starts itself, says why a transition failed, and ends cleanly in each state.
+A lifecycle node that starts itself, reports failed transitions, and ends cleanly in any state.
 
-What the transitions do is up to a subclass; here is what may happen to them: exceptions, a request
-to end the process while something slow goes on, transitions that the state does not allow, and a
-thread that does not come back.
+Subclasses implement the transitions. This class handles exceptions, a request to end the process
+during a slow transition, transitions that the state does not allow, and abandoned threads.
 """
 
 from __future__ import annotations
@@ -39,17 +38,7 @@ _ERROR = TransitionCallbackReturn.ERROR
 
 
 class ManagedNode(LifecycleNode):
-    """
-    A lifecycle node in a process that may be asked to end at any time.
-
-    Parameters
-    ----------
-    name : str
-        The node's name.
-    stop : ros2_classify.ros.node.process.Stop
-        The request to end the process.
-
-    """
+    """A lifecycle node in a process that may be told to end at any time."""
 
     def __init__(self, name: str, stop: runtime.Stop) -> None:
         super().__init__(name)
@@ -57,11 +46,11 @@ class ManagedNode(LifecycleNode):
         self._log = self.get_logger()
         # Which transition failed last, and why, until one succeeds.
         self.failed_transition: tuple[str, str] | None = None
-        self._result_forbidden_transitions()
+        self._refuse_forbidden_transitions()
 
     @property
     def state(self) -> str:
-        """The lifecycle state, or the transition that goes on."""
+        """The lifecycle state, or the transition in progress."""
         return str(self._state_machine.current_state[1])
 
     # ---- what a subclass does
@@ -73,24 +62,24 @@ class ManagedNode(LifecycleNode):
 
     @abstractmethod
     def configure(self) -> None:
-        """Create what costs time and memory; an exception makes the transition fail."""
+        """Allocate the expensive resources; an exception makes the transition fail."""
 
     @abstractmethod
     def activate(self) -> None:
-        """Begin to work; an exception makes the transition fail."""
+        """Start working; an exception makes the transition fail."""
 
     @abstractmethod
     def halt(self) -> bool:
-        """End all work, in any state; return whether it has come to an end."""
+        """Stop all work, in any state; return whether it has stopped."""
 
     @abstractmethod
     def free(self, service: bool = True) -> None:
-        """Destroy what `configure` created, in any state; on request not the service."""
+        """Release what `configure` allocated, in any state; the service only if asked to."""
 
     # ---- the process
 
     def start(self) -> None:
-        """Configure and activate, if the node is to start itself; else wait for transitions."""
+        """Configure and activate with `autostart`; else wait for transitions."""
         if not self.autostart:
             self._log.info('waiting to be configured (autostart is off)')
             return
@@ -102,9 +91,9 @@ class ManagedNode(LifecycleNode):
                 return
 
     def close(self) -> None:
-        """Shut down from whatever state the node is in."""
+        """Shut down from any state."""
         self.halt()
-        # Requests that were waiting have been refused; the refusals are still to be sent.
+        # Pending requests have been refused; their responses still have to be sent.
         if self.executor is not None:
             runtime.finish_callbacks(self.executor)
         self.free()
@@ -112,32 +101,32 @@ class ManagedNode(LifecycleNode):
     # ---- transitions
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Configure; what has begun is undone where that fails."""
+        """Configure; roll back on failure."""
         return self._transition('configure', self.configure, self.free)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Activate; what has begun is undone where that fails."""
+        """Activate; roll back on failure."""
         return self._transition('activate', self.activate, self.halt)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop all work, and keep what is configured."""
+        """Stop all work; stay configured."""
         return _SUCCESS if self.halt() else _ERROR
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Free all."""
+        """Release everything."""
         self.free()
         return _SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop all work and free all."""
+        """Stop all work and release everything."""
         if not self.halt():
             return _ERROR
-        # The service stays, to send the refusals of the requests that waited.
+        # The service stays, to send the responses of refused requests.
         self.free(service=False)
         return _SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Start anew where that is possible; a thread stuck in the model makes it impossible."""
+        """Return to unconfigured, unless a thread is stuck in the model."""
         if not self.halt():
             self._log.fatal('the model does not come back; the node cannot be used any more')
             if self.autostart:
@@ -159,7 +148,7 @@ class ManagedNode(LifecycleNode):
             self._log.info(f'{name} was interrupted')
         except Ros2ClassifyError as error:
             self._fail(name, str(error))
-        except Exception as error:  # noqa: B902 - rclpy would hide it
+        except Exception as error:  # noqa: B902 - rclpy would swallow it
             self._fail(name, f'unexpected {type(error).__name__}: {error}')
         undo()
         return _FAILURE
@@ -168,11 +157,11 @@ class ManagedNode(LifecycleNode):
         self.failed_transition = (name, reason)
         self._log.error(find('transition_failed', transition=name, reason=reason).text)
 
-    def _result_forbidden_transitions(self) -> None:
+    def _refuse_forbidden_transitions(self) -> None:
         """
-        Let the service change_state say no to a transition that the present state doesn't allow.
+        Make change_state refuse transitions that the state doesn't allow.
 
-        rclpy raises there, and whoever asked would wait for an answer for ever.
+        rclpy raises instead, and the client would never get a response.
         """
         service = getattr(self, '_service_change_state', None)
         change_state = getattr(service, 'callback', None)
@@ -185,7 +174,7 @@ class ManagedNode(LifecycleNode):
             try:
                 return change_state(request, response)
             except rclpy_implementation.RCLError as error:
-                # What the asker writes is shown in part, and not for each request anew.
+                # The client's text is truncated, and its log line throttled.
                 asked = ascii(request.transition.label[:40]) if (
                     request.transition.label) else f'number {request.transition.id}'
                 reason = str(error).partition('\n')[0]

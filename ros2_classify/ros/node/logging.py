@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The node's log: lines that could repeat with every image, and what the core logs."""
+"""The node's log: throttled lines, and the records of the core."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import threading
 import time
 from typing import Any
 
-# Senders decide what error texts say, so the number of causes remembered has a limit.
+# Error texts depend on the senders, so the number of causes is limited.
 _MAX_CAUSES = 32
 
 
@@ -45,7 +45,7 @@ class ThrottledLog:
             if last is not None and now - last < self._period:
                 self._causes[cause] = (last, hidden + 1)
                 return False
-            # The oldest entry goes first: dictionaries keep the order of insertion.
+            # Evict the oldest entry: dictionaries keep insertion order.
             while len(self._causes) >= _MAX_CAUSES:
                 del self._causes[next(iter(self._causes))]
             self._causes[cause] = (now, 0)
@@ -54,7 +54,7 @@ class ThrottledLog:
 
 
 def _write(write: Callable[[str], Any], text: str) -> None:
-    """Call the method from a line of its own per severity: rclpy refuses two from one line."""
+    """Call each severity from its own line: rclpy refuses two severities from one line."""
     severity = getattr(write, '__name__', '')
     if severity == 'info':
         write(text)
@@ -68,10 +68,10 @@ def _write(write: Callable[[str], Any], text: str) -> None:
 
 @contextmanager
 def core_log_shown(log: Any) -> Iterator[None]:
-    """Show in a node's log what the core, which knows no ROS, logs meanwhile."""
+    """Forward the records of the core, which doesn't use ROS, to a node's log."""
     logger = logging.getLogger('ros2_classify')
     if any(isinstance(each, _Bridge) and each.log is log for each in logger.handlers):
-        # An abandoned thread that loads a model shows it still; each line once is enough.
+        # An abandoned thread that loads a model still forwards them: log each line once.
         yield
         return
     bridge = _Bridge(log)
@@ -88,14 +88,14 @@ def core_log_shown(log: Any) -> Iterator[None]:
 
 
 class _Bridge(logging.Handler):
-    """Hands log records over to a node's logger."""
+    """Forwards log records to a node's logger."""
 
     def __init__(self, log: Any) -> None:
         super().__init__(logging.INFO)
         self.log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log a record; rclpy wants a line of code for each severity."""
+        """Log a record; rclpy needs a line of code per severity."""
         if record.levelno >= logging.ERROR:
             self.log.error(record.getMessage())
         elif record.levelno >= logging.WARNING:

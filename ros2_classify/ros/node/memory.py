@@ -21,21 +21,20 @@ import ctypes
 import os
 import platform
 
-# <malloc.h>; the pair of values keeps the buffers of large images in the heap, where trimming
-# would otherwise hand them back to the kernel and fetch them again with every image.
+# <malloc.h>; the two thresholds keep the buffers of large images in the heap instead of returning
+# them to the kernel and requesting them again for every image.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 _TRIM_BYTES = 256 * 2**20
-_MMAP_BYTES = (64 * 2**20, 32 * 2**20)  # some builds of glibc take half of HEAP_MAX_SIZE at most
+_MMAP_BYTES = (64 * 2**20, 32 * 2**20)  # some builds of glibc accept half of HEAP_MAX_SIZE at most
 
 
 def share_heap(environ: Mapping[str, str] | None = None) -> bool:
     """
-    Have all threads use one heap, unless the environment says otherwise; call it before any start.
+    Make all threads share one heap, unless the environment says otherwise; call it first.
 
-    glibc gives each thread a heap of its own, and each of them keeps the largest image that it
-    ever had, or the model that it once loaded.
+    Each of glibc's per-thread heaps would retain its largest image, or the model that was loaded.
     """
     environ = os.environ if environ is None else environ
     if 'MALLOC_ARENA_MAX' in environ or 'arena' in environ.get('GLIBC_TUNABLES', ''):
@@ -47,8 +46,8 @@ def tune_malloc(environ: Mapping[str, str] | None = None) -> bool:
     """
     Keep glibc from returning an image's memory to the kernel after every image.
 
-    Both thresholds are raised, unless the environment sets them; either one alone makes matters
-    worse. Costs 10 to 30 MB.
+    Raises both thresholds, unless the environment sets them; raising only one is worse than none.
+    Costs 10 to 30 MB.
     """
     environ = os.environ if environ is None else environ
     chosen = ('MALLOC_TRIM_THRESHOLD_', 'MALLOC_MMAP_THRESHOLD_')

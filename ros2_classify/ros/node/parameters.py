@@ -13,10 +13,9 @@
 # limitations under the License.
 
 """
-Parameters as data: a node's table says all about them, and everything else is made from it.
+Parameters as data: one table per node declares, checks and documents its parameters.
 
-A node declares its table in one call, checks what users set against it, and its documentation
-page carries the table that `markdown_table` writes.
+`markdown_table` generates the table of the node's documentation page.
 """
 
 from __future__ import annotations
@@ -46,26 +45,9 @@ class Spec:
     """
     One parameter.
 
-    Parameters
-    ----------
-    name : str
-        Its name.
-    default : bool, int, float, str or list of str
-        Its value where the user gives none; the type follows from it.
-    description : str
-        One sentence for ``ros2 param describe``, without a full stop.
-    minimum, maximum : int or float, optional
-        The range of a number, both ends included.
-    choices : tuple of str
-        The only values allowed, where there are such.
-    read_only : bool
-        Whether it can be set at start only.
-    from_model : bool
-        Whether the model's descriptor gives the value where the user gives none.
-    or_number : bool
-        Whether a string may be given as a whole number: the command line knows no difference
-        between ``source:=0`` and a number. It is read as a string.
-
+    The type follows from `default`; `minimum` and `maximum` are inclusive. With `from_model`, the
+    model's descriptor supplies the default. With `or_number`, a string may be given as a whole
+    number, as in ``source:=0``, which the command line can't tell from a number.
     """
 
     name: str
@@ -83,26 +65,15 @@ class Parameters:
     """
     A node's parameters: declares a table and reads the values.
 
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The node.
-    specs : sequence of Spec
-        Its table.
-
-    Raises
-    ------
-    OptionsError
-        If a value given at start is of the wrong type, out of range or not among the choices.
-
+    Raises `OptionsError` if a value given at start has the wrong type or isn't allowed.
     """
 
     def __init__(self, node: Node, specs: Sequence[Spec]) -> None:
         self._node = node
         self._specs = {spec.name: spec for spec in specs}
-        # What each parameter would be without the user: a value that differs is the user's.
+        # Values that the user has not set: a parameter that differs was set by the user.
         self._untouched: dict[str, Value] = {}
-        result_every_request(node)
+        refuse_unreadable_requests(node)
         self._on_change: Callable[[], None] = lambda: None
         self._guard: Callable[[str], str] = lambda _: ''
         node.add_on_set_parameters_callback(self._check)
@@ -113,73 +84,31 @@ class Parameters:
             node.add_post_set_parameters_callback(lambda _: self._on_change())
 
     def __getitem__(self, name: str) -> Value:
-        """Return the present value."""
+        """Return the current value."""
         try:
             value = self._node.get_parameter(name).value
         except ParameterUninitializedException:
-            # An empty list on the command line has no type and counts for none.
+            # An empty list on the command line has no type, and counts as unset.
             return self._specs[name].default
         return str(value) if self._specs[name].or_number else value
 
     def on_change(self, callback: Callable[[], None]) -> None:
-        """
-        Have a function called after parameters have changed.
-
-        Parameters
-        ----------
-        callback : callable
-            Called in the executor's thread; it takes the place of an earlier one.
-
-        """
+        """Set the function to call after parameters have changed, in the executor's thread."""
         self._on_change = callback
 
     def guard(self, problem_with: Callable[[str], str]) -> None:
-        """
-        Have a function asked before a parameter is set.
-
-        Parameters
-        ----------
-        problem_with : callable
-            Takes the name and returns why the parameter can't be set now, or nothing.
-
-        """
+        """Set the check of a parameter's name before it is set: a reason to refuse, or ''."""
         self._guard = problem_with
 
     def check_model_defaults(self, values: Mapping[str, Value]) -> None:
-        """
-        Check what `set_model_defaults` would set, and set nothing.
-
-        Parameters
-        ----------
-        values : mapping of str to value
-            Values by name.
-
-        Raises
-        ------
-        OptionsError
-            If a value is out of its parameter's range.
-
-        """
+        """Raise `OptionsError` if `set_model_defaults` would refuse these values."""
         for name, value in self._followed(values):
             reason = problem(self._specs[name], value)
             if reason:
                 raise OptionsError(f'the model sets {name} to {value}: {reason}')
 
     def set_model_defaults(self, values: Mapping[str, Value]) -> None:
-        """
-        Give the parameters that the user has left alone the values that suit the model.
-
-        Parameters
-        ----------
-        values : mapping of str to value
-            Values by name; those of parameters that don't follow the model are ignored.
-
-        Raises
-        ------
-        OptionsError
-            If a value is out of its parameter's range.
-
-        """
+        """Set the parameters that the user hasn't set to the model's values."""
         for name, value in self._followed(values):
             result = self._node.set_parameters([Parameter(name, value=value)])[0]
             if not result.successful:
@@ -187,13 +116,13 @@ class Parameters:
             self._untouched[name] = self[name]
 
     def _followed(self, values: Mapping[str, Value]) -> list[tuple[str, Value]]:
-        """Return the parameters that the user has left alone, with these values."""
+        """Return the parameters that the user hasn't set, with these values."""
         return [(name, type(self._specs[name].default)(values[name]))
                 for name, untouched in self._untouched.items()
                 if name in values and self[name] == untouched]
 
     def _declare(self, spec: Spec) -> None:
-        # Declared bare, a value given by the user can be told from none at all.
+        # Declared without a value, so that a value of the user can be told from the default.
         value = Parameter.Type.from_parameter_value(spec.default) if spec.from_model else (
             spec.default)
         try:
@@ -214,7 +143,7 @@ class Parameters:
             self._untouched[spec.name] = spec.default
 
     def _check(self, parameters: Sequence[Parameter]) -> SetParametersResult:
-        """Refuse values outside the table; changes nothing."""
+        """Refuse values that the table does not allow."""
         for parameter in parameters:
             spec = self._specs.get(parameter.name)
             reason = problem(spec, parameter.value) if spec else ''
@@ -224,8 +153,8 @@ class Parameters:
         return SetParametersResult(successful=True)
 
     def _warn_of_misspelled_names(self) -> None:
-        """Say so where a value was given for a name that is nearly one of ours: ROS does not."""
-        # There is no public way to ask which values the user gave, hence the careful look.
+        """Warn about values for misspelled names, which ROS ignores silently."""
+        # There is no public API for the values that the user gave, hence getattr.
         for given in getattr(self._node, '_parameter_overrides', {}):
             if self._node.has_parameter(given):
                 continue
@@ -237,22 +166,7 @@ class Parameters:
 
 
 def problem(spec: Spec, value: Value) -> str:
-    """
-    Say what is wrong with a value.
-
-    Parameters
-    ----------
-    spec : Spec
-        The parameter.
-    value : bool, int, float, str or list of str
-        A value of its type, or None.
-
-    Returns
-    -------
-    str
-        One sentence that names the value and the allowed ones, or nothing where it is fine.
-
-    """
+    """Return what is wrong with a value, and which are allowed; '' if nothing is."""
     if value is None:
         return ''
     if spec.or_number and type(value) not in (str, int):
@@ -268,20 +182,7 @@ def problem(spec: Spec, value: Value) -> str:
 
 
 def markdown_table(specs: Sequence[Spec]) -> str:
-    """
-    Write a table of parameters for a documentation page.
-
-    Parameters
-    ----------
-    specs : sequence of Spec
-        The node's table.
-
-    Returns
-    -------
-    str
-        Markdown, one line for each parameter.
-
-    """
+    """Return the Markdown table of parameters for a documentation page."""
     lines = ['| parameter | type | default | allowed | at run time | meaning |',
              '|---|---|---|---|---|---|']
     for spec in specs:
@@ -301,7 +202,7 @@ def markdown_table(specs: Sequence[Spec]) -> str:
 
 
 def _without_suffix(error: Exception, spec: Spec) -> str:
-    """Return rclpy's sentence without the parameter's name that it appends."""
+    """Return rclpy's message without the parameter name at its end."""
     return str(error).removesuffix(f': {spec.name}')
 
 
@@ -324,16 +225,8 @@ def _descriptor(spec: Spec) -> ParameterDescriptor:
 _Callback = Callable[[Any, Any], Any]
 
 
-def result_every_request(node: Node) -> None:
-    """
-    Let a node's parameter services refuse what they can't read.
-
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The node, whose services are there already.
-
-    """
+def refuse_unreadable_requests(node: Node) -> None:
+    """Make a node's parameter services refuse requests that they can't read."""
     guards = {'/set_parameters': _each, '/set_parameters_atomically': _all}
     for service in node.services:
         guard = guards.get(service.srv_name[service.srv_name.rfind('/'):])
@@ -342,25 +235,25 @@ def result_every_request(node: Node) -> None:
 
 
 def _each(callback: _Callback) -> _Callback:
-    """Ask for one parameter after the other, each with a result of its own."""
+    """Set the parameters one by one, each with its own result."""
     def guarded(request: Any, response: Any) -> Any:
         for parameter in request.parameters:
             try:
                 result = callback(
                     SetParameters.Request(parameters=[parameter]), SetParameters.Response())
                 response.results += result.results
-            except Exception as error:  # noqa: B902 - the asker gets an answer in any case
+            except Exception as error:  # noqa: B902 - the client always gets a response
                 response.results.append(_refusal(error))
         return response
     return guarded
 
 
 def _all(callback: _Callback) -> _Callback:
-    """Ask for all parameters at once."""
+    """Set all parameters at once."""
     def guarded(request: Any, response: Any) -> Any:
         try:
             return callback(request, response)
-        except Exception as error:  # noqa: B902 - the asker gets an answer in any case
+        except Exception as error:  # noqa: B902 - the client always gets a response
             response.result = _refusal(error)
             return response
     return guarded
@@ -376,16 +269,10 @@ Setter = Callable[[Sequence[Parameter]], Awaitable[SetParametersResult]]
 
 def replace_setters(node: Node, set_atomically: Setter) -> None:
     """
-    Have a coroutine answer those who set a node's parameters by its services.
+    Handle a node's services that set parameters with a coroutine, before clients find them.
 
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The node, with rclpy's own services; nobody knows them yet.
-    set_atomically : coroutine function
-        Sets all of the parameters or none, and returns what came of it. It is called in the
-        executor's thread, again before an earlier call has ended.
-
+    `set_atomically` sets all parameters or none. It runs in the executor's thread, and again
+    before an earlier call has ended.
     """
     async def each(request: Any, response: Any) -> Any:
         for msg in request.parameters:
@@ -400,20 +287,20 @@ def replace_setters(node: Node, set_atomically: Setter) -> None:
     for service in [each for each in node.services if each.srv_type in callbacks]:
         name, service_type = service.srv_name, service.srv_type
         node.destroy_service(service)
-        # Reentrant: whoever waits here holds up no other callback.
+        # Reentrant: a waiting request must not block other callbacks.
         node.create_service(
             service_type, name, callbacks[service_type], qos_profile=qos_profile_parameters,
             callback_group=ReentrantCallbackGroup())
 
 
 async def _outcome(set_atomically: Setter, messages: Sequence[Any]) -> SetParametersResult:
-    # Without an answer, whoever asked would wait for ever.
+    # Without a response, the client would wait forever.
     try:
         parameters = [Parameter.from_parameter_msg(msg) for msg in messages]
-    except Exception as error:  # noqa: B902 - such as a type that is none
+    except Exception as error:  # noqa: B902 - such as an unknown type
         return SetParametersResult(
             successful=False, reason=f'the request cannot be read: {error}')
     try:
         return await set_atomically(parameters)
-    except Exception as error:  # noqa: B902 - such as a parameter that isn't declared
+    except Exception as error:  # noqa: B902 - such as an undeclared parameter
         return SetParametersResult(successful=False, reason=str(error))

@@ -15,10 +15,10 @@
 """
 How a node's process starts, spins and ends: signals, middleware profile, allocator.
 
-Importing this module imports neither rclpy nor NumPy: signals are caught before anything slow
-happens, so that Ctrl-C ends a node in each of its states with exit code 0 and without a
-traceback. rclpy's own handlers are not used: they invalidate the context at once, under the feet
-of whatever is being published; here the node finishes what it does, and the context ends last.
+This module imports neither rclpy nor NumPy, so that signals are caught before anything slow
+happens: Ctrl-C ends a node in any state with exit code 0 and without a traceback. rclpy's own
+handlers invalidate the context at once, even while a message is being published; here the node
+finishes its work first, and the context ends last.
 """
 
 from __future__ import annotations
@@ -35,20 +35,12 @@ from typing import Any, TypeVar
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.ros.node.memory import share_heap
 
-# Each leaves its memory behind, and may keep a processor busy for ever.
-MOST_HANGS = 3
+# Each leaks its memory, and may keep a CPU core busy forever.
+MAX_ABANDONED = 3
 
 
 class Hangs:
-    """
-    Counts the threads that were left behind; one for the life of a process, for any thread.
-
-    Attributes
-    ----------
-    count : int
-        How many there are.
-
-    """
+    """Counts the abandoned threads of a process; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -56,44 +48,38 @@ class Hangs:
 
     @property
     def too_many(self) -> bool:
-        """Whether there are so many that the process had better be started anew."""
-        return self.count > MOST_HANGS
+        """Whether the process should be restarted."""
+        return self.count > MAX_ABANDONED
 
     def add(self) -> None:
-        """Count one more."""
+        """Count an abandoned thread."""
         with self._lock:
             self.count += 1
 
 
 T = TypeVar('T')
 
-# So many failing turns of the executor in a row mean that the next one fails as well.
+# Consecutive failures of the executor after which the process gives up.
 _MAX_FAILURES = 50
 
-# Turns of the executor at the end: more than there can be callbacks that wait.
+# Executor iterations at the end: more than there can be pending callbacks.
 _LAST_TURNS = 50
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the user asked for it
-    """The process was asked to end while something slow was going on."""
+    """The process was told to end during something slow."""
 
 
 class Stop:
     """
     The request to end the process, from a signal or from the program itself.
 
-    Use it as a context manager, in the main thread: SIGINT and SIGTERM are caught inside.
-
-    Attributes
-    ----------
-    hangs : Hangs
-        The threads that never came back from a model.
-
+    Use it as a context manager, in the main thread: it catches SIGINT and SIGTERM.
     """
 
     def __init__(self) -> None:
         self.code = 0
-        # Set where a thread had to be left behind: the interpreter can't end in the normal way.
+        # Set if a thread was abandoned: the interpreter can't end in the normal way.
         self.left_thread_behind = False
         self.hangs = Hangs()
         self._requested = threading.Event()
@@ -104,11 +90,11 @@ class Stop:
 
     @property
     def requested(self) -> bool:
-        """Whether the process is to end."""
+        """Whether the process has to end."""
         return self._requested.is_set()
 
     def request(self, code: int = 0) -> None:
-        """Ask the process to end with this exit code; the first request counts."""
+        """Request the end of the process with this exit code; the first request counts."""
         with self._lock:
             if not self._requested.is_set():
                 self.code = code
@@ -118,7 +104,7 @@ class Stop:
             wake()
 
     def on_request(self, wake: Callable[[], Any] | None) -> None:
-        """Have a function called, from any thread, when the request comes (or came)."""
+        """Set the function to call, from any thread, on a request, even an earlier one."""
         with self._lock:
             self._wake = wake
             late = self._requested.is_set()
@@ -126,9 +112,9 @@ class Stop:
             wake()
 
     def __enter__(self) -> Stop:
-        """Start to catch the signals."""
-        # Python runs its handlers in the main thread, and only once that is back from C: from
-        # waiting for messages it never would be. The byte in the pipe gets through at once.
+        """Start catching the signals."""
+        # Python runs handlers in the main thread, and only after it returns from C, which it
+        # never does while it waits for messages. The byte in the pipe gets through at once.
         self._pipe = os.pipe()
         os.set_blocking(self._pipe[1], False)
         signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
@@ -140,7 +126,7 @@ class Stop:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Put the earlier signal handlers back."""
+        """Restore the previous signal handlers."""
         self.on_request(None)
         signal.set_wakeup_fd(-1)
         for number, handler in self._previous:
@@ -150,10 +136,10 @@ class Stop:
 
     def ignore_signals_for_good(self) -> None:
         """
-        Have the signals ignored from the end of the context on.
+        Ignore the signals after the end of the context.
 
-        The interpreter takes a moment to end. A second Ctrl-C in it, or the one that `ros2 launch`
-        sends after the terminal's, would make a clean end look like a crash.
+        While the interpreter ends, a second Ctrl-C, or the one that `ros2 launch` sends after the
+        terminal's, would make a clean exit look like a crash.
         """
         self._previous = [(number, signal.SIG_IGN) for number, _ in self._previous]
 
@@ -170,31 +156,16 @@ class Stop:
 def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None, *,
         receiver: bool = False) -> int:
     """
-    Run a node from its creation to its end, or several, as all that the process does.
+    Run the node, or the list of nodes, that `create` returns, until the process has to end.
 
-    Parameters
-    ----------
-    create : callable
-        Takes the `Stop` of the process and returns the node, or a list of nodes. A method
-        ``start()`` of a node is called before the first callback, a method ``close()`` after the
-        last one, while the ROS context still lives. They start in their order, and end in the
-        opposite one.
-    args : sequence of str, optional
-        The command line after the program's name; default ``sys.argv[1:]``.
-    receiver : bool
-        Whether no node of the process sends a camera's images; see
-        `ros2_classify.ros.node.dds_profile.use`.
-
-    Returns
-    -------
-    int
-        The exit code: 0 after SIGINT and SIGTERM, 1 after a failure to start, 2 for a command
-        line that can't be understood; or what a node asked for.
-
+    ``start()`` of each node, if it has one, is called before the first callback, ``close()``
+    after the last one, in reverse order, before the ROS context ends. Returns the exit code: 0
+    after SIGINT and SIGTERM, 1 if the start fails, 2 for a wrong command line, or the code that
+    a node requested. For `receiver` see `ros2_classify.ros.node.dds_profile.use`.
     """
     args = list(sys.argv[1:] if args is None else args)
     share_heap()
-    # Modules and nodes stay to the end: looking for garbage among them only takes time.
+    # Modules and nodes live to the end: collecting garbage among them only takes time.
     gc.disable()
     with Stop() as stop:
         try:
@@ -207,7 +178,7 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None, *,
             gc.enable()
         if stop.left_thread_behind:
             _free_context()
-            # The thread sits in somebody's C++ code; ending the interpreter around it can crash.
+            # The thread is inside C++ code; ending the interpreter under it can crash.
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
@@ -222,7 +193,7 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
     from rclpy.utilities import remove_ros_args
 
     try:
-        # Words like model:=NAME outside of --ros-args are taken for remappings, as in ROS 1.
+        # Arguments like model:=NAME outside of --ros-args would be remappings, as in ROS 1.
         extra = remove_ros_args(args=['', *args])[1:] or _assignments_outside(args)
         if extra:
             _say(f'unexpected argument {extra[0]!r}; parameters and remappings follow --ros-args, '
@@ -230,7 +201,7 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
             return 2
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # noqa: B902 - the type differs between distributions
-        # In some distributions the text is nothing but the unknown words.
+        # In some distributions the message has only the unknown arguments.
         if 'ROS arguments' in str(error) or type(error).__name__ == 'UnknownROSArgsError':
             _say(f'the command line cannot be understood: {error}')
             return 2
@@ -243,10 +214,10 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
         nodes = created if isinstance(created, list) else [created]
         for node in nodes:
             executor.add_node(node)
-        # Nobody looks there later either, between two images.
+        # Later collections skip them as well.
         gc.freeze()
         gc.enable()
-        # A task is the one way to bring spin_once back that works in every distribution.
+        # Only a task makes spin_once return in every distribution.
         stop.on_request(lambda: executor.create_task(lambda: None))
         for node in nodes:
             if hasattr(node, 'start') and not stop.requested:
@@ -263,14 +234,14 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
         executor.shutdown()
         rclpy.try_shutdown()
         if stop.left_thread_behind:
-            # The thread keeps the node's object; that must not keep the context.
+            # The thread holds the node, which must not hold the context.
             for node in nodes:
                 vars(node).clear()
     return stop.code
 
 
 def _assignments_outside(args: list[str]) -> list[str]:
-    """Return the words with := that belong to no --ros-args."""
+    """Return the arguments with := outside of --ros-args."""
     found, inside = [], False
     for word in args:
         inside = word == '--ros-args' or (inside and word != '--')
@@ -280,7 +251,7 @@ def _assignments_outside(args: list[str]) -> list[str]:
 
 
 def _free_context() -> None:
-    """Free what only the interpreter's own end would: above all the shared memory."""
+    """Free what the end of the interpreter would free, above all shared memory."""
     from rclpy.utilities import get_default_context
 
     gc.collect()
@@ -301,40 +272,32 @@ def _spin(executor: Any, node: Any, stop: Stop) -> None:
         except ExternalShutdownException:
             return
         except rclpy_implementation.InvalidHandle:
-            # A callback of something that was destroyed meanwhile, such as a service's answer.
+            # A callback of something that has been destroyed, such as a service.
             continue
-        except Exception as error:  # noqa: B902 - the last net under all callbacks
+        except Exception as error:  # noqa: B902 - a callback must not end the node
             failures += 1
             node.get_logger().error(
                 f'unexpected {type(error).__name__} in a callback: {error}',
                 throttle_duration_sec=5.0)
             if failures == _MAX_FAILURES:
-                node.get_logger().fatal('callbacks fail without end; giving up')
+                node.get_logger().fatal(f'{failures} callbacks in a row failed; giving up')
                 stop.request(1)
 
 
 def _end(node: Any, executor: Any) -> None:
-    """Close and destroy the node; what goes wrong here is said and keeps nobody from ending."""
+    """Close and destroy the node; report errors, and carry on."""
     steps = [executor.remove_node, lambda node: node.destroy_node()]
     if hasattr(node, 'close'):
         steps.insert(0, lambda node: node.close())
     for step in steps:
         try:
             step(node)
-        except Exception as error:  # noqa: B902 - the process ends in any case
+        except Exception as error:  # noqa: B902 - the process ends anyway
             _say(f'unexpected {type(error).__name__} while ending: {error}')
 
 
 def finish_callbacks(executor: Any) -> None:
-    """
-    Let callbacks that wait for something which has come meanwhile run to their end.
-
-    Parameters
-    ----------
-    executor : rclpy.executors.Executor
-        The executor; it is not being spun.
-
-    """
+    """Run pending callbacks to their end; the executor must not be spinning."""
     for _ in range(_LAST_TURNS):
         executor.spin_once(timeout_sec=0.0)
 
@@ -343,33 +306,10 @@ def call_interruptibly(
         function: Callable[[], T], stop: Stop, say: Callable[[str], Any] = lambda _: None,
         every: float = 10.0, meanwhile: Callable[[], Any] = lambda: None) -> T:
     """
-    Call a slow function in a thread of its own, and don't wait for it once the stop is requested.
+    Call a slow function in its own thread; raise `Interrupted` on a stop request.
 
-    Parameters
-    ----------
-    function : callable
-        What takes long, such as loading a model.
-    stop : Stop
-        The request to end.
-    say : callable
-        Called with the seconds gone, as text, every so often.
-    every : float
-        How often, in seconds.
-    meanwhile : callable
-        Called again and again while the function runs, in this thread.
-
-    Returns
-    -------
-    object
-        The function's result.
-
-    Raises
-    ------
-    Interrupted
-        If the stop was requested first; the thread is left behind.
-    Exception
-        What the function raised.
-
+    Meanwhile, in the calling thread, `say` gets the elapsed time every `every` seconds, and
+    `meanwhile` is called repeatedly. Returns or raises what the function does.
     """
     outcome: list[Any] = []
 

@@ -89,7 +89,7 @@ def test_this_process_takes_it(monkeypatch):
     assert environment() == {}
 
 
-def test_a_receiver_takes_a_smaller_segment_and_all_else_alike(monkeypatch):
+def test_a_receiver_has_only_a_smaller_segment(monkeypatch):
     small = PROFILE.with_name('fastdds_receiver.xml')
     whole, part = (re.sub('<!--.*?-->', '', path.read_text(), flags=re.DOTALL)
                    for path in (PROFILE, small))

@@ -115,7 +115,7 @@ def test_leaving_waits_for_the_image_that_is_being_handed_over(sender):
         left.set()
 
     sender.listen(listen)
-    threads = [threading.Thread(target=sender.hand_over, args=('picture',), daemon=True),
+    threads = [threading.Thread(target=sender.hand_over, args=('image',), daemon=True),
                threading.Thread(target=leave, daemon=True)]
     threads[0].start()
     assert inside.wait(DEADLINE)

@@ -85,8 +85,8 @@ if sys.argv[1] == 'shared':
 def heaps(count=4):
     there, go = threading.Barrier(count), []
     def allocate():
-        address = libc.malloc(100_000)
-        go.append(address >> 26)  # a thread's own heap is aligned to 64 MiB
+        pointer = libc.malloc(100_000)
+        go.append(pointer >> 26)  # a thread's own heap is aligned to 64 MiB
         there.wait()
     threads = [threading.Thread(target=allocate) for _ in range(count)]
     for thread in threads:

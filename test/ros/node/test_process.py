@@ -162,7 +162,7 @@ def test_exceptions_in_callbacks_are_said_and_survived(tmp_path):
 def test_exceptions_without_end_end_it(tmp_path):
     code, output = run_program(tmp_path, NODE, '1000000')
     assert code == 1, output
-    assert 'callbacks fail without end; giving up' in output
+    assert '50 callbacks in a row failed; giving up' in output
 
 
 COLLECTED = """
