@@ -34,8 +34,7 @@ from ros2_classify.engines import providers
 from ros2_classify.engines.artifact_cache import (
     cache_of, find_file, find_refusal, keep_file, keep_refusal, key_of)
 from ros2_classify.engines.error_messages import tidy
-from ros2_classify.engines.onnx_file import OnnxFile
-from ros2_classify.engines.safety import place_of
+from ros2_classify.engines.onnx_file import OnnxFile, place_of
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
 

@@ -21,7 +21,7 @@ import re
 from typing import Any
 
 from ros2_classify.errors import EngineError, EngineMemoryError, ProviderLostError
-from ros2_classify.model.unsupported_formats import by_content
+from ros2_classify.model.catalog import by_content
 
 # Known messages of ONNX Runtime, and what they mean.
 _CAUSES = tuple((re.compile(pattern), sentence) for pattern, sentence in (

@@ -27,9 +27,8 @@ from ros2_classify.engines import providers
 from ros2_classify.engines.base import BoundRun, Tensors, TensorSpec
 from ros2_classify.engines.batch_dimension import with_batch
 from ros2_classify.engines.error_messages import check_texts, fault, tidy
-from ros2_classify.engines.onnx_file import read_onnx
+from ros2_classify.engines.onnx_file import check_safe, read_onnx
 from ros2_classify.engines.providers import choose_providers, PROVIDERS
-from ros2_classify.engines.safety import check_safe
 from ros2_classify.engines.session import run_options, start_session
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError

@@ -30,9 +30,8 @@ from ros2_classify.engines import hardware
 from ros2_classify.engines.artifact_cache import (
     cache_of, find_file, keep_file, kept_directory, key_of)
 from ros2_classify.engines.error_messages import fault, tidy
-from ros2_classify.engines.onnx_file import constant_initializers, OnnxFile
+from ros2_classify.engines.onnx_file import constant_initializers, OnnxFile, place_of
 from ros2_classify.engines.providers import how_to_get, provider_options, PROVIDERS
-from ros2_classify.engines.safety import place_of
 from ros2_classify.engines.settings import EngineSettings, Spinning
 from ros2_classify.errors import EngineError
 from ros2_classify.progress import heartbeat

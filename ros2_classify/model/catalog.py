@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ros2_classify.download.options import default_import_directory
 from ros2_classify.download.url import (
@@ -27,9 +27,34 @@ from ros2_classify.errors import FetchError, ModelNotFoundError
 from ros2_classify.model.companion_files import with_companion_files
 from ros2_classify.model.descriptor import (
     Format, load_descriptor, ModelDescriptor, SAVED_MODEL_FILE, Source, SUFFIXES)
-from ros2_classify.model.unsupported_formats import by_name
-from ros2_classify.paths import (
-    locate, search_path, SEARCH_PATH_VARIABLE, shipped_directory)
+from ros2_classify.paths import locate, search_path, SEARCH_PATH_VARIABLE, shipped_directory
+
+# Suffixes; offset and bytes of the signature (empty: unknown); what it is; what to do.
+_KINDS = (
+    (('.tflite',), 4, b'TFL3', 'a TensorFlow Lite model',
+     'convert it with "python3 -m tf2onnx.convert --tflite FILE --output FILE.onnx"'),
+    (('.h5', '.hdf5', '.keras'), 0, b'\x89HDF', 'a Keras model',
+     "export a SavedModel in Keras with model.export('directory'), and use that directory"),
+    (('.pt', '.pth'), 0, b'PK\x03\x04', 'a PyTorch checkpoint, or another zip archive',
+     'export a PyTorch model with torch.onnx.export; for an archive, set source.member in '
+     'a descriptor'),
+    (('.engine', '.plan', '.trt'), 0, b'', 'a TensorRT engine',
+     'use the ONNX file that it was built from, with provider: tensorrt'),
+)
+
+
+def by_name(name: str) -> str | None:
+    """Return what a file is by the suffix of its name."""
+    suffix = PurePath(name).suffix.lower()
+    return next((f'{what}; {step}' for suffixes, _, _, what, step in _KINDS
+                 if suffix in suffixes), None)
+
+
+def by_content(head: bytes) -> str | None:
+    """Return what a file is by its first bytes."""
+    return next((f'{what}; {step}' for _, start, magic, what, step in _KINDS
+                 if magic and head[start:start + len(magic)] == magic), None)
+
 
 _SUFFIXES = ('.yaml', '.yml')
 _FORMS = ('a model is a name from the catalogue, a descriptor file (.yaml), or a model file '

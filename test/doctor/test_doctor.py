@@ -28,8 +28,7 @@ import pytest
 from ros2_classify import cli
 from ros2_classify.doctor import CHECKS, examine, Issue, ThisMachine
 from ros2_classify.doctor.dds_checks import check_large_images
-from ros2_classify.doctor.fake_machine import FakeMachine
-from ros2_classify.doctor.machine import Disk, Installed, Ran
+from ros2_classify.doctor.machine import Disk, FakeMachine, Installed, Ran
 from ros2_classify.doctor.model_checks import check_cache, check_catalogue, check_model
 from ros2_classify.doctor.python_checks import check_providers, check_python, IDENTITY
 from ros2_classify.doctor.ros_checks import check_middleware, check_ros

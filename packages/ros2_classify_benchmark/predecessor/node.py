@@ -62,8 +62,8 @@ def import_from(checkout: Path, tensorflow: Path | None) -> tuple[Any, Any, Any]
     for package in _PACKAGES:
         directory = checkout / 'ros2-tensorflow' / package
         if not (directory / package).is_dir():
-            sys.exit(f'{directory} is not there; {checkout} must be a checkout of the predecessor: '
-                     'git clone https://github.com/alsora/ros2-tensorflow')
+            sys.exit(f'{directory} is not there; {checkout} must be a checkout of the '
+                     'predecessor: git clone https://github.com/alsora/ros2-tensorflow')
         sys.path.insert(0, str(directory))
     if tensorflow is not None:
         sys.path.append(str(tensorflow))

@@ -127,8 +127,10 @@ def test_a_second_signal_does_not_break_off_the_tidying_up(asked, monkeypatch, f
 
 @pytest.mark.parametrize('words, said', [
     (['--size', '640'], "'640' is not a size"), (['--size', '0x480'], 'is not a size'),
-    (['--rate', '0'], "'0' is not a number above 0"), (['--duration', 'x'], 'is not a number above 0'),
-    (['--rate', 'inf'], "'inf' is not a number above 0"), (['--duration', '1'], "'1' is too short"),
+    (['--rate', '0'], "'0' is not a number above 0"),
+    (['--duration', 'x'], 'is not a number above 0'),
+    (['--rate', 'inf'], "'inf' is not a number above 0"),
+    (['--duration', '1'], "'1' is too short"),
     (['--cameras', '0'], "'0' is not a whole number of at least 1"),
     (['--threads', '-1'], "'-1' is not a whole number of at least 0"),
     (['--encoding', 'jpeg'], 'invalid choice'), (['--quick', '--targets'], 'not allowed with')])
@@ -164,7 +166,8 @@ def test_a_document_without_marks_is_refused_before_anything_is_measured(
     (['--targets', '--transport', 'compressed'], '--transport has no meaning for --targets'),
     (['--quick', '--document', 'page.md'],
      '--document has no meaning for the usual measurement; it is for --targets'),
-    (['--endurance', '9'], '--endurance has no meaning for the usual measurement; it is for --targets')])
+    (['--endurance', '9'],
+     '--endurance has no meaning for the usual measurement; it is for --targets')])
 def test_what_a_mode_has_no_use_for_is_refused(words, said, asked, capsys):
     assert main(['bench', *words]) == EXIT_USAGE
     assert said in capsys.readouterr().err

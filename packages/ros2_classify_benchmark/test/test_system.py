@@ -21,7 +21,8 @@ from ros2_classify_benchmark import system as machine
 
 def git(directory, *words):
     return subprocess.run(
-        ['git', '-c', 'user.name=n', '-c', 'user.email=e@example.com', '-C', str(directory), *words],
+        ['git', '-c', 'user.name=n', '-c', 'user.email=e@example.com', '-C', str(directory),
+         *words],
         check=True, capture_output=True, text=True).stdout.strip()
 
 

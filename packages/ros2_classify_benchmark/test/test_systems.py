@@ -57,7 +57,7 @@ def test_the_echo_takes_the_same_images():
 
 def test_another_node_is_told_its_topics():
     system = other(Settings(threads=3), FACTS, "my_node 'two words' -r i:={image} -r r:={result} "
-                                                '{file} {threads} {task} {python}')
+                   '{file} {threads} {task} {python}')
     assert system.commands == ((
         'my_node', 'two words', '-r', 'i:=/bench/other/image', '-r', 'r:=/bench/other/result',
         '/models/a model.onnx', '3', 'detection', sys.executable),)

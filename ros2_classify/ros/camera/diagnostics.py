@@ -22,9 +22,8 @@ import time
 
 from rclpy.node import Node
 from ros2_classify.ros.diagnostics.clock_monitor import SimulatedClock
-from ros2_classify.ros.diagnostics.issues import Issue
+from ros2_classify.ros.diagnostics.issues import Issue, Status
 from ros2_classify.ros.diagnostics.statistics import Rate
-from ros2_classify.ros.diagnostics.status import Status
 from ros2_classify.ros.diagnostics.summary import camera_status
 from ros2_classify.ros.diagnostics.updater import Diagnostics
 

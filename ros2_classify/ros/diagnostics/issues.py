@@ -22,10 +22,28 @@ finds in one of them what another one says.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 import re
 from typing import Any
 
-from ros2_classify.ros.diagnostics.status import Level
+
+class Level(IntEnum):
+    """How bad it is, with the numbers of ``diagnostic_msgs/DiagnosticStatus``."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+    STALE = 3
+
+
+@dataclass(frozen=True)
+class Status:
+    """What one part of a node says about itself; the message ends with the next step."""
+
+    level: Level
+    message: str
+    values: tuple[tuple[str, str], ...] = ()
+
 
 OK, WARN, ERROR = Level.OK, Level.WARN, Level.ERROR
 

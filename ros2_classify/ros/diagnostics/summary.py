@@ -23,9 +23,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ros2_classify.ros.diagnostics.issues import find, Issue
+from ros2_classify.ros.diagnostics.issues import find, Issue, Level, Status
 from ros2_classify.ros.diagnostics.statistics import Ring
-from ros2_classify.ros.diagnostics.status import Level, Status
+
 
 Rows = tuple[tuple[str, str], ...]
 

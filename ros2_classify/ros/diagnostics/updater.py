@@ -28,7 +28,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from ros2_classify.ros.diagnostics.status import Level, Status
+from ros2_classify.ros.diagnostics.issues import Level, Status
 
 PERIOD = 1.0
 

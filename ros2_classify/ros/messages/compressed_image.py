@@ -32,8 +32,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.image_io import image_size, MAX_PIXELS, png_problem, PNG_SIGNATURE
-from ros2_classify.ros.messages.encodings import to_8_bits
-from ros2_classify.ros.messages.image import check_pixels, demosaic, ImageError
+from ros2_classify.ros.messages.image import check_pixels, demosaic, ImageError, to_8_bits
 
 _JPEG_END = b'\xff\xd9'
 _COLORS = {1: 'mono', 3: 'bgr', 4: 'bgra'}

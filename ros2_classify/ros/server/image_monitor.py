@@ -20,8 +20,7 @@ from collections.abc import Callable
 import time
 from typing import Any
 
-from ros2_classify.ros.diagnostics.issues import find, Finding
-from ros2_classify.ros.diagnostics.status import Level
+from ros2_classify.ros.diagnostics.issues import find, Finding, Level
 
 # Seconds that something which happened once is shown.
 _SHOWN = 10.0

@@ -154,11 +154,11 @@ PARAMETERS = (
     Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or a '
          'model file, by path or address; set while the node is configured, it is loaded beside '
          'the present one, which it then replaces'),
-    Spec('model_path', '', 'Directories of your own models, separated by ":", searched before those '
-         'of the environment variable ROS2_CLASSIFY_MODEL_PATH', read_only=True),
-    Spec('model_roots', '', 'The only directories, separated by ":", from which models, descriptors, '
-         'label files, weights and libraries of operators are read, symbolic links resolved; empty '
-         'allows all', read_only=True),
+    Spec('model_path', '', 'Directories of your own models, separated by ":", searched before '
+         'those of the environment variable ROS2_CLASSIFY_MODEL_PATH', read_only=True),
+    Spec('model_roots', '', 'The only directories, separated by ":", from which models, '
+         'descriptors, label files, weights and libraries of operators are read, symbolic links '
+         'resolved; empty allows all', read_only=True),
     *FETCH_PARAMETERS,
     Spec('image_transport', 'raw', 'How images come: raw on image, compressed on '
          'image/compressed', choices=('raw', 'compressed'), read_only=True),

@@ -28,7 +28,7 @@ import numpy as np
 import pytest
 from ros2_classify.errors import InputError
 from ros2_classify.ros.messages import compressed_image as compressed_msg, image as image_msg
-from ros2_classify.ros.messages.encodings import ENCODINGS
+from ros2_classify.ros.messages.image import ENCODINGS
 from sensor_msgs.msg import CompressedImage, Image
 
 UINT32 = st.one_of(

@@ -15,9 +15,8 @@
 """The judgement of numbers: levels, sentences and values."""
 
 import pytest
-from ros2_classify.ros.diagnostics.issues import find
+from ros2_classify.ros.diagnostics.issues import find, Level
 from ros2_classify.ros.diagnostics.statistics import Ring
-from ros2_classify.ros.diagnostics.status import Level
 from ros2_classify.ros.diagnostics.summary import (
     camera_status, DEPRECATED, inference_status, input_status, judge, model_status,
     with_deprecated)

@@ -21,7 +21,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 import pytest
 import rclpy
 from rclpy.parameter import Parameter
-from ros2_classify.ros.diagnostics.status import Level, Status
+from ros2_classify.ros.diagnostics.issues import Level, Status
 from ros2_classify.ros.diagnostics.updater import Diagnostics, make_updater, MessageUpdater
 
 

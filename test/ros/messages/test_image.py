@@ -23,9 +23,8 @@ import numpy as np
 import pytest
 from ros2_classify.errors import InputError
 from ros2_classify.ros.messages import image as image_msg
-from ros2_classify.ros.messages.encodings import ENCODINGS
 from ros2_classify.ros.messages.image import (
-    ImageError, to_array, to_bgr, to_ids, to_ids_msg, to_image_msg)
+    ENCODINGS, ImageError, to_array, to_bgr, to_ids, to_ids_msg, to_image_msg)
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 

@@ -17,7 +17,7 @@
 from types import SimpleNamespace
 
 import pytest
-from ros2_classify.ros.diagnostics.status import Level
+from ros2_classify.ros.diagnostics.issues import Level
 from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor
 
 

@@ -25,7 +25,7 @@ import pytest
 from rclpy.serialization import serialize_message
 from ros2_classify.errors import InputError
 from ros2_classify.ros.messages.image import to_image_msg
-from ros2_classify_benchmark.nodes.bag import is_bag, images_of_bag
+from ros2_classify_benchmark.nodes.bag import images_of_bag, is_bag
 from std_msgs.msg import Header, String
 
 TYPES = {'/chatter': 'std_msgs/msg/String', '/front': 'sensor_msgs/msg/Image',
