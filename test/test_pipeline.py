@@ -261,7 +261,7 @@ def test_calls_from_several_threads_take_turns() -> None:
         inside.release()
         return {'scores': np.array([[level, 0.0]], np.float32)}
 
-    engine._result = infer
+    engine._returns = infer
     wrong = []
 
     def work(level: int) -> None:

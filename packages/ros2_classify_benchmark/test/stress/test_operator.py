@@ -106,7 +106,7 @@ def test_wrong_quality_of_service(
         depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
     override = 'qos_overrides./image.subscription.reliability'
     server = start('server', {'model': classifier, override: 'reliable'})
-    said = diagnostics.say(IMAGES, 2, 'quality of service', 'RELIABILITY', 'qos_overrides')
+    said = diagnostics.say(IMAGES, 2, 'incompatible QoS', 'RELIABILITY', 'qos_overrides')
     assert 'test_peer' in said
     server.stop()
     again = start('server', {'model': classifier, override: 'best_effort'})
@@ -126,7 +126,7 @@ def test_wrong_encoding(
     timer = peer.node.create_timer(0.1, lambda: camera.send(wrong))
     diagnostics.say(
         IMAGES, 2, "unusable image on /image: encoding '16SC1' contains measurements (depth, "
-        'disparity), not colours; give a colour or grey image')
+        'disparity), not colours; use a colour or grey image')
     peer.node.destroy_timer(timer)
     # The cure.
     camera.result(BLUE, results)
@@ -180,7 +180,7 @@ def test_full_disk(start: Any, peer: Peer, tmp_path: Path) -> None:
     cache, roomy = tmp_path / 'cache', tmp_path / 'roomy'
     cache.mkdir()
     model = {'model': f'{path.as_uri()}#sha256={hashlib.sha256(body).hexdigest()}'}
-    refusal(start, f'the disk that holds the cache {cache} is full', 'free some space',
+    refusal(start, f'the disk of the cache {cache} is full', 'free some space',
             'ROS2_CLASSIFY_CACHE', parameters=model,
             environment={'ROS2_CLASSIFY_CACHE': str(cache)}, within=[*TINY_DISK, str(cache)])
     # The cure.
