@@ -83,7 +83,7 @@ def import_from(checkout: Path, tensorflow: Path | None) -> tuple[Any, Any, Any]
 
 
 def subscribed(node_type: Any, img_conversion: Any) -> Any:
-    """Return a node of the predecessor's type that answers the images of a topic."""
+    """Return a node of the predecessor's type that processes the images of a topic."""
     class Subscribed(node_type):  # type: ignore[misc]
 
         def __init__(self, model: Any) -> None:
@@ -106,7 +106,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument('checkout', type=Path, metavar='CHECKOUT', help='of ros2-tensorflow')
     parser.add_argument('graph', type=Path, metavar='GRAPH', help='a frozen graph; see graph.py')
-    parser.add_argument('--tensorflow', type=Path, metavar='FOLDER', help='packages with '
+    parser.add_argument('--tensorflow', type=Path, metavar='DIRECTORY', help='packages with '
                         f'TensorFlow (default: {_TENSORFLOW} of this repository, where it is)')
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
     tensorflow = arguments.tensorflow or next(_ROOT.glob(_TENSORFLOW), None)

@@ -31,18 +31,18 @@ from ros2_classify_benchmark.systems import one_for_all, servers
 
 _NAMES = ('one', 'servers')
 _DISTRIBUTION = ('p50', 'p95', 'p99', 'max')
-_FRAMES = ('sent', 'received', 'answered')
+_FRAMES = ('sent', 'received', 'results')
 
 
 def many_cameras(settings: Settings, plan: Plan, directory: Path, say: Say) -> dict[str, Any]:
     """
-    Saturate both by turns, and let the cameras go at their pace.
+    Measure both alternately: saturated, and at the cameras' own rate.
 
-    The parameter ``parallel`` counts for the one server alone: the others have a camera each, and
-    are as many processes already.
+    The parameter ``parallel`` is for the single server only: the others have one camera each, and
+    run in parallel anyway.
     """
     count = settings.cameras
-    turns: list[dict[str, Run]] = []
+    rounds: list[dict[str, Run]] = []
     paced: list[dict[str, Run]] = []
     with Session(settings, directory) as session:
         systems = [one_for_all(settings, session.task, directory, count),
@@ -55,31 +55,31 @@ def many_cameras(settings: Settings, plan: Plan, directory: Path, say: Say) -> d
         bare = session.run_bare(0.0, plan.saturated, plan.warm)
         rate = settings.overload * bare['rate'] / count
         for number in range(plan.repetitions):
-            say(f'turn {number + 1} of {plan.repetitions}')
+            say(f'round {number + 1} of {plan.repetitions}')
             order = _NAMES if number % 2 == 0 else _NAMES[::-1]
-            turns.append({name: session.run(nodes[name], rate, plan.saturated, plan.warm)
+            rounds.append({name: session.run(nodes[name], rate, plan.saturated, plan.warm)
                           for name in order})
             paced.append({name: session.run(nodes[name], settings.rate, plan.paced, plan.warm)
                           for name in order})
         facts, frames = session.facts, session.frames
 
     def over(value: str) -> float:
-        return median([ratio(getattr(turn['one'], value), getattr(turn['servers'], value))
-                       for turn in turns])
+        return median([ratio(getattr(round_['one'], value), getattr(round_['servers'], value))
+                       for round_ in rounds])
 
     return {
         'throughput_ratio': rounded(over('rate_out')), 'memory_ratio': rounded(over('pss_mib')),
-        'cameras': count, 'model': facts['name'], 'network_sha256': facts['sha256'],
+        'cameras': count, 'model': facts['name'], 'model_sha256': facts['sha256'],
         'input': frames,
         'offered_per_s_each': rounded(rate), 'paced_per_s_each': settings.rate,
         'bare_saturated_per_s': rounded(bare['rate']),
-        'fairness': rounded(median([_fairness(turn['one'], count) for turn in turns])),
-        'nodes': {name: {'paced': together([turn[name] for turn in paced]),
-                         'saturated': together([turn[name] for turn in turns])}
+        'fairness': rounded(median([_fairness(round_['one'], count) for round_ in rounds])),
+        'nodes': {name: {'paced': together([round_[name] for round_ in paced]),
+                         'saturated': together([round_[name] for round_ in rounds])}
                   for name in _NAMES},
-        'turns': [{'paced': {name: run.to_dict() for name, run in slow.items()},
-                   'saturated': {name: run.to_dict() for name, run in turn.items()}}
-                  for turn, slow in zip(turns, paced)]}
+        'rounds': [{'paced': {name: run.to_dict() for name, run in slow.items()},
+                    'saturated': {name: run.to_dict() for name, run in round_.items()}}
+                   for round_, slow in zip(rounds, paced)]}
 
 
 def table(result: dict[str, Any]) -> str:
@@ -114,6 +114,6 @@ def _without_parallel(settings: Settings) -> Settings:
 
 
 def _fairness(run: Run, cameras: int) -> float:
-    answered = run.matched.camera[run.matched.answered]
-    counts = [int((answered == camera).sum()) for camera in range(cameras)]
+    found = run.matched.camera[run.matched.has_result]
+    counts = [int((found == camera).sum()) for camera in range(cameras)]
     return ratio(min(counts) * cameras, sum(counts))

@@ -54,7 +54,7 @@ def run_test(settings: Settings, seconds: float, directory: Path, say: Say) -> d
         bare = session.run_bare(settings.rate, 5.0, 1.0)
         facts, frames, profile = session.facts, session.frames, session.profile
     return {
-        'model': facts['name'], 'network_sha256': facts['sha256'], 'input': frames,
+        'model': facts['name'], 'model_sha256': facts['sha256'], 'input': frames,
         'dds_profile': profile,
         'run': run.to_dict(), 'bare_paced_ms': rounded(median(bare['latencies'])),
         'memory': growth(run.memory, settings.rate)}
@@ -76,7 +76,7 @@ def growth(samples: list[tuple[float, int]], rate: float) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> str:
     """Return a long run for people."""
     run, memory = result['run'], result['memory']
-    keys = ('seconds', 'sent', 'received', 'processed', 'answered', 'dropped_by_policy',
+    keys = ('seconds', 'sent', 'received', 'processed', 'results', 'dropped_by_policy',
             'lost_in_transport', 'rate_out_per_s', 'jitter_ms', 'cpu_percent', 'grows')
     rows: list[tuple[Any, ...]] = [(key.replace('_', ' '), run[key]) for key in keys]
     rows += [(f'stamp to result, {key} (ms)', run['stamp_to_result_ms'][key])

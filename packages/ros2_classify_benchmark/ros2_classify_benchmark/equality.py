@@ -17,7 +17,7 @@ Record the results of many models on many images, and compare two records byte f
 
 Uses the public API alone, so that the same file records the results of two versions:
 `python equality.py record before.json --models DIR --images DIR`, then again with the other
-version, then `python equality.py compare before.json after.json`. Timing is left out.
+version, then `python equality.py compare before.json after.json`. Timing is ignored.
 """
 
 from __future__ import annotations

@@ -50,8 +50,8 @@ COMBINATIONS = (
     ('tensorrt', 'fp32', False), ('tensorrt', 'fp16', False), ('tensorrt', 'int8', False),
 )
 _HEAD = ('model', 'provider', 'precision', 'graphs', 'start 1', 'start 2', 'p50 ms', 'p95 ms',
-         'p99 ms', 'pictures/s', 'GPU MiB', 'difference')
-_SCENES = Path(__file__).resolve().parents[3] / 'models' / 'scenes'
+         'p99 ms', 'images/s', 'GPU MiB', 'difference')
+_SAMPLES = Path(__file__).resolve().parents[3] / 'models' / 'scenes'  # words: old
 
 
 def main(words: list[str] | None = None) -> int:
@@ -108,7 +108,7 @@ def in_8_bits(name: str, cache: Path) -> Path:
     except ModelNotFoundError:
         made = cache / f'{Path(name).stem}-int8.onnx'
     if not made.exists():
-        quantize_model(name, lambda: map(read_image, sorted(_SCENES.glob('*.jpg'))), made,
+        quantize_model(name, lambda: map(read_image, sorted(_SAMPLES.glob('*.jpg'))), made,
                        target='tensorrt')
     return made
 
@@ -136,7 +136,7 @@ def measure(
         'gpu_mib': None if used is None or idle is None else used - idle,
         'p50_ms': float(np.percentile(times, 50)), 'p95_ms': float(np.percentile(times, 95)),
         'p99_ms': float(np.percentile(times, 99)), 'batch': batch,
-        'pictures_per_s': batch * 1000 / float(np.median(many)),
+        'images_per_s': batch * 1000 / float(np.median(many)),
         'difference': max(float(np.abs(want.astype(np.float64) - have).max())
                           for want, have in zip(reference, outputs))}
 
@@ -179,7 +179,7 @@ def line_of(row: dict[str, Any]) -> str:
     return ' | '.join([
         *head, f'{row["start_first_s"]:.2f}', f'{row["start_again_s"]:.2f}',
         *(f'{row[key]:.2f}' for key in ('p50_ms', 'p95_ms', 'p99_ms')),
-        f'{row["pictures_per_s"]:.0f} (batch {row["batch"]})',
+        f'{row["images_per_s"]:.0f} (batch {row["batch"]})',
         '-' if row['gpu_mib'] is None else str(row['gpu_mib']), f'{row["difference"]:.1e}'])
 
 

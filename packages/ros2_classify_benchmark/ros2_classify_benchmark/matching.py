@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Which result belongs to which frame: by the stamp, which is another one for every frame."""
+"""Match results with frames by their stamps, which differ from frame to frame."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Matched:
         Which camera sent it.
     duplicates : int
         Results beyond the first to the same frame.
-    strangers : int
+    unmatched : int
         Results whose stamp no frame of the run has.
 
     """
@@ -51,35 +51,35 @@ class Matched:
     arrived: NDArray[np.float64]
     camera: Numbers
     duplicates: int = 0
-    strangers: int = 0
+    unmatched: int = 0
 
     @property
-    def answered(self) -> NDArray[np.bool_]:
+    def has_result(self) -> NDArray[np.bool_]:
         """Which frames got a result."""
         return np.isfinite(self.arrived)
 
     @property
     def latencies(self) -> NDArray[np.float64]:
-        """Seconds from each answered frame's stamp to its result, in the order of sending."""
-        answered = self.answered
-        return self.arrived[answered] - self.sent[answered]
+        """Seconds from stamp to result of each frame with a result, in the order of sending."""
+        found = self.has_result
+        return self.arrived[found] - self.sent[found]
 
     @property
     def loss(self) -> float:
-        """The part of the frames that got no result, from 0 to 1."""
-        return 1.0 - float(self.answered.mean()) if self.sent.size else 0.0
+        """The fraction of the frames without a result, from 0 to 1."""
+        return 1.0 - float(self.has_result.mean()) if self.sent.size else 0.0
 
     @property
     def out_of_order(self) -> int:
-        """How many results came after a result of a newer frame of the same camera."""
+        """The number of results that came after that of a newer frame of the same camera."""
         count = 0
         for camera in np.unique(self.camera):
-            times = self.arrived[(self.camera == camera) & self.answered]
+            times = self.arrived[(self.camera == camera) & self.has_result]
             count += int((times < np.maximum.accumulate(times)).sum()) if times.size else 0
         return count
 
     def since(self, start: float, end: float) -> Matched:
-        """Return what was sent from a time on and before another."""
+        """Return the frames sent in the interval [start, end)."""
         rows = (self.sent >= start) & (self.sent < end)
         return Matched(
             self.stamps[rows], self.sent[rows], self.arrived[rows], self.camera[rows])
@@ -96,7 +96,7 @@ def match(sent: Numbers, received: Numbers) -> Matched:
     return Matched(
         stamps=sent[:, 1], sent=sent[:, 2] / 1e9, arrived=arrived, camera=sent[:, 0],
         duplicates=int(known.sum()) - int(np.isfinite(arrived).sum()),
-        strangers=int((~known).sum()))
+        unmatched=int((~known).sum()))
 
 
 def times_of(stamps: Numbers, keys: Numbers, times: Numbers) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 
-"""The main measurement: node and bare loop by turns, in one run."""
+"""The main measurement: node and bare loop alternately, in one run."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ import time
 from typing import Any
 
 from ros2_classify_benchmark.runs import MIB, Run
-from ros2_classify_benchmark.search import Found, highest_rate, MAX_LOSS
-from ros2_classify_benchmark.session import Session
+from ros2_classify_benchmark.session import Session, Started
 from ros2_classify_benchmark.settings import Plan, Settings
-from ros2_classify_benchmark.started import Started
-from ros2_classify_benchmark.statistics import median, ratio, rounded, summary
+from ros2_classify_benchmark.statistics import (
+    Found, highest_rate, MAX_LOSS, median, ratio, rounded, summary)
 from ros2_classify_benchmark.systems import echo, other, server, System
 
 Say = Callable[[str], None]
@@ -42,8 +41,8 @@ _FEWEST = 3
 
 
 @dataclass
-class Turn:
-    """One turn of the alternation: the bare loop and every node, paced and saturated."""
+class Round:
+    """One round: the bare loop and every node, paced and saturated."""
 
     bare_paced: dict[str, Any]
     bare_saturated: dict[str, Any]
@@ -66,7 +65,7 @@ class Measured:
         What the images were.
     profile : str or None
         The DDS profile of the camera's process.
-    turns : list of Turn
+    rounds : list of Round
         The alternations.
     nodes : dict
         For each node: seconds to active and to the first result.
@@ -83,26 +82,26 @@ class Measured:
     facts: dict[str, Any]
     frames: dict[str, Any]
     profile: str | None
-    turns: list[Turn] = field(default_factory=list)
+    rounds: list[Round] = field(default_factory=list)
     nodes: dict[str, Started] = field(default_factory=dict)
     transport: Run | None = None
     bare_memory: float = float('nan')
     searched: dict[str, Found] = field(default_factory=dict)
 
-    def over_turns(self, value: Callable[[Turn], float]) -> float:
-        """Return the median over the turns of a value that each one gives."""
-        return median([value(turn) for turn in self.turns])
+    def over_rounds(self, value: Callable[[Round], float]) -> float:
+        """Return the median over the rounds of a value that each one gives."""
+        return median([value(round_) for round_ in self.rounds])
 
     @property
     def latency_ratio(self) -> float:
         """Time in our node over the paced bare loop, medians."""
-        return self.over_turns(
-            lambda turn: ratio(turn.paced['node'].in_node_ms, bare_ms(turn.bare_paced)))
+        return self.over_rounds(
+            lambda each: ratio(each.paced['node'].in_node_ms, bare_ms(each.bare_paced)))
 
     def throughput_ratio(self, name: str = 'node') -> float:
         """Return the output rate of a saturated node over that of the saturated bare loop."""
-        return self.over_turns(
-            lambda turn: ratio(turn.saturated[name].rate_out, turn.bare_saturated['rate']))
+        return self.over_rounds(
+            lambda each: ratio(each.saturated[name].rate_out, each.bare_saturated['rate']))
 
 
 def bare_ms(run: dict[str, Any]) -> float:
@@ -125,16 +124,16 @@ def measure(
         found.nodes = {system.name: _start(session, system, say) for system in systems}
         for number in range(plan.repetitions):
             if number >= _FEWEST and time.monotonic() - begun > plan.budget:
-                say(f'no more than {number} of {plan.repetitions} turns: they have taken more '
+                say(f'no more than {number} of {plan.repetitions} rounds: they have taken more '
                     f'than {plan.budget:.0f} s')
                 break
-            say(f'turn {number + 1} of {plan.repetitions}')
-            found.turns.append(_turn(session, plan, found.nodes, found.turns))
+            say(f'round {number + 1} of {plan.repetitions}')
+            found.rounds.append(_round(session, plan, found.nodes, found.rounds))
         found.bare_memory = session.bare_memory() / MIB
         if plan.search:
             for name, node in found.nodes.items():
                 say(f'searching the highest rate of the {name}')
-                found.searched[name] = _search(session, node, plan, found.turns)
+                found.searched[name] = _search(session, node, plan, found.rounds)
         say('transport alone')
         found.transport = session.run(
             session.start(transport), settings.rate, plan.paced, plan.warm)
@@ -146,26 +145,26 @@ def _start(session: Session, system: System, say: Say) -> Started:
     return session.start(system)
 
 
-def _turn(
-        session: Session, plan: Plan, nodes: dict[str, Started], before: Sequence[Turn]) -> Turn:
-    """Run the bare loop and all nodes once; who is first changes from turn to turn."""
+def _round(
+        session: Session, plan: Plan, nodes: dict[str, Started], before: Sequence[Round]) -> Round:
+    """Run the bare loop and all nodes once; who is first changes from round to round."""
     rate = session.settings.rate
-    turn = Turn({}, {})
+    round_ = Round({}, {})
 
     def run_bare_paced() -> None:
-        turn.bare_paced = session.run_bare(rate, plan.paced, plan.warm)
+        round_.bare_paced = session.run_bare(rate, plan.paced, plan.warm)
 
     def run_bare_saturated() -> None:
-        turn.bare_saturated = session.run_bare(0.0, plan.saturated, plan.warm)
+        round_.bare_saturated = session.run_bare(0.0, plan.saturated, plan.warm)
 
     def run_paced(node: Started) -> None:
-        turn.paced[node.system.name] = session.run(node, rate, plan.paced, plan.warm)
+        round_.paced[node.system.name] = session.run(node, rate, plan.paced, plan.warm)
 
     def run_saturated(node: Started) -> None:
-        # Where the nodes come first, what the bare loop managed in the turn before has to do.
-        bare = turn.bare_saturated or before[-1].bare_saturated
+        # Where the nodes come first, what the bare loop managed in the previous round has to do.
+        bare = round_.bare_saturated or before[-1].bare_saturated
         overload = session.settings.overload * bare['rate'] / session.settings.cameras
-        turn.saturated[node.system.name] = session.run(
+        round_.saturated[node.system.name] = session.run(
             node, overload, plan.saturated, plan.warm)
 
     for bare_step, node_step in (
@@ -174,13 +173,13 @@ def _turn(
             bare_step, *(partial(node_step, node) for node in nodes.values())]
         for step in steps if len(before) % 2 == 0 else reversed(steps):
             step()
-    return turn
+    return round_
 
 
-def _search(session: Session, node: Started, plan: Plan, turns: list[Turn]) -> Found:
+def _search(session: Session, node: Started, plan: Plan, rounds: list[Round]) -> Found:
     """Search between half of what came out under overload and a little more than that."""
     name = node.system.name
-    reached = median([turn.saturated[name].rate_out for turn in turns])
+    reached = median([round_.saturated[name].rate_out for round_ in rounds])
     return highest_rate(
         lambda rate: _loss(session.run(node, rate, plan.saturated, plan.warm)),
         max(1.0, reached / 2), max(2.0, reached * 1.1), max_loss=MAX_LOSS)
@@ -189,36 +188,36 @@ def _search(session: Session, node: Started, plan: Plan, turns: list[Turn]) -> F
 def _loss(run: Run) -> float:
     """Return the part without a result of the images asked for: also of those never sent."""
     asked = run.offered * run.seconds
-    return max(0.0, 1.0 - float(run.matched.answered.sum()) / asked)
+    return max(0.0, 1.0 - float(run.matched.has_result.sum()) / asked)
 
 
 def report(found: Measured) -> dict[str, Any]:
-    """Return what JSON shall hold of a measurement."""
+    """Return a measurement's values for JSON."""
     result: dict[str, Any] = {
         'latency_ratio': rounded(found.latency_ratio, 4),
         'throughput_ratio': rounded(found.throughput_ratio(), 4),
-        'model': found.facts['name'], 'network_sha256': found.facts['sha256'],
+        'model': found.facts['name'], 'model_sha256': found.facts['sha256'],
         'task': found.facts['task'],
         'provider': found.facts['provider'], 'dds_profile': found.profile,
-        'input': found.frames, 'repetitions': len(found.turns), 'bare': _bare(found),
+        'input': found.frames, 'repetitions': len(found.rounds), 'bare': _bare(found),
         'nodes': {name: _node(found, name) for name in found.nodes},
         'transport': found.transport.to_dict() if found.transport else None,
     }
     if 'other' in found.nodes:
         result['against'] = _against(found)
     result['notes'] = _notes(found)
-    result['turns'] = [{
-        'bare_paced_ms': rounded(bare_ms(turn.bare_paced)),
-        'bare_saturated_per_s': rounded(turn.bare_saturated['rate']),
-        'paced': {name: run.to_dict() for name, run in turn.paced.items()},
-        'saturated': {name: run.to_dict() for name, run in turn.saturated.items()},
-    } for turn in found.turns]
+    result['rounds'] = [{
+        'bare_paced_ms': rounded(bare_ms(round_.bare_paced)),
+        'bare_saturated_per_s': rounded(round_.bare_saturated['rate']),
+        'paced': {name: run.to_dict() for name, run in round_.paced.items()},
+        'saturated': {name: run.to_dict() for name, run in round_.saturated.items()},
+    } for round_ in found.rounds]
     return result
 
 
 def _notes(found: Measured) -> list[str]:
     """Say what the ratios can't be trusted for, in a sentence each."""
-    manages = found.over_turns(lambda turn: turn.bare_saturated['rate'])
+    manages = found.over_rounds(lambda each: each.bare_saturated['rate'])
     if found.settings.rate <= _PACED * manages:
         return []
     return [f'the bare loop manages {manages:.1f} images a second: a camera of '
@@ -227,36 +226,36 @@ def _notes(found: Measured) -> list[str]:
 
 
 def _bare(found: Measured) -> dict[str, Any]:
-    latencies = [each for turn in found.turns for each in turn.bare_paced['latencies']]
-    saturated = [each for turn in found.turns for each in turn.bare_saturated['latencies']]
-    inferences = [each for turn in found.turns for each in turn.bare_paced['inferences']]
+    latencies = [each for round_ in found.rounds for each in round_.bare_paced['latencies']]
+    saturated = [each for round_ in found.rounds for each in round_.bare_saturated['latencies']]
+    inferences = [each for round_ in found.rounds for each in round_.bare_paced['inferences']]
     return {
         'paced_ms': summary(latencies).to_dict(), 'inference_ms': summary(inferences).to_dict(),
         'saturated_ms': summary(saturated).to_dict(),
-        'saturated_per_s': rounded(found.over_turns(lambda turn: turn.bare_saturated['rate'])),
+        'saturated_per_s': rounded(found.over_rounds(lambda each: each.bare_saturated['rate'])),
         'paced_cpu_percent': rounded(
-            100 * found.over_turns(lambda turn: turn.bare_paced['cpu'])),
+            100 * found.over_rounds(lambda each: each.bare_paced['cpu'])),
         'pss_mib': rounded(found.bare_memory)}
 
 
 def _node(found: Measured, name: str) -> dict[str, Any]:
-    """Return a node's numbers: distributions over all turns, ratios as medians of the turns'."""
+    """Return a node's numbers: distributions over all rounds, ratios as medians of the rounds'."""
     node = found.nodes[name]
-    paced = [turn.paced[name] for turn in found.turns]
-    saturated = [turn.saturated[name] for turn in found.turns]
+    paced = [round_.paced[name] for round_ in found.rounds]
+    saturated = [round_.saturated[name] for round_ in found.rounds]
     searched = found.searched.get(name)
     values = {
-        'stamp_to_result_minus_bare_ms': found.over_turns(
-            lambda turn: turn.paced[name].latency_ms - bare_ms(turn.bare_paced)),
-        'in_node_over_bare': found.over_turns(
-            lambda turn: ratio(turn.paced[name].in_node_ms, bare_ms(turn.bare_paced))),
-        'cpu_over_bare': found.over_turns(
-            lambda turn: ratio(turn.paced[name].cpu, turn.bare_paced['cpu'])),
+        'stamp_to_result_minus_bare_ms': found.over_rounds(
+            lambda each: each.paced[name].latency_ms - bare_ms(each.bare_paced)),
+        'in_node_over_bare': found.over_rounds(
+            lambda each: ratio(each.paced[name].in_node_ms, bare_ms(each.bare_paced))),
+        'cpu_over_bare': found.over_rounds(
+            lambda each: ratio(each.paced[name].cpu, each.bare_paced['cpu'])),
         'throughput_over_bare': found.throughput_ratio(name),
-        'overload_latency_over_bare_paced': found.over_turns(
-            lambda turn: ratio(turn.saturated[name].latency_ms, bare_ms(turn.bare_paced))),
-        'overload_latency_over_bare_saturated': found.over_turns(
-            lambda turn: ratio(turn.saturated[name].latency_ms, bare_ms(turn.bare_saturated))),
+        'overload_latency_over_bare_paced': found.over_rounds(
+            lambda each: ratio(each.saturated[name].latency_ms, bare_ms(each.bare_paced))),
+        'overload_latency_over_bare_saturated': found.over_rounds(
+            lambda each: ratio(each.saturated[name].latency_ms, bare_ms(each.bare_saturated))),
         'memory_over_bare_mib': median([run.pss_mib for run in paced]) - found.bare_memory,
         'first_result_s': node.first_result_s, 'active_s': node.active_s,
         'rate_below_5_percent_loss_per_s': searched.rate if searched else None,
@@ -283,8 +282,8 @@ def together(runs: list[Run]) -> dict[str, Any]:
         'stamp_to_result_ms': summary(latencies).to_dict(),
         'in_node_ms': summary(in_node).to_dict(),
         **{key: total(key) for key in (
-            'sent', 'received', 'processed', 'answered', 'dropped_by_policy', 'lost_in_transport',
-            'duplicates', 'strangers', 'out_of_order')},
+            'sent', 'received', 'processed', 'results', 'dropped_by_policy', 'lost_in_transport',
+            'duplicates', 'unmatched', 'out_of_order')},
         **{key: middle(key) for key in (
             'offered_per_s', 'rate_out_per_s', 'lost_percent', 'jitter_ms', 'cpu_percent',
             'pss_mib')},
@@ -292,10 +291,10 @@ def together(runs: list[Run]) -> dict[str, Any]:
 
 
 def _against(found: Measured) -> dict[str, Any]:
-    """Return our node over the other one, medians of the turns' ratios."""
+    """Return our node over the other one, medians of the rounds' ratios."""
     def over(value: Callable[[Run], float], runs: str) -> float:
-        return found.over_turns(lambda turn: ratio(
-            value(getattr(turn, runs)['node']), value(getattr(turn, runs)['other'])))
+        return found.over_rounds(lambda each: ratio(
+            value(getattr(each, runs)['node']), value(getattr(each, runs)['other'])))
 
     nodes = found.nodes
     values = {

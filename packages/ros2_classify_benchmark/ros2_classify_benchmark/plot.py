@@ -83,11 +83,11 @@ def plot(found: Measured, path: Path) -> None:
 def _series(found: Measured) -> dict[str, Any]:
     """Return the latencies in ms of all systems that have some."""
     series = {'bare loop': np.concatenate(
-        [turn.bare_paced['latencies'] for turn in found.turns])}
+        [round_.bare_paced['latencies'] for round_ in found.rounds])}
     if found.transport is not None:
         series['transport alone'] = found.transport.matched.latencies * 1e3
     for name in found.nodes:
-        runs = [turn.paced[name] for turn in found.turns]
+        runs = [round_.paced[name] for round_ in found.rounds]
         series[f'{name}: in the node'] = np.concatenate([run.in_node for run in runs]) * 1e3
         series[f'{name}: stamp to result'] = np.concatenate(
             [run.matched.latencies for run in runs]) * 1e3

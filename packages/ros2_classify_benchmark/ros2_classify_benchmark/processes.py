@@ -105,12 +105,12 @@ class Helper:
         return self._next(PATIENCE)
 
     def ask(self, do: str, **words: Any) -> Any:
-        """Request something and return the reply."""
+        """Send a request and return the reply."""
         self.tell(do, **words)
         return self.result()
 
     def tell(self, do: str, **words: Any) -> None:
-        """Request something; `answer` waits for the reply."""
+        """Send a request; `result` waits for the reply."""
         stdin = self._process.stdin
         assert stdin is not None
         try:
@@ -120,7 +120,7 @@ class Helper:
             raise self._failed() from None
 
     def result(self, seconds: float = 0.0) -> Any:
-        """Wait for an answer; ``seconds`` is what it takes at least."""
+        """Wait for the reply; ``seconds`` is the least that it takes."""
         said = self._next(seconds + PATIENCE)
         if 'error' in said:
             raise BenchError(f'the process {self._name} failed: {said["error"]}')

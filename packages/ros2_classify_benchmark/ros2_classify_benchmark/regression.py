@@ -36,7 +36,8 @@ TOLERANCE = {
     'cpu_over_bare': 0.15,
 }
 # What a report says of what it was made with.
-IDENTITY = ('model', 'network_sha256', 'provider', 'dds_profile', 'input')
+IDENTITY = ('model', 'model_sha256', 'provider', 'dds_profile', 'input')
+_OLD_KEY = 'network_sha256'  # words: old
 _MORE_IS_BETTER = {'throughput_over_bare'}
 
 
@@ -56,6 +57,9 @@ def read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text().strip()
         record = json.loads(text if text.startswith('{') else text.rpartition('\n')[2])
+        # Records of the last release.
+        if _OLD_KEY in record:
+            record['model_sha256'] = record.pop(_OLD_KEY)
         ratios(record)
         settings_of(record)
     except OSError as error:
@@ -76,12 +80,12 @@ def settings_of(record: Mapping[str, Any]) -> Settings:
     return Settings(**values)
 
 
-def plan_of(record: Mapping[str, Any], usual: Plan, turns: int | None) -> Plan:
+def plan_of(record: Mapping[str, Any], usual: Plan, rounds: int | None) -> Plan:
     """Return the plan of a recorded measurement, with another number of rounds if given."""
     names = {field.name for field in fields(Plan)}
     values = {key: value for key, value in (record.get('plan') or {}).items() if key in names}
     plan = replace(usual, **values)
-    return replace(plan, repetitions=turns) if turns else plan
+    return replace(plan, repetitions=rounds) if rounds else plan
 
 
 def changed(record: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
@@ -93,7 +97,7 @@ def changed(record: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
 
 
 def _made_with(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {'the model (sha256)': record.get('network_sha256'),
+    return {'the model (sha256)': record.get('model_sha256'),
             'the provider': record.get('provider'),
             'the input (sha256)': (record.get('input') or {}).get('sha256')}
 

@@ -55,9 +55,9 @@ def table(result: dict[str, Any]) -> str:
     parts = [
         f'{result["model"]} ({result["task"]}, {result["provider"]}) on '
         f'{image["width"]}x{image["height"]} {image["encoding"]}, {image["transport"]}: '
-        f'{image["count"]} images of {image["source"]}, {result["repetitions"]} turn(s)',
+        f'{image["count"]} images of {image["source"]}, {result["repetitions"]} round(s)',
         markdown(('ms', *_DISTRIBUTION), latencies),
-        markdown(('frames', 'sent', 'received', 'processed', 'answered', 'dropped by policy',
+        markdown(('frames', 'sent', 'received', 'processed', 'results', 'dropped by policy',
                   'lost in transport', 'offered/s', 'out/s', 'lost %', 'jitter ms', 'CPU %',
                   'PSS MiB'), frames),
         markdown(('over the bare loop', *nodes), _ratios(result))]
@@ -75,7 +75,7 @@ def _distribution(title: str, values: dict[str, Any]) -> tuple[str, ...]:
 
 def _frames(title: str, run: dict[str, Any]) -> tuple[str, ...]:
     return (title, *(shown(run[key]) for key in (
-        'sent', 'received', 'processed', 'answered', 'dropped_by_policy', 'lost_in_transport',
+        'sent', 'received', 'processed', 'results', 'dropped_by_policy', 'lost_in_transport',
         'offered_per_s', 'rate_out_per_s', 'lost_percent', 'jitter_ms', 'cpu_percent',
         'pss_mib')))
 

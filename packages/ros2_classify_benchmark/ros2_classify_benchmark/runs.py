@@ -13,7 +13,7 @@
 # limitations under the License.
 
 
-"""One run of one node: what was sent, what came back, and what it took."""
+"""One run of one node: frames sent, results received, resources used."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Run:
     subject : str
         The node's name.
     offered : float
-        Images a second and camera that were asked of the source.
+        Images per second and camera requested from the source.
     matched : Matched
         The frames that count, sent in the window.
     window : tuple of float
@@ -50,13 +50,13 @@ class Run:
         Cores used, on average.
     memory : list of (float, int)
         Time and proportional set size in bytes, sampled.
-    duplicates, strangers, out_of_order : int
-        Results that should not have been, in the whole run.
+    duplicates, unmatched, out_of_order : int
+        Unexpected results, in the whole run.
     in_node : ndarray of float64, shape (n,)
-        Seconds from the taking of a frame to its published answer, where the node tells.
+        Seconds from the receipt of a frame to its published result, if the node reports it.
     received, processed : int or None
-        Frames that reached the node and that it answered, where it tells. Those that newer ones
-        replaced in its queue have reached it.
+        Frames that reached the node and frames that it processed, if it reports them. Frames
+        that newer ones replaced in its queue have reached it.
 
     """
 
@@ -68,7 +68,7 @@ class Run:
     cpu: float
     memory: list[tuple[float, int]] = field(default_factory=list)
     duplicates: int = 0
-    strangers: int = 0
+    unmatched: int = 0
     out_of_order: int = 0
     in_node: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     received: int | None = None
@@ -94,7 +94,7 @@ class Run:
         """Standard deviation of the intervals between a camera's results; of several, median."""
         matched = self.matched
         return median([
-            interval_jitter(matched.arrived[matched.answered & (matched.camera == camera)]) * 1e3
+            interval_jitter(matched.arrived[matched.has_result & (matched.camera == camera)]) * 1e3
             for camera in np.unique(matched.camera)])
 
     @property
@@ -108,7 +108,7 @@ class Run:
         return median([pss / MIB for _, pss in self.memory])
 
     def add_trace(self, taken: Numbers, published: Numbers, skipped: Numbers) -> None:
-        """Add what the node noted itself."""
+        """Add the node's own record."""
         stamps = self.matched.stamps
         begun = times_of(stamps, taken[:, 0], taken[:, 1])
         done = times_of(stamps, published[:, 0], published[:, 1])
@@ -122,21 +122,21 @@ class Run:
         self.processed = int(both.sum())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON shall hold of it."""
+        """Return the values for JSON."""
         matched = self.matched
-        sent, answered = int(matched.sent.size), int(matched.answered.sum())
-        # Where the node doesn't tell, all that is known is what came back.
+        sent, results = int(matched.sent.size), int(matched.has_result.sum())
+        # If the node doesn't report it, only the results are known.
         received = self.received
         values = {
             'offered_per_s': self.offered, 'seconds': self.seconds, 'sent': sent,
-            'received': received, 'processed': self.processed, 'answered': answered,
+            'received': received, 'processed': self.processed, 'results': results,
             'dropped_by_policy': None if received is None or self.processed is None
             else received - self.processed,
             'lost_in_transport': None if received is None else sent - received,
             'lost_percent': 100.0 * matched.loss, 'rate_out_per_s': self.rate_out,
             'jitter_ms': self.jitter_ms,
             'cpu_percent': 100.0 * self.cpu, 'pss_mib': self.pss_mib,
-            'duplicates': self.duplicates, 'strangers': self.strangers,
+            'duplicates': self.duplicates, 'unmatched': self.unmatched,
             'out_of_order': self.out_of_order, 'grows': grows(matched.latencies),
         }
         return {

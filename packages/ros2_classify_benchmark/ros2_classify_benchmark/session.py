@@ -18,6 +18,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 import json
 from pathlib import Path
 import subprocess
@@ -34,18 +35,53 @@ from ros2_classify_benchmark.processes import (
 from ros2_classify_benchmark.runs import Run
 from ros2_classify_benchmark.settings import Settings
 from ros2_classify_benchmark.shared_settings import engine_values, names, option_values
-from ros2_classify_benchmark.started import Started
+from ros2_classify_benchmark.system import cpu_seconds, memory_bytes
 from ros2_classify_benchmark.systems import System
-from ros2_classify_benchmark.usage import cpu_seconds, memory_bytes
 
 _PROGRAMS = 'ros2_classify_benchmark.nodes'
 _PIXELS = 'frames.bin'
 
-# After the last frame: nothing has arrived for so long.
+# After the last frame: quiet for this long means that all results have arrived.
 _SETTLED = 0.25
 _MEMORY_PERIOD = 1.0
-# While a node comes up it is shown images, in short runs, until it answers.
+# While a node comes up it gets images, in short runs, until it publishes results.
 _PROBE = (30.0, 0.3)
+
+
+@dataclass
+class Started:
+    """
+    A node that runs.
+
+    Parameters
+    ----------
+    system : System
+        What it is.
+    processes : list of NodeProcess
+        Its processes.
+    composed : Helper or None
+        The process that it shares with the camera.
+    active_s : float or None
+        Seconds from its start to the line that says it is active.
+    first_result_s : float
+        Seconds from its start to its first result, while a camera sent 30 images a second.
+    runs : list of Run
+        Its runs so far.
+
+    """
+
+    system: System
+    processes: list[NodeProcess]
+    composed: Helper | None = None
+    active_s: float | None = None
+    first_result_s: float = float('nan')
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def pids(self) -> list[int]:
+        """The numbers of its processes."""
+        shared = [self.composed.pid] if self.composed is not None else []
+        return [*shared, *(process.pid for process in self.processes)]
 
 
 class Session:
@@ -191,12 +227,12 @@ class Session:
         for process in started.processes:
             process.check()
         everything = match(np.load(out, allow_pickle=False), received)
-        # A node with a queue may still answer frames of the run before.
+        # A node with a queue may still process frames of the previous run.
         arrived = received[np.isin(received[:, 1], everything.stamps), 2] / 1e9
         run = Run(
             started.system.name, rate, everything.since(start, end), (start, end),
             int(((arrived >= start) & (arrived < end)).sum()), (used_then - used) / (end - start),
-            memory, everything.duplicates, everything.strangers, everything.out_of_order)
+            memory, everything.duplicates, everything.unmatched, everything.out_of_order)
         started.runs.append(run)
         return run
 

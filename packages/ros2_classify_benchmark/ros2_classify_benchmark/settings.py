@@ -35,7 +35,7 @@ class Settings:
     model : str
         A name from the catalogue, a descriptor or a model file.
     source : str
-        An image, a directory, a video or a bag; empty for the shipped scenes.
+        An image, a directory, a video or a bag; empty for the sample images.
     source_topic : str
         Of a bag: the topic of the images; empty for the first one.
     provider : str
@@ -56,7 +56,7 @@ class Settings:
         How many times the bare loop's rate a saturating camera sends.
     parameters : tuple of str
         Further parameters of the server, as ``name:=value``. Those of the engine, and the
-        answers' thresholds and limits, count for the bare loop as well.
+        results' thresholds and limits, apply to the bare loop as well.
 
     """
 

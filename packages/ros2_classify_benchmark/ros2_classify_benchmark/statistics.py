@@ -12,17 +12,20 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What becomes of many measured numbers: percentiles, ratios, slopes."""
+"""Statistics of measured numbers: percentiles, ratios, slopes, the search of a rate."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+# ros2_benchmark's: a rate counts as reached if less than 5 % of the frames are lost.
+MAX_LOSS = 0.05
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,45 @@ def grows(latencies: NDArray[np.float64]) -> bool:
 
 
 def rounded(value: Any, digits: int = 3) -> Any:
-    """Return a number as JSON shall show it: None for NaN, integers as they are."""
+    """Return a number rounded for JSON: None for NaN, integers unchanged."""
     if isinstance(value, float):
         return round(value, digits) if math.isfinite(value) else None
     return value
+
+
+@dataclass(frozen=True)
+class Found:
+    """
+    The result of a search.
+
+    Parameters
+    ----------
+    rate : float
+        The highest rate tried that was reached, frames a second; 0 if none was.
+    tried : list of (float, float)
+        All rates tried with the part lost, in this order.
+
+    """
+
+    rate: float
+    tried: list[tuple[float, float]] = field(default_factory=list)
+
+
+def highest_rate(
+        loss_at: Callable[[float], float], low: float, high: float, *,
+        max_loss: float = MAX_LOSS, tolerance: float = 0.03, max_tries: int = 10) -> Found:
+    """Find the highest rate with a loss below a limit, by bisection as ros2_benchmark does."""
+    tried: list[tuple[float, float]] = []
+    best = 0.0
+    rate = high
+    while len(tried) < max_tries:
+        loss = loss_at(rate)
+        tried.append((rate, loss))
+        if loss < max_loss:
+            best = low = max(rate, best)
+        else:
+            high = rate
+        if best >= high or high - low <= tolerance * high:
+            break
+        rate = (low + high) / 2
+    return Found(best, tried)

@@ -49,14 +49,14 @@ Ways = dict[str, Callable[[], object]]
 
 
 def measure(ways: Ways, repeat: int) -> dict[str, float]:
-    """Return the median milliseconds of each way; all take turns."""
+    """Return the median milliseconds of each way, measured alternately."""
     times: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(repeat + 3):
+    for number in range(repeat + 3):
         for name, way in ways.items():
             start = time.thread_time()
             way()
-            # The first turns fill buffers and caches.
-            if turn >= 3:
+            # The first rounds fill buffers and caches.
+            if number >= 3:
                 times[name].append(time.thread_time() - start)
     return {name: 1e3 * float(np.median(values)) for name, values in times.items()}
 
@@ -207,10 +207,10 @@ def whole(model: str, repeat: int) -> None:
             def result() -> None:
                 pipeline.postprocess(state['outputs'][0], batch.geometries[0])
 
-            # Either run comes after an image was prepared, as in life.
+            # Each run follows a preparation, as in the server.
             show(f'{model} {camera}', {
                 'prepare': prepare, 'run, not bound': unbound, 'once more': prepare, 'run': run,
-                'answer': result}, repeat, 'run')
+                'postprocess': result}, repeat, 'run')
 
 
 def main() -> None:

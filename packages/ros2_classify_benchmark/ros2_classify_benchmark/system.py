@@ -13,10 +13,11 @@
 # limitations under the License.
 
 
-"""Where something was measured: machine and versions."""
+"""The machine, the versions, and what processes use of it, read from /proc."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 import os
 from pathlib import Path
@@ -27,6 +28,9 @@ from typing import Any
 
 from ros2_classify import __version__
 from ros2_classify.engines.hardware import tensorrt_version
+
+_PROC = Path('/proc')
+_TICKS = os.sysconf('SC_CLK_TCK') if hasattr(os, 'sysconf') else 100
 
 # By rclpy's major version.
 _DISTROS = {'3': 'humble', '7': 'jazzy', '9': 'kilted'}
@@ -73,6 +77,56 @@ def commit(directory: Path = Path(__file__).resolve().parent) -> str:
     if not git('ls-files', '--', '.'):
         return ''
     return git('describe', '--always', '--dirty', '--abbrev=40', '--exclude=*')
+
+
+def tree(pids: Iterable[int]) -> list[int]:
+    """Return processes and their descendants: launchers start the node as a child."""
+    found: list[int] = []
+    queue = list(pids)
+    while queue:
+        pid = queue.pop()
+        if pid in found:
+            continue
+        try:
+            for task in (_PROC / str(pid) / 'task').iterdir():
+                queue += [int(word) for word in (task / 'children').read_text().split()]
+        except OSError:  # ended meanwhile
+            continue
+        found.append(pid)
+    return found
+
+
+def cpu_seconds(pids: Sequence[int]) -> float:
+    """Return the processor time that processes and their descendants have used so far."""
+    total = 0
+    for pid in tree(pids):
+        try:
+            # The name, in parentheses, may hold blanks.
+            fields = (_PROC / str(pid) / 'stat').read_text().rpartition(')')[2].split()
+        except OSError:
+            continue
+        total += int(fields[11]) + int(fields[12])
+    return total / _TICKS
+
+
+def memory_bytes(pids: Sequence[int], without: str = '') -> tuple[int, int]:
+    """Return the memory of processes and their descendants."""
+    pss = rss = 0
+    for pid in tree(pids):
+        try:
+            lines = (_PROC / str(pid) / 'smaps').read_text(errors='replace').splitlines()
+        except OSError:
+            continue
+        counts = True
+        for line in lines:
+            head, _, rest = line.partition(' ')
+            if not head.endswith(':'):  # the first line of a mapping: range … file
+                counts = not (without and line.endswith(without))
+            elif counts and head == 'Pss:':
+                pss += int(rest.split()[0]) * 1024
+            elif counts and head == 'Rss:':
+                rss += int(rest.split()[0]) * 1024
+    return pss, rss
 
 
 def _distro() -> str:

@@ -77,7 +77,7 @@ def server(
 def servers(
         settings: Settings, task: str, directory: Path, count: int, name: str = 'servers', *,
         parameters: tuple[str, ...] = (), trace: bool = True) -> System:
-    """Return so many servers, each with a camera of its own."""
+    """Return a number of servers, each with a camera of its own."""
     topic, result_type = RESULTS[task]
     spaces = [f'/bench/{name}{number}' for number in range(count)]
     traces = [directory / f'{name}{number}.npz' for number in range(count)] if trace else []
@@ -94,7 +94,7 @@ def servers(
 
 def one_for_all(
         settings: Settings, task: str, directory: Path, count: int, name: str = 'one') -> System:
-    """Return one server with so many cameras on one model."""
+    """Return one server with several cameras on one model."""
     topic, result_type = RESULTS[task]
     space = f'/bench/{name}'
     cameras = [f'{space}/camera{number}' for number in range(count)]
@@ -109,7 +109,7 @@ def one_for_all(
 
 
 def echo(settings: Settings) -> System:
-    """Return the node that answers with nothing but the header."""
+    """Return the node that publishes empty results, header only."""
     space = '/bench/echo'
     image = _image(settings, space)
     words = (sys.executable, '-m', 'ros2_classify_benchmark.nodes.echo', '--ros-args', '-r',
@@ -153,7 +153,7 @@ def other(
 
 
 def _check_plain(settings: Settings, task: str) -> None:
-    """Raise BenchError where the plain node has no answer: it is written for one purpose."""
+    """Raise BenchError for settings that the plain node doesn't support."""
     for what, value, known in (
             ('--transport', settings.transport, ('raw',)),
             ('--encoding', settings.encoding, ('bgr8', 'rgb8')),

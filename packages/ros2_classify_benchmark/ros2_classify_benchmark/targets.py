@@ -41,8 +41,8 @@ _BEGIN, _END = '<!-- targets: begin -->', '<!-- targets: end -->'
 _CAMERAS = 4
 _FULL_HD = (1920, 1080)
 _IDLE_SECONDS = 6.0
-_SHORT_TURNS = 3
-# As the table allows it: above the bare process, in MiB, and so many images.
+_SHORT_ROUNDS = 3
+# Allowed memory above the bare process: MiB, and a number of images.
 _MEMORY, _IMAGES = 60.0, 3
 
 
@@ -87,7 +87,7 @@ class Row:
         return 'PASS' if good else 'MISSED'
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON shall hold."""
+        """Return the values for JSON."""
         return {**{key: rounded(value) for key, value in asdict(self).items()},
                 'verdict': self.verdict}
 
@@ -97,10 +97,10 @@ def plan_of(asked: Plan) -> Plan:
     Return how long the rows are measured: of what was asked, the repetitions count.
 
     A millisecond between two of a dozen each is looked for, on machines that are slower for a
-    second now and then: so the turns are short, and three times as many.
+    second now and then: so the rounds are short, and three times as many.
     """
     return Plan(
-        repetitions=_SHORT_TURNS * asked.repetitions, paced=2.0, saturated=1.5, warm=0.5,
+        repetitions=_SHORT_ROUNDS * asked.repetitions, paced=2.0, saturated=1.5, warm=0.5,
         search=False)
 
 
@@ -115,7 +115,7 @@ def measure_all(
     predecessor = read_predecessor(recorded) if recorded else None
     vga = replace(settings, width=640, height=480, cameras=1)
     full_hd = replace(vga, width=_FULL_HD[0], height=_FULL_HD[1])
-    # Several servers use all cores whatever is set; the one shall be allowed to as well.
+    # Several servers use all cores whatever is set; allow it for the single one, too.
     parallel = f'parallel:={(os.cpu_count() or 1) + 1}'
     evidence: dict[str, Any] = {}
 
@@ -229,7 +229,7 @@ def _rows_of_load(small: dict[str, Any]) -> list[Row]:
             node['overload_latency_over_bare_paced'], command='bench',
             note=f'{growth}; over bare saturated '
                  f'{node["overload_latency_over_bare_saturated"]}'),
-        Row('30 Hz, 640x480: frames lost', 0.0, float(paced['sent'] - paced['answered']),
+        Row('30 Hz, 640x480: frames lost', 0.0, float(paced['sent'] - paced['results']),
             command='bench', note=f'of {paced["sent"]}'),
         Row('30 Hz, 640x480: CPU over bare paced', 1.15, node['cpu_over_bare'], command='bench')]
 
@@ -276,22 +276,22 @@ def _rows_of_memory(
 
 
 def _composed(settings: Settings, plan: Plan, directory: Path, say: Say) -> dict[str, Any]:
-    """Measure camera and server in one process, by turns with the bare loop."""
+    """Measure camera and server in one process, alternately with the bare loop."""
     above, latencies = [], []
     with Session(settings, directory) as session:
         node = session.start_composed(server(settings, session.task, directory, 'composed'))
         for number in range(plan.repetitions):
-            say(f'turn {number + 1} of {plan.repetitions}')
+            say(f'round {number + 1} of {plan.repetitions}')
             bare = bare_ms(session.run_bare(settings.rate, plan.paced, plan.warm))
             run = session.run(node, settings.rate, plan.paced, plan.warm)
             above.append(run.latency_ms - bare)
             latencies.append(run.to_dict())
     return {'stamp_to_result_minus_bare_ms': rounded(median(above)),
-            'turns': [rounded(value) for value in above], 'runs': latencies}
+            'rounds': [rounded(value) for value in above], 'runs': latencies}
 
 
 def _idle(settings: Settings, directory: Path) -> dict[str, Any]:
-    """Measure a node that is active for nobody."""
+    """Measure an active node without subscribers."""
     cores = {}
     for name, rate in (('camera', settings.rate), ('no_camera', 0.0)):
         with Session(settings, directory) as session:

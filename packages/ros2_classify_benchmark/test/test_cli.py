@@ -244,10 +244,11 @@ def test_messages_are_shown_as_a_table(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(('old', 'new', 'value', 'dest'), [
-    ('--pictures', '--images', 'a.png', 'images'), ('--turns', '--rounds', '3', 'rounds'),
-    ('--pictures-topic', '--image-topic', '/a', 'image_topic'),
+    ('--pictures', '--images', 'a.png', 'images'),  # words: old
+    ('--turns', '--rounds', '3', 'rounds'),
+    ('--pictures-topic', '--image-topic', '/a', 'image_topic'),  # words: old
     ('--guard', '--regression', 'f.json', 'regression'),
-    ('--soak', '--endurance', '9', 'endurance')])
+    ('--soak', '--endurance', '9', 'endurance')])  # words: old
 def test_old_option_names_work_with_a_warning(capsys, old, new, value, dest):
     from ros2_classify import cli as core
 

@@ -41,7 +41,7 @@ def test_a_leak_is_found():
 
 def test_the_table_shows_losses_and_memory():
     distribution = dict.fromkeys(('p50', 'p95', 'p99', 'max'), 1.5)
-    run = dict.fromkeys(('seconds', 'sent', 'received', 'processed', 'answered',
+    run = dict.fromkeys(('seconds', 'sent', 'received', 'processed', 'results',
                          'dropped_by_policy', 'lost_in_transport', 'rate_out_per_s', 'jitter_ms',
                          'cpu_percent', 'grows'), 7)
     memory = growth(samples(lambda when: np.float64(100 + when)), 30.0)

@@ -41,7 +41,7 @@ def test_on_a_machine_without_a_gpu(
     assert len(table['rows']) == len(gpu.COMBINATIONS)
     cpu, *others = table['rows']
     assert cpu['error'] == '' and cpu['p50_ms'] > 0 and cpu['difference'] == 0.0
-    assert cpu['pictures_per_s'] > 0 and cpu['batch'] in (1, 2)
+    assert cpu['images_per_s'] > 0 and cpu['batch'] in (1, 2)
     assert all(row['error'] for row in others)
     assert "the provider 'cuda' is not in the installed" in others[0]['error']
     assert others[-1]['precision'] == 'int8' and "provider 'tensorrt'" in others[-1]['error']
@@ -93,7 +93,7 @@ def test_what_fails_is_told_in_its_line_and_the_others_go_on(
         if settings.provider == 'cuda':
             raise RuntimeError('CUDA error 700')
         return {'start_first_s': 1.0, 'start_again_s': 1.0, 'p50_ms': 1.0, 'p95_ms': 1.0,
-                'p99_ms': 1.0, 'pictures_per_s': 1.0, 'batch': 1, 'gpu_mib': None,
+                'p99_ms': 1.0, 'images_per_s': 1.0, 'batch': 1, 'gpu_mib': None,
                 'difference': 0.0}
 
     monkeypatch.setattr(gpu, 'choose_providers', lambda *more: [])

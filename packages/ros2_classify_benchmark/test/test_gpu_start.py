@@ -83,11 +83,11 @@ def test_the_environment_is_made_once_and_goes_without_tensorrt(
     assert ('TensorRT could not be installed' in capsys.readouterr().err) == without
     del called[:]
     gpu_start.set_up(directory)
-    # What could not be had is tried again.
+    # What was not available is tried again.
     assert called == (['tensorrt>=10,<11'] if without else [])
 
 
-def test_an_environment_that_was_broken_off_is_made_anew(monkeypatch, tmp_path):
+def test_an_incomplete_environment_is_made_again(monkeypatch, tmp_path):
     def fail(*command, name):
         if 'pip' in command:
             raise SystemExit('no network')

@@ -34,7 +34,7 @@ SENT = table((0, 1000, 1 * SECOND), (0, 1001, SECOND * 11 // 10), (1, 1002, SECO
 def test_every_frame_gets_the_result_with_its_stamp():
     received = table((0, 1002, 2 * SECOND), (0, 1000, SECOND + 5_000_000))
     found = match(SENT, received)
-    assert found.answered.tolist() == [True, False, True]
+    assert found.has_result.tolist() == [True, False, True]
     assert found.latencies == pytest.approx([0.005, 0.8])
     assert found.loss == pytest.approx(1 / 3)
     assert found.camera.tolist() == [0, 0, 1]
@@ -44,10 +44,10 @@ def test_frames_are_in_the_order_of_sending():
     assert match(SENT[::-1], EMPTY).stamps.tolist() == [1000, 1001, 1002]
 
 
-def test_duplicates_and_strangers_are_counted_and_the_first_result_counts():
+def test_duplicates_and_unmatched_are_counted_and_the_first_result_counts():
     received = table((0, 1000, 3 * SECOND), (0, 1000, 2 * SECOND), (0, 7, 2 * SECOND))
     found = match(SENT, received)
-    assert (found.duplicates, found.strangers) == (1, 1)
+    assert (found.duplicates, found.unmatched) == (1, 1)
     assert found.latencies == pytest.approx([1.0])
 
 
@@ -61,7 +61,7 @@ def test_results_out_of_order_are_counted_for_each_camera():
 def test_nothing_received_and_nothing_sent():
     assert match(SENT, EMPTY).loss == 1.0
     nothing = match(EMPTY, SENT)
-    assert (nothing.loss, nothing.strangers, nothing.out_of_order) == (0.0, 3, 0)
+    assert (nothing.loss, nothing.unmatched, nothing.out_of_order) == (0.0, 3, 0)
 
 
 def test_a_window_keeps_what_was_sent_in_it():

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from ros2_classify_benchmark import measure
 from ros2_classify_benchmark.matching import match
-from ros2_classify_benchmark.measure import Turn
+from ros2_classify_benchmark.measure import Round
 from ros2_classify_benchmark.runs import Run
+from ros2_classify_benchmark.session import Started
 from ros2_classify_benchmark.settings import Plan, Settings
-from ros2_classify_benchmark.started import Started
 from ros2_classify_benchmark.systems import System
 
 PLAN = Plan()
@@ -29,7 +29,7 @@ SECOND = 10**9
 
 
 class Session:
-    """Notes what is run; its camera sends at most so many images a second, all are answered."""
+    """Notes what is run; its camera's rate is limited, and each image gets a result."""
 
     def __init__(self, camera=1000.0, bare_rates=()):
         self.settings = Settings(overload=2.0)
@@ -56,7 +56,7 @@ def started(name):
 @pytest.mark.parametrize(('camera', 'reached'), [(1000.0, 110.0), (80.0, 80.0 / 0.95)])
 def test_images_that_the_camera_could_not_send_are_lost(camera, reached):
     session = Session(camera)
-    before = Turn({}, {}, saturated={
+    before = Round({}, {}, saturated={
         'node': Run('node', 200.0, match(*[np.empty((0, 3), np.int64)] * 2), (0.0, 1.0), 100, 1)})
     found = measure._search(session, started('node'), PLAN, [before])
     assert found.rate == pytest.approx(reached, rel=0.04)
@@ -66,18 +66,18 @@ def test_images_that_the_camera_could_not_send_are_lost(camera, reached):
 def test_who_is_first_changes_from_turn_to_turn():
     session = Session(bare_rates=(100.0, 50.0, 70.0))
     nodes = {name: started(name) for name in ('node', 'other')}
-    turns = []
+    rounds = []
     for _ in range(3):
-        turns.append(measure._turn(session, PLAN, nodes, turns))
+        rounds.append(measure._round(session, PLAN, nodes, rounds))
     paced, rate = ('bare', 'node', 'other'), session.settings.rate
     assert session.steps == [
         *((name, rate) for name in paced), ('bare', 0.0), ('node', 200.0), ('other', 200.0),
-        # What the bare loop managed in the turn before.
+        # What the bare loop managed in the previous round.
         *((name, rate) for name in paced[::-1]), ('other', 200.0), ('node', 200.0), ('bare', 0.0),
         *((name, rate) for name in paced), ('bare', 0.0), ('node', 140.0), ('other', 140.0)]
-    assert [turn.bare_saturated['rate'] for turn in turns] == [100.0, 50.0, 70.0]
-    assert all(set(turn.paced) == set(turn.saturated) == set(nodes) for turn in turns)
-    assert all(turn.bare_paced['rate'] == rate for turn in turns)
+    assert [round_.bare_saturated['rate'] for round_ in rounds] == [100.0, 50.0, 70.0]
+    assert all(set(round_.paced) == set(round_.saturated) == set(nodes) for round_ in rounds)
+    assert all(round_.bare_paced['rate'] == rate for round_ in rounds)
 
 
 @pytest.mark.parametrize(('manages', 'rate', 'note'), [
@@ -85,6 +85,6 @@ def test_who_is_first_changes_from_turn_to_turn():
     (24.5, 30.0, '--rate 17 or less'), (0.5, 1.0, '--rate 1 or less')])
 def test_a_pace_that_the_bare_loop_cannot_keep_is_said(manages, rate, note):
     found = measure.Measured(
-        Settings(rate=rate), {}, {}, None, [Turn({}, {'rate': manages})] * 3)
+        Settings(rate=rate), {}, {}, None, [Round({}, {'rate': manages})] * 3)
     notes = measure._notes(found)
     assert notes == [] if note is None else note in notes[0]

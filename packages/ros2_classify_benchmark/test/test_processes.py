@@ -13,7 +13,7 @@
 # limitations under the License.
 
 
-"""The processes of a run: their answers, their ends and their failures."""
+"""The processes of a run: replies, ends and failures."""
 
 import os
 import signal
@@ -29,14 +29,14 @@ for line in sys.stdin:
     request = json.loads(line)
     if request['do'] == 'die':
         sys.exit('all is lost')
-    answer = {'error': 'no'} if request['do'] == 'fail' else {'result': request}
-    print(json.dumps(answer), flush=True)
+    reply = {'error': 'no'} if request['do'] == 'fail' else {'result': request}
+    print(json.dumps(reply), flush=True)
 """
 
 
 @pytest.fixture
 def helper(tmp_path, monkeypatch):
-    """Start a helper that answers with what it was asked."""
+    """Start a helper that replies with the request."""
     (tmp_path / 'some_helper.py').write_text(HELPER)
     env = {**os.environ, 'PYTHONPATH': str(tmp_path)}
     helper = Helper('some_helper', {'a': 1}, env, tmp_path / 'helper.log')

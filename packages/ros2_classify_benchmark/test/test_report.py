@@ -17,7 +17,7 @@
 from ros2_classify_benchmark.report import table
 
 TIMES = dict.fromkeys(('count', 'p50', 'p95', 'p99', 'max'), 1.5)
-RUN = {'sent': 90, 'received': 81, 'processed': 74, 'answered': 73, 'dropped_by_policy': 7,
+RUN = {'sent': 90, 'received': 81, 'processed': 74, 'results': 73, 'dropped_by_policy': 7,
        'lost_in_transport': 9, 'offered_per_s': 30.0, 'rate_out_per_s': 24.3,
        'lost_percent': 18.9, 'jitter_ms': 0.25, 'cpu_percent': 41.0, 'pss_mib': 123.0,
        'stamp_to_result_ms': TIMES, 'in_node_ms': TIMES}
@@ -37,4 +37,4 @@ def test_frames_dropped_and_frames_lost_have_columns_of_their_own():
     head = next(row for row in rows if row[0] == 'frames')
     values = dict(zip(head, next(row for row in rows if row[0] == 'node, paced')))
     assert (values['dropped by policy'], values['lost in transport']) == ('7', '9')
-    assert (values['sent'], values['answered'], values['PSS MiB']) == ('90', '73', '123')
+    assert (values['sent'], values['results'], values['PSS MiB']) == ('90', '73', '123')

@@ -23,7 +23,7 @@ SECOND = 10**9
 
 
 def run_of(*results):
-    """Return a run of so many cameras, whose results arrive at these times in seconds."""
+    """Return a run with a camera for each list of arrival times, in seconds."""
     rows = np.array(
         [(camera, 1000 * camera + number, int(when * SECOND))
          for camera, times in enumerate(results) for number, when in enumerate(times)], np.int64)

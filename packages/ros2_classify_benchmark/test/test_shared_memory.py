@@ -33,7 +33,7 @@ def test_only_new_and_unused_segments_go(memory):
                  'sem.fastdds_port1_mutex'):
         (memory / name).touch()
     with (memory / 'fastdds_2_el').open('w') as lock:
-        # A lock holds against other openings of the file, whoever has them.
+        # A lock holds against other openings of the file, of any process.
         fcntl.flock(lock, fcntl.LOCK_EX)
         removed = shared_memory.remove_left_behind(before)
     assert {path.name for path in removed} == {

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 
-"""Percentiles, ratios, slopes."""
+"""Percentiles, ratios, slopes, and the search of the highest rate."""
 
 import json
 import math
@@ -21,7 +21,7 @@ import math
 import numpy as np
 import pytest
 from ros2_classify_benchmark.statistics import (
-    grows, interval_jitter, median, ratio, rounded, slope, summary)
+    grows, highest_rate, interval_jitter, median, ratio, rounded, slope, summary)
 
 
 def test_a_summary_has_percentiles_and_the_greatest_value():
@@ -78,3 +78,30 @@ def test_numbers_are_rounded_for_json():
     assert rounded(math.inf) is None
     assert rounded(7) == 7
     assert rounded(None) is None
+
+
+def losses(capacity):
+    """Return the loss of a node that processes a limited rate."""
+    return lambda rate: max(0.0, 1.0 - capacity / rate)
+
+
+@pytest.mark.parametrize('capacity', [12.0, 40.0, 73.0, 95.0])
+def test_the_rate_where_five_percent_are_lost_is_found(capacity):
+    found = highest_rate(losses(capacity), 10.0, 110.0)
+    assert found.rate == pytest.approx(capacity / 0.95, rel=0.04)
+    assert max(loss for rate, loss in found.tried if rate <= found.rate) < 0.05
+
+
+def test_the_upper_end_is_tried_first_and_ends_the_search():
+    found = highest_rate(losses(1000.0), 10.0, 100.0)
+    assert (found.rate, found.tried) == (100.0, [(100.0, 0.0)])
+
+
+def test_a_rate_that_is_never_reached_is_zero():
+    found = highest_rate(lambda rate: 1.0, 10.0, 100.0)
+    assert found.rate == 0.0
+
+
+def test_the_number_of_runs_is_bounded():
+    found = highest_rate(losses(50.0), 1.0, 1000.0, tolerance=0.0, max_tries=6)
+    assert len(found.tried) == 6

@@ -16,7 +16,7 @@
 """
 A node that publishes the header of every image and does nothing else: the transport alone.
 
-Its images take the same way as the server's, its answers are as small as can be, so that what is
+Its images take the same way as the server's, its results are as small as can be, so that what is
 measured is the least that any node in Python pays.
 """
 

@@ -174,12 +174,12 @@ def _open(source: str, topic: str) -> tuple[str, Iterator[Pixels]]:
     if source and is_bag(source):
         return f'bag {Path(source).name}', images_of_bag(source, topic)
     if topic:
-        raise InputError(f'a topic of images is for a bag, and {source or "the scenes"} is none')
+        raise InputError(f'a topic of images needs a bag: {source or "no source"} is not a bag')
     if not source:
         models = shipped_directory()
         if models is None:
             raise InputError('the package was installed without its sample images; use --images')
-        opened = open_source(str(models / 'scenes'), Size(), _say)
+        opened = open_source(str(models / 'scenes'), Size(), _say)  # words: old
         return 'the sample images', _read(opened)
     try:
         opened = open_source(source, Size(), _say)

@@ -17,7 +17,7 @@ What messages cost: made and published, and sent from one process to another, in
 
 ``python -m ros2_classify_benchmark.nodes.messages [results|images|hops|segments ...]`` prints
 JSON.
-The ways are measured in turns, and each number is the median over the turns.
+The ways are measured alternately; each number is the median of all rounds.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ _TIMING = Timing(0.0, 0.0, 0.0)
 _TOPIC = 'bench_image'
 
 
-def run(turns: int = 5, seconds: float = 3.0) -> dict[str, Any]:
+def run(rounds: int = 5, seconds: float = 3.0) -> dict[str, Any]:
     """Measure everything but `segments`."""
-    return {'results': results(turns), 'images': images(turns),
-            'hops': hops(turns, seconds)}
+    return {'results': results(rounds), 'images': images(rounds),
+            'hops': hops(rounds, seconds)}
 
 
-def results(turns: int = 5) -> dict[str, Any]:
+def results(rounds: int = 5) -> dict[str, Any]:
     """Return the milliseconds to make and publish results, as message objects and as bytes."""
     messages_of_results: dict[str, Classification | Detections] = {
         'detections_1': _detections(1), 'detections_100': _detections(100),
@@ -80,41 +80,41 @@ def results(turns: int = 5) -> dict[str, Any]:
             assert row.to_cdr is not None
             found[name] = _publishing(node, row.msg_type, {
                 'object': partial(row.to_msg, result, Header(), 'label'),
-                'bytes': partial(row.to_cdr, result, Header(), 'label')}, turns)
+                'bytes': partial(row.to_cdr, result, Header(), 'label')}, rounds)
         return found
 
     return _with_node(measure)
 
 
-def images(turns: int = 5) -> dict[str, Any]:
+def images(rounds: int = 5) -> dict[str, Any]:
     """Return the milliseconds to make and publish images, as message objects and as bytes."""
     return _with_node(lambda node: {
         name: _publishing(node, Image, {
             'object': partial(to_image_msg, _noise(size), 'bgr8', Header()),
-            'bytes': partial(image_to_cdr, _noise(size), 'bgr8', Header())}, turns)
+            'bytes': partial(image_to_cdr, _noise(size), 'bgr8', Header())}, rounds)
         for name, size in SIZES.items()})
 
 
-def hops(turns: int = 5, seconds: float = 3.0) -> dict[str, Any]:
+def hops(rounds: int = 5, seconds: float = 3.0) -> dict[str, Any]:
     """Measure how images at 30 Hz get from one process to another, best effort."""
     ways = [(form, executor) for executor in ('waiting', 'events') for form in ('object', 'bytes')]
     found: dict[str, Any] = {}
     for name, size in SIZES.items():
         with _Sender(size) as sender:
             rows: dict[str, list[dict[str, float]]] = {' '.join(way): [] for way in ways}
-            for _ in range(turns):
+            for _ in range(rounds):
                 for way in ways:
                     rows[' '.join(way)] += _receive(sender, [way], seconds)
         found[name] = {way: _medians(each) for way, each in rows.items()}
     return found
 
 
-def segments(turns: int = 3, seconds: float = 4.0) -> dict[str, Any]:
+def segments(rounds: int = 3, seconds: float = 4.0) -> dict[str, Any]:
     """Measure sizes (MiB) of the sender's shared memory with two receivers at 30 Hz."""
     found: dict[str, Any] = {}
     for name, size in {**SIZES, '3840x2160': (3840, 2160)}.items():
         rows: dict[str, list[dict[str, float]]] = {}
-        for _ in range(turns):
+        for _ in range(rounds):
             for segment in (0, *SEGMENTS):
                 with _Sender(size, segment) as sender:
                     rows.setdefault(f'{segment} MiB' if segment else 'default', []).extend(
@@ -193,12 +193,12 @@ def _set_up(domain: int | None = None) -> None:
 
 def _publishing(
         node: Any, msg_type: type, ways: dict[str, Callable[[], Any]],
-        turns: int) -> dict[str, float]:
+        rounds: int) -> dict[str, float]:
     """Return the median milliseconds of making and publishing, with one subscriber there."""
     publisher = node.create_publisher(msg_type, 'bench_messages', 1)
     subscription = node.create_subscription(msg_type, 'bench_messages', lambda _: None, 1)
     times: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(turns):
+    for _ in range(rounds):
         for way, make in ways.items():
             spent = []
             for _ in range(_CALLS):

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Long runs of real nodes under faults: a soak, changes of the model, transitions.
+Long runs of real nodes under faults: endurance test, hot swaps, transitions.
 
 ``python -m ros2_classify_benchmark.stress --help`` tells how to run them; ``scripts/reliability``
 does so in the environment of the scripts.

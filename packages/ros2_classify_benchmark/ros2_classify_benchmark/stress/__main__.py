@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Run a soak, changes of the model, or transitions, and say what came of it."""
+"""Run an endurance test, hot swaps, or transitions, and print the report."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from typing import Any
 
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify_benchmark.shared_memory import removed
+
+_OLD_NAME = 'soak'  # words: old
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -43,8 +45,11 @@ def main(words: Sequence[str] | None = None) -> int:
         directory = Path(asked.keep or temporary)
         directory.mkdir(parents=True, exist_ok=True)
         try:
-            if asked.run == 'soak':
-                report = runs.soak(directory, asked.minutes, asked.seed, say)
+            if asked.run in ('endurance', _OLD_NAME):
+                if asked.run == _OLD_NAME:
+                    say(f'warning: {_OLD_NAME} is now endurance; the old name goes with the next '
+                        'release')
+                report = runs.endurance(directory, asked.minutes, asked.seed, say)
             elif asked.run == 'swaps':
                 report = runs.swaps(directory, asked.count, asked.seed, say)
             else:
@@ -61,16 +66,17 @@ def _parser() -> argparse.ArgumentParser:
         prog='scripts/reliability', description='Long runs of real nodes under faults.')
     runs = parser.add_subparsers(dest='run', required=True)
 
-    def add(name: str, text: str) -> Any:
-        run = runs.add_parser(name, help=text, description=text)
+    def add(name: str, text: str, *aliases: str) -> Any:
+        run = runs.add_parser(name, help=text, description=text, aliases=aliases)
         run.add_argument('--json', action='store_true', help='print the report as JSON')
-        run.add_argument('--keep', metavar='FOLDER', help='keep logs and records there')
+        run.add_argument('--keep', metavar='DIRECTORY', help='keep logs and records there')
         return run
 
-    run = add('soak', 'a camera at 30 images a second while one fault follows the other')
+    run = add('endurance', 'a camera at 30 images a second while one fault follows the other',
+              _OLD_NAME)
     run.add_argument('--minutes', type=float, default=3.0, help='how long (default 3)')
     run.add_argument('--seed', type=int, default=1, help='decides the order of the faults')
-    run = add('swaps', 'changes of the model under load; every third one must fail')
+    run = add('swaps', 'hot swaps of the model under load; every third one must fail')
     run.add_argument('--count', type=int, default=200, help='how many (default 200)')
     run.add_argument('--seed', type=int, default=1, help='decides which models')
     run = add('transitions', 'configure, activate, deactivate, cleanup, again and again')

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Which images were answered, by whom, and which got lost though nobody had a reason."""
+"""Results by image and by model, and images lost without a reason."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from typing import Any
 
 from ros2_classify_benchmark.stress.models import Known, whose
 
-# An image is replaced so many ns after it was sent, at most.
+# The longest time from the sending of an image to its replacement, in ns.
 _DELAY = 2 * 10**9
 
 
@@ -40,22 +40,22 @@ class Tally:
     ----------
     sent, good, bad : int
         Images sent, and how many of them were good and bad ones.
-    answered : int
-        Good images with an answer.
+    results : int
+        Good images with a result.
     excused : int
-        Good images without one while there was no camera, no listener or no active server.
-    unanswered : int
-        All other good images without an answer.
-    unanswered_at : list of int
+        Good images without one while there was no camera, subscriber or active server.
+    missing : int
+        All other good images without a result.
+    missing_at : list of int
         When these were sent, in ns since 1970.
-    foreign : int
-        Answers that are no single model's, or to a bad image, or to none.
-    twice : int
-        Answers to an image that had one already.
+    unmatched : int
+        Results that match no single model, or no good image.
+    duplicates : int
+        Results beyond the first of an image.
     by_model : dict of str to int
-        Answers by model.
+        Results by model.
     longest_gap_ms : float
-        The longest time between two answers in a row, outside of what excuses one.
+        The longest time between two successive results, outside of excuses.
     usual_gap_ms : float
         The median of these times.
 
@@ -64,12 +64,12 @@ class Tally:
     sent: int
     good: int
     bad: int
-    answered: int
+    results: int
     excused: int
-    unanswered: int
-    unanswered_at: list[int]
-    foreign: int
-    twice: int
+    missing: int
+    missing_at: list[int]
+    unmatched: int
+    duplicates: int
     by_model: dict[str, int]
     longest_gap_ms: float
     usual_gap_ms: float
@@ -78,7 +78,7 @@ class Tally:
 @dataclass
 class Frames:
     """
-    Collects answers and judges them against the camera's own record.
+    Collects results and judges them against the camera's own record.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class Frames:
     last: str = ''
 
     def receive(self, result: Any) -> None:
-        """Note an answer; for the node's thread."""
+        """Note a result; for the node's thread."""
         now = time.time_ns()
         stamp = result.header.stamp.sec * 10**9 + result.header.stamp.nanosec
         name = whose(result, self.known)
@@ -106,14 +106,14 @@ class Frames:
 
     @contextmanager
     def excused(self) -> Iterator[None]:
-        """Expect no answers to what is sent meanwhile."""
+        """Expect no results of images sent meanwhile."""
         # What was sent a moment ago may be on its way still.
         begun = time.time_ns() - 300_000_000
         yield
         self._excuses.append((begun, time.time_ns()))
 
     def gaps(self, begun: int = 0, ended: int | None = None) -> list[float]:
-        """Return the times between two answers in a row."""
+        """Return the times between successive results."""
         with self._lock:
             results = list(self._results)
         first = next((number for number, (_, when, _) in enumerate(results) if when > begun), 0)
@@ -123,7 +123,7 @@ class Frames:
         return self._gaps(results[max(0, first - 1):last])
 
     def tally(self, record: Path) -> Tally:
-        """Judge all answers."""
+        """Judge all results."""
         with self._lock:
             results = list(self._results)
         lines = [line.split() for line in record.read_text().splitlines()]
@@ -153,7 +153,7 @@ class Frames:
 
 
 class Drops:
-    """When a server has replaced images by newer ones, as it tells about once a second."""
+    """When a server replaced images by newer ones, as it reports about once a second."""
 
     def __init__(self) -> None:
         self._told: list[tuple[int, int]] = []
@@ -165,7 +165,7 @@ class Drops:
             self._told.append((time.time_ns(), replaced))
 
     def unexplained(self, silent: list[int], total: int) -> int:
-        """Return how many images without an answer no replacement of their time explains."""
+        """Return how many images without a result no replacement of their time explains."""
         with self._lock:
             told = list(self._told)
         left = []

@@ -26,7 +26,7 @@ from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
-from ros2_classify_benchmark.usage import memory_bytes
+from ros2_classify_benchmark.system import memory_bytes
 
 _MIB = 2.0**20
 # Seconds for what has ended to go.
@@ -35,7 +35,7 @@ _POLL = 0.02
 # Pools and caches fill up in the first part of a run.
 SETTLING = 0.25
 COLUMNS = ('memory_mib', 'descriptors', 'threads', 'shared_memory')
-# With so many samples after the settling, a tenth of them is no accident.
+# A tenth of this many samples after the settling is significant.
 _MANY = 300
 # What the fit may gain from the end of the settling to the end of the run: allocators round, and
 # what comes and goes is not the same at both ends.

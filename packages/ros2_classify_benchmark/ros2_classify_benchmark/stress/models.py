@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Models whose answers are known beforehand, and models that can't be loaded."""
+"""Models whose results are known beforehand, and models that can't be loaded."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Known:
     path : Path
         Its descriptor.
     scores : mapping of str to float
-        Its answer: the scores by label.
+        Its result: the scores by label.
     slow : bool
         Whether it takes longer than a camera of 30 images a second gives it.
 
@@ -63,7 +63,7 @@ class Failing:
     path : Path
         What to ask for.
     words : str
-        A part of the reason that shall be given.
+        A part of the expected reason.
 
     """
 
@@ -100,7 +100,7 @@ def save_models(directory: Path) -> tuple[list[Known], list[Failing]]:
 
 
 def whose(result: Any, known: list[Known]) -> str:
-    """Tell which model has given an answer."""
+    """Return the model that a result is from, `nobody` if none matches."""
     said = {each.class_id: each.score for each in result.results}
     for model in known:
         if said and all(model.scores.get(label) == score for label, score in said.items()):

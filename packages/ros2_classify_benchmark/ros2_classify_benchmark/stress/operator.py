@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The node of a run: it listens to a server, asks it for things, and is spun in a thread."""
+"""The node of a run, spun in a thread: it subscribes to a server and sends it requests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from ros2_classify_benchmark.processes import BenchError
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Classification, LabelInfo
 
-# Seconds for an answer, on a busy machine.
+# Seconds for a response, on a busy machine.
 PATIENCE = 60.0
 _ASK_AGAIN = 2.0
 _POLL = 0.01
@@ -51,7 +51,7 @@ class Operator:
     Parameters
     ----------
     on_result : callable
-        Called with each answer, in the node's thread.
+        Called with each result, in the node's thread.
     on_replaced : callable
         Called with the number of images replaced by newer ones whenever the server tells it, in
         the node's thread.
@@ -92,7 +92,7 @@ class Operator:
         rclpy.try_shutdown()
 
     def wait(self, condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-        """Wait until something holds; raise BenchError where it doesn't in time."""
+        """Wait until a condition holds; raise BenchError if it doesn't in time."""
         end = time.monotonic() + patience
         while not (value := condition()):
             if time.monotonic() > end:
@@ -101,13 +101,13 @@ class Operator:
         return value
 
     def meet(self) -> None:
-        """Wait until the server answers this node's requests; the first ones may get lost."""
+        """Wait until the server responds to this node; the first requests may get lost."""
         end = time.monotonic() + PATIENCE
         for name, request in (('get_parameters', GetParameters.Request(names=['model'])),
                               ('set_parameters', SetParameters.Request())):
             while not self._done(name, request, _ASK_AGAIN):
                 if time.monotonic() > end:
-                    raise BenchError('the server answers no request')
+                    raise BenchError('the server does not respond')
         self.wait(self._clients['change_state'].service_is_ready, 'the service change_state')
 
     def set_values(self, **values: Any) -> str:
@@ -123,7 +123,7 @@ class Operator:
         return bool(self._call('change_state', request).success)
 
     def listen(self, wanted: bool) -> None:
-        """Subscribe to the answers, or unsubscribe."""
+        """Subscribe to the results, or unsubscribe."""
         def act() -> None:
             if wanted:
                 self._listener = self._node.create_subscription(
@@ -133,7 +133,7 @@ class Operator:
         self._in_thread(act)
 
     def invite(self) -> None:
-        """Have others subscribe: to the images with the answers drawn, and to the labels."""
+        """Add subscribers: to the debug image, the labels and the results."""
         def act() -> None:
             self._guest = [
                 self._node.create_subscription(kind, topic, lambda _: None, 1)
@@ -142,7 +142,7 @@ class Operator:
         self._in_thread(act)
 
     def dismiss(self) -> None:
-        """Have them go."""
+        """Remove them."""
         def act() -> None:
             for subscription in self._guest:
                 self._node.destroy_subscription(subscription)
@@ -165,7 +165,7 @@ class Operator:
 
     def _call(self, name: str, request: Any) -> Any:
         future = self._clients[name].call_async(request)
-        return self.wait(lambda: future.done() and future, f'an answer of {name}').result()
+        return self.wait(lambda: future.done() and future, f'a response of {name}').result()
 
     def _done(self, name: str, request: Any, patience: float) -> bool:
         client = self._clients[name]

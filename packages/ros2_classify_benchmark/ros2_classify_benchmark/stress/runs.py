@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The runs: a soak, changes of the model under load, transitions."""
+"""The runs: endurance test, hot swaps under load, transitions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ import time
 from ros2_classify_benchmark.stress.faults import Faults
 from ros2_classify_benchmark.stress.growth import LIMITS, Watch
 from ros2_classify_benchmark.stress.report import Report
-from ros2_classify_benchmark.stress.testbed import RATE, TestBed
+from ros2_classify_benchmark.stress.testbed import RATE, Testbed
 
 Say = Callable[[str], None]
 
@@ -38,41 +38,41 @@ _SAY_EVERY = 60.0
 _HEAPS = 40.0
 _HEAPS_ON_AVERAGE = 16.0
 _LONG = 30.0
-# So many transitions average it, too: the heaps of new threads fill up in the first hundreds.
+# This many transitions average it, too: the heaps of new threads fill up in the first hundreds.
 _MANY_TRANSITIONS = 5000
-# Changes, at least, whose gaps are measured; so many that the longest ones count as well; answers
-# without any change for each model.
+# The least number of hot swaps whose gaps are measured; the number from which the longest ones
+# count as well; results without any swap for each model.
 _GAPS = 20
 _MANY_GAPS = 40
 _USUAL = 100
-# Answers and steps between two looks of the runs that count.
+# The steps of a cycle, and the cycles between two checks for results.
 _CYCLE = ('configure', 'activate', 'deactivate', 'cleanup')
-_ANSWERED_EVERY = 25
+_CHECK_EVERY = 25
 
 
-def soak(directory: Path, minutes: float, seed: int, say: Say) -> Report:
+def endurance(directory: Path, minutes: float, seed: int, say: Say) -> Report:
     """Let a camera run at 30 images a second while one fault follows the other."""
-    report = Report(f'soak of {minutes:g} min at {RATE:g} images/s', say=say)
+    report = Report(f'endurance test of {minutes:g} min at {RATE:g} images/s', say=say)
     done: Counter[str] = Counter()
-    with TestBed(directory) as bed:
-        bed.open_camera()
-        with bed.frames.excused():
-            bed.wait_for_results(10)
-        faults = Faults(bed, seed, report.demand)
+    with Testbed(directory) as testbed:
+        testbed.open_camera()
+        with testbed.frames.excused():
+            testbed.wait_for_results(10)
+        faults = Faults(testbed, seed, report.demand)
         begun = said = time.monotonic()
         limit = _HEAPS_ON_AVERAGE if minutes >= _LONG else _HEAPS
-        with Watch(bed.server.pid, _PERIOD, memory_mib=limit) as watch:
+        with Watch(testbed.server.pid, _PERIOD, memory_mib=limit) as watch:
             while time.monotonic() - begun < 60.0 * minutes:
                 done[faults.do_next()] += 1
                 time.sleep(_BETWEEN)
-                bed.server.check()
+                testbed.server.check()
                 if time.monotonic() - said >= _SAY_EVERY:
                     said = time.monotonic()
                     say(f'{(said - begun) / 60.0:.0f} min: {sum(done.values())} faults, '
-                        f'{bed.frames.count} answers')
+                        f'{testbed.frames.count} results')
         report.add_growths(watch.growths())
         watch.save(directory / 'held.txt')
-        _finish(bed, report)
+        _finish(testbed, report)
     report.numbers.update({name: done[name] for name in sorted(done)})
     return report
 
@@ -80,17 +80,17 @@ def soak(directory: Path, minutes: float, seed: int, say: Say) -> Report:
 def swaps(directory: Path, count: int, seed: int, say: Say) -> Report:
     """Change the model again and again, under load; every third change is one that must fail."""
     report = Report(f'{count} changes of the model at {RATE:g} images/s', say=say)
-    with TestBed(directory) as bed:
-        bed.open_camera()
-        with bed.frames.excused():
-            bed.wait_for_results(30)
+    with Testbed(directory) as testbed:
+        testbed.open_camera()
+        with testbed.frames.excused():
+            testbed.wait_for_results(30)
         # What the machine does without any change, to compare with.
-        bed.wait_for_results(300)
+        testbed.wait_for_results(300)
         report.numbers['longest gap before the first change ms'] = round(
-            max(bed.frames.gaps()), 1)
-        faults = Faults(bed, seed, report.demand)
+            max(testbed.frames.gaps()), 1)
+        faults = Faults(testbed, seed, report.demand)
         # Between the changes, when there is one model; one that stays shows by its threads.
-        watch = Watch(bed.server.pid, memory_mib=_HEAPS)
+        watch = Watch(testbed.server.pid, memory_mib=_HEAPS)
         # The thread that loads models comes with the first one.
         faults.change_model()
         watch.sample()
@@ -105,31 +105,31 @@ def swaps(directory: Path, count: int, seed: int, say: Say) -> Report:
         report.add_growths(watch.growths())
         watch.save(directory / 'held.txt')
         report.numbers.update({'changed': 1 + count - count // 3, 'refused': count // 3})
-        _measure_gaps(bed, faults, report, max(_GAPS, count // 5))
-        _finish(bed, report)
+        _measure_gaps(testbed, faults, report, max(_GAPS, count // 5))
+        _finish(testbed, report)
     return report
 
 
-def _measure_gaps(bed: TestBed, faults: Faults, report: Report, count: int) -> None:
+def _measure_gaps(testbed: Testbed, faults: Faults, report: Report, count: int) -> None:
     """
     Change between a quick model and a slow one: no gap may be longer than one inference.
 
-    Without any change an answer comes with each image, or after each inference of a model that
+    Without any change a result comes with each image, or after each inference of a model that
     is slower than the camera. The changes may add one inference, and what the machine adds anyway:
     in 95 of 100 changes, or half of a few.
     """
-    quick, slow = bed.known[0], bed.known[-1]
+    quick, slow = testbed.known[0], testbed.known[-1]
     usual = {}
     for model in (quick, slow):
         faults.set_model(model)
         begun = time.time_ns()
-        bed.wait_for_results(_USUAL)
-        usual[model.name] = bed.frames.gaps(begun)
+        testbed.wait_for_results(_USUAL)
+        usual[model.name] = testbed.frames.gaps(begun)
     changes = []
     for number in range(count):
         begun = time.time_ns()
         faults.set_model((quick, slow)[number % 2])
-        changes.append(bed.frames.gaps(begun, time.time_ns()))
+        changes.append(testbed.frames.gaps(begun, time.time_ns()))
     longest = list(map(max, changes))
     period = 1000.0 / RATE
     inference = _part(usual[slow.name], 0.5)
@@ -164,51 +164,51 @@ def transitions(directory: Path, count: int, say: Say) -> Report:
     """Configure, activate, deactivate and clean up, again and again."""
     report = Report(f'{count} transitions', say=say)
     cycles = -(-count // len(_CYCLE))
-    answered = 0
-    with TestBed(directory, autostart=False) as bed:
-        bed.open_camera()
+    checked = 0
+    with Testbed(directory, autostart=False) as testbed:
+        testbed.open_camera()
         limit = LIMITS['memory_mib'] if count >= _MANY_TRANSITIONS else _HEAPS
-        watch = Watch(bed.server.pid, memory_mib=limit)
+        watch = Watch(testbed.server.pid, memory_mib=limit)
         begun = time.monotonic()
         for number in range(cycles):
             for step in _CYCLE:
-                report.demand(bed.operator.transition(step), f'{step} {number} failed')
-                if step == 'activate' and number % _ANSWERED_EVERY == 0:
-                    bed.wait_for_results(2)
-                    answered += 1
+                report.demand(testbed.operator.transition(step), f'{step} {number} failed')
+                if step == 'activate' and number % _CHECK_EVERY == 0:
+                    testbed.wait_for_results(2)
+                    checked += 1
             watch.sample()
             if (number + 1) % 250 == 0:
                 say(f'{(number + 1) * len(_CYCLE)} transitions')
         report.numbers.update({
             'transitions': cycles * len(_CYCLE), 'seconds': round(time.monotonic() - begun),
-            'activations that were seen to answer': answered})
+            'activations checked for results': checked})
         report.add_growths(watch.growths())
         watch.save(directory / 'held.txt')
-        bed.close_camera()
-        report.demand(bed.end() == 0, f'the server ended with {bed.server.code}')
+        testbed.close_camera()
+        report.demand(testbed.end() == 0, f'the server ended with {testbed.server.code}')
     return report
 
 
-def _finish(bed: TestBed, report: Report) -> None:
-    """End camera and server, and judge the images by what each of them says."""
-    with bed.frames.excused():
-        bed.close_camera()
-    bed.server.check()
-    report.demand(bed.end() == 0, f'the server ended with {bed.server.code}')
-    tally, counts = bed.frames.tally(bed.record), bed.counts()
+def _finish(testbed: Testbed, report: Report) -> None:
+    """End camera and server, and judge the images by their records."""
+    with testbed.frames.excused():
+        testbed.close_camera()
+    testbed.server.check()
+    report.demand(testbed.end() == 0, f'the server ended with {testbed.server.code}')
+    tally, counts = testbed.frames.tally(testbed.record), testbed.counts()
     numbers = asdict(tally)
     by_model = numbers.pop('by_model')
     # Replacements among bad or excused images may explain no loss at another time.
-    lost = bed.drops.unexplained(numbers.pop('unanswered_at'), counts['replaced'])
+    lost = testbed.drops.unexplained(numbers.pop('missing_at'), counts['replaced'])
     unaccounted = 2 * counts['received'] - sum(counts.values())
     report.numbers.update({
         **{name.replace('_', ' '): round(value, 1) for name, value in numbers.items()},
-        **{f'answers of {name}': number for name, number in sorted(by_model.items())},
+        **{f'results of {name}': number for name, number in sorted(by_model.items())},
         'replaced by newer ones (drop policy)': counts['replaced'],
         'good images lost beyond the drop policy': lost})
     report.demand(not lost, f'{lost} good images got lost')
-    report.demand(not tally.foreign, f'{tally.foreign} answers fit no model')
-    report.demand(not tally.twice, f'{tally.twice} images were answered twice')
-    report.demand(unaccounted == 0, f'the server lost sight of {unaccounted} images')
+    report.demand(not tally.unmatched, f'{tally.unmatched} results are unmatched')
+    report.demand(not tally.duplicates, f'{tally.duplicates} results are duplicates')
+    report.demand(unaccounted == 0, f'the server did not account for {unaccounted} images')
     for word in ('Traceback', 'unexpected'):
-        report.demand(word not in bed.server.output, f'its log has {word!r}')
+        report.demand(word not in testbed.server.output, f'its log has {word!r}')

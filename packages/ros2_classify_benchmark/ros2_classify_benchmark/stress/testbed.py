@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The processes of a run, and what each of them has come to in the end."""
+"""The processes of a run: server, camera and operator."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from ros2_classify_benchmark.stress.operator import Operator
 RATE = 30.0
 _TOPIC = '/image'
 _STOPPED = re.compile(
-    r'stopped: (\d+) frames received, (\d+) answered, (\d+) replaced by newer ones, '
-    r'(\d+) not wanted by anybody, (\d+) unusable, (\d+) failed'
+    r'stopped: (\d+) frames received, (\d+) \w+, (\d+) replaced by newer ones, '
+    r'(\d+) [\w ]+, (\d+) unusable, (\d+) failed'
     r'(?:, (\d+) skipped after faults)?(?:, (\d+) dropped at the stop)?')
 _SHARED_MEMORY = Path('/dev/shm')
 _SEGMENT = re.compile(r'/dev/shm/(fast\w+_[0-9a-f]{16})_el\b')
-_COUNTS = ('received', 'answered', 'replaced', 'unwanted', 'unusable', 'failed', 'skipped',
+_COUNTS = ('received', 'published', 'replaced', 'no subscribers', 'unusable', 'failed', 'skipped',
            'stopped')
 
 
-class TestBed:
+class Testbed:
     """
     A server, a camera and an operator, each with its own view of what happens.
 
@@ -75,8 +75,8 @@ class TestBed:
         self.server = NodeProcess(
             [sys.executable, '-m', 'ros2_classify', 'server', '--ros-args',
              '-p', f'model:={self.known[0].path}', '-p', f'autostart:={autostart}'.lower(),
-             # So that every image that gets lost is the server's loss, on a machine that stands
-             # still for two seconds as well.
+             # So that the server alone can lose images, even if the machine stalls for two
+             # seconds.
              '-p', f'qos_overrides.{_TOPIC}.subscription.reliability:=reliable',
              '-p', f'qos_overrides.{_TOPIC}.subscription.depth:=60'], self._env, self.log)
         try:
@@ -99,21 +99,21 @@ class TestBed:
         return self.camera
 
     def close_camera(self, kill: bool = False) -> None:
-        """End the camera, in order or not."""
+        """End the camera, or kill it."""
         if self.camera is not None:
             left = segments(self.camera.pid) if kill else []
             if kill:
                 os.kill(self.camera.pid, signal.SIGKILL)
             self.camera.close()
             self.camera = None
-            # Nobody else would, and an hour of kills fills the memory.
+            # Otherwise an hour of kills fills the memory.
             for path in left:
                 path.unlink(missing_ok=True)
 
     def wait_for_results(self, count: int = 1) -> None:
-        """Wait for so many more answers."""
+        """Wait for a number of further results."""
         enough = self.frames.count + count
-        self.operator.wait(lambda: self.frames.count >= enough, 'the next answer')
+        self.operator.wait(lambda: self.frames.count >= enough, 'the next result')
 
     def end(self) -> int | None:
         """End the server and return its exit code."""
@@ -130,8 +130,8 @@ class TestBed:
         self.server.close()
         self.operator.close()
 
-    def __enter__(self) -> TestBed:
-        """Return the bed; all ends with the block."""
+    def __enter__(self) -> Testbed:
+        """Return the testbed; its processes end with the block."""
         return self
 
     def __exit__(
@@ -151,7 +151,7 @@ def counts(log: str) -> Counter[str]:
 
 def segments(pid: int) -> list[Path]:
     """Return the files of the shared memory that a process has made, as Fast DDS names them."""
-    # Whoever makes a segment keeps a lock open on a file beside it; others only map it.
+    # The owner of a segment keeps a lock open on a file beside it; others only map it.
     opened = [os.readlink(path) for path in Path(f'/proc/{pid}/fd').iterdir() if path.is_symlink()]
     names = [found[1] for found in map(_SEGMENT.match, opened) if found]
     return [path for name in names for pattern in (f'{name}*', f'sem.{name}*')

@@ -179,7 +179,7 @@ def test_a_topic_whose_name_is_no_text_is_said(tmp_path):
         values(path)
 
 
-def test_a_message_that_is_none_is_said(tmp_path):
+def test_a_damaged_message_is_reported(tmp_path):
     path = tmp_path / 'bag.db3'
     write_sqlite(path)
     with sqlite3.connect(path) as bag:

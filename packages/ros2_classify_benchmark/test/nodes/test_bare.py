@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The bare loop runs the engine, and gives the answers, that the server's parameters ask for."""
+"""The bare loop runs the same engine, with the same results, as the server with its parameters."""
 
 from dataclasses import fields
 import json

@@ -33,7 +33,7 @@ def prepared(directory, source='', encoding='bgr8', transport='raw', size=(320, 
 @pytest.fixture
 def image(tmp_path):
     """Write an image of 64x48 pixels with a gradient."""
-    path = tmp_path / 'picture.png'
+    path = tmp_path / 'image.png'
     ramp = np.linspace(0, 255, 64).astype(np.uint8)
     cv2.imwrite(str(path), np.dstack([np.tile(ramp, (48, 1)), np.full((48, 64), 90, np.uint8),
                                       np.tile(ramp[::-1], (48, 1))]))
@@ -52,7 +52,7 @@ def test_no_two_images_are_equal(tmp_path, image):
     assert bytes(frames.bytes_of(len(frames))) == bytes(frames.bytes_of(0))
 
 
-def test_the_shipped_scenes_are_the_default_and_give_the_same_hash_again(tmp_path):
+def test_the_sample_images_are_the_default_and_give_the_same_hash_again(tmp_path):
     first, _ = prepared(tmp_path / 'a')
     second, _ = prepared(tmp_path / 'b')
     assert first == second

@@ -42,33 +42,33 @@ def found(classifier, tmp_path_factory):
     settings = Settings(model=str(classifier), width=64, height=48)
     said = []
     measured = measure(settings, PLAN, tmp_path_factory.mktemp('bench'), said.append, 'plain')
-    assert 'turn 1 of 1' in said
+    assert 'round 1 of 1' in said
     return measured
 
 
 def test_every_result_belongs_to_a_frame(found):
-    for runs in (found.turns[0].paced, found.turns[0].saturated):
+    for runs in (found.rounds[0].paced, found.rounds[0].saturated):
         assert set(runs) == {'node', 'other'}
         for run in runs.values():
-            assert run.matched.answered.sum() > 0
+            assert run.matched.has_result.sum() > 0
             assert (run.matched.latencies > 0).all()
             assert run.duplicates == run.out_of_order == 0
 
 
-def test_the_node_tells_what_it_took_and_what_it_answered(found):
-    run = found.turns[0].paced['node']
+def test_the_node_reports_received_and_processed_frames(found):
+    run = found.rounds[0].paced['node']
     assert 0 < run.processed <= run.received <= run.matched.sent.size
-    assert run.processed == run.matched.answered.sum()
+    assert run.processed == run.matched.has_result.sum()
     # A result may arrive before the node has come to note that it is sent: no more is certain.
     assert run.in_node.min() > 0
-    assert found.turns[0].paced['other'].processed is None
+    assert found.rounds[0].paced['other'].processed is None
 
 
 def test_the_report_can_be_written_as_json_and_says_what_was_measured(found):
     result = json.loads(json.dumps(report(found), allow_nan=False))
     assert result['latency_ratio'] > 0 and result['throughput_ratio'] > 0
     assert result['model'] == 'colors' and result['task'] == 'classification'
-    assert len(result['network_sha256']) == 64
+    assert len(result['model_sha256']) == 64
     assert result['input']['width'] == 64 and len(result['input']['sha256']) == 64
     assert result['bare']['paced_ms']['count'] > 0 and result['bare']['pss_mib'] > 0
     inference = result['bare']['inference_ms']
@@ -81,11 +81,11 @@ def test_the_report_can_be_written_as_json_and_says_what_was_measured(found):
     for runs in ('paced', 'saturated'):
         assert set(node[runs]['stamp_to_result_ms']) == DISTRIBUTION
         assert set(node[runs]['in_node_ms']) == DISTRIBUTION
-        assert {'sent', 'received', 'processed', 'answered', 'dropped_by_policy', 'jitter_ms',
+        assert {'sent', 'received', 'processed', 'results', 'dropped_by_policy', 'jitter_ms',
                 'lost_percent', 'cpu_percent', 'pss_mib', 'rate_out_per_s'} <= set(node[runs])
     assert set(result['against']) == {
         'stamp_to_result', 'throughput', 'latency_under_overload', 'cpu', 'memory', 'start'}
-    assert len(result['turns']) == 1
+    assert len(result['rounds']) == 1
 
 
 def test_the_tables_name_both_nodes(found):
@@ -108,7 +108,7 @@ def test_camera_and_server_in_one_process(classifier, tmp_path):
     with Session(settings, tmp_path) as session:
         node = session.start_composed(server(settings, session.task, tmp_path, 'composed'))
         run = session.run(node, 30.0, 0.5, 0.1)
-    assert run.matched.answered.sum() > 0
+    assert run.matched.has_result.sum() > 0
     assert run.in_node_ms > 0 and run.latency_ms > 0
 
 
@@ -117,12 +117,12 @@ def test_several_cameras_on_one_server_and_on_several(classifier, tmp_path):
     result = many_cameras(settings, PLAN, tmp_path, lambda _: None)
     assert result['throughput_ratio'] > 0 and result['memory_ratio'] > 0
     assert 0 < result['fairness'] <= 1
-    assert set(result['turns'][0]['paced']) == {'one', 'servers'}
+    assert set(result['rounds'][0]['paced']) == {'one', 'servers'}
     for runs in ('paced', 'saturated'):
         one = result['nodes']['one'][runs]
-        assert one['answered'] > 0 and one['stamp_to_result_ms']['p99'] > 0
+        assert one['results'] > 0 and one['stamp_to_result_ms']['p99'] > 0
         assert one['in_node_ms']['count'] > 0
-    # So many images of each camera; where nothing is lost, all cameras have as many.
+    # Each camera has as many results, unless some are lost.
     assert result['nodes']['one']['paced']['offered_per_s'] == 30.0
     text = cameras_table(result)
     assert 'one server' in text and 'paced, 30/s each, stamp to result (ms): p50 / p95' in text

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Which images of a run count as answered, excused, lost, or answered by nobody."""
+"""Which images of a run have a result, are excused or lost, and which results are unmatched."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MS = 10**6
 
 
 def result(stamp: int, **scores: float) -> Any:
-    """Return an answer."""
+    """Return a result."""
     msg = Classification(results=[
         ObjectHypothesis(class_id=name.replace('_', ' '), score=score)
         for name, score in scores.items()])
@@ -47,7 +47,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return now
 
 
-def test_an_result_belongs_to_the_one_model_that_gives_it() -> None:
+def test_a_result_belongs_to_the_one_model_that_gives_it() -> None:
     models = [ANTS, BEES]
     assert whose(result(1, ants_0=0.75, ants_1=0.25), models) == 'ants'
     # Fewer, as thresholds and limits tell.
@@ -68,7 +68,7 @@ def test_every_image_is_accounted_for(clock: list[int], tmp_path: Path) -> None:
     for number in (1, 2):
         clock[0] = (number * 1000 + 10) * MS
         frames.receive(result(number * 1000 * MS, ants_0=0.75))
-    # 4 gets no answer, and nothing excuses that; 6 gets none as there is no camera.
+    # 4 has no result and no excuse; 6 has none as there is no camera.
     clock[0] = 5010 * MS
     frames.receive(result(5000 * MS, bees_0=0.5))
     clock[0] = 6000 * MS
@@ -76,15 +76,15 @@ def test_every_image_is_accounted_for(clock: list[int], tmp_path: Path) -> None:
         clock[0] = 6500 * MS
     clock[0] = 7010 * MS
     frames.receive(result(7000 * MS, bees_0=0.5))
-    # Wrong are: another answer, one of no model, and one to a bad image.
+    # Wrong are: a second result, one of no model, and one of a bad image.
     for stamp, scores in (
             (7000, {'bees_0': 0.5}), (8000, {'bees_0': 0.75}), (3000, {'ants_0': 0.75})):
         frames.receive(result(stamp * MS, **scores))
     tally = frames.tally(record)
     assert (tally.sent, tally.good, tally.bad) == (8, 7, 1)
-    assert (tally.answered, tally.excused, tally.unanswered) == (5, 1, 1)
-    assert tally.unanswered_at == [4000 * MS]
-    assert (tally.foreign, tally.twice) == (2, 1)
+    assert (tally.results, tally.excused, tally.missing) == (5, 1, 1)
+    assert tally.missing_at == [4000 * MS]
+    assert (tally.unmatched, tally.duplicates) == (2, 1)
     assert tally.by_model == {'ants': 3, 'bees': 3, 'nobody': 1}
     # The gap around the excuse does not count.
     assert tally.longest_gap_ms == 3000.0

@@ -20,27 +20,27 @@ from pathlib import Path
 
 from ros2_classify.ros.diagnostics.statistics import Counters
 from ros2_classify_benchmark.processes import environment, Helper
-from ros2_classify_benchmark.stress.testbed import counts, segments, TestBed
+from ros2_classify_benchmark.stress.testbed import counts, segments, Testbed
 
 
 def test_all_that_a_server_counts_is_read_from_its_log() -> None:
-    first = Counters(received=20, answered=10, replaced=4, unwanted=3, malformed=1, failed=2)
-    second = Counters(received=9, answered=2, skipped=3, stopped=4)
+    first = Counters(20, 10, 4, 3, 1, 2)
+    second = Counters(9, 2, skipped=3, stopped=4)
     found = counts(f'stopped: {first}; 5 ms\n[INFO] [server]: stopped: {second}; 5 ms\n')
     # Each counter of the server is one of these; what is received is all the others together.
-    assert found == {'received': 29, 'answered': 12, 'replaced': 4, 'unwanted': 3, 'unusable': 1,
-                     'failed': 2, 'skipped': 3, 'stopped': 4}
+    assert found == {'received': 29, 'published': 12, 'replaced': 4, 'no subscribers': 3,
+                     'unusable': 1, 'failed': 2, 'skipped': 3, 'stopped': 4}
     assert len(found) == len(vars(first)) and sum(found.values()) == 2 * found['received']
 
 
 def test_a_killed_camera_leaves_no_shared_memory(tmp_path: Path) -> None:
-    bed = TestBed.__new__(TestBed)
-    bed.camera = Helper('ros2_classify_benchmark.stress.camera', {
+    testbed = Testbed.__new__(Testbed)
+    testbed.camera = Helper('ros2_classify_benchmark.stress.camera', {
         'topic': '/image', 'record': str(tmp_path / 'camera.txt'), 'rate': 30.0,
         'size': (32, 24), 'encoding': 'mono8'}, environment(), tmp_path / 'camera.log')
-    bed.camera.ready()
-    theirs = segments(bed.camera.pid)
+    testbed.camera.ready()
+    theirs = segments(testbed.camera.pid)
     assert any(path.exists() for path in theirs)
-    bed.close_camera(kill=True)
-    assert bed.camera is None
+    testbed.close_camera(kill=True)
+    assert testbed.camera is None
     assert not [path for path in theirs if path.exists()]
