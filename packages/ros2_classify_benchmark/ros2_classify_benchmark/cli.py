@@ -121,7 +121,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
                         'of engine and results count for the bare loop too')
     parser.add_argument('--rounds', type=_count(1), metavar='N',
                         help='alternations of node and bare loop (default: 5)')
-    add_old_name(parser, '--rounds', '--rounds', 'rounds', type=_count(1))
+    add_old_name(parser, '--turns', '--rounds', 'rounds', type=_count(1))
     parser.add_argument('--against', default='', metavar='COMMAND',
                         help='another node beside ours: a command with {image} and {result} for '
                              'its topics, or "plain"; see docs/performance.md')

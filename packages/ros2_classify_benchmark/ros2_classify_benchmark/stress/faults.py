@@ -140,7 +140,7 @@ class Faults:
 
     def _serves(self) -> None:
         last = self._testbed.frames.last
-        self._expect(last == self._model.name, f'the results are from {last}, not {self._model.name}')
+        self._expect(last == self._model.name, f'results are of {last}, not {self._model.name}')
 
     def _guests(self) -> None:
         self._testbed.operator.invite()
