@@ -23,7 +23,7 @@ from ros2_classify_benchmark.stress.report import Report
 
 
 def test_a_good_run() -> None:
-    report = Report('endurance test', {'sent': 5})
+    report = Report('run', {'sent': 5})
     report.demand(True, 'never said')
     report.add_growths({'threads': Growth(4, 4, 0.1, 0.05, 1.5)})
     text = str(report)
@@ -33,7 +33,7 @@ def test_a_good_run() -> None:
 
 
 def test_a_bad_run() -> None:
-    report = Report('endurance test')
+    report = Report('run')
     report.demand(False, 'three images got lost')
     report.add_growths({'memory_mib': Growth(100, 130, 40, 30, 8)})
     assert report.complaints == [
