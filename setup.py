@@ -22,8 +22,8 @@ from setuptools import find_packages, setup
 NAME = 'ros2_classify'
 HERE = Path(__file__).resolve().parent
 
-# What ends up in share/ros2_classify, folder for folder.
-SHARED_FOLDERS = ('config', 'launch', 'models', 'rviz')
+# What ends up in share/ros2_classify, directory by directory.
+SHARED_DIRECTORIES = ('config', 'launch', 'models', 'rviz')
 
 # `ros2 run` finds the nodes in lib/ros2_classify, where colcon (told by setup.cfg) puts console
 # scripts. A wheel puts console scripts into bin/, where names like `server` belong to nobody:
@@ -33,18 +33,18 @@ MAKES_WHEEL = not {'bdist_wheel', 'dist_info', 'editable_wheel'}.isdisjoint(sys.
 
 
 def shared_files() -> list[tuple[str, list[str]]]:
-    """List the data files as setuptools wants them, by the folder they are installed to."""
+    """List the data files as setuptools wants them, by the directory they are installed to."""
     share = Path('share') / NAME
     files = [
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (str(share), ['package.xml']),
     ]
-    for top in SHARED_FOLDERS:
-        for folder in sorted({path.parent for path in (HERE / top).rglob('*') if path.is_file()}):
-            relative = folder.relative_to(HERE)
+    for top in SHARED_DIRECTORIES:
+        for directory in sorted({path.parent for path in (HERE / top).rglob('*') if path.is_file()}):
+            relative = directory.relative_to(HERE)
             if '__pycache__' in relative.parts:
                 continue
-            names = sorted(str(relative / path.name) for path in folder.iterdir()
+            names = sorted(str(relative / path.name) for path in directory.iterdir()
                            if path.is_file() and not path.name.startswith('.'))
             if names:
                 files.append((str(share / relative), names))

@@ -68,7 +68,6 @@ class Issue:
     text: str
 
 
-Finding = Issue  # words: old
 
 
 IMAGES = (

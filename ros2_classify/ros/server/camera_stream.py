@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from ros2_classify.errors import InputError, OptionsError, Ros2ClassifyError
-from ros2_classify.ros.diagnostics.issues import find, Finding
+from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.diagnostics.statistics import Counters, Latencies
 from ros2_classify.ros.messages.transports import resolve_image_topic, TRANSPORTS
 from ros2_classify.ros.node.logging import ThrottledLog
@@ -44,7 +44,7 @@ _COMPRESSED = TRANSPORTS['compressed'].suffix
 @dataclass(frozen=True)
 class StreamNames:
     """
-    One camera's topic, and the namespace of its answers.
+    One camera's topic, and the namespace of its results.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def stream_names(
     image_transport : str
         How the images of the others come.
     output_namespaces : sequence of str
-        The namespaces of the answers in the same order; none at all means those of the cameras.
+        The namespaces of the results in the same order; none means those of the cameras.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def stream_names(
     Raises
     ------
     OptionsError
-        If a name can't be, or the answers for two cameras would get into each other's way.
+        If a name is invalid, or the results of two cameras would mix.
 
     """
     topics = [topic for topic in image_topics if topic]
@@ -109,7 +109,7 @@ def stream_names(
             raise OptionsError(f'image_topics names {names.topic} twice; name each topic once')
         if other is not names:
             raise OptionsError(
-                f'the answers for {other.topic} and {names.topic} would mix in the namespace '
+                f'the results for {other.topic} and {names.topic} would mix in the namespace '
                 f'{names.namespace}: give each its own with the parameter output_namespaces, as '
                 f'in: -p "output_namespaces:=[{_suggestion(other)}, {_suggestion(names)}]"')
     return tuple(found.values())
@@ -192,7 +192,7 @@ class CameraStream:
         self._source: ImageSubscription | None = None
         self._looked_at: Callable[[], float] = time.monotonic
         self._trace: Trace | None = None
-        # Whoever stops a worker counts at the same time as its threads.
+        # The thread that stops a worker counts at the same time as its threads.
         self._counting = threading.Lock()
         self._reset()
         self.last_error = ''
@@ -206,7 +206,7 @@ class CameraStream:
         self.monitor = ImageMonitor(self._names.topic)
         self._losses = LossMonitor()
         # What is wrong, as `on_timer` saw it last.
-        self.issues: list[Finding] = []
+        self.issues: list[Issue] = []
         self._patience = _SILENCE
         self._missed = False
 
@@ -301,7 +301,7 @@ class CameraStream:
         except Exception as error:  # noqa: B902 - only words are lost
             self._throttled(self._log.error, f'unexpected {type(error).__name__}: {error}')
 
-    def _look(self, source: ImageSubscription) -> list[Finding]:
+    def _look(self, source: ImageSubscription) -> list[Issue]:
         """Find what is wrong; log it unless that has just been done."""
         silent_for = self._silent_for(source)
         found = []
@@ -346,7 +346,7 @@ class CameraStream:
         looked_at = time.monotonic() if source.is_local else self._looked_at()
         return looked_at - max(source.subscribed_at, source.last_image_at or 0.0)
 
-    def _idle(self, source: ImageSubscription) -> Finding:
+    def _idle(self, source: ImageSubscription) -> Issue:
         also = '' if source.is_local or self._node.count_publishers(self.topic) else (
             f'; nobody publishes on {self.topic} either')
         return find(

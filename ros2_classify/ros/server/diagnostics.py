@@ -23,7 +23,7 @@ import time
 
 from ros2_classify.engines.providers import fell_back
 from ros2_classify.ros.diagnostics.clock_monitor import SimulatedClock
-from ros2_classify.ros.diagnostics.issues import find, Finding, Status
+from ros2_classify.ros.diagnostics.issues import find, Issue, Status
 from ros2_classify.ros.diagnostics.statistics import Rate
 from ros2_classify.ros.diagnostics.summary import inference_status, input_status, model_status
 from ros2_classify.ros.diagnostics.updater import Diagnostics
@@ -65,7 +65,7 @@ class View:
         Why it left the state active by itself; empty where it did not.
     refused : str
         Why the last change of the model was refused; empty where it was not.
-    loading : sequence of Finding
+    loading : sequence of Issue
         What is wrong with the model that is being loaded.
     hangs : int
         Threads that the process has left behind.
@@ -83,7 +83,7 @@ class View:
     busy_for: float
     gave_up: str = ''
     refused: str = ''
-    loading: Sequence[Finding] = ()
+    loading: Sequence[Issue] = ()
     hangs: int = 0
 
 
@@ -128,7 +128,7 @@ class ServerReport:
         self._diagnostics.publish()
 
     def beat(self) -> None:
-        """Publish if it is time; for whoever holds the executor up."""
+        """Publish if it is due; for code that blocks the executor."""
         self._diagnostics.publish_if_due()
 
     def _rate(self, name: str, count: int) -> float:
@@ -170,7 +170,7 @@ class ServerReport:
             state=server.state,
             activity=f'{what} for {time.monotonic() - since:.0f} s' if what else '',
             issues=self._work_findings(server),
-            rate=self._rate('answers', answered), published=answered, failed=failed,
+            rate=self._rate('results', answered), published=answered, failed=failed,
             requests=server.requests,
             faults=faults.total, reloads=faults.reloads, abandoned=server.hangs,
             failed_lately=lately,
@@ -181,7 +181,7 @@ class ServerReport:
             last_error=faults.last_error or (errors[-1] if errors else ''),
             clock_jumps=self._clock.jumps)
 
-    def _work_findings(self, server: View) -> list[Finding]:
+    def _work_findings(self, server: View) -> list[Issue]:
         clock = self._node.get_clock()
         findings = self._clock.look(
             1e-9 * clock.now().nanoseconds if clock.ros_time_is_active else None)

@@ -26,26 +26,26 @@ import threading
 import time
 
 from ros2_classify.errors import EngineError, EngineMemoryError, ProviderLostError
-from ros2_classify.ros.diagnostics.issues import find, Finding
+from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.node.process import Hangs
 
 ACTIONS = ('retry', 'error', 'exit')
 # The exit code of a process that ends by a fault of the engine; 3 and less have a meaning.
 EXIT_CODE = 4
 
-# So many faults in a row cost their images only; from then on there are pauses between them.
+# This number of faults in a row costs only their images; after that there are pauses.
 _FREE_TRIES = 3
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
-# After so many the model is loaded anew; a lost device needs that at once.
+# After this number the model is reloaded; a lost device needs that at once.
 _FAULTS_UNTIL_RELOAD = 5
-# At least so many seconds; a machine under load takes many times as long as at the warm-up.
+# The least number of seconds; a machine under load takes many times as long as at the warm-up.
 _TIMEOUT = 10.0
 _WARM_UPS = 20.0
 
 
 @dataclass(frozen=True)
-class Wish:
+class RecoveryAction:
     """
     What is to be done about faults.
 
@@ -78,7 +78,7 @@ class EngineFaults:
     Attributes
     ----------
     total, reloads : int
-        Faults so far, and how often the model was loaded anew.
+        Faults so far, and how often the model was reloaded.
     last_error : str
         The newest fault.
 
@@ -91,7 +91,7 @@ class EngineFaults:
         self._lock = threading.Lock()
         self._in_a_row = 0
         self._until = 0.0
-        self._wish = Wish()
+        self._next = RecoveryAction()
         self.reloading = False
         self.hangs = hangs or Hangs()
         self.total = 0
@@ -111,20 +111,20 @@ class EngineFaults:
         with self._lock:
             self._note(f'{kind}{error}')
             if self._action != 'retry':
-                self._wish = Wish(self._action, self.last_error)
+                self._next = RecoveryAction(self._action, self.last_error)
             elif isinstance(error, ProviderLostError) or (
                     self._in_a_row >= _FAULTS_UNTIL_RELOAD
                     and not isinstance(error, EngineMemoryError)):
-                self._wish = Wish('reload', self.last_error)
+                self._next = RecoveryAction('reload', self.last_error)
 
     def succeeded(self) -> None:
-        """Note an inference that came back with an answer."""
+        """Note an inference that returned outputs."""
         if self._in_a_row:
             with self._lock:
                 self._in_a_row = 0
                 self._until = 0.0
-                if self._wish.act == 'reload':
-                    self._wish = Wish()
+                if self._next.act == 'reload':
+                    self._next = RecoveryAction()
 
     # ---- the executor's thread
 
@@ -134,24 +134,24 @@ class EngineFaults:
         self.hangs.add()
         with self._lock:
             self._note(reason)
-            self._wish = self._after_hang(reason)
+            self._next = self._after_hang(reason)
 
     def reload_hung(self, error: Exception) -> None:
-        """Note that the model could not be loaded anew, as that does not come back either."""
+        """Note that reloading the model does not return either."""
         with self._lock:
             self.reloading = False
-            self._note(f'loading the model anew failed: {error}')
+            self._note(f'reloading the model failed: {error}')
             # It has waited for long enough.
             self._until = 0.0
-            self._wish = self._after_hang(self.last_error)
+            self._next = self._after_hang(self.last_error)
 
     def reload_failed(self, error: Exception) -> None:
-        """Note that the model could not be loaded anew; it is tried again after a pause."""
+        """Note that reloading failed; it is tried again after a pause."""
         with self._lock:
             self.reloading = False
-            self._note(f'loading the model anew failed: {error}')
+            self._note(f'reloading the model failed: {error}')
             self._until = max(self._until, self._clock() + _FIRST_PAUSE)
-            self._wish = Wish('reload', self.last_error)
+            self._next = RecoveryAction('reload', self.last_error)
 
     def reloaded(self) -> None:
         """Note that there is a new model: it is tried at once."""
@@ -166,35 +166,35 @@ class EngineFaults:
             self.reloading = False
             self._in_a_row = 0
             self._until = 0.0
-            self._wish = Wish()
+            self._next = RecoveryAction()
 
-    def take_wish(self) -> Wish:
+    def next_action(self) -> RecoveryAction:
         """Return what is to be done now, once."""
         with self._lock:
-            if self._wish.act == 'reload' and self._clock() < self._until:
-                return Wish()
-            wish, self._wish = self._wish, Wish()
-            if wish.act == 'reload':
+            if self._next.act == 'reload' and self._clock() < self._until:
+                return RecoveryAction()
+            action, self._next = self._next, RecoveryAction()
+            if action.act == 'reload':
                 self.reloading = True
-            return wish
+            return action
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Issue]:
         """Return why the model is not tried at the moment; any thread may call this."""
         left = self._until - self._clock() if self._until else 0.0
         if left > 0.0:
             return [find('engine_fails', count=self._in_a_row, seconds=left,
                          reason=self.last_error)]
-        # Between the wish and its fulfilment nothing is tried either: it would only fail again.
-        if self.reloading or self._wish.act == 'reload':
+        # Between the action and its fulfilment nothing is tried either: it would only fail again.
+        if self.reloading or self._next.act == 'reload':
             return [find('reloading', reason=self.last_error)]
         return []
 
-    def _after_hang(self, reason: str) -> Wish:
+    def _after_hang(self, reason: str) -> RecoveryAction:
         if self._action != 'retry':
-            return Wish(self._action, reason)
+            return RecoveryAction(self._action, reason)
         if not self.hangs.too_many:
-            return Wish('reload', reason)
-        return Wish('exit', f'{reason}; that is the {self.hangs.count}th time in this process, '
+            return RecoveryAction('reload', reason)
+        return RecoveryAction('exit', f'{reason}; that is the {self.hangs.count}th time in this process, '
                     'and each leaves its memory behind')
 
     def _note(self, reason: str) -> None:

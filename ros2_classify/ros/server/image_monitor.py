@@ -20,11 +20,11 @@ from collections.abc import Callable
 import time
 from typing import Any
 
-from ros2_classify.ros.diagnostics.issues import find, Finding, Level
+from ros2_classify.ros.diagnostics.issues import find, Issue, Level
 
 # Seconds that something which happened once is shown.
 _SHOWN = 10.0
-# Stamps may be so many seconds before their images come, or after, until the clocks are doubted.
+# Stamps may differ from the arrival by this number of seconds before the clocks are doubted.
 _AHEAD = 0.5
 _BEHIND = 60.0
 
@@ -105,7 +105,7 @@ class ImageMonitor:
         """Note the seconds from an image's stamp to its result, on the node's clock."""
         self._offset = latency
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Issue]:
         """Return what is wrong with the images that come; any thread may call this."""
         now = self._clock()
         found = []
@@ -113,7 +113,7 @@ class ImageMonitor:
         if self._last_unusable or now - when < _SHOWN:
             finding = find('unusable', topic=self._topic, reason=reason)
             level = finding.level if self._last_unusable else Level.WARN
-            found.append(Finding(finding.key, level, finding.text))
+            found.append(Issue(finding.key, level, finding.text))
         when, seconds = self._jumped
         if now - when < _SHOWN:
             found.append(find('jumped_back', topic=self._topic, seconds=seconds))

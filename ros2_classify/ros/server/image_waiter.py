@@ -94,7 +94,7 @@ class ImageWaiter:
                 used.enter_context(self._context.handle)
                 used.enter_context(self._guard.handle)
             except rclpy_implementation.InvalidHandle:
-                # Closed, or ROS was shut down under the node: whoever called looks why.
+                # Closed, or ROS was shut down under the node: the caller finds out why.
                 return []
             alive = []
             for each in subscriptions:

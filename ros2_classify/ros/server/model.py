@@ -56,10 +56,10 @@ class Model:
     ----------
     pipeline : Pipeline
         Warm; the model closes it.
-    settings : AnswerSettings
+    settings : ResultSettings
         What the parameters ask for; replaced as a whole when they change.
     warm_up_time : float
-        Seconds the first answer took.
+        Seconds the first result took.
     load_time : float
         Seconds it took to load, fetching and converting included.
     engine_time : float
@@ -179,7 +179,7 @@ def difference(old: Model, new: Model) -> str:
 
 def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
     """
-    Return how many images a model shall be able to take at once, before it is loaded.
+    Return how many images a model must take at once, before it is loaded.
 
     Where the provider that this counts on doesn't start, `load_model` goes back to one.
 
@@ -278,8 +278,8 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
     if pipeline.parallel < engine.parallel:
         log.warning(f'parallel is {engine.parallel}, but {pipeline.engine.provider} runs one '
                     'inference at a time')
-    for guess in pipeline.descriptor.inferred:
-        log.info(f'assumed about {model.name}: {guess}')
+    for setting in pipeline.descriptor.inferred:
+        log.info(f'assumed about {model.name}: {setting}')
     log.info(
         f'model {model.name} ({pipeline.task}) on {pipeline.engine.provider}, '
         f'loaded in {model.load_time:.2f} s ({model.engine_time:.2f} s for the engine), '

@@ -17,7 +17,7 @@ Loading of models, one after the other, each with a limit in time.
 
 A model may need for ever: one that never ends its first run, or a driver that hangs. Python
 can't interrupt it. So it is loaded in a thread of its own, which is left behind when the time is
-over; whoever asked for the model learns why there is none, and the next one can be loaded.
+over; the caller learns why there is no model, and the next one can be loaded.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import time
 
 from rclpy.task import Future
 from ros2_classify.errors import EngineError, Ros2ClassifyError
-from ros2_classify.ros.diagnostics.issues import find, Finding
+from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.node import memory
 from ros2_classify.ros.node.process import Stop
 from ros2_classify.ros.server.faults import Watchdog
@@ -37,7 +37,7 @@ from ros2_classify.ros.server.model import Model, Starting
 
 # Seconds between two looks, less than the watchdog takes for a stop of the whole process.
 _LOOK = 0.5
-# Without a limit, loading is said to take long from so many seconds on; with one, from its half.
+# Seconds after which loading is said to take long; with a limit, half of the limit.
 _SLOW = 60.0
 
 Work = Callable[[Starting], Model]
@@ -72,12 +72,12 @@ class Loader:
         self._present: _Load | None = None
 
     def check(self) -> None:
-        """Raise EngineError where so many threads were left behind that one more is too many."""
+        """Raise EngineError if too many threads have been abandoned."""
         if self._stop.hangs.too_many:
             raise EngineError(
                 f'{self._stop.hangs.count} threads have not come back from models, and each '
                 'holds memory and perhaps a processor: no other model is loaded before the '
-                'process has been started anew')
+                'process has been restarted')
 
     def load(self, name: str, work: Work) -> Model:
         """
@@ -116,7 +116,7 @@ class Loader:
             finally:
                 self._present = None
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Issue]:
         """Return what is wrong with the load under way; any thread may call this."""
         load = self._present
         return [] if load is None else load.findings()
@@ -161,7 +161,7 @@ class _Load:
         assert model is not None
         return model
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Issue]:
         """Return a warning where it takes long."""
         if self._seen <= self._slow:
             return []
@@ -224,7 +224,7 @@ class _Loading:
         return self._settled.is_set()
 
     def give_up(self, reason: str) -> None:
-        """End it as soon as possible; whoever waits for the outcome gets the reason at once."""
+        """End it as soon as possible; its callers get the reason at once."""
         self._cancel.set()
         self._tell(None, ChangeRefusedError(reason))
 
@@ -316,7 +316,7 @@ class ModelChange:
         Raises
         ------
         Ros2ClassifyError
-            Why the old model serves on.
+            Why the old model keeps serving.
 
         """
         try:

@@ -51,9 +51,9 @@ class ModelHolder(Protocol):
         """Work with another model from now on, and return the one before."""
 
 
-class ModelSetter:
+class ModelParameter:
     """
-    Answers those who set a server's parameters; all methods are for the executor's thread.
+    Replies to those who set a server's parameters; all methods run in the executor's thread.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class ModelSetter:
         try:
             await self._change.change(name, lambda new: self._adopt(new, old, parameters))
         except Ros2ClassifyError as error:
-            self._log.error(f'the model {old.name} serves on: {error}')
+            self._log.error(f'the model {old.name} keeps serving: {error}')
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
@@ -121,7 +121,7 @@ class ModelSetter:
         """Put a model in the place of the old one, and return that; or change nothing."""
         if self._holder.model is not old:
             raise ChangeRefusedError(
-                f'{old.name} has been loaded anew meanwhile, after a fault; set the model again')
+                f'{old.name} has been reloaded meanwhile, after a fault; set the model again')
         reason = difference(old, new)
         if reason:
             raise ChangeRefusedError(reason)
@@ -136,7 +136,7 @@ class ModelSetter:
         finally:
             self.adopting = False
         self._holder.change(new)
-        self._log.info(f'the model {new.name} has taken the place of {old.name}')
+        self._log.info(f'the model {old.name} is replaced by {new.name}')
         return old
 
     def _problem_with(self, name: str) -> str:

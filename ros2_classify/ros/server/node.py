@@ -40,7 +40,7 @@ from ros2_classify.ros.server.image_waiter import check_rclpy, ImageWaiter
 from ros2_classify.ros.server.inference import Inference, InferenceStatistics
 from ros2_classify.ros.server.model import load_model, Model
 from ros2_classify.ros.server.model_loader import Loader
-from ros2_classify.ros.server.model_parameter import ModelSetter
+from ros2_classify.ros.server.model_parameter import ModelParameter
 from ros2_classify.ros.server.parameters import model_defaults, PARAMETERS, result_settings
 from ros2_classify.ros.server.recovery import Recovery
 from ros2_classify.ros.server.service import InferenceService, Request
@@ -49,14 +49,14 @@ from ros2_classify.ros.server.worker import Worker
 
 # An inference may be under way; `ros2 launch` sends the next signal after 5 s.
 _STOP_TIMEOUT = 4.0
-# While no signal came, one may take so many times as long as the one that warmed the model up.
+# Without a signal, an inference may take this many times as long as the warm-up.
 _WARM_UPS = 3.0
 _TIMER_PERIOD = 1.0
 
 
 class ServerNode(ManagedNode):
     """
-    A lifecycle node that answers for the images of its cameras, the newest first.
+    A lifecycle node that publishes results for the newest images of its cameras.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class ServerNode(ManagedNode):
         self._timer: Any = None
         self._trace: Trace | None = None
         self._loader = Loader(stop, lambda: float(self._settings['load_timeout']))
-        self._setter = ModelSetter(self, self._settings, self)
+        self._setter = ModelParameter(self, self._settings, self)
         self._settings.on_change(self._parameters_changed)
         self._faults = self._new_faults()
         self._recovery: Recovery | None = None
@@ -225,7 +225,7 @@ class ServerNode(ManagedNode):
 
     def close(self) -> None:
         """Shut down from whatever state the node is in."""
-        # Refused now, the answer is still sent.
+        # Refused now, the reply is still sent.
         self._setter.close('the node ends')
         super().close()
         if self._setter.running:
@@ -323,7 +323,7 @@ class ServerNode(ManagedNode):
 
     def load(self, cancel: threading.Event | None = None, name: str = '',
              streams: int = 0) -> Model:
-        """Load a model, by default the present one anew; called in a thread of its own."""
+        """Load a model, by default the present one again; called in a thread of its own."""
         if name or streams:
             # People asked for it; after a fault it is tried as long as the process lives.
             self._loader.check()
@@ -339,7 +339,7 @@ class ServerNode(ManagedNode):
         self._models_loaded += 1
         model.number = self._models_loaded
         for stream in self._streams:
-            # Before its first answer; a stream that isn't active will do so when it is.
+            # Before its first result; a stream that isn't active will do so when it is.
             stream.announce_if_active(model)
         self._model = model
         return old

@@ -34,7 +34,7 @@ from ros2_classify.ros.server.faults import ACTIONS, EXIT_CODE
 FETCH_PARAMETERS = (
     Spec('offline', False, 'Leave the model alone: models come from disk and cache only; also '
          'the environment variable ROS2_CLASSIFY_OFFLINE', read_only=True),
-    Spec('allow_unverified', False, 'For a trial: run what an address without a sha256 serves',
+    Spec('allow_unverified', False, 'For a trial: run what a URL without a sha256 serves',
          read_only=True),
     Spec('conversion_timeout', 1800.0, 'Seconds after which the conversion of a TensorFlow model '
          'is given up', minimum=1.0, maximum=86400.0, read_only=True),
@@ -91,8 +91,8 @@ def convert_options(parameters: Parameters, fetch: FetchOptions) -> ConvertOptio
 ENGINE_PARAMETERS = (
     Spec('provider', 'auto', 'What runs the model: auto, cpu, cuda, tensorrt or another '
          'execution provider of ONNX Runtime', read_only=True),
-    Spec('require_provider', True, 'Whether it is an error when the provider cannot be had; else '
-         'the CPU runs the model, with a warning, as it always may with auto', read_only=True),
+    Spec('require_provider', True, 'Whether it is an error when the provider is not available; '
+         'else the CPU runs the model, with a warning, as it always may with auto', read_only=True),
     Spec('device_id', 0, 'Which of several GPUs', minimum=0, maximum=MAX_DEVICE, read_only=True),
     Spec('precision', 'fp32', 'What the provider may compute in: cuda tf32, tensorrt fp16 and '
          'int8, openvino fp16; fp32 is as the model says', choices=get_args(Precision),
@@ -125,7 +125,7 @@ ENGINE_PARAMETERS = (
 
 def engine_settings(parameters: Parameters) -> EngineSettings:
     """
-    Return how a model shall be run.
+    Return how to run a model.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def engine_settings(parameters: Parameters) -> EngineSettings:
 
 PARAMETERS = (
     Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or a '
-         'model file, by path or address; set while the node is configured, it is loaded beside '
+         'model file, by path or URL; set while the node is configured, it is loaded beside '
          'the present one, which it then replaces'),
     Spec('model_path', '', 'Directories of your own models, separated by ":", searched before '
          'those of the environment variable ROS2_CLASSIFY_MODEL_PATH', read_only=True),
@@ -164,22 +164,22 @@ PARAMETERS = (
          'image/compressed', choices=('raw', 'compressed'), read_only=True),
     Spec('image_topics', [''], 'Topics of images of several cameras, in the place of image; '
          'those that end in /compressed have compressed images', read_only=True),
-    Spec('output_namespaces', [''], 'Namespaces of the answers, one for each of image_topics; '
+    Spec('output_namespaces', [''], 'Namespaces of the results, one for each of image_topics; '
          'else the namespaces of these topics', read_only=True),
-    Spec('max_batch', 0, 'At most so many images, of different cameras, go through the model '
+    Spec('max_batch', 0, 'Maximum number of images, of different cameras, in one run of the model '
          'at once, where it can; 0: 8 on a GPU, and one on a CPU, which gains nothing by it',
          minimum=0, maximum=MAX_BATCH, read_only=True),
     Spec('max_batch_delay', 0.0, 'Seconds that an image may wait for those of other cameras, to '
          'go through the model together', minimum=0.0, maximum=10.0, read_only=True),
     *ENGINE_PARAMETERS,
     Spec('on_engine_fault', 'retry', 'What follows when the model fails or hangs: retry drops '
-         'the image and tries again, with growing pauses, and loads the model anew where that '
+         'the image and tries again, with growing pauses, and reloads the model where that '
          'may help; error leaves the state active by way of error processing; exit ends the '
          f'process with code {EXIT_CODE}', choices=ACTIONS, read_only=True),
     Spec('inference_timeout', 0.0, 'Seconds after which an inference counts as hanging; 0: 20 '
          'times as long as the warm-up, and at least 10', minimum=0.0, maximum=86400.0),
     Spec('load_timeout', 120.0, 'Seconds after which loading a model, with its first run, '
-         'counts as hanging: whoever asked for it is told, and its thread is left behind; '
+         'counts as hanging: the caller is told, and its thread is abandoned; '
          'fetching and converting are not counted, tensorrt and openvino, which build engines, '
          'have 30 times as long; 0 sets no limit', minimum=0.0, maximum=86400.0),
     Spec('autostart', True, 'Configure and activate at start, without a lifecycle manager',
@@ -188,7 +188,7 @@ PARAMETERS = (
          read_only=True),
     Spec('trace_file', '', 'For measuring: file (.npz) to which the times of all frames are '
          'written when the node stops; empty for none', read_only=True),
-    Spec('score_threshold', 0.3, 'Results with a lower score are left out',
+    Spec('score_threshold', 0.3, 'Results with a lower score are dropped',
          minimum=0.0, maximum=1.0, from_model=True),
     Spec('top_k', 5, 'Classification: at most this many classes',
          minimum=1, maximum=1000000, from_model=True),
@@ -211,7 +211,7 @@ PARAMETERS = (
 @dataclass(frozen=True)
 class ResultSettings:
     """
-    What the parameters ask of an answer, all of one moment.
+    What the parameters ask of a result, all of one moment.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def result_settings(parameters: Parameters, defaults: Options) -> ResultSettings
 
     Returns
     -------
-    AnswerSettings
+    ResultSettings
         The settings.
 
     """

@@ -124,12 +124,12 @@ class Publishers:
     def publish(
             self, result: Result, header: Any, pixels: Any, color: str, class_id: str) -> None:
         """
-        Publish one answer to those who listen; nothing is built for nobody.
+        Publish one result; nothing is built without a subscriber.
 
         Parameters
         ----------
         result : Classification, Detections or Segmentation
-            The answer.
+            The result.
         header : std_msgs.msg.Header
             The image's header.
         pixels : ndarray of uint8

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a server does about faults of its model: wait, load it anew, or end; in words."""
+"""What a server does about faults of its model: wait, reload it, or end; in words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import threading
 from typing import Any, Protocol
 
 from ros2_classify.errors import EngineError
-from ros2_classify.ros.diagnostics.issues import find, Finding
+from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.server.faults import EngineFaults, EXIT_CODE, Watchdog
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.model_loader import LoadHangsError
@@ -37,7 +37,7 @@ class Recoverable(Protocol):
         """Put a model in the place of the one that fails, and work on."""
 
     def abandon_worker(self, error: EngineError) -> None:
-        """Answer for the job that does not come back, and leave the worker behind."""
+        """Fail the job that does not return, and abandon the worker."""
 
     def go_to_error(self, reason: str) -> None:
         """Leave the state active by way of the lifecycle's error processing."""
@@ -127,10 +127,10 @@ class Recovery:
         self._watchdog = Watchdog()
         self._hanging = False
         self._reload: Reload | None = None
-        self._findings: list[Finding] = []
+        self._findings: list[Issue] = []
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Issue]:
         """What is wrong at the moment."""
         return [*self._findings, *self._faults.findings()]
 
@@ -148,7 +148,7 @@ class Recovery:
         busy_for : float
             Seconds since the inference under way began; 0 where there is none.
         limit : float
-            From so many on it counts as stuck.
+            From this number on it counts as stuck.
 
         """
         seen = self._watchdog.look(busy_for)
@@ -160,20 +160,20 @@ class Recovery:
         self._finish_reload()
         if self._reload is not None:
             return
-        wish = self._faults.take_wish()
-        if wish.act == 'reload':
+        action = self._faults.next_action()
+        if action.act == 'reload':
             if self._findings:
                 self._server.abandon_worker(EngineError(self._findings[0].text))
                 # What it worked on is the past.
                 self._findings, self._hanging = [], False
-            self._log.warning(f'loading the model anew after a fault: {wish.reason}')
+            self._log.warning(f'reloading the model after a fault: {action.reason}')
             self._reload = Reload(self._server.load)
-        elif wish.act == 'error':
-            self._log.error(f'leaving the state active (on_engine_fault): {wish.reason}')
-            self._server.go_to_error(wish.reason)
-        elif wish.act == 'exit':
+        elif action.act == 'error':
+            self._log.error(f'leaving the state active (on_engine_fault): {action.reason}')
+            self._server.go_to_error(action.reason)
+        elif action.act == 'exit':
             self._log.fatal(
-                f'ending with exit code {EXIT_CODE} (on_engine_fault): {wish.reason}')
+                f'ending with exit code {EXIT_CODE} (on_engine_fault): {action.reason}')
             self._server.end(EXIT_CODE)
 
     def close(self) -> None:
@@ -191,7 +191,7 @@ class Recovery:
         try:
             model = reload.take()
         except Exception as error:  # noqa: B902 - whatever it is, the next try may succeed
-            self._log.error(f'loading the model anew failed: {error}')
+            self._log.error(f'reloading the model failed: {error}')
             if isinstance(error, LoadHangsError):
                 self._faults.reload_hung(error)
             else:
@@ -199,4 +199,4 @@ class Recovery:
             return
         self._server.adopt(model)
         self._faults.reloaded()
-        self._log.info(f'the model {model.name} is loaded anew; the model is tried again')
+        self._log.info(f'the model {model.name} is reloaded; it is tried again')

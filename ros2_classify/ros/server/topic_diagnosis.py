@@ -23,7 +23,7 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility
-from ros2_classify.ros.diagnostics.issues import find, Finding
+from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.messages.transports import TRANSPORTS
 from ros2_classify.ros.node.dds_profile import profile_file, variable
 from ros2_classify.ros.server.subscription import ImageSubscription
@@ -37,7 +37,7 @@ _POLICIES = {'effort': 'RELIABILITY', 'ransient': 'DURABILITY', 'eadline': 'DEAD
              'iveliness': 'LIVELINESS', 'lease': 'LIVELINESS'}
 
 
-def explain_silence(node: Node, source: ImageSubscription, silent_for: float) -> Finding:
+def explain_silence(node: Node, source: ImageSubscription, silent_for: float) -> Issue:
     """
     Say why no image comes.
 
@@ -52,7 +52,7 @@ def explain_silence(node: Node, source: ImageSubscription, silent_for: float) ->
 
     Returns
     -------
-    Finding
+    Issue
         One or two sentences, with what to do next.
 
     """
@@ -87,7 +87,7 @@ def explain_silence(node: Node, source: ImageSubscription, silent_for: float) ->
         cure=_profile_cure())
 
 
-def explain_losses(lost: str, source: ImageSubscription) -> Finding:
+def explain_losses(lost: str, source: ImageSubscription) -> Issue:
     """
     Say why images get lost on their way, and what to do.
 
@@ -100,7 +100,7 @@ def explain_losses(lost: str, source: ImageSubscription) -> Finding:
 
     Returns
     -------
-    Finding
+    Issue
         One or two sentences, with what to do next.
 
     """

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 
-"""When the server took each frame from the middleware and when it had published the answer."""
+"""When the server took each frame from the middleware and when it had published the result."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Trace:
     """
     Two lists of stamps and times, written when the server stops.
 
-    Noting a frame costs a microsecond and 32 bytes. Whoever reads the file joins both lists by
+    Noting a frame costs a microsecond and 32 bytes. A reader of the file joins both lists by
     stamp: a frame that is only in the first one was dropped. Those that newer ones replaced in the
     middleware's queue are counted apart.
 
@@ -57,7 +57,7 @@ class Trace:
         _note(self._taken, stamp)
 
     def published(self, stamp: Any) -> None:
-        """Note that a frame's answer is published."""
+        """Note that a frame's result is published."""
         _note(self._published, stamp)
 
     def skipped(self, count: int) -> None:

@@ -37,11 +37,11 @@ from typing import Any, Protocol
 from ros2_classify.ros.server.inference import Drop, dropped, Inference, Outcome, Source
 from ros2_classify.ros.server.model import Model
 
-# A wait ends after so many seconds in any case: a thread never depends on being woken up.
+# A wait ends after this number of seconds in any case: a thread never depends on being woken up.
 _LONGEST_WAIT = 1.0
 # After an unexpected failure, so that one that repeats takes no processor.
 _PAUSE = 0.1
-# A camera that has been silent for so many seconds is not waited for to fill a batch.
+# A camera that has been silent for this number of seconds is not awaited to fill a batch.
 _LIVELY = 1.0
 _MAX_REQUESTS = 8
 

@@ -51,7 +51,7 @@ def test_a_few_faults_cost_their_images_only(clock):
     faults = EngineFaults('retry', clock)
     assert fail(faults, clock, 3) == [0.0] * 3
     assert faults.pause() is None and faults.findings() == []
-    assert (faults.total, faults.last_error, faults.take_wish().act) == (3, 'no memory', '')
+    assert (faults.total, faults.last_error, faults.next_action().act) == (3, 'no memory', '')
 
 
 def test_pauses_grow_up_to_a_limit_and_end_with_an_result(clock):
@@ -71,8 +71,8 @@ def test_a_lost_device_asks_for_the_model_at_once_and_nothing_is_tried_before(cl
     faults = EngineFaults('retry', clock)
     faults.failed(ProviderLostError('the GPU is gone'))
     assert 'reloaded: the GPU is gone' in str(faults.pause())
-    assert faults.take_wish().act == 'reload'
-    assert faults.take_wish().act == '' and faults.reloading
+    assert faults.next_action().act == 'reload'
+    assert faults.next_action().act == '' and faults.reloading
     assert faults.pause() is not None
     faults.reloaded()
     assert faults.pause() is None and faults.reloads == 1
@@ -84,10 +84,10 @@ def test_a_lost_device_asks_for_the_model_at_once_and_nothing_is_tried_before(cl
 def test_after_many_faults_the_model_is_loaded_anew_unless_memory_is_short(clock, error, reload):
     faults = EngineFaults('retry', clock)
     fail(faults, clock, 4, error)
-    assert faults.take_wish().act == ''
+    assert faults.next_action().act == ''
     fail(faults, clock, 1, error)
     clock.now += 60.0
-    assert (faults.take_wish().act == 'reload') == reload
+    assert (faults.next_action().act == 'reload') == reload
 
 
 def test_reloading_that_fails_is_tried_again_after_a_pause(clock):
@@ -96,13 +96,13 @@ def test_reloading_that_fails_is_tried_again_after_a_pause(clock):
     waits = []
     for _ in range(8):
         begun = clock.now
-        while faults.take_wish().act != 'reload':
+        while faults.next_action().act != 'reload':
             clock.now += 0.125
         waits.append(clock.now - begun)
         faults.reload_failed(EngineError('no device'))
         assert faults.pause() is not None
     assert waits == [0, 0.5, 0.5, 0.5, 1, 2, 4, 8]
-    assert faults.last_error == 'loading the model anew failed: no device'
+    assert faults.last_error == 'reloading the model failed: no device'
 
 
 @pytest.mark.parametrize('action', ['error', 'exit'])
@@ -110,9 +110,9 @@ def test_reloading_that_fails_is_tried_again_after_a_pause(clock):
 def test_other_actions_follow_the_first_fault(clock, action, error):
     faults = EngineFaults(action, clock)
     faults.failed(error)
-    wish = faults.take_wish()
-    assert (wish.act, wish.reason) == (action, 'x')
-    assert faults.take_wish().act == ''
+    chosen = faults.next_action()
+    assert (chosen.act, chosen.reason) == (action, 'x')
+    assert faults.next_action().act == ''
 
 
 def test_a_model_that_hangs_again_and_again_ends_the_process(clock):
@@ -121,9 +121,9 @@ def test_a_model_that_hangs_again_and_again_ends_the_process(clock):
     for _ in range(4):
         faults.hung(11.0, 10.0)
         clock.now += 60.0
-        acts.append(faults.take_wish())
+        acts.append(faults.next_action())
         faults.reloaded()
-    assert [wish.act for wish in acts] == ['reload', 'reload', 'reload', 'exit']
+    assert [action.act for action in acts] == ['reload', 'reload', 'reload', 'exit']
     assert 'has not come back for 11 s' in acts[3].reason and '4th time' in acts[3].reason
 
 
@@ -135,7 +135,7 @@ def test_hangs_are_counted_for_the_life_of_the_process(clock):
         faults = EngineFaults('retry', clock, hangs)
         faults.hung(11.0, 10.0)
         clock.now += 60.0
-        acts.append(faults.take_wish().act)
+        acts.append(faults.next_action().act)
     assert acts == ['reload', 'reload', 'reload', 'exit']
 
 
@@ -145,10 +145,10 @@ def test_reloading_that_hangs_counts_as_well(clock):
     faults.failed(ProviderLostError('gone'))
     acts = []
     for _ in range(5):
-        acts.append(faults.take_wish())
+        acts.append(faults.next_action())
         hangs.add()
         faults.reload_hung(EngineError('it does not come back'))
-    assert [wish.act for wish in acts] == ['reload'] * 4 + ['exit']
+    assert [action.act for action in acts] == ['reload'] * 4 + ['exit']
     assert 'it does not come back; that is the 4th time' in acts[4].reason
 
 
@@ -156,7 +156,7 @@ def test_reloading_that_hangs_counts_as_well(clock):
 def test_a_model_that_hangs_leads_to_the_action(clock, action):
     faults = EngineFaults(action, clock)
     faults.hung(11.0, 10.0)
-    assert faults.take_wish().act == action
+    assert faults.next_action().act == action
 
 
 @pytest.mark.parametrize(('given', 'warm_up', 'expected'), [

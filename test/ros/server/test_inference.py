@@ -255,7 +255,7 @@ def test_after_many_faults_the_model_is_left_alone_for_a_while():
     broken[0] = True
     outcomes = [run(inference, model, Source(RED))[0] for _ in range(5)]
     assert outcomes[:4] == [('FAILED', 'no luck')] * 4 and len(engine.calls) == 4
-    assert outcomes[4][0] == 'PAUSED' and 'tried again in 0.5 s: no luck' in outcomes[4][1]
+    assert outcomes[4][0] == 'PAUSED' and 'next attempt in 0.5 s: no luck' in outcomes[4][1]
     broken[0] = False
     now[0] += 0.5
     assert run(inference, model, Source(GREEN)) == ['green'] and faults.pause() is None

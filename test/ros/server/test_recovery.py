@@ -120,7 +120,7 @@ def test_a_lost_device_leads_to_a_new_model():
     until_loaded(recovery)
     recovery.look(0.0, 10.0)
     assert server.done == ['adopt'] and faults.reloads == 1 and recovery.findings == []
-    assert log.lines[0] == 'loading the model anew after a fault: the GPU is gone'
+    assert log.lines[0] == 'reloading the model after a fault: the GPU is gone'
 
 
 def test_loading_that_fails_is_tried_again_and_said_each_time():
@@ -138,7 +138,7 @@ def test_loading_that_fails_is_tried_again_and_said_each_time():
     recovery.look(0.0, 10.0)
     assert server.done == ['adopt'] and faults.pause() is None
     assert [line for line in log.lines if 'failed' in line and 'after' not in line] == [
-        'loading the model anew failed: odd', 'loading the model anew failed: no device']
+        'reloading the model failed: odd', 'reloading the model failed: no device']
 
 
 def hang(recovery, clock, seconds):

@@ -97,7 +97,7 @@ def test_a_model_that_hangs_is_left_behind_and_another_one_results(
     camera.result(GREEN, results)
     provoke(peer, camera, lambda: 'inference_timeout is 1 s' in server.output, 'the watchdog')
     server.wait_for_line('the model has not come back for .* s .inference_timeout is 1 s')
-    server.wait_for_line('is loaded anew; the model is tried again')
+    server.wait_for_line('is reloaded; it is tried again')
     camera.result(GREEN, results)
     operator.wait(NETWORK, 'OK', 'results per second', loaded='1', last='.*has not come back.*')
     operator.wait(IMAGES, 'WARN', 'clock', dropped='.*')

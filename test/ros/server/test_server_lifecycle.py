@@ -312,7 +312,7 @@ def test_threads_left_behind_are_counted_through_activations(ros, classifier):
         node.activate()
         node._faults.hung(11.0, 10.0)
         assert stop.hangs.count == count
-        assert node._faults.take_wish().act == ('reload' if count < 4 else 'exit')
+        assert node._faults.next_action().act == ('reload' if count < 4 else 'exit')
         assert node.halt()
     node._model = None
     node.destroy_node()

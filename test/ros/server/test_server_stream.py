@@ -228,7 +228,7 @@ def test_silence_is_explained_in_words(start, peer, classifier):
     line = servers['nobody'].wait_for_line('nobody publishes on /nobody/image')
     assert re.search(r'topics of images are .*/front/image_raw', line), line
     assert re.search(r'--ros-args -r image:=/\w+/image', line), line
-    line = servers['qos'].wait_for_line('service of /test_peer on /qos/image does not fit')
+    line = servers['qos'].wait_for_line('QoS on /qos/image: /test_peer does not match')
     assert 'reliab' in line.lower() and 'qos_overrides' in line
     line = servers['dead'].wait_for_line('no image from /test_peer on /dead/image for')
     assert 'config/fastdds.xml' in line

@@ -109,5 +109,5 @@ def test_a_bag_is_among_what_can_be_named(tmp_path):
 
 
 def test_a_topic_is_for_bags_alone(tmp_path, image):
-    with pytest.raises(InputError, match='a topic of images is for a bag, and .* is none'):
+    with pytest.raises(InputError, match='a topic of images needs a bag: .* is not a bag'):
         prepare(str(tmp_path), str(image), 64, 48, 'bgr8', 'raw', '/front')
