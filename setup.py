@@ -40,7 +40,8 @@ def shared_files() -> list[tuple[str, list[str]]]:
         (str(share), ['package.xml']),
     ]
     for top in SHARED_DIRECTORIES:
-        for directory in sorted({path.parent for path in (HERE / top).rglob('*') if path.is_file()}):
+        for directory in sorted(
+                {path.parent for path in (HERE / top).rglob('*') if path.is_file()}):
             relative = directory.relative_to(HERE)
             if '__pycache__' in relative.parts:
                 continue

@@ -220,8 +220,8 @@ def test_the_command(
     # The variant by its name.
     assert variant_name('colors:int8') == 'colors-int8'
     assert resolve('colors:int8').name == 'colors-int8'
-    with pytest.raises(ModelNotFoundError, match="no variant 'int4' in the catalogue; create one .* "
-                                                 'models quantize colors --images'):
+    with pytest.raises(ModelNotFoundError, match=(
+            "no variant 'int4' in the catalogue; create one .* models quantize colors --images")):
         resolve('colors:int4')
     empty = tmp_path / 'empty'
     empty.mkdir()

@@ -68,8 +68,6 @@ class Issue:
     text: str
 
 
-
-
 IMAGES = (
     IssueType(
         'no_publisher', ERROR, 'nobody publishes on {topic} ({kind}): {cure}',

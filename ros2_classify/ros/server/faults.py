@@ -194,8 +194,9 @@ class EngineFaults:
             return RecoveryAction(self._action, reason)
         if not self.hangs.too_many:
             return RecoveryAction('reload', reason)
-        return RecoveryAction('exit', f'{reason}; that is the {self.hangs.count}th time in this process, '
-                    'and each leaves its memory behind')
+        return RecoveryAction(
+            'exit', f'{reason}; that is the {self.hangs.count}th time in this process, and each '
+            'leaves its memory behind')
 
     def _note(self, reason: str) -> None:
         self.total += 1

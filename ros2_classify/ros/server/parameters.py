@@ -92,7 +92,8 @@ ENGINE_PARAMETERS = (
     Spec('provider', 'auto', 'What runs the model: auto, cpu, cuda, tensorrt or another '
          'execution provider of ONNX Runtime', read_only=True),
     Spec('require_provider', True, 'Whether it is an error when the provider is not available; '
-         'else the CPU runs the model, with a warning, as it always may with auto', read_only=True),
+         'else the CPU runs the model, with a warning, as it always may with auto',
+         read_only=True),
     Spec('device_id', 0, 'Which of several GPUs', minimum=0, maximum=MAX_DEVICE, read_only=True),
     Spec('precision', 'fp32', 'What the provider may compute in: cuda tf32, tensorrt fp16 and '
          'int8, openvino fp16; fp32 is as the model says', choices=get_args(Precision),
