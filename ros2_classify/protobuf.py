@@ -25,6 +25,8 @@ from typing import Union
 
 Value = Union[int, memoryview]
 
+# Other readers keep 32 bits of a larger key, and would find a field that is not seen here.
+_MAX_NUMBER = (1 << 29) - 1
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -44,8 +46,8 @@ def read_spans(data: memoryview) -> Iterator[tuple[int, Value, int]]:
     while position < end:
         key, position = _varint(data, position)
         number, kind = key >> 3, key & 7
-        if number == 0:
-            raise WireError('a field has the number 0')
+        if not 0 < number <= _MAX_NUMBER:
+            raise WireError(f'a field has the number {number}')
         if kind == _VARINT:
             value, position = _varint(data, position)
             yield number, value, position

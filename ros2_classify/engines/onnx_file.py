@@ -48,7 +48,7 @@ class _Model:
     """Field numbers of ModelProto; the classes below are those of the other messages."""
 
     IR_VERSION, PRODUCER_NAME, PRODUCER_VERSION = 1, 2, 3
-    GRAPH, OPSET_IMPORT, FUNCTIONS = 7, 8, 25
+    GRAPH, OPSET_IMPORT, TRAINING_INFO, FUNCTIONS = 7, 8, 20, 25
 
 
 class _OperatorSet:
@@ -56,7 +56,11 @@ class _OperatorSet:
 
 
 class _Function:
-    NAME, NODE, DOMAIN = 1, 7, 10
+    NAME, NODE, DOMAIN, ATTRIBUTE = 1, 7, 10, 11
+
+
+class _TrainingInfo:
+    GRAPHS = (1, 2)
 
 
 class _Graph:
@@ -219,6 +223,11 @@ def _read_model(data: memoryview) -> OnnxFile:
             opsets[domain] = opset
         elif number == _Model.FUNCTIONS:
             functions.add(_read_function(value, operators, external))
+        elif number == _Model.TRAINING_INFO:
+            # Never run, but whatever loads the model may read its tensors.
+            for part, graph in read_fields(value):
+                if part in _TrainingInfo.GRAPHS and isinstance(graph, memoryview):
+                    _read_graph(graph, Counter(), external)
     if not version or graphs != 1:
         raise WireError('there is no graph in it' if version else 'it does not begin as one')
     made_by = ' '.join(filter(None, (
@@ -249,6 +258,8 @@ def _read_function(data: memoryview, operators: Counter[Operator],
             domain = _domain(text(value))
         elif number == _Function.NODE and isinstance(value, memoryview):
             _read_node(value, operators, external, 1)
+        elif number == _Function.ATTRIBUTE and isinstance(value, memoryview):
+            _read_attribute(value, operators, external, 1)
     return domain, name
 
 
@@ -308,16 +319,21 @@ def _read_node(data: memoryview, operators: Counter[Operator], external: dict[st
         elif number == _Node.DOMAIN:
             domain = _domain(text(value))
         elif number == _Node.ATTRIBUTE and isinstance(value, memoryview):
-            for inner, piece in read_fields(value):
-                if not isinstance(piece, memoryview):
-                    continue
-                if inner in _Attribute.GRAPHS:
-                    _read_graph(piece, operators, external, depth + 1)
-                elif inner in _Attribute.TENSORS:
-                    _read_tensor(piece, external)
-                elif inner in _Attribute.SPARSE_TENSORS:
-                    _read_sparse(piece, external)
+            _read_attribute(value, operators, external, depth)
     operators[domain, name] += 1
+
+
+def _read_attribute(data: memoryview, operators: Counter[Operator], external: dict[str, None],
+                    depth: int) -> None:
+    for number, value in read_fields(data):
+        if not isinstance(value, memoryview):
+            continue
+        if number in _Attribute.GRAPHS:
+            _read_graph(value, operators, external, depth + 1)
+        elif number in _Attribute.TENSORS:
+            _read_tensor(value, external)
+        elif number in _Attribute.SPARSE_TENSORS:
+            _read_sparse(value, external)
 
 
 def _read_tensor(data: memoryview, external: dict[str, None]) -> None:
@@ -356,6 +372,8 @@ def _varint(value: int) -> bytes:
 # Operators that carry, or name a file with, machine code of a provider.
 _BINARIES = {('com.microsoft', 'EPContext'), ('trt.plugins', 'TRT_EngineOp'),
              ('com.microsoft.nchwc', 'EPContext')}
+# ONNX Runtime's mark for weights in its own memory, whose "offset" is an address there.
+_MEMORY = '_ORT_MEM_ADDR_'
 _WORD = 'EngineSettings.external_data (the server: external_data)'
 
 
@@ -381,6 +399,10 @@ def check_safe(path: Path, model: OnnxFile, directories: Iterable[str] = ()) -> 
     for location in model.external:
         if '\0' in location or not location.strip():
             raise UnsafeModelError(f'{path}: its weights are in a file without a name')
+        if _MEMORY in location:
+            raise UnsafeModelError(
+                f'{path}: its weights are at an address in memory ({location}), which is never '
+                'read; export the model again')
         place = place_of(location, own)
         if not any(place.is_relative_to(directory) for directory in allowed):
             raise UnsafeModelError(
@@ -389,5 +411,8 @@ def check_safe(path: Path, model: OnnxFile, directories: Iterable[str] = ()) -> 
                 f'the directory {place.parent} with {_WORD}')
         if not place.is_relative_to(own):
             check_allowed(place, 'weights file', str(path))
+        if place.exists() and not place.is_file():
+            raise UnsafeModelError(
+                f'{path}: its weights are in {location}, which is not a plain file')
         places[location] = place
     return {} if all(place.is_relative_to(own) for place in places.values()) else places

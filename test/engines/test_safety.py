@@ -16,13 +16,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ros2_classify.engines import EngineSettings, open_engine
+from ros2_classify.engines import EngineSettings, onnx_file, open_engine
 from ros2_classify.engines.onnx_file import read_onnx
 from ros2_classify.errors import EngineError, NotAllowedError, UnsafeModelError
 from ros2_classify.paths import allowed_paths
@@ -115,34 +117,110 @@ def test_a_directory_that_is_allowed_must_lie_below_the_roots(home: Path) -> Non
         open_engine(path, settings=settings)
 
 
-@pytest.mark.parametrize('place', ['constant', 'list', 'branch', 'function', 'sparse'])
-def test_wherever_a_tensor_may_hide(home: Path, place: str) -> None:
+PLACES = ('constant', 'list', 'branch', 'graphs', 'function', 'function attribute',
+          'function attribute graph', 'sparse', 'sparse indices', 'sparse attribute',
+          'training')
+
+
+def hide(home: Path, place: str, location: str) -> Path:
+    """Write a model that adds 1 and has weights in a file of this name at a place in it."""
     from onnx import helper, TensorProto
 
-    hidden = external(tensor('hidden'), '../secret.bin')
+    hidden = external(tensor('hidden'), location)
     constant = helper.make_node('Constant', [], ['w'])
     constant.attribute.append(helper.make_attribute('value', hidden))
+    inner = helper.make_graph([constant], 'inner', [], [
+        helper.make_tensor_value_info('w', TensorProto.FLOAT, [4])])
+    sparse = onnx.SparseTensorProto(dims=[4])
+    (sparse.indices if place == 'sparse indices' else sparse.values).CopyFrom(hidden)
+    if place == 'sparse indices':
+        sparse.values.CopyFrom(tensor())
     more: dict[str, Any] = {}
     nodes, weights = [add()], [tensor()]
     if place == 'constant':
         nodes, weights = [constant, add()], []
     elif place == 'list':
         nodes[0].attribute.append(helper.make_attribute('tensors', [hidden]))
+    elif place == 'sparse attribute':
+        nodes[0].attribute.append(helper.make_attribute('sparse', sparse))
+    elif place == 'graphs':
+        nodes[0].attribute.append(helper.make_attribute('graphs', [inner]))
     elif place == 'branch':
-        inner = helper.make_graph([constant], 'inner', [], [
-            helper.make_tensor_value_info('w', TensorProto.FLOAT, [4])])
         nodes = [helper.make_node('If', ['c'], ['w'], then_branch=inner, else_branch=inner), add()]
         weights = [onnx.numpy_helper.from_array(np.array(True), 'c')]
-    elif place == 'function':
-        more['functions'] = [helper.make_function(
-            'mine', 'f', [], ['w'], [constant], [helper.make_opsetid('', 17)])]
+    elif place.startswith('function'):
+        body = [constant]
+        if place != 'function':
+            body = [helper.make_node('Constant', [], ['w'])]
+            body[0].attribute.add(name='value', ref_attr_name='weights',
+                                  type=onnx.AttributeProto.TENSOR)
+        function = helper.make_function('mine', 'f', [], ['w'], body,
+                                        [helper.make_opsetid('', 17)])
+        if place == 'function attribute':
+            function.attribute_proto.append(helper.make_attribute('weights', hidden))
+        elif place == 'function attribute graph':
+            function.attribute_proto.append(helper.make_attribute('weights', inner))
+        more['functions'] = [function]
+        nodes, weights = [helper.make_node('f', [], ['w'], domain='mine'), add()], []
     path = save(home / 'm.onnx', nodes, weights, **more)
-    if place == 'sparse':
-        model = onnx.load(str(path))
-        model.graph.sparse_initializer.add().values.CopyFrom(hidden)
-        path.write_bytes(model.SerializeToString())
+    model = onnx.load(str(path), load_external_data=False)
+    model.opset_import.append(helper.make_opsetid('mine', 1))
+    if place in ('sparse', 'sparse indices'):
+        model.graph.sparse_initializer.append(sparse)
+    elif place == 'training':
+        model.training_info.add().algorithm.CopyFrom(inner)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize('place', PLACES)
+def test_wherever_a_tensor_may_hide(home: Path, place: str) -> None:
+    path = hide(home, place, '../secret.bin')
     assert read_onnx(path).external == ('../secret.bin',)
-    with pytest.raises(UnsafeModelError):
+    with pytest.raises(UnsafeModelError, match='outside of its directory'):
+        open_engine(path)
+
+
+def test_an_outside_file_is_never_opened(home: Path) -> None:
+    """By nobody in this process, as inotify(7) tells."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    watch = libc.inotify_init1(os.O_NONBLOCK)
+    secret = home.parent / 'secret.bin'
+    assert libc.inotify_add_watch(watch, os.fsencode(secret), 0x20) > 0, ctypes.get_errno()
+    with os.fdopen(watch, 'rb', buffering=0) as events:
+        for place in PLACES:
+            with pytest.raises(UnsafeModelError):
+                open_engine(hide(home, place, '../secret.bin'))
+            assert events.read(4096) is None, place
+        secret.read_bytes()
+        assert events.read(4096)
+
+
+def test_an_address_in_memory_is_no_file(home: Path) -> None:
+    """ONNX Runtime reads its own memory, at the offset, for a file of this name."""
+    for location in ('*/_ORT_MEM_ADDR_/*', './_ORT_MEM_ADDR_/x'):
+        path = save(home / 'm.onnx', [add()], [external(tensor(), location)])
+        with pytest.raises(UnsafeModelError, match='an address in memory'):
+            open_engine(path)
+
+
+def test_weights_in_a_pipe(home: Path) -> None:
+    """Nobody writes to it: who opens it waits for ever."""
+    os.mkfifo(home / 'pipe')
+    path = save(home / 'm.onnx', [add()], [external(tensor(), 'pipe')])
+    with pytest.raises(UnsafeModelError, match='pipe, which is not a plain file'):
+        open_engine(path)
+
+
+def test_a_field_whose_number_is_too_large(home: Path) -> None:
+    """Protocol buffers keep 32 bits of a key, so that a sixth byte hides a graph from others."""
+    path = save(home / 'm.onnx', [add()], [tensor()])
+    graph = onnx.load(str(path)).graph
+    graph.initializer[0].CopyFrom(external(tensor(), '../secret.bin'))
+    piece = graph.SerializeToString()
+    key = onnx_file._varint(1 << 32 | 7 << 3 | 2)
+    path.write_bytes(path.read_bytes() + key + onnx_file._varint(len(piece)) + piece)
+    with pytest.raises(EngineError, match='not an ONNX model'):
         open_engine(path)
 
 
