@@ -20,11 +20,16 @@ Formats, both with or without a batch axis:
 * rows: one tensor ``[N, 6]``, by default ``x1, y1, x2, y2, score, class`` as YOLOv10 writes it
   (https://github.com/THU-MIG/yolov10), or ``[N, 7]``, by default ``batch, x1, y1, x2, y2, class,
   score`` as YOLOv7 does (``models/experimental.py`` of https://github.com/WongKinYiu/yolov7);
+  others by their columns, such as EfficientDet's ``image, y1, x1, y2, x2, score, class``
+  (https://github.com/google/automl, ``efficientdet``) or rows with mask coefficients or key points
+  at the end (https://docs.ultralytics.com/modes/export/), which are not read;
 * separate tensors: boxes ``[N, 4]``, classes ``[N]``, scores ``[N]`` and, where the rest is
   padding, a count. So do torchvision's detectors, whose class 0 is the background
   (https://docs.pytorch.org/vision/stable/models.html), RT-DETR and D-FINE
   (https://github.com/lyuwenyu/RT-DETR, https://github.com/Peterande/D-FINE), SSD in the ONNX model
-  zoo (https://github.com/onnx/models), and TensorRT's ``EfficientNMS``.
+  zoo (https://github.com/onnx/models), and TensorRT's ``EfficientNMS``;
+* boxes with their score ``[N, 5]`` beside classes ``[N]``, as MMDeploy writes them
+  (https://github.com/open-mmlab/mmdeploy, outputs ``dets`` and ``labels``).
 
 A row is padding where its score is 0, or its class or its batch index is negative.
 """
@@ -32,7 +37,7 @@ A row is padding where its score is 0, or its class or its batch index is negati
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +49,8 @@ from ros2_classify.decoders.boxes import (
 from ros2_classify.errors import OutputError
 from ros2_classify.yaml_config import Fields
 
-Column = Literal['box', 'score', 'class', 'batch', 'unused']
-COLUMNS: tuple[Column, ...] = ('box', 'score', 'class', 'batch', 'unused')
+Column = Literal['box', 'score', 'class', 'batch', 'unused', 'rest']
+COLUMNS: tuple[Column, ...] = ('box', 'score', 'class', 'batch', 'unused', 'rest')
 _USUAL: dict[int, tuple[Column, ...]] = {
     6: ('box', 'score', 'class'), 7: ('batch', 'box', 'class', 'score')}
 _ROLES = ('boxes', 'classes', 'scores', 'count')
@@ -62,6 +67,7 @@ class EndToEndOptions:
     classes: str | None = None
     scores: str | None = None
     count: str | None = None
+    dets: str | None = None
     columns: tuple[Column, ...] = ()
     box_format: BoxFormat = 'xyxy'
     units: Units = 'model'
@@ -73,7 +79,12 @@ def read_options(fields: Fields) -> EndToEndOptions:
     names = fields.section('outputs')
     rows = names.text('rows', None)
     boxes, classes, scores, count = (names.text(role, None) for role in _ROLES)
+    dets = names.text('dets', None)
     names.finish()
+    if dets is not None and (boxes or scores):
+        raise names.error(
+            'dets', 'holds boxes and scores in one; remove it, or boxes and scores')
+    boxes = boxes or dets
     if rows is not None and (boxes or classes or scores):
         raise names.error(
             'rows', 'holds boxes, classes and scores in one; remove it, or the other names')
@@ -83,14 +94,15 @@ def read_options(fields: Fields) -> EndToEndOptions:
             'columns', 'only counts for rows, but separate outputs are named; remove the one or '
             'the other')
     return EndToEndOptions(
-        rows=rows, boxes=boxes, classes=classes, scores=scores, count=count, columns=columns,
+        rows=rows, boxes=boxes, classes=classes, scores=scores, count=count, dets=dets,
+        columns=columns,
         box_format=fields.choice('box_format', BOX_FORMATS, 'xyxy'),
         units=fields.choice('units', UNITS, 'model', renamed=OLD_UNITS),
         class_offset=fields.integer('class_offset', 0, low=-1000, high=1000))
 
 
 def _read_columns(fields: Fields) -> tuple[Column, ...]:
-    """Return the declared columns, each needed one exactly once."""
+    """Return the declared columns: box and score once, class and batch at most once."""
     columns: list[Column] = []
     for value, where in fields.sequence('columns', []):
         known = [word for word in COLUMNS if word == value]
@@ -98,16 +110,21 @@ def _read_columns(fields: Fields) -> tuple[Column, ...]:
             raise where.error(f'{value!r} is not allowed; allowed are {", ".join(COLUMNS)}')
         columns += known
     for word in COLUMNS[:4] if 'columns' in fields else ():
-        if columns.count(word) > 1 or (word != 'batch' and word not in columns):
+        if columns.count(word) > 1 or (word in ('box', 'score') and word not in columns):
             raise fields.error(
-                'columns', f'has {word} {columns.count(word)} times; box, score and class are '
-                'needed once, as in [box, score, class]')
+                'columns', f'has {word} {columns.count(word)} times; box and score are needed '
+                'once, as in [box, score, class]; without class, every box has class 0')
+    if 'rest' in columns[:-1]:
+        raise fields.error('columns', 'has rest before the end; it stands for all columns that '
+                           'follow, so put it last, or write unused for a single column')
     return tuple(columns)
 
 
-def class_count(outputs: Outputs, options: EndToEndOptions) -> None:
-    """Return None: these outputs don't tell how many classes there are."""
+def class_count(outputs: Outputs, options: EndToEndOptions) -> int | None:
+    """Return None, for outputs don't tell; 1 for rows without a class."""
     _read(outputs, options)
+    return 1 if options.columns and 'class' not in options.columns and (
+        not options.class_offset) else None
 
 
 def decode(outputs: Outputs, options: EndToEndOptions, context: DecodeContext) -> Candidates:
@@ -132,13 +149,13 @@ def _read(outputs: Outputs, options: EndToEndOptions) -> _Table:
     if options.rows is not None:
         return _rows(options.rows, outputs, options)
     if not (options.boxes or options.classes or options.scores):
-        shaped = [name for name, array in outputs.items()
-                  if array.ndim >= 2 and array.shape[-1] in (_width(options) or _USUAL)]
-        four = any(array.ndim >= 2 and array.shape[-1] == 4 for array in outputs.values())
+        shaped = [name for name, array in outputs.items() if _fits(array, options)]
+        four = not options.columns and any(
+            array.ndim >= 2 and array.shape[-1] == 4 for array in outputs.values())
         if len(shaped) == 1 and not four:
             return _rows(shaped[0], outputs, options)
         if len(outputs) == 1 or options.columns:
-            width = '6 or 7' if not options.columns else str(sum(_width(options)))
+            width = '6 or 7' if not options.columns else _width(options)
             raise OutputError(
                 f'an output with {width} numbers a row is expected, '
                 f'{"like [1, N, 6]" if not options.columns else "as output.columns says"}; name '
@@ -146,9 +163,21 @@ def _read(outputs: Outputs, options: EndToEndOptions) -> _Table:
     return _separate(outputs, options)
 
 
-def _width(options: EndToEndOptions) -> tuple[int, ...]:
-    """Return the number of columns that were declared; nothing where they weren't."""
-    return (len(options.columns) + 3,) if options.columns else ()
+def _fits(array: NDArray[Any], options: EndToEndOptions) -> bool:
+    """Tell whether an output may hold the rows."""
+    columns = options.columns
+    if 'rest' in columns:
+        # Prototypes of masks are as wide, but have more dimensions.
+        flat = array.ndim >= 2 and set(array.shape[:-2]) <= {1}
+        return flat and array.shape[-1] >= len(columns) + 2
+    return array.ndim >= 2 and array.shape[-1] in ((len(columns) + 3,) if columns else _USUAL)
+
+
+def _width(options: EndToEndOptions) -> str:
+    """Return the number of declared columns, for errors."""
+    if 'rest' in options.columns:
+        return f'at least {len(options.columns) + 2}'
+    return str(len(options.columns) + 3)
 
 
 def _rows(name: str, outputs: Outputs, options: EndToEndOptions) -> _Table:
@@ -160,9 +189,15 @@ def _rows(name: str, outputs: Outputs, options: EndToEndOptions) -> _Table:
     if columns is None:
         raise misfit(
             name, pick(outputs, name), '[1, N, 6] or [1, N, 7]; for other rows say what they '
-            'hold under output.columns', outputs)
+            'hold under output.columns, like [box, score, class, rest]', outputs)
+    width: int | str = len(columns) + 3
+    if columns[-1] == 'rest':
+        columns = columns[:-1]
+        width = f'{len(columns) + 3} or more'
+        if array.ndim and array.shape[-1] >= len(columns) + 3:
+            array = array[..., :len(columns) + 3]
     rows = unbatch(
-        name, array, f'[1, N, {len(columns) + 3}], in each row {", ".join(columns)}',
+        name, array, f'[1, N, {width}], in each row {", ".join(columns)}',
         (None, len(columns) + 3), outputs)
     box = columns.index('box')
     place = {word: index + 3 * (index > box) for index, word in enumerate(columns)}
@@ -170,22 +205,30 @@ def _rows(name: str, outputs: Outputs, options: EndToEndOptions) -> _Table:
         if (rows[:, place['batch']] > 0).any():
             raise misfit(name, array, 'rows of one image, whose batch index is 0', outputs)
         rows = rows[rows[:, place['batch']] == 0]
-    return rows[:, box:box + 4], rows[:, place['class']], rows[:, place['score']]
+    classes = rows[:, place['class']] if 'class' in columns else np.zeros(len(rows), np.float32)
+    return rows[:, box:box + 4], classes, rows[:, place['score']]
 
 
 def _separate(outputs: Outputs, options: EndToEndOptions) -> _Table:
     """Find and check separate tensors."""
     found = _find(outputs, options)
+    boxes_name = found['boxes']
+    # MMDeploy writes the score behind the box.
+    scored = options.dets is not None or (
+        boxes_name is not None and found['scores'] is None
+        and pick(outputs, boxes_name).shape[-1:] == (5,))
     for role in _ROLES[:3]:
-        if found[role] is None:
+        if found[role] is None and not (role == 'scores' and scored):
             raise OutputError(
                 f'it is unknown which output holds the {role}; name it under '
                 f'output.outputs.{role}; the model has {describe(outputs)}')
-    boxes_name, classes_name, scores_name = (str(found[role]) for role in _ROLES[:3])
-    boxes = unbatch(boxes_name, pick(outputs, boxes_name), '[1, N, 4], one box a row', (None, 4),
-                    outputs)
-    classes, scores = (_one_each(name, len(boxes), outputs)
-                       for name in (classes_name, scores_name))
+    boxes_name, classes_name = str(boxes_name), str(found['classes'])
+    boxes = unbatch(
+        boxes_name, pick(outputs, boxes_name), f'[1, N, {4 + scored}], one box '
+        f'{"and its score " if scored else ""}a row', (None, 4 + scored), outputs)
+    classes = _one_each(classes_name, len(boxes), outputs)
+    scores = boxes[:, 4] if scored else _one_each(str(found['scores']), len(boxes), outputs)
+    boxes = boxes[:, :4]
     used = len(boxes)
     if found['count'] is not None:
         count = pick(outputs, found['count'])
@@ -214,6 +257,12 @@ def _find(outputs: Outputs, options: EndToEndOptions) -> dict[str, str | None]:
         return [name for name in outputs
                 if name not in taken and name.removesuffix(':0') not in taken]
 
+    if found['boxes'] is None and found['scores'] is None:
+        # Rows of five beside no rows of four are boxes with their score.
+        wide = [name for name in free() if outputs[name].ndim > 1
+                and outputs[name].shape[-1] in (4, 5)]
+        if len(wide) == 1 and outputs[wide[0]].shape[-1] == 5:
+            found['boxes'] = wide[0]
     # A count may be called num_detections and boxes detection_boxes: the count goes first.
     for role in ('count', 'boxes', 'scores', 'classes'):
         named = [name for name in free() if any(word in name.lower() for word in _WORDS[role])
@@ -224,7 +273,8 @@ def _find(outputs: Outputs, options: EndToEndOptions) -> dict[str, str | None]:
                         if outputs[name].ndim > 1 and outputs[name].shape[-1] == 4],
               'classes': [name for name in free() if outputs[name].dtype.kind in 'iu'],
               'scores': [name for name in free() if outputs[name].dtype.kind == 'f']}
-    for role in ('boxes', 'classes', 'scores'):
+    scored = found['boxes'] is not None and pick(outputs, found['boxes']).shape[-1:] == (5,)
+    for role in ('boxes', 'classes') if scored else ('boxes', 'classes', 'scores'):
         left = [name for name in shapes[role] if name in free()]
         if found[role] is None and len(left) == 1:
             found[role] = left[0]

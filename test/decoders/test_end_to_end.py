@@ -84,6 +84,85 @@ def test_declared_columns(tmp_path: Path, columns: list[str], order: list[int]) 
     assert agree(result, on_image(by_hand(table)))
 
 
+@pytest.mark.parametrize('extra', [0, 1, 32, 51])
+def test_more_columns_at_the_end(tmp_path: Path, extra: int) -> None:
+    """Mask coefficients, key points: even beside prototypes, rows are told by their shape."""
+    table = boxes_of(12)
+    rows = np.concatenate((table, np.full((12, extra), 77)), axis=1).astype('f')
+    outputs = {'output0': rows[np.newaxis], 'output1': np.zeros((1, 32, 16, 16), 'f')}
+    result = run_model(tmp_path, outputs, {
+        'decoder': 'end_to_end', 'columns': ['box', 'score', 'class', 'rest']})
+    assert agree(result, on_image(by_hand(table)))
+
+
+def test_rows_of_rt_detr_in_ultralytics(tmp_path: Path) -> None:
+    """Centre and size as parts of the input, score, class."""
+    table = boxes_of(30)
+    rows = [[(x1 + x2) / 2 / MODEL[0], (y1 + y2) / 2 / MODEL[1], (x2 - x1) / MODEL[0],
+             (y2 - y1) / MODEL[1], score, class_id]
+            for x1, y1, x2, y2, score, class_id in table.tolist()]
+    result = run_model(tmp_path, {'output0': np.array([rows], 'f')}, {
+        'decoder': 'end_to_end', 'box_format': 'cxcywh', 'units': 'normalized'})
+    assert agree(result, on_image(by_hand(table)))
+
+
+def test_rows_of_efficientdet(tmp_path: Path) -> None:
+    """Image, ymin, xmin, ymax, xmax, score and a class that counts from 1."""
+    table = boxes_of(30)
+    rows = [[0, y1, x1, y2, x2, score, class_id + 1]
+            for x1, y1, x2, y2, score, class_id in table.tolist()]
+    result = run_model(tmp_path, {'detections:0': np.array([rows], 'f')}, {
+        'decoder': 'end_to_end', 'columns': ['batch', 'box', 'score', 'class'],
+        'box_format': 'yxyx', 'class_offset': -1})
+    assert agree(result, on_image(by_hand(table)))
+
+
+@pytest.mark.parametrize(('columns', 'lead'), [
+    (['box', 'score'], 0), (['unused', 'score', 'box'], 1), (['box', 'score', 'rest'], 0)])
+def test_rows_without_a_class(tmp_path: Path, columns: list[str], lead: int) -> None:
+    """Class 0 for all, and the labels have one name."""
+    table = boxes_of(20)
+    if lead:
+        rows = [[1 - score, score, x1, y1, x2, y2] for x1, y1, x2, y2, score, _ in table.tolist()]
+    else:
+        rows = table[:, :5].tolist()
+    expected = on_image([(*row[:5], 0) for row in table.tolist() if row[4] >= 0.3])
+    outputs = {'o': np.array([rows], 'f')}
+    given = {'decoder': 'end_to_end', 'columns': columns}
+    result = run_model(tmp_path, outputs, given, labels=['face'])
+    assert agree(result, expected) and set(result.labels) == {'face'}
+    with pytest.raises(OutputError, match='labels 2'):
+        run_model(tmp_path, outputs, given, labels=['background', 'face'])
+    with pytest.raises(OutputError, match='labels 2'):
+        run_model(tmp_path, outputs, {**given, 'class_offset': 0}, labels=['background', 'face'])
+    shifted = run_model(
+        tmp_path, outputs, {**given, 'class_offset': 1}, labels=['background', 'face'])
+    assert set(shifted.labels) == {'face'}
+
+
+@pytest.mark.parametrize('outputs', [{}, {'boxes': 'dets', 'classes': 'labels'},
+                                     {'dets': 'dets'}, {'dets': 'dets', 'classes': 'labels'}])
+@pytest.mark.parametrize('masks', [False, True])
+def test_boxes_with_their_score_beside_labels(
+        tmp_path: Path, outputs: dict[str, str], masks: bool) -> None:
+    """As MMDeploy writes them; a label of -1 is padding."""
+    table = boxes_of(25)
+    table[20:, 5] = -1
+    given: dict[str, Any] = {'dets': table[np.newaxis, :, :5],
+                             'labels': table[np.newaxis, :, 5].astype(np.int64)}
+    if masks:
+        given['masks'] = np.zeros((1, 25, 8, 8), 'f')
+    result = run_model(tmp_path, given, {'decoder': 'end_to_end', 'outputs': outputs})
+    assert agree(result, on_image(by_hand(table)))
+
+
+def test_boxes_with_their_score_by_shape(tmp_path: Path) -> None:
+    table = boxes_of(25)
+    given = {'2041': table[:, 5].astype(np.int64), '2040': table[:, :5]}
+    result = run_model(tmp_path, given, {'decoder': 'end_to_end'})
+    assert agree(result, on_image(by_hand(table)))
+
+
 @pytest.mark.parametrize('batch', [True, False])
 @pytest.mark.parametrize('names', [
     ('boxes', 'labels', 'scores'), ('bboxes', 'labels', 'scores'),
@@ -184,6 +263,14 @@ def test_what_is_not_finite_is_dropped() -> None:
     ({'o': np.zeros(6)}, {}, ['6 or 7']),
     ({'o': np.zeros((9, 6))}, {'columns': ['score', 'class', 'box', 'unused']},
      ['7 numbers', 'output.columns']),
+    ({'o': np.zeros((1, 9, 5))}, {'columns': ['box', 'score', 'class', 'rest']},
+     ['at least 6 numbers', 'output.columns', '[1, 9, 5]']),
+    ({'o': np.zeros((1, 9, 5))}, {'columns': ['box', 'score', 'class', 'rest'],
+                                  'outputs': {'rows': 'o'}}, ['6 or more', '[1, 9, 5]']),
+    ({'dets': np.zeros((1, 9, 5)), 'labels': np.zeros((1, 8))}, {},
+     ["'labels' has the shape [1, 8]", '[1, 9]']),
+    ({'dets': np.zeros((1, 9, 4)), 'labels': np.zeros((1, 9))},
+     {'outputs': {'dets': 'dets'}}, ["'dets' has the shape [1, 9, 4]", '[1, N, 5]']),
     ({'o': np.zeros((9, 8))}, {'outputs': {'rows': 'o'}}, ['[9, 8]', 'output.columns']),
     ({'o': np.zeros((9, 6))}, {'outputs': {'rows': 'p'}}, ["no output 'p'"]),
     ({'o': np.full((2, 7), 1.0)}, {}, ['batch index is 0']),
@@ -210,10 +297,12 @@ def test_the_number_of_classes_is_not_told() -> None:
 
 
 @pytest.mark.parametrize(('options', 'word'), [
-    ({'columns': ['box', 'score']}, 'class 0 times'),
+    ({'columns': ['box', 'class']}, 'score 0 times'),
+    ({'columns': ['box', 'rest', 'score']}, 'rest before the end'),
+    ({'outputs': {'dets': 'a', 'scores': 'b'}}, 'remove it'),
     ({'columns': []}, 'box 0 times'),
     ({'columns': ['box', 'score', 'class', 'score']}, 'score 2 times'),
-    ({'columns': ['box', 'score', 'label']}, 'box, score, class, batch, unused'),
+    ({'columns': ['box', 'score', 'label']}, 'box, score, class, batch, unused, rest'),
     ({'columns': 'box'}, 'list'), ({'units': 'pixels'}, 'model, source, normalized'),
     ({'outputs': {'rows': 'a', 'boxes': 'b'}}, 'remove it'),
     ({'outputs': {'boxes': 'b'}, 'columns': ['box', 'score', 'class']}, 'only counts for rows'),
