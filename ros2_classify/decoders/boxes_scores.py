@@ -18,13 +18,17 @@ Boxes and scores side by side, as SSD heads give them before non-maximum suppres
 Format: one tensor of boxes ``[1, N, 4]`` (or ``[1, N, 1, 4]``) and one of scores ``[1, N, C]``,
 row for row. SSD (https://arxiv.org/abs/1512.02325) takes a softmax over the classes with a
 background class at index 0; so do the UltraFace detectors, whose boxes are corners as parts of
-the image (https://github.com/Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB, MIT). Every
-class of a row that is over the threshold is a candidate of its own.
+the image (https://github.com/Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB, MIT). PP-YOLOE
+without its suppression has a column for each box in the scores, ``[1, C, N]``, and pixels
+(https://github.com/PaddlePaddle/PaddleDetection, ``ppdet/modeling/heads/ppyoloe_head.py``);
+YOLO-NAS has pixels and rows (https://github.com/Deci-AI/super-gradients). Either may lack the
+background. Every class of a box that is over the threshold is a candidate of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +41,9 @@ from ros2_classify.decoders.classification import Activation, read_background
 from ros2_classify.errors import OutputError
 from ros2_classify.yaml_config import Fields
 
-_BOXES = '[1, N, 4], one box a row'
-_SCORES = '[1, N, classes], one row for each box'
+Axes = Literal['auto', 'channels_first', 'channels_last']
+_AXES: tuple[Axes, ...] = ('auto', 'channels_first', 'channels_last')
+_BOXES = '[1, N, 4] or [1, 4, N], four numbers for each box'
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class BoxesScoresOptions:
     normalized: bool = True
     background: int | None = None
     activation: Activation = 'none'
+    axes: Axes = 'auto'
 
 
 def read_options(fields: Fields) -> BoxesScoresOptions:
@@ -63,7 +69,8 @@ def read_options(fields: Fields) -> BoxesScoresOptions:
         box_format=fields.choice('box_format', BOX_FORMATS, 'xyxy'),
         normalized=fields.boolean('normalized', True),
         background=read_background(fields),
-        activation=fields.choice('activation', ('none', 'softmax', 'sigmoid'), 'none'))
+        activation=fields.choice('activation', ('none', 'softmax', 'sigmoid'), 'none'),
+        axes=fields.choice('axes', _AXES, 'auto'))
 
 
 def class_count(outputs: Outputs, options: BoxesScoresOptions) -> int:
@@ -110,12 +117,31 @@ def _find(
     if array.ndim == 4 and array.shape[2] == 1:
         # One box for all classes, written as [1, N, 1, 4].
         array = array[:, :, 0]
-    boxes = unbatch(box_name, array, _BOXES, (None, 4), outputs)
-    scores = unbatch(
-        score_name, pick(outputs, score_name), _SCORES, (len(boxes), None), outputs)
-    if scores.shape[1] == 0:
-        raise misfit(score_name, pick(outputs, score_name), _SCORES, outputs)
-    return boxes, scores
+    boxes = unbatch(box_name, array, _BOXES, (None, None), outputs)
+    if boxes.shape[1] != 4:
+        if boxes.shape[0] != 4:
+            raise misfit(box_name, pick(outputs, box_name), _BOXES, outputs)
+        boxes = boxes.T
+    return boxes, _scores(score_name, len(boxes), outputs, options)
+
+
+def _scores(
+    name: str, count: int, outputs: Outputs, options: BoxesScoresOptions,
+) -> NDArray[np.float32]:
+    """Return the scores as ``[N, C]``; of two axes that fit, the first counts the boxes."""
+    array = pick(outputs, name)
+    expected = {
+        'auto': f'[1, {count}, classes] or [1, classes, {count}]',
+        'channels_last': f'[1, {count}, classes]', 'channels_first': f'[1, classes, {count}]',
+    }[options.axes] + f', for {count} boxes'
+    scores = unbatch(name, array, expected, (None, None), outputs)
+    columns = options.axes == 'channels_first' or (
+        options.axes == 'auto' and len(scores) != count)
+    if columns:
+        scores = scores.T
+    if len(scores) != count or scores.shape[1] == 0:
+        raise misfit(name, array, expected, outputs)
+    return scores
 
 
 def _output_for(outputs: Outputs, word: str, other: str | None) -> str | None:
@@ -126,9 +152,14 @@ def _output_for(outputs: Outputs, word: str, other: str | None) -> str | None:
         return named[0]
     if len(free) == 1:
         return free[0]
-    shaped = [name for name in free
-              if (outputs[name].shape[-1:] == (4,)) == (word == 'box')]
+    boxes = [name for name in free if _is_box(outputs[name], -1)] or [
+        name for name in free if _is_box(outputs[name], -2)]
+    shaped = boxes if word == 'box' else [name for name in free if name not in boxes]
     return shaped[0] if len(shaped) == 1 else None
+
+
+def _is_box(array: NDArray[Any], axis: int) -> bool:
+    return array.ndim >= 2 and array.shape[axis] == 4
 
 
 BOXES_SCORES = Decoder(

@@ -17,8 +17,10 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
+from decoder_models import agree, MODEL, on_image, run_model
 import numpy as np
 import pytest
 
@@ -123,6 +125,55 @@ def test_boxes_with_an_axis_for_the_class() -> None:
     assert len(decode(outputs)) == 6
 
 
+@pytest.mark.parametrize('columns', [False, True])
+@pytest.mark.parametrize('turned', [False, True])
+@pytest.mark.parametrize('box_format', ['xyxy', 'yxyx', 'cxcywh', 'xywh'])
+@pytest.mark.parametrize('names', [('boxes', 'scores'), ('tmp_17', 'concat_14')])
+def test_boxes_and_scores_in_pixels(
+        tmp_path: Path, columns: bool, turned: bool, box_format: str, names: Any) -> None:
+    """As YOLO-NAS (rows) and PP-YOLOE (columns), without a background; boxes turned too."""
+    rng = np.random.default_rng(3)
+    corners = rng.uniform(0, 40, (30, 2))
+    boxes = np.concatenate((corners, corners + rng.uniform(3, 20, (30, 2))), axis=1)
+    scores = rng.uniform(0, 1, (30, 5))
+    expected = [
+        (*box, score, class_id) for box, row in zip(boxes.tolist(), scores.tolist())
+        for class_id, score in enumerate(row) if score >= 0.6]
+    given = np.array([{
+        'xyxy': (x1, y1, x2, y2), 'yxyx': (y1, x1, y2, x2), 'xywh': (x1, y1, x2 - x1, y2 - y1),
+        'cxcywh': ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)}[box_format]
+        for x1, y1, x2, y2 in boxes.tolist()], np.float32)
+    outputs = {names[0]: (given.T if turned else given)[np.newaxis],
+               names[1]: (scores.T if columns else scores).astype(np.float32)[np.newaxis]}
+    for axes in ('auto', 'channels_first' if columns else 'channels_last'):
+        result = run_model(tmp_path, outputs, {
+            'decoder': 'boxes_scores', 'box_format': box_format, 'normalized': False,
+            'axes': axes}, threshold=0.6, labels=list('abcde'))
+        assert agree(result, on_image(expected))
+    assert MODEL == (64, 64)
+
+
+def test_as_many_classes_as_boxes() -> None:
+    """The first axis counts the boxes unless said."""
+    scores = np.array([[[0, 0, 0.9], [0, 0, 0], [0, 0, 0]]], np.float32)
+    boxes = np.array([[[0, 0, 1, 1], [0, 0, 2, 2], [0, 0, 3, 3]]], np.float32)
+    for axes, class_id, side in (
+            ('auto', 2, 1), ('channels_last', 2, 1), ('channels_first', 0, 3)):
+        found = decode({'boxes': boxes, 'scores': scores}, axes=axes, normalized=False)
+        assert found.class_ids.tolist() == [class_id]
+        assert found.boxes.tolist() == [[0, 0, side, side]]
+
+
+def test_logits_in_columns(tmp_path: Path) -> None:
+    logits = np.random.default_rng(5).normal(-1, 2, (3, 12)).astype(np.float32)
+    boxes = np.tile(np.array([[8, 8, 32, 40]], np.float32), (12, 1))
+    expected = [(8, 8, 32, 40, 1 / (1 + math.exp(-float(logits[c, n]))), c)
+                for c in range(3) for n in range(12) if 1 / (1 + math.exp(-logits[c, n])) >= 0.3]
+    result = run_model(tmp_path, {'boxes': boxes[np.newaxis], 'scores': logits[np.newaxis]}, {
+        'decoder': 'boxes_scores', 'activation': 'sigmoid', 'normalized': False})
+    assert agree(result, on_image(expected))
+
+
 def test_outputs_that_cannot_be_told_apart() -> None:
     outputs = {'one': np.zeros((1, 3, 4)), 'two': np.zeros((1, 3, 4))}
     with pytest.raises(OutputError, match=r"output.outputs.*'one' float64 \[1, 3, 4\]"):
@@ -144,6 +195,16 @@ def test_shapes_that_do_not_fit(
     with pytest.raises(OutputError) as caught:
         decode({'boxes': np.zeros(boxes, np.float32), 'scores': np.zeros(scores, np.float32)})
     assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(('scores', 'axes', 'words'), [
+    ((1, 9, 2), 'channels_first', '[1, classes, 9], for 9 boxes'),
+    ((1, 2, 9), 'channels_last', '[1, 9, classes], for 9 boxes'),
+    ((1, 8, 2), 'auto', '[1, 9, classes] or [1, classes, 9]')])
+def test_axes_that_do_not_fit(scores: tuple[int, ...], axes: str, words: str) -> None:
+    with pytest.raises(OutputError) as caught:
+        decode({'boxes': np.zeros((1, 9, 4), 'f'), 'scores': np.zeros(scores, 'f')}, axes=axes)
+    assert words in str(caught.value) and str(list(scores)) in str(caught.value)
 
 
 def test_what_is_not_finite_is_dropped() -> None:
