@@ -57,7 +57,7 @@ def make(
         'input': {'name': 'image', 'size': list(size), 'layout': 'nchw', 'dtype': 'float32',
                   **settings},
         **({'defaults': defaults} if defaults else {})}, origin='fake.yaml')
-    return Pipeline(descriptor, engine, Labels.from_names(labels) if labels else None), engine
+    return Pipeline(descriptor, engine, Labels.from_data(labels) if labels else None), engine
 
 
 def detector(rows: Any, **settings: Any) -> tuple[Pipeline, FakeEngine]:
@@ -192,6 +192,21 @@ def test_labels_of_another_model(names: list[str]) -> None:
 @pytest.mark.parametrize('names', [['a', 'b', 'c'], ['???', 'b', 'c'], ['???', 'b']])
 def test_labels_that_fit(names: list[str]) -> None:
     classifier([0.1, 0.7, 0.2], labels=names)[0].warm_up()
+
+
+@pytest.mark.parametrize('names, scores, best', [
+    ({1: 'a', 2: 'b', 3: 'c'}, [0.1, 0.7, 0.2], 'b'), ({1: 'a', 3: 'c'}, [0.1, 0.2, 0.7], 'c'),
+    # With a background class without a name, ids from 1 are right.
+    ({1: 'a', 2: 'b'}, [0.1, 0.7, 0.2], 'a'), ({0: 'x', 1: 'a', 2: 'b'}, [0.1, 0.7, 0.2], 'a')])
+def test_labels_counted_from_1(
+        names: dict[int, str], scores: list[float], best: str,
+        caplog: pytest.LogCaptureFixture) -> None:
+    pipeline, _ = classifier(scores, labels=names)
+    for _ in range(2):
+        assert pipeline(GREY).labels[0] == best
+    shifted = max(names) == 3
+    assert sum('labels are counted from 1 to 3' in text for text in caplog.messages) == shifted
+    assert pipeline.labels is not None and (0 in pipeline.labels) == (shifted or 0 in names)
 
 
 def test_outputs_that_do_not_fit_the_decoder() -> None:

@@ -278,20 +278,18 @@ def labels_of(metadata: Mapping[str, str]) -> Labels | None:
     Return the class names that the exporter wrote into the metadata; None if there are none.
 
     A list of names, a mapping from ids to names (in Python's or JSON's spelling), or names
-    separated by lines or commas.
+    separated by lines or commas; whole numbers are names too.
     """
     for key in _NAME_KEYS:
         text = metadata.get(key, '')
         value = _literal(text)
-        if value is None and len(text) <= _MAX_METADATA:
+        if not isinstance(value, (list, tuple, dict)) and len(text) <= _MAX_METADATA:
             value = _listed(text)
-        if isinstance(value, (list, tuple)):
-            value = dict(enumerate(value))
-        if not isinstance(value, dict):
+        if value is None:
             continue
         try:
-            return Labels({int(class_id): name for class_id, name in value.items()})
-        except (LabelsError, TypeError, ValueError):
+            return Labels.from_data(value)
+        except LabelsError:
             continue
     return None
 

@@ -19,9 +19,10 @@ For ``net.onnx`` (or a SavedModel's directory ``net``) these are, in this order:
 
 - ``net.yaml``, ``net.yml``: a descriptor, whose ``source`` is optional; or a list ``names``
   as training tools write it;
-- ``net.txt``, ``net.names``, ``net.labels``, ``net.pbtxt``, ``net_labels.txt``,
-  ``net.labels.txt``: a label file;
-- ``labels.txt``: a label file, if the directory has no other model.
+- ``net.txt``, ``net.names``, ``net.labels``, ``net.pbtxt``, ``net.json``, ``net.csv``,
+  ``net_labels.txt``, ``net.labels.txt``, ``net_labels.json``: a label file;
+- ``labels.txt``, ``labels.json``, ``labels.csv``: a label file, if the directory has no other
+  model.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ _DESCRIPTORS = ('.yaml', '.yml')
 # A YAML file with one of these keys must be a valid descriptor.
 _TELLING = ('source', 'input', 'output', 'labels', 'defaults')
 _NAMES = ('names', 'class_names')
-_LABELS = ('{}.txt', '{}.names', '{}.labels', '{}.pbtxt', '{}_labels.txt', '{}.labels.txt')
-_SHARED = 'labels.txt'
+_LABELS = ('{}.txt', '{}.names', '{}.labels', '{}.pbtxt', '{}.json', '{}.csv', '{}_labels.txt',
+           '{}.labels.txt', '{}_labels.json')
+_SHARED = ('labels.txt', 'labels.json', 'labels.csv')
 
 
 def with_companion_files(bare: ModelDescriptor, model: Path) -> ModelDescriptor:
@@ -62,9 +64,10 @@ def with_companion_files(bare: ModelDescriptor, model: Path) -> ModelDescriptor:
         path = model.with_name(pattern.format(stem))
         if path.is_file() and _holds_names(path):
             return _labelled(found, path.name, path.name)
-    places = [model / _SHARED, model / 'assets' / _SHARED] if model.is_dir() else []
+    directories = [model, model / 'assets'] if model.is_dir() else []
     if _only_model(model):
-        places.append(model.with_name(_SHARED))
+        directories.append(model.parent)
+    places = [directory / name for directory in directories for name in _SHARED]
     for path in places:
         if path.is_file() and _holds_names(path):
             name = str(path.relative_to(model.parent))
@@ -109,10 +112,8 @@ def _is_of(descriptor: ModelDescriptor, model: Path) -> bool:
 
 
 def _names(value: Any) -> Labels | None:
-    if isinstance(value, (list, tuple)):
-        value = dict(enumerate(value))
     try:
-        return Labels(dict(value)) if isinstance(value, Mapping) else None
+        return Labels.from_data(value) if isinstance(value, (Mapping, list, tuple)) else None
     except LabelsError:
         return None
 

@@ -27,17 +27,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import LabelsError
+from ros2_classify.model.label_formats import (
+    names_of, read_csv, read_json, read_yaml_names, refuse_other_formats, UNUSED)
 from ros2_classify.paths import check_allowed
 
 # A table of this many entries takes 8 MB; label maps of published models are far smaller.
 MAX_CLASS_ID = 1_000_000
 MAX_FILE_BYTES = 32 * 1024 * 1024
 
-_UNUSED = '???'
 _ITEM = re.compile(r'(?:\s|#[^\n]*\n)*item\s*(?::\s*)?[{<]')
 _SYNSET = re.compile(r'(n\d{8})[ \t]+(\S.*)')
 _SET_OFF = re.compile(r'\d+[ \t]*:[ \t]')
 _NUMBERED = re.compile(r'(\d{1,7})(?:[ \t]*:[ \t]*|[ \t]+)(\S.*)')
+_QUOTED = re.compile(r"""(["'])([^"']+)\1""")
 
 
 class Labels:
@@ -85,7 +87,24 @@ class Labels:
     def from_names(cls, names: Iterable[str]) -> Labels:
         """Make labels from names in order; ``'???'`` and empty names mark unused ids."""
         return cls({class_id: name for class_id, name in enumerate(names)
-                    if not isinstance(name, str) or name.strip() not in ('', _UNUSED)})
+                    if not isinstance(name, str) or name.strip() not in ('', UNUSED)})
+
+    @classmethod
+    def from_data(cls, data: object) -> Labels:
+        """Make labels from parsed JSON or YAML: names, ``{id: name}`` or ``{name: id}``."""
+        return cls(names_of(data))
+
+    def from_zero(self, class_count: int) -> Labels | None:
+        """
+        Return the labels counted from 0 if they are counted from 1, else None.
+
+        They are if the first id is 1 and the last the number of classes, which no class from 0
+        has. A background class without a name makes the number one more.
+        """
+        ids = self._names
+        if min(ids) != 1 or max(ids) != class_count:
+            return None
+        return Labels({class_id - 1: name for class_id, name in ids.items()})
 
     def name(self, class_id: int) -> str:
         """Return the name of one class, or the id as text if it has none."""
@@ -148,16 +167,23 @@ def load_labels(path: str | Path) -> Labels:
     """
     Read a label file; its content decides the format, not its name.
 
-    Four formats are supported, in UTF-8 with or without a byte order mark, with any line ends:
+    These formats are supported, in UTF-8 with or without a byte order mark, with any line ends:
 
     * one name per line: the first line is class 0. An empty line or ``???`` marks an unused id;
       empty lines at the end are ignored.
     * ImageNet synsets, ``n01440764 tench, Tinca tinca`` on every line: the first name is used
       ("tench").
     * numbered lines, ``0: person`` or ``0  person``: the number is the id. Ids are ascending;
-      the form without ``: `` starts at 0.
+      the form without ``: `` starts at 0, or at 1 without gaps.
     * TensorFlow Object Detection label maps, ``item { id: 1 name: "/m/01g317" display_name:
       "person" }``: ``display_name`` is used, or else ``name``.
+    * JSON and YAML: a list of names, of ``{id, name}``, a mapping of ids to names or of names to
+      ids; or one of them under ``names``, ``classes``, ``id2label``, ``categories`` or the like.
+    * CSV (comma, semicolon or tab) with a header that has a column ``name`` (or
+      ``display_name``, ``label`` ...), and one ``id`` (or ``index``, ``class_id`` ...).
+
+    Text that is evidently something else, such as XML, settings or a table without a header, is
+    refused.
 
     Parameters
     ----------
@@ -221,16 +247,23 @@ def parse_labels(text: str) -> Labels:
     if looks_like_label_map(text):
         return Labels(parse_label_map(text))
     # str.splitlines would also break at form feeds and Unicode separators inside a name.
-    lines = [line.strip() for line in re.split(r'\r\n|\n|\r', text)]
+    raw = re.split(r'\r\n|\n|\r', text)
+    lines = [line.strip() for line in raw]
     used = [line for line in lines if line]
     if not used:
         raise LabelsError('the label file is empty; write one name per line')
     if all(_SYNSET.fullmatch(line) for line in used):
-        lines = [_SYNSET.sub(r'\2', line).split(',')[0] for line in lines]
-    else:
-        numbered = _numbered(used)
-        if numbered:
-            return Labels(numbered)
+        return Labels.from_names(_SYNSET.sub(r'\2', line).split(',')[0] for line in lines)
+    names = read_json(text)
+    if names is None:
+        names = _numbered([line for line in used if line[0] != '#']) or None
+    if names is None:
+        names = read_yaml_names(text, raw)
+    if names is None:
+        names = read_csv(lines)
+    if names is not None:
+        return Labels(names)
+    refuse_other_formats(text, lines)
     return Labels.from_names(lines)
 
 
@@ -238,18 +271,24 @@ def _numbered(lines: list[str]) -> dict[int, str]:
     """
     Return names by id if every line starts with its id, else nothing.
 
-    Ids must be ascending and start at 0, unless all are like "1: person": names may begin with
-    numbers too ("30 km/h", "16:9").
+    Ids must be ascending and start at 0, or at 1 without gaps, unless all are like "1: person":
+    names may begin with numbers too ("30 km/h", "16:9", "1 euro").
     """
     matches = [_NUMBERED.fullmatch(line) for line in lines]
     pairs = [(int(match[1]), match[2]) for match in matches if match]
     ids = [class_id for class_id, _ in pairs]
     rising = all(a < b for a, b in zip(ids, ids[1:]))
-    if len(pairs) < len(lines) or not rising:
+    if not pairs or len(pairs) < len(lines) or not rising:
         return {}
-    if ids[0] != 0 and not all(_SET_OFF.match(line) for line in lines):
-        return {}
-    return {class_id: name for class_id, name in pairs if name != _UNUSED}
+    set_off = [bool(_SET_OFF.match(line)) for line in lines]
+    if ids[0] != 0 and not all(set_off):
+        from_one = ids == list(range(1, len(ids) + 1)) and len(ids) > 1
+        if not from_one or any(set_off) or len({name for _, name in pairs}) < len(pairs):
+            return {}
+    if all(set_off):
+        pairs = [(class_id, _QUOTED.sub(r'\2', name) if _QUOTED.fullmatch(name) else name)
+                 for class_id, name in pairs]
+    return {class_id: name for class_id, name in pairs if name != UNUSED}
 
 
 def looks_like_label_map(text: str) -> bool:

@@ -148,6 +148,13 @@ class Postprocessor:
         """Compare the number of classes with that of the labels, once."""
         count = self._decoder.class_count(outputs, self._decoder_options)
         labels = self._labels
+        if count is not None and labels is not None and (shifted := labels.from_zero(count)):
+            _LOGGER.warning(
+                '%s: the labels are counted from 1 to %d, but the model has the classes 0 to %d; '
+                'they are counted from 0 now: 0 is %s', self._model, count, count - 1,
+                shifted.name(0))
+            self._labels = labels = shifted
+            self._label_count = shifted.class_count
         if count is not None and labels is not None:
             last = max(class_id for class_id, _ in labels.items())
             # Labels without gaps must be complete; a map with gaps may name some classes only.

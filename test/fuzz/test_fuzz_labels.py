@@ -42,7 +42,10 @@ GOOD = (
     b'n01440764 tench, Tinca tinca\nn01443537 goldfish, Carassius auratus\n',
     b'\xef\xbb\xbfcat\r\ndog\r\n',
     b'item {\n  id: 1\n  name: "/m/01g317"\n  display_name: "person"\n}\n'
-    b'item { id: 2 display_name: "caf\\303\\251" }\n')
+    b'item { id: 2 display_name: "caf\\303\\251" }\n',
+    b'{"id2label": {"0": "cat", "1": "dog"}}', b'[{"id": 1, "name": "cat"}]', b'["cat", "dog"]',
+    b'path: ../data\nnames:\n  0: cat\n  1: dog\n', b'names: [cat, dog]\n', b'- cat\n- dog\n',
+    b'index,mid,display_name\n0,/m/1,cat\n1,/m/2,"dog, red"\n')
 METADATA = st.dictionaries(
     st.sampled_from(('names', 'task', 'imgsz', 'stride', 'classes', 'class_names', 'author',
                      'description', 'batch', 'labels')),

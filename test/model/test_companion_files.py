@@ -98,7 +98,7 @@ def test_a_wrong_descriptor_is_an_error(model: Path) -> None:
 
 @pytest.mark.parametrize('text', [
     'source: {path: other.onnx}\noutput: {decoder: classification}\n', 'a: 1\n', '- x\n',
-    'a: [\n', '', 'names: {0: 1}\n', 'names: 5\n',
+    'a: [\n', '', 'names: {0: 1.5}\n', 'names: 5\n',
     'source: {path: missing.onnx}\n'])
 def test_what_is_meant_for_something_else(model: Path, text: str) -> None:
     shutil.copy(model, model.with_name('other.onnx'))
@@ -159,6 +159,26 @@ def test_the_number_of_names_tells_classes_from_other_numbers(tmp_path: Path) ->
     '["red", "green", "blue"]', 'red,green,blue', 'red, green , blue', NAMES])
 def test_names_in_the_metadata(key: str, text: str) -> None:
     assert labels_of({key: text}) == RGB
+
+
+@pytest.mark.parametrize('text, names', [
+    ("{0: 7, 1: 30, 2: 'x'}", {0: '7', 1: '30', 2: 'x'}), ('[0, 5, 9]', {0: '0', 1: '5', 2: '9'}),
+    ('{"cat": 0, "dog": 1}', {0: 'cat', 1: 'dog'})])
+def test_numbers_and_ids_in_the_metadata(text: str, names: dict[int, str]) -> None:
+    labels = labels_of({'names': text})
+    assert labels is not None and dict(labels.items()) == names
+
+
+@pytest.mark.parametrize('name, text', [
+    ('net.json', '["red", "green", "blue"]'), ('net_labels.json', '{"0": "red", "2": "blue"}'),
+    ('net.csv', 'id,name\n0,red\n2,blue\n'), ('labels.json', '{"red": 0, "blue": 2}'),
+    ('labels.csv', 'index,label\n0,red\n2,blue\n')])
+def test_json_and_csv_beside_the_model(model: Path, name: str, text: str) -> None:
+    (model.parent / name).write_text(text)
+    labels = resolve(model).load_labels()
+    assert labels is not None and (labels.name(0), labels.name(2)) == ('red', 'blue')
+    (model.parent / name).write_text('{"learning_rate": [0.1]}')
+    assert resolve(model).labels is None
 
 
 @pytest.mark.parametrize('text', ['red', 'red,,blue', 'a' * 200 + ',b', '{broken, json'])
