@@ -22,6 +22,11 @@ of the grids of all strides, row by row, small strides first. With a cell's colu
 
 * centre ``((x + gx) * s, (y + gy) * s)``, size ``(exp(w) * s, exp(h) * s)`` in model pixels;
 * objectness and class scores went through a sigmoid already; their product is the score.
+
+Sides that are no multiple of a stride have partial cells at the right and the bottom in some
+exports. ``decode_in_inference`` (``yolox/models/yolo_head.py``) puts the two lines above into the
+model: with ``decoded``, a row holds centre and size in model pixels, and there may be any number
+of rows.
 """
 
 from __future__ import annotations
@@ -45,12 +50,14 @@ class YoloxOptions:
 
     strides: tuple[int, ...] = (8, 16, 32)
     output: str | None = None
+    decoded: bool = False
 
 
 def read_options(fields: Fields) -> YoloxOptions:
     """Take the decoder's options out of a descriptor."""
     return YoloxOptions(
-        strides=read_strides(fields, (8, 16, 32)), output=fields.text('output', None))
+        strides=read_strides(fields, (8, 16, 32)), output=fields.text('output', None),
+        decoded=fields.boolean('decoded', False))
 
 
 def class_count(outputs: Outputs, options: YoloxOptions) -> int:
@@ -61,12 +68,7 @@ def class_count(outputs: Outputs, options: YoloxOptions) -> int:
 def decode(outputs: Outputs, options: YoloxOptions, context: DecodeContext) -> Candidates:
     """Return the boxes over the threshold, each with its best class."""
     name, rows = _rows(outputs, options)
-    grid = cells(context.input_size, options.strides)
-    if len(rows) != len(grid):
-        width, height = context.input_size
-        raise misfit(
-            name, pick(outputs, name), f'[1, {len(grid)}, 5 + classes] for an input of '
-            f'{width}x{height} with the strides {list(options.strides)}', outputs)
+    grid = None if options.decoded else _grid(name, len(rows), outputs, options, context)
     # A class score is at most 1, so cells whose objectness is too low go before anything else.
     # Not so where the export left the sigmoid out, but then its numbers mean nothing here either.
     likely = np.flatnonzero(rows[:, 4] >= context.score_threshold)
@@ -76,13 +78,32 @@ def decode(outputs: Outputs, options: YoloxOptions, context: DecodeContext) -> C
     with np.errstate(over='ignore', invalid='ignore'):
         scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + class_ids]
     sure = np.flatnonzero(scores >= context.score_threshold)
-    rows, grid = rows[sure], grid[likely[sure]]
-    stride = grid[:, 2:]
+    rows = rows[sure]
+    center, size = rows[:, :2], rows[:, 2:4]
     with np.errstate(over='ignore', invalid='ignore'):
-        center = (rows[:, :2] + grid[:, :2]) * stride
-        half = np.exp(rows[:, 2:4]) * (stride * np.float32(0.5))
+        if grid is not None:
+            place = grid[likely[sure]]
+            center = (center + place[:, :2]) * place[:, 2:]
+            size = np.exp(size) * place[:, 2:]
+        half = size * np.float32(0.5)
         boxes = np.concatenate((center - half, center + half), axis=1)
     return finite_candidates(boxes, scores[sure], class_ids[sure])
+
+
+def _grid(
+    name: str, count: int, outputs: Outputs, options: YoloxOptions, context: DecodeContext,
+) -> NDArray[np.float32]:
+    """Return the cells, as many as there are rows; whole ones, or partial ones too."""
+    for partial in (False, True):
+        grid = cells(context.input_size, options.strides, partial=partial)
+        if len(grid) == count:
+            return grid
+    width, height = context.input_size
+    whole = len(cells(context.input_size, options.strides))
+    raise misfit(
+        name, pick(outputs, name), f'[1, {whole}, 5 + classes] for an input of {width}x{height} '
+        f'with the strides {list(options.strides)}; for boxes that are in pixels already, set '
+        'output.decoded: true', outputs)
 
 
 def _rows(outputs: Outputs, options: YoloxOptions) -> tuple[str, NDArray[np.float32]]:

@@ -17,8 +17,10 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
+from decoder_models import agree, MODEL, on_image, run_model
 import numpy as np
 import pytest
 
@@ -35,12 +37,15 @@ def decode(rows: Any, size: tuple[int, int], threshold: float = 0.3, **options: 
         outputs, DECODER.parse_options(options), DecodeContext(size, threshold))
 
 
-def by_hand(rows: Any, size: tuple[int, int], strides: Any, threshold: float) -> Any:
+def by_hand(
+    rows: Any, size: tuple[int, int], strides: Any, threshold: float, partial: bool = False,
+) -> Any:
     """Walk over all grids, cell by cell, as the paper's figures do."""
     found, row = [], 0
     for stride in strides:
-        for gy in range(size[1] // stride):
-            for gx in range(size[0] // stride):
+        add = stride - 1 if partial else 0
+        for gy in range((size[1] + add) // stride):
+            for gx in range((size[0] + add) // stride):
                 x, y, w, h, objectness, *classes = rows[row].tolist()
                 row += 1
                 best = max(range(len(classes)), key=lambda i: classes[i])
@@ -88,6 +93,33 @@ def test_half_precision_and_no_batch_axis() -> None:
     assert np.allclose(found.boxes, expected[:, :4], rtol=1e-5, atol=1e-3)
 
 
+def test_partial_cells_at_the_right_and_the_bottom() -> None:
+    """72x50 pixels: 9x7, 5x4 and 3x2 cells; without the partial ones 9x6, 4x3 and 2x1."""
+    rows = random_rows(63 + 20 + 6, 4)
+    found = decode(rows[np.newaxis], (72, 50))
+    expected = by_hand(rows, (72, 50), (8, 16, 32), 0.3, partial=True)
+    assert len(found) == len(expected) > 20
+    assert np.allclose(found.boxes, expected[:, :4], rtol=1e-5, atol=1e-3)
+    assert len(decode(random_rows(54 + 12 + 2, 4)[np.newaxis], (72, 50)))
+
+
+@pytest.mark.parametrize('count', [84, 10])
+def test_boxes_that_are_pixels_already(tmp_path: Path, count: int) -> None:
+    rows = random_rows(count, 3)
+    rows[:, :4] = np.random.default_rng(1).uniform((10, 10, 4, 4), (50, 50, 20, 20), (count, 4))
+    expected = []
+    for x, y, w, h, objectness, *classes in rows.tolist():
+        best = classes.index(max(classes))
+        if objectness * classes[best] >= 0.3:
+            expected.append((x - w / 2, y - h / 2, x + w / 2, y + h / 2,
+                             objectness * classes[best], best))
+    result = run_model(tmp_path, {'output': rows[np.newaxis]},
+                       {'decoder': 'yolox', 'decoded': True})
+    assert agree(result, on_image(expected, MODEL))
+    with pytest.raises(OutputError, match='one class'):
+        decode(rows[:, :5], MODEL, decoded=True)
+
+
 def test_nothing_over_the_threshold() -> None:
     rows = random_rows(84, 4)
     rows[:, 4] = 0
@@ -111,7 +143,7 @@ def test_what_is_not_finite_is_dropped() -> None:
 
 
 @pytest.mark.parametrize(('shape', 'words'), [
-    ((1, 85, 9), ['[1, 85, 9]', '[1, 84, 5 + classes]', '64x64', '[8, 16, 32]']),
+    ((1, 85, 9), ['[1, 85, 9]', '[1, 84, 5 + classes]', '64x64', '[8, 16, 32]', 'output.decoded']),
     ((1, 84, 5), ['[1, 84, 5]', 'one class']),
     ((2, 84, 9), ['[2, 84, 9]', '[1, cells, 5 + classes]']),
     ((1, 9, 8, 8), ['[1, 9, 8, 8]']),
