@@ -16,8 +16,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 import os
 from pathlib import Path
+import re
 import zlib
 
 import cv2
@@ -33,6 +36,16 @@ _MAX_CHUNKS = 1 << 17
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 JPEG_START = b'\xff\xd8'
+_JPEG_END = b'\xff\xd9'
+# SOF0 .. SOF15, except DHT (C4), JPG (C8) and DAC (CC).
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# In entropy-coded data, neither a stuffed zero, nor a restart, nor a fill byte.
+_JPEG_MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
+# Numbers in an image that is decoded twice at next to no cost.
+_SMALL_JPEG = 1 << 16
+_ALL_COEFFICIENTS = (1 << 64) - 1
+# Arbitrary bytes, the first bit 1 (a decoder fills up with zeros), and no markers.
+_JPEG_PROBE = b'\xb5' + np.random.default_rng(0).integers(0, 255, 8191, np.uint8).tobytes()
 
 
 def image_size(data: bytes | memoryview) -> tuple[int, int]:
@@ -50,6 +63,17 @@ def image_size(data: bytes | memoryview) -> tuple[int, int]:
     raise InputError(
         f'data starts with {start.hex(" ")}, but must be JPEG or PNG; change the format of '
         'the sender')
+
+
+def file_in_pixels(data: bytes | memoryview) -> str:
+    """Return JPEG or PNG if that is what is in the place of pixels, else nothing."""
+    if bytes(data[:16]) == PNG_SIGNATURE + b'\0\0\0\x0dIHDR':
+        return 'PNG'
+    if bytes(data[:3]) != JPEG_START + b'\xff':
+        return ''
+    # Pixels may begin like this, but then tables, a frame and a scan don't follow.
+    scans = _jpeg_scans(data)
+    return 'JPEG' if scans.count and scans.coefficients else ''
 
 
 def png_problem(data: bytes | memoryview) -> str:
@@ -79,28 +103,129 @@ def png_problem(data: bytes | memoryview) -> str:
 
 
 def _jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
-    """Walk the markers up to the frame header (ITU-T T.81, B.1.1 and B.2.2)."""
-    at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
-            break
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a length
-            at += 2
-            continue
-        # SOF0 .. SOF15, except DHT (C4), JPG (C8) and DAC (CC)
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+    """Read the size from the frame header (ITU-T T.81, B.2.2)."""
+    for marker, at in _jpeg_segments(data):
+        if marker in _JPEG_FRAMES:
             if at + 9 > len(data):
                 break
             height = int.from_bytes(data[at + 5:at + 7], 'big')
             return int.from_bytes(data[at + 7:at + 9], 'big'), height
         if marker in (0xD9, 0xDA):  # the image's end or its data, without a size
             break
-        at += 2 + max(2, int.from_bytes(data[at + 2:at + 4], 'big'))
     raise InputError(f'the JPEG of {len(data)} bytes has no complete header')
+
+
+def _jpeg_segments(data: bytes | memoryview) -> Iterator[tuple[int, int]]:
+    """Yield markers and their positions, past entropy-coded data (ITU-T T.81, B.1.1)."""
+    at = 2
+    while at + 2 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a length
+            at += 2
+        else:
+            yield marker, at
+            if marker == 0xD9:
+                return
+            at += 2 + max(2, int.from_bytes(data[at + 2:at + 4], 'big'))
+            if marker == 0xDA:
+                found = _JPEG_MARKER.search(data, at)
+                at = found.start() if found else len(data)
+
+
+@dataclass
+class _JpegScans:
+    """What of a JPEG's coefficients is there, and where the bytes of the last scan end."""
+
+    end: int = 0
+    count: int = 0
+    sequential: bool = False
+    has_end_marker: bool = False
+    # By component, bit k: coefficient k is there, to its last bit.
+    coefficients: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def is_complete(self) -> bool:
+        return bool(self.coefficients) and all(
+            bits == _ALL_COEFFICIENTS for bits in self.coefficients.values())
+
+
+def _jpeg_scans(data: bytes | memoryview) -> _JpegScans:
+    """Read the headers of the scans (ITU-T T.81, B.2.3)."""
+    scans = _JpegScans()
+    in_scan = False
+    for marker, at in _jpeg_segments(data):
+        if in_scan:
+            scans.end, in_scan = at, False
+        if marker in _JPEG_FRAMES and at + 9 < len(data):
+            scans.sequential = marker in (0xC0, 0xC1)
+            scans.coefficients = dict.fromkeys(data[at + 10:at + 10 + 3 * data[at + 9]:3], 0)
+        elif marker == 0xD9:
+            scans.has_end_marker = True
+        elif marker == 0xDA and at + 5 < len(data):
+            in_scan, count = True, data[at + 4]
+            scans.count += 1
+            first, last, bits = (*data[at + 5 + 2 * count:at + 8 + 2 * count], 0, 0, 1)[:3]
+            if bits & 15:  # the last bits come with a later scan
+                continue
+            for component in data[at + 5:at + 5 + 2 * count:2]:
+                scans.coefficients[component] = scans.coefficients.get(component, 0) | (
+                    (2 << min(last, 63)) - (1 << min(first, 63)))
+    if in_scan:
+        scans.end = len(data)
+    return scans
+
+
+def decode_jpeg(data: bytes | memoryview, flags: int) -> NDArray[np.uint8]:
+    """
+    Decode a JPEG; it may lack its last marker, but nothing of its image.
+
+    OpenCV does not tell that data ended early: depending on its version, it paints the rest grey,
+    leaves it undefined, or refuses what lacks nothing but the last marker as well. So the decoder
+    is asked in another way: if the image is whole, it ignores bytes that follow the last ones.
+    """
+    scans = _jpeg_scans(data)
+    # Half a marker, or half of a stuffed byte, would make one with what follows.
+    body = bytes(data[:scans.end]).rstrip(b'\xff')
+    pixels = _imdecode(data if scans.has_end_marker else body + _JPEG_END, flags)
+    # Data that ended early leaves the image's last corner grey, unless it lacks a part of one
+    # block, which matters in a small image only. With several scans it does not show; but then
+    # the end marker would have to follow a part of the very last one.
+    trusted = scans.has_end_marker and not (
+        scans.sequential and scans.count == 1 and pixels is not None and (
+            pixels.size < _SMALL_JPEG or _has_grey_corner(pixels)))
+    if not scans.is_complete:
+        whole = False
+    elif pixels is None or trusted:
+        whole = True
+    else:
+        # Without an end marker, libjpeg does not warn of the bytes that it ignores; but it reads
+        # the scans to such a marker if there are several.
+        more = _JPEG_PROBE if scans.count == 1 else _JPEG_PROBE + _JPEG_END
+        other = _imdecode(body + more, flags)
+        whole = other is not None and np.array_equal(pixels, other)
+    width, height = _jpeg_size(data)
+    if not whole:
+        raise InputError(
+            f'the JPEG of {width}x{height} is cut off: its image data ended early, after '
+            f'{len(data)} bytes')
+    if pixels is None:
+        raise InputError(f'the JPEG of {width}x{height} is damaged and cannot be decoded')
+    return pixels
+
+
+def _imdecode(data: bytes | memoryview, flags: int) -> NDArray[np.uint8] | None:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+
+
+def _has_grey_corner(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether a corner (which one, EXIF decides) is as grey as what is missing."""
+    corners = pixels[[0, 0, -1, -1], [0, -1, 0, -1]].astype(float)
+    if corners.ndim > 1:
+        # Upsampling may give the last pixel some colour of its neighbours.
+        corners = corners[:, :3] @ (0.114, 0.587, 0.299)
+    return bool((abs(corners - 128.0) < 1.0).any())
 
 
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -151,10 +276,15 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
     image = None
     if data.size:
         _check_header(path, data, max_pixels)
+        content = data.data.cast('B')
         try:
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            image = decode_jpeg(content, cv2.IMREAD_COLOR) if content[:2] == JPEG_START else (
+                _imdecode(content, cv2.IMREAD_COLOR))
         except cv2.error as error:
             raise InputError(f'the image {path} cannot be decoded: {error.err}') from error
+        except InputError as error:
+            raise InputError(
+                f'{path} ({data.size} bytes) is not a valid image: {error}') from error
     if image is None:
         raise InputError(
             f'{path} ({data.size} bytes) cannot be read as an image by OpenCV; use JPEG, PNG, '

@@ -94,6 +94,21 @@ def test_cut_off_images(tmp_path, pixels):
         read_image(tmp_path / 'a.png')
 
 
+def test_a_jpeg_may_lack_its_last_marker_but_no_data(tmp_path):
+    small = np.random.default_rng(1).integers(0, 256, (20, 30, 3), np.uint8)
+    data = cv2.imencode('.jpg', cv2.resize(small, (480, 320)))[1].tobytes()
+    for orientation in (1, 3, 6):
+        turned = data[:2] + exif(orientation) + data[2:]
+        (tmp_path / 'whole.jpg').write_bytes(turned)
+        (tmp_path / 'a.jpg').write_bytes(turned[:-2])
+        np.testing.assert_array_equal(
+            read_image(tmp_path / 'a.jpg'), read_image(tmp_path / 'whole.jpg'))
+        for tail in (b'', b'\xff\xd9'):
+            (tmp_path / 'a.jpg').write_bytes(turned[:-300] + tail)
+            with pytest.raises(InputError, match='a.jpg .* not a valid image: .* is cut off'):
+                read_image(tmp_path / 'a.jpg')
+
+
 def test_missing_images_and_directories(tmp_path):
     with pytest.raises(InputError, match='a.png cannot be read: No such file'):
         read_image(tmp_path / 'a.png')

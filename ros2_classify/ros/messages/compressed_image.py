@@ -31,10 +31,10 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from ros2_classify.image_io import image_size, MAX_PIXELS, png_problem, PNG_SIGNATURE
+from ros2_classify.image_io import (
+    decode_jpeg, image_size, MAX_PIXELS, png_problem, PNG_SIGNATURE)
 from ros2_classify.ros.messages.image import check_pixels, demosaic, ImageError, to_8_bits
 
-_JPEG_END = b'\xff\xd9'
 _COLORS = {1: 'mono', 3: 'bgr', 4: 'bgra'}
 
 
@@ -53,13 +53,9 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8],
     if name == 'PNG':
         if problem := png_problem(data):
             raise ImageError(f'the PNG of {width}x{height} is {problem}')
-    # Older OpenCV fills the missing part with grey and reports nothing.
-    elif data.rfind(_JPEG_END) < 0:
-        raise ImageError(
-            f'the JPEG of {width}x{height} is cut off: there is no end marker in {len(data)} '
-            'bytes')
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        pixels = decode_jpeg(data, cv2.IMREAD_UNCHANGED) if name == 'JPEG' else (
+            cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
     except cv2.error as error:
         raise ImageError(f'the {name} of {width}x{height} cannot be decoded: {error}') from error
     if pixels is None:

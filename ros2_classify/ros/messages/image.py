@@ -25,8 +25,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-import difflib
 from functools import lru_cache
+import re
 import sys
 from typing import Any
 
@@ -34,7 +34,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.errors import InputError
-from ros2_classify.image_io import MAX_PIXELS
+from ros2_classify.image_io import file_in_pixels, image_size, MAX_PIXELS
 
 Pixels = NDArray[Any]
 
@@ -49,6 +49,7 @@ class Encoding:
     ``channels`` and ``bits`` describe the (first) plane. ``even_width``, ``even_height``: columns
     or rows share chroma. ``chroma_strides``: a row of the second plane takes this many times
     ``step``: 1 with half as many rows (4:2:0), 2 with as many rows (4:4:4), 0 without one.
+    ``planar``: the second plane is two, each with half as long rows.
     ``bridge``: the 8-bit encoding to request from cv_bridge, empty if it can't convert this one.
     """
 
@@ -59,6 +60,7 @@ class Encoding:
     even_width: bool = False
     even_height: bool = False
     chroma_strides: int = 0
+    planar: bool = False
     bridge: str = ''
 
     @property
@@ -127,12 +129,20 @@ def _table() -> dict[str, Encoding]:
     for name, code in (('nv12', cv2.COLOR_YUV2BGR_NV12), ('nv21', cv2.COLOR_YUV2BGR_NV21)):
         table[name] = Encoding(
             'bgr', 1, 8, _color_code(code), even_width=True, even_height=True, chroma_strides=1)
+    # Three planes one after the other; `step` is that of Y, and half of it that of the other two
+    # (Video for Linux API, planar YUV formats). YV12 has V before U.
+    for name, code in (('i420', cv2.COLOR_YUV2BGR_I420), ('yuv420', cv2.COLOR_YUV2BGR_I420),
+                       ('yv12', cv2.COLOR_YUV2BGR_YV12)):
+        table[name] = Encoding('bgr', 1, 8, _color_code(code), even_width=True, even_height=True,
+                               chroma_strides=1, planar=True)
     table['nv24'] = Encoding('bgr', 1, 8, _nv24, chroma_strides=2)
     return table
 
 
 ENCODINGS = _table()
 
+# As some drivers write them; yuv420p is the name in FFmpeg.
+_OTHER_NAMES = {'NV12': 'nv12', 'YUV420': 'yuv420', 'yuv420p': 'yuv420', 'I420': 'i420'}
 
 # Characters of an encoding's name that an error shows.
 _MAX_NAME = 40
@@ -157,6 +167,7 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8],
     fields contradict each other, or the image is empty or larger than ``max_pixels``.
     """
     encoding = _lookup(msg.encoding)
+    _refuse_compressed(msg)
     _check_layout(msg, encoding, max_pixels)
     planes = _planes(msg, encoding)
     if encoding.convert is None:
@@ -247,18 +258,38 @@ def demosaic(mosaic: NDArray[Any], name: str) -> NDArray[np.uint8]:
 
 
 def _lookup(name: str) -> Encoding:
-    encoding = ENCODINGS.get(name)
+    encoding = ENCODINGS.get(_OTHER_NAMES.get(name, name))
     if encoding is not None:
         return encoding
     if name.startswith(('32F', '64F', '16S', '32S', '8S')):
         raise ImageError(
             f'encoding {name[:_MAX_NAME]!r} contains measurements (depth, disparity), not '
             'colours; use a colour or grey image')
-    # The sender decides the length of the name, and comparing takes longer with it.
-    close = difflib.get_close_matches(name[:_MAX_NAME].lower(), ENCODINGS, n=1)
-    hint = f'did you mean {close[0]!r}? ' if close else ''
     shown = name if len(name) <= _MAX_NAME else name[:_MAX_NAME] + '...'
+    if re.match('(jpe?g|png|mjpe?g|h26[45]|hevc)', name, re.IGNORECASE):
+        raise ImageError(
+            f'encoding {shown!r} is a compressed format, not pixels: have the sender publish it '
+            'as sensor_msgs/CompressedImage (JPEG or PNG), and set image_transport to compressed')
+    # Another spelling, never another encoding: that would be read as garbage.
+    plain = _spelled(name[:_MAX_NAME])
+    hint = ''.join(f'did you mean {each!r}? ' for each in ENCODINGS if _spelled(each) == plain)
     raise ImageError(f'unknown encoding {shown!r}; {hint}supported are: {", ".join(ENCODINGS)}')
+
+
+def _spelled(name: str) -> str:
+    return re.sub('[^a-z0-9]', '', name.lower())
+
+
+def _refuse_compressed(msg: Any) -> None:
+    """Name a JPEG or PNG file in the place of pixels; its size is in its header."""
+    data = memoryview(msg.data)
+    name = file_in_pixels(data)
+    if not name:
+        return
+    width, height = image_size(data)
+    raise ImageError(
+        f'data is a {name} of {width}x{height}, not {msg.encoding} pixels: have the sender publish '
+        'it as sensor_msgs/CompressedImage, and set image_transport to compressed')
 
 
 def _check_layout(msg: Any, encoding: Encoding, max_pixels: int) -> None:
@@ -282,6 +313,11 @@ def _check_layout(msg: Any, encoding: Encoding, max_pixels: int) -> None:
         strides = encoding.chroma_strides
         rows = height // 2 if strides == 1 else height
         needed = step * height + step * strides * (rows - 1) + row_bytes * strides
+    if encoding.planar:
+        if step % 2:
+            raise ImageError(
+                f'step is {step}, but must be even for a {what}: rows of U and V take half of it')
+        needed = step * height + step // 2 * (height - 1) + width // 2
     if len(msg.data) < needed:
         raise ImageError(
             f'data has {len(msg.data)} bytes, but a {what} with step {step} takes {needed}')
@@ -293,7 +329,7 @@ def _planes(msg: Any, encoding: Encoding) -> NDArray[Any]:
     item = encoding.bits // 8
     dtype = np.dtype('u1' if item == 1 else '>u2' if msg.is_bigendian else '<u2')
     if encoding.chroma_strides:
-        return _two_planes(msg, encoding.chroma_strides)
+        return _two_planes(msg, encoding)
     shape: tuple[int, ...] = (height, width)
     strides: tuple[int, ...] = (step, encoding.pixel_bytes)
     if encoding.channels > 1:
@@ -304,14 +340,15 @@ def _planes(msg: Any, encoding: Encoding) -> NDArray[Any]:
     return pixels
 
 
-def _two_planes(msg: Any, strides: int) -> NDArray[np.uint8]:
-    """Return a plane of Y and one of chroma as rows of ``width`` bytes, one below the other."""
+def _two_planes(msg: Any, encoding: Encoding) -> NDArray[np.uint8]:
+    """Return a plane of Y and those of chroma as rows of ``width`` bytes, one below the other."""
     width, height, step = msg.width, msg.height, msg.step
-    if strides == 1:
+    strides = encoding.chroma_strides
+    if strides == 1 and (step == width or not encoding.planar):
         return np.ndarray((height * 3 // 2, width), np.uint8, msg.data, 0, (step, 1))
     luma = np.ndarray((height, width), np.uint8, msg.data, 0, (step, 1))
-    chroma = np.ndarray(
-        (height, width * strides), np.uint8, msg.data, step * height, (step * strides, 1))
+    row, length = (step // 2, width // 2) if encoding.planar else (step * strides, width * strides)
+    chroma = np.ndarray((height, length), np.uint8, msg.data, step * height, (row, 1))
     return np.vstack([luma, chroma.reshape(-1, width)])
 
 

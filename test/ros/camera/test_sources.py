@@ -94,6 +94,17 @@ def test_a_video_has_its_own_rate_and_plays_again(tmp_path):
     assert values_of(source) == pytest.approx([20, 120, 220], abs=3)
 
 
+@pytest.mark.parametrize('suffix', ['mjpeg', 'MJPG'])
+def test_a_file_of_jpegs_one_after_the_other_is_a_video(tmp_path, suffix):
+    path = tmp_path / f'v.{suffix}'
+    frames = [cv2.imencode('.jpg', np.full((48, 64, 3), value, np.uint8))[1]
+              for value in (20, 120, 220)]
+    path.write_bytes(b''.join(frame.tobytes() for frame in frames))
+    source = open_source(str(path), ANY_SIZE, pytest.fail)
+    assert values_of(source) == pytest.approx([20, 120, 220], abs=3)
+    assert values_of(source) == pytest.approx([20, 120, 220], abs=3)
+
+
 def test_frames_nobody_reads_are_passed_over(tmp_path):
     path = save_video(tmp_path / 'v.avi', [20, 120, 220])
     source = open_source(str(path), ANY_SIZE, pytest.fail)

@@ -172,6 +172,26 @@ def test_semi_planar_yuv_colours_are_right(encoding, padding):
     assert np.abs(inner(result[..., ::-1]) - PATCHES).max() <= 3
 
 
+@pytest.mark.parametrize('padding', [0, 16])
+@pytest.mark.parametrize('encoding', ['i420', 'yuv420', 'YUV420', 'yuv420p', 'yv12'])
+def test_planar_yuv_colours_are_right(encoding, padding):
+    y, u, v = yuv(patches())
+    msg = message(rows_of(y), encoding, 48, 24, padding)
+    for plane in (v, u) if encoding == 'yv12' else (u, v):
+        msg.data.extend(b''.join(row + b'\xa5' * (padding // 2) for row in rows_of(
+            plane[::2, ::2])))
+    result, color = to_array(msg)
+    assert color == 'bgr' and result.shape == (24, 48, 3)
+    assert np.abs(inner(result[..., ::-1]) - PATCHES).max() <= 3
+    # A crop, whose last row has no padding; and a byte less.
+    end = len(msg.data) - padding // 2
+    msg.data = msg.data[:end]
+    np.testing.assert_array_equal(to_array(msg)[0], result)
+    msg.data = msg.data[:-1]
+    with pytest.raises(ImageError, match=f'takes {end}'):
+        to_array(msg)
+
+
 def test_nv24_agrees_with_opencv_where_chroma_is_flat():
     y, u, v = yuv(np.repeat(np.repeat(patches(), 2, 0), 2, 1))
     full = message([*rows_of(y)], 'nv24', 96, 48)
@@ -206,6 +226,13 @@ BAD = {
     'long encoding': ({'encoding': 'x' * 10**6}, f"unknown encoding '{'x' * 40}...'; supported"),
     'empty encoding': ({'encoding': ''}, "unknown encoding ''"),
     'wrong case': ({'encoding': 'RGB8'}, "did you mean 'rgb8'"),
+    # Read as yuv422, which is close by its letters, it would be garbage.
+    'another yuv': ({'encoding': 'yuv444'}, "unknown encoding 'yuv444'; supported"),
+    'packed 12 bits': ({'encoding': 'bayer_rggb12'}, "'bayer_rggb12'; supported"),
+    'another spelling': ({'encoding': 'Bayer-RGGB8'}, "did you mean 'bayer_rggb8'"),
+    'a codec': ({'encoding': 'mjpeg'}, 'compressed format.*CompressedImage'),
+    'odd step': ({'encoding': 'i420', 'step': 9}, 'step is 9, but must be even'),
+    'odd yv12': ({'encoding': 'yv12', 'height': 5}, 'width and height must be even'),
     'depth': ({'encoding': '32FC1'}, 'contains measurements'),
     'huge size': ({'width': 2**32 - 1, 'height': 2**32 - 1}, 'max_image_pixels'),
     'odd yuyv': ({'width': 7, 'encoding': 'yuyv'}, 'its width must be even'),
@@ -224,6 +251,24 @@ def test_a_malformed_message_is_refused_in_words(change, words):
     with pytest.raises(ImageError, match=words) as caught:
         to_array(msg)
     assert isinstance(caught.value, InputError)
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
+@pytest.mark.parametrize('trailing', [0, 200])
+def test_a_file_in_the_place_of_pixels_is_named(suffix, trailing):
+    data = cv2.imencode(suffix, np.zeros((6, 8, 3), np.uint8))[1].tobytes()
+    # With and without as many bytes as pixels would have.
+    msg = message([data[:24] if trailing else data], 'bgr8', 8, 6)
+    msg.step, msg.data = 24, array('B', data + bytes(trailing))
+    with pytest.raises(ImageError, match=(
+            r'data is a (JPEG|PNG) of 8x6, not bgr8 pixels.*CompressedImage.*image_transport')):
+        to_array(msg)
+
+
+def test_pixels_that_begin_as_a_jpeg_are_pixels():
+    pixels = random_pixels(3)
+    pixels[0, 0] = (0xFF, 0xD8, 0xFF)
+    np.testing.assert_array_equal(to_array(message(rows_of(pixels), 'bgr8', 7, 5))[0], pixels)
 
 
 def test_the_pixel_limit_is_the_callers():
