@@ -216,7 +216,8 @@ def decode_jpeg(data: bytes | memoryview, flags: int) -> NDArray[np.uint8]:
 
 
 def _imdecode(data: bytes | memoryview, flags: int) -> NDArray[np.uint8] | None:
-    return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    return None if image is None else np.asarray(image, np.uint8)
 
 
 def _has_grey_corner(pixels: NDArray[np.uint8]) -> bool:

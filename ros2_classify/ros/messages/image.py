@@ -288,8 +288,8 @@ def _refuse_compressed(msg: Any) -> None:
         return
     width, height = image_size(data)
     raise ImageError(
-        f'data is a {name} of {width}x{height}, not {msg.encoding} pixels: have the sender publish '
-        'it as sensor_msgs/CompressedImage, and set image_transport to compressed')
+        f'data is a {name} of {width}x{height}, not {msg.encoding} pixels: have the sender '
+        'publish it as sensor_msgs/CompressedImage, and set image_transport to compressed')
 
 
 def _check_layout(msg: Any, encoding: Encoding, max_pixels: int) -> None:

@@ -257,7 +257,7 @@ def test_the_size_is_read_from_all_kinds_of_jpeg(parameters):
     assert image_size(filled) == (33, 17)
 
 
-def scene(channels=3, width=330, height=250):
+def textured(channels=3, width=330, height=250):
     """Return an image with structure in every block."""
     shape = (20, 25) if channels == 1 else (20, 25, channels)
     small = np.random.default_rng(3).integers(0, 256, shape, np.uint8)
@@ -274,7 +274,7 @@ THUMBNAIL = b'\xff\xe1' + (2 + len(JPEG)).to_bytes(2, 'big') + JPEG
 @pytest.mark.parametrize('channels', [1, 3])
 @pytest.mark.parametrize('kind', KINDS)
 def test_a_jpeg_without_its_last_marker_is_read(kind, channels):
-    data = encoded(scene(channels), '.jpg', KINDS[kind])
+    data = encoded(textured(channels), '.jpg', KINDS[kind])
     expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     assert data.endswith(END)
     for bytes_ in (data, data[:-1], data[:-2], data + bytes(9), data[:2] + THUMBNAIL + data[2:-2]):
@@ -285,7 +285,7 @@ def test_a_jpeg_without_its_last_marker_is_read(kind, channels):
 @pytest.mark.parametrize('channels', [1, 3])
 @pytest.mark.parametrize('kind', KINDS)
 def test_a_jpeg_whose_data_ended_early_is_refused(kind, channels, tail):
-    data = encoded(scene(channels), '.jpg', KINDS[kind])
+    data = encoded(textured(channels), '.jpg', KINDS[kind])
     data = data[:2] + THUMBNAIL + data[2:]
     first = data.index(b'\xff\xda', len(THUMBNAIL))
     # Before an end marker, a part of the last block or of the last scan may be missing.
@@ -299,7 +299,7 @@ def test_a_jpeg_whose_data_ended_early_is_refused(kind, channels, tail):
 
 @pytest.mark.parametrize('tail', [b'', END])
 def test_the_last_byte_of_a_small_jpeg_is_missed(tail):
-    data = encoded(scene(width=20, height=20), '.jpg', (cv2.IMWRITE_JPEG_QUALITY, 100))[:-6]
+    data = encoded(textured(width=20, height=20), '.jpg', (cv2.IMWRITE_JPEG_QUALITY, 100))[:-6]
     with pytest.raises(InputError, match='JPEG of 20x20 is cut off'):
         to_array(message(data + tail, 'jpeg'))
 
