@@ -46,6 +46,7 @@ Color = Literal['rgb', 'bgr', 'gray']
 Resize = Literal['stretch', 'center_crop', 'letterbox']
 Anchor = Literal['center', 'top_left']
 Interpolation = Literal['area', 'pyramid', 'linear', 'nearest', 'cubic']
+Nms = Literal['none', 'per_class', 'class_agnostic']
 Certainty = Literal['quoted_with_sha256', 'quoted', 'inferred']
 Size = Union[tuple[int, int], Literal['source'], None]
 
@@ -162,6 +163,7 @@ class OutputSpec:
     decoder: str | None = None  # a name in DECODERS; None means by the outputs' shapes
     # The decoder's options, checked by ``DECODERS[decoder].parse_options``.
     options: FrozenMapping = field(default_factory=lambda: FrozenMapping({}))
+    nms: Nms | None = None  # None means as the decoder's models need it
 
 
 @dataclass(frozen=True)
@@ -375,6 +377,7 @@ COLORS: tuple[Color, ...] = get_args(Color)
 RESIZES: tuple[Resize, ...] = get_args(Resize)
 ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+NMS: tuple[Nms, ...] = get_args(Nms)
 CERTAINTIES: tuple[Certainty, ...] = get_args(Certainty)
 
 
@@ -608,8 +611,11 @@ def _output(output: Fields, task: Task | None, top: Fields) -> tuple[OutputSpec,
     from ros2_classify.decoders import DECODERS
 
     decoder = output.choice('decoder', tuple(DECODERS), None)
+    nms = output.choice('nms', NMS, None)
     options: dict[str, Any] = output.rest()
     if decoder is None:
+        if nms is not None:
+            options['nms'] = nms
         if options:
             raise output.where.error(
                 f'decoder is missing, but {", ".join(options)} is given; allowed are '
@@ -621,7 +627,11 @@ def _output(output: Fields, task: Task | None, top: Fields) -> tuple[OutputSpec,
         raise top.error(
             'task', f'{task} does not fit the decoder {decoder}, which is for {decoder_task}; '
             'change one of them')
-    return OutputSpec(decoder, FrozenMapping(options)), decoder_task
+    if nms is not None and decoder_task != 'detection':
+        raise output.error(
+            'nms', f'only counts for detection, but the decoder {decoder} is for {decoder_task}; '
+            'remove it')
+    return OutputSpec(decoder, FrozenMapping(options), nms), decoder_task
 
 
 def _conversion(fields: Fields) -> ConversionSpec:

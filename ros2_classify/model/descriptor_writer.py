@@ -20,7 +20,7 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
-from ros2_classify.model.descriptor import InputSpec, ModelDescriptor
+from ros2_classify.model.descriptor import InputSpec, ModelDescriptor, OutputSpec
 from ros2_classify.model.labels import Labels
 
 
@@ -31,7 +31,8 @@ def mapping_of(descriptor: ModelDescriptor) -> dict[str, Any]:
         'name': descriptor.name, 'task': descriptor.task, 'source': source,
         'format': descriptor.format, 'labels': _labels(descriptor.labels),
         'input': _input(descriptor.input), 'output': {
-            'decoder': descriptor.output.decoder, **thaw(descriptor.output.options)},
+            'decoder': descriptor.output.decoder, **_common(descriptor.output),
+            **thaw(descriptor.output.options)},
         'convert': {key: list(value) if isinstance(value, tuple) else value
                     for key, value in dataclasses.asdict(descriptor.conversion).items() if value},
         'defaults': {key: value for key, value in dataclasses.asdict(descriptor.defaults).items()
@@ -41,6 +42,12 @@ def mapping_of(descriptor: ModelDescriptor) -> dict[str, Any]:
     if descriptor.output.decoder is None:
         del data['output']
     return {key: value for key, value in data.items() if value not in (None, '', {}, [])}
+
+
+def _common(output: OutputSpec) -> dict[str, Any]:
+    """Return the keys that all decoders share, where they are declared."""
+    return {key: value for key, value in vars(output).items()
+            if key not in ('decoder', 'options') and value is not None}
 
 
 def thaw(value: Any) -> Any:

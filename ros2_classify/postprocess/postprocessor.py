@@ -48,6 +48,7 @@ class Postprocessor:
         self._model = descriptor.origin or descriptor.name
         self._decoder_options = self._decoder.parse_options(
             descriptor.output.options, self._model)
+        self._nms = descriptor.output.nms or ('per_class' if self._decoder.needs_nms else 'none')
         self._labels = labels
         self._label_count = None if labels is None else labels.class_count
         self._options = default_options(
@@ -121,10 +122,11 @@ class Postprocessor:
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return boxes in source pixels and their rows, best first, overlaps suppressed."""
         filtered = options.ioa_threshold > 0.0
-        if self._decoder.needs_nms:
+        if self._nms != 'none':
             rows = non_maximum_suppression(
-                found.boxes, found.scores, found.class_ids, options.nms_iou,
-                candidates=options.max_candidates)
+                found.boxes, found.scores,
+                found.class_ids if self._nms == 'per_class' else np.zeros_like(found.class_ids),
+                options.nms_iou, candidates=options.max_candidates)
         else:
             rows = np.argsort(-found.scores, kind='stable')[:options.max_candidates]
         boxes = found.boxes[rows]

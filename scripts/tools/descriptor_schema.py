@@ -233,7 +233,9 @@ def _output(asked: Schema) -> Schema:
         options = Recorder({}, f'output.{name}')
         row.read_options(options)
         options.schema['properties'] = {
-            'decoder': {'const': name}, **options.schema['properties']}
+            'decoder': {'const': name}, **options.schema['properties'],
+            **{key: value for key, value in asked['properties'].items()
+               if key != 'decoder' and (key != 'nms' or row.task == 'detection')}}
         cases.append({
             'if': {'required': ['decoder'], 'properties': {'decoder': {'const': name}}},
             'then': options.schema})
@@ -268,6 +270,8 @@ def _describe(schema: Schema) -> None:
     for case in properties['output']['allOf'][1:]:
         below = case['then']['properties']
         _describe_keys(below, _meanings(page, f'`decoder: {below["decoder"]["const"]}`'))
+        common = _meanings(page, '`output`')
+        _describe_keys(below, {key: common[key] for key in common if key != 'decoder'})
 
 
 def _describe_keys(properties: dict[str, Schema], meanings: dict[str, str]) -> None:

@@ -130,6 +130,29 @@ def test_masks_and_key_points_are_left_aside(tmp_path: Path) -> None:
     assert agree(result, on_image(by_hand(table, False, 0.3, classes=5)))
 
 
+def test_yolov5_with_masks(tmp_path: Path) -> None:
+    """Rows with an objectness, then 32 numbers of a mask."""
+    table = numbers(3 * CELLS, 5, True)
+    given = np.concatenate((table, np.full((len(table), 32), 9)), axis=1).astype('f')
+    result = run_model(tmp_path, {'output0': given[np.newaxis]}, {
+        'decoder': 'yolo', 'classes': 5, 'objectness': True})
+    assert agree(result, on_image(by_hand(table, True, 0.3)))
+
+
+def test_yolov6_has_an_objectness_of_one(tmp_path: Path) -> None:
+    """https://github.com/meituan/YOLOv6, ``yolov6/models/effidehead.py``: rows, one a cell."""
+    table = numbers(CELLS, 80, True)
+    table[:, 4] = 1
+    result = run_model(tmp_path, {'outputs': table[np.newaxis]}, {
+        'decoder': 'yolo', 'objectness': True, 'axes': 'channels_last'}, threshold=0.97)
+    expected = []
+    for x, y, w, h, _, *scores in table.tolist():
+        if max(scores) >= 0.97:
+            expected.append((x - w / 2, y - h / 2, x + w / 2, y + h / 2, max(scores),
+                             scores.index(max(scores))))
+    assert agree(result, on_image(expected))
+
+
 def test_a_letterbox_and_what_overlaps(tmp_path: Path) -> None:
     """An image of 128x64 in 64x64: half the size, 16 rows above it."""
     table = np.zeros((CELLS, 6), np.float32)
