@@ -31,22 +31,17 @@ import numpy as np
 from numpy.typing import NDArray
 from ros2_classify import Detections, ModelDescriptor, Pipeline
 from ros2_classify.decoders import Candidates, DecodeContext, Decoder, DECODERS
+from ros2_classify.keys import key
 from ros2_classify.testing import FakeEngine, tensor
-from ros2_classify.yaml_config import Fields
 
 Outputs = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class PointOptions:
-    """Options under ``output`` in a descriptor."""
+    """Options under ``output`` in a descriptor; wrong values are refused with their line."""
 
-    box_size: float
-
-
-def read_options(fields: Fields) -> PointOptions:
-    """Take the options out of a descriptor; wrong values are refused with their line."""
-    return PointOptions(fields.number('box_size', 16.0, low=1.0, high=4096.0))
+    box_size: float = key(16.0, 'the side of the boxes, in pixels of the input', low=1, high=4096)
 
 
 def decode(outputs: Outputs, options: PointOptions, context: DecodeContext) -> Candidates:
@@ -60,7 +55,7 @@ def decode(outputs: Outputs, options: PointOptions, context: DecodeContext) -> C
 
 
 DECODERS['points'] = Decoder(
-    task='detection', read_options=read_options, decode=decode,
+    task='detection', options=PointOptions, decode=decode,
     class_count=lambda outputs, options: 1)
 
 

@@ -15,27 +15,25 @@
 """
 A strict reader of settings: errors give the place, the bad value and the allowed ones.
 
-`Where` is a place (file, line, key); `Fields` reads the values of one mapping and, at the end,
-refuses unknown keys. Used for descriptors and the options of decoders.
+`Where` is a place (file, line, key); `Fields` is one mapping, which refuses unknown keys. What
+the keys are is declared in `ros2_classify.keys`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 import difflib
 from functools import lru_cache
 import logging
 import math
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar, Union
+from typing import Any, NamedTuple, Union
 
 from ros2_classify.errors import DescriptorError
 import yaml
 
 Key = Union[str, int]
-Default = TypeVar('Default')
-Choice = TypeVar('Choice', bound=str)
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -86,10 +84,9 @@ class Where:
 
 class Fields:
     """
-    Checked values of one mapping.
+    The values of one mapping, and which of them were asked for.
 
-    Each method returns the default if the key is missing, and raises DescriptorError if the value
-    is invalid. `finish` refuses the remaining keys.
+    `finish` refuses the remaining keys; `ros2_classify.keys` checks the values.
     """
 
     def __init__(self, mapping: object, where: Where | str) -> None:
@@ -107,6 +104,10 @@ class Fields:
         """Return whether a key is given."""
         return key in self._mapping
 
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the given keys."""
+        return iter(self._mapping)
+
     def error(self, key: str, message: str) -> DescriptorError:
         """Return (not raise) an error about one key."""
         return self.where.at(key).error(message)
@@ -121,79 +122,6 @@ class Fields:
         if value is None:
             raise self.error(key, 'is empty; give a value or remove the key')
         return value
-
-    def text(self, key: str, default: Default) -> str | Default:
-        """Return a text that is not empty."""
-        value = self.raw(key)
-        if value is None:
-            return default
-        return as_text(value, self.where.at(key))
-
-    def choice(
-        self, key: str, allowed: Sequence[Choice], default: Default, *,
-        renamed: Mapping[str, Choice] = MappingProxyType({}),
-    ) -> Choice | Default:
-        """Return one of the allowed words; an old one is accepted with a warning."""
-        value = self.raw(key)
-        if value is None:
-            return default
-        if new := new_spelling(value, renamed, self.where.at(key)):
-            return new
-        for word in allowed:
-            if isinstance(value, str) and value == word:
-                return word
-        raise self.error(
-            key, f'{_describe(value)} is not allowed{_nearest(value, allowed)}; allowed are '
-            f'{", ".join(allowed)}')
-
-    def boolean(self, key: str, default: Default) -> bool | Default:
-        """Return true or false."""
-        value = self.raw(key)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
-            raise self.error(key, f'{_describe(value)} must be true or false')
-        return value
-
-    def integer(self, key: str, default: Default, *, low: int, high: int) -> int | Default:
-        """Return a whole number from low to high, both included."""
-        value = self.raw(key)
-        if value is None:
-            return default
-        return as_integer(value, self.where.at(key), low=low, high=high)
-
-    def number(self, key: str, default: Default, *, low: float, high: float,
-               above: bool = False) -> float | Default:
-        """Return a number from low to high; with ``above``, not low itself."""
-        value = self.raw(key)
-        if value is None:
-            return default
-        return as_number(value, self.where.at(key), low=low, high=high, above=above)
-
-    def sequence(self, key: str, default: Default) -> list[tuple[Any, Where]] | Default:
-        """Return the values of a list, each with its place."""
-        value = self.raw(key)
-        if value is None:
-            return default
-        where = self.where.at(key)
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise where.error(f'{_describe(value)} must be a list, like [a, b]')
-        return [(item, where.at(index)) for index, item in enumerate(value)]
-
-    def numbers(self, key: str, default: Default, *, count: int, low: float, high: float,
-                above: bool = False) -> tuple[float, ...] | Default:
-        """Return ``count`` numbers; a single number is repeated."""
-        value = self.raw(key)
-        if value is None:
-            return default
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            return (as_number(value, self.where.at(key), low=low, high=high, above=above),) * count
-        if len(value) != count:
-            raise self.error(
-                key, f'{_describe(value)} has {len(value)} numbers but must have {count}, one '
-                'per colour channel, or be a single number')
-        return tuple(as_number(item, place, low=low, high=high, above=above)
-                     for item, place in self.sequence(key, []))
 
     def section(self, key: str) -> Fields:
         """Return the fields of a mapping below this one; an absent one is empty."""
@@ -211,6 +139,41 @@ class Fields:
                 raise self.error(
                     key, f'unknown key {key!r}{_nearest(key, self._asked)}; allowed are '
                     f'{", ".join(self._asked)}')
+
+
+def as_list(value: object, where: Where) -> list[tuple[Any, Where]]:
+    """Return the values of a list, each with its place."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise where.error(f'{_describe(value)} must be a list, like [a, b]')
+    return [(item, where.at(index)) for index, item in enumerate(value)]
+
+
+def as_word(value: object, where: Where, *, allowed: Sequence[Any],
+            renamed: Mapping[str, str] = MappingProxyType({})) -> Any:
+    """Return one of the allowed words, true or false; an old word is accepted with a warning."""
+    if isinstance(value, str) and value in renamed:
+        _warn_renamed(str(where), value, renamed[value])
+        return renamed[value]
+    for word in allowed:
+        # Not "value == word": 1 equals true.
+        if type(value) is type(word) and value == word:
+            return word
+    known = [word_text(word) for word in allowed]
+    raise where.error(
+        f'{_describe(value)} is not allowed{_nearest(value, known)}; allowed are '
+        f'{", ".join(known)}')
+
+
+def as_boolean(value: object, where: Where) -> bool:
+    """Return a value that must be true or false."""
+    if not isinstance(value, bool):
+        raise where.error(f'{_describe(value)} must be true or false')
+    return value
+
+
+def word_text(word: object) -> str:
+    """Return a word as it is written in YAML."""
+    return str(word).lower() if isinstance(word, bool) else str(word)
 
 
 def as_text(value: object, where: Where) -> str:
@@ -280,14 +243,6 @@ def _nearest(value: object, known: Sequence[str]) -> str:
     """Return " (did you mean X?)" if a known word is close."""
     close = difflib.get_close_matches(str(value), known, n=1, cutoff=0.6)
     return f' (did you mean {close[0]!r}?)' if close else ''
-
-
-def new_spelling(value: object, renamed: Mapping[str, Choice], where: Where) -> Choice | None:
-    """Return the new word for an old one, with one warning per place; else None."""
-    new = renamed.get(value) if isinstance(value, str) else None
-    if new is not None:
-        _warn_renamed(str(where), str(value), new)
-    return new
 
 
 @lru_cache(maxsize=None)

@@ -26,9 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import OutputError
+from ros2_classify.keys import Key, read
 from ros2_classify.yaml_config import Fields, Where
 
 Outputs = Mapping[str, NDArray[Any]]
+
+OUTPUT = Key('the output tensor', unset='the first output')
+CLASS_OFFSET = Key("added to the model's class to get the label's id", low=-1000, high=1000)
 
 
 @dataclass(frozen=True)
@@ -149,8 +153,9 @@ class Decoder:
     ----------
     task : 'classification', 'detection' or 'segmentation'
         What it returns: `ClassScores`, `Candidates` or `PixelClasses`.
-    read_options : callable
-        ``(fields) -> options``: takes the options of the decoder out of a descriptor.
+    options : type
+        A dataclass of keys, each made by `ros2_classify.keys.key`: the options of the decoder in
+        a descriptor. A method ``checked(fields)`` refuses what does not fit together.
     decode : callable
         ``(outputs, options, context) -> ClassScores, Candidates or PixelClasses``; keeps no
         state.
@@ -164,7 +169,7 @@ class Decoder:
     """
 
     task: Literal['classification', 'detection', 'segmentation']
-    read_options: Callable[[Fields], Any]
+    options: type[Any]
     decode: Callable[[Outputs, Any, DecodeContext], Decoded]
     class_count: Callable[[Outputs, Any], Union[int, None]]
     needs_nms: bool = False
@@ -174,10 +179,7 @@ class Decoder:
         self, options: Mapping[str, Any], where: Where | str = 'the descriptor',
     ) -> Any:
         """Read the options of the decoder; DescriptorError for an unknown key or a wrong value."""
-        fields = Fields(options, where)
-        parsed = self.read_options(fields)
-        fields.finish()
-        return parsed
+        return read(Fields(options, where), self.options)
 
 
 def pick(outputs: Outputs, name: str) -> NDArray[Any]:

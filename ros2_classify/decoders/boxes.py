@@ -23,14 +23,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import Candidates
-from ros2_classify.yaml_config import as_integer, as_text, Fields
+from ros2_classify.keys import Key
 
 BoxFormat = Literal['xyxy', 'yxyx', 'cxcywh', 'xywh']
-BOX_FORMATS: tuple[BoxFormat, ...] = ('xyxy', 'yxyx', 'cxcywh', 'xywh')
+BOX_FORMAT = Key('what the four numbers are')
 Units = Literal['model', 'source', 'normalized']
-UNITS: tuple[Units, ...] = ('model', 'source', 'normalized')
-# Works for one more release.
-OLD_UNITS: dict[str, Units] = {'network': 'model'}  # words: old
+UNITS = Key(
+    'pixels of the input, pixels of the source image, or from 0 to 1 of the input',
+    renamed={'network': 'model'})  # words: old
+NORMALIZED = Key('from 0 to 1 of the input, otherwise input pixels')
+STRIDES = Key(
+    'input pixels for each cell, one for each grid', low=1, high=1024,
+    empty='give one stride for each grid', value='list of whole numbers')
 
 
 def to_xyxy(boxes: NDArray[np.float32], box_format: BoxFormat) -> NDArray[np.float32]:
@@ -91,18 +95,3 @@ def cells(
     table = np.concatenate(grids).astype(np.float32)
     table.flags.writeable = False
     return table
-
-
-def read_strides(fields: Fields, default: tuple[int, ...]) -> tuple[int, ...]:
-    """Take the option ``strides`` out of a descriptor: one for each grid."""
-    strides = fields.sequence('strides', None)
-    if strides is None:
-        return default
-    if not strides:
-        raise fields.error('strides', 'is an empty list; give one stride for each grid')
-    return tuple(as_integer(value, where, low=1, high=1024) for value, where in strides)
-
-
-def read_names(fields: Fields, key: str) -> tuple[str, ...]:
-    """Take a list of output names out of a descriptor; empty by default."""
-    return tuple(as_text(value, where) for value, where in fields.sequence(key, []))

@@ -34,43 +34,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, find_name, least_logit, misfit, Outputs, pick,
-    sigmoid, softmax, unbatch)
-from ros2_classify.decoders.boxes import BOX_FORMATS, BoxFormat, finite_candidates, to_xyxy
-from ros2_classify.decoders.classification import Activation, read_background
+    Candidates, DecodeContext, Decoder, describe, find_name, least_logit, misfit, OUTPUT, Outputs,
+    pick, sigmoid, softmax, unbatch)
+from ros2_classify.decoders.boxes import BoxFormat, finite_candidates, NORMALIZED, to_xyxy
+from ros2_classify.decoders.classification import Activation, BACKGROUND
 from ros2_classify.errors import OutputError
-from ros2_classify.yaml_config import Fields
+from ros2_classify.keys import key, Section
 
 Axes = Literal['auto', 'channels_first', 'channels_last']
-_AXES: tuple[Axes, ...] = ('auto', 'channels_first', 'channels_last')
 _BOXES = '[1, N, 4] or [1, 4, N], four numbers for each box'
+
+
+_OUTPUTS = Section('outputs', 'the output tensors', 'by name, else by shape')
 
 
 @dataclass(frozen=True)
 class BoxesScoresOptions:
     """Options of the decoder ``boxes_scores``."""
 
-    boxes: str | None = None
-    scores: str | None = None
-    box_format: BoxFormat = 'xyxy'
-    normalized: bool = True
-    background: int | None = None
-    activation: Activation = 'none'
-    axes: Axes = 'auto'
-
-
-def read_options(fields: Fields) -> BoxesScoresOptions:
-    """Take the decoder's options out of a descriptor."""
-    names = fields.section('outputs')
-    boxes, scores = names.text('boxes', None), names.text('scores', None)
-    names.finish()
-    return BoxesScoresOptions(
-        boxes=boxes, scores=scores,
-        box_format=fields.choice('box_format', BOX_FORMATS, 'xyxy'),
-        normalized=fields.boolean('normalized', True),
-        background=read_background(fields),
-        activation=fields.choice('activation', ('none', 'softmax', 'sigmoid'), 'none'),
-        axes=fields.choice('axes', _AXES, 'auto'))
+    boxes: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    scores: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    box_format: BoxFormat = key(
+        'xyxy', 'what the four numbers are; `cxcywh` has the centre first, `xywh` the top left '
+        'corner')
+    normalized: bool = key(True, NORMALIZED)
+    background: int | None = key(None, BACKGROUND)
+    activation: Activation = key('none', 'what turns the outputs into scores')
+    axes: Axes = key(
+        'auto', 'whether the scores of a box are a column, `[1, classes, N]`, or a row; `auto` '
+        'decides by the number of boxes, and takes rows if both fit')
 
 
 def class_count(outputs: Outputs, options: BoxesScoresOptions) -> int:
@@ -163,5 +155,5 @@ def _is_box(array: NDArray[Any], axis: int) -> bool:
 
 
 BOXES_SCORES = Decoder(
-    task='detection', read_options=read_options, decode=decode, class_count=class_count,
+    task='detection', options=BoxesScoresOptions, decode=decode, class_count=class_count,
     needs_nms=True)

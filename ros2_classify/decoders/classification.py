@@ -24,46 +24,44 @@ classes (several labels on one image) end in one sigmoid each.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    as_float32, ClassScores, DecodeContext, Decoder, describe, misfit, Outputs, pick, sigmoid,
-    softmax)
+    as_float32, ClassScores, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, pick,
+    sigmoid, softmax)
 from ros2_classify.errors import OutputError
-from ros2_classify.yaml_config import Fields
+from ros2_classify.keys import integer, Key, key, Kind
+from ros2_classify.yaml_config import as_integer, Where
 
 Activation = Literal['none', 'softmax', 'sigmoid']
+
+
+def _read_background(value: Any, where: Where) -> int | None:
+    # Not "in (False, 'none')": 0 equals False, and 0 is a class.
+    if value is False or value == 'none':
+        return None
+    return as_integer(value, where, low=0, high=10**6)
+
+
+BACKGROUND = Key(
+    'a class that means "nothing"; never reported', unset='`none`', kind=Kind(
+        _read_background, {'anyOf': [{'enum': [False, 'none']}, integer(0, 10**6).schema]},
+        'index, `false`, `none`'))
 
 
 @dataclass(frozen=True)
 class ClassificationOptions:
     """Options of the decoder ``classification``."""
 
-    activation: Activation = 'none'
-    multi_label: bool = False
-    background: int | None = None
-    output: str | None = None
-
-
-def read_options(fields: Fields) -> ClassificationOptions:
-    """Take the decoder's options out of a descriptor."""
-    return ClassificationOptions(
-        activation=fields.choice('activation', ('none', 'softmax', 'sigmoid'), 'none'),
-        multi_label=fields.boolean('multi_label', False),
-        background=read_background(fields),
-        output=fields.text('output', None))
-
-
-def read_background(fields: Fields) -> int | None:
-    """Take the index of the background class: a number, or false or 'none' for no such class."""
-    value = fields.raw('background')
-    # Not "in (False, 'none')": 0 equals False, and 0 is a class.
-    if value is False or value == 'none':
-        return None
-    return fields.integer('background', None, low=0, high=10**6)
+    activation: Activation = key(
+        'none', '`none` for probabilities, `softmax` for logits, `sigmoid` for independent logits')
+    multi_label: bool = key(
+        False, 'classes are independent: every class above the threshold is reported')
+    background: int | None = key(None, BACKGROUND)
+    output: str | None = key(None, OUTPUT, unset='the only output')
 
 
 def class_count(outputs: Outputs, options: ClassificationOptions) -> int:
@@ -123,5 +121,5 @@ def _flat(outputs: Outputs, options: ClassificationOptions) -> NDArray[np.float3
 
 
 CLASSIFICATION = Decoder(
-    task='classification', read_options=read_options, decode=decode, class_count=class_count,
+    task='classification', options=ClassificationOptions, decode=decode, class_count=class_count,
     multi_label=lambda options: bool(options.multi_label))

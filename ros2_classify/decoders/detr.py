@@ -20,10 +20,9 @@ width and height.
 
 * DETR (https://arxiv.org/abs/2005.12872): a softmax over the classes and, last, "no object"; each
   query is its best class;
-* Deformable DETR (https://arxiv.org/abs/2010.04159), RT-DETR (https://arxiv.org/abs/2304.08069),
-  RF-DETR (https://github.com/roboflow/rf-detr, outputs ``dets`` and ``labels``) and D-FINE
-  (https://github.com/Peterande/D-FINE): a sigmoid for each class; the best of all pairs of query
-  and class are taken, so one query may stand for two classes.
+* Deformable DETR (https://arxiv.org/abs/2010.04159) and RT-DETR
+  (https://arxiv.org/abs/2304.08069): a sigmoid for each class; the best of all pairs of query and
+  class are taken, so one query may stand for two classes.
 
 There is no non-maximum suppression: the model was trained to say each object once. Exports of
 RT-DETR and D-FINE that do all this inside are read by the decoder ``end_to_end``.
@@ -38,49 +37,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, misfit, Outputs, pick, sigmoid, softmax, unbatch)
+    Candidates, CLASS_OFFSET, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, pick,
+    sigmoid, softmax, unbatch)
 from ros2_classify.decoders.boxes import (
-    BOX_FORMATS, BoxFormat, denormalize, finite_candidates, to_xyxy)
-from ros2_classify.decoders.classification import read_background
+    BOX_FORMAT, BoxFormat, denormalize, finite_candidates, NORMALIZED, to_xyxy)
 from ros2_classify.errors import OutputError
-from ros2_classify.yaml_config import Fields
+from ros2_classify.keys import key, Section
 
-_ACTIVATIONS: tuple[Literal['softmax', 'sigmoid'], ...] = ('softmax', 'sigmoid')
+
+_OUTPUTS = Section('outputs', 'the output tensors', 'by name, else by shape')
 
 
 @dataclass(frozen=True)
 class DetrOptions:
     """Options of the decoder ``detr``."""
 
-    logits: str | None = None
-    boxes: str | None = None
-    activation: Literal['softmax', 'sigmoid'] = 'softmax'
-    box_format: BoxFormat = 'cxcywh'
-    normalized: bool = True
-    class_offset: int = 0
-    background: int | None = None
-
-
-def read_options(fields: Fields) -> DetrOptions:
-    """Take the decoder's options out of a descriptor."""
-    names = fields.section('outputs')
-    logits, boxes = names.text('logits', None), names.text('boxes', None)
-    names.finish()
-    return DetrOptions(
-        logits=logits, boxes=boxes,
-        activation=fields.choice('activation', _ACTIVATIONS, 'softmax'),
-        box_format=fields.choice('box_format', BOX_FORMATS, 'cxcywh'),
-        normalized=fields.boolean('normalized', True),
-        class_offset=fields.integer('class_offset', 0, low=-1000, high=1000),
-        background=read_background(fields))
+    logits: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    boxes: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    activation: Literal['softmax', 'sigmoid'] = key(
+        'softmax', '`softmax`: the last class is "no object"; `sigmoid`: each class for itself')
+    box_format: BoxFormat = key('cxcywh', BOX_FORMAT)
+    normalized: bool = key(True, NORMALIZED)
+    class_offset: int = key(0, CLASS_OFFSET)
 
 
 def class_count(outputs: Outputs, options: DetrOptions) -> int | None:
     """Return the number of classes, "no object" not counted; None where ids are shifted."""
     logits, _ = _find(outputs, options)
-    count = logits.shape[1]
-    last = options.activation == 'softmax' or options.background == count - 1
-    return None if options.class_offset else count - last
+    return None if options.class_offset else logits.shape[1] - (options.activation == 'softmax')
 
 
 def decode(outputs: Outputs, options: DetrOptions, context: DecodeContext) -> Candidates:
@@ -88,18 +72,14 @@ def decode(outputs: Outputs, options: DetrOptions, context: DecodeContext) -> Ca
     logits, boxes = _find(outputs, options)
     # An infinite logit is no certainty but a model that overflowed.
     finite = np.isfinite(logits)
-    never = options.background
     if options.activation == 'softmax':
         every = softmax(logits)[:, :-1]
         class_ids = every.argmax(axis=1)
         scores = every[np.arange(len(every)), class_ids]
-        rows = np.flatnonzero((scores >= context.score_threshold) & finite.all(axis=1)
-                              & (class_ids != never))
+        rows = np.flatnonzero((scores >= context.score_threshold) & finite.all(axis=1))
         scores, class_ids = scores[rows], class_ids[rows]
     else:
         every = sigmoid(logits)
-        if never is not None and never < every.shape[1]:
-            finite[:, never] = False
         rows, class_ids = np.nonzero((every >= context.score_threshold) & finite)
         scores = every[rows, class_ids]
     chosen = to_xyxy(boxes[rows], options.box_format)
@@ -112,8 +92,8 @@ def _find(
     outputs: Outputs, options: DetrOptions,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return logits ``[Q, C']`` and boxes ``[Q, 4]``."""
-    boxes_name = options.boxes or _output_for(outputs, ('box', 'dets'), options.logits)
-    logits_name = options.logits or _output_for(outputs, ('logit', 'label'), boxes_name)
+    boxes_name = options.boxes or _output_for(outputs, 'box', options.logits)
+    logits_name = options.logits or _output_for(outputs, 'logit', boxes_name)
     if boxes_name is None or logits_name is None or boxes_name == logits_name:
         raise OutputError(
             'the outputs for logits and boxes cannot be told apart; name them under '
@@ -130,17 +110,17 @@ def _find(
     return logits, boxes
 
 
-def _output_for(outputs: Outputs, words: tuple[str, str], other: str | None) -> str | None:
+def _output_for(outputs: Outputs, word: str, other: str | None) -> str | None:
     """Return the one output whose name has a word in it, or whose shape can be nothing else."""
     free = [name for name in outputs if other is None or name.removesuffix(':0')
             != other.removesuffix(':0')]
-    named = [name for name in free if any(word in name.lower() for word in words)]
+    named = [name for name in free if word in name.lower()]
     if len(named) == 1 or len(free) == 1:
         return (named or free)[0]
     shaped = [name for name in free if outputs[name].ndim >= 2
-              and (outputs[name].shape[-1] == 4) == ('box' in words)]
+              and (outputs[name].shape[-1] == 4) == (word == 'box')]
     return shaped[0] if len(shaped) == 1 else None
 
 
 DETR = Decoder(
-    task='detection', read_options=read_options, decode=decode, class_count=class_count)
+    task='detection', options=DetrOptions, decode=decode, class_count=class_count)

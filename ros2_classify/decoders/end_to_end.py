@@ -36,21 +36,22 @@ A row is padding where its score is 0, or its class or its batch index is negati
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    as_float32, Candidates, DecodeContext, Decoder, describe, misfit, Outputs, pick, unbatch)
+    as_float32, Candidates, CLASS_OFFSET, DecodeContext, Decoder, describe, misfit, OUTPUT,
+    Outputs, pick, unbatch)
 from ros2_classify.decoders.boxes import (
-    BOX_FORMATS, BoxFormat, denormalize, finite_candidates, OLD_UNITS, to_xyxy, UNITS, Units)
+    BOX_FORMAT, BoxFormat, denormalize, finite_candidates, to_xyxy, UNITS, Units)
 from ros2_classify.errors import OutputError
+from ros2_classify.keys import key, Section
 from ros2_classify.yaml_config import Fields
 
 Column = Literal['box', 'score', 'class', 'batch', 'unused', 'rest']
-COLUMNS: tuple[Column, ...] = ('box', 'score', 'class', 'batch', 'unused', 'rest')
 _USUAL: dict[int, tuple[Column, ...]] = {
     6: ('box', 'score', 'class'), 7: ('batch', 'box', 'class', 'score')}
 _ROLES = ('boxes', 'classes', 'scores', 'count')
@@ -58,66 +59,56 @@ _WORDS = {'boxes': ('box',), 'classes': ('class', 'label'), 'scores': ('score', 
           'count': ('num', 'count')}
 
 
+_OUTPUTS = Section(
+    'outputs', 'the output tensors', 'by name, else by shape',
+    value='mapping with `rows`, with `boxes`, `classes`, `scores`, `count`, or with `dets` (box '
+    'and score, `[1, N, 5]`), `classes`')
+
+
 @dataclass(frozen=True)
 class EndToEndOptions:
     """Options of the decoder ``end_to_end``."""
 
-    rows: str | None = None
-    boxes: str | None = None
-    classes: str | None = None
-    scores: str | None = None
-    count: str | None = None
-    dets: str | None = None
-    columns: tuple[Column, ...] = ()
-    box_format: BoxFormat = 'xyxy'
-    units: Units = 'model'
-    class_offset: int = 0
+    rows: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    boxes: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    classes: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    scores: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    count: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    dets: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    columns: tuple[Column, ...] = key(
+        (), 'what a row holds, in order; `rest`, at the end, skips any number of columns; without '
+        '`class` every box has class 0',
+        value='list of `box` (four numbers), `score`, `class`, `batch`, `unused`, `rest`',
+        unset='for 6 numbers `[box, score, class]`, for 7 `[batch, box, class, score]`')
+    box_format: BoxFormat = key('xyxy', BOX_FORMAT)
+    units: Units = key('model', UNITS)
+    class_offset: int = key(0, CLASS_OFFSET)
 
-
-def read_options(fields: Fields) -> EndToEndOptions:
-    """Take the decoder's options out of a descriptor."""
-    names = fields.section('outputs')
-    rows = names.text('rows', None)
-    boxes, classes, scores, count = (names.text(role, None) for role in _ROLES)
-    dets = names.text('dets', None)
-    names.finish()
-    if dets is not None and (boxes or scores):
-        raise names.error(
-            'dets', 'holds boxes and scores in one; remove it, or boxes and scores')
-    boxes = boxes or dets
-    if rows is not None and (boxes or classes or scores):
-        raise names.error(
-            'rows', 'holds boxes, classes and scores in one; remove it, or the other names')
-    columns = _read_columns(fields)
-    if columns and (boxes or classes or scores):
-        raise fields.error(
-            'columns', 'only counts for rows, but separate outputs are named; remove the one or '
-            'the other')
-    return EndToEndOptions(
-        rows=rows, boxes=boxes, classes=classes, scores=scores, count=count, dets=dets,
-        columns=columns,
-        box_format=fields.choice('box_format', BOX_FORMATS, 'xyxy'),
-        units=fields.choice('units', UNITS, 'model', renamed=OLD_UNITS),
-        class_offset=fields.integer('class_offset', 0, low=-1000, high=1000))
-
-
-def _read_columns(fields: Fields) -> tuple[Column, ...]:
-    """Return the declared columns: box and score once, class and batch at most once."""
-    columns: list[Column] = []
-    for value, where in fields.sequence('columns', []):
-        known = [word for word in COLUMNS if word == value]
-        if not known:
-            raise where.error(f'{value!r} is not allowed; allowed are {", ".join(COLUMNS)}')
-        columns += known
-    for word in COLUMNS[:4] if 'columns' in fields else ():
-        if columns.count(word) > 1 or (word in ('box', 'score') and word not in columns):
+    def checked(self, fields: Fields) -> EndToEndOptions:
+        """Refuse two ways at once, and columns that lack one or have it twice."""
+        outputs = fields.section('outputs')
+        if self.dets is not None and (self.boxes or self.scores):
+            raise outputs.error(
+                'dets', 'holds boxes and scores in one; remove it, or boxes and scores')
+        separate = self.boxes or self.dets or self.classes or self.scores
+        if self.rows is not None and separate:
+            raise outputs.error(
+                'rows', 'holds boxes, classes and scores in one; remove it, or the other names')
+        if self.columns and separate:
             raise fields.error(
-                'columns', f'has {word} {columns.count(word)} times; box and score are needed '
-                'once, as in [box, score, class]; without class, every box has class 0')
-    if 'rest' in columns[:-1]:
-        raise fields.error('columns', 'has rest before the end; it stands for all columns that '
-                           'follow, so put it last, or write unused for a single column')
-    return tuple(columns)
+                'columns', 'only counts for rows, but separate outputs are named; remove the one '
+                'or the other')
+        for word in ('box', 'score', 'class', 'batch') if 'columns' in fields else ():
+            count = sum(column == word for column in self.columns)
+            if count > 1 or (word in ('box', 'score') and not count):
+                raise fields.error(
+                    'columns', f'has {word} {count} times; box and score are needed once, as in '
+                    '[box, score, class]; without class, every box has class 0')
+        if 'rest' in self.columns[:-1]:
+            raise fields.error(
+                'columns', 'has rest before the end; it stands for all columns that follow, so '
+                'put it last, or write unused for a single column')
+        return replace(self, boxes=self.boxes or self.dets)
 
 
 def class_count(outputs: Outputs, options: EndToEndOptions) -> int | None:
@@ -282,4 +273,4 @@ def _find(outputs: Outputs, options: EndToEndOptions) -> dict[str, str | None]:
 
 
 END_TO_END = Decoder(
-    task='detection', read_options=read_options, decode=decode, class_count=class_count)
+    task='detection', options=EndToEndOptions, decode=decode, class_count=class_count)

@@ -38,48 +38,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, first_name, misfit, Outputs, pick, row_maxima,
-    sigmoid, softmax, unbatch)
-from ros2_classify.decoders.boxes import cells, finite_candidates, read_names, read_strides
+    Candidates, DecodeContext, Decoder, describe, first_name, misfit, OUTPUT, Outputs, pick,
+    row_maxima, sigmoid, softmax, unbatch)
+from ros2_classify.decoders.boxes import cells, finite_candidates, STRIDES
 from ros2_classify.errors import OutputError
+from ros2_classify.keys import key, Section
 from ros2_classify.yaml_config import Fields
 
 _WORDS = {'scores': ('cls', 'score', 'class'), 'distances': ('dis', 'reg', 'box', 'bbox')}
+
+
+_OUTPUTS = Section(
+    'outputs', 'the output tensors of each stride', 'by shape',
+    value='mapping with `scores`, `distances`: a list each, one name for each stride')
 
 
 @dataclass(frozen=True)
 class NanodetOptions:
     """Options of the decoder ``nanodet``."""
 
-    output: str | None = None
-    scores: tuple[str, ...] = ()
-    distances: tuple[str, ...] = ()
-    strides: tuple[int, ...] = ()
-    reg_max: int = 7
-    point: Literal['auto', 'corner', 'middle'] = 'auto'
-    activation: Literal['none', 'sigmoid'] = 'none'
+    scores: tuple[str, ...] = key((), OUTPUT, under=_OUTPUTS)
+    distances: tuple[str, ...] = key((), OUTPUT, under=_OUTPUTS)
+    output: str | None = key(None, 'the one tensor', unset='the only output')
+    strides: tuple[int, ...] = key(
+        (), STRIDES, unset='8, 16, 32, and 64 if there are four grids')
+    reg_max: int = key(7, 'the largest distance, in strides', low=1, high=1000)
+    point: Literal['auto', 'corner', 'middle'] = key(
+        'auto', 'the point of a cell from which distances are measured; `auto`: the corner for '
+        'one tensor, the middle for several')
+    activation: Literal['none', 'sigmoid'] = key('none', 'what turns class scores into scores')
 
-
-def read_options(fields: Fields) -> NanodetOptions:
-    """Take the decoder's options out of a descriptor."""
-    names = fields.section('outputs')
-    scores, distances = read_names(names, 'scores'), read_names(names, 'distances')
-    names.finish()
-    output = fields.text('output', None)
-    if len(scores) != len(distances) or (output and scores):
-        raise fields.error(
-            'outputs', 'needs scores and distances, one name for each stride in both, and no '
-            'output.output beside them')
-    strides = read_strides(fields, ())
-    if scores and strides and len(scores) != len(strides):
-        raise fields.error(
-            'strides', f'has {len(strides)} numbers, but {len(scores)} outputs are named for '
-            'scores; give one for each')
-    return NanodetOptions(
-        output=output, scores=scores, distances=distances, strides=strides,
-        reg_max=fields.integer('reg_max', 7, low=1, high=1000),
-        point=fields.choice('point', ('auto', 'corner', 'middle'), 'auto'),
-        activation=fields.choice('activation', ('none', 'sigmoid'), 'none'))
+    def checked(self, fields: Fields) -> NanodetOptions:
+        """Refuse lists that don't fit together."""
+        if len(self.scores) != len(self.distances) or (self.output and self.scores):
+            raise fields.error(
+                'outputs', 'needs scores and distances, one name for each stride in both, and no '
+                'output.output beside them')
+        if self.scores and self.strides and len(self.scores) != len(self.strides):
+            raise fields.error(
+                'strides', f'has {len(self.strides)} numbers, but {len(self.scores)} outputs are '
+                'named for scores; give one for each')
+        return self
 
 
 def class_count(outputs: Outputs, options: NanodetOptions) -> int:
@@ -212,5 +211,5 @@ def _role(
 
 
 NANODET = Decoder(
-    task='detection', read_options=read_options, decode=decode, class_count=class_count,
+    task='detection', options=NanodetOptions, decode=decode, class_count=class_count,
     needs_nms=True)

@@ -33,10 +33,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    as_float32, DecodeContext, Decoder, describe, first_name, misfit, Outputs, pick, PixelClasses)
-from ros2_classify.decoders.classification import read_background
+    as_float32, DecodeContext, Decoder, describe, first_name, misfit, OUTPUT, Outputs, pick,
+    PixelClasses)
+from ros2_classify.decoders.classification import BACKGROUND
 from ros2_classify.errors import OutputError
-from ros2_classify.yaml_config import Fields
+from ros2_classify.keys import key
 
 Axes = Literal['channels_first', 'channels_last']
 Upsampling = Literal['nearest', 'linear']
@@ -51,23 +52,19 @@ _DISTORTION = 0.25
 class SegmentationOptions:
     """Options of the decoder ``segmentation``."""
 
-    output: str | None = None
-    values: Literal['auto', 'scores', 'classes'] = 'auto'
-    axes: Axes | Literal['auto'] = 'auto'
-    threshold: float | None = None
-    background: int | None = None
-    upsampling: Upsampling = 'nearest'
-
-
-def read_options(fields: Fields) -> SegmentationOptions:
-    """Take the decoder's options out of a descriptor."""
-    return SegmentationOptions(
-        output=fields.text('output', None),
-        values=fields.choice('values', ('auto', 'scores', 'classes'), 'auto'),
-        axes=fields.choice('axes', ('auto', 'channels_first', 'channels_last'), 'auto'),
-        threshold=fields.number('threshold', None, low=-1e6, high=1e6),
-        background=read_background(fields),
-        upsampling=fields.choice('upsampling', ('nearest', 'linear'), 'nearest'))
+    output: str | None = key(None, OUTPUT)
+    values: Literal['auto', 'scores', 'classes'] = key(
+        'auto', 'its content; `auto` takes whole numbers for classes')
+    axes: Literal['auto'] | Axes = key(
+        'auto', "the position of the class axis; `auto` decides by the image's shape")
+    threshold: float | None = key(
+        None, 'a pixel with one score is class 1 if it is greater, otherwise class 0', low=-1e6,
+        high=1e6, unset='needed for one score')
+    background: int | None = key(
+        None, BACKGROUND, meaning='a class that means "nothing": in the label image, but not '
+        'listed and not colored')
+    upsampling: Upsampling = key(
+        'nearest', '`linear` interpolates the scores: smoother edges, more time')
 
 
 def class_count(outputs: Outputs, options: SegmentationOptions) -> int | None:
@@ -221,4 +218,4 @@ def _distortion(grid: tuple[int, ...], size: tuple[int, int]) -> float:
 
 
 SEGMENTATION = Decoder(
-    task='segmentation', read_options=read_options, decode=decode, class_count=class_count)
+    task='segmentation', options=SegmentationOptions, decode=decode, class_count=class_count)

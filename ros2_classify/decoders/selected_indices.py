@@ -31,35 +31,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    as_float32, Candidates, DecodeContext, Decoder, describe, misfit, Outputs, pick, unbatch)
+    as_float32, Candidates, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, pick,
+    unbatch)
 from ros2_classify.decoders.boxes import (
-    BOX_FORMATS, BoxFormat, denormalize, finite_candidates, OLD_UNITS, to_xyxy, UNITS, Units)
+    BOX_FORMAT, BoxFormat, denormalize, finite_candidates, to_xyxy, UNITS, Units)
 from ros2_classify.errors import OutputError
-from ros2_classify.yaml_config import Fields
+from ros2_classify.keys import key, Section
 
 _ROLES = ('boxes', 'scores', 'indices')
+
+
+_OUTPUTS = Section('outputs', 'the output tensors', 'by shape and type')
 
 
 @dataclass(frozen=True)
 class SelectedIndicesOptions:
     """Options of the decoder ``selected_indices``."""
 
-    boxes: str | None = None
-    scores: str | None = None
-    indices: str | None = None
-    box_format: BoxFormat = 'yxyx'
-    units: Units = 'model'
-
-
-def read_options(fields: Fields) -> SelectedIndicesOptions:
-    """Take the decoder's options out of a descriptor."""
-    names = fields.section('outputs')
-    boxes, scores, indices = (names.text(role, None) for role in _ROLES)
-    names.finish()
-    return SelectedIndicesOptions(
-        boxes=boxes, scores=scores, indices=indices,
-        box_format=fields.choice('box_format', BOX_FORMATS, 'yxyx'),
-        units=fields.choice('units', UNITS, 'model', renamed=OLD_UNITS))
+    boxes: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    scores: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    indices: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    box_format: BoxFormat = key('yxyx', BOX_FORMAT)
+    units: Units = key('model', UNITS)
 
 
 def class_count(outputs: Outputs, options: SelectedIndicesOptions) -> int:
@@ -128,4 +121,4 @@ def _indices(
 
 
 SELECTED_INDICES = Decoder(
-    task='detection', read_options=read_options, decode=decode, class_count=class_count)
+    task='detection', options=SelectedIndicesOptions, decode=decode, class_count=class_count)

@@ -32,38 +32,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    as_float32, Candidates, DecodeContext, Decoder, describe, find_name, misfit, Outputs, pick,
-    unbatch)
+    as_float32, Candidates, CLASS_OFFSET, DecodeContext, Decoder, describe, find_name, misfit,
+    OUTPUT, Outputs, pick, unbatch)
 from ros2_classify.decoders.boxes import finite_candidates
 from ros2_classify.errors import OutputError
-from ros2_classify.yaml_config import Fields
+from ros2_classify.keys import key, Section
 
 _ROLES = ('boxes', 'classes', 'scores', 'count')
 _USUAL = ('detection_boxes', 'detection_classes', 'detection_scores', 'num_detections')
 _USUAL_MASKS = 'detection_masks'
 
 
+_OUTPUTS = Section(
+    'outputs', "the output tensors; `:0` at the end doesn't matter; `masks`, of Mask R-CNN, may "
+    'be missing and has no place', 'by their usual names, else by place')
+
+
 @dataclass(frozen=True)
 class TfDetectionOptions:
     """Options of the decoder ``tf_detection``."""
 
-    boxes: str | None = None
-    classes: str | None = None
-    scores: str | None = None
-    count: str | None = None
-    masks: str | None = None
-    class_offset: int = 0
-
-
-def read_options(fields: Fields) -> TfDetectionOptions:
-    """Take the decoder's options out of a descriptor."""
-    names = fields.section('outputs')
-    boxes, classes, scores, count = (names.text(role, None) for role in _ROLES)
-    masks = names.text('masks', None)
-    names.finish()
-    return TfDetectionOptions(
-        boxes=boxes, classes=classes, scores=scores, count=count, masks=masks,
-        class_offset=fields.integer('class_offset', 0, low=-1000, high=1000))
+    boxes: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    classes: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    scores: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    count: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    masks: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    class_offset: int = key(
+        0, CLASS_OFFSET, meaning="added to the model's class to get the label's id: `1` if the "
+        'model counts from 0 and the label map from 1')
 
 
 def class_count(outputs: Outputs, options: TfDetectionOptions) -> None:
@@ -134,4 +130,4 @@ def _find_masks(
 
 
 TF_DETECTION = Decoder(
-    task='detection', read_options=read_options, decode=decode, class_count=class_count)
+    task='detection', options=TfDetectionOptions, decode=decode, class_count=class_count)

@@ -37,12 +37,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, first_name, misfit, Outputs, pick, row_maxima, sigmoid,
-    unbatch)
+    Candidates, DecodeContext, Decoder, first_name, misfit, OUTPUT, Outputs, pick, row_maxima,
+    sigmoid, unbatch)
 from ros2_classify.decoders.boxes import (
-    BOX_FORMATS, BoxFormat, cells, denormalize, finite_candidates, to_xyxy)
+    BOX_FORMAT, BoxFormat, cells, denormalize, finite_candidates, NORMALIZED, to_xyxy)
 from ros2_classify.errors import OutputError
-from ros2_classify.yaml_config import Fields
+from ros2_classify.keys import key
 
 Axes = Literal['channels_first', 'channels_last']
 _EXPECTED = '[1, 4 + classes, N] or [1, N, 5 + classes]'
@@ -55,13 +55,18 @@ _ANCHORS = 3
 class YoloOptions:
     """Options of the decoder ``yolo``."""
 
-    output: str | None = None
-    axes: Axes | Literal['auto'] = 'auto'
-    objectness: bool | Literal['auto'] = 'auto'
-    classes: int | None = None
-    activation: Literal['none', 'sigmoid'] = 'none'
-    box_format: BoxFormat = 'cxcywh'
-    normalized: bool = False
+    output: str | None = key(None, OUTPUT)
+    axes: Literal['auto'] | Axes = key(
+        'auto', 'whether a box is a column, `[1, 4 + classes, N]`, or a row')
+    objectness: Literal['auto'] | bool = key(
+        'auto', 'whether an objectness stands between box and class scores')
+    classes: int | None = key(
+        None, 'the number of class scores, if masks or key points follow', low=1, high=10**6,
+        unset='all that follows')
+    activation: Literal['none', 'sigmoid'] = key(
+        'none', 'what turns objectness and class scores into scores')
+    box_format: BoxFormat = key('cxcywh', BOX_FORMAT)
+    normalized: bool = key(False, NORMALIZED)
 
 
 class Reading(NamedTuple):
@@ -69,27 +74,6 @@ class Reading(NamedTuple):
 
     axes: Axes | None
     objectness: bool | None
-
-
-def read_options(fields: Fields) -> YoloOptions:
-    """Take the decoder's options out of a descriptor."""
-    return YoloOptions(
-        output=fields.text('output', None),
-        axes=fields.choice('axes', ('auto', 'channels_first', 'channels_last'), 'auto'),
-        objectness=_read_objectness(fields),
-        classes=fields.integer('classes', None, low=1, high=10**6),
-        activation=fields.choice('activation', ('none', 'sigmoid'), 'none'),
-        box_format=fields.choice('box_format', BOX_FORMATS, 'cxcywh'),
-        normalized=fields.boolean('normalized', False))
-
-
-def _read_objectness(fields: Fields) -> bool | Literal['auto']:
-    value = fields.raw('objectness', 'auto')
-    if value == 'auto':
-        return 'auto'
-    if not isinstance(value, bool):
-        raise fields.error('objectness', f'{value!r} must be true, false or auto')
-    return value
 
 
 def class_count(outputs: Outputs, options: YoloOptions) -> int | None:
@@ -223,5 +207,5 @@ def _activated(values: NDArray[np.float32], options: YoloOptions) -> NDArray[np.
 
 
 YOLO = Decoder(
-    task='detection', read_options=read_options, decode=decode, class_count=class_count,
+    task='detection', options=YoloOptions, decode=decode, class_count=class_count,
     needs_nms=True)

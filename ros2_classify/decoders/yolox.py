@@ -37,9 +37,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, first_name, misfit, Outputs, pick, unbatch)
-from ros2_classify.decoders.boxes import cells, finite_candidates, read_strides
-from ros2_classify.yaml_config import Fields
+    Candidates, DecodeContext, Decoder, first_name, misfit, OUTPUT, Outputs, pick, unbatch)
+from ros2_classify.decoders.boxes import cells, finite_candidates, STRIDES
+from ros2_classify.keys import key
 
 _EXPECTED = '[1, cells, 5 + classes]'
 
@@ -48,16 +48,12 @@ _EXPECTED = '[1, cells, 5 + classes]'
 class YoloxOptions:
     """Options of the decoder ``yolox``."""
 
-    strides: tuple[int, ...] = (8, 16, 32)
-    output: str | None = None
-    decoded: bool = False
-
-
-def read_options(fields: Fields) -> YoloxOptions:
-    """Take the decoder's options out of a descriptor."""
-    return YoloxOptions(
-        strides=read_strides(fields, (8, 16, 32)), output=fields.text('output', None),
-        decoded=fields.boolean('decoded', False))
+    strides: tuple[int, ...] = key(
+        (8, 16, 32), STRIDES,
+        meaning="input pixels for each cell, one for each grid, in the output's order")
+    output: str | None = key(None, OUTPUT)
+    decoded: bool = key(
+        False, 'the model has decoded the boxes: center and size in pixels of the input')
 
 
 def class_count(outputs: Outputs, options: YoloxOptions) -> int:
@@ -117,5 +113,5 @@ def _rows(outputs: Outputs, options: YoloxOptions) -> tuple[str, NDArray[np.floa
 
 
 YOLOX = Decoder(
-    task='detection', read_options=read_options, decode=decode, class_count=class_count,
+    task='detection', options=YoloxOptions, decode=decode, class_count=class_count,
     needs_nms=True)

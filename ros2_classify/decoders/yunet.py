@@ -35,36 +35,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, find_name, misfit, Outputs, pick, unbatch)
-from ros2_classify.decoders.boxes import cells, finite_candidates, read_names, read_strides
+    Candidates, DecodeContext, Decoder, describe, find_name, misfit, OUTPUT, Outputs, pick,
+    unbatch)
+from ros2_classify.decoders.boxes import cells, finite_candidates, STRIDES
 from ros2_classify.errors import OutputError
+from ros2_classify.keys import key, Section
 from ros2_classify.yaml_config import Fields
 
 _ROLES = ('cls', 'obj', 'bbox')
+
+
+_OUTPUTS = Section(
+    'outputs', 'the output tensors', 'those called `cls_8` and so on',
+    value='mapping with `cls`, `obj`, `bbox`: a list each, one name for each stride')
 
 
 @dataclass(frozen=True)
 class YunetOptions:
     """Options of the decoder ``yunet``."""
 
-    cls: tuple[str, ...] = ()
-    obj: tuple[str, ...] = ()
-    bbox: tuple[str, ...] = ()
-    strides: tuple[int, ...] = (8, 16, 32)
+    cls: tuple[str, ...] = key((), OUTPUT, under=_OUTPUTS)
+    obj: tuple[str, ...] = key((), OUTPUT, under=_OUTPUTS)
+    bbox: tuple[str, ...] = key((), OUTPUT, under=_OUTPUTS)
+    strides: tuple[int, ...] = key((8, 16, 32), STRIDES)
 
-
-def read_options(fields: Fields) -> YunetOptions:
-    """Take the decoder's options out of a descriptor."""
-    names = fields.section('outputs')
-    declared = {role: read_names(names, role) for role in _ROLES}
-    names.finish()
-    strides = read_strides(fields, (8, 16, 32))
-    for role, listed in declared.items():
-        if listed and len(listed) != len(strides):
-            raise names.error(
-                role, f'has {len(listed)} names, but there are {len(strides)} strides '
-                f'({", ".join(map(str, strides))}); give one for each')
-    return YunetOptions(strides=strides, **declared)
+    def checked(self, fields: Fields) -> YunetOptions:
+        """Refuse a number of names that is not that of the strides."""
+        for role in _ROLES:
+            if (names := getattr(self, role)) and len(names) != len(self.strides):
+                raise fields.section('outputs').error(
+                    role, f'has {len(names)} names, but there are {len(self.strides)} strides '
+                    f'({", ".join(map(str, self.strides))}); give one for each')
+        return self
 
 
 def class_count(outputs: Outputs, options: YunetOptions) -> int:
@@ -135,5 +137,5 @@ def _name(outputs: Outputs, options: YunetOptions, role: str, place: int) -> str
 
 
 YUNET = Decoder(
-    task='detection', read_options=read_options, decode=decode, class_count=class_count,
+    task='detection', options=YunetOptions, decode=decode, class_count=class_count,
     needs_nms=True)

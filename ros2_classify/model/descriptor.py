@@ -22,21 +22,23 @@ decoder, and the input's name, size, layout and data type.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 import os
 from pathlib import Path, PurePath
-import re
-from typing import Any, get_args, Literal, Union
+from typing import Any, ClassVar, get_args, Literal, Union
 
 from ros2_classify.download.url import problem_with, redact
 from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundError
 from ros2_classify.image_io import MAX_PIXELS
-from ros2_classify.model.expected import Expected, read_expected
-from ros2_classify.model.labels import Labels, load_labels
+from ros2_classify.keys import (
+    about, integer, key, Kind, listed, number, pattern, read, read_values, Schema, schema, SHA256,
+    TEXT)
+from ros2_classify.model.expected import Expected
+from ros2_classify.model.labels import Labels, load_labels, MAX_CLASS_ID
 from ros2_classify.paths import check_allowed, locate
 from ros2_classify.yaml_config import (
-    as_integer, as_number, as_text, Fields, MAX_BYTES, new_spelling, read_yaml, Where)
+    as_integer, as_list, as_text, as_word, Fields, MAX_BYTES, read_yaml, Where)
 
 Task = Literal['classification', 'detection', 'segmentation']
 Format = Literal['onnx', 'frozen_graph', 'saved_model']
@@ -48,6 +50,8 @@ Anchor = Literal['center', 'top_left']
 Interpolation = Literal['area', 'pyramid', 'linear', 'nearest', 'cubic']
 Nms = Literal['none', 'per_class', 'class_agnostic']
 Certainty = Literal['quoted_with_sha256', 'quoted', 'inferred']
+FORMATS: tuple[Format, ...] = get_args(Format)
+DTYPES: tuple[DType, ...] = get_args(DType)
 Size = Union[tuple[int, int], Literal['source'], None]
 
 SizeWord = Literal['input_size_hw', 'input_size_wh', 'source_size_hw', 'source_size_wh']
@@ -61,6 +65,12 @@ Value = Union[SizeWord, tuple[float, ...]]
 USUAL: dict[str, Value] = {
     'image_shape': 'input_size_hw', 'orig_target_sizes': 'input_size_wh',
     'im_shape': 'input_size_hw', 'scale_factor': (1.0, 1.0)}
+
+MAX_SIDE = 16384
+_ANY_NUMBER = number(-1e9, 1e9)
+_NAME = pattern(
+    '[A-Za-z0-9][A-Za-z0-9._-]{0,99}', 'must be 1 to 100 letters, digits, ".", "_" or "-", and '
+    'start with a letter or digit', 'letters, digits, `.`, `_`, `-`')
 
 # Formats by suffix; a SavedModel is a directory with the file SAVED_MODEL_FILE.
 SUFFIXES: dict[str, Format] = {'.onnx': 'onnx', '.pb': 'frozen_graph'}
@@ -104,20 +114,38 @@ def _freeze(value: Any) -> Any:
     return value
 
 
+def _read_source(value: Any, where: Where) -> Source:
+    if isinstance(value, str):
+        raise where.error(
+            f'{value!r} must be below the key path; write source: {{path: {value}}}')
+    return read(Fields(value, where), Source)
+
+
 @dataclass(frozen=True)
 class Source:
     """Where the model's file is: either a path or a URL."""
 
-    # Absolute, with ``~``, or relative to the descriptor's directory or the search path.
-    path: str = ''
-    # Of the file, archive or directory; 64 lower-case hexadecimal digits; required for a URL.
-    sha256: str | None = None
-    url: str | None = None  # https, http or file
-    member: str | None = None  # the file or directory to take from an archive or a directory
-    size: int | None = None  # bytes of the file at ``url``
-    # For a URL that nobody has fetched: found in a public repository with this sha256, found
-    # without it, or inferred from similar URLs.
-    certainty: Certainty | None = None
+    SCHEMA: ClassVar[Schema] = {'oneOf': [{'required': ['path']}, {'required': ['url']}]}
+
+    path: str = key(
+        '', "absolute, with `~`, or relative: to the descriptor's directory, then to the "
+        'directories of `ROS2_CLASSIFY_MODEL_PATH`', value='path', unset='this or `url`')
+    sha256: str | None = key(
+        None, 'of the file, archive or directory: one with another sha256 is refused',
+        kind=SHA256, unset='not checked; with `url` needed')
+    url: str | None = key(
+        None, '`https:`, `http:` or `file:`; see [Where model files come from](sources.md)',
+        value='URL', unset='this or `path`')
+    member: str | None = key(
+        None, 'the file or directory to take from an archive or a directory', value='path',
+        unset='the file itself')
+    size: int | None = key(
+        None, 'of the file at `url`: shown before the download; a file of another size is '
+        'refused early', low=1, high=10**12, value='bytes', unset='unknown')
+    certainty: Certainty | None = key(
+        None, 'how certain `url` is if it was not downloaded: a public repository contains it '
+        'beside this `sha256`, contains it, or it follows the pattern of similar ones',
+        unset='unknown')
 
     @property
     def name(self) -> str:
@@ -127,65 +155,224 @@ class Source:
             return file_name(self.url)
         return (self.member or self.path).rstrip('/').rpartition('/')[2]
 
+    def checked(self, fields: Fields) -> Source:
+        """Refuse what does not fit together."""
+        if bool(self.path) == bool(self.url):
+            problem = 'path and url are both given; keep one' if self.url else 'path is missing'
+            raise fields.where.error(
+                f'{problem}; write path: model.onnx, or url: https://… with its sha256')
+        if self.url and (problem_found := problem_with(self.url)):
+            raise fields.error('url', f'{redact(self.url)} {problem_found}')
+        member = self.member or ''
+        if member.startswith('/') or '..' in member.split('/'):
+            raise fields.error(
+                'member', f'{member!r} must be a relative path inside the archive or directory, '
+                'without ".."')
+        if self.certainty is not None and self.url is None:
+            raise fields.error('certainty', 'is about a URL, but path is given; remove it')
+        return self
+
+
+def _read_size(value: Any, where: Where) -> Size:
+    if value == 'source':
+        return 'source'
+    items = as_list(value, where) if isinstance(value, (list, tuple)) else []
+    if len(items) != 2:
+        raise where.error(
+            f'{value!r} must be [width, height] in pixels, or source for the size of the image')
+    width, height = (as_integer(item, place, low=1, high=MAX_SIDE) for item, place in items)
+    if width * height > MAX_PIXELS:
+        raise where.error(
+            f'{width}x{height} is more than the {MAX_PIXELS} pixels that are allowed; give a '
+            'smaller size')
+    return width, height
+
+
+def read_extra(value: Any, where: Where) -> FrozenMapping:
+    """Read the values of further inputs: a word of SIZES, or numbers."""
+    values: dict[str, Value] = {}
+    for name, given in Fields(value, where).rest().items():
+        place = where.at(name)
+        if isinstance(given, str):
+            try:
+                values[name] = as_word(given, place, allowed=SIZES, renamed=OLD_SIZES)
+            except DescriptorError as error:
+                raise DescriptorError(f'{error}, a number or a list of numbers') from None
+        elif isinstance(given, (list, tuple)):
+            values[name] = listed(_ANY_NUMBER, 'give numbers').read(given, place)
+        else:
+            values[name] = (_ANY_NUMBER.read(given, place),)
+    return FrozenMapping(values)
+
+
+def _read_channels(value: Any, where: Where, one: Kind) -> tuple[float, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return (one.read(value, where),)
+    return listed(one).read(value, where)  # type: ignore[no-any-return]
+
+
+def _channels(one: Kind) -> Kind:
+    """Return the kind of a number, or one for each channel: 1 or 3, as ``color`` says."""
+    return Kind(
+        lambda value, where: _read_channels(value, where, one),
+        {'anyOf': [*one.schema['anyOf'], {
+            **listed(one).schema, 'minItems': 1, 'maxItems': 3}]},
+        f'{one.value}, or one for each channel')
+
 
 @dataclass(frozen=True)
 class InputSpec:
     """How pixels become the model's input: ``tensor = (pixel * scale - mean) / std``."""
 
-    name: str | None = None  # the input tensor; None means the graph's only one
-    size: Size = None  # (width, height); 'source': the image's own size; None: the graph's
-    layout: Layout | None = None  # None means by the graph's shape
-    dtype: DType | None = None  # None means the graph's
-    color: Color = 'rgb'  # the order of the tensor's channels
-    scale: float = 1.0  # pixels, 0 to 255, are multiplied by it
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)  # one for each channel, in the order of ``color``
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)  # one for each channel, in the order of ``color``
-    resize: Resize = 'stretch'  # how the image is resized
-    crop_fraction: float = 0.875  # for center_crop: the part of the short side that is used
-    anchor: Anchor = 'center'  # for letterbox: position of the image
-    pad_value: float = 114.0  # for letterbox: value around the image, 0 to 255
-    # 'area' averages when shrinking and is linear when enlarging; 'pyramid' halves by averaging,
-    # then is linear: close to 'area' in a fraction of its time.
-    interpolation: Interpolation = 'area'
-    # The model's other inputs by name: a word of SIZES, or numbers.
-    extra: FrozenMapping = field(default_factory=lambda: FrozenMapping({}))
+    name: str | None = key(
+        None, "the input tensor; `:0` at the end doesn't matter", unset='the only input')
+    size: Size = key(
+        None, 'pixels; `source` passes the image in its own size, for models that resize it '
+        'themselves', unset="the graph's", kind=Kind(
+            _read_size, {'anyOf': [{'const': 'source'}, {
+                **listed(integer(1, MAX_SIDE)).schema, 'minItems': 2, 'maxItems': 2}]},
+            '`[width, height]`, `source`'))
+    layout: Layout | None = key(
+        None, "the order of the tensor's dimensions", unset="from the graph's shape")
+    dtype: DType | None = key(
+        None, "the tensor's type; `uint8` takes whole pixels: no `scale`, `mean`, `std`",
+        unset="the graph's")
+    color: Color = key('rgb', "the order of the tensor's channels")
+    scale: float = key(
+        1.0, 'factor applied to pixels', low=0, high=1e6, above=True,
+        value='number above 0, or a fraction like `1/255`')
+    mean: tuple[float, ...] = key(
+        (0.0,) * 3, 'subtracted, in the order of `color`', unset='`0`',
+        kind=_channels(number(-1e6, 1e6)))
+    std: tuple[float, ...] = key(
+        (1.0,) * 3, 'divided by, in the order of `color`', unset='`1`',
+        kind=_channels(number(0, 1e6, above=True)))
+    resize: Resize = key('stretch', 'see [Resizing](#resizing)')
+    crop_fraction: float = key(
+        0.875, '`center_crop` only: how much of the short side is kept', low=0, high=1,
+        above=True)
+    anchor: Anchor = key('center', '`letterbox` only: the position of the image')
+    pad_value: float = key(
+        114.0, '`letterbox` only: the pixel value around the image', low=0, high=255)
+    interpolation: Interpolation = key(
+        'area', '`area` averages when shrinking and is linear when growing; `pyramid` halves the '
+        'image while it is at least twice too large, then continues linearly: close to `area` in '
+        'a fraction of its time; [what each costs](decoders.md#preprocessing-matters-as-much)')
+    extra: FrozenMapping = key(
+        FrozenMapping({}), 'see [Other inputs](#other-inputs)', unset='`{}`', kind=Kind(
+            read_extra, {'type': 'object', 'additionalProperties': {'anyOf': [
+                {'enum': [*SIZES, *OLD_SIZES]}, _ANY_NUMBER.schema,
+                listed(_ANY_NUMBER, 'numbers').schema]}},
+            'mapping from names to sizes or numbers'))
 
     @property
     def channels(self) -> int:
         """The number of colour channels: 1 for gray, 3 else."""
         return 1 if self.color == 'gray' else 3
 
+    def checked(self, fields: Fields) -> InputSpec:
+        """Repeat single numbers for each channel; refuse what does not fit together."""
+        for name, resize in (('crop_fraction', 'center_crop'), ('anchor', 'letterbox'),
+                             ('pad_value', 'letterbox')):
+            if name in fields and self.resize != resize:
+                raise fields.error(
+                    name, f'applies only with resize: {resize}, but resize is {self.resize}; '
+                    'change one or remove the other')
+        if self.size == 'source' and self.resize != 'stretch':
+            raise fields.error(
+                'resize', f'{self.resize} needs a size, but size is source, so the image is not '
+                'resized; remove resize or give a size')
+        spec = replace(self, mean=self._for_each_channel(fields, 'mean'),
+                       std=self._for_each_channel(fields, 'std'))
+        _check_units(spec, fields)
+        return spec
+
+    def _for_each_channel(self, fields: Fields, name: str) -> tuple[float, ...]:
+        given, values = fields.raw(name), getattr(self, name)
+        if isinstance(given, (list, tuple)) and len(given) != self.channels:
+            raise fields.error(
+                name, f'{list(given)} has {len(given)} numbers but must have {self.channels}, '
+                'one per colour channel, or be a single number')
+        return (values * self.channels)[:self.channels]  # type: ignore[no-any-return]
+
+
+def _read_decoder(value: Any, where: Where) -> Any:
+    # Imported here because the decoders import OpenCV.
+    from ros2_classify.decoders import DECODERS
+
+    return as_word(value, where, allowed=tuple(DECODERS))
+
 
 @dataclass(frozen=True)
 class OutputSpec:
     """What the model's outputs mean."""
 
-    decoder: str | None = None  # a name in DECODERS; None means by the outputs' shapes
+    decoder: str | None = key(  # a name in DECODERS; None means by the outputs' shapes
+        None, 'what the outputs mean', unset='inferred', kind=Kind(_read_decoder, {}, 'DECODERS'))
     # The decoder's options, checked by ``DECODERS[decoder].parse_options``.
-    options: FrozenMapping = field(default_factory=lambda: FrozenMapping({}))
-    nms: Nms | None = None  # None means as the decoder's models need it
+    options: FrozenMapping = FrozenMapping({})
+    nms: Nms | None = key(
+        None, 'detection: non-maximum suppression, with `nms_iou`; `class_agnostic` lets a box '
+        'suppress those of other classes',
+        unset='as [the decoder](decoders.md#which-one) needs it')
 
 
 @dataclass(frozen=True)
 class ConversionSpec:
     """How a TensorFlow model is converted to ONNX."""
 
-    # Tensors of a frozen graph, with or without ``:0``; empty means inferred.
-    inputs: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
-    signature: str | None = None  # of a SavedModel; None: ``serving_default``, or the only one
-    tolerance: float | None = None  # maximum difference to TensorFlow; None means 1e-4
+    inputs: tuple[str, ...] = key(
+        (), "frozen graph: the inputs; `:0` at the end doesn't matter",
+        value="list of tensors' names", unset='`input.name`, or the placeholders')
+    outputs: tuple[str, ...] = key(
+        (), "frozen graph: the outputs; `:0` at the end doesn't matter",
+        value="list of tensors' names", unset='by their usual names')
+    signature: str | None = key(
+        None, 'SavedModel: the signature to use', unset='`serving_default`, or the only one')
+    tolerance: float | None = key(
+        None, "the maximum difference between ONNX Runtime's numbers and TensorFlow's; times the "
+        'largest number of an output, if that is above 1', low=0, high=1e6, above=True,
+        unset='`1e-4`')
 
 
 @dataclass(frozen=True)
 class Defaults:
     """Thresholds and limits for this model; None means the package's default. See `Options`."""
 
-    score_threshold: float | None = None
-    top_k: int | None = None
-    nms_iou: float | None = None
-    ioa_threshold: float | None = None
-    max_detections: int | None = None
+    score_threshold: float | None = key(
+        None, 'results below it are dropped; for segmentation, classes that cover a smaller part '
+        'of the image', low=0, high=1,
+        unset='detection `0.3`, classification `0`, multi-label `0.5`, segmentation `0`')
+    top_k: int | None = key(
+        None, 'classification: maximum number of classes', low=1, high=10**6, unset='`5`')
+    nms_iou: float | None = key(
+        None, 'of two boxes of a class that overlap more, the better one is kept', low=0, high=1,
+        unset='`0.45`')
+    ioa_threshold: float | None = key(
+        None, 'of two boxes of a class whose overlap is more than this part of the smaller one, '
+        'the better one is kept; `0` switches this off', low=0, high=1, unset='`0`')
+    max_detections: int | None = key(
+        None, 'detection: maximum number of boxes', low=1, high=10**6, unset='`100`')
+
+
+def _read_labels(value: Any, where: Where) -> Labels | str:
+    if isinstance(value, str):
+        return as_text(value, where)
+    if isinstance(value, Labels):
+        return value
+    names: dict[int, str] = {}
+    if isinstance(value, Mapping):
+        for number_, name in value.items():
+            class_id = as_integer(number_, where.at(number_), low=0, high=MAX_CLASS_ID)
+            names[class_id] = as_text(name, where.at(number_))
+    else:
+        for index, (name, place) in enumerate(as_list(value, where)):
+            if as_text(name, place) != '???':
+                names[index] = name
+    try:
+        return Labels(names)
+    except LabelsError as error:
+        raise where.error(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -238,19 +425,35 @@ class ModelDescriptor:
 
     """
 
-    name: str
-    source: Source
-    task: Task | None = None
-    format: Format | None = None  # noqa: A003
-    labels: Labels | str | None = None
-    input: InputSpec = InputSpec()  # noqa: A003
-    output: OutputSpec = OutputSpec()
-    conversion: ConversionSpec = ConversionSpec()
-    defaults: Defaults = Defaults()
-    license: str = ''  # noqa: A003
-    provenance: str = ''
-    notes: str = ''
-    expected: Expected | None = None
+    name: str = field(metadata=about(
+        "the model's name in results and logs", kind=_NAME, unset="the file's name"))
+    source: Source = field(metadata=about(
+        'where the model file is', missing='write source: {path: model.onnx}',
+        kind=Kind(_read_source, schema(Source), 'see below')))
+    task: Task | None = key(None, 'what the model does', unset="the decoder's")
+    format: Format | None = key(  # noqa: A003
+        None, "the file's format; see [TensorFlow models](tensorflow.md)",
+        unset='by the suffix: `.onnx`, `.pb`')
+    labels: Labels | str | None = key(
+        None, 'the names of the classes', unset='none: ids are names', kind=Kind(
+            _read_labels, {'anyOf': [TEXT.schema, listed(TEXT, 'names').schema, {
+                'type': 'object', 'minProperties': 1, 'additionalProperties': TEXT.schema,
+                'propertyNames': {'pattern': f'^[0-9]{{1,{len(str(MAX_CLASS_ID))}}}$'}}]},
+            'see [Labels](#labels)'))
+    input: InputSpec = key(  # noqa: A003
+        InputSpec(), 'how images become the input', unset='all defaults')
+    output: OutputSpec = key(
+        OutputSpec(), 'what the outputs mean', unset='inferred',
+        kind=Kind(Fields, {}, 'see below'))
+    conversion: ConversionSpec = key(
+        ConversionSpec(), "for TensorFlow's formats: how the model is converted to ONNX",
+        name='convert', unset='found')
+    defaults: Defaults = key(
+        Defaults(), 'thresholds that suit the model', unset="the package's")
+    license: str = key('', 'the licence of the weights', unset='empty')  # noqa: A003
+    provenance: str = key('', 'where the weights come from', unset='empty')
+    notes: str = key('', 'anything else', unset='empty')
+    expected: Expected | None = key(None, 'known results for a named image', unset='unknown')
     origin: str = ''
     directory: Path | None = None
     inferred: tuple[str, ...] = ()
@@ -308,6 +511,12 @@ class ModelDescriptor:
             locate(self.labels, self.directory, what='label file', origin=self.origin))
 
 
+# The keys of the top whose values are mappings of declared keys.
+SECTIONS: dict[str, type] = {
+    'source': Source, 'input': InputSpec, 'output': OutputSpec, 'convert': ConversionSpec,
+    'defaults': Defaults, 'expected': Expected}
+
+
 def load_descriptor(path: str | Path) -> ModelDescriptor:
     """
     Read a descriptor file.
@@ -346,48 +555,6 @@ def load_descriptor(path: str | Path) -> ModelDescriptor:
     return read_descriptor(Path(os.path.expanduser(path)))
 
 
-def read_extra(fields: Fields) -> dict[str, Value]:
-    """Read the section ``input.extra`` of a descriptor."""
-    values: dict[str, Value] = {}
-    for name, value in fields.rest().items():
-        where = fields.where.at(name)
-        if isinstance(value, str):
-            renamed = new_spelling(value, OLD_SIZES, where)
-            words = [word for word in SIZES if word in (value, renamed)]
-            if not words:
-                raise where.error(
-                    f'{value!r} is not allowed; allowed are {", ".join(SIZES)}, a number or a '
-                    'list of numbers')
-            values[name] = words[0]
-        elif isinstance(value, (list, tuple)):
-            if not value:
-                raise where.error('is an empty list; give numbers')
-            values[name] = tuple(as_number(item, place, low=-1e9, high=1e9)
-                                 for item, place in fields.sequence(name, []))
-        else:
-            values[name] = (as_number(value, where, low=-1e9, high=1e9),)
-    return values
-
-
-TASKS: tuple[Task, ...] = get_args(Task)
-FORMATS: tuple[Format, ...] = get_args(Format)
-LAYOUTS: tuple[Layout, ...] = get_args(Layout)
-DTYPES: tuple[DType, ...] = get_args(DType)
-COLORS: tuple[Color, ...] = get_args(Color)
-RESIZES: tuple[Resize, ...] = get_args(Resize)
-ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
-INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
-NMS: tuple[Nms, ...] = get_args(Nms)
-CERTAINTIES: tuple[Certainty, ...] = get_args(Certainty)
-
-
-MAX_SIDE = 16384
-MAX_FILE_BYTES = 10**12
-
-_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,99}')
-_SHA256 = re.compile(r'[0-9a-fA-F]{64}')
-
-
 def read_descriptor(path: Path) -> ModelDescriptor:
     """Read a descriptor file; see `load_descriptor`."""
     data, where = read_yaml(read_text(path), str(path))
@@ -421,89 +588,16 @@ def parse_descriptor(
     data: object, where: Where, *, name: str, directory: Path,
 ) -> ModelDescriptor:
     """Make a descriptor from plain data."""
-    return read_fields(Fields(data, where), name=name, directory=directory)
-
-
-def read_fields(fields: Fields, *, name: str, directory: Path) -> ModelDescriptor:
-    """Make a descriptor from its fields."""
-    declared_name = fields.text('name', None)
-    task = fields.choice('task', TASKS, None)
-    source = _source(fields)
-    format_ = fields.choice('format', FORMATS, None)
-    labels = _labels(fields)
-    input_ = _input(fields.section('input'))
-    output = fields.section('output')
-    conversion = _conversion(fields.section('convert'))
-    defaults = _defaults(fields.section('defaults'))
-    license_ = fields.text('license', '')
-    provenance = fields.text('provenance', '')
-    notes = fields.text('notes', '')
-    expected = read_expected(fields.section('expected'))
-    fields.finish()
-    if source is None:
-        raise fields.where.error('source is missing; write source: {path: model.onnx}')
-    output_spec, task = _output(output, task, fields)
-    format_ = format_ or _format_of(source, fields)
-    _check_conversion(conversion, format_, fields)
-    return ModelDescriptor(
-        name=_name(fields, declared_name or name or PurePath(source.name).stem),
-        source=source,
-        task=task,
-        format=format_,
-        labels=labels,
-        input=input_,
-        output=output_spec,
-        conversion=conversion,
-        defaults=defaults,
-        origin=fields.where.origin,
-        directory=directory,
-        license=license_,
-        provenance=provenance,
-        notes=notes,
-        expected=expected)
-
-
-def _name(fields: Fields, name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise fields.error(
-            'name', f'{name!r} must be 1 to 100 letters, digits, ".", "_" or "-", and start with '
-            'a letter or digit')
-    return name
-
-
-def _source(fields: Fields) -> Source | None:
-    if 'source' not in fields:
-        fields.raw('source')
-        return None
-    if isinstance(path := fields.raw('source'), str):
-        raise fields.error('source', f'{path!r} must be below the key path; write source: '
-                           f'{{path: {path}}}')
-    source = fields.section('source')
-    path = source.text('path', None)
-    url = source.text('url', None)
-    sha256 = source.text('sha256', None)
-    member = source.text('member', None)
-    size = source.integer('size', None, low=1, high=MAX_FILE_BYTES)
-    certainty = source.choice('certainty', CERTAINTIES, None)
-    source.finish()
-    if (path is None) == (url is None):
-        problem = 'path is missing' if path is None else 'path and url are both given; keep one'
-        raise source.where.error(
-            f'{problem}; write path: model.onnx, or url: https://… with its sha256')
-    if sha256 is not None and not _SHA256.fullmatch(sha256):
-        raise source.error(
-            'sha256', f'{sha256!r} must be 64 hexadecimal digits, as sha256sum prints them')
-    if url is not None and (problem_found := problem_with(url)):
-        raise source.error('url', f'{redact(url)} {problem_found}')
-    if member is not None and (member.startswith('/') or '..' in member.split('/')):
-        raise source.error(
-            'member', f'{member!r} must be a relative path inside the archive or directory, '
-            'without ".."')
-    if certainty is not None and url is None:
-        raise source.error(
-            'certainty', 'is about a URL, but path is given; remove it')
-    return Source(
-        path or '', sha256.lower() if sha256 else None, url, member, size, certainty)
+    fields = Fields(data, where)
+    values = read_values(fields, ModelDescriptor)
+    source: Source = values['source']
+    if 'output' in fields:
+        values['output'], values['task'] = _output(values['output'], values['task'], fields)
+    values['format'] = values['format'] or _format_of(source, fields)
+    _check_conversion(values['conversion'], values['format'], fields)
+    values['name'] = values['name'] or _NAME.read(
+        name or PurePath(source.name).stem, where.at('name'))
+    return ModelDescriptor(**values, origin=where.origin, directory=directory)
 
 
 def _format_of(source: Source, fields: Fields) -> Format:
@@ -515,61 +609,6 @@ def _format_of(source: Source, fields: Fields) -> Format:
     raise fields.error(
         'format', f'is missing, and the suffix {suffix!r} of {source.name} does not show it; '
         f'allowed are {", ".join(FORMATS)}')
-
-
-def _labels(fields: Fields) -> Labels | str | None:
-    value = fields.raw('labels')
-    where = fields.where.at('labels')
-    if value is None or isinstance(value, str):
-        return fields.text('labels', None)
-    names: dict[int, str] = {}
-    if isinstance(value, Mapping):
-        for key, name in value.items():
-            class_id = as_integer(key, where.at(key), low=0, high=10**6)
-            names[class_id] = as_text(name, where.at(key))
-    elif isinstance(value, Labels):
-        return value
-    else:
-        for index, (name, place) in enumerate(fields.sequence('labels', [])):
-            if as_text(name, place) != '???':
-                names[index] = name
-    try:
-        return Labels(names)
-    except LabelsError as error:
-        raise where.error(str(error)) from error
-
-
-def _input(fields: Fields) -> InputSpec:
-    color: Color = fields.choice('color', COLORS, COLORS[0])
-    channels = 1 if color == 'gray' else 3
-    spec = InputSpec(
-        name=fields.text('name', None),
-        size=_size(fields),
-        layout=fields.choice('layout', LAYOUTS, None),
-        dtype=fields.choice('dtype', DTYPES, None),
-        color=color,
-        scale=fields.number('scale', 1.0, low=0, high=1e6, above=True),
-        mean=fields.numbers('mean', (0.0,) * channels, count=channels, low=-1e6, high=1e6),
-        std=fields.numbers('std', (1.0,) * channels, count=channels, low=0, high=1e6, above=True),
-        resize=fields.choice('resize', RESIZES, 'stretch'),
-        crop_fraction=fields.number('crop_fraction', 0.875, low=0, high=1, above=True),
-        anchor=fields.choice('anchor', ANCHORS, 'center'),
-        pad_value=fields.number('pad_value', 114.0, low=0, high=255),
-        interpolation=fields.choice('interpolation', INTERPOLATIONS, 'area'),
-        extra=FrozenMapping(read_extra(fields.section('extra'))))
-    fields.finish()
-    for key, resize in (('crop_fraction', 'center_crop'), ('anchor', 'letterbox'),
-                        ('pad_value', 'letterbox')):
-        if key in fields and spec.resize != resize:
-            raise fields.error(
-                key, f'applies only with resize: {resize}, but resize is {spec.resize}; change '
-                'one or remove the other')
-    if spec.size == 'source' and spec.resize != 'stretch':
-        raise fields.error(
-            'resize', f'{spec.resize} needs a size, but size is source, so the image is not '
-            'resized; remove resize or give a size')
-    _check_units(spec, fields)
-    return spec
 
 
 def _check_units(spec: InputSpec, fields: Fields) -> None:
@@ -586,66 +625,31 @@ def _check_units(spec: InputSpec, fields: Fields) -> None:
             'scale')
 
 
-def _size(fields: Fields) -> Size:
-    value = fields.raw('size')
-    where = fields.where.at('size')
-    if value is None:
-        return None
-    if value == 'source':
-        return 'source'
-    items = fields.sequence('size', []) if isinstance(value, (list, tuple)) else []
-    if len(items) != 2:
-        raise where.error(
-            f'{value!r} must be [width, height] in pixels, or source for the size of the image')
-    width, height = (as_integer(item, place, low=1, high=MAX_SIDE) for item, place in items)
-    if width * height > MAX_PIXELS:
-        raise where.error(
-            f'{width}x{height} is more than the {MAX_PIXELS} pixels that are allowed; give a '
-            'smaller size')
-    return width, height
-
-
 def _output(output: Fields, task: Task | None, top: Fields) -> tuple[OutputSpec, Task | None]:
     """Check the decoder and its options; if no task is declared, it is the decoder's."""
     # Imported here because the decoders import OpenCV.
     from ros2_classify.decoders import DECODERS
 
-    decoder = output.choice('decoder', tuple(DECODERS), None)
-    nms = output.choice('nms', NMS, None)
-    options: dict[str, Any] = output.rest()
-    if decoder is None:
-        if nms is not None:
-            options['nms'] = nms
-        if options:
+    spec = OutputSpec(**read_values(output, OutputSpec, rest=True))
+    options = output.rest()
+    if spec.decoder is None:
+        if options or spec != OutputSpec():
             raise output.where.error(
-                f'decoder is missing, but {", ".join(options)} is given; allowed are '
+                f'decoder is missing, but {", ".join(output)} is given; allowed are '
                 f'{", ".join(DECODERS)}')
-        return OutputSpec(), task
+        return spec, task
+    decoder = spec.decoder
     DECODERS[decoder].parse_options(options, output.where)
     decoder_task = DECODERS[decoder].task
     if task is not None and task != decoder_task:
         raise top.error(
             'task', f'{task} does not fit the decoder {decoder}, which is for {decoder_task}; '
             'change one of them')
-    if nms is not None and decoder_task != 'detection':
+    if spec.nms is not None and decoder_task != 'detection':
         raise output.error(
             'nms', f'only counts for detection, but the decoder {decoder} is for {decoder_task}; '
             'remove it')
-    return OutputSpec(decoder, FrozenMapping(options), nms), decoder_task
-
-
-def _conversion(fields: Fields) -> ConversionSpec:
-    spec = ConversionSpec(
-        inputs=_texts(fields, 'inputs'),
-        outputs=_texts(fields, 'outputs'),
-        signature=fields.text('signature', None),
-        tolerance=fields.number('tolerance', None, low=0, high=1e6, above=True))
-    fields.finish()
-    return spec
-
-
-def _texts(fields: Fields, key: str) -> tuple[str, ...]:
-    return tuple(as_text(name, place) for name, place in fields.sequence(key, []))
+    return replace(spec, options=FrozenMapping(options)), decoder_task
 
 
 def _check_conversion(spec: ConversionSpec, format_: Format, fields: Fields) -> None:
@@ -655,19 +659,8 @@ def _check_conversion(spec: ConversionSpec, format_: Format, fields: Fields) -> 
         raise fields.error(
             'convert', 'applies only to the formats frozen_graph and saved_model, but format is '
             'onnx; remove it or correct the format')
-    for key, needed in (('inputs', 'frozen_graph'), ('outputs', 'frozen_graph'),
-                        ('signature', 'saved_model')):
-        if key in section and format_ != needed:
+    for name, needed in (('inputs', 'frozen_graph'), ('outputs', 'frozen_graph'),
+                         ('signature', 'saved_model')):
+        if name in section and format_ != needed:
             raise section.error(
-                key, f'applies only to the format {needed}, but format is {format_}; remove it')
-
-
-def _defaults(fields: Fields) -> Defaults:
-    defaults = Defaults(
-        score_threshold=fields.number('score_threshold', None, low=0, high=1),
-        top_k=fields.integer('top_k', None, low=1, high=10**6),
-        nms_iou=fields.number('nms_iou', None, low=0, high=1),
-        ioa_threshold=fields.number('ioa_threshold', None, low=0, high=1),
-        max_detections=fields.integer('max_detections', None, low=1, high=10**6))
-    fields.finish()
-    return defaults
+                name, f'applies only to the format {needed}, but format is {format_}; remove it')

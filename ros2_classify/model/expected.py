@@ -16,41 +16,83 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-import re
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
+from ros2_classify.keys import about, key, Kind, listed, number, Schema, Section, SHA256
 from ros2_classify.results.results import Detections, Result
-from ros2_classify.yaml_config import as_number, Fields, Where
+from ros2_classify.yaml_config import as_list, as_number, Fields, Where
 
 # Builds of the engine and of JPEG decoders change scores by less than this.
 SCORE_TOLERANCE = 0.03
 LEAST_IOU = 0.9
 
-_SHA256 = re.compile(r'[0-9a-fA-F]{64}')
+
+def _read_box(value: Any, where: Where) -> tuple[float, ...]:
+    """Return the corners of a box, in order."""
+    box = as_list(value, where)
+    if len(box) != 4:
+        raise where.error(f'has {len(box)} numbers but must be [x1, y1, x2, y2]')
+    x1, y1, x2, y2 = (as_number(item, place, low=-1e6, high=1e6) for item, place in box)
+    if x1 >= x2 or y1 >= y2:
+        raise where.error('must have x1 < x2 and y1 < y2, as in [x1, y1, x2, y2]')
+    return x1, y1, x2, y2
+
+
+_MISSING = 'write {label: cat, score: 0.9}, for detection with box: [x1, y1, x2, y2]'
+_IMAGE = Section(
+    'image', "the image's file name, the sha256 of the file, and its origin", 'needed')
 
 
 @dataclass(frozen=True)
 class ExpectedResult:
     """One class or box that must be among the results."""
 
-    label: str  # the class's name
-    score: float  # from 0 to 1
-    # For detection: ``x1, y1, x2, y2`` in pixels of the image.
-    box: tuple[float, float, float, float] | None = None
+    label: str = field(metadata=about("the class's name", missing=_MISSING))
+    score: float = field(metadata=about('the score', low=0, high=1, missing=_MISSING))
+    box: tuple[float, float, float, float] | None = key(
+        None, 'x1, y1, x2, y2 in pixels of the image', unset='none', kind=Kind(
+            _read_box, {**listed(number(-1e6, 1e6)).schema, 'minItems': 4, 'maxItems': 4},
+            '`[x1, y1, x2, y2]`'))
 
 
 @dataclass(frozen=True)
 class Expected:
     """Results that are known for one image, or why there are none."""
 
-    image: str = ''  # the image's file name; empty if nothing is known
-    image_sha256: str = ''  # of the image's file, 64 lower-case hexadecimal digits
-    image_source: str = ''  # where the image is from
-    # All must be among the results; for classification the first is the best class.
-    results: tuple[ExpectedResult, ...] = ()
-    basis: str = ''  # how the results were obtained
-    unknown: str = ''  # why nothing is known; empty if something is
+    SCHEMA: ClassVar[Schema] = {'oneOf': [
+        {'required': ['unknown'], 'maxProperties': 1},
+        {'required': ['image', 'results', 'basis'], 'not': {'required': ['unknown']},
+         'properties': {'image': {'required': ['name', 'sha256', 'source']}}}]}
+
+    image: str = key('', "the image's file name", name='name', under=_IMAGE)
+    image_sha256: str = key(
+        '', 'the sha256 of the file', name='sha256', under=_IMAGE, kind=SHA256)
+    image_source: str = key('', 'where the image is from', name='source', under=_IMAGE)
+    results: tuple[ExpectedResult, ...] = key(
+        (), 'what must be among the results; `box` is x1, y1, x2, y2 in pixels of the image; for '
+        'classification the first is the best class', unset='needed',
+        empty='give one result at least',
+        value='list of `{label, score}` or `{label, score, box}`')
+    basis: str = key('', 'how the results were obtained', unset='needed')
+    unknown: str = key(
+        '', 'why no result is known; replaces the other keys', unset='none')
+
+    def checked(self, fields: Fields) -> Expected | None:
+        """Refuse half of what is needed; None if nothing is given."""
+        known = {'image.name': self.image, 'image.sha256': self.image_sha256,
+                 'image.source': self.image_source, 'results': self.results, 'basis': self.basis}
+        given = [name for name, value in known.items() if value]
+        missing = [name for name, value in known.items() if not value]
+        if self.unknown and given:
+            raise fields.error(
+                'unknown', f'is given with {", ".join(given)}; give what is known, or '
+                'unknown: and why, not both')
+        if given and missing:
+            raise fields.where.error(
+                f'{", ".join(missing)} {"is" if len(missing) == 1 else "are"} missing; give the '
+                'image, its results and how they were obtained, or unknown: and why')
+        return self if given or self.unknown else None
 
     def problems_with(self, result: Result) -> tuple[str, ...]:
         """Return the differences between a result and what is known."""
@@ -66,59 +108,6 @@ class Expected:
             else:
                 taken.add(index)
         return tuple(problems)
-
-
-def read_expected(fields: Fields) -> Expected | None:
-    """Read the section ``expected`` of a descriptor."""
-    image = fields.section('image')
-    name, source = image.text('name', None), image.text('source', None)
-    sha256 = image.text('sha256', None)
-    image.finish()
-    results = tuple(_read_result(value, where)
-                    for value, where in fields.sequence('results', []))
-    basis = fields.text('basis', None)
-    unknown = fields.text('unknown', None)
-    fields.finish()
-    known = {'image.name': name, 'image.sha256': sha256, 'image.source': source,
-             'results': results or None, 'basis': basis}
-    given = [key for key, value in known.items() if value is not None]
-    if unknown is not None:
-        if given:
-            raise fields.error(
-                'unknown', f'is given with {", ".join(given)}; give what is known, or '
-                'unknown: and why, not both')
-        return Expected(unknown=unknown)
-    if not given:
-        return None
-    if name is None or sha256 is None or source is None or not results or basis is None:
-        missing = ', '.join(key for key, value in known.items() if value is None)
-        raise fields.where.error(
-            f'{missing} {"is" if missing in known else "are"} missing; give the image, its '
-            'results and how they were obtained, or unknown: and why')
-    if not _SHA256.fullmatch(sha256):
-        raise image.error(
-            'sha256', f'{sha256!r} must be 64 hexadecimal digits, as sha256sum prints them')
-    return Expected(name, sha256.lower(), source, results, basis)
-
-
-def _read_result(value: Any, where: Where) -> ExpectedResult:
-    fields = Fields(value, where)
-    label = fields.text('label', None)
-    score = fields.number('score', None, low=0, high=1)
-    box = fields.sequence('box', None)
-    fields.finish()
-    if label is None or score is None:
-        raise where.error(
-            f'{"label" if label is None else "score"} is missing; write {{label: cat, score: 0.9}}'
-            ', for detection with box: [x1, y1, x2, y2]')
-    if box is None:
-        return ExpectedResult(label, score)
-    if len(box) != 4:
-        raise fields.error('box', f'has {len(box)} numbers but must be [x1, y1, x2, y2]')
-    x1, y1, x2, y2 = (as_number(item, place, low=-1e6, high=1e6) for item, place in box)
-    if x1 >= x2 or y1 >= y2:
-        raise fields.error('box', 'must have x1 < x2 and y1 < y2, as in [x1, y1, x2, y2]')
-    return ExpectedResult(label, score, (x1, y1, x2, y2))
 
 
 def _is_the_same(wanted: ExpectedResult, result: Result, index: int) -> bool:

@@ -19,9 +19,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from ros2_classify.decoders.boxes import cells, read_names, read_strides
-from ros2_classify.errors import DescriptorError
-from ros2_classify.yaml_config import Fields
+from ros2_classify.decoders.boxes import cells
 
 
 @pytest.mark.parametrize('size', [(64, 64), (96, 32), (70, 50), (8, 40)])
@@ -37,19 +35,3 @@ def test_cells(size: tuple[int, int], partial: bool) -> None:
     assert cells(size, (8, 16, 32), partial=partial) is table
     with pytest.raises(ValueError, match='read-only'):
         table[0] = 1
-
-
-def test_options() -> None:
-    fields = Fields({'strides': [4, 8], 'names': ['a', 'b']}, 'm.yaml')
-    assert read_strides(fields, (8,)) == (4, 8)
-    assert read_names(fields, 'names') == ('a', 'b')
-    assert read_strides(Fields({}, 'm.yaml'), (8,)) == (8,)
-    assert read_names(Fields({}, 'm.yaml'), 'names') == ()
-
-
-@pytest.mark.parametrize(('options', 'words'), [
-    ({'strides': []}, r'strides: is an empty list'), ({'strides': [8, 0]}, r'strides\[1\]: 0'),
-    ({'strides': [8.5]}, r'strides\[0\]'), ({'strides': 8}, 'must be a list')])
-def test_wrong_strides(options: dict[str, object], words: str) -> None:
-    with pytest.raises(DescriptorError, match=words):
-        read_strides(Fields(options, 'm.yaml'), (8,))

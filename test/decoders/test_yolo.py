@@ -250,7 +250,7 @@ def test_a_named_output(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(('options', 'word'), [
     ({'axes': 'nchw'}, 'auto, channels_first, channels_last'),
-    ({'objectness': 'yes'}, 'true, false or auto'), ({'classes': 0}, 'from 1'),
+    ({'objectness': 'yes'}, 'auto, true, false'), ({'classes': 0}, 'from 1'),
     ({'activation': 'softmax'}, 'none, sigmoid'), ({'box_format': 'cxcy'}, "mean 'cxcywh'"),
     ({'normalized': 1}, 'true or false'), ({'strides': [8]}, 'unknown key')])
 def test_wrong_options(options: dict[str, Any], word: str) -> None:

@@ -171,6 +171,7 @@ def test_the_number_of_classes() -> None:
 
 @pytest.mark.parametrize(('options', 'word'), [
     ({'strides': []}, 'empty'), ({'strides': [8, 0]}, 'strides[1]'), ({'strides': 8}, 'list'),
+    ({'strides': [8.5]}, 'strides[0]'),
     ({'stride': [8]}, "did you mean 'strides'")])
 def test_wrong_options(options: dict[str, Any], word: str) -> None:
     with pytest.raises(DescriptorError) as caught:

@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import replace
 import hashlib
 import re
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from onnx import helper, numpy_helper
@@ -34,7 +34,7 @@ from ros2_classify import Classification, Pipeline, read_image
 from ros2_classify.decoders import DECODERS
 from ros2_classify.decoders.boxes import cells
 from ros2_classify.download.options import FetchOptions
-from ros2_classify.model.descriptor import CERTAINTIES, load_descriptor, ModelDescriptor, Source
+from ros2_classify.model.descriptor import Certainty, load_descriptor, ModelDescriptor, Source
 from ros2_classify.model.files import model_file
 from ros2_classify.progress import human_size
 import shared_data
@@ -134,7 +134,7 @@ def test_the_page_lists_them():
 
 def test_the_page_explains_each_certainty():
     section = PAGE.split('### How certain a URL is')[1].split('### ')[0]
-    assert re.findall(r'^\| `(\w+)`', section, re.MULTILINE) == list(CERTAINTIES)
+    assert re.findall(r'^\| `(\w+)`', section, re.MULTILINE) == list(get_args(Certainty))
 
 
 def test_the_sample_of_the_page_is_an_entry(tmp_path):

@@ -144,7 +144,7 @@ def test_frozen_mappings_are_mappings():
     ('source: net.onnx', 'line 1, source: .*write source: {path: net.onnx}'),
     ('source:', 'line 1, source: is empty'),
     ('source: {}', 'source: path is missing; write path: model.onnx'),
-    ('source: {uri: x}', "unknown key 'uri'.*; allowed are path, url, sha256, member, size"),
+    ('source: {uri: x}', "unknown key 'uri'.*; allowed are path, sha256, url, member, size"),
     ('sorce: {path: a.onnx}', r"line 1, sorce: unknown key 'sorce' \(did you mean 'source'\?\)"),
     ('source: {path: a.onnx}\nlicence: MIT', "line 2, licence: .*did you mean 'license'"),
     ('source: {path: a.onnx, sha256: abc}', 'sha256: .* must be 64 hexadecimal digits'),

@@ -49,7 +49,7 @@ def test_none():
     ({**WHOLE, 'image': {'name': 'a', 'sha256': 'ab' * 32}}, 'expected: image.source is missing'),
     ({**WHOLE, 'image': {**IMAGE, 'sha256': 'x'}}, "image.sha256: 'x' must be 64"),
     ({**WHOLE, 'image': {**IMAGE, 'size': 1}}, "expected.image.size: unknown key 'size'"),
-    ({**WHOLE, 'results': []}, 'results is missing'),
+    ({**WHOLE, 'results': []}, 'results: is an empty list; give one'),
     ({**WHOLE, 'results': [{'label': 'dog'}]}, r'expected.results\[0\]: score is missing'),
     ({**WHOLE, 'results': [{'score': 1}]}, r'expected.results\[0\]: label is missing'),
     ({**WHOLE, 'results': ['dog']}, r'results\[0\]: must be'),

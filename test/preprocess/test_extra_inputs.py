@@ -30,7 +30,7 @@ from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.geometry import make_plan
 from ros2_classify.results.results import Detections
 from ros2_classify.testing import tensor
-from ros2_classify.yaml_config import Fields
+from ros2_classify.yaml_config import Where
 
 # Width 80, height 20 in a model of 40x40: half the size, 15 rows above it in a letterbox.
 IMAGE = np.full((20, 80, 3), 90, np.uint8)
@@ -220,8 +220,8 @@ def test_names_with_and_without_tensorflows_suffix(tmp_path: Path) -> None:
 def test_the_old_words_for_sizes_still_work_with_one_warning(
         caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
-        fields = Fields({'a': 'network_size_hw', 'b': 'network_size_wh'}, 'old.yaml')  # words: old
-        assert read_extra(fields) == {'a': 'input_size_hw', 'b': 'input_size_wh'}
+        old = {'a': 'network_size_hw', 'b': 'network_size_wh'}  # words: old
+        assert read_extra(old, Where('old.yaml')) == {'a': 'input_size_hw', 'b': 'input_size_wh'}
     assert [record.getMessage() for record in caplog.records] == [
         f'old.yaml, {key}: network_size_{order} was renamed to '  # words: old
         f'input_size_{order} and works until the next release; write input_size_{order}'

@@ -1,0 +1,84 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Write what is generated from the declared keys of descriptors, after one changed.
+
+That is the JSON Schema, models/descriptor.schema.json, and the tables of docs/descriptor.md. In
+scripts/shell:
+
+    python scripts/tools/descriptor_keys.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+import re
+
+from ros2_classify.decoders import DECODERS
+from ros2_classify.keys import Schema, schema, table, words
+from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, SECTIONS
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = ROOT / 'models/descriptor.schema.json'
+PAGE = ROOT / 'docs/descriptor.md'
+
+
+def make_schema() -> Schema:
+    """Return the schema of descriptors."""
+    result = schema(ModelDescriptor)
+    common = schema(OutputSpec)['properties']
+    common['decoder'].update(words(tuple(DECODERS)).schema)
+    nms = {'nms': common['nms']}
+    cases: list[Schema] = [{
+        'if': {'not': {'required': ['decoder']}}, 'then': {'maxProperties': 0}}]
+    for name, row in DECODERS.items():
+        options = schema(row.options)
+        options['properties'] = {
+            'decoder': {'const': name}, **options['properties'],
+            **(nms if row.task == 'detection' else {})}
+        cases.append({
+            'if': {'required': ['decoder'], 'properties': {'decoder': {'const': name}}},
+            'then': options})
+    result['properties']['output'].update(
+        type='object', properties=common, allOf=cases)
+    return {'$schema': 'http://json-schema.org/draft-07/schema#',
+            'title': 'Model descriptor of ros2_classify', **result}
+
+
+def make_page(page: str) -> str:
+    """Return the page with its tables as they must be; ValueError if it lacks a section."""
+    tables = {'Top': table(ModelDescriptor)}
+    tables.update((f'`{name}`', table(cls)) for name, cls in SECTIONS.items())
+    tables['`output`'] = tables['`output`'].replace('DECODERS', words(tuple(DECODERS)).value)
+    tables.update((f'`decoder: {name}`', table(row.options)) for name, row in DECODERS.items())
+    for heading, text in tables.items():
+        old = re.compile(
+            rf'(?m)(^#+ {re.escape(heading)}\n(?:[^#|].*\n|\n)*)\| key \|.*\n(?:\|.*\n)*')
+        page, count = old.subn(lambda found: found[1] + text, page)
+        if count != 1:
+            raise ValueError(f'{PAGE} needs one section "{heading}" with a table "| key |"')
+    return page
+
+
+def schema_text() -> str:
+    """Return the schema as it is written."""
+    return json.dumps(make_schema(), indent=1, ensure_ascii=False) + '\n'
+
+
+if __name__ == '__main__':
+    SCHEMA.write_text(schema_text(), encoding='utf-8')
+    PAGE.write_text(make_page(PAGE.read_text(encoding='utf-8')), encoding='utf-8')
+    print(f'wrote {SCHEMA.relative_to(ROOT)} and {PAGE.relative_to(ROOT)}')
