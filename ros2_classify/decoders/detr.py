@@ -20,9 +20,10 @@ width and height.
 
 * DETR (https://arxiv.org/abs/2005.12872): a softmax over the classes and, last, "no object"; each
   query is its best class;
-* Deformable DETR (https://arxiv.org/abs/2010.04159) and RT-DETR
-  (https://arxiv.org/abs/2304.08069): a sigmoid for each class; the best of all pairs of query and
-  class are taken, so one query may stand for two classes.
+* Deformable DETR (https://arxiv.org/abs/2010.04159), RT-DETR (https://arxiv.org/abs/2304.08069),
+  RF-DETR (https://github.com/roboflow/rf-detr, outputs ``dets`` and ``labels``) and D-FINE
+  (https://github.com/Peterande/D-FINE): a sigmoid for each class; the best of all pairs of query
+  and class are taken, so one query may stand for two classes.
 
 There is no non-maximum suppression: the model was trained to say each object once. Exports of
 RT-DETR and D-FINE that do all this inside are read by the decoder ``end_to_end``.
@@ -41,6 +42,7 @@ from ros2_classify.decoders.base import (
     sigmoid, softmax, unbatch)
 from ros2_classify.decoders.boxes import (
     BOX_FORMAT, BoxFormat, denormalize, finite_candidates, NORMALIZED, to_xyxy)
+from ros2_classify.decoders.classification import BACKGROUND
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import key, Section
 
@@ -59,12 +61,15 @@ class DetrOptions:
     box_format: BoxFormat = key('cxcywh', BOX_FORMAT)
     normalized: bool = key(True, NORMALIZED)
     class_offset: int = key(0, CLASS_OFFSET)
+    background: int | None = key(None, BACKGROUND)
 
 
 def class_count(outputs: Outputs, options: DetrOptions) -> int | None:
     """Return the number of classes, "no object" not counted; None where ids are shifted."""
     logits, _ = _find(outputs, options)
-    return None if options.class_offset else logits.shape[1] - (options.activation == 'softmax')
+    count = logits.shape[1]
+    last = options.activation == 'softmax' or options.background == count - 1
+    return None if options.class_offset else count - last
 
 
 def decode(outputs: Outputs, options: DetrOptions, context: DecodeContext) -> Candidates:
@@ -72,14 +77,18 @@ def decode(outputs: Outputs, options: DetrOptions, context: DecodeContext) -> Ca
     logits, boxes = _find(outputs, options)
     # An infinite logit is no certainty but a model that overflowed.
     finite = np.isfinite(logits)
+    never = options.background
     if options.activation == 'softmax':
         every = softmax(logits)[:, :-1]
         class_ids = every.argmax(axis=1)
         scores = every[np.arange(len(every)), class_ids]
-        rows = np.flatnonzero((scores >= context.score_threshold) & finite.all(axis=1))
+        rows = np.flatnonzero((scores >= context.score_threshold) & finite.all(axis=1)
+                              & (class_ids != never))
         scores, class_ids = scores[rows], class_ids[rows]
     else:
         every = sigmoid(logits)
+        if never is not None and never < every.shape[1]:
+            finite[:, never] = False
         rows, class_ids = np.nonzero((every >= context.score_threshold) & finite)
         scores = every[rows, class_ids]
     chosen = to_xyxy(boxes[rows], options.box_format)
@@ -92,8 +101,8 @@ def _find(
     outputs: Outputs, options: DetrOptions,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return logits ``[Q, C']`` and boxes ``[Q, 4]``."""
-    boxes_name = options.boxes or _output_for(outputs, 'box', options.logits)
-    logits_name = options.logits or _output_for(outputs, 'logit', boxes_name)
+    boxes_name = options.boxes or _output_for(outputs, ('box', 'dets'), options.logits)
+    logits_name = options.logits or _output_for(outputs, ('logit', 'label'), boxes_name)
     if boxes_name is None or logits_name is None or boxes_name == logits_name:
         raise OutputError(
             'the outputs for logits and boxes cannot be told apart; name them under '
@@ -110,15 +119,15 @@ def _find(
     return logits, boxes
 
 
-def _output_for(outputs: Outputs, word: str, other: str | None) -> str | None:
+def _output_for(outputs: Outputs, words: tuple[str, str], other: str | None) -> str | None:
     """Return the one output whose name has a word in it, or whose shape can be nothing else."""
     free = [name for name in outputs if other is None or name.removesuffix(':0')
             != other.removesuffix(':0')]
-    named = [name for name in free if word in name.lower()]
+    named = [name for name in free if any(word in name.lower() for word in words)]
     if len(named) == 1 or len(free) == 1:
         return (named or free)[0]
     shaped = [name for name in free if outputs[name].ndim >= 2
-              and (outputs[name].shape[-1] == 4) == (word == 'box')]
+              and (outputs[name].shape[-1] == 4) == ('box' in words)]
     return shaped[0] if len(shaped) == 1 else None
 
 

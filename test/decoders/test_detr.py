@@ -94,6 +94,36 @@ def test_other_names_and_ids(tmp_path: Path) -> None:
         assert agree(result, on_image(expected))
 
 
+@pytest.mark.parametrize('columns', [4, 5])
+@pytest.mark.parametrize('masks', [False, True])
+def test_outputs_of_rf_detr(tmp_path: Path, columns: int, masks: bool) -> None:
+    """Logits are called labels; of a model trained on own classes, the last stands for none."""
+    logits, boxes = numbers(columns=columns).values()
+    outputs = {'dets': boxes, 'labels': logits}
+    if masks:
+        outputs['masks'] = np.zeros((1, 25, 8, 8), np.float32)
+    given = {'decoder': 'detr', 'activation': 'sigmoid'}
+    expected = by_hand({'logits': logits, 'boxes': boxes}, 'sigmoid', 0.3)
+    assert agree(run_model(tmp_path, outputs, given), on_image(expected))
+    fewer = [row for row in expected if row[5] != columns - 1]
+    assert len(fewer) < len(expected)
+    names = [f'c{index}' for index in range(columns - 1)]
+    for extra in ({}, {'outputs': {'boxes': 'dets', 'logits': 'labels'}}):
+        result = run_model(tmp_path, outputs, {**given, 'background': columns - 1, **extra},
+                           labels=names)
+        assert agree(result, on_image(fewer))
+    with pytest.raises(OutputError, match=f'labels {columns - 1}, outputs {columns}'):
+        run_model(tmp_path, outputs, given, labels=names)
+
+
+@pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
+def test_a_background_is_never_reported(activation: str) -> None:
+    """A query whose best class it is says nothing else under a softmax."""
+    found = decode(numbers(), 0.0, activation=activation, background=2)
+    expected = [row for row in by_hand(numbers(), activation, 0.0) if row[5] != 2]
+    assert sorted(found.class_ids.tolist()) == sorted(int(row[5]) for row in expected)
+
+
 def test_model_pixels(tmp_path: Path) -> None:
     outputs = numbers()
     expected = on_image(by_hand(outputs, 'softmax', 0.3))
