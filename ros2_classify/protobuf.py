@@ -108,6 +108,20 @@ def map_entry(data: memoryview) -> tuple[str, memoryview]:
     return key, value
 
 
+def written(number: int, content: bytes) -> bytes:
+    """Return a field that holds bytes, as it is written."""
+    return _written_varint(number << 3 | _BYTES) + _written_varint(len(content)) + content
+
+
+def _written_varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
 def _varint(data: memoryview, position: int) -> tuple[int, int]:
     result, shift = 0, 0
     while True:

@@ -48,6 +48,7 @@ from ros2_classify.convert.options import ConvertOptions
 from ros2_classify.convert.process import (
     choose_python, Converter, explain, find_converter, LOG, PYTHON, run_worker, shorten,
     unsupported_operators, WorkerError)
+from ros2_classify.convert.safety import check_frozen_graph, serving_copy
 from ros2_classify.download.cache import Cache, remove
 from ros2_classify.download.hashing import copy_whole, sha256_of_directory, sha256_of_file
 from ros2_classify.download.options import default_cache_directory
@@ -56,6 +57,7 @@ from ros2_classify.model.descriptor import ModelDescriptor, SAVED_MODEL_FILE
 
 MODEL = worker.MODEL
 REPORT = 'report.json'
+_SAVED = 'saved_model'
 OPSET = 15
 TOLERANCE = 1e-4
 
@@ -74,6 +76,7 @@ class Plan:
     interface: Interface
     tolerance: float
     graph: Graph = field(repr=False)
+    content: bytes | None = field(repr=False)
     descriptor: ModelDescriptor = field(repr=False)
 
     @property
@@ -176,10 +179,15 @@ def make_plan(descriptor: ModelDescriptor, source: Path) -> Plan:
         # Users name the directory or the file in it.
         source = source.parent if source.name == SAVED_MODEL_FILE else source
         saved = read_saved_model(source)
+        content: bytes | None = serving_copy(
+            memoryview((source / SAVED_MODEL_FILE).read_bytes()),
+            saved.tag.split(',') if saved.tag else (), str(source))
         graph, sha256 = saved.graph, sha256_of_directory(source)
         interface = saved_interface(saved, declared.signature or '', str(source))
     elif descriptor.format == 'frozen_graph':
         graph, sha256 = read_frozen_graph(source), sha256_of_file(source)
+        content = None
+        check_frozen_graph(memoryview(source.read_bytes()), str(source))
         named = (descriptor.input.name,) if descriptor.input.name else ()
         interface = frozen_interface(
             graph, declared.inputs or named, declared.outputs, str(source))
@@ -187,7 +195,8 @@ def make_plan(descriptor: ModelDescriptor, source: Path) -> Plan:
         raise ConversionError(
             f'{source}: the format is {descriptor.format}, but only frozen_graph and saved_model '
             'can be converted to ONNX')
-    return Plan(source, sha256, interface, declared.tolerance or TOLERANCE, graph, descriptor)
+    return Plan(source, sha256, interface, declared.tolerance or TOLERANCE, graph, content,
+                descriptor)
 
 
 def find_conversion(plan: Plan, cache: Cache, converter: Converter | None) -> Conversion | None:
@@ -264,6 +273,7 @@ def _convert(
             _write_report(plan, work, outcome, checked)
             for name in (worker.REQUEST, worker.FEEDS, worker.RESULTS):
                 (work / name).unlink()
+            remove(work / _SAVED)
             remove(final)
             final.parent.mkdir(parents=True, exist_ok=True)
             os.replace(work, final)
@@ -278,8 +288,16 @@ def _convert(
 def _write_request(plan: Plan, work: Path, options: ConvertOptions) -> list[Any]:
     feeds = make_feeds(plan.interface.inputs, plan.descriptor.input, options.image)
     np.savez(work / worker.FEEDS, *feeds)
+    source = plan.source.absolute()
+    if plan.content is not None:
+        # TensorFlow gets the graph that was checked, and its variables: no other file.
+        copy = work / _SAVED
+        copy.mkdir()
+        (copy / SAVED_MODEL_FILE).write_bytes(plan.content)
+        (copy / 'variables').symlink_to(source / 'variables')
+        source = copy.absolute()
     (work / worker.REQUEST).write_text(json.dumps({
-        'format': plan.descriptor.format, 'source': str(plan.source.absolute()),
+        'format': plan.descriptor.format, 'source': str(source),
         'inputs': [tensor.name for tensor in plan.interface.inputs],
         'outputs': plan.interface.outputs, 'signature': plan.interface.signature,
         'tag': plan.interface.tag, 'opset': OPSET}), encoding='utf-8')

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 import json
+import logging
 import os
 from pathlib import Path
 import queue
@@ -38,6 +39,8 @@ from ros2_classify.convert import worker
 from ros2_classify.convert.graph import Graph
 from ros2_classify.errors import ConversionError, FetchCancelledError
 from ros2_classify.progress import default_step_progress, human_time, StepProgress
+
+_log = logging.getLogger('ros2_classify')
 
 _INSTEAD = ('use an ONNX export of this model if there is one, or export the model again with a '
             'current TensorFlow (as a SavedModel) without it')
@@ -134,6 +137,12 @@ print(json.dumps([version(['tf2onnx']) if find_spec('tf2onnx') else None,
                   version({_TENSORFLOWS}) if find_spec('tensorflow') else None]))
 """
 _PROBE_SECONDS = 120.0
+_PASSED = frozenset((
+    'PATH', 'LD_LIBRARY_PATH', 'PYTHONPATH', 'PYTHONHOME', 'VIRTUAL_ENV', 'LANG', 'TZ', 'HOME',
+    'OMP_NUM_THREADS'))
+_FILE_BYTES = 4 << 30
+# TensorFlow maps far more than it uses: less is not enough to start it.
+_LEAST_MEMORY, _MOST_MEMORY = 6 << 30, 32 << 30
 # Keeps the worker's directory off the module path: modules of this package have common names.
 _LAUNCH = 'import runpy, sys; runpy.run_path(sys.argv[1], run_name="__main__")'
 _TICK = 0.2
@@ -212,7 +221,8 @@ def run_worker(
     """
     show = progress or default_step_progress()
     started, stage, outcome = time.monotonic(), 'starting', {}
-    with open(directory / LOG, 'wb') as log, _process(python, directory, log) as process:
+    with open(directory / LOG, 'wb') as log, _process(
+            python, directory, log, timeout) as process:
         lines: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=_read_lines, args=(process, lines), daemon=True).start()
         try:
@@ -240,6 +250,9 @@ def run_worker(
         code = process.wait()
     if 'result' in outcome:
         result: dict[str, Any] = outcome['result']
+        for missing in result.get('not_limited', ()):
+            _log.warning('converting %s: this machine does not limit TensorFlow fully: %s is not '
+                         'available; convert models of unknown origin on another', label, missing)
         return result
     if 'error' in outcome:
         raise WorkerError(str(outcome['error']), converted='converted' in outcome)
@@ -258,7 +271,9 @@ def _version(names: tuple[str, ...] | list[str]) -> str | None:
 
 
 def _environment(python: str) -> dict[str, str]:
-    environ = dict(os.environ)
+    """Return what the interpreter needs of this process's environment: no tokens or proxies."""
+    environ = {name: value for name, value in os.environ.items()
+               if name in _PASSED or name.startswith('LC_')}
     if python != sys.executable:
         # A sourced ROS 2 puts its Python packages there, made for another interpreter.
         for name in ('PYTHONPATH', 'PYTHONHOME'):
@@ -268,12 +283,25 @@ def _environment(python: str) -> dict[str, str]:
     return environ
 
 
+def _limits(timeout: float) -> dict[str, int]:
+    """Return the limits of the worker: a model that takes more is refused by the kernel."""
+    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    return {'RLIMIT_AS': min(max(memory, _LEAST_MEMORY), _MOST_MEMORY),
+            'RLIMIT_CPU': int(timeout) * (os.cpu_count() or 1) + 1,
+            'RLIMIT_FSIZE': _FILE_BYTES, 'RLIMIT_CORE': 0}
+
+
 @contextmanager
-def _process(python: str, directory: Path, log: Any) -> Iterator[subprocess.Popen[bytes]]:
+def _process(
+    python: str, directory: Path, log: Any, timeout: float,
+) -> Iterator[subprocess.Popen[bytes]]:
     """Start the worker; at the end of the block, kill it with all that it started."""
     program = str(Path(worker.__file__).resolve())
+    environ = {**_environment(python), worker.LIMITS: json.dumps(_limits(timeout)),
+               'HOME': str(directory.absolute()), 'TMPDIR': str(directory.absolute()),
+               'PYTHONDONTWRITEBYTECODE': '1'}
     process = subprocess.Popen(
-        [python, '-c', _LAUNCH, program], cwd=directory, env=_environment(python),
+        [python, '-c', _LAUNCH, program], cwd=directory, env=environ,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
     try:
         yield process
