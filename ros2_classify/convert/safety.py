@@ -53,7 +53,7 @@ class _Node:
 
 
 @dataclass(frozen=True)
-class _NodeFacts:
+class _Operation:
     name: str
     operator: str
     inputs: tuple[str, ...]
@@ -82,7 +82,8 @@ def serving_copy(data: memoryview, tags: Iterable[str], origin: str) -> bytes:
                 for tag in messages(info, 4)} == wanted:
             break
     else:
-        raise ConversionError(f'{origin}: no graph of this SavedModel has the tags {sorted(wanted)}')
+        raise ConversionError(
+            f'{origin}: no graph of this SavedModel has the tags {sorted(wanted)}')
     # The schema's version is 1, of which TensorFlow reads no more than that it is there.
     return b'\x08\x01' + written(2, _copy_meta_graph(graph, origin))
 
@@ -139,10 +140,10 @@ def _copy_library(data: memoryview, dropped: set[str]) -> bytes:
     return b''.join(pieces)
 
 
-def _read_graph(data: memoryview) -> tuple[list[_NodeFacts], dict[str, list[_NodeFacts]]]:
+def _read_graph(data: memoryview) -> tuple[list[_Operation], dict[str, list[_Operation]]]:
     """Return all nodes of a graph, and those of each of its functions."""
     nodes = [_read_node(node) for node in messages(data, _Graph.NODES)]
-    functions: dict[str, list[_NodeFacts]] = {}
+    functions: dict[str, list[_Operation]] = {}
     for library in messages(data, _Graph.LIBRARY):
         for function in messages(library, 1):
             functions.setdefault(_function_name(function), []).extend(
@@ -156,8 +157,9 @@ def _function_name(function: memoryview) -> str:
     return names[-1] if names else ''
 
 
-def _read_node(message: memoryview) -> _NodeFacts:
-    name, operator, inputs, calls = '', '', [], set()
+def _read_node(message: memoryview) -> _Operation:
+    name, operator, inputs = '', '', []
+    calls: set[str] = set()
     for number, value in read_fields(message):
         if number == _Node.NAME:
             name = text(value)
@@ -169,7 +171,7 @@ def _read_node(message: memoryview) -> _NodeFacts:
             for key, attribute in read_fields(value):
                 if key == 2 and isinstance(attribute, memoryview):
                     calls.update(_called(attribute))
-    return _NodeFacts(name, operator, tuple(inputs), frozenset(calls))
+    return _Operation(name, operator, tuple(inputs), frozenset(calls))
 
 
 def _called(attribute: memoryview, listed: bool = False) -> Iterator[str]:
@@ -182,7 +184,7 @@ def _called(attribute: memoryview, listed: bool = False) -> Iterator[str]:
             yield from _called(value, listed=True)
 
 
-def _check_operators(nodes: Iterable[_NodeFacts], allowed: frozenset[str], origin: str) -> None:
+def _check_operators(nodes: Iterable[_Operation], allowed: frozenset[str], origin: str) -> None:
     for node in nodes:
         if node.operator not in allowed:
             raise ConversionError(
@@ -191,7 +193,7 @@ def _check_operators(nodes: Iterable[_NodeFacts], allowed: frozenset[str], origi
                 f'known to compute may run; {_INSTEAD}')
 
 
-def _check_calls(nodes: Iterable[_NodeFacts], functions: Iterable[str], origin: str) -> None:
+def _check_calls(nodes: Iterable[_Operation], functions: Iterable[str], origin: str) -> None:
     """Refuse calls of what is not in the file: TensorFlow might find an operator of that name."""
     known = set(functions)
     for node in nodes:
@@ -201,7 +203,7 @@ def _check_calls(nodes: Iterable[_NodeFacts], functions: Iterable[str], origin: 
                 'the file; export the model again')
 
 
-def _dropped_functions(functions: dict[str, list[_NodeFacts]]) -> set[str]:
+def _dropped_functions(functions: dict[str, list[_Operation]]) -> set[str]:
     """Return the functions that save or restore, and those that call them."""
     dropped = {name for name, body in functions.items()
                if any(node.operator in CHECKPOINT_OPERATORS for node in body)}
@@ -211,7 +213,7 @@ def _dropped_functions(functions: dict[str, list[_NodeFacts]]) -> set[str]:
     return dropped
 
 
-def _dropped_nodes(nodes: list[_NodeFacts], dropped: set[str]) -> set[str]:
+def _dropped_nodes(nodes: list[_Operation], dropped: set[str]) -> set[str]:
     """Return the nodes that save, or call what is dropped, and those that need them."""
     saving = CHECKPOINT_OPERATORS - {'RestoreV2'}
     gone = {node.name for node in nodes if node.operator in saving or node.calls & dropped}
@@ -221,7 +223,7 @@ def _dropped_nodes(nodes: list[_NodeFacts], dropped: set[str]) -> set[str]:
     return gone
 
 
-def _needed(names: Iterable[str], nodes: dict[str, _NodeFacts]) -> list[_NodeFacts]:
+def _needed(names: Iterable[str], nodes: dict[str, _Operation]) -> list[_Operation]:
     waiting, found = [node_of(name) for name in names], {}
     while waiting:
         name = waiting.pop()
@@ -231,7 +233,7 @@ def _needed(names: Iterable[str], nodes: dict[str, _NodeFacts]) -> list[_NodeFac
     return list(found.values())
 
 
-def _check_init(data: memoryview, nodes: dict[str, _NodeFacts], origin: str) -> None:
+def _check_init(data: memoryview, nodes: dict[str, _Operation], origin: str) -> None:
     """Refuse a model that runs something when it is loaded."""
     starts = [tensor for name, tensor in _signature_outputs(data) if name == _INIT_SIGNATURE]
     for entry in messages(data, _MetaGraph.COLLECTIONS):
@@ -242,12 +244,12 @@ def _check_init(data: memoryview, nodes: dict[str, _NodeFacts], origin: str) -> 
     for node in _needed(starts, nodes):
         if node.operator != 'NoOp':
             raise ConversionError(
-                f'{origin}: it runs the operator {node.operator} ({node.name!r}) when it is loaded '
-                f'(main_op), which is not allowed; {_INSTEAD}')
+                f'{origin}: it runs the operator {node.operator} ({node.name!r}) when it is '
+                f'loaded (main_op), which is not allowed; {_INSTEAD}')
 
 
-def _check_signatures(data: memoryview, nodes: dict[str, _NodeFacts],
-                      functions: dict[str, list[_NodeFacts]], origin: str) -> None:
+def _check_signatures(data: memoryview, nodes: dict[str, _Operation],
+                      functions: dict[str, list[_Operation]], origin: str) -> None:
     """Refuse a model whose results depend on saving or restoring."""
     waiting = _needed((tensor for name, tensor in _signature_outputs(data)
                        if name != _INIT_SIGNATURE), nodes)
@@ -269,7 +271,7 @@ def _signature_outputs(data: memoryview) -> Iterator[tuple[str, str]]:
                     yield name, text(value)
 
 
-def _check_restore(data: memoryview, nodes: list[_NodeFacts], origin: str) -> None:
+def _check_restore(data: memoryview, nodes: list[_Operation], origin: str) -> None:
     """Refuse to restore variables from another file than the one TensorFlow feeds."""
     fed = {node_of(text(value)) for saver in messages(data, _MetaGraph.SAVER)
            for number, value in read_fields(saver) if number == 1}

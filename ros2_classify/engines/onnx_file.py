@@ -401,7 +401,7 @@ def check_safe(path: Path, model: OnnxFile, directories: Iterable[str] = ()) -> 
             raise UnsafeModelError(f'{path}: its weights are in a file without a name')
         if _MEMORY in location:
             raise UnsafeModelError(
-                f'{path}: its weights are at an address in memory ({location}), which is never '
+                f'{path}: its weights are at a memory address ({location}), which is never '
                 'read; export the model again')
         place = place_of(location, own)
         if not any(place.is_relative_to(directory) for directory in allowed):

@@ -200,7 +200,7 @@ def test_an_address_in_memory_is_no_file(home: Path) -> None:
     """ONNX Runtime reads its own memory, at the offset, for a file of this name."""
     for location in ('*/_ORT_MEM_ADDR_/*', './_ORT_MEM_ADDR_/x'):
         path = save(home / 'm.onnx', [add()], [external(tensor(), location)])
-        with pytest.raises(UnsafeModelError, match='an address in memory'):
+        with pytest.raises(UnsafeModelError, match='at a memory address'):
             open_engine(path)
 
 
