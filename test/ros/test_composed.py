@@ -87,6 +87,19 @@ def test_one_that_cannot_start_ends_both(start, classifier, parameters, words):
     assert 'Traceback' not in both.output
 
 
+def test_every_parameter_that_no_node_has_is_warned_of_once(start, classifier, images):
+    names = ('conf', 'labels', 'zebra')
+    both = start('composed', {
+        'model': classifier, 'source': images, 'diagnostic_updater.period': 1.0,
+        **dict.fromkeys(names, 1)})
+    both.wait_for_line('active: ')
+    both.stop()
+    lines = [line for line in both.lines if 'there is no parameter' in line]
+    assert len(lines) == 3
+    for name, line in zip(names, lines):
+        assert '[WARN]' in line and repr(name) in line
+
+
 # What the page's example leaves to the reader.
 TAKE_IMAGE = """
 import time

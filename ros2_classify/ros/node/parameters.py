@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-import difflib
 import math
 from typing import Any
 
@@ -79,7 +78,6 @@ class Parameters:
         node.add_on_set_parameters_callback(self._check)
         for spec in specs:
             self._declare(spec)
-        self._warn_of_misspelled_names()
         if hasattr(node, 'add_post_set_parameters_callback'):  # not before Iron
             node.add_post_set_parameters_callback(lambda _: self._on_change())
 
@@ -151,18 +149,6 @@ class Parameters:
             if reason:
                 return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)
-
-    def _warn_of_misspelled_names(self) -> None:
-        """Warn about values for misspelled names, which ROS ignores silently."""
-        # There is no public API for the values that the user gave, hence getattr.
-        for given in getattr(self._node, '_parameter_overrides', {}):
-            if self._node.has_parameter(given):
-                continue
-            close = difflib.get_close_matches(given, self._specs, n=1, cutoff=0.75)
-            if close:
-                self._node.get_logger().warning(
-                    f'there is no parameter {given!r}, its value is ignored; did you mean '
-                    f'{close[0]!r}?')
 
 
 def problem(spec: Spec, value: Value) -> str:

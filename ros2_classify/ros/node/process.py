@@ -33,6 +33,7 @@ import time
 from typing import Any, TypeVar
 
 from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify.ros.node.command_line import rcl_reason, unknown_parameters, usage_problem
 from ros2_classify.ros.node.memory import share_heap
 
 # Each leaks its memory, and may keep a CPU core busy forever.
@@ -194,7 +195,12 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
 
     try:
         # Arguments like model:=NAME outside of --ros-args would be remappings, as in ROS 1.
-        extra = remove_ros_args(args=['', *args])[1:] or _assignments_outside(args)
+        extra = _assignments_outside(args)
+        problem = '' if extra else usage_problem(args)
+        if problem:
+            _say(problem)
+            return 2
+        extra = extra or remove_ros_args(args=['', *args])[1:]
         if extra:
             _say(f'unexpected argument {extra[0]!r}; parameters and remappings follow --ros-args, '
                  'as in: --ros-args -p model:=NAME -r image:=/camera/image_raw')
@@ -203,7 +209,7 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
     except Exception as error:  # noqa: B902 - the type differs between distributions
         # In some distributions the message has only the unknown arguments.
         if 'ROS arguments' in str(error) or type(error).__name__ == 'UnknownROSArgsError':
-            _say(f'the command line cannot be understood: {error}')
+            _say(f'the command line cannot be understood: {rcl_reason(error)}')
             return 2
         _say(f'ROS 2 cannot be started: {error}')
         return 1
@@ -212,6 +218,8 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
     try:
         created = create(stop)
         nodes = created if isinstance(created, list) else [created]
+        for text in unknown_parameters(nodes):
+            nodes[0].get_logger().warning(text)
         for node in nodes:
             executor.add_node(node)
         # Later collections skip them as well.

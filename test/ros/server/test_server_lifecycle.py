@@ -146,7 +146,9 @@ def test_a_failure_at_start_is_one_sentence_and_an_exit_code(
 
 @pytest.mark.parametrize('arguments, words', [
     (['model:=x'], "unexpected argument 'model:=x'; parameters and remappings follow --ros-args"),
-    (['--ros-args', '-p', 'model=x'], 'the command line cannot be understood'),
+    (['--ros-args', 'model:=x'], "'model:=x' has no option before it"),
+    (['--ros-args', '-r', 'a=b'], "'a=b' is not a remapping"),
+    (['--ros-args', '-p', 'a:=[1'], 'the command line cannot be understood'),
     (['--ros-args', '--colour', 'red'], 'the command line cannot be understood'),
 ])
 def test_a_command_line_that_is_wrong_is_told_so(start, arguments, words):
