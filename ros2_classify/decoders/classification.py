@@ -18,7 +18,9 @@ Classification: one score for each class.
 The outputs are those of the usual image classifiers: logits or probabilities in one tensor with
 one axis longer than 1, ``[1, N]`` for most, ``[1, N, 1, 1]`` where the model ends in a global
 pooling (SqueezeNet, https://arxiv.org/abs/1602.07360), ``[N]`` for some exports. Independent
-classes (several labels on one image) end in one sigmoid each.
+classes (several labels on one image) end in one sigmoid each. Two classes may share one sigmoid:
+``[1, 1]`` holds the probability of the second
+(https://keras.io/examples/vision/image_classification_from_scratch/).
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from ros2_classify.decoders.base import (
     sigmoid, softmax)
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import integer, Key, key, Kind
-from ros2_classify.yaml_config import as_integer, Where
+from ros2_classify.yaml_config import as_integer, Fields, Where
 
 Activation = Literal['none', 'softmax', 'sigmoid']
 
@@ -62,11 +64,22 @@ class ClassificationOptions:
         False, 'classes are independent: every class above the threshold is reported')
     background: int | None = key(None, BACKGROUND)
     output: str | None = key(None, OUTPUT, unset='the only output')
+    binary: bool = key(
+        False, 'the output is one number, the probability of the second of two labels (its logit '
+        'with `activation: sigmoid`)')
+
+    def checked(self, fields: Fields) -> ClassificationOptions:
+        """Refuse the softmax of one number."""
+        if self.binary and self.activation == 'softmax':
+            raise fields.error(
+                'binary', 'is true, but the softmax of one number is always 1; set activation: '
+                'sigmoid for a logit, none for a probability')
+        return self
 
 
 def class_count(outputs: Outputs, options: ClassificationOptions) -> int:
     """Return the number of classes, the background counted."""
-    return len(_flat(outputs, options))
+    return len(_flat(outputs, options)) + options.binary
 
 
 def decode(
@@ -80,6 +93,9 @@ def decode(
         scores = sigmoid(values)
     else:
         scores = values
+    if options.binary:
+        scores = _both(scores, outputs)
+        values = np.repeat(values, 2)
     # NaN compares as false, so only infinity needs a look of its own.
     usable = (scores >= context.score_threshold) & (scores < np.inf) & np.isfinite(values)
     if options.background is not None and options.background < len(scores):
@@ -91,6 +107,15 @@ def decode(
     # A stable sort of the negated scores keeps the lower id first among equals.
     order = np.argsort(-kept, kind='stable')
     return ClassScores(ids[order].astype(np.int64, copy=False), kept[order])
+
+
+def _both(second: NDArray[np.float32], outputs: Outputs) -> NDArray[np.float32]:
+    """Return the probabilities of both classes from that of the second."""
+    if (second < 0).any() or (second > 1).any():
+        raise OutputError(
+            f'output.binary: the output is {second[0]:.4g}, but a probability is expected; for a '
+            f'logit, set output.activation: sigmoid; the model has {describe(outputs)}')
+    return np.concatenate((np.float32(1.0) - second, second))
 
 
 def _best(
@@ -117,6 +142,10 @@ def _flat(outputs: Outputs, options: ClassificationOptions) -> NDArray[np.float3
     array = pick(outputs, name)
     if array.size == 0 or max(array.shape, default=1) != array.size:
         raise misfit(name, array, "one image's scores, like [1, N] or [1, N, 1, 1]", outputs)
+    if options.binary and array.size != 1:
+        raise misfit(
+            name, array, '[1, 1], the probability of the second class, as output.binary says',
+            outputs)
     return as_float32(name, array.reshape(-1))
 
 

@@ -165,7 +165,9 @@ class Postprocessor:
                     f'{self._model}: labels {len(labels)}, '
                     f'outputs {count}: the labels end at id {last}, but the model has '
                     f'{count} classes (0 to {count - 1}, with a background class); use the '
-                    'label file of this model, or fill unused ids with ???')
+                    'label file of this model, or fill unused ids with ???'
+                    + ('; if the one score is that of the second label, set output.binary: true'
+                       if self.task == 'classification' and (count, last) == (1, 1) else ''))
         self._checked = True
 
     def _check_scores(self, outputs: Tensors, decoded: Decoded) -> None:

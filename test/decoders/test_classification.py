@@ -17,13 +17,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
+from decoder_models import pipeline_of
 import numpy as np
 import pytest
 
 from ros2_classify.decoders import DecodeContext, DECODERS
 from ros2_classify.errors import DescriptorError, OutputError
+from ros2_classify.testing import save_constant_model
 
 DECODER = DECODERS['classification']
 
@@ -85,6 +88,54 @@ def test_equal_scores_are_ordered_by_id(top_k: int) -> None:
         values = rng.integers(0, 4, 12) / 4
         got = decode(values.astype(np.float32), top_k=top_k)
         assert [class_id for class_id, _ in got] == by_hand(values, 0.0, top_k)
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (1,), (1, 1, 1, 1), ()])
+@pytest.mark.parametrize(('value', 'activation', 'second'), [
+    (0.881, 'none', 0.881), (0.25, 'none', 0.25), (2.0, 'sigmoid', 1 / (1 + math.exp(-2))),
+    (-1.0, 'sigmoid', 1 / (1 + math.exp(1)))])
+def test_one_number_for_two_labels(
+        tmp_path: Path, shape: tuple[int, ...], value: float, activation: str, second: float,
+) -> None:
+    """It is the probability of the second label, or its logit."""
+    output = {'decoder': 'classification', 'binary': True, 'activation': activation}
+    path = save_constant_model(
+        tmp_path / 'net.onnx', {'dense': np.full(shape, value, np.float32)},
+        input_shape=(1, 3, 8, 8))
+    with pipeline_of(path, output, labels=['cat', 'dog'], threshold=0.0) as pipeline:
+        result: Any = pipeline(np.zeros((8, 8, 3), np.uint8))
+    expected = sorted([('dog', second), ('cat', 1 - second)], key=lambda pair: -pair[1])
+    assert list(result.labels) == [name for name, _ in expected]
+    assert result.scores.tolist() == pytest.approx([score for _, score in expected], abs=1e-6)
+
+
+def test_one_number_for_two_labels_that_cannot_be(tmp_path: Path) -> None:
+    for given, words in ((3.0, 'activation: sigmoid'), (-0.1, 'activation: sigmoid'),
+                         ([0.2, 0.8], 'probability of the second class')):
+        with pytest.raises(OutputError, match=words):
+            decode(given, binary=True)
+    assert decode(np.nan, binary=True) == decode(-np.inf, binary=True, activation='sigmoid') == []
+    with pytest.raises(DescriptorError, match='softmax of one number'):
+        decode(0.5, binary=True, activation='softmax')
+    path = save_constant_model(
+        tmp_path / 'net.onnx', {'dense': np.full((1, 1), 0.7, np.float32)},
+        input_shape=(1, 3, 8, 8))
+    with pytest.raises(OutputError, match=r'labels 2, outputs 1.*output.binary: true'):
+        with pipeline_of(path, {'decoder': 'classification'}, labels=['cat', 'dog']) as pipeline:
+            pipeline.warm_up()
+
+
+def test_one_of_several_heads(tmp_path: Path) -> None:
+    heads = {'age': np.float32([[0.1, 0.2, 0.7]]), 'gender': np.float32([[0.9, 0.1]]),
+             'embedding': np.zeros((1, 512), np.float32)}
+    path = save_constant_model(tmp_path / 'net.onnx', heads, input_shape=(1, 3, 8, 8))
+    for head, labels, best in (('age', ['child', 'adult', 'old'], 'old'),
+                               ('gender', ['female', 'male'], 'female')):
+        output = {'decoder': 'classification', 'output': head}
+        with pipeline_of(path, output, labels=labels, threshold=0.0) as pipeline:
+            result: Any = pipeline(np.zeros((8, 8, 3), np.uint8))
+        assert result.labels[0] == best
+        assert result.scores.tolist() == sorted(heads[head][0].tolist(), reverse=True)
 
 
 def test_every_label_over_the_threshold() -> None:
