@@ -32,7 +32,7 @@ import io
 import json
 import logging
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 import tarfile
 from typing import IO
 
@@ -42,7 +42,10 @@ from ros2_classify.download.fetch import fetch, fetch_whole
 from ros2_classify.download.hashing import check_cancel, copy_whole, files_below, sha256_of_file
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.download.url import is_sha256
-from ros2_classify.errors import ArchiveError, ConversionError, DescriptorError, FetchError
+from ros2_classify.engines.external_data import check_weights, weight_files
+from ros2_classify.engines.onnx_file import read_onnx
+from ros2_classify.errors import (
+    ArchiveError, ConversionError, DescriptorError, EngineError, FetchError, ModelNotFoundError)
 from ros2_classify.model.catalog import entries
 from ros2_classify.model.descriptor import load_descriptor, ModelDescriptor
 from ros2_classify.model.files import request_for
@@ -112,6 +115,28 @@ def local_files(descriptor: ModelDescriptor) -> _Files:
             found += [(f'{place}/{below}', path / below) for below in sorted(files_below(path))]
         else:
             found.append((place, path))
+        if what == 'model file' and descriptor.format == 'onnx' and path.is_file():
+            found += _weights(path, Path(place))
+    return found
+
+
+def _weights(path: Path, place: Path) -> _Files:
+    """Return the files of weights beside a model file, with their paths in the bundle."""
+    try:
+        model = read_onnx(path)
+    except EngineError:
+        return []  # an archive, or nothing that can be loaded
+    found = []
+    for name, file in weight_files(path, model).items():
+        relative = PurePosixPath(name.replace('\\', '/'))
+        if relative.is_absolute() or '..' in relative.parts:
+            raise DescriptorError(
+                f"{path}: its weights {name} are not below the model's directory, so they cannot "
+                'be bundled; export the model again')
+        if not file.is_file():
+            raise ModelNotFoundError(
+                f'{path}: its weights are in a second file that is missing: put {file} back')
+        found.append(((place.parent / relative).as_posix(), file))
     return found
 
 
@@ -120,6 +145,7 @@ def _fetched_files(descriptor: ModelDescriptor, options: FetchOptions) -> _Files
     request = request_for(descriptor)
     # Verify everything before it is bundled.
     model = fetch(request, options)
+    check_weights(descriptor, model)
     files = _converted_files(descriptor, model, options)
     if request.url is not None:
         path, sha256 = fetch_whole(request, options)

@@ -30,6 +30,7 @@ import numpy as np
 from ros2_classify.autoconfig.complete import complete
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines import Engine, EngineSettings, open_engine, parallel_runs, Tensors
+from ros2_classify.engines.external_data import check_weights
 from ros2_classify.engines.settings import MAX_BATCH
 from ros2_classify.errors import DescriptorError, OptionsError
 from ros2_classify.model.catalog import resolve
@@ -224,6 +225,7 @@ class Pipeline(Generic[Found]):
         """
         declared = resolve(model)
         path = model_file(declared, fetch)
+        check_weights(declared, path, engine.external_data if engine else ())
         labels = declared.load_labels()
         if declared.format in ('frozen_graph', 'saved_model'):
             # Imported here because most models are ONNX.

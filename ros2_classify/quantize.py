@@ -36,6 +36,8 @@ from ros2_classify.convert.api import to_onnx
 from ros2_classify.convert.options import ConvertOptions
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.download.options import FetchOptions
+from ros2_classify.engines.external_data import check_weights, load_onnx, weight_files
+from ros2_classify.engines.onnx_file import read_onnx
 from ros2_classify.engines.providers import import_onnxruntime
 from ros2_classify.errors import EngineError, InputError, OptionsError
 from ros2_classify.inspection.describe import describe_model, write_descriptor
@@ -108,6 +110,7 @@ def quantize_model(
             raise OptionsError(f'{path} is there already; give another name, or --force')
     declared = resolve(model)
     path = model_file(declared, fetch)
+    check_weights(declared, path)
     if declared.format in ('frozen_graph', 'saved_model'):
         path = to_onnx(declared, path, ConvertOptions.like(fetch))
     with Pipeline.load(declared, provider='cpu', fetch=fetch) as before:
@@ -201,7 +204,7 @@ def _quantize(
     onnx, quantization = tools
     symmetric = target == 'tensorrt'
     try:
-        loaded = onnx.load(str(path))
+        loaded = _load(onnx, path)
         weights = {item.name for item in loaded.graph.initializer}
         for item in [item for item in loaded.graph.input if item.name in weights]:
             loaded.graph.input.remove(item)
@@ -236,10 +239,14 @@ def _halve(onnx: Any, path: Path, output: Path) -> None:
     try:
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
-        onnx.save(convert_float_to_float16(onnx.load(str(path)), keep_io_types=True), str(output))
+        onnx.save(convert_float_to_float16(_load(onnx, path), keep_io_types=True), str(output))
     except Exception as error:  # noqa: B902 -- neither package has a base of its exceptions
         reason = ' '.join(str(error).split())[:300]
         raise EngineError(f'{path}: it cannot be written in 16 bits: {reason}') from error
+
+
+def _load(onnx: Any, path: Path) -> Any:
+    return load_onnx(onnx, path, weight_files(path, read_onnx(path)))
 
 
 def _tail(model: Any) -> list[str]:

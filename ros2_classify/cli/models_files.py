@@ -68,8 +68,9 @@ def run_fetch(arguments: argparse.Namespace) -> int:
 
 def run_verify(arguments: argparse.Namespace) -> int:
     """Check the sha256 of files; 1 if one is damaged or a named model is missing."""
+    from ros2_classify.engines.external_data import verify, verify_entry
     from ros2_classify.model import catalog
-    from ros2_classify.model.files import FAILURES, verify, verify_entry
+    from ros2_classify.model.files import FAILURES
 
     show_log()
     if arguments.models:
@@ -84,6 +85,8 @@ def run_verify(arguments: argparse.Namespace) -> int:
     else:
         for row in rows:
             print(f'{row["state"]:11}  {row["name"]}  {row["model_file"] or ""}'.rstrip())
+            if row.get('error'):
+                print(f'  {row["error"]}')
         print(f'{len(rows)} checked, {len(failed)} failed')
     return EXIT_MODEL if failed else EXIT_OK
 

@@ -66,8 +66,9 @@ def check_catalogue(
 ) -> Iterator[Issue]:
     """Check the sha256 of all local files of the catalogue."""
     # They need NumPy; another check reports if it is missing.
+    from ros2_classify.engines.external_data import verify_entry
     from ros2_classify.model import catalog
-    from ros2_classify.model.files import FAILURES, verify_entry
+    from ros2_classify.model.files import FAILURES
 
     found = (entries or catalog.entries)()
     if not found:

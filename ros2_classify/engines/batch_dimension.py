@@ -34,7 +34,8 @@ from ros2_classify.engines import providers
 from ros2_classify.engines.artifact_cache import (
     cache_of, find_file, find_refusal, keep_file, keep_refusal, key_of)
 from ros2_classify.engines.error_messages import tidy
-from ros2_classify.engines.onnx_file import OnnxFile, place_of
+from ros2_classify.engines.external_data import give_weights, links_among, load_onnx
+from ros2_classify.engines.onnx_file import OnnxFile
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
 
@@ -360,7 +361,9 @@ def needs_batch(model: OnnxFile) -> bool:
         len(shape) > 1 and shape[0] == 1 for shape in model.inputs.values())
 
 
-def with_batch(path: Path, model: OnnxFile, settings: EngineSettings) -> Path:
+def with_batch(
+    path: Path, model: OnnxFile, settings: EngineSettings, weights: dict[str, Path],
+) -> Path:
     """Return a cached model that takes batches; ``path`` itself if that is not possible."""
     if not needs_batch(model):
         return path
@@ -368,10 +371,9 @@ def with_batch(path: Path, model: OnnxFile, settings: EngineSettings) -> Path:
     if cache is None:
         _LOGGER.info('%s takes one image at a time; a batch dimension needs a cache', path.name)
         return path
-    places = [place_of(location, path.parent.resolve()) for location in model.external]
-    if not all(place.is_file() for place in places):
+    if not all(place.is_file() for place in weights.values()):
         return path
-    key = key_of(path, 'batch', _VERSION, weights=places)
+    key = key_of(path, 'batch', _VERSION, weights=weights.values())
     kept = find_file(cache, 'batched', key)
     if kept is not None:
         return kept
@@ -379,7 +381,7 @@ def with_batch(path: Path, model: OnnxFile, settings: EngineSettings) -> Path:
     if not reason:
         try:
             made = keep_file(
-                cache, 'batched', key, lambda part: add_batch_dimension(path, part))
+                cache, 'batched', key, lambda part: add_batch_dimension(path, part, weights))
             return made or path
         except NotBatchableError as error:
             reason = str(error)
@@ -394,7 +396,9 @@ class NotBatchableError(EngineError):
     """A model that can't be given a batch dimension, now or later."""
 
 
-def add_batch_dimension(path: Path, output: Path) -> list[str]:
+def add_batch_dimension(
+    path: Path, output: Path, weights: dict[str, Path] | None = None,
+) -> list[str]:
     """Write a copy of a model with a free first dimension; return the changed operators."""
     try:
         import onnx
@@ -404,7 +408,7 @@ def add_batch_dimension(path: Path, output: Path) -> list[str]:
             '"ros2_classify[tools]")') from error
     ort = providers.import_onnxruntime()
     try:
-        model = onnx.load(str(path))
+        model = load_onnx(onnx, path, weights or {})
     except Exception as error:  # noqa: B902 -- protobuf's exceptions share no base class
         raise EngineError(f'the package onnx cannot read it: {error}') from error
     try:
@@ -414,7 +418,7 @@ def add_batch_dimension(path: Path, output: Path) -> list[str]:
     except Exception as error:  # noqa: B902 -- ONNX Runtime's exceptions share no base class
         raise NotBatchableError(f'it cannot be changed: {tidy(error)}') from error
     onnx.save(model, str(output))
-    _compare(ort, path, output)
+    _compare(ort, path, output, weights or {})
     return changed
 
 
@@ -541,20 +545,23 @@ def _random(session: Any, rows: int) -> dict[str, NDArray[Any]]:
     return fed
 
 
-def _compare(ort: Any, original: Path, batched: Path) -> None:
+def _compare(ort: Any, original: Path, batched: Path, weights: dict[str, Path]) -> None:
     """Raise EngineError unless batches have the outputs of single runs of the original."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-
-    def start(path: Path) -> Any:
+    def start(path: Path, weights: dict[str, Path]) -> Any:
+        options = ort.SessionOptions()
+        options.log_severity_level = 4
+        # The arrays must live until the session exists.
+        contents = []
+        if links_among(path, weights):
+            contents.extend(give_weights(path, options, weights))
         return ort.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
 
-    session = start(original)
+    session = start(original, weights)
     names = [item.name for item in session.get_outputs()]
     rows = _random(session, _ROWS)
     single = [dict(zip(names, session.run(names, _row(rows, row)))) for row in range(_ROWS)]
     try:
-        session = start(batched)
+        session = start(batched, {})
         one = dict(zip(names, session.run(names, _row(rows, 0))))
         many = dict(zip(names, session.run(names, rows)))
     except Exception as error:  # noqa: B902 -- ONNX Runtime's exceptions share no base class

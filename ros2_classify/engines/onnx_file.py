@@ -22,16 +22,14 @@ read as well: that is when their contents matter most.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 import mmap
-import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Union
 
 from ros2_classify.engines.error_messages import check_file
-from ros2_classify.errors import EngineError, UnsafeModelError
-from ros2_classify.paths import check_allowed
+from ros2_classify.errors import EngineError
 from ros2_classify.protobuf import (
     messages, read_fields, read_spans, signed, text, Value, WireError)
 
@@ -367,52 +365,3 @@ def _varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
-
-
-# Operators that carry, or name a file with, machine code of a provider.
-_BINARIES = {('com.microsoft', 'EPContext'), ('trt.plugins', 'TRT_EngineOp'),
-             ('com.microsoft.nchwc', 'EPContext')}
-# ONNX Runtime's mark for weights in its own memory, whose "offset" is an address there.
-_MEMORY = '_ORT_MEM_ADDR_'
-_WORD = 'EngineSettings.external_data (the server: external_data)'
-
-
-def place_of(location: str, directory: Path) -> Path:
-    """Return the file of weights by its name in the model, links resolved."""
-    return Path(os.path.realpath(directory / PurePosixPath(location.replace('\\', '/'))))
-
-
-def check_safe(path: Path, model: OnnxFile, directories: Iterable[str] = ()) -> dict[str, Path]:
-    """
-    Refuse a model that refers to files elsewhere, or holds machine code.
-
-    If a file of weights is outside of the model's directory, return all of them by the names that
-    the model has for them, else nothing.
-    """
-    for operator in sorted(_BINARIES & set(model.operators)):
-        raise UnsafeModelError(
-            f'{path}: it holds machine code of a provider (the operator {"".join(operator[1:])}), '
-            'which is never run; export the model as plain ONNX')
-    places: dict[str, Path] = {}
-    own = path.parent.resolve()
-    allowed = [own, *(Path(directory).expanduser().resolve() for directory in directories)]
-    for location in model.external:
-        if '\0' in location or not location.strip():
-            raise UnsafeModelError(f'{path}: its weights are in a file without a name')
-        if _MEMORY in location:
-            raise UnsafeModelError(
-                f'{path}: its weights are at a memory address ({location}), which is never '
-                'read; export the model again')
-        place = place_of(location, own)
-        if not any(place.is_relative_to(directory) for directory in allowed):
-            raise UnsafeModelError(
-                f'{path}: its weights are outside of its directory, in {location} ({place}), '
-                'which is not allowed; put them beside the model and export it again, or allow '
-                f'the directory {place.parent} with {_WORD}')
-        if not place.is_relative_to(own):
-            check_allowed(place, 'weights file', str(path))
-        if place.exists() and not place.is_file():
-            raise UnsafeModelError(
-                f'{path}: its weights are in {location}, which is not a plain file')
-        places[location] = place
-    return {} if all(place.is_relative_to(own) for place in places.values()) else places

@@ -27,7 +27,8 @@ from ros2_classify.engines import providers
 from ros2_classify.engines.base import BoundRun, Tensors, TensorSpec
 from ros2_classify.engines.batch_dimension import with_batch
 from ros2_classify.engines.error_messages import check_texts, fault, tidy
-from ros2_classify.engines.onnx_file import check_safe, read_onnx
+from ros2_classify.engines.external_data import check_operators, weight_files
+from ros2_classify.engines.onnx_file import read_onnx
 from ros2_classify.engines.providers import choose_providers, PROVIDERS
 from ros2_classify.engines.session import run_options, start_session
 from ros2_classify.engines.settings import EngineSettings
@@ -179,10 +180,11 @@ class OnnxRuntimeEngine:
         model = read_onnx(path)
         for library in settings.custom_operators:
             check_allowed(library, 'library of operators')
-        weights = check_safe(path, model, settings.external_data)
+        check_operators(path, model)
+        weights = weight_files(path, model, settings.external_data)
         running = path
         if settings.max_batch > 1:
-            running = with_batch(path, model, settings)
+            running = with_batch(path, model, settings, weights)
             model = model if running == path else read_onnx(running)
         if PROVIDERS['cuda'] in names or PROVIDERS['tensorrt'] in names:
             providers.preload_cuda(ort)

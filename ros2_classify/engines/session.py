@@ -30,7 +30,8 @@ from ros2_classify.engines import hardware
 from ros2_classify.engines.artifact_cache import (
     cache_of, find_file, keep_file, kept_directory, key_of)
 from ros2_classify.engines.error_messages import fault, tidy
-from ros2_classify.engines.onnx_file import constant_initializers, OnnxFile, place_of
+from ros2_classify.engines.external_data import give_weights, links_among
+from ros2_classify.engines.onnx_file import constant_initializers, OnnxFile
 from ros2_classify.engines.providers import how_to_get, provider_options, PROVIDERS
 from ros2_classify.engines.settings import EngineSettings, Spinning
 from ros2_classify.errors import EngineError
@@ -91,18 +92,11 @@ def _start(
     if model.initializers_as_inputs and not model.external:
         source = constant_initializers(file)
     options = session_options(ort, settings, on_cpu=names[0] == _CPU)
-    # ONNX Runtime keeps pointers only: the arrays must live until the session exists.
+    # The arrays must live until the session exists.
     contents: list[np.memmap[Any, Any]] = []
-    if weights:
-        # ONNX Runtime reads nothing outside the model's directory; given one file, it needs all.
-        missing = [str(place) for place in weights.values() if not place.is_file()]
-        if missing:
-            raise EngineError(f'{path}: its weights are in a second file that is missing: put '
-                              f'{missing[0]} back')
-        contents.extend(np.memmap(place, np.uint8, 'r') for place in weights.values())
-        options.add_external_initializers_from_files_in_memory(
-            list(weights), contents, list(map(len, contents)))
-    places = [place_of(location, path.parent.resolve()) for location in model.external]
+    if model.external and links_among(path, weights):
+        contents.extend(give_weights(path, options, weights))
+    places = [weights[location] for location in model.external]
     # Where one is missing, ONNX Runtime says so.
     cache = cache_of(settings) if all(place.is_file() for place in places) else None
     if names[0] == _TENSORRT:

@@ -33,6 +33,7 @@ from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines import Engine, open_engine
 from ros2_classify.engines.base import TensorSpec
 from ros2_classify.engines.error_messages import tidy
+from ros2_classify.engines.external_data import check_weights, weight_files
 from ros2_classify.engines.onnx_file import OnnxFile, read_onnx
 from ros2_classify.errors import EngineError, Ros2ClassifyError
 from ros2_classify.inspection.output_checks import (
@@ -199,6 +200,7 @@ def check_model(
     try:
         report.declared = declared = resolve(model)
         report.file = model_file(declared, fetch)
+        check_weights(declared, report.file)
         _measure(report, report.file)
         report.onnx_path = report.file
         if declared.format != 'onnx':
@@ -230,7 +232,7 @@ def _measure(report: Report, path: Path) -> None:
 
 def _look_for_parts(report: Report, path: Path, onnx: OnnxFile) -> None:
     """Check that ONNX Runtime supports all operators and that no file is missing."""
-    missing = [name for name in onnx.external if not (path.parent / name).is_file()]
+    missing = [name for name, place in weight_files(path, onnx).items() if not place.is_file()]
     if missing:
         report.problems.append(
             f'the weights are in other files, and {", ".join(missing)} is missing beside '

@@ -24,7 +24,9 @@ import re
 from typing import Any
 
 from ros2_classify.decoders import DECODERS
+from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.download.options import FetchOptions
+from ros2_classify.engines.external_data import weight_files
 from ros2_classify.errors import EngineError
 from ros2_classify.inspection.check import check_model, Report
 from ros2_classify.model.descriptor import FrozenMapping, ModelDescriptor
@@ -88,8 +90,13 @@ def _placed(descriptor: ModelDescriptor, report: Report, directory: Path) -> Mod
         # The sha256 of a member is not that of its archive.
         sha256 = report.sha256
     path = request_for(descriptor).path
+    weights = source.weights
+    if path is not None and source.member is None and report.onnx_path == path and report.onnx:
+        weights = FrozenMapping({
+            name: sha256_of_file(place)
+            for name, place in weight_files(path, report.onnx).items() if place.is_file()})
     source = dataclasses.replace(
-        source, path=_seen(path, directory) if path else '', sha256=sha256)
+        source, path=_seen(path, directory) if path else '', sha256=sha256, weights=weights)
     labels = descriptor.labels
     if isinstance(labels, str):
         labels = _seen(locate(labels, descriptor.directory, what='label file'), directory)

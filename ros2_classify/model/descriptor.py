@@ -146,6 +146,15 @@ class Source:
         None, 'how certain `url` is if it was not downloaded: a public repository contains it '
         'beside this `sha256`, contains it, or it follows the pattern of similar ones',
         unset='unknown')
+    weights: FrozenMapping = key(
+        FrozenMapping({}), 'sha256 of the files of weights beside the model file, by the names '
+        'that the model has for them; see [Weights outside the model file]'
+        '(sources.md#weights-outside-the-model-file)', unset='not checked', kind=Kind(
+            lambda value, where: FrozenMapping({
+                name: SHA256.read(sha256, where.at(name))
+                for name, sha256 in Fields(value, where).rest().items()}),
+            {'type': 'object', 'additionalProperties': SHA256.schema},
+            'mapping from names to sha256'))
 
     @property
     def name(self) -> str:
@@ -170,6 +179,10 @@ class Source:
                 'without ".."')
         if self.certainty is not None and self.url is None:
             raise fields.error('certainty', 'is about a URL, but path is given; remove it')
+        if self.weights and (self.url or self.member):
+            raise fields.error(
+                'weights', 'is for a model file at path; the sha256 of an archive or directory is '
+                'for all of its files: remove weights')
         return self
 
 

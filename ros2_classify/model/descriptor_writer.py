@@ -26,7 +26,7 @@ from ros2_classify.model.labels import Labels
 
 def mapping_of(descriptor: ModelDescriptor) -> dict[str, Any]:
     """Return a descriptor as the plain data of a descriptor file."""
-    source = {key: value for key, value in dataclasses.asdict(descriptor.source).items() if value}
+    source = {key: thaw(value) for key, value in vars(descriptor.source).items() if value}
     data: dict[str, Any] = {
         'name': descriptor.name, 'task': descriptor.task, 'source': source,
         'format': descriptor.format, 'labels': _labels(descriptor.labels),

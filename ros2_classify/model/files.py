@@ -24,9 +24,9 @@ from ros2_classify.download.fetch import cached, fetch, Request
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.download.url import is_url
-from ros2_classify.errors import ArchiveError, DescriptorError, IntegrityError, ModelNotFoundError
+from ros2_classify.errors import ArchiveError, IntegrityError, ModelNotFoundError
 from ros2_classify.model.catalog import entries
-from ros2_classify.model.descriptor import load_descriptor, ModelDescriptor
+from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.paths import check_directory, locate
 
 
@@ -78,11 +78,11 @@ class Verified:
     name: str  # the model's name
     state: str  # 'ok', one of FAILURES, 'no sha256', or 'unusable' if the descriptor is wrong
     model: str | None = None  # the file, if there is one
-    error: str = ''  # what is wrong with the descriptor
+    error: str = ''  # what is wrong with the descriptor or the weights
 
 
-def verify(descriptor: ModelDescriptor) -> Verified:
-    """Verify a model's file by its sha256, without loading or downloading it."""
+def verify_file(descriptor: ModelDescriptor) -> Verified:
+    """Verify the model file itself; `ros2_classify.engines.external_data.verify` is for all."""
     name = descriptor.name
     model = None
     try:
@@ -101,14 +101,6 @@ def verify(descriptor: ModelDescriptor) -> Verified:
     except ModelNotFoundError:
         return Verified(name, 'missing', model)
     return Verified(name, 'ok', model)
-
-
-def verify_entry(name: str, path: Path) -> Verified:
-    """Verify the file of a catalogue entry, whose descriptor may be invalid."""
-    try:
-        return verify(load_descriptor(path))
-    except DescriptorError as error:
-        return Verified(name, 'unusable', error=str(error))
 
 
 def _is_intact(sha256: str) -> bool:

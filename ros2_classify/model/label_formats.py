@@ -131,7 +131,7 @@ def _unique(pairs: Any) -> dict[int, str]:
 
 
 def _name(item: Any, class_id: int | None) -> str | None:
-    """Return a name, None for an unused id; ``["n01440764", "tench"]`` is a synset and its name."""
+    """Return a name, None for an unused id; ``["n01440764", "tench"]`` is a synset and name."""
     if (isinstance(item, (list, tuple)) and len(item) == 2
             and isinstance(item[0], str) and _SYNSET_ID.fullmatch(item[0])):
         item = item[1]

@@ -21,10 +21,9 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
-
 from ros2_classify.errors import LabelsError
 from ros2_classify.model.labels import load_labels, parse_labels
+import yaml
 
 NAMES = {0: 'person', 1: 'traffic light', 2: 'no', 3: '30'}
 ORDER = list(NAMES.values())
