@@ -38,6 +38,7 @@ from ros2_classify.model.descriptor import ModelDescriptor, Task
 from ros2_classify.model.files import model_file
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import Options
+from ros2_classify.postprocess.dequantize import Dequantizer
 from ros2_classify.postprocess.postprocessor import Postprocessor
 from ros2_classify.preprocess.batch import Batch, batchable, differs_in_batch, split
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
@@ -113,6 +114,8 @@ class Pipeline(Generic[Found]):
             raise OptionsError(
                 f'max_batch is {max_batch!r} but must be a whole number from 1 to {MAX_BATCH}')
         self._postprocess = Postprocessor(descriptor, labels)
+        self._dequantize = Dequantizer(
+            descriptor.output, engine.outputs, descriptor.origin or descriptor.name)
         self._descriptor = descriptor
         self._engine = engine
         self._input_name = descriptor.input.name or engine.inputs[0].name
@@ -433,7 +436,8 @@ class Pipeline(Generic[Found]):
         Returns
         -------
         list of dict of str to ndarray
-            The model outputs for each image, with a batch axis of 1 if the model has one.
+            The model outputs for each image, with a batch axis of 1 if the model has one;
+            quantized ones as the real numbers they stand for.
             Valid until the batch runs again.
 
         Raises
@@ -445,7 +449,7 @@ class Pipeline(Generic[Found]):
 
         """
         with self._running:
-            return split(batch.run(self._engine), len(batch))
+            return split(self._dequantize(batch.run(self._engine)), len(batch))
 
     def postprocess(
         self, outputs: Tensors, geometry: Geometry, options: Options | None = None, *,

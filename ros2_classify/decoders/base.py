@@ -227,7 +227,17 @@ def unbatch(
     if array.ndim != len(shape) or any(
             want is not None and want != have for want, have in zip(shape, array.shape)):
         raise misfit(name, outputs[find_name(outputs, name) or name], expected, outputs)
+    if len(shape) > 1:
+        refuse_quantized(name, array)
     return as_float32(name, array)
+
+
+def refuse_quantized(name: str, array: NDArray[Any]) -> None:
+    """Refuse bytes where real numbers are needed: their meaning is unknown."""
+    if array.dtype.kind in 'iu' and array.dtype.itemsize == 1:
+        raise OutputError(
+            f'the output {name!r} is quantized ({array.dtype} {list(array.shape)}), but the model '
+            'file does not say how; set output.scale and output.zero_point')
 
 
 def as_float32(name: str, array: NDArray[Any]) -> NDArray[np.float32]:

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
     as_float32, ClassScores, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, pick,
-    sigmoid, softmax)
+    refuse_quantized, sigmoid, softmax)
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import integer, Key, key, Kind
 from ros2_classify.yaml_config import as_integer, Fields, Where
@@ -146,6 +146,7 @@ def _flat(outputs: Outputs, options: ClassificationOptions) -> NDArray[np.float3
         raise misfit(
             name, array, '[1, 1], the probability of the second class, as output.binary says',
             outputs)
+    refuse_quantized(name, array)
     return as_float32(name, array.reshape(-1))
 
 

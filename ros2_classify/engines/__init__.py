@@ -19,13 +19,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ros2_classify.engines.base import bind, BoundRun, Engine, parallel_runs, Tensors, TensorSpec
+from ros2_classify.engines.base import (
+    bind, BoundRun, Engine, parallel_runs, Quantization, Tensors, TensorSpec)
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
 
 __all__ = [
     'bind', 'BoundRun', 'Engine', 'ENGINES', 'EngineSettings', 'open_engine', 'parallel_runs',
-    'Tensors', 'TensorSpec']
+    'Quantization', 'Tensors', 'TensorSpec']
 
 
 def _open_onnx(path: Path, settings: EngineSettings) -> Engine:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable, Union
+from typing import Any, NamedTuple, Protocol, runtime_checkable, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,13 @@ Tensors = dict[str, NDArray[Any]]
 Dim = Union[int, str, None]
 # Runs a model on the arrays it is bound to; see `bind`.
 BoundRun = Callable[[], Tensors]
+
+
+class Quantization(NamedTuple):
+    """The number is ``(stored - zero_point) * scale``."""
+
+    scale: float
+    zero_point: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,12 +49,15 @@ class TensorSpec:
         Its dimensions; a free one is its symbolic name, or ``None`` where it has none.
     dtype : numpy dtype
         Its element type.
+    quantization : Quantization or None
+        Of an output of whole numbers that stand for real ones, as the file says; None else.
 
     """
 
     name: str
     shape: tuple[Dim, ...]
     dtype: np.dtype[Any]
+    quantization: Quantization | None = None
 
     def __str__(self) -> str:
         """Return it as ``'images' float32 [1, 3, 416, 416]``."""

@@ -23,12 +23,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import mmap
 from pathlib import Path
 from typing import Union
 
+from ros2_classify.engines.base import Quantization
 from ros2_classify.engines.error_messages import check_file
+from ros2_classify.engines.quantized_outputs import QUANTIZING, read_quantization
 from ros2_classify.errors import EngineError
 from ros2_classify.protobuf import (
     messages, read_fields, read_spans, signed, text, Value, WireError)
@@ -120,6 +122,8 @@ class OnnxFile:
         The shape of each input that must be fed; a free dimension is its name, or ''.
     initializers_as_inputs : bool
         Whether weights are inputs too, so that ONNX Runtime may not treat them as constants.
+    quantized : mapping of str to Quantization
+        Scale and zero point of the outputs that the graph quantizes.
 
     """
 
@@ -131,6 +135,7 @@ class OnnxFile:
     external: tuple[str, ...]
     inputs: Mapping[str, tuple[int | str, ...]]
     initializers_as_inputs: bool
+    quantized: Mapping[str, Quantization] = field(default_factory=dict)
 
     @property
     def nodes(self) -> int:
@@ -204,6 +209,7 @@ def _read_model(data: memoryview) -> OnnxFile:
     operators: Counter[Operator] = Counter()
     external: dict[str, None] = {}
     inputs: Inputs = {}
+    quantized: dict[str, Quantization] = {}
     initializers_as_inputs = False
     for number, value in read_fields(data):
         if number == _Model.IR_VERSION and isinstance(value, int):
@@ -216,6 +222,8 @@ def _read_model(data: memoryview) -> OnnxFile:
             graphs += 1
             _read_graph(value, operators, external)
             inputs, initializers_as_inputs = _read_inputs(value)
+            if any(name in QUANTIZING for _, name in operators):
+                quantized = read_quantization(value)
         elif number == _Model.OPSET_IMPORT:
             domain, opset = _read_opset(value)
             opsets[domain] = opset
@@ -233,7 +241,7 @@ def _read_model(data: memoryview) -> OnnxFile:
     # tf2onnx without a git commit calls itself "1.17.0 None".
     return OnnxFile(version, opsets, made_by.removesuffix(' None'),
                     dict(sorted(operators.items())), frozenset(functions), tuple(external),
-                    inputs, initializers_as_inputs and version >= _OPTIONAL_INPUTS)
+                    inputs, initializers_as_inputs and version >= _OPTIONAL_INPUTS, quantized)
 
 
 def _read_opset(data: memoryview) -> tuple[str, int]:

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 import logging
 from pathlib import Path
 from typing import Any
@@ -200,7 +201,9 @@ class OnnxRuntimeEngine:
         self._inputs = _specs(session.get_inputs())
         # Sequences and maps can't be decoded; a classifier may have one beside its scores.
         nodes = session.get_outputs()
-        self._outputs = _specs([node for node in nodes if node.type.startswith('tensor(')])
+        self._outputs = tuple(
+            replace(spec, quantization=model.quantized.get(spec.name))
+            for spec in _specs([node for node in nodes if node.type.startswith('tensor(')]))
         if nodes and not self._outputs:
             kinds = ', '.join(f'{node.name!r} {node.type}' for node in nodes)
             raise EngineError(

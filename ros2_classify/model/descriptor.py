@@ -328,6 +328,13 @@ class OutputSpec:
         None, 'detection: non-maximum suppression, with `nms_iou`; `class_agnostic` lets a box '
         'suppress those of other classes',
         unset='as [the decoder](decoders.md#which-one) needs it')
+    scale: float | None = key(
+        None, 'for outputs of whole numbers with 8 or 16 bits: the real number is '
+        '`(stored - zero_point) * scale`',
+        low=0, high=1e6, above=True, unset="the graph's, if it has one")
+    zero_point: int | None = key(
+        None, 'the whole number that stands for 0', low=-2**15, high=2**16 - 1,
+        unset='`0` with `scale`')
 
 
 @dataclass(frozen=True)
@@ -662,6 +669,8 @@ def _output(output: Fields, task: Task | None, top: Fields) -> tuple[OutputSpec,
         raise output.error(
             'nms', f'only counts for detection, but the decoder {decoder} is for {decoder_task}; '
             'remove it')
+    if spec.zero_point is not None and spec.scale is None:
+        raise output.error('zero_point', 'needs scale; add it, or remove both to use the graph')
     return replace(spec, options=FrozenMapping(options)), decoder_task
 
 

@@ -41,14 +41,15 @@ def make_schema() -> Schema:
     result = schema(ModelDescriptor)
     common = schema(OutputSpec)['properties']
     common['decoder'].update(words(tuple(DECODERS)).schema)
-    nms = {'nms': common['nms']}
+    shared = {key: value for key, value in common.items() if key != 'decoder'}
     cases: list[Schema] = [{
         'if': {'not': {'required': ['decoder']}}, 'then': {'maxProperties': 0}}]
     for name, row in DECODERS.items():
         options = schema(row.options)
         options['properties'] = {
             'decoder': {'const': name}, **options['properties'],
-            **(nms if row.task == 'detection' else {})}
+            **{key: value for key, value in shared.items()
+               if key != 'nms' or row.task == 'detection'}}
         cases.append({
             'if': {'required': ['decoder'], 'properties': {'decoder': {'const': name}}},
             'then': options})
