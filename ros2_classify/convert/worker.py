@@ -47,7 +47,7 @@ LIMITS = 'ROS2_CLASSIFY_CONVERTER_LIMITS'
 
 
 # linux/sched.h, linux/prctl.h, and the system calls of landlock(7), equal on all architectures.
-_NEW_NETWORK, _NEW_USER, _NO_NEW_PRIVILEGES = 0x40000000, 0x10000000, 38
+_NEW_NET, _NEW_USER, _NO_NEW_PRIVILEGES = 0x40000000, 0x10000000, 38
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 # LANDLOCK_ACCESS_FS_*: to write, remove and make files, later to move and to truncate them.
 _WRITING = (1 << 1) | sum(1 << bit for bit in range(4, 13))
@@ -97,21 +97,21 @@ def confine(limits: dict[str, int]) -> list[str]:
     except OSError as error:
         missing.append(f'to be ended first when memory runs out ({error.strerror})')
     libc = ctypes.CDLL(None, use_errno=True)
-    network = _leave_network(libc)
+    online = _go_offline(libc)
     version = _confine_writing(libc)
-    if network and version < 4:
-        missing.append(f'no network ({network})')
+    if online and version < 4:
+        missing.append(f'no network ({online})')
     if version < 1:
         missing.append('no writing outside of the working directory (Landlock)')
     return missing
 
 
-def _leave_network(libc: Any) -> str:
+def _go_offline(libc: Any) -> str:
     """Enter a network namespace without interfaces; return why not."""
     user, group = os.geteuid(), os.getegid()
-    if libc.unshare(_NEW_NETWORK) == 0:
+    if libc.unshare(_NEW_NET) == 0:
         return ''
-    if libc.unshare(_NEW_USER | _NEW_NETWORK) != 0:
+    if libc.unshare(_NEW_USER | _NEW_NET) != 0:
         return os.strerror(ctypes.get_errno())
     # Without these files remain readable, but this user has no name.
     for path, line in (('setgroups', 'deny'), ('uid_map', f'{user} {user} 1'),

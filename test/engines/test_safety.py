@@ -196,7 +196,7 @@ def test_an_outside_file_is_never_opened(home: Path) -> None:
         assert events.read(4096)
 
 
-def test_an_address_in_memory_is_no_file(home: Path) -> None:
+def test_a_memory_address_is_no_file(home: Path) -> None:
     """ONNX Runtime reads its own memory, at the offset, for a file of this name."""
     for location in ('*/_ORT_MEM_ADDR_/*', './_ORT_MEM_ADDR_/x'):
         path = save(home / 'm.onnx', [add()], [external(tensor(), location)])
