@@ -42,7 +42,7 @@ from ros2_classify.paths import check_allowed
 # Operators that carry, or name a file with, machine code of a provider.
 _BINARIES = {('com.microsoft', 'EPContext'), ('trt.plugins', 'TRT_EngineOp'),
              ('com.microsoft.nchwc', 'EPContext')}
-# ONNX Runtime's mark for weights in its own memory, whose "offset" is an address there.
+# ONNX Runtime's mark for weights in its own memory, whose "offset" is a memory address.
 _MEMORY = '_ORT_MEM_ADDR_'
 _LOGGER = logging.getLogger(__name__)
 _WORD = 'EngineSettings.external_data (the server: external_data)'
