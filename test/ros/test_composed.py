@@ -58,7 +58,7 @@ def test_images_reach_the_server_and_others(start, peer, classifier, images):
     assert peer.state('/robot/server') == 'active'
     output = both.stop()
     assert '0 unusable, 0 failed' in output
-    counts = re.search(r'(\d+) frames received, (\d+) answered', output)
+    counts = re.search(r'(\d+) frames received, (\d+) results', output)
     assert int(counts[2]) >= 10
 
 
@@ -131,4 +131,4 @@ def test_a_camera_of_one_s_own(peer, classifier, tmp_path):
         process.kill()
         process.wait()
     assert process.returncode == 0, output
-    assert 'answered' in output and 'Traceback' not in output
+    assert 'frames received' in output and 'Traceback' not in output

@@ -17,7 +17,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 import time
 
 from rclpy.node import Node
@@ -46,9 +45,7 @@ class CameraReport:
         self._errors = 0
         self._failure: Issue | None = None
         self._diagnostics = Diagnostics(node)
-        self._diagnostics.add('images', self._status)
-        # The old name of the status, for one release.
-        self._diagnostics.add('pictures', self._deprecated)  # words: old
+        self._diagnostics.add('images', self._status, deprecated='pictures')  # words: old
 
     # ---- in the thread that publishes
 
@@ -77,8 +74,3 @@ class CameraReport:
             age=None if last is None else time.monotonic() - last,
             image_format=self._image_format, errors=self._errors,
             issues=[failure, *issues] if failure else issues)
-
-    def _deprecated(self) -> Status:
-        status = self._status()
-        return replace(status, values=(
-            *status.values, ('deprecated status', f'read {self._node.get_name()}: images')))

@@ -133,7 +133,7 @@ class CameraNode(Node):
         if self._thread.ident is not None:
             self._thread.join(5.0)
         if self._thread.is_alive():
-            self._stop.left_thread_behind = True
+            self._stop.has_abandoned_thread = True
         else:
             self._source.close()
             self._raw.destroy()

@@ -86,7 +86,7 @@ IMAGES = (
         'the camera offers less than the subscription requests; the message names the policy',
         "`qos_overrides` of one of the two: [the server's page](nodes/server.md)"),
     IssueType(
-        'no_picture', ERROR,
+        'no_image', ERROR,
         'no image from {publishers} on {topic} for {seconds:.0f} s: either the camera sends none '
         '(check with ros2 topic hz), or its images are too large for the default settings of the '
         'middleware: {cure}',
@@ -94,7 +94,7 @@ IMAGES = (
         'run `ros2 topic hz`; if it shows frames, start the camera with the [profile for '
         'large images](large_images.md)'),
     IssueType(
-        'no_local_picture', ERROR,
+        'no_local_image', ERROR,
         'no image on {topic} for {seconds:.0f} s from the camera in this process: see its own '
         'status on /diagnostics',
         'the camera runs in the same process and sends nothing',
@@ -105,7 +105,7 @@ IMAGES = (
         'the message says which field is wrong; see the [supported '
         'encodings](nodes/server.md#subscribed-topics)'),
     IssueType(
-        'pictures_lost', WARN,
+        'images_lost', WARN,
         'images lost on {topic}: {lost} did not arrive. Usually they are too large for the '
         "settings of the middleware in the camera's process: {cure}. If the camera is on another "
         'machine, use compressed images (image_transport:=compressed)',
@@ -161,7 +161,7 @@ INFERENCE = (
         'the device was lost, or the model failed repeatedly',
         'wait; if it fails again, see above'),
     IssueType(
-        'hangs', ERROR,
+        'inference_timeout', ERROR,
         'the model has not come back for {seconds:.0f} s (inference_timeout is {limit:.0f} s): '
         'a driver hangs, or the machine is overloaded; raise inference_timeout if it needs '
         'longer',
@@ -176,7 +176,7 @@ INFERENCE = (
         'wait; run `nvidia-smi` and `dmesg`; '
         '[`load_timeout`](nodes/server.md#parameters) limits it'),
     IssueType(
-        'load_hangs', ERROR,
+        'load_timeout', ERROR,
         '{model} has not come back from loading for {seconds:.0f} s, including its first '
         'inference (load_timeout is {limit:.0f} s): it never returns, a driver hangs, or the '
         'machine is overloaded; raise load_timeout if it needs longer',

@@ -28,14 +28,14 @@ class Counters:
     What has happened to the images of one camera since the activation.
 
     One thread at a time writes each of them. ``replaced``: a newer image came first;
-    ``unwanted``: no subscribers; ``skipped``: in a pause after a fault; ``stopped``: the node
+    ``no_subscribers``: nobody subscribes to the results; ``skipped``: in a pause after a fault; ``stopped``: the node
     stopped, or abandoned a thread, before their turn.
     """
 
     received: int = 0
-    answered: int = 0
+    results: int = 0
     replaced: int = 0
-    unwanted: int = 0
+    no_subscribers: int = 0
     malformed: int = 0
     failed: int = 0
     skipped: int = 0
@@ -46,8 +46,8 @@ class Counters:
         skipped = f', {self.skipped} skipped after faults' if self.skipped else ''
         stopped = f', {self.stopped} dropped at the stop' if self.stopped else ''
         return (
-            f'{self.received} frames received, {self.answered} answered, {self.replaced} replaced '
-            f'by newer ones, {self.unwanted} not wanted by anybody, {self.malformed} unusable, '
+            f'{self.received} frames received, {self.results} results, {self.replaced} replaced '
+            f'by newer ones, {self.no_subscribers} without subscribers, {self.malformed} unusable, '
             f'{self.failed} failed{skipped}{stopped}')
 
 

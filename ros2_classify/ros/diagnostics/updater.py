@@ -22,6 +22,7 @@ installed, its updater publishes; else this module publishes the same messages.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 import time
 from typing import Any
 
@@ -47,20 +48,31 @@ class Diagnostics:
         self._timer = node.create_timer(
             self._period, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def add(self, part: str, status: Callable[[], Status]) -> None:
-        """Add a part; `status` is called once a second, in the executor's thread."""
+    def add(self, part: str, status: Callable[[], Status], deprecated: str = '') -> None:
+        """
+        Add a part; `status` is called once a second, in the executor's thread.
+
+        The same status is published under the deprecated name, with a row that names the new one.
+        """
+        now = Status(Level.STALE, 'not known yet')
+
         def run(wrapper: Any) -> Any:
+            nonlocal now
             try:
                 now = status()
             except Exception as error:  # noqa: B902 - the other parts are still reported
                 now = Status(Level.ERROR, f'unexpected {type(error).__name__}: {error}')
-            wrapper.level = bytes([now.level])
-            wrapper.message = now.message
-            wrapper.values = [KeyValue(key=key, value=value) for key, value in now.values]
-            return wrapper
+            return fill(wrapper, now)
+
+        def repeat(wrapper: Any) -> Any:
+            notice = ('deprecated status', f'read {self._node.get_name()}: {part}')
+            return fill(wrapper, replace(now, values=(*now.values, notice)))
 
         self._parts.add(part)
         self._updater.add(part, run)
+        if deprecated:
+            # After the new one: the updater runs them in this order.
+            self._updater.add(deprecated, repeat)
 
     def remove(self, part: str) -> None:
         """Remove a part, if it was added."""
@@ -77,6 +89,14 @@ class Diagnostics:
         """Publish instead of the timer, while the executor is blocked."""
         if time.monotonic() - self._published >= self._period:
             self.publish()
+
+
+def fill(wrapper: Any, status: Status) -> Any:
+    """Write a status into the updater's own."""
+    wrapper.level = bytes([status.level])
+    wrapper.message = status.message
+    wrapper.values = [KeyValue(key=key, value=value) for key, value in status.values]
+    return wrapper
 
 
 def make_updater(node: Node) -> Any:

@@ -40,7 +40,7 @@ from ros2_classify.ros.node.memory import share_heap
 MAX_ABANDONED = 3
 
 
-class Hangs:
+class AbandonedThreads:
     """Counts the abandoned threads of a process; thread-safe."""
 
     def __init__(self) -> None:
@@ -81,8 +81,8 @@ class Stop:
     def __init__(self) -> None:
         self.code = 0
         # Set if a thread was abandoned: the interpreter can't end in the normal way.
-        self.left_thread_behind = False
-        self.hangs = Hangs()
+        self.has_abandoned_thread = False
+        self.abandoned = AbandonedThreads()
         self._requested = threading.Event()
         self._wake: Callable[[], Any] | None = None
         self._lock = threading.Lock()
@@ -177,7 +177,7 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None, *,
         finally:
             gc.unfreeze()
             gc.enable()
-        if stop.left_thread_behind:
+        if stop.has_abandoned_thread:
             _free_context()
             # The thread is inside C++ code; ending the interpreter under it can crash.
             sys.stdout.flush()
@@ -241,7 +241,7 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
             _end(node, executor)
         executor.shutdown()
         rclpy.try_shutdown()
-        if stop.left_thread_behind:
+        if stop.has_abandoned_thread:
             # The thread holds the node, which must not hold the context.
             for node in nodes:
                 vars(node).clear()
@@ -333,7 +333,7 @@ def call_interruptibly(
     while thread.is_alive():
         thread.join(0.05)
         if stop.requested and thread.is_alive():
-            stop.left_thread_behind = True
+            stop.has_abandoned_thread = True
             raise Interrupted
         meanwhile()
         now = time.monotonic()

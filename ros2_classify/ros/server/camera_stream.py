@@ -333,11 +333,11 @@ class CameraStream:
             self._missed = False
             self.monitor.interruptions += 1
             self._log.info(f'images come on {self.topic} again')
-        for finding in self.monitor.findings():
-            found.append(finding)
+        for issue in self.monitor.issues():
+            found.append(issue)
             # Unusable images are logged one by one; the others have results all the same.
-            if finding.key != 'unusable':
-                self._throttled(self._log.info, finding.text, finding.key)
+            if issue.key != 'unusable':
+                self._throttled(self._log.info, issue.text, issue.key)
         return found
 
     def _silent_for(self, source: ImageSubscription) -> float:
@@ -369,18 +369,19 @@ class CameraStream:
                 self._trace.skipped(taken.replaced)
         wanted = self.publishers.wanted
         self._count(
-            received=1 + taken.replaced, replaced=taken.replaced, unwanted=int(not wanted))
+            received=1 + taken.replaced, replaced=taken.replaced, no_subscribers=int(not wanted))
         return Frame(self, taken.msg, taken.received) if wanted else None
 
     def read(self, msg: Any, max_pixels: int) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
         pixels, color = self._to_array(msg, max_pixels)
         kind = getattr(msg, 'encoding', None) or getattr(msg, 'format', '')
-        form = f'{pixels.shape[1]}x{pixels.shape[0]} {kind}'
-        before = self.monitor.usable(form)
+        image_format = f'{pixels.shape[1]}x{pixels.shape[0]} {kind}'
+        before = self.monitor.usable(image_format)
         if before:
             self._throttled(
-                self._log.info, f'images on {self.topic} are {form} now, no more {before}', 'form')
+                self._log.info,
+                f'images on {self.topic} are {image_format} now, no more {before}', 'format')
         return pixels, color
 
     def finish(self, frame: Frame, outcome: Outcome) -> None:
@@ -407,7 +408,7 @@ class CameraStream:
         self.latencies.total.add(latency)
         self.latencies.node.add(time.perf_counter() - frame.received)
         self.latencies.model.add(result.timing.inference)
-        self._count(answered=1)
+        self._count(results=1)
 
     def _drop(self, outcome: Outcome) -> None:
         error = outcome.error

@@ -12,14 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the server tells about itself: a status for each camera, the model, and the model."""
+"""What the server tells about itself: a status for each camera, one for inference, one for the model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 import time
+from typing import Protocol
 
 from ros2_classify.engines.providers import fell_back
 from ros2_classify.ros.diagnostics.clock_monitor import SimulatedClock
@@ -33,83 +33,51 @@ from ros2_classify.ros.server.camera_stream import CameraStream
 from ros2_classify.ros.server.faults import EngineFaults, timeout
 from ros2_classify.ros.server.inference import InferenceStatistics
 from ros2_classify.ros.server.model import Model
+from ros2_classify.ros.server.model_loader import Loader
 from ros2_classify.ros.server.recovery import Recovery
 
 
-@dataclass(frozen=True)
-class View:
-    """
-    A server as its report sees it, at one moment.
+class ReportedServer(Protocol):
+    """What the report reads of a server."""
 
-    Parameters
-    ----------
-    state : str
-        The lifecycle state.
-    settings : Parameters
-        Its parameters.
-    model : Model or None
-        What runs.
-    models_loaded : int
-        How many models it has loaded.
-    faults : EngineFaults
-        The model's, since the activation.
-    statistics : InferenceStatistics or None
-        Times of inference; None before the first activation.
-    requests : int
-        Service requests that have been handled.
-    recovery : Recovery or None
-        What looks after the model while the node is active.
-    busy_for : float
-        Seconds since the inference under way began.
-    gave_up : str
-        Why it left the state active by itself; empty where it did not.
-    refused : str
-        Why the last change of the model was refused; empty where it was not.
-    loading : sequence of Issue
-        What is wrong with the model that is being loaded.
-    hangs : int
-        Threads that the process has left behind.
-
-    """
-
-    state: str
     settings: Parameters
     model: Model | None
     models_loaded: int
     faults: EngineFaults
+    # None before the first activation.
     statistics: InferenceStatistics | None
-    requests: int
+    # None if the node is not active.
     recovery: Recovery | None
-    busy_for: float
-    gave_up: str = ''
-    refused: str = ''
-    loading: Sequence[Issue] = ()
-    hangs: int = 0
+    loader: Loader
+    # Why it left the state active by itself.
+    gave_up: str
+
+    @property
+    def change_refused(self) -> str:
+        """Why the last change of the model was refused."""
+
+    @property
+    def requests_handled(self) -> int:
+        """Service requests that have been handled."""
+
+    @property
+    def busy_for(self) -> float:
+        """Seconds since the inference under way began; 0 if there is none."""
 
 
 class ServerReport:
-    """
-    The server's ``/diagnostics``; all methods are for the executor's thread.
+    """The server's ``/diagnostics``; all methods are for the executor's thread."""
 
-    Parameters
-    ----------
-    node : ManagedNode
-        The server.
-    view : callable
-        Returns what is known of it.
-
-    """
-
-    def __init__(self, node: ManagedNode, view: Callable[[], View]) -> None:
+    def __init__(self, node: ManagedNode, server: ReportedServer) -> None:
         self._node = node
-        self._view = view
+        self._server = server
         self._streams: dict[str, CameraStream] = {}
         self._rates: dict[str, Rate] = {}
         self._clock = SimulatedClock()
         self._doing = ('', 0.0)
         self._failed_before = 0
         self._diagnostics = Diagnostics(node)
-        self._diagnostics.add('network', self._work)
+        self._diagnostics.add('inference', self._inference, deprecated='network')  # words: old
         self._diagnostics.add('model', self._model)
 
     def watch(self, streams: Sequence[CameraStream]) -> None:
@@ -140,11 +108,11 @@ class ServerReport:
         return input_status(
             topic=stream.topic, active=source is not None, issues=stream.issues,
             rate=self._rate(f'{stream.topic} received', counters.received),
-            result_rate=self._rate(f'{stream.topic} answered', counters.answered),
+            result_rate=self._rate(f'{stream.topic} results', counters.results),
             counts={
-                'received': counters.received, 'results published': counters.answered,
+                'received': counters.received, 'results published': counters.results,
                 'dropped, replaced by newer ones': counters.replaced,
-                'dropped, no subscribers': counters.unwanted,
+                'dropped, no subscribers': counters.no_subscribers,
                 'dropped, unusable': counters.malformed,
                 'dropped, the model failed': counters.failed,
                 'dropped, in pauses after faults': counters.skipped,
@@ -154,25 +122,25 @@ class ServerReport:
                 'changes of size or encoding': monitor.changes,
                 'interruptions': monitor.interruptions},
             age=None if last is None else time.monotonic() - last,
-            image_format=monitor.form, publishers=self._node.count_publishers(stream.topic),
+            image_format=monitor.image_format, publishers=self._node.count_publishers(stream.topic),
             subscribers=stream.publishers.listeners, latency=stream.latencies.total,
             node_latency=stream.latencies.node, last_error=stream.last_error)
 
-    def _work(self) -> Status:
-        server = self._view()
-        streams, faults = self._streams.values(), server.faults
-        answered = sum(stream.counters.answered for stream in streams)
+    def _inference(self) -> Status:
+        server, streams = self._server, self._streams.values()
+        faults = server.faults
+        results = sum(stream.counters.results for stream in streams)
         failed = sum(stream.counters.failed for stream in streams)
         lately, self._failed_before = max(0, failed - self._failed_before), failed
         what, since = self._doing
         errors = [stream.last_error for stream in streams if stream.last_error]
         return inference_status(
-            state=server.state,
+            state=self._node.state,
             activity=f'{what} for {time.monotonic() - since:.0f} s' if what else '',
-            issues=self._work_findings(server),
-            rate=self._rate('results', answered), published=answered, failed=failed,
-            requests=server.requests,
-            faults=faults.total, reloads=faults.reloads, abandoned=server.hangs,
+            issues=self._inference_issues(),
+            rate=self._rate('results', results), published=results, failed=failed,
+            requests=server.requests_handled,
+            faults=faults.total, reloads=faults.reloads, abandoned=faults.abandoned.count,
             failed_lately=lately,
             inference=None if server.statistics is None else server.statistics.times,
             running_for=server.busy_for,
@@ -181,22 +149,22 @@ class ServerReport:
             last_error=faults.last_error or (errors[-1] if errors else ''),
             clock_jumps=self._clock.jumps)
 
-    def _work_findings(self, server: View) -> list[Issue]:
-        clock = self._node.get_clock()
-        findings = self._clock.look(
+    def _inference_issues(self) -> list[Issue]:
+        server, clock = self._server, self._node.get_clock()
+        issues = self._clock.look(
             1e-9 * clock.now().nanoseconds if clock.ros_time_is_active else None)
         if server.recovery is not None:
-            findings += server.recovery.findings
-        findings += server.loading
+            issues += server.recovery.issues
+        issues += server.loader.issues()
         if self._node.failed_transition is not None:
             transition, reason = self._node.failed_transition
-            findings.append(find('transition_failed', transition=transition, reason=reason))
+            issues.append(find('transition_failed', transition=transition, reason=reason))
         if server.gave_up:
-            findings.append(find('gave_up', reason=server.gave_up))
-        return findings
+            issues.append(find('gave_up', reason=server.gave_up))
+        return issues
 
     def _model(self) -> Status:
-        server = self._view()
+        server = self._server
         model, asked = server.model, server.settings['provider']
         if model is None:
             return model_status(requested=asked, version=server.models_loaded)
@@ -205,4 +173,4 @@ class ServerReport:
             name=model.name, task=model.pipeline.task, sha256=model.sha256, requested=asked,
             provider=provider, fell_back=fell_back(asked, provider),
             version=server.models_loaded, load_time=model.load_time, engine_time=model.engine_time,
-            warm_up_time=model.warm_up_time, refused=server.refused)
+            warm_up_time=model.warm_up_time, refused=server.change_refused)

@@ -27,7 +27,7 @@ import time
 
 from ros2_classify.errors import EngineError, EngineMemoryError, ProviderLostError
 from ros2_classify.ros.diagnostics.issues import find, Issue
-from ros2_classify.ros.node.process import Hangs
+from ros2_classify.ros.node.process import AbandonedThreads
 
 ACTIONS = ('retry', 'error', 'exit')
 # The exit code of a process that ends by a fault of the engine; 3 and less have a meaning.
@@ -72,7 +72,7 @@ class EngineFaults:
         One of `ACTIONS`.
     clock : callable
         Gives the time in seconds; for tests.
-    hangs : Hangs, optional
+    abandoned : AbandonedThreads, optional
         The threads that the process has left behind, in earlier activations as well.
 
     Attributes
@@ -85,7 +85,7 @@ class EngineFaults:
     """
 
     def __init__(self, action: str, clock: Callable[[], float] = time.monotonic,
-                 hangs: Hangs | None = None) -> None:
+                 abandoned: AbandonedThreads | None = None) -> None:
         self._action = action
         self._clock = clock
         self._lock = threading.Lock()
@@ -93,7 +93,7 @@ class EngineFaults:
         self._until = 0.0
         self._next = RecoveryAction()
         self.reloading = False
-        self.hangs = hangs or Hangs()
+        self.abandoned = abandoned or AbandonedThreads()
         self.total = 0
         self.reloads = 0
         self.last_error = ''
@@ -102,7 +102,7 @@ class EngineFaults:
 
     def pause(self) -> EngineError | None:
         """Return why the model must not be tried at the moment; None where it may."""
-        found = self.findings()
+        found = self.issues()
         return EngineError(found[0].text) if found else None
 
     def failed(self, error: Exception) -> None:
@@ -128,22 +128,22 @@ class EngineFaults:
 
     # ---- the executor's thread
 
-    def hung(self, seconds: float, limit: float) -> None:
+    def timed_out(self, seconds: float, limit: float) -> None:
         """Note an inference that does not come back."""
-        reason = find('hangs', seconds=seconds, limit=limit).text
-        self.hangs.add()
+        reason = find('inference_timeout', seconds=seconds, limit=limit).text
+        self.abandoned.add()
         with self._lock:
             self._note(reason)
-            self._next = self._after_hang(reason)
+            self._next = self._after_timeout(reason)
 
-    def reload_hung(self, error: Exception) -> None:
+    def reload_timed_out(self, error: Exception) -> None:
         """Note that reloading the model does not return either."""
         with self._lock:
             self.reloading = False
             self._note(f'reloading the model failed: {error}')
             # It has waited for long enough.
             self._until = 0.0
-            self._next = self._after_hang(self.last_error)
+            self._next = self._after_timeout(self.last_error)
 
     def reload_failed(self, error: Exception) -> None:
         """Note that reloading failed; it is tried again after a pause."""
@@ -178,7 +178,7 @@ class EngineFaults:
                 self.reloading = True
             return action
 
-    def findings(self) -> list[Issue]:
+    def issues(self) -> list[Issue]:
         """Return why the model is not tried at the moment; any thread may call this."""
         left = self._until - self._clock() if self._until else 0.0
         if left > 0.0:
@@ -189,13 +189,13 @@ class EngineFaults:
             return [find('reloading', reason=self.last_error)]
         return []
 
-    def _after_hang(self, reason: str) -> RecoveryAction:
+    def _after_timeout(self, reason: str) -> RecoveryAction:
         if self._action != 'retry':
             return RecoveryAction(self._action, reason)
-        if not self.hangs.too_many:
+        if not self.abandoned.too_many:
             return RecoveryAction('reload', reason)
         return RecoveryAction(
-            'exit', f'{reason}; that is the {self.hangs.count}th time in this process, and each '
+            'exit', f'{reason}; that is the {self.abandoned.count}th time in this process, and each '
             'leaves its memory behind')
 
     def _note(self, reason: str) -> None:

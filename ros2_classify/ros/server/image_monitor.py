@@ -48,7 +48,7 @@ class ImageMonitor:
         How often size or encoding changed.
     interruptions : int
         How often images came again after they had been missed.
-    form : str
+    image_format : str
         Size and encoding of the last image; empty before the first.
 
     """
@@ -59,7 +59,7 @@ class ImageMonitor:
         self.jumps = 0
         self.changes = 0
         self.interruptions = 0
-        self.form = ''
+        self.image_format = ''
         self._stamp: float | None = None
         self._jumped: tuple[float, float] = (-_SHOWN, 0.0)
         self._unusable: tuple[float, str] = (-_SHOWN, '')
@@ -74,24 +74,15 @@ class ImageMonitor:
             self.jumps += 1
             self._jumped = (self._clock(), before - now)
 
-    def usable(self, form: str) -> str:
+    def usable(self, image_format: str) -> str:
         """
-        Note the form of an image that could be read; called by one thread at a time.
+        Note the size and encoding of a readable image; called by one thread at a time.
 
-        Parameters
-        ----------
-        form : str
-            Its size and encoding.
-
-        Returns
-        -------
-        str
-            What the form was before, where it has changed; else nothing.
-
+        Return the previous ones if they have changed; else an empty string.
         """
         self._last_unusable = False
-        before, self.form = self.form, form
-        if not before or before == form:
+        before, self.image_format = self.image_format, image_format
+        if not before or before == image_format:
             return ''
         self.changes += 1
         return before
@@ -105,15 +96,15 @@ class ImageMonitor:
         """Note the seconds from an image's stamp to its result, on the node's clock."""
         self._offset = latency
 
-    def findings(self) -> list[Issue]:
+    def issues(self) -> list[Issue]:
         """Return what is wrong with the images that come; any thread may call this."""
         now = self._clock()
         found = []
         when, reason = self._unusable
         if self._last_unusable or now - when < _SHOWN:
-            finding = find('unusable', topic=self._topic, reason=reason)
-            level = finding.level if self._last_unusable else Level.WARN
-            found.append(Issue(finding.key, level, finding.text))
+            issue = find('unusable', topic=self._topic, reason=reason)
+            level = issue.level if self._last_unusable else Level.WARN
+            found.append(Issue(issue.key, level, issue.text))
         when, seconds = self._jumped
         if now - when < _SHOWN:
             found.append(find('jumped_back', topic=self._topic, seconds=seconds))

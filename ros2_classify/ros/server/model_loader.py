@@ -43,7 +43,7 @@ _SLOW = 60.0
 Work = Callable[[Starting], Model]
 
 
-class LoadHangsError(EngineError):
+class LoadTimeoutError(EngineError):
     """A model did not come back from being loaded, or from its first run."""
 
 
@@ -73,9 +73,9 @@ class Loader:
 
     def check(self) -> None:
         """Raise EngineError if too many threads have been abandoned."""
-        if self._stop.hangs.too_many:
+        if self._stop.abandoned.too_many:
             raise EngineError(
-                f'{self._stop.hangs.count} threads have not come back from models, and each '
+                f'{self._stop.abandoned.count} threads have not come back from models, and each '
                 'holds memory and perhaps a processor: no other model is loaded before the '
                 'process has been restarted')
 
@@ -98,7 +98,7 @@ class Loader:
 
         Raises
         ------
-        LoadHangsError
+        LoadTimeoutError
             If the time was over; the thread is left behind.
         Exception
             What the work raised.
@@ -108,18 +108,18 @@ class Loader:
             load = self._present = _Load(name, work, self._timeout(), self._clock)
             try:
                 return load.wait()
-            except LoadHangsError:
-                self._stop.hangs.add()
+            except LoadTimeoutError:
+                self._stop.abandoned.add()
                 # The interpreter can't end around a thread in C++ code in the normal way.
-                self._stop.left_thread_behind = True
+                self._stop.has_abandoned_thread = True
                 raise
             finally:
                 self._present = None
 
-    def findings(self) -> list[Issue]:
+    def issues(self) -> list[Issue]:
         """Return what is wrong with the load under way; any thread may call this."""
         load = self._present
-        return [] if load is None else load.findings()
+        return [] if load is None else load.issues()
 
 
 class _Load:
@@ -142,14 +142,14 @@ class _Load:
 
     def wait(self) -> Model:
         """Return the model, or raise why there is none."""
-        threading.Thread(target=self._run, name='loading_network', daemon=True).start()
+        threading.Thread(target=self._run, name='loading_model', daemon=True).start()
         dog = Watchdog(self._clock)
         while not self._done.wait(_LOOK):
             begun = self._begun
             self._seen = dog.look(0.0 if begun is None else self._clock() - begun)
             if self._limit and self._seen > self._limit and self._leave():
-                raise LoadHangsError(find(
-                    'load_hangs', model=self._name, seconds=self._seen, limit=self._limit).text)
+                raise LoadTimeoutError(find(
+                    'load_timeout', model=self._name, seconds=self._seen, limit=self._limit).text)
         model, self._model = self._model, None
         error, self._error = self._error, None
         if error is not None:
@@ -161,7 +161,7 @@ class _Load:
         assert model is not None
         return model
 
-    def findings(self) -> list[Issue]:
+    def issues(self) -> list[Issue]:
         """Return a warning where it takes long."""
         if self._seen <= self._slow:
             return []
@@ -301,7 +301,7 @@ class ModelChange:
         """Whether the thread is still at a change, even one that was given up."""
         return self._loading is not None and self._loading.running
 
-    async def change(self, name: str, adopt: Callable[[Model], Model]) -> None:
+    async def change(self, name: str, set_model: Callable[[Model], Model]) -> None:
         """
         Load another model and put it in the place of the one that serves.
 
@@ -309,7 +309,7 @@ class ModelChange:
         ----------
         name : str
             What the parameter ``model`` may be.
-        adopt : callable
+        set_model : callable
             Puts the new model in the place of the old one, and returns that; raises
             Ros2ClassifyError, with all as it was, where the new one won't do.
 
@@ -320,7 +320,7 @@ class ModelChange:
 
         """
         try:
-            await self._change(name, adopt)
+            await self._change(name, set_model)
         except Exception as error:
             self.refused = str(error)
             raise
@@ -346,7 +346,7 @@ class ModelChange:
         self._queue.put(loading)
         return loading
 
-    async def _change(self, name: str, adopt: Callable[[Model], Model]) -> None:
+    async def _change(self, name: str, set_model: Callable[[Model], Model]) -> None:
         # The thread may still free the last one's old model: the next one waits for that.
         if self._loading is not None and not self._loading.settled:
             raise ChangeRefusedError(
@@ -363,7 +363,7 @@ class ModelChange:
                 del error
         unneeded = model
         try:
-            unneeded = adopt(model)
+            unneeded = set_model(model)
         finally:
             loading.settle(unneeded)
 

@@ -47,8 +47,8 @@ class ModelHolder(Protocol):
     def load(self, cancel: threading.Event | None = None, name: str = '') -> Model:
         """Load a model; called in a thread of its own."""
 
-    def change(self, model: Model) -> Model:
-        """Work with another model from now on, and return the one before."""
+    def set_requested_model(self, model: Model) -> Model:
+        """Use a model that a user asked for; return the previous one."""
 
 
 class ModelParameter:
@@ -66,7 +66,7 @@ class ModelParameter:
 
     Attributes
     ----------
-    adopting : bool
+    setting_model : bool
         Whether the parameters are being set for a model that is not in its place yet: the one
         that is must not follow them.
 
@@ -78,7 +78,7 @@ class ModelParameter:
         self._settings = settings
         self._holder = holder
         self._change = ModelChange(lambda name, cancel: holder.load(cancel, name), self._wake)
-        self.adopting = False
+        self.setting_model = False
         settings.guard(self._problem_with)
         replace_setters(node, self._set)
 
@@ -111,13 +111,13 @@ class ModelParameter:
                 successful=False, reason='a configured node needs a model: name one')
         self._log.info(f'loading the model {name} while {old.name} serves')
         try:
-            await self._change.change(name, lambda new: self._adopt(new, old, parameters))
+            await self._change.change(name, lambda new: self._set_model(new, old, parameters))
         except Ros2ClassifyError as error:
             self._log.error(f'the model {old.name} keeps serving: {error}')
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
-    def _adopt(self, new: Model, old: Model, parameters: Sequence[Parameter]) -> Model:
+    def _set_model(self, new: Model, old: Model, parameters: Sequence[Parameter]) -> Model:
         """Put a model in the place of the old one, and return that; or change nothing."""
         if self._holder.model is not old:
             raise ChangeRefusedError(
@@ -127,20 +127,20 @@ class ModelParameter:
             raise ChangeRefusedError(reason)
         defaults = model_defaults(new.pipeline.options)
         self._settings.check_model_defaults(defaults)
-        self.adopting = True
+        self.setting_model = True
         try:
             result = self._node.set_parameters_atomically(list(parameters))
             if not result.successful:
                 raise ChangeRefusedError(result.reason)
             self._settings.set_model_defaults(defaults)
         finally:
-            self.adopting = False
-        self._holder.change(new)
+            self.setting_model = False
+        self._holder.set_requested_model(new)
         self._log.info(f'the model {old.name} is replaced by {new.name}')
         return old
 
     def _problem_with(self, name: str) -> str:
-        if name != _NAME or self._holder.model is None or self.adopting:
+        if name != _NAME or self._holder.model is None or self.setting_model:
             return ''
         return 'the model of a node that is configured is set by its services, as ros2 param does'
 

@@ -34,7 +34,7 @@ from ros2_classify.ros.node.lifecycle_node import ManagedNode
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.server.camera_stream import CameraStream, stream_names
-from ros2_classify.ros.server.diagnostics import ServerReport, View
+from ros2_classify.ros.server.diagnostics import ServerReport
 from ros2_classify.ros.server.faults import EngineFaults, timeout
 from ros2_classify.ros.server.image_waiter import check_rclpy, ImageWaiter
 from ros2_classify.ros.server.inference import Inference, InferenceStatistics
@@ -73,43 +73,43 @@ class ServerNode(ManagedNode):
     def __init__(self, stop: runtime.Stop) -> None:
         super().__init__('server', stop)
         self._throttled = ThrottledLog()
-        self._settings = Parameters(self, PARAMETERS)
-        if self._settings['tune_malloc']:
+        self.settings = Parameters(self, PARAMETERS)
+        if self.settings['tune_malloc']:
             memory.tune_malloc()
         memory.calm_opencv()
-        self._models_loaded = 0
+        self.models_loaded = 0
         self._hung = False
-        self._model: Model | None = None
+        self.model: Model | None = None
         self._streams: tuple[CameraStream, ...] = ()
         self._service: InferenceService | None = None
         # Of the present activation, or the last one; None before the first.
-        self._statistics: InferenceStatistics | None = None
+        self.statistics: InferenceStatistics | None = None
         self._worker: Worker | None = None
         self._timer: Any = None
         self._trace: Trace | None = None
-        self._loader = Loader(stop, lambda: float(self._settings['load_timeout']))
-        self._setter = ModelParameter(self, self._settings, self)
-        self._settings.on_change(self._parameters_changed)
-        self._faults = self._new_faults()
-        self._recovery: Recovery | None = None
-        self._gave_up = ''
-        self._report = ServerReport(self, self._view)
+        self.loader = Loader(stop, lambda: float(self.settings['load_timeout']))
+        self._model_parameter = ModelParameter(self, self.settings, self)
+        self.settings.on_change(self._parameters_changed)
+        self.faults = self._new_faults()
+        self.recovery: Recovery | None = None
+        self.gave_up = ''
+        self._report = ServerReport(self, self)
 
     @property
     def autostart(self) -> bool:
         """Whether it configures and activates itself."""
-        return bool(self._settings['autostart'])
+        return bool(self.settings['autostart'])
 
     # ---- transitions
 
     def configure(self) -> None:
         """Load and warm up the model, create publishers and the service."""
-        self._gave_up = ''
+        self.gave_up = ''
         check_rclpy()
         names = stream_names(
-            self, self._settings['image_topics'], self._settings['image_transport'],
-            self._settings['output_namespaces'])
-        name = self._settings['model']
+            self, self.settings['image_topics'], self.settings['image_transport'],
+            self.settings['output_namespaces'])
+        name = self.settings['model']
         if not name:
             from ros2_classify.model import catalog
             raise ModelNotFoundError(
@@ -119,7 +119,7 @@ class ServerNode(ManagedNode):
         self._log.info(f'loading the model {name}')
         self._report.doing(f'loading the model {name}')
         try:
-            model = self._model = runtime.call_interruptibly(
+            model = self.model = runtime.call_interruptibly(
                 lambda: self.load(streams=len(names)), self._stop,
                 lambda gone: self._log.info(f'still loading the model {name} after {gone}'),
                 meanwhile=self._report.beat)
@@ -127,9 +127,9 @@ class ServerNode(ManagedNode):
             self._report.doing()
         # What loading took for a while.
         memory.trim_malloc()
-        self._models_loaded += 1
-        model.number = self._models_loaded
-        self._settings.set_model_defaults(model_defaults(model.pipeline.options))
+        self.models_loaded += 1
+        model.number = self.models_loaded
+        self.settings.set_model_defaults(model_defaults(model.pipeline.options))
         self._parameters_changed()
         streams = []
         for each in names:
@@ -146,15 +146,15 @@ class ServerNode(ManagedNode):
 
     def activate(self) -> None:
         """Subscribe and start to work."""
-        model = self._model
+        model = self.model
         assert model is not None
-        self._faults = self._new_faults()
-        self._recovery = Recovery(self, self._faults, self._log)
-        self._statistics = InferenceStatistics()
+        self.faults = self._new_faults()
+        self.recovery = Recovery(self, self.faults, self._log)
+        self.statistics = InferenceStatistics()
         if self._service is not None:
             self._service.handled = 0
         worker = self._make_worker()
-        trace_file = self._settings['trace_file']
+        trace_file = self.settings['trace_file']
         self._trace = Trace(trace_file) if trace_file else None
         for stream in self._streams:
             stream.activate(self._wake, self._looked_at, self._trace)
@@ -177,11 +177,11 @@ class ServerNode(ManagedNode):
             self._timer = None
         for stream in self._streams:
             stream.deactivate()
-        recovery, self._recovery = self._recovery, None
+        recovery, self.recovery = self.recovery, None
         if recovery is not None:
             recovery.close()
             if recovery.thread_runs and self._stop.requested:
-                self._stop.left_thread_behind = True
+                self._stop.has_abandoned_thread = True
         worker, self._worker = self._worker, None
         if worker is not None:
             self._end(worker)
@@ -192,12 +192,12 @@ class ServerNode(ManagedNode):
     def _end(self, worker: Worker) -> None:
         """Stop a worker; one whose model doesn't come back in time is left behind."""
         begun = time.monotonic()
-        warm_up_time = 0.0 if self._model is None else self._model.warm_up_time
+        warm_up_time = 0.0 if self.model is None else self.model.warm_up_time
         patience = max(_STOP_TIMEOUT, _WARM_UPS * warm_up_time)
         while not worker.stop(_STOP_TIMEOUT / 10):
             waited = time.monotonic() - begun
             if waited >= (_STOP_TIMEOUT if self._stop.requested else patience):
-                self._stop.left_thread_behind = self._hung = True
+                self._stop.has_abandoned_thread = self._hung = True
                 reason = f'the model has not come back for {waited:.0f} s'
                 self._log.error(reason)
                 worker.abandon(EngineError(reason))
@@ -205,8 +205,7 @@ class ServerNode(ManagedNode):
             self._report.beat()
 
     def _say_what_was_done(self) -> None:
-        handled = 0 if self._service is None else self._service.handled
-        requests = f'{handled} requests handled'
+        requests = f'{self.requests_handled} requests handled'
         if len(self._streams) == 1:
             self._log.info(f'stopped: {self._streams[0]}; {requests}')
             return
@@ -226,14 +225,14 @@ class ServerNode(ManagedNode):
     def close(self) -> None:
         """Shut down from whatever state the node is in."""
         # Refused now, the reply is still sent.
-        self._setter.close('the node ends')
+        self._model_parameter.close('the node ends')
         super().close()
-        if self._setter.running:
-            self._stop.left_thread_behind = True
+        if self._model_parameter.running:
+            self._stop.has_abandoned_thread = True
 
     def free(self, service: bool = True) -> None:
         """Destroy what configure created."""
-        self._setter.give_up('the node has been cleaned up meanwhile')
+        self._model_parameter.give_up('the node has been cleaned up meanwhile')
         if service and self._service is not None:
             self._service.destroy()
             self._service = None
@@ -241,7 +240,7 @@ class ServerNode(ManagedNode):
         self._report.watch(())
         for stream in streams:
             stream.destroy()
-        model, self._model = self._model, None
+        model, self.model = self.model, None
         # A model that a thread is still in is not freed under it: the thread holds the model.
         if model is not None:
             model.retire()
@@ -257,29 +256,29 @@ class ServerNode(ManagedNode):
         return ''
 
     def _parameters_changed(self) -> None:
-        model = self._model
-        if model is not None and not self._setter.adopting:
-            model.settings = result_settings(self._settings, model.pipeline.options)
+        model = self.model
+        if model is not None and not self._model_parameter.setting_model:
+            model.settings = result_settings(self.settings, model.pipeline.options)
 
     def _on_timer(self) -> None:
         """Do now and then what no event asks for."""
-        model = self._model
+        model = self.model
         if model is not None:
             # Before Iron no event tells of changed parameters.
             self._parameters_changed()
             for stream in self._streams:
                 stream.on_timer(model)
-            if self._recovery is not None:
-                self._recovery.look(self._busy_for, timeout(
-                    self._settings['inference_timeout'], model.warm_up_time))
+            if self.recovery is not None:
+                self.recovery.look(self.busy_for, timeout(
+                    self.settings['inference_timeout'], model.warm_up_time))
 
     # ---- in the worker's threads
 
     def _acquire_model(self) -> Model | Exception:
-        model = self._model
+        model = self.model
         # Between the two steps it may have been replaced.
         while model is not None and not model.acquire():
-            model = self._model
+            model = self.model
         assert model is not None, 'the worker ends before the model is taken away'
         if model.abandoned:
             model.release()
@@ -299,78 +298,69 @@ class ServerNode(ManagedNode):
         kind = '' if isinstance(error, Ros2ClassifyError) else f'{type(error).__name__}: '
         self._throttled(self._log.error, f'unexpected failure: {kind}{error}', 'failed')
 
-    def _view(self) -> View:
-        """Return what the report asks for."""
-        return View(
-            state=self.state, settings=self._settings, model=self._model,
-            models_loaded=self._models_loaded, faults=self._faults, statistics=self._statistics,
-            requests=0 if self._service is None else self._service.handled,
-            recovery=self._recovery, busy_for=self._busy_for, gave_up=self._gave_up,
-            refused=self._setter.refused, loading=self._loader.findings(),
-            hangs=self._stop.hangs.count)
+    @property
+    def requests_handled(self) -> int:
+        """Service requests that have been handled."""
+        return 0 if self._service is None else self._service.handled
 
     @property
-    def _busy_for(self) -> float:
-        """Seconds since the inference under way began; 0 where there is none."""
+    def change_refused(self) -> str:
+        """Why the last change of the model was refused; empty if it was not."""
+        return self._model_parameter.refused
+
+    @property
+    def busy_for(self) -> float:
+        """Seconds since the inference under way began; 0 if there is none."""
         return 0.0 if self._worker is None else self._worker.busy_for
 
     # ---- the model
-
-    @property
-    def model(self) -> Model | None:
-        """What the server works with."""
-        return self._model
 
     def load(self, cancel: threading.Event | None = None, name: str = '',
              streams: int = 0) -> Model:
         """Load a model, by default the present one again; called in a thread of its own."""
         if name or streams:
             # People asked for it; after a fault it is tried as long as the process lives.
-            self._loader.check()
-        name = name or self._settings['model']
-        return self._loader.load(name, lambda starting: load_model(
-            name, self._settings, self._log, streams or len(self._streams), cancel, starting))
+            self.loader.check()
+        name = name or self.settings['model']
+        return self.loader.load(name, lambda starting: load_model(
+            name, self.settings, self._log, streams or len(self._streams), cancel, starting))
 
-    def put(self, model: Model) -> Model:
-        """Work with a model from now on, and return the one before."""
-        old = self._model
+    def set_model(self, model: Model) -> Model:
+        """Use a model from now on; return the previous one."""
+        old = self.model
         assert old is not None
-        model.settings = result_settings(self._settings, model.pipeline.options)
-        self._models_loaded += 1
-        model.number = self._models_loaded
+        model.settings = result_settings(self.settings, model.pipeline.options)
+        self.models_loaded += 1
+        model.number = self.models_loaded
         for stream in self._streams:
             # Before its first result; a stream that isn't active will do so when it is.
             stream.announce_if_active(model)
-        self._model = model
+        self.model = model
         return old
 
-    def change(self, model: Model) -> Model:
-        """Work with a model that somebody has set, and return the one before."""
-        if self._recovery is not None:
-            self._recovery.close()
-        old = self.put(model)
-        self._faults.replaced()
+    def set_requested_model(self, model: Model) -> Model:
+        """Use a model that a user asked for; return the previous one."""
+        if self.recovery is not None:
+            self.recovery.close()
+        old = self.set_model(model)
+        self.faults.replaced()
         return old
 
     # ---- what can be done about faults, in the executor's thread
 
-    def adopt(self, model: Model) -> None:
-        """Put a model in the place of the one that fails, and work on."""
-        self.put(model).retire()
-
     def abandon_worker(self, error: EngineError) -> None:
         """Give up what does not come back, and have others drop images until there is a model."""
-        worker, model = self._worker, self._model
+        worker, model = self._worker, self.model
         assert worker is not None and model is not None
         # The interpreter can't end around a thread in C++ code in the normal way.
-        self._stop.left_thread_behind = True
+        self._stop.has_abandoned_thread = True
         model.abandoned = True
         worker.abandon(error)
         self._make_worker().start()
 
     def go_to_error(self, reason: str) -> None:
         """Leave the state active by way of the lifecycle's error processing."""
-        self._gave_up = reason
+        self.gave_up = reason
         self.trigger_deactivate()
 
     def end(self, code: int) -> None:
@@ -380,19 +370,19 @@ class ServerNode(ManagedNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop all work; after a fault that ends the service, by way of error processing."""
         done = super().on_deactivate(state)
-        return TransitionCallbackReturn.ERROR if self._gave_up else done
+        return TransitionCallbackReturn.ERROR if self.gave_up else done
 
     def _new_faults(self) -> EngineFaults:
         # A new activation does not bring the threads back that earlier ones have left behind.
-        return EngineFaults(self._settings['on_engine_fault'], hangs=self._stop.hangs)
+        return EngineFaults(self.settings['on_engine_fault'], abandoned=self._stop.abandoned)
 
     def _make_worker(self) -> Worker:
-        model = self._model
+        model = self.model
         assert model is not None
         self._worker = Worker(
-            self._streams, Inference(self._faults, self._statistics), ImageWaiter(self.context),
+            self._streams, Inference(self.faults, self.statistics), ImageWaiter(self.context),
             self._acquire_model, self._failed,
             # A model that replaces this one has as many batches.
             parallel=model.pipeline.parallel,
-            max_batch_delay=self._settings['max_batch_delay'])
+            max_batch_delay=self.settings['max_batch_delay'])
         return self._worker

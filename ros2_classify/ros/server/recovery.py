@@ -24,7 +24,7 @@ from ros2_classify.errors import EngineError
 from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.server.faults import EngineFaults, EXIT_CODE, Watchdog
 from ros2_classify.ros.server.model import Model
-from ros2_classify.ros.server.model_loader import LoadHangsError
+from ros2_classify.ros.server.model_loader import LoadTimeoutError
 
 
 class Recoverable(Protocol):
@@ -33,8 +33,8 @@ class Recoverable(Protocol):
     def load(self) -> Model:
         """Load the model once more; called in a thread of its own."""
 
-    def adopt(self, model: Model) -> None:
-        """Put a model in the place of the one that fails, and work on."""
+    def set_model(self, model: Model) -> Model:
+        """Use a model from now on; return the previous one."""
 
     def abandon_worker(self, error: EngineError) -> None:
         """Fail the job that does not return, and abandon the worker."""
@@ -100,8 +100,8 @@ class Reload:
             return
         with self._lock:
             self._model = model
-            unwanted = self._dropped
-        if unwanted:
+            dropped = self._dropped
+        if dropped:
             model.retire()
 
 
@@ -127,12 +127,12 @@ class Recovery:
         self._watchdog = Watchdog()
         self._hanging = False
         self._reload: Reload | None = None
-        self._findings: list[Issue] = []
+        self._issues: list[Issue] = []
 
     @property
-    def findings(self) -> list[Issue]:
+    def issues(self) -> list[Issue]:
         """What is wrong at the moment."""
-        return [*self._findings, *self._faults.findings()]
+        return [*self._issues, *self._faults.issues()]
 
     @property
     def thread_runs(self) -> bool:
@@ -152,20 +152,20 @@ class Recovery:
 
         """
         seen = self._watchdog.look(busy_for)
-        self._findings = [find('hangs', seconds=seen, limit=limit)] if seen > limit else []
-        if self._findings and not self._hanging:
-            self._log.error(self._findings[0].text)
-            self._faults.hung(seen, limit)
-        self._hanging = bool(self._findings)
+        self._issues = [find('inference_timeout', seconds=seen, limit=limit)] if seen > limit else []
+        if self._issues and not self._hanging:
+            self._log.error(self._issues[0].text)
+            self._faults.timed_out(seen, limit)
+        self._hanging = bool(self._issues)
         self._finish_reload()
         if self._reload is not None:
             return
         action = self._faults.next_action()
         if action.act == 'reload':
-            if self._findings:
-                self._server.abandon_worker(EngineError(self._findings[0].text))
+            if self._issues:
+                self._server.abandon_worker(EngineError(self._issues[0].text))
                 # What it worked on is the past.
-                self._findings, self._hanging = [], False
+                self._issues, self._hanging = [], False
             self._log.warning(f'reloading the model after a fault: {action.reason}')
             self._reload = Reload(self._server.load)
         elif action.act == 'error':
@@ -192,11 +192,11 @@ class Recovery:
             model = reload.take()
         except Exception as error:  # noqa: B902 - whatever it is, the next try may succeed
             self._log.error(f'reloading the model failed: {error}')
-            if isinstance(error, LoadHangsError):
-                self._faults.reload_hung(error)
+            if isinstance(error, LoadTimeoutError):
+                self._faults.reload_timed_out(error)
             else:
                 self._faults.reload_failed(error)
             return
-        self._server.adopt(model)
+        self._server.set_model(model).retire()
         self._faults.reloaded()
         self._log.info(f'the model {model.name} is reloaded; it is tried again')

@@ -58,7 +58,7 @@ def explain_silence(node: Node, source: ImageSubscription, silent_for: float) ->
     """
     topic = source.topic
     if source.is_local:
-        return find('no_local_picture', topic=topic, seconds=silent_for)
+        return find('no_local_image', topic=topic, seconds=silent_for)
     wanted = f'sensor_msgs/msg/{source.transport.msg_type.__name__}'
     publishers = node.get_publishers_info_by_topic(topic)
     matching = [publisher for publisher in publishers if publisher.topic_type == wanted]
@@ -83,7 +83,7 @@ def explain_silence(node: Node, source: ImageSubscription, silent_for: float) ->
                 reason=_first_line(reason))
     names = ', '.join(_name(publisher) for publisher in matching)
     return find(
-        'no_picture', publishers=names, topic=topic, seconds=silent_for,
+        'no_image', publishers=names, topic=topic, seconds=silent_for,
         cure=_profile_cure())
 
 
@@ -106,7 +106,7 @@ def explain_losses(lost: str, source: ImageSubscription) -> Issue:
     """
     if source.transport is not TRANSPORTS['raw']:
         return find('compressed_lost', lost=lost, topic=source.topic)
-    return find('pictures_lost', lost=lost, topic=source.topic, cure=_profile_cure())
+    return find('images_lost', lost=lost, topic=source.topic, cure=_profile_cure())
 
 
 def _profile_cure() -> str:

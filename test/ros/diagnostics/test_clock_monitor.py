@@ -37,7 +37,7 @@ def test_simulated_time_that_stands_still_is_noticed(clock):
 
     def look(time):
         clock.now += 1.0
-        return [finding.text for finding in simulated.look(time)]
+        return [issue.text for issue in simulated.look(time)]
 
     assert [look(7.0) for _ in range(5)] == [[]] * 5
     assert 'stood still at 7.00 s for 5 s' in look(7.0)[0]

@@ -83,6 +83,22 @@ def test_statuses_come_once_a_second_under_the_node_s_name(
     assert [status.name for status in operator.messages[-1].status] == ['eye: lens']
 
 
+def test_a_deprecated_name_repeats_the_status_and_names_the_new_one(
+        operator, make_node, no_updater):
+    counts = iter(range(1000))
+    diagnostics = Diagnostics(make_node('eye'))
+    diagnostics.add(
+        'lens', lambda: Status(Level.WARN, 'dirty', (('count', str(next(counts))),)), 'glass')
+    operator.wait('eye: lens', 'WARN', '^dirty$')
+    values = operator.wait('eye: glass', 'WARN', '^dirty$')
+    assert values['deprecated status'] == 'read eye: lens'
+    # Asked once for both.
+    for message in operator.messages:
+        new, old = (dict((row.key, row.value) for row in status.values)
+                    for status in message.status)
+        assert new['count'] == old['count'] and 'deprecated status' not in new
+
+
 def test_the_updater_s_parameters_are_honoured(operator, make_node, no_updater):
     diagnostics = Diagnostics(make_node(
         'eye', diagnostic_updater__period=0.25, diagnostic_updater__use_fqn=True))

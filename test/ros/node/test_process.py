@@ -78,7 +78,7 @@ def test_a_slow_call_returns_its_result_or_raises():
     assert call_interruptibly(lambda: 5, stop) == 5
     with pytest.raises(ZeroDivisionError):
         call_interruptibly(lambda: 1 / 0, stop)
-    assert not stop.left_thread_behind
+    assert not stop.has_abandoned_thread
 
 
 def test_a_slow_call_is_left_behind_when_the_stop_is_requested():
@@ -97,7 +97,7 @@ def test_a_slow_call_is_left_behind_when_the_stop_is_requested():
     with pytest.raises(Interrupted):
         call_interruptibly(slow, stop, say, every=0.01)
     assert running.is_set() and said
-    assert stop.left_thread_behind
+    assert stop.has_abandoned_thread
     finish.set()
 
 

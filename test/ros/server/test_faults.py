@@ -16,7 +16,7 @@
 
 import pytest
 from ros2_classify.errors import EngineError, EngineMemoryError, ProviderLostError
-from ros2_classify.ros.node.process import Hangs
+from ros2_classify.ros.node.process import AbandonedThreads
 from ros2_classify.ros.server.faults import EngineFaults, timeout, Watchdog
 
 
@@ -50,14 +50,14 @@ def fail(faults, clock, times, error=None):
 def test_a_few_faults_cost_their_images_only(clock):
     faults = EngineFaults('retry', clock)
     assert fail(faults, clock, 3) == [0.0] * 3
-    assert faults.pause() is None and faults.findings() == []
+    assert faults.pause() is None and faults.issues() == []
     assert (faults.total, faults.last_error, faults.next_action().act) == (3, 'no memory', '')
 
 
 def test_pauses_grow_up_to_a_limit_and_end_with_an_result(clock):
     faults = EngineFaults('retry', clock)
     assert fail(faults, clock, 14) == [0, 0, 0, 0, 0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
-    found, = faults.findings()
+    found, = faults.issues()
     assert found.key == 'engine_fails'
     assert 'failed 14 times in a row, next attempt in 30.0 s: no memory' in found.text
     assert str(faults.pause()) == found.text
@@ -119,7 +119,7 @@ def test_a_model_that_hangs_again_and_again_ends_the_process(clock):
     faults = EngineFaults('retry', clock)
     acts = []
     for _ in range(4):
-        faults.hung(11.0, 10.0)
+        faults.timed_out(11.0, 10.0)
         clock.now += 60.0
         acts.append(faults.next_action())
         faults.reloaded()
@@ -129,25 +129,25 @@ def test_a_model_that_hangs_again_and_again_ends_the_process(clock):
 
 def test_hangs_are_counted_for_the_life_of_the_process(clock):
     # Each activation begins anew, and brings no thread back.
-    hangs = Hangs()
+    abandoned = AbandonedThreads()
     acts = []
     for _ in range(4):
-        faults = EngineFaults('retry', clock, hangs)
-        faults.hung(11.0, 10.0)
+        faults = EngineFaults('retry', clock, abandoned)
+        faults.timed_out(11.0, 10.0)
         clock.now += 60.0
         acts.append(faults.next_action().act)
     assert acts == ['reload', 'reload', 'reload', 'exit']
 
 
 def test_reloading_that_hangs_counts_as_well(clock):
-    hangs = Hangs()
-    faults = EngineFaults('retry', clock, hangs)
+    abandoned = AbandonedThreads()
+    faults = EngineFaults('retry', clock, abandoned)
     faults.failed(ProviderLostError('gone'))
     acts = []
     for _ in range(5):
         acts.append(faults.next_action())
-        hangs.add()
-        faults.reload_hung(EngineError('it does not come back'))
+        abandoned.add()
+        faults.reload_timed_out(EngineError('it does not come back'))
     assert [action.act for action in acts] == ['reload'] * 4 + ['exit']
     assert 'it does not come back; that is the 4th time' in acts[4].reason
 
@@ -155,7 +155,7 @@ def test_reloading_that_hangs_counts_as_well(clock):
 @pytest.mark.parametrize('action', ['error', 'exit'])
 def test_a_model_that_hangs_leads_to_the_action(clock, action):
     faults = EngineFaults(action, clock)
-    faults.hung(11.0, 10.0)
+    faults.timed_out(11.0, 10.0)
     assert faults.next_action().act == action
 
 

@@ -46,25 +46,25 @@ def stamp(seconds):
 
 
 def keys(monitor):
-    return [(finding.key, finding.level) for finding in monitor.findings()]
+    return [(issue.key, issue.level) for issue in monitor.issues()]
 
 
 def test_stamps_that_go_back_are_counted_and_shown_for_a_while(monitor, clock):
     for seconds in (5.0, 5.5, 5.5, 6.0, 1.25, 1.5):
         monitor.stamped(stamp(seconds))
     assert monitor.jumps == 1
-    found, = monitor.findings()
+    found, = monitor.issues()
     assert (found.key, found.level) == ('jumped_back', Level.WARN)
     assert 'on /image went back by 4.75 s' in found.text
     clock.now += 10.0
-    assert monitor.findings() == []
+    assert monitor.issues() == []
 
 
 def test_a_change_of_form_is_noticed(monitor):
     assert [monitor.usable(form) for form in (
         '4x3 rgb8', '4x3 rgb8', '8x6 rgb8', '8x6 mono8', '8x6 mono8')] == [
             '', '', '4x3 rgb8', '8x6 rgb8', '']
-    assert (monitor.changes, monitor.form) == (2, '8x6 mono8')
+    assert (monitor.changes, monitor.image_format) == (2, '8x6 mono8')
 
 
 def test_unusable_images_are_an_error_until_a_good_one_comes_and_then_a_warning(monitor, clock):
@@ -74,7 +74,7 @@ def test_unusable_images_are_an_error_until_a_good_one_comes_and_then_a_warning(
     monitor.unusable('no such encoding')
     monitor.usable('4x3 rgb8')
     assert keys(monitor) == [('unusable', Level.WARN)]
-    assert monitor.findings()[0].text == 'unusable image on /image: no such encoding'
+    assert monitor.issues()[0].text == 'unusable image on /image: no such encoding'
     clock.now += 10.0
     assert keys(monitor) == []
 
@@ -84,7 +84,7 @@ def test_unusable_images_are_an_error_until_a_good_one_comes_and_then_a_warning(
     (1e8, '100000000.0 s behind this')])
 def test_clocks_that_differ_are_noticed(monitor, latency, words):
     monitor.published(latency)
-    texts = [finding.text for finding in monitor.findings()]
+    texts = [issue.text for issue in monitor.issues()]
     assert (words in texts[0] and 'use_sim_time' in texts[0]) if words else not texts
 
 

@@ -125,7 +125,7 @@ def test_what_stands_in_the_way_is_told(
     loader.error = error
     loader.go_on.set()
     with pytest.raises(Ros2ClassifyError, match=words):
-        asyncio.run(loader.change.change('new', lambda new: pytest.fail('it was adopted')))
+        asyncio.run(loader.change.change('new', lambda new: pytest.fail('it was set')))
     assert loader.change.refused == words
     loader.error = None
     asyncio.run(loader.change.change('new', lambda new: make_model()))
@@ -133,11 +133,11 @@ def test_what_stands_in_the_way_is_told(
 
 
 def test_a_model_that_will_not_do_is_freed(loader: SimpleNamespace) -> None:
-    def adopt(new: Model) -> Model:
+    def set_model(new: Model) -> Model:
         raise Ros2ClassifyError('it has another task')
     loader.go_on.set()
     with pytest.raises(Ros2ClassifyError, match='another task'):
-        asyncio.run(loader.change.change('new', adopt))
+        asyncio.run(loader.change.change('new', set_model))
     assert loader.model.pipeline.closed.wait(SECONDS)
 
 
@@ -146,7 +146,7 @@ def test_a_second_change_has_to_wait(loader: SimpleNamespace) -> None:
         first = asyncio.create_task(loader.change.change('one', lambda new: make_model()))
         await asyncio.to_thread(loader.begun.wait, SECONDS)
         with pytest.raises(Ros2ClassifyError, match='model one has not ended yet; set two when'):
-            await loader.change.change('two', lambda new: pytest.fail('it was adopted'))
+            await loader.change.change('two', lambda new: pytest.fail('it was set'))
         loader.go_on.set()
         await first
     asyncio.run(both())
@@ -160,7 +160,7 @@ def test_a_change_given_up_is_told_at_once_and_frees_what_comes(
 
     async def give_up() -> None:
         change = asyncio.create_task(
-            loader.change.change('new', lambda new: pytest.fail('it was adopted')))
+            loader.change.change('new', lambda new: pytest.fail('it was set')))
         await asyncio.to_thread(loader.begun.wait, SECONDS)
         loader.change.give_up('the node has been cleaned up')
         with pytest.raises(Ros2ClassifyError, match='has been cleaned up'):

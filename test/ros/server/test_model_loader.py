@@ -27,7 +27,7 @@ from ros2_classify.errors import EngineError
 from ros2_classify.ros.node.process import Stop
 from ros2_classify.ros.server import model_loader as loading
 from ros2_classify.ros.server.model import patience_for
-from ros2_classify.ros.server.model_loader import Loader, LoadHangsError
+from ros2_classify.ros.server.model_loader import Loader, LoadTimeoutError
 
 DEADLINE = 20.0
 
@@ -101,15 +101,15 @@ def test_a_model_comes_and_an_error_goes_through(make: Callable[[float], Bed]) -
     with pytest.raises(EngineError, match='no such file'):
         bed.load(fail)
     assert bed.load() is bed.model
-    assert bed.stop.hangs.count == 0 and not bed.stop.left_thread_behind
+    assert bed.stop.abandoned.count == 0 and not bed.stop.has_abandoned_thread
 
 
 def test_a_model_that_never_comes_back_is_left_behind(make: Callable[[float], Bed]) -> None:
     bed = make(5.0)
-    with pytest.raises(LoadHangsError, match='colors has not .* for 6 s.*load_timeout is 5 s'):
+    with pytest.raises(LoadTimeoutError, match='colors has not .* for 6 s.*load_timeout is 5 s'):
         bed.load()
-    assert bed.stop.hangs.count == 1 and bed.stop.left_thread_behind
-    assert bed.loader.findings() == []
+    assert bed.stop.abandoned.count == 1 and bed.stop.has_abandoned_thread
+    assert bed.loader.issues() == []
     # It keeps nobody from loading another model.
     other: Any = FakeModel()
     assert bed.load(lambda starting: other) is other
@@ -152,7 +152,7 @@ def test_it_is_said_when_loading_takes_long(
     seen: list[tuple[int, str]] = []
 
     def look() -> None:
-        found = bed.loader.findings()
+        found = bed.loader.issues()
         if found:
             seen.append((found[0].level, found[0].text))
             bed.go_on.set()
@@ -162,7 +162,7 @@ def test_it_is_said_when_loading_takes_long(
     level, text = seen[0]
     assert level == 1 and words in text
     assert f'for {slow + 1:.0f} s' in text or f'for {slow + 2:.0f} s' in text
-    assert bed.loader.findings() == []
+    assert bed.loader.issues() == []
 
 
 def test_a_process_that_was_stopped_finds_no_hanging_load(make: Callable[[float], Bed]) -> None:
@@ -205,7 +205,7 @@ def test_after_too_many_people_are_told_to_start_the_process_anew(
     bed = make(5.0)
     for _ in range(4):
         bed.loader.check()
-        with pytest.raises(LoadHangsError):
+        with pytest.raises(LoadTimeoutError):
             bed.load()
     with pytest.raises(EngineError, match='4 threads have not come back .*restarted'):
         bed.loader.check()

@@ -67,9 +67,10 @@ class FakeServer:
             raise self.errors.pop()
         return FakeModel()
 
-    def adopt(self, model):
+    def set_model(self, model):
         """Note a new model."""
-        self.done.append('adopt')
+        self.done.append('set_model')
+        return FakeModel()
 
     def abandon_worker(self, error):
         """Note it."""
@@ -114,12 +115,12 @@ def test_a_lost_device_leads_to_a_new_model():
     server.go_on.clear()
     recovery.look(0.0, 10.0)
     assert recovery.thread_runs and server.done == []
-    assert [finding.key for finding in recovery.findings] == ['reloading']
+    assert [issue.key for issue in recovery.issues] == ['reloading']
     recovery.look(0.0, 10.0)
     server.go_on.set()
     until_loaded(recovery)
     recovery.look(0.0, 10.0)
-    assert server.done == ['adopt'] and faults.reloads == 1 and recovery.findings == []
+    assert server.done == ['set_model'] and faults.reloads == 1 and recovery.issues == []
     assert log.lines[0] == 'reloading the model after a fault: the GPU is gone'
 
 
@@ -136,7 +137,7 @@ def test_loading_that_fails_is_tried_again_and_said_each_time():
     recovery.look(0.0, 10.0)
     until_loaded(recovery)
     recovery.look(0.0, 10.0)
-    assert server.done == ['adopt'] and faults.pause() is None
+    assert server.done == ['set_model'] and faults.pause() is None
     assert [line for line in log.lines if 'failed' in line and 'after' not in line] == [
         'reloading the model failed: odd', 'reloading the model failed: no device']
 
@@ -151,24 +152,24 @@ def hang(recovery, clock, seconds):
 def test_a_hanging_inference_is_left_behind_and_the_model_loaded_anew():
     recovery, faults, server, log, clock = make()
     hang(recovery, clock, 10)
-    assert recovery.findings == [] and server.done == []
+    assert recovery.issues == [] and server.done == []
     hang(recovery, clock, 11)
     assert len(server.done) == 1
     assert server.done[0].startswith('abandon: the model has not come back for 11 s')
     until_loaded(recovery)
     recovery.look(0.0, 10.0)
-    assert server.done[1:] == ['adopt'] and faults.hangs.count == 1 and recovery.findings == []
+    assert server.done[1:] == ['set_model'] and faults.abandoned.count == 1 and recovery.issues == []
 
 
 def test_a_hanging_inference_is_said_once_and_leads_to_the_action():
     recovery, faults, server, log, clock = make('exit')
     hang(recovery, clock, 15)
-    assert server.done == [f'end: {EXIT_CODE}'] and faults.hangs.count == 1
-    assert [finding.key for finding in recovery.findings] == ['hangs']
+    assert server.done == [f'end: {EXIT_CODE}'] and faults.abandoned.count == 1
+    assert [issue.key for issue in recovery.issues] == ['inference_timeout']
     assert len([line for line in log.lines if line.startswith('the model has not')]) == 1
     # It comes back after all.
     recovery.look(0.0, 10.0)
-    assert recovery.findings == []
+    assert recovery.issues == []
 
 
 def test_error_and_exit_follow_the_first_fault():
@@ -184,7 +185,7 @@ def test_loading_that_never_comes_back_ends_the_process(monkeypatch):
     monkeypatch.setattr(loading, '_LOOK', 0.001)
     recovery, faults, server, log, _ = make()
     stop, ended = Stop(), threading.Event()
-    faults.hangs = stop.hangs
+    faults.abandoned = stop.abandoned
     seconds = itertools.count(0.0, 1.0)
     loader = Loader(stop, lambda: 5.0, lambda: next(seconds))
 
@@ -197,7 +198,7 @@ def test_loading_that_never_comes_back_ends_the_process(monkeypatch):
     for count in range(1, 5):
         recovery.look(0.0, 10.0)
         until_loaded(recovery)
-        assert stop.hangs.count == count
+        assert stop.abandoned.count == count
         assert server.done == []
     recovery.look(0.0, 10.0)
     assert server.done == [f'end: {EXIT_CODE}']

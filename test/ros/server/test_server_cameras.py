@@ -71,7 +71,7 @@ def test_each_camera_has_its_own_results(
         f'{space}/label_info' for space in spaces]
     output = server.stop()
     for topic in TOPICS:
-        counts = re.search(rf'stopped: {topic}: (\d+) frames received, (\d+) answered', output)
+        counts = re.search(rf'stopped: {topic}: (\d+) frames received, (\d+) results', output)
         assert counts and int(counts[2]) >= 5, output
     assert 'stopped: 0 requests handled' in output
 

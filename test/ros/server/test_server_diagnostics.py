@@ -26,7 +26,7 @@ from vision_msgs.msg import Classification
 
 GREEN = (10, 200, 60)
 IMAGES = 'server: images /image'
-INFERENCE = 'server: network'
+INFERENCE = 'server: inference'
 MODEL = 'server: model'
 
 
@@ -44,10 +44,14 @@ def test_every_state_is_reported_with_its_values(start, peer, operator, classifi
 
     assert peer.transition('configure')
     operator.wait(INFERENCE, 'OK', 'the node is inactive')
+    # The old name is published for one release.
+    old = operator.wait('server: network', 'OK', 'the node is inactive')  # words: old
+    assert old['deprecated status'] == 'read server: inference'
+    assert old['lifecycle state'] == 'inactive'
     values = operator.wait(MODEL, 'OK', 'colors on CPUExecutionProvider')
     assert values['sha256'] == hashlib.sha256(
         classifier.with_name('colors.onnx').read_bytes()).hexdigest()
-    assert (values['provider asked for'], values['provider']) == ('auto', 'CPUExecutionProvider')
+    assert (values['requested provider'], values['provider']) == ('auto', 'CPUExecutionProvider')
     assert 0 < float(values['engine built and started in [s]']) <= float(
         values['fetched, converted and loaded in [s]'])
     assert re.fullmatch(r'\d+\.\d{3}', values['warmed up in [s]'])
@@ -59,14 +63,14 @@ def test_every_state_is_reported_with_its_values(start, peer, operator, classifi
     assert peer.transition('activate')
     for _ in range(3):
         camera.result_to(stamp_now(peer, camera.message(GREEN)), results)
-    values = operator.wait(IMAGES, 'OK', 'results per second', answered='|[^0]|')
+    values = operator.wait(IMAGES, 'OK', 'results per second', results_published='|[^0]|')
     assert int(values['received']) >= 3
     assert values['publishers'] == values['result subscribers'] == '1'
     assert values['image format'] == '64x48 rgb8'
     assert float(values['last image age [s]']) < 5
     assert 0 < float(values['stamp to result p50 [ms]']) <= float(
         values['stamp to result p99 [ms]'])
-    values = operator.wait(INFERENCE, 'OK', 'results per second', answered='[1-9].*')
+    values = operator.wait(INFERENCE, 'OK', 'results per second', results_published='[1-9].*')
     assert 0 < float(values['inference p50 [ms]']) <= float(values['inference p99 [ms]'])
     assert values['last error'] == 'none'
 
@@ -122,7 +126,7 @@ def test_it_says_why_no_image_comes(start, peer, operator, classifier):
     msg.encoding = 'bgr8'
     camera.result_to(msg, results)
     operator.wait(IMAGES, 'OK', 'results per second', interruptions='2', changes='2',
-                  form='32x16 bgr8')
+                  image_format='32x16 bgr8')
 
     # It changes to something that nobody understands.
     msg = camera.message(GREEN)
@@ -220,7 +224,7 @@ def test_a_provider_that_cannot_be_had_is_a_warning_or_a_refusal(
         'model': classifier, 'provider': 'openvino', 'require_provider': False})
     values = operator.wait(
         MODEL, 'WARN', 'colors runs on CPUExecutionProvider: openvino is not available')
-    assert values['provider asked for'] == 'openvino'
+    assert values['requested provider'] == 'openvino'
     server.stop()
     server = start('server', {'model': classifier, 'provider': 'openvino', 'autostart': False})
     assert not peer.transition('configure')
@@ -235,8 +239,10 @@ def test_each_camera_has_its_own_status(start, peer, operator, classifier):
     results = peer.collect(Classification, '/front/classification')
     camera = Camera(peer, '/front/image')
     camera.result_to(stamp_now(peer, camera.message(GREEN)), results)
-    operator.wait('server: images /front/image', 'OK', 'results per second', answered='1.*')
-    operator.wait('server: images /rear/image', 'OK', 'idle: nobody subscribes', answered='0')
+    operator.wait('server: images /front/image', 'OK', 'results per second',
+                  results_published='1.*')
+    operator.wait('server: images /rear/image', 'OK', 'idle: nobody subscribes',
+                  results_published='0')
     server.stop()
 
 
@@ -295,11 +301,11 @@ def test_losses_are_seen_and_all_is_counted_while_the_model_is_slow(
                         'losses and replaced images between those taken')
         camera.stop()
         count = len(results)
-        peer.spin_until(lambda: len(results) > count or node._busy_for == 0.0, 'the last answer')
+        peer.spin_until(lambda: len(results) > count or node.busy_for == 0.0, 'the last answer')
         node.trigger_deactivate()
         counts = asdict(stream.counters)
         assert counts.pop('received') == sum(counts.values()), counts
-        assert counts['replaced'] > 0 and counts['answered'] > 0
+        assert counts['replaced'] > 0 and counts['results'] > 0
     finally:
         node.close()
         peer._executor.remove_node(node)

@@ -24,7 +24,7 @@ from vision_msgs.msg import Classification
 GREEN = (10, 200, 60)
 WHITE = (255, 255, 255)
 IMAGES = 'server: images /image'
-NETWORK = 'server: network'
+INFERENCE = 'server: inference'
 
 
 def provoke(peer, camera, condition, what):
@@ -48,16 +48,16 @@ def test_a_model_that_fails_drops_the_image_and_is_tried_again(
     camera.result(GREEN, results)
     provoke(peer, camera, lambda: 'no result for an image' in server.output, 'the failure')
     camera.result(GREEN, results)
-    values = operator.wait(NETWORK, 'OK', 'results per second', faults='[1-9].*')
+    values = operator.wait(INFERENCE, 'OK', 'results per second', faults='[1-9].*')
     assert 'out of' in values['last error']
     # Again and again: there are pauses, the model is reloaded, and then it works once more.
     provoke(peer, camera, lambda: any(
-        'next attempt in' in status.message for status in operator.statuses(NETWORK)),
+        'next attempt in' in status.message for status in operator.statuses(INFERENCE)),
         'a pause')
     provoke(peer, camera, lambda: any(
         'reloaded' in line for line in server.lines), 'a new session')
     camera.result(GREEN, results)
-    values = operator.wait(NETWORK, 'OK', 'results per second', loaded='[1-9].*')
+    values = operator.wait(INFERENCE, 'OK', 'results per second', loaded='[1-9].*')
     counts = server.stop()
     assert 'skipped after faults' in counts
 
@@ -69,12 +69,12 @@ def test_error_goes_by_error_processing_and_can_be_configured_again(
     camera = Camera(peer, '/image')
     camera.result(GREEN, results)
     provoke(peer, camera, lambda: 'leaving the state active' in server.output, 'the end')
-    operator.wait(NETWORK, 'ERROR', 'stopped by a fault of the model: .*out of',
+    operator.wait(INFERENCE, 'ERROR', 'stopped by a fault of the model: .*out of',
                   lifecycle_state='unconfigured')
     assert peer.transition('configure')
     assert peer.transition('activate')
     camera.result(GREEN, results)
-    operator.wait(NETWORK, 'OK', 'results per second')
+    operator.wait(INFERENCE, 'OK', 'results per second')
     server.stop()
 
 
@@ -99,7 +99,7 @@ def test_a_model_that_hangs_is_left_behind_and_another_one_results(
     server.wait_for_line('the model has not come back for .* s .inference_timeout is 1 s')
     server.wait_for_line('is reloaded; it is tried again')
     camera.result(GREEN, results)
-    operator.wait(NETWORK, 'OK', 'results per second', loaded='1', last='.*has not come back.*')
+    operator.wait(INFERENCE, 'OK', 'results per second', loaded='1', last='.*has not come back.*')
     operator.wait(IMAGES, 'WARN', 'clock', dropped='.*')
     # It can go through its states with the thread that was left behind, and ends as it should.
     assert peer.transition('deactivate')
@@ -167,7 +167,7 @@ def test_a_lost_device_and_short_memory_are_survived(
         camera.result(GREEN, results)
         assert errors == []
         lost = isinstance(error, ProviderLostError)
-        operator.wait(NETWORK, 'OK', 'results per second', faults='1', loaded='1' if lost else '0',
+        operator.wait(INFERENCE, 'OK', 'results per second', faults='1', loaded='1' if lost else '0',
                       last=f'.*{error}.*')
         assert len(loaded) == (2 if lost else 1)
         if lost:

@@ -291,11 +291,11 @@ def test_a_slow_model_is_waited_for_as_long_as_its_warm_up_says(
     monkeypatch.setattr(server_node, 'time', SimpleNamespace(monotonic=lambda: now[0]))
     given_up = []
     node._worker = SimpleNamespace(stop=stop_worker, abandon=given_up.append)
-    node._model = SimpleNamespace(warm_up_time=warm_up)
+    node.model = SimpleNamespace(warm_up_time=warm_up)
     if signalled:
         stop.request()
     assert node.halt() == good
-    assert stop.left_thread_behind != good
+    assert stop.has_abandoned_thread != good
     # The image in the model is answered for, so that all of them are in one count.
     assert [str(each) for each in given_up] == ([] if good else [
         f'the model has not come back for {now[0] - 100.0:.0f} s'])
@@ -309,14 +309,14 @@ def test_threads_left_behind_are_counted_through_activations(ros, classifier):
 
     stop = Stop()
     node = server_node.ServerNode(stop)
-    node._model = SimpleNamespace(warm_up_time=0.1, pipeline=SimpleNamespace(parallel=1))
+    node.model = SimpleNamespace(warm_up_time=0.1, pipeline=SimpleNamespace(parallel=1))
     for count in range(1, 5):
         node.activate()
-        node._faults.hung(11.0, 10.0)
-        assert stop.hangs.count == count
-        assert node._faults.next_action().act == ('reload' if count < 4 else 'exit')
+        node.faults.timed_out(11.0, 10.0)
+        assert stop.abandoned.count == count
+        assert node.faults.next_action().act == ('reload' if count < 4 else 'exit')
         assert node.halt()
-    node._model = None
+    node.model = None
     node.destroy_node()
 
 
@@ -331,7 +331,7 @@ def test_counts_and_trace_are_not_lost_while_the_model_is_reloaded(ros, tmp_path
     node._log = SimpleNamespace(info=lines.append, error=lines.append)
     node._service = SimpleNamespace(handled=3, destroy=lambda: None)
     node._worker = SimpleNamespace(stop=lambda timeout: True)
-    node._recovery = SimpleNamespace(close=lambda: None, thread_runs=True)
+    node.recovery = SimpleNamespace(close=lambda: None, thread_runs=True)
     node._trace = Trace(str(tmp_path / 'trace.npz'))
     assert node.halt()
     assert 'stopped: 3 requests handled' in lines

@@ -247,7 +247,7 @@ def test_a_model_that_never_ends_its_first_run_is_given_up(
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
     future = ask_for(peer, endless)
-    operator.wait('server: network', 'WARN', 'sleeper.* has been loading .*given up after 4')
+    operator.wait('server: inference', 'WARN', 'sleeper.* has been loading .*given up after 4')
     assert reply(camera.result(GREY, results)) == ANTS
     assert 'load_timeout is 4 s' in reason(peer, future)
     assert peer.get('model') == str(ants)
@@ -255,7 +255,7 @@ def test_a_model_that_never_ends_its_first_run_is_given_up(
     # The next one has its turn.
     assert reason(peer, ask_for(peer, bees)) == ''
     assert reply(camera.result(GREY, results)) == BEES
-    operator.wait('server: network', 'OK', 'results per second', threads='1')
+    operator.wait('server: inference', 'OK', 'results per second', threads='1')
     for step in ('deactivate', 'cleanup', 'configure', 'activate'):
         assert peer.transition(step), server.output
     assert reply(camera.result(GREY, results)) == BEES
@@ -282,7 +282,7 @@ def test_configuring_a_model_that_never_ends_its_first_run_fails(
     server = serve(endless, load_timeout=2.0, autostart=False)
     server.wait_for_line('waiting to be configured')
     assert not peer.transition('configure')
-    operator.wait('server: network', 'ERROR', 'configure failed: .*load_timeout is 2 s')
+    operator.wait('server: inference', 'ERROR', 'configure failed: .*load_timeout is 2 s')
     assert reason(peer, ask_for(peer, ants)) == ''
     assert peer.transition('configure')
     server.stop()

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The stream: images in on one topic, answers out on the others, over real DDS."""
+"""The stream: images in on one topic, results out on the others, over real DDS."""
 
 from array import array
 import re
@@ -46,7 +46,7 @@ def test_classification_follows_its_parameters(start, peer, classifier):
     assert peer.set_values(score_threshold=1.0, top_k=3) == []
     assert camera.result(GREEN, results).results == []
     counts = server.stop()
-    assert re.search(r'4 answered, 0 replaced .* 0 unusable, 0 failed', counts), counts
+    assert re.search(r'4 results, 0 replaced .* 0 unusable, 0 failed', counts), counts
 
 
 @pytest.mark.parametrize('reliability', list(ReliabilityPolicy)[1:3])
@@ -68,7 +68,7 @@ def test_every_result_carries_the_header_of_its_image(start, peer, classifier, r
     server.stop()
 
 
-def test_detections_are_in_the_pixels_of_a_image_that_is_not_square(start, peer, detector):
+def test_detections_are_in_the_pixels_of_an_image_that_is_not_square(start, peer, detector):
     server = start('server', {'model': detector})
     results = peer.collect(Detection2DArray, '/detections')
     images = peer.collect(Image, '/server/debug_image')
@@ -124,7 +124,7 @@ def test_a_remapped_compressed_topic_wins(start, peer, classifier):
     server.stop()
 
 
-def test_bad_images_are_counted_and_the_next_good_one_is_answered(start, peer, classifier):
+def test_bad_images_are_counted_and_the_next_good_one_has_a_result(start, peer, classifier):
     # Nothing is to get lost on the way, so that the counts can be compared.
     server = start('server', {
         'model': classifier, 'qos_overrides./image.subscription.reliability': 'reliable',
@@ -145,18 +145,18 @@ def test_bad_images_are_counted_and_the_next_good_one_is_answered(start, peer, c
                 'unusable image on /image: step is 3, but a row of a rgb8 image of 64x48 '
                 'takes 192 bytes')
         camera.result(GREEN, results)
-        # On a busy machine a good one is sent again, and answered twice.
-        answered = {(result.header.stamp.sec, result.header.stamp.nanosec) for result in results}
-        assert len(answered) == number + 2
+        # On a busy machine a good one is sent again, and has two results.
+        stamps = {(result.header.stamp.sec, result.header.stamp.nanosec) for result in results}
+        assert len(stamps) == number + 2
     output = server.stop()
     words = [line for line in server.lines if 'unusable image on /image' in line]
     assert len(words) == 1
     unusable, replaced, good = (int(re.search(rf'(\d+) {word}', output)[1])
-                                for word in ('unusable', 'replaced', 'answered'))
+                                for word in ('unusable', 'replaced', 'results'))
     assert unusable >= 1 and unusable + replaced + good == len(camera.sent)
 
 
-def test_bad_jpegs_are_counted_and_the_next_good_one_is_answered(start, peer, classifier):
+def test_bad_jpegs_are_counted_and_the_next_good_one_has_a_result(start, peer, classifier):
     server = start('server', {'model': classifier, 'image_transport': 'compressed'})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image/compressed', msg_type=CompressedImage)
@@ -183,11 +183,11 @@ def test_without_a_listener_there_is_no_subscription_and_no_inference(start, pee
     results = peer.collect(Classification, '/classification')
     camera.result(GREEN, results)
     output = server.stop()
-    received, answered, unwanted = (
+    received, published, no_subscribers = (
         int(re.search(rf'(\d+) {word}', output)[1])
-        for word in ('frames received', 'answered,', 'not wanted by anybody'))
+        for word in ('frames received', 'results,', 'without subscribers'))
     # The first one may have come before or after the listener had gone.
-    assert 1 <= answered <= 2 and unwanted == received - answered <= 1, output
+    assert 1 <= published <= 2 and no_subscribers == received - published <= 1, output
 
 
 def test_labels_and_model_are_latched(start, peer, detector):
@@ -250,7 +250,7 @@ def test_a_large_image_arrives(start, peer, classifier):
     server.stop()
 
 
-def test_a_flood_of_images_is_answered_newest_first(start, peer, classifier):
+def test_of_a_flood_of_images_the_newest_are_processed(start, peer, classifier):
     server = start('server', {'model': classifier})
     results = peer.collect(Classification, '/classification', 1000)
     camera = Camera(peer, '/image', size=(640, 480))
@@ -262,7 +262,7 @@ def test_a_flood_of_images_is_answered_newest_first(start, peer, classifier):
     assert stamps == sorted(stamps)
     assert results[-1].header == last.header
     counts = [int(n) for n in re.findall(
-        r'(\d+) (?:frames received|answered,|replaced|not wanted|unusable|failed)',
+        r'(\d+) (?:frames received|results,|replaced|without|unusable|failed)',
         server.stop())]
     received, *outcomes = counts
     assert received == sum(outcomes)
@@ -277,7 +277,7 @@ def test_images_that_nobody_has_time_for_stay_in_the_middleware(start, peer, tmp
     results = peer.collect(Classification, '/classification', 1000)
     # An image takes the model some 20 ms; five come in that time.
     flood = start('camera', {'source': white, 'rate': 250.0, 'wait_for_subscribers': 1})
-    peer.spin_until(lambda: len(results) >= 50, 'many answers')
+    peer.spin_until(lambda: len(results) >= 50, 'many results')
     flood.stop()
     # Once all is quiet, every image is delivered as before.
     camera = Camera(peer, '/image')
@@ -286,10 +286,10 @@ def test_images_that_nobody_has_time_for_stay_in_the_middleware(start, peer, tmp
     stamps = [(r.header.stamp.sec, r.header.stamp.nanosec) for r in results[:50]]
     assert stamps == sorted(set(stamps))
     counts = server.stop()
-    received, answered, replaced, unwanted = (int(n) for n in re.search(
-        r'(\d+) frames received, (\d+) answered, (\d+) replaced by newer ones, (\d+) not wanted '
-        r'by anybody, 0 unusable, 0 failed', counts).groups())
-    assert received == answered + replaced + unwanted and replaced > answered
+    received, published, replaced, no_subscribers = (int(n) for n in re.search(
+        r'(\d+) frames received, (\d+) results, (\d+) replaced by newer ones, (\d+) without '
+        r'subscribers, 0 unusable, 0 failed', counts).groups())
+    assert received == published + replaced + no_subscribers and replaced > published
     with np.load(trace) as times:
         taken, skipped = len(times['taken']), int(times['skipped'][:, 0].sum())
     assert taken + skipped == received
