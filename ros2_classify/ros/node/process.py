@@ -29,8 +29,7 @@ import os
 import signal
 import sys
 import threading
-import time
-from typing import Any, TypeVar
+from typing import Any
 
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.ros.node.command_line import rcl_reason, unknown_parameters, usage_problem
@@ -57,8 +56,6 @@ class AbandonedThreads:
         with self._lock:
             self.count += 1
 
-
-T = TypeVar('T')
 
 # Consecutive failures of the executor after which the process gives up.
 _MAX_FAILURES = 50
@@ -308,42 +305,6 @@ def finish_callbacks(executor: Any) -> None:
     """Run pending callbacks to their end; the executor must not be spinning."""
     for _ in range(_LAST_TURNS):
         executor.spin_once(timeout_sec=0.0)
-
-
-def call_interruptibly(
-        function: Callable[[], T], stop: Stop, say: Callable[[str], Any] = lambda _: None,
-        every: float = 10.0, meanwhile: Callable[[], Any] = lambda: None) -> T:
-    """
-    Call a slow function in its own thread; raise `Interrupted` on a stop request.
-
-    Meanwhile, in the calling thread, `say` gets the elapsed time every `every` seconds, and
-    `meanwhile` is called repeatedly. Returns or raises what the function does.
-    """
-    outcome: list[Any] = []
-
-    def work() -> None:
-        try:
-            outcome.append((function(), None))
-        except BaseException as error:  # noqa: B902 - raised again in the caller's thread
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=work, name='loading', daemon=True)
-    begun = said = time.monotonic()
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.05)
-        if stop.requested and thread.is_alive():
-            stop.has_abandoned_thread = True
-            raise Interrupted
-        meanwhile()
-        now = time.monotonic()
-        if now - said >= every:
-            said = now
-            say(f'{now - begun:.0f} s')
-    result, error = outcome[0]
-    if error is not None:
-        raise error
-    return result
 
 
 def _say(text: str) -> None:

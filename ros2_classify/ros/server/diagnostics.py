@@ -33,7 +33,7 @@ from ros2_classify.ros.server.camera_stream import CameraStream
 from ros2_classify.ros.server.faults import EngineFaults, timeout
 from ros2_classify.ros.server.inference import InferenceStatistics
 from ros2_classify.ros.server.model import Model
-from ros2_classify.ros.server.model_loader import Loader
+from ros2_classify.ros.server.model_loader import ModelLoader
 from ros2_classify.ros.server.recovery import Recovery
 
 
@@ -48,7 +48,7 @@ class ReportedServer(Protocol):
     statistics: InferenceStatistics | None
     # None if the node is not active.
     recovery: Recovery | None
-    loader: Loader
+    loader: ModelLoader
     # Why it left the state active by itself.
     gave_up: str
 

@@ -13,16 +13,15 @@
 # limitations under the License.
 
 """
-The parameter ``model``: what happens when somebody sets it, in each state of the server.
+The parameter ``model``: what happens when it is set, in each state of the server.
 
-Where no model is loaded, it names the one to be configured. Where one is, the other one is loaded
-beside it and takes its place, and the parameter changes with it; else the setter learns why not.
+If no model is loaded, it names the one to be configured. If one is, the other one is loaded beside
+it and replaces it, and the parameter changes with it; else the caller is told why not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-import threading
 from typing import Protocol
 
 from rcl_interfaces.msg import SetParametersResult
@@ -31,21 +30,27 @@ from rclpy.parameter import Parameter
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.ros.node.parameters import Parameters, replace_setters
 from ros2_classify.ros.server.model import difference, Model
-from ros2_classify.ros.server.model_loader import ChangeRefusedError, ModelChange
+from ros2_classify.ros.server.model_loader import LoadingModel
 from ros2_classify.ros.server.parameters import model_defaults
 
 _NAME = 'model'
 
 
+class ChangeRefusedError(Ros2ClassifyError):
+    """The model can't be changed; the message says why."""
+
+
 class ModelHolder(Protocol):
-    """A server that works with a model."""
+    """A server that uses a model."""
 
-    @property
-    def model(self) -> Model | None:
-        """What it works with."""
+    # None if none is loaded.
+    model: Model | None
 
-    def load(self, cancel: threading.Event | None = None, name: str = '') -> Model:
-        """Load a model; called in a thread of its own."""
+    def load(self, name: str = '') -> LoadingModel:
+        """Start to load a model."""
+
+    def free_model(self, model: Model) -> None:
+        """Free a model when nobody uses it any more."""
 
     def set_requested_model(self, model: Model) -> Model:
         """Use a model that a user asked for; return the previous one."""
@@ -53,22 +58,15 @@ class ModelHolder(Protocol):
 
 class ModelParameter:
     """
-    Replies to those who set a server's parameters; all methods run in the executor's thread.
-
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The server's node.
-    settings : Parameters
-        Its parameters.
-    holder : ModelHolder
-        The server.
+    Responds to those who set a server's parameters; all methods run in the executor's thread.
 
     Attributes
     ----------
     setting_model : bool
-        Whether the parameters are being set for a model that is not in its place yet: the one
-        that is must not follow them.
+        Whether the parameters are being set for a model that is not in use yet: the one in use
+        must not follow them.
+    refused : str
+        Why the last change of the model was refused; empty if it was not.
 
     """
 
@@ -77,28 +75,16 @@ class ModelParameter:
         self._log = node.get_logger()
         self._settings = settings
         self._holder = holder
-        self._change = ModelChange(lambda name, cancel: holder.load(cancel, name), self._wake)
+        self._loading: LoadingModel | None = None
         self.setting_model = False
+        self.refused = ''
         settings.guard(self._problem_with)
         replace_setters(node, self._set)
 
-    @property
-    def running(self) -> bool:
-        """Whether a thread is still at a change, even one that was given up."""
-        return self._change.running
-
-    @property
-    def refused(self) -> str:
-        """Why the last change was refused; empty where it was not."""
-        return self._change.refused
-
     def give_up(self, reason: str) -> None:
-        """Refuse the change that is under way, if there is one, for this reason."""
-        self._change.give_up(reason)
-
-    def close(self, reason: str) -> None:
-        """Refuse what is under way, for good."""
-        self._change.close(reason)
+        """Refuse the change in progress, if there is one, for this reason."""
+        if self._loading is not None:
+            self._loading.cancel(reason)
 
     async def _set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
         named = [each for each in parameters if each.name == _NAME]
@@ -111,14 +97,38 @@ class ModelParameter:
                 successful=False, reason='a configured node needs a model: name one')
         self._log.info(f'loading the model {name} while {old.name} serves')
         try:
-            await self._change.change(name, lambda new: self._set_model(new, old, parameters))
+            await self._change(name, old, parameters)
         except Ros2ClassifyError as error:
+            self.refused = str(error)
             self._log.error(f'the model {old.name} keeps serving: {error}')
-            return SetParametersResult(successful=False, reason=str(error))
+            return SetParametersResult(successful=False, reason=self.refused)
+        self.refused = ''
         return SetParametersResult(successful=True)
 
-    def _set_model(self, new: Model, old: Model, parameters: Sequence[Parameter]) -> Model:
-        """Put a model in the place of the old one, and return that; or change nothing."""
+    async def _change(self, name: str, old: Model, parameters: Sequence[Parameter]) -> None:
+        """Load another model and replace the old one, or raise Ros2ClassifyError."""
+        if self._loading is not None:
+            raise ChangeRefusedError(
+                f'the change to the model {self._loading.name} has not ended yet; '
+                f'set {name} when it has')
+        self._loading = self._holder.load(name)
+        try:
+            new = await self._loading
+        except Ros2ClassifyError:
+            raise
+        except Exception as error:  # noqa: B902 - the caller is told
+            raise ChangeRefusedError(f'unexpected {type(error).__name__}: {error}') from error
+        finally:
+            self._loading = None
+        unneeded = new
+        try:
+            self._set_model(new, old, parameters)
+            unneeded = old
+        finally:
+            self._holder.free_model(unneeded)
+
+    def _set_model(self, new: Model, old: Model, parameters: Sequence[Parameter]) -> None:
+        """Replace the old model and set the parameters; or change nothing and raise."""
         if self._holder.model is not old:
             raise ChangeRefusedError(
                 f'{old.name} has been reloaded meanwhile, after a fault; set the model again')
@@ -137,13 +147,8 @@ class ModelParameter:
             self.setting_model = False
         self._holder.set_requested_model(new)
         self._log.info(f'the model {old.name} is replaced by {new.name}')
-        return old
 
     def _problem_with(self, name: str) -> str:
         if name != _NAME or self._holder.model is None or self.setting_model:
             return ''
         return 'the model of a node that is configured is set by its services, as ros2 param does'
-
-    def _wake(self) -> None:
-        if self._node.executor is not None:
-            self._node.executor.wake()

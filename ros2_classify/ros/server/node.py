@@ -39,7 +39,7 @@ from ros2_classify.ros.server.faults import EngineFaults, timeout
 from ros2_classify.ros.server.image_waiter import check_rclpy, ImageWaiter
 from ros2_classify.ros.server.inference import Inference, InferenceStatistics
 from ros2_classify.ros.server.model import load_model, Model
-from ros2_classify.ros.server.model_loader import Loader
+from ros2_classify.ros.server.model_loader import LoadingModel, ModelLoader
 from ros2_classify.ros.server.model_parameter import ModelParameter
 from ros2_classify.ros.server.parameters import model_defaults, PARAMETERS, result_settings
 from ros2_classify.ros.server.recovery import Recovery
@@ -87,7 +87,8 @@ class ServerNode(ManagedNode):
         self._worker: Worker | None = None
         self._timer: Any = None
         self._trace: Trace | None = None
-        self.loader = Loader(stop, lambda: float(self.settings['load_timeout']))
+        self.loader = ModelLoader(
+            stop, lambda: float(self.settings['load_timeout']), self._wake_executor)
         self._model_parameter = ModelParameter(self, self.settings, self)
         self.settings.on_change(self._parameters_changed)
         self.faults = self._new_faults()
@@ -119,14 +120,12 @@ class ServerNode(ManagedNode):
         self._log.info(f'loading the model {name}')
         self._report.doing(f'loading the model {name}')
         try:
-            model = self.model = runtime.call_interruptibly(
-                lambda: self.load(streams=len(names)), self._stop,
+            model = self.model = self.loader.wait(
+                self.load(streams=len(names)),
                 lambda gone: self._log.info(f'still loading the model {name} after {gone}'),
-                meanwhile=self._report.beat)
+                self._report.beat)
         finally:
             self._report.doing()
-        # What loading took for a while.
-        memory.trim_malloc()
         self.models_loaded += 1
         model.number = self.models_loaded
         self.settings.set_model_defaults(model_defaults(model.pipeline.options))
@@ -180,8 +179,6 @@ class ServerNode(ManagedNode):
         recovery, self.recovery = self.recovery, None
         if recovery is not None:
             recovery.close()
-            if recovery.thread_runs and self._stop.requested:
-                self._stop.has_abandoned_thread = True
         worker, self._worker = self._worker, None
         if worker is not None:
             self._end(worker)
@@ -225,9 +222,10 @@ class ServerNode(ManagedNode):
     def close(self) -> None:
         """Shut down from whatever state the node is in."""
         # Refused now, the reply is still sent.
-        self._model_parameter.close('the node ends')
+        self._model_parameter.give_up('the node ends')
+        self.loader.close('the node ends')
         super().close()
-        if self._model_parameter.running:
+        if self.loader.running:
             self._stop.has_abandoned_thread = True
 
     def free(self, service: bool = True) -> None:
@@ -272,6 +270,10 @@ class ServerNode(ManagedNode):
                 self.recovery.look(self.busy_for, timeout(
                     self.settings['inference_timeout'], model.warm_up_time))
 
+    def _wake_executor(self) -> None:
+        if self.executor is not None:
+            self.executor.wake()
+
     # ---- in the worker's threads
 
     def _acquire_model(self) -> Model | Exception:
@@ -315,15 +317,18 @@ class ServerNode(ManagedNode):
 
     # ---- the model
 
-    def load(self, cancel: threading.Event | None = None, name: str = '',
-             streams: int = 0) -> Model:
-        """Load a model, by default the present one again; called in a thread of its own."""
+    def load(self, name: str = '', streams: int = 0) -> LoadingModel:
+        """Start to load a model, by default the present one again."""
         if name or streams:
-            # People asked for it; after a fault it is tried as long as the process lives.
+            # A user asked for it; after a fault it is tried as long as the process lives.
             self.loader.check()
         name = name or self.settings['model']
-        return self.loader.load(name, lambda starting: load_model(
+        return self.loader.load(name, lambda cancel, starting: load_model(
             name, self.settings, self._log, streams or len(self._streams), cancel, starting))
+
+    def free_model(self, model: Model) -> None:
+        """Free a model when nobody uses it any more."""
+        self.loader.free(model)
 
     def set_model(self, model: Model) -> Model:
         """Use a model from now on; return the previous one."""

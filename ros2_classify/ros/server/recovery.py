@@ -16,22 +16,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-import threading
 from typing import Any, Protocol
 
 from ros2_classify.errors import EngineError
 from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.server.faults import EngineFaults, EXIT_CODE, Watchdog
 from ros2_classify.ros.server.model import Model
-from ros2_classify.ros.server.model_loader import LoadTimeoutError
+from ros2_classify.ros.server.model_loader import LoadingModel, LoadTimeoutError
 
 
 class Recoverable(Protocol):
     """What a server can do about its model; all in the executor's thread."""
 
-    def load(self) -> Model:
-        """Load the model once more; called in a thread of its own."""
+    def load(self) -> LoadingModel:
+        """Start to load the model once more."""
 
     def set_model(self, model: Model) -> Model:
         """Use a model from now on; return the previous one."""
@@ -44,65 +42,6 @@ class Recoverable(Protocol):
 
     def end(self, code: int) -> None:
         """End the process."""
-
-
-class Reload:
-    """
-    A model that is loaded in a thread of its own.
-
-    Parameters
-    ----------
-    load : callable
-        Returns the model.
-
-    """
-
-    def __init__(self, load: Callable[[], Model]) -> None:
-        self._load = load
-        self._lock = threading.Lock()
-        self._dropped = False
-        self._model: Model | None = None
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name='reloading', daemon=True)
-        self._thread.start()
-
-    @property
-    def running(self) -> bool:
-        """Whether the thread has not ended yet."""
-        return self._thread.is_alive()
-
-    @property
-    def dropped(self) -> bool:
-        """Whether nobody wants the model any more."""
-        return self._dropped
-
-    def take(self) -> Model:
-        """Return the model once the thread has ended, or raise what it raised."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        assert self._model is not None
-        return self._model
-
-    def drop(self) -> None:
-        """Nobody wants the model any more: free it, as soon as it is there."""
-        with self._lock:
-            self._dropped = True
-            model = self._model
-        if model is not None:
-            model.retire()
-
-    def _run(self) -> None:
-        try:
-            model = self._load()
-        except Exception as error:  # noqa: B902 - raised again by `take`
-            self._error = error
-            return
-        with self._lock:
-            self._model = model
-            dropped = self._dropped
-        if dropped:
-            model.retire()
 
 
 class Recovery:
@@ -126,18 +65,13 @@ class Recovery:
         self._log = log
         self._watchdog = Watchdog()
         self._hanging = False
-        self._reload: Reload | None = None
+        self._reload: LoadingModel | None = None
         self._issues: list[Issue] = []
 
     @property
     def issues(self) -> list[Issue]:
         """What is wrong at the moment."""
         return [*self._issues, *self._faults.issues()]
-
-    @property
-    def thread_runs(self) -> bool:
-        """Whether a thread is still loading a model."""
-        return self._reload is not None and self._reload.running
 
     def look(self, busy_for: float, limit: float) -> None:
         """
@@ -167,7 +101,7 @@ class Recovery:
                 # What it worked on is the past.
                 self._issues, self._hanging = [], False
             self._log.warning(f'reloading the model after a fault: {action.reason}')
-            self._reload = Reload(self._server.load)
+            self._reload = self._server.load()
         elif action.act == 'error':
             self._log.error(f'leaving the state active (on_engine_fault): {action.reason}')
             self._server.go_to_error(action.reason)
@@ -177,19 +111,18 @@ class Recovery:
             self._server.end(EXIT_CODE)
 
     def close(self) -> None:
-        """Let go of a model that is being loaded: the node stops, or has got another one."""
-        if self._reload is not None:
-            self._reload.drop()
+        """Drop a model that is being loaded: the node stops, or has got another one."""
+        reload, self._reload = self._reload, None
+        if reload is not None:
+            reload.cancel('it is not needed any more')
 
     def _finish_reload(self) -> None:
         reload = self._reload
-        if reload is None or reload.running:
+        if reload is None or not reload.done():
             return
         self._reload = None
-        if reload.dropped:
-            return
         try:
-            model = reload.take()
+            model = reload.result()
         except Exception as error:  # noqa: B902 - whatever it is, the next try may succeed
             self._log.error(f'reloading the model failed: {error}')
             if isinstance(error, LoadTimeoutError):

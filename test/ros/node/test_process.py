@@ -20,11 +20,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
-from ros2_classify.ros.node.process import call_interruptibly, Interrupted, Stop
+from ros2_classify.ros.node.process import Stop
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE = 30.0
@@ -71,34 +70,6 @@ def test_the_first_request_decides_the_exit_code():
     late = threading.Event()
     stop.on_request(late.set)
     assert late.is_set()
-
-
-def test_a_slow_call_returns_its_result_or_raises():
-    stop = Stop()
-    assert call_interruptibly(lambda: 5, stop) == 5
-    with pytest.raises(ZeroDivisionError):
-        call_interruptibly(lambda: 1 / 0, stop)
-    assert not stop.has_abandoned_thread
-
-
-def test_a_slow_call_is_left_behind_when_the_stop_is_requested():
-    stop = Stop()
-    running, finish = threading.Event(), threading.Event()
-    said = []
-
-    def slow():
-        running.set()
-        finish.wait(DEADLINE)
-
-    def say(gone):
-        said.append(gone)
-        stop.request()
-
-    with pytest.raises(Interrupted):
-        call_interruptibly(slow, stop, say, every=0.01)
-    assert running.is_set() and said
-    assert stop.has_abandoned_thread
-    finish.set()
 
 
 def test_importing_the_entry_points_imports_no_rclpy(tmp_path):
@@ -196,14 +167,3 @@ from ros2_classify.ros.node import process as runtime
 print(runtime.run(None, ['surplus']), gc.isenabled())
 """)
     assert code == 0 and output.splitlines()[-1] == '2 True'
-
-
-def test_the_deadline_of_a_slow_call_is_the_request_not_the_clock():
-    stop = Stop()
-    begun = time.monotonic()
-    timer = threading.Timer(0.05, stop.request)
-    timer.start()
-    with pytest.raises(Interrupted):
-        call_interruptibly(lambda: threading.Event().wait(DEADLINE), stop)
-    assert time.monotonic() - begun < DEADLINE / 2
-    timer.join()

@@ -16,14 +16,15 @@
 
 import itertools
 import threading
+import time
 
 import pytest
 from ros2_classify.errors import EngineError, ProviderLostError
 from ros2_classify.ros.node.process import Stop
 from ros2_classify.ros.server import model_loader as loading
 from ros2_classify.ros.server.faults import EngineFaults, EXIT_CODE
-from ros2_classify.ros.server.model_loader import Loader
-from ros2_classify.ros.server.recovery import Recovery, Reload
+from ros2_classify.ros.server.model_loader import ModelLoader
+from ros2_classify.ros.server.recovery import Recovery
 
 DEADLINE = 20.0
 
@@ -55,17 +56,25 @@ class FakeServer:
     """A server that notes what is done to it."""
 
     def __init__(self):
+        self.loader = ModelLoader(Stop(), lambda: 0.0)
+        self.model = FakeModel()
         self.done = []
         self.errors = []
+        self.begun = threading.Event()
         self.go_on = threading.Event()
         self.go_on.set()
 
     def load(self):
+        """Start to load a model."""
+        return self.loader.load('fake', self.work)
+
+    def work(self, cancel, starting):
         """Load a model, or fail."""
+        self.begun.set()
         assert self.go_on.wait(DEADLINE)
         if self.errors:
             raise self.errors.pop()
-        return FakeModel()
+        return self.model
 
     def set_model(self, model):
         """Note a new model."""
@@ -104,9 +113,8 @@ def make(action='retry'):
 
 
 def until_loaded(recovery):
-    """Wait for the thread that loads a model."""
-    recovery._reload._thread.join(DEADLINE)
-    assert not recovery.thread_runs
+    """Wait until a model is loaded."""
+    assert recovery._reload.wait(DEADLINE)
 
 
 def test_a_lost_device_leads_to_a_new_model():
@@ -114,7 +122,7 @@ def test_a_lost_device_leads_to_a_new_model():
     faults.failed(ProviderLostError('the GPU is gone'))
     server.go_on.clear()
     recovery.look(0.0, 10.0)
-    assert recovery.thread_runs and server.done == []
+    assert not recovery._reload.done() and server.done == []
     assert [issue.key for issue in recovery.issues] == ['reloading']
     recovery.look(0.0, 10.0)
     server.go_on.set()
@@ -132,7 +140,7 @@ def test_loading_that_fails_is_tried_again_and_said_each_time():
         recovery.look(0.0, 10.0)
         until_loaded(recovery)
         recovery.look(0.0, 10.0)
-        assert not recovery.thread_runs and faults.pause() is not None
+        assert recovery._reload is None and faults.pause() is not None
         clock.now += 1.0
     recovery.look(0.0, 10.0)
     until_loaded(recovery)
@@ -149,7 +157,7 @@ def hang(recovery, clock, seconds):
         recovery.look(second + 1.0, 10.0)
 
 
-def test_a_hanging_inference_is_left_behind_and_the_model_loaded_anew():
+def test_a_hanging_inference_is_abandoned_and_the_model_reloaded():
     recovery, faults, server, log, clock = make()
     hang(recovery, clock, 10)
     assert recovery.issues == [] and server.done == []
@@ -187,17 +195,19 @@ def test_loading_that_never_comes_back_ends_the_process(monkeypatch):
     stop, ended = Stop(), threading.Event()
     faults.abandoned = stop.abandoned
     seconds = itertools.count(0.0, 1.0)
-    loader = Loader(stop, lambda: 5.0, lambda: next(seconds))
+    server.loader = ModelLoader(stop, lambda: 5.0, clock=lambda: next(seconds))
 
-    def work(starting):
+    def work(cancel, starting):
         starting(1.0)
         assert ended.wait(DEADLINE)
 
-    server.load = lambda: loader.load('fake', work)
+    server.work = work
     faults.failed(ProviderLostError('the GPU is gone'))
     for count in range(1, 5):
         recovery.look(0.0, 10.0)
         until_loaded(recovery)
+        while server.loader.running:
+            time.sleep(0.001)
         assert stop.abandoned.count == count
         assert server.done == []
     recovery.look(0.0, 10.0)
@@ -207,17 +217,17 @@ def test_loading_that_never_comes_back_ends_the_process(monkeypatch):
 
 
 @pytest.mark.parametrize('late', [True, False])
-def test_a_model_that_nobody_wants_any_more_is_freed(late):
-    model, go_on = FakeModel(), threading.Event()
-
-    def load():
-        assert go_on.wait(DEADLINE)
-        return model
-
-    reload = Reload(load)
+def test_a_model_that_is_not_needed_any_more_is_freed(late):
+    recovery, faults, server, log, _ = make()
+    faults.failed(ProviderLostError('the GPU is gone'))
+    if late:
+        server.go_on.clear()
+    recovery.look(0.0, 10.0)
+    assert server.begun.wait(DEADLINE)
     if not late:
-        go_on.set()
-        reload._thread.join(DEADLINE)
-    reload.drop()
-    go_on.set()
-    assert model.retired.wait(DEADLINE)
+        until_loaded(recovery)
+    recovery.close()
+    server.go_on.set()
+    assert server.model.retired.wait(DEADLINE)
+    recovery.look(0.0, 10.0)
+    assert server.done == []

@@ -331,7 +331,7 @@ def test_counts_and_trace_are_not_lost_while_the_model_is_reloaded(ros, tmp_path
     node._log = SimpleNamespace(info=lines.append, error=lines.append)
     node._service = SimpleNamespace(handled=3, destroy=lambda: None)
     node._worker = SimpleNamespace(stop=lambda timeout: True)
-    node.recovery = SimpleNamespace(close=lambda: None, thread_runs=True)
+    node.recovery = SimpleNamespace(close=lambda: None)
     node._trace = Trace(str(tmp_path / 'trace.npz'))
     assert node.halt()
     assert 'stopped: 3 requests handled' in lines
