@@ -28,8 +28,8 @@ class Counters:
     What has happened to the images of one camera since the activation.
 
     One thread at a time writes each of them. ``replaced``: a newer image came first;
-    ``no_subscribers``: nobody subscribes to the results; ``skipped``: in a pause after a fault; ``stopped``: the node
-    stopped, or abandoned a thread, before their turn.
+    ``no_subscribers``: nobody subscribes to the results; ``skipped``: in a pause after a fault;
+    ``stopped``: the node stopped, or abandoned a thread, before their turn.
     """
 
     received: int = 0
@@ -46,9 +46,9 @@ class Counters:
         skipped = f', {self.skipped} skipped after faults' if self.skipped else ''
         stopped = f', {self.stopped} dropped at the stop' if self.stopped else ''
         return (
-            f'{self.received} frames received, {self.results} results, {self.replaced} replaced '
-            f'by newer ones, {self.no_subscribers} without subscribers, {self.malformed} unusable, '
-            f'{self.failed} failed{skipped}{stopped}')
+            f'{self.received} frames received, {self.results} results, '
+            f'{self.replaced} replaced by newer ones, {self.no_subscribers} without subscribers, '
+            f'{self.malformed} unusable, {self.failed} failed{skipped}{stopped}')
 
 
 # A minute of a usual camera is enough to judge by, and takes 8 KiB.

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the server tells about itself: a status for each camera, one for inference, one for the model."""
+"""The statuses of the server: one for each camera, one for inference, one for the model."""
 
 from __future__ import annotations
 
@@ -122,7 +122,8 @@ class ServerReport:
                 'changes of size or encoding': monitor.changes,
                 'interruptions': monitor.interruptions},
             age=None if last is None else time.monotonic() - last,
-            image_format=monitor.image_format, publishers=self._node.count_publishers(stream.topic),
+            image_format=monitor.image_format,
+            publishers=self._node.count_publishers(stream.topic),
             subscribers=stream.publishers.listeners, latency=stream.latencies.total,
             node_latency=stream.latencies.node, last_error=stream.last_error)
 

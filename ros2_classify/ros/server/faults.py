@@ -195,8 +195,8 @@ class EngineFaults:
         if not self.abandoned.too_many:
             return RecoveryAction('reload', reason)
         return RecoveryAction(
-            'exit', f'{reason}; that is the {self.abandoned.count}th time in this process, and each '
-            'leaves its memory behind')
+            'exit', f'{reason}; that is the {self.abandoned.count}th time in this process, and '
+            'each leaves its memory behind')
 
     def _note(self, reason: str) -> None:
         self.total += 1

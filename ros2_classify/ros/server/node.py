@@ -21,7 +21,6 @@ it never touches an image. The worker's threads take images, run the model and p
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 

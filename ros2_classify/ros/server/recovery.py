@@ -86,7 +86,9 @@ class Recovery:
 
         """
         seen = self._watchdog.look(busy_for)
-        self._issues = [find('inference_timeout', seconds=seen, limit=limit)] if seen > limit else []
+        self._issues = []
+        if seen > limit:
+            self._issues = [find('inference_timeout', seconds=seen, limit=limit)]
         if self._issues and not self._hanging:
             self._log.error(self._issues[0].text)
             self._faults.timed_out(seen, limit)

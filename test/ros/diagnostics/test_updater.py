@@ -94,7 +94,7 @@ def test_a_deprecated_name_repeats_the_status_and_names_the_new_one(
     assert values['deprecated status'] == 'read eye: lens'
     # Asked once for both.
     for message in operator.messages:
-        new, old = (dict((row.key, row.value) for row in status.values)
+        new, old = ({row.key: row.value for row in status.values}
                     for status in message.status)
         assert new['count'] == old['count'] and 'deprecated status' not in new
 

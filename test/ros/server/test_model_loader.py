@@ -129,7 +129,7 @@ def test_a_model_comes_and_an_error_goes_through(make: Callable[[float], Bed]) -
 
 def test_a_model_that_never_comes_back_is_left_behind(make: Callable[[float], Bed]) -> None:
     bed = make(5.0)
-    with pytest.raises(LoadTimeoutError, match='colors has not .* for [67] s.*load_timeout is 5 s'):
+    with pytest.raises(LoadTimeoutError, match='colors has not .* for [67] s.*_timeout is 5 s'):
         bed.load()
     bed.until_idle()
     assert bed.stop.abandoned.count == 1 and bed.stop.has_abandoned_thread

@@ -124,7 +124,7 @@ class Server:
         old, self.model = self.model, model
         return old
 
-    async def set(self, name: str) -> str:
+    async def ask(self, name: str) -> str:
         """Set the parameter; return why it was refused."""
         result = await self._set([Parameter('model', value=name)])
         assert result.successful == (not result.reason)
@@ -133,7 +133,7 @@ class Server:
     def change(self) -> str:
         """Set the parameter, and wait."""
         self.go_on.set()
-        return asyncio.run(self.set('new'))
+        return asyncio.run(self.ask('new'))
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_a_model_that_does_not_fit_is_freed(server: Server, attribute: str) -> N
 
 def test_a_model_loaded_while_the_old_one_was_replaced_is_refused(server: Server) -> None:
     async def change() -> str:
-        task = asyncio.create_task(server.set('new'))
+        task = asyncio.create_task(server.ask('new'))
         await asyncio.to_thread(server.begun.wait, SECONDS)
         server.model = make_model()
         server.go_on.set()
@@ -201,9 +201,9 @@ def test_a_model_loaded_while_the_old_one_was_replaced_is_refused(server: Server
 
 def test_a_second_change_has_to_wait(server: Server) -> None:
     async def both() -> None:
-        first = asyncio.create_task(server.set('one'))
+        first = asyncio.create_task(server.ask('one'))
         await asyncio.to_thread(server.begun.wait, SECONDS)
-        assert 'model one has not ended yet; set two when' in await server.set('two')
+        assert 'model one has not ended yet; set two when' in await server.ask('two')
         server.go_on.set()
         assert await first == ''
     asyncio.run(both())
@@ -216,7 +216,7 @@ def test_a_change_given_up_is_told_at_once_and_frees_what_comes(
         server.error = FetchCancelledError('cancelled')
 
     async def give_up() -> None:
-        change = asyncio.create_task(server.set('new'))
+        change = asyncio.create_task(server.ask('new'))
         await asyncio.to_thread(server.begun.wait, SECONDS)
         server.parameter.give_up('the node has been cleaned up')
         assert await change == 'the node has been cleaned up'

@@ -167,7 +167,8 @@ def test_a_lost_device_and_short_memory_are_survived(
         camera.result(GREEN, results)
         assert errors == []
         lost = isinstance(error, ProviderLostError)
-        operator.wait(INFERENCE, 'OK', 'results per second', faults='1', loaded='1' if lost else '0',
+        operator.wait(INFERENCE, 'OK', 'results per second', faults='1',
+                      loaded='1' if lost else '0',
                       last=f'.*{error}.*')
         assert len(loaded) == (2 if lost else 1)
         if lost:
