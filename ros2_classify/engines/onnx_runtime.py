@@ -78,7 +78,7 @@ class BoundSession:
     Attributes
     ----------
     assumes : bool
-        Whether a shape is taken from the names of dimensions, which may be wrong: runs fail then.
+        Whether shapes of outputs are taken from the file, which may be wrong: runs fail then.
 
     """
 
@@ -93,7 +93,7 @@ class BoundSession:
         self._inputs = inputs
         self._fixed: dict[str, np.ndarray[Any, Any]] = {}
         self._names = [spec.name for spec, _ in outputs]
-        self.assumes = any(shape is not None and shape != spec.shape for spec, shape in outputs)
+        self.assumes = any(shape is not None for _, shape in outputs)
         self._loose = [index for index, (_, shape) in enumerate(outputs) if shape is None]
         self._uploads: list[Callable[[], None]] = []
         self._downloads: list[tuple[str, Any]] = []
@@ -199,16 +199,18 @@ class OnnxRuntimeEngine:
         self._path = path
         self._provider: str = session.get_providers()[0]
         self._inputs = _specs(session.get_inputs())
-        # Sequences and maps can't be decoded; a classifier may have one beside its scores.
+        # Sequences, maps and text can't be decoded; a classifier may have them beside its scores.
         nodes = session.get_outputs()
-        self._outputs = tuple(
-            replace(spec, quantization=model.quantized.get(spec.name))
-            for spec in _specs([node for node in nodes if node.type.startswith('tensor(')]))
-        if nodes and not self._outputs:
-            kinds = ', '.join(f'{node.name!r} {node.type}' for node in nodes)
+        numbers = [node for node in nodes if _DTYPES.get(node.type, np.object_) is not np.object_]
+        self._outputs = tuple(replace(spec, quantization=model.quantized.get(spec.name))
+                              for spec in _specs(numbers))
+        others = ', '.join(f'{node.name!r} {node.type}' for node in nodes if node not in numbers)
+        if others and not numbers:
             raise EngineError(
-                f'{path}: no output is a tensor ({kinds}): export the model with tensors as '
-                'outputs')
+                f'{path}: no output is a tensor of numbers ({others}): export the model with such '
+                'outputs, a classifier without ZipMap')
+        if others:
+            _LOGGER.info('%s: outputs that are no tensors of numbers are ignored: %s', path, others)
         self._output_names = [spec.name for spec in self._outputs]
         self._settings = settings
         self._ort = ort
@@ -259,7 +261,10 @@ class OnnxRuntimeEngine:
              f'of it' for name, array in inputs.items() if not array.flags.c_contiguous), '')
         if problem:
             raise self._failed(problem)
-        bound = self._bind(inputs, self._inputs)
+        try:
+            bound = self._bind(inputs, self._inputs)
+        except Exception as error:  # noqa: B902 -- its exceptions share no base class
+            raise self._failed(tidy(error), error) from error
 
         def run() -> Tensors:
             nonlocal bound
@@ -270,21 +275,28 @@ class OnnxRuntimeEngine:
                 failed = self._failed(tidy(error), error)
                 if not bound.assumes or type(failed) is not EngineError:
                     raise failed from error
-                # Some exporters use one name for different sizes, such as a smaller output.
-                careful = self._bind(inputs, ())
+                # Some exporters use one name for several sizes, or declare the batch of an example.
                 try:
+                    careful = self._bind(inputs, None)
                     found = careful()
                 except Exception:  # noqa: B902 -- that was not the cause
                     raise failed from error
-                _LOGGER.info('%s: one name of a dimension means several sizes', self._path)
+                _LOGGER.info('%s: the file declares other shapes of outputs (%s) than it has (%s)',
+                             self._path, '; '.join(map(str, self._outputs)), ', '.join(
+                                 f'{name!r} {list(array.shape)}' for name, array in found.items()))
                 bound = careful
                 return found
 
         return run
 
-    def _bind(self, inputs: Tensors, named: Sequence[TensorSpec]) -> BoundSession:
-        """Bind the session to arrays; names of dimensions in ``named`` give sizes of outputs."""
-        outputs = [(spec, known_shape(spec, named, inputs)) for spec in self._outputs]
+    def _bind(self, inputs: Tensors, named: Sequence[TensorSpec] | None) -> BoundSession:
+        """
+        Bind the session to arrays.
+
+        Names of dimensions in ``named`` give sizes of outputs; with None, no shape is assumed.
+        """
+        outputs = [(spec, None if named is None else known_shape(spec, named, inputs))
+                   for spec in self._outputs]
         options, device = self._run_options, None
         if self._provider in _NVIDIA:
             device = ('cuda', self._settings.device_id)

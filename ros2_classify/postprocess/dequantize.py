@@ -35,8 +35,8 @@ class Dequantizer:
                  if tensor.dtype.kind in 'iu' and tensor.dtype.itemsize <= _BYTES]
         if output.scale is not None and not whole:
             raise DescriptorError(
-                f'{model}: output.scale is for outputs of whole numbers with 8 or 16 bits, but the '
-                f'model has {"; ".join(map(str, tensors))}; remove it')
+                f'{model}: output.scale is for outputs of whole numbers with 8 or 16 bits, but '
+                f'the model has {"; ".join(map(str, tensors))}; remove it')
         declared = None if output.scale is None else Quantization(
             output.scale, output.zero_point or 0)
         self._known = {tensor.name: found for tensor in whole

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import builtins
 import logging
+import math
 from pathlib import Path
 import sys
 import threading
@@ -27,6 +28,7 @@ import weakref
 import numpy as np
 import pytest
 
+from ros2_classify import ModelDescriptor, Pipeline
 from ros2_classify.engines import bind, Engine, ENGINES, open_engine, providers, TensorSpec
 from ros2_classify.engines.error_messages import tidy
 from ros2_classify.engines.hardware import default_threads
@@ -142,7 +144,7 @@ def test_bound_though_one_name_stands_for_sizes_that_differ(
             image.fill(value)
             assert np.array_equal(run()['y'], np.full((1, 3, 4, 3), value, np.float32))
     # Found out once.
-    assert caplog.text.count('means several sizes') == 1
+    assert caplog.text.count('declares other shapes of outputs') == 1
 
 
 def test_a_bound_model_that_fails_for_another_reason_says_which(tmp_path: Path) -> None:
@@ -565,5 +567,101 @@ def test_outputs_that_are_not_tensors_are_skipped(tmp_path: Path) -> None:
     assert [spec.name for spec in engine.outputs] == ['scores']
     outputs = engine.infer({'image': np.ones((1, 3), np.float32)})
     assert {name: array.tolist() for name, array in outputs.items()} == {'scores': [[1, 1, 1]]}
-    with pytest.raises(EngineError, match=r"no output is a tensor \('rows' seq"):
+    with pytest.raises(EngineError, match=r"no output is a tensor of numbers \('rows' seq"):
         open_engine(save(['rows']), provider='cpu')
+
+
+def save_labelled(path: Path, outputs: list[str]) -> Path:
+    """Write a classifier with a label (text) and maps beside its scores, as skl2onnx does."""
+    from onnx import helper, TensorProto
+
+    labels = ['cat', 'dog', 'bird']
+    infos = {
+        'label': helper.make_tensor_value_info('label', TensorProto.STRING, [1]),
+        'probabilities': helper.make_tensor_value_info('probabilities', TensorProto.FLOAT, [1, 3]),
+        'maps': helper.make_value_info('maps', helper.make_sequence_type_proto(
+            helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(
+                TensorProto.FLOAT, []))))}
+    graph = helper.make_graph(
+        [helper.make_node('GlobalAveragePool', ['image'], ['pooled']),
+         helper.make_node('Flatten', ['pooled'], ['flat']),
+         helper.make_node('Softmax', ['flat'], ['probabilities']),
+         helper.make_node('ArgMax', ['flat'], ['best'], axis=1, keepdims=0),
+         helper.make_node('LabelEncoder', ['best'], ['label'], domain='ai.onnx.ml',
+                          keys_int64s=[0, 1, 2], values_strings=labels),
+         helper.make_node('ZipMap', ['probabilities'], ['maps'], domain='ai.onnx.ml',
+                          classlabels_strings=labels)],
+        'labelled', [helper.make_tensor_value_info('image', TensorProto.FLOAT, [1, 3, 8, 8])],
+        [infos[name] for name in outputs])
+    model = helper.make_model(graph, opset_imports=[
+        helper.make_opsetid('', 13), helper.make_opsetid('ai.onnx.ml', 2)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_text_and_maps_beside_the_scores_are_ignored_with_a_word(
+        tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level('INFO')
+    path = save_labelled(tmp_path / 'm.onnx', ['label', 'probabilities', 'maps'])
+    descriptor = ModelDescriptor.from_mapping({
+        'source': {'path': str(path)}, 'labels': ['cat', 'dog', 'bird'],
+        'output': {'decoder': 'classification'}})
+    with Pipeline.load(descriptor, provider='cpu') as pipeline:
+        result: Any = pipeline(np.full((8, 8, 3), (9, 8, 5), np.uint8))
+    total = sum(math.exp(value) for value in (9, 8, 5))
+    assert list(result.labels) == ['cat', 'dog', 'bird']
+    assert result.scores.tolist() == pytest.approx(
+        [math.exp(value) / total for value in (9, 8, 5)], rel=1e-5)
+    assert "ignored: 'label' tensor(string), 'maps' seq(map(string,tensor(float)))" in caplog.text
+    assert open_engine(path).infer({'image': np.zeros((1, 3, 8, 8), np.float32)}).keys() == {
+        'probabilities'}
+
+
+@pytest.mark.parametrize('outputs', [['label'], ['maps'], ['label', 'maps']])
+def test_nothing_but_text_and_maps_is_refused(tmp_path: Path, outputs: list[str]) -> None:
+    text = reason(save_labelled(tmp_path / 'm.onnx', outputs))
+    assert 'no output is a tensor of numbers' in text and 'without ZipMap' in text
+    for name in outputs:
+        assert repr(name) in text
+
+
+def save_stale(path: Path, declared: list[Any]) -> Path:
+    """Write a model of a free batch whose output is declared otherwise."""
+    from onnx import helper, TensorProto
+
+    graph = helper.make_graph(
+        [helper.make_node('GlobalAveragePool', ['image'], ['pooled']),
+         helper.make_node('Flatten', ['pooled'], ['scores'])], 'stale',
+        [helper.make_tensor_value_info('image', TensorProto.FLOAT, ['batch', 3, 8, 8])],
+        [helper.make_tensor_value_info('scores', TensorProto.FLOAT, declared)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize('declared', [[64, 3], [128, 3], [1, 3], ['batch', 3], ['n', 3]])
+def test_a_stale_batch_in_the_declared_output(
+        tmp_path: Path, caplog: pytest.LogCaptureFixture, declared: list[Any]) -> None:
+    """As from an export with dynamic axes for the input only; it runs as it is."""
+    caplog.set_level('INFO')
+    path = save_stale(tmp_path / 'm.onnx', declared)
+    descriptor = ModelDescriptor.from_mapping({
+        'source': {'path': str(path)}, 'output': {'decoder': 'classification'},
+        'input': {'scale': '1/255'}})
+    for max_batch in (1, 4):
+        with Pipeline.load(descriptor, provider='cpu', max_batch=max_batch) as pipeline:
+            images = [np.full((8, 8, 3), color, np.uint8)
+                      for color in ((0, 51, 255), (255, 0, 51), (51, 255, 0))]
+            for _ in range(2):
+                results: Any = pipeline.many(images)
+                assert [result.class_ids.tolist() for result in results] == [
+                    [2, 1, 0], [0, 2, 1], [1, 0, 2]]
+                assert results[0].scores.tolist() == pytest.approx([1, 0.2, 0])
+    stale = declared[0] in (64, 128)
+    assert ('declares other shapes' in caplog.text) == stale
+    engine = open_engine(path)
+    for count in (1, 2, 5):
+        image = np.random.default_rng(count).random((count, 3, 8, 8)).astype(np.float32)
+        run = bind(engine, {'image': image})
+        for _ in range(2):
+            assert run()['scores'].tolist() == pytest.approx(image.mean(axis=(2, 3)), abs=1e-6)
