@@ -18,15 +18,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+import logging
 import os
 from pathlib import Path
 import re
+from typing import Any
 import zlib
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.errors import InputError
+from ros2_classify.input_range import DepthReader, InputRange
+
+_LOGGER = logging.getLogger(__name__)
 
 # 64 Mpixel: twice an 8K camera's image.
 MAX_PIXELS = 1 << 26
@@ -215,9 +220,9 @@ def decode_jpeg(data: bytes | memoryview, flags: int) -> NDArray[np.uint8]:
     return pixels
 
 
-def _imdecode(data: bytes | memoryview, flags: int) -> NDArray[np.uint8] | None:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    return None if image is None else np.asarray(image, np.uint8)
+def _imdecode(data: bytes | memoryview, flags: int) -> NDArray[Any] | None:
+    image: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    return image
 
 
 def _has_grey_corner(pixels: NDArray[np.uint8]) -> bool:
@@ -229,7 +234,8 @@ def _has_grey_corner(pixels: NDArray[np.uint8]) -> bool:
     return bool((abs(corners - 128.0) < 1.0).any())
 
 
-def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read_image(path: str | Path, max_pixels: int = MAX_PIXELS,
+               input_range: int | str = 16) -> NDArray[np.uint8]:
     """
     Read an image.
 
@@ -240,18 +246,23 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
         expanded.
     max_pixels : int
         Maximum width times height; JPEG and PNG are checked before decoding.
+    input_range : int or str
+        Which values of a 16-bit image become 0 and 255: the number of bits, two values
+        (``'1000..5000'``), ``'percentile'``, ``'percentile 2..98'`` or ``'auto'``. A warning is
+        logged if the image uses a small part of it.
 
     Returns
     -------
     ndarray of uint8, shape (height, width, 3)
         In the order blue, green, red. Grey images get three channels, transparency is dropped,
-        16-bit images are scaled to 8 bits, and the EXIF orientation is applied, as ``cv2.imread``
-        does by default.
+        and the EXIF orientation is applied, as ``cv2.imread`` does by default.
 
     Raises
     ------
     InputError
         If there is no such file, it can't be read as an image, or is too large.
+    OptionsError
+        If `input_range` is none.
 
     Examples
     --------
@@ -266,6 +277,17 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
     ((2, 3, 3), [255, 0, 0])
 
     """
+    scaled = depth_reader(input_range)
+    return scaled(read_pixels(path, max_pixels))
+
+
+def depth_reader(input_range: Any) -> DepthReader:
+    """Return what brings single images to 8 bits, and logs what there is to say."""
+    return DepthReader(InputRange.parse(input_range), _LOGGER.info, _LOGGER.warning, watched=1)
+
+
+def read_pixels(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
+    """Read an image as `read_image` does, but leave 16-bit values as they are."""
     # Unlike Path.expanduser, this leaves the ~ of an unknown user for the error below.
     path = Path(os.path.expanduser(path))
     try:
@@ -279,8 +301,7 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
         _check_header(path, data, max_pixels)
         content = data.data.cast('B')
         try:
-            image = decode_jpeg(content, cv2.IMREAD_COLOR) if content[:2] == JPEG_START else (
-                _imdecode(content, cv2.IMREAD_COLOR))
+            image = _decode(content)
         except cv2.error as error:
             raise InputError(f'the image {path} cannot be decoded: {error.err}') from error
         except InputError as error:
@@ -291,7 +312,17 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
             f'{path} ({data.size} bytes) cannot be read as an image by OpenCV; use JPEG, PNG, '
             'BMP, WebP or TIFF, or get an undamaged file')
     _check_size(path, image.shape[1], image.shape[0], max_pixels)
-    return np.asarray(image, dtype=np.uint8)
+    return image
+
+
+def _decode(data: memoryview) -> NDArray[Any] | None:
+    """Return blue, green and red, of 8 or 16 bits."""
+    if data[:2] == JPEG_START:
+        return decode_jpeg(data, cv2.IMREAD_COLOR)
+    image = _imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if image is None or image.dtype in (np.uint8, np.uint16):
+        return image
+    return _imdecode(data, cv2.IMREAD_COLOR)
 
 
 def _check_header(path: Path, data: NDArray[np.uint8], max_pixels: int) -> None:

@@ -33,12 +33,14 @@ import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.image_io import (
     decode_jpeg, image_size, MAX_PIXELS, png_problem, PNG_SIGNATURE)
-from ros2_classify.ros.messages.image import check_pixels, demosaic, ImageError, to_8_bits
+from ros2_classify.input_range import scale
+from ros2_classify.ros.messages.image import check_pixels, demosaic, ImageError, Scale
 
 _COLORS = {1: 'mono', 3: 'bgr', 4: 'bgra'}
 
 
-def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8], str]:
+def to_array(msg: Any, max_pixels: int = MAX_PIXELS,
+             to_8_bits: Scale = scale) -> tuple[NDArray[np.uint8], str]:
     """
     Return the 8-bit pixels and their colour order: ``mono``, ``rgb``, ``bgr`` or ``bgra``.
 
@@ -60,7 +62,7 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8],
         raise ImageError(f'the {name} of {width}x{height} cannot be decoded: {error}') from error
     if pixels is None:
         raise ImageError(f'the {name} of {width}x{height} is damaged and cannot be decoded')
-    return _to_8_bit_color(pixels, msg.format)
+    return _to_8_bit_color(pixels, msg.format, to_8_bits)
 
 
 def to_compressed_msg(
@@ -96,13 +98,14 @@ def to_compressed_msg(
     return msg
 
 
-def _to_8_bit_color(pixels: NDArray[Any], fmt: str) -> tuple[NDArray[np.uint8], str]:
+def _to_8_bit_color(
+        pixels: NDArray[Any], fmt: str, to_8_bits: Scale) -> tuple[NDArray[np.uint8], str]:
     """Convert decoded pixels to 8 bits and name their colour order, as ``format`` asks."""
     camera, _, rest = fmt.partition(';')
     bayer = re.fullmatch(r'(bayer_(?:rggb|bggr|gbrg|grbg))(?:8|16)', camera.strip())
     # A PNG of a Bayer camera contains the mosaic itself; a JPEG says "mono8" and is grey.
     if bayer and pixels.ndim == 2 and 'mono' not in rest:
-        return demosaic(pixels, bayer[1]), 'bgr'
+        pixels = demosaic(pixels, bayer[1])
     if pixels.dtype == np.uint16:
         pixels = to_8_bits(pixels)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):

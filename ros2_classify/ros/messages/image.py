@@ -35,8 +35,11 @@ import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.errors import InputError
 from ros2_classify.image_io import file_in_pixels, image_size, MAX_PIXELS
+from ros2_classify.input_range import scale
 
 Pixels = NDArray[Any]
+# Brings 16-bit numbers to 8 bits.
+Scale = Callable[[Pixels], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Encoding:
     How to read one encoding.
 
     ``convert`` turns an array ``[height, width, channels]`` of the encoding's own type, in native
-    byte order, into 8-bit pixels of ``color``; None if the bytes are such pixels already.
+    byte order, into pixels of ``color`` with as many bits; None if the bytes are such pixels already.
     ``channels`` and ``bits`` describe the (first) plane. ``even_width``, ``even_height``: columns
     or rows share chroma. ``chroma_strides``: a row of the second plane takes this many times
     ``step``: 1 with half as many rows (4:2:0), 2 with as many rows (4:4:4), 0 without one.
@@ -69,17 +72,12 @@ class Encoding:
         return self.channels * self.bits // 8
 
 
-def to_8_bits(pixels: Pixels) -> Pixels:
-    """Bring 16-bit numbers to 8 bits as cv_bridge does: times 255 / 65535, rounded."""
-    return cv2.convertScaleAbs(pixels, alpha=255 / 65535)
+def _as_they_are(pixels: Pixels) -> Pixels:
+    return pixels
 
 
 def _color_code(code: int) -> Callable[[Pixels], Pixels]:
     return lambda pixels: cv2.cvtColor(pixels, code)
-
-
-def _bayer_16(code: int) -> Callable[[Pixels], Pixels]:
-    return lambda pixels: to_8_bits(cv2.cvtColor(pixels, code))
 
 
 # ITU-R BT.601, limited range (Y 16..235, chroma 16..240), to B, G, R: the matrix behind OpenCV's
@@ -106,20 +104,20 @@ def _table() -> dict[str, Encoding]:
         '8UC1': Encoding('mono', 1),
         '8UC3': Encoding('bgr', 3),
         '8UC4': Encoding('bgra', 4),
-        'mono16': Encoding('mono', 1, 16, to_8_bits, bridge='mono8'),
-        'rgb16': Encoding('rgb', 3, 16, to_8_bits, bridge='rgb8'),
-        'bgr16': Encoding('bgr', 3, 16, to_8_bits, bridge='bgr8'),
-        'rgba16': Encoding('rgba', 4, 16, to_8_bits, bridge='rgba8'),
-        'bgra16': Encoding('bgra', 4, 16, to_8_bits, bridge='bgra8'),
-        '16UC1': Encoding('mono', 1, 16, to_8_bits),
-        '16UC3': Encoding('bgr', 3, 16, to_8_bits),
-        '16UC4': Encoding('bgra', 4, 16, to_8_bits),
+        'mono16': Encoding('mono', 1, 16, _as_they_are, bridge='mono8'),
+        'rgb16': Encoding('rgb', 3, 16, _as_they_are, bridge='rgb8'),
+        'bgr16': Encoding('bgr', 3, 16, _as_they_are, bridge='bgr8'),
+        'rgba16': Encoding('rgba', 4, 16, _as_they_are, bridge='rgba8'),
+        'bgra16': Encoding('bgra', 4, 16, _as_they_are, bridge='bgra8'),
+        '16UC1': Encoding('mono', 1, 16, _as_they_are),
+        '16UC3': Encoding('bgr', 3, 16, _as_they_are),
+        '16UC4': Encoding('bgra', 4, 16, _as_they_are),
     }
     for pattern, code in (
             ('rggb', cv2.COLOR_BayerBG2BGR), ('bggr', cv2.COLOR_BayerRG2BGR),
             ('gbrg', cv2.COLOR_BayerGR2BGR), ('grbg', cv2.COLOR_BayerGB2BGR)):
         table[f'bayer_{pattern}8'] = Encoding('bgr', 1, 8, _color_code(code), bridge='bgr8')
-        table[f'bayer_{pattern}16'] = Encoding('bgr', 1, 16, _bayer_16(code), bridge='bgr8')
+        table[f'bayer_{pattern}16'] = Encoding('bgr', 1, 16, _color_code(code), bridge='bgr8')
     # cv_bridge knows only the older two of the four names.
     for name, code, bridge in (
             ('yuv422', cv2.COLOR_YUV2BGR_UYVY, 'bgr8'), ('uyvy', cv2.COLOR_YUV2BGR_UYVY, ''),
@@ -157,12 +155,13 @@ class ImageError(InputError):
     """An image message is invalid; the text says which field is wrong, and how."""
 
 
-def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8], str]:
+def to_array(msg: Any, max_pixels: int = MAX_PIXELS,
+             to_8_bits: Scale = scale) -> tuple[NDArray[np.uint8], str]:
     """
     Return the 8-bit pixels and their colour order: ``mono``, ``rgb``, ``bgr``, ``rgba``, ``bgra``.
 
     The pixels are a read-only view of ``msg.data`` if nothing has to be converted. Rows may be
-    padded (``step``), 16-bit numbers may have either byte order, bytes after the last pixel are
+    padded (``step``), 16-bit numbers, which `to_8_bits` scales, may have either byte order, bytes after the last pixel are
     ignored, and the last row needs no padding (a crop of a larger image). Raises ImageError if the
     fields contradict each other, or the image is empty or larger than ``max_pixels``.
     """
@@ -174,11 +173,13 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8],
         planes.flags.writeable = False
         return planes, encoding.color
     # cv_bridge wants every row padded and, with NumPy 2, the machine's own byte order.
-    if encoding.bridge and _is_native(msg) and len(msg.data) == msg.step * msg.height:
+    wide = encoding.bits > 8
+    if encoding.bridge and not (wide and to_8_bits is not scale) and _is_native(msg) and len(msg.data) == msg.step * msg.height:
         bridge = _cv_bridge()
         if bridge is not None:
             return bridge(msg, encoding.bridge), encoding.color
-    return encoding.convert(planes), encoding.color
+    pixels = encoding.convert(planes)
+    return to_8_bits(pixels) if wide else pixels, encoding.color
 
 
 def to_image_msg(pixels: NDArray[np.uint8], encoding: str, header: Any) -> Any:
@@ -246,7 +247,7 @@ def check_pixels(width: int, height: int, max_pixels: int) -> None:
             'raise the parameter max_image_pixels to accept it')
 
 
-def demosaic(mosaic: NDArray[Any], name: str) -> NDArray[np.uint8]:
+def demosaic(mosaic: NDArray[Any], name: str) -> NDArray[Any]:
     """Return the BGR image of a Bayer mosaic; ``name`` is its ROS encoding without the bits."""
     if min(mosaic.shape) < _MIN_BAYER_SIDE:
         raise ImageError(

@@ -23,16 +23,17 @@ from typing import Any
 from numpy.typing import NDArray
 from rclpy.node import Node
 from ros2_classify.ros.messages import compressed_image, image
+from ros2_classify.ros.messages.image import Scale
 from sensor_msgs.msg import CompressedImage, Image
 
 
 @dataclass(frozen=True)
 class Transport:
-    """A message type, the suffix of its topics, and ``(message, max_pixels)`` to pixels."""
+    """A message type, the suffix of its topics, and ``(message, max_pixels, to_8_bits)`` to pixels."""
 
     msg_type: type
     suffix: str
-    to_array: Callable[[Any, int], tuple[NDArray[Any], str]]
+    to_array: Callable[[Any, int, Scale], tuple[NDArray[Any], str]]
 
 
 TRANSPORTS = {
