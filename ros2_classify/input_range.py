@@ -142,7 +142,7 @@ class DepthReader:
         """Return what is strange about the values so far."""
         low, high = self.input_range.low, self.input_range.high
         found = f'the values of 16-bit images are from {self._low} to {self._high}, but '
-        where = '(the parameter input_range, or input.range in the descriptor)'
+        where = '(a parameter, and a key of the descriptor under input)'
         if (self._high - low) * _MIN_PART <= high - low:
             bits = next(bits for bits in _BITS if self._high < 1 << bits)
             return (f'{found}{high:.0f} is white: they are nearly black; set input_range to '
@@ -159,6 +159,5 @@ def scale(pixels: NDArray[Any], low: float = 0.0, high: float = _FULL) -> NDArra
     """Bring 16-bit values to 8 bits, rounded; cv_bridge does the same with the full range."""
     low = round(low)
     if low:
-        # It stops at 0, as values below the range are black.
-        pixels = cv2.subtract(pixels, (low,) * 4)
+        pixels = np.maximum(pixels, np.uint16(low)) - np.uint16(low)
     return np.asarray(cv2.convertScaleAbs(pixels, alpha=255 / max(1.0, high - low)), np.uint8)

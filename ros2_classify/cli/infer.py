@@ -67,18 +67,19 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(arguments: argparse.Namespace) -> int:
     """Print the results; errors are raised."""
     # Late, because "models list" and "--help" need neither OpenCV nor ONNX Runtime.
-    from ros2_classify.image_io import check_writable, read_image, write_image
+    from ros2_classify.image_io import check_writable, depth_reader, read_pixels, write_image
     from ros2_classify.pipeline import Pipeline
 
     # Find errors that need no model before it is loaded.
     output = check_writable(arguments.output) if arguments.output is not None else None
-    image = read_image(arguments.image)
+    pixels = read_pixels(arguments.image)
     with Pipeline.load(
             arguments.model, provider=arguments.provider, threads=arguments.threads,
             fetch=fetching.options_of(arguments)) as pipeline:
         for setting in pipeline.descriptor.inferred:
             say('hint', f'inferred {setting}')
         options = pipeline.options.replace(**_changes(arguments))
+        image = depth_reader(pipeline.descriptor.input.input_range)(pixels)
         pipeline.warm_up()
         result = pipeline(image, 'bgr', options)
         found: dict[str, Any] = {

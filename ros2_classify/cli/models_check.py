@@ -61,10 +61,10 @@ def add_parsers(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Print a report on a model; 1 if it has a problem."""
-    from ros2_classify.image_io import read_image
+    from ros2_classify.image_io import read_pixels
     from ros2_classify.inspection.check import check_model, summary
 
-    image = read_image(arguments.image) if arguments.image is not None else None
+    image = read_pixels(arguments.image) if arguments.image is not None else None
     report = check_model(arguments.model, image, provider=arguments.provider,
                          fetch=fetching.options_of(arguments))
     if arguments.json:

@@ -36,6 +36,7 @@ from ros2_classify.engines.error_messages import tidy
 from ros2_classify.engines.external_data import check_weights, weight_files
 from ros2_classify.engines.onnx_file import OnnxFile, read_onnx
 from ros2_classify.errors import EngineError, Ros2ClassifyError
+from ros2_classify.image_io import depth_reader
 from ros2_classify.inspection.output_checks import (
     Issues, judge, measured, Run, run_on, sample_images)
 from ros2_classify.model.catalog import resolve
@@ -171,7 +172,7 @@ class Report:
 
 
 def check_model(
-    model: str | Path | ModelDescriptor, image: NDArray[np.uint8] | None = None, *,
+    model: str | Path | ModelDescriptor, image: NDArray[Any] | None = None, *,
     provider: str = 'auto', threads: int = 0, fetch: FetchOptions | None = None,
 ) -> Report:
     """
@@ -181,7 +182,7 @@ def check_model(
     ----------
     model : str, Path or ModelDescriptor
         As `ros2_classify.pipeline.Pipeline.load` takes it.
-    image : ndarray of uint8, shape (H, W, 3), optional
+    image : ndarray of uint8 or uint16, shape (H, W, 3), optional
         A BGR image to give the result for.
     provider : str
         The execution provider.
@@ -259,7 +260,7 @@ def _open(report: Report, path: Path, provider: str, threads: int) -> Engine:
 
 
 def _look_at(
-    report: Report, engine: Engine, declared: ModelDescriptor, image: NDArray[np.uint8] | None,
+    report: Report, engine: Engine, declared: ModelDescriptor, image: NDArray[Any] | None,
 ) -> None:
     report.provider = engine.provider
     report.inputs, report.outputs = engine.inputs, engine.outputs
@@ -277,6 +278,7 @@ def _look_at(
     pipeline: Pipeline[Result] = Pipeline(descriptor, engine, report.labels)
     runs = run_on(pipeline, sample_images(), 'rgb')
     if image is not None:
+        image = depth_reader(descriptor.input.input_range)(image)
         runs += run_on(pipeline, [image], 'bgr')
     report.runs, report.descriptor = runs, measured(descriptor, runs)
     pipeline = Pipeline(report.descriptor, engine, report.labels)

@@ -29,8 +29,10 @@ from pathlib import Path, PurePath
 from typing import Any, ClassVar, get_args, Literal, Union
 
 from ros2_classify.download.url import problem_with, redact
-from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundError
+from ros2_classify.errors import (
+    DescriptorError, LabelsError, ModelNotFoundError, OptionsError)
 from ros2_classify.image_io import MAX_PIXELS
+from ros2_classify.input_range import InputRange, PATTERN
 from ros2_classify.keys import (
     about, integer, key, Kind, listed, number, pattern, read, read_values, Schema, schema, SHA256,
     TEXT)
@@ -218,6 +220,13 @@ def read_extra(value: Any, where: Where) -> FrozenMapping:
     return FrozenMapping(values)
 
 
+def _read_range(value: Any, where: Where) -> str:
+    try:
+        return str(InputRange.parse(value))
+    except OptionsError as error:
+        raise where.error(str(error).replace('input_range is ', '')) from error
+
+
 def _read_channels(value: Any, where: Where, one: Kind) -> tuple[float, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         return (one.read(value, where),)
@@ -271,6 +280,13 @@ class InputSpec:
         'area', '`area` averages when shrinking and is linear when growing; `pyramid` halves the '
         'image while it is at least twice too large, then continues linearly: close to `area` in '
         'a fraction of its time; [what each costs](decoders.md#preprocessing-matters-as-much)')
+    input_range: str = key(
+        '16', 'which values of 16-bit images are black and white: the number of bits; two '
+        'values; percentiles of each image; or `auto`, the fewest bits that hold all values so '
+        'far', kind=Kind(_read_range, {'anyOf': [
+            {'type': 'integer', 'minimum': 8, 'maximum': 16},
+            {'type': 'string', 'pattern': PATTERN}]},
+            '`8` to `16`, `1000..5000`, `percentile`, `percentile 2..98`, `auto`'))
     extra: FrozenMapping = key(
         FrozenMapping({}), 'see [Other inputs](#other-inputs)', unset='`{}`', kind=Kind(
             read_extra, {'type': 'object', 'additionalProperties': {'anyOf': [

@@ -72,6 +72,8 @@ def _input(spec: InputSpec) -> dict[str, Any]:
     if spec.dtype != 'uint8':
         data.update(scale='1/255' if spec.scale == 1 / 255 else spec.scale,
                     mean=list(spec.mean), std=list(spec.std))
+    if spec.input_range != InputSpec.input_range:
+        data['input_range'] = spec.input_range
     if spec.size != 'source':
         data['resize'] = spec.resize
     if spec.resize == 'center_crop':

@@ -48,7 +48,7 @@ class Encoding:
     How to read one encoding.
 
     ``convert`` turns an array ``[height, width, channels]`` of the encoding's own type, in native
-    byte order, into pixels of ``color`` with as many bits; None if the bytes are such pixels already.
+    byte order, into pixels of ``color`` with as many bits; None if the bytes are 8-bit pixels.
     ``channels`` and ``bits`` describe the (first) plane. ``even_width``, ``even_height``: columns
     or rows share chroma. ``chroma_strides``: a row of the second plane takes this many times
     ``step``: 1 with half as many rows (4:2:0), 2 with as many rows (4:4:4), 0 without one.
@@ -161,9 +161,10 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS,
     Return the 8-bit pixels and their colour order: ``mono``, ``rgb``, ``bgr``, ``rgba``, ``bgra``.
 
     The pixels are a read-only view of ``msg.data`` if nothing has to be converted. Rows may be
-    padded (``step``), 16-bit numbers, which `to_8_bits` scales, may have either byte order, bytes after the last pixel are
-    ignored, and the last row needs no padding (a crop of a larger image). Raises ImageError if the
-    fields contradict each other, or the image is empty or larger than ``max_pixels``.
+    padded (``step``), 16-bit numbers, which ``to_8_bits`` scales, may have either byte order,
+    bytes after the last pixel are ignored, and the last row needs no padding (a crop of a larger
+    image). Raises ImageError if the fields contradict each other, or the image is empty or larger
+    than ``max_pixels``.
     """
     encoding = _lookup(msg.encoding)
     _refuse_compressed(msg)
@@ -174,7 +175,8 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS,
         return planes, encoding.color
     # cv_bridge wants every row padded and, with NumPy 2, the machine's own byte order.
     wide = encoding.bits > 8
-    if encoding.bridge and not (wide and to_8_bits is not scale) and _is_native(msg) and len(msg.data) == msg.step * msg.height:
+    usual = _is_native(msg) and (to_8_bits is scale or not wide)
+    if encoding.bridge and usual and len(msg.data) == msg.step * msg.height:
         bridge = _cv_bridge()
         if bridge is not None:
             return bridge(msg, encoding.bridge), encoding.color

@@ -29,7 +29,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 @dataclass(frozen=True)
 class Transport:
-    """A message type, the suffix of its topics, and ``(message, max_pixels, to_8_bits)`` to pixels."""
+    """A message type, the suffix of its topics, and how its messages become 8-bit pixels."""
 
     msg_type: type
     suffix: str

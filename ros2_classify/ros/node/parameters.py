@@ -46,7 +46,8 @@ class Spec:
 
     The type follows from `default`; `minimum` and `maximum` are inclusive. With `from_model`, the
     model's descriptor supplies the default. With `or_number`, a string may be given as a whole
-    number, as in ``source:=0``, which the command line can't tell from a number.
+    number, as in ``source:=0``, which the command line can't tell from a number. `problem` says
+    what is wrong with a value, or nothing.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Spec:
     read_only: bool = False
     from_model: bool = False
     or_number: bool = False
+    problem: Callable[[Value], str] | None = None
 
 
 class Parameters:
@@ -121,8 +123,9 @@ class Parameters:
 
     def _declare(self, spec: Spec) -> None:
         # Declared without a value, so that a value of the user can be told from the default.
-        value = Parameter.Type.from_parameter_value(spec.default) if spec.from_model else (
-            spec.default)
+        value = spec.default
+        if spec.from_model:
+            value = None if spec.or_number else Parameter.Type.from_parameter_value(spec.default)
         try:
             self._node.declare_parameter(spec.name, value, _descriptor(spec))
         except InvalidParameterTypeException as error:
@@ -135,8 +138,10 @@ class Parameters:
         if not spec.from_model:
             return
         try:
-            self._node.get_parameter(spec.name)
+            given = self._node.get_parameter(spec.name).value is not None
         except ParameterUninitializedException:
+            given = False
+        if not given:
             self._node.set_parameters([Parameter(spec.name, value=spec.default)])
             self._untouched[spec.name] = spec.default
 
@@ -161,6 +166,8 @@ def problem(spec: Spec, value: Value) -> str:
         return f'{spec.name} is {value!r} but must be one of: {", ".join(spec.choices)}'
     if isinstance(value, float) and not math.isfinite(value):
         return f'{spec.name} is {value} but must be a finite number'
+    if spec.problem is not None:
+        return spec.problem(value)
     low, high = spec.minimum, spec.maximum
     if low is not None and high is not None and not low <= value <= high:
         return f'{spec.name} is {value} but must be from {low} to {high}'

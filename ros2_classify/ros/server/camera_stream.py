@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from ros2_classify.errors import InputError, OptionsError, Ros2ClassifyError
+from ros2_classify.input_range import ALL_BITS, DepthReader, InputRange
 from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.diagnostics.statistics import Counters, Latencies
 from ros2_classify.ros.messages.transports import resolve_image_topic, TRANSPORTS
@@ -33,6 +34,7 @@ from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor
 from ros2_classify.ros.server.inference import Drop, Outcome
 from ros2_classify.ros.server.model import Model
+from ros2_classify.ros.server.parameters import ResultSettings
 from ros2_classify.ros.server.publishers import Publishers
 from ros2_classify.ros.server.subscription import ImageSubscription
 from ros2_classify.ros.server.topic_diagnosis import explain_losses, explain_silence
@@ -154,9 +156,9 @@ class Frame(NamedTuple):
     msg: Any
     received: float
 
-    def read(self, max_pixels: int) -> tuple[NDArray[Any], str]:
+    def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
-        return self.stream.read(self.msg, max_pixels)
+        return self.stream.read(self.msg, settings)
 
     def finish(self, outcome: Outcome) -> None:
         """Publish the result, or count why there is none."""
@@ -205,6 +207,7 @@ class CameraStream:
         self.latencies = Latencies()
         self.monitor = ImageMonitor(self._names.topic)
         self._losses = LossMonitor()
+        self._depth = self._depth_reader(ALL_BITS)
         # What is wrong, as `on_timer` saw it last.
         self.issues: list[Issue] = []
         self._patience = _SILENCE
@@ -372,9 +375,11 @@ class CameraStream:
             received=1 + taken.replaced, replaced=taken.replaced, no_subscribers=int(not wanted))
         return Frame(self, taken.msg, taken.received) if wanted else None
 
-    def read(self, msg: Any, max_pixels: int) -> tuple[NDArray[Any], str]:
+    def read(self, msg: Any, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
-        pixels, color = self._to_array(msg, max_pixels)
+        if self._depth.input_range != settings.input_range:
+            self._depth = self._depth_reader(settings.input_range)
+        pixels, color = self._to_array(msg, settings.max_pixels, self._depth)
         kind = getattr(msg, 'encoding', None) or getattr(msg, 'format', '')
         image_format = f'{pixels.shape[1]}x{pixels.shape[0]} {kind}'
         before = self.monitor.usable(image_format)
@@ -383,6 +388,11 @@ class CameraStream:
                 self._log.info,
                 f'images on {self.topic} are {image_format} now, no more {before}', 'format')
         return pixels, color
+
+    def _depth_reader(self, input_range: InputRange) -> DepthReader:
+        return DepthReader(
+            input_range, lambda text: self._log.info(f'{self.topic}: {text}'),
+            lambda text: self._log.warning(f'{self.topic}: {text}'))
 
     def finish(self, frame: Frame, outcome: Outcome) -> None:
         """Publish a frame's result, or count why there is none."""

@@ -45,7 +45,7 @@ class Drop(Enum):
 class Source(Protocol):
     """Where an image comes from and its result goes: a camera's frame, or a service request."""
 
-    def read(self, max_pixels: int) -> tuple[NDArray[Any], str]:
+    def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
 
     def finish(self, outcome: Outcome) -> None:
@@ -203,7 +203,7 @@ class Inference:
         job.batch.clear()
         for source in sources:
             try:
-                pixels, color = source.read(job.settings.max_pixels)
+                pixels, color = source.read(job.settings)
                 job.batch.add(pixels, color)
             except Exception as error:  # noqa: B902 - the other images get their results
                 job.dropped.append(Outcome(source, drop=Drop.UNUSABLE, error=error))

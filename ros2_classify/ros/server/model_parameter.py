@@ -135,7 +135,7 @@ class ModelParameter:
         reason = difference(old, new)
         if reason:
             raise ChangeRefusedError(reason)
-        defaults = model_defaults(new.pipeline.options)
+        defaults = model_defaults(new.pipeline)
         self._settings.check_model_defaults(defaults)
         self.setting_model = True
         try:

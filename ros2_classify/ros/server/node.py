@@ -127,7 +127,7 @@ class ServerNode(ManagedNode):
             self._report.doing()
         self.models_loaded += 1
         model.number = self.models_loaded
-        self.settings.set_model_defaults(model_defaults(model.pipeline.options))
+        self.settings.set_model_defaults(model_defaults(model.pipeline))
         self._parameters_changed()
         streams = []
         for each in names:

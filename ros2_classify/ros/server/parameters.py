@@ -25,8 +25,11 @@ from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines.settings import (
     Arena, EngineSettings, MAX_BATCH, MAX_DEVICE, MAX_MEMORY, MAX_PARALLEL, MAX_THREADS, Precision,
     Spinning)
+from ros2_classify.errors import OptionsError
 from ros2_classify.image_io import MAX_PIXELS
+from ros2_classify.input_range import ALL_BITS, InputRange
 from ros2_classify.options import Options
+from ros2_classify.pipeline import Pipeline
 from ros2_classify.progress import LogProgress
 from ros2_classify.ros.node.parameters import Parameters, Spec
 from ros2_classify.ros.server.faults import ACTIONS, EXIT_CODE
@@ -151,6 +154,14 @@ def engine_settings(parameters: Parameters) -> EngineSettings:
     return EngineSettings(**{**same, **lists, 'cache': parameters['engine_cache']})
 
 
+def _range_problem(value: Any) -> str:
+    try:
+        InputRange.parse(value)
+    except OptionsError as error:
+        return str(error)
+    return ''
+
+
 PARAMETERS = (
     Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or a '
          'model file, by path or URL; set while the node is configured, it is loaded beside '
@@ -204,6 +215,10 @@ PARAMETERS = (
          'ones, are compared with each other', minimum=1, maximum=100000, from_model=True),
     Spec('class_id', 'label', 'What the field class_id of results holds: the label or the index',
          choices=('label', 'index')),
+    Spec('input_range', '16', 'Values of 16-bit images that are black and white: the number of '
+         'bits, such as 12; two values, such as 1000..5000; percentile, or percentile 2..98, of '
+         'each image; auto: the fewest bits that hold all values so far', from_model=True,
+         or_number=True, problem=_range_problem),
     Spec('max_image_pixels', MAX_PIXELS, 'Larger images are refused',
          minimum=1, maximum=1 << 30),
 )
@@ -222,12 +237,15 @@ class ResultSettings:
         ``label`` or ``index``.
     max_pixels : int
         Larger images are refused.
+    input_range : InputRange
+        Which values of 16-bit images are black and white.
 
     """
 
     options: Options
     class_id: str
     max_pixels: int
+    input_range: InputRange = ALL_BITS
 
 
 def result_settings(parameters: Parameters, defaults: Options) -> ResultSettings:
@@ -248,10 +266,12 @@ def result_settings(parameters: Parameters, defaults: Options) -> ResultSettings
 
     """
     options = defaults.replace(**{
-        spec.name: parameters[spec.name] for spec in PARAMETERS if spec.from_model})
-    return ResultSettings(options, parameters['class_id'], parameters['max_image_pixels'])
+        spec.name: parameters[spec.name] for spec in PARAMETERS
+        if spec.from_model and spec.name in vars(defaults)})
+    return ResultSettings(options, parameters['class_id'], parameters['max_image_pixels'],
+                          InputRange.parse(parameters['input_range']))
 
 
-def model_defaults(options: Any) -> dict[str, Any]:
-    """Return the model's own options by parameter name."""
-    return asdict(options)
+def model_defaults(pipeline: Pipeline[Any]) -> dict[str, Any]:
+    """Return the model's own settings by parameter name."""
+    return {**asdict(pipeline.options), 'input_range': pipeline.descriptor.input.input_range}

@@ -26,9 +26,11 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future
 from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify.input_range import DepthReader, InputRange
 from ros2_classify.ros.messages.image import to_array
 from ros2_classify.ros.messages.vision import load_type, MESSAGES, to_msg
 from ros2_classify.ros.server.inference import Drop, Outcome
+from ros2_classify.ros.server.parameters import ResultSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +42,10 @@ class Request:
     response: Any
     responded: Future
 
-    def read(self, max_pixels: int) -> tuple[NDArray[Any], str]:
+    def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
-        return to_array(self.image, max_pixels)
+        return to_array(
+            self.image, settings.max_pixels, self.service.depth_reader(settings.input_range))
 
     def finish(self, outcome: Outcome) -> None:
         """Send the response; any thread may call this."""
@@ -82,10 +85,20 @@ class InferenceService:
         self._submit = submit
         self._counting = threading.Lock()
         self.handled = 0
+        self._depth: DepthReader | None = None
         # A request that waits for the worker must not hold up the node's other callbacks.
         self._service = node.create_service(
             service_type, f'~/{row.service.lower()}', self._serve,
             callback_group=ReentrantCallbackGroup())
+
+    def depth_reader(self, input_range: InputRange) -> DepthReader:
+        """Return what brings the images of all requests to 8 bits; it warns once."""
+        if self._depth is None or self._depth.input_range != input_range:
+            log = self._node.get_logger()
+            self._depth = DepthReader(
+                input_range, lambda text: log.info(f'{self.name}: {text}'),
+                lambda text: log.warning(f'{self.name}: {text}'), watched=1)
+        return self._depth
 
     @property
     def name(self) -> str:

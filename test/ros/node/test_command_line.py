@@ -76,7 +76,7 @@ def make(ros):
     ('score_treshold:=0.5', "did you mean 'score_threshold'?"),
     ('postprocess.nms_iou:=0.5', "did you mean 'nms_iou'?"),
     ('Model:=a', "did you mean 'model'?"),
-    ('labels:=coco.txt', "it is a key of the model's descriptor: `labels`, or a label file beside"),
+    ('labels:=coco.txt', "it is a key of the model's descriptor: `labels`, or a label file"),
     ('classes:=[0]', "it is a key of the model's descriptor: `labels`"),
     ('imgsz:=640', "it is a key of the model's descriptor: `input`"),
     ('zebra:=1', 'ros2 param list /server shows those there are'),

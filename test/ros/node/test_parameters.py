@@ -15,12 +15,14 @@
 """Parameters: what a table declares, what it refuses, and the documentation made from it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rcl_interfaces.msg import ParameterType
 import rclpy
 from rclpy.parameter import Parameter
 from ros2_classify.errors import OptionsError
+from ros2_classify.model.descriptor import InputSpec
 from ros2_classify.options import Options
 from ros2_classify.ros.node.parameters import markdown_table, Parameters, problem, Spec
 from ros2_classify.ros.server.parameters import model_defaults, PARAMETERS, result_settings
@@ -155,10 +157,32 @@ def test_all_of_the_pipeline_s_options_are_parameters(make):
     parameters = Parameters(make(), PARAMETERS)
     own = Options(score_threshold=0.125, top_k=7, nms_iou=0.25, ioa_threshold=0.5,
                   max_detections=9, multi_label=True)
-    parameters.set_model_defaults(model_defaults(own))
-    assert result_settings(parameters, own).options == own
+    pipeline = SimpleNamespace(
+        options=own, descriptor=SimpleNamespace(input=InputSpec(input_range='12')))
+    parameters.set_model_defaults(model_defaults(pipeline))
+    settings = result_settings(parameters, own)
+    assert settings.options == own and str(settings.input_range) == '12'
     names = {spec.name for spec in PARAMETERS if spec.from_model}
-    assert names == set(model_defaults(own)) - {'multi_label'}
+    assert names == set(model_defaults(pipeline)) - {'multi_label'}
+
+
+@pytest.mark.parametrize('given, value', [
+    ('12', '12'), ("'14 bits'", '14'), ('1000..5000', '1000..5000'), ('auto', 'auto')])
+def test_the_users_input_range_has_priority_and_may_be_a_number(make, given, value):
+    parameters = Parameters(make(f'input_range:={given}'), PARAMETERS)
+    pipeline = SimpleNamespace(
+        options=Options(), descriptor=SimpleNamespace(input=InputSpec(input_range='10')))
+    parameters.set_model_defaults(model_defaults(pipeline))
+    assert str(result_settings(parameters, Options()).input_range) == value
+
+
+def test_a_word_that_is_not_an_input_range_is_refused(make):
+    with pytest.raises(OptionsError, match="input_range is 'bright' but must be the number of"):
+        Parameters(make('input_range:=bright'), PARAMETERS)
+    node = make()
+    Parameters(node, PARAMETERS)
+    assert 'percentile' in refused(node, 'input_range', 17)
+    assert not refused(node, 'input_range', 12)
 
 
 def test_the_documented_table_is_this_one():

@@ -60,9 +60,9 @@ class Source:
         for name, value in changes.items():
             setattr(self.msg, name, value)
 
-    def read(self, max_pixels):
+    def read(self, settings):
         """Read it."""
-        return to_array(self.msg, max_pixels)
+        return to_array(self.msg, settings.max_pixels)
 
 
 RED, GREEN, BLUE = (250, 0, 0), (0, 250, 0), (0, 0, 250)

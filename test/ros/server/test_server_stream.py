@@ -105,6 +105,65 @@ def test_detections_are_in_the_pixels_of_an_image_that_is_not_square(start, peer
     server.stop()
 
 
+def wide(camera, bits):
+    """Return a 16-bit image whose values have fewer bits: GREEN, with a black corner."""
+    msg = camera.message(GREEN)
+    pixels = (np.frombuffer(msg.data, np.uint8).astype(np.uint32) * ((1 << bits) - 1) // 255)
+    pixels[:3] = 0
+    msg.encoding, msg.step = 'rgb16', 2 * msg.step
+    msg.data = array('B', pixels.astype('<u2').tobytes())
+    return msg
+
+
+def test_16_bit_images_with_12_bits_are_warned_of_once_and_input_range_helps(
+        start, peer, classifier):
+    server = start('server', {'model': classifier})
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    for _ in range(7):
+        # Nearly black: no score reaches the threshold.
+        assert camera.result_to(wide(camera, 12), results).results == []
+    server.wait_for_line(
+        r'WARN.* /image: the values of 16-bit images are from 0 to 3211, but 65535 is white: they '
+        r'are nearly black; set input_range to 12 for a camera of 12 bits')
+    for value in ('12', '0..4095', 'auto'):
+        assert peer.set_values(input_range=value) == []
+        reply = camera.result_to(wide(camera, 12), results)
+        assert [(r.class_id, round(r.score, 2)) for r in reply.results] == [
+            ('green', 0.78), ('blue', 0.24)]
+    assert 'number of bits from 8 to 16' in peer.set_values(input_range='bright')[0]
+    server.wait_for_line('/image: input_range auto: 12 bits, for the largest value so far, 3211')
+    output = server.stop()
+    assert output.count('nearly black') == 1
+
+
+def test_the_descriptor_sets_the_input_range(start, peer, classifier, tmp_path):
+    path = tmp_path / 'thermal.yaml'
+    text = classifier.read_text().replace('input: {', 'input: {input_range: 12, ')
+    path.write_text(text.replace('colors.onnx', str(classifier.with_name('colors.onnx'))))
+    server = start('server', {'model': path})
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    for _ in range(6):
+        assert camera.result_to(wide(camera, 12), results).results[0].class_id == 'green'
+    assert 'nearly black' not in server.stop()
+
+
+def test_a_jpeg_needs_its_data_but_not_its_last_marker(start, peer, classifier):
+    server = start('server', {'model': classifier, 'image_transport': 'compressed'})
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image/compressed', msg_type=CompressedImage)
+    msg = camera.message(GREEN)
+    whole = bytes(msg.data)
+    msg.data = array('B', whole[:-2])
+    assert camera.result_to(msg, results).results[0].class_id == 'green'
+    cut = camera.message(GREEN)
+    cut.data = array('B', whole[:-12] + whole[-2:])
+    camera.send(cut)
+    server.wait_for_line('unusable image on .*: the JPEG of 64x48 is cut off: its image data')
+    server.stop()
+
+
 @pytest.mark.parametrize('suffix', ['.jpg', '.png'])
 def test_compressed_images_follow_the_remapped_topic(start, peer, classifier, suffix):
     server = start('server', {'model': classifier, 'image_transport': 'compressed'},
