@@ -40,7 +40,7 @@ def linear_weights(out: int, size: int, step: float | None = None, first: float 
 
 
 def area_weights(out: int, size: int) -> Any:
-    """Return the matrix [out, size] of averaging: how much of each pixel lies in each new one."""
+    """Return the matrix [out, size] of averaging: the part of each pixel in each new one."""
     weights = np.zeros((out, size))
     step = size / out
     for i in range(out):

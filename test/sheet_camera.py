@@ -15,7 +15,7 @@
 """
 A camera for the printed sheet: rays through a pinhole onto a page on a table.
 
-It shares nothing with the generator of training scenes: each pixel follows its own rays back to
+It shares nothing with the generator of training images: each pixel follows its own rays back to
 the page (forward geometry there, a lookup by homography), and light falls from one lamp.
 """
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The demo cards that ship: the sheet, the scenes, both models and what is said of them."""
+"""The demo cards that ship: the sheet, the sample images, both models and what is said of them."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ VIEWS = {
     'askew': View(430, tilt=-25, turn=25, roll=-15),
     'far, in weak light': View(800, tilt=15, lamp=(400, 100, 500)),
 }
-SCENES = yaml.safe_load((MODELS / 'scenes/scenes.yaml').read_text(encoding='utf-8'))['scenes']
-IMAGES = ('.jpg', '.jpeg', '.png', '.bmp')
+SAMPLES = MODELS.parent / 'models/scenes'
+IMAGES = yaml.safe_load((MODELS.parent / 'models/scenes/scenes.yaml').read_text(encoding='utf-8'))['images']
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
 
 
 @pytest.fixture(scope='module')
@@ -115,28 +116,28 @@ def test_printed_sheet_is_read_at_an_angle(
         assert (box[2:] < square[2:] + 0.15 * size).all(), label
 
 
-@pytest.mark.parametrize('scene', SCENES, ids=[scene['image'] for scene in SCENES])
-def test_scenes_show_what_is_written_of_them(
-    scene: dict[str, Any], detector: Pipeline,
+@pytest.mark.parametrize('entry', IMAGES, ids=[entry['image'] for entry in IMAGES])
+def test_sample_images_show_what_is_written_of_them(
+    entry: dict[str, Any], detector: Pipeline,
 ) -> None:
-    path = MODELS / 'scenes' / scene['image']
+    path = SAMPLES / entry['image']
     assert path.stat().st_size <= 150_000
     result = detector(read(path), 'bgr')
-    assert sorted(result.labels) == sorted(card['label'] for card in scene['cards'])
-    for card in scene['cards']:
+    assert sorted(result.labels) == sorted(card['label'] for card in entry['cards'])
+    for card in entry['cards']:
         best = max(overlap(box, np.array(card['box']))
                    for box, label in zip(result.boxes, result.labels) if label == card['label'])
         assert best > 0.6, card
 
 
-def test_scenes_are_of_several_kinds() -> None:
-    counts = [len(scene['cards']) for scene in SCENES]
+def test_sample_images_are_of_several_kinds() -> None:
+    counts = [len(entry['cards']) for entry in IMAGES]
     assert 4 <= len(counts) <= 6
     assert min(counts) == 0
     assert 1 in counts
     assert max(counts) >= 4
-    assert {scene['image'] for scene in SCENES} == {
-        path.name for path in (MODELS / 'scenes').iterdir() if path.suffix in IMAGES}
+    assert {entry['image'] for entry in IMAGES} == {
+        path.name for path in SAMPLES.iterdir() if path.suffix in SUFFIXES}
 
 
 @pytest.mark.parametrize('margin', [0.0, 0.15, 0.5])
@@ -170,7 +171,7 @@ def test_photographs_give_no_more_alarms_than_the_report_says(
     data: Path, detector: Pipeline,
 ) -> None:
     report = json.loads((MODELS / 'cards_report.json').read_text(encoding='utf-8'))
-    files = sorted(p for p in (data / 'images').iterdir() if p.suffix.lower() in IMAGES)
+    files = sorted(p for p in (data / 'images').iterdir() if p.suffix.lower() in SUFFIXES)
     alarms = {p.name: len(detector(read(p), 'bgr')) for p in files}
     assert len(files) == report['photographs']['images']
     # One more than reported: a score may lie right at the threshold.
@@ -179,7 +180,7 @@ def test_photographs_give_no_more_alarms_than_the_report_says(
 
 def test_report_meets_the_goals_and_the_model_card_repeats_it() -> None:
     report = json.loads((MODELS / 'cards_report.json').read_text(encoding='utf-8'))
-    assert report['detector']['scenes'] >= 1000
+    assert report['detector']['images'] >= 1000
     assert report['detector']['mAP@0.5'] >= 0.95
     assert report['classifier']['top1'] >= 0.98
     for part, file in (('detector', 'cards_detector'), ('classifier', 'cards_classifier')):

@@ -85,7 +85,7 @@ def boxes_of(run: Run) -> list[tuple[str, list[float]]]:
     assert python == 'python'
     done = run([*words, '--json'])
     assert done.returncode == 0, done.stderr
-    assert 'guessed' not in done.stderr
+    assert 'inferred' not in done.stderr
     return [(row['label'], row['box']) for row in json.loads(done.stdout)['results']]
 
 

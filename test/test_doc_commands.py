@@ -96,7 +96,7 @@ def test_launch_files_have_the_arguments(command):
         assert re.search(rf"['\"]{name}['\"]", text), word
 
 
-def test_no_command_is_left_out():
+def test_no_command_is_unknown():
     assert [name_of(command) for command in doc_commands.of_kind('unknown')] == []
 
 

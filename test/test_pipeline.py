@@ -337,26 +337,26 @@ def test_an_engine_may_run_for_several_threads_at_once_and_is_closed_when_all_ar
 
 @pytest.mark.parametrize('threads', [1, 2])
 def test_inferences_side_by_side_give_what_one_after_the_other_gives(threads: int) -> None:
-    scenes = [read_image(path) for path in sorted((ROOT / 'models/scenes').glob('*.jpg'))]
-    assert len(scenes) >= 3
+    images = [read_image(path) for path in sorted((ROOT / 'models/scenes').glob('*.jpg'))]
+    assert len(images) >= 3
     with Pipeline.load('cards_detector', engine=EngineSettings(
             provider='cpu', threads=threads, parallel=3)) as pipeline:
         assert pipeline.parallel == 3
-        expected = [pipeline(scene, 'bgr') for scene in scenes]
+        expected = [pipeline(image, 'bgr') for image in images]
         wrong: list[str] = []
 
         def work(first: int) -> None:
             batch = pipeline.new_batch()
             for turn in range(30):
-                number = (first + turn) % len(scenes)
+                number = (first + turn) % len(images)
                 batch.clear()
-                batch.add(scenes[number], 'bgr')
+                batch.add(images[number], 'bgr')
                 got = pipeline.postprocess(pipeline.infer(batch)[0], batch.geometries[0])
                 want = expected[number]
                 if got.labels.tolist() != want.labels.tolist() or not np.allclose(
                         got.scores, want.scores, atol=1e-3) or not np.allclose(
                         got.boxes, want.boxes, atol=0.5):
-                    wrong.append(f'scene {number}')
+                    wrong.append(f'image {number}')
 
         workers = [threading.Thread(target=work, args=(number,)) for number in range(4)]
         for worker in workers:

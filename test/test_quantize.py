@@ -33,7 +33,7 @@ from ros2_classify.testing import save_color_classifier
 
 onnx = pytest.importorskip('onnx', reason='models are quantized with the package onnx')
 
-SCENES = Path(__file__).parents[1] / 'models/scenes'
+SAMPLES = Path(__file__).parents[1] / 'models/scenes'
 RED, GREEN = (np.full((8, 8, 3), color, np.uint8) for color in ((0, 0, 200), (0, 200, 0)))
 
 
@@ -83,9 +83,9 @@ def test_numbers_around_zero_for_tensorrt(model: Path, tmp_path: Path) -> None:
 def test_16_bits_result_as_32_do(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    scenes = [read_image(path) for path in sorted(SCENES.glob('*.jpg'))]
-    done = quantize_model(name, lambda: scenes, tmp_path / f'{name}-fp16.onnx', precision='fp16')
-    assert (done.images, done.agreement) == (len(scenes), 1.0)
+    images = [read_image(path) for path in sorted(SAMPLES.glob('*.jpg'))]
+    done = quantize_model(name, lambda: images, tmp_path / f'{name}-fp16.onnx', precision='fp16')
+    assert (done.images, done.agreement) == (len(images), 1.0)
     assert done.bytes_after < 0.6 * done.bytes_before
     loaded = onnx.load(str(done.model)).graph
     types = {item.data_type for item in loaded.initializer if len(item.dims) > 1}
@@ -96,8 +96,8 @@ def test_16_bits_result_as_32_do(
     with Pipeline.load(name) as before, Pipeline.load(f'{name}:fp16') as after:
         assert after.engine.inputs == before.engine.inputs
         assert {spec.dtype for spec in after.engine.outputs} == {np.dtype(np.float32)}
-        for scene in scenes:
-            one, other = before(scene, 'bgr'), after(scene, 'bgr')
+        for image in images:
+            one, other = before(image, 'bgr'), after(image, 'bgr')
             # Of boxes whose scores differ by a thousandth either may come first.
             assert sorted(one.labels) == sorted(other.labels)
             assert one.labels[:1].tolist() == other.labels[:1].tolist()
@@ -209,7 +209,7 @@ def test_the_command(
              str(tmp_path / 'colors-int8.onnx')]
     assert cli.main([*words, '--limit', '2', '--json']) == 0
     facts = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (facts['pictures'], facts['agreement']) == (2, 1.0)
+    assert (facts['images'], facts['agreement']) == (2, 1.0)
     assert cli.main([*words, '--force']) == 0
     assert 'measured on 3 images; 100%' in capsys.readouterr().out
     assert cli.main(words) == 2 and 'is there already' in capsys.readouterr().err
@@ -237,7 +237,7 @@ def test_a_bag(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -
     assert cli.main([
         'models', 'quantize', 'cards_classifier', '--bag', str(data / 'bag/car_detection'),
         '--limit', '4', '-o', str(tmp_path / 'q.onnx'), '--json']) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])['pictures'] == 4
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])['images'] == 4
 
 
 def test_a_bag_without_ros(

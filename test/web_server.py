@@ -37,13 +37,13 @@ class Web:
     Parameters
     ----------
     url : str
-        The address of the top, without a slash at its end.
-    answers : dict of str to list of callable
-        By path: each answers one request, the last one all that follow.
+        The URL of the top, without a slash at its end.
+    results : dict of str to list of callable
+        By path: each handles one request, the last one all that follow.
     requests : list of (str, Message)
         Path and headers of each request so far.
     released : threading.Event
-        What answers wait for that want to hang; set when the server goes.
+        What handlers wait for that must hang; set when the server ends.
     asked : threading.Event
         Set by the first request.
 
@@ -56,7 +56,7 @@ class Web:
     asked: threading.Event = field(default_factory=threading.Event)
 
     def serve(self, path: str, *results: Result | bytes) -> str:
-        """Serve answers, or files, one after the other; return the address."""
+        """Serve responses, or files, one after the other; return the URL."""
         self.results[path] = [
             result if callable(result) else whole(result) for result in results]
         return f'{self.url}{path}'
@@ -67,13 +67,13 @@ class Web:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one request."""
+    """Handles one request."""
 
     protocol_version = 'HTTP/1.1'
     web: Web
 
     def do_GET(self) -> None:
-        """Note the request and answer it."""
+        """Note the request and respond."""
         path = self.path.partition('?')[0]
         self.web.requests.append((path, self.headers))
         self.web.asked.set()
@@ -188,7 +188,7 @@ def hanging(body: bytes, sent: int) -> Result:
 
 
 def status(code: int, **headers: str) -> Result:
-    """Answer with a status and no body."""
+    """Respond with a status and no body."""
     return lambda handler: handler.start(code, {'Content-Length': '0', **headers})
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from training import demo_scenes
+from training import sample_images
 from training import descriptors
 from training import evaluate
 from training import report
@@ -34,7 +34,7 @@ from training.export import export
 from training.train import train_classifier
 from training.train import train_detector
 
-_PARTS = ('sheet', 'scenes', 'classifier', 'detector', 'report')
+_PARTS = ('sheet', 'images', 'classifier', 'detector', 'report')
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -54,10 +54,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument('--done', type=int, default=0, metavar='ROUNDS',
                         help='rounds that the weights of --start have behind them')
     parser.add_argument('--threads', type=int, default=2, help='threads that learn')
-    parser.add_argument('--workers', type=int, default=2, help='processes that make scenes')
+    parser.add_argument('--workers', type=int, default=2, help='processes that make images')
     parser.add_argument('--snapshots', action='store_true',
                         help='write the weights (.pt) every 500 steps')
-    parser.add_argument('--scenes', type=int, default=1000, help='unseen scenes in the report')
+    parser.add_argument('--images', type=int, default=1000, help='unseen images in the report')
     parser.add_argument('--crops', type=int, default=5000, help='unseen crops in the report')
     parser.add_argument('--photographs', type=Path,
                         help='directory of photographs without cards, to count false alarms on')
@@ -85,8 +85,8 @@ def _report(args: argparse.Namespace) -> None:
                             for name in ('detector', 'classifier'))
     threshold = descriptors.DETECTOR_THRESHOLD
     measured: dict[str, Any] = {
-        'detector': evaluate.measure_detector(detector, args.seed, args.scenes, threshold),
-        'card_free': evaluate.count_false_alarms(detector, args.seed, args.scenes, threshold),
+        'detector': evaluate.measure_detector(detector, args.seed, args.images, threshold),
+        'card_free': evaluate.count_false_alarms(detector, args.seed, args.images, threshold),
         'classifier': evaluate.measure_classifier(classifier, args.seed, args.crops)}
     for part, file in (('detector', detector), ('classifier', classifier)):
         measured[part]['bytes'] = file.stat().st_size
@@ -106,7 +106,8 @@ def main() -> None:
     steps = {
         'sheet': lambda: (sheet.write_pdf(args.output / 'cards_sheet.pdf'),
                           sheet.write_png(args.output / 'cards_sheet.png')),
-        'scenes': lambda: demo_scenes.write_scenes(args.output / 'scenes'),
+        'images': lambda: sample_images.write_sample_images(
+            args.output / 'scenes'),  # words: old
         'classifier': lambda: _train_classifier(args),
         'detector': lambda: _train_detector(args),
         'report': lambda: _report(args)}

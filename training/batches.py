@@ -26,9 +26,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset
 
 from training.crops import make_crop
-from training.scenes import make_scene
+from training.samples import make_sample
 
-#: Sizes of the training scenes, and how many make a batch.
+#: Sizes of the training images, and how many make a batch.
 SIZES = ((256, 192), (384, 288), (512, 384))
 _BATCH = (32, 24, 16)
 #: Size of the smallest card trained on, in pixels of the model's input.
@@ -49,7 +49,7 @@ class Round:
     often : tuple of float
         How often each of SIZES is used.
     empty, fine, made_up, others : float
-        As in `make_scene`.
+        As in `make_sample`.
     full : float
         Last part of the steps, in full precision.
 
@@ -76,8 +76,8 @@ def to_tensor(images: list[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
-class SceneBatches(Dataset):  # type: ignore[type-arg]
-    """Scenes for one round of the detector; all of one batch have one size."""
+class SampleBatches(Dataset):  # type: ignore[type-arg]
+    """Images for one round of the detector; all of one batch have one size."""
 
     def __init__(self, seed: int, first: int, setting: Round) -> None:
         self.seed = seed
@@ -93,11 +93,11 @@ class SceneBatches(Dataset):  # type: ignore[type-arg]
         setting = self.setting
         rng = np.random.default_rng([self.seed, 0, self.first + step])
         kind = rng.choice(len(SIZES), p=setting.often)
-        scenes = [make_scene(rng, *SIZES[kind], _SMALLEST, setting.empty, setting.fine,
+        samples = [make_sample(rng, *SIZES[kind], _SMALLEST, setting.empty, setting.fine,
                              setting.made_up, setting.others) for _ in range(_BATCH[kind])]
-        return (to_tensor([s.image for s in scenes]),
-                [torch.from_numpy(s.boxes) for s in scenes],
-                [torch.from_numpy(s.classes) for s in scenes])
+        return (to_tensor([s.image for s in samples]),
+                [torch.from_numpy(s.boxes) for s in samples],
+                [torch.from_numpy(s.classes) for s in samples])
 
 
 class CropBatches(Dataset):  # type: ignore[type-arg]

@@ -26,7 +26,7 @@ _NOISE_SIGMAS = (2, 4, 8, 13, 19)
 
 @lru_cache(maxsize=None)
 def _noise(sigma: int) -> np.ndarray:
-    """Return a large field of noise, to be cut at random places (drawing it anew is slow)."""
+    """Return a large field of noise, to be cut at random places (drawing it again is slow)."""
     rng = np.random.default_rng(sigma)
     return np.round(rng.normal(0, sigma, (900, 1100, 3))).astype(np.int16)
 

@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from training.boards import CLASSES
-from training.scenes import make_scene
-from training.scenes import make_view
+from training.samples import make_sample
+from training.samples import make_view
 
 #: Side of the classifier's input in pixels.
 SIDE = 80
@@ -62,8 +62,8 @@ def make_crop(rng: np.random.Generator, nothing: float = 0.2) -> tuple[np.ndarra
     """
     if rng.random() < nothing:
         if rng.random() < 0.4:
-            scene = make_scene(rng, 128, 96, 18.0, empty=1.0, made_up=_MADE_UP)
-            return cv2.resize(scene.image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), CLASSES
+            sample = make_sample(rng, 128, 96, 18.0, empty=1.0, made_up=_MADE_UP)
+            return cv2.resize(sample.image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), CLASSES
         image, box, _ = make_view(rng, card=False, made_up=_MADE_UP)
         return _cut(rng, image, box), CLASSES
     image, box, label = make_view(rng, card=True)

@@ -24,7 +24,7 @@ from training.crops import SIDE
 
 #: Input of the detector: width and height in pixels.
 DETECTOR_SIZE = (512, 384)
-#: Scores below these are not reported, tuned on generated scenes and photographs.
+#: Scores below these are not reported, tuned on generated images and photographs.
 DETECTOR_THRESHOLD = 0.45
 CLASSIFIER_THRESHOLD = 0.5
 
@@ -56,7 +56,7 @@ defaults:
   score_threshold: {threshold}
   nms_iou: 0.5
 license: Apache-2.0
-provenance: Trained from scratch by training/ on generated scenes; see MODEL_CARD.md
+provenance: Trained from scratch by training/ on generated images; see MODEL_CARD.md
 notes: >-
   The demo cards of cards_sheet.pdf, from 24 pixels in an image of 640x480 to the full image
 """

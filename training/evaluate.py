@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Test the files that ship: on unseen scenes and crops, and on photographs without cards."""
+"""Test the files that ship: on unseen images and crops, and on photographs without cards."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from training.runner import CardDetector
 from training.runner import iou_matrix
 from training.runner import name_of
 from training.runner import time_a_frame
-from training.scenes import make_scene
-from training.scenes import Scene
+from training.samples import make_sample
+from training.samples import Sample
 
 #: Number in the seed that no training batch uses.
 _UNSEEN = 7
@@ -68,7 +68,7 @@ def average_precision(scores: np.ndarray, right: np.ndarray, count: int) -> floa
     return float((steps * precision).sum())
 
 
-def match(boxes: np.ndarray, classes: np.ndarray, scene: Scene,
+def match(boxes: np.ndarray, classes: np.ndarray, sample: Sample,
           iou: float) -> tuple[np.ndarray, np.ndarray]:
     """
     Match detections, best first, to the true cards of their class.
@@ -79,8 +79,8 @@ def match(boxes: np.ndarray, classes: np.ndarray, scene: Scene,
         Index of the true card int [N] or -1 for each detection, and the overlap [N].
 
     """
-    overlaps = iou_matrix(boxes, scene.boxes)
-    overlaps[classes[:, None] != scene.classes[None]] = 0
+    overlaps = iou_matrix(boxes, sample.boxes)
+    overlaps[classes[:, None] != sample.classes[None]] = 0
     found, quality = np.full(len(boxes), -1), np.zeros(len(boxes))
     for i in range(len(boxes)):
         if overlaps.shape[1] and overlaps[i].max() >= iou:
@@ -96,14 +96,14 @@ def _generators(seed: int, count: int, kind: int) -> list[np.random.Generator]:
 
 def measure_detector(path: Path, seed: int, count: int, threshold: float) -> dict[str, Any]:
     """
-    Measure the detector on unseen scenes of 640x480 pixels.
+    Measure the detector on unseen images of 640x480 pixels.
 
     Parameters
     ----------
     path
         The ONNX file.
     seed, count
-        Which scenes, and how many.
+        Which images, and how many.
     threshold
         Score at which precision and recall are given, as in the descriptor.
 
@@ -120,18 +120,18 @@ def measure_detector(path: Path, seed: int, count: int, threshold: float) -> dic
     bands = np.zeros((len(_BANDS), 2), int)
     hits = reported = 0
     for rng in _generators(seed, count, 0):
-        scene = make_scene(rng, _WIDTH, _HEIGHT, _SMALLEST)
-        boxes, marks, classes = detector(scene.image)
-        total += np.bincount(scene.classes, minlength=len(NAMES))
+        sample = make_sample(rng, _WIDTH, _HEIGHT, _SMALLEST)
+        boxes, marks, classes = detector(sample.image)
+        total += np.bincount(sample.classes, minlength=len(NAMES))
         for iou, lists in right.items():
-            found, _ = match(boxes, classes, scene, iou)
+            found, _ = match(boxes, classes, sample, iou)
             for label, index in zip(classes, found):
                 lists[label].append(bool(index >= 0))
             if iou == 0.5:
                 sure = marks >= threshold
                 reported += int(sure.sum())
                 hits += int((found[sure] >= 0).sum())
-                side = np.sqrt(np.prod(scene.boxes[:, 2:] - scene.boxes[:, :2], 1))
+                side = np.sqrt(np.prod(sample.boxes[:, 2:] - sample.boxes[:, :2], 1))
                 for row, (low, high) in enumerate(_BANDS):
                     inside = (side >= low) & (side < high)
                     bands[row, 0] += int(inside.sum())
@@ -142,7 +142,7 @@ def measure_detector(path: Path, seed: int, count: int, threshold: float) -> dic
                        for s, r, n in zip(scores, lists, total)]
                  for iou, lists in right.items()}
     return {
-        'scenes': count, 'cards': int(total.sum()),
+        'images': count, 'cards': int(total.sum()),
         'mAP@0.5': round(float(np.mean(per_class[0.5])), 4),
         'mAP@0.75': round(float(np.mean(per_class[0.75])), 4),
         'threshold': threshold,
@@ -162,10 +162,10 @@ def count_false_alarms(path: Path, seed: int, count: int, threshold: float) -> d
     alarms: dict[str, list[int]] = {'plain': [], 'with_lookalikes': []}
     others = 0
     for rng in _generators(seed, count, 1):
-        scene = make_scene(rng, _WIDTH, _HEIGHT, _SMALLEST, empty=1.0)
-        kind = 'with_lookalikes' if scene.others else 'plain'
-        alarms[kind].append(len(detector(scene.image)[0]))
-        others += scene.others
+        sample = make_sample(rng, _WIDTH, _HEIGHT, _SMALLEST, empty=1.0)
+        kind = 'with_lookalikes' if sample.others else 'plain'
+        alarms[kind].append(len(detector(sample.image)[0]))
+        others += sample.others
     return {'threshold': threshold,
             **{kind: {'images': len(counts),
                       'alarms_per_image': round(float(np.mean(counts)), 4)}

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Which grid cells answer for which card, and what a wrong answer costs."""
+"""Which grid cells predict which card, and what a wrong prediction costs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def overlap(a: Tensor, b: Tensor) -> Tensor:
 def assign(boxes: Tensor, logits: Tensor, centers: Tensor, strides: Tensor, truth: Tensor,
            classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
-    Choose the cells that answer for each card of one image.
+    Choose the cells that predict each card of one image.
 
     SimOTA of YOLOX (https://arxiv.org/abs/2107.08430, section 2.1): among the cells near a
     card's centre, as many of the cheapest as their overlaps add up to.
@@ -78,7 +78,7 @@ def assign(boxes: Tensor, logits: Tensor, centers: Tensor, strides: Tensor, trut
     Returns
     -------
     tuple of Tensor
-        Chosen cells int64 [K], the card each answers for int64 [K], and the overlaps [K].
+        Chosen cells int64 [K], the card each predicts int64 [K], and the overlaps [K].
 
     """
     near = ((centers - truth[:, None, :2]).abs() < _RADIUS * strides).all(-1)

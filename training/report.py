@@ -37,7 +37,7 @@ def figures(report: dict[str, Any]) -> str:
     """Return the report as Markdown tables."""
     d, clear, c = report['detector'], report['card_free'], report['classifier']
     lines = _rows('`cards_detector`', [
-        (f'mAP@0.5, {d["scenes"]} unseen scenes, {d["cards"]} cards', f'{d["mAP@0.5"]:.4f}',
+        (f'mAP@0.5, {d["images"]} unseen images, {d["cards"]} cards', f'{d["mAP@0.5"]:.4f}',
          '≥ 0.95'),
         ('mAP@0.75', f'{d["mAP@0.75"]:.4f}', ''),
         (f'precision at score {d["threshold"]}', _percent(d['precision']), ''),

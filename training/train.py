@@ -33,7 +33,7 @@ import torch.nn.functional as functional
 from training.batches import CropBatches
 from training.batches import loader
 from training.batches import ROUNDS
-from training.batches import SceneBatches
+from training.batches import SampleBatches
 from training.boards import CLASSES
 from training.losses import detector_loss
 from training.models import Classifier
@@ -159,7 +159,7 @@ def train_detector(seed: int, shorten: float, workers: int, start: Path | None =
     shorten
         Factor for the number of steps; 1 but for trials.
     workers
-        Processes that make scenes.
+        Processes that make images.
     start
         Weights to go on from; None starts from nothing.
     done
@@ -181,7 +181,7 @@ def train_detector(seed: int, shorten: float, workers: int, start: Path | None =
     for number, setting in enumerate(ROUNDS):
         part = replace(setting, steps=max(1, round(setting.steps * shorten)))
         if number >= done:
-            model = fit(model, loader(SceneBatches(seed, first, part), workers), part.steps,
+            model = fit(model, loader(SampleBatches(seed, first, part), workers), part.steps,
                         part.rate, part.full, _detector_step, snapshot)
         first += setting.steps
     return model

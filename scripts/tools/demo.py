@@ -32,7 +32,7 @@ import time
 from environment import choose, command_in, Environment, main, ROOT, ScriptError, variables_for
 from set_up import set_up
 
-SAMPLES = ROOT / 'models' / 'scenes'
+SAMPLES = ROOT / 'models/scenes'
 MODEL = 'cards_detector'
 # Images per second: slow enough for any machine to process each.
 RATE = 4.0
@@ -47,6 +47,12 @@ class DemoFailed(ScriptError):
     """A process failed, or a result is missing or wrong."""
 
     code = 1
+
+    def __init__(self, problem: str, log: Path) -> None:
+        lines = log.read_text(errors='replace').splitlines() if log.is_file() else []
+        super().__init__('\n'.join([f'error: the demo failed: {problem}.', *(
+            [f'The end of {log}:'] if lines else []), *(
+                f'  | {line}' for line in lines[-LINES_SHOWN:])]))
 
 
 class Demo:
@@ -77,8 +83,8 @@ class Demo:
         self._await('watcher', TIMEOUT)
         self._stop('camera')
         if watcher.returncode != 0:
-            raise DemoFailed('error: the demo failed: see above for the images without the right '
-                             f'result.{self._end_of_log("server")}')
+            raise DemoFailed('see above for the images without the right result',
+                             self._log('server'))
         sent, annotated = sorted(SAMPLES.glob('*.jpg'))[0], self._output / 'client_test.jpg'
         annotated.unlink(missing_ok=True)
         self._client(f'The client publishes {sent.name} and waits for the result with its stamp:',
@@ -86,7 +92,7 @@ class Demo:
         self._client(f'The client calls the service with {sent.name}:',
                      image=sent, use_service='true')
         if not annotated.is_file():
-            raise DemoFailed(f'error: the demo failed: the client wrote no {annotated}.')
+            raise DemoFailed(f'the client wrote no {annotated}', self._log('client_test'))
         self._stop('server')
 
     def run_live(self, source: str) -> None:
@@ -122,8 +128,8 @@ class Demo:
         for line in self._log('client_test').read_text(errors='replace').splitlines():
             print(f'  {line}')
         if process.returncode != 0:
-            raise DemoFailed('error: the demo failed: the client got no result (exit code '
-                             f'{process.returncode}).{self._end_of_log("server")}')
+            raise DemoFailed(f'the client got no result (exit code {process.returncode})',
+                             self._log('server'))
 
     def _start_node(self, name: str, **parameters: object) -> subprocess.Popen[bytes]:
         words = [word for each, value in parameters.items() for word in ('-p', f'{each}:={value}')]
@@ -148,17 +154,16 @@ class Demo:
         while self._running[name].poll() is None:
             for other, process in self._running.items():
                 if other != name and process.poll() is not None:
-                    raise DemoFailed(f'error: the demo failed: the {other} ended with exit code '
-                                     f'{process.returncode}.{self._end_of_log(other)}')
+                    raise DemoFailed(f'the {other} ended with exit code {process.returncode}',
+                                     self._log(other))
             if time.monotonic() > deadline:
-                raise DemoFailed(f'error: the demo failed: the {name} did not end within '
-                                 f'{seconds:.0f} s.{self._end_of_log("server")}')
+                raise DemoFailed(f'the {name} did not end within {seconds:.0f} s',
+                                 self._log('server'))
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._running[name].wait(0.2)
         code = self._running.pop(name).returncode
         if clean and code != 0:
-            raise DemoFailed(f'error: the demo failed: the {name} ended with exit code {code}.'
-                             f'{self._end_of_log(name)}')
+            raise DemoFailed(f'the {name} ended with exit code {code}', self._log(name))
 
     def _stop(self, name: str) -> None:
         """Ask a node to end as Ctrl-C does, and insist that it ends well."""
@@ -170,18 +175,10 @@ class Demo:
             process.kill()
             code = process.wait()
         if code != 0:
-            raise DemoFailed(f'error: the demo failed: the {name} did not end cleanly (exit code '
-                             f'{code}).{self._end_of_log(name)}')
+            raise DemoFailed(f'the {name} did not end cleanly (exit code {code})', self._log(name))
 
     def _log(self, name: str) -> Path:
         return self._output / 'log' / f'{name}.log'
-
-    def _end_of_log(self, name: str) -> str:
-        log = self._log(name)
-        lines = log.read_text(errors='replace').splitlines() if log.is_file() else []
-        return ''.join(f'\n{line}' for line in (
-            [f'The end of {log}:', *(f'  | {line}' for line in lines[-LINES_SHOWN:])]
-            if lines else []))
 
 
 def _main() -> int:

@@ -21,6 +21,8 @@ save the newest annotated image as live.jpg, until a signal comes.
 
 from __future__ import annotations
 
+from functools import partial
+import math
 from pathlib import Path
 import sys
 import time
@@ -32,6 +34,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from ros2_classify.ros.messages.image import to_array
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 import yaml
@@ -42,8 +45,8 @@ TIMEOUT = 60.0
 LEAST_OVERLAP = 0.5
 # Seconds between two annotated images on the disk.
 PERIOD = 0.5
-
-Stamp = tuple[int, int]
+# Of how many images messages are kept while others are awaited.
+MOST_STAMPS = 50
 
 
 class Card(NamedTuple):
@@ -59,116 +62,77 @@ class Card(NamedTuple):
         return f'{self.label} {self.score:.2f} [{x1:.0f} {y1:.0f} {x2:.0f} {y2:.0f}]'
 
 
-class Sample(NamedTuple):
-    """A sample image and what is in it."""
-
-    name: str
-    pixels: Any
-    cards: list[Card]
+# By the name of the file: its pixels, and the cards in it.
+Samples = dict[str, tuple[Any, list[Card]]]
 
 
 class Watcher(Node):
-    """Listens to the camera and to the server, and matches their messages by stamp."""
+    """Matches the messages of camera and server by stamp; checks them if there are samples."""
 
-    def __init__(self, samples: list[Sample], output: Path) -> None:
+    def __init__(self, samples: Samples, output: Path) -> None:
         super().__init__('demo_watcher')
-        self.unseen = {sample.name: sample for sample in samples}
+        self.missing = dict(samples)
         self.wrong = 0
         self._output = output
-        self._shown: dict[Stamp, Sample] = {}
-        self._results: dict[Stamp, list[Card]] = {}
-        self._annotated: dict[Stamp, Any] = {}
-        qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self.create_subscription(Image, 'image', self._on_image, qos)
-        self.create_subscription(Image, 'server/debug_image', self._on_annotated, qos)
-        self.create_subscription(Detection2DArray, 'detections', self._on_detections, qos)
-
-    def _on_image(self, message: Image) -> None:
-        """Recognise the sample that the camera publishes: it sends the files' own pixels."""
-        pixels = pixels_of(message)
-        for sample in self.unseen.values():
-            if np.array_equal(sample.pixels, pixels):
-                self._shown[stamp_of(message)] = sample
-        self._match(stamp_of(message))
-
-    def _on_annotated(self, message: Image) -> None:
-        self._annotated[stamp_of(message)] = pixels_of(message)
-        self._match(stamp_of(message))
-
-    def _on_detections(self, message: Detection2DArray) -> None:
-        self._results[stamp_of(message)] = cards_of(message)
-        self._match(stamp_of(message))
-
-    def _match(self, stamp: Stamp) -> None:
-        """Check a sample when its image, its result and its annotated image are here."""
-        sample = self._shown.get(stamp)
-        if not sample or stamp not in self._results or stamp not in self._annotated:
-            return
-        # A sample comes again while others still have no result.
-        if self.unseen.pop(sample.name, None) is None:
-            return
-        found = self._results[stamp]
-        difference = compare(sample.cards, found)
-        self.wrong += bool(difference)
-        print(f'  {sample.name:18} {", ".join(map(str, found)) or "nothing"}')
-        if difference:
-            print(f'  {"":18} WRONG: {difference}')
-        cv2.imwrite(str(self._output / sample.name), self._annotated[stamp])
-
-
-class LiveWatcher(Node):
-    """Prints the labels whenever they change, and writes the annotated image now and then."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__('demo_watcher')
-        self._path = path
-        self._newest: Image | None = None
+        self._on_all = self._check if samples else self._show
+        self._topics = {'found': (Detection2DArray, 'detections'),
+                        'annotated': (Image, 'server/debug_image'),
+                        **({'image': (Image, 'image')} if samples else {})}
+        self._parts: dict[tuple[int, int], dict[str, Any]] = {}
         self._labels: list[str] | None = None
-        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self.create_subscription(Image, 'server/debug_image', self._on_annotated, qos)
-        self.create_subscription(Detection2DArray, 'detections', self._on_detections, qos)
-        self.create_timer(PERIOD, self._write)
+        self._written = 0.0
+        qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+        for part, (kind, topic) in self._topics.items():
+            self.create_subscription(kind, topic, partial(self._on_message, part), qos)
 
-    def _on_annotated(self, message: Image) -> None:
-        self._newest = message
+    def _on_message(self, part: str, message: Any) -> None:
+        """Go on when all messages with a stamp are here."""
+        stamp = (message.header.stamp.sec, message.header.stamp.nanosec)
+        parts = self._parts.setdefault(stamp, {})
+        parts[part] = message
+        if len(parts) == len(self._topics):
+            self._on_all(**self._parts.pop(stamp))
+        elif len(self._parts) > MOST_STAMPS:
+            del self._parts[next(iter(self._parts))]
 
-    def _on_detections(self, message: Detection2DArray) -> None:
-        cards = cards_of(message)
+    def _check(self, found: Detection2DArray, annotated: Image, image: Image) -> None:
+        """Compare with the sample that the camera published: it sends the files' own pixels."""
+        pixels, cards = to_array(image)[0], cards_of(found)
+        for name, (expected_pixels, expected) in list(self.missing.items()):
+            if np.array_equal(expected_pixels, pixels):
+                # A sample comes again while others have no result yet.
+                del self.missing[name]
+                difference = compare(expected, cards)
+                self.wrong += bool(difference)
+                print(f'  {name:18} {", ".join(map(str, cards)) or "nothing"}')
+                if difference:
+                    print(f'  {"":18} WRONG: {difference}')
+                cv2.imwrite(str(self._output / name), to_array(annotated)[0])
+
+    def _show(self, found: Detection2DArray, annotated: Image) -> None:
+        """Print the cards if their labels changed; now and then write the annotated image."""
+        cards = cards_of(found)
         labels = sorted(card.label for card in cards)
         if labels != self._labels:
             self._labels = labels
             print(f'  {", ".join(map(str, cards)) or "nothing"}')
-
-    def _write(self) -> None:
-        """Replace the file in one go: a viewer never reads half an image."""
-        if self._newest is not None:
-            new = self._path.with_name(f'new_{self._path.name}')
-            cv2.imwrite(str(new), pixels_of(self._newest))
-            new.replace(self._path)
-            self._newest = None
-
-
-def stamp_of(message: Any) -> Stamp:
-    """Return a message's stamp as a key."""
-    return message.header.stamp.sec, message.header.stamp.nanosec
+        if time.monotonic() > self._written + PERIOD:
+            self._written = time.monotonic()
+            # Replaced in one go: a viewer never reads half an image.
+            cv2.imwrite(str(self._output / 'new_live.jpg'), to_array(annotated)[0])
+            (self._output / 'new_live.jpg').replace(self._output / 'live.jpg')
 
 
 def cards_of(message: Detection2DArray) -> list[Card]:
     """Return what was detected."""
     cards = []
     for found in message.detections:
-        box, centre = found.bbox, found.bbox.center.position
+        x, y = found.bbox.center.position.x, found.bbox.center.position.y
+        width, height = found.bbox.size_x / 2, found.bbox.size_y / 2
         best = found.results[0].hypothesis
-        cards.append(Card(best.class_id, (
-            centre.x - box.size_x / 2, centre.y - box.size_y / 2,
-            centre.x + box.size_x / 2, centre.y + box.size_y / 2), best.score))
+        cards.append(Card(best.class_id, (x - width, y - height, x + width, y + height),
+                          best.score))
     return cards
-
-
-def pixels_of(message: Image) -> Any:
-    """Return the pixels of a ``bgr8`` image, rows without padding."""
-    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
-    return rows[:, :message.width * 3].reshape(message.height, message.width, 3)
 
 
 def overlap(first: Card, second: Card) -> float:
@@ -190,42 +154,31 @@ def compare(expected: list[Card], found: list[Card]) -> str:
             left.remove(match)
         else:
             missing.append(card.label)
-    return '; '.join([*([f'missing {", ".join(missing)}'] if missing else []),
-                      *([f'not there {", ".join(map(str, left))}'] if left else [])])
+    return '; '.join(f'{what} {", ".join(map(str, cards))}' for what, cards in (
+        ('missing', missing), ('not there', left)) if cards)
 
 
-def load_samples(directory: Path) -> list[Sample]:
+def load_samples(directory: Path) -> Samples:
     """Read the sample images and what is in them."""
-    samples = []
-    for entry in yaml.safe_load((directory / 'scenes.yaml').read_text())['scenes']:
-        path = directory / entry['image']
-        pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if pixels is None:
-            raise SystemExit(f'error: {path}: not a readable image')
-        samples.append(Sample(entry['image'], pixels, [
-            Card(card['label'], tuple(card['box'])) for card in entry['cards']]))
-    return samples
+    entries = yaml.safe_load((directory / f'{directory.name}.yaml').read_text())['images']
+    return {entry['image']: (cv2.imread(str(directory / entry['image'])), [
+        Card(card['label'], tuple(card['box'])) for card in entry['cards']]) for entry in entries}
 
 
 def main(output: Path, samples: str = '') -> int:
     """Watch until every sample is checked or the time is up, or until a signal comes."""
     rclpy.init()
-    if not samples:
-        try:
-            rclpy.spin(LiveWatcher(output / 'live.jpg'))
-        except (KeyboardInterrupt, ExternalShutdownException):
-            pass
-        rclpy.try_shutdown()
-        return 0
-    watcher = Watcher(load_samples(Path(samples)), output)
-    deadline = time.monotonic() + TIMEOUT
-    while watcher.unseen and time.monotonic() < deadline:
-        rclpy.spin_once(watcher, timeout_sec=0.2)
-    watcher.destroy_node()
+    watcher = Watcher(load_samples(Path(samples)) if samples else {}, output)
+    deadline = time.monotonic() + (TIMEOUT if samples else math.inf)
+    try:
+        while (watcher.missing or not samples) and time.monotonic() < deadline:
+            rclpy.spin_once(watcher, timeout_sec=0.2)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
     rclpy.try_shutdown()
-    for name in watcher.unseen:
+    for name in watcher.missing:
         print(f'  {name:18} NO RESULT within {TIMEOUT:.0f} s')
-    return 1 if watcher.unseen or watcher.wrong else 0
+    return 1 if watcher.missing or watcher.wrong else 0
 
 
 if __name__ == '__main__':

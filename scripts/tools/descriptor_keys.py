@@ -15,10 +15,7 @@
 """
 Write what is generated from the declared keys of descriptors, after one changed.
 
-That is the JSON Schema, models/descriptor.schema.json, and the tables of docs/descriptor.md. In
-scripts/shell:
-
-    python scripts/tools/descriptor_keys.py
+The JSON Schema and the tables of docs/descriptor.md: python scripts/tools/descriptor_keys.py
 """
 
 from __future__ import annotations
@@ -36,8 +33,8 @@ SCHEMA = ROOT / 'models/descriptor.schema.json'
 PAGE = ROOT / 'docs/descriptor.md'
 
 
-def make_schema() -> Schema:
-    """Return the schema of descriptors."""
+def schema_text() -> str:
+    """Return the schema of descriptors as it is written."""
     result = schema(ModelDescriptor)
     common = schema(OutputSpec)['properties']
     common['decoder'].update(words(tuple(DECODERS)).schema)
@@ -55,8 +52,9 @@ def make_schema() -> Schema:
             'then': options})
     result['properties']['output'].update(
         type='object', properties=common, allOf=cases)
-    return {'$schema': 'http://json-schema.org/draft-07/schema#',
-            'title': 'Model descriptor of ros2_classify', **result}
+    return json.dumps({
+        '$schema': 'http://json-schema.org/draft-07/schema#',
+        'title': 'Model descriptor of ros2_classify', **result}, indent=1, ensure_ascii=False) + '\n'
 
 
 def make_page(page: str) -> str:
@@ -72,11 +70,6 @@ def make_page(page: str) -> str:
         if count != 1:
             raise ValueError(f'{PAGE} needs one section "{heading}" with a table "| key |"')
     return page
-
-
-def schema_text() -> str:
-    """Return the schema as it is written."""
-    return json.dumps(make_schema(), indent=1, ensure_ascii=False) + '\n'
 
 
 if __name__ == '__main__':

@@ -16,10 +16,8 @@
 """
 Find words that must not come back: test/words.txt lists them.
 
-usage: scripts/tools/words.py [PATH…]
-
-Reads the given files and directories, or the whole repository: text and names, comments, strings
-and identifiers. Prints FILE:LINE: WORD -> REPLACEMENT, and fails if there is any.
+usage: scripts/tools/words.py [FILE…], with names from the top of the repository; else all files.
+Prints FILE:LINE: WORD -> REPLACEMENT for names, text, comments, strings and identifiers.
 """
 
 from __future__ import annotations
@@ -84,12 +82,11 @@ def _whole_words(patterns: Iterable[str]) -> re.Pattern[str]:
     return re.compile(rf'\b(?:{"|".join(patterns) or "(?!)"})\b', re.IGNORECASE)
 
 
-def files(paths: Sequence[str] = ()) -> list[str]:
-    """Return the names of the files that git has or would take, below the paths if there are."""
+def files() -> list[str]:
+    """Return the names of the files that git has or would take."""
     listed = subprocess.run(
-        ['git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard', '--',
-         *(str(Path(path).resolve()) for path in paths)],
-        cwd=ROOT, check=True, capture_output=True).stdout.decode()
+        ['git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'],
+        cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return sorted({name for name in listed.split('\0') if name and (ROOT / name).is_file()})
 
 
@@ -109,15 +106,7 @@ def problems(names: Sequence[str], words: Words | None = None) -> list[str]:
     return found
 
 
-def main() -> int:
-    """Print what is found; return the exit code."""
-    if {'-h', '--help'} & set(sys.argv):
-        print(__doc__.strip())
-        return 0
-    found = problems(files(sys.argv[1:]))
-    print(*found, sep='\n', end='\n' if found else '')
-    return 1 if found else 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    found_words = problems(sys.argv[1:] or files())
+    print(*found_words, sep='\n', end='\n' if found_words else '')
+    sys.exit(1 if found_words else 0)

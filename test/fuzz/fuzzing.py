@@ -139,7 +139,7 @@ def memory_peak() -> int:
 
 
 def forget_memory_peak() -> None:
-    """Start to measure the peak anew; see proc(5), clear_refs."""
+    """Start to measure the peak again; see proc(5), clear_refs."""
     Path('/proc/self/clear_refs').write_text('5')
 
 

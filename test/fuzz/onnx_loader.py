@@ -43,7 +43,7 @@ def load(path: Path) -> str:
 
 
 def main() -> None:
-    """Answer until the input ends."""
+    """Respond until the input ends."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     logging.disable()
     warnings.simplefilter('ignore')

@@ -82,7 +82,7 @@ ZIP_MEMBERS = st.lists(st.tuples(
 
 
 def try_out(data: bytes, directory: Path) -> None:
-    """Unpack an archive; whatever comes of it lies in the directory and within the limits."""
+    """Unpack an archive; whatever comes of it is in the directory and within the limits."""
     shutil.rmtree(directory / 'box', ignore_errors=True)
     target = directory / 'box' / 'target'
     target.mkdir(parents=True)
@@ -132,7 +132,7 @@ def bundle(index: bytes, files: dict[str, bytes]) -> bytes:
         (name, body, tarfile.REGTYPE, '') for name, body in files.items()], 'w')
 
 
-BUNDLED = {'models/a.yaml': b'source: {path: b.onnx}\n', 'models/b.onnx': b'network'}
+BUNDLED = {'models/a.yaml': b'source: {path: b.onnx}\n', 'models/b.onnx': b'model'}
 INDEX = {'format': 1, 'files': {
     name: hashlib.sha256(body).hexdigest() for name, body in BUNDLED.items()}}
 JSON = st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), TEXTS), lambda inner: (

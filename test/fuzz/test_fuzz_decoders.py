@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What models give, whatever it is: no decoder lets a number out that is none."""
+"""What models give, whatever it is: no decoder lets NaN or infinity out."""
 
 from __future__ import annotations
 

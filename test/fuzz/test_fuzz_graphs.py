@@ -82,7 +82,7 @@ def test_saved_models(data: bytes, tmp_path: Path) -> None:
 def model(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return the bytes of a small ONNX model."""
     path = save_color_classifier(
-        tmp_path_factory.mktemp('network') / 'net.onnx', metadata={'names': "{0: 'a'}"})
+        tmp_path_factory.mktemp('model') / 'net.onnx', metadata={'names': "{0: 'a'}"})
     return path.read_bytes()
 
 

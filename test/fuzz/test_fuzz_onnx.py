@@ -16,7 +16,7 @@
 ONNX files from anywhere, loaded and run in a process of their own.
 
 ONNX Runtime is C++: what it gets wrong would end the test's process. A file on which it ends is
-written to ``.fuzz/`` and its process started anew.
+written to ``.fuzz/`` and its process is started again.
 """
 
 from __future__ import annotations

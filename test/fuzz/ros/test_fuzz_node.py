@@ -116,7 +116,7 @@ class Watched:
         first, middle, last = self._held[0], self._held[len(self._held) // 2], self._held[-1]
         assert last - first < GROWTH, self._held
         assert last - middle < max((middle - first) / 2, NOISE), self._held
-        # rcl has a line of its own for each transition that is none.
+        # rcl has a line of its own for each invalid transition.
         own = [line for line in self.process.lines
                if '[rcl_lifecycle]' not in line and '.c:' not in line]
         assert len(own) < LINES, '\n'.join(own)
@@ -125,7 +125,7 @@ class Watched:
 
 @pytest.fixture
 def server(start: Callable[..., Process], peer: Peer, classifier: Path) -> Iterator[Watched]:
-    """Return a server that, when all is over, answers as ever, has not grown and said little."""
+    """Return a server that, when all is over, works as before, has not grown and logged little."""
     process = start('server', {'model': classifier})
     still = Camera(peer, '/still')
 
@@ -149,7 +149,7 @@ def server(start: Callable[..., Process], peer: Peer, classifier: Path) -> Itera
 
 @fuzz(0.3, shrink=False, image=IMAGES)
 def test_requests(image: Image, server: Watched, peer: Peer) -> None:
-    """Every request is answered: by a result, or by a reason."""
+    """Every request has a response: a result, or a reason."""
     response = peer.call(srv.Classify, '/server/classify', srv.Classify.Request(image=image))
     assert response.success == (response.message == '')
     server.note()
@@ -210,7 +210,7 @@ def camera_and_client(start: Callable[..., Process], peer: Peer, tmp_path: Path
     watched = {name: Watched(process) for name, process in processes.items()}
     yield watched
     watched['camera'].check()
-    # It ends without an answer when it is asked to end.
+    # Without a result, it ends when it is asked to.
     watched['client_test'].process.send_signal(signal.SIGINT)
     assert watched['client_test'].process.wait() in (0, 1)
     assert 'Traceback' not in watched['client_test'].process.output
@@ -232,7 +232,7 @@ def test_parameters_of_the_other_nodes(
     camera_and_client[node].note()
 
 
-# What names files to read and to write is left out: a trial must not write to this machine.
+# Without those that name files to read and to write: a trial must not write to this machine.
 AT_START = [spec.name for spec in PARAMETERS if spec.name not in (
     'model', 'model_path', 'model_roots', 'custom_operators', 'external_data', 'trace_file')]
 
@@ -261,7 +261,7 @@ def test_parameters_at_the_start(
 def test_questions(
         names: list[str], depth: int, number: int, label: str, server: Watched,
         peer: Peer) -> None:
-    """Questions for parameters that are not there, and transitions that are none, are answered."""
+    """Requests for missing parameters, and for invalid transitions, have a response."""
     for kind, name in ((GetParameters, 'get_parameters'),
                        (GetParameterTypes, 'get_parameter_types'),
                        (DescribeParameters, 'describe_parameters')):
@@ -277,7 +277,7 @@ def test_questions(
 
 @pytest.fixture
 def stream(server: Watched, peer: Peer) -> tuple[Camera, list[Any]]:
-    """Return a camera whose images the server answers, and the answers."""
+    """Return a camera whose images the server processes, and the results."""
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
     camera.result(RED, results)
@@ -287,7 +287,7 @@ def stream(server: Watched, peer: Peer) -> tuple[Camera, list[Any]]:
 @fuzz(0.1, shrink=False, images=st.lists(IMAGES, min_size=1, max_size=4))
 def test_images(
         images: list[Image], stream: tuple[Camera, list[Any]], server: Watched) -> None:
-    """The next good image is answered, whatever came before it."""
+    """The next good image is processed, whatever came before it."""
     camera, results = stream
     for image in images:
         camera.send(image)
@@ -299,7 +299,7 @@ def test_images(
 @fuzz(0.2, shrink=False, header=HEADERS)
 def test_headers(
         header: Header, stream: tuple[Camera, list[Any]], server: Watched, peer: Peer) -> None:
-    """An answer has the header of its image, whatever stands in that."""
+    """A result has the header of its image, whatever stands in that."""
     camera, results = stream
     msg = camera.message(RED)
     msg.header = header
@@ -314,7 +314,7 @@ def test_headers(
     st.one_of(spoilt(st.just(SERIALIZED)), st.binary(max_size=100)), min_size=1, max_size=4))
 def test_bytes_that_are_no_message(
         data: list[bytes], stream: tuple[Camera, list[Any]], server: Watched) -> None:
-    """The next good image is answered, whatever the middleware makes of these."""
+    """The next good image is processed, whatever the middleware makes of these."""
     camera, results = stream
     for each in data:
         camera.send(each)
@@ -326,7 +326,7 @@ def test_bytes_that_are_no_message(
 @pytest.fixture
 def compressed(start: Callable[..., Process], peer: Peer, classifier: Path) -> Iterator[
         tuple[Camera, list[Any], Watched]]:
-    """Return a camera of compressed images that a server answers, and the answers."""
+    """Return a camera of compressed images that a server processes, and the results."""
     process = start('server', {'model': classifier, 'image_transport': 'compressed'})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image/compressed', msg_type=CompressedImage)

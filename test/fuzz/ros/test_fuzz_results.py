@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Answers from anybody: what the client reads is a result, or no result."""
+"""Results from anybody: what the client reads is a result, or no result."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ MESSAGES = {
 @pytest.mark.parametrize('task', READERS)
 @fuzz(data=st.data(), width=st.integers(1, 50), height=st.integers(1, 50))
 def test_any_result(task: str, data: Any, width: int, height: int) -> None:
-    """Every number of an answer may be anything."""
+    """Every number of a result may be anything."""
     msg = data.draw(MESSAGES[task])
     try:
         result = READERS[task](msg, (width, height), {0: 'cat', 3: 'dog'})

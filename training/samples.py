@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Scenes with cards and look-alikes, seen by a moving camera, with the true boxes."""
+"""Images with cards and look-alikes, seen by a moving camera, with the true boxes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FINE = 36.0
 
 
 @dataclass
-class Scene:
+class Sample:
     """
     An image and what is in it.
 
@@ -225,22 +225,22 @@ def _populate(rng: np.random.Generator, layout: _Layout, smallest: float, fine: 
     return seen
 
 
-def make_scene(rng: np.random.Generator, width: int, height: int, smallest: float,
+def make_sample(rng: np.random.Generator, width: int, height: int, smallest: float,
                empty: float = 0.1, fine: float = _FINE, made_up: float = 0.0,
-               others: float = 0.25) -> Scene:
+               others: float = 0.25) -> Sample:
     """
-    Make one scene.
+    Make one sample.
 
     Parameters
     ----------
     rng
-        The only source of chance: the same state gives the same scene.
+        The only source of chance: the same state gives the same sample.
     width, height
         Size of the image in pixels.
     smallest
         Size of the smallest sign in pixels: the root of the area of its projected square.
     empty
-        Part of the scenes without cards; half of those show look-alikes.
+        Part of the images without cards; half of those show look-alikes.
     fine
         Size in pixels from which on there are look-alikes that differ from a card in details.
     made_up
@@ -250,7 +250,7 @@ def make_scene(rng: np.random.Generator, width: int, height: int, smallest: floa
 
     Returns
     -------
-    Scene
+    Sample
 
     """
     layout = _Layout(backgrounds.background(rng, width, height))
@@ -268,7 +268,7 @@ def make_scene(rng: np.random.Generator, width: int, height: int, smallest: floa
             cut = np.clip(outline, 0, (width, height))
             boxes.append((*cut.min(0), *cut.max(0)))
             classes.append(index)
-    return Scene(image, np.array(boxes, np.float32).reshape(-1, 4),
+    return Sample(image, np.array(boxes, np.float32).reshape(-1, 4),
                  np.array(classes, np.int64), len(layout.outlines) - len(boxes))
 
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Addresses from anywhere: what may be secret is never shown, and a file's name is harmless."""
+"""URLs from anywhere: what may be secret is never shown, and a file's name is harmless."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ PIECES = st.sampled_from((
     'https://', 'http://', 'file://', 'ftp://', 'HTTPS://', '//', '/', '\\', '@', ':', ':80', ':0',
     ':99999', '[::1]', '[', ']', '%00', '%2e%2e%2f', '..', '?', '#', '#sha256=', '0' * 64, ' ',
     'example.com', 'model.onnx', '.onnx', 'ä', '\n', '\0', '&', ';', '=', '~'))
-ADDRESSES = st.lists(st.one_of(PIECES, TEXTS), max_size=8).map(''.join)
+URLS = st.lists(st.one_of(PIECES, TEXTS), max_size=8).map(''.join)
 
 
-@fuzz(url=ADDRESSES)
-def test_any_address(url: str) -> None:
-    """An address is fine or is none, and says so in words."""
+@fuzz(url=URLS)
+def test_any_url(url: str) -> None:
+    """A URL is valid, or the problem is named."""
     problem = problem_with(url)
     redact(url)
-    address, sha256, _ = split_facts(url)
-    assert url.startswith(address)
+    plain, sha256, _ = split_facts(url)
+    assert url.startswith(plain)
     if sha256 is not None:
         is_sha256(sha256)
     if problem is None:
@@ -63,8 +63,8 @@ def test_any_file_name(name: str) -> None:
 
 @fuzz(before=st.sampled_from(('me:', ':', 'me', '')), path=st.sampled_from(('/m.onnx', '/', '')),
       where=st.sampled_from(('user', 'query', 'fragment')))
-def test_secrets_in_addresses_are_not_shown(before: str, path: str, where: str) -> None:
-    """A password, a signature or a token in an address comes back in no message."""
+def test_secrets_in_urls_are_not_shown(before: str, path: str, where: str) -> None:
+    """A password, a signature or a token in a URL comes back in no message."""
     url = {'user': f'https://{before}{SECRET}@example.com{path}',
            'query': f'https://example.com{path}?token={SECRET}',
            'fragment': f'https://example.com{path}#{SECRET}'}[where]
@@ -79,7 +79,7 @@ def test_secrets_in_addresses_are_not_shown(before: str, path: str, where: str) 
         assert SECRET not in str(error)
 
 
-@fuzz(value=TEXTS, url=ADDRESSES)
+@fuzz(value=TEXTS, url=URLS)
 def test_any_token(value: str, url: str) -> None:
     """What a user writes into the variable is a header, or is named and not shown."""
     if problem_with(url) is not None or url.startswith('file:'):
