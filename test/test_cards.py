@@ -43,7 +43,8 @@ VIEWS = {
     'far, in weak light': View(800, tilt=15, lamp=(400, 100, 500)),
 }
 SAMPLES = MODELS.parent / 'models/scenes'
-IMAGES = yaml.safe_load((MODELS.parent / 'models/scenes/scenes.yaml').read_text(encoding='utf-8'))['images']
+IMAGES = yaml.safe_load(
+    (MODELS.parent / 'models/scenes/scenes.yaml').read_text(encoding='utf-8'))['images']
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
 
 

@@ -24,10 +24,10 @@ from typing import Any
 
 import torch
 
-from training import sample_images
 from training import descriptors
 from training import evaluate
 from training import report
+from training import sample_images
 from training import sheet
 from training.crops import SIDE
 from training.export import export

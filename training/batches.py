@@ -94,7 +94,7 @@ class SampleBatches(Dataset):  # type: ignore[type-arg]
         rng = np.random.default_rng([self.seed, 0, self.first + step])
         kind = rng.choice(len(SIZES), p=setting.often)
         samples = [make_sample(rng, *SIZES[kind], _SMALLEST, setting.empty, setting.fine,
-                             setting.made_up, setting.others) for _ in range(_BATCH[kind])]
+                               setting.made_up, setting.others) for _ in range(_BATCH[kind])]
         return (to_tensor([s.image for s in samples]),
                 [torch.from_numpy(s.boxes) for s in samples],
                 [torch.from_numpy(s.classes) for s in samples])

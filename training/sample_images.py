@@ -38,7 +38,7 @@ def _sides(sample: Sample) -> np.ndarray:
 def _whole(sample: Sample) -> bool:
     height, width = sample.image.shape[:2]
     return bool((sample.boxes[:, :2] > 3).all() and (sample.boxes[:, 2:] < (width - 3, height - 3)
-                                                    ).all())
+                                                     ).all())
 
 
 def _one(sample: Sample) -> bool:
@@ -90,7 +90,7 @@ def write_sample_images(directory: Path) -> None:
     lines = ['# Written by `python -m training`: what is in each sample image.',
              '# box: x1, y1, x2, y2 in pixels, cut at the border of the image.', 'images:']
     samples = {name: next(s for s in _stream(number, 0.0) if fits(s))
-              for number, (name, fits) in enumerate(_WANTED.items())}
+               for number, (name, fits) in enumerate(_WANTED.items())}
     samples['no_cards'] = next(s for s in _stream(len(samples), 1.0) if _none(s))
     for name, sample in samples.items():
         _write_jpeg(directory / f'{name}.jpg', sample.image)

@@ -226,8 +226,8 @@ def _populate(rng: np.random.Generator, layout: _Layout, smallest: float, fine: 
 
 
 def make_sample(rng: np.random.Generator, width: int, height: int, smallest: float,
-               empty: float = 0.1, fine: float = _FINE, made_up: float = 0.0,
-               others: float = 0.25) -> Sample:
+                empty: float = 0.1, fine: float = _FINE, made_up: float = 0.0,
+                others: float = 0.25) -> Sample:
     """
     Make one sample.
 
@@ -269,7 +269,7 @@ def make_sample(rng: np.random.Generator, width: int, height: int, smallest: flo
             boxes.append((*cut.min(0), *cut.max(0)))
             classes.append(index)
     return Sample(image, np.array(boxes, np.float32).reshape(-1, 4),
-                 np.array(classes, np.int64), len(layout.outlines) - len(boxes))
+                  np.array(classes, np.int64), len(layout.outlines) - len(boxes))
 
 
 def make_view(rng: np.random.Generator, card: bool,

@@ -187,7 +187,7 @@ def undeclared_weights(
     try:
         model = read_onnx(path)
     except EngineError:
-        return {}  # whoever loads it says why it cannot be
+        return {}  # loading says why it cannot be read
     places = weight_files(path, model, directories)
     for name, sha256 in source.weights.items():
         if name not in places:

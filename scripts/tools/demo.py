@@ -36,10 +36,8 @@ SAMPLES = ROOT / 'models/scenes'
 MODEL = 'cards_detector'
 # Images per second: slow enough for any machine to process each.
 RATE = 4.0
-# Seconds for everything to be up and all results to be there; it takes five.
-TIMEOUT = 90.0
-# Seconds a node has to end when asked.
-GRACE = 10.0
+# Seconds for all results to be there (it takes five), and for a node to end when asked.
+TIMEOUT, GRACE = 90.0, 10.0
 LINES_SHOWN = 15
 
 

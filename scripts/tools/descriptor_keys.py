@@ -52,9 +52,9 @@ def schema_text() -> str:
             'then': options})
     result['properties']['output'].update(
         type='object', properties=common, allOf=cases)
-    return json.dumps({
-        '$schema': 'http://json-schema.org/draft-07/schema#',
-        'title': 'Model descriptor of ros2_classify', **result}, indent=1, ensure_ascii=False) + '\n'
+    head = {'$schema': 'http://json-schema.org/draft-07/schema#',
+            'title': 'Model descriptor of ros2_classify'}
+    return json.dumps({**head, **result}, indent=1, ensure_ascii=False) + '\n'
 
 
 def make_page(page: str) -> str:

@@ -76,7 +76,7 @@ def test_the_same_names_in_every_format(tmp_path: Path, text: str, end: str) -> 
     # Names that only look like another format.
     ('1 euro\n2 euro\n', {0: '1 euro', 1: '2 euro'}),
     ('1 person\n3 car\n', {0: '1 person', 1: '3 car'}),
-    ('name\naddress\ndate\n', {0: 'name', 1: 'address', 2: 'date'}),
+    ('name\nplace\ndate\n', {0: 'name', 1: 'place', 2: 'date'}),
     ('tench, Tinca tinca\ngoldfish, Carassius auratus\n',
      {0: 'tench, Tinca tinca', 1: 'goldfish, Carassius auratus'}),
     ('[PAD]\ncat\n', {0: '[PAD]', 1: 'cat'}), ('<unk>\ncat\n', {0: '<unk>', 1: 'cat'}),
