@@ -28,7 +28,8 @@ from ros2_classify.input_range import ALL_BITS, DepthReader, InputRange, PATTERN
 def reader(setting, watched=5):
     """Return a reader, and the lists of what it says and warns of."""
     said, warned = [], []
-    return DepthReader(InputRange.parse(setting), said.append, warned.append, watched), said, warned
+    read = DepthReader(InputRange.parse(setting), said.append, warned.append, watched)
+    return read, said, warned
 
 
 def pixels_of(low, high, shape=(40, 60), seed=0):

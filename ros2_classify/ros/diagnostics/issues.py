@@ -118,6 +118,13 @@ IMAGES = (
         'the network or a processor is overloaded',
         'lower the rate, the size or the quality of the images'),
     IssueType(
+        'unstamped', WARN,
+        'the images on {topic} are unstamped: header.stamp is 0, and so is that of the results; '
+        'latencies from it are not measured, and nothing can be matched by time: have the camera '
+        'set it',
+        "the camera's driver does not set `header.stamp`",
+        'set it in the driver, for example from `get_clock()->now()`'),
+    IssueType(
         'jumped_back', WARN,
         'the stamps of the images on {topic} went back by {seconds:.2f} s: a bag started again, '
         'the clock was set, or two cameras publish on the topic; the images are processed as they '

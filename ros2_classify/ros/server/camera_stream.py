@@ -144,9 +144,14 @@ def _suggestion(names: StreamNames) -> str:
     return names.topic.removesuffix(_COMPRESSED)
 
 
-# Seconds without an image until the cause is told, and until it is told again.
+# Seconds without an image until the cause is told: if the graph shows it or the images' rate is
+# known; if it is not; and until it is told again. Slow cameras have this many of their intervals.
 _SILENCE = 5.0
+_SILENCE_UNMEASURED = 10.0
 _SILENCE_AGAIN = 10.0
+_INTERVALS = 3.0
+# Causes that the graph does not show.
+_JUST_SILENT = ('no_image', 'no_local_image')
 
 
 class Frame(NamedTuple):
@@ -189,7 +194,7 @@ class CameraStream:
         self._throttled = ThrottledLog()
         self._names = names
         self._to_array = TRANSPORTS[names.transport].to_array
-        self._patience = _SILENCE
+        self._told_again_after = 0.0
         self._missed = False
         self._source: ImageSubscription | None = None
         self._looked_at: Callable[[], float] = time.monotonic
@@ -210,7 +215,7 @@ class CameraStream:
         self._depth = self._depth_reader(ALL_BITS)
         # What is wrong, as `on_timer` saw it last.
         self.issues: list[Issue] = []
-        self._patience = _SILENCE
+        self._told_again_after = 0.0
         self._missed = False
 
     @property
@@ -300,11 +305,11 @@ class CameraStream:
             self.publishers.announce_threshold(
                 model.labels, model.settings.options.score_threshold)
             source.ask_for_events()
-            self.issues = self._look(source)
+            self.issues = self._look(source, model.settings.image_timeout)
         except Exception as error:  # noqa: B902 - only words are lost
             self._throttled(self._log.error, f'unexpected {type(error).__name__}: {error}')
 
-    def _look(self, source: ImageSubscription) -> list[Issue]:
+    def _look(self, source: ImageSubscription, timeout: float) -> list[Issue]:
         """Find what is wrong; log it unless that has just been done."""
         silent_for = self._silent_for(source)
         found = []
@@ -314,24 +319,20 @@ class CameraStream:
         if lost and found:
             self._log.warning(found[0].text)
             # Why none comes is said as well.
-            self._patience = max(self._patience, silent_for + _SILENCE_AGAIN)
+            self._told_again_after = max(self._told_again_after, silent_for + _SILENCE_AGAIN)
         if not self.publishers.wanted:
             self._missed = False
             # What was seen before this node left the topic is the past.
             return [*found, self._idle(source)]
-        # What the middleware tells needs no patience.
-        refused = source.incompatible_policy and source.last_image_at is None
-        if source.subscribed and (silent_for >= _SILENCE or refused):
+        why = self._silence(source, silent_for, timeout)
+        if why is not None:
             self._missed = True
-            if refused and self._patience == _SILENCE:
-                self._patience = 0.0
-            why = explain_silence(self._node, source, silent_for)
             found.insert(0, why)
-            if silent_for >= self._patience:
+            if silent_for >= self._told_again_after:
                 self._log.warning(why.text)
-                self._patience += _SILENCE_AGAIN
+                self._told_again_after = silent_for + _SILENCE_AGAIN
             return found
-        self._patience = _SILENCE
+        self._told_again_after = 0.0
         if self._missed and source.last_image_at is not None:
             self._missed = False
             self.monitor.interruptions += 1
@@ -342,6 +343,24 @@ class CameraStream:
             if issue.key != 'unusable':
                 self._throttled(self._log.info, issue.text, issue.key)
         return found
+
+    def _silence(
+            self, source: ImageSubscription, silent_for: float, timeout: float) -> Issue | None:
+        """Return why no image comes, if that has lasted long enough for this camera."""
+        # What the middleware tells needs no patience.
+        refused = source.incompatible_policy and source.last_image_at is None
+        if not source.subscribed or not refused and silent_for < min(
+                _SILENCE, timeout or _SILENCE):
+            return None
+        why = explain_silence(self._node, source, silent_for)
+        if why.key in _JUST_SILENT and not self._missed and (
+                silent_for < (timeout or self._usual_timeout())):
+            return None
+        return why
+
+    def _usual_timeout(self) -> float:
+        interval = self.monitor.interval
+        return _SILENCE_UNMEASURED if interval is None else max(_SILENCE, _INTERVALS * interval)
 
     def _silent_for(self, source: ImageSubscription) -> float:
         """Return for how many seconds somebody has looked for an image in vain."""
@@ -361,10 +380,10 @@ class CameraStream:
     def take(self) -> Frame | None:
         """Take the newest image; return None if there is none, or nobody wants its result."""
         source = self._source
-        taken = None if source is None else source.take()
-        if taken is None:
+        if source is None or (taken := source.take()) is None:
             return None
         stamp = taken.msg.header.stamp
+        self.monitor.arrived(1 + taken.replaced, source.subscribed_at)
         self.monitor.stamped(stamp)
         if self._trace is not None:
             self._trace.taken(stamp)
@@ -413,9 +432,10 @@ class CameraStream:
         if self._trace is not None:
             self._trace.published(header.stamp)
         now = self._node.get_clock().now().nanoseconds
-        latency = 1e-9 * (now - header.stamp.nanosec) - header.stamp.sec
-        self.monitor.published(latency)
-        self.latencies.total.add(latency)
+        if header.stamp.sec or header.stamp.nanosec:
+            latency = 1e-9 * (now - header.stamp.nanosec) - header.stamp.sec
+            self.monitor.published(latency)
+            self.latencies.total.add(latency)
         self.latencies.node.add(time.perf_counter() - frame.received)
         self.latencies.model.add(result.timing.inference)
         self._count(results=1)

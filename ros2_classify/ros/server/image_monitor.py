@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 import time
 from typing import Any
@@ -65,9 +66,29 @@ class ImageMonitor:
         self._unusable: tuple[float, str] = (-_SHOWN, '')
         self._last_unusable = False
         self._offset: float | None = None
+        self._unstamped = False
+        self._arrived: float | None = None
+        # One of them may span an interruption.
+        self._intervals: deque[float] = deque(maxlen=5)
+
+    def arrived(self, images: int, since: float) -> None:
+        """Note that this many images have come by now, to a subscription that began at `since`."""
+        now, before = self._clock(), self._arrived
+        self._arrived = now
+        if before is not None and before >= since:
+            self._intervals.append((now - before) / images)
+
+    @property
+    def interval(self) -> float | None:
+        """The usual seconds from image to image; None before there are two."""
+        intervals = sorted(self._intervals)
+        return intervals[len(intervals) // 2] if intervals else None
 
     def stamped(self, stamp: Any) -> None:
         """Note the stamp of an image that has come; called by one thread at a time."""
+        self._unstamped = not (stamp.sec or stamp.nanosec)
+        if self._unstamped:
+            return
         now = stamp.sec + 1e-9 * stamp.nanosec
         before, self._stamp = self._stamp, now
         if before is not None and now < before:
@@ -109,7 +130,9 @@ class ImageMonitor:
         if now - when < _SHOWN:
             found.append(find('jumped_back', topic=self._topic, seconds=seconds))
         offset = self._offset
-        if offset is not None and not -_AHEAD <= offset <= _BEHIND:
+        if self._unstamped:
+            found.append(find('unstamped', topic=self._topic))
+        elif offset is not None and not -_AHEAD <= offset <= _BEHIND:
             found.append(find(
                 'clocks_differ', topic=self._topic, seconds=abs(offset),
                 side='behind' if offset > 0 else 'ahead of'))

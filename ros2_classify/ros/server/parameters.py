@@ -219,6 +219,9 @@ PARAMETERS = (
          'bits, such as 12; two values, such as 1000..5000; percentile, or percentile 2..98, of '
          'each image; auto: the fewest bits that hold all values so far', from_model=True,
          or_number=True, problem=_range_problem),
+    Spec('image_timeout', 0.0, 'Seconds after which it is an error that no image comes; 0: three '
+         "times the measured interval of the camera's images, and at least 5; 10 until it is "
+         'known', minimum=0.0, maximum=86400.0),
     Spec('max_image_pixels', MAX_PIXELS, 'Larger images are refused',
          minimum=1, maximum=1 << 30),
 )
@@ -239,6 +242,8 @@ class ResultSettings:
         Larger images are refused.
     input_range : InputRange
         Which values of 16-bit images are black and white.
+    image_timeout : float
+        Seconds until it is an error that no image comes; 0 follows the rate of the images.
 
     """
 
@@ -246,6 +251,7 @@ class ResultSettings:
     class_id: str
     max_pixels: int
     input_range: InputRange = ALL_BITS
+    image_timeout: float = 0.0
 
 
 def result_settings(parameters: Parameters, defaults: Options) -> ResultSettings:
@@ -269,7 +275,7 @@ def result_settings(parameters: Parameters, defaults: Options) -> ResultSettings
         spec.name: parameters[spec.name] for spec in PARAMETERS
         if spec.from_model and spec.name in vars(defaults)})
     return ResultSettings(options, parameters['class_id'], parameters['max_image_pixels'],
-                          InputRange.parse(parameters['input_range']))
+                          InputRange.parse(parameters['input_range']), parameters['image_timeout'])
 
 
 def model_defaults(pipeline: Pipeline[Any]) -> dict[str, Any]:

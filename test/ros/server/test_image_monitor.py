@@ -60,6 +60,36 @@ def test_stamps_that_go_back_are_counted_and_shown_for_a_while(monitor, clock):
     assert monitor.issues() == []
 
 
+def test_images_without_a_stamp_are_unstamped_and_neither_old_nor_in_the_past(monitor):
+    monitor.stamped(stamp(5.0))
+    monitor.stamped(stamp(0.0))
+    found, = monitor.issues()
+    assert (found.key, found.level) == ('unstamped', Level.WARN)
+    assert 'the images on /image are unstamped: header.stamp is 0' in found.text
+    assert monitor.jumps == 0
+    monitor.published(1e8)
+    assert keys(monitor) == [('unstamped', Level.WARN)]
+    monitor.stamped(stamp(6.0))
+    assert keys(monitor) == [('clocks_differ', Level.WARN)]
+
+
+def test_the_interval_is_the_usual_one(monitor, clock):
+    assert monitor.interval is None
+    monitor.arrived(1, since=90.0)
+    assert monitor.interval is None
+    for seconds, images in ((6.0, 1), (6.0, 1), (600.0, 1), (12.0, 2)):
+        clock.now += seconds
+        monitor.arrived(images, since=90.0)
+    assert monitor.interval == 6.0
+    # The time without a subscription is no interval.
+    clock.now += 1000.0
+    monitor.arrived(1, since=clock.now - 1.0)
+    for _ in range(4):
+        clock.now += 0.5
+        monitor.arrived(1, since=90.0)
+    assert monitor.interval == 0.5
+
+
 def test_a_change_of_form_is_noticed(monitor):
     assert [monitor.usable(form) for form in (
         '4x3 rgb8', '4x3 rgb8', '8x6 rgb8', '8x6 mono8', '8x6 mono8')] == [

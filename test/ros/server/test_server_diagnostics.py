@@ -16,6 +16,7 @@
 
 import hashlib
 import re
+import time
 
 import numpy as np
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -98,6 +99,40 @@ def test_loading_that_takes_long_is_visible(start, peer, operator, sleeper):
     operator.wait(INFERENCE, 'OK', r'loading the model .*endless.yaml for [1-9]\d* s',
                   lifecycle_state='configuring')
     server.stop()
+
+
+def test_a_slow_camera_is_healthy_until_it_misses_its_images(start, peer, operator, classifier):
+    server = start('server', {'model': classifier})
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    peer.spin_until(lambda: camera.subscriptions and results is not None, 'the server')
+    for count in range(1, 4):
+        begun = time.monotonic()
+        camera.send(stamp_now(peer, camera.message(GREEN)))
+        peer.spin_until(lambda: len(results) == count, 'the result')
+        if count < 3:
+            peer.spin_until(lambda: time.monotonic() - begun > 6.0, 'six seconds')
+    bad = [status.message for message in operator.messages for status in message.status
+           if status.name == IMAGES and 'no image' in status.message]
+    assert not bad
+    assert peer.set_values(image_timeout=1.5) == []
+    operator.wait(IMAGES, 'ERROR', 'no image from /test_peer on /image for')
+    assert peer.set_values(image_timeout=60.0) == []
+    camera.send(stamp_now(peer, camera.message(GREEN)))
+    operator.wait(IMAGES, 'OK', 'results per second', interruptions='1')
+    assert server.stop().count('no image from') == 1
+
+
+def test_images_without_a_stamp_are_called_unstamped(start, peer, operator, classifier):
+    server = start('server', {'model': classifier})
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    msg = camera.message(GREEN)
+    msg.header.stamp.sec = msg.header.stamp.nanosec = 0
+    camera.result_to(msg, results)
+    values = operator.wait(IMAGES, 'WARN', 'unstamped: header.stamp is 0')
+    assert not any(key.startswith('stamp to result') for key in values)
+    assert 'behind' not in server.stop()
 
 
 def test_it_says_why_no_image_comes(start, peer, operator, classifier):
