@@ -101,6 +101,14 @@ def local_files(descriptor: ModelDescriptor) -> _Files:
     named = [(descriptor.source.path, 'model file')] if descriptor.source.path else []
     if isinstance(descriptor.labels, str):
         named.append((descriptor.labels, 'label file'))
+    if descriptor.output.decoder is not None:
+        # Imported here because the decoders import OpenCV.
+        from ros2_classify.decoders import DECODERS
+
+        decoder = DECODERS[descriptor.output.decoder]
+        file = decoder.file_of(decoder.parse_options(descriptor.output.options))
+        if file is not None:
+            named.append((file, f'{decoder.file_key} file'))
     found = []
     for text, what in named:
         relative = Path(text)

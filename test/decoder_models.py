@@ -21,10 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from ros2_classify.image_io import read_image
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results.results import Detections
 from ros2_classify.testing import save_constant_model
+import shared_data
 
 # Width and height; a different factor on each axis shows boxes that are exchanged.
 MODEL = (64, 64)
@@ -84,3 +87,46 @@ def agree(result: Detections, expected: Iterable[Sequence[float]], atol: float =
 def by_score(rows: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
     """Order rows by score and class: coordinates that differ in the last digit are no matter."""
     return sorted(rows, key=lambda row: (round(row[4], 4), row[5], round(row[0]), round(row[1])))
+
+
+# Where the faces are, read off the images.
+FACES: dict[str, list[tuple[int, int, int, int]]] = {
+    'tfls_grace_hopper.jpg': [(178, 130, 360, 345)],
+    'coral_face.jpg': [(255, 50, 352, 172), (131, 90, 224, 205)]}
+
+
+def published(name: str) -> Path:
+    """Return a published model that is not part of the package; skip the test without it."""
+    data = shared_data.find_data()
+    places = [] if data is None else [data / 'models-more', data.parent / 'zoo/models']
+    for place in places:
+        if (place / name).is_file():
+            return place / name
+    pytest.skip(shared_data.REASON)
+
+
+def run_published(
+    path: Path, image: str, output: Mapping[str, Any], **settings: Any,
+) -> Detections:
+    """Return what a published model finds in a published image."""
+    data = shared_data.find_data()
+    assert data is not None
+    with pipeline_of(path, output, nms_iou=0.3, **settings) as pipeline:
+        result = pipeline(read_image(data / 'images' / image), 'bgr')
+    assert isinstance(result, Detections)
+    return result
+
+
+def overlap(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return the intersection over union of two boxes."""
+    sides = [min(one[axis + 2], other[axis + 2]) - max(one[axis], other[axis]) for axis in (0, 1)]
+    common = max(sides[0], 0) * max(sides[1], 0)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return common / (sum(areas) - common)
+
+
+def has_faces(result: Detections, image: str) -> bool:
+    """Tell whether the faces of an image were found, and little else."""
+    boxes = result.boxes.tolist()
+    return len(boxes) <= len(FACES[image]) + 2 and all(
+        max(overlap(face, box) for box in boxes) > 0.6 for face in FACES[image])

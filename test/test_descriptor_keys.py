@@ -113,6 +113,11 @@ TAKEN = [
     {'output': {'decoder': 'end_to_end', 'columns': ['class', 'score', 'box']}},
     {'output': {'decoder': 'yunet', 'strides': [8], 'outputs': {'cls': ['a']}}},
     {'output': {'decoder': 'nanodet', 'outputs': {'scores': ['a'], 'distances': ['b']}}},
+    {'output': {'decoder': 'ssd', 'priors': 'ultraface', 'outputs': {'boxes': 'a'}}},
+    {'output': {'decoder': 'ssd', 'strides': [8, 16], 'sizes': [[8, '1/2'], [[8, 9], [3, 4]]],
+                'ratios': [1, '1/2'], 'variances': [0.1, 0.2], 'background': 'none',
+                'outputs': {'boxes': ['a', 'b'], 'scores': ['c', 'd']}}},
+    {'output': {'decoder': 'ssd', 'scales': [0.2, 0.95], 'strides': [16], 'spacing': 'even'}},
     {'source': {'path': 'a.pb'}, 'convert': {'inputs': ['a'], 'outputs': ['b:0']}},
     *({'output': {'decoder': name}} for name in DECODERS),
 ]
@@ -140,6 +145,8 @@ REFUSED = [
     {'output': {'decoder': 'end_to_end', 'columns': ['zzz']}},
     {'output': {'decoder': 'nanodet', 'outputs': {'scores': 'a', 'distances': 'b'}}},
     {'output': {'decoder': 'tf_detection', 'outputs': {'scores': ['a']}}},
+    {'output': {'decoder': 'ssd', 'sizes': [8]}},
+    {'output': {'decoder': 'ssd', 'strides': [8], 'sizes': [[[1, 2, 3]]]}},
     {'convert': {'inputs': 'a'}},
     *({'output': {'decoder': name, 'zzz': 1}} for name in DECODERS),
 ]

@@ -25,6 +25,7 @@ from ros2_classify.decoders.end_to_end import END_TO_END
 from ros2_classify.decoders.nanodet import NANODET
 from ros2_classify.decoders.segmentation import SEGMENTATION
 from ros2_classify.decoders.selected_indices import SELECTED_INDICES
+from ros2_classify.decoders.ssd import SSD
 from ros2_classify.decoders.tf_detection import TF_DETECTION
 from ros2_classify.decoders.yolo import YOLO
 from ros2_classify.decoders.yolox import YOLOX
@@ -46,5 +47,6 @@ DECODERS: dict[str, Decoder] = {
     'detr': DETR,
     'nanodet': NANODET,
     'yunet': YUNET,
+    'ssd': SSD,
     'segmentation': SEGMENTATION,
 }

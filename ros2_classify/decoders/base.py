@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 import math
+from pathlib import Path
 from typing import Any, Literal, Union
 
 import cv2
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import Key, read
+from ros2_classify.paths import locate
 from ros2_classify.yaml_config import Fields, Where
 
 Outputs = Mapping[str, NDArray[Any]]
@@ -165,6 +167,10 @@ class Decoder:
         Whether the candidates overlap and need non-maximum suppression.
     multi_label : callable
         ``(options) -> bool``: whether an image has several classes by nature.
+    file_key : str or None
+        The option that names a file, searched like a label file.
+    attach_file : callable
+        ``(options, path) -> options``: reads that file.
 
     """
 
@@ -174,12 +180,30 @@ class Decoder:
     class_count: Callable[[Outputs, Any], Union[int, None]]
     needs_nms: bool = False
     multi_label: Callable[[Any], bool] = lambda options: False
+    file_key: str | None = None
+    attach_file: Callable[[Any, Path], Any] = lambda options, path: options
 
     def parse_options(
         self, options: Mapping[str, Any], where: Where | str = 'the descriptor',
     ) -> Any:
         """Read the options of the decoder; DescriptorError for an unknown key or a wrong value."""
         return read(Fields(options, where), self.options)
+
+    def load_options(
+        self, options: Mapping[str, Any], origin: str, directory: Path | None,
+    ) -> Any:
+        """Read the options, and the file they name if there is one."""
+        parsed = self.parse_options(options, origin)
+        name = self.file_of(parsed)
+        if name is None:
+            return parsed
+        return self.attach_file(
+            parsed, locate(name, directory, what=f'{self.file_key} file', origin=origin))
+
+    def file_of(self, parsed: Any) -> str | None:
+        """Return the file that the options name, or None."""
+        name: str | None = getattr(parsed, self.file_key) if self.file_key else None
+        return name
 
 
 def pick(outputs: Outputs, name: str) -> NDArray[Any]:

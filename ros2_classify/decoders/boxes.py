@@ -22,8 +22,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_classify.decoders.base import Candidates
-from ros2_classify.keys import Key
+from ros2_classify.decoders.base import Candidates, least_logit, sigmoid, softmax
+from ros2_classify.keys import Key, Kind, listed, number, TEXT
+from ros2_classify.yaml_config import as_list, Where
 
 BoxFormat = Literal['xyxy', 'yxyx', 'cxcywh', 'xywh']
 BOX_FORMAT = Key('what the four numbers are')
@@ -35,6 +36,51 @@ NORMALIZED = Key('from 0 to 1 of the input, otherwise input pixels')
 STRIDES = Key(
     'input pixels for each cell, one for each grid', low=1, high=1024,
     empty='give one stride for each grid', value='list of whole numbers')
+
+Sizes = tuple[tuple[tuple[float, float], ...], ...]
+_LENGTH = number(0, 1e5, above=True)
+_SIDES = listed(_LENGTH, 'give the sizes of this grid')
+_PAIR = {**listed(_LENGTH).schema, 'minItems': 2, 'maxItems': 2}
+
+
+def _read_names(value: object, where: Where) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (TEXT.read(value, where),)
+    return tuple(TEXT.read(name, place) for name, place in as_list(value, where))
+
+
+# A name, or a list of them.
+NAMES = Kind(_read_names, {'anyOf': [TEXT.schema, listed(TEXT).schema]}, 'text, or list of texts')
+
+
+def read_sizes(value: object, where: Where, *, flat_pairs: bool) -> Sizes:
+    """
+    Read widths and heights: a list of lists, one for each grid.
+
+    A grid's list has pairs ``[w, h]``, or plain numbers: the sides of squares, or, with
+    ``flat_pairs``, width and height in turn.
+    """
+    levels = []
+    for level, place in as_list(value, where):
+        items = as_list(level, place)
+        if any(isinstance(item, (list, tuple)) for item, _ in items):
+            pairs = [_pair(_SIDES.read(*item), item[1]) for item in items]
+        else:
+            sides = _SIDES.read(level, place)
+            pairs = [_pair(sides[at:at + 2], place) for at in range(0, len(sides), 2)] \
+                if flat_pairs else [(side, side) for side in sides]
+        levels.append(tuple(pairs))
+    return tuple(levels)
+
+
+def _pair(sides: tuple[float, ...], where: Where) -> tuple[float, float]:
+    if len(sides) != 2:
+        raise where.error(f'has {len(sides)} numbers; give width and height in pairs')
+    return sides[0], sides[1]
+
+
+SIZES_SCHEMA = {'type': 'array', 'items': {
+    'anyOf': [_SIDES.schema, {'type': 'array', 'items': _PAIR, 'minItems': 1}]}}
 
 
 def to_xyxy(boxes: NDArray[np.float32], box_format: BoxFormat) -> NDArray[np.float32]:
@@ -58,6 +104,27 @@ def denormalize(
     # Values that are not finite are dropped later.
     with np.errstate(over='ignore', invalid='ignore'):
         return boxes * np.array(input_size * 2, np.float32)
+
+
+def scores_over(
+    scores: NDArray[np.float32], activation: str, background: int | None, threshold: float,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Return row, class and score of each number of ``[N, C]`` over the threshold."""
+    if activation == 'softmax':
+        scores = softmax(scores)
+    logits = activation == 'sigmoid'
+    over = scores >= (least_logit(threshold) if logits else threshold)
+    if background is not None and background < scores.shape[1]:
+        over[:, background] = False
+    # Many times as fast as nonzero() of two dimensions, for there are few.
+    rows, class_ids = np.divmod(np.flatnonzero(over), scores.shape[1])
+    found = scores[rows, class_ids]
+    if logits:
+        # An infinite logit is no score.
+        logit, found = found, sigmoid(found)
+        sure = np.flatnonzero((found >= threshold) & np.isfinite(logit))
+        rows, class_ids, found = rows[sure], class_ids[sure], found[sure]
+    return rows, class_ids, found
 
 
 def finite_candidates(

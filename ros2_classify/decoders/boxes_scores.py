@@ -34,9 +34,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, find_name, least_logit, misfit, OUTPUT, Outputs,
-    pick, sigmoid, softmax, unbatch)
-from ros2_classify.decoders.boxes import BoxFormat, finite_candidates, NORMALIZED, to_xyxy
+    Candidates, DecodeContext, Decoder, describe, find_name, misfit, OUTPUT, Outputs, pick,
+    unbatch)
+from ros2_classify.decoders.boxes import (
+    BoxFormat, finite_candidates, NORMALIZED, scores_over, to_xyxy)
 from ros2_classify.decoders.classification import Activation, BACKGROUND
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import key, Section
@@ -73,19 +74,8 @@ def class_count(outputs: Outputs, options: BoxesScoresOptions) -> int:
 def decode(outputs: Outputs, options: BoxesScoresOptions, context: DecodeContext) -> Candidates:
     """Return every class of every box over the threshold."""
     boxes, scores = _find(outputs, options)
-    if options.activation == 'softmax':
-        scores = softmax(scores)
-    logits = options.activation == 'sigmoid'
-    over = scores >= (least_logit(context.score_threshold) if logits else context.score_threshold)
-    if options.background is not None and options.background < scores.shape[1]:
-        over[:, options.background] = False
-    # Many times as fast as nonzero() of two dimensions, for there are few.
-    rows, class_ids = np.divmod(np.flatnonzero(over), scores.shape[1])
-    found = scores[rows, class_ids]
-    if logits:
-        found = sigmoid(found)
-        sure = np.flatnonzero(found >= context.score_threshold)
-        rows, class_ids, found = rows[sure], class_ids[sure], found[sure]
+    rows, class_ids, found = scores_over(
+        scores, options.activation, options.background, context.score_threshold)
     chosen = to_xyxy(boxes[rows], options.box_format)
     if options.normalized:
         with np.errstate(over='ignore', invalid='ignore'):

@@ -29,7 +29,7 @@ from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines.external_data import weight_files
 from ros2_classify.errors import EngineError
 from ros2_classify.inspection.check import check_model, Report
-from ros2_classify.model.descriptor import FrozenMapping, ModelDescriptor
+from ros2_classify.model.descriptor import FrozenMapping, ModelDescriptor, OutputSpec
 from ros2_classify.model.descriptor_writer import mapping_of
 from ros2_classify.model.files import request_for
 from ros2_classify.paths import locate
@@ -100,7 +100,22 @@ def _placed(descriptor: ModelDescriptor, report: Report, directory: Path) -> Mod
     labels = descriptor.labels
     if isinstance(labels, str):
         labels = _seen(locate(labels, descriptor.directory, what='label file'), directory)
-    return dataclasses.replace(descriptor, source=source, labels=labels)
+    return dataclasses.replace(
+        descriptor, source=source, labels=labels, output=_output(descriptor, directory))
+
+
+def _output(descriptor: ModelDescriptor, directory: Path) -> OutputSpec:
+    """Return the output section; the file that the decoder's options name is placed too."""
+    output = descriptor.output
+    if output.decoder is None:
+        return output
+    decoder = DECODERS[output.decoder]
+    file = decoder.file_of(decoder.parse_options(output.options))
+    if file is None:
+        return output
+    found = locate(file, descriptor.directory, what=f'{decoder.file_key} file')
+    return dataclasses.replace(output, options=FrozenMapping({
+        **output.options, str(decoder.file_key): _seen(found, directory)}))
 
 
 def _seen(path: Path, directory: Path) -> str:

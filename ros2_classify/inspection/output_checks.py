@@ -266,7 +266,8 @@ def _decoded(
     descriptor = pipeline.descriptor
     assert descriptor.output.decoder is not None
     decoder = DECODERS[descriptor.output.decoder]
-    options = decoder.parse_options(descriptor.output.options)
+    options = decoder.load_options(
+        descriptor.output.options, descriptor.origin, descriptor.directory)
     labels = pipeline.labels
     result = []
     for run in runs:

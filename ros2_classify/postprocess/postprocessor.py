@@ -46,8 +46,8 @@ class Postprocessor:
         assert descriptor.output.decoder is not None, 'the descriptor is not complete'
         self._decoder = DECODERS[descriptor.output.decoder]
         self._model = descriptor.origin or descriptor.name
-        self._decoder_options = self._decoder.parse_options(
-            descriptor.output.options, self._model)
+        self._decoder_options = self._decoder.load_options(
+            descriptor.output.options, self._model, descriptor.directory)
         self._nms = descriptor.output.nms or ('per_class' if self._decoder.needs_nms else 'none')
         self._labels = labels
         self._label_count = None if labels is None else labels.class_count

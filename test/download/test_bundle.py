@@ -85,6 +85,16 @@ def test_a_bundle_brings_all_that_models_need(
     assert import_bundle(path, default_import_directory(), robot).replaced == ()
 
 
+def test_a_file_of_priors_is_bundled(office: Path, options: Any, robot: FetchOptions) -> None:
+    (office / 'labels' / 'priors.csv').write_text('0.5, 0.5, 1, 1\n')
+    (office / 'near.yaml').write_text(
+        'source: {path: weights.onnx}\noutput: {decoder: ssd, priors: labels/priors.csv}\n')
+    import_bundle(_bundle(office, options, 'near'), default_import_directory(), robot)
+    near = catalog.resolve('near')
+    assert near.directory is not None
+    assert (near.directory / 'labels/priors.csv').read_text() == '0.5, 0.5, 1, 1\n'
+
+
 def test_a_bundle_is_the_same_each_time_and_tells_nothing_of_the_machine(
         office: Path, options: Any) -> None:
     one = _bundle(office, options, 'far', 'near').read_bytes()

@@ -41,6 +41,7 @@ CELLS = 16 + 4 + 1
 BROKEN = (np.nan, np.inf, -np.inf, 3.4e38, -3.4e38, 1e30, 1e-40, -0.0, 88.8, 709.0)
 NUMBERS = st.one_of(st.floats(-2, 3, width=32), st.sampled_from(BROKEN).map(np.float32).map(float))
 PAIR = {'outputs': {'boxes': 'boxes', 'scores': 'scores'}}
+GRID = {'strides': [8, 16], 'sizes': [[8, 12], [20]]}
 
 # A warning of NumPy's in a node's terminal is of no use to anybody.
 pytestmark = pytest.mark.filterwarnings('error')
@@ -73,6 +74,11 @@ FITTING: dict[str, list[tuple[dict[str, Any], dict[str, tuple[int, ...]]]]] = {
     'yunet': [({'strides': [8, 16]}, {
         f'{role}_{stride}': (1, cells, columns) for stride, cells in ((8, 16), (16, 4))
         for role, columns in (('cls', 2), ('obj', 1), ('bbox', 4), ('kps', 10))})],
+    'ssd': [({**GRID, 'activation': activation, 'background': 0},
+             {'boxes': (1, 36, 4), 'scores': (1, 36, 3)})
+            for activation in ('none', 'softmax', 'sigmoid')] + [
+        ({**GRID, 'size_rule': 'linear', 'box_format': 'cycxhw'},
+         {'regressors': (1, 36, 16), 'scores': (1, 36, 1)})],
     'segmentation': [
         ({'axes': 'channels_first', 'upsampling': how}, {'out': (1, 3, 4, 4)})
         for how in ('nearest', 'linear')] + [
@@ -211,7 +217,8 @@ def test_through_the_pipeline(
 
 @pytest.mark.parametrize('name', DECODERS)
 @fuzz(0.5, options=st.dictionaries(st.text(max_size=12) | st.sampled_from((
-    'outputs', 'strides', 'columns', 'activation', 'background', 'class_offset', 'reg_max')),
+    'outputs', 'strides', 'columns', 'activation', 'background', 'class_offset', 'reg_max',
+    'sizes', 'scales', 'variances', 'priors', 'anchors', 'scale_x_y')),
     st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
                  lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
                      st.text(max_size=8), inner, max_size=3), max_leaves=5), max_size=4))

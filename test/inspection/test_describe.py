@@ -99,6 +99,20 @@ def test_labels_beside_it_are_named(tmp_path: Path) -> None:
         assert labels.names(np.array([2])) == 'blue'
 
 
+def test_a_file_of_priors_is_named(tmp_path: Path) -> None:
+    save_constant_model(tmp_path / 'net.onnx', {
+        'boxes': np.zeros((1, 2, 4), np.float32), 'scores': np.full((1, 2, 1), 0.9, np.float32)})
+    (tmp_path / 'priors.csv').write_text('0.5, 0.5, 1, 1\n0.5, 0.5, 0.5, 0.5\n')
+    (tmp_path / 'net.yaml').write_text(
+        'source: {path: net.onnx}\noutput: {decoder: ssd, priors: priors.csv}\n')
+    (tmp_path / 'deep').mkdir()
+    for directory, place in ((tmp_path, 'priors.csv'),
+                             (tmp_path / 'deep', str(tmp_path / 'priors.csv'))):
+        text, report = describe_model(tmp_path / 'net.yaml', directory)
+        assert not report.problems
+        assert f'\n  priors: {place}\n' in text
+
+
 def test_outputs_that_say_too_little(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
