@@ -58,7 +58,11 @@ def peer(ros: None) -> Iterator[object]:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., object]]:
-    """Return a function that starts a node as a process; it is killed at the test's end."""
+    """
+    Return a function that starts a node as a process; it is killed at the test's end.
+
+    No node may log an unexpected failure or a traceback, unless its `expected_failure` matches.
+    """
     from ros_process import Process
 
     processes = []
@@ -70,6 +74,8 @@ def start() -> Iterator[Callable[..., object]]:
     yield start
     for process in processes:
         process.kill()
+    for process in processes:
+        assert not process.failures(), process.output
 
 
 @pytest.fixture(scope='session')

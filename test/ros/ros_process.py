@@ -40,6 +40,9 @@ PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES
 DEADLINE = 40.0
 _ASK_AGAIN = 2.0
 
+# What no node logs unless a test provokes it.
+_FAILURE = re.compile(r'Traceback|unexpected (failure|[A-Z]\w*)\b')
+
 TRANSITIONS = {
     'configure': Transition.TRANSITION_CONFIGURE,
     'activate': Transition.TRANSITION_ACTIVATE,
@@ -95,6 +98,8 @@ class Process:
             if value is not None:
                 env[name] = value
         self.lines: list[str] = []
+        # A regular expression of the failures that the test provokes.
+        self.expected_failure: str | None = None
         self._news = threading.Condition()
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env,
@@ -116,6 +121,10 @@ class Process:
                 lambda: len(found()) >= count or not self._reader.is_alive(), deadline)
         assert len(found()) >= count, f'no line {pattern!r} in:\n{self.output}'
         return found()[count - 1]
+
+    def failures(self) -> list[str]:
+        """Return the lines that tell of a failure which the test doesn't expect."""
+        return failures(self.lines, self.expected_failure)
 
     def send_signal(self, number: int) -> None:
         """Send a signal."""
@@ -153,6 +162,12 @@ class Process:
                 self._news.notify_all()
         with self._news:
             self._news.notify_all()
+
+
+def failures(lines: list[str], expected: str | None = None) -> list[str]:
+    """Return the lines that tell of an unexpected failure, without the expected ones."""
+    return [line for line in lines if _FAILURE.search(line)
+            and not (expected is not None and re.search(expected, line))]
 
 
 class Peer:
