@@ -104,7 +104,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def operator(peer: object) -> object:
-    """Return somebody who reads ``/diagnostics``."""
+    """Return what reads ``/diagnostics``."""
     from ros_operator import Operator
 
     return Operator(peer)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Tiny models with which the answers of a server are known beforehand."""
+"""Tiny models whose results are known beforehand."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Operator:
             raise AssertionError(f'{error}; the last one is {last}') from None
 
     def wait_for_messages(self, count: int) -> list[Any]:
-        """Wait for so many messages more, and return them."""
+        """Wait for this number of further messages, and return them."""
         since = len(self.messages)
         self._peer.spin_until(
             lambda: len(self.messages) >= since + count, f'{count} diagnostics')

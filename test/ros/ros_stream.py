@@ -97,20 +97,20 @@ class Camera:
         self._publisher.publish(msg)
 
     def result(self, rgb: tuple[int, int, int], results: list[Any], frame_id: str = 'eye') -> Any:
-        """Publish an image of one colour until the answer comes, and return it."""
+        """Publish an image of one colour until the result comes, and return it."""
         return self.result_to(self.message(rgb, frame_id), results)
 
     def result_to(self, msg: Any, results: list[Any]) -> Any:
-        """Publish an image until the answer comes, and return it."""
+        """Publish an image until the result comes, and return it."""
         sent = [-_AGAIN]
 
-        def answered() -> Any:
+        def published() -> Any:
             if time.monotonic() - sent[0] >= _AGAIN:
                 self.send(msg)
                 sent[0] = time.monotonic()
             return [result for result in results if result.header == msg.header]
 
-        return self._peer.spin_until(answered, 'the answer to an image', DEADLINE)[0]
+        return self._peer.spin_until(published, 'the result of an image', DEADLINE)[0]
 
     def close(self) -> None:
         """Stop to publish."""

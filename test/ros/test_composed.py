@@ -42,18 +42,18 @@ def test_images_reach_the_server_and_others(start, peer, classifier, images):
         'model': classifier, 'source': images, 'rate': 50.0,
         'frame_id': 'front'},
         remap={'__ns': '/robot', 'image': '/front/image_raw'})
-    peer.spin_until(lambda: len(results) >= 10, 'answers')
+    peer.spin_until(lambda: len(results) >= 10, 'results')
     assert {msg.results[0].class_id for msg in results} == {'green'}
     # The server takes them without a subscription.
     names = {info.node_name for info in
              peer.node.get_subscriptions_info_by_topic('/front/image_raw')}
     assert 'server' not in names
     seen = peer.collect(Image, '/front/image_raw', qos_profile_sensor_data)
-    peer.spin_until(lambda: len(seen) >= 5, 'pictures')
+    peer.spin_until(lambda: len(seen) >= 5, 'images')
     stamps = {(msg.header.stamp.sec, msg.header.stamp.nanosec) for msg in seen}
     peer.spin_until(
         lambda: stamps & {(msg.header.stamp.sec, msg.header.stamp.nanosec) for msg in results},
-        'the answer to an image that others saw, too')
+        'the result of an image that others saw, too')
     assert {msg.header.frame_id for msg in results} == {'front'}
     assert peer.state('/robot/server') == 'active'
     output = both.stop()
@@ -69,7 +69,7 @@ def test_the_camera_s_end_is_the_end(start, peer, classifier, images):
         # The test is a subscriber, too: nothing is sent before it is known.
         'wait_for_subscribers': 2})
     seen = peer.collect(Image, '/image')
-    peer.spin_until(lambda: results and seen, 'an answer, and an image')
+    peer.spin_until(lambda: results and seen, 'a result, and an image')
     assert both.wait() == 0
     assert '3 images published, that was the last one' in both.output
 
@@ -122,7 +122,7 @@ def test_a_camera_of_one_s_own(peer, classifier, tmp_path):
         [sys.executable, str(program), '--ros-args', '-p', f'model:={classifier}'],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
     try:
-        peer.spin_until(lambda: len(results) >= 3, 'answers')
+        peer.spin_until(lambda: len(results) >= 3, 'results')
         assert results[0].header.frame_id == 'camera'
         assert results[0].results[0].class_id == 'red'
         process.terminate()

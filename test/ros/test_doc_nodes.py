@@ -49,7 +49,7 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-# So many at once: most of a start is waiting.
+# All at once: most of a start is waiting.
 # A directory of the reader's own.
 OWN_DIRECTORY = '/opt/our_robot/models'
 AT_ONCE = 4

@@ -50,7 +50,7 @@ import signal, sys
 from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import AnyLaunchDescriptionSource
-# Whoever started us may have had it ignored.
+# The parent process may have had it ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 service = LaunchService(noninteractive=True)
 service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
@@ -296,7 +296,7 @@ def test_a_pipeline_runs_until_it_is_interrupted(launch, peer, classifier, image
     run = launch('camera_pipeline.launch.xml', f'model:={classifier}', f'source:={images}',
                  'namespace:=robot', 'image_topic:=front/image', 'frame_id:=front', 'rate:=50.0',
                  'compressed:=true', 'lifecycle:=launch')
-    peer.spin_until(lambda: len(results) >= 5, 'answers')
+    peer.spin_until(lambda: len(results) >= 5, 'results')
     assert {msg.header.frame_id for msg in results} == {'front'}
     assert {msg.results[0].class_id for msg in results} == {'green'}
     assert peer.state('/robot/server') == 'active'
@@ -331,7 +331,7 @@ def test_a_manager_may_drive_the_server(launch, peer, classifier, images):
            'lifecycle:=external', 'log_level:=warn')
     assert peer.state() == 'unconfigured'
     assert peer.transition('configure') and peer.transition('activate')
-    peer.spin_until(lambda: results, 'an answer')
+    peer.spin_until(lambda: results, 'a result')
 
 
 def test_arguments_win_over_the_parameters_file(launch, peer, classifier, images, tmp_path):

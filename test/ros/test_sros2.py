@@ -31,7 +31,7 @@ import sros2_policy
 from sros2_policy import KINDS, POLICY, PolicyError, problems, read_page, read_policy, Rule
 from vision_msgs.msg import Classification, Detection2DArray
 
-IMAGE = ROOT / 'models' / 'scenes' / 'several_cards.jpg'
+IMAGE = ROOT / 'models/scenes/several_cards.jpg'
 
 
 def opened(peer, names):

@@ -65,8 +65,8 @@ def test_every_result_belongs_to_one_image_and_boxes_sit_on_cars(start, peer, pu
         assert all(detection.header == msg.header for detection in msg.detections)
         pixels, _ = to_array(by_stamp[stamp(msg)])
         # The camera changed its exposure now and then; most of every image is asphalt.
-        alike = pixels * (np.median(empty, axis=(0, 1)) / np.median(pixels, axis=(0, 1)))
-        changed = np.abs(alike - empty).max(axis=2) > 40
+        balanced = pixels * (np.median(empty, axis=(0, 1)) / np.median(pixels, axis=(0, 1)))
+        changed = np.abs(balanced - empty).max(axis=2) > 40
         for x1, y1, x2, y2 in detections_from(msg, (width, height), {}).boxes.round().astype(int):
             # A car fills its box, seen from above, but for corners and asphalt-grey windows ...
             box = changed[y1:y2, x1:x2]

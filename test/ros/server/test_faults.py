@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Faults of the engine: pauses, wishes, hanging inferences; a clock that is set by hand."""
+"""Faults of the engine: pauses, actions, hanging inferences; a clock that is set by hand."""
 
 import pytest
 from ros2_classify.errors import EngineError, EngineMemoryError, ProviderLostError
@@ -81,7 +81,7 @@ def test_a_lost_device_asks_for_the_model_at_once_and_nothing_is_tried_before(cl
 @pytest.mark.parametrize(('error', 'reload'), [
     (EngineError('bad node'), True), (ValueError('odd'), True),
     (EngineMemoryError('no memory'), False)])
-def test_after_many_faults_the_model_is_loaded_anew_unless_memory_is_short(clock, error, reload):
+def test_after_many_faults_the_model_is_reloaded_unless_memory_is_short(clock, error, reload):
     faults = EngineFaults('retry', clock)
     fail(faults, clock, 4, error)
     assert faults.next_action().act == ''
@@ -128,7 +128,7 @@ def test_a_model_that_hangs_again_and_again_ends_the_process(clock):
 
 
 def test_hangs_are_counted_for_the_life_of_the_process(clock):
-    # Each activation begins anew, and brings no thread back.
+    # Each activation starts again, and brings no thread back.
     abandoned = AbandonedThreads()
     acts = []
     for _ in range(4):

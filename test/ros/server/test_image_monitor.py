@@ -126,7 +126,7 @@ def monitor_of_losses(clock):
 
 
 def span(losses, clock, came, lost, seconds=5.0):
-    """Let so many images come and get lost within a time, and judge at its end."""
+    """Let images come and get lost within a time, and judge at its end."""
     losses.totals = [total + more for total, more in zip(losses.totals, (came, lost))]
     clock.now += seconds
     return losses.judge(*losses.totals)

@@ -127,17 +127,17 @@ def test_a_model_comes_and_an_error_goes_through(make: Callable[[float], Bed]) -
     assert bed.stop.abandoned.count == 0 and not bed.stop.has_abandoned_thread
 
 
-def test_a_model_that_never_comes_back_is_left_behind(make: Callable[[float], Bed]) -> None:
+def test_a_model_that_never_comes_back_is_abandoned(make: Callable[[float], Bed]) -> None:
     bed = make(5.0)
     with pytest.raises(LoadTimeoutError, match='colors has not .* for [67] s.*_timeout is 5 s'):
         bed.load()
     bed.until_idle()
     assert bed.stop.abandoned.count == 1 and bed.stop.has_abandoned_thread
     assert bed.loader.issues() == []
-    # It keeps nobody from loading another model.
+    # Another model can be loaded.
     other: Any = FakeModel()
     assert bed.load(lambda cancel, starting: other) is other
-    # It comes back after all, and nobody wants it any more.
+    # It comes back after all, and is freed.
     bed.go_on.set()
     assert bed.model.retired.wait(DEADLINE) and not other.retired.is_set()
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Several cameras on one server: topics, answers, counts and silence of each are its own."""
+"""Several cameras on one server: topics, results, counts and silence of each are its own."""
 
 import re
 
@@ -54,7 +54,7 @@ def test_each_camera_has_its_own_results(
                 cameras, results, (RED, GREEN, BLUE), ('red', 'green', 'blue'))):
             result = camera.result(color, found, frame_id=f'camera {number} {turn}')
             assert result.results[0].class_id == name
-    # All at once: each gets the answer for its own image.
+    # All at once: each gets the result of its own image.
     sent = [camera.message(color) for camera, color in zip(cameras, (BLUE, RED, GREEN))]
     for camera, msg in zip(cameras, sent):
         camera.send(msg)
@@ -85,7 +85,7 @@ def test_one_camera_s_faults_and_listeners_are_its_own(start, peer, classifier):
                          '/front/server/debug_image')
     server.wait_for_line(f'active: {TOPICS[1]} -> /rear/classification.*nobody subscribes')
     front.result(GREEN, results)
-    # Nobody wants the answers for the second one.
+    # Nobody subscribes to the results of the second one.
     peer.spin_until(lambda: rear.subscriptions == 0, 'the end of the second subscription')
     assert front.subscriptions == 1
     others = peer.collect(Classification, '/rear/classification')

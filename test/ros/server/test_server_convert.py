@@ -108,7 +108,7 @@ def test_a_signal_ends_a_conversion(
     while any(_works_in(entry, tmp_path) for entry in Path('/proc').glob('[0-9]*/cwd')):
         assert time.monotonic() < end, 'the conversion goes on'
         time.sleep(0.01)
-    # Whoever comes next finds the lock free.
+    # The next process finds the lock free.
     converter.plan(does='convert')
     server = start('server', {'model': model}, environment=environment)
     server.wait_for_line('active: ')
@@ -124,7 +124,7 @@ def _works_in(entry: Path, directory: Path) -> bool:
 
 @pytest.fixture
 def ask(start: Any, peer: Any, data: Path, warm_cache: Path) -> Any:
-    """Return a function that gives a model's answers for all images, each through the node."""
+    """Return a function that gives a model's results for all images, each through the node."""
     if CONVERTER is None:
         pytest.skip(f'there is no TensorFlow here: set {PYTHON} to a Python that has tensorflow '
                     'and tf2onnx (scripts/setup --tensorflow makes one)')

@@ -199,7 +199,7 @@ def test_quality_of_service_that_does_not_fit_is_named(start, peer, operator, cl
     server.stop()
 
 
-def test_a_bag_that_begins_again_is_noticed_and_answered(start, peer, operator, classifier):
+def test_a_bag_that_begins_again_is_noticed_and_processed(start, peer, operator, classifier):
     server = start('server', {'model': classifier})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
@@ -253,7 +253,7 @@ def test_simulated_time_that_stands_still_or_goes_back_stops_nothing(
     server.stop()
 
 
-def test_a_provider_that_cannot_be_had_is_a_warning_or_a_refusal(
+def test_a_provider_that_is_not_available_is_a_warning_or_a_refusal(
         start, peer, operator, classifier):
     server = start('server', {
         'model': classifier, 'provider': 'openvino', 'require_provider': False})
@@ -336,7 +336,7 @@ def test_losses_are_seen_and_all_is_counted_while_the_model_is_slow(
                         'losses and replaced images between those taken')
         camera.stop()
         count = len(results)
-        peer.spin_until(lambda: len(results) > count or node.busy_for == 0.0, 'the last answer')
+        peer.spin_until(lambda: len(results) > count or node.busy_for == 0.0, 'the last result')
         node.trigger_deactivate()
         counts = asdict(stream.counters)
         assert counts.pop('received') == sum(counts.values()), counts

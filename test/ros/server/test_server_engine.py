@@ -42,7 +42,7 @@ def test_a_server_with_all_of_them(start: Any, model: str) -> None:
     ({'provider': 'cuda'}, "the provider 'cuda' is not in the installed ONNX Runtime"),
     ({'custom_operators': '/no/such.so'}, 'the library of operators /no/such.so is not a file'),
 ])
-def test_what_cannot_be_had_is_one_sentence(
+def test_what_is_not_available_is_one_sentence(
     start: Any, model: str, parameters: dict[str, Any], words: str,
 ) -> None:
     server = start('server', {'model': model, **parameters})

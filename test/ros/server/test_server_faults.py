@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Faults of the model in a running server: said, and answered as the parameter tells."""
+"""Faults of the model in a running server: reported, and handled as the parameter says."""
 
 import pytest
 from ros2_classify.errors import EngineMemoryError, ProviderLostError
@@ -89,7 +89,7 @@ def test_exit_ends_the_process_with_a_code_of_its_own(start, peer, faulty):
     assert 'Traceback' not in server.output
 
 
-def test_a_model_that_hangs_is_left_behind_and_another_one_results(
+def test_a_model_that_hangs_is_abandoned_and_another_one_gives_results(
         start, peer, operator, sleeper):
     server = start('server', {'model': sleeper, 'inference_timeout': 1.0})
     results = peer.collect(Classification, '/classification')
@@ -101,7 +101,7 @@ def test_a_model_that_hangs_is_left_behind_and_another_one_results(
     camera.result(GREEN, results)
     operator.wait(INFERENCE, 'OK', 'results per second', loaded='1', last='.*has not come back.*')
     operator.wait(IMAGES, 'WARN', 'clock', dropped='.*')
-    # It can go through its states with the thread that was left behind, and ends as it should.
+    # It can go through its states with an abandoned thread, and ends as it should.
     assert peer.transition('deactivate')
     assert peer.state() == 'inactive'
     assert peer.transition('activate')

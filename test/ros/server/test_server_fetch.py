@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A server whose model is named by an address."""
+"""A server whose model is named by a URL."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_signal_ends_a_download(
     assert web.asked.wait(DEADLINE)
     server.stop(signal.SIGTERM)
     assert not (tmp_path / 'cache' / 'files').exists()
-    # Whoever comes next finds the lock free.
+    # The next process finds the lock free.
     web.serve('/colors.onnx', body)
     server = start('server', {'model': f'{url}#sha256={hashlib.sha256(body).hexdigest()}'},
                    environment=environment)

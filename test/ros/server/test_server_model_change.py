@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Another model on a running server: which frames are answered by whom, and who is told what."""
+"""Hot swap: which model processes which frame, and what the callers are told."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def serve(start: Any, tmp_path: Path) -> Any:
 
 
 def reply(msg: Any) -> list[tuple[str, float]]:
-    """Return what an answer says."""
+    """Return what a result says."""
     return [(each.class_id, each.score) for each in msg.results]
 
 
 def ask_for(peer: Peer, model: Any, **more: Any) -> Any:
-    """Ask for another model; return the future answer."""
+    """Ask for another model; return the future response."""
     request = SetParameters.Request(parameters=[
         Parameter(name, value=value).to_parameter_msg()
         for name, value in {**more, 'model': str(model)}.items()])
@@ -113,7 +113,7 @@ def failing(directory: Path, good: Path, detector: Path) -> list[tuple[Path, str
             (detector, 'boxes is for detection and ants for classification, whose topics')]
 
 
-def test_each_frame_is_answered_by_one_model_however_often_it_changes(
+def test_each_frame_is_processed_by_one_model_however_often_it_changes(
         serve: Any, peer: Peer, ants: Path, bees: Path, detector: Path) -> None:
     serve(ants).wait_for_line('active: ')
     results = peer.collect(Classification, '/classification', 100)
@@ -128,7 +128,7 @@ def test_each_frame_is_answered_by_one_model_however_often_it_changes(
             before = len(results)
             assert words in reason(peer, ask_for(peer, path))
             assert peer.get('model') == str(ants)
-            peer.spin_until(lambda: len(results) > before + 1, 'the old model to serve on')
+            peer.spin_until(lambda: len(results) > before + 1, 'more results of the old model')
             assert reply(results[-1]) == ANTS
         for path, known, limits in ((bees, BEES, (0.1, 4)), (ants, ANTS, (0.2, 2))):
             assert reason(peer, ask_for(peer, path)) == ''
@@ -140,20 +140,20 @@ def test_each_frame_is_answered_by_one_model_however_often_it_changes(
             assert models[-1].method == name
             peer.spin_until(
                 lambda: labels[-1].class_map[0].class_name == f'{name} 0', 'the new labels')
-            # No answer of the old model can be on its way any more when this one has come.
+            # No result of the old model can be on its way any more when this one has come.
             camera.result(GREY, results)
             assert reply(results[-1]) == known
     peer.node.destroy_timer(timer)
-    foreign = [reply(each) for each in results if reply(each) not in (ANTS, BEES)]
-    assert not foreign and len(results) > 12
+    others = [reply(each) for each in results if reply(each) not in (ANTS, BEES)]
+    assert not others and len(results) > 12
     turns = [one for one, other in zip(results, results[1:]) if reply(one) != reply(other)]
     assert len(turns) == 6
     stamps = [(each.header.stamp.sec, each.header.stamp.nanosec) for each in results]
     sent = iter(camera.sent)
-    assert all(stamp in sent for stamp in stamps), 'answers came in another order than images'
+    assert all(stamp in sent for stamp in stamps), 'results came in another order than images'
 
 
-def test_frames_are_answered_while_the_new_model_is_being_loaded(
+def test_frames_are_processed_while_the_new_model_is_being_loaded(
         serve: Any, peer: Peer, ants: Path, slow_bees: Path, web: Web) -> None:
     serve(ants).wait_for_line('active: ')
     results = peer.collect(Classification, '/classification')
@@ -320,6 +320,6 @@ def test_several_parameters_at_once_are_set_with_the_model_or_not_at_all(
     assert set_all(model=str(bees), top_k=1) == ''
     assert (peer.get('model'), peer.get('top_k')) == (str(bees), 1)
     assert reply(camera.result(GREY, results)) == BEES[:1]
-    # Wrong types, and names that nobody has declared, get an answer as well.
+    # Wrong types, and names that nobody has declared, get a response as well.
     assert 'Wrong parameter type' in peer.set_values(model=5)[0]
     assert 'undeclared' in peer.set_values(colour='red')[0]

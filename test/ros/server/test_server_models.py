@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(DATA is None, reason=shared_data.REASON)
 
 @pytest.fixture
 def ask(start, peer, published):
-    """Return a function that gives a model's answers for images, each through the node."""
+    """Return a function that gives a model's results for images, each through the node."""
     servers = []
 
     def ask(model, msg_type, topic, images):

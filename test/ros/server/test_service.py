@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The services: answers while the stream runs, refusals in words, and a server without them."""
+"""The services: results while the stream runs, refusals in words, and a server without them."""
 
 import pytest
 from ros_models import save_sleeper
@@ -33,7 +33,7 @@ def classify(image):
     return srv.Classify.Request(image=image)
 
 
-def test_requests_are_answered_while_the_stream_runs(start, peer, classifier):
+def test_requests_get_results_while_the_stream_runs(start, peer, classifier):
     server = start('server', {'model': classifier})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image', size=(640, 480))
@@ -48,8 +48,8 @@ def test_requests_are_answered_while_the_stream_runs(start, peer, classifier):
             return future.done()
 
         before = len(results)
-        peer.spin_until(streamed, 'an answer of the service')
-        peer.spin_until(lambda: len(results) > before, 'an answer of the stream')
+        peer.spin_until(streamed, 'a response of the service')
+        peer.spin_until(lambda: len(results) > before, 'a result of the stream')
         response = future.result()
         assert response.success and response.message == ''
         assert response.classification.header == image.header
@@ -132,9 +132,9 @@ def test_a_shutdown_leaves_no_request_without_an_result(start, peer, tmp_path):
     still = Camera(peer, '/still')
     waiting = [peer.ask(srv.Classify, '/server/classify', classify(still.message(WHITE)))
                for _ in range(8)]
-    peer.spin_until(waiting[0].done, 'the first answer')
+    peer.spin_until(waiting[0].done, 'the first response')
     assert peer.transition('shutdown')
-    peer.spin_until(lambda: all(future.done() for future in waiting), 'the other answers')
+    peer.spin_until(lambda: all(future.done() for future in waiting), 'the other responses')
     words = {future.result().message for future in waiting}
     assert words <= {'', '/server has been deactivated'}
     server.stop()

@@ -152,6 +152,6 @@ def test_it_is_left_when_nobody_has_wanted_it_for_a_while(peer, source, monkeypa
     monkeypatch.setattr(subscriptions, '_LINGER', 0.0)
     source.update(wanted=False)
     assert not source.subscribed and source.waitable is None and source.take() is None
-    # Whoever waits on it looks again.
+    # The thread that waits on it looks again.
     assert woken == [True]
     source.ask_for_events()
