@@ -246,7 +246,7 @@ class Pipeline(Generic[Found]):
             path, 'onnx', provider=provider, threads=threads, settings=settings)
         engine_time = time.perf_counter() - begun
         try:
-            descriptor = complete(declared, opened.inputs, opened.outputs, opened.metadata)
+            descriptor = complete(declared, opened, path)
             if task not in (None, descriptor.task):
                 raise DescriptorError(
                     f'{descriptor.origin or descriptor.name}: the task is {descriptor.task}, but '

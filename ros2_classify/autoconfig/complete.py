@@ -16,41 +16,44 @@
 Complete a descriptor with what the model file says.
 
 What the graph says must agree with what is declared. If the descriptor does not declare
-the output, `ros2_classify.autoconfig.inferred` infers it; ``ModelDescriptor.inferred`` lists what
-was inferred, one sentence for each setting.
+the output, `ros2_classify.autoconfig.choose` finds out what it means; ``ModelDescriptor.inferred``
+lists what was inferred, one sentence for each setting, and ``ModelDescriptor.unverified`` the keys
+that only the user can confirm.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from ros2_classify.autoconfig.inferred import (
-    infer_input, infer_output, labels_of, size_of, task_of)
+from ros2_classify.autoconfig.choose import choose
+from ros2_classify.autoconfig.evidence import Facts, Hypothesis
+from ros2_classify.autoconfig.graph import Graph, read_graph
+from ros2_classify.autoconfig.inferred import labels_of, size_of, task_of
+from ros2_classify.autoconfig.trial import Trial
+from ros2_classify.engines.base import Engine, TensorSpec
 from ros2_classify.errors import DescriptorError
 from ros2_classify.model.descriptor import (
     DType, DTYPES, FrozenMapping, InputSpec, Layout, ModelDescriptor, OutputSpec, Size, SIZES,
     USUAL)
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 
-if TYPE_CHECKING:
-    from ros2_classify.engines.base import TensorSpec
-
 _CHANNELS = (1, 3)
 
 
 def complete(
-    descriptor: ModelDescriptor, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec],
-    metadata: Mapping[str, str],
+    descriptor: ModelDescriptor, engine: Engine, file: Path | None = None,
 ) -> ModelDescriptor:
     """
     Fill in what a descriptor leaves open: task, decoder, and the input's name, size and types.
 
-    Raises DescriptorError if the model contradicts the descriptor, takes more than one image, or
-    says too little to infer the rest.
+    If the output is not declared, the model runs on a few sample images. Raises DescriptorError
+    if the model contradicts the descriptor, takes more than one image, or says too little to
+    infer the rest.
     """
     inferred: list[str] = []
+    inputs, outputs, metadata = engine.inputs, _numeric(engine.outputs), engine.metadata
     extra = _extra(descriptor, inputs, inferred)
     tensor = _the_input(descriptor, inputs, extra)
     bare = descriptor.output.decoder is None and descriptor.input == InputSpec()
@@ -67,20 +70,17 @@ def complete(
         spec, name=tensor.name, layout=layout, dtype=_dtype(descriptor, tensor),
         size=_size(descriptor, tensor, layout, outputs if bare else (), metadata, inferred))
 
-    output, task = descriptor.output, descriptor.task
+    output, task, unverified = descriptor.output, descriptor.task, descriptor.unverified
     if output.decoder is None:
-        known = labels_of(metadata) if descriptor.labels is None else descriptor.load_labels()
-        found = infer_output(
-            outputs, spec, metadata, task or task_of(metadata), known,
-            one_image=isinstance(tensor.shape[0], int))
-        if found is None:
-            raise _error(descriptor, _nothing_fits(descriptor, outputs))
+        graph = Graph() if file is None else read_graph(file)
+        spec, found = _chosen(descriptor, engine, graph, spec, bare)
         output = OutputSpec(found.decoder, FrozenMapping(found.options))
         task = found.task
-        inferred.extend(found.sentences)
+        inferred += [f'output.decoder: {found.decoder}, because {found.why}', *found.details]
+        unverified = (*unverified, *found.unverified)
         if bare:
-            spec, sentence = infer_input(spec, found, outputs, metadata)
-            inferred.append(sentence)
+            inferred.append(f'input: {found.settings.sentence}')
+            unverified = (*found.settings.unverified, *unverified)
     labels = descriptor.labels
     if labels is None and (listed := labels_of(metadata)):
         labels = listed
@@ -92,7 +92,45 @@ def complete(
             descriptor, 'input.scale, mean and std cannot be applied: the model takes '
             f'{tensor}, whole pixels from 0 to 255; remove the three')
     return replace(descriptor, task=task, labels=labels, input=spec, output=output,
-                   inferred=(*descriptor.inferred, *inferred))
+                   inferred=(*descriptor.inferred, *inferred),
+                   unverified=tuple(dict.fromkeys(unverified)))
+
+
+def _numeric(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """Return the outputs that hold numbers; text is never a result."""
+    return tuple(tensor for tensor in outputs if tensor.dtype.kind in 'fiub')
+
+
+def _chosen(
+    descriptor: ModelDescriptor, engine: Engine, graph: Graph, spec: InputSpec, bare: bool,
+) -> tuple[InputSpec, Hypothesis]:
+    """Run the model on sample images, and return how to feed it and what its outputs mean."""
+    metadata = engine.metadata
+    stated = labels_of(metadata)
+    declared = descriptor.load_labels()
+    beside = any(sentence.startswith('labels:') for sentence in descriptor.inferred)
+    trial = Trial(engine, ExtraInputs(spec.extra, engine.inputs), fixed=not bare)
+    # Any usual scale will do to see shapes and what boxes look like.
+    first = trial.runs(replace(spec, scale=1 / 255) if bare and spec.dtype != 'uint8' else spec)
+    arrays = {name: array for name, array in first[0].outputs.items()
+              if array.dtype.kind in 'fiub'}
+    facts = Facts(
+        spec=spec, graph=graph, metadata=metadata, arrays=arrays,
+        # Shapes as they are, not as they are declared: free or stale dimensions are common.
+        outputs=[TensorSpec(tensor.name, arrays[tensor.name].shape, arrays[tensor.name].dtype)
+                 for tensor in _numeric(engine.outputs) if tensor.name in arrays],
+        task=descriptor.task or task_of(metadata),
+        stated_labels=stated or (None if beside else declared), labels=declared or stated)
+    try:
+        found = choose(facts, trial)
+    except DescriptorError as error:
+        raise _error(descriptor, str(error)) from error
+    if bare:
+        spec = replace(spec, **found.settings.fields)
+        if found.task != 'classification':
+            # Detectors are trained on OpenCV's or TensorFlow's plain bilinear resize.
+            spec = replace(spec, interpolation='linear')
+    return spec, found
 
 
 def _error(descriptor: ModelDescriptor, message: str) -> DescriptorError:
@@ -141,7 +179,7 @@ def _the_input(
         raise _error(
             descriptor, f'input.name is {name!r}, but the model has {listed}; correct the name '
             'or remove it')
-    if len(tensor.shape) == 3:
+    if len(tensor.shape) == 3 and tensor.shape[0] != 1:
         tensor = replace(tensor, shape=(1, *tensor.shape))
     if len(tensor.shape) != 4:
         raise _error(
@@ -220,18 +258,3 @@ def _size(descriptor: ModelDescriptor, tensor: TensorSpec, layout: Layout,
                 descriptor, f'input.size has a {name} of {side}, but the model takes {tensor}, '
                 f'a {name} of {graph}; correct it or remove it')
     return declared
-
-
-def _nothing_fits(descriptor: ModelDescriptor, outputs: Sequence[TensorSpec]) -> str:
-    # Imported here because the decoders import OpenCV.
-    from ros2_classify.decoders import DECODERS
-
-    known = [name for name, decoder in DECODERS.items()
-             if descriptor.task in (None, decoder.task)]
-    listed = '; '.join(str(tensor) for tensor in outputs)
-    file = descriptor.source.name
-    return (
-        f'what the outputs mean does not follow from their shapes: {listed}; declare it in a '
-        f'descriptor, a .yaml file like {{source: {{path: {file}}}, labels: labels.txt, input: '
-        f'{{color: rgb, scale: 1/255}}, output: {{decoder: {known[0]}}}}}, with one of '
-        f'the decoders {", ".join(known)}')

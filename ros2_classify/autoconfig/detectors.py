@@ -12,114 +12,152 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Detector families that are recognized by their names, shapes or metadata."""
+"""
+The families of detectors: what their outputs look like, and how they are fed.
+
+Each function states the hypotheses of one form of outputs. They are generous: what a model's own
+numbers contradict is taken away afterwards.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TYPE_CHECKING
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from ros2_classify.model.descriptor import InputSpec, Task
+import numpy as np
+from numpy.typing import NDArray
+from ros2_classify.autoconfig.evidence import Facts, Hypothesis, InputSettings, plain, Strength
+from ros2_classify.decoders.boxes import cells
+from ros2_classify.engines.base import TensorSpec
 
-if TYPE_CHECKING:
-    from ros2_classify.engines.base import TensorSpec
-
-
-class InputSettings(NamedTuple):
-    """Input settings of a family: fields of `InputSpec`, and the reason in a sentence."""
-
-    fields: Mapping[str, Any]
-    sentence: str
-
-
-class InferredOutput(NamedTuple):
-    """A decoder with its options and task, the reasons, and the input settings."""
-
-    decoder: str
-    options: Mapping[str, Any]
-    task: Task
-    sentences: tuple[str, ...]
-    input_settings: InputSettings | None = None
-
-
-_YOLO_INPUT = InputSettings(
-    {'scale': 1 / 255, 'resize': 'letterbox', 'anchor': 'center', 'pad_value': 114.0},
-    'pixels from 0 to 1, letterbox in the centre padded with 114, as the YOLO family is trained')
-_UNIT_INPUT = InputSettings({'scale': 1 / 255}, 'pixels from 0 to 1, stretched, as {} is fed')
+_ALL = ('input.color', 'input.scale', 'input.mean', 'input.std')
+_YOLO_FIELDS = {'scale': 1 / 255, 'resize': 'letterbox', 'anchor': 'center', 'pad_value': 114.0}
+_YOLO_WORDS = 'pixels from 0 to 1, letterbox in the centre padded with 114, as the YOLO family is'
+_YOLO_INPUT = InputSettings(_YOLO_FIELDS, f'{_YOLO_WORDS} trained', _ALL)
+_ULTRALYTICS_INPUT = InputSettings(_YOLO_FIELDS, f'{_YOLO_WORDS} trained, and Ultralytics exports')
+_YOLOX_INPUT = InputSettings(
+    {'color': 'bgr', 'resize': 'letterbox', 'anchor': 'top_left', 'pad_value': 114.0},
+    'bgr, pixels from 0 to 255, letterbox at the top left padded with 114, as YOLOX was '
+    'published; its first versions were fed rgb with the mean and standard deviation of ImageNet',
+    ('input.mean', 'input.std'))
+_RTDETR_INPUT = InputSettings(
+    {'scale': 1 / 255}, 'pixels from 0 to 1, stretched, as RT-DETR is fed')
+_SSD_INPUT = InputSettings(
+    {'mean': (127.5,) * 3, 'std': (127.5,) * 3},
+    'pixels from -1 to 1, stretched, as SSD detectors take them', _ALL)
 # Mean and standard deviation in blue, green, red: the published configurations of NanoDet.
 _NANODET_INPUT = InputSettings(
     {'color': 'bgr', 'mean': (103.53, 116.28, 123.675), 'std': (57.375, 57.12, 58.395)},
-    'bgr with the mean and standard deviation of ImageNet, stretched, as NanoDet is trained')
+    'bgr with the mean and standard deviation of ImageNet, stretched, as NanoDet is trained',
+    _ALL)
 _YUNET_INPUT = InputSettings(
     {'color': 'bgr', 'resize': 'letterbox', 'anchor': 'top_left', 'pad_value': 0.0},
     'bgr, pixels from 0 to 255, letterbox at the top left padded with 0, as OpenCV feeds YuNet')
 _YUNET_SIZE = (640, 640)
 _YOLOV3_INPUT = InputSettings(
     {'scale': 1 / 255, 'resize': 'letterbox', 'anchor': 'center', 'pad_value': 128.0},
-    'pixels from 0 to 1, letterbox in the centre padded with 128, as YOLOv3 is trained')
+    'pixels from 0 to 1, letterbox in the centre padded with 128, as YOLOv3 is trained', _ALL)
+_IMAGENET = {'scale': 1 / 255, 'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225)}
 _DETR_INPUT = InputSettings(
-    {'scale': 1 / 255, 'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225)},
-    'rgb with the mean and standard deviation of ImageNet, stretched, as DETR is trained')
-PYTORCH_INPUT = InputSettings(
-    _DETR_INPUT.fields, 'rgb with the mean and standard deviation of ImageNet, stretched, as '
-    'segmentation models of PyTorch take them')
+    _IMAGENET, 'rgb with the mean and standard deviation of ImageNet, stretched, as DETR is '
+    'trained', _ALL)
+_MMDET_INPUT = InputSettings(
+    {**_IMAGENET, 'resize': 'letterbox', 'anchor': 'top_left', 'pad_value': 0.0},
+    'rgb with the mean and standard deviation of ImageNet, letterbox at the top left, as '
+    'most configurations of MMDetection have it', (*_ALL, 'input.resize'))
+_TF_INPUT = InputSettings({}, 'rgb, whole pixels, stretched, as TensorFlow feeds detectors')
+_TORCHVISION_INPUT = InputSettings(
+    {'scale': 1 / 255}, 'pixels from 0 to 1, as torchvision feeds its detectors')
 
+_STRIDES = ((8, 16, 32), (8, 16, 32, 64), (16, 32))
+_ANCHORS = 3
 _NANODET_WIDTH = 32
 _NANODET_STRIDES = (8, 16, 32, 64)
 # More rows than this are not a list of final boxes.
 _MAX_FINAL = 1000
+_COCO = 80
+_MASK_COEFFICIENTS = 32
+# More cells than any image that a model takes has.
+_MAX_CELLS = 10**6
 
 
-def infer_detector(
-    outputs: Sequence[TensorSpec], spec: InputSpec, names: int | None, task: str, *,
-    one_image: bool = False,
-) -> InferredOutput | None:
-    """Infer what a detector's outputs mean; None if no family fits."""
-    if not outputs or task in ('classify', 'obb'):
-        return None
-    for found in (_yunet(outputs), _nanodet(outputs, spec, names), _detr(outputs, names),
-                  _selected_indices(outputs), _final(outputs),
-                  _yolo(outputs, spec, names, task), _rows(outputs, one_image)):
-        if found is not None:
-            return found
-    return None
+def hypotheses(facts: Facts) -> Iterator[Hypothesis]:
+    """Yield all that a detector with these outputs may be."""
+    if not facts.outputs or facts.exporter_task in ('classify', 'semantic'):
+        return
+    for family in (_tf_detection, _yunet, _nanodet, _detr, _selected_indices, _final, _dets_labels,
+                   _ultralytics, _rows, _dense, _pairs, _maps):
+        yield from family(facts)
 
 
-def _inferred(
-    decoder: str, options: Mapping[str, Any], settings: InputSettings, *why: str,
-) -> InferredOutput:
-    first, *rest = why
-    return InferredOutput(
-        decoder, options, 'detection', (f'output.decoder: {decoder}, because {first}', *rest),
-        settings)
+def _hypothesis(
+    decoder: str, options: Mapping[str, Any], why: str, strength: Strength,
+    settings: InputSettings, *details: str, **more: Any,
+) -> Hypothesis:
+    return Hypothesis('detection', decoder, options, why, strength, settings, details, **more)
 
 
-def _yunet(outputs: Sequence[TensorSpec]) -> InferredOutput | None:
+def _tf_detection(facts: Facts) -> Iterator[Hypothesis]:
+    """Recognize TensorFlow Object Detection and the post-processing of TFLite by their names."""
+    by_name = {plain(tensor.name): tensor.name for tensor in facts.outputs}
+    keys = {'boxes': 'detection_boxes', 'classes': 'detection_classes',
+            'scores': 'detection_scores', 'count': 'num_detections'}
+    if all(name in by_name for name in keys.values()):
+        names = {key: by_name[name] for key, name in keys.items()}
+        if 'detection_masks' in by_name:
+            names['masks'] = by_name['detection_masks']
+        yield _hypothesis(
+            'tf_detection', {'outputs': names, 'class_offset': 0},
+            'the outputs have the names of TensorFlow Object Detection', Strength.STATED,
+            _TF_INPUT if facts.spec.dtype == 'uint8' else _SSD_INPUT,
+            'output.class_offset: 0, because label maps of TensorFlow begin at 1 as well')
+    tflite = sorted(tensor.name for tensor in facts.outputs
+                    if tensor.name.startswith('TFLite_Detection_PostProcess'))
+    if len(facts.outputs) == len(tflite) == 4:
+        names = dict(zip(('boxes', 'classes', 'scores', 'count'), tflite))
+        yield _hypothesis(
+            'tf_detection', {'outputs': names, 'class_offset': 0},
+            'the outputs have the names of the detection post-processing of TFLite',
+            Strength.STATED, _TF_INPUT if facts.spec.dtype == 'uint8' else _SSD_INPUT,
+            'output.class_offset: 0, because label files of TFLite begin at 0 as well')
+
+
+def _yunet(facts: Facts) -> Iterator[Hypothesis]:
     """Recognize three outputs for each stride, named after it."""
-    names = {_plain(tensor.name) for tensor in outputs}
-    if all(f'{role}_{stride}' in names
-           for role in ('cls', 'obj', 'bbox') for stride in (8, 16, 32)):
-        return _inferred('yunet', {}, _YUNET_INPUT, 'the outputs have the names of YuNet')
+    if is_yunet(facts.outputs):
+        yield _hypothesis('yunet', {}, 'the outputs have the names of YuNet', Strength.STATED,
+                          _YUNET_INPUT)
+
+
+def is_yunet(outputs: Sequence[TensorSpec]) -> bool:
+    """Tell whether the outputs have the names of YuNet."""
+    names = {plain(tensor.name) for tensor in outputs}
+    return all(f'{role}_{stride}' in names
+               for role in ('cls', 'obj', 'bbox') for stride in (8, 16, 32))
+
+
+def usual_size(outputs: Sequence[TensorSpec]) -> tuple[tuple[int, int], str] | None:
+    """Return the size of a family whose model takes any, and the reason."""
+    if is_yunet(outputs):
+        return _YUNET_SIZE, 'the outputs have the names of YuNet, which is published for this size'
     return None
 
 
-def _nanodet(
-    outputs: Sequence[TensorSpec], spec: InputSpec, names: int | None,
-) -> InferredOutput | None:
+def _nanodet(facts: Facts) -> Iterator[Hypothesis]:
     """Recognize scores and distributions of each stride, in one tensor or two for each."""
-    from ros2_classify.decoders.boxes import cells
-
-    if not isinstance(spec.size, tuple):
-        return None
-    grids = [len(cells(spec.size, (stride,), partial=True)) for stride in _NANODET_STRIDES]
+    size, outputs = _bounded(facts.size), facts.outputs
+    if size is None:
+        return
+    grids = [len(cells(size, (stride,), partial=True)) for stride in _NANODET_STRIDES]
     if len(outputs) == 1 and len(outputs[0].shape) == 3:
         _, rows, columns = outputs[0].shape
         if (rows == sum(grids) and isinstance(columns, int) and columns > _NANODET_WIDTH
-                and names in (None, columns - _NANODET_WIDTH)):
-            return _inferred(
-                'nanodet', {'strides': list(_NANODET_STRIDES)}, _NANODET_INPUT,
+                and facts.names in (None, columns - _NANODET_WIDTH)):
+            yield _hypothesis(
+                'nanodet', {'strides': list(_NANODET_STRIDES)},
                 f'the output {outputs[0]} has a row for each of the {rows} cells that strides of '
-                '8, 16, 32 and 64 give',
+                '8, 16, 32 and 64 give', Strength.EXACT, _NANODET_INPUT,
                 f'output.reg_max: 7, so that {columns - _NANODET_WIDTH} classes are left')
     shapes = [tensor.shape[-2:] for tensor in outputs]
     for count in (3, 4):
@@ -128,55 +166,100 @@ def _nanodet(
                 and sorted(str(shape[0]) for shape in shapes) == sorted(
                     str(rows) for rows in grids[:count] * 2):
             strides = list(_NANODET_STRIDES[:count])
-            return _inferred(
-                'nanodet', {'strides': strides}, _NANODET_INPUT,
-                f'there are two outputs with a row for each cell of the strides {strides}')
-    return None
+            yield _hypothesis(
+                'nanodet', {'strides': strides},
+                f'there are two outputs with a row for each cell of the strides {strides}',
+                Strength.EXACT, _NANODET_INPUT)
 
 
-def _detr(outputs: Sequence[TensorSpec], names: int | None) -> InferredOutput | None:
+def _detr(facts: Facts) -> Iterator[Hypothesis]:
     """Recognize outputs named logits and boxes, with the same number of rows."""
-    logits = [tensor for tensor in outputs if 'logit' in tensor.name.lower()]
-    boxes = [tensor for tensor in outputs
+    logits = [tensor for tensor in facts.outputs if 'logit' in tensor.name.lower()]
+    boxes = [tensor for tensor in facts.outputs
              if 'box' in tensor.name.lower() and tensor.shape[-1:] == (4,)]
     if len(logits) != 1 or len(boxes) != 1 or len(logits[0].shape) != 3 \
             or len(boxes[0].shape) != 3:
-        return None
-    queries, classes = logits[0].shape[1:]
-    # DETR has 100 queries and a class for "no object"; those with a sigmoid have 300.
-    softmax = queries == 100 if names is None or names not in (classes, _less(classes)) \
-        else names != classes
-    activation = 'softmax' if softmax else 'sigmoid'
-    reason = ('the last class meaning "no object", as in DETR' if softmax
-              else 'each class by itself, as in Deformable DETR and RT-DETR')
-    return _inferred(
-        'detr', {'outputs': {'logits': logits[0].name, 'boxes': boxes[0].name},
-                 'activation': activation},
-        _DETR_INPUT if softmax else _unit_input('RT-DETR'),
+        return
+    yield from _queries(
+        facts, logits[0], boxes[0],
         f'the outputs {logits[0]} and {boxes[0]} have the names of the DETR family',
-        f'output.activation: {activation}, {reason}')
+        Strength.STATED)
 
 
-def _selected_indices(outputs: Sequence[TensorSpec]) -> InferredOutput | None:
+def _queries(
+    facts: Facts, logits: TensorSpec, boxes: TensorSpec, why: str, strength: Strength,
+) -> Iterator[Hypothesis]:
+    """State how logits become scores: a softmax with "no object", or a sigmoid for each class."""
+    queries, classes = logits.shape[1:]
+    values = _array(facts, logits)
+    ends = None
+    if values is not None and values.size and np.ptp(values) > 0:
+        rows = values.reshape(-1, values.shape[-1])
+        # Few queries of an image see an object: the others say "no object" one way or the other.
+        if float((rows.argmax(axis=1) == rows.shape[1] - 1).mean()) > 0.7:
+            ends = 'softmax'
+        elif float((rows.max(axis=1) < 0).mean()) > 0.7:
+            ends = 'sigmoid'
+    if isinstance(classes, int) and facts.names in (classes, classes - 1):
+        ends = 'softmax' if facts.names == classes - 1 else 'sigmoid'
+    if ends is None and queries in (100, 300):
+        # DETR has 100 queries and a class for "no object"; those with a sigmoid have 300.
+        ends = 'softmax' if queries == 100 else 'sigmoid'
+    for activation, meaning in (
+            ('softmax', 'the last class meaning "no object", as in DETR'),
+            ('sigmoid', 'each class by itself, as in Deformable DETR and RT-DETR')):
+        if ends in (None, activation):
+            yield _hypothesis(
+                'detr', {'outputs': {'logits': logits.name, 'boxes': boxes.name},
+                         'activation': activation}, why, strength,
+                _DETR_INPUT if activation == 'softmax' else InputSettings(
+                    _RTDETR_INPUT.fields, _RTDETR_INPUT.sentence, _ALL),
+                f'output.activation: {activation}, {meaning}')
+
+
+def _selected_indices(facts: Facts) -> Iterator[Hypothesis]:
     """Recognize boxes, scores, and integer triples that select from them."""
-    if len(outputs) != 3:
-        return None
-    triples = [tensor for tensor in outputs
+    if len(facts.outputs) != 3:
+        return
+    triples = [tensor for tensor in facts.outputs
                if tensor.shape[-1:] == (3,) and tensor.dtype.kind in 'iu']
-    boxes = [tensor for tensor in outputs
+    boxes = [tensor for tensor in facts.outputs
              if tensor.shape[-1:] == (4,) and tensor.dtype.kind == 'f']
     if len(triples) != 1 or len(boxes) != 1:
-        return None
-    scores = next(tensor for tensor in outputs if tensor not in (triples[0], boxes[0]))
+        return
+    scores = next(tensor for tensor in facts.outputs if tensor not in (triples[0], boxes[0]))
     names = {'boxes': boxes[0].name, 'scores': scores.name, 'indices': triples[0].name}
-    return _inferred(
-        'selected_indices', {'outputs': names}, _YOLOV3_INPUT,
+    yield _hypothesis(
+        'selected_indices', {'outputs': names},
         f'the output {triples[0]} holds triples of whole numbers, as non-maximum suppression '
-        'gives them', 'output.box_format: yxyx, as that operator has it')
+        'gives them', Strength.EXACT, _YOLOV3_INPUT,
+        'output.box_format: yxyx, as that operator has it')
 
 
-def _final(outputs: Sequence[TensorSpec]) -> InferredOutput | None:
+def _final(facts: Facts) -> Iterator[Hypothesis]:
     """Recognize boxes, one class and one score for each, and perhaps a count."""
+    found = named_final(facts.outputs)
+    if found is None:
+        return
+    options: dict[str, Any] = {'outputs': {role: tensor.name for role, tensor in found.items()}}
+    if resizes_itself(facts.outputs) and facts.size is None:
+        settings = _TORCHVISION_INPUT
+    elif 'count' in found:
+        # Exports of YOLO with TensorRT's suppression have a count.
+        settings = _YOLO_INPUT
+    else:
+        settings = InputSettings(_RTDETR_INPUT.fields, _RTDETR_INPUT.sentence, _ALL)
+    why = 'there are outputs named boxes, scores, and classes or labels'
+    for units, words in (('model', 'in pixels of the input'), ('normalized', 'from 0 to 1')):
+        if not _fits_units(facts, found['boxes'], units):
+            continue
+        yield _hypothesis(
+            'end_to_end', options if units == 'model' else {**options, 'units': units}, why,
+            Strength.STATED, settings, f'output.units: {units}, because boxes are {words}')
+
+
+def named_final(outputs: Sequence[TensorSpec]) -> dict[str, TensorSpec] | None:
+    """Find outputs named boxes, scores and classes, and a count if there is one."""
     # Masks and key points of torchvision are not read.
     outputs = [tensor for tensor in outputs
                if not any(word in tensor.name.lower() for word in ('mask', 'keypoint'))]
@@ -199,110 +282,395 @@ def _final(outputs: Sequence[TensorSpec]) -> InferredOutput | None:
             or any(len(found[role].shape) not in (rank - 1, rank)
                    for role in ('scores', 'classes')):
         return None
-    # Exports of YOLO with TensorRT's suppression have a count.
-    settings = _YOLO_INPUT if 'count' in found else _unit_input(
-        'torchvision' if rank == 2 else 'RT-DETR')
-    return _inferred(
-        'end_to_end', {'outputs': {role: tensor.name for role, tensor in found.items()}}, settings,
-        'there are outputs named boxes, scores, and classes or labels',
-        'output.units: model, because boxes are in pixels of the input')
+    return found
 
 
 def resizes_itself(outputs: Sequence[TensorSpec]) -> bool:
     """Tell whether the outputs are those of torchvision, whose models resize images themselves."""
-    found = _final(outputs)
-    return found is not None and 'count' not in found.options['outputs'] and all(
-        len(tensor.shape) <= 2 for tensor in outputs if tensor.shape[-1:] == (4,))
+    found = named_final(outputs)
+    return found is not None and 'count' not in found and len(found['boxes'].shape) == 2
 
 
-def usual_size(outputs: Sequence[TensorSpec]) -> tuple[tuple[int, int], str] | None:
-    """Return the size of a family whose model takes any, and the reason."""
-    if _yunet(outputs) is not None:
-        return _YUNET_SIZE, 'the outputs have the names of YuNet, which is published for this size'
-    return None
+def _dets_labels(facts: Facts) -> Iterator[Hypothesis]:
+    """Recognize rows of box and score beside a class for each: MMDetection's deployment."""
+    if len(facts.outputs) not in (2, 3):
+        return
+    dets = [tensor for tensor in facts.outputs
+            if tensor.shape[-1:] == (5,) and len(tensor.shape) in (2, 3)]
+    classes = [tensor for tensor in facts.outputs if tensor.dtype.kind in 'iu'
+               and dets and tensor.shape == dets[0].shape[:-1]]
+    if len(dets) == len(classes) == 1:
+        yield _hypothesis(
+            'end_to_end', {'outputs': {'dets': dets[0].name, 'classes': classes[0].name}},
+            f'the output {dets[0]} has a box and a score in each row, and {classes[0]} its '
+            'class, as MMDeploy exports detectors', Strength.EXACT, _MMDET_INPUT,
+            'output.units: model, because boxes are in pixels of the input')
 
 
-def _rows(outputs: Sequence[TensorSpec], one_image: bool) -> InferredOutput | None:
-    """Recognize one output with six or seven numbers for each of a few boxes."""
-    if len(outputs) != 1 or len(outputs[0].shape) not in (2, 3) \
-            or outputs[0].shape[-1] not in (6, 7):
+def _ultralytics(facts: Facts) -> Iterator[Hypothesis]:
+    """Read the metadata that the exporter of Ultralytics writes."""
+    output = facts.outputs[0]
+    if not facts.ultralytics or len(output.shape) != 3 or facts.names is None:
+        return
+    _, first, second = output.shape
+    if not isinstance(first, int) or not isinstance(second, int):
+        return
+    task, names = facts.exporter_task, facts.names
+    extra = {'detect': 0, '': 0, 'segment': _MASK_COEFFICIENTS,
+             'pose': _key_points(facts.metadata), 'obb': 1}.get(task)
+    if extra is None:
+        return
+    author = 'the metadata of Ultralytics says'
+    not_yet = {
+        'segment': 'output: masks are not published yet; boxes are',
+        'pose': 'output: key points are not published yet; boxes are'}.get(task)
+    details = (not_yet,) if not_yet else ()
+    rotated = ('rotated boxes are not decoded yet: export the model for upright boxes'
+               if task == 'obb' else '')
+    if facts.metadata.get('head') == 'RTDETRDecoder':
+        if second == 6:
+            yield _hypothesis(
+                'end_to_end', {'outputs': {'rows': output.name}, 'box_format': 'cxcywh',
+                               'units': 'normalized'},
+                f'{author} that the head is RTDETRDecoder: centre, size, score and class',
+                Strength.STATED, _RTDETR_INPUT)
+        elif second == 4 + names:
+            yield _hypothesis(
+                'yolo', {'output': output.name, 'axes': 'channels_last', 'objectness': False,
+                         'normalized': True},
+                f'{author} that the head is RTDETRDecoder: centre, size and class scores',
+                Strength.STATED, _RTDETR_INPUT)
+        return
+    if second == 6 + extra and first <= _MAX_FINAL and (
+            _says_final(facts.metadata) or first < second or first == 300 or second != 4 + names):
+        yield _hypothesis(
+            'end_to_end', _row_options(output.name, second), f'{author} that the model does its '
+            f'own suppression for the task {task or "detect"}', Strength.STATED,
+            _ULTRALYTICS_INPUT, *details, missing=rotated, class_column=(output.name, 5))
+    elif first == 4 + names + extra:
+        yield _hypothesis(
+            'yolo', {'output': output.name, 'axes': 'channels_first', 'objectness': False,
+                     **({'classes': names} if extra else {})},
+            f'{author} that there are {names} classes for the task {task or "detect"}, and the '
+            f'output {output} has a column for each box', Strength.STATED, _ULTRALYTICS_INPUT,
+            *details, missing=rotated)
+
+
+def _key_points(metadata: Mapping[str, str]) -> int | None:
+    """Return the numbers that a box's key points take in a row."""
+    try:
+        shape = ast.literal_eval(metadata.get('kpt_shape', ''))
+        return int(shape[0]) * int(shape[1])
+    except (ValueError, SyntaxError, TypeError, IndexError, MemoryError, RecursionError):
         return None
-    rows = outputs[0].shape[-2]
+
+
+def _says_final(metadata: Mapping[str, str]) -> bool:
+    return metadata.get('end2end', '').lower() == 'true' \
+        or "'nms': True" in metadata.get('args', '')
+
+
+def _row_options(name: str, width: int, **options: Any) -> dict[str, Any]:
+    columns = {} if width == 6 else {
+        'columns': ['box', 'score', 'class'] + ['unused'] * (width - 6)}
+    return {'outputs': {'rows': name}, **columns, **options}
+
+
+def _rows(facts: Facts) -> Iterator[Hypothesis]:
+    """Recognize final boxes, each a row with its score and class, in the usual orders."""
+    output = facts.outputs[0]
+    others = facts.outputs[1:]
+    if len(output.shape) not in (2, 3) or any(len(other.shape) < 4 for other in others):
+        return
+    rows, width = output.shape[-2:]
+    if not isinstance(width, int) or width < 6 or isinstance(rows, int) and rows > _MAX_FINAL:
+        return
     # A classifier of six classes has [1, 6] too, or [?, 6] for any number of images.
-    if isinstance(rows, int):
-        if not 1 < rows <= _MAX_FINAL:
-            return None
-    elif len(outputs[0].shape) == 2 and not one_image:
-        return None
-    columns = ('x1, y1, x2, y2, score, class' if outputs[0].shape[-1] == 6
-               else 'batch, x1, y1, x2, y2, class, score')
-    return _inferred(
-        'end_to_end', {'outputs': {'rows': outputs[0].name}}, _YOLO_INPUT,
-        f'the output {outputs[0]} has {outputs[0].shape[-1]} numbers a row',
-        f'output.columns: {columns}, in the pixels of the input, as YOLO models with their own '
-        'non-maximum suppression have it')
+    if len(output.shape) == 2 and (rows == 1 or width not in (6, 7)):
+        return
+    if facts.size and isinstance(rows, int) and _grids(facts.size).get(rows, 0) and width > 7:
+        return
+    name = output.name
+    why = f'the output {output} has {width} numbers a row'
+    for strength, columns, more, words, column in _orders(width, facts):
+        options: dict[str, Any] = {'outputs': {'rows': name}, **(
+            {'columns': columns} if columns else {}), **more}
+        settings = _RTDETR_INPUT if more.get('units') else _YOLO_INPUT
+        if facts.spec.dtype == 'uint8' and not more.get('units'):
+            settings = _TF_INPUT
+        if not facts.ultralytics:
+            settings = InputSettings(settings.fields, settings.sentence, _ALL)
+        yield _hypothesis(
+            'end_to_end', options, why, strength, settings, f'output.columns: {words}',
+            class_column=(name, column))
+
+
+def _orders(
+    width: int, facts: Facts,
+) -> Iterator[tuple[Strength, list[str], dict[str, Any], str, int]]:
+    """Yield the published orders of a row: columns, options, words and the class's column."""
+    rest = ['unused'] * (width - 6)
+    usual = [] if width == 6 else ['box', 'score', 'class', *rest]
+    yield (Strength.USUAL, usual, {}, 'x1, y1, x2, y2, score, class, in the pixels of the input, '
+           'as YOLO models with their own non-maximum suppression have it', 5)
+    yield (Strength.USUAL, usual, {'units': 'normalized'},
+           'x1, y1, x2, y2 from 0 to 1, score, class', 5)
+    yield (Strength.USUAL, usual, {'box_format': 'cxcywh', 'units': 'normalized'},
+           'centre and size from 0 to 1, score, class, as RT-DETR has it', 5)
+    if width == 6:
+        yield (Strength.USUAL, ['box', 'class', 'score'], {},
+               'x1, y1, x2, y2, class, score, in the pixels of the input', 4)
+    if width == 7:
+        yield (Strength.USUAL, [], {}, 'batch, x1, y1, x2, y2, class, score, in the pixels of the '
+               'input, as YOLOv7 with its own non-maximum suppression has it', 5)
+        yield (Strength.USUAL, ['batch', 'box', 'score', 'class'], {'box_format': 'yxyx'},
+               'batch, y1, x1, y2, x2, score, class, in the pixels of the input, as EfficientDet '
+               'has it', 6)
+
+
+def _dense(facts: Facts) -> Iterator[Hypothesis]:
+    """Recognize one tensor with a row or a column for each cell or anchor of a grid."""
+    output = facts.outputs[0]
+    size = _bounded(facts.size)
+    if len(output.shape) != 3 or size is None or any(
+            len(other.shape) < 4 for other in facts.outputs[1:]):
+        return
+    _, first, second = output.shape
+    if not isinstance(first, int) or not isinstance(second, int):
+        return
+    grids = _grids(size)
+    prototypes = any(other.shape[1:2] == (_MASK_COEFFICIENTS,) for other in facts.outputs[1:])
+    extra = _MASK_COEFFICIENTS if prototypes else 0
+    settings = _ULTRALYTICS_INPUT if facts.ultralytics else _YOLO_INPUT
+    if grids.get(second) == 1 and first > 4 + extra and grids.get(first) != 1:
+        yield from _columns(facts, output, first, second, extra, settings)
+    if first not in grids or second < 5:
+        return
+    if grids[first] == _ANCHORS:
+        if second - 5 - extra >= 1 and _agrees(facts, second - 5 - extra):
+            yield _yolo(facts, output, 'channels_last', True, second - 5 - extra, extra, settings,
+                        f'the output {output} has a row for each of three anchors of the '
+                        f'{first // _ANCHORS} cells', Strength.EXACT)
+        return
+    why = f'the output {output} has a row for each of the {first} cells'
+    strides = next(strides for strides in _STRIDES if len(cells(size, strides)) == first)
+    if second >= 6 and not facts.ultralytics:
+        listed = ', '.join(map(str, strides[:-1])) + f' and {strides[-1]}'
+        yield _hypothesis(
+            'yolox', {'strides': list(strides)}, f'{why} that strides of {listed} give',
+            Strength.EXACT, _YOLOX_INPUT, boxes=first)
+    whole = _objectness_is_one(facts, output)
+    for objectness in (True,) if whole else (True, False):
+        classes = second - 4 - objectness - extra
+        other = second - 5 + objectness - extra
+        # COCO's classes are the usual ones.
+        if classes < 1 or not _agrees(facts, classes) or (
+                facts.names is None and other == _COCO):
+            continue
+        yield _yolo(
+            facts, output, 'channels_last', objectness, classes, extra,
+            _YOLOX_INPUT if objectness and not whole and not facts.ultralytics else settings,
+            f'{why}, its box in pixels and {"an" if objectness else "no"} objectness',
+            Strength.EXACT)
+
+
+def _columns(
+    facts: Facts, output: TensorSpec, height: int, count: int, extra: int,
+    settings: InputSettings,
+) -> Iterator[Hypothesis]:
+    """State what columns of YOLOv8 and its successors may hold after the box."""
+    why = f'the output {output} has a column for each of the {count} cells'
+    classes = height - 4 - extra
+    if _agrees(facts, classes):
+        yield _yolo(facts, output, 'channels_first', False, classes, extra, settings, why,
+                    Strength.EXACT)
+    known = facts.names
+    values = _array(facts, output)
+    if values is None or extra or classes < 2:
+        return
+    table = values.reshape(height, count)
+    for points, numbers in _pose_shapes(height, known):
+        tail = table[4 + height - 4 - points * numbers:]
+        beyond = float(np.abs(tail).max()) > 2.0
+        if beyond:
+            yield _yolo(
+                facts, output, 'channels_first', False, height - 4 - points * numbers,
+                points * numbers, settings, f'{why}, and {points} key points of {numbers} numbers '
+                'in pixels', Strength.EXACT, 'output: key points are not published yet; boxes are')
+    if known in (None, classes - 1) and float(table[-1].min()) < -0.01 \
+            and float(np.abs(table[-1]).max()) < 3.2:
+        yield _hypothesis(
+            'yolo', {'output': output.name, 'axes': 'channels_first', 'objectness': False,
+                     'classes': classes - 1},
+            f'{why}, and an angle at its end', Strength.EXACT, settings,
+            missing='rotated boxes are not decoded yet: export the model for upright boxes')
+
+
+def _pose_shapes(height: int, names: int | None) -> Iterator[tuple[int, int]]:
+    """Yield the usual numbers of key points: COCO's 17, 21 of a hand, 5 of a face."""
+    for points in (17, 21, 5):
+        for numbers in (3, 2):
+            classes = height - 4 - points * numbers
+            if classes == (names or 1):
+                yield points, numbers
 
 
 def _yolo(
-    outputs: Sequence[TensorSpec], spec: InputSpec, names: int | None, task: str,
-) -> InferredOutput | None:
-    """Recognize one tensor of decoded boxes; masks or raw grids may follow it."""
-    from ros2_classify.decoders.yolo import read_shape
+    facts: Facts, output: TensorSpec, axes: str, objectness: bool, classes: int, extra: int,
+    settings: InputSettings, why: str, strength: Strength, *details: str,
+) -> Hypothesis:
+    if extra == _MASK_COEFFICIENTS:
+        details = ('output: masks are not published yet; boxes are',)
+    return _hypothesis(
+        'yolo', {'output': output.name, 'axes': axes, 'objectness': objectness,
+                 **({'classes': classes} if extra else {})}, why, strength, settings,
+        f'output.objectness: {"true" if objectness else "false"}, so that {classes} classes '
+        'are left', *details)
 
-    output = outputs[0]
-    if len(output.shape) != 3 or not isinstance(spec.size, tuple) or any(
-            len(other.shape) < 4 for other in outputs[1:]):
+
+def _agrees(facts: Facts, classes: int) -> bool:
+    """Tell whether a number of classes is that of the names that are stated, if any are."""
+    return facts.names in (None, classes)
+
+
+def _objectness_is_one(facts: Facts, output: TensorSpec) -> bool:
+    """Tell whether the fifth number of each row is 1, as in YOLOv6."""
+    values = _array(facts, output)
+    return values is not None and bool((values.reshape(-1, values.shape[-1])[:, 4] == 1).all())
+
+
+def _pairs(facts: Facts) -> Iterator[Hypothesis]:
+    """Recognize two outputs with the same number of rows, one of them with four columns."""
+    # Key points of faces stand beside them, and are ignored.
+    three = [tensor for tensor in facts.outputs if len(tensor.shape) == 3]
+    named = [tensor for tensor in three if 'box' in tensor.name.lower()
+             and tensor.shape[2] == 4]
+    four = named if len(named) == 1 else [tensor for tensor in three if tensor.shape[2] == 4]
+    if len(four) != 1 or len(three) != len(facts.outputs) or len(three) not in (2, 3):
+        yield from _offsets(facts, three)
+        return
+    boxes = four[0]
+    rows = boxes.shape[1]
+    rest = [tensor for tensor in three if tensor is not boxes]
+    if len(rest) == 2:
+        rest = [tensor for tensor in rest if tensor.shape[2] in (1, 2)] or rest
+    if len(rest) != 1 or named_final(facts.outputs) or any(
+            'logit' in tensor.name.lower() for tensor in rest):
+        return
+    scores = rest[0]
+    if scores.shape[1] == rows and isinstance(scores.shape[2], int):
+        yield from _boxes_and_scores(facts, boxes, scores, 'rows')
+    elif scores.shape[2] == rows and isinstance(scores.shape[1], int):
+        yield from _boxes_and_scores(facts, boxes, scores, 'columns')
+
+
+def _boxes_and_scores(
+    facts: Facts, boxes: TensorSpec, scores: TensorSpec, across: str,
+) -> Iterator[Hypothesis]:
+    places, values = _array(facts, boxes), _array(facts, scores)
+    if places is None or values is None:
+        return
+    table = values.reshape(values.shape[-2:])
+    table = table.T if across == 'columns' else table
+    classes = table.shape[1]
+    why = (f'the outputs {boxes} and {scores} have a row of coordinates and '
+           f'{"a column" if across == "columns" else "a row"} of scores for each box')
+    ends = facts.graph.end(scores.name)
+    sums = bool((np.abs(table.sum(axis=1) - 1) < 0.02).all())
+    unit = float(table.min()) >= -1e-3 and float(table.max()) <= 1.01
+    if not unit:
+        yield from _queries(facts, scores, boxes, why, Strength.EXACT)
+        return
+    background: int | bool = False
+    if classes > 1 and (sums or ends == 'Softmax'):
+        # Most boxes of any image are empty: the background has most of the probability.
+        means = table.mean(axis=0)
+        last = int(means.argmax()) == classes - 1 and classes > 2
+        background = classes - 1 if last else 0
+    sentence = ('output.background: none, because the scores of a box are independent'
+                if background is False else
+                f'output.background: {background}, because it has most of the probability')
+    for box_format in (('yxyx', 'cxcywh') if facts.spec.layout == 'nhwc' else ('xyxy', 'cxcywh')):
+        for normalized in (True, False):
+            if not _fits_units(facts, boxes, 'normalized' if normalized else 'model'):
+                continue
+            yield _hypothesis(
+                'boxes_scores',
+                {'outputs': {'boxes': boxes.name, 'scores': scores.name},
+                 'box_format': box_format, 'normalized': normalized, 'background': background,
+                 **({'axes': 'channels_first'} if across == 'columns' else {})},
+                why, Strength.EXACT, _SSD_INPUT if normalized else _YOLO_INPUT,
+                f'output.box_format: {box_format}, '
+                f'{"from 0 to 1" if normalized else "in pixels of the input"}', sentence)
+    yield from _offsets(facts, [boxes, scores])
+
+
+def _offsets(facts: Facts, outputs: Sequence[TensorSpec]) -> Iterator[Hypothesis]:
+    """Recognize offsets to priors, which are not in the file."""
+    for boxes in outputs:
+        width = boxes.shape[-1]
+        if width not in (4, 10, 14, 16, 18) or len(outputs) not in (2, 3):
+            continue
+        scores = [tensor for tensor in outputs if tensor is not boxes
+                  and tensor.shape[1] == boxes.shape[1]
+                  and isinstance(tensor.shape[2], int) and tensor.shape[2] != width]
+        if len(scores) + 1 != len(outputs) or width == 10 and len(outputs) == 3:
+            continue
+        yield _hypothesis(
+            'ssd', {}, f'the output {boxes} has offsets in each row', Strength.USUAL, _SSD_INPUT,
+            missing='its boxes are offsets to priors that are not in the file: declare them with '
+            'output: {decoder: ssd, priors: ...}, see docs/decoders.md#ssd')
+        return
+
+
+def _maps(facts: Facts) -> Iterator[Hypothesis]:
+    """Recognize the raw maps of detectors, whose anchors are not in the file."""
+    size = facts.size
+    maps = [tensor for tensor in facts.outputs if len(tensor.shape) in (4, 5)]
+    if size is None or len(maps) != len(facts.outputs) or not maps:
+        return
+    sides = {(tensor.shape[-2:] if len(tensor.shape) == 4 else tensor.shape[2:4])
+             for tensor in maps}
+    strides = sorted({size[0] // width for height, width in sides if isinstance(width, int)
+                      and isinstance(height, int) and width and not size[0] % width
+                      and size[0] * height == size[1] * width})
+    if len(strides) != len(sides) or not strides or strides[-1] < 16 or any(
+            len(tensor.shape) == 4 and isinstance(tensor.shape[1], int) and tensor.shape[1] < 5
+            for tensor in maps if len(maps) == len(sides)):
+        return
+    yield _hypothesis(
+        'yolo_anchors', {}, f'the outputs are maps with strides of {strides}', Strength.USUAL,
+        _YOLO_INPUT, missing='its boxes are relative to cells and anchors that are not in the '
+        'file: declare them with output: {decoder: yolo_anchors, anchors: ...}, see '
+        'docs/decoders.md#yolo_anchors')
+
+
+def _fits_units(facts: Facts, boxes: TensorSpec, units: str) -> bool:
+    """Tell whether numbers can be fractions of the image, or pixels; both if all are zero."""
+    values = _array(facts, boxes)
+    if values is None or not values.size or float(np.abs(values).max()) == 0.0:
+        return units != 'normalized'
+    return (float(np.abs(values).max()) <= 4.0) == (units == 'normalized')
+
+
+def _array(facts: Facts, tensor: TensorSpec) -> NDArray[np.float64] | None:
+    """Return an output's numbers if they are all finite."""
+    found = facts.arrays.get(tensor.name)
+    if found is None or found.dtype.kind not in 'fiu':
         return None
-    options: dict[str, Any] = {}
-    _, first, second = output.shape
-    if task in ('segment', 'pose') and names is not None:
-        # What follows the class scores is ignored.
-        options = {'axes': 'channels_first', 'objectness': False, 'classes': names}
-        if not isinstance(first, int) or first < 4 + names:
-            return None
-    elif isinstance(first, int) and isinstance(second, int):
-        axes, objectness = read_shape((first, second), names, spec.size)
-        if axes is None or objectness is None:
-            return None
-        options = {'axes': axes, 'objectness': objectness}
-        channels, rows = (first, second) if axes == 'channels_first' else (second, first)
-        # Six numbers for a few hundred boxes are final boxes, whatever the number of names.
-        if channels < 5 + objectness or (
-                channels in (6, 7) and rows <= _MAX_FINAL and not _is_grid(rows, spec.size)):
-            return None
-    elif names is not None:
-        # A free dimension counts the boxes; the other one gives the columns.
-        told = first if isinstance(first, int) else second
-        if not isinstance(told, int) or told - names not in (4, 5):
-            return None
-        options = {'axes': 'channels_first' if isinstance(first, int) else 'channels_last',
-                   'objectness': told - names == 5}
-    else:
-        return None
-    return _inferred(
-        'yolo', {'output': output.name, **options}, _YOLO_INPUT,
-        f'the output {output} has the shape of the YOLO family',
-        'output.axes and objectness: ' + ' '.join((
-            'a column for each box,' if options['axes'] == 'channels_first'
-            else 'a row for each box,',
-            'with objectness' if options['objectness'] else 'without objectness')))
+    array = found.astype(np.float64)
+    return array if np.isfinite(array).all() else None
 
 
-def _is_grid(rows: int, size: tuple[int, int]) -> bool:
-    """Tell whether there is one row, or three, for each cell of the usual strides."""
-    from ros2_classify.decoders.boxes import cells
-
-    counts = [len(cells(size, _NANODET_STRIDES[:count])) for count in (3, 4)]
-    return rows in (*counts, *(3 * count for count in counts))
-
-
-def _unit_input(family: str) -> InputSettings:
-    return InputSettings(_UNIT_INPUT.fields, _UNIT_INPUT.sentence.format(family))
+def _grids(size: tuple[int, int]) -> dict[int, int]:
+    """Return how many boxes the usual strides give: one for each cell (1), or three (3)."""
+    bounded = _bounded(size)
+    if bounded is None:
+        return {}
+    counts = [len(cells(bounded, strides)) for strides in _STRIDES]
+    return {**{count * _ANCHORS: _ANCHORS for count in counts}, **{count: 1 for count in counts}}
 
 
-def _less(dim: object) -> int | None:
-    return dim - 1 if isinstance(dim, int) else None
-
-
-def _plain(name: str) -> str:
-    return name.partition(':')[0].rpartition('/')[2].lower()
+def _bounded(size: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return a size that is small enough to count its cells."""
+    return size if size and size[0] * size[1] <= _MAX_CELLS * 64 else None

@@ -84,7 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
         result = pipeline(image, 'bgr', options)
         found: dict[str, Any] = {
             'model': pipeline.descriptor.name, **result.to_dict(),
-            'provider': pipeline.engine.provider}
+            'provider': pipeline.engine.provider,
+            'unverified': list(pipeline.descriptor.unverified)}
     if output:
         from ros2_classify.results.overlay import draw
         write_image(output, draw(image, result))

@@ -147,7 +147,7 @@ def read_onnx(path: Path) -> OnnxFile:
     """Read an ONNX file's header, its operators and where its weights are."""
     check_file(path)
     try:
-        return _read_model(_map(path))
+        return _read_model(map_file(path))
     except WireError as error:
         raise EngineError(
             f'{path}: it is not an ONNX model, or is cut off ({error}): get the file again'
@@ -163,7 +163,7 @@ def constant_initializers(path: Path) -> bytes:
     ONNX Runtime must treat an input as something that changes: it folds and fuses nothing that
     touches one, which nearly doubles the time of some models. Nothing here feeds initializers.
     """
-    data = _map(path)
+    data = map_file(path)
     pieces: list[bytes | memoryview] = []
     for start, end, number, value in _spans(data):
         if number == _Model.GRAPH and isinstance(value, memoryview):
@@ -174,7 +174,7 @@ def constant_initializers(path: Path) -> bytes:
     return b''.join(pieces)
 
 
-def _map(path: Path) -> memoryview:
+def map_file(path: Path) -> memoryview:
     with path.open('rb') as file:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 

@@ -272,7 +272,7 @@ def _look_at(
             report.warnings.append(
                 f'{engine.provider} leaves operators to the CPU: '
                 + ', '.join(f'{name} ({count})' for name, count in left.items()))
-    descriptor = complete(declared, engine.inputs, engine.outputs, engine.metadata)
+    descriptor = complete(declared, engine, report.onnx_path)
     report.labels = report.labels or descriptor.load_labels()
     report.descriptor = descriptor
     pipeline: Pipeline[Result] = Pipeline(descriptor, engine, report.labels)

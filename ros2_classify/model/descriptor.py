@@ -447,6 +447,8 @@ class ModelDescriptor:
         The directory in which relative paths are searched first.
     inferred : tuple of str
         One sentence for each setting that was inferred from the model file.
+    unverified : tuple of str
+        The keys, such as ``input.mean``, whose values only the user can confirm.
 
     Examples
     --------
@@ -493,6 +495,7 @@ class ModelDescriptor:
     origin: str = ''
     directory: Path | None = None
     inferred: tuple[str, ...] = ()
+    unverified: tuple[str, ...] = ()
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], *, origin: str = 'the descriptor',

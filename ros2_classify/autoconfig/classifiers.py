@@ -1,0 +1,263 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Classifiers and segmentation models without a descriptor, and what is taken for them by mistake.
+
+A row of numbers may be class scores, an embedding or coordinates; a map with three channels may be
+scores of three classes or an image. The last operator of the graph, the number of class names and
+the numbers themselves tell them apart; what is left is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from ros2_classify.autoconfig.evidence import Facts, Hypothesis, InputSettings, Strength
+from ros2_classify.autoconfig.trial import correlation, sample_images
+from ros2_classify.engines.base import TensorSpec
+
+_ALL = ('input.color', 'input.scale', 'input.mean', 'input.std')
+# https://docs.pytorch.org/vision/stable/models.html: mean and std of ImageNet for pixels 0 to 1.
+_IMAGENET = {'scale': 1 / 255, 'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225)}
+_SIGNED = {'mean': (127.5,) * 3, 'std': (127.5,) * 3}
+# Of ImageNet-1k and -21k, without and with a background class.
+_IMAGENET_CLASSES = (1000, 1001, 21841, 21842, 21843)
+# Lengths of the vectors that networks for comparing images give.
+_EMBEDDINGS = (64, 96, 128, 160, 192, 256, 320, 384, 512, 576, 640, 768, 960, 1024, 1280, 1408,
+               1536, 1664, 1792, 2048, 4096)
+_EMBEDDING_WORDS = ('embed', 'feature', 'feat', 'descriptor', 'pooled')
+_CLASS_WORDS = ('softmax', 'prob', 'predictions', 'logit', 'class', 'score')
+_VALUE_WORDS = ('landmark', 'keypoint', 'coord', 'pose', 'bbox', 'angle', 'age', 'depth')
+# Operators after which numbers are no class scores.
+_NO_SCORES = ('Tanh', 'Relu', 'LeakyRelu', 'PRelu', 'LpNormalization', 'BatchNormalization')
+_LINEAR = ('Gemm', 'MatMul', 'Conv', 'Add', 'GlobalAveragePool', 'ReduceMean', 'Mul', 'QGemm',
+           'QLinearMatMul', 'QLinearConv', 'FusedGemm', 'FusedConv', '')
+_ALIKE = 0.6
+
+
+def classification(facts: Facts) -> Iterator[Hypothesis]:
+    """Yield all that a classifier with these outputs may be, for each output with one row."""
+    for output in facts.outputs:
+        if output.dtype.kind not in 'fiu':
+            continue
+        # Without its batch, an output may have one dimension, or more of one after it.
+        shape = [dim for dim in output.shape[1:] if dim != 1] if len(output.shape) > 1 \
+            else list(output.shape)
+        if len(shape) <= 1 and all(isinstance(dim, int) for dim in shape):
+            yield from _row(facts, output, int(shape[0]) if shape else 1)
+
+
+def _row(facts: Facts, output: TensorSpec, count: int) -> Iterator[Hypothesis]:
+    end, name = facts.graph.end(output.name), output.name.lower()
+    if facts.outputs[1:] and end not in ('Softmax', 'Sigmoid', 'LogSoftmax') \
+            and not facts.ultralytics:
+        return
+    settings = _input_of_classifier(facts)
+    why = f'the output {output} has one number for each of {count} classes'
+    values = facts.arrays.get(output.name)
+    numbers = None if values is None else values.astype(np.float64).ravel()
+    if count == 1:
+        if end in ('Sigmoid', ''):
+            yield from _binary(facts, output, settings)
+        return
+    if end == 'Softmax' or facts.ultralytics:
+        ending = ('the graph ends in a softmax' if end == 'Softmax'
+                  else 'Ultralytics exports classifiers with a softmax')
+        yield _classes(output, 'none', why, Strength.STATED, settings,
+                       f'output.activation: none, because {ending}')
+        return
+    if end == 'Sigmoid':
+        yield _classes(output, 'none', why, Strength.STATED, settings,
+                       'output.multi_label: true, because the graph ends in a sigmoid: each class '
+                       'by itself', multi_label=True)
+        return
+    if numbers is not None and _sums_to_one(numbers):
+        yield _classes(output, 'none', why, Strength.EXACT, settings,
+                       'output.activation: none, because the numbers are from 0 to 1 with a sum '
+                       'of 1')
+        return
+    stated = facts.task == 'classification' or (
+        facts.labels is not None and len(facts.labels) == count)
+    embedding = _embedding(output, count, name, end, numbers) if not stated else ''
+    if embedding:
+        yield Hypothesis(
+            'classification', 'classification', {'output': output.name}, embedding,
+            Strength.EXACT, settings, missing=(
+                f'{embedding}: the scores of {count} classes, or an embedding? Declare labels '
+                f'and output: {{decoder: classification, activation: softmax}}, or '
+                'output: {decoder: embedding}'))
+        return
+    if end not in _LINEAR and end != 'LogSoftmax' or any(word in name for word in _VALUE_WORDS):
+        yield Hypothesis(
+            'classification', 'classification', {'output': output.name}, why, Strength.USUAL,
+            settings, missing=(
+                f'the output {output} ends in {end or "a value"}, which class scores do not; if '
+                'it holds them nevertheless, declare output: {decoder: classification, '
+                'activation: softmax}'))
+        return
+    known = stated or count in _IMAGENET_CLASSES or end == 'LogSoftmax' \
+        or any(word in name for word in _CLASS_WORDS)
+    yield _classes(
+        output, 'softmax', why, Strength.EXACT if known else Strength.USUAL, settings,
+        'output.activation: softmax, because the graph ends in '
+        f'{end or "no operator that is known"} and the numbers are not from 0 to 1',
+        unverified=() if known else ('output.decoder', 'output.activation'))
+
+
+def _classes(
+    output: TensorSpec, activation: str, why: str, strength: Strength, settings: InputSettings,
+    sentence: str, *, multi_label: bool = False, unverified: tuple[str, ...] = (),
+) -> Hypothesis:
+    return Hypothesis(
+        'classification', 'classification',
+        {'activation': activation, 'output': output.name,
+         **({'multi_label': True} if multi_label else {})}, why, strength, settings, (sentence,),
+        unverified)
+
+
+def _binary(
+    facts: Facts, output: TensorSpec, settings: InputSettings,
+) -> Iterator[Hypothesis]:
+    """One number from a sigmoid is the probability of the second of two classes."""
+    yield Hypothesis(
+        'classification', 'classification', {'output': output.name},
+        f'the output {output} is one number', Strength.EXACT, settings, missing=(
+            f'the output {output} is one number: the probability of the second of two classes if '
+            'it comes from a sigmoid; name both, and declare labels: [first, second] and '
+            'output: {decoder: classification, activation: '
+            f'{"none" if facts.graph.end(output.name) == "Sigmoid" else "sigmoid"}}}'))
+
+
+def _embedding(
+    output: TensorSpec, count: int, name: str, end: str, numbers: NDArray[np.float64] | None,
+) -> str:
+    """Return why a row may be an embedding; '' if nothing speaks for it."""
+    if any(word in name for word in _EMBEDDING_WORDS):
+        return f'the output {output} is named as an embedding'
+    if numbers is not None and count >= 16 and abs(float((numbers ** 2).sum()) - 1) < 1e-3:
+        return f'the output {output} has the length 1'
+    if count in _EMBEDDINGS and not any(word in name for word in _CLASS_WORDS):
+        return f'the output {output} has {count} numbers, as many as embeddings usually have'
+    return ''
+
+
+def _sums_to_one(numbers: NDArray[np.float64]) -> bool:
+    return bool(numbers.size > 1 and numbers.min() >= -1e-3
+                and abs(float(numbers.sum()) - 1) < 0.02)
+
+
+def _input_of_classifier(facts: Facts) -> InputSettings:
+    crop = 'center_crop' if facts.size else 'stretch'
+    if facts.ultralytics:
+        return InputSettings(
+            {'scale': 1 / 255, 'resize': crop, 'crop_fraction': 1.0},
+            'pixels from 0 to 1, centre crop, as Ultralytics exports classifiers')
+    if facts.spec.layout == 'nhwc' or facts.spec.color == 'gray':
+        return InputSettings(
+            {**_SIGNED, 'resize': crop},
+            'pixels from -1 to 1, centre crop, as many classifiers of TensorFlow take them', _ALL)
+    return InputSettings(
+        {**_IMAGENET, 'resize': crop},
+        'rgb with the mean and standard deviation of ImageNet, centre crop, as classifiers of '
+        'PyTorch take them', _ALL)
+
+
+def segmentation(facts: Facts) -> Iterator[Hypothesis]:
+    """Yield all that a segmentation model with these outputs may be."""
+    outputs = [tensor for tensor in facts.outputs if tensor.dtype.kind in 'fiu']
+    # The segmentation models of torchvision have a second head for training.
+    if [tensor.name for tensor in outputs[1:]] == ['aux']:
+        outputs = outputs[:1]
+    for output in outputs:
+        yield from _map(facts, output, alone=len(outputs) == 1)
+
+
+def _map(facts: Facts, output: TensorSpec, *, alone: bool) -> Iterator[Hypothesis]:
+    shape = output.shape[1:] if len(output.shape) == 4 else output.shape
+    size = facts.size
+    if len(shape) != 3 or size is None:
+        return
+    whole = output.dtype.kind in 'iu'
+    axes = [name for name, classes, grid in (
+        ('channels_first', shape[0], shape[1:]), ('channels_last', shape[2], shape[:2]))
+        if isinstance(classes, int) and _is_grid(grid, size)
+        and (classes == 1 if whole else classes >= 1)]
+    if len(axes) != 1:
+        return
+    classes = int(shape[0] if axes[0] == 'channels_first' else shape[2])
+    labels = facts.labels
+    background = labels is not None and labels.name(0).strip('_ ').lower() == 'background'
+    end = facts.graph.end(output.name)
+    stated = facts.task == 'segmentation' or end in ('Softmax', 'ArgMax') or whole or (
+        labels is not None and len(labels) == classes)
+    what = 'a class' if whole else 'a score for each class'
+    why = f'the output {output} has {what} for each cell of a grid over the image'
+    settings = InputSettings(
+        {} if facts.spec.layout == 'nhwc' else _IMAGENET,
+        'pixels from 0 to 255, stretched' if facts.spec.layout == 'nhwc' else
+        'rgb with the mean and standard deviation of ImageNet, stretched, as segmentation models '
+        'of PyTorch take them', _ALL)
+    if not whole and (missing := _no_classes(facts, output, axes[0], classes, stated)):
+        yield Hypothesis('segmentation', 'segmentation', {'output': output.name}, why,
+                         Strength.EXACT, settings, missing=missing)
+        return
+    yield Hypothesis(
+        'segmentation', 'segmentation',
+        {**({} if alone else {'output': output.name}), **({} if whole else {'axes': axes[0]}),
+         'background': 0 if background else False}, why,
+        Strength.EXACT, settings,
+        (f'output.background: {"0, because class 0 has this name" if background else "none"}',),
+        () if stated else ('output.decoder',))
+
+
+def _no_classes(
+    facts: Facts, output: TensorSpec, axes: str, classes: int, stated: bool,
+) -> str:
+    """Return why a map is no segmentation, as far as the file tells; '' if it may be one."""
+    if classes == 1:
+        return (f'the output {output} has one number for each pixel: a mask, a depth or an '
+                'image? For a mask, declare output: {decoder: segmentation, threshold: 0.5}')
+    alike = _like_the_image(facts, output, axes)
+    if classes in (3, 4) and not stated and (alike or classes == 3):
+        return (f'the output {output} is as large as the image and has {classes} channels'
+                + (', which follow the image' if alike else '')
+                + ': an image, not classes; models that give images are not supported. If it '
+                'holds class scores, declare output: {decoder: segmentation} and labels')
+    return ''
+
+
+def _like_the_image(facts: Facts, output: TensorSpec, axes: str) -> bool:
+    """Tell whether the output for the first sample image looks like it."""
+    array: Any = facts.arrays.get(output.name)
+    if array is None or not np.isfinite(array).all():
+        return False
+    found = array.reshape(array.shape[-3:]).astype(np.float32)
+    found = found if axes == 'channels_last' else np.moveaxis(found, 0, -1)
+    gray = found.mean(axis=-1)
+    image = cv2.resize(sample_images()[0].mean(axis=-1).astype(np.float32), gray.shape[::-1],
+                       interpolation=cv2.INTER_AREA)
+    return correlation(gray, image) > _ALIKE
+
+
+def _is_grid(grid: Any, size: tuple[int, int]) -> bool:
+    """Tell whether a grid is the image divided by one stride; above 8, it is a detector's."""
+    if not all(isinstance(side, int) and side > 1 for side in grid):
+        return False
+    height, width = grid
+    return bool(size[0] * height == size[1] * width and size[0] <= 8 * width <= 8 * size[0])

@@ -1,0 +1,188 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+What is known about a bare model, and what its outputs may mean.
+
+A family states hypotheses, each with the strength of its evidence. `ros2_classify.autoconfig.trial`
+takes away those that the model's own numbers contradict, and `ros2_classify.autoconfig.choose`
+runs the only one that is left, or asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from ros2_classify.autoconfig.graph import Graph
+from ros2_classify.engines.base import TensorSpec, Tensors
+from ros2_classify.model.descriptor import InputSpec, Task
+from ros2_classify.model.labels import Labels
+
+
+class Strength(IntEnum):
+    """
+    How strong the evidence for a hypothesis is; a stronger one wins.
+
+    The exporter's own words (metadata, operators, names of outputs that one exporter writes) are
+    stronger than exact relations of shapes, and these than a shape that is merely usual.
+    """
+
+    USUAL = 1
+    EXACT = 2
+    STATED = 3
+
+
+@dataclass(frozen=True)
+class InputSettings:
+    """
+    How a family is fed.
+
+    Parameters
+    ----------
+    fields : mapping of str to object
+        Fields of `InputSpec` that differ from the defaults.
+    sentence : str
+        How, and who says so.
+    unverified : tuple of str
+        The keys, such as ``input.mean``, that neither the file nor a published convention of
+        this family settles.
+
+    """
+
+    fields: Mapping[str, Any]
+    sentence: str
+    unverified: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """
+    What the outputs may mean.
+
+    Parameters
+    ----------
+    task, decoder, options
+        As a descriptor declares them.
+    why : str
+        The evidence: "the output … has a row for each of the 3549 cells".
+    strength : Strength
+        How strong it is.
+    settings : InputSettings
+        How the model is fed then.
+    details : tuple of str
+        What else was inferred, a sentence each: ``output.background: 0, because …``.
+    unverified : tuple of str
+        Keys of the descriptor that only the user can confirm.
+    missing : str
+        What the file can't say and a descriptor must; '' if the hypothesis can run.
+    class_column : (str, int) or None
+        The output and its column that must hold whole numbers.
+    boxes : int
+        The number of boxes that must come out, all finite; 0 if it varies.
+
+    """
+
+    task: Task
+    decoder: str
+    options: Mapping[str, Any]
+    why: str
+    strength: Strength
+    settings: InputSettings
+    details: tuple[str, ...] = ()
+    unverified: tuple[str, ...] = ()
+    missing: str = ''
+    class_column: tuple[str, int] | None = None
+    boxes: int = 0
+
+    def line(self) -> str:
+        """Return the line of a descriptor that decides for it."""
+        options = ''.join(f', {key}: {_flow(value)}' for key, value in self.options.items())
+        return f'output: {{decoder: {self.decoder}{options}}}'
+
+
+@dataclass(frozen=True)
+class Facts:
+    """
+    What is known about a model without a descriptor.
+
+    Parameters
+    ----------
+    spec : InputSpec
+        Name, layout, type and, unless the model takes any, size of the input.
+    outputs : sequence of TensorSpec
+        The outputs as the model gave them in a run, or as the graph declares them.
+    graph : Graph
+        The operators at its ends.
+    metadata : mapping of str to str
+        What the exporter wrote.
+    task : Task or None
+        The task that the user or the exporter declares.
+    stated_labels : Labels or None
+        The class names in the metadata or in a descriptor.
+    labels : Labels or None
+        These, or those in a file beside the model.
+    arrays : mapping of str to ndarray
+        The outputs of that run.
+
+    """
+
+    spec: InputSpec
+    outputs: Sequence[TensorSpec]
+    graph: Graph = field(default_factory=Graph)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    task: Task | None = None
+    stated_labels: Labels | None = None
+    labels: Labels | None = None
+    arrays: Tensors = field(default_factory=dict)
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height of the input, or None for any."""
+        return self.spec.size if isinstance(self.spec.size, tuple) else None
+
+    @property
+    def names(self) -> int | None:
+        """The number of class names that the exporter or a descriptor states."""
+        return len(self.stated_labels) if self.stated_labels else None
+
+    @property
+    def exporter_task(self) -> str:
+        """The task in the metadata, in the exporter's word."""
+        return self.metadata.get('task', '').strip().lower()
+
+    @property
+    def ultralytics(self) -> bool:
+        """Whether the exporter of Ultralytics wrote the file."""
+        return self.metadata.get('author', '') == 'Ultralytics'
+
+
+def plain(name: str) -> str:
+    """Return an output's name without scope and without TensorFlow's ``:0``, in lower case."""
+    return name.partition(':')[0].rpartition('/')[2].lower()
+
+
+def _flow(value: Any) -> str:
+    """Return a value as YAML writes it on one line."""
+    if isinstance(value, Mapping):
+        return '{' + ', '.join(f'{key}: {_flow(item)}' for key, item in value.items()) + '}'
+    if isinstance(value, (list, tuple)):
+        return '[' + ', '.join(_flow(item) for item in value) + ']'
+    if isinstance(value, bool):
+        return 'true' if value else 'false'
+    text = str(value)
+    return f"'{text}'" if isinstance(value, str) and (
+        text[:1].isdigit() or any(mark in text for mark in ':{}[],#& ')) else text
