@@ -78,6 +78,8 @@ _NANODET_STRIDES = (8, 16, 32, 64)
 _MAX_FINAL = 1000
 _COCO = 80
 _MASK_COEFFICIENTS = 32
+# Of fewer boxes, their order says nothing.
+_FEW = 8
 # More cells than any image that a model takes has.
 _MAX_CELLS = 10**6
 
@@ -239,7 +241,7 @@ def _selected_indices(facts: Facts) -> Iterator[Hypothesis]:
 def _final(facts: Facts) -> Iterator[Hypothesis]:
     """Recognize boxes, one class and one score for each, and perhaps a count."""
     found = named_final(facts.outputs)
-    if found is None:
+    if found is None or plain(found['boxes'].name) == 'detection_boxes':
         return
     options: dict[str, Any] = {'outputs': {role: tensor.name for role, tensor in found.items()}}
     if resizes_itself(facts.outputs) and facts.size is None:
@@ -392,7 +394,14 @@ def _rows(facts: Facts) -> Iterator[Hypothesis]:
         return
     name = output.name
     why = f'the output {output} has {width} numbers a row'
-    for strength, columns, more, words, column in _orders(width, facts):
+    values = _array(facts, output)
+    if width > 7 and (values is None or not values.any()):
+        return
+    for strength, columns, more, words, column in _orders(width):
+        formats = _box_formats(values, columns.index('box') if 'box' in columns else 0)
+        if more.get('box_format', 'xyxy') == 'cxcywh' and 'cxcywh' not in formats \
+                or more.get('box_format', 'xyxy') == 'xyxy' and 'xyxy' not in formats:
+            continue
         options: dict[str, Any] = {'outputs': {'rows': name}, **(
             {'columns': columns} if columns else {}), **more}
         settings = _RTDETR_INPUT if more.get('units') else _YOLO_INPUT
@@ -406,7 +415,7 @@ def _rows(facts: Facts) -> Iterator[Hypothesis]:
 
 
 def _orders(
-    width: int, facts: Facts,
+    width: int,
 ) -> Iterator[tuple[Strength, list[str], dict[str, Any], str, int]]:
     """Yield the published orders of a row: columns, options, words and the class's column."""
     rest = ['unused'] * (width - 6)
@@ -426,6 +435,19 @@ def _orders(
         yield (Strength.USUAL, ['batch', 'box', 'score', 'class'], {'box_format': 'yxyx'},
                'batch, y1, x1, y2, x2, score, class, in the pixels of the input, as EfficientDet '
                'has it', 6)
+
+
+def _box_formats(values: NDArray[np.float64] | None, first: int = 0) -> tuple[str, ...]:
+    """Return the formats that four columns can have: corners in order, or centre and size."""
+    if values is None:
+        return ('xyxy', 'cxcywh')
+    rows = values.reshape(-1, values.shape[-1])[:, first:first + 4]
+    rows = rows[rows.any(axis=1)]
+    if len(rows) < _FEW:
+        return ('xyxy', 'cxcywh')
+    ordered = float(((rows[:, 2] > rows[:, 0]) & (rows[:, 3] > rows[:, 1])).mean())
+    # A box is wider than its centre is far from the edge only if it touches the edge.
+    return ('xyxy',) if ordered > 0.97 else ('cxcywh',) if ordered < 0.8 else ('xyxy', 'cxcywh')
 
 
 def _dense(facts: Facts) -> Iterator[Hypothesis]:
@@ -458,7 +480,7 @@ def _dense(facts: Facts) -> Iterator[Hypothesis]:
         listed = ', '.join(map(str, strides[:-1])) + f' and {strides[-1]}'
         yield _hypothesis(
             'yolox', {'strides': list(strides)}, f'{why} that strides of {listed} give',
-            Strength.EXACT, _YOLOX_INPUT, boxes=first)
+            Strength.EXACT, _YOLOX_INPUT, boxes=first, strides=strides)
     whole = _objectness_is_one(facts, output)
     for objectness in (True,) if whole else (True, False):
         classes = second - 4 - objectness - extra
@@ -497,8 +519,10 @@ def _columns(
                 facts, output, 'channels_first', False, height - 4 - points * numbers,
                 points * numbers, settings, f'{why}, and {points} key points of {numbers} numbers '
                 'in pixels', Strength.EXACT, 'output: key points are not published yet; boxes are')
+    scores = table[4:-1]
     if known in (None, classes - 1) and float(table[-1].min()) < -0.01 \
-            and float(np.abs(table[-1]).max()) < 3.2:
+            and float(np.abs(table[-1]).max()) < 3.2 and float(scores.min()) > -0.01 \
+            and float(scores.max()) < 1.01:
         yield _hypothesis(
             'yolo', {'output': output.name, 'axes': 'channels_first', 'objectness': False,
                      'classes': classes - 1},
@@ -525,7 +549,18 @@ def _yolo(
         'yolo', {'output': output.name, 'axes': axes, 'objectness': objectness,
                  **({'classes': classes} if extra else {})}, why, strength, settings,
         f'output.objectness: {"true" if objectness else "false"}, so that {classes} classes '
-        'are left', *details)
+        'are left', *details, **_grid_of(facts, output))
+
+
+def _grid_of(facts: Facts, boxes: TensorSpec) -> dict[str, Any]:
+    """Return the strides and anchors whose cells are as many as an output has boxes."""
+    size = _bounded(facts.size)
+    for strides in _STRIDES if size else ():
+        count = len(cells(size, strides)) if size else 0
+        for anchors in (1, _ANCHORS):
+            if count and count * anchors in boxes.shape[1:]:
+                return {'strides': strides, 'anchors': anchors}
+    return {}
 
 
 def _agrees(facts: Facts, classes: int) -> bool:
@@ -590,7 +625,9 @@ def _boxes_and_scores(
     sentence = ('output.background: none, because the scores of a box are independent'
                 if background is False else
                 f'output.background: {background}, because it has most of the probability')
-    for box_format in (('yxyx', 'cxcywh') if facts.spec.layout == 'nhwc' else ('xyxy', 'cxcywh')):
+    for box_format in _box_formats(places):
+        if box_format == 'xyxy' and facts.spec.layout == 'nhwc':
+            box_format = 'yxyx'
         for normalized in (True, False):
             if not _fits_units(facts, boxes, 'normalized' if normalized else 'model'):
                 continue
@@ -601,7 +638,8 @@ def _boxes_and_scores(
                  **({'axes': 'channels_first'} if across == 'columns' else {})},
                 why, Strength.EXACT, _SSD_INPUT if normalized else _YOLO_INPUT,
                 f'output.box_format: {box_format}, '
-                f'{"from 0 to 1" if normalized else "in pixels of the input"}', sentence)
+                f'{"from 0 to 1" if normalized else "in pixels of the input"}', sentence,
+                **(_grid_of(facts, boxes) if classes == 1 else {}))
     yield from _offsets(facts, [boxes, scores])
 
 

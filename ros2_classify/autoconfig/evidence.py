@@ -93,6 +93,11 @@ class Hypothesis:
         The output and its column that must hold whole numbers.
     boxes : int
         The number of boxes that must come out, all finite; 0 if it varies.
+    strides : tuple of int
+        Of the grids whose cells give one box each, or ``anchors`` of them, row by row; empty if
+        there are no grids.
+    anchors : int
+        The number of boxes for each cell, anchor by anchor.
 
     """
 
@@ -107,6 +112,8 @@ class Hypothesis:
     missing: str = ''
     class_column: tuple[str, int] | None = None
     boxes: int = 0
+    strides: tuple[int, ...] = ()
+    anchors: int = 1
 
     def line(self) -> str:
         """Return the line of a descriptor that decides for it."""

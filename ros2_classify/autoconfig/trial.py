@@ -35,6 +35,7 @@ from ros2_classify.autoconfig.evidence import Facts, Hypothesis
 from ros2_classify.convert.compare import sample_image
 from ros2_classify.decoders import Candidates, DecodeContext, DECODERS
 from ros2_classify.decoders.base import find_name
+from ros2_classify.decoders.boxes import cells
 from ros2_classify.engines import Engine, Tensors
 from ros2_classify.errors import OutputError
 from ros2_classify.model.descriptor import InputSpec
@@ -51,6 +52,8 @@ _BEST = 50
 _MARGIN = 0.25
 # The share of boxes that must be in order and inside; a few of any detector are not.
 _SHARE = 0.8
+# Boxes follow their cells with at least this correlation, if there are enough of them.
+_FOLLOWS, _FEWEST = 0.5, 32
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,7 @@ def _against_boxes(hypothesis: Hypothesis, runs: Sequence[Run]) -> str:
         assert isinstance(found, Candidates)
         if len(found) < hypothesis.boxes:
             return f'{hypothesis.boxes - len(found)} of {hypothesis.boxes} boxes are not finite'
-        against = _against_candidates(found, run)
+        against = _against_candidates(found, run) or _against_grid(hypothesis, found, run)
         if against:
             return against
     return ''
@@ -219,3 +222,32 @@ def _against_candidates(found: Candidates, run: Run) -> str:
     if float(np.abs(boxes).max()) <= 2.0 and min(width, height) > 16:
         return 'all boxes would be within 2 pixels of the corner'
     return ''
+
+
+def _against_grid(hypothesis: Hypothesis, found: Candidates, run: Run) -> str:
+    """Look whether boxes follow the cells they belong to; those of another format don't."""
+    if not hypothesis.strides or found.in_source_pixels:
+        return ''
+    order = hypothesis.strides
+    grids = [_centers(run.geometry.model_size, strides, hypothesis.anchors)
+             for strides in (order, order[::-1])]
+    if len(found) != len(grids[0]):
+        return ''
+    kept = found.scores > 0
+    if int(kept.sum()) < _FEWEST:
+        return ''
+    boxes = found.boxes[kept].astype(np.float64)
+    follow = max(min(correlation(boxes[:, axis] + boxes[:, axis + 2], grid[kept][:, axis])
+                     for axis in (0, 1)) for grid in grids)
+    if follow < _FOLLOWS:
+        return f'its boxes do not follow the cells of the grids (correlation {follow:.2f})'
+    return ''
+
+
+def _centers(
+    size: tuple[int, int], strides: tuple[int, ...], anchors: int,
+) -> NDArray[np.float64]:
+    """Return the centre of the cell of each box."""
+    tables = [cells(size, (stride,)) for stride in strides]
+    table = np.concatenate([np.tile(each, (anchors, 1)) for each in tables]).astype(np.float64)
+    return np.asarray((table[:, :2] + 0.5) * table[:, 2:])

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What is inferred about detectors without a descriptor, and that it decodes them."""
+"""What is inferred about detectors without a descriptor, from outputs as published models give them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from published_outputs import (
+    centers, corners, dense, falling, grid, ids, RANDOM, raw_yolox, softmaxed, stack)
 import pytest
 from ros2_classify.autoconfig.complete import complete
-from ros2_classify.engines import TensorSpec
 from ros2_classify.errors import DescriptorError
 from ros2_classify.model.descriptor import ModelDescriptor, Source
 from ros2_classify.pipeline import Pipeline
@@ -30,85 +31,143 @@ from ros2_classify.results.results import Detections
 from ros2_classify.testing import FakeEngine, save_constant_model, tensor
 
 BARE = ModelDescriptor(name='net', source=Source('/m/net.onnx'), origin='/m/net.onnx')
-IMAGE = tensor('images', [1, 3, 640, 640])
 NAMES = str({index: f'c{index}' for index in range(80)})
 ULTRALYTICS = {'author': 'Ultralytics', 'names': NAMES, 'stride': '32'}
 COLUMNS = {'axes': 'channels_first', 'objectness': False}
 ROWS = {'axes': 'channels_last', 'objectness': True}
-LETTERBOX = {'scale': 1 / 255, 'resize': 'letterbox', 'color': 'rgb', 'pad_value': 114}
+SIZE = 128
+CELLS = len(grid(SIZE))
 
 
-def inferred(outputs: list[TensorSpec], feed: Any = IMAGE, **metadata: str) -> ModelDescriptor:
-    """Return the descriptor of a bare model, having tried it on outputs of its shapes."""
-    descriptor = complete(BARE, [feed], outputs, metadata)
-    assert descriptor.output.decoder is not None
-    assert any(sentence.startswith(f'output.decoder: {descriptor.output.decoder}, because ')
-               for sentence in descriptor.inferred)
-    # What was inferred must decode the outputs it was inferred from.
-    arrays = {spec.name: np.zeros([dim if isinstance(dim, int) else 1 for dim in spec.shape],
-                                  spec.dtype) for spec in outputs}
-    size = descriptor.input.size
-    if all(isinstance(dim, int) for spec in outputs for dim in spec.shape):
-        with Pipeline(descriptor, FakeEngine([feed], outputs, arrays)) as pipeline:
-            assert len(pipeline(np.zeros((48, 64, 3), np.uint8))) == 0
-    assert size is not None
-    return descriptor
+def infer(
+    outputs: dict[str, Any], size: int = SIZE, layout: str = 'nchw', dtype: Any = np.float32,
+    **metadata: str,
+) -> ModelDescriptor:
+    """Return the completed descriptor of a bare model with these outputs."""
+    shape = [1, 3, size, size] if layout == 'nchw' else [1, size, size, 3]
+    specs = [tensor(name, list(array.shape), array.dtype) for name, array in outputs.items()]
+    engine = FakeEngine([tensor('images', shape, dtype)], specs, outputs, metadata=metadata)
+    return complete(BARE, engine)
 
 
-@pytest.mark.parametrize(('shape', 'metadata', 'options'), [
-    ([1, 84, 8400], {}, COLUMNS), ([1, 84, 8400], ULTRALYTICS, COLUMNS),
-    ([1, 84, 8400], {'names': NAMES}, COLUMNS), ([1, 5, 8400], {}, COLUMNS),
-    ([1, 25200, 85], {}, ROWS), ([1, 25200, 85], {'names': NAMES, 'stride': '32'}, ROWS),
-    ([1, 25200, 7], {}, ROWS), ([1, 25200, 6], {}, ROWS),
-    ([1, 102000, 85], {}, None), ([1, 25500, 85], {}, ROWS),
-    (['batch', 84, 'anchors'], ULTRALYTICS, COLUMNS), ([1, None, 85], {'names': NAMES}, ROWS),
-    # Two more than the classes: nothing of the family.
-    ([1, None, 87], {'names': NAMES}, None), ([1, None, 85], {}, None),
-    # A transposed YOLOv8.
-    ([1, 8400, 84], {'names': NAMES}, {'axes': 'channels_last', 'objectness': False}),
-    ([1, 116, 8400], {**ULTRALYTICS, 'task': 'segment'}, {**COLUMNS, 'classes': 80}),
-    ([1, 135, 8400], {**ULTRALYTICS, 'task': 'pose'}, {**COLUMNS, 'classes': 80}),
-    # Rotated boxes cannot be told apart from upright ones and a class more.
-    ([1, 85, 21504], {**ULTRALYTICS, 'task': 'obb'}, None),
-    ([1, 83, 8400], {**ULTRALYTICS, 'task': 'segment'}, None),
-])
-def test_yolo(shape: Any, metadata: dict[str, str], options: Any) -> None:
-    if options is None:
-        with pytest.raises(DescriptorError, match='does not follow'):
-            inferred([tensor('output0', shape)], **metadata)
-        return
-    descriptor = inferred([tensor('output0', shape)], **metadata)
-    assert (descriptor.task, descriptor.output.decoder) == ('detection', 'yolo')
-    assert descriptor.output.options == {'output': 'output0', **options}
-    for key, value in LETTERBOX.items():
-        assert getattr(descriptor.input, key) == value
+def refusal(outputs: dict[str, Any], **more: Any) -> str:
+    with pytest.raises(DescriptorError) as caught:
+        infer(outputs, **more)
+    return str(caught.value)
 
 
-def test_yolo_with_masks_or_raw_grids_behind_it() -> None:
-    grids = [tensor(f'grid{side}', [1, 3, side, side, 85]) for side in (80, 40, 20)]
-    descriptor = inferred([tensor('output', [1, 25200, 85]), *grids])
-    assert descriptor.output.options['output'] == 'output'
-    masks = tensor('output1', [1, 32, 160, 160])
-    descriptor = inferred([tensor('output0', [1, 116, 8400]), masks],
-                          **{**ULTRALYTICS, 'task': 'segment'})
-    assert descriptor.output.options['classes'] == 80
+def transposed(rows: Any) -> Any:
+    return np.ascontiguousarray(rows.transpose(0, 2, 1))
 
 
-def test_yolox_stays_yolox() -> None:
-    assert inferred([tensor('output', [1, 8400, 85])]).output.decoder == 'yolox'
-    assert inferred([tensor('output', [1, 8400, 85])], names=NAMES).output.decoder in (
-        'yolo', 'yolox')
+@pytest.mark.parametrize('metadata', [{}, ULTRALYTICS, {'names': NAMES}])
+def test_columns_of_cells_are_yolov8(metadata: dict[str, str]) -> None:
+    found = infer({'output0': transposed(dense(SIZE, 80))}, **metadata)
+    assert (found.task, found.output.decoder) == ('detection', 'yolo')
+    assert found.output.options == {'output': 'output0', **COLUMNS}
+    assert (found.input.resize, found.input.pad_value) == ('letterbox', 114)
+    # Only the exporter's own words settle how the model is fed.
+    assert bool(found.unverified) == (metadata is not ULTRALYTICS)
 
 
-@pytest.mark.parametrize(('shape', 'columns'), [
-    ([1, 300, 6], 'x1, y1, x2, y2, score, class'), (['batch', 300, 6], 'x1, y1'),
-    (['n', 7], 'batch, x1, y1, x2, y2, class, score'), ([1, None, 6], 'x1'), ([100, 7], 'batch')])
-def test_final_rows(shape: Any, columns: str) -> None:
-    descriptor = inferred([tensor('output0', shape)], **ULTRALYTICS)
-    assert descriptor.output.decoder == 'end_to_end'
-    assert descriptor.output.options == {'outputs': {'rows': 'output0'}}
-    assert any(columns in sentence for sentence in descriptor.inferred)
-    assert descriptor.input.resize == 'letterbox'
+@pytest.mark.parametrize('classes', [1, 2, 20, 80])
+def test_rows_of_anchors_are_yolov5(classes: int) -> None:
+    found = infer({'output': dense(SIZE, classes, objectness=0.2, anchors=3)})
+    assert found.output.options == {'output': 'output', **ROWS}
+
+
+@pytest.mark.parametrize('classes', [1, 3, 80])
+def test_offsets_to_cells_are_yolox_and_boxes_are_not(classes: int) -> None:
+    found = infer({'output': raw_yolox(SIZE, classes)})
+    assert found.output.decoder == 'yolox'
+    assert (found.input.color, found.input.anchor) == ('bgr', 'top_left')
+    assert 'input.mean' in found.unverified
+    found = infer({'output': dense(SIZE, 80, objectness=0.2)})
+    assert (found.output.decoder, found.output.options['objectness']) == ('yolo', True)
+
+
+def test_names_never_change_what_boxes_mean() -> None:
+    """Eighty names beside a raw YOLOX must not make it a decoded one."""
+    found = infer({'output': raw_yolox(SIZE, 80)}, names=NAMES)
+    assert found.output.decoder == 'yolox'
+
+
+def test_an_objectness_of_one_is_yolov6() -> None:
+    found = infer({'outputs': dense(SIZE, 3, objectness=1)})
+    assert found.output.options == {'output': 'outputs', **ROWS}
+    assert found.input.scale == 1 / 255
+
+
+def test_rows_that_may_hold_an_objectness_are_asked() -> None:
+    text = refusal({'output': dense(SIZE, 7)})
+    assert 'objectness: true' in text and 'objectness: false' in text
+    names = str([f'c{index}' for index in range(7)])
+    assert infer({'output': dense(SIZE, 7)}, names=names).output.options['objectness'] is False
+
+
+def test_prototypes_beside_tell_mask_coefficients() -> None:
+    rows = dense(SIZE, 80)
+    masks = np.concatenate([rows, RANDOM.normal(0, 1, (1, CELLS, 32))], axis=2).astype('f4')
+    prototypes = RANDOM.normal(0, 1, (1, 32, 32, 32)).astype('f4')
+    found = infer({'output0': transposed(masks), 'output1': prototypes})
+    assert found.output.options == {'output': 'output0', **COLUMNS, 'classes': 80}
+    assert any('masks are not published' in sentence for sentence in found.inferred)
+    # The same numbers without prototypes are no scores of 112 classes.
+    assert 'scores would be' in refusal({'output0': transposed(masks)})
+
+
+@pytest.mark.parametrize('numbers', [2, 3])
+def test_key_points_are_no_classes(numbers: int) -> None:
+    points = np.tile(RANDOM.uniform(0, SIZE, (CELLS, numbers)), (1, 17))
+    rows = np.concatenate([dense(SIZE, 1)[0], points], axis=1).astype('f4')[None]
+    found = infer({'output0': transposed(rows)})
+    assert found.output.options == {'output': 'output0', **COLUMNS, 'classes': 1}
+    assert any('key points are not published' in sentence for sentence in found.inferred)
+
+
+def test_an_angle_is_no_class() -> None:
+    rows = np.concatenate([dense(SIZE, 4)[0], RANDOM.uniform(-0.7, 2.3, (CELLS, 1))], axis=1)
+    assert 'rotated boxes' in refusal({'output0': transposed(rows.astype('f4')[None])})
+    metadata = {**ULTRALYTICS, 'task': 'obb', 'names': "['a', 'b', 'c', 'd']"}
+    assert 'rotated boxes' in refusal(
+        {'output0': transposed(rows.astype('f4')[None])}, **metadata)
+
+
+COUNT = 100
+SCORES, IDS = falling(COUNT), ids(COUNT)
+PIXELS, UNIT = corners(COUNT, SIZE), corners(COUNT, 1)
+
+
+@pytest.mark.parametrize('rows, options', [
+    (stack(PIXELS, SCORES, IDS), {}),
+    (stack(UNIT, SCORES, IDS), {'units': 'normalized'}),
+    (stack(centers(COUNT, 1), SCORES, IDS), {'units': 'normalized', 'box_format': 'cxcywh'}),
+    (stack(PIXELS, IDS, SCORES), {'columns': ('box', 'class', 'score')}),
+    (stack(np.zeros((COUNT, 1)), PIXELS, IDS, SCORES), {}),
+    (stack(np.zeros((COUNT, 1)), PIXELS[:, [1, 0, 3, 2]], SCORES, IDS),
+     {'columns': ('batch', 'box', 'score', 'class'), 'box_format': 'yxyx'}),
+    (stack(PIXELS, SCORES, IDS, RANDOM.normal(0, 1, (COUNT, 32))), None)])
+def test_numbers_tell_what_the_columns_of_final_rows_are(rows: Any, options: Any) -> None:
+    found = infer({'out': rows})
+    assert found.output.decoder == 'end_to_end'
+    if options is not None:
+        assert found.output.options == {'outputs': {'rows': 'out'}, **options}
+    else:
+        assert found.output.options['columns'][:3] == ('box', 'score', 'class')
+
+
+def test_rows_of_zeros_are_asked() -> None:
+    text = refusal({'out': np.zeros((1, COUNT, 6), np.float32)})
+    assert 'which of 4 readings' in text and 'cxcywh' in text
+
+
+@pytest.mark.parametrize('task, extra', [('detect', 0), ('segment', 32), ('pose', 51)])
+def test_final_rows_of_ultralytics_are_told_by_metadata(task: str, extra: int) -> None:
+    rows = np.zeros((1, 300, 6 + extra), np.float32)
+    found = infer({'output0': rows}, **{**ULTRALYTICS, 'task': task, 'end2end': 'True',
+                                        'kpt_shape': '[17, 3]'})
+    assert found.output.decoder == 'end_to_end'
+    assert found.unverified == ()
 
 
 @pytest.mark.parametrize('classes', [1, 2, 3, 80])
@@ -116,39 +175,40 @@ def test_final_rows(shape: Any, columns: str) -> None:
 def test_final_rows_of_few_classes(classes: int, size: int) -> None:
     """Six numbers are four and two classes as well, or five and one."""
     names = str([f'c{index}' for index in range(classes)])
-    descriptor = inferred([tensor('output0', [1, 300, 6])], tensor('in', [1, 3, size, size]),
-                          names=names, author='Ultralytics')
-    assert descriptor.output.decoder == 'end_to_end'
+    found = infer({'output0': np.zeros((1, 300, 6), np.float32)}, size, names=names,
+                  author='Ultralytics')
+    assert found.output.decoder == 'end_to_end'
 
 
-@pytest.mark.parametrize('shape', [[1, 6], ['n', 6], [1, 7], ['n', 7]])
-def test_a_classifier_is_no_row(shape: Any) -> None:
-    feed = tensor('in', [shape[0], 3, 64, 64])
-    descriptor = complete(BARE, [feed], [tensor('out', shape)], {})
-    assert descriptor.output.decoder == 'classification'
+def test_the_head_of_rtdetr_is_told_by_metadata() -> None:
+    metadata = {**ULTRALYTICS, 'task': 'detect', 'head': 'RTDETRDecoder'}
+    found = infer({'output0': np.zeros((1, 300, 6), np.float32)}, **metadata)
+    assert found.output.options['box_format'] == 'cxcywh'
+    assert found.input.resize == 'stretch'
+    found = infer({'output0': np.zeros((1, 300, 84), np.float32)}, **metadata)
+    assert found.output.options == {
+        'output': 'output0', 'axes': 'channels_last', 'objectness': False, 'normalized': True}
 
 
 @pytest.mark.parametrize(('outputs', 'resize', 'roles'), [
-    ([tensor('boxes', ['n', 4]), tensor('labels', ['n'], np.int64), tensor('scores', ['n'])],
+    ({'boxes': PIXELS, 'labels': IDS[:, 0].astype(np.int64), 'scores': SCORES[:, 0]},
      'stretch', {'boxes': 'boxes', 'classes': 'labels', 'scores': 'scores'}),
-    ([tensor('labels', [1, 300], np.int64), tensor('boxes', [1, 300, 4]),
-      tensor('scores', [1, 300])], 'stretch',
+    ({'labels': IDS.T.astype(np.int64), 'boxes': PIXELS[None], 'scores': SCORES.T}, 'stretch',
      {'boxes': 'boxes', 'classes': 'labels', 'scores': 'scores'}),
-    ([tensor('bboxes', [1, 'n', 4]), tensor('labels', [1, 'n'], np.int64),
-      tensor('scores', [1, 'n'])], 'stretch',
-     {'boxes': 'bboxes', 'classes': 'labels', 'scores': 'scores'}),
-    # DEIMv2, exported without its batch: the 4 is not known either.
-    ([tensor('labels', ['a'], np.int64), tensor('boxes', ['b', 'c']), tensor('scores', ['b'])],
-     'stretch', {'boxes': 'boxes', 'classes': 'labels', 'scores': 'scores'}),
-    ([tensor('num_dets', [1, 1], np.int32), tensor('det_boxes', [1, 100, 4]),
-      tensor('det_scores', [1, 100]), tensor('det_classes', [1, 100], np.int32)], 'letterbox',
+    ({'num_dets': np.array([[COUNT]], np.int32), 'det_boxes': PIXELS[None],
+      'det_scores': SCORES.T, 'det_classes': IDS.T.astype(np.int32)}, 'letterbox',
      {'boxes': 'det_boxes', 'classes': 'det_classes', 'scores': 'det_scores',
       'count': 'num_dets'})])
 def test_final_tensors(outputs: Any, resize: str, roles: Any) -> None:
-    descriptor = inferred(outputs)
-    assert descriptor.output.decoder == 'end_to_end'
-    assert descriptor.output.options == {'outputs': roles}
-    assert descriptor.input.resize == resize
+    found = infer(outputs)
+    assert found.output.decoder == 'end_to_end'
+    assert found.output.options == {'outputs': roles}
+    assert found.input.resize == resize
+
+
+def test_final_boxes_from_0_to_1() -> None:
+    found = infer({'labels': IDS.T.astype(np.int64), 'boxes': UNIT[None], 'scores': SCORES.T})
+    assert found.output.options['units'] == 'normalized'
 
 
 @pytest.mark.parametrize('masks', [False, True])
@@ -169,85 +229,138 @@ def test_torchvision_takes_images_of_any_size_without_a_batch(
     assert result.class_ids.tolist() == [3]
 
 
-@pytest.mark.parametrize(('logits', 'names', 'activation'), [
-    ([1, 100, 92], '', 'softmax'), ([1, 300, 80], '', 'sigmoid'), ([1, 300, 80], NAMES, 'sigmoid'),
-    ([1, 300, 81], NAMES, 'softmax'), ([1, 100, 80], NAMES, 'sigmoid'),
-    (['b', 'q', 7], '', 'sigmoid')])
-def test_detr(logits: Any, names: str, activation: str) -> None:
-    outputs = [tensor('logits', logits), tensor('pred_boxes', [*logits[:2], 4])]
-    descriptor = inferred(outputs, names=names)
-    assert descriptor.output.decoder == 'detr'
-    assert descriptor.output.options == {
-        'outputs': {'logits': 'logits', 'boxes': 'pred_boxes'}, 'activation': activation}
-    assert descriptor.input.resize == 'stretch'
-    assert (descriptor.input.mean[0] > 0) == (activation == 'softmax')
+def logits(last: float, others: float, classes: int, queries: int) -> Any:
+    values = np.full((1, queries, classes), others, np.float32)
+    values[..., -1] = last
+    return values + RANDOM.normal(0, 0.1, values.shape).astype('f4')
+
+
+@pytest.mark.parametrize(('values', 'activation'), [
+    (logits(5, -3, 92, 100), 'softmax'), (logits(-5, -4, 80, 300), 'sigmoid'),
+    (logits(5, -3, 12, 50), 'softmax'), (logits(-5, -4, 12, 50), 'sigmoid')])
+def test_detr(values: Any, activation: str) -> None:
+    boxes = centers(values.shape[1], 1)[None]
+    for names in (('logits', 'pred_boxes'), ('labels', 'dets')):
+        found = infer({names[0]: values, names[1]: boxes})
+        assert found.output.decoder == 'detr'
+        assert found.output.options == {
+            'outputs': {'logits': names[0], 'boxes': names[1]}, 'activation': activation}
+
+
+@pytest.mark.parametrize('outputs, options', [
+    # UltraFace, one class and the background; a face detector with a sigmoid; YOLO-NAS.
+    ({'boxes': corners(200, 1)[None], 'scores': softmaxed(200, 2, 0)},
+     {'box_format': 'xyxy', 'normalized': True, 'background': 0}),
+    ({'boxes': corners(200, 1)[None], 'scores': softmaxed(200, 4, 3)},
+     {'box_format': 'xyxy', 'normalized': True, 'background': 3}),
+    ({'a': corners(200, 1)[None], 'b': RANDOM.uniform(0.01, 0.3, (1, 200, 1)).astype('f4')},
+     {'box_format': 'xyxy', 'normalized': True, 'background': False}),
+    ({'913': corners(200, SIZE)[None], '904': RANDOM.uniform(0.01, 0.3, (1, 200, 80)).astype(
+        'f4')}, {'box_format': 'xyxy', 'normalized': False, 'background': False}),
+    ({'a': centers(200, 1)[None], 'b': RANDOM.uniform(0.01, 0.3, (1, 200, 5)).astype('f4')},
+     {'box_format': 'cxcywh', 'normalized': True, 'background': False})])
+def test_boxes_and_scores(outputs: Any, options: Any) -> None:
+    found = infer(outputs)
+    assert found.output.decoder == 'boxes_scores'
+    assert {key: value for key, value in found.output.options.items()
+            if key != 'outputs'} == options
+
+
+def test_offsets_to_priors_are_asked() -> None:
+    offsets = RANDOM.normal(0, 1, (1, 200, 4)).astype('f4')
+    text = refusal({'boxes': offsets, 'scores': softmaxed(200, 2, 0)})
+    assert 'priors that are not in the file' in text and 'decoder: ssd' in text
+    landmarks = RANDOM.normal(0, 1, (1, 200, 10)).astype('f4')
+    assert 'priors that are not in the file' in refusal(
+        {'loc': offsets, 'conf': softmaxed(200, 2, 0), 'landms': landmarks})
+
+
+def test_raw_maps_are_asked() -> None:
+    maps = {f'out{side}': RANDOM.normal(0, 1, (1, 255, side, side)).astype('f4')
+            for side in (16, 8, 4)}
+    assert 'anchors that are not in the file' in refusal(maps)
+    maps = {f'out{side}': RANDOM.normal(0, 1, (1, 3, side, side, 85)).astype('f4')
+            for side in (16, 8, 4)}
+    assert 'anchors that are not in the file' in refusal(maps)
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.uint8])
+def test_a_tensorflow_detector(dtype: Any) -> None:
+    outputs = {'detection_boxes:0': UNIT[None], 'detection_scores:0': SCORES.T,
+               'detection_classes:0': IDS.T + 1, 'num_detections:0': np.array([5], np.float32)}
+    found = infer(outputs, layout='nhwc', dtype=dtype)
+    assert found.output.decoder == 'tf_detection'
+    assert found.output.options['outputs']['count'] == 'num_detections:0'
+    assert bool(found.unverified) == (dtype is np.float32)
+
+
+def test_a_tflite_detector() -> None:
+    name = 'TFLite_Detection_PostProcess'
+    found = infer({name: UNIT[None, :10], f'{name}:1': IDS.T[:, :10], f'{name}:2': SCORES.T[:, :10],
+                   f'{name}:3': np.array([10], np.float32)}, layout='nhwc', dtype=np.uint8)
+    assert found.output.options['outputs'] == {
+        'boxes': name, 'classes': f'{name}:1', 'scores': f'{name}:2', 'count': f'{name}:3'}
 
 
 def test_selected_indices() -> None:
-    outputs = [tensor('a', [1, 'n', 4]), tensor('b', [1, 80, 'n']),
-               tensor('c', [1, 'm', 3], np.int32)]
-    descriptor = inferred(outputs)
-    assert descriptor.output.decoder == 'selected_indices'
-    assert descriptor.output.options['outputs'] == {'boxes': 'a', 'scores': 'b', 'indices': 'c'}
-    assert descriptor.input.pad_value == 128
+    found = infer({'a': corners(50, SIZE)[None], 'b': RANDOM.uniform(0, 0.3, (1, 80, 50)).astype(
+        'f4'), 'c': np.zeros((1, 3, 3), np.int32)})
+    assert found.output.decoder == 'selected_indices'
+    assert found.output.options['outputs'] == {'boxes': 'a', 'scores': 'b', 'indices': 'c'}
+    assert found.input.pad_value == 128
 
 
-FEED_416 = tensor('input.1', [1, 3, 416, 416])
-
-
-@pytest.mark.parametrize('names', ['', NAMES])
-def test_nanodet_plus(names: str) -> None:
-    descriptor = inferred([tensor('output', [1, 3598, 112])], FEED_416, names=names)
-    assert descriptor.output.decoder == 'nanodet'
-    assert descriptor.output.options == {'strides': (8, 16, 32, 64)}
-    assert descriptor.input.color == 'bgr'
-    assert descriptor.input.mean == (103.53, 116.28, 123.675)
+@pytest.mark.parametrize('metadata', [{}, {'names': NAMES}])
+def test_nanodet_plus(metadata: dict[str, str]) -> None:
+    rows = np.concatenate([RANDOM.uniform(0.001, 0.1, (1, 3598, 80)),
+                           RANDOM.normal(0, 1, (1, 3598, 32))], axis=2).astype('f4')
+    found = infer({'output': rows}, 416, **metadata)
+    assert found.output.decoder == 'nanodet'
+    assert found.output.options == {'strides': (8, 16, 32, 64)}
+    assert found.input.mean == (103.53, 116.28, 123.675)
 
 
 @pytest.mark.parametrize('classes', [80, 3])
 def test_nanodet_of_several_outputs(classes: int) -> None:
     """The outputs of the model in OpenCV's model zoo, which say nothing by their names."""
-    grids = (2704, 676, 169)
-    outputs = [tensor(str(index), [1, rows, columns]) for index, (columns, rows) in enumerate(
-        (columns, rows) for columns in (classes, 32) for rows in grids)]
-    descriptor = inferred(outputs, FEED_416)
-    assert descriptor.output.decoder == 'nanodet'
-    assert descriptor.output.options == {'strides': (8, 16, 32)}
+    outputs = {str(index): RANDOM.uniform(0.001, 0.1, (1, rows, columns)).astype('f4')
+               for index, (columns, rows) in enumerate(
+                   (columns, rows) for columns in (classes, 32) for rows in (2704, 676, 169))}
+    found = infer(outputs, 416)
+    assert found.output.decoder == 'nanodet'
+    assert found.output.options == {'strides': (8, 16, 32)}
+
+
+def yunet(roles: tuple[str, ...] = ('cls', 'obj', 'bbox', 'kps')) -> dict[str, Any]:
+    width = {'cls': 1, 'obj': 1, 'bbox': 4, 'kps': 10}
+    return {f'{role}_{stride}': np.zeros((1, (SIZE // stride) ** 2, width[role]), np.float32)
+            for role in roles for stride in (8, 16, 32)}
 
 
 def test_yunet() -> None:
-    outputs = [tensor(f'{role}_{stride}', [1, (640 // stride) ** 2, columns])
-               for role, columns in (('cls', 1), ('obj', 1), ('bbox', 4), ('kps', 10))
-               for stride in (8, 16, 32)]
-    descriptor = inferred(outputs)
-    assert (descriptor.output.decoder, descriptor.output.options) == ('yunet', {})
-    assert (descriptor.input.color, descriptor.input.anchor) == ('bgr', 'top_left')
-    with pytest.raises(DescriptorError, match='does not follow'):
-        inferred(outputs[:8])
-
-
-def test_yunet_for_images_of_any_size_gets_its_published_one() -> None:
-    outputs = [tensor(f'{role}_{stride}', [1, 'anchors', columns])
-               for role, columns in (('cls', 1), ('obj', 1), ('bbox', 4), ('kps', 10))
-               for stride in (8, 16, 32)]
-    descriptor = inferred(outputs, tensor('input', [1, 3, 'height', 'width']))
-    assert descriptor.input.size == (640, 640)
-    assert any(sentence.startswith('input.size: 640x640, because ')
-               for sentence in descriptor.inferred)
+    found = infer(yunet())
+    assert (found.output.decoder, found.output.options) == ('yunet', {})
+    assert (found.input.color, found.input.anchor) == ('bgr', 'top_left')
+    assert 'does not follow' in refusal(yunet(('cls', 'obj')))
 
 
 @pytest.mark.parametrize('outputs', [
-    [tensor('boxes', [1, 9, 5]), tensor('labels', [1, 9]), tensor('scores', [1, 9])],
-    [tensor('logits', [1, 9]), tensor('pred_boxes', [1, 9, 4])],
-    [tensor('a', [1, 9, 4]), tensor('b', [1, 80, 9]), tensor('c', [1, 5, 3])],
-    [tensor('out', [1, 3598, 32])], [tensor('out', [1, 5000, 6])]])
-def test_what_fits_nothing(outputs: Any) -> None:
-    with pytest.raises(DescriptorError, match='does not follow from their shapes'):
-        complete(BARE, [FEED_416], outputs, {})
+    {'boxes': np.zeros((1, 9, 5), 'f4'), 'labels': np.zeros((1, 9), 'f4')},
+    {'out': np.zeros((1, 200, 85), 'f4')}, {'out': np.zeros((1, 8400, 84, 1), 'f4')},
+    {'a': np.zeros((1, 9, 4), 'f4'), 'b': np.zeros((1, 8, 2), 'f4')},
+    {'a': np.zeros((1, 9, 4), 'f4'), 'b': np.zeros((1, 9, 4), 'f4')}, {}])
+def test_what_fits_nothing_is_shown(outputs: Any) -> None:
+    text = refusal(outputs)
+    assert text.startswith('/m/net.onnx: what the outputs mean does not follow from them: ')
+    assert all(f"'{name}' float32" in text for name in outputs)
+    assert 'docs/decoders.md' in text
 
 
 def test_gray_models_are_fed_gray() -> None:
-    descriptor = inferred([tensor('output0', [1, 84, 8400])], tensor('in', [1, 1, 640, 640]))
-    assert descriptor.output.decoder == 'yolo'
-    assert descriptor.input.color == 'gray'
-    assert len(descriptor.input.mean) == len(descriptor.input.std) == 1
+    rows = transposed(dense(SIZE, 80))
+    engine = FakeEngine([tensor('in', [1, 1, SIZE, SIZE])], [tensor('output0', rows.shape)],
+                        {'output0': rows})
+    found = complete(BARE, engine)
+    assert found.output.decoder == 'yolo'
+    assert found.input.color == 'gray'
+    assert len(found.input.mean) == len(found.input.std) == 1
