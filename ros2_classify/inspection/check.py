@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.autoconfig.complete import complete
+from ros2_classify.autoconfig.trial import Run, sample_images
 from ros2_classify.convert.api import to_onnx
 from ros2_classify.convert.options import ConvertOptions
 from ros2_classify.download.hashing import sha256_of_directory, sha256_of_file
@@ -37,8 +38,7 @@ from ros2_classify.engines.external_data import check_weights, weight_files
 from ros2_classify.engines.onnx_file import OnnxFile, read_onnx
 from ros2_classify.errors import EngineError, Ros2ClassifyError
 from ros2_classify.image_io import depth_reader
-from ros2_classify.inspection.output_checks import (
-    Issues, judge, measured, Run, run_on, sample_images)
+from ros2_classify.inspection.output_checks import Issues, judge, run_on
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.descriptor_writer import mapping_of
@@ -280,8 +280,7 @@ def _look_at(
     if image is not None:
         image = depth_reader(descriptor.input.input_range)(image)
         runs += run_on(pipeline, [image], 'bgr')
-    report.runs, report.descriptor = runs, measured(descriptor, runs)
-    pipeline = Pipeline(report.descriptor, engine, report.labels)
+    report.runs = runs
     report.add(judge(pipeline, runs))
     if image is not None and not report.problems:
         report.result = pipeline(image, 'bgr')
@@ -326,6 +325,7 @@ def summary(report: Report) -> Mapping[str, Any]:
         'outputs': [_spec(spec) for spec in report.outputs],
         'descriptor': None if descriptor is None else mapping_of(descriptor),
         'inferred': list(descriptor.inferred) if descriptor else [],
+        'unverified': list(descriptor.unverified) if descriptor else [],
         'labels': len(report.labels) if report.labels else None,
         'seen': output_ranges(report),
         'result': report.result.to_dict() if report.result is not None else None,

@@ -24,35 +24,23 @@ from typing import Any, Literal, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_classify.convert.compare import sample_image
+from ros2_classify.autoconfig.trial import Run
 from ros2_classify.decoders import Candidates, DecodeContext, DECODERS
 from ros2_classify.decoders.base import find_name
-from ros2_classify.engines import Tensors
 from ros2_classify.errors import OutputError
-from ros2_classify.model.descriptor import FrozenMapping, ModelDescriptor
+from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.labels import Labels
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.preprocess.geometry import Geometry
 from ros2_classify.results.results import Result
 
 Kind = Literal['probabilities', 'scores', 'logits']
 
-_SIZE = (640, 480)
 # Sums of 1 are this imprecise with float16 and 8-bit weights.
 _SUM_TOLERANCE = 0.05
 _RANGE_TOLERANCE = 0.01
 # Boxes beyond this multiple of the input's sides are in other units.
 _FAR = 8.0
 _BEST = 50
-_ACTIVATION = 'output.activation: '
-
-
-@dataclass(frozen=True)
-class Run:
-    """A model's outputs by name for one image, and how the image became the input."""
-
-    outputs: Tensors
-    geometry: Geometry
 
 
 @dataclass(frozen=True)
@@ -64,12 +52,6 @@ class Issue:
 
 
 Issues = list[Issue]
-
-
-def sample_images() -> list[NDArray[np.uint8]]:
-    """Return three very different RGB images: shapes, their negative upside down, plain grey."""
-    shapes = sample_image(*_SIZE)
-    return [shapes, np.ascontiguousarray(255 - shapes[::-1]), np.full_like(shapes, 127)]
 
 
 def run_on(
@@ -108,26 +90,6 @@ def class_numbers(descriptor: ModelDescriptor, runs: Sequence[Run]) -> list[NDAr
             return []
         rows.append(run.outputs[name])
     return rows
-
-
-def measured(descriptor: ModelDescriptor, runs: Sequence[Run]) -> ModelDescriptor:
-    """Replace an inferred activation by what the outputs show."""
-    inferred = [each for each in descriptor.inferred if each.startswith(_ACTIVATION)]
-    if descriptor.output.decoder != 'classification' or not inferred:
-        return descriptor
-    kind = kind_of(class_numbers(descriptor, runs))
-    if kind is None:
-        return descriptor
-    activation, seen = {
-        'probabilities': ('none', 'were from 0 to 1 with a sum of 1'),
-        'scores': ('none', 'were from 0 to 1, each for itself'),
-        'logits': ('softmax', 'were not from 0 to 1')}[kind]
-    sentence = (f'{_ACTIVATION}{activation}, because the outputs for {len(runs)} images '
-                f'{seen}')
-    options = FrozenMapping({**descriptor.output.options, 'activation': activation})
-    return replace(
-        descriptor, output=replace(descriptor.output, options=options),
-        inferred=tuple(sentence if each in inferred else each for each in descriptor.inferred))
 
 
 def judge(pipeline: Pipeline[Result], runs: Sequence[Run]) -> Issues:

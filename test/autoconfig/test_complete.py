@@ -145,7 +145,7 @@ def test_names_in_the_metadata(key, text, expected):
 
 
 @pytest.mark.parametrize('text', [
-    '', '{', '5', '[]', '{}', '[1, 2]', "{'a': 'b'}", '[' * 10_000, '__import__("os")',
+    '', '{', '5', '[]', '{}', "{'a': 'b'}", '[' * 10_000, '__import__("os")',
     "{None: 'a'}", '(' + "'a'," * 400_000 + ')'])
 def test_metadata_that_holds_no_names(text):
     assert done(BARE, tensor('in', [1, 3, 8, 8]), names=text).labels is None

@@ -29,14 +29,14 @@ from ros2_classify.inspection import check_model, describe_model, Report
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.descriptor_writer import mapping_of
 from ros2_classify.model.files import model_file
-from ros2_classify.testing import save_color_classifier, save_constant_model
+from ros2_classify.testing import FakeEngine, save_color_classifier, save_constant_model
 from test_check import FILES, save_linear
 
 
 def same(path: Path, report: Report) -> bool:
     """Tell whether a descriptor's file completes to what the bare model was inferred to be."""
     bare = report.descriptor
-    written = complete(load_descriptor(path), report.inputs, report.outputs, {})
+    written = complete(load_descriptor(path), FakeEngine(report.inputs, report.outputs, {}))
     assert not report.problems
     assert not written.inferred
     pairs = [(getattr(written, name), getattr(bare, name))

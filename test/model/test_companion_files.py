@@ -20,6 +20,7 @@ from pathlib import Path
 import shutil
 
 import numpy as np
+from published_outputs import dense
 import pytest
 from ros2_classify import ModelDescriptor, Pipeline
 from ros2_classify.autoconfig.complete import complete
@@ -29,7 +30,7 @@ from ros2_classify.model.catalog import resolve
 from ros2_classify.model.companion_files import with_companion_files
 from ros2_classify.model.descriptor import InputSpec
 from ros2_classify.model.labels import Labels
-from ros2_classify.testing import save_color_classifier, tensor
+from ros2_classify.testing import FakeEngine, save_color_classifier, tensor
 
 RGB = Labels.from_names(['red', 'green', 'blue'])
 NAMES = 'red\ngreen\nblue\n'
@@ -147,8 +148,10 @@ def test_a_descriptor_of_its_own_needs_none(model: Path) -> None:
 def test_the_number_of_names_tells_classes_from_other_numbers(tmp_path: Path) -> None:
     descriptor = ModelDescriptor.from_mapping({
         'source': {'path': 'net.onnx'}, 'labels': ['a', 'b', 'c']})
-    done = complete(descriptor, [tensor('in', [1, 3, 64, 64])], [tensor('out', [1, 8, 'n'])], {})
-    assert (done.output.decoder, done.output.options['objectness']) == ('yolo', True)
+    rows = dense(64, 3)
+    done = complete(descriptor, FakeEngine(
+        [tensor('in', [1, 3, 64, 64])], [tensor('out', [1, 'n', 7])], {'out': rows}))
+    assert (done.output.decoder, done.output.options['objectness']) == ('yolo', False)
     assert done.input != InputSpec()
 
 
@@ -198,7 +201,8 @@ def test_tasks_in_the_metadata(word: str, task: str | None) -> None:
     ('', (650, 480)), ('32', (672, 480)), ('1', (650, 480)), ('x', (650, 480))])
 def test_sizes_in_the_metadata(key: str, stride: str, size: tuple[int, int]) -> None:
     bare = ModelDescriptor.from_mapping({'source': {'path': 'net.onnx'}})
-    done = complete(bare, [tensor('in', [1, 3, 'h', 'w'])], [tensor('out', [1, 4])],
-                    {key: '[480, 650]', 'stride': stride})
+    done = complete(bare, FakeEngine(
+        [tensor('in', [1, 3, 'h', 'w'])], [tensor('out', [1, 4])],
+        {'out': np.zeros((1, 4), np.float32)}, metadata={key: '[480, 650]', 'stride': stride}))
     assert done.input.size == size
     assert np.all([key in done.inferred[0], ('stride' in done.inferred[0]) == (stride == '32')])

@@ -1,0 +1,166 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Classifiers, segmentation models, and what is no such thing, without a descriptor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper, TensorProto
+import pytest
+from ros2_classify.errors import DescriptorError
+from ros2_classify.pipeline import Pipeline
+
+RANDOM = np.random.default_rng(3)
+
+
+def save(
+    path: Path, end: str, count: int, *, scale: float | None = None, layout: str = 'nhwc',
+    name: str = 'dense_1', mean: bool = True, size: int = 64, weight: float = 0.05,
+) -> Path:
+    """Save a linear classifier of the mean colours of a 4 x 4 grid, with a last operator."""
+    shape = [1, size, size, 3] if layout == 'nhwc' else [1, 3, size, size]
+    step = size // 4
+    nodes = []
+    feed = 'images'
+    if scale is not None:
+        nodes.append(helper.make_node('Mul', [feed, 'scale'], ['scaled']))
+        feed = 'scaled'
+    if layout == 'nhwc':
+        nodes.append(helper.make_node('Transpose', [feed], ['nchw'], perm=[0, 3, 1, 2]))
+        feed = 'nchw'
+    nodes += [
+        helper.make_node('AveragePool', [feed], ['pooled'], kernel_shape=[step, step],
+                         strides=[step, step]),
+        helper.make_node('Flatten', ['pooled'], ['flat']),
+        helper.make_node('MatMul', ['flat', 'weights'], ['logits'])]
+    last = 'logits'
+    if end:
+        nodes.append(helper.make_node(end, [last], ['ended']))
+        last = 'ended'
+    nodes.append(helper.make_node('Identity', [last], [name]))
+    weights = [numpy_helper.from_array(
+        RANDOM.normal(0, weight, (48, count)).astype(np.float32), 'weights')]
+    if scale is not None:
+        weights.append(numpy_helper.from_array(np.array(scale, np.float32), 'scale'))
+    graph = helper.make_graph(
+        nodes, 'g', [helper.make_tensor_value_info('images', TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, count])], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)],
+                                ir_version=8), path)
+    return path
+
+
+def descriptor_of(path: Path) -> Any:
+    with Pipeline.load(path, provider='cpu') as pipeline:
+        return pipeline.descriptor
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(DescriptorError) as caught:
+        Pipeline.load(path, provider='cpu')
+    return str(caught.value)
+
+
+@pytest.mark.parametrize('end, options', [
+    ('Softmax', {'activation': 'none'}), ('Sigmoid', {'activation': 'none', 'multi_label': True}),
+    ('LogSoftmax', {'activation': 'softmax'}), ('', {'activation': 'softmax'})])
+def test_the_last_operator_tells_the_activation(
+    tmp_path: Path, end: str, options: dict[str, Any],
+) -> None:
+    found = descriptor_of(save(tmp_path / 'm.onnx', end, 5))
+    assert found.output.options == {**options, 'output': 'dense_1'}
+    assert 'input.mean' in found.unverified
+    # A softmax says classes; five numbers alone do not.
+    assert ('output.decoder' in found.unverified) == (end == '')
+
+
+@pytest.mark.parametrize('scale, expected', [
+    (1 / 255, {'scale': 1.0, 'mean': (0, 0, 0)}), (1 / 127.5, {'scale': 1.0, 'mean': (0, 0, 0)}),
+    (4.4, {'scale': 1 / 255, 'mean': (0, 0, 0)}), (None, {'mean': (127.5,) * 3})])
+def test_a_graph_that_scales_pixels_itself_is_fed_plain_ones(
+    tmp_path: Path, scale: float | None, expected: dict[str, Any],
+) -> None:
+    found = descriptor_of(save(tmp_path / 'm.onnx', 'Softmax', 5, scale=scale))
+    for key, value in expected.items():
+        assert getattr(found.input, key) == value
+    assert found.unverified == (('input.color',) if scale else (
+        'input.color', 'input.scale', 'input.mean', 'input.std'))
+
+
+def test_names_beside_a_linear_output_make_it_classes(tmp_path: Path) -> None:
+    (tmp_path / 'm.txt').write_text('\n'.join(f'c{index}' for index in range(512)))
+    found = descriptor_of(save(tmp_path / 'm.onnx', '', 512))
+    assert 'output.decoder' not in found.unverified
+
+
+@pytest.mark.parametrize('count, end, name, words', [
+    (256, '', 'out', 'as many as embeddings usually have'),
+    (100, '', 'face_embedding', 'named as an embedding'),
+    (5, 'Tanh', 'out', 'ends in Tanh'), (10, '', 'landmarks', 'class scores do not'),
+    (1, 'Sigmoid', 'out', 'name both, and declare labels')])
+def test_rows_that_are_no_classes_are_asked(
+    tmp_path: Path, count: int, end: str, name: str, words: str,
+) -> None:
+    assert words in refusal(save(tmp_path / 'm.onnx', end, count, name=name))
+
+
+def save_map(path: Path, out: Any, channels: int = 3, size: int = 64) -> Path:
+    """Save a model with a map: `out(graph nodes)` of the input."""
+    nodes, shape = out
+    graph = helper.make_graph(
+        nodes, 'g', [helper.make_tensor_value_info('images', TensorProto.FLOAT,
+                                                   [1, 3, size, size])],
+        [helper.make_tensor_value_info('map', TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(RANDOM.normal(
+            0, 1, (channels, 3, 1, 1)).astype(np.float32), 'weights')])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)],
+                                ir_version=8), path)
+    return path
+
+
+def conv(end: str = '') -> list[Any]:
+    last = [helper.make_node(end, ['conv'], ['map'], **({'axis': 1} if end == 'Softmax' else {}))] \
+        if end else []
+    return [helper.make_node('Conv', ['images', 'weights'], ['conv' if end else 'map']), *last]
+
+
+def test_an_image_is_no_segmentation(tmp_path: Path) -> None:
+    enhanced = [helper.make_node('Mul', ['images', 'images'], ['map'])]
+    assert 'models that give images' in refusal(
+        save_map(tmp_path / 'm.onnx', (enhanced, [1, 3, 64, 64])))
+    assert 'a mask, a depth or an image' in refusal(
+        save_map(tmp_path / 'n.onnx', (conv(), [1, 1, 64, 64]), 1))
+
+
+@pytest.mark.parametrize('end', ['Softmax', ''])
+def test_a_map_of_scores_is_a_segmentation(tmp_path: Path, end: str) -> None:
+    found = descriptor_of(save_map(tmp_path / 'm.onnx', (conv(end), [1, 6, 64, 64]), 6))
+    assert (found.task, found.output.decoder) == ('segmentation', 'segmentation')
+    assert ('output.decoder' in found.unverified) == (end == '')
+
+
+def test_what_the_model_takes_is_no_image(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node('Flatten', ['points'], ['flat']),
+         helper.make_node('Softmax', ['flat'], ['out'])], 'g',
+        [helper.make_tensor_value_info('points', TensorProto.FLOAT, [1, 21, 2])],
+        [helper.make_tensor_value_info('out', TensorProto.FLOAT, [1, 42])])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)],
+                                ir_version=8), tmp_path / 'm.onnx')
+    assert 'which is not an image' in refusal(tmp_path / 'm.onnx')
