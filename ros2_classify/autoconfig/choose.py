@@ -51,6 +51,12 @@ def choose(facts: Facts, trial: Trial) -> Hypothesis:
     Raises DescriptorError if nothing fits, if several meanings are equally likely, or if the
     likely one needs what is not in the file.
     """
+    for name, array in facts.arrays.items():
+        bad = int((~np.isfinite(array)).sum()) if array.dtype.kind == 'f' else 0
+        if bad:
+            raise DescriptorError(
+                f'the output {name!r} is NaN or infinite in {bad} of {array.size} numbers for a '
+                'sample image: a float16 overflow or a broken export; try a float32 export')
     alive: list[Hypothesis] = []
     against: list[str] = []
     for each in hypotheses(facts):
@@ -100,8 +106,7 @@ def _range(array: Any) -> str:
     """Return the range of an output's numbers for the sample image."""
     if array is None or array.dtype.kind not in 'fiu' or not array.size:
         return ''
-    finite = array[np.isfinite(array)]
-    return f' ({finite.min():.4g} to {finite.max():.4g})' if finite.size else ' (not finite)'
+    return f' ({array.min():.4g} to {array.max():.4g})'
 
 
 def _fitting(settings: InputSettings, facts: Facts) -> InputSettings:

@@ -59,8 +59,9 @@ def classification(facts: Facts) -> Iterator[Hypothesis]:
         # Without its batch, an output may have one dimension, or more of one after it.
         shape = [dim for dim in output.shape[1:] if dim != 1] if len(output.shape) > 1 \
             else list(output.shape)
-        if len(shape) <= 1 and all(isinstance(dim, int) for dim in shape):
-            yield from _row(facts, output, int(shape[0]) if shape else 1)
+        count = shape[0] if shape else 1
+        if len(shape) <= 1 and isinstance(count, int):
+            yield from _row(facts, output, count)
 
 
 def _row(facts: Facts, output: TensorSpec, count: int) -> Iterator[Hypothesis]:
@@ -203,7 +204,8 @@ def _map(facts: Facts, output: TensorSpec, *, alone: bool) -> Iterator[Hypothesi
         and (classes == 1 if whole else classes >= 1)]
     if len(axes) != 1:
         return
-    classes = int(shape[0] if axes[0] == 'channels_first' else shape[2])
+    classes = shape[0] if axes[0] == 'channels_first' else shape[2]
+    assert isinstance(classes, int)
     labels = facts.labels
     background = labels is not None and labels.name(0).strip('_ ').lower() == 'background'
     end = facts.graph.end(output.name)

@@ -650,8 +650,7 @@ def _offsets(facts: Facts, outputs: Sequence[TensorSpec]) -> Iterator[Hypothesis
         if width not in (4, 10, 14, 16, 18) or len(outputs) not in (2, 3):
             continue
         scores = [tensor for tensor in outputs if tensor is not boxes
-                  and tensor.shape[1] == boxes.shape[1]
-                  and isinstance(tensor.shape[2], int) and tensor.shape[2] != width]
+                  and tensor.shape[1] == boxes.shape[1] and tensor.shape[-1] != width]
         if len(scores) + 1 != len(outputs) or width == 10 and len(outputs) == 3:
             continue
         yield _hypothesis(

@@ -227,8 +227,7 @@ def _takes(
 
 
 def _apply(operator: str, value: NDArray[Any], constant: NDArray[Any]) -> NDArray[Any]:
-    if operator == 'Add':
-        return value + constant
-    if operator == 'Sub':
-        return value - constant
-    return value * constant if operator == 'Mul' else value / constant
+    result: NDArray[Any] = {
+        'Add': np.add, 'Sub': np.subtract, 'Mul': np.multiply, 'Div': np.divide,
+    }[operator](value, constant)
+    return result

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What is inferred about detectors without a descriptor, from outputs as published models give them."""
+"""What is inferred about detectors, from outputs as published models give them."""
 
 from __future__ import annotations
 
@@ -296,8 +296,9 @@ def test_a_tensorflow_detector(dtype: Any) -> None:
 
 def test_a_tflite_detector() -> None:
     name = 'TFLite_Detection_PostProcess'
-    found = infer({name: UNIT[None, :10], f'{name}:1': IDS.T[:, :10], f'{name}:2': SCORES.T[:, :10],
-                   f'{name}:3': np.array([10], np.float32)}, layout='nhwc', dtype=np.uint8)
+    found = infer({
+        name: UNIT[None, :10], f'{name}:1': IDS.T[:, :10], f'{name}:2': SCORES.T[:, :10],
+        f'{name}:3': np.array([10], np.float32)}, layout='nhwc', dtype=np.uint8)
     assert found.output.options['outputs'] == {
         'boxes': name, 'classes': f'{name}:1', 'scores': f'{name}:2', 'count': f'{name}:3'}
 

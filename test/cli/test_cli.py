@@ -85,7 +85,7 @@ def test_classification_as_json(models, capfd):
         'results': [{'class_id': 0, 'label': 'red', 'score': pytest.approx(200 / 255, abs=1e-5)},
                     {'class_id': 1, 'label': 'green', 'score': pytest.approx(50 / 255, abs=1e-5)},
                     {'class_id': 2, 'label': 'blue', 'score': pytest.approx(10 / 255, abs=1e-5)}],
-        'provider': 'CPUExecutionProvider'}
+        'provider': 'CPUExecutionProvider', 'unverified': []}
 
 
 def test_detection_as_json(models, capfd):

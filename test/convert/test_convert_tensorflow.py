@@ -38,6 +38,7 @@ from ros2_classify.convert.process import choose_python, find_converter, PYTHON
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.errors import ConversionError
 from ros2_classify.inspection import check_model, describe_model
+from ros2_classify.testing import FakeEngine
 import shared_data
 import test_manifest
 
@@ -164,7 +165,8 @@ def test_a_check(models: Path, model: str) -> None:
 def test_a_first_descriptor(models: Path, tmp_path: Path, file: str) -> None:
     text, report = describe_model(models / 'models' / file, tmp_path)
     (tmp_path / 'mine.yaml').write_text(text)
-    written = complete(load_descriptor(tmp_path / 'mine.yaml'), FakeEngine(report.inputs, report.outputs, {}))
+    written = complete(load_descriptor(tmp_path / 'mine.yaml'),
+                       FakeEngine(report.inputs, report.outputs, {}))
     for name in ('task', 'format', 'input', 'output'):
         assert getattr(written, name) == getattr(report.descriptor, name)
     # It needs no conversion of its own.

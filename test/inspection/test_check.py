@@ -198,13 +198,13 @@ def sigmoid_twice(path: Path) -> Any:
     (external_missing, 'net.weights is missing beside net.onnx: copy it there too'),
     (no_such_output, "the model has no output 'probs'; it has 'scores' float32 [1, 3]"),
     (wrong_labels, 'labels 80, outputs 91'),
-    (nothing_but_nan, "the output 'scores' is NaN in 15 of 15 numbers"),
+    (nothing_but_nan, "the output 'scores' is NaN or infinite in 5 of 5 numbers"),
     (logits, 'these are logits (from '),
     (softmax_twice, 'these are probabilities already (from '),
     (unknown_operator, 'does not know 1 of the operators: Frobnicate (1 node)'),
     (newer_operator, 'Einsum (1 node), which came with opset 12 while the model says 9'),
     (all_equal, "all numbers of the output 'scores' are equal (0.25), whatever the image"),
-    (unreadable_outputs, 'what the outputs mean does not follow from their shapes'),
+    (unreadable_outputs, 'what the outputs mean does not follow from them'),
     (pixels_for_parts, 'the descriptor takes pixels for fractions of the image'),
     (parts_for_pixels, 'the descriptor takes fractions of the image, from 0 to 1, for pixels'),
     (class_without_label, 'the model found the class 91, but the labels end at 1'),
@@ -364,17 +364,6 @@ def test_kinds_of_numbers(rows: list[list[float]], kind: str | None) -> None:
     assert kind_of([np.array(row) for row in rows]) == kind
 
 
-def test_a_given_image_counts_too(tmp_path: Path) -> None:
-    # For the computed images alone its numbers look like scores.
-    path = save_color_classifier(tmp_path / 'net.onnx')
-    red = np.full((8, 8, 3), (0, 0, 250), np.uint8)
-    for image, activation in ((None, 'none'), (red, 'softmax')):
-        report = check_model(path, image, provider='cpu')
-        assert not report.problems
-        assert report.descriptor.output.options['activation'] == activation
-        assert len(report.runs) == (3 if image is None else 4)
-
-
 @pytest.mark.parametrize('softmax, activation', [(True, 'none'), (False, 'softmax')])
 def test_a_run_decides_between_softmax_and_none(
     tmp_path: Path, softmax: bool, activation: str,
@@ -383,4 +372,4 @@ def test_a_run_decides_between_softmax_and_none(
     assert not report.problems
     assert report.descriptor.output.options['activation'] == activation
     setting, = [item for item in report.descriptor.inferred if 'output.activation' in item]
-    assert f'{activation}, because the outputs for 3 images were' in setting
+    assert f'output.activation: {activation}, because ' in setting

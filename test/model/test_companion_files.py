@@ -191,7 +191,8 @@ def test_no_names_in_the_metadata(text: str) -> None:
 
 @pytest.mark.parametrize('word, task', [
     ('classify', 'classification'), ('image_classification', 'classification'),
-    ('detect', 'detection'), ('object-detection', 'detection'), ('segment', None), ('', None)])
+    ('detect', 'detection'), ('object-detection', 'detection'), ('segment', 'detection'),
+    ('semantic', 'segmentation'), ('', None)])
 def test_tasks_in_the_metadata(word: str, task: str | None) -> None:
     assert task_of({'task': word}) == task
 
