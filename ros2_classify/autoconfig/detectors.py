@@ -605,9 +605,10 @@ def _boxes_and_scores(
     places, values = _array(facts, boxes), _array(facts, scores)
     if places is None or values is None:
         return
-    table = values.reshape(values.shape[-2:])
-    table = table.T if across == 'columns' else table
-    classes = table.shape[1]
+    table: NDArray[Any] = values.reshape(values.shape[-2:])
+    if across == 'columns':
+        table = table.T
+    classes = table.shape[-1]
     why = (f'the outputs {boxes} and {scores} have a row of coordinates and '
            f'{"a column" if across == "columns" else "a row"} of scores for each box')
     ends = facts.graph.end(scores.name)
@@ -664,6 +665,7 @@ def _maps(facts: Facts) -> Iterator[Hypothesis]:
     """Recognize the raw maps of detectors, whose anchors are not in the file."""
     size = facts.size
     maps = [tensor for tensor in facts.outputs if len(tensor.shape) in (4, 5)]
+    first = [tensor.shape[1] if len(tensor.shape) > 1 else None for tensor in maps]
     if size is None or len(maps) != len(facts.outputs) or not maps:
         return
     sides = {(tensor.shape[-2:] if len(tensor.shape) == 4 else tensor.shape[2:4])
@@ -671,9 +673,10 @@ def _maps(facts: Facts) -> Iterator[Hypothesis]:
     strides = sorted({size[0] // width for height, width in sides if isinstance(width, int)
                       and isinstance(height, int) and width and not size[0] % width
                       and size[0] * height == size[1] * width})
-    if len(strides) != len(sides) or not strides or strides[-1] < 16 or any(
-            len(tensor.shape) == 4 and isinstance(tensor.shape[1], int) and tensor.shape[1] < 5
-            for tensor in maps if len(maps) == len(sides)):
+    narrow = any(len(tensor.shape) == 4 and isinstance(channels, int) and channels < 5
+                 for tensor, channels in zip(maps, first))
+    if len(strides) != len(sides) or not strides or strides[-1] < 16 or (
+            narrow and len(maps) == len(sides)):
         return
     yield _hypothesis(
         'yolo_anchors', {}, f'the outputs are maps with strides of {strides}', Strength.USUAL,
@@ -705,7 +708,8 @@ def _grids(size: tuple[int, int]) -> dict[int, int]:
     if bounded is None:
         return {}
     counts = [len(cells(bounded, strides)) for strides in _STRIDES]
-    return {**{count * _ANCHORS: _ANCHORS for count in counts}, **{count: 1 for count in counts}}
+    return {**dict.fromkeys([count * _ANCHORS for count in counts], _ANCHORS),
+            **dict.fromkeys(counts, 1)}
 
 
 def _bounded(size: tuple[int, int] | None) -> tuple[int, int] | None:

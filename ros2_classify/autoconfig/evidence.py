@@ -15,9 +15,9 @@
 """
 What is known about a bare model, and what its outputs may mean.
 
-A family states hypotheses, each with the strength of its evidence. `ros2_classify.autoconfig.trial`
-takes away those that the model's own numbers contradict, and `ros2_classify.autoconfig.choose`
-runs the only one that is left, or asks.
+A family states hypotheses, each with the strength of its evidence.
+`ros2_classify.autoconfig.trial` takes away those that the model's own numbers contradict, and
+`ros2_classify.autoconfig.choose` runs the only one that is left, or asks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from enum import IntEnum
 from typing import Any
 
 from ros2_classify.autoconfig.graph import Graph
-from ros2_classify.engines.base import TensorSpec, Tensors
+from ros2_classify.engines.base import Tensors, TensorSpec
 from ros2_classify.model.descriptor import InputSpec, Task
 from ros2_classify.model.labels import Labels
 

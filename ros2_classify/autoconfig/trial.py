@@ -16,9 +16,9 @@
 Try a hypothesis on a few images: what its own outputs contradict is out.
 
 The images are drawn, with the statistics of photographs: a dead-leaves model, discs of random
-sizes that hide each other (A. B. Lee, D. Mumford, J. Huang, "Occlusion Models for Natural Images",
-2001), has their spectrum and their edges. A detector finds little in them, but all its boxes, however
-low their score, say in which units, order and range its numbers are.
+sizes that hide each other (A. B. Lee, D. Mumford, J. Huang, "Occlusion Models for Natural
+Images", 2001), has their spectrum and their edges. A detector finds little in them, but all its
+boxes, however low their score, say in which units, order and range its numbers are.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ from ros2_classify.decoders.base import find_name
 from ros2_classify.decoders.boxes import cells
 from ros2_classify.engines import Engine, Tensors
 from ros2_classify.errors import OutputError
-from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.model.descriptor import InputSpec, OutputSpec
+from ros2_classify.postprocess.dequantize import Dequantizer
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.geometry import Geometry
@@ -106,6 +107,7 @@ class Trial:
 
     def __init__(self, engine: Engine, extra: ExtraInputs, *, fixed: bool = False) -> None:
         self._engine, self._extra, self._fixed = engine, extra, fixed
+        self._dequantize = Dequantizer(OutputSpec(), engine.outputs, 'the model')
         self._runs: dict[InputSpec, tuple[Run, ...]] = {}
 
     def runs(self, spec: InputSpec) -> tuple[Run, ...]:
@@ -135,7 +137,7 @@ class Trial:
         # A batch for each image, since outputs may use its memory.
         batch = Batch(spec, name, self._extra, 1, unbatched=unbatched)
         batch.add(image, 'rgb')
-        outputs = batch.run(self._engine)
+        outputs = self._dequantize(batch.run(self._engine))
         return Run({name: np.array(array) for name, array in outputs.items()},
                    batch.geometries[0])
 

@@ -135,8 +135,8 @@ def save_map(path: Path, out: Any, channels: int = 3, size: int = 64) -> Path:
 
 
 def conv(end: str = '') -> list[Any]:
-    last = [helper.make_node(end, ['conv'], ['map'], **({'axis': 1} if end == 'Softmax' else {}))] \
-        if end else []
+    axis = {'axis': 1} if end == 'Softmax' else {}
+    last = [helper.make_node(end, ['conv'], ['map'], **axis)] if end else []
     return [helper.make_node('Conv', ['images', 'weights'], ['conv' if end else 'map']), *last]
 
 
