@@ -125,7 +125,7 @@ def _pixels(
     declared = spec.size if isinstance(spec.size, tuple) else _ANY_SIZE
     pixels = _read(image) if image else None
     if pixels is not None and spec.size == 'source':
-        declared = (pixels.shape[1], pixels.shape[0])
+        declared = spec.size_for((pixels.shape[1], pixels.shape[0]))
     width, height = width or declared[0], height or declared[1]
     if pixels is None:
         pixels = sample_image(width, height)

@@ -129,6 +129,8 @@ class PixelClasses:
         The class that means "nothing of these".
     scores : ndarray of float32, shape (C, h, w), or None
         The scores, if these are interpolated instead of the classes repeated.
+    below : tuple of int, or None
+        The row of ``scores`` that is no class but a threshold, and the id where it is greatest.
 
     """
 
@@ -136,6 +138,7 @@ class PixelClasses:
     unlabeled: int
     background: int | None = None
     scores: NDArray[np.float32] | None = None
+    below: tuple[int, int] | None = None
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -34,10 +34,11 @@ from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
     as_float32, DecodeContext, Decoder, describe, first_name, misfit, OUTPUT, Outputs, pick,
-    PixelClasses)
-from ros2_classify.decoders.classification import BACKGROUND
+    PixelClasses, sigmoid, softmax)
+from ros2_classify.decoders.classification import Activation, BACKGROUND
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import key
+from ros2_classify.yaml_config import Fields
 
 Axes = Literal['channels_first', 'channels_last']
 Upsampling = Literal['nearest', 'linear']
@@ -58,13 +59,26 @@ class SegmentationOptions:
     axes: Literal['auto'] | Axes = key(
         'auto', "the position of the class axis; `auto` decides by the image's shape")
     threshold: float | None = key(
-        None, 'a pixel with one score is class 1 if it is greater, otherwise class 0', low=-1e6,
+        None, 'a pixel with one score is class 1 if it is greater, otherwise class 0; a pixel '
+        'with several, none of them greater, is the background or has no class', low=-1e6,
         high=1e6, unset='needed for one score')
+    activation: Activation = key(
+        'none', 'what turns the outputs into scores, for `threshold`')
     background: int | None = key(
         None, BACKGROUND, meaning='a class that means "nothing": in the label image, but not '
         'listed and not colored')
     upsampling: Upsampling = key(
         'nearest', '`linear` interpolates the scores: smoother edges, more time')
+
+    def checked(self, fields: Fields) -> SegmentationOptions:
+        """Refuse a threshold that no score can pass, or all do."""
+        if self.activation != 'none' and self.threshold is not None and not (
+                0 <= self.threshold <= 1):
+            raise fields.error(
+                'threshold', f'{self.threshold:g} is compared with scores from 0 to 1, as '
+                f'activation: {self.activation} makes them; give a number between, or remove '
+                'activation to compare logits')
+        return self
 
 
 def class_count(outputs: Outputs, options: SegmentationOptions) -> int | None:
@@ -83,9 +97,16 @@ def decode(
     """Return the class of each cell."""
     name, array = _squeezed(outputs, options)
     if _holds_classes(array, options):
+        if options.threshold is not None:
+            raise OutputError(
+                f'output.threshold is for scores, but the output {name!r} holds classes; remove '
+                f'it, or set output.values: scores; the model has {describe(outputs)}')
         return _from_classes(name, array, options, context, outputs)
     planes = as_float32(name, _planes(name, array, options, context, outputs))
-    if len(planes) == 1:
+    if options.activation != 'none':
+        planes = _activated(planes, options.activation)
+    single = len(planes) == 1
+    if single:
         if options.threshold is None:
             raise OutputError(
                 f'the output {name!r} has one score for each pixel; set output.threshold (0 for '
@@ -102,20 +123,44 @@ def decode(
             'file that belongs to this model, or fill unused ids with ???')
     if len(planes) > _LARGE:
         raise OutputError(f'the output {name!r} has {len(planes)} classes; at most {_LARGE} fit')
+    none = None
+    if options.threshold is not None and not single:
+        none = len(planes)
+        planes = _with_level(planes, options.threshold)
     kind, unlabeled = _type_for(len(planes) - 1)
+    # Where no score is over the threshold.
+    below = None if none is None else (
+        none, unlabeled if options.background is None else options.background)
     classes: NDArray[Any] = np.full(planes.shape[1:], unlabeled, kind)
     if options.upsampling == 'linear':
         if not _finite(planes):
             planes = np.where(np.isfinite(planes), planes, np.float32(np.nan))
-        return PixelClasses(classes, unlabeled, options.background, planes)
+        return PixelClasses(classes, unlabeled, options.background, planes, below)
     # Infinity must not win.
     if not _finite(planes):
         planes = np.where(np.isfinite(planes), planes, np.float32(-np.inf))
     best = np.full(planes.shape[1:], -np.inf, np.float32)
     for class_id, plane in enumerate(planes):
-        np.copyto(classes, kind(class_id), where=plane > best)
+        np.copyto(classes, kind(class_id if class_id != none or below is None else below[1]),
+                  where=plane > best)
         np.maximum(best, plane, out=best)
     return PixelClasses(classes, unlabeled, options.background)
+
+
+def _activated(planes: NDArray[np.float32], activation: Activation) -> NDArray[np.float32]:
+    """Return scores from 0 to 1; what is not finite stays so."""
+    scores = sigmoid(planes) if activation == 'sigmoid' else np.moveaxis(
+        softmax(np.moveaxis(planes, 0, -1)), -1, 0)
+    return scores if _finite(planes) else np.where(np.isfinite(planes), scores, np.nan)
+
+
+def _with_level(planes: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
+    """Append a plane that wins where no score is greater than the threshold."""
+    # A score that equals the threshold would win, because it comes first.
+    level = np.nextafter(np.float32(threshold), np.float32(np.inf))
+    seen = np.isfinite(planes).any(axis=0)
+    last = np.where(seen, level, np.float32(np.nan)).astype(np.float32)
+    return np.concatenate((planes, last[np.newaxis]))
 
 
 def _finite(planes: NDArray[np.float32]) -> bool:

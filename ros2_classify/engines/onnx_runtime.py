@@ -210,7 +210,8 @@ class OnnxRuntimeEngine:
                 f'{path}: no output is a tensor of numbers ({others}): export the model with such '
                 'outputs, a classifier without ZipMap')
         if others:
-            _LOGGER.info('%s: outputs that are no tensors of numbers are ignored: %s', path, others)
+            _LOGGER.info(
+                '%s: outputs that are no tensors of numbers are ignored: %s', path, others)
         self._output_names = [spec.name for spec in self._outputs]
         self._settings = settings
         self._ort = ort
@@ -275,7 +276,7 @@ class OnnxRuntimeEngine:
                 failed = self._failed(tidy(error), error)
                 if not bound.assumes or type(failed) is not EngineError:
                     raise failed from error
-                # Some exporters use one name for several sizes, or declare the batch of an example.
+                # Some exporters use one name for several sizes, or declare an example's batch.
                 try:
                     careful = self._bind(inputs, None)
                     found = careful()

@@ -254,6 +254,9 @@ class InputSpec:
             _read_size, {'anyOf': [{'const': 'source'}, {
                 **listed(integer(1, MAX_SIDE)).schema, 'minItems': 2, 'maxItems': 2}]},
             '`[width, height]`, `source`'))
+    size_multiple: int = key(
+        1, '`size: source` only: both sides are rounded up to a multiple of it, and the image is '
+        'stretched to that', low=1, high=1024)
     layout: Layout | None = key(
         None, "the order of the tensor's dimensions", unset="from the graph's shape")
     dtype: DType | None = key(
@@ -299,6 +302,13 @@ class InputSpec:
         """The number of colour channels: 1 for gray, 3 else."""
         return 1 if self.color == 'gray' else 3
 
+    def size_for(self, source: tuple[int, int]) -> tuple[int, int]:
+        """Return the width and height of the model's image for a source image's."""
+        if isinstance(self.size, tuple):
+            return self.size
+        step = self.size_multiple
+        return -(-source[0] // step) * step, -(-source[1] // step) * step
+
     def checked(self, fields: Fields) -> InputSpec:
         """Repeat single numbers for each channel; refuse what does not fit together."""
         for name, resize in (('crop_fraction', 'center_crop'), ('anchor', 'letterbox'),
@@ -311,6 +321,9 @@ class InputSpec:
             raise fields.error(
                 'resize', f'{self.resize} needs a size, but size is source, so the image is not '
                 'resized; remove resize or give a size')
+        if self.size != 'source' and 'size_multiple' in fields:
+            raise fields.error(
+                'size_multiple', 'applies only with size: source; change size or remove it')
         spec = replace(self, mean=self._for_each_channel(fields, 'mean'),
                        std=self._for_each_channel(fields, 'std'))
         _check_units(spec, fields)

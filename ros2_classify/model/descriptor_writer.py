@@ -74,6 +74,8 @@ def _input(spec: InputSpec) -> dict[str, Any]:
                     mean=list(spec.mean), std=list(spec.std))
     if spec.input_range != InputSpec.input_range:
         data['input_range'] = spec.input_range
+    if spec.size_multiple != 1:
+        data['size_multiple'] = spec.size_multiple
     if spec.size != 'source':
         data['resize'] = spec.resize
     if spec.resize == 'center_crop':

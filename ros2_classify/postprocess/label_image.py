@@ -46,6 +46,8 @@ def label_image(found: PixelClasses, geometry: Geometry) -> LabelImage:
         # Columns first, on the few rows of the model; whole rows are then quickly repeated.
         found.classes.take(columns.astype(np.int64), axis=1).take(
             rows.astype(np.int64), axis=0))
+    if found.scores is not None and found.below is not None:
+        inside[inside == found.below[0]] = found.below[1]
     size = geometry.source_size
     if inside.shape == (size[1], size[0]):
         return inside

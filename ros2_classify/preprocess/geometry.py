@@ -164,7 +164,7 @@ class Plan:
 
 def make_plan(spec: InputSpec, source_size: tuple[int, int]) -> Plan:
     """Plan which part of an image is read, and where it is in the model input."""
-    model = spec.size if isinstance(spec.size, tuple) else source_size
+    model = spec.size_for(source_size)
     if spec.resize == 'center_crop':
         return _center_crop(spec, source_size, model)
     window = (0, 0, *model)

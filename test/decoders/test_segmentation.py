@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,10 @@ import pytest
 from ros2_classify.decoders import DecodeContext, DECODERS
 from ros2_classify.errors import DescriptorError, OutputError
 from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.model.descriptor_writer import mapping_of
 from ros2_classify.pipeline import Pipeline
+from ros2_classify.postprocess.label_image import label_image
+from ros2_classify.preprocess.geometry import Geometry
 from ros2_classify.results.results import Segmentation
 from ros2_classify.testing import save_constant_model
 
@@ -109,6 +113,92 @@ def test_one_score_and_a_threshold() -> None:
     assert np.array_equal(decode(whole[0], threshold=0).classes, whole[0, 0] > 0)
     with pytest.raises(OutputError, match='output.threshold'):
         decode(whole)
+
+
+def score_of(values: list[float], class_id: int, activation: str) -> float:
+    """Return one class's score at a pixel."""
+    if activation == 'sigmoid':
+        return 1 / (1 + math.exp(-values[class_id]))
+    if activation == 'softmax':
+        return math.exp(values[class_id]) / sum(math.exp(value) for value in values)
+    return values[class_id]
+
+
+@pytest.mark.parametrize(('activation', 'threshold'), [
+    ('sigmoid', 0.9), ('sigmoid', 0.5), ('softmax', 0.6), ('none', 2.0), ('none', 1000.0),
+    ('none', -1000.0)])
+@pytest.mark.parametrize('background', [None, 0, 2])
+def test_a_threshold_for_several_scores(
+        activation: str, threshold: float, background: int | None) -> None:
+    """A pixel whose best score is not over it is the background, or has no class."""
+    array = logits(4)
+    none = 255 if background is None else background
+    expected = []
+    for y in range(12):
+        for x in range(16):
+            values = array[0, :, y, x].tolist()
+            best = max(range(4), key=lambda c: values[c])
+            expected.append(best if score_of(values, best, activation) > threshold else none)
+    options = {} if background is None else {'background': background}
+    found = decode(array, activation=activation, threshold=threshold, **options)
+    assert found.classes.reshape(-1).tolist() == expected
+    assert (found.background, found.unlabeled) == (background, 255)
+    # At the centre of each cell, interpolated scores are those of the cell.
+    found = decode(array, activation=activation, threshold=threshold, upsampling='linear',
+                   **options)
+    whole = label_image(found, Geometry(1, 1, 0, 0, (16, 12), (16, 12), (0, 0, 16, 12)))
+    assert whole.reshape(-1).tolist() == expected
+
+
+def test_a_threshold_between_the_cells() -> None:
+    """Interpolated sigmoids, pixel by pixel; where a score is not finite there is no class."""
+    array = logits(3, (5, 6), 7)
+    array[0, :, 0, 0] = np.nan
+    found = decode(array, activation='sigmoid', threshold=0.7, upsampling='linear', background=0,
+                   axes='channels_first')
+    whole = label_image(found, Geometry(4, 4, 0, 0, (24, 20), (6, 5), (0, 0, 6, 5)))
+    scores = 1 / (1 + np.exp(-array[0].astype(float)))
+    for y in range(20):
+        for x in range(24):
+            cy, cx = (min(max((v + 0.5) / 4 - 0.5, 0), n - 1) for v, n in ((y, 5), (x, 6)))
+            top, left = min(int(cy), 3), min(int(cx), 4)
+            down, right = cy - top, cx - left
+            values = [float(
+                (plane[top, left] * (1 - right) + plane[top, left + 1] * right) * (1 - down)
+                + (plane[top + 1, left] * (1 - right) + plane[top + 1, left + 1] * right) * down)
+                for plane in scores]
+            best = max(range(3), key=lambda c: values[c])
+            if math.isnan(values[0]):
+                assert whole[y, x] == 255
+            elif abs(values[best] - 0.7) > 1e-5:
+                assert whole[y, x] == (best if values[best] > 0.7 else 0)
+    assert {0, 1, 2, 255} == set(np.unique(whole).tolist())
+
+
+def test_a_score_that_equals_the_threshold_and_no_score_at_all() -> None:
+    array = np.float32([[[[0.5, 0.5000001, np.nan, np.inf]], [[0.25, 0.1, np.nan, 0.75]]]])
+    options = {'threshold': 0.5, 'axes': 'channels_first'}
+    assert decode(array, **options).classes.tolist() == [[255, 0, 255, 1]]
+    assert decode(array, background=0, **options).classes.tolist() == [[0, 0, 255, 1]]
+    assert decode(array, 2, background=1, **options).classes.tolist() == [[1, 0, 255, 1]]
+
+
+def test_one_logit_and_a_probability(tmp_path: Path) -> None:
+    """The same as its logit's threshold; a threshold that fits no score is refused."""
+    array = logits(1)
+    found = decode(array, activation='sigmoid', threshold=0.8)
+    assert np.array_equal(found.classes, array[0, 0] > math.log(4))
+    with pytest.raises(DescriptorError, match='from 0 to 1, as activation: sigmoid'):
+        decode(array, activation='sigmoid', threshold=1000)
+    with pytest.raises(OutputError, match='threshold is for scores.*holds classes'):
+        decode(np.zeros((1, 12, 16), np.int64), threshold=0.5)
+    options = {'threshold': 0.8, 'activation': 'sigmoid', 'background': 0}
+    result = run_model(tmp_path, logits(3, (48, 64)), (64, 48), output=options,
+                       labels=['none', 'a', 'b'])
+    best = logits(3, (48, 64))[0].max(axis=0)
+    assert np.array_equal(
+        result.label_image != 0,
+        (best > math.log(4)) & (logits(3, (48, 64))[0].argmax(axis=0) != 0))
 
 
 def test_what_is_not_finite_wins_nowhere() -> None:
@@ -197,6 +287,50 @@ def test_a_model_that_tells_four_fields(tmp_path: Path) -> None:
     assert result.rows()[0] == {
         'class_id': 3, 'label': 'car', 'score': round(0.25 + part, 6)}
     assert str(result).splitlines()[1].split() == ['car', '27.1%', '3']
+
+
+def save_edges(path: Path) -> Path:
+    """Write a model for images of free size in multiples of 32; class 1 is bright pixels."""
+    from onnx import helper, numpy_helper, TensorProto
+
+    graph = helper.make_graph(
+        [helper.make_node('Reshape', ['image', 'blocks'], ['split']),
+         helper.make_node('Reshape', ['split', 'like'], ['whole']),
+         helper.make_node('ReduceMean', ['whole'], ['mean'], axes=[1], keepdims=1)], 'edges',
+        [helper.make_tensor_value_info('image', TensorProto.FLOAT, [1, 3, 'h', 'w'])],
+        [helper.make_tensor_value_info('mean', TensorProto.FLOAT, [1, 1, 64, 96])],
+        [numpy_helper.from_array(np.int64([1, 3, 2, 32, 3, 32]), 'blocks'),
+         numpy_helper.from_array(np.int64([1, 3, 64, 96]), 'like')])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize('size', [(96, 64), (90, 50), (65, 33)])
+def test_the_size_of_the_image_rounded_up(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = save_edges(tmp_path / 'edges.onnx')
+    given = {'source': {'path': str(path)},
+             'output': {'decoder': 'segmentation', 'threshold': 128},
+             'input': {'size': 'source', 'size_multiple': 32, 'interpolation': 'nearest'}}
+    image = np.zeros((size[1], size[0], 3), np.uint8)
+    image[size[1] // 3:, size[0] // 2:] = 255
+    with Pipeline.load(ModelDescriptor.from_mapping(given), provider='cpu') as pipeline:
+        batch = pipeline.new_batch()
+        batch.add(image)
+        assert batch.tensors['image'].shape == (1, 3, 64, 96)
+        assert batch.geometries[0].model_size == (96, 64)
+        result: Any = pipeline(image)
+    assert result.label_image.shape == image.shape[:2]
+    # Stretched by less than a half, every pixel finds itself again.
+    assert np.array_equal(result.label_image, image[..., 0] // 255)
+    assert mapping_of(ModelDescriptor.from_mapping(given))['input']['size_multiple'] == 32
+
+
+def test_a_multiple_of_a_given_size_is_refused() -> None:
+    for size in ({}, {'size': [64, 64]}):
+        with pytest.raises(DescriptorError, match='size_multiple: applies only with size: source'):
+            ModelDescriptor.from_mapping(
+                {'source': {'path': 'a.onnx'}, 'input': {'size_multiple': 32, **size}})
 
 
 def test_beside_a_centre_crop_is_no_class(tmp_path: Path) -> None:
