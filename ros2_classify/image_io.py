@@ -39,6 +39,9 @@ MAX_PIXELS = 1 << 26
 # An image of the largest size, in the smallest chunks that encoders write, has far fewer.
 _MAX_CHUNKS = 1 << 17
 
+# JPEGs one after the other: the first is not the whole.
+VIDEO_SUFFIXES = ('.mjpeg', '.mjpg')
+
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 JPEG_START = b'\xff\xd8'
 _JPEG_END = b'\xff\xd9'
@@ -283,13 +286,17 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS,
 
 def depth_reader(input_range: Any) -> DepthReader:
     """Return what brings single images to 8 bits, and logs what there is to say."""
-    return DepthReader(InputRange.parse(input_range), _LOGGER.info, _LOGGER.warning, watched=1)
+    return DepthReader(
+        InputRange.parse(input_range), _LOGGER.info,
+        lambda text: _LOGGER.warning('16-bit image: %s', text), watched=1)
 
 
 def read_pixels(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
     """Read an image as `read_image` does, but leave 16-bit values as they are."""
     # Unlike Path.expanduser, this leaves the ~ of an unknown user for the error below.
     path = Path(os.path.expanduser(path))
+    if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
+        raise InputError(f'{path} is a video, not an image; the camera node publishes its frames')
     try:
         data = np.fromfile(path, dtype=np.uint8)
     except IsADirectoryError as error:

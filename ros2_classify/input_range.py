@@ -100,6 +100,8 @@ class DepthReader:
         self._seen = 0
         self._low, self._high = _FULL, 0
         self._bits = 0
+        # What it has warned of.
+        self.problem = ''
 
     def __call__(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
         """Return 8-bit pixels: new ones, or the same if they have 8 bits."""
@@ -136,12 +138,13 @@ class DepthReader:
         if not problem:
             self._seen = self._watched
         elif self._seen == self._watched:
+            self.problem = problem
             self._warn(problem)
 
     def _problem(self) -> str:
         """Return what is strange about the values so far."""
         low, high = self.input_range.low, self.input_range.high
-        found = f'the values of 16-bit images are from {self._low} to {self._high}, but '
+        found = f'values are from {self._low} to {self._high}, but '
         where = '(a parameter, and a key of the descriptor under input)'
         if (self._high - low) * _MIN_PART <= high - low:
             bits = next(bits for bits in _BITS if self._high < 1 << bits)

@@ -87,6 +87,12 @@ def test_what_is_no_image(tmp_path, content):
         read_image(tmp_path / 'a.png')
 
 
+def test_a_file_of_several_jpegs_is_a_video(tmp_path, pixels):
+    (tmp_path / 'a.mjpeg').write_bytes(2 * cv2.imencode('.jpg', pixels)[1].tobytes())
+    with pytest.raises(InputError, match='a.mjpeg is a video, not an image'):
+        read_image(tmp_path / 'a.mjpeg')
+
+
 def test_cut_off_images(tmp_path, pixels):
     data = cv2.imencode('.png', pixels)[1].tobytes()
     (tmp_path / 'a.png').write_bytes(data[:30])

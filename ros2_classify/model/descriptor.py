@@ -224,7 +224,7 @@ def _read_range(value: Any, where: Where) -> str:
     try:
         return str(InputRange.parse(value))
     except OptionsError as error:
-        raise where.error(str(error).replace('input_range is ', '')) from error
+        raise where.error(str(error).replace('input_range is ', '').replace(' but', '')) from error
 
 
 def _read_channels(value: Any, where: Where, one: Kind) -> tuple[float, ...]:

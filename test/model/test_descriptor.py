@@ -184,6 +184,8 @@ def test_errors_of_the_top(tmp_path, text, words):
     ('size: [416.5, 1]', r'size\[0\]: 416.5 must be a whole'),
     ('layout: NCHW', "'NCHW' is not allowed.*allowed are nchw, nhwc"),
     ('dtype: int8', "'int8' is not allowed.*allowed are float32, float16, uint8"),
+    ('input_range: bright', "input_range: 'bright' must be the number of bits from 8 to 16"),
+    ('input_range: 5000..1000', "'5000..1000' must be"),
     ('color: grey', r"did you mean 'gray'"),
     ('scale: 0', 'input.scale: 0 is out of range; it must be above 0'),
     ('scale: 1/0', "'1/0' must be a number"), ('scale: .nan', 'nan must be a number'),

@@ -79,9 +79,6 @@ Warn = Callable[[str], None]
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pbm', '.pgm', '.png', '.ppm', '.tif', '.tiff',
                   '.webp')
 
-# Videos whose first frame is a whole image file.
-_VIDEO_SUFFIXES = ('.mjpeg', '.mjpg')
-
 KINDS = ('a source is an image file, a directory of images, a video file, or a webcam (a number '
          'such as 0, or a device such as /dev/video0)')
 
@@ -294,8 +291,6 @@ def open_source(text: str, size: Size, warn: Warn) -> Source:
     if not path.is_file():
         # Reading a device such as /dev/zero would never end.
         raise SourceError(f'{path} is neither a file nor a directory; {KINDS}')
-    if path.suffix.lower() in _VIDEO_SUFFIXES:
-        return Video(path)
     try:
         read_image(path)
     except InputError as error:

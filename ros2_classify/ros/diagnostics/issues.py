@@ -105,6 +105,11 @@ IMAGES = (
         'the message says which field is wrong; see the [supported '
         'encodings](nodes/server.md#subscribed-topics)'),
     IssueType(
+        'value_range', WARN, '16-bit images on {topic}: {reason}',
+        'the camera uses fewer bits than the encoding has, or a narrow part of them, so that the '
+        'model sees nearly black or uniform images',
+        'set [`input_range`](nodes/server.md#parameters) as the message says'),
+    IssueType(
         'images_lost', WARN,
         'images lost on {topic}: {lost} did not arrive. Usually they are too large for the '
         "settings of the middleware in the camera's process: {cure}. If the camera is on another "

@@ -121,6 +121,12 @@ def unknown_parameters(nodes: Sequence[Any]) -> list[str]:
             if not name.startswith('qos_overrides.')]
 
 
+def undeclared(node: Any, name: str) -> str:
+    """Return why a parameter that the node does not have can't be set."""
+    known = node.list_parameters([], 0).names
+    return f'there is no parameter {name!r}; {_advice(name, known) or _list([node])}'
+
+
 def _advice(name: str, known: Iterable[str]) -> str:
     """Return which parameter, or key of a descriptor, means this."""
     plain = re.sub('[^a-z0-9]+', '_', name.lower().rpartition('.')[2]).strip('_')

@@ -35,6 +35,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_parameters
 from ros2_classify.errors import OptionsError
+from ros2_classify.ros.node.command_line import undeclared
 
 Value = Any
 
@@ -224,28 +225,31 @@ def refuse_unreadable_requests(node: Node) -> None:
     for service in node.services:
         guard = guards.get(service.srv_name[service.srv_name.rfind('/'):])
         if guard is not None:
-            service.callback = guard(service.callback)
+            service.callback = guard(service.callback, node)
 
 
-def _each(callback: _Callback) -> _Callback:
+def _each(callback: _Callback, node: Node) -> _Callback:
     """Set the parameters one by one, each with its own result."""
     def guarded(request: Any, response: Any) -> Any:
         for parameter in request.parameters:
             try:
                 result = callback(
                     SetParameters.Request(parameters=[parameter]), SetParameters.Response())
-                response.results += result.results
+                response.results += [
+                    _explained(each, node, [parameter]) for each in result.results]
             except Exception as error:  # noqa: B902 - the client always gets a response
                 response.results.append(_refusal(error))
         return response
     return guarded
 
 
-def _all(callback: _Callback) -> _Callback:
+def _all(callback: _Callback, node: Node) -> _Callback:
     """Set all parameters at once."""
     def guarded(request: Any, response: Any) -> Any:
         try:
-            return callback(request, response)
+            response = callback(request, response)
+            response.result = _explained(response.result, node, request.parameters)
+            return response
         except Exception as error:  # noqa: B902 - the client always gets a response
             response.result = _refusal(error)
             return response
@@ -255,6 +259,15 @@ def _all(callback: _Callback) -> _Callback:
 def _refusal(error: Exception) -> SetParametersResult:
     reason = str(error) or type(error).__name__
     return SetParametersResult(successful=False, reason=f'the request cannot be read: {reason}')
+
+
+def _explained(
+        result: SetParametersResult, node: Node, messages: Sequence[Any]) -> SetParametersResult:
+    """Name the nearest parameter if there is none of this name."""
+    unknown = [msg.name for msg in messages if not node.has_parameter(msg.name)]
+    if unknown and not result.successful:
+        result.reason = undeclared(node, unknown[0])
+    return result
 
 
 Setter = Callable[[Sequence[Parameter]], Awaitable[SetParametersResult]]
@@ -269,11 +282,13 @@ def replace_setters(node: Node, set_atomically: Setter) -> None:
     """
     async def each(request: Any, response: Any) -> Any:
         for msg in request.parameters:
-            response.results.append(await _outcome(set_atomically, [msg]))
+            response.results.append(
+                _explained(await _outcome(set_atomically, [msg]), node, [msg]))
         return response
 
     async def together(request: Any, response: Any) -> Any:
-        response.result = await _outcome(set_atomically, request.parameters)
+        response.result = _explained(
+            await _outcome(set_atomically, request.parameters), node, request.parameters)
         return response
 
     callbacks = {SetParameters: each, SetParametersAtomically: together}

@@ -337,6 +337,8 @@ class CameraStream:
             self._missed = False
             self.monitor.interruptions += 1
             self._log.info(f'images come on {self.topic} again')
+        if self._depth.problem:
+            found.append(find('value_range', topic=self.topic, reason=self._depth.problem))
         for issue in self.monitor.issues():
             found.append(issue)
             # Unusable images are logged one by one; the others have results all the same.
@@ -411,7 +413,8 @@ class CameraStream:
     def _depth_reader(self, input_range: InputRange) -> DepthReader:
         return DepthReader(
             input_range, lambda text: self._log.info(f'{self.topic}: {text}'),
-            lambda text: self._log.warning(f'{self.topic}: {text}'))
+            lambda text: self._log.warning(
+                find('value_range', topic=self.topic, reason=text).text))
 
     def finish(self, frame: Frame, outcome: Outcome) -> None:
         """Publish a frame's result, or count why there is none."""

@@ -97,7 +97,7 @@ class InferenceService:
             log = self._node.get_logger()
             self._depth = DepthReader(
                 input_range, lambda text: log.info(f'{self.name}: {text}'),
-                lambda text: log.warning(f'{self.name}: {text}'), watched=1)
+                lambda text: log.warning(f'{self.name}: 16-bit image: {text}'), watched=1)
         return self._depth
 
     @property

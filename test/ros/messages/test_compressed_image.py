@@ -304,6 +304,22 @@ def test_the_last_byte_of_a_small_jpeg_is_missed(tail):
         to_array(message(data + tail, 'jpeg'))
 
 
+@pytest.mark.parametrize('fmt', ['mono16; png compressed ', 'bayer_rggb16; png compressed '])
+def test_the_callers_scale_is_used_for_16_bits(fmt):
+    values = (np.arange(60 * 80).reshape(60, 80) % 4096).astype(np.uint16)
+    seen = []
+
+    def to_8_bits(pixels):
+        seen.append(pixels.dtype)
+        return (pixels // 16).astype(np.uint8)
+
+    pixels, color = to_array(message(encoded(values), fmt), to_8_bits=to_8_bits)
+    assert seen == [np.uint16] and pixels.max() == 255
+    assert color == ('bgr' if 'bayer' in fmt else 'mono')
+    if color == 'mono':
+        np.testing.assert_array_equal(pixels, values // 16)
+
+
 def test_a_grey_jpeg_is_no_sign_of_missing_data():
     grey = flat((128, 128, 128), 640, 480)
     pixels, _ = to_array(message(encoded(grey, '.jpg'), 'jpeg'))

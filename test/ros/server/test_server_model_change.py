@@ -322,4 +322,5 @@ def test_several_parameters_at_once_are_set_with_the_model_or_not_at_all(
     assert reply(camera.result(GREY, results)) == BEES[:1]
     # Wrong types, and names that nobody has declared, get a response as well.
     assert 'Wrong parameter type' in peer.set_values(model=5)[0]
-    assert 'undeclared' in peer.set_values(colour='red')[0]
+    assert "there is no parameter 'conf'; did you mean 'score_threshold'?" in (
+        peer.set_values(conf=0.5)[0])

@@ -116,7 +116,7 @@ def wide(camera, bits):
 
 
 def test_16_bit_images_with_12_bits_are_warned_of_once_and_input_range_helps(
-        start, peer, classifier):
+        start, peer, operator, classifier):
     server = start('server', {'model': classifier})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
@@ -124,8 +124,9 @@ def test_16_bit_images_with_12_bits_are_warned_of_once_and_input_range_helps(
         # Nearly black: no score reaches the threshold.
         assert camera.result_to(wide(camera, 12), results).results == []
     server.wait_for_line(
-        r'WARN.* /image: the values of 16-bit images are from 0 to 3211, but 65535 is white: they '
+        r'WARN.*16-bit images on /image: values are from 0 to 3211, but 65535 is white: they '
         r'are nearly black; set input_range to 12 for a camera of 12 bits')
+    operator.wait('server: images /image', 'WARN', 'values are from 0 to 3211')
     for value in ('12', '0..4095', 'auto'):
         assert peer.set_values(input_range=value) == []
         reply = camera.result_to(wide(camera, 12), results)
