@@ -111,7 +111,8 @@ def decode(
 
 def _both(second: NDArray[np.float32], outputs: Outputs) -> NDArray[np.float32]:
     """Return the probabilities of both classes from that of the second."""
-    if (second < 0).any() or (second > 1).any():
+    # What is not finite is an overflow, and dropped later.
+    if (np.isfinite(second) & ((second < 0) | (second > 1))).any():
         raise OutputError(
             f'output.binary: the output is {second[0]:.4g}, but a probability is expected; for a '
             f'logit, set output.activation: sigmoid; the model has {describe(outputs)}')

@@ -117,6 +117,16 @@ def test_rows_of_efficientdet(tmp_path: Path) -> None:
     assert agree(result, on_image(by_hand(table)))
 
 
+def test_flat_rows_of_yolo_nas(tmp_path: Path) -> None:
+    """Image, box, score, class; as many rows as there are boxes, 0 or more."""
+    table = boxes_of(9)
+    rows = np.concatenate((np.zeros((9, 1)), table), axis=1).astype('f')
+    given = {'decoder': 'end_to_end', 'columns': ['batch', 'box', 'score', 'class']}
+    result = run_model(tmp_path, {'graph2_flat_predictions': rows}, given)
+    assert agree(result, on_image(by_hand(table)))
+    assert len(run_model(tmp_path, {'graph2_flat_predictions': rows[:0]}, given)) == 0
+
+
 @pytest.mark.parametrize(('columns', 'lead'), [
     (['box', 'score'], 0), (['unused', 'score', 'box'], 1), (['box', 'score', 'rest'], 0)])
 def test_rows_without_a_class(tmp_path: Path, columns: list[str], lead: int) -> None:

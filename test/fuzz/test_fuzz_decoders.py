@@ -50,24 +50,32 @@ pytestmark = pytest.mark.filterwarnings('error')
 FITTING: dict[str, list[tuple[dict[str, Any], dict[str, tuple[int, ...]]]]] = {
     'classification': [
         ({'activation': activation, 'multi_label': many}, {'out': (1, 7)})
-        for activation in ('none', 'softmax', 'sigmoid') for many in (False, True)],
-    'yolox': [({}, {'out': (1, CELLS, 7)})],
+        for activation in ('none', 'softmax', 'sigmoid') for many in (False, True)] + [
+        ({'activation': activation, 'binary': True}, {'out': (1, 1)})
+        for activation in ('none', 'sigmoid')],
+    'yolox': [({}, {'out': (1, CELLS, 7)}), ({'decoded': True}, {'out': (1, 9, 7)})],
     'tf_detection': [({}, {
         'detection_boxes': (1, 6, 4), 'detection_classes': (1, 6), 'detection_scores': (1, 6),
         'num_detections': (1,), **masks}) for masks in ({}, {'detection_masks': (1, 6, 3, 3)})],
     'boxes_scores': [
         ({**PAIR, 'activation': activation, 'box_format': form, 'normalized': form == 'xyxy'},
          {'boxes': (1, 9, 4), 'scores': (1, 9, 3)})
-        for activation, form in (('none', 'xyxy'), ('softmax', 'cxcywh'), ('sigmoid', 'xywh'))],
+        for activation, form in (
+            ('none', 'xyxy'), ('softmax', 'cxcywh'), ('sigmoid', 'xywh'))] + [
+        ({**PAIR, 'activation': activation}, {'boxes': (1, 4, 9), 'scores': (1, 3, 9)})
+        for activation in ('softmax', 'sigmoid')],
     'yolo': [({'axes': 'channels_first', 'objectness': False}, {'out': (1, 7, CELLS)}),
              ({'axes': 'channels_last', 'objectness': True, 'activation': 'sigmoid',
                'normalized': True}, {'out': (1, CELLS, 8)})],
     'end_to_end': [({'class_offset': -1}, {'rows': (1, 9, 6)}), ({}, {'rows': (9, 7)}),
+                   ({'columns': ['unused', 'score', 'box', 'rest']}, {'rows': (1, 9, 8)}),
+                   ({}, {'dets': (1, 9, 5), 'labels': (1, 9)}),
                    ({'units': 'normalized', 'box_format': 'cxcywh'}, {
                        'boxes': (1, 9, 4), 'classes': (1, 9), 'scores': (1, 9), 'count': (1,)})],
     'selected_indices': [({}, {'boxes': (1, 9, 4), 'scores': (1, 3, 9), 'indices': (4, 3)})],
     'detr': [({'activation': activation}, {'logits': (1, 9, 4), 'boxes': (1, 9, 4)})
-             for activation in ('softmax', 'sigmoid')],
+             for activation in ('softmax', 'sigmoid')] + [
+        ({'activation': 'sigmoid', 'background': 3}, {'dets': (1, 9, 4), 'labels': (1, 9, 4)})],
     'nanodet': [({'strides': [8, 16], 'reg_max': 3}, {
         'scores_8': (1, 16, 3), 'scores_16': (1, 4, 3), 'dist_8': (1, 16, 16),
         'dist_16': (1, 4, 16)})],
@@ -82,8 +90,10 @@ FITTING: dict[str, list[tuple[dict[str, Any], dict[str, tuple[int, ...]]]]] = {
     'segmentation': [
         ({'axes': 'channels_first', 'upsampling': how}, {'out': (1, 3, 4, 4)})
         for how in ('nearest', 'linear')] + [
-        ({'values': 'classes'}, {'out': (1, 4, 4)}), ({'threshold': 0.5}, {'out': (1, 1, 4, 4)}),
-    ],
+        ({'values': 'classes'}, {'out': (1, 4, 4)}), ({'threshold': 0.5}, {'out': (1, 1, 4, 4)})] + [
+        ({'axes': 'channels_first', 'threshold': 0.5, 'activation': activation, 'upsampling': how},
+         {'out': (1, 3, 4, 4)}) for activation, how in (
+             ('none', 'nearest'), ('sigmoid', 'linear'), ('softmax', 'nearest'))],
 }
 CASES = [pytest.param(name, options, shapes, id=f'{name}-{place}')
          for name, rows in FITTING.items() for place, (options, shapes) in enumerate(rows)]
