@@ -114,7 +114,7 @@ def _fitting(settings: InputSettings, facts: Facts) -> InputSettings:
     fields, unverified = dict(settings.fields), settings.unverified
     sentence = settings.sentence
     takes = facts.graph.begins.get(facts.spec.name or '')
-    if facts.spec.dtype == 'uint8':
+    if facts.spec.whole:
         fields = {key: value for key, value in fields.items() if key not in _SCALING}
         sentence = 'whole pixels, as the type of the input says'
     elif takes is not None:
@@ -123,7 +123,7 @@ def _fitting(settings: InputSettings, facts: Facts) -> InputSettings:
         if takes == 'unit':
             fields['scale'] = 1 / 255
             sentence = 'pixels from 0 to 1, because the graph normalizes them itself'
-    if facts.spec.dtype == 'uint8' or takes is not None:
+    if facts.spec.whole and not facts.spec.quantization or takes is not None:
         unverified = tuple(key for key in unverified if key.partition('.')[2] not in _SCALING)
     if facts.spec.color == 'gray':
         fields.pop('color', None)

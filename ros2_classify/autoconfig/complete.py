@@ -38,6 +38,7 @@ from ros2_classify.model.descriptor import (
     DType, DTYPES, FrozenMapping, InputSpec, Layout, ModelDescriptor, OutputSpec, Size, SIZES,
     USUAL)
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
+from ros2_classify.preprocess.quantization import with_quantization
 
 _CHANNELS = (1, 3)
 
@@ -69,6 +70,10 @@ def complete(
     spec = replace(
         spec, name=tensor.name, layout=layout, dtype=_dtype(descriptor, tensor),
         size=_size(descriptor, tensor, layout, outputs if bare else (), metadata, inferred))
+    try:
+        spec = with_quantization(spec, tensor, inferred)
+    except DescriptorError as error:
+        raise _error(descriptor, str(error)) from None
 
     output, task, unverified = descriptor.output, descriptor.task, descriptor.unverified
     if output.decoder is None:
@@ -87,10 +92,6 @@ def complete(
         inferred.append(f'labels: the {len(listed)} names in the metadata of the file')
     elif labels is None and bare:
         inferred.append('labels: none are known; class ids are used as names')
-    if spec.dtype == 'uint8' and (spec.scale != 1 or any(spec.mean) or set(spec.std) != {1.0}):
-        raise _error(
-            descriptor, 'input.scale, mean and std cannot be applied: the model takes '
-            f'{tensor}, whole pixels from 0 to 255; remove the three')
     return replace(descriptor, task=task, labels=labels, input=spec, output=output,
                    inferred=(*descriptor.inferred, *inferred),
                    unverified=tuple(dict.fromkeys(unverified)))
@@ -111,7 +112,7 @@ def _chosen(
     beside = any(sentence.startswith('labels:') for sentence in descriptor.inferred)
     trial = Trial(engine, ExtraInputs(spec.extra, engine.inputs), fixed=not bare)
     # Any usual scale will do to see shapes and what boxes look like.
-    first = trial.runs(replace(spec, scale=1 / 255) if bare and spec.dtype != 'uint8' else spec)
+    first = trial.runs(replace(spec, scale=1 / 255) if bare and not spec.whole else spec)
     arrays = {name: array for name, array in first[0].outputs.items()
               if array.dtype.kind in 'fiub'}
     facts = Facts(

@@ -112,7 +112,7 @@ def _tf_detection(facts: Facts) -> Iterator[Hypothesis]:
         yield _hypothesis(
             'tf_detection', {'outputs': names, 'class_offset': 0},
             'the outputs have the names of TensorFlow Object Detection', Strength.STATED,
-            _TF_INPUT if facts.spec.dtype == 'uint8' else _SSD_INPUT,
+            _TF_INPUT if facts.spec.whole else _SSD_INPUT,
             'output.class_offset: 0, because label maps of TensorFlow begin at 1 as well')
     tflite = sorted(tensor.name for tensor in facts.outputs
                     if tensor.name.startswith('TFLite_Detection_PostProcess'))
@@ -121,7 +121,7 @@ def _tf_detection(facts: Facts) -> Iterator[Hypothesis]:
         yield _hypothesis(
             'tf_detection', {'outputs': names, 'class_offset': 0},
             'the outputs have the names of the detection post-processing of TFLite',
-            Strength.STATED, _TF_INPUT if facts.spec.dtype == 'uint8' else _SSD_INPUT,
+            Strength.STATED, _TF_INPUT if facts.spec.whole else _SSD_INPUT,
             'output.class_offset: 0, because label files of TFLite begin at 0 as well')
 
 
@@ -405,7 +405,7 @@ def _rows(facts: Facts) -> Iterator[Hypothesis]:
         options: dict[str, Any] = {'outputs': {'rows': name}, **(
             {'columns': columns} if columns else {}), **more}
         settings = _RTDETR_INPUT if more.get('units') else _YOLO_INPUT
-        if facts.spec.dtype == 'uint8' and not more.get('units'):
+        if facts.spec.whole and not more.get('units'):
             settings = _TF_INPUT
         if not facts.ultralytics:
             settings = InputSettings(settings.fields, settings.sentence, _ALL)

@@ -50,7 +50,7 @@ class TensorSpec:
     dtype : numpy dtype
         Its element type.
     quantization : Quantization or None
-        Of an output of whole numbers that stand for real ones, as the file says; None else.
+        Of whole numbers that stand for real ones, as the file says; None else.
 
     """
 

@@ -175,6 +175,7 @@ def constant_initializers(path: Path) -> bytes:
 
 
 def map_file(path: Path) -> memoryview:
+    """Return a file's bytes, not copied."""
     with path.open('rb') as file:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 

@@ -29,6 +29,7 @@ from ros2_classify.engines.base import BoundRun, Tensors, TensorSpec
 from ros2_classify.engines.batch_dimension import with_batch
 from ros2_classify.engines.error_messages import check_texts, fault, tidy
 from ros2_classify.engines.external_data import check_operators, weight_files
+from ros2_classify.engines.input_quantization import input_quantization
 from ros2_classify.engines.onnx_file import read_onnx
 from ros2_classify.engines.providers import choose_providers, PROVIDERS
 from ros2_classify.engines.session import run_options, start_session
@@ -198,7 +199,8 @@ class OnnxRuntimeEngine:
         self._bound: weakref.WeakSet[BoundSession] = weakref.WeakSet()
         self._path = path
         self._provider: str = session.get_providers()[0]
-        self._inputs = _specs(session.get_inputs())
+        _check_inputs(path, session)
+        self._inputs = _quantized(path, _specs(session.get_inputs()))
         # Sequences, maps and text can't be decoded; a classifier may have them beside its scores.
         nodes = session.get_outputs()
         numbers = [node for node in nodes if _DTYPES.get(node.type, np.object_) is not np.object_]
@@ -340,6 +342,22 @@ class OnnxRuntimeEngine:
                         f'{list(array.shape)}; it takes {wanted}')
         unknown = [name for name in inputs if name not in {spec.name for spec in self._inputs}]
         return f'it has no input {unknown[0]!r}; it takes {wanted}' if unknown else ''
+
+
+def _quantized(path: Path, inputs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """Add the scales and zero points of inputs of whole numbers."""
+    whole = [spec.name for spec in inputs if spec.dtype.kind in 'iu']
+    found = input_quantization(path, whole) if whole else {}
+    return tuple(replace(spec, quantization=found.get(spec.name)) for spec in inputs)
+
+
+def _check_inputs(path: Path, session: Any) -> None:
+    """Refuse inputs of types that NumPy does not have, such as bfloat16."""
+    for node in session.get_inputs():
+        if node.type.startswith('tensor(') and node.type not in _DTYPES:
+            raise EngineError(
+                f'{path}: the model takes {node.name!r} as {node.type[7:-1]}, which ONNX Runtime '
+                'does not take from NumPy; export it with float32 or float16 inputs')
 
 
 def _specs(nodes: list[Any]) -> tuple[TensorSpec, ...]:

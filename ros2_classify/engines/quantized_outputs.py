@@ -37,14 +37,14 @@ _RESULT = {
     'QLinearSigmoid': 3, 'QLinearLeakyRelu': 3, 'QLinearSoftmax': 3, 'QLinearReduceMean': 3,
     'QLinearAveragePool': 3, 'QLinearGlobalAveragePool': 3, 'QGemm': 7, 'QLinearConcat': 0}
 QUANTIZING = frozenset(_RESULT)
-_MOVES = frozenset((
+MOVES = frozenset((
     'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Transpose', 'Identity', 'Slice', 'Gather',
     'MaxPool', 'Expand', 'Tile'))
 # Longer rows of moves are no model's, but a loop.
 _MAX_STEPS = 64
 
-_FLOATS = {1: '<f4', 10: '<f2', 11: '<f8'}
-_INTEGERS = {2: 'u1', 3: 'i1', 4: '<u2', 5: '<i2', 6: '<i4'}
+FLOATS = {1: '<f4', 10: '<f2', 11: '<f8'}
+INTEGERS = {2: 'u1', 3: 'i1', 4: '<u2', 5: '<i2', 6: '<i4'}
 
 
 class _Graph:
@@ -73,10 +73,10 @@ def read_quantization(graph: memoryview) -> dict[str, Quantization]:
     nodes: dict[str, _NODE] = {}
     constants: dict[str, memoryview] = {}
     for data in messages(graph, _Graph.NODE):
-        operator, inputs, outputs, value = _read_node(data)
+        operator, inputs, outputs, value = read_node(data)
         if operator == 'Constant' and value is not None:
             constants.update(dict.fromkeys(outputs, value))
-        elif operator in _RESULT or operator in _MOVES:
+        elif operator in _RESULT or operator in MOVES:
             nodes.update(dict.fromkeys(outputs, (operator, inputs)))
     wanted = {}
     for info in messages(graph, _Graph.OUTPUT):
@@ -92,16 +92,17 @@ def read_quantization(graph: memoryview) -> dict[str, Quantization]:
             constants[name] = data
     found = {}
     for name, (scale_name, zero_name) in wanted.items():
-        scale = _scalar(constants.get(scale_name), _FLOATS)
-        zero = _scalar(constants.get(zero_name), _INTEGERS) if zero_name else 0.0
+        scale = read_scalar(constants.get(scale_name), FLOATS)
+        zero = read_scalar(constants.get(zero_name), INTEGERS) if zero_name else 0.0
         if scale is not None and zero is not None and math.isfinite(scale) and scale > 0:
             found[name] = Quantization(scale, int(zero))
     return found
 
 
-def _read_node(
+def read_node(
     data: memoryview,
 ) -> tuple[str, tuple[str, ...], tuple[str, ...], memoryview | None]:
+    """Return a node's operator, inputs and outputs, and the tensor of a constant."""
     operator, inputs, outputs, constant = '', [], [], None
     for number, value in read_fields(data):
         if number == _Node.OP_TYPE:
@@ -128,7 +129,7 @@ def _written_with(name: str, nodes: dict[str, _NODE]) -> tuple[str, str] | None:
     return None
 
 
-def _scalar(tensor: memoryview | None, types: dict[int, str]) -> float | None:
+def read_scalar(tensor: memoryview | None, types: dict[int, str]) -> float | None:
     """Return the one number of a tensor; None for another size or type, or external data."""
     if tensor is None:
         return None

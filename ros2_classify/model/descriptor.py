@@ -45,7 +45,7 @@ from ros2_classify.yaml_config import (
 Task = Literal['classification', 'detection', 'segmentation']
 Format = Literal['onnx', 'frozen_graph', 'saved_model']
 Layout = Literal['nchw', 'nhwc']
-DType = Literal['float32', 'float16', 'uint8']
+DType = Literal['float32', 'float16', 'float64', 'uint8', 'int8', 'int32']
 Color = Literal['rgb', 'bgr', 'gray']
 Resize = Literal['stretch', 'center_crop', 'letterbox']
 Anchor = Literal['center', 'top_left']
@@ -243,6 +243,17 @@ def _channels(one: Kind) -> Kind:
 
 
 @dataclass(frozen=True)
+class InputQuantization:
+    """How whole numbers stand for real ones: ``real = (number - zero_point) * scale``."""
+
+    scale: float = key(
+        1.0, 'the real number of one step', low=0, high=1e6, above=True,
+        missing='write {scale: 0.0078, zero_point: -128}')
+    zero_point: int = key(
+        0, 'the whole number that stands for 0', low=-2**31, high=2**31 - 1)
+
+
+@dataclass(frozen=True)
 class InputSpec:
     """How pixels become the model's input: ``tensor = (pixel * scale - mean) / std``."""
 
@@ -260,8 +271,11 @@ class InputSpec:
     layout: Layout | None = key(
         None, "the order of the tensor's dimensions", unset="from the graph's shape")
     dtype: DType | None = key(
-        None, "the tensor's type; `uint8` takes whole pixels: no `scale`, `mean`, `std`",
-        unset="the graph's")
+        None, "the tensor's type; for `uint8`, `int8` and `int32` see "
+        '[Inputs of whole numbers](#inputs-of-whole-numbers)', unset="the graph's")
+    quantization: InputQuantization | None = key(
+        None, 'see [Inputs of whole numbers](#inputs-of-whole-numbers)', unset="the graph's",
+        value='mapping with `scale`, `zero_point`')
     color: Color = key('rgb', "the order of the tensor's channels")
     scale: float = key(
         1.0, 'factor applied to pixels', low=0, high=1e6, above=True,
@@ -296,6 +310,16 @@ class InputSpec:
                 {'enum': [*SIZES, *OLD_SIZES]}, _ANY_NUMBER.schema,
                 listed(_ANY_NUMBER, 'numbers').schema]}},
             'mapping from names to sizes or numbers'))
+
+    @property
+    def whole(self) -> bool:
+        """Whether the model takes whole numbers."""
+        return self.dtype in ('uint8', 'int8', 'int32')
+
+    @property
+    def plain(self) -> bool:
+        """Whether pixels are passed as they are, neither scaled nor shifted."""
+        return self.scale == 1 and not any(self.mean) and set(self.std) == {1.0}
 
     @property
     def channels(self) -> int:

@@ -69,13 +69,15 @@ def _input(spec: InputSpec) -> dict[str, Any]:
     data: dict[str, Any] = {
         'name': spec.name, 'size': list(spec.size) if isinstance(spec.size, tuple) else spec.size,
         'layout': spec.layout, 'dtype': spec.dtype, 'color': spec.color}
-    if spec.dtype != 'uint8':
+    if not spec.whole or spec.quantization or not spec.plain:
         data.update(scale='1/255' if spec.scale == 1 / 255 else spec.scale,
                     mean=list(spec.mean), std=list(spec.std))
     if spec.input_range != InputSpec.input_range:
         data['input_range'] = spec.input_range
     if spec.size_multiple != 1:
         data['size_multiple'] = spec.size_multiple
+    if spec.quantization is not None:
+        data['quantization'] = vars(spec.quantization).copy()
     if spec.size != 'source':
         data['resize'] = spec.resize
     if spec.resize == 'center_crop':

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_classify.errors import InputError
+from ros2_classify.errors import DescriptorError, InputError
 from ros2_classify.model.descriptor import InputSpec
 from ros2_classify.preprocess.area_resize import AreaShrinker, pays
 from ros2_classify.preprocess.geometry import Geometry, make_plan, NEAREST, Plan
@@ -57,14 +57,14 @@ class Preprocessor:
 
     The image is resized as 8-bit pixels first, so that all else works on the small one; channels
     are reordered while the planes are split; scale, mean and standard deviation are one fused
-    multiply and add from 8 bits into the tensor.
+    multiply and add from 8 bits into the tensor, or one table of all 256 pixel values.
     """
 
     def __init__(self, spec: InputSpec, rows: int = 1) -> None:
         assert rows == 1 or spec.size != 'source', 'images of several sizes fill no tensor'
         self._spec = spec
         self._rows = rows
-        self._dtype = np.dtype(spec.dtype)
+        self._dtype: np.dtype[Any] = np.dtype(spec.dtype)
         self._plans: dict[tuple[int, int], Plan] = {}
         self._tensor: NDArray[Any] = np.empty(0)
         # The image that is the tensor itself, or None.
@@ -76,6 +76,11 @@ class Preprocessor:
         # (pixel * scale - mean) / std  =  pixel * gain + bias
         self._gain = tuple(spec.scale / std for std in spec.std)
         self._bias = tuple(-mean / std for mean, std in zip(spec.mean, spec.std))
+        self._whole = self._dtype.kind in 'iu' and spec.quantization is None
+        if self._whole and np.iinfo(self._dtype).max < 255:
+            raise DescriptorError(
+                f'input.dtype {spec.dtype} does not hold pixels from 0 to 255; give '
+                'input.quantization: {scale: ..., zero_point: ...}')
         self._uniform = len(set(zip(self._gain, self._bias))) == 1
         self._tables = self._make_tables()
 
@@ -118,17 +123,27 @@ class Preprocessor:
     def _make_tables(self) -> list[NDArray[Any]]:
         """Return lookup tables of the 256 pixel values: one for each channel, then one for all."""
         values = np.arange(256.0)[:, np.newaxis] * self._gain + self._bias
-        table = values.astype(self._dtype)[np.newaxis]
+        table = self._encode(values)[np.newaxis]
         if self._dtype == np.float16:
             # As 16-bit integers: OpenCV has no lookup tables of float16.
             table = table.view(np.uint16)
         return [*(np.ascontiguousarray(table[..., c]) for c in range(table.shape[2])), table]
 
+    def _encode(self, values: NDArray[np.float64]) -> NDArray[Any]:
+        """Return numbers in the type of the tensor, quantized as ONNX's QuantizeLinear does."""
+        quantization = self._spec.quantization
+        if quantization is not None and self._dtype.kind in 'iu':
+            limits = np.iinfo(self._dtype)
+            values = np.clip(np.rint(values / quantization.scale) + quantization.zero_point,
+                             limits.min, limits.max)
+        return values.astype(self._dtype)
+
     def _is_direct(self, image: Image, color: str, plan: Plan) -> bool:
         """Tell whether the image already is the tensor, so that nothing is copied."""
         spec = self._spec
         same = color == spec.color or (color == 'mono' and spec.color == 'gray')
-        return (same and self._rows == 1 and self._dtype == np.uint8 and spec.layout == 'nhwc'
+        return (same and self._rows == 1 and self._whole and self._dtype == np.uint8
+                and spec.layout == 'nhwc'
                 and plan.source_size == plan.scaled == plan.model_size == plan.window[2:]
                 and image.flags.c_contiguous)
 
@@ -158,7 +173,7 @@ class Preprocessor:
                 # Written once: each frame writes only its window.
                 bars = np.moveaxis(self._tensor[row], 0 if spec.layout == 'nchw' else 2, 0)
                 for channel, (gain, bias) in enumerate(zip(self._gain, self._bias)):
-                    bars[channel] = spec.pad_value * gain + bias
+                    bars[channel] = self._encode(np.array(spec.pad_value * gain + bias))
 
     def _buffer(self, name: str, shape: tuple[int, ...]) -> Image:
         """Return the buffer for a shape."""
@@ -241,7 +256,7 @@ class Preprocessor:
 
     def _scale(self, pixels: Image, target: NDArray[Any], channel: int | None) -> None:
         """Write ``pixels * gain + bias`` in the tensor's type, in one pass."""
-        if target.dtype == np.uint8:
+        if self._whole:
             np.copyto(target, pixels)
         elif target.dtype == np.float32 and (channel is not None or self._uniform):
             index = channel or 0

@@ -90,7 +90,7 @@ def test_the_images_own_size():
     ({}, tensor('in', [1, 'a', 'b', 'c']), 'does not follow from its shape; set input.layout'),
     ({}, tensor('in', [8, 8]), 'which is not an image: it needs four dimensions'),
     ({}, tensor('in', [8, 3, 8, 8]), 'a fixed batch of 8 images; export it with a batch of 1'),
-    ({}, tensor('in', [1, 3, 8, 8], np.int64), 'types are supported: float32, float16, uint8'),
+    ({}, tensor('in', [1, 3, 8, 8], np.int64), 'types are supported: float32, float16, float64'),
     ({'dtype': 'uint8'}, tensor('in', [1, 3, 8, 8]), 'input.dtype is uint8, but the model takes '
      r"'in' float32 \[1, 3, 8, 8\]"),
     ({'size': [8, 9]}, tensor('in', [1, 3, 8, 8]), 'input.size has a height of 9.*a height of 8'),

@@ -56,10 +56,11 @@ def test_the_commands(
 
 
 def test_the_files_beside_it() -> None:
-    named = re.findall(r'`(my_model[\w.]*|labels\.txt)`', TEXT.partition('## 3.')[2])
+    named = re.findall(r'`(my_model[\w.]*|labels\.(?:txt|json|csv))`', TEXT.partition('## 3.')[2])
     patterns = [*(f'{{}}{suffix}' for suffix in companion_files._DESCRIPTORS),
                 *companion_files._LABELS]
-    expected = [pattern.format('my_model') for pattern in patterns] + [companion_files._SHARED]
+    expected = [pattern.format('my_model') for pattern in patterns]
+    expected += companion_files._SHARED
     assert [name for name in named if name != 'my_model.onnx'] == expected
     listed = re.findall(r'``(?:net)([\w.]*)``', companion_files.__doc__ or '')
     assert {f'net{suffix}' for suffix in listed} >= {
