@@ -77,7 +77,7 @@ class Preprocessor:
         self._gain = tuple(spec.scale / std for std in spec.std)
         self._bias = tuple(-mean / std for mean, std in zip(spec.mean, spec.std))
         self._whole = self._dtype.kind in 'iu' and spec.quantization is None
-        if self._whole and np.iinfo(self._dtype).max < 255:
+        if self._whole and spec.dtype == 'int8':
             raise DescriptorError(
                 f'input.dtype {spec.dtype} does not hold pixels from 0 to 255; give '
                 'input.quantization: {scale: ..., zero_point: ...}')

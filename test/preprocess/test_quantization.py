@@ -203,7 +203,8 @@ NORMAL = {'scale': 1 / 255, 'mean': MEAN, 'std': STD}
     ('int8', {'scale': 1 / 255}, (1.0, -128), 'training'),
     ('int8', {'scale': 2 / 255, 'mean': (1.0,) * 3}, (1 / 255, -128), 'stand for 0 to 1'),
     ('int32', {}, (0.5e9, 0), 'training'),
-    ('int8', {**NORMAL, 'quantization': InputQuantization(0.1, 0)}, (0.0187, -14), 'remove the key'),
+    ('int8', {**NORMAL, 'quantization': InputQuantization(0.1, 0)}, (0.0187, -14),
+     'remove the key'),
     ('float32', {'quantization': InputQuantization(0.1, 0)}, None, 'is for whole numbers')])
 def test_refusals(dtype: str, settings: dict[str, Any], known: Any, words: str) -> None:
     spec = spec_of(dtype, **settings)
