@@ -227,7 +227,7 @@ def read_yaml_names(text: str, lines: Sequence[str]) -> dict[int, str] | None:
         raise LabelsError(f'{len(text)} characters are too many for YAML (at most {_MAX_YAML}); '
                           'write one name per line')
     try:
-        value: Any = _Text(text).get_single_data()  # type: ignore[no-untyped-call]
+        value: Any = _Text(text).get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f'line {mark.line + 1}: ' if mark else ''
