@@ -21,21 +21,11 @@ import logging
 import sys
 import time
 
+from clocks import Clock
 import pytest
 from ros2_classify.progress import (
     default_progress, default_step_progress, human_size, human_time, LogProgress, Meter, Status,
     TerminalProgress)
-
-
-class Clock:
-    """A clock that stands still until it is turned."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 def test_speed_and_time_left() -> None:

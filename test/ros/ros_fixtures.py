@@ -21,6 +21,7 @@ import os
 from pathlib import Path
 import tempfile
 
+from clocks import Clock
 import pytest
 
 # The domain is chosen in test/conftest.py.
@@ -116,3 +117,9 @@ def sleeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ros_models import save_sleeper
 
     return save_sleeper(tmp_path_factory.mktemp('sleeper'))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock that stands still until the test moves it."""
+    return Clock()

@@ -278,3 +278,14 @@ def _parameter_msg(name: str, value: Any) -> Any:
     from rcl_interfaces.msg import Parameter as ParameterMsg
 
     return ParameterMsg(name=name, value=value)
+
+
+def run_program(tmp_path: Path, text: str, *words: str) -> tuple[int, str]:
+    """Run a program with the package on its path; return exit code and output."""
+    program = tmp_path / 'program.py'
+    program.write_text(text)
+    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, str(program), *words], env=env, text=True, timeout=DEADLINE,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return done.returncode, done.stdout

@@ -14,22 +14,7 @@
 
 """Simulated time that stands still."""
 
-import pytest
 from ros2_classify.ros.diagnostics.clock_monitor import SimulatedClock
-
-
-class Clock:
-    """A clock that tests set."""
-
-    now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 def test_simulated_time_that_stands_still_is_noticed(clock):

@@ -19,20 +19,6 @@ import pytest
 from ros2_classify.ros.diagnostics.statistics import Latencies, Rate, Ring
 
 
-class Clock:
-    """A clock that tests set."""
-
-    now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 def test_a_ring_holds_the_newest_values():
     ring = Ring(size=10)
     assert len(ring) == 0 and ring.quantiles() == ()

@@ -15,29 +15,12 @@
 """The allocator's and OpenCV's settings, each in a process of its own."""
 
 import ctypes
-import os
-from pathlib import Path
-import subprocess
-import sys
 
 import pytest
 
 from ros2_classify.ros.node import memory
 from ros2_classify.ros.node.memory import share_heap, tune_malloc
-
-ROOT = Path(__file__).resolve().parents[3]
-DEADLINE = 30.0
-
-
-def run_program(tmp_path, text, *words):
-    """Run a program with the package on its path; return exit code and output."""
-    program = tmp_path / 'program.py'
-    program.write_text(text)
-    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, str(program), *words], env=env, text=True, timeout=DEADLINE,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    return done.returncode, done.stdout
+from ros_process import run_program
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'mallopt'), reason='no glibc here')

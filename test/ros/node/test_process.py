@@ -15,29 +15,13 @@
 """How a process starts, spins and ends: signals, exceptions in callbacks, the allocator."""
 
 import os
-from pathlib import Path
 import signal
-import subprocess
-import sys
 import threading
 
 import pytest
 
 from ros2_classify.ros.node.process import Stop
-
-ROOT = Path(__file__).resolve().parents[3]
-DEADLINE = 30.0
-
-
-def run_program(tmp_path, text, *words):
-    """Run a program with the package on its path; return exit code and output."""
-    program = tmp_path / 'program.py'
-    program.write_text(text)
-    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, str(program), *words], env=env, text=True, timeout=DEADLINE,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    return done.returncode, done.stdout
+from ros_process import DEADLINE, run_program
 
 
 def test_signals_are_caught_before_anything_slow_is_imported(tmp_path):

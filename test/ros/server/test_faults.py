@@ -20,21 +20,6 @@ from ros2_classify.ros.node.process import AbandonedThreads
 from ros2_classify.ros.server.faults import EngineFaults, timeout, Watchdog
 
 
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 def fail(faults, clock, times, error=None):
     """Let the model fail, each time as soon as it may be tried."""
     pauses = []

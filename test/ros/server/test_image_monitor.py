@@ -21,21 +21,6 @@ from ros2_classify.ros.diagnostics.issues import Level
 from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor
 
 
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def monitor(clock):
     return ImageMonitor('/image', clock)

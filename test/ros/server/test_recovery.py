@@ -18,6 +18,7 @@ import itertools
 import threading
 import time
 
+from clocks import Clock
 import pytest
 from ros2_classify.errors import EngineError, ProviderLostError
 from ros2_classify.ros.node.process import Stop
@@ -27,16 +28,6 @@ from ros2_classify.ros.server.model_loader import ModelLoader
 from ros2_classify.ros.server.recovery import Recovery
 
 DEADLINE = 20.0
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
 
 
 class FakeModel:

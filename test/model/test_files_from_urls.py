@@ -22,6 +22,7 @@ import tarfile
 from typing import Any
 
 from cache_files import sha256
+from download_fixtures import *  # noqa: F401, F403 - pytest finds fixtures by name
 import pytest
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.errors import DescriptorError, FetchError, ModelNotFoundError

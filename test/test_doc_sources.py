@@ -19,6 +19,7 @@ from __future__ import annotations
 from pathlib import Path
 import re
 
+from download_fixtures import *  # noqa: F401, F403 - pytest finds fixtures by name
 import pytest
 from ros2_classify.download import (
     archive as archives, cache, http as download, http as transfer, url as archive_names)
@@ -27,7 +28,7 @@ from ros2_classify.download.options import FetchOptions
 from ros2_classify.model.descriptor import ModelDescriptor
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / 'docs' / 'sources.md').read_text(encoding='utf-8')
 
 

@@ -23,6 +23,7 @@ import tarfile
 from typing import Any
 
 from cache_files import files_in, sha256
+from download_fixtures import *  # noqa: F401, F403 - pytest finds fixtures by name
 from fake_converter import FakeConverter
 import graphs
 import numpy as np

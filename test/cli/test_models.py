@@ -22,6 +22,7 @@ from typing import Any
 
 from archive_files import make
 from cache_files import sha256
+from download_fixtures import *  # noqa: F401, F403 - pytest finds fixtures by name
 import pytest
 from ros2_classify.cli import main
 from ros2_classify.model import catalog
