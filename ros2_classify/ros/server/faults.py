@@ -64,24 +64,9 @@ class RecoveryAction:
 
 class EngineFaults:
     """
-    Counts faults in a row, and decides.
+    Counts faults in a row, and decides; `action` is one of `ACTIONS`.
 
-    Parameters
-    ----------
-    action : str
-        One of `ACTIONS`.
-    clock : callable
-        Gives the time in seconds; for tests.
-    abandoned : AbandonedThreads, optional
-        The threads that the process has left behind, in earlier activations as well.
-
-    Attributes
-    ----------
-    total, reloads : int
-        Faults so far, and how often the model was reloaded.
-    last_error : str
-        The newest fault.
-
+    The abandoned threads are those of the process, of earlier activations as well.
     """
 
     def __init__(self, action: str, clock: Callable[[], float] = time.monotonic,
@@ -101,7 +86,7 @@ class EngineFaults:
     # ---- any thread
 
     def pause(self) -> EngineError | None:
-        """Return why the model must not be tried at the moment; None where it may."""
+        """Return why the model must not be tried at the moment; None if it may."""
         found = self.issues()
         return EngineError(found[0].text) if found else None
 
@@ -215,12 +200,6 @@ class Watchdog:
 
     It counts the time in which this process really ran: one that was stopped by a debugger, or
     whose executor was held up, finds no hanging model when it goes on.
-
-    Parameters
-    ----------
-    clock : callable
-        Gives the time in seconds; for tests.
-
     """
 
     # Between two looks no more than this counts; they are a second apart.
@@ -232,20 +211,7 @@ class Watchdog:
         self._seen = 0.0
 
     def look(self, busy_for: float) -> float:
-        """
-        Return for how many seconds the present inference has been seen at work.
-
-        Parameters
-        ----------
-        busy_for : float
-            Seconds since it began; 0 where there is none.
-
-        Returns
-        -------
-        float
-            At most ``busy_for``.
-
-        """
+        """Return for how many of these seconds, 0 if idle, the inference was seen at work."""
         now = self._clock()
         since, self._looked = min(now - self._looked, self._LONGEST_LOOK), now
         self._seen = min(busy_for, self._seen + since)

@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-The model that a server runs: loaded, warm, and freed when nobody works with it any more.
+The model that a server runs: loaded, warm, and freed after its last job.
 
-Every job holds the model that it was begun with. So a server can put another one in its place
-between two jobs: the ones that have begun end with the old model, which is freed after the last.
+Every job holds the model that it began with. So a server can replace the model between two jobs:
+those that have begun end with the old one.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Model:
     engine_time : float
         Those of them in which the engine started, or was built.
     sha256 : str
-        That of the model's file; empty where there is none.
+        That of the model's file; empty if there is none.
     jobs : int
         How many jobs there are at the same time.
 
@@ -108,7 +108,7 @@ class Model:
         return self.pipeline.labels
 
     def acquire(self) -> bool:
-        """Begin to work with it; return False where it has been retired."""
+        """Begin to use it; return False if it has been retired."""
         with self._changed:
             if self._retired:
                 return False
@@ -116,7 +116,7 @@ class Model:
             return True
 
     def release(self) -> None:
-        """End the work that `acquire` began."""
+        """End the use that `acquire` began."""
         with self._changed:
             self._users -= 1
             last = self._retired and not self._users and not self._awaited
@@ -125,7 +125,7 @@ class Model:
             self.pipeline.close()
 
     def retire(self) -> None:
-        """Free it as soon as nobody works with it; a second time does nothing."""
+        """Free it as soon as nobody uses it; a second time does nothing."""
         with self._changed:
             first, self._retired = not self._retired, True
             last = first and not self._users
@@ -134,13 +134,9 @@ class Model:
 
     def retire_and_wait(self, patience: float = 10.0) -> None:
         """
-        Free it here, when the last work with it has ended.
+        Wait until nobody uses it, and free it here.
 
-        Parameters
-        ----------
-        patience : float
-            Seconds to wait for that; later it is freed where that work ends, if it ever does.
-
+        After this number of seconds it is left to its last user to free, if that ever ends.
         """
         with self._changed:
             if self._retired:
@@ -153,55 +149,22 @@ class Model:
 
 
 def difference(old: Model, new: Model) -> str:
-    """
-    Say why a model can't take another one's place in a node whose topics are there.
-
-    Parameters
-    ----------
-    old, new : Model
-        The models.
-
-    Returns
-    -------
-    str
-        A sentence that says what to do instead, or nothing where it can.
-
-    """
+    """Return why a model can't replace another one in a configured node; empty if it can."""
     before, after = old.pipeline, new.pipeline
     cure = 'clean the node up, set the model, and configure it again'
     if after.task != before.task:
         return (f'{new.name} is for {after.task} and {old.name} for {before.task}, whose topics '
                 f'and services differ: {cure}')
     if after.gives_masks and not before.gives_masks:
-        return f'{new.name} gives masks, and {old.name} none, so that their topic lacks: {cure}'
+        return f'{new.name} publishes masks, but {old.name} did not: {cure}, to add the topic'
     return ''
 
 
 def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
     """
-    Return how many images a model must take at once, before it is loaded.
+    Return how many images a model must take at once, before it is loaded; 0 asks the provider.
 
-    Where the provider that this counts on doesn't start, `load_model` goes back to one.
-
-    Parameters
-    ----------
-    asked : int
-        The parameter ``max_batch``; 0 leaves it to the provider.
-    streams : int
-        How many images there may be at the same time.
-    engine : EngineSettings
-        How the model is going to be run.
-
-    Returns
-    -------
-    int
-        1 or more.
-
-    Raises
-    ------
-    EngineError
-        If there is no such provider.
-
+    If the provider that this counts on doesn't start, `load_model` returns to one.
     """
     if streams > 1 and not asked:
         available = import_onnxruntime().get_available_providers()
@@ -220,33 +183,10 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
                cancel: threading.Event | None = None,
                starting: Starting = lambda _: None) -> Model:
     """
-    Load a model and warm it up.
+    Load a model and warm it up; raise Ros2ClassifyError if that fails.
 
-    Parameters
-    ----------
-    name : str
-        What the parameter ``model`` may be.
-    settings : Parameters
-        The server's parameters.
-    log : rclpy logger
-        Gets the progress and what was assumed.
-    streams : int
-        How many images there may be at the same time.
-    cancel : threading.Event, optional
-        Ends a download or a conversion when it is set.
-    starting : callable, optional
-        Called when all files are there and the engine is about to start; see `patience_for`.
-
-    Returns
-    -------
-    Model
-        Ready.
-
-    Raises
-    ------
-    Ros2ClassifyError
-        Whatever stands in the way, in one sentence.
-
+    The event cancels a download or a conversion. `starting` is called when all files are there and
+    the engine is about to start; see `patience_for`.
     """
     begun = time.monotonic()
     engine = engine_settings(settings)

@@ -123,8 +123,8 @@ class LoadingModel:
             'load_timeout is 0, so it is never given up')
         return [find('load_slow', model=self.name, seconds=self._seen, limit=limit)]
 
-    def run(self, timeout: float) -> bool:
-        """Load it in another thread; return False if that was abandoned after the timeout."""
+    def run(self, timeout: float, on_abandon: Callable[[], Any]) -> None:
+        """Load it in another thread; abandon that after the timeout."""
         self._limit, self._slow = timeout, timeout / 2.0 or _SLOW
         dog = Watchdog(self._clock)
         try:
@@ -134,9 +134,8 @@ class LoadingModel:
         while not self._ended.wait(_LOOK):
             begun = self._begun
             self._seen = dog.look(0.0 if begun is None else self._clock() - begun)
-            if self._limit and self._seen > self._limit and self._abandon():
-                return False
-        return True
+            if self._limit and self._seen > self._limit and self._abandon(on_abandon):
+                return
 
     # ---- in the thread that loads
 
@@ -160,11 +159,13 @@ class LoadingModel:
         if not wanted and model is not None:
             model.retire()
 
-    def _abandon(self) -> bool:
+    def _abandon(self, on_abandon: Callable[[], Any]) -> bool:
         """Wait no longer; return False if it has ended at the last moment."""
         with self._lock:
             if self._ended.is_set():
                 return False
+            # First: who gets the error may ask how many there are.
+            on_abandon()
             self._settle(None, LoadTimeoutError(find(
                 'load_timeout', model=self.name, seconds=self._seen, limit=self._limit).text))
             return True
@@ -250,16 +251,19 @@ class ModelLoader:
         `say` gets the elapsed time every few seconds, and `meanwhile` is called repeatedly.
         """
         begun = said = time.monotonic()
-        while not loading.wait(0.05):
-            if self._stop.requested:
-                loading.cancel('the process ends')
-                self._stop.has_abandoned_thread = True
-                raise Interrupted
-            meanwhile()
-            now = time.monotonic()
-            if now - said >= every:
-                said = now
-                say(f'{now - begun:.0f} s')
+        try:
+            while not loading.wait(0.05):
+                if self._stop.requested:
+                    self._stop.has_abandoned_thread = True
+                    raise Interrupted
+                meanwhile()
+                now = time.monotonic()
+                if now - said >= every:
+                    said = now
+                    say(f'{now - begun:.0f} s')
+        except BaseException:
+            loading.cancel('nobody waits for it any more')
+            raise
         return loading.result()
 
     def free(self, model: Model) -> None:
@@ -302,9 +306,11 @@ class ModelLoader:
             return
         self._present = loading
         try:
-            if not loading.run(self._timeout()):
-                self._stop.abandoned.add()
-                # The interpreter can't end around a thread in C++ code in the normal way.
-                self._stop.has_abandoned_thread = True
+            loading.run(self._timeout(), self._count_abandoned)
         finally:
             self._present = None
+
+    def _count_abandoned(self) -> None:
+        self._stop.abandoned.add()
+        # The interpreter can't end around a thread in C++ code in the normal way.
+        self._stop.has_abandoned_thread = True

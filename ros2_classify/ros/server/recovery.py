@@ -45,19 +45,7 @@ class Recoverable(Protocol):
 
 
 class Recovery:
-    """
-    Watches a server's model while it is active, and acts.
-
-    Parameters
-    ----------
-    server : Recoverable
-        What can be done.
-    faults : EngineFaults
-        What has happened, and what is to be done.
-    log : rclpy logger
-        Gets a line for each step.
-
-    """
+    """Watches a server's model while it is active, and does what `EngineFaults` decides."""
 
     def __init__(self, server: Recoverable, faults: EngineFaults, log: Any) -> None:
         self._server = server
@@ -77,13 +65,7 @@ class Recovery:
         """
         Look after the model; call it about once a second.
 
-        Parameters
-        ----------
-        busy_for : float
-            Seconds since the inference under way began; 0 where there is none.
-        limit : float
-            From this number on it counts as stuck.
-
+        An inference that has been busy for more seconds than the limit counts as stuck.
         """
         seen = self._watchdog.look(busy_for)
         self._issues = []

@@ -131,8 +131,9 @@ def test_a_model_that_never_comes_back_is_abandoned(make: Callable[[float], Bed]
     bed = make(5.0)
     with pytest.raises(LoadTimeoutError, match='colors has not .* for [67] s.*_timeout is 5 s'):
         bed.load()
-    bed.until_idle()
+    # Counted before the caller gets the error.
     assert bed.stop.abandoned.count == 1 and bed.stop.has_abandoned_thread
+    bed.until_idle()
     assert bed.loader.issues() == []
     # Another model can be loaded.
     other: Any = FakeModel()
@@ -343,6 +344,15 @@ def test_waiting_ends_when_the_process_has_to_end(make: Callable[[float], Bed]) 
     assert bed.stop.has_abandoned_thread
     bed.go_on.set()
     assert bed.model.retired.wait(DEADLINE)
+
+
+def test_a_model_is_cancelled_if_waiting_for_it_fails(make: Callable[[float], Bed]) -> None:
+    bed = make(0.0)
+    loading = bed.begin()
+    with pytest.raises(ZeroDivisionError):
+        bed.loader.wait(loading, meanwhile=lambda: 1 / 0)
+    with pytest.raises(LoadCancelledError):
+        loading.result()
 
 
 @pytest.mark.parametrize(('provider', 'times'), [
