@@ -75,7 +75,8 @@ FITTING: dict[str, list[tuple[dict[str, Any], dict[str, tuple[int, ...]]]]] = {
     'selected_indices': [({}, {'boxes': (1, 9, 4), 'scores': (1, 3, 9), 'indices': (4, 3)})],
     'detr': [({'activation': activation}, {'logits': (1, 9, 4), 'boxes': (1, 9, 4)})
              for activation in ('softmax', 'sigmoid')] + [
-        ({'activation': 'sigmoid', 'background': 3}, {'dets': (1, 9, 4), 'labels': (1, 9, 4)})],
+        ({'activation': 'sigmoid', 'background': 3},
+         {'dets': (1, 9, 4), 'labels': (1, 9, 4)})],
     'nanodet': [({'strides': [8, 16], 'reg_max': 3}, {
         'scores_8': (1, 16, 3), 'scores_16': (1, 4, 3), 'dist_8': (1, 16, 16),
         'dist_16': (1, 4, 16)})],
@@ -90,9 +91,10 @@ FITTING: dict[str, list[tuple[dict[str, Any], dict[str, tuple[int, ...]]]]] = {
     'segmentation': [
         ({'axes': 'channels_first', 'upsampling': how}, {'out': (1, 3, 4, 4)})
         for how in ('nearest', 'linear')] + [
-        ({'values': 'classes'}, {'out': (1, 4, 4)}), ({'threshold': 0.5}, {'out': (1, 1, 4, 4)})] + [
-        ({'axes': 'channels_first', 'threshold': 0.5, 'activation': activation, 'upsampling': how},
-         {'out': (1, 3, 4, 4)}) for activation, how in (
+        ({'values': 'classes'}, {'out': (1, 4, 4)}),
+        ({'threshold': 0.5}, {'out': (1, 1, 4, 4)})] + [
+        ({'axes': 'channels_first', 'threshold': 0.5, 'activation': activation,
+          'upsampling': how}, {'out': (1, 3, 4, 4)}) for activation, how in (
              ('none', 'nearest'), ('sigmoid', 'linear'), ('softmax', 'nearest'))],
 }
 CASES = [pytest.param(name, options, shapes, id=f'{name}-{place}')
