@@ -38,7 +38,7 @@ _IMAGENET = {'scale': 1 / 255, 'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.2
 _SIGNED = {'mean': (127.5,) * 3, 'std': (127.5,) * 3}
 # Of ImageNet-1k and -21k, without and with a background class.
 _IMAGENET_CLASSES = (1000, 1001, 21841, 21842, 21843)
-# Lengths of the vectors that networks for comparing images give.
+# Lengths of the vectors that models for comparing images give.
 _EMBEDDINGS = (64, 96, 128, 160, 192, 256, 320, 384, 512, 576, 640, 768, 960, 1024, 1280, 1408,
                1536, 1664, 1792, 2048, 4096)
 _EMBEDDING_WORDS = ('embed', 'feature', 'feat', 'descriptor', 'pooled')
@@ -48,7 +48,7 @@ _VALUE_WORDS = ('landmark', 'keypoint', 'coord', 'pose', 'bbox', 'angle', 'age',
 _NO_SCORES = ('Tanh', 'Relu', 'LeakyRelu', 'PRelu', 'LpNormalization', 'BatchNormalization')
 _LINEAR = ('Gemm', 'MatMul', 'Conv', 'Add', 'GlobalAveragePool', 'ReduceMean', 'Mul', 'QGemm',
            'QLinearMatMul', 'QLinearConv', 'FusedGemm', 'FusedConv', '')
-_ALIKE = 0.6
+_SIMILAR = 0.6
 
 
 def classification(facts: Facts) -> Iterator[Hypothesis]:
@@ -238,10 +238,10 @@ def _no_classes(
     if classes == 1:
         return (f'the output {output} has one number for each pixel: a mask, a depth or an '
                 'image? For a mask, declare output: {decoder: segmentation, threshold: 0.5}')
-    alike = _like_the_image(facts, output, axes)
-    if classes in (3, 4) and not stated and (alike or classes == 3):
+    similar = _like_the_image(facts, output, axes)
+    if classes in (3, 4) and not stated and (similar or classes == 3):
         return (f'the output {output} is as large as the image and has {classes} channels'
-                + (', which follow the image' if alike else '')
+                + (', which follow the image' if similar else '')
                 + ': an image, not classes; models that give images are not supported. If it '
                 'holds class scores, declare output: {decoder: segmentation} and labels')
     return ''
@@ -257,7 +257,7 @@ def _like_the_image(facts: Facts, output: TensorSpec, axes: str) -> bool:
     gray = found.mean(axis=-1)
     image = cv2.resize(sample_images()[0].mean(axis=-1).astype(np.float32), gray.shape[::-1],
                        interpolation=cv2.INTER_AREA)
-    return correlation(gray, image) > _ALIKE
+    return correlation(gray, image) > _SIMILAR
 
 
 def _is_grid(grid: Any, size: tuple[int, int]) -> bool:
