@@ -22,12 +22,15 @@ from ros2_classify.decoders.boxes_scores import BOXES_SCORES
 from ros2_classify.decoders.classification import CLASSIFICATION
 from ros2_classify.decoders.detr import DETR
 from ros2_classify.decoders.end_to_end import END_TO_END
+from ros2_classify.decoders.fastestdet import FASTESTDET
 from ros2_classify.decoders.nanodet import NANODET
 from ros2_classify.decoders.segmentation import SEGMENTATION
 from ros2_classify.decoders.selected_indices import SELECTED_INDICES
 from ros2_classify.decoders.ssd import SSD
 from ros2_classify.decoders.tf_detection import TF_DETECTION
 from ros2_classify.decoders.yolo import YOLO
+from ros2_classify.decoders.yolo_anchors import YOLO_ANCHORS
+from ros2_classify.decoders.yolo_fastestv2 import YOLO_FASTESTV2
 from ros2_classify.decoders.yolox import YOLOX
 from ros2_classify.decoders.yunet import YUNET
 
@@ -48,5 +51,8 @@ DECODERS: dict[str, Decoder] = {
     'nanodet': NANODET,
     'yunet': YUNET,
     'ssd': SSD,
+    'yolo_anchors': YOLO_ANCHORS,
+    'yolo_fastestv2': YOLO_FASTESTV2,
+    'fastestdet': FASTESTDET,
     'segmentation': SEGMENTATION,
 }

@@ -41,6 +41,7 @@ CELLS = 16 + 4 + 1
 BROKEN = (np.nan, np.inf, -np.inf, 3.4e38, -3.4e38, 1e30, 1e-40, -0.0, 88.8, 709.0)
 NUMBERS = st.one_of(st.floats(-2, 3, width=32), st.sampled_from(BROKEN).map(np.float32).map(float))
 PAIR = {'outputs': {'boxes': 'boxes', 'scores': 'scores'}}
+ANCHORED = {'anchors': [[4, 5, 6, 6], [9, 8, 16, 20]]}
 GRID = {'strides': [8, 16], 'sizes': [[8, 12], [20]]}
 
 # A warning of NumPy's in a node's terminal is of no use to anybody.
@@ -88,6 +89,19 @@ FITTING: dict[str, list[tuple[dict[str, Any], dict[str, tuple[int, ...]]]]] = {
             for activation in ('none', 'softmax', 'sigmoid')] + [
         ({**GRID, 'size_rule': 'linear', 'box_format': 'cycxhw'},
          {'regressors': (1, 36, 16), 'scores': (1, 36, 1)})],
+    'yolo_anchors': [
+        ({**ANCHORED, 'size_rule': rule, 'activation': activation, 'box_activation': boxes},
+         {'a': (1, 16, 4, 4), 'b': (1, 16, 2, 2)})
+        for rule, activation, boxes in (
+            ('exp', 'sigmoid', 'sigmoid'), ('square', 'softmax', 'none'),
+            ('exp', 'none', 'none'))] + [
+        ({**ANCHORED, 'size_rule': 'square'}, {'a': (1, 2, 4, 4, 5), 'b': (1, 2, 2, 2, 5)})],
+    'yolo_fastestv2': [
+        (ANCHORED, {f'{role}_{side}': (1, channels, side, side) for side in (4, 2)
+                    for role, channels in (('box', 8), ('obj', 2), ('cls', 3))}),
+        (ANCHORED, {'a': (1, 4, 4, 13), 'b': (1, 2, 2, 13)})],
+    'fastestdet': [({'activation': activation}, {'map': (1, 8, 4, 4)})
+                   for activation in ('none', 'softmax')],
     'segmentation': [
         ({'axes': 'channels_first', 'upsampling': how}, {'out': (1, 3, 4, 4)})
         for how in ('nearest', 'linear')] + [
