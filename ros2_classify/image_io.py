@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.errors import InputError
 from ros2_classify.input_range import DepthReader, InputRange
+from ros2_classify.limits import MAX_JPEG_SCANS, open_plain
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ VIDEO_SUFFIXES = ('.mjpeg', '.mjpg')
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 JPEG_START = b'\xff\xd8'
 _JPEG_END = b'\xff\xd9'
+_JPEG_SCAN = b'\xff\xda'
 # SOF0 .. SOF15, except DHT (C4), JPG (C8) and DAC (CC).
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # In entropy-coded data, neither a stuffed zero, nor a restart, nor a fill byte.
@@ -108,6 +110,27 @@ def png_problem(data: bytes | memoryview) -> str:
             return ''
         at += 12 + length
     return f'damaged: it has more than {_MAX_CHUNKS} chunks'
+
+
+def pixel_chunks(data: bytes | memoryview, *more: bytes) -> bytes | memoryview:
+    """
+    Return a PNG that `png_problem` found intact, without chunks that its pixels don't need.
+
+    libpng unpacks texts and colour profiles of any number, up to 8 MB each, and keeps them.
+    """
+    wanted = {b'IHDR', b'PLTE', b'tRNS', b'IDAT', b'IEND', *more}
+    at, begin, pieces = len(PNG_SIGNATURE), 0, []
+    view = memoryview(data)
+    while at < len(data):
+        kind, end = bytes(view[at + 4:at + 8]), at + 12 + int.from_bytes(view[at:at + 4], 'big')
+        if kind not in wanted:
+            pieces.append(view[begin:at])
+            begin = end
+        if kind == b'IEND':
+            pieces.append(view[begin:end])
+            break
+        at = end
+    return b''.join(pieces) if begin else data
 
 
 def _jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
@@ -193,6 +216,13 @@ def decode_jpeg(data: bytes | memoryview, flags: int) -> NDArray[np.uint8]:
     leaves it undefined, or refuses what lacks nothing but the last marker as well. So the decoder
     is asked in another way: if the image is whole, it ignores bytes that follow the last ones.
     """
+    # Also those that a decoder would only find by skipping what does not belong there.
+    count = bytes(data).count(_JPEG_SCAN)
+    if count > MAX_JPEG_SCANS:
+        width, height = _jpeg_size(data)
+        raise InputError(
+            f'the JPEG of {width}x{height} has {count} scans, more than the {MAX_JPEG_SCANS} '
+            'that are allowed; save it again')
     scans = _jpeg_scans(data)
     # Half a marker, or half of a stuffed byte, would make one with what follows.
     body = bytes(data[:scans.end]).rstrip(b'\xff')
@@ -298,7 +328,8 @@ def read_pixels(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
     if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
         raise InputError(f'{path} is a video, not an image; the camera node publishes its frames')
     try:
-        data = np.fromfile(path, dtype=np.uint8)
+        with open_plain(path) as file:
+            data = np.fromfile(file, dtype=np.uint8)
     except IsADirectoryError as error:
         raise InputError(f'{path} is a directory, not an image') from error
     except OSError as error:
@@ -322,10 +353,13 @@ def read_pixels(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
     return image
 
 
-def _decode(data: memoryview) -> NDArray[Any] | None:
+def _decode(data: bytes | memoryview) -> NDArray[Any] | None:
     """Return blue, green and red, of 8 or 16 bits."""
     if data[:2] == JPEG_START:
         return decode_jpeg(data, cv2.IMREAD_COLOR)
+    if data[:8] == PNG_SIGNATURE:
+        # Its pixels, and its orientation.
+        data = pixel_chunks(data, b'eXIf')
     image = _imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if image is None or image.dtype in (np.uint8, np.uint16):
         return image

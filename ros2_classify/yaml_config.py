@@ -31,6 +31,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Union
 
 from ros2_classify.errors import DescriptorError
+from ros2_classify.limits import MAX_NUMBER, MAX_YAML_NODES, text_problem
 import yaml
 
 Key = Union[str, int]
@@ -187,6 +188,8 @@ def as_text(value: object, where: Where) -> str:
             f'in quotes: "{written}"')
     if not value.strip():
         raise where.error('is empty; give a text or remove the key')
+    if problem := text_problem(value, MAX_BYTES):
+        raise where.error(problem)
     return value
 
 
@@ -286,10 +289,20 @@ def read_yaml(text: str, origin: str) -> tuple[Any, Where]:
     return data, Where(origin, (), marks)
 
 
+def check_nodes(loader: Any, mark: Any) -> None:
+    """Count one more node of a loader; raise MarkedYAMLError if they are too many."""
+    loader._nodes += 1
+    if loader._nodes > MAX_YAML_NODES:
+        raise yaml.MarkedYAMLError(
+            problem=f'it has more than the {MAX_YAML_NODES} values that are allowed',
+            problem_mark=mark)
+
+
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader without aliases and deep nesting."""
 
     _depth = 0
+    _nodes = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Compose one node, unless it is an alias or nested too deeply."""
@@ -302,6 +315,7 @@ class _Loader(yaml.SafeLoader):
         if self._depth >= MAX_DEPTH:
             raise yaml.MarkedYAMLError(
                 problem=f'nested more than {MAX_DEPTH} levels deep', problem_mark=mark)
+        check_nodes(self, mark)
         self._depth += 1
         try:
             return super().compose_node(parent, index)
@@ -327,6 +341,7 @@ class _Builder:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*path, i)) for i, item in enumerate(node.value)]
+        self._check_scalar(node)
         if node.tag.endswith(':timestamp'):
             return node.value
         try:
@@ -354,11 +369,21 @@ class _Builder:
     def _key(self, node: yaml.Node) -> Key:
         if not isinstance(node, yaml.ScalarNode):
             raise self._error(node, 'a key must be a word')
+        self._check_scalar(node)
         key = self._loader.construct_object(node) if node.tag.endswith((':int', ':str')) else None
         if isinstance(key, bool) or not isinstance(key, (str, int)):
             raise self._error(
                 node, f'the key {node.value} must be text; write it in quotes: "{node.value}"')
         return key
+
+    def _check_scalar(self, node: yaml.Node) -> None:
+        """Refuse numbers that take quadratic time, and half characters."""
+        if node.tag.endswith((':int', ':float')) and len(node.value) > MAX_NUMBER:
+            raise self._error(
+                node, f'a number has {len(node.value)} characters, more than the {MAX_NUMBER} '
+                'that are allowed; write a text in quotes')
+        if problem := text_problem(node.value, MAX_BYTES):
+            raise self._error(node, f'a text {problem}')
 
     def _error(self, node: yaml.Node, message: str) -> DescriptorError:
         return DescriptorError(f'{self._origin}, line {node.start_mark.line + 1}: {message}')

@@ -34,6 +34,7 @@ from ros2_classify.autoconfig.inferred import labels_of, size_of, task_of
 from ros2_classify.autoconfig.trial import Trial
 from ros2_classify.engines.base import Engine, TensorSpec
 from ros2_classify.errors import DescriptorError
+from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.model.descriptor import (
     DType, DTYPES, FrozenMapping, InputSpec, Layout, ModelDescriptor, OutputSpec, Size, SIZES,
     USUAL)
@@ -240,6 +241,10 @@ def _size(descriptor: ModelDescriptor, tensor: TensorSpec, layout: Layout,
     declared = descriptor.input.size
     if declared is None:
         if isinstance(width, int) and isinstance(height, int):
+            if width * height > MAX_PIXELS:
+                raise _error(
+                    descriptor, f'the model takes {tensor}, images of {width * height} pixels, '
+                    f'more than the {MAX_PIXELS} that are allowed; export a smaller one')
             return width, height
         declared = size_of(outputs, metadata, inferred)
     if declared is None:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.autoconfig.evidence import Facts, Hypothesis, InputSettings, plain, Strength
-from ros2_classify.decoders.boxes import cells
+from ros2_classify.decoders.boxes import cell_count
 from ros2_classify.engines.base import TensorSpec
 
 _ALL = ('input.color', 'input.scale', 'input.mean', 'input.std')
@@ -151,7 +151,7 @@ def _nanodet(facts: Facts) -> Iterator[Hypothesis]:
     size, outputs = _bounded(facts.size), facts.outputs
     if size is None:
         return
-    grids = [len(cells(size, (stride,), partial=True)) for stride in _NANODET_STRIDES]
+    grids = [cell_count(size, (stride,), partial=True) for stride in _NANODET_STRIDES]
     if len(outputs) == 1 and len(outputs[0].shape) == 3:
         _, rows, columns = outputs[0].shape
         if (rows == sum(grids) and isinstance(columns, int) and columns > _NANODET_WIDTH
@@ -475,7 +475,7 @@ def _dense(facts: Facts) -> Iterator[Hypothesis]:
                         f'{first // _ANCHORS} cells', Strength.EXACT)
         return
     why = f'the output {output} has a row for each of the {first} cells'
-    strides = next(strides for strides in _STRIDES if len(cells(size, strides)) == first)
+    strides = next(strides for strides in _STRIDES if cell_count(size, strides) == first)
     if second >= 6 and not facts.ultralytics:
         listed = ', '.join(map(str, strides[:-1])) + f' and {strides[-1]}'
         yield _hypothesis(
@@ -556,7 +556,7 @@ def _grid_of(facts: Facts, boxes: TensorSpec) -> dict[str, Any]:
     """Return the strides and anchors whose cells are as many as an output has boxes."""
     size = _bounded(facts.size)
     for strides in _STRIDES if size else ():
-        count = len(cells(size, strides)) if size else 0
+        count = cell_count(size, strides) if size else 0
         for anchors in (1, _ANCHORS):
             if count and count * anchors in boxes.shape[1:]:
                 return {'strides': strides, 'anchors': anchors}
@@ -707,7 +707,7 @@ def _grids(size: tuple[int, int]) -> dict[int, int]:
     bounded = _bounded(size)
     if bounded is None:
         return {}
-    counts = [len(cells(bounded, strides)) for strides in _STRIDES]
+    counts = [cell_count(bounded, strides) for strides in _STRIDES]
     return {**dict.fromkeys([count * _ANCHORS for count in counts], _ANCHORS),
             **dict.fromkeys(counts, 1)}
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.convert.graph import TensorInfo
-from ros2_classify.errors import ConversionError, InputError
+from ros2_classify.errors import ConversionError
 from ros2_classify.model.descriptor import InputSpec
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -146,11 +146,9 @@ def _pixels(
 
 
 def _read(image: Path) -> NDArray[np.uint8]:
-    import cv2
-    pixels = cv2.imread(str(image), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise InputError(f'{image}: cannot be read as an image; give a JPEG or PNG file')
-    return np.ascontiguousarray(pixels[..., ::-1], np.uint8)
+    # Imported here because it brings OpenCV.
+    from ros2_classify.image_io import read_image
+    return np.ascontiguousarray(read_image(image)[..., ::-1], np.uint8)
 
 
 def plain_name(name: str) -> str:

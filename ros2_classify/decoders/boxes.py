@@ -23,7 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import Candidates, least_logit, sigmoid, softmax
+from ros2_classify.errors import OutputError
 from ros2_classify.keys import Key, Kind, listed, number, TEXT
+from ros2_classify.limits import MAX_CELLS
 from ros2_classify.yaml_config import as_list, Where
 
 BoxFormat = Literal['xyxy', 'yxyx', 'cxcywh', 'xywh']
@@ -145,6 +147,15 @@ def finite_candidates(
         boxes, scores, class_ids.astype(np.int64, copy=False), in_source_pixels, masks)
 
 
+def cell_count(
+    size: tuple[int, int], strides: tuple[int, ...], *, partial: bool = False,
+) -> int:
+    """Return the number of `cells`, without making them."""
+    width, height = size
+    return sum(-(-width // stride) * -(-height // stride) if partial else
+               (width // stride) * (height // stride) for stride in strides)
+
+
 @lru_cache(maxsize=16)
 def cells(
     size: tuple[int, int], strides: tuple[int, ...], *, partial: bool = False,
@@ -153,7 +164,12 @@ def cells(
     Return column, row and stride of each cell, grid by grid, row by row; read-only.
 
     With ``partial``, cells that leave the image at the right or the bottom count too.
+    OutputError if there are too many.
     """
+    if (count := cell_count(size, strides, partial=partial)) > MAX_CELLS:
+        raise OutputError(
+            f'an input of {size[0]}x{size[1]} with the strides {list(strides)} has {count} cells, '
+            f'more than the {MAX_CELLS} that are allowed; use a smaller input')
     grids = []
     for stride in strides:
         columns, rows = (-(-side // stride) if partial else side // stride for side in size)

@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from ros2_classify.decoders.base import (
     Candidates, DecodeContext, Decoder, describe, first_name, misfit, OUTPUT, Outputs, pick,
     row_maxima, sigmoid, softmax, unbatch)
-from ros2_classify.decoders.boxes import cells, finite_candidates, STRIDES
+from ros2_classify.decoders.boxes import cell_count, cells, finite_candidates, STRIDES
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import key, Section
 from ros2_classify.yaml_config import Fields
@@ -131,18 +131,15 @@ def _grids(
 ) -> list[NDArray[np.float32]]:
     """Return the cells of each level, as many as it has rows."""
     groups = [strides] if len(rows) == 1 else [(stride,) for stride in strides]
-    grids = [cells(size, group, partial=True) for group in groups]
-    if [len(grid) for grid in grids] == rows:
-        return grids
     # Models with three strides in one tensor are told by their rows.
-    if len(rows) == 1 and len(strides) == 4:
-        grids = [cells(size, strides[:3], partial=True)]
-        if len(grids[0]) == rows[0]:
-            return grids
-    grids = [cells(size, group, partial=True) for group in groups]
+    fewer = [[strides[:3]]] if len(rows) == 1 and len(strides) == 4 else []
+    for wanted in [groups, *fewer]:
+        if [cell_count(size, group, partial=True) for group in wanted] == rows:
+            return [cells(size, group, partial=True) for group in wanted]
+    counts = [cell_count(size, group, partial=True) for group in groups]
     raise OutputError(
         f'the outputs have {rows} rows but an input of {size[0]}x{size[1]} with the strides '
-        f'{list(strides)} has {[len(grid) for grid in grids]} cells; set output.strides; the '
+        f'{list(strides)} has {counts} cells; set output.strides; the '
         f'model has {describe(outputs)}')
 
 

@@ -40,7 +40,7 @@ from ros2_classify.decoders.base import (
     Candidates, DecodeContext, Decoder, first_name, misfit, OUTPUT, Outputs, pick, row_maxima,
     sigmoid, unbatch)
 from ros2_classify.decoders.boxes import (
-    BOX_FORMAT, BoxFormat, cells, denormalize, finite_candidates, NORMALIZED, to_xyxy)
+    BOX_FORMAT, BoxFormat, cell_count, denormalize, finite_candidates, NORMALIZED, to_xyxy)
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import key
 
@@ -160,7 +160,7 @@ def _objectness_of(
 
 def _cell_counts(size: tuple[int, int]) -> set[int]:
     """Return the numbers of cells that the usual strides give."""
-    return {len(cells(size, strides)) for strides in _STRIDES}
+    return {cell_count(size, strides) for strides in _STRIDES}
 
 
 def _table(outputs: Outputs, options: YoloOptions) -> tuple[str, NDArray[np.float32]]:

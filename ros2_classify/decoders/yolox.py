@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
     Candidates, DecodeContext, Decoder, first_name, misfit, OUTPUT, Outputs, pick, unbatch)
-from ros2_classify.decoders.boxes import cells, finite_candidates, STRIDES
+from ros2_classify.decoders.boxes import cell_count, cells, finite_candidates, STRIDES
 from ros2_classify.keys import key
 
 _EXPECTED = '[1, cells, 5 + classes]'
@@ -91,11 +91,10 @@ def _grid(
 ) -> NDArray[np.float32]:
     """Return the cells, as many as there are rows; whole ones, or partial ones too."""
     for partial in (False, True):
-        grid = cells(context.input_size, options.strides, partial=partial)
-        if len(grid) == count:
-            return grid
+        if cell_count(context.input_size, options.strides, partial=partial) == count:
+            return cells(context.input_size, options.strides, partial=partial)
     width, height = context.input_size
-    whole = len(cells(context.input_size, options.strides))
+    whole = cell_count(context.input_size, options.strides)
     raise misfit(
         name, pick(outputs, name), f'[1, {whole}, 5 + classes] for an input of {width}x{height} '
         f'with the strides {list(options.strides)}; for boxes that are in pixels already, set '

@@ -42,6 +42,7 @@ import zlib
 from ros2_classify.download.hashing import check_cancel
 from ros2_classify.download.url import SUFFIXES
 from ros2_classify.errors import ArchiveError
+from ros2_classify.limits import MAX_TAR_HEADERS
 from ros2_classify.progress import human_size, Meter
 
 # The longest single read: far more than any honest header, and what we copy data by.
@@ -76,11 +77,14 @@ class BoundedStream:
         self._stream = stream
         self._limit = limit
         self._position = 0
+        self._end_of_headers: int | None = None
 
     def read(self, count: int = -1) -> bytes:
         """Return ``count`` bytes, or fewer at the end."""
         if not 0 <= count <= MAX_READ:
             raise ArchiveError('a header is larger than any valid one')
+        if self._end_of_headers is not None and self._position + count > self._end_of_headers:
+            raise ArchiveError('the headers of a member are larger than any valid ones')
         parts = []
         while count and (part := self._stream.read(count)):
             parts.append(part)
@@ -89,6 +93,15 @@ class BoundedStream:
         if self._position > self._limit:
             raise ArchiveError('it is too large when unpacked')
         return b''.join(parts)
+
+    @contextmanager
+    def headers(self, most: int) -> Iterator[None]:
+        """Read not more than ``most`` bytes in this block."""
+        self._end_of_headers = self._position + most
+        try:
+            yield
+        finally:
+            self._end_of_headers = None
 
     def tell(self) -> int:
         """Return how many bytes were read."""
@@ -173,6 +186,7 @@ _TAR_OVERHEAD = 16 * 1024
 _ZIP_ENTRY = 46 + 1024
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ZIP_ENCRYPTED = 0x1
+_ZIP64_LOCATOR = b'PK\x06\x07'
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError,
            ValueError, NotImplementedError, RuntimeError, struct.error, OverflowError)
 
@@ -320,12 +334,22 @@ def _harmful(path: Path, name: str, problem: str) -> ArchiveError:
 def _walk_tar(path: Path, kind: str, limits: Limits) -> _Raw:
     limit = limits.unpacked + limits.members * _TAR_OVERHEAD
     with open_tar_stream(path, kind, limit) as stream:
-        # "r:" because the stream is unpacked already.
-        with tarfile.open(fileobj=stream, mode='r:', errorlevel=2) as tar:  # type: ignore
+        with stream.headers(MAX_TAR_HEADERS):
+            # "r:" because the stream is unpacked already. This reads the first member's headers.
+            tar = tarfile.open(fileobj=stream, mode='r:', errorlevel=2)  # type: ignore
+            member = tar.next()
+        with tar:
             # Not "for member in tar": that keeps all members in memory.
-            while (member := tar.next()) is not None:
+            while member is not None:
                 tar.members = []
+                if sum(len(key) + len(value)
+                       for key, value in tar.pax_headers.items()) > MAX_TAR_HEADERS:
+                    raise ArchiveError('its global headers are larger than any valid ones')
                 yield member.name, member.size, _tar_kind(member), _tar_opener(tar, member)
+                # Past the data, which tarfile itself skips within "next".
+                stream.seek(tar.offset)
+                with stream.headers(MAX_TAR_HEADERS):
+                    member = tar.next()
         # The checksum of the compressed data is at its end.
         while stream.read(MAX_READ):
             pass
@@ -350,10 +374,28 @@ def _tar_opener(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Opener:
 
 def _walk_zip(path: Path, limits: Limits) -> _Raw:
     _check_zip_directory(path, limits)
-    with zipfile.ZipFile(path) as archive:
+    # Whatever the end of the archive declares, no more than this is read at once.
+    with open(path, 'rb') as file, zipfile.ZipFile(
+            cast(BinaryIO, _BoundedFile(file, limits.members * _ZIP_ENTRY))) as archive:
         for info in archive.infolist():
             # What zipfile makes of a name ends at the first NUL; the name as written tells.
             yield info.orig_filename, info.file_size, _zip_kind(info), _zip_opener(archive, info)
+
+
+class _BoundedFile:
+    """A file for `zipfile` with a limit for each read."""
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file = file
+        self._most = most
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+        self.close = file.close
+
+    def read(self, count: int = -1) -> bytes:
+        data = self._file.read(self._most + 1 if count < 0 else min(count, self._most + 1))
+        if len(data) > self._most:
+            raise ArchiveError('its directory is larger than any valid one')
+        return data
 
 
 def _zip_kind(info: zipfile.ZipInfo) -> str:
@@ -387,7 +429,10 @@ def _check_zip_directory(path: Path, limits: Limits) -> None:
     if start < 0 or start + 16 > len(tail):
         raise EOFError('its end is missing')
     count, size = struct.unpack_from('<HI', tail, start + 10)
-    # 0xFFFF and 0xFFFFFFFF mean zip64, which is too large too.
+    if tail[max(start - 20, 0):start].startswith(_ZIP64_LOCATOR) and start >= 76:
+        # The record that zipfile takes instead, section 4.3.14, which is right before it.
+        count, size = struct.unpack_from('<QQ', tail, start - 76 + 32)
+    # Without a locator, 0xFFFF and 0xFFFFFFFF are too large too.
     if count > limits.members or size > limits.members * _ZIP_ENTRY:
         raise ArchiveError(f'{path.name} is not unpacked: it has more than the '
                            f'{limits.members} members that are allowed')

@@ -24,6 +24,7 @@ import shutil
 import threading
 
 from ros2_classify.errors import FetchCancelledError
+from ros2_classify.limits import open_plain
 
 _CHUNK = 1024 * 1024
 
@@ -37,7 +38,7 @@ def check_cancel(cancel: threading.Event | None) -> None:
 def sha256_of_file(path: Path, cancel: threading.Event | None = None) -> str:
     """Return a file's sha256."""
     digest = hashlib.sha256()
-    with open(path, 'rb') as stream:
+    with open_plain(path) as stream:
         while chunk := stream.read(_CHUNK):
             check_cancel(cancel)
             digest.update(chunk)

@@ -46,6 +46,7 @@ from ros2_classify.download.hashing import check_cancel, sha256_of_file
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.download.url import local_path, Origin, origin_of, problem_with, redact
 from ros2_classify.errors import DiskFullError, FetchError, IntegrityError
+from ros2_classify.limits import open_plain
 from ros2_classify.paths import check_allowed
 from ros2_classify.progress import default_progress, human_size, Meter
 
@@ -391,7 +392,7 @@ def _copy(path: Path, part: Part, size: int | None, cache: Cache, options: Fetch
           meter: Meter) -> Received:
     """Copy the file of a file: URL."""
     try:
-        source = open(path, 'rb')
+        source = open_plain(path, MAX_BYTES)
     except OSError as error:
         reason = 'it is a directory' if error.errno == errno.EISDIR else error.strerror
         raise FetchError(f'the file {path} cannot be read ({reason}); correct the URL') \

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 import logging
+import math
 from pathlib import Path
 from typing import Any
 import weakref
@@ -30,11 +31,12 @@ from ros2_classify.engines.batch_dimension import with_batch
 from ros2_classify.engines.error_messages import check_texts, fault, tidy
 from ros2_classify.engines.external_data import check_operators, weight_files
 from ros2_classify.engines.input_quantization import input_quantization
-from ros2_classify.engines.onnx_file import read_onnx
+from ros2_classify.engines.onnx_file import OnnxFile, read_onnx
 from ros2_classify.engines.providers import choose_providers, PROVIDERS
 from ros2_classify.engines.session import run_options, start_session
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
+from ros2_classify.limits import MAX_INPUT
 from ros2_classify.paths import check_allowed
 
 # The shape of an output that is known before the model runs.
@@ -169,6 +171,16 @@ _DTYPES: dict[str, Any] = {
 }
 
 
+def _check_inputs(path: Path, model: OnnxFile) -> None:
+    """Refuse inputs that no image and no memory is large enough for."""
+    for name, shape in model.inputs.items():
+        if math.prod(dim for dim in shape if isinstance(dim, int)) > MAX_INPUT:
+            listed = ', '.join(str(dim or '?') for dim in shape)
+            raise EngineError(
+                f"{path}: the model takes '{name}' [{listed}], more than the {MAX_INPUT} numbers "
+                'that are allowed; export a smaller one')
+
+
 class OnnxRuntimeEngine:
     """An ONNX model in an ONNX Runtime session; see `ros2_classify.engines.base.Engine`."""
 
@@ -183,6 +195,7 @@ class OnnxRuntimeEngine:
         for library in settings.custom_operators:
             check_allowed(library, 'library of operators')
         check_operators(path, model)
+        _check_inputs(path, model)
         weights = weight_files(path, model, settings.external_data)
         running = path
         if settings.max_batch > 1:

@@ -29,6 +29,7 @@ import re
 from typing import Any
 
 from ros2_classify.errors import LabelsError
+from ros2_classify.yaml_config import check_nodes
 import yaml
 
 # Keys of names in data set files, exported metadata and model configurations; the last three map
@@ -192,6 +193,8 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 class _Text(yaml.BaseLoader):
     """PyYAML's loader that keeps every value as text ("no", "30"), without aliases."""
 
+    _nodes = 0
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
@@ -199,6 +202,7 @@ class _Text(yaml.BaseLoader):
             raise yaml.MarkedYAMLError(
                 problem=f'the alias *{event.anchor} is not allowed; write the value out',
                 problem_mark=mark)
+        check_nodes(self, event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:

@@ -27,13 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import LabelsError
+from ros2_classify.limits import open_plain, text_problem
 from ros2_classify.model.label_formats import (
     names_of, read_csv, read_json, read_yaml_names, refuse_other_formats, UNUSED)
 from ros2_classify.paths import check_allowed
 
 # A table of this many entries takes 8 MB; label maps of published models are far smaller.
 MAX_CLASS_ID = 1_000_000
-MAX_FILE_BYTES = 32 * 1024 * 1024
+MAX_FILE_BYTES = 8 * 1024 * 1024
 
 _ITEM = re.compile(r'(?:\s|#[^\n]*\n)*item\s*(?::\s*)?[{<]')
 _SYNSET = re.compile(r'(n\d{8})[ \t]+(\S.*)')
@@ -76,7 +77,9 @@ class Labels:
             if not 0 <= class_id <= MAX_CLASS_ID:
                 raise LabelsError(f'the class id {class_id} must be from 0 to {MAX_CLASS_ID}')
             if not isinstance(name, str) or not name.strip():
-                raise LabelsError(f'the name of class {class_id} is {name!r} but must be text')
+                raise LabelsError(f'the name of class {class_id} is {name!r:.60} but must be text')
+            if problem := text_problem(name):
+                raise LabelsError(f'the name of class {class_id} {problem}')
         self._names = {class_id: names[class_id].strip() for class_id in sorted(names)}
         self._hash = hash(tuple(self._names.items()))
         table = np.empty(max(self._names) + 1, dtype=object)
@@ -222,10 +225,8 @@ def load_labels(path: str | Path) -> Labels:
             raise LabelsError(
                 f'{path}: {size} bytes are too many for a label file (at most {MAX_FILE_BYTES}); '
                 'check whether it is the model')
-        if not path.is_file() and not path.is_dir():
-            # A device or a pipe may never end.
-            raise LabelsError(f'{path}: not a label file: not a regular file; check the path')
-        data = path.read_bytes()
+        with open_plain(path) as file:
+            data = file.read(MAX_FILE_BYTES)
     except OSError as error:
         raise LabelsError(f'{path}: the label file cannot be read: {error.strerror}') from error
     try:

@@ -32,7 +32,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.image_io import (
-    decode_jpeg, image_size, MAX_PIXELS, png_problem, PNG_SIGNATURE)
+    decode_jpeg, image_size, MAX_PIXELS, pixel_chunks, png_problem, PNG_SIGNATURE)
 from ros2_classify.input_range import scale
 from ros2_classify.ros.messages.image import check_pixels, demosaic, ImageError, Scale
 
@@ -57,7 +57,7 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS,
             raise ImageError(f'the PNG of {width}x{height} is {problem}')
     try:
         pixels = decode_jpeg(data, cv2.IMREAD_UNCHANGED) if name == 'JPEG' else (
-            cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
+            cv2.imdecode(np.frombuffer(pixel_chunks(data), np.uint8), cv2.IMREAD_UNCHANGED))
     except cv2.error as error:
         raise ImageError(f'the {name} of {width}x{height} cannot be decoded: {error}') from error
     if pixels is None:

@@ -1,0 +1,100 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Bounds on what comes from outside, shared by all who read it.
+
+A reader asks here before it allocates, loops or opens, so that a few bytes can't ask for
+gigabytes, minutes, or something that is not a file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+import re
+import stat
+from typing import BinaryIO, cast
+
+# A class name, in characters; the longest of ImageNet has 121.
+MAX_NAME = 1000
+# Values in one YAML text: PyYAML takes about 1 kB for each.
+MAX_YAML_NODES = 200_000
+# Characters of a number in YAML: base 60 and hexadecimal ones take quadratic time.
+MAX_NUMBER = 100
+# Scans of one JPEG, each of which passes over the whole image; encoders write about 10.
+MAX_JPEG_SCANS = 64
+# Bytes of headers before one member of a tar archive, and of all its global headers.
+MAX_TAR_HEADERS = 1 << 20
+# Cells of all grids of a detector: 8 input pixels for each, at 3840x2160.
+MAX_CELLS = 1 << 20
+# Numbers in one input of a model: 64 Mpixel in colour, four bytes each, take 800 MB.
+MAX_INPUT = 3 << 26
+# Characters of one line for a log or a terminal.
+MAX_LINE = 2000
+
+_SURROGATE = re.compile('[\ud800-\udfff]')
+# Joiners of letters and emoji, and blanks of other widths, are part of texts.
+_HARMLESS = frozenset('\n\t\u200c\u200d\xa0\u202f\u3000')
+
+
+def open_plain(path: str | Path, most: int | None = None) -> BinaryIO:
+    """
+    Open a file for reading; OSError if it is a directory, a pipe, a device, or too large.
+
+    A pipe isn't waited for. The checks are made on the open file, which can't be replaced.
+    """
+    # Other programs' locks make a file busy, but never this.
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(number)
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, 'not a regular file', str(path))
+        if most is not None and found.st_size > most:
+            raise OSError(
+                errno.EFBIG, f'{found.st_size} bytes are more than the {most} that are allowed',
+                str(path))
+        return cast(BinaryIO, open(number, 'rb'))
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def text_problem(text: str, most: int = MAX_NAME) -> str:
+    """Return why a text can't be a name or a label, to end a sentence with; empty if it can."""
+    if len(text) > most:
+        return f'has {len(text)} characters, more than the {most} that are allowed'
+    if found := _SURROGATE.search(text):
+        return (f'has half a character ({ascii(found[0])}), which is not text; '
+                'write the character itself')
+    return ''
+
+
+def shown(text: str, most: int = MAX_LINE) -> str:
+    r"""
+    Return a text for a log or a terminal: printable, and not longer than a limit.
+
+    Control and escape characters, and those that reverse the direction, are written as ``\x1b``;
+    further lines are indented, so that none looks like a line of its own.
+    """
+    if len(text) > most:
+        text = f'{text[:most * 3 // 4]} […{len(text) - most} characters…] {text[-most // 4:]}'
+    if text.isprintable():
+        return text
+    text = ''.join(
+        char if char.isprintable() or char in _HARMLESS else ascii(char)[1:-1] for char in text)
+    return re.sub(r'\n(?=\S)', '\n  ', text)
