@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Inputs that multiply, by size, each for one reader: run by `test_limits.py` in a process of its own.
+Inputs that multiply, by size, each for one reader; `test_limits.py` runs it.
 
 ``python attacks.py NAME DIRECTORY``: grow the input until the reader refuses it, in an address
 space of 1 GiB more than what the libraries take, and print what it took as JSON.
@@ -31,7 +31,7 @@ import struct
 import sys
 import tarfile
 import time
-import zipfile
+from types import SimpleNamespace
 import zlib
 
 import numpy as np
@@ -73,11 +73,7 @@ def jpeg_scans(size: int, width: int = 1024, garbage: bool = False) -> bytes:
 def read_message(data: bytes, directory: Path) -> None:
     from ros2_classify.ros.messages.compressed_image import to_array
 
-    class Message:
-        format = ''
-
-    Message.data = data
-    to_array(Message)
+    to_array(SimpleNamespace(data=data, format=''))
 
 
 def read_image_file(data: bytes, directory: Path) -> None:
