@@ -171,7 +171,7 @@ _DTYPES: dict[str, Any] = {
 }
 
 
-def _check_inputs(path: Path, model: OnnxFile) -> None:
+def _check_input_sizes(path: Path, model: OnnxFile) -> None:
     """Refuse inputs that no image and no memory is large enough for."""
     for name, shape in model.inputs.items():
         if math.prod(dim for dim in shape if isinstance(dim, int)) > MAX_INPUT:
@@ -195,7 +195,7 @@ class OnnxRuntimeEngine:
         for library in settings.custom_operators:
             check_allowed(library, 'library of operators')
         check_operators(path, model)
-        _check_inputs(path, model)
+        _check_input_sizes(path, model)
         weights = weight_files(path, model, settings.external_data)
         running = path
         if settings.max_batch > 1:
