@@ -68,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the results; errors are raised."""
     # Late, because "models list" and "--help" need neither OpenCV nor ONNX Runtime.
     from ros2_classify.image_io import check_writable, depth_reader, read_pixels, write_image
+    from ros2_classify.inspection.output_checks import best_score, nothing_found
     from ros2_classify.pipeline import Pipeline
 
     # Find errors that need no model before it is loaded.
@@ -78,24 +79,33 @@ def run(arguments: argparse.Namespace) -> int:
             fetch=fetching.options_of(arguments)) as pipeline:
         for setting in pipeline.descriptor.inferred:
             say('hint', f'inferred {setting}')
+        if unverified := pipeline.descriptor.unverified:
+            say('warning', f'not verified: {", ".join(unverified)}: the model file does not say '
+                           'it, so the result may be wrong; run models check --image FILE '
+                           '--label LABEL, then set these keys in a descriptor, or use --input')
         options = pipeline.options.replace(**_changes(arguments))
         image = depth_reader(pipeline.descriptor.input.input_range)(pixels)
         pipeline.warm_up()
         result = pipeline(image, 'bgr', options)
+        best = best_score(pipeline, image, 'bgr', result, options)
         found: dict[str, Any] = {
             'model': pipeline.descriptor.name, **result.to_dict(),
             'provider': pipeline.engine.provider,
-            'unverified': list(pipeline.descriptor.unverified)}
+            'unverified': list(pipeline.descriptor.unverified), 'best_score': best}
     if output:
         from ros2_classify.results.overlay import draw
         write_image(output, draw(image, result))
+    empty = result.task != 'segmentation' and not len(result)
+    said, suspicious = nothing_found(best, options.score_threshold)
+    if empty and suspicious:
+        say('warning', f'nothing found: {said}')
     if arguments.json:
         print(json.dumps(found))
         return EXIT_OK
     times = found['timing_ms']
     width, height = result.image_size
     print(f'{found["model"]} ({found["task"]}) on {arguments.image}, {width}x{height}')
-    print(result)
+    print(f'{result}: {said}' if empty else result)
     print(f'preprocess {times["preprocess"]:.1f} ms, inference {times["inference"]:.1f} ms, '
           f'postprocess {times["postprocess"]:.1f} ms, {found["provider"]}')
     if output:

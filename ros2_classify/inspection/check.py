@@ -38,14 +38,15 @@ from ros2_classify.engines.external_data import check_weights, weight_files
 from ros2_classify.engines.onnx_file import OnnxFile, read_onnx
 from ros2_classify.errors import EngineError, Ros2ClassifyError
 from ros2_classify.image_io import depth_reader
-from ros2_classify.inspection.output_checks import Issues, judge, run_on
+from ros2_classify.inspection.output_checks import (
+    best_score, Issues, judge, nothing_found, run_on)
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.descriptor_writer import mapping_of
 from ros2_classify.model.files import model_file
 from ros2_classify.model.labels import Labels
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.results.results import Result
+from ros2_classify.results.results import Result, Segmentation
 
 _RECORD = 'session.record_ep_graph_assignment_info'
 
@@ -140,6 +141,8 @@ class Report:
         The outputs for the sample images, and for the given one.
     result : Classification, Detections or None
         The result for the given image.
+    best_score : float or None
+        The best score for it, below the threshold too; None for a segmentation.
     problems, warnings, notes : list of str
         What is wrong, what may be wrong, and what is unknown; one sentence each.
 
@@ -159,6 +162,7 @@ class Report:
     labels: Labels | None = None
     runs: list[Run] = field(default_factory=list)
     result: Result | None = None
+    best_score: float | None = None
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -284,6 +288,11 @@ def _look_at(
     report.add(judge(pipeline, runs))
     if image is not None and not report.problems:
         report.result = pipeline(image, 'bgr')
+        report.best_score = best_score(
+            pipeline, image, 'bgr', report.result, pipeline.options)
+        if not len(report.result) and not isinstance(report.result, Segmentation):
+            said, suspicious = nothing_found(report.best_score, pipeline.options.score_threshold)
+            (report.warnings if suspicious else report.notes).append(f'nothing found: {said}')
 
 
 def output_ranges(report: Report) -> list[dict[str, Any]]:
@@ -329,6 +338,7 @@ def summary(report: Report) -> Mapping[str, Any]:
         'labels': len(report.labels) if report.labels else None,
         'seen': output_ranges(report),
         'result': report.result.to_dict() if report.result is not None else None,
+        'best_score': report.best_score,
         'problems': report.problems,
         'warnings': report.warnings,
         'notes': report.notes}

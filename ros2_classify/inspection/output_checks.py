@@ -30,8 +30,9 @@ from ros2_classify.decoders.base import find_name
 from ros2_classify.errors import OutputError
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.labels import Labels
+from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.results.results import Result
+from ros2_classify.results.results import Result, Segmentation
 
 Kind = Literal['probabilities', 'scores', 'logits']
 
@@ -41,6 +42,9 @@ _RANGE_TOLERANCE = 0.01
 # Boxes beyond this multiple of the input's sides are in other units.
 _FAR = 8.0
 _BEST = 50
+# A best score below this part of the threshold points to the settings rather than to the image.
+_FAR_BELOW = 0.1
+_USUAL_THRESHOLD = 0.3
 
 
 @dataclass(frozen=True)
@@ -255,3 +259,25 @@ def _option(descriptor: ModelDescriptor, name: str) -> Any:
     options = DECODERS[descriptor.output.decoder].parse_options({})
     return next((getattr(options, field.name) for field in dataclasses.fields(options)
                  if field.name == name), None)
+
+
+def best_score(
+    pipeline: Pipeline[Any], image: NDArray[Any], color: str, result: Result,
+    options: Options,
+) -> float | None:
+    """Return the best score for an image, below the threshold too; None if there is none."""
+    if isinstance(result, Segmentation):
+        return None
+    if not len(result):
+        result = pipeline(image, color, options.replace(
+            score_threshold=0.0, multi_label=False, top_k=1, max_detections=1))
+    return float(result.scores[0]) if len(result) else None
+
+
+def nothing_found(best: float | None, threshold: float) -> tuple[str, bool]:
+    """Say how good the best score is where nothing was found, and whether that is suspicious."""
+    said = 'there is no score above 0' if not best else f'best score {best:.2g}'
+    if (best or 0.0) >= _FAR_BELOW * min(threshold, _USUAL_THRESHOLD):
+        return f'{said}, below the threshold of {threshold:g}', False
+    return (f'{said}, far below the threshold of {threshold:g}: preprocessing or decoder is '
+            'probably wrong, if the image shows what the model knows', True)

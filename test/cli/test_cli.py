@@ -85,7 +85,8 @@ def test_classification_as_json(models, capfd):
         'results': [{'class_id': 0, 'label': 'red', 'score': pytest.approx(200 / 255, abs=1e-5)},
                     {'class_id': 1, 'label': 'green', 'score': pytest.approx(50 / 255, abs=1e-5)},
                     {'class_id': 2, 'label': 'blue', 'score': pytest.approx(10 / 255, abs=1e-5)}],
-        'provider': 'CPUExecutionProvider', 'unverified': []}
+        'provider': 'CPUExecutionProvider', 'unverified': [],
+        'best_score': pytest.approx(200 / 255, abs=1e-5)}
 
 
 def test_detection_as_json(models, capfd):
@@ -143,6 +144,57 @@ def test_inferred_settings_go_to_stderr(models, capfd):
     out, err = capfd.readouterr()
     assert json.loads(out)['model'] == 'bare'
     assert 'hint: inferred output.decoder: classification' in err
+
+
+def test_what_is_not_verified_is_one_warning(models, capfd):
+    os.rename('colors.onnx', 'bare.onnx')
+    assert infer('--json', model='bare.onnx') == 0
+    out, err = capfd.readouterr()
+    keys = json.loads(out)['unverified']
+    assert 'input.mean' in keys
+    line, = [line for line in err.splitlines() if 'not verified' in line]
+    assert line.startswith(f'warning: not verified: {", ".join(keys)}: ')
+    assert 'models check' in line
+    assert infer(model='boxes') == 0
+    assert 'not verified' not in capfd.readouterr().err
+
+
+def save_faint(path, score, model='faint'):
+    """Write a detector whose only box has this score."""
+    save_constant_model(path / f'{model}.onnx', {
+        'detection_boxes': np.array([[[0.1, 0.2, 0.5, 0.6]]], np.float32),
+        'detection_classes': np.array([[1]], np.float32),
+        'detection_scores': np.array([[score]], np.float32),
+        'num_detections': np.array([1], np.float32)})
+    (path / f'{model}.yaml').write_text(DETECTOR.replace('boxes.onnx', f'{model}.onnx'))
+
+
+@pytest.mark.parametrize('score, best, words, warned', [
+    (0.003, 0.003, 'best score 0.003, far below the threshold of 0.4: preprocessing or decoder is '
+     'probably wrong', True),
+    (0.2, 0.2, 'best score 0.2, below the threshold of 0.4', False),
+    (0.0, 0.0, 'there is no score above 0, far below the threshold', True)])
+def test_the_best_score_is_told_where_nothing_is_found(
+        models, capfd, score, best, words, warned):
+    save_faint(models, score)
+    assert infer('--json', model='faint') == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)['results'] == []
+    assert json.loads(out)['best_score'] == pytest.approx(best)
+    assert (f'warning: nothing found: {words}' in err) == warned
+    assert infer(model='faint') == 0
+    assert f'nothing found above the threshold: {words}' in capfd.readouterr().out
+    assert main(['models', 'check', 'faint', '--image', 'red.png']) == 0
+    page = capfd.readouterr().out
+    assert f'{"warning" if warned else "note"}: nothing found: {words}' in page
+    assert main(['models', 'check', 'faint', '--image', 'red.png', '--json']) == 0
+    assert json.loads(capfd.readouterr().out)['best_score'] == pytest.approx(best)
+
+
+def test_no_class_above_the_threshold_has_a_best_score(models, capfd):
+    assert infer('--threshold', '0.9', '--json') == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found['results'] == [] and found['best_score'] == pytest.approx(200 / 255, abs=1e-5)
 
 
 @pytest.mark.parametrize('code, words, change, message', [

@@ -41,6 +41,21 @@ def save_classifier(directory: Path) -> Path:
     return path
 
 
+def save_bare(directory: Path) -> Path:
+    """Write a classifier without a descriptor; nothing in it tells what pixels it takes."""
+    import onnx
+    from onnx import helper, TensorProto
+
+    graph = helper.make_graph(
+        [helper.make_node('ReduceMean', ['image'], ['means'], axes=[2, 3], keepdims=0),
+         helper.make_node('Softmax', ['means'], ['probabilities'], axis=1)],
+        'bare', [helper.make_tensor_value_info('image', TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info('probabilities', TensorProto.FLOAT, [1, 3])])
+    onnx.save(helper.make_model(
+        graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8), directory / 'bare.onnx')
+    return directory / 'bare.onnx'
+
+
 def save_batch_classifier(directory: Path) -> Path:
     """Write a model that tells the strongest colour of as many images as it gets at once."""
     import onnx

@@ -214,6 +214,16 @@ INFERENCE = (
 
 MODEL = (
     IssueType(
+        'unverified', WARN,
+        '{model}: not verified, for the model file does not say it: {keys}; results may be wrong: '
+        'run python -m ros2_classify models check --image FILE --label LABEL, then set these '
+        'keys in a descriptor, or the parameter input',
+        'the descriptor, or a model without one, leaves settings open that the model file does '
+        'not tell; the server runs with the usual ones',
+        '`python -m ros2_classify models check MODEL --image FILE --label LABEL` with an image of '
+        'which you know the label; then set the keys in a [descriptor](descriptor.md), or '
+        '[`input`](nodes/server.md#parameters)'),
+    IssueType(
         'fell_back', WARN,
         '{model} runs on {provider}: {asked} is not available; see the warning in the log, or run '
         'python -m ros2_classify doctor',

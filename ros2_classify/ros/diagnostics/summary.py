@@ -137,8 +137,10 @@ def inference_status(
 def model_status(
         name: str = '', *, task: str = '', sha256: str = '', requested: str = '',
         provider: str = '', fell_back: bool = False, version: int = 0, load_time: float = 0.0,
-        engine_time: float = 0.0, warm_up_time: float = 0.0, refused: str = '') -> Status:
+        engine_time: float = 0.0, warm_up_time: float = 0.0, refused: str = '',
+        unverified: Sequence[str] = ()) -> Status:
     """Judge the model, if one is loaded; ``refused`` is why the last change of it was."""
+    keys = ', '.join(unverified)
     values = with_deprecated((
         ('model', name or 'none'), ('task', task), ('sha256', sha256),
         ('requested provider', requested), ('provider', provider),
@@ -146,7 +148,8 @@ def model_status(
         ('fetched, converted and loaded in [s]', f'{load_time:.3f}'),
         ('engine built and started in [s]', f'{engine_time:.3f}'),
         ('warmed up in [s]', f'{warm_up_time:.3f}'),
-        ('last change refused', refused or 'no')))
+        ('last change refused', refused or 'no'),
+        ('unverified', keys or 'none')))
     if not name:
         return Status(*judge([find('no_model')], ''), values)
     issues = []
@@ -154,6 +157,8 @@ def model_status(
         issues.append(find('fell_back', model=name, provider=provider, asked=requested))
     if refused:
         issues.append(find('change_refused', model=name, reason=refused))
+    if unverified:
+        issues.append(find('unverified', model=name, keys=keys))
     return Status(*judge(issues, f'{name} on {provider}'), values)
 
 

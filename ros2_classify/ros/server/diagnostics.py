@@ -174,4 +174,5 @@ class ServerReport:
             name=model.name, task=model.pipeline.task, sha256=model.sha256, requested=asked,
             provider=provider, fell_back=fell_back(asked, provider),
             version=server.models_loaded, load_time=model.load_time, engine_time=model.engine_time,
-            warm_up_time=model.warm_up_time, refused=server.change_refused)
+            warm_up_time=model.warm_up_time, refused=server.change_refused,
+            unverified=model.pipeline.descriptor.unverified)

@@ -34,6 +34,7 @@ from ros2_classify.paths import allowed_paths, searching
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.results.results import Result
+from ros2_classify.ros.diagnostics.issues import find
 from ros2_classify.ros.node.logging import core_log_shown
 from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.server.parameters import (
@@ -220,6 +221,8 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
                     'inference at a time')
     for setting in pipeline.descriptor.inferred:
         log.info(f'assumed about {model.name}: {setting}')
+    if unverified := pipeline.descriptor.unverified:
+        log.warning(find('unverified', model=model.name, keys=', '.join(unverified)).text)
     log.info(
         f'model {model.name} ({pipeline.task}) on {pipeline.engine.provider}, '
         f'loaded in {model.load_time:.2f} s ({model.engine_time:.2f} s for the engine), '

@@ -103,7 +103,9 @@ def test_a_status_shows_the_inference():
     (model_status('boxes', requested='cuda', provider='CPUExecutionProvider', fell_back=True),
      Level.WARN, 'boxes runs on CPUExecutionProvider: cuda is not available'),
     (model_status('boxes', refused='there is no such file'), Level.WARN,
-     'boxes keeps serving: the last change of the model was refused: there is no such file')])
+     'boxes keeps serving: the last change of the model was refused: there is no such file'),
+    (model_status('bare', unverified=('input.mean', 'input.std')), Level.WARN,
+     'bare: not verified, for the model file does not say it: input.mean, input.std;')])
 def test_the_model_is_judged(status, level, words):
     assert status.level == level and words in status.message
 
@@ -116,6 +118,7 @@ def test_a_status_shows_the_model():
     assert values['sha256'] == 'abc' and values['requested provider'] == 'auto'
     assert values['fetched, converted and loaded in [s]'] == '61.500'
     assert values['engine built and started in [s]'] == '60.250'
+    assert values['unverified'] == 'none'
     assert values['warmed up in [s]'] == '0.250' and values['models loaded so far'] == '2'
 
 

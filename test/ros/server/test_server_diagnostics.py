@@ -20,6 +20,7 @@ import time
 
 import numpy as np
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from ros_models import save_bare
 from ros_stream import Camera
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -89,6 +90,28 @@ def test_every_state_is_reported_with_its_values(start, peer, operator, classifi
         assert {status.hardware_id for status in message.status
                 if status.message != 'Node starting up'} <= {'/server'}
     server.stop()
+
+
+def test_what_nothing_says_about_a_model_is_a_warning_until_a_descriptor_says_it(
+        start, peer, operator, classifier, tmp_path):
+    bare = save_bare(tmp_path)
+    said = tmp_path / 'said.yaml'
+    said.write_text(
+        'name: said\ntask: classification\nsource: {path: bare.onnx}\n'
+        'input: {color: rgb, scale: 1/255, mean: 0, std: 1, resize: stretch, '
+        'interpolation: linear}\noutput: {decoder: classification, activation: none}\n')
+    server = start('server', {'model': bare})
+    words = r'bare: not verified, .*: .*input\.mean.* models check --image FILE --label LABEL'
+    values = operator.wait(MODEL, 'WARN', words)
+    assert {'input.color', 'input.scale', 'input.mean', 'input.std'} <= set(
+        values['unverified'].split(', '))
+    assert peer.set_values(model=str(said)) == []
+    operator.wait(MODEL, 'OK', 'said on CPUExecutionProvider', unverified='none')
+    # A hot swap tells it as well.
+    assert peer.set_values(model=str(bare)) == []
+    operator.wait(MODEL, 'WARN', words)
+    log = server.stop().splitlines()
+    assert len([line for line in log if 'not verified' in line and 'WARN' in line]) == 2
 
 
 def test_loading_that_takes_long_is_visible(start, peer, operator, sleeper):
