@@ -19,11 +19,13 @@ from __future__ import annotations
 from ros2_classify.decoders.base import (
     Candidates, ClassScores, DecodeContext, Decoded, Decoder, Outputs, PixelClasses)
 from ros2_classify.decoders.boxes_scores import BOXES_SCORES
+from ros2_classify.decoders.centerface import CENTERFACE
 from ros2_classify.decoders.classification import CLASSIFICATION
 from ros2_classify.decoders.detr import DETR
 from ros2_classify.decoders.end_to_end import END_TO_END
 from ros2_classify.decoders.fastestdet import FASTESTDET
 from ros2_classify.decoders.nanodet import NANODET
+from ros2_classify.decoders.scrfd import SCRFD
 from ros2_classify.decoders.segmentation import SEGMENTATION
 from ros2_classify.decoders.selected_indices import SELECTED_INDICES
 from ros2_classify.decoders.ssd import SSD
@@ -54,5 +56,7 @@ DECODERS: dict[str, Decoder] = {
     'yolo_anchors': YOLO_ANCHORS,
     'yolo_fastestv2': YOLO_FASTESTV2,
     'fastestdet': FASTESTDET,
+    'scrfd': SCRFD,
+    'centerface': CENTERFACE,
     'segmentation': SEGMENTATION,
 }

@@ -102,6 +102,12 @@ FITTING: dict[str, list[tuple[dict[str, Any], dict[str, tuple[int, ...]]]]] = {
         (ANCHORED, {'a': (1, 4, 4, 13), 'b': (1, 2, 2, 13)})],
     'fastestdet': [({'activation': activation}, {'map': (1, 8, 4, 4)})
                    for activation in ('none', 'softmax')],
+    'scrfd': [({'strides': [8, 16], 'activation': activation}, {
+        f'{role}_{stride}': (1, 2 * cells, columns) for stride, cells in ((8, 16), (16, 4))
+        for role, columns in (('score', 1), ('bbox', 4), ('kps', 10))})
+        for activation in ('none', 'sigmoid')],
+    'centerface': [({}, {'heatmap': (1, 1, 8, 8), 'scale': (1, 2, 8, 8), 'offset': (1, 2, 8, 8),
+                         'landmarks': (1, 10, 8, 8)})],
     'segmentation': [
         ({'axes': 'channels_first', 'upsampling': how}, {'out': (1, 3, 4, 4)})
         for how in ('nearest', 'linear')] + [
