@@ -86,8 +86,8 @@ def test_what_is_not_finite_is_dropped() -> None:
         found = decode(table)
     assert len(found) == 24 - 4
     assert np.isfinite(found.boxes).all()
-    assert len(decode(table * 0)) == 0
-    assert decode(table * 0).boxes.dtype == np.float32
+    nothing = decode(np.zeros_like(table))
+    assert nothing.boxes.shape == (0, 4) and nothing.boxes.dtype == np.float32
 
 
 @pytest.mark.parametrize('shape', [(1, 5, 4, 6), (2, 8, 4, 6), (1, 8, 24), (1, 8, 0, 6)])
