@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import islice
 import logging
 from pathlib import Path
@@ -34,7 +35,7 @@ from ros2_classify.engines.external_data import check_weights
 from ros2_classify.engines.settings import MAX_BATCH
 from ros2_classify.errors import DescriptorError, OptionsError
 from ros2_classify.model.catalog import resolve
-from ros2_classify.model.descriptor import ModelDescriptor, Task
+from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.files import model_file
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import Options
@@ -485,6 +486,10 @@ class Pipeline(Generic[Found]):
         return cast(Found, self._postprocess(
             outputs, geometry, options, preprocess_time=preprocess_time,
             inference_time=inference_time, start=start))
+
+    def with_output(self, output: OutputSpec) -> Pipeline[Any]:
+        """Return a pipeline of the same engine that decodes outputs in another way."""
+        return Pipeline(replace(self._descriptor, output=output), self._engine, self.labels)
 
     def warm_up(self) -> Found:
         """

@@ -30,6 +30,7 @@ from ros2_classify.autoconfig import classifiers, detectors
 from ros2_classify.autoconfig.evidence import Facts, Hypothesis, InputSettings
 from ros2_classify.autoconfig.trial import Trial
 from ros2_classify.errors import DescriptorError
+from ros2_classify.model.descriptor import PIXEL_KEYS
 
 _SCALING = ('scale', 'mean', 'std')
 
@@ -123,7 +124,12 @@ def _fitting(settings: InputSettings, facts: Facts) -> InputSettings:
         if takes == 'unit':
             fields['scale'] = 1 / 255
             sentence = 'pixels from 0 to 1, because the graph normalizes them itself'
-    if facts.spec.whole and not facts.spec.quantization or takes is not None:
+    plain = facts.spec.whole and not facts.spec.quantization
+    if facts.spec.pixels is not None and not plain:
+        fields = {key: value for key, value in fields.items() if key not in PIXEL_KEYS}
+        sentence = f'as pixels: {facts.spec.pixels} says'
+        unverified = tuple(key for key in unverified if key.partition('.')[2] not in PIXEL_KEYS)
+    elif plain or takes is not None:
         unverified = tuple(key for key in unverified if key.partition('.')[2] not in _SCALING)
     if facts.spec.color == 'gray':
         fields.pop('color', None)

@@ -36,8 +36,8 @@ from ros2_classify.engines.base import Engine, TensorSpec
 from ros2_classify.errors import DescriptorError
 from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.model.descriptor import (
-    DType, DTYPES, FrozenMapping, InputSpec, Layout, ModelDescriptor, OutputSpec, Size, SIZES,
-    USUAL)
+    DType, DTYPES, FrozenMapping, InputSpec, Layout, ModelDescriptor, OutputSpec, PIXEL_KEYS,
+    Size, SIZES, USUAL, with_pixels)
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.quantization import with_quantization
 
@@ -58,12 +58,16 @@ def complete(
     inputs, outputs, metadata = engine.inputs, _numeric(engine.outputs), engine.metadata
     extra = _extra(descriptor, inputs, inferred)
     tensor = _the_input(descriptor, inputs, extra)
-    bare = descriptor.output.decoder is None and descriptor.input == InputSpec()
+    pixels = descriptor.input.pixels
+    plain = descriptor.input if pixels is None else replace(
+        descriptor.input, pixels=None, **{name: getattr(InputSpec(), name) for name in PIXEL_KEYS})
+    bare = descriptor.output.decoder is None and plain == InputSpec()
     spec = replace(descriptor.input, extra=extra)
     layout = spec.layout or _layout(descriptor, tensor, bare, inferred)
     channels = tensor.shape[1 if layout == 'nchw' else 3]
     if bare and channels == 1:
         spec = replace(spec, color='gray', mean=(0.0,), std=(1.0,))
+        spec = spec if pixels is None else replace(with_pixels(spec, pixels), pixels=pixels)
     if isinstance(channels, int) and channels != spec.channels:
         raise _error(
             descriptor, f'input.color {spec.color} has {spec.channels} channels and input.layout '
@@ -93,7 +97,8 @@ def complete(
         inferred.append(f'labels: the {len(listed)} names in the metadata of the file')
     elif labels is None and bare:
         inferred.append('labels: none are known; class ids are used as names')
-    return replace(descriptor, task=task, labels=labels, input=spec, output=output,
+    return replace(descriptor, task=task, labels=labels, output=output,
+                   input=replace(spec, pixels=None),
                    inferred=(*descriptor.inferred, *inferred),
                    unverified=tuple(dict.fromkeys(unverified)))
 

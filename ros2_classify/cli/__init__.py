@@ -30,6 +30,7 @@ EXIT_OK = 0
 EXIT_MODEL = 1
 EXIT_USAGE = 2
 EXIT_NO_ROS = 3
+EXIT_UNVERIFIED = 3
 # As shells report SIGINT.
 EXIT_INTERRUPTED = 130
 
@@ -55,7 +56,8 @@ exit codes:
   0  done
   1  the model cannot be found, loaded or run; doctor, health or bench --regression failed
   2  wrong arguments, an image that cannot be read, or an output that cannot be written
-  3  a node or health needs ROS 2, but it cannot be imported
+  3  a node or health needs ROS 2, but it cannot be imported; models check --strict: something
+     is not verified
   4  the server exited on an engine fault, as on_engine_fault requires
   130  interrupted: Ctrl-C
 """

@@ -54,6 +54,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         '--max-detections', type=int, metavar='N',
         help='detection: at most N boxes (default: from the model)')
+    add_input(parser)
     parser.add_argument(
         '--provider', default='auto', metavar='NAME',
         help='execution provider: auto (default), cpu, cuda, tensorrt, ...')
@@ -62,6 +63,24 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help='CPU threads of an inference; 0 (default) = automatic')
     fetching.add_arguments(parser)
     parser.set_defaults(run=run)
+
+
+def add_input(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says what pixels a model takes."""
+    parser.add_argument(
+        '--input', metavar='PIXELS', choices=('imagenet', 'unit', 'signed', 'caffe', 'raw'),
+        help='what pixels the model takes, in place of what is inferred or declared: imagenet '
+             '(mean and standard deviation of ImageNet), unit (0 to 1), signed (-1 to 1), caffe '
+             '(bgr less the mean) or raw (0 to 255)')
+
+
+def described(arguments: argparse.Namespace) -> Any:
+    """Return the model as the arguments name and feed it."""
+    if arguments.input is None:
+        return arguments.model
+    from ros2_classify.model.catalog import resolve
+
+    return resolve(arguments.model).with_pixels(arguments.input)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -75,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     output = check_writable(arguments.output) if arguments.output is not None else None
     pixels = read_pixels(arguments.image)
     with Pipeline.load(
-            arguments.model, provider=arguments.provider, threads=arguments.threads,
+            described(arguments), provider=arguments.provider, threads=arguments.threads,
             fetch=fetching.options_of(arguments)) as pipeline:
         for setting in pipeline.descriptor.inferred:
             say('hint', f'inferred {setting}')

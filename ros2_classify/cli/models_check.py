@@ -22,7 +22,8 @@ import os
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from ros2_classify.cli import EXIT_MODEL, EXIT_OK, models_files as fetching
+from ros2_classify.cli import EXIT_MODEL, EXIT_OK, EXIT_UNVERIFIED, models_files as fetching
+from ros2_classify.cli.infer import add_input, described
 from ros2_classify.cli.messages import say, with_old_keys
 
 if TYPE_CHECKING:
@@ -38,9 +39,16 @@ def add_parsers(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = verbs.add_parser(
         'check', help='inspect a model and find its problems',
         description='Inspect a model, run it on test images and compare its outputs with its '
-                    'descriptor. The exit code is 1 if there is a problem.')
+                    'descriptor. The exit code is 1 if there is a problem; with --strict, 3 if '
+                    'anything that no file can tell is not verified.')
     parser.add_argument('model', metavar='MODEL', help=_MODEL)
     parser.add_argument('--image', metavar='FILE', help='also print the results for this image')
+    parser.add_argument('--label', default='', metavar='LABEL',
+                        help='what the image shows, a label or a class id: try the published ways '
+                             'to feed a model, and compare them by it')
+    parser.add_argument('--strict', action='store_true',
+                        help='exit with 3 if anything is not verified')
+    add_input(parser)
     parser.add_argument(
         '--provider', default='auto', metavar='NAME',
         help='execution provider: auto (default), cpu, cuda, tensorrt, ...')
@@ -61,18 +69,25 @@ def add_parsers(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Print a report on a model; 1 if it has a problem."""
+    from ros2_classify.errors import OptionsError
     from ros2_classify.image_io import read_pixels
     from ros2_classify.inspection.check import check_model, summary
 
+    if arguments.label and arguments.image is None:
+        raise OptionsError('--label says what an image shows; give the image too: --image FILE')
     image = read_pixels(arguments.image) if arguments.image is not None else None
-    report = check_model(arguments.model, image, provider=arguments.provider,
+    report = check_model(described(arguments), image, label=arguments.label,
+                         provider=arguments.provider,
                          fetch=fetching.options_of(arguments))
     if arguments.json:
         print(json.dumps(with_old_keys(summary(report))))
     else:
         for line in _page(report, arguments.image):
             print(line)
-    return EXIT_MODEL if report.problems else EXIT_OK
+    if report.problems:
+        return EXIT_MODEL
+    unverified = report.descriptor.unverified if report.descriptor else ()
+    return EXIT_UNVERIFIED if unverified and arguments.strict else EXIT_OK
 
 
 def run_describe(arguments: argparse.Namespace) -> int:
@@ -123,10 +138,16 @@ def _page(report: Report, image: str | None) -> list[str]:
     for word, texts in (('note', report.notes), ('warning', report.warnings),
                         ('problem', report.problems)):
         lines += [f'{word}: {text}' for text in texts]
+    if report.variants:
+        lines += ['  variants    how the label fares, by what the model is fed (--input):',
+                  *(f'    {each}' for each in report.variants)]
     count = len(report.problems)
-    lines.append('no problem found' if not count else
-                 '1 problem' if count == 1 else f'{count} problems')
-    return lines
+    if count:
+        return [*lines, '1 problem' if count == 1 else f'{count} problems']
+    unverified = ', '.join(data['unverified'])
+    return [*lines, 'no problem found' if not unverified else
+            f'nothing contradicts; NOT verified: {unverified}. No file tells them: compare with '
+            '--image FILE --label LABEL, then declare them in a descriptor']
 
 
 def _file(data: Any) -> list[str]:

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,12 @@ from ros2_classify.engines.base import TensorSpec
 from ros2_classify.engines.error_messages import tidy
 from ros2_classify.engines.external_data import check_weights, weight_files
 from ros2_classify.engines.onnx_file import OnnxFile, read_onnx
-from ros2_classify.errors import EngineError, Ros2ClassifyError
+from ros2_classify.errors import EngineError, OptionsError, Ros2ClassifyError
 from ros2_classify.image_io import depth_reader
 from ros2_classify.inspection.output_checks import (
     best_score, Issues, judge, nothing_found, run_on)
 from ros2_classify.model.catalog import resolve
-from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.model.descriptor import ModelDescriptor, PIXELS, with_pixels
 from ros2_classify.model.descriptor_writer import mapping_of
 from ros2_classify.model.files import model_file
 from ros2_classify.model.labels import Labels
@@ -106,6 +107,34 @@ def count_by_operator(pieces: Any, provider: str) -> Mapping[str, int]:
 
 
 _CPU = 'CPUExecutionProvider'
+# To find a label wherever it is.
+_LOWEST, _ALL_CLASSES = 0.001, 10**6
+
+
+@dataclass(frozen=True)
+class Variant:
+    """
+    What a model gives for a label if it is fed in a published way.
+
+    Parameters
+    ----------
+    pixels : str
+        The word for ``input.pixels``; '' is the descriptor as it is.
+    rank : int
+        The place of the label among the results, from 1; 0 if it isn't among them.
+    score : float
+        Its score.
+
+    """
+
+    pixels: str
+    rank: int
+    score: float
+
+    def __str__(self) -> str:
+        """Return it as ``imagenet: 1st, 0.93``."""
+        place = f'place {self.rank}, {self.score:.3f}' if self.rank else 'not found'
+        return f'{self.pixels or "as it is"}: {place}'
 
 
 @dataclass
@@ -143,6 +172,8 @@ class Report:
         The result for the given image.
     best_score : float or None
         The best score for it, below the threshold too; None for a segmentation.
+    variants : list of Variant
+        How the given label fares with each way to feed the model, the best first.
     problems, warnings, notes : list of str
         What is wrong, what may be wrong, and what is unknown; one sentence each.
 
@@ -163,6 +194,7 @@ class Report:
     runs: list[Run] = field(default_factory=list)
     result: Result | None = None
     best_score: float | None = None
+    variants: list[Variant] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -177,7 +209,7 @@ class Report:
 
 def check_model(
     model: str | Path | ModelDescriptor, image: NDArray[Any] | None = None, *,
-    provider: str = 'auto', threads: int = 0, fetch: FetchOptions | None = None,
+    label: str = '', provider: str = 'auto', threads: int = 0, fetch: FetchOptions | None = None,
 ) -> Report:
     """
     Check a model from its file to its results, as far as possible.
@@ -188,6 +220,9 @@ def check_model(
         As `ros2_classify.pipeline.Pipeline.load` takes it.
     image : ndarray of uint8 or uint16, shape (H, W, 3), optional
         A BGR image to give the result for.
+    label : str
+        What this image shows, a label or a class id: the published ways to feed a model are
+        tried, and compared by it.
     provider : str
         The execution provider.
     threads : int
@@ -215,7 +250,7 @@ def check_model(
         report.labels = declared.load_labels()
         engine = _open(report, report.onnx_path, provider, threads)
         try:
-            _look_at(report, engine, declared, image)
+            _look_at(report, engine, declared, image, label)
         finally:
             engine.close()
     except Ros2ClassifyError as error:
@@ -265,6 +300,7 @@ def _open(report: Report, path: Path, provider: str, threads: int) -> Engine:
 
 def _look_at(
     report: Report, engine: Engine, declared: ModelDescriptor, image: NDArray[Any] | None,
+    label: str,
 ) -> None:
     report.provider = engine.provider
     report.inputs, report.outputs = engine.inputs, engine.outputs
@@ -293,6 +329,42 @@ def _look_at(
         if not len(report.result) and not isinstance(report.result, Segmentation):
             said, suspicious = nothing_found(report.best_score, pipeline.options.score_threshold)
             (report.warnings if suspicious else report.notes).append(f'nothing found: {said}')
+        if label:
+            report.variants = _variants(pipeline, image, label)
+
+
+def _variants(
+    pipeline: Pipeline[Result], image: NDArray[Any], label: str,
+) -> list[Variant]:
+    """Feed the model in each published way; the best for a label comes first."""
+    class_id = _class_id(pipeline.labels, label)
+    descriptor, found = pipeline.descriptor, []
+    plain = descriptor.input.whole and not descriptor.input.quantization
+    words = ('',) if plain else ('', *PIXELS)
+    for word in words:
+        spec = with_pixels(descriptor.input, word) if word else descriptor.input
+        changed: Pipeline[Any] = Pipeline(
+            replace(descriptor, input=spec), pipeline.engine, pipeline.labels)
+        rows = changed(image, 'bgr', changed.options.replace(
+            score_threshold=_LOWEST, top_k=_ALL_CLASSES)).rows()
+        rank = next((place for place, row in enumerate(rows, 1)
+                     if row['class_id'] == class_id), 0)
+        found.append(Variant(word, rank, rows[rank - 1]['score'] if rank else 0.0))
+    return sorted(found, key=lambda each: (each.rank or len(found) + 10**6, -each.score))
+
+
+def _class_id(labels: Labels | None, label: str) -> int:
+    """Return the id of a label that is given by name or by id."""
+    names = dict(labels.items()) if labels else {}
+    for class_id, name in names.items():
+        if name == label:
+            return class_id
+    if label.isdecimal() and (not names or int(label) in names):
+        return int(label)
+    near = get_close_matches(label, names.values(), 1, 0.5)
+    raise OptionsError(
+        f'the model has no label {label!r}' + (f'; did you mean {near[0]!r}?' if near else
+                                               '; give one of its labels, or a class id'))
 
 
 def output_ranges(report: Report) -> list[dict[str, Any]]:
@@ -339,6 +411,7 @@ def summary(report: Report) -> Mapping[str, Any]:
         'seen': output_ranges(report),
         'result': report.result.to_dict() if report.result is not None else None,
         'best_score': report.best_score,
+        'variants': [vars(each) for each in report.variants],
         'problems': report.problems,
         'warnings': report.warnings,
         'notes': report.notes}

@@ -66,6 +66,10 @@ def describe(descriptor: ModelDescriptor, report: Report, directory: Path) -> st
         if key in ('labels', 'input', 'output', 'license'):
             lines.append('')
         lines += _comments('inferred: ', inferred.pop(key, []))
+        if key == 'unverified':
+            lines += ['', *_comments('', (
+                'Nobody has confirmed these: compare with "models check --image FILE --label '
+                'LABEL", then remove this line.',))]
         if key == 'input':
             lines += _comments('', (
                 'tensor = (pixel * scale - mean) / std. Verify color, scale, mean, std and '

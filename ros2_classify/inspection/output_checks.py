@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Union
@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from ros2_classify.autoconfig.trial import Run
 from ros2_classify.decoders import Candidates, DecodeContext, DECODERS
 from ros2_classify.decoders.base import find_name
-from ros2_classify.errors import OutputError
-from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.errors import DescriptorError, OutputError
+from ros2_classify.model.descriptor import FrozenMapping, ModelDescriptor
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
@@ -45,6 +45,11 @@ _BEST = 50
 # A best score below this part of the threshold points to the settings rather than to the image.
 _FAR_BELOW = 0.1
 _USUAL_THRESHOLD = 0.3
+# By whether boxes are fractions of the image; a decoder has one of the two options.
+_UNITS = {True: (({'normalized': True}, 'use normalized: true'),
+                 ({'units': 'normalized'}, 'use units: normalized')),
+          False: (({'normalized': False}, 'use normalized: false'),
+                  ({'units': 'model'}, 'use units: model'))}
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class Issue:
 
     problem: bool
     text: str
+    # Options of the decoder that may help, and what to tell if they do.
+    advice: tuple[tuple[Mapping[str, Any], str], ...] = ()
 
 
 Issues = list[Issue]
@@ -97,7 +104,30 @@ def class_numbers(descriptor: ModelDescriptor, runs: Sequence[Run]) -> list[NDAr
 
 
 def judge(pipeline: Pipeline[Result], runs: Sequence[Run]) -> Issues:
-    """Compare a model's outputs with its descriptor."""
+    """Compare a model's outputs with its descriptor; only advice that was tried is given."""
+    return [_advised(pipeline, runs, issue) for issue in _judge(pipeline, runs)]
+
+
+def _advised(pipeline: Pipeline[Result], runs: Sequence[Run], issue: Issue) -> Issue:
+    """Try each advice on the same outputs, and tell those after which nothing is wrong."""
+    told = []
+    for changes, words in issue.advice:
+        output = pipeline.descriptor.output
+        options = FrozenMapping({**output.options, **changes})
+        try:
+            changed = pipeline.with_output(replace(output, options=options))
+            if not any(each.problem or each.text == issue.text
+                       for each in _judge(changed, runs)):
+                told.append(words)
+        except (DescriptorError, OutputError):
+            continue
+    if not issue.advice:
+        return issue
+    told = told or ['no other value of this option fits either: check output.decoder']
+    return Issue(issue.problem, f'{issue.text}: {", or ".join(told)}')
+
+
+def _judge(pipeline: Pipeline[Result], runs: Sequence[Run]) -> Issues:
     found = _numbers(runs)
     for run in runs:
         try:
@@ -153,21 +183,25 @@ def _classes(descriptor: ModelDescriptor, rows: Sequence[NDArray[Any]]) -> Issue
     if activation == 'none' and kind == 'logits':
         return [Issue(True, (
             f'these are logits ({span}), but the descriptor says probabilities '
-            '(output.activation: none): use activation: softmax, or sigmoid if classes are '
-            'independent'))]
+            '(output.activation: none)'), (
+                ({'activation': 'softmax'}, 'use activation: softmax'),
+                ({'activation': 'sigmoid'}, 'sigmoid if classes are independent')))]
     if activation != 'none' and kind == 'probabilities':
         return [Issue(True, (
             f'these are probabilities already ({span}, with a sum of 1), but the descriptor says '
-            f'output.activation: {activation}, which would flatten them: use activation: none'))]
+            f'output.activation: {activation}, which would flatten them'), (
+                ({'activation': 'none'}, 'use activation: none'),))]
     if activation != 'none' and kind == 'scores':
         return [Issue(False, (
             f'these numbers are from 0 to 1 already ({span}), but the descriptor says '
-            f'output.activation: {activation}: if the model ends in a sigmoid, use '
-            'activation: none'))]
+            f'output.activation: {activation}; if the model ends in a sigmoid'), (
+                ({'activation': 'none', 'multi_label': True},
+                 'use activation: none and multi_label: true'),
+                ({'activation': 'none'}, 'use activation: none')))]
     if kind == 'scores' and not options.get('multi_label'):
         return [Issue(False, (
-            f'these numbers are from 0 to 1 ({span}) but their sum is not 1: if several classes '
-            'can apply to an image, use multi_label: true'))]
+            f'these numbers are from 0 to 1 ({span}) but their sum is not 1; if several classes '
+            'can apply to an image'), (({'multi_label': True}, 'use multi_label: true'),))]
     return []
 
 
@@ -185,11 +219,10 @@ def _boxes(pipeline: Pipeline[Result], runs: Sequence[Run]) -> Issues:
     if not len(scores):
         return [Issue(False, 'no box was found in the sample images, whatever its score')]
     if scores.max() > 1 + _RANGE_TOLERANCE:
-        step = 'use output.activation: sigmoid' if activation == 'none' else \
-            'check output.decoder and its options'
         found.append(Issue(True, (
             f'these are logits (scores up to {scores.max():.3g}), but the descriptor says '
-            f'probabilities: {step}')))
+            'probabilities'), (({'activation': 'sigmoid'}, 'use output.activation: sigmoid'),)
+            if activation == 'none' else ()))
     elif activation == 'sigmoid' and (raw := _decoded(pipeline, runs, {'activation': 'none'})):
         plain = np.concatenate([piece.scores for piece in raw])
         count = sum(len(piece) for piece in candidates)
@@ -197,19 +230,19 @@ def _boxes(pipeline: Pipeline[Result], runs: Sequence[Run]) -> Issues:
         if len(plain) == count and plain.max(initial=0.0) <= 1:
             found.append(Issue(True, (
                 'the scores are from 0 to 1 already, but the descriptor says output.activation: '
-                'sigmoid, which would raise all of them above 0.5: use activation: none')))
+                'sigmoid, which would raise all of them above 0.5'), (
+                    ({'activation': 'none'}, 'use activation: none'),)))
     best = _best(candidates)
     far = float(np.abs(best).max(initial=0.0)) / max(size)
     if far > _FAR:
         found.append(Issue(True, (
             f'boxes are up to {far:.3g} times the input away from it: the descriptor takes pixels '
-            'for fractions of the image; use normalized: false, or check output.decoder')))
+            'for fractions of the image'), _UNITS[False]))
     elif len(best) and min(size) > 16 and float(np.abs(best).max()) <= 2 \
             and not candidates[0].in_source_pixels:
         found.append(Issue(True, (
             'all boxes are within 2 pixels of the corner: the descriptor takes fractions of the '
-            'image, from 0 to 1, for pixels; use normalized: true (units: normalized for '
-            'end_to_end)')))
+            'image, from 0 to 1, for pixels'), _UNITS[True]))
     return found + _names(pipeline.labels, candidates)
 
 

@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 import os
 from pathlib import Path, PurePath
-from typing import Any, ClassVar, get_args, Literal, Union
+from typing import Any, cast, ClassVar, get_args, Literal, Union
 
 from ros2_classify.download.url import problem_with, redact
 from ros2_classify.errors import (
@@ -227,6 +227,29 @@ def _read_range(value: Any, where: Where) -> str:
         raise where.error(str(error).replace('input_range is ', '').replace(' but', '')) from error
 
 
+# What a model takes, in a word: colour order, scale, mean and std. Sources: torchvision's models
+# (imagenet), TensorFlow's (signed), and those of Caffe, fed blue, green, red less the mean.
+PIXELS: Mapping[str, Mapping[str, Any]] = {
+    'imagenet': {'scale': 1 / 255, 'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225)},
+    'unit': {'scale': 1 / 255},
+    'signed': {'mean': (127.5,) * 3, 'std': (127.5,) * 3},
+    'caffe': {'color': 'bgr', 'mean': (104.0, 117.0, 123.0)},
+    'raw': {},
+}
+PIXEL_KEYS = ('color', 'scale', 'mean', 'std')
+Pixels = Literal['imagenet', 'unit', 'signed', 'caffe', 'raw']
+
+
+def with_pixels(spec: InputSpec, pixels: str) -> InputSpec:
+    """Return an input that is fed as a word of PIXELS says; gray ones get the mean of three."""
+    values = {**{'color': 'rgb', 'scale': 1.0, 'mean': (0.0,) * 3, 'std': (1.0,) * 3},
+              **PIXELS[pixels]}
+    if spec.color == 'gray':
+        values.update(color='gray', **{
+            name: (sum(values[name]) / 3,) for name in ('mean', 'std')})
+    return replace(spec, pixels=None, **values)
+
+
 def _read_channels(value: Any, where: Where, one: Kind) -> tuple[float, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         return (one.read(value, where),)
@@ -276,6 +299,9 @@ class InputSpec:
     quantization: InputQuantization | None = key(
         None, 'see [Inputs of whole numbers](#inputs-of-whole-numbers)', unset="the graph's",
         value='mapping with `scale`, `zero_point`')
+    pixels: Pixels | None = key(
+        None, '`color`, `scale`, `mean` and `std` in a word, see [Pixels](#pixels); '
+        '`input: imagenet` is short for `input: {pixels: imagenet}`', unset='these four keys')
     color: Color = key('rgb', "the order of the tensor's channels")
     scale: float = key(
         1.0, 'factor applied to pixels', low=0, high=1e6, above=True,
@@ -348,6 +374,12 @@ class InputSpec:
         if self.size != 'source' and 'size_multiple' in fields:
             raise fields.error(
                 'size_multiple', 'applies only with size: source; change size or remove it')
+        if self.pixels is not None:
+            for name in PIXEL_KEYS:
+                if name in fields and not (name == 'color' and self.color == 'gray'):
+                    raise fields.error(
+                        name, f'is part of pixels: {self.pixels}; remove the one or the other')
+            return replace(with_pixels(self, self.pixels), pixels=self.pixels)
         spec = replace(self, mean=self._for_each_channel(fields, 'mean'),
                        std=self._for_each_channel(fields, 'std'))
         _check_units(spec, fields)
@@ -448,6 +480,13 @@ def _read_labels(value: Any, where: Where) -> Labels | str:
         raise where.error(str(error)) from error
 
 
+def _read_input(value: Any, where: Where) -> InputSpec:
+    """Read the keys of the input; a word alone is that of ``pixels``."""
+    if isinstance(value, str):
+        value = {'pixels': as_word(value, where, allowed=tuple(PIXELS))}
+    return read(Fields(value, where), InputSpec)
+
+
 @dataclass(frozen=True)
 class ModelDescriptor:
     """
@@ -516,7 +555,8 @@ class ModelDescriptor:
                 'propertyNames': {'pattern': f'^[0-9]{{1,{len(str(MAX_CLASS_ID))}}}$'}}]},
             'see [Labels](#labels)'))
     input: InputSpec = key(  # noqa: A003
-        InputSpec(), 'how images become the input', unset='all defaults')
+        InputSpec(), 'how images become the input', unset='all defaults', kind=Kind(
+            _read_input, {'anyOf': [schema(InputSpec), {'enum': list(PIXELS)}]}, 'see below'))
     output: OutputSpec = key(
         OutputSpec(), 'what the outputs mean', unset='inferred',
         kind=Kind(Fields, {}, 'see below'))
@@ -532,7 +572,9 @@ class ModelDescriptor:
     origin: str = ''
     directory: Path | None = None
     inferred: tuple[str, ...] = ()
-    unverified: tuple[str, ...] = ()
+    unverified: tuple[str, ...] = key(
+        (), 'keys whose values nobody has confirmed, as `models describe` lists them: results say '
+        'so until you remove it', value='list of keys', unset='none')
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], *, origin: str = 'the descriptor',
@@ -563,6 +605,41 @@ class ModelDescriptor:
         return parse_descriptor(
             mapping, Where(origin), name='',
             directory=Path(directory) if directory else Path.cwd())
+
+    def with_pixels(self, pixels: str) -> ModelDescriptor:
+        """
+        Return this descriptor for a model that is fed as a word says.
+
+        Parameters
+        ----------
+        pixels : str
+            imagenet, unit, signed, caffe or raw, as `input.pixels` in a descriptor; for a bare
+            model file, the rest is inferred as always.
+
+        Returns
+        -------
+        ModelDescriptor
+            Another descriptor.
+
+        Raises
+        ------
+        OptionsError
+            If there is no such word.
+
+        Examples
+        --------
+        >>> from ros2_classify import ModelDescriptor
+        >>> descriptor = ModelDescriptor.from_mapping({'source': {'path': 'colors.onnx'}})
+        >>> descriptor.with_pixels('signed').input.mean
+        (127.5, 127.5, 127.5)
+
+        """
+        if pixels not in PIXELS:
+            raise OptionsError(
+                f'input is {pixels!r} but must be one of {", ".join(PIXELS)}')
+        spec = replace(with_pixels(self.input, pixels), pixels=cast(Pixels, pixels))
+        return replace(self, input=spec, unverified=tuple(
+            each for each in self.unverified if each.partition('.')[2] not in PIXEL_KEYS))
 
     def load_labels(self) -> Labels | None:
         """

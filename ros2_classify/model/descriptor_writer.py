@@ -38,7 +38,7 @@ def mapping_of(descriptor: ModelDescriptor) -> dict[str, Any]:
         'defaults': {key: value for key, value in dataclasses.asdict(descriptor.defaults).items()
                      if value is not None},
         'license': descriptor.license, 'provenance': descriptor.provenance,
-        'notes': descriptor.notes}
+        'notes': descriptor.notes, 'unverified': list(descriptor.unverified)}
     if descriptor.output.decoder is None:
         del data['output']
     return {key: value for key, value in data.items() if value not in (None, '', {}, [])}

@@ -31,6 +31,7 @@ from ros2_classify.engines import EngineSettings
 from ros2_classify.engines.providers import choose_providers, import_onnxruntime, PROVIDERS
 from ros2_classify.model.labels import Labels
 from ros2_classify.paths import allowed_paths, searching
+from ros2_classify.model.catalog import resolve
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.results.results import Result
@@ -195,7 +196,8 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
     with (core_log_shown(log), searching(settings['model_path']),
           allowed_paths(settings['model_roots'])):
         pipeline = Pipeline.load(
-            name, engine=engine,
+            resolve(name).with_pixels(settings['input']) if settings['input'] else name,
+            engine=engine,
             max_batch=batch_limit(settings['max_batch'], streams, engine),
             fetch=fetch, convert=convert_options(settings, fetch),
             opening=lambda: starting(patience_for(engine)))

@@ -28,6 +28,7 @@ from ros2_classify.engines.settings import (
 from ros2_classify.errors import OptionsError
 from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.input_range import ALL_BITS, InputRange
+from ros2_classify.model.descriptor import PIXELS
 from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.progress import LogProgress
@@ -166,6 +167,10 @@ PARAMETERS = (
     Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or a '
          'model file, by path or URL; set while the node is configured, it is loaded beside '
          'the present one, which it then replaces'),
+    Spec('input', '', 'What pixels the model takes, in place of what its descriptor says or is '
+         'inferred: imagenet (mean and standard deviation of ImageNet), unit (0 to 1), signed '
+         '(-1 to 1), caffe (bgr less the mean), raw (0 to 255); empty: as it is',
+         choices=('', *PIXELS), read_only=True),
     Spec('model_path', '', 'Directories of your own models, separated by ":", searched before '
          'those of the environment variable ROS2_CLASSIFY_MODEL_PATH', read_only=True),
     Spec('model_roots', '', 'The only directories, separated by ":", from which models, '
