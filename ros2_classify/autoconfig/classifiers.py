@@ -136,13 +136,21 @@ def _binary(
     facts: Facts, output: TensorSpec, settings: InputSettings,
 ) -> Iterator[Hypothesis]:
     """One number from a sigmoid is the probability of the second of two classes."""
+    activation = 'none' if facts.graph.end(output.name) == 'Sigmoid' else 'sigmoid'
+    if facts.labels is not None and len(facts.labels) == 2:
+        yield Hypothesis(
+            'classification', 'classification',
+            {'activation': activation, 'binary': True, 'output': output.name},
+            f'the output {output} is one number, and there are two names', Strength.EXACT,
+            settings, ('output.binary: true, because the number is the probability of the second '
+                       'name',))
+        return
     yield Hypothesis(
         'classification', 'classification', {'output': output.name},
         f'the output {output} is one number', Strength.EXACT, settings, missing=(
             f'the output {output} is one number: the probability of the second of two classes if '
             'it comes from a sigmoid; name both, and declare labels: [first, second] and '
-            'output: {decoder: classification, activation: '
-            f'{"none" if facts.graph.end(output.name) == "Sigmoid" else "sigmoid"}}}'))
+            f'output: {{decoder: classification, binary: true, activation: {activation}}}'))
 
 
 def _embedding(

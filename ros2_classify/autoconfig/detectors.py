@@ -373,8 +373,7 @@ def _says_final(metadata: Mapping[str, str]) -> bool:
 
 
 def _row_options(name: str, width: int, **options: Any) -> dict[str, Any]:
-    columns = {} if width == 6 else {
-        'columns': ['box', 'score', 'class'] + ['unused'] * (width - 6)}
+    columns = {} if width == 6 else {'columns': ['box', 'score', 'class', 'rest']}
     return {'outputs': {'rows': name}, **columns, **options}
 
 
@@ -418,8 +417,7 @@ def _orders(
     width: int,
 ) -> Iterator[tuple[Strength, list[str], dict[str, Any], str, int]]:
     """Yield the published orders of a row: columns, options, words and the class's column."""
-    rest = ['unused'] * (width - 6)
-    usual = [] if width == 6 else ['box', 'score', 'class', *rest]
+    usual = [] if width == 6 else ['box', 'score', 'class', 'rest']
     yield (Strength.USUAL, usual, {}, 'x1, y1, x2, y2, score, class, in the pixels of the input, '
            'as YOLO models with their own non-maximum suppression have it', 5)
     yield (Strength.USUAL, usual, {'units': 'normalized'},

@@ -169,6 +169,9 @@ def _against_classes(hypothesis: Hypothesis, runs: Sequence[Run]) -> str:
     unit = low >= -1e-3 and high <= 1 + _TOLERANCE
     one = all(abs(each - 1) < 0.05 for each in sums)
     activation = hypothesis.options['activation']
+    if hypothesis.options.get('binary'):
+        return '' if unit or activation != 'none' else (
+            f'its number is from {low:.3g} to {high:.3g}, not from 0 to 1')
     if activation == 'none' and not unit:
         return f'its numbers are from {low:.3g} to {high:.3g}, not from 0 to 1'
     if activation == 'none' and not hypothesis.options.get('multi_label') and not one:

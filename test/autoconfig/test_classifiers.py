@@ -109,6 +109,15 @@ def test_names_beside_a_linear_output_make_it_classes(tmp_path: Path) -> None:
     assert 'output.decoder' not in found.unverified
 
 
+def test_one_number_and_two_names_are_two_classes(tmp_path: Path) -> None:
+    (tmp_path / 'm.txt').write_text('cat\ndog\n')
+    with Pipeline.load(save(tmp_path / 'm.onnx', 'Sigmoid', 1), provider='cpu') as pipeline:
+        assert pipeline.descriptor.output.options['binary'] is True
+        scores = {row['label']: row['score'] for row in pipeline(
+            np.zeros((64, 64, 3), np.uint8)).rows()}
+    assert scores['cat'] == pytest.approx(1 - scores['dog'])
+
+
 @pytest.mark.parametrize('count, end, name, words', [
     (256, '', 'out', 'as many as embeddings usually have'),
     (100, '', 'face_embedding', 'named as an embedding'),

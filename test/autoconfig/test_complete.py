@@ -19,7 +19,6 @@ import pytest
 
 from ros2_classify.autoconfig.complete import complete
 from ros2_classify.errors import DescriptorError
-from ros2_classify.model.catalog import resolve
 from ros2_classify.model.descriptor import InputSpec, ModelDescriptor, Source
 from ros2_classify.model.labels import Labels
 from ros2_classify.pipeline import Pipeline

@@ -153,7 +153,7 @@ def test_numbers_tell_what_the_columns_of_final_rows_are(rows: Any, options: Any
     if options is not None:
         assert found.output.options == {'outputs': {'rows': 'out'}, **options}
     else:
-        assert found.output.options['columns'][:3] == ('box', 'score', 'class')
+        assert found.output.options['columns'] == ('box', 'score', 'class', 'rest')
 
 
 def test_rows_of_zeros_are_asked() -> None:

@@ -29,7 +29,7 @@ import pytest
 from ros2_classify import ModelDescriptor
 from ros2_classify.cli import main
 from ros2_classify.engines.onnx_file import read_onnx
-from ros2_classify.errors import EngineError
+from ros2_classify.errors import EngineError, OptionsError
 from ros2_classify.inspection import check_model
 from ros2_classify.inspection.check import count_by_operator, left_to_the_cpu, unknown_operators
 from ros2_classify.inspection.output_checks import kind_of
@@ -373,3 +373,79 @@ def test_a_run_decides_between_softmax_and_none(
     assert report.descriptor.output.options['activation'] == activation
     setting, = [item for item in report.descriptor.inferred if 'output.activation' in item]
     assert f'output.activation: {activation}, because ' in setting
+
+
+@pytest.mark.parametrize('word', ['imagenet', 'signed', 'caffe', 'raw'])
+def test_a_label_tells_how_a_model_is_fed(tmp_path: Path, word: str) -> None:
+    """A classifier that is right for one published way to feed it must be found by it."""
+    random = np.random.default_rng(5)
+    image = random.integers(0, 255, (40, 40, 3), np.uint8)
+    path, descriptor = save_known_classifier(tmp_path, image, word)
+    report = check_model(descriptor, image, label='wanted', provider='cpu')
+    assert not report.problems
+    assert report.variants[0].pixels == word
+    assert report.variants[0].rank == 1
+    with pytest.raises(OptionsError, match="no label 'wantd'; did you mean 'wanted'"):
+        check_model(descriptor, image, label='wantd', provider='cpu')
+    assert path.is_file()
+
+
+def save_known_classifier(
+    directory: Path, image: np.ndarray, word: str,
+) -> tuple[Path, ModelDescriptor]:
+    """Save a matched filter for an image that is fed in one way, and its descriptor."""
+    rgb = image[..., ::-1].astype(np.float64)
+    fed = {'imagenet': (rgb / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225),
+           'signed': rgb / 127.5 - 1, 'caffe': rgb[..., ::-1] - (104, 117, 123), 'raw': rgb}[word]
+    flat = fed.transpose(2, 0, 1).ravel()
+    # The other class wins unless the filter's value is exactly the image's own.
+    weights = np.stack([np.zeros_like(flat), flat / np.linalg.norm(flat) ** 2], 1)
+    nodes = [helper.make_node('Flatten', ['in'], ['flat']),
+             helper.make_node('MatMul', ['flat', 'w'], ['match']),
+             helper.make_node('Sub', ['match', 'target'], ['off']),
+             helper.make_node('Mul', ['off', 'off'], ['square']),
+             helper.make_node('Mul', ['square', 'minus'], ['scaled']),
+             helper.make_node('Add', ['scaled', 'bias'], ['logits']),
+             helper.make_node('Softmax', ['logits'], ['out'])]
+    weights_of = {'w': weights, 'target': np.array([0.0, 1.0]), 'minus': np.array([0.0, -5e4]),
+                  'bias': np.array([2.0, 4.0])}
+    graph = helper.make_graph(
+        nodes, 'g', [helper.make_tensor_value_info('in', TensorProto.FLOAT, [1, 3, 40, 40])],
+        [helper.make_tensor_value_info('out', TensorProto.FLOAT, [1, 2])],
+        [numpy_helper.from_array(value.astype(np.float32), name)
+         for name, value in weights_of.items()])
+    path = directory / 'known.onnx'
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)],
+                                ir_version=8), path)
+    return path, ModelDescriptor.from_mapping(
+        {'source': {'path': str(path)}, 'labels': ['other', 'wanted'],
+         'output': {'decoder': 'classification'}})
+
+
+def test_strict_and_words_of_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = save_linear(tmp_path / 'net.onnx', softmax=True)
+    assert main(['models', 'check', str(path)]) == 0
+    page = capsys.readouterr().out.replace('\n', ' ')
+    assert 'nothing contradicts; NOT verified: input.color, input.scale' in page
+    assert main(['models', 'check', str(path), '--strict']) == 3
+    assert main(['models', 'check', str(path), '--strict', '--input', 'unit']) == 0
+    assert 'no problem found' in capsys.readouterr().out
+    assert main(['models', 'check', str(path), '--label', 'x']) == 2
+    assert 'give the image too' in capsys.readouterr().err
+
+
+def test_advice_that_does_not_help_is_not_given(tmp_path: Path) -> None:
+    """Scores above 1 that stay above it after a sigmoid of nothing: no advice is right."""
+    path = save_constant_model(tmp_path / 'net.onnx', {
+        'boxes': np.array([[[0.1, 0.1, 0.9, 0.9]]], np.float32),
+        'scores': np.array([[[7.0]]], np.float32)}, input_shape=(1, 3, 32, 32))
+    descriptor = ModelDescriptor.from_mapping({
+        'source': {'path': str(path)},
+        'output': {'decoder': 'boxes_scores', 'activation': 'softmax', 'background': False,
+                   'normalized': False}})
+    report = check_model(descriptor, provider='cpu')
+    problem, = report.problems
+    assert 'within 2 pixels of the corner' in problem and 'use normalized: true' in problem
+    assert 'units' not in problem

@@ -21,7 +21,8 @@ import textwrap
 
 import pytest
 from ros2_classify.decoders import DECODERS
-from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundError
+from ros2_classify.errors import (
+    DescriptorError, LabelsError, ModelNotFoundError, OptionsError)
 from ros2_classify.model.descriptor import (
     Defaults, FrozenMapping, InputSpec, load_descriptor, ModelDescriptor, OutputSpec, Source)
 from ros2_classify.model.labels import Labels
@@ -342,3 +343,30 @@ def test_published_models_are_expressible(published, path):
     assert descriptor.source.sha256
     assert descriptor.license
     assert len(descriptor.load_labels()) in (1, 80, 1000, 1001)
+
+
+@pytest.mark.parametrize('word, color, brightest', [
+    ('imagenet', 'rgb', 2.64), ('unit', 'rgb', 1.0), ('signed', 'rgb', 1.0),
+    ('caffe', 'bgr', 151.0), ('raw', 'rgb', 255.0)])
+def test_pixels_in_a_word(word, color, brightest):
+    for given in (word, {'pixels': word}):
+        spec = ModelDescriptor.from_mapping({'source': {'path': 'm.onnx'}, 'input': given}).input
+        assert spec.color == color
+        assert max((255 * spec.scale - mean) / std
+                   for mean, std in zip(spec.mean, spec.std)) == pytest.approx(brightest, abs=0.01)
+    with pytest.raises(DescriptorError, match=f'scale: is part of pixels: {word}'):
+        ModelDescriptor.from_mapping(
+            {'source': {'path': 'm.onnx'}, 'input': {'pixels': word, 'scale': 1}})
+
+
+def test_pixels_of_gray_models():
+    spec = ModelDescriptor.from_mapping(
+        {'source': {'path': 'm.onnx'}, 'input': {'pixels': 'caffe', 'color': 'gray'}}).input
+    assert (spec.color, spec.mean) == ('gray', (pytest.approx(344 / 3),))
+
+
+def test_an_unknown_word_for_pixels():
+    with pytest.raises(DescriptorError, match="'imagnet' is not allowed; allowed are imagenet"):
+        ModelDescriptor.from_mapping({'source': {'path': 'm.onnx'}, 'input': 'imagnet'})
+    with pytest.raises(OptionsError, match='must be one of imagenet, unit'):
+        ModelDescriptor.from_mapping({'source': {'path': 'm.onnx'}}).with_pixels('x')
