@@ -181,7 +181,9 @@ def every_key(schema, path=()):
     """Return all keys with their schemas, those of each decoder below its name."""
     for key, value in schema.get('properties', {}).items():
         yield (*path, key), value
-        yield from every_key(value, (*path, key))
+        # A word may stand for a mapping.
+        for choice in (value, *value.get('anyOf', ())):
+            yield from every_key(choice, (*path, key))
     for case in schema.get('allOf', ())[1:]:
         yield from every_key(case['then'], (*path, case['then']['properties']['decoder']['const']))
 

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 from ros2_classify.autoconfig import classifiers, detectors
-from ros2_classify.autoconfig.evidence import Facts, Hypothesis, InputSettings
+from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, InputSettings
 from ros2_classify.autoconfig.trial import Trial
 from ros2_classify.errors import DescriptorError
 from ros2_classify.model.descriptor import PIXEL_KEYS
@@ -35,24 +35,24 @@ from ros2_classify.model.descriptor import PIXEL_KEYS
 _SCALING = ('scale', 'mean', 'std')
 
 
-def hypotheses(facts: Facts) -> Iterator[Hypothesis]:
+def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     """Yield all that the outputs may mean, of the task that is declared if one is."""
     for task, family in (('detection', detectors.hypotheses),
                          ('classification', classifiers.classification),
                          ('segmentation', classifiers.segmentation)):
-        if facts.task in (None, task):
-            for each in family(facts):
-                yield replace(each, settings=_fitting(each.settings, facts))
+        if evidence.task in (None, task):
+            for each in family(evidence):
+                yield replace(each, settings=_fitting(each.settings, evidence))
 
 
-def choose(facts: Facts, trial: Trial) -> Hypothesis:
+def choose(evidence: Evidence, trial: Trial) -> Hypothesis:
     """
     Return what the outputs mean.
 
     Raises DescriptorError if nothing fits, if several meanings are equally likely, or if the
     likely one needs what is not in the file.
     """
-    for name, array in facts.arrays.items():
+    for name, array in evidence.arrays.items():
         bad = int((~np.isfinite(array)).sum()) if array.dtype.kind == 'f' else 0
         if bad:
             raise DescriptorError(
@@ -60,14 +60,14 @@ def choose(facts: Facts, trial: Trial) -> Hypothesis:
                 'sample image: a float16 overflow or a broken export; try a float32 export')
     alive: list[Hypothesis] = []
     against: list[str] = []
-    for each in hypotheses(facts):
-        words = '' if each.missing else trial.contradiction(each, facts)
+    for each in hypotheses(evidence):
+        words = '' if each.missing else trial.contradiction(each, evidence)
         if words:
             against.append(f'{each.line()}: {words}')
         elif not any(_same(each, other) for other in alive):
             alive.append(each)
     if not alive:
-        raise DescriptorError(_nothing(facts, against))
+        raise DescriptorError(_nothing(evidence, against))
     most = max(each.strength for each in alive)
     best = [each for each in alive if each.strength == most]
     runs = [each for each in best if not each.missing]
@@ -86,15 +86,15 @@ def _same(first: Hypothesis, second: Hypothesis) -> bool:
         second.decoder, second.options, second.missing)
 
 
-def _nothing(facts: Facts, against: Sequence[str]) -> str:
+def _nothing(evidence: Evidence, against: Sequence[str]) -> str:
     """Say what the outputs look like, for a model that no family fits."""
     # Imported here because the decoders import OpenCV.
     from ros2_classify.decoders import DECODERS
 
     known = [name for name, decoder in DECODERS.items()
-             if facts.task in (None, decoder.task)]
+             if evidence.task in (None, decoder.task)]
     listed = '; '.join(
-        f'{tensor}{_range(facts.arrays.get(tensor.name))}' for tensor in facts.outputs)
+        f'{tensor}{_range(evidence.arrays.get(tensor.name))}' for tensor in evidence.outputs)
     tried = f' (tried: {"; ".join(against)})' if against else ''
     return (
         f'what the outputs mean does not follow from them: {listed or "none"}{tried}; declare it '
@@ -110,12 +110,12 @@ def _range(array: Any) -> str:
     return f' ({array.min():.4g} to {array.max():.4g})'
 
 
-def _fitting(settings: InputSettings, facts: Facts) -> InputSettings:
+def _fitting(settings: InputSettings, evidence: Evidence) -> InputSettings:
     """Fit a family's input settings to the graph: what it does itself, or cannot take."""
     fields, unverified = dict(settings.fields), settings.unverified
     sentence = settings.sentence
-    takes = facts.graph.begins.get(facts.spec.name or '')
-    if facts.spec.whole:
+    takes = evidence.graph.begins.get(evidence.spec.name or '')
+    if evidence.spec.whole:
         fields = {key: value for key, value in fields.items() if key not in _SCALING}
         sentence = 'whole pixels, as the type of the input says'
     elif takes is not None:
@@ -124,19 +124,19 @@ def _fitting(settings: InputSettings, facts: Facts) -> InputSettings:
         if takes == 'unit':
             fields['scale'] = 1 / 255
             sentence = 'pixels from 0 to 1, because the graph normalizes them itself'
-    plain = facts.spec.whole and not facts.spec.quantization
-    if facts.spec.pixels is not None and not plain:
+    plain = evidence.spec.whole and not evidence.spec.quantization
+    if evidence.spec.pixels is not None and not plain:
         fields = {key: value for key, value in fields.items() if key not in PIXEL_KEYS}
-        sentence = f'as pixels: {facts.spec.pixels} says'
+        sentence = f'as pixels: {evidence.spec.pixels} says'
         unverified = tuple(key for key in unverified if key.partition('.')[2] not in PIXEL_KEYS)
     elif plain or takes is not None:
         unverified = tuple(key for key in unverified if key.partition('.')[2] not in _SCALING)
-    if facts.spec.color == 'gray':
+    if evidence.spec.color == 'gray':
         fields.pop('color', None)
         fields.update({key: (float(np.mean(fields[key])),) for key in ('mean', 'std')
                        if key in fields})
         unverified = tuple(key for key in unverified if key != 'input.color')
-    if facts.size is None:
+    if evidence.size is None:
         for name in ('resize', 'anchor', 'pad_value', 'crop_fraction'):
             fields.pop(name, None)
     return InputSettings(fields, sentence, unverified)

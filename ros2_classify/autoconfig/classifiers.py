@@ -28,7 +28,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from ros2_classify.autoconfig.evidence import Facts, Hypothesis, InputSettings, Strength
+from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, InputSettings, Strength
 from ros2_classify.autoconfig.trial import correlation, sample_images
 from ros2_classify.engines.base import TensorSpec
 
@@ -51,9 +51,9 @@ _LINEAR = ('Gemm', 'MatMul', 'Conv', 'Add', 'GlobalAveragePool', 'ReduceMean', '
 _SIMILAR = 0.6
 
 
-def classification(facts: Facts) -> Iterator[Hypothesis]:
+def classification(evidence: Evidence) -> Iterator[Hypothesis]:
     """Yield all that a classifier with these outputs may be, for each output with one row."""
-    for output in facts.outputs:
+    for output in evidence.outputs:
         if output.dtype.kind not in 'fiu':
             continue
         # Without its batch, an output may have one dimension, or more of one after it.
@@ -61,23 +61,23 @@ def classification(facts: Facts) -> Iterator[Hypothesis]:
             else list(output.shape)
         count = shape[0] if shape else 1
         if len(shape) <= 1 and isinstance(count, int):
-            yield from _row(facts, output, count)
+            yield from _row(evidence, output, count)
 
 
-def _row(facts: Facts, output: TensorSpec, count: int) -> Iterator[Hypothesis]:
-    end, name = facts.graph.end(output.name), output.name.lower()
-    if facts.outputs[1:] and end not in ('Softmax', 'Sigmoid', 'LogSoftmax') \
-            and not facts.ultralytics:
+def _row(evidence: Evidence, output: TensorSpec, count: int) -> Iterator[Hypothesis]:
+    end, name = evidence.graph.end(output.name), output.name.lower()
+    if evidence.outputs[1:] and end not in ('Softmax', 'Sigmoid', 'LogSoftmax') \
+            and not evidence.ultralytics:
         return
-    settings = _input_of_classifier(facts)
+    settings = _input_of_classifier(evidence)
     why = f'the output {output} has one number for each of {count} classes'
-    values = facts.arrays.get(output.name)
+    values = evidence.arrays.get(output.name)
     numbers = None if values is None else values.astype(np.float64).ravel()
     if count == 1:
         if end in ('Sigmoid', ''):
-            yield from _binary(facts, output, settings)
+            yield from _binary(evidence, output, settings)
         return
-    if end == 'Softmax' or facts.ultralytics:
+    if end == 'Softmax' or evidence.ultralytics:
         ending = ('the graph ends in a softmax' if end == 'Softmax'
                   else 'Ultralytics exports classifiers with a softmax')
         yield _classes(output, 'none', why, Strength.STATED, settings,
@@ -93,8 +93,8 @@ def _row(facts: Facts, output: TensorSpec, count: int) -> Iterator[Hypothesis]:
                        'output.activation: none, because the numbers are from 0 to 1 with a sum '
                        'of 1')
         return
-    stated = facts.task == 'classification' or (
-        facts.labels is not None and len(facts.labels) == count)
+    stated = evidence.task == 'classification' or (
+        evidence.labels is not None and len(evidence.labels) == count)
     embedding = _embedding(output, count, name, end, numbers) if not stated else ''
     if embedding:
         yield Hypothesis(
@@ -133,11 +133,11 @@ def _classes(
 
 
 def _binary(
-    facts: Facts, output: TensorSpec, settings: InputSettings,
+    evidence: Evidence, output: TensorSpec, settings: InputSettings,
 ) -> Iterator[Hypothesis]:
     """One number from a sigmoid is the probability of the second of two classes."""
-    activation = 'none' if facts.graph.end(output.name) == 'Sigmoid' else 'sigmoid'
-    if facts.labels is not None and len(facts.labels) == 2:
+    activation = 'none' if evidence.graph.end(output.name) == 'Sigmoid' else 'sigmoid'
+    if evidence.labels is not None and len(evidence.labels) == 2:
         yield Hypothesis(
             'classification', 'classification',
             {'activation': activation, 'binary': True, 'output': output.name},
@@ -171,13 +171,13 @@ def _sums_to_one(numbers: NDArray[np.float64]) -> bool:
                 and abs(float(numbers.sum()) - 1) < 0.02)
 
 
-def _input_of_classifier(facts: Facts) -> InputSettings:
-    crop = 'center_crop' if facts.size else 'stretch'
-    if facts.ultralytics:
+def _input_of_classifier(evidence: Evidence) -> InputSettings:
+    crop = 'center_crop' if evidence.size else 'stretch'
+    if evidence.ultralytics:
         return InputSettings(
             {'scale': 1 / 255, 'resize': crop, 'crop_fraction': 1.0},
             'pixels from 0 to 1, centre crop, as Ultralytics exports classifiers')
-    if facts.spec.layout == 'nhwc' or facts.spec.color == 'gray':
+    if evidence.spec.layout == 'nhwc' or evidence.spec.color == 'gray':
         return InputSettings(
             {**_SIGNED, 'resize': crop},
             'pixels from -1 to 1, centre crop, as many classifiers of TensorFlow take them', _ALL)
@@ -187,9 +187,9 @@ def _input_of_classifier(facts: Facts) -> InputSettings:
         'PyTorch take them', _ALL)
 
 
-def segmentation(facts: Facts) -> Iterator[Hypothesis]:
+def segmentation(evidence: Evidence) -> Iterator[Hypothesis]:
     """Yield all that a segmentation model with these outputs may be."""
-    outputs = [tensor for tensor in facts.outputs if tensor.dtype.kind in 'fiu']
+    outputs = [tensor for tensor in evidence.outputs if tensor.dtype.kind in 'fiu']
     # The segmentation models of torchvision have a second head for training.
     if [tensor.name for tensor in outputs[1:]] == ['aux']:
         outputs = outputs[:1]
@@ -197,12 +197,12 @@ def segmentation(facts: Facts) -> Iterator[Hypothesis]:
     if len({tensor.shape[-2:] for tensor in outputs}) > 1:
         return
     for output in outputs:
-        yield from _map(facts, output, alone=len(outputs) == 1)
+        yield from _map(evidence, output, alone=len(outputs) == 1)
 
 
-def _map(facts: Facts, output: TensorSpec, *, alone: bool) -> Iterator[Hypothesis]:
+def _map(evidence: Evidence, output: TensorSpec, *, alone: bool) -> Iterator[Hypothesis]:
     shape = output.shape[1:] if len(output.shape) == 4 else output.shape
-    size = facts.size
+    size = evidence.size
     if len(shape) != 3 or size is None:
         return
     whole = output.dtype.kind in 'iu'
@@ -214,19 +214,19 @@ def _map(facts: Facts, output: TensorSpec, *, alone: bool) -> Iterator[Hypothesi
         return
     classes = shape[0] if axes[0] == 'channels_first' else shape[2]
     assert isinstance(classes, int)
-    labels = facts.labels
+    labels = evidence.labels
     background = labels is not None and labels.name(0).strip('_ ').lower() == 'background'
-    end = facts.graph.end(output.name)
-    stated = facts.task == 'segmentation' or end in ('Softmax', 'ArgMax') or whole or (
+    end = evidence.graph.end(output.name)
+    stated = evidence.task == 'segmentation' or end in ('Softmax', 'ArgMax') or whole or (
         labels is not None and len(labels) == classes)
     what = 'a class' if whole else 'a score for each class'
     why = f'the output {output} has {what} for each cell of a grid over the image'
     settings = InputSettings(
-        {} if facts.spec.layout == 'nhwc' else _IMAGENET,
-        'pixels from 0 to 255, stretched' if facts.spec.layout == 'nhwc' else
+        {} if evidence.spec.layout == 'nhwc' else _IMAGENET,
+        'pixels from 0 to 255, stretched' if evidence.spec.layout == 'nhwc' else
         'rgb with the mean and standard deviation of ImageNet, stretched, as segmentation models '
         'of PyTorch take them', _ALL)
-    if not whole and (missing := _no_classes(facts, output, axes[0], classes, stated)):
+    if not whole and (missing := _no_classes(evidence, output, axes[0], classes, stated)):
         yield Hypothesis('segmentation', 'segmentation', {'output': output.name}, why,
                          Strength.EXACT, settings, missing=missing)
         return
@@ -240,13 +240,13 @@ def _map(facts: Facts, output: TensorSpec, *, alone: bool) -> Iterator[Hypothesi
 
 
 def _no_classes(
-    facts: Facts, output: TensorSpec, axes: str, classes: int, stated: bool,
+    evidence: Evidence, output: TensorSpec, axes: str, classes: int, stated: bool,
 ) -> str:
     """Return why a map is no segmentation, as far as the file tells; '' if it may be one."""
     if classes == 1:
         return (f'the output {output} has one number for each pixel: a mask, a depth or an '
                 'image? For a mask, declare output: {decoder: segmentation, threshold: 0.5}')
-    similar = _like_the_image(facts, output, axes)
+    similar = _like_the_image(evidence, output, axes)
     if classes in (3, 4) and not stated and (similar or classes == 3):
         return (f'the output {output} is as large as the image and has {classes} channels'
                 + (', which follow the image' if similar else '')
@@ -255,9 +255,9 @@ def _no_classes(
     return ''
 
 
-def _like_the_image(facts: Facts, output: TensorSpec, axes: str) -> bool:
+def _like_the_image(evidence: Evidence, output: TensorSpec, axes: str) -> bool:
     """Tell whether the output for the first sample image looks like it."""
-    array: Any = facts.arrays.get(output.name)
+    array: Any = evidence.arrays.get(output.name)
     if array is None or not np.isfinite(array).all():
         return False
     found = array.reshape(array.shape[-3:]).astype(np.float32)

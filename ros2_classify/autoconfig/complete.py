@@ -28,7 +28,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ros2_classify.autoconfig.choose import choose
-from ros2_classify.autoconfig.evidence import Facts, Hypothesis
+from ros2_classify.autoconfig.evidence import Evidence, Hypothesis
 from ros2_classify.autoconfig.graph import Graph, read_graph
 from ros2_classify.autoconfig.inferred import labels_of, size_of, task_of
 from ros2_classify.autoconfig.trial import Trial
@@ -121,7 +121,7 @@ def _chosen(
     first = trial.runs(replace(spec, scale=1 / 255) if bare and not spec.whole else spec)
     arrays = {name: array for name, array in first[0].outputs.items()
               if array.dtype.kind in 'fiub'}
-    facts = Facts(
+    evidence = Evidence(
         spec=spec, graph=graph, metadata=metadata, arrays=arrays,
         # Shapes as they are, not as they are declared: free or stale dimensions are common.
         outputs=[TensorSpec(tensor.name, arrays[tensor.name].shape, arrays[tensor.name].dtype)
@@ -129,7 +129,7 @@ def _chosen(
         task=descriptor.task or task_of(metadata),
         stated_labels=stated or (None if beside else declared), labels=declared or stated)
     try:
-        found = choose(facts, trial)
+        found = choose(evidence, trial)
     except DescriptorError as error:
         raise _error(descriptor, str(error)) from error
     if bare:

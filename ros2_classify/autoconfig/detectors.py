@@ -27,7 +27,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ros2_classify.autoconfig.evidence import Facts, Hypothesis, InputSettings, plain, Strength
+from ros2_classify.autoconfig.evidence import (
+    Evidence, Hypothesis, InputSettings, plain, Strength)
 from ros2_classify.decoders.boxes import cell_count
 from ros2_classify.engines.base import TensorSpec
 
@@ -84,13 +85,13 @@ _FEW = 8
 _MAX_CELLS = 10**6
 
 
-def hypotheses(facts: Facts) -> Iterator[Hypothesis]:
+def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     """Yield all that a detector with these outputs may be."""
-    if not facts.outputs or facts.exporter_task in ('classify', 'semantic'):
+    if not evidence.outputs or evidence.exporter_task in ('classify', 'semantic'):
         return
     for family in (_tf_detection, _yunet, _nanodet, _detr, _selected_indices, _final, _dets_labels,
                    _ultralytics, _rows, _dense, _pairs, _maps):
-        yield from family(facts)
+        yield from family(evidence)
 
 
 def _hypothesis(
@@ -100,9 +101,9 @@ def _hypothesis(
     return Hypothesis('detection', decoder, options, why, strength, settings, details, **more)
 
 
-def _tf_detection(facts: Facts) -> Iterator[Hypothesis]:
+def _tf_detection(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize TensorFlow Object Detection and the post-processing of TFLite by their names."""
-    by_name = {plain(tensor.name): tensor.name for tensor in facts.outputs}
+    by_name = {plain(tensor.name): tensor.name for tensor in evidence.outputs}
     keys = {'boxes': 'detection_boxes', 'classes': 'detection_classes',
             'scores': 'detection_scores', 'count': 'num_detections'}
     if all(name in by_name for name in keys.values()):
@@ -112,22 +113,22 @@ def _tf_detection(facts: Facts) -> Iterator[Hypothesis]:
         yield _hypothesis(
             'tf_detection', {'outputs': names, 'class_offset': 0},
             'the outputs have the names of TensorFlow Object Detection', Strength.STATED,
-            _TF_INPUT if facts.spec.whole else _SSD_INPUT,
+            _TF_INPUT if evidence.spec.whole else _SSD_INPUT,
             'output.class_offset: 0, because label maps of TensorFlow begin at 1 as well')
-    tflite = sorted(tensor.name for tensor in facts.outputs
+    tflite = sorted(tensor.name for tensor in evidence.outputs
                     if tensor.name.startswith('TFLite_Detection_PostProcess'))
-    if len(facts.outputs) == len(tflite) == 4:
+    if len(evidence.outputs) == len(tflite) == 4:
         names = dict(zip(('boxes', 'classes', 'scores', 'count'), tflite))
         yield _hypothesis(
             'tf_detection', {'outputs': names, 'class_offset': 0},
             'the outputs have the names of the detection post-processing of TFLite',
-            Strength.STATED, _TF_INPUT if facts.spec.whole else _SSD_INPUT,
+            Strength.STATED, _TF_INPUT if evidence.spec.whole else _SSD_INPUT,
             'output.class_offset: 0, because label files of TFLite begin at 0 as well')
 
 
-def _yunet(facts: Facts) -> Iterator[Hypothesis]:
+def _yunet(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize three outputs for each stride, named after it."""
-    if is_yunet(facts.outputs):
+    if is_yunet(evidence.outputs):
         yield _hypothesis('yunet', {}, 'the outputs have the names of YuNet', Strength.STATED,
                           _YUNET_INPUT)
 
@@ -146,16 +147,16 @@ def usual_size(outputs: Sequence[TensorSpec]) -> tuple[tuple[int, int], str] | N
     return None
 
 
-def _nanodet(facts: Facts) -> Iterator[Hypothesis]:
+def _nanodet(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize scores and distributions of each stride, in one tensor or two for each."""
-    size, outputs = _bounded(facts.size), facts.outputs
+    size, outputs = _bounded(evidence.size), evidence.outputs
     if size is None:
         return
     grids = [cell_count(size, (stride,), partial=True) for stride in _NANODET_STRIDES]
     if len(outputs) == 1 and len(outputs[0].shape) == 3:
         _, rows, columns = outputs[0].shape
         if (rows == sum(grids) and isinstance(columns, int) and columns > _NANODET_WIDTH
-                and facts.names in (None, columns - _NANODET_WIDTH)):
+                and evidence.names in (None, columns - _NANODET_WIDTH)):
             yield _hypothesis(
                 'nanodet', {'strides': list(_NANODET_STRIDES)},
                 f'the output {outputs[0]} has a row for each of the {rows} cells that strides of '
@@ -174,26 +175,26 @@ def _nanodet(facts: Facts) -> Iterator[Hypothesis]:
                 Strength.EXACT, _NANODET_INPUT)
 
 
-def _detr(facts: Facts) -> Iterator[Hypothesis]:
+def _detr(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize outputs named logits and boxes, with the same number of rows."""
-    logits = [tensor for tensor in facts.outputs if 'logit' in tensor.name.lower()]
-    boxes = [tensor for tensor in facts.outputs
+    logits = [tensor for tensor in evidence.outputs if 'logit' in tensor.name.lower()]
+    boxes = [tensor for tensor in evidence.outputs
              if 'box' in tensor.name.lower() and tensor.shape[-1:] == (4,)]
     if len(logits) != 1 or len(boxes) != 1 or len(logits[0].shape) != 3 \
             or len(boxes[0].shape) != 3:
         return
     yield from _queries(
-        facts, logits[0], boxes[0],
+        evidence, logits[0], boxes[0],
         f'the outputs {logits[0]} and {boxes[0]} have the names of the DETR family',
         Strength.STATED)
 
 
 def _queries(
-    facts: Facts, logits: TensorSpec, boxes: TensorSpec, why: str, strength: Strength,
+    evidence: Evidence, logits: TensorSpec, boxes: TensorSpec, why: str, strength: Strength,
 ) -> Iterator[Hypothesis]:
     """State how logits become scores: a softmax with "no object", or a sigmoid for each class."""
     queries, classes = logits.shape[1:]
-    values = _array(facts, logits)
+    values = _array(evidence, logits)
     ends = None
     if values is not None and values.size and np.ptp(values) > 0:
         rows = values.reshape(-1, values.shape[-1])
@@ -202,8 +203,8 @@ def _queries(
             ends = 'softmax'
         elif float((rows.max(axis=1) < 0).mean()) > 0.7:
             ends = 'sigmoid'
-    if isinstance(classes, int) and facts.names in (classes, classes - 1):
-        ends = 'softmax' if facts.names == classes - 1 else 'sigmoid'
+    if isinstance(classes, int) and evidence.names in (classes, classes - 1):
+        ends = 'softmax' if evidence.names == classes - 1 else 'sigmoid'
     if ends is None and queries in (100, 300):
         # DETR has 100 queries and a class for "no object"; those with a sigmoid have 300.
         ends = 'softmax' if queries == 100 else 'sigmoid'
@@ -219,17 +220,17 @@ def _queries(
                 f'output.activation: {activation}, {meaning}')
 
 
-def _selected_indices(facts: Facts) -> Iterator[Hypothesis]:
+def _selected_indices(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize boxes, scores, and integer triples that select from them."""
-    if len(facts.outputs) != 3:
+    if len(evidence.outputs) != 3:
         return
-    triples = [tensor for tensor in facts.outputs
+    triples = [tensor for tensor in evidence.outputs
                if tensor.shape[-1:] == (3,) and tensor.dtype.kind in 'iu']
-    boxes = [tensor for tensor in facts.outputs
+    boxes = [tensor for tensor in evidence.outputs
              if tensor.shape[-1:] == (4,) and tensor.dtype.kind == 'f']
     if len(triples) != 1 or len(boxes) != 1:
         return
-    scores = next(tensor for tensor in facts.outputs if tensor not in (triples[0], boxes[0]))
+    scores = next(tensor for tensor in evidence.outputs if tensor not in (triples[0], boxes[0]))
     names = {'boxes': boxes[0].name, 'scores': scores.name, 'indices': triples[0].name}
     yield _hypothesis(
         'selected_indices', {'outputs': names},
@@ -238,13 +239,13 @@ def _selected_indices(facts: Facts) -> Iterator[Hypothesis]:
         'output.box_format: yxyx, as that operator has it')
 
 
-def _final(facts: Facts) -> Iterator[Hypothesis]:
+def _final(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize boxes, one class and one score for each, and perhaps a count."""
-    found = named_final(facts.outputs)
+    found = named_final(evidence.outputs)
     if found is None or plain(found['boxes'].name) == 'detection_boxes':
         return
     options: dict[str, Any] = {'outputs': {role: tensor.name for role, tensor in found.items()}}
-    if resizes_itself(facts.outputs) and facts.size is None:
+    if resizes_itself(evidence.outputs) and evidence.size is None:
         settings = _TORCHVISION_INPUT
     elif 'count' in found:
         # Exports of YOLO with TensorRT's suppression have a count.
@@ -253,7 +254,7 @@ def _final(facts: Facts) -> Iterator[Hypothesis]:
         settings = InputSettings(_RTDETR_INPUT.fields, _RTDETR_INPUT.sentence, _ALL)
     why = 'there are outputs named boxes, scores, and classes or labels'
     for units, words in (('model', 'in pixels of the input'), ('normalized', 'from 0 to 1')):
-        if not _fits_units(facts, found['boxes'], units):
+        if not _fits_units(evidence, found['boxes'], units):
             continue
         yield _hypothesis(
             'end_to_end', options if units == 'model' else {**options, 'units': units}, why,
@@ -293,13 +294,13 @@ def resizes_itself(outputs: Sequence[TensorSpec]) -> bool:
     return found is not None and 'count' not in found and len(found['boxes'].shape) == 2
 
 
-def _dets_labels(facts: Facts) -> Iterator[Hypothesis]:
+def _dets_labels(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize rows of box and score beside a class for each: MMDetection's deployment."""
-    if len(facts.outputs) not in (2, 3):
+    if len(evidence.outputs) not in (2, 3):
         return
-    dets = [tensor for tensor in facts.outputs
+    dets = [tensor for tensor in evidence.outputs
             if tensor.shape[-1:] == (5,) and len(tensor.shape) in (2, 3)]
-    classes = [tensor for tensor in facts.outputs if tensor.dtype.kind in 'iu'
+    classes = [tensor for tensor in evidence.outputs if tensor.dtype.kind in 'iu'
                and dets and tensor.shape == dets[0].shape[:-1]]
     if len(dets) == len(classes) == 1:
         yield _hypothesis(
@@ -309,17 +310,17 @@ def _dets_labels(facts: Facts) -> Iterator[Hypothesis]:
             'output.units: model, because boxes are in pixels of the input')
 
 
-def _ultralytics(facts: Facts) -> Iterator[Hypothesis]:
+def _ultralytics(evidence: Evidence) -> Iterator[Hypothesis]:
     """Read the metadata that the exporter of Ultralytics writes."""
-    output = facts.outputs[0]
-    if not facts.ultralytics or len(output.shape) != 3 or facts.names is None:
+    output = evidence.outputs[0]
+    if not evidence.ultralytics or len(output.shape) != 3 or evidence.names is None:
         return
     _, first, second = output.shape
     if not isinstance(first, int) or not isinstance(second, int):
         return
-    task, names = facts.exporter_task, facts.names
+    task, names = evidence.exporter_task, evidence.names
     extra = {'detect': 0, '': 0, 'segment': _MASK_COEFFICIENTS,
-             'pose': _key_points(facts.metadata), 'obb': 1}.get(task)
+             'pose': _key_points(evidence.metadata), 'obb': 1}.get(task)
     if extra is None:
         return
     author = 'the metadata of Ultralytics says'
@@ -329,7 +330,7 @@ def _ultralytics(facts: Facts) -> Iterator[Hypothesis]:
     details = (not_yet,) if not_yet else ()
     rotated = ('rotated boxes are not decoded yet: export the model for upright boxes'
                if task == 'obb' else '')
-    if facts.metadata.get('head') == 'RTDETRDecoder':
+    if evidence.metadata.get('head') == 'RTDETRDecoder':
         if second == 6:
             yield _hypothesis(
                 'end_to_end', {'outputs': {'rows': output.name}, 'box_format': 'cxcywh',
@@ -343,8 +344,8 @@ def _ultralytics(facts: Facts) -> Iterator[Hypothesis]:
                 f'{author} that the head is RTDETRDecoder: centre, size and class scores',
                 Strength.STATED, _RTDETR_INPUT)
         return
-    if second == 6 + extra and first <= _MAX_FINAL and (
-            _says_final(facts.metadata) or first < second or first == 300 or second != 4 + names):
+    final = _says_final(evidence.metadata) or first < second or first == 300
+    if second == 6 + extra and first <= _MAX_FINAL and (final or second != 4 + names):
         yield _hypothesis(
             'end_to_end', _row_options(output.name, second), f'{author} that the model does its '
             f'own suppression for the task {task or "detect"}', Strength.STATED,
@@ -377,10 +378,10 @@ def _row_options(name: str, width: int, **options: Any) -> dict[str, Any]:
     return {'outputs': {'rows': name}, **columns, **options}
 
 
-def _rows(facts: Facts) -> Iterator[Hypothesis]:
+def _rows(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize final boxes, each a row with its score and class, in the usual orders."""
-    output = facts.outputs[0]
-    others = facts.outputs[1:]
+    output = evidence.outputs[0]
+    others = evidence.outputs[1:]
     if len(output.shape) not in (2, 3) or any(len(other.shape) < 4 for other in others):
         return
     rows, width = output.shape[-2:]
@@ -389,11 +390,11 @@ def _rows(facts: Facts) -> Iterator[Hypothesis]:
     # A classifier of six classes has [1, 6] too, or [?, 6] for any number of images.
     if len(output.shape) == 2 and (rows == 1 or width not in (6, 7)):
         return
-    if facts.size and isinstance(rows, int) and _grids(facts.size).get(rows, 0) and width > 7:
+    if width > 7 and evidence.size and isinstance(rows, int) and rows in _grids(evidence.size):
         return
     name = output.name
     why = f'the output {output} has {width} numbers a row'
-    values = _array(facts, output)
+    values = _array(evidence, output)
     if width > 7 and (values is None or not values.any()):
         return
     for strength, columns, more, words, column in _orders(width):
@@ -404,9 +405,9 @@ def _rows(facts: Facts) -> Iterator[Hypothesis]:
         options: dict[str, Any] = {'outputs': {'rows': name}, **(
             {'columns': columns} if columns else {}), **more}
         settings = _RTDETR_INPUT if more.get('units') else _YOLO_INPUT
-        if facts.spec.whole and not more.get('units'):
+        if evidence.spec.whole and not more.get('units'):
             settings = _TF_INPUT
-        if not facts.ultralytics:
+        if not evidence.ultralytics:
             settings = InputSettings(settings.fields, settings.sentence, _ALL)
         yield _hypothesis(
             'end_to_end', options, why, strength, settings, f'output.columns: {words}',
@@ -448,64 +449,65 @@ def _box_formats(values: NDArray[np.float64] | None, first: int = 0) -> tuple[st
     return ('xyxy',) if ordered > 0.97 else ('cxcywh',) if ordered < 0.8 else ('xyxy', 'cxcywh')
 
 
-def _dense(facts: Facts) -> Iterator[Hypothesis]:
+def _dense(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize one tensor with a row or a column for each cell or anchor of a grid."""
-    output = facts.outputs[0]
-    size = _bounded(facts.size)
+    output = evidence.outputs[0]
+    size = _bounded(evidence.size)
     if len(output.shape) != 3 or size is None or any(
-            len(other.shape) < 4 for other in facts.outputs[1:]):
+            len(other.shape) < 4 for other in evidence.outputs[1:]):
         return
     _, first, second = output.shape
     if not isinstance(first, int) or not isinstance(second, int):
         return
     grids = _grids(size)
-    prototypes = any(other.shape[1:2] == (_MASK_COEFFICIENTS,) for other in facts.outputs[1:])
+    prototypes = any(other.shape[1:2] == (_MASK_COEFFICIENTS,) for other in evidence.outputs[1:])
     extra = _MASK_COEFFICIENTS if prototypes else 0
-    settings = _ULTRALYTICS_INPUT if facts.ultralytics else _YOLO_INPUT
+    settings = _ULTRALYTICS_INPUT if evidence.ultralytics else _YOLO_INPUT
     if grids.get(second) == 1 and first > 4 + extra and grids.get(first) != 1:
-        yield from _columns(facts, output, first, second, extra, settings)
+        yield from _columns(evidence, output, first, second, extra, settings)
     if first not in grids or second < 5:
         return
     if grids[first] == _ANCHORS:
-        if second - 5 - extra >= 1 and _agrees(facts, second - 5 - extra):
-            yield _yolo(facts, output, 'channels_last', True, second - 5 - extra, extra, settings,
-                        f'the output {output} has a row for each of three anchors of the '
-                        f'{first // _ANCHORS} cells', Strength.EXACT)
+        if second - 5 - extra >= 1 and _agrees(evidence, second - 5 - extra):
+            yield _yolo(
+                evidence, output, 'channels_last', True, second - 5 - extra, extra, settings,
+                f'the output {output} has a row for each of three anchors of the '
+                f'{first // _ANCHORS} cells', Strength.EXACT)
         return
     why = f'the output {output} has a row for each of the {first} cells'
     strides = next(strides for strides in _STRIDES if cell_count(size, strides) == first)
-    if second >= 6 and not facts.ultralytics:
+    if second >= 6 and not evidence.ultralytics:
         listed = ', '.join(map(str, strides[:-1])) + f' and {strides[-1]}'
         yield _hypothesis(
             'yolox', {'strides': list(strides)}, f'{why} that strides of {listed} give',
             Strength.EXACT, _YOLOX_INPUT, boxes=first, strides=strides)
-    whole = _objectness_is_one(facts, output)
+    whole = _objectness_is_one(evidence, output)
     for objectness in (True,) if whole else (True, False):
         classes = second - 4 - objectness - extra
         other = second - 5 + objectness - extra
         # COCO's classes are the usual ones.
-        if classes < 1 or not _agrees(facts, classes) or (
-                facts.names is None and other == _COCO):
+        if classes < 1 or not _agrees(evidence, classes) or (
+                evidence.names is None and other == _COCO):
             continue
         yield _yolo(
-            facts, output, 'channels_last', objectness, classes, extra,
-            _YOLOX_INPUT if objectness and not whole and not facts.ultralytics else settings,
+            evidence, output, 'channels_last', objectness, classes, extra,
+            _YOLOX_INPUT if objectness and not whole and not evidence.ultralytics else settings,
             f'{why}, its box in pixels and {"an" if objectness else "no"} objectness',
             Strength.EXACT)
 
 
 def _columns(
-    facts: Facts, output: TensorSpec, height: int, count: int, extra: int,
+    evidence: Evidence, output: TensorSpec, height: int, count: int, extra: int,
     settings: InputSettings,
 ) -> Iterator[Hypothesis]:
     """State what columns of YOLOv8 and its successors may hold after the box."""
     why = f'the output {output} has a column for each of the {count} cells'
     classes = height - 4 - extra
-    if _agrees(facts, classes):
-        yield _yolo(facts, output, 'channels_first', False, classes, extra, settings, why,
+    if _agrees(evidence, classes):
+        yield _yolo(evidence, output, 'channels_first', False, classes, extra, settings, why,
                     Strength.EXACT)
-    known = facts.names
-    values = _array(facts, output)
+    known = evidence.names
+    values = _array(evidence, output)
     if values is None or extra or classes < 2:
         return
     table = values.reshape(height, count)
@@ -514,7 +516,7 @@ def _columns(
         beyond = float(np.abs(tail).max()) > 2.0
         if beyond:
             yield _yolo(
-                facts, output, 'channels_first', False, height - 4 - points * numbers,
+                evidence, output, 'channels_first', False, height - 4 - points * numbers,
                 points * numbers, settings, f'{why}, and {points} key points of {numbers} numbers '
                 'in pixels', Strength.EXACT, 'output: key points are not published yet; boxes are')
     scores = table[4:-1]
@@ -538,7 +540,7 @@ def _pose_shapes(height: int, names: int | None) -> Iterator[tuple[int, int]]:
 
 
 def _yolo(
-    facts: Facts, output: TensorSpec, axes: str, objectness: bool, classes: int, extra: int,
+    evidence: Evidence, output: TensorSpec, axes: str, objectness: bool, classes: int, extra: int,
     settings: InputSettings, why: str, strength: Strength, *details: str,
 ) -> Hypothesis:
     if extra == _MASK_COEFFICIENTS:
@@ -547,12 +549,12 @@ def _yolo(
         'yolo', {'output': output.name, 'axes': axes, 'objectness': objectness,
                  **({'classes': classes} if extra else {})}, why, strength, settings,
         f'output.objectness: {"true" if objectness else "false"}, so that {classes} classes '
-        'are left', *details, **_grid_of(facts, output))
+        'are left', *details, **_grid_of(evidence, output))
 
 
-def _grid_of(facts: Facts, boxes: TensorSpec) -> dict[str, Any]:
+def _grid_of(evidence: Evidence, boxes: TensorSpec) -> dict[str, Any]:
     """Return the strides and anchors whose cells are as many as an output has boxes."""
-    size = _bounded(facts.size)
+    size = _bounded(evidence.size)
     for strides in _STRIDES if size else ():
         count = cell_count(size, strides) if size else 0
         for anchors in (1, _ANCHORS):
@@ -561,46 +563,46 @@ def _grid_of(facts: Facts, boxes: TensorSpec) -> dict[str, Any]:
     return {}
 
 
-def _agrees(facts: Facts, classes: int) -> bool:
+def _agrees(evidence: Evidence, classes: int) -> bool:
     """Tell whether a number of classes is that of the names that are stated, if any are."""
-    return facts.names in (None, classes)
+    return evidence.names in (None, classes)
 
 
-def _objectness_is_one(facts: Facts, output: TensorSpec) -> bool:
+def _objectness_is_one(evidence: Evidence, output: TensorSpec) -> bool:
     """Tell whether the fifth number of each row is 1, as in YOLOv6."""
-    values = _array(facts, output)
+    values = _array(evidence, output)
     return values is not None and bool((values.reshape(-1, values.shape[-1])[:, 4] == 1).all())
 
 
-def _pairs(facts: Facts) -> Iterator[Hypothesis]:
+def _pairs(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize two outputs with the same number of rows, one of them with four columns."""
     # Key points of faces stand beside them, and are ignored.
-    three = [tensor for tensor in facts.outputs if len(tensor.shape) == 3]
+    three = [tensor for tensor in evidence.outputs if len(tensor.shape) == 3]
     named = [tensor for tensor in three if 'box' in tensor.name.lower()
              and tensor.shape[2] == 4]
     four = named if len(named) == 1 else [tensor for tensor in three if tensor.shape[2] == 4]
-    if len(four) != 1 or len(three) != len(facts.outputs) or len(three) not in (2, 3):
-        yield from _offsets(facts, three)
+    if len(four) != 1 or len(three) != len(evidence.outputs) or len(three) not in (2, 3):
+        yield from _offsets(evidence, three)
         return
     boxes = four[0]
     rows = boxes.shape[1]
     rest = [tensor for tensor in three if tensor is not boxes]
     if len(rest) == 2:
         rest = [tensor for tensor in rest if tensor.shape[2] in (1, 2)] or rest
-    if len(rest) != 1 or named_final(facts.outputs) or any(
+    if len(rest) != 1 or named_final(evidence.outputs) or any(
             'logit' in tensor.name.lower() for tensor in rest):
         return
     scores = rest[0]
     if scores.shape[1] == rows and isinstance(scores.shape[2], int):
-        yield from _boxes_and_scores(facts, boxes, scores, 'rows')
+        yield from _boxes_and_scores(evidence, boxes, scores, 'rows')
     elif scores.shape[2] == rows and isinstance(scores.shape[1], int):
-        yield from _boxes_and_scores(facts, boxes, scores, 'columns')
+        yield from _boxes_and_scores(evidence, boxes, scores, 'columns')
 
 
 def _boxes_and_scores(
-    facts: Facts, boxes: TensorSpec, scores: TensorSpec, across: str,
+    evidence: Evidence, boxes: TensorSpec, scores: TensorSpec, across: str,
 ) -> Iterator[Hypothesis]:
-    places, values = _array(facts, boxes), _array(facts, scores)
+    places, values = _array(evidence, boxes), _array(evidence, scores)
     if places is None or values is None:
         return
     table: NDArray[Any] = values.reshape(values.shape[-2:])
@@ -609,11 +611,11 @@ def _boxes_and_scores(
     classes = table.shape[-1]
     why = (f'the outputs {boxes} and {scores} have a row of coordinates and '
            f'{"a column" if across == "columns" else "a row"} of scores for each box')
-    ends = facts.graph.end(scores.name)
+    ends = evidence.graph.end(scores.name)
     sums = bool((np.abs(table.sum(axis=1) - 1) < 0.02).all())
     unit = float(table.min()) >= -1e-3 and float(table.max()) <= 1.01
     if not unit:
-        yield from _queries(facts, scores, boxes, why, Strength.EXACT)
+        yield from _queries(evidence, scores, boxes, why, Strength.EXACT)
         return
     background: int | bool = False
     if classes > 1 and (sums or ends == 'Softmax'):
@@ -625,10 +627,10 @@ def _boxes_and_scores(
                 if background is False else
                 f'output.background: {background}, because it has most of the probability')
     for box_format in _box_formats(places):
-        if box_format == 'xyxy' and facts.spec.layout == 'nhwc':
+        if box_format == 'xyxy' and evidence.spec.layout == 'nhwc':
             box_format = 'yxyx'
         for normalized in (True, False):
-            if not _fits_units(facts, boxes, 'normalized' if normalized else 'model'):
+            if not _fits_units(evidence, boxes, 'normalized' if normalized else 'model'):
                 continue
             yield _hypothesis(
                 'boxes_scores',
@@ -638,11 +640,11 @@ def _boxes_and_scores(
                 why, Strength.EXACT, _SSD_INPUT if normalized else _YOLO_INPUT,
                 f'output.box_format: {box_format}, '
                 f'{"from 0 to 1" if normalized else "in pixels of the input"}', sentence,
-                **(_grid_of(facts, boxes) if classes == 1 else {}))
-    yield from _offsets(facts, [boxes, scores])
+                **(_grid_of(evidence, boxes) if classes == 1 else {}))
+    yield from _offsets(evidence, [boxes, scores])
 
 
-def _offsets(facts: Facts, outputs: Sequence[TensorSpec]) -> Iterator[Hypothesis]:
+def _offsets(evidence: Evidence, outputs: Sequence[TensorSpec]) -> Iterator[Hypothesis]:
     """Recognize offsets to priors, which are not in the file."""
     for boxes in outputs:
         width = boxes.shape[-1]
@@ -659,12 +661,12 @@ def _offsets(facts: Facts, outputs: Sequence[TensorSpec]) -> Iterator[Hypothesis
         return
 
 
-def _maps(facts: Facts) -> Iterator[Hypothesis]:
+def _maps(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize the raw maps of detectors, whose anchors are not in the file."""
-    size = facts.size
-    maps = [tensor for tensor in facts.outputs if len(tensor.shape) in (4, 5)]
+    size = evidence.size
+    maps = [tensor for tensor in evidence.outputs if len(tensor.shape) in (4, 5)]
     first = [tensor.shape[1] if len(tensor.shape) > 1 else None for tensor in maps]
-    if size is None or len(maps) != len(facts.outputs) or not maps:
+    if size is None or len(maps) != len(evidence.outputs) or not maps:
         return
     sides = {(tensor.shape[-2:] if len(tensor.shape) == 4 else tensor.shape[2:4])
              for tensor in maps}
@@ -683,17 +685,17 @@ def _maps(facts: Facts) -> Iterator[Hypothesis]:
         'docs/decoders.md#yolo_anchors')
 
 
-def _fits_units(facts: Facts, boxes: TensorSpec, units: str) -> bool:
+def _fits_units(evidence: Evidence, boxes: TensorSpec, units: str) -> bool:
     """Tell whether numbers can be fractions of the image, or pixels; both if all are zero."""
-    values = _array(facts, boxes)
+    values = _array(evidence, boxes)
     if values is None or not values.size or float(np.abs(values).max()) == 0.0:
         return units != 'normalized'
     return (float(np.abs(values).max()) <= 4.0) == (units == 'normalized')
 
 
-def _array(facts: Facts, tensor: TensorSpec) -> NDArray[np.float64] | None:
+def _array(evidence: Evidence, tensor: TensorSpec) -> NDArray[np.float64] | None:
     """Return an output's numbers if they are all finite."""
-    found = facts.arrays.get(tensor.name)
+    found = evidence.arrays.get(tensor.name)
     if found is None or found.dtype.kind not in 'fiu':
         return None
     array = found.astype(np.float64)

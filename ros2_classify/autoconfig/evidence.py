@@ -122,7 +122,7 @@ class Hypothesis:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Evidence:
     """
     What is known about a model without a descriptor.
 

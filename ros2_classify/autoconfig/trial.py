@@ -31,7 +31,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from ros2_classify.autoconfig.evidence import Facts, Hypothesis
+from ros2_classify.autoconfig.evidence import Evidence, Hypothesis
 from ros2_classify.convert.compare import sample_image
 from ros2_classify.decoders import Candidates, DecodeContext, DECODERS
 from ros2_classify.decoders.base import find_name
@@ -116,10 +116,10 @@ class Trial:
             self._runs[spec] = tuple(self._run(spec, image) for image in sample_images())
         return self._runs[spec]
 
-    def contradiction(self, hypothesis: Hypothesis, facts: Facts) -> str:
+    def contradiction(self, hypothesis: Hypothesis, evidence: Evidence) -> str:
         """Return what the model's numbers say against a hypothesis; '' if nothing does."""
-        spec = facts.spec if self._fixed else replace(
-            facts.spec, **hypothesis.settings.fields)
+        spec = evidence.spec if self._fixed else replace(
+            evidence.spec, **hypothesis.settings.fields)
         runs = self.runs(spec)
         try:
             if hypothesis.task == 'classification':

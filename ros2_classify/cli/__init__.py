@@ -56,8 +56,7 @@ exit codes:
   0  done
   1  the model cannot be found, loaded or run; doctor, health or bench --regression failed
   2  wrong arguments, an image that cannot be read, or an output that cannot be written
-  3  a node or health needs ROS 2, but it cannot be imported; models check --strict: something
-     is not verified
+  3  a node or health needs ROS 2, but it cannot be imported; models check --strict: not verified
   4  the server exited on an engine fault, as on_engine_fault requires
   130  interrupted: Ctrl-C
 """

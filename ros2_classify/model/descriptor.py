@@ -556,7 +556,8 @@ class ModelDescriptor:
             'see [Labels](#labels)'))
     input: InputSpec = key(  # noqa: A003
         InputSpec(), 'how images become the input', unset='all defaults', kind=Kind(
-            _read_input, {'anyOf': [schema(InputSpec), {'enum': list(PIXELS)}]}, 'see below'))
+            _read_input, {'anyOf': [schema(InputSpec), {'enum': list(PIXELS)}]},
+            f'see below; or {", ".join(f"`{word}`" for word in PIXELS)}'))
     output: OutputSpec = key(
         OutputSpec(), 'what the outputs mean', unset='inferred',
         kind=Kind(Fields, {}, 'see below'))

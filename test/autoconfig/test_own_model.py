@@ -46,12 +46,12 @@ def test_the_commands(
     monkeypatch.chdir(tmp_path)
     commands = [line for block in re.findall(r'^```bash\n(.*?)^```', TEXT, re.M | re.S)
                 for line in block.splitlines()]
-    assert len(commands) == 3
+    assert len(commands) == 4
     for command in commands:
         words = shlex.split(command)
         assert words[:3] == ['python', '-m', 'ros2_classify']
         assert cli.main(words[3:]) == 0
-        assert 'my_model' in capsys.readouterr().out
+        assert 'my_model' in capsys.readouterr().out, command
     assert load_descriptor('my_model.yaml').task == 'classification'
 
 

@@ -366,7 +366,7 @@ def test_pixels_of_gray_models():
 
 
 def test_an_unknown_word_for_pixels():
-    with pytest.raises(DescriptorError, match="'imagnet' is not allowed; allowed are imagenet"):
+    with pytest.raises(DescriptorError, match=r"'imagnet' is not allowed .*allowed are imagenet"):
         ModelDescriptor.from_mapping({'source': {'path': 'm.onnx'}, 'input': 'imagnet'})
     with pytest.raises(OptionsError, match='must be one of imagenet, unit'):
         ModelDescriptor.from_mapping({'source': {'path': 'm.onnx'}}).with_pixels('x')
