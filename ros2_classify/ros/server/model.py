@@ -29,8 +29,8 @@ from typing import Any
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.engines import EngineSettings
 from ros2_classify.engines.providers import choose_providers, import_onnxruntime, PROVIDERS
-from ros2_classify.model.labels import Labels
 from ros2_classify.model.catalog import resolve
+from ros2_classify.model.labels import Labels
 from ros2_classify.paths import allowed_paths, searching
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.preprocess.batch import Batch
