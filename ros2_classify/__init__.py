@@ -42,15 +42,15 @@ if TYPE_CHECKING:
     from ros2_classify.pipeline import Pipeline
     from ros2_classify.results.overlay import draw
     from ros2_classify.results.results import (
-        Classification, Detections, Result, Segmentation, Timing)
+        Classification, Detections, Embedding, Result, Segmentation, Timing)
 
 __version__ = '0.1.0'
 
 __all__ = [
     'ArchiveError', 'Classification', 'DescriptorError', 'Detections', 'DiskFullError',
-    'EngineError', 'EngineMemoryError', 'EngineSettings', 'FetchCancelledError', 'FetchError',
-    'FetchOptions', 'InputError', 'IntegrityError', 'Labels', 'LabelsError', 'ModelDescriptor',
-    'ModelNotFoundError', 'Options', 'OptionsError', 'OutputError', 'Pipeline',
+    'Embedding', 'EngineError', 'EngineMemoryError', 'EngineSettings', 'FetchCancelledError',
+    'FetchError', 'FetchOptions', 'InputError', 'IntegrityError', 'Labels', 'LabelsError',
+    'ModelDescriptor', 'ModelNotFoundError', 'Options', 'OptionsError', 'OutputError', 'Pipeline',
     'ProviderLostError', 'Result', 'Ros2ClassifyError', 'Segmentation', 'Timing',
     'UnsafeModelError', 'draw', 'load_descriptor', 'load_labels', 'read_image', 'write_image',
 ]
@@ -69,7 +69,8 @@ _MODULES = {
     'options': ('Options',),
     'pipeline': ('Pipeline',),
     'download.options': ('FetchOptions',),
-    'results.results': ('Classification', 'Detections', 'Result', 'Segmentation', 'Timing'),
+    'results.results': (
+        'Classification', 'Detections', 'Embedding', 'Result', 'Segmentation', 'Timing'),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -27,7 +27,7 @@ import numpy as np
 from ros2_classify.errors import OptionsError
 
 # If neither the caller nor the descriptor sets a threshold.
-_SCORE_THRESHOLD = {'detection': 0.3, 'classification': 0.0, 'segmentation': 0.0}
+_SCORE_THRESHOLD = {'detection': 0.3, 'classification': 0.0, 'segmentation': 0.0, 'embedding': 0.0}
 _MULTI_LABEL_THRESHOLD = 0.5
 _MAX_COUNT = 10**6
 _MOST_CANDIDATES = 100_000

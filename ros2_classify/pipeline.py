@@ -45,7 +45,8 @@ from ros2_classify.preprocess.batch import Batch, batchable, differs_in_batch, s
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.geometry import Geometry
 from ros2_classify.preprocess.preprocessor import Image
-from ros2_classify.results.results import Classification, Detections, Result, Segmentation
+from ros2_classify.results.results import (
+    Classification, Detections, Embedding, Result, Segmentation)
 
 if TYPE_CHECKING:
     from ros2_classify.convert.options import ConvertOptions
@@ -165,6 +166,15 @@ class Pipeline(Generic[Found]):
     @overload
     @classmethod
     def load(
+        cls, model: str | Path | ModelDescriptor, *, task: Literal['embedding'],
+        provider: str | None = None, threads: int | None = None, max_batch: int | None = None,
+        fetch: FetchOptions | None = None, convert: ConvertOptions | None = None,
+        engine: EngineSettings | None = None, opening: Callable[[], object] | None = None,
+    ) -> Pipeline[Embedding]: ...
+
+    @overload
+    @classmethod
+    def load(
         cls, model: str | Path | ModelDescriptor, *, task: None = None,
         provider: str | None = None, threads: int | None = None, max_batch: int | None = None,
         fetch: FetchOptions | None = None, convert: ConvertOptions | None = None,
@@ -186,7 +196,7 @@ class Pipeline(Generic[Found]):
         model : str, Path or ModelDescriptor
             A name from the catalogue, a descriptor file, a bare model file (``.onnx``,
             ``.pb``, a SavedModel directory), a URL, or a descriptor.
-        task : 'classification', 'detection' or 'segmentation', optional
+        task : 'classification', 'detection', 'segmentation' or 'embedding', optional
             The task that the model must have. It also tells type checkers the type of the
             results.
         provider : str, optional
@@ -270,7 +280,7 @@ class Pipeline(Generic[Found]):
 
     @property
     def task(self) -> Task:
-        """The type of the results: 'classification', 'detection' or 'segmentation'."""
+        """The type of the results: 'classification', 'detection', 'segmentation', 'embedding'."""
         return self._postprocess.task
 
     @property
@@ -335,7 +345,7 @@ class Pipeline(Generic[Found]):
 
         Returns
         -------
-        Classification, Detections or Segmentation
+        Classification, Detections, Segmentation or Embedding
             Best first, boxes in the image's pixels.
 
         Raises
@@ -367,7 +377,7 @@ class Pipeline(Generic[Found]):
 
         Returns
         -------
-        list of Classification, Detections or Segmentation
+        list of Classification, Detections, Segmentation or Embedding
             One for each image, in their order. The inference time of each is that of its whole
             batch.
 
@@ -474,7 +484,7 @@ class Pipeline(Generic[Found]):
 
         Returns
         -------
-        Classification, Detections or Segmentation
+        Classification, Detections, Segmentation or Embedding
             The result; it shares no memory with the outputs.
 
         Raises
@@ -497,7 +507,7 @@ class Pipeline(Generic[Found]):
 
         Returns
         -------
-        Classification, Detections or Segmentation
+        Classification, Detections, Segmentation or Embedding
             The result, with the time it took.
 
         Raises

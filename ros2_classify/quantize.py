@@ -46,7 +46,8 @@ from ros2_classify.model.descriptor import ModelDescriptor, Source
 from ros2_classify.model.files import model_file
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.progress import heartbeat
-from ros2_classify.results.results import Classification, Detections, Result, Segmentation
+from ros2_classify.results.results import (
+    Classification, Detections, Embedding, Result, Segmentation)
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -277,6 +278,8 @@ def _share(one: Result, other: Result) -> float:
         return float(one.class_ids[:1].tolist() == other.class_ids[:1].tolist())
     if isinstance(one, Segmentation) and isinstance(other, Segmentation):
         return float((one.label_image == other.label_image).mean())
+    if isinstance(one, Embedding) and isinstance(other, Embedding):
+        return max(0.0, one.cosine_similarity(other))
     assert isinstance(one, Detections) and isinstance(other, Detections)
     total = len(one.boxes) + len(other.boxes)
     found = _also_in(one, other) + _also_in(other, one)

@@ -89,7 +89,7 @@ def test_keys_of_the_decoders(decoder):
     # A default in code type is what the option would be set to.
     written = {row['key'].strip('`'): yaml.safe_load(row['default'].strip('`'))
                for row in rows if row['default'].startswith('`')}
-    assert written
+    assert written or len(rows) == 1
     decoder = DECODERS[decoder]
     assert decoder.parse_options(written) == decoder.parse_options({})
 
@@ -144,6 +144,7 @@ def test_descriptors(tmp_path, text):
 def workplace(tmp_path, monkeypatch):
     """Make the models and the image that the samples use."""
     save_color_classifier(tmp_path / 'colors.onnx')
+    save_color_classifier(tmp_path / 'encoder.onnx')
     save_constant_model(tmp_path / 'boxes.onnx', {
         'detection_boxes': np.array([[[0.1, 0.2, 0.5, 0.6]]], np.float32),
         'detection_classes': np.array([[0]], np.float32),

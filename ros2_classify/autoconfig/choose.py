@@ -39,7 +39,8 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     """Yield all that the outputs may mean, of the task that is declared if one is."""
     for task, family in (('detection', detectors.hypotheses),
                          ('classification', classifiers.classification),
-                         ('segmentation', classifiers.segmentation)):
+                         ('segmentation', classifiers.segmentation),
+                         ('embedding', classifiers.embedding)):
         if evidence.task in (None, task):
             for each in family(evidence):
                 yield replace(each, settings=_fitting(each.settings, evidence))

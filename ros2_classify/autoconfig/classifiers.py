@@ -274,3 +274,14 @@ def _is_grid(grid: Any, size: tuple[int, int]) -> bool:
         return False
     height, width = grid
     return bool(size[0] * height == size[1] * width and size[0] <= 8 * width <= 8 * size[0])
+
+
+def embedding(evidence: Evidence) -> Iterator[Hypothesis]:
+    """Yield each output with one row, if a descriptor or the exporter says it is an embedding."""
+    for output in evidence.outputs if evidence.task == 'embedding' else ():
+        shape = [dim for dim in output.shape[1:] if dim != 1]
+        if len(shape) == 1 and output.dtype.kind == 'f':
+            yield Hypothesis(
+                'embedding', 'embedding', {'output': output.name},
+                f'the task is embedding, and the output {output} has one row of numbers',
+                Strength.EXACT, _input_of_classifier(evidence))

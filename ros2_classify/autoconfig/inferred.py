@@ -38,6 +38,7 @@ _TASK_WORDS: dict[str, Task] = {
     'image-classification': 'classification', 'detect': 'detection', 'detection': 'detection',
     'object-detection': 'detection', 'segment': 'detection', 'pose': 'detection',
     'obb': 'detection', 'semantic': 'segmentation',
+    'feature-extraction': 'embedding', 'image-feature-extraction': 'embedding',
     'semantic-segmentation': 'segmentation', 'image-segmentation': 'segmentation'}
 
 

@@ -18,16 +18,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_OK, models_files as fetching
 from ros2_classify.cli.messages import say
+from ros2_classify.errors import OptionsError
+
+if TYPE_CHECKING:
+    from ros2_classify.pipeline import Pipeline
+    from ros2_classify.results.results import Result
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its arguments."""
     parser = verbs.add_parser(
-        'infer', help='classify or segment an image, or detect objects in it',
+        'infer', help='classify, segment or compare images, or detect objects in them',
         description='Run a model on one image and print the results, best first.')
     parser.add_argument(
         '--model', required=True, metavar='MODEL',
@@ -39,6 +44,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
              'applied')
     parser.add_argument(
         '--json', action='store_true', help='print one JSON object instead of a table')
+    parser.add_argument(
+        '--against', metavar='FILE',
+        help='embedding: another image; print the cosine similarity and distance of the two')
     parser.add_argument(
         '--output', metavar='FILE', help='draw the results into the image and write it')
     parser.add_argument(
@@ -89,10 +97,12 @@ def run(arguments: argparse.Namespace) -> int:
     from ros2_classify.image_io import check_writable, depth_reader, read_pixels, write_image
     from ros2_classify.inspection.output_checks import best_score, nothing_found
     from ros2_classify.pipeline import Pipeline
+    from ros2_classify.results.results import Embedding
 
     # Find errors that need no model before it is loaded.
     output = check_writable(arguments.output) if arguments.output is not None else None
     pixels = read_pixels(arguments.image)
+    other = None if arguments.against is None else read_pixels(arguments.against)
     with Pipeline.load(
             described(arguments), provider=arguments.provider, threads=arguments.threads,
             fetch=fetching.options_of(arguments)) as pipeline:
@@ -102,15 +112,23 @@ def run(arguments: argparse.Namespace) -> int:
             say('warning', f'not verified: {", ".join(unverified)}: the model file does not say '
                            'it, so the result may be wrong; run models check --image FILE '
                            '--label LABEL, then set these keys in a descriptor, or use --input')
+        _check_task(pipeline, arguments)
         options = pipeline.options.replace(**_changes(arguments))
-        image = depth_reader(pipeline.descriptor.input.input_range)(pixels)
+        reader = depth_reader(pipeline.descriptor.input.input_range)
+        image = reader(pixels)
         pipeline.warm_up()
         result = pipeline(image, 'bgr', options)
+        reference = None if other is None else pipeline(reader(other), 'bgr', options)
         best = best_score(pipeline, image, 'bgr', result, options)
         found: dict[str, Any] = {
             'model': pipeline.descriptor.name, **result.to_dict(),
             'provider': pipeline.engine.provider,
             'unverified': list(pipeline.descriptor.unverified), 'best_score': best}
+    if isinstance(result, Embedding) and isinstance(reference, Embedding):
+        similarity = result.cosine_similarity(reference)
+        found['against'] = {
+            'image': arguments.against, 'cosine_similarity': round(similarity, 6),
+            'cosine_distance': round(1 - similarity, 6)}
     if output:
         from ros2_classify.results.overlay import draw
         write_image(output, draw(image, result))
@@ -125,11 +143,27 @@ def run(arguments: argparse.Namespace) -> int:
     width, height = result.image_size
     print(f'{found["model"]} ({found["task"]}) on {arguments.image}, {width}x{height}')
     print(f'{result}: {said}' if empty else result)
+    if 'against' in found:
+        print(f'against {arguments.against}: cosine similarity '
+              f'{found["against"]["cosine_similarity"]:.4f}, distance '
+              f'{found["against"]["cosine_distance"]:.4f}')
     print(f'preprocess {times["preprocess"]:.1f} ms, inference {times["inference"]:.1f} ms, '
           f'postprocess {times["postprocess"]:.1f} ms, {found["provider"]}')
     if output:
         print(f'wrote {output}')
     return EXIT_OK
+
+
+def _check_task(pipeline: Pipeline[Result], arguments: argparse.Namespace) -> None:
+    """Refuse options that the task does not have."""
+    if arguments.against is not None and pipeline.task != 'embedding':
+        raise OptionsError(
+            f'--against compares embeddings, but the task of {pipeline.descriptor.name} is '
+            f'{pipeline.task}; remove it, or declare output: {{decoder: embedding}}')
+    if arguments.output is not None and pipeline.task == 'embedding':
+        raise OptionsError(
+            f'--output draws results, but the task of {pipeline.descriptor.name} is embedding, '
+            'which cannot be drawn; remove it')
 
 
 def _changes(arguments: argparse.Namespace) -> dict[str, Any]:

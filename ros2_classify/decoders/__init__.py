@@ -17,11 +17,13 @@
 from __future__ import annotations
 
 from ros2_classify.decoders.base import (
-    Candidates, ClassScores, DecodeContext, Decoded, Decoder, Outputs, PixelClasses)
+    Candidates, ClassScores, DecodeContext, Decoded, Decoder, Outputs, PixelClasses,
+    Vector)
 from ros2_classify.decoders.boxes_scores import BOXES_SCORES
 from ros2_classify.decoders.centerface import CENTERFACE
 from ros2_classify.decoders.classification import CLASSIFICATION
 from ros2_classify.decoders.detr import DETR
+from ros2_classify.decoders.embedding import EMBEDDING
 from ros2_classify.decoders.end_to_end import END_TO_END
 from ros2_classify.decoders.fastestdet import FASTESTDET
 from ros2_classify.decoders.nanodet import NANODET
@@ -38,7 +40,7 @@ from ros2_classify.decoders.yunet import YUNET
 
 __all__ = [
     'DECODERS', 'Candidates', 'ClassScores', 'DecodeContext', 'Decoded', 'Decoder', 'Outputs',
-    'PixelClasses']
+    'PixelClasses', 'Vector']
 
 # One row for each family; the names are what descriptors say under output.decoder.
 DECODERS: dict[str, Decoder] = {
@@ -59,4 +61,5 @@ DECODERS: dict[str, Decoder] = {
     'scrfd': SCRFD,
     'centerface': CENTERFACE,
     'segmentation': SEGMENTATION,
+    'embedding': EMBEDDING,
 }

@@ -146,7 +146,22 @@ class PixelClasses:
         return self.classes.shape[0], self.classes.shape[1]
 
 
-Decoded = Union[ClassScores, Candidates, PixelClasses]
+@dataclass(frozen=True)
+class Vector:
+    """
+    Result of an embedding decoder.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (N,)
+        The vector as the model gives it.
+
+    """
+
+    values: NDArray[np.float32]
+
+
+Decoded = Union[ClassScores, Candidates, PixelClasses, Vector]
 
 
 @dataclass(frozen=True)
@@ -156,14 +171,13 @@ class Decoder:
 
     Parameters
     ----------
-    task : 'classification', 'detection' or 'segmentation'
-        What it returns: `ClassScores`, `Candidates` or `PixelClasses`.
+    task : 'classification', 'detection', 'segmentation' or 'embedding'
+        What it returns: `ClassScores`, `Candidates`, `PixelClasses` or `Vector`.
     options : type
         A dataclass of keys, each made by `ros2_classify.keys.key`: the options of the decoder in
         a descriptor. A method ``checked(fields)`` refuses what does not fit together.
     decode : callable
-        ``(outputs, options, context) -> ClassScores, Candidates or PixelClasses``; keeps no
-        state.
+        ``(outputs, options, context) -> Decoded``; keeps no state.
     class_count : callable
         ``(outputs, options) -> int or None``: the number of classes, if the outputs tell.
     needs_nms : bool
@@ -177,7 +191,7 @@ class Decoder:
 
     """
 
-    task: Literal['classification', 'detection', 'segmentation']
+    task: Literal['classification', 'detection', 'segmentation', 'embedding']
     options: type[Any]
     decode: Callable[[Outputs, Any, DecodeContext], Decoded]
     class_count: Callable[[Outputs, Any], Union[int, None]]

@@ -42,7 +42,7 @@ from ros2_classify.paths import check_allowed, locate
 from ros2_classify.yaml_config import (
     as_integer, as_list, as_text, as_word, Fields, MAX_BYTES, read_yaml, Where)
 
-Task = Literal['classification', 'detection', 'segmentation']
+Task = Literal['classification', 'detection', 'segmentation', 'embedding']
 Format = Literal['onnx', 'frozen_graph', 'saved_model']
 Layout = Literal['nchw', 'nhwc']
 DType = Literal['float32', 'float16', 'float64', 'uint8', 'int8', 'int32']
@@ -498,7 +498,7 @@ class ModelDescriptor:
         Letters, digits, ``.``, ``_`` and ``-``.
     source : Source
         Where the model's file is.
-    task : 'classification', 'detection', 'segmentation' or None
+    task : 'classification', 'detection', 'segmentation', 'embedding' or None
         The task; None means the decoder's.
     format : 'onnx', 'frozen_graph', 'saved_model' or None
         The file's format; None means by the file's suffix.

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ros2_classify.keys import about, key, Kind, listed, number, Schema, Section, SHA256
-from ros2_classify.results.results import Detections, Result
+from ros2_classify.results.results import (
+    Classification, Detections, Embedding, Result, Segmentation)
 from ros2_classify.yaml_config import as_list, as_number, Fields, Where
 
 # Builds of the engine and of JPEG decoders change scores by less than this.
@@ -96,6 +97,8 @@ class Expected:
 
     def problems_with(self, result: Result) -> tuple[str, ...]:
         """Return the differences between a result and what is known."""
+        if isinstance(result, Embedding):
+            return ('an embedding has no classes or boxes to compare; remove expected.results',)
         taken: set[int] = set()
         problems = []
         for place, wanted in enumerate(self.results):
@@ -110,7 +113,9 @@ class Expected:
         return tuple(problems)
 
 
-def _is_the_same(wanted: ExpectedResult, result: Result, index: int) -> bool:
+def _is_the_same(
+    wanted: ExpectedResult, result: Classification | Detections | Segmentation, index: int,
+) -> bool:
     if (result.labels[index] != wanted.label
             or abs(float(result.scores[index]) - wanted.score) > SCORE_TOLERANCE):
         return False

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders import (
-    Candidates, ClassScores, DecodeContext, Decoded, DECODERS, PixelClasses)
+    Candidates, ClassScores, DecodeContext, Decoded, DECODERS, PixelClasses,
+    Vector)
 from ros2_classify.engines import Tensors
 from ros2_classify.errors import OptionsError, OutputError
 from ros2_classify.model.descriptor import ModelDescriptor, Task
@@ -34,7 +35,8 @@ from ros2_classify.postprocess.label_image import classes_on, label_image
 from ros2_classify.postprocess.nms import ioa_filter, non_maximum_suppression
 from ros2_classify.preprocess.geometry import Geometry
 from ros2_classify.results.masks import InstanceMasks
-from ros2_classify.results.results import Classification, Detections, Result, Segmentation, Timing
+from ros2_classify.results.results import (
+    Classification, Detections, Embedding, Result, Segmentation, Timing)
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -113,6 +115,9 @@ class Postprocessor:
             names = self._names(class_ids)
             timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
             return Segmentation(image, class_ids, parts, names, size, timing, decoded.background)
+        if isinstance(decoded, Vector):
+            timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
+            return Embedding(decoded.values, size, timing)
         names = self._names(decoded.class_ids)
         timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
         return Classification(decoded.class_ids, decoded.scores, names, size, timing)

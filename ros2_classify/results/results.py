@@ -332,7 +332,106 @@ class Segmentation:
             [(row['label'], f'{row["score"]:.1%}', str(row['class_id'])) for row in self.rows()])
 
 
-Result = Union[Classification, Detections, Segmentation]
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """
+    A vector that stands for the whole image: images that are alike have vectors that are alike.
+
+    Parameters
+    ----------
+    vector : ndarray of float32, shape (N,)
+        The numbers as the model gives them, of any length in the geometric sense.
+    image_size : tuple of int
+        Width and height of the image in pixels.
+    timing : Timing
+        How long the steps took.
+
+    Raises
+    ------
+    OutputError
+        If the vector has another shape, a number that is not finite, or only zeros.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ros2_classify import Embedding, Timing
+    >>> one, other = (Embedding(np.array(vector), (640, 480), Timing(0.0, 0.0, 0.0))
+    ...               for vector in ([3.0, 4.0], [4.0, 3.0]))
+    >>> round(one.cosine_similarity(other), 3)
+    0.96
+
+    """
+
+    task: ClassVar[str] = 'embedding'
+
+    vector: NDArray[np.float32]
+    image_size: tuple[int, int]
+    timing: Timing
+
+    def __post_init__(self) -> None:
+        """Check the numbers and make the array read-only."""
+        _check_size(self.image_size)
+        vector = _frozen(self.vector, np.float32)
+        object.__setattr__(self, 'vector', vector)
+        if vector.ndim != 1 or not vector.size:
+            raise OutputError(f'vector has shape {vector.shape} but must have one dimension')
+        if not np.isfinite(vector).all():
+            raise OutputError(
+                f'a number of the embedding is {vector[~np.isfinite(vector)][0]} (usual causes: '
+                'a float16 overflow, wrong preprocessing)')
+        if not vector.any():
+            raise OutputError('all numbers of the embedding are 0, so it has no direction')
+
+    def cosine_similarity(self, other: Embedding) -> float:
+        """
+        Return the cosine of the angle between this vector and another one.
+
+        Parameters
+        ----------
+        other : Embedding
+            Of the same model.
+
+        Returns
+        -------
+        float
+            From -1 (opposite) to 1 (the same direction). The cosine distance is 1 minus it.
+
+        Raises
+        ------
+        OutputError
+            If the vectors have different numbers of elements.
+
+        """
+        if len(self) != len(other):
+            raise OutputError(
+                f'embeddings of {len(self)} and {len(other)} numbers cannot be compared: they are '
+                'of different models')
+        one, two = (vector / np.abs(vector).max() for vector in (
+            self.vector.astype(np.float64), other.vector.astype(np.float64)))
+        cosine = one @ two / (np.linalg.norm(one) * np.linalg.norm(two))
+        return float(np.clip(cosine, -1.0, 1.0))
+
+    def __len__(self) -> int:
+        """Return the number of elements."""
+        return len(self.vector)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one dictionary: ``vector``, a list of numbers."""
+        return [{'vector': self.vector.tolist()}]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result in JSON types: task, image, results, timing_ms."""
+        return _to_dict(self)
+
+    def __str__(self) -> str:
+        """Return the size and the first numbers."""
+        first = ', '.join(f'{value:.4g}' for value in self.vector[:4])
+        norm = float(np.linalg.norm(self.vector.astype(np.float64)))
+        return (f'embedding of {len(self)} numbers, norm {norm:.4g}: {first}'
+                f'{", ..." if len(self) > 4 else ""}')
+
+
+Result = Union[Classification, Detections, Segmentation, Embedding]
 
 
 def _frozen(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
@@ -342,7 +441,13 @@ def _frozen(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
     return view
 
 
-def _check_common(result: Result) -> None:
+def _check_size(image_size: tuple[int, int]) -> None:
+    width, height = image_size
+    if width < 1 or height < 1:
+        raise OutputError(f'image_size is {width}x{height} but both must be at least 1 pixel')
+
+
+def _check_common(result: Classification | Detections | Segmentation) -> None:
     """Convert ids, scores and labels to their types and check what all tasks share."""
     for name, dtype in (('scores', np.float32), ('class_ids', np.int64), ('labels', np.object_)):
         object.__setattr__(result, name, _frozen(getattr(result, name), dtype))
@@ -355,9 +460,7 @@ def _check_common(result: Result) -> None:
             raise OutputError(
                 f'{name} has shape {shape} but there are {len(scores)} scores: one is needed for '
                 'each score')
-    width, height = result.image_size
-    if width < 1 or height < 1:
-        raise OutputError(f'image_size is {width}x{height} but both must be at least 1 pixel')
+    _check_size(result.image_size)
     if not np.isfinite(scores).all():
         raise OutputError(
             f'a score is {scores[~np.isfinite(scores)][0]}: the model gave no usable number '

@@ -29,6 +29,7 @@ from typing import Any
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.engines import EngineSettings
 from ros2_classify.engines.providers import choose_providers, import_onnxruntime, PROVIDERS
+from ros2_classify.errors import DescriptorError
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.labels import Labels
 from ros2_classify.paths import allowed_paths, searching
@@ -36,6 +37,7 @@ from ros2_classify.pipeline import Pipeline
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.results.results import Result
 from ros2_classify.ros.diagnostics.issues import find
+from ros2_classify.ros.messages.vision import MESSAGES
 from ros2_classify.ros.node.logging import core_log_shown
 from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.server.parameters import (
@@ -201,6 +203,12 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
             max_batch=batch_limit(settings['max_batch'], streams, engine),
             fetch=fetch, convert=convert_options(settings, fetch),
             opening=lambda: starting(patience_for(engine)))
+    if pipeline.task not in MESSAGES:
+        pipeline.close()
+        raise DescriptorError(
+            f'{name}: the task is {pipeline.task}, for which ROS has no message, so the server '
+            f'cannot publish it (it publishes {", ".join(MESSAGES)}); call ros2_classify.Pipeline '
+            'in a node of your own, or "python3 -m ros2_classify infer --against" for two images')
     if not settings['max_batch'] and pipeline.engine.provider == _CPU:
         # On a CPU a batch takes as long as its images one by one, and each waits for all.
         pipeline.limit_batch(1)
