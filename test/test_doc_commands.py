@@ -40,7 +40,9 @@ def workplace(tmp_path, monkeypatch):
     doc_commands.save_models(tmp_path / 'catalogue', 'coins')
     monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', str(tmp_path / 'catalogue'))
     (tmp_path / 'photos').mkdir()
-    for path in ('photo.jpg', 'photos/photo.jpg'):
+    (tmp_path / 'encoder.yaml').write_text(
+        'source: {path: my_model.onnx}\noutput: {decoder: embedding}\n')
+    for path in ('photo.jpg', 'other.jpg', 'photos/photo.jpg'):
         cv2.imwrite(str(tmp_path / path), np.full((48, 64, 3), 100, np.uint8))
     monkeypatch.setenv('ROS2_CLASSIFY_CACHE', str(tmp_path / 'cache'))
     monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))

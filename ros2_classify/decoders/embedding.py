@@ -15,7 +15,8 @@
 """
 Embeddings: one vector for the whole image, to compare images with each other.
 
-The outputs are those of image encoders and of re-identification and face recognition models:
+The outputs are those of image encoders (https://arxiv.org/abs/2103.00020), re-identification and
+face recognition models (https://arxiv.org/abs/1801.07698):
 ``[1, N]`` for most, ``[1, N, 1, 1]`` where the model ends in a global pooling, ``[N]`` for some
 exports. Vectors are passed on as the model gives them: the cosine similarity doesn't depend on
 their length.

@@ -335,7 +335,7 @@ class Segmentation:
 @dataclass(frozen=True, eq=False)
 class Embedding:
     """
-    A vector that stands for the whole image: images that are alike have vectors that are alike.
+    A vector that stands for the whole image: similar images have similar vectors.
 
     Parameters
     ----------

@@ -96,7 +96,10 @@ def test_segmentation(dtype, encoding):
 
 
 def test_every_task_has_a_message():
-    assert set(MESSAGES) == {each.task for each in get_args(Result)} == set(get_args(Task))
+    tasks = {each.task for each in get_args(Result)}
+    assert set(get_args(Task)) == tasks
+    # The server refuses embeddings.
+    assert set(MESSAGES) == tasks - {'embedding'}
 
 
 def test_label_info_leaves_out_what_does_not_fit():
