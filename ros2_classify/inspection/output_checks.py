@@ -32,7 +32,7 @@ from ros2_classify.model.descriptor import FrozenMapping, ModelDescriptor
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.results.results import Result, Segmentation
+from ros2_classify.results.results import Embedding, Result, Segmentation
 
 Kind = Literal['probabilities', 'scores', 'logits']
 
@@ -299,7 +299,7 @@ def best_score(
     options: Options,
 ) -> float | None:
     """Return the best score for an image, below the threshold too; None if there is none."""
-    if isinstance(result, Segmentation):
+    if isinstance(result, (Embedding, Segmentation)):
         return None
     if not len(result):
         result = pipeline(image, color, options.replace(
