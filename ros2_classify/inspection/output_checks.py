@@ -232,6 +232,11 @@ def _boxes(pipeline: Pipeline[Result], runs: Sequence[Run]) -> Issues:
                 'the scores are from 0 to 1 already, but the descriptor says output.activation: '
                 'sigmoid, which would raise all of them above 0.5'), (
                     ({'activation': 'none'}, 'use activation: none'),)))
+    elif activation == 'softmax' and _have_softmax(pipeline, runs):
+        found.append(Issue(True, (
+            'the scores of each box are probabilities already (from 0 to 1, with a sum of 1), but '
+            'the descriptor says output.activation: softmax, which would flatten them'), (
+                ({'activation': 'none'}, 'use activation: none'),)))
     best = _best(candidates)
     far = float(np.abs(best).max(initial=0.0)) / max(size)
     if far > _FAR:
@@ -244,6 +249,21 @@ def _boxes(pipeline: Pipeline[Result], runs: Sequence[Run]) -> Issues:
             'all boxes are within 2 pixels of the corner: the descriptor takes fractions of the '
             'image, from 0 to 1, for pixels'), _UNITS[True]))
     return found + _names(pipeline.labels, candidates)
+
+
+def _have_softmax(pipeline: Pipeline[Result], runs: Sequence[Run]) -> bool:
+    """Tell whether each box's scores have a sum of 1, for decoders that report all of them."""
+    descriptor = pipeline.descriptor
+    decoder = DECODERS[str(descriptor.output.decoder)]
+    if descriptor.output.decoder not in ('boxes_scores', 'ssd'):
+        return False
+    options = decoder.parse_options(descriptor.output.options)
+    classes = decoder.class_count(runs[0].outputs, options)
+    raw = _decoded(pipeline, runs, {'activation': 'none', 'background': None})
+    scores = np.concatenate([piece.scores for piece in raw])
+    # Boxes that are not finite are missing, with all their scores.
+    return bool(classes and classes > 1 and scores.size and scores.max() <= 1 and abs(
+        scores.sum(dtype=float) * classes / scores.size - 1) < _SUM_TOLERANCE)
 
 
 def _names(labels: Labels | None, candidates: Sequence[Candidates]) -> Issues:

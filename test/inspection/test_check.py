@@ -188,6 +188,14 @@ def sigmoid_twice(path: Path) -> Any:
                                     'objectness': False, 'activation': 'sigmoid'})
 
 
+def priors_softmax_twice(path: Path) -> Any:
+    scores = np.tile(np.array([[0.9, 0.1], [0.3, 0.7]], np.float32), (1, 8, 1))
+    save_constant_model(path, {'boxes': np.zeros((1, 16, 4), np.float32), 'scores': scores},
+                        input_shape=(1, 3, 32, 32))
+    return descriptor(path, output={'decoder': 'ssd', 'strides': [8], 'sizes': [[10]],
+                                    'activation': 'softmax', 'background': 0})
+
+
 @pytest.mark.parametrize('make, words', [
     (no_model, 'it is not an ONNX model, or is cut off'),
     (cut_off, 'it is not an ONNX model, or is cut off (the data ends within a field)'),
@@ -210,6 +218,7 @@ def sigmoid_twice(path: Path) -> Any:
     (class_without_label, 'the model found the class 91, but the labels end at 1'),
     (detector_logits, 'these are logits (scores up to 9), but the descriptor says prob'),
     (sigmoid_twice, 'which would raise all of them above 0.5: use activation: none'),
+    (priors_softmax_twice, 'the scores of each box are probabilities already'),
 ])
 def test_broken_models(
     tmp_path: Path, make: Callable[[Path], Any], words: str, capsys: pytest.CaptureFixture[str],
