@@ -24,6 +24,7 @@ import sys
 from typing import Any
 
 from ros2_classify.cli import EXIT_OK
+from ros2_classify.cli.messages import show
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -92,9 +93,9 @@ def run_convert(arguments: argparse.Namespace) -> int:
                           'from_cache': not done.fresh, **report}))
         return EXIT_OK
     for line in _summary(report, fresh=done.fresh):
-        print(line)
-    print(f'{model}  (report: {report_file})')
-    print(f'in a descriptor: source: {{path: {model.name}, sha256: {report["model_sha256"]}}}')
+        show(line)
+    show(f'{model}  (report: {report_file})')
+    show(f'in a descriptor: source: {{path: {model.name}, sha256: {report["model_sha256"]}}}')
     return EXIT_OK
 
 
@@ -109,7 +110,7 @@ class _Stages:
         stage = text.rpartition(' (')[0]
         if not done and stage != self._last:
             self._last = stage
-            print(stage, file=sys.stderr)
+            show(stage, file=sys.stderr)
 
 
 def _summary(report: dict[str, Any], *, fresh: bool) -> list[str]:

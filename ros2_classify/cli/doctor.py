@@ -20,6 +20,7 @@ import argparse
 import json
 
 from ros2_classify.cli import EXIT_MODEL, EXIT_OK
+from ros2_classify.cli.messages import show
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -49,15 +50,15 @@ def run(arguments: argparse.Namespace) -> int:
         issues.append(issue)
         if not arguments.json:
             # At once: a module on a slow disk takes a while.
-            print(f'{issue.level:8} {issue.check}: {issue.text}', flush=True)
+            show(f'{issue.level:8} {issue.check}: {issue.text}', flush=True)
             if issue.cure:
-                print(f'{"":11}-> {issue.cure}', flush=True)
+                show(f'{"":11}-> {issue.cure}', flush=True)
     errors = sum(issue.level == 'error' for issue in issues)
     warnings = sum(issue.level == 'warning' for issue in issues)
     if arguments.json:
         print(json.dumps({'ok': not errors,
                           'findings': [issue.to_dict() for issue in issues]}))
     else:
-        print(f'{errors} {"error" if errors == 1 else "errors"}, '
-              f'{warnings} {"warning" if warnings == 1 else "warnings"}')
+        show(f'{errors} {"error" if errors == 1 else "errors"}, '
+             f'{warnings} {"warning" if warnings == 1 else "warnings"}')
     return EXIT_MODEL if errors else EXIT_OK

@@ -21,7 +21,7 @@ import json
 from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_OK, models_files as fetching
-from ros2_classify.cli.messages import say
+from ros2_classify.cli.messages import say, show
 from ros2_classify.errors import OptionsError
 
 if TYPE_CHECKING:
@@ -141,16 +141,16 @@ def run(arguments: argparse.Namespace) -> int:
         return EXIT_OK
     times = found['timing_ms']
     width, height = result.image_size
-    print(f'{found["model"]} ({found["task"]}) on {arguments.image}, {width}x{height}')
-    print(f'{result}: {said}' if empty else result)
+    show(f'{found["model"]} ({found["task"]}) on {arguments.image}, {width}x{height}')
+    show(f'{result}: {said}' if empty else result)
     if 'against' in found:
-        print(f'against {arguments.against}: cosine similarity '
-              f'{found["against"]["cosine_similarity"]:.4f}, distance '
-              f'{found["against"]["cosine_distance"]:.4f}')
-    print(f'preprocess {times["preprocess"]:.1f} ms, inference {times["inference"]:.1f} ms, '
-          f'postprocess {times["postprocess"]:.1f} ms, {found["provider"]}')
+        show(f'against {arguments.against}: cosine similarity '
+             f'{found["against"]["cosine_similarity"]:.4f}, distance '
+             f'{found["against"]["cosine_distance"]:.4f}')
+    show(f'preprocess {times["preprocess"]:.1f} ms, inference {times["inference"]:.1f} ms, '
+         f'postprocess {times["postprocess"]:.1f} ms, {found["provider"]}')
     if output:
-        print(f'wrote {output}')
+        show(f'wrote {output}')
     return EXIT_OK
 
 

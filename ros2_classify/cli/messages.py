@@ -24,6 +24,10 @@ import sys
 import textwrap
 from typing import Any, NoReturn
 
+from ros2_classify.limits import shown
+
+# Characters: an error may list many files, or a catalogue.
+_LONGEST = 8000
 _KINDS = ((logging.ERROR, 'error'), (logging.WARNING, 'warning'))
 
 
@@ -33,9 +37,14 @@ _OLD_KEYS = {
     'inferred': 'guesses', 'result': 'answer', 'images': 'pictures'}  # words: old
 
 
+def show(text: object = '', **options: Any) -> None:
+    """Print lines on standard output, with names from files made printable."""
+    print('\n'.join(shown(line, _LONGEST) for line in str(text).split('\n')), **options)
+
+
 def say(kind: str, text: object) -> None:
     """Print ``kind: text``; only a terminal gets wrapped lines, so that scripts can grep."""
-    line = f'{kind}: {text}' if kind else str(text)
+    line = shown(f'{kind}: {text}' if kind else str(text), _LONGEST)
     if sys.stderr.isatty():
         width = max(shutil.get_terminal_size().columns, 40)
         # Paths and commands stay whole: users copy them.

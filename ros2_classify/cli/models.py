@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_OK
-from ros2_classify.cli.messages import add_old_name, with_old_keys
+from ros2_classify.cli.messages import add_old_name, show, with_old_keys
 
 if TYPE_CHECKING:
     from ros2_classify.model.descriptor import ModelDescriptor
@@ -93,8 +93,8 @@ def run_list(arguments: argparse.Namespace) -> int:
         print(json.dumps(rows))
         return EXIT_OK
     if not rows:
-        print('the catalogue is empty; put descriptors into a directory and name it in '
-              'ROS2_CLASSIFY_MODEL_PATH')
+        show('the catalogue is empty; put descriptors into a directory and name it in '
+             'ROS2_CLASSIFY_MODEL_PATH')
         return EXIT_OK
     table = [('model', 'task', 'licence', 'file')]
     table += [(row['name'], 'unusable', '', row['error']) if row['error'] else
@@ -102,7 +102,7 @@ def run_list(arguments: argparse.Namespace) -> int:
                row['model_file'] or row['state']) for row in rows]
     widths = [max(map(len, column)) for column in zip(*table)]
     for cells in table:
-        print('  '.join(f'{cell:{width}}' for cell, width in zip(cells, widths)).rstrip())
+        show('  '.join(f'{cell:{width}}' for cell, width in zip(cells, widths)).rstrip())
     return EXIT_OK
 
 
@@ -156,9 +156,9 @@ def run_show(arguments: argparse.Namespace) -> int:
     for key, value in row.items():
         if isinstance(value, dict):
             for inner, item in value.items():
-                print(f'{key}.{inner}: {item}')
+                show(f'{key}.{inner}: {item}')
         else:
-            print(f'{key}: {"-" if value is None else value}')
+            show(f'{key}: {"-" if value is None else value}')
     return EXIT_OK
 
 

@@ -24,7 +24,7 @@ from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_MODEL, EXIT_OK, EXIT_UNVERIFIED, models_files as fetching
 from ros2_classify.cli.infer import add_input, described
-from ros2_classify.cli.messages import say, with_old_keys
+from ros2_classify.cli.messages import say, show, with_old_keys
 
 if TYPE_CHECKING:
     from ros2_classify.inspection import Report
@@ -83,7 +83,7 @@ def run_check(arguments: argparse.Namespace) -> int:
         print(json.dumps(with_old_keys(summary(report))))
     else:
         for line in _page(report, arguments.image):
-            print(line)
+            show(line)
     if report.problems:
         return EXIT_MODEL
     unverified = report.descriptor.unverified if report.descriptor else ()
@@ -107,14 +107,14 @@ def run_describe(arguments: argparse.Namespace) -> int:
         arguments.model, path.absolute().parent if path else None,
         fetch=fetching.options_of(arguments))
     if path is None:
-        print(text, end='')
+        show(text, end='')
     else:
         try:
             write_descriptor(text, path, force=arguments.force)
         except OSError as error:
             raise OptionsError(f'{path} cannot be written: {error.strerror}') from error
-        print(f'wrote {path}; verify the settings marked as inferred, then: '
-              f'python3 -m ros2_classify models check {path}')
+        show(f'wrote {path}; verify the settings marked as inferred, then: '
+             f'python3 -m ros2_classify models check {path}')
     if report.descriptor is None:
         say('error', report.problems[0])
         return EXIT_MODEL

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_MODEL, EXIT_OK
-from ros2_classify.cli.messages import show_log, with_old_keys
+from ros2_classify.cli.messages import show, show_log, with_old_keys
 from ros2_classify.download.options import FetchOptions
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def run_fetch(arguments: argparse.Namespace) -> int:
         path = model_file(descriptor, options)
         rows.append(with_old_keys({'name': descriptor.name, 'model_file': str(path)}))
         if not arguments.json:
-            print(f'{descriptor.name}: {path}')
+            show(f'{descriptor.name}: {path}')
     if arguments.json:
         print(json.dumps(rows))
     return EXIT_OK
@@ -84,10 +84,10 @@ def run_verify(arguments: argparse.Namespace) -> int:
         print(json.dumps(rows))
     else:
         for row in rows:
-            print(f'{row["state"]:11}  {row["name"]}  {row["model_file"] or ""}'.rstrip())
+            show(f'{row["state"]:11}  {row["name"]}  {row["model_file"] or ""}'.rstrip())
             if row.get('error'):
-                print(f'  {row["error"]}')
-        print(f'{len(rows)} checked, {len(failed)} failed')
+                show(f'  {row["error"]}')
+        show(f'{len(rows)} checked, {len(failed)} failed')
     return EXIT_MODEL if failed else EXIT_OK
 
 
@@ -122,9 +122,9 @@ def run_bundle(arguments: argparse.Namespace) -> int:
                           'models': [descriptor.name for descriptor in descriptors],
                           'files': members}))
     else:
-        print(f'wrote {output} ({human_size(output.stat().st_size)}) with '
-              f'{", ".join(descriptor.name for descriptor in descriptors)}; on the '
-              f'other machine, run: python3 -m ros2_classify models import {output.name}')
+        show(f'wrote {output} ({human_size(output.stat().st_size)}) with '
+             f'{", ".join(descriptor.name for descriptor in descriptors)}; on the '
+             f'other machine, run: python3 -m ros2_classify models import {output.name}')
     return EXIT_OK
 
 
@@ -150,9 +150,9 @@ def run_import(arguments: argparse.Namespace) -> int:
                           'replaced': [str(path) for path in imported.replaced]}))
         return EXIT_OK
     for path in imported.replaced:
-        print(f'replaced {path}')
+        show(f'replaced {path}')
     for model in models:
-        print(f'ready: model:={model}')
-    print(f'{len(imported.files)} downloaded files and {len(imported.converted)} converted models '
-          'are in the cache')
+        show(f'ready: model:={model}')
+    show(f'{len(imported.files)} downloaded files and {len(imported.converted)} converted models '
+         'are in the cache')
     return EXIT_OK

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_OK, models_files as fetching
-from ros2_classify.cli.messages import with_old_keys
+from ros2_classify.cli.messages import show, with_old_keys
 
 if TYPE_CHECKING:
     from ros2_classify.quantize import Images, Pixels
@@ -82,10 +82,10 @@ def run_quantize(arguments: argparse.Namespace) -> int:
             'images': done.images, 'agreement': round(done.agreement, 4),
             'bytes_before': done.bytes_before, 'bytes_after': done.bytes_after})))
         return EXIT_OK
-    print(f'{done.model} ({done.bytes_after / 1e6:.1f} MB, was {done.bytes_before / 1e6:.1f} MB) '
-          f'and {done.descriptor}')
+    show(f'{done.model} ({done.bytes_after / 1e6:.1f} MB, was {done.bytes_before / 1e6:.1f} MB) '
+         f'and {done.descriptor}')
     verb = 'compared' if arguments.precision == 'fp16' else 'measured'
-    print(f'{verb} on {done.images} images; {done.agreement:.0%} of the results are the same')
+    show(f'{verb} on {done.images} images; {done.agreement:.0%} of the results are the same')
     return EXIT_OK
 
 

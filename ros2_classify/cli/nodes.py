@@ -22,7 +22,7 @@ from importlib import import_module
 import sys
 
 from ros2_classify.cli import EXIT_MODEL, EXIT_NO_ROS, EXIT_OK
-from ros2_classify.cli.messages import say
+from ros2_classify.cli.messages import say, show
 
 _ROS_PACKAGES = ('ament_', 'rcl', 'rmw', 'ros2_classify_interfaces', 'rosidl_', 'rpyutils')
 
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         asking = import_module('ros2_classify.ros.client.lifecycle_state')
         state: str = asking.lifecycle_state(arguments.server, arguments.timeout)
         if state == 'active':
-            print(f'{arguments.server} is active')
+            show(f'{arguments.server} is active')
             return EXIT_OK
         what = (f'is {state}' if state else
                 f'does not respond within {arguments.timeout:g} s: it is not running, or has '

@@ -20,7 +20,9 @@ import os
 import sys
 
 import pytest
-from ros2_classify.cli.messages import add_old_name, Parser, say, show_log, with_old_keys
+from ros2_classify.cli import main
+from ros2_classify.cli.messages import (
+    add_old_name, Parser, say, show, show_log, with_old_keys)
 
 LONG = 'a: no such file; ' + 'words ' * 30 + '/a/path-that/is-not/broken'
 
@@ -77,3 +79,24 @@ def test_the_log_shows_its_level(capsys):
             'downloading', 'warning: damaged', 'error: lost']
     finally:
         log.level, log.handlers[:] = before
+
+
+def test_nothing_controls_the_terminal(capsys, tmp_path, monkeypatch):
+    """Labels, licences, operators and replies of servers are printed by these two only."""
+    say('error', 'the server replied 404 \x1b]52;c;cm0=\x07Not Found')
+    show('label \x9b2J\u202e\nsecond line')
+    out, err = capsys.readouterr()
+    assert err == 'error: the server replied 404 \\x1b]52;c;cm0=\\x07Not Found\n'
+    assert out == 'label \\x9b2J\\u202e\nsecond line\n'
+    say('error', 'x' * 1_000_000)
+    assert len(capsys.readouterr().err) < 8200
+
+
+def test_a_license_with_escapes(capsys, tmp_path, monkeypatch):
+    (tmp_path / 'evil.yaml').write_text(
+        'source: {path: m.onnx}\nlicense: "MIT \\e[2J"\nlabels: ["\\e[31mcat", dog]\n')
+    monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', str(tmp_path))
+    assert main(['models', 'list']) == 0
+    assert main(['models', 'show', 'evil']) == 0
+    out = capsys.readouterr().out
+    assert '\x1b' not in out and r'MIT \x1b[2J' in out

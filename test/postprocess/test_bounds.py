@@ -120,7 +120,7 @@ def test_an_input_larger_than_any_image_is_refused() -> None:
 
 
 def test_files_without_an_end_are_no_files() -> None:
-    with pytest.raises(LabelsError, match='/dev/zero: the label file cannot be read: not a regular file'):
+    with pytest.raises(LabelsError, match='/dev/zero: .*: not a regular file'):
         load_labels('/dev/zero')
     with pytest.raises(DescriptorError, match='/dev/zero: not a regular file'):
         load_descriptor('/dev/zero')

@@ -33,7 +33,7 @@ from ros2_classify.ros.diagnostics.issues import find
 from ros2_classify.ros.messages.compressed_image import to_compressed_msg
 from ros2_classify.ros.messages.transports import resolve_image_topic
 from ros2_classify.ros.node.intra_process import ImageSender
-from ros2_classify.ros.node.logging import ThrottledLog
+from ros2_classify.ros.node.logging import BoundedLogs, ThrottledLog
 from ros2_classify.ros.node.memory import tune_malloc
 from ros2_classify.ros.node.parameters import Parameters, Spec
 from ros2_classify.ros.node.process import Stop
@@ -94,7 +94,7 @@ def _qos() -> QoSProfile:
         history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.RELIABLE)
 
 
-class CameraNode(Node):
+class CameraNode(BoundedLogs, Node):
     """
     Publish a source of images on ``image`` and ``image/compressed``.
 

@@ -32,6 +32,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.timer import Timer
 from ros2_classify.errors import OptionsError, Ros2ClassifyError
 from ros2_classify.image_io import check_writable, read_image, write_image
+from ros2_classify.limits import shown
 from ros2_classify.paths import shipped_directory
 from ros2_classify.results import overlay
 from ros2_classify.ros.client.diagnosis import explain, Waiting
@@ -39,6 +40,7 @@ from ros2_classify.ros.messages.compressed_image import to_compressed_msg
 from ros2_classify.ros.messages.image import to_ids, to_image_msg
 from ros2_classify.ros.messages.transports import resolve_image_topic, TRANSPORTS
 from ros2_classify.ros.messages.vision import INSTANCES_TOPIC, load_type, MESSAGES, READERS
+from ros2_classify.ros.node.logging import BoundedLogs
 from ros2_classify.ros.node.parameters import Parameters, Spec
 from ros2_classify.ros.node.process import Stop
 from sensor_msgs.msg import Image
@@ -96,7 +98,7 @@ class Result:
         return _stamp(self.msg)
 
 
-class ClientNode(Node):
+class ClientNode(BoundedLogs, Node):
     """
     Send one image and wait for its result.
 
@@ -312,10 +314,12 @@ class ClientNode(Node):
         height, width = self._image.shape[:2]
         try:
             result = READERS[message.task](message.msg, (width, height), self._names)
-            print(f'{message.task} of {self._path} ({width}x{height}) from {message.source} after '
-                  f'{message.seconds * 1e3:.0f} ms\n'
-                  f'stamp {header.stamp.sec}.{header.stamp.nanosec:09d}, '
-                  f'frame {header.frame_id}\n{result}', flush=True)
+            text = (f'{message.task} of {self._path} ({width}x{height}) from {message.source} '
+                    f'after {message.seconds * 1e3:.0f} ms\n'
+                    f'stamp {header.stamp.sec}.{header.stamp.nanosec:09d}, '
+                    f'frame {header.frame_id}\n{result}')
+            # Labels and frames come from others.
+            print('\n'.join(map(shown, text.split('\n'))), flush=True)
             if self._output is not None:
                 masks = self._instances.get(message.stamp)
                 write_image(self._output, overlay.draw(

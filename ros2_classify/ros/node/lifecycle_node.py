@@ -30,14 +30,14 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.ros.diagnostics.issues import find
 from ros2_classify.ros.node import process as runtime
-from ros2_classify.ros.node.logging import ThrottledLog
+from ros2_classify.ros.node.logging import BoundedLogs, ThrottledLog
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
 _FAILURE = TransitionCallbackReturn.FAILURE
 _ERROR = TransitionCallbackReturn.ERROR
 
 
-class ManagedNode(LifecycleNode):
+class ManagedNode(BoundedLogs, LifecycleNode):
     """A lifecycle node in a process that may be told to end at any time."""
 
     def __init__(self, name: str, stop: runtime.Stop) -> None:

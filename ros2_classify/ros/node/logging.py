@@ -23,8 +23,12 @@ import threading
 import time
 from typing import Any
 
+from ros2_classify.limits import shown
+
 # Error texts depend on the senders, so the number of causes is limited.
 _MAX_CAUSES = 32
+# Lines of one text, and of all, in one period. Normal nodes write far fewer.
+_MAX_REPEATED, _MAX_LINES = 5, 200
 
 
 class ThrottledLog:
@@ -64,6 +68,88 @@ def _write(write: Callable[[str], Any], text: str) -> None:
         write(text)
     else:
         write(text)
+
+
+class NodeLog:
+    """
+    A node's logger with bounds: printable text, short lines, and not too many in a period.
+
+    Whatever is named in a line may come from others: labels, parameters, replies of a server.
+    """
+
+    def __init__(self, log: Any, period: float = 10.0,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
+        self._period = period
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._begin = float('-inf')
+        self._lines: dict[tuple[str, str], int] = {}
+        self._written = self._hidden = 0
+
+    def __getattr__(self, name: str) -> Any:
+        """Return all else from the logger itself."""
+        return getattr(self._log, name)
+
+    # rclpy needs a line of code per severity.
+
+    def debug(self, message: object, **options: Any) -> bool:
+        """Write a line for developers."""
+        text = shown(str(message))
+        return bool(self._log.debug(text, **options))
+
+    def info(self, message: object, **options: Any) -> bool:
+        """Write a line of information."""
+        text = self._bounded('info', str(message))
+        return text is not None and bool(self._log.info(text, **options))
+
+    def warning(self, message: object, **options: Any) -> bool:
+        """Write a warning."""
+        text = self._bounded('warning', str(message))
+        return text is not None and bool(self._log.warning(text, **options))
+
+    warn = warning
+
+    def error(self, message: object, **options: Any) -> bool:
+        """Write an error."""
+        text = self._bounded('error', str(message))
+        return text is not None and bool(self._log.error(text, **options))
+
+    def fatal(self, message: object, **options: Any) -> bool:
+        """Write the last words, which are never hidden."""
+        text = shown(str(message))
+        return bool(self._log.fatal(text, **options))
+
+    def _bounded(self, severity: str, text: str) -> str | None:
+        """Return a line, or None if there were too many in this period."""
+        text = shown(text)
+        now = self._clock()
+        with self._lock:
+            if now - self._begin >= self._period:
+                if self._hidden:
+                    text += (f' ({self._hidden} lines were not shown in the period of '
+                             f'{self._period:.0f} s before)')
+                self._begin, self._written, self._hidden = now, 0, 0
+                self._lines.clear()
+            count = self._lines.get((severity, text), 0)
+            if count >= _MAX_REPEATED or self._written >= _MAX_LINES:
+                self._hidden += 1
+                return None
+            self._lines[severity, text] = count + 1
+            self._written += 1
+        return text
+
+
+class BoundedLogs:
+    """A base for nodes whose logger is a `NodeLog`."""
+
+    _bounded_log: NodeLog | None = None
+
+    def get_logger(self) -> Any:
+        """Return the node's logger."""
+        if self._bounded_log is None:
+            self._bounded_log = NodeLog(super().get_logger())  # type: ignore[misc]
+        return self._bounded_log
 
 
 @contextmanager

@@ -32,6 +32,7 @@ import threading
 from typing import Any
 
 from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify.limits import shown
 from ros2_classify.ros.node.command_line import rcl_reason, unknown_parameters, usage_problem
 from ros2_classify.ros.node.memory import share_heap
 
@@ -308,4 +309,4 @@ def finish_callbacks(executor: Any) -> None:
 
 
 def _say(text: str) -> None:
-    print(f'ros2_classify: {text}', file=sys.stderr, flush=True)
+    print(f'ros2_classify: {shown(text)}', file=sys.stderr, flush=True)
