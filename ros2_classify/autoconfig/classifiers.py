@@ -193,8 +193,8 @@ def segmentation(evidence: Evidence) -> Iterator[Hypothesis]:
     # The segmentation models of torchvision have a second head for training.
     if [tensor.name for tensor in outputs[1:]] == ['aux']:
         outputs = outputs[:1]
-    # Maps of several sizes are those of a detector.
-    if len({tensor.shape[-2:] for tensor in outputs}) > 1:
+    # Maps of several shapes are those of a detector.
+    if len({tensor.shape for tensor in outputs}) > 1:
         return
     for output in outputs:
         yield from _map(evidence, output, alone=len(outputs) == 1)

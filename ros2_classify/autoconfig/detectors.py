@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ros2_classify.autoconfig import prior_detectors
 from ros2_classify.autoconfig.evidence import (
     Evidence, Hypothesis, InputSettings, plain, Strength)
 from ros2_classify.decoders.boxes import cell_count
@@ -90,7 +91,7 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     if not evidence.outputs or evidence.exporter_task in ('classify', 'semantic'):
         return
     for family in (_tf_detection, _yunet, _nanodet, _detr, _selected_indices, _final, _dets_labels,
-                   _ultralytics, _rows, _dense, _pairs, _maps):
+                   _ultralytics, _rows, _dense, _pairs, prior_detectors.hypotheses):
         yield from family(evidence)
 
 
@@ -582,7 +583,6 @@ def _pairs(evidence: Evidence) -> Iterator[Hypothesis]:
              and tensor.shape[2] == 4]
     four = named if len(named) == 1 else [tensor for tensor in three if tensor.shape[2] == 4]
     if len(four) != 1 or len(three) != len(evidence.outputs) or len(three) not in (2, 3):
-        yield from _offsets(evidence, three)
         return
     boxes = four[0]
     rows = boxes.shape[1]
@@ -641,48 +641,6 @@ def _boxes_and_scores(
                 f'output.box_format: {box_format}, '
                 f'{"from 0 to 1" if normalized else "in pixels of the input"}', sentence,
                 **(_grid_of(evidence, boxes) if classes == 1 else {}))
-    yield from _offsets(evidence, [boxes, scores])
-
-
-def _offsets(evidence: Evidence, outputs: Sequence[TensorSpec]) -> Iterator[Hypothesis]:
-    """Recognize offsets to priors, which are not in the file."""
-    for boxes in outputs:
-        width = boxes.shape[-1]
-        if width not in (4, 10, 14, 16, 18) or len(outputs) not in (2, 3):
-            continue
-        scores = [tensor for tensor in outputs if tensor is not boxes
-                  and tensor.shape[1] == boxes.shape[1] and tensor.shape[-1] != width]
-        if len(scores) + 1 != len(outputs) or width == 10 and len(outputs) == 3:
-            continue
-        yield _hypothesis(
-            'ssd', {}, f'the output {boxes} has offsets in each row', Strength.USUAL, _SSD_INPUT,
-            missing='its boxes are offsets to priors that are not in the file: declare them with '
-            'output: {decoder: ssd, priors: ...}, see docs/decoders.md#ssd')
-        return
-
-
-def _maps(evidence: Evidence) -> Iterator[Hypothesis]:
-    """Recognize the raw maps of detectors, whose anchors are not in the file."""
-    size = evidence.size
-    maps = [tensor for tensor in evidence.outputs if len(tensor.shape) in (4, 5)]
-    first = [tensor.shape[1] if len(tensor.shape) > 1 else None for tensor in maps]
-    if size is None or len(maps) != len(evidence.outputs) or not maps:
-        return
-    sides = {(tensor.shape[-2:] if len(tensor.shape) == 4 else tensor.shape[2:4])
-             for tensor in maps}
-    strides = sorted({size[0] // width for height, width in sides if isinstance(width, int)
-                      and isinstance(height, int) and width and not size[0] % width
-                      and size[0] * height == size[1] * width})
-    narrow = any(len(tensor.shape) == 4 and isinstance(channels, int) and channels < 5
-                 for tensor, channels in zip(maps, first))
-    if len(strides) != len(sides) or not strides or strides[-1] < 16 or (
-            narrow and len(maps) == len(sides)):
-        return
-    yield _hypothesis(
-        'yolo_anchors', {}, f'the outputs are maps with strides of {strides}', Strength.USUAL,
-        _YOLO_INPUT, missing='its boxes are relative to cells and anchors that are not in the '
-        'file: declare them with output: {decoder: yolo_anchors, anchors: ...}, see '
-        'docs/decoders.md#yolo_anchors')
 
 
 def _fits_units(evidence: Evidence, boxes: TensorSpec, units: str) -> bool:

@@ -269,19 +269,60 @@ def test_boxes_and_scores(outputs: Any, options: Any) -> None:
 def test_offsets_to_priors_are_asked() -> None:
     offsets = RANDOM.normal(0, 1, (1, 200, 4)).astype('f4')
     text = refusal({'boxes': offsets, 'scores': softmaxed(200, 2, 0)})
-    assert 'priors that are not in the file' in text and 'decoder: ssd' in text
-    landmarks = RANDOM.normal(0, 1, (1, 200, 10)).astype('f4')
-    assert 'priors that are not in the file' in refusal(
-        {'loc': offsets, 'conf': softmaxed(200, 2, 0), 'landms': landmarks})
+    assert 'priors that are not in the file' in text and 'priors: FILE' in text
+    # The rows of UltraFace for 320x240, of RetinaFace for 640x640 and of BlazeFace for 128x128.
+    for size, rows, outputs, name in (
+            ((320, 240), 4420, {'boxes': 4, 'scores': 2}, 'ultraface'),
+            ((640, 640), 16800, {'loc': 4, 'conf': 2, 'landms': 10}, 'retinaface'),
+            ((128, 128), 896, {'regressors': 16, 'classificators': 1}, 'blazeface')):
+        arrays = {key: RANDOM.normal(0, 1, (1, rows, width)).astype('f4') if width != 2
+                  else softmaxed(rows, 2, 0) for key, width in outputs.items()}
+        specs = [tensor(key, array.shape) for key, array in arrays.items()]
+        engine = FakeEngine([tensor('in', [1, 3, size[1], size[0]])], specs, arrays)
+        with pytest.raises(DescriptorError, match=f'decoder: ssd, priors: {name}, outputs'):
+            complete(BARE, engine)
 
 
 def test_raw_maps_are_asked() -> None:
     maps = {f'out{side}': RANDOM.normal(0, 1, (1, 255, side, side)).astype('f4')
             for side in (16, 8, 4)}
-    assert 'anchors that are not in the file' in refusal(maps)
+    text = refusal(maps)
+    assert 'anchors that are not in the file' in text and 'anchors: yolov5' in text
     maps = {f'out{side}': RANDOM.normal(0, 1, (1, 3, side, side, 85)).astype('f4')
             for side in (16, 8, 4)}
     assert 'anchors that are not in the file' in refusal(maps)
+    maps = {f'{side}{channels}': RANDOM.normal(0, 1, (1, channels, side, side)).astype('f4')
+            for side in (8, 4) for channels in (12, 3, 80)}
+    assert 'decoder: yolo_fastestv2, anchors: coco' in refusal(maps)
+
+
+@pytest.mark.parametrize('points', [True, False])
+def test_scrfd(points: bool) -> None:
+    outputs = {}
+    for width in (1, 4, 10) if points else (1, 4):
+        for stride in (8, 16, 32):
+            rows = 2 * (SIZE // stride) ** 2
+            outputs[f'{width}_{stride}'] = RANDOM.uniform(
+                0.001, 0.2 if width == 1 else 2, (rows, width)).astype('f4')
+    found = infer(outputs)
+    assert (found.output.decoder, found.output.options) == ('scrfd', {})
+    assert 'input.mean' in found.unverified
+
+
+def test_centerface() -> None:
+    outputs = {str(index): RANDOM.uniform(0.001, 0.2, (1, channels, 32, 32)).astype('f4')
+               for index, channels in enumerate((1, 2, 2, 10))}
+    assert infer(outputs).output.decoder == 'centerface'
+
+
+def test_fastestdet() -> None:
+    table = RANDOM.uniform(0, 0.2, (1, 85, 8, 8))
+    table[:, 5:] /= table[:, 5:].sum(axis=1, keepdims=True)
+    table[:, 3:5] -= 3  # boxes of a twentieth of the image
+    found = infer({'out': table.astype('f4')})
+    assert (found.output.decoder, found.output.options) == ('fastestdet', {'output': 'out'})
+    assert 'anchors that are not in the file' in refusal(
+        {'out': RANDOM.normal(0, 1, (1, 255, 8, 8)).astype('f4')})
 
 
 @pytest.mark.parametrize('dtype', [np.float32, np.uint8])
