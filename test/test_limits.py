@@ -121,7 +121,7 @@ def test_a_file_url_has_a_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_half_characters(tmp_path: Path) -> None:
-    """No message can carry them: the model would be adopted and nothing published."""
+    """No message can carry them: the model would be used and nothing published."""
     half = '\ud800'
     with pytest.raises(LabelsError, match='name of class 3 has half a character'):
         Labels({0: 'a', 3: f'b{half}'})

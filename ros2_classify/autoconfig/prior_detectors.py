@@ -161,8 +161,8 @@ def _maps(evidence: Evidence) -> Iterator[Hypothesis]:
         families = '; or '.join(f'output: {{decoder: yolo_anchors, anchors: {name}}}'
                                 for name, each in FAMILIES.items()
                                 if len(each.anchors) == len(maps))
-        missing = ('its boxes are relative to cells and anchors that are not in the file: '
-                   f'{families or "give yours: output: {decoder: yolo_anchors, anchors: ...}"}; '
+        missing = ('its boxes are relative to cells and anchors that are not in the file; declare '
+                   f'{families or "yours: output: {decoder: yolo_anchors, anchors: ...}"}; '
                    'see docs/decoders.md#yolo_anchors')
     else:
         return
