@@ -31,7 +31,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from ros2_classify.autoconfig.evidence import Evidence, Hypothesis
+from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, Strength
 from ros2_classify.convert.compare import sample_image
 from ros2_classify.decoders import Candidates, DecodeContext, DECODERS
 from ros2_classify.decoders.base import find_name
@@ -53,6 +53,7 @@ _BEST = 50
 _MARGIN = 0.25
 # The share of boxes that must be in order and inside; a few of any detector are not.
 _SHARE = 0.8
+_FEW = 8
 # Boxes follow their cells with at least this correlation, if there are enough of them.
 _FOLLOWS, _FEWEST = 0.5, 32
 
@@ -196,13 +197,13 @@ def _against_boxes(hypothesis: Hypothesis, runs: Sequence[Run]) -> str:
         assert isinstance(found, Candidates)
         if len(found) < hypothesis.boxes:
             return f'{hypothesis.boxes - len(found)} of {hypothesis.boxes} boxes are not finite'
-        against = _against_candidates(found, run) or _against_grid(hypothesis, found, run)
+        against = _against_candidates(found, run, hypothesis.strength) or _against_grid(hypothesis, found, run)
         if against:
             return against
     return ''
 
 
-def _against_candidates(found: Candidates, run: Run) -> str:
+def _against_candidates(found: Candidates, run: Run, strength: Strength) -> str:
     """Look at the boxes of one image: scores from 0 to 1, sides in order, inside the image."""
     if not len(found):
         return ''
@@ -211,7 +212,8 @@ def _against_candidates(found: Candidates, run: Run) -> str:
         return f'scores would be from {low:.3g} to {high:.3g}'
     # Rows of zeros are padding.
     best = np.argsort(-found.scores, kind='stable')[:min(_BEST, int((found.scores > 0).sum()))]
-    if not len(best):
+    # A few odd boxes say little against what the exporter states.
+    if len(best) < (_FEW if strength == Strength.STATED else 1):
         return ''
     boxes = found.boxes[best].astype(np.float64)
     width, height = (run.geometry.source_size if found.in_source_pixels

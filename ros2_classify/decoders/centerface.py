@@ -16,9 +16,9 @@
 CenterFace: a face detector that marks the centers of faces in a heat map.
 
 Format (https://arxiv.org/abs/1911.03599, and ``prj-python/centerface.py`` of
-https://github.com/Star-Clouds/CenterFace): a heat map ``[1, 1, h, w]`` of scores, logarithms of the
-boxes' height and width ``[1, 2, h, w]``, offsets of their center in y and x ``[1, 2, h, w]``, and
-key points ``[1, 10, h, w]``; a cell is ``s = 4`` pixels wide. With a cell's column and row
+https://github.com/Star-Clouds/CenterFace): a heat map ``[1, 1, h, w]`` of scores, logarithms of
+the boxes' height and width ``[1, 2, h, w]``, offsets of their center in y and x ``[1, 2, h, w]``,
+and key points ``[1, 10, h, w]``; a cell is ``s = 4`` pixels wide. With a cell's column and row
 ``(gx, gy)``:
 
 * the center is ``((gx + x + 0.5) * s, (gy + y + 0.5) * s)``;

@@ -89,7 +89,7 @@ def test_a_line_is_printable_and_short(severity):
 
 
 def test_a_megabyte_as_a_model_name_does_not_fill_the_disk():
-    """Whoever logs it, from however many places, and with another name each time."""
+    """Anyone who logs it, from however many places, and with another name each time."""
     now = [0.0]
     kept = Lines()
     log = NodeLog(kept, 10.0, lambda: now[0])
