@@ -42,6 +42,7 @@ import urllib.request
 import zlib
 
 from ros2_classify.download.cache import Cache
+from ros2_classify.download.connection import opener, proxy_of, Watch
 from ros2_classify.download.hashing import check_cancel, sha256_of_file
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.download.url import local_path, Origin, origin_of, problem_with, redact
@@ -141,9 +142,10 @@ def _seconds(text: str | None) -> float | None:
     return float(text) if text and text.strip().isdecimal() and len(text) < 8 else None
 
 
-def unreachable(error: urllib.error.URLError, url: str) -> Exception:
+def unreachable(error: urllib.error.URLError, url: str, proxy: str = '') -> Exception:
     """Return the error for a failed connection: TemporaryError or FetchError."""
     reason, host = error.reason, origin_of(url)
+    through = f' through the proxy {proxy}' if proxy else ''
     if isinstance(reason, ssl.SSLCertVerificationError):
         return FetchError(
             f'{host} has a certificate that is not trusted ({reason.verify_message}); check the '
@@ -151,17 +153,20 @@ def unreachable(error: urllib.error.URLError, url: str) -> Exception:
     if isinstance(reason, ssl.SSLError):
         return TemporaryError(f'{host} does not speak TLS as expected ({reason.reason})')
     if isinstance(reason, socket.gaierror):
-        return TemporaryError(f'the host name {host.host} cannot be resolved ({reason.strerror}); '
+        name = proxy.rpartition(':')[0] or proxy or host.host
+        return TemporaryError(f'the host name {name} cannot be resolved ({reason.strerror}); '
                               'check the internet connection')
     if isinstance(reason, OSError):
-        return TemporaryError(f'{host} cannot be reached ({connection_reason(reason)})')
-    return FetchError(f'{host} cannot be reached ({reason}); correct the URL')
+        return TemporaryError(f'{host} cannot be reached{through} ({connection_reason(reason)})')
+    return FetchError(f'{host} cannot be reached{through} ({reason}); correct the URL')
 
 
 def connection_reason(error: Exception) -> str:
     """Return why a connection ended, in a few words."""
     if isinstance(error, TimeoutError):
-        return 'the server stopped responding'
+        # Of this package's own, or of the system.
+        return str(error) if str(error).startswith('the server') else (
+            'the server stopped responding')
     if isinstance(error, http.client.IncompleteRead):
         return 'the connection was cut off'
     if isinstance(error, OSError) and error.strerror:
@@ -185,6 +190,8 @@ MAX_REDIRECTS = 10
 # A server slower than this, in bytes per second, for this many seconds, has stalled.
 MIN_SPEED = 1000.0
 PATIENCE = 30.0
+# Seconds of one download, with all its attempts.
+LONGEST = 24 * 3600.0
 
 _CHUNK = 64 * 1024
 _AGENT = 'ros2_classify (ROS 2 package)'
@@ -246,18 +253,8 @@ class Part:
         self._notes.unlink(missing_ok=True)
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Doesn't follow redirects: the library would send private headers to any host."""
-
-    def _leave(self, *args: object) -> None:
-        """Do nothing, so that the response is returned as it is."""
-
-    http_error_301 = http_error_302 = http_error_303 = _leave  # type: ignore[assignment]
-    http_error_307 = http_error_308 = _leave  # type: ignore[assignment]
-
-
 def transfer(url: str, part: Part, size: int | None, cache: Cache, options: FetchOptions,
-             meter: Meter) -> Received:
+             meter: Meter, watch: Watch) -> Received:
     """Make one attempt to complete a download."""
     if url.startswith('file:'):
         check_allowed(local_path(url), 'model file')
@@ -269,8 +266,8 @@ def transfer(url: str, part: Part, size: int | None, cache: Cache, options: Fetc
         if validator:
             headers['If-Range'] = validator
     try:
-        with _open(url, headers, options) as result:
-            return _receive(result, url, offset, part, size, cache, options, meter)
+        with _open(url, headers, options, watch) as result:
+            return _receive(result, url, offset, part, size, cache, options, meter, watch)
     except RangeRefusedError:
         part.drop()
         raise
@@ -279,15 +276,18 @@ def transfer(url: str, part: Part, size: int | None, cache: Cache, options: Fetc
         raise TemporaryError(connection_reason(error)) from error
 
 
-def _open(url: str, headers: Mapping[str, str], options: FetchOptions) -> http.client.HTTPResponse:
+def _open(url: str, headers: Mapping[str, str], options: FetchOptions,
+          watch: Watch) -> http.client.HTTPResponse:
     """Follow redirects; each server gets its own private headers only."""
-    opener = urllib.request.build_opener(_Redirects())
+    # For all redirects together.
+    watch.expect(options.timeout + PATIENCE)
     current = url
     for _ in range(MAX_REDIRECTS + 1):
         check_cancel(options.cancel)
+        proxy = proxy_of(current)
         request = urllib.request.Request(current, headers={**headers, **private_headers(current)})
         try:
-            result = opener.open(request, timeout=options.timeout)
+            result = opener(watch, bool(proxy)).open(request, timeout=options.timeout)
             assert isinstance(result, http.client.HTTPResponse)
             return result
         except urllib.error.HTTPError as error:
@@ -296,7 +296,7 @@ def _open(url: str, headers: Mapping[str, str], options: FetchOptions) -> http.c
                     raise refused(error, current) from None
                 current = _next(error, current)
         except urllib.error.URLError as error:
-            raise unreachable(error, current) from error
+            raise unreachable(error, current, proxy) from error
     raise FetchError(f'{redact(url)} redirects more than {MAX_REDIRECTS} times; correct the '
                      'URL')
 
@@ -319,7 +319,8 @@ def _next(error: urllib.error.HTTPError, current: str) -> str:
 
 
 def _receive(result: http.client.HTTPResponse, url: str, offset: int, part: Part,
-             size: int | None, cache: Cache, options: FetchOptions, meter: Meter) -> Received:
+             size: int | None, cache: Cache, options: FetchOptions, meter: Meter,
+             watch: Watch) -> Received:
     received = Received(result.headers.get('Content-Type', '').lower(),
                         result.headers.get('Content-Encoding', '').lower().strip())
     if result.status == 206:
@@ -348,19 +349,21 @@ def _receive(result: http.client.HTTPResponse, url: str, offset: int, part: Part
     with cache.errors(total):
         part.begin(url, {} if encoded else dict(result.headers))
     meter.start(offset, total)
-    _write(result, part, offset, total, limit, cache, options, meter)
+    _write(result, part, offset, total, limit, cache, options, meter, watch)
     with cache.errors():
         part.finish()
     return received
 
 
 def _write(result: http.client.HTTPResponse, part: Part, done: int, total: int | None, limit: int,
-           cache: Cache, options: FetchOptions, meter: Meter) -> None:
+           cache: Cache, options: FetchOptions, meter: Meter, watch: Watch) -> None:
     """Write a body to the part, from byte ``done`` on."""
     with cache.errors():
         stream = open(part.path, 'r+b' if done else 'wb')
     with stream:
         stream.seek(done)
+        fresh = 0
+        watch.expect(2 * PATIENCE)
         while total is None or done < total:
             check_cancel(options.cancel)
             # read1 returns what has arrived; read would wait for the whole chunk.
@@ -374,6 +377,10 @@ def _write(result: http.client.HTTPResponse, part: Part, done: int, total: int |
             with cache.errors(total):
                 _put(stream.fileno(), chunk)
             meter.add(len(chunk))
+            fresh += len(chunk)
+            if fresh >= MIN_SPEED * PATIENCE:
+                fresh = 0
+                watch.expect(2 * PATIENCE)
             if meter.slower_than(MIN_SPEED, PATIENCE):
                 raise TemporaryError('the server is too slow')
     if total is not None and done < total:
@@ -446,11 +453,12 @@ def download(url: str, sha256: str | None, size: int | None, label: str, key: st
 def _attempts(url: str, part: Part, sha256: str | None, size: int | None, label: str,
               cache: Cache, options: FetchOptions) -> Received:
     meter = Meter(label, options.progress or default_progress())
+    watch = Watch(options.cancel, options.timeout, LONGEST)
     failed = 0
     before = part.resumable(url)[0]
     while True:
         try:
-            received = transfer(url, part, size, cache, options, meter)
+            received = transfer(url, part, size, cache, options, meter, watch)
             if received.resumed and sha256_of_file(part.path, options.cancel) != sha256:
                 part.drop()
                 raise TemporaryError('the part from an earlier attempt does not fit')
@@ -460,7 +468,7 @@ def _attempts(url: str, part: Part, sha256: str | None, size: int | None, label:
             there = part.resumable(url)[0]
             failed = 1 if there - before >= _WORTH_IT else failed + 1
             before = there
-            if failed >= options.attempts:
+            if failed >= options.attempts or watch.is_over:
                 times = f'{failed} attempts' if failed > 1 else 'one attempt'
                 raise FetchError(
                     f'{redact(url)} could not be downloaded in {times}: {error}; try again, or '

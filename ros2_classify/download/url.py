@@ -72,9 +72,20 @@ def problem_with(url: str) -> str | None:
         return None
     if not parts.hostname:
         return 'has no server; write it like https://example.com/model.onnx'
+    if problem := host_problem(parts.hostname):
+        return problem
     if port == 0:
         return 'has port 0; give a valid port'
     return None
+
+
+def host_problem(host: str) -> str:
+    """Return what is wrong with a host's name, to end a sentence with (RFC 1035, 2.3.4)."""
+    parts = host.removesuffix('.').split('.')
+    if ':' not in host and (len(host) > 254 or not all(0 < len(part) < 64 for part in parts)):
+        return ('has a host name that no server can have: its parts have 1 to 63 letters, all '
+                'together up to 253')
+    return ''
 
 
 def origin_of(url: str) -> Origin:
