@@ -45,53 +45,22 @@ _COMPRESSED = TRANSPORTS['compressed'].suffix
 
 @dataclass(frozen=True)
 class StreamNames:
-    """
-    One camera's topic, and the namespace of its results.
-
-    Parameters
-    ----------
-    topic : str
-        The full name of the topic of images, after remapping.
-    transport : str
-        A key of `ros2_classify.ros.messages.transports.TRANSPORTS`.
-    namespace : str or None
-        The full name of the namespace; None for the node's own.
-
-    """
+    """The full names of one camera's topic, after remapping, and of its results' namespace."""
 
     topic: str
-    transport: str
-    namespace: str | None = None
+    transport: str  # a key of `TRANSPORTS`
+    namespace: str | None = None  # None: the node's own
 
 
 def stream_names(
         node: Node, image_topics: Sequence[str], image_transport: str,
         output_namespaces: Sequence[str] = ()) -> tuple[StreamNames, ...]:
     """
-    Work out the names of all streams.
+    Work out the names of all streams, with the node's namespace and remappings.
 
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The node; relative names are in its namespace, and its remappings count.
-    image_topics : sequence of str
-        The cameras' topics; empty words don't count, and none at all means ``image``. What ends
-        in ``/compressed`` has compressed images.
-    image_transport : str
-        How the images of the others come.
-    output_namespaces : sequence of str
-        The namespaces of the results in the same order; none means those of the cameras.
-
-    Returns
-    -------
-    tuple of StreamNames
-        One for each camera.
-
-    Raises
-    ------
-    OptionsError
-        If a name is invalid, or the results of two cameras would mix.
-
+    Empty topics don't count, and none at all means ``image``; what ends in ``/compressed`` has
+    compressed images, the others come by `image_transport`. Without namespaces the results are in
+    those of the cameras. OptionsError if a name is invalid, or results of two cameras would mix.
     """
     topics = [topic for topic in image_topics if topic]
     given = [namespace for namespace in output_namespaces if namespace]
@@ -176,16 +145,6 @@ class CameraStream:
 
     The executor's thread creates and ends it. The threads of a worker take images, one thread at
     a time, and publish results, one at a time as well.
-
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The node.
-    names : StreamNames
-        The camera's topic and the namespace of the results.
-    model : Model
-        Its task decides on the topics.
-
     """
 
     def __init__(self, node: Node, names: StreamNames, model: Model) -> None:
@@ -232,19 +191,7 @@ class CameraStream:
 
     def activate(self, wake: Callable[[], Any], looked_at: Callable[[], float],
                  trace: Trace | None = None) -> None:
-        """
-        Subscribe.
-
-        Parameters
-        ----------
-        wake : callable
-            Wakes up the thread that waits for images.
-        looked_at : callable
-            Returns when a thread last looked for images, on the clock of ``time.monotonic``.
-        trace : Trace, optional
-            Where times are noted, for measuring.
-
-        """
+        """Subscribe; `wake` ends the wait for images, `looked_at` is when it last ended."""
         self._reset()
         self._looked_at = looked_at
         self._trace = trace
