@@ -80,30 +80,8 @@ class ImageSubscription:
     One camera's topic, subscribed to while results are wanted; its queue holds the newest image.
 
     The queue is the middleware's own, of depth one, from which a worker's thread takes. A camera
-    in the same process hands its images over instead: these wait in a slot here.
-
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The node.
-    topic : str
-        The full name of the topic.
-    transport : str
-        ``raw`` or ``compressed``.
-    wake : callable
-        Wakes up the thread that waits for images, from any thread.
-    listed : bool
-        Whether the topic is one of a list, and not what ``image`` was remapped to.
-
-    Attributes
-    ----------
-    lost : int
-        Images that the middleware lost on the way.
-    incompatible_policy : str
-        The policy by which a publisher's quality of service doesn't fit, as the middleware says.
-    last_image_at : float or None
-        When the newest image was taken or handed over, on the clock of ``time.monotonic``.
-
+    in the same process hands its images over instead: these wait in a slot here. `wake` is called
+    from any thread; `listed` topics are of a list, not what ``image`` was remapped to.
     """
 
     def __init__(self, node: Node, topic: str, transport: str, wake: Callable[[], Any], *,
@@ -127,8 +105,10 @@ class ImageSubscription:
         self._lost_since_taken = 0
         self._last_wanted = 0.0
         self.subscribed_at = 0.0
+        # when one was taken or handed over, on ``time.monotonic``
         self.last_image_at: float | None = None
-        self.lost = 0
+        self.lost = 0  # images that the middleware lost on the way
+        # the QoS policy of a publisher that doesn't fit, as the middleware says
         self.incompatible_policy = ''
 
     @property
