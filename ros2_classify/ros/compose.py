@@ -47,22 +47,11 @@ def compose(*creates: Create, args: Sequence[str] | None = None) -> int:
     """
     Run nodes in one process, with one executor, until one of them or the user ends it.
 
-    Parameters
-    ----------
-    *creates : callable
-        Each takes the `Stop` of the process and returns a node. If a node has ``start()``, it is
-        called in this order before the first callback; ``close()`` in reverse order after the
-        last one.
-    args : sequence of str, optional
-        The command line after the program's name; default ``sys.argv[1:]``. A parameter applies
-        to every node that has it, or to one node if its name comes first, as in
-        ``-p server:tune_malloc:=false``.
-
-    Returns
-    -------
-    int
-        The exit code; see `ros2_classify.ros.node.process.run`.
-
+    Each of `create` takes the `Stop` of the process and returns a node; ``start()``, if it has
+    one, is called in this order before the first callback, ``close()`` in reverse order after the
+    last one. In `args` (default ``sys.argv[1:]``) a parameter applies to every node that has it,
+    or to one node if its name comes first, as in ``-p server:tune_malloc:=false``. Returns the
+    exit code; see `ros2_classify.ros.node.process.run`.
     """
     return runtime.run(together(*creates), args)
 
