@@ -95,12 +95,7 @@ def _qos() -> QoSProfile:
 
 
 class CameraNode(BoundedLogs, Node):
-    """
-    Publish a source of images on ``image`` and ``image/compressed``.
-
-    The node requests `stop` itself: after the last image, and with exit code 1 if the source
-    fails.
-    """
+    """Publishes a source of images; requests `stop` itself, with code 1 if the source fails."""
 
     def __init__(self, stop: Stop) -> None:
         super().__init__('camera')

@@ -37,12 +37,7 @@ from ros2_classify.image_io import read_image
 
 
 class Pace:
-    """
-    Schedule images at a rate.
-
-    Due times follow from the first one, so that delays don't add up. After a delay of more than
-    one interval, the schedule restarts instead of catching up in a burst.
-    """
+    """Schedules images at a rate: due times from the first one, restarted after a long delay."""
 
     def __init__(
             self, ended: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
@@ -116,12 +111,7 @@ class Size:
 
 
 class Source(Protocol):
-    """
-    A source of images.
-
-    `rate` is in images per second, 0 if the source sets the pace itself; `live` sources lose
-    the images that nothing reads.
-    """
+    """Images, `rate` a second (0: the source's own pace); `live` ones lose what isn't read."""
 
     name: str
     rate: float
@@ -140,11 +130,7 @@ class Source(Protocol):
 
 
 class ImageFiles:
-    """
-    Image files, in order.
-
-    `warn` takes one sentence for each file that can't be read, once per file.
-    """
+    """Image files, in order; `warn` takes one sentence for each file that can't be read, once."""
 
     live = False
     rate = IMAGES_RATE
