@@ -178,11 +178,7 @@ def _qos_fault(topic: str, pairs: Iterable[tuple[Any, Any, str]]) -> str:
 
 
 def _own(node: Node, endpoints: Sequence[Any]) -> list[Any]:
-    """
-    Return a node's own endpoints from the graph.
-
-    The graph has resolved default policies, without which profiles can't be compared.
-    """
+    """Return a node's own endpoints from the graph, which has resolved default policies."""
     return [each for each in endpoints
             if (each.node_name, each.node_namespace) == (node.get_name(), node.get_namespace())]
 

@@ -99,11 +99,7 @@ class Result:
 
 
 class ClientNode(BoundedLogs, Node):
-    """
-    Send one image and wait for its result.
-
-    The node requests `stop` itself: with exit code 0 after the result, 1 without one.
-    """
+    """Sends one image; requests `stop` with exit code 0 after its result, 1 without one."""
 
     def __init__(self, stop: Stop) -> None:
         super().__init__('client_test')
