@@ -68,11 +68,7 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS,
 def to_compressed_msg(
         pixels: NDArray[np.uint8], header: Any, codec: str = 'jpeg', jpeg_quality: int = 90,
         png_level: int = 1) -> Any:
-    """
-    Return a message with a grey or BGR image as ``jpeg`` or ``png``.
-
-    ``jpeg_quality`` is 1 to 100, ``png_level`` 0 (fast) to 9 (small).
-    """
+    """Return a grey or BGR image as ``jpeg`` (quality 1 to 100) or ``png`` (level 0 to 9)."""
     from sensor_msgs.msg import CompressedImage
 
     options = {'jpeg': ('.jpg', [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]),

@@ -152,11 +152,7 @@ def message_writer(
 
 
 def label_info_msg(labels: Labels | None, threshold: float, stamp: Any) -> LabelInfo:
-    """
-    Return a ``vision_msgs/LabelInfo``: the names of the class ids.
-
-    Ids above 65534 don't fit the message and are skipped.
-    """
+    """Return a ``LabelInfo`` with the names of the class ids; ids above 65534 don't fit it."""
     msg = LabelInfo(threshold=float(threshold))
     msg.header.stamp = stamp
     names = labels.items() if labels else ()
@@ -256,11 +252,7 @@ def detections_from(
 
 def segmentation_from(
         msg: Any, image_size: tuple[int, int], names: Mapping[int, str]) -> Segmentation:
-    """
-    Read a label image.
-
-    The message doesn't say which class is the background: it is the one of that name.
-    """
+    """Read a label image; the background is the class of that name, as the message doesn't say."""
     ids = to_ids(msg)
     background = next((number for number, name in names.items()
                        if name.strip('_ ').lower() == 'background'), None)
