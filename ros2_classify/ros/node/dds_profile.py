@@ -48,11 +48,7 @@ def profile_file() -> Path | None:
 
 
 def receiver_file() -> Path | None:
-    """
-    Return the profile for processes that receive images and send results.
-
-    It has a smaller shared-memory segment, of which each process has its own.
-    """
+    """Return the profile with a small shared-memory segment, for processes that send no images."""
     path = profile_file()
     small = path.with_name('fastdds_receiver.xml') if path else None
     return small if small and small.is_file() else None

@@ -79,9 +79,8 @@ class ImageSender:
 
     def send(self, pixels: NDArray[np.uint8], encoding: str, header: Any) -> None:
         """
-        Send an image to all listeners and subscribers.
+        Send an image to all listeners and subscribers; it must not change afterwards.
 
-        The pixels and the header must not be changed afterwards: listeners use them directly.
         Raises `ImageError` unless the encoding is 8-bit, needs no conversion and fits the array.
         """
         if self._listeners:

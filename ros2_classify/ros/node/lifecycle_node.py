@@ -158,11 +158,7 @@ class ManagedNode(BoundedLogs, LifecycleNode):
         self._log.error(find('transition_failed', transition=name, reason=reason).text)
 
     def _refuse_forbidden_transitions(self) -> None:
-        """
-        Make change_state refuse transitions that the state doesn't allow.
-
-        rclpy raises instead, and the client would never get a response.
-        """
+        """Refuse what the state doesn't allow: rclpy raises, and the client gets no response."""
         service = getattr(self, '_service_change_state', None)
         change_state = getattr(service, 'callback', None)
         if service is None or change_state is None:

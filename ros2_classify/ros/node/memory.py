@@ -31,11 +31,7 @@ _MMAP_BYTES = (64 * 2**20, 32 * 2**20)  # some builds of glibc accept half of HE
 
 
 def share_heap(environ: Mapping[str, str] | None = None) -> bool:
-    """
-    Make all threads share one heap, unless the environment says otherwise; call it first.
-
-    Each of glibc's per-thread heaps would retain its largest image, or the model that was loaded.
-    """
+    """Make all threads share one heap; call it first. Each heap would keep an image or a model."""
     environ = os.environ if environ is None else environ
     if 'MALLOC_ARENA_MAX' in environ or 'arena' in environ.get('GLIBC_TUNABLES', ''):
         return False

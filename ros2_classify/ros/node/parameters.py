@@ -64,11 +64,7 @@ class Spec:
 
 
 class Parameters:
-    """
-    A node's parameters: declares a table and reads the values.
-
-    Raises `OptionsError` if a value given at start has the wrong type or isn't allowed.
-    """
+    """Declares a table and reads it; OptionsError if a value given at start isn't allowed."""
 
     def __init__(self, node: Node, specs: Sequence[Spec]) -> None:
         self._node = node
