@@ -46,28 +46,14 @@ _WARM_UPS = 20.0
 
 @dataclass(frozen=True)
 class RecoveryAction:
-    """
-    What is to be done about faults.
+    """What is to be done about faults."""
 
-    Parameters
-    ----------
-    act : str
-        ``reload``, ``error`` or ``exit``; empty for nothing.
-    reason : str
-        The fault.
-
-    """
-
-    act: str = ''
-    reason: str = ''
+    act: str = ''  # ``reload``, ``error`` or ``exit``; empty for nothing
+    reason: str = ''  # the fault
 
 
 class EngineFaults:
-    """
-    Counts faults in a row, and decides; `action` is one of `ACTIONS`.
-
-    The abandoned threads are those of the process, of earlier activations as well.
-    """
+    """Counts faults in a row, and decides; abandoned threads are those of the whole process."""
 
     def __init__(self, action: str, clock: Callable[[], float] = time.monotonic,
                  abandoned: AbandonedThreads | None = None) -> None:
@@ -195,12 +181,7 @@ class EngineFaults:
 
 
 class Watchdog:
-    """
-    Notices an inference that does not come back.
-
-    It counts the time in which this process really ran: one that was stopped by a debugger, or
-    whose executor was held up, finds no hanging model when it goes on.
-    """
+    """Notices a stuck inference; only time in which this process ran counts, not a stop."""
 
     # Between two looks no more than this counts; they are a second apart.
     _LONGEST_LOOK = 2.0

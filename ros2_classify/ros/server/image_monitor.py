@@ -31,36 +31,15 @@ _BEHIND = 60.0
 
 
 class ImageMonitor:
-    """
-    Notes what changes from image to image of one camera, at no cost worth measuring.
-
-    Parameters
-    ----------
-    topic : str
-        Where they come from.
-    clock : callable
-        Gives the time in seconds; for tests.
-
-    Attributes
-    ----------
-    jumps : int
-        How often an image's stamp was older than the one before.
-    changes : int
-        How often size or encoding changed.
-    interruptions : int
-        How often images came again after they had been missed.
-    image_format : str
-        Size and encoding of the last image; empty before the first.
-
-    """
+    """Notes what changes from image to image of one camera, at no cost worth measuring."""
 
     def __init__(self, topic: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._topic = topic
         self._clock = clock
-        self.jumps = 0
-        self.changes = 0
-        self.interruptions = 0
-        self.image_format = ''
+        self.jumps = 0  # how often an image's stamp was older than the one before
+        self.changes = 0  # how often size or encoding changed
+        self.interruptions = 0  # how often images came again after they had been missed
+        self.image_format = ''  # size and encoding of the last image; empty before the first
         self._stamp: float | None = None
         self._jumped: tuple[float, float] = (-_SHOWN, 0.0)
         self._unusable: tuple[float, str] = (-_SHOWN, '')
@@ -96,11 +75,7 @@ class ImageMonitor:
             self._jumped = (self._clock(), before - now)
 
     def usable(self, image_format: str) -> str:
-        """
-        Note the size and encoding of a readable image; called by one thread at a time.
-
-        Return the previous ones if they have changed; else an empty string.
-        """
+        """Note a readable image's format; return the previous one if it changed. One thread."""
         self._last_unusable = False
         before, self.image_format = self.image_format, image_format
         if not before or before == image_format:
@@ -140,17 +115,7 @@ class ImageMonitor:
 
 
 class LossMonitor:
-    """
-    Tells when too many images get lost between the camera and this node.
-
-    An image that is replaced by a newer one because this node is slow is not lost: it came.
-
-    Attributes
-    ----------
-    symptom : str
-        What the last span showed, said or not; empty if all was well.
-
-    """
+    """Tells when too many images get lost on the way; one replaced by a newer one is not lost."""
 
     # Seconds that are judged together.
     _SPAN = 5.0
@@ -164,14 +129,10 @@ class LossMonitor:
         self._clock = clock
         self._base = (clock(), 0, 0)
         self._said: float | None = None
-        self.symptom = ''
+        self.symptom = ''  # what the last span showed, said or not; empty if all was well
 
     def judge(self, received: int, lost: int) -> str:
-        """
-        Return ``90 of 100 images of the last 5 s``, or nothing if there is nothing to say.
-
-        Call it about once a second, with how many images have been received and lost so far.
-        """
+        """Return ``90 of 100 images of the last 5 s``, or nothing; each second, counts so far."""
         now = self._clock()
         began, received_before, lost_before = self._base
         span = now - began

@@ -73,59 +73,24 @@ class InferenceStatistics:
 
 @dataclass(eq=False)
 class Job:
-    """
-    Images that go through the model together.
-
-    Parameters
-    ----------
-    model : Model
-        The model that they began with.
-    settings : ResultSettings
-        What the parameters asked for when the job began.
-    batch : Batch
-        The model's input: one row for each image.
-    images : list of tuple of (Source, ndarray of uint8, str)
-        Where each image of the batch came from, its pixels, and their channel order.
-    dropped : list of Outcome
-        The images that are not in the batch.
-    outputs : list of dict of str to ndarray
-        The model's outputs, one for each image.
-    preprocess_time, inference_time : float
-        Seconds.
-    error : Exception or None
-        How the model failed.
-    begun : float
-        When the model began, on the clock of ``time.perf_counter``.
-    abandoned : bool
-        Whether its images have been given up, as it doesn't come back from the model.
-
-    """
+    """Images that go through the model together; model and settings stay those of its begin."""
 
     model: Model
     settings: ResultSettings
-    batch: Batch
+    batch: Batch  # the model's input: one row for each image
+    # origin, uint8 pixels and channel order of each row
     images: list[tuple[Source, NDArray[Any], str]] = field(default_factory=list)
-    dropped: list[Outcome] = field(default_factory=list)
-    outputs: list[Tensors] = field(default_factory=list)
-    preprocess_time: float = 0.0
+    dropped: list[Outcome] = field(default_factory=list)  # the images that are not in the batch
+    outputs: list[Tensors] = field(default_factory=list)  # one for each image
+    preprocess_time: float = 0.0  # seconds, as below
     inference_time: float = 0.0
-    error: Exception | None = None
-    begun: float = 0.0
-    abandoned: bool = False
+    error: Exception | None = None  # how the model failed
+    begun: float = 0.0  # when the model began, on ``time.perf_counter``
+    abandoned: bool = False  # the model doesn't return: its images have been given up
 
 
 class Inference:
-    """
-    From images to outcomes, for several threads, each with jobs of its own.
-
-    Parameters
-    ----------
-    faults : EngineFaults
-        Gets the model's failures, and says when the model is to be left alone.
-    statistics : InferenceStatistics, optional
-        Gets the times.
-
-    """
+    """From images to outcomes, for several threads, each with jobs of its own."""
 
     def __init__(self, faults: EngineFaults,
                  statistics: InferenceStatistics | None = None) -> None:
@@ -144,10 +109,9 @@ class Inference:
 
     def run(self, model: Model, sources: Sequence[Source], slot: int) -> Job:
         """
-        Read and preprocess images, and run the model.
+        Read and preprocess images, and run the model; `outcomes` tells what failed.
 
-        No other job that is not finished may have the same slot. Nothing is raised for the sake of
-        one image: `outcomes` tells.
+        No other job that is not finished may have the same slot.
         """
         job = Job(model, model.settings, model.batches[slot])
         pause = self._faults.pause()
@@ -183,11 +147,7 @@ class Inference:
                 yield Outcome(source, result, pixels, color, job.settings.class_id)
 
     def abandon(self, error: Exception) -> list[Outcome]:
-        """
-        Give up the jobs that don't come back from the model; their outcome won't count.
-
-        Return what becomes of their images.
-        """
+        """Give up the jobs that don't come back; return what becomes of their images."""
         given_up = []
         with self._lock:
             self._abandoned = True

@@ -53,48 +53,20 @@ Starting = Callable[[float], None]
 
 
 class Model:
-    """
-    A pipeline and what belongs to it.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        Warm; the model closes it.
-    settings : ResultSettings
-        What the parameters ask for; replaced as a whole when they change.
-    warm_up_time : float
-        Seconds the first result took.
-    load_time : float
-        Seconds it took to load, fetching and converting included.
-    engine_time : float
-        Those of them in which the engine started, or was built.
-    sha256 : str
-        That of the model's file; empty if there is none.
-    jobs : int
-        How many jobs there are at the same time.
-
-    Attributes
-    ----------
-    number : int
-        Counts the models that a server has loaded, from 1.
-    batches : tuple of Batch
-        One for each job.
-    abandoned : bool
-        Whether a thread does not come back from it: it is not used again.
-
-    """
+    """A pipeline and what belongs to it."""
 
     def __init__(self, pipeline: Pipeline[Result], settings: ResultSettings, *,
                  warm_up_time: float = 0.0, load_time: float = 0.0, engine_time: float = 0.0,
                  sha256: str = '', jobs: int = 1) -> None:
         self.pipeline = pipeline
-        self.settings = settings
-        self.warm_up_time = warm_up_time
-        self.load_time = load_time
-        self.engine_time = engine_time
-        self.sha256 = sha256
-        self.number = 1
-        self.abandoned = False
+        self.settings = settings  # replaced as a whole when parameters change
+        self.warm_up_time = warm_up_time  # seconds the first result took
+        self.load_time = load_time  # seconds, fetching and converting included
+        self.engine_time = engine_time  # seconds of them to start or build the engine
+        self.sha256 = sha256  # the model file's; empty if there is none
+        self.number = 1  # counts the models that a server has loaded, from 1
+        self.abandoned = False  # a thread does not come back from it: it is not used again
+        # one for each simultaneous job
         self.batches: tuple[Batch, ...] = tuple(pipeline.new_batch() for _ in range(jobs))
         self._changed = threading.Condition()
         self._users = 0
@@ -137,11 +109,7 @@ class Model:
             self.pipeline.close()
 
     def retire_and_wait(self, patience: float = 10.0) -> None:
-        """
-        Wait until nobody uses it, and free it here.
-
-        After this number of seconds it is left to its last user to free, if that ever ends.
-        """
+        """Wait until nobody uses it, and free it; after these seconds its last user does."""
         with self._changed:
             if self._retired:
                 return
@@ -166,7 +134,7 @@ def difference(old: Model, new: Model) -> str:
 
 def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
     """
-    Return how many images a model must take at once, before it is loaded; 0 asks the provider.
+    Return how many images a model must take at once; 0 asks the provider.
 
     If the provider that this counts on doesn't start, `load_model` returns to one.
     """
@@ -189,8 +157,8 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
     """
     Load a model and warm it up; raise Ros2ClassifyError if that fails.
 
-    The event cancels a download or a conversion. `starting` is called when all files are there and
-    the engine is about to start; see `patience_for`.
+    `cancel` ends a download or a conversion; `starting` is called when the files are there and the
+    engine is about to start; see `patience_for`.
     """
     begun = time.monotonic()
     engine = engine_settings(settings)

@@ -55,11 +55,7 @@ class LoadCancelledError(Ros2ClassifyError):
 
 
 class LoadingModel:
-    """
-    A model that is being loaded: a future, which any thread may wait for or a callback await.
-
-    The model belongs to the caller of `result`; one that nobody takes is freed.
-    """
+    """A model that is being loaded: a future; the caller of `result` owns it, else it is freed."""
 
     def __init__(self, name: str, work: Work, wake: Callable[[], Any],
                  clock: Callable[[], float]) -> None:
@@ -187,17 +183,8 @@ class ModelLoader:
     """
     Loads models, and frees those that were replaced; any thread may call all methods.
 
-    Parameters
-    ----------
-    stop : ros2_classify.ros.node.process.Stop
-        Counts the abandoned threads.
-    timeout : callable
-        Returns how many seconds a model may take on a CPU; 0 for no limit.
-    wake : callable
-        Wakes up the executor.
-    clock : callable
-        Gives the time in seconds; for tests.
-
+    `timeout` returns how many seconds a model may take on a CPU, 0 for no limit; `stop` counts the
+    abandoned threads, and `wake` wakes up the executor.
     """
 
     def __init__(self, stop: Stop, timeout: Callable[[], float],

@@ -57,18 +57,7 @@ class ModelHolder(Protocol):
 
 
 class ModelParameter:
-    """
-    Responds to those who set a server's parameters; all methods run in the executor's thread.
-
-    Attributes
-    ----------
-    setting_model : bool
-        Whether the parameters are being set for a model that is not in use yet: the one in use
-        must not follow them.
-    refused : str
-        Why the last change of the model was refused; empty if it was not.
-
-    """
+    """Responds to those who set a server's parameters; only in the executor's thread."""
 
     def __init__(self, node: Node, settings: Parameters, holder: ModelHolder) -> None:
         self._node = node
@@ -76,8 +65,9 @@ class ModelParameter:
         self._settings = settings
         self._holder = holder
         self._loading: LoadingModel | None = None
+        # being set for a model not in use yet, which the one in use must not follow
         self.setting_model = False
-        self.refused = ''
+        self.refused = ''  # why the last change of the model was refused, if it was
         settings.guard(self._problem_with)
         replace_setters(node, self._set)
 

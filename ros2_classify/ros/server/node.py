@@ -54,20 +54,7 @@ _TIMER_PERIOD = 1.0
 
 
 class ServerNode(ManagedNode):
-    """
-    A lifecycle node that publishes results for the newest images of its cameras.
-
-    Parameters
-    ----------
-    stop : ros2_classify.ros.node.process.Stop
-        The request to end the process.
-
-    Raises
-    ------
-    OptionsError
-        If a parameter given at start is wrong.
-
-    """
+    """Publishes results for the newest images of its cameras; OptionsError at wrong parameters."""
 
     def __init__(self, stop: runtime.Stop) -> None:
         super().__init__('server', stop)

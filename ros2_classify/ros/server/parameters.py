@@ -47,24 +47,7 @@ FETCH_PARAMETERS = (
 
 def fetch_options(parameters: Parameters, log: Any,
                   cancel: threading.Event | None = None) -> FetchOptions:
-    """
-    Return how a model is fetched.
-
-    Parameters
-    ----------
-    parameters : Parameters
-        With those of FETCH_PARAMETERS.
-    log : rclpy logger
-        Gets progress, a line every few seconds.
-    cancel : threading.Event, optional
-        Ends the work when it is set.
-
-    Returns
-    -------
-    FetchOptions
-        The options.
-
-    """
+    """Return how a model is fetched; `log` gets a line of progress every few seconds."""
     return FetchOptions(
         # False leaves it to the environment.
         offline=parameters['offline'] or None,
@@ -73,22 +56,7 @@ def fetch_options(parameters: Parameters, log: Any,
 
 
 def convert_options(parameters: Parameters, fetch: FetchOptions) -> ConvertOptions:
-    """
-    Return how a TensorFlow model is converted.
-
-    Parameters
-    ----------
-    parameters : Parameters
-        With those of FETCH_PARAMETERS.
-    fetch : FetchOptions
-        How it is fetched: the cache and the cancel are the same.
-
-    Returns
-    -------
-    ConvertOptions
-        The options.
-
-    """
+    """Return how a TensorFlow model is converted, with the cache and the cancel of `fetch`."""
     return replace(ConvertOptions.like(fetch), timeout=parameters['conversion_timeout'])
 
 
@@ -129,25 +97,7 @@ ENGINE_PARAMETERS = (
 
 
 def engine_settings(parameters: Parameters) -> EngineSettings:
-    """
-    Return how to run a model.
-
-    Parameters
-    ----------
-    parameters : Parameters
-        With those of ENGINE_PARAMETERS.
-
-    Returns
-    -------
-    EngineSettings
-        The settings.
-
-    Raises
-    ------
-    EngineError
-        If a value is wrong.
-
-    """
+    """Return how to run a model; EngineError if a value is wrong."""
     same = {spec.name: parameters[spec.name] for spec in ENGINE_PARAMETERS
             if spec.name in EngineSettings.__dataclass_fields__}
     lists = {name: tuple(filter(None, same[name].split(':')))
@@ -234,48 +184,17 @@ PARAMETERS = (
 
 @dataclass(frozen=True)
 class ResultSettings:
-    """
-    What the parameters ask of a result, all of one moment.
-
-    Parameters
-    ----------
-    options : ros2_classify.options.Options
-        Thresholds and limits.
-    class_id : str
-        ``label`` or ``index``.
-    max_pixels : int
-        Larger images are refused.
-    input_range : InputRange
-        Which values of 16-bit images are black and white.
-    image_timeout : float
-        Seconds until it is an error that no image comes; 0 follows the rate of the images.
-
-    """
+    """What the parameters ask of a result, all of one moment."""
 
     options: Options
-    class_id: str
-    max_pixels: int
-    input_range: InputRange = ALL_BITS
-    image_timeout: float = 0.0
+    class_id: str  # ``label`` or ``index``
+    max_pixels: int  # larger images are refused
+    input_range: InputRange = ALL_BITS  # which values of 16-bit images are black and white
+    image_timeout: float = 0.0  # seconds without an image until it is an error; 0: by their rate
 
 
 def result_settings(parameters: Parameters, defaults: Options) -> ResultSettings:
-    """
-    Return what the parameters ask for now.
-
-    Parameters
-    ----------
-    parameters : Parameters
-        The server's parameters.
-    defaults : ros2_classify.options.Options
-        The model's own options, for what is no parameter.
-
-    Returns
-    -------
-    ResultSettings
-        The settings.
-
-    """
+    """Return what the parameters ask for now; the model's defaults serve what is no parameter."""
     options = defaults.replace(**{
         spec.name: parameters[spec.name] for spec in PARAMETERS
         if spec.from_model and spec.name in vars(defaults)})

@@ -42,23 +42,10 @@ def _qos(depth: int, durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -
 
 class Publishers:
     """
-    The server's publishers.
+    The server's publishers, with the topics that the node would have in this namespace.
 
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The node.
-    task : str
-        The model's task; it decides the result's message and topic.
-    on_listeners : callable
-        Called, in the executor's thread, when a subscriber came or went. Middlewares without such
-        events never call it: ask `wanted` from time to time as well.
-    masks : bool
-        Whether the model's detections have masks: they get a topic of their own.
-    namespace : str or None
-        The full name of the namespace of the topics; None for the node's own. The topics are
-        those that the node would have if it were in there.
-
+    `on_listeners` is called in the executor's thread when a subscriber came or went; middlewares
+    without such events never call it, so ask `wanted` from time to time as well.
     """
 
     def __init__(self, node: Node, task: str, on_listeners: Callable[[], None], *,
@@ -123,23 +110,7 @@ class Publishers:
 
     def publish(
             self, result: Result, header: Any, pixels: Any, color: str, class_id: str) -> None:
-        """
-        Publish one result; nothing is built without a subscriber.
-
-        Parameters
-        ----------
-        result : Classification, Detections or Segmentation
-            The result.
-        header : std_msgs.msg.Header
-            The image's header.
-        pixels : ndarray of uint8
-            The image; it stays as it is.
-        color : str
-            What the image's channels are.
-        class_id : str
-            ``label`` or ``index``.
-
-        """
+        """Publish one result; nothing is built without a subscriber, `pixels` stay as they are."""
         if self._result.get_subscription_count():
             self._result.publish(self._form(result, header, class_id))
         drawing = self._debug_image.get_subscription_count()

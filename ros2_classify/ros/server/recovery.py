@@ -62,11 +62,7 @@ class Recovery:
         return [*self._issues, *self._faults.issues()]
 
     def look(self, busy_for: float, limit: float) -> None:
-        """
-        Look after the model; call it about once a second.
-
-        An inference that has been busy for more seconds than the limit counts as stuck.
-        """
+        """Look after the model, once a second; busy for more seconds than `limit` is stuck."""
         seen = self._watchdog.look(busy_for)
         self._issues = []
         if seen > limit:

@@ -54,27 +54,10 @@ class Request:
 
 class InferenceService:
     """
-    The service of the loaded model's task.
+    The service of the loaded model's task; ImportError if its interfaces are not installed.
 
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The node.
-    task : str
-        The model's task.
-    submit : callable
-        Takes a `Request` for the worker; returns why it can't be taken, or nothing.
-
-    Raises
-    ------
-    ImportError
-        If the interfaces package isn't installed, or is too old for this task.
-
-    Attributes
-    ----------
-    handled : int
-        Requests that got a result, or were refused for another reason than the node's stop.
-
+    `submit` returns why a `Request` can't be taken, or nothing. `handled` counts the requests that
+    got a result, or were refused for another reason than the node's stop.
     """
 
     def __init__(self, node: Node, task: str, submit: Callable[[Request], str]) -> None:

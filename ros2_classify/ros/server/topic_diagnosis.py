@@ -38,24 +38,7 @@ _POLICIES = {'effort': 'RELIABILITY', 'ransient': 'DURABILITY', 'eadline': 'DEAD
 
 
 def explain_silence(node: Node, source: ImageSubscription, silent_for: float) -> Issue:
-    """
-    Say why no image comes.
-
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        The node.
-    source : ImageSubscription
-        Its input; it must be subscribed.
-    silent_for : float
-        Seconds without an image.
-
-    Returns
-    -------
-    Issue
-        One or two sentences, with what to do next.
-
-    """
+    """Say why no image comes to a subscription, and what to do next."""
     topic = source.topic
     if source.is_local:
         return find('no_local_image', topic=topic, seconds=silent_for)
@@ -88,22 +71,7 @@ def explain_silence(node: Node, source: ImageSubscription, silent_for: float) ->
 
 
 def explain_losses(lost: str, source: ImageSubscription) -> Issue:
-    """
-    Say why images get lost on their way, and what to do.
-
-    Parameters
-    ----------
-    lost : str
-        How many, as `ros2_classify.ros.server.image_monitor.LossMonitor.judge` says it.
-    source : ImageSubscription
-        The input they were lost on.
-
-    Returns
-    -------
-    Issue
-        One or two sentences, with what to do next.
-
-    """
+    """Say why images get lost on their way, and what to do; `lost` is from `LossMonitor.judge`."""
     if source.transport is not TRANSPORTS['raw']:
         return find('compressed_lost', lost=lost, topic=source.topic)
     return find('images_lost', lost=lost, topic=source.topic, cure=_profile_cure())

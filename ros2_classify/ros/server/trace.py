@@ -31,19 +31,11 @@ _COLUMNS = 2
 
 class Trace:
     """
-    Two lists of stamps and times, written when the server stops.
+    When each image was taken, and when its result was published; a microsecond and 32 bytes each.
 
-    Noting a frame costs a microsecond and 32 bytes. A reader of the file joins both lists by
-    stamp: a frame that is only in the first one was dropped. Those that newer ones replaced in the
-    middleware's queue are counted apart.
-
-    Parameters
-    ----------
-    path : str
-        The file to write, in NumPy's format ``.npz``. It holds ``taken`` and ``published``, int64
-        arrays of shape (n, 2): the image's stamp and the time on the monotonic clock, in ns;
-        and ``skipped``, the number of frames that were never taken, and the time.
-
+    The ``.npz`` file has ``taken`` and ``published``, int64 of shape (n, 2): the image's stamp and
+    the monotonic time in ns; and ``skipped``, the number of images that newer ones replaced in the
+    middleware's queue, and the time. A stamp that is only in ``taken`` was dropped.
     """
 
     def __init__(self, path: str) -> None:
@@ -66,20 +58,7 @@ class Trace:
             self._skipped.extend((count, time.monotonic_ns()))
 
     def write(self) -> str:
-        """
-        Write the file.
-
-        Returns
-        -------
-        str
-            Its path.
-
-        Raises
-        ------
-        OSError
-            If that can't be done.
-
-        """
+        """Write the file and return its path; OSError if that can't be done."""
         # An open file, for NumPy adds a suffix to a name.
         with self._path.open('wb') as file:
             np.savez(file, taken=_table(self._taken), published=_table(self._published),

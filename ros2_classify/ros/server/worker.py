@@ -72,25 +72,11 @@ class Waiter(Protocol):
 
 class Worker:
     """
-    Threads that turn images into results, until they are stopped.
+    Threads that turn images into results, until they are stopped; they close the waiter.
 
-    Parameters
-    ----------
-    cameras : sequence of CameraStream
-        Where images are taken.
-    inference : Inference
-        What is done with them.
-    waiter : ImageWaiter
-        What waits; the worker closes it.
-    acquire_model : callable
-        Returns the model of the moment, acquired, or an exception that says why there is none.
-    on_error : callable
-        Called with an exception that nobody expected.
-    parallel : int
-        How many threads.
-    max_batch_delay : float
-        Seconds to wait for images of other cameras, if the model takes several at once.
-
+    `acquire_model` returns the model of the moment, acquired, or an exception that says why there
+    is none; `on_error` gets exceptions that nobody expected; `max_batch_delay` is how many seconds
+    to wait for images of other cameras, if the model takes several at once.
     """
 
     def __init__(self, cameras: Sequence[Camera], inference: Inference, waiter: Waiter,
