@@ -42,6 +42,12 @@ MAX_TAR_HEADERS = 1 << 20
 MAX_CELLS = 1 << 20
 # Numbers in one input of a model: 64 Mpixel in colour, four bytes each, take 800 MB.
 MAX_INPUT = 3 << 26
+# Nodes, weights and inputs of an ONNX file, and nodes of a TensorFlow graph; published models have
+# up to 10,000. Empty ones take two bytes in the file, and hundreds in memory.
+MAX_GRAPH_PARTS = 1_000_000
+MAX_TENSORFLOW_NODES = 200_000
+# Graphs of one SavedModel: for serving, training, evaluation, a TPU.
+MAX_META_GRAPHS = 4
 # Characters of one line for a log or a terminal.
 MAX_LINE = 2000
 

@@ -177,6 +177,51 @@ def read_labels(data: bytes, directory: Path) -> None:
     load_labels(directory / 'labels.txt')
 
 
+def tensorflow_nodes(size: int) -> bytes:
+    """Return a graph of nodes without operators; a name is needed only once."""
+    return b'\x0a\x00' * (size // 2)
+
+
+def tensorflow_functions(size: int) -> bytes:
+    import graphs
+
+    return graphs.classifier() + graphs.piece(2, graphs.piece(1, b'\x1a\x00' * (size // 2)))
+
+
+def read_tensorflow(data: bytes, directory: Path) -> None:
+    from ros2_classify.convert.graph import read_frozen_graph
+
+    (directory / 'graph.pb').write_bytes(data)
+    read_frozen_graph(directory / 'graph.pb')
+
+
+def onnx_nodes(size: int) -> bytes:
+    import graphs
+
+    return b'\x08\x08' + graphs.piece(7, b'\x0a\x00' * (size // 2))
+
+
+def onnx_weights(size: int) -> bytes:
+    import graphs
+
+    return b'\x08\x08' + graphs.piece(7, b'\x2a\x00' * (size // 2))
+
+
+def onnx_operators(size: int) -> bytes:
+    """Return a graph of nodes with a name of its own for each operator."""
+    import graphs
+
+    return b'\x08\x08' + graphs.piece(7, b''.join(
+        graphs.piece(1, graphs.piece(4, f'{number:x}')) for number in range(size // 9)))
+
+
+def read_model(data: bytes, directory: Path) -> None:
+    from ros2_classify.engines.onnx_file import read_onnx
+
+    (directory / 'model.onnx').write_bytes(data)
+    read_onnx(directory / 'model.onnx')
+
+
 def side(size: int) -> bytes:
     """Return the side of an input, as text; one that no memory is large enough for."""
     return str(32 * size).encode()
@@ -228,6 +273,13 @@ ATTACKS: dict[str, tuple[Maker, Reader, int, int, int, float]] = {
     'labels in yaml': (label_yaml, read_labels, 400, 64 * MIB, 600, 60.0),
     'labels in csv': (label_csv, read_labels, 100, 64 * MIB, 600, 30.0),
     'labels in a map': (label_map, read_labels, 600, 64 * MIB, 800, 60.0),
+    'nodes of a tensorflow graph': (
+        tensorflow_nodes, read_tensorflow, 1000, 8 * MIB, 300, 60.0),
+    'functions of a tensorflow graph': (
+        tensorflow_functions, read_tensorflow, 1000, 8 * MIB, 300, 60.0),
+    'nodes of a model': (onnx_nodes, read_model, 1000, 8 * MIB, 150, 60.0),
+    'weights of a model': (onnx_weights, read_model, 1000, 8 * MIB, 150, 60.0),
+    'operators of a model': (onnx_operators, read_model, 1000, 32 * MIB, 500, 90.0),
     'input of a model': (side, model_input, 20, 100_000, 150, 30.0),
     'grids of cells': (side, cells, 2, 100_000, 200, 10.0),
 }

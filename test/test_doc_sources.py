@@ -55,7 +55,9 @@ def test_the_numbers_are_the_real_ones() -> None:
     numbers = [float(number) for number in rows.values()]
     assert numbers == [
         FetchOptions().timeout, transfer.MIN_SPEED, FetchOptions().attempts, download._FIRST_WAIT,
-        download._LONGEST_WAIT, transfer.MAX_REDIRECTS, transfer.MAX_BYTES / 1e9]
+        download._LONGEST_WAIT, transfer.MAX_REDIRECTS,
+        FetchOptions().timeout + transfer.PATIENCE, transfer.LONGEST / 3600,
+        transfer.MAX_BYTES / 1e9]
     assert f'over {transfer.PATIENCE:.0f} seconds' in TEXT
     assert f'more than {archives.Limits().members} members' in TEXT
     assert f'{archives.Limits().unpacked / 1e9:.0f} GB unpacked' in TEXT

@@ -29,6 +29,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ros2_classify.errors import ConversionError
+from ros2_classify.limits import MAX_META_GRAPHS, MAX_TENSORFLOW_NODES
 from ros2_classify.model.descriptor import SAVED_MODEL_FILE
 from ros2_classify.protobuf import (
     map_entry, messages, read_fields, signed, text, Value, varints, WireError)
@@ -189,7 +190,12 @@ def read_saved_model(directory: Path) -> SavedModel:
             f'{text_form if (directory / "saved_model.pbtxt").is_file() else ""}; a SavedModel is '
             f'the directory that holds {SAVED_MODEL_FILE} and variables/')
     try:
-        graphs = [_meta_graph(message) for message in messages(_read(path), 2)]
+        metas = list(messages(_read(path), 2))
+        if len(metas) > MAX_META_GRAPHS:
+            raise ConversionError(
+                f'{path}: it has {len(metas)} graphs, more than the {MAX_META_GRAPHS} that are '
+                'allowed; export it again for serving only')
+        graphs = [_meta_graph(message) for message in metas]
     except WireError as error:
         raise ConversionError(
             f'{path}: this is not a SavedModel, or it is cut off: {error}; download it again'
@@ -237,16 +243,28 @@ def _what_else(path: Path, data: memoryview) -> str:
 def _graph(data: memoryview) -> Graph:
     nodes: dict[str, Node] = {}
     library: list[Node] = []
+    count = 0
     for number, value in read_fields(data):
         if number == 1 and isinstance(value, memoryview):
             node = _node(value)
             nodes[node.name] = node
+            count = _one_more(count)
         elif number == 2 and isinstance(value, memoryview):
-            library.extend(_node(piece) for function in messages(value, 1)
-                           for piece in messages(function, 3))
+            for function in messages(value, 1):
+                for piece in messages(function, 3):
+                    library.append(_node(piece))
+                    count = _one_more(count)
         elif number > 10:
             raise WireError(f'a graph has no field {number}')
     return Graph(nodes, tuple(library))
+
+
+def _one_more(count: int) -> int:
+    if count >= MAX_TENSORFLOW_NODES:
+        raise ConversionError(
+            f'a TensorFlow graph has more than the {MAX_TENSORFLOW_NODES} nodes that are allowed; '
+            'use another model')
+    return count + 1
 
 
 def _node(message: memoryview) -> Node:

@@ -32,6 +32,7 @@ from ros2_classify.engines.base import Quantization
 from ros2_classify.engines.error_messages import check_file
 from ros2_classify.engines.quantized_outputs import QUANTIZING, read_quantization
 from ros2_classify.errors import EngineError
+from ros2_classify.limits import MAX_GRAPH_PARTS
 from ros2_classify.protobuf import (
     messages, read_fields, read_spans, signed, text, Value, WireError)
 
@@ -204,10 +205,23 @@ def _spans(data: memoryview) -> Iterator[tuple[int, int, int, Value]]:
         begin = end
 
 
+class _Operators(Counter[Operator]):
+    """How often each operator occurs, and how many parts the graphs have."""
+
+    parts = 0
+
+    def count_part(self) -> None:
+        """Count one more part; whatever loads the model makes an object of each."""
+        self.parts += 1
+        if self.parts > MAX_GRAPH_PARTS:
+            raise WireError(f'it has more than the {MAX_GRAPH_PARTS} nodes, weights and inputs '
+                            'that are allowed')
+
+
 def _read_model(data: memoryview) -> OnnxFile:
     version, producer, graphs, functions = 0, {}, 0, set()
     opsets: dict[str, int] = {}
-    operators: Counter[Operator] = Counter()
+    operators = _Operators()
     external: dict[str, None] = {}
     inputs: Inputs = {}
     quantized: dict[str, Quantization] = {}
@@ -234,7 +248,7 @@ def _read_model(data: memoryview) -> OnnxFile:
             # Never run, but whatever loads the model may read its tensors.
             for part, graph in read_fields(value):
                 if part in _TrainingInfo.GRAPHS and isinstance(graph, memoryview):
-                    _read_graph(graph, Counter(), external)
+                    _read_graph(graph, _Operators(), external)
     if not version or graphs != 1:
         raise WireError('there is no graph in it' if version else 'it does not begin as one')
     made_by = ' '.join(filter(None, (
@@ -255,10 +269,11 @@ def _read_opset(data: memoryview) -> tuple[str, int]:
     return domain, version
 
 
-def _read_function(data: memoryview, operators: Counter[Operator],
+def _read_function(data: memoryview, operators: _Operators,
                    external: dict[str, None]) -> Operator:
     name, domain = '', ''
     for number, value in read_fields(data):
+        operators.count_part()
         if number == _Function.NAME:
             name = text(value)
         elif number == _Function.DOMAIN:
@@ -270,11 +285,12 @@ def _read_function(data: memoryview, operators: Counter[Operator],
     return domain, name
 
 
-def _read_graph(data: memoryview, operators: Counter[Operator], external: dict[str, None],
+def _read_graph(data: memoryview, operators: _Operators, external: dict[str, None],
                 depth: int = 0) -> None:
     if depth > _MAX_DEPTH:
         raise WireError(f'graphs are nested more than {_MAX_DEPTH} deep')
     for number, value in read_fields(data):
+        operators.count_part()
         if not isinstance(value, memoryview):
             continue
         if number == _Graph.NODE:
@@ -317,7 +333,7 @@ def _read_dimension(data: memoryview) -> int | str:
     return size
 
 
-def _read_node(data: memoryview, operators: Counter[Operator], external: dict[str, None],
+def _read_node(data: memoryview, operators: _Operators, external: dict[str, None],
                depth: int) -> None:
     name, domain = '', ''
     for number, value in read_fields(data):
@@ -330,7 +346,7 @@ def _read_node(data: memoryview, operators: Counter[Operator], external: dict[st
     operators[domain, name] += 1
 
 
-def _read_attribute(data: memoryview, operators: Counter[Operator], external: dict[str, None],
+def _read_attribute(data: memoryview, operators: _Operators, external: dict[str, None],
                     depth: int) -> None:
     for number, value in read_fields(data):
         if not isinstance(value, memoryview):

@@ -175,6 +175,14 @@ def test_only_the_chosen_graph_is_passed_on() -> None:
     assert copy(content) == model()
 
 
+def test_the_number_of_graphs(tmp_path: Path) -> None:
+    for count, words in ((4, 'has no signature'), (5, 'it has 5 graphs, more than the 4')):
+        (tmp_path / 'saved_model.pb').write_bytes(
+            graphs.saved_model(*[graphs.meta_graph(['serve'], {}, graphs.classifier())] * count))
+        with pytest.raises(ConversionError, match=words):
+            convert(descriptor('saved_model'), tmp_path)
+
+
 @pytest.mark.parametrize('listed', [False, True])
 def test_an_operator_called_as_a_function(listed: bool) -> None:
     call = piece(10, piece(1, 'WriteFile'))
