@@ -124,7 +124,7 @@ def rows(cls: type) -> tuple[Row, ...]:
 
 def read(fields: Fields, cls: type[T]) -> T:
     """
-    Read a mapping as declared by a dataclass; unknown keys are refused.
+    Read a mapping as a dataclass declares it; unknown keys are refused.
 
     A method ``checked(fields)`` of the dataclass refuses what depends on several keys, and
     returns the value to use.

@@ -68,28 +68,17 @@ _LAYERS = ('Conv', 'ConvTranspose', 'Gemm', 'MatMul')
 @dataclass(frozen=True)
 class Quantized:
     """
-    What came out.
+    What came out; `agreement`, 0 to 1, compares both models' results for these images.
 
-    Parameters
-    ----------
-    model, descriptor : Path
-        The model and its descriptor.
-    images : int
-        How many images were measured, or compared.
-    agreement : float
-        From 0 to 1, on these images: how often both have the same best class; how many of the
-        boxes of either the other one has too, with the same class and half of the area; how
-        many pixels have the same class.
-    bytes_before, bytes_after : int
-        The sizes of the files.
-
+    It is how often both have the same best class; how many of the boxes of either the other one
+    has too, with the same class and half of the area; how many pixels have the same class.
     """
 
     model: Path
     descriptor: Path
-    images: int
+    images: int  # measured, or compared
     agreement: float
-    bytes_before: int
+    bytes_before: int  # of the files
     bytes_after: int
 
 
@@ -252,10 +241,9 @@ def _load(onnx: Any, path: Path) -> Any:
 
 def _tail(model: Any) -> list[str]:
     """
-    Return the nodes behind the last layers with weights.
+    Return the nodes behind the last layers with weights, which join coordinates and scores.
 
-    They join coordinates and scores, whose ranges have nothing to do with each other: 256 steps
-    for both would leave nothing of the scores.
+    Their ranges are unlike: 256 steps for both would leave nothing of the scores.
     """
     needed: set[str] = set()
     tail = []

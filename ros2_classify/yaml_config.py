@@ -84,11 +84,7 @@ class Where:
 
 
 class Fields:
-    """
-    The values of one mapping, and which of them were asked for.
-
-    `finish` refuses the remaining keys; `ros2_classify.keys` checks the values.
-    """
+    """The values of one mapping; `finish` refuses the keys that nobody has asked for."""
 
     def __init__(self, mapping: object, where: Where | str) -> None:
         self.where = Where(where) if isinstance(where, str) else where
