@@ -114,35 +114,10 @@ def convert(
     """
     Convert a TensorFlow model to ONNX once; later calls take it from the cache.
 
-    If several processes start at once, one converts and the others wait for it. TensorFlow runs
-    in a process of its own, and only if the model is not in the cache.
-
-    Parameters
-    ----------
-    descriptor : ModelDescriptor
-        Its format is ``frozen_graph`` or ``saved_model``.
-    source : Path
-        The frozen graph's file or the SavedModel's directory.
-    options : ConvertOptions, optional
-        How to convert.
-
-    Returns
-    -------
-    Conversion
-        The model; it was run once, and its outputs equal TensorFlow's within the tolerance.
-
-    Raises
-    ------
-    ConversionError
-        If the source is no such model, a tensor's name is wrong, TensorFlow is needed but not
-        installed, the conversion fails, or the outputs differ.
-    FetchError
-        If the cache can't be written; its subclass DiskFullError if the disk is full.
-    FetchCancelledError
-        If ``options.cancel`` was set.
-    InputError
-        If ``options.image`` is not an image.
-
+    One process converts and others wait for it. TensorFlow runs in a process of its own, only if
+    the model is not in the cache; the model was run once, and its outputs equal TensorFlow's
+    within the tolerance, else ConversionError. FetchError if the cache can't be written,
+    FetchCancelledError after ``options.cancel``, InputError if ``options.image`` isn't an image.
     """
     options = options or ConvertOptions()
     plan = make_plan(descriptor, source)

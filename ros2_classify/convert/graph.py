@@ -69,17 +69,12 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class Node:
-    """
-    One operation of a graph; `message` is its ``NodeDef``, from which attributes are read.
-
-    `inputs` are tensors (``name:1``, ``name`` for the first output) and nodes that it waits for
-    (``^name``).
-    """
+    """One operation; inputs are tensors (``name:1``) and nodes that it waits for (``^name``)."""
 
     name: str
     op: str
     inputs: tuple[str, ...]
-    message: memoryview = field(repr=False)
+    message: memoryview = field(repr=False)  # its ``NodeDef``, from which attributes are read
 
     def data_types(self) -> set[str]:
         """Return all types in its attributes; ConversionError if they are damaged."""

@@ -43,28 +43,19 @@ _LISTED = 12
 
 @dataclass(frozen=True)
 class Interface:
-    """
-    The inputs and outputs of a TensorFlow model.
-
-    A frozen graph's are tensors (``image_tensor:0``), a SavedModel's have the names of the
-    signature. `found` has a sentence for each thing that was not declared.
-    """
+    """Inputs and outputs: tensors of a frozen graph (``a:0``), or a signature's own names."""
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[str, ...]
     signature: str = ''
     tag: str = ''
-    found: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()  # a sentence for each thing that was not declared
 
 
 def frozen_interface(
     graph: Graph, inputs: Sequence[str], outputs: Sequence[str], origin: str,
 ) -> Interface:
-    """
-    Return the declared inputs and outputs of a frozen graph, or find them.
-
-    ConversionError if a name is wrong, the outputs need another placeholder, or none can be found.
-    """
+    """Return a frozen graph's declared inputs and outputs, or find them; else ConversionError."""
     found = []
     if outputs:
         nodes = [_find(graph, name, 'output', graph.leaves, origin) for name in outputs]
@@ -101,11 +92,7 @@ def frozen_interface(
 
 
 def saved_interface(model: SavedModel, signature: str, origin: str) -> Interface:
-    """
-    Return the inputs and outputs of a signature of a SavedModel.
-
-    An empty name takes ``serving_default``, or the only one. ConversionError if there is none.
-    """
+    """Return a signature's inputs and outputs; '' takes ``serving_default``, or the only one."""
     usable = {item.name: item for item in model.signatures if item.inputs and item.outputs}
     if not usable:
         raise ConversionError(

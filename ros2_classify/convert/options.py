@@ -26,34 +26,16 @@ from ros2_classify.progress import log_step_progress, StepProgress
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """
-    How to convert models.
+    """How to convert models."""
 
-    Parameters
-    ----------
-    cache : Path or None
-        The cache's directory; None means ``ROS2_CLASSIFY_CACHE``, or ``ros2_classify`` in the
-        user's cache directory.
-    python : str or None
-        The interpreter that has tensorflow and tf2onnx; None means that of
-        ``ROS2_CLASSIFY_CONVERTER_PYTHON``, or else the running one.
-    timeout : float
-        Maximum duration of a conversion in seconds.
-    image : Path or None
-        The image to compare outputs on; None means a generated one.
-    progress : callable or None
-        Called with ``(text, done)``; None means a line on the terminal, or lines in the log of
-        `logging`'s logger ``ros2_classify``.
-    cancel : threading.Event or None
-        Set it in another thread to stop with FetchCancelledError.
-
-    """
-
-    cache: Path | None = None
+    cache: Path | None = None  # None: ``ROS2_CLASSIFY_CACHE``, or the user's cache directory
+    # with tensorflow and tf2onnx; None: ``ROS2_CLASSIFY_CONVERTER_PYTHON``, or this one
     python: str | None = None
-    timeout: float = 1800.0
-    image: Path | None = None
+    timeout: float = 1800.0  # seconds
+    image: Path | None = None  # to compare outputs on; None: a generated one
+    # gets ``(text, done)``; None: the terminal, or the log ``ros2_classify``
     progress: StepProgress | None = field(default=None, compare=False)
+    # stops with FetchCancelledError
     cancel: threading.Event | None = field(default=None, compare=False)
 
     @classmethod

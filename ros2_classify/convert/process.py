@@ -64,11 +64,7 @@ def unsupported_operators(log: str) -> list[str]:
 
 
 def explain(error: str, log: str, graph: Graph, outputs: Iterable[str]) -> str:
-    """
-    Return the cause of a failed conversion and the next step, without a full stop.
-
-    Only the nodes that the outputs need are considered; without outputs, all of them.
-    """
+    """Return the cause of a failed conversion, by nodes the outputs need, and the next step."""
     outputs = list(outputs)
     nodes = list(graph.needed(outputs).values() if outputs else graph.nodes.values())
     nodes += graph.library
@@ -149,11 +145,7 @@ _TICK = 0.2
 
 
 class WorkerError(ConversionError):
-    """
-    An exception of TensorFlow or tf2onnx, as ``ValueError: ...``.
-
-    If `converted`, the conversion itself succeeded, but TensorFlow could not run the model.
-    """
+    """An exception of TensorFlow or tf2onnx; if `converted`, TensorFlow couldn't run the model."""
 
     def __init__(self, message: str, *, converted: bool = False) -> None:
         super().__init__(message)
