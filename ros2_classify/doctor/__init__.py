@@ -47,24 +47,7 @@ CHECKS: dict[str, Callable[[Machine], Iterator[Issue]]] = {
 def examine(
     machine: Machine | None = None, *, models: Sequence[str] = (), provider: str = 'auto',
 ) -> Iterator[Issue]:
-    """
-    Check an installation.
-
-    Parameters
-    ----------
-    machine : Machine, optional
-        The machine to check; by default this one.
-    models : sequence of str
-        Models to load and run once.
-    provider : str
-        The execution provider for them.
-
-    Yields
-    ------
-    Issue
-        In the order of `CHECKS`.
-
-    """
+    """Check this machine or another, in the order of `CHECKS`; `models` are loaded, run once."""
     machine = ThisMachine() if machine is None else machine
     for name, check in CHECKS.items():
         try:

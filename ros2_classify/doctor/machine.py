@@ -36,13 +36,7 @@ Level = Literal['ok', 'warning', 'error']
 
 @dataclass(frozen=True)
 class Issue:
-    """
-    One result of a check, in one sentence.
-
-    An ``error`` means that something does not work, a ``warning`` that it works less well than
-    it could. Both need a cure, or ValueError is raised.
-
-    """
+    """One result of a check, in one sentence; errors and warnings need a cure, or ValueError."""
 
     check: str
     level: Level
@@ -223,41 +217,19 @@ def _existing(directory: Path) -> Path:
 
 @dataclass
 class FakeMachine:
-    """
-    A machine on which all is well, except for what a test changes.
-
-    Parameters
-    ----------
-    env : mapping of str to str
-        The environment's variables.
-    ran : mapping of str to Ran
-        Results of `run_python` by a part of the code; other code prints ``{}``.
-    installed : mapping of str to sequence of Installed
-        By package.
-    places : mapping of str to sequence of str
-        Directories by module.
-    files : mapping of str to str
-        Contents by path.
-    disks : mapping of str to Disk
-        By the beginning of a path; the longest one counts.
-    write_error, model_error : Exception or None
-        Raised by `write_trial` and by `load_model`.
-    size : int
-        Bytes of every directory.
-    loaded : Loaded
-        What loading a model gives.
-
-    """
+    """A machine on which all is well, except for what a test changes."""
 
     env: Mapping[str, str] = field(default_factory=dict)
+    # by a part of the code; other code prints ``{}``
     ran: Mapping[str, Ran] = field(default_factory=dict)
     installed: Mapping[str, tuple[Installed, ...]] = field(default_factory=dict)
-    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # directories by module
+    files: Mapping[str, str] = field(default_factory=dict)  # contents by path
+    # by the beginning of a path; the longest counts
     disks: Mapping[str, Disk] = field(default_factory=dict)
     write_error: Union[OSError, None] = None
     model_error: Union[Exception, None] = None
-    size: int = 0
+    size: int = 0  # bytes of every directory
     loaded: Loaded = Loaded('CPUExecutionProvider', 0.1, 0.01)
 
     def run_python(self, code: str) -> Ran:
