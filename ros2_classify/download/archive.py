@@ -416,11 +416,7 @@ def _zip_opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Opener:
 
 
 def _check_zip_directory(path: Path, limits: Limits) -> None:
-    """
-    Refuse a central directory that is too long before zipfile reads it into memory.
-
-    The end of central directory record is described in APPNOTE.TXT 6.3.10, section 4.3.16.
-    """
+    """Refuse a huge central directory before zipfile reads it (APPNOTE.TXT 6.3.10, 4.3.16)."""
     with open(path, 'rb') as stream:
         stream.seek(0, 2)
         stream.seek(max(stream.tell() - 65557, 0))

@@ -96,11 +96,7 @@ def origin_of(url: str) -> Origin:
 
 
 def redact(url: str) -> str:
-    """
-    Return a URL for messages.
-
-    User, password, query and fragment are removed, because they may be secret.
-    """
+    """Return a URL for messages, without what may be secret: user, password, query, fragment."""
     try:
         parts = urlsplit(url)
     except ValueError:
