@@ -38,25 +38,12 @@ class Quantization(NamedTuple):
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """
-    One input or output of a model.
+    """One input or output of a model."""
 
-    Parameters
-    ----------
-    name : str
-        Its name in the graph.
-    shape : tuple of int, str or None
-        Its dimensions; a free one is its symbolic name, or ``None`` where it has none.
-    dtype : numpy dtype
-        Its element type.
-    quantization : Quantization or None
-        Of whole numbers that stand for real ones, as the file says; None else.
-
-    """
-
-    name: str
-    shape: tuple[Dim, ...]
+    name: str  # in the graph
+    shape: tuple[Dim, ...]  # a free dimension is its symbolic name, None if it has none
     dtype: np.dtype[Any]
+    # of whole numbers that stand for real ones, as the file says
     quantization: Quantization | None = None
 
     def __str__(self) -> str:
@@ -92,23 +79,9 @@ class Engine(Protocol):
 
     def infer(self, inputs: Tensors) -> Tensors:
         """
-        Run the model once.
+        Run the model once on C-contiguous arrays, read in place; the caller owns the outputs.
 
-        Parameters
-        ----------
-        inputs : dict of str to ndarray
-            One array for each input; C-contiguous arrays are read in place.
-
-        Returns
-        -------
-        dict of str to ndarray
-            One array for each output; the caller owns them.
-
-        Raises
-        ------
-        EngineError
-            If the arrays don't fit the inputs, or the model fails.
-
+        EngineError if the arrays don't fit the inputs, or the model fails.
         """
 
     def close(self) -> None:
@@ -139,30 +112,13 @@ def parallel_runs(engine: Engine) -> int:
 
 def bind(engine: Engine, inputs: Tensors) -> BoundRun:
     """
-    Bind a model to its input arrays, to run it on their contents many times.
+    Bind a model to its C-contiguous input arrays, to run it on their contents many times.
 
-    Parameters
-    ----------
-    engine : Engine
-        The model.
-    inputs : dict of str to ndarray
-        One C-contiguous array for each input. The caller writes to them between two runs.
-        Arrays of other shapes, such as the first rows of a batch, need their own binding.
-
-    Returns
-    -------
-    callable
-        Without arguments; it runs the model and returns a dict with one array for each output,
-        which are **valid until its next call**: where their shapes are known beforehand, the
-        same memory is used each time. It may be called by one thread at a time, and while the
-        engine runs otherwise only as `parallel_runs` allows. It raises EngineError as ``infer``
-        does, and after ``close``.
-
-    Raises
-    ------
-    EngineError
-        If the arrays don't fit the inputs.
-
+    The callable that is returned runs the model; its outputs are **valid until its next call**,
+    as memory is reused if shapes are known beforehand. One thread at a time may call it, and
+    while the engine runs otherwise only as `parallel_runs` allows. Arrays of other shapes, such as
+    the first rows of a batch, need their own binding. EngineError if arrays don't fit, as in
+    ``infer``, and after ``close``.
     """
     if isinstance(engine, BindingEngine):
         return engine.bind(inputs)

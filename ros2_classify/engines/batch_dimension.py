@@ -48,21 +48,10 @@ class Unsafe(Exception):
 
 class Node:
     """
-    A node, with all that a rule asks for.
+    A node, with all that a rule asks for; rules may change `proto`.
 
-    Parameters
-    ----------
-    proto : onnx.NodeProto
-        The node; rules may change it.
-    attributes : mapping of str to value
-        Its attributes.
-    shapes : mapping of str to tuple of int
-        The shape of every tensor of the graph, with one image.
-    constants : mapping of str to ndarray
-        The tensors that don't depend on the image.
-    add_constant : callable
-        Adds a tensor to the graph and returns its name.
-
+    `shapes` has every tensor of the graph, with one image; `constants` those that don't depend on
+    the image; `add_constant` adds a tensor to the graph and returns its name.
     """
 
     def __init__(

@@ -97,11 +97,7 @@ def tidy(error: BaseException) -> str:
 
 
 def check_texts(path: Path, session: Any) -> None:
-    """
-    Check that the texts in a model are UTF-8.
-
-    ONNX Runtime runs a model with other texts, and fails when they are read.
-    """
+    """Check that a model's texts are UTF-8: ONNX Runtime runs others, but can't read them."""
     try:
         for node in (*session.get_inputs(), *session.get_outputs()):
             node.name, node.shape  # noqa: B018

@@ -59,11 +59,7 @@ def check_operators(path: Path, model: OnnxFile) -> None:
 def weight_files(
     path: Path, model: OnnxFile, directories: Iterable[str] = (),
 ) -> dict[str, Path]:
-    """
-    Return the files of weights by the names that the model has for them, links resolved.
-
-    Files elsewhere are refused, whether they exist or not; those allowed need not exist.
-    """
+    """Return the allowed files of weights by the model's names, links resolved, there or not."""
     own, real = path.parent.resolve(), Path(os.path.realpath(path)).parent
     allowed = [own, real, *(Path(directory).expanduser().resolve() for directory in directories)]
     places: dict[str, Path] = {}
@@ -103,11 +99,7 @@ def _place_of(location: str, directory: Path) -> Path:
 
 
 def links_among(path: Path, places: Mapping[str, Path]) -> bool:
-    """
-    Return whether a file of weights is elsewhere than the model says, by links or a setting.
-
-    ONNX Runtime and the package ``onnx`` read none of these by themselves.
-    """
+    """Return if links or a setting lead to weights elsewhere, which no runtime reads by itself."""
     own = path.parent.resolve()
     return any(place != own / location or not place.is_relative_to(own)
                for location, place in places.items())

@@ -102,40 +102,18 @@ class _Dimension:
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """
-    What stands in an ONNX file.
-
-    Parameters
-    ----------
-    ir_version : int
-        The version of the file's format.
-    opsets : mapping of str to int
-        The version of each set of operators, '' being ONNX's own.
-    producer : str
-        The exporter and its version, or ''.
-    operators : mapping of (str, str) to int
-        How many nodes, those of inner graphs counted, there are of each domain and operator.
-    functions : frozenset of (str, str)
-        Domain and name of the operators that the file itself defines.
-    external : tuple of str
-        The other files that hold weights, relative to the file's directory.
-    inputs : mapping of str to tuple
-        The shape of each input that must be fed; a free dimension is its name, or ''.
-    initializers_as_inputs : bool
-        Whether weights are inputs too, so that ONNX Runtime may not treat them as constants.
-    quantized : mapping of str to Quantization
-        Scale and zero point of the outputs that the graph quantizes.
-
-    """
+    """What stands in an ONNX file."""
 
     ir_version: int
-    opsets: Mapping[str, int]
-    producer: str
-    operators: Mapping[Operator, int]
-    functions: frozenset[Operator]
-    external: tuple[str, ...]
+    opsets: Mapping[str, int]  # versions; '' is ONNX's own set
+    producer: str  # the exporter and its version, or ''
+    operators: Mapping[Operator, int]  # how many nodes of each, those of inner graphs counted
+    functions: frozenset[Operator]  # operators that the file itself defines
+    external: tuple[str, ...]  # other files with weights, relative to its directory
+    # those to feed; a free dimension is its name, or ''
     inputs: Mapping[str, tuple[int | str, ...]]
-    initializers_as_inputs: bool
+    initializers_as_inputs: bool  # weights that ONNX Runtime may not treat as constants
+    # outputs that the graph quantizes
     quantized: Mapping[str, Quantization] = field(default_factory=dict)
 
     @property

@@ -62,27 +62,10 @@ def known_shape(output: TensorSpec, inputs: Sequence[TensorSpec], given: Tensors
 
 class BoundSession:
     """
-    One session on one set of input arrays; call it to run the model.
+    One session on one set of C-contiguous input arrays, read in place; call it to run the model.
 
-    Parameters
-    ----------
-    session : onnxruntime.InferenceSession
-        The session.
-    inputs : dict of str to ndarray
-        C-contiguous arrays that fit; read in place at each run.
-    outputs : sequence of (TensorSpec, shape or None)
-        The outputs in the graph's order, with their shapes where these are known.
-    options : onnxruntime.RunOptions or None
-        For each run.
-    device : (str, int) or None
-        The device whose memory holds the model's inputs and outputs, such as ``('cuda', 0)``;
-        None where that is the arrays' own.
-
-    Attributes
-    ----------
-    assumes : bool
-        Whether shapes of outputs are taken from the file, which may be wrong: runs fail then.
-
+    `outputs` are in the graph's order, with their shapes if known; `device` is where the model's
+    memory is, such as ``('cuda', 0)``, None if that is the arrays' own.
     """
 
     def __init__(
@@ -96,6 +79,7 @@ class BoundSession:
         self._inputs = inputs
         self._fixed: dict[str, np.ndarray[Any, Any]] = {}
         self._names = [spec.name for spec, _ in outputs]
+        # shapes of outputs are from the file, which may be wrong: runs fail then
         self.assumes = any(shape is not None for _, shape in outputs)
         self._loose = [index for index, (_, shape) in enumerate(outputs) if shape is None]
         self._uploads: list[Callable[[], None]] = []
@@ -306,11 +290,7 @@ class OnnxRuntimeEngine:
         return run
 
     def _bind(self, inputs: Tensors, named: Sequence[TensorSpec] | None) -> BoundSession:
-        """
-        Bind the session to arrays.
-
-        Names of dimensions in ``named`` give sizes of outputs; with None, no shape is assumed.
-        """
+        """Bind the session; dimensions in ``named`` give sizes of outputs, None assumes none."""
         outputs = [(spec, None if named is None else known_shape(spec, named, inputs))
                    for spec in self._outputs]
         options, device = self._run_options, None

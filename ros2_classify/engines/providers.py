@@ -189,12 +189,7 @@ def how_to_get(provider: str) -> str:
 
 
 def installed_distributions() -> tuple[str, ...]:
-    """
-    Return the installed packages that provide the module ``onnxruntime``.
-
-    Faster than `importlib.metadata`, because each load of a model calls it. Directory names are
-    those of PyPA's specification "Recording installed projects".
-    """
+    """Return the packages that provide ``onnxruntime``; `importlib.metadata` would be slow."""
     found = {place.partition('-')[0] for directory in sys.path
              for place in glob('onnxruntime*-*.*-info', root_dir=directory)}
     return tuple(name for name in DISTRIBUTIONS if name.replace('-', '_') in found)
