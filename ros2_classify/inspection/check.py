@@ -113,22 +113,10 @@ _LOWEST, _ALL_CLASSES = 0.001, 10**6
 
 @dataclass(frozen=True)
 class Variant:
-    """
-    What a model gives for a label if it is fed in a published way.
+    """What a model gives for a label if it is fed in a published way."""
 
-    Parameters
-    ----------
-    pixels : str
-        The word for ``input.pixels``; '' is the descriptor as it is.
-    rank : int
-        The place of the label among the results, from 1; 0 if it isn't among them.
-    score : float
-        Its score.
-
-    """
-
-    pixels: str
-    rank: int
+    pixels: str  # the word for ``input.pixels``; '' is the descriptor as it is
+    rank: int  # of the label among the results, from 1; 0 if it isn't there
     score: float
 
     def __str__(self) -> str:
@@ -139,65 +127,27 @@ class Variant:
 
 @dataclass
 class Report:
-    """
-    The report on a model; what could not be determined is None or empty.
+    """The report on a model; what could not be determined is None or empty."""
 
-    Parameters
-    ----------
-    model : str
-        As the caller named it.
-    declared : ModelDescriptor or None
-        Its descriptor; for a bare file, little more than its path.
-    file : Path or None
-        The file or directory that the descriptor names.
-    size : int or None
-        Its bytes; of a directory, those of all files in it.
-    sha256 : str or None
-        Its sha256; of a directory, as `ros2_classify.download.hashing.sha256_of_directory` has it.
-    onnx_path : Path or None
-        The ONNX file that is run: the same, or that of a converted TensorFlow model.
-    onnx : OnnxFile or None
-        Its contents.
-    provider : str or None
-        The execution provider.
-    inputs, outputs : tuple of TensorSpec
-        The model's.
-    descriptor : ModelDescriptor or None
-        Complete, with inferred settings.
-    labels : Labels or None
-        The class names.
-    runs : list of Run
-        The outputs for the sample images, and for the given one.
-    result : Classification, Detections or None
-        The result for the given image.
-    best_score : float or None
-        The best score for it, below the threshold too; None for a segmentation.
-    variants : list of Variant
-        How the given label fares with each way to feed the model, the best first.
-    problems, warnings, notes : list of str
-        What is wrong, what may be wrong, and what is unknown; one sentence each.
-
-    """
-
-    model: str
-    declared: ModelDescriptor | None = None
-    file: Path | None = None
-    size: int | None = None
-    sha256: str | None = None
-    onnx_path: Path | None = None
+    model: str  # as the caller named it
+    declared: ModelDescriptor | None = None  # for a bare file, little more than its path
+    file: Path | None = None  # the file or directory that the descriptor names
+    size: int | None = None  # bytes; of a directory, those of all files in it
+    sha256: str | None = None  # a directory's is by `sha256_of_directory`
+    onnx_path: Path | None = None  # what is run: the same, or converted from TensorFlow
     onnx: OnnxFile | None = None
     provider: str | None = None
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
-    descriptor: ModelDescriptor | None = None
+    descriptor: ModelDescriptor | None = None  # complete, with inferred settings
     labels: Labels | None = None
-    runs: list[Run] = field(default_factory=list)
-    result: Result | None = None
-    best_score: float | None = None
-    variants: list[Variant] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)  # outputs for the samples and the given image
+    result: Result | None = None  # for the given image
+    best_score: float | None = None  # for it, below the threshold too; None for a segmentation
+    variants: list[Variant] = field(default_factory=list)  # how the label fares, the best first
+    problems: list[str] = field(default_factory=list)  # what is wrong, a sentence each
+    warnings: list[str] = field(default_factory=list)  # what may be wrong
+    notes: list[str] = field(default_factory=list)  # what is unknown
 
     def add(self, issues: Issues) -> None:
         """Add new issues."""
@@ -212,29 +162,10 @@ def check_model(
     label: str = '', provider: str = 'auto', threads: int = 0, fetch: FetchOptions | None = None,
 ) -> Report:
     """
-    Check a model from its file to its results, as far as possible.
+    Check a model from its file to its results; its problems are in the report, not raised.
 
-    Parameters
-    ----------
-    model : str, Path or ModelDescriptor
-        As `ros2_classify.pipeline.Pipeline.load` takes it.
-    image : ndarray of uint8 or uint16, shape (H, W, 3), optional
-        A BGR image to give the result for.
-    label : str
-        What this image shows, a label or a class id: the published ways to feed a model are
-        tried, and compared by it.
-    provider : str
-        The execution provider.
-    threads : int
-        Threads of an inference; 0 = automatic.
-    fetch : FetchOptions, optional
-        How to download a model that is named by its URL.
-
-    Returns
-    -------
-    Report
-        Problems of the model are in it; they are not raised.
-
+    `image` is BGR, uint8 or uint16, (H, W, 3). `label`, a label or a class id, is what it shows:
+    the published ways to feed a model are tried, and compared by it.
     """
     report = Report(model.name if isinstance(model, ModelDescriptor) else str(model))
     try:
