@@ -45,31 +45,17 @@ class Geometry:
 
     Coordinates are continuous: pixel ``i`` covers ``[i, i + 1)`` and has its centre at
     ``i + 0.5``, so an image ``w`` pixels wide spans ``0`` to ``w`` and resizing is a pure
-    scaling, with no half-pixel terms. (`cv2.resize` samples by the same convention.)
-
-    Parameters
-    ----------
-    scale_x, scale_y : float
-        Source pixels for each model pixel.
-    offset_x, offset_y : float
-        Source position of the model image's top left corner; negative inside a letterbox
-        that begins with padding.
-    source_size : tuple of int
-        Width and height of the source image.
-    model_size : tuple of int
-        Width and height of the model's image.
-    window : tuple of int, or None
-        Where the whole source sits in the model's image: x, y, width, height; None where the
-        source was cut to fill it.
-
+    scaling, with no half-pixel terms. (`cv2.resize` samples by the same convention.) Sizes are
+    width and height.
     """
 
-    scale_x: float
+    scale_x: float  # source pixels for each model pixel
     scale_y: float
-    offset_x: float
+    offset_x: float  # source position of the model image's left edge; negative in a letterbox
     offset_y: float
     source_size: tuple[int, int]
     model_size: tuple[int, int]
+    # x, y, width, height of the whole source; None if it was cut
     window: tuple[int, int, int, int] | None = None
 
     # Cached, because each frame needs them.
@@ -122,42 +108,17 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Plan:
-    """
-    How images of one size are resized and cropped; made once for each size.
-
-    Parameters
-    ----------
-    source_size, model_size : tuple of int
-        Width and height of the image and of the model's input.
-    roi : tuple of int
-        The part of the source that is read: x, y, width, height in whole pixels.
-    halvings : int
-        How often that part is halved before the last step.
-    scaled : tuple of int
-        Width and height that it is resized to.
-    cut : tuple of int
-        Where the window begins in what was resized.
-    window : tuple of int
-        Where the result sits in the model's input: x, y, width, height.
-    interpolation : int
-        OpenCV's number for the last step, or `NEAREST`.
-    shift : tuple of float, or None
-        For the centre of a thin image that grows, which is sampled in one step instead of
-        resized and cut: source pixels for each model pixel and the first one's place,
-        ``(step_x, step_y, x, y)``.
-    geometry : Geometry
-        How boxes map back.
-
-    """
+    """How images of one size are resized and cropped; sizes are width and height."""
 
     source_size: tuple[int, int]
     model_size: tuple[int, int]
-    roi: tuple[int, int, int, int]
-    halvings: int
-    scaled: tuple[int, int]
-    cut: tuple[int, int]
-    window: tuple[int, int, int, int]
-    interpolation: int
+    roi: tuple[int, int, int, int]  # the part that is read: x, y, width, height in pixels
+    halvings: int  # of that part, before the last step
+    scaled: tuple[int, int]  # what it is resized to
+    cut: tuple[int, int]  # where the window begins in what was resized
+    window: tuple[int, int, int, int]  # where that is in the model's input: x, y, width, height
+    interpolation: int  # OpenCV's number for the last step, or `NEAREST`
+    # (step_x, step_y, x, y) in source pixels: a thin image's centre, sampled in one step
     shift: tuple[float, float, float, float] | None
     geometry: Geometry
 

@@ -90,12 +90,7 @@ class Preprocessor:
         return self._spec
 
     def __call__(self, image: Image, color: str = 'rgb', row: int = 0) -> Geometry:
-        """
-        Write one image into a row of the tensor.
-
-        An image that already is the tensor is not copied; it must not change while it is used.
-        InputError leaves the row unchanged.
-        """
+        """Write an image into a row, unless InputError; one that is the tensor isn't copied."""
         image = check_image(image, color)
         plan = self._plan_for(_size_of(image))
         if self._is_direct(image, color, plan):
