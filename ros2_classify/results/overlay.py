@@ -164,11 +164,7 @@ def color_of(class_id: int) -> Color:
 
 
 def text_color(background: Color) -> Color:
-    """
-    Return black or white, whichever is read better on a colour.
-
-    By the contrast ratio of WCAG 2.2 (https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio).
-    """
+    """Return black or white, whichever has the higher contrast ratio (WCAG 2.2) on a colour."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
               for c in (channel / 255 for channel in background)]
     luminance = 0.0722 * linear[0] + 0.7152 * linear[1] + 0.2126 * linear[2]
@@ -286,11 +282,7 @@ def _draw_boxes(canvas: Image, result: Detections) -> None:
 def _draw_tabs(
     canvas: Image, result: Detections, boxes: list[list[int]], style: _Style, inset: int,
 ) -> None:
-    """
-    Draw a tab for each box, best first, while tabs stay readable and the image visible.
-
-    In a crowd, tabs lose their score, and the worst boxes their tab.
-    """
+    """Draw a tab for each box, best first; in a crowd, tabs lose their score, the worst all."""
     height, width = canvas.shape[:2]
     placed: list[tuple[int, int, int, int]] = []
     room = _MAX_COVER * height * width
