@@ -324,6 +324,7 @@ def best_score(
     if not len(result):
         result = pipeline(image, color, options.replace(
             score_threshold=0.0, multi_label=False, top_k=1, max_detections=1))
+    assert not isinstance(result, (Embedding, Segmentation))
     return float(result.scores[0]) if len(result) else None
 
 
