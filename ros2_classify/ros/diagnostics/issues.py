@@ -82,17 +82,18 @@ IMAGES = (
     IssueType(
         'incompatible_qos', ERROR,
         'incompatible QoS on {topic}: {publisher} does not match the subscription in the policy '
-        '{policy}: {reason} change the qos_overrides of one of the two',
+        '{policy}: {reason} {cure}',
         'the camera offers less than the subscription requests; the message names the policy',
-        "`qos_overrides` of one of the two: [the server's page](nodes/server.md)"),
+        "set `qos` to `auto`, or the `qos_overrides` of one of the two: [the server's "
+        'page](nodes/server.md)'),
     IssueType(
         'no_image', ERROR,
         'no image from {publishers} on {topic} for {seconds:.0f} s: either the camera sends none '
         '(check with ros2 topic hz), or its images are too large for the default settings of the '
         'middleware: {cure}',
         'there is a camera, but no image arrives: it sends none, or its images are lost',
-        'run `ros2 topic hz`; if it shows frames, start the camera with the [profile for '
-        'large images](large_images.md)'),
+        'run `ros2 topic hz`; if it shows frames, have the camera publish reliably, or start it '
+        'with the [profile for large images](large_images.md)'),
     IssueType(
         'no_local_image', ERROR,
         'no image on {topic} for {seconds:.0f} s from the camera in this process: see its own '
@@ -114,8 +115,10 @@ IMAGES = (
         'images lost on {topic}: {lost} did not arrive. Usually they are too large for the '
         "settings of the middleware in the camera's process: {cure}. If the camera is on another "
         'machine, use compressed images (image_transport:=compressed)',
-        "an image doesn't fit into the middleware's default shared memory",
-        'start the camera with the [profile for large images](large_images.md)'),
+        "an image doesn't fit into the middleware's default shared memory, and best effort "
+        'sends nothing again',
+        'have the camera publish reliably, which the server follows unless `qos` is '
+        '`best_effort`, or start it with the [profile for large images](large_images.md)'),
     IssueType(
         'compressed_lost', WARN,
         'compressed images lost on {topic}: {lost} did not arrive; the network or a processor is '

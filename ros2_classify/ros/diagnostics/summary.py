@@ -84,11 +84,12 @@ def input_status(
         result_rate: float = 0.0, counts: Mapping[str, int] | None = None,
         age: float | None = None, image_format: str = '', publishers: int = 0,
         subscribers: int = 0, latency: Ring | None = None, node_latency: Ring | None = None,
-        last_error: str = '') -> Status:
+        last_error: str = '', reliability: str = '') -> Status:
     """Judge one camera's images; rates are those of the last second, latencies of results."""
     values = with_deprecated((
         ('topic', topic),
         ('publishers', str(publishers)),
+        *((('subscription reliability', reliability),) if reliability else ()),
         ('result subscribers', str(subscribers)),
         ('rate received [Hz]', f'{rate:.1f}'),
         ('result rate [Hz]', f'{result_rate:.1f}'),

@@ -147,8 +147,10 @@ class CameraStream:
     a time, and publish results, one at a time as well.
     """
 
-    def __init__(self, node: Node, names: StreamNames, model: Model) -> None:
+    def __init__(
+            self, node: Node, names: StreamNames, model: Model, qos: str = 'auto') -> None:
         self._node = node
+        self._qos = qos
         self._log = node.get_logger()
         self._throttled = ThrottledLog()
         self._names = names
@@ -197,7 +199,7 @@ class CameraStream:
         self._trace = trace
         self._source = ImageSubscription(
             self._node, self._names.topic, self._names.transport, wake,
-            listed=self._names.namespace is not None)
+            listed=self._names.namespace is not None, qos=self._qos)
         # Subscribed in any case at first: wrong settings show now, not with the first subscriber.
         self._source.update(wanted=True)
 

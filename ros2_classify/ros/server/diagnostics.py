@@ -123,6 +123,7 @@ class ServerReport:
                 'interruptions': monitor.interruptions},
             age=None if last is None else time.monotonic() - last,
             image_format=monitor.image_format,
+            reliability=source.reliability if source is not None else '',
             publishers=self._node.count_publishers(stream.topic),
             subscribers=stream.publishers.listeners, latency=stream.latencies.total,
             node_latency=stream.latencies.node, last_error=stream.last_error)

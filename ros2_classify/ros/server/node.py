@@ -118,7 +118,7 @@ class ServerNode(ManagedNode):
         self._parameters_changed()
         streams = []
         for each in names:
-            streams.append(CameraStream(self, each, model))
+            streams.append(CameraStream(self, each, model, self.settings['qos']))
             # One by one: what exists is destroyed where a later one fails.
             self._streams = tuple(streams)
         self._report.watch(self._streams)

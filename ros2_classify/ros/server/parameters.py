@@ -34,6 +34,7 @@ from ros2_classify.pipeline import Pipeline
 from ros2_classify.progress import LogProgress
 from ros2_classify.ros.node.parameters import Parameters, Spec
 from ros2_classify.ros.server.faults import ACTIONS, EXIT_CODE
+from ros2_classify.ros.server.subscription import QOS
 
 FETCH_PARAMETERS = (
     Spec('offline', False, 'Leave the model alone: models come from disk and cache only; also '
@@ -133,6 +134,9 @@ PARAMETERS = (
          'those that end in /compressed have compressed images', read_only=True),
     Spec('output_namespaces', [''], 'Namespaces of the results, one for each of image_topics; '
          'else the namespaces of these topics', read_only=True),
+    Spec('qos', 'auto', 'Reliability of the image subscriptions: auto is reliable if all '
+         'publishers of the topic are, else best_effort, and follows them; qos_overrides have '
+         'priority', choices=QOS, read_only=True),
     Spec('max_batch', 0, 'Maximum number of images, of different cameras, in one run of the model '
          'at once, where it can; 0: 8 on a GPU, and one on a CPU, which gains nothing by it',
          minimum=0, maximum=MAX_BATCH, read_only=True),

@@ -22,7 +22,7 @@ import time
 from typing import Any, NamedTuple
 
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from ros2_classify.ros.messages.transports import TRANSPORTS
 from ros2_classify.ros.node.intra_process import find_sender, ImageSender
@@ -35,6 +35,11 @@ from ros2_classify.ros.server.image_waiter import (
 _LINGER = 2.0
 # A middleware that fails again and again takes no processor.
 _AFTER_FAILURE = 0.001
+
+# The values of the parameter qos.
+QOS = ('auto', 'best_effort', 'reliable')
+_RELIABILITY = {'best_effort': ReliabilityPolicy.BEST_EFFORT,
+                'reliable': ReliabilityPolicy.RELIABLE}
 
 
 class SequenceGaps:
@@ -81,13 +86,16 @@ class ImageSubscription:
 
     The queue is the middleware's own, of depth one, from which a worker's thread takes. A camera
     in the same process hands its images over instead: these wait in a slot here. `wake` is called
-    from any thread; `listed` topics are of a list, not what ``image`` was remapped to.
+    from any thread; `listed` topics are of a list, not what ``image`` was remapped to; `qos` is one
+    of `QOS`.
     """
 
     def __init__(self, node: Node, topic: str, transport: str, wake: Callable[[], Any], *,
-                 listed: bool = False) -> None:
+                 listed: bool = False, qos: str = 'auto') -> None:
         self._node = node
         self.topic = topic
+        self._qos = qos
+        self._reliability: ReliabilityPolicy | None = None
         self.transport = TRANSPORTS[transport]
         self.listed = listed
         self._wake = wake
@@ -143,6 +151,9 @@ class ImageSubscription:
                 self.unsubscribe()
             if not self.subscribed:
                 self._subscribe()
+            elif self._subscription is not None and self._best_reliability() not in (
+                    None, self._reliability):
+                self._resubscribe()
         elif self.subscribed and now - self._last_wanted >= _LINGER:
             self.unsubscribe()
 
@@ -155,11 +166,14 @@ class ImageSubscription:
         if subscription is not None:
             with self._lock:
                 events, self._events = self._events, None
-            if events is not None:
-                events.destroy()
-            self._node.destroy_subscription(subscription)
-            # A thread that waits on it keeps it until then.
-            self._wake()
+            self._destroy(subscription, events)
+
+    def _destroy(self, subscription: Any, events: SubscriptionEvents | None) -> None:
+        if events is not None:
+            events.destroy()
+        self._node.destroy_subscription(subscription)
+        # A thread that waits on it keeps it until then.
+        self._wake()
 
     def ask_for_events(self) -> None:
         """Ask the middleware what got lost, and which publishers don't fit."""
@@ -170,6 +184,12 @@ class ImageSubscription:
                 self._lost_since_taken += lost
                 self.incompatible_policy = (
                     self._events.incompatible_policy() or self.incompatible_policy)
+
+    @property
+    def reliability(self) -> str:
+        """What is subscribed with, as the parameter qos names it; empty if not subscribed."""
+        subscription = self._subscription
+        return '' if subscription is None else subscription.qos_profile.reliability.name.lower()
 
     def qos(self) -> QoSProfile:
         """Return the subscription's quality of service, the user's overrides included."""
@@ -189,19 +209,64 @@ class ImageSubscription:
             sender.listen(self._hand_over)
             self._sender = sender
             return
-        # Best effort takes images from reliable senders too, and never asks for old ones again.
-        qos = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self._use_subscription(self._best_reliability() or ReliabilityPolicy.BEST_EFFORT)
+        self._wake()
+
+    def _resubscribe(self) -> None:
+        """Change the reliability; what has been counted, and since when, stays."""
+        old, events = self._subscription, self._events
+        self.ask_for_events()
+        # The new one first: the old one stays if the middleware refuses.
+        self._use_subscription(self._best_reliability() or ReliabilityPolicy.BEST_EFFORT)
+        self.incompatible_policy = ''
+        self._gaps = SequenceGaps()
+        self._destroy(old, events)
+
+    def _use_subscription(self, reliability: ReliabilityPolicy) -> None:
+        overridable = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH]
+        if self._reliability_is_overridden:
+            overridable.append(QoSPolicyKind.RELIABILITY)
         subscription = self._node.create_subscription(
-            self.transport.msg_type, self.topic, _never_called, qos,
+            self.transport.msg_type, self.topic, _never_called, QoSProfile(
+                history=HistoryPolicy.KEEP_LAST, depth=1, reliability=reliability),
             # The node's own group would remember every subscription there has ever been.
             callback_group=NotForExecutor(), event_callbacks=no_event_callbacks(),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies())
+            qos_overriding_options=QoSOverridingOptions(overridable))
         asked = subscription.qos_profile
         self._deep = asked.history != HistoryPolicy.KEEP_LAST or asked.depth > 1
-        self._events = SubscriptionEvents(subscription)
+        self._reliability = reliability
+        with self._lock:
+            self._events = SubscriptionEvents(subscription)
         self._subscription = subscription
-        self._wake()
+
+    @property
+    def _reliability_is_overridden(self) -> bool:
+        # A parameter that was declared once would override every later choice as well.
+        name = f'qos_overrides.{self.topic}.subscription.reliability'
+        # There is no public API for the values that the user gave, hence getattr.
+        return name in getattr(self._node, '_parameter_overrides', {})
+
+    def _best_reliability(self) -> ReliabilityPolicy | None:
+        """Return what to subscribe with; None if nothing says."""
+        if self._reliability_is_overridden:
+            return None
+        if self._qos != 'auto':
+            return _RELIABILITY[self._qos]
+        offered = self.offered_reliability()
+        # Best effort takes images from both kinds, and reliable only from reliable ones.
+        if len(offered) > 1:
+            return ReliabilityPolicy.BEST_EFFORT
+        return offered.pop() if offered else None
+
+    def offered_reliability(self) -> set[ReliabilityPolicy]:
+        """Return what the publishers of this topic offer."""
+        kind = f'sensor_msgs/msg/{self.transport.msg_type.__name__}'
+        return {
+            ReliabilityPolicy.RELIABLE
+            if publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+            else ReliabilityPolicy.BEST_EFFORT
+            for publisher in self._node.get_publishers_info_by_topic(self.topic)
+            if publisher.topic_type == kind}
 
     # ---- in the thread of a camera in this process
 

@@ -22,7 +22,7 @@ import os
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import qos_check_compatible, QoSCompatibility
+from rclpy.qos import qos_check_compatible, QoSCompatibility, ReliabilityPolicy
 from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.messages.transports import TRANSPORTS
 from ros2_classify.ros.node.dds_profile import profile_file, variable
@@ -63,22 +63,28 @@ def explain_silence(node: Node, source: ImageSubscription, silent_for: float) ->
             return find(
                 'incompatible_qos', publisher=_name(publisher), topic=topic,
                 policy=source.incompatible_policy or _policy(reason),
-                reason=_first_line(reason))
+                reason=_first_line(reason), cure=_qos_cure(reason))
     names = ', '.join(_name(publisher) for publisher in matching)
     return find(
         'no_image', publishers=names, topic=topic, seconds=silent_for,
-        cure=_profile_cure())
+        cure=_loss_cure(source))
 
 
 def explain_losses(lost: str, source: ImageSubscription) -> Issue:
     """Say why images get lost on their way, and what to do; `lost` is from `LossMonitor.judge`."""
     if source.transport is not TRANSPORTS['raw']:
         return find('compressed_lost', lost=lost, topic=source.topic)
-    return find('images_lost', lost=lost, topic=source.topic, cure=_profile_cure())
+    return find('images_lost', lost=lost, topic=source.topic, cure=_loss_cure(source))
 
 
-def _profile_cure() -> str:
-    return (f'start the camera with {variable(os.environ)} naming '
+def _loss_cure(source: ImageSubscription) -> str:
+    """Name reliability first, if that is not what is used: it needs nothing in the camera."""
+    first = ''
+    if source.qos().reliability != ReliabilityPolicy.RELIABLE:
+        first = 'have the camera publish reliably, which this node follows, or '
+        if source.offered_reliability() == {ReliabilityPolicy.RELIABLE}:
+            first = 'set the parameter qos to auto, since the camera is reliable, or '
+    return (f'{first}start the camera with {variable(os.environ)} naming '
             f'{profile_file() or "config/fastdds.xml of this package"}')
 
 
@@ -121,6 +127,11 @@ def _name(publisher: Any) -> str:
 def _policy(reason: str) -> str:
     """Return the policy that rclpy's comparison speaks of."""
     return next((policy for word, policy in _POLICIES.items() if word in reason), 'named here')
+
+
+def _qos_cure(reason: str) -> str:
+    other = 'change the qos_overrides of one of the two'
+    return f'set the parameter qos to auto, or {other}' if 'effort' in reason else other
 
 
 def _first_line(reason: str) -> str:

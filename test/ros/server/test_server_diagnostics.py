@@ -312,8 +312,10 @@ def test_images_lost_by_the_middleware_are_told_with_the_cure(
     cv2.imwrite(str(large), np.zeros((1080, 1920, 3), np.uint8))
     server = start('server', {'model': classifier})
     peer.collect(Classification, '/classification')
-    camera = start('camera', {'source': large, 'rate': 30.0},
-                   environment={'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT'})
+    camera = start('camera', {
+        'source': large, 'rate': 30.0,
+        'qos_overrides./image.publisher.reliability': 'best_effort'},
+        environment={'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT'})
     operator.wait(IMAGES, 'WARN', 'images lost on /image.*fastdds.xml',
                   lost='[1-9].*')
     camera.stop()
@@ -353,8 +355,10 @@ def test_losses_are_seen_and_all_is_counted_while_the_model_is_slow(
 
         stream.take = note
         results = peer.collect(Classification, '/classification')
-        camera = start('camera', {'source': large, 'rate': 30.0},
-                       environment={'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT'})
+        camera = start('camera', {
+            'source': large, 'rate': 30.0,
+            'qos_overrides./image.publisher.reliability': 'best_effort'},
+            environment={'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT'})
         peer.spin_until(lambda: len(lost) > 2 and stream.counters.replaced,
                         'losses and replaced images between those taken')
         camera.stop()
