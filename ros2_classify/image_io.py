@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.errors import InputError
 from ros2_classify.input_range import DepthReader, InputRange
-from ros2_classify.limits import MAX_JPEG_SCANS, open_plain
+from ros2_classify.limits import MAX_JPEG_SCANS, MIN_JPEG_SCANS, open_plain
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -218,11 +218,14 @@ def decode_jpeg(data: bytes | memoryview, flags: int) -> NDArray[np.uint8]:
     """
     # Also those that a decoder would only find by skipping what does not belong there.
     count = bytes(data).count(_JPEG_SCAN)
-    if count > MAX_JPEG_SCANS:
+    if count > MIN_JPEG_SCANS:
         width, height = _jpeg_size(data)
-        raise InputError(
-            f'the JPEG of {width}x{height} has {count} scans, more than the {MAX_JPEG_SCANS} '
-            'that are allowed; save it again')
+        allowed = min(MAX_JPEG_SCANS, max(
+            MIN_JPEG_SCANS, MIN_JPEG_SCANS * MAX_PIXELS // max(1, width * height)))
+        if count > allowed:
+            raise InputError(
+                f'the JPEG of {width}x{height} has {count} scans, more than the {allowed} that '
+                'are allowed for its size; save it again')
     scans = _jpeg_scans(data)
     # Half a marker, or half of a stuffed byte, would make one with what follows.
     body = bytes(data[:scans.end]).rstrip(b'\xff')

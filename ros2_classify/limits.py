@@ -34,8 +34,10 @@ MAX_NAME = 1000
 MAX_YAML_NODES = 200_000
 # Characters of a number in YAML: base 60 and hexadecimal ones take quadratic time.
 MAX_NUMBER = 100
-# Scans of one JPEG, each of which passes over the whole image; encoders write about 10.
+# Scans of one JPEG, each of which passes over the whole image: at most, and of the largest image.
+# Encoders write about 10.
 MAX_JPEG_SCANS = 64
+MIN_JPEG_SCANS = 20
 # Bytes of headers before one member of a tar archive, and of all its global headers.
 MAX_TAR_HEADERS = 1 << 20
 # Cells of all grids of a detector: 8 input pixels for each, at 3840x2160.

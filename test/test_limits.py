@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+import struct
 import subprocess
 import sys
 
@@ -33,7 +34,7 @@ from ros2_classify.download.hashing import sha256_of_directory
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.errors import (
     DescriptorError, FetchError, InputError, LabelsError, ModelNotFoundError)
-from ros2_classify.image_io import pixel_chunks
+from ros2_classify.image_io import decode_jpeg, pixel_chunks
 from ros2_classify.limits import open_plain, shown, text_problem
 
 
@@ -60,6 +61,16 @@ def test_what_a_decoder_does_not_need_does_not_reach_it(name: str, tmp_path: Pat
     *_, megabytes, seconds = attacks.HARMLESS[name]
     assert not found['refusal'] and found['size'] > 8_000_000
     assert found['mb'] < megabytes and found['seconds'] < seconds, found
+
+
+@pytest.mark.parametrize(('width', 'allowed'), [(256, 64), (4096, 64), (5000, 53), (8192, 20)])
+def test_scans_by_the_size_of_the_image(width: int, allowed: int, tmp_path: Path) -> None:
+    """Twenty passes over 64 Mpixel take about as long as eighty over 16."""
+    start = b'\xff\xd8\xff\xc2' + struct.pack('>HBHHB', 11, 8, width, width, 1) + b'\1\x11\0'
+    scan = b'\xff\xda' + struct.pack('>HB', 8, 1) + b'\1\0\0\0\0'
+    for count, words in ((allowed, 'cut off|damaged'), (allowed + 1, f'more than the {allowed}')):
+        with pytest.raises(InputError, match=words):
+            decode_jpeg(start + scan * count + b'\xff\xd9', cv2.IMREAD_COLOR)
 
 
 def test_the_chunks_that_a_png_keeps() -> None:
