@@ -20,7 +20,8 @@ Replace the model of a running server, without a gap in its results.
     python examples/change_model.py /path/to/model.onnx --server /front/server
 
 The server loads the new model beside the old one, and keeps serving. If the new one does not
-load, the old one stays, and the server says why.
+load, the old one stays, and the server says why. By default it takes models of the catalogue and
+files below its model_roots; its parameter model_changes says which.
 """
 
 import argparse

@@ -97,8 +97,10 @@ def test_the_model_of_a_running_server_is_replaced(
         start: Any, peer: Any, classifier: Path, tmp_path: Path) -> None:
     from ros_models import save_classifier
 
-    start('server', {'model': classifier, 'provider': 'cpu'}).wait_for_line('active|ready')
     other = save_classifier(tmp_path)
+    start('server', {'model': classifier, 'provider': 'cpu',
+                     'model_roots': f'{classifier.parent}:{tmp_path}'},
+          ).wait_for_line('active|ready')
     done = run('change_model.py', other)
     assert (done.returncode, done.stdout) == (0, f'/server runs {other}\n'), done.stderr
     assert peer.get('model') == str(other)

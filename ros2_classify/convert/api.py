@@ -135,6 +135,8 @@ def convert(
     cached = find_conversion(plan, cache, converter)
     if cached is not None:
         return cached
+    if options.refused:
+        raise ConversionError(f'{plan.source}: {options.refused}')
     if converter is None:
         raise ConversionError(problem)
 

@@ -37,6 +37,8 @@ class ConvertOptions:
     progress: StepProgress | None = field(default=None, compare=False)
     # stops with FetchCancelledError
     cancel: threading.Event | None = field(default=None, compare=False)
+    # why nothing is converted: only a conversion in the cache is used; empty allows it
+    refused: str = ''
 
     @classmethod
     def like(cls, fetch: FetchOptions | None) -> ConvertOptions:

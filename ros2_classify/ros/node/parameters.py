@@ -47,8 +47,9 @@ class Spec:
 
     The type follows from `default`; `minimum` and `maximum` are inclusive. With `from_model`, the
     model's descriptor supplies the default. With `or_number`, a string may be given as a whole
-    number, as in ``source:=0``, which the command line can't tell from a number. `problem` says
-    what is wrong with a value, or nothing.
+    number, as in ``source:=0``, which the command line can't tell from a number. With `or_off`,
+    the string ``off`` may come as false, which is how YAML reads it. `problem` says what is wrong
+    with a value, or nothing.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Spec:
     read_only: bool = False
     from_model: bool = False
     or_number: bool = False
+    or_off: bool = False
     problem: Callable[[Value], str] | None = None
 
 
@@ -87,7 +89,8 @@ class Parameters:
         except ParameterUninitializedException:
             # An empty list on the command line has no type, and counts as unset.
             return self._specs[name].default
-        return str(value) if self._specs[name].or_number else value
+        spec = self._specs[name]
+        return str(value) if spec.or_number else _with_off(spec, value)
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Set the function to call after parameters have changed, in the executor's thread."""
@@ -157,6 +160,9 @@ def problem(spec: Spec, value: Value) -> str:
     """Return what is wrong with a value, and which are allowed; '' if nothing is."""
     if value is None:
         return ''
+    value = _with_off(spec, value)
+    if spec.or_off and not isinstance(value, str):
+        return f'{spec.name} is {value!r} but must be one of: {", ".join(spec.choices)}'
     if spec.or_number and type(value) not in (str, int):
         return f'{spec.name} is {value!r} but must be a string or a whole number'
     if spec.choices and value not in spec.choices:
@@ -169,6 +175,10 @@ def problem(spec: Spec, value: Value) -> str:
     if low is not None and high is not None and not low <= value <= high:
         return f'{spec.name} is {value} but must be from {low} to {high}'
     return ''
+
+
+def _with_off(spec: Spec, value: Value) -> Value:
+    return 'off' if spec.or_off and value is False else value
 
 
 def markdown_table(specs: Sequence[Spec]) -> str:
@@ -198,7 +208,8 @@ def _without_suffix(error: Exception, spec: Spec) -> str:
 
 def _descriptor(spec: Spec) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(
-        description=spec.description, read_only=spec.read_only, dynamic_typing=spec.or_number)
+        description=spec.description, read_only=spec.read_only,
+        dynamic_typing=spec.or_number or spec.or_off)
     if spec.choices:
         descriptor.additional_constraints = f'one of: {", ".join(spec.choices)}'
     if spec.minimum is None or spec.maximum is None:

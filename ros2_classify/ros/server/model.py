@@ -22,6 +22,7 @@ those that have begun end with the old one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 import threading
 import time
 from typing import Any
@@ -40,6 +41,7 @@ from ros2_classify.ros.diagnostics.issues import find
 from ros2_classify.ros.messages.vision import MESSAGES
 from ros2_classify.ros.node.logging import core_log_shown
 from ros2_classify.ros.node.parameters import Parameters
+from ros2_classify.ros.server.model_policy import ModelPolicy
 from ros2_classify.ros.server.parameters import (
     convert_options, engine_settings, fetch_options, result_settings, ResultSettings)
 
@@ -153,23 +155,32 @@ def patience_for(engine: EngineSettings) -> float:
 
 def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
                cancel: threading.Event | None = None,
-               starting: Starting = lambda _: None) -> Model:
+               starting: Starting = lambda _: None,
+               policy: ModelPolicy | None = None) -> Model:
     """
     Load a model and warm it up; raise Ros2ClassifyError if that fails.
 
-    `cancel` ends a download or a conversion; `starting` is called when the files are there and the
-    engine is about to start; see `patience_for`.
+    `cancel` ends a download or a conversion; a `policy` is given for what a client has chosen;
+    `starting` is called when the files are there and the engine is about to start; see
+    `patience_for`.
     """
     begun = time.monotonic()
     engine = engine_settings(settings)
     fetch = fetch_options(settings, log, cancel)
+    convert = convert_options(settings, fetch)
+    if policy is not None:
+        policy.check_name(name)
+        convert = replace(convert, refused=policy.refuses_conversion)
     with (core_log_shown(log), searching(settings['model_path']),
           allowed_paths(settings['model_roots'])):
+        declared = resolve(name)
+        if policy is not None:
+            policy.check_model(declared)
         pipeline = Pipeline.load(
-            resolve(name).with_pixels(settings['input']) if settings['input'] else name,
+            declared.with_pixels(settings['input']) if settings['input'] else declared,
             engine=engine,
             max_batch=batch_limit(settings['max_batch'], streams, engine),
-            fetch=fetch, convert=convert_options(settings, fetch),
+            fetch=fetch, convert=convert,
             opening=lambda: starting(patience_for(engine)))
     if pipeline.task not in MESSAGES:
         pipeline.close()

@@ -31,6 +31,7 @@ from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.ros.node.parameters import Parameters, replace_setters
 from ros2_classify.ros.server.model import difference, Model
 from ros2_classify.ros.server.model_loader import LoadingModel
+from ros2_classify.ros.server.model_policy import ModelPolicy
 from ros2_classify.ros.server.parameters import model_defaults
 
 _NAME = 'model'
@@ -68,6 +69,11 @@ class ModelParameter:
         # being set for a model not in use yet, which the one in use must not follow
         self.setting_model = False
         self.refused = ''  # why the last change of the model was refused, if it was
+        self.refused = ''
+        self._policy = ModelPolicy.of(settings)
+        # What the operator chose at start, and what a client has chosen since.
+        self._initial = settings[_NAME]
+        self._chosen = ''
         settings.guard(self._problem_with)
         replace_setters(node, self._set)
 
@@ -76,24 +82,55 @@ class ModelParameter:
         if self._loading is not None:
             self._loading.cancel(reason)
 
+    def policy_for(self, name: str, configuring: bool) -> ModelPolicy | None:
+        """Return what a model that is about to be loaded has to obey; None for the operator's."""
+        if configuring and self._settings[_NAME] == self._chosen:
+            name = self._chosen
+        return None if not name or self._is_initial(name) else self._policy
+
+    def _is_initial(self, name: str) -> bool:
+        return name == self._initial and self._policy.changes == 'verified'
+
+    def _check(self, name: str) -> None:
+        """Raise NotAllowedError if a client may not set this model."""
+        if name and not self._is_initial(name):
+            self._policy.check_name(name)
+
     async def _set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
-        named = [each for each in parameters if each.name == _NAME]
+        named = [each for each in parameters
+                 if each.name == _NAME and each.type_ == Parameter.Type.STRING]
         old = self._holder.model
-        if old is None or not named or named[-1].type_ != Parameter.Type.STRING:
+        if not named:
             return self._node.set_parameters_atomically(list(parameters))
         name = named[-1].value
+        if old is None:
+            return self._set_unconfigured(name, parameters)
         if not name:
             return SetParametersResult(
                 successful=False, reason='a configured node needs a model: name one')
-        self._log.info(f'loading the model {name} while {old.name} serves')
         try:
+            self._check(name)
+            self._log.info(f'loading the model {name} while {old.name} serves')
             await self._change(name, old, parameters)
         except Ros2ClassifyError as error:
             self.refused = str(error)
             self._log.error(f'the model {old.name} keeps serving: {error}')
             return SetParametersResult(successful=False, reason=self.refused)
         self.refused = ''
+        self._chosen = name
         return SetParametersResult(successful=True)
+
+    def _set_unconfigured(
+            self, name: str, parameters: Sequence[Parameter]) -> SetParametersResult:
+        try:
+            self._check(name)
+        except Ros2ClassifyError as error:
+            self._log.error(f'the parameter model stays: {error}')
+            return SetParametersResult(successful=False, reason=str(error))
+        result = self._node.set_parameters_atomically(list(parameters))
+        if result.successful:
+            self._chosen = name
+        return result
 
     async def _change(self, name: str, old: Model, parameters: Sequence[Parameter]) -> None:
         """Load another model and replace the old one, or raise Ros2ClassifyError."""

@@ -308,9 +308,11 @@ class ServerNode(ManagedNode):
         if name or streams:
             # A user asked for it; after a fault it is tried as long as the process lives.
             self.loader.check()
+        policy = self._model_parameter.policy_for(name, configuring=streams > 0)
         name = name or self.settings['model']
         return self.loader.load(name, lambda cancel, starting: load_model(
-            name, self.settings, self._log, streams or len(self._streams), cancel, starting))
+            name, self.settings, self._log, streams or len(self._streams), cancel, starting,
+            policy))
 
     def free_model(self, model: Model) -> None:
         """Free a model when nobody uses it any more."""

@@ -34,6 +34,7 @@ from ros2_classify.pipeline import Pipeline
 from ros2_classify.progress import LogProgress
 from ros2_classify.ros.node.parameters import Parameters, Spec
 from ros2_classify.ros.server.faults import ACTIONS, EXIT_CODE
+from ros2_classify.ros.server.model_policy import POLICIES, trusted_problem
 from ros2_classify.ros.server.subscription import QOS
 
 FETCH_PARAMETERS = (
@@ -127,6 +128,13 @@ PARAMETERS = (
     Spec('model_roots', '', 'The only directories, separated by ":", from which models, '
          'descriptors, label files, weights and libraries of operators are read, symbolic links '
          'resolved; empty allows all', read_only=True),
+    Spec('model_changes', 'verified', 'Which models may be set at run time: any; verified: names '
+         'of the catalogue, files below model_roots, and URLs with a sha256 that is in '
+         'trusted_models; listed: of those, only models whose sha256 is in trusted_models; off: '
+         'none', choices=POLICIES, read_only=True, or_off=True),
+    Spec('trusted_models', [''], 'The sha256 of models, or of their archives, that may be set at '
+         'run time; each value is a sha256, or a file with one in each line, as sha256sum writes '
+         'it, which is read at every change', read_only=True, problem=trusted_problem),
     *FETCH_PARAMETERS,
     Spec('image_transport', 'raw', 'How images come: raw on image, compressed on '
          'image/compressed', choices=('raw', 'compressed'), read_only=True),

@@ -234,7 +234,8 @@ def test_parameters_of_the_other_nodes(
 
 # Without those that name files to read and to write: a trial must not write to this machine.
 AT_START = [spec.name for spec in PARAMETERS if spec.name not in (
-    'model', 'model_path', 'model_roots', 'custom_operators', 'external_data', 'trace_file')]
+    'model', 'model_path', 'model_roots', 'trusted_models', 'custom_operators', 'external_data',
+    'trace_file')]
 
 
 @fuzz(0.05, shrink=False, name=st.sampled_from(AT_START), value=st.one_of(

@@ -75,6 +75,14 @@ class Outcome:
         return self._future.__await__()
 
 
+class Settings(SimpleNamespace):
+    """The parameters that decide what may be set: everything."""
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a value."""
+        return {'model_changes': 'any', 'trusted_models': ['']}.get(name, '')
+
+
 class Server:
     """A server with a model, and what loads the next one: what comes of it, and when."""
 
@@ -95,7 +103,7 @@ class Server:
             get_logger=lambda: SimpleNamespace(info=print, error=print),
             set_parameters_atomically=lambda parameters: SetParametersResult(
                 successful=not self.refusal, reason=self.refusal))
-        settings: Any = SimpleNamespace(
+        settings: Any = Settings(
             guard=lambda problem_with: None, check_model_defaults=lambda defaults: None,
             set_model_defaults=lambda defaults: None)
         self.parameter = ModelParameter(node, settings, self)

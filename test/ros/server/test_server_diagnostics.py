@@ -100,7 +100,7 @@ def test_what_nothing_says_about_a_model_is_a_warning_until_a_descriptor_says_it
         'name: said\ntask: classification\nsource: {path: bare.onnx}\n'
         'input: {color: rgb, scale: 1/255, mean: 0, std: 1, resize: stretch, '
         'interpolation: linear}\noutput: {decoder: classification, activation: none}\n')
-    server = start('server', {'model': bare})
+    server = start('server', {'model': bare, 'model_roots': tmp_path})
     words = r'bare: not verified, .*: .*input\.mean.* models check --image FILE --label LABEL'
     values = operator.wait(MODEL, 'WARN', words)
     assert {'input.color', 'input.scale', 'input.mean', 'input.std'} <= set(

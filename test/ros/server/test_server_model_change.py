@@ -73,7 +73,8 @@ def slow_bees(bees: Path, web: Web) -> Path:
 def serve(start: Any, tmp_path: Path) -> Any:
     """Return a function that starts a server, with a cache of its own."""
     def serve(model: Path, **parameters: Any) -> Any:
-        return start('server', {'model': model, **parameters}, environment={
+        values = {'model': model, 'model_changes': 'any', **parameters}
+        return start('server', values, environment={
             'ROS2_CLASSIFY_CACHE': str(tmp_path / 'cache'), 'ROS2_CLASSIFY_OFFLINE': None,
             'http_proxy': None, 'HTTP_PROXY': None, 'all_proxy': None, 'ALL_PROXY': None})
     return serve

@@ -74,7 +74,8 @@ class Testbed:
         self.camera: Helper | None = None
         self.server = NodeProcess(
             [sys.executable, '-m', 'ros2_classify', 'server', '--ros-args',
-             '-p', f'model:={self.known[0].path}', '-p', f'autostart:={autostart}'.lower(),
+             '-p', f'model:={self.known[0].path}', '-p', 'model_changes:=any',
+             '-p', f'autostart:={autostart}'.lower(),
              # So that the server alone can lose images, even if the machine stalls for two
              # seconds.
              '-p', f'qos_overrides.{_TOPIC}.subscription.reliability:=reliable',
