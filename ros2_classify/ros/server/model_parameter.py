@@ -69,7 +69,6 @@ class ModelParameter:
         # being set for a model not in use yet, which the one in use must not follow
         self.setting_model = False
         self.refused = ''  # why the last change of the model was refused, if it was
-        self.refused = ''
         self._policy = ModelPolicy.of(settings)
         # What the operator chose at start, and what a client has chosen since.
         self._initial = settings[_NAME]
