@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import replace
 import io
 import json
@@ -286,6 +287,34 @@ def test_what_cannot_be_converted_is_named(tiny, content: bytes, words: str) -> 
     message = str(caught.value)
     assert re.search('use an ONNX export|floating-point version', message)
     assert '\n' not in message
+
+
+def text_constant(name: str, text: str) -> bytes:
+    value = graphs.number(1, graphs.STRING) + graphs.piece(2, b'') + graphs.piece(8, text)
+    return graphs.node(name, 'Const', dtype=Type(graphs.STRING)) + graphs.piece(
+        5, graphs.piece(1, 'value') + graphs.piece(2, graphs.piece(8, value)))
+
+
+@pytest.mark.parametrize('unchecked', [False, True])
+def test_a_graph_that_writes_a_file(
+        tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unchecked: bool) -> None:
+    """It is refused; and if it were not, the process could not write there."""
+    written = tmp_path / 'written'
+    content = graphs.graph(
+        graphs.placeholder('input', None, 8, 8, 3), text_constant('name', str(written)),
+        text_constant('text', 'x'), graphs.node('write', 'WriteFile', 'name', 'text'),
+        graphs.node('output', 'Identity', 'input', '^write', T=Type(FLOAT)))
+    words = "its operator WriteFile ('write') is not allowed"
+    if unchecked:
+        # landlock_create_ruleset(2) with a flag that asks for its version.
+        if ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1) < 1:
+            pytest.skip('this kernel has no Landlock')
+        monkeypatch.setattr(
+            'ros2_classify.convert.api.check_frozen_graph', lambda data, origin: None)
+        words = 'PermissionDeniedError|Permission denied'
+    with pytest.raises(ConversionError, match=words if unchecked else re.escape(words)):
+        tiny(content)
+    assert not written.exists()
 
 
 def test_a_size_that_the_model_does_not_take(tiny) -> None:
