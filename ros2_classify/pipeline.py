@@ -41,6 +41,7 @@ from ros2_classify.model.labels import Labels
 from ros2_classify.options import Options
 from ros2_classify.postprocess.dequantize import Dequantizer
 from ros2_classify.postprocess.postprocessor import Postprocessor
+from ros2_classify.postprocess.result_checks import ResultChecks
 from ros2_classify.preprocess.batch import Batch, batchable, differs_in_batch, split
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.geometry import Geometry
@@ -297,6 +298,11 @@ class Pipeline(Generic[Found]):
     def engine(self) -> Engine:
         """The engine that runs the model."""
         return self._engine
+
+    @property
+    def checks(self) -> ResultChecks:
+        """What was suspicious about the results so far."""
+        return self._postprocess.checks
 
     @property
     def options(self) -> Options:

@@ -380,7 +380,7 @@ def test_load_a_bare_file_a_path_and_a_descriptor(tmp_path: Path) -> None:
     blue[..., 2] = 255
     declared = ModelDescriptor.from_mapping({
         'name': 'mine', 'source': {'path': 'm.onnx'}, 'labels': ['r', 'g', 'b'],
-        'output': {'decoder': 'classification'}}, directory=tmp_path)
+        'input': {'scale': '1/255'}, 'output': {'decoder': 'classification'}}, directory=tmp_path)
     for model in (path, str(path), declared):
         with Pipeline.load(model, provider='cpu', threads=1) as pipeline:
             assert pipeline(blue).labels[0] == 'b'
@@ -446,7 +446,6 @@ def test_any_colour_order_gives_the_same_result(
 
 
 @pytest.mark.parametrize(('scores', 'words'), [
-    ([0.1, 12.5, -3.0], 'fake.yaml: the best score is 12.5, .*output.activation: softmax'),
     ([np.nan] * 3, "fake.yaml: the output 'scores' holds only NaN"),
     ([0.1, 1.0, 0.0], ''), ([np.nan, 0.5, 0.5], '')])
 def test_suspicious_numbers_are_warned_about_once(
@@ -457,6 +456,26 @@ def test_suspicious_numbers_are_warned_about_once(
         pipeline(GREY)
     assert len(caplog.messages) == bool(words)
     assert re.search(words, ''.join(caplog.messages))
+
+
+@pytest.mark.parametrize('scores', [
+    [0.1, 12.5, 0.3], [-0.4, -3.0, -7.0], [0.1, 0.2, -0.002], [1.011, 0.5, 0.0],
+    [np.nan, 2.0, 0.0], [-np.inf, -2.0, -1.0]])
+def test_a_score_outside_of_0_to_1_is_an_error(scores: list[float]) -> None:
+    pipeline, _ = classifier(scores)
+    for count in (1, 2):
+        with pytest.raises(OutputError, match='but scores are from 0 to 1: .*output.activation'):
+            pipeline(GREY)
+        assert pipeline.checks.scores == count
+    found = pipeline.checks.found()['scores_outside']
+    assert found['count'] == 2 and found['score'] in np.array(scores, np.float32)
+
+
+@pytest.mark.parametrize('scores', [
+    [1.0009, 0.0, 0.0], [-0.0009, 1.0, 0.0], [np.nan, 1.0, 0.0], [-np.inf, 0.5, 0.0]])
+def test_rounding_is_no_score_outside_of_0_to_1(scores: list[float]) -> None:
+    pipeline, _ = classifier(scores)
+    assert len(pipeline(GREY)) and pipeline.checks.scores == 0
 
 
 def test_options_are_options() -> None:

@@ -26,6 +26,7 @@ from ros2_classify.errors import OptionsError
 
 if TYPE_CHECKING:
     from ros2_classify.pipeline import Pipeline
+    from ros2_classify.postprocess.result_checks import SENTENCES
     from ros2_classify.results.results import Result
 
 
@@ -119,6 +120,8 @@ def run(arguments: argparse.Namespace) -> int:
         pipeline.warm_up()
         result = pipeline(image, 'bgr', options)
         reference = None if other is None else pipeline(reader(other), 'bgr', options)
+        for key, fields in pipeline.checks.found(least_boxes=1).items():
+            say('warning', SENTENCES[key].format(**fields))
         best = best_score(pipeline, image, 'bgr', result, options)
         found: dict[str, Any] = {
             'model': pipeline.descriptor.name, **result.to_dict(),

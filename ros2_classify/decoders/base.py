@@ -32,6 +32,8 @@ from ros2_classify.paths import locate
 from ros2_classify.yaml_config import Fields, Where
 
 Outputs = Mapping[str, NDArray[Any]]
+# Rounding: that of 8 bits may lift a score above 1.
+_LEAST_SCORE, _GREATEST_SCORE = -1e-3, 1.01
 
 OUTPUT = Key('the output tensor', unset='the first output')
 CLASS_OFFSET = Key("added to the model's class to get the label's id", low=-1000, high=1000)
@@ -159,6 +161,23 @@ class Vector:
     """
 
     values: NDArray[np.float32]
+
+
+class ScoreError(OutputError):
+    """A score is not from 0 to 1, so that it can be no probability."""
+
+    def __init__(self, score: float) -> None:
+        super().__init__(
+            f'a score is {score:.4g}, but scores are from 0 to 1: if the model returns logits, set '
+            'output.activation to softmax, or to sigmoid for independent classes; else check '
+            'output.decoder and its options')
+        self.score = score
+
+
+def check_score(score: float | np.floating[Any]) -> None:
+    """Raise ScoreError for a score that is no probability."""
+    if not _LEAST_SCORE <= score <= _GREATEST_SCORE:
+        raise ScoreError(float(score))
 
 
 Decoded = Union[ClassScores, Candidates, PixelClasses, Vector]

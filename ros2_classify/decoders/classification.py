@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    as_float32, ClassScores, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, pick,
+    as_float32, check_score, ClassScores, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, pick,
     refuse_quantized, sigmoid, softmax)
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import integer, Key, key, Kind
@@ -93,6 +93,8 @@ def decode(
         scores = sigmoid(values)
     else:
         scores = values
+        if not options.binary:
+            _check(scores)
     if options.binary:
         scores = _both(scores, outputs)
         values = np.repeat(values, 2)
@@ -107,6 +109,16 @@ def decode(
     # A stable sort of the negated scores keeps the lower id first among equals.
     order = np.argsort(-kept, kind='stable')
     return ClassScores(ids[order].astype(np.int64, copy=False), kept[order])
+
+
+def _check(scores: NDArray[np.float32]) -> None:
+    """Raise ScoreError for logits: classes below the threshold tell them, too."""
+    low, high = scores.min(), scores.max()
+    if not np.isfinite(low + high):
+        finite = scores[np.isfinite(scores)]
+        low, high = finite.min(initial=1.0), finite.max(initial=0.0)
+    check_score(low)
+    check_score(high)
 
 
 def _both(second: NDArray[np.float32], outputs: Outputs) -> NDArray[np.float32]:

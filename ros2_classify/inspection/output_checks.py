@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.autoconfig.trial import Run
 from ros2_classify.decoders import Candidates, DecodeContext, DECODERS
-from ros2_classify.decoders.base import find_name
+from ros2_classify.decoders.base import find_name, ScoreError
 from ros2_classify.errors import DescriptorError, OutputError
 from ros2_classify.model.descriptor import FrozenMapping, ModelDescriptor
 from ros2_classify.model.labels import Labels
@@ -129,18 +129,24 @@ def _advised(pipeline: Pipeline[Result], runs: Sequence[Run], issue: Issue) -> I
 
 def _judge(pipeline: Pipeline[Result], runs: Sequence[Run]) -> Issues:
     found = _numbers(runs)
+    outside = None
     for run in runs:
         try:
             pipeline.postprocess(run.outputs, run.geometry)
+        except ScoreError as error:
+            outside = Issue(True, str(error))
         except OutputError as error:
             found.append(Issue(True, str(error)))
             break
     descriptor = pipeline.descriptor
     if any(issue.problem for issue in found):
         return found
-    if descriptor.output.decoder == 'classification':
-        return found + _classes(descriptor, class_numbers(descriptor, runs))
-    return found + _boxes(pipeline, runs)
+    found += _classes(descriptor, class_numbers(descriptor, runs)) \
+        if descriptor.output.decoder == 'classification' else _boxes(pipeline, runs)
+    # A sentence with the range of all numbers says more.
+    if outside and not any(issue.problem for issue in found):
+        found.append(outside)
+    return found
 
 
 def _numbers(runs: Sequence[Run]) -> Issues:

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders import (
-    Candidates, ClassScores, DecodeContext, Decoded, DECODERS, PixelClasses,
-    Vector)
+    Candidates, ClassScores, DecodeContext, DECODERS, PixelClasses, Vector)
+from ros2_classify.decoders.base import check_score, ScoreError
 from ros2_classify.engines import Tensors
 from ros2_classify.errors import OptionsError, OutputError
 from ros2_classify.model.descriptor import ModelDescriptor, Task
@@ -33,6 +33,7 @@ from ros2_classify.model.labels import Labels
 from ros2_classify.options import default_options, Options
 from ros2_classify.postprocess.label_image import classes_on, label_image
 from ros2_classify.postprocess.nms import ioa_filter, non_maximum_suppression
+from ros2_classify.postprocess.result_checks import ResultChecks
 from ros2_classify.preprocess.geometry import Geometry
 from ros2_classify.results.masks import InstanceMasks
 from ros2_classify.results.results import (
@@ -58,6 +59,7 @@ class Postprocessor:
             multi_label=self._decoder.multi_label(self._decoder_options))
         self._checked = False
         self._gives_masks = False
+        self.checks = ResultChecks(descriptor.name, labels)
 
     @property
     def task(self) -> Task:
@@ -91,6 +93,19 @@ class Postprocessor:
             raise OptionsError(
                 f'options is {chosen!r} but must be an Options, like '
                 'pipeline.options.replace(top_k=3)')
+        try:
+            result = self._result(outputs, geometry, chosen, preprocess_time, inference_time, start)
+        except ScoreError as error:
+            self.checks.refused(error)
+            raise
+        if not isinstance(result, Embedding):
+            self.checks.check_classes(result.class_ids)
+        return result
+
+    def _result(
+        self, outputs: Tensors, geometry: Geometry, chosen: Options, preprocess_time: float,
+        inference_time: float, start: float,
+    ) -> Result:
         first = not self._checked
         if first:
             self._check_classes(outputs)
@@ -98,7 +113,9 @@ class Postprocessor:
             input_size=geometry.model_size, score_threshold=chosen.score_threshold,
             top_k=chosen.top_k, multi_label=chosen.multi_label, label_count=self._label_count))
         if first:
-            self._check_scores(outputs, decoded)
+            self._check_outputs(outputs)
+        if isinstance(decoded, ClassScores) and len(decoded.scores):
+            check_score(decoded.scores[0])
         size = geometry.source_size
         if isinstance(decoded, Candidates):
             boxes, rows = self._select(decoded, geometry, chosen)
@@ -134,7 +151,11 @@ class Postprocessor:
                 options.nms_iou, candidates=options.max_candidates)
         else:
             rows = np.argsort(-found.scores, kind='stable')[:options.max_candidates]
+        if len(rows):
+            check_score(found.scores[rows[0]])
         boxes = found.boxes[rows]
+        self.checks.check_boxes(
+            boxes, geometry.source_box if found.in_source_pixels else geometry.model_box)
         boxes = geometry.clip(boxes) if found.in_source_pixels else geometry.to_source(boxes)
         # Boxes outside of the image and inverted boxes have no area.
         real = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
@@ -161,6 +182,7 @@ class Postprocessor:
                 'they are counted from 0 now: 0 is %s', self._model, count, count - 1,
                 shifted.name(0))
             self._labels = labels = shifted
+            self.checks.set_labels(shifted)
             self._label_count = shifted.class_count
         if count is not None and labels is not None:
             last = max(class_id for class_id, _ in labels.items())
@@ -175,19 +197,14 @@ class Postprocessor:
                        if self.task == 'classification' and (count, last) == (1, 1) else ''))
         self._checked = True
 
-    def _check_scores(self, outputs: Tensors, decoded: Decoded) -> None:
-        """Warn, once, about numbers that point to a wrong descriptor."""
+    def _check_outputs(self, outputs: Tensors) -> None:
+        """Warn, once, about numbers that point to wrong preprocessing."""
         for name, array in outputs.items():
             if array.dtype.kind == 'f' and array.size and np.isnan(array).all():
                 _LOGGER.warning(
                     '%s: the output %r holds only NaN, so nothing will be found; usual causes are '
                     'a float16 overflow and wrong preprocessing', self._model,
                     name)
-        if isinstance(decoded, ClassScores) and len(decoded.scores) and decoded.scores[0] > 1.01:
-            _LOGGER.warning(
-                '%s: the best score is %.3g, but probabilities end at 1; if the model returns '
-                'logits, set output.activation: softmax (or sigmoid, for independent classes)',
-                self._model, decoded.scores[0])
 
 
 def _masks(

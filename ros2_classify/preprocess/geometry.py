@@ -72,6 +72,16 @@ class Geometry:
     def _limit(self) -> NDArray[np.float64]:
         return np.array(self.source_size * 2, np.float64)
 
+    @cached_property
+    def source_box(self) -> NDArray[np.float64]:
+        """The whole source image as ``x1, y1, x2, y2``, in source pixels."""
+        return np.array((0, 0, *self.source_size), np.float64)
+
+    @cached_property
+    def model_box(self) -> NDArray[np.float64]:
+        """The whole source image as ``x1, y1, x2, y2``, in model pixels."""
+        return (self.source_box - self._offset) / self._scale
+
     def to_source(self, boxes: NDArray[np.float32], *, clip: bool = True) -> NDArray[np.float32]:
         """Map boxes from model pixels to source pixels."""
         mapped = boxes * self._scale + self._offset

@@ -105,11 +105,15 @@ def test_the_published_sets(name: str, size: Any, expected: Any, count: int | No
         assert np.allclose(priors, expected, atol=1e-3)
 
 
-def numbers(rows: int, classes: int = 3, columns: int = 4, seed: int = 0) -> dict[str, Any]:
-    """Return offsets and logits."""
+def numbers(
+    rows: int, classes: int = 3, columns: int = 4, seed: int = 0, activation: str = 'none',
+) -> dict[str, Any]:
+    """Return offsets and what is a score after the activation."""
     rng = np.random.default_rng(seed)
-    return {'boxes': rng.normal(0, 1, (1, rows, columns)).astype(np.float32),
-            'scores': rng.normal(0, 2, (1, rows, classes)).astype(np.float32)}
+    boxes, scores = rng.normal(0, 1, (1, rows, columns)), rng.normal(0, 2, (1, rows, classes))
+    if activation == 'none':
+        scores = 1 / (1 + np.exp(-scores))
+    return {'boxes': boxes.astype(np.float32), 'scores': scores.astype(np.float32)}
 
 
 def by_hand(
@@ -151,7 +155,7 @@ PRIORS = squares(SIZE, STRIDES, SIDES)
 def test_the_loop_agrees(
     tmp_path: Path, activation: str, options: dict[str, Any], said: dict[str, Any],
 ) -> None:
-    outputs = numbers(len(PRIORS))
+    outputs = numbers(len(PRIORS), activation=activation)
     result = run_model(
         tmp_path, outputs, {'decoder': 'ssd', 'activation': activation, **GRID, **options},
         size=SIZE, threshold=0.5, labels=['a', 'b', 'c'])

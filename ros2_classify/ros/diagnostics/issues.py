@@ -26,6 +26,8 @@ from enum import IntEnum
 import re
 from typing import Any
 
+from ros2_classify.postprocess.result_checks import SENTENCES
+
 
 class Level(IntEnum):
     """How bad it is, with the numbers of ``diagnostic_msgs/DiagnosticStatus``."""
@@ -226,6 +228,25 @@ MODEL = (
         '`python -m ros2_classify models check MODEL --image FILE --label LABEL` with an image of '
         'which you know the label; then set the keys in a [descriptor](descriptor.md), or '
         '[`input`](nodes/server.md#parameters)'),
+    IssueType(
+        'scores_outside', WARN, SENTENCES['scores_outside'],
+        'the descriptor says that the model gives probabilities, but it gives other numbers',
+        '`output.activation`: `softmax`, or `sigmoid` for independent classes; else check '
+        '`output.decoder`: [decoders](decoders.md)'),
+    IssueType(
+        'boxes_outside', WARN, SENTENCES['boxes_outside'],
+        'coordinates are read in another order or unit than the model gives them',
+        '`output.box_format`, and `normalized` or `units`: [decoders](decoders.md); '
+        '`models check` says more'),
+    IssueType(
+        'class_unknown', WARN, SENTENCES['class_unknown'],
+        'the labels are those of another model, or counted from another number',
+        'the label file that belongs to the model; `output.class_offset`'),
+    IssueType(
+        'same_result', WARN, SENTENCES['same_result'],
+        'what the model sees does not depend on the image, or its weights are damaged; a model '
+        'that is sure of one class on all images does the same',
+        '`models check` on images that differ; `input.scale`, `mean` and `std`'),
     IssueType(
         'fell_back', WARN,
         '{model} runs on {provider}: {asked} is not available; see the warning in the log, or run '

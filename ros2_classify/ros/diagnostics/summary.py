@@ -139,7 +139,8 @@ def model_status(
         name: str = '', *, task: str = '', sha256: str = '', requested: str = '',
         provider: str = '', fell_back: bool = False, version: int = 0, load_time: float = 0.0,
         engine_time: float = 0.0, warm_up_time: float = 0.0, refused: str = '',
-        unverified: Sequence[str] = ()) -> Status:
+        unverified: Sequence[str] = (), counts: Mapping[str, int] | None = None,
+        issues: Sequence[Issue] = ()) -> Status:
     """Judge the model, if one is loaded; ``refused`` is why the last change of it was."""
     keys = ', '.join(unverified)
     values = with_deprecated((
@@ -150,17 +151,18 @@ def model_status(
         ('engine built and started in [s]', f'{engine_time:.3f}'),
         ('warmed up in [s]', f'{warm_up_time:.3f}'),
         ('last change refused', refused or 'no'),
-        ('unverified', keys or 'none')))
+        ('unverified', keys or 'none'),
+        *((name, str(count)) for name, count in (counts or {}).items())))
     if not name:
         return Status(*judge([find('no_model')], ''), values)
-    issues = []
+    found = list(issues)
     if fell_back:
-        issues.append(find('fell_back', model=name, provider=provider, asked=requested))
+        found.append(find('fell_back', model=name, provider=provider, asked=requested))
     if refused:
-        issues.append(find('change_refused', model=name, reason=refused))
+        found.append(find('change_refused', model=name, reason=refused))
     if unverified:
-        issues.append(find('unverified', model=name, keys=keys))
-    return Status(*judge(issues, f'{name} on {provider}'), values)
+        found.append(find('unverified', model=name, keys=keys))
+    return Status(*judge(found, f'{name} on {provider}'), values)
 
 
 def camera_status(

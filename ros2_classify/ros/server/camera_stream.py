@@ -130,6 +130,11 @@ class Frame(NamedTuple):
     msg: Any
     received: float
 
+    @property
+    def origin(self) -> str:
+        """The topic of the image."""
+        return self.stream.topic
+
     def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
         return self.stream.read(self.msg, settings)

@@ -45,6 +45,10 @@ class Drop(Enum):
 class Source(Protocol):
     """Where an image comes from and its result goes: a camera's frame, or a service request."""
 
+    @property
+    def origin(self) -> str:
+        """The topic or the service of the image."""
+
     def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
 
@@ -141,6 +145,7 @@ class Inference:
                 result = job.model.pipeline.postprocess(
                     job.outputs[row], job.batch.geometries[row], job.settings.options,
                     preprocess_time=job.preprocess_time, inference_time=job.inference_time)
+                job.model.pipeline.checks.check_image(source.origin, result, pixels)
             except Exception as error:  # noqa: B902 - the other images get their results
                 yield Outcome(source, drop=Drop.FAILED, error=error)
             else:

@@ -37,7 +37,7 @@ from ros2_classify.paths import allowed_paths, searching
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.results.results import Result
-from ros2_classify.ros.diagnostics.issues import find
+from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.messages.vision import MESSAGES
 from ros2_classify.ros.node.logging import core_log_shown
 from ros2_classify.ros.node.parameters import Parameters
@@ -74,6 +74,7 @@ class Model:
         self._users = 0
         self._retired = False
         self._awaited = False
+        self._logged: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -84,6 +85,26 @@ class Model:
     def labels(self) -> Labels | None:
         """The names of its classes."""
         return self.pipeline.labels
+
+    def issues(self) -> list[Issue]:
+        """Return what its results so far are worth a warning of."""
+        found = self.pipeline.checks.found()
+        issues = []
+        if fields := found.get('scores_outside'):
+            issues.append(find('scores_outside', **fields))
+        if fields := found.get('boxes_outside'):
+            issues.append(find('boxes_outside', **fields))
+        if fields := found.get('class_unknown'):
+            issues.append(find('class_unknown', **fields))
+        if fields := found.get('same_result'):
+            issues.append(find('same_result', **fields))
+        return issues
+
+    def new_issues(self) -> list[Issue]:
+        """Return the issues that have not been returned before."""
+        new = [issue for issue in self.issues() if issue.key not in self._logged]
+        self._logged.update(issue.key for issue in new)
+        return new
 
     def acquire(self) -> bool:
         """Begin to use it; return False if it has been retired."""

@@ -252,6 +252,8 @@ class ServerNode(ManagedNode):
             self._parameters_changed()
             for stream in self._streams:
                 stream.on_timer(model)
+            for issue in model.new_issues():
+                self._log.warning(issue.text)
             if self.recovery is not None:
                 self.recovery.look(self.busy_for, timeout(
                     self.settings['inference_timeout'], model.warm_up_time))

@@ -42,6 +42,11 @@ class Request:
     response: Any
     responded: Future
 
+    @property
+    def origin(self) -> str:
+        """The name of the service."""
+        return self.service.name
+
     def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
         return to_array(

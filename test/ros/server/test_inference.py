@@ -54,6 +54,8 @@ def make_model(max_batch=4, publish=colors, name='colors', slots=1):
 class Source:
     """An image of one colour."""
 
+    origin = '/image'
+
     def __init__(self, rgb, **changes):
         pixels = np.full((6, 9, 3), rgb, np.uint8)
         self.msg = to_image_msg(pixels, 'rgb8', Header(frame_id=str(rgb)))
