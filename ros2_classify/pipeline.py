@@ -524,7 +524,10 @@ class Pipeline(Generic[Found]):
         """
         declared = self._descriptor.input.size
         width, height = declared if isinstance(declared, tuple) else _WARM_UP_SIZE
-        return self(np.full((height, width, 3), 127, np.uint8))
+        result = self(np.full((height, width, 3), 127, np.uint8))
+        # Grey tells nothing about real images.
+        self.checks.clear()
+        return result
 
     def close(self) -> None:
         """Free the model; closing twice does nothing."""

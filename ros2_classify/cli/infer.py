@@ -26,7 +26,6 @@ from ros2_classify.errors import OptionsError
 
 if TYPE_CHECKING:
     from ros2_classify.pipeline import Pipeline
-    from ros2_classify.postprocess.result_checks import SENTENCES
     from ros2_classify.results.results import Result
 
 
@@ -98,6 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ros2_classify.image_io import check_writable, depth_reader, read_pixels, write_image
     from ros2_classify.inspection.output_checks import best_score, nothing_found
     from ros2_classify.pipeline import Pipeline
+    from ros2_classify.postprocess.result_checks import SENTENCES
     from ros2_classify.results.results import Embedding
 
     # Find errors that need no model before it is loaded.

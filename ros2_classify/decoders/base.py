@@ -168,8 +168,8 @@ class ScoreError(OutputError):
 
     def __init__(self, score: float) -> None:
         super().__init__(
-            f'a score is {score:.4g}, but scores are from 0 to 1: if the model returns logits, set '
-            'output.activation to softmax, or to sigmoid for independent classes; else check '
+            f'a score is {score:.4g}, but scores are from 0 to 1: if the model returns logits, '
+            'set output.activation to softmax, or to sigmoid for independent classes; else check '
             'output.decoder and its options')
         self.score = score
 

@@ -32,8 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    as_float32, check_score, ClassScores, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, pick,
-    refuse_quantized, sigmoid, softmax)
+    as_float32, check_score, ClassScores, DecodeContext, Decoder, describe, misfit, OUTPUT,
+    Outputs, pick, refuse_quantized, sigmoid, softmax)
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import integer, Key, key, Kind
 from ros2_classify.yaml_config import as_integer, Fields, Where

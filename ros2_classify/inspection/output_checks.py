@@ -327,11 +327,11 @@ def best_score(
     """Return the best score for an image, below the threshold too; None if there is none."""
     if isinstance(result, (Embedding, Segmentation)):
         return None
-    if not len(result):
-        result = pipeline(image, color, options.replace(
-            score_threshold=0.0, multi_label=False, top_k=1, max_detections=1))
-    assert not isinstance(result, (Embedding, Segmentation))
-    return float(result.scores[0]) if len(result) else None
+    scores = result.scores
+    if not len(scores):
+        scores = pipeline(image, color, options.replace(
+            score_threshold=0.0, multi_label=False, top_k=1, max_detections=1)).scores
+    return float(scores[0]) if len(scores) else None
 
 
 def nothing_found(best: float | None, threshold: float) -> tuple[str, bool]:

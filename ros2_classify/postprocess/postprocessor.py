@@ -94,7 +94,8 @@ class Postprocessor:
                 f'options is {chosen!r} but must be an Options, like '
                 'pipeline.options.replace(top_k=3)')
         try:
-            result = self._result(outputs, geometry, chosen, preprocess_time, inference_time, start)
+            result = self._result(
+                outputs, geometry, chosen, preprocess_time, inference_time, start)
         except ScoreError as error:
             self.checks.refused(error)
             raise

@@ -50,14 +50,14 @@ SENTENCES = {
         'mean and std probably cut the image off, or the weights are damaged: run models check'),
 }
 # Boxes that are judged together, at least and at most, and how many of one result are looked at.
-_LEAST_BOXES, _MOST_BOXES, _BEST = 10, 200, 100
+_LEAST_BOXES, _MOST_BOXES, _BEST = 10, 200, 32
 # How much of a box must be inside the image.
 _INSIDE = 0.5
-# So many different images with one result are no accident.
+# From this number of different images on, one result for all of them is no accident.
 _IMAGES = 10
 # Images are compared on a grid of about this many rows and columns; a still camera's noise and
 # flicker are below the mean difference (of 255) from which two images are different.
-_GRID = 16
+_GRID = 10
 _DIFFERENT = 12.0
 
 
@@ -74,15 +74,19 @@ class ResultChecks:
     """
 
     def __init__(self, model: str, labels: Labels | None = None) -> None:
-        self.scores = self.boxes = self.classes = self.images = 0
         self._model = model
-        self._score = 0.0
+        self._lock = threading.Lock()
         self.set_labels(labels)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all results so far."""
+        self.scores = self.boxes = self.classes = self.images = 0
+        self._score = 0.0
         self._class_id = 0
         # Boxes of late, and the wrong ones of them.
         self._recent = [0, 0]
         self._repeats: dict[str, _Repeats] = {}
-        self._lock = threading.Lock()
 
     def set_labels(self, labels: Labels | None) -> None:
         """Use other labels from now on."""
@@ -180,7 +184,7 @@ class _Repeats:
         height, width = pixels.shape[:2]
         sample = pixels[::-(-height // _GRID), ::-(-width // _GRID)].astype(np.int16)
         if any(other.shape == sample.shape and np.abs(other - sample).mean() < _DIFFERENT
-               for other in self._samples):
+               for other in reversed(self._samples)):
             return False
         self._samples = [*self._samples[1 - _IMAGES:], sample]
         self.count += 1

@@ -16,6 +16,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -189,6 +190,28 @@ def test_the_best_score_is_told_where_nothing_is_found(
     assert f'{"warning" if warned else "note"}: nothing found: {words}' in page
     assert main(['models', 'check', 'faint', '--image', 'red.png', '--json']) == 0
     assert json.loads(capfd.readouterr().out)['best_score'] == pytest.approx(best)
+
+
+def test_what_is_suspicious_about_a_result_is_a_warning(models, capfd):
+    save_constant_model(models / 'off.onnx', {
+        'detection_boxes': np.array([[[0.5, 0.6, 0.1, 0.2], [2, 2, 3, 3]]], np.float32),
+        'detection_classes': np.array([[1, 5]], np.float32),
+        'detection_scores': np.array([[0.9, 0.8]], np.float32),
+        'num_detections': np.array([2], np.float32)})
+    (models / 'off.yaml').write_text(DETECTOR.replace('boxes.onnx', 'off.onnx'))
+    assert infer('--json', model='off') == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)['results'] == []
+    assert re.search(
+        r'^warning: off: 2 of the last 2 boxes are inverted or mostly outside', err, re.M)
+
+
+def test_a_score_that_is_no_probability_is_an_error(models, capfd):
+    (models / 'raw.yaml').write_text(CLASSIFIER.replace('scale: 1/255', 'scale: 1'))
+    assert infer('--json', model='raw') == 1
+    out, err = capfd.readouterr()
+    assert out == '' and re.search(
+        '^error: a score is 127, but scores are from 0 to 1: .*output.activation', err, re.M)
 
 
 def test_no_class_above_the_threshold_has_a_best_score(models, capfd):

@@ -56,6 +56,41 @@ def save_bare(directory: Path) -> Path:
     return directory / 'bare.onnx'
 
 
+def save_brightness(directory: Path, name: str = 'brightness') -> Path:
+    """
+    Write a detector whose numbers follow the image's brightness, from 0 to 1.
+
+    The score is 2 below 0.3 and else 0.9. The box is inverted from 0.3 to 0.5, the class beyond
+    the labels from 0.5 to 0.7; from 0.7 on, all is well, and the same.
+    """
+    import onnx
+    from onnx import helper, numpy_helper, TensorProto
+
+    # One row for each tenth of the brightness.
+    table = np.array([(0.1, 0.1, 0.5, 0.5, 0.9, 0)] * 11, np.float32)
+    table[:3, 4], table[3:5, :4], table[5:7, 5] = 2, (0.5, 0.5, 0.1, 0.1), 9
+    graph = helper.make_graph(
+        [helper.make_node('ReduceMean', ['image'], ['mean'], keepdims=0),
+         helper.make_node('Mul', ['mean', 'ten'], ['tenths']),
+         helper.make_node('Cast', ['tenths'], ['index'], to=TensorProto.INT64),
+         helper.make_node('Gather', ['table', 'index'], ['row'], axis=0),
+         helper.make_node('Reshape', ['row', 'shape'], ['rows'])],
+        'brightness', [helper.make_tensor_value_info('image', TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info('rows', TensorProto.FLOAT, [1, 1, 6])],
+        [numpy_helper.from_array(np.float32(10.001), 'ten'),
+         numpy_helper.from_array(table, 'table'),
+         numpy_helper.from_array(np.array([1, 1, 6]), 'shape')])
+    onnx.save(helper.make_model(
+        graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8),
+        directory / f'{name}.onnx')
+    path = directory / f'{name}.yaml'
+    path.write_text(
+        f'name: {name}\ntask: detection\nsource: {{path: {name}.onnx}}\nlabels: [cup, ball]\n'
+        'input: {color: rgb, scale: 1/255, resize: stretch}\n'
+        'output: {decoder: end_to_end, units: normalized}\n')
+    return path
+
+
 def save_batch_classifier(directory: Path) -> Path:
     """Write a model that tells the strongest colour of as many images as it gets at once."""
     import onnx
