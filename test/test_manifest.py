@@ -245,7 +245,8 @@ def test_command_line(published: Path, model: str, image: str):
         capture_output=True, text=True, check=False, timeout=120, cwd=shared_data.ROOT)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert list(result) == ['model', 'task', 'image', 'results', 'timing_ms', 'provider']
+    assert list(result) == ['model', 'task', 'image', 'results', 'timing_ms', 'provider',
+                            'unverified', 'best_score']
     best = result['results'][0]
     if model in CLASSIFIERS:
         expected = CLASSES[model, image].crop

@@ -114,7 +114,7 @@ def decode(
 def _check(scores: NDArray[np.float32]) -> None:
     """Raise ScoreError for logits: classes below the threshold tell them, too."""
     low, high = scores.min(), scores.max()
-    if not np.isfinite(low + high):
+    if not (np.isfinite(low) and np.isfinite(high)):
         finite = scores[np.isfinite(scores)]
         low, high = finite.min(initial=1.0), finite.max(initial=0.0)
     check_score(low)

@@ -53,7 +53,7 @@ SENTENCES = {
 _LEAST_BOXES, _MOST_BOXES, _BEST = 10, 200, 32
 # How much of a box must be inside the image.
 _INSIDE = 0.5
-# From this number of different images on, one result for all of them is no accident.
+# This number of different images with one result is no accident.
 _IMAGES = 10
 # Images are compared on a grid of about this many rows and columns; a still camera's noise and
 # flicker are below the mean difference (of 255) from which two images are different.

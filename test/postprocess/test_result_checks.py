@@ -204,7 +204,8 @@ def detector(rows: Any, labels: Any = ('a', 'b'), resize: str = 'letterbox') -> 
     descriptor = ModelDescriptor.from_mapping({
         'name': 'net', 'source': {'path': 'fake.onnx'}, 'labels': list(labels),
         'input': {'resize': resize, 'size': [64, 64]},
-        'output': {'decoder': 'end_to_end', 'units': 'model'}, 'defaults': {'score_threshold': 0.3}})
+        'output': {'decoder': 'end_to_end', 'units': 'model'},
+        'defaults': {'score_threshold': 0.3}})
     return Pipeline(descriptor, engine, descriptor.load_labels())
 
 

@@ -41,8 +41,8 @@ def test_each_kind_of_wrong_result_is_told(start, peer, operator, brightness):
 
     msg = camera.result(BEYOND, results)
     assert [row.results[0].hypothesis.class_id for row in msg.detections] == ['9']
-    values = operator.wait(MODEL, 'WARN', 'brightness: [1-9] results had a class beyond the labels, the last '
-                           'one 9, while they end at 1')
+    values = operator.wait(MODEL, 'WARN', 'brightness: [1-9] results had a class beyond the '
+                           'labels, the last one 9, while they end at 1')
     assert int(values['results with a class beyond the labels']) >= 1
 
     for _ in range(30):
