@@ -107,8 +107,11 @@ def control_group(pid: int) -> Iterator[Path | None]:
 
 def test_a_server_survives_all_of_it(
         start: Callable[..., Process], peer: Peer, classifier: Path, tmp_path: Path) -> None:
-    server = start('server', {'model': classifier, 'image_transport': 'compressed'}, environment={
-        'ROS2_CLASSIFY_CACHE': str(tmp_path / 'cache'), 'ROS2_CLASSIFY_OFFLINE': None})
+    # By default, none of these files would even be read.
+    server = start('server', {
+        'model': classifier, 'image_transport': 'compressed', 'model_changes': 'any'},
+        environment={
+            'ROS2_CLASSIFY_CACHE': str(tmp_path / 'cache'), 'ROS2_CLASSIFY_OFFLINE': None})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image/compressed', msg_type=CompressedImage)
     camera.result(RED, results)
