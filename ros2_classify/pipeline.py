@@ -39,8 +39,7 @@ from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.files import model_file
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import Options
-from ros2_classify.postprocess.dequantize import Dequantizer
-from ros2_classify.postprocess.postprocessor import Postprocessor
+from ros2_classify.postprocess.postprocessor import Dequantizer, Postprocessor
 from ros2_classify.postprocess.result_checks import ResultChecks
 from ros2_classify.preprocess.batch import Batch, batchable, differs_in_batch, split
 from ros2_classify.preprocess.extra_inputs import ExtraInputs

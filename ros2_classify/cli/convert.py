@@ -23,8 +23,7 @@ from pathlib import Path
 import sys
 from typing import Any
 
-from ros2_classify.cli import EXIT_OK
-from ros2_classify.cli.messages import show
+from ros2_classify.cli import EXIT_OK, show
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -19,8 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from ros2_classify.cli import EXIT_MODEL, EXIT_OK
-from ros2_classify.cli.messages import show
+from ros2_classify.cli import EXIT_MODEL, EXIT_OK, show
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

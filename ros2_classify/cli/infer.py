@@ -20,8 +20,7 @@ import argparse
 import json
 from typing import Any, TYPE_CHECKING
 
-from ros2_classify.cli import EXIT_OK, models_files as fetching
-from ros2_classify.cli.messages import say, show
+from ros2_classify.cli import EXIT_OK, models_files as fetching, say, show
 from ros2_classify.errors import OptionsError
 
 if TYPE_CHECKING:

@@ -22,8 +22,7 @@ import json
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from ros2_classify.cli import EXIT_OK
-from ros2_classify.cli.messages import add_old_name, show, with_old_keys
+from ros2_classify.cli import add_old_name, EXIT_OK, show, with_old_keys
 
 if TYPE_CHECKING:
     from ros2_classify.model.descriptor import ModelDescriptor

@@ -22,9 +22,9 @@ import os
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from ros2_classify.cli import EXIT_MODEL, EXIT_OK, EXIT_UNVERIFIED, models_files as fetching
+from ros2_classify.cli import (
+    EXIT_MODEL, EXIT_OK, EXIT_UNVERIFIED, models_files as fetching, say, show, with_old_keys)
 from ros2_classify.cli.infer import add_input, described
-from ros2_classify.cli.messages import say, show, with_old_keys
 
 if TYPE_CHECKING:
     from ros2_classify.inspection import Report

@@ -21,8 +21,7 @@ import json
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from ros2_classify.cli import EXIT_MODEL, EXIT_OK
-from ros2_classify.cli.messages import show, show_log, with_old_keys
+from ros2_classify.cli import EXIT_MODEL, EXIT_OK, show, show_log, with_old_keys
 from ros2_classify.download.options import FetchOptions
 
 if TYPE_CHECKING:

@@ -25,8 +25,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ros2_classify.cli import EXIT_OK, models_files as fetching
-from ros2_classify.cli.messages import show, with_old_keys
+from ros2_classify.cli import EXIT_OK, models_files as fetching, show, with_old_keys
 
 if TYPE_CHECKING:
     from ros2_classify.quantize import Images, Pixels

@@ -21,8 +21,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 import sys
 
-from ros2_classify.cli import EXIT_MODEL, EXIT_NO_ROS, EXIT_OK
-from ros2_classify.cli.messages import say, show
+from ros2_classify.cli import EXIT_MODEL, EXIT_NO_ROS, EXIT_OK, say, show
 
 _ROS_PACKAGES = ('ament_', 'rcl', 'rmw', 'ros2_classify_interfaces', 'rosidl_', 'rpyutils')
 

@@ -23,9 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ros2_classify.doctor import (
-    dds_checks, model_checks, model_checks as cache_checks, python_checks as provider_checks,
-    python_checks, ros_checks)
+from ros2_classify.doctor import model_checks, python_checks, ros_checks
 from ros2_classify.doctor.machine import Issue, Machine, ThisMachine
 
 __all__ = ['CHECKS', 'examine', 'Issue', 'Machine', 'ThisMachine']
@@ -36,10 +34,10 @@ _NEEDED = ('cv2', 'numpy', 'yaml')
 CHECKS: dict[str, Callable[[Machine], Iterator[Issue]]] = {
     'ros': ros_checks.check_ros,
     'middleware': ros_checks.check_middleware,
-    'large images': dds_checks.check_large_images,
+    'large images': ros_checks.check_large_images,
     'python': python_checks.check_python,
-    'providers': provider_checks.check_providers,
-    'cache': cache_checks.check_cache,
+    'providers': python_checks.check_providers,
+    'cache': model_checks.check_cache,
     'models': model_checks.check_catalogue,
 }
 
@@ -52,7 +50,7 @@ def examine(
     for name, check in CHECKS.items():
         try:
             if name == 'providers':
-                yield from provider_checks.check_providers(machine, provider)
+                yield from python_checks.check_providers(machine, provider)
             else:
                 yield from check(machine)
             if name == 'models':

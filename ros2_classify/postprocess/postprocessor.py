@@ -16,19 +16,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 import logging
 import time
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ros2_classify.decoders import (
     Candidates, ClassScores, DecodeContext, DECODERS, PixelClasses, Vector)
 from ros2_classify.decoders.base import check_score, ScoreError
-from ros2_classify.engines import Tensors
-from ros2_classify.errors import OptionsError, OutputError
-from ros2_classify.model.descriptor import ModelDescriptor, Task
+from ros2_classify.engines import Quantization, Tensors, TensorSpec
+from ros2_classify.errors import DescriptorError, OptionsError, OutputError
+from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import default_options, Options
 from ros2_classify.postprocess.label_image import classes_on, label_image
@@ -38,6 +38,37 @@ from ros2_classify.preprocess.geometry import Geometry
 from ros2_classify.results.masks import InstanceMasks
 from ros2_classify.results.results import (
     Classification, Detections, Embedding, Result, Segmentation, Timing)
+
+_BYTES = 2  # wider whole numbers are counts and class ids
+
+
+class Dequantizer:
+    """Applies ``(stored - zero_point) * scale`` as the descriptor says, or else the file."""
+
+    def __init__(self, output: OutputSpec, tensors: Sequence[TensorSpec], model: str) -> None:
+        whole = [tensor for tensor in tensors
+                 if tensor.dtype.kind in 'iu' and tensor.dtype.itemsize <= _BYTES]
+        if output.scale is not None and not whole:
+            raise DescriptorError(
+                f'{model}: output.scale is for outputs of whole numbers with 8 or 16 bits, but '
+                f'the model has {"; ".join(map(str, tensors))}; remove it')
+        declared = None if output.scale is None else Quantization(
+            output.scale, output.zero_point or 0)
+        self._known = {tensor.name: found for tensor in whole
+                       if (found := declared or tensor.quantization) is not None}
+
+    def __call__(self, outputs: Tensors) -> Tensors:
+        """Return the outputs, float32 in place of quantized ones."""
+        if not self._known:
+            return outputs
+        real = dict(outputs)
+        for name, (scale, zero_point) in self._known.items():
+            if name in real and real[name].dtype.kind in 'iu':
+                # Exact: 16 bits and their difference fit into a float32.
+                stored = real[name].astype(np.float32) - np.float32(zero_point)
+                real[name] = stored * np.float32(scale)
+        return real
+
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -20,9 +20,7 @@ import os
 import sys
 
 import pytest
-from ros2_classify.cli import main
-from ros2_classify.cli.messages import (
-    add_old_name, Parser, say, show, show_log, with_old_keys)
+from ros2_classify.cli import add_old_name, main, Parser, say, show, show_log, with_old_keys
 
 LONG = 'a: no such file; ' + 'words ' * 30 + '/a/path-that/is-not/broken'
 

@@ -27,11 +27,10 @@ import venv
 import pytest
 from ros2_classify import cli
 from ros2_classify.doctor import CHECKS, examine, Issue, ThisMachine
-from ros2_classify.doctor.dds_checks import check_large_images
 from ros2_classify.doctor.machine import Disk, FakeMachine, Installed, Ran
 from ros2_classify.doctor.model_checks import check_cache, check_catalogue, check_model
 from ros2_classify.doctor.python_checks import check_providers, check_python, IDENTITY
-from ros2_classify.doctor.ros_checks import check_middleware, check_ros
+from ros2_classify.doctor.ros_checks import check_large_images, check_middleware, check_ros
 from ros2_classify.errors import EngineError
 from ros2_classify.ros.node.dds_profile import NEW_VARIABLE, OLD_VARIABLE
 import shared_data

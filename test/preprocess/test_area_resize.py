@@ -24,8 +24,7 @@ import pytest
 import reference_resize
 
 from ros2_classify.model.descriptor import InputSpec
-from ros2_classify.preprocess.area_resize import AreaShrinker, pays
-from ros2_classify.preprocess.preprocessor import Preprocessor
+from ros2_classify.preprocess.preprocessor import AreaShrinker, pays, Preprocessor
 
 SIZES = [
     ((43, 31), (20, 12)), ((64, 480), (31, 256)), ((17, 9), (5, 4)), ((9, 7), (9, 2)),

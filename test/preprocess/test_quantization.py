@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from ros2_classify import Pipeline
 from ros2_classify.engines import open_engine, Quantization
-from ros2_classify.engines.input_quantization import input_quantization
+from ros2_classify.engines.onnx_file import input_quantization
 from ros2_classify.errors import DescriptorError, EngineError
 from ros2_classify.model.descriptor import InputQuantization, InputSpec, ModelDescriptor
 from ros2_classify.preprocess.preprocessor import Preprocessor

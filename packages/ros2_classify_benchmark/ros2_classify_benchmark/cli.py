@@ -34,8 +34,8 @@ import tempfile
 import time
 from typing import Any
 
-from ros2_classify.cli import EXIT_INTERRUPTED, EXIT_MODEL, EXIT_NO_ROS, EXIT_OK
-from ros2_classify.cli.messages import add_old_name, say as say_message
+from ros2_classify.cli import (
+    add_old_name, EXIT_INTERRUPTED, EXIT_MODEL, EXIT_NO_ROS, EXIT_OK, say as say_message)
 from ros2_classify.errors import InputError, OptionsError
 from ros2_classify_benchmark.settings import ENCODINGS, Plan, QUICK, Settings, SHORTEST, TRANSPORTS
 from ros2_classify_benchmark.shared_memory import removed

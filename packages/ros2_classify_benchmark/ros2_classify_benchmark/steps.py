@@ -39,9 +39,8 @@ from ros2_classify.decoders.base import row_maxima
 from ros2_classify.model.descriptor import InputSpec
 from ros2_classify.postprocess.label_image import label_image
 from ros2_classify.postprocess.nms import non_maximum_suppression
-from ros2_classify.preprocess.area_resize import AreaShrinker
 from ros2_classify.preprocess.geometry import make_plan
-from ros2_classify.preprocess.preprocessor import Preprocessor
+from ros2_classify.preprocess.preprocessor import AreaShrinker, Preprocessor
 
 CAMERAS = {'640x480': (640, 480), '1920x1080': (1920, 1080)}
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 import threading
 import time
 from typing import Any, cast
@@ -27,9 +28,11 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from ros2_classify.errors import OptionsError, Ros2ClassifyError
 from ros2_classify.paths import shipped_directory
-from ros2_classify.ros.camera.diagnostics import CameraReport
 from ros2_classify.ros.camera.sources import open_source, Pace, Pixels, Size, Source, SourceError
-from ros2_classify.ros.diagnostics.issues import find
+from ros2_classify.ros.diagnostics.issues import find, Issue, Status
+from ros2_classify.ros.diagnostics.statistics import Rate, SimulatedClock
+from ros2_classify.ros.diagnostics.summary import camera_status
+from ros2_classify.ros.diagnostics.updater import Diagnostics
 from ros2_classify.ros.messages.compressed_image import to_compressed_msg
 from ros2_classify.ros.messages.transports import resolve_image_topic
 from ros2_classify.ros.node.intra_process import ImageSender
@@ -39,6 +42,56 @@ from ros2_classify.ros.node.parameters import Parameters, Spec
 from ros2_classify.ros.node.process import Stop
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
+
+
+class CameraReport:
+    """Publishes the status; ``requested_rate`` returns 0 if images come as fast as they can."""
+
+    def __init__(self, node: Node, source: str, topics: Sequence[str],
+                 subscribers: Callable[[], int], requested_rate: Callable[[], float]) -> None:
+        self._node = node
+        self._source = source
+        self._topics = topics
+        self._subscribers = subscribers
+        self._requested_rate = requested_rate
+        self._rate = Rate()
+        self._clock = SimulatedClock()
+        self._published = 0
+        self._last: float | None = None
+        self._image_format = ''
+        self._errors = 0
+        self._failure: Issue | None = None
+        self._diagnostics = Diagnostics(node)
+        self._diagnostics.add('images', self._status, deprecated='pictures')  # words: old
+
+    # ---- in the thread that publishes
+
+    def published(self, image_format: str) -> None:
+        """Note an image: its size and encoding."""
+        self._published += 1
+        self._last = time.monotonic()
+        self._image_format = image_format
+        self._failure = None
+
+    def failed(self, issue: Issue) -> None:
+        """Note that the source delivers no images at the moment."""
+        self._errors += 1
+        self._failure = issue
+
+    # ---- in the executor's thread
+
+    def _status(self) -> Status:
+        failure, last, clock = self._failure, self._last, self._node.get_clock()
+        issues = self._clock.look(
+            1e-9 * clock.now().nanoseconds if clock.ros_time_is_active else None)
+        return camera_status(
+            self._source, self._topics, subscribers=self._subscribers(),
+            published=self._published, rate=self._rate.look(self._published),
+            requested_rate=self._requested_rate(),
+            age=None if last is None else time.monotonic() - last,
+            image_format=self._image_format, errors=self._errors,
+            issues=[failure, *issues] if failure else issues)
+
 
 PARAMETERS = (
     Spec('source', '', 'What to publish: an image file, a directory of images, a video file, a '

@@ -21,6 +21,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import time
 
+from ros2_classify.ros.diagnostics.issues import find, Issue
+
 
 @dataclass
 class Counters:
@@ -122,3 +124,28 @@ class Rate:
             self._rate = (count - self._base[1]) / (now - self._base[0])
             self._base = (now, count)
         return self._rate
+
+
+# Seconds; a simulation that runs at a tenth of real time is no fault.
+_PATIENCE = 5.0
+
+
+class SimulatedClock:
+    """Compares simulated with real time; `jumps` counts how often simulated time went back."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: tuple[float, float] | None = None
+        self.jumps = 0
+
+    def look(self, simulated: float | None) -> list[Issue]:
+        """Return what is wrong; call it about once a second, with None for real time."""
+        now = self._clock()
+        if simulated is None:
+            self._last = None
+            return []
+        if self._last is None or simulated != self._last[0]:
+            self.jumps += self._last is not None and simulated < self._last[0]
+            self._last = (simulated, now)
+        still = now - self._last[1]
+        return [] if still < _PATIENCE else [find('clock_stands', at=simulated, seconds=still)]

@@ -22,9 +22,8 @@ import time
 from typing import Protocol
 
 from ros2_classify.engines.providers import fell_back
-from ros2_classify.ros.diagnostics.clock_monitor import SimulatedClock
 from ros2_classify.ros.diagnostics.issues import find, Issue, Status
-from ros2_classify.ros.diagnostics.statistics import Rate
+from ros2_classify.ros.diagnostics.statistics import Rate, SimulatedClock
 from ros2_classify.ros.diagnostics.summary import inference_status, input_status, model_status
 from ros2_classify.ros.diagnostics.updater import Diagnostics
 from ros2_classify.ros.node.lifecycle_node import ManagedNode

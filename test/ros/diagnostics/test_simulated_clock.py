@@ -14,7 +14,7 @@
 
 """Simulated time that stands still."""
 
-from ros2_classify.ros.diagnostics.clock_monitor import SimulatedClock
+from ros2_classify.ros.diagnostics.statistics import SimulatedClock
 
 
 def test_simulated_time_that_stands_still_is_noticed(clock):
