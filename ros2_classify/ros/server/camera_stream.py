@@ -148,8 +148,8 @@ class CameraStream:
     """
     A camera's subscription, the publishers of its results, and what is known about both.
 
-    The executor's thread creates and ends it. The threads of a worker take images, one thread at
-    a time, and publish results, one at a time as well.
+    The executor's thread creates and ends it; a worker's threads take images and publish results,
+    each one at a time.
     """
 
     def __init__(
