@@ -158,11 +158,7 @@ def no_event_callbacks() -> Any:
 
 
 class SubscriptionEvents:
-    """
-    What the middleware tells about a subscription beside its messages; asked, not waited for.
-
-    A wait would not do: Fast DDS ends a wait for events for every message as well.
-    """
+    """What the middleware tells beside messages; asked: Fast DDS ends a wait for any message."""
 
     def __init__(self, subscription: Any) -> None:
         kinds = rclpy_implementation.rcl_subscription_event_type_t
