@@ -88,10 +88,9 @@ def file_in_pixels(data: bytes | memoryview) -> str:
 
 def png_problem(data: bytes | memoryview) -> str:
     """
-    Return what is wrong with the chunks of a PNG: length or checksum; empty if nothing.
+    Return what is wrong with a PNG's chunks: length or checksum; empty if nothing.
 
-    OpenCV allocates the declared size of a chunk, up to 4 GB, before it reads its bytes, and
-    libpng writes to the terminal about each damaged chunk.
+    OpenCV allocates a chunk's declared size, up to 4 GB; libpng writes about each damaged one.
     """
     # PNG specification, section 5.3: length, type, data, checksum.
     at, view = len(PNG_SIGNATURE), memoryview(data)
