@@ -39,11 +39,7 @@ _SCORES = 'detection_scores'
 def make_feeds(
     inputs: Sequence[TensorInfo], spec: InputSpec, image: Path | None = None,
 ) -> list[NDArray[Any]]:
-    """
-    Make one tensor for each input: the image (or a sample) for 4 dimensions, else zeros.
-
-    The image is always stretched, since only equality is tested. InputError if it can't be read.
-    """
+    """Make each input: the image (or a sample), stretched, if it has 4 dimensions, else zeros."""
     feeds: list[NDArray[Any]] = []
     for tensor in inputs:
         try:
@@ -81,10 +77,9 @@ def sample_image(width: int, height: int) -> NDArray[np.uint8]:
 
 def compare(results: Arrays, reference: Arrays, tolerance: float) -> dict[str, Any]:
     """
-    Compare the outputs of ONNX Runtime with those of TensorFlow; raise ConversionError.
+    Compare ONNX Runtime's outputs with TensorFlow's; the tolerance is relative above 1.
 
-    The tolerance is relative for outputs with numbers above 1. Detections may be in another
-    order if their scores are equal, so rows are compared only if their score is unique.
+    Detections of equal scores may change places: only rows with a unique score are compared.
     """
     found = {plain_name(name): array for name, array in results.items()}
     wanted = {plain_name(name): array for name, array in reference.items()}
