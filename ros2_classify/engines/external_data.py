@@ -166,10 +166,9 @@ def undeclared_weights(
     descriptor: ModelDescriptor, path: Path, directories: Iterable[str] = (),
 ) -> dict[str, Path]:
     """
-    Verify a model's weights against ``source.weights``; return those that are not there.
+    Verify weights against ``source.weights``; return those that are not there (not of archives).
 
-    Raises IntegrityError for a changed or missing file, DescriptorError for a name that the
-    model does not have. Archives and directories have a sha256 for all of their files.
+    IntegrityError for a changed or missing file, DescriptorError for a name the model lacks.
     """
     source = descriptor.source
     if source.url or source.member is not None or not path.is_file():

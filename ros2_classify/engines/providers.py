@@ -131,11 +131,7 @@ def provider_options(
     name: str, settings: EngineSettings, cache: Path | None = None,
     profile: Sequence[tuple[str, tuple[int, ...], tuple[int, ...]]] = (),
 ) -> dict[str, str]:
-    """
-    Return the options of a provider by its own names.
-
-    Sources: https://onnxruntime.ai/docs/execution-providers/ (CUDA, TensorRT, OpenVINO).
-    """
+    """Return a provider's own options, of https://onnxruntime.ai/docs/execution-providers/."""
     if name == PROVIDERS['cuda']:
         options: dict[str, Any] = {
             'device_id': settings.device_id,
