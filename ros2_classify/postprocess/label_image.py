@@ -59,11 +59,7 @@ def label_image(found: PixelClasses, geometry: Geometry) -> LabelImage:
 def classes_on(
     image: LabelImage, ignored: Sequence[int | None], threshold: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """
-    Return the classes on a label image and their share of it, largest first.
-
-    Classes below the threshold are dropped; for equal shares, the lower id comes first.
-    """
+    """Return the classes from the threshold on and their share, largest first (ties: lower id)."""
     # OpenCV counts several times as fast as bincount, which converts pixels to 64 bits.
     size = 1 << 8 * image.dtype.itemsize
     counted = cv2.calcHist([image], [0], None, [size], [0, size]) if image.size < 1 << 24 else (
