@@ -216,11 +216,7 @@ def _resized(
 
 
 def _trim(source: int, scaled: int, cut: int, wanted: int) -> tuple[int, int, int, int]:
-    """
-    Exclude from a resize what is cropped afterwards, as far as no pixel changes.
-
-    Both grids meet at each ``gcd``-th part of the axis, so there it can be split.
-    """
+    """Exclude from a resize what is cropped: the grids meet at each ``gcd``-th part of an axis."""
     parts = math.gcd(source, scaled)
     source_step, scaled_step = source // parts, scaled // parts
     first, last = cut // scaled_step, -(-(cut + wanted) // scaled_step)

@@ -32,8 +32,8 @@ def with_quantization(spec: InputSpec, tensor: TensorSpec, inferred: list[str]) 
     """
     Add the scale and zero point of the graph, and refuse settings that cannot be right.
 
-    Without settings, the numbers' range stands for that of the pixels, as in models that were
-    quantized with images: pixels for uint8 and int32, pixels minus 128 for int8.
+    Without settings, numbers are pixels for uint8 and int32, pixels minus 128 for int8, as in
+    models that were quantized with images.
     """
     declared = spec.quantization
     known = tensor.quantization and InputQuantization(*tensor.quantization)
