@@ -153,8 +153,7 @@ def color_of(class_id: int) -> Color:
     """
     Return a class's colour: always the same one, and far from those of the ids nearby.
 
-    Hues step by the golden ratio, which keeps any few ids in a row apart from each other; the
-    brightness changes slowly, so that hues that come near again differ in it.
+    Hues step by the golden ratio; brightness changes slowly, so that like hues differ in it.
     """
     hue = (class_id * 0.6180339887 + 0.33) % 1.0
     saturation = (0.82, 0.62, 0.9)[class_id // 5 % 3]
