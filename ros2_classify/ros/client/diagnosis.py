@@ -38,22 +38,15 @@ _STATE_CURES = {
 
 @dataclass
 class Waiting:
-    """
-    What a client waited for.
+    """What a client waited for: a result of `image`, or one of `services` (full names)."""
 
-    `server` is the full name of the server node and `server_state` its lifecycle state, empty if
-    unknown. Either `image` is the publisher and `results` the subscriptions, or `services` has
-    the full names of the services; one result is enough. `other_results` counts results for
-    other images.
-    """
-
-    server: str
-    server_state: str = ''
-    image: Any = None
-    results: Sequence[Any] = ()
+    server: str  # the full name of the server node
+    server_state: str = ''  # its lifecycle state, empty if unknown
+    image: Any = None  # the publisher
+    results: Sequence[Any] = ()  # the subscriptions; one result is enough
     services: Sequence[str] = ()
     sent: int = 0
-    other_results: int = 0
+    other_results: int = 0  # how many results were for other images
 
 
 def explain(node: Node, waiting: Waiting) -> str:
