@@ -81,10 +81,9 @@ class Ring:
 
 class Latencies:
     """
-    How long the results of one camera took, in seconds.
+    How long one camera's results took to be published, in seconds; ``model`` is the model alone.
 
-    ``total`` is from the image's stamp, on the node's clock, and ``node`` from the image's
-    arrival, each to the publication of the result; ``model`` is the model alone.
+    ``total`` is from the image's stamp, on the node's clock, ``node`` from its arrival.
     """
 
     def __init__(self) -> None:
