@@ -89,7 +89,7 @@ def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def use(*, receiver: bool = False) -> Path | None:
     """
-    Make this process load the profile; call it before ``rclpy.init``.
+    Make this process load the profile, before ``rclpy.init``.
 
     A `receiver`, which publishes no camera images, loads `receiver_file`, even if a launch file
     has set the shipped profile for all processes.

@@ -70,11 +70,7 @@ class Interrupted(Exception):  # noqa: N818 - not an error: the user asked for i
 
 
 class Stop:
-    """
-    The request to end the process, from a signal or from the program itself.
-
-    Use it as a context manager, in the main thread: it catches SIGINT and SIGTERM.
-    """
+    """The request to end the process; as a context manager (main thread) it catches signals."""
 
     def __init__(self) -> None:
         self.code = 0
@@ -134,12 +130,7 @@ class Stop:
         os.close(self._pipe[1])
 
     def ignore_signals_for_good(self) -> None:
-        """
-        Ignore the signals after the end of the context.
-
-        While the interpreter ends, a second Ctrl-C, or the one that `ros2 launch` sends after the
-        terminal's, would make a clean exit look like a crash.
-        """
+        """Ignore signals while the interpreter ends: a second one would look like a crash."""
         self._previous = [(number, signal.SIG_IGN) for number, _ in self._previous]
 
     def _wait_for_signals(self, read_end: int) -> None:
