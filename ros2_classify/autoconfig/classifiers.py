@@ -23,6 +23,7 @@ the numbers themselves tell them apart; what is left is asked.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -48,6 +49,17 @@ _VALUE_WORDS = ('landmark', 'keypoint', 'coord', 'pose', 'bbox', 'angle', 'age',
 _NO_SCORES = ('Tanh', 'Relu', 'LeakyRelu', 'PRelu', 'LpNormalization', 'BatchNormalization')
 _LINEAR = ('Gemm', 'MatMul', 'Conv', 'Add', 'GlobalAveragePool', 'ReduceMean', 'Mul', 'QGemm',
            'QLinearMatMul', 'QLinearConv', 'FusedGemm', 'FusedConv', '')
+_ACTIVATIONS = ('Softmax', 'Sigmoid', 'LogSoftmax')
+# Of a detector's final boxes: box, score and class, perhaps the image.
+_ROW_WIDTHS = (5, 6, 7)
+_ARITHMETIC = ('Add', 'Div', 'Mul', 'Sub')
+# Two or three numbers for each of 21 points of a hand, 68, 98, 106 or 468 of a face.
+_LANDMARKS = (42, 63, 136, 196, 204, 212, 936, 1404, 1434)
+# So many scores are hardly all positive by chance.
+_MANY = 8
+# Scores before a softmax spread farther than heat maps.
+_HEAT = (-0.25, 1.25)
+_MOST_CLASSES = 256
 _SIMILAR = 0.6
 
 
@@ -60,28 +72,39 @@ def classification(evidence: Evidence) -> Iterator[Hypothesis]:
         shape = [dim for dim in output.shape[1:] if dim != 1] if len(output.shape) > 1 \
             else list(output.shape)
         count = shape[0] if shape else 1
-        if len(shape) <= 1 and isinstance(count, int):
+        # Several rows are no classes of one image.
+        listed = len(output.shape) > 1 and output.shape[0] != 1 or (
+            output.name in evidence.rows and count in _ROW_WIDTHS
+            and evidence.graph.end(output.name) not in _ACTIVATIONS)
+        if len(shape) <= 1 and isinstance(count, int) and count and not listed:
             yield from _row(evidence, output, count)
 
 
 def _row(evidence: Evidence, output: TensorSpec, count: int) -> Iterator[Hypothesis]:
     end, name = evidence.graph.end(output.name), output.name.lower()
-    if evidence.outputs[1:] and end not in ('Softmax', 'Sigmoid', 'LogSoftmax') \
-            and not evidence.ultralytics:
+    if evidence.outputs[1:] and end not in _ACTIVATIONS and not evidence.ultralytics \
+            and not _named_alone(evidence, output):
         return
     settings = _input_of_classifier(evidence)
     why = f'the output {output} has one number for each of {count} classes'
     values = evidence.arrays.get(output.name)
     numbers = None if values is None else values.astype(np.float64).ravel()
     if count == 1:
-        if end in ('Sigmoid', ''):
+        if end == 'Sigmoid' or end in _LINEAR:
             yield from _binary(evidence, output, settings)
         return
     if end == 'Softmax' or evidence.ultralytics:
         ending = ('the graph ends in a softmax' if end == 'Softmax'
                   else 'Ultralytics exports classifiers with a softmax')
-        yield _classes(output, 'none', why, Strength.STATED, settings,
-                       f'output.activation: none, because {ending}')
+        yield replace(_classes(output, 'none', why, Strength.STATED, settings,
+                               f'output.activation: none, because {ending}'),
+                      step=output.quantization.scale if output.quantization else 0.0)
+        return
+    stated = evidence.task == 'classification' or (
+        evidence.labels is not None and len(evidence.labels) == count)
+    if count in _LANDMARKS and not stated:
+        yield _refused(output, why, settings, f'the output {output} has {count} numbers, as many '
+                       'as landmarks usually have')
         return
     if end == 'Sigmoid':
         yield _classes(output, 'none', why, Strength.STATED, settings,
@@ -93,8 +116,11 @@ def _row(evidence: Evidence, output: TensorSpec, count: int) -> Iterator[Hypothe
                        'output.activation: none, because the numbers are from 0 to 1 with a sum '
                        'of 1')
         return
-    stated = evidence.task == 'classification' or (
-        evidence.labels is not None and len(evidence.labels) == count)
+    if end == 'LogSoftmax':
+        yield _classes(output, 'softmax', why, Strength.STATED, settings,
+                       'output.activation: softmax, which undoes the logarithm that the graph '
+                       'ends in')
+        return
     embedding = _embedding(output, count, name, end, numbers) if not stated else ''
     if embedding:
         yield Hypothesis(
@@ -105,20 +131,24 @@ def _row(evidence: Evidence, output: TensorSpec, count: int) -> Iterator[Hypothe
                 'output: {decoder: embedding}'))
         return
     if end not in _LINEAR and end != 'LogSoftmax' or any(word in name for word in _VALUE_WORDS):
-        yield Hypothesis(
-            'classification', 'classification', {'output': output.name}, why, Strength.USUAL,
-            settings, missing=(
-                f'the output {output} ends in {end or "a value"}, which class scores do not; if '
-                'it holds them nevertheless, declare output: {decoder: classification, '
-                'activation: softmax}'))
+        yield _refused(output, why, settings, f'the output {output} ends in '
+                       f'{end or "a value"}, which class scores do not')
         return
-    known = stated or count in _IMAGENET_CLASSES or end == 'LogSoftmax' \
-        or any(word in name for word in _CLASS_WORDS)
+    known = stated or count in _IMAGENET_CLASSES or any(word in name for word in _CLASS_WORDS)
+    if not stated and (odd := _no_logits(evidence, output, numbers, known=known)):
+        yield _refused(output, why, settings, f'the output {output} {odd}')
+        return
     yield _classes(
         output, 'softmax', why, Strength.EXACT if known else Strength.USUAL, settings,
         'output.activation: softmax, because the graph ends in '
         f'{end or "no operator that is known"} and the numbers are not from 0 to 1',
         unverified=() if known else ('output.decoder', 'output.activation'))
+
+
+def _named_alone(evidence: Evidence, output: TensorSpec) -> bool:
+    """Tell whether only this one of several outputs is named as scores, others as features."""
+    return all(any(word in tensor.name.lower() for word in (
+        _CLASS_WORDS if tensor is output else _EMBEDDING_WORDS)) for tensor in evidence.outputs)
 
 
 def _classes(
@@ -130,6 +160,32 @@ def _classes(
         {'activation': activation, 'output': output.name,
          **({'multi_label': True} if multi_label else {})}, why, strength, settings, (sentence,),
         unverified)
+
+
+def _refused(
+    output: TensorSpec, why: str, settings: InputSettings, reason: str,
+) -> Hypothesis:
+    """State that a row may be something else than class scores."""
+    return Hypothesis(
+        'classification', 'classification', {'output': output.name}, why, Strength.USUAL,
+        settings, missing=(
+            f'{reason}; if it holds class scores nevertheless, declare labels and output: '
+            '{decoder: classification, activation: softmax}'))
+
+
+def _no_logits(
+    evidence: Evidence, output: TensorSpec, numbers: NDArray[np.float64] | None, *, known: bool,
+) -> str:
+    """Return why the numbers of a row are no scores before a softmax; '' if they may be."""
+    ends = evidence.graph.ends.get(output.name, ())
+    if ends[:1] and ends[0] in _ARITHMETIC and ends[1:2] and ends[1] in _ACTIVATIONS:
+        return f'is changed by {ends[0]} after {ends[1]}: no probabilities any more'
+    if numbers is None or numbers.size < _MANY or known:
+        return ''
+    if numbers.min() >= 0 and numbers.any():
+        return ('has no negative number, as scores before a softmax have: landmarks, other '
+                'values, or scores with another activation')
+    return ''
 
 
 def _binary(
@@ -243,6 +299,18 @@ def _no_classes(
     evidence: Evidence, output: TensorSpec, axes: str, classes: int, stated: bool,
 ) -> str:
     """Return why a map is no segmentation, as far as the file tells; '' if it may be one."""
+    what = f'the output {output} has {classes} channels'
+    if not stated and evidence.spec.color == 'gray' and classes == 2:
+        return (f'{what} for a gray image: colors, a flow or two classes? For classes, declare '
+                'labels and output: {decoder: segmentation}')
+    if not stated and (classes > _MOST_CLASSES or any(
+            word in output.name.lower() for word in _EMBEDDING_WORDS)):
+        return (f'{what}, features rather than classes; if it holds class scores, declare labels '
+                'and output: {decoder: segmentation}')
+    if not stated and classes > 4 and _is_heat(evidence, output):
+        return (f'{what}, each about 0 to 1 without a sum of 1: heat maps of key points, which '
+                'are not supported? If they are scores of classes, declare labels and output: '
+                '{decoder: segmentation}')
     if classes == 1:
         return (f'the output {output} has one number for each pixel: a mask, a depth or an '
                 'image? For a mask, declare output: {decoder: segmentation, threshold: 0.5}')
@@ -253,6 +321,13 @@ def _no_classes(
                 + ': an image, not classes; models that give images are not supported. If it '
                 'holds class scores, declare output: {decoder: segmentation} and labels')
     return ''
+
+
+def _is_heat(evidence: Evidence, output: TensorSpec) -> bool:
+    """Tell whether all numbers are near 0 to 1, but not 0 throughout."""
+    array: Any = evidence.arrays.get(output.name)
+    return array is not None and bool(
+        array.min() >= _HEAT[0] and array.max() <= _HEAT[1] and array.any())
 
 
 def _like_the_image(evidence: Evidence, output: TensorSpec, axes: str) -> bool:

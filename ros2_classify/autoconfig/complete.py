@@ -42,6 +42,8 @@ from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.quantization import with_quantization
 
 _CHANNELS = (1, 3)
+# Images are wider than this; those that are not square have sides of whole fours.
+_NARROW, _SMALL = 8, 64
 
 
 def complete(
@@ -65,6 +67,8 @@ def complete(
     spec = replace(descriptor.input, extra=extra)
     layout = spec.layout or _layout(descriptor, tensor, bare, inferred)
     channels = tensor.shape[1 if layout == 'nchw' else 3]
+    if bare:
+        _refuse_series(descriptor, tensor, layout)
     if bare and channels == 1:
         spec = replace(spec, color='gray', mean=(0.0,), std=(1.0,))
         spec = spec if pixels is None else replace(with_pixels(spec, pixels), pixels=pixels)
@@ -122,9 +126,10 @@ def _chosen(
     arrays = {name: array for name, array in first[0].outputs.items()
               if array.dtype.kind in 'fiub'}
     evidence = Evidence(
-        spec=spec, graph=graph, metadata=metadata, arrays=arrays,
+        spec=spec, graph=graph, metadata=metadata, arrays=arrays, rows=_rows(engine, spec),
         # Shapes as they are, not as they are declared: free or stale dimensions are common.
-        outputs=[TensorSpec(tensor.name, arrays[tensor.name].shape, arrays[tensor.name].dtype)
+        outputs=[TensorSpec(tensor.name, arrays[tensor.name].shape, arrays[tensor.name].dtype,
+                            tensor.quantization)
                  for tensor in _numeric(engine.outputs) if tensor.name in arrays],
         task=descriptor.task or task_of(metadata),
         stated_labels=stated or (None if beside else declared), labels=declared or stated)
@@ -138,6 +143,14 @@ def _chosen(
             # Detectors are trained on OpenCV's or TensorFlow's plain bilinear resize.
             spec = replace(spec, interpolation='linear')
     return spec, found
+
+
+def _rows(engine: Engine, spec: InputSpec) -> frozenset[str]:
+    """Return the outputs with a free first dimension, if that of the input is not free."""
+    batch = next(tensor.shape[0] for tensor in engine.inputs if tensor.name == spec.name)
+    return frozenset(
+        tensor.name for tensor in engine.outputs
+        if isinstance(batch, int) and tensor.shape and not isinstance(tensor.shape[0], int))
 
 
 def _error(descriptor: ModelDescriptor, message: str) -> DescriptorError:
@@ -198,6 +211,19 @@ def _the_input(
             descriptor, f'the model takes {tensor}, a fixed batch of {tensor.shape[0]} images; '
             'export it with a batch of 1 or a free batch dimension')
     return tensor
+
+
+def _refuse_series(descriptor: ModelDescriptor, tensor: TensorSpec, layout: Layout) -> None:
+    """Refuse landmarks and time series that have four dimensions: no image is so narrow."""
+    height, width = tensor.shape[2:] if layout == 'nchw' else tensor.shape[1:3]
+    if not isinstance(height, int) or not isinstance(width, int):
+        return
+    short = min(height, width)
+    if short < _NARROW or (height != width and short < _SMALL and short % 4):
+        raise _error(
+            descriptor, f'the model takes {tensor}: {width}x{height} is no usual size of images, '
+            'but landmarks and time series look like this; if it takes images nevertheless, '
+            f'declare input: {{size: [{width}, {height}]}}')
 
 
 def bare_name(name: str) -> str:

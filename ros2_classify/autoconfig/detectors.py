@@ -269,6 +269,8 @@ def named_final(outputs: Sequence[TensorSpec]) -> dict[str, TensorSpec] | None:
                if not any(word in tensor.name.lower() for word in ('mask', 'keypoint'))]
     if len(outputs) not in (3, 4):
         return None
+    if (shaped := _shaped_final(outputs)) is not None:
+        return shaped
     roles = (('count', ('num',)), ('boxes', ('box',)), ('scores', ('score',)),
              ('classes', ('class', 'label')))
     found: dict[str, TensorSpec] = {}
@@ -287,6 +289,20 @@ def named_final(outputs: Sequence[TensorSpec]) -> dict[str, TensorSpec] | None:
                    for role in ('scores', 'classes')):
         return None
     return found
+
+
+def _shaped_final(outputs: Sequence[TensorSpec]) -> dict[str, TensorSpec] | None:
+    """Tell boxes, scores and classes by shape and type alone, where names are numbers."""
+    if len(outputs) != 3 or not all(plain(tensor.name).isdigit() for tensor in outputs):
+        return None
+    found = {}
+    for tensor in outputs:
+        role = ('boxes' if tensor.shape[-1:] == (4,) and len(tensor.shape) > 1
+                else 'classes' if tensor.dtype.kind in 'iu' else 'scores')
+        found[role] = tensor
+    rows = {tensor.shape[:-1] if role == 'boxes' else tensor.shape
+            for role, tensor in found.items()}
+    return found if len(found) == 3 and len(rows) == 1 else None
 
 
 def resizes_itself(outputs: Sequence[TensorSpec]) -> bool:
@@ -389,7 +405,8 @@ def _rows(evidence: Evidence) -> Iterator[Hypothesis]:
     if not isinstance(width, int) or width < 6 or isinstance(rows, int) and rows > _MAX_FINAL:
         return
     # A classifier of six classes has [1, 6] too, or [?, 6] for any number of images.
-    if len(output.shape) == 2 and (rows == 1 or width not in (6, 7)):
+    if len(output.shape) == 2 and (width not in (6, 7) or (
+            rows == 1 and output.name not in evidence.rows)):
         return
     if width > 7 and evidence.size and isinstance(rows, int) and rows in _grids(evidence.size):
         return
@@ -398,7 +415,7 @@ def _rows(evidence: Evidence) -> Iterator[Hypothesis]:
     values = _array(evidence, output)
     if width > 7 and (values is None or not values.any()):
         return
-    for strength, columns, more, words, column in _orders(width):
+    for strength, columns, more, words, column in _orders(width, evidence):
         formats = _box_formats(values, columns.index('box') if 'box' in columns else 0)
         if more.get('box_format', 'xyxy') == 'cxcywh' and 'cxcywh' not in formats \
                 or more.get('box_format', 'xyxy') == 'xyxy' and 'xyxy' not in formats:
@@ -416,7 +433,7 @@ def _rows(evidence: Evidence) -> Iterator[Hypothesis]:
 
 
 def _orders(
-    width: int,
+    width: int, evidence: Evidence,
 ) -> Iterator[tuple[Strength, list[str], dict[str, Any], str, int]]:
     """Yield the published orders of a row: columns, options, words and the class's column."""
     usual = [] if width == 6 else ['box', 'score', 'class', 'rest']
@@ -432,7 +449,13 @@ def _orders(
     if width == 7:
         yield (Strength.USUAL, [], {}, 'batch, x1, y1, x2, y2, class, score, in the pixels of the '
                'input, as YOLOv7 with its own non-maximum suppression has it', 5)
-        yield (Strength.USUAL, ['batch', 'box', 'score', 'class'], {'box_format': 'yxyx'},
+        columns = ['batch', 'box', 'score', 'class']
+        stated = plain(evidence.outputs[0].name).endswith('flat_predictions')
+        if stated or evidence.spec.layout == 'nchw':
+            yield (Strength.STATED if stated else Strength.USUAL, columns, {},
+                   'batch, x1, y1, x2, y2, score, class, in the pixels of the input, as YOLO-NAS '
+                   'with its own non-maximum suppression has it', 6)
+        yield (Strength.USUAL, columns, {'box_format': 'yxyx'},
                'batch, y1, x1, y2, x2, score, class, in the pixels of the input, as EfficientDet '
                'has it', 6)
 
@@ -481,7 +504,8 @@ def _dense(evidence: Evidence) -> Iterator[Hypothesis]:
         listed = ', '.join(map(str, strides[:-1])) + f' and {strides[-1]}'
         yield _hypothesis(
             'yolox', {'strides': list(strides)}, f'{why} that strides of {listed} give',
-            Strength.EXACT, _YOLOX_INPUT, boxes=first, strides=strides)
+            Strength.EXACT, _YOLOX_INPUT, boxes=first, strides=strides,
+            probabilities=(output.name, 4, second - extra))
     whole = _objectness_is_one(evidence, output)
     for objectness in (True,) if whole else (True, False):
         classes = second - 4 - objectness - extra
@@ -521,7 +545,11 @@ def _columns(
                 points * numbers, settings, f'{why}, and {points} key points of {numbers} numbers '
                 'in pixels', Strength.EXACT, 'output: key points are not published yet; boxes are')
     scores = table[4:-1]
-    if known in (None, classes - 1) and float(table[-1].min()) < -0.01 \
+    # In a model for show with a few boxes, a number beside the score of each may be an angle.
+    used = table[:, table[4:].any(axis=0)]
+    beside = used.shape[1] < _FEW and bool(((used[4:-1] > 0).any(axis=0) & (used[-1] != 0)).all())
+    if used.size and known in (None, classes - 1) \
+            and (float(table[-1].min()) < -0.01 or beside) \
             and float(np.abs(table[-1]).max()) < 3.2 and float(scores.min()) > -0.01 \
             and float(scores.max()) < 1.01:
         yield _hypothesis(
@@ -546,11 +574,13 @@ def _yolo(
 ) -> Hypothesis:
     if extra == _MASK_COEFFICIENTS:
         details = ('output: masks are not published yet; boxes are',)
+    first = 4 + objectness
     return _hypothesis(
         'yolo', {'output': output.name, 'axes': axes, 'objectness': objectness,
                  **({'classes': classes} if extra else {})}, why, strength, settings,
         f'output.objectness: {"true" if objectness else "false"}, so that {classes} classes '
-        'are left', *details, **_grid_of(evidence, output))
+        'are left', *details, **_grid_of(evidence, output),
+        probabilities=(output.name, 4, first + classes) if axes == 'channels_last' else None)
 
 
 def _grid_of(evidence: Evidence, boxes: TensorSpec) -> dict[str, Any]:
@@ -579,8 +609,8 @@ def _pairs(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize two outputs with the same number of rows, one of them with four columns."""
     # Key points of faces stand beside them, and are ignored.
     three = [tensor for tensor in evidence.outputs if len(tensor.shape) == 3]
-    named = [tensor for tensor in three if 'box' in tensor.name.lower()
-             and tensor.shape[2] == 4]
+    named = [tensor for tensor in three if tensor.shape[2] == 4
+             and any(word in tensor.name.lower() for word in ('box', 'dets'))]
     four = named if len(named) == 1 else [tensor for tensor in three if tensor.shape[2] == 4]
     if len(four) != 1 or len(three) != len(evidence.outputs) or len(three) not in (2, 3):
         return

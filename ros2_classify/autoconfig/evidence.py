@@ -98,6 +98,10 @@ class Hypothesis:
         there are no grids.
     anchors : int
         The number of boxes for each cell, anchor by anchor.
+    probabilities : (str, int, int) or None
+        The output and its columns, from and up to, that must each be from 0 to 1.
+    step : float
+        The step of scores that the graph rounds to whole numbers; 0 if it does not.
 
     """
 
@@ -114,6 +118,8 @@ class Hypothesis:
     boxes: int = 0
     strides: tuple[int, ...] = ()
     anchors: int = 1
+    probabilities: tuple[str, int, int] | None = None
+    step: float = 0.0
 
     def line(self) -> str:
         """Return the line of a descriptor that decides for it."""
@@ -144,6 +150,9 @@ class Evidence:
         These, or those in a file beside the model.
     arrays : mapping of str to ndarray
         The outputs of that run.
+    rows : frozenset of str
+        The outputs whose first dimension is free although the batch is not: a row for each
+        object, and no batch.
 
     """
 
@@ -155,6 +164,7 @@ class Evidence:
     stated_labels: Labels | None = None
     labels: Labels | None = None
     arrays: Tensors = field(default_factory=dict)
+    rows: frozenset[str] = frozenset()
 
     @property
     def size(self) -> tuple[int, int] | None:

@@ -82,7 +82,10 @@ def _centerface(evidence: Evidence) -> Iterator[Hypothesis]:
         return
     channels = sorted(str(tensor.shape[1]) for tensor in outputs)
     grids = {tensor.shape[2:] for tensor in outputs}
-    if channels in (['1', '2', '2'], ['1', '10', '2', '2']) \
+    # Without key points it may be another detector of centers, with other sizes.
+    named = all(any(word in tensor.name.lower() for word in ('heat', 'scale', 'off'))
+                for tensor in outputs)
+    if (channels == ['1', '10', '2', '2'] or named and channels == ['1', '2', '2']) \
             and grids == {(size[1] // 4, size[0] // 4)}:
         yield Hypothesis(
             'detection', 'centerface', {}, 'there are a heat map, sizes and offsets for cells of '
@@ -150,6 +153,9 @@ def _maps(evidence: Evidence) -> Iterator[Hypothesis]:
     maps = [tensor for tensor in evidence.outputs if len(tensor.shape) in (4, 5)]
     if size is None or not maps or len(maps) != len(evidence.outputs):
         return
+    # One cell is a classifier's pooling.
+    if all(_cells(tensor) == 1 for tensor in maps):
+        return
     strides = {stride for tensor in maps if (stride := _stride(tensor, size))}
     if not strides or max(strides) < 16 or any(not _stride(tensor, size) for tensor in maps):
         return
@@ -180,6 +186,12 @@ def _stride(tensor: TensorSpec, size: tuple[int, int]) -> int:
                 and size[0] * height == size[1] * width:
             return size[0] // width
     return 0
+
+
+def _cells(tensor: TensorSpec) -> int:
+    """Return the number of cells of a map, if it has one or a few; channels may be last."""
+    sides = sorted(dim for dim in tensor.shape[1:] if isinstance(dim, int))
+    return sides[0] * sides[1] if len(sides) > 2 else 0
 
 
 def _few_channels(tensor: TensorSpec) -> bool:

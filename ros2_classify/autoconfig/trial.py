@@ -168,7 +168,9 @@ def _against_classes(hypothesis: Hypothesis, runs: Sequence[Run]) -> str:
     low, high = min(row.min() for row in rows), max(row.max() for row in rows)
     sums = [float(row.sum()) for row in rows]
     unit = low >= -1e-3 and high <= 1 + _TOLERANCE
-    one = all(abs(each - 1) < 0.05 for each in sums)
+    # Small probabilities that are rounded to whole steps may be lost.
+    lost = len(rows[0]) * hypothesis.step / 2
+    one = all(-0.05 - lost < each - 1 < 0.05 + lost for each in sums)
     activation = hypothesis.options['activation']
     if hypothesis.options.get('binary'):
         return '' if unit or activation != 'none' else (
@@ -191,16 +193,31 @@ def _against_boxes(hypothesis: Hypothesis, runs: Sequence[Run]) -> str:
                                   for array in numbers(runs, output)])
         if (classes != np.rint(classes)).any():
             return f'column {column} would be classes but holds {classes[classes % 1 != 0][0]:.4g}'
+    if hypothesis.probabilities is not None:
+        output, first, end = hypothesis.probabilities
+        scores = [array.reshape(-1, array.shape[-1])[:, first:end]
+                  for array in numbers(runs, output)]
+        if outside := _outside(scores):
+            return f'columns {first} to {end - 1} would be probabilities but hold {outside}'
     for run in runs:
         found = decoder.decode(run.outputs, options, DecodeContext(
             input_size=run.geometry.model_size, score_threshold=-np.inf))
         assert isinstance(found, Candidates)
         if len(found) < hypothesis.boxes:
             return f'{hypothesis.boxes - len(found)} of {hypothesis.boxes} boxes are not finite'
-        against = _against_candidates(found, run, hypothesis.strength) or _against_grid(hypothesis, found, run)
+        against = (_against_candidates(found, run, hypothesis.strength)
+                   or _against_grid(hypothesis, found, run))
         if against:
             return against
     return ''
+
+
+def _outside(scores: Sequence[NDArray[np.float64]]) -> str:
+    """Return the range of numbers that are not from 0 to 1; '' if all are."""
+    sized = [array for array in scores if array.size]
+    low, high = (min((float(array.min()) for array in sized), default=0.0),
+                 max((float(array.max()) for array in sized), default=1.0))
+    return f'{low:.3g} to {high:.3g}' if low < -1e-3 or high > 1 + _TOLERANCE else ''
 
 
 def _against_candidates(found: Candidates, run: Run, strength: Strength) -> str:
@@ -211,7 +228,9 @@ def _against_candidates(found: Candidates, run: Run, strength: Strength) -> str:
     if low < -1e-3 or high > 1 + _TOLERANCE:
         return f'scores would be from {low:.3g} to {high:.3g}'
     # Rows of zeros are padding.
-    best = np.argsort(-found.scores, kind='stable')[:min(_BEST, int((found.scores > 0).sum()))]
+    used = (found.scores > 0) & found.boxes.any(axis=1)
+    best = np.argsort(np.where(used, -found.scores, np.inf), kind='stable')[
+        :min(_BEST, int(used.sum()))]
     # A few odd boxes say little against what the exporter states.
     if len(best) < (_FEW if strength == Strength.STATED else 1):
         return ''
@@ -241,9 +260,10 @@ def _against_grid(hypothesis: Hypothesis, found: Candidates, run: Run) -> str:
     if len(found) != len(grids[0]):
         return ''
     kept = found.scores > 0
-    if int(kept.sum()) < _FEWEST:
-        return ''
     boxes = found.boxes[kept].astype(np.float64)
+    # Filler that is the same everywhere says nothing.
+    if len(np.unique(boxes, axis=0)) < _FEWEST:
+        return ''
     follow = max(min(correlation(boxes[:, axis] + boxes[:, axis + 2], grid[kept][:, axis])
                      for axis in (0, 1)) for grid in grids)
     if follow < _FOLLOWS:

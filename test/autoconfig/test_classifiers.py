@@ -23,8 +23,11 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, TensorProto
 import pytest
+from ros2_classify.autoconfig.complete import complete
 from ros2_classify.errors import DescriptorError
+from ros2_classify.model.descriptor import ModelDescriptor, Source
 from ros2_classify.pipeline import Pipeline
+from ros2_classify.testing import FakeEngine, tensor
 
 RANDOM = np.random.default_rng(3)
 
@@ -173,3 +176,88 @@ def test_what_the_model_takes_is_no_image(tmp_path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)],
                                 ir_version=8), tmp_path / 'm.onnx')
     assert 'which is not an image' in refusal(tmp_path / 'm.onnx')
+
+
+def infer(shape: list[int], outputs: dict[str, Any]) -> ModelDescriptor:
+    """Return the completed descriptor of a bare model with these outputs and no graph."""
+    engine = FakeEngine(
+        [tensor('images', shape)],
+        [tensor(name, list(array.shape), array.dtype) for name, array in outputs.items()],
+        {name: array.astype(np.float32) for name, array in outputs.items()})
+    return complete(ModelDescriptor(name='net', source=Source('/m/net.onnx')), engine)
+
+
+IMAGE = [1, 3, 64, 64]
+
+
+@pytest.mark.parametrize('outputs, words', [
+    ({'out': RANDOM.uniform(0.1, 0.9, (1, 14))}, 'no negative number'),
+    ({'out': RANDOM.normal(0, 1, (1, 136))}, 'as many as landmarks'),
+    ({'out': RANDOM.normal(0, 1, (1, 1404))}, 'as many as landmarks'),
+    ({'out': np.abs(RANDOM.normal(0, 0.1, (1, 17, 16, 16)))}, 'heat maps'),
+    ({'out': RANDOM.normal(0, 1, (1, 512, 16, 16))}, 'features rather than classes'),
+    ({'features': RANDOM.normal(0, 1, (1, 64, 16, 16))}, 'features rather than classes')])
+def test_what_is_no_class_scores_is_asked(outputs: dict[str, Any], words: str) -> None:
+    with pytest.raises(DescriptorError, match=words):
+        infer(IMAGE, outputs)
+
+
+def test_colors_for_a_gray_image_are_asked() -> None:
+    with pytest.raises(DescriptorError, match='for a gray image'):
+        infer([1, 1, 64, 64], {'out': RANDOM.normal(0, 1, (1, 2, 64, 64))})
+
+
+@pytest.mark.parametrize('shape', [
+    [1, 1, 21, 2], [1, 2, 21, 1], [1, 30, 42, 3], [1, 3, 60, 17], [1, 3, 300, 18]])
+def test_landmarks_and_series_are_no_images(shape: list[int]) -> None:
+    with pytest.raises(DescriptorError, match='landmarks and time series'):
+        infer(shape, {'out': RANDOM.normal(0, 1, (1, 5))})
+
+
+@pytest.mark.parametrize('shape', [
+    [1, 3, 24, 94], [1, 1, 28, 28], [1, 3, 12, 12], [1, 1, 32, 100], [1, 128, 64, 3],
+    [1, 3, 299, 299], [1, 3, 257, 513]])
+def test_images_of_all_sizes_are(shape: list[int]) -> None:
+    assert infer(shape, {'out': RANDOM.normal(0, 1, (1, 5))}).task == 'classification'
+
+
+def test_scores_are_found_beside_features() -> None:
+    outputs = {'features': RANDOM.normal(0, 1, (1, 512)), 'logits': RANDOM.normal(0, 1, (1, 3))}
+    assert infer(IMAGE, outputs).output.options['output'] == 'logits'
+
+
+def test_one_cell_is_no_map_of_a_detector() -> None:
+    found = infer(IMAGE, {'out': RANDOM.normal(0, 1, (1, 20, 1, 1))})
+    assert found.output.options['output'] == 'out'
+
+
+@pytest.mark.parametrize('end, count', [('LogSoftmax', 128), ('LogSoftmax', 512)])
+def test_a_logarithm_of_probabilities_is_no_embedding(
+        tmp_path: Path, end: str, count: int) -> None:
+    found = Pipeline.load(save(tmp_path / 'net.onnx', end, count)).descriptor
+    assert found.output.options['activation'] == 'softmax'
+
+
+def test_percent_are_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / 'net.onnx', 'Softmax', 3)
+    model = onnx.load(path)
+    model.graph.node[-1].op_type = 'Mul'
+    model.graph.node[-1].input.append('hundred')
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(100), 'hundred'))
+    onnx.save(model, path)
+    with pytest.raises(DescriptorError, match='Mul after Softmax'):
+        Pipeline.load(path)
+
+
+def test_small_probabilities_may_be_lost_in_bytes(tmp_path: Path) -> None:
+    """Of a thousand classes nearly all are below half a step; the sum is far from 1."""
+    path = save(tmp_path / 'net.onnx', 'Softmax', 1000)
+    model = onnx.load(path)
+    model.graph.node[-1].op_type = 'QuantizeLinear'
+    model.graph.node[-1].input.extend(['step', 'zero'])
+    model.graph.initializer.extend([numpy_helper.from_array(np.float32(1 / 256), 'step'),
+                                    numpy_helper.from_array(np.uint8(0), 'zero')])
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.UINT8
+    onnx.save(model, path)
+    found = Pipeline.load(path).descriptor
+    assert found.output.options['activation'] == 'none'

@@ -144,8 +144,6 @@ PIXELS, UNIT = corners(COUNT, SIZE), corners(COUNT, 1)
     (stack(centers(COUNT, 1), SCORES, IDS), {'units': 'normalized', 'box_format': 'cxcywh'}),
     (stack(PIXELS, IDS, SCORES), {'columns': ('box', 'class', 'score')}),
     (stack(np.zeros((COUNT, 1)), PIXELS, IDS, SCORES), {}),
-    (stack(np.zeros((COUNT, 1)), PIXELS[:, [1, 0, 3, 2]], SCORES, IDS),
-     {'columns': ('batch', 'box', 'score', 'class'), 'box_format': 'yxyx'}),
     (stack(PIXELS, SCORES, IDS, RANDOM.normal(0, 1, (COUNT, 32))), None)])
 def test_numbers_tell_what_the_columns_of_final_rows_are(rows: Any, options: Any) -> None:
     found = infer({'out': rows})
@@ -154,6 +152,99 @@ def test_numbers_tell_what_the_columns_of_final_rows_are(rows: Any, options: Any
         assert found.output.options == {'outputs': {'rows': 'out'}, **options}
     else:
         assert found.output.options['columns'] == ('box', 'score', 'class', 'rest')
+
+
+def test_batch_box_score_and_class_are_of_two_families() -> None:
+    """Y is first in EfficientDet of TensorFlow, x in YOLO-NAS of PyTorch; numbers don't tell."""
+    seven = {'columns': ('batch', 'box', 'score', 'class')}
+    rows = stack(np.zeros((COUNT, 1)), PIXELS[:, [1, 0, 3, 2]], SCORES, IDS)
+    found = infer({'detections': rows}, layout='nhwc')
+    assert found.output.options == {
+        'outputs': {'rows': 'detections'}, **seven, 'box_format': 'yxyx'}
+    rows = stack(np.zeros((COUNT, 1)), PIXELS, SCORES, IDS)
+    assert 'yxyx' in refusal({'out': rows}) and 'which of 2' in refusal({'out': rows})
+    found = infer({'graph2_flat_predictions': rows})
+    assert found.output.options == {'outputs': {'rows': 'graph2_flat_predictions'}, **seven}
+
+
+@pytest.mark.parametrize('rows, asked', [
+    (stack(PIXELS, SCORES, IDS)[0, :1], 'columns: [box, class, score]'),
+    (stack(PIXELS, SCORES, IDS)[0, :3], ''), (stack(PIXELS, SCORES, IDS)[0, :0], 'readings'),
+    (stack(np.zeros((COUNT, 1)), PIXELS, IDS, SCORES)[0, :1], ''),
+    (stack(np.zeros((COUNT, 1)), PIXELS, IDS, SCORES)[0, :0], 'readings')])
+def test_rows_for_what_was_found_are_no_classes(rows: Any, asked: str) -> None:
+    """One image, any number of rows: a row of six or seven numbers is no classifier."""
+    engine = FakeEngine([tensor('images', [1, 3, SIZE, SIZE])],
+                        [tensor('out', ['n', rows.shape[1]])], {'out': rows})
+    try:
+        found = complete(BARE, engine)
+    except DescriptorError as error:
+        assert asked and 'classification' not in str(error).partition('with one of')[0]
+        return
+    assert found.output.decoder == 'end_to_end'
+
+
+def test_filler_says_nothing() -> None:
+    """Boxes that are the same for all cells, or zero, don't contradict a reading."""
+    rows = dense(SIZE, 3)
+    rows[0, 1:, :4] = 60
+    assert infer({'out': transposed(rows)}).output.options == {'output': 'out', **COLUMNS}
+    boxes = np.zeros((1, 100, 4), np.float32)
+    boxes[0, 0] = (0.3, 0.4, 0.2, 0.2)
+    logits = np.zeros((1, 100, 92), np.float32)
+    logits[0, 1:, -1] = 10
+    logits[0, 0, 18] = 9
+    found = infer({'pred_boxes': boxes, 'logits': logits})
+    assert (found.output.decoder, found.output.options['activation']) == ('detr', 'softmax')
+
+
+def test_an_angle_beside_the_only_score() -> None:
+    rows = np.zeros((1, CELLS, 4 + 15 + 1), np.float32)
+    rows[0, 7] = [*dense(SIZE, 1)[0, 7, :4], *np.eye(15)[3] * 0.9, 0.3]
+    assert 'rotated boxes' in refusal({'output0': transposed(rows)})
+    # The last class alone is no angle.
+    rows[0, 7, 4:] = np.eye(16)[15] * 0.9
+    assert infer({'output0': transposed(rows)}).output.decoder == 'yolo'
+
+
+def test_each_score_is_a_probability_and_not_only_the_product() -> None:
+    """Distributions of NanoDet times a small first class score would pass for YOLOX."""
+    count = len(grid(SIZE, (8, 16, 32, 64)))
+    # Each side is rather one cell long than seven.
+    sides = RANDOM.normal(0, 1, (count, 32)) - np.tile(np.arange(8), 4)
+    rows = np.concatenate(
+        [RANDOM.uniform(0, 0.02, (count, 80)), sides], axis=1).astype('f4')[None]
+    assert infer({'output': rows}).output.decoder == 'nanodet'
+
+
+@pytest.mark.parametrize('names', [('dets', 'labels'), ('boxes', 'scores')])
+def test_four_classes_beside_boxes(names: tuple[str, str]) -> None:
+    logits = RANDOM.normal(-8, 1, (1, 300, 4)).astype('f4')
+    boxes = centers(300, 1)[None].astype('f4')
+    found = infer(dict(zip(names, (boxes, logits))))
+    assert found.output.decoder == 'detr'
+    assert found.output.options['outputs'] == dict(zip(('boxes', 'logits'), names))
+
+
+def test_three_outputs_with_numbers_for_names() -> None:
+    outputs = {'2030': IDS[:, 0].astype(np.int64)[None], '2033': PIXELS[None],
+               '2031': SCORES[:, 0][None]}
+    found = infer(outputs)
+    assert found.output.options['outputs'] == {
+        'boxes': '2033', 'scores': '2031', 'classes': '2030'}
+    # Two kinds of scores are not classes.
+    outputs['2030'] = outputs['2030'].astype('f4')
+    refusal(outputs)
+
+
+def test_centers_without_key_points_are_not_centerface() -> None:
+    maps = {'hm': RANDOM.uniform(0, 0.3, (1, 1, 32, 32)),
+            'wh': RANDOM.normal(0, 1, (1, 2, 32, 32)),
+            'reg': RANDOM.uniform(0, 1, (1, 2, 32, 32))}
+    refusal({name: array.astype('f4') for name, array in maps.items()})
+    maps['landmarks'] = RANDOM.normal(0, 1, (1, 10, 32, 32))
+    found = infer({name: array.astype('f4') for name, array in maps.items()})
+    assert found.output.decoder == 'centerface'
 
 
 def test_rows_of_zeros_are_asked() -> None:
