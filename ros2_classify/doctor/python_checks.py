@@ -38,13 +38,8 @@ import json, cv2, numpy
 cv2.resize(numpy.zeros((4, 4, 3), numpy.uint8), (2, 2))
 print(json.dumps({'version': cv2.__version__, 'file': cv2.__file__}))
 """
-# The import alone may succeed: converting an image uses the extension.
-_CV_BRIDGE = """
-import numpy
-from cv_bridge import CvBridge
-CvBridge().imgmsg_to_cv2(CvBridge().cv2_to_imgmsg(numpy.zeros((2, 2, 3), numpy.uint8), 'bgr8'),
-                         'rgb8')
-"""
+# The import alone may succeed, and so may most conversions.
+_CV_BRIDGE = 'from ros2_classify.ros.messages.cv_bridge_probe import main; main()'
 _REMOVE = 'pip uninstall numpy opencv-python opencv-python-headless'
 
 
@@ -119,18 +114,40 @@ def _check_cv_bridge(machine: Machine) -> Iterator[Issue]:
         return
     ran = machine.run_python(_CV_BRIDGE)
     if not ran.code and not _is_clash(ran):
-        yield Issue('python', 'ok', 'cv_bridge converts')
+        yield Issue('python', 'ok', 'cv_bridge converts; the server uses OpenCV where it knows an '
+                    'encoding, which is as quick or quicker')
         return
     if _is_clash(ran):
         yield Issue(
             'python', 'warning',
-            'cv_bridge was built for another NumPy than the installed one: this package does not '
-            'need it, but other nodes crash', f'run {_REMOVE} to use those of the system')
+            'cv_bridge was built for another NumPy than the installed one'
+            f'{_crash(ran)}: the server uses OpenCV, but other nodes crash', _older_numpy(machine))
     else:
         yield Issue(
-            'python', 'warning', f'cv_bridge does not work: {ran.last_line}; this package does '
-            'not need it, but others do',
+            'python', 'warning', f'cv_bridge does not work: {_reason(ran)}{_crash(ran)}; the '
+            'server uses OpenCV, but other nodes need it',
             'sudo apt install --reinstall ros-$ROS_DISTRO-cv-bridge')
+
+
+def _older_numpy(machine: Machine) -> str:
+    """Return the command that brings back the NumPy that apt's cv_bridge was built for."""
+    if any(each.directory.startswith(_SYSTEM) for each in machine.distributions('numpy')):
+        return f'run {_REMOVE} to use those of the system'
+    return 'pip install "numpy<2"'
+
+
+def _reason(ran: Ran) -> str:
+    lines = ran.out.strip().splitlines()
+    last = json.loads(lines[-1]) if lines and lines[-1].startswith('{') else {}
+    return str(last.get('problem') or ran.last_line)
+
+
+def _crash(ran: Ran) -> str:
+    """Return at which encoding it crashed, if it did."""
+    lines = ran.out.strip().splitlines()
+    if ran.code >= 0 or not lines or not lines[-1].startswith('{"trying"'):
+        return ''
+    return f' (it crashes at {json.loads(lines[-1])["trying"]})'
 
 
 def _is_clash(ran: Ran) -> bool:

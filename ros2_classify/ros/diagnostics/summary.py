@@ -111,7 +111,7 @@ def inference_status(
         published: int = 0, failed: int = 0, requests: int = 0, faults: int = 0, reloads: int = 0,
         abandoned: int = 0, failed_lately: int = 0, inference: Ring | None = None,
         running_for: float = 0.0, timeout: float = 0.0, last_error: str = '',
-        clock_jumps: int = 0) -> Status:
+        clock_jumps: int = 0, image_backend: str = '') -> Status:
     """Judge the inference; counts since the process began, ``failed_lately`` of a second."""
     values = with_deprecated((
         ('lifecycle state', state),
@@ -126,6 +126,7 @@ def inference_status(
         ('inference timeout [s]', f'{timeout:.1f}'),
         *quantile_values('inference', inference),
         ('simulated time went back', str(clock_jumps)),
+        ('image backend', image_backend or 'not configured'),
         ('last error', last_error or 'none')))
     found = list(issues)
     if failed_lately and not any(each.level == Level.ERROR for each in found):

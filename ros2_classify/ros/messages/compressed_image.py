@@ -34,19 +34,21 @@ from numpy.typing import NDArray
 from ros2_classify.image_io import (
     decode_jpeg, image_size, MAX_PIXELS, pixel_chunks, png_problem, PNG_SIGNATURE)
 from ros2_classify.input_range import scale
+from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.messages.image import check_pixels, demosaic, ImageError, Scale
 
 _COLORS = {1: 'mono', 3: 'bgr', 4: 'bgra'}
 
 
 def to_array(msg: Any, max_pixels: int = MAX_PIXELS,
-             to_8_bits: Scale = scale) -> tuple[NDArray[np.uint8], str]:
+             to_8_bits: Scale = scale,
+             bridge: Bridge | None = None) -> tuple[NDArray[np.uint8], str]:
     """
     Return the 8-bit pixels and their colour order: ``mono``, ``rgb``, ``bgr`` or ``bgra``.
 
     The bytes decide whether it is JPEG or PNG, not the field ``format``. Rotation marks (EXIF) are
     ignored, as in compressed_image_transport. Raises ImageError for anything that is unsupported,
-    cut off, damaged, empty or larger than ``max_pixels``.
+    cut off, damaged, empty or larger than ``max_pixels``. ``bridge`` has nothing to do here.
     """
     data = bytes(msg.data)
     width, height = image_size(data)

@@ -16,8 +16,8 @@
 ``sensor_msgs/Image`` to 8-bit pixels and back.
 
 Images that are 8-bit mono, RGB, BGR, RGBA or BGRA are not copied: the array is a read-only view of
-the message's bytes, row padding included. Every other encoding is converted, by cv_bridge if it is
-installed and knows the encoding, else by OpenCV, with the same results.
+the message's bytes, row padding included. Every other encoding is converted by OpenCV, or by
+cv_bridge if a `Bridge` says so, with the same results.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 import re
 import sys
 from typing import Any
@@ -36,6 +35,7 @@ from numpy.typing import NDArray
 from ros2_classify.errors import InputError
 from ros2_classify.image_io import file_in_pixels, image_size, MAX_PIXELS
 from ros2_classify.input_range import scale
+from ros2_classify.ros.messages.bridge import Bridge
 
 Pixels = NDArray[Any]
 # Brings 16-bit numbers to 8 bits.
@@ -155,8 +155,13 @@ class ImageError(InputError):
     """An image message is invalid; the text says which field is wrong, and how."""
 
 
+class UnknownEncodingError(ImageError):
+    """The name stands for nothing that this package knows."""
+
+
 def to_array(msg: Any, max_pixels: int = MAX_PIXELS,
-             to_8_bits: Scale = scale) -> tuple[NDArray[np.uint8], str]:
+             to_8_bits: Scale = scale,
+             bridge: Bridge | None = None) -> tuple[NDArray[np.uint8], str]:
     """
     Return the 8-bit pixels and their colour order: ``mono``, ``rgb``, ``bgr``, ``rgba``, ``bgra``.
 
@@ -164,9 +169,15 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS,
     padded (``step``), 16-bit numbers, which ``to_8_bits`` scales, may have either byte order,
     bytes after the last pixel are ignored, and the last row needs no padding (a crop of a larger
     image). Raises ImageError if the fields contradict each other, or the image is empty or larger
-    than ``max_pixels``.
+    than ``max_pixels``. ``bridge`` may convert with cv_bridge.
     """
-    encoding = _lookup(msg.encoding)
+    try:
+        encoding = _lookup(msg.encoding)
+    except UnknownEncodingError:
+        pixels = None if bridge is None else _by_bridge_alone(msg, max_pixels, bridge)
+        if pixels is None:
+            raise
+        return pixels, 'bgr'
     _refuse_compressed(msg)
     _check_layout(msg, encoding, max_pixels)
     planes = _planes(msg, encoding)
@@ -176,10 +187,10 @@ def to_array(msg: Any, max_pixels: int = MAX_PIXELS,
     # cv_bridge wants every row padded and, with NumPy 2, the machine's own byte order.
     wide = encoding.bits > 8
     usual = _is_native(msg) and (to_8_bits is scale or not wide)
-    if encoding.bridge and usual and len(msg.data) == msg.step * msg.height:
-        bridge = _cv_bridge()
-        if bridge is not None:
-            return bridge(msg, encoding.bridge), encoding.color
+    if bridge and encoding.bridge and usual and len(msg.data) == msg.step * msg.height:
+        converted = bridge.convert(msg, encoding.bridge)
+        if converted is not None:
+            return converted, encoding.color
     pixels = encoding.convert(planes)
     return to_8_bits(pixels) if wide else pixels, encoding.color
 
@@ -276,7 +287,8 @@ def _lookup(name: str) -> Encoding:
     # Another spelling, never another encoding: that would be read as garbage.
     plain = _spelled(name[:_MAX_NAME])
     hint = ''.join(f'did you mean {each!r}? ' for each in ENCODINGS if _spelled(each) == plain)
-    raise ImageError(f'unknown encoding {shown!r}; {hint}supported are: {", ".join(ENCODINGS)}')
+    raise UnknownEncodingError(
+        f'unknown encoding {shown!r}; {hint}supported are: {", ".join(ENCODINGS)}')
 
 
 def _spelled(name: str) -> str:
@@ -359,14 +371,11 @@ def _is_native(msg: Any) -> bool:
     return bool(msg.is_bigendian) == (sys.byteorder == 'big')
 
 
-@lru_cache(maxsize=1)
-def _cv_bridge() -> Callable[[Any, str], NDArray[np.uint8]] | None:
-    """Return cv_bridge's conversion, or None if it isn't installed or can't be used."""
+def _by_bridge_alone(msg: Any, max_pixels: int, bridge: Bridge) -> NDArray[np.uint8] | None:
+    """Let cv_bridge convert what it alone may know; its fields are checked before."""
+    check_pixels(msg.width, msg.height, max_pixels)
+    whole = msg.step >= msg.width and len(msg.data) == msg.step * msg.height
     try:
-        from cv_bridge import CvBridge
-        # The compiled half, which `import cv_bridge` does not load: built for another NumPy (1.26
-        # from apt, 2 from pip), it fails only when it is first used.
-        from cv_bridge.boost import cv_bridge_boost  # noqa: F401
-    except Exception:  # noqa: B902 - an ABI clash raises anything; OpenCV will do
-        return None
-    return CvBridge().imgmsg_to_cv2
+        return bridge.convert_unknown(msg) if whole and _is_native(msg) else None
+    except Exception as error:  # noqa: B902 - cv_bridge and OpenCV raise anything
+        raise ImageError(f'cv_bridge cannot convert this {msg.encoding} image: {error}') from error

@@ -23,6 +23,7 @@ from typing import Any
 from numpy.typing import NDArray
 from rclpy.node import Node
 from ros2_classify.ros.messages import compressed_image, image
+from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.messages.image import Scale
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -33,7 +34,7 @@ class Transport:
 
     msg_type: type
     suffix: str
-    to_array: Callable[[Any, int, Scale], tuple[NDArray[Any], str]]
+    to_array: Callable[[Any, int, Scale, Bridge], tuple[NDArray[Any], str]]
 
 
 TRANSPORTS = {

@@ -29,6 +29,7 @@ from ros2_classify.errors import InputError, OptionsError, Ros2ClassifyError
 from ros2_classify.input_range import ALL_BITS, DepthReader, InputRange
 from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.diagnostics.statistics import Counters, Latencies
+from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.messages.transports import resolve_image_topic, TRANSPORTS
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor
@@ -153,8 +154,10 @@ class CameraStream:
     """
 
     def __init__(
-            self, node: Node, names: StreamNames, model: Model, qos: str = 'auto') -> None:
+            self, node: Node, names: StreamNames, model: Model, bridge: Bridge,
+            qos: str = 'auto') -> None:
         self._node = node
+        self._bridge = bridge
         self._qos = qos
         self._log = node.get_logger()
         self._throttled = ThrottledLog()
@@ -354,7 +357,7 @@ class CameraStream:
         """Return pixels and their channel order; raise if the image can't be used."""
         if self._depth.input_range != settings.input_range:
             self._depth = self._depth_reader(settings.input_range)
-        pixels, color = self._to_array(msg, settings.max_pixels, self._depth)
+        pixels, color = self._to_array(msg, settings.max_pixels, self._depth, self._bridge)
         kind = getattr(msg, 'encoding', None) or getattr(msg, 'format', '')
         image_format = f'{pixels.shape[1]}x{pixels.shape[0]} {kind}'
         before = self.monitor.usable(image_format)

@@ -26,6 +26,7 @@ from ros2_classify.ros.diagnostics.issues import find, Issue, Status
 from ros2_classify.ros.diagnostics.statistics import Rate, SimulatedClock
 from ros2_classify.ros.diagnostics.summary import inference_status, input_status, model_status
 from ros2_classify.ros.diagnostics.updater import Diagnostics
+from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.node.lifecycle_node import ManagedNode
 from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.server.camera_stream import CameraStream
@@ -48,6 +49,8 @@ class ReportedServer(Protocol):
     # None if the node is not active.
     recovery: Recovery | None
     loader: ModelLoader
+    # None before it is configured.
+    bridge: Bridge | None
     # Why it left the state active by itself.
     gave_up: str
 
@@ -148,7 +151,8 @@ class ServerReport:
             timeout=0.0 if server.model is None else timeout(
                 server.settings['inference_timeout'], server.model.warm_up_time),
             last_error=faults.last_error or (errors[-1] if errors else ''),
-            clock_jumps=self._clock.jumps)
+            clock_jumps=self._clock.jumps,
+            image_backend=str(server.bridge) if server.bridge is not None else '')
 
     def _inference_issues(self) -> list[Issue]:
         server, clock = self._server, self._node.get_clock()

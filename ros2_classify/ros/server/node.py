@@ -28,6 +28,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from ros2_classify.errors import EngineError, ModelNotFoundError, Ros2ClassifyError
+from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.node import memory, process as runtime
 from ros2_classify.ros.node.lifecycle_node import ManagedNode
 from ros2_classify.ros.node.logging import ThrottledLog
@@ -65,6 +66,7 @@ class ServerNode(ManagedNode):
         memory.calm_opencv()
         self.models_loaded = 0
         self._hung = False
+        self.bridge: Bridge | None = None
         self.model: Model | None = None
         self._streams: tuple[CameraStream, ...] = ()
         self._service: InferenceService | None = None
@@ -96,6 +98,7 @@ class ServerNode(ManagedNode):
         names = stream_names(
             self, self.settings['image_topics'], self.settings['image_transport'],
             self.settings['output_namespaces'])
+        bridge = self.bridge = Bridge(self.settings['image_backend'])
         name = self.settings['model']
         if not name:
             from ros2_classify.model import catalog
@@ -118,12 +121,12 @@ class ServerNode(ManagedNode):
         self._parameters_changed()
         streams = []
         for each in names:
-            streams.append(CameraStream(self, each, model, self.settings['qos']))
+            streams.append(CameraStream(self, each, model, bridge, self.settings['qos']))
             # One by one: what exists is destroyed where a later one fails.
             self._streams = tuple(streams)
         self._report.watch(self._streams)
         try:
-            self._service = InferenceService(self, model.pipeline.task, self._submit)
+            self._service = InferenceService(self, model.pipeline.task, self._submit, bridge)
         except ImportError as error:
             self._log.info(
                 f'no service: the package ros2_classify_interfaces is not installed or too old '

@@ -32,6 +32,7 @@ from ros2_classify.model.descriptor import PIXELS
 from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.progress import LogProgress
+from ros2_classify.ros.messages.bridge import BACKENDS
 from ros2_classify.ros.node.parameters import Parameters, Spec
 from ros2_classify.ros.server.faults import ACTIONS, EXIT_CODE
 from ros2_classify.ros.server.model_policy import POLICIES, trusted_problem
@@ -145,6 +146,10 @@ PARAMETERS = (
     Spec('qos', 'auto', 'Reliability of the image subscriptions: auto is reliable if all '
          'publishers of the topic are, else best_effort, and follows them; qos_overrides have '
          'priority', choices=QOS, read_only=True),
+    Spec('image_backend', 'auto', 'What converts images of other encodings than 8-bit colours: '
+         'cv_bridge or opencv; auto is opencv for all encodings that it knows, and cv_bridge, if '
+         'a trial in a child process succeeds, for those that only it knows', choices=BACKENDS,
+         read_only=True),
     Spec('max_batch', 0, 'Maximum number of images, of different cameras, in one run of the model '
          'at once, where it can; 0: 8 on a GPU, and one on a CPU, which gains nothing by it',
          minimum=0, maximum=MAX_BATCH, read_only=True),

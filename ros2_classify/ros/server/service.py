@@ -27,6 +27,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.input_range import DepthReader, InputRange
+from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.messages.image import to_array
 from ros2_classify.ros.messages.vision import load_type, MESSAGES, to_msg
 from ros2_classify.ros.server.inference import Drop, Outcome
@@ -50,7 +51,8 @@ class Request:
     def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
         return to_array(
-            self.image, settings.max_pixels, self.service.depth_reader(settings.input_range))
+            self.image, settings.max_pixels, self.service.depth_reader(settings.input_range),
+            self.service.bridge)
 
     def finish(self, outcome: Outcome) -> None:
         """Send the response; any thread may call this."""
@@ -65,12 +67,14 @@ class InferenceService:
     got a result, or were refused for another reason than the node's stop.
     """
 
-    def __init__(self, node: Node, task: str, submit: Callable[[Request], str]) -> None:
+    def __init__(self, node: Node, task: str, submit: Callable[[Request], str],
+                 bridge: Bridge) -> None:
         row = MESSAGES[task]
         service_type = load_type(row.service)
         self._node = node
         self._field = row.topic
         self._submit = submit
+        self.bridge = bridge
         self._counting = threading.Lock()
         self.handled = 0
         self._depth: DepthReader | None = None

@@ -86,8 +86,8 @@ class ImageSubscription:
 
     The queue is the middleware's own, of depth one, from which a worker's thread takes. A camera
     in the same process hands its images over instead: these wait in a slot here. `wake` is called
-    from any thread; `listed` topics are of a list, not what ``image`` was remapped to; `qos` is one
-    of `QOS`.
+    from any thread; `listed` topics are of a list, not what ``image`` was remapped to; `qos` is
+    one of `QOS`.
     """
 
     def __init__(self, node: Node, topic: str, transport: str, wake: Callable[[], Any], *,

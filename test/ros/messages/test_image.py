@@ -15,14 +15,11 @@
 """Reading image messages: each encoding against pixels that were encoded here, in plain numpy."""
 
 from array import array
-import sys
-from types import ModuleType
 
 import cv2
 import numpy as np
 import pytest
 from ros2_classify.errors import InputError
-from ros2_classify.ros.messages import image as image_msg
 from ros2_classify.ros.messages.image import (
     ENCODINGS, ImageError, to_array, to_bgr, to_ids, to_ids_msg, to_image_msg)
 from sensor_msgs.msg import Image
@@ -40,15 +37,6 @@ WIDE = {'mono16': 'mono', 'rgb16': 'rgb', 'bgr16': 'bgr', 'rgba16': 'rgba', 'bgr
         '16UC1': 'mono', '16UC3': 'bgr', '16UC4': 'bgra'}
 BAYER = [f'bayer_{pattern}{bits}' for pattern in ('rggb', 'bggr', 'gbrg', 'grbg')
          for bits in (8, 16)]
-
-
-@pytest.fixture(autouse=True)
-def no_cv_bridge(monkeypatch):
-    """Take the OpenCV path even where cv_bridge is installed; one test brings its own."""
-    monkeypatch.setitem(sys.modules, 'cv_bridge', None)
-    image_msg._cv_bridge.cache_clear()
-    yield
-    image_msg._cv_bridge.cache_clear()
 
 
 def message(rows, encoding, width, height, padding=0, trailing=0, big_endian=False):
@@ -276,76 +264,6 @@ def test_the_pixel_limit_is_the_callers():
     assert to_array(msg, max_pixels=35)[0].shape == (5, 7)
     with pytest.raises(ImageError, match='7x5 has more than the 34 pixels'):
         to_array(msg, max_pixels=34)
-
-
-class CvBridge:
-    """What cv_bridge 3 and 4 do: reading after core.py, converting after cv_bridge.cpp."""
-
-    calls = 0
-    _CODES = {
-        ('mono16', 'mono8'): None, ('rgb16', 'rgb8'): None, ('bgr16', 'bgr8'): None,
-        ('rgba16', 'rgba8'): None, ('bgra16', 'bgra8'): None,
-        ('yuv422', 'bgr8'): cv2.COLOR_YUV2BGR_UYVY,
-        ('yuv422_yuy2', 'bgr8'): cv2.COLOR_YUV2BGR_YUY2,
-        **{(f'bayer_rggb{n}', 'bgr8'): cv2.COLOR_BayerBG2BGR for n in (8, 16)},
-        **{(f'bayer_bggr{n}', 'bgr8'): cv2.COLOR_BayerRG2BGR for n in (8, 16)},
-        **{(f'bayer_gbrg{n}', 'bgr8'): cv2.COLOR_BayerGR2BGR for n in (8, 16)},
-        **{(f'bayer_grbg{n}', 'bgr8'): cv2.COLOR_BayerGB2BGR for n in (8, 16)},
-    }
-
-    def imgmsg_to_cv2(self, msg, desired_encoding='passthrough'):
-        """Read and convert as the real one does."""
-        CvBridge.calls += 1
-        dtype = np.dtype('<u2' if msg.encoding.endswith('16') else 'u1')
-        channels = {'rgb16': 3, 'bgr16': 3, 'rgba16': 4, 'bgra16': 4}.get(
-            msg.encoding, 2 if msg.encoding.startswith('yuv') else 1)
-        columns = msg.step // dtype.itemsize // channels
-        shape = (msg.height, columns) if channels == 1 else (msg.height, columns, channels)
-        pixels = np.ascontiguousarray(np.ndarray(shape, dtype, msg.data)[:, :msg.width])
-        code = self._CODES[msg.encoding, desired_encoding]
-        if code is not None:
-            pixels = cv2.cvtColor(pixels, code)
-        if dtype.itemsize == 2:
-            pixels = np.clip(np.rint(pixels * (255. / 65535.)), 0, 255).astype(np.uint8)
-        return pixels
-
-
-@pytest.mark.parametrize('encoding', [n for n, e in ENCODINGS.items() if e.bridge])
-def test_cv_bridge_gives_the_same_pixels_where_it_is_installed(encoding, monkeypatch):
-    spec = ENCODINGS[encoding]
-    dtype = np.uint16 if spec.bits == 16 else np.uint8
-    pixels = random_pixels(spec.channels, dtype, width=24, height=10)
-    msg = message(rows_of(pixels), encoding, 24, 10, padding=2 * spec.pixel_bytes)
-    without, color = to_array(msg)
-    for name in ('cv_bridge', 'cv_bridge.boost', 'cv_bridge.boost.cv_bridge_boost'):
-        module = ModuleType(name)
-        module.CvBridge = CvBridge
-        module.cv_bridge_boost = None
-        monkeypatch.setitem(sys.modules, name, module)
-    image_msg._cv_bridge.cache_clear()
-    monkeypatch.setattr(CvBridge, 'calls', 0)
-    with_bridge, bridge_color = to_array(msg)
-    assert CvBridge.calls == 1
-    assert bridge_color == color
-    np.testing.assert_array_equal(with_bridge, without)
-    # A crop, which the real one can't read, goes the other way.
-    msg.data = msg.data[:-1]
-    np.testing.assert_array_equal(to_array(msg)[0], without)
-    assert CvBridge.calls == 1
-
-
-def test_a_broken_cv_bridge_is_left_alone(monkeypatch):
-    broken = ModuleType('cv_bridge')
-    broken.CvBridge = CvBridge
-    # The compiled half is missing, as it is where it can't be loaded.
-    monkeypatch.setitem(sys.modules, 'cv_bridge', broken)
-    monkeypatch.setitem(sys.modules, 'cv_bridge.boost', None)
-    image_msg._cv_bridge.cache_clear()
-    monkeypatch.setattr(CvBridge, 'calls', 0)
-    pixels = random_pixels(1, np.uint16)
-    result, _ = to_array(message(rows_of(pixels), 'mono16', 7, 5))
-    np.testing.assert_array_equal(result, np.rint(pixels / 257))
-    assert CvBridge.calls == 0
 
 
 @pytest.mark.parametrize('encoding', PLAIN)
