@@ -35,6 +35,8 @@ from ros2_classify.ros.server.image_waiter import (
 _LINGER = 2.0
 # A middleware that fails again and again takes no processor.
 _AFTER_FAILURE = 0.001
+# Publishers need a moment to find a new subscription; the old one is kept for as long.
+_HANDOVER = 1.5
 
 # The values of the parameter qos.
 QOS = ('auto', 'best_effort', 'reliable')
@@ -102,6 +104,11 @@ class ImageSubscription:
         self._throttled = ThrottledLog()
         self._subscription: Any = None
         self._events: SubscriptionEvents | None = None
+        # Of another reliability, until the present one is known to the publishers; and when the
+        # present one was made.
+        self._previous: Any = None
+        self._changed_at = 0.0
+        self._last_taken: tuple[int | None, Any] | None = None
         self._gaps = SequenceGaps()
         # Whether the middleware keeps more than the newest image.
         self._deep = False
@@ -130,9 +137,10 @@ class ImageSubscription:
         return self._sender is not None
 
     @property
-    def waitable(self) -> Any:
-        """The rclpy subscription to wait on; None if there is none."""
-        return self._subscription
+    def waitables(self) -> tuple[Any, ...]:
+        """The rclpy subscriptions to wait on."""
+        return tuple(
+            each for each in (self._subscription, self._previous) if each is not None)
 
     @property
     def has_local_image(self) -> bool:
@@ -151,6 +159,9 @@ class ImageSubscription:
                 self.unsubscribe()
             if not self.subscribed:
                 self._subscribe()
+            elif self._previous is not None:
+                if now - self._changed_at >= _HANDOVER:
+                    self._drop_previous()
             elif self._subscription is not None and self._best_reliability() not in (
                     None, self._reliability):
                 self._resubscribe()
@@ -162,15 +173,21 @@ class ImageSubscription:
         sender, self._sender = self._sender, None
         if sender is not None:
             sender.leave(self._hand_over)
+        self._drop_previous()
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             with self._lock:
                 events, self._events = self._events, None
-            self._destroy(subscription, events)
+            if events is not None:
+                events.destroy()
+            self._destroy(subscription)
 
-    def _destroy(self, subscription: Any, events: SubscriptionEvents | None) -> None:
-        if events is not None:
-            events.destroy()
+    def _drop_previous(self) -> None:
+        previous, self._previous = self._previous, None
+        if previous is not None:
+            self._destroy(previous)
+
+    def _destroy(self, subscription: Any) -> None:
         self._node.destroy_subscription(subscription)
         # A thread that waits on it keeps it until then.
         self._wake()
@@ -218,9 +235,12 @@ class ImageSubscription:
         self.ask_for_events()
         # The new one first: the old one stays if the middleware refuses.
         self._use_subscription(self._best_reliability() or ReliabilityPolicy.BEST_EFFORT)
+        self._previous, self._changed_at = old, time.monotonic()
+        if events is not None:
+            events.destroy()
         self.incompatible_policy = ''
         self._gaps = SequenceGaps()
-        self._destroy(old, events)
+        self._wake()
 
     def _use_subscription(self, reliability: ReliabilityPolicy) -> None:
         overridable = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH]
@@ -289,6 +309,8 @@ class ImageSubscription:
         subscription = self._subscription
         if subscription is None:
             return None
+        if self._previous is not None:
+            return self._take_in_handover()
         newest, replaced = None, 0
         while True:
             try:
@@ -311,8 +333,30 @@ class ImageSubscription:
                 break
         if newest is None:
             return None
+        if self._last_taken is not None:
+            last, self._last_taken = self._last_taken, None
+            if last == (number, newest.header.stamp):
+                return None
         self.last_image_at = time.monotonic()
         return Taken(newest, time.perf_counter(), replaced)
+
+    def _take_in_handover(self) -> Taken | None:
+        """Take from both subscriptions, each image once."""
+        for subscription in self.waitables:
+            try:
+                taken = take(subscription)
+            except TakeError:
+                continue
+            if taken is None:
+                continue
+            msg, number = taken
+            this = (number, msg.header.stamp)
+            if this == self._last_taken:
+                continue
+            self._last_taken = this
+            self.last_image_at = time.monotonic()
+            return Taken(msg, time.perf_counter(), 0)
+        return None
 
     def _count_replaced(self, number: int | None, subscription: Any) -> int:
         self.ask_for_events()

@@ -51,7 +51,7 @@ class Camera(Protocol):
 
     @property
     def source(self) -> Any:
-        """Where images come from: `waitable`, `has_local_image`, `last_image_at`; or None."""
+        """Where images come from: `waitables`, `has_local_image`, `last_image_at`; or None."""
 
     def take(self) -> Source | None:
         """Take the newest image, if there is one that is wanted."""
@@ -272,15 +272,14 @@ class Worker:
         local = [camera for camera, source in sources if source.has_local_image]
         if local:
             return local
-        waitable = {source.waitable: camera for camera, source in sources
-                    if source.waitable is not None}
+        waitable = {each: camera for camera, source in sources for each in source.waitables}
         self._waiting = True
         try:
             ready = self._waiter.wait(tuple(waitable), seconds)
         finally:
             self._looked_at = time.monotonic()
             self._waiting = False
-        return [waitable[each] for each in ready]
+        return list(dict.fromkeys(waitable[each] for each in ready))
 
     def _wait_for_batch(self) -> None:
         """Wait for the images of other cameras, if there is one, and if they send any."""

@@ -135,7 +135,7 @@ def test_a_subscription_follows_senders_that_come_and_go(node):
     assert node.count_subscribers('/eye/image') == 1
     sender = ImageSender(node, 'eye/image', 2)
     source.update(wanted=True)
-    assert source.is_local and source.waitable is None
+    assert source.is_local and source.waitables == ()
     assert node.count_subscribers('/eye/image') == 0
     woken.clear()
     for name in ('older', 'newer'):

@@ -20,6 +20,9 @@ import cv2
 import numpy as np
 import pytest
 from rclpy.qos import ReliabilityPolicy
+from ros2_classify.ros.server.subscription import ImageSubscription
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 from vision_msgs.msg import Classification
 
 BEST_EFFORT, RELIABLE = ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE
@@ -117,3 +120,34 @@ def test_the_cure_of_losses_begins_with_the_reliability(start, peer, classifier,
     line = server.wait_for_line(r'\d+ of \d+ images of the last \d+ s did not arrive')
     assert re.search('set the parameter qos to auto.*config/fastdds.xml', line), line
     server.stop()
+
+
+def test_no_image_is_lost_or_taken_twice_when_the_subscription_changes(peer):
+    taken = []
+    source = ImageSubscription(peer.node, '/image', 'raw', lambda: None)
+    source.update(wanted=True)
+    publisher = peer.node.create_publisher(Image, '/image', 1)
+    peer.spin_until(publisher.get_subscription_count, 'the subscription')
+    old, = source.waitables
+
+    def take(name):
+        taken.extend(iter(source.take, None))
+        return taken and taken[-1].msg.header.frame_id == name
+
+    def send(name):
+        publisher.publish(Image(header=Header(frame_id=name)))
+        peer.spin_until(lambda: take(name), name)
+
+    send('before')
+    peer.spin_until(lambda: source.update(wanted=True) or len(source.waitables) == 2, 'another')
+    assert source.reliability == 'reliable' and old in source.waitables
+    # Known to the old one only, perhaps, and to both.
+    send('at once')
+    peer.spin_until(lambda: publisher.get_subscription_count() == 2, 'both subscriptions')
+    send('both')
+    peer.spin_until(lambda: source.update(wanted=True) or len(source.waitables) == 1, 'the end')
+    assert old not in source.waitables
+    send('after')
+    assert [each.msg.header.frame_id for each in taken] == ['before', 'at once', 'both', 'after']
+    source.unsubscribe()
+    peer.node.destroy_publisher(publisher)

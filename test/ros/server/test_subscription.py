@@ -104,7 +104,7 @@ def test_the_newest_image_is_taken_and_those_it_replaced_are_counted(peer, sourc
 
 def test_the_numbers_of_a_second_camera_that_has_gone_are_forgotten(peer, source):
     stays, goes = (peer.node.create_publisher(Image, '/image', 10) for _ in range(2))
-    subscription = source.waitable
+    subscription, = source.waitables
     peer.spin_until(lambda: subscription.get_publisher_count() == 2 and all(
         each.get_subscription_count() for each in (stays, goes)), 'both cameras')
     for number in range(9):
@@ -151,7 +151,7 @@ def test_it_is_left_when_nobody_has_wanted_it_for_a_while(peer, source, monkeypa
     assert source.subscribed
     monkeypatch.setattr(subscriptions, '_LINGER', 0.0)
     source.update(wanted=False)
-    assert not source.subscribed and source.waitable is None and source.take() is None
+    assert not source.subscribed and source.waitables == () and source.take() is None
     # The thread that waits on it looks again.
     assert woken == [True]
     source.ask_for_events()

@@ -75,7 +75,7 @@ class Camera:
         self._newest = None
         self.error = None
         self.source = SimpleNamespace(
-            waitable=name, has_local_image=False, last_image_at=None)
+            waitables=(name,), has_local_image=False, last_image_at=None)
 
     def put(self, image):
         """Have an image come; it replaces one that waits."""
@@ -286,7 +286,7 @@ def test_an_idle_thread_waits_on_the_subscriptions_and_holds_no_model(make):
 
 def test_a_camera_without_a_subscription_is_not_waited_for(make):
     bed = make(started=False, cameras=3)
-    bed.cameras[0].source.waitable = None
+    bed.cameras[0].source.waitables = ()
     bed.cameras[1].source = None
     bed.worker.start()
     assert bed.waiter.waiting.wait(DEADLINE)
@@ -295,7 +295,7 @@ def test_a_camera_without_a_subscription_is_not_waited_for(make):
 
 def test_an_image_that_is_handed_over_is_worked_on_at_once(make):
     bed = make()
-    bed.cameras[0].source.waitable = None
+    bed.cameras[0].source.waitables = ()
     assert bed.waiter.waiting.wait(DEADLINE)
     bed.cameras[0].hand_over('local')
     bed.recorder.wait_for('published', 'local')
