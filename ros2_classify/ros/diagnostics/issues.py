@@ -108,6 +108,11 @@ IMAGES = (
         'the message says which field is wrong; see the [supported '
         'encodings](nodes/server.md#subscribed-topics)'),
     IssueType(
+        'no_results', ERROR,
+        'images arrive on {topic}, but no result has left for {seconds:.0f} s: {reason}',
+        'all images are unusable, fail or are skipped, or the machine is overloaded',
+        'read the reason in the message, and the status `server: inference`'),
+    IssueType(
         'value_range', WARN, '16-bit images on {topic}: {reason}',
         'the camera uses fewer bits than the encoding has, or a narrow part of them, so that the '
         'model sees nearly black or uniform images',
@@ -179,11 +184,12 @@ INFERENCE = (
         'wait; if it fails again, see above'),
     IssueType(
         'inference_timeout', ERROR,
-        'the model has not come back for {seconds:.0f} s (inference_timeout is {limit:.0f} s): '
-        'a driver hangs, or the machine is overloaded; raise inference_timeout if it needs '
-        'longer',
-        'an inference takes far longer than usual: the driver hangs, or the machine is out of '
-        'memory; `on_engine_fault` decides what the server does',
+        '{step} has not come back for {seconds:.0f} s (inference_timeout is {limit:.0f} s): '
+        'a driver hangs, an image takes far too much work, or the machine is overloaded; raise '
+        'inference_timeout if it needs longer',
+        'a frame (decoding, preprocessing, inference, postprocessing) takes far longer than '
+        'usual: a driver hangs, an image was made to be slow, or the machine is out of memory; '
+        '`on_engine_fault` decides what the server does',
         'run `nvidia-smi` and `dmesg`; raise `inference_timeout` if the model needs longer'),
     IssueType(
         'load_slow', WARN,

@@ -22,7 +22,7 @@ Messages of many elements have a second function, which writes the serialized me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 import importlib
 from typing import Any
@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message, serialize_message
+from ros2_classify.limits import shown
 from ros2_classify.model.labels import Labels
 from ros2_classify.postprocess.label_image import classes_on
 from ros2_classify.results.results import Classification, Detections, Result, Segmentation, Timing
@@ -177,6 +178,52 @@ def load_type(name: str) -> Any:
         raise ImportError(f'{_INTERFACES} has no service {name}') from None
 
 
+# Labels of one message of a trial, and of all; more than these are only looked at.
+_TRIAL = 500
+_MAX_TRIAL = 10_000
+
+
+def publishing_problem(result: Result, labels: Labels | None, name: str) -> str:
+    """Return why a model's results can't be published, from a result and each label; or ''."""
+    row, header = MESSAGES[result.task], Header(frame_id='trial')
+    try:
+        serialize_message(row.to_msg(result, header, 'label'))
+        about = vision_info_msg(name, name, 1, header.stamp)
+        if deserialize_message(serialize_message(about), VisionInfo).method != name:
+            return f'the name {shown(name)!r} does not arrive whole'
+        names = [label for _, label in labels.items()] if labels else []
+        for begin in range(0, min(len(names), _MAX_TRIAL), _TRIAL):
+            if problem := _label_problem(row, names[begin:begin + _TRIAL]):
+                return problem
+        serialize_message(label_info_msg(labels, 0.0, header.stamp))
+        for label in names[_MAX_TRIAL:]:
+            label.encode()
+            if '\0' in label:
+                return f'the label {label!r} does not arrive whole'
+    except Exception as error:  # noqa: B902 - whatever it is, images would meet it
+        return shown(f'{type(error).__name__}: {error}')
+    return ''
+
+
+def _label_problem(row: ResultMessage, names: list[str]) -> str:
+    """Send labels through the messages of a task, in both ways to write them."""
+    if row.to_cdr is None:
+        # Its results have numbers only; the labels are on label_info.
+        row = MESSAGES['classification']
+    assert row.to_cdr is not None
+    sample, header = _sample(row, names), Header(frame_id='trial')
+    for data in (serialize_message(row.to_msg(sample, header, 'label')),
+                 row.to_cdr(sample, header, 'label')):
+        msg = deserialize_message(data, row.msg_type)
+        best = msg.results if row.msg_type is ClassificationMsg else [
+            each.results[0].hypothesis for each in msg.detections]
+        arrived = [each.class_id for each in best]
+        for label, other in zip(names, arrived):
+            if label != other:
+                return f'the label {label!r} arrives as {other!r}'
+    return ''
+
+
 def _names(result: Classification | Detections, class_id: str) -> list[str]:
     if class_id == 'label':
         return result.labels.tolist()
@@ -207,13 +254,16 @@ def _difference(row: ResultMessage) -> str:
     return ''
 
 
-def _sample(row: ResultMessage) -> Classification | Detections:
-    numbers, scores = np.array([1, 2]), np.array([0.75, 0.5], np.float32)
-    names = np.array(['one', 'zwölf'], object)
+def _sample(
+        row: ResultMessage, labels: Sequence[str] = ('one', 'zwölf'),
+) -> Classification | Detections:
+    count = len(labels)
+    numbers, scores = np.arange(1, count + 1), np.linspace(0.75, 0.5, count, dtype=np.float32)
+    names = np.array(labels, object)
     timing = Timing(0.0, 0.0, 0.0)
     if row.msg_type is ClassificationMsg:
         return Classification(numbers, scores, names, (8, 8), timing)
-    boxes = np.array([[0, 1, 2, 4], [1, 3, 5, 8]], np.float32)
+    boxes = np.resize(np.array([[0, 1, 2, 4], [1, 3, 5, 8]], np.float32), (count, 4))
     return Detections(boxes, numbers, scores, names, (8, 8), timing)
 
 

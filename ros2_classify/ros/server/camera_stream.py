@@ -120,8 +120,29 @@ _SILENCE = 5.0
 _SILENCE_UNMEASURED = 10.0
 _SILENCE_AGAIN = 10.0
 _INTERVALS = 3.0
+# The least number of seconds in which images came and no result left.
+_UNSERVED = 5.0
 # Causes that the graph does not show.
 _JUST_SILENT = ('no_image', 'no_local_image')
+
+
+class Unserved:
+    """Counts for how long images have come without a single result."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._base = (0, 0)
+        self._since: float | None = None
+
+    def look(self, received: int, results: int) -> float:
+        """Return the seconds, from the counts so far."""
+        if results != self._base[1] or received == self._base[0]:
+            self._base, self._since = (received, results), None
+            return 0.0
+        now = self._clock()
+        if self._since is None:
+            self._since = now
+        return now - self._since
 
 
 class Frame(NamedTuple):
@@ -165,6 +186,7 @@ class CameraStream:
         self._to_array = TRANSPORTS[names.transport].to_array
         self._told_again_after = 0.0
         self._missed = False
+        self._unserved = Unserved()
         self._source: ImageSubscription | None = None
         self._looked_at: Callable[[], float] = time.monotonic
         self._trace: Trace | None = None
@@ -184,6 +206,7 @@ class CameraStream:
         self._depth = self._depth_reader(ALL_BITS)
         # What is wrong, as `on_timer` saw it last.
         self.issues: list[Issue] = []
+        self._unserved = Unserved()
         self._told_again_after = 0.0
         self._missed = False
 
@@ -252,8 +275,8 @@ class CameraStream:
             self._throttled(
                 self._log.error, f'cannot subscribe to {source.topic}: {error}', 'subscribe')
 
-    def on_timer(self, model: Model) -> None:
-        """Do once a second what no event asks for."""
+    def on_timer(self, model: Model, limit: float = 10.0) -> None:
+        """Do once a second what no event asks for; `limit` is the seconds of a frame."""
         self.update()
         source = self._source
         if source is None:
@@ -262,11 +285,11 @@ class CameraStream:
             self.publishers.announce_threshold(
                 model.labels, model.settings.options.score_threshold)
             source.ask_for_events()
-            self.issues = self._look(source, model.settings.image_timeout)
+            self.issues = self._look(source, model.settings.image_timeout, limit)
         except Exception as error:  # noqa: B902 - only words are lost
             self._throttled(self._log.error, f'unexpected {type(error).__name__}: {error}')
 
-    def _look(self, source: ImageSubscription, timeout: float) -> list[Issue]:
+    def _look(self, source: ImageSubscription, timeout: float, limit: float) -> list[Issue]:
         """Find what is wrong; log it unless that has just been done."""
         silent_for = self._silent_for(source)
         found = []
@@ -277,6 +300,8 @@ class CameraStream:
             self._log.warning(found[0].text)
             # Why none comes is said as well.
             self._told_again_after = max(self._told_again_after, silent_for + _SILENCE_AGAIN)
+        unserved_for = self._unserved.look(
+            self.counters.received - self.counters.no_subscribers, self.counters.results)
         if not self.publishers.wanted:
             self._missed = False
             # What was seen before this node left the topic is the past.
@@ -294,6 +319,12 @@ class CameraStream:
             self._missed = False
             self.monitor.interruptions += 1
             self._log.info(f'images come on {self.topic} again')
+        if unserved_for > max(_UNSERVED, limit):
+            reason = (self.monitor.last_unusable or self.last_error
+                      or 'see the status of the inference')
+            found.insert(0, find(
+                'no_results', topic=self.topic, seconds=unserved_for, reason=reason))
+            self._throttled(self._log.error, found[0].text, 'no_results')
         if self._depth.problem:
             found.append(find('value_range', topic=self.topic, reason=self._depth.problem))
         for issue in self.monitor.issues():

@@ -99,9 +99,9 @@ class EngineFaults:
 
     # ---- the executor's thread
 
-    def timed_out(self, seconds: float, limit: float) -> None:
-        """Note an inference that does not come back."""
-        reason = find('inference_timeout', seconds=seconds, limit=limit).text
+    def timed_out(self, seconds: float, limit: float, step: str = 'the model') -> None:
+        """Note a step of a frame that does not come back."""
+        reason = find('inference_timeout', step=step, seconds=seconds, limit=limit).text
         self.abandoned.add()
         with self._lock:
             self._note(reason)

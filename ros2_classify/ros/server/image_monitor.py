@@ -88,6 +88,11 @@ class ImageMonitor:
         self._unusable = (self._clock(), reason)
         self._last_unusable = True
 
+    @property
+    def last_unusable(self) -> str:
+        """Why the last image could not be read; empty if it could."""
+        return self._unusable[1] if self._last_unusable else ''
+
     def published(self, latency: float) -> None:
         """Note the seconds from an image's stamp to its result, on the node's clock."""
         self._offset = latency

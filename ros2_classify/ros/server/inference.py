@@ -33,6 +33,10 @@ from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.parameters import ResultSettings
 
 
+# The step that most jobs are at.
+THE_MODEL = 'the model'
+
+
 class Drop(Enum):
     """Why there is no result for an image."""
 
@@ -89,8 +93,11 @@ class Job:
     preprocess_time: float = 0.0  # seconds, as below
     inference_time: float = 0.0
     error: Exception | None = None  # how the model failed
-    begun: float = 0.0  # when the model began, on ``time.perf_counter``
-    abandoned: bool = False  # the model doesn't return: its images have been given up
+    step: str = ''  # what a thread is at; empty while none is
+    begun: float = 0.0  # when its steps began, without waits, on ``time.perf_counter``
+    spent: float = 0.0  # seconds of its steps before its turn to publish
+    pending: list[Source] = field(default_factory=list)  # those whose outcome is not decided
+    abandoned: bool = False  # a step doesn't return: its images have been given up
 
 
 class Inference:
@@ -106,10 +113,20 @@ class Inference:
 
     @property
     def busy_for(self) -> float:
-        """Seconds that the model has been at its oldest job; 0 if it has none."""
+        """Seconds since the oldest job began, its decoding included; 0 if there is none."""
+        oldest = self._oldest()
+        return 0.0 if oldest is None else time.perf_counter() - oldest.begun
+
+    @property
+    def busy_with(self) -> str:
+        """What the oldest job is at."""
+        oldest = self._oldest()
+        return THE_MODEL if oldest is None else oldest.step
+
+    def _oldest(self) -> Job | None:
         with self._lock:
-            begun = [job.begun for job in self._running]
-        return time.perf_counter() - min(begun) if begun else 0.0
+            return min((job for job in self._running if job.step), default=None,
+                       key=lambda job: job.begun)
 
     def run(self, model: Model, sources: Sequence[Source], slot: int) -> Job:
         """
@@ -122,16 +139,44 @@ class Inference:
         if pause is not None:
             job.dropped += dropped(sources, Drop.PAUSED, pause)
             return job
-        self._preprocess(job, sources)
-        if job.images:
-            self._infer(job)
+        job.pending = list(sources)
+        job.step, job.begun = 'decoding and preprocessing the image', time.perf_counter()
+        with self._lock:
+            self._running.append(job)
+        try:
+            self._preprocess(job, sources)
+            if job.images and not job.abandoned:
+                job.step = THE_MODEL
+                self._infer(job)
+        except BaseException:
+            self._end(job)
+            raise
+        # Until its results may be published.
+        job.step, job.spent = '', time.perf_counter() - job.begun
         return job
 
     def outcomes(self, job: Job) -> Iterator[Outcome]:
         """Postprocess the images of a job one by one, in their order."""
-        if job.abandoned:
-            # Its images have been finished by `abandon`.
-            return
+        job.begun = time.perf_counter() - job.spent
+        job.step = 'making and publishing the result'
+        try:
+            for outcome in self._outcomes(job):
+                with self._lock:
+                    if job.abandoned:
+                        # Its images have been finished by `abandon`.
+                        return
+                    if outcome.source in job.pending:
+                        job.pending.remove(outcome.source)
+                yield outcome
+        finally:
+            self._end(job)
+
+    def _end(self, job: Job) -> None:
+        with self._lock:
+            if job in self._running:
+                self._running.remove(job)
+
+    def _outcomes(self, job: Job) -> Iterator[Outcome]:
         yield from job.dropped
         for row, (source, pixels, color) in enumerate(job.images):
             if self._abandoned:
@@ -156,10 +201,12 @@ class Inference:
         given_up = []
         with self._lock:
             self._abandoned = True
-            for job in self._running:
+            for job in [job for job in self._running if job.step]:
                 job.abandoned = True
-                given_up += job.dropped + dropped(
-                    [source for source, *_ in job.images], Drop.FAILED, error)
+                self._running.remove(job)
+                known = {id(outcome.source): outcome for outcome in job.dropped}
+                given_up += [known.get(id(source)) or Outcome(
+                    source, drop=Drop.FAILED, error=error) for source in job.pending]
         return given_up
 
     def _preprocess(self, job: Job, sources: Sequence[Source]) -> None:
@@ -167,6 +214,8 @@ class Inference:
         # An earlier job may have ended in an exception.
         job.batch.clear()
         for source in sources:
+            if job.abandoned:
+                return
             try:
                 pixels, color = source.read(job.settings)
                 job.batch.add(pixels, color)
@@ -177,16 +226,13 @@ class Inference:
         job.preprocess_time = (time.perf_counter() - begun) / max(1, len(job.images))
 
     def _infer(self, job: Job) -> None:
-        job.begun = time.perf_counter()
-        with self._lock:
-            self._running.append(job)
+        begun = time.perf_counter()
         try:
             job.outputs = job.model.pipeline.infer(job.batch)
         except Exception as error:  # noqa: B902 - whatever it is, the next image may be fine
             job.error = error
-        job.inference_time = time.perf_counter() - job.begun
+        job.inference_time = time.perf_counter() - begun
         with self._lock:
-            self._running.remove(job)
             # What comes of a job that was given up says nothing about the model that runs now.
             if self._abandoned:
                 return

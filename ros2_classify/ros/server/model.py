@@ -38,7 +38,7 @@ from ros2_classify.pipeline import Pipeline
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.results.results import Result
 from ros2_classify.ros.diagnostics.issues import find, Issue
-from ros2_classify.ros.messages.vision import MESSAGES
+from ros2_classify.ros.messages.vision import MESSAGES, publishing_problem
 from ros2_classify.ros.node.logging import core_log_shown
 from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.server.model_policy import ModelPolicy
@@ -194,11 +194,11 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
         convert = replace(convert, refused=policy.refuses_conversion)
     with (core_log_shown(log), searching(settings['model_path']),
           allowed_paths(settings['model_roots'])):
-        declared = resolve(name)
+        declared = resolve(name) if policy is not None or settings['input'] else name
         if policy is not None:
-            policy.check_model(declared)
+            policy.check_model(resolve(declared))
         pipeline = Pipeline.load(
-            declared.with_pixels(settings['input']) if settings['input'] else declared,
+            resolve(declared).with_pixels(settings['input']) if settings['input'] else declared,
             engine=engine,
             max_batch=batch_limit(settings['max_batch'], streams, engine),
             fetch=fetch, convert=convert,
@@ -214,8 +214,13 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
         pipeline.limit_batch(1)
     loaded = time.monotonic()
     try:
-        pipeline.warm_up()
+        result = pipeline.warm_up()
         warm = time.monotonic()
+        descriptor = pipeline.descriptor
+        if problem := publishing_problem(result, pipeline.labels, descriptor.name):
+            raise DescriptorError(
+                f'{descriptor.origin or descriptor.name}: its results cannot be published: '
+                f'{problem}; correct the labels or the name in its descriptor')
         model = Model(
             pipeline, result_settings(settings, pipeline.options),
             warm_up_time=warm - loaded, load_time=loaded - begun,

@@ -253,13 +253,15 @@ class ServerNode(ManagedNode):
         if model is not None:
             # Before Iron no event tells of changed parameters.
             self._parameters_changed()
+            limit = timeout(self.settings['inference_timeout'], model.warm_up_time)
             for stream in self._streams:
-                stream.on_timer(model)
+                stream.on_timer(model, limit)
             for issue in model.new_issues():
                 self._log.warning(issue.text)
             if self.recovery is not None:
-                self.recovery.look(self.busy_for, timeout(
-                    self.settings['inference_timeout'], model.warm_up_time))
+                worker = self._worker
+                assert worker is not None
+                self.recovery.look(self.busy_for, limit, worker.busy_with)
 
     def _wake_executor(self) -> None:
         if self.executor is not None:
@@ -303,7 +305,7 @@ class ServerNode(ManagedNode):
 
     @property
     def busy_for(self) -> float:
-        """Seconds since the inference under way began; 0 if there is none."""
+        """Seconds since the frame under way began; 0 if there is none."""
         return 0.0 if self._worker is None else self._worker.busy_for
 
     # ---- the model

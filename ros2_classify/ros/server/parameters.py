@@ -160,8 +160,9 @@ PARAMETERS = (
          'the image and tries again, with growing pauses, and reloads the model where that '
          'may help; error leaves the state active by way of error processing; exit ends the '
          f'process with code {EXIT_CODE}', choices=ACTIONS, read_only=True),
-    Spec('inference_timeout', 0.0, 'Seconds after which an inference counts as hanging; 0: 20 '
-         'times as long as the warm-up, and at least 10', minimum=0.0, maximum=86400.0),
+    Spec('inference_timeout', 0.0, 'Seconds after which a frame, from its decoding to its result, '
+         'counts as hanging; 0: 20 times as long as the warm-up, and at least 10',
+         minimum=0.0, maximum=86400.0),
     Spec('load_timeout', 120.0, 'Seconds after which loading a model, with its first run, '
          'counts as hanging: the caller is told, and its thread is abandoned; '
          'fetching and converting are not counted, tensorrt and openvino, which build engines, '

@@ -61,15 +61,16 @@ class Recovery:
         """What is wrong at the moment."""
         return [*self._issues, *self._faults.issues()]
 
-    def look(self, busy_for: float, limit: float) -> None:
-        """Look after the model, once a second; busy for more seconds than `limit` is stuck."""
+    def look(self, busy_for: float, limit: float, step: str = 'the model') -> None:
+        """Look after the frames, once a second; busy for more seconds than `limit` is stuck."""
         seen = self._watchdog.look(busy_for)
         self._issues = []
         if seen > limit:
-            self._issues = [find('inference_timeout', seconds=seen, limit=limit)]
+            self._issues = [find(
+                'inference_timeout', step=step, seconds=seen, limit=limit)]
         if self._issues and not self._hanging:
             self._log.error(self._issues[0].text)
-            self._faults.timed_out(seen, limit)
+            self._faults.timed_out(seen, limit, step)
         self._hanging = bool(self._issues)
         self._finish_reload()
         if self._reload is not None:

@@ -112,6 +112,11 @@ class Worker:
         """When a thread last looked for images (``time.monotonic``): now, while one waits."""
         return time.monotonic() if self._waiting else self._looked_at
 
+    @property
+    def busy_with(self) -> str:
+        """What the oldest job is at."""
+        return self._inference.busy_with
+
     # ---- for the executor's thread
 
     def start(self) -> None:

@@ -14,11 +14,15 @@
 
 """Faults of the model in a running server: reported, and handled as the parameter says."""
 
+from array import array
+
+import attacks
 import pytest
 from ros2_classify.errors import EngineMemoryError, ProviderLostError
 from ros2_classify.ros.server.faults import EXIT_CODE
 from ros_process import DEADLINE
 from ros_stream import Camera
+from sensor_msgs.msg import CompressedImage
 from vision_msgs.msg import Classification
 
 GREEN = (10, 200, 60)
@@ -177,3 +181,41 @@ def test_a_lost_device_and_short_memory_are_survived(
         node.close()
         peer._executor.remove_node(node)
         node.destroy_node()
+
+
+def test_an_image_that_is_slow_to_decode_is_given_up_like_a_slow_model(
+        start, peer, operator, classifier):
+    server = start('server', {'model': classifier, 'inference_timeout': 1.0,
+                              'image_transport': 'compressed'})
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image/compressed', msg_type=CompressedImage)
+    camera.result(GREEN, results)
+    slow = camera.message(GREEN)
+    # 400 kB of 64 Mpixel, with as many scans as are allowed.
+    slow.data = array('B', attacks.jpeg_scans(520, width=8000))
+    camera.send(slow)
+    server.wait_for_line('decoding and preprocessing the image has not come back for .* s '
+                         '.inference_timeout is 1 s')
+    server.wait_for_line('is reloaded; it is tried again')
+    assert camera.result(GREEN, results).results[0].class_id == 'green'
+    operator.wait(INFERENCE, 'OK', 'results per second', abandoned_threads='1')
+    server.stop()
+
+
+def test_images_without_results_are_an_error_whatever_the_cause(
+        start, peer, operator, faulty):
+    server = start('server', {'model': faulty, 'inference_timeout': 1.0})
+    server.expected_failure = 'no result|failed'
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    camera.result(GREEN, results)
+    timer = peer.node.create_timer(0.2, lambda: camera.send_now(WHITE))
+    operator.wait('server: images /image', 'ERROR',
+                  'images arrive on /image, but no result has left for [0-9]+ s: .*out of')
+    peer.node.destroy_timer(timer)
+    camera.result(GREEN, results)
+    timer = peer.node.create_timer(0.2, lambda: camera.send_now(GREEN))
+    # The test's stamps are old, which is all that is left to warn of.
+    operator.wait('server: images /image', 'WARN', "^the stamps of the images")
+    peer.node.destroy_timer(timer)
+    server.stop()

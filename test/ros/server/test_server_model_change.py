@@ -325,3 +325,23 @@ def test_several_parameters_at_once_are_set_with_the_model_or_not_at_all(
     assert 'Wrong parameter type' in peer.set_values(model=5)[0]
     assert "there is no parameter 'conf'; did you mean 'score_threshold'?" in (
         peer.set_values(conf=0.5)[0])
+
+
+def test_a_model_whose_results_cannot_be_published_never_replaces_one_that_can(
+        serve: Any, peer: Peer, ants: Path, bees: Path) -> None:
+    serve(ants).wait_for_line('active: ')
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    text = bees.read_text()
+    assert text.count('bees 2') == 1
+    path = bees.with_name('unpublishable.yaml')
+    # Everything behind the zero would be lost on its way.
+    path.write_text(text.replace('bees 2', r'"bees\0 2"'))
+    refusal = reason(peer, ask_for(peer, path))
+    assert refusal.endswith(
+        r"its results cannot be published: the label 'bees\x00 2' arrives as 'bees'; correct the "
+        'labels or the name in its descriptor'), refusal
+    assert peer.get('model') == str(ants)
+    assert reply(camera.result(GREY, results)) == ANTS
+    assert reason(peer, ask_for(peer, bees)) == ''
+    assert reply(camera.result(GREY, results)) == BEES
