@@ -58,6 +58,8 @@ from ros2_classify.model.descriptor import ModelDescriptor, SAVED_MODEL_FILE
 MODEL = worker.MODEL
 REPORT = 'report.json'
 _SAVED = 'saved_model'
+# Bytes that are read of what the conversion wrote.
+_MAX_LOG, _MAX_RESULTS = 8 << 20, 256 << 20
 OPSET = 15
 TOLERANCE = 1e-4
 
@@ -287,7 +289,7 @@ def _check(
     """Run the model once as it will be run, and compare its outputs with TensorFlow's."""
     from ros2_classify.engines import open_engine
 
-    missing = unsupported_operators((work / LOG).read_text(encoding='utf-8', errors='replace'))
+    missing = unsupported_operators(_read_log(work / LOG))
     if missing:
         raise WorkerError(f'tf2onnx did not convert {", ".join(missing)}')
     try:
@@ -302,6 +304,10 @@ def _check(
             engine.close()
     except EngineError as error:
         raise ConversionError(f'the ONNX model does not run: {error}') from error
+    if (size := (work / worker.RESULTS).stat().st_size) > _MAX_RESULTS:
+        raise ConversionError(
+            f'its outputs for one image take {size} bytes, more than the {_MAX_RESULTS} that are '
+            'allowed')
     with np.load(work / worker.RESULTS, allow_pickle=False) as file:
         reference = {name: file[f'arr_{place}'] for place, name in enumerate(outputs)}
     return {
@@ -325,6 +331,13 @@ def _write_report(
     (work / REPORT).write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
 
 
+def _read_log(path: Path) -> str:
+    """Return the end of a log: a model decides how long it is."""
+    with open(path, 'rb') as file:
+        file.seek(max(0, path.stat().st_size - _MAX_LOG))
+        return file.read(_MAX_LOG).decode('utf-8', errors='replace')
+
+
 def _save_log(work: Path, final: Path) -> Path:
     final.parent.mkdir(parents=True, exist_ok=True)
     log = final.with_name(f'{final.name}.failed.log')
@@ -334,7 +347,7 @@ def _save_log(work: Path, final: Path) -> Path:
 
 
 def _explain(plan: Plan, error: WorkerError, log: Path) -> str:
-    text = log.read_text(encoding='utf-8', errors='replace') if log.is_file() else ''
+    text = _read_log(log) if log.is_file() else ''
     # A frozen graph's outputs tell which part of it counts; a SavedModel's are inside functions.
     outputs = plan.interface.outputs if plan.descriptor.format == 'frozen_graph' else ()
     if error.converted and not unsupported_operators(text):

@@ -253,7 +253,7 @@ def test_an_interrupted_conversion_starts_again(
 def test_an_image_that_cannot_be_read_leaves_nothing(
     tiny, frozen: Path, converter, cache: Path, tmp_path: Path,
 ) -> None:
-    with pytest.raises(InputError, match='cannot be read as an image'):
+    with pytest.raises(InputError, match='cannot be read'):
         convert(tiny, frozen, ConvertOptions(image=tmp_path / 'none.png'))
     assert leftovers(cache) == []
 

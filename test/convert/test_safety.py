@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -28,7 +29,7 @@ import graphs
 from graphs import FLOAT, node, piece
 import pytest
 from ros2_classify import ModelDescriptor
-from ros2_classify.convert import worker
+from ros2_classify.convert import api, worker
 from ros2_classify.convert.api import convert
 from ros2_classify.convert.process import _environment, _limits
 from ros2_classify.convert.safety import check_frozen_graph, serving_copy
@@ -263,6 +264,23 @@ def test_the_process_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert outside.read_text() == 'here'
     if not any('no network' in what for what in found['missing']):
         assert found['connect'] in ('PermissionError', 'OSError'), found
+
+
+def test_what_the_process_wrote_is_bounded(
+    frozen: Path, cache: Path, converter: FakeConverter, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A model decides how long the log and how large the outputs are."""
+    monkeypatch.setattr(api, '_MAX_LOG', 100)
+    converter.plan(log='Tensorflow op [n: Early] is not supported\n' + 'x' * 1000)
+    convert(descriptor('frozen_graph'), frozen)
+    converter.plan(log='x' * 1000 + '\nTensorflow op [n: Late] is not supported')
+    monkeypatch.setattr(api, '_MAX_RESULTS', 10)
+    shutil.rmtree(cache)
+    with pytest.raises(ConversionError, match='Late'):
+        convert(descriptor('frozen_graph'), frozen)
+    converter.plan(log='')
+    with pytest.raises(ConversionError, match='outputs for one image take .* more than the 10'):
+        convert(descriptor('frozen_graph'), frozen)
 
 
 def test_what_is_not_limited_is_said(
