@@ -240,6 +240,9 @@ def _each(callback: _Callback, node: Node) -> _Callback:
     def guarded(request: Any, response: Any) -> Any:
         for parameter in request.parameters:
             try:
+                if keeps(node, parameter):
+                    response.results.append(SetParametersResult(successful=True))
+                    continue
                 result = callback(
                     SetParameters.Request(parameters=[parameter]), SetParameters.Response())
                 response.results += [
@@ -254,6 +257,7 @@ def _all(callback: _Callback, node: Node) -> _Callback:
     """Set all parameters at once."""
     def guarded(request: Any, response: Any) -> Any:
         try:
+            request.parameters = [each for each in request.parameters if not keeps(node, each)]
             response = callback(request, response)
             response.result = _explained(response.result, node, request.parameters)
             return response
@@ -261,6 +265,16 @@ def _all(callback: _Callback, node: Node) -> _Callback:
             response.result = _refusal(error)
             return response
     return guarded
+
+
+def keeps(node: Node, msg: Any) -> bool:
+    """
+    Tell whether a request sets a read-only parameter to the value that it has.
+
+    `ros2 param load` sets all parameters of a dump, and needs them all to succeed.
+    """
+    return node.has_parameter(msg.name) and node.describe_parameter(msg.name).read_only and (
+        node.get_parameter_or(msg.name).get_parameter_value() == msg.value)
 
 
 def _refusal(error: Exception) -> SetParametersResult:
@@ -290,12 +304,12 @@ def replace_setters(node: Node, set_atomically: Setter) -> None:
     async def each(request: Any, response: Any) -> Any:
         for msg in request.parameters:
             response.results.append(
-                _explained(await _outcome(set_atomically, [msg]), node, [msg]))
+                _explained(await _outcome(node, set_atomically, [msg]), node, [msg]))
         return response
 
     async def together(request: Any, response: Any) -> Any:
         response.result = _explained(
-            await _outcome(set_atomically, request.parameters), node, request.parameters)
+            await _outcome(node, set_atomically, request.parameters), node, request.parameters)
         return response
 
     callbacks = {SetParameters: each, SetParametersAtomically: together}
@@ -308,10 +322,12 @@ def replace_setters(node: Node, set_atomically: Setter) -> None:
             callback_group=ReentrantCallbackGroup())
 
 
-async def _outcome(set_atomically: Setter, messages: Sequence[Any]) -> SetParametersResult:
+async def _outcome(
+        node: Node, set_atomically: Setter, messages: Sequence[Any]) -> SetParametersResult:
     # Without a response, the client would wait forever.
     try:
-        parameters = [Parameter.from_parameter_msg(msg) for msg in messages]
+        parameters = [
+            Parameter.from_parameter_msg(msg) for msg in messages if not keeps(node, msg)]
     except Exception as error:  # noqa: B902 - such as an unknown type
         return SetParametersResult(
             successful=False, reason=f'the request cannot be read: {error}')

@@ -58,6 +58,9 @@ class AbandonedThreads:
             self.count += 1
 
 
+# What ends the process; SIGHUP is what a terminal sends that is closed.
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 # Consecutive failures of the executor after which the process gives up.
 _MAX_FAILURES = 50
 
@@ -116,7 +119,10 @@ class Stop:
         threading.Thread(
             target=self._wait_for_signals, args=(self._pipe[0],), name='signals',
             daemon=True).start()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _ENDING:
+            # As `nohup` asks.
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             self._previous.append((number, signal.signal(number, lambda *_: None)))
         return self
 
@@ -139,7 +145,7 @@ class Stop:
             if not numbers:
                 os.close(read_end)
                 return
-            if set(numbers) & {signal.SIGINT, signal.SIGTERM}:
+            if set(numbers) & set(_ENDING):
                 self.request()
 
 
@@ -150,7 +156,7 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None, *,
 
     ``start()`` of each node, if it has one, is called before the first callback, ``close()``
     after the last one, in reverse order, before the ROS context ends. Returns the exit code: 0
-    after SIGINT and SIGTERM, 1 if the start fails, 2 for a wrong command line, or the code that
+    after SIGINT, SIGTERM and SIGHUP, 1 if the start fails, 2 for a wrong command line, or the code that
     a node requested. For `receiver` see `ros2_classify.ros.node.dds_profile.use`.
     """
     args = list(sys.argv[1:] if args is None else args)

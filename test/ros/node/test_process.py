@@ -33,7 +33,7 @@ print(sorted({'numpy', 'cv2', 'yaml', 'rclpy', 'onnxruntime'} & set(sys.modules)
     assert (code, output) == (0, '[]\n')
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_is_a_request_to_stop(number):
     before = signal.getsignal(number)
     woken = threading.Event()

@@ -29,7 +29,7 @@ from vision_msgs.msg import Classification, VisionInfo
 GREEN = (10, 200, 60)
 WHITE = (255, 255, 255)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-SIGNALS = [signal.SIGINT, signal.SIGTERM]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 def segments(process_id):
@@ -205,6 +205,14 @@ def test_a_signal_ends_it_cleanly_in_every_state(start, peer, classifier, state,
     server.stop(number)
     assert not [name for name in theirs if Path('/dev/shm', name).exists()]
     assert len(re.findall('ERROR|FATAL|WARN', server.output)) == 0, server.output
+
+
+def test_a_closed_terminal_does_not_end_it_under_nohup(start, peer, classifier):
+    server = start('server', {'model': classifier, 'autostart': False}, within=['nohup'])
+    server.wait_for_line('waiting to be configured')
+    server.send_signal(signal.SIGHUP)
+    assert peer.transition('configure')
+    server.stop()
 
 
 @pytest.mark.parametrize('number', SIGNALS, ids=lambda number: number.name)
