@@ -71,6 +71,8 @@ class Dequantizer:
 
 
 _LOGGER = logging.getLogger(__name__)
+# Rows without a box may have a score of -1.
+_PADDING = -1.01
 
 
 class Postprocessor:
@@ -146,6 +148,8 @@ class Postprocessor:
             top_k=chosen.top_k, multi_label=chosen.multi_label, label_count=self._label_count))
         if first:
             self._check_outputs(outputs)
+            if isinstance(decoded, Candidates):
+                self._check_all_scores(outputs, geometry)
         if isinstance(decoded, ClassScores) and len(decoded.scores):
             check_score(decoded.scores[0])
         size = geometry.source_size
@@ -237,6 +241,17 @@ class Postprocessor:
                     '%s: the output %r holds only NaN, so nothing will be found; usual causes are '
                     'a float16 overflow and wrong preprocessing', self._model,
                     name)
+
+
+    def _check_all_scores(self, outputs: Tensors, geometry: Geometry) -> None:
+        """Refuse logits, once, also where none of them is above the threshold."""
+        found = self._decoder.decode(outputs, self._decoder_options, DecodeContext(
+            input_size=geometry.model_size, score_threshold=-np.inf,
+            label_count=self._label_count))
+        if isinstance(found, Candidates) and len(found):
+            least = found.scores.min()
+            if least < _PADDING:
+                raise ScoreError(float(least))
 
 
 def _masks(

@@ -235,3 +235,25 @@ def test_a_detector_with_logits_is_refused_wherever_they_are() -> None:
         pipeline(np.zeros((64, 64, 3), np.uint8))
     assert pipeline.checks.found()['scores_outside'] == {
         'model': 'net', 'count': 1, 'score': 4.5}
+
+
+@pytest.mark.parametrize('scores, refused', [
+    ([[-9.0, -4.0], [-7.0, -5.5]], -9.0), ([[-1.0, -1.0], [0.1, 0.2]], None),
+    ([[0.0, 0.1], [0.05, 0.2]], None), ([[np.nan, -np.inf], [0.1, 0.2]], None)])
+def test_logits_below_the_threshold_are_refused_by_the_first_result(
+        scores: Any, refused: float | None) -> None:
+    table = np.array([scores], np.float32)
+    boxes = np.array([[(0.1, 0.1, 0.5, 0.5)] * 2], np.float32)
+    engine = FakeEngine(
+        [tensor('image', (1, 3, 64, 64))],
+        [tensor('boxes', boxes.shape), tensor('scores', table.shape)],
+        lambda _: {'boxes': boxes, 'scores': table})
+    pipeline: Any = Pipeline(ModelDescriptor.from_mapping({
+        'source': {'path': 'fake.onnx'}, 'input': {'size': [64, 64]},
+        'output': {'decoder': 'boxes_scores', 'outputs': {'boxes': 'boxes', 'scores': 'scores'}},
+        'defaults': {'score_threshold': 0.5}}), engine)
+    if refused is None:
+        assert len(pipeline.warm_up()) == 0
+    else:
+        with pytest.raises(OutputError, match=f'a score is {refused:g}, but .*from 0 to 1'):
+            pipeline.warm_up()
