@@ -242,7 +242,6 @@ class Postprocessor:
                     'a float16 overflow and wrong preprocessing', self._model,
                     name)
 
-
     def _check_all_scores(self, outputs: Tensors, geometry: Geometry) -> None:
         """Refuse logits, once, also where none of them is above the threshold."""
         found = self._decoder.decode(outputs, self._decoder_options, DecodeContext(
