@@ -250,6 +250,8 @@ class Postprocessor:
         if isinstance(found, Candidates) and len(found):
             least = found.scores.min()
             if least < _PADDING:
+                # The next result would be as wrong.
+                self._checked = False
                 raise ScoreError(float(least))
 
 
