@@ -29,7 +29,7 @@ from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import (
     DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler, SetEnvironmentVariable,
-    Shutdown)
+    Shutdown, TimerAction)
 from launch.event_handlers import OnProcessStart
 from launch.events import matches_action
 from launch.events.process import ProcessExited
@@ -37,10 +37,15 @@ from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
-from lifecycle_msgs.msg import Transition
+from launch_ros.ros_adapters import get_ros_node
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import GetState
 from ros2_classify.ros.node import dds_profile
 
 SHARE = Path(__file__).parent.parent
+
+# Seconds between two looks at the server's state while it is driven to be active.
+LOOK_AGAIN = 3.0
 
 ARGUMENTS = (
     DeclareLaunchArgument(
@@ -322,8 +327,46 @@ def drive(server: LifecycleNode) -> list[Action]:
             target_lifecycle_node=server, start_state='activating', goal_state='inactive',
             entities=failed('activated'))),
         RegisterEventHandler(OnProcessStart(
-            target_action=server, on_start=[change(Transition.TRANSITION_CONFIGURE)])),
+            target_action=server, on_start=[
+                change(Transition.TRANSITION_CONFIGURE), *repeat(server, change)])),
     ]
+
+
+def repeat(server: LifecycleNode, change: Callable[[int], EmitEvent]) -> list[Action]:
+    """
+    Return an action that looks at the server's state, and repeats a request that got lost.
+
+    Two processes that have just met may lose a request, its response, or the event that tells
+    of the transition. A server in a transition replies when it has ended.
+    """
+    missing = {State.PRIMARY_STATE_UNCONFIGURED: Transition.TRANSITION_CONFIGURE,
+               State.PRIMARY_STATE_INACTIVE: Transition.TRANSITION_ACTIVATE}
+    clients, futures = [], []
+
+    def look(context: LaunchContext) -> list[Action]:
+        if context.is_shutdown:
+            return []
+        if not clients:
+            clients.append(get_ros_node(context).create_client(
+                GetState, f'{server.node_name}/get_state'))
+        client, actions = clients[0], []
+        told = [future for future in futures if future.done()]
+        if told:
+            state = told[-1].result().current_state.id
+            futures.clear()
+            if state == State.PRIMARY_STATE_ACTIVE:
+                return []
+            if state in missing:
+                actions.append(change(missing[state]))
+        if client.service_is_ready():
+            # A response may get lost too.
+            futures.append(client.call_async(GetState.Request()))
+        return [*actions, wait()]
+
+    def wait() -> TimerAction:
+        return TimerAction(period=LOOK_AGAIN, actions=[OpaqueFunction(function=look)])
+
+    return [wait()]
 
 
 def profile(settings: Settings, env: dict[str, str]) -> list[Action]:

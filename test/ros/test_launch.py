@@ -342,3 +342,86 @@ def test_arguments_win_over_the_parameters_file(launch, peer, classifier, images
            'driver:=none')
     peer.spin_until(lambda: peer.state() == 'active', 'the server')
     assert peer.get('score_threshold') == 0.125
+
+
+# A server's lifecycle without a server: the first requests of each kind get no response.
+FORGETFUL = """#!{python}
+import rclpy
+from lifecycle_msgs.msg import State, Transition, TransitionEvent
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.task import Future
+
+rclpy.init()
+node = rclpy.create_node('server')
+state = ['unconfigured']
+IDS = dict(unconfigured=1, inactive=2, active=3)
+events = node.create_publisher(TransitionEvent, 'server/transition_event', 10)
+seen = []
+
+
+async def change(request, response):
+    seen.append(request.transition.id)
+    print('asked for', request.transition.id, flush=True)
+    if seen.count(request.transition.id) == 1:
+        await Future()
+    goals = {{('unconfigured', 1): 'inactive', ('inactive', 3): 'active'}}
+    goal = goals.get((state[0], request.transition.id))
+    response.success = goal is not None
+    if goal is not None:
+        state[0] = goal
+    return response
+
+
+async def get(request, response):
+    response.current_state = State(id=IDS[state[0]], label=state[0])
+    return response
+
+node.create_service(ChangeState, 'server/change_state', change,
+                    callback_group=ReentrantCallbackGroup())
+node.create_service(GetState, 'server/get_state', get)
+executor = SingleThreadedExecutor()
+executor.add_node(node)
+try:
+    while state[0] != 'active':
+        executor.spin_once(timeout_sec=0.1)
+    print('it is active', flush=True)
+    for _ in range(10):
+        executor.spin_once(timeout_sec=0.1)
+except (KeyboardInterrupt, ExternalShutdownException):
+    pass
+"""
+
+
+def test_lost_requests_are_repeated(tmp_path, ros):
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    from launch import LaunchDescription, LaunchService
+    from launch.actions import RegisterEventHandler, Shutdown
+    from launch.event_handlers import OnProcessIO
+
+    spec = spec_from_file_location('pipeline', DIRECTORY / 'camera_pipeline.launch.py')
+    pipeline = module_from_spec(spec)
+    spec.loader.exec_module(pipeline)
+    program = tmp_path / 'server'
+    program.write_text(FORGETFUL.format(python=sys.executable))
+    program.chmod(0o755)
+    server = LifecycleNode(
+        executable=str(program), name='server', namespace='',
+        on_exit=Shutdown())
+    written = []
+    service = LaunchService(noninteractive=True)
+    service.include_launch_description(LaunchDescription([
+        RegisterEventHandler(OnProcessIO(
+            target_action=server, on_stdout=lambda event: written.append(event.text.decode()))),
+        *pipeline.drive(server), server]))
+    stop = threading.Timer(60.0, service.shutdown)
+    stop.start()
+    try:
+        service.run()
+    finally:
+        stop.cancel()
+    text = ''.join(written)
+    assert 'it is active' in text, text
+    assert text.count('asked for 1\n') >= 2 and text.count('asked for 3\n') >= 2, text

@@ -156,8 +156,8 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None, *,
 
     ``start()`` of each node, if it has one, is called before the first callback, ``close()``
     after the last one, in reverse order, before the ROS context ends. Returns the exit code: 0
-    after SIGINT, SIGTERM and SIGHUP, 1 if the start fails, 2 for a wrong command line, or the code that
-    a node requested. For `receiver` see `ros2_classify.ros.node.dds_profile.use`.
+    after SIGINT, SIGTERM and SIGHUP, 1 if the start fails, 2 for a wrong command line, or the code
+    that a node requested. For `receiver` see `ros2_classify.ros.node.dds_profile.use`.
     """
     args = list(sys.argv[1:] if args is None else args)
     share_heap()

@@ -20,6 +20,8 @@ import re
 import signal
 from types import SimpleNamespace
 
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_process import DEADLINE
@@ -359,3 +361,22 @@ def test_impatience_changes_nothing(start, classifier):
     server.send_signal(signal.SIGINT)
     assert server.wait(DEADLINE) == 0
     assert 'Traceback' not in server.output
+
+
+def test_it_goes_through_the_sequences_of_a_lifecycle_manager(start, peer, classifier):
+    """Nav2's manager: start-up, pause, resume, reset and shutdown, each step checked."""
+    start('server', {'model': classifier, 'autostart': False})
+    # Each transition by its number, and the state that get_state must then report.
+    for name, state in (
+            ('configure', 'inactive'), ('activate', 'active'),
+            ('deactivate', 'inactive'), ('activate', 'active'),
+            ('deactivate', 'inactive'), ('cleanup', 'unconfigured'),
+            ('configure', 'inactive'), ('activate', 'active'),
+            ('deactivate', 'inactive'), ('cleanup', 'unconfigured')):
+        assert peer.transition(name), name
+        assert peer.state() == state
+    request = ChangeState.Request()
+    # What it asks an unconfigured node for at the end.
+    request.transition.id = Transition.TRANSITION_UNCONFIGURED_SHUTDOWN
+    assert peer.call(ChangeState, '/server/change_state', request).success
+    assert peer.state() == 'finalized'
