@@ -14,7 +14,11 @@
 
 """Start the camera pipeline, and RViz2 with the annotated images."""
 
+import copy
+import os
 from pathlib import Path
+import re
+import tempfile
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
@@ -22,18 +26,59 @@ from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Opaq
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+import yaml
 
 SHARE = Path(__file__).parent.parent
+
+
+def annotated(topic: str, namespace: str) -> str:
+    """Return the server's topic of annotated images for one of image_topics."""
+    prefix = f'/{namespace}' if namespace and not topic.startswith('/') else ''
+    base = topic.removesuffix('/compressed').lstrip('/').rpartition('/')[0]
+    return f'{prefix}/{base}/server/debug_image'.replace('//', '/')
+
+
+def config_for(path: str, topics: list[str]) -> str:
+    """Return a copy of a configuration with its annotated image once for each of the topics."""
+    config = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+    displays, kept = config['Visualization Manager']['Displays'], []
+    pattern = None
+    for display in displays:
+        if display.get('Topic', {}).get('Value') == '/server/debug_image':
+            pattern = display
+        else:
+            kept.append(display)
+    if pattern is None:
+        # The user's own.
+        return path
+    for topic in topics:
+        display = copy.deepcopy(pattern)
+        display['Name'] = f'{pattern["Name"]} {topic.removesuffix("/server/debug_image")}'.strip()
+        display['Topic']['Value'] = topic
+        kept.append(display)
+    config['Visualization Manager']['Displays'] = kept
+    # It names the docks of other displays.
+    config.get('Window Geometry', {}).pop('QMainWindow State', None)
+    handle, copied = tempfile.mkstemp(prefix='annotated_images_', suffix='.rviz')
+    with os.fdopen(handle, 'w', encoding='utf-8') as file:
+        yaml.safe_dump(config, file)
+    return copied
 
 
 def start_rviz(context: LaunchContext) -> list[Action]:
     """Return RViz2 with the annotated images of the server in its namespace."""
     namespace = LaunchConfiguration('namespace').perform(context).strip('/')
+    config = LaunchConfiguration('rviz_config').perform(context)
+    topics = [word for word in re.split(
+        r'[][,\s]+', LaunchConfiguration('image_topics').perform(context)) if word]
+    if topics:
+        config = config_for(config, [annotated(topic, namespace) for topic in topics])
     remappings = [('/server/debug_image', f'/{namespace}/server/debug_image')]
     return [Node(
         package='rviz2', executable='rviz2', name='rviz2', output='screen',
-        arguments=['-d', LaunchConfiguration('rviz_config')],
-        remappings=remappings if namespace else [])]
+        arguments=['-d', config],
+        # Those of several cameras are complete already.
+        remappings=remappings if namespace and not topics else [])]
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -28,6 +28,9 @@ def test_rviz_shows_the_annotated_image_as_sensor_data():
     config = yaml.safe_load((ROOT / 'rviz' / 'annotated_image.rviz').read_text())
     display, = config['Visualization Manager']['Displays']
     assert display['Class'] == 'rviz_default_plugins/Image'
+    # The saved layout of the window holds a dock of the display's name.
+    layout = bytes.fromhex(config['Window Geometry']['QMainWindow State'])
+    assert display['Name'].encode('utf-16-be') in layout
     assert display['Enabled'] is True and display['Value'] is True
     assert display['Topic'] == {
         'Value': '/server/debug_image', 'Depth': 1, 'History Policy': 'Keep Last',

@@ -425,3 +425,28 @@ def test_lost_requests_are_repeated(tmp_path, ros):
     text = ''.join(written)
     assert 'it is active' in text, text
     assert text.count('asked for 1\n') >= 2 and text.count('asked for 3\n') >= 2, text
+
+
+def test_rviz_shows_an_image_of_each_camera():
+    import yaml
+
+    context = LaunchContext()
+    config = DIRECTORY.parent / 'rviz' / 'annotated_image.rviz'
+    context.launch_configurations.update(
+        namespace='robot', rviz_config=str(config),
+        image_topics='[/front/image_raw, rear/image_raw/compressed, /image]')
+    function, = [each for each in description('rviz.launch.py').entities
+                 if isinstance(each, OpaqueFunction)]
+    node, = function.execute(context)
+    assert not node._Node__remappings
+    path = Path(node._Node__arguments[1])
+    shown = yaml.safe_load(path.read_text())['Visualization Manager']['Displays']
+    path.unlink()
+    assert [(each['Name'], each['Topic']['Value']) for each in shown] == [
+        ('Annotated image /front', '/front/server/debug_image'),
+        ('Annotated image /robot/rear', '/robot/rear/server/debug_image'),
+        ('Annotated image', '/server/debug_image')]
+    assert all(each['Class'] == 'rviz_default_plugins/Image' for each in shown)
+    context.launch_configurations['image_topics'] = ''
+    node, = function.execute(context)
+    assert node._Node__arguments[1] == str(config)
