@@ -106,3 +106,52 @@ def shown(text: str, most: int = MAX_LINE) -> str:
     text = ''.join(
         char if char.isprintable() or char in _HARMLESS else ascii(char)[1:-1] for char in text)
     return re.sub(r'\n(?=\S)', '\n  ', text)
+
+
+# Bytes of addresses below which NumPy or ONNX Runtime crash when they are imported.
+_LEAST_ADDRESSES = 640 << 20
+
+
+def address_space_problem() -> str:
+    """Return why no model can run in this process's address space (ulimit -v); empty if one can."""
+    import resource
+
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if most == resource.RLIM_INFINITY or most >= _LEAST_ADDRESSES:
+        return ''
+    return (f'not enough memory: its address space is limited to {most >> 20} MiB (ulimit -v), '
+            f'and a model needs {_LEAST_ADDRESSES >> 20} MiB or more; give it at least 1 GiB')
+
+
+_NO_MEMORY = ('failed to map segment', 'cannot allocate memory', 'bad_alloc', 'start new thread',
+              'unable to allocate', 'insufficient memory')
+
+
+def machine_limit(error: BaseException) -> str:
+    """Return which limit of the process or its environment an error is from; empty if from none."""
+    import resource
+
+    seen = []
+    found: BaseException | None = error
+    while found is not None and found not in seen:
+        seen.append(found)
+        text = str(found)
+        low = text.lower()
+        if isinstance(found, OSError) and found.errno in (errno.EMFILE, errno.ENFILE) or (
+                'too many open files' in low):
+            most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+            return (f'too many open files: this process may open {most} (ulimit -n); allow it '
+                    'more, such as with ulimit -n 1024')
+        if isinstance(found, MemoryError) or isinstance(found, OSError) and (
+                found.errno == errno.ENOMEM) or any(word in low for word in _NO_MEMORY):
+            most = resource.getrlimit(resource.RLIMIT_AS)[0]
+            allowed = 'the machine or its container has no more' if (
+                most == resource.RLIM_INFINITY) else (
+                    f'its address space is limited to {most >> 20} MiB (ulimit -v)')
+            return (f'not enough memory ({text.splitlines()[0] if text else "MemoryError"}): '
+                    f'{allowed}; give it at least 1 GiB')
+        if isinstance(found, Warning):
+            return (f'a {type(found).__name__} was raised as an error, as PYTHONWARNINGS or -W '
+                    f'says: {text}; run without it, as packages that are used here warn')
+        found = found.__cause__ or found.__context__
+    return ''

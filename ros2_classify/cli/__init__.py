@@ -26,8 +26,9 @@ import textwrap
 from typing import Any, NoReturn
 
 from ros2_classify import __version__
+from ros2_classify.cli.interrupt import interruptible
 from ros2_classify.errors import InputError, OptionsError, Ros2ClassifyError
-from ros2_classify.limits import shown
+from ros2_classify.limits import address_space_problem, machine_limit, shown
 
 EXIT_OK = 0
 EXIT_MODEL = 1
@@ -67,7 +68,17 @@ exit codes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb of the command line."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(list(sys.argv[1:] if argv is None else argv))
+    except Exception as error:
+        if limit := machine_limit(error):
+            return _fail(limit, EXIT_MODEL)
+        raise
+
+
+def _main(words: list[str]) -> int:
+    if words and words[0] in ('infer', *NODES) and (problem := address_space_problem()):
+        return _fail(problem, EXIT_MODEL)
     if words and words[0] in NODES:
         from ros2_classify.cli.nodes import run_node
         return run_node(words[0], words[1:])
@@ -77,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                      'packages/ with colcon too, or install it from there with pip', EXIT_USAGE)
     arguments = _parser(extensions).parse_args(words)
     try:
-        code: int = arguments.run(arguments)
+        with interruptible(lambda: os._exit(_fail('interrupted', EXIT_INTERRUPTED))):
+            code: int = arguments.run(arguments)
         sys.stdout.flush()
         return code
     except (InputError, OptionsError) as error:

@@ -22,6 +22,7 @@ from importlib import import_module
 import sys
 
 from ros2_classify.cli import EXIT_MODEL, EXIT_NO_ROS, EXIT_OK, say, show
+from ros2_classify.limits import machine_limit
 
 _ROS_PACKAGES = ('ament_', 'rcl', 'rmw', 'ros2_classify_interfaces', 'rosidl_', 'rpyutils')
 
@@ -40,7 +41,7 @@ def call_ros(what: str, function: Callable[[], int]) -> int:
     try:
         return function()
     except ImportError as error:
-        if not _is_of_ros(error):
+        if machine_limit(error) or not _is_of_ros(error):
             raise
         # Some errors of ROS 2 end with a paragraph of advice; the first line says what failed.
         reason = str(error).partition('\n')[0]

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ros2_classify.doctor import model_checks, python_checks, ros_checks
 from ros2_classify.doctor.machine import Issue, Machine, ThisMachine
+from ros2_classify.limits import machine_limit, shown
 
 __all__ = ['CHECKS', 'examine', 'Issue', 'Machine', 'ThisMachine']
 
@@ -57,6 +58,18 @@ def examine(
                 yield from model_checks.check_model(machine, models, provider)
         except ModuleNotFoundError as error:
             if error.name not in _NEEDED:
-                raise
+                yield _failed(name, error)
+                continue
             yield Issue(name, 'error', f'the Python module {error.name} is missing for this check',
                         'pip install "ros2_classify[cpu]", or on a robot rosdep install')
+        except Exception as error:  # noqa: B902 - what is broken is to be named, by other checks too
+            yield _failed(name, error)
+
+
+def _failed(name: str, error: Exception) -> Issue:
+    """Return that a check could not be made, such as beside an OpenCV that does not import."""
+    limit = machine_limit(error)
+    first = (str(error).strip().splitlines() or [''])[0]
+    return Issue(name, 'error', 'this check could not be made: ' + shown(
+        limit or f'{type(error).__name__}: {first}'),
+        'raise the limit' if limit else 'correct the errors of the check python first')

@@ -68,7 +68,6 @@ def check_catalogue(
     # They need NumPy; another check reports if it is missing.
     from ros2_classify.engines.external_data import verify_entry
     from ros2_classify.model import catalog
-    from ros2_classify.model.files import FAILURES
 
     found = (entries or catalog.entries)()
     if not found:
@@ -81,10 +80,21 @@ def check_catalogue(
     wrong = [row for row in rows if row.state in ('damaged', 'unusable')]
     for row in wrong:
         yield _wrong(row)
+    # Without a sha256 nothing tells whether a file is intact, and one at a URL may not be here.
+    unknown = [row.name for row in rows if row.state == 'no sha256']
+    missing = [row.name for row in rows if row.state == 'missing']
+    if missing:
+        yield Issue(
+            'models', 'warning', f'the files of {", ".join(missing)} are missing',
+            'put them where the descriptors say, or remove these from the directory')
     if not wrong:
-        here = sum(row.state not in FAILURES for row in rows)
+        here = sum(row.state == 'ok' for row in rows)
+        more = f'; {len(unknown)} have no sha256 to check ({", ".join(unknown)})'
+        rest = len(rows) - here - len(unknown) - len(missing)
         yield Issue('models', 'ok', f'the catalogue has {len(rows)} models; the files of {here} '
-                                    'are here and intact, the others are downloaded when used')
+                                    'are here and intact' + (
+                                        ', the others are downloaded when used' if rest else ''
+                                    ) + (more if unknown else ''))
 
 
 def _wrong(row: Verified) -> Issue:

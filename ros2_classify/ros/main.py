@@ -26,6 +26,7 @@ import os
 import sys
 from typing import Any
 
+from ros2_classify.limits import machine_limit
 from ros2_classify.ros import compose
 from ros2_classify.ros.node import process as runtime
 
@@ -102,7 +103,13 @@ def run(usage: str, create: Callable[[runtime.Stop], Any], args: Sequence[str] |
     require('rclpy', 'sensor_msgs', *(('vision_msgs',) if needs_vision else ()))
     # OpenCV warns of every damaged image on stderr, unthrottled; the node's log says it already.
     os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
-    return runtime.run(create, words, receiver=receiver)
+    try:
+        return runtime.run(create, words, receiver=receiver)
+    except Exception as error:
+        if limit := machine_limit(error):
+            print(f'ros2_classify: {limit}', file=sys.stderr)
+            return 1
+        raise
 
 
 def require(*packages: str) -> None:

@@ -28,10 +28,15 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import InvalidParameterTypeException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
+from ros2_classify.errors import OptionsError
 from ros2_classify.ros.diagnostics.issues import Level, Status
 
 PERIOD = 1.0
+_SHORTEST, _LONGEST = 0.01, 3600.0
+_ALLOWED = f'it must be a number of seconds from {_SHORTEST} to {_LONGEST}, such as 1.0'
 
 
 class Diagnostics:
@@ -42,7 +47,7 @@ class Diagnostics:
         self._parts: set[str] = set()
         self._updater = make_updater(node)
         self._updater.setHardwareID(node.get_fully_qualified_name())
-        self._period = float(self._updater.period)
+        self._period = _checked(self._updater.period)
         self._published = time.monotonic()
         # Not the node's clock: simulated time may stand still, which has to be reported.
         self._timer = node.create_timer(
@@ -104,11 +109,29 @@ def make_updater(node: Node) -> Any:
     try:
         from diagnostic_updater import Updater
     except ImportError:
-        return MessageUpdater(node)
-    updater = Updater(node, PERIOD)
+        return _made(lambda: MessageUpdater(node))
+    updater = _made(lambda: Updater(node, PERIOD))
     # It follows the node's clock; see `Diagnostics`.
     node.destroy_timer(updater.timer)
     return updater
+
+
+def _made(make: Callable[[], Any]) -> Any:
+    """Return the updater; it declares its parameters and may make a timer of what they say."""
+    try:
+        return make()
+    except InvalidParameterTypeException as error:
+        raise OptionsError(
+            f'{str(error).rpartition(": ")[0]}; write a decimal point, such as '
+            'diagnostic_updater.period:=1.0') from error
+    except (ValueError, OverflowError, rclpy_implementation.RCLError) as error:
+        raise OptionsError(f'diagnostic_updater.period is wrong ({error}); {_ALLOWED}') from error
+
+
+def _checked(period: Any) -> float:
+    if not (isinstance(period, float) and _SHORTEST <= period <= _LONGEST):
+        raise OptionsError(f'diagnostic_updater.period is {period}; {_ALLOWED}')
+    return period
 
 
 class MessageUpdater:

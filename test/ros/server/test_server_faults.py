@@ -216,6 +216,6 @@ def test_images_without_results_are_an_error_whatever_the_cause(
     camera.result(GREEN, results)
     timer = peer.node.create_timer(0.2, lambda: camera.send_now(GREEN))
     # The test's stamps are old, which is all that is left to warn of.
-    operator.wait('server: images /image', 'WARN', "^the stamps of the images")
+    operator.wait('server: images /image', 'WARN', '^the stamps of the images')
     peer.node.destroy_timer(timer)
     server.stop()
