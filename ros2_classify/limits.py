@@ -108,19 +108,19 @@ def shown(text: str, most: int = MAX_LINE) -> str:
     return re.sub(r'\n(?=\S)', '\n  ', text)
 
 
-# Bytes of addresses below which NumPy or ONNX Runtime crash when they are imported.
-_LEAST_ADDRESSES = 640 << 20
+# Bytes of address space below which NumPy or ONNX Runtime crash when they are imported.
+_LEAST_SPACE = 640 << 20
 
 
 def address_space_problem() -> str:
-    """Return why no model can run in this process's address space (ulimit -v); empty if one can."""
+    """Return why no model can run in this address space (ulimit -v); empty if one can."""
     import resource
 
     most = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if most == resource.RLIM_INFINITY or most >= _LEAST_ADDRESSES:
+    if most == resource.RLIM_INFINITY or most >= _LEAST_SPACE:
         return ''
     return (f'not enough memory: its address space is limited to {most >> 20} MiB (ulimit -v), '
-            f'and a model needs {_LEAST_ADDRESSES >> 20} MiB or more; give it at least 1 GiB')
+            f'and a model needs {_LEAST_SPACE >> 20} MiB or more; give it at least 1 GiB')
 
 
 _NO_MEMORY = ('failed to map segment', 'cannot allocate memory', 'bad_alloc', 'start new thread',
@@ -128,7 +128,7 @@ _NO_MEMORY = ('failed to map segment', 'cannot allocate memory', 'bad_alloc', 's
 
 
 def machine_limit(error: BaseException) -> str:
-    """Return which limit of the process or its environment an error is from; empty if from none."""
+    """Return which limit of the process or its environment caused an error; '' if none did."""
     import resource
 
     seen = []

@@ -62,7 +62,7 @@ def examine(
                 continue
             yield Issue(name, 'error', f'the Python module {error.name} is missing for this check',
                         'pip install "ros2_classify[cpu]", or on a robot rosdep install')
-        except Exception as error:  # noqa: B902 - what is broken is to be named, by other checks too
+        except Exception as error:  # noqa: B902 - the other checks go on
             yield _failed(name, error)
 
 

@@ -28,11 +28,8 @@ import cv2
 import numpy as np
 import pytest
 from ros2_classify.limits import machine_limit
+from ros_models import save_sleeper
 import shared_data
-
-sys.path.insert(0, str(shared_data.ROOT / 'test/ros'))
-
-from ros_models import save_sleeper  # noqa: E402 - it needs no ROS
 
 
 def run(words: str, limit: str = '', **environment: str) -> Any:

@@ -76,7 +76,8 @@ def test_issues_of_a_camera_s_images_set_level_and_message(status, level, words)
     (inference_status('configuring', activity='loading the model x for 4 s'), Level.OK, 'loading'),
     (inference_status('active', failed_lately=3, last_error='no memory'), Level.ERROR,
      'no result for 3 images of the last second: no memory'),
-    (inference_status('active', issues=[find('inference_timeout', step='the model', seconds=12, limit=10)]),
+    (inference_status('active', issues=[
+        find('inference_timeout', step='the model', seconds=12, limit=10)]),
      Level.ERROR, 'has not come back for 12 s'),
     (inference_status('unconfigured', issues=[find('gave_up', reason='no memory')]), Level.ERROR,
      'stopped by a fault of the model: no memory'),
