@@ -55,7 +55,7 @@ _ROW_WIDTHS = (5, 6, 7)
 _ARITHMETIC = ('Add', 'Div', 'Mul', 'Sub')
 # Two or three numbers for each of 21 points of a hand, 68, 98, 106 or 468 of a face.
 _LANDMARKS = (42, 63, 136, 196, 204, 212, 936, 1404, 1434)
-# So many scores are hardly all positive by chance.
+# This number of scores is hardly all positive by chance.
 _MANY = 8
 # Scores before a softmax spread farther than heat maps.
 _HEAT = (-0.25, 1.25)

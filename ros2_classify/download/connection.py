@@ -117,6 +117,7 @@ def _connect(kind: Any, watch: Watch, host: str, **options: Any) -> http.client.
 
 
 class _Http(urllib.request.HTTPHandler):
+
     def __init__(self, watch: Watch) -> None:
         super().__init__()
         self._watch = watch
@@ -127,6 +128,7 @@ class _Http(urllib.request.HTTPHandler):
 
 
 class _Https(urllib.request.HTTPSHandler):
+
     def __init__(self, watch: Watch) -> None:
         super().__init__()
         self._watch = watch

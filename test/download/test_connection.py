@@ -58,7 +58,8 @@ ENDLESS: dict[str, Callable[[Send], None]] = {
     'an extension of a chunk': lambda send: drip(send, CHUNKED + b'5;', b'x'),
     'trailers': lambda send: drip(send, CHUNKED + b'4\r\nabcd\r\n0\r\n', b'X: y\r\n'),
     'trailers at full speed': lambda send: [
-        send(CHUNKED + b'0\r\n')] and [send(b'X: y\r\n' * 1000) for _ in itertools.count()] and None,
+        send(CHUNKED + b'0\r\n')] and [
+            send(b'X: y\r\n' * 1000) for _ in itertools.count()] and None,
     'a body with a length': lambda send: drip(
         send, OK + b'Content-Length: 262144\r\n\r\n', b'x'),
     'a body without': lambda send: drip(send, OK + b'\r\n', b'x'),
@@ -163,7 +164,8 @@ def test_a_download_has_an_end_as_a_whole(
     monkeypatch.setattr(http, '_LONGEST_WAIT', 0.05)
 
     def some(send: Send) -> None:
-        send(OK + b'Content-Length: 262144\r\nAccept-Ranges: bytes\r\nETag: "1"\r\n\r\n' + BODY[:9])
+        send(OK + b'Content-Length: 262144\r\nAccept-Ranges: bytes\r\nETag: "1"\r\n\r\n'
+             + BODY[:9])
 
     began = time.monotonic()
     with raw_server(some) as url, pytest.raises(FetchError, match='could not be downloaded in'):

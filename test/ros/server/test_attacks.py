@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One server that everything is tried on, in a control group of 1 GiB, and that works afterwards."""
+"""One server that all attacks are tried on, in a control group of 1 GiB, works afterwards."""
 
 from __future__ import annotations
 
@@ -24,11 +24,9 @@ import os
 from pathlib import Path
 import re
 import shutil
-from typing import Any
 
 import attacks
 import graphs
-import pytest
 from ros_process import Peer, Process
 from ros_stream import Camera
 from sensor_msgs.msg import CompressedImage
