@@ -41,7 +41,7 @@ from ros2_classify.paths import allowed_paths
 onnx = pytest.importorskip('onnx', reason='the tiny models are written with the package onnx')
 
 WEIGHTS = np.arange(12, dtype=np.float32).reshape(3, 4) / 10 - 0.5
-PIXELS = np.linspace(-1, 1, 3 * 4 * 4, dtype=np.float32).reshape(1, 3, 4, 4)
+PIXELS = np.linspace(-1, 1, 3 * 8 * 8, dtype=np.float32).reshape(1, 3, 8, 8)
 
 
 def save(path: Path, location: str = 'net.onnx.data', batch: int | str = 1) -> Path:
@@ -54,7 +54,7 @@ def save(path: Path, location: str = 'net.onnx.data', batch: int | str = 1) -> P
          helper.make_node('Flatten', ['pooled'], ['mean']),
          helper.make_node('MatMul', ['mean', 'w'], ['logits']),
          helper.make_node('Softmax', ['logits'], ['probabilities'], axis=1)], 'g',
-        [helper.make_tensor_value_info('x', TensorProto.FLOAT, [batch, 3, 4, 4])],
+        [helper.make_tensor_value_info('x', TensorProto.FLOAT, [batch, 3, 8, 8])],
         [helper.make_tensor_value_info('probabilities', TensorProto.FLOAT, [batch, 4])],
         [onnx.numpy_helper.from_array(WEIGHTS, 'w')])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8)

@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 import pytest
 
 from ros2_classify.decoders import (
-    Candidates, ClassScores, DecodeContext, Decoded, DECODERS, PixelClasses)
+    Candidates, ClassScores, DecodeContext, Decoded, DECODERS, PixelClasses, Vector)
 from ros2_classify.errors import DescriptorError, OptionsError, OutputError
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.results.results import Detections
+from ros2_classify.results.results import Detections, Embedding, Timing
 from ros2_classify.testing import FakeEngine, tensor
 
 # The input of the models; a grid of 8 pixels has 4 x 4 cells, of 16 has 2 x 2, of 32 has 1.
@@ -116,6 +116,8 @@ FITTING: dict[str, list[tuple[dict[str, Any], dict[str, tuple[int, ...]]]]] = {
         ({'axes': 'channels_first', 'threshold': 0.5, 'activation': activation,
           'upsampling': how}, {'out': (1, 3, 4, 4)}) for activation, how in (
              ('none', 'nearest'), ('sigmoid', 'linear'), ('softmax', 'nearest'))],
+    'embedding': [({}, {'out': (1, 7)}), ({}, {'out': (1, 7, 1, 1)}),
+                  ({'output': 'out'}, {'out': (7,)})],
 }
 CASES = [pytest.param(name, options, shapes, id=f'{name}-{place}')
          for name, rows in FITTING.items() for place, (options, shapes) in enumerate(rows)]
@@ -135,6 +137,10 @@ def check(decoded: Decoded) -> None:
     """See that all numbers are numbers, and that the shapes fit."""
     if isinstance(decoded, PixelClasses):
         assert decoded.classes.dtype in (np.uint8, np.uint16)
+        return
+    if isinstance(decoded, Vector):
+        # The numbers are the model's own; the result looks at them.
+        assert decoded.values.dtype == np.float32 and decoded.values.ndim == 1
         return
     assert np.isfinite(decoded.scores).all() and decoded.scores.ndim == 1
     assert decoded.class_ids.shape == decoded.scores.shape
@@ -174,7 +180,7 @@ def test_broken_numbers(
 def test_nothing_but_broken_numbers(
         name: str, options: dict[str, Any], shapes: dict[str, tuple[int, ...]],
         value: float) -> None:
-    """A model that gives nothing but NaN has found nothing: no box, no class, no pixel."""
+    """Nothing but NaN is no box, no class, no pixel, and no embedding."""
     outputs = {output: np.zeros(shape, np.int64) if output == 'indices' else np.full(
         shape, value, np.float32) for output, shape in shapes.items()}
     decoder = DECODERS[name]
@@ -187,6 +193,9 @@ def test_nothing_but_broken_numbers(
     check(decoded)
     if isinstance(decoded, PixelClasses):
         assert decoded.scores is not None or (decoded.classes == decoded.unlabeled).all()
+    elif isinstance(decoded, Vector):
+        with pytest.raises(OutputError, match=f'is {value}'):
+            Embedding(decoded.values, (SIDE, SIDE), Timing(0.0, 0.0, 0.0))
     else:
         assert not len(decoded.scores)
 
@@ -240,6 +249,9 @@ def test_through_the_pipeline(
     try:
         result = pipeline(np.zeros((height, width, 3), np.uint8), options=chosen)
     except OutputError:
+        return
+    if isinstance(result, Embedding):
+        assert np.isfinite(result.vector).all() and result.vector.any()
         return
     assert np.isfinite(result.scores).all()
     if isinstance(result, Detections):
