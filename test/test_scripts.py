@@ -404,6 +404,18 @@ def test_an_old_python_is_told(tmp_path):
     assert 'Python 3.10 or newer is needed; python3 here is Python 3.8.1' in done.stderr
 
 
+def test_a_python_that_differs_from_the_environments_is_told(tmp_path):
+    (tmp_path / 'pyvenv.cfg').write_text('home = /usr/bin\nversion = 3.8.1\n')
+    made = type('Made', (), {'venv': tmp_path})()
+    named = {'ROS2_CLASSIFY_PYTHON': '/opt/python'}
+    assert '(/opt/python), but the environment in' in environment.differs(made, named)
+    assert 'has 3.8, which is used; remove that directory' in environment.differs(made, named)
+    assert environment.differs(made, {}) == ''
+    running = '.'.join(map(str, sys.version_info[:3]))
+    (tmp_path / 'pyvenv.cfg').write_text(f'version = {running}\n')
+    assert environment.differs(made, named) == ''
+
+
 def test_a_wrongly_named_python_is_told(tmp_path):
     done = run_with(tmp_path, ROS2_CLASSIFY_PYTHON='/none')
     assert done.returncode == 2

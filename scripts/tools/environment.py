@@ -114,6 +114,25 @@ def choose(variables: Mapping[str, str] = os.environ) -> Environment:
     return Environment(name, False, directory_of(name, variables), base_python())
 
 
+def differs(environment: Environment, variables: Mapping[str, str] = os.environ) -> str:
+    """Return that ROS2_CLASSIFY_PYTHON names another Python than the environment was made of."""
+    wanted = variables.get('ROS2_CLASSIFY_PYTHON', '')
+    try:
+        lines = (environment.venv / 'pyvenv.cfg').read_text(encoding='utf-8').splitlines()
+    except OSError:
+        return ''
+    version = next((line.partition('=')[2].strip() for line in lines
+                    if line.partition('=')[0].strip() == 'version'), '')
+    found = '.'.join(version.split('.')[:2])
+    # This program runs on the Python that the variable names.
+    running = f'{sys.version_info[0]}.{sys.version_info[1]}'
+    if not wanted or not found or found == running:
+        return ''
+    return (f'ROS2_CLASSIFY_PYTHON names Python {running} ({wanted}), but the environment in '
+            f'{environment.venv} has {found}, which is used; remove that directory to set it up '
+            'again, or unset the variable')
+
+
 def variables_for(environment: Environment,
                   variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     """

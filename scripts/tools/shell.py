@@ -21,7 +21,7 @@ import shlex
 import sys
 import tempfile
 
-from environment import choose, command_in, Environment, main, variables_for
+from environment import choose, command_in, differs, Environment, main, variables_for
 from set_up import set_up
 
 USAGE = """\
@@ -59,6 +59,8 @@ def _main() -> int:
         return 0
     environment = choose()
     set_up(environment, quiet=True)
+    if problem := differs(environment):
+        print(f'warning: {problem}', file=sys.stderr)
     variables = variables_for(environment)
     sys.stdout.flush()
     if not command:

@@ -455,3 +455,20 @@ def test_a_real_model_is_loaded_and_run():
 def test_the_real_runtime_starts():
     findings = list(check_providers(ThisMachine()))
     assert any(finding.text == 'cpu works' for finding in findings), findings
+
+
+@pytest.mark.parametrize('error', [
+    AttributeError('_ARRAY_API not found'),
+    ImportError('numpy.core.multiarray failed to import\nmany lines of advice'),
+    SystemError('initialization of _cv2 failed without an exception')])
+def test_a_check_that_fails_is_a_finding_and_the_others_go_on(monkeypatch, error):
+    def broken(machine):
+        raise error
+
+    fine = Issue('models', 'ok', 'checked')
+    monkeypatch.setattr('ros2_classify.doctor.CHECKS', {
+        'python': broken, 'cache': lambda machine: iter([fine])})
+    found, other = examine(machine())
+    assert found.level == 'error' and other == fine
+    assert found.text == (f'this check could not be made: {type(error).__name__}: '
+                          f'{str(error).splitlines()[0]}')
