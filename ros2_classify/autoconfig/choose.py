@@ -33,6 +33,7 @@ from ros2_classify.errors import DescriptorError
 from ros2_classify.model.descriptor import PIXEL_KEYS
 
 _SCALING = ('scale', 'mean', 'std')
+_RESIZES = {'stretch': 'stretched', 'center_crop': 'centre crop', 'letterbox': 'letterbox'}
 
 
 def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
@@ -121,10 +122,11 @@ def _fitting(settings: InputSettings, evidence: Evidence) -> InputSettings:
         sentence = 'whole pixels, as the type of the input says'
     elif takes is not None:
         fields = {key: value for key, value in fields.items() if key not in _SCALING}
-        sentence = 'pixels from 0 to 255, because the graph scales them itself'
+        how = _RESIZES[fields.get('resize', 'stretch')]
+        sentence = f'pixels from 0 to 255, because the graph scales them itself; {how}'
         if takes == 'unit':
             fields['scale'] = 1 / 255
-            sentence = 'pixels from 0 to 1, because the graph normalizes them itself'
+            sentence = f'pixels from 0 to 1, because the graph normalizes them itself; {how}'
     plain = evidence.spec.whole and not evidence.spec.quantization
     if evidence.spec.pixels is not None and not plain:
         fields = {key: value for key, value in fields.items() if key not in PIXEL_KEYS}

@@ -233,6 +233,10 @@ def _input_of_classifier(evidence: Evidence) -> InputSettings:
         return InputSettings(
             {'scale': 1 / 255, 'resize': crop, 'crop_fraction': 1.0},
             'pixels from 0 to 1, centre crop, as Ultralytics exports classifiers')
+    if evidence.spec.layout == 'nhwc' and evidence.graph.begins.get(
+            evidence.spec.name or '') == 'pixels':
+        # Keras loads the images of a data set without cropping them, and its layers scale them.
+        crop = 'stretch'
     if evidence.spec.layout == 'nhwc' or evidence.spec.color == 'gray':
         return InputSettings(
             {**_SIGNED, 'resize': crop},

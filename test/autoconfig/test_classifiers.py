@@ -261,3 +261,13 @@ def test_small_probabilities_may_be_lost_in_bytes(tmp_path: Path) -> None:
     onnx.save(model, path)
     found = Pipeline.load(path).descriptor
     assert found.output.options['activation'] == 'none'
+
+
+@pytest.mark.parametrize('layout, resize', [('nhwc', 'stretch'), ('nchw', 'center_crop')])
+def test_what_keras_scales_is_not_cropped(tmp_path: Path, layout: str, resize: str) -> None:
+    path = save(tmp_path / 'net.onnx', 'Softmax', 3, scale=1 / 255, layout=layout)
+    found = Pipeline.load(path).descriptor
+    assert (found.input.resize, found.input.scale) == (resize, 1)
+    words = {'stretch': 'stretched', 'center_crop': 'centre crop'}[resize]
+    assert any(sentence.startswith('input: pixels from 0 to 255') and words in sentence
+               for sentence in found.inferred)
