@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,7 @@ _NANODET_STRIDES = (8, 16, 32, 64)
 _MAX_FINAL = 1000
 _COCO = 80
 _MASK_COEFFICIENTS = 32
+_NO_MASKS = 'output: masks are not published yet; boxes are'
 # Of fewer boxes, their order says nothing.
 _FEW = 8
 # More cells than any image that a model takes has.
@@ -329,7 +331,7 @@ def _dets_labels(evidence: Evidence) -> Iterator[Hypothesis]:
 
 def _ultralytics(evidence: Evidence) -> Iterator[Hypothesis]:
     """Read the metadata that the exporter of Ultralytics writes."""
-    output = evidence.outputs[0]
+    output, _ = _main(evidence)
     if not evidence.ultralytics or len(output.shape) != 3 or evidence.names is None:
         return
     _, first, second = output.shape
@@ -342,7 +344,7 @@ def _ultralytics(evidence: Evidence) -> Iterator[Hypothesis]:
         return
     author = 'the metadata of Ultralytics says'
     not_yet = {
-        'segment': 'output: masks are not published yet; boxes are',
+        'segment': _NO_MASKS,
         'pose': 'output: key points are not published yet; boxes are'}.get(task)
     details = (not_yet,) if not_yet else ()
     rotated = ('rotated boxes are not decoded yet: export the model for upright boxes'
@@ -376,6 +378,13 @@ def _ultralytics(evidence: Evidence) -> Iterator[Hypothesis]:
             *details, missing=rotated)
 
 
+def _main(evidence: Evidence) -> tuple[TensorSpec, list[TensorSpec]]:
+    """Return the output with the boxes, whatever its place, and the others."""
+    tables = [tensor for tensor in evidence.outputs if len(tensor.shape) < 4]
+    main = tables[0] if len(tables) == 1 else evidence.outputs[0]
+    return main, [tensor for tensor in evidence.outputs if tensor is not main]
+
+
 def _key_points(metadata: Mapping[str, str]) -> int | None:
     """Return the numbers that a box's key points take in a row."""
     try:
@@ -397,8 +406,7 @@ def _row_options(name: str, width: int, **options: Any) -> dict[str, Any]:
 
 def _rows(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize final boxes, each a row with its score and class, in the usual orders."""
-    output = evidence.outputs[0]
-    others = evidence.outputs[1:]
+    output, others = _main(evidence)
     if len(output.shape) not in (2, 3) or any(len(other.shape) < 4 for other in others):
         return
     rows, width = output.shape[-2:]
@@ -426,7 +434,9 @@ def _rows(evidence: Evidence) -> Iterator[Hypothesis]:
         if evidence.spec.whole and not more.get('units'):
             settings = _TF_INPUT
         if not evidence.ultralytics:
-            settings = InputSettings(settings.fields, settings.sentence, _ALL)
+            # EfficientDet is trained on images with their proportions, but exported with any size.
+            resize = ('input.resize',) if more.get('box_format') == 'yxyx' else ()
+            settings = InputSettings(settings.fields, settings.sentence, (*_ALL, *resize))
         yield _hypothesis(
             'end_to_end', options, why, strength, settings, f'output.columns: {words}',
             class_column=(name, column))
@@ -450,7 +460,7 @@ def _orders(
         yield (Strength.USUAL, [], {}, 'batch, x1, y1, x2, y2, class, score, in the pixels of the '
                'input, as YOLOv7 with its own non-maximum suppression has it', 5)
         columns = ['batch', 'box', 'score', 'class']
-        stated = plain(evidence.outputs[0].name).endswith('flat_predictions')
+        stated = plain(_main(evidence)[0].name).endswith('flat_predictions')
         if stated or evidence.spec.layout == 'nchw':
             yield (Strength.STATED if stated else Strength.USUAL, columns, {},
                    'batch, x1, y1, x2, y2, score, class, in the pixels of the input, as YOLO-NAS '
@@ -475,16 +485,15 @@ def _box_formats(values: NDArray[np.float64] | None, first: int = 0) -> tuple[st
 
 def _dense(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize one tensor with a row or a column for each cell or anchor of a grid."""
-    output = evidence.outputs[0]
+    output, others = _main(evidence)
     size = _bounded(evidence.size)
-    if len(output.shape) != 3 or size is None or any(
-            len(other.shape) < 4 for other in evidence.outputs[1:]):
+    if len(output.shape) != 3 or size is None or any(len(other.shape) < 4 for other in others):
         return
     _, first, second = output.shape
     if not isinstance(first, int) or not isinstance(second, int):
         return
     grids = _grids(size)
-    prototypes = any(other.shape[1:2] == (_MASK_COEFFICIENTS,) for other in evidence.outputs[1:])
+    prototypes = any(other.shape[1:2] == (_MASK_COEFFICIENTS,) for other in others)
     extra = _MASK_COEFFICIENTS if prototypes else 0
     settings = _ULTRALYTICS_INPUT if evidence.ultralytics else _YOLO_INPUT
     if grids.get(second) == 1 and first > 4 + extra and grids.get(first) != 1:
@@ -573,7 +582,10 @@ def _yolo(
     settings: InputSettings, why: str, strength: Strength, *details: str,
 ) -> Hypothesis:
     if extra == _MASK_COEFFICIENTS:
-        details = ('output: masks are not published yet; boxes are',)
+        details = (_NO_MASKS,)
+    elif len(evidence.outputs) > 1:
+        rest = ', '.join(repr(each.name) for each in evidence.outputs if each is not output)
+        details = (*details, f'output: {output.name} is read, and {rest} not')
     first = 4 + objectness
     return _hypothesis(
         'yolo', {'output': output.name, 'axes': axes, 'objectness': objectness,
@@ -609,10 +621,13 @@ def _pairs(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize two outputs with the same number of rows, one of them with four columns."""
     # Key points of faces stand beside them, and are ignored.
     three = [tensor for tensor in evidence.outputs if len(tensor.shape) == 3]
+    masks = [tensor for tensor in evidence.outputs if len(tensor.shape) == 4
+             and three and tensor.shape[1] == three[0].shape[1]]
     named = [tensor for tensor in three if tensor.shape[2] == 4
              and any(word in tensor.name.lower() for word in ('box', 'dets'))]
     four = named if len(named) == 1 else [tensor for tensor in three if tensor.shape[2] == 4]
-    if len(four) != 1 or len(three) != len(evidence.outputs) or len(three) not in (2, 3):
+    if len(four) != 1 or len(three) not in (2, 3) \
+            or len(three) + len(masks) != len(evidence.outputs):
         return
     boxes = four[0]
     rows = boxes.shape[1]
@@ -623,10 +638,9 @@ def _pairs(evidence: Evidence) -> Iterator[Hypothesis]:
             'logit' in tensor.name.lower() for tensor in rest):
         return
     scores = rest[0]
-    if scores.shape[1] == rows and isinstance(scores.shape[2], int):
-        yield from _boxes_and_scores(evidence, boxes, scores, 'rows')
-    elif scores.shape[2] == rows and isinstance(scores.shape[1], int):
-        yield from _boxes_and_scores(evidence, boxes, scores, 'columns')
+    across = 'rows' if scores.shape[1] == rows else 'columns' if scores.shape[2] == rows else ''
+    for each in _boxes_and_scores(evidence, boxes, scores, across) if across else ():
+        yield replace(each, details=(*each.details, _NO_MASKS)) if masks else each
 
 
 def _boxes_and_scores(

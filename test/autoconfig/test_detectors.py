@@ -161,6 +161,7 @@ def test_batch_box_score_and_class_are_of_two_families() -> None:
     found = infer({'detections': rows}, layout='nhwc')
     assert found.output.options == {
         'outputs': {'rows': 'detections'}, **seven, 'box_format': 'yxyx'}
+    assert 'input.resize' in found.unverified
     rows = stack(np.zeros((COUNT, 1)), PIXELS, SCORES, IDS)
     assert 'yxyx' in refusal({'out': rows}) and 'which of 2' in refusal({'out': rows})
     found = infer({'graph2_flat_predictions': rows})
@@ -224,6 +225,31 @@ def test_four_classes_beside_boxes(names: tuple[str, str]) -> None:
     found = infer(dict(zip(names, (boxes, logits))))
     assert found.output.decoder == 'detr'
     assert found.output.options['outputs'] == dict(zip(('boxes', 'logits'), names))
+
+
+@pytest.mark.parametrize('metadata', [{}, {**ULTRALYTICS, 'task': 'segment', 'end2end': 'True'}])
+def test_prototypes_may_be_the_first_output(metadata: dict[str, str]) -> None:
+    rows = stack(PIXELS, SCORES, IDS, RANDOM.normal(0, 1, (COUNT, 32)))
+    prototypes = RANDOM.normal(0, 1, (1, 32, 32, 32)).astype('f4')
+    found = infer({'output1': prototypes, 'output0': rows}, **metadata)
+    assert found.output.decoder == 'end_to_end'
+    assert found.output.options['outputs'] == {'rows': 'output0'}
+
+
+def test_masks_beside_queries_are_named() -> None:
+    """As in RF-DETR with masks: boxes and scores are read all the same."""
+    logits = RANDOM.normal(-8, 1, (1, 300, 91)).astype('f4')
+    found = infer({'dets': centers(300, 1)[None].astype('f4'), 'labels': logits,
+                   'masks': RANDOM.normal(0, 1, (1, 300, 32, 32)).astype('f4')})
+    assert found.output.decoder == 'detr'
+    assert any('masks are not published' in sentence for sentence in found.inferred)
+
+
+def test_heads_that_are_not_read_are_named() -> None:
+    head = RANDOM.normal(0, 1, (1, 2, SIZE, SIZE)).astype('f4')
+    found = infer({'det_out': dense(SIZE, 1, objectness=0.2, anchors=3), 'lanes': head})
+    assert found.output.decoder == 'yolo'
+    assert any("'lanes' not" in sentence for sentence in found.inferred)
 
 
 def test_three_outputs_with_numbers_for_names() -> None:
