@@ -70,11 +70,11 @@ def test_a_fake_runs_in_a_pipeline():
 @pytest.mark.parametrize('layout', ['nchw', 'nhwc'])
 @pytest.mark.parametrize('dtype', ['float32', 'float16', 'uint8'])
 def test_the_colour_classifier(tmp_path, layout, dtype):
-    path = save_color_classifier(tmp_path / 'c.onnx', size=(6, 4), layout=layout, dtype=dtype,
+    path = save_color_classifier(tmp_path / 'c.onnx', size=(12, 8), layout=layout, dtype=dtype,
                                  metadata={'names': "['red', 'green', 'blue']"})
     assert path.stat().st_size < 1000
     with Pipeline.load(path) as pipeline:
-        assert pipeline.descriptor.input.size == (6, 4)
+        assert pipeline.descriptor.input.size == (12, 8)
         assert pipeline.descriptor.input.layout == layout
         assert pipeline.descriptor.input.dtype == dtype
         assert pipeline(RED).labels[0] == 'red'
