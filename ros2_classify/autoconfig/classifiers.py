@@ -57,6 +57,8 @@ _ARITHMETIC = ('Add', 'Div', 'Mul', 'Sub')
 _LANDMARKS = (42, 63, 136, 196, 204, 212, 936, 1404, 1434)
 # This number of scores is hardly all positive by chance.
 _MANY = 8
+# Larger than scores before a softmax are, if none is negative.
+_PIXELS = 16
 # Scores before a softmax spread farther than heat maps.
 _HEAT = (-0.25, 1.25)
 _MOST_CLASSES = 256
@@ -180,6 +182,9 @@ def _no_logits(
     ends = evidence.graph.ends.get(output.name, ())
     if ends[:1] and ends[0] in _ARITHMETIC and ends[1:2] and ends[1] in _ACTIVATIONS:
         return f'is changed by {ends[0]} after {ends[1]}: no probabilities any more'
+    if numbers is not None and numbers.size in _ROW_WIDTHS and numbers.min() >= 0 \
+            and numbers.max() > _PIXELS:
+        return 'may be one box in pixels, with a score and a class'
     if numbers is None or numbers.size < _MANY or known:
         return ''
     if numbers.min() >= 0 and numbers.any():

@@ -192,6 +192,7 @@ IMAGE = [1, 3, 64, 64]
 
 @pytest.mark.parametrize('outputs, words', [
     ({'out': RANDOM.uniform(0.1, 0.9, (1, 14))}, 'no negative number'),
+    ({'predictions': np.array([[0, 80, 90, 250, 300, 0.9, 16]])}, 'one box'),
     ({'out': RANDOM.normal(0, 1, (1, 136))}, 'as many as landmarks'),
     ({'out': RANDOM.normal(0, 1, (1, 1404))}, 'as many as landmarks'),
     ({'out': np.abs(RANDOM.normal(0, 0.1, (1, 17, 16, 16)))}, 'heat maps'),
