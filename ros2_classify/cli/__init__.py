@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 import logging
 import os
 import shutil
@@ -88,7 +89,9 @@ def _main(words: list[str]) -> int:
                      'packages/ with colcon too, or install it from there with pip', EXIT_USAGE)
     arguments = _parser(extensions).parse_args(words)
     try:
-        with interruptible(lambda: os._exit(_fail('interrupted', EXIT_INTERRUPTED))):
+        # Only a process of its own may be ended.
+        with (interruptible(lambda: os._exit(_fail('interrupted', EXIT_INTERRUPTED)))
+              if argv is None else nullcontext()):
             code: int = arguments.run(arguments)
         sys.stdout.flush()
         return code

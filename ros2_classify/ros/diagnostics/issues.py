@@ -124,8 +124,8 @@ IMAGES = (
         'machine, use compressed images (image_transport:=compressed)',
         "an image doesn't fit into the middleware's default shared memory, and best effort "
         'sends nothing again',
-        'have the camera publish reliably, which the server follows unless `qos` is '
-        '`best_effort`, or start it with the [profile for large images](large_images.md)'),
+        'have the camera publish reliably and set `qos` to `auto`, '
+        'or start it with the [profile for large images](large_images.md)'),
     IssueType(
         'compressed_lost', WARN,
         'compressed images lost on {topic}: {lost} did not arrive; the network or a processor is '

@@ -143,7 +143,7 @@ PARAMETERS = (
          'those that end in /compressed have compressed images', read_only=True),
     Spec('output_namespaces', [''], 'Namespaces of the results, one for each of image_topics; '
          'else the namespaces of these topics', read_only=True),
-    Spec('qos', 'auto', 'Reliability of the image subscriptions: auto is reliable if all '
+    Spec('qos', 'best_effort', 'Reliability of the image subscriptions: auto is reliable if all '
          'publishers of the topic are, else best_effort, and follows them; qos_overrides have '
          'priority', choices=QOS, read_only=True),
     Spec('image_backend', 'auto', 'What converts images of other encodings than 8-bit colours: '

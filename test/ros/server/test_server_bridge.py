@@ -63,6 +63,7 @@ def test_the_server_lives_and_says_which_one_converts(
     server = start('server', {'model': classifier}, environment=environment)
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
+    camera.result(GREEN, results)
     # Only cv_bridge could know it, and may not be asked.
     camera.send(yuv422(camera.message(GREEN), 'yuv422_of_a_camera'))
     server.wait_for_line("unusable image on /image: unknown encoding 'yuv422_of_a_camera'")

@@ -58,7 +58,7 @@ def camera(start, image):
 
 def test_all_images_of_a_reliable_camera_come_without_the_profile(
         start, peer, classifier, camera):
-    server = start('server', {'model': classifier})
+    server = start('server', {'model': classifier, 'qos': 'auto'})
     results = peer.collect(Classification, '/classification', 100)
     camera('reliable')
     wait_for(peer, RELIABLE)
@@ -73,7 +73,7 @@ def test_all_images_of_a_reliable_camera_come_without_the_profile(
 
 def test_the_subscription_follows_the_cameras_and_nothing_is_forgotten(
         start, peer, classifier, camera):
-    server = start('server', {'model': classifier})
+    server = start('server', {'model': classifier, 'qos': 'auto'})
     results = peer.collect(Classification, '/classification', 100)
     wait_for(peer, BEST_EFFORT)
     first = camera('best_effort', 'first')
@@ -122,6 +122,8 @@ def test_the_cure_of_losses_begins_with_the_reliability(start, peer, classifier,
     server.stop()
 
 
+# On a busy machine an image of the change is late by more than the test waits.
+@pytest.mark.stress
 def test_no_image_is_lost_or_taken_twice_when_the_subscription_changes(peer):
     taken = []
     source = ImageSubscription(peer.node, '/image', 'raw', lambda: None)

@@ -214,6 +214,7 @@ def test_hostile_archive(start: Any, peer: Peer, tmp_path: Path) -> None:
     path = tmp_path / 'evil.yaml'
     path.write_text('name: evil\ntask: classification\n'
                     'source: {path: evil.tar.gz, member: evil.onnx}\n'
+                    'input: {scale: 1/255}\n'
                     'output: {decoder: classification}\n')
     cache = {'ROS2_CLASSIFY_CACHE': str(tmp_path / 'cache')}
     refusal(start, 'evil.tar.gz', '../../evil.onnx', parameters={'model': path}, environment=cache)
