@@ -70,14 +70,14 @@ exit codes:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb of the command line."""
     try:
-        return _main(list(sys.argv[1:] if argv is None else argv))
+        return _main(list(sys.argv[1:] if argv is None else argv), own_process=argv is None)
     except Exception as error:
         if limit := machine_limit(error):
             return _fail(limit, EXIT_MODEL)
         raise
 
 
-def _main(words: list[str]) -> int:
+def _main(words: list[str], *, own_process: bool) -> int:
     if words and words[0] in ('infer', *NODES) and (problem := address_space_problem()):
         return _fail(problem, EXIT_MODEL)
     if words and words[0] in NODES:
@@ -91,7 +91,7 @@ def _main(words: list[str]) -> int:
     try:
         # Only a process of its own may be ended.
         with (interruptible(lambda: os._exit(_fail('interrupted', EXIT_INTERRUPTED)))
-              if argv is None else nullcontext()):
+              if own_process else nullcontext()):
             code: int = arguments.run(arguments)
         sys.stdout.flush()
         return code
