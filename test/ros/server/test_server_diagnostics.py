@@ -129,10 +129,20 @@ def test_a_slow_camera_is_healthy_until_it_misses_its_images(start, peer, operat
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image')
     peer.spin_until(lambda: camera.subscriptions and results is not None, 'the server')
+    sent = [time.monotonic() - 7.0]
+
+    def came() -> bool:
+        # The first one may be too early for the server: it comes again, as slowly.
+        if not results and time.monotonic() - sent[0] > 6.5:
+            camera.send(stamp_now(peer, camera.message(GREEN)))
+            sent[0] = time.monotonic()
+        return len(results) == count
+
     for count in range(1, 4):
         begun = time.monotonic()
-        camera.send(stamp_now(peer, camera.message(GREEN)))
-        peer.spin_until(lambda: len(results) == count, 'the result')
+        if count > 1:
+            camera.send(stamp_now(peer, camera.message(GREEN)))
+        peer.spin_until(came, 'the result')
         if count < 3:
             peer.spin_until(lambda: time.monotonic() - begun > 6.0, 'six seconds')
     bad = [status.message for message in operator.messages for status in message.status
