@@ -24,9 +24,14 @@ import onnx
 from onnx import helper, numpy_helper, TensorProto
 import pytest
 from ros2_classify.autoconfig.complete import complete
+from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, InputSettings, Strength
+from ros2_classify.autoconfig.trial import Trial
 from ros2_classify.errors import DescriptorError
+from ros2_classify.model.descriptor import FrozenMapping, InputSpec
 from ros2_classify.model.descriptor import ModelDescriptor, Source
 from ros2_classify.pipeline import Pipeline
+from ros2_classify.preprocess.extra_inputs import ExtraInputs
+from ros2_classify.testing import FakeEngine, tensor
 from ros2_classify.testing import FakeEngine, tensor
 
 RANDOM = np.random.default_rng(3)
@@ -272,3 +277,22 @@ def test_what_keras_scales_is_not_cropped(tmp_path: Path, layout: str, resize: s
     words = {'stretch': 'stretched', 'center_crop': 'centre crop'}[resize]
     assert any(sentence.startswith('input: pixels from 0 to 255') and words in sentence
                for sentence in found.inferred)
+
+
+@pytest.mark.parametrize('numbers, activation, words', [
+    ([[-3.0, 5.0]], 'none', 'from -3 to 5, not from 0 to 1'),
+    ([[0.9, 0.9]], 'none', 'sums of 1.8'), ([[0.25, 0.75]], 'softmax', 'probabilities already'),
+    ([[0.25, 0.75]], 'none', ''), ([[-3.0, 5.0]], 'softmax', '')])
+def test_numbers_speak_against_an_activation(
+    numbers: list[list[float]], activation: str, words: str,
+) -> None:
+    array = np.array(numbers, np.float32)
+    engine = FakeEngine([tensor('in', [1, 3, 32, 32])], [tensor('out', [1, 2])], {'out': array})
+    evidence = Evidence(
+        InputSpec(name='in', size=(32, 32), layout='nchw', dtype='float32'), engine.outputs)
+    hypothesis = Hypothesis(
+        'classification', 'classification', {'output': 'out', 'activation': activation}, '',
+        Strength.STATED, InputSettings({}, ''))
+    said = Trial(engine, ExtraInputs(FrozenMapping({}), engine.inputs)).contradiction(
+        hypothesis, evidence)
+    assert words in said and bool(words) == bool(said)

@@ -273,6 +273,12 @@ def test_centers_without_key_points_are_not_centerface() -> None:
     assert found.output.decoder == 'centerface'
 
 
+def test_a_column_with_fractions_is_no_class() -> None:
+    """Of one class, ids are 0: read as scores they would say nothing, so the other column must."""
+    found = infer({'out': stack(PIXELS, SCORES, np.zeros((COUNT, 1)))})
+    assert found.output.options == {'outputs': {'rows': 'out'}}
+
+
 def test_rows_of_zeros_are_asked() -> None:
     text = refusal({'out': np.zeros((1, COUNT, 6), np.float32)})
     assert 'which of 4 readings' in text and 'cxcywh' in text

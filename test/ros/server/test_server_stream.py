@@ -192,6 +192,8 @@ def test_bad_images_are_counted_and_the_next_good_one_has_a_result(start, peer, 
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image', qos=QoSProfile(depth=20))
     camera.result(GREEN, results)
+    # Those before the server was connected are not counted.
+    early = len(camera.sent) - 1
     spoilers = [
         {'step': 3}, {'height': 900}, {'encoding': 'rgb565'}, {'width': 0, 'height': 0},
         {'data': b''}, {'encoding': 'nv12', 'height': 33}, {'encoding': '32FC1'}]
@@ -213,7 +215,8 @@ def test_bad_images_are_counted_and_the_next_good_one_has_a_result(start, peer, 
     assert len(words) == 1
     unusable, replaced, good = (int(re.search(rf'(\d+) {word}', output)[1])
                                 for word in ('unusable', 'replaced', 'results'))
-    assert unusable >= 1 and unusable + replaced + good == len(camera.sent)
+    counted = unusable + replaced + good
+    assert unusable >= 1 and len(camera.sent) - early <= counted <= len(camera.sent)
 
 
 def test_bad_jpegs_are_counted_and_the_next_good_one_has_a_result(start, peer, classifier):
@@ -230,8 +233,9 @@ def test_bad_jpegs_are_counted_and_the_next_good_one_has_a_result(start, peer, c
 
 
 def test_without_a_listener_there_is_no_subscription_and_no_inference(start, peer, classifier):
-    server = start('server', {'model': classifier})
-    camera = Camera(peer, '/image')
+    # A topic of its own: a node that another test killed still counts for some seconds.
+    server = start('server', {'model': classifier}, remap={'image': '/quiet_image'})
+    camera = Camera(peer, '/quiet_image')
     server.wait_for_line('active: .*nobody subscribes')
     listener = peer.node.create_subscription(
         Image, '/server/debug_image', lambda _: None, 10)
