@@ -32,7 +32,6 @@ from ros2_classify.model.descriptor import ModelDescriptor, Source
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.testing import FakeEngine, tensor
-from ros2_classify.testing import FakeEngine, tensor
 
 RANDOM = np.random.default_rng(3)
 
