@@ -185,7 +185,7 @@ def test_a_lost_device_and_short_memory_are_survived(
 
 def test_an_image_that_is_slow_to_decode_is_given_up_like_a_slow_model(
         start, peer, operator, classifier):
-    server = start('server', {'model': classifier, 'inference_timeout': 1.0,
+    server = start('server', {'model': classifier, 'inference_timeout': 0.2,
                               'image_transport': 'compressed'})
     results = peer.collect(Classification, '/classification')
     camera = Camera(peer, '/image/compressed', msg_type=CompressedImage)
@@ -195,7 +195,7 @@ def test_an_image_that_is_slow_to_decode_is_given_up_like_a_slow_model(
     slow.data = array('B', attacks.jpeg_scans(520, width=8000))
     camera.send(slow)
     server.wait_for_line('decoding and preprocessing the image has not come back for .* s '
-                         '.inference_timeout is 1 s')
+                         '.inference_timeout is 0.2 s')
     server.wait_for_line('is reloaded; it is tried again')
     assert camera.result(GREEN, results).results[0].class_id == 'green'
     operator.wait(INFERENCE, 'OK', 'results per second', abandoned_threads='1')
