@@ -86,8 +86,9 @@ def test_policy_and_pages_name_what_the_nodes_open_and_nothing_else(
     def ours():
         # Another session's nodes may be in the same domain. What was seen once counts: the graph
         # of a busy machine is not complete at every moment.
-        seen.update({key: types for key, types in opened(peer, names).items()
-                if re.fullmatch(r'/(server|client_test|camera|composed)_\d', key[1])})
+        seen.update({
+            key: types for key, types in opened(peer, names).items()
+            if re.fullmatch(r'/(server|client_test|camera|composed)_\d', key[1])})
         return seen
 
     def unused():

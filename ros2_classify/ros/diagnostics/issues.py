@@ -184,7 +184,7 @@ INFERENCE = (
         'wait; if it fails again, see above'),
     IssueType(
         'inference_timeout', ERROR,
-        '{step} has not come back for {seconds:.0f} s (inference_timeout is {limit:.0f} s): '
+        '{step} has not come back for {seconds:.4g} s (inference_timeout is {limit:g} s): '
         'a driver hangs, an image takes far too much work, or the machine is overloaded; raise '
         'inference_timeout if it needs longer',
         'a frame (decoding, preprocessing, inference, postprocessing) takes far longer than '
