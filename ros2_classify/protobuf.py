@@ -108,9 +108,14 @@ def map_entry(data: memoryview) -> tuple[str, memoryview]:
     return key, value
 
 
+def header(number: int, length: int) -> bytes:
+    """Return what stands before the content of a field that holds bytes."""
+    return _written_varint(number << 3 | _BYTES) + _written_varint(length)
+
+
 def written(number: int, content: bytes) -> bytes:
     """Return a field that holds bytes, as it is written."""
-    return _written_varint(number << 3 | _BYTES) + _written_varint(len(content)) + content
+    return header(number, len(content)) + content
 
 
 def _written_varint(value: int) -> bytes:

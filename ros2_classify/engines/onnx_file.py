@@ -36,7 +36,7 @@ from ros2_classify.engines.quantized_outputs import (
 from ros2_classify.errors import EngineError
 from ros2_classify.limits import MAX_GRAPH_PARTS
 from ros2_classify.protobuf import (
-    messages, read_fields, read_spans, signed, text, Value, WireError)
+    header, messages, read_fields, read_spans, signed, text, Value, WireError)
 
 # A graph within a graph within a graph: control flow is never nested as deep as this.
 _MAX_DEPTH = 32
@@ -149,7 +149,7 @@ def constant_initializers(path: Path) -> bytes:
     for start, end, number, value in _spans(data):
         if number == _Model.GRAPH and isinstance(value, memoryview):
             graph = _without_initializer_inputs(value)
-            pieces += [_message_key(_Model.GRAPH), _varint(sum(map(len, graph))), *graph]
+            pieces += [header(_Model.GRAPH, sum(map(len, graph))), *graph]
         else:
             pieces.append(data[start:end])
     return b''.join(pieces)
@@ -356,20 +356,6 @@ def _read_sparse(data: memoryview, external: dict[str, None]) -> None:
 
 def _domain(name: str) -> str:
     return '' if name == 'ai.onnx' else name
-
-
-def _message_key(number: int) -> bytes:
-    """Return the key of a field that holds bytes, which is wire type 2."""
-    return _varint(number << 3 | 2)
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 # Each takes the scale as its second and the zero point as its third input:

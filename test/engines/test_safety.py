@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ros2_classify.engines import EngineSettings, onnx_file, open_engine
+from ros2_classify.engines import EngineSettings, open_engine
 from ros2_classify.engines.onnx_file import read_onnx
 from ros2_classify.errors import EngineError, NotAllowedError, UnsafeModelError
 from ros2_classify.paths import allowed_paths
+from ros2_classify.protobuf import written
 from ros2_classify.testing import save_color_classifier
 
 onnx = pytest.importorskip('onnx', reason='the tiny models are written with the package onnx')
@@ -218,8 +219,7 @@ def test_a_field_whose_number_is_too_large(home: Path) -> None:
     graph = onnx.load(str(path)).graph
     graph.initializer[0].CopyFrom(external(tensor(), '../secret.bin'))
     piece = graph.SerializeToString()
-    key = onnx_file._varint(1 << 32 | 7 << 3 | 2)
-    path.write_bytes(path.read_bytes() + key + onnx_file._varint(len(piece)) + piece)
+    path.write_bytes(path.read_bytes() + written(1 << 29 | 7, piece))
     with pytest.raises(EngineError, match='not an ONNX model'):
         open_engine(path)
 
