@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ros2_classify.model.labels import Labels, load_labels
     from ros2_classify.options import Options
     from ros2_classify.pipeline import Pipeline
+    from ros2_classify.results.keypoints import Keypoints
     from ros2_classify.results.overlay import draw
     from ros2_classify.results.results import (
         Classification, Detections, Embedding, Result, Segmentation, Timing)
@@ -49,10 +50,11 @@ __version__ = '0.1.0'
 __all__ = [
     'ArchiveError', 'Classification', 'DescriptorError', 'Detections', 'DiskFullError',
     'Embedding', 'EngineError', 'EngineMemoryError', 'EngineSettings', 'FetchCancelledError',
-    'FetchError', 'FetchOptions', 'InputError', 'IntegrityError', 'Labels', 'LabelsError',
-    'ModelDescriptor', 'ModelNotFoundError', 'Options', 'OptionsError', 'OutputError', 'Pipeline',
-    'ProviderLostError', 'Result', 'Ros2ClassifyError', 'Segmentation', 'Timing',
-    'UnsafeModelError', 'draw', 'load_descriptor', 'load_labels', 'read_image', 'write_image',
+    'FetchError', 'FetchOptions', 'InputError', 'IntegrityError', 'Keypoints', 'Labels',
+    'LabelsError', 'ModelDescriptor', 'ModelNotFoundError', 'Options', 'OptionsError',
+    'OutputError', 'Pipeline', 'ProviderLostError', 'Result', 'Ros2ClassifyError',
+    'Segmentation', 'Timing', 'UnsafeModelError', 'draw', 'load_descriptor', 'load_labels',
+    'read_image', 'write_image',
 ]
 
 # The module of each exported name; the imports above say the same to type checkers.
@@ -65,6 +67,7 @@ _MODULES = {
                'OutputError', 'ProviderLostError', 'Ros2ClassifyError', 'UnsafeModelError'),
     'image_io': ('read_image', 'write_image'),
     'model.labels': ('Labels', 'load_labels'),
+    'results.keypoints': ('Keypoints',),
     'results.overlay': ('draw',),
     'options': ('Options',),
     'pipeline': ('Pipeline',),

@@ -102,6 +102,10 @@ class InstanceMasks:
         """Return the number of masks."""
         return len(self.values)
 
+    def select(self, rows: NDArray[np.integer]) -> InstanceMasks:
+        """Return the masks of some rows."""
+        return InstanceMasks(self.values[rows], self.frames[rows])
+
     def cutout(self, row: int, image_size: tuple[int, int]) -> Cutout:
         """
         Return the pixels of one object.

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from ros2_classify.errors import OutputError
+from ros2_classify.results.keypoints import Keypoints
 from ros2_classify.results.masks import InstanceMasks
 from ros2_classify.results.results import Classification, Detections, Segmentation, Timing
 
@@ -182,3 +183,56 @@ def test_masks_belong_to_boxes():
     assert detections().instances() is None
     with pytest.raises(OutputError, match='1 masks but 2 boxes'):
         detections(masks=InstanceMasks(np.ones((1, 1, 1)), np.zeros((1, 4))))
+
+
+def some_objects():
+    return Detections(
+        np.array([[0, 0, 4, 4], [1, 1, 5, 5], [2, 2, 6, 6]]), np.array([1, 0, 1]),
+        np.array([0.9, 0.8, 0.7]), np.array(['b', 'a', 'b'], object), (8, 8),
+        Timing(0.0, 0.0, 0.0),
+        masks=InstanceMasks(np.ones((3, 2, 2)) * [[[0.9]], [[0.8]], [[0.7]]],
+                            np.array([[0, 0, 4, 4], [1, 1, 5, 5], [2, 2, 6, 6]])),
+        keypoints=Keypoints(np.arange(12).reshape(3, 2, 2), np.full((3, 2), 0.5), ('l', 'r'),
+                            ((0, 1),)),
+        oriented=np.arange(15).reshape(3, 5), track_ids=np.array(['', '7', '8'], object))
+
+
+@pytest.mark.parametrize('rows', [np.array([1, 2]), np.array([False, True, True])])
+def test_selected_objects_keep_all_that_belongs_to_them(rows):
+    found = some_objects()
+    some = found.select(rows)
+    assert some.rows() == found.rows()[1:]
+    assert some.rows()[0] == {
+        'class_id': 0, 'label': 'a', 'score': 0.8, 'box': [1.0, 1.0, 5.0, 5.0],
+        'keypoints': [{'name': 'l', 'x': 4.0, 'y': 5.0, 'score': 0.5},
+                      {'name': 'r', 'x': 6.0, 'y': 7.0, 'score': 0.5}],
+        'oriented_box': [5.0, 6.0, 7.0, 8.0, 9.0], 'id': '7'}
+    assert some.masks.values[:, 0, 0].tolist() == pytest.approx([0.8, 0.7])
+    assert some.masks.frames.tolist() == found.masks.frames[1:].tolist()
+    assert some.keypoints.skeleton == ((0, 1),)
+
+
+def test_no_object_is_selected_of_none():
+    assert not len(some_objects().select(np.zeros(3, bool)))
+
+
+@pytest.mark.parametrize('wrong, words', [
+    ({'track_ids': np.array(['1'], object)}, 'there are 1 track ids but 3 boxes'),
+    ({'oriented': np.zeros((3, 4))}, r'oriented has shape \(3, 4\) but must be \(3, 5\)'),
+    ({'oriented': np.full((3, 5), np.nan)}, 'finite'),
+    ({'keypoints': Keypoints(np.zeros((1, 2, 2)), np.zeros((1, 2)))}, '1 sets of key points'),
+])
+def test_what_belongs_to_objects_fits_them(wrong, words):
+    with pytest.raises(OutputError, match=words):
+        dataclasses.replace(some_objects(), **wrong)
+
+
+@pytest.mark.parametrize('wrong, words', [
+    ((np.zeros((3, 2)), np.zeros((3, 2))), r'must be \(N, K, 2\)'),
+    ((np.zeros((3, 2, 2)), np.zeros((3, 2)), ('one',)), '1 names for 2 key points'),
+    ((np.zeros((3, 2, 2)), np.zeros((3, 2)), (), ((0, 2),)), 'numbered from 0 to 1'),
+    ((np.full((3, 2, 2), np.inf), np.zeros((3, 2))), 'not finite'),
+])
+def test_wrong_key_points_are_refused(wrong, words):
+    with pytest.raises(OutputError, match=words):
+        Keypoints(*wrong)

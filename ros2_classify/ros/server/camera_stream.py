@@ -36,7 +36,7 @@ from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor
 from ros2_classify.ros.server.inference import Drop, Outcome
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.parameters import ResultSettings
-from ros2_classify.ros.server.publishers import Publishers
+from ros2_classify.ros.server.publishers import Published, Publishers
 from ros2_classify.ros.server.subscription import ImageSubscription
 from ros2_classify.ros.server.topic_diagnosis import explain_losses, explain_silence
 from ros2_classify.ros.server.trace import Trace
@@ -418,8 +418,8 @@ class CameraStream:
         header = frame.msg.header
         result = outcome.result
         assert result is not None
-        self.publishers.publish(
-            result, header, outcome.pixels, outcome.color, outcome.class_id)
+        self.publishers.publish(Published(
+            result, header, outcome.pixels, outcome.color, outcome.class_id))
         if self._trace is not None:
             self._trace.published(header.stamp)
         now = self._node.get_clock().now().nanoseconds

@@ -17,6 +17,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -40,6 +42,103 @@ def _qos(depth: int, durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -
         durability=durability)
 
 
+@dataclass
+class Published:
+    """A result, and what belongs to it; `pixels` are the camera's and stay as they are."""
+
+    result: Result
+    header: Any
+    pixels: Any
+    color: str
+    class_id: str
+
+    @cached_property
+    def instances(self) -> Any:
+        """The image of the objects' pixels, made once for all who want it; None without masks."""
+        return self.result.instances() if isinstance(self.result, Detections) else None
+
+
+class Topics:
+    """Creates publishers: with the node's names, or with those it would have in a namespace."""
+
+    def __init__(self, node: Node, on_listeners: Callable[[], None],
+                 namespace: str | None = None) -> None:
+        self._node = node
+        self._on_listeners = on_listeners
+        # Relative names are completed by ROS.
+        self._base = '' if namespace is None else namespace.rstrip('/') + '/'
+        self._private = '~' if namespace is None else self._base + node.get_name()
+        # The node's own group would remember the publishers, long gone ones too, for ever.
+        self._group = {'callback_group': MutuallyExclusiveCallbackGroup()}
+
+    def create(self, msg_type: type, name: str, depth: int = 10) -> Any:
+        """Create a publisher of results, `~/` in front for the node's own topics."""
+        topic = self._private + name[1:] if name.startswith('~') else self._base + name
+        return _create_publisher(
+            self._node, msg_type, topic, _qos(depth), self._on_listeners,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(), **self._group)
+
+    def latched(self, msg_type: type, name: str) -> Any:
+        """Create a publisher of facts, whose last message later subscribers get as well."""
+        return self._node.create_publisher(
+            msg_type, self._base + name, _qos(1, DurabilityPolicy.TRANSIENT_LOCAL), **self._group)
+
+
+class Output:
+    """A topic that follows from results: `write` is called if it has a subscriber."""
+
+    def __init__(self, publisher: Any) -> None:
+        self.publisher = publisher
+
+    @property
+    def listeners(self) -> int:
+        """How many subscriptions there are."""
+        return int(self.publisher.get_subscription_count())
+
+    def write(self, published: Published) -> Any:
+        """Return the message, or its bytes; None for none."""
+        raise NotImplementedError
+
+
+class ResultOutput(Output):
+    """The result itself."""
+
+    def __init__(self, topics: Topics, task: str, say: Callable[[str], Any]) -> None:
+        row = MESSAGES[task]
+        super().__init__(topics.create(row.msg_type, row.topic, row.depth))
+        self._form = message_writer(task, say)
+
+    def write(self, published: Published) -> Any:
+        """Return the standard message of the task."""
+        return self._form(published.result, published.header, published.class_id)
+
+
+class InstancesOutput(Output):
+    """The pixels of the objects of models with masks."""
+
+    def __init__(self, topics: Topics) -> None:
+        super().__init__(topics.create(Image, INSTANCES_TOPIC, 1))
+
+    def write(self, published: Published) -> Any:
+        """Return an image of rows."""
+        instances = published.instances
+        return None if instances is None else to_ids_msg(instances, published.header)
+
+
+class DebugImageOutput(Output):
+    """The image with the result drawn on it."""
+
+    def __init__(self, topics: Topics) -> None:
+        super().__init__(topics.create(Image, '~/debug_image', 1))
+
+    def write(self, published: Published) -> Any:
+        """Return the annotated image."""
+        bgr = to_bgr(published.pixels, published.color)
+        drawn = overlay.draw(
+            bgr, published.result, copy=bgr is published.pixels, instances=published.instances)
+        return to_image_msg(drawn, 'bgr8', published.header)
+
+
 class Publishers:
     """
     The server's publishers, with the topics that the node would have in this namespace.
@@ -51,47 +150,30 @@ class Publishers:
     def __init__(self, node: Node, task: str, on_listeners: Callable[[], None], *,
                  masks: bool = False, namespace: str | None = None) -> None:
         self._node = node
-        # Relative names are completed by ROS.
-        base = '' if namespace is None else namespace.rstrip('/') + '/'
-        private = '~' if namespace is None else base + node.get_name()
-        row = MESSAGES[task]
-        self._form = message_writer(task, node.get_logger().info)
-        # The node's own group would remember the publishers, long gone ones too, for ever.
-        group = {'callback_group': MutuallyExclusiveCallbackGroup()}
-        overridable = {
-            'qos_overriding_options': QoSOverridingOptions.with_default_policies(), **group}
-        self._result = _create_publisher(
-            node, row.msg_type, base + row.topic, _qos(row.depth), on_listeners, **overridable)
-        self._debug_image = _create_publisher(
-            node, Image, f'{private}/debug_image', _qos(1), on_listeners, **overridable)
-        self._instances = _create_publisher(
-            node, Image, base + INSTANCES_TOPIC, _qos(1), on_listeners,
-            **overridable) if masks else None
-        latched = _qos(1, DurabilityPolicy.TRANSIENT_LOCAL)
-        self._label_info = node.create_publisher(LabelInfo, f'{base}label_info', latched, **group)
-        self._vision_info = node.create_publisher(
-            VisionInfo, f'{base}vision_info', latched, **group)
+        topics = Topics(node, on_listeners, namespace)
+        self._outputs: list[Output] = [ResultOutput(topics, task, node.get_logger().info)]
+        if masks:
+            self._outputs.append(InstancesOutput(topics))
+        # Last: drawing takes longest.
+        self._outputs.append(DebugImageOutput(topics))
+        self._label_info = topics.latched(LabelInfo, 'label_info')
+        self._vision_info = topics.latched(VisionInfo, 'vision_info')
         self._threshold: float | None = None
 
     @property
     def wanted(self) -> bool:
         """Whether anybody subscribes to what inference makes."""
-        return any(publisher.get_subscription_count() for publisher in self._results)
+        return any(output.listeners for output in self._outputs)
 
     @property
     def listeners(self) -> int:
         """How many subscriptions there are to what inference makes."""
-        return sum(publisher.get_subscription_count() for publisher in self._results)
+        return sum(output.listeners for output in self._outputs)
 
     @property
     def topics(self) -> tuple[str, ...]:
         """The resolved names of the topics of what inference makes."""
-        return tuple(publisher.topic_name for publisher in self._results)
-
-    @property
-    def _results(self) -> tuple[Any, ...]:
-        masks = (self._instances,) if self._instances is not None else ()
-        return (self._result, *masks, self._debug_image)
+        return tuple(output.publisher.topic_name for output in self._outputs)
 
     def announce(self, name: str, labels: Labels | None, threshold: float, version: int) -> None:
         """Publish the latched facts about the model."""
@@ -108,27 +190,18 @@ class Publishers:
             stamp = self._node.get_clock().now().to_msg()
             self._label_info.publish(label_info_msg(labels, threshold, stamp))
 
-    def publish(
-            self, result: Result, header: Any, pixels: Any, color: str, class_id: str) -> None:
-        """Publish one result; nothing is built without a subscriber, `pixels` stay as they are."""
-        if self._result.get_subscription_count():
-            self._result.publish(self._form(result, header, class_id))
-        drawing = self._debug_image.get_subscription_count()
-        instances = None
-        if self._instances is not None and isinstance(result, Detections):
-            wanted = self._instances.get_subscription_count()
-            # Made once for both.
-            instances = result.instances() if wanted or drawing else None
-            if wanted and instances is not None:
-                self._instances.publish(to_ids_msg(instances, header))
-        if drawing:
-            bgr = to_bgr(pixels, color)
-            drawn = overlay.draw(bgr, result, copy=bgr is pixels, instances=instances)
-            self._debug_image.publish(to_image_msg(drawn, 'bgr8', header))
+    def publish(self, published: Published) -> None:
+        """Publish what has a subscriber; nothing is built for the rest."""
+        for output in self._outputs:
+            if output.listeners:
+                message = output.write(published)
+                if message is not None:
+                    output.publisher.publish(message)
 
     def destroy(self) -> None:
         """Take the topics away."""
-        for publisher in (*self._results, self._label_info, self._vision_info):
+        for publisher in (*(output.publisher for output in self._outputs),
+                          self._label_info, self._vision_info):
             self._node.destroy_publisher(publisher)
 
 

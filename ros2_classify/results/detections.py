@@ -1,0 +1,214 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The objects of an image: boxes, and what a model or the server knows about each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_classify.errors import OutputError
+from ros2_classify.results.checked import check_common, frozen, table, Timing, to_dict
+from ros2_classify.results.keypoints import Keypoints
+from ros2_classify.results.masks import InstanceMasks
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """
+    The objects found in one image, best first.
+
+    Parameters
+    ----------
+    boxes : ndarray of float32, shape (N, 4)
+        ``x1, y1, x2, y2`` in pixels of the source image, clipped to it: ``x`` runs from 0 to
+        the width, ``y`` from 0 to the height, and ``x1 <= x2``, ``y1 <= y2``.
+    class_ids : ndarray of int64, shape (N,)
+        Ids as the label file counts them.
+    scores : ndarray of float32, shape (N,)
+        One score for each box, never rising.
+    labels : ndarray of object, shape (N,)
+        One ``str`` for each box.
+    image_size : tuple of int
+        Width and height of the image in pixels.
+    timing : Timing
+        How long the steps took.
+    masks : InstanceMasks, optional
+        The objects' masks, one for each box, from models that give them.
+    keypoints : Keypoints, optional
+        The objects' key points, one set for each box, from models that give them.
+    oriented : ndarray of float32, shape (N, 5), optional
+        ``center x, center y, width, height, angle`` from models of oriented boxes, in pixels and
+        radians; the angle turns x towards y, clockwise as one sees the image. ``boxes`` are then
+        the upright boxes around them, clipped to the image.
+    track_ids : ndarray of object, shape (N,), optional
+        One ``str`` for each box: the id of the object over time, unique for a camera and a run;
+        empty while the object is not confirmed. None without tracking.
+
+    Raises
+    ------
+    OutputError
+        If a shape is wrong, a number is not finite, a box leaves the image or has negative
+        size, or the order is not best first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ros2_classify import Detections, Timing
+    >>> found = Detections(
+    ...     np.array([[10, 20, 110, 220]]), np.array([1]), np.array([0.75]),
+    ...     np.array(['dog'], object), image_size=(640, 480), timing=Timing(0.0, 0.0, 0.0))
+    >>> for box, label in zip(found.boxes, found.labels):
+    ...     print(label, box)
+    dog [ 10.  20. 110. 220.]
+    >>> found.rows()
+    [{'class_id': 1, 'label': 'dog', 'score': 0.75, 'box': [10.0, 20.0, 110.0, 220.0]}]
+
+    """
+
+    task: ClassVar[str] = 'detection'
+
+    boxes: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.object_]
+    image_size: tuple[int, int]
+    timing: Timing
+    masks: InstanceMasks | None = None
+    keypoints: Keypoints | None = None
+    oriented: NDArray[np.float32] | None = None
+    track_ids: NDArray[np.object_] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the shapes and make the arrays read-only."""
+        check_common(self)
+        boxes = frozen(self.boxes, np.float32)
+        object.__setattr__(self, 'boxes', boxes)
+        if boxes.shape != (len(self), 4):
+            raise OutputError(
+                f'boxes has shape {boxes.shape} but must be ({len(self)}, 4): one row of x1, y1, '
+                'x2, y2 for each score')
+        if len(self):
+            _check_boxes(boxes, self.image_size)
+        for what, parts in (('masks', self.masks), ('sets of key points', self.keypoints),
+                            ('track ids', self.track_ids)):
+            if parts is not None and len(parts) != len(self):
+                raise OutputError(
+                    f'there are {len(parts)} {what} but {len(self)} boxes: one is needed for each')
+        if self.track_ids is not None:
+            object.__setattr__(self, 'track_ids', frozen(self.track_ids, np.object_))
+        if self.oriented is not None:
+            oriented = frozen(self.oriented, np.float32)
+            object.__setattr__(self, 'oriented', oriented)
+            if oriented.shape != (len(self), 5) or not np.isfinite(oriented).all():
+                raise OutputError(
+                    f'oriented has shape {oriented.shape} but must be ({len(self)}, 5), finite: '
+                    'one row of center x, center y, width, height, angle for each score')
+
+    def select(self, rows: NDArray[Any]) -> Detections:
+        """
+        Return some of the objects, with all that belongs to them.
+
+        Parameters
+        ----------
+        rows : ndarray of int or bool
+            Their rows in rising order, or whether each is selected.
+
+        Returns
+        -------
+        Detections
+            The same image and timing.
+
+        """
+        rows = np.flatnonzero(rows) if np.asarray(rows).dtype == bool else np.asarray(rows, int)
+        return replace(
+            self, boxes=self.boxes[rows], class_ids=self.class_ids[rows],
+            scores=self.scores[rows], labels=self.labels[rows],
+            masks=None if self.masks is None else self.masks.select(rows),
+            keypoints=None if self.keypoints is None else self.keypoints.select(rows),
+            oriented=None if self.oriented is None else self.oriented[rows],
+            track_ids=None if self.track_ids is None else self.track_ids[rows])
+
+    def instances(self) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
+        """
+        Return one image with the pixels of all objects.
+
+        Returns
+        -------
+        ndarray of uint8 (uint16 for more than 255 objects), shape (height, width), or None
+            0 where there is no object, else 1 + the object's row, the best one in front; None
+            where the model gives no masks.
+
+        """
+        return None if self.masks is None else self.masks.instances(self.image_size)
+
+    def __len__(self) -> int:
+        """Return the number of objects."""
+        return len(self.scores)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """
+        Return one dictionary for each object: ``class_id``, ``label``, ``score``, ``box``.
+
+        Where the model or the server gives them also ``keypoints``, ``oriented_box``, ``id``.
+        """
+        rows: list[dict[str, Any]] = [
+            {'class_id': class_id, 'label': label, 'score': round(score, 6),
+             'box': [round(edge, 2) for edge in box]}
+            for class_id, label, score, box in zip(
+                self.class_ids.tolist(), self.labels.tolist(), self.scores.tolist(),
+                self.boxes.tolist())
+        ]
+        if self.keypoints is not None:
+            for row, points in zip(rows, self.keypoints.rows()):
+                row['keypoints'] = points
+        if self.oriented is not None:
+            for row, (*sides, angle) in zip(rows, self.oriented.tolist()):
+                row['oriented_box'] = [*(round(side, 2) for side in sides), round(angle, 5)]
+        if self.track_ids is not None:
+            for row, track_id in zip(rows, self.track_ids.tolist()):
+                row['id'] = track_id
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result in JSON types: task, image, results, timing_ms."""
+        return to_dict(self)
+
+    def __str__(self) -> str:
+        """Return the result as a table."""
+        if not len(self):
+            return 'nothing found above the threshold'
+        return table(
+            ('label', 'score', 'x1', 'y1', 'x2', 'y2', 'class id'), 'lrrrrrr',
+            [(row['label'], f'{row["score"]:.3f}', *(f'{edge:.0f}' for edge in row['box']),
+              str(row['class_id'])) for row in self.rows()])
+
+
+def _check_boxes(boxes: NDArray[np.float32], image_size: tuple[int, int]) -> None:
+    """Check that every box is finite, ordered and inside the image."""
+    width, height = image_size
+    # One comparison catches NaN as well: every comparison with NaN is false.
+    fits = ((boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= (width, height)).all()
+            and (boxes[:, :2] <= boxes[:, 2:]).all())
+    if not fits:
+        good = ((boxes[:, :2] >= 0) & (boxes[:, 2:] <= (width, height))
+                & (boxes[:, :2] <= boxes[:, 2:])).all(axis=1)
+        row = int(np.flatnonzero(~good)[0])
+        raise OutputError(
+            f'box {row} is {boxes[row].tolist()} but must be x1 <= x2, y1 <= y2 inside the '
+            f'image of {width}x{height} pixels')
