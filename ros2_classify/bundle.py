@@ -99,16 +99,17 @@ def _own_files(descriptor: ModelDescriptor) -> _Files:
 def local_files(descriptor: ModelDescriptor) -> _Files:
     """Return the files that a descriptor names by path, with their paths in the bundle."""
     named = [(descriptor.source.path, 'model file')] if descriptor.source.path else []
-    if isinstance(descriptor.labels, str):
-        named.append((descriptor.labels, 'label file'))
-    if descriptor.output.decoder is not None:
-        # Imported here because the decoders import OpenCV.
-        from ros2_classify.decoders import DECODERS
+    for head in descriptor.heads or (descriptor,):
+        if isinstance(head.labels, str):
+            named.append((head.labels, 'label file'))
+        if head.output.decoder is not None:
+            # Imported here because the decoders import OpenCV.
+            from ros2_classify.decoders import DECODERS
 
-        decoder = DECODERS[descriptor.output.decoder]
-        file = decoder.file_of(decoder.parse_options(descriptor.output.options))
-        if file is not None:
-            named.append((file, f'{decoder.file_key} file'))
+            decoder = DECODERS[head.output.decoder]
+            file = decoder.file_of(decoder.parse_options(head.output.options))
+            if file is not None:
+                named.append((file, f'{decoder.file_key} file'))
     found = []
     for text, what in named:
         relative = Path(text)

@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 import logging
@@ -116,8 +116,11 @@ class Pipeline(Generic[Found]):
             raise OptionsError(
                 f'max_batch is {max_batch!r} but must be a whole number from 1 to {MAX_BATCH}')
         self._postprocess = Postprocessor(descriptor, labels)
+        self._others = {head.name: Postprocessor(
+            replace(head, name=f'{descriptor.name}.{head.name}'), head.load_labels())
+            for head in descriptor.heads[1:]}
         self._dequantize = Dequantizer(
-            descriptor.output, engine.outputs, descriptor.origin or descriptor.name)
+            [head.output for head in descriptor.heads or (descriptor,)], engine.outputs, descriptor.origin or descriptor.name)
         self._descriptor = descriptor
         self._engine = engine
         self._input_name = descriptor.input.name or engine.inputs[0].name
@@ -284,6 +287,11 @@ class Pipeline(Generic[Found]):
         return self._postprocess.task
 
     @property
+    def others(self) -> Mapping[str, Postprocessor]:
+        """The further heads by name, each with ``task``, ``labels``, ``options``."""
+        return self._others
+
+    @property
     def gives_masks(self) -> bool:
         """Whether its detections have masks; known after the first result."""
         return self._postprocess.gives_masks
@@ -300,8 +308,13 @@ class Pipeline(Generic[Found]):
 
     @property
     def checks(self) -> ResultChecks:
-        """What was suspicious about the results so far."""
+        """What was suspicious about the results so far, those of further heads aside."""
         return self._postprocess.checks
+
+    @property
+    def all_checks(self) -> tuple[ResultChecks, ...]:
+        """The same, for each head."""
+        return self.checks, *(head.checks for head in self._others.values())
 
     @property
     def options(self) -> Options:
@@ -346,12 +359,13 @@ class Pipeline(Generic[Found]):
             The order of its channels: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'. Images from
             `read_image` and ``cv2.imread`` are 'bgr'.
         options : Options, optional
-            Thresholds and limits of this call.
+            Thresholds and limits of this call; further heads have those of the descriptor.
 
         Returns
         -------
         Classification, Detections, Segmentation or Embedding
-            Best first, boxes in the image's pixels.
+            Best first, boxes in the image's pixels. Of a model with several heads it is the
+            result of the first; ``others`` has the rest.
 
         Raises
         ------
@@ -481,7 +495,7 @@ class Pipeline(Generic[Found]):
         geometry : Geometry
             That of the image.
         options : Options, optional
-            Thresholds and limits of this call.
+            Thresholds and limits of this call; further heads have those of the descriptor.
         preprocess_time, inference_time : float
             Seconds that the other two steps took, for the timing of the result.
         start : float, optional
@@ -490,7 +504,8 @@ class Pipeline(Generic[Found]):
         Returns
         -------
         Classification, Detections, Segmentation or Embedding
-            The result; it shares no memory with the outputs.
+            The result, with those of further heads in ``others``; it shares no memory with the
+            outputs.
 
         Raises
         ------
@@ -498,13 +513,16 @@ class Pipeline(Generic[Found]):
             If the outputs don't fit the descriptor.
 
         """
-        return cast(Found, self._postprocess(
-            outputs, geometry, options, preprocess_time=preprocess_time,
-            inference_time=inference_time, start=start))
+        times = {'preprocess_time': preprocess_time, 'inference_time': inference_time}
+        result = self._postprocess(outputs, geometry, options, start=start, **times)
+        if self._others:
+            result = replace(result, others={
+                name: head(outputs, geometry, **times) for name, head in self._others.items()})
+        return cast(Found, result)
 
     def with_output(self, output: OutputSpec) -> Pipeline[Any]:
         """Return a pipeline of the same engine that decodes outputs in another way."""
-        return Pipeline(replace(self._descriptor, output=output), self._engine, self.labels)
+        return Pipeline(replace(self._descriptor, output=output, heads=()), self._engine, self.labels)
 
     def warm_up(self) -> Found:
         """
@@ -525,7 +543,8 @@ class Pipeline(Generic[Found]):
         width, height = declared if isinstance(declared, tuple) else _WARM_UP_SIZE
         result = self(np.full((height, width, 3), 127, np.uint8))
         # Grey tells nothing about real images.
-        self.checks.clear()
+        for checks in self.all_checks:
+            checks.clear()
         return result
 
     def close(self) -> None:

@@ -42,8 +42,9 @@ from ros2_classify.engines.providers import import_onnxruntime
 from ros2_classify.errors import EngineError, InputError, OptionsError
 from ros2_classify.inspection.describe import describe_model, write_descriptor
 from ros2_classify.model.catalog import resolve
-from ros2_classify.model.descriptor import ModelDescriptor, Source
+from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.files import model_file
+from ros2_classify.model.source import Source
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.progress import heartbeat
 from ros2_classify.results.results import (

@@ -36,8 +36,9 @@ from ros2_classify.engines.base import Engine, TensorSpec
 from ros2_classify.errors import DescriptorError
 from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.model.descriptor import (
-    DType, DTYPES, FrozenMapping, InputSpec, Layout, ModelDescriptor, OutputSpec, PIXEL_KEYS,
-    Size, SIZES, USUAL, with_pixels)
+    DType, DTYPES, InputSpec, Layout, ModelDescriptor, OutputSpec, PIXEL_KEYS, Size, SIZES, USUAL,
+    with_pixels)
+from ros2_classify.model.frozen_mapping import FrozenMapping
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.quantization import with_quantization
 
@@ -96,13 +97,14 @@ def complete(
             inferred.append(f'input: {found.settings.sentence}')
             unverified = (*found.settings.unverified, *unverified)
     labels = descriptor.labels
-    if labels is None and (listed := labels_of(metadata)):
+    if labels is None and not descriptor.heads and (listed := labels_of(metadata)):
         labels = listed
         inferred.append(f'labels: the {len(listed)} names in the metadata of the file')
     elif labels is None and bare:
         inferred.append('labels: none are known; class ids are used as names')
-    return replace(descriptor, task=task, labels=labels, output=output,
-                   input=replace(spec, pixels=None),
+    spec = replace(spec, pixels=None)
+    return replace(descriptor, task=task, labels=labels, output=output, input=spec,
+                   heads=tuple(replace(head, input=spec) for head in descriptor.heads),
                    inferred=(*descriptor.inferred, *inferred),
                    unverified=tuple(dict.fromkeys(unverified)))
 

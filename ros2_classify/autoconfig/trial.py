@@ -108,7 +108,7 @@ class Trial:
 
     def __init__(self, engine: Engine, extra: ExtraInputs, *, fixed: bool = False) -> None:
         self._engine, self._extra, self._fixed = engine, extra, fixed
-        self._dequantize = Dequantizer(OutputSpec(), engine.outputs, 'the model')
+        self._dequantize = Dequantizer((OutputSpec(),), engine.outputs, 'the model')
         self._runs: dict[InputSpec, tuple[Run, ...]] = {}
 
     def runs(self, spec: InputSpec) -> tuple[Run, ...]:

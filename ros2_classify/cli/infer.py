@@ -47,7 +47,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         '--against', metavar='FILE',
         help='embedding: another image; print the cosine similarity and distance of the two')
     parser.add_argument(
-        '--output', metavar='FILE', help='draw the results into the image and write it')
+        '--output', metavar='FILE',
+        help='draw the results (of the first head, if there are several) into the image and '
+             'write it')
     parser.add_argument(
         '--threshold', type=float, metavar='SCORE',
         help='drop results below this score, 0 to 1 (default: from the model)')
@@ -119,13 +121,17 @@ def run(arguments: argparse.Namespace) -> int:
         pipeline.warm_up()
         result = pipeline(image, 'bgr', options)
         reference = None if other is None else pipeline(reader(other), 'bgr', options)
-        for key, fields in pipeline.checks.found(least_boxes=1).items():
-            say('warning', SENTENCES[key].format(**fields))
+        for checks in pipeline.all_checks:
+            for key, fields in checks.found(least_boxes=1).items():
+                say('warning', SENTENCES[key].format(**fields))
+        names = [head.name for head in pipeline.descriptor.heads]
         best = best_score(pipeline, image, 'bgr', result, options)
         found: dict[str, Any] = {
             'model': pipeline.descriptor.name, **result.to_dict(),
             'provider': pipeline.engine.provider,
             'unverified': list(pipeline.descriptor.unverified), 'best_score': best}
+        if names:
+            found['head'] = names[0]
     if isinstance(result, Embedding) and isinstance(reference, Embedding):
         similarity = result.cosine_similarity(reference)
         found['against'] = {
@@ -144,7 +150,12 @@ def run(arguments: argparse.Namespace) -> int:
     times = found['timing_ms']
     width, height = result.image_size
     show(f'{found["model"]} ({found["task"]}) on {arguments.image}, {width}x{height}')
+    if names:
+        show(f'{names[0]}:')
     show(f'{result}: {said}' if empty else result)
+    for name, each in result.others.items():
+        show(f'{name} ({each.task}):')
+        show(each)
     if 'against' in found:
         show(f'against {arguments.against}: cosine similarity '
              f'{found["against"]["cosine_similarity"]:.4f}, distance '

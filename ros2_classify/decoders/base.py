@@ -257,7 +257,7 @@ def first_name(outputs: Outputs) -> str:
     raise OutputError('the model has no output')
 
 
-def find_name(outputs: Outputs, name: str) -> str | None:
+def find_name(outputs: Mapping[str, Any], name: str) -> str | None:
     """Return the name of an output, ``:0`` added or removed; None if it does not exist."""
     if name in outputs:
         return name

@@ -252,7 +252,11 @@ def _look_at(
         image = depth_reader(descriptor.input.input_range)(image)
         runs += run_on(pipeline, [image], 'bgr')
     report.runs = runs
-    report.add(judge(pipeline, runs))
+    issues = judge(pipeline, runs)
+    report.add(issues)
+    for head in descriptor.heads[1:]:
+        report.add([replace(issue, text=f'head {head.name}: {issue.text}') for issue in judge(
+            Pipeline(head, engine, head.load_labels()), runs) if issue not in issues])
     if image is not None and not report.problems:
         report.result = pipeline(image, 'bgr')
         report.best_score = best_score(

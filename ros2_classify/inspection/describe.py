@@ -29,9 +29,10 @@ from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines.external_data import weight_files
 from ros2_classify.errors import EngineError
 from ros2_classify.inspection.check import check_model, Report
-from ros2_classify.model.descriptor import FrozenMapping, ModelDescriptor, OutputSpec
+from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec
 from ros2_classify.model.descriptor_writer import mapping_of
 from ros2_classify.model.files import request_for
+from ros2_classify.model.frozen_mapping import FrozenMapping
 from ros2_classify.paths import locate
 import yaml
 
@@ -63,7 +64,7 @@ def describe(descriptor: ModelDescriptor, report: Report, directory: Path) -> st
         inferred.setdefault(re.split(r'[.:]', setting, maxsplit=1)[0], []).append(setting)
     lines = _head(report)
     for key, value in data.items():
-        if key in ('labels', 'input', 'output', 'license'):
+        if key in ('labels', 'input', 'output', 'heads', 'license'):
             lines.append('')
         lines += _comments('inferred: ', inferred.pop(key, []))
         if key == 'unverified':
@@ -76,7 +77,7 @@ def describe(descriptor: ModelDescriptor, report: Report, directory: Path) -> st
                 'resize: a file does not contain them, and wrong ones give wrong results without '
                 'an error.',))
         lines += _block(key, value)
-    if 'labels' not in data:
+    if not {'labels', 'heads'} & data.keys():
         lines += ['', *_comments('', (
             'labels: labels.txt    # a file with one name a line, or a list of names',))]
     lines += _comments('inferred: ', [text for texts in inferred.values() for text in texts])
@@ -101,11 +102,17 @@ def _placed(descriptor: ModelDescriptor, report: Report, directory: Path) -> Mod
             for name, place in weight_files(path, report.onnx).items() if place.is_file()})
     source = dataclasses.replace(
         source, path=_seen(path, directory) if path else '', sha256=sha256, weights=weights)
+    return dataclasses.replace(
+        _with_files(descriptor, directory), source=source,
+        heads=tuple(_with_files(head, directory) for head in descriptor.heads))
+
+
+def _with_files(descriptor: ModelDescriptor, directory: Path) -> ModelDescriptor:
+    """Return the descriptor with the paths of labels and priors relative to a directory."""
     labels = descriptor.labels
     if isinstance(labels, str):
         labels = _seen(locate(labels, descriptor.directory, what='label file'), directory)
-    return dataclasses.replace(
-        descriptor, source=source, labels=labels, output=_output(descriptor, directory))
+    return dataclasses.replace(descriptor, labels=labels, output=_output(descriptor, directory))
 
 
 def _output(descriptor: ModelDescriptor, directory: Path) -> OutputSpec:

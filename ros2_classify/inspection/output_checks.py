@@ -28,7 +28,8 @@ from ros2_classify.autoconfig.trial import Run
 from ros2_classify.decoders import Candidates, DecodeContext, DECODERS
 from ros2_classify.decoders.base import find_name, ScoreError
 from ros2_classify.errors import DescriptorError, OutputError
-from ros2_classify.model.descriptor import FrozenMapping, ModelDescriptor
+from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.model.frozen_mapping import FrozenMapping
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline

@@ -26,7 +26,8 @@ from ros2_classify.download.url import (
 from ros2_classify.errors import FetchError, ModelNotFoundError
 from ros2_classify.model.companion_files import with_companion_files
 from ros2_classify.model.descriptor import (
-    Format, load_descriptor, ModelDescriptor, SAVED_MODEL_FILE, Source, SUFFIXES)
+    Format, load_descriptor, ModelDescriptor, SAVED_MODEL_FILE, SUFFIXES)
+from ros2_classify.model.source import Source
 from ros2_classify.paths import locate, search_path, SEARCH_PATH_VARIABLE, shipped_directory
 
 # Suffixes; offset and bytes of the signature (empty: unknown); what it is; what to do.

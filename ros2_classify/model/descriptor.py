@@ -22,22 +22,22 @@ decoder, and the input's name, size, layout and data type.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 import os
 from pathlib import Path, PurePath
-from typing import Any, cast, ClassVar, get_args, Literal, Union
+from typing import Any, cast, get_args, Literal, Union
 
-from ros2_classify.download.url import problem_with, redact
 from ros2_classify.errors import (
     DescriptorError, LabelsError, ModelNotFoundError, OptionsError)
 from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.input_range import InputRange, PATTERN
 from ros2_classify.keys import (
-    about, integer, key, Kind, listed, number, pattern, read, read_values, Schema, schema, SHA256,
-    TEXT)
+    about, integer, key, Kind, listed, number, pattern, read, read_values, rows, schema, TEXT)
 from ros2_classify.model.expected import Expected
+from ros2_classify.model.frozen_mapping import FrozenMapping
 from ros2_classify.model.labels import Labels, load_labels, MAX_CLASS_ID
+from ros2_classify.model.source import read_source, Source
 from ros2_classify.paths import check_allowed, locate
 from ros2_classify.yaml_config import (
     as_integer, as_list, as_text, as_word, Fields, MAX_BYTES, read_yaml, Where)
@@ -51,7 +51,6 @@ Resize = Literal['stretch', 'center_crop', 'letterbox']
 Anchor = Literal['center', 'top_left']
 Interpolation = Literal['area', 'pyramid', 'linear', 'nearest', 'cubic']
 Nms = Literal['none', 'per_class', 'class_agnostic']
-Certainty = Literal['quoted_with_sha256', 'quoted', 'inferred']
 FORMATS: tuple[Format, ...] = get_args(Format)
 DTYPES: tuple[DType, ...] = get_args(DType)
 Size = Union[tuple[int, int], Literal['source'], None]
@@ -77,115 +76,6 @@ _NAME = pattern(
 # Formats by suffix; a SavedModel is a directory with the file SAVED_MODEL_FILE.
 SUFFIXES: dict[str, Format] = {'.onnx': 'onnx', '.pb': 'frozen_graph'}
 SAVED_MODEL_FILE = 'saved_model.pb'
-
-
-class FrozenMapping(Mapping[str, Any]):
-    """An immutable, hashable mapping; lists become tuples."""
-
-    __slots__ = ('_values',)
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = {key: _freeze(value) for key, value in values.items()}
-
-    def __getitem__(self, key: str) -> Any:
-        """Return one value."""
-        return self._values[key]
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the keys."""
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        """Return the number of keys."""
-        return len(self._values)
-
-    def __hash__(self) -> int:
-        """Return a hash of all pairs."""
-        return hash(frozenset(self._values.items()))
-
-    def __repr__(self) -> str:
-        """Return the mapping as a dict would."""
-        return repr(self._values)
-
-
-def _freeze(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return FrozenMapping(value)
-    if isinstance(value, (list, tuple)):
-        return tuple(_freeze(item) for item in value)
-    return value
-
-
-def _read_source(value: Any, where: Where) -> Source:
-    if isinstance(value, str):
-        raise where.error(
-            f'{value!r} must be below the key path; write source: {{path: {value}}}')
-    return read(Fields(value, where), Source)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the model's file is: either a path or a URL."""
-
-    SCHEMA: ClassVar[Schema] = {'oneOf': [{'required': ['path']}, {'required': ['url']}]}
-
-    path: str = key(
-        '', "absolute, with `~`, or relative: to the descriptor's directory, then to the "
-        'directories of `ROS2_CLASSIFY_MODEL_PATH`', value='path', unset='this or `url`')
-    sha256: str | None = key(
-        None, 'of the file, archive or directory: one with another sha256 is refused',
-        kind=SHA256, unset='not checked; with `url` needed')
-    url: str | None = key(
-        None, '`https:`, `http:` or `file:`; see [Where model files come from](sources.md)',
-        value='URL', unset='this or `path`')
-    member: str | None = key(
-        None, 'the file or directory to take from an archive or a directory', value='path',
-        unset='the file itself')
-    size: int | None = key(
-        None, 'of the file at `url`: shown before the download; a file of another size is '
-        'refused early', low=1, high=10**12, value='bytes', unset='unknown')
-    certainty: Certainty | None = key(
-        None, 'how certain `url` is if it was not downloaded: a public repository contains it '
-        'beside this `sha256`, contains it, or it follows the pattern of similar ones',
-        unset='unknown')
-    weights: FrozenMapping = key(
-        FrozenMapping({}), 'sha256 of the files of weights beside the model file, by the names '
-        'that the model has for them; see [Weights outside the model file]'
-        '(sources.md#weights-outside-the-model-file)', unset='not checked', kind=Kind(
-            lambda value, where: FrozenMapping({
-                name: SHA256.read(sha256, where.at(name))
-                for name, sha256 in Fields(value, where).rest().items()}),
-            {'type': 'object', 'additionalProperties': SHA256.schema},
-            'mapping from names to sha256'))
-
-    @property
-    def name(self) -> str:
-        """The name of the model's file or directory, which shows its format."""
-        if self.url and not self.member:
-            from ros2_classify.download.url import file_name
-            return file_name(self.url)
-        return (self.member or self.path).rstrip('/').rpartition('/')[2]
-
-    def checked(self, fields: Fields) -> Source:
-        """Refuse what does not fit together."""
-        if bool(self.path) == bool(self.url):
-            problem = 'path and url are both given; keep one' if self.url else 'path is missing'
-            raise fields.where.error(
-                f'{problem}; write path: model.onnx, or url: https://… with its sha256')
-        if self.url and (problem_found := problem_with(self.url)):
-            raise fields.error('url', f'{redact(self.url)} {problem_found}')
-        member = self.member or ''
-        if member.startswith('/') or '..' in member.split('/'):
-            raise fields.error(
-                'member', f'{member!r} must be a relative path inside the archive or directory, '
-                'without ".."')
-        if self.certainty is not None and self.url is None:
-            raise fields.error('certainty', 'is about a URL, but path is given; remove it')
-        if self.weights and (self.url or self.member):
-            raise fields.error(
-                'weights', 'is for a model file at path; the sha256 of an archive or directory is '
-                'for all of its files: remove weights')
-        return self
 
 
 def _read_size(value: Any, where: Where) -> Size:
@@ -480,6 +370,26 @@ def _read_labels(value: Any, where: Where) -> Labels | str:
         raise where.error(str(error)) from error
 
 
+_LABELS = Kind(_read_labels, {'anyOf': [TEXT.schema, listed(TEXT, 'names').schema, {
+    'type': 'object', 'minProperties': 1, 'additionalProperties': TEXT.schema,
+    'propertyNames': {'pattern': f'^[0-9]{{1,{len(str(MAX_CLASS_ID))}}}$'}}]},
+    'see [Labels](#labels)')
+# Part of topics' names.
+_HEAD_NAME = pattern(
+    '[A-Za-z](_?[A-Za-z0-9]){0,49}', 'must be 1 to 50 letters, digits or single "_", and start '
+    'with a letter: it is part of the names of topics', 'letters, digits, `_`')
+
+
+@dataclass(frozen=True)
+class HeadKeys:
+    """The keys of a head besides those of the output."""
+
+    labels: Labels | str | None = key(
+        None, 'the names of its classes', unset='none: ids are names', kind=_LABELS)
+    defaults: Defaults = key(
+        Defaults(), 'thresholds that suit it', unset="the package's")
+
+
 def _read_input(value: Any, where: Where) -> InputSpec:
     """Read the keys of the input; a word alone is that of ``pixels``."""
     if isinstance(value, str):
@@ -508,7 +418,9 @@ class ModelDescriptor:
     input : InputSpec
         How pixels become the input.
     output : OutputSpec
-        What the outputs mean.
+        What the outputs mean; with `heads`, those of the first one, as `labels` and `defaults`.
+    heads : tuple of ModelDescriptor
+        Several results of one inference: a descriptor for each, whose name is the head's.
     conversion : ConversionSpec
         For TensorFlow's formats: how the model is converted to ONNX.
     defaults : Defaults
@@ -543,17 +455,13 @@ class ModelDescriptor:
         "the model's name in results and logs", kind=_NAME, unset="the file's name"))
     source: Source = field(metadata=about(
         'where the model file is', missing='write source: {path: model.onnx}',
-        kind=Kind(_read_source, schema(Source), 'see below')))
+        kind=Kind(read_source, schema(Source), 'see below')))
     task: Task | None = key(None, 'what the model does', unset="the decoder's")
     format: Format | None = key(  # noqa: A003
         None, "the file's format; see [TensorFlow models](tensorflow.md)",
         unset='by the suffix: `.onnx`, `.pb`')
     labels: Labels | str | None = key(
-        None, 'the names of the classes', unset='none: ids are names', kind=Kind(
-            _read_labels, {'anyOf': [TEXT.schema, listed(TEXT, 'names').schema, {
-                'type': 'object', 'minProperties': 1, 'additionalProperties': TEXT.schema,
-                'propertyNames': {'pattern': f'^[0-9]{{1,{len(str(MAX_CLASS_ID))}}}$'}}]},
-            'see [Labels](#labels)'))
+        None, 'the names of the classes', unset='none: ids are names', kind=_LABELS)
     input: InputSpec = key(  # noqa: A003
         InputSpec(), 'how images become the input', unset='all defaults', kind=Kind(
             _read_input, {'anyOf': [schema(InputSpec), {'enum': list(PIXELS)}]},
@@ -561,6 +469,9 @@ class ModelDescriptor:
     output: OutputSpec = key(
         OutputSpec(), 'what the outputs mean', unset='inferred',
         kind=Kind(Fields, {}, 'see below'))
+    heads: tuple[ModelDescriptor, ...] = key(
+        (), 'several results of one inference, in place of `output`, `labels` and `defaults`',
+        kind=Kind(Fields, {}, 'see below'), unset='one result')
     conversion: ConversionSpec = key(
         ConversionSpec(), "for TensorFlow's formats: how the model is converted to ONNX",
         name='convert', unset='found')
@@ -667,8 +578,8 @@ class ModelDescriptor:
 
 # The keys of the top whose values are mappings of declared keys.
 SECTIONS: dict[str, type] = {
-    'source': Source, 'input': InputSpec, 'output': OutputSpec, 'convert': ConversionSpec,
-    'defaults': Defaults, 'expected': Expected}
+    'source': Source, 'input': InputSpec, 'output': OutputSpec, 'heads': HeadKeys,
+    'convert': ConversionSpec, 'defaults': Defaults, 'expected': Expected}
 
 
 def load_descriptor(path: str | Path) -> ModelDescriptor:
@@ -747,11 +658,49 @@ def parse_descriptor(
     source: Source = values['source']
     if 'output' in fields:
         values['output'], values['task'] = _output(values['output'], values['task'], fields)
+    heads: Fields | tuple[()] = values.pop('heads')
     values['format'] = values['format'] or _format_of(source, fields)
     _check_conversion(values['conversion'], values['format'], fields)
     values['name'] = values['name'] or _NAME.read(
         name or PurePath(source.name).stem, where.at('name'))
-    return ModelDescriptor(**values, origin=where.origin, directory=directory)
+    descriptor = ModelDescriptor(**values, origin=where.origin, directory=directory)
+    return _with_heads(descriptor, heads, fields) if isinstance(heads, Fields) else descriptor
+
+
+def _with_heads(descriptor: ModelDescriptor, heads: Fields, top: Fields) -> ModelDescriptor:
+    """Return the descriptor with its heads; what is for all of it is that of the first."""
+    for name in ('output', 'labels', 'defaults'):
+        if name in top:
+            raise top.error(name, 'is for a model with one result, but heads is given; move it '
+                                  'into the head that it is for')
+    found = []
+    for name in heads:
+        head = heads.section(name)
+        more = read_values(head, HeadKeys, rest=True)
+        output, task = _output(head, descriptor.task if not found else None, top)
+        if output.decoder is None:
+            raise head.where.error('decoder is missing; write what this head means')
+        if not {'output', 'outputs'} & output.options.keys():
+            raise head.where.error(
+                f'names no model output; set {" or ".join(_naming(output.decoder))}, so that no '
+                'two heads read the same one by chance')
+        found.append(replace(
+            descriptor, name=_HEAD_NAME.read(name, heads.where.at(name)), output=output,
+            task=task, origin=str(heads.where.at(name)), **more))
+    if not found:
+        raise top.error('heads', 'is empty; name at least one head')
+    first = found[0]
+    return replace(descriptor, output=first.output, task=first.task, labels=first.labels,
+                   defaults=first.defaults, heads=tuple(found))
+
+
+def _naming(decoder: str) -> list[str]:
+    """Return the options of a decoder that name model outputs."""
+    from ros2_classify.decoders import DECODERS
+
+    known = [row.key.under.name if row.key.under else row.name
+             for row in rows(DECODERS[decoder].options)]
+    return sorted({'output', 'outputs'} & set(known))
 
 
 def _format_of(source: Source, fields: Fields) -> Format:

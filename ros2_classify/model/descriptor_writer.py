@@ -17,10 +17,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-import dataclasses
 from typing import Any
 
-from ros2_classify.model.descriptor import InputSpec, ModelDescriptor, OutputSpec
+from ros2_classify.model.descriptor import Defaults, InputSpec, ModelDescriptor, OutputSpec
 from ros2_classify.model.labels import Labels
 
 
@@ -30,24 +29,34 @@ def mapping_of(descriptor: ModelDescriptor) -> dict[str, Any]:
     data: dict[str, Any] = {
         'name': descriptor.name, 'task': descriptor.task, 'source': source,
         'format': descriptor.format, 'labels': _labels(descriptor.labels),
-        'input': _input(descriptor.input), 'output': {
-            'decoder': descriptor.output.decoder, **_common(descriptor.output),
-            **thaw(descriptor.output.options)},
+        'input': _input(descriptor.input), 'output': _output(descriptor.output),
+        'heads': {head.name: _head(head) for head in descriptor.heads},
         'convert': {key: list(value) if isinstance(value, tuple) else value
-                    for key, value in dataclasses.asdict(descriptor.conversion).items() if value},
-        'defaults': {key: value for key, value in dataclasses.asdict(descriptor.defaults).items()
-                     if value is not None},
+                    for key, value in vars(descriptor.conversion).items() if value},
+        'defaults': _defaults(descriptor.defaults),
         'license': descriptor.license, 'provenance': descriptor.provenance,
         'notes': descriptor.notes, 'unverified': list(descriptor.unverified)}
-    if descriptor.output.decoder is None:
-        del data['output']
+    if descriptor.heads:
+        data.update(task=None, labels=None, output=None, defaults=None)
     return {key: value for key, value in data.items() if value not in (None, '', {}, [])}
 
 
-def _common(output: OutputSpec) -> dict[str, Any]:
-    """Return the keys that all decoders share, where they are declared."""
-    return {key: value for key, value in vars(output).items()
-            if key not in ('decoder', 'options') and value is not None}
+def _output(output: OutputSpec) -> dict[str, Any]:
+    """Return the keys of an output that are declared."""
+    if output.decoder is None:
+        return {}
+    common = {key: value for key, value in vars(output).items()
+              if key not in ('decoder', 'options') and value is not None}
+    return {'decoder': output.decoder, **common, **thaw(output.options)}
+
+
+def _head(head: ModelDescriptor) -> dict[str, Any]:
+    more = {'labels': _labels(head.labels), 'defaults': _defaults(head.defaults)}
+    return {**_output(head.output), **{key: value for key, value in more.items() if value}}
+
+
+def _defaults(defaults: Defaults) -> dict[str, Any]:
+    return {key: value for key, value in vars(defaults).items() if value is not None}
 
 
 def thaw(value: Any) -> Any:

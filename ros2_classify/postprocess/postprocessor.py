@@ -16,16 +16,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import logging
 import time
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.decoders import (
     Candidates, ClassScores, DecodeContext, DECODERS, PixelClasses, Vector)
-from ros2_classify.decoders.base import check_score, ScoreError
+from ros2_classify.decoders.base import check_score, find_name, ScoreError
 from ros2_classify.engines import Quantization, Tensors, TensorSpec
 from ros2_classify.errors import DescriptorError, OptionsError, OutputError
 from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
@@ -45,17 +46,25 @@ _BYTES = 2  # wider whole numbers are counts and class ids
 class Dequantizer:
     """Applies ``(stored - zero_point) * scale`` as the descriptor says, or else the file."""
 
-    def __init__(self, output: OutputSpec, tensors: Sequence[TensorSpec], model: str) -> None:
+    def __init__(
+        self, outputs: Sequence[OutputSpec], tensors: Sequence[TensorSpec], model: str,
+    ) -> None:
         whole = [tensor for tensor in tensors
                  if tensor.dtype.kind in 'iu' and tensor.dtype.itemsize <= _BYTES]
-        if output.scale is not None and not whole:
-            raise DescriptorError(
-                f'{model}: output.scale is for outputs of whole numbers with 8 or 16 bits, but '
-                f'the model has {"; ".join(map(str, tensors))}; remove it')
-        declared = None if output.scale is None else Quantization(
-            output.scale, output.zero_point or 0)
-        self._known = {tensor.name: found for tensor in whole
-                       if (found := declared or tensor.quantization) is not None}
+        self._known = {tensor.name: tensor.quantization for tensor in whole
+                       if tensor.quantization is not None}
+        for output in outputs:
+            if output.scale is None:
+                continue
+            # Each of several heads speaks of the outputs that it names.
+            mine = [tensor.name for tensor in whole
+                    if len(outputs) == 1 or find_name(_named(output.options), tensor.name)]
+            if not mine:
+                raise DescriptorError(
+                    f'{model}: output.scale is for outputs of whole numbers with 8 or 16 bits, '
+                    f'but the model has {"; ".join(map(str, tensors))}; remove it')
+            self._known.update(dict.fromkeys(
+                mine, Quantization(output.scale, output.zero_point or 0)))
 
     def __call__(self, outputs: Tensors) -> Tensors:
         """Return the outputs, float32 in place of quantized ones."""
@@ -68,6 +77,15 @@ class Dequantizer:
                 stored = real[name].astype(np.float32) - np.float32(zero_point)
                 real[name] = stored * np.float32(scale)
         return real
+
+
+def _named(value: Any) -> dict[str, Any]:
+    """Return all texts in options, which include the names of model outputs."""
+    if isinstance(value, str):
+        return {value: None}
+    inner = value.values() if isinstance(value, Mapping) else (
+        value if isinstance(value, tuple) else ())
+    return {name: None for each in inner for name in _named(each)}
 
 
 _LOGGER = logging.getLogger(__name__)

@@ -106,11 +106,13 @@ def class_rows(result: Any) -> list[dict[str, Any]]:
 
 def to_dict(result: Any) -> dict[str, Any]:
     width, height = result.image_size
+    others = {name: other.to_dict() for name, other in result.others.items()}
     return {
         'task': result.task,
         'image': {'width': int(width), 'height': int(height)},
         'results': result.rows(),
         'timing_ms': result.timing.to_dict(),
+        **({'others': others} if others else {}),
     }
 
 

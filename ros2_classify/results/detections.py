@@ -16,8 +16,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ from ros2_classify.errors import OutputError
 from ros2_classify.results.checked import check_common, frozen, table, Timing, to_dict
 from ros2_classify.results.keypoints import Keypoints
 from ros2_classify.results.masks import InstanceMasks
+
+if TYPE_CHECKING:
+    from ros2_classify.results.results import Result
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +63,8 @@ class Detections:
     track_ids : ndarray of object, shape (N,), optional
         One ``str`` for each box: the id of the object over time, unique for a camera and a run;
         empty while the object is not confirmed. None without tracking.
+    others : mapping of str to Result
+        The results of the model's further heads, by their names; empty if it has none.
 
     Raises
     ------
@@ -93,6 +99,7 @@ class Detections:
     keypoints: Keypoints | None = None
     oriented: NDArray[np.float32] | None = None
     track_ids: NDArray[np.object_] | None = None
+    others: Mapping[str, Result] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the shapes and make the arrays read-only."""

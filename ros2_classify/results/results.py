@@ -16,7 +16,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Union
 
 import numpy as np
@@ -47,6 +48,8 @@ class Classification:
         Width and height of the image in pixels.
     timing : Timing
         How long the steps took.
+    others : mapping of str to Result
+        The results of the model's further heads, by their names; empty if it has none.
 
     Raises
     ------
@@ -76,6 +79,7 @@ class Classification:
     labels: NDArray[np.object_]
     image_size: tuple[int, int]
     timing: Timing
+    others: Mapping[str, Result] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the shapes and make the arrays read-only."""
@@ -124,6 +128,8 @@ class Segmentation:
         How long the steps took.
     background : int or None
         The class that means "nothing of these", if there is one.
+    others : mapping of str to Result
+        The results of the model's further heads, by their names; empty if it has none.
 
     Raises
     ------
@@ -153,6 +159,7 @@ class Segmentation:
     image_size: tuple[int, int]
     timing: Timing
     background: int | None = None
+    others: Mapping[str, Result] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the shapes and make the arrays read-only."""
@@ -203,6 +210,8 @@ class Embedding:
         Width and height of the image in pixels.
     timing : Timing
         How long the steps took.
+    others : mapping of str to Result
+        The results of the model's further heads, by their names; empty if it has none.
 
     Raises
     ------
@@ -225,6 +234,7 @@ class Embedding:
     vector: NDArray[np.float32]
     image_size: tuple[int, int]
     timing: Timing
+    others: Mapping[str, Result] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the numbers and make the array read-only."""

@@ -19,8 +19,9 @@ import pytest
 
 from ros2_classify.autoconfig.complete import complete
 from ros2_classify.errors import DescriptorError
-from ros2_classify.model.descriptor import InputSpec, ModelDescriptor, Source
+from ros2_classify.model.descriptor import InputSpec, ModelDescriptor
 from ros2_classify.model.labels import Labels
+from ros2_classify.model.source import Source
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.testing import FakeEngine, tensor
 

@@ -25,7 +25,8 @@ from published_outputs import (
 import pytest
 from ros2_classify.autoconfig.complete import complete
 from ros2_classify.errors import DescriptorError
-from ros2_classify.model.descriptor import ModelDescriptor, Source
+from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.model.source import Source
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results.results import Detections
 from ros2_classify.testing import FakeEngine, save_constant_model, tensor

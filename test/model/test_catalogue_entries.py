@@ -34,8 +34,9 @@ from ros2_classify import Classification, Pipeline, read_image
 from ros2_classify.decoders import DECODERS
 from ros2_classify.decoders.boxes import cells
 from ros2_classify.download.options import FetchOptions
-from ros2_classify.model.descriptor import Certainty, load_descriptor, ModelDescriptor, Source
+from ros2_classify.model.descriptor import load_descriptor, ModelDescriptor
 from ros2_classify.model.files import model_file
+from ros2_classify.model.source import Certainty, Source
 from ros2_classify.progress import human_size
 import shared_data
 

@@ -27,8 +27,9 @@ import pytest
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.errors import DescriptorError, FetchError, ModelNotFoundError
 from ros2_classify.model import catalog
-from ros2_classify.model.descriptor import ModelDescriptor, Source
+from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.files import model_file
+from ros2_classify.model.source import Source
 from web_server import Web
 
 BODY = b'weights' * 5000
