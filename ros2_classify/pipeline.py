@@ -120,7 +120,8 @@ class Pipeline(Generic[Found]):
             replace(head, name=f'{descriptor.name}.{head.name}'), head.load_labels())
             for head in descriptor.heads[1:]}
         self._dequantize = Dequantizer(
-            [head.output for head in descriptor.heads or (descriptor,)], engine.outputs, descriptor.origin or descriptor.name)
+            [head.output for head in descriptor.heads or (descriptor,)], engine.outputs,
+            descriptor.origin or descriptor.name)
         self._descriptor = descriptor
         self._engine = engine
         self._input_name = descriptor.input.name or engine.inputs[0].name
@@ -513,16 +514,20 @@ class Pipeline(Generic[Found]):
             If the outputs don't fit the descriptor.
 
         """
-        times = {'preprocess_time': preprocess_time, 'inference_time': inference_time}
-        result = self._postprocess(outputs, geometry, options, start=start, **times)
+        result = self._postprocess(
+            outputs, geometry, options, preprocess_time=preprocess_time,
+            inference_time=inference_time, start=start)
         if self._others:
             result = replace(result, others={
-                name: head(outputs, geometry, **times) for name, head in self._others.items()})
+                name: head(outputs, geometry, preprocess_time=preprocess_time,
+                           inference_time=inference_time)
+                for name, head in self._others.items()})
         return cast(Found, result)
 
     def with_output(self, output: OutputSpec) -> Pipeline[Any]:
         """Return a pipeline of the same engine that decodes outputs in another way."""
-        return Pipeline(replace(self._descriptor, output=output, heads=()), self._engine, self.labels)
+        return Pipeline(
+            replace(self._descriptor, output=output, heads=()), self._engine, self.labels)
 
     def warm_up(self) -> Found:
         """

@@ -150,6 +150,9 @@ def workplace(tmp_path, monkeypatch):
         'detection_classes': np.array([[0]], np.float32),
         'detection_scores': np.array([[0.9]], np.float32),
         'num_detections': np.array([1], np.float32)})
+    save_constant_model(tmp_path / 'faces.onnx', {
+        'age': np.array([[0.0, 2.0]], np.float32),
+        'glasses': np.array([[0.9, 0.1]], np.float32)})
     (tmp_path / 'cards_detector.yaml').write_text(
         'source: {path: boxes.onnx}\nlabels: [stop]\noutput: {decoder: tf_detection}\n')
     cv2.imwrite(str(tmp_path / 'photo.jpg'), np.full((48, 64, 3), 100, np.uint8))

@@ -33,7 +33,7 @@ from ros2_classify.errors import (
 from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.input_range import InputRange, PATTERN
 from ros2_classify.keys import (
-    about, integer, key, Kind, listed, number, pattern, read, read_values, rows, schema, TEXT)
+    about, integer, key, Kind, listed, number, pattern, read, read_values, schema, TEXT)
 from ros2_classify.model.expected import Expected
 from ros2_classify.model.frozen_mapping import FrozenMapping
 from ros2_classify.model.labels import Labels, load_labels, MAX_CLASS_ID
@@ -673,7 +673,7 @@ def _with_heads(descriptor: ModelDescriptor, heads: Fields, top: Fields) -> Mode
         if name in top:
             raise top.error(name, 'is for a model with one result, but heads is given; move it '
                                   'into the head that it is for')
-    found = []
+    found: list[ModelDescriptor] = []
     for name in heads:
         head = heads.section(name)
         more = read_values(head, HeadKeys, rest=True)
@@ -698,9 +698,7 @@ def _naming(decoder: str) -> list[str]:
     """Return the options of a decoder that name model outputs."""
     from ros2_classify.decoders import DECODERS
 
-    known = [row.key.under.name if row.key.under else row.name
-             for row in rows(DECODERS[decoder].options)]
-    return sorted({'output', 'outputs'} & set(known))
+    return sorted({'output', 'outputs'} & schema(DECODERS[decoder].options)['properties'].keys())
 
 
 def _format_of(source: Source, fields: Fields) -> Format:

@@ -20,13 +20,15 @@ The JSON Schema and the tables of docs/descriptor.md: python scripts/tools/descr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import json
 from pathlib import Path
 import re
+from types import MappingProxyType
 
 from ros2_classify.decoders import DECODERS
 from ros2_classify.keys import Schema, schema, table, words
-from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, SECTIONS
+from ros2_classify.model.descriptor import HeadKeys, ModelDescriptor, OutputSpec, SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / 'models/descriptor.schema.json'
@@ -36,10 +38,21 @@ PAGE = ROOT / 'docs/descriptor.md'
 def schema_text() -> str:
     """Return the schema of descriptors as it is written."""
     result = schema(ModelDescriptor)
-    common = schema(OutputSpec)['properties']
+    result['properties']['output'].update(output_schema())
+    result['properties']['heads'].update(
+        type='object', minProperties=1,
+        additionalProperties=output_schema(schema(HeadKeys)['properties']))
+    head = {'$schema': 'http://json-schema.org/draft-07/schema#',
+            'title': 'Model descriptor of ros2_classify'}
+    return json.dumps({**head, **result}, indent=1, ensure_ascii=False) + '\n'
+
+
+def output_schema(more: Mapping[str, Schema] = MappingProxyType({})) -> Schema:
+    """Return the schema of an output, or of a head, which has more keys and needs a decoder."""
+    common = {**schema(OutputSpec)['properties'], **more}
     common['decoder'].update(words(tuple(DECODERS)).schema)
     shared = {key: value for key, value in common.items() if key != 'decoder'}
-    cases: list[Schema] = [{
+    cases: list[Schema] = [{'required': ['decoder']} if more else {
         'if': {'not': {'required': ['decoder']}}, 'then': {'maxProperties': 0}}]
     for name, row in DECODERS.items():
         options = schema(row.options)
@@ -50,11 +63,10 @@ def schema_text() -> str:
         cases.append({
             'if': {'required': ['decoder'], 'properties': {'decoder': {'const': name}}},
             'then': options})
-    result['properties']['output'].update(
-        type='object', properties=common, allOf=cases)
-    head = {'$schema': 'http://json-schema.org/draft-07/schema#',
-            'title': 'Model descriptor of ros2_classify'}
-    return json.dumps({**head, **result}, indent=1, ensure_ascii=False) + '\n'
+        if more:
+            options['anyOf'] = [{'required': [name]} for name in ('output', 'outputs')
+                                if name in options['properties']]
+    return {'type': 'object', 'properties': common, 'allOf': cases}
 
 
 def make_page(page: str) -> str:
