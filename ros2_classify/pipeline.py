@@ -317,6 +317,11 @@ class Pipeline(Generic[Found]):
         """The same, for each head."""
         return self.checks, *(head.checks for head in self._others.values())
 
+    def check_image(self, source: str, result: Result, pixels: Image) -> None:
+        """Count an image of a source for which any head gives the result of another image."""
+        for checks, each in zip(self.all_checks, (result, *result.others.values())):
+            checks.check_image(source, each, pixels)
+
     @property
     def options(self) -> Options:
         """The default options of a call, from the descriptor."""

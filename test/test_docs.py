@@ -137,7 +137,7 @@ def test_descriptors(tmp_path, text):
     (tmp_path / 'sample.yaml').write_text(text)
     descriptor = load_descriptor(tmp_path / 'sample.yaml')
     assert descriptor.name == yaml.safe_load(text)['name']
-    assert descriptor.task == 'detection'
+    assert descriptor.task == ('classification' if descriptor.heads else 'detection')
 
 
 @pytest.fixture
@@ -279,7 +279,7 @@ def test_the_descriptors_of_the_tests_are_plain_yaml():
 
 def test_samples_are_found():
     """The patterns above find what they look for."""
-    assert len(blocks(DESCRIPTOR, 'yaml')) == 4
+    assert len(blocks(DESCRIPTOR, 'yaml')) == 5
     assert len(blocks(PYTHON, 'python')) == PYTHON.count('```') // 2
     assert all(ast.parse(code) for code in blocks(PYTHON, 'python'))
     assert 'targets.json' in RECORDS

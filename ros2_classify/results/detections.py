@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, TYPE_CHECKING
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,6 @@ from ros2_classify.errors import OutputError
 from ros2_classify.results.checked import check_common, frozen, table, Timing, to_dict
 from ros2_classify.results.keypoints import Keypoints
 from ros2_classify.results.masks import InstanceMasks
-
-if TYPE_CHECKING:
-    from ros2_classify.results.results import Result
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +96,8 @@ class Detections:
     keypoints: Keypoints | None = None
     oriented: NDArray[np.float32] | None = None
     track_ids: NDArray[np.object_] | None = None
-    others: Mapping[str, Result] = field(default_factory=dict, kw_only=True)
+    # Any, because `Result` is the union of this type and others.
+    others: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the shapes and make the arrays read-only."""

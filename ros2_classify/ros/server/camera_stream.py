@@ -196,7 +196,7 @@ class CameraStream:
         self.last_error = ''
         self.publishers = Publishers(
             node, model.pipeline.task, self.update, masks=model.pipeline.gives_masks,
-            namespace=names.namespace)
+            namespace=names.namespace, others=model.pipeline.others)
 
     def _reset(self) -> None:
         self.counters = Counters()
@@ -252,7 +252,8 @@ class CameraStream:
     def announce(self, model: Model) -> None:
         """Publish the facts about the model, for later subscribers as well."""
         self.publishers.announce(
-            model.name, model.labels, model.settings.options.score_threshold, model.number)
+            model.name, model.labels, model.settings.options.score_threshold, model.number,
+            model.pipeline.others)
 
     def announce_if_active(self, model: Model) -> None:
         """Publish the facts about another model; an inactive stream does so when activated."""

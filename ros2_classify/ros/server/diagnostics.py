@@ -180,4 +180,4 @@ class ServerReport:
             version=server.models_loaded, load_time=model.load_time, engine_time=model.engine_time,
             warm_up_time=model.warm_up_time, refused=server.change_refused,
             unverified=model.pipeline.descriptor.unverified,
-            counts=model.pipeline.checks.counts(), issues=model.issues())
+            counts=model.counts(), issues=model.issues())

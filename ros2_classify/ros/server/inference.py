@@ -190,7 +190,7 @@ class Inference:
                 result = job.model.pipeline.postprocess(
                     job.outputs[row], job.batch.geometries[row], job.settings.options,
                     preprocess_time=job.preprocess_time, inference_time=job.inference_time)
-                job.model.pipeline.checks.check_image(source.origin, result, pixels)
+                job.model.pipeline.check_image(source.origin, result, pixels)
             except Exception as error:  # noqa: B902 - the other images get their results
                 yield Outcome(source, drop=Drop.FAILED, error=error)
             else:

@@ -21,7 +21,7 @@ those that have begun end with the old one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 import threading
 import time
@@ -35,6 +35,7 @@ from ros2_classify.model.catalog import resolve
 from ros2_classify.model.labels import Labels
 from ros2_classify.paths import allowed_paths, searching
 from ros2_classify.pipeline import Pipeline
+from ros2_classify.postprocess.result_checks import ResultChecks
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.results.results import Result
 from ros2_classify.ros.diagnostics.issues import find, Issue
@@ -74,7 +75,7 @@ class Model:
         self._users = 0
         self._retired = False
         self._awaited = False
-        self._logged: set[str] = set()
+        self._logged: set[tuple[str, str]] = set()
 
     @property
     def name(self) -> str:
@@ -88,23 +89,24 @@ class Model:
 
     def issues(self) -> list[Issue]:
         """Return what its results so far are worth a warning of."""
-        found = self.pipeline.checks.found()
-        issues = []
-        if fields := found.get('scores_outside'):
-            issues.append(find('scores_outside', **fields))
-        if fields := found.get('boxes_outside'):
-            issues.append(find('boxes_outside', **fields))
-        if fields := found.get('class_unknown'):
-            issues.append(find('class_unknown', **fields))
-        if fields := found.get('same_result'):
-            issues.append(find('same_result', **fields))
-        return issues
+        return [issue for _, issue in self._issues()]
 
     def new_issues(self) -> list[Issue]:
         """Return the issues that have not been returned before."""
-        new = [issue for issue in self.issues() if issue.key not in self._logged]
-        self._logged.update(issue.key for issue in new)
-        return new
+        new = [(head, issue) for head, issue in self._issues()
+               if (head, issue.key) not in self._logged]
+        self._logged.update((head, issue.key) for head, issue in new)
+        return [issue for _, issue in new]
+
+    def _issues(self) -> list[tuple[str, Issue]]:
+        """Return the issues of all heads, each with its head."""
+        heads = zip(('', *self.pipeline.others), self.pipeline.all_checks)
+        return [(head, issue) for head, checks in heads for issue in _issues_of(checks)]
+
+    def counts(self) -> dict[str, int]:
+        """Return how often results were suspicious, of all heads together."""
+        counts = [checks.counts() for checks in self.pipeline.all_checks]
+        return {name: sum(each[name] for each in counts) for name in counts[0]}
 
     def acquire(self) -> bool:
         """Begin to use it; return False if it has been retired."""
@@ -143,6 +145,20 @@ class Model:
             self.pipeline.close()
 
 
+def _issues_of(checks: ResultChecks) -> list[Issue]:
+    found = checks.found()
+    issues = []
+    if fields := found.get('scores_outside'):
+        issues.append(find('scores_outside', **fields))
+    if fields := found.get('boxes_outside'):
+        issues.append(find('boxes_outside', **fields))
+    if fields := found.get('class_unknown'):
+        issues.append(find('class_unknown', **fields))
+    if fields := found.get('same_result'):
+        issues.append(find('same_result', **fields))
+    return issues
+
+
 def difference(old: Model, new: Model) -> str:
     """Return why a model can't replace another one in a configured node; empty if it can."""
     before, after = old.pipeline, new.pipeline
@@ -150,9 +166,20 @@ def difference(old: Model, new: Model) -> str:
     if after.task != before.task:
         return (f'{new.name} is for {after.task} and {old.name} for {before.task}, whose topics '
                 f'and services differ: {cure}')
-    if after.gives_masks and not before.gives_masks:
+    tasks = [{name: head.task for name, head in pipeline.others.items()}
+             for pipeline in (before, after)]
+    if tasks[0] != tasks[1]:
+        return (f'{new.name} has the further heads {_listed(tasks[1])} and {old.name} has '
+                f'{_listed(tasks[0])}, whose topics differ: {cure}')
+    if after.gives_masks and not before.gives_masks or any(
+            head.gives_masks and not before.others[name].gives_masks
+            for name, head in after.others.items()):
         return f'{new.name} publishes masks, but {old.name} did not: {cure}, to add the topic'
     return ''
+
+
+def _listed(tasks: Mapping[str, str]) -> str:
+    return ', '.join(f'{name} ({task})' for name, task in tasks.items()) or 'none'
 
 
 def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
@@ -203,10 +230,11 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
             max_batch=batch_limit(settings['max_batch'], streams, engine),
             fetch=fetch, convert=convert,
             opening=lambda: starting(patience_for(engine)))
-    if pipeline.task not in MESSAGES:
+    tasks = (pipeline.task, *(head.task for head in pipeline.others.values()))
+    if task := next((task for task in tasks if task not in MESSAGES), None):
         pipeline.close()
         raise DescriptorError(
-            f'{name}: the task is {pipeline.task}, for which ROS has no message, so the server '
+            f'{name}: the task is {task}, for which ROS has no message, so the server '
             f'cannot publish it (it publishes {", ".join(MESSAGES)}); call ros2_classify.Pipeline '
             'in a node of your own, or "python3 -m ros2_classify infer --against" for two images')
     if not settings['max_batch'] and pipeline.engine.provider == _CPU:
@@ -217,7 +245,10 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
         result = pipeline.warm_up()
         warm = time.monotonic()
         descriptor = pipeline.descriptor
-        if problem := publishing_problem(result, pipeline.labels, descriptor.name):
+        if problem := publishing_problem(result, pipeline.labels, descriptor.name) or next(
+                filter(None, (publishing_problem(
+                    result.others[head], other.labels, descriptor.name)
+                    for head, other in pipeline.others.items())), ''):
             raise DescriptorError(
                 f'{descriptor.origin or descriptor.name}: its results cannot be published: '
                 f'{problem}; correct the labels or the name in its descriptor')

@@ -16,9 +16,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -26,6 +27,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from ros2_classify.model.labels import Labels
+from ros2_classify.postprocess.postprocessor import Postprocessor
 from ros2_classify.results import overlay
 from ros2_classify.results.results import Detections, Result
 from ros2_classify.ros.messages.image import to_bgr, to_ids_msg, to_image_msg
@@ -62,12 +64,14 @@ class Topics:
     """Creates publishers: with the node's names, or with those it would have in a namespace."""
 
     def __init__(self, node: Node, on_listeners: Callable[[], None],
-                 namespace: str | None = None) -> None:
+                 namespace: str | None = None, head: str = '') -> None:
         self._node = node
         self._on_listeners = on_listeners
         # Relative names are completed by ROS.
         self._base = '' if namespace is None else namespace.rstrip('/') + '/'
         self._private = '~' if namespace is None else self._base + node.get_name()
+        if head:
+            self._base, self._private = f'{self._base}{head}/', f'{self._private}/{head}'
         # The node's own group would remember the publishers, long gone ones too, for ever.
         self._group = {'callback_group': MutuallyExclusiveCallbackGroup()}
 
@@ -143,14 +147,17 @@ class Publishers:
     """
     The server's publishers, with the topics that the node would have in this namespace.
 
+    Each of `others`, the further heads of the model, has the same topics below its name.
+
     `on_listeners` is called in the executor's thread when a subscriber came or went; middlewares
     without such events never call it, so ask `wanted` from time to time as well.
     """
 
     def __init__(self, node: Node, task: str, on_listeners: Callable[[], None], *,
-                 masks: bool = False, namespace: str | None = None) -> None:
+                 masks: bool = False, namespace: str | None = None, head: str = '',
+                 others: Mapping[str, Postprocessor] = MappingProxyType({})) -> None:
         self._node = node
-        topics = Topics(node, on_listeners, namespace)
+        topics = Topics(node, on_listeners, namespace, head)
         self._outputs: list[Output] = [ResultOutput(topics, task, node.get_logger().info)]
         if masks:
             self._outputs.append(InstancesOutput(topics))
@@ -159,24 +166,38 @@ class Publishers:
         self._label_info = topics.latched(LabelInfo, 'label_info')
         self._vision_info = topics.latched(VisionInfo, 'vision_info')
         self._threshold: float | None = None
+        self._others = {
+            name: Publishers(node, other.task, on_listeners, masks=other.gives_masks,
+                             namespace=namespace, head=name)
+            for name, other in others.items()}
 
     @property
     def wanted(self) -> bool:
         """Whether anybody subscribes to what inference makes."""
-        return any(output.listeners for output in self._outputs)
+        return any(output.listeners for output in self._all)
 
     @property
     def listeners(self) -> int:
         """How many subscriptions there are to what inference makes."""
-        return sum(output.listeners for output in self._outputs)
+        return sum(output.listeners for output in self._all)
 
     @property
     def topics(self) -> tuple[str, ...]:
         """The resolved names of the topics of what inference makes."""
-        return tuple(output.publisher.topic_name for output in self._outputs)
+        return tuple(output.publisher.topic_name for output in self._all)
 
-    def announce(self, name: str, labels: Labels | None, threshold: float, version: int) -> None:
-        """Publish the latched facts about the model."""
+    @property
+    def _all(self) -> Iterator[Output]:
+        yield from self._outputs
+        for other in self._others.values():
+            yield from other._all
+
+    def announce(self, name: str, labels: Labels | None, threshold: float, version: int,
+                 others: Mapping[str, Postprocessor] = MappingProxyType({})) -> None:
+        """Publish the latched facts about the model and its further heads."""
+        for head, other in others.items():
+            self._others[head].announce(
+                name, other.labels, other.options.score_threshold, version)
         stamp = self._node.get_clock().now().to_msg()
         self._vision_info.publish(
             vision_info_msg(name, self._label_info.topic_name, version, stamp))
@@ -197,12 +218,16 @@ class Publishers:
                 message = output.write(published)
                 if message is not None:
                     output.publisher.publish(message)
+        for name, other in self._others.items():
+            other.publish(replace(published, result=published.result.others[name]))
 
     def destroy(self) -> None:
         """Take the topics away."""
         for publisher in (*(output.publisher for output in self._outputs),
                           self._label_info, self._vision_info):
             self._node.destroy_publisher(publisher)
+        for other in self._others.values():
+            other.destroy()
 
 
 def _create_publisher(
