@@ -129,7 +129,20 @@ def undeclared(node: Any, name: str) -> str:
 
 def _advice(name: str, known: Iterable[str]) -> str:
     """Return which parameter, or key of a descriptor, means this."""
-    plain = re.sub('[^a-z0-9]+', '_', name.lower().rpartition('.')[2]).strip('_')
+    known = tuple(known)
+    prefix, _, last = name.lower().rpartition('.')
+    # A parameter of one stream.
+    prefixes = {own.rpartition('.')[0]: None for own in known
+                if '.' in own and not own.startswith('qos_overrides.')}
+    meant = difflib.get_close_matches(prefix, prefixes, n=1, cutoff=0.5) if prefix else []
+    if meant:
+        names = {own.rpartition('.')[2] for own in known if own.startswith(f'{meant[0]}.')}
+        advice = _advice(last, names)
+        if advice:
+            return advice.replace("'", f"'{meant[0]}.", 1)
+        if last in known:
+            return f'{last} is one for all streams'
+    plain = re.sub('[^a-z0-9]+', '_', last).strip('_')
     options = [each for each in known if each == plain] or [
         each for each, words in _MEANINGS.items() if each in known and plain in words.split()]
     if not options and 'model' in known:

@@ -48,8 +48,8 @@ class Spec:
     The type follows from `default`; `minimum` and `maximum` are inclusive. With `from_model`, the
     model's descriptor supplies the default. With `or_number`, a string may be given as a whole
     number, as in ``source:=0``, which the command line can't tell from a number. With `or_off`,
-    the string ``off`` may come as false, which is how YAML reads it. `problem` says what is wrong
-    with a value, or nothing.
+    the string ``off`` may come as false, which is how YAML reads it. With `per_stream`, each
+    stream of a server may have its own. `problem` says what is wrong with a value, or nothing.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Spec:
     from_model: bool = False
     or_number: bool = False
     or_off: bool = False
+    per_stream: bool = False
     problem: Callable[[Value], str] | None = None
 
 
@@ -70,7 +71,7 @@ class Parameters:
 
     def __init__(self, node: Node, specs: Sequence[Spec]) -> None:
         self._node = node
-        self._specs = {spec.name: spec for spec in specs}
+        self._specs: dict[str, Spec] = {}
         # Values that the user has not set: a parameter that differs was set by the user.
         self._untouched: dict[str, Value] = {}
         refuse_unreadable_requests(node)
@@ -78,7 +79,8 @@ class Parameters:
         self._guard: Callable[[str], str] = lambda _: ''
         node.add_on_set_parameters_callback(self._check)
         for spec in specs:
-            self._declare(spec)
+            if not self.declare(spec) and spec.from_model:
+                self._untouched[spec.name] = spec.default
         if hasattr(node, 'add_post_set_parameters_callback'):  # not before Iron
             node.add_post_set_parameters_callback(lambda _: self._on_change())
 
@@ -91,6 +93,16 @@ class Parameters:
             return self._specs[name].default
         spec = self._specs[name]
         return str(value) if spec.or_number else _with_off(spec, value)
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether there is such a parameter."""
+        return name in self._specs
+
+    def assign(self, name: str, value: Value) -> None:
+        """Set a parameter; OptionsError if the value isn't allowed."""
+        result = self._node.set_parameters([Parameter(name, value=value)])[0]
+        if not result.successful:
+            raise OptionsError(f'{name} cannot be {value}: {result.reason}')
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Set the function to call after parameters have changed, in the executor's thread."""
@@ -121,7 +133,9 @@ class Parameters:
                 for name, untouched in self._untouched.items()
                 if name in values and self[name] == untouched]
 
-    def _declare(self, spec: Spec) -> None:
+    def declare(self, spec: Spec) -> bool:
+        """Declare a parameter; return whether the user gave it at start, if it's `from_model`."""
+        self._specs[spec.name] = spec
         # Declared without a value, so that a value of the user can be told from the default.
         value = spec.default
         if spec.from_model:
@@ -136,14 +150,14 @@ class Parameters:
         except InvalidParameterValueException as error:
             raise OptionsError(_without_suffix(error, spec)) from error
         if not spec.from_model:
-            return
+            return False
         try:
             given = self._node.get_parameter(spec.name).value is not None
         except ParameterUninitializedException:
             given = False
         if not given:
             self._node.set_parameters([Parameter(spec.name, value=spec.default)])
-            self._untouched[spec.name] = spec.default
+        return given
 
     def _check(self, parameters: Sequence[Parameter]) -> SetParametersResult:
         """Refuse values that the table does not allow."""
@@ -197,7 +211,8 @@ def markdown_table(specs: Sequence[Spec]) -> str:
         source = "the model's, else " if spec.from_model else ''
         lines.append(
             f'| `{spec.name}` | {kind} | {source}{default} | {allowed} | '
-            f'{"no" if spec.read_only else "yes"} | {spec.description} |')
+            f'{"no" if spec.read_only else "yes"}{", per stream" if spec.per_stream else ""} | '
+            f'{spec.description} |')
     return '\n'.join(lines)
 
 

@@ -37,6 +37,7 @@ from ros2_classify.ros.server.inference import Drop, Outcome
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.parameters import ResultSettings
 from ros2_classify.ros.server.publishers import Published, Publishers
+from ros2_classify.ros.server.stream_parameters import StreamView
 from ros2_classify.ros.server.subscription import ImageSubscription
 from ros2_classify.ros.server.topic_diagnosis import explain_losses, explain_silence
 from ros2_classify.ros.server.trace import Trace
@@ -51,6 +52,11 @@ class StreamNames:
     topic: str
     transport: str  # a key of `TRANSPORTS`
     namespace: str | None = None  # None: the node's own
+
+    @property
+    def prefix(self) -> str:
+        """What is before the names of its own parameters; '' if the node's are its own."""
+        return (self.namespace or '').strip('/').replace('/', '.')
 
 
 def stream_names(
@@ -148,22 +154,27 @@ class Unserved:
 class Frame(NamedTuple):
     """An image that a stream has taken, and when it came (`time.perf_counter`)."""
 
-    stream: CameraStream
+    camera: CameraStream
     msg: Any
     received: float
 
     @property
     def origin(self) -> str:
         """The topic of the image."""
-        return self.stream.topic
+        return self.camera.topic
+
+    @property
+    def stream(self) -> str:
+        """The prefix of its parameters."""
+        return self.camera.prefix
 
     def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
-        return self.stream.read(self.msg, settings)
+        return self.camera.read(self.msg, settings)
 
     def finish(self, outcome: Outcome) -> None:
         """Publish the result, or count why there is none."""
-        self.stream.finish(self, outcome)
+        self.camera.finish(self, outcome)
 
 
 class CameraStream:
@@ -176,10 +187,11 @@ class CameraStream:
 
     def __init__(
             self, node: Node, names: StreamNames, model: Model, bridge: Bridge,
-            qos: str = 'auto') -> None:
+            parameters: StreamView) -> None:
         self._node = node
         self._bridge = bridge
-        self._qos = qos
+        self.parameters = parameters
+        self.prefix = names.prefix
         self._log = node.get_logger()
         self._throttled = ThrottledLog()
         self._names = names
@@ -215,6 +227,9 @@ class CameraStream:
         """The full name of the topic of images."""
         return self._names.topic
 
+    def _settings(self, model: Model) -> ResultSettings:
+        return model.settings.of(self.prefix)
+
     @property
     def source(self) -> ImageSubscription | None:
         """Where the images come from, while the stream is active."""
@@ -230,7 +245,7 @@ class CameraStream:
         self._trace = trace
         self._source = ImageSubscription(
             self._node, self._names.topic, self._names.transport, wake,
-            listed=self._names.namespace is not None, qos=self._qos)
+            listed=self._names.namespace is not None, qos=self.parameters['qos'])
         # Subscribed in any case at first: wrong settings show now, not with the first subscriber.
         self._source.update(wanted=True)
 
@@ -252,7 +267,7 @@ class CameraStream:
     def announce(self, model: Model) -> None:
         """Publish the facts about the model, for later subscribers as well."""
         self.publishers.announce(
-            model.name, model.labels, model.settings.options.score_threshold, model.number,
+            model.name, model.labels, self._settings(model).options.score_threshold, model.number,
             model.pipeline.others)
 
     def announce_if_active(self, model: Model) -> None:
@@ -283,10 +298,10 @@ class CameraStream:
         if source is None:
             return
         try:
-            self.publishers.announce_threshold(
-                model.labels, model.settings.options.score_threshold)
+            settings = self._settings(model)
+            self.publishers.announce_threshold(model.labels, settings.options.score_threshold)
             source.ask_for_events()
-            self.issues = self._look(source, model.settings.image_timeout, limit)
+            self.issues = self._look(source, settings.image_timeout, limit)
         except Exception as error:  # noqa: B902 - only words are lost
             self._throttled(self._log.error, f'unexpected {type(error).__name__}: {error}')
 

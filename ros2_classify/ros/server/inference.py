@@ -53,6 +53,10 @@ class Source(Protocol):
     def origin(self) -> str:
         """The topic or the service of the image."""
 
+    @property
+    def stream(self) -> str:
+        """The prefix of its parameters; '' for the node's."""
+
     def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
 
@@ -187,14 +191,15 @@ class Inference:
                 yield Outcome(source, drop=Drop.FAILED, error=job.error)
                 continue
             try:
+                settings = job.settings.of(source.stream)
                 result = job.model.pipeline.postprocess(
-                    job.outputs[row], job.batch.geometries[row], job.settings.options,
+                    job.outputs[row], job.batch.geometries[row], settings.options,
                     preprocess_time=job.preprocess_time, inference_time=job.inference_time)
                 job.model.pipeline.check_image(source.origin, result, pixels)
             except Exception as error:  # noqa: B902 - the other images get their results
                 yield Outcome(source, drop=Drop.FAILED, error=error)
             else:
-                yield Outcome(source, result, pixels, color, job.settings.class_id)
+                yield Outcome(source, result, pixels, color, settings.class_id)
 
     def abandon(self, error: Exception) -> list[Outcome]:
         """Give up the jobs that don't come back; return what becomes of their images."""
@@ -217,7 +222,7 @@ class Inference:
             if job.abandoned:
                 return
             try:
-                pixels, color = source.read(job.settings)
+                pixels, color = source.read(job.settings.of(source.stream))
                 job.batch.add(pixels, color)
             except Exception as error:  # noqa: B902 - the other images get their results
                 job.dropped.append(Outcome(source, drop=Drop.UNUSABLE, error=error))

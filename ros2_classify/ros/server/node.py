@@ -27,13 +27,14 @@ from typing import Any
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
-from ros2_classify.errors import EngineError, ModelNotFoundError, Ros2ClassifyError
+from ros2_classify.errors import (
+    EngineError, ModelNotFoundError, OptionsError, Ros2ClassifyError)
 from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.node import memory, process as runtime
 from ros2_classify.ros.node.lifecycle_node import ManagedNode
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.node.parameters import Parameters
-from ros2_classify.ros.server.camera_stream import CameraStream, stream_names
+from ros2_classify.ros.server.camera_stream import CameraStream, stream_names, StreamNames
 from ros2_classify.ros.server.diagnostics import ServerReport
 from ros2_classify.ros.server.faults import EngineFaults, timeout
 from ros2_classify.ros.server.image_waiter import check_rclpy, ImageWaiter
@@ -41,9 +42,10 @@ from ros2_classify.ros.server.inference import Inference, InferenceStatistics
 from ros2_classify.ros.server.model import load_model, Model
 from ros2_classify.ros.server.model_loader import LoadingModel, ModelLoader
 from ros2_classify.ros.server.model_parameter import ModelParameter
-from ros2_classify.ros.server.parameters import model_defaults, PARAMETERS, result_settings
+from ros2_classify.ros.server.parameters import all_settings, model_defaults, PARAMETERS
 from ros2_classify.ros.server.recovery import Recovery
 from ros2_classify.ros.server.service import InferenceService, Request
+from ros2_classify.ros.server.stream_parameters import StreamParameters
 from ros2_classify.ros.server.trace import Trace
 from ros2_classify.ros.server.worker import Worker
 
@@ -61,6 +63,7 @@ class ServerNode(ManagedNode):
         super().__init__('server', stop)
         self._throttled = ThrottledLog()
         self.settings = Parameters(self, PARAMETERS)
+        self.stream_parameters = StreamParameters(self.settings, PARAMETERS, self._prefixes())
         if self.settings['tune_malloc']:
             memory.tune_malloc()
         memory.calm_opencv()
@@ -89,15 +92,25 @@ class ServerNode(ManagedNode):
         """Whether it configures and activates itself."""
         return bool(self.settings['autostart'])
 
+    def _stream_names(self) -> tuple[StreamNames, ...]:
+        return stream_names(
+            self, self.settings['image_topics'], self.settings['image_transport'],
+            self.settings['output_namespaces'])
+
+    def _prefixes(self) -> list[str]:
+        try:
+            return [names.prefix for names in self._stream_names()]
+        except OptionsError:
+            # To configure the node is what fails.
+            return []
+
     # ---- transitions
 
     def configure(self) -> None:
         """Load and warm up the model, create publishers and the service."""
         self.gave_up = ''
         check_rclpy()
-        names = stream_names(
-            self, self.settings['image_topics'], self.settings['image_transport'],
-            self.settings['output_namespaces'])
+        names = self._stream_names()
         bridge = self.bridge = Bridge(self.settings['image_backend'])
         name = self.settings['model']
         if not name:
@@ -121,7 +134,8 @@ class ServerNode(ManagedNode):
         self._parameters_changed()
         streams = []
         for each in names:
-            streams.append(CameraStream(self, each, model, bridge, self.settings['qos']))
+            streams.append(CameraStream(
+                self, each, model, bridge, self.stream_parameters.view(each.prefix)))
             # One by one: what exists is destroyed where a later one fails.
             self._streams = tuple(streams)
         self._report.watch(self._streams)
@@ -243,9 +257,12 @@ class ServerNode(ManagedNode):
         return ''
 
     def _parameters_changed(self) -> None:
+        if self.stream_parameters.following:
+            return
+        self.stream_parameters.follow()
         model = self.model
         if model is not None and not self._model_parameter.setting_model:
-            model.settings = result_settings(self.settings, model.pipeline.options)
+            model.settings = all_settings(self.stream_parameters, model.pipeline.options)
 
     def _on_timer(self) -> None:
         """Do now and then what no event asks for."""
@@ -329,7 +346,7 @@ class ServerNode(ManagedNode):
         """Use a model from now on; return the previous one."""
         old = self.model
         assert old is not None
-        model.settings = result_settings(self.settings, model.pipeline.options)
+        model.settings = all_settings(self.stream_parameters, model.pipeline.options)
         self.models_loaded += 1
         model.number = self.models_loaded
         for stream in self._streams:

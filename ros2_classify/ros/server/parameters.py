@@ -16,7 +16,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 import threading
 from typing import Any, get_args
 
@@ -36,6 +37,7 @@ from ros2_classify.ros.messages.bridge import BACKENDS
 from ros2_classify.ros.node.parameters import Parameters, Spec
 from ros2_classify.ros.server.faults import ACTIONS, EXIT_CODE
 from ros2_classify.ros.server.model_policy import POLICIES, trusted_problem
+from ros2_classify.ros.server.stream_parameters import StreamParameters, StreamView
 from ros2_classify.ros.server.subscription import QOS
 
 FETCH_PARAMETERS = (
@@ -174,29 +176,31 @@ PARAMETERS = (
     Spec('trace_file', '', 'For measuring: file (.npz) to which the times of all frames are '
          'written when the node stops; empty for none', read_only=True),
     Spec('score_threshold', 0.3, 'Results with a lower score are dropped',
-         minimum=0.0, maximum=1.0, from_model=True),
+         minimum=0.0, maximum=1.0, from_model=True, per_stream=True),
     Spec('top_k', 5, 'Classification: at most this many classes',
-         minimum=1, maximum=1000000, from_model=True),
+         minimum=1, maximum=1000000, from_model=True, per_stream=True),
     Spec('nms_iou', 0.45, 'Detection: of two boxes of one class whose intersection over union is '
-         'larger, the better one stays', minimum=0.0, maximum=1.0, from_model=True),
+         'larger, the better one stays', minimum=0.0, maximum=1.0, from_model=True,
+         per_stream=True),
     Spec('ioa_threshold', 0.0, 'Detection: of two boxes of one class whose intersection is a '
          'larger part of the smaller one, the better one stays; 0 switches this off',
-         minimum=0.0, maximum=1.0, from_model=True),
+         minimum=0.0, maximum=1.0, from_model=True, per_stream=True),
     Spec('max_detections', 100, 'Detection: at most this many boxes',
-         minimum=1, maximum=1000000, from_model=True),
+         minimum=1, maximum=1000000, from_model=True, per_stream=True),
     Spec('max_candidates', 4096, 'Detection: at most this many boxes over the threshold, the best '
-         'ones, are compared with each other', minimum=1, maximum=100000, from_model=True),
+         'ones, are compared with each other', minimum=1, maximum=100000, from_model=True,
+         per_stream=True),
     Spec('class_id', 'label', 'What the field class_id of results holds: the label or the index',
-         choices=('label', 'index')),
+         choices=('label', 'index'), per_stream=True),
     Spec('input_range', '16', 'Values of 16-bit images that are black and white: the number of '
          'bits, such as 12; two values, such as 1000..5000; percentile, or percentile 2..98, of '
          'each image; auto: the fewest bits that hold all values so far', from_model=True,
-         or_number=True, problem=_range_problem),
+         per_stream=True, or_number=True, problem=_range_problem),
     Spec('image_timeout', 0.0, 'Seconds after which it is an error that no image comes; 0: three '
          "times the measured interval of the camera's images, and at least 5; 10 until it is "
-         'known', minimum=0.0, maximum=86400.0),
+         'known', minimum=0.0, maximum=86400.0, per_stream=True),
     Spec('max_image_pixels', MAX_PIXELS, 'Larger images are refused',
-         minimum=1, maximum=1 << 30),
+         minimum=1, maximum=1 << 30, per_stream=True),
 )
 
 
@@ -209,15 +213,28 @@ class ResultSettings:
     max_pixels: int  # larger images are refused
     input_range: InputRange = ALL_BITS  # which values of 16-bit images are black and white
     image_timeout: float = 0.0  # seconds without an image until it is an error; 0: by their rate
+    streams: Mapping[str, ResultSettings] = field(default_factory=dict)  # by prefix
+
+    def of(self, prefix: str) -> ResultSettings:
+        """Return what counts for a stream; the prefix '' is for the node."""
+        return self.streams.get(prefix, self)
 
 
-def result_settings(parameters: Parameters, defaults: Options) -> ResultSettings:
+def result_settings(parameters: Parameters | StreamView, defaults: Options) -> ResultSettings:
     """Return what the parameters ask for now; the model's defaults serve what is no parameter."""
     options = defaults.replace(**{
         spec.name: parameters[spec.name] for spec in PARAMETERS
         if spec.from_model and spec.name in vars(defaults)})
     return ResultSettings(options, parameters['class_id'], parameters['max_image_pixels'],
                           InputRange.parse(parameters['input_range']), parameters['image_timeout'])
+
+
+def all_settings(parameters: StreamParameters, defaults: Options) -> ResultSettings:
+    """Return what counts for the node, and for each of its streams."""
+    return replace(
+        result_settings(parameters.view(''), defaults), streams={
+            prefix: result_settings(parameters.view(prefix), defaults)
+            for prefix in parameters.prefixes})
 
 
 def model_defaults(pipeline: Pipeline[Any]) -> dict[str, Any]:

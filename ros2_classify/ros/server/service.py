@@ -48,6 +48,11 @@ class Request:
         """The name of the service."""
         return self.service.name
 
+    @property
+    def stream(self) -> str:
+        """The node's parameters count."""
+        return ''
+
     def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
         return to_array(

@@ -55,6 +55,7 @@ class Source:
     """An image of one colour."""
 
     origin = '/image'
+    stream = ''
 
     def __init__(self, rgb, **changes):
         pixels = np.full((6, 9, 3), rgb, np.uint8)
@@ -317,3 +318,22 @@ def test_a_job_that_is_done_when_another_one_is_abandoned_is_dropped(inference):
     job = inference.run(model, [Source(RED)], 0)
     assert inference.abandon(EngineError('the next one does not come back')) == []
     assert told(inference.outcomes(job)) == [('STOPPED', 'None')]
+
+
+def test_each_image_has_the_settings_of_its_stream():
+    model, _ = make_model()
+    model.settings = ResultSettings(
+        model.pipeline.options.replace(top_k=2), 'label', 10_000, streams={
+            'front': ResultSettings(model.pipeline.options.replace(top_k=1), 'index', 10_000),
+            'rear': ResultSettings(model.pipeline.options, 'label', 1)})
+    sources = [Source(RED), Source(GREEN), Source(BLUE), Source(RED)]
+    for source, stream in zip(sources, ('', 'front', 'rear', 'other')):
+        source.stream = stream
+    inference = Inference(EngineFaults('retry'))
+    outcomes = {id(each.source): each for each in inference.outcomes(
+        inference.run(model, sources, 0))}
+    node, front, rear, other = (outcomes[id(source)] for source in sources)
+    assert (len(node.result), node.class_id) == (2, 'label')
+    assert (len(front.result), front.class_id) == (1, 'index')
+    assert rear.drop is Drop.UNUSABLE
+    assert len(other.result) == 2
