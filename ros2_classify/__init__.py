@@ -44,17 +44,21 @@ if TYPE_CHECKING:
     from ros2_classify.results.overlay import draw
     from ros2_classify.results.results import (
         Classification, Detections, Embedding, Result, Segmentation, Timing)
+    from ros2_classify.spatial.camera import CameraModel
+    from ros2_classify.spatial.depth import locate
+    from ros2_classify.spatial.ground import locate_on_ground
+    from ros2_classify.spatial.positions import Positions
 
 __version__ = '0.1.0'
 
 __all__ = [
-    'ArchiveError', 'Classification', 'DescriptorError', 'Detections', 'DiskFullError',
-    'Embedding', 'EngineError', 'EngineMemoryError', 'EngineSettings', 'FetchCancelledError',
-    'FetchError', 'FetchOptions', 'InputError', 'IntegrityError', 'Keypoints', 'Labels',
-    'LabelsError', 'ModelDescriptor', 'ModelNotFoundError', 'Options', 'OptionsError',
-    'OutputError', 'Pipeline', 'ProviderLostError', 'Result', 'Ros2ClassifyError',
-    'Segmentation', 'Timing', 'UnsafeModelError', 'draw', 'load_descriptor', 'load_labels',
-    'read_image', 'write_image',
+    'ArchiveError', 'CameraModel', 'Classification', 'DescriptorError', 'Detections',
+    'DiskFullError', 'Embedding', 'EngineError', 'EngineMemoryError', 'EngineSettings',
+    'FetchCancelledError', 'FetchError', 'FetchOptions', 'InputError', 'IntegrityError',
+    'Keypoints', 'Labels', 'LabelsError', 'ModelDescriptor', 'ModelNotFoundError', 'Options',
+    'OptionsError', 'OutputError', 'Pipeline', 'Positions', 'ProviderLostError', 'Result',
+    'Ros2ClassifyError', 'Segmentation', 'Timing', 'UnsafeModelError', 'draw', 'load_descriptor',
+    'load_labels', 'locate', 'locate_on_ground', 'read_image', 'write_image',
 ]
 
 # The module of each exported name; the imports above say the same to type checkers.
@@ -74,6 +78,10 @@ _MODULES = {
     'download.options': ('FetchOptions',),
     'results.results': (
         'Classification', 'Detections', 'Embedding', 'Result', 'Segmentation', 'Timing'),
+    'spatial.camera': ('CameraModel',),
+    'spatial.depth': ('locate',),
+    'spatial.ground': ('locate_on_ground',),
+    'spatial.positions': ('Positions',),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

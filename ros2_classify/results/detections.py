@@ -60,6 +60,9 @@ class Detections:
     track_ids : ndarray of object, shape (N,), optional
         One ``str`` for each box: the id of the object over time, unique for a camera and a run;
         empty while the object is not confirmed. None without tracking.
+    positions : ndarray of float64, shape (N, 3), optional
+        Where each object is in metres, in the camera's optical frame (x right, y down, z
+        forward); NaN where it is not known. None without depth.
     others : mapping of str to Result
         The results of the model's further heads, by their names; empty if it has none.
 
@@ -96,6 +99,7 @@ class Detections:
     keypoints: Keypoints | None = None
     oriented: NDArray[np.float32] | None = None
     track_ids: NDArray[np.object_] | None = None
+    positions: NDArray[np.float64] | None = None
     # Any, because `Result` is the union of this type and others.
     others: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
@@ -124,6 +128,13 @@ class Detections:
                 raise OutputError(
                     f'oriented has shape {oriented.shape} but must be ({len(self)}, 5), finite: '
                     'one row of center x, center y, width, height, angle for each score')
+        if self.positions is not None:
+            positions = frozen(self.positions, np.float64)
+            object.__setattr__(self, 'positions', positions)
+            if positions.shape != (len(self), 3):
+                raise OutputError(
+                    f'positions has shape {positions.shape} but must be ({len(self)}, 3): one row '
+                    'of x, y, z in metres for each score')
 
     def select(self, rows: NDArray[Any]) -> Detections:
         """
@@ -147,7 +158,8 @@ class Detections:
             masks=None if self.masks is None else self.masks.select(rows),
             keypoints=None if self.keypoints is None else self.keypoints.select(rows),
             oriented=None if self.oriented is None else self.oriented[rows],
-            track_ids=None if self.track_ids is None else self.track_ids[rows])
+            track_ids=None if self.track_ids is None else self.track_ids[rows],
+            positions=None if self.positions is None else self.positions[rows])
 
     def instances(self) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
         """
@@ -170,7 +182,8 @@ class Detections:
         """
         Return one dictionary for each object: ``class_id``, ``label``, ``score``, ``box``.
 
-        Where the model or the server gives them also ``keypoints``, ``oriented_box``, ``id``.
+        Where the model or the server gives them also ``keypoints``, ``oriented_box``, ``id``,
+        ``position`` (metres; None where it is not known).
         """
         rows: list[dict[str, Any]] = [
             {'class_id': class_id, 'label': label, 'score': round(score, 6),
@@ -188,6 +201,10 @@ class Detections:
         if self.track_ids is not None:
             for row, track_id in zip(rows, self.track_ids.tolist()):
                 row['id'] = track_id
+        if self.positions is not None:
+            for row, point in zip(rows, self.positions.tolist()):
+                row['position'] = ([round(metres, 4) for metres in point]
+                                   if np.isfinite(point).all() else None)
         return rows
 
     def to_dict(self) -> dict[str, Any]:

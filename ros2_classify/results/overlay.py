@@ -285,10 +285,11 @@ def _draw_tabs(
     height, width = canvas.shape[:2]
     placed: list[tuple[int, int, int, int]] = []
     room = _MAX_COVER * height * width
-    for box, label, score, class_id in zip(
-            boxes, result.labels.tolist(), result.scores.tolist(), result.class_ids.tolist()):
+    for box, label, score, class_id, distance in zip(
+            boxes, result.labels.tolist(), result.scores.tolist(), result.class_ids.tolist(),
+            _distances(result)):
         number = f' {score:.2f}'
-        for suffix in (number, ''):
+        for suffix in dict.fromkeys((number + distance, distance, '')):
             limit = width - 2 * style.pad - _text_size(suffix, style)[0]
             text = _fit(to_ascii(label, class_id), limit, style) + suffix
             text_width, capital = _text_size(text, style)
@@ -304,6 +305,14 @@ def _draw_tabs(
         color = color_of(class_id)
         cv2.rectangle(canvas, (left, top), (right - 1, bottom - 1), color, cv2.FILLED)
         _write(canvas, text, left + style.pad, top + style.pad + capital, text_color(color), style)
+
+
+def _distances(result: Detections) -> list[str]:
+    """Return the part of each tab that says how far away the object is; empty if not known."""
+    if result.positions is None:
+        return [''] * len(result)
+    metres = np.linalg.norm(result.positions, axis=1).tolist()
+    return ['' if each != each else f' {each:.1f} m' for each in metres]
 
 
 def _place(

@@ -212,3 +212,18 @@ def test_text_can_be_read_on_every_colour() -> None:
     ('犬 dog', '? dog'), ('犬', '#17'), ('кот', '#17'), ('', ''), ('???', '???'), ('a\x00b', 'a?b')])
 def test_labels_in_ascii(label: str, expected: str) -> None:
     assert to_ascii(label, 17) == expected
+
+
+def test_a_known_distance_is_in_the_tab_of_its_box(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The distance is that of the point, not its z, and nothing is drawn where it is unknown."""
+    from dataclasses import replace
+
+    from ros2_classify.results import overlay
+
+    written: list[str] = []
+    monkeypatch.setattr(
+        overlay, '_write', lambda canvas, text, *rest: written.append(text))
+    found = detections([[50, 50, 150, 150], [300, 200, 420, 300]], (640, 480))
+    draw(pixels((640, 480)), replace(
+        found, positions=np.array([[1.2, 0.0, 1.6], [np.nan] * 3])))
+    assert written == ['thing 0.90 2.0 m', 'thing 0.50']

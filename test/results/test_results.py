@@ -194,7 +194,8 @@ def some_objects():
                             np.array([[0, 0, 4, 4], [1, 1, 5, 5], [2, 2, 6, 6]])),
         keypoints=Keypoints(np.arange(12).reshape(3, 2, 2), np.full((3, 2), 0.5), ('l', 'r'),
                             ((0, 1),)),
-        oriented=np.arange(15).reshape(3, 5), track_ids=np.array(['', '7', '8'], object))
+        oriented=np.arange(15).reshape(3, 5), track_ids=np.array(['', '7', '8'], object),
+        positions=np.array([[np.nan] * 3, [1.0, 0.5, 2.0], [np.nan] * 3]))
 
 
 @pytest.mark.parametrize('rows', [np.array([1, 2]), np.array([False, True, True])])
@@ -206,7 +207,9 @@ def test_selected_objects_keep_all_that_belongs_to_them(rows):
         'class_id': 0, 'label': 'a', 'score': 0.8, 'box': [1.0, 1.0, 5.0, 5.0],
         'keypoints': [{'name': 'l', 'x': 4.0, 'y': 5.0, 'score': 0.5},
                       {'name': 'r', 'x': 6.0, 'y': 7.0, 'score': 0.5}],
-        'oriented_box': [5.0, 6.0, 7.0, 8.0, 9.0], 'id': '7'}
+        'oriented_box': [5.0, 6.0, 7.0, 8.0, 9.0], 'id': '7',
+        'position': [1.0, 0.5, 2.0]}
+    assert some.rows()[1]['position'] is None
     assert some.masks.values[:, 0, 0].tolist() == pytest.approx([0.8, 0.7])
     assert some.masks.frames.tolist() == found.masks.frames[1:].tolist()
     assert some.keypoints.skeleton == ((0, 1),)
@@ -220,6 +223,7 @@ def test_no_object_is_selected_of_none():
     ({'track_ids': np.array(['1'], object)}, 'there are 1 track ids but 3 boxes'),
     ({'oriented': np.zeros((3, 4))}, r'oriented has shape \(3, 4\) but must be \(3, 5\)'),
     ({'oriented': np.full((3, 5), np.nan)}, 'finite'),
+    ({'positions': np.zeros((3, 2))}, r'positions has shape \(3, 2\) but must be \(3, 3\)'),
     ({'keypoints': Keypoints(np.zeros((1, 2, 2)), np.zeros((1, 2)))}, '1 sets of key points'),
 ])
 def test_what_belongs_to_objects_fits_them(wrong, words):
