@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.errors import InputError
 from ros2_classify.results.detections import Detections
-from ros2_classify.spatial.camera import CameraModel, Floats
+from ros2_classify.spatial.camera import CameraModel
 from ros2_classify.spatial.positions import Missing, Positions
 
 # Of the pixels of a box, or of a mask; fewer are chance.

@@ -74,7 +74,7 @@ def test_the_covariance_grows_with_distance():
     ([300, 0, 340, 3], 'above_horizon'),
 ])
 def test_refused(box, key):
-    # 30 degrees above the middle is the horizon: 480/2 - 500 tan 30 < 0, so the camera looks level.
+    # The camera looks level: the horizon is in the middle of the image.
     pose = looking_down(1.0, 0.0)
     if key == 'cut_off':
         box = [*box[:3], 480]
