@@ -234,6 +234,7 @@ def _sums_to_one(numbers: NDArray[np.float64]) -> bool:
 
 def _input_of_classifier(evidence: Evidence) -> InputSettings:
     crop = 'center_crop' if evidence.size else 'stretch'
+    unverified = (*_ALL, 'input.resize') if evidence.size else _ALL
     if evidence.ultralytics:
         return InputSettings(
             {'scale': 1 / 255, 'resize': crop, 'crop_fraction': 1.0},
@@ -245,11 +246,12 @@ def _input_of_classifier(evidence: Evidence) -> InputSettings:
     if evidence.spec.layout == 'nhwc' or evidence.spec.color == 'gray':
         return InputSettings(
             {**_SIGNED, 'resize': crop},
-            'pixels from -1 to 1, centre crop, as many classifiers of TensorFlow take them', _ALL)
+            'pixels from -1 to 1, centre crop, as many classifiers of TensorFlow take them',
+            unverified)
     return InputSettings(
         {**_IMAGENET, 'resize': crop},
         'rgb with the mean and standard deviation of ImageNet, centre crop, as classifiers of '
-        'PyTorch take them', _ALL)
+        'PyTorch take them', unverified)
 
 
 def segmentation(evidence: Evidence) -> Iterator[Hypothesis]:

@@ -21,8 +21,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from importlib import import_module
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ from ros2_classify.image_io import depth_reader
 from ros2_classify.inspection.output_checks import (
     best_score, Issues, judge, nothing_found, run_on)
 from ros2_classify.model.catalog import resolve
-from ros2_classify.model.descriptor import ModelDescriptor, PIXELS, with_pixels
+from ros2_classify.model.descriptor import ModelDescriptor, PIXELS, Resize, with_pixels
 from ros2_classify.model.descriptor_writer import mapping_of
 from ros2_classify.model.files import model_file
 from ros2_classify.model.labels import Labels
@@ -118,11 +119,13 @@ class Variant:
     pixels: str  # the word for ``input.pixels``; '' is the descriptor as it is
     rank: int  # of the label among the results, from 1; 0 if it isn't there
     score: float
+    resize: str = ''  # the word for ``input.resize``; '' is the descriptor as it is
 
     def __str__(self) -> str:
-        """Return it as ``imagenet: 1st, 0.93``."""
+        """Return it as ``imagenet, stretch: place 1, 0.930``."""
         place = f'place {self.rank}, {self.score:.3f}' if self.rank else 'not found'
-        return f'{self.pixels or "as it is"}: {place}'
+        fed = ', '.join(filter(None, (self.pixels, self.resize and f'resize {self.resize}')))
+        return f'{fed or "as it is"}: {place}'
 
 
 @dataclass
@@ -276,15 +279,19 @@ def _variants(
     descriptor, found = pipeline.descriptor, []
     plain = descriptor.input.whole and not descriptor.input.quantization
     words = ('',) if plain else ('', *PIXELS)
-    for word in words:
+    resizes: tuple[Resize | Literal[''], ...] = ('',)
+    if 'input.resize' in descriptor.unverified:
+        resizes = ('', 'stretch' if descriptor.input.resize != 'stretch' else 'center_crop')
+    for word, resize in product(words, resizes):
         spec = with_pixels(descriptor.input, word) if word else descriptor.input
+        spec = replace(spec, resize=resize) if resize else spec
         changed: Pipeline[Any] = Pipeline(
             replace(descriptor, input=spec), pipeline.engine, pipeline.labels)
         rows = changed(image, 'bgr', changed.options.replace(
             score_threshold=_LOWEST, top_k=_ALL_CLASSES)).rows()
         rank = next((place for place, row in enumerate(rows, 1)
                      if row['class_id'] == class_id), 0)
-        found.append(Variant(word, rank, rows[rank - 1]['score'] if rank else 0.0))
+        found.append(Variant(word, rank, rows[rank - 1]['score'] if rank else 0.0, resize))
     return sorted(found, key=lambda each: (each.rank or len(found) + 10**6, -each.score))
 
 

@@ -107,8 +107,8 @@ def test_a_graph_that_scales_pixels_itself_is_fed_plain_ones(
     found = descriptor_of(save(tmp_path / 'm.onnx', 'Softmax', 5, scale=scale))
     for key, value in expected.items():
         assert getattr(found.input, key) == value
-    assert found.unverified == (('input.color',) if scale else (
-        'input.color', 'input.scale', 'input.mean', 'input.std'))
+    assert found.unverified == (('input.color', 'input.resize') if scale else (
+        'input.color', 'input.scale', 'input.mean', 'input.std', 'input.resize'))
 
 
 def test_names_beside_a_linear_output_make_it_classes(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import dataclasses
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -400,6 +401,25 @@ def test_a_label_tells_how_a_model_is_fed(tmp_path: Path, word: str) -> None:
     assert path.is_file()
 
 
+def test_a_label_tells_how_images_are_resized(tmp_path: Path) -> None:
+    """A classifier of the stretched image must be found by it, if the descriptor crops."""
+    small = np.random.default_rng(6).integers(0, 255, (40, 40, 3), np.uint8)
+    _, descriptor = save_known_classifier(tmp_path, small, 'imagenet')
+    wide = small.repeat(2, axis=1)  # stretched to a square, it is the small one again
+    crops = dataclasses.replace(descriptor, input=dataclasses.replace(
+        descriptor.input, resize='center_crop', crop_fraction=1.0))
+    report = check_model(
+        dataclasses.replace(crops, unverified=('input.resize',)), wide, label='wanted',
+        provider='cpu')
+    best = report.variants[0]
+    assert (best.pixels, best.resize, best.rank) == ('imagenet', 'stretch', 1)
+    assert str(best).startswith('imagenet, resize stretch: place 1, ')
+    assert [each.rank for each in report.variants].count(1) == 1
+    # What is declared is not varied.
+    report = check_model(crops, wide, label='wanted', provider='cpu')
+    assert {each.resize for each in report.variants} == {''}
+
+
 def save_known_classifier(
     directory: Path, image: np.ndarray, word: str,
 ) -> tuple[Path, ModelDescriptor]:
@@ -440,7 +460,14 @@ def test_strict_and_words_of_the_command_line(
     page = capsys.readouterr().out.replace('\n', ' ')
     assert 'nothing contradicts; NOT verified: input.color, input.scale' in page
     assert main(['models', 'check', str(path), '--strict']) == 3
-    assert main(['models', 'check', str(path), '--strict', '--input', 'unit']) == 0
+    # A word says what pixels are, not how images are resized.
+    assert main(['models', 'check', str(path), '--strict', '--input', 'unit']) == 3
+    assert 'NOT verified: input.resize' in capsys.readouterr().out.replace('\n', ' ')
+    said = tmp_path / 'said.yaml'
+    said.write_text(
+        'source: {path: net.onnx}\ninput: {pixels: unit, resize: stretch}\n'
+        'output: {decoder: classification}\n')
+    assert main(['models', 'check', str(said), '--strict']) == 0
     assert 'no problem found' in capsys.readouterr().out
     assert main(['models', 'check', str(path), '--label', 'x']) == 2
     assert 'give the image too' in capsys.readouterr().err
