@@ -35,8 +35,9 @@ from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor
 from ros2_classify.ros.server.inference import Drop, Outcome
 from ros2_classify.ros.server.model import Model
+from ros2_classify.ros.server.output import Published
 from ros2_classify.ros.server.parameters import ResultSettings
-from ros2_classify.ros.server.publishers import Published, Publishers
+from ros2_classify.ros.server.publishers import Publishers
 from ros2_classify.ros.server.stream_parameters import StreamView
 from ros2_classify.ros.server.subscription import ImageSubscription
 from ros2_classify.ros.server.topic_diagnosis import explain_losses, explain_silence

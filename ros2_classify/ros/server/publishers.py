@@ -16,92 +16,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from ros2_classify.model.labels import Labels
 from ros2_classify.postprocess.postprocessor import Postprocessor
 from ros2_classify.results import overlay
-from ros2_classify.results.results import Detections, Result
 from ros2_classify.ros.messages.image import to_bgr, to_ids_msg, to_image_msg
 from ros2_classify.ros.messages.vision import (
     INSTANCES_TOPIC, label_info_msg, message_writer, MESSAGES, vision_info_msg)
+from ros2_classify.ros.server.output import Output, Published, Topics
 from sensor_msgs.msg import Image
 from vision_msgs.msg import LabelInfo, VisionInfo
-
-
-def _qos(depth: int, durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -> QoSProfile:
-    """Return a new profile (overrides are written into it); reliable serves both kinds."""
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.RELIABLE,
-        durability=durability)
-
-
-@dataclass
-class Published:
-    """A result, and what belongs to it; `pixels` are the camera's and stay as they are."""
-
-    result: Result
-    header: Any
-    pixels: Any
-    color: str
-    class_id: str
-
-    @cached_property
-    def instances(self) -> Any:
-        """The image of the objects' pixels, made once for all who want it; None without masks."""
-        return self.result.instances() if isinstance(self.result, Detections) else None
-
-
-class Topics:
-    """Creates publishers: with the node's names, or with those it would have in a namespace."""
-
-    def __init__(self, node: Node, on_listeners: Callable[[], None],
-                 namespace: str | None = None, head: str = '') -> None:
-        self._node = node
-        self._on_listeners = on_listeners
-        # Relative names are completed by ROS.
-        self._base = '' if namespace is None else namespace.rstrip('/') + '/'
-        self._private = '~' if namespace is None else self._base + node.get_name()
-        if head:
-            self._base, self._private = f'{self._base}{head}/', f'{self._private}/{head}'
-        # The node's own group would remember the publishers, long gone ones too, for ever.
-        self._group = {'callback_group': MutuallyExclusiveCallbackGroup()}
-
-    def create(self, msg_type: type, name: str, depth: int = 10) -> Any:
-        """Create a publisher of results, `~/` in front for the node's own topics."""
-        topic = self._private + name[1:] if name.startswith('~') else self._base + name
-        return _create_publisher(
-            self._node, msg_type, topic, _qos(depth), self._on_listeners,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(), **self._group)
-
-    def latched(self, msg_type: type, name: str) -> Any:
-        """Create a publisher of facts, whose last message later subscribers get as well."""
-        return self._node.create_publisher(
-            msg_type, self._base + name, _qos(1, DurabilityPolicy.TRANSIENT_LOCAL), **self._group)
-
-
-class Output:
-    """A topic that follows from results: `write` is called if it has a subscriber."""
-
-    def __init__(self, publisher: Any) -> None:
-        self.publisher = publisher
-
-    @property
-    def listeners(self) -> int:
-        """How many subscriptions there are."""
-        return int(self.publisher.get_subscription_count())
-
-    def write(self, published: Published) -> Any:
-        """Return the message, or its bytes; None for none."""
-        raise NotImplementedError
 
 
 class ResultOutput(Output):
@@ -147,7 +76,8 @@ class Publishers:
     """
     The server's publishers, with the topics that the node would have in this namespace.
 
-    Each of `others`, the further heads of the model, has the same topics below its name.
+    Each of `others`, the further heads of the model, has the same topics below its name. `more`
+    makes the topics of what is switched on beside the results themselves.
 
     `on_listeners` is called in the executor's thread when a subscriber came or went; middlewares
     without such events never call it, so ask `wanted` from time to time as well.
@@ -155,12 +85,14 @@ class Publishers:
 
     def __init__(self, node: Node, task: str, on_listeners: Callable[[], None], *,
                  masks: bool = False, namespace: str | None = None, head: str = '',
-                 others: Mapping[str, Postprocessor] = MappingProxyType({})) -> None:
+                 others: Mapping[str, Postprocessor] = MappingProxyType({}),
+                 more: Callable[[Topics], Sequence[Output]] = lambda topics: ()) -> None:
         self._node = node
         topics = Topics(node, on_listeners, namespace, head)
         self._outputs: list[Output] = [ResultOutput(topics, task, node.get_logger().info)]
         if masks:
             self._outputs.append(InstancesOutput(topics))
+        self._outputs += more(topics)
         # Last: drawing takes longest.
         self._outputs.append(DebugImageOutput(topics))
         self._label_info = topics.latched(LabelInfo, 'label_info')
@@ -228,18 +160,3 @@ class Publishers:
             self._node.destroy_publisher(publisher)
         for other in self._others.values():
             other.destroy()
-
-
-def _create_publisher(
-        node: Node, msg_type: type, topic: str, qos: QoSProfile,
-        on_listeners: Callable[[], None], **options: Any) -> Any:
-    """Create a publisher that tells when subscribers come and go, where that is possible."""
-    try:
-        from rclpy.event_handler import PublisherEventCallbacks, UnsupportedEventTypeError
-    except ImportError:  # before Iron
-        return node.create_publisher(msg_type, topic, qos, **options)
-    events = PublisherEventCallbacks(matched=lambda _: on_listeners())
-    try:
-        return node.create_publisher(msg_type, topic, qos, event_callbacks=events, **options)
-    except UnsupportedEventTypeError:
-        return node.create_publisher(msg_type, topic, qos, **options)
