@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import dataclasses
 from dataclasses import dataclass
 import math
@@ -25,15 +25,17 @@ from typing import Any
 import numpy as np
 
 from ros2_classify.errors import OptionsError
+from ros2_classify.frozen_mapping import FrozenMapping
 
 # If neither the caller nor the descriptor sets a threshold.
 _SCORE_THRESHOLD = {'detection': 0.3, 'classification': 0.0, 'segmentation': 0.0, 'embedding': 0.0}
 _MULTI_LABEL_THRESHOLD = 0.5
-_MAX_COUNT = 10**6
+MAX_COUNT = 10**6
 _MOST_CANDIDATES = 100_000
 # Non-maximum suppression takes time with the square of the boxes. A frame with more boxes than
 # this over the threshold has no information; only the best ones are compared.
 MAX_CANDIDATES = 4096
+_NO_THRESHOLDS: Mapping[str, float] = FrozenMapping({})
 _WHOLE = (int, np.integer)
 _REAL = (float, np.floating, *_WHOLE)
 
@@ -63,6 +65,15 @@ class Options:
     max_candidates : int
         For detection: maximum number of boxes that are compared, best first; time grows with
         its square.
+    classes : sequence of str or int
+        Names or ids: other classes are dropped; for segmentation, their pixels have no class.
+        Empty means all.
+    class_thresholds : mapping of str or int to float
+        From 0 to 1: what ``score_threshold`` is for single classes, by name or id.
+    nms_agnostic : bool
+        Whether boxes of different classes suppress each other by ``nms_iou``, too.
+    min_area, max_area : float
+        From 0 to 1: boxes whose area is a smaller or a greater part of the image are dropped.
 
     Raises
     ------
@@ -84,26 +95,56 @@ class Options:
     max_detections: int = 100
     multi_label: bool = False
     max_candidates: int = MAX_CANDIDATES
+    classes: tuple[str, ...] = ()
+    class_thresholds: Mapping[str, float] = _NO_THRESHOLDS
+    nms_agnostic: bool = False
+    min_area: float = 0.0
+    max_area: float = 1.0
 
     def __post_init__(self) -> None:
         """Check all ranges."""
-        for name in ('score_threshold', 'nms_iou', 'ioa_threshold'):
+        for name in ('score_threshold', 'nms_iou', 'ioa_threshold', 'min_area', 'max_area'):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, _REAL) or not (
-                    math.isfinite(value) and 0.0 <= value <= 1.0):
+            if not _is_share(value):
                 raise OptionsError(f'{name} is {value!r} but must be a number from 0 to 1')
         for name in ('top_k', 'max_detections', 'max_candidates'):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, _WHOLE) or not (
-                    1 <= value <= _MAX_COUNT):
+                    1 <= value <= MAX_COUNT):
                 raise OptionsError(
-                    f'{name} is {value!r} but must be a whole number from 1 to {_MAX_COUNT}')
+                    f'{name} is {value!r} but must be a whole number from 1 to {MAX_COUNT}')
         if self.max_candidates > _MOST_CANDIDATES:
             raise OptionsError(
                 f'max_candidates is {self.max_candidates} but must be a whole number from 1 to '
                 f'{_MOST_CANDIDATES}')
-        if not isinstance(self.multi_label, bool):
-            raise OptionsError(f'multi_label is {self.multi_label!r} but must be true or false')
+        for name in ('multi_label', 'nms_agnostic'):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionsError(f'{name} is {getattr(self, name)!r} but must be true or false')
+        if self.min_area > self.max_area:
+            raise OptionsError(
+                f'min_area is {self.min_area} but must not be above max_area, {self.max_area}')
+        if self.classes != () or self.class_thresholds != _NO_THRESHOLDS:
+            self._check_classes()
+
+    def _check_classes(self) -> None:
+        """Check names and scores, and keep ids as text."""
+        given: Any = self.classes
+        if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+            raise OptionsError(
+                f"classes is {given!r} but must be a list of names or ids, like ['person']")
+        object.__setattr__(self, 'classes', tuple(
+            _class_name('classes', each) for each in given))
+        if not isinstance(self.class_thresholds, Mapping):
+            raise OptionsError(
+                f'class_thresholds is {self.class_thresholds!r} but must be scores by name or id, '
+                "like {'person': 0.6}")
+        for name, score in self.class_thresholds.items():
+            if not _is_share(score):
+                raise OptionsError(
+                    f'class_thresholds of {name!r} is {score!r} but must be a number from 0 to 1')
+        object.__setattr__(self, 'class_thresholds', FrozenMapping({
+            _class_name('class_thresholds', name): score
+            for name, score in self.class_thresholds.items()}))
 
     def replace(self, **changes: Any) -> Options:
         """Return a copy with some values changed; OptionsError if a name is unknown."""
@@ -115,12 +156,24 @@ class Options:
         return dataclasses.replace(self, **changes)
 
 
+def _is_share(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, _REAL) and bool(
+        math.isfinite(value) and 0.0 <= value <= 1.0)
+
+
+def _class_name(option: str, value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, *_WHOLE)) or (
+            not str(value).strip()):
+        raise OptionsError(f'{option} has {value!r} but each class must be a name or an id')
+    return str(value).strip()
+
+
 def default_options(
-    declared: Mapping[str, Any], task: str, *, multi_label: bool,
+    declared: Mapping[str, Any], task: str, *, multi_label: bool, nms_agnostic: bool = False,
 ) -> Options:
     """Return the options of a call that sets none: as declared, or else by the task."""
     values: dict[str, Any] = {
         'score_threshold': _MULTI_LABEL_THRESHOLD if multi_label else _SCORE_THRESHOLD[task],
-        'multi_label': multi_label}
+        'multi_label': multi_label, 'nms_agnostic': nms_agnostic}
     values.update((key, value) for key, value in declared.items() if value is not None)
     return Options(**values)

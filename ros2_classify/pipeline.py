@@ -529,6 +529,23 @@ class Pipeline(Generic[Found]):
                 for name, head in self._others.items()})
         return cast(Found, result)
 
+    def check_options(self, options: Options) -> None:
+        """
+        Check options before a call: whether the model has the classes that they name.
+
+        Parameters
+        ----------
+        options : Options
+            Those of a call.
+
+        Raises
+        ------
+        OptionsError
+            If a class is unknown; the message names the nearest.
+
+        """
+        self._postprocess.check_options(options)
+
     def with_output(self, output: OutputSpec) -> Pipeline[Any]:
         """Return a pipeline of the same engine that decodes outputs in another way."""
         return Pipeline(

@@ -34,11 +34,11 @@ from ros2_classify.autoconfig.inferred import labels_of, size_of, task_of
 from ros2_classify.autoconfig.trial import Trial
 from ros2_classify.engines.base import Engine, TensorSpec
 from ros2_classify.errors import DescriptorError
+from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.model.descriptor import (
     DType, DTYPES, InputSpec, Layout, ModelDescriptor, OutputSpec, PIXEL_KEYS, Size, SIZES, USUAL,
     with_pixels)
-from ros2_classify.model.frozen_mapping import FrozenMapping
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.quantization import with_quantization
 

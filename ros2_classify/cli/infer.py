@@ -63,6 +63,21 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         '--max-detections', type=int, metavar='N',
         help='detection: at most N boxes (default: from the model)')
+    parser.add_argument(
+        '--classes', nargs='+', metavar='CLASS',
+        help='drop all classes but these, by name or id (default: from the model)')
+    parser.add_argument(
+        '--class-threshold', nargs='+', metavar='CLASS=SCORE',
+        help='thresholds of single classes, such as person=0.6 (default: from the model)')
+    parser.add_argument(
+        '--nms-agnostic', action='store_true', default=None,
+        help='detection: boxes of different classes suppress each other, too')
+    parser.add_argument(
+        '--min-area', type=float, metavar='SHARE',
+        help='detection: drop boxes that are a smaller part of the image; 0 to 1')
+    parser.add_argument(
+        '--max-area', type=float, metavar='SHARE',
+        help='detection: drop boxes that are a greater part of the image; 0 to 1')
     add_input(parser)
     parser.add_argument(
         '--provider', default='auto', metavar='NAME',
@@ -181,10 +196,18 @@ def _check_task(pipeline: Pipeline[Result], arguments: argparse.Namespace) -> No
 
 def _changes(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the options given on the command line."""
+    from ros2_classify.filters import parse_class_thresholds
+
     values = {
         'score_threshold': arguments.threshold,
         'top_k': arguments.top_k,
         'nms_iou': arguments.nms_iou,
         'max_detections': arguments.max_detections,
+        'classes': arguments.classes,
+        'class_thresholds': None if arguments.class_threshold is None else (
+            parse_class_thresholds(arguments.class_threshold)),
+        'nms_agnostic': arguments.nms_agnostic,
+        'min_area': arguments.min_area,
+        'max_area': arguments.max_area,
     }
     return {key: value for key, value in values.items() if value is not None}

@@ -288,7 +288,8 @@ def _variants(
         changed: Pipeline[Any] = Pipeline(
             replace(descriptor, input=spec), pipeline.engine, pipeline.labels)
         rows = changed(image, 'bgr', changed.options.replace(
-            score_threshold=_LOWEST, top_k=_ALL_CLASSES)).rows()
+            score_threshold=_LOWEST, top_k=_ALL_CLASSES, classes=(),
+            class_thresholds={})).rows()
         rank = next((place for place, row in enumerate(rows, 1)
                      if row['class_id'] == class_id), 0)
         found.append(Variant(word, rank, rows[rank - 1]['score'] if rank else 0.0, resize))

@@ -28,11 +28,11 @@ from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines.external_data import weight_files
 from ros2_classify.errors import EngineError
+from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.inspection.check import check_model, Report
 from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec
 from ros2_classify.model.descriptor_writer import mapping_of
 from ros2_classify.model.files import request_for
-from ros2_classify.model.frozen_mapping import FrozenMapping
 from ros2_classify.paths import locate
 import yaml
 

@@ -28,8 +28,8 @@ from ros2_classify.autoconfig.trial import Run
 from ros2_classify.decoders import Candidates, DecodeContext, DECODERS
 from ros2_classify.decoders.base import find_name, ScoreError
 from ros2_classify.errors import DescriptorError, OutputError
+from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.model.descriptor import ModelDescriptor
-from ros2_classify.model.frozen_mapping import FrozenMapping
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
@@ -331,7 +331,8 @@ def best_score(
     scores = result.scores
     if not len(scores):
         scores = pipeline(image, color, options.replace(
-            score_threshold=0.0, multi_label=False, top_k=1, max_detections=1)).scores
+            score_threshold=0.0, class_thresholds={}, multi_label=False, top_k=1,
+            max_detections=1)).scores
     return float(scores[0]) if len(scores) else None
 
 

@@ -56,7 +56,7 @@ def _head(head: ModelDescriptor) -> dict[str, Any]:
 
 
 def _defaults(defaults: Defaults) -> dict[str, Any]:
-    return {key: value for key, value in vars(defaults).items() if value is not None}
+    return {key: thaw(value) for key, value in vars(defaults).items() if value is not None}
 
 
 def thaw(value: Any) -> Any:

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ros2_classify.download.url import file_name, problem_with, redact
+from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.keys import key, Kind, read, Schema, SHA256
-from ros2_classify.model.frozen_mapping import FrozenMapping
 from ros2_classify.yaml_config import Fields, Where
 
 Certainty = Literal['quoted_with_sha256', 'quoted', 'inferred']

@@ -56,6 +56,20 @@ def label_image(found: PixelClasses, geometry: Geometry) -> LabelImage:
     return whole
 
 
+def only_classes(
+    image: LabelImage, class_ids: Sequence[int], found: PixelClasses,
+) -> LabelImage:
+    """Give the pixels of other classes, the background aside, no class; empty: all classes."""
+    if not class_ids:
+        return image
+    kept = np.full(1 << 8 * image.dtype.itemsize, found.unlabeled, image.dtype)
+    for class_id in (*class_ids, *(() if found.background is None else (found.background,))):
+        if class_id < len(kept):
+            kept[class_id] = class_id
+    only: LabelImage = kept[image]
+    return only
+
+
 def classes_on(
     image: LabelImage, ignored: Sequence[int | None], threshold: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

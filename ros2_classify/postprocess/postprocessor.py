@@ -29,10 +29,11 @@ from ros2_classify.decoders import (
 from ros2_classify.decoders.base import check_score, find_name, ScoreError
 from ros2_classify.engines import Quantization, Tensors, TensorSpec
 from ros2_classify.errors import DescriptorError, OptionsError, OutputError
+from ros2_classify.filters import class_filter, ClassFilter, size_passes
 from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.labels import Labels
-from ros2_classify.options import default_options, Options
-from ros2_classify.postprocess.label_image import classes_on, label_image
+from ros2_classify.options import default_options, MAX_COUNT, Options
+from ros2_classify.postprocess.label_image import classes_on, label_image, only_classes
 from ros2_classify.postprocess.nms import ioa_filter, non_maximum_suppression
 from ros2_classify.postprocess.result_checks import ResultChecks
 from ros2_classify.preprocess.geometry import Geometry
@@ -107,7 +108,15 @@ class Postprocessor:
         self._label_count = None if labels is None else labels.class_count
         self._options = default_options(
             dataclasses.asdict(descriptor.defaults), self._decoder.task,
-            multi_label=self._decoder.multi_label(self._decoder_options))
+            multi_label=self._decoder.multi_label(self._decoder_options),
+            nms_agnostic=self._nms == 'class_agnostic')
+        self._class_count: int | None = None
+        # The filter of the options that came last.
+        self._filter: tuple[Options, Labels | None, ClassFilter | None] | None = None
+        try:
+            self.check_options(self._options)
+        except OptionsError as error:
+            raise DescriptorError(f'{self._model}: defaults.{error}') from error
         self._checked = False
         self._gives_masks = False
         self.checks = ResultChecks(descriptor.name, labels)
@@ -131,6 +140,23 @@ class Postprocessor:
     def options(self) -> Options:
         """The default options of a call, from the descriptor."""
         return self._options
+
+    def check_options(self, options: Options) -> None:
+        """Raise OptionsError if they name classes that the model does not have."""
+        self._class_filter(options)
+
+    def _class_filter(self, options: Options) -> ClassFilter | None:
+        if not options.classes and not options.class_thresholds:
+            return None
+        last = self._filter
+        if last is None or last[0] is not options or last[1] is not self._labels:
+            if self.task == 'embedding':
+                raise OptionsError(
+                    f'classes are for models that find some, but the task of {self._model} is '
+                    'embedding; remove classes and class_thresholds')
+            last = self._filter = (
+                options, self._labels, class_filter(options, self._labels, self._class_count))
+        return last[2]
 
     def __call__(
         self, outputs: Tensors, geometry: Geometry, options: Options | None = None, *,
@@ -161,9 +187,13 @@ class Postprocessor:
         first = not self._checked
         if first:
             self._check_classes(outputs)
+        classes = self._class_filter(chosen)
         decoded = self._decoder.decode(outputs, self._decoder_options, DecodeContext(
-            input_size=geometry.model_size, score_threshold=chosen.score_threshold,
-            top_k=chosen.top_k, multi_label=chosen.multi_label, label_count=self._label_count))
+            input_size=geometry.model_size,
+            score_threshold=chosen.score_threshold if classes is None else classes.least,
+            # All, of which the filter leaves some.
+            top_k=chosen.top_k if classes is None else MAX_COUNT,
+            multi_label=chosen.multi_label, label_count=self._label_count))
         if first:
             self._check_outputs(outputs)
             if isinstance(decoded, Candidates):
@@ -172,7 +202,7 @@ class Postprocessor:
             check_score(decoded.scores[0])
         size = geometry.source_size
         if isinstance(decoded, Candidates):
-            boxes, rows = self._select(decoded, geometry, chosen)
+            boxes, rows = self._select(decoded, geometry, chosen, classes)
             masks = _masks(decoded, rows, geometry)
             self._gives_masks = masks is not None
             class_ids = decoded.class_ids[rows]
@@ -181,30 +211,48 @@ class Postprocessor:
             return Detections(boxes, class_ids, decoded.scores[rows], names, size, timing, masks)
         if isinstance(decoded, PixelClasses):
             image = label_image(decoded, geometry)
-            class_ids, parts = classes_on(
-                image, (decoded.background, decoded.unlabeled), chosen.score_threshold)
+            ignored = (decoded.background, decoded.unlabeled)
+            if classes is None:
+                class_ids, parts = classes_on(image, ignored, chosen.score_threshold)
+            else:
+                image = only_classes(image, classes.class_ids, decoded)
+                class_ids, parts = classes_on(image, ignored, 0.0)
+                passes = classes.passes(class_ids, parts)
+                class_ids, parts = class_ids[passes], parts[passes]
             names = self._names(class_ids)
             timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
             return Segmentation(image, class_ids, parts, names, size, timing, decoded.background)
         if isinstance(decoded, Vector):
             timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
             return Embedding(decoded.values, size, timing)
-        names = self._names(decoded.class_ids)
+        class_ids, scores = decoded.class_ids, decoded.scores
+        if classes is not None:
+            rows = np.flatnonzero(classes.passes(class_ids, scores))
+            rows = rows if chosen.multi_label else rows[:chosen.top_k]
+            class_ids, scores = class_ids[rows], scores[rows]
+        names = self._names(class_ids)
         timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
-        return Classification(decoded.class_ids, decoded.scores, names, size, timing)
+        return Classification(class_ids, scores, names, size, timing)
 
     def _select(
         self, found: Candidates, geometry: Geometry, options: Options,
+        classes: ClassFilter | None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return boxes in source pixels and their rows, best first, overlaps suppressed."""
         filtered = options.ioa_threshold > 0.0
-        if self._nms != 'none':
+        # What is dropped suppresses nothing.
+        wanted = self._wanted(found, geometry, options, classes)
+        scores = found.scores if wanted is None else found.scores[wanted]
+        if self._nms != 'none' or options.nms_agnostic:
+            boxes, ids = found.boxes, found.class_ids
+            if wanted is not None:
+                boxes, ids = boxes[wanted], ids[wanted]
             rows = non_maximum_suppression(
-                found.boxes, found.scores,
-                found.class_ids if self._nms == 'per_class' else np.zeros_like(found.class_ids),
+                boxes, scores, np.zeros_like(ids) if options.nms_agnostic else ids,
                 options.nms_iou, candidates=options.max_candidates)
         else:
-            rows = np.argsort(-found.scores, kind='stable')[:options.max_candidates]
+            rows = np.argsort(-scores, kind='stable')[:options.max_candidates]
+        rows = rows if wanted is None else wanted[rows]
         if len(rows):
             check_score(found.scores[rows[0]])
         boxes = found.boxes[rows]
@@ -221,6 +269,21 @@ class Postprocessor:
             return boxes[kept], rows[kept]
         return boxes[:limit], rows[:limit]
 
+    def _wanted(
+        self, found: Candidates, geometry: Geometry, options: Options,
+        classes: ClassFilter | None,
+    ) -> NDArray[np.int64] | None:
+        """Return the rows that pass the filters; None if there are no filters."""
+        sizes = None
+        if options.min_area > 0.0 or options.max_area < 1.0:
+            boxes = geometry.clip(found.boxes) if found.in_source_pixels else geometry.to_source(
+                found.boxes)
+            sizes = size_passes(boxes, geometry.source_size, options)
+        if classes is None:
+            return None if sizes is None else np.flatnonzero(sizes)
+        passes = classes.passes(found.class_ids, found.scores)
+        return np.flatnonzero(passes if sizes is None else passes & sizes)
+
     def _names(self, class_ids: NDArray[np.int64]) -> NDArray[np.object_]:
         if self._labels is not None:
             return self._labels.names(class_ids)
@@ -229,6 +292,7 @@ class Postprocessor:
     def _check_classes(self, outputs: Tensors) -> None:
         """Compare the number of classes with that of the labels, once."""
         count = self._decoder.class_count(outputs, self._decoder_options)
+        self._class_count = count
         labels = self._labels
         if count is not None and labels is not None and (shifted := labels.from_zero(count)):
             _LOGGER.warning(

@@ -81,6 +81,8 @@ _MEANINGS = {
                'nms_iou_threshold overlap',
     'max_detections': 'max_det max_dets max_boxes max_objects max_results keep_top_k',
     'top_k': 'topk k max_classes',
+    'classes': 'class_filter filter_classes class_list keep_classes',
+    'nms_agnostic': 'agnostic agnostic_nms class_agnostic',
     'model': 'model_file model_name model_url model_uri weights weights_file weights_path '
              'checkpoint onnx onnx_file onnx_model onnx_path engine engine_file net',
     'provider': 'device backend gpu use_gpu cuda use_cuda providers execution_provider',
@@ -99,7 +101,7 @@ _MEANINGS = {
 # The key of a model's descriptor, and what others call it.
 _DESCRIPTOR = {
     '`labels`, or a label file beside the model':
-        'labels label label_file label_path label_map labels_file labels_path classes class_file '
+        'labels label label_file label_path label_map labels_file labels_path class_file '
         'class_names class_labels names num_classes nc',
     '`input`':
         'mean std scale norm normalize normalization preprocessing color bgr rgb swap_rb resize '

@@ -20,6 +20,7 @@ Parameters as data: one table per node declares, checks and documents its parame
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 import math
@@ -76,7 +77,9 @@ class Parameters:
         self._untouched: dict[str, Value] = {}
         refuse_unreadable_requests(node)
         self._on_change: Callable[[], None] = lambda: None
-        self._guard: Callable[[str], str] = lambda _: ''
+        # While values are set that have been checked together.
+        self._checked = False
+        self._guards: list[Callable[[Mapping[str, Value]], str]] = []
         node.add_on_set_parameters_callback(self._check)
         for spec in specs:
             if not self.declare(spec) and spec.from_model:
@@ -91,6 +94,8 @@ class Parameters:
         except ParameterUninitializedException:
             # An empty list on the command line has no type, and counts as unset.
             return self._specs[name].default
+        if isinstance(value, array):
+            value = list(value)
         spec = self._specs[name]
         return str(value) if spec.or_number else _with_off(spec, value)
 
@@ -100,38 +105,46 @@ class Parameters:
 
     def assign(self, name: str, value: Value) -> None:
         """Set a parameter; OptionsError if the value isn't allowed."""
-        result = self._node.set_parameters([Parameter(name, value=value)])[0]
+        self._assign({name: value})
+
+    def _assign(self, values: Mapping[str, Value]) -> None:
+        self._checked = True
+        try:
+            result = self._node.set_parameters_atomically(
+                [Parameter(name, value=value) for name, value in values.items()])
+        finally:
+            self._checked = False
         if not result.successful:
-            raise OptionsError(f'{name} cannot be {value}: {result.reason}')
+            raise OptionsError(f'{", ".join(values)} cannot be set: {result.reason}')
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Set the function to call after parameters have changed, in the executor's thread."""
         self._on_change = callback
 
-    def guard(self, problem_with: Callable[[str], str]) -> None:
-        """Set the check of a parameter's name before it is set: a reason to refuse, or ''."""
-        self._guard = problem_with
+    def guard(self, problem_with: Callable[[Mapping[str, Value]], str]) -> None:
+        """Add a check of what is set at once, by name: a reason to refuse, or ''."""
+        self._guards.append(problem_with)
 
     def check_model_defaults(self, values: Mapping[str, Value]) -> None:
         """Raise `OptionsError` if `set_model_defaults` would refuse these values."""
-        for name, value in self._followed(values):
+        for name, value in self.followed(values).items():
             reason = problem(self._specs[name], value)
             if reason:
                 raise OptionsError(f'the model sets {name} to {value}: {reason}')
 
     def set_model_defaults(self, values: Mapping[str, Value]) -> None:
         """Set the parameters that the user hasn't set to the model's values."""
-        for name, value in self._followed(values):
-            result = self._node.set_parameters([Parameter(name, value=value)])[0]
-            if not result.successful:
-                raise OptionsError(f'the model sets {name} to {value}: {result.reason}')
-            self._untouched[name] = self[name]
+        self.check_model_defaults(values)
+        followed = self.followed(values)
+        if followed:
+            self._untouched.update(followed)
+            self._assign(followed)
 
-    def _followed(self, values: Mapping[str, Value]) -> list[tuple[str, Value]]:
+    def followed(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """Return the parameters that the user hasn't set, with these values."""
-        return [(name, type(self._specs[name].default)(values[name]))
+        return {name: type(self._specs[name].default)(values[name])
                 for name, untouched in self._untouched.items()
-                if name in values and self[name] == untouched]
+                if name in values and self[name] == untouched}
 
     def declare(self, spec: Spec) -> bool:
         """Declare a parameter; return whether the user gave it at start, if it's `from_model`."""
@@ -144,7 +157,8 @@ class Parameters:
             self._node.declare_parameter(spec.name, value, _descriptor(spec))
         except InvalidParameterTypeException as error:
             hint = {float: '; write a decimal point, such as 1.0',
-                    list: '; write a list, such as [one, two]'}.get(type(spec.default), '')
+                    list: '; write a list, such as [one, two] or ["1", "2"]'}.get(
+                        type(spec.default), '')
             choices = f'; write one of {", ".join(spec.choices)}' if spec.choices else ''
             raise OptionsError(_without_suffix(error, spec) + hint + choices) from error
         except InvalidParameterValueException as error:
@@ -164,7 +178,11 @@ class Parameters:
         for parameter in parameters:
             spec = self._specs.get(parameter.name)
             reason = problem(spec, parameter.value) if spec else ''
-            reason = reason or self._guard(parameter.name)
+            if reason:
+                return SetParametersResult(successful=False, reason=reason)
+        values = {each.name: each.value for each in parameters}
+        for guard in () if self._checked else self._guards:
+            reason = guard(values)
             if reason:
                 return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)

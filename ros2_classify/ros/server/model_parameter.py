@@ -21,13 +21,13 @@ it and replaces it, and the parameter changes with it; else the caller is told w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify.errors import OptionsError, Ros2ClassifyError
 from ros2_classify.ros.node.parameters import Parameters, replace_setters
 from ros2_classify.ros.server.model import difference, Model
 from ros2_classify.ros.server.model_loader import LoadingModel
@@ -52,6 +52,9 @@ class ModelHolder(Protocol):
 
     def free_model(self, model: Model) -> None:
         """Free a model when nobody uses it any more."""
+
+    def check_change(self, model: Model, values: Mapping[str, Any]) -> None:
+        """Raise OptionsError if parameters, with these values, don't fit a model."""
 
     def set_requested_model(self, model: Model) -> Model:
         """Use a model that a user asked for; return the previous one."""
@@ -163,6 +166,13 @@ class ModelParameter:
             raise ChangeRefusedError(reason)
         defaults = model_defaults(new.pipeline)
         self._settings.check_model_defaults(defaults)
+        try:
+            self._holder.check_change(new, {
+                **self._settings.followed(defaults),
+                **{each.name: each.value for each in parameters}})
+        except OptionsError as error:
+            raise ChangeRefusedError(
+                f'{new.name}: {error}; change the parameter first, or both at once') from error
         self.setting_model = True
         try:
             result = self._node.set_parameters_atomically(list(parameters))
@@ -174,7 +184,7 @@ class ModelParameter:
         self._holder.set_requested_model(new)
         self._log.info(f'the model {old.name} is replaced by {new.name}')
 
-    def _problem_with(self, name: str) -> str:
-        if name != _NAME or self._holder.model is None or self.setting_model:
+    def _problem_with(self, values: Mapping[str, Any]) -> str:
+        if _NAME not in values or self._holder.model is None or self.setting_model:
             return ''
         return 'the model of a node that is configured is set by its services, as ros2 param does'

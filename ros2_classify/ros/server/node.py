@@ -21,6 +21,7 @@ it never touches an image. The worker's threads take images, run the model and p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import time
 from typing import Any
 
@@ -42,7 +43,8 @@ from ros2_classify.ros.server.inference import Inference, InferenceStatistics
 from ros2_classify.ros.server.model import load_model, Model
 from ros2_classify.ros.server.model_loader import LoadingModel, ModelLoader
 from ros2_classify.ros.server.model_parameter import ModelParameter
-from ros2_classify.ros.server.parameters import all_settings, model_defaults, PARAMETERS
+from ros2_classify.ros.server.parameters import (
+    all_settings, check_settings, model_defaults, PARAMETERS)
 from ros2_classify.ros.server.recovery import Recovery
 from ros2_classify.ros.server.service import InferenceService, Request
 from ros2_classify.ros.server.stream_parameters import StreamParameters
@@ -82,6 +84,7 @@ class ServerNode(ManagedNode):
             stop, lambda: float(self.settings['load_timeout']), self._wake_executor)
         self._model_parameter = ModelParameter(self, self.settings, self)
         self.settings.on_change(self._parameters_changed)
+        self.settings.guard(self._problem_with)
         self.faults = self._new_faults()
         self.recovery: Recovery | None = None
         self.gave_up = ''
@@ -131,6 +134,7 @@ class ServerNode(ManagedNode):
         self.models_loaded += 1
         model.number = self.models_loaded
         self.settings.set_model_defaults(model_defaults(model.pipeline))
+        check_settings(self.stream_parameters, model.pipeline)
         self._parameters_changed()
         streams = []
         for each in names:
@@ -264,6 +268,18 @@ class ServerNode(ManagedNode):
         if model is not None and not self._model_parameter.setting_model:
             model.settings = all_settings(self.stream_parameters, model.pipeline.options)
 
+    def _problem_with(self, values: Mapping[str, Any]) -> str:
+        """Refuse values that don't fit together, or name classes that the model lacks."""
+        if self._model_parameter.setting_model:
+            return ''
+        try:
+            check_settings(
+                self.stream_parameters, None if self.model is None else self.model.pipeline,
+                values)
+        except OptionsError as error:
+            return str(error)
+        return ''
+
     def _on_timer(self) -> None:
         """Do now and then what no event asks for."""
         model = self.model
@@ -354,6 +370,10 @@ class ServerNode(ManagedNode):
             stream.announce_if_active(model)
         self.model = model
         return old
+
+    def check_change(self, model: Model, values: Mapping[str, Any]) -> None:
+        """Raise OptionsError if parameters, with these values, don't fit a model."""
+        check_settings(self.stream_parameters, model.pipeline, values)
 
     def set_requested_model(self, model: Model) -> Model:
         """Use a model that a user asked for; return the previous one."""

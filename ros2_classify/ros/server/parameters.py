@@ -16,9 +16,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 import threading
+from types import MappingProxyType
 from typing import Any, get_args
 
 from ros2_classify.convert.options import ConvertOptions
@@ -27,6 +28,7 @@ from ros2_classify.engines.settings import (
     Arena, EngineSettings, MAX_BATCH, MAX_DEVICE, MAX_MEMORY, MAX_PARALLEL, MAX_THREADS, Precision,
     Spinning)
 from ros2_classify.errors import OptionsError
+from ros2_classify.filters import class_threshold_words, parse_class_thresholds
 from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.input_range import ALL_BITS, InputRange
 from ros2_classify.model.descriptor import PIXELS
@@ -37,7 +39,8 @@ from ros2_classify.ros.messages.bridge import BACKENDS
 from ros2_classify.ros.node.parameters import Parameters, Spec
 from ros2_classify.ros.server.faults import ACTIONS, EXIT_CODE
 from ros2_classify.ros.server.model_policy import POLICIES, trusted_problem
-from ros2_classify.ros.server.stream_parameters import StreamParameters, StreamView
+from ros2_classify.ros.server.stream_parameters import (
+    PreviewView, StreamParameters, StreamView)
 from ros2_classify.ros.server.subscription import QOS
 
 FETCH_PARAMETERS = (
@@ -108,6 +111,14 @@ def engine_settings(parameters: Parameters) -> EngineSettings:
     lists = {name: tuple(filter(None, same[name].split(':')))
              for name in ('custom_operators', 'external_data')}
     return EngineSettings(**{**same, **lists, 'cache': parameters['engine_cache']})
+
+
+def _thresholds_problem(value: Any) -> str:
+    try:
+        parse_class_thresholds(filter(None, value))
+    except OptionsError as error:
+        return str(error)
+    return ''
 
 
 def _range_problem(value: Any) -> str:
@@ -190,6 +201,17 @@ PARAMETERS = (
     Spec('max_candidates', 4096, 'Detection: at most this many boxes over the threshold, the best '
          'ones, are compared with each other', minimum=1, maximum=100000, from_model=True,
          per_stream=True),
+    Spec('classes', [''], 'Names or ids of classes: others are dropped, and of a segmentation '
+         'their pixels have no class; empty: all', from_model=True, per_stream=True),
+    Spec('class_thresholds', [''], 'What score_threshold is for single classes, each a name or '
+         'an id, and a score, such as person=0.6', from_model=True, per_stream=True,
+         problem=_thresholds_problem),
+    Spec('nms_agnostic', False, 'Detection: boxes of different classes suppress each other by '
+         'nms_iou, too', from_model=True, per_stream=True),
+    Spec('min_area', 0.0, 'Detection: boxes that are a smaller part of the image are dropped',
+         minimum=0.0, maximum=1.0, from_model=True, per_stream=True),
+    Spec('max_area', 1.0, 'Detection: boxes that are a greater part of the image are dropped',
+         minimum=0.0, maximum=1.0, from_model=True, per_stream=True),
     Spec('class_id', 'label', 'What the field class_id of results holds: the label or the index',
          choices=('label', 'index'), per_stream=True),
     Spec('input_range', '16', 'Values of 16-bit images that are black and white: the number of '
@@ -220,23 +242,48 @@ class ResultSettings:
         return self.streams.get(prefix, self)
 
 
-def result_settings(parameters: Parameters | StreamView, defaults: Options) -> ResultSettings:
+def result_settings(
+    parameters: Parameters | StreamView | PreviewView, defaults: Options,
+) -> ResultSettings:
     """Return what the parameters ask for now; the model's defaults serve what is no parameter."""
-    options = defaults.replace(**{
-        spec.name: parameters[spec.name] for spec in PARAMETERS
-        if spec.from_model and spec.name in vars(defaults)})
+    values = {spec.name: parameters[spec.name] for spec in PARAMETERS
+              if spec.from_model and spec.name in vars(defaults)}
+    values['classes'] = tuple(filter(None, values['classes']))
+    values['class_thresholds'] = parse_class_thresholds(filter(None, values['class_thresholds']))
+    options = defaults.replace(**values)
     return ResultSettings(options, parameters['class_id'], parameters['max_image_pixels'],
                           InputRange.parse(parameters['input_range']), parameters['image_timeout'])
 
 
 def all_settings(parameters: StreamParameters, defaults: Options) -> ResultSettings:
     """Return what counts for the node, and for each of its streams."""
+    return _all(parameters.prefixes, parameters.view, defaults)
+
+
+def _all(prefixes: Sequence[str], view: Callable[[str], StreamView | PreviewView],
+         defaults: Options) -> ResultSettings:
     return replace(
-        result_settings(parameters.view(''), defaults), streams={
-            prefix: result_settings(parameters.view(prefix), defaults)
-            for prefix in parameters.prefixes})
+        result_settings(view(''), defaults), streams={
+            prefix: result_settings(view(prefix), defaults) for prefix in prefixes})
+
+
+def check_settings(parameters: StreamParameters, pipeline: Pipeline[Any] | None,
+                   changes: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Raise OptionsError if what would count after changes doesn't fit together or the model."""
+    defaults = Options() if pipeline is None else pipeline.options
+    settings = _all(parameters.prefixes, parameters.preview(changes), defaults)
+    for prefix, each in {'': settings, **settings.streams}.items():
+        try:
+            if pipeline is not None:
+                pipeline.check_options(each.options)
+        except OptionsError as error:
+            raise OptionsError(f'{prefix}.{error}' if prefix else str(error)) from error
 
 
 def model_defaults(pipeline: Pipeline[Any]) -> dict[str, Any]:
     """Return the model's own settings by parameter name."""
-    return {**asdict(pipeline.options), 'input_range': pipeline.descriptor.input.input_range}
+    options = pipeline.options
+    return {
+        **vars(options), 'classes': options.classes or [''],
+        'class_thresholds': class_threshold_words(options.class_thresholds) or [''],
+        'input_range': pipeline.descriptor.input.input_range}

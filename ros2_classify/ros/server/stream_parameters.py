@@ -22,7 +22,7 @@ to another value, and again once it is set to the same one. A value given at sta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +42,26 @@ class StreamView:
         """Return the current value."""
         own = f'{self._prefix}.{name}'
         return self._parameters[own if own in self._parameters else name]
+
+
+class PreviewView:
+    """The same, with values that are about to be set."""
+
+    def __init__(self, now: StreamView, prefix: str, changes: Mapping[str, Any],
+                 follows: Callable[[str, str], bool]) -> None:
+        self._now = now
+        self._prefix = prefix
+        self._changes = changes
+        self._follows = follows
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the value that would be."""
+        own = f'{self._prefix}.{name}'
+        if own in self._changes:
+            return self._changes[own]
+        if name in self._changes and (not self._prefix or self._follows(own, name)):
+            return self._changes[name]
+        return self._now[name]
 
 
 class StreamParameters:
@@ -74,16 +94,28 @@ class StreamParameters:
         """Return the parameters as they count for the stream with this prefix."""
         return StreamView(self._parameters, prefix)
 
+    def preview(self, changes: Mapping[str, Any]) -> Callable[[str], PreviewView]:
+        """Return `view` as it would be after changes."""
+        return lambda prefix: PreviewView(self.view(prefix), prefix, changes, self._follows)
+
+    def _follows(self, own: str, name: str) -> bool:
+        if own not in self._parameters:
+            return True
+        value = self._parameters[own]
+        return bool(value == self._common.get(name) and value != self._given.get(
+            own, _NOT_GIVEN))
+
     def follow(self) -> None:
         """Pass changed node-wide values on to the streams without a value of their own."""
         self.following = True
         try:
             for name, before in self._common.items():
-                now = self._common[name] = self._parameters[name]
+                now = self._parameters[name]
                 if now != before:
-                    for own in (f'{prefix}.{name}' for prefix in self.prefixes):
-                        value = self._parameters[own]
-                        if value == before and value != self._given.get(own, _NOT_GIVEN):
-                            self._parameters.assign(own, now)
+                    names = [f'{prefix}.{name}' for prefix in self.prefixes]
+                    follow = [own for own in names if self._follows(own, name)]
+                    self._common[name] = now
+                    for own in follow:
+                        self._parameters.assign(own, now)
         finally:
             self.following = False

@@ -77,7 +77,8 @@ def make(ros):
     ('postprocess.nms_iou:=0.5', "did you mean 'nms_iou'?"),
     ('Model:=a', "did you mean 'model'?"),
     ('labels:=coco.txt', "it is a key of the model's descriptor: `labels`, or a label file"),
-    ('classes:=[0]', "it is a key of the model's descriptor: `labels`"),
+    ('num_classes:=3', "it is a key of the model's descriptor: `labels`"),
+    ('class_agnostic:=true', "did you mean 'nms_agnostic'?"),
     ('imgsz:=640', "it is a key of the model's descriptor: `input`"),
     ('zebra:=1', 'ros2 param list /server shows those there are'),
 ])

@@ -25,7 +25,8 @@ from typing import Any
 import pytest
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.parameter import Parameter
-from ros2_classify.errors import FetchCancelledError, IntegrityError, Ros2ClassifyError
+from ros2_classify.errors import (
+    FetchCancelledError, IntegrityError, OptionsError, Ros2ClassifyError)
 from ros2_classify.options import Options
 from ros2_classify.ros.node.process import Stop
 from ros2_classify.ros.server import model_loader, model_parameter
@@ -96,6 +97,7 @@ class Server:
         self.new = make_model()
         self.difference = ''
         self.refusal = ''
+        self.misfit: OptionsError | None = None
         self.error: Exception | None = None
         self.begun, self.go_on = threading.Event(), threading.Event()
         self.cancelled = False
@@ -104,7 +106,8 @@ class Server:
             set_parameters_atomically=lambda parameters: SetParametersResult(
                 successful=not self.refusal, reason=self.refusal))
         settings: Any = Settings(
-            guard=lambda problem_with: None, check_model_defaults=lambda defaults: None,
+            guard=lambda problem_with: None, followed=lambda defaults: {},
+            check_model_defaults=lambda defaults: None,
             set_model_defaults=lambda defaults: None)
         self.parameter = ModelParameter(node, settings, self)
 
@@ -126,6 +129,11 @@ class Server:
     def free_model(self, model: Model) -> None:
         """Free a model."""
         self.loader.free(model)
+
+    def check_change(self, model: Model, values: Any) -> None:
+        """Raise what the test says."""
+        if self.misfit is not None:
+            raise self.misfit
 
     def set_requested_model(self, model: Model) -> Any:
         """Use another model."""

@@ -159,8 +159,8 @@ def test_a_server_s_cameras_have_parameters_of_their_own(start, peer, classifier
     server = start('server', {
         'model': classifier, 'image_topics': f'[{", ".join(topics)}]', 'top_k': 2,
         'score_threshold': 0.0,
-        'own.left.top_k': 1, 'own.rigth.top_k': 1})
-    server.wait_for_line("no parameter 'own.rigth.top_k'.* did you mean 'own.right.top_k'?")
+        'own.left.top_k': 1, 'own.rihgt.top_k': 1})
+    server.wait_for_line("no parameter 'own.rihgt.top_k'.* did you mean 'own.right.top_k'?")
     left, right = (Camera(peer, topic) for topic in topics)
     found = [peer.collect(Classification, f'/own/{side}/classification')
              for side in ('left', 'right')]

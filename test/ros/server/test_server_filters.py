@@ -1,0 +1,109 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Filters of a server: set at run time, by stream, and checked when another model comes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.parameter import Parameter
+from ros2_classify.testing import save_known_classifier
+from ros_process import Peer
+from ros_stream import Camera
+from vision_msgs.msg import Classification
+
+GREY = (90, 90, 90)
+
+
+@pytest.fixture
+def ants(tmp_path: Path) -> Path:
+    """Return a model with two classes, of which it reports one."""
+    return save_known_classifier(
+        tmp_path, 'ants', (0.75, 0.25), defaults='score_threshold: 0.1, classes: [ants 1]')
+
+
+@pytest.fixture
+def bees(tmp_path: Path) -> Path:
+    """Return a model with three classes."""
+    return save_known_classifier(
+        tmp_path, 'bees', (0.375, 0.125, 0.5), defaults='score_threshold: 0.1')
+
+
+def set_together(peer: Peer, **values: Any) -> str:
+    """Set parameters at once; return why not."""
+    response = peer.call(
+        SetParametersAtomically, '/server/set_parameters_atomically',
+        SetParametersAtomically.Request(parameters=[
+            Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]))
+    return str(response.result.reason)
+
+
+def names(msg: Any) -> list[str]:
+    """Return the labels of a result."""
+    return [each.class_id for each in msg.results]
+
+
+def test_filters_are_set_by_stream_and_re_checked_for_another_model(
+        start: Any, peer: Peer, ants: Path, bees: Path) -> None:
+    server = start('server', {
+        'model': ants, 'model_changes': 'any',
+        'image_topics': '[/filters/left/image, /filters/right/image]'})
+    server.wait_for_line('active: /filters/right')
+    cameras = [Camera(peer, f'/filters/{side}/image') for side in ('left', 'right')]
+    found = [peer.collect(Classification, f'/filters/{side}/classification')
+             for side in ('left', 'right')]
+
+    def results() -> list[list[str]]:
+        return [names(camera.result(GREY, each)) for camera, each in zip(cameras, found)]
+
+    # The model's own default.
+    assert peer.get('classes') == peer.get('filters.left.classes') == ['ants 1']
+    assert results() == [['ants 1'], ['ants 1']]
+    assert peer.set_values(**{'filters.left.classes': ['ants 0']}) == []
+    assert results() == [['ants 0'], ['ants 1']]
+    # Values that would match nothing, or do not fit together, are refused.
+    for name, value, words in (
+            ('classes', ['ant 1'], "classes names 'ant 1'"),
+            ('filters.right.classes', ['ants 7'], "filters.right.classes names 'ants 7'"),
+            ('filters.right.class_thresholds', ['ants 1'], 'such as person=0.6'),
+            ('class_thresholds', ['bees=0.5'], "class_thresholds names 'bees'"),
+            ('min_area', 0.5, '')):
+        reason = ''.join(peer.set_values(**{name: value}))
+        assert words in reason and bool(reason) == bool(words), reason
+    assert 'must not be above max_area' in ''.join(
+        peer.set_values(**{'filters.left.max_area': 0.25}))
+    assert results() == [['ants 0'], ['ants 1']]
+    # The left camera's own filter names a class that the other model lacks.
+    assert "filters.left.classes names 'ants 0', which is no class" in ''.join(
+        peer.set_values(model=str(bees)))
+    assert peer.get('model') == str(ants) and results() == [['ants 0'], ['ants 1']]
+    assert set_together(peer, model=str(bees), **{'filters.left.classes': ['bees 1']}) == ''
+    # What was the old model's default is gone with it.
+    assert peer.get('classes') == peer.get('filters.right.classes') == ['']
+    assert results() == [['bees 1'], ['bees 2', 'bees 0', 'bees 1']]
+    assert peer.set_values(class_thresholds=['bees 0=0.4']) == []
+    assert results() == [['bees 1'], ['bees 2', 'bees 1']]
+    assert "class_thresholds names 'bees 0'" in ''.join(peer.set_values(model=str(ants)))
+    server.stop()
+
+
+def test_an_unknown_class_at_start_ends_with_the_nearest(start: Any, ants: Path) -> None:
+    server = start('server', {'model': ants, 'classes': '[ant 1]'})
+    server.expected_failure = "classes names 'ant 1'"
+    server.wait_for_line("classes names 'ant 1', which is no class.*did you mean 'ants 1'")
+    assert server.wait() == 1
