@@ -65,7 +65,9 @@ setup(
         'cpu': ['onnxruntime>=1.17', 'opencv-python-headless>=4.5,<5'],
         'gpu': ['onnxruntime-gpu[cuda,cudnn]>=1.20', 'opencv-python-headless>=4.5,<5'],
         'test': ['hypothesis>=6', 'jsonschema>=4', 'matplotlib>=3.5', 'onnx>=1.15',
-                 'pytest>=7,<9'],
+                 'pytest>=7,<9', 'rosbags>=0.10'],
+        # Only for reading bags as sources of images.
+        'bag': ['rosbags>=0.10'],
         # Only for changing models: a batch dimension, int8.
         'tools': ['onnx>=1.15'],
         # Only for converting TensorFlow models, on any machine; see docs/tensorflow.md.

@@ -33,8 +33,9 @@ KEYS = {'cv2': 'python3-opencv', 'google': 'python3-protobuf', 'numpy': 'python3
 # Imported where it is there, done without where not: why, package.xml says.
 # TensorFlow converts models, in a process of its own; _typeshed is for type checkers alone.
 # The benchmark draws with matplotlib and unpacks compressed bags with lz4 and zstandard.
-OPTIONAL = {'lz4', 'matplotlib', 'ros2_classify_interfaces', 'tensorflow', 'tf2onnx', '_typeshed',
-            'zstandard'}
+# rosbags reads bags as sources of images.
+OPTIONAL = {'lz4', 'matplotlib', 'ros2_classify_interfaces', 'rosbags', 'tensorflow', 'tf2onnx',
+            '_typeshed', 'zstandard'}
 # `testing` makes models for tests: pip's extra `test` has it, rosdep has no key.
 TEST_ONLY = {'onnx'}
 
@@ -160,7 +161,7 @@ def test_the_wheel_offers_the_extras(wheel):
     metadata = next(name for name in wheel.namelist() if name.endswith('/METADATA'))
     text = wheel.read(metadata).decode()
     assert set(re.findall(r'^Provides-Extra: (\w+)', text, re.MULTILINE)) == {
-        'cpu', 'gpu', 'tensorflow', 'test', 'tools', 'training'}
+        'bag', 'cpu', 'gpu', 'tensorflow', 'test', 'tools', 'training'}
     assert 'Requires-Dist: onnxruntime' in text
     # Without an extra, no build of onnxruntime comes: one that is there already is not doubled.
     for line in text.splitlines():

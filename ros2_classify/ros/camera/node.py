@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The camera node: publishes images, a directory, a video or a webcam as a camera would."""
+"""The camera node: publishes any source of images as a camera would."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from ros2_classify.errors import OptionsError, Ros2ClassifyError
 from ros2_classify.paths import shipped_directory
-from ros2_classify.ros.camera.sources import open_source, Pace, Pixels, Size, Source, SourceError
 from ros2_classify.ros.diagnostics.issues import find, Issue, Status
 from ros2_classify.ros.diagnostics.statistics import Rate, SimulatedClock
 from ros2_classify.ros.diagnostics.summary import camera_status
@@ -40,6 +39,8 @@ from ros2_classify.ros.node.logging import BoundedLogs, ThrottledLog
 from ros2_classify.ros.node.memory import tune_malloc
 from ros2_classify.ros.node.parameters import Parameters, Spec
 from ros2_classify.ros.node.process import Stop
+from ros2_classify.sources import open_source, Pixels, Size, Source, SourceError
+from ros2_classify.sources.pace import Backoff, Pace
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
@@ -94,11 +95,13 @@ class CameraReport:
 
 
 PARAMETERS = (
-    Spec('source', '', 'What to publish: an image file, a directory of images, a video file, a '
-         'webcam number or device file; empty for the sample images of the package',
+    Spec('source', '', 'What to publish: an image file, a directory of images, a pattern such as '
+         '"photos/*.jpg", a video file, a webcam number or device file, an rtsp:// or http:// '
+         'stream, or a bag; empty for the sample images of the package',
          read_only=True, or_number=True),
+    Spec('topic', '', "The topic of a bag's images; empty for the only one", read_only=True),
     Spec('rate', 0.0, 'Images per second; 0 for the rate of the source: that of the recording '
-         'for a video, every frame of a webcam, 10 for images',
+         'for a video or a bag, every frame of a webcam or stream, 10 for images',
          minimum=0.0, maximum=1000.0),
     Spec('loop', True, 'Whether to start over after the last image; if false, the node exits '
          'with code 0', read_only=True),
@@ -132,7 +135,6 @@ _ACKNOWLEDGE_S = 3
 _POLL_S = 0.05
 _SAY_WAITING_S = 3.0
 
-_WEBCAM_RETRY_S = 1.0
 _FROM_BGR = {'rgb8': cv2.COLOR_BGR2RGB, 'mono8': cv2.COLOR_BGR2GRAY}
 
 
@@ -196,7 +198,8 @@ class CameraNode(BoundedLogs, Node):
                     'the package was installed without its sample images; set the parameter '
                     'source, as in: --ros-args -p source:=image.jpg')
             text = str(samples)
-        return open_source(text, self._size, self.get_logger().warning)
+        return open_source(
+            text, self._size, self.get_logger().warning, self._settings['topic'])
 
     def _play_safely(self) -> None:
         """Run the thread; end the process with a reason on any error."""
@@ -233,9 +236,9 @@ class CameraNode(BoundedLogs, Node):
     def _play_once(self, pace: Pace) -> int:
         """Publish all images of a file or directory; return their number."""
         count = 0
-        for read in self._source.images():
+        for frame in self._source.frames():
             # Decode only for subscribers, and before the wait rather than after the stamp.
-            image = read() if self._listeners else None
+            image = frame.read() if self._listeners else None
             if self._listeners and image is None:
                 continue
             count += 1
@@ -246,26 +249,29 @@ class CameraNode(BoundedLogs, Node):
         return count
 
     def _play_live(self) -> None:
-        """Publish a webcam's images; reopen it whenever it stops delivering."""
+        """Publish a live source's images; reopen it whenever it stops delivering."""
         pace = Pace(self._ended)
+        backoff = Backoff(self._source.longest_pause)
         while not self._ended.is_set():
             try:
-                for read in self._source.images():
+                for frame in self._source.frames():
                     if self._ended.is_set():
                         return
+                    backoff.success()
                     # A webcam can't be slowed down: a lower rate skips frames.
                     if self._listeners and (not self._rate or pace.due(self._rate)):
                         stamp = self.get_clock().now().to_msg()
-                        image = read()
+                        image = frame.read()
                         if image is not None:
                             self._publish(image, stamp)
                 problem = f'{self._source.name} stopped delivering'
             except SourceError as error:
                 problem = str(error)
-            issue = find('source_failed', reason=problem, seconds=_WEBCAM_RETRY_S)
+            pause = backoff.next()
+            issue = find('source_failed', reason=problem, seconds=pause)
             self._report.failed(issue)
             self._log(self.get_logger().warning, issue.text, 'webcam')
-            self._ended.wait(_WEBCAM_RETRY_S)
+            self._ended.wait(pause)
 
     def _publish(self, image: Pixels, stamp: Any) -> None:
         """Publish one image to the topics with subscribers."""

@@ -273,8 +273,8 @@ MODEL = (
 
 CAMERA = (
     IssueType(
-        'source_failed', ERROR, '{reason}; opening it again every {seconds:.0f} s',
-        "a webcam stopped delivering, or can't be opened",
+        'source_failed', ERROR, '{reason}; opening it again in {seconds:.0f} s',
+        "a webcam or stream stopped delivering, or can't be opened",
         'check its cable, and that no other program uses it (`fuser /dev/video0`); the user must '
         'be in the group `video`'),
     IssueType(

@@ -24,8 +24,9 @@ from rclpy.qos import qos_profile_sensor_data, QoSProfile
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.ros.camera import node as camera_node
 from ros2_classify.ros.messages import compressed_image as compressed_msg, image as image_msg
+from ros2_classify.sources import webcam as webcams
 from sensor_msgs.msg import CompressedImage, Image
-import test_sources
+import source_files
 
 RELIABLE = QoSProfile(depth=100)
 
@@ -82,7 +83,7 @@ def test_it_loops_and_obeys_a_rate_set_while_it_runs(start, peer, directory):
 
 def test_a_video_comes_frame_by_frame_at_its_own_rate(start, peer, tmp_path):
     values = list(range(10, 250, 10))
-    path = test_sources.save_video(tmp_path / 'v.avi', values, rate=20.0)
+    path = source_files.save_video(tmp_path / 'v.avi', values, rate=20.0)
     images = peer.collect(Image, '/image', RELIABLE)
     camera = start('camera', {'source': path, 'loop': False})
     assert camera.wait() == 0
@@ -176,17 +177,17 @@ def test_a_webcam_that_stops_is_opened_again(peer, monkeypatch, tmp_path):
     """In this process: the driver is replaced."""
     from ros2_classify.ros.node.process import Stop
 
-    webcam = test_sources.FakeCapture
+    webcam = source_files.FakeCapture
     monkeypatch.setattr(webcam, 'frames', [1, 4, 0, 5])
     monkeypatch.setattr(webcam, 'opened', [])
     monkeypatch.setattr(cv2, 'VideoCapture', webcam)
-    monkeypatch.setattr(camera_node, '_WEBCAM_RETRY_S', 0.05)
+    monkeypatch.setattr(webcams.Webcam, 'longest_pause', 0.05)
     device = tmp_path / 'video'
     device.touch()
     source = camera_node.open_source
     monkeypatch.setattr(
-        camera_node, 'open_source', lambda text, size, warn: source('/dev/video0', size, warn))
-    monkeypatch.setattr(test_sources.image_sources, 'Path', lambda _: device)
+        camera_node, 'open_source', lambda text, *others: source('/dev/video0', *others))
+    monkeypatch.setattr(webcams, 'Path', lambda _: device)
 
     stop = Stop()
     images = peer.collect(Image, '/image', RELIABLE)

@@ -130,7 +130,7 @@ def test_a_status_shows_the_model():
      'nobody subscribes to /image or /image/compressed'),
     (camera_status('webcam 0', ['/image'], subscribers=1, issues=[
         find('source_failed', reason='webcam 0 stopped delivering', seconds=1)]), Level.ERROR,
-     'webcam 0 stopped delivering; opening it again every 1 s')])
+     'webcam 0 stopped delivering; opening it again in 1 s')])
 def test_a_camera_node_is_judged(status, level, words):
     assert status.level == level and words in status.message
 

@@ -38,8 +38,8 @@ import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.errors import InputError, Ros2ClassifyError
 from ros2_classify.paths import shipped_directory
-from ros2_classify.ros.camera.sources import KINDS, open_source, Size, SourceError
-from ros2_classify.ros.messages.image import to_array
+from ros2_classify.sources import open_source, Size
+from ros2_classify.sources.image_messages import to_array
 from ros2_classify_benchmark.nodes.bag import images_of_bag, is_bag
 from ros2_classify_benchmark.nodes.helper import result
 
@@ -52,8 +52,6 @@ _MOST = 64
 _FEWEST = 8
 _MOST_BYTES = 96 * 2**20
 _JPEG_QUALITY = 90
-_KINDS = (f'{KINDS}, or a bag (a .mcap or .db3 file, or its directory; what was compressed as '
-          'a whole file, .zstd, is unpacked by ros2 bag convert)')
 _EVEN = ('bayer_rggb8', 'yuv422')
 
 
@@ -181,17 +179,14 @@ def _open(source: str, topic: str) -> tuple[str, Iterator[Pixels]]:
             raise InputError('the package was installed without its sample images; use --images')
         opened = open_source(str(models / 'scenes'), Size(), _say)  # words: old
         return 'the sample images', _read(opened)
-    try:
-        opened = open_source(source, Size(), _say)
-    except SourceError as error:
-        raise InputError(str(error).replace(KINDS, _KINDS)) from error
+    opened = open_source(source, Size(), _say)
     return Path(source).name, _read(opened)
 
 
 def _read(opened: Any) -> Iterator[Pixels]:
     try:
-        for read in opened.images():
-            image = read()
+        for frame in opened.frames():
+            image = frame.read()
             if image is not None:
                 yield image
     finally:

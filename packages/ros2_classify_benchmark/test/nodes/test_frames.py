@@ -104,7 +104,7 @@ def test_a_bag_is_among_what_can_be_named(tmp_path):
     for path in (tmp_path / 'missing', tmp_path / 'bag.db3.zstd'):
         if path.suffix:
             path.write_bytes(b'compressed')
-        with pytest.raises(InputError, match=r'or a bag \(a .mcap or .db3 file'):
+        with pytest.raises(InputError, match=r'or a bag \(\.mcap, \.db3'):
             prepare(str(tmp_path), str(path), 64, 48, 'bgr8', 'raw')
 
 

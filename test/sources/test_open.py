@@ -21,31 +21,15 @@ import re
 import cv2
 import numpy as np
 import pytest
-from ros2_classify.ros.camera import sources as image_sources
-from ros2_classify.ros.camera.sources import open_source, Size, SourceError
+from ros2_classify.sources import files, open_source, Size, SourceError, webcam as webcams
+from source_files import FakeCapture, save, save_video
 
 ANY_SIZE = Size()
 
 
-def save(path, value, size=(40, 30)):
-    """Write an image of one grey value."""
-    assert cv2.imwrite(str(path), np.full((size[1], size[0], 3), value, np.uint8))
-    return path
-
-
-def save_video(path, values, rate=25.0, size=(64, 48)):
-    """Write a video whose frames have one grey value each."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), rate, size)
-    assert writer.isOpened()
-    for value in values:
-        writer.write(np.full((size[1], size[0], 3), value, np.uint8))
-    writer.release()
-    return path
-
-
 def values_of(source):
     """Return the grey value of every image, None for what can't be read."""
-    images = (read() for read in source.images())
+    images = (frame.read() for frame in source.frames())
     return [None if image is None else int(image.mean().round()) for image in images]
 
 
@@ -108,8 +92,8 @@ def test_a_file_of_jpegs_one_after_the_other_is_a_video(tmp_path, suffix):
 def test_frames_nobody_reads_are_passed_over(tmp_path):
     path = save_video(tmp_path / 'v.avi', [20, 120, 220])
     source = open_source(str(path), ANY_SIZE, pytest.fail)
-    reads = itertools.islice(source.images(), 1, None)
-    assert int(next(reads)().mean().round()) == pytest.approx(120, abs=3)
+    frames = itertools.islice(source.frames(), 1, None)
+    assert int(next(frames).read().mean().round()) == pytest.approx(120, abs=3)
 
 
 def test_a_claimed_rate_nobody_believes_is_replaced(tmp_path, monkeypatch):
@@ -161,34 +145,6 @@ def test_sizes(size, wanted):
     assert size.apply(image).shape == (wanted[1], wanted[0], 3)
 
 
-class FakeCapture:
-    """Stands in for cv2.VideoCapture: delivers a number of frames, then none."""
-
-    frames = [3]
-    opened = []
-
-    def __init__(self, device):
-        self.opened.append(device)
-        self.left = self.frames.pop(0) if self.frames else 0
-        self.settings = {}
-
-    def isOpened(self):  # noqa: N802 - OpenCV's name
-        return self.left > 0
-
-    def set(self, prop, value):  # noqa: A003 - OpenCV's name
-        self.settings[prop] = value
-
-    def grab(self):
-        self.left -= 1
-        return self.left >= 0
-
-    def retrieve(self):
-        return True, np.full((4, 6), 9, np.uint8)
-
-    def release(self):
-        self.left = 0
-
-
 @pytest.fixture
 def webcam(monkeypatch, tmp_path):
     """Make a device and its driver; return the class that stands in for the driver."""
@@ -198,7 +154,7 @@ def webcam(monkeypatch, tmp_path):
     device = tmp_path / 'video0'
     device.touch()
     monkeypatch.setattr(
-        image_sources, 'Path',
+        webcams, 'Path',
         lambda name: device if str(name) == '/dev/video0' else Path(name))
     return FakeCapture
 
@@ -217,7 +173,7 @@ def test_a_webcam_is_opened_again_after_it_stopped(webcam):
 
 def test_a_webcam_is_asked_for_the_size(webcam):
     source = open_source('/dev/video0', Size(320, 240), pytest.fail)
-    next(source.images())
+    next(source.frames())
     settings = source._capture.settings
     assert settings[cv2.CAP_PROP_FRAME_WIDTH] == 320
     assert settings[cv2.CAP_PROP_FRAME_HEIGHT] == 240
@@ -234,9 +190,34 @@ def test_a_missing_webcam_is_told_from_a_silent_one(webcam, monkeypatch):
 
 def test_every_named_suffix_is_one_that_opencv_reads(tmp_path):
     image = np.zeros((4, 4, 3), np.uint8)
-    for suffix in image_sources.IMAGE_SUFFIXES:
+    for suffix in files.IMAGE_SUFFIXES:
         grey = image[..., 0] if suffix in ('.pbm', '.pgm') else image
         path = tmp_path / f'p{suffix}'
         assert cv2.imwrite(str(path), grey), suffix
         name = open_source(str(path), ANY_SIZE, pytest.fail).name
         assert re.fullmatch(rf'image .*p{re.escape(suffix)}', name)
+
+
+def test_a_pattern_is_all_its_files(tmp_path):
+    for name, value in (('f10.png', 10), ('f9.png', 9), ('g1.png', 1)):
+        save(tmp_path / name, value)
+    source = open_source(str(tmp_path / 'f*.png'), ANY_SIZE, pytest.fail)
+    assert values_of(source) == [9, 10] and source.length == 2
+    assert [frame.stamp for frame in source.frames()] == [0.0, 0.1]
+    save_video(tmp_path / 'f11.avi', [20, 120], rate=20.0)
+    source = open_source(str(tmp_path / 'f*'), ANY_SIZE, pytest.fail)
+    assert values_of(source) == pytest.approx([9, 10, 20, 120], abs=3) and source.length == 4
+    assert [frame.stamp for frame in source.frames()] == pytest.approx([0.0, 0.1, 0.2, 0.25])
+    with pytest.raises(SourceError, match='there is no'):
+        open_source(str(tmp_path / 'x*'), ANY_SIZE, pytest.fail)
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path):
+    path = save(tmp_path / 'a[1].png', 7)
+    assert values_of(open_source(str(path), ANY_SIZE, pytest.fail)) == [7]
+
+
+def test_a_video_knows_its_length_and_stamps(tmp_path):
+    source = open_source(str(save_video(tmp_path / 'v.avi', [1, 2, 3])), ANY_SIZE, pytest.fail)
+    assert source.length == 3
+    assert [frame.stamp for frame in source.frames()] == pytest.approx([0.0, 0.04, 0.08])

@@ -1,0 +1,126 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Images of a rosbag2 recording (mcap or sqlite3), without ROS: read by the package rosbags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ros2_classify.errors import InputError
+from ros2_classify.sources import compressed_messages, image_messages
+from ros2_classify.sources.base import Frame, IMAGES_RATE, Pixels, SourceError, Warn
+
+_SUFFIXES = ('.mcap', '.db3')
+_READERS: dict[str, Callable[[Any], tuple[Pixels, str]]] = {
+    'sensor_msgs/msg/Image': image_messages.to_array,
+    'sensor_msgs/msg/CompressedImage': compressed_messages.to_array,
+}
+
+
+class Bag:
+    """The images of one topic, with the stamps of their headers."""
+
+    live = False
+    longest_pause = 0.0
+
+    def __init__(self, path: Path, topic: str, warn: Warn) -> None:
+        self._path = path
+        self._warn = warn
+        self._warned = False
+        with self._open() as reader:
+            found = {each.topic: each for each in reader.connections if each.msgtype in _READERS}
+            names = ', '.join(sorted(found)) or 'none'
+            if topic and topic not in found:
+                raise SourceError(
+                    f'the bag {path} has no images on {topic}; topics with images: {names}')
+            if not found:
+                others = ', '.join(sorted({each.msgtype for each in reader.connections}))
+                raise SourceError(f'the bag {path} has no images, only: {others or "nothing"}')
+            if not topic and len(found) > 1:
+                raise SourceError(f'the bag {path} has images on several topics: choose one with '
+                                  f'--topic: {names}')
+            self._topic = topic or next(iter(found))
+            self.length: int | None = sum(
+                each.msgcount for each in reader.connections if each.topic == self._topic)
+            duration = 1e-9 * (reader.duration or 0)
+        self.name = f'{self._topic} of bag {path}'
+        steps = (self.length or 0) - 1
+        self.rate = steps / duration if steps > 0 and duration > 0 else IMAGES_RATE
+
+    def frames(self) -> Iterator[Frame]:
+        """Play the recording once; see `Source.frames`."""
+        with self._open() as reader:
+            chosen = [each for each in reader.connections if each.topic == self._topic]
+            try:
+                for number, (connection, recorded, raw) in enumerate(reader.messages(chosen)):
+                    message = reader.deserialize(raw, connection.msgtype)
+                    stamp = message.header.stamp
+                    seconds = stamp.sec + 1e-9 * stamp.nanosec or 1e-9 * recorded
+                    yield Frame(f'{self._topic} image {number}', seconds,
+                                partial(self._read, message, _READERS[connection.msgtype]))
+            except (SourceError, GeneratorExit):
+                raise
+            except Exception as error:  # noqa: B902 - rosbags raises what its parsers meet
+                raise SourceError(f'the bag {self._path} is damaged: {error}') from error
+
+    def close(self) -> None:
+        """Do nothing: the file is open only while `frames` runs."""
+
+    def _read(self, message: Any, reader: Callable[[Any], tuple[Pixels, str]]) -> Pixels | None:
+        try:
+            return image_messages.to_bgr(*reader(message))
+        except InputError as error:
+            if not self._warned:
+                self._warned = True
+                self._warn(f'images of {self.name} are skipped: {error}')
+            return None
+
+    def _open(self) -> Any:
+        try:
+            from rosbags.highlevel import AnyReader
+            from rosbags.typesys import get_typestore, Stores
+        except ImportError as error:
+            raise SourceError(
+                f'reading the bag {self._path} needs the Python package rosbags, which is not '
+                'installed: pip install rosbags') from error
+        try:
+            # Bags of ROS 2 before Iron carry no message definitions.
+            reader = AnyReader([self._path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
+            reader.open()
+        except Exception as error:  # noqa: B902 - rosbags raises what its parsers meet
+            raise SourceError(f'the bag {self._path} cannot be read: {error}') from error
+        return _Closing(reader)
+
+
+class _Closing:
+    """An open reader, closed at the end of the block."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+
+    def __enter__(self) -> Any:
+        return self._reader
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.close()
+
+
+def is_bag(path: Path) -> bool:
+    """Return whether a path is a bag: a file, or a directory with its description."""
+    return (path / 'metadata.yaml').is_file() if path.is_dir() else (
+        path.suffix in _SUFFIXES and path.is_file())

@@ -1,0 +1,110 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""From what a user typed to a source."""
+
+from __future__ import annotations
+
+import glob
+import logging
+from pathlib import Path
+import re
+
+from ros2_classify.errors import InputError
+from ros2_classify.image_io import read_image
+from ros2_classify.sources.bag import Bag, is_bag
+from ros2_classify.sources.base import KINDS, Size, Source, SourceError, Warn
+from ros2_classify.sources.files import (
+    IMAGE_SUFFIXES, ImageFiles, natural_order, Several, Video)
+from ros2_classify.sources.stream import is_stream, Stream
+from ros2_classify.sources.webcam import Webcam
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def open_source(
+    text: str, size: Size = Size(), warn: Warn = _LOGGER.warning, topic: str = '',
+) -> Source:
+    """
+    Open the source that a user named; raise `SourceError` if it can't be read.
+
+    ``size`` is what a webcam is asked for; ``topic`` is that of a bag.
+    """
+    source = _open(text, size, warn, topic)
+    if topic and not isinstance(source, Bag):
+        raise SourceError(f'a topic belongs to a bag, but {source.name} is none; remove --topic')
+    return source
+
+
+def _open(text: str, size: Size, warn: Warn, topic: str) -> Source:
+    if re.fullmatch(r'\d+', text):
+        return Webcam(int(text), size)
+    if re.fullmatch(r'/dev/(video|v4l).*', text):
+        return Webcam(text, size)
+    if is_stream(text):
+        return Stream(text)
+    path = Path(text).expanduser()
+    if not text.strip() or not _exists(path):
+        if matches := glob.glob(str(path), recursive=True) if glob.has_magic(text) else []:
+            return _all_of(text, matches, warn)
+        raise SourceError(f'there is no {text!r}; {KINDS}')
+    if is_bag(path):
+        return Bag(path, topic, warn)
+    if path.is_dir():
+        found = [each for each in path.iterdir()
+                 if each.suffix.lower() in IMAGE_SUFFIXES and each.is_file()]
+        if not found:
+            raise SourceError(
+                f'directory {path} has no images ({", ".join(IMAGE_SUFFIXES)}); {KINDS}')
+        found.sort(key=natural_order)
+        return ImageFiles(f'{len(found)} images of {path}', found, warn)
+    if not path.is_file():
+        # Reading a device such as /dev/zero would never end.
+        raise SourceError(f'{path} is neither a file nor a directory; {KINDS}')
+    if is_image(path):
+        return ImageFiles(f'image {path}', [path], warn)
+    return Video(path)
+
+
+def is_image(path: Path) -> bool:
+    """Return whether a file is an image; `SourceError` if only its name says so."""
+    try:
+        read_image(path)
+    except InputError as error:
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            raise SourceError(str(error)) from error
+        return False
+    return True
+
+
+def _all_of(pattern: str, matches: list[str], warn: Warn) -> Source:
+    """Return the files of a pattern: images by their suffix, videos and bags by what they are."""
+    paths = sorted((Path(match) for match in matches), key=natural_order)
+    images = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    if len(images) == len(paths):
+        return ImageFiles(f'{len(images)} images of {pattern}', images, warn)
+    sources: list[Source] = [ImageFiles(
+        f'{len(images)} images of {pattern}', images, warn)] if images else []
+    sources += [_open(str(path), Size(), warn, '') for path in paths if path not in images]
+    if len(sources) == 1:
+        return sources[0]
+    return Several(f'{len(paths)} files of {pattern}', sources)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        # A text too long for a name.
+        return False
