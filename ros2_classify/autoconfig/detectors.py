@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ros2_classify.autoconfig import prior_detectors
+from ros2_classify.autoconfig import more_than_boxes, prior_detectors
 from ros2_classify.autoconfig.evidence import (
     Evidence, Hypothesis, InputSettings, plain, Strength)
 from ros2_classify.decoders.boxes import cell_count
@@ -93,7 +93,8 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     if not evidence.outputs or evidence.exporter_task in ('classify', 'semantic'):
         return
     for family in (_tf_detection, _yunet, _nanodet, _detr, _selected_indices, _final, _dets_labels,
-                   _ultralytics, _rows, _dense, _pairs, prior_detectors.hypotheses):
+                   _ultralytics, _rows, _dense, _pairs, prior_detectors.hypotheses,
+                   more_than_boxes.hypotheses):
         yield from family(evidence)
 
 

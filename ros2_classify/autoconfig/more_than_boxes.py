@@ -1,0 +1,95 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Detectors whose rows hold more than boxes can say: rotated boxes, key points beside the classes.
+
+What is known but cannot be read is named, so that nobody takes it for something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, InputSettings, Strength
+from ros2_classify.decoders.boxes import cell_count
+from ros2_classify.engines.base import TensorSpec
+
+_INPUT = InputSettings(
+    {'scale': 1 / 255, 'resize': 'letterbox', 'anchor': 'center', 'pad_value': 114.0},
+    'pixels from 0 to 1, letterbox in the centre padded with 114, as the YOLO family is trained',
+    ('input.color', 'input.scale', 'input.mean', 'input.std'))
+_STRIDES = ((8, 16, 32), (8, 16, 32, 64))
+_ANCHORS = 3
+# Numbers beyond this are pixels, neither scores nor angles.
+_PIXELS = 4.0
+# Two or three numbers for each point of a face, a body or a hand.
+_POINTS = tuple(points * numbers for points in (5, 17, 21) for numbers in (2, 3))
+_FACE = 10
+
+
+def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
+    """Yield all that a detector of this kind with these outputs may be."""
+    yield from _rotated(evidence)
+    for output in evidence.outputs:
+        yield from _points(evidence, output)
+
+
+def _rotated(evidence: Evidence) -> Iterator[Hypothesis]:
+    """Recognize rows of centre, size, angle and score beside a class for each: MMRotate."""
+    whole = [tensor for tensor in evidence.outputs if tensor.dtype.kind in 'iu']
+    for output in evidence.outputs:
+        if output.dtype.kind == 'f' and output.shape[-1:] == (6,) and any(
+                tensor.shape == output.shape[:-1] for tensor in whole):
+            yield _named(
+                'end_to_end', f'the output {output} has six numbers in each row beside a class, '
+                'as MMRotate exports rotated boxes: centre, size, angle and score. Such rows '
+                'cannot be read; use an export with upright boxes (five numbers in each row), or '
+                'a decoder of your own')
+
+
+def _points(evidence: Evidence, output: TensorSpec) -> Iterator[Hypothesis]:
+    """Recognize rows of three anchors for each cell with key points behind or before the class."""
+    size, values = evidence.size, evidence.arrays.get(output.name)
+    if size is None or values is None or len(output.shape) != 3 or values.dtype.kind != 'f':
+        return
+    _, rows, width = values.shape
+    strides = next((each for each in _STRIDES if _ANCHORS * cell_count(size, each) == rows), None)
+    if strides is None or len(values) != 1:
+        return
+    table = values[0].astype(np.float64)
+    pixels = [column for column in range(4, width) if np.abs(table[:, column]).max() > _PIXELS]
+    if width == 6 + _FACE and pixels and pixels[0] < 7 and pixels[-1] < width - 1:
+        yield _named(
+            'yolo', f'the output {output} has five key points between objectness and class, as '
+            'YOLOv5-face has them; such rows cannot be read. Use YOLOv8-face or another detector '
+            'of faces, or a decoder of your own')
+        return
+    for count in _POINTS:
+        classes = width - 5 - count
+        if classes == (evidence.names or 1) and pixels and pixels[0] >= 5 + classes:
+            yield Hypothesis(
+                'detection', 'yolo',
+                {'output': output.name, 'axes': 'channels_last', 'objectness': True,
+                 'classes': classes},
+                f'the output {output} has a row for each of three anchors of the '
+                f'{rows // _ANCHORS} cells, and key points in pixels behind the classes',
+                Strength.EXACT, _INPUT, ('output: key points are not published yet; boxes are',),
+                strides=strides, anchors=_ANCHORS, probabilities=(output.name, 4, 5 + classes))
+
+
+def _named(decoder: str, missing: str) -> Hypothesis:
+    return Hypothesis(
+        'detection', decoder, {}, missing, Strength.EXACT, _INPUT, missing=missing)
