@@ -21,12 +21,11 @@ from typing import Any
 import numpy as np
 from published_outputs import centers, dense, falling, grid, ids, RANDOM
 import pytest
-from test_detectors import BARE, infer, refusal, SIZE
-
 from ros2_classify.autoconfig.complete import complete
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results.results import Detections
 from ros2_classify.testing import FakeEngine, tensor
+from test_detectors import BARE, infer, refusal, SIZE
 
 ROTATED = np.concatenate(
     [centers(50, SIZE), RANDOM.uniform(-1.5, 1.5, (50, 1)), falling(50)], axis=1).astype('f4')
