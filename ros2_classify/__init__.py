@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from ros2_classify.spatial.depth import locate
     from ros2_classify.spatial.ground import locate_on_ground
     from ros2_classify.spatial.positions import Positions
+    from ros2_classify.tracking.tracker import Tracker
 
 __version__ = '0.1.0'
 
@@ -57,8 +58,9 @@ __all__ = [
     'FetchCancelledError', 'FetchError', 'FetchOptions', 'InputError', 'IntegrityError',
     'Keypoints', 'Labels', 'LabelsError', 'ModelDescriptor', 'ModelNotFoundError', 'Options',
     'OptionsError', 'OutputError', 'Pipeline', 'Positions', 'ProviderLostError', 'Result',
-    'Ros2ClassifyError', 'Segmentation', 'Timing', 'UnsafeModelError', 'draw', 'load_descriptor',
-    'load_labels', 'locate', 'locate_on_ground', 'read_image', 'write_image',
+    'Ros2ClassifyError', 'Segmentation', 'Timing', 'Tracker', 'UnsafeModelError', 'draw',
+    'load_descriptor', 'load_labels', 'locate', 'locate_on_ground', 'read_image',
+    'write_image',
 ]
 
 # The module of each exported name; the imports above say the same to type checkers.
@@ -82,6 +84,7 @@ _MODULES = {
     'spatial.depth': ('locate',),
     'spatial.ground': ('locate_on_ground',),
     'spatial.positions': ('Positions',),
+    'tracking.tracker': ('Tracker',),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
