@@ -50,6 +50,8 @@ NOT_RUN = (
     (r'scripts/shell python -m ros2_classify_benchmark\.steps$', 'measures times for a minute'),
     (r'scripts/demo --source 0$', 'needs a webcam; scripts/demo runs the same nodes on images'),
     (r'scripts/test -m network ', 'needs the internet'),
+    (r'ROS2_CLASSIFY_MOT_DATA=\S+ scripts/test ', 'runs this and other tests'),
+    (r'scripts/shell python test/tracking/tracker_time.py$', 'a test runs it with few images'),
     (r'.*\b(camera|client_test|composed)\b.* source:=0$', 'needs a webcam'),
     (r'ros2 run v4l2_camera ', 'needs a webcam and its driver'),
     (r'ros2 run rqt_', 'needs a desktop'),

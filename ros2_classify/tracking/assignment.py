@@ -44,7 +44,7 @@ def assign(gains: NDArray[np.float64]) -> Pairs:
 
 def _hungarian(gains: NDArray[np.float64]) -> Pairs:
     """
-    Solve a dense problem by shortest augmenting paths; pairs without a gain are left out.
+    Solve a dense problem by shortest augmenting paths; pairs without a gain don't count.
 
     Jonker and Volgenant, "A shortest augmenting path algorithm for dense and sparse linear
     assignment problems", Computing 38 (1987), without its column reduction.

@@ -22,6 +22,7 @@ import pytest
 from ros2_classify import InputError, Options, OptionsError, Pipeline, Tracker
 import sequences
 import shared_data
+import tracker_time
 
 RATE = 30.0
 TUD = sequences.find_sequences()
@@ -209,3 +210,7 @@ def test_wrong_options_are_refused(values, words):
 def test_a_stamp_must_be_a_number():
     with pytest.raises(InputError, match='stamp is nan'):
         ids(Tracker(), [], float('nan'))
+
+
+def test_the_time_can_be_measured():
+    assert len(tracker_time.measure(images=3)) == 3
