@@ -169,13 +169,13 @@ def vision_info_msg(method: str, location: str, version: int, stamp: Any) -> Vis
     return msg
 
 
-def load_type(name: str) -> Any:
-    """Return a service's type; ImportError if the interfaces lack it or aren't installed."""
-    module = importlib.import_module(f'{_INTERFACES}.srv')
+def load_type(name: str, kind: str = 'srv') -> Any:
+    """Return the type of an interface; ImportError if there is none or they aren't installed."""
+    module = importlib.import_module(f'{_INTERFACES}.{kind}')
     try:
         return getattr(module, name)
     except AttributeError:
-        raise ImportError(f'{_INTERFACES} has no service {name}') from None
+        raise ImportError(f'{_INTERFACES} has no {kind}/{name}') from None
 
 
 # Labels of one message of a trial, and of all; more than these are only looked at.

@@ -17,10 +17,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import threading
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -178,6 +178,16 @@ class Frame(NamedTuple):
         self.camera.finish(self, outcome)
 
 
+class Watcher(Protocol):
+    """Who looks at a stream's results beside the subscribers; called in a worker's thread."""
+
+    def result(self, published: Published, age: float | None) -> None:
+        """Take a result, and the seconds by its stamp when the image came; None without one."""
+
+    def problem(self, reason: str, final: bool) -> None:
+        """Take why an image has no result; `final`: so it is with the next one."""
+
+
 class CameraStream:
     """
     A camera's subscription, the publishers of its results, and what is known about both.
@@ -207,6 +217,9 @@ class CameraStream:
         self._counting = threading.Lock()
         self._reset()
         self.last_error = ''
+        self._watchers: tuple[Watcher, ...] = ()
+        # The newest result, and when its image came, without the image's megabytes.
+        self._newest: tuple[Published, float] | None = None
         self.publishers = Publishers(
             node, model.pipeline.task, self.update, masks=model.pipeline.gives_masks,
             namespace=names.namespace, others=model.pipeline.others)
@@ -215,6 +228,7 @@ class CameraStream:
         self.counters = Counters()
         self.latencies = Latencies()
         self.monitor = ImageMonitor(self._names.topic)
+        self._newest = None
         self._losses = LossMonitor()
         self._depth = self._depth_reader(ALL_BITS)
         # What is wrong, as `on_timer` saw it last.
@@ -232,9 +246,19 @@ class CameraStream:
         return model.settings.of(self.prefix)
 
     @property
+    def namespace(self) -> str | None:
+        """The namespace of the results; None: the node's own."""
+        return self._names.namespace
+
+    @property
     def source(self) -> ImageSubscription | None:
         """Where the images come from, while the stream is active."""
         return self._source
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody wants results."""
+        return bool(self._watchers) or self.publishers.wanted
 
     # ---- in the executor's thread
 
@@ -273,6 +297,7 @@ class CameraStream:
 
     def announce_if_active(self, model: Model) -> None:
         """Publish the facts about another model; an inactive stream does so when activated."""
+        self._newest = None
         if self._source is None:
             return
         try:
@@ -287,10 +312,38 @@ class CameraStream:
         if source is None:
             return
         try:
-            source.update(self.publishers.wanted)
+            source.update(self.wanted)
         except Exception as error:  # noqa: B902 - the middleware refused; the node lives on
             self._throttled(
                 self._log.error, f'cannot subscribe to {source.topic}: {error}', 'subscribe')
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have results made for somebody, from the next image on."""
+        self._watchers = (*self._watchers, watcher)
+        self.update()
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """End what `watch` began."""
+        self._watchers = tuple(each for each in self._watchers if each is not watcher)
+
+    def newest(self) -> tuple[Published, float] | None:
+        """Return the newest result, without pixels, and how many seconds ago its image was."""
+        if self._newest is None:
+            return None
+        published, received = self._newest
+        age = self._age(published.header)
+        return published, time.perf_counter() - received if age is None else age
+
+    def why_no_result(self, since: float) -> str:
+        """Return why there has been no result since then (``time.monotonic``)."""
+        source = self._source
+        seconds = time.monotonic() - since
+        if source is None or not source.subscribed:
+            return self.last_error or f'{self.topic} is not subscribed to; see the log'
+        if source.last_image_at is not None and source.last_image_at >= since:
+            return (f'an image came on {self.topic}, but no result of it within {seconds:.1f} s: '
+                    'the model is busy or hangs; give a longer timeout, or see the diagnostics')
+        return explain_silence(self._node, source, seconds).text
 
     def on_timer(self, model: Model, limit: float = 10.0) -> None:
         """Do once a second what no event asks for; `limit` is the seconds of a frame."""
@@ -319,7 +372,7 @@ class CameraStream:
             self._told_again_after = max(self._told_again_after, silent_for + _SILENCE_AGAIN)
         unserved_for = self._unserved.look(
             self.counters.received - self.counters.no_subscribers, self.counters.results)
-        if not self.publishers.wanted:
+        if not self.wanted:
             self._missed = False
             # What was seen before this node left the topic is the past.
             return [*found, self._idle(source)]
@@ -396,7 +449,7 @@ class CameraStream:
             self._trace.taken(stamp)
             if taken.replaced:
                 self._trace.skipped(taken.replaced)
-        wanted = self.publishers.wanted
+        wanted = self.wanted
         self._count(
             received=1 + taken.replaced, replaced=taken.replaced, no_subscribers=int(not wanted))
         return Frame(self, taken.msg, taken.received) if wanted else None
@@ -435,8 +488,16 @@ class CameraStream:
         header = frame.msg.header
         result = outcome.result
         assert result is not None
-        self.publishers.publish(Published(
-            result, header, outcome.pixels, outcome.color, outcome.class_id))
+        published = Published(result, header, outcome.pixels, outcome.color, outcome.class_id)
+        self.publishers.publish(published)
+        self._newest = (replace(published, pixels=None), frame.received)
+        if self._watchers:
+            age = self._age(header)
+            if age is not None:
+                # As it was when the image came.
+                age -= time.perf_counter() - frame.received
+            for watcher in self._watchers:
+                watcher.result(published, age)
         if self._trace is not None:
             self._trace.published(header.stamp)
         now = self._node.get_clock().now().nanoseconds
@@ -448,11 +509,22 @@ class CameraStream:
         self.latencies.model.add(result.timing.inference)
         self._count(results=1)
 
+    def _age(self, header: Any) -> float | None:
+        """Return how old an image is by its stamp; None if it has none."""
+        stamp = header.stamp
+        if not (stamp.sec or stamp.nanosec):
+            return None
+        return 1e-9 * self._node.get_clock().now().nanoseconds - stamp.sec - 1e-9 * stamp.nanosec
+
     def _drop(self, outcome: Outcome) -> None:
         error = outcome.error
         kind = '' if isinstance(error, (InputError if outcome.drop is Drop.UNUSABLE else
                                         Ros2ClassifyError)) else f'{type(error).__name__}: '
         reason = f'{kind}{error}'
+        if outcome.drop is not Drop.STOPPED:
+            for watcher in self._watchers:
+                watcher.problem(f'no result of the image on {self.topic}: {reason}',
+                                final=outcome.drop is not Drop.UNUSABLE)
         if outcome.drop is Drop.UNUSABLE:
             self._count(malformed=1)
             self.monitor.unusable(reason)

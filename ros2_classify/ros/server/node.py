@@ -40,6 +40,8 @@ from ros2_classify.ros.server.diagnostics import ServerReport
 from ros2_classify.ros.server.faults import EngineFaults, timeout
 from ros2_classify.ros.server.image_waiter import check_rclpy, ImageWaiter
 from ros2_classify.ros.server.inference import Inference, InferenceStatistics
+from ros2_classify.ros.server.look import Looking, LookService
+from ros2_classify.ros.server.look_until import LookUntilAction
 from ros2_classify.ros.server.model import load_model, Model
 from ros2_classify.ros.server.model_loader import LoadingModel, ModelLoader
 from ros2_classify.ros.server.model_parameter import ModelParameter
@@ -75,6 +77,8 @@ class ServerNode(ManagedNode):
         self.model: Model | None = None
         self._streams: tuple[CameraStream, ...] = ()
         self._service: InferenceService | None = None
+        self._looking = Looking(self, self)
+        self._lookers: list[LookService | LookUntilAction] = []
         # Of the present activation, or the last one; None before the first.
         self.statistics: InferenceStatistics | None = None
         self._worker: Worker | None = None
@@ -145,9 +149,11 @@ class ServerNode(ManagedNode):
         self._report.watch(self._streams)
         try:
             self._service = InferenceService(self, model.pipeline.task, self._submit, bridge)
+            self._lookers.append(LookService(self, self._looking))
+            self._lookers.append(LookUntilAction(self, self._looking))
         except ImportError as error:
             self._log.info(
-                f'no service: the package ros2_classify_interfaces is not installed or too old '
+                f'not all services: the package ros2_classify_interfaces is not installed or too old '
                 f'({error}); build it with colcon from packages/ to have it')
 
     def activate(self) -> None:
@@ -181,6 +187,7 @@ class ServerNode(ManagedNode):
         if self._timer is not None:
             self.destroy_timer(self._timer)
             self._timer = None
+        self._looking.stop(f'{self.get_fully_qualified_name()} has been deactivated')
         for stream in self._streams:
             stream.deactivate()
         recovery, self.recovery = self.recovery, None
@@ -241,6 +248,8 @@ class ServerNode(ManagedNode):
         if service and self._service is not None:
             self._service.destroy()
             self._service = None
+        while service and self._lookers:
+            self._lookers.pop().destroy()
         streams, self._streams = self._streams, ()
         self._report.watch(())
         for stream in streams:
@@ -327,6 +336,16 @@ class ServerNode(ManagedNode):
         self._throttled(self._log.error, f'unexpected failure: {kind}{error}', 'failed')
 
     @property
+    def streams(self) -> tuple[CameraStream, ...]:
+        """Its cameras, from configuring to cleaning up."""
+        return self._streams
+
+    @property
+    def active(self) -> bool:
+        """Whether it works on images."""
+        return self._worker is not None
+
+    @property
     def requests_handled(self) -> int:
         """Service requests that have been handled."""
         return 0 if self._service is None else self._service.handled
@@ -369,6 +388,7 @@ class ServerNode(ManagedNode):
             # Before its first result; a stream that isn't active will do so when it is.
             stream.announce_if_active(model)
         self.model = model
+        self._looking.model_changed(model.labels)
         return old
 
     def check_change(self, model: Model, values: Mapping[str, Any]) -> None:

@@ -1,0 +1,256 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The service ``~/look``: the result of a camera's newest image, without pixels in the request."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+import math
+import threading
+import time
+from typing import Any, Protocol
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.task import Future
+from ros2_classify.model.labels import Labels
+from ros2_classify.ros.messages.transports import TRANSPORTS
+from ros2_classify.ros.messages.vision import load_type, MESSAGES, to_msg
+from ros2_classify.ros.server.camera_stream import CameraStream
+from ros2_classify.ros.server.looking import (
+    COULD_NOT_LOOK, FOUND, NOT_FOUND, Sight, Wish)
+from ros2_classify.ros.server.model import Model
+from ros2_classify.ros.server.publishers import Published
+
+_TIMEOUT = 5.0
+_LONGEST = 86400.0
+_COMPRESSED = TRANSPORTS['compressed'].suffix
+# Requests and goals that may wait at a time: each costs every image a little.
+_MOST = 32
+
+
+class LookedAt(Protocol):
+    """What looking needs of the server."""
+
+    model: Model | None
+
+    @property
+    def streams(self) -> Sequence[CameraStream]:
+        """Its cameras."""
+
+    @property
+    def active(self) -> bool:
+        """Whether it works on images."""
+
+
+class Search:
+    """
+    A client that waits for what a camera's images show; the stream has results made for it.
+
+    Any thread may tell it of an image; the executor's thread awaits `next` and calls `close`.
+    """
+
+    def __init__(self, node: Node, stream: CameraStream, wish: Wish, seconds: float) -> None:
+        self._node = node
+        self.stream = stream
+        self.wish = wish
+        self._lock = threading.Lock()
+        self._sights: deque[Sight] = deque()
+        self._news = Future()
+        self._began = time.monotonic()
+        self.seconds = seconds
+        self.ended = ''  # why no more is looked at, but for the time
+        self._over = False
+        self._timer = node.create_timer(
+            seconds, self._time_is_up, callback_group=ReentrantCallbackGroup(),
+            clock=Clock(clock_type=ClockType.STEADY_TIME))
+        stream.watch(self)
+
+    def result(self, published: Published, age: float | None) -> None:
+        """Look at a result; `age` is the seconds by its stamp when the image came."""
+        self._add(self.wish.look(published, self.stream.topic, age))
+
+    def problem(self, reason: str, final: bool) -> None:
+        """Note an image that has no result; `final`: so it is with the next one."""
+        self._add(Sight(problem=reason, final=final))
+
+    def end(self, reason: str) -> None:
+        """End it before its time."""
+        self.ended = self.ended or reason
+        self._time_is_up()
+
+    def _add(self, sight: Sight) -> None:
+        with self._lock:
+            self._sights.append(sight)
+        self._wake()
+
+    def _time_is_up(self) -> None:
+        self._over = True
+        self._timer.cancel()
+        self._wake()
+
+    def _wake(self) -> None:
+        with self._lock:
+            if not self._news.done():
+                self._news.set_result(None)
+        # A future does not wake the executor that sleeps while a callback waits for it.
+        executor = self._node.executor
+        if executor is not None:
+            executor.wake()
+
+    async def next(self) -> Sight | None:
+        """Wait for what the next image shows; None when the time is up."""
+        while True:
+            with self._lock:
+                if self._over:
+                    return None
+                if self._sights:
+                    return self._sights.popleft()
+                self._news = news = Future()
+            await news
+
+    def why_nothing(self) -> str:
+        """Return why no image could be looked at by now."""
+        return self.ended or self.stream.why_no_result(self._began)
+
+    def close(self) -> None:
+        """Have no more results made for it."""
+        self.stream.unwatch(self)
+        self._node.destroy_timer(self._timer)
+
+
+class Looking:
+    """Finds the camera that a client names, checks what it asks for, and keeps the searches."""
+
+    def __init__(self, node: Node, server: LookedAt) -> None:
+        self._node = node
+        self._server = server
+        self._searches: set[Search] = set()
+
+    def begin(self, stream: str, wish: Wish, timeout: float) -> Search | str:
+        """Return a search, which `finish` ends; or why it can't begin."""
+        name = self._node.get_fully_qualified_name()
+        model = self._server.model
+        if not self._server.active or model is None:
+            return f'{name} is not active; activate it first'
+        if not (math.isfinite(timeout) and 0.0 < timeout <= _LONGEST):
+            return f'timeout is {timeout:g} s but must be over 0 and at most {_LONGEST:g}'
+        if not (math.isfinite(wish.max_age) and wish.max_age >= 0.0):
+            return f'max_age is {wish.max_age:g} s but must be 0 or more'
+        if problem := wish.unknown(model.labels):
+            return problem
+        if len(self._searches) >= _MOST:
+            return f'{_MOST} requests and goals look already; try again later'
+        found = self._find(stream)
+        if isinstance(found, str):
+            return found
+        search = Search(self._node, found, wish, timeout)
+        self._searches.add(search)
+        return search
+
+    def finish(self, search: Search) -> None:
+        """End a search."""
+        self._searches.discard(search)
+        search.close()
+
+    def stop(self, reason: str) -> None:
+        """End all searches; their clients are told why."""
+        for search in tuple(self._searches):
+            search.end(reason)
+
+    def model_changed(self, labels: Labels | None) -> None:
+        """End the searches for what the present model does not know."""
+        for search in tuple(self._searches):
+            if problem := search.wish.unknown(labels):
+                search.end(f'the model has been replaced: {problem}')
+
+    def _find(self, name: str) -> CameraStream | str:
+        """Return the stream of a topic, or of a namespace of results; or why there is none."""
+        streams = self._server.streams
+        if not name and len(streams) == 1:
+            return streams[0]
+        wanted = _plain(name)
+        for stream in streams if name else ():
+            if wanted in (_plain(stream.topic), _plain(stream.namespace)):
+                return stream
+        known = ', '.join(stream.topic for stream in streams)
+        return (f'there is no camera {name!r}; give one of: {known}' if name else
+                f'there are several cameras: give one as stream: {known}')
+
+
+def _plain(name: str | None) -> str | None:
+    return None if name is None else name.removesuffix(_COMPRESSED).strip('/')
+
+
+def fill(answer: Any, sight: Sight) -> None:
+    """Put the result that was looked at into a response, in the field of its task."""
+    if sight.result is not None:
+        setattr(answer, MESSAGES[sight.result.task].topic,
+                to_msg(sight.result, sight.header, sight.class_id))
+
+
+class LookService:
+    """The service; ImportError if its interfaces are not installed."""
+
+    def __init__(self, node: Node, looking: Looking) -> None:
+        service_type = load_type('Look')
+        self._node = node
+        self._looking = looking
+        # A request that waits for an image must not hold up the node's other callbacks.
+        self._service = node.create_service(
+            service_type, '~/look', self._look, callback_group=ReentrantCallbackGroup())
+
+    async def _look(self, request: Any, response: Any) -> Any:
+        wish = Wish(tuple(request.classes), request.max_age)
+        search = self._looking.begin(request.stream, wish, request.timeout or _TIMEOUT)
+        if isinstance(search, str):
+            response.outcome, response.message = COULD_NOT_LOOK, search
+            return response
+        try:
+            response.outcome, response.message = await self._outcome(search, wish, response)
+        except Exception as error:  # noqa: B902 - the caller gets a response in any case
+            response.outcome = COULD_NOT_LOOK
+            response.message = f'unexpected {type(error).__name__}: {error}'
+        finally:
+            self._looking.finish(search)
+        return response
+
+    async def _outcome(self, search: Search, wish: Wish, response: Any) -> tuple[int, str]:
+        topic = search.stream.topic
+        newest = search.stream.newest() if wish.max_age else None
+        if newest is not None and (sight := wish.recall(*newest)) is not None:
+            fill(response, sight)
+            return FOUND, _seen(sight, topic)
+        problem = ''
+        while (sight := await search.next()) is not None:
+            if not sight.problem:
+                fill(response, sight)
+                if sight.seen:
+                    return FOUND, _seen(sight, topic)
+                return NOT_FOUND, f'there is no {wish} in the image on {topic}'
+            problem = sight.problem
+            if sight.final:
+                break
+        return COULD_NOT_LOOK, search.ended or problem or search.why_nothing()
+
+    def destroy(self) -> None:
+        """Take the service away."""
+        self._node.destroy_service(self._service)
+
+
+def _seen(sight: Sight, topic: str) -> str:
+    return f'{sight.name} is in the image on {topic}, with the score {sight.score:.2f}'
