@@ -55,7 +55,7 @@ NOT_RUN = (
     (r'.*\b(camera|client_test|composed)\b.* source:=0$', 'needs a webcam'),
     (r'ros2 run v4l2_camera ', 'needs a webcam and its driver'),
     (r'ros2 run rqt_', 'needs a desktop'),
-    (r'ros2 (topic|lifecycle|param|pkg) ', 'needs the command line tools of ROS 2'),
+    (r'ros2 (topic|lifecycle|param|pkg|service|action) ', 'needs the command line tools of ROS 2'),
     (r'ros2 security ', 'needs the tools of SROS 2; test/ros/test_sros2.py reads the policy'),
     (r'ROS_SECURITY_ENCLAVE_OVERRIDE=',
      'needs a keystore; test/ros/test_sros2.py runs the health check without one'),

@@ -110,6 +110,21 @@ def test_the_model_of_a_running_server_is_replaced(
 
 
 @needs_ros
+def test_it_waits_until_an_object_is_seen(start: Any, peer: Any, detector: Path) -> None:
+    pytest.importorskip('ros2_classify_interfaces.action')
+    start('server', {'model': detector, 'provider': 'cpu'}).wait_for_line('active|ready')
+    start('camera', {'source': SHEET, 'rate': 5.0})
+    done = run('look_until.py', '--class', 'cup', '--times', 3)
+    assert done.returncode == 0, done.stderr
+    *feedback, last = done.stdout.splitlines()
+    assert feedback == [f'{count} images, seen in {count}' for count in (1, 2, 3)]
+    assert last == 'cup was seen in 3 of 3 images on /image'
+    done = run('look_until.py', '--class', 'cupp')
+    assert (done.returncode, done.stdout) == (
+        2, "the model has no class 'cupp': did you mean 'cup'?\n")
+
+
+@needs_ros
 def test_the_lifecycle_is_driven(start: Any, peer: Any, classifier: Path) -> None:
     start('server', {'model': classifier, 'provider': 'cpu', 'autostart': False})
     done = run('drive_lifecycle.py', 'configure', 'activate', 'deactivate', 'cleanup')

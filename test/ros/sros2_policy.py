@@ -37,7 +37,13 @@ PAGES = ROOT / 'docs' / 'nodes'
 KINDS = {
     ('topics', 'publish'): 'publisher', ('topics', 'subscribe'): 'subscriber',
     ('services', 'reply'): 'service', ('services', 'request'): 'client'}
-_ENTRIES = {'topics': 'topic', 'services': 'service'}
+_ENTRIES = {'topics': 'topic', 'services': 'service', 'actions': 'action'}
+# What an action's server opens below the action's name, and the types.
+ACTION = {
+    ('service', 'send_goal'): '{}_SendGoal', ('service', 'cancel_goal'):
+    'action_msgs/srv/CancelGoal', ('service', 'get_result'): '{}_GetResult',
+    ('publisher', 'feedback'): '{}_FeedbackMessage',
+    ('publisher', 'status'): 'action_msgs/GoalStatusArray'}
 
 # What rclpy opens by itself, and no page repeats.
 EVERY_NODE = {
@@ -121,10 +127,15 @@ def _read_profile(profile: ElementTree.Element, enclave: str) -> Iterator[Rule]:
         _check(listed.tag in _ENTRIES and len(listed) > 0 and len(listed.attrib) == 1, listed)
         (verb, qualifier), = listed.attrib.items()
         # What is not allowed is denied without saying so.
-        _check((listed.tag, verb) in KINDS and qualifier == 'ALLOW', listed)
+        is_action = (listed.tag, verb) == ('actions', 'execute')
+        _check((is_action or (listed.tag, verb) in KINDS) and qualifier == 'ALLOW', listed)
         for name in listed:
             text = name.text or ''
             _check(name.tag == _ENTRIES[listed.tag] and text and text == text.strip(), name)
+            if is_action:
+                for kind, part in ACTION:
+                    yield Rule(profile.attrib['node'], kind, f'{text}/_action/{part}', enclave)
+                continue
             yield Rule(profile.attrib['node'], KINDS[listed.tag, verb], text, enclave)
 
 
@@ -152,7 +163,8 @@ def read_page(path: Path) -> list[Opened]:
         r'^## (.*)\n((?:(?!## ).*\n?)*)', path.read_text(encoding='utf-8'), re.MULTILINE))
     for section, kinds in (('Subscribed topics', {'topic': 'subscriber'}),
                            ('Published topics', {'topic': 'publisher'}),
-                           ('Services', {'service': 'service', 'service of others': 'client'})):
+                           ('Services', {'service': 'service', 'service of others': 'client',
+                                         'action': 'action'})):
         kind = ''
         for line in sections[section].splitlines():
             cells = [cell.strip() for cell in line.strip('|').split(' | ')]
@@ -160,6 +172,11 @@ def read_page(path: Path) -> list[Opened]:
                 kind = kinds[cells[0]]
             elif kind and (name := re.match(r'`([^`]+)`$', cells[0])):
                 type_name = re.match(r'`?([\w/]+)', cells[1])
+                if kind == 'action':
+                    found += [Opened(each, f'{name[1]}/_action/{part}',
+                                     form.format(type_name[1] if type_name else ''))
+                              for (each, part), form in ACTION.items()]
+                    continue
                 found.append(Opened(kind, name[1], type_name[1] if type_name else ''))
     return found
 

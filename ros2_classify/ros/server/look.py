@@ -32,9 +32,9 @@ from ros2_classify.ros.messages.transports import TRANSPORTS
 from ros2_classify.ros.messages.vision import load_type, MESSAGES, to_msg
 from ros2_classify.ros.server.camera_stream import CameraStream
 from ros2_classify.ros.server.looking import (
-    COULD_NOT_LOOK, FOUND, NOT_FOUND, Sight, Wish)
+    COULD_NOT_LOOK, FOUND, NOT_FOUND, Question, Sight)
 from ros2_classify.ros.server.model import Model
-from ros2_classify.ros.server.publishers import Published
+from ros2_classify.ros.server.output import Published
 
 _TIMEOUT = 5.0
 _LONGEST = 86400.0
@@ -61,13 +61,14 @@ class Search:
     """
     A client that waits for what a camera's images show; the stream has results made for it.
 
-    Any thread may tell it of an image; the executor's thread awaits `next` and calls `close`.
+    Any thread may tell it of an image; the executor's thread awaits `next_sight`.
     """
 
-    def __init__(self, node: Node, stream: CameraStream, wish: Wish, seconds: float) -> None:
+    def __init__(self, node: Node, stream: CameraStream, question: Question,
+                 seconds: float) -> None:
         self._node = node
         self.stream = stream
-        self.wish = wish
+        self.question = question
         self._lock = threading.Lock()
         self._sights: deque[Sight] = deque()
         self._news = Future()
@@ -82,7 +83,7 @@ class Search:
 
     def result(self, published: Published, age: float | None) -> None:
         """Look at a result; `age` is the seconds by its stamp when the image came."""
-        self._add(self.wish.look(published, self.stream.topic, age))
+        self._add(self.question.look(published, self.stream.topic, age))
 
     def problem(self, reason: str, final: bool) -> None:
         """Note an image that has no result; `final`: so it is with the next one."""
@@ -112,7 +113,7 @@ class Search:
         if executor is not None:
             executor.wake()
 
-    async def next(self) -> Sight | None:
+    async def next_sight(self) -> Sight | None:
         """Wait for what the next image shows; None when the time is up."""
         while True:
             with self._lock:
@@ -141,7 +142,7 @@ class Looking:
         self._server = server
         self._searches: set[Search] = set()
 
-    def begin(self, stream: str, wish: Wish, timeout: float) -> Search | str:
+    def begin(self, stream: str, question: Question, timeout: float) -> Search | str:
         """Return a search, which `finish` ends; or why it can't begin."""
         name = self._node.get_fully_qualified_name()
         model = self._server.model
@@ -149,16 +150,16 @@ class Looking:
             return f'{name} is not active; activate it first'
         if not (math.isfinite(timeout) and 0.0 < timeout <= _LONGEST):
             return f'timeout is {timeout:g} s but must be over 0 and at most {_LONGEST:g}'
-        if not (math.isfinite(wish.max_age) and wish.max_age >= 0.0):
-            return f'max_age is {wish.max_age:g} s but must be 0 or more'
-        if problem := wish.unknown(model.labels):
+        if not (math.isfinite(question.max_age) and question.max_age >= 0.0):
+            return f'max_age is {question.max_age:g} s but must be 0 or more'
+        if problem := question.unknown(model.labels):
             return problem
         if len(self._searches) >= _MOST:
             return f'{_MOST} requests and goals look already; try again later'
         found = self._find(stream)
         if isinstance(found, str):
             return found
-        search = Search(self._node, found, wish, timeout)
+        search = Search(self._node, found, question, timeout)
         self._searches.add(search)
         return search
 
@@ -175,7 +176,7 @@ class Looking:
     def model_changed(self, labels: Labels | None) -> None:
         """End the searches for what the present model does not know."""
         for search in tuple(self._searches):
-            if problem := search.wish.unknown(labels):
+            if problem := search.question.unknown(labels):
                 search.end(f'the model has been replaced: {problem}')
 
     def _find(self, name: str) -> CameraStream | str:
@@ -196,10 +197,10 @@ def _plain(name: str | None) -> str | None:
     return None if name is None else name.removesuffix(_COMPRESSED).strip('/')
 
 
-def fill(answer: Any, sight: Sight) -> None:
+def fill(message: Any, sight: Sight) -> None:
     """Put the result that was looked at into a response, in the field of its task."""
     if sight.result is not None:
-        setattr(answer, MESSAGES[sight.result.task].topic,
+        setattr(message, MESSAGES[sight.result.task].topic,
                 to_msg(sight.result, sight.header, sight.class_id))
 
 
@@ -215,13 +216,13 @@ class LookService:
             service_type, '~/look', self._look, callback_group=ReentrantCallbackGroup())
 
     async def _look(self, request: Any, response: Any) -> Any:
-        wish = Wish(tuple(request.classes), request.max_age)
-        search = self._looking.begin(request.stream, wish, request.timeout or _TIMEOUT)
+        question = Question(tuple(request.classes), request.max_age)
+        search = self._looking.begin(request.stream, question, request.timeout or _TIMEOUT)
         if isinstance(search, str):
             response.outcome, response.message = COULD_NOT_LOOK, search
             return response
         try:
-            response.outcome, response.message = await self._outcome(search, wish, response)
+            response.outcome, response.message = await self._outcome(search, question, response)
         except Exception as error:  # noqa: B902 - the caller gets a response in any case
             response.outcome = COULD_NOT_LOOK
             response.message = f'unexpected {type(error).__name__}: {error}'
@@ -229,19 +230,19 @@ class LookService:
             self._looking.finish(search)
         return response
 
-    async def _outcome(self, search: Search, wish: Wish, response: Any) -> tuple[int, str]:
+    async def _outcome(self, search: Search, question: Question, response: Any) -> tuple[int, str]:
         topic = search.stream.topic
-        newest = search.stream.newest() if wish.max_age else None
-        if newest is not None and (sight := wish.recall(*newest)) is not None:
+        newest = search.stream.newest() if question.max_age else None
+        if newest is not None and (sight := question.recall(*newest)) is not None:
             fill(response, sight)
             return FOUND, _seen(sight, topic)
         problem = ''
-        while (sight := await search.next()) is not None:
+        while (sight := await search.next_sight()) is not None:
             if not sight.problem:
                 fill(response, sight)
                 if sight.seen:
                     return FOUND, _seen(sight, topic)
-                return NOT_FOUND, f'there is no {wish} in the image on {topic}'
+                return NOT_FOUND, f'there is no {question} in the image on {topic}'
             problem = sight.problem
             if sight.final:
                 break

@@ -24,7 +24,7 @@ from rclpy.node import Node
 from ros2_classify.ros.messages.vision import load_type
 from ros2_classify.ros.server.look import fill, Looking, Search
 from ros2_classify.ros.server.looking import (
-    COULD_NOT_LOOK, FOUND, NOT_FOUND, Tally, times_problem, Wish)
+    COULD_NOT_LOOK, FOUND, NOT_FOUND, Question, Tally, times_problem)
 
 _TIMEOUT = 30.0
 # Seconds that a result is kept for a client that has not asked for it yet; it may hold an image.
@@ -51,9 +51,9 @@ class LookUntilAction:
 
     async def _execute(self, handle: Any) -> Any:
         goal, result = handle.request, self._type.Result()
-        wish = Wish(tuple(goal.classes), goal.max_age)
+        question = Question(tuple(goal.classes), goal.max_age)
         search: Search | str = times_problem(goal.times, goal.images) or self._looking.begin(
-            goal.stream, wish, goal.timeout or _TIMEOUT)
+            goal.stream, question, goal.timeout or _TIMEOUT)
         if isinstance(search, str):
             result.outcome, result.message = COULD_NOT_LOOK, search
             return self._end(handle, result)
@@ -62,7 +62,7 @@ class LookUntilAction:
         tally = Tally(goal.times, goal.images)
         try:
             await self._watch(handle, search, tally)
-            result.outcome, result.message = _outcome(search, wish, tally)
+            result.outcome, result.message = _outcome(search, question, tally)
             result.images, result.seen = tally.images, tally.seen
             result.best_score = tally.best_score
             if tally.newest is not None:
@@ -76,7 +76,7 @@ class LookUntilAction:
         return self._end(handle, result)
 
     async def _watch(self, handle: Any, search: Search, tally: Tally) -> None:
-        while not tally.enough and (sight := await search.next()) is not None:
+        while not tally.enough and (sight := await search.next_sight()) is not None:
             tally.add(sight)
             # The action may have been taken away meanwhile.
             if handle.is_active:
@@ -105,8 +105,9 @@ class LookUntilAction:
         self._server.destroy()
 
 
-def _outcome(search: Search, wish: Wish, tally: Tally) -> tuple[int, str]:
-    seen = (f'{wish} was seen in {tally.seen} of {tally.images} images on {search.stream.topic}')
+def _outcome(search: Search, question: Question, tally: Tally) -> tuple[int, str]:
+    seen = (f'{question} was seen in {tally.seen} of {tally.images} images on '
+            f'{search.stream.topic}')
     if tally.enough:
         return FOUND, seen
     if search.ended:

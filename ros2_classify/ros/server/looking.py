@@ -25,8 +25,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from ros2_classify.model.labels import Labels
-from ros2_classify.results.results import Classification, Detections, Result, Segmentation
-from ros2_classify.ros.server.publishers import Published
+from ros2_classify.results.results import (
+    Classification, Detections, Embedding, Result, Segmentation)
+from ros2_classify.ros.server.output import Published
 
 # Values of the field `outcome` of Look and LookUntil.
 COULD_NOT_LOOK, FOUND, NOT_FOUND = 0, 1, 2
@@ -59,7 +60,7 @@ class Sight(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Wish:
+class Question:
     """What is looked for: any of these classes, or anything; in images not older than this."""
 
     classes: tuple[str, ...] = ()
@@ -112,7 +113,8 @@ class Wish:
 
 def _reduced(result: Result, classes: Sequence[str]) -> tuple[Result, str, float]:
     """Return the result with the wanted objects only, name and score of the best one."""
-    scores = result.parts if isinstance(result, Segmentation) else result.scores
+    if isinstance(result, Embedding):
+        return result, '', 0.0
     rows = [row for row, label in enumerate(result.labels.tolist())
             if (label in classes if classes else not _is_background(result, row))]
     if isinstance(result, Classification):
@@ -121,11 +123,10 @@ def _reduced(result: Result, classes: Sequence[str]) -> tuple[Result, str, float
     if isinstance(result, Detections) and len(rows) < len(result):
         result = result.select(np.array(rows, int))
         rows = list(range(len(result)))
-        scores = result.scores
     if not rows:
         return result, '', 0.0
-    best = max(rows, key=lambda row: float(scores[row]))
-    return result, str(result.labels[best]), float(scores[best])
+    best = max(rows, key=result.scores.tolist().__getitem__)
+    return result, str(result.labels[best]), float(result.scores[best])
 
 
 def _is_background(result: Result, row: int) -> bool:

@@ -14,12 +14,16 @@
 
 """What counts as seen, in one image and in several."""
 
+import re
+import xml.etree.ElementTree as ElementTree
+
 import numpy as np
 import pytest
-from ros2_classify import Classification, Detections, Labels, Timing
+from ros2_classify import Classification, Detections, Labels, Segmentation, Timing
 from ros2_classify.ros.server import looking
-from ros2_classify.ros.server.looking import Sight, Tally, times_problem, Wish
+from ros2_classify.ros.server.looking import Question, Sight, Tally, times_problem
 from ros2_classify.ros.server.publishers import Published
+from shared_data import ROOT
 
 NO_TIME = Timing(0.0, 0.0, 0.0)
 BRIGHT = np.full((48, 64, 3), 90, np.uint8)
@@ -40,7 +44,7 @@ def classification(*names):
 
 def look(result, *classes, pixels=BRIGHT, max_age=0.0, age=None):
     published = Published(result, 'header', pixels, 'bgr', 'label')
-    return Wish(classes, max_age).look(published, '/image', age)
+    return Question(classes, max_age).look(published, '/image', age)
 
 
 def test_only_detections_of_the_classes_are_left():
@@ -59,6 +63,19 @@ def test_what_is_not_there_is_not_seen():
 def test_a_class_that_is_only_second_is_not_seen():
     assert look(classification('cup', 'ball'), 'cup').score == pytest.approx(0.6)
     assert not look(classification('cup', 'ball'), 'ball').seen
+
+
+def test_a_segmenter_sees_all_classes_but_the_background():
+    image = np.zeros((48, 64), np.uint8)
+    image[:12] = 1
+
+    def halves(background):
+        return Segmentation(
+            image, np.array([0, 1]), np.array([0.75, 0.25]), np.array(['wall', 'road'], object),
+            (64, 48), NO_TIME, background)
+
+    assert look(halves(0)).name == 'road' and look(halves(None)).name == 'wall'
+    assert look(halves(0), 'road').score == 0.25 and not look(halves(0), 'sky').seen
 
 
 @pytest.mark.parametrize('level, dark', [(0, True), (16, True), (17, False)])
@@ -80,18 +97,18 @@ def test_too_old_and_from_the_future():
 
 def test_a_result_of_before_is_used_only_if_it_is_new_and_shows_it():
     published = Published(detections('cup'), 'header', None, '', 'label')
-    assert Wish(('cup',), 2.0).recall(published, 1.0).seen
-    assert Wish(('cup',), 2.0).recall(published, 2.1) is None
-    assert Wish(('ball',), 2.0).recall(published, 1.0) is None
+    assert Question(('cup',), 2.0).recall(published, 1.0).seen
+    assert Question(('cup',), 2.0).recall(published, 2.1) is None
+    assert Question(('ball',), 2.0).recall(published, 1.0) is None
 
 
 def test_an_unknown_class_is_refused_with_the_nearest():
     labels = Labels.from_names(['cup', 'ball'])
-    assert Wish(('cup', 'ball')).unknown(labels) == ''
-    assert Wish(('cup', 'bal')).unknown(labels) == (
+    assert Question(('cup', 'ball')).unknown(labels) == ''
+    assert Question(('cup', 'bal')).unknown(labels) == (
         "the model has no class 'bal': did you mean 'ball'?")
-    assert Wish(('xyz',)).unknown(labels) == "the model has no class 'xyz': it has cup, ball"
-    assert Wish(('xyz',)).unknown(None) == ''
+    assert Question(('xyz',)).unknown(labels) == "the model has no class 'xyz': it has cup, ball"
+    assert Question(('xyz',)).unknown(None) == ''
 
 
 def tally_of(times, images, shown):
@@ -133,3 +150,14 @@ def test_images_that_stopped_say_nothing_of_now(monkeypatch):
 def test_more_times_than_images_is_refused():
     assert 'seen 4 times in 3 images cannot be' in times_problem(4, 3)
     assert times_problem(3, 3) == times_problem(3, 0) == ''
+
+
+def test_the_tree_of_the_page_has_the_names_of_the_action():
+    (tree,) = re.findall(
+        r'```xml\n(.*?)```', (ROOT / 'docs/look.md').read_text(), re.DOTALL)
+    node = ElementTree.fromstring(tree).find('.//LookUntil')
+    goal, result, _ = (ROOT / 'packages/ros2_classify_interfaces/action/LookUntil.action'
+                       ).read_text().split('---\n')
+    fields = re.findall(r'^[\w/]+(?:\[\])? (\w+)$', goal, re.MULTILINE)
+    assert set(node.attrib) - {*fields, 'server_name', 'outcome', 'sentence'} == set()
+    assert 'uint8 outcome' in result and 'string message' in result
