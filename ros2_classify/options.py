@@ -175,5 +175,7 @@ def default_options(
     values: dict[str, Any] = {
         'score_threshold': _MULTI_LABEL_THRESHOLD if multi_label else _SCORE_THRESHOLD[task],
         'multi_label': multi_label, 'nms_agnostic': nms_agnostic}
-    values.update((key, value) for key, value in declared.items() if value is not None)
+    known = {field.name for field in dataclasses.fields(Options)}
+    values.update((key, value) for key, value in declared.items()
+                  if value is not None and key in known)
     return Options(**values)

@@ -383,6 +383,9 @@ class Defaults:
     max_area: float | None = key(
         None, 'detection: boxes with a greater part of the image are dropped', low=0, high=1,
         unset='`1`')
+    max_rate: float | None = key(
+        None, 'server: images a second that are used, by their stamps; `0` sets no limit', low=0,
+        high=1000, unset='`0`')
 
     def checked(self, fields: Fields) -> Defaults:
         """Refuse sizes that no box has."""

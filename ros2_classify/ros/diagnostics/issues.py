@@ -160,6 +160,13 @@ IMAGES = (
         'processed; subscribe to one of them to get results{also}',
         'without a subscriber the server does not process images; this is not an error',
         "subscribe, such as with `ros2 topic echo /detections`; the message has the topic's name"),
+    IssueType(
+        'disabled', OK,
+        'disabled: the images of {topic} are not subscribed to; to go on, call {service} with '
+        '"data: true"',
+        'somebody called the service `~/enable` with `false`; this is not an error',
+        "call it with `true`: `ros2 service call /server/enable std_srvs/srv/SetBool '{data: "
+        "true}'`"),
 )
 
 INFERENCE = (

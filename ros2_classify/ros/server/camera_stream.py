@@ -33,6 +33,7 @@ from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.messages.transports import resolve_image_topic, TRANSPORTS
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor
+from ros2_classify.ros.server.image_rate import RateLimit
 from ros2_classify.ros.server.inference import Drop, Outcome
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.output import Published
@@ -211,6 +212,8 @@ class CameraStream:
         self._missed = False
         self._unserved = Unserved()
         self._source: ImageSubscription | None = None
+        self.enabled = True
+        self._max_rate = 0.0
         self._looked_at: Callable[[], float] = time.monotonic
         self._trace: Trace | None = None
         # The thread that stops a worker counts at the same time as its threads.
@@ -229,6 +232,7 @@ class CameraStream:
         self.latencies = Latencies()
         self.monitor = ImageMonitor(self._names.topic)
         self._newest = None
+        self._rate_limit = RateLimit()
         self._losses = LossMonitor()
         self._depth = self._depth_reader(ALL_BITS)
         # What is wrong, as `on_timer` saw it last.
@@ -251,6 +255,13 @@ class CameraStream:
         return self._names.namespace
 
     @property
+    def enable_service(self) -> str:
+        """The full name of the service that enables it."""
+        namespace = self._names.namespace
+        base = self._node.get_namespace() if namespace is None else namespace
+        return f'{base.rstrip("/")}/{self._node.get_name()}/enable'
+
+    @property
     def source(self) -> ImageSubscription | None:
         """Where the images come from, while the stream is active."""
         return self._source
@@ -258,7 +269,7 @@ class CameraStream:
     @property
     def wanted(self) -> bool:
         """Whether anybody wants results."""
-        return bool(self._watchers) or self.publishers.wanted
+        return self.enabled and (bool(self._watchers) or self.publishers.wanted)
 
     # ---- in the executor's thread
 
@@ -272,17 +283,31 @@ class CameraStream:
             self._node, self._names.topic, self._names.transport, wake,
             listed=self._names.namespace is not None, qos=self.parameters['qos'])
         # Subscribed in any case at first: wrong settings show now, not with the first subscriber.
-        self._source.update(wanted=True)
+        self._source.update(wanted=self.enabled)
 
     def deactivate(self) -> None:
         """Unsubscribe; an image that was handed over and waits is dropped."""
         source, self._source = self._source, None
+        self._unsubscribe(source)
+        self.issues = []
+
+    def _unsubscribe(self, source: ImageSubscription | None) -> None:
         if source is not None:
             source.unsubscribe()
             taken = source.take()
             if taken is not None:
                 self._count(received=1 + taken.replaced, replaced=taken.replaced, stopped=1)
-        self.issues = []
+
+    def enable(self, enabled: bool) -> None:
+        """Use the images, or drop the subscription until they are used again."""
+        self.enabled = enabled
+        if not enabled:
+            self._unsubscribe(self._source)
+        self.update()
+
+    def use(self, settings: ResultSettings) -> None:
+        """Follow the parameters."""
+        self._max_rate = settings.of(self.prefix).max_rate
 
     def destroy(self) -> None:
         """Take the topics away."""
@@ -361,6 +386,8 @@ class CameraStream:
 
     def _look(self, source: ImageSubscription, timeout: float, limit: float) -> list[Issue]:
         """Find what is wrong; log it unless that has just been done."""
+        if not self.enabled:
+            return [find('disabled', topic=self.topic, service=self.enable_service)]
         silent_for = self._silent_for(source)
         found = []
         lost = self._losses.judge(self.counters.received, source.lost)
@@ -371,7 +398,8 @@ class CameraStream:
             # Why none comes is said as well.
             self._told_again_after = max(self._told_again_after, silent_for + _SILENCE_AGAIN)
         unserved_for = self._unserved.look(
-            self.counters.received - self.counters.no_subscribers, self.counters.results)
+            self.counters.received - self.counters.no_subscribers - self.counters.over_rate,
+            self.counters.results)
         if not self.wanted:
             self._missed = False
             # What was seen before this node left the topic is the past.
@@ -452,6 +480,11 @@ class CameraStream:
         wanted = self.wanted
         self._count(
             received=1 + taken.replaced, replaced=taken.replaced, no_subscribers=int(not wanted))
+        if wanted and self._max_rate > 0.0 and not self._rate_limit.allows(
+                # Without stamps, arrival is all there is.
+                stamp.sec + 1e-9 * stamp.nanosec or taken.received, self._max_rate):
+            self._count(over_rate=1)
+            return None
         return Frame(self, taken.msg, taken.received) if wanted else None
 
     def read(self, msg: Any, settings: ResultSettings) -> tuple[NDArray[Any], str]:

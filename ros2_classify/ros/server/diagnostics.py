@@ -115,6 +115,7 @@ class ServerReport:
                 'received': counters.received, 'results published': counters.results,
                 'dropped, replaced by newer ones': counters.replaced,
                 'dropped, no subscribers': counters.no_subscribers,
+                'dropped, beyond max_rate': counters.over_rate,
                 'dropped, unusable': counters.malformed,
                 'dropped, the model failed': counters.failed,
                 'dropped, in pauses after faults': counters.skipped,

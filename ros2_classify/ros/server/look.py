@@ -28,6 +28,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.task import Future
 from ros2_classify.model.labels import Labels
+from ros2_classify.ros.diagnostics.issues import find
 from ros2_classify.ros.messages.transports import TRANSPORTS
 from ros2_classify.ros.messages.vision import load_type, MESSAGES, to_msg
 from ros2_classify.ros.server.camera_stream import CameraStream
@@ -159,6 +160,8 @@ class Looking:
         found = self._find(stream)
         if isinstance(found, str):
             return found
+        if not found.enabled:
+            return find('disabled', topic=found.topic, service=found.enable_service).text
         search = Search(self._node, found, question, timeout)
         self._searches.add(search)
         return search

@@ -38,6 +38,7 @@ from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.server.camera_stream import CameraStream, stream_names, StreamNames
 from ros2_classify.ros.server.diagnostics import ServerReport
 from ros2_classify.ros.server.faults import EngineFaults, timeout
+from ros2_classify.ros.server.image_rate import EnableService
 from ros2_classify.ros.server.image_waiter import check_rclpy, ImageWaiter
 from ros2_classify.ros.server.inference import Inference, InferenceStatistics
 from ros2_classify.ros.server.look import Looking, LookService
@@ -79,6 +80,7 @@ class ServerNode(ManagedNode):
         self._service: InferenceService | None = None
         self._looking = Looking(self, self)
         self._lookers: list[LookService | LookUntilAction] = []
+        self._enable: list[EnableService] = []
         # Of the present activation, or the last one; None before the first.
         self.statistics: InferenceStatistics | None = None
         self._worker: Worker | None = None
@@ -146,7 +148,9 @@ class ServerNode(ManagedNode):
                 self, each, model, bridge, self.stream_parameters.view(each.prefix)))
             # One by one: what exists is destroyed where a later one fails.
             self._streams = tuple(streams)
+            streams[-1].use(model.settings)
         self._report.watch(self._streams)
+        self._add_enable_services()
         try:
             self._service = InferenceService(self, model.pipeline.task, self._submit, bridge)
             self._lookers.append(LookService(self, self._looking))
@@ -155,6 +159,14 @@ class ServerNode(ManagedNode):
             self._log.info(
                 f'not all services: the package ros2_classify_interfaces is not installed or too old '
                 f'({error}); build it with colcon from packages/ to have it')
+
+    def _add_enable_services(self) -> None:
+        names: dict[str, tuple[CameraStream, ...]] = {
+            f'{self.get_fully_qualified_name()}/enable': self._streams}
+        for stream in self._streams:
+            names.setdefault(stream.enable_service, (stream,))
+        for name, streams in names.items():
+            self._enable.append(EnableService(self, name, streams, self._log.info))
 
     def activate(self) -> None:
         """Subscribe and start to work."""
@@ -250,6 +262,8 @@ class ServerNode(ManagedNode):
             self._service = None
         while service and self._lookers:
             self._lookers.pop().destroy()
+        while self._enable:
+            self._enable.pop().destroy()
         streams, self._streams = self._streams, ()
         self._report.watch(())
         for stream in streams:
@@ -275,7 +289,13 @@ class ServerNode(ManagedNode):
         self.stream_parameters.follow()
         model = self.model
         if model is not None and not self._model_parameter.setting_model:
-            model.settings = all_settings(self.stream_parameters, model.pipeline.options)
+            self._use(model)
+
+    def _use(self, model: Model) -> None:
+        """Have a model and the streams follow the parameters."""
+        model.settings = all_settings(self.stream_parameters, model.pipeline.options)
+        for stream in self._streams:
+            stream.use(model.settings)
 
     def _problem_with(self, values: Mapping[str, Any]) -> str:
         """Refuse values that don't fit together, or name classes that the model lacks."""
@@ -381,7 +401,7 @@ class ServerNode(ManagedNode):
         """Use a model from now on; return the previous one."""
         old = self.model
         assert old is not None
-        model.settings = all_settings(self.stream_parameters, model.pipeline.options)
+        self._use(model)
         self.models_loaded += 1
         model.number = self.models_loaded
         for stream in self._streams:

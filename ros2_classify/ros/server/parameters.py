@@ -38,6 +38,7 @@ from ros2_classify.progress import LogProgress
 from ros2_classify.ros.messages.bridge import BACKENDS
 from ros2_classify.ros.node.parameters import Parameters, Spec
 from ros2_classify.ros.server.faults import ACTIONS, EXIT_CODE
+from ros2_classify.ros.server.image_rate import RATE_PARAMETERS
 from ros2_classify.ros.server.model_policy import POLICIES, trusted_problem
 from ros2_classify.ros.server.stream_parameters import (
     PreviewView, StreamParameters, StreamView)
@@ -212,6 +213,7 @@ PARAMETERS = (
          minimum=0.0, maximum=1.0, from_model=True, per_stream=True),
     Spec('max_area', 1.0, 'Detection: boxes that are a greater part of the image are dropped',
          minimum=0.0, maximum=1.0, from_model=True, per_stream=True),
+    *RATE_PARAMETERS,
     Spec('class_id', 'label', 'What the field class_id of results holds: the label or the index',
          choices=('label', 'index'), per_stream=True),
     Spec('input_range', '16', 'Values of 16-bit images that are black and white: the number of '
@@ -234,6 +236,7 @@ class ResultSettings:
     class_id: str  # ``label`` or ``index``
     max_pixels: int  # larger images are refused
     input_range: InputRange = ALL_BITS  # which values of 16-bit images are black and white
+    max_rate: float = 0.0  # images a second that are used; 0: all
     image_timeout: float = 0.0  # seconds without an image until it is an error; 0: by their rate
     streams: Mapping[str, ResultSettings] = field(default_factory=dict)  # by prefix
 
@@ -251,8 +254,10 @@ def result_settings(
     values['classes'] = tuple(filter(None, values['classes']))
     values['class_thresholds'] = parse_class_thresholds(filter(None, values['class_thresholds']))
     options = defaults.replace(**values)
-    return ResultSettings(options, parameters['class_id'], parameters['max_image_pixels'],
-                          InputRange.parse(parameters['input_range']), parameters['image_timeout'])
+    return ResultSettings(
+        options, parameters['class_id'], parameters['max_image_pixels'],
+        InputRange.parse(parameters['input_range']), parameters['max_rate'],
+        parameters['image_timeout'])
 
 
 def all_settings(parameters: StreamParameters, defaults: Options) -> ResultSettings:
@@ -286,4 +291,5 @@ def model_defaults(pipeline: Pipeline[Any]) -> dict[str, Any]:
     return {
         **vars(options), 'classes': options.classes or [''],
         'class_thresholds': class_threshold_words(options.class_thresholds) or [''],
-        'input_range': pipeline.descriptor.input.input_range}
+        'input_range': pipeline.descriptor.input.input_range,
+        'max_rate': pipeline.descriptor.defaults.max_rate or 0.0}

@@ -22,7 +22,7 @@ from rcl_interfaces.msg import ParameterType
 import rclpy
 from rclpy.parameter import Parameter
 from ros2_classify.errors import OptionsError
-from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.model.descriptor import Defaults, InputSpec
 from ros2_classify.options import Options
 from ros2_classify.ros.node.parameters import markdown_table, Parameters, problem, Spec
 from ros2_classify.ros.server.parameters import model_defaults, PARAMETERS, result_settings
@@ -157,11 +157,12 @@ def test_all_of_the_pipeline_s_options_are_parameters(make):
     parameters = Parameters(make(), PARAMETERS)
     own = Options(score_threshold=0.125, top_k=7, nms_iou=0.25, ioa_threshold=0.5,
                   max_detections=9, multi_label=True)
-    pipeline = SimpleNamespace(
-        options=own, descriptor=SimpleNamespace(input=InputSpec(input_range='12')))
+    pipeline = SimpleNamespace(options=own, descriptor=SimpleNamespace(
+        input=InputSpec(input_range='12'), defaults=Defaults(max_rate=5.0)))
     parameters.set_model_defaults(model_defaults(pipeline))
     settings = result_settings(parameters, own)
     assert settings.options == own and str(settings.input_range) == '12'
+    assert settings.max_rate == 5.0
     names = {spec.name for spec in PARAMETERS if spec.from_model}
     assert names == set(model_defaults(pipeline)) - {'multi_label'}
 
@@ -171,7 +172,8 @@ def test_all_of_the_pipeline_s_options_are_parameters(make):
 def test_the_users_input_range_has_priority_and_may_be_a_number(make, given, value):
     parameters = Parameters(make(f'input_range:={given}'), PARAMETERS)
     pipeline = SimpleNamespace(
-        options=Options(), descriptor=SimpleNamespace(input=InputSpec(input_range='10')))
+        options=Options(), descriptor=SimpleNamespace(
+            input=InputSpec(input_range='10'), defaults=Defaults()))
     parameters.set_model_defaults(model_defaults(pipeline))
     assert str(result_settings(parameters, Options()).input_range) == value
 
