@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How many images of a camera are used: at most so many a second, or none while switched off."""
+"""How many images of a camera are used: at most a number a second, or none while disabled."""
 
 from __future__ import annotations
 

@@ -157,8 +157,8 @@ class ServerNode(ManagedNode):
             self._lookers.append(LookUntilAction(self, self._looking))
         except ImportError as error:
             self._log.info(
-                f'not all services: the package ros2_classify_interfaces is not installed or too old '
-                f'({error}); build it with colcon from packages/ to have it')
+                'not all services: the package ros2_classify_interfaces is not installed or too '
+                f'old ({error}); build it with colcon from packages/ to have it')
 
     def _add_enable_services(self) -> None:
         names: dict[str, tuple[CameraStream, ...]] = {

@@ -39,7 +39,7 @@ def used(stamps: list[float], rate: float) -> list[float]:
 @pytest.mark.parametrize(('camera', 'rate', 'count'), [
     (30, 10.0, 100), (30, 20.0, 200), (30, 7.0, 70), (30, 30.0, 300), (30, 60.0, 300),
     (5, 10.0, 50), (100, 0.5, 5)])
-def test_so_many_stamps_pass_in_ten_seconds(camera: int, rate: float, count: int) -> None:
+def test_a_number_of_stamps_passes_in_ten_seconds(camera: int, rate: float, count: int) -> None:
     for jitter in (0.0, 0.2):
         stamps = [1e9 + (each + jitter * ((7 * each) % 5 - 2) / 2) / camera
                   for each in range(10 * camera)]
