@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``infer``: run one model on one image, without ROS."""
+"""``infer``: run one model on one image or many, without ROS."""
 
 from __future__ import annotations
 
@@ -32,24 +32,32 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb and its arguments."""
     parser = verbs.add_parser(
         'infer', help='classify, segment or compare images, or detect objects in them',
-        description='Run a model on one image and print the results, best first.')
+        description='Run a model on images and print the results, best first.')
     parser.add_argument(
         '--model', required=True, metavar='MODEL',
         help='a name from "models list", a descriptor file (.yaml), or a model file (.onnx, '
              '.pb, the directory of a SavedModel) by its path or URL')
     parser.add_argument(
-        '--image', required=True, metavar='FILE',
-        help='a JPEG, PNG, BMP or any other image that OpenCV reads; its EXIF orientation is '
-             'applied')
+        '--image', '--source', required=True, nargs='+', metavar='SOURCE',
+        help='an image in any format that OpenCV reads (its EXIF orientation is applied); or '
+             'directories, patterns such as "photos/*.jpg", videos, a webcam number, a stream '
+             '(rtsp://, http://), bags (.mcap, .db3)')
+    parser.add_argument('--topic', default='', metavar='NAME', help="the topic of a bag's images")
     parser.add_argument(
-        '--json', action='store_true', help='print one JSON object instead of a table')
+        '--limit', type=int, metavar='N', help='many images: stop after N of them')
+    parser.add_argument(
+        '--results', metavar='FILE',
+        help='write the results of all images: .jsonl (JSON lines), .csv, or .json (COCO results)')
+    parser.add_argument(
+        '--json', action='store_true',
+        help='print one JSON object, or one for each of many images, instead of a table')
     parser.add_argument(
         '--against', metavar='FILE',
         help='embedding: another image; print the cosine similarity and distance of the two')
     parser.add_argument(
         '--output', metavar='FILE',
         help='draw the results (of the first head, if there are several) into the image and '
-             'write it')
+             'write it; of many images: a directory, or a video (.mp4, .mov, .avi, .mkv)')
     parser.add_argument(
         '--threshold', type=float, metavar='SCORE',
         help='drop results below this score, 0 to 1 (default: from the model)')
@@ -110,6 +118,7 @@ def described(arguments: argparse.Namespace) -> Any:
 def run(arguments: argparse.Namespace) -> int:
     """Print the results; errors are raised."""
     # Late, because "models list" and "--help" need neither OpenCV nor ONNX Runtime.
+    from ros2_classify.cli.infer_many import is_many
     from ros2_classify.image_io import check_writable, depth_reader, read_pixels, write_image
     from ros2_classify.inspection.output_checks import best_score, nothing_found
     from ros2_classify.pipeline import Pipeline
@@ -117,18 +126,16 @@ def run(arguments: argparse.Namespace) -> int:
     from ros2_classify.results.results import Embedding
 
     # Find errors that need no model before it is loaded.
+    if is_many(arguments):
+        return _run_many(arguments)
+    arguments.image = arguments.image[0]
     output = check_writable(arguments.output) if arguments.output is not None else None
     pixels = read_pixels(arguments.image)
     other = None if arguments.against is None else read_pixels(arguments.against)
     with Pipeline.load(
             described(arguments), provider=arguments.provider, threads=arguments.threads,
             fetch=fetching.options_of(arguments)) as pipeline:
-        for setting in pipeline.descriptor.inferred:
-            say('hint', f'inferred {setting}')
-        if unverified := pipeline.descriptor.unverified:
-            say('warning', f'not verified: {", ".join(unverified)}: the model file does not say '
-                           'it, so the result may be wrong; run models check --image FILE '
-                           '--label LABEL, then set these keys in a descriptor, or use --input')
+        _say_settings(pipeline)
         _check_task(pipeline, arguments)
         options = pipeline.options.replace(**_changes(arguments))
         reader = depth_reader(pipeline.descriptor.input.input_range)
@@ -180,6 +187,38 @@ def run(arguments: argparse.Namespace) -> int:
     if output:
         show(f'wrote {output}')
     return EXIT_OK
+
+
+def _run_many(arguments: argparse.Namespace) -> int:
+    """Run on more than one image."""
+    from ros2_classify.cli.infer_many import Many
+    from ros2_classify.pipeline import Pipeline
+    from ros2_classify.postprocess.result_checks import SENTENCES
+
+    if arguments.limit is not None and arguments.limit < 1:
+        raise OptionsError(f'--limit is {arguments.limit} but must be 1 or more')
+    with Many(arguments) as many, Pipeline.load(
+            described(arguments), provider=arguments.provider, threads=arguments.threads,
+            fetch=fetching.options_of(arguments)) as pipeline:
+        _say_settings(pipeline)
+        _check_task(pipeline, arguments)
+        options = pipeline.options.replace(**_changes(arguments))
+        pipeline.warm_up()
+        code = many.run(pipeline, options)
+        for checks in pipeline.all_checks:
+            for key, fields in checks.found().items():
+                say('warning', SENTENCES[key].format(**fields))
+    return code
+
+
+def _say_settings(pipeline: Pipeline[Result]) -> None:
+    """Say what is inferred, and what nothing says."""
+    for setting in pipeline.descriptor.inferred:
+        say('hint', f'inferred {setting}')
+    if unverified := pipeline.descriptor.unverified:
+        say('warning', f'not verified: {", ".join(unverified)}: the model file does not say '
+                       'it, so the result may be wrong; run models check --image FILE '
+                       '--label LABEL, then set these keys in a descriptor, or use --input')
 
 
 def _check_task(pipeline: Pipeline[Result], arguments: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@
 """Sources of images behind one interface: files, videos, webcams, streams and bags."""
 
 from ros2_classify.sources.base import Frame, KINDS, Pixels, Size, Source, SourceError, Warn
-from ros2_classify.sources.open import open_source
+from ros2_classify.sources.open import is_one_image, open_source
 
-__all__ = ['Frame', 'KINDS', 'open_source', 'Pixels', 'Size', 'Source', 'SourceError', 'Warn']
+__all__ = ['Frame', 'is_one_image', 'KINDS', 'open_source', 'Pixels', 'Size', 'Source',
+           'SourceError', 'Warn']

@@ -22,11 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from ros2_classify.errors import InputError
+from ros2_classify.image_io import MAX_PIXELS
+from ros2_classify.input_range import scale
 from ros2_classify.sources import compressed_messages, image_messages
 from ros2_classify.sources.base import Frame, IMAGES_RATE, Pixels, SourceError, Warn
 
 _SUFFIXES = ('.mcap', '.db3')
-_READERS: dict[str, Callable[[Any], tuple[Pixels, str]]] = {
+_Reader = Callable[[Any, int, image_messages.Scale], tuple[Pixels, str]]
+_READERS: dict[str, _Reader] = {
     'sensor_msgs/msg/Image': image_messages.to_array,
     'sensor_msgs/msg/CompressedImage': compressed_messages.to_array,
 }
@@ -38,7 +41,9 @@ class Bag:
     live = False
     longest_pause = 0.0
 
-    def __init__(self, path: Path, topic: str, warn: Warn) -> None:
+    def __init__(self, path: Path, topic: str, warn: Warn,
+                 to_8_bits: image_messages.Scale | None = None) -> None:
+        self._to_8_bits = to_8_bits or scale
         self._path = path
         self._warn = warn
         self._warned = False
@@ -51,10 +56,14 @@ class Bag:
             if not found:
                 others = ', '.join(sorted({each.msgtype for each in reader.connections}))
                 raise SourceError(f'the bag {path} has no images, only: {others or "nothing"}')
-            if not topic and len(found) > 1:
+            # The same images twice: the raw ones are exact.
+            several = [each for each in found
+                       if each.removesuffix('/compressed') == each
+                       or each.removesuffix('/compressed') not in found]
+            if not topic and len(several) > 1:
                 raise SourceError(f'the bag {path} has images on several topics: choose one with '
                                   f'--topic: {names}')
-            self._topic = topic or next(iter(found))
+            self._topic = topic or several[0]
             self.length: int | None = sum(
                 each.msgcount for each in reader.connections if each.topic == self._topic)
             duration = 1e-9 * (reader.duration or 0)
@@ -81,9 +90,9 @@ class Bag:
     def close(self) -> None:
         """Do nothing: the file is open only while `frames` runs."""
 
-    def _read(self, message: Any, reader: Callable[[Any], tuple[Pixels, str]]) -> Pixels | None:
+    def _read(self, message: Any, reader: _Reader) -> Pixels | None:
         try:
-            return image_messages.to_bgr(*reader(message))
+            return image_messages.to_bgr(*reader(message, MAX_PIXELS, self._to_8_bits))
         except InputError as error:
             if not self._warned:
                 self._warned = True

@@ -24,10 +24,11 @@ import re
 import cv2
 
 from ros2_classify.errors import InputError
-from ros2_classify.image_io import read_image
+from ros2_classify.image_io import read_image, read_pixels
 from ros2_classify.sources.base import (
     Frame, IMAGES_RATE, KINDS, Pixels, Source, SourceError, Warn)
 from ros2_classify.sources.capture import retrieve
+from ros2_classify.sources.image_messages import Scale
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pbm', '.pgm', '.png', '.ppm', '.tif', '.tiff',
                   '.webp')
@@ -44,9 +45,11 @@ class ImageFiles:
     rate = IMAGES_RATE
     longest_pause = 0.0
 
-    def __init__(self, name: str, paths: Sequence[Path], warn: Warn) -> None:
+    def __init__(self, name: str, paths: Sequence[Path], warn: Warn,
+                 to_8_bits: Scale | None = None) -> None:
         self.name = name
         self.length: int | None = len(paths)
+        self._to_8_bits = to_8_bits
         self._paths = paths
         self._warn = warn
         self._bad: set[Path] = set()
@@ -66,7 +69,8 @@ class ImageFiles:
         if self._only is not None:
             return self._only
         try:
-            image = read_image(path)
+            image = (read_image(path) if self._to_8_bits is None
+                     else self._to_8_bits(read_pixels(path)))
         except InputError as error:
             self._bad.add(path)
             self._warn(f'skipped: {error}')

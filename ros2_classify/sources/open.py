@@ -22,11 +22,12 @@ from pathlib import Path
 import re
 
 from ros2_classify.errors import InputError
-from ros2_classify.image_io import read_image
+from ros2_classify.image_io import read_image, VIDEO_SUFFIXES
 from ros2_classify.sources.bag import Bag, is_bag
 from ros2_classify.sources.base import KINDS, Size, Source, SourceError, Warn
 from ros2_classify.sources.files import (
     IMAGE_SUFFIXES, ImageFiles, natural_order, Several, Video)
+from ros2_classify.sources.image_messages import Scale
 from ros2_classify.sources.stream import is_stream, Stream
 from ros2_classify.sources.webcam import Webcam
 
@@ -35,19 +36,21 @@ _LOGGER = logging.getLogger(__name__)
 
 def open_source(
     text: str, size: Size = Size(), warn: Warn = _LOGGER.warning, topic: str = '',
+    to_8_bits: Scale | None = None,
 ) -> Source:
     """
     Open the source that a user named; raise `SourceError` if it can't be read.
 
-    ``size`` is what a webcam is asked for; ``topic`` is that of a bag.
+    ``size`` is what a webcam is asked for; ``topic`` is that of a bag; ``to_8_bits`` scales 16-bit
+    images.
     """
-    source = _open(text, size, warn, topic)
+    source = _open(text, size, warn, topic, to_8_bits)
     if topic and not isinstance(source, Bag):
         raise SourceError(f'a topic belongs to a bag, but {source.name} is none; remove --topic')
     return source
 
 
-def _open(text: str, size: Size, warn: Warn, topic: str) -> Source:
+def _open(text: str, size: Size, warn: Warn, topic: str, to_8_bits: Scale | None) -> Source:
     if re.fullmatch(r'\d+', text):
         return Webcam(int(text), size)
     if re.fullmatch(r'/dev/(video|v4l).*', text):
@@ -57,10 +60,10 @@ def _open(text: str, size: Size, warn: Warn, topic: str) -> Source:
     path = Path(text).expanduser()
     if not text.strip() or not _exists(path):
         if matches := glob.glob(str(path), recursive=True) if glob.has_magic(text) else []:
-            return _all_of(text, matches, warn)
+            return _all_of(text, matches, warn, to_8_bits)
         raise SourceError(f'there is no {text!r}; {KINDS}')
     if is_bag(path):
-        return Bag(path, topic, warn)
+        return Bag(path, topic, warn, to_8_bits)
     if path.is_dir():
         found = [each for each in path.iterdir()
                  if each.suffix.lower() in IMAGE_SUFFIXES and each.is_file()]
@@ -68,12 +71,12 @@ def _open(text: str, size: Size, warn: Warn, topic: str) -> Source:
             raise SourceError(
                 f'directory {path} has no images ({", ".join(IMAGE_SUFFIXES)}); {KINDS}')
         found.sort(key=natural_order)
-        return ImageFiles(f'{len(found)} images of {path}', found, warn)
+        return ImageFiles(f'{len(found)} images of {path}', found, warn, to_8_bits)
     if not path.is_file():
         # Reading a device such as /dev/zero would never end.
         raise SourceError(f'{path} is neither a file nor a directory; {KINDS}')
     if is_image(path):
-        return ImageFiles(f'image {path}', [path], warn)
+        return ImageFiles(f'image {path}', [path], warn, to_8_bits)
     return Video(path)
 
 
@@ -88,15 +91,36 @@ def is_image(path: Path) -> bool:
     return True
 
 
-def _all_of(pattern: str, matches: list[str], warn: Warn) -> Source:
+def is_one_image(text: str) -> bool:
+    """Return whether a text names one image file, or nothing that another source would be."""
+    if re.fullmatch(r'\d+|/dev/(video|v4l).*', text) or is_stream(text):
+        return _exists(Path(text)) and not text.startswith('/dev/')
+    path = Path(text).expanduser()
+    if not _exists(path):
+        return not glob.has_magic(text)
+    if path.is_dir() or is_bag(path):
+        return False
+    if path.suffix.lower() in IMAGE_SUFFIXES or not path.is_file():
+        return True
+    try:
+        Video(path)
+    except SourceError:
+        return True
+    return path.suffix.lower() not in VIDEO_SUFFIXES and is_image(path)
+
+
+def _all_of(
+    pattern: str, matches: list[str], warn: Warn, to_8_bits: Scale | None,
+) -> Source:
     """Return the files of a pattern: images by their suffix, videos and bags by what they are."""
     paths = sorted((Path(match) for match in matches), key=natural_order)
     images = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
     if len(images) == len(paths):
-        return ImageFiles(f'{len(images)} images of {pattern}', images, warn)
+        return ImageFiles(f'{len(images)} images of {pattern}', images, warn, to_8_bits)
     sources: list[Source] = [ImageFiles(
-        f'{len(images)} images of {pattern}', images, warn)] if images else []
-    sources += [_open(str(path), Size(), warn, '') for path in paths if path not in images]
+        f'{len(images)} images of {pattern}', images, warn, to_8_bits)] if images else []
+    sources += [_open(str(path), Size(), warn, '', to_8_bits)
+                for path in paths if path not in images]
     if len(sources) == 1:
         return sources[0]
     return Several(f'{len(paths)} files of {pattern}', sources)

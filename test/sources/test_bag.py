@@ -84,6 +84,12 @@ def test_several_topics_need_a_choice(tmp_path):
         open_source(path, topic='/c')
 
 
+def test_raw_images_come_before_the_same_ones_compressed(tmp_path):
+    path = write_bag(tmp_path / 'bag', {
+        '/a/compressed': ('CompressedImage', [20, 30]), '/a': ('Image', [10])})
+    assert open_source(str(path)).name == f'/a of bag {path}'
+
+
 def test_what_is_no_bag_of_images(tmp_path):
     path = write_bag(tmp_path / 'bag', {'/c': ('String', [1])})
     with pytest.raises(SourceError, match='has no images, only: std_msgs/msg/String'):

@@ -1,0 +1,228 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``infer`` on many images: directories, videos, webcams, streams, bags, several of them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+import json
+import signal
+import sys
+import threading
+import time
+from typing import Any, TYPE_CHECKING
+
+from ros2_classify.cli import EXIT_INTERRUPTED, EXIT_OK, say, show
+from ros2_classify.cli.infer_outputs import drawings, is_video, results_file
+from ros2_classify.errors import InputError, OptionsError
+from ros2_classify.progress import human_time, LogProgress, Meter, Status, TerminalProgress
+
+if TYPE_CHECKING:
+    from ros2_classify.options import Options
+    from ros2_classify.pipeline import Pipeline
+    from ros2_classify.results.results import Result
+    from ros2_classify.sources import Source
+
+# Frames per second of a video of a live source.
+_LIVE_RATE = 10.0
+# Seconds between lines in a log.
+_LOG_EVERY = 10.0
+_MOST_SHOWN = 6
+
+
+class ImageStatus(Status):
+    """The progress in images."""
+
+    def __str__(self) -> str:
+        """Return ``120 of 1189 images (10 %), 24.1 a second, 44 s left``."""
+        share = f' of {self.total}' if self.total else ''
+        parts = [f'{self.done}{share} images']
+        if self.total:
+            parts[0] += f' ({min(100 * self.done // self.total, 100)} %)'
+        if self.speed > 0:
+            parts.append(f'{self.speed:.1f} a second')
+        if self.remaining is not None and not self.finished:
+            parts.append(f'{human_time(self.remaining)} left')
+        return ', '.join(parts)
+
+
+class ImageMeter(Meter):
+    """Counts images."""
+
+    def status(self, *, finished: bool = False) -> ImageStatus:
+        """Return the status in images."""
+        return ImageStatus(**vars(super().status(finished=finished)))
+
+
+def is_many(arguments: argparse.Namespace) -> bool:
+    """Return whether the sources are more than one image file, or its results go to a file."""
+    from ros2_classify.sources import is_one_image
+
+    sources = arguments.image
+    return (len(sources) > 1 or arguments.results is not None
+            or (arguments.output is not None and is_video(arguments.output))
+            or not is_one_image(sources[0]))
+
+
+class Many:
+    """One run: the sources, and where the results go; all of it is checked before the model."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        from ros2_classify.sources import open_source
+        from ros2_classify.sources.files import Several
+
+        if arguments.against is not None:
+            raise OptionsError('--against compares two images; name one with --image')
+        self._arguments = arguments
+        self._read: Any = None
+        found = [open_source(text, warn=lambda text: say('warning', text), topic=arguments.topic,
+                             to_8_bits=lambda pixels: self._read(pixels))
+                 for text in arguments.image]
+        if len(found) > 1 and (live := [each.name for each in found if each.live]):
+            raise InputError(f'{live[0]} has no end, so nothing can follow it; give it alone')
+        self._source: Source = (
+            found[0] if len(found) == 1 else Several(f'{len(found)} sources', found))
+        rate = _LIVE_RATE if self._source.live else self._source.rate
+        self._drawings = arguments.output and drawings(arguments.output, rate, self._source.live)
+        self._results = arguments.results and results_file(arguments.results)
+        self._ended = threading.Event()
+        self._done = 0
+
+    def __enter__(self) -> Many:
+        """Return it; what a failure before `run` left is removed at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove a file that was not begun."""
+        if self._results and not self._ended.is_set():
+            self._results.discard()
+
+    def run(self, pipeline: Pipeline[Result], options: Options) -> int:
+        """Go through the sources; files are whole at the end, whatever ends it."""
+        from ros2_classify.image_io import depth_reader
+
+        self._read = depth_reader(pipeline.descriptor.input.input_range)
+        total = self._source.length
+        limit = self._arguments.limit
+        if limit:
+            total = min(total or limit, limit)
+        meter = ImageMeter('', self._progress())
+        meter.start(0, total)
+        begun, last, complete = time.perf_counter(), '', False
+        try:
+            with _terminated_like_interrupted():
+                try:
+                    for frame in self._frames():
+                        image = frame.read()
+                        if image is None:
+                            continue
+                        self._one(pipeline, options, frame, image)
+                        self._done, last = self._done + 1, frame.name
+                        meter.add(1)
+                        if limit and self._done >= limit:
+                            break
+                    complete = True
+                finally:
+                    self._ended.set()
+                    if self._done:
+                        meter.finish()
+                    self._close(complete, last, total)
+        except KeyboardInterrupt:
+            return EXIT_INTERRUPTED
+        if not self._done:
+            raise InputError(f'{self._source.name} has no image that can be read')
+        seconds = time.perf_counter() - begun
+        if not self._arguments.json:
+            show(f'{self._done} images in {seconds:.1f} s ({self._done / seconds:.1f} a second), '
+                 f'{pipeline.engine.provider}')
+        for output in (self._arguments.output, self._arguments.results):
+            if output and not self._arguments.json:
+                show(f'wrote {output}')
+        return EXIT_OK
+
+    def _frames(self) -> Iterator[Any]:
+        from ros2_classify.sources.newest import Newest
+
+        if self._source.live:
+            return Newest(self._source, lambda text: say('warning', text), self._ended).frames()
+        return self._source.frames()
+
+    def _one(self, pipeline: Pipeline[Result], options: Options, frame: Any, image: Any) -> None:
+        from ros2_classify.results.overlay import draw
+
+        result = pipeline(image, 'bgr', options)
+        row = {'source': frame.name, 'stamp': round(frame.stamp, 6),
+               'model': pipeline.descriptor.name, **result.to_dict(),
+               'provider': pipeline.engine.provider,
+               'unverified': list(pipeline.descriptor.unverified)}
+        if self._arguments.json:
+            print(json.dumps(row), flush=True)
+        elif self._shows_each:
+            show(f'{frame.name}: {summary(result)}')
+        if self._results:
+            self._results.write(frame.name, frame.stamp, result, row)
+        if self._drawings:
+            self._drawings.write(draw(image, result), frame.name, frame.stamp)
+
+    def _close(self, complete: bool, last: str, total: int | None) -> None:
+        for output in (self._results, self._drawings):
+            if output:
+                output.close()
+        self._source.close()
+        if not complete:
+            of = f' of {total}' if total else ''
+            where = f'image {self._done}{of} ({last})' if self._done else 'the first image'
+            say('warning', f'stopped after {where}; what is written is whole up to there')
+
+    @property
+    def _shows_each(self) -> bool:
+        return not self._results and not self._drawings
+
+    def _progress(self) -> Any:
+        if sys.stderr is not None and sys.stderr.isatty():
+            # Two writers on one terminal would spoil each other's lines.
+            if (self._shows_each or self._arguments.json) and sys.stdout.isatty():
+                return lambda status: None
+            return TerminalProgress(sys.stderr)
+        return LogProgress(lambda text: say('', text), _LOG_EVERY)
+
+
+def summary(result: Result) -> str:
+    """Return a result in one line."""
+    if result.task == 'embedding':
+        return str(result)
+    rows = result.rows()
+    best = ', '.join(f'{row["label"]} {row["score"]:.2f}' for row in rows[:_MOST_SHOWN])
+    more = f', and {len(rows) - _MOST_SHOWN} more' if len(rows) > _MOST_SHOWN else ''
+    return best + more if rows else 'nothing'
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Let `kill` leave whole files too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
