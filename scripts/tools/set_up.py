@@ -32,7 +32,8 @@ from steps import alone, call, key_of, pending, run, RUNNING, Step
 WHEELS = ROOT / 'scripts' / 'wheels'
 INTERFACES = ROOT / 'packages' / 'ros2_classify_interfaces'
 # Packages of Python, installed so that their files stay where they are, linked.
-LINKED = (ROOT, ROOT / 'packages' / 'ros2_classify_benchmark')
+LINKED = (ROOT, ROOT / 'packages' / 'ros2_classify_benchmark',
+          ROOT / 'packages' / 'ros2_classify_evaluation')
 # Directories that setup.py installs file by file: install again if there is a new file.
 SHARED = ('config', 'launch', 'models', 'rviz')
 

@@ -1,0 +1,80 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Datasets in the formats that people have; `open_dataset` finds out which one it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import json
+from pathlib import Path
+
+from ros2_classify import InputError
+from ros2_classify_evaluation.datasets import coco, folders, table, voc, yolo
+from ros2_classify_evaluation.datasets.base import Dataset, Objects, Sample, Truth
+
+__all__ = ['Dataset', 'FORMATS', 'Objects', 'Sample', 'Truth', 'open_dataset']
+
+# In the order in which they are tried: the more a format asks for, the earlier.
+FORMATS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Dataset]]] = {
+    'voc': (voc.fits, voc.load),
+    'coco': (coco.fits, coco.load),
+    'yolo': (yolo.fits, yolo.load),
+    'csv': (table.fits, table.load),
+    'folders': (folders.fits, folders.load),
+}
+
+
+def open_dataset(path: str, kind: str = 'auto') -> Dataset:
+    """
+    Read a labelled dataset.
+
+    Parameters
+    ----------
+    path : str
+        A directory, or the file that names the images: COCO JSON, YOLO YAML, CSV.
+    kind : str
+        'auto', 'folders', 'csv', 'coco', 'yolo' or 'voc'.
+
+    Returns
+    -------
+    Dataset
+        With at least one image.
+
+    Raises
+    ------
+    InputError
+        If it is in none of the formats, or its labels contradict themselves.
+
+    """
+    place = Path(path)
+    if not place.exists():
+        raise InputError(f'the dataset {path} does not exist')
+    if kind == 'auto':
+        kind = next((name for name, (fits, _) in FORMATS.items() if fits(place)), '')
+    if kind not in FORMATS:
+        raise InputError(
+            f'{path} is in no known format ({", ".join(FORMATS)}): expected one directory for '
+            'each class, or a CSV table with the columns image and label, a COCO JSON file, a '
+            'YOLO data.yaml, or Annotations/*.xml beside JPEGImages; say which with --format')
+    try:
+        dataset = FORMATS[kind][1](place)
+    except (KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
+        what = f'{error} is missing' if isinstance(error, KeyError) else str(error)
+        raise InputError(f'{path} cannot be read as {kind}: {what}') from error
+    if not dataset.samples:
+        raise InputError(f'{path}, read as {kind}, has no labelled image')
+    # The same images in another format give the same numbers, equal scores among them.
+    dataset.samples.sort(key=lambda sample: (Path(sample.name).stem, sample.name))
+    return dataset

@@ -1,0 +1,95 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""COCO: one JSON file with images, annotations and categories."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ros2_classify import InputError
+from ros2_classify_evaluation.datasets.base import Dataset, Objects, Sample
+
+_KEYS = {'images', 'annotations', 'categories'}
+
+
+def fits(path: Path) -> bool:
+    """Tell whether it is such a file, or a directory with just one."""
+    return path.suffix.lower() == '.json' if path.is_file() else _file(path) is not None
+
+
+def _file(path: Path) -> Path | None:
+    if path.is_file():
+        return path
+    found = [file for pattern in ('*.json', 'annotations/*.json')
+             for file in sorted(path.glob(pattern)) if _is_coco(file)]
+    if len(found) > 1:
+        raise InputError(
+            f'{path} has {len(found)} COCO files ({", ".join(each.name for each in found[:5])}): '
+            'name the one to use')
+    return found[0] if found else None
+
+
+def _is_coco(file: Path) -> bool:
+    try:
+        data = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and _KEYS <= set(data)
+
+
+def load(path: Path) -> Dataset:
+    """Read boxes; the images are beside the file, or in ``images`` or the split's directory."""
+    file = _file(path)
+    if file is None:
+        raise InputError(f'{path} has no COCO file with the keys {", ".join(sorted(_KEYS))}')
+    data = json.loads(file.read_bytes())
+    if not isinstance(data, dict) or not _KEYS <= set(data):
+        raise InputError(f'{file} lacks the keys {", ".join(sorted(_KEYS - set(data)))} of COCO')
+    categories = sorted(data['categories'], key=lambda each: int(each['id']))
+    number_of = {each['id']: number for number, each in enumerate(categories)}
+    annotations: dict[Any, list[dict[str, Any]]] = {each['id']: [] for each in data['images']}
+    for each in data['annotations']:
+        if each['image_id'] not in annotations or each['category_id'] not in number_of:
+            raise InputError(
+                f'{file}: the annotation {each.get("id")} names the image {each["image_id"]} and '
+                f'the category {each["category_id"]}, which are not both in the file')
+        annotations[each['image_id']].append(each)
+    samples = []
+    for image in data['images']:
+        rows = annotations[image['id']]
+        boxes = [(x, y, x + width, y + height)
+                 for x, y, width, height in (each['bbox'] for each in rows)]
+        samples.append(Sample(
+            image['file_name'], _image(file, path, image['file_name']), Objects.of(
+                boxes, [number_of[each['category_id']] for each in rows],
+                [bool(each.get('iscrowd', 0) or each.get('ignore', 0)) for each in rows],
+                [each.get('area', each['bbox'][2] * each['bbox'][3]) for each in rows])))
+    return Dataset('detection', tuple(each['name'] for each in categories), samples, str(file),
+                   'coco')
+
+
+def _image(file: Path, path: Path, name: str) -> Path:
+    """Return where an image is."""
+    split = file.stem.removeprefix('instances_')
+    places = [each / part for each in (file.parent, file.parent.parent)
+              for part in ('', 'images', split, f'images/{split}')]
+    for place in places:
+        if (place / name).is_file():
+            return place / name
+    raise InputError(
+        f'{file}: the image {name} is not beside it, nor in images/ or {split}/; put the images '
+        'there')
