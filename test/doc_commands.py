@@ -41,6 +41,9 @@ NOT_RUN = (
     (r'scripts/(setup|check|test|demo)( --tensorflow)?$', '.ci/run runs it'),
     (r'scripts/shell pip-licenses$', 'lists what is installed'),
     (r'scripts/tools/run pages ', 'scripts/check docs builds the same pages'),
+    (r'scripts/shell python -m (training\.dataset|ros2_classify (evaluate|models threshold)) |'
+     r'scripts/shell python -m ros2_classify models quantize cards_detector --images scenes',
+     'packages/ros2_classify_evaluation/test runs the same on fewer images'),
     (r'scripts/bench(_gpu)?( |$)', 'needs minutes and a quiet machine; its tests run its parts'),
     (r'sha256sum .* > ', 'ros/server/test_server_policy.py reads such a file'),
     (r'git clone |\.venv/tensorflow/bin/python packages/ros2_classify_benchmark/predecessor/',

@@ -50,7 +50,8 @@ NODES = {
 # Verbs of this package and of known other ones; a package adds verbs with entry points of this
 # group, each a module with a function `add_parser`.
 _VERBS = ('infer', 'models', 'doctor', 'health')
-_OPTIONAL = {'bench': 'the package ros2_classify_benchmark'}
+_OPTIONAL = {'bench': 'the package ros2_classify_benchmark',
+             'evaluate': 'the package ros2_classify_evaluation'}
 _GROUP = 'ros2_classify.verbs'
 
 # A plain installation may lack these: OpenCV comes with the extras.
@@ -83,11 +84,11 @@ def _main(words: list[str], *, own_process: bool) -> int:
     if words and words[0] in NODES:
         from ros2_classify.cli.nodes import run_node
         return run_node(words[0], words[1:])
-    extensions = {} if words and words[0] in _VERBS else _extensions()
-    if words and words[0] in _OPTIONAL and words[0] not in extensions:
+    more = {} if words and words[0] in _VERBS else extensions()
+    if words and words[0] in _OPTIONAL and words[0] not in more:
         return _fail(f'{words[0]} needs {_OPTIONAL[words[0]]}, which is not installed; build '
                      'packages/ with colcon too, or install it from there with pip', EXIT_USAGE)
-    arguments = _parser(extensions).parse_args(words)
+    arguments = _parser(more).parse_args(words)
     try:
         # Only a process of its own may be ended.
         with (interruptible(lambda: os._exit(_fail('interrupted', EXIT_INTERRUPTED)))
@@ -118,14 +119,14 @@ def _fail(error: Exception | str, code: int) -> int:
     return code
 
 
-def _extensions() -> dict[str, Callable[..., None]]:
+def extensions(group: str = _GROUP) -> dict[str, Callable[..., None]]:
     """Return the functions that add the verbs of other packages; slow, so only if needed."""
     from importlib.metadata import entry_points
 
-    return {point.name: point.load().add_parser for point in entry_points(group=_GROUP)}
+    return {point.name: point.load().add_parser for point in entry_points(group=group)}
 
 
-def _parser(extensions: Mapping[str, Callable[..., None]] | None = None
+def _parser(more: Mapping[str, Callable[..., None]] | None = None
             ) -> argparse.ArgumentParser:
     from ros2_classify.cli import doctor, infer, models, nodes as health
 
@@ -139,7 +140,7 @@ def _parser(extensions: Mapping[str, Callable[..., None]] | None = None
     models.add_parser(verbs)
     doctor.add_parser(verbs)
     health.add_parser(verbs)
-    for add_parser in (_extensions() if extensions is None else extensions).values():
+    for add_parser in (extensions() if more is None else more).values():
         add_parser(verbs)
     for name, text in NODES.items():
         verbs.add_parser(name, help=f'{text} (needs ROS 2)', add_help=False)

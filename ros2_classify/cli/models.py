@@ -22,7 +22,7 @@ import json
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from ros2_classify.cli import add_old_name, EXIT_OK, show, with_old_keys
+from ros2_classify.cli import add_old_name, EXIT_OK, extensions, show, with_old_keys
 
 if TYPE_CHECKING:
     from ros2_classify.model.descriptor import ModelDescriptor
@@ -81,6 +81,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     convert.add_parser(own_verbs)
     models_check.add_parsers(own_verbs)
     models_quantize.add_parser(own_verbs)
+    for add_more in extensions('ros2_classify.models_verbs').values():
+        add_more(own_verbs)
 
 
 def run_list(arguments: argparse.Namespace) -> int:

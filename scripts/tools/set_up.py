@@ -41,7 +41,8 @@ SHARED = ('config', 'launch', 'models', 'rviz')
 MODULES = {'onnxruntime': 'onnxruntime', 'numpy': 'numpy', 'cv2': 'opencv-python-headless<5',
            'yaml': 'pyyaml', 'colcon_core': 'colcon-common-extensions'}
 # What is built against NumPy: pip chooses versions that go with the system's NumPy.
-WITH_NUMPY = ('contourpy', 'matplotlib', 'ml-dtypes', 'numpy', 'opencv-python-headless')
+WITH_NUMPY = ('contourpy', 'matplotlib', 'ml-dtypes', 'numpy', 'opencv-python-headless',
+              'pycocotools', 'scikit-learn', 'scipy')
 
 ADVICE = 'Is the package index reachable? Start again when it is: downloads are cached.'
 FIX_EXPORTS = """

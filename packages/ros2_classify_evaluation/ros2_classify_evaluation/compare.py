@@ -89,5 +89,5 @@ def compare(report: Report, other: Report) -> Comparison:
                  theirs: Any = theirs) -> float:
             return float(theirs(weights) - measure(weights))
 
-        differences[name] = Value(more(np.ones(images)), *interval(more, images))
+        differences[name] = Value(more(np.ones(images)), *interval(more, images, rate=False))
     return Comparison(other, differences)

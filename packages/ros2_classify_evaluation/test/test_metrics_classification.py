@@ -16,11 +16,10 @@
 
 import numpy as np
 import pytest
+from sklearn import metrics
 
 from ros2_classify_evaluation.metrics import classification, ranking
 from ros2_classify_evaluation.metrics.bootstrap import interval
-
-metrics = pytest.importorskip('sklearn.metrics')
 
 
 @pytest.fixture(params=range(4))

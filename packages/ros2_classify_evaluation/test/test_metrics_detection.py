@@ -18,6 +18,8 @@ import contextlib
 import io
 
 import numpy as np
+from pycocotools import coco
+from pycocotools.cocoeval import COCOeval
 import pytest
 
 from ros2_classify_evaluation.datasets.base import Objects
@@ -54,9 +56,6 @@ def scenes(seed, images=40, classes=3, crowds=True):
 
 def reference(truths, predictions, classes):
     """Return COCO's twelve numbers, by pycocotools."""
-    coco = pytest.importorskip('pycocotools.coco')
-    from pycocotools.cocoeval import COCOeval
-
     annotations, results = [], []
     for image, (truth, predicted) in enumerate(zip(truths, predictions), 1):
         for box, each, ignored, area in zip(

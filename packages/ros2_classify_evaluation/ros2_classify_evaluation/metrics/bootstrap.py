@@ -26,7 +26,7 @@ ROUNDS = 200
 
 
 def interval(measure: Callable[[Weights], float], images: int, *, rounds: int = ROUNDS,
-             seed: int = 0, level: float = 0.95) -> tuple[float, float]:
+             seed: int = 0, level: float = 0.95, rate: bool = True) -> tuple[float, float]:
     """
     Return the percentile interval of a measure, by resampling images.
 
@@ -40,6 +40,8 @@ def interval(measure: Callable[[Weights], float], images: int, *, rounds: int = 
         How often, and the seed of the choice: the same seed gives the same interval.
     level : float
         The part of the samples that is inside.
+    rate : bool
+        Whether the measure is a part of one, so that 1 without a mistake leaves room below it.
 
     Returns
     -------
@@ -55,4 +57,10 @@ def interval(measure: Callable[[Weights], float], images: int, *, rounds: int = 
     if not len(known):
         return float('nan'), float('nan')
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    # Without a single mistake every sample is perfect, and yet the next image may be one.
+    unseen = 1 - ((1 - level) / 2) ** (1 / images) if rate else 0.0
+    if low == high == 1.0:
+        low = 1 - unseen
+    elif low == high == 0.0:
+        high = unseen
     return float(low), float(high)
