@@ -42,7 +42,7 @@ NOT_RUN = (
     (r'scripts/shell pip-licenses$', 'lists what is installed'),
     (r'scripts/tools/run pages ', 'scripts/check docs builds the same pages'),
     (r'scripts/shell python -m (training\.dataset|ros2_classify (evaluate|models threshold)) |'
-     r'scripts/shell python -m ros2_classify models quantize cards_detector --images scenes',
+     r'scripts/shell python -m ros2_classify models quantize cards_detector --images cards',
      'packages/ros2_classify_evaluation/test runs the same on fewer images'),
     (r'scripts/bench(_gpu)?( |$)', 'needs minutes and a quiet machine; its tests run its parts'),
     (r'sha256sum .* > ', 'ros/server/test_server_policy.py reads such a file'),

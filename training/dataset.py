@@ -39,7 +39,7 @@ _WIDTH, _HEIGHT, _SMALLEST = 640, 480, 24.0
 _KIND = 7
 
 
-def scenes(count: int, seed: int = 1) -> list[Sample]:
+def draw(count: int, seed: int = 1) -> list[Sample]:
     """Return images of 640x480 pixels with boxes in whole pixels."""
     made = []
     for number in range(count):
@@ -53,7 +53,7 @@ def scenes(count: int, seed: int = 1) -> list[Sample]:
 def write_images(samples: list[Sample], directory: Path) -> list[str]:
     """Write PNG files, and return their names."""
     directory.mkdir(parents=True, exist_ok=True)
-    names = [f'scene_{number:04d}.png' for number in range(len(samples))]
+    names = [f'cards_{number:04d}.png' for number in range(len(samples))]
     for name, sample in zip(names, samples):
         cv2.imwrite(str(directory / name), sample.image[..., ::-1])
     return names
@@ -136,15 +136,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog='python -m training.dataset', description='Write labelled images of the demo cards.')
     parser.add_argument('directory', type=Path, metavar='DIR')
-    parser.add_argument('--format', choices=[*_WRITERS, 'folders'], default='coco',
-                        help='folders: single cards, for the classifier (default: %(default)s)')
+    parser.add_argument('--format', choices=[*_WRITERS, 'directories'], default='coco',
+                        help='directories: single cards (default: %(default)s)')
     parser.add_argument('--images', type=int, default=100, metavar='N')
     parser.add_argument('--seed', type=int, default=1)
     arguments = parser.parse_args()
-    if arguments.format == 'folders':
+    if arguments.format == 'directories':
         write_crops(arguments.images, arguments.directory, arguments.seed)
     else:
-        _WRITERS[arguments.format](scenes(arguments.images, arguments.seed), arguments.directory)
+        _WRITERS[arguments.format](draw(arguments.images, arguments.seed), arguments.directory)
 
 
 if __name__ == '__main__':

@@ -18,6 +18,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from contextlib import ExitStack
 import json
 from pathlib import Path
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 examples:
-  evaluate cards_detector scenes/                     a model of the catalogue, any dataset
+  evaluate cards_detector cards/                      a model of the catalogue, any dataset
   evaluate best.onnx data.yaml --html report.html     the page has a slider for the threshold
   evaluate best.onnx instances_val.json --map motorbike=motorcycle
   evaluate best.onnx data/ --against best_int8.onnx --max-drop 0.01
@@ -83,11 +84,12 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         help='a directory with one directory for each class, a CSV table, a COCO JSON file, a '
              'YOLO data.yaml, or a Pascal VOC directory')
     parser.add_argument('--format', default='auto', metavar='FORMAT',
-                        choices=('auto', 'folders', 'csv', 'coco', 'yolo', 'voc'),
-                        help='folders, csv, coco, yolo or voc (default: found out)')
+                        choices=('auto', 'directories', 'csv', 'coco', 'yolo', 'voc',
+                                 'folders'),  # words: old
+                        help='directories, csv, coco, yolo or voc (default: found out)')
     parser.add_argument(
         '--map', action='append', default=[], metavar='NAME=NAME',
-        help='a class of the dataset, and what the model calls it; nothing leaves it out')
+        help='a class of the dataset, and what the model calls it; nothing drops it')
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -179,8 +181,9 @@ def _write(report: Report, comparison: Comparison | None, arguments: argparse.Na
                  f'{report.predictions.provider}:\n{comparison}')
     for warning in report.warnings:
         say('warning', warning)
-    texts = {'json': lambda: json.dumps(data, indent=1) + '\n', 'csv': lambda: to_csv(report),
-             'latex': lambda: to_latex(report), 'html': lambda: to_html(report, comparison)}
+    texts: dict[str, Callable[[], str]] = {
+        'json': lambda: json.dumps(data, indent=1) + '\n', 'csv': lambda: to_csv(report),
+        'latex': lambda: to_latex(report), 'html': lambda: to_html(report, comparison)}
     for name, make in texts.items():
         path = getattr(arguments, name)
         if path not in (None, '-'):
@@ -206,8 +209,8 @@ def _verdict(report: Report, comparison: Comparison | None, least: dict[str, flo
             say('error', f'{name} is {value:.4f}, below {limit:g}')
             code = EXIT_MODEL
     if comparison is not None and max_drop is not None:
-        name, value = comparison.headline
-        if not -value.value <= max_drop:
-            say('error', f'{name} falls by {-value.value:.4f}, more than {max_drop:g}')
+        name, difference = comparison.headline
+        if not -difference.value <= max_drop:
+            say('error', f'{name} falls by {-difference.value:.4f}, more than {max_drop:g}')
             code = EXIT_MODEL
     return code

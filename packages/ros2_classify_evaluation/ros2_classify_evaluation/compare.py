@@ -13,7 +13,7 @@
 # limitations under the License.
 
 
-"""Two models, providers or variants on the same images: what changes, and is it chance?"""
+"""Two models, providers or variants on the same images: what changes, and what may be chance."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def compare(report: Report, other: Report) -> Comparison:
     Returns
     -------
     Comparison
-        With paired intervals: both are resampled alike.
+        With paired intervals: both get the same resamples.
 
     Raises
     ------

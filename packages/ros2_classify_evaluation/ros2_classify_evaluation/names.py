@@ -40,7 +40,7 @@ class ClassMap:
     names : tuple of str
         As the model calls them, in the order of the dataset.
     of_dataset : ndarray of int64
-        The position in `names` of each class of the dataset, or -1 for those left out.
+        The position in `names` of each class of the dataset, or -1 for those dropped.
     of_model : dict of int to int
         The position in `names` of ids of the model; others are not in the dataset.
     unlabelled : tuple of str
@@ -60,14 +60,14 @@ class ClassMap:
 
 
 def parse_map(pairs: Sequence[str]) -> dict[str, str]:
-    """Read ``dataset=model`` pairs; an empty model leaves the class out."""
+    """Read ``dataset=model`` pairs; an empty model drops the class."""
     renamed = {}
     for pair in pairs:
         name, equals, other = pair.partition('=')
         if not equals or not name.strip():
             raise OptionsError(
                 f'--map is {pair!r} but must be NAME=NAME: a class of the dataset, and what the '
-                'model calls it (nothing leaves the class out)')
+                'model calls it (nothing drops the class)')
         renamed[name.strip()] = other.strip()
     return renamed
 
@@ -84,7 +84,7 @@ def match_names(dataset: Sequence[str], model: Mapping[int, str],
     model : mapping of int to str
         The model's labels.
     renamed : mapping of str to str
-        What the model calls a class of the dataset; empty leaves the class out.
+        What the model calls a class of the dataset; empty drops the class.
 
     Raises
     ------
@@ -100,16 +100,16 @@ def match_names(dataset: Sequence[str], model: Mapping[int, str],
     for class_id, name in model.items():
         ids.setdefault(_plain(name), []).append(class_id)
     wanted = [renamed.get(name, name) for name in dataset]
-    strangers = [(name, other) for name, other in zip(dataset, wanted)
+    unmatched = [(name, other) for name, other in zip(dataset, wanted)
                  if other and _plain(other) not in ids]
-    if strangers:
-        raise InputError(_advice(strangers, dataset, list(model.values()), ids))
+    if unmatched:
+        raise InputError(_advice(unmatched, dataset, list(model.values()), ids))
     positions: dict[str, int] = {}
     of_dataset = np.array(
         [positions.setdefault(_plain(name), len(positions)) if name else UNKNOWN
          for name in wanted], np.int64)
     if not positions:
-        raise InputError('--map leaves all classes out; keep one at least')
+        raise InputError('--map drops all classes; keep one at least')
     names = tuple(model[ids[plain][0]] for plain in positions)
     of_model = {class_id: number for plain, number in positions.items() for class_id in ids[plain]}
     unlabelled = tuple(name for class_id, name in model.items() if class_id not in of_model)
@@ -120,19 +120,19 @@ def _plain(name: str) -> str:
     return ' '.join(name.replace('_', ' ').replace('-', ' ').casefold().split())
 
 
-def _advice(strangers: list[tuple[str, str]], dataset: Sequence[str], model: list[str],
+def _advice(unmatched: list[tuple[str, str]], dataset: Sequence[str], model: list[str],
             ids: Mapping[str, list[int]]) -> str:
     """Return both lists, and the option that would match the names."""
     pairs = []
-    for name, other in strangers[:5]:
+    for name, other in unmatched[:5]:
         near = difflib.get_close_matches(_plain(other), list(ids), 1, 0.5)
         known = model[list(ids).index(near[0])] if near else ''
         pairs.append(f"--map '{name}={known}'")
     return (
         f'classes of the dataset that the model does not have: '
-        f'{_listed([name for name, _ in strangers])}. The dataset has {_listed(dataset)}; the '
-        f'model has {_listed(model)}. Say what the model calls them, or nothing to leave them '
-        f'out, for example: {" ".join(pairs)}')
+        f'{_listed([name for name, _ in unmatched])}. The dataset has {_listed(dataset)}; the '
+        f'model has {_listed(model)}. Say what the model calls them, or nothing to drop '
+        f'them, for example: {" ".join(pairs)}')
 
 
 def _listed(names: Sequence[str]) -> str:

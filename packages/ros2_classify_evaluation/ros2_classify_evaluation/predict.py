@@ -154,7 +154,7 @@ class _Classes:
         truth, scores, best, best_scores, ranked = zip(*self._rows)
         kept = np.ones(len(truth), bool)
         if not found.multi_label:
-            # Images of classes that were left out.
+            # Images of classes that are dropped.
             kept = np.array([each.any() for each in truth])
             found.names = [name for name, keep in zip(found.names, kept) if keep]
             found.samples = [each for each, keep in zip(found.samples, kept) if keep]

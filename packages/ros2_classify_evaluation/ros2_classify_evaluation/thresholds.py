@@ -16,10 +16,10 @@
 """
 Choose thresholds from labelled images, without fooling oneself.
 
-A threshold that is best on some images is too good to be true on others, the more so for each class by
-itself. So what it gives is measured by cross-validation: chosen on some folds, counted on the one
-left out; and the values of classes are drawn towards the common one, the more the fewer examples
-there are.
+A threshold that is best on some images is too good to be true on others, the more so for each
+class by itself. So what it gives is measured by cross-validation: chosen on some folds, counted on
+the other one; and the values of classes are drawn towards the common one, the more the fewer
+examples there are.
 """
 
 from __future__ import annotations

@@ -109,4 +109,3 @@ def _thumbnail(image: NDArray[np.uint8], box: NDArray[np.float64] | None = None,
         cv2.rectangle(small, corners[0].tolist(), corners[1].tolist(), color, 2)
     _, data = cv2.imencode('.jpg', small, [cv2.IMWRITE_JPEG_QUALITY, 80])
     return base64.b64encode(data.tobytes()).decode()
-

@@ -15,8 +15,8 @@
 
 """Datasets of the demo cards, made once for all tests."""
 
-import sys
 from pathlib import Path
+import sys
 
 import pytest
 
@@ -27,12 +27,12 @@ sys.path.insert(0, str(ROOT))
 @pytest.fixture(scope='session')
 def samples():
     from training import dataset
-    return dataset.scenes(24, seed=5)
+    return dataset.draw(24, seed=5)
 
 
 @pytest.fixture(scope='session')
 def sets(samples, tmp_path_factory):
-    """Return the same scenes in four formats, by name."""
+    """Return the same images in four formats, by name."""
     from training import dataset
     root = tmp_path_factory.mktemp('sets')
     for name, write in dataset._WRITERS.items():

@@ -23,8 +23,6 @@ import subprocess
 
 import numpy as np
 import pytest
-import yaml
-
 from ros2_classify import Pipeline
 from ros2_classify.model.catalog import resolve
 from ros2_classify_evaluation.datasets import open_dataset
@@ -32,6 +30,7 @@ from ros2_classify_evaluation.metrics.detection import confusion, operating
 from ros2_classify_evaluation.page import to_html
 from ros2_classify_evaluation.predict import predict
 from ros2_classify_evaluation.report import make_report
+import yaml
 
 
 @pytest.fixture(scope='session')
@@ -141,7 +140,7 @@ def test_a_dataset_of_another_task_is_refused(evaluate, crops):
     assert code == 2 and 'has labels for classification, but the task' in err
 
 
-def test_a_class_left_out_counts_nowhere(evaluate, sets, report):
+def test_a_dropped_class_counts_nowhere(evaluate, sets, report):
     _, out, _ = evaluate('cards_detector', sets['coco'], '--map', 'stop=', '--json', '-')
     data = json.loads(out)
     assert 'stop' not in data['dataset']['classes']

@@ -16,14 +16,13 @@
 
 import numpy as np
 import pytest
-from sklearn import metrics
-
 from ros2_classify_evaluation.metrics import classification, ranking
 from ros2_classify_evaluation.metrics.bootstrap import interval
+from sklearn import metrics
 
 
 @pytest.fixture(params=range(4))
-def answers(request):
+def predicted_scores(request):
     random = np.random.default_rng(request.param)
     count = 4
     truth = random.choice(count, 300, p=[0.7, 0.15, 0.1, 0.05])
@@ -33,8 +32,8 @@ def answers(request):
     return truth, scores, scores.argmax(axis=1)
 
 
-def test_confusion_precision_recall_and_f1(answers):
-    truth, _, predicted = answers
+def test_confusion_precision_recall_and_f1(predicted_scores):
+    truth, _, predicted = predicted_scores
     table = classification.confusion_matrix(truth, predicted, 4)
     assert (table == metrics.confusion_matrix(truth, predicted, labels=range(4))).all()
     found = classification.per_class(table)
@@ -49,16 +48,16 @@ def test_confusion_precision_recall_and_f1(answers):
         metrics.balanced_accuracy_score(truth, predicted))
 
 
-def test_top_k(answers):
-    truth, scores, _ = answers
+def test_top_k(predicted_scores):
+    truth, scores, _ = predicted_scores
     scores = scores + np.random.default_rng(0).uniform(0, 1e-6, scores.shape)
     ranked = np.argsort(-scores, axis=1)
     assert classification.top_k_accuracy(truth, ranked, 2) == pytest.approx(
         metrics.top_k_accuracy_score(truth, scores, k=2))
 
 
-def test_areas_and_curves(answers):
-    truth, scores, _ = answers
+def test_areas_and_curves(predicted_scores):
+    truth, scores, _ = predicted_scores
     for each in range(4):
         right, score = truth == each, scores[:, each]
         assert ranking.average_precision(right, score) == pytest.approx(

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Average precision: equal to pycocotools, the reference implementation, on generated scenes."""
+"""Average precision: equal to pycocotools, the reference implementation, on generated images."""
 
 import contextlib
 import io
@@ -27,7 +27,7 @@ from ros2_classify_evaluation.metrics.detection import (
     average_precisions, confusion, IOUS, ious, match, matches, operating, Predicted, SIZES)
 
 
-def scenes(seed, images=40, classes=3, crowds=True):
+def drawn(seed, images=40, classes=3, crowds=True):
     """Return truths and noisy predictions, with many equal scores and sizes of all kinds."""
     random = np.random.default_rng(seed)
     truths, predictions = [], []
@@ -83,7 +83,7 @@ def reference(truths, predictions, classes):
 @pytest.mark.parametrize('seed', range(6))
 def test_average_precision_equals_the_reference(seed):
     classes = 3
-    truths, predictions = scenes(seed, crowds=seed % 2 == 0)
+    truths, predictions = drawn(seed, crowds=seed % 2 == 0)
     expected = reference(truths, predictions, classes)
     for position, size in ((0, 'all'), (3, 'small'), (4, 'medium'), (5, 'large')):
         table = np.array([average_precisions(matches(truths, predictions, each, size))
@@ -95,7 +95,7 @@ def test_average_precision_equals_the_reference(seed):
 
 
 def test_weights_count_an_image_as_often_as_it_is_there():
-    truths, predictions = scenes(7)
+    truths, predictions = drawn(7)
     weights = np.random.default_rng(0).integers(0, 3, len(truths)).astype(float)
     twice = [image for image, times in enumerate(weights) for _ in range(int(times))]
     for each in range(3):

@@ -19,13 +19,12 @@ import json
 
 import numpy as np
 import pytest
-import yaml
-
 from ros2_classify import cli, load_descriptor, OptionsError
 from ros2_classify_evaluation.names import match_names
 from ros2_classify_evaluation.predict import Predictions
 from ros2_classify_evaluation.thresholds import (
     best_threshold, choose, class_thresholds, parse_goal, Ranked, rare)
+import yaml
 
 
 def ranked(scores, right, total=None):

@@ -21,7 +21,7 @@ import json
 from pathlib import Path
 
 from ros2_classify import InputError
-from ros2_classify_evaluation.datasets import coco, folders, table, voc, yolo
+from ros2_classify_evaluation.datasets import coco, directories, table, voc, yolo
 from ros2_classify_evaluation.datasets.base import Dataset, Objects, Sample, Truth
 
 __all__ = ['Dataset', 'FORMATS', 'Objects', 'Sample', 'Truth', 'open_dataset']
@@ -32,8 +32,11 @@ FORMATS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Dataset]]] = {
     'coco': (coco.fits, coco.load),
     'yolo': (yolo.fits, yolo.load),
     'csv': (table.fits, table.load),
-    'folders': (folders.fits, folders.load),
+    'directories': (directories.fits, directories.load),
 }
+
+# Another word for it, as other tools have it.
+_OLD = {'folders': 'directories'}  # words: old
 
 
 def open_dataset(path: str, kind: str = 'auto') -> Dataset:
@@ -45,7 +48,7 @@ def open_dataset(path: str, kind: str = 'auto') -> Dataset:
     path : str
         A directory, or the file that names the images: COCO JSON, YOLO YAML, CSV.
     kind : str
-        'auto', 'folders', 'csv', 'coco', 'yolo' or 'voc'.
+        'auto', 'directories', 'csv', 'coco', 'yolo' or 'voc'.
 
     Returns
     -------
@@ -61,6 +64,7 @@ def open_dataset(path: str, kind: str = 'auto') -> Dataset:
     place = Path(path)
     if not place.exists():
         raise InputError(f'the dataset {path} does not exist')
+    kind = _OLD.get(kind, kind)
     if kind == 'auto':
         kind = next((name for name, (fits, _) in FORMATS.items() if fits(place)), '')
     if kind not in FORMATS:

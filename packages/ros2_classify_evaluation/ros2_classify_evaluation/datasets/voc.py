@@ -21,7 +21,7 @@ import xml.etree.ElementTree as ElementTree
 
 from ros2_classify import InputError
 from ros2_classify_evaluation.datasets.base import Dataset, find_image, Objects, Sample
-from ros2_classify_evaluation.datasets.folders import class_names, segmentation
+from ros2_classify_evaluation.datasets.directories import class_names, segmentation
 
 _MOST_BYTES = 1 << 20
 

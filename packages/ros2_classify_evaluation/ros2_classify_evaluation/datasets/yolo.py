@@ -19,11 +19,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ros2_classify import InputError
 from ros2_classify_evaluation.datasets.base import Dataset, images_in, Objects, Sample
 from ros2_classify_evaluation.datasets.size import image_size
+import yaml
 
 # Which list of images is for measuring, best first.
 _SPLITS = ('test', 'val', 'train')

@@ -69,7 +69,7 @@ def ious(boxes: Floats, others: Floats, crowd: NDArray[np.bool_] | None = None) 
     union = area + other - shared
     if crowd is not None:
         union = np.where(crowd[None, :], area, union)
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
 
 
 def match(overlap: Floats, ignored: NDArray[np.bool_], shared: NDArray[np.bool_],
@@ -175,7 +175,7 @@ def average_precisions(found: Matches, weights: Floats | None = None) -> Floats:
         places = np.searchsorted(recall[level], _RECALLS, side='left')
         there = places < recall.shape[1]
         values[level, there] = precision[level, places[there]]
-    return values.mean(axis=1)
+    return np.asarray(values.mean(axis=1))
 
 
 class Operating(NamedTuple):

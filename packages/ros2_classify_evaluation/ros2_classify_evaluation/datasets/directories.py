@@ -40,13 +40,13 @@ def load(path: Path) -> Dataset:
     """Read it: segmentation if there are ``images`` and ``masks``, else classification."""
     masks = next((path / name for name in _MASKS if (path / name).is_dir()), None)
     if (path / 'images').is_dir() and masks is not None:
-        return segmentation(path, path / 'images', masks, class_names(path), 'folders')
+        return segmentation(path, path / 'images', masks, class_names(path), 'directories')
     classes = sorted(each for each in path.iterdir() if each.is_dir() and images_in(each))
     samples = [
         Sample(str(image.relative_to(path)), image, frozenset((number,)))
         for number, directory in enumerate(classes) for image in images_in(directory)]
     return Dataset('classification', tuple(each.name for each in classes), samples, str(path),
-                   'folders')
+                   'directories')
 
 
 def class_names(path: Path) -> tuple[str, ...]:
