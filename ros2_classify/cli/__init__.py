@@ -53,6 +53,7 @@ _VERBS = ('infer', 'models', 'doctor', 'health')
 _OPTIONAL = {'bench': 'the package ros2_classify_benchmark',
              'evaluate': 'the package ros2_classify_evaluation'}
 _GROUP = 'ros2_classify.verbs'
+_MODELS_GROUP = 'ros2_classify.models_verbs'
 
 # A plain installation may lack these: OpenCV comes with the extras.
 _NEEDED = ('cv2', 'numpy', 'yaml')
@@ -88,7 +89,8 @@ def _main(words: list[str], *, own_process: bool) -> int:
     if words and words[0] in _OPTIONAL and words[0] not in more:
         return _fail(f'{words[0]} needs {_OPTIONAL[words[0]]}, which is not installed; build '
                      'packages/ with colcon too, or install it from there with pip', EXIT_USAGE)
-    arguments = _parser(more).parse_args(words)
+    of_models = extensions(_MODELS_GROUP) if words[:1] == ['models'] else {}
+    arguments = _parser(more, of_models).parse_args(words)
     try:
         # Only a process of its own may be ended.
         with (interruptible(lambda: os._exit(_fail('interrupted', EXIT_INTERRUPTED)))
@@ -126,7 +128,8 @@ def extensions(group: str = _GROUP) -> dict[str, Callable[..., None]]:
     return {point.name: point.load().add_parser for point in entry_points(group=group)}
 
 
-def _parser(more: Mapping[str, Callable[..., None]] | None = None
+def _parser(more: Mapping[str, Callable[..., None]] | None = None,
+            of_models: Mapping[str, Callable[..., None]] | None = None,
             ) -> argparse.ArgumentParser:
     from ros2_classify.cli import doctor, infer, models, nodes as health
 
@@ -137,7 +140,7 @@ def _parser(more: Mapping[str, Callable[..., None]] | None = None
     parser.add_argument('--version', action='version', version=f'ros2_classify {__version__}')
     verbs: argparse._SubParsersAction[Any] = parser.add_subparsers(metavar='VERB', required=True)
     infer.add_parser(verbs)
-    models.add_parser(verbs)
+    models.add_parser(verbs, of_models)
     doctor.add_parser(verbs)
     health.add_parser(verbs)
     for add_parser in (extensions() if more is None else more).values():

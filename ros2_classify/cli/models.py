@@ -17,12 +17,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
 import dataclasses
 import json
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from ros2_classify.cli import add_old_name, EXIT_OK, extensions, show, with_old_keys
+from ros2_classify.cli import add_old_name, EXIT_OK, show, with_old_keys
 
 if TYPE_CHECKING:
     from ros2_classify.model.descriptor import ModelDescriptor
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 _MODEL = 'a name from "models list", a descriptor file (.yaml), or the path or URL of a model file'
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb, its own verbs and their arguments."""
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+               more: Mapping[str, Callable[..., None]] | None = None) -> None:
+    """Add the verb, its own verbs and their arguments; `more` are those of other packages."""
     from ros2_classify.cli import (
         convert, models_check, models_files as fetching, models_files, models_quantize)
 
@@ -81,7 +83,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     convert.add_parser(own_verbs)
     models_check.add_parsers(own_verbs)
     models_quantize.add_parser(own_verbs)
-    for add_more in extensions('ros2_classify.models_verbs').values():
+    for add_more in (more or {}).values():
         add_more(own_verbs)
 
 

@@ -25,9 +25,8 @@ from pathlib import Path
 import sys
 from typing import Any, TYPE_CHECKING
 
-from ros2_classify import OptionsError
 from ros2_classify.cli import EXIT_MODEL, EXIT_OK, say, show
-from ros2_classify_evaluation.names import parse_map
+from ros2_classify.errors import OptionsError
 
 if TYPE_CHECKING:
     from ros2_classify_evaluation.compare import Comparison
@@ -122,6 +121,7 @@ def measure(model: str, dataset: Dataset, arguments: argparse.Namespace,
             provider: str = 'auto') -> Report:
     """Load a model, run it on a dataset, and measure."""
     from ros2_classify import Pipeline
+    from ros2_classify_evaluation.names import parse_map
     from ros2_classify_evaluation.predict import predict
     from ros2_classify_evaluation.report import make_report
 

@@ -24,10 +24,8 @@ import json
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-import numpy as np
-
-from ros2_classify import OptionsError
 from ros2_classify.cli import EXIT_OK, say, show
+from ros2_classify.errors import OptionsError
 from ros2_classify_evaluation.cli import add_data, measure
 
 if TYPE_CHECKING:
@@ -120,7 +118,7 @@ def _write(path: Path, arguments: argparse.Namespace, report: Report, row: Row,
         defaults['class_thresholds'] = values
         defaults['score_threshold'] = min(values.values())
     else:
-        defaults['score_threshold'] = round(float(np.median(row.thresholds)), 4)
+        defaults['score_threshold'] = round(float(row.thresholds[0]), 4)
     about = report.dataset
     header = (
         f'# Thresholds chosen on {datetime.date.today().isoformat()} for {goal}, from '
