@@ -298,6 +298,11 @@ class Pipeline(Generic[Found]):
         return self._postprocess.gives_masks
 
     @property
+    def gives_keypoints(self) -> bool:
+        """Whether its detections have key points; known after the first result."""
+        return self._postprocess.gives_keypoints
+
+    @property
     def labels(self) -> Labels | None:
         """The names of the classes, if there are any."""
         return self._postprocess.labels

@@ -130,3 +130,18 @@ def has_faces(result: Detections, image: str) -> bool:
     boxes = result.boxes.tolist()
     return len(boxes) <= len(FACES[image]) + 2 and all(
         max(overlap(face, box) for box in boxes) > 0.6 for face in FACES[image])
+
+
+def eyes_over_mouths(result: Detections) -> bool:
+    """Tell whether the key points of all faces are inside of the box and in their places."""
+    assert result.keypoints is not None
+    for box, names in zip(result.boxes.tolist(), result.keypoints.rows()):
+        points: dict[str, Any] = {str(point['name']): point for point in names}
+        mouth = points.get('mouth') or points['right_mouth_corner']
+        eyes, nose = (points['right_eye'], points['left_eye']), points['nose']
+        if not (eyes[0]['x'] < eyes[1]['x']
+                and max(eye['y'] for eye in eyes) < nose['y'] < mouth['y']
+                and all(box[0] < point['x'] < box[2] and box[1] < point['y'] < box[3]
+                        for point in (*eyes, nose, mouth))):
+            return False
+    return True

@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 from pathlib import Path
 from typing import Any, Literal, Union
@@ -85,6 +85,25 @@ class ClassScores:
 
 
 @dataclass(frozen=True)
+class Points:
+    """
+    The key points of candidates.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (N, K, 3)
+        ``x, y`` in the pixels of the boxes, and a score from 0 to 1; all finite.
+    names, skeleton : tuple
+        As in `ros2_classify.results.keypoints.Keypoints`.
+
+    """
+
+    values: NDArray[np.float32]
+    names: tuple[str, ...] = ()
+    skeleton: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class Candidates:
     """
     Result of a detection decoder: boxes over the threshold, in any order.
@@ -102,6 +121,16 @@ class Candidates:
         are only clipped, not mapped.
     masks : ndarray of float32, shape (N, h, w), or None
         A mask for each box, from 0 to 1, all finite; None if the model has no masks.
+    masks_fill_input : bool
+        The masks are of the whole input, not of the box.
+    prototypes : ndarray of float32, shape (M, h, w), or None
+        Maps of the whole input; ``masks`` has then the shape (N, M): the coefficients with which
+        their sum, after a sigmoid and inside of the box, is the mask.
+    points : Points or None
+        The key points of each box.
+    oriented : ndarray of float32, shape (N, 5), or None
+        ``center x, center y, width, height, angle`` in the pixels of the boxes, which are then
+        the upright ones around them.
 
     """
 
@@ -110,10 +139,24 @@ class Candidates:
     class_ids: NDArray[np.int64]
     in_source_pixels: bool = False
     masks: NDArray[np.float32] | None = None
+    masks_fill_input: bool = False
+    prototypes: NDArray[np.float32] | None = None
+    points: Points | None = None
+    oriented: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """Return the number of boxes."""
         return len(self.scores)
+
+    def select(self, rows: NDArray[Any]) -> Candidates:
+        """Return some rows, with all that belongs to them."""
+        points = self.points
+        return replace(
+            self, boxes=self.boxes[rows], scores=self.scores[rows],
+            class_ids=self.class_ids[rows],
+            masks=None if self.masks is None else self.masks[rows],
+            points=points and replace(points, values=points.values[rows]),
+            oriented=None if self.oriented is None else self.oriented[rows])
 
 
 @dataclass(frozen=True)
@@ -242,12 +285,29 @@ class Decoder:
         return name
 
 
+class Watched(dict[str, NDArray[Any]]):
+    """Outputs that remember which of them a decoder read, and what of these it ignored."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        super().__init__(outputs)
+        self.read: set[str] = set()
+        self.ignored: list[str] = []
+
+
 def pick(outputs: Outputs, name: str) -> NDArray[Any]:
     """Return an output by its name, with or without the suffix ``:0`` of TensorFlow."""
     found = find_name(outputs, name)
     if found is None:
         raise OutputError(f'the model has no output {name!r}; it has {describe(outputs)}')
+    if isinstance(outputs, Watched):
+        outputs.read.add(found)
     return outputs[found]
+
+
+def ignore(outputs: Outputs, what: str) -> None:
+    """Remember what of the outputs read is ignored, and why, if anybody wants to know."""
+    if isinstance(outputs, Watched) and what not in outputs.ignored:
+        outputs.ignored.append(what)
 
 
 def first_name(outputs: Outputs) -> str:

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -130,21 +131,42 @@ def scores_over(
 
 
 def finite_candidates(
-    boxes: NDArray[np.float32], scores: NDArray[np.float32], class_ids: NDArray[Any], *,
-    in_source_pixels: bool = False, masks: NDArray[np.float32] | None = None,
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], class_ids: NDArray[Any],
+    **more: Any,
 ) -> Candidates:
-    """Return candidates without the rows that are not finite; in masks such cells become 0."""
+    """
+    Return candidates without the rows that are not finite; ``more`` are fields of `Candidates`.
+
+    Cells of masks and coefficients that are not finite become 0; such key points get the middle
+    of the box and the score 0.
+    """
+    found = Candidates(boxes, scores, class_ids.astype(np.int64, copy=False), **more)
     # One sum tells whether anything is not finite: NaN and inf survive it.
     with np.errstate(over='ignore', invalid='ignore'):
         clean = np.isfinite(boxes.sum() + scores.sum())
     if not clean:
-        good = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-        boxes, scores, class_ids = boxes[good], scores[good], class_ids[good]
-        masks = None if masks is None else masks[good]
+        found = found.select(np.isfinite(boxes).all(axis=1) & np.isfinite(scores))
+    masks, points = found.masks, found.points
     if masks is not None and not np.isfinite(masks).all():
-        masks = np.where(np.isfinite(masks), masks, np.float32(0.0))
-    return Candidates(
-        boxes, scores, class_ids.astype(np.int64, copy=False), in_source_pixels, masks)
+        found = replace(found, masks=np.where(np.isfinite(masks), masks, np.float32(0.0)))
+    if points is not None and not np.isfinite(points.values).all():
+        middle = (found.boxes[:, np.newaxis, :2] + found.boxes[:, np.newaxis, 2:]) / 2
+        unknown = np.concatenate((middle, np.zeros_like(middle[..., :1])), axis=2)
+        known = np.isfinite(points.values).all(axis=2, keepdims=True)
+        found = replace(found, points=replace(
+            points, values=np.where(known, points.values, unknown)))
+    return found
+
+
+def upright(oriented: NDArray[Any]) -> NDArray[Any]:
+    """Return the boxes ``x1, y1, x2, y2`` around ``center, size, angle``."""
+    # Values that are not finite are dropped later.
+    with np.errstate(over='ignore', invalid='ignore'):
+        cos, sin = np.abs(np.cos(oriented[:, 4:])), np.abs(np.sin(oriented[:, 4:]))
+        width, height = np.abs(oriented[:, 2:3]), np.abs(oriented[:, 3:4])
+        half = np.concatenate(
+            (width * cos + height * sin, width * sin + height * cos), axis=1) / 2
+        return np.concatenate((oriented[:, :2] - half, oriented[:, :2] + half), axis=1)
 
 
 def cell_count(

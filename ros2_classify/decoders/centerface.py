@@ -22,9 +22,9 @@ and key points ``[1, 10, h, w]``; a cell is ``s = 4`` pixels wide. With a cell's
 ``(gx, gy)``:
 
 * the center is ``((gx + x + 0.5) * s, (gy + y + 0.5) * s)``;
-* the size is ``(exp(width) * s, exp(height) * s)``.
-
-Key points are not read.
+* the size is ``(exp(width) * s, exp(height) * s)``;
+* a key point is the top left corner of the box and ``(x * box width, y * box height)``, y before x
+  in the channels. Key points have no scores, so each gets that of its face.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ from ros2_classify.decoders.anchors import stride_of
 from ros2_classify.decoders.base import (
     Candidates, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, pick, unbatch)
 from ros2_classify.decoders.boxes import finite_candidates, to_xyxy
+from ros2_classify.decoders.keypoints import KEYPOINT_FAMILIES, points_of
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import key, Section
 from ros2_classify.yaml_config import Fields
 
 _OUTPUTS = Section(
-    'outputs', 'the output tensors; give all three or none',
+    'outputs', 'the output tensors; give the first three or none; `points` may be missing',
     'by name, else by shape, `scale` before `offset`')
 _WORDS = {'heatmap': ('heat', 'hm'), 'scale': ('scale', 'size'), 'offset': ('off',)}
 _CHANNELS = {'heatmap': 1, 'scale': 2, 'offset': 2}
@@ -56,6 +57,7 @@ class CenterFaceOptions:
     heatmap: str | None = key(None, OUTPUT, under=_OUTPUTS)
     scale: str | None = key(None, OUTPUT, under=_OUTPUTS)
     offset: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    points: str | None = key(None, OUTPUT, under=_OUTPUTS)
     stride: int = key(4, 'input pixels for each cell', low=1, high=1024)
 
     def checked(self, fields: Fields) -> CenterFaceOptions:
@@ -91,7 +93,26 @@ def decode(outputs: Outputs, options: CenterFaceOptions, context: DecodeContext)
         size = np.exp(scale[:, row, column].T) * np.float32(options.stride)
         # Both have y first.
         boxes = to_xyxy(np.concatenate((center[:, ::-1], size[:, ::-1]), axis=1), 'cxcywh')
-    return finite_candidates(boxes, scores, np.zeros(len(scores), np.int64))
+        points = None
+        if (moves := _points(outputs, options, heatmap.shape[1:])) is not None:
+            places = moves[:, row, column].T.reshape(-1, 5, 2)[..., ::-1]
+            corner, sides = boxes[:, np.newaxis, :2], size[:, np.newaxis, ::-1]
+            points = points_of((corner + places * sides).reshape(-1, 10), (5, 2), scores,
+                               KEYPOINT_FAMILIES['face'])
+    return finite_candidates(boxes, scores, np.zeros(len(scores), np.int64), points=points)
+
+
+def _points(
+    outputs: Outputs, options: CenterFaceOptions, grid: tuple[int, ...],
+) -> NDArray[np.float32] | None:
+    """Return the key points ``[10, h, w]``, if there are any."""
+    name = options.points
+    if name is None and options.heatmap is None:
+        shaped = [each for each, array in outputs.items() if array.shape[-3:] == (10, *grid)]
+        name = shaped[0] if len(shaped) == 1 else None
+    return None if name is None else unbatch(
+        name, pick(outputs, name), f'[1, 10, {grid[0]}, {grid[1]}], five key points for each '
+        'cell', (10, *grid), outputs)
 
 
 def _maps(outputs: Outputs, options: CenterFaceOptions) -> list[NDArray[np.float32]]:

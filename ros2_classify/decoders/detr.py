@@ -25,6 +25,8 @@ width and height.
   (https://github.com/Peterande/D-FINE): a sigmoid for each class; the best of all pairs of query
   and class are taken, so one query may stand for two classes.
 
+RF-DETR's segmenters have masks ``[1, Q, h, w]`` beside, logits on the whole input.
+
 There is no non-maximum suppression: the model was trained to say each object once. Exports of
 RT-DETR and D-FINE that do all this inside are read by the decoder ``end_to_end``.
 """
@@ -47,7 +49,8 @@ from ros2_classify.errors import OutputError
 from ros2_classify.keys import key, Section
 
 
-_OUTPUTS = Section('outputs', 'the output tensors', 'by name, else by shape')
+_OUTPUTS = Section(
+    'outputs', 'the output tensors; `masks` may be missing', 'by name, else by shape')
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class DetrOptions:
 
     logits: str | None = key(None, OUTPUT, under=_OUTPUTS)
     boxes: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    masks: str | None = key(None, OUTPUT, under=_OUTPUTS)
     activation: Literal['softmax', 'sigmoid'] = key(
         'softmax', '`softmax`: the last class is "no object"; `sigmoid`: each class for itself')
     box_format: BoxFormat = key('cxcywh', BOX_FORMAT)
@@ -94,7 +98,28 @@ def decode(outputs: Outputs, options: DetrOptions, context: DecodeContext) -> Ca
     chosen = to_xyxy(boxes[rows], options.box_format)
     if options.normalized:
         chosen = denormalize(chosen, context.input_size)
-    return finite_candidates(chosen, scores, class_ids + options.class_offset)
+    masks = _masks(outputs, options, len(boxes))
+    return finite_candidates(
+        chosen, scores, class_ids + options.class_offset, masks_fill_input=masks is not None,
+        masks=None if masks is None else sigmoid(masks[rows]))
+
+
+def _masks(
+    outputs: Outputs, options: DetrOptions, queries: int,
+) -> NDArray[np.float32] | None:
+    """Return the masks ``[Q, h, w]``, where the model gives any."""
+    name = options.masks
+    if name is None:
+        shaped = [each for each, array in outputs.items()
+                  if array.ndim == 4 and array.shape[1] == queries]
+        name = shaped[0] if len(shaped) == 1 else None
+    if name is None:
+        return None
+    expected = f'[1, {queries}, height, width], one mask for each box'
+    masks = unbatch(name, pick(outputs, name), expected, (queries, None, None), outputs)
+    if 0 in masks.shape:
+        raise misfit(name, pick(outputs, name), expected, outputs)
+    return masks
 
 
 def _find(

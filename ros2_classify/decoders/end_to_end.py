@@ -21,15 +21,17 @@ Formats, both with or without a batch axis:
   (https://github.com/THU-MIG/yolov10), or ``[N, 7]``, by default ``batch, x1, y1, x2, y2, class,
   score`` as YOLOv7 does (``models/experimental.py`` of https://github.com/WongKinYiu/yolov7);
   others by their columns, such as EfficientDet's ``image, y1, x1, y2, x2, score, class``
-  (https://github.com/google/automl, ``efficientdet``) or rows with mask coefficients or key points
-  at the end (https://docs.ultralytics.com/modes/export/), which are not read;
+  (https://github.com/google/automl, ``efficientdet``) or rows with key points, an angle, or
+  coefficients of masks whose prototypes are in another output
+  (https://docs.ultralytics.com/modes/export/);
 * separate tensors: boxes ``[N, 4]``, classes ``[N]``, scores ``[N]`` and, where the rest is
   padding, a count. So do torchvision's detectors, whose class 0 is the background
   (https://docs.pytorch.org/vision/stable/models.html), RT-DETR and D-FINE
   (https://github.com/lyuwenyu/RT-DETR, https://github.com/Peterande/D-FINE), SSD in the ONNX model
   zoo (https://github.com/onnx/models), and TensorRT's ``EfficientNMS``;
 * boxes with their score ``[N, 5]`` beside classes ``[N]``, as MMDeploy writes them
-  (https://github.com/open-mmlab/mmdeploy, outputs ``dets`` and ``labels``).
+  (https://github.com/open-mmlab/mmdeploy, outputs ``dets`` and ``labels``); for MMRotate
+  (https://github.com/open-mmlab/mmrotate) ``[N, 6]``: centre, size, angle, score.
 
 A row is padding where its score is 0, or its class or its batch index is negative.
 """
@@ -37,21 +39,25 @@ A row is padding where its score is 0, or its class or its batch index is negati
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    as_float32, Candidates, CLASS_OFFSET, DecodeContext, Decoder, describe, misfit, OUTPUT,
-    Outputs, pick, unbatch)
+    as_float32, Candidates, CLASS_OFFSET, DecodeContext, Decoder, describe, ignore, misfit,
+    OUTPUT, Outputs, pick, unbatch)
 from ros2_classify.decoders.boxes import (
-    BOX_FORMAT, BoxFormat, denormalize, finite_candidates, to_xyxy, UNITS, Units)
+    BOX_FORMAT, BoxFormat, denormalize, finite_candidates, to_xyxy, UNITS, Units, upright)
+from ros2_classify.decoders.keypoints import (
+    check_points, family, KEYPOINT_NAMES, KEYPOINTS, Limbs, points_of, SKELETON)
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import key, Section
 from ros2_classify.yaml_config import Fields
 
-Column = Literal['box', 'score', 'class', 'batch', 'unused', 'rest']
+Column = Literal['box', 'score', 'class', 'batch', 'keypoints', 'coefficients', 'angle',
+                 'unused', 'rest']
+_ONCE = ('box', 'score', 'class', 'batch', 'keypoints', 'coefficients', 'angle')
 _USUAL: dict[int, tuple[Column, ...]] = {
     6: ('box', 'score', 'class'), 7: ('batch', 'box', 'class', 'score')}
 _ROLES = ('boxes', 'classes', 'scores', 'count')
@@ -61,8 +67,9 @@ _WORDS = {'boxes': ('box',), 'classes': ('class', 'label'), 'scores': ('score', 
 
 _OUTPUTS = Section(
     'outputs', 'the output tensors', 'by name, else by shape',
-    value='mapping with `rows`, with `boxes`, `classes`, `scores`, `count`, or with `dets` (box '
-    'and score, `[1, N, 5]`), `classes`')
+    value='mapping with `rows` and perhaps `prototypes`, with `boxes`, `classes`, `scores`, '
+    '`count`, or with `dets` (box and score, `[1, N, 5]`, or with an angle between, `[1, N, 6]`), '
+    '`classes`')
 
 
 @dataclass(frozen=True)
@@ -75,11 +82,16 @@ class EndToEndOptions:
     scores: str | None = key(None, OUTPUT, under=_OUTPUTS)
     count: str | None = key(None, OUTPUT, under=_OUTPUTS)
     dets: str | None = key(None, OUTPUT, under=_OUTPUTS)
+    prototypes: str | None = key(None, OUTPUT, under=_OUTPUTS)
     columns: tuple[Column, ...] = key(
-        (), 'what a row holds, in order; `rest`, at the end, skips any number of columns; without '
-        '`class` every box has class 0',
-        value='list of `box` (four numbers), `score`, `class`, `batch`, `unused`, `rest`',
+        (), 'what a row holds, in order; `coefficients` are those of masks; `rest`, at the end, '
+        'skips any number of columns; without `class` every box has class 0',
+        value='list of `box` (four numbers), `score`, `class`, `batch`, `keypoints`, '
+        '`coefficients`, `angle`, `unused`, `rest`',
         unset='for 6 numbers `[box, score, class]`, for 7 `[batch, box, class, score]`')
+    keypoints: tuple[int, int] | None = key(None, KEYPOINTS)
+    keypoint_names: str | tuple[str, ...] = key((), KEYPOINT_NAMES)
+    skeleton: Limbs = key((), SKELETON)
     box_format: BoxFormat = key('xyxy', BOX_FORMAT)
     units: Units = key('model', UNITS)
     class_offset: int = key(0, CLASS_OFFSET)
@@ -98,7 +110,7 @@ class EndToEndOptions:
             raise fields.error(
                 'columns', 'only counts for rows, but separate outputs are named; remove the one '
                 'or the other')
-        for word in ('box', 'score', 'class', 'batch') if 'columns' in fields else ():
+        for word in _ONCE if 'columns' in fields else ():
             count = sum(column == word for column in self.columns)
             if count > 1 or (word in ('box', 'score') and not count):
                 raise fields.error(
@@ -108,7 +120,21 @@ class EndToEndOptions:
             raise fields.error(
                 'columns', 'has rest before the end; it stands for all columns that follow, so '
                 'put it last, or write unused for a single column')
-        return replace(self, boxes=self.boxes or self.dets)
+        check_points(self.keypoints[0] if self.keypoints else 0, self.keypoint_names,
+                     self.skeleton, fields)
+        for word, name, given in (('keypoints', 'output.keypoints', self.keypoints),
+                                  ('coefficients', 'output.outputs.prototypes', self.prototypes)):
+            if (word in self.columns) != (given is not None):
+                raise fields.error('columns', f'has {word} only together with {name}; give both, '
+                                   'or neither')
+        # Both published forms with an angle have centre and size.
+        turned = 'angle' in self.columns
+        if turned and (self.box_format not in ('xyxy', 'cxcywh') or self.units == 'normalized' or (
+                'box_format' in fields and self.box_format == 'xyxy')):
+            raise fields.error('columns', 'has an angle, which needs centre and size in pixels; '
+                               'set output.box_format: cxcywh and remove output.units')
+        return replace(self, boxes=self.boxes or self.dets,
+                       box_format='cxcywh' if turned else self.box_format)
 
 
 def class_count(outputs: Outputs, options: EndToEndOptions) -> int | None:
@@ -120,7 +146,8 @@ def class_count(outputs: Outputs, options: EndToEndOptions) -> int | None:
 
 def decode(outputs: Outputs, options: EndToEndOptions, context: DecodeContext) -> Candidates:
     """Return the boxes over the threshold."""
-    boxes, classes, scores = _read(outputs, options)
+    found = _read(outputs, options)
+    boxes, classes, scores = found.boxes, found.classes, found.scores
     # NaN compares as false. A score of 0 is padding, even where the threshold is 0.
     keep = np.flatnonzero((scores >= context.score_threshold) & (scores > 0)
                           & (classes >= 0) & (classes < 2**31))
@@ -128,25 +155,53 @@ def decode(outputs: Outputs, options: EndToEndOptions, context: DecodeContext) -
     if options.units == 'normalized':
         chosen = denormalize(chosen, context.input_size)
     class_ids = np.rint(classes[keep]).astype(np.int64) + options.class_offset
+    more: dict[str, Any] = {}
+    if found.angles is not None:
+        more['oriented'] = np.column_stack((boxes[keep], found.angles[keep]))
+        chosen = upright(more['oriented'])
+    if found.points is not None and options.keypoints is not None:
+        points = points_of(found.points[keep], options.keypoints, scores[keep],
+                           family(options.keypoint_names, options.skeleton))
+        if options.units == 'normalized':
+            points.values[..., :2] *= np.array(context.input_size, np.float32)
+        more['points'] = points
+    if found.coefficients is not None and options.prototypes is not None:
+        maps = unbatch(options.prototypes, pick(outputs, options.prototypes),
+                       f'[1, {found.coefficients.shape[1]}, height, width], the prototypes of '
+                       'masks', (found.coefficients.shape[1], None, None), outputs)
+        more.update(masks=found.coefficients[keep], prototypes=maps)
     return finite_candidates(
-        chosen, scores[keep], class_ids, in_source_pixels=options.units == 'source')
+        chosen, scores[keep], class_ids, in_source_pixels=options.units == 'source', **more)
 
 
-_Table = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+class _Table(NamedTuple):
+    """All rows: ``[N, 4]``, ``[N]``, ``[N]``, and what else there is for each."""
+
+    boxes: NDArray[np.float32]
+    classes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    angles: NDArray[np.float32] | None = None
+    points: NDArray[np.float32] | None = None
+    coefficients: NDArray[np.float32] | None = None
 
 
 def _read(outputs: Outputs, options: EndToEndOptions) -> _Table:
-    """Return boxes ``[N, 4]``, classes ``[N]`` and scores ``[N]``."""
+    """Find the form of the outputs and take them apart."""
     if options.rows is not None:
         return _rows(options.rows, outputs, options)
     if not (options.boxes or options.classes or options.scores):
-        shaped = [name for name, array in outputs.items() if _fits(array, options)]
+        shaped = [name for name, array in outputs.items() if _fits(array, options, outputs)
+                  and name != options.prototypes]
         four = not options.columns and any(
             array.ndim >= 2 and array.shape[-1] == 4 for array in outputs.values())
-        if len(shaped) == 1 and not four:
+        # MMRotate's boxes are as wide, with a class for each beside them.
+        beside = len(shaped) == 1 and not options.columns and any(
+            array.dtype.kind in 'iu' and array.shape == outputs[shaped[0]].shape[:-1]
+            for array in outputs.values())
+        if len(shaped) == 1 and not four and not beside:
             return _rows(shaped[0], outputs, options)
         if len(outputs) == 1 or options.columns:
-            width = '6 or 7' if not options.columns else _width(options)
+            width = '6 or 7' if not options.columns else _width(options, outputs)
             raise OutputError(
                 f'an output with {width} numbers a row is expected, '
                 f'{"like [1, N, 6]" if not options.columns else "as output.columns says"}; name '
@@ -154,21 +209,36 @@ def _read(outputs: Outputs, options: EndToEndOptions) -> _Table:
     return _separate(outputs, options)
 
 
-def _fits(array: NDArray[Any], options: EndToEndOptions) -> bool:
+def _fits(array: NDArray[Any], options: EndToEndOptions, outputs: Outputs) -> bool:
     """Tell whether an output may hold the rows."""
     columns = options.columns
     if 'rest' in columns:
         # Prototypes of masks are as wide, but have more dimensions.
         flat = array.ndim >= 2 and set(array.shape[:-2]) <= {1}
-        return flat and array.shape[-1] >= len(columns) + 2
-    return array.ndim >= 2 and array.shape[-1] in ((len(columns) + 3,) if columns else _USUAL)
+        return flat and array.shape[-1] >= _end(columns[:-1], options, outputs)
+    return array.ndim >= 2 and array.shape[-1] in (
+        (_end(columns, options, outputs),) if columns else _USUAL)
 
 
-def _width(options: EndToEndOptions) -> str:
+def _width(options: EndToEndOptions, outputs: Outputs) -> str:
     """Return the number of declared columns, for errors."""
     if 'rest' in options.columns:
-        return f'at least {len(options.columns) + 2}'
-    return str(len(options.columns) + 3)
+        return f'at least {_end(options.columns[:-1], options, outputs)}'
+    return str(_end(options.columns, options, outputs))
+
+
+def _end(columns: tuple[Column, ...], options: EndToEndOptions, outputs: Outputs) -> int:
+    """Return the number of numbers that these columns have."""
+    return sum(_size(column, options, outputs) for column in columns)
+
+
+def _size(column: Column, options: EndToEndOptions, outputs: Outputs) -> int:
+    """Return the number of numbers of one column."""
+    if column == 'keypoints' and options.keypoints:
+        return options.keypoints[0] * options.keypoints[1]
+    if column == 'coefficients' and options.prototypes:
+        return int(pick(outputs, options.prototypes).shape[-3:][0])
+    return 4 if column == 'box' else 1
 
 
 def _rows(name: str, outputs: Outputs, options: EndToEndOptions) -> _Table:
@@ -181,23 +251,34 @@ def _rows(name: str, outputs: Outputs, options: EndToEndOptions) -> _Table:
         raise misfit(
             name, pick(outputs, name), '[1, N, 6] or [1, N, 7]; for other rows say what they '
             'hold under output.columns, like [box, score, class, rest]', outputs)
-    width: int | str = len(columns) + 3
+    least = _end(tuple(column for column in columns if column != 'rest'), options, outputs)
+    width: int | str = least
     if columns[-1] == 'rest':
         columns = columns[:-1]
-        width = f'{len(columns) + 3} or more'
-        if array.ndim and array.shape[-1] >= len(columns) + 3:
-            array = array[..., :len(columns) + 3]
+        width = f'{least} or more'
+        if array.ndim and array.shape[-1] >= least:
+            if array.shape[-1] > least:
+                ignore(outputs, f'{array.shape[-1] - least} numbers at the end of each row of '
+                       f'{name!r}: output.columns says rest')
+            array = array[..., :least]
+    if unused := columns.count('unused'):
+        ignore(outputs, f'{unused} of the numbers in each row of {name!r}: output.columns says '
+               'unused')
     rows = unbatch(
-        name, array, f'[1, N, {width}], in each row {", ".join(columns)}',
-        (None, len(columns) + 3), outputs)
-    box = columns.index('box')
-    place = {word: index + 3 * (index > box) for index, word in enumerate(columns)}
+        name, array, f'[1, N, {width}], in each row {", ".join(columns)}', (None, least), outputs)
+    place = {word: _end(columns[:index], options, outputs)
+             for index, word in enumerate(columns)}
     if 'batch' in columns:
         if (rows[:, place['batch']] > 0).any():
             raise misfit(name, array, 'rows of one image, whose batch index is 0', outputs)
         rows = rows[rows[:, place['batch']] == 0]
-    classes = rows[:, place['class']] if 'class' in columns else np.zeros(len(rows), np.float32)
-    return rows[:, box:box + 4], classes, rows[:, place['score']]
+    part: dict[str, NDArray[np.float32]] = {
+        word: rows[:, start:start + _size(word, options, outputs)]
+        for word, start in place.items()}
+    classes = part['class'][:, 0] if 'class' in part else np.zeros(len(rows), np.float32)
+    return _Table(part['box'], classes, part['score'][:, 0],
+                  part['angle'][:, 0] if 'angle' in part else None, part.get('keypoints'),
+                  part.get('coefficients'))
 
 
 def _separate(outputs: Outputs, options: EndToEndOptions) -> _Table:
@@ -205,9 +286,10 @@ def _separate(outputs: Outputs, options: EndToEndOptions) -> _Table:
     found = _find(outputs, options)
     boxes_name = found['boxes']
     # MMDeploy writes the score behind the box.
-    scored = options.dets is not None or (
-        boxes_name is not None and found['scores'] is None
-        and pick(outputs, boxes_name).shape[-1:] == (5,))
+    width = () if boxes_name is None else pick(outputs, boxes_name).shape[-1:]
+    turned = width == (6,) and found['scores'] is None
+    scored = options.dets is not None or turned or (
+        width == (5,) and found['scores'] is None)
     for role in _ROLES[:3]:
         if found[role] is None and not (role == 'scores' and scored):
             raise OutputError(
@@ -215,10 +297,11 @@ def _separate(outputs: Outputs, options: EndToEndOptions) -> _Table:
                 f'output.outputs.{role}; the model has {describe(outputs)}')
     boxes_name, classes_name = str(boxes_name), str(found['classes'])
     boxes = unbatch(
-        boxes_name, pick(outputs, boxes_name), f'[1, N, {4 + scored}], one box '
-        f'{"and its score " if scored else ""}a row', (None, 4 + scored), outputs)
+        boxes_name, pick(outputs, boxes_name), f'[1, N, {4 + turned + scored}], one box '
+        f'{"and its score " if scored else ""}a row', (None, 4 + turned + scored), outputs)
     classes = _one_each(classes_name, len(boxes), outputs)
-    scores = boxes[:, 4] if scored else _one_each(str(found['scores']), len(boxes), outputs)
+    scores = boxes[:, -1] if scored else _one_each(str(found['scores']), len(boxes), outputs)
+    angles = boxes[:, 4] if turned else None
     boxes = boxes[:, :4]
     used = len(boxes)
     if found['count'] is not None:
@@ -228,7 +311,8 @@ def _separate(outputs: Outputs, options: EndToEndOptions) -> _Table:
         value = float(as_float32(found['count'], count).reshape(-1)[0])
         # NaN compares as false, so a broken count reads as "all rows", as where there is none.
         used = int(value) if 0 <= value < used else used
-    return boxes[:used], classes[:used], scores[:used]
+    return _Table(boxes[:used], classes[:used], scores[:used],
+                  None if angles is None else angles[:used])
 
 
 def _one_each(name: str, rows: int, outputs: Outputs) -> NDArray[np.float32]:
@@ -251,8 +335,8 @@ def _find(outputs: Outputs, options: EndToEndOptions) -> dict[str, str | None]:
     if found['boxes'] is None and found['scores'] is None:
         # Rows of five beside no rows of four are boxes with their score.
         wide = [name for name in free() if outputs[name].ndim > 1
-                and outputs[name].shape[-1] in (4, 5)]
-        if len(wide) == 1 and outputs[wide[0]].shape[-1] == 5:
+                and outputs[name].shape[-1] in (4, 5, 6)]
+        if len(wide) == 1 and outputs[wide[0]].shape[-1] != 4:
             found['boxes'] = wide[0]
     # A count may be called num_detections and boxes detection_boxes: the count goes first.
     for role in ('count', 'boxes', 'scores', 'classes'):
@@ -264,7 +348,8 @@ def _find(outputs: Outputs, options: EndToEndOptions) -> dict[str, str | None]:
                         if outputs[name].ndim > 1 and outputs[name].shape[-1] == 4],
               'classes': [name for name in free() if outputs[name].dtype.kind in 'iu'],
               'scores': [name for name in free() if outputs[name].dtype.kind == 'f']}
-    scored = found['boxes'] is not None and pick(outputs, found['boxes']).shape[-1:] == (5,)
+    scored = found['boxes'] is not None and pick(outputs, found['boxes']).shape[-1:] in (
+        (5,), (6,))
     for role in ('boxes', 'classes') if scored else ('boxes', 'classes', 'scores'):
         left = [name for name in shapes[role] if name in free()]
         if found[role] is None and len(left) == 1:

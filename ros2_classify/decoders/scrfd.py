@@ -21,13 +21,14 @@ distances ``[cells * A, 4]`` and, in some models, key points ``[cells * A, 10]``
 batch axis; ``A`` boxes for each cell, the cells row by row. Scores went through a sigmoid. The
 distances, in strides, are to the left, top, right and bottom of ``(column * s, row * s)``.
 
-Key points are not read.
+Key points are ``x, y`` in strides from the same point. They have no scores, so each gets that of
+its face.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +36,16 @@ from numpy.typing import NDArray
 from ros2_classify.decoders.base import (
     Candidates, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, pick, unbatch)
 from ros2_classify.decoders.boxes import cells, finite_candidates, scores_over, STRIDES
+from ros2_classify.decoders.keypoints import KEYPOINT_FAMILIES, points_of
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import key, Section
 from ros2_classify.yaml_config import Fields
 
 _OUTPUTS = Section(
     'outputs', 'the output tensors of each stride', 'by shape',
-    value='mapping with `scores`, `boxes`: a list each, one name for each stride')
+    value='mapping with `scores`, `boxes` and perhaps `points`: a list each, one name for each '
+    'stride')
+_FACE = KEYPOINT_FAMILIES['face']
 
 
 @dataclass(frozen=True)
@@ -50,16 +54,19 @@ class ScrfdOptions:
 
     scores: tuple[str, ...] = key((), OUTPUT, under=_OUTPUTS)
     boxes: tuple[str, ...] = key((), OUTPUT, under=_OUTPUTS)
+    points: tuple[str, ...] = key((), OUTPUT, under=_OUTPUTS)
     strides: tuple[int, ...] = key((8, 16, 32), STRIDES)
     activation: Literal['none', 'sigmoid'] = key('none', 'what turns the outputs into scores')
 
     def checked(self, fields: Fields) -> ScrfdOptions:
         """Refuse lists that don't fit together."""
         counts = {len(self.scores), len(self.boxes)}
-        if counts not in ({0}, {len(self.strides)}):
+        if counts not in ({0}, {len(self.strides)}) or len(self.points) not in (
+                0, len(self.strides)):
             raise fields.error(
-                'outputs', f'needs scores and boxes, {len(self.strides)} names in both, one for '
-                f'each stride ({", ".join(map(str, self.strides))})')
+                'outputs', f'needs scores and boxes, {len(self.strides)} names in both (and in '
+                f'points, if there are any), one for each stride '
+                f'({", ".join(map(str, self.strides))})')
         return self
 
 
@@ -70,17 +77,20 @@ def class_count(outputs: Outputs, options: ScrfdOptions) -> int:
 
 def decode(outputs: Outputs, options: ScrfdOptions, context: DecodeContext) -> Candidates:
     """Return the boxes over the threshold."""
-    found = [_level(scores, distances, stride, options, context, outputs)
-             for (scores, distances), stride in zip(_tables(outputs, options), options.strides)]
-    boxes, scores, class_ids = (np.concatenate(parts) for parts in zip(*found))
-    return finite_candidates(boxes, scores, class_ids)
+    tables = _tables(outputs, options)
+    places = _points(outputs, options, [len(boxes) for _, boxes in tables])
+    found = [_level(scores, distances, points, stride, options, context, outputs)
+             for (scores, distances), points, stride in zip(tables, places, options.strides)]
+    boxes, scores, class_ids, kps = (np.concatenate(parts) for parts in zip(*found))
+    points = points_of(kps, (5, 2), scores, _FACE) if kps.shape[1] else None
+    return finite_candidates(boxes, scores, class_ids, points=points)
 
 
 def _level(
-    scores: NDArray[np.float32], distances: NDArray[np.float32], stride: int,
-    options: ScrfdOptions, context: DecodeContext, outputs: Outputs,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-    """Return boxes, scores and classes of one stride, those over the threshold."""
+    scores: NDArray[np.float32], distances: NDArray[np.float32], moves: NDArray[np.float32],
+    stride: int, options: ScrfdOptions, context: DecodeContext, outputs: Outputs,
+) -> tuple[NDArray[Any], ...]:
+    """Return boxes, scores, classes and key points of one stride, those over the threshold."""
     grid = cells(context.input_size, (stride,))
     if not len(grid) or not len(scores) or len(scores) % len(grid):
         width, height = context.input_size
@@ -95,7 +105,24 @@ def _level(
     with np.errstate(over='ignore', invalid='ignore'):
         sides = distances[rows] * np.float32(stride)
         boxes = np.concatenate((points - sides[:, :2], points + sides[:, 2:]), axis=1)
-    return boxes, found, class_ids
+        places = moves[rows] * np.float32(stride) + np.tile(points, moves.shape[1] // 2)
+    return boxes, found, class_ids, places
+
+
+def _points(
+    outputs: Outputs, options: ScrfdOptions, rows: list[int],
+) -> list[NDArray[np.float32]]:
+    """Return the key points ``[N, 10]`` of each stride, or ``[N, 0]`` without any."""
+    names: tuple[str | None, ...] = options.points
+    if not names and not options.scores:
+        shaped = {count: [name for name, array in outputs.items() if array.ndim in (2, 3)
+                          and array.shape[-2:] == (count, 10)] for count in rows}
+        if all(len(found) == 1 for found in shaped.values()) and len(shaped) == len(rows):
+            names = tuple(shaped[count][0] for count in rows)
+    if not names:
+        return [np.zeros((count, 0), np.float32) for count in rows]
+    return [unbatch(str(name), pick(outputs, str(name)), f'[1, {count}, 10], five key points for '
+                    'each box', (count, 10), outputs) for name, count in zip(names, rows)]
 
 
 _Table = tuple[NDArray[np.float32], NDArray[np.float32]]

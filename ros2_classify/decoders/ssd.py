@@ -24,7 +24,11 @@ first four count, and scores ``[1, N, C]``, a row for each prior. With a prior's
   (``size_rule: linear``), as in BlazeFace (https://arxiv.org/abs/1907.05047).
 
 TensorFlow writes the offsets as ``y, x, h, w``. Where priors come from: see
-`ros2_classify.decoders.priors`. Key points, of RetinaFace and BlazeFace, are not read.
+`ros2_classify.decoders.priors`.
+
+Key points ``[1, N, 2 * K]``, of RetinaFace in an output of their own and of BlazeFace in the rows
+behind the offsets of the box, are offsets as those of the centre: ``(px + x * v0 * pw, py + y * v1
+* ph)``. They have no scores, so each gets that of its box.
 """
 
 from __future__ import annotations
@@ -38,10 +42,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, pick, unbatch)
+    Candidates, DecodeContext, Decoder, describe, ignore, misfit, OUTPUT, Outputs, pick, unbatch)
 from ros2_classify.decoders.boxes import (
     finite_candidates, NAMES, read_sizes, scores_over, Sizes, SIZES_SCHEMA, STRIDES, to_xyxy)
 from ros2_classify.decoders.classification import Activation, BACKGROUND
+from ros2_classify.decoders.keypoints import (
+    check_points, family, KEYPOINT_NAMES, Limbs, points_of, SKELETON)
 from ros2_classify.decoders.priors import (
     make_priors, PriorFormat, PriorGrid, PriorSet, PriorTable, read_priors, SETS, SUFFIXES,
     table_priors)
@@ -51,6 +57,7 @@ from ros2_classify.yaml_config import Fields
 
 _BOXES = '[1, N, 4], four offsets a row, or more columns'
 _WORDS = {'boxes': ('box', 'loc', 'regress'), 'scores': ('score', 'class', 'conf', 'prob')}
+_POINT_WORDS = ('landm', 'kps', 'keypoint', 'points')
 _NEEDED = (
     f'set output.priors to one of {", ".join(SETS)}, or to a file ({", ".join(SUFFIXES)}), or '
     'give output.strides and output.sizes')
@@ -58,7 +65,8 @@ _NEEDED = (
 
 _OUTPUTS = Section(
     'outputs', 'the output tensors', 'by name, else by shape',
-    value='mapping with `boxes`, `scores`: a name, or a list of names that are joined')
+    value='mapping with `boxes`, `scores` and perhaps `points`: a name, or a list of names that '
+    'are joined')
 _SET = 'that of the set'
 _GRID_KEYS = ('strides', 'sizes', 'scales', 'ratios', 'spacing', 'offset', 'clip')
 
@@ -69,6 +77,7 @@ class SsdOptions:
 
     boxes: tuple[str, ...] = key((), OUTPUT, kind=NAMES, under=_OUTPUTS)
     scores: tuple[str, ...] = key((), OUTPUT, kind=NAMES, under=_OUTPUTS)
+    points: tuple[str, ...] = key((), OUTPUT, kind=NAMES, under=_OUTPUTS)
     priors: str | None = key(
         None, 'a published set, which also sets the defaults of the keys below; or a `.npy`, '
         '`.csv` or `.txt` file with four numbers for each prior, searched like `source.path`',
@@ -106,6 +115,9 @@ class SsdOptions:
     activation: Activation = key('none', 'what turns the outputs into scores')
     background: int | None = key(
         None, BACKGROUND, unset='with a set `0`, but `none` for BlazeFace; else `none`')
+    keypoint_names: str | tuple[str, ...] = key(
+        (), KEYPOINT_NAMES, unset='those of a face for 5 and 6 points, else numbers')
+    skeleton: Limbs = key((), SKELETON)
     grid: PriorGrid = PriorGrid()
     table: PriorTable | None = None
 
@@ -120,6 +132,10 @@ class SsdOptions:
             if name in fields:
                 raise fields.error(
                     name, f'does not apply to the priors of a file; remove it or {file}')
+        check_points(2, self.keypoint_names, self.skeleton, fields, counted=False)
+        if self.points and len(self.points) != len(self.boxes):
+            raise fields.error('outputs', f'names {len(self.points)} outputs for points, but '
+                               f'{len(self.boxes)} for boxes; give as many for both')
         if self.boxes and self.scores and len(self.boxes) != len(self.scores):
             raise fields.error(
                 'outputs', f'names {len(self.boxes)} outputs for boxes, but {len(self.scores)} '
@@ -175,6 +191,7 @@ def decode(outputs: Outputs, options: SsdOptions, context: DecodeContext) -> Can
     priors = _priors(options, context.input_size, len(offsets), outputs)
     rows, class_ids, found = scores_over(
         scores, options.activation, options.background, context.score_threshold)
+    points = _points(outputs, options, offsets)
     moves, priors = offsets[rows, :4], priors[rows]
     if options.box_format == 'cycxhw':
         moves = moves[:, [1, 0, 3, 2]]
@@ -185,7 +202,44 @@ def decode(outputs: Outputs, options: SsdOptions, context: DecodeContext) -> Can
         size = priors[:, 2:] * (np.exp(moves[:, 2:]) if options.size_rule == 'exp'
                                 else moves[:, 2:])
         boxes = to_xyxy(np.concatenate((center, size), axis=1), 'cxcywh')
-    return finite_candidates(boxes, found, class_ids)
+        if points is None:
+            return finite_candidates(boxes, found, class_ids)
+        count = points.shape[1] // 2
+        factors = np.array(options.variances[:2], np.float32) * priors[:, 2:]
+        places = np.tile(priors[:, :2], count) + points[rows] * np.tile(factors, count)
+    names = options.keypoint_names or {5: 'face', 6: 'face6'}.get(count, ())
+    return finite_candidates(boxes, found, class_ids, points=points_of(
+        places, (count, 2), found, family(names, options.skeleton)))
+
+
+def _points(
+    outputs: Outputs, options: SsdOptions, offsets: NDArray[np.float32],
+) -> NDArray[np.float32] | None:
+    """Return the offsets of key points ``[N, 2 * K]``, if there are any."""
+    names = options.points
+    if not names and len(options.boxes or '.') == 1:
+        named = [name for name, array in outputs.items() if array.shape[-2:-1] == (len(offsets),)
+                 and array.shape[-1] % 2 == 0 and any(
+                     word in name.lower() for word in _POINT_WORDS)]
+        ten = [name for name, array in outputs.items()
+               if array.shape[-2:] == (len(offsets), 10) and name not in options.scores]
+        names = tuple(named) if len(named) == 1 else tuple(ten) if (
+            len(ten) == 1 and len(outputs) == 3) else ()
+    if names:
+        parts = [unbatch(name, pick(outputs, name), '[1, N, 2 * K], x and y of each key point',
+                         (None, None), outputs) for name in names]
+        if len({part.shape[1] for part in parts}) == 1 and parts[0].shape[1] % 2 == 0 and sum(
+                map(len, parts)) == len(offsets) and parts[0].shape[1]:
+            return np.concatenate(parts)
+        raise misfit(names[0], pick(outputs, names[0]), f'[1, {len(offsets)}, 2 * K], a row for '
+                     'each box', outputs)
+    beyond = offsets.shape[1] - 4
+    if beyond == 12 or (options.keypoint_names and beyond > 0 and beyond % 2 == 0):
+        return offsets[:, 4:]
+    if beyond > 0:
+        ignore(outputs, f'{beyond} numbers after the four of each box: output.keypoint_names says '
+               'that such numbers are key points')
+    return None
 
 
 def _priors(

@@ -24,25 +24,36 @@ Formats:
   ``x, y, w, h, objectness`` and the class scores; the score is objectness times class score.
 
 Centre and size are in model pixels, and the sigmoid is inside. Exports vary: the axes may be
-swapped, the box format may differ or be normalized, and the sigmoid may be missing. Masks, key
-points and anything else after the class scores are not read.
+swapped, the box format may differ or be normalized, and the sigmoid may be missing.
+
+After the class scores may follow:
+
+* ``K`` key points of two or three numbers: x, y and a score (in YOLOv5-face,
+  https://github.com/deepcam-cn/yolov5-face, before them);
+* ``M`` coefficients of masks, with the prototypes ``[1, M, h, w]`` in another output: a mask is
+  ``sigmoid(coefficients @ prototypes)`` inside the box;
+* an angle in radians, by which the box is turned from x towards y.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, first_name, misfit, OUTPUT, Outputs, pick, row_maxima,
-    sigmoid, unbatch)
+    Candidates, DecodeContext, Decoder, first_name, ignore, misfit, OUTPUT, Outputs, pick,
+    row_maxima, sigmoid, unbatch)
 from ros2_classify.decoders.boxes import (
-    BOX_FORMAT, BoxFormat, cell_count, denormalize, finite_candidates, NORMALIZED, to_xyxy)
+    BOX_FORMAT, BoxFormat, cell_count, denormalize, finite_candidates, NORMALIZED, to_xyxy,
+    upright)
+from ros2_classify.decoders.keypoints import (
+    check_points, family, KEYPOINT_NAMES, KEYPOINTS, Limbs, points_of, SKELETON)
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import key
+from ros2_classify.yaml_config import Fields
 
 Axes = Literal['channels_first', 'channels_last']
 _EXPECTED = '[1, 4 + classes, N] or [1, N, 5 + classes]'
@@ -61,12 +72,31 @@ class YoloOptions:
     objectness: Literal['auto'] | bool = key(
         'auto', 'whether an objectness stands between box and class scores')
     classes: int | None = key(
-        None, 'the number of class scores, if masks or key points follow', low=1, high=10**6,
-        unset='all that follows')
+        None, 'the number of class scores, if more follows than the keys below say', low=1,
+        high=10**6, unset='all that is left')
     activation: Literal['none', 'sigmoid'] = key(
         'none', 'what turns objectness and class scores into scores')
     box_format: BoxFormat = key('cxcywh', BOX_FORMAT)
     normalized: bool = key(False, NORMALIZED)
+    keypoints: tuple[int, int] | None = key(None, KEYPOINTS)
+    keypoints_place: Literal['after_classes', 'before_classes'] = key(
+        'after_classes', 'where the key points are; `before_classes` in YOLOv5-face')
+    keypoint_names: str | tuple[str, ...] = key((), KEYPOINT_NAMES)
+    skeleton: Limbs = key((), SKELETON)
+    prototypes: str | None = key(
+        None, 'the output with the prototypes of masks, whose coefficients follow the class '
+        'scores', unset='no masks')
+    angle: bool = key(False, 'whether an angle follows the class scores, in radians: the boxes '
+                      'are turned')
+
+    def checked(self, fields: Fields) -> YoloOptions:
+        """Refuse key points that don't fit, and boxes that can't be turned."""
+        check_points(self.keypoints[0] if self.keypoints else 0, self.keypoint_names,
+                     self.skeleton, fields)
+        if self.angle and (self.box_format != 'cxcywh' or self.normalized):
+            raise fields.error('angle', 'needs centre and size in pixels; remove '
+                               'output.box_format and output.normalized')
+        return self
 
 
 class Reading(NamedTuple):
@@ -84,13 +114,15 @@ def class_count(outputs: Outputs, options: YoloOptions) -> int | None:
     if options.axes == 'auto' or options.objectness == 'auto':
         return None
     channels = table.shape[0] if options.axes == 'channels_first' else table.shape[1]
-    return int(channels) - 4 - options.objectness
+    return int(channels) - 4 - options.objectness - sum(_extra(outputs, options).values())
 
 
 def decode(outputs: Outputs, options: YoloOptions, context: DecodeContext) -> Candidates:
     """Return the boxes over the threshold, each with its best class."""
-    data, objectness, classes = _columns(outputs, options, context)
-    first = 4 + objectness
+    extra = _extra(outputs, options)
+    data, objectness, classes = _columns(outputs, options, context, sum(extra.values()))
+    before = options.keypoints_place == 'before_classes'
+    first = 4 + objectness + before * extra['keypoints']
     likely: NDArray[np.float32] | None = None
     if objectness:
         # A class score is at most 1, so boxes with a low objectness are dropped first.
@@ -112,7 +144,48 @@ def decode(outputs: Outputs, options: YoloOptions, context: DecodeContext) -> Ca
     boxes = to_xyxy(data[:4].T, options.box_format)
     if options.normalized:
         boxes = denormalize(boxes, context.input_size)
-    return finite_candidates(boxes, scores, class_ids)
+    after = {}
+    at = first + classes
+    for name, count in extra.items():
+        start = first - count if name == 'keypoints' and before else at
+        after[name] = data[start:start + count].T
+        at += 0 if name == 'keypoints' and before else count
+    if at < len(data):
+        ignore(outputs, f'{len(data) - at} numbers after the {classes} class scores of each box: '
+               'output.keypoints, output.prototypes and output.angle say what such numbers are')
+    more: dict[str, Any] = {}
+    if options.keypoints is not None:
+        points = points_of(after['keypoints'], options.keypoints, scores,
+                           family(options.keypoint_names, options.skeleton))
+        if options.normalized:
+            points.values[..., :2] *= np.array(context.input_size, np.float32)
+        more['points'] = points
+    if options.prototypes is not None:
+        more.update(masks=after['coefficients'],
+                    prototypes=prototypes(options.prototypes, outputs))
+    if options.angle:
+        more['oriented'] = np.concatenate((data[:4].T, after['angle']), axis=1)
+        boxes = upright(more['oriented'])
+    return finite_candidates(boxes, scores, class_ids, **more)
+
+
+def prototypes(name: str, outputs: Outputs) -> NDArray[np.float32]:
+    """Return the prototypes of masks as ``[M, h, w]``."""
+    array = pick(outputs, name)
+    expected = '[1, M, height, width], the prototypes of masks'
+    table = unbatch(name, array, expected, (None, None, None), outputs)
+    if 0 in table.shape:
+        raise misfit(name, array, expected, outputs)
+    return table
+
+
+def _extra(outputs: Outputs, options: YoloOptions) -> dict[str, int]:
+    """Return how many numbers of each box are neither box nor scores, in their order."""
+    return {
+        'keypoints': options.keypoints[0] * options.keypoints[1] if options.keypoints else 0,
+        'coefficients': 0 if options.prototypes is None else len(
+            prototypes(options.prototypes, outputs)),
+        'angle': int(options.angle)}
 
 
 def read_shape(shape: tuple[int, int], classes: int | None, size: tuple[int, int]) -> Reading:
@@ -170,21 +243,23 @@ def _table(outputs: Outputs, options: YoloOptions) -> tuple[str, NDArray[np.floa
 
 
 def _columns(
-    outputs: Outputs, options: YoloOptions, context: DecodeContext,
+    outputs: Outputs, options: YoloOptions, context: DecodeContext, extra: int,
 ) -> tuple[NDArray[np.float32], bool, int]:
     """Return the numbers as ``[4 + objectness + C, N]``, whether there is objectness, and C."""
     name, table = _table(outputs, options)
     shape = (table.shape[0], table.shape[1])
     known = options.classes or context.label_count
+    # As many as there would be if all numbers behind were class scores.
+    seen = None if known is None else known + extra
     axes = options.axes if options.axes != 'auto' else _axes_of(
-        shape, known, context.input_size)
+        shape, seen, context.input_size)
     if axes is None:
         raise OutputError(
             f'the output {name!r} has the shape {list(pick(outputs, name).shape)}, which '
             'does not tell the axis of the boxes; set output.axes: channels_first for '
             '[1, 4 + classes, N], or channels_last for [1, N, 5 + classes]')
     objectness = options.objectness if options.objectness != 'auto' else _objectness_of(
-        shape, axes, known, context.input_size)
+        shape, axes, seen, context.input_size)
     data = table if axes == 'channels_first' else table.T
     if objectness is None:
         count = '' if known is None else f' for {known} classes'
@@ -193,12 +268,15 @@ def _columns(
             f'numbers for each box; 4 or 5 more than classes are expected, and{count} it is '
             'unknown whether objectness is one of them; set output.objectness: true or false, '
             'and output.classes if more follows the class scores')
-    classes = options.classes or len(data) - 4 - objectness
-    if not 1 <= classes <= len(data) - 4 - objectness:
-        least = 4 + objectness + (options.classes or 1)
+    left = len(data) - 4 - objectness - extra
+    classes = options.classes or left
+    if not 1 <= classes <= left:
+        least = 4 + objectness + (options.classes or 1) + extra
         raise misfit(
             name, pick(outputs, name), f'at least {least} numbers for each box: 4 of the box, '
-            f'{"the objectness, " if objectness else ""}and the class scores', outputs)
+            f'{"the objectness, " if objectness else ""}and the class scores'
+            + (f', and {extra} more as output.keypoints, prototypes and angle say' if extra else
+               ''), outputs)
     return data, objectness, classes
 
 

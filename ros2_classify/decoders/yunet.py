@@ -23,13 +23,17 @@ of the grid, row by row. With a cell's column and row ``(gx, gy)``:
 * the score is ``sqrt(cls * obj)``, both cut to 0 to 1;
 * the centre is ``((x + gx) * s, (y + gy) * s)``, the size ``(exp(w) * s, exp(h) * s)``.
 
-The key points (eyes, nose, corners of the mouth) are not read: a detection is a box.
+* the key points (eyes, nose, corners of the mouth) are ``((x + gx) * s, (y + gy) * s)``; they have
+  no scores, so each gets that of its face.
+
+Models without ``kps_s`` have no key points.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 import re
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,16 +42,19 @@ from ros2_classify.decoders.base import (
     Candidates, DecodeContext, Decoder, describe, find_name, misfit, OUTPUT, Outputs, pick,
     unbatch)
 from ros2_classify.decoders.boxes import cells, finite_candidates, STRIDES
+from ros2_classify.decoders.keypoints import KEYPOINT_FAMILIES, points_of
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import key, Section
 from ros2_classify.yaml_config import Fields
 
 _ROLES = ('cls', 'obj', 'bbox')
+_FACE = KEYPOINT_FAMILIES['face']
 
 
 _OUTPUTS = Section(
     'outputs', 'the output tensors', 'those called `cls_8` and so on',
-    value='mapping with `cls`, `obj`, `bbox`: a list each, one name for each stride')
+    value='mapping with `cls`, `obj`, `bbox` and perhaps `kps`: a list each, one name for each '
+    'stride')
 
 
 @dataclass(frozen=True)
@@ -57,11 +64,12 @@ class YunetOptions:
     cls: tuple[str, ...] = key((), OUTPUT, under=_OUTPUTS)
     obj: tuple[str, ...] = key((), OUTPUT, under=_OUTPUTS)
     bbox: tuple[str, ...] = key((), OUTPUT, under=_OUTPUTS)
+    kps: tuple[str, ...] = key((), OUTPUT, under=_OUTPUTS)
     strides: tuple[int, ...] = key((8, 16, 32), STRIDES)
 
     def checked(self, fields: Fields) -> YunetOptions:
         """Refuse a number of names that is not that of the strides."""
-        for role in _ROLES:
+        for role in (*_ROLES, 'kps'):
             if (names := getattr(self, role)) and len(names) != len(self.strides):
                 raise fields.section('outputs').error(
                     role, f'has {len(names)} names, but there are {len(self.strides)} strides '
@@ -78,15 +86,20 @@ def class_count(outputs: Outputs, options: YunetOptions) -> int:
 
 def decode(outputs: Outputs, options: YunetOptions, context: DecodeContext) -> Candidates:
     """Return the boxes over the threshold, each with its best class."""
-    found = [_level(outputs, options, place, context) for place in range(len(options.strides))]
-    boxes, scores, class_ids = (np.concatenate(parts) for parts in zip(*found))
-    return finite_candidates(boxes, scores, class_ids)
+    with_points = bool(options.kps) or all(
+        find_name(outputs, f'kps_{stride}') for stride in options.strides)
+    found = [_level(outputs, options, place, context, with_points)
+             for place in range(len(options.strides))]
+    boxes, scores, class_ids, kps = (np.concatenate(parts) for parts in zip(*found))
+    points = points_of(kps, (5, 2), scores, _FACE) if with_points else None
+    return finite_candidates(boxes, scores, class_ids, points=points)
 
 
 def _level(
     outputs: Outputs, options: YunetOptions, place: int, context: DecodeContext,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-    """Return boxes, scores and classes of one stride, those over the threshold."""
+    with_points: bool,
+) -> tuple[NDArray[Any], ...]:
+    """Return boxes, scores, classes and key points of one stride, those over the threshold."""
     stride = options.strides[place]
     grid = cells(context.input_size, (stride,))
     every, objectness, boxes = (
@@ -103,7 +116,12 @@ def _level(
         center = (boxes[sure, :2] + grid[sure, :2]) * stride
         half = np.exp(boxes[sure, 2:]) * np.float32(stride * 0.5)
         corners = np.concatenate((center - half, center + half), axis=1)
-    return corners, scores[sure], class_ids[sure]
+        points = np.zeros((len(sure), 0), np.float32)
+        if with_points:
+            table = _table(outputs, _name(outputs, options, 'kps', place), len(grid), 10, stride,
+                           context)
+            points = (table[sure] + np.tile(grid[sure, :2], 5)) * stride
+    return corners, scores[sure], class_ids[sure], points
 
 
 def _table(

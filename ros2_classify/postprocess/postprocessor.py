@@ -27,17 +27,19 @@ from numpy.typing import NDArray
 from ros2_classify.decoders import (
     Candidates, ClassScores, DecodeContext, DECODERS, PixelClasses, Vector)
 from ros2_classify.decoders.base import check_score, find_name, ScoreError
+from ros2_classify.decoders.boxes import upright
 from ros2_classify.engines import Quantization, Tensors, TensorSpec
 from ros2_classify.errors import DescriptorError, OptionsError, OutputError
 from ros2_classify.filters import class_filter, ClassFilter, size_passes
 from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import default_options, MAX_COUNT, Options
+from ros2_classify.postprocess.details import details
 from ros2_classify.postprocess.label_image import classes_on, label_image, only_classes
 from ros2_classify.postprocess.nms import ioa_filter, non_maximum_suppression
+from ros2_classify.postprocess.oriented import rotated_suppression, to_source
 from ros2_classify.postprocess.result_checks import ResultChecks
 from ros2_classify.preprocess.geometry import Geometry
-from ros2_classify.results.masks import InstanceMasks
 from ros2_classify.results.results import (
     Classification, Detections, Embedding, Result, Segmentation, Timing)
 
@@ -118,7 +120,7 @@ class Postprocessor:
         except OptionsError as error:
             raise DescriptorError(f'{self._model}: defaults.{error}') from error
         self._checked = False
-        self._gives_masks = False
+        self._gives_masks = self._gives_keypoints = False
         self.checks = ResultChecks(descriptor.name, labels)
 
     @property
@@ -130,6 +132,11 @@ class Postprocessor:
     def gives_masks(self) -> bool:
         """Whether detections have masks; known after the first result."""
         return self._gives_masks
+
+    @property
+    def gives_keypoints(self) -> bool:
+        """Whether detections have key points; known after the first result."""
+        return self._gives_keypoints
 
     @property
     def labels(self) -> Labels | None:
@@ -203,12 +210,13 @@ class Postprocessor:
         size = geometry.source_size
         if isinstance(decoded, Candidates):
             boxes, rows = self._select(decoded, geometry, chosen, classes)
-            masks = _masks(decoded, rows, geometry)
-            self._gives_masks = masks is not None
-            class_ids = decoded.class_ids[rows]
-            names = self._names(class_ids)
+            self._gives_masks = decoded.masks is not None
+            self._gives_keypoints = decoded.points is not None
+            found = decoded.select(rows)
+            extras = details(found, geometry)
+            names = self._names(found.class_ids)
             timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
-            return Detections(boxes, class_ids, decoded.scores[rows], names, size, timing, masks)
+            return Detections(boxes, found.class_ids, found.scores, names, size, timing, **extras)
         if isinstance(decoded, PixelClasses):
             image = label_image(decoded, geometry)
             ignored = (decoded.background, decoded.unlabeled)
@@ -244,12 +252,8 @@ class Postprocessor:
         wanted = self._wanted(found, geometry, options, classes)
         scores = found.scores if wanted is None else found.scores[wanted]
         if self._nms != 'none' or options.nms_agnostic:
-            boxes, ids = found.boxes, found.class_ids
-            if wanted is not None:
-                boxes, ids = boxes[wanted], ids[wanted]
-            rows = non_maximum_suppression(
-                boxes, scores, np.zeros_like(ids) if options.nms_agnostic else ids,
-                options.nms_iou, candidates=options.max_candidates)
+            rows = _without_overlaps(
+                found if wanted is None else found.select(wanted), options)
         else:
             rows = np.argsort(-scores, kind='stable')[:options.max_candidates]
         rows = rows if wanted is None else wanted[rows]
@@ -258,11 +262,19 @@ class Postprocessor:
         boxes = found.boxes[rows]
         self.checks.check_boxes(
             boxes, geometry.source_box if found.in_source_pixels else geometry.model_box)
-        boxes = geometry.clip(boxes) if found.in_source_pixels else geometry.to_source(boxes)
+        if found.oriented is not None and not found.in_source_pixels:
+            boxes = geometry.clip(upright(to_source(found.oriented[rows], geometry)))
+        else:
+            boxes = geometry.clip(boxes) if found.in_source_pixels else geometry.to_source(boxes)
         # Boxes outside of the image and inverted boxes have no area.
         real = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         boxes, rows = boxes[real], rows[real]
         limit = options.max_detections
+        if filtered and found.oriented is not None:
+            kept = rotated_suppression(
+                found.oriented[rows], found.scores[rows], found.class_ids[rows],
+                options.ioa_threshold, smaller=True)[:limit]
+            return boxes[kept], rows[kept]
         if filtered:
             kept = ioa_filter(
                 boxes, found.scores[rows], found.class_ids[rows], options.ioa_threshold, limit)
@@ -337,13 +349,11 @@ class Postprocessor:
                 raise ScoreError(float(least))
 
 
-def _masks(
-    found: Candidates, rows: NDArray[np.int64], geometry: Geometry,
-) -> InstanceMasks | None:
-    """Return the masks of some rows, each with its box before clipping."""
-    if found.masks is None:
-        return None
-    frames = found.boxes[rows]
-    if not found.in_source_pixels:
-        frames = geometry.to_source(frames, clip=False)
-    return InstanceMasks(found.masks[rows], frames)
+def _without_overlaps(found: Candidates, options: Options) -> NDArray[np.int64]:
+    """Return the rows that stay after non-maximum suppression, best first."""
+    ids = np.zeros_like(found.class_ids) if options.nms_agnostic else found.class_ids
+    if found.oriented is not None:
+        return rotated_suppression(found.oriented, found.scores, ids, options.nms_iou,
+                                   candidates=options.max_candidates)
+    return non_maximum_suppression(found.boxes, found.scores, ids, options.nms_iou,
+                                   candidates=options.max_candidates)

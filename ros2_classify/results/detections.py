@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from ros2_classify.errors import OutputError
 from ros2_classify.results.checked import check_common, frozen, table, Timing, to_dict
 from ros2_classify.results.keypoints import Keypoints
-from ros2_classify.results.masks import InstanceMasks
+from ros2_classify.results.masks import Masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +50,9 @@ class Detections:
         Width and height of the image in pixels.
     timing : Timing
         How long the steps took.
-    masks : InstanceMasks, optional
-        The objects' masks, one for each box, from models that give them.
+    masks : Masks, optional
+        The objects' masks, one for each box, from models that give them: `InstanceMasks`, or for
+        YOLO segmenters ``PrototypeMasks``, with the same methods.
     keypoints : Keypoints, optional
         The objects' key points, one set for each box, from models that give them.
     oriented : ndarray of float32, shape (N, 5), optional
@@ -95,7 +97,7 @@ class Detections:
     labels: NDArray[np.object_]
     image_size: tuple[int, int]
     timing: Timing
-    masks: InstanceMasks | None = None
+    masks: Masks | None = None
     keypoints: Keypoints | None = None
     oriented: NDArray[np.float32] | None = None
     track_ids: NDArray[np.object_] | None = None
@@ -218,7 +220,22 @@ class Detections:
         return table(
             ('label', 'score', 'x1', 'y1', 'x2', 'y2', 'class id'), 'lrrrrrr',
             [(row['label'], f'{row["score"]:.3f}', *(f'{edge:.0f}' for edge in row['box']),
-              str(row['class_id'])) for row in self.rows()])
+              str(row['class_id'])) for row in self.rows()]) + self._more()
+
+    def _more(self) -> str:
+        """Return a line for each object with an angle or key points."""
+        lines = []
+        for place, row in enumerate(self.rows(), 1):
+            if 'oriented_box' in row:
+                x, y, width, height, angle = row['oriented_box']
+                lines.append(
+                    f'{place} {row["label"]}: {width:.0f}x{height:.0f} around {x:.0f},{y:.0f}, '
+                    f'turned by {math.degrees(angle):.1f} degrees')
+            if 'keypoints' in row:
+                lines.append(f'{place} {row["label"]}: ' + ', '.join(
+                    f'{point["name"]} {point["x"]:.0f},{point["y"]:.0f} ({point["score"]:.2f})'
+                    for point in row['keypoints']))
+        return ''.join(f'\n{line}' for line in lines)
 
 
 def _check_boxes(boxes: NDArray[np.float32], image_size: tuple[int, int]) -> None:

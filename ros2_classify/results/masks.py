@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from ros2_classify.errors import OutputError
 
 # Mask R-CNN, https://arxiv.org/abs/1703.06870, section 3.1: resized to the box, then cut at 0.5.
-_THRESHOLD = 0.5
+THRESHOLD = 0.5
 # Row numbers of an image with more objects than this don't fit into 16 bits.
 _MOST = 0xFFFF
 
@@ -54,8 +54,80 @@ class Cutout(NamedTuple):
     pixels: NDArray[np.bool_]
 
 
+class Masks:
+    """The masks of all objects, in whatever form: `cutout` gives the pixels of one."""
+
+    def __len__(self) -> int:
+        """Return the number of masks."""
+        raise NotImplementedError
+
+    def select(self, rows: NDArray[np.integer]) -> Masks:
+        """Return the masks of some rows."""
+        raise NotImplementedError
+
+    def cutout(self, row: int, image_size: tuple[int, int]) -> Cutout:
+        """
+        Return the pixels of one object.
+
+        Parameters
+        ----------
+        row : int
+            The row of the object.
+        image_size : tuple of int
+            Width and height of the image.
+
+        Returns
+        -------
+        Cutout
+            As large as the frame's part on the image.
+
+        """
+        raise NotImplementedError
+
+    def instances(self, image_size: tuple[int, int]) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """
+        Return one image with all objects.
+
+        Parameters
+        ----------
+        image_size : tuple of int
+            Width and height of the image.
+
+        Returns
+        -------
+        ndarray of uint8 or uint16, shape (height, width)
+            0 where there is no object, else 1 + the object's row; of several objects on one pixel
+            the first (the best) one shows. uint16 where there are more than 255 rows.
+
+        Raises
+        ------
+        OutputError
+            If there are more than 65535 rows.
+
+        """
+        count = len(self)
+        if count > _MOST:
+            raise OutputError(
+                f'{count} objects do not fit into an instance image, which numbers at most '
+                f'{_MOST}; lower max_detections')
+        shape = (image_size[1], image_size[0])
+        if count > 255:
+            return self._paint(np.zeros(shape, np.uint16))
+        return self._paint(np.zeros(shape, np.uint8))
+
+    def _paint(self, canvas: NDArray[np.uint8] | NDArray[np.uint16],
+               ) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Write the rows' numbers, the best one last."""
+        size = (canvas.shape[1], canvas.shape[0])
+        for row in range(len(self) - 1, -1, -1):
+            x, y, pixels = self.cutout(row, size)
+            area = canvas[y:y + pixels.shape[0], x:x + pixels.shape[1]]
+            np.copyto(area, canvas.dtype.type(row + 1), where=pixels)
+        return canvas
+
+
 @dataclass(frozen=True, eq=False)
-class InstanceMasks:
+class InstanceMasks(Masks):
     """
     One small mask for each box.
 
@@ -107,77 +179,27 @@ class InstanceMasks:
         return InstanceMasks(self.values[rows], self.frames[rows])
 
     def cutout(self, row: int, image_size: tuple[int, int]) -> Cutout:
-        """
-        Return the pixels of one object.
-
-        Parameters
-        ----------
-        row : int
-            The row of the object.
-        image_size : tuple of int
-            Width and height of the image.
-
-        Returns
-        -------
-        Cutout
-            As large as the frame's part on the image.
-
-        """
+        """Return the pixels of one object, as large as the frame's part on the image."""
         x1, y1, x2, y2 = self.frames[row].astype(np.float64).tolist()
         height, width = self.values.shape[1:]
-        x, across = _weights(x1, x2, image_size[0], width)
-        y, down = _weights(y1, y2, image_size[1], height)
+        x, across = weights(x1, x2, image_size[0], width)
+        y, down = weights(y1, y2, image_size[1], height)
         # Linear along both axes: two small products instead of a loop over pixels.
-        return Cutout(x, y, (down @ self.values[row]) @ across.T > _THRESHOLD)
-
-    def instances(self, image_size: tuple[int, int]) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """
-        Return one image with all objects.
-
-        Parameters
-        ----------
-        image_size : tuple of int
-            Width and height of the image.
-
-        Returns
-        -------
-        ndarray of uint8 or uint16, shape (height, width)
-            0 where there is no object, else 1 + the object's row; of several objects on one pixel
-            the first (the best) one shows. uint16 where there are more than 255 rows.
-
-        Raises
-        ------
-        OutputError
-            If there are more than 65535 rows.
-
-        """
-        count = len(self)
-        if count > _MOST:
-            raise OutputError(
-                f'{count} objects do not fit into an instance image, which numbers at most '
-                f'{_MOST}; lower max_detections')
-        shape = (image_size[1], image_size[0])
-        if count > 255:
-            return self._paint(np.zeros(shape, np.uint16))
-        return self._paint(np.zeros(shape, np.uint8))
-
-    def _paint(self, canvas: NDArray[np.uint8] | NDArray[np.uint16],
-               ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """Write the rows' numbers, the best one last."""
-        size = (canvas.shape[1], canvas.shape[0])
-        for row in range(len(self) - 1, -1, -1):
-            x, y, pixels = self.cutout(row, size)
-            area = canvas[y:y + pixels.shape[0], x:x + pixels.shape[1]]
-            np.copyto(area, canvas.dtype.type(row + 1), where=pixels)
-        return canvas
+        return Cutout(x, y, (down @ self.values[row]) @ across.T > THRESHOLD)
 
 
-def _weights(
-    start: float, end: float, limit: int, cells: int,
+def weights(
+    start: float, end: float, limit: int, cells: int, inside: tuple[float, float] | None = None,
 ) -> tuple[int, NDArray[np.float32]]:
-    """Return how pixels along one axis are made of a mask's cells."""
-    first = int(max(0.0, np.ceil(start - 0.5)))
-    last = int(min(float(limit), np.ceil(end - 0.5)))
+    """
+    Return the first pixel along one axis, and how it and the next are made of a mask's cells.
+
+    Pixels whose centre is in the mask's frame, or also ``inside``, count.
+    """
+    low, high = (start, end) if inside is None else (
+        max(start, inside[0]), min(end, inside[1]))
+    first = int(max(0.0, np.ceil(low - 0.5)))
+    last = int(min(float(limit), np.ceil(high - 0.5)))
     count = max(0, last - first)
     if not count or end <= start:
         return min(first, limit), np.zeros((0, cells), np.float32)
@@ -186,9 +208,9 @@ def _weights(
     lower = np.minimum(place.astype(np.int64), max(cells - 2, 0))
     upper = np.minimum(lower + 1, cells - 1)
     part = place - lower
-    weights = np.zeros((count, cells), np.float32)
+    table = np.zeros((count, cells), np.float32)
     rows = np.arange(count)
-    weights[rows, lower] = 1.0 - part
+    table[rows, lower] = 1.0 - part
     # Added: with a single cell both are the same one.
-    weights[rows, upper] += part
-    return first, weights
+    table[rows, upper] += part
+    return first, table

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from decoder_models import (
-    agree, FACES, has_faces, on_image, published, run_model, run_published)
+    agree, eyes_over_mouths, FACES, has_faces, on_image, published, run_model, run_published)
 import numpy as np
 import onnx
 import pytest
@@ -92,7 +92,7 @@ def test_the_published_model(tmp_path: Path, image: str) -> None:
     result = run_published(
         tmp_path / 'net.onnx', image, {'decoder': 'centerface'}, threshold=0.6, size=[640, 640],
         resize='letterbox', interpolation='linear')
-    assert has_faces(result, image)
+    assert has_faces(result, image) and eyes_over_mouths(result)
 
 
 def decode(given: Any, threshold: float = 0.5, **options: Any) -> Any:

@@ -131,7 +131,7 @@ def test_the_number_of_classes() -> None:
 
 @pytest.mark.parametrize(('options', 'word'), [
     ({'strides': [0]}, 'from 1'), ({'outputs': {'cls': ['a']}}, '1 names, but there are 3'),
-    ({'outputs': {'kps': ['a']}}, 'unknown key'), ({'outputs': {'cls': 'a'}}, 'list')])
+    ({'outputs': {'landmarks': ['a']}}, 'unknown key'), ({'outputs': {'cls': 'a'}}, 'list')])
 def test_wrong_options(options: dict[str, Any], word: str) -> None:
     with pytest.raises(DescriptorError) as caught:
         DECODER.parse_options(options)
