@@ -43,6 +43,8 @@ _IMAGENET_CLASSES = (1000, 1001, 21841, 21842, 21843)
 _EMBEDDINGS = (64, 96, 128, 160, 192, 256, 320, 384, 512, 576, 640, 768, 960, 1024, 1280, 1408,
                1536, 1664, 1792, 2048, 4096)
 _EMBEDDING_WORDS = ('embed', 'feature', 'feat', 'descriptor', 'pooled')
+# Outputs of many numbers that are by-products of a classifier.
+_FEATURE_WORDS = (*_EMBEDDING_WORDS, 'hidden', 'attention', 'map', 'cam')
 _CLASS_WORDS = ('softmax', 'prob', 'predictions', 'logit', 'class', 'score')
 _VALUE_WORDS = ('landmark', 'keypoint', 'coord', 'pose', 'bbox', 'angle', 'age', 'depth')
 # Operators after which numbers are no class scores.
@@ -89,6 +91,13 @@ def _row(evidence: Evidence, output: TensorSpec, count: int) -> Iterator[Hypothe
         return
     settings = _input_of_classifier(evidence)
     why = f'the output {output} has one number for each of {count} classes'
+    if (others := _other_results(evidence, output)) and count > 1:
+        yield _refused(
+            output, why, settings, f'the output {output} ends as scores do, but there is {others} '
+            'as well: of several results of one model, declare each under heads, as '
+            'docs/descriptor.md#heads shows',
+            'activation: none' if end in ('Softmax', 'Sigmoid') else 'activation: softmax')
+        return
     values = evidence.arrays.get(output.name)
     numbers = None if values is None else values.astype(np.float64).ravel()
     if count == 1:
@@ -108,10 +117,16 @@ def _row(evidence: Evidence, output: TensorSpec, count: int) -> Iterator[Hypothe
         yield _refused(output, why, settings, f'the output {output} has {count} numbers, as many '
                        'as landmarks usually have')
         return
+    if end == 'Sigmoid' and count == 4 and not stated:
+        yield replace(_refused(output, why, settings, f'the output {output} has four numbers from '
+                               '0 to 1: a box, or four labels', 'multi_label: true'),
+                      strength=Strength.STATED)
+        return
     if end == 'Sigmoid':
         yield _classes(output, 'none', why, Strength.STATED, settings,
                        'output.multi_label: true, because the graph ends in a sigmoid: each class '
-                       'by itself', multi_label=True)
+                       'by itself', multi_label=True,
+                       unverified=() if stated else ('output.decoder',))
         return
     if numbers is not None and _sums_to_one(numbers):
         yield _classes(output, 'none', why, Strength.EXACT, settings,
@@ -147,6 +162,15 @@ def _row(evidence: Evidence, output: TensorSpec, count: int) -> Iterator[Hypothe
         unverified=() if known else ('output.decoder', 'output.activation'))
 
 
+def _other_results(evidence: Evidence, row: TensorSpec) -> str:
+    """Return outputs that are no by-products of a row of scores; '' if there are none."""
+    # The same classes before their activation, and the number of the best one, are by-products.
+    return ' and '.join(
+        str(tensor) for tensor in evidence.outputs if tensor.shape != row.shape
+        and (tensor.dtype.kind == 'f' or any(dim != 1 for dim in tensor.shape))
+        and not any(word in tensor.name.lower() for word in _FEATURE_WORDS))
+
+
 def _named_alone(evidence: Evidence, output: TensorSpec) -> bool:
     """Tell whether only this one of several outputs is named as scores, others as features."""
     return all(any(word in tensor.name.lower() for word in (
@@ -166,13 +190,14 @@ def _classes(
 
 def _refused(
     output: TensorSpec, why: str, settings: InputSettings, reason: str,
+    options: str = 'activation: softmax',
 ) -> Hypothesis:
     """State that a row may be something else than class scores."""
     return Hypothesis(
         'classification', 'classification', {'output': output.name}, why, Strength.USUAL,
         settings, missing=(
             f'{reason}; if it holds class scores nevertheless, declare labels and output: '
-            '{decoder: classification, activation: softmax}'))
+            f'{{decoder: classification, output: {output.name}, {options}}}'))
 
 
 def _no_logits(

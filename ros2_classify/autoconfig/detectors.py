@@ -236,11 +236,16 @@ def _selected_indices(evidence: Evidence) -> Iterator[Hypothesis]:
         return
     scores = next(tensor for tensor in evidence.outputs if tensor not in (triples[0], boxes[0]))
     names = {'boxes': boxes[0].name, 'scores': scores.name, 'indices': triples[0].name}
+    # The operator takes corners in any order, or centre and size.
+    centers = _box_formats(_array(evidence, boxes[0])) == ('cxcywh',)
+    known = bool(evidence.spec.extra) or centers
     yield _hypothesis(
-        'selected_indices', {'outputs': names},
+        'selected_indices', {'outputs': names, **({'box_format': 'cxcywh'} if centers else {})},
         f'the output {triples[0]} holds triples of whole numbers, as non-maximum suppression '
         'gives them', Strength.EXACT, _YOLOV3_INPUT,
-        'output.box_format: yxyx, as that operator has it')
+        'output.box_format: ' + ('cxcywh, because no box would have corners in order' if centers
+                                 else 'yxyx, as that operator has it'),
+        unverified=() if known else ('output.box_format',))
 
 
 def _final(evidence: Evidence) -> Iterator[Hypothesis]:
@@ -262,7 +267,10 @@ def _final(evidence: Evidence) -> Iterator[Hypothesis]:
             continue
         yield _hypothesis(
             'end_to_end', options if units == 'model' else {**options, 'units': units}, why,
-            Strength.STATED, settings, f'output.units: {units}, because boxes are {words}')
+            Strength.STATED, settings, f'output.units: {units}, because boxes are {words}',
+            # TensorFlow has y before x. Exporters that have x first are known by more.
+            unverified=() if 'count' in found or evidence.size is None or (
+                evidence.spec.extra) else ('output.box_format',))
 
 
 def named_final(outputs: Sequence[TensorSpec]) -> dict[str, TensorSpec] | None:
@@ -327,7 +335,8 @@ def _dets_labels(evidence: Evidence) -> Iterator[Hypothesis]:
             'end_to_end', {'outputs': {'dets': dets[0].name, 'classes': classes[0].name}},
             f'the output {dets[0]} has a box and a score in each row, and {classes[0]} its '
             'class, as MMDeploy exports detectors', Strength.EXACT, _MMDET_INPUT,
-            'output.units: model, because boxes are in pixels of the input')
+            'output.units: model, because boxes are in pixels of the input',
+            unverified=() if plain(dets[0].name) == 'dets' else ('output.box_format',))
 
 
 def _ultralytics(evidence: Evidence) -> Iterator[Hypothesis]:
@@ -407,7 +416,12 @@ def _row_options(name: str, width: int, **options: Any) -> dict[str, Any]:
 
 def _rows(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize final boxes, each a row with its score and class, in the usual orders."""
-    output, others = _main(evidence)
+    # PaddleDetection writes the number of rows beside them.
+    listed = [tensor for tensor in evidence.outputs
+              if tensor.dtype.kind == 'f' or any(dim != 1 for dim in tensor.shape)]
+    if not listed:
+        return
+    output, others = _main(replace(evidence, outputs=listed))
     if len(output.shape) not in (2, 3) or any(len(other.shape) < 4 for other in others):
         return
     rows, width = output.shape[-2:]
@@ -438,9 +452,12 @@ def _rows(evidence: Evidence) -> Iterator[Hypothesis]:
             # EfficientDet is trained on images with their proportions, but exported with any size.
             resize = ('input.resize',) if more.get('box_format') == 'yxyx' else ()
             settings = InputSettings(settings.fields, settings.sentence, (*_ALL, *resize))
+        # In a square image nothing tells x from y.
+        unknown = () if evidence.ultralytics or strength == Strength.STATED or more.get(
+            'box_format') == 'cxcywh' else ('output.box_format',)
         yield _hypothesis(
             'end_to_end', options, why, strength, settings, f'output.columns: {words}',
-            class_column=(name, column))
+            class_column=(name, column), unverified=unknown)
 
 
 def _orders(
@@ -457,6 +474,9 @@ def _orders(
     if width == 6:
         yield (Strength.USUAL, ['box', 'class', 'score'], {},
                'x1, y1, x2, y2, class, score, in the pixels of the input', 4)
+        yield (Strength.USUAL, ['class', 'score', 'box'], {},
+               'class, score, x1, y1, x2, y2, in the pixels of the input, as PaddleDetection has '
+               'it', 0)
     if width == 7:
         yield (Strength.USUAL, [], {}, 'batch, x1, y1, x2, y2, class, score, in the pixels of the '
                'input, as YOLOv7 with its own non-maximum suppression has it', 5)
@@ -668,9 +688,16 @@ def _boxes_and_scores(
         means = table.mean(axis=0)
         last = int(means.argmax()) == classes - 1 and classes > 2
         background = classes - 1 if last else 0
+    grid = _grid_of(evidence, boxes) if classes == 1 else {}
     sentence = ('output.background: none, because the scores of a box are independent'
                 if background is False else
                 f'output.background: {background}, because it has most of the probability')
+    if _are_sides_from_a_corner(places, evidence.size):
+        yield _hypothesis(
+            'boxes_scores', {}, why, Strength.EXACT, _YOLO_INPUT, missing=(
+                f'the boxes of {boxes} read as left, top, width and height, which no decoder '
+                'takes; export corners (x1, y1, x2, y2) or centre and size'))
+        return
     for box_format in _box_formats(places):
         if box_format == 'xyxy' and evidence.spec.layout == 'nhwc':
             box_format = 'yxyx'
@@ -685,7 +712,24 @@ def _boxes_and_scores(
                 why, Strength.EXACT, _SSD_INPUT if normalized else _YOLO_INPUT,
                 f'output.box_format: {box_format}, '
                 f'{"from 0 to 1" if normalized else "in pixels of the input"}', sentence,
-                **(_grid_of(evidence, boxes) if classes == 1 else {}))
+                # Nothing but the cells that boxes follow tells x from y.
+                unverified=() if grid or box_format == 'cxcywh' else ('output.box_format',),
+                **grid)
+
+
+def _are_sides_from_a_corner(
+    values: NDArray[np.float64], size: tuple[int, int] | None,
+) -> bool:
+    """Tell whether boxes are inside only if they are read as left, top, width and height."""
+    rows = values.reshape(-1, values.shape[-1])
+    rows = rows[rows.any(axis=1)]
+    if size is None or len(rows) < _FEW or _box_formats(values) != ('cxcywh',):
+        return False
+    limits = np.array(size, np.float64) if float(np.abs(rows).max()) > 4.0 else np.ones(2)
+    margin = 0.02 * limits
+    whole = ((rows[:, :2] >= -margin) & (rows[:, :2] + rows[:, 2:] <= limits + margin)).all(axis=1)
+    outside = (rows[:, :2] - rows[:, 2:] / 2 < -margin).any(axis=1)
+    return float(whole.mean()) > 0.97 and float(outside.mean()) > 0.05
 
 
 def _fits_units(evidence: Evidence, boxes: TensorSpec, units: str) -> bool:

@@ -56,6 +56,8 @@ _SHARE = 0.8
 _FEW = 8
 # Boxes follow their cells with at least this correlation, if there are enough of them.
 _FOLLOWS, _FEWEST = 0.5, 32
+# Of real models, the median box is within a tenth of a cell of its cell's centre.
+_BESIDE = 0.4
 
 
 @dataclass(frozen=True)
@@ -264,17 +266,22 @@ def _against_grid(hypothesis: Hypothesis, found: Candidates, run: Run) -> str:
     # Filler that is the same everywhere says nothing.
     if len(np.unique(boxes, axis=0)) < _FEWEST:
         return ''
-    follow = max(min(correlation(boxes[:, axis] + boxes[:, axis + 2], grid[kept][:, axis])
-                     for axis in (0, 1)) for grid in grids)
+    follow, grid = max(
+        ((min(correlation(boxes[:, axis] + boxes[:, axis + 2], grid[kept][:, axis])
+              for axis in (0, 1)), grid) for grid in grids), key=lambda each: each[0])
     if follow < _FOLLOWS:
         return f'its boxes do not follow the cells of the grids (correlation {follow:.2f})'
+    offsets = ((boxes[:, :2] + boxes[:, 2:]) / 2 - grid[kept][:, :2]) / grid[kept][:, 2:]
+    if float(np.median(offsets, axis=0).max()) < -_BESIDE:
+        return ('its boxes are left and above of their cells, as if left, top, width and height '
+                'were read as centre and size')
     return ''
 
 
 def _centers(
     size: tuple[int, int], strides: tuple[int, ...], anchors: int,
 ) -> NDArray[np.float64]:
-    """Return the centre of the cell of each box."""
+    """Return the centre of the cell of each box, and its stride."""
     tables = [cells(size, (stride,)) for stride in strides]
     table = np.concatenate([np.tile(each, (anchors, 1)) for each in tables]).astype(np.float64)
-    return np.asarray((table[:, :2] + 0.5) * table[:, 2:])
+    return np.concatenate([(table[:, :2] + 0.5) * table[:, 2:], table[:, 2:]], axis=1)

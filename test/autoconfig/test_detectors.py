@@ -282,7 +282,7 @@ def test_a_column_with_fractions_is_no_class() -> None:
 
 def test_rows_of_zeros_are_asked() -> None:
     text = refusal({'out': np.zeros((1, COUNT, 6), np.float32)})
-    assert 'which of 4 readings' in text and 'cxcywh' in text
+    assert 'which of 5 readings' in text and 'cxcywh' in text
 
 
 @pytest.mark.parametrize('task, extra', [('detect', 0), ('segment', 32), ('pose', 51)])
