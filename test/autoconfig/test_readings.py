@@ -78,7 +78,7 @@ def test_scores_beside_another_result_are_not_all(
 ) -> None:
     """A detector's boxes, or another question, must not be dropped without a word."""
     with pytest.raises(DescriptorError) as caught:
-        heads(tmp_path / 'm.onnx', {'scene': ([1, 5], 'Softmax'), 'more': other})
+        heads(tmp_path / 'm.onnx', {'place': ([1, 5], 'Softmax'), 'more': other})
     assert 'declare each under heads' in str(caught.value) or 'more' in str(caught.value)
 
 
