@@ -29,12 +29,13 @@ from typing import Any, cast, Generic, Literal, overload, TYPE_CHECKING, TypeVar
 import numpy as np
 
 from ros2_classify.autoconfig.complete import complete
+from ros2_classify.cascade.stages import Stages
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines import Engine, EngineSettings, open_engine, parallel_runs, Tensors
 from ros2_classify.engines.external_data import check_weights
 from ros2_classify.engines.settings import MAX_BATCH
 from ros2_classify.errors import DescriptorError, OptionsError
-from ros2_classify.model.catalog import resolve
+from ros2_classify.model.catalog import resolve, stage_models
 from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.files import model_file
 from ros2_classify.model.labels import Labels
@@ -89,6 +90,8 @@ class Pipeline(Generic[Found]):
         The model file, if it was loaded from one.
     engine_time : float
         Seconds that the engine needed to start, such as to build a TensorRT engine.
+    stages : Stages or None
+        The further models of a cascade; None for any other model.
 
     Raises
     ------
@@ -131,6 +134,7 @@ class Pipeline(Generic[Found]):
                               for tensor in engine.inputs)
         self.file: Path | None = None
         self.engine_time = 0.0
+        self.stages: Stages | None = None
         self._parallel = parallel_runs(engine)
         self._running = threading.Semaphore(self._parallel)
         self._closing = threading.Lock()
@@ -242,6 +246,7 @@ class Pipeline(Generic[Found]):
 
         """
         declared = resolve(model)
+        stages = stage_models(declared)
         path = model_file(declared, fetch)
         check_weights(declared, path, engine.external_data if engine else ())
         labels = declared.load_labels()
@@ -272,9 +277,36 @@ class Pipeline(Generic[Found]):
                 max_batch=settings.max_batch)
             pipeline.file = path
             pipeline.engine_time = engine_time
-            return pipeline
         except BaseException:
             opened.close()
+            raise
+        if stages:
+            try:
+                pipeline._load_stages(stages, {
+                    'provider': provider, 'threads': threads, 'fetch': fetch, 'convert': convert,
+                    'engine': engine})
+            except BaseException:
+                pipeline.close()
+                raise
+        return pipeline
+
+    def _load_stages(
+        self, models: Mapping[str, ModelDescriptor], options: Mapping[str, Any],
+    ) -> None:
+        """Load the further models of a cascade; each may get all crops at once."""
+        if self.task != 'detection':
+            raise DescriptorError(
+                f'{self._descriptor.origin}: stages look at the boxes of a detector, but the task '
+                f'is {self.task}; remove stages')
+        loaded: dict[str, Pipeline[Any]] = {}
+        try:
+            for stage in self._descriptor.stages:
+                loaded[stage.name] = Pipeline.load(
+                    models[stage.name], max_batch=stage.max_crops, **options)
+            self.stages = Stages(self._descriptor.stages, loaded, self.labels)
+        except BaseException:
+            for each in loaded.values():
+                each.close()
             raise
 
     @property
@@ -326,6 +358,11 @@ class Pipeline(Generic[Found]):
         """Count an image of a source for which any head gives the result of another image."""
         for checks, each in zip(self.all_checks, (result, *result.others.values())):
             checks.check_image(source, each, pixels)
+
+    @property
+    def unverified(self) -> tuple[str, ...]:
+        """The keys, such as ``input.mean``, that nobody has confirmed, those of stages too."""
+        return self._descriptor.unverified + (self.stages.unverified if self.stages else ())
 
     @property
     def options(self) -> Options:
@@ -424,9 +461,12 @@ class Pipeline(Generic[Found]):
             while True:
                 batch.clear()
                 times: list[float] = []
+                seen: list[Image] = []
                 for image in islice(rest, batch.capacity):
                     start = time.perf_counter()
                     batch.add(image, color)
+                    if self.stages is not None:
+                        seen.append(image)
                     times.append(time.perf_counter() - start)
                 if not times:
                     return results
@@ -437,6 +477,10 @@ class Pipeline(Generic[Found]):
                     results.append(self.postprocess(
                         outputs, geometry, options, preprocess_time=seconds,
                         inference_time=taken))
+                if self.stages is not None:
+                    results[-len(seen):] = cast('list[Found]', self.stages(
+                        cast('list[Detections]', results[-len(seen):]), seen,
+                        [color] * len(seen)))
 
     def new_batch(self) -> Batch:
         """
@@ -577,6 +621,8 @@ class Pipeline(Generic[Found]):
         # Grey tells nothing about real images.
         for checks in self.all_checks:
             checks.clear()
+        if self.stages is not None:
+            self.stages.warm_up()
         return result
 
     def close(self) -> None:
@@ -585,6 +631,8 @@ class Pipeline(Generic[Found]):
             for _ in range(self._parallel):
                 self._running.acquire()
             try:
+                if self.stages is not None:
+                    self.stages.close()
                 self._engine.close()
             finally:
                 self._running.release(self._parallel)

@@ -151,7 +151,7 @@ def run(arguments: argparse.Namespace) -> int:
         found: dict[str, Any] = {
             'model': pipeline.descriptor.name, **result.to_dict(),
             'provider': pipeline.engine.provider,
-            'unverified': list(pipeline.descriptor.unverified), 'best_score': best}
+            'unverified': list(pipeline.unverified), 'best_score': best}
         if names:
             found['head'] = names[0]
     if isinstance(result, Embedding) and isinstance(reference, Embedding):
@@ -215,7 +215,7 @@ def _say_settings(pipeline: Pipeline[Result]) -> None:
     """Say what is inferred, and what nothing says."""
     for setting in pipeline.descriptor.inferred:
         say('hint', f'inferred {setting}')
-    if unverified := pipeline.descriptor.unverified:
+    if unverified := pipeline.unverified:
         say('warning', f'not verified: {", ".join(unverified)}: the model file does not say '
                        'it, so the result may be wrong; run models check --image FILE '
                        '--label LABEL, then set these keys in a descriptor, or use --input')

@@ -86,7 +86,8 @@ def run_check(arguments: argparse.Namespace) -> int:
             show(line)
     if report.problems:
         return EXIT_MODEL
-    unverified = report.descriptor.unverified if report.descriptor else ()
+    unverified = (*(report.descriptor.unverified if report.descriptor else ()),
+                  *report.unverified_stages)
     return EXIT_UNVERIFIED if unverified and arguments.strict else EXIT_OK
 
 

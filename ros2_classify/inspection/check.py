@@ -42,7 +42,7 @@ from ros2_classify.errors import EngineError, OptionsError, Ros2ClassifyError
 from ros2_classify.image_io import depth_reader
 from ros2_classify.inspection.output_checks import (
     best_score, Issues, judge, nothing_found, run_on)
-from ros2_classify.model.catalog import resolve
+from ros2_classify.model.catalog import resolve, stage_models
 from ros2_classify.model.descriptor import ModelDescriptor, PIXELS, Resize, with_pixels
 from ros2_classify.model.descriptor_writer import mapping_of
 from ros2_classify.model.files import model_file
@@ -151,6 +151,7 @@ class Report:
     problems: list[str] = field(default_factory=list)  # what is wrong, a sentence each
     warnings: list[str] = field(default_factory=list)  # what may be wrong
     notes: list[str] = field(default_factory=list)  # what is unknown
+    unverified_stages: tuple[str, ...] = ()  # what nobody has confirmed of a cascade's stages
 
     def add(self, issues: Issues) -> None:
         """Add new issues."""
@@ -187,9 +188,24 @@ def check_model(
             _look_at(report, engine, declared, image, label)
         finally:
             engine.close()
+        for name, stage in stage_models(declared).items():
+            _look_at_stage(report, name, check_model(
+                stage, provider=provider, threads=threads, fetch=fetch))
     except Ros2ClassifyError as error:
         report.problems.insert(0, str(error))
     return report
+
+
+def _look_at_stage(report: Report, name: str, stage: Report) -> None:
+    """Add what a check of a cascade's stage has found to the cascade's own report."""
+    for kind in ('problems', 'warnings', 'notes'):
+        getattr(report, kind).extend(f'stage {name}: {each}' for each in getattr(stage, kind))
+    found = stage.descriptor
+    if found is not None:
+        report.notes.append(f'stage {name}: {found.name} ({found.task}) was checked by itself')
+        report.unverified_stages += tuple(f'stages.{name}.{key}' for key in found.unverified)
+        if found.unverified:
+            report.warnings.append(f'stage {name}: not verified: {", ".join(found.unverified)}')
 
 
 def _measure(report: Report, path: Path) -> None:
@@ -349,7 +365,8 @@ def summary(report: Report) -> Mapping[str, Any]:
         'outputs': [_spec(spec) for spec in report.outputs],
         'descriptor': None if descriptor is None else mapping_of(descriptor),
         'inferred': list(descriptor.inferred) if descriptor else [],
-        'unverified': list(descriptor.unverified) if descriptor else [],
+        'unverified': [*(descriptor.unverified if descriptor else ()),
+                       *report.unverified_stages],
         'labels': len(report.labels) if report.labels else None,
         'seen': output_ranges(report),
         'result': report.result.to_dict() if report.result is not None else None,

@@ -23,11 +23,12 @@ from pathlib import Path, PurePath
 from ros2_classify.download.options import default_import_directory
 from ros2_classify.download.url import (
     is_archive_name, is_sha256, is_url, problem_with, redact, safe_name, split_facts)
-from ros2_classify.errors import FetchError, ModelNotFoundError
+from ros2_classify.errors import DescriptorError, FetchError, ModelNotFoundError
 from ros2_classify.model.companion_files import with_companion_files
 from ros2_classify.model.descriptor import (
     Format, load_descriptor, ModelDescriptor, SAVED_MODEL_FILE, SUFFIXES)
 from ros2_classify.model.source import Source
+from ros2_classify.model.stages import model_of
 from ros2_classify.paths import locate, search_path, SEARCH_PATH_VARIABLE, shipped_directory
 
 # Suffixes; offset and bytes of the signature (empty: unknown); what it is; what to do.
@@ -149,6 +150,22 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
                    f'{path.name}, member: ...}}' if is_archive_name(path.name) else '')
         raise ModelNotFoundError(f'{kind} {text}; {_FORMS}{archive}')
     return load_descriptor(find(text))
+
+
+def stage_models(descriptor: ModelDescriptor) -> dict[str, ModelDescriptor]:
+    """Return the descriptors of a cascade's stages by their names."""
+    found = {}
+    for stage in descriptor.stages:
+        try:
+            found[stage.name] = resolve(model_of(stage, descriptor.directory))
+        except ModelNotFoundError as error:
+            raise ModelNotFoundError(
+                f'{descriptor.origin}: stages.{stage.name}.model: {error}') from error
+        if found[stage.name].stages:
+            raise DescriptorError(
+                f'{descriptor.origin}: stages.{stage.name}.model: {stage.model} has stages of its '
+                'own; give a model without')
+    return found
 
 
 def _model_format(path: Path) -> Format | None:

@@ -38,6 +38,7 @@ from ros2_classify.keys import (
 from ros2_classify.model.expected import Expected
 from ros2_classify.model.labels import Labels, load_labels, MAX_CLASS_ID
 from ros2_classify.model.source import read_source, Source
+from ros2_classify.model.stages import read_stages, Stage
 from ros2_classify.paths import check_allowed, locate
 from ros2_classify.yaml_config import (
     as_integer, as_list, as_text, as_word, Fields, MAX_BYTES, read_yaml, Where)
@@ -465,6 +466,8 @@ class ModelDescriptor:
         What the outputs mean; with `heads`, those of the first one, as `labels` and `defaults`.
     heads : tuple of ModelDescriptor
         Several results of one inference: a descriptor for each, whose name is the head's.
+    stages : tuple of Stage
+        Further models that get the crops of the boxes: the model is the detector of a cascade.
     conversion : ConversionSpec
         For TensorFlow's formats: how the model is converted to ONNX.
     defaults : Defaults
@@ -516,6 +519,9 @@ class ModelDescriptor:
     heads: tuple[ModelDescriptor, ...] = key(
         (), 'several results of one inference, in place of `output`, `labels` and `defaults`',
         kind=Kind(Fields, {}, 'see below'), unset='one result')
+    stages: tuple[Stage, ...] = key(
+        (), 'a detector only: further models that look at its boxes; see '
+        '[Cascades](cascades.md)', kind=Kind(Fields, {}, 'see below'), unset='none')
     conversion: ConversionSpec = key(
         ConversionSpec(), "for TensorFlow's formats: how the model is converted to ONNX",
         name='convert', unset='found')
@@ -623,6 +629,7 @@ class ModelDescriptor:
 # The keys of the top whose values are mappings of declared keys.
 SECTIONS: dict[str, type] = {
     'source': Source, 'input': InputSpec, 'output': OutputSpec, 'heads': HeadKeys,
+    'stages': Stage,
     'convert': ConversionSpec, 'defaults': Defaults, 'expected': Expected}
 
 
@@ -703,6 +710,8 @@ def parse_descriptor(
     if 'output' in fields:
         values['output'], values['task'] = _output(values['output'], values['task'], fields)
     heads: Fields | tuple[()] = values.pop('heads')
+    if values['stages']:
+        values['stages'] = read_stages(values['stages'])
     values['format'] = values['format'] or _format_of(source, fields)
     _check_conversion(values['conversion'], values['format'], fields)
     values['name'] = values['name'] or _NAME.read(

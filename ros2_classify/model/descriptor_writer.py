@@ -21,6 +21,7 @@ from typing import Any
 
 from ros2_classify.model.descriptor import Defaults, InputSpec, ModelDescriptor, OutputSpec
 from ros2_classify.model.labels import Labels
+from ros2_classify.model.stages import stage_data
 
 
 def mapping_of(descriptor: ModelDescriptor) -> dict[str, Any]:
@@ -31,6 +32,7 @@ def mapping_of(descriptor: ModelDescriptor) -> dict[str, Any]:
         'format': descriptor.format, 'labels': _labels(descriptor.labels),
         'input': _input(descriptor.input), 'output': _output(descriptor.output),
         'heads': {head.name: _head(head) for head in descriptor.heads},
+        'stages': {stage.name: stage_data(stage) for stage in descriptor.stages},
         'convert': {key: list(value) if isinstance(value, tuple) else value
                     for key, value in vars(descriptor.conversion).items() if value},
         'defaults': _defaults(descriptor.defaults),

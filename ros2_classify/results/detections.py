@@ -65,6 +65,9 @@ class Detections:
     positions : ndarray of float64, shape (N, 3), optional
         Where each object is in metres, in the camera's optical frame (x right, y down, z
         forward); NaN where it is not known. None without depth.
+    attributes : mapping of str to tuple
+        What the stages of a cascade say of each object, by the stage's name: for each box a
+        `Classification` or an `Embedding`, or None where the stage did not look. Empty without.
     others : mapping of str to Result
         The results of the model's further heads, by their names; empty if it has none.
 
@@ -102,6 +105,7 @@ class Detections:
     oriented: NDArray[np.float32] | None = None
     track_ids: NDArray[np.object_] | None = None
     positions: NDArray[np.float64] | None = None
+    attributes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, kw_only=True)
     # Any, because `Result` is the union of this type and others.
     others: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
@@ -117,7 +121,9 @@ class Detections:
         if len(self):
             _check_boxes(boxes, self.image_size)
         for what, parts in (('masks', self.masks), ('sets of key points', self.keypoints),
-                            ('track ids', self.track_ids)):
+                            ('track ids', self.track_ids),
+                            *((f'attributes {name!r}', of) for name, of in
+                              self.attributes.items())):
             if parts is not None and len(parts) != len(self):
                 raise OutputError(
                     f'there are {len(parts)} {what} but {len(self)} boxes: one is needed for each')
@@ -161,7 +167,9 @@ class Detections:
             keypoints=None if self.keypoints is None else self.keypoints.select(rows),
             oriented=None if self.oriented is None else self.oriented[rows],
             track_ids=None if self.track_ids is None else self.track_ids[rows],
-            positions=None if self.positions is None else self.positions[rows])
+            positions=None if self.positions is None else self.positions[rows],
+            attributes={name: tuple(of[row] for row in rows)
+                        for name, of in self.attributes.items()})
 
     def instances(self) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
         """
@@ -185,7 +193,8 @@ class Detections:
         Return one dictionary for each object: ``class_id``, ``label``, ``score``, ``box``.
 
         Where the model or the server gives them also ``keypoints``, ``oriented_box``, ``id``,
-        ``position`` (metres; None where it is not known).
+        ``position`` (metres; None where it is not known), and ``attributes``: for each stage of a
+        cascade what it says of the object, None where it did not look.
         """
         rows: list[dict[str, Any]] = [
             {'class_id': class_id, 'label': label, 'score': round(score, 6),
@@ -207,7 +216,30 @@ class Detections:
             for row, point in zip(rows, self.positions.tolist()):
                 row['position'] = ([round(metres, 4) for metres in point]
                                    if np.isfinite(point).all() else None)
+        for name, of in self.attributes.items():
+            for row, each in zip(rows, of):
+                row.setdefault('attributes', {})[name] = None if each is None else each.rows()
         return rows
+
+    def said(self, row: int) -> list[tuple[str, str, float, int]]:
+        """
+        Return what the stages of a cascade say of one object.
+
+        Parameters
+        ----------
+        row : int
+            The object's row.
+
+        Returns
+        -------
+        list of (str, str, float, int)
+            Each stage that classifies and found a class; label, score and id of its best one.
+
+        """
+        found = [(name, of[row]) for name, of in self.attributes.items()]
+        return [(name, str(each.labels[0]), float(each.scores[0]), int(each.class_ids[0]))
+                for name, each in found
+                if each is not None and each.task == 'classification' and len(each)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result in JSON types: task, image, results, timing_ms."""
@@ -217,10 +249,12 @@ class Detections:
         """Return the result as a table."""
         if not len(self):
             return 'nothing found above the threshold'
+        stages = ('stages',) if self.attributes else ()
         return table(
-            ('label', 'score', 'x1', 'y1', 'x2', 'y2', 'class id'), 'lrrrrrr',
+            ('label', 'score', 'x1', 'y1', 'x2', 'y2', 'class id', *stages), 'lrrrrrrl',
             [(row['label'], f'{row["score"]:.3f}', *(f'{edge:.0f}' for edge in row['box']),
-              str(row['class_id'])) for row in self.rows()]) + self._more()
+              str(row['class_id']), *([_said(self.said(number))] if stages else ()))
+             for number, row in enumerate(self.rows())]) + self._more()
 
     def _more(self) -> str:
         """Return a line for each object with an angle or key points."""
@@ -236,6 +270,10 @@ class Detections:
                     f'{point["name"]} {point["x"]:.0f},{point["y"]:.0f} ({point["score"]:.2f})'
                     for point in row['keypoints']))
         return ''.join(f'\n{line}' for line in lines)
+
+
+def _said(found: list[tuple[str, str, float, int]]) -> str:
+    return ' | '.join(f'{label} {score:.3f}' for _, label, score, _ in found)
 
 
 def _check_boxes(boxes: NDArray[np.float32], image_size: tuple[int, int]) -> None:

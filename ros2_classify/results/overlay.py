@@ -285,10 +285,13 @@ def _draw_tabs(
     height, width = canvas.shape[:2]
     placed: list[tuple[int, int, int, int]] = []
     room = _MAX_COVER * height * width
-    for box, label, score, class_id, distance in zip(
+    for row, (box, label, score, class_id, distance) in enumerate(zip(
             boxes, result.labels.tolist(), result.scores.tolist(), result.class_ids.tolist(),
-            _distances(result)):
-        number = f' {score:.2f}'
+            _distances(result))):
+        # A second model's class stays as long as there is room for the score.
+        number = f' {score:.2f}' + ''.join(
+            f' | {to_ascii(name, number)} {sure:.2f}'
+            for _, name, sure, number in result.said(row))
         for suffix in dict.fromkeys((number + distance, distance, '')):
             limit = width - 2 * style.pad - _text_size(suffix, style)[0]
             text = _fit(to_ascii(label, class_id), limit, style) + suffix

@@ -29,6 +29,7 @@ from types import MappingProxyType
 from ros2_classify.decoders import DECODERS
 from ros2_classify.keys import Schema, schema, table, words
 from ros2_classify.model.descriptor import HeadKeys, ModelDescriptor, OutputSpec, SECTIONS
+from ros2_classify.model.stages import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / 'models/descriptor.schema.json'
@@ -42,6 +43,8 @@ def schema_text() -> str:
     result['properties']['heads'].update(
         type='object', minProperties=1,
         additionalProperties=output_schema(schema(HeadKeys)['properties']))
+    result['properties']['stages'].update(
+        type='object', minProperties=1, additionalProperties=schema(Stage))
     head = {'$schema': 'http://json-schema.org/draft-07/schema#',
             'title': 'Model descriptor of ros2_classify'}
     return json.dumps({**head, **result}, indent=1, ensure_ascii=False) + '\n'

@@ -44,6 +44,8 @@ from vision_msgs.msg import (
 
 _INTERFACES = 'ros2_classify_interfaces'
 
+# Between the name of a cascade's stage and its class, in hypotheses after the first one.
+_OF_STAGE = ':'
 # VisionClass.class_id is a uint16, and its largest value means "unlabelled".
 _MAX_CLASS_ID = 0xFFFE
 
@@ -80,12 +82,31 @@ def detections_msg(
         hypothesis.hypothesis.score = score
         detection.results = [hypothesis]
         detections.append(detection)
+    if result.attributes:
+        _add_attributes(detections, result, class_id)
     msg.detections = detections
     return msg
 
 
+def _add_attributes(detections: list[Detection2D], result: Detections, class_id: str) -> None:
+    """Append the best class of each stage of a cascade to the hypotheses of its object."""
+    for row, detection in enumerate(detections):
+        more = []
+        for stage, label, score, number in result.said(row):
+            more.append(ObjectHypothesisWithPose())
+            # With the stage's name no class of the detector has the same text.
+            more[-1].hypothesis.class_id = (
+                f'{stage}{_OF_STAGE}{label if class_id == "label" else number}')
+            more[-1].hypothesis.score = score
+        if more:
+            detection.results = [*detection.results, *more]
+
+
 def detections_cdr(result: Detections, header: Any, class_id: str = 'label') -> bytes:
     """Return the message of `detections_msg`, serialized."""
+    if result.attributes:
+        # These rows have several hypotheses, which the quick way does not write.
+        return bytes(serialize_message(detections_msg(result, header, class_id)))
     return cdr.detections(
         header, _names(result, class_id), result.scores, *_centers_and_sizes(result))
 
@@ -288,8 +309,8 @@ def detections_from(
         msg: Any, image_size: tuple[int, int], names: Mapping[int, str]) -> Detections:
     """Read a ``vision_msgs/Detection2DArray``: the best hypothesis of each, boxes clipped."""
     known = [detection for detection in msg.detections if detection.results]
-    best = [max((each.hypothesis for each in detection.results), key=lambda each: each.score)
-            for detection in known]
+    best = [max((each.hypothesis for each in _of_detector(detection.results, names)),
+                key=lambda each: each.score) for detection in known]
     ids, scores, labels, order = _columns(best, names)
     # A corner beyond the range of float32 becomes inf, and is clipped.
     with np.errstate(over='ignore'):
@@ -298,6 +319,15 @@ def detections_from(
     limits = np.array([*image_size, *image_size], np.float32)
     return Detections(
         np.clip(boxes, 0, limits), ids, scores, labels, image_size, _NO_TIMING)
+
+
+def _of_detector(results: list[Any], names: Mapping[int, str]) -> list[Any]:
+    """Return the hypotheses of a detector, without those of a cascade's stages."""
+    known = set(names.values())
+    own = [each for number, each in enumerate(results)
+           if not number or each.hypothesis.class_id in known
+           or _OF_STAGE not in each.hypothesis.class_id]
+    return own or results
 
 
 def segmentation_from(

@@ -180,5 +180,5 @@ class ServerReport:
             provider=provider, fell_back=fell_back(asked, provider),
             version=server.models_loaded, load_time=model.load_time, engine_time=model.engine_time,
             warm_up_time=model.warm_up_time, refused=server.change_refused,
-            unverified=model.pipeline.descriptor.unverified,
+            unverified=model.pipeline.unverified,
             counts=model.counts(), issues=model.issues())

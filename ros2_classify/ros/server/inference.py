@@ -24,6 +24,7 @@ import time
 from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
+from ros2_classify.cascade.stages import Stages
 from ros2_classify.engines import Tensors
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.results.results import Result
@@ -94,6 +95,8 @@ class Job:
     images: list[tuple[Source, NDArray[Any], str]] = field(default_factory=list)
     dropped: list[Outcome] = field(default_factory=list)  # the images that are not in the batch
     outputs: list[Tensors] = field(default_factory=list)  # one for each image
+    # of a cascade, whose stages need all of them at once: one for each image
+    results: list[Result | Exception] = field(default_factory=list)
     preprocess_time: float = 0.0  # seconds, as below
     inference_time: float = 0.0
     error: Exception | None = None  # how the model failed
@@ -191,15 +194,36 @@ class Inference:
                 yield Outcome(source, drop=Drop.FAILED, error=job.error)
                 continue
             try:
-                settings = job.settings.of(source.stream)
-                result = job.model.pipeline.postprocess(
-                    job.outputs[row], job.batch.geometries[row], settings.options,
-                    preprocess_time=job.preprocess_time, inference_time=job.inference_time)
+                result = job.results[row] if job.results else self._result(job, row)
+                if isinstance(result, Exception):
+                    raise result
                 job.model.pipeline.check_image(source.origin, result, pixels)
             except Exception as error:  # noqa: B902 - the other images get their results
                 yield Outcome(source, drop=Drop.FAILED, error=error)
             else:
-                yield Outcome(source, result, pixels, color, settings.class_id)
+                class_id = job.settings.of(source.stream).class_id
+                yield Outcome(source, result, pixels, color, class_id)
+
+    def _result(self, job: Job, row: int) -> Result:
+        options = job.settings.of(job.images[row][0].stream).options
+        return job.model.pipeline.postprocess(
+            job.outputs[row], job.batch.geometries[row], options,
+            preprocess_time=job.preprocess_time, inference_time=job.inference_time)
+
+    def _cascade(self, job: Job, stages: Stages) -> None:
+        """Have the stages of a cascade look at the objects of all images, in one run."""
+        found: list[Any] = []
+        for row in range(len(job.images)):
+            try:
+                found.append(self._result(job, row))
+            except Exception as error:  # noqa: B902 - the other images get their results
+                found.append(error)
+        good = [row for row, each in enumerate(found) if not isinstance(each, Exception)]
+        seen = stages([found[row] for row in good], [job.images[row][1] for row in good],
+                      [job.images[row][2] for row in good])
+        for row, result in zip(good, seen):
+            found[row] = result
+        job.results = found
 
     def abandon(self, error: Exception) -> list[Outcome]:
         """Give up the jobs that don't come back; return what becomes of their images."""
@@ -234,6 +258,9 @@ class Inference:
         begun = time.perf_counter()
         try:
             job.outputs = job.model.pipeline.infer(job.batch)
+            job.inference_time = time.perf_counter() - begun
+            if job.model.pipeline.stages is not None:
+                self._cascade(job, job.model.pipeline.stages)
         except Exception as error:  # noqa: B902 - whatever it is, the next image may be fine
             job.error = error
         job.inference_time = time.perf_counter() - begun

@@ -27,7 +27,6 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.task import Future
-from ros2_classify.model.labels import Labels
 from ros2_classify.ros.diagnostics.issues import find
 from ros2_classify.ros.messages.transports import TRANSPORTS
 from ros2_classify.ros.messages.vision import load_type, MESSAGES, to_msg
@@ -153,7 +152,7 @@ class Looking:
             return f'timeout is {timeout:g} s but must be over 0 and at most {_LONGEST:g}'
         if not (math.isfinite(question.max_age) and question.max_age >= 0.0):
             return f'max_age is {question.max_age:g} s but must be 0 or more'
-        if problem := question.unknown(model.labels):
+        if problem := _unknown(question, model):
             return problem
         if len(self._searches) >= _MOST:
             return f'{_MOST} requests and goals look already; try again later'
@@ -176,10 +175,10 @@ class Looking:
         for search in tuple(self._searches):
             search.end(reason)
 
-    def model_changed(self, labels: Labels | None) -> None:
+    def model_changed(self, model: Model) -> None:
         """End the searches for what the present model does not know."""
         for search in tuple(self._searches):
-            if problem := search.question.unknown(labels):
+            if problem := _unknown(search.question, model):
                 search.end(f'the model has been replaced: {problem}')
 
     def _find(self, name: str) -> CameraStream | str:
@@ -194,6 +193,11 @@ class Looking:
         known = ', '.join(stream.topic for stream in streams)
         return (f'there is no camera {name!r}; give one of: {known}' if name else
                 f'there are several cameras: give one as stream: {known}')
+
+
+def _unknown(question: Question, model: Model) -> str:
+    stages = model.pipeline.stages
+    return question.unknown(model.labels, stages.labels if stages else ())
 
 
 def _plain(name: str | None) -> str | None:

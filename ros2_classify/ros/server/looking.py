@@ -95,9 +95,9 @@ class Question:
                     'is unknown; synchronize the clocks, or give max_age 0')
         return ''
 
-    def unknown(self, labels: Labels | None) -> str:
-        """Return which class the model does not know, with the nearest name; or nothing."""
-        known = [] if labels is None else [name for _, name in labels.items()]
+    def unknown(self, labels: Labels | None, more: Sequence[str] = ()) -> str:
+        """Return which class neither model nor stages know, with the nearest name; or nothing."""
+        known = [] if labels is None else [*(name for _, name in labels.items()), *more]
         for name in self.classes if known else ():
             if name not in known:
                 near = get_close_matches(name, known, 1, 0.5)
@@ -116,7 +116,8 @@ def _reduced(result: Result, classes: Sequence[str]) -> tuple[Result, str, float
     if isinstance(result, Embedding):
         return result, '', 0.0
     rows = [row for row, label in enumerate(result.labels.tolist())
-            if (label in classes if classes else not _is_background(result, row))]
+            if (label in classes or _said(result, row) & set(classes) if classes
+                else not _is_background(result, row))]
     if isinstance(result, Classification):
         # A class that another one is more likely than is not seen.
         rows = [row for row in rows if row == 0]
@@ -127,6 +128,12 @@ def _reduced(result: Result, classes: Sequence[str]) -> tuple[Result, str, float
         return result, '', 0.0
     best = max(rows, key=result.scores.tolist().__getitem__)
     return result, str(result.labels[best]), float(result.scores[best])
+
+
+def _said(result: Result, row: int) -> set[str]:
+    """Return what the stages of a cascade say of an object."""
+    return {label for _, label, _, _ in result.said(row)} if isinstance(
+        result, Detections) else set()
 
 
 def _is_background(result: Result, row: int) -> bool:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 import threading
 import time
 from typing import Any
@@ -31,8 +32,10 @@ from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.engines import EngineSettings
 from ros2_classify.engines.providers import choose_providers, import_onnxruntime, PROVIDERS
 from ros2_classify.errors import DescriptorError
-from ros2_classify.model.catalog import resolve
+from ros2_classify.model.catalog import entries, resolve, stage_models
+from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.labels import Labels
+from ros2_classify.model.stages import model_of
 from ros2_classify.paths import allowed_paths, searching
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.postprocess.result_checks import ResultChecks
@@ -106,7 +109,9 @@ class Model:
     def counts(self) -> dict[str, int]:
         """Return how often results were suspicious, of all heads together."""
         counts = [checks.counts() for checks in self.pipeline.all_checks]
-        return {name: sum(each[name] for each in counts) for name in counts[0]}
+        stages = self.pipeline.stages
+        return {**{name: sum(each[name] for each in counts) for name in counts[0]},
+                **(stages.counts() if stages else {})}
 
     def acquire(self) -> bool:
         """Begin to use it; return False if it has been retired."""
@@ -195,6 +200,17 @@ def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
     return max(1, min(asked, streams))
 
 
+def _check_stages(policy: ModelPolicy, declared: ModelDescriptor) -> None:
+    """Check the models of a cascade's stages; those of the catalogue may be named by path, too."""
+    listed = set(entries().values())
+    models = stage_models(declared)
+    for stage in declared.stages:
+        name = model_of(stage, declared.directory)
+        if Path(name).absolute() not in listed:
+            policy.check_name(name)
+        policy.check_model(models[stage.name])
+
+
 def patience_for(engine: EngineSettings) -> float:
     """Return how many times as long as a CPU the provider may take to start with a model."""
     name = engine.provider.partition(':')[0]
@@ -224,6 +240,7 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
         declared = resolve(name) if policy is not None or settings['input'] else name
         if policy is not None:
             policy.check_model(resolve(declared))
+            _check_stages(policy, resolve(declared))
         pipeline = Pipeline.load(
             resolve(declared).with_pixels(settings['input']) if settings['input'] else declared,
             engine=engine,
@@ -267,7 +284,7 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
                     'inference at a time')
     for setting in pipeline.descriptor.inferred:
         log.info(f'assumed about {model.name}: {setting}')
-    if unverified := pipeline.descriptor.unverified:
+    if unverified := pipeline.unverified:
         log.warning(find('unverified', model=model.name, keys=', '.join(unverified)).text)
     log.info(
         f'model {model.name} ({pipeline.task}) on {pipeline.engine.provider}, '

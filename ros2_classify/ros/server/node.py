@@ -408,7 +408,7 @@ class ServerNode(ManagedNode):
             # Before its first result; a stream that isn't active will do so when it is.
             stream.announce_if_active(model)
         self.model = model
-        self._looking.model_changed(model.labels)
+        self._looking.model_changed(model)
         return old
 
     def check_change(self, model: Model, values: Mapping[str, Any]) -> None:
