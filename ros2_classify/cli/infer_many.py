@@ -168,7 +168,7 @@ class Many:
         row = {'source': frame.name, 'stamp': round(frame.stamp, 6),
                'model': pipeline.descriptor.name, **result.to_dict(),
                'provider': pipeline.engine.provider,
-               'unverified': list(pipeline.descriptor.unverified)}
+               'unverified': list(pipeline.unverified)}
         if self._arguments.json:
             print(json.dumps(row), flush=True)
         elif self._shows_each:

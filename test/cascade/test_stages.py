@@ -230,7 +230,7 @@ def test_one_stage_is_replaced_alone(directory):
     ('{color: {model: colors.yaml, classes: [cop]}}',
      "stages.color.classes: the detector has no class 'cop'; did you mean 'cup'?"),
     ('{color: {model: cascade.yaml}}', 'cascade.yaml has stages of its own'),
-    ('{color: {model: nothing.yaml}}', 'stages.color.model: no such file'),
+    ('{color: {model: nothing.yaml}}', 'stages.color.model: the descriptor file'),
     ('{color: {}}', 'model is missing'),
     ('{color: {model: colors.yaml, padding: 2}}', 'padding'),
     ('{"a b": {model: colors.yaml}}', 'letters'),
@@ -244,7 +244,8 @@ def test_a_wrong_stage_is_refused(directory, stages, said):
 
 def test_only_a_detector_has_stages(directory):
     path = directory / 'colors.yaml'
-    path.write_text(path.read_text() + 'stages: {color: {model: colors.yaml}}\n')
+    save_colors(directory, 'others')
+    path.write_text(path.read_text() + 'stages: {color: {model: others.yaml}}\n')
     with pytest.raises(DescriptorError, match='the task is classification; remove stages'):
         Pipeline.load(path)
 

@@ -14,6 +14,7 @@
 
 """Result messages: every field, both meanings of class_id, nothing lost on the way."""
 
+from dataclasses import replace
 from typing import get_args
 
 from builtin_interfaces.msg import Time
@@ -82,6 +83,29 @@ def test_detections(count, class_id):
             box, atol=1e-4)
         assert (center.theta, detection.id) == (0.0, '')
     assert deserialize_message(serialize_message(msg), type(msg)) == msg
+
+
+@pytest.mark.parametrize('class_id', ['label', 'index'])
+def test_what_the_stages_of_a_cascade_say_follows_the_detectors_class(class_id):
+    from ros2_classify.ros.messages.vision import detections_from, message_writer
+
+    result = replace(detections(3), attributes={
+        'color': (classification(2), None, classification(0)),
+        'make': (None, classification(1), None)})
+    msg = to_msg(result, HEADER, class_id)
+    own = [row['label'] if class_id == 'label' else str(row['class_id']) for row in result.rows()]
+    first = 'name 0' if class_id == 'label' else '0'
+    assert [[each.hypothesis.class_id for each in detection.results]
+            for detection in msg.detections] == [
+        [own[0], f'color:{first}'], [own[1], f'make:{first}'], [own[2]]]
+    assert msg.detections[0].results[1].hypothesis.score == float(np.float32(0.9))
+    # Both ways to write it.
+    written = message_writer('detection')(result, HEADER, class_id)
+    assert deserialize_message(written, type(msg)) == msg
+    # A reader gets the detector's class, however sure the stage is.
+    read = detections_from(msg, (640, 180), {})
+    assert sorted(read.labels.tolist()) == sorted(own)
+    assert read.scores.tolist() == result.scores.tolist()
 
 
 @pytest.mark.parametrize(('dtype', 'encoding'), [(np.uint8, 'mono8'), (np.uint16, 'mono16')])

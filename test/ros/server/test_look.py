@@ -77,6 +77,16 @@ def test_detections_are_those_that_are_looked_for(start, peer, detector):
     server.stop()
 
 
+def test_a_class_that_the_filter_drops_is_no_not_found(start, peer, detector):
+    server = start('server', {'model': detector, 'classes': ['cup']})
+    camera = Camera(peer, '/image', size=(100, 40))
+    response = look(peer, camera, classes=['ball'])
+    assert response.outcome == COULD_NOT_LOOK
+    assert response.message.startswith("the parameter classes of /image drops 'ball'")
+    assert look(peer, camera, classes=['cup']).outcome == FOUND
+    server.stop()
+
+
 def test_why_it_could_not_look(start, peer, classifier):
     server = start('server', {'model': classifier, 'autostart': False})
     assert peer.transition('configure')

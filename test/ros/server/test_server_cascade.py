@@ -1,0 +1,88 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A cascade in the server: several cameras, diagnostics, another model of a stage, a failure."""
+
+from cascade_models import save_cascade, save_colors
+import pytest
+from ros_stream import Camera
+from vision_msgs.msg import Detection2DArray
+
+RED, GREEN = (200, 0, 0), (10, 200, 60)
+
+
+def said(result):
+    """Return what each object's entries say."""
+    return [[each.hypothesis.class_id for each in detection.results]
+            for detection in result.detections]
+
+
+def test_the_second_class_is_another_entry_of_the_same_object(start, peer, operator, tmp_path):
+    save_colors(tmp_path)
+    cascade = save_cascade(
+        tmp_path, '{color: {model: colors.yaml, classes: [cup], max_crops: 1}}')
+    server = start('server', {'model': cascade, 'image_topics': ['/a/image', '/b/image'],
+                              'max_batch': 2, 'max_batch_delay': 0.2})
+    results = {name: peer.collect(Detection2DArray, f'/{name}/detections') for name in 'ab'}
+    for name, rgb, color in (('a', RED, 'red'), ('b', GREEN, 'green'), ('a', GREEN, 'green')):
+        camera = Camera(peer, f'/{name}/image', size=(100, 40))
+        assert said(camera.result(rgb, results[name])) == [
+            ['cup', f'color:{color}'], ['ball'], ['cup']]
+        camera.close()
+    values = operator.wait('server: model', 'OK', 'cascade on')
+    looked, cut = (int(values[f'stage color: {what}']) for what in (
+        'boxes looked at', 'left out, over max_crops'))
+    assert looked == cut >= 3 and values['stage color: left out, over budget_ms'] == '0'
+    server.stop()
+
+
+def test_another_stage_by_another_model(start, peer, tmp_path):
+    save_colors(tmp_path)
+    save_colors(tmp_path, 'farben', 'rot, gruen, blau')
+    first = save_cascade(tmp_path, '{color: {model: colors.yaml}}')
+    second = save_cascade(tmp_path, '{farbe: {model: farben.yaml}}', 'other')
+    server = start('server', {'model': first, 'model_roots': tmp_path})
+    results = peer.collect(Detection2DArray, '/detections')
+    camera = Camera(peer, '/image', size=(100, 40))
+    assert said(camera.result(RED, results))[0] == ['cup', 'color:red']
+    assert peer.set_values(model=str(second)) == []
+    assert said(camera.result(RED, results))[0] == ['cup', 'farbe:rot']
+    server.stop()
+
+
+def test_a_stage_that_may_not_be_set_is_refused(start, peer, tmp_path):
+    for name in ('inside', 'outside'):
+        (tmp_path / name).mkdir()
+    save_colors(tmp_path / 'inside')
+    outside = save_colors(tmp_path / 'outside')
+    first = save_cascade(tmp_path / 'inside', '{color: {model: colors.yaml}}')
+    second = save_cascade(tmp_path / 'inside', f'{{color: {{model: {outside}}}}}', 'other')
+    server = start('server', {'model': first, 'model_roots': tmp_path / 'inside'})
+    (reason,) = peer.set_values(model=str(second))
+    assert 'outside' in reason
+    server.stop()
+
+
+def test_a_stage_can_be_looked_for(start, peer, tmp_path):
+    srv = pytest.importorskip('ros2_classify_interfaces.srv')
+    save_colors(tmp_path)
+    server = start('server', {'model': save_cascade(tmp_path, '{color: {model: colors.yaml}}')})
+    camera = Camera(peer, '/image', size=(100, 40))
+    for classes, outcome in ((['red'], srv.Look.Response.FOUND),
+                             (['blue'], srv.Look.Response.NOT_FOUND),
+                             (['pink'], srv.Look.Response.COULD_NOT_LOOK)):
+        future = peer.ask(srv.Look, '/server/look', srv.Look.Request(classes=classes))
+        peer.spin_until(lambda: camera.send_now(RED) or future.done(), 'a response')
+        assert future.result().outcome == outcome, future.result().message
+    server.stop()
