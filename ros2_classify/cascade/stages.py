@@ -313,8 +313,8 @@ class Stages:
         for name, stage in self.running.items():
             counts = stage.counts
             found[f'stage {name}: boxes looked at'] = counts.looked_at
-            found[f'stage {name}: left out, over max_crops'] = counts.over_max_crops
-            found[f'stage {name}: left out, over budget_ms'] = counts.over_budget
+            found[f'stage {name}: skipped, over max_crops'] = counts.over_max_crops
+            found[f'stage {name}: skipped, over budget_ms'] = counts.over_budget
         return found
 
     def warm_up(self) -> None:

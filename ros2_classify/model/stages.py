@@ -48,7 +48,7 @@ class Stage:
         32, 'at most this many boxes of an image, the best ones', low=1, high=MAX_CROPS)
     budget_ms: float | None = key(
         None, 'milliseconds that the stage may take for the images of one inference: boxes '
-        'that would take longer are left out, the worst first', low=0, high=60000, above=True,
+        'that would take longer are skipped, the worst first', low=0, high=60000, above=True,
         unset='no limit')
     name: str = ''
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Cascades: the same as a plain loop over crops, and what is left out is counted."""
+"""Cascades: the same as a plain loop over crops, and what is skipped is counted."""
 
 import math
 
@@ -86,7 +86,7 @@ def test_the_shipped_cascade_is_the_two_shipped_models_in_a_row():
             np.testing.assert_allclose(each.scores, expected.scores, atol=1e-4)
 
 
-def test_what_is_left_out_is_counted(directory):
+def test_what_is_skipped_is_counted(directory):
     path = save_cascade(
         directory, '{color: {model: colors.yaml, classes: [cup], max_crops: 1}}')
     with Pipeline.load(path) as cascade:
@@ -96,8 +96,8 @@ def test_what_is_left_out_is_counted(directory):
             assert 'attributes' in result.rows()[0]
             assert result.rows()[2]['attributes'] == {'color': None}
         assert cascade.stages.counts() == {
-            'stage color: boxes looked at': 4, 'stage color: left out, over max_crops': 4,
-            'stage color: left out, over budget_ms': 0}
+            'stage color: boxes looked at': 4, 'stage color: skipped, over max_crops': 4,
+            'stage color: skipped, over budget_ms': 0}
 
 
 class Model:
