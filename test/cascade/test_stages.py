@@ -151,6 +151,7 @@ def test_the_budget_leaves_the_worst_boxes_out(monkeypatch):
     now = [0.0]
 
     class Slow(Model):
+
         def many(self, images, color='rgb'):
             now[0] += 0.01 * len(images)
             return super().many(images, color)

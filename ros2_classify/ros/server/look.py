@@ -163,7 +163,8 @@ class Looking:
             return find('disabled', topic=found.topic, service=found.enable_service).text
         # Of what the stream's filter drops, no image would tell anything.
         kept = model.settings.of(found.prefix).options.classes
-        ids = {name: str(number) for number, name in (model.labels.items() if model.labels else ())}
+        labels = model.labels.items() if model.labels else ()
+        ids = {name: str(number) for number, name in labels}
         for name in question.classes if kept else ():
             if name in ids and not {name, ids[name]} & set(map(str, kept)):
                 return (f'the parameter classes of {found.topic} drops {name!r}: add it there, or '

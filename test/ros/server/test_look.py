@@ -53,7 +53,7 @@ def test_it_looks_while_nobody_subscribes(start, peer, classifier):
     peer.spin_until(lambda: not camera.subscriptions, 'its end')
     for rgb, classes, outcome, words in (
             (RED, ['red'], FOUND, 'red is in the image on /image, with the score '),
-            (RED, ['green', 'blue'], NOT_FOUND, 'there is no green or blue in the image on /image'),
+            (RED, ['green', 'blue'], NOT_FOUND, 'there is no green or blue in the image on /im'),
             (GREEN, [], FOUND, 'green is in the image on /image')):
         response = look(peer, camera, rgb, classes=classes)
         assert response.outcome == outcome and words in response.message
