@@ -124,7 +124,7 @@ IMAGES = (
         'machine, use compressed images (image_transport:=compressed)',
         "an image doesn't fit into the middleware's default shared memory, and best effort "
         'sends nothing again',
-        'have the camera publish reliably and set `qos` to `auto`, '
+        'have the camera publish reliably, which the server follows if `qos` is `auto`, '
         'or start it with the [profile for large images](large_images.md)'),
     IssueType(
         'compressed_lost', WARN,

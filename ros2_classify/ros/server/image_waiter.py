@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.context import Context
@@ -126,9 +126,17 @@ class ImageWaiter:
         return self._wait_set
 
 
-def take(subscription: Any) -> tuple[Any, int | None] | None:
+class TakenMessage(NamedTuple):
+    """A message, its publisher's number, and when it was sent (ns); None where not known."""
+
+    msg: Any
+    number: int | None
+    sent: int | None
+
+
+def take(subscription: Any) -> TakenMessage | None:
     """
-    Take the oldest message that waits, with the number that its publisher gave it, if known.
+    Take the oldest message that waits.
 
     Return None if there is none, or if the subscription has been destroyed. Raise RCLError if the
     middleware can't read it; it is gone then.
@@ -138,7 +146,11 @@ def take(subscription: Any) -> tuple[Any, int | None] | None:
             taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
     except rclpy_implementation.InvalidHandle:
         return None
-    return None if taken is None else (taken[0], taken[1].get('publication_sequence_number'))
+    if taken is None:
+        return None
+    msg, info = taken
+    return TakenMessage(
+        msg, info.get('publication_sequence_number'), info.get('source_timestamp'))
 
 
 TakeError = rclpy_implementation.RCLError

@@ -157,9 +157,9 @@ PARAMETERS = (
          'those that end in /compressed have compressed images', read_only=True),
     Spec('output_namespaces', [''], 'Namespaces of the results, one for each of image_topics; '
          'else the namespaces of these topics', read_only=True),
-    Spec('qos', 'best_effort', 'Reliability of the image subscriptions: auto is reliable if all '
-         'publishers of the topic are, else best_effort, and follows them; qos_overrides have '
-         'priority', choices=QOS, read_only=True),
+    Spec('qos', 'auto', 'Reliability of the image subscriptions: auto is reliable if all '
+         'publishers of the topic are and send, else best_effort, and follows them; '
+         'qos_overrides have priority', choices=QOS, read_only=True),
     Spec('image_backend', 'auto', 'What converts images of other encodings than 8-bit colours: '
          'cv_bridge or opencv; auto is opencv for all encodings that it knows, and cv_bridge, if '
          'a trial in a child process succeeds, for those that only it knows', choices=BACKENDS,

@@ -28,15 +28,15 @@ from ros2_classify.ros.messages.transports import TRANSPORTS
 from ros2_classify.ros.node.intra_process import find_sender, ImageSender
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.image_waiter import (
-    no_event_callbacks, NotForExecutor, publisher_count, SubscriptionEvents, take, TakeError)
+    no_event_callbacks, NotForExecutor, publisher_count, SubscriptionEvents, take, TakeError,
+    TakenMessage)
+from ros2_classify.ros.server.reliability import Handover, ReliabilityChoice
 
 # A subscriber that comes back at once (`ros2 topic echo --once` in a loop) must not make the
 # middleware match and unmatch the camera every time.
 _LINGER = 2.0
 # A middleware that fails again and again takes no processor.
 _AFTER_FAILURE = 0.001
-# Publishers need a moment to find a new subscription; the old one is kept for as long.
-_HANDOVER = 1.5
 
 # The values of the parameter qos.
 QOS = ('auto', 'best_effort', 'reliable')
@@ -97,18 +97,20 @@ class ImageSubscription:
         self._node = node
         self.topic = topic
         self._qos = qos
+        self._choice = ReliabilityChoice()
         self._reliability: ReliabilityPolicy | None = None
         self.transport = TRANSPORTS[transport]
         self.listed = listed
         self._wake = wake
         self._throttled = ThrottledLog()
-        self._subscription: Any = None
-        self._events: SubscriptionEvents | None = None
-        # Of another reliability, until the present one is known to the publishers; and when the
-        # present one was made.
-        self._previous: Any = None
-        self._changed_at = 0.0
-        self._last_taken: tuple[int | None, Any] | None = None
+        # The present one, and for a while the one before it, of another reliability; both with
+        # what the middleware tells of them.
+        self._subscriptions: tuple[Any, ...] = ()
+        self._events: tuple[SubscriptionEvents, ...] = ()
+        self._handover: Handover | None = None
+        self._came = 0
+        # When the newest image that was taken was sent, as its publisher's middleware says.
+        self._newest_sent: int | None = None
         self._gaps = SequenceGaps()
         # Whether the middleware keeps more than the newest image.
         self._deep = False
@@ -129,7 +131,7 @@ class ImageSubscription:
     @property
     def subscribed(self) -> bool:
         """Whether images are taken at the moment."""
-        return self._subscription is not None or self._sender is not None
+        return bool(self._subscriptions) or self._sender is not None
 
     @property
     def is_local(self) -> bool:
@@ -139,8 +141,7 @@ class ImageSubscription:
     @property
     def waitables(self) -> tuple[Any, ...]:
         """The rclpy subscriptions to wait on."""
-        return tuple(
-            each for each in (self._subscription, self._previous) if each is not None)
+        return self._subscriptions
 
     @property
     def has_local_image(self) -> bool:
@@ -159,12 +160,8 @@ class ImageSubscription:
                 self.unsubscribe()
             if not self.subscribed:
                 self._subscribe()
-            elif self._previous is not None:
-                if now - self._changed_at >= _HANDOVER:
-                    self._drop_previous()
-            elif self._subscription is not None and self._best_reliability() not in (
-                    None, self._reliability):
-                self._resubscribe()
+            elif self._subscriptions:
+                self._follow_publishers()
         elif self.subscribed and now - self._last_wanted >= _LINGER:
             self.unsubscribe()
 
@@ -173,44 +170,44 @@ class ImageSubscription:
         sender, self._sender = self._sender, None
         if sender is not None:
             sender.leave(self._hand_over)
-        self._drop_previous()
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None:
-            with self._lock:
-                events, self._events = self._events, None
-            if events is not None:
-                events.destroy()
-            self._destroy(subscription)
+        with self._lock:
+            subscriptions, self._subscriptions = self._subscriptions, ()
+            events, self._events = self._events, ()
+        self._handover = None
+        self._destroy(subscriptions, events)
 
-    def _drop_previous(self) -> None:
-        previous, self._previous = self._previous, None
-        if previous is not None:
-            self._destroy(previous)
-
-    def _destroy(self, subscription: Any) -> None:
-        self._node.destroy_subscription(subscription)
-        # A thread that waits on it keeps it until then.
-        self._wake()
+    def _destroy(
+            self, subscriptions: tuple[Any, ...], events: tuple[SubscriptionEvents, ...]) -> None:
+        for each in events:
+            each.destroy()
+        for subscription in subscriptions:
+            self._node.destroy_subscription(subscription)
+            # A thread that waits on it keeps it until then.
+            self._wake()
 
     def ask_for_events(self) -> None:
         """Ask the middleware what got lost, and which publishers don't fit."""
         with self._lock:
-            if self._events is not None:
-                lost = self._events.lost()
+            if not self._events:
+                return
+            lost = sum(events.lost() for events in self._events)
+            if len(self._events) > 1 and self._handover is not None:
+                self._handover.lost(lost)
+            else:
                 self.lost += lost
                 self._lost_since_taken += lost
-                self.incompatible_policy = (
-                    self._events.incompatible_policy() or self.incompatible_policy)
+            self.incompatible_policy = (
+                self._events[0].incompatible_policy() or self.incompatible_policy)
 
     @property
     def reliability(self) -> str:
         """What is subscribed with, as the parameter qos names it; empty if not subscribed."""
-        subscription = self._subscription
-        return '' if subscription is None else subscription.qos_profile.reliability.name.lower()
+        subscriptions = self._subscriptions
+        return subscriptions[0].qos_profile.reliability.name.lower() if subscriptions else ''
 
     def qos(self) -> QoSProfile:
         """Return the subscription's quality of service, the user's overrides included."""
-        return self._subscription.qos_profile
+        return self._subscriptions[0].qos_profile
 
     def _local_sender(self) -> ImageSender | None:
         """Return the camera of this process that has this topic."""
@@ -226,20 +223,28 @@ class ImageSubscription:
             sender.listen(self._hand_over)
             self._sender = sender
             return
-        self._use_subscription(self._best_reliability() or ReliabilityPolicy.BEST_EFFORT)
+        self._use_subscription(self._best_reliability())
         self._wake()
 
-    def _resubscribe(self) -> None:
-        """Change the reliability; what has been counted, and since when, stays."""
-        old, events = self._subscription, self._events
+    def _follow_publishers(self) -> None:
+        """Change the reliability if it must; what has been counted, and since when, stays."""
+        if len(self._subscriptions) > 1:
+            if self._handover is None or self._handover.done:
+                with self._lock:
+                    (present, *old), (told, *before) = self._subscriptions, self._events
+                    self._subscriptions, self._events = (present,), (told,)
+                self._destroy(tuple(old), tuple(before))
+            return
+        best = self._best_reliability()
+        if best == self._reliability:
+            return
         self.ask_for_events()
         # The new one first: the old one stays if the middleware refuses.
-        self._use_subscription(self._best_reliability() or ReliabilityPolicy.BEST_EFFORT)
-        self._previous, self._changed_at = old, time.monotonic()
-        if events is not None:
-            events.destroy()
+        self._use_subscription(best)
         self.incompatible_policy = ''
-        self._gaps = SequenceGaps()
+        if best == ReliabilityPolicy.BEST_EFFORT:
+            # There are other publishers, with numbers of their own.
+            self._gaps = SequenceGaps()
         self._wake()
 
     def _use_subscription(self, reliability: ReliabilityPolicy) -> None:
@@ -255,9 +260,12 @@ class ImageSubscription:
         asked = subscription.qos_profile
         self._deep = asked.history != HistoryPolicy.KEEP_LAST or asked.depth > 1
         self._reliability = reliability
+        events = SubscriptionEvents(subscription)
+        if self._subscriptions:
+            self._handover = Handover()
         with self._lock:
-            self._events = SubscriptionEvents(subscription)
-        self._subscription = subscription
+            self._events = (events, *self._events)
+            self._subscriptions = (subscription, *self._subscriptions)
 
     @property
     def _reliability_is_overridden(self) -> bool:
@@ -266,27 +274,28 @@ class ImageSubscription:
         # There is no public API for the values that the user gave, hence getattr.
         return name in getattr(self._node, '_parameter_overrides', {})
 
-    def _best_reliability(self) -> ReliabilityPolicy | None:
-        """Return what to subscribe with; None if nothing says."""
-        if self._reliability_is_overridden:
-            return None
+    def _best_reliability(self) -> ReliabilityPolicy:
+        """Return what to subscribe with, if qos_overrides don't say."""
         if self._qos != 'auto':
             return _RELIABILITY[self._qos]
-        offered = self.offered_reliability()
-        # Best effort takes images from both kinds, and reliable only from reliable ones.
-        if len(offered) > 1:
-            return ReliabilityPolicy.BEST_EFFORT
-        return offered.pop() if offered else None
+        if self._reliability_is_overridden:
+            return self._reliability or ReliabilityPolicy.BEST_EFFORT
+        return self._choice.choose(
+            self._offers(), self._came + self.lost, subscribed=bool(self._subscriptions))
 
     def offered_reliability(self) -> set[ReliabilityPolicy]:
         """Return what the publishers of this topic offer."""
+        return {offered for _, offered in self._offers()}
+
+    def _offers(self) -> list[tuple[tuple[int, ...], ReliabilityPolicy]]:
         kind = f'sensor_msgs/msg/{self.transport.msg_type.__name__}'
-        return {
-            ReliabilityPolicy.RELIABLE
-            if publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE
-            else ReliabilityPolicy.BEST_EFFORT
+        return [
+            (tuple(publisher.endpoint_gid),
+             ReliabilityPolicy.RELIABLE
+             if publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+             else ReliabilityPolicy.BEST_EFFORT)
             for publisher in self._node.get_publishers_info_by_topic(self.topic)
-            if publisher.topic_type == kind}
+            if publisher.topic_type == kind]
 
     # ---- in the thread of a camera in this process
 
@@ -306,63 +315,65 @@ class ImageSubscription:
                 (self._slot, None), (self._replaced_in_slot, 0))
         if slot is not None:
             return Taken(*slot, replaced)
-        subscription = self._subscription
-        if subscription is None:
+        subscriptions = self._subscriptions
+        if not subscriptions:
             return None
-        if self._previous is not None:
-            return self._take_in_handover()
-        newest, replaced = None, 0
-        while True:
-            try:
-                taken = take(subscription)
-            except TakeError as error:
-                # The middleware has dropped what it could not read.
-                self._throttled(
-                    self._node.get_logger().error,
-                    f'an image on {self.topic} cannot be taken from the middleware: {error}',
-                    'take')
-                time.sleep(_AFTER_FAILURE)
-                break
-            if taken is None:
-                break
-            replaced += newest is not None
-            newest, number = taken
-            replaced += self._count_replaced(number, subscription)
-            # A queue of more than one, which qos_overrides may ask for, gives the oldest first.
-            if not self._deep:
-                break
+        alone = publisher_count(subscriptions[0]) == 1
+        newest, waiting = None, []
+        for subscription in subscriptions:
+            while (taken := self._take_from(subscription)) is not None:
+                if self._is_new(taken, alone, by_new=subscription is subscriptions[0]):
+                    waiting.append(taken.number)
+                    if newest is None or len(subscriptions) == 1 or (
+                            (taken.sent or 0) >= (newest.sent or 0)):
+                        newest = taken
+                # A queue of more than one, which qos_overrides may ask for, gives the oldest
+                # first.
+                if not self._deep:
+                    break
         if newest is None:
             return None
-        if self._last_taken is not None:
-            last, self._last_taken = self._last_taken, None
-            if last == (number, newest.header.stamp):
-                return None
+        if len(subscriptions) > 1 and alone:
+            waiting.sort(key=lambda number: number or 0)
+        replaced = len(waiting) - 1 + sum(
+            self._count_replaced(number, alone) for number in waiting)
+        self._newest_sent = newest.sent
+        self._came += 1
         self.last_image_at = time.monotonic()
-        return Taken(newest, time.perf_counter(), replaced)
+        return Taken(newest.msg, time.perf_counter(), replaced)
 
-    def _take_in_handover(self) -> Taken | None:
-        """Take from both subscriptions, each image once."""
-        for subscription in self.waitables:
-            try:
-                taken = take(subscription)
-            except TakeError:
-                continue
-            if taken is None:
-                continue
-            msg, number = taken
-            this = (number, msg.header.stamp)
-            if this == self._last_taken:
-                continue
-            self._last_taken = this
-            self.last_image_at = time.monotonic()
-            return Taken(msg, time.perf_counter(), 0)
-        return None
+    def _take_from(self, subscription: Any) -> TakenMessage | None:
+        try:
+            return take(subscription)
+        except TakeError as error:
+            # The middleware has dropped what it could not read.
+            self._throttled(
+                self._node.get_logger().error,
+                f'an image on {self.topic} cannot be taken from the middleware: {error}', 'take')
+            time.sleep(_AFTER_FAILURE)
+            return None
 
-    def _count_replaced(self, number: int | None, subscription: Any) -> int:
+    def _is_new(self, taken: TakenMessage, alone: bool, *, by_new: bool) -> bool:
+        """Tell whether an image has not come by another subscription, nor a newer one."""
+        handover = self._handover
+        if handover is None:
+            return True
+        if not handover.is_new(taken.sent, taken.number, by_new=by_new):
+            return False
+        # The gap that it left has been counted.
+        return not alone or (taken.sent or 0) >= (self._newest_sent or 0)
+
+    def _count_replaced(self, number: int | None, alone: bool) -> int:
         self.ask_for_events()
         with self._lock:
             lost, self._lost_since_taken = self._lost_since_taken, 0
-        return self._gaps.taken(number, lost, alone=publisher_count(subscription) == 1)
+            missing = self._gaps.taken(number, lost, alone=alone)
+            explained = 0
+            if self._handover is not None:
+                explained = self._handover.explain(
+                    missing, ended=len(self._subscriptions) == 1)
+                self.lost += explained
+        return missing - explained
 
 
 def _never_called(msg: Any) -> None:

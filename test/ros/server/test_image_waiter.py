@@ -109,7 +109,7 @@ def test_a_message_ends_the_wait_and_tells_whose_it_is(bench):
     assert bench.thread.is_alive()
     publishers[1].publish(Header(frame_id='hello'))
     assert bench.join() == [subscriptions[1]]
-    msg, number = take(subscriptions[1])
+    msg, number, sent = take(subscriptions[1])
     assert msg.frame_id == 'hello' and number is not None
     assert take(subscriptions[1]) is None
     # One that came before the wait counts as well.
@@ -123,7 +123,7 @@ def test_only_the_newest_message_waits_and_numbers_tell_how_many_it_replaced(ben
     publisher = bench.connect(subscription)
     publisher.publish(Header(frame_id='first'))
     bench.waiter.wait([subscription], LONG)
-    _, first = take(subscription)
+    _, first, _ = take(subscription)
     for name in 'abc':
         publisher.publish(Header(frame_id=name))
     end = time.monotonic() + DEADLINE

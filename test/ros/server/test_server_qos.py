@@ -15,11 +15,12 @@
 """The reliability of the server's subscription, with cameras in processes of their own."""
 
 import re
+import time
 
 import cv2
 import numpy as np
 import pytest
-from rclpy.qos import ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros2_classify.ros.server.subscription import ImageSubscription
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -58,7 +59,7 @@ def camera(start, image):
 
 def test_all_images_of_a_reliable_camera_come_without_the_profile(
         start, peer, classifier, camera):
-    server = start('server', {'model': classifier, 'qos': 'auto'})
+    server = start('server', {'model': classifier})
     results = peer.collect(Classification, '/classification', 100)
     camera('reliable')
     wait_for(peer, RELIABLE)
@@ -73,7 +74,7 @@ def test_all_images_of_a_reliable_camera_come_without_the_profile(
 
 def test_the_subscription_follows_the_cameras_and_nothing_is_forgotten(
         start, peer, classifier, camera):
-    server = start('server', {'model': classifier, 'qos': 'auto'})
+    server = start('server', {'model': classifier})
     results = peer.collect(Classification, '/classification', 100)
     wait_for(peer, BEST_EFFORT)
     first = camera('best_effort', 'first')
@@ -122,33 +123,70 @@ def test_the_cure_of_losses_begins_with_the_reliability(start, peer, classifier,
     server.stop()
 
 
-def test_no_image_is_lost_or_taken_twice_when_the_subscription_changes(peer):
-    # A topic of its own: publishers of other tests would decide, too.
-    taken = []
+@pytest.fixture
+def topic(peer):
+    """Return a subscription whose publishers are the test's alone, and how to publish there."""
     source = ImageSubscription(peer.node, '/changing_image', 'raw', lambda: None)
     source.update(wanted=True)
-    publisher = peer.node.create_publisher(Image, '/changing_image', 1)
-    peer.spin_until(publisher.get_subscription_count, 'the subscription')
-    old, = source.waitables
-
-    def take(name):
-        taken.extend(iter(source.take, None))
-        return taken and taken[-1].msg.header.frame_id == name
-
-    def send(name):
-        publisher.publish(Image(header=Header(frame_id=name)))
-        peer.spin_until(lambda: take(name), name)
-
-    send('before')
-    peer.spin_until(lambda: source.update(wanted=True) or len(source.waitables) == 2, 'another')
-    assert source.reliability == 'reliable' and old in source.waitables
-    # Known to the old one only, perhaps, and to both.
-    send('at once')
-    peer.spin_until(lambda: publisher.get_subscription_count() == 2, 'both subscriptions')
-    send('both')
-    peer.spin_until(lambda: source.update(wanted=True) or len(source.waitables) == 1, 'the end')
-    assert old not in source.waitables
-    send('after')
-    assert [each.msg.header.frame_id for each in taken] == ['before', 'at once', 'both', 'after']
+    yield source
     source.unsubscribe()
+
+
+def test_each_image_counts_once_while_the_subscription_changes(peer, topic):
+    taken, sent = [], []
+    publisher = peer.node.create_publisher(Image, topic.topic, 1)
+    peer.spin_until(publisher.get_subscription_count, 'the subscription')
+    old, = topic.waitables
+
+    def stream():
+        """Publish an image, and look at the topic as a worker and the timer do."""
+        sent.append(len(sent))
+        publisher.publish(Image(header=Header(frame_id=str(sent[-1]))))
+        taken.extend(iter(topic.take, None))
+        topic.update(wanted=True)
+
+    def until(condition, what):
+        peer.spin_until(lambda: stream() or condition(), what)
+
+    until(lambda: len(topic.waitables) == 2, 'another subscription')
+    assert topic.reliability == 'reliable' and old in topic.waitables
+    until(lambda: len(topic.waitables) == 1, 'the end of the old one')
+    assert old not in topic.waitables
+    until(lambda: taken[-1].msg.header.frame_id == str(sent[-1]), 'an image at once')
+    names = [int(each.msg.header.frame_id) for each in taken]
+    assert names == sorted(set(names))
+    # What is neither here nor counted would have vanished.
+    counted = len(names) + sum(each.replaced for each in taken) + topic.lost
+    assert counted == names[-1] - names[0] + 1
+    assert len(names) > 0.9 * counted
+    # One that is not reliable comes: best effort again, and again nothing twice.
+    poor = peer.node.create_publisher(
+        Image, topic.topic, QoSProfile(depth=1, reliability=BEST_EFFORT))
+    until(lambda: topic.reliability == 'best_effort', 'best effort')
+    until(lambda: len(topic.waitables) == 1, 'the end of the reliable one')
+    names = [int(each.msg.header.frame_id) for each in taken]
+    assert names == sorted(set(names))
+    poor.publish(Image(header=Header(frame_id='-1')))
+    peer.spin_until(
+        lambda: taken.extend(iter(topic.take, None)) or (
+            taken[-1].msg.header.frame_id == '-1') or poor.publish(
+                Image(header=Header(frame_id='-1'))), 'an image of the other one')
+    for each in (publisher, poor):
+        peer.node.destroy_publisher(each)
+
+
+def test_nothing_changes_while_the_publishers_stay_the_same(peer, topic, monkeypatch):
+    publisher = peer.node.create_publisher(Image, topic.topic, 1)
+    peer.spin_until(publisher.get_subscription_count, 'the subscription')
+    made = []
+    use = topic._use_subscription
+    monkeypatch.setattr(topic, '_use_subscription', lambda kind: made.append(kind) or use(kind))
+    end = time.monotonic() + 8.0
+    while time.monotonic() < end:
+        publisher.publish(Image())
+        peer.spin_until(lambda: True, 'a moment')
+        topic.take()
+        topic.update(wanted=True)
+        time.sleep(0.02)
+    assert made == [RELIABLE]
     peer.node.destroy_publisher(publisher)

@@ -19,6 +19,7 @@ import time
 import pytest
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from ros2_classify.ros.server import subscription as subscriptions
+from ros2_classify.ros.server.image_waiter import TakenMessage
 from ros2_classify.ros.server.subscription import ImageSubscription, SequenceGaps
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -121,7 +122,7 @@ def test_the_numbers_of_a_second_camera_that_has_gone_are_forgotten(peer, source
 
 def test_of_a_longer_queue_the_newest_image_is_taken(source, monkeypatch):
     assert not source._deep
-    queue = [(Image(header=Header(frame_id=name)), number)
+    queue = [TakenMessage(Image(header=Header(frame_id=name)), number, number)
              for number, name in enumerate(('oldest', 'old', 'newest'), 7)]
     monkeypatch.setattr(subscriptions, 'take', lambda _: queue.pop(0) if queue else None)
     source._deep = True
@@ -131,7 +132,7 @@ def test_of_a_longer_queue_the_newest_image_is_taken(source, monkeypatch):
 
 
 def test_an_image_that_cannot_be_taken_costs_itself_only(source, monkeypatch):
-    queue = [rclpy_implementation.RCLError('it cannot be read'), (Image(), 1)]
+    queue = [rclpy_implementation.RCLError('it cannot be read'), TakenMessage(Image(), 1, 1)]
 
     def take(_):
         item = queue.pop(0)

@@ -1,0 +1,113 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""How reliably to subscribe to images, and how to change it without losing one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+import time
+from typing import Any
+
+from rclpy.qos import ReliabilityPolicy
+
+BEST_EFFORT, RELIABLE = ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE
+# Seconds that the publishers must be the same ones before a reliable subscription is made.
+_SETTLED = 2.0
+# Seconds without any publisher after which best effort waits for the next, whatever it offers.
+_FORGOTTEN = 10.0
+# Publishers need a moment to find a new subscription; the old one stays for as long, and until
+# the new one has brought an image, but no longer than the second number of seconds.
+_HANDOVER = (1.5, 10.0)
+# More than both queues hold, unless qos_overrides ask for longer ones.
+_REMEMBERED = 64
+
+
+class ReliabilityChoice:
+    """
+    What to subscribe with, from what the publishers offer over time.
+
+    Best effort takes images of every publisher, so it is the choice whenever there is a doubt:
+    the dead stay in DDS's discovery for a while, and a publisher may never send. Reliable is
+    chosen if all publishers are, have been the same for a while, and images have come from them
+    or were lost; it stays while they restart.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._publishers: frozenset[tuple[Any, ReliabilityPolicy]] = frozenset()
+        self._since = clock()
+        self._images = 0
+        self._choice = BEST_EFFORT
+
+    def choose(self, publishers: Iterable[tuple[Any, ReliabilityPolicy]], images: int,
+               *, subscribed: bool = True) -> ReliabilityPolicy:
+        """
+        Return the choice; ask about once a second.
+
+        `publishers` are pairs of an identity and what it offers, `images` counts those that came
+        or were lost so far.
+        """
+        now, present = self._clock(), frozenset(publishers)
+        if present != self._publishers:
+            self._publishers, self._since, self._images = present, now, images
+        if not present:
+            if not subscribed or now - self._since >= _FORGOTTEN:
+                self._choice = BEST_EFFORT
+        elif any(offered != RELIABLE for _, offered in present):
+            self._choice = BEST_EFFORT
+        elif now - self._since >= _SETTLED and images > self._images:
+            self._choice = RELIABLE
+        return self._choice
+
+
+class Handover:
+    """
+    What two subscriptions to one topic bring, while publishers get to know the new one.
+
+    Each image counts once; what only one of the two lost is not lost.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._delivered = False
+        self._seen: deque[tuple[int | None, int | None]] = deque(maxlen=_REMEMBERED)
+        self._lost = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the old subscription can go."""
+        least, most = _HANDOVER
+        return self._clock() - self._began >= (least if self._delivered else most)
+
+    def is_new(self, sent: int | None, number: int | None, *, by_new: bool) -> bool:
+        """Tell whether the other subscription has not brought an image."""
+        self._delivered = self._delivered or by_new
+        if (sent, number) in self._seen:
+            return False
+        self._seen.append((sent, number))
+        return True
+
+    def lost(self, count: int) -> None:
+        """Note what one of the two lost."""
+        self._lost += count
+
+    def explain(self, missing: int, *, ended: bool) -> int:
+        """Return how many of the images that neither brought were lost."""
+        lost = min(missing, self._lost)
+        # Once it has ended, what is left was brought by the other one.
+        self._lost = 0 if ended else self._lost - lost
+        return lost
