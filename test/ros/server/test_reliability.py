@@ -16,7 +16,7 @@
 
 import pytest
 from ros2_classify.ros.server.reliability import (
-    BEST_EFFORT, Handover, RELIABLE, ReliabilityChoice)
+    BEST_EFFORT, Handover, ReliabilityChoice, RELIABLE)
 
 CAMERA, OTHER, POOR = ('camera', RELIABLE), ('other', RELIABLE), ('poor', BEST_EFFORT)
 
