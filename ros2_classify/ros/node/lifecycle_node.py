@@ -30,6 +30,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.ros.diagnostics.issues import find
 from ros2_classify.ros.node import process as runtime
+from ros2_classify.ros.node.bond import Bond
 from ros2_classify.ros.node.logging import BoundedLogs, ThrottledLog
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -46,6 +47,7 @@ class ManagedNode(BoundedLogs, LifecycleNode):
         self._log = self.get_logger()
         # Which transition failed last, and why, until one succeeds.
         self.failed_transition: tuple[str, str] | None = None
+        self._bond = Bond(self)
         self._refuse_forbidden_transitions()
 
     @property
@@ -92,6 +94,7 @@ class ManagedNode(BoundedLogs, LifecycleNode):
 
     def close(self) -> None:
         """Shut down from any state."""
+        self._bond.stop()
         self.halt()
         # Pending requests have been refused; their responses still have to be sent.
         if self.executor is not None:
@@ -106,10 +109,15 @@ class ManagedNode(BoundedLogs, LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Activate; roll back on failure."""
-        return self._transition('activate', self.activate, self.halt)
+        done = self._transition('activate', self.activate, self.halt)
+        # Otherwise there is no manager that might need it.
+        if done == _SUCCESS and not self.autostart:
+            self._bond.start()
+        return done
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop all work; stay configured."""
+        self._bond.stop()
         return _SUCCESS if self.halt() else _ERROR
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -119,6 +127,7 @@ class ManagedNode(BoundedLogs, LifecycleNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop all work and release everything."""
+        self._bond.stop()
         if not self.halt():
             return _ERROR
         # The service stays, to send the responses of refused requests.
@@ -127,6 +136,7 @@ class ManagedNode(BoundedLogs, LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Return to unconfigured, unless a thread is stuck in the model."""
+        self._bond.stop()
         if not self.halt():
             self._log.fatal('the model does not come back; the node cannot be used any more')
             if self.autostart:
