@@ -21,6 +21,7 @@ The machine that the doctor checks: everything it reads from the system comes fr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 import os
@@ -123,6 +124,9 @@ class Machine(Protocol):
     def write_trial(self, directory: Path) -> None:
         """Write into a directory, or where it would be created, and clean up; raises OSError."""
 
+    def other_owners(self, directory: Path, beginning: str) -> tuple[int, ...]:
+        """Return the numbers of other users who own files so named; raises OSError."""
+
     def size_of(self, directory: Path) -> int:
         """Return the bytes of all files below a directory."""
 
@@ -185,6 +189,14 @@ class ThisMachine:
             file.flush()
             os.fsync(file.fileno())
 
+    def other_owners(self, directory: Path, beginning: str) -> tuple[int, ...]:
+        """Return the numbers of other users who own files so named."""
+        owners = set()
+        for path in directory.glob(f'{beginning}*'):
+            with suppress(FileNotFoundError):
+                owners.add(path.stat().st_uid)
+        return tuple(sorted(owners - {os.geteuid()}))
+
     def size_of(self, directory: Path) -> int:
         """Return the bytes of all files below a directory."""
         total = 0
@@ -229,6 +241,7 @@ class FakeMachine:
     disks: Mapping[str, Disk] = field(default_factory=dict)
     write_error: Union[OSError, None] = None
     model_error: Union[Exception, None] = None
+    owners: tuple[int, ...] = ()  # other users with files in the shared memory
     size: int = 0  # bytes of every directory
     loaded: Loaded = Loaded('CPUExecutionProvider', 0.1, 0.01)
 
@@ -263,6 +276,10 @@ class FakeMachine:
         """Raise what the test set."""
         if self.write_error is not None:
             raise self.write_error
+
+    def other_owners(self, directory: Path, beginning: str) -> tuple[int, ...]:
+        """Return what the test set."""
+        return self.owners
 
     def size_of(self, directory: Path) -> int:
         """Return what the test set."""

@@ -174,7 +174,9 @@ def _check_settings(machine: Machine) -> Iterator[Issue]:
 _LARGE_IMAGE = 1920 * 1080 * 3
 _SHARED_MEMORY = Path('/dev/shm')
 # The shared memory of the shipped profile for a camera, the server and a viewer.
-_NEEDED = 3 * 24 * 2**20
+_SEGMENT = 24 * 2**20
+_NEEDED = 3 * _SEGMENT
+_IN_CONTAINER = ('/.dockerenv', '/run/.containerenv')
 # Bytes that a UDP socket must buffer for a large image.
 _RECEIVE_BUFFER = 8388608
 _RMEM_MAX = '/proc/sys/net/core/rmem_max'
@@ -258,7 +260,25 @@ def _check_shared_memory(machine: Machine) -> Iterator[Issue]:
         yield Issue('large images', 'error', f'there is no {_SHARED_MEMORY}: {error.strerror}',
                     'mount it, as every Linux does; a container needs --shm-size=512m')
         return
-    if disk.total < _NEEDED:
+    others = machine.other_owners(_SHARED_MEMORY, 'fast')
+    if others:
+        yield Issue(
+            'large images', 'warning',
+            f'nodes of other users (number {", ".join(map(str, others))}) share memory on this '
+            'machine: no image passes between two users',
+            'run all nodes that exchange images as one user')
+    if any(machine.has_file(path) for path in _IN_CONTAINER):
+        yield Issue(
+            'large images', 'ok',
+            'this is a container: with the network of the host, images pass between it and '
+            'other nodes only with --ipc=host')
+    if disk.total < _SEGMENT:
+        yield Issue(
+            'large images', 'error',
+            f'{_SHARED_MEMORY} has {human_size(disk.total)}: no process gets shared memory, and '
+            'large images are lost',
+            'start the container with --shm-size=512m or --ipc=host')
+    elif disk.total < _NEEDED:
         yield Issue(
             'large images', 'warning',
             f'{_SHARED_MEMORY} has {human_size(disk.total)}: a third process gets no '

@@ -172,10 +172,22 @@ def test_a_transport_for_large_images(env):
 
 
 @pytest.mark.parametrize('disk, cure', [
+    (Disk(4 * 2**20, 4 * 2**20), '--shm-size=512m'),
     (Disk(64 * 2**20, 64 * 2**20), '--shm-size=512m'),
     (Disk(8 * 2**30, 10 * 2**20), 'fastdds shm clean')])
 def test_shared_memory_is_short(disk, cure):
     assert cure in only(check_large_images(machine(disks={'/dev/shm': disk}))).cure
+
+
+def test_nodes_of_other_users_and_containers_are_told_from_large_images():
+    found = only(check_large_images(machine(owners=(1000, 65534))))
+    assert found.level == 'warning' and '1000, 65534' in found.text
+    assert 'as one user' in found.cure
+    texts = [each.text for each in check_large_images(machine(files={'/.dockerenv': ''}))]
+    assert any('--ipc=host' in text for text in texts)
+    little = only(check_large_images(machine(
+        disks={'/dev/shm': Disk(4 * 2**20, 4 * 2**20)})))
+    assert little.level == 'error' and 'no process' in little.text
 
 
 def test_other_middlewares_need_the_kernels_buffers():

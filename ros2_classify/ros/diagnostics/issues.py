@@ -97,6 +97,28 @@ IMAGES = (
         'run `ros2 topic hz`; if it shows frames, have the camera publish reliably, or start it '
         'with the [profile for large images](large_images.md)'),
     IssueType(
+        'other_user', ERROR,
+        'no image from {publishers} on {topic} for {seconds:.0f} s: the camera runs as {words}, '
+        'and the middleware shares memory on one machine only within a user: run both as the '
+        'same one',
+        'the processes of two users cannot open the shared memory of each other',
+        'run all nodes of a machine as one user, also in containers (`--user`)'),
+    IssueType(
+        'other_container', ERROR,
+        'no image from {publishers} on {topic} for {seconds:.0f} s: the camera is on this '
+        'machine, but with another /dev/shm ({words}): start its container and that of this '
+        'node with --ipc=host',
+        'the containers share the network, not the memory over which the images go',
+        '`--ipc=host` for all containers, or one with `--ipc=shareable` and the others with '
+        '`--ipc=container:NAME`'),
+    IssueType(
+        'small_shared_memory', WARN,
+        'images on {topic} may be lost: /dev/shm has {words}, too little for the middleware, '
+        'which uses UDP instead: start the container with --shm-size=512m or --ipc=host',
+        'a process that gets no shared memory receives images by UDP, which loses large ones',
+        'start the container with `--shm-size=512m` or `--ipc=host`; if files of killed '
+        'processes fill `/dev/shm`, run `fastdds shm clean`'),
+    IssueType(
         'no_local_image', ERROR,
         'no image on {topic} for {seconds:.0f} s from the camera in this process: see its own '
         'status on /diagnostics',

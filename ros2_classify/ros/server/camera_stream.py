@@ -41,7 +41,8 @@ from ros2_classify.ros.server.parameters import ResultSettings
 from ros2_classify.ros.server.publishers import Publishers
 from ros2_classify.ros.server.stream_parameters import StreamView
 from ros2_classify.ros.server.subscription import ImageSubscription
-from ros2_classify.ros.server.topic_diagnosis import explain_losses, explain_silence
+from ros2_classify.ros.server.topic_diagnosis import (
+    explain_losses, explain_memory, explain_silence)
 from ros2_classify.ros.server.trace import Trace
 
 _COMPRESSED = TRANSPORTS['compressed'].suffix
@@ -130,6 +131,8 @@ _SILENCE_AGAIN = 10.0
 _INTERVALS = 3.0
 # The least number of seconds in which images came and no result left.
 _UNSERVED = 5.0
+# Seconds until the shared memory is looked at again.
+_MEMORY_AGAIN = 10.0
 # Causes that the graph does not show.
 _JUST_SILENT = ('no_image', 'no_local_image')
 
@@ -211,6 +214,8 @@ class CameraStream:
         self._told_again_after = 0.0
         self._missed = False
         self._unserved = Unserved()
+        self._memory: Issue | None = None
+        self._memory_at = 0.0
         self._source: ImageSubscription | None = None
         self.enabled = True
         self._max_rate = 0.0
@@ -397,6 +402,12 @@ class CameraStream:
             self._log.warning(found[0].text)
             # Why none comes is said as well.
             self._told_again_after = max(self._told_again_after, silent_for + _SILENCE_AGAIN)
+        if time.monotonic() >= self._memory_at:
+            self._memory_at = time.monotonic() + _MEMORY_AGAIN
+            self._memory = explain_memory(self._node, source)
+        if self._memory is not None:
+            found.append(self._memory)
+            self._throttled(self._log.warning, self._memory.text, 'memory')
         unserved_for = self._unserved.look(
             self.counters.received - self.counters.no_subscribers - self.counters.over_rate,
             self.counters.results)

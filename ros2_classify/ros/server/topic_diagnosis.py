@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 import difflib
 import os
+import sys
 from typing import Any
 
 from rclpy.node import Node
@@ -26,6 +27,7 @@ from rclpy.qos import qos_check_compatible, QoSCompatibility, ReliabilityPolicy
 from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.messages.transports import TRANSPORTS
 from ros2_classify.ros.node.dds_profile import profile_file, variable
+from ros2_classify.ros.server.shared_memory import obstacle
 from ros2_classify.ros.server.subscription import ImageSubscription
 
 _NAMED_TOPICS = 5
@@ -65,6 +67,12 @@ def explain_silence(node: Node, source: ImageSubscription, silent_for: float) ->
                 policy=source.incompatible_policy or _policy(reason),
                 reason=_first_line(reason), cure=_qos_cure(reason))
     names = ', '.join(_name(publisher) for publisher in matching)
+    kind, words = _obstacle(node, source, matching)
+    facts = {'publishers': names, 'topic': topic, 'seconds': silent_for}
+    if kind == 'user':
+        return find('other_user', **facts, words=words)
+    if kind == 'container':
+        return find('other_container', **facts, words=words)
     return find(
         'no_image', publishers=names, topic=topic, seconds=silent_for,
         cure=_loss_cure(source))
@@ -75,6 +83,31 @@ def explain_losses(lost: str, source: ImageSubscription) -> Issue:
     if source.transport is not TRANSPORTS['raw']:
         return find('compressed_lost', lost=lost, topic=source.topic)
     return find('images_lost', lost=lost, topic=source.topic, cure=_loss_cure(source))
+
+
+def explain_memory(node: Node, source: ImageSubscription) -> Issue | None:
+    """Say that large images go by UDP for want of shared memory, which loses some unnoticed."""
+    if source.is_local:
+        return None
+    kind, words = _obstacle(node, source, node.get_publishers_info_by_topic(source.topic))
+    return find('small_shared_memory', topic=source.topic, words=words) if (
+        kind == 'small') else None
+
+
+def _obstacle(
+        node: Node, source: ImageSubscription, publishers: Iterable[Any]) -> tuple[str, str]:
+    """Return what `obstacle` finds between this node and one of the publishers."""
+    own = [each for each in node.get_subscriptions_info_by_topic(source.topic)
+           if (each.node_name, each.node_namespace) == (node.get_name(), node.get_namespace())]
+    if not own or not sys.platform.startswith('linux'):
+        return '', ''
+    for publisher in publishers:
+        kind, words = obstacle(
+            publisher.endpoint_gid, own[0].endpoint_gid,
+            '' if source.last_image_at is not None else publisher.node_name)
+        if kind:
+            return kind, words
+    return '', ''
 
 
 def _loss_cure(source: ImageSubscription) -> str:
