@@ -270,8 +270,8 @@ def _check_shared_memory(machine: Machine) -> Iterator[Issue]:
     if any(machine.has_file(path) for path in _IN_CONTAINER):
         yield Issue(
             'large images', 'ok',
-            'this is a container: with the network of the host, images pass between it and '
-            'other nodes only with --ipc=host')
+            'this is a container: if it was started with --net=host, images pass between it '
+            'and other nodes only with --ipc=host too')
     if disk.total < _SEGMENT:
         yield Issue(
             'large images', 'error',

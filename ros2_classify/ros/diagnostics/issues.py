@@ -108,7 +108,7 @@ IMAGES = (
         'no image from {publishers} on {topic} for {seconds:.0f} s: the camera is on this '
         'machine, but with another /dev/shm ({words}): start its container and that of this '
         'node with --ipc=host',
-        'the containers share the network, not the memory over which the images go',
+        'the containers find each other, but do not share the memory over which the images go',
         '`--ipc=host` for all containers, or one with `--ipc=shareable` and the others with '
         '`--ipc=container:NAME`'),
     IssueType(

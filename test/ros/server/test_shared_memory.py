@@ -107,7 +107,7 @@ def test_a_process_without_shared_memory(look, who, monkeypatch):
     assert look() == ('small', '64 MiB, 1 MiB of them free')
     # It was told to use another transport.
     monkeypatch.setattr(
-        shared_memory.shutil, 'disk_usage', lambda path: SimpleNamespace(total=1 << 30, free=1 << 29))
+        shared_memory.shutil, 'disk_usage', lambda _: SimpleNamespace(total=1 << 30, free=1 << 29))
     assert look() == ('', '')
     # Too small for one image.
     monkeypatch.setattr(
@@ -124,7 +124,7 @@ def may_mount():
 
 @pytest.fixture
 def within():
-    """Return what runs a program with a /dev/shm of its own, of so many MiB."""
+    """Return what runs a program with a /dev/shm of its own, of this size in MiB."""
     if not shutil.which('unshare') or not may_mount():
         pytest.skip('no right to mount')
     return lambda size: ['unshare', '-m', 'sh', '-c', (
