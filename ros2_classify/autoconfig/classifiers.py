@@ -46,7 +46,7 @@ _EMBEDDING_WORDS = ('embed', 'feature', 'feat', 'descriptor', 'pooled')
 # Outputs of many numbers that are by-products of a classifier.
 _FEATURE_WORDS = (*_EMBEDDING_WORDS, 'hidden', 'attention', 'map', 'cam')
 _CLASS_WORDS = ('softmax', 'prob', 'predictions', 'logit', 'class', 'score')
-_VALUE_WORDS = ('landmark', 'keypoint', 'coord', 'pose', 'bbox', 'angle', 'age', 'depth')
+_VALUE_WORDS = ('landmark', 'keypoint', 'coord', 'pose', 'box', 'angle', 'age', 'depth')
 # Operators after which numbers are no class scores.
 _NO_SCORES = ('Tanh', 'Relu', 'LeakyRelu', 'PRelu', 'LpNormalization', 'BatchNormalization')
 _LINEAR = ('Gemm', 'MatMul', 'Conv', 'Add', 'GlobalAveragePool', 'ReduceMean', 'Mul', 'QGemm',
@@ -117,9 +117,9 @@ def _row(evidence: Evidence, output: TensorSpec, count: int) -> Iterator[Hypothe
         yield _refused(output, why, settings, f'the output {output} has {count} numbers, as many '
                        'as landmarks usually have')
         return
-    if end == 'Sigmoid' and count == 4 and not stated:
-        yield replace(_refused(output, why, settings, f'the output {output} has four numbers from '
-                               '0 to 1: a box, or four labels', 'multi_label: true'),
+    if end == 'Sigmoid' and not stated and any(word in name for word in _VALUE_WORDS):
+        yield replace(_refused(output, why, settings, f'the output {output} is named as values '
+                               'from 0 to 1, such as a box, not as scores', 'multi_label: true'),
                       strength=Strength.STATED)
         return
     if end == 'Sigmoid':

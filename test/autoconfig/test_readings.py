@@ -59,16 +59,17 @@ def heads(
         return pipeline.descriptor
 
 
-def test_four_numbers_from_0_to_1_may_be_a_box(tmp_path: Path) -> None:
-    with pytest.raises(DescriptorError, match='a box, or four labels.*multi_label: true'):
-        heads(tmp_path / 'm.onnx', {'out': ([1, 4], 'Sigmoid')})
+@pytest.mark.parametrize('name', ['bbox', 'BoundingBox', 'landmarks'])
+def test_sigmoids_that_are_named_as_values_are_no_scores(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DescriptorError, match='such as a box, not as scores.*multi_label: true'):
+        heads(tmp_path / 'm.onnx', {name: ([1, 4], 'Sigmoid')})
 
 
 def test_names_say_that_sigmoids_are_classes(tmp_path: Path) -> None:
     found = heads(tmp_path / 'm.onnx', {'out': ([1, 4], 'Sigmoid')}, ['a', 'b', 'c', 'd'])
     assert found.output.options['multi_label'] and 'output.decoder' not in found.unverified
     (tmp_path / 'm.txt').unlink()
-    found = heads(tmp_path / 'm.onnx', {'out': ([1, 6], 'Sigmoid')})
+    found = heads(tmp_path / 'm.onnx', {'out': ([1, 4], 'Sigmoid')})
     assert found.output.options['multi_label'] and 'output.decoder' in found.unverified
 
 
