@@ -46,7 +46,7 @@ from ros2_classify.engines.external_data import check_weights, weight_files
 from ros2_classify.engines.onnx_file import read_onnx
 from ros2_classify.errors import (
     ArchiveError, ConversionError, DescriptorError, EngineError, FetchError, ModelNotFoundError)
-from ros2_classify.model.catalog import entries
+from ros2_classify.model.catalog import entries, with_stages
 from ros2_classify.model.descriptor import load_descriptor, ModelDescriptor
 from ros2_classify.model.files import request_for
 from ros2_classify.paths import locate
@@ -66,6 +66,12 @@ def write_bundle(descriptors: Sequence[ModelDescriptor], output: Path,
     options = replace(options or FetchOptions(), allow_unverified=False)
     members: dict[str, Path] = {}
     for descriptor in descriptors:
+        if below := next((stage.model for stage in descriptor.stages
+                          if '://' not in stage.model and '/' in stage.model), None):
+            raise DescriptorError(
+                f'{descriptor.origin}: the model {below} of a stage is in another directory, so '
+                'it cannot be bundled; put its descriptor beside this one')
+    for descriptor in with_stages(descriptors):
         for member, path in [*_own_files(descriptor), *_fetched_files(descriptor, options)]:
             if members.setdefault(member, path) != path and not same(members[member], path):
                 raise DescriptorError(f'{members[member]} and {path} would both be {member} in '

@@ -29,7 +29,7 @@ from typing import Any, cast, Generic, Literal, overload, TYPE_CHECKING, TypeVar
 import numpy as np
 
 from ros2_classify.autoconfig.complete import complete
-from ros2_classify.cascade.stages import Stages
+from ros2_classify.cascade.stages import kept_model, key_of, SharedModel, Stages
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines import Engine, EngineSettings, open_engine, parallel_runs, Tensors
 from ros2_classify.engines.external_data import check_weights
@@ -298,11 +298,17 @@ class Pipeline(Generic[Found]):
             raise DescriptorError(
                 f'{self._descriptor.origin}: stages look at the boxes of a detector, but the task '
                 f'is {self.task}; remove stages')
-        loaded: dict[str, Pipeline[Any]] = {}
+        loaded: dict[str, SharedModel] = {}
         try:
             for stage in self._descriptor.stages:
-                loaded[stage.name] = Pipeline.load(
-                    models[stage.name], max_batch=stage.max_crops, **options)
+                model = models[stage.name]
+                path = model_file(model, options['fetch'])
+                key = key_of(model, stage.max_crops, path)
+                kept = kept_model(key)
+                if kept is not None:
+                    _LOGGER.info('stage %s: %s stays loaded', stage.name, model.name)
+                loaded[stage.name] = kept or SharedModel(Pipeline.load(
+                    model, max_batch=stage.max_crops, **options), key)
             self.stages = Stages(self._descriptor.stages, loaded, self.labels)
         except BaseException:
             for each in loaded.values():

@@ -16,9 +16,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from pathlib import Path
 import threading
 import time
 from typing import Any, NamedTuple, Protocol
@@ -72,6 +75,85 @@ class Crop(NamedTuple):
     top: int
     pixels: NDArray[Any]
     color: str
+
+
+class SharedModel:
+    """A stage's model that several cascades may use, one after the other; the last closes it."""
+
+    def __init__(self, model: StageModel, key: object) -> None:
+        self.model = model
+        self.key = key  # what it was loaded from; another key is another model
+        self._users = 1
+        self._lock = threading.Lock()
+
+    def lend(self) -> SharedModel | None:
+        """Return it for one more cascade, or None if it is closed already."""
+        with self._lock:
+            self._users += bool(self._users)
+            return self if self._users else None
+
+    @property
+    def descriptor(self) -> ModelDescriptor:
+        """The model's descriptor."""
+        return self.model.descriptor
+
+    @property
+    def task(self) -> Any:
+        """The type of its results."""
+        return self.model.task
+
+    @property
+    def labels(self) -> Labels | None:
+        """The names of its classes."""
+        return self.model.labels
+
+    def many(self, images: Iterable[NDArray[Any]], color: str = 'rgb') -> list[Any]:
+        """Return the results of several images."""
+        return self.model.many(images, color)
+
+    def warm_up(self) -> Any:
+        """Run once."""
+        return self.model.warm_up()
+
+    def close(self) -> None:
+        """Free the model if no other cascade uses it."""
+        with self._lock:
+            self._users -= 1
+            last = not self._users
+        if last:
+            self.model.close()
+
+
+_KEPT: ContextVar[Stages | None] = ContextVar('kept stages', default=None)
+
+
+@contextmanager
+def keeping(stages: Stages | None) -> Iterator[None]:
+    """Have cascades that are loaded now take over unchanged models of these stages."""
+    token = _KEPT.set(stages)
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
+def kept_model(key: object) -> SharedModel | None:
+    """Return a model of the stages that are kept, if one was loaded from the same."""
+    kept = _KEPT.get()
+    for stage in kept.running.values() if kept is not None else ():
+        model = stage.model
+        if isinstance(model, SharedModel) and model.key == key and (found := model.lend()):
+            return found
+    return None
+
+
+def key_of(descriptor: ModelDescriptor, max_crops: int, file: Path) -> object:
+    """Return what makes a model another one: its descriptor, and its file as it is on disk."""
+    if not file.is_file():
+        # Of a directory, or what is converted, too little is known: it is loaded again.
+        return object()
+    facts = file.stat()
+    return descriptor, max_crops, str(file), facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
 @dataclass

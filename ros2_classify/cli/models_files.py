@@ -49,13 +49,12 @@ def options_of(arguments: argparse.Namespace) -> FetchOptions:
 
 def run_fetch(arguments: argparse.Namespace) -> int:
     """Download models."""
-    from ros2_classify.model.catalog import resolve
+    from ros2_classify.model.catalog import resolve, with_stages
     from ros2_classify.model.files import model_file
 
     options = options_of(arguments)
     rows = []
-    for model in arguments.models:
-        descriptor = resolve(model)
+    for descriptor in with_stages(resolve(model) for model in arguments.models):
         path = model_file(descriptor, options)
         rows.append(with_old_keys({'name': descriptor.name, 'model_file': str(path)}))
         if not arguments.json:
@@ -73,7 +72,8 @@ def run_verify(arguments: argparse.Namespace) -> int:
 
     show_log()
     if arguments.models:
-        rows = [_row(verify(catalog.resolve(model))) for model in arguments.models]
+        rows = [_row(verify(each)) for each in catalog.with_stages(
+            catalog.resolve(model) for model in arguments.models)]
         failed = [row for row in rows if row['state'] in FAILURES]
     else:
         rows = [_row(verify_entry(name, path)) for name, path in catalog.entries().items()]

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import difflib
 import os
 from pathlib import Path, PurePath
@@ -165,6 +166,15 @@ def stage_models(descriptor: ModelDescriptor) -> dict[str, ModelDescriptor]:
             raise DescriptorError(
                 f'{descriptor.origin}: stages.{stage.name}.model: {stage.model} has stages of its '
                 'own; give a model without')
+    return found
+
+
+def with_stages(descriptors: Iterable[ModelDescriptor]) -> list[ModelDescriptor]:
+    """Return descriptors, and after each cascade those of its stages, each once."""
+    found: list[ModelDescriptor] = []
+    for descriptor in descriptors:
+        found += [each for each in (descriptor, *stage_models(descriptor).values())
+                  if each not in found]
     return found
 
 

@@ -20,7 +20,7 @@ from cascade_models import BOXES, save_cascade, save_colors
 import numpy as np
 import pytest
 from ros2_classify import Detections, Keypoints, load_descriptor, Pipeline, Timing
-from ros2_classify.cascade.stages import box_of_crop, RunningStage, Stages
+from ros2_classify.cascade.stages import box_of_crop, keeping, RunningStage, Stages
 from ros2_classify.errors import DescriptorError, ModelNotFoundError
 from ros2_classify.model.descriptor_writer import mapping_of
 from ros2_classify.model.stages import Stage
@@ -76,7 +76,7 @@ def test_the_shipped_cascade_is_the_two_shipped_models_in_a_row():
     image = read_image(ROOT / 'models/scenes/several_cards.jpg')
     with Pipeline.load('cards_cascade', task='detection') as cascade, Pipeline.load(
             'cards_detector') as detector, Pipeline.load('cards_classifier') as classifier:
-        assert cascade.stages.running['card'].model.max_batch > 1
+        assert cascade.stages.running['card'].model.model.max_batch > 1
         found, boxes = cascade(image, 'bgr'), detector(image, 'bgr')
         np.testing.assert_array_equal(found.boxes, boxes.boxes)
         assert len(found) > 2
@@ -225,6 +225,76 @@ def test_one_stage_is_replaced_alone(directory):
             cascade.stages.replace('colour', Model())
         with pytest.raises(DescriptorError, match='fake is for embedding'):
             cascade.stages.replace('color', Model(task='embedding'))
+
+
+def test_an_unchanged_stage_stays_loaded(directory):
+    save_colors(directory, 'others', 'rot, gruen, blau')
+    first = Pipeline.load(save_cascade(
+        directory, '{color: {model: colors.yaml}, other: {model: others.yaml}}'))
+    models = {name: stage.model for name, stage in first.stages.running.items()}
+    (directory / 'others.yaml').write_text(
+        (directory / 'others.yaml').read_text().replace('rot', 'rouge'))
+    changed = save_cascade(
+        directory, '{color: {model: colors.yaml, padding: 0.1}, other: {model: others.yaml}}')
+    with keeping(first.stages):
+        second = Pipeline.load(changed)
+    now = {name: stage.model for name, stage in second.stages.running.items()}
+    assert now['color'] is models['color'] and now['other'] is not models['other']
+    assert first(IMAGES[0]).said(0)[0][1:3] is not None
+    first.close()
+    with second:
+        assert second(IMAGES[0]).said(0)[0][0] == 'color'
+        assert second.stages.labels[3:] == ['rouge', 'gruen', 'blau']
+    # All are closed: none is lent any more.
+    assert models['color'].lend() is None
+    with keeping(second.stages), Pipeline.load(changed) as third:
+        assert third.stages.running['color'].model is not models['color']
+
+
+def test_a_changed_file_is_another_model(directory):
+    path = save_cascade(directory, '{color: {model: colors.yaml}}')
+    with Pipeline.load(path) as first:
+        save_colors(directory)
+        with keeping(first.stages), Pipeline.load(path) as second:
+            assert second.stages.running['color'].model is not first.stages.running['color'].model
+
+
+def test_a_bundle_and_a_list_of_files_have_the_stages(directory):
+    from ros2_classify.bundle import write_bundle
+    from ros2_classify.model.catalog import with_stages
+
+    cascade = load_descriptor(save_cascade(directory, '{color: {model: colors.yaml}}'))
+    assert [each.name for each in with_stages([cascade, cascade])] == ['cascade', 'colors']
+    members = write_bundle([cascade], directory / 'bundle.tar')
+    assert sorted(members) == ['models/boxes.onnx', 'models/cascade.yaml', 'models/colors.onnx',
+                               'models/colors.yaml']
+
+
+def test_landmarks_in_the_faces_of_a_detector(directory):
+    """A model of landmarks finds an eye at a quarter and a mouth at the centre of any crop."""
+    from ros2_classify.testing import save_constant_model
+
+    # x, y, width, height, score; then x, y, sureness of two points, in a model image of 16x16.
+    rows = np.array([[8, 8, 16, 16, 0.9, 4, 4, 0.8, 8, 8, 0.7]], np.float32).T[None]
+    save_constant_model(directory / 'points.onnx', {'output0': rows}, input_shape=(1, 3, 16, 16))
+    (directory / 'points.yaml').write_text(
+        'name: points\nsource: {path: points.onnx}\nlabels: [face]\n'
+        'input: {size: [16, 16], resize: stretch}\n'
+        'output: {decoder: yolo, keypoints: [2, 3], keypoint_names: [eye, mouth]}\n')
+    path = save_cascade(directory, '{landmarks: {model: points.yaml, classes: [cup]}}')
+    with Pipeline.load(path) as cascade:
+        found = cascade(IMAGES[0])
+    assert found.keypoints.names == ('eye', 'mouth')
+    for label, box, points, sure in zip(
+            found.labels, found.boxes, found.keypoints.points, found.keypoints.scores):
+        if label == 'ball':
+            assert not sure.any()
+            continue
+        left, top, right, bottom = box_of_crop(box, 0.0, found.image_size)
+        np.testing.assert_allclose(sure, [0.8, 0.7], atol=1e-6)
+        np.testing.assert_allclose(points, [
+            [left + (right - left) * part, top + (bottom - top) * part] for part in (0.25, 0.5)],
+            atol=0.01)
 
 
 @pytest.mark.parametrize('stages, said', [

@@ -28,6 +28,7 @@ import threading
 import time
 from typing import Any
 
+from ros2_classify.cascade.stages import keeping
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.engines import EngineSettings
 from ros2_classify.engines.providers import choose_providers, import_onnxruntime, PROVIDERS
@@ -220,9 +221,11 @@ def patience_for(engine: EngineSettings) -> float:
 def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
                cancel: threading.Event | None = None,
                starting: Starting = lambda _: None,
-               policy: ModelPolicy | None = None) -> Model:
+               policy: ModelPolicy | None = None, present: Model | None = None) -> Model:
     """
     Load a model and warm it up; raise Ros2ClassifyError if that fails.
+
+    Of a cascade, unchanged stages of the `present` model stay loaded.
 
     `cancel` ends a download or a conversion; a `policy` is given for what a client has chosen;
     `starting` is called when the files are there and the engine is about to start; see
@@ -236,7 +239,8 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
         policy.check_name(name)
         convert = replace(convert, refused=policy.refuses_conversion)
     with (core_log_shown(log), searching(settings['model_path']),
-          allowed_paths(settings['model_roots'])):
+          allowed_paths(settings['model_roots']),
+          keeping(present.pipeline.stages if present is not None else None)):
         declared = resolve(name) if policy is not None or settings['input'] else name
         if policy is not None:
             policy.check_model(resolve(declared))

@@ -388,10 +388,12 @@ class ServerNode(ManagedNode):
             # A user asked for it; after a fault it is tried as long as the process lives.
             self.loader.check()
         policy = self._model_parameter.policy_for(name, configuring=streams > 0)
+        # After a fault nothing of the present model is trusted.
+        present = self.model if name and self.model and not self.model.abandoned else None
         name = name or self.settings['model']
         return self.loader.load(name, lambda cancel, starting: load_model(
             name, self.settings, self._log, streams or len(self._streams), cancel, starting,
-            policy))
+            policy, present))
 
     def free_model(self, model: Model) -> None:
         """Free a model when nobody uses it any more."""

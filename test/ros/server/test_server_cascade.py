@@ -50,13 +50,15 @@ def test_another_stage_by_another_model(start, peer, tmp_path):
     save_colors(tmp_path)
     save_colors(tmp_path, 'farben', 'rot, gruen, blau')
     first = save_cascade(tmp_path, '{color: {model: colors.yaml}}')
-    second = save_cascade(tmp_path, '{farbe: {model: farben.yaml}}', 'other')
+    second = save_cascade(
+        tmp_path, '{color: {model: colors.yaml}, farbe: {model: farben.yaml}}', 'other')
     server = start('server', {'model': first, 'model_roots': tmp_path})
     results = peer.collect(Detection2DArray, '/detections')
     camera = Camera(peer, '/image', size=(100, 40))
     assert said(camera.result(RED, results))[0] == ['cup', 'color:red']
     assert peer.set_values(model=str(second)) == []
-    assert said(camera.result(RED, results))[0] == ['cup', 'farbe:rot']
+    assert said(camera.result(RED, results))[0] == ['cup', 'color:red', 'farbe:rot']
+    server.wait_for_line('stage color: colors stays loaded')
     server.stop()
 
 
