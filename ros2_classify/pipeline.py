@@ -29,7 +29,7 @@ from typing import Any, cast, Generic, Literal, overload, TYPE_CHECKING, TypeVar
 import numpy as np
 
 from ros2_classify.autoconfig.complete import complete
-from ros2_classify.cascade.stages import kept_model, key_of, SharedModel, Stages
+from ros2_classify.cascade.stages import unchanged_model, key_of, SharedModel, Stages
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines import Engine, EngineSettings, open_engine, parallel_runs, Tensors
 from ros2_classify.engines.external_data import check_weights
@@ -304,7 +304,7 @@ class Pipeline(Generic[Found]):
                 model = models[stage.name]
                 path = model_file(model, options['fetch'])
                 key = key_of(model, stage.max_crops, path)
-                kept = kept_model(key)
+                kept = unchanged_model(key)
                 if kept is not None:
                     _LOGGER.info('stage %s: %s stays loaded', stage.name, model.name)
                 loaded[stage.name] = kept or SharedModel(Pipeline.load(

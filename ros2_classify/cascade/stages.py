@@ -137,7 +137,7 @@ def keeping(stages: Stages | None) -> Iterator[None]:
         _KEPT.reset(token)
 
 
-def kept_model(key: object) -> SharedModel | None:
+def unchanged_model(key: object) -> SharedModel | None:
     """Return a model of the stages that are kept, if one was loaded from the same."""
     kept = _KEPT.get()
     for stage in kept.running.values() if kept is not None else ():
