@@ -29,7 +29,7 @@ from typing import Any, cast, Generic, Literal, overload, TYPE_CHECKING, TypeVar
 import numpy as np
 
 from ros2_classify.autoconfig.complete import complete
-from ros2_classify.cascade.stages import unchanged_model, key_of, SharedModel, Stages
+from ros2_classify.cascade.stages import key_of, SharedModel, Stages, unchanged_model
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines import Engine, EngineSettings, open_engine, parallel_runs, Tensors
 from ros2_classify.engines.external_data import check_weights
