@@ -285,16 +285,18 @@ def _draw_tabs(
     height, width = canvas.shape[:2]
     placed: list[tuple[int, int, int, int]] = []
     room = _MAX_COVER * height * width
-    for row, (box, label, score, class_id, distance) in enumerate(zip(
+    names = ['' if not name else f'{name} ' for name in (
+        [''] * len(result) if result.track_ids is None else result.track_ids.tolist())]
+    for row, (box, label, score, class_id, distance, shown) in enumerate(zip(
             boxes, result.labels.tolist(), result.scores.tolist(), result.class_ids.tolist(),
-            _distances(result))):
+            _distances(result), names)):
         # A second model's class stays as long as there is room for the score.
         number = f' {score:.2f}' + ''.join(
             f' | {to_ascii(name, number)} {sure:.2f}'
             for _, name, sure, number in result.said(row))
         for suffix in dict.fromkeys((number + distance, distance, '')):
             limit = width - 2 * style.pad - _text_size(suffix, style)[0]
-            text = _fit(to_ascii(label, class_id), limit, style) + suffix
+            text = _fit(shown + to_ascii(label, class_id), limit, style) + suffix
             text_width, capital = _text_size(text, style)
             size = (text_width + 2 * style.pad, capital + 2 * style.pad)
             left, top, covered = _place(box, size, (width, height), placed, inset)

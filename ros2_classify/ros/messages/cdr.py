@@ -26,7 +26,7 @@ Padding is zero here; rclpy leaves in it whatever was there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 import struct
@@ -49,6 +49,8 @@ _AFTER_NAME = np.dtype([
 ])
 # The padding behind the id leads to the next detection: there is none behind the last.
 _PADDING = 3
+# The bytes of an empty id and its padding.
+_EMPTY_ID = 8
 
 
 def classification(header: Any, names: Sequence[str], scores: NDArray[Any]) -> bytes:
@@ -61,7 +63,7 @@ def classification(header: Any, names: Sequence[str], scores: NDArray[Any]) -> b
 
 def detections(
         header: Any, names: Sequence[str], scores: NDArray[Any], centers: NDArray[Any],
-        sizes: NDArray[Any]) -> bytes:
+        sizes: NDArray[Any], ids: Sequence[str] | None = None) -> bytes:
     """Return a serialized ``vision_msgs/Detection2DArray``, one hypothesis per detection."""
     own_header = _padded(_header(header), 4)
     head = own_header + _UINT32.pack(len(names))
@@ -72,12 +74,26 @@ def detections(
     rows['center'] = centers
     rows['size'] = sizes
     rows['id_length'] = 1  # an empty string is its zero byte
+    if ids is not None and any(ids):
+        return b''.join((_CDR_LE, head, *_with_ids(len(head), before_name, names, rows, ids)))
     texts = _names(names, len(head) + len(before_name), len(before_name))
     after_name = rows.view(f'V{_AFTER_NAME.itemsize}').tolist()
     elements = chain.from_iterable(
         (before_name, text, numbers) for text, numbers in zip(texts, after_name))
     message = b''.join((_CDR_LE, head, *elements))
     return message[:-_PADDING] if names else message
+
+
+def _with_ids(start: int, before_name: bytes, names: Sequence[str], rows: NDArray[Any],
+              ids: Sequence[str]) -> Iterator[bytes]:
+    """Write detections with ids, whose lengths decide where the next one begins."""
+    numbers = rows.view(f'V{_AFTER_NAME.itemsize}').tolist()
+    for name, row, number in zip(names, numbers, ids):
+        padding = bytes(-start % 4)
+        text = _name(name, (start + len(padding) + len(before_name)) % 8)
+        element = b''.join((padding, before_name, text, row[:-_EMPTY_ID], _text(number)))
+        start += len(element)
+        yield element
 
 
 def _header(header: Any) -> bytes:

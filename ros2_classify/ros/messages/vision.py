@@ -23,8 +23,9 @@ Messages of many elements have a second function, which writes the serialized me
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import importlib
+import itertools
 from typing import Any
 
 import numpy as np
@@ -71,9 +72,11 @@ def detections_msg(
     msg = Detection2DArray(header=header)
     detections = []
     centers, sizes = _centers_and_sizes(result)
-    for name, score, center, size in zip(
-            _names(result, class_id), result.scores.tolist(), centers.tolist(), sizes.tolist()):
-        detection = Detection2D(header=header)
+    ids = _track_ids(result) or [''] * len(result)
+    for name, score, center, size, track_id in zip(
+            _names(result, class_id), result.scores.tolist(), centers.tolist(), sizes.tolist(),
+            ids):
+        detection = Detection2D(header=header, id=track_id)
         box = detection.bbox
         box.center.position.x, box.center.position.y = center
         box.size_x, box.size_y = size
@@ -108,7 +111,8 @@ def detections_cdr(result: Detections, header: Any, class_id: str = 'label') -> 
         # These rows have several hypotheses, which the quick way does not write.
         return bytes(serialize_message(detections_msg(result, header, class_id)))
     return cdr.detections(
-        header, _names(result, class_id), result.scores, *_centers_and_sizes(result))
+        header, _names(result, class_id), result.scores, *_centers_and_sizes(result),
+        _track_ids(result))
 
 
 def segmentation_msg(result: Segmentation, header: Any, class_id: str = 'label') -> Image:
@@ -251,6 +255,10 @@ def _names(result: Classification | Detections, class_id: str) -> list[str]:
     return [str(number) for number in result.class_ids.tolist()]
 
 
+def _track_ids(result: Detections) -> list[str] | None:
+    return None if result.track_ids is None else result.track_ids.tolist()
+
+
 def _centers_and_sizes(result: Detections) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     boxes = result.boxes.astype(np.float64)
     return (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
@@ -259,12 +267,12 @@ def _centers_and_sizes(result: Detections) -> tuple[NDArray[np.float64], NDArray
 def _difference(row: ResultMessage) -> str:
     """Return how the bytes written here differ from the middleware's; empty if they don't."""
     assert row.to_cdr is not None
-    # Both alignments of the first element.
-    for frame_id in ('', 'left'):
+    # Both alignments of the first element, with ids of objects and without.
+    for frame_id, sample in itertools.product(('', 'left'), _samples(row)):
         header = Header(frame_id=frame_id)
         header.stamp.sec, header.stamp.nanosec = 1, 2
-        expected = row.to_msg(_sample(row), header, 'label')
-        theirs, ours = serialize_message(expected), row.to_cdr(_sample(row), header, 'label')
+        expected = row.to_msg(sample, header, 'label')
+        theirs, ours = serialize_message(expected), row.to_cdr(sample, header, 'label')
         if ours[:4] != theirs[:4]:
             return f'it begins with {theirs[:4].hex(" ")}, not {ours[:4].hex(" ")}'
         if len(ours) != len(theirs):
@@ -273,6 +281,13 @@ def _difference(row: ResultMessage) -> str:
         if deserialize_message(ours, row.msg_type) != expected:
             return 'the fields of a sample are at other offsets'
     return ''
+
+
+def _samples(row: ResultMessage) -> list[Classification | Detections]:
+    sample = _sample(row)
+    if not isinstance(sample, Detections):
+        return [sample]
+    return [sample, replace(sample, track_ids=np.array(['12345', '7'], object))]
 
 
 def _sample(
@@ -317,8 +332,10 @@ def detections_from(
         boxes = np.array(
             [_corners(known[index].bbox) for index in order], np.float32).reshape(-1, 4)
     limits = np.array([*image_size, *image_size], np.float32)
+    track_ids = [known[index].id for index in order]
     return Detections(
-        np.clip(boxes, 0, limits), ids, scores, labels, image_size, _NO_TIMING)
+        np.clip(boxes, 0, limits), ids, scores, labels, image_size, _NO_TIMING,
+        track_ids=np.array(track_ids, np.object_) if any(track_ids) else None)
 
 
 def _of_detector(results: list[Any], names: Mapping[int, str]) -> list[Any]:

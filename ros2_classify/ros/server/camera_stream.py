@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 import threading
 import time
@@ -44,6 +44,7 @@ from ros2_classify.ros.server.subscription import ImageSubscription
 from ros2_classify.ros.server.topic_diagnosis import (
     explain_losses, explain_memory, explain_silence)
 from ros2_classify.ros.server.trace import Trace
+from ros2_classify.ros.server.tracking import seconds_of, Tracking
 
 _COMPRESSED = TRANSPORTS['compressed'].suffix
 
@@ -173,6 +174,11 @@ class Frame(NamedTuple):
         """The prefix of its parameters."""
         return self.camera.prefix
 
+    @property
+    def tracks(self) -> bool:
+        """Whether its objects may have ids over time."""
+        return self.camera.tracks
+
     def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
         return self.camera.read(self.msg, settings)
@@ -202,7 +208,7 @@ class CameraStream:
 
     def __init__(
             self, node: Node, names: StreamNames, model: Model, bridge: Bridge,
-            parameters: StreamView) -> None:
+            parameters: StreamView, ids: Iterator[int]) -> None:
         self._node = node
         self._bridge = bridge
         self.parameters = parameters
@@ -223,6 +229,8 @@ class CameraStream:
         self._trace: Trace | None = None
         # The thread that stops a worker counts at the same time as its threads.
         self._counting = threading.Lock()
+        self.tracks = model.pipeline.task == 'detection'
+        self.tracking = Tracking(ids)
         self._reset()
         self.last_error = ''
         self._watchers: tuple[Watcher, ...] = ()
@@ -282,6 +290,7 @@ class CameraStream:
                  trace: Trace | None = None) -> None:
         """Subscribe; `wake` ends the wait for images, `looked_at` is when it last ended."""
         self._reset()
+        self.tracking.reset()
         self._looked_at = looked_at
         self._trace = trace
         self._source = ImageSubscription(
@@ -532,6 +541,11 @@ class CameraStream:
         header = frame.msg.header
         result = outcome.result
         assert result is not None
+        settings = outcome.settings
+        if settings is not None and self.tracks:
+            result = self.tracking(
+                result, seconds_of(header.stamp), settings.track, settings.options,
+                outcome.labels)
         published = Published(result, header, outcome.pixels, outcome.color, outcome.class_id)
         self.publishers.publish(published)
         self._newest = (replace(published, pixels=None), frame.received)

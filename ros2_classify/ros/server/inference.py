@@ -26,12 +26,14 @@ from typing import Any, NamedTuple, Protocol
 from numpy.typing import NDArray
 from ros2_classify.cascade.stages import Stages
 from ros2_classify.engines import Tensors
+from ros2_classify.model.labels import Labels
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.results.results import Result
 from ros2_classify.ros.diagnostics.statistics import Ring
 from ros2_classify.ros.server.faults import EngineFaults
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.parameters import ResultSettings
+from ros2_classify.tracking.weak import lowered
 
 
 # The step that most jobs are at.
@@ -58,6 +60,10 @@ class Source(Protocol):
     def stream(self) -> str:
         """The prefix of its parameters; '' for the node's."""
 
+    @property
+    def tracks(self) -> bool:
+        """Whether its objects may have ids over time, for which weak results are needed too."""
+
     def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
 
@@ -75,6 +81,8 @@ class Outcome(NamedTuple):
     class_id: str = ''
     drop: Drop | None = None
     error: Exception | None = None
+    settings: ResultSettings | None = None
+    labels: Labels | None = None
 
 
 @dataclass
@@ -201,11 +209,17 @@ class Inference:
             except Exception as error:  # noqa: B902 - the other images get their results
                 yield Outcome(source, drop=Drop.FAILED, error=error)
             else:
-                class_id = job.settings.of(source.stream).class_id
-                yield Outcome(source, result, pixels, color, class_id)
+                settings = job.settings.of(source.stream)
+                yield Outcome(
+                    source, result, pixels, color, settings.class_id, settings=settings,
+                    labels=job.model.labels)
 
     def _result(self, job: Job, row: int) -> Result:
-        options = job.settings.of(job.images[row][0].stream).options
+        source = job.images[row][0]
+        settings = job.settings.of(source.stream)
+        options = settings.options
+        if settings.track is not None and source.tracks:
+            options = lowered(options, settings.track.low)
         return job.model.pipeline.postprocess(
             job.outputs[row], job.batch.geometries[row], options,
             preprocess_time=job.preprocess_time, inference_time=job.inference_time)

@@ -21,7 +21,9 @@ it never touches an image. The worker's threads take images, run the model and p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import count
 import time
 from typing import Any
 
@@ -52,6 +54,7 @@ from ros2_classify.ros.server.recovery import Recovery
 from ros2_classify.ros.server.service import InferenceService, Request
 from ros2_classify.ros.server.stream_parameters import StreamParameters
 from ros2_classify.ros.server.trace import Trace
+from ros2_classify.ros.server.tracking import ResetTracks
 from ros2_classify.ros.server.worker import Worker
 
 # An inference may be under way; `ros2 launch` sends the next signal after 5 s.
@@ -81,6 +84,9 @@ class ServerNode(ManagedNode):
         self._looking = Looking(self, self)
         self._lookers: list[LookService | LookUntilAction] = []
         self._enable: list[EnableService] = []
+        self._reset_service: ResetTracks | None = None
+        # By camera, for the whole run: no id is used again.
+        self._object_ids: dict[str, Iterator[int]] = defaultdict(lambda: count(1))
         # Of the present activation, or the last one; None before the first.
         self.statistics: InferenceStatistics | None = None
         self._worker: Worker | None = None
@@ -145,12 +151,15 @@ class ServerNode(ManagedNode):
         streams = []
         for each in names:
             streams.append(CameraStream(
-                self, each, model, bridge, self.stream_parameters.view(each.prefix)))
+                self, each, model, bridge, self.stream_parameters.view(each.prefix),
+                self._object_ids[each.topic]))
             # One by one: what exists is destroyed where a later one fails.
             self._streams = tuple(streams)
             streams[-1].use(model.settings)
         self._report.watch(self._streams)
         self._add_enable_services()
+        if model.pipeline.task == 'detection':
+            self._reset_service = ResetTracks(self, self._reset_tracks)
         try:
             self._service = InferenceService(self, model.pipeline.task, self._submit, bridge)
             self._lookers.append(LookService(self, self._looking))
@@ -264,6 +273,9 @@ class ServerNode(ManagedNode):
             self._lookers.pop().destroy()
         while self._enable:
             self._enable.pop().destroy()
+        if service and self._reset_service is not None:
+            self._reset_service.destroy()
+            self._reset_service = None
         streams, self._streams = self._streams, ()
         self._report.watch(())
         for stream in streams:
@@ -282,6 +294,13 @@ class ServerNode(ManagedNode):
         if not worker.submit(request):
             return 'too many requests are waiting already; try again later'
         return ''
+
+    def _reset_tracks(self) -> int:
+        """Forget the objects of all streams with ids; return how many streams these are."""
+        tracking = [stream for stream in self._streams if stream.parameters['tracking']]
+        for stream in tracking:
+            stream.tracking.reset()
+        return len(tracking)
 
     def _parameters_changed(self) -> None:
         if self.stream_parameters.following:

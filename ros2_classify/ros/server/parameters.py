@@ -43,6 +43,8 @@ from ros2_classify.ros.server.model_policy import POLICIES, trusted_problem
 from ros2_classify.ros.server.stream_parameters import (
     PreviewView, StreamParameters, StreamView)
 from ros2_classify.ros.server.subscription import QOS
+from ros2_classify.ros.server.tracking import track_options, TRACKING_PARAMETERS
+from ros2_classify.tracking.tracker import TrackOptions
 
 FETCH_PARAMETERS = (
     Spec('offline', False, 'Leave the model alone: models come from disk and cache only; also '
@@ -225,6 +227,7 @@ PARAMETERS = (
          'known', minimum=0.0, maximum=86400.0, per_stream=True),
     Spec('max_image_pixels', MAX_PIXELS, 'Larger images are refused',
          minimum=1, maximum=1 << 30, per_stream=True),
+    *TRACKING_PARAMETERS,
 )
 
 
@@ -238,6 +241,7 @@ class ResultSettings:
     input_range: InputRange = ALL_BITS  # which values of 16-bit images are black and white
     max_rate: float = 0.0  # images a second that are used; 0: all
     image_timeout: float = 0.0  # seconds without an image until it is an error; 0: by their rate
+    track: TrackOptions | None = None  # how objects get ids; None: not at all
     streams: Mapping[str, ResultSettings] = field(default_factory=dict)  # by prefix
 
     def of(self, prefix: str) -> ResultSettings:
@@ -257,7 +261,7 @@ def result_settings(
     return ResultSettings(
         options, parameters['class_id'], parameters['max_image_pixels'],
         InputRange.parse(parameters['input_range']), parameters['max_rate'],
-        parameters['image_timeout'])
+        parameters['image_timeout'], track_options(parameters))
 
 
 def all_settings(parameters: StreamParameters, defaults: Options) -> ResultSettings:

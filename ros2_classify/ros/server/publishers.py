@@ -25,10 +25,13 @@ from rclpy.node import Node
 from ros2_classify.model.labels import Labels
 from ros2_classify.postprocess.postprocessor import Postprocessor
 from ros2_classify.results import overlay
+from ros2_classify.results.overlay_tracks import Trails
+from ros2_classify.results.results import Detections
 from ros2_classify.ros.messages.image import to_bgr, to_ids_msg, to_image_msg
 from ros2_classify.ros.messages.vision import (
     INSTANCES_TOPIC, label_info_msg, message_writer, MESSAGES, vision_info_msg)
 from ros2_classify.ros.server.output import Output, Published, Topics
+from ros2_classify.ros.server.tracking import seconds_of
 from sensor_msgs.msg import Image
 from vision_msgs.msg import LabelInfo, VisionInfo
 
@@ -63,12 +66,17 @@ class DebugImageOutput(Output):
 
     def __init__(self, topics: Topics) -> None:
         super().__init__(topics.create(Image, '~/debug_image', 1))
+        self._trails = Trails()
 
     def write(self, published: Published) -> Any:
         """Return the annotated image."""
         bgr = to_bgr(published.pixels, published.color)
-        drawn = overlay.draw(
-            bgr, published.result, copy=bgr is published.pixels, instances=published.instances)
+        if bgr is published.pixels:
+            bgr = bgr.copy()
+        result = published.result
+        if isinstance(result, Detections) and result.track_ids is not None:
+            self._trails.draw(bgr, result, seconds_of(published.header.stamp))
+        drawn = overlay.draw(bgr, result, copy=False, instances=published.instances)
         return to_image_msg(drawn, 'bgr8', published.header)
 
 

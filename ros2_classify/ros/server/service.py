@@ -53,6 +53,11 @@ class Request:
         """The node's parameters count."""
         return ''
 
+    @property
+    def tracks(self) -> bool:
+        """The images of requests are no sequence."""
+        return False
+
     def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
         return to_array(

@@ -86,8 +86,12 @@ def result(rng, task, count):
         masks = InstanceMasks(
             numbers.random((count, 4, 4), np.float32) > 0.5,
             corners.reshape(count, 4))
+    track_ids = None
+    if rng.random() < 0.7:
+        track_ids = np.array([rng.choice(['', str(rng.randrange(10**9))]) for _ in names], object)
     return Detections(
-        corners.reshape(count, 4), ids, scores, names, (1000, 1000), TIMING, masks)
+        corners.reshape(count, 4), ids, scores, names, (1000, 1000), TIMING, masks,
+        track_ids=track_ids)
 
 
 @pytest.mark.parametrize('class_id', ['label', 'index'])

@@ -25,7 +25,8 @@ from ros2_classify import Classification, Detections, Timing
 from ros2_classify.model.descriptor import Task
 from ros2_classify.model.labels import Labels
 from ros2_classify.results.results import Result, Segmentation
-from ros2_classify.ros.messages.vision import label_info_msg, MESSAGES, to_msg, vision_info_msg
+from ros2_classify.ros.messages.vision import (
+    detections_from, label_info_msg, MESSAGES, to_msg, vision_info_msg)
 from std_msgs.msg import Header
 
 TIMING = Timing(0.001, 0.01, 0.001)
@@ -106,6 +107,17 @@ def test_what_the_stages_of_a_cascade_say_follows_the_detectors_class(class_id):
     read = detections_from(msg, (640, 180), {})
     assert sorted(read.labels.tolist()) == sorted(own)
     assert read.scores.tolist() == result.scores.tolist()
+
+
+def test_ids_of_objects_arrive():
+    result = replace(detections(3), track_ids=np.array(['12', '', '7'], object))
+    msg = to_msg(result, HEADER)
+    assert [detection.id for detection in msg.detections] == ['12', '', '7']
+    row = MESSAGES['detection']
+    assert deserialize_message(row.to_cdr(result, HEADER, 'label'), row.msg_type) == msg
+    read = detections_from(msg, result.image_size, {})
+    assert read.track_ids.tolist() == ['12', '', '7']
+    assert detections_from(to_msg(detections(3), HEADER), result.image_size, {}).track_ids is None
 
 
 @pytest.mark.parametrize(('dtype', 'encoding'), [(np.uint8, 'mono8'), (np.uint16, 'mono16')])

@@ -56,6 +56,7 @@ class Source:
 
     origin = '/image'
     stream = ''
+    tracks = False
 
     def __init__(self, rgb, **changes):
         pixels = np.full((6, 9, 3), rgb, np.uint8)

@@ -1,0 +1,99 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Ids over time in a real server: by stream, kept by a hot swap, forgotten on request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ros2_classify import Options
+from ros2_classify.tracking import weak
+from ros_models import NAMES, SCORES
+from ros_process import Peer
+from ros_stream import Camera
+import sequences
+from std_srvs.srv import Trigger
+from vision_msgs.msg import Detection2DArray
+
+GREY = (90, 90, 90)
+
+
+def ids(msg: Any) -> list[str]:
+    """Return the ids of a result's objects."""
+    return [detection.id for detection in msg.detections]
+
+
+@pytest.fixture
+def others(detector: Path, tmp_path: Path) -> dict[str, Path]:
+    """Return two more models with the same boxes: with the same classes, and with others."""
+    text = detector.read_text().replace('boxes.onnx', str(detector.parent / 'boxes.onnx'))
+    changes = {'same': text, 'different': text.replace(NAMES[0], 'gnome')}
+    for name, content in changes.items():
+        (tmp_path / f'{name}.yaml').write_text(content)
+    return {name: tmp_path / f'{name}.yaml' for name in changes}
+
+
+def test_ids_of_each_stream(
+        start: Any, peer: Peer, detector: Path, others: dict[str, Path]) -> None:
+    server = start('server', {
+        'model': detector, 'model_changes': 'any', 'tracking': True, 'track_confirm': 3,
+        'tracks.right.tracking': False, 'track_lost_seconds': 100.0,
+        'image_topics': '[/tracks/left/image, /tracks/right/image]'})
+    server.wait_for_line('active: /tracks/right')
+    left, right = (Camera(peer, f'/tracks/{side}/image') for side in ('left', 'right'))
+    found = {side: peer.collect(Detection2DArray, f'/tracks/{side}/detections')
+             for side in ('left', 'right')}
+
+    def look() -> list[str]:
+        return ids(left.result(GREY, found['left']))
+
+    assert look() == ['', '']
+    assert ids(right.result(GREY, found['right'])) == ['', '']
+    while (now := look()) == ['', '']:
+        pass
+    # A camera that looks at the same thing for long finds the same objects.
+    assert now == look() == look() == ['1', '2']
+    assert ids(right.result(GREY, found['right'])) == ['', '']
+    assert peer.set_values(model=str(others['same'])) == []
+    assert look() == ['1', '2']
+    assert peer.set_values(model=str(others['different']), track_confirm=1) == []
+    assert look() == ['3', '4']
+    response = peer.call(Trigger, '/server/reset_tracks', Trigger.Request())
+    assert response.success and 'of 1 streams' in response.message
+    assert look() == ['5', '6']
+    # The other camera counts by itself.
+    assert peer.set_values(**{'tracks.right.tracking': True}) == []
+    assert ids(right.result(GREY, found['right'])) == ['1', '2']
+    # What is too weak to begin an object is still published.
+    assert peer.set_values(track_high=(SCORES[0] + SCORES[1]) / 2) == []
+    assert peer.call(Trigger, '/server/reset_tracks', Trigger.Request()).success
+    assert look() == ['7', '']
+    assert peer.set_values(tracking=False) == []
+    assert look() == ['', '']
+    server.stop()
+
+
+def test_only_what_the_caller_asks_for_is_published() -> None:
+    options = Options(score_threshold=0.5, class_thresholds={'7': 0.25})
+    low = weak.lowered(options, 0.375)
+    assert (low.score_threshold, dict(low.class_thresholds)) == (0.375, {'7': 0.25})
+    assert weak.lowered(options, 0.75).score_threshold == 0.5
+    boxes = sequences.detections(np.zeros((3, 4)), [0.75, 0.5, 0.4375])
+    assert len(weak.results(boxes, Options(score_threshold=0.5), None)) == 2
+    number = str(int(boxes.class_ids[0]))
+    assert len(weak.results(boxes, Options(class_thresholds={number: 0.625}), None)) == 1
