@@ -98,7 +98,8 @@ def _missing_of_python(environment: Environment) -> list[tuple[str, str]]:
 
 def _missing_of_ros(environment: Environment) -> list[tuple[str, str]]:
     """List the packages that a sourced ROS 2 lacks."""
-    names = ('ament_cmake', 'rosidl_default_generators', 'sensor_msgs', 'vision_msgs')
+    names = ('ament_cmake', 'rosidl_default_generators', 'action_msgs', 'sensor_msgs',
+             'vision_msgs')
     prefixes = [Path(prefix) for prefix in os.environ['AMENT_PREFIX_PATH'].split(os.pathsep)]
     index = 'share/ament_index/resource_index/packages'
     return [(f'the ROS package {name}', f'ros-{environment.distro}-{name.replace("_", "-")}')

@@ -16,10 +16,11 @@
 
 from cascade_models import save_cascade, save_colors
 import pytest
+from ros_models import save_faulty
 from ros_stream import Camera
 from vision_msgs.msg import Detection2DArray
 
-RED, GREEN = (200, 0, 0), (10, 200, 60)
+RED, GREEN, WHITE = (200, 0, 0), (10, 200, 60), (255, 255, 255)
 
 
 def said(result):
@@ -43,6 +44,25 @@ def test_the_second_class_is_another_entry_of_the_same_object(start, peer, opera
     looked, cut = (int(values[f'stage color: {what}']) for what in (
         'boxes looked at', 'skipped, over max_crops'))
     assert looked == cut >= 3 and values['stage color: skipped, over budget_ms'] == '0'
+    server.stop()
+
+
+def test_a_stage_that_fails_is_a_fault_of_the_model(start, peer, operator, tmp_path):
+    save_faulty(tmp_path)
+    server = start('server', {'model': save_cascade(tmp_path, '{color: {model: faulty.yaml}}')})
+    server.expected_failure = 'fail'
+    results = peer.collect(Detection2DArray, '/detections')
+    camera = Camera(peer, '/image', size=(100, 40))
+    assert said(camera.result(RED, results))[0] == ['cup', 'color:red']
+    before = len(results)
+    camera.send(camera.message(WHITE))
+    server.wait_for_line('no result for an image of /image')
+    assert len(results) == before
+    peer.spin_until(lambda: any(
+        int({row.key: row.value for row in status.values}['model faults'])
+        for status in operator.statuses('server: inference')), 'a fault of the model')
+    # The next image is fine.
+    assert said(camera.result(GREEN, results))[0] == ['cup', 'color:green']
     server.stop()
 
 
