@@ -361,7 +361,7 @@ def test_a_sourced_ros_without_vision_msgs_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
     index = tmp_path / 'share/ament_index/resource_index/packages'
     index.mkdir(parents=True)
-    for name in ('ament_cmake', 'rosidl_default_generators', 'sensor_msgs'):
+    for name in ('ament_cmake', 'rosidl_default_generators', 'action_msgs', 'sensor_msgs'):
         (index / name).touch()
     with pytest.raises(environment.ScriptError) as caught:
         prerequisites.check(environment.Environment('jazzy', True, tmp_path, sys.executable))
