@@ -15,7 +15,7 @@
 """
 Detectors whose rows hold more than boxes can say: rotated boxes, key points beside the classes.
 
-What is known but cannot be read is named, so that nobody takes it for something else.
+What a descriptor must say is named, with its line, so that nobody takes it for something else.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, InputSettings, Strength
+from ros2_classify.autoconfig.prior_detectors import quoted
 from ros2_classify.decoders.boxes import cell_count
 from ros2_classify.engines.base import TensorSpec
 
@@ -36,7 +37,7 @@ _ANCHORS = 3
 # Numbers beyond this are pixels, neither scores nor angles.
 _PIXELS = 4.0
 # Two or three numbers for each point of a face, a body or a hand.
-_POINTS = tuple(points * numbers for points in (5, 17, 21) for numbers in (2, 3))
+_POINTS = tuple((points, numbers) for points in (5, 17, 21) for numbers in (2, 3))
 _FACE = 10
 
 
@@ -51,13 +52,13 @@ def _rotated(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize rows of centre, size, angle and score beside a class for each: MMRotate."""
     whole = [tensor for tensor in evidence.outputs if tensor.dtype.kind in 'iu']
     for output in evidence.outputs:
-        if output.dtype.kind == 'f' and output.shape[-1:] == (6,) and any(
-                tensor.shape == output.shape[:-1] for tensor in whole):
+        beside = [tensor for tensor in whole if tensor.shape == output.shape[:-1]]
+        if output.dtype.kind == 'f' and output.shape[-1:] == (6,) and beside:
             yield _named(
                 'end_to_end', f'the output {output} has six numbers in each row beside a class, '
-                'as MMRotate exports rotated boxes: centre, size, angle and score. Such rows '
-                'cannot be read; use an export with upright boxes (five numbers in each row), or '
-                'a decoder of your own')
+                'as MMRotate exports rotated boxes: centre, size, angle and score; if so, declare '
+                'output: {decoder: end_to_end, outputs: {dets: '
+                f'{quoted(output.name)}, classes: {quoted(beside[0].name)}}}}}')
 
 
 def _points(evidence: Evidence, output: TensorSpec) -> Iterator[Hypothesis]:
@@ -74,20 +75,20 @@ def _points(evidence: Evidence, output: TensorSpec) -> Iterator[Hypothesis]:
     if width == 6 + _FACE and pixels and pixels[0] < 7 and pixels[-1] < width - 1:
         yield _named(
             'yolo', f'the output {output} has five key points between objectness and class, as '
-            'YOLOv5-face has them; such rows cannot be read. Use YOLOv8-face or another detector '
-            'of faces, or a decoder of your own')
+            'YOLOv5-face has them; if so, declare output: {decoder: yolo, output: '
+            f'{quoted(output.name)}, axes: channels_last, objectness: true, classes: 1, '
+            'keypoints: [5, 2], keypoints_place: before_classes}')
         return
-    for count in _POINTS:
-        classes = width - 5 - count
+    for points, numbers in _POINTS:
+        classes = width - 5 - points * numbers
         if classes == (evidence.names or 1) and pixels and pixels[0] >= 5 + classes:
             yield Hypothesis(
                 'detection', 'yolo',
                 {'output': output.name, 'axes': 'channels_last', 'objectness': True,
-                 'classes': classes},
+                 'classes': classes, 'keypoints': [points, numbers]},
                 f'the output {output} has a row for each of three anchors of the '
                 f'{rows // _ANCHORS} cells, and key points in pixels behind the classes',
-                Strength.EXACT, _INPUT, ('output: key points are not published yet; boxes are',),
-                strides=strides, anchors=_ANCHORS, probabilities=(output.name, 4, 5 + classes))
+                Strength.EXACT, _INPUT, strides=strides, anchors=_ANCHORS, probabilities=(output.name, 4, 5 + classes))
 
 
 def _named(decoder: str, missing: str) -> Hypothesis:

@@ -22,10 +22,12 @@ import numpy as np
 from published_outputs import centers, dense, falling, grid, ids, RANDOM
 import pytest
 from ros2_classify.autoconfig.complete import complete
+from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results.results import Detections
 from ros2_classify.testing import FakeEngine, tensor
 from test_detectors import BARE, infer, refusal, SIZE
+import yaml
 
 ROTATED = np.concatenate(
     [centers(50, SIZE), RANDOM.uniform(-1.5, 1.5, (50, 1)), falling(50)], axis=1).astype('f4')
@@ -36,8 +38,29 @@ ROTATED = np.concatenate(
 def test_rotated_boxes_of_mmrotate_are_named(names: tuple[str, str], batch: bool) -> None:
     classes = ids(50)[:, 0].astype(np.int64)
     outputs = {names[0]: ROTATED, names[1]: classes}
-    said = refusal({name: array[None] if batch else array for name, array in outputs.items()})
-    assert 'as MMRotate exports rotated boxes' in said and 'five numbers in each row' in said
+    outputs = {name: array[None] if batch else array for name, array in outputs.items()}
+    said = refusal(outputs)
+    assert 'as MMRotate exports rotated boxes' in said
+    # The line that it gives decides.
+    found = Pipeline(complete(declared(said), engine_of(outputs)), engine_of(outputs))(BLACK)
+    np.testing.assert_allclose(found.oriented[:, :2], ROTATED[:len(found), :2], atol=1e-3)
+
+
+BLACK = np.zeros((SIZE, SIZE, 3), np.uint8)
+
+
+def engine_of(outputs: dict[str, Any]) -> FakeEngine:
+    return FakeEngine(
+        [tensor('images', [1, 3, SIZE, SIZE])],
+        [tensor(name, array.shape, array.dtype) for name, array in outputs.items()], outputs)
+
+
+def declared(said: str) -> ModelDescriptor:
+    """Return the descriptor that an error asks for."""
+    line = said[said.index('output: {decoder'):]
+    return ModelDescriptor.from_mapping({
+        'source': {'path': '/m/net.onnx'}, 'defaults': {'score_threshold': 0.1},
+        **yaml.safe_load(line)})
 
 
 def anchored(*tail: Any) -> Any:
@@ -59,7 +82,12 @@ SCORES = RANDOM.uniform(0, 1, (3 * len(grid(SIZE)), 1))
 
 
 def test_key_points_before_the_class_are_named() -> None:
-    assert 'as YOLOv5-face has them' in refusal({'output': anchored(pixels(10, 2), SCORES)})
+    outputs = {'output': anchored(pixels(10, 2), SCORES)}
+    said = refusal(outputs)
+    assert 'as YOLOv5-face has them' in said
+    found = Pipeline(complete(declared(said), engine_of(outputs)), engine_of(outputs))(BLACK)
+    assert len(found) and set(found.class_ids.tolist()) == {0}
+    assert found.keypoints.points.shape[1:] == (5, 2)
 
 
 @pytest.mark.parametrize('points, numbers', [(5, 3), (5, 2), (17, 3)])
@@ -68,7 +96,7 @@ def test_key_points_behind_the_class_are_no_classes(points: int, numbers: int) -
     rows = anchored(SCORES, pixels(points * numbers, numbers))
     found = infer({'output': rows})
     assert found.output.options['classes'] == 1 and found.output.options['objectness'] is True
-    assert any('key points are not published' in each for each in found.inferred)
+    assert found.output.options['keypoints'] == (points, numbers)
     results = []
     for array in (rows, rows[..., :6]):
         engine = FakeEngine([tensor('images', [1, 3, SIZE, SIZE])],
