@@ -88,7 +88,8 @@ def _points(evidence: Evidence, output: TensorSpec) -> Iterator[Hypothesis]:
                  'classes': classes, 'keypoints': [points, numbers]},
                 f'the output {output} has a row for each of three anchors of the '
                 f'{rows // _ANCHORS} cells, and key points in pixels behind the classes',
-                Strength.EXACT, _INPUT, strides=strides, anchors=_ANCHORS, probabilities=(output.name, 4, 5 + classes))
+                Strength.EXACT, _INPUT, strides=strides, anchors=_ANCHORS,
+                probabilities=(output.name, 4, 5 + classes))
 
 
 def _named(decoder: str, missing: str) -> Hypothesis:
