@@ -47,6 +47,9 @@ SHARE = Path(__file__).parent.parent
 # Seconds between two looks at the server's state while it is driven to be active.
 LOOK_AGAIN = 3.0
 
+# Parameters of the server by the same names.
+POSITIONS = ('depth_topic', 'camera_info_topic', 'target_frame', 'ground_frame')
+
 ARGUMENTS = (
     DeclareLaunchArgument(
         'driver', default_value='camera',
@@ -104,6 +107,18 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         'frame_id', default_value='camera', description='Frame id of the images'),
     DeclareLaunchArgument(
+        'depth_topic', default_value='',
+        description='Depth images that are registered to the images, for positions in metres'),
+    DeclareLaunchArgument(
+        'camera_info_topic', default_value='',
+        description='Calibration of the images, for positions; empty: camera_info beside them'),
+    DeclareLaunchArgument(
+        'target_frame', default_value='',
+        description='Frame of the positions, by tf; empty: that of the images'),
+    DeclareLaunchArgument(
+        'ground_frame', default_value='',
+        description='Without depth_topic: frame whose plane z = 0 objects stand on'),
+    DeclareLaunchArgument(
         'log_level', default_value='info', choices=['debug', 'info', 'warn', 'error', 'fatal'],
         description='Log level of the nodes'),
     DeclareLaunchArgument(
@@ -137,6 +152,7 @@ class Settings:
         self.width = number('width', text('width'), int)
         self.height = number('height', text('height'), int)
         self.frame_id = text('frame_id')
+        self.positions = {name: text(name) for name in POSITIONS}
         self.log_level = text('log_level')
         self.dds_profile = text('dds_profile')
 
@@ -269,6 +285,7 @@ def server_parameters(settings: Settings) -> list:
         parameters['image_transport'] = 'compressed'
     if settings.image_topics:
         parameters['image_topics'] = settings.image_topics
+    parameters.update({name: value for name, value in settings.positions.items() if value})
     if not Path(settings.params_file).is_file():
         raise RuntimeError(f'there is no file {settings.params_file!r} (argument params_file)')
     return [settings.params_file, parameters]

@@ -29,6 +29,7 @@ from launch_ros.actions import Node
 import yaml
 
 SHARE = Path(__file__).parent.parent
+IMAGES = str(SHARE / 'rviz' / 'annotated_image.rviz')
 
 
 def annotated(topic: str, namespace: str) -> str:
@@ -65,18 +66,30 @@ def config_for(path: str, topics: list[str]) -> str:
     return copied
 
 
+def fixed_frame(context: LaunchContext) -> list[str]:
+    """Return RViz2's argument for the frame of the positions; none without positions."""
+    depth, target, ground, image = (
+        LaunchConfiguration(name, default='').perform(context)
+        for name in ('depth_topic', 'target_frame', 'ground_frame', 'frame_id'))
+    return ['--fixed-frame', target or ground or image] if depth or ground else []
+
+
 def start_rviz(context: LaunchContext) -> list[Action]:
     """Return RViz2 with the annotated images of the server in its namespace."""
     namespace = LaunchConfiguration('namespace').perform(context).strip('/')
     config = LaunchConfiguration('rviz_config').perform(context)
+    frames = fixed_frame(context)
+    if frames and config == IMAGES:
+        config = str(SHARE / 'rviz' / 'detections_3d.rviz')
     topics = [word for word in re.split(
         r'[][,\s]+', LaunchConfiguration('image_topics').perform(context)) if word]
     if topics:
         config = config_for(config, [annotated(topic, namespace) for topic in topics])
-    remappings = [('/server/debug_image', f'/{namespace}/server/debug_image')]
+    remappings = [(topic, f'/{namespace}{topic}') for topic in (
+        '/server/debug_image', '/server/markers', '/points')]
     return [Node(
         package='rviz2', executable='rviz2', name='rviz2', output='screen',
-        arguments=['-d', config],
+        arguments=['-d', config, *frames],
         # Those of several cameras are complete already.
         remappings=remappings if namespace and not topics else [])]
 
@@ -85,8 +98,9 @@ def generate_launch_description() -> LaunchDescription:
     """Describe the launch, for ros2 launch."""
     return LaunchDescription([
         DeclareLaunchArgument(
-            'rviz_config', default_value=str(SHARE / 'rviz' / 'annotated_image.rviz'),
-            description='RViz2 configuration file'),
+            'rviz_config', default_value=IMAGES,
+            description='RViz2 configuration file; the default is another one with depth_topic '
+                        'or ground_frame'),
         # The arguments of the included file are arguments of this file too.
         IncludeLaunchDescription(PythonLaunchDescriptionSource(
             str(SHARE / 'launch' / 'camera_pipeline.launch.py'))),

@@ -73,8 +73,10 @@ class Builder:
         title, sourced = self._environment.title, self._environment.sourced
         pinned = pins(self._environment.distro)
         messages = [] if sourced else files_below(WHEELS / 'vision_msgs')
+        # What messages are built with; nothing is built on those of visualization_msgs.
         of_ros = [line for line in pinned.read_text().splitlines()
-                  if line.startswith(('ros-', 'numpy', 'empy', 'lark'))]
+                  if line.startswith(('ros-', 'numpy', 'empy', 'lark'))
+                  and not line.startswith('ros-visualization-msgs')]
         package = [directory / name for directory in LINKED
                    for name in ('package.xml', 'setup.cfg', 'setup.py')]
         shared = [str(path.relative_to(ROOT)) for name in SHARED

@@ -450,3 +450,16 @@ def test_rviz_shows_an_image_of_each_camera():
     context.launch_configurations['image_topics'] = ''
     node, = function.execute(context)
     assert node._Node__arguments[1] == str(config)
+    # With positions: another file, in their frame.
+    context.launch_configurations.update(depth_topic='depth', frame_id='eye')
+    node, = function.execute(context)
+    assert node._Node__arguments == [
+        '-d', str(config.with_name('detections_3d.rviz')), '--fixed-frame', 'eye']
+    context.launch_configurations.update(depth_topic='', ground_frame='floor')
+    node, = function.execute(context)
+    assert node._Node__arguments[3] == 'floor'
+    shown = yaml.safe_load(Path(node._Node__arguments[1]).read_text())
+    topics = {each['Class'].partition('/')[2]: each['Topic']['Value']
+              for each in shown['Visualization Manager']['Displays'] if 'Topic' in each}
+    assert topics == {'MarkerArray': '/server/markers', 'PointCloud2': '/points',
+                      'Image': '/server/debug_image'}

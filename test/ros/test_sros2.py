@@ -59,7 +59,8 @@ def test_policy_and_pages_name_what_the_nodes_open_and_nothing_else(
         (tmp_path / name).mkdir()
     servers = [
         {'model': classifier}, {'model': detector, 'image_transport': 'compressed'},
-        {'model': save_masks(tmp_path / 'masks'), 'use_sim_time': True},
+        {'model': save_masks(tmp_path / 'masks'), 'use_sim_time': True, 'depth_topic': 'depth',
+         'points': True},
         {'model': save_segmenter(tmp_path / 'halves')}]
     clients = [
         {'image': IMAGE, 'timeout': 3600.0, 'output': tmp_path / 'out.png'},

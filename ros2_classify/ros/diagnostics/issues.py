@@ -191,6 +191,79 @@ IMAGES = (
         "true}'`"),
 )
 
+POSITIONS = (
+    IssueType(
+        'no_camera_info', WARN,
+        'no positions: no camera_info has come on {topic} ({publishers} publishers); set '
+        'camera_info_topic to that of the images',
+        'the camera publishes no calibration, or on another topic',
+        'run `ros2 topic list | grep camera_info`; set `camera_info_topic`'),
+    IssueType(
+        'camera_info', WARN, 'no positions: the camera_info on {topic} cannot be used: {reason}',
+        'the camera is not calibrated, or the topic is that of another image',
+        'calibrate the camera; set `camera_info_topic` to that of the very images'),
+    IssueType(
+        'no_depth', WARN,
+        'no positions: no depth image has come on {topic} ({publishers} publishers); set '
+        'depth_topic to the depth that is registered to the images',
+        'the depth camera sends nothing, or on another topic; or large images are lost',
+        'run `ros2 topic hz` on it; see also [large images](large_images.md)'),
+    IssueType(
+        'depth_unmatched', WARN,
+        'no positions: the stamps of the image and the nearest depth image on {topic} are '
+        '{milliseconds:.0f} ms apart; depth_sync allows {limit:.0f} ms',
+        'the two cameras are not synchronized, or depth is late or slow',
+        'synchronize them in the driver; raise `depth_sync` only if nothing moves'),
+    IssueType(
+        'depth_unregistered', WARN,
+        'no positions: the depth on {topic} is not registered to the image: {difference}',
+        'each pixel of the depth must be the same pixel of the image',
+        'have the driver align depth to color (such as `align_depth.enable:=true`), or use '
+        '`depth_image_proc/register`; set `depth_topic`'),
+    IssueType(
+        'depth_unusable', WARN, 'no positions: the depth image on {topic} is unusable: {reason}',
+        'the encoding is not one of REP 118, or the message is damaged',
+        'publish `32FC1` in metres or `16UC1` in millimetres'),
+    IssueType(
+        'no_transform', WARN, 'no positions: no transform from {source} to {target}: {reason}',
+        "tf does not connect the two frames at the image's stamp",
+        'run `ros2 run tf2_ros tf2_echo`; start what publishes the frames; compare clocks'),
+    IssueType(
+        'no_tf2', WARN,
+        'positions are in the frame of the image, not in {target}: tf2_ros is not installed',
+        'transforms need the package tf2_ros',
+        'install it: `sudo apt install ros-$ROS_DISTRO-tf2-ros-py`'),
+    IssueType(
+        'ground', WARN, 'no positions: {frame} is not the ground: {reason}',
+        'the camera must be above the plane z = 0 of `ground_frame`',
+        'use a frame on the ground, such as `base_footprint`'),
+    IssueType(
+        'positions_unstamped', WARN,
+        'no positions: the images on {topic} are unstamped, so depth and transforms cannot be '
+        'matched', "the camera's driver does not set `header.stamp`", 'set it in the driver'),
+    IssueType(
+        'position_invalid', WARN,
+        'no position for an object on {topic}: {percent:.0f} % of its pixels in the depth image '
+        'are invalid',
+        'it is too near or too far for the depth camera, shiny, transparent or in the sun',
+        'nothing if it is rare; else look at the depth image'),
+    IssueType(
+        'position_no_ray', WARN,
+        'no position for an object on {topic}: the calibration has no ray for its edges',
+        'the lens model holds for the middle of the image only', 'calibrate to the edges'),
+    IssueType(
+        'position_above_horizon', WARN,
+        'no position for an object on {topic}: its lower edge is above the horizon, or too near '
+        'to it for a distance',
+        'it does not stand on the ground, is very far away, or the pitch of the camera is wrong',
+        'check the transform of the camera; nothing if objects fly'),
+    IssueType(
+        'position_cut_off', WARN,
+        'no position for an object on {topic}: it touches the lower edge of the image, so where '
+        'it stands is not seen',
+        'the object is too near for this camera', 'nothing; use a depth camera for near objects'),
+)
+
 INFERENCE = (
     IssueType(
         'frame_failed', ERROR, 'no result for an image of {topic}: {reason}',
@@ -313,7 +386,7 @@ CAMERA = (
         'start a subscriber'),
 )
 
-ISSUES = {row.key: row for row in (*IMAGES, *INFERENCE, *MODEL, *CAMERA)}
+ISSUES = {row.key: row for row in (*IMAGES, *POSITIONS, *INFERENCE, *MODEL, *CAMERA)}
 
 
 def find(key: str, **fields: Any) -> Issue:

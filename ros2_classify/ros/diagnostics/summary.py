@@ -106,6 +106,22 @@ def input_status(
     return Status(*judge(issues, fine), values)
 
 
+def positions_status(
+        *, active: bool, wanted: bool, sources: Mapping[str, str], located: int,
+        missing: Mapping[str, int], issues: Sequence[Issue] = ()) -> Status:
+    """Judge the positions of one camera's objects; `missing` counts those without, by issue."""
+    values = (
+        *sources.items(), ('objects with a position', str(located)),
+        ('objects without a position', str(sum(missing.values()))),
+        *((f'without a position: {key.removeprefix("position_")}', str(count))
+          for key, count in sorted(missing.items())))
+    if not active:
+        return Status(Level.OK, 'the node is not active', values)
+    fine = f'{located} objects had a position so far' if wanted else (
+        'idle: nobody subscribes to positions')
+    return Status(*judge(issues, fine), values)
+
+
 def inference_status(
         state: str, *, activity: str = '', issues: Sequence[Issue] = (), rate: float = 0.0,
         published: int = 0, failed: int = 0, requests: int = 0, faults: int = 0, reloads: int = 0,

@@ -57,13 +57,13 @@ def classification_msg(
     msg = ClassificationMsg(header=header)
     msg.results = [
         ObjectHypothesis(class_id=name, score=score)
-        for name, score in zip(_names(result, class_id), result.scores.tolist())]
+        for name, score in zip(names_of(result, class_id), result.scores.tolist())]
     return msg
 
 
 def classification_cdr(result: Classification, header: Any, class_id: str = 'label') -> bytes:
     """Return the message of `classification_msg`, serialized."""
-    return cdr.classification(header, _names(result, class_id), result.scores)
+    return cdr.classification(header, names_of(result, class_id), result.scores)
 
 
 def detections_msg(
@@ -74,7 +74,7 @@ def detections_msg(
     centers, sizes = _centers_and_sizes(result)
     ids = _track_ids(result) or [''] * len(result)
     for name, score, center, size, track_id in zip(
-            _names(result, class_id), result.scores.tolist(), centers.tolist(), sizes.tolist(),
+            names_of(result, class_id), result.scores.tolist(), centers.tolist(), sizes.tolist(),
             ids):
         detection = Detection2D(header=header, id=track_id)
         box = detection.bbox
@@ -111,7 +111,7 @@ def detections_cdr(result: Detections, header: Any, class_id: str = 'label') -> 
         # These rows have several hypotheses, which the quick way does not write.
         return bytes(serialize_message(detections_msg(result, header, class_id)))
     return cdr.detections(
-        header, _names(result, class_id), result.scores, *_centers_and_sizes(result),
+        header, names_of(result, class_id), result.scores, *_centers_and_sizes(result),
         _track_ids(result))
 
 
@@ -249,9 +249,10 @@ def _label_problem(row: ResultMessage, names: list[str]) -> str:
     return ''
 
 
-def _names(result: Classification | Detections, class_id: str) -> list[str]:
+def names_of(result: Any, class_id: str) -> list[str]:
+    """Return what the field class_id of each row holds; ``class_id`` is label or index."""
     if class_id == 'label':
-        return result.labels.tolist()
+        return list(result.labels)
     return [str(number) for number in result.class_ids.tolist()]
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 import threading
 import time
 from typing import Any, NamedTuple, Protocol
@@ -35,8 +36,10 @@ from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor
 from ros2_classify.ros.server.image_rate import RateLimit
 from ros2_classify.ros.server.inference import Drop, Outcome
+from ros2_classify.ros.server.locator import Locator
 from ros2_classify.ros.server.model import Model
-from ros2_classify.ros.server.output import Published
+from ros2_classify.ros.server.output import Output, Published, Topics
+from ros2_classify.ros.server.outputs_3d import annotation_outputs, outputs_in_metres
 from ros2_classify.ros.server.parameters import ResultSettings
 from ros2_classify.ros.server.publishers import Publishers
 from ros2_classify.ros.server.stream_parameters import StreamView
@@ -236,9 +239,20 @@ class CameraStream:
         self._watchers: tuple[Watcher, ...] = ()
         # The newest result, and when its image came, without the image's megabytes.
         self._newest: tuple[Published, float] | None = None
+        self.locator = Locator(node, names.topic, names.namespace, parameters) if (
+            model.pipeline.task == 'detection' and Locator.is_on(parameters)) else None
         self.publishers = Publishers(
             node, model.pipeline.task, self.update, masks=model.pipeline.gives_masks,
-            namespace=names.namespace, others=model.pipeline.others)
+            namespace=names.namespace, others=model.pipeline.others,
+            more=partial(self._more_outputs, model.pipeline.task))
+
+    def _more_outputs(self, task: str, topics: Topics) -> list[Output]:
+        outputs: list[Output] = []
+        if self.locator is not None:
+            outputs += outputs_in_metres(topics, self.locator.points, self._log.info)
+        if task == 'detection' and self.parameters['annotations']:
+            outputs += annotation_outputs(topics, self._log.warning)
+        return outputs
 
     def _reset(self) -> None:
         self.counters = Counters()
@@ -308,6 +322,8 @@ class CameraStream:
     def _unsubscribe(self, source: ImageSubscription | None) -> None:
         if source is not None:
             source.unsubscribe()
+            if self.locator is not None:
+                self.locator.close()
             taken = source.take()
             if taken is not None:
                 self._count(received=1 + taken.replaced, replaced=taken.replaced, stopped=1)
@@ -352,6 +368,8 @@ class CameraStream:
             return
         try:
             source.update(self.wanted)
+            if self.locator is not None:
+                self.locator.update(self.enabled and self.publishers.wanted_in_metres)
         except Exception as error:  # noqa: B902 - the middleware refused; the node lives on
             self._throttled(
                 self._log.error, f'cannot subscribe to {source.topic}: {error}', 'subscribe')
@@ -546,7 +564,8 @@ class CameraStream:
             result = self.tracking(
                 result, seconds_of(header.stamp), settings.track, settings.options,
                 outcome.labels)
-        published = Published(result, header, outcome.pixels, outcome.color, outcome.class_id)
+        published = Published(
+            result, header, outcome.pixels, outcome.color, outcome.class_id, self.locator)
         self.publishers.publish(published)
         self._newest = (replace(published, pixels=None), frame.received)
         if self._watchers:

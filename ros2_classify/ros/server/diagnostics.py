@@ -24,7 +24,8 @@ from typing import Protocol
 from ros2_classify.engines.providers import fell_back
 from ros2_classify.ros.diagnostics.issues import find, Issue, Status
 from ros2_classify.ros.diagnostics.statistics import Rate, SimulatedClock
-from ros2_classify.ros.diagnostics.summary import inference_status, input_status, model_status
+from ros2_classify.ros.diagnostics.summary import (
+    inference_status, input_status, model_status, positions_status)
 from ros2_classify.ros.diagnostics.updater import Diagnostics
 from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.node.lifecycle_node import ManagedNode
@@ -74,6 +75,7 @@ class ServerReport:
         self._node = node
         self._server = server
         self._streams: dict[str, CameraStream] = {}
+        self._positions: dict[str, CameraStream] = {}
         self._rates: dict[str, Rate] = {}
         self._clock = SimulatedClock()
         self._doing = ('', 0.0)
@@ -84,13 +86,17 @@ class ServerReport:
 
     def watch(self, streams: Sequence[CameraStream]) -> None:
         """Report on these streams, and on no others."""
-        for part in self._streams:
+        for part in (*self._streams, *self._positions):
             self._diagnostics.remove(part)
         self._rates.clear()
         self._failed_before = 0
         self._streams = {f'images {stream.topic}': stream for stream in streams}
         for part, stream in self._streams.items():
             self._diagnostics.add(part, partial(self._input, stream))
+        self._positions = {f'positions {stream.topic}': stream for stream in streams
+                           if stream.locator is not None}
+        for part, stream in self._positions.items():
+            self._diagnostics.add(part, partial(self._in_metres, stream))
 
     def doing(self, what: str = '') -> None:
         """Say what goes on that takes long; nothing ends it."""
@@ -130,6 +136,14 @@ class ServerReport:
             publishers=self._node.count_publishers(stream.topic),
             subscribers=stream.publishers.listeners, latency=stream.latencies.total,
             node_latency=stream.latencies.node, last_error=stream.last_error)
+
+    def _in_metres(self, stream: CameraStream) -> Status:
+        locator = stream.locator
+        assert locator is not None
+        return positions_status(
+            active=stream.source is not None, wanted=locator.source.subscribed,
+            sources=locator.sources, located=locator.located, missing=dict(locator.missing),
+            issues=locator.issues())
 
     def _inference(self) -> Status:
         server, streams = self._server, self._streams.values()

@@ -44,6 +44,24 @@ class Published:
     pixels: Any
     color: str
     class_id: str
+    # Finds positions: returns the result with them, and what is published of them.
+    locator: Callable[[Any, Any], tuple[Any, Any]] | None = None
+
+    @cached_property
+    def _in_metres(self) -> tuple[Any, Any]:
+        if self.locator is None or not isinstance(self.result, Detections):
+            return self.result, None
+        return self.locator(self.result, self.header)
+
+    @property
+    def shown(self) -> Result:
+        """The result with all that may be drawn: the objects' positions, if they are known."""
+        return self._in_metres[0]
+
+    @property
+    def located(self) -> Any:
+        """The objects in metres, found once for all who want them; None if that can't be."""
+        return self._in_metres[1]
 
     @cached_property
     def instances(self) -> Any:
@@ -81,6 +99,9 @@ class Topics:
 
 class Output:
     """A topic that follows from results: `write` is called if it has a subscriber."""
+
+    # Whether it wants the objects' positions.
+    in_metres = False
 
     def __init__(self, publisher: Any) -> None:
         self.publisher = publisher

@@ -39,6 +39,7 @@ from ros2_classify.ros.messages.bridge import BACKENDS
 from ros2_classify.ros.node.parameters import Parameters, Spec
 from ros2_classify.ros.server.faults import ACTIONS, EXIT_CODE
 from ros2_classify.ros.server.image_rate import RATE_PARAMETERS
+from ros2_classify.ros.server.locator import POSITION_PARAMETERS
 from ros2_classify.ros.server.model_policy import POLICIES, trusted_problem
 from ros2_classify.ros.server.stream_parameters import (
     PreviewView, StreamParameters, StreamView)
@@ -228,6 +229,7 @@ PARAMETERS = (
     Spec('max_image_pixels', MAX_PIXELS, 'Larger images are refused',
          minimum=1, maximum=1 << 30, per_stream=True),
     *TRACKING_PARAMETERS,
+    *POSITION_PARAMETERS,
 )
 
 

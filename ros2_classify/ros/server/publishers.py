@@ -64,6 +64,8 @@ class InstancesOutput(Output):
 class DebugImageOutput(Output):
     """The image with the result drawn on it."""
 
+    in_metres = True
+
     def __init__(self, topics: Topics) -> None:
         super().__init__(topics.create(Image, '~/debug_image', 1))
         self._trails = Trails()
@@ -73,7 +75,7 @@ class DebugImageOutput(Output):
         bgr = to_bgr(published.pixels, published.color)
         if bgr is published.pixels:
             bgr = bgr.copy()
-        result = published.result
+        result = published.shown
         if isinstance(result, Detections) and result.track_ids is not None:
             self._trails.draw(bgr, result, seconds_of(published.header.stamp))
         drawn = overlay.draw(bgr, result, copy=False, instances=published.instances)
@@ -115,6 +117,11 @@ class Publishers:
     def wanted(self) -> bool:
         """Whether anybody subscribes to what inference makes."""
         return any(output.listeners for output in self._all)
+
+    @property
+    def wanted_in_metres(self) -> bool:
+        """Whether anybody subscribes to what takes the objects' positions."""
+        return any(output.in_metres and output.listeners for output in self._all)
 
     @property
     def listeners(self) -> int:
@@ -159,7 +166,8 @@ class Publishers:
                 if message is not None:
                     output.publisher.publish(message)
         for name, other in self._others.items():
-            other.publish(replace(published, result=published.result.others[name]))
+            other.publish(replace(
+                published, result=published.result.others[name], locator=None))
 
     def destroy(self) -> None:
         """Take the topics away."""

@@ -1,0 +1,104 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Positions to messages: ``vision_msgs/Detection3DArray``, and points for costmaps."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ros2_classify.spatial.transforms import matrix_of
+from sensor_msgs.msg import PointCloud2, PointField
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
+
+Numbers = NDArray[Any]
+
+# Points of an object's front for costmaps: the largest distance of two, and their number on a side.
+_PITCH, _MOST = 0.05, 24
+_FIELDS = {
+    'x': PointField.FLOAT32, 'y': PointField.FLOAT32, 'z': PointField.FLOAT32,
+    'score': PointField.FLOAT32, 'class_id': PointField.INT32, 'row': PointField.UINT32}
+_TYPES = {PointField.FLOAT32: '<f4', PointField.INT32: '<i4', PointField.UINT32: '<u4'}
+_POINT = np.dtype([(name, _TYPES[kind]) for name, kind in _FIELDS.items()])
+
+
+def header_in(frame_id: str, header: Any) -> Header:
+    """Return a header of the same stamp in another frame."""
+    return Header(stamp=header.stamp, frame_id=frame_id)
+
+
+def detections_3d_msg(located: Any, header: Any, names: Sequence[str]) -> Detection3DArray:
+    """Return the objects that have a position (`Located`); ``names`` are those of all rows."""
+    here = header_in(located.frame_id, header)
+    result = located.result
+    scores, ids = result.scores.tolist(), result.track_ids
+    detections = []
+    for number, (row, point, center, size, turn) in enumerate(zip(
+            located.rows.tolist(), located.points.tolist(), located.centers.tolist(),
+            located.sizes.tolist(), located.orientations.tolist())):
+        detection = Detection3D(header=here, id='' if ids is None else ids[row])
+        best = ObjectHypothesisWithPose()
+        best.hypothesis.class_id, best.hypothesis.score = names[row], scores[row]
+        for pose, at in ((best.pose.pose, point), (detection.bbox.center, center)):
+            pose.position.x, pose.position.y, pose.position.z = at
+            (pose.orientation.x, pose.orientation.y, pose.orientation.z,
+             pose.orientation.w) = turn
+        if located.covariances is not None:
+            covariance = np.zeros((6, 6))
+            covariance[:3, :3] = located.covariances[number]
+            best.pose.covariance = covariance.ravel()
+        side = detection.bbox.size
+        side.x, side.y, side.z = size
+        detection.results = [best]
+        detections.append(detection)
+    return Detection3DArray(header=here, detections=detections)
+
+
+def point_cloud_msg(located: Any, header: Any) -> PointCloud2:
+    """Return points on the fronts of the objects, with score, class id and the result's row."""
+    parts = [_front(size, turn, located.front) + center for size, turn, center in zip(
+        located.sizes, located.orientations, located.centers)]
+    counts = [len(part) for part in parts]
+    cloud = np.zeros(sum(counts), _POINT)
+    if parts:
+        points, rows = np.concatenate(parts), np.repeat(located.rows, counts)
+        cloud['x'], cloud['y'], cloud['z'] = points.T
+        cloud['score'] = located.result.scores[rows]
+        cloud['class_id'] = located.result.class_ids[rows]
+        cloud['row'] = rows
+    msg = PointCloud2(header=header_in(located.frame_id, header), height=1, width=len(cloud))
+    msg.fields = [
+        PointField(name=name, offset=4 * number, datatype=kind, count=1)
+        for number, (name, kind) in enumerate(_FIELDS.items())]
+    msg.point_step, msg.row_step = _POINT.itemsize, _POINT.itemsize * len(cloud)
+    # The only fast way to fill the field.
+    data = array('B')
+    data.frombytes(cloud.tobytes())
+    msg.data, msg.is_dense = data, True
+    return msg
+
+
+def _front(size: Numbers, turn: Numbers, axes: tuple[int, int]) -> Numbers:
+    """Return points of the side of a box that faces the camera, around its middle."""
+    steps = [np.linspace(-0.5, 0.5, min(_MOST, int(np.ceil(size[axis] / _PITCH)) + 1)) * size[axis]
+             for axis in axes]
+    grid = np.zeros((len(steps[0]) * len(steps[1]), 3))
+    grid[:, axes[0]] = np.repeat(steps[0], len(steps[1]))
+    grid[:, axes[1]] = np.tile(steps[1], len(steps[0]))
+    return grid @ matrix_of((0, 0, 0), turn)[:3, :3].T

@@ -1,0 +1,159 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The depth images and the calibration of a camera, subscribed to while positions are wanted."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+import threading
+import time
+from typing import Any
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, Image
+
+# Depth images are kept until the result of their image is there: two seconds at 30 Hz, or
+# as many as fit.
+_MOST, _MOST_BYTES = 60, 96 << 20
+# A camera that has sent no depth for so long is not waited for.
+_DEAD = 1.0
+# As for images: a subscriber that comes back at once keeps the subscription.
+_LINGER = 2.0
+
+
+def stamp_of(header: Any) -> int:
+    """Return a header's stamp in nanoseconds."""
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+
+
+class DepthRing:
+    """The last depth images, by their stamps; one thread adds, another one looks for them."""
+
+    def __init__(self) -> None:
+        self._news = threading.Condition()
+        self._kept: deque[tuple[int, Any]] = deque()
+        self._bytes = 0
+        self._exact = True
+        self._came_at = 0.0
+
+    def __len__(self) -> int:
+        """Return how many are kept."""
+        return len(self._kept)
+
+    def add(self, msg: Any) -> None:
+        """Keep a depth image; the oldest ones go."""
+        with self._news:
+            self._kept.append((stamp_of(msg.header), msg))
+            self._bytes += len(msg.data)
+            while len(self._kept) > _MOST or (
+                    self._bytes > _MOST_BYTES and len(self._kept) > 1):
+                self._bytes -= len(self._kept.popleft()[1].data)
+            self._came_at = time.monotonic()
+            self._news.notify_all()
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._news:
+            self._kept.clear()
+            self._bytes = 0
+
+    def find(self, stamp: int, within: int, patience: float) -> tuple[Any, int | None]:
+        """
+        Return the depth image of a stamp, and how far its own is away, in nanoseconds.
+
+        One of the very stamp is waited for, `patience` seconds at most, unless a later one
+        has come already; if there is none, the nearest one counts. If that is not `within`, the
+        image is None, and so is the distance if there is no depth at all.
+        """
+        until = time.monotonic() + patience
+        with self._news:
+            while True:
+                if not self._kept:
+                    return None, None
+                nearest, msg = min(self._kept, key=lambda each: abs(each[0] - stamp))
+                away = nearest - stamp
+                now = time.monotonic()
+                # Cameras that are not synchronized never have the very stamp.
+                if away == 0 or self._kept[-1][0] > stamp or now >= until or (
+                        not self._exact and abs(away) <= within) or (
+                        now - self._came_at > _DEAD):
+                    break
+                self._news.wait(until - now)
+            self._exact = away == 0
+            return (msg if abs(away) <= within else None), away
+
+
+class DepthSource:
+    """
+    The topics of depth (none if its name is empty) and of camera_info.
+
+    The executor's thread calls `update` and gets the messages.
+    """
+
+    def __init__(self, node: Node, depth_topic: str, info_topic: str) -> None:
+        self._node = node
+        self.depth_topic = depth_topic
+        self.info_topic = info_topic
+        self.ring = DepthRing()
+        self.info: Any = None
+        self._subscriptions: list[Any] = []
+        self._last_wanted = 0.0
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether messages come at the moment."""
+        return bool(self._subscriptions)
+
+    def update(self, wanted: bool) -> None:
+        """Subscribe if positions are wanted, unsubscribe if they haven't been for a while."""
+        now = time.monotonic()
+        if wanted:
+            self._last_wanted = now
+            if not self._subscriptions:
+                self._subscribe(CameraInfo, self.info_topic, self._take_info, 1)
+                if self.depth_topic:
+                    self._subscribe(Image, self.depth_topic, self.ring.add, 5)
+        elif self._subscriptions and now - self._last_wanted >= _LINGER:
+            self.unsubscribe()
+
+    def unsubscribe(self) -> None:
+        """Give the subscriptions back."""
+        subscriptions, self._subscriptions = self._subscriptions, []
+        for each in subscriptions:
+            self._node.destroy_subscription(each)
+        self.ring.clear()
+        self.info = None
+
+    def publishers(self, topic: str) -> int:
+        """Return how many publish on a topic."""
+        return int(self._node.count_publishers(topic))
+
+    def _take_info(self, msg: Any) -> None:
+        self.info = msg
+
+    def _subscribe(self, msg_type: type, topic: str, callback: Callable[[Any], Any],
+                   depth: int) -> None:
+        # Best effort takes messages from both kinds.
+        self._subscriptions.append(self._node.create_subscription(
+            msg_type, topic, callback, QoSProfile(
+                history=HistoryPolicy.KEEP_LAST, depth=depth,
+                reliability=ReliabilityPolicy.BEST_EFFORT),
+            # The node's own group would remember every subscription there has ever been.
+            callback_group=MutuallyExclusiveCallbackGroup(),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies()))

@@ -1,0 +1,325 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Where the objects of one camera's results are: depth, calibration and transforms together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+import time
+from typing import Any
+
+import numpy as np
+from rclpy.node import Node
+from ros2_classify.errors import InputError, OptionsError
+from ros2_classify.results.detections import Detections
+from ros2_classify.ros.diagnostics.issues import find, Issue
+from ros2_classify.ros.messages.depth import depth_array, info_key
+from ros2_classify.ros.node.logging import ThrottledLog
+from ros2_classify.ros.node.parameters import Spec
+from ros2_classify.ros.server.depth_source import DepthSource, stamp_of
+from ros2_classify.ros.server.stream_parameters import StreamView
+from ros2_classify.ros.server.transforms import is_installed, TransformError, Transforms
+from ros2_classify.spatial.camera import CameraModel, Floats
+from ros2_classify.spatial.depth import locate
+from ros2_classify.spatial.ground import locate_on_ground
+from ros2_classify.spatial.positions import Positions
+from ros2_classify.spatial.transforms import quaternion_of, turned_about_z
+
+POSITION_PARAMETERS = (
+    Spec('depth_topic', '', 'Topic of depth images that are registered to the images; a relative '
+         "name is one in the camera's namespace; empty: no depth", read_only=True,
+         per_stream=True),
+    Spec('camera_info_topic', '', "Topic of the images' camera_info; empty: the one beside the "
+         'images', read_only=True, per_stream=True),
+    Spec('depth_sync', 0.02, 'Seconds by which the stamps of an image and its depth may differ, '
+         'where none has the very stamp; also how long a result in metres waits for its depth '
+         'and its transform', minimum=0.0, maximum=1.0, read_only=True, per_stream=True),
+    Spec('target_frame', '', "Frame of positions, by tf at the image's stamp; empty: that of the "
+         'image, or ground_frame', read_only=True, per_stream=True),
+    Spec('ground_frame', '', 'Without depth_topic: frame whose plane z = 0 is the ground on which '
+         'objects stand; empty: no positions by the ground', read_only=True, per_stream=True),
+    Spec('points', False, 'Whether positions are published as a point cloud as well, for costmaps',
+         read_only=True, per_stream=True),
+    Spec('annotations', False, 'Whether boxes and labels are published for the image panel of '
+         'Foxglove, which takes the package foxglove_msgs', read_only=True, per_stream=True),
+)
+
+# How long something that was wrong is reported.
+_RECENT = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """
+    The objects of a result that have a position, in the frame where they are published.
+
+    `rows` are those of the result; `points` are on the objects, `centers` those of their boxes,
+    whose `sizes` the quaternions `orientations` turn into the frame; the axes `front` span the
+    side that faces the camera; `distances` are from the camera.
+    """
+
+    result: Detections
+    frame_id: str
+    rows: np.ndarray
+    points: Floats
+    centers: Floats
+    sizes: Floats
+    orientations: Floats
+    distances: Floats
+    covariances: Floats | None = None
+    front: tuple[int, int] = (0, 1)
+
+
+class _Problem(Exception):
+    """A whole result has no positions."""
+
+    def __init__(self, issue: Issue) -> None:
+        super().__init__(issue.text)
+        self.issue = issue
+
+
+# Why one object has no position, by the reasons of `ros2_classify.spatial`.
+_ALONE: dict[str, Callable[[str, float], Issue]] = {
+    'invalid': lambda topic, part: find('position_invalid', topic=topic, percent=100 * part),
+    'no_ray': lambda topic, part: find('position_no_ray', topic=topic),
+    'above_horizon': lambda topic, part: find('position_above_horizon', topic=topic),
+    'cut_off': lambda topic, part: find('position_cut_off', topic=topic),
+}
+
+
+class Locator:
+    """
+    Finds positions for the results of one camera.
+
+    The executor's thread calls `update`, and a worker's threads the rest, one at a time.
+    """
+
+    def __init__(self, node: Node, topic: str, namespace: str | None,
+                 parameters: StreamView) -> None:
+        self._node = node
+        self._topic = topic
+        self._throttled = ThrottledLog()
+        self._sync = float(parameters['depth_sync'])
+        self._target = str(parameters['target_frame'])
+        self._ground = str(parameters['ground_frame'])
+        self.points = bool(parameters['points'])
+        depth_topic = _resolve(node, str(parameters['depth_topic']), namespace)
+        base = topic.removesuffix('/compressed').rpartition('/')[0]
+        self.source = DepthSource(
+            node, depth_topic,
+            _resolve(node, str(parameters['camera_info_topic']), namespace)
+            or f'{base}/camera_info')
+        # image_proc and the drivers name rectified images so.
+        self._rectified = 'rect' in topic.removesuffix('/compressed').rpartition('/')[2]
+        self._transforms: Transforms | None = None
+        self._has_tf = is_installed()
+        if depth_topic and self._ground:
+            raise OptionsError(
+                f'depth_topic is {depth_topic} and ground_frame is {self._ground}, but positions '
+                'are by depth or by the ground: leave one of them empty')
+        if self._ground and not self._has_tf:
+            raise OptionsError(
+                f'ground_frame is {self._ground}, but tf2_ros is not installed: install the '
+                'package tf2_ros of your ROS distribution (ros-<distro>-tf2-ros-py), or leave '
+                'ground_frame empty')
+        self._camera: tuple[Any, CameraModel] | None = None
+        self._recent: dict[str, tuple[float, Issue]] = {}
+        self.located = 0
+        self.missing: Counter[str] = Counter()
+
+    @staticmethod
+    def is_on(parameters: StreamView) -> bool:
+        """Whether the parameters ask for positions."""
+        return bool(parameters['depth_topic'] or parameters['ground_frame'])
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """What positions are made of, for diagnostics."""
+        by = {'depth': self.source.depth_topic} if self.source.depth_topic else {
+            'ground': self._ground}
+        return {**by, 'camera_info': self.source.info_topic,
+                'frame': self._target or self._ground or 'that of the image'}
+
+    # ---- in the executor's thread
+
+    def update(self, wanted: bool) -> None:
+        """Subscribe to depth and calibration if positions are wanted, else don't."""
+        self.source.update(wanted)
+        if wanted and self._transforms is None and self._has_tf and (self._target or self._ground):
+            self._transforms = Transforms.of(self._node)
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self.source.unsubscribe()
+        self._recent.clear()
+
+    def issues(self) -> list[Issue]:
+        """Return what was wrong lately."""
+        now = time.monotonic()
+        found = [issue for at, issue in list(self._recent.values()) if now - at < _RECENT]
+        if self._target and not self._has_tf:
+            found.append(find('no_tf2', target=self._target))
+        return found
+
+    # ---- in a worker's threads
+
+    def __call__(self, result: Detections, header: Any) -> tuple[Detections, Located | None]:
+        """
+        Return a result with the positions from the camera, and those that are published.
+
+        The second one is None where not a single object could have a position, for a reason
+        that has nothing to do with them: to publish none would say that nothing is there.
+        """
+        try:
+            return self._locate(result, header)
+        except _Problem as problem:
+            self._tell(problem.issue, len(result))
+        return result, None
+
+    def _locate(self, result: Detections, header: Any) -> tuple[Detections, Located | None]:
+        target = self._target if self._has_tf else ''
+        frame = target or self._ground or header.frame_id
+        if not len(result):
+            none = np.zeros((0, 3))
+            return result, Located(
+                result, frame, np.zeros(0, int), none, none, none, np.zeros((0, 4)), np.zeros(0))
+        if not stamp_of(header):
+            raise _Problem(find('positions_unstamped', topic=self._topic))
+        camera = self._model(result)
+        moved = None
+        if self._ground:
+            pose = self._matrix(self._ground, header.frame_id, header.stamp)
+            where = self._on_ground(result, camera, pose)
+            inside = (where.points - pose[:3, 3]) @ pose[:3, :3]
+            assert where.headings is not None
+            turns = [turned_about_z(angle) for angle in where.headings.tolist()]
+            if target and target != self._ground:
+                moved = self._matrix(target, self._ground, header.stamp)
+        else:
+            where = self._by_depth(result, camera, header)
+            inside = where.points
+            turns = [np.eye(3)] * len(result)
+            if target and target != header.frame_id:
+                moved = self._matrix(target, header.frame_id, header.stamp)
+        for reason in where.missing:
+            if reason is not None:
+                self._tell(_ALONE[reason.key](self._topic, reason.number), 1)
+        known = where.known
+        self.located += int(known.sum())
+        return replace(result, positions=inside), _published(
+            result, frame, where, known, turns, moved)
+
+    def _model(self, result: Detections) -> CameraModel:
+        info = self.source.info
+        if info is None:
+            raise _Problem(find(
+                'no_camera_info', topic=self.source.info_topic,
+                publishers=self.source.publishers(self.source.info_topic)))
+        if self._camera is None or self._camera[0] is not info:
+            if self._camera is None or info_key(self._camera[0]) != info_key(info):
+                try:
+                    model = CameraModel.from_info(info, self._rectified)
+                except InputError as error:
+                    raise self._bad_info(str(error)) from error
+                self._camera = info, model
+            else:
+                self._camera = info, self._camera[1]
+        camera = self._camera[1]
+        if camera.image_size != result.image_size:
+            raise self._bad_info('it is for images of {}x{}, but those on {} have {}x{}'.format(
+                *camera.image_size, self._topic, *result.image_size))
+        return camera
+
+    def _bad_info(self, reason: str) -> _Problem:
+        return _Problem(find('camera_info', topic=self.source.info_topic, reason=reason))
+
+    def _by_depth(self, result: Detections, camera: CameraModel, header: Any) -> Positions:
+        topic = self.source.depth_topic
+        msg, away = self.source.ring.find(stamp_of(header), round(1e9 * self._sync), self._sync)
+        if away is None:
+            raise _Problem(find(
+                'no_depth', topic=topic, publishers=self.source.publishers(topic)))
+        if msg is None:
+            raise _Problem(find('depth_unmatched', topic=topic, milliseconds=abs(away) / 1e6,
+                                limit=1e3 * self._sync))
+        width, height = result.image_size
+        if (msg.width, msg.height) != (width, height):
+            raise _unregistered(topic, (
+                f'it has {msg.width}x{msg.height} pixels and the image {width}x{height}'))
+        if msg.header.frame_id != header.frame_id:
+            raise _unregistered(topic, (
+                f'its frame is {msg.header.frame_id!r} and that of the image '
+                f'{header.frame_id!r}'))
+        try:
+            return locate(result, camera, depth_array(msg))
+        except InputError as error:
+            raise _Problem(find('depth_unusable', topic=topic, reason=error)) from error
+
+    def _on_ground(self, result: Detections, camera: CameraModel, pose: Floats) -> Positions:
+        try:
+            return locate_on_ground(result, camera, pose)
+        except InputError as error:
+            raise _Problem(find('ground', frame=self._ground, reason=error)) from error
+
+    def _matrix(self, target: str, source: str, stamp: Any) -> Floats:
+        try:
+            if self._transforms is None:
+                raise TransformError('nothing has been received on /tf yet')
+            return self._transforms.matrix(target, source, stamp, self._sync)
+        except TransformError as error:
+            raise _Problem(find('no_transform', source=source or "''", target=target,
+                                reason=error)) from error
+
+    def _tell(self, issue: Issue, count: int) -> None:
+        """Count detections without a position, and say why."""
+        self.missing[issue.key] += count
+        self._recent[issue.key] = time.monotonic(), issue
+        # What concerns one object alone is usual.
+        if not issue.key.startswith('position_'):
+            self._throttled(self._node.get_logger().warning, issue.text, issue.key)
+
+
+def _unregistered(topic: str, difference: str) -> _Problem:
+    return _Problem(find('depth_unregistered', topic=topic, difference=difference))
+
+
+def _published(
+        result: Detections, frame: str, where: Positions, known: Any, turns: Sequence[Floats],
+        moved: Floats | None) -> Located:
+    """Return what is known, in the frame where it is published."""
+    rows = np.flatnonzero(known)
+    by_ground = where.covariances is not None
+    points, sizes = where.points[rows], where.sizes[rows]
+    centers = points + sizes * (0, 0, 0.5) if by_ground else points
+    covariances = where.covariances[rows] if where.covariances is not None else None
+    base = np.eye(3) if moved is None else moved[:3, :3]
+    if moved is not None:
+        points, centers = (each @ base.T + moved[:3, 3] for each in (points, centers))
+        if covariances is not None:
+            covariances = base @ covariances @ base.T
+    orientations = np.array([quaternion_of(base @ turns[row]) for row in rows.tolist()])
+    return Located(result, frame, rows, points, centers, sizes, orientations.reshape(-1, 4),
+                   where.distances[rows], covariances, (1, 2) if by_ground else (0, 1))
+
+
+def _resolve(node: Node, name: str, namespace: str | None) -> str:
+    """Return the full name of a topic; a relative one is in the camera's namespace."""
+    if not name:
+        return ''
+    if namespace is not None and not name.startswith(('/', '~')):
+        name = f'{namespace.rstrip("/")}/{name}'
+    return str(node.resolve_topic_name(name))
