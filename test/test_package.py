@@ -29,13 +29,14 @@ from shared_data import ROOT
 
 # What a module of another name is called in package.xml.
 KEYS = {'cv2': 'python3-opencv', 'google': 'python3-protobuf', 'numpy': 'python3-numpy',
-        'onnxruntime': 'python3-onnxruntime-pip', 'yaml': 'python3-yaml'}
+        'onnxruntime': 'python3-onnxruntime-pip', 'tf2_ros': 'tf2_ros_py',
+        'yaml': 'python3-yaml'}
 # Imported where it is there, done without where not: why, package.xml says.
 # TensorFlow converts models, in a process of its own; _typeshed is for type checkers alone.
 # The benchmark draws with matplotlib and unpacks compressed bags with lz4 and zstandard.
-# rosbags reads bags as sources of images.
-OPTIONAL = {'bond', 'lz4', 'matplotlib', 'ros2_classify_interfaces', 'rosbags', 'tensorflow',
-            'tf2onnx', '_typeshed', 'zstandard'}
+# rosbags reads bags as sources of images; foxglove_msgs is for Foxglove's image panel alone.
+OPTIONAL = {'bond', 'foxglove_msgs', 'lz4', 'matplotlib', 'ros2_classify_interfaces', 'rosbags',
+            'tensorflow', 'tf2onnx', '_typeshed', 'zstandard'}
 # `testing` makes models for tests: pip's extra `test` has it, rosdep has no key.
 TEST_ONLY = {'onnx'}
 

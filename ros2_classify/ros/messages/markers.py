@@ -20,14 +20,13 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point
 from ros2_classify.results.overlay import color_of
 from ros2_classify.ros.messages.vision_3d import header_in
 from std_msgs.msg import ColorRGBA
 
 # A marker disappears by itself if no result follows.
-_LIFETIME = Duration(sec=1)
+_SECONDS = 1
 # Metres: height of letters, thickness of trails.
 _LETTERS, _TRAIL = 0.12, 0.02
 # Positions of a trail, and trails.
@@ -71,8 +70,7 @@ def marker_array_msg(located: Any, header: Any, names: Sequence[str], trails: Tr
     for number, row in enumerate(located.rows.tolist()):
         color = _color(int(located.result.class_ids[row]))
         center, size = located.centers[number].tolist(), located.sizes[number].tolist()
-        box = Marker(header=here, ns='boxes', id=row, type=Marker.CUBE, color=color,
-                     lifetime=_LIFETIME)
+        box = Marker(header=here, ns='boxes', id=row, type=Marker.CUBE, color=color)
         box.color.a = 0.5
         box.pose.position = Point(x=center[0], y=center[1], z=center[2])
         turn = box.pose.orientation
@@ -80,7 +78,7 @@ def marker_array_msg(located: Any, header: Any, names: Sequence[str], trails: Tr
         # RViz shows nothing of a box without an extent.
         box.scale.x, box.scale.y, box.scale.z = (max(0.02, side) for side in size)
         text = Marker(header=here, ns='texts', id=row, type=Marker.TEXT_VIEW_FACING,
-                      color=ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0), lifetime=_LIFETIME)
+                      color=ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0))
         text.text = ' '.join(filter(None, (
             names[row], ids[row] if ids is not None else '',
             f'{located.distances[number]:.1f} m')))
@@ -89,10 +87,12 @@ def marker_array_msg(located: Any, header: Any, names: Sequence[str], trails: Tr
         markers += [box, text]
         if len(paths.get(row, ())) > 1:
             trail = Marker(header=here, ns='trails', id=row, type=Marker.LINE_STRIP,
-                           color=_color(int(located.result.class_ids[row])), lifetime=_LIFETIME)
+                           color=_color(int(located.result.class_ids[row])))
             trail.scale.x, trail.pose.orientation.w = _TRAIL, 1.0
             trail.points = [Point(x=x, y=y, z=z) for x, y, z in paths[row]]
             markers.append(trail)
+    for marker in markers:
+        marker.lifetime.sec = _SECONDS
     return MarkerArray(markers=markers)
 
 

@@ -29,7 +29,8 @@ from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithP
 
 Numbers = NDArray[Any]
 
-# Points of an object's front for costmaps: the largest distance of two, and their number on a side.
+# Points of an object's front for costmaps: the largest distance of two in metres, and the
+# number of them on a side.
 _PITCH, _MOST = 0.05, 24
 _FIELDS = {
     'x': PointField.FLOAT32, 'y': PointField.FLOAT32, 'z': PointField.FLOAT32,
