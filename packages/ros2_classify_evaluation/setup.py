@@ -36,7 +36,8 @@ setup(
     description='Measure a model of ros2_classify on labelled images of your own',
     license='Apache-2.0',
     entry_points={
-        'ros2_classify.verbs': [f'evaluate = {NAME}.cli'],
+        'ros2_classify.verbs': [
+            f'curate = {NAME}.cli_curate', f'evaluate = {NAME}.cli'],
         'ros2_classify.models_verbs': [f'threshold = {NAME}.cli_threshold'],
     },
 )

@@ -51,6 +51,7 @@ NODES = {
 # group, each a module with a function `add_parser`.
 _VERBS = ('infer', 'models', 'doctor', 'health')
 _OPTIONAL = {'bench': 'the package ros2_classify_benchmark',
+             'curate': 'the package ros2_classify_evaluation',
              'evaluate': 'the package ros2_classify_evaluation'}
 _GROUP = 'ros2_classify.verbs'
 _MODELS_GROUP = 'ros2_classify.models_verbs'
