@@ -60,7 +60,7 @@ class _File:
 
 
 class _Text:
-    """A file of results, opened at once, so that a path that can't be written is an early error."""
+    """A file of results, opened at once, so that an unwritable path is an early error."""
 
     def __init__(self, path: Path) -> None:
         self._file = _File(path)

@@ -174,7 +174,7 @@ def test_limit(models, capfd):
 
 @pytest.mark.parametrize(('words', 'message'), [
     (['photos', '--output', 'a.png'], 'several images go into a directory, or into a video'),
-    (['photos', '--results', 'a.txt'], "results go to .jsonl .JSON lines., .csv, or .json"),
+    (['photos', '--results', 'a.txt'], 'results go to .jsonl .JSON lines., .csv, or .json'),
     (['photos', '--results', 'no/a.csv'], 'there is no directory no; create it'),
     (['photos', '--against', 'photos/0.png'], '--against compares two images'),
     (['photos', '--limit', '0'], '--limit is 0 but must be 1 or more'),

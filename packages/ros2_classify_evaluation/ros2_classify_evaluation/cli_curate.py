@@ -41,12 +41,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument('-o', '--output', required=True, metavar='DIR',
                         help='the directory to write, or to add to')
     parser.add_argument('-n', '--count', type=int, default=200, metavar='N',
-                        help='at most so many images more (default: %(default)s)')
+                        help='the maximum number of images to add (default: %(default)s)')
     parser.add_argument(
         '--by', default='both', metavar='WAY',
         help='uncertain, diverse, both (default), or disagree=OTHER: where another model differs')
     parser.add_argument('--near', type=int, default=8, metavar='BITS',
-                        help='images whose hashes of 64 bits differ in no more are the same '
+                        help='images whose hashes of 64 bits differ in at most these are the same '
                              '(default: %(default)s)')
     parser.add_argument('--balance', action='store_true', help='prefer rare classes')
     parser.add_argument('--prelabel', type=float, default=0.3, metavar='SCORE',
@@ -93,6 +93,6 @@ def run(arguments: argparse.Namespace) -> int:
     if outcome.problem:
         say('warning', f'images are compared by their pixels: {outcome.problem}')
     show(f'{outcome.frames} images, {outcome.different} different, {outcome.added} added; '
-         f'{arguments.output} has {outcome.all}')
+         f'{arguments.output} has {outcome.total}')
     show(f'look at {arguments.output}/index.html')
     return EXIT_OK

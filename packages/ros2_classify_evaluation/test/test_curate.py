@@ -21,7 +21,7 @@ import xml.etree.ElementTree as ElementTree
 import cv2
 import numpy as np
 import pytest
-from ros2_classify import cli, Classification, Detections, InputError, Timing
+from ros2_classify import Classification, cli, Detections, InputError, Timing
 from ros2_classify_evaluation.curate import run as curating
 from ros2_classify_evaluation.curate.choose import choose, Seen, without_duplicates
 from ros2_classify_evaluation.curate.doubt import disagreement, doubt

@@ -58,7 +58,7 @@ class Seen:
 
 def without_duplicates(hashes: NDArray[np.uint64], near: int,
                        known: NDArray[np.uint64] | None = None) -> list[int]:
-    """Return the rows that differ in more than `near` bits from all before them, and from known."""
+    """Return the rows that differ in more than `near` bits from all before them and from known."""
     kept = list(np.zeros(0, np.uint64) if known is None else known)
     rows = []
     for row, each in enumerate(hashes.tolist()):

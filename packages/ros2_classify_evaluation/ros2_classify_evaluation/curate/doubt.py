@@ -38,7 +38,7 @@ def doubt(result: Any) -> float:
 
 
 def disagreement(result: Any, other: Any, threshold: float) -> float:
-    """Return 1 less the F1 of one result against the other; of classes, by how much they differ."""
+    """Return 1 less the F1 of one result against the other; of classes, how much they differ."""
     if result.task == 'classification':
         best = {name: float(score) for name, score in zip(result.labels, result.scores)}
         theirs = {name: float(score) for name, score in zip(other.labels, other.scores)}

@@ -27,7 +27,9 @@ from numpy.typing import NDArray
 
 from ros2_classify import OptionsError, Pipeline
 from ros2_classify.download.hashing import sha256_of_file
+from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.model.catalog import resolve
+from ros2_classify.model.descriptor import OutputSpec
 from ros2_classify.model.files import model_file
 
 _NAME = 'ros2_classify_features'
@@ -83,7 +85,8 @@ class FeatureModel:
         result = self.pipeline(image, 'bgr', options)
         if self._tapped is None:
             return result, thumbnail(image)
-        return result, unit(result.others['features'].vector)
+        features: Any = result.others['features']
+        return result, unit(features.vector)
 
     def close(self) -> None:
         """Free the model."""
@@ -100,6 +103,7 @@ def _tapped(model: str, directory: Path) -> Any:
     with Pipeline.load(declared) as pipeline:
         complete = pipeline.descriptor
     file = onnx.load(str(model_file(declared, None)))
+    outputs = [each.name for each in file.graph.output]
     name = _deepest(onnx.shape_inference.infer_shapes(file))
     if name is None:
         raise OptionsError('the model has no map of features that is known to be one')
@@ -109,12 +113,17 @@ def _tapped(model: str, directory: Path) -> Any:
         _NAME, onnx.TensorProto.FLOAT, None))
     path = directory / 'features.onnx'
     onnx.save(file, str(path))
-    output = type(complete.output)(decoder='embedding', options={'output': _NAME})
-    first = replace(complete, name='result', heads=())
+    output = OutputSpec(decoder='embedding', options=FrozenMapping({'output': _NAME}))
+    results = complete.output
+    if complete.task == 'classification' and len(outputs) == 1:
+        # One of two now: it is named.
+        results = replace(
+            results, options=FrozenMapping({**results.options, 'output': outputs[0]}))
+    first = replace(complete, name='result', output=results, heads=())
     features = replace(complete, name='features', output=output, task='embedding', labels=None,
                        heads=())
     return replace(complete, source=type(complete.source)(path=str(path)), directory=directory,
-                   heads=(first, features))
+                   output=results, heads=(first, features))
 
 
 def _deepest(file: Any) -> str | None:

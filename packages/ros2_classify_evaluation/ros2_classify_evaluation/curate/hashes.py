@@ -49,4 +49,4 @@ def perceptual_hash(image: NDArray[np.uint8]) -> int:
 def distances(one: int, others: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Return in how many bits a hash differs from each of others."""
     differing = (np.uint64(one) ^ others).view(np.uint8).reshape(-1, 8)
-    return np.unpackbits(differing, axis=1).sum(axis=1).astype(np.int64)
+    return np.asarray(np.unpackbits(differing, axis=1).sum(axis=1), np.int64)

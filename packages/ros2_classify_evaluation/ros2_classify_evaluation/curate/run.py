@@ -61,12 +61,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many images there were, how many of them different, and how many were added."""
+    """How many images there were, how many of them different, how many were added; the total."""
 
     frames: int
     different: int
     added: int
-    all: int
+    total: int
     problem: str = ''  # why the features are not the model's
 
 
@@ -104,6 +104,10 @@ def curate(model: str, sources: Sequence[str], out: Path, plan: Plan = Plan(), *
         The directory to write or to add to.
     plan : Plan
         What to choose.
+    topic : str
+        The image topic of bags.
+    progress, warn : callable
+        Told how many images have been seen; told what is wrong with a source.
 
     Returns
     -------

@@ -92,7 +92,7 @@ def write_voc(out: Path, images: Sequence[Labelled], maker: Maker) -> None:
             f'<xmax>{x2:.0f}</xmax><ymax>{y2:.0f}</ymax></bndbox></object>'
             for label, _, x1, y1, x2, y2 in image.boxes)
         (out / 'Annotations' / image.file).with_suffix('.xml').write_text(
-            f'<annotation><folder>{IMAGES}</folder><filename>{_text(image.file)}</filename>'
+            f'<annotation><filename>{_text(image.file)}</filename>'
             f'<source><database>pre-labels of {_text(maker.model)} {maker.sha256}</database>'
             f'</source><size><width>{image.width}</width><height>{image.height}</height>'
             f'<depth>3</depth></size>{objects}</annotation>\n', encoding='utf-8')
