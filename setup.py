@@ -88,5 +88,11 @@ setup(
             f'{NAME} = {NAME}.cli:main',
             *(() if MAKES_WHEEL else (f'{node} = {NAME}.ros.main:{node}' for node in NODES)),
         ],
+        # `ros2 doctor` runs the checks of this package's doctor, too.
+        **({} if MAKES_WHEEL else {
+            'ros2doctor.checks': ['ClassifyCheck = ros2_classify.ros.ros2_doctor:ClassifyCheck'],
+            'ros2doctor.report': [
+                'ClassifyReport = ros2_classify.ros.ros2_doctor:ClassifyReport'],
+        }),
     },
 )

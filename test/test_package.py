@@ -35,8 +35,8 @@ KEYS = {'cv2': 'python3-opencv', 'google': 'python3-protobuf', 'numpy': 'python3
 # TensorFlow converts models, in a process of its own; _typeshed is for type checkers alone.
 # The benchmark draws with matplotlib and unpacks compressed bags with lz4 and zstandard.
 # rosbags reads bags as sources of images; foxglove_msgs is for Foxglove's image panel alone.
-OPTIONAL = {'bond', 'foxglove_msgs', 'lz4', 'matplotlib', 'ros2_classify_interfaces', 'rosbags',
-            'tensorflow', 'tf2onnx', '_typeshed', 'zstandard'}
+OPTIONAL = {'bond', 'foxglove_msgs', 'lz4', 'matplotlib', 'ros2_classify_interfaces',
+            'ros2doctor', 'rosbags', 'tensorflow', 'tf2onnx', '_typeshed', 'zstandard'}
 # `testing` makes models for tests: pip's extra `test` has it, rosdep has no key.
 TEST_ONLY = {'onnx'}
 

@@ -179,6 +179,8 @@ session = ort.InferenceSession(base64.b64decode({model!r}), options, providers=[
 session.run(None, {{'x': numpy.ones(1, numpy.float32)}})
 print('\\n' + json.dumps({{'runs': session.get_providers()[0]}}))
 """
+# The first ONNX Runtime that keeps the weights of local functions below the model's directory.
+_FLOOR = (1, 24)
 _DRIVER = '/proc/driver/nvidia/version'
 
 
@@ -199,6 +201,7 @@ def check_providers(machine: Machine, provider: str = 'auto') -> Iterator[Issue]
     available = [str(name) for name in result.get('providers', [])]
     package = ', '.join(each.name for each in found) or 'an unknown build'
     yield Issue('providers', 'ok', f'ONNX Runtime {result.get("version", "?")} ({package})')
+    yield from _check_floor(str(result.get('version', '')))
     wanted = PROVIDERS.get(provider.lower(), provider)
     if provider != 'auto' and wanted not in available:
         yield Issue(
@@ -211,6 +214,18 @@ def check_providers(machine: Machine, provider: str = 'auto') -> Iterator[Issue]
         yield Issue(
             'providers', 'warning', 'there is an NVIDIA driver, but ONNX Runtime has no CUDA: '
             'models run on the CPU', how_to_get('cuda'))
+
+
+def _check_floor(version: str) -> Iterator[Issue]:
+    parts = version.split('.')
+    if len(parts) > 1 and parts[0].isdigit() and parts[1].isdigit() and (
+            int(parts[0]), int(parts[1])) < _FLOOR:
+        yield Issue(
+            'providers', 'warning',
+            f'ONNX Runtime {version} reads files outside of the directory of a model that asks '
+            'for it in a local function: this package refuses such models, other programs do not',
+            f'install {_FLOOR[0]}.{_FLOOR[1]} or later, which needs Python 3.11, or run models of '
+            'known origin only')
 
 
 def _try(machine: Machine, short: str, name: str, needed: bool) -> Issue:

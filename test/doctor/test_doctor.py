@@ -289,6 +289,17 @@ def test_a_cpu_is_enough():
     assert findings[-1].text == 'cpu works'
 
 
+@pytest.mark.parametrize('version, warned', [
+    ('1.17.3', True), ('1.23.2', True), ('1.24.0', False), ('1.32.0', False), ('?', False)])
+def test_an_old_onnxruntime_is_told(version, warned):
+    available = Ran(0, json.dumps(
+        {'version': version, 'providers': ['CPUExecutionProvider']}))
+    found = [each for each in check_providers(with_runtime(
+        available, {'CPUExecutionProvider': ON_CPU}, 'onnxruntime'))
+        if each.level == 'warning']
+    assert [version in each.text and '1.24' in each.cure for each in found] == [True] * warned
+
+
 @pytest.mark.parametrize('provider, level', [('auto', 'warning'), ('cuda', 'error')])
 def test_cuda_that_does_not_start(provider, level):
     finding = only(check_providers(with_runtime(
