@@ -90,9 +90,9 @@ setup(
         ],
         # `ros2 doctor` runs the checks of this package's doctor, too.
         **({} if MAKES_WHEEL else {
-            'ros2doctor.checks': ['ClassifyCheck = ros2_classify.ros.ros2_doctor:ClassifyCheck'],
+            'ros2doctor.checks': ['ClassifyCheck = ros2_classify.ros.diagnostics.ros2_doctor:ClassifyCheck'],
             'ros2doctor.report': [
-                'ClassifyReport = ros2_classify.ros.ros2_doctor:ClassifyReport'],
+                'ClassifyReport = ros2_classify.ros.diagnostics.ros2_doctor:ClassifyReport'],
         }),
     },
 )

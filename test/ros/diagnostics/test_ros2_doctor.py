@@ -58,7 +58,7 @@ def entry_points(monkeypatch):
     text.doctor_warn = lambda line: lines.append(('warning', line))
     for each in (package, api, text):
         monkeypatch.setitem(sys.modules, each.__name__, each)
-    monkeypatch.delitem(sys.modules, 'ros2_classify.ros.ros2_doctor', raising=False)
+    monkeypatch.delitem(sys.modules, 'ros2_classify.ros.diagnostics.ros2_doctor', raising=False)
     found = {}
     for node in ast.walk(ast.parse((shared_data.ROOT / 'setup.py').read_text())):
         if isinstance(node, ast.Dict):
@@ -68,12 +68,12 @@ def entry_points(monkeypatch):
                     (line,) = ast.literal_eval(value)
                     name, _, place = line.partition('=')
                     found[group] = EntryPoint(name.strip(), place.strip(), group).load()
-    module = sys.modules['ros2_classify.ros.ros2_doctor']
+    module = sys.modules['ros2_classify.ros.diagnostics.ros2_doctor']
     monkeypatch.setattr(module, 'examine', lambda: iter([
         Issue('ros', 'ok', 'all well'), Issue('python', 'warning', 'old', 'renew it'),
         Issue('cache', 'error', 'full', 'empty it')]))
     yield found, lines
-    sys.modules.pop('ros2_classify.ros.ros2_doctor', None)
+    sys.modules.pop('ros2_classify.ros.diagnostics.ros2_doctor', None)
 
 
 def test_the_check_counts_and_says_what_to_do(entry_points):
