@@ -90,7 +90,8 @@ setup(
         ],
         # `ros2 doctor` runs the checks of this package's doctor, too.
         **({} if MAKES_WHEEL else {
-            'ros2doctor.checks': ['ClassifyCheck = ros2_classify.ros.diagnostics.ros2_doctor:ClassifyCheck'],
+            'ros2doctor.checks': [
+                'ClassifyCheck = ros2_classify.ros.diagnostics.ros2_doctor:ClassifyCheck'],
             'ros2doctor.report': [
                 'ClassifyReport = ros2_classify.ros.diagnostics.ros2_doctor:ClassifyReport'],
         }),
