@@ -14,10 +14,12 @@
 
 """The scripts: which environment they choose, how the set-up goes on, what they say is missing."""
 
+import errno
 import os
 from pathlib import Path
 import platform
 import re
+import shutil
 import subprocess
 import sys
 
@@ -464,3 +466,35 @@ def test_the_demo_judges(found, complaint):
     expected = [demo_watcher.Card('stop', (5, 5, 105, 105))]
     result = demo_watcher.compare(expected, cards)
     assert (result == complaint) if not complaint else result.startswith(complaint)
+
+
+def test_a_checkout_that_cannot_be_written_is_a_sentence(capsys, monkeypatch):
+    monkeypatch.setattr(environment.signal, 'signal', lambda *_: None)
+
+    def fail(number):
+        def body():
+            raise OSError(number, os.strerror(number), '/opt/checkout/.venv')
+        return body
+
+    for number in (errno.EACCES, errno.EROFS, errno.ENOSPC):
+        assert environment.main(fail(number)) == 2
+        error = capsys.readouterr().err
+        assert error.startswith('error: /opt/checkout/.venv cannot be written: ')
+        assert 'Traceback' not in error and error.count('\n') == 1
+    with pytest.raises(OSError, match='/opt/checkout'):
+        environment.main(fail(errno.EIO))
+
+
+def test_a_checkout_on_a_mount_that_is_read_only(tmp_path):
+    if not shutil.which('unshare') or subprocess.run(
+            ['unshare', '-m', 'true'], capture_output=True, check=False).returncode:
+        pytest.skip('no right to mount')
+    copy = tmp_path / 'checkout'
+    shutil.copytree(environment.ROOT / 'scripts', copy / 'scripts')
+    done = subprocess.run(
+        ['unshare', '-m', 'sh', '-c', f'mount --bind {copy} {copy} && '
+         f'mount -o remount,ro,bind {copy} && exec {copy}/scripts/setup'],
+        env={'PATH': os.environ['PATH'], 'HOME': str(tmp_path)}, capture_output=True, text=True,
+        check=False, timeout=100)
+    assert done.returncode == 2, done.stderr
+    assert 'cannot be written' in done.stderr and 'Traceback' not in done.stderr

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -45,6 +46,9 @@ OTHER_ROS = (
     'AMENT_PREFIX_PATH', 'CMAKE_PREFIX_PATH', 'COLCON_PREFIX_PATH', 'LD_LIBRARY_PATH',
     'PYTHONHOME', 'PYTHONPATH', 'ROS_ETC_DIR', '_ROS_WHEELS_BOOTSTRAP_COMPLETE',
 )
+
+# Another user's checkout, a mount that is read only, a full disk.
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 class ScriptError(Exception):
@@ -203,6 +207,13 @@ def main(body: Callable[[], int]) -> int:
     except ScriptError as error:
         print(error, file=sys.stderr)
         return error.code
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        print(f'error: {error.filename or "a file"} cannot be written: {error.strerror}; the '
+              f'environment is made below {ROOT}: use a copy of it that you may write to, on a '
+              'disk with free space', file=sys.stderr)
+        return ScriptError.code
     except KeyboardInterrupt:
         print('Interrupted. What was set up before stays.', file=sys.stderr)
         return 128 + signal.SIGINT
