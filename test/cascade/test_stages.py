@@ -305,7 +305,7 @@ def test_landmarks_in_the_faces_of_a_detector(directory):
     ('{color: {}}', 'model is missing'),
     ('{color: {model: colors.yaml, padding: 2}}', 'padding'),
     ('{"a b": {model: colors.yaml}}', 'letters'),
-    ('{color: {model: colors.yaml, clases: [cup]}}', 'clases')])
+    ('{color: {model: colors.yaml, klasses: [cup]}}', 'klasses')])
 def test_a_wrong_stage_is_refused(directory, stages, said):
     path = save_cascade(directory, stages)
     with pytest.raises((DescriptorError, ModelNotFoundError)) as caught:
