@@ -35,6 +35,11 @@ _MOST_CANDIDATES = 100_000
 # Non-maximum suppression takes time with the square of the boxes. A frame with more boxes than
 # this over the threshold has no information; only the best ones are compared.
 MAX_CANDIDATES = 4096
+Points = tuple[tuple[float, float], ...]
+ONE_TILE = (1, 1)
+MOST_TILES = 64
+_MOST_OVERLAP = 0.75
+_MOST_POINTS = 2 * 64
 _NO_THRESHOLDS: Mapping[str, float] = FrozenMapping({})
 _WHOLE = (int, np.integer)
 _REAL = (float, np.floating, *_WHOLE)
@@ -74,6 +79,19 @@ class Options:
         Whether boxes of different classes suppress each other by ``nms_iou``, too.
     min_area, max_area : float
         From 0 to 1: boxes whose area is a smaller or a greater part of the image are dropped.
+    roi : sequence of float
+        The region of interest in parts of the image's width and height: ``x1, y1, x2, y2`` of a
+        box, or the points of a polygon, ``((x, y), ...)``. The model sees the box around it;
+        what has its centre outside of it is dropped, and pixels outside have no class. Empty
+        means the whole image.
+    tiles : str or tuple of int
+        For detection: columns and rows, as in ``'3x2'``, of parts of the image that the model
+        sees one by one, for objects that are small in a large image.
+    tile_overlap : float
+        From 0 to 0.75: the part of a tile that its neighbour sees, too; at least as large as
+        the objects.
+    tile_whole : bool
+        Whether the whole image is one more tile, for large objects.
 
     Raises
     ------
@@ -100,6 +118,10 @@ class Options:
     nms_agnostic: bool = False
     min_area: float = 0.0
     max_area: float = 1.0
+    roi: Points = ()
+    tiles: tuple[int, int] = ONE_TILE
+    tile_overlap: float = 0.2
+    tile_whole: bool = False
 
     def __post_init__(self) -> None:
         """Check all ranges."""
@@ -117,7 +139,7 @@ class Options:
             raise OptionsError(
                 f'max_candidates is {self.max_candidates} but must be a whole number from 1 to '
                 f'{_MOST_CANDIDATES}')
-        for name in ('multi_label', 'nms_agnostic'):
+        for name in ('multi_label', 'nms_agnostic', 'tile_whole'):
             if not isinstance(getattr(self, name), bool):
                 raise OptionsError(f'{name} is {getattr(self, name)!r} but must be true or false')
         if self.min_area > self.max_area:
@@ -125,6 +147,14 @@ class Options:
                 f'min_area is {self.min_area} but must not be above max_area, {self.max_area}')
         if self.classes != () or self.class_thresholds != _NO_THRESHOLDS:
             self._check_classes()
+        if not isinstance(self.roi, tuple) or self.roi:
+            object.__setattr__(self, 'roi', parse_roi(self.roi))
+        if self.tiles != ONE_TILE:
+            object.__setattr__(self, 'tiles', parse_tiles(self.tiles))
+        if not _is_share(self.tile_overlap) or self.tile_overlap > _MOST_OVERLAP:
+            raise OptionsError(
+                f'tile_overlap is {self.tile_overlap!r} but must be a number from 0 to '
+                f'{_MOST_OVERLAP}')
 
     def _check_classes(self) -> None:
         """Check names and scores, and keep ids as text."""
@@ -146,6 +176,12 @@ class Options:
             _class_name('class_thresholds', name): score
             for name, score in self.class_thresholds.items()}))
 
+    @property
+    def tile_count(self) -> int:
+        """How many times the model runs for an image."""
+        columns, rows = self.tiles
+        return columns * rows + (self.tile_whole and self.tiles != ONE_TILE)
+
     def replace(self, **changes: Any) -> Options:
         """Return a copy with some values changed; OptionsError if a name is unknown."""
         known = [field.name for field in dataclasses.fields(self)]
@@ -154,6 +190,47 @@ class Options:
             raise OptionsError(
                 f'the option {unknown[0]!r} is unknown; known are {", ".join(known)}')
         return dataclasses.replace(self, **changes)
+
+
+def parse_roi(value: Any) -> Points:
+    """Return the two corners of a box, or the points of a polygon; () for the whole image."""
+    wrong = OptionsError(
+        f'roi is {value!r} but must be x1, y1, x2, y2 of a box with x1 < x2 and y1 < y2, or x, y '
+        'of at least three points, all from 0 to 1: parts of the width and height')
+    try:
+        numbers = np.asarray([] if value is None else value, np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        raise wrong from None
+    if not len(numbers):
+        return ()
+    if len(numbers) % 2 or len(numbers) < 4 or len(numbers) > _MOST_POINTS or not (
+            (numbers >= 0.0) & (numbers <= 1.0)).all():
+        raise wrong
+    points = numbers.reshape(-1, 2)
+    if len(points) == 2:
+        if not (points[0] < points[1]).all():
+            raise wrong
+        if points.tolist() == [[0.0, 0.0], [1.0, 1.0]]:
+            return ()
+    # Twice the area, by the shoelace formula.
+    x, y = points.T
+    if len(points) > 2 and abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) < 1e-9:
+        raise wrong
+    return tuple((float(a), float(b)) for a, b in points.tolist())
+
+
+def parse_tiles(value: Any) -> tuple[int, int]:
+    """Return columns and rows from a text such as ``3x2`` or from two numbers."""
+    given = value.lower().split('x') if isinstance(value, str) else value
+    try:
+        columns, rows = (int(each) for each in given)
+    except (TypeError, ValueError):
+        columns = rows = 0
+    if columns < 1 or rows < 1 or columns * rows > MOST_TILES:
+        raise OptionsError(
+            f'tiles is {value!r} but must be columns and rows, such as 3x2, at most '
+            f'{MOST_TILES} together')
+    return columns, rows
 
 
 def _is_share(value: object) -> bool:

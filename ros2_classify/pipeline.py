@@ -39,15 +39,17 @@ from ros2_classify.model.catalog import resolve, stage_models
 from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.files import model_file
 from ros2_classify.model.labels import Labels
-from ros2_classify.options import Options
+from ros2_classify.options import ONE_TILE, Options
 from ros2_classify.postprocess.postprocessor import Dequantizer, Postprocessor
 from ros2_classify.postprocess.result_checks import ResultChecks
+from ros2_classify.postprocess.tiles import merge
 from ros2_classify.preprocess.batch import Batch, batchable, differs_in_batch, split
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.geometry import Geometry
-from ros2_classify.preprocess.preprocessor import Image
+from ros2_classify.preprocess.preprocessor import check_image, Image
+from ros2_classify.preprocess.views import tile_views, view_of
 from ros2_classify.results.results import (
-    Classification, Detections, Embedding, Result, Segmentation)
+    Classification, Detections, Embedding, Result, Segmentation, Timing)
 
 if TYPE_CHECKING:
     from ros2_classify.convert.options import ConvertOptions
@@ -461,16 +463,19 @@ class Pipeline(Generic[Found]):
 
         """
         results: list[Found] = []
+        chosen = self.options if options is None else options
         with self._calling:
             batch = self._batch
             rest = iter(images)
+            if isinstance(chosen, Options) and chosen.tiles != ONE_TILE:
+                return [self.tiled(batch, image, color, chosen) for image in rest]
             while True:
                 batch.clear()
                 times: list[float] = []
                 seen: list[Image] = []
                 for image in islice(rest, batch.capacity):
                     start = time.perf_counter()
-                    batch.add(image, color)
+                    batch.add(image, color, view_of(image, chosen))
                     if self.stages is not None:
                         seen.append(image)
                     times.append(time.perf_counter() - start)
@@ -487,6 +492,58 @@ class Pipeline(Generic[Found]):
                     results[-len(seen):] = cast('list[Found]', self.stages(
                         cast('list[Detections]', results[-len(seen):]), seen,
                         [color] * len(seen)))
+
+    def tiled(self, batch: Batch, image: Image, color: str, options: Options) -> Found:
+        """
+        Run the model on the tiles of one image.
+
+        Parameters
+        ----------
+        batch : Batch
+            What the tiles go through; it is cleared.
+        image : ndarray of uint8, shape (H, W), (H, W, 3) or (H, W, 4)
+            The pixels; never modified.
+        color : str
+            The order of its channels.
+        options : Options
+            With `tiles`.
+
+        Returns
+        -------
+        Detections
+            The objects of all tiles, each once, in pixels of the image.
+
+        Raises
+        ------
+        InputError, EngineError, OutputError
+            As ``__call__``.
+        OptionsError
+            If the model does not detect objects, or has several heads.
+
+        """
+        self.check_options(options)
+        views = tile_views(options, check_image(image, color).shape[1::-1])
+        parts: list[Detections] = []
+        spent = np.zeros(2)
+        for first in range(0, len(views), batch.capacity):
+            start = time.perf_counter()
+            batch.clear()
+            for view in views[first:first + batch.capacity]:
+                batch.add(image, color, view)
+            added = time.perf_counter()
+            found = self.infer(batch)
+            spent += added - start, time.perf_counter() - added
+            for outputs, geometry in zip(found, batch.geometries):
+                part = self.postprocess(outputs, geometry, options)
+                assert isinstance(part, Detections)
+                parts.append(part)
+        start = time.perf_counter()
+        merged = merge(parts, views, options)
+        post = time.perf_counter() - start + sum(part.timing.postprocess for part in parts)
+        result = replace(merged, timing=Timing(float(spent[0]), float(spent[1]), post))
+        if self.stages is not None:
+            result, = self.stages([result], [image], [color])
+        return cast(Found, result)
 
     def new_batch(self) -> Batch:
         """
@@ -586,7 +643,7 @@ class Pipeline(Generic[Found]):
 
     def check_options(self, options: Options) -> None:
         """
-        Check options before a call: whether the model has the classes that they name.
+        Check options before a call: whether they fit the model, and it has their classes.
 
         Parameters
         ----------
@@ -596,10 +653,14 @@ class Pipeline(Generic[Found]):
         Raises
         ------
         OptionsError
-            If a class is unknown; the message names the nearest.
+            If they don't; the message names the nearest class.
 
         """
         self._postprocess.check_options(options)
+        if options.tiles != ONE_TILE and self._others:
+            raise OptionsError(
+                'tiles are for models with one head, but this one has also '
+                f'{", ".join(self._others)}; remove tiles')
 
     def with_output(self, output: OutputSpec) -> Pipeline[Any]:
         """Return a pipeline of the same engine that decodes outputs in another way."""

@@ -86,6 +86,20 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         '--max-area', type=float, metavar='SHARE',
         help='detection: drop boxes that are a greater part of the image; 0 to 1')
+    parser.add_argument(
+        '--roi', type=float, nargs='+', metavar='PART',
+        help='look at a part of the image: x1 y1 x2 y2 of a box, or x y of three points or more, '
+             'each from 0 to 1')
+    parser.add_argument(
+        '--tiles', metavar='COLUMNSxROWS',
+        help='detection: run the model on tiles of the image, such as 3x2, to find small objects')
+    parser.add_argument(
+        '--tile-overlap', type=float, metavar='SHARE',
+        help='the part of a tile that its neighbour sees, too; 0 to 0.75 (default: from the '
+             'model, else 0.2)')
+    parser.add_argument(
+        '--tile-whole', action='store_true', default=None,
+        help='run it on the whole image, too, for large objects')
     add_input(parser)
     parser.add_argument(
         '--provider', default='auto', metavar='NAME',
@@ -248,5 +262,9 @@ def _changes(arguments: argparse.Namespace) -> dict[str, Any]:
         'nms_agnostic': arguments.nms_agnostic,
         'min_area': arguments.min_area,
         'max_area': arguments.max_area,
+        'roi': arguments.roi,
+        'tiles': arguments.tiles,
+        'tile_overlap': arguments.tile_overlap,
+        'tile_whole': arguments.tile_whole,
     }
     return {key: value for key, value in values.items() if value is not None}

@@ -35,6 +35,7 @@ from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.input_range import InputRange, PATTERN
 from ros2_classify.keys import (
     about, integer, key, Kind, listed, number, pattern, read, read_values, schema, TEXT)
+from ros2_classify.model.defaults import Defaults
 from ros2_classify.model.expected import Expected
 from ros2_classify.model.labels import Labels, load_labels, MAX_CLASS_ID
 from ros2_classify.model.source import read_source, Source
@@ -329,70 +330,6 @@ class ConversionSpec:
         None, "the maximum difference between ONNX Runtime's numbers and TensorFlow's; times the "
         'largest number of an output, if that is above 1', low=0, high=1e6, above=True,
         unset='`1e-4`')
-
-
-def _read_class(value: Any, where: Where) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(as_integer(value, where, low=0, high=MAX_CLASS_ID))
-    return as_text(value, where).strip()
-
-
-_CLASS = Kind(_read_class, {'anyOf': [TEXT.schema, integer(0, MAX_CLASS_ID).schema]},
-              'names or ids')
-_SHARE = number(0, 1)
-
-
-def _read_class_thresholds(value: Any, where: Where) -> Mapping[str, float]:
-    if not isinstance(value, Mapping) or not value:
-        raise where.error('must be a mapping of names or ids to scores, like {person: 0.6}')
-    return FrozenMapping({
-        _read_class(name, where.at(name)): _SHARE.read(score, where.at(name))
-        for name, score in value.items()})
-
-
-@dataclass(frozen=True)
-class Defaults:
-    """Thresholds and limits for this model; None means the package's default. See `Options`."""
-
-    score_threshold: float | None = key(
-        None, 'results below it are dropped; for segmentation, classes that cover a smaller part '
-        'of the image', low=0, high=1,
-        unset='detection `0.3`, classification `0`, multi-label `0.5`, segmentation `0`')
-    top_k: int | None = key(
-        None, 'classification: maximum number of classes', low=1, high=10**6, unset='`5`')
-    nms_iou: float | None = key(
-        None, 'of two boxes of a class that overlap more, the better one is kept', low=0, high=1,
-        unset='`0.45`')
-    ioa_threshold: float | None = key(
-        None, 'of two boxes of a class whose overlap is more than this part of the smaller one, '
-        'the better one is kept; `0` switches this off', low=0, high=1, unset='`0`')
-    max_detections: int | None = key(
-        None, 'detection: maximum number of boxes', low=1, high=10**6, unset='`100`')
-    classes: tuple[str, ...] | None = key(
-        None, 'other classes are dropped', unset='all', kind=listed(
-            _CLASS, 'name at least one class, or remove the key'))
-    class_thresholds: Mapping[str, float] | None = key(
-        None, 'what `score_threshold` is for single classes', unset='none', kind=Kind(
-            _read_class_thresholds, {'type': 'object', 'additionalProperties': _SHARE.schema},
-            'mapping of names or ids to scores from 0 to 1'))
-    nms_agnostic: bool | None = key(
-        None, 'whether boxes of different classes suppress each other by `nms_iou`, too',
-        unset='`false`, or as `output.nms` says')
-    min_area: float | None = key(
-        None, 'detection: boxes with a smaller part of the image are dropped', low=0, high=1,
-        unset='`0`')
-    max_area: float | None = key(
-        None, 'detection: boxes with a greater part of the image are dropped', low=0, high=1,
-        unset='`1`')
-    max_rate: float | None = key(
-        None, 'server: images a second that are used, by their stamps; `0` sets no limit', low=0,
-        high=1000, unset='`0`')
-
-    def checked(self, fields: Fields) -> Defaults:
-        """Refuse sizes that no box has."""
-        if (self.min_area or 0.0) > (1.0 if self.max_area is None else self.max_area):
-            raise fields.error('min_area', 'must not be above max_area')
-        return self
 
 
 def _read_labels(value: Any, where: Where) -> Labels | str:

@@ -19,7 +19,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ros2_classify.model.descriptor import Defaults, InputSpec, ModelDescriptor, OutputSpec
+from ros2_classify.model.defaults import Defaults
+from ros2_classify.model.descriptor import InputSpec, ModelDescriptor, OutputSpec
 from ros2_classify.model.labels import Labels
 from ros2_classify.model.stages import stage_data
 
@@ -58,7 +59,12 @@ def _head(head: ModelDescriptor) -> dict[str, Any]:
 
 
 def _defaults(defaults: Defaults) -> dict[str, Any]:
-    return {key: thaw(value) for key, value in vars(defaults).items() if value is not None}
+    found = {key: thaw(value) for key, value in vars(defaults).items() if value is not None}
+    if 'tiles' in found:
+        found['tiles'] = 'x'.join(map(str, found['tiles']))
+    if len(found.get('roi', ())) == 2:
+        found['roi'] = [*found['roi'][0], *found['roi'][1]]
+    return found
 
 
 def thaw(value: Any) -> Any:

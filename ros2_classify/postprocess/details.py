@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ros2_classify.decoders import Candidates
 from ros2_classify.postprocess.oriented import to_source
@@ -34,19 +35,27 @@ _FAR = 1e6
 def details(found: Candidates, geometry: Geometry) -> dict[str, Any]:
     """Return masks, key points and oriented boxes as fields of `Detections`, None for none."""
     oriented = found.oriented
-    if oriented is not None and not found.in_source_pixels:
-        oriented = to_source(oriented, geometry)
+    if oriented is not None:
+        oriented = to_source(oriented, geometry) if not found.in_source_pixels else (
+            oriented + np.array((*geometry.origin, 0, 0, 0), np.float32))
     return {'masks': _masks(found, geometry), 'keypoints': _keypoints(found, geometry),
             'oriented': oriented}
+
+
+def on_source(
+    boxes: NDArray[np.float32], found: Candidates, geometry: Geometry,
+) -> NDArray[np.float32]:
+    """Map boxes of a decoder to source pixels; they may leave the image."""
+    if not found.in_source_pixels:
+        return geometry.to_source(boxes, clip=False)
+    return boxes if geometry.crop is None else boxes + np.array(geometry.origin * 2, np.float32)
 
 
 def _masks(found: Candidates, geometry: Geometry) -> Masks | None:
     """Return the masks, each with its box before clipping, or with the whole input."""
     if found.masks is None:
         return None
-    boxes = found.boxes
-    if not found.in_source_pixels:
-        boxes = geometry.to_source(boxes, clip=False)
+    boxes = on_source(found.boxes, found, geometry)
     whole = geometry.to_source(
         np.array([(0, 0, *geometry.model_size)], np.float32), clip=False)
     if found.prototypes is not None:
@@ -62,7 +71,9 @@ def _keypoints(found: Candidates, geometry: Geometry) -> Keypoints | None:
     if found.points is None:
         return None
     places = found.points.values[..., :2]
-    if not found.in_source_pixels:
+    if found.in_source_pixels:
+        places = places + geometry.origin
+    else:
         scale = np.array((geometry.scale_x, geometry.scale_y))
         places = places * scale + (geometry.offset_x, geometry.offset_y)
     places = np.clip(places, -_FAR, _FAR).astype(np.float32)

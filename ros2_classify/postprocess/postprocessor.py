@@ -33,13 +33,14 @@ from ros2_classify.errors import DescriptorError, OptionsError, OutputError
 from ros2_classify.filters import class_filter, ClassFilter, size_passes
 from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.labels import Labels
-from ros2_classify.options import default_options, MAX_COUNT, Options
-from ros2_classify.postprocess.details import details
+from ros2_classify.options import default_options, MAX_COUNT, ONE_TILE, Options
+from ros2_classify.postprocess.details import details, on_source
 from ros2_classify.postprocess.label_image import classes_on, label_image, only_classes
 from ros2_classify.postprocess.nms import ioa_filter, non_maximum_suppression
 from ros2_classify.postprocess.oriented import rotated_suppression, to_source
 from ros2_classify.postprocess.result_checks import ResultChecks
 from ros2_classify.preprocess.geometry import Geometry
+from ros2_classify.preprocess.views import inside, outside_mask
 from ros2_classify.results.results import (
     Classification, Detections, Embedding, Result, Segmentation, Timing)
 
@@ -151,12 +152,17 @@ class Postprocessor:
     def check_options(self, options: Options) -> None:
         """Raise OptionsError if they name classes that the model does not have."""
         self._class_filter(options)
+        if options.tiles != ONE_TILE and self.task != 'detection':
+            raise OptionsError(
+                f'tiles are for detection, but the task of {self._model} is {self.task}; remove '
+                'tiles')
 
     def _class_filter(self, options: Options) -> ClassFilter | None:
         if not options.classes and not options.class_thresholds:
             return None
         last = self._filter
-        if last is None or last[0] is not options or last[1] is not self._labels:
+        if last is None or last[1] is not self._labels or (
+                last[0] is not options and last[0] != options):
             if self.task == 'embedding':
                 raise OptionsError(
                     f'classes are for models that find some, but the task of {self._model} is '
@@ -219,6 +225,8 @@ class Postprocessor:
             return Detections(boxes, found.class_ids, found.scores, names, size, timing, **extras)
         if isinstance(decoded, PixelClasses):
             image = label_image(decoded, geometry)
+            if len(chosen.roi) > 2:
+                image[outside_mask(chosen.roi, size)] = decoded.unlabeled
             ignored = (decoded.background, decoded.unlabeled)
             if classes is None:
                 class_ids, parts = classes_on(image, ignored, chosen.score_threshold)
@@ -261,11 +269,13 @@ class Postprocessor:
             check_score(found.scores[rows[0]])
         boxes = found.boxes[rows]
         self.checks.check_boxes(
-            boxes, geometry.source_box if found.in_source_pixels else geometry.model_box)
+            boxes, geometry.given_box if found.in_source_pixels else geometry.model_box)
         if found.oriented is not None and not found.in_source_pixels:
             boxes = geometry.clip(upright(to_source(found.oriented[rows], geometry)))
+        elif found.in_source_pixels:
+            boxes = geometry.clip(on_source(boxes, found, geometry))
         else:
-            boxes = geometry.clip(boxes) if found.in_source_pixels else geometry.to_source(boxes)
+            boxes = geometry.to_source(boxes)
         # Boxes outside of the image and inverted boxes have no area.
         real = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         boxes, rows = boxes[real], rows[real]
@@ -286,15 +296,18 @@ class Postprocessor:
         classes: ClassFilter | None,
     ) -> NDArray[np.int64] | None:
         """Return the rows that pass the filters; None if there are no filters."""
-        sizes = None
-        if options.min_area > 0.0 or options.max_area < 1.0:
-            boxes = geometry.clip(found.boxes) if found.in_source_pixels else geometry.to_source(
-                found.boxes)
-            sizes = size_passes(boxes, geometry.source_size, options)
-        if classes is None:
-            return None if sizes is None else np.flatnonzero(sizes)
-        passes = classes.passes(found.class_ids, found.scores)
-        return np.flatnonzero(passes if sizes is None else passes & sizes)
+        passes = None if classes is None else classes.passes(found.class_ids, found.scores)
+        sized = options.min_area > 0.0 or options.max_area < 1.0
+        # The box around a region of interest is all that the model sees; a polygon is less.
+        if sized or len(options.roi) > 2:
+            boxes = geometry.clip(on_source(found.boxes, found, geometry))
+            passes = np.ones(len(found), np.bool_) if passes is None else passes
+            if sized:
+                passes &= size_passes(boxes, geometry.source_size, options)
+            if len(options.roi) > 2:
+                centers = (boxes[:, :2].astype(np.float64) + boxes[:, 2:]) / 2
+                passes &= inside(options.roi, geometry.source_size, centers[:, 0], centers[:, 1])
+        return None if passes is None else np.flatnonzero(passes)
 
     def _names(self, class_ids: NDArray[np.int64]) -> NDArray[np.object_]:
         if self._labels is not None:

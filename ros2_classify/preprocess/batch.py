@@ -27,7 +27,8 @@ from ros2_classify.errors import EngineError, OutputError
 from ros2_classify.model.descriptor import InputSpec
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.geometry import Geometry
-from ros2_classify.preprocess.preprocessor import Image, Preprocessor
+from ros2_classify.preprocess.preprocessor import check_image, Image, Preprocessor
+from ros2_classify.preprocess.views import View
 
 
 class Batch:
@@ -76,7 +77,7 @@ class Batch:
         self._preprocessor.release()
         self._geometries.clear()
 
-    def add(self, image: Image, color: str = 'rgb') -> None:
+    def add(self, image: Image, color: str = 'rgb', view: View | None = None) -> None:
         """
         Prepare an image for the model, in the next row of the tensor.
 
@@ -87,6 +88,9 @@ class Batch:
             model input: do not change it until the model has run.
         color : str
             The order of its channels: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'.
+        view : tuple of int, optional
+            ``x, y, width, height``, in pixels inside of the image: the model sees this part only.
+            Results are in pixels of the whole image all the same.
 
         Raises
         ------
@@ -99,7 +103,13 @@ class Batch:
         row = len(self._geometries)
         if row >= self._capacity:
             raise IndexError(f'the batch holds {self._capacity} images and is full')
-        self._geometries.append(self._preprocessor(image, color, row))
+        if view is None:
+            self._geometries.append(self._preprocessor(image, color, row))
+            return
+        image = check_image(image, color)
+        x, y, width, height = view
+        self._geometries.append(self._preprocessor(
+            image[y:y + height, x:x + width], color, row).cropped(x, y, image.shape[1::-1]))
 
     def run(self, engine: Engine) -> Tensors:
         """Run the model, always the same one; the outputs are valid until the batch runs again."""

@@ -102,5 +102,5 @@ class ExtraInputs:
 
 
 def _size_of(geometry: Geometry, word: SizeWord) -> tuple[int, int]:
-    size = geometry.source_size if word.startswith('source') else geometry.model_size
+    size = geometry.given_size if word.startswith('source') else geometry.model_size
     return size if word.endswith('wh') else size[::-1]

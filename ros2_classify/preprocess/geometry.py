@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 import math
 
@@ -57,6 +57,24 @@ class Geometry:
     model_size: tuple[int, int]
     # x, y, width, height of the whole source; None if it was cut
     window: tuple[int, int, int, int] | None = None
+    # x, y, width, height of the part of the source that was planned for; None: all of it
+    crop: tuple[int, int, int, int] | None = None
+
+    def cropped(self, x: int, y: int, source_size: tuple[int, int]) -> Geometry:
+        """Return that of a crop as that of the source from which it was cut at ``x``, ``y``."""
+        return replace(
+            self, offset_x=self.offset_x + x, offset_y=self.offset_y + y,
+            source_size=source_size, crop=(x, y, *self.source_size))
+
+    @property
+    def given_size(self) -> tuple[int, int]:
+        """The size of what was planned for: the source image, or its crop."""
+        return self.source_size if self.crop is None else self.crop[2:]
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Where in the source image what was planned for begins."""
+        return (0, 0) if self.crop is None else self.crop[:2]
 
     # Cached, because each frame needs them.
 
@@ -69,31 +87,35 @@ class Geometry:
         return np.array((self.offset_x, self.offset_y) * 2)
 
     @cached_property
-    def _limit(self) -> NDArray[np.float64]:
-        return np.array(self.source_size * 2, np.float64)
+    def _low(self) -> NDArray[np.float64] | float:
+        return 0.0 if self.crop is None else np.array(self.crop[:2] * 2, np.float64)
 
     @cached_property
-    def source_box(self) -> NDArray[np.float64]:
-        """The whole source image as ``x1, y1, x2, y2``, in source pixels."""
-        return np.array((0, 0, *self.source_size), np.float64)
+    def _limit(self) -> NDArray[np.float64]:
+        return np.array(self.given_size * 2, np.float64) + self._low
+
+    @cached_property
+    def given_box(self) -> NDArray[np.float64]:
+        """The whole of what was planned for as ``x1, y1, x2, y2``, in its own pixels."""
+        return np.array((0, 0, *self.given_size), np.float64)
 
     @cached_property
     def model_box(self) -> NDArray[np.float64]:
-        """The whole source image as ``x1, y1, x2, y2``, in model pixels."""
-        return (self.source_box - self._offset) / self._scale
+        """The whole of what was planned for as ``x1, y1, x2, y2``, in model pixels."""
+        return (self.given_box + self._low - self._offset) / self._scale
 
     def to_source(self, boxes: NDArray[np.float32], *, clip: bool = True) -> NDArray[np.float32]:
         """Map boxes from model pixels to source pixels."""
         mapped = boxes * self._scale + self._offset
         if clip:
             # Two calls take half the time of np.clip for few boxes.
-            np.minimum(np.maximum(mapped, 0.0, out=mapped), self._limit, out=mapped)
+            np.minimum(np.maximum(mapped, self._low, out=mapped), self._limit, out=mapped)
         result: NDArray[np.float32] = mapped.astype(np.float32)
         return result
 
     def clip(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Clip boxes in source pixels to the source image."""
-        return np.clip(boxes, np.float32(0.0), np.array(self.source_size * 2, np.float32))
+        """Clip boxes in source pixels to what was planned for: the source image, or its crop."""
+        return np.clip(boxes, np.float32(self._low), self._limit.astype(np.float32))
 
     def to_model(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map boxes from the source image to the model's, `to_source` inverted, unclipped."""
@@ -103,14 +125,15 @@ class Geometry:
     def places(self, axis: int, cells: int) -> tuple[int, NDArray[np.float64]]:
         """Return the first source pixel that the model sees, and the grid cell of each."""
         scale, offset = ((self.scale_x, self.offset_x), (self.scale_y, self.offset_y))[axis]
-        model = (np.arange(self.source_size[axis]) + 0.5 - offset) / scale
-        start, end, first = 0, self.model_size[axis], 0
+        begin = 0 if self.crop is None else self.crop[axis]
+        model = (np.arange(self.given_size[axis]) + begin + 0.5 - offset) / scale
+        start, end, first = 0, self.model_size[axis], begin
         if self.window is not None:
             # All pixels are shown, even the few at the end that halving dropped.
             start, end = self.window[axis], self.window[axis] + self.window[axis + 2]
         else:
             shown = np.flatnonzero((model >= start) & (model < end))
-            first = int(shown[0]) if len(shown) else 0
+            first = begin + (int(shown[0]) if len(shown) else 0)
             model = model[shown]
         factor = cells / self.model_size[axis]
         return first, np.clip(model, start, np.nextafter(float(end), 0.0)) * factor

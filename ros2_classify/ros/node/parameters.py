@@ -157,8 +157,10 @@ class Parameters:
             self._node.declare_parameter(spec.name, value, _descriptor(spec))
         except InvalidParameterTypeException as error:
             hint = {float: '; write a decimal point, such as 1.0',
-                    list: '; write a list, such as [one, two] or ["1", "2"]'}.get(
-                        type(spec.default), '')
+                    list: '; write a list, such as [one, two] or ["1", "2"]',
+                    }.get(type(spec.default), '')
+            if _is_numbers(spec.default):
+                hint = '; write numbers with decimal points, such as [0.0, 0.5, 1.0, 1.0]'
             choices = f'; write one of {", ".join(spec.choices)}' if spec.choices else ''
             raise OptionsError(_without_suffix(error, spec) + hint + choices) from error
         except InvalidParameterValueException as error:
@@ -213,6 +215,10 @@ def _with_off(spec: Spec, value: Value) -> Value:
     return 'off' if spec.or_off and value is False else value
 
 
+def _is_numbers(default: Value) -> bool:
+    return isinstance(default, list) and isinstance(default[0], float)
+
+
 def markdown_table(specs: Sequence[Spec]) -> str:
     """Return the Markdown table of parameters for a documentation page."""
     lines = ['| parameter | type | default | allowed | at run time | meaning |',
@@ -220,6 +226,8 @@ def markdown_table(specs: Sequence[Spec]) -> str:
     for spec in specs:
         kind = {bool: 'bool', int: 'int', float: 'double', str: 'string',
                 list: 'string[]'}[type(spec.default)]
+        if _is_numbers(spec.default):
+            kind = 'double[]'
         default = '(empty)' if spec.default in ('', ['']) else str(spec.default)
         if kind == 'bool':
             default = default.lower()

@@ -31,7 +31,7 @@ from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.node.lifecycle_node import ManagedNode
 from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.server.camera_stream import CameraStream
-from ros2_classify.ros.server.faults import EngineFaults, timeout
+from ros2_classify.ros.server.faults import EngineFaults
 from ros2_classify.ros.server.inference import InferenceStatistics
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.model_loader import ModelLoader
@@ -163,8 +163,8 @@ class ServerReport:
             failed_lately=lately,
             inference=None if server.statistics is None else server.statistics.times,
             running_for=server.busy_for,
-            timeout=0.0 if server.model is None else timeout(
-                server.settings['inference_timeout'], server.model.warm_up_time),
+            timeout=0.0 if server.model is None else server.model.timeout(
+                server.settings['inference_timeout']),
             last_error=faults.last_error or (errors[-1] if errors else ''),
             clock_jumps=self._clock.jumps,
             image_backend=str(server.bridge) if server.bridge is not None else '')

@@ -16,9 +16,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import auto, Enum
+from functools import partial
 import threading
 import time
 from typing import Any, NamedTuple, Protocol
@@ -26,8 +27,11 @@ from typing import Any, NamedTuple, Protocol
 from numpy.typing import NDArray
 from ros2_classify.cascade.stages import Stages
 from ros2_classify.engines import Tensors
+from ros2_classify.errors import OptionsError, OutputError
 from ros2_classify.model.labels import Labels
+from ros2_classify.options import ONE_TILE, Options
 from ros2_classify.preprocess.batch import Batch
+from ros2_classify.preprocess.views import view_of
 from ros2_classify.results.results import Result
 from ros2_classify.ros.diagnostics.statistics import Ring
 from ros2_classify.ros.server.faults import EngineFaults
@@ -101,6 +105,9 @@ class Job:
     batch: Batch  # the model's input: one row for each image
     # origin, uint8 pixels and channel order of each row
     images: list[tuple[Source, NDArray[Any], str]] = field(default_factory=list)
+    # images whose tiles go through the model, and what comes of each
+    tiled: list[tuple[Source, NDArray[Any], str]] = field(default_factory=list)
+    tiled_results: list[Result | OutputError | OptionsError] = field(default_factory=list)
     dropped: list[Outcome] = field(default_factory=list)  # the images that are not in the batch
     outputs: list[Tensors] = field(default_factory=list)  # one for each image
     # of a cascade, whose stages need all of them at once: one for each image
@@ -160,7 +167,7 @@ class Inference:
             self._running.append(job)
         try:
             self._preprocess(job, sources)
-            if job.images and not job.abandoned:
+            if (job.images or job.tiled) and not job.abandoned:
                 job.step = THE_MODEL
                 self._infer(job)
         except BaseException:
@@ -193,7 +200,11 @@ class Inference:
 
     def _outcomes(self, job: Job) -> Iterator[Outcome]:
         yield from job.dropped
-        for row, (source, pixels, color) in enumerate(job.images):
+        rows: list[tuple[tuple[Source, NDArray[Any], str], Callable[[], Result | Exception]]] = [
+            (image, partial(self._made, job, row)) for row, image in enumerate(job.images)]
+        rows += [(image, partial(job.tiled_results.__getitem__, row))
+                 for row, image in enumerate(job.tiled)]
+        for (source, pixels, color), result_of in rows:
             if self._abandoned:
                 # Another worker takes newer images already.
                 yield Outcome(source, drop=Drop.STOPPED)
@@ -202,7 +213,7 @@ class Inference:
                 yield Outcome(source, drop=Drop.FAILED, error=job.error)
                 continue
             try:
-                result = job.results[row] if job.results else self._result(job, row)
+                result = result_of()
                 if isinstance(result, Exception):
                     raise result
                 job.model.pipeline.check_image(source.origin, result, pixels)
@@ -214,14 +225,12 @@ class Inference:
                     source, result, pixels, color, settings.class_id, settings=settings,
                     labels=job.model.labels)
 
+    def _made(self, job: Job, row: int) -> Result | Exception:
+        return job.results[row] if job.results else self._result(job, row)
+
     def _result(self, job: Job, row: int) -> Result:
-        source = job.images[row][0]
-        settings = job.settings.of(source.stream)
-        options = settings.options
-        if settings.track is not None and source.tracks:
-            options = lowered(options, settings.track.low)
         return job.model.pipeline.postprocess(
-            job.outputs[row], job.batch.geometries[row], options,
+            job.outputs[row], job.batch.geometries[row], _options(job, job.images[row][0]),
             preprocess_time=job.preprocess_time, inference_time=job.inference_time)
 
     def _cascade(self, job: Job, stages: Stages) -> None:
@@ -260,8 +269,12 @@ class Inference:
             if job.abandoned:
                 return
             try:
-                pixels, color = source.read(job.settings.of(source.stream))
-                job.batch.add(pixels, color)
+                settings = job.settings.of(source.stream)
+                pixels, color = source.read(settings)
+                if settings.options.tiles != ONE_TILE:
+                    job.tiled.append((source, pixels, color))
+                    continue
+                job.batch.add(pixels, color, view_of(pixels, settings.options))
             except Exception as error:  # noqa: B902 - the other images get their results
                 job.dropped.append(Outcome(source, drop=Drop.UNUSABLE, error=error))
             else:
@@ -271,10 +284,13 @@ class Inference:
     def _infer(self, job: Job) -> None:
         begun = time.perf_counter()
         try:
-            job.outputs = job.model.pipeline.infer(job.batch)
-            job.inference_time = time.perf_counter() - begun
-            if job.model.pipeline.stages is not None:
-                self._cascade(job, job.model.pipeline.stages)
+            if job.images:
+                job.outputs = job.model.pipeline.infer(job.batch)
+                job.inference_time = time.perf_counter() - begun
+                if job.model.pipeline.stages is not None:
+                    self._cascade(job, job.model.pipeline.stages)
+            for source, pixels, color in job.tiled:
+                job.tiled_results.append(self._tiled(job, source, pixels, color))
         except Exception as error:  # noqa: B902 - whatever it is, the next image may be fine
             job.error = error
         job.inference_time = time.perf_counter() - begun
@@ -288,6 +304,27 @@ class Inference:
             self._faults.succeeded()
         else:
             self._faults.failed(job.error)
+
+    def _tiled(self, job: Job, source: Source, pixels: NDArray[Any], color: str,
+               ) -> Result | OutputError | OptionsError:
+        # The outputs of another image in the batch are still needed.
+        batch = job.model.tile_batch(job.batch) if job.images else job.batch
+        try:
+            return job.model.pipeline.tiled(
+                batch, pixels, color, _options(job, source))
+        except (OutputError, OptionsError) as error:
+            # What follows the model failed, for this image.
+            return error
+        finally:
+            if batch is not job.batch:
+                batch.clear()
+
+
+def _options(job: Job, source: Source) -> Options:
+    settings = job.settings.of(source.stream)
+    if settings.track is not None and source.tracks:
+        return lowered(settings.options, settings.track.low)
+    return settings.options
 
 
 def dropped(sources: Sequence[Source], drop: Drop,

@@ -37,6 +37,7 @@ from ros2_classify.model.catalog import entries, resolve, stage_models
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.labels import Labels
 from ros2_classify.model.stages import model_of
+from ros2_classify.options import Options
 from ros2_classify.paths import allowed_paths, searching
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.postprocess.result_checks import ResultChecks
@@ -46,6 +47,7 @@ from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.messages.vision import MESSAGES, publishing_problem
 from ros2_classify.ros.node.logging import core_log_shown
 from ros2_classify.ros.node.parameters import Parameters
+from ros2_classify.ros.server.faults import timeout
 from ros2_classify.ros.server.model_policy import ModelPolicy
 from ros2_classify.ros.server.parameters import (
     convert_options, engine_settings, fetch_options, result_settings, ResultSettings)
@@ -75,6 +77,8 @@ class Model:
         self.abandoned = False  # a thread does not come back from it: it is not used again
         # one for each simultaneous job
         self.batches: tuple[Batch, ...] = tuple(pipeline.new_batch() for _ in range(jobs))
+        # Of a job with other images as well, by its own one.
+        self._tile_batches: dict[int, Batch] = {}
         self._changed = threading.Condition()
         self._users = 0
         self._retired = False
@@ -90,6 +94,19 @@ class Model:
     def labels(self) -> Labels | None:
         """The names of its classes."""
         return self.pipeline.labels
+
+    def tile_batch(self, batch: Batch) -> Batch:
+        """Return the batch for tiles of the job that has this one."""
+        found = self._tile_batches.get(id(batch))
+        if found is None:
+            found = self._tile_batches[id(batch)] = self.pipeline.new_batch()
+        return found
+
+    def timeout(self, given: float) -> float:
+        """Return how many seconds a frame may take: the parameter's value, or a safe one."""
+        settings = (self.settings, *self.settings.streams.values())
+        return timeout(given, self.warm_up_time * max(
+            each.options.tile_count for each in settings))
 
     def issues(self) -> list[Issue]:
         """Return what its results so far are worth a warning of."""
@@ -190,7 +207,7 @@ def _listed(tasks: Mapping[str, str]) -> str:
 
 def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
     """
-    Return how many images a model must take at once; 0 asks the provider.
+    Return how many images, or tiles, a model must take at once; 0 asks the provider.
 
     If the provider that this counts on doesn't start, `load_model` returns to one.
     """
@@ -210,6 +227,11 @@ def _check_stages(policy: ModelPolicy, declared: ModelDescriptor) -> None:
         if Path(name).absolute() not in listed:
             policy.check_name(name)
         policy.check_model(models[stage.name])
+
+
+def _tiles(settings: Parameters) -> int:
+    """Return how many images the tiles of one make, as the parameters say before a model does."""
+    return Options(tiles=settings['tiles'], tile_whole=settings['tile_whole']).tile_count
 
 
 def patience_for(engine: EngineSettings) -> float:
@@ -248,7 +270,7 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
         pipeline = Pipeline.load(
             resolve(declared).with_pixels(settings['input']) if settings['input'] else declared,
             engine=engine,
-            max_batch=batch_limit(settings['max_batch'], streams, engine),
+            max_batch=batch_limit(settings['max_batch'], streams * _tiles(settings), engine),
             fetch=fetch, convert=convert,
             opening=lambda: starting(patience_for(engine)))
     tasks = (pipeline.task, *(head.task for head in pipeline.others.values()))

@@ -39,7 +39,7 @@ from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.server.camera_stream import CameraStream, stream_names, StreamNames
 from ros2_classify.ros.server.diagnostics import ServerReport
-from ros2_classify.ros.server.faults import EngineFaults, timeout
+from ros2_classify.ros.server.faults import EngineFaults
 from ros2_classify.ros.server.image_rate import EnableService
 from ros2_classify.ros.server.image_waiter import check_rclpy, ImageWaiter
 from ros2_classify.ros.server.inference import Inference, InferenceStatistics
@@ -334,7 +334,7 @@ class ServerNode(ManagedNode):
         if model is not None:
             # Before Iron no event tells of changed parameters.
             self._parameters_changed()
-            limit = timeout(self.settings['inference_timeout'], model.warm_up_time)
+            limit = model.timeout(self.settings['inference_timeout'])
             for stream in self._streams:
                 stream.on_timer(model, limit)
             for issue in model.new_issues():

@@ -32,7 +32,7 @@ from ros2_classify.filters import class_threshold_words, parse_class_thresholds
 from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.input_range import ALL_BITS, InputRange
 from ros2_classify.model.descriptor import PIXELS
-from ros2_classify.options import Options
+from ros2_classify.options import Options, parse_roi, parse_tiles
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.progress import LogProgress
 from ros2_classify.ros.messages.bridge import BACKENDS
@@ -120,6 +120,22 @@ def engine_settings(parameters: Parameters) -> EngineSettings:
 def _thresholds_problem(value: Any) -> str:
     try:
         parse_class_thresholds(filter(None, value))
+    except OptionsError as error:
+        return str(error)
+    return ''
+
+
+def _roi_problem(value: Any) -> str:
+    try:
+        parse_roi(value)
+    except OptionsError as error:
+        return str(error)
+    return ''
+
+
+def _tiles_problem(value: Any) -> str:
+    try:
+        parse_tiles(value)
     except OptionsError as error:
         return str(error)
     return ''
@@ -216,6 +232,16 @@ PARAMETERS = (
          minimum=0.0, maximum=1.0, from_model=True, per_stream=True),
     Spec('max_area', 1.0, 'Detection: boxes that are a greater part of the image are dropped',
          minimum=0.0, maximum=1.0, from_model=True, per_stream=True),
+    Spec('roi', [0.0, 0.0, 1.0, 1.0], 'Region of interest in parts of the width and height of the '
+         'image: x1, y1, x2, y2 of a box, or x, y of three points or more; the model sees the box '
+         'around it', from_model=True, per_stream=True, problem=_roi_problem),
+    Spec('tiles', '1x1', 'Detection: columns and rows, such as 3x2, of parts of the image that '
+         'the model sees one by one, for objects that are small in a large image',
+         from_model=True, per_stream=True, problem=_tiles_problem),
+    Spec('tile_overlap', 0.2, 'The part of a tile that its neighbour sees, too', minimum=0.0,
+         maximum=0.75, from_model=True, per_stream=True),
+    Spec('tile_whole', False, 'Whether the whole image is one more tile, for large objects',
+         from_model=True, per_stream=True),
     *RATE_PARAMETERS,
     Spec('class_id', 'label', 'What the field class_id of results holds: the label or the index',
          choices=('label', 'index'), per_stream=True),
@@ -297,5 +323,7 @@ def model_defaults(pipeline: Pipeline[Any]) -> dict[str, Any]:
     return {
         **vars(options), 'classes': options.classes or [''],
         'class_thresholds': class_threshold_words(options.class_thresholds) or [''],
+        'roi': [part for point in options.roi for part in point] or [0.0, 0.0, 1.0, 1.0],
+        'tiles': 'x'.join(map(str, options.tiles)),
         'input_range': pipeline.descriptor.input.input_range,
         'max_rate': pipeline.descriptor.defaults.max_rate or 0.0}

@@ -17,15 +17,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+import re
+import time
 from typing import Any
 
+import numpy as np
 import pytest
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
+from ros2_classify import Pipeline, read_image
+from ros2_classify.ros.messages.image import to_image_msg
 from ros2_classify.testing import save_known_classifier
 from ros_process import Peer
 from ros_stream import Camera
-from vision_msgs.msg import Classification
+from sensor_msgs.msg import Image
+from shared_data import ROOT
+from std_msgs.msg import Header
+from vision_msgs.msg import Classification, Detection2DArray
 
 GREY = (90, 90, 90)
 
@@ -107,3 +115,61 @@ def test_an_unknown_class_at_start_ends_with_the_nearest(start: Any, ants: Path)
     server.expected_failure = "classes names 'ant 1'"
     server.wait_for_line("classes names 'ant 1', which is no class.*did you mean 'ants 1'")
     assert server.wait() == 1
+
+
+def test_regions_and_tiles_of_a_server(start: Any, peer: Peer) -> None:
+    left, right = '/views/left/image', '/views/right/image'
+    server = start('server', {
+        'model': 'cards_detector', 'image_topics': f'[{left}, {right}]', 'threads': 1,
+        'views.left.roi': '[0.0, 0.0, 0.55, 1.0]', 'max_batch': 2})
+    publishers = [peer.node.create_publisher(Image, topic, 1) for topic in (left, right)]
+    results = [peer.collect(Detection2DArray, f'/views/{side}/detections')
+               for side in ('left', 'right')]
+    pixels = read_image(ROOT / 'models/scenes/several_cards.jpg')
+    small = np.full((1440, 1920, 3), 110, np.uint8)
+    small[400:880, 900:1540] = read_image(ROOT / 'models/scenes/many_cards.jpg')
+    sent = 0
+
+    def look() -> list[Any]:
+        """Send both images until each has a result."""
+        nonlocal sent
+        found = []
+        for publisher, image, messages in zip(publishers, (pixels, small), results):
+            sent += 1
+            msg = to_image_msg(image, 'bgr8', Header(frame_id=str(sent)))
+            msg.header.stamp.sec = 1000 + sent
+            sent_at = 0.0
+
+            def result() -> Any:
+                nonlocal sent_at
+                if time.monotonic() - sent_at > 1.0:
+                    sent_at = time.monotonic()
+                    publisher.publish(msg)  # noqa: B023 - called in this turn only
+                return [each for each in messages  # noqa: B023
+                        if each.header.frame_id == msg.header.frame_id]  # noqa: B023
+            found.append(peer.spin_until(result, 'a result')[-1].detections)
+        return found
+
+    with Pipeline.load('cards_detector', task='detection', provider='cpu') as pipeline:
+        options = pipeline.options
+        for name, value, own in (
+                ('', None, (options.replace(roi=(0, 0, 0.55, 1)), options)),
+                ('views.right.tiles', '3x3', (options.replace(roi=(0, 0, 0.55, 1)),
+                                              options.replace(tiles='3x3'))),
+                ('views.left.roi', [0.0, 0.0, 0.5, 1.0, 1.0, 0.0],
+                 (options.replace(roi=((0, 0), (0.5, 1), (1, 0))), options.replace(tiles='3x3')))):
+            if name:
+                assert peer.set_values(**{name: value}) == []
+            for found, image, each in zip(look(), (pixels, small), own):
+                expected = pipeline(image, 'bgr', each)
+                boxes = [(box.bbox.center.position.x, box.bbox.center.position.y)
+                         for box in found]
+                np.testing.assert_allclose(
+                    np.reshape(boxes, (-1, 2)),
+                    (expected.boxes[:, :2] + expected.boxes[:, 2:]) / 2, atol=1.0)
+        assert len(found) == 12
+    for name, value, words in (
+            ('roi', [0.5, 0.5], 'roi is .* but must be'), ('tiles', '0x1', 'such as 3x2'),
+            ('views.left.tiles', '9x9', 'at most 64'), ('tile_overlap', 0.9, '')):
+        assert re.search(words, ''.join(peer.set_values(**{name: value})))
+    server.stop()
