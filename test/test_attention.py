@@ -32,7 +32,7 @@ from ros_models import save_masks
 from shared_data import ROOT
 import yaml
 
-SCENES = ROOT / 'models/scenes'
+IMAGES = ROOT / 'models/scenes'
 PLACES = ((200, 150), (2900, 300), (1500, 1300), (500, 2300), (3100, 2350))
 
 
@@ -49,12 +49,12 @@ def large() -> tuple[Any, list[tuple[str, list[float]]]]:
     rng = np.random.default_rng(1)
     image = np.clip(np.full((3000, 4000, 3), (96, 110, 120)) + rng.normal(0, 4, (3000, 4000, 1)),
                     0, 255).astype(np.uint8)
-    scene = read_image(SCENES / 'many_cards.jpg')
-    listed = yaml.safe_load((SCENES / 'scenes.yaml').read_text())['images']
+    sheet = read_image(IMAGES / 'many_cards.jpg')
+    listed = yaml.safe_load((IMAGES / IMAGES.with_suffix('.yaml').name).read_text())['images']
     drawn = next(each['cards'] for each in listed if each['image'] == 'many_cards.jpg')
     known = []
     for x, y in PLACES:
-        image[y:y + 480, x:x + 640] = scene
+        image[y:y + 480, x:x + 640] = sheet
         known += [(card['label'], [card['box'][0] + x, card['box'][1] + y,
                                    card['box'][2] + x, card['box'][3] + y]) for card in drawn]
     return image, known
@@ -105,7 +105,7 @@ def test_tiles_are_a_plain_loop_over_crops(cards: Any, large: Any) -> None:
 @pytest.mark.parametrize('size', [(640, 480), (641, 479), (300, 700)])
 @pytest.mark.parametrize('roi', [(0.25, 0.1, 0.9, 0.95), (0.0, 0.5, 0.5, 1.0)])
 def test_a_region_gives_what_its_crop_gives(cards: Any, size: Any, roi: Any) -> None:
-    image = cv2.resize(read_image(SCENES / 'several_cards.jpg'), size)
+    image = cv2.resize(read_image(IMAGES / 'several_cards.jpg'), size)
     x, y = int(np.floor(roi[0] * size[0])), int(np.floor(roi[1] * size[1]))
     x2, y2 = int(np.ceil(roi[2] * size[0])), int(np.ceil(roi[3] * size[1]))
     alone = cards(np.ascontiguousarray(image[y:y2, x:x2]), 'bgr')
@@ -194,7 +194,7 @@ def test_a_segmentation_has_no_class_outside_of_the_region(tmp_path: Path) -> No
 
 def test_a_classifier_sees_the_crop(tmp_path: Path) -> None:
     with Pipeline.load('cards_classifier', task='classification') as pipeline:
-        image = read_image(SCENES / 'one_card.jpg')
+        image = read_image(IMAGES / 'one_card.jpg')
         crop = image[int(np.floor(0.05 * 480)):int(np.ceil(0.85 * 480)),
                      int(np.floor(0.15 * 640)):int(np.ceil(0.65 * 640))]
         alone = pipeline(np.ascontiguousarray(crop), 'bgr')

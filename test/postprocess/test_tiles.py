@@ -167,7 +167,7 @@ def plain(parts: Any, views: Any, options: Options) -> list[list[float]]:
     return [[*map(round, each[2]), round(-each[1], 3), each[3]] for each in kept]
 
 
-def test_random_scenes_give_what_a_plain_loop_gives() -> None:
+def test_random_objects_give_what_a_plain_loop_gives() -> None:
     options = OPTIONS.replace(tiles='3x2', tile_whole=True, tile_overlap=0.3)
     views = tile_views(options, SIZE)
     for seed in range(30):
