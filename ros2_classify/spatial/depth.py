@@ -151,7 +151,8 @@ def _measure(detections: Detections, row: int, depth: NDArray[Any]) -> _Seen:
     if valid < _LEAST_VALID:
         return _Seen(np.nan, np.nan, np.nan, valid)
     ranks = [round(part * (good.size - 1)) for part in (0.05, quantile, 0.95)]
-    ordered = np.partition(good, ranks)
+    # Faster than np.partition: it uses the processor's vectors for a few thousand numbers.
+    ordered = np.sort(good)
     near, surface, far = (float(ordered[rank]) * unit for rank in ranks)
     return _Seen(surface, near, far, valid)
 

@@ -47,6 +47,12 @@ _AFTER_NAME = np.dtype([
     ('center', '<f8', 2), ('theta', '<f8'), ('size', '<f8', 2),
     ('id_length', '<u4'), ('id_and_padding', 'V4'),
 ])
+# The same of a Detection3D, up to its id.
+_AFTER_NAME_3D = np.dtype([
+    ('score', '<f8'),
+    ('position', '<f8', 3), ('orientation', '<f8', 4), ('covariance', '<f8', 36),
+    ('center', '<f8', 3), ('turn', '<f8', 4), ('size', '<f8', 3),
+])
 # The padding behind the id leads to the next detection: there is none behind the last.
 _PADDING = 3
 # The bytes of an empty id and its padding.
@@ -75,7 +81,8 @@ def detections(
     rows['size'] = sizes
     rows['id_length'] = 1  # an empty string is its zero byte
     if ids is not None and any(ids):
-        return b''.join((_CDR_LE, head, *_with_ids(len(head), before_name, names, rows, ids)))
+        numbers = [row[:-_EMPTY_ID] for row in rows.view(f'V{_AFTER_NAME.itemsize}').tolist()]
+        return b''.join((_CDR_LE, head, *_with_ids(len(head), before_name, names, numbers, ids)))
     texts = _names(names, len(head) + len(before_name), len(before_name))
     after_name = rows.view(f'V{_AFTER_NAME.itemsize}').tolist()
     elements = chain.from_iterable(
@@ -84,14 +91,31 @@ def detections(
     return message[:-_PADDING] if names else message
 
 
-def _with_ids(start: int, before_name: bytes, names: Sequence[str], rows: NDArray[Any],
+def detections_3d(
+        header: Any, names: Sequence[str], scores: NDArray[Any], points: NDArray[Any],
+        centers: NDArray[Any], orientations: NDArray[Any], sizes: NDArray[Any],
+        covariances: NDArray[Any] | None, ids: Sequence[str]) -> bytes:
+    """Return a serialized ``vision_msgs/Detection3DArray``, one hypothesis per detection."""
+    own_header = _padded(_header(header), 4)
+    head = own_header + _UINT32.pack(len(names))
+    rows = np.zeros(len(names), _AFTER_NAME_3D)
+    rows['score'], rows['position'], rows['center'] = scores, points, centers
+    rows['orientation'] = rows['turn'] = orientations
+    rows['size'] = sizes
+    if covariances is not None:
+        rows['covariance'].reshape(-1, 6, 6)[:, :3, :3] = covariances
+    numbers = rows.view(f'V{_AFTER_NAME_3D.itemsize}').tolist()
+    return b''.join((_CDR_LE, head, *_with_ids(
+        len(head), own_header + _UINT32.pack(1), names, numbers, ids)))
+
+
+def _with_ids(start: int, before_name: bytes, names: Sequence[str], rows: Sequence[bytes],
               ids: Sequence[str]) -> Iterator[bytes]:
     """Write detections with ids, whose lengths decide where the next one begins."""
-    numbers = rows.view(f'V{_AFTER_NAME.itemsize}').tolist()
-    for name, row, number in zip(names, numbers, ids):
+    for name, row, number in zip(names, rows, ids):
         padding = bytes(-start % 4)
         text = _name(name, (start + len(padding) + len(before_name)) % 8)
-        element = b''.join((padding, before_name, text, row[:-_EMPTY_ID], _text(number)))
+        element = b''.join((padding, before_name, text, row, _text(number)))
         start += len(element)
         yield element
 

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from rclpy.node import Node
 from ros2_classify.errors import InputError, OptionsError
+from ros2_classify.results.checked import Timing
 from ros2_classify.results.detections import Detections
 from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.messages.depth import depth_array, info_key
@@ -82,6 +83,18 @@ class Located:
     distances: Floats
     covariances: Floats | None = None
     front: tuple[int, int] = (0, 1)
+
+
+def sample() -> Located:
+    """Return two objects with an id and without one, to try how messages are written."""
+    box = np.array([[0, 0, 1, 1], [1, 1, 2, 2]])
+    result = Detections(
+        box, np.arange(2), np.array([0.9, 0.8]), np.array(['one', 'zwölf'], object), (8, 8),
+        Timing(0.0, 0.0, 0.0), track_ids=np.array(['', '17'], object))
+    numbers = np.arange(1.0, 7.0).reshape(2, 3)
+    return Located(result, 'map', np.arange(2), numbers, 2 * numbers, 3 * numbers,
+                   np.array([[0.5, 0.5, 0.5, 0.5], [0.0, 0.0, 0.0, 1.0]]), np.ones(2),
+                   np.arange(18.0).reshape(2, 3, 3))
 
 
 class _Problem(Exception):
@@ -200,7 +213,8 @@ class Locator:
         if not stamp_of(header):
             raise _Problem(find('positions_unstamped', topic=self._topic))
         camera = self._model(result)
-        moved = None
+        moved: Floats | None = None
+        turns: Sequence[Floats] | None
         if self._ground:
             pose = self._matrix(self._ground, header.frame_id, header.stamp)
             where = self._on_ground(result, camera, pose)
@@ -212,7 +226,7 @@ class Locator:
         else:
             where = self._by_depth(result, camera, header)
             inside = where.points
-            turns = [np.eye(3)] * len(result)
+            turns = None
             if target and target != header.frame_id:
                 moved = self._matrix(target, header.frame_id, header.stamp)
         for reason in where.missing:
@@ -298,8 +312,8 @@ def _unregistered(topic: str, difference: str) -> _Problem:
 
 
 def _published(
-        result: Detections, frame: str, where: Positions, known: Any, turns: Sequence[Floats],
-        moved: Floats | None) -> Located:
+        result: Detections, frame: str, where: Positions, known: Any,
+        turns: Sequence[Floats] | None, moved: Floats | None) -> Located:
     """Return what is known, in the frame where it is published."""
     rows = np.flatnonzero(known)
     by_ground = where.covariances is not None
@@ -311,7 +325,9 @@ def _published(
         points, centers = (each @ base.T + moved[:3, 3] for each in (points, centers))
         if covariances is not None:
             covariances = base @ covariances @ base.T
-    orientations = np.array([quaternion_of(base @ turns[row]) for row in rows.tolist()])
+    # By depth all boxes are turned as the camera is.
+    orientations = np.tile(quaternion_of(base), (len(rows), 1)) if turns is None else np.array(
+        [quaternion_of(base @ turns[row]) for row in rows.tolist()])
     return Located(result, frame, rows, points, centers, sizes, orientations.reshape(-1, 4),
                    where.distances[rows], covariances, (1, 2) if by_ground else (0, 1))
 

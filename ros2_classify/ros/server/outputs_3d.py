@@ -23,7 +23,8 @@ from typing import Any
 from ros2_classify.ros.messages.markers import (
     image_annotations_msg, marker_array_msg, Trails)
 from ros2_classify.ros.messages.vision import names_of
-from ros2_classify.ros.messages.vision_3d import detections_3d_msg, point_cloud_msg
+from ros2_classify.ros.messages.vision_3d import point_cloud_msg, writer_3d
+from ros2_classify.ros.server.locator import sample
 from ros2_classify.ros.server.output import Output, Published, Topics
 from sensor_msgs.msg import PointCloud2
 from vision_msgs.msg import Detection3DArray
@@ -36,11 +37,12 @@ class Detections3DOutput(Output):
 
     def __init__(self, topics: Topics) -> None:
         super().__init__(topics.create(Detection3DArray, 'detections_3d'))
+        self._form = writer_3d(sample())
 
     def write(self, published: Published) -> Any:
         """Return those with a position; None if there could be none."""
         located = published.located
-        return None if located is None else detections_3d_msg(
+        return None if located is None else self._form(
             located, published.header, names_of(published.result, published.class_id))
 
 
