@@ -17,8 +17,8 @@ What positions cost for an image of 640x480, reading its depth image included.
 
     scripts/shell python test/ros/server/positions_time.py
 
-Milliseconds of the processor, so that other programs don't count. The way of a message is the real one: serialized, taken by rclpy, found by its stamp, measured,
-and the result serialized again.
+Milliseconds of the processor, so that other programs don't count. The way of a message is the
+real one: serialized, taken by rclpy, found by its stamp, measured, and serialized again.
 """
 
 from __future__ import annotations
