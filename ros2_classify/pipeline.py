@@ -338,6 +338,16 @@ class Pipeline(Generic[Found]):
         return self._postprocess.gives_masks
 
     @property
+    def ignored(self) -> tuple[str, ...]:
+        """What the model gives and nobody reads, and why; known after the first result."""
+        named = {name: other.ignored for name, other in self.others.items()}
+        if not named:
+            return self._postprocess.ignored
+        # What one head ignores another one may read.
+        common = set(self._postprocess.ignored).intersection(*named.values())
+        return tuple(each for each in self._postprocess.ignored if each in common)
+
+    @property
     def gives_keypoints(self) -> bool:
         """Whether its detections have key points; known after the first result."""
         return self._postprocess.gives_keypoints

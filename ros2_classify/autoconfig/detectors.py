@@ -21,14 +21,13 @@ numbers contradict is taken away afterwards.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ros2_classify.autoconfig import more_than_boxes, prior_detectors
+from ros2_classify.autoconfig import more_than_boxes, prior_detectors, tails
 from ros2_classify.autoconfig.evidence import (
     Evidence, Hypothesis, InputSettings, plain, Strength)
 from ros2_classify.decoders.boxes import cell_count
@@ -80,8 +79,6 @@ _NANODET_STRIDES = (8, 16, 32, 64)
 # More rows than this are not a list of final boxes.
 _MAX_FINAL = 1000
 _COCO = 80
-_MASK_COEFFICIENTS = 32
-_NO_MASKS = 'output: masks are not published yet; boxes are'
 # Of fewer boxes, their order says nothing.
 _FEW = 8
 # More cells than any image that a model takes has.
@@ -348,17 +345,11 @@ def _ultralytics(evidence: Evidence) -> Iterator[Hypothesis]:
     if not isinstance(first, int) or not isinstance(second, int):
         return
     task, names = evidence.exporter_task, evidence.names
-    extra = {'detect': 0, '': 0, 'segment': _MASK_COEFFICIENTS,
-             'pose': _key_points(evidence.metadata), 'obb': 1}.get(task)
-    if extra is None:
+    beside = tails.of_task(evidence)
+    if beside is None:
         return
+    extra, details = beside.count, beside.details
     author = 'the metadata of Ultralytics says'
-    not_yet = {
-        'segment': _NO_MASKS,
-        'pose': 'output: key points are not published yet; boxes are'}.get(task)
-    details = (not_yet,) if not_yet else ()
-    rotated = ('rotated boxes are not decoded yet: export the model for upright boxes'
-               if task == 'obb' else '')
     if evidence.metadata.get('head') == 'RTDETRDecoder':
         if second == 6:
             yield _hypothesis(
@@ -376,16 +367,16 @@ def _ultralytics(evidence: Evidence) -> Iterator[Hypothesis]:
     final = _says_final(evidence.metadata) or first < second or first == 300
     if second == 6 + extra and first <= _MAX_FINAL and (final or second != 4 + names):
         yield _hypothesis(
-            'end_to_end', _row_options(output.name, second), f'{author} that the model does its '
-            f'own suppression for the task {task or "detect"}', Strength.STATED,
-            _ULTRALYTICS_INPUT, *details, missing=rotated, class_column=(output.name, 5))
+            'end_to_end', beside.in_rows({'outputs': {'rows': output.name}}),
+            f'{author} that the model does its own suppression for the task {task or "detect"}',
+            Strength.STATED, _ULTRALYTICS_INPUT, *details, class_column=(output.name, 5))
     elif first == 4 + names + extra:
         yield _hypothesis(
             'yolo', {'output': output.name, 'axes': 'channels_first', 'objectness': False,
-                     **({'classes': names} if extra else {})},
+                     **({'classes': names} if extra else {}), **beside.options},
             f'{author} that there are {names} classes for the task {task or "detect"}, and the '
             f'output {output} has a column for each box', Strength.STATED, _ULTRALYTICS_INPUT,
-            *details, missing=rotated)
+            *details)
 
 
 def _main(evidence: Evidence) -> tuple[TensorSpec, list[TensorSpec]]:
@@ -395,23 +386,9 @@ def _main(evidence: Evidence) -> tuple[TensorSpec, list[TensorSpec]]:
     return main, [tensor for tensor in evidence.outputs if tensor is not main]
 
 
-def _key_points(metadata: Mapping[str, str]) -> int | None:
-    """Return the numbers that a box's key points take in a row."""
-    try:
-        shape = ast.literal_eval(metadata.get('kpt_shape', ''))
-        return int(shape[0]) * int(shape[1])
-    except (ValueError, SyntaxError, TypeError, IndexError, MemoryError, RecursionError):
-        return None
-
-
 def _says_final(metadata: Mapping[str, str]) -> bool:
     return metadata.get('end2end', '').lower() == 'true' \
         or "'nms': True" in metadata.get('args', '')
-
-
-def _row_options(name: str, width: int, **options: Any) -> dict[str, Any]:
-    columns = {} if width == 6 else {'columns': ['box', 'score', 'class', 'rest']}
-    return {'outputs': {'rows': name}, **columns, **options}
 
 
 def _rows(evidence: Evidence) -> Iterator[Hypothesis]:
@@ -445,6 +422,9 @@ def _rows(evidence: Evidence) -> Iterator[Hypothesis]:
             continue
         options: dict[str, Any] = {'outputs': {'rows': name}, **(
             {'columns': columns} if columns else {}), **more}
+        masks = tails.prototypes(evidence)
+        if columns[-1:] == ['rest'] and masks and masks.shape[1] == width - 6:
+            options = {**tails.Tail.masks(masks).in_rows(options), **more}
         settings = _RTDETR_INPUT if more.get('units') else _YOLO_INPUT
         if evidence.spec.whole and not more.get('units'):
             settings = _TF_INPUT
@@ -514,17 +494,17 @@ def _dense(evidence: Evidence) -> Iterator[Hypothesis]:
     if not isinstance(first, int) or not isinstance(second, int):
         return
     grids = _grids(size)
-    prototypes = any(other.shape[1:2] == (_MASK_COEFFICIENTS,) for other in others)
-    extra = _MASK_COEFFICIENTS if prototypes else 0
+    masks = tails.prototypes(evidence)
+    extra = tails.Tail.masks(masks) if masks else tails.Tail()
     settings = _ULTRALYTICS_INPUT if evidence.ultralytics else _YOLO_INPUT
-    if grids.get(second) == 1 and first > 4 + extra and grids.get(first) != 1:
+    if grids.get(second) == 1 and first > 4 + extra.count and grids.get(first) != 1:
         yield from _columns(evidence, output, first, second, extra, settings)
     if first not in grids or second < 5:
         return
     if grids[first] == _ANCHORS:
-        if second - 5 - extra >= 1 and _agrees(evidence, second - 5 - extra):
+        if second - 5 - extra.count >= 1 and _agrees(evidence, second - 5 - extra.count):
             yield _yolo(
-                evidence, output, 'channels_last', True, second - 5 - extra, extra, settings,
+                evidence, output, 'channels_last', True, second - 5 - extra.count, extra, settings,
                 f'the output {output} has a row for each of three anchors of the '
                 f'{first // _ANCHORS} cells', Strength.EXACT)
         return
@@ -535,11 +515,11 @@ def _dense(evidence: Evidence) -> Iterator[Hypothesis]:
         yield _hypothesis(
             'yolox', {'strides': list(strides)}, f'{why} that strides of {listed} give',
             Strength.EXACT, _YOLOX_INPUT, boxes=first, strides=strides,
-            probabilities=(output.name, 4, second - extra))
+            probabilities=(output.name, 4, second - extra.count))
     whole = _objectness_is_one(evidence, output)
     for objectness in (True,) if whole else (True, False):
-        classes = second - 4 - objectness - extra
-        other = second - 5 + objectness - extra
+        classes = second - 4 - objectness - extra.count
+        other = second - 5 + objectness - extra.count
         # COCO's classes are the usual ones.
         if classes < 1 or not _agrees(evidence, classes) or (
                 evidence.names is None and other == _COCO):
@@ -552,18 +532,18 @@ def _dense(evidence: Evidence) -> Iterator[Hypothesis]:
 
 
 def _columns(
-    evidence: Evidence, output: TensorSpec, height: int, count: int, extra: int,
+    evidence: Evidence, output: TensorSpec, height: int, count: int, extra: tails.Tail,
     settings: InputSettings,
 ) -> Iterator[Hypothesis]:
     """State what columns of YOLOv8 and its successors may hold after the box."""
     why = f'the output {output} has a column for each of the {count} cells'
-    classes = height - 4 - extra
+    classes = height - 4 - extra.count
     if _agrees(evidence, classes):
         yield _yolo(evidence, output, 'channels_first', False, classes, extra, settings, why,
                     Strength.EXACT)
     known = evidence.names
     values = _array(evidence, output)
-    if values is None or extra or classes < 2:
+    if values is None or extra.count or classes < 2:
         return
     table = values.reshape(height, count)
     for points, numbers in _pose_shapes(height, known):
@@ -572,8 +552,8 @@ def _columns(
         if beyond:
             yield _yolo(
                 evidence, output, 'channels_first', False, height - 4 - points * numbers,
-                points * numbers, settings, f'{why}, and {points} key points of {numbers} numbers '
-                'in pixels', Strength.EXACT, 'output: key points are not published yet; boxes are')
+                tails.Tail.points(evidence, points, numbers), settings,
+                f'{why}, and {points} key points of {numbers} numbers in pixels', Strength.EXACT)
     scores = table[4:-1]
     # In a model for show with a few boxes, a number beside the score of each may be an angle.
     used = table[:, table[4:].any(axis=0)]
@@ -582,11 +562,8 @@ def _columns(
             and (float(table[-1].min()) < -0.01 or beside) \
             and float(np.abs(table[-1]).max()) < 3.2 and float(scores.min()) > -0.01 \
             and float(scores.max()) < 1.01:
-        yield _hypothesis(
-            'yolo', {'output': output.name, 'axes': 'channels_first', 'objectness': False,
-                     'classes': classes - 1},
-            f'{why}, and an angle at its end', Strength.EXACT, settings,
-            missing='rotated boxes are not decoded yet: export the model for upright boxes')
+        yield _yolo(evidence, output, 'channels_first', False, classes - 1, tails.Tail.angle(),
+                    settings, f'{why}, and an angle at its end', Strength.EXACT)
 
 
 def _pose_shapes(height: int, names: int | None) -> Iterator[tuple[int, int]]:
@@ -599,18 +576,18 @@ def _pose_shapes(height: int, names: int | None) -> Iterator[tuple[int, int]]:
 
 
 def _yolo(
-    evidence: Evidence, output: TensorSpec, axes: str, objectness: bool, classes: int, extra: int,
-    settings: InputSettings, why: str, strength: Strength, *details: str,
+    evidence: Evidence, output: TensorSpec, axes: str, objectness: bool, classes: int,
+    extra: tails.Tail, settings: InputSettings, why: str, strength: Strength, *details: str,
 ) -> Hypothesis:
-    if extra == _MASK_COEFFICIENTS:
-        details = (_NO_MASKS,)
-    elif len(evidence.outputs) > 1:
-        rest = ', '.join(repr(each.name) for each in evidence.outputs if each is not output)
+    details = (*details, *extra.details)
+    read = (output.name, extra.options.get('prototypes'))
+    if rest := ', '.join(repr(each.name) for each in evidence.outputs if each.name not in read):
         details = (*details, f'output: {output.name} is read, and {rest} not')
     first = 4 + objectness
     return _hypothesis(
         'yolo', {'output': output.name, 'axes': axes, 'objectness': objectness,
-                 **({'classes': classes} if extra else {})}, why, strength, settings,
+                 **({'classes': classes} if extra.count else {}), **extra.options},
+        why, strength, settings,
         f'output.objectness: {"true" if objectness else "false"}, so that {classes} classes '
         'are left', *details, **_grid_of(evidence, output),
         probabilities=(output.name, 4, first + classes) if axes == 'channels_last' else None)
@@ -640,7 +617,7 @@ def _objectness_is_one(evidence: Evidence, output: TensorSpec) -> bool:
 
 def _pairs(evidence: Evidence) -> Iterator[Hypothesis]:
     """Recognize two outputs with the same number of rows, one of them with four columns."""
-    # Key points of faces stand beside them, and are ignored.
+    # Key points of faces stand beside them.
     three = [tensor for tensor in evidence.outputs if len(tensor.shape) == 3]
     masks = [tensor for tensor in evidence.outputs if len(tensor.shape) == 4
              and three and tensor.shape[1] == three[0].shape[1]]
@@ -661,7 +638,7 @@ def _pairs(evidence: Evidence) -> Iterator[Hypothesis]:
     scores = rest[0]
     across = 'rows' if scores.shape[1] == rows else 'columns' if scores.shape[2] == rows else ''
     for each in _boxes_and_scores(evidence, boxes, scores, across) if across else ():
-        yield replace(each, details=(*each.details, _NO_MASKS)) if masks else each
+        yield tails.with_masks(each, masks)
 
 
 def _boxes_and_scores(

@@ -25,6 +25,7 @@ from collections.abc import Iterator
 import numpy as np
 from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, InputSettings, Strength
 from ros2_classify.autoconfig.prior_detectors import quoted
+from ros2_classify.autoconfig.tails import Tail
 from ros2_classify.decoders.boxes import cell_count
 from ros2_classify.engines.base import TensorSpec
 
@@ -80,15 +81,15 @@ def _points(evidence: Evidence, output: TensorSpec) -> Iterator[Hypothesis]:
             'keypoints: [5, 2], keypoints_place: before_classes}')
         return
     for points, numbers in _POINTS:
-        classes = width - 5 - points * numbers
+        classes, beside = width - 5 - points * numbers, Tail.points(evidence, points, numbers)
         if classes == (evidence.names or 1) and pixels and pixels[0] >= 5 + classes:
             yield Hypothesis(
                 'detection', 'yolo',
                 {'output': output.name, 'axes': 'channels_last', 'objectness': True,
-                 'classes': classes, 'keypoints': [points, numbers]},
+                 'classes': classes, **beside.options},
                 f'the output {output} has a row for each of three anchors of the '
                 f'{rows // _ANCHORS} cells, and key points in pixels behind the classes',
-                Strength.EXACT, _INPUT, strides=strides, anchors=_ANCHORS,
+                Strength.EXACT, _INPUT, beside.details, strides=strides, anchors=_ANCHORS,
                 probabilities=(output.name, 4, 5 + classes))
 
 

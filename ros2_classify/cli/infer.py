@@ -155,6 +155,8 @@ def run(arguments: argparse.Namespace) -> int:
         reader = depth_reader(pipeline.descriptor.input.input_range)
         image = reader(pixels)
         pipeline.warm_up()
+        for ignored in pipeline.ignored:
+            say('hint', f'ignored: {ignored}')
         result = pipeline(image, 'bgr', options)
         reference = None if other is None else pipeline(reader(other), 'bgr', options)
         for checks in pipeline.all_checks:
@@ -166,6 +168,8 @@ def run(arguments: argparse.Namespace) -> int:
             'model': pipeline.descriptor.name, **result.to_dict(),
             'provider': pipeline.engine.provider,
             'unverified': list(pipeline.unverified), 'best_score': best}
+        if pipeline.ignored:
+            found['ignored'] = list(pipeline.ignored)
         if names:
             found['head'] = names[0]
     if isinstance(result, Embedding) and isinstance(reference, Embedding):
@@ -218,6 +222,8 @@ def _run_many(arguments: argparse.Namespace) -> int:
         _check_task(pipeline, arguments)
         options = pipeline.options.replace(**_changes(arguments))
         pipeline.warm_up()
+        for ignored in pipeline.ignored:
+            say('hint', f'ignored: {ignored}')
         code = many.run(pipeline, options)
         for checks in pipeline.all_checks:
             for key, fields in checks.found().items():

@@ -273,6 +273,7 @@ def _look_at(
     report.runs = runs
     issues = judge(pipeline, runs)
     report.add(issues)
+    report.notes += [f'ignored: {each}' for each in pipeline.ignored]
     for head in descriptor.heads[1:]:
         report.add([replace(issue, text=f'head {head.name}: {issue.text}') for issue in judge(
             Pipeline(head, engine, head.load_labels()), runs) if issue not in issues])

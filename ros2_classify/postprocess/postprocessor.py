@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.decoders import (
     Candidates, ClassScores, DecodeContext, DECODERS, PixelClasses, Vector)
-from ros2_classify.decoders.base import check_score, find_name, ScoreError
+from ros2_classify.decoders.base import check_score, find_name, ScoreError, Watched
 from ros2_classify.decoders.boxes import upright
 from ros2_classify.engines import Quantization, Tensors, TensorSpec
 from ros2_classify.errors import DescriptorError, OptionsError, OutputError
@@ -103,6 +103,7 @@ class Postprocessor:
     def __init__(self, descriptor: ModelDescriptor, labels: Labels | None = None) -> None:
         assert descriptor.output.decoder is not None, 'the descriptor is not complete'
         self._decoder = DECODERS[descriptor.output.decoder]
+        self._decoder_name = descriptor.output.decoder
         self._model = descriptor.origin or descriptor.name
         self._decoder_options = self._decoder.load_options(
             descriptor.output.options, self._model, descriptor.directory)
@@ -122,6 +123,7 @@ class Postprocessor:
             raise DescriptorError(f'{self._model}: defaults.{error}') from error
         self._checked = False
         self._gives_masks = self._gives_keypoints = False
+        self._ignored: tuple[str, ...] = ()
         self.checks = ResultChecks(descriptor.name, labels)
 
     @property
@@ -133,6 +135,11 @@ class Postprocessor:
     def gives_masks(self) -> bool:
         """Whether detections have masks; known after the first result."""
         return self._gives_masks
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """What the model gives and nobody reads, and why; known after the first result."""
+        return self._ignored
 
     @property
     def gives_keypoints(self) -> bool:
@@ -200,6 +207,7 @@ class Postprocessor:
         first = not self._checked
         if first:
             self._check_classes(outputs)
+            outputs = Watched(outputs)
         classes = self._class_filter(chosen)
         decoded = self._decoder.decode(outputs, self._decoder_options, DecodeContext(
             input_size=geometry.model_size,
@@ -207,7 +215,8 @@ class Postprocessor:
             # All, of which the filter leaves some.
             top_k=chosen.top_k if classes is None else MAX_COUNT,
             multi_label=chosen.multi_label, label_count=self._label_count))
-        if first:
+        if isinstance(outputs, Watched):
+            self._ignored = _ignored(outputs, self._decoder_name)
             self._check_outputs(outputs)
             if isinstance(decoded, Candidates):
                 self._check_all_scores(outputs, geometry)
@@ -370,3 +379,11 @@ def _without_overlaps(found: Candidates, options: Options) -> NDArray[np.int64]:
                                    candidates=options.max_candidates)
     return non_maximum_suppression(found.boxes, found.scores, ids, options.nms_iou,
                                    candidates=options.max_candidates)
+
+
+def _ignored(outputs: Watched, decoder: str) -> tuple[str, ...]:
+    """Return a sentence for each output, or part of one, that the decoder did not read."""
+    return (*outputs.ignored, *(
+        f'the output {name!r} {array.dtype} {list(array.shape)}: the decoder {decoder} has no use '
+        'for it as the descriptor stands'
+        for name, array in outputs.items() if name not in outputs.read))

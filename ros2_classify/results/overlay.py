@@ -15,7 +15,8 @@
 """
 Draw a result: boxes with label tabs, or a panel with the best classes.
 
-Objects that have masks are tinted and outlined, and so are the classes of a segmentation.
+Objects that have masks are tinted and outlined, and so are the classes of a segmentation. Key
+points are drawn with their limbs, oriented boxes turned.
 
 OpenCV's stroke fonts have only printable ASCII, so labels are converted: accents are dropped
 ("Bär" becomes "Bar"), a few letters get their usual spelling ("Straße", "Strasse"), and the rest
@@ -35,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import InputError
+from ros2_classify.results.overlay_keypoints import draw_keypoints, draw_oriented, rated
 from ros2_classify.results.results import Classification, Detections, Result, Segmentation
 
 Image = NDArray[np.uint8]
@@ -270,11 +272,17 @@ def _draw_boxes(canvas: Image, result: Detections) -> None:
     ids = result.class_ids.tolist()
     for row in range(len(boxes) - 1, -1, -1):
         x1, y1, x2, y2 = boxes[row]
+        if result.oriented is not None:
+            draw_oriented(canvas, result.oriented[row], color_of(ids[row]), style.line, style.rim)
+            continue
         # A thin dark rim sets the colour off from the background. Lines along the axes need no
         # smoothing.
         if style.rim:
             cv2.rectangle(canvas, (x1, y1), (x2, y2), _DARK, style.line + 2)
         cv2.rectangle(canvas, (x1, y1), (x2, y2), color_of(ids[row]), style.line)
+    if result.keypoints is not None:
+        draw_keypoints(canvas, result.keypoints, [color_of(class_id) for class_id in ids],
+                       style.line, rated=rated(result.keypoints))
     _draw_tabs(canvas, result, boxes, style, inset)
 
 

@@ -111,8 +111,8 @@ def test_prototypes_beside_tell_mask_coefficients() -> None:
     masks = np.concatenate([rows, RANDOM.normal(0, 1, (1, CELLS, 32))], axis=2).astype('f4')
     prototypes = RANDOM.normal(0, 1, (1, 32, 32, 32)).astype('f4')
     found = infer({'output0': transposed(masks), 'output1': prototypes})
-    assert found.output.options == {'output': 'output0', **COLUMNS, 'classes': 80}
-    assert any('masks are not published' in sentence for sentence in found.inferred)
+    assert found.output.options == {
+        'output': 'output0', **COLUMNS, 'classes': 80, 'prototypes': 'output1'}
     # The same numbers without prototypes are no scores of 112 classes.
     assert 'scores would be' in refusal({'output0': transposed(masks)})
 
@@ -122,16 +122,33 @@ def test_key_points_are_no_classes(numbers: int) -> None:
     points = np.tile(RANDOM.uniform(0, SIZE, (CELLS, numbers)), (1, 17))
     rows = np.concatenate([dense(SIZE, 1)[0], points], axis=1).astype('f4')[None]
     found = infer({'output0': transposed(rows)})
-    assert found.output.options == {'output': 'output0', **COLUMNS, 'classes': 1}
-    assert any('key points are not published' in sentence for sentence in found.inferred)
+    assert found.output.options == {
+        'output': 'output0', **COLUMNS, 'classes': 1, 'keypoints': (17, numbers),
+        'keypoint_names': 'coco'}
+
+
+@pytest.mark.parametrize(('names', 'more', 'expected'), [
+    ("['person']", {}, 'coco'), ("['dog']", {}, None),
+    ("['dog']", {'kpt_names': str({0: [f'p{at}' for at in range(17)]})},
+     tuple(f'p{at}' for at in range(17)))])
+def test_names_of_key_points_are_those_of_the_class(
+    names: str, more: dict[str, str], expected: Any,
+) -> None:
+    """A dog may have 17 points as well, but not those of a person."""
+    rows = np.concatenate(
+        [dense(SIZE, 1)[0], RANDOM.uniform(0, SIZE, (CELLS, 51))], axis=1).astype('f4')[None]
+    found = infer({'output0': transposed(rows)}, **{
+        **ULTRALYTICS, 'task': 'pose', 'names': names, 'kpt_shape': '(17, 3)', **more})
+    assert found.output.options['keypoints'] == (17, 3)
+    assert found.output.options.get('keypoint_names') == expected
 
 
 def test_an_angle_is_no_class() -> None:
     rows = np.concatenate([dense(SIZE, 4)[0], RANDOM.uniform(-0.7, 2.3, (CELLS, 1))], axis=1)
-    assert 'rotated boxes' in refusal({'output0': transposed(rows.astype('f4')[None])})
-    metadata = {**ULTRALYTICS, 'task': 'obb', 'names': "['a', 'b', 'c', 'd']"}
-    assert 'rotated boxes' in refusal(
-        {'output0': transposed(rows.astype('f4')[None])}, **metadata)
+    for metadata in ({}, {**ULTRALYTICS, 'task': 'obb', 'names': "['a', 'b', 'c', 'd']"}):
+        found = infer({'output0': transposed(rows.astype('f4')[None])}, **metadata)
+        assert found.output.options == {
+            'output': 'output0', **COLUMNS, 'classes': 4, 'angle': True}
 
 
 COUNT = 100
@@ -203,7 +220,7 @@ def test_filler_says_nothing() -> None:
 def test_an_angle_beside_the_only_score() -> None:
     rows = np.zeros((1, CELLS, 4 + 15 + 1), np.float32)
     rows[0, 7] = [*dense(SIZE, 1)[0, 7, :4], *np.eye(15)[3] * 0.9, 0.3]
-    assert 'rotated boxes' in refusal({'output0': transposed(rows)})
+    assert 'angle: true' in refusal({'output0': transposed(rows)})
     # The last class alone is no angle.
     rows[0, 7, 4:] = np.eye(16)[15] * 0.9
     assert infer({'output0': transposed(rows)}).output.decoder == 'yolo'
@@ -234,16 +251,17 @@ def test_prototypes_may_be_the_first_output(metadata: dict[str, str]) -> None:
     prototypes = RANDOM.normal(0, 1, (1, 32, 32, 32)).astype('f4')
     found = infer({'output1': prototypes, 'output0': rows}, **metadata)
     assert found.output.decoder == 'end_to_end'
-    assert found.output.options['outputs'] == {'rows': 'output0'}
+    assert found.output.options['outputs'] == {'rows': 'output0', 'prototypes': 'output1'}
+    assert found.output.options['columns'][-1] == 'coefficients'
 
 
 def test_masks_beside_queries_are_named() -> None:
-    """As in RF-DETR with masks: boxes and scores are read all the same."""
+    """As in RF-DETR with masks."""
     logits = RANDOM.normal(-8, 1, (1, 300, 91)).astype('f4')
     found = infer({'dets': centers(300, 1)[None].astype('f4'), 'labels': logits,
                    'masks': RANDOM.normal(0, 1, (1, 300, 32, 32)).astype('f4')})
     assert found.output.decoder == 'detr'
-    assert any('masks are not published' in sentence for sentence in found.inferred)
+    assert found.output.options['outputs']['masks'] == 'masks'
 
 
 def test_heads_that_are_not_read_are_named() -> None:
@@ -285,13 +303,17 @@ def test_rows_of_zeros_are_asked() -> None:
     assert 'which of 5 readings' in text and 'cxcywh' in text
 
 
-@pytest.mark.parametrize('task, extra', [('detect', 0), ('segment', 32), ('pose', 51)])
+@pytest.mark.parametrize('task, extra', [('detect', 0), ('segment', 32), ('pose', 51), ('obb', 1)])
 def test_final_rows_of_ultralytics_are_told_by_metadata(task: str, extra: int) -> None:
     rows = np.zeros((1, 300, 6 + extra), np.float32)
     found = infer({'output0': rows}, **{**ULTRALYTICS, 'task': task, 'end2end': 'True',
                                         'kpt_shape': '[17, 3]'})
     assert found.output.decoder == 'end_to_end'
     assert found.unverified == ()
+    columns = found.output.options.get('columns', ['class'])
+    # Without an output of prototypes, coefficients mean nothing.
+    assert columns[-1] == {'detect': 'class', 'segment': 'rest', 'pose': 'keypoints',
+                           'obb': 'angle'}[task]
 
 
 @pytest.mark.parametrize('classes', [1, 2, 3, 80])

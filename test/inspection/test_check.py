@@ -486,3 +486,13 @@ def test_advice_that_does_not_help_is_not_given(tmp_path: Path) -> None:
     problem, = report.problems
     assert 'within 2 pixels of the corner' in problem and 'use normalized: true' in problem
     assert 'units' not in problem
+
+
+def test_what_nobody_reads_is_a_note(tmp_path: Path) -> None:
+    path = save_constant_model(tmp_path / 'a.onnx', {
+        'output0': np.full((1, 84, 6), 0.5, np.float32), 'extra': np.ones((1, 3), np.float32)},
+        input_shape=(1, 3, 64, 64))
+    (tmp_path / 'a.yaml').write_text(
+        'source: {path: a.onnx}\noutput: {decoder: yolo, axes: channels_last, objectness: true}\n')
+    notes = check_model(tmp_path / 'a.yaml', provider='cpu').notes
+    assert any(note.startswith("ignored: the output 'extra'") for note in notes), (path, notes)

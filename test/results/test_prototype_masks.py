@@ -173,3 +173,23 @@ def test_masks_of_queries(tmp_path: Path) -> None:
                     expected[y, x] = row + 1
     assert (result.instances() == expected).all()
     assert math.isclose(result.scores[0], 1 / (1 + math.exp(-3)), abs_tol=1e-6)
+
+
+def test_what_nobody_reads_is_named(tmp_path: Path) -> None:
+    """An output that is not declared, and numbers behind the classes."""
+    table = np.zeros((1, 84, 5 + COUNT), 'f')
+    path = save_constant_model(
+        tmp_path / 'seg.onnx', {'output0': table, 'output1': np.zeros((1, COUNT, 16, 16), 'f')},
+        input_shape=(1, 3, SIZE, SIZE))
+    said = []
+    for more in ({'classes': 1}, {'prototypes': 'output1'}):
+        with Pipeline.load(ModelDescriptor.from_mapping({
+                'source': {'path': str(path)}, 'output': {
+                    'decoder': 'yolo', 'axes': 'channels_last', 'objectness': False, **more}}),
+                provider='cpu') as pipeline:
+            assert pipeline.ignored == ()
+            pipeline.warm_up()
+            said.append(pipeline.ignored)
+    assert len(said[0]) == 2 and said[1] == ()
+    assert said[0][0].startswith('8 numbers after the 1 class scores of each box: ')
+    assert said[0][1].startswith("the output 'output1' float32 [1, 8, 16, 16]: the decoder yolo")

@@ -223,6 +223,20 @@ def save_masks(directory: Path) -> Path:
     return path
 
 
+def save_pose(directory: Path) -> Path:
+    """Write a detector of two objects with two key points, 3 pixels to the right and the left."""
+    rows = np.zeros((1, 11, 84), np.float32)
+    for column, (x, score) in enumerate(((20, 0.9), (44, 0.8))):
+        rows[0, :, column] = (x, 24, 10, 12, score, x + 3, 24, 0.9, x - 3, 24, 0.7)
+    save_constant_model(directory / 'pose.onnx', {'output0': rows}, input_shape=(1, 3, 48, 64))
+    path = directory / 'pose.yaml'
+    path.write_text(
+        'name: pose\nsource: {path: pose.onnx}\nlabels: [fish]\n'
+        'output: {decoder: yolo, axes: channels_first, objectness: false, keypoints: [2, 3], '
+        'keypoint_names: [head, tail], skeleton: [[0, 1]]}\n')
+    return path
+
+
 def save_segmenter(directory: Path, classes: int = 3) -> Path:
     """Write a model whose last class is the right half of every image, class 0 the rest."""
     scores = np.zeros((1, classes, 2, 4), np.float32)

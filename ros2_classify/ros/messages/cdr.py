@@ -69,7 +69,7 @@ def classification(header: Any, names: Sequence[str], scores: NDArray[Any]) -> b
 
 def detections(
         header: Any, names: Sequence[str], scores: NDArray[Any], centers: NDArray[Any],
-        sizes: NDArray[Any], ids: Sequence[str] | None = None) -> bytes:
+        sizes: NDArray[Any], thetas: NDArray[Any], ids: Sequence[str] | None = None) -> bytes:
     """Return a serialized ``vision_msgs/Detection2DArray``, one hypothesis per detection."""
     own_header = _padded(_header(header), 4)
     head = own_header + _UINT32.pack(len(names))
@@ -78,6 +78,7 @@ def detections(
     rows['score'] = scores
     rows['orientation'][:, 3] = 1  # w: the message's default
     rows['center'] = centers
+    rows['theta'] = thetas
     rows['size'] = sizes
     rows['id_length'] = 1  # an empty string is its zero byte
     if ids is not None and any(ids):

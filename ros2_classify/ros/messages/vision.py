@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 import importlib
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -71,14 +72,15 @@ def detections_msg(
     """Return a ``vision_msgs/Detection2DArray``; each detection has the image's header, too."""
     msg = Detection2DArray(header=header)
     detections = []
-    centers, sizes = _centers_and_sizes(result)
+    centers, sizes, thetas = _poses(result)
     ids = _track_ids(result) or [''] * len(result)
-    for name, score, center, size, track_id in zip(
+    for name, score, center, size, theta, track_id in zip(
             names_of(result, class_id), result.scores.tolist(), centers.tolist(), sizes.tolist(),
-            ids):
+            thetas.tolist(), ids):
         detection = Detection2D(header=header, id=track_id)
         box = detection.bbox
         box.center.position.x, box.center.position.y = center
+        box.center.theta = theta
         box.size_x, box.size_y = size
         hypothesis = ObjectHypothesisWithPose()
         hypothesis.hypothesis.class_id = name
@@ -111,8 +113,7 @@ def detections_cdr(result: Detections, header: Any, class_id: str = 'label') -> 
         # These rows have several hypotheses, which the quick way does not write.
         return bytes(serialize_message(detections_msg(result, header, class_id)))
     return cdr.detections(
-        header, names_of(result, class_id), result.scores, *_centers_and_sizes(result),
-        _track_ids(result))
+        header, names_of(result, class_id), result.scores, *_poses(result), _track_ids(result))
 
 
 def segmentation_msg(result: Segmentation, header: Any, class_id: str = 'label') -> Image:
@@ -260,9 +261,15 @@ def _track_ids(result: Detections) -> list[str] | None:
     return None if result.track_ids is None else result.track_ids.tolist()
 
 
-def _centers_and_sizes(result: Detections) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _poses(
+        result: Detections,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return centers, sizes and angles; the angle turns x towards y, as y points down."""
+    if result.oriented is not None:
+        rows = result.oriented.astype(np.float64)
+        return rows[:, :2], rows[:, 2:4], rows[:, 4]
     boxes = result.boxes.astype(np.float64)
-    return (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    return (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2], np.zeros(len(boxes))
 
 
 def _difference(row: ResultMessage) -> str:
@@ -301,7 +308,9 @@ def _sample(
     if row.msg_type is ClassificationMsg:
         return Classification(numbers, scores, names, (8, 8), timing)
     boxes = np.resize(np.array([[0, 1, 2, 4], [1, 3, 5, 8]], np.float32), (count, 4))
-    return Detections(boxes, numbers, scores, names, (8, 8), timing)
+    oriented = np.resize(np.array(
+        [[1, 2.5, 2, 3, 0.5], [3, 5.5, 4, 5, -0.25]], np.float32), (count, 5))
+    return Detections(boxes, numbers, scores, names, (8, 8), timing, oriented=oriented)
 
 
 # The messages contain no timing.
@@ -334,8 +343,14 @@ def detections_from(
             [_corners(known[index].bbox) for index in order], np.float32).reshape(-1, 4)
     limits = np.array([*image_size, *image_size], np.float32)
     track_ids = [known[index].id for index in order]
+    turned = [known[index].bbox for index in order]
+    oriented = None
+    if any(box.center.theta for box in turned):
+        oriented = np.array([
+            (box.center.position.x, box.center.position.y, box.size_x, box.size_y,
+             box.center.theta) for box in turned], np.float32)
     return Detections(
-        np.clip(boxes, 0, limits), ids, scores, labels, image_size, _NO_TIMING,
+        np.clip(boxes, 0, limits), ids, scores, labels, image_size, _NO_TIMING, oriented=oriented,
         track_ids=np.array(track_ids, np.object_) if any(track_ids) else None)
 
 
@@ -389,5 +404,10 @@ def _columns(
 
 
 def _corners(box: Any) -> tuple[float, float, float, float]:
-    x, y = box.center.position.x, box.center.position.y
-    return (x - box.size_x / 2, y - box.size_y / 2, x + box.size_x / 2, y + box.size_y / 2)
+    """Return the upright box around a box."""
+    x, y, theta = box.center.position.x, box.center.position.y, box.center.theta
+    width, height = box.size_x / 2, box.size_y / 2
+    if theta:
+        cos, sin = abs(math.cos(theta)), abs(math.sin(theta))
+        width, height = width * cos + height * sin, width * sin + height * cos
+    return (x - width, y - height, x + width, y + height)

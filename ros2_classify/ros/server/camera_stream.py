@@ -243,6 +243,7 @@ class CameraStream:
             model.pipeline.task == 'detection' and Locator.is_on(parameters)) else None
         self.publishers = Publishers(
             node, model.pipeline.task, self.update, masks=model.pipeline.gives_masks,
+            keypoints=model.pipeline.gives_keypoints,
             namespace=names.namespace, others=model.pipeline.others,
             more=partial(self._more_outputs, model.pipeline.task))
 

@@ -198,6 +198,10 @@ def difference(old: Model, new: Model) -> str:
             head.gives_masks and not before.others[name].gives_masks
             for name, head in after.others.items()):
         return f'{new.name} publishes masks, but {old.name} did not: {cure}, to add the topic'
+    if after.gives_keypoints and not before.gives_keypoints or any(
+            head.gives_keypoints and not before.others[name].gives_keypoints
+            for name, head in after.others.items()):
+        return f'{new.name} publishes key points, but {old.name} did not: {cure}, to add the topic'
     return ''
 
 
@@ -310,6 +314,8 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
                     'inference at a time')
     for setting in pipeline.descriptor.inferred:
         log.info(f'assumed about {model.name}: {setting}')
+    for ignored in pipeline.ignored:
+        log.info(f'ignored of {model.name}: {ignored}')
     if unverified := pipeline.unverified:
         log.warning(find('unverified', model=model.name, keys=', '.join(unverified)).text)
     log.info(

@@ -30,6 +30,7 @@ from ros2_classify.results.results import Detections
 from ros2_classify.ros.messages.image import to_bgr, to_ids_msg, to_image_msg
 from ros2_classify.ros.messages.vision import (
     INSTANCES_TOPIC, label_info_msg, message_writer, MESSAGES, vision_info_msg)
+from ros2_classify.ros.server.keypoint_outputs import keypoint_outputs
 from ros2_classify.ros.server.output import Output, Published, Topics
 from ros2_classify.ros.server.tracking import seconds_of
 from sensor_msgs.msg import Image
@@ -94,7 +95,8 @@ class Publishers:
     """
 
     def __init__(self, node: Node, task: str, on_listeners: Callable[[], None], *,
-                 masks: bool = False, namespace: str | None = None, head: str = '',
+                 masks: bool = False, keypoints: bool = False, namespace: str | None = None,
+                 head: str = '',
                  others: Mapping[str, Postprocessor] = MappingProxyType({}),
                  more: Callable[[Topics], Sequence[Output]] = lambda topics: ()) -> None:
         self._node = node
@@ -102,6 +104,8 @@ class Publishers:
         self._outputs: list[Output] = [ResultOutput(topics, task, node.get_logger().info)]
         if masks:
             self._outputs.append(InstancesOutput(topics))
+        if keypoints:
+            self._outputs += keypoint_outputs(topics, node.get_logger().info)
         self._outputs += more(topics)
         # Last: drawing takes longest.
         self._outputs.append(DebugImageOutput(topics))
@@ -110,6 +114,7 @@ class Publishers:
         self._threshold: float | None = None
         self._others = {
             name: Publishers(node, other.task, on_listeners, masks=other.gives_masks,
+                             keypoints=other.gives_keypoints,
                              namespace=namespace, head=name)
             for name, other in others.items()}
 
@@ -163,8 +168,9 @@ class Publishers:
         for output in self._outputs:
             if output.listeners:
                 message = output.write(published)
-                if message is not None:
-                    output.publisher.publish(message)
+                for each in message if isinstance(message, list) else (message,):
+                    if each is not None:
+                        output.publisher.publish(each)
         for name, other in self._others.items():
             other.publish(replace(
                 published, result=published.result.others[name], locator=None))

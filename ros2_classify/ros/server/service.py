@@ -27,8 +27,10 @@ from rclpy.node import Node
 from rclpy.task import Future
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.input_range import DepthReader, InputRange
+from ros2_classify.results.results import Detections
 from ros2_classify.ros.messages.bridge import Bridge
-from ros2_classify.ros.messages.image import to_array
+from ros2_classify.ros.messages.image import to_array, to_ids_msg
+from ros2_classify.ros.messages.keypoints import keypoints_msg
 from ros2_classify.ros.messages.vision import load_type, MESSAGES, to_msg
 from ros2_classify.ros.server.inference import Drop, Outcome
 from ros2_classify.ros.server.parameters import ResultSettings
@@ -122,6 +124,7 @@ class InferenceService:
             try:
                 setattr(request.response, self._field, to_msg(
                     outcome.result, request.image.header, outcome.class_id))
+                _add_details(request.response, outcome.result, request.image.header)
                 request.response.success = True
             except Exception as error:  # noqa: B902 - the caller gets a response in any case
                 reason = f'unexpected {type(error).__name__}: {error}'
@@ -149,6 +152,17 @@ class InferenceService:
     def destroy(self) -> None:
         """Take the service away."""
         self._node.destroy_service(self._service)
+
+
+def _add_details(response: Any, result: Any, header: Any) -> None:
+    """Fill in key points and pixels of detections, where the interfaces have them."""
+    if not isinstance(result, Detections) or not hasattr(response, 'keypoints'):
+        return
+    if result.keypoints is not None:
+        response.keypoints = keypoints_msg(result, header)
+    instances = result.instances()
+    if instances is not None:
+        response.instances = to_ids_msg(instances, header)
 
 
 def _fail(response: Any, message: str) -> Any:

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros2_classify.ros.messages.image import to_array, to_ids
-from ros_models import NAMES, save_masks, save_segmenter
+from ros_models import NAMES, save_masks, save_pose, save_segmenter
 from ros_stream import Camera
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray, LabelInfo
@@ -79,6 +79,38 @@ def test_a_detector_without_masks_has_no_such_topic(start, peer, detector):
     peer.spin_until(lambda: peer.node.count_publishers('/detections'), 'the detections')
     assert not peer.node.count_publishers('/instances')
     assert '/instances' not in server.stop()
+
+
+def test_key_points_come_with_the_header_and_the_rows(start, peer, tmp_path):
+    msgs = pytest.importorskip('ros2_classify_interfaces.msg')
+    server = start('server', {'model': save_pose(tmp_path)})
+    found = peer.collect(msgs.Keypoints2DArray, '/keypoints')
+    detections = peer.collect(Detection2DArray, '/detections')
+    camera = Camera(peer, '/image', size=SIZE)
+    result = camera.result(GREEN, found)
+    same = peer.spin_until(
+        lambda: [d for d in detections if d.header == result.header], 'its detections')[0]
+    assert len(result.objects) == len(same.detections) == 2
+    # A point is 3 pixels to the right of its box's centre.
+    for points, detection in zip(result.objects, same.detections):
+        assert [point.name for point in points.points] == ['head', 'tail']
+        assert points.points[0].x == pytest.approx(detection.bbox.center.position.x + 3, abs=0.01)
+    assert list(result.skeleton) == [0, 1]
+    assert not peer.node.count_publishers('/skeletons')
+    server.stop()
+
+
+def test_the_service_returns_key_points_and_pixels(start, peer, tmp_path):
+    srv = pytest.importorskip('ros2_classify_interfaces.srv')
+    start('server', {'model': save_pose(tmp_path)}).wait_for_line('active:')
+    client = peer.node.create_client(srv.Detect, '/server/detect')
+    assert client.wait_for_service(20)
+    image = Image(width=64, height=48, encoding='rgb8', step=192, data=bytes(64 * 48 * 3))
+    pending = client.call_async(srv.Detect.Request(image=image))
+    peer.spin_until(pending.done, 'the response')
+    assert pending.result().success, pending.result().message
+    assert len(pending.result().keypoints.objects) == len(pending.result().detections.detections)
+    assert not pending.result().instances.data
 
 
 @pytest.mark.parametrize(('classes', 'encoding'), [(3, 'mono8'), (300, 'mono16')])
