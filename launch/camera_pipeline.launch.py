@@ -119,6 +119,16 @@ ARGUMENTS = (
         'ground_frame', default_value='',
         description='Without depth_topic: frame whose plane z = 0 objects stand on'),
     DeclareLaunchArgument(
+        'classes', default_value='',
+        description='Classes that count, separated by commas; empty: all, or as the model says'),
+    DeclareLaunchArgument(
+        'max_rate', default_value='',
+        description='Images per second that are used, by their stamps; empty: all'),
+    DeclareLaunchArgument(
+        'tiles', default_value='',
+        description='Columns and rows, such as 3x2, of parts of the image that a detector sees '
+                    'one by one; empty: the whole image'),
+    DeclareLaunchArgument(
         'log_level', default_value='info', choices=['debug', 'info', 'warn', 'error', 'fatal'],
         description='Log level of the nodes'),
     DeclareLaunchArgument(
@@ -141,6 +151,9 @@ class Settings:
         self.image_topic = text('image_topic')
         self.image_topics = [word for word in re.split(r'[][,\s]+', text('image_topics')) if word]
         self.compressed = text('compressed') == 'true'
+        self.filters = {
+            'classes': [each.strip() for each in text('classes').split(',') if each.strip()],
+            'max_rate': float(text('max_rate') or 0.0), 'tiles': text('tiles')}
         self.composed = text('composed') == 'true'
         self.namespace = text('namespace')
         self.params_file = text('params_file')
@@ -286,6 +299,7 @@ def server_parameters(settings: Settings) -> list:
     if settings.image_topics:
         parameters['image_topics'] = settings.image_topics
     parameters.update({name: value for name, value in settings.positions.items() if value})
+    parameters.update({name: value for name, value in settings.filters.items() if value})
     if not Path(settings.params_file).is_file():
         raise RuntimeError(f'there is no file {settings.params_file!r} (argument params_file)')
     return [settings.params_file, parameters]

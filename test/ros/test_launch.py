@@ -17,6 +17,7 @@
 import os
 from pathlib import Path
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -463,3 +464,17 @@ def test_rviz_shows_an_image_of_each_camera():
               for each in shown['Visualization Manager']['Displays'] if 'Topic' in each}
     assert topics == {'MarkerArray': '/server/markers', 'PointCloud2': '/points',
                       'Image': '/server/debug_image'}
+
+
+def test_filters_are_parameters_of_the_server():
+    file = runpy.run_path(str(Path(__file__).parents[2] / 'launch/camera_pipeline.launch.py'))
+    context = LaunchContext()
+    for argument in file['ARGUMENTS']:
+        argument.execute(context)
+    assert not {'classes', 'max_rate', 'tiles'} & set(
+        file['server_parameters'](file['Settings'](context))[1])
+    context.launch_configurations.update(
+        classes='person, traffic light', max_rate='5', tiles='3x2')
+    _, parameters = file['server_parameters'](file['Settings'](context))
+    assert {name: parameters[name] for name in ('classes', 'max_rate', 'tiles')} == {
+        'classes': ['person', 'traffic light'], 'max_rate': 5.0, 'tiles': '3x2'}
