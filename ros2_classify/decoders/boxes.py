@@ -150,7 +150,8 @@ def finite_candidates(
     if masks is not None and not np.isfinite(masks).all():
         found = replace(found, masks=np.where(np.isfinite(masks), masks, np.float32(0.0)))
     if points is not None and not np.isfinite(points.values).all():
-        middle = (found.boxes[:, np.newaxis, :2] + found.boxes[:, np.newaxis, 2:]) / 2
+        halves = found.boxes[:, np.newaxis] / 2
+        middle = halves[..., :2] + halves[..., 2:]
         unknown = np.concatenate((middle, np.zeros_like(middle[..., :1])), axis=2)
         known = np.isfinite(points.values).all(axis=2, keepdims=True)
         found = replace(found, points=replace(

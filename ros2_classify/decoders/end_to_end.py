@@ -163,7 +163,9 @@ def decode(outputs: Outputs, options: EndToEndOptions, context: DecodeContext) -
         points = points_of(found.points[keep], options.keypoints, scores[keep],
                            family(options.keypoint_names, options.skeleton))
         if options.units == 'normalized':
-            points.values[..., :2] *= np.array(context.input_size, np.float32)
+            # What is not finite is looked for later.
+            with np.errstate(over='ignore', invalid='ignore'):
+                points.values[..., :2] *= np.array(context.input_size, np.float32)
         more['points'] = points
     if found.coefficients is not None and options.prototypes is not None:
         maps = unbatch(options.prototypes, pick(outputs, options.prototypes),

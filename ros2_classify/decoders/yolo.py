@@ -136,7 +136,9 @@ def decode(outputs: Outputs, options: YoloOptions, context: DecodeContext) -> Ca
     best = data[first:first + classes].max(axis=0)
     scores = _activated(best, options)
     if likely is not None:
-        scores = scores * likely
+        # No probabilities, and refused later.
+        with np.errstate(over='ignore'):
+            scores = scores * likely
     # NaN compares as false; infinite logits are not scores either.
     sure = np.flatnonzero((scores >= context.score_threshold) & np.isfinite(best))
     data, scores = data[:, sure], scores[sure]
@@ -158,7 +160,9 @@ def decode(outputs: Outputs, options: YoloOptions, context: DecodeContext) -> Ca
         points = points_of(after['keypoints'], options.keypoints, scores,
                            family(options.keypoint_names, options.skeleton))
         if options.normalized:
-            points.values[..., :2] *= np.array(context.input_size, np.float32)
+            # What is not finite is looked for later.
+            with np.errstate(over='ignore', invalid='ignore'):
+                points.values[..., :2] *= np.array(context.input_size, np.float32)
         more['points'] = points
     if options.prototypes is not None:
         more.update(masks=after['coefficients'],

@@ -67,17 +67,33 @@ FITTING: dict[str, list[tuple[dict[str, Any], dict[str, tuple[int, ...]]]]] = {
         for activation in ('softmax', 'sigmoid')],
     'yolo': [({'axes': 'channels_first', 'objectness': False}, {'out': (1, 7, CELLS)}),
              ({'axes': 'channels_last', 'objectness': True, 'activation': 'sigmoid',
-               'normalized': True}, {'out': (1, CELLS, 8)})],
+               'normalized': True}, {'out': (1, CELLS, 8)}),
+             ({'axes': 'channels_first', 'objectness': False, 'keypoints': [2, 3]},
+              {'out': (1, 12, CELLS)}),
+             ({'axes': 'channels_last', 'objectness': True, 'keypoints': [2, 2],
+               'keypoints_place': 'before_classes', 'normalized': True}, {'out': (1, CELLS, 10)}),
+             ({'axes': 'channels_first', 'objectness': False, 'angle': True},
+              {'out': (1, 7, CELLS)}),
+             ({'axes': 'channels_first', 'objectness': False, 'prototypes': 'protos'},
+              {'out': (1, 9, CELLS), 'protos': (1, 3, 4, 4)})],
     'end_to_end': [({'class_offset': -1}, {'rows': (1, 9, 6)}), ({}, {'rows': (9, 7)}),
                    ({'columns': ['unused', 'score', 'box', 'rest']}, {'rows': (1, 9, 8)}),
                    ({}, {'dets': (1, 9, 5), 'labels': (1, 9)}),
+                   ({'outputs': {'dets': 'dets', 'classes': 'labels'}},
+                    {'dets': (1, 9, 6), 'labels': (1, 9)}),
+                   ({'columns': ['box', 'score', 'class', 'keypoints'], 'keypoints': [1, 3]},
+                    {'rows': (1, 9, 9)}),
+                   ({'columns': ['box', 'score', 'class', 'angle']}, {'rows': (1, 9, 7)}),
+                   ({'columns': ['box', 'score', 'class', 'coefficients'],
+                     'outputs': {'rows': 'rows', 'prototypes': 'protos'}},
+                    {'rows': (1, 9, 9), 'protos': (1, 3, 4, 4)}),
                    ({'units': 'normalized', 'box_format': 'cxcywh'}, {
                        'boxes': (1, 9, 4), 'classes': (1, 9), 'scores': (1, 9), 'count': (1,)})],
     'selected_indices': [({}, {'boxes': (1, 9, 4), 'scores': (1, 3, 9), 'indices': (4, 3)})],
     'detr': [({'activation': activation}, {'logits': (1, 9, 4), 'boxes': (1, 9, 4)})
              for activation in ('softmax', 'sigmoid')] + [
         ({'activation': 'sigmoid', 'background': 3},
-         {'dets': (1, 9, 4), 'labels': (1, 9, 4)})],
+         {'dets': (1, 9, 4), 'labels': (1, 9, 4), 'masks': (1, 9, 3, 3)})],
     'nanodet': [({'strides': [8, 16], 'reg_max': 3}, {
         'scores_8': (1, 16, 3), 'scores_16': (1, 4, 3), 'dist_8': (1, 16, 16),
         'dist_16': (1, 4, 16)})],
@@ -151,6 +167,8 @@ def check(decoded: Decoded) -> None:
     assert isinstance(decoded, Candidates)
     assert decoded.boxes.shape == (len(decoded), 4) and np.isfinite(decoded.boxes).all()
     assert decoded.masks is None or np.isfinite(decoded.masks).all()
+    assert decoded.points is None or np.isfinite(decoded.points.values).all()
+    assert decoded.oriented is None or np.isfinite(decoded.oriented).all()
 
 
 def array_of(draw: Any, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
