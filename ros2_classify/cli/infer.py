@@ -20,7 +20,7 @@ import argparse
 import json
 from typing import Any, TYPE_CHECKING
 
-from ros2_classify.cli import EXIT_OK, models_files as fetching, say, show
+from ros2_classify.cli import EXIT_OK, infer_depth, models_files as fetching, say, show
 from ros2_classify.errors import OptionsError
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         '--threads', type=int, default=0, metavar='N',
         help='CPU threads of an inference; 0 (default) = automatic')
+    infer_depth.add_arguments(parser)
     fetching.add_arguments(parser)
     parser.set_defaults(run=run)
 
@@ -141,10 +142,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     # Find errors that need no model before it is loaded.
     if is_many(arguments):
+        if arguments.depth is not None:
+            raise OptionsError('--depth belongs to one image: give one, or remove it')
         return _run_many(arguments)
     arguments.image = arguments.image[0]
     output = check_writable(arguments.output) if arguments.output is not None else None
     pixels = read_pixels(arguments.image)
+    depth = infer_depth.of(arguments)
     other = None if arguments.against is None else read_pixels(arguments.against)
     with Pipeline.load(
             described(arguments), provider=arguments.provider, threads=arguments.threads,
@@ -162,6 +166,10 @@ def run(arguments: argparse.Namespace) -> int:
         for checks in pipeline.all_checks:
             for key, fields in checks.found(least_boxes=1).items():
                 say('warning', SENTENCES[key].format(**fields))
+        if depth is not None:
+            result = depth.add_to(result)
+            for sentence in depth.reasons(result):
+                say('hint', sentence)
         names = [head.name for head in pipeline.descriptor.heads]
         best = best_score(pipeline, image, 'bgr', result, options)
         found: dict[str, Any] = {
@@ -179,7 +187,10 @@ def run(arguments: argparse.Namespace) -> int:
             'cosine_distance': round(1 - similarity, 6)}
     if output:
         from ros2_classify.results.overlay import draw
-        write_image(output, draw(image, result))
+        drawn = draw(image, result)
+        if depth is not None:
+            depth.draw(drawn, result)
+        write_image(output, drawn)
     empty = result.task != 'segmentation' and not len(result)
     said, suspicious = nothing_found(best, options.score_threshold)
     if empty and suspicious:

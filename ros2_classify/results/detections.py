@@ -250,10 +250,12 @@ class Detections:
         if not len(self):
             return 'nothing found above the threshold'
         stages = ('stages',) if self.attributes else ()
+        metres = () if self.positions is None else ('metres',)
         return table(
-            ('label', 'score', 'x1', 'y1', 'x2', 'y2', 'class id', *stages), 'lrrrrrrl',
+            ('label', 'score', 'x1', 'y1', 'x2', 'y2', 'class id', *metres, *stages),
+            f'lrrrrrr{"r" * len(metres)}l',
             [(row['label'], f'{row["score"]:.3f}', *(f'{edge:.0f}' for edge in row['box']),
-              str(row['class_id']), *([_said(self.said(number))] if stages else ()))
+              str(row['class_id']), *([_metres(row['position'])] if metres else ()), *([_said(self.said(number))] if stages else ()))
              for number, row in enumerate(self.rows())]) + self._more()
 
     def _more(self) -> str:
@@ -289,3 +291,8 @@ def _check_boxes(boxes: NDArray[np.float32], image_size: tuple[int, int]) -> Non
         raise OutputError(
             f'box {row} is {boxes[row].tolist()} but must be x1 <= x2, y1 <= y2 inside the '
             f'image of {width}x{height} pixels')
+
+
+def _metres(position: list[float] | None) -> str:
+    """Return a distance for a table."""
+    return '?' if position is None else f'{float(np.linalg.norm(position)):.2f}'

@@ -130,3 +130,13 @@ def test_refused_in_words(depth, words):
 def test_a_camera_of_another_size_is_refused():
     with pytest.raises(InputError, match='1280x720 pixels, but the image has 640x480'):
         locate(found(BOXES), CameraModel.from_info(camera_info(1280, 720)), DEPTH)
+
+
+def test_the_image_of_the_page_shows_the_distances():
+    import positions_image
+
+    image, distances = positions_image.make()
+    fronts = [np.linalg.norm(center) - radius for center, radius in positions_image.BALLS]
+    # The nearer quarter of each box: at most half a radius behind the front.
+    assert all(0 <= found - front < 0.25 for found, front in zip(distances, fronts))
+    assert image.shape == (480, 640, 3)
