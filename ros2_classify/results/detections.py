@@ -255,7 +255,8 @@ class Detections:
             ('label', 'score', 'x1', 'y1', 'x2', 'y2', 'class id', *metres, *stages),
             f'lrrrrrr{"r" * len(metres)}l',
             [(row['label'], f'{row["score"]:.3f}', *(f'{edge:.0f}' for edge in row['box']),
-              str(row['class_id']), *([_metres(row['position'])] if metres else ()), *([_said(self.said(number))] if stages else ()))
+              str(row['class_id']), *([_metres(row['position'])] if metres else ()),
+              *([_said(self.said(number))] if stages else ()))
              for number, row in enumerate(self.rows())]) + self._more()
 
     def _more(self) -> str:
