@@ -56,7 +56,7 @@ setup(
     name=NAME,
     version='0.1.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['py.typed']},
+    package_data={NAME: ['py.typed', 'web/page/*']},
     data_files=shared_files(),
     python_requires='>=3.10',
     install_requires=['numpy>=1.21', 'PyYAML>=5.4'],

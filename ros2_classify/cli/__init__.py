@@ -49,7 +49,7 @@ NODES = {
 
 # Verbs of this package and of known other ones; a package adds verbs with entry points of this
 # group, each a module with a function `add_parser`.
-_VERBS = ('infer', 'models', 'doctor', 'health')
+_VERBS = ('infer', 'watch', 'models', 'doctor', 'health')
 _OPTIONAL = {'bench': 'the package ros2_classify_benchmark',
              'curate': 'the package ros2_classify_evaluation',
              'evaluate': 'the package ros2_classify_evaluation'}
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(words: list[str], *, own_process: bool) -> int:
-    if words and words[0] in ('infer', *NODES) and (problem := address_space_problem()):
+    if words and words[0] in ('infer', 'watch', *NODES) and (problem := address_space_problem()):
         return _fail(problem, EXIT_MODEL)
     if words and words[0] in NODES:
         from ros2_classify.cli.nodes import run_node
@@ -132,7 +132,7 @@ def extensions(group: str = _GROUP) -> dict[str, Callable[..., None]]:
 def _parser(more: Mapping[str, Callable[..., None]] | None = None,
             of_models: Mapping[str, Callable[..., None]] | None = None,
             ) -> argparse.ArgumentParser:
-    from ros2_classify.cli import doctor, infer, models, nodes as health
+    from ros2_classify.cli import doctor, infer, models, nodes as health, watch
 
     parser = Parser(
         prog='ros2_classify', epilog=_EPILOG,
@@ -141,6 +141,7 @@ def _parser(more: Mapping[str, Callable[..., None]] | None = None,
     parser.add_argument('--version', action='version', version=f'ros2_classify {__version__}')
     verbs: argparse._SubParsersAction[Any] = parser.add_subparsers(metavar='VERB', required=True)
     infer.add_parser(verbs)
+    watch.add_parser(verbs)
     models.add_parser(verbs, of_models)
     doctor.add_parser(verbs)
     health.add_parser(verbs)

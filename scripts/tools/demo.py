@@ -56,7 +56,8 @@ class DemoFailed(ScriptError):
 class Demo:
     """The processes of one run."""
 
-    def __init__(self, environment: Environment, output: Path) -> None:
+    def __init__(self, environment: Environment, output: Path, model: str = MODEL) -> None:
+        self._model = model
         self._environment = environment
         self._output = output
         self._variables = variables_for(environment)
@@ -95,7 +96,7 @@ class Demo:
 
     def run_live(self, source: str) -> None:
         """Show what the server sees of a camera, until the camera ends or Ctrl-C is pressed."""
-        self._start_node('server', model=MODEL)
+        self._start_node('server', model=self._model)
         self._start_watcher()
         self._start_node('camera', source=source, loop='false', wait_for_subscribers=1)
         print(f'The server sees {source}; the newest annotated image is '
@@ -179,6 +180,22 @@ class Demo:
         return self._output / 'log' / f'{name}.log'
 
 
+def _watch(environment: Environment, model: str, source: str, words: list[str]) -> int:
+    """Show a model on a source in the browser until Ctrl-C."""
+    process = subprocess.Popen(
+        command_in(environment, [str(environment.python), '-m', 'ros2_classify', 'watch',
+                                 '--model', model, '--source', source, *words]),
+        cwd=ROOT, env={**variables_for(environment), 'PYTHONUNBUFFERED': '1'})
+    while True:
+        try:
+            code = process.wait()
+            # Ctrl-C is the way to end it.
+            return 0 if code == 130 else code
+        except KeyboardInterrupt:
+            # The terminal sends it to both.
+            continue
+
+
 def _main() -> int:
     parser = argparse.ArgumentParser(
         prog='scripts/demo', description='Run camera, server and client on the sample images, '
@@ -188,14 +205,30 @@ def _main() -> int:
     parser.add_argument('--source', metavar='SOURCE',
                         help='use this instead, until Ctrl-C: a webcam (0), a video, a directory '
                              'or an image; nothing is checked')
+    parser.add_argument('--model', metavar='MODEL',
+                        help=f'with --source or --watch: another model than {MODEL}')
+    parser.add_argument('--watch', action='store_true',
+                        help='show the model on the source in the browser instead, without ROS; '
+                             'by default on the sample images')
+    parser.add_argument('--no-browser', action='store_true', help='with --watch: only print the '
+                                                                  'URL')
     arguments = parser.parse_args()
+    if arguments.model and arguments.source is None and not arguments.watch:
+        parser.error('--model needs --source or --watch: the results that are checked are those '
+                     f'of {MODEL}')
     output, source = arguments.output.expanduser().absolute(), arguments.source
-    if source is not None and not source.isdecimal():
+    if source is not None and not source.isdecimal() and '://' not in source:
         source = str(Path(source).expanduser().absolute())
+    model = arguments.model or MODEL
+    if Path(model).expanduser().exists():
+        model = str(Path(model).expanduser().absolute())
     os.chdir(ROOT)
     environment = choose()
     set_up(environment, quiet=True)
-    demo = Demo(environment, output)
+    if arguments.watch:
+        return _watch(environment, model, source or str(SAMPLES),
+                      ['--no-browser'] if arguments.no_browser else [])
+    demo = Demo(environment, output, model)
     try:
         if source is None:
             demo.run()
