@@ -86,14 +86,14 @@ def test_what_is_seen_and_what_the_controls_do(watch, browser, tmp_path):
         browser.value("document.querySelector('#step').click()")
         browser.wait(f'{NAME} != {before!r}')
     assert browser.wait(f'{ROWS} >= 12') and 'many_cards' in browser.value(NAME)
-    browser.wait("document.querySelector('.picture img').naturalWidth == 640")
+    browser.wait("document.querySelector('.screen img').naturalWidth == 640")
 
     # The boxes have the colours of the list.
     time.sleep(0.5)
     color = browser.value("getComputedStyle(document.querySelector('#results .swatch'))"
                           '.backgroundColor')
     bgr = [int(each) for each in re.findall(r'\d+', color)][::-1]
-    with_boxes = browser.part('.picture')
+    with_boxes = browser.part('.screen')
     assert boxes_like(with_boxes, bgr) > 300
 
     # A slider acts at once, on a frame that stands still.
@@ -106,7 +106,7 @@ def test_what_is_seen_and_what_the_controls_do(watch, browser, tmp_path):
     browser.drag('score_threshold', 1.0)
     browser.wait(f'{ROWS} == 0')
     time.sleep(0.5)
-    without = browser.part('.picture')
+    without = browser.part('.screen')
     assert boxes_like(without, bgr) < boxes_like(with_boxes, bgr) / 2
     assert (abs(without.astype(int) - with_boxes) > 60).mean() > 0.005
     browser.drag('score_threshold', 0.45)
@@ -134,7 +134,7 @@ def test_what_is_seen_and_what_the_controls_do(watch, browser, tmp_path):
     browser.value("document.querySelector('#pause').click()")
     browser.wait(f'!{NAME}.endsWith("many_cards.jpg")')
     time.sleep(0.5)
-    assert (abs(browser.part('.picture').astype(int)[:200, :200]
+    assert (abs(browser.part('.screen').astype(int)[:200, :200]
                 - with_boxes[:200, :200]) > 40).mean() > 0.1
 
 
@@ -185,7 +185,7 @@ def test_nothing_is_wider_than_the_screen(watch, width, dark):
     try:
         shown.open(watch(SCENES))
         shown.wait(LIVE)
-        shown.wait("document.querySelector('.picture img').naturalWidth == 640")
+        shown.wait("document.querySelector('.screen img').naturalWidth == 640")
         assert shown.value('document.documentElement.scrollWidth') <= width
         back = shown.screenshot()[-3, 3]
         assert (back < 60).all() if dark else (back > 200).all()

@@ -6,7 +6,7 @@ const query = new URLSearchParams(location.search);
 let token = query.get('token') || sessionStorage.getItem('token') || '';
 if (query.has('token')) {
   sessionStorage.setItem('token', token);
-  // The token does not stay in the address bar and the history.
+  // The token does not stay in the URL bar and the history.
   history.replaceState(null, '', location.pathname);
 }
 
@@ -34,7 +34,7 @@ const figures = new Map();
 
 function figure(stream) {
   const box = make('figure');
-  const picture = make('div', 'picture');
+  const screen = make('div', 'screen');
   const image = make('img');
   image.alt = 'annotated image of ' + stream.name;
   image.src = '/images?stream=' + encodeURIComponent(stream.id)
@@ -42,7 +42,7 @@ function figure(stream) {
   image.addEventListener('error', () => setTimeout(() => {
     image.src = image.src.replace(/&again=.*|$/, '&again=' + Date.now());
   }, 1500));
-  picture.append(image);
+  screen.append(image);
   const caption = make('figcaption');
   const facts = {name: make('span', 'name')};
   caption.append(facts.name);
@@ -52,7 +52,7 @@ function figure(stream) {
     fact.append(facts[key], ' ' + unit);
     caption.append(fact);
   }
-  box.append(picture, caption);
+  box.append(screen, caption);
   box.addEventListener('click', () => { chosen = stream.id; update(state); });
   return {box, facts};
 }
