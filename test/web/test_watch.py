@@ -28,7 +28,7 @@ import numpy as np
 import pytest
 import shared_data
 
-SCENES = shared_data.ROOT / 'models' / 'scenes'
+SAMPLES = shared_data.ROOT / 'models' / 'scenes'  # words: old
 LIVE = "document.querySelector('#link').textContent == 'live'"
 ROWS = "document.querySelectorAll('#results li').length"
 NAME = "document.querySelector('figcaption .name').textContent"
@@ -71,7 +71,7 @@ def boxes_like(image, color):
 
 
 def test_what_is_seen_and_what_the_controls_do(watch, browser, tmp_path):
-    browser.open(watch(SCENES))
+    browser.open(watch(SAMPLES))
     browser.wait(LIVE)
     # The token is not left where a screen shows it.
     assert browser.value('location.search') == ''
@@ -127,7 +127,7 @@ def test_what_is_seen_and_what_the_controls_do(watch, browser, tmp_path):
     said = browser.wait("document.querySelector('#where').textContent")
     saved = next((tmp_path / 'saved_frames').glob('*.png'))
     assert saved.name in said
-    assert (cv2.imread(str(saved)) == cv2.imread(str(SCENES / 'many_cards.jpg'))).all()
+    assert (cv2.imread(str(saved)) == cv2.imread(str(SAMPLES / 'many_cards.jpg'))).all()
     assert json.loads(saved.with_suffix('.json').read_text())['results'][0]['label'] == 'stop'
 
     # Playing changes the image.
@@ -139,7 +139,7 @@ def test_what_is_seen_and_what_the_controls_do(watch, browser, tmp_path):
 
 
 def test_without_the_token_nothing_is_seen(watch, browser):
-    browser.open(watch(SCENES).partition('?')[0])
+    browser.open(watch(SAMPLES).partition('?')[0])
     browser.wait("document.querySelector('main').textContent.includes('needs its token')")
     assert browser.value("document.querySelectorAll('img').length") == 1
 
@@ -148,7 +148,7 @@ def test_a_foreign_name_is_refused(watch):
     """As DNS rebinding would do it: a name of an attacker that points to this machine."""
     other = Browser(words=('--host-resolver-rules=MAP evil.example 127.0.0.1',))
     try:
-        other.open(watch(SCENES).replace('127.0.0.1', 'evil.example'))
+        other.open(watch(SAMPLES).replace('127.0.0.1', 'evil.example'))
         assert 'not the host' in other.value('document.body.textContent')
     finally:
         other.close()
@@ -157,7 +157,7 @@ def test_a_foreign_name_is_refused(watch):
 def test_a_stalled_browser_delays_no_other(watch, browser, tmp_path):
     video = cv2.VideoWriter(
         str(tmp_path / 'v.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 20.0, (640, 480))
-    images = [cv2.imread(str(path)) for path in sorted(SCENES.glob('*.jpg'))]
+    images = [cv2.imread(str(path)) for path in sorted(SAMPLES.glob('*.jpg'))]
     for number in range(200):
         video.write(images[number % len(images)])
     video.release()
@@ -183,7 +183,7 @@ def test_a_stalled_browser_delays_no_other(watch, browser, tmp_path):
 def test_nothing_is_wider_than_the_screen(watch, width, dark):
     shown = Browser(width, 1000, dark=dark)
     try:
-        shown.open(watch(SCENES))
+        shown.open(watch(SAMPLES))
         shown.wait(LIVE)
         shown.wait("document.querySelector('.screen img').naturalWidth == 640")
         assert shown.value('document.documentElement.scrollWidth') <= width
