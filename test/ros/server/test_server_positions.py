@@ -250,3 +250,16 @@ def test_without_tf2_positions_are_in_the_frame_of_the_image(start, peer, operat
     assert found[0].header.frame_id == 'eye'
     operator.wait(f'server: positions {base}/image_raw', 'WARN',
                   'positions are in the frame of the image, not in base')
+
+
+def test_ids_are_those_of_the_tracks(start, peer, detector):
+    base = '/metres_tracked'
+    server(start, detector, base, tracking=True)
+    camera = RgbdCamera(peer, base)
+    flat = peer.collect(Detection2DArray, f'{base}/detections')
+    found = peer.collect(Detection3DArray, f'{base}/detections_3d')
+    camera.until(lambda: [each for each in found if each.detections[0].id], depths())
+    last = next(each for each in found if each.detections[0].id)
+    peer.spin_until(lambda: [each for each in flat if each.header == last.header], 'the boxes')
+    same = next(each for each in flat if each.header == last.header)
+    assert [each.id for each in last.detections] == [each.id for each in same.detections]
