@@ -43,7 +43,8 @@ def merge(parts: Sequence[Detections], views: Sequence[View], options: Options) 
     Boxes of one class and different tiles suppress each other by ``nms_iou``, as those of one
     tile do. If an inner edge of a tile cuts one of them, they are compared where both tiles see:
     the whole box stays; two cut ones become the box around both (with masks, key points or
-    angles the better one stays as it is).
+    angles the better one stays as it is). What stays has the best score of all, and its class: a
+    weak whole box must not hide a sure cut one, least of all where a tracker asks for weak ones.
     """
     tile = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     scores = np.concatenate([part.scores for part in parts])
@@ -56,6 +57,8 @@ def merge(parts: Sequence[Detections], views: Sequence[View], options: Options) 
     joins = all(part.masks is None and part.keypoints is None and part.oriented is None
                 for part in parts)
     alive = np.ones(len(scores), np.bool_)
+    # For each row the one whose score and class it has.
+    best = np.arange(len(scores))
     for place, row in enumerate(order):
         rest = order[place + 1:]
         while alive[row]:
@@ -70,11 +73,13 @@ def merge(parts: Sequence[Detections], views: Sequence[View], options: Options) 
             partly = (cut[row] | cut[others]) & (part > _SAME)
             same = others[partly | (_iou(boxes[row], boxes[others]) > options.nms_iou)]
             alive[same] = False
+            if len(same):
+                best[row] = max((best[row], *same), key=lambda each: scores[each])
             if not (cut[row] and joins and len(same)):
                 break
             both = np.vstack((boxes[row], boxes[same]))
             boxes[row] = (*both[:, :2].min(axis=0), *both[:, 2:].max(axis=0))
-            scores[row] = max(scores[row], scores[same].max())
+    scores, class_ids = scores[best], class_ids[best]
     rows = np.flatnonzero(alive)
     rows = rows[np.argsort(-scores[rows], kind='stable')]
     if options.ioa_threshold > 0.0:
@@ -85,7 +90,7 @@ def merge(parts: Sequence[Detections], views: Sequence[View], options: Options) 
     return replace(
         parts[0], boxes=boxes[rows].astype(np.float32), scores=scores[rows],
         class_ids=class_ids[rows],
-        labels=np.concatenate([part.labels for part in parts])[rows], **_more(parts, rows))
+        labels=np.concatenate([part.labels for part in parts])[best[rows]], **_more(parts, rows))
 
 
 def _cut(

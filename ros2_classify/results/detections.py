@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_classify.errors import OutputError
+from ros2_classify.errors import InputError, OutputError
 from ros2_classify.results.checked import check_common, frozen, table, Timing, to_dict
 from ros2_classify.results.keypoints import Keypoints
 from ros2_classify.results.masks import Masks
@@ -158,8 +158,20 @@ class Detections:
         Detections
             The same image and timing.
 
+        Raises
+        ------
+        InputError
+            If there is not one bool for each object.
+
         """
-        rows = np.flatnonzero(rows) if np.asarray(rows).dtype == bool else np.asarray(rows, int)
+        rows = np.asarray(rows)
+        if rows.dtype == bool:
+            if rows.shape != (len(self),):
+                raise InputError(
+                    f'rows has shape {rows.shape} but must be ({len(self)},): one bool for each '
+                    'object, or the rows as numbers')
+            rows = np.flatnonzero(rows)
+        rows = rows.astype(np.intp)
         return replace(
             self, boxes=self.boxes[rows], class_ids=self.class_ids[rows],
             scores=self.scores[rows], labels=self.labels[rows],

@@ -66,9 +66,18 @@ def test_an_object_that_both_tiles_see_whole_counts_once() -> None:
 def test_a_whole_object_has_priority_over_a_part_of_it() -> None:
     # The left tile sees all of it, the right one what is from 444 on, and is surer.
     assert merged(part((300, 100, 540, 200, 0.6, 1)), part((444, 101, 541, 200, 0.9, 1))) == [
-        [300, 100, 540, 200, 0.6, 1]]
+        [300, 100, 540, 200, 0.9, 1]]
     # What is beside it in the strip is something else.
     assert len(merged(part((300, 100, 540, 200, 0.6, 1)), part((444, 250, 541, 350, 0.9, 1)))) == 2
+
+
+def test_a_weak_whole_object_does_not_hide_a_sure_part_of_it() -> None:
+    # A tracker asks for weak boxes too, and drops them afterwards: the object must stay.
+    assert merged(part((300, 100, 540, 200, 0.15, 1)), part((444, 101, 541, 200, 0.9, 2)),
+                  nms_agnostic=True) == [[300, 100, 540, 200, 0.9, 2]]
+    found = merge([part((300, 100, 540, 200, 0.15, 1)), part((444, 101, 541, 200, 0.9, 2))],
+                  VIEWS, OPTIONS.replace(nms_agnostic=True))
+    assert found.labels.tolist() == ['class 2']
 
 
 def test_two_parts_of_an_object_become_one() -> None:
@@ -156,12 +165,12 @@ def plain(parts: Any, views: Any, options: Options) -> list[list[float]]:
                         clipped(best[2], window), clipped(each[2], window)) > 0.5:
                     same.append(each)
             boxes = [each for each in boxes if each not in same]
+            best[1] = min([best[1], *(each[1] for each in same)])
             if not same or not best[0]:
                 break
             for each in same:
                 best[2] = [*map(min, best[2][:2], each[2][:2]),
                            *map(max, best[2][2:], each[2][2:])]
-                best[1] = min(best[1], each[1])
         kept.append(best)
     kept.sort(key=lambda each: each[1])
     return [[*map(round, each[2]), round(-each[1], 3), each[3]] for each in kept]

@@ -20,7 +20,7 @@ import json
 import numpy as np
 import pytest
 
-from ros2_classify.errors import OutputError
+from ros2_classify.errors import InputError, OutputError
 from ros2_classify.results.keypoints import Keypoints
 from ros2_classify.results.masks import InstanceMasks
 from ros2_classify.results.results import Classification, Detections, Segmentation, Timing
@@ -213,6 +213,12 @@ def test_selected_objects_keep_all_that_belongs_to_them(rows):
     assert some.masks.values[:, 0, 0].tolist() == pytest.approx([0.8, 0.7])
     assert some.masks.frames.tolist() == found.masks.frames[1:].tolist()
     assert some.keypoints.skeleton == ((0, 1),)
+
+
+def test_a_bool_for_each_object_is_needed_to_select():
+    with pytest.raises(InputError, match=r'rows has shape \(2,\) but must be \(3,\)'):
+        some_objects().select(np.array([True, False]))
+    assert len(some_objects().select([])) == 0
 
 
 def test_no_object_is_selected_of_none():
