@@ -204,7 +204,10 @@ def problem(spec: Spec, value: Value) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f'{spec.name} is {value} but must be a finite number'
     if spec.problem is not None:
-        return spec.problem(value)
+        reason = spec.problem(list(value) if isinstance(value, array) else value)
+        # That of a stream has the stream in its name, which the check doesn't know.
+        stream, _, name = spec.name.rpartition('.')
+        return f'{stream}.{reason}' if stream and reason.startswith(f'{name} ') else reason
     low, high = spec.minimum, spec.maximum
     if low is not None and high is not None and not low <= value <= high:
         return f'{spec.name} is {value} but must be from {low} to {high}'

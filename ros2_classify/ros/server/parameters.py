@@ -16,7 +16,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 import threading
 from types import MappingProxyType
@@ -299,9 +300,20 @@ def all_settings(parameters: StreamParameters, defaults: Options) -> ResultSetti
 
 def _all(prefixes: Sequence[str], view: Callable[[str], StreamView | PreviewView],
          defaults: Options) -> ResultSettings:
-    return replace(
-        result_settings(view(''), defaults), streams={
-            prefix: result_settings(view(prefix), defaults) for prefix in prefixes})
+    def of(prefix: str) -> ResultSettings:
+        with _named(prefix):
+            return result_settings(view(prefix), defaults)
+
+    return replace(of(''), streams={prefix: of(prefix) for prefix in prefixes})
+
+
+@contextmanager
+def _named(prefix: str) -> Iterator[None]:
+    """Errors name the parameter of the stream."""
+    try:
+        yield
+    except OptionsError as error:
+        raise OptionsError(f'{prefix}.{error}' if prefix else str(error)) from error
 
 
 def check_settings(parameters: StreamParameters, pipeline: Pipeline[Any] | None,
@@ -310,11 +322,9 @@ def check_settings(parameters: StreamParameters, pipeline: Pipeline[Any] | None,
     defaults = Options() if pipeline is None else pipeline.options
     settings = _all(parameters.prefixes, parameters.preview(changes), defaults)
     for prefix, each in {'': settings, **settings.streams}.items():
-        try:
+        with _named(prefix):
             if pipeline is not None:
                 pipeline.check_options(each.options)
-        except OptionsError as error:
-            raise OptionsError(f'{prefix}.{error}' if prefix else str(error)) from error
 
 
 def model_defaults(pipeline: Pipeline[Any]) -> dict[str, Any]:

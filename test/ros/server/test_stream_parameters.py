@@ -21,7 +21,7 @@ from ros2_classify.errors import OptionsError
 from ros2_classify.options import Options
 from ros2_classify.ros.node.command_line import undeclared, unknown_parameters
 from ros2_classify.ros.node.parameters import Parameters, Spec
-from ros2_classify.ros.server.parameters import all_settings, PARAMETERS
+from ros2_classify.ros.server.parameters import all_settings, check_settings, PARAMETERS
 from ros2_classify.ros.server.stream_parameters import StreamParameters
 from ros_stream import Camera
 from vision_msgs.msg import Classification
@@ -123,6 +123,25 @@ def test_a_stream_s_values_are_checked_like_the_node_s(make):
     assert refused(node, 'front.depth', '/other')
     with pytest.raises(OptionsError, match="front.kind is 'boiled'"):
         make('front.kind:=boiled')
+
+
+@pytest.mark.parametrize(('name', 'value', 'says'), [
+    ('tiles', '3by3', "robot.arm.tiles is '3by3' but"),
+    # As a list is written, not as the middleware holds it.
+    ('roi', [0.5, 0.25], 'robot.arm.roi is [0.5, 0.25] but must'),
+    ('class_thresholds', ['cup:1'], "robot.arm.class_thresholds has 'cup:1' but"),
+])
+def test_what_is_wrong_with_a_stream_s_value_names_the_stream(make, name, value, says):
+    node, *_ = make(table=PARAMETERS)
+    reason = refused(node, f'robot.arm.{name}', value)
+    assert reason.startswith(says)
+    assert refused(node, name, value) == reason.replace('robot.arm.', '')
+
+
+def test_settings_of_a_stream_that_do_not_fit_together_name_the_stream(make):
+    _, _, streams = make('min_area:=0.5', table=PARAMETERS)
+    with pytest.raises(OptionsError, match=r'^front\.min_area is 0\.5 but must not be above'):
+        check_settings(streams, None, {'front.max_area': 0.25})
 
 
 @pytest.mark.parametrize(('name', 'says'), [
