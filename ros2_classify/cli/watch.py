@@ -43,7 +43,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         '--rate', type=float, default=0.0, metavar='HZ',
         help='images a second of files (default: that of the recording; one in 2 s of images)')
     parser.add_argument(
-        '--host', default='127.0.0.1', metavar='ADDRESS',
+        '--host', default='127.0.0.1', metavar='HOST',
         help='where the page is served (default: 127.0.0.1, for this machine alone; 0.0.0.0: '
              'for others too)')
     parser.add_argument(

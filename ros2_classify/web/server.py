@@ -74,7 +74,7 @@ class Backend(Protocol):
 
 
 class WebServer:
-    """Serves the page of a backend until `close`; raises `OptionsError` for a bad address."""
+    """Serves the page of a backend until `close`; raises `OptionsError` if it can't."""
 
     def __init__(self, backend: Backend, host: str = '127.0.0.1', port: int = 0) -> None:
         self.token = secrets.token_urlsafe(16)
@@ -84,8 +84,8 @@ class WebServer:
         except (OSError, OverflowError) as error:
             reason = getattr(error, 'strerror', None) or error
             raise OptionsError(
-                f'the page cannot be served on {host}:{port}: {reason}; choose another address '
-                'or port (0 takes a free one)') from error
+                f'the page cannot be served at {host}:{port}: {reason}; choose another host or '
+                'port (0 takes a free one)') from error
         self.host, self.port = host, int(self._server.server_address[1])
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.1,), name='web', daemon=True)
@@ -147,21 +147,21 @@ class _Server(ThreadingHTTPServer):
         """
         Return whether a Host header names this machine.
 
-        A foreign name means that a site made its own name point here (DNS rebinding).
+        Another name means that a site made its own name point here (DNS rebinding).
         """
         try:
             host = urlsplit(f'//{header}').hostname or ''
         except ValueError:
             return False
         try:
-            address = ipaddress.ip_address(host)
+            literal = ipaddress.ip_address(host)
         except ValueError:
             names = {'localhost', self.bound.lower()}
             if not _is_local(self.bound):
                 name = socket.gethostname().lower()
                 names |= {name, f'{name}.local', socket.getfqdn().lower()}
             return bool(host) and host.lower() in names
-        return address.is_loopback or not _is_local(self.bound)
+        return literal.is_loopback or not _is_local(self.bound)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -322,11 +322,11 @@ def _is_local(host: str) -> bool:
         return host.lower() == 'localhost'
 
 
-def parse_address(text: str) -> tuple[str, int]:
+def host_and_port(text: str) -> tuple[str, int]:
     """Return host and port of ``127.0.0.1:8080``, ``[::1]:8080`` or ``:8080`` (local)."""
     host, colon, port = text.strip().rpartition(':')
     if not colon or not port.isdecimal() or int(port) > 65535 or (
             ':' in host and not host.startswith('[')):
         raise OptionsError(
-            f'the address {text!r} must be host and port, such as 127.0.0.1:8080')
+            f'{text!r} must be host and port, such as 127.0.0.1:8080')
     return host.strip('[]') or '127.0.0.1', int(port)

