@@ -58,7 +58,8 @@ def test_policy_and_pages_name_what_the_nodes_open_and_nothing_else(
     for name in ('masks', 'halves'):
         (tmp_path / name).mkdir()
     servers = [
-        {'model': classifier}, {'model': detector, 'image_transport': 'compressed'},
+        {'model': classifier},
+        {'model': detector, 'image_transport': 'compressed', 'tracking': True},
         {'model': save_masks(tmp_path / 'masks'), 'use_sim_time': True, 'depth_topic': 'depth',
          'points': True},
         {'model': save_segmenter(tmp_path / 'halves')}]

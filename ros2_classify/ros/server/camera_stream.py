@@ -33,6 +33,7 @@ from ros2_classify.ros.diagnostics.statistics import Counters, Latencies
 from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.messages.transports import resolve_image_topic, TRANSPORTS
 from ros2_classify.ros.node.logging import ThrottledLog
+from ros2_classify.ros.server.events import EventsOutput
 from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor
 from ros2_classify.ros.server.image_rate import RateLimit
 from ros2_classify.ros.server.inference import Drop, Outcome
@@ -234,6 +235,7 @@ class CameraStream:
         self._counting = threading.Lock()
         self.tracks = model.pipeline.task == 'detection'
         self.tracking = Tracking(ids)
+        self._events: EventsOutput | None = None
         self._reset()
         self.last_error = ''
         self._watchers: tuple[Watcher, ...] = ()
@@ -253,6 +255,13 @@ class CameraStream:
             outputs += outputs_in_metres(topics, self.locator.points, self._log.info)
         if task == 'detection' and self.parameters['annotations']:
             outputs += annotation_outputs(topics, self._log.warning)
+        if task == 'detection' and self.parameters['tracking']:
+            try:
+                self._events = EventsOutput(topics)
+                outputs.append(self._events)
+            except ImportError as error:
+                self._log.info(
+                    f'no topic events: {error}; build packages/ros2_classify_interfaces')
         return outputs
 
     def _reset(self) -> None:
@@ -565,6 +574,10 @@ class CameraStream:
             result = self.tracking(
                 result, seconds_of(header.stamp), settings.track, settings.options,
                 outcome.labels)
+            if self._events is not None:
+                self._events.look(
+                    result, header, seconds_of(header.stamp), self.tracking.live_ids,
+                    settings.lines, settings.zones)
         published = Published(
             result, header, outcome.pixels, outcome.color, outcome.class_id, self.locator)
         self.publishers.publish(published)

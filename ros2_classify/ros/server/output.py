@@ -91,10 +91,11 @@ class Topics:
             self._node, msg_type, topic, _qos(depth), self._on_listeners,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(), **self._group)
 
-    def latched(self, msg_type: type, name: str) -> Any:
+    def latched(self, msg_type: type, name: str, depth: int = 1) -> Any:
         """Create a publisher of facts, whose last message later subscribers get as well."""
         return self._node.create_publisher(
-            msg_type, self._base + name, _qos(1, DurabilityPolicy.TRANSIENT_LOCAL), **self._group)
+            msg_type, self._base + name, _qos(depth, DurabilityPolicy.TRANSIENT_LOCAL),
+            **self._group)
 
 
 class Output:

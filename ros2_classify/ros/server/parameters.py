@@ -38,6 +38,7 @@ from ros2_classify.pipeline import Pipeline
 from ros2_classify.progress import LogProgress
 from ros2_classify.ros.messages.bridge import BACKENDS
 from ros2_classify.ros.node.parameters import Parameters, Spec
+from ros2_classify.ros.server.events import EVENT_PARAMETERS
 from ros2_classify.ros.server.faults import ACTIONS, EXIT_CODE
 from ros2_classify.ros.server.image_rate import RATE_PARAMETERS
 from ros2_classify.ros.server.locator import POSITION_PARAMETERS
@@ -46,6 +47,7 @@ from ros2_classify.ros.server.stream_parameters import (
     PreviewView, StreamParameters, StreamView)
 from ros2_classify.ros.server.subscription import QOS
 from ros2_classify.ros.server.tracking import track_options, TRACKING_PARAMETERS
+from ros2_classify.tracking.places import Line, parse_lines, parse_zones, Zone
 from ros2_classify.tracking.tracker import TrackOptions
 
 FETCH_PARAMETERS = (
@@ -257,6 +259,7 @@ PARAMETERS = (
          minimum=1, maximum=1 << 30, per_stream=True),
     *TRACKING_PARAMETERS,
     *POSITION_PARAMETERS,
+    *EVENT_PARAMETERS,
 )
 
 
@@ -271,6 +274,8 @@ class ResultSettings:
     max_rate: float = 0.0  # images a second that are used; 0: all
     image_timeout: float = 0.0  # seconds without an image until it is an error; 0: by their rate
     track: TrackOptions | None = None  # how objects get ids; None: not at all
+    lines: tuple[Line, ...] = ()  # whose crossing is an event
+    zones: tuple[Zone, ...] = ()  # in which objects that stay are an event
     streams: Mapping[str, ResultSettings] = field(default_factory=dict)  # by prefix
 
     def of(self, prefix: str) -> ResultSettings:
@@ -290,7 +295,8 @@ def result_settings(
     return ResultSettings(
         options, parameters['class_id'], parameters['max_image_pixels'],
         InputRange.parse(parameters['input_range']), parameters['max_rate'],
-        parameters['image_timeout'], track_options(parameters))
+        parameters['image_timeout'], track_options(parameters),
+        parse_lines(parameters['event_lines']), parse_zones(parameters['event_zones']))
 
 
 def all_settings(parameters: StreamParameters, defaults: Options) -> ResultSettings:

@@ -21,8 +21,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros2_classify import Options
 from ros2_classify.tracking import weak
+from ros2_classify_interfaces.msg import Events
 from ros_models import NAMES, SCORES
 from ros_process import Peer
 from ros_stream import Camera
@@ -85,6 +87,39 @@ def test_ids_of_each_stream(
     assert look() == ['7', '']
     assert peer.set_values(tracking=False) == []
     assert look() == ['', '']
+    server.stop()
+
+
+def test_events(start: Any, peer: Peer, detector: Path) -> None:
+    server = start('server', {
+        'model': detector, 'tracking': True, 'track_confirm': 1, 'track_lost_seconds': 100.0,
+        'event_zones': "['all=0,0,1,0,1,1,0,1']"}, remap={'image': '/events/image'})
+    server.wait_for_line('active: /events/image')
+    camera = Camera(peer, '/events/image')
+    results = peer.collect(Detection2DArray, '/detections')
+    stamp = camera.result(GREY, results).header.stamp
+    for _ in range(2):
+        # What happened before it subscribed, too.
+        qos = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        events = peer.collect(Events, '/events', qos)
+        peer.spin_until(lambda: events, 'the events')  # noqa: B023
+        assert [(event.kind, event.id, event.class_id, event.place)
+                for event in events[0].events] == [
+            ('appeared', '1', NAMES[0], ''), ('in_zone', '1', NAMES[0], 'all'),
+            ('appeared', '2', NAMES[1], ''), ('in_zone', '2', NAMES[1], 'all')]
+        assert events[0].present_ids == ['1', '2']
+        assert events[0].present_class_ids == list(NAMES)
+        box, detection = events[0].events[0].bbox, results[-1].detections[0].bbox
+        assert (box.center.position.x, box.size_y) == (
+            detection.center.position.x, detection.size_y)
+        assert events[0].header.stamp.sec <= stamp.sec
+    assert 'each must be a name and two points' in ''.join(peer.set_values(event_lines=['door=1']))
+    assert peer.call(Trigger, '/server/reset_tracks', Trigger.Request()).success
+    camera.result(GREY, results)
+    peer.spin_until(lambda: len(events) > 1, 'more events')
+    assert [(event.kind, event.id) for event in events[1].events if event.kind != 'in_zone'] == [
+        ('left_zone', '1'), ('gone', '1'), ('left_zone', '2'), ('gone', '2'),
+        ('appeared', '3'), ('appeared', '4')]
     server.stop()
 
 

@@ -1,0 +1,94 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Events of a stream's objects: parameters, and the latched topic."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ros2_classify.errors import OptionsError
+from ros2_classify.results.results import Detections, Result
+from ros2_classify.ros.node.parameters import Spec
+from ros2_classify.ros.server.output import Output, Published, Topics
+from ros2_classify.tracking.events import Event, Events
+from ros2_classify.tracking.places import Line, parse_lines, parse_zones, Zone
+
+
+def _lines_problem(value: Any) -> str:
+    try:
+        parse_lines(value)
+    except OptionsError as error:
+        return str(error)
+    return ''
+
+
+def _zones_problem(value: Any) -> str:
+    try:
+        parse_zones(value)
+    except OptionsError as error:
+        return str(error)
+    return ''
+
+
+EVENT_PARAMETERS = (
+    Spec('event_lines', [''], 'Tracking: lines whose crossing is an event, each a name and two '
+         'points in shares of width and height, such as door=0.1,0.5,0.9,0.5', per_stream=True,
+         problem=_lines_problem),
+    Spec('event_zones', [''], 'Tracking: polygons in which objects that stay are an event, each a '
+         'name, the points, and behind @ the seconds, such as desk=0.1,0.5,0.9,0.5,0.5,1@3',
+         per_stream=True, problem=_zones_problem),
+)
+
+
+class EventsOutput(Output):
+    """Publishes what happens, for later subscribers as well; ImportError without the message."""
+
+    def __init__(self, topics: Topics) -> None:
+        messages = importlib.import_module('ros2_classify_interfaces.msg')
+        try:
+            self._event, self._events = messages.Event, messages.Events
+        except AttributeError:
+            raise ImportError('ros2_classify_interfaces has no message Events') from None
+        super().__init__(topics.latched(self._events, 'events', depth=10))
+        self._happened = Events()
+
+    def write(self, published: Published) -> Any:
+        """Return nothing: `look` publishes, so that nothing that happens is missed."""
+
+    def look(self, result: Result, header: Any, stamp: float, live: frozenset[str],
+             lines: tuple[Line, ...], zones: tuple[Zone, ...]) -> None:
+        """Publish what happened in an image, if anything did."""
+        if not isinstance(result, Detections) or result.track_ids is None:
+            return
+        self._happened.lines, self._happened.zones = lines, zones
+        events = self._happened(result, stamp, live)
+        if not events:
+            return
+        present = self._happened.present
+        self.publisher.publish(self._events(
+            header=header, events=[self._message(event, header) for event in events],
+            present_ids=list(present), present_class_ids=list(present.values())))
+
+    def _message(self, event: Event, header: Any) -> Any:
+        message = self._event(
+            kind=event.kind, stamp=header.stamp, id=event.track_id, class_id=event.label,
+            previous_class_id=event.previous, place=event.place, direction=event.direction,
+            seconds=float(event.seconds))
+        x1, y1, x2, y2 = event.box
+        message.bbox.center.position.x, message.bbox.center.position.y = (
+            (x1 + x2) / 2, (y1 + y2) / 2)
+        message.bbox.size_x, message.bbox.size_y = x2 - x1, y2 - y1
+        return message
