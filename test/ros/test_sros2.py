@@ -25,7 +25,7 @@ from pathlib import Path
 import re
 
 import pytest
-from ros_models import save_masks, save_segmenter
+from ros_models import save_masks, save_pose, save_segmenter
 from ros_process import ROOT
 import sros2_policy
 from sros2_policy import KINDS, POLICY, PolicyError, problems, read_page, read_policy, Rule
@@ -55,14 +55,15 @@ def allowed(rules, node, namespace, kind, name):
 
 def test_policy_and_pages_name_what_the_nodes_open_and_nothing_else(
         start, peer, classifier, detector, tmp_path):
-    for name in ('masks', 'halves'):
+    for name in ('masks', 'halves', 'pose'):
         (tmp_path / name).mkdir()
     servers = [
         {'model': classifier},
         {'model': detector, 'image_transport': 'compressed', 'tracking': True},
         {'model': save_masks(tmp_path / 'masks'), 'use_sim_time': True, 'depth_topic': 'depth',
          'points': True},
-        {'model': save_segmenter(tmp_path / 'halves')}]
+        {'model': save_segmenter(tmp_path / 'halves')},
+        {'model': save_pose(tmp_path / 'pose')}]
     clients = [
         {'image': IMAGE, 'timeout': 3600.0, 'output': tmp_path / 'out.png'},
         {'image': IMAGE, 'timeout': 3600.0, 'image_transport': 'compressed',
@@ -105,7 +106,7 @@ def test_policy_and_pages_name_what_the_nodes_open_and_nothing_else(
     except AssertionError:
         raise AssertionError(f'{POLICY} allows what no node opens: {unused()}') from None
     peer.spin_until(
-        lambda: len({(node, namespace) for node, namespace, *_ in ours()}) == 13, 'all nodes')
+        lambda: len({(node, namespace) for node, namespace, *_ in ours()}) == 14, 'all nodes')
     peer.spin_until(
         lambda: ('server', '/composed_1', 'subscriber', '/composed_1/image/compressed')
         in ours(), 'the compressed images')
