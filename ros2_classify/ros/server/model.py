@@ -79,6 +79,9 @@ class Model:
         self.batches: tuple[Batch, ...] = tuple(pipeline.new_batch() for _ in range(jobs))
         # Of a job with other images as well, by its own one.
         self._tile_batches: dict[int, Batch] = {}
+        # Of `extras`, what its node has topics for, which may be from an earlier model; the node
+        # sets it.
+        self.topics: frozenset[tuple[str, str]] = frozenset()
         self._changed = threading.Condition()
         self._users = 0
         self._retired = False
@@ -182,6 +185,14 @@ def _issues_of(checks: ResultChecks) -> list[Issue]:
     return issues
 
 
+def extras(model: Model) -> frozenset[tuple[str, str]]:
+    """Return what a model publishes beside its results, with the head that gives it."""
+    heads = {'': model.pipeline, **model.pipeline.others}
+    return frozenset(
+        (name, what) for name, head in heads.items() for what, gives in (
+            ('masks', head.gives_masks), ('key points', head.gives_keypoints)) if gives)
+
+
 def difference(old: Model, new: Model) -> str:
     """Return why a model can't replace another one in a configured node; empty if it can."""
     before, after = old.pipeline, new.pipeline
@@ -194,14 +205,11 @@ def difference(old: Model, new: Model) -> str:
     if tasks[0] != tasks[1]:
         return (f'{new.name} has the further heads {_listed(tasks[1])} and {old.name} has '
                 f'{_listed(tasks[0])}, whose topics differ: {cure}')
-    if after.gives_masks and not before.gives_masks or any(
-            head.gives_masks and not before.others[name].gives_masks
-            for name, head in after.others.items()):
-        return f'{new.name} publishes masks, but {old.name} did not: {cure}, to add the topic'
-    if after.gives_keypoints and not before.gives_keypoints or any(
-            head.gives_keypoints and not before.others[name].gives_keypoints
-            for name, head in after.others.items()):
-        return f'{new.name} publishes key points, but {old.name} did not: {cure}, to add the topic'
+    if missing := sorted(extras(new) - old.topics):
+        head, what = missing[0]
+        who = f'the head {head} of {new.name}' if head else new.name
+        return (f'{who} publishes {what}, for which this node has no topic since {old.name} '
+                f'gives none: {cure}, to add it')
     return ''
 
 

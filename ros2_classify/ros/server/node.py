@@ -45,7 +45,7 @@ from ros2_classify.ros.server.image_waiter import check_rclpy, ImageWaiter
 from ros2_classify.ros.server.inference import Inference, InferenceStatistics
 from ros2_classify.ros.server.look import Looking, LookService
 from ros2_classify.ros.server.look_until import LookUntilAction
-from ros2_classify.ros.server.model import load_model, Model
+from ros2_classify.ros.server.model import extras, load_model, Model
 from ros2_classify.ros.server.model_loader import LoadingModel, ModelLoader
 from ros2_classify.ros.server.model_parameter import ModelParameter
 from ros2_classify.ros.server.parameters import (
@@ -145,6 +145,7 @@ class ServerNode(ManagedNode):
             self._report.doing()
         self.models_loaded += 1
         model.number = self.models_loaded
+        model.topics = extras(model)
         self.settings.set_model_defaults(model_defaults(model.pipeline))
         check_settings(self.stream_parameters, model.pipeline)
         self._parameters_changed()
@@ -425,6 +426,8 @@ class ServerNode(ManagedNode):
         self._use(model)
         self.models_loaded += 1
         model.number = self.models_loaded
+        # Publishers stay until cleanup.
+        model.topics = old.topics
         for stream in self._streams:
             # Before its first result; a stream that isn't active will do so when it is.
             stream.announce_if_active(model)

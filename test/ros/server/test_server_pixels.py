@@ -113,6 +113,26 @@ def test_the_service_returns_key_points_and_pixels(start, peer, tmp_path):
     assert not pending.result().instances.data
 
 
+def test_a_model_with_masks_returns_after_one_without(start, peer, tmp_path, detector):
+    masks, pose = save_masks(tmp_path), save_pose(tmp_path)
+    server = start('server', {'model': masks, 'model_changes': 'any'})
+    instances = peer.collect(Image, '/instances')
+    detections = peer.collect(Detection2DArray, '/detections')
+    camera = Camera(peer, '/image', size=SIZE)
+    assert np.array_equal(to_ids(camera.result(GREEN, instances)), expected_instances())
+    assert peer.set_values(model=str(detector)) == []
+    plain = camera.result(GREEN, detections)
+    # The topic is there since the start.
+    assert peer.set_values(model=str(masks)) == []
+    result = camera.result(GREEN, instances)
+    assert np.array_equal(to_ids(result), expected_instances())
+    assert not [each for each in instances if each.header == plain.header]
+    # There was never one of key points.
+    assert re.search('publishes key points, for which this node has no topic since masks gives '
+                     'none: clean the node up', *peer.set_values(model=str(pose)))
+    server.stop()
+
+
 @pytest.mark.parametrize(('classes', 'encoding'), [(3, 'mono8'), (300, 'mono16')])
 def test_segmentation(start, peer, tmp_path, classes, encoding):
     server = start('server', {'model': save_segmenter(tmp_path, classes)})
