@@ -37,7 +37,7 @@ from ros2_classify.ros.server.events import EventsOutput
 from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor
 from ros2_classify.ros.server.image_rate import RateLimit
 from ros2_classify.ros.server.inference import Drop, Outcome
-from ros2_classify.ros.server.locator import Locator
+from ros2_classify.ros.server.locator import Locator, without_effect
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.output import Output, Published, Topics
 from ros2_classify.ros.server.outputs_3d import annotation_outputs, outputs_in_metres
@@ -243,6 +243,8 @@ class CameraStream:
         self._newest: tuple[Published, float] | None = None
         self.locator = Locator(node, names.topic, names.namespace, parameters) if (
             model.pipeline.task == 'detection' and Locator.is_on(parameters)) else None
+        if idle := without_effect(parameters, model.pipeline.task):
+            self._log.warning(f'{names.topic}: {idle}')
         self.publishers = Publishers(
             node, model.pipeline.task, self.update, masks=model.pipeline.gives_masks,
             keypoints=model.pipeline.gives_keypoints,

@@ -23,6 +23,7 @@ import time
 from typing import Any
 
 import numpy as np
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from ros2_classify.errors import InputError, OptionsError
 from ros2_classify.results.checked import Timing
@@ -33,6 +34,7 @@ from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.node.parameters import Spec
 from ros2_classify.ros.server.depth_source import DepthSource, stamp_of
 from ros2_classify.ros.server.stream_parameters import StreamView
+from ros2_classify.ros.server.tracking import TRACKING_PARAMETERS
 from ros2_classify.ros.server.transforms import is_installed, TransformError, Transforms
 from ros2_classify.spatial.camera import CameraModel, Floats
 from ros2_classify.spatial.depth import locate
@@ -130,11 +132,11 @@ class Locator:
         self._target = str(parameters['target_frame'])
         self._ground = str(parameters['ground_frame'])
         self.points = bool(parameters['points'])
-        depth_topic = _resolve(node, str(parameters['depth_topic']), namespace)
+        depth_topic = _resolve(node, parameters, 'depth_topic', namespace)
         base = topic.removesuffix('/compressed').rpartition('/')[0]
         self.source = DepthSource(
             node, depth_topic,
-            _resolve(node, str(parameters['camera_info_topic']), namespace)
+            _resolve(node, parameters, 'camera_info_topic', namespace)
             or f'{base}/camera_info')
         # image_proc and the drivers name rectified images so.
         self._rectified = 'rect' in topic.removesuffix('/compressed').rpartition('/')[2]
@@ -332,10 +334,30 @@ def _published(
                    where.distances[rows], covariances, (1, 2) if by_ground else (0, 1))
 
 
-def _resolve(node: Node, name: str, namespace: str | None) -> str:
+def _resolve(node: Node, parameters: StreamView, parameter: str, namespace: str | None) -> str:
     """Return the full name of a topic; a relative one is in the camera's namespace."""
+    given = name = str(parameters[parameter])
     if not name:
         return ''
     if namespace is not None and not name.startswith(('/', '~')):
         name = f'{namespace.rstrip("/")}/{name}'
-    return str(node.resolve_topic_name(name))
+    try:
+        return str(node.resolve_topic_name(name))
+    except rclpy_implementation.RCLError as error:
+        reason = str(error).partition(', at ')[0].rpartition('name: ')[2]
+        raise OptionsError(f'{parameter} is {given!r}, which cannot be used: {reason}') from error
+
+
+def without_effect(parameters: StreamView, task: str) -> str:
+    """Return which parameters are set although nothing makes use of them, and why; else ''."""
+    names = [spec.name for spec in (*TRACKING_PARAMETERS[:1], *POSITION_PARAMETERS)
+             if parameters[spec.name] != spec.default]
+    if task == 'detection':
+        needed = ('depth_topic', 'ground_frame')
+        if any(name in names for name in needed):
+            return ''
+        names = [name for name in names if name not in ('tracking', 'annotations')]
+        reason = f'positions take {needed[0]} or {needed[1]}'
+    else:
+        reason = f'this model is for {task}, and they are for detection'
+    return f'{", ".join(names)} without effect: {reason}' if names else ''

@@ -319,7 +319,9 @@ class ServerNode(ManagedNode):
 
     def _problem_with(self, values: Mapping[str, Any]) -> str:
         """Refuse values that don't fit together, or name classes that the model lacks."""
-        if self._model_parameter.setting_model:
+        # Libraries declare parameters of their own, before what was given at start is checked.
+        if self._model_parameter.setting_model or not any(
+                name in self.settings for name in values):
             return ''
         try:
             check_settings(

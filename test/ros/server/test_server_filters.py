@@ -117,6 +117,18 @@ def test_an_unknown_class_at_start_ends_with_the_nearest(start: Any, ants: Path)
     assert server.wait() == 1
 
 
+@pytest.mark.parametrize(('more', 'words'), [
+    ({}, 'configure failed: min_area is 0.5 but must not be above max_area, 0.25'),
+    ({'image_topics': '[/wrong/a/image, /wrong/b/image]', 'wrong.b.max_area': 0.125,
+      'max_area': 1.0}, 'configure failed: wrong.b.min_area is 0.5 but must not be above'),
+])
+def test_what_does_not_fit_together_at_start_is_a_sentence(
+        start: Any, ants: Path, more: dict[str, Any], words: str) -> None:
+    server = start('server', {'model': ants, 'min_area': 0.5, 'max_area': 0.25, **more})
+    assert server.wait() == 1
+    assert words in server.output and 'Traceback' not in server.output
+
+
 def test_regions_and_tiles_of_a_server(start: Any, peer: Peer) -> None:
     left, right = '/views/left/image', '/views/right/image'
     server = start('server', {
