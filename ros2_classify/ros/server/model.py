@@ -187,7 +187,7 @@ def _issues_of(checks: ResultChecks) -> list[Issue]:
 
 def extras(model: Model) -> frozenset[tuple[str, str]]:
     """Return what a model publishes beside its results, with the head that gives it."""
-    heads = {'': model.pipeline, **model.pipeline.others}
+    heads: dict[str, Any] = {'': model.pipeline, **model.pipeline.others}
     return frozenset(
         (name, what) for name, head in heads.items() for what, gives in (
             ('masks', head.gives_masks), ('key points', head.gives_keypoints)) if gives)

@@ -234,11 +234,24 @@ def test_depth_is_subscribed_to_only_while_positions_are_wanted(start, peer, det
 
 @pytest.mark.parametrize('parameters, words', [
     ({'depth_topic': "''", 'ground_frame': 'floor'}, 'tf2_ros is not installed'),
+    ({'depth_topic': 'bad-topic'}, "depth_topic is 'bad-topic', which cannot be used: "),
+    ({'camera_info_topic': 'a b'}, "camera_info_topic is 'a b', which cannot be used: "),
     ({'ground_frame': 'floor'}, 'leave one of them empty')])
 def test_what_cannot_be_is_refused_at_start(start, detector, parameters, words):
     node = server(start, detector, '/metres_refused', **parameters)
     assert node.wait() != 0
-    assert words in node.output
+    assert words in node.output and 'unexpected' not in node.output
+
+
+def test_what_has_no_effect_is_told(start, detector, classifier):
+    node = start('server', {'model': detector, 'points': True, 'target_frame': 'map'})
+    node.wait_for_line('WARN.*/image: target_frame, points without effect: positions take '
+                       'depth_topic or ground_frame')
+    node.stop()
+    node = start('server', {'model': classifier, 'tracking': True, 'depth_topic': '/depth'})
+    node.wait_for_line('WARN.*/image: tracking, depth_topic without effect: this model is for '
+                       'classification, and they are for detection')
+    node.stop()
 
 
 def test_without_tf2_positions_are_in_the_frame_of_the_image(start, peer, operator, detector):
