@@ -35,7 +35,7 @@ def name_of(command):
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
     """Make the models and the image that the commands use."""
-    doc_commands.save_models(tmp_path, 'my_model', 'my_detector', 'model', 'detector')
+    doc_commands.save_models(tmp_path, 'my_model', 'my_detector', 'best', 'model', 'detector')
     (tmp_path / 'catalogue').mkdir()
     doc_commands.save_models(tmp_path / 'catalogue', 'coins')
     monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', str(tmp_path / 'catalogue'))
@@ -120,3 +120,13 @@ def test_the_pages_are_found():
     assert {'README.md', 'docs/cli.md', 'docs/nodes/camera.md', 'docker/README.md'} <= pages
     assert {f'docs/tutorials/{path.name}' for path in (
         shared_data.ROOT / 'docs/tutorials').glob('*.md')} <= pages
+
+
+def test_the_index_lists_every_page_once():
+    docs = shared_data.ROOT / 'docs'
+    blocks = re.findall(r'^```{toctree}\n(.*?)^```', (docs / 'index.md').read_text(),
+                        flags=re.MULTILINE | re.DOTALL)
+    listed = [line for block in blocks for line in block.splitlines()
+              if line and not line.startswith(':')]
+    pages = [str(path.relative_to(docs).with_suffix('')) for path in docs.rglob('*.md')]
+    assert sorted(listed) == sorted(page for page in pages if page != 'index')

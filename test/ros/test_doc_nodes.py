@@ -33,7 +33,7 @@ READY = {
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
     """Make the model, the image, the directory and the video that the commands use."""
-    doc_commands.save_models(tmp_path, 'my_model', 'my_detector', 'detector')
+    doc_commands.save_models(tmp_path, 'my_model', 'my_detector', 'best', 'detector')
     (tmp_path / 'models').mkdir()
     doc_commands.save_models(tmp_path / 'models', 'street_detector')
     image = np.full((48, 64, 3), 100, np.uint8)
