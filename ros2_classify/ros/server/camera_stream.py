@@ -579,7 +579,7 @@ class CameraStream:
             if self._events is not None:
                 self._events.look(
                     result, header, seconds_of(header.stamp), self.tracking.live_ids,
-                    settings.lines, settings.zones)
+                    settings.lines, settings.zones, outcome.class_id)
         published = Published(
             result, header, outcome.pixels, outcome.color, outcome.class_id, self.locator)
         self.publishers.publish(published)

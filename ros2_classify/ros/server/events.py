@@ -16,9 +16,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import importlib
 from typing import Any
 
+import numpy as np
 from ros2_classify.errors import OptionsError
 from ros2_classify.results.results import Detections, Result
 from ros2_classify.ros.node.parameters import Spec
@@ -69,26 +71,37 @@ class EventsOutput(Output):
         """Return nothing: `look` publishes, so that nothing that happens is missed."""
 
     def look(self, result: Result, header: Any, stamp: float, live: frozenset[str],
-             lines: tuple[Line, ...], zones: tuple[Zone, ...]) -> None:
+             lines: tuple[Line, ...], zones: tuple[Zone, ...], class_id: str) -> None:
         """Publish what happened in an image, if anything did."""
         if not isinstance(result, Detections) or result.track_ids is None:
             return
         self._happened.lines, self._happened.zones = lines, zones
-        events = self._happened(result, stamp, live)
+        # Both names of a class, so that the parameter class_id may change in between.
+        labels = [f'{number} {label}' for number, label in zip(
+            result.class_ids.tolist(), result.labels.tolist())]
+        events = self._happened(
+            replace(result, labels=np.array(labels, np.object_)), stamp, live)
         if not events:
             return
         present = self._happened.present
         self.publisher.publish(self._events(
-            header=header, events=[self._message(event, header) for event in events],
-            present_ids=list(present), present_class_ids=list(present.values())))
+            header=header, events=[self._message(event, header, class_id) for event in events],
+            present_ids=list(present),
+            present_class_ids=[_name(both, class_id) for both in present.values()]))
 
-    def _message(self, event: Event, header: Any) -> Any:
+    def _message(self, event: Event, header: Any, class_id: str) -> Any:
         message = self._event(
-            kind=event.kind, stamp=header.stamp, id=event.track_id, class_id=event.label,
-            previous_class_id=event.previous, place=event.place, direction=event.direction,
-            seconds=float(event.seconds))
+            kind=event.kind, stamp=header.stamp, id=event.track_id,
+            class_id=_name(event.label, class_id),
+            previous_class_id=_name(event.previous, class_id), place=event.place,
+            direction=event.direction, seconds=float(event.seconds))
         x1, y1, x2, y2 = event.box
         message.bbox.center.position.x, message.bbox.center.position.y = (
             (x1 + x2) / 2, (y1 + y2) / 2)
         message.bbox.size_x, message.bbox.size_y = x2 - x1, y2 - y1
         return message
+
+
+def _name(both: str, class_id: str) -> str:
+    number, _, label = both.partition(' ')
+    return label if class_id == 'label' else number

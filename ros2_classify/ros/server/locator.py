@@ -33,6 +33,7 @@ from ros2_classify.ros.messages.depth import depth_array, info_key
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.node.parameters import Spec
 from ros2_classify.ros.server.depth_source import DepthSource, stamp_of
+from ros2_classify.ros.server.events import EVENT_PARAMETERS
 from ros2_classify.ros.server.stream_parameters import StreamView
 from ros2_classify.ros.server.tracking import TRACKING_PARAMETERS
 from ros2_classify.ros.server.transforms import is_installed, TransformError, Transforms
@@ -350,14 +351,17 @@ def _resolve(node: Node, parameters: StreamView, parameter: str, namespace: str 
 
 def without_effect(parameters: StreamView, task: str) -> str:
     """Return which parameters are set although nothing makes use of them, and why; else ''."""
-    names = [spec.name for spec in (*TRACKING_PARAMETERS[:1], *POSITION_PARAMETERS)
-             if parameters[spec.name] != spec.default]
-    if task == 'detection':
-        needed = ('depth_topic', 'ground_frame')
-        if any(name in names for name in needed):
-            return ''
-        names = [name for name in names if name not in ('tracking', 'annotations')]
-        reason = f'positions take {needed[0]} or {needed[1]}'
+    def changed(specs: Sequence[Spec]) -> list[str]:
+        return [spec.name for spec in specs if parameters[spec.name] != spec.default]
+
+    tracking, events = changed(TRACKING_PARAMETERS[:1]), changed(EVENT_PARAMETERS)
+    positions = changed(POSITION_PARAMETERS)
+    if task != 'detection':
+        found = [([*tracking, *events, *positions],
+                  f'this model is for {task}, and they are for detection')]
     else:
-        reason = f'this model is for {task}, and they are for detection'
-    return f'{", ".join(names)} without effect: {reason}' if names else ''
+        found = [([] if tracking else events, 'events take tracking')]
+        if not {'depth_topic', 'ground_frame'} & set(positions):
+            found.append(([name for name in positions if name != 'annotations'],
+                          'positions take depth_topic or ground_frame'))
+    return '; '.join(f'{", ".join(names)} without effect: {why}' for names, why in found if names)

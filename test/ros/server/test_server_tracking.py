@@ -115,8 +115,13 @@ def test_events(start: Any, peer: Peer, detector: Path) -> None:
         assert events[0].header.stamp.sec <= stamp.sec
     assert 'each must be a name and two points' in ''.join(peer.set_values(event_lines=['door=1']))
     assert peer.call(Trigger, '/server/reset_tracks', Trigger.Request()).success
+    assert peer.set_values(class_id='index') == []
     camera.result(GREY, results)
     peer.spin_until(lambda: len(events) > 1, 'more events')
+    # What was named by its label before, too.
+    assert {(event.id, event.class_id) for event in events[1].events} == {
+        ('1', '1'), ('2', '2'), ('3', '1'), ('4', '2')}
+    assert events[1].present_class_ids == ['1', '2']
     assert [(event.kind, event.id) for event in events[1].events if event.kind != 'in_zone'] == [
         ('left_zone', '1'), ('gone', '1'), ('left_zone', '2'), ('gone', '2'),
         ('appeared', '3'), ('appeared', '4')]
