@@ -247,7 +247,8 @@ def test_what_has_no_effect_is_told(start, detector, classifier):
     node = start('server', {'model': detector, 'points': True, 'target_frame': 'map',
                             'event_lines': "['door=0.5,0,0.5,1']"})
     node.wait_for_line('WARN.*/image: event_lines without effect: events take tracking; '
-                       'target_frame, points without effect: positions take depth_topic or ground_frame')
+                       'target_frame, points without effect: positions take depth_topic or '
+                       'ground_frame')
     node.stop()
     node = start('server', {'model': classifier, 'tracking': True, 'depth_topic': '/depth'})
     node.wait_for_line('WARN.*/image: tracking, depth_topic without effect: this model is for '
