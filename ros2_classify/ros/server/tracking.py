@@ -81,7 +81,9 @@ class Tracking:
         """Return the result with ids, and without what is only for the tracker."""
         if tracking is None or not isinstance(result, Detections):
             return result
-        if self._reset or self._other_classes(labels):
+        # Before each reset: the labels of its first image are no change for the second.
+        other = self._other_classes(labels)
+        if other or self._reset:
             self._reset = False
             self._tracker.reset()
         self._tracker.options = tracking

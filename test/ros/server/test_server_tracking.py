@@ -16,14 +16,18 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros2_classify import Options
+from ros2_classify import Detections, Options
+from ros2_classify.model.labels import Labels
+from ros2_classify.ros.server.tracking import Tracking
 from ros2_classify.tracking import weak
+from ros2_classify.tracking.tracker import TrackOptions
 from ros2_classify_interfaces.msg import Events
 from ros_models import NAMES, SCORES
 from ros_process import Peer
@@ -126,6 +130,19 @@ def test_events(start: Any, peer: Peer, detector: Path) -> None:
         ('left_zone', '1'), ('gone', '1'), ('left_zone', '2'), ('gone', '2'),
         ('appeared', '3'), ('appeared', '4')]
     server.stop()
+
+
+def test_ids_of_the_first_image_after_a_reset_stay() -> None:
+    tracking, labels = Tracking(count(1)), Labels.from_names(['cup', 'ball'])
+    found = sequences.detections(np.array([[10, 20, 110, 220]]), [0.75])
+    looks = []
+    for number in range(6):
+        if number in (0, 3):
+            tracking.reset()
+        result = tracking(found, number / 10, TrackOptions(confirm=1), Options(), labels)
+        assert isinstance(result, Detections) and result.track_ids is not None
+        looks += result.track_ids.tolist()
+    assert looks == ['1', '1', '1', '2', '2', '2']
 
 
 def test_only_what_the_caller_asks_for_is_published() -> None:
