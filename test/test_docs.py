@@ -277,6 +277,18 @@ def test_the_descriptors_of_the_tests_are_plain_yaml():
         assert yaml.safe_load(path.read_text())['name'] == path.stem
 
 
+GUIDES = {path.name: path.read_text() for path in sorted((DOCS / 'guides').glob('*.md'))}
+
+
+@pytest.mark.parametrize('name', GUIDES)
+def test_the_samples_of_the_guides_can_be_read(name):
+    """What trained the models of these pages is not installed here: their samples are parsed."""
+    for text in blocks(GUIDES[name], 'yaml'):
+        assert ModelDescriptor.from_mapping(yaml.safe_load(text)).task == 'classification'
+    for code in blocks(GUIDES[name], 'python'):
+        ast.parse(code)
+
+
 def test_samples_are_found():
     """The patterns above find what they look for."""
     assert len(blocks(DESCRIPTOR, 'yaml')) == 5
