@@ -156,7 +156,8 @@ class Parameters:
         try:
             self._node.declare_parameter(spec.name, value, _descriptor(spec))
         except InvalidParameterTypeException as error:
-            hint = {float: '; write a decimal point, such as 1.0',
+            hint = {float: '; write a decimal point, such as 1.0', bool: '; write true or false',
+                    str: '' if spec.choices else '; write text, numbers in quotes: "\'3\'"',
                     list: '; write a list, such as [one, two] or ["1", "2"]',
                     }.get(type(spec.default), '')
             if _is_numbers(spec.default):

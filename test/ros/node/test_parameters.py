@@ -101,7 +101,8 @@ def test_what_the_user_sets_is_checked(make):
     ('count:=11', 'out of range'),
     ('kind:=boiled', "'boiled' but must be one of: raw, cooked"),
     ('kind:=true', "expecting type 'STRING'; write one of raw, cooked"),
-    ('flag:=3', "expecting type 'BOOL'"),
+    ('flag:=3', "expecting type 'BOOL'; write true or false"),
+    ('name:=3', "expecting type 'STRING'; write text, numbers in quotes: \"'3'\""),
     ('names:=one', "expecting type 'STRING_ARRAY'; write a list, such as"),
 ])
 def test_a_wrong_value_at_start_is_refused_in_words(make, word, reason):
