@@ -320,13 +320,3 @@ def _is_local(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == 'localhost'
-
-
-def host_and_port(text: str) -> tuple[str, int]:
-    """Return host and port of ``127.0.0.1:8080``, ``[::1]:8080`` or ``:8080`` (local)."""
-    host, colon, port = text.strip().rpartition(':')
-    if not colon or not port.isdecimal() or int(port) > 65535 or (
-            ':' in host and not host.startswith('[')):
-        raise OptionsError(
-            f'{text!r} must be host and port, such as 127.0.0.1:8080')
-    return host.strip('[]') or '127.0.0.1', int(port)

@@ -25,7 +25,8 @@ import numpy as np
 import pytest
 from ros2_classify.errors import InputError, OptionsError
 from ros2_classify.web.feed import Feed
-from ros2_classify.web.server import host_and_port, WebServer
+from ros2_classify.web.place import host_and_port
+from ros2_classify.web.server import WebServer
 
 
 class FakeBackend:

@@ -41,6 +41,7 @@ from ros2_classify.ros.server.locator import Locator, without_effect
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.output import Output, Published, Topics
 from ros2_classify.ros.server.outputs_3d import annotation_outputs, outputs_in_metres
+from ros2_classify.ros.server.page_output import PageOutput
 from ros2_classify.ros.server.parameters import ResultSettings
 from ros2_classify.ros.server.publishers import Publishers
 from ros2_classify.ros.server.stream_parameters import StreamView
@@ -245,6 +246,7 @@ class CameraStream:
             model.pipeline.task == 'detection' and Locator.is_on(parameters)) else None
         if idle := without_effect(parameters, model.pipeline.task):
             self._log.warning(f'{names.topic}: {idle}')
+        self.page: PageOutput | None = None
         self.publishers = Publishers(
             node, model.pipeline.task, self.update, masks=model.pipeline.gives_masks,
             keypoints=model.pipeline.gives_keypoints,
@@ -253,6 +255,9 @@ class CameraStream:
 
     def _more_outputs(self, task: str, topics: Topics) -> list[Output]:
         outputs: list[Output] = []
+        if self.parameters['web']:
+            self.page = PageOutput()
+            outputs.append(self.page)
         if self.locator is not None:
             outputs += outputs_in_metres(topics, self.locator.points, self._log.info)
         if task == 'detection' and self.parameters['annotations']:

@@ -77,7 +77,7 @@ class ModelParameter:
         self._initial = settings[_NAME]
         self._chosen = ''
         settings.guard(self._problem_with)
-        replace_setters(node, self._set)
+        replace_setters(node, self.set)
 
     def give_up(self, reason: str) -> None:
         """Refuse the change in progress, if there is one, for this reason."""
@@ -98,7 +98,8 @@ class ModelParameter:
         if name and not self._is_initial(name):
             self._policy.check_name(name)
 
-    async def _set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+    async def set(self, parameters: Sequence[Parameter]) -> SetParametersResult:  # noqa: A003
+        """Set parameters; the future ends when the model, if it is among them, is in use."""
         named = [each for each in parameters
                  if each.name == _NAME and each.type_ == Parameter.Type.STRING]
         old = self._holder.model

@@ -22,7 +22,7 @@ it never touches an image. The worker's threads take images, run the model and p
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 import time
 from typing import Any
@@ -30,6 +30,7 @@ from typing import Any
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from ros2_classify.errors import (
     EngineError, ModelNotFoundError, OptionsError, Ros2ClassifyError)
 from ros2_classify.ros.messages.bridge import Bridge
@@ -62,6 +63,8 @@ _STOP_TIMEOUT = 4.0
 # Without a signal, an inference may take this many times as long as the warm-up.
 _WARM_UPS = 3.0
 _TIMER_PERIOD = 1.0
+# Seconds that loading a model may take where nothing limits it.
+_LONGEST = 3600.0
 
 
 class ServerNode(ManagedNode):
@@ -100,6 +103,7 @@ class ServerNode(ManagedNode):
         self.faults = self._new_faults()
         self.recovery: Recovery | None = None
         self.gave_up = ''
+        self._page: Any = None
         self._report = ServerReport(self, self)
 
     @property
@@ -159,6 +163,12 @@ class ServerNode(ManagedNode):
             streams[-1].use(model.settings)
         self._report.watch(self._streams)
         self._add_enable_services()
+        if self.settings['web']:
+            # Late: the standard library's server takes time to import.
+            from ros2_classify.ros.server.page import ServerPage
+            self._page = ServerPage(
+                self, self.settings['web'], self.settings['load_timeout'] or _LONGEST, PARAMETERS)
+            self._log.info(f'the page is {self._page.url}')
         if model.pipeline.task == 'detection':
             self._reset_service = ResetTracks(self, self._reset_tracks)
         try:
@@ -277,6 +287,9 @@ class ServerNode(ManagedNode):
         if service and self._reset_service is not None:
             self._reset_service.destroy()
             self._reset_service = None
+        if self._page is not None:
+            self._page.close()
+            self._page = None
         streams, self._streams = self._streams, ()
         self._report.watch(())
         for stream in streams:
@@ -346,6 +359,20 @@ class ServerNode(ManagedNode):
                 worker = self._worker
                 assert worker is not None
                 self.recovery.look(self.busy_for, limit, worker.busy_with)
+
+    @property
+    def cameras(self) -> tuple[CameraStream, ...]:
+        """The cameras that the page shows."""
+        return self._streams
+
+    def run_soon(self, call: Callable[..., Any], *values: Any) -> Any:
+        """Run something in the executor's thread; return its future."""
+        assert self.executor is not None, 'the page is served while the node spins'
+        return self.executor.create_task(call, *values)
+
+    async def change(self, parameters: Sequence[Parameter]) -> Any:
+        """Set parameters, the model among them, as a client of the node does."""
+        return await self._model_parameter.set(parameters)
 
     def _wake_executor(self) -> None:
         if self.executor is not None:

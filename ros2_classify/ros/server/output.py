@@ -99,7 +99,11 @@ class Topics:
 
 
 class Output:
-    """A topic that follows from results: `write` is called if it has a subscriber."""
+    """
+    A topic that follows from results: `write` is called if it has a subscriber.
+
+    One without a publisher hands results on by itself.
+    """
 
     # Whether it wants the objects' positions.
     in_metres = False

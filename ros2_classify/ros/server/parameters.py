@@ -49,6 +49,7 @@ from ros2_classify.ros.server.subscription import QOS
 from ros2_classify.ros.server.tracking import track_options, TRACKING_PARAMETERS
 from ros2_classify.tracking.places import Line, parse_lines, parse_zones, Zone
 from ros2_classify.tracking.tracker import TrackOptions
+from ros2_classify.web.place import host_and_port
 
 FETCH_PARAMETERS = (
     Spec('offline', False, 'Leave the model alone: models come from disk and cache only; also '
@@ -152,6 +153,15 @@ def _range_problem(value: Any) -> str:
     return ''
 
 
+def _place_problem(value: Any) -> str:
+    try:
+        if value:
+            host_and_port(value)
+    except OptionsError as error:
+        return str(error)
+    return ''
+
+
 PARAMETERS = (
     Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or a '
          'model file, by path or URL; set while the node is configured, it is loaded beside '
@@ -203,6 +213,9 @@ PARAMETERS = (
          'counts as hanging: the caller is told, and its thread is abandoned; '
          'fetching and converting are not counted, tensorrt and openvino, which build engines, '
          'have 30 times as long; 0 sets no limit', minimum=0.0, maximum=86400.0),
+    Spec('web', '', 'Where a page for browsers shows the cameras, what is wrong, and settings: host '
+         'and port, such as 127.0.0.1:8080; its URL is in the log; empty: nowhere',
+         read_only=True, problem=_place_problem),
     Spec('autostart', True, 'Configure and activate at start, without a lifecycle manager',
          read_only=True),
     Spec('tune_malloc', True, 'Keep the memory of large images in the process (glibc only)',

@@ -62,6 +62,17 @@ class InstancesOutput(Output):
         return None if instances is None else to_ids_msg(instances, published.header)
 
 
+def annotated(published: Published, trails: Trails) -> Any:
+    """Return the image in BGR, with the result drawn on a copy of it."""
+    bgr = to_bgr(published.pixels, published.color)
+    if bgr is published.pixels:
+        bgr = bgr.copy()
+    result = published.shown
+    if isinstance(result, Detections) and result.track_ids is not None:
+        trails.draw(bgr, result, seconds_of(published.header.stamp))
+    return overlay.draw(bgr, result, copy=False, instances=published.instances)
+
+
 class DebugImageOutput(Output):
     """The image with the result drawn on it."""
 
@@ -73,14 +84,7 @@ class DebugImageOutput(Output):
 
     def write(self, published: Published) -> Any:
         """Return the annotated image."""
-        bgr = to_bgr(published.pixels, published.color)
-        if bgr is published.pixels:
-            bgr = bgr.copy()
-        result = published.shown
-        if isinstance(result, Detections) and result.track_ids is not None:
-            self._trails.draw(bgr, result, seconds_of(published.header.stamp))
-        drawn = overlay.draw(bgr, result, copy=False, instances=published.instances)
-        return to_image_msg(drawn, 'bgr8', published.header)
+        return to_image_msg(annotated(published, self._trails), 'bgr8', published.header)
 
 
 class Publishers:
@@ -136,7 +140,7 @@ class Publishers:
     @property
     def topics(self) -> tuple[str, ...]:
         """The resolved names of the topics of what inference makes."""
-        return tuple(output.publisher.topic_name for output in self._all)
+        return tuple(output.publisher.topic_name for output in self._all if output.publisher)
 
     @property
     def _all(self) -> Iterator[Output]:
@@ -177,7 +181,7 @@ class Publishers:
 
     def destroy(self) -> None:
         """Take the topics away."""
-        for publisher in (*(output.publisher for output in self._outputs),
+        for publisher in (*(output.publisher for output in self._outputs if output.publisher),
                           self._label_info, self._vision_info):
             self._node.destroy_publisher(publisher)
         for other in self._others.values():
