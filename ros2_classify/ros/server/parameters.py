@@ -213,8 +213,8 @@ PARAMETERS = (
          'counts as hanging: the caller is told, and its thread is abandoned; '
          'fetching and converting are not counted, tensorrt and openvino, which build engines, '
          'have 30 times as long; 0 sets no limit', minimum=0.0, maximum=86400.0),
-    Spec('web', '', 'Where a page for browsers shows the cameras, what is wrong, and settings: host '
-         'and port, such as 127.0.0.1:8080; its URL is in the log; empty: nowhere',
+    Spec('web', '', 'Where a page for browsers shows the cameras, what is wrong, and settings: '
+         'host and port, such as 127.0.0.1:8080; its URL is in the log; empty: nowhere',
          read_only=True, problem=_place_problem),
     Spec('autostart', True, 'Configure and activate at start, without a lifecycle manager',
          read_only=True),

@@ -78,7 +78,7 @@ def test_the_page_shows_all_cameras_and_sets_what_counts_for_one(url, browser, p
     browser.wait("document.querySelectorAll('#results li').length == 1")
 
     # The node's rules are those of the page.
-    browser.value("(() => { const e = document.forms.controls.elements.classes;"
+    browser.value('(() => { const e = document.forms.controls.elements.classes;'
                   "e.value = 'elephant'; e.dispatchEvent(new Event('change')); })()")
     assert 'elephant' in browser.wait(
         "!document.querySelector('#control-error').hidden"
@@ -95,7 +95,7 @@ def test_the_page_shows_all_cameras_and_sets_what_counts_for_one(url, browser, p
 def test_nobody_who_looks_costs_nothing(url, peer):
     """Without a browser the server does not even subscribe to the images."""
     peer.spin_until(lambda: not peer.node.count_subscribers(TOPICS[0]), 'no subscription')
-    # A result is still published to whoever subscribes.
+    # A subscriber gets results all the same.
     found = peer.collect(Detection2DArray, '/page_front/detections')
     peer.spin_until(lambda: found, 'a result')
 
