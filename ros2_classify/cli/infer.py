@@ -46,6 +46,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         '--limit', type=int, metavar='N', help='many images: stop after N of them')
     parser.add_argument(
+        '--track', action='store_true',
+        help='detection, images of one camera in their order: give each object an id that stays')
+    parser.add_argument(
         '--results', metavar='FILE',
         help='write the results of all images: .jsonl (JSON lines), .csv, or .json (COCO results)')
     parser.add_argument(
@@ -141,6 +144,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ros2_classify.results.results import Embedding
 
     # Find errors that need no model before it is loaded.
+    if arguments.track and not is_many(arguments):
+        raise OptionsError('--track follows objects through several images, but there is one; '
+                           'give a video, a directory, a bag or a stream')
     if is_many(arguments):
         if arguments.depth is not None:
             raise OptionsError('--depth belongs to one image: give one, or remove it')

@@ -34,8 +34,10 @@ from ros2_classify.progress import human_time, LogProgress, Meter, Status, Termi
 if TYPE_CHECKING:
     from ros2_classify.options import Options
     from ros2_classify.pipeline import Pipeline
-    from ros2_classify.results.results import Result
+    from ros2_classify.results.overlay_tracks import Trails
+    from ros2_classify.results.results import Detections, Result
     from ros2_classify.sources import Source
+    from ros2_classify.tracking.tracker import Tracker
 
 # Frames per second of a video of a live source.
 _LIVE_RATE = 10.0
@@ -99,6 +101,8 @@ class Many:
         rate = _LIVE_RATE if self._source.live else self._source.rate
         self._drawings = arguments.output and drawings(arguments.output, rate, self._source.live)
         self._results = arguments.results and results_file(arguments.results)
+        self._tracker: Tracker | None = None
+        self._trails: Trails | None = None
         self._ended = threading.Event()
         self._done = 0
 
@@ -116,6 +120,8 @@ class Many:
         from ros2_classify.image_io import depth_reader
 
         self._read = depth_reader(pipeline.descriptor.input.input_range)
+        if self._arguments.track:
+            self._begin_to_track(pipeline)
         total = self._source.length
         limit = self._arguments.limit
         if limit:
@@ -164,7 +170,8 @@ class Many:
     def _one(self, pipeline: Pipeline[Result], options: Options, frame: Any, image: Any) -> None:
         from ros2_classify.results.overlay import draw
 
-        result = pipeline(image, 'bgr', options)
+        result = (pipeline(image, 'bgr', options) if self._tracker is None else
+                  self._tracked(self._tracker, pipeline, options, frame.stamp, image))
         row = {'source': frame.name, 'stamp': round(frame.stamp, 6),
                'model': pipeline.descriptor.name, **result.to_dict(),
                'provider': pipeline.engine.provider,
@@ -176,7 +183,28 @@ class Many:
         if self._results:
             self._results.write(frame.name, frame.stamp, result, row)
         if self._drawings:
-            self._drawings.write(draw(image, result), frame.name, frame.stamp)
+            drawn = draw(image, result)
+            if self._trails is not None and result.task == 'detection':
+                self._trails.draw(drawn, result, frame.stamp)
+            self._drawings.write(drawn, frame.name, frame.stamp)
+
+    def _tracked(self, tracker: Tracker, pipeline: Pipeline[Any], options: Options, stamp: float,
+                 image: Any) -> Detections:
+        """Return a result with ids; weak boxes continue tracks, and are no results."""
+        from ros2_classify.tracking.weak import lowered, results
+
+        found = pipeline(image, 'bgr', lowered(options, tracker.options.low))
+        return results(tracker(found, stamp), options, pipeline.labels)
+
+    def _begin_to_track(self, pipeline: Pipeline[Result]) -> None:
+        from ros2_classify.results.overlay_tracks import Trails
+        from ros2_classify.tracking.tracker import Tracker
+
+        if pipeline.task != 'detection':
+            raise OptionsError(
+                f'--track follows objects, but the task of {pipeline.descriptor.name} is '
+                f'{pipeline.task}; remove it')
+        self._tracker, self._trails = Tracker(), Trails()
 
     def _close(self, complete: bool, last: str, total: int | None) -> None:
         for output in (self._results, self._drawings):

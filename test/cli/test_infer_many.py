@@ -243,3 +243,39 @@ def test_progress_in_images():
     assert [str(status) for status in said] == [
         '1 of 8 images (12 %), 1.0 a second, 7 s left',
         '2 of 8 images (25 %), 1.0 a second, 6 s left', '2 of 8 images (25 %), 1.0 a second']
+
+
+@pytest.fixture
+def moving(models):
+    """Return a video of a bright square that moves over a dark ground, and its detector."""
+    video = cv2.VideoWriter(
+        str(models / 'moving.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10.0, (64, 48))
+    for _ in range(6):
+        video.write(np.full((48, 64, 3), 60, np.uint8))
+    video.release()
+    (models / 'boxes.yaml').write_text(DETECTOR)
+    return models / 'moving.avi'
+
+
+def test_objects_have_ids_over_time(moving, capfd):
+    assert infer('--source', str(moving), '--track', '--json', '--output', 'out.avi', model='boxes') == 0
+    rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    ids = [[each['id'] for each in row['results']] for row in rows]
+    # The second image confirms them; the order is that of the scores.
+    assert ids == [['', '']] + [['1', '2']] * 5
+    assert len(frames_of('out.avi')) == 6
+
+
+def test_a_box_below_the_threshold_is_no_result_of_tracking(moving, capfd):
+    assert infer('--source', str(moving), '--track', '--json', '--threshold', '0.8', model='boxes') == 0
+    rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [len(row['results']) for row in rows] == [1] * 6
+
+
+@pytest.mark.parametrize(('words', 'message'), [
+    (['photos/0.png', '--track'], '--track follows objects through several images'),
+    (['photos', '--track'], 'the task of colors is classification'),
+])
+def test_what_cannot_be_tracked_is_said(models, capfd, words, message):
+    assert infer('--source', *words) == 2
+    assert message in capfd.readouterr().err
