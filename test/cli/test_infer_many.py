@@ -258,7 +258,8 @@ def moving(models):
 
 
 def test_objects_have_ids_over_time(moving, capfd):
-    assert infer('--source', str(moving), '--track', '--json', '--output', 'out.avi', model='boxes') == 0
+    assert infer('--source', str(moving), '--track', '--json', '--output', 'out.avi',
+                 model='boxes') == 0
     rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     ids = [[each['id'] for each in row['results']] for row in rows]
     # The second image confirms them; the order is that of the scores.
@@ -267,7 +268,8 @@ def test_objects_have_ids_over_time(moving, capfd):
 
 
 def test_a_box_below_the_threshold_is_no_result_of_tracking(moving, capfd):
-    assert infer('--source', str(moving), '--track', '--json', '--threshold', '0.8', model='boxes') == 0
+    assert infer('--source', str(moving), '--track', '--json', '--threshold', '0.8',
+                 model='boxes') == 0
     rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [len(row['results']) for row in rows] == [1] * 6
 
