@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, TYPE_CHECKING
 
 from ros2_classify.errors import InputError, OptionsError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +85,8 @@ def _read(path: str) -> NDArray[Any]:
     import cv2
 
     pixels = cv2.imread(path, cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.ndim != 2 or pixels.dtype not in (np.uint16, np.float32):
+    if pixels is None or pixels.ndim != 2 or pixels.dtype.name not in (
+            'uint16', 'float32'):
         found = 'no image' if pixels is None else f'{pixels.dtype} {pixels.shape}'
         raise InputError(
             f'the depth image {path} is {found} but must have one channel: PNG of 16 bits in '

@@ -34,8 +34,9 @@ from ros2_classify.progress import human_time, LogProgress, Meter, Status, Termi
 if TYPE_CHECKING:
     from ros2_classify.options import Options
     from ros2_classify.pipeline import Pipeline
+    from ros2_classify.results.detections import Detections
     from ros2_classify.results.overlay_tracks import Trails
-    from ros2_classify.results.results import Detections, Result
+    from ros2_classify.results.results import Result
     from ros2_classify.sources import Source
     from ros2_classify.tracking.tracker import Tracker
 
@@ -168,6 +169,7 @@ class Many:
         return self._source.frames()
 
     def _one(self, pipeline: Pipeline[Result], options: Options, frame: Any, image: Any) -> None:
+        from ros2_classify.results.detections import Detections
         from ros2_classify.results.overlay import draw
 
         result = (pipeline(image, 'bgr', options) if self._tracker is None else
@@ -184,7 +186,7 @@ class Many:
             self._results.write(frame.name, frame.stamp, result, row)
         if self._drawings:
             drawn = draw(image, result)
-            if self._trails is not None and result.task == 'detection':
+            if self._trails is not None and isinstance(result, Detections):
                 self._trails.draw(drawn, result, frame.stamp)
             self._drawings.write(drawn, frame.name, frame.stamp)
 

@@ -20,6 +20,7 @@ from dataclasses import fields
 from typing import Any
 
 from ros2_classify.engines import EngineSettings
+from ros2_classify.filters import parse_class_thresholds
 from ros2_classify.options import Options
 from ros2_classify_benchmark.processes import BenchError
 from ros2_classify_benchmark.settings import Settings
@@ -54,6 +55,12 @@ def engine_values(settings: Settings) -> dict[str, Any]:
 def option_values(settings: Settings) -> dict[str, Any]:
     """Return the thresholds and limits that are set for the server."""
     values = {name: value for name, value in _given(settings).items() if name in _OPTIONS}
+    # As the server reads them: an empty list has no type for ROS.
+    if 'classes' in values:
+        values['classes'] = tuple(filter(None, values['classes']))
+    if 'class_thresholds' in values:
+        values['class_thresholds'] = parse_class_thresholds(
+            filter(None, values['class_thresholds']))
     Options(**values)
     return values
 
