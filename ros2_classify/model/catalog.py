@@ -20,6 +20,7 @@ from collections.abc import Iterable
 import difflib
 import os
 from pathlib import Path, PurePath
+import re
 
 from ros2_classify.download.options import default_import_directory
 from ros2_classify.download.url import (
@@ -39,11 +40,24 @@ _KINDS = (
     (('.h5', '.hdf5', '.keras'), 0, b'\x89HDF', 'a Keras model',
      "export a SavedModel in Keras with model.export('directory'), and use that directory"),
     (('.pt', '.pth'), 0, b'PK\x03\x04', 'a PyTorch checkpoint, or another zip archive',
-     'export a PyTorch model with torch.onnx.export; for an archive, set source.member in '
-     'a descriptor'),
+     'export it: one of Ultralytics with "yolo export model=FILE format=onnx", others with '
+     'torch.onnx.export; for an archive, set source.member in a descriptor'),
     (('.engine', '.plan', '.trt'), 0, b'', 'a TensorRT engine',
      'use the ONNX file that it was built from, with provider: tensorrt'),
 )
+
+
+# How the weights of Ultralytics are called.
+_ULTRALYTICS = re.compile(r'(?:yolo(?:v?\d|_nas|-world)|rtdetr-|best|last)[\w.-]*', re.IGNORECASE)
+
+
+def _export_line(name: str) -> str:
+    """Return how a model of Ultralytics becomes a file that runs; empty for other names."""
+    stem = name.removesuffix('.pt')
+    if not _ULTRALYTICS.fullmatch(stem):
+        return ''
+    return (f'; if it is one of Ultralytics, export it with "yolo export model={stem}.pt '
+            f'format=onnx" and name the file {stem}.onnx')
 
 
 def by_name(name: str) -> str | None:
@@ -106,6 +120,7 @@ def find(name: str) -> Path:
             f'{variant_name(name)}.onnx, in a directory of {SEARCH_PATH_VARIABLE}')
     close = difflib.get_close_matches(name, known, n=3)
     near = f' (did you mean {" or ".join(close)}?)' if close else ''
+    near += _export_line(name)
     there = f'the catalogue has {", ".join(known)}' if known else (
         f'the catalogue is empty (searched: {SEARCH_PATH_VARIABLE} and the package)')
     raise ModelNotFoundError(f'there is no model named {name!r}{near}; {there}; {_FORMS}')

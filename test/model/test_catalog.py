@@ -176,3 +176,20 @@ def test_a_name_counts_before_a_directory_of_that_name(installed, tmp_path, monk
     assert catalog.resolve('cards').origin == str(path)
     with pytest.raises(ModelNotFoundError, match='not a model: cards'):
         catalog.resolve(Path('cards'))
+
+
+@pytest.mark.parametrize(('name', 'file'), [
+    ('yolov8n', 'yolov8n'), ('yolo11s-seg', 'yolo11s-seg'), ('best.pt', 'best'),
+    ('rtdetr-l.pt', 'rtdetr-l')])
+def test_weights_of_ultralytics_are_told_how_to_export_them(name, file):
+    with pytest.raises(ModelNotFoundError) as caught:
+        catalog.resolve(name)
+    assert f'"yolo export model={file}.pt format=onnx" and name the file {file}.onnx' in str(
+        caught.value)
+
+
+@pytest.mark.parametrize('name', ['cats', 'yolox_nno', 'mobilenet'])
+def test_other_unknown_names_are_not(name):
+    with pytest.raises(ModelNotFoundError) as caught:
+        catalog.resolve(name)
+    assert 'yolo export' not in str(caught.value)
