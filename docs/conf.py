@@ -14,6 +14,7 @@
 
 """Settings of Sphinx and of rosdoc2 for the pages in this directory."""
 
+from importlib.util import find_spec
 from pathlib import Path
 import xml.etree.ElementTree as ElementTree
 
@@ -32,6 +33,8 @@ source_suffix = {'.md': 'markdown'}
 root_doc = 'index'
 # Links to headings, as GitHub names them.
 myst_heading_anchors = 4
-html_theme = 'alabaster'
-# The tables of parameters are wide.
-html_theme_options = {'page_width': '95%', 'body_max_width': '1100px'}
+# What rosdoc2 brings may lack these two.
+if find_spec('sphinx_copybutton'):
+    extensions.append('sphinx_copybutton')
+html_theme = 'furo' if find_spec('furo') else 'alabaster'
+html_title = f'ros2_classify {globals().get("release", "")}'.strip()
