@@ -235,10 +235,13 @@ def _labels(found: Predictions, about: dict[str, Any]) -> Report:
         'weighted_f1': _plain(
             classification.weighted(all_.classes.f1, all_.classes.support)),
         'hamming_loss': _plain(all_.hamming_loss)}
+    warnings = [] if found.threshold > 0 else [
+        'the threshold is 0, so that every label counts as said: give --threshold; average '
+        'precision needs none']
     both = found.truth[:, :, None] & chosen[:, None, :]
     return Report(found, about, values, per_class, both.sum(axis=0).astype(np.int64),
                   _ranking_curves(found.truth, found.scores, found.classes.names),
-                  resampled=measures)
+                  warnings, resampled=measures)
 
 
 def _ranking_curves(truth: NDArray[np.bool_], scores: NDArray[np.float64],

@@ -85,11 +85,19 @@ def test_a_dominant_class_is_said(evaluate, crops, tmp_path):
     assert 'balanced_accuracy' in out and 'always_largest_accuracy  ' in out.replace('    ', '  ')
 
 
-def test_a_perfect_result_has_an_interval_all_the_same(evaluate, crops):
-    _, out, _ = evaluate('cards_classifier', crops, '--json', '-')
-    accuracy = json.loads(out)['measures']['accuracy']
-    if accuracy['value'] == 1.0:
-        assert accuracy['low'] == pytest.approx(0.025 ** (1 / 60), abs=1e-6)
+def test_several_labels_need_a_threshold(evaluate, crops):
+    rows = [f'{path.relative_to(crops)},{path.parent.name}' for path in sorted(
+        crops.glob('*/*.png'))[:12]]
+    table = crops / 'several.csv'
+    table.write_text('\n'.join(['image,labels', *rows]) + '\n')
+    try:
+        code, _, err = evaluate('cards_classifier', table, '--threshold', '0')
+        assert code == 0 and 'every label counts as said: give --threshold' in err
+        code, out, err = evaluate('cards_classifier', table, '--threshold', '0.5', '--json', '-')
+        assert code == 0 and 'give --threshold' not in err
+        assert json.loads(out)['measures']['subset_accuracy']['value'] > 0.8
+    finally:
+        table.unlink()
 
 
 @pytest.fixture

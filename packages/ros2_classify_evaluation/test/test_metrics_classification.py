@@ -110,4 +110,8 @@ def test_the_interval_of_a_mean_is_that_of_theory():
     error = 1.96 * np.sqrt(0.8 * 0.2 / 400)
     assert low == pytest.approx(values.mean() - error, abs=0.01)
     assert high == pytest.approx(values.mean() + error, abs=0.01)
+    # Without a mistake in 60: what a rate that low shows in one of 40 such sets.
+    assert interval(lambda _: 1.0, 60) == pytest.approx((0.025 ** (1 / 60), 1.0))
+    assert interval(lambda _: 0.0, 60) == pytest.approx((0.0, 1 - 0.025 ** (1 / 60)))
+    assert interval(lambda _: 0.0, 60, rate=False) == (0.0, 0.0)
     assert interval(lambda _: float('nan'), 10) == pytest.approx((np.nan, np.nan), nan_ok=True)

@@ -57,4 +57,6 @@ class PageOutput(Output):
         """Offer the image; a thread of the page draws it."""
         self.newest = published.result
         self._times.append(time.monotonic())
+        # The positions are found in this thread: the locator belongs to it.
+        assert published.shown is not None
         self.feed.offer(lambda: annotated(published, self._trails))
