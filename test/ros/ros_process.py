@@ -199,17 +199,18 @@ class Peer:
         self.node.create_subscription(msg_type, topic, messages.append, qos)
         return messages
 
-    def call(self, service_type: type, name: str, request: Any, deadline: float = DEADLINE) -> Any:
+    def call(self, service_type: type, name: str, request: Any, deadline: float = DEADLINE,
+             node: str | None = None) -> Any:
         """Call a service and return the response."""
-        future = self.ask(service_type, name, request)
+        future = self.ask(service_type, name, request, node)
         return self.spin_until(lambda: future.done() and future, f'a response of {name}',
                                deadline).result()
 
-    def ask(self, service_type: type, name: str, request: Any) -> Any:
-        """Call a service and return the future."""
+    def ask(self, service_type: type, name: str, request: Any, node: str | None = None) -> Any:
+        """Call a service of a node, by default the one its name begins with; return the future."""
         if name not in self._clients:
             self._clients[name] = self.node.create_client(service_type, name)
-            self._get_known_to(name.rpartition('/')[0])
+            self._get_known_to(node or name.rpartition('/')[0])
         client = self._clients[name]
         self.spin_until(client.service_is_ready, f'the service {name}')
         return client.call_async(request)

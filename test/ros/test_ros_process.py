@@ -14,8 +14,13 @@
 
 """The fixture `start` fails a test whose node logs an unexpected failure."""
 
+from pathlib import Path
+import re
+
 import pytest
 from ros_process import failures
+
+TESTS = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize('line', [
@@ -41,3 +46,10 @@ def test_the_fixture_looks_at_the_log_when_a_test_ends(start):
     assert len(camera.failures()) == 1
     # Else this test would fail now.
     camera.expected_failure = 'the wait failed'
+
+
+def test_services_are_called_by_the_peer_alone():
+    """Responses to a client that the server doesn't know yet are dropped: `Peer.ask` waits."""
+    direct = [path.name for path in TESTS.rglob('*.py')
+              if re.search(r'\.call_async\(', path.read_text())]
+    assert direct == ['ros_process.py']

@@ -17,11 +17,15 @@
 from __future__ import annotations
 
 import os
+import time
 
 from lifecycle_msgs.srv import GetState
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
+
+#: Seconds after which a request without a response is sent again.
+_ASK_AGAIN = 1.0
 
 
 def lifecycle_state(server: str, timeout: float) -> str:
@@ -37,15 +41,17 @@ def lifecycle_state(server: str, timeout: float) -> str:
             client = node.create_client(GetState, f'{server}/get_state')
             executor = SingleThreadedExecutor(context=context)
             executor.add_node(node)
-            clock = node.get_clock()
-            begun = clock.now()
-            if not client.wait_for_service(timeout_sec=timeout):
-                return ''
-            left = timeout - (clock.now() - begun).nanoseconds * 1e-9
-            future = client.call_async(GetState.Request())
-            executor.spin_until_future_complete(future, timeout_sec=max(left, 0.0))
+            end = time.monotonic() + timeout
+            label = ''
+            if client.wait_for_service(timeout_sec=timeout):
+                # A server may not know this client yet: its response is dropped then.
+                while not label and (left := end - time.monotonic()) > 0.0:
+                    future = client.call_async(GetState.Request())
+                    executor.spin_until_future_complete(future, min(left, _ASK_AGAIN))
+                    if future.done():
+                        label = str(future.result().current_state.label)
             executor.shutdown()
-            return str(future.result().current_state.label) if future.done() else ''
+            return label
         finally:
             node.destroy_node()
     finally:

@@ -104,11 +104,7 @@ def test_a_disabled_camera_is_not_subscribed_to_and_the_model_stays(
     right.result(RED, others)
 
     def enable(name: str, value: bool) -> str:
-        client = peer.node.create_client(SetBool, name)
-        peer.spin_until(client.service_is_ready, f'the service {name}')
-        future = client.call_async(SetBool.Request(data=value))
-        peer.spin_until(future.done, f'the response of {name}')
-        response: Any = future.result()
+        response = peer.call(SetBool, name, SetBool.Request(data=value), node='/server')
         assert response.success
         return str(response.message)
 

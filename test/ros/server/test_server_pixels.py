@@ -103,14 +103,11 @@ def test_key_points_come_with_the_header_and_the_rows(start, peer, tmp_path):
 def test_the_service_returns_key_points_and_pixels(start, peer, tmp_path):
     srv = pytest.importorskip('ros2_classify_interfaces.srv')
     start('server', {'model': save_pose(tmp_path)}).wait_for_line('active:')
-    client = peer.node.create_client(srv.Detect, '/server/detect')
-    assert client.wait_for_service(20)
     image = Image(width=64, height=48, encoding='rgb8', step=192, data=bytes(64 * 48 * 3))
-    pending = client.call_async(srv.Detect.Request(image=image))
-    peer.spin_until(pending.done, 'the response')
-    assert pending.result().success, pending.result().message
-    assert len(pending.result().keypoints.objects) == len(pending.result().detections.detections)
-    assert not pending.result().instances.data
+    response = peer.call(srv.Detect, '/server/detect', srv.Detect.Request(image=image))
+    assert response.success, response.message
+    assert len(response.keypoints.objects) == len(response.detections.detections)
+    assert not response.instances.data
 
 
 def test_a_model_with_masks_returns_after_one_without(start, peer, tmp_path, detector):
