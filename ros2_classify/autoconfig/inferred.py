@@ -20,8 +20,8 @@ import ast
 from collections.abc import Mapping, Sequence
 from typing import Any, TYPE_CHECKING
 
-from ros2_classify.autoconfig.detectors import resizes_itself, usual_size
 from ros2_classify.autoconfig.evidence import plain
+from ros2_classify.autoconfig.named_detectors import resizes_itself, usual_size
 from ros2_classify.errors import LabelsError
 from ros2_classify.model.descriptor import Size, Task
 from ros2_classify.model.labels import Labels

@@ -23,16 +23,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, InputSettings, Strength
+from ros2_classify.autoconfig import detector_inputs as inputs
+from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, Strength
 from ros2_classify.autoconfig.prior_detectors import quoted
 from ros2_classify.autoconfig.tails import Tail
 from ros2_classify.decoders.boxes import cell_count
 from ros2_classify.engines.base import TensorSpec
 
-_INPUT = InputSettings(
-    {'scale': 1 / 255, 'resize': 'letterbox', 'anchor': 'center', 'pad_value': 114.0},
-    'pixels from 0 to 1, letterbox in the centre padded with 114, as the YOLO family is trained',
-    ('input.color', 'input.scale', 'input.mean', 'input.std'))
 _STRIDES = ((8, 16, 32), (8, 16, 32, 64))
 _ANCHORS = 3
 # Numbers beyond this are pixels, neither scores nor angles.
@@ -89,10 +86,10 @@ def _points(evidence: Evidence, output: TensorSpec) -> Iterator[Hypothesis]:
                  'classes': classes, **beside.options},
                 f'the output {output} has a row for each of three anchors of the '
                 f'{rows // _ANCHORS} cells, and key points in pixels behind the classes',
-                Strength.EXACT, _INPUT, beside.details, strides=strides, anchors=_ANCHORS,
+                Strength.EXACT, inputs.YOLO, beside.details, strides=strides, anchors=_ANCHORS,
                 probabilities=(output.name, 4, 5 + classes))
 
 
 def _named(decoder: str, missing: str) -> Hypothesis:
     return Hypothesis(
-        'detection', decoder, {}, missing, Strength.EXACT, _INPUT, missing=missing)
+        'detection', decoder, {}, missing, Strength.EXACT, inputs.YOLO, missing=missing)

@@ -24,25 +24,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, InputSettings, Strength
+from ros2_classify.autoconfig import detector_inputs as inputs
+from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, Strength
 from ros2_classify.decoders.anchors import FAMILIES
 from ros2_classify.decoders.boxes import cell_count
 from ros2_classify.decoders.priors import make_priors, SETS
 from ros2_classify.engines.base import TensorSpec
 from ros2_classify.errors import Ros2ClassifyError
 
-_ALL = ('input.color', 'input.scale', 'input.mean', 'input.std')
 _STRIDES = (8, 16, 32)
-_UNKNOWN = InputSettings({}, 'pixels from 0 to 255, stretched', _ALL)
-_SCRFD_INPUT = InputSettings(
-    {'mean': (127.5,) * 3, 'std': (128.0,) * 3, 'resize': 'letterbox', 'anchor': 'top_left',
-     'pad_value': 0.0},
-    'rgb, pixels from -1 to 1, letterbox at the top left, as InsightFace feeds SCRFD', _ALL)
-_CENTERFACE_INPUT = InputSettings(
-    {}, 'rgb, pixels from 0 to 255, stretched, as CenterFace was published', _ALL)
-_FASTESTDET_INPUT = InputSettings(
-    {'color': 'bgr', 'scale': 1 / 255},
-    'bgr, pixels from 0 to 1, stretched, as FastestDet is trained', _ALL)
 # Columns of boxes with key points behind the four offsets.
 _OFFSETS = (4, 8, 10, 14, 16, 18)
 
@@ -72,7 +62,7 @@ def _scrfd(evidence: Evidence) -> Iterator[Hypothesis]:
         yield Hypothesis(
             'detection', 'scrfd', {'activation': 'sigmoid'} if logits else {},
             f'there are scores and distances for each of the {sum(counts)} cells of strides '
-            '8, 16 and 32', Strength.EXACT, _SCRFD_INPUT)
+            '8, 16 and 32', Strength.EXACT, inputs.SCRFD)
 
 
 def _centerface(evidence: Evidence) -> Iterator[Hypothesis]:
@@ -89,7 +79,7 @@ def _centerface(evidence: Evidence) -> Iterator[Hypothesis]:
             and grids == {(size[1] // 4, size[0] // 4)}:
         yield Hypothesis(
             'detection', 'centerface', {}, 'there are a heat map, sizes and offsets for cells of '
-            'four pixels', Strength.EXACT, _CENTERFACE_INPUT,
+            'four pixels', Strength.EXACT, inputs.CENTERFACE,
             ('output.outputs: the sizes before the offsets, as CenterFace has them',))
 
 
@@ -109,7 +99,7 @@ def _fastestdet(evidence: Evidence) -> Iterator[Hypothesis]:
         yield Hypothesis(
             'detection', 'fastestdet', {'output': outputs[0].name},
             f'the output {outputs[0]} has an objectness, a box and class scores with a sum of 1 '
-            'for each cell', Strength.EXACT, _FASTESTDET_INPUT)
+            'for each cell', Strength.EXACT, inputs.FASTESTDET)
 
 
 def _offsets(evidence: Evidence) -> Iterator[Hypothesis]:
@@ -131,7 +121,8 @@ def _offsets(evidence: Evidence) -> Iterator[Hypothesis]:
               f'output has rows: give yours with output: {{decoder: ssd, priors: FILE, {names}}}')
     yield Hypothesis(
         'detection', 'ssd', {}, f'the output {boxes[0]} has offsets in each row', Strength.USUAL,
-        _UNKNOWN, missing=f'its boxes are offsets to priors that are not in the file; {listed}; '
+        inputs.UNKNOWN,
+        missing=f'its boxes are offsets to priors that are not in the file; {listed}; '
         'see docs/decoders.md#ssd')
 
 
@@ -174,7 +165,7 @@ def _maps(evidence: Evidence) -> Iterator[Hypothesis]:
         return
     yield Hypothesis(
         'detection', 'yolo_anchors', {}, f'the outputs are maps with strides of {sorted(strides)}',
-        Strength.USUAL, _UNKNOWN, missing=missing)
+        Strength.USUAL, inputs.UNKNOWN, missing=missing)
 
 
 def _stride(tensor: TensorSpec, size: tuple[int, int]) -> int:
