@@ -68,6 +68,8 @@ setup(
                  'pytest>=7,<9', 'rosbags>=0.10'],
         # Only for reading bags as sources of images.
         'bag': ['rosbags>=0.10'],
+        # Only for completing what is typed in a shell.
+        'completion': ['argcomplete>=1.12'],
         # Only for changing models: a batch dimension, int8.
         'tools': ['onnx>=1.15'],
         # Only for converting TensorFlow models, on any machine; see docs/tensorflow.md.

@@ -203,7 +203,7 @@ def options_of(verb):
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             return [action for action in action.choices[verb]._actions
-                    if action.dest != 'help']
+                    if action.dest != 'help' and action.option_strings]
     raise AssertionError('there are no verbs')
 
 

@@ -36,7 +36,8 @@ KEYS = {'cv2': 'python3-opencv', 'google': 'python3-protobuf', 'numpy': 'python3
 # The benchmark draws with matplotlib and unpacks compressed bags with lz4 and zstandard.
 # rosbags reads bags as sources of images; foxglove_msgs is for Foxglove's image panel alone.
 OPTIONAL = {'bond', 'foxglove_msgs', 'lz4', 'matplotlib', 'ros2_classify_interfaces',
-            'ros2doctor', 'rosbags', 'tensorflow', 'tf2onnx', '_typeshed', 'zstandard'}
+            'ros2doctor', 'rosbags', 'argcomplete', 'tensorflow', 'tf2onnx', '_typeshed',
+            'zstandard'}
 # `testing` makes models for tests: pip's extra `test` has it, rosdep has no key.
 TEST_ONLY = {'onnx'}
 
@@ -163,7 +164,7 @@ def test_the_wheel_offers_the_extras(wheel):
     metadata = next(name for name in wheel.namelist() if name.endswith('/METADATA'))
     text = wheel.read(metadata).decode()
     assert set(re.findall(r'^Provides-Extra: (\w+)', text, re.MULTILINE)) == {
-        'bag', 'cpu', 'gpu', 'tensorflow', 'test', 'tools', 'training'}
+        'bag', 'completion', 'cpu', 'gpu', 'tensorflow', 'test', 'tools', 'training'}
     assert 'Requires-Dist: onnxruntime' in text
     # Without an extra, no build of onnxruntime comes: one that is there already is not doubled.
     for line in text.splitlines():

@@ -21,15 +21,20 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 import logging
 import os
-import shutil
 import sys
-import textwrap
-from typing import Any, NoReturn
+from typing import Any
 
 from ros2_classify import __version__
 from ros2_classify.cli.interrupt import interruptible
+from ros2_classify.cli.parser import add_old_name, assign_words, Parser
+from ros2_classify.cli.terminal import paint, say, show, show_json, show_table, with_old_keys
 from ros2_classify.errors import InputError, OptionsError, Ros2ClassifyError
-from ros2_classify.limits import address_space_problem, machine_limit, shown
+from ros2_classify.limits import address_space_problem, machine_limit
+
+__all__ = [
+    'EXIT_INTERRUPTED', 'EXIT_MODEL', 'EXIT_NO_ROS', 'EXIT_OK', 'EXIT_UNVERIFIED', 'EXIT_USAGE',
+    'add_old_name', 'main', 'NODES', 'paint', 'Parser', 'say', 'show', 'show_json', 'show_log',
+    'show_table', 'with_old_keys']
 
 EXIT_OK = 0
 EXIT_MODEL = 1
@@ -91,7 +96,13 @@ def _main(words: list[str], *, own_process: bool) -> int:
         return _fail(f'{words[0]} needs {_OPTIONAL[words[0]]}, which is not installed; build '
                      'packages/ with colcon too, or install it from there with pip', EXIT_USAGE)
     of_models = extensions(_MODELS_GROUP) if words[:1] == ['models'] else {}
-    arguments = _parser(more, of_models).parse_args(words)
+    parser = _parser(more, of_models)
+    if '_ARGCOMPLETE' in os.environ and own_process:
+        from ros2_classify.cli.complete import complete
+        complete(parser)
+    arguments = parser.parse_args(words)
+    if hasattr(arguments, 'words_to'):
+        assign_words(arguments)
     try:
         # Only a process of its own may be ended.
         with (interruptible(lambda: os._exit(_fail('interrupted', EXIT_INTERRUPTED)))
@@ -152,60 +163,7 @@ def _parser(more: Mapping[str, Callable[..., None]] | None = None,
     return parser
 
 
-# Characters: an error may list many files, or a catalogue.
-_LONGEST = 8000
 _KINDS = ((logging.ERROR, 'error'), (logging.WARNING, 'warning'))
-
-
-# Keys of JSON output, and the old names that stay beside them for one release.
-_OLD_KEYS = {
-    'model_file': 'network', 'onnx_file': 'network',  # words: old
-    'inferred': 'guesses', 'result': 'answer', 'images': 'pictures'}  # words: old
-
-
-def show(text: object = '', **options: Any) -> None:
-    """Print lines on standard output, with names from files made printable."""
-    print('\n'.join(shown(line, _LONGEST) for line in str(text).split('\n')), **options)
-
-
-def say(kind: str, text: object) -> None:
-    """Print ``kind: text``; only a terminal gets wrapped lines, so that scripts can grep."""
-    line = shown(f'{kind}: {text}' if kind else str(text), _LONGEST)
-    if sys.stderr.isatty():
-        width = max(shutil.get_terminal_size().columns, 40)
-        # Paths and commands stay whole: users copy them.
-        line = textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False,
-                             subsequent_indent='  ')
-    print(line, file=sys.stderr, flush=True)
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors look like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the usage and the error, and exit with 2."""
-        self.print_usage(sys.stderr)
-        say('error', message)
-        self.exit(2)
-
-
-def add_old_name(parser: argparse._ActionsContainer, old: str, new: str, dest: str,
-                 **kwargs: Any) -> None:
-    """Accept an option under its old name for one release: hidden, and with a warning."""
-    class Renamed(argparse.Action):
-        def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
-                     values: str | Sequence[Any] | None, option: str | None = None) -> None:
-            say('warning', f'{old} is now {new}; the old name goes with the next release')
-            setattr(namespace, dest, values)
-
-    parser.add_argument(
-        old, action=Renamed, dest=argparse.SUPPRESS, help=argparse.SUPPRESS,
-        default=argparse.SUPPRESS, **kwargs)
-
-
-def with_old_keys(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an object for JSON output with its renamed keys under their old names too."""
-    return {**data, **{old: data[new] for new, old in _OLD_KEYS.items() if new in data}}
 
 
 class _Handler(logging.Handler):

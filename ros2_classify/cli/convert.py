@@ -23,7 +23,7 @@ from pathlib import Path
 import sys
 from typing import Any
 
-from ros2_classify.cli import EXIT_OK, show
+from ros2_classify.cli import EXIT_OK, show, show_json
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -88,8 +88,8 @@ def run_convert(arguments: argparse.Namespace) -> int:
         model, report_file = export(done, Path(arguments.output).expanduser())
     report = json.loads(done.report.read_text(encoding='utf-8'))
     if arguments.json:
-        print(json.dumps({'model': str(model), 'report': str(report_file), 'log': str(done.log),
-                          'from_cache': not done.fresh, **report}))
+        show_json({'model': str(model), 'report': str(report_file), 'log': str(done.log),
+                   'from_cache': not done.fresh, **report})
         return EXIT_OK
     for line in _summary(report, fresh=done.fresh):
         show(line)

@@ -17,9 +17,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 
-from ros2_classify.cli import EXIT_MODEL, EXIT_OK, show
+from ros2_classify.cli import EXIT_MODEL, EXIT_OK, show, show_json
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -49,14 +48,13 @@ def run(arguments: argparse.Namespace) -> int:
         issues.append(issue)
         if not arguments.json:
             # At once: a module on a slow disk takes a while.
-            show(f'{issue.level:8} {issue.check}: {issue.text}', flush=True)
+            show(f'{issue.level:8} {issue.check}: {issue.text}', style=issue.level, flush=True)
             if issue.cure:
                 show(f'{"":11}-> {issue.cure}', flush=True)
     errors = sum(issue.level == 'error' for issue in issues)
     warnings = sum(issue.level == 'warning' for issue in issues)
     if arguments.json:
-        print(json.dumps({'ok': not errors,
-                          'findings': [issue.to_dict() for issue in issues]}))
+        show_json({'ok': not errors, 'findings': [issue.to_dict() for issue in issues]})
     else:
         show(f'{errors} {"error" if errors == 1 else "errors"}, '
              f'{warnings} {"warning" if warnings == 1 else "warnings"}')

@@ -17,10 +17,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any, TYPE_CHECKING
 
-from ros2_classify.cli import EXIT_OK, infer_depth, models_files as fetching, say, show
+from ros2_classify.cli import (
+    EXIT_OK, infer_depth, models_files as fetching, say, show, show_json)
+from ros2_classify.cli.parser import add_model
 from ros2_classify.errors import OptionsError
 
 if TYPE_CHECKING:
@@ -32,13 +33,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb and its arguments."""
     parser = verbs.add_parser(
         'infer', help='classify, segment or compare images, or detect objects in them',
+        usage='%(prog)s MODEL SOURCE... [options]',
         description='Run a model on images and print the results, best first.')
+    add_model(parser, '--image', 'image', 'photo.jpg')
     parser.add_argument(
-        '--model', required=True, metavar='MODEL',
+        '--model', metavar='MODEL',
         help='a name from "models list", a descriptor file (.yaml), or a model file (.onnx, '
              '.pb, the directory of a SavedModel) by its path or URL')
     parser.add_argument(
-        '--image', '--source', required=True, nargs='+', metavar='SOURCE',
+        '--image', '--source', nargs='+', metavar='SOURCE',
         help='an image in any format that OpenCV reads (its EXIF orientation is applied); or '
              'directories, patterns such as "photos/*.jpg", videos, a webcam number, a stream '
              '(rtsp://, http://), bags (.mcap, .db3)')
@@ -202,7 +205,7 @@ def run(arguments: argparse.Namespace) -> int:
     if empty and suspicious:
         say('warning', f'nothing found: {said}')
     if arguments.json:
-        print(json.dumps(found))
+        show_json(found)
         return EXIT_OK
     times = found['timing_ms']
     width, height = result.image_size

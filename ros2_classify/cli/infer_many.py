@@ -19,14 +19,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
-import json
 import signal
 import sys
 import threading
 import time
 from typing import Any, TYPE_CHECKING
 
-from ros2_classify.cli import EXIT_INTERRUPTED, EXIT_OK, say, show
+from ros2_classify.cli import EXIT_INTERRUPTED, EXIT_OK, say, show, show_json
 from ros2_classify.cli.infer_outputs import drawings, is_video, results_file
 from ros2_classify.errors import InputError, OptionsError
 from ros2_classify.progress import human_time, LogProgress, Meter, Status, TerminalProgress
@@ -179,7 +178,7 @@ class Many:
                'provider': pipeline.engine.provider,
                'unverified': list(pipeline.unverified)}
         if self._arguments.json:
-            print(json.dumps(row), flush=True)
+            show_json(row)
         elif self._shows_each:
             show(f'{frame.name}: {summary(result)}')
         if self._results:

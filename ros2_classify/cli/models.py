@@ -19,11 +19,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from ros2_classify.cli import add_old_name, EXIT_OK, show, with_old_keys
+from ros2_classify.cli import add_old_name, EXIT_OK, show, show_json, show_table, with_old_keys
 
 if TYPE_CHECKING:
     from ros2_classify.model.descriptor import ModelDescriptor
@@ -93,20 +92,25 @@ def run_list(arguments: argparse.Namespace) -> int:
 
     rows = [_row(name, path) for name, path in catalog.entries().items()]
     if arguments.json:
-        print(json.dumps(rows))
+        show_json(rows)
         return EXIT_OK
     if not rows:
         show('the catalogue is empty; put descriptors into a directory and name it in '
              'ROS2_CLASSIFY_MODEL_PATH')
         return EXIT_OK
-    table = [('model', 'task', 'licence', 'file')]
-    table += [(row['name'], 'unusable', '', row['error']) if row['error'] else
-              (row['name'], row['task'] or 'inferred', row['license'] or 'not given',
-               row['model_file'] or row['state']) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*table)]
-    for cells in table:
-        show('  '.join(f'{cell:{width}}' for cell, width in zip(cells, widths)).rstrip())
+    show_table([('model', 'task', 'size', 'licence', 'cached'), *map(_cells, rows)])
     return EXIT_OK
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    from ros2_classify.progress import human_size
+
+    if row['error']:
+        return row['name'], 'unusable', '', '', f'error: {row["error"]}'
+    size = human_size(row['size']) if row['size'] else '-'
+    return (row['name'], row['task'] or 'inferred', size, row['license'] or 'not given',
+            'yes' if row['cached'] else 'no' if row['state'].startswith('not fetched') else
+            f'no: {row["state"]}')
 
 
 def _row(name: str, path: Path) -> dict[str, Any]:
@@ -116,7 +120,7 @@ def _row(name: str, path: Path) -> dict[str, Any]:
 
     row: dict[str, Any] = {
         'name': name, 'descriptor': str(path), 'task': None, 'license': None, 'model_file': None,
-        'state': None, 'error': None}
+        'state': None, 'size': None, 'cached': False, 'error': None}
     try:
         descriptor = load_descriptor(path)
     except Ros2ClassifyError as error:
@@ -125,8 +129,8 @@ def _row(name: str, path: Path) -> dict[str, Any]:
     return with_old_keys({**row, **state_of(descriptor)})
 
 
-def state_of(descriptor: ModelDescriptor) -> dict[str, str | None]:
-    """Return where a model's file is, without reading it."""
+def state_of(descriptor: ModelDescriptor) -> dict[str, Any]:
+    """Return where a model's file is, and its bytes, without reading it."""
     from ros2_classify.download.fetch import cached
     from ros2_classify.errors import ModelNotFoundError
     from ros2_classify.model.files import request_for
@@ -136,14 +140,14 @@ def state_of(descriptor: ModelDescriptor) -> dict[str, str | None]:
         request = request_for(descriptor)
     except ModelNotFoundError:
         # The list shows missing files too.
-        return {'model_file': None, 'state': 'model file missing'}
+        return {'model_file': None, 'state': 'model file missing', 'size': None, 'cached': False}
     path = request.path or cached(request)
     if path is not None:
-        return {'model_file': str(path), 'state': 'here'}
-    if request.sha256 is None:
-        return {'model_file': None, 'state': 'URL without a sha256'}
-    size = f' ({human_size(request.size)})' if request.size else ''
-    return {'model_file': None, 'state': f'not fetched{size}'}
+        size = path.stat().st_size if path.is_file() else None
+        return {'model_file': str(path), 'state': 'here', 'size': size, 'cached': True}
+    size_text = f' ({human_size(request.size)})' if request.size else ''
+    state = 'URL without a sha256' if request.sha256 is None else f'not fetched{size_text}'
+    return {'model_file': None, 'state': state, 'size': request.size, 'cached': False}
 
 
 def run_show(arguments: argparse.Namespace) -> int:
@@ -154,7 +158,7 @@ def run_show(arguments: argparse.Namespace) -> int:
     row = {'name': descriptor.name, 'descriptor': descriptor.origin, **state_of(descriptor),
            **_declared(descriptor)}
     if arguments.json:
-        print(json.dumps(with_old_keys(row)))
+        show_json(with_old_keys(row))
         return EXIT_OK
     for key, value in row.items():
         if isinstance(value, dict):

@@ -17,13 +17,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import (
-    EXIT_MODEL, EXIT_OK, EXIT_UNVERIFIED, models_files as fetching, say, show, with_old_keys)
+    EXIT_MODEL, EXIT_OK, EXIT_UNVERIFIED, models_files as fetching, say, show, show_json,
+    with_old_keys)
 from ros2_classify.cli.infer import add_input, described
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def add_parsers(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument('--output', metavar='FILE',
                         help='the .yaml file to write (default: print it)')
     parser.add_argument('--force', action='store_true', help='overwrite an existing file')
+    parser.add_argument('--json', action='store_true',
+                        help='print one JSON object: the descriptor, and its text')
     fetching.add_arguments(parser)
     parser.set_defaults(run=run_describe)
 
@@ -80,7 +82,7 @@ def run_check(arguments: argparse.Namespace) -> int:
                          provider=arguments.provider,
                          fetch=fetching.options_of(arguments))
     if arguments.json:
-        print(json.dumps(with_old_keys(summary(report))))
+        show_json(with_old_keys(summary(report)))
     else:
         for line in _page(report, arguments.image):
             show(line)
@@ -107,19 +109,34 @@ def run_describe(arguments: argparse.Namespace) -> int:
     text, report = describe_model(
         arguments.model, path.absolute().parent if path else None,
         fetch=fetching.options_of(arguments))
-    if path is None:
-        show(text, end='')
-    else:
+    if path is not None:
         try:
             write_descriptor(text, path, force=arguments.force)
         except OSError as error:
             raise OptionsError(f'{path} cannot be written: {error.strerror}') from error
+    if arguments.json:
+        _show_description(text, report, path)
+    elif path is None:
+        show(text, end='')
+    else:
         show(f'wrote {path}; verify the settings marked as inferred, then: '
              f'python3 -m ros2_classify models check {path}')
     if report.descriptor is None:
         say('error', report.problems[0])
         return EXIT_MODEL
     return EXIT_OK
+
+
+def _show_description(text: str, report: Report, path: Path | None) -> None:
+    from ros2_classify.inspection.check import summary
+    from ros2_classify.yaml_config import read_yaml
+
+    data = summary(report)
+    show_json({'model': data['model'], 'ok': not report.problems,
+               'descriptor_file': None if path is None else str(path),
+               'descriptor': read_yaml(text, 'the descriptor')[0], 'text': text,
+               'inferred': data['inferred'],
+               'unverified': data['unverified'], 'problems': data['problems']})
 
 
 def _page(report: Report, image: str | None) -> list[str]:

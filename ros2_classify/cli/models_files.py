@@ -17,11 +17,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from ros2_classify.cli import EXIT_MODEL, EXIT_OK, show, show_log, with_old_keys
+from ros2_classify.cli import EXIT_MODEL, EXIT_OK, show, show_json, show_log, with_old_keys
 from ros2_classify.download.options import FetchOptions
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def run_fetch(arguments: argparse.Namespace) -> int:
         if not arguments.json:
             show(f'{descriptor.name}: {path}')
     if arguments.json:
-        print(json.dumps(rows))
+        show_json(rows)
     return EXIT_OK
 
 
@@ -80,14 +79,18 @@ def run_verify(arguments: argparse.Namespace) -> int:
         rows += _verified_cache()
         failed = [row for row in rows if row['state'] == 'damaged']
     if arguments.json:
-        print(json.dumps(rows))
+        show_json(rows)
     else:
         for row in rows:
-            show(f'{row["state"]:11}  {row["name"]}  {row["model_file"] or ""}'.rstrip())
+            show(f'{row["state"]:11}  {row["name"]}  {row["model_file"] or ""}'.rstrip(),
+                 style=_STYLES.get(row['state'], 'warning'))
             if row.get('error'):
                 show(f'  {row["error"]}')
         show(f'{len(rows)} checked, {len(failed)} failed')
     return EXIT_MODEL if failed else EXIT_OK
+
+
+_STYLES = {'ok': 'ok', 'damaged': 'error', 'unusable': 'error'}
 
 
 def _row(verified: Verified) -> dict[str, Any]:
@@ -117,9 +120,9 @@ def run_bundle(arguments: argparse.Namespace) -> int:
     descriptors = [resolve(model) for model in arguments.models]
     members = write_bundle(descriptors, output, options)
     if arguments.json:
-        print(json.dumps({'bundle': str(output), 'size': output.stat().st_size,
-                          'models': [descriptor.name for descriptor in descriptors],
-                          'files': members}))
+        show_json({'bundle': str(output), 'size': output.stat().st_size,
+                   'models': [descriptor.name for descriptor in descriptors],
+                   'files': members})
     else:
         show(f'wrote {output} ({human_size(output.stat().st_size)}) with '
              f'{", ".join(descriptor.name for descriptor in descriptors)}; on the '
@@ -144,9 +147,9 @@ def run_import(arguments: argparse.Namespace) -> int:
     known = set(catalog.entries().values())
     models = [path.stem if path in known else str(path) for path in imported.models]
     if arguments.json:
-        print(json.dumps({'models': models, 'files': [str(path) for path in imported.files],
-                          'converted': [str(path) for path in imported.converted],
-                          'replaced': [str(path) for path in imported.replaced]}))
+        show_json({'models': models, 'files': [str(path) for path in imported.files],
+                   'converted': [str(path) for path in imported.converted],
+                   'replaced': [str(path) for path in imported.replaced]})
         return EXIT_OK
     for path in imported.replaced:
         show(f'replaced {path}')

@@ -20,12 +20,11 @@ import argparse
 from collections.abc import Iterator
 from importlib import import_module
 import itertools
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ros2_classify.cli import EXIT_OK, models_files as fetching, show, with_old_keys
+from ros2_classify.cli import EXIT_OK, models_files as fetching, show, show_json, with_old_keys
 
 if TYPE_CHECKING:
     from ros2_classify.quantize import Images, Pixels
@@ -76,10 +75,10 @@ def run_quantize(arguments: argparse.Namespace) -> int:
         Path(os.path.expanduser(arguments.output)), target=arguments.target,
         precision=arguments.precision, fetch=fetching.options_of(arguments), force=arguments.force)
     if arguments.json:
-        print(json.dumps(with_old_keys({
+        show_json(with_old_keys({
             'model': str(done.model), 'descriptor': str(done.descriptor),
             'images': done.images, 'agreement': round(done.agreement, 4),
-            'bytes_before': done.bytes_before, 'bytes_after': done.bytes_after})))
+            'bytes_before': done.bytes_before, 'bytes_after': done.bytes_after}))
         return EXIT_OK
     show(f'{done.model} ({done.bytes_after / 1e6:.1f} MB, was {done.bytes_before / 1e6:.1f} MB) '
          f'and {done.descriptor}')

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 import sys
 
-from ros2_classify.cli import EXIT_MODEL, EXIT_NO_ROS, EXIT_OK, say, show
+from ros2_classify.cli import EXIT_MODEL, EXIT_NO_ROS, EXIT_OK, say, show, show_json
 from ros2_classify.limits import machine_limit
 
 _ROS_PACKAGES = ('ament_', 'rcl', 'rmw', 'ros2_classify_interfaces', 'rosidl_', 'rpyutils')
@@ -70,6 +70,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         '--timeout', type=float, default=5.0, metavar='SECONDS',
         help='how long to wait for the response (default: 5)')
+    parser.add_argument('--json', action='store_true', help='print one JSON object')
     parser.set_defaults(run=run)
 
 
@@ -78,8 +79,12 @@ def run(arguments: argparse.Namespace) -> int:
     def ask() -> int:
         asking = import_module('ros2_classify.ros.client.lifecycle_state')
         state: str = asking.lifecycle_state(arguments.server, arguments.timeout)
-        if state == 'active':
+        if arguments.json:
+            show_json({'server': arguments.server, 'ok': state == 'active',
+                       'state': state or None})
+        elif state == 'active':
             show(f'{arguments.server} is active')
+        if state == 'active':
             return EXIT_OK
         what = (f'is {state}' if state else
                 f'does not respond within {arguments.timeout:g} s: it is not running, or has '

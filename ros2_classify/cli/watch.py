@@ -22,6 +22,7 @@ import threading
 from typing import Any
 
 from ros2_classify.cli import EXIT_INTERRUPTED, EXIT_OK, infer, models_files as fetching, say, show
+from ros2_classify.cli.parser import add_model
 from ros2_classify.errors import OptionsError
 
 
@@ -29,13 +30,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb and its arguments."""
     parser = verbs.add_parser(
         'watch', help='show a model on images, live in the browser',
+        usage='%(prog)s MODEL SOURCE [options]',
         description='Run a model on a source and show a page in the browser: the annotated '
                     'image, results, and thresholds as controls. Ctrl-C ends it.')
+    add_model(parser, '--source', 'source', '0')
     parser.add_argument(
-        '--model', required=True, metavar='MODEL',
+        '--model', metavar='MODEL',
         help='a name from "models list", a descriptor file, or a model file by its path or URL')
     parser.add_argument(
-        '--source', required=True, metavar='SOURCE',
+        '--source', metavar='SOURCE',
         help='an image, a directory, a pattern such as "photos/*.jpg", a video, a webcam number, '
              'a stream (rtsp://, http://), or a bag')
     parser.add_argument('--topic', default='', metavar='NAME', help="the topic of a bag's images")

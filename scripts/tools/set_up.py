@@ -136,6 +136,10 @@ class Builder:
             # Links to files that are gone would stay.
             shutil.rmtree(build)
         self._colcon('package', list(LINKED), ['--symlink-install'])
+        # colcon puts it where `ros2 run` looks, which is on nobody's PATH.
+        program = self._environment.venv / 'bin' / 'ros2_classify'
+        program.unlink(missing_ok=True)
+        program.symlink_to(self._environment.install / 'lib' / 'ros2_classify' / 'ros2_classify')
         if not self._environment.sourced:
             # colcon leaves it to its setup.bash to make a linked package known, in PYTHONPATH;
             # nothing is sourced here.

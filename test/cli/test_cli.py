@@ -289,12 +289,13 @@ def test_models_list(models, capfd):
     lines = {line.split()[0]: line for line in capfd.readouterr().out.splitlines()}
     assert {'boxes', 'broken', 'colors', 'lost'} <= set(lines)
     # A table: columns begin below their headings.
-    for heading, fact in (('task', 'classification'), ('licence', 'MIT'),
-                          ('file', str(models / 'colors.onnx'))):
+    for heading, fact in (('task', 'classification'), ('licence', 'MIT'), ('cached', 'yes')):
         place = lines['model'].index(heading)
-        assert lines['colors'][place:].split('  ')[0] == fact
-    assert lines['boxes'].split()[1:4] == ['detection', 'not', 'given']
-    assert 'model file missing' in lines['lost']
+        assert lines['colors'][place:].split('  ')[0].rstrip() == fact
+    # Sizes end below each other.
+    assert lines['colors'][:lines['model'].index('licence')].rstrip().endswith(' bytes')
+    assert 'not given' in lines['boxes'] and lines['boxes'].split()[1] == 'detection'
+    assert lines['lost'].endswith('no: model file missing')
     assert lines['broken'].split()[1] == 'unusable'
     assert "did you mean 'source'" in lines['broken']
 
@@ -307,7 +308,7 @@ def test_models_list_as_json(models, capfd):
         'name': 'colors', 'descriptor': str(models / 'colors.yaml'), 'task': 'classification',
         'license': 'MIT', 'model_file': str(models / 'colors.onnx'),
         'network': str(models / 'colors.onnx'),  # words: old
-        'state': 'here',
+        'state': 'here', 'size': (models / 'colors.onnx').stat().st_size, 'cached': True,
         'error': None}
     assert rows['broken']['error']
 

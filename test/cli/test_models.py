@@ -73,8 +73,8 @@ def test_list_says_what_is_here(
     capsys.readouterr()
     assert main(['models', 'list']) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith('far     detection  MIT        /')
-    assert lines[2] == 'loose   inferred   not given  URL without a sha256'
+    assert lines[1] == 'far     detection  35.0 kB  MIT        yes'
+    assert lines[2] == 'loose   inferred   -        not given  no: URL without a sha256'
 
 
 def test_fetch_prints_paths(web: Web, models: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,7 +61,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help='execution provider; a second one is compared with the first')
     parser.add_argument('--threads', type=int, default=0, metavar='N',
                         help='CPU threads of an inference; 0 (default) = automatic')
-    parser.add_argument('--json', metavar='FILE', help='write all numbers; - is standard output')
+    parser.add_argument('--json', metavar='FILE', nargs='?', const='-',
+                        help='write all numbers, without FILE (or with -) to standard output')
     parser.add_argument('--csv', metavar='FILE', help='write a table of the classes')
     parser.add_argument('--latex', metavar='FILE', help='write a table for booktabs')
     parser.add_argument('--html', metavar='FILE', help='write one page with all')

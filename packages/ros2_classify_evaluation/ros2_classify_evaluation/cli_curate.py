@@ -21,7 +21,7 @@ import argparse
 from pathlib import Path
 import sys
 
-from ros2_classify.cli import EXIT_OK, say, show
+from ros2_classify.cli import EXIT_OK, say, show, show_json
 from ros2_classify.errors import OptionsError
 
 _FORMATS = ('coco', 'yolo', 'voc', 'cvat', 'label-studio')
@@ -56,6 +56,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument('--topic', default='', metavar='NAME', help='the image topic of a bag')
     parser.add_argument('--seed', type=int, default=0, help='the same seed, the same choice')
     parser.add_argument('--provider', default='auto', metavar='NAME', help='execution provider')
+    parser.add_argument('--json', action='store_true', help='print one JSON object')
     parser.set_defaults(run=run)
 
 
@@ -92,6 +93,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(file=sys.stderr)
     if outcome.problem:
         say('warning', f'images are compared by their pixels: {outcome.problem}')
+    if arguments.json:
+        show_json({'output': arguments.output, 'seen': outcome.frames,
+                   'different': outcome.different, 'added': outcome.added,
+                   'total': outcome.total, 'problem': outcome.problem or None})
+        return EXIT_OK
     show(f'{outcome.frames} images, {outcome.different} different, {outcome.added} added; '
          f'{arguments.output} has {outcome.total}')
     show(f'look at {arguments.output}/index.html')
