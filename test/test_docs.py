@@ -32,7 +32,8 @@ from ros2_classify import cli, errors, ModelDescriptor, Options
 from ros2_classify.bundle import write_bundle
 from ros2_classify.decoders import DECODERS
 from ros2_classify.errors import DescriptorError
-from ros2_classify.model.descriptor import Defaults, InputSpec, load_descriptor
+from ros2_classify.model.descriptor import Defaults, load_descriptor
+from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.results.results import Classification, Detections, Segmentation
 from ros2_classify.testing import save_color_classifier, save_constant_model
 import shared_data

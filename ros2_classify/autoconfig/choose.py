@@ -30,7 +30,7 @@ from ros2_classify.autoconfig import classifiers, detectors
 from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, InputSettings
 from ros2_classify.autoconfig.trial import Trial
 from ros2_classify.errors import DescriptorError
-from ros2_classify.model.descriptor import PIXEL_KEYS
+from ros2_classify.model.input_spec import PIXEL_KEYS
 
 _SCALING = ('scale', 'mean', 'std')
 _RESIZES = {'stretch': 'stretched', 'center_crop': 'centre crop', 'letterbox': 'letterbox'}

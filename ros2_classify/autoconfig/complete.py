@@ -36,9 +36,9 @@ from ros2_classify.engines.base import Engine, TensorSpec
 from ros2_classify.errors import DescriptorError
 from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.image_io import MAX_PIXELS
-from ros2_classify.model.descriptor import (
-    DType, DTYPES, InputSpec, Layout, ModelDescriptor, OutputSpec, PIXEL_KEYS, Size, SIZES, USUAL,
-    with_pixels)
+from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec
+from ros2_classify.model.input_spec import (
+    DType, DTYPES, InputSpec, Layout, PIXEL_KEYS, Size, SIZES, USUAL, with_pixels)
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.quantization import with_quantization
 

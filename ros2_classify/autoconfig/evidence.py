@@ -29,7 +29,8 @@ from typing import Any
 
 from ros2_classify.autoconfig.graph import Graph
 from ros2_classify.engines.base import Tensors, TensorSpec
-from ros2_classify.model.descriptor import InputSpec, Task
+from ros2_classify.model.descriptor import Task
+from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.model.labels import Labels
 
 

@@ -23,7 +23,8 @@ from typing import Any, TYPE_CHECKING
 from ros2_classify.autoconfig.evidence import plain
 from ros2_classify.autoconfig.named_detectors import resizes_itself, usual_size
 from ros2_classify.errors import LabelsError
-from ros2_classify.model.descriptor import Size, Task
+from ros2_classify.model.descriptor import Task
+from ros2_classify.model.input_spec import Size
 from ros2_classify.model.labels import Labels
 
 if TYPE_CHECKING:

@@ -38,7 +38,8 @@ from ros2_classify.decoders.base import find_name
 from ros2_classify.decoders.boxes import cells
 from ros2_classify.engines import Engine, Tensors
 from ros2_classify.errors import OutputError
-from ros2_classify.model.descriptor import InputSpec, OutputSpec
+from ros2_classify.model.descriptor import OutputSpec
+from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.postprocess.postprocessor import Dequantizer
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.preprocess.extra_inputs import ExtraInputs

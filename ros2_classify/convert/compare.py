@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.convert.graph import TensorInfo
 from ros2_classify.errors import ConversionError
-from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.model.input_spec import InputSpec
 
 Arrays = Mapping[str, NDArray[Any]]
 

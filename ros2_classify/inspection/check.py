@@ -43,9 +43,10 @@ from ros2_classify.image_io import depth_reader
 from ros2_classify.inspection.output_checks import (
     best_score, Issues, judge, nothing_found, run_on)
 from ros2_classify.model.catalog import resolve, stage_models
-from ros2_classify.model.descriptor import ModelDescriptor, PIXELS, Resize, with_pixels
+from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.descriptor_writer import mapping_of
 from ros2_classify.model.files import model_file
+from ros2_classify.model.input_spec import PIXELS, Resize, with_pixels
 from ros2_classify.model.labels import Labels
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results.results import Result, Segmentation

@@ -20,7 +20,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ros2_classify.model.defaults import Defaults
-from ros2_classify.model.descriptor import InputSpec, ModelDescriptor, OutputSpec
+from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec
+from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.model.labels import Labels
 from ros2_classify.model.stages import stage_data
 

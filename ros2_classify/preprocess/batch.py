@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.engines import bind, BoundRun, Engine, Tensors, TensorSpec
 from ros2_classify.errors import EngineError, OutputError
-from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.geometry import Geometry
 from ros2_classify.preprocess.preprocessor import check_image, Image, Preprocessor

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import DescriptorError
-from ros2_classify.model.descriptor import SIZES, SizeWord
+from ros2_classify.model.input_spec import SIZES, SizeWord
 
 if TYPE_CHECKING:
     from ros2_classify.engines.base import TensorSpec

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.model.input_spec import InputSpec
 
 # OpenCV's 'nearest' samples at pixel corners, and its exact variant crashes on images wider than
 # 32767 pixels: NEAREST marks a step that does not use OpenCV.

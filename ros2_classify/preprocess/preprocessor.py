@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.errors import DescriptorError, InputError
-from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.preprocess.geometry import Geometry, make_plan, NEAREST, Plan
 
 __all__ = ['Geometry', 'Image', 'Preprocessor', 'SOURCE_COLORS', 'check_image']

@@ -22,7 +22,7 @@ import numpy as np
 
 from ros2_classify.engines.base import TensorSpec
 from ros2_classify.errors import DescriptorError
-from ros2_classify.model.descriptor import InputQuantization, InputSpec
+from ros2_classify.model.input_spec import InputQuantization, InputSpec
 
 # The part of the pixels' range that may be clipped, and that must be used of the numbers'.
 _CLIPPED, _USED = 0.1, 0.2

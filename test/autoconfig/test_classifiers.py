@@ -28,7 +28,8 @@ from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, InputSetting
 from ros2_classify.autoconfig.trial import Trial
 from ros2_classify.errors import DescriptorError
 from ros2_classify.frozen_mapping import FrozenMapping
-from ros2_classify.model.descriptor import InputSpec, ModelDescriptor
+from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.model.source import Source
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.preprocess.extra_inputs import ExtraInputs

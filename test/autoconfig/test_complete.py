@@ -19,7 +19,8 @@ import pytest
 
 from ros2_classify.autoconfig.complete import complete
 from ros2_classify.errors import DescriptorError
-from ros2_classify.model.descriptor import InputSpec, ModelDescriptor
+from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.model.labels import Labels
 from ros2_classify.model.source import Source
 from ros2_classify.pipeline import Pipeline

@@ -24,7 +24,7 @@ import pytest
 from ros2_classify.convert.compare import compare, make_feeds, sample_image
 from ros2_classify.convert.graph import TensorInfo
 from ros2_classify.errors import ConversionError, InputError
-from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.model.input_spec import InputSpec
 
 DECLARED = InputSpec(scale=1 / 255, color='bgr', mean=(0.5, 0.25, 0.0), std=(2.0, 1.0, 0.5))
 

@@ -28,7 +28,7 @@ from ros2_classify.autoconfig.inferred import labels_of, task_of
 from ros2_classify.errors import DescriptorError
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.companion_files import with_companion_files
-from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.model.labels import Labels
 from ros2_classify.testing import FakeEngine, save_color_classifier, tensor
 

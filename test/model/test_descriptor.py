@@ -24,8 +24,8 @@ from ros2_classify.decoders import DECODERS
 from ros2_classify.errors import (
     DescriptorError, LabelsError, ModelNotFoundError, OptionsError)
 from ros2_classify.frozen_mapping import FrozenMapping
-from ros2_classify.model.descriptor import (
-    Defaults, InputSpec, load_descriptor, ModelDescriptor, OutputSpec)
+from ros2_classify.model.descriptor import Defaults, load_descriptor, ModelDescriptor, OutputSpec
+from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.model.labels import Labels
 from ros2_classify.model.source import Source
 import shared_data

@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 
 from ros2_classify.decoders import PixelClasses
-from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.postprocess.label_image import _cells, classes_on, label_image
 from ros2_classify.preprocess.geometry import Geometry, make_plan
 from ros2_classify.preprocess.preprocessor import Preprocessor

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 import reference_resize
 
-from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.preprocess.preprocessor import AreaShrinker, pays, Preprocessor
 
 SIZES = [

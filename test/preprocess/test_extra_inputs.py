@@ -24,7 +24,8 @@ import onnx
 from onnx import helper, TensorProto
 import pytest
 from ros2_classify.errors import DescriptorError
-from ros2_classify.model.descriptor import InputSpec, ModelDescriptor, read_extra
+from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.model.input_spec import InputSpec, read_extra
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.geometry import make_plan

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.preprocess.geometry import Geometry, make_plan
 from ros2_classify.preprocess.preprocessor import Preprocessor
 

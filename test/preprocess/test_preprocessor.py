@@ -25,7 +25,7 @@ import pytest
 import reference_resize
 
 from ros2_classify.errors import InputError
-from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.preprocess.preprocessor import Preprocessor, SOURCE_COLORS
 
 CHANNELS = {'rgb': 3, 'bgr': 3, 'gray': 1}

@@ -25,7 +25,8 @@ from ros2_classify import Pipeline
 from ros2_classify.engines import open_engine, Quantization
 from ros2_classify.engines.onnx_file import input_quantization
 from ros2_classify.errors import DescriptorError, EngineError
-from ros2_classify.model.descriptor import InputQuantization, InputSpec, ModelDescriptor
+from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.model.input_spec import InputQuantization, InputSpec
 from ros2_classify.preprocess.preprocessor import Preprocessor
 from ros2_classify.preprocess.quantization import with_quantization
 from ros2_classify.testing import tensor

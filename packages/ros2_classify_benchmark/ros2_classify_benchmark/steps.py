@@ -36,7 +36,7 @@ import numpy as np
 from ros2_classify import Pipeline
 from ros2_classify.decoders import DecodeContext, DECODERS, PixelClasses
 from ros2_classify.decoders.base import row_maxima
-from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.postprocess.label_image import label_image
 from ros2_classify.postprocess.nms import non_maximum_suppression
 from ros2_classify.preprocess.geometry import make_plan

@@ -38,7 +38,7 @@ from ros2_classify.ros.node import memory, process as runtime
 from ros2_classify.ros.node.lifecycle_node import ManagedNode
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.node.parameters import Parameters
-from ros2_classify.ros.server.camera_stream import CameraStream, stream_names, StreamNames
+from ros2_classify.ros.server.camera_stream import CameraStream
 from ros2_classify.ros.server.diagnostics import ServerReport
 from ros2_classify.ros.server.faults import EngineFaults
 from ros2_classify.ros.server.image_rate import EnableService
@@ -53,6 +53,7 @@ from ros2_classify.ros.server.parameters import (
     all_settings, check_settings, model_defaults, PARAMETERS)
 from ros2_classify.ros.server.recovery import Recovery
 from ros2_classify.ros.server.service import InferenceService, Request
+from ros2_classify.ros.server.stream_names import stream_names, StreamNames
 from ros2_classify.ros.server.stream_parameters import StreamParameters
 from ros2_classify.ros.server.trace import Trace
 from ros2_classify.ros.server.tracking import ResetTracks

@@ -32,7 +32,7 @@ from ros2_classify.errors import OptionsError
 from ros2_classify.filters import class_threshold_words, parse_class_thresholds
 from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.input_range import ALL_BITS, InputRange
-from ros2_classify.model.descriptor import PIXELS
+from ros2_classify.model.input_spec import PIXELS
 from ros2_classify.options import Options, parse_roi, parse_tiles
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.progress import LogProgress

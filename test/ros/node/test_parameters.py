@@ -23,7 +23,7 @@ import rclpy
 from rclpy.parameter import Parameter
 from ros2_classify.errors import OptionsError
 from ros2_classify.model.defaults import Defaults
-from ros2_classify.model.descriptor import InputSpec
+from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.options import Options
 from ros2_classify.ros.node.parameters import markdown_table, Parameters, problem, Spec
 from ros2_classify.ros.server.parameters import model_defaults, PARAMETERS, result_settings
