@@ -14,17 +14,60 @@
 
 """What the scripts install is pinned, and nothing in the package unpickles."""
 
+import hashlib
 import pickletools
 import re
+import subprocess
+import sys
+import zipfile
 
 import pytest
 from shared_data import ROOT
 
 
-def test_every_line_is_a_pin():
-    for path in (ROOT / 'scripts' / 'wheels').glob('*.txt'):
-        for line in path.read_text().splitlines():
-            assert re.match(r'#|[a-z0-9._-]+(\[.+\])?==\S+( ; .+)?$', line), f'{path}: {line}'
+WHEELS = ROOT / 'scripts' / 'wheels'
+
+
+@pytest.mark.parametrize('path', sorted(WHEELS.glob('*.txt')), ids=lambda path: path.stem)
+def test_every_line_is_a_pin_with_hashes(path):
+    """And the header says how they were made."""
+    header, command, *lines = path.read_text().splitlines()
+    assert header.startswith('# Pinned from') and '--generate-hashes' in command
+    assert command.endswith(f' {path.stem}.in -o {path.name}')
+    pins = re.sub(r' \\\n +', ' ', '\n'.join(lines)).split('\n')
+    for pin in pins:
+        assert re.fullmatch(
+            r'[a-z0-9._-]+(\[.+\])?==[^ ;]+( ; [^-\\]+?)?( --hash=sha256:[0-9a-f]{64})+', pin), pin
+
+
+def test_the_pages_that_tell_how_to_pin_ask_for_hashes():
+    assert 'pip compile --universal --python-version 3.10 --no-annotate --generate-hashes' in (
+        ROOT / 'CONTRIBUTING.md').read_text()
+
+
+def test_a_package_with_another_hash_is_refused(tmp_path):
+    """By pip, with the options of scripts/setup: what it installs is what was pinned."""
+    wheel = tmp_path / 'tiny-1.0-py3-none-any.whl'
+    with zipfile.ZipFile(wheel, 'w') as archive:
+        archive.writestr('tiny.py', '')
+        archive.writestr('tiny-1.0.dist-info/METADATA',
+                         'Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n')
+        archive.writestr('tiny-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\nGenerator: test\n'
+                         'Root-Is-Purelib: true\nTag: py3-none-any\n')
+        archive.writestr('tiny-1.0.dist-info/RECORD', '')
+    source = (ROOT / 'scripts' / 'tools' / 'set_up.py').read_text()
+    options = ['--no-deps', '--require-hashes', '-r']
+    assert len(re.findall(r"'--no-deps', '--require-hashes', '-r'", source)) == 2
+    pins = tmp_path / 'pins.txt'
+    good = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    for digest, code in ((good, 0), ('0' * 64, 1), ('', 1)):
+        pins.write_text('tiny==1.0' + (f' --hash=sha256:{digest}' if digest else ''))
+        done = subprocess.run(
+            [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-index', '--find-links',
+             tmp_path, '--target', tmp_path / 'target', '--upgrade', *options, pins],
+            capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == code, done.stderr
+        assert code == 0 or 'hash' in done.stderr.lower()
 
 
 def test_nothing_in_the_package_unpickles_or_runs_text():

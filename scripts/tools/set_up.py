@@ -74,7 +74,7 @@ class Builder:
         pinned = pins(self._environment.distro)
         messages = [] if sourced else files_below(WHEELS / 'vision_msgs')
         # What messages are built with; nothing is built on those of visualization_msgs.
-        of_ros = [line for line in pinned.read_text().splitlines()
+        of_ros = [line for line in requirements(pinned)
                   if line.startswith(('ros-', 'numpy', 'empy', 'lark'))
                   and not line.startswith('ros-visualization-msgs')]
         package = [directory / name for directory in LINKED
@@ -111,7 +111,8 @@ class Builder:
             arguments = self._what_is_missing()
         else:
             # The file names every package: nothing is left to resolve.
-            arguments = ['--no-deps', '-r', str(pins(self._environment.distro))]
+            arguments = ['--no-deps', '--require-hashes', '-r',
+                         str(pins(self._environment.distro))]
         call([self._environment.python, '-m', 'pip', 'install', '--quiet', '--no-input',
               *arguments], self._log / 'pip.log', self._variables(), advice=ADVICE)
 
@@ -177,6 +178,12 @@ def pins(distro: str) -> Path:
     return WHEELS / f'{distro if distro in DISTROS else DISTROS[-1]}.txt'
 
 
+def requirements(pinned: Path) -> list[str]:
+    """Return the lines of a file of pins without comments and hashes."""
+    return [line.removesuffix('\\').rstrip() for line in pinned.read_text().splitlines()
+            if line and not line.startswith(('#', ' '))]
+
+
 def tools() -> list[str]:
     """Return what tests and checks need: common.in without the product's part and the build's."""
     text = (WHEELS / 'common.in').read_text()
@@ -186,9 +193,10 @@ def tools() -> list[str]:
 
 def constraints(distro: str, numpy: str = '') -> str:
     """Return the pins as pip takes constraints; with the version of a NumPy that must stay."""
-    # Constraints may have no extras, and ROS 2 itself is there.
-    lines = [re.sub(r'\[.*?\]', '', line) for line in pins(distro).read_text().splitlines()
-             if not line.startswith(('#', 'ros-'))
+    # Constraints may have no extras, and ROS 2 itself is there. With hashes, everything would need
+    # one, also what the system has or the NumPy that must stay decides.
+    lines = [re.sub(r'\[.*?\]', '', line) for line in requirements(pins(distro))
+             if not line.startswith('ros-')
              and not (numpy and line.partition('==')[0] in WITH_NUMPY)]
     return '\n'.join([*lines, *([f'numpy=={numpy}'] if numpy else [])]) + '\n'
 
@@ -241,7 +249,7 @@ def set_up_beside(name: str, title: str, quiet: bool = False, again: bool = Fals
         variables = clean(variables_for(choose()))
         call([base_python(), '-m', 'venv', directory], directory / 'log' / 'venv.log', variables)
         call([directory / 'bin' / 'python', '-m', 'pip', 'install', '--quiet', '--no-input',
-              '--no-deps', '-r', pinned], directory / 'log' / 'pip.log', variables, advice=ADVICE)
+              '--no-deps', '--require-hashes', '-r', pinned], directory / 'log' / 'pip.log', variables, advice=ADVICE)
 
     _set_up(title, directory, directory / 'bin' / 'python',
             lambda: [Step('packages', title, key_of([pinned], sys.version), install)],
