@@ -20,18 +20,16 @@ of it. It reads ``request.json`` in the working directory and writes the ONNX mo
 TensorFlow's outputs for the test input there. Standard output carries its progress and its
 report, one JSON object a line; the messages of TensorFlow and tf2onnx go to standard error.
 
-It limits itself before anything else: memory, time and file sizes; no network, and no writing
-outside of the working directory, as far as the kernel allows that without privileges. What could
-not be limited is in the report and in the messages.
+It limits itself before anything else (`sandbox`). What could not be limited is in the report and
+in the messages.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import resource
-import struct
+import runpy
 import sys
 import threading
 import time
@@ -46,19 +44,12 @@ MODEL = 'model.onnx'
 LIMITS = 'ROS2_CLASSIFY_CONVERTER_LIMITS'
 
 
-# linux/sched.h, linux/prctl.h, and the system calls of landlock(7), equal on all architectures.
-_NEW_NET, _NEW_USER, _NO_NEW_PRIVILEGES = 0x40000000, 0x10000000, 38
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-# LANDLOCK_ACCESS_FS_*: to write, remove and make files, later to move and to truncate them.
-_WRITING = (1 << 1) | sum(1 << bit for bit in range(4, 13))
-_MOVING, _TRUNCATING = 1 << 13, 1 << 14
-_TCP = 0b11
-
-
 def main() -> int:
     """Convert what the request says; return 0 if the model was written."""
     try:
-        missing = confine(json.loads(os.environ.get(LIMITS, '{}')))
+        # By its path: the package itself may not be there.
+        sandbox = runpy.run_path(os.path.join(os.path.dirname(__file__), 'sandbox.py'))
+        missing = sandbox['confine'](json.loads(os.environ.get(LIMITS, '{}')))
     except (OSError, ValueError) as error:
         missing = [f'limits ({error})']
     for what in missing:
@@ -80,66 +71,6 @@ def main() -> int:
             tell(error=f'{type(error).__name__}: {getattr(error, "message", None) or error}')
             return 1
     return 0
-
-
-def confine(limits: dict[str, int]) -> list[str]:
-    """Limit this process, which must have one thread; return what is not available here."""
-    missing = []
-    for name, value in limits.items():
-        number = getattr(resource, name)
-        hard = resource.getrlimit(number)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(number, (value, value))
-    # If memory runs out, this process is ended, and not the one that serves images.
-    try:
-        with open('/proc/self/oom_score_adj', 'w', encoding='ascii') as file:
-            file.write('1000')
-    except OSError as error:
-        missing.append(f'to be ended first when memory runs out ({error.strerror})')
-    libc = ctypes.CDLL(None, use_errno=True)
-    online = _go_offline(libc)
-    version = _confine_writing(libc)
-    if online and version < 4:
-        missing.append(f'no network ({online})')
-    if version < 1:
-        missing.append('no writing outside of the working directory (Landlock)')
-    return missing
-
-
-def _go_offline(libc: Any) -> str:
-    """Enter a network namespace without interfaces; return why not."""
-    user, group = os.geteuid(), os.getegid()
-    if libc.unshare(_NEW_NET) == 0:
-        return ''
-    if libc.unshare(_NEW_USER | _NEW_NET) != 0:
-        return os.strerror(ctypes.get_errno())
-    # Without these files remain readable, but this user has no name.
-    for path, line in (('setgroups', 'deny'), ('uid_map', f'{user} {user} 1'),
-                       ('gid_map', f'{group} {group} 1')):
-        try:
-            with open(f'/proc/self/{path}', 'w', encoding='ascii') as file:
-                file.write(line)
-        except OSError:
-            pass
-    return ''
-
-
-def _confine_writing(libc: Any) -> int:
-    """Allow writing in the working directory only; return Landlock's version, 0 for none."""
-    version: int = libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
-    if version < 1:
-        return 0
-    writing = _WRITING | (_MOVING if version > 1 else 0) | (_TRUNCATING if version > 2 else 0)
-    rules = struct.pack('=QQ', writing, _TCP) if version > 3 else struct.pack('=Q', writing)
-    ruleset = libc.syscall(_CREATE_RULESET, rules, ctypes.c_size_t(len(rules)), 0)
-    for path, access in (('.', writing), ('/dev/null', writing & (1 << 1 | _TRUNCATING))):
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        libc.syscall(_ADD_RULE, ruleset, 1, struct.pack('=Qi', access, place), 0)
-        os.close(place)
-    libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    done = libc.syscall(_RESTRICT_SELF, ruleset, 0)
-    os.close(ruleset)
-    return version if done == 0 else 0
 
 
 def _end_with_parent() -> None:

@@ -40,6 +40,7 @@ CHECKS: dict[str, Callable[[Machine], Iterator[Issue]]] = {
     'providers': python_checks.check_providers,
     'cache': model_checks.check_cache,
     'models': model_checks.check_catalogue,
+    'conversion': model_checks.check_conversion,
 }
 
 

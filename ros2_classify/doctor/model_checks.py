@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,38 @@ def _wrong(row: Verified) -> Issue:
         'models', 'error', f'{row.name} is damaged: the sha256 of {row.model} is wrong',
         f'delete {row.model}, then run python3 -m ros2_classify models fetch {row.name}; if it '
         'belongs to the package, install that again')
+
+
+_SANDBOX = """
+import os, runpy, sys, tempfile
+from ros2_classify.convert import sandbox
+os.chdir(tempfile.gettempdir())
+runpy.run_path(sandbox.__file__, run_name='__main__')
+"""
+
+
+def check_conversion(machine: Machine) -> Iterator[Issue]:
+    """Enter the sandbox in which TensorFlow models are converted, in a process of its own."""
+    from ros2_classify.convert.process import PYTHON
+
+    ran = machine.run_python(_SANDBOX)
+    if ran.code:
+        yield Issue('conversion', 'warning', 'the sandbox in which TensorFlow models are converted '
+                    f'does not start: {ran.last_line}', 'convert models on another machine')
+        return
+    missing = json.loads(ran.out.strip() or '[]') or []
+    if not missing:
+        yield Issue('conversion', 'ok', 'TensorFlow models are converted in a sandbox: no network, '
+                    'no writing outside of its directory, no other programs')
+        return
+    converts = machine.places_of('tf2onnx') or machine.env.get(PYTHON)
+    text = f'this machine limits conversions less: {"; ".join(missing)} is not available'
+    if converts:
+        yield Issue('conversion', 'warning', text,
+                    'convert TensorFlow models of unknown origin on a machine with Linux 6.7 or '
+                    'later, outside of a container that forbids namespaces')
+    else:
+        yield Issue('conversion', 'ok', f'{text}; TensorFlow is not installed')
 
 
 def check_model(machine: Machine, models: Sequence[str], provider: str) -> Iterator[Issue]:

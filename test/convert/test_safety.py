@@ -16,19 +16,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import json
 from pathlib import Path
+import platform
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from typing import Any
 
 from fake_converter import FakeConverter
 import graphs
 from graphs import FLOAT, node, piece
 import pytest
 from ros2_classify import ModelDescriptor
-from ros2_classify.convert import api, worker
+from ros2_classify.convert import api, sandbox
 from ros2_classify.convert.api import convert
 from ros2_classify.convert.process import _environment, _limits
 from ros2_classify.convert.safety import check_frozen_graph, serving_copy
@@ -202,66 +208,180 @@ def test_published_saved_models_pass(data: Path) -> None:
 
 
 CHILD = """
-import json, os, resource, socket, sys
-sys.path.insert(0, sys.argv[1])
-import worker
-missing = worker.confine(json.loads(os.environ[worker.LIMITS]))
+import ctypes, json, os, resource, runpy, socket, subprocess, sys, threading
+sandbox = runpy.run_path(sys.argv[1])
+secret = os.open(sys.argv[3], os.O_RDONLY)
+missing = sandbox['confine'](json.loads(sys.argv[5]))
 def tried(action):
     try:
         action()
     except (OSError, MemoryError) as error:
         return type(error).__name__
     return 'done'
-def connect():
-    with socket.socket() as client:
-        client.connect(('127.0.0.1', int(sys.argv[2])))
-outside = sys.argv[3]
+def connect(family, kind, address):
+    with socket.socket(family, kind) as client:
+        client.connect(address)
+        client.send(b'x')
+def call(number, *arguments):
+    # A system call by its number; on x86_64, where the tests run.
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(number, *arguments) < 0:
+        raise OSError(ctypes.get_errno(), 'refused')
+def thread():
+    started = threading.Thread(target=len, args=('',))
+    started.start()
+    started.join()
+outside, port = sys.argv[3], int(sys.argv[2])
+local = ('127.0.0.1', port)
 print(json.dumps({
     'missing': missing,
-    'own file': tried(lambda: open('own', 'w').close()),
-    'read': tried(lambda: open(outside).close()),
-    'write': tried(lambda: open(outside, 'w').close()),
-    'append': tried(lambda: open(outside, 'a').close()),
-    'truncate': tried(lambda: os.truncate(outside, 0)),
-    'new': tried(lambda: open(outside + '.new', 'w').close()),
-    'remove': tried(lambda: os.remove(outside)),
-    'link': tried(lambda: os.symlink('x', outside + '.link')),
-    'connect': tried(connect),
-    'memory': tried(lambda: bytearray(4 << 30)),
+    'allowed': {
+        'own file': tried(lambda: open('own', 'w').close()),
+        'own directory': tried(lambda: os.makedirs('a/b')),
+        'move': tried(lambda: os.rename('own', 'a/b/own')),
+        'remove': tried(lambda: os.remove('a/b/own')),
+        'read': tried(lambda: open(outside).close()),
+        'null': tried(lambda: open('/dev/null', 'w').close()),
+        'thread': tried(thread),
+        'own signal': tried(lambda: os.kill(os.getpid(), 0)),
+    },
+    'writing': {
+        'write': tried(lambda: open(outside, 'w').close()),
+        'append': tried(lambda: open(outside, 'a').close()),
+        'truncate': tried(lambda: os.truncate(outside, 0)),
+        'new': tried(lambda: open(outside + '.new', 'w').close()),
+        'directory': tried(lambda: os.mkdir(outside + '.new')),
+        'pipe': tried(lambda: os.mkfifo(outside + '.new')),
+        'remove': tried(lambda: os.remove(outside)),
+        'move in': tried(lambda: os.rename(outside, 'stolen')),
+        'link in': tried(lambda: os.link(outside, 'linked')),
+        'link': tried(lambda: os.symlink('x', outside + '.link')),
+    },
+    'network': {
+        'tcp': tried(lambda: connect(socket.AF_INET, socket.SOCK_STREAM, local)),
+        'udp': tried(lambda: connect(socket.AF_INET, socket.SOCK_DGRAM, local)),
+        'netlink': tried(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close()),
+        'unix': tried(lambda: connect(socket.AF_UNIX, socket.SOCK_STREAM, sys.argv[4])),
+    },
+    'calls': {
+        'mode': tried(lambda: os.chmod(outside, 0o777)),
+        'mode of an open file': tried(lambda: os.fchmod(secret, 0o777)),
+        'owner': tried(lambda: os.chown(outside, os.getuid(), os.getgid())),
+        'times': tried(lambda: os.utime(outside, (1, 1))),
+        'attribute': tried(lambda: os.setxattr(outside, 'user.x', b'x')),
+        'program': tried(lambda: subprocess.run(['/bin/true'])),
+        'signal': tried(lambda: os.kill(os.getppid(), 0)),
+        'all signals': tried(lambda: os.kill(-1, 0)),
+        'session': tried(os.setsid if os.getpid() != os.getsid(0) else lambda: 1 / 0),
+        'group': tried(lambda: os.setpgid(0, 0)),
+        'trace': tried(lambda: call(101, 16, os.getppid(), 0, 0)),
+        'memory of others': tried(lambda: call(311, os.getppid(), 0, 0, 0, 0, 0)),
+        'io_uring': tried(lambda: call(425, 1, ctypes.create_string_buffer(120))),
+        'namespace': tried(lambda: call(272, 0x10000000)),
+        'mount': tried(lambda: call(165, b'none', b'.', b'tmpfs', 0, None)),
+        'keys': tried(lambda: call(250, 0, -3, 0)),
+        'bpf': tried(lambda: call(321, 0, None, 0)),
+    },
+    'memory': tried(lambda: bytearray(4 << 30)) if sys.argv[6] == 'file' else '',
     'environment': sorted(os.environ)}))
-with open('large', 'wb') as file:
-    while True:
-        file.write(bytes(1 << 16))
+sys.stdout.flush()
+if sys.argv[6] == 'file':
+    with open('large', 'wb') as file:
+        while True:
+            file.write(bytes(1 << 16))
+while sys.argv[6] == 'time':
+    pass
+if sys.argv[6] == 'other calls':
+    # getpid of the calls with 32-bit pointers that the x86_64 kernel has too.
+    call(0x40000000 + 39)
 """
 
 
-def test_the_process_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It writes in its directory only, connects to nothing, and ends at the size of a file."""
-    monkeypatch.setenv('SECRET_TOKEN', 'x')
+@pytest.fixture
+def confined(tmp_path: Path) -> Callable[..., tuple[dict[str, Any], int]]:
+    """Return a function that runs CHILD; it returns what was tried, and the exit code."""
     work, outside = tmp_path / 'work', tmp_path / 'outside'
     work.mkdir()
     outside.write_text('here')
-    limits = {**_limits(60.0), 'RLIMIT_AS': 3 << 30, 'RLIMIT_FSIZE': 1 << 20}
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        server.listen()
-        done = subprocess.run(
-            [sys.executable, '-c', CHILD, str(Path(worker.__file__).parent),
-             str(server.getsockname()[1]), str(outside)], cwd=work, timeout=60, check=False,
-            env={**_environment(sys.executable), worker.LIMITS: json.dumps(limits)},
-            capture_output=True, text=True)
-    found = json.loads(done.stdout)
-    assert found['own file'] == found['read'] == 'done'
-    assert found['memory'] == 'MemoryError'
-    assert 'SECRET_TOKEN' not in found['environment']
-    assert (work / 'large').stat().st_size <= 1 << 20 and done.returncode != 0
-    if any('writing' in what for what in found['missing']):
+    outside.chmod(0o640)
+
+    def run(end: str = '', **limits: int) -> tuple[dict[str, Any], int]:
+        before = outside.stat()
+        with socket.socket() as server, socket.socket(socket.AF_UNIX) as local:
+            server.bind(('127.0.0.1', 0))
+            server.listen()
+            # A path longer than 107 bytes is no address.
+            with tempfile.TemporaryDirectory() as short:
+                local.bind(f'{short}/socket')
+                local.listen()
+                done = subprocess.run(
+                    [sys.executable, '-c', CHILD, sandbox.__file__, str(server.getsockname()[1]),
+                     str(outside), f'{short}/socket', json.dumps({**_limits(60.0), **limits}), end],
+                    cwd=work, timeout=60, check=False, env=_environment(sys.executable),
+                    capture_output=True, text=True)
+        assert done.stdout, done.stderr
+        after = outside.stat()
+        assert outside.read_text() == 'here' and after.st_mode == before.st_mode
+        assert after.st_mtime == before.st_mtime and not list(tmp_path.glob('outside.*'))
+        return json.loads(done.stdout), done.returncode
+
+    return run
+
+
+def test_what_a_conversion_needs_is_allowed(confined: Callable[..., Any]) -> None:
+    found, code = confined()
+    assert set(found['allowed'].values()) == {'done'}, found
+    assert code == 0
+
+
+@pytest.mark.parametrize(('kind', 'needs'), [
+    ('writing', 'writing'), ('network', 'no network'), ('calls', 'seccomp')])
+def test_what_the_sandbox_refuses(kind: str, needs: str, confined: Callable[..., Any]) -> None:
+    """Each of these is tried in the sandbox; what it changes would be seen outside."""
+    found, _ = confined()
+    if any(needs in what for what in found['missing']):
         pytest.skip(f'this kernel cannot: {found["missing"]}')
-    for action in ('write', 'append', 'truncate', 'new', 'remove', 'link'):
-        assert found[action] == 'PermissionError', (action, found)
-    assert outside.read_text() == 'here'
-    if not any('no network' in what for what in found['missing']):
-        assert found['connect'] in ('PermissionError', 'OSError'), found
+    done = {name: result for name, result in found[kind].items()
+            if result not in ('PermissionError', 'OSError')}
+    assert not done and len(found[kind]) > 3, found
+
+
+def test_the_limits_of_memory_files_and_time(
+        confined: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('SECRET_TOKEN', 'x')
+    found, code = confined('file', RLIMIT_AS=3 << 30, RLIMIT_FSIZE=1 << 20)
+    assert found['memory'] == 'MemoryError' and 'SECRET_TOKEN' not in found['environment']
+    assert (tmp_path / 'work' / 'large').stat().st_size <= 1 << 20 and code != 0
+    assert confined('time', RLIMIT_CPU=2)[1] in (-signal.SIGXCPU, -signal.SIGKILL)
+
+
+@pytest.mark.skipif(platform.machine() != 'x86_64', reason='these calls are of x86_64')
+def test_calls_by_other_numbers_end_the_process(confined: Callable[..., Any]) -> None:
+    found, code = confined('other calls')
+    if any('seccomp' in what for what in found['missing']):
+        pytest.skip(f'this kernel cannot: {found["missing"]}')
+    assert code == -signal.SIGSYS
+
+
+def test_the_numbers_of_the_system_calls() -> None:
+    """They are those of the kernel's headers, where these are installed."""
+    headers = [path for path in (Path('/usr/include/x86_64-linux-gnu/asm/unistd_64.h'),
+                                 Path('/usr/include/asm/unistd_64.h')) if path.is_file()]
+    if not headers:
+        pytest.skip('the headers of the kernel are not installed')
+    known = dict(re.findall(r'#define __NR_(\w+) (\d+)', headers[0].read_text()))
+    other = Path('/usr/include/asm-generic/unistd.h')
+    generic = dict(re.findall(r'#define __NR(?:3264)?_(\w+) (\d+)', other.read_text()))
+    named = {**sandbox._REFUSED, 'kill': sandbox._SIGNALS[0], 'tgkill': sandbox._SIGNALS[1]}
+    for name, numbers in named.items():
+        assert int(known.get(name, numbers[0])) == numbers[0], name
+        if numbers[-1] is not None:
+            assert int(generic.get(name, numbers[-1])) == numbers[-1], name
+    assert len(set(named) & set(known)) > 60
+
+
+def test_a_processor_without_a_table_is_said() -> None:
+    assert sandbox._filter_calls(None, 'riscv64') == 'no table for riscv64'
 
 
 def test_what_the_process_wrote_is_bounded(

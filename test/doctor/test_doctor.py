@@ -28,7 +28,8 @@ import pytest
 from ros2_classify import cli
 from ros2_classify.doctor import CHECKS, examine, Issue, ThisMachine
 from ros2_classify.doctor.machine import Disk, FakeMachine, Installed, Ran
-from ros2_classify.doctor.model_checks import check_cache, check_catalogue, check_model
+from ros2_classify.doctor.model_checks import (
+    check_cache, check_catalogue, check_conversion, check_model)
 from ros2_classify.doctor.python_checks import check_providers, check_python, IDENTITY
 from ros2_classify.doctor.ros_checks import check_large_images, check_middleware, check_ros
 from ros2_classify.errors import EngineError
@@ -431,6 +432,22 @@ def test_it_gets_along_without_numpy(tmp_path):
     assert {finding['check'] for finding in findings} >= set(CHECKS) - {'middleware'}
     texts = [finding['text'] for finding in findings if finding['level'] == 'error']
     assert any(text.startswith('NumPy cannot be imported') for text in texts)
+
+
+@pytest.mark.parametrize(('env', 'level'), [
+    (HOME, 'ok'), ({**HOME, 'ROS2_CLASSIFY_CONVERTER_PYTHON': '/tf/bin/python'}, 'warning')])
+def test_what_the_sandbox_lacks(env, level):
+    ran = {'sandbox': Ran(0, '["no network (Operation not permitted)"]\n')}
+    finding, = check_conversion(machine(env=env, ran=ran))
+    assert finding.level == level and 'no network (Operation not permitted)' in finding.text
+    assert bool(finding.cure) == (level == 'warning')
+
+
+def test_the_sandbox_of_this_machine():
+    finding, = check_conversion(ThisMachine())
+    assert 'sandbox' in finding.text or 'is not available' in finding.text
+    failed = only(check_conversion(machine(ran={'sandbox': NO_MODULE})))
+    assert 'does not start' in failed.text
 
 
 def test_the_command_line(monkeypatch, capsys):
