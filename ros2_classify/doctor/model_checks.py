@@ -122,13 +122,14 @@ def check_conversion(machine: Machine) -> Iterator[Issue]:
 
     ran = machine.run_python(_SANDBOX)
     if ran.code:
-        yield Issue('conversion', 'warning', 'the sandbox in which TensorFlow models are converted '
-                    f'does not start: {ran.last_line}', 'convert models on another machine')
+        yield Issue('conversion', 'warning', 'the sandbox in which TensorFlow models are '
+                    f'converted does not start: {ran.last_line}',
+                    'convert models on another machine')
         return
     missing = json.loads(ran.out.strip() or '[]') or []
     if not missing:
-        yield Issue('conversion', 'ok', 'TensorFlow models are converted in a sandbox: no network, '
-                    'no writing outside of its directory, no other programs')
+        yield Issue('conversion', 'ok', 'TensorFlow models are converted in a sandbox: no '
+                    'network, no writing outside of its directory, no other programs')
         return
     converts = machine.places_of('tf2onnx') or machine.env.get(PYTHON)
     text = f'this machine limits conversions less: {"; ".join(missing)} is not available'

@@ -249,7 +249,8 @@ def set_up_beside(name: str, title: str, quiet: bool = False, again: bool = Fals
         variables = clean(variables_for(choose()))
         call([base_python(), '-m', 'venv', directory], directory / 'log' / 'venv.log', variables)
         call([directory / 'bin' / 'python', '-m', 'pip', 'install', '--quiet', '--no-input',
-              '--no-deps', '--require-hashes', '-r', pinned], directory / 'log' / 'pip.log', variables, advice=ADVICE)
+              '--no-deps', '--require-hashes', '-r', pinned],
+             directory / 'log' / 'pip.log', variables, advice=ADVICE)
 
     _set_up(title, directory, directory / 'bin' / 'python',
             lambda: [Step('packages', title, key_of([pinned], sys.version), install)],

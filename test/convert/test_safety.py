@@ -316,7 +316,8 @@ def confined(tmp_path: Path) -> Callable[..., tuple[dict[str, Any], int]]:
                 local.listen()
                 done = subprocess.run(
                     [sys.executable, '-c', CHILD, sandbox.__file__, str(server.getsockname()[1]),
-                     str(outside), f'{short}/socket', json.dumps({**_limits(60.0), **limits}), end],
+                     str(outside), f'{short}/socket',
+                     json.dumps({**_limits(60.0), **limits}), end],
                     cwd=work, timeout=60, check=False, env=_environment(sys.executable),
                     capture_output=True, text=True)
         assert done.stdout, done.stderr
