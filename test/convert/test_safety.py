@@ -218,9 +218,9 @@ def tried(action):
     except (OSError, MemoryError) as error:
         return type(error).__name__
     return 'done'
-def connect(family, kind, address):
+def connect(family, kind, place):
     with socket.socket(family, kind) as client:
-        client.connect(address)
+        client.connect(place)
         client.send(b'x')
 def call(number, *arguments):
     # A system call by its number; on x86_64, where the tests run.
@@ -257,7 +257,7 @@ print(json.dumps({
         'link in': tried(lambda: os.link(outside, 'linked')),
         'link': tried(lambda: os.symlink('x', outside + '.link')),
     },
-    'network': {
+    'connections': {
         'tcp': tried(lambda: connect(socket.AF_INET, socket.SOCK_STREAM, local)),
         'udp': tried(lambda: connect(socket.AF_INET, socket.SOCK_DGRAM, local)),
         'netlink': tried(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close()),
@@ -310,7 +310,7 @@ def confined(tmp_path: Path) -> Callable[..., tuple[dict[str, Any], int]]:
         with socket.socket() as server, socket.socket(socket.AF_UNIX) as local:
             server.bind(('127.0.0.1', 0))
             server.listen()
-            # A path longer than 107 bytes is no address.
+            # A path longer than 107 bytes can't be bound to.
             with tempfile.TemporaryDirectory() as short:
                 local.bind(f'{short}/socket')
                 local.listen()
@@ -336,7 +336,7 @@ def test_what_a_conversion_needs_is_allowed(confined: Callable[..., Any]) -> Non
 
 
 @pytest.mark.parametrize(('kind', 'needs'), [
-    ('writing', 'writing'), ('network', 'no network'), ('calls', 'seccomp')])
+    ('writing', 'writing'), ('connections', 'no network'), ('calls', 'seccomp')])
 def test_what_the_sandbox_refuses(kind: str, needs: str, confined: Callable[..., Any]) -> None:
     """Each of these is tried in the sandbox; what it changes would be seen outside."""
     found, _ = confined()
