@@ -26,6 +26,7 @@ from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Opaq
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from ros2_classify.ros.rviz_layout import layout
 import yaml
 
 SHARE = Path(__file__).parent.parent
@@ -42,7 +43,7 @@ def annotated(topic: str, namespace: str) -> str:
 def config_for(path: str, topics: list[str]) -> str:
     """Return a copy of a configuration with its annotated image once for each of the topics."""
     config = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-    displays, kept = config['Visualization Manager']['Displays'], []
+    displays, kept, names = config['Visualization Manager']['Displays'], [], []
     pattern = None
     for display in displays:
         if display.get('Topic', {}).get('Value') == '/server/debug_image':
@@ -57,9 +58,14 @@ def config_for(path: str, topics: list[str]) -> str:
         display['Name'] = f'{pattern["Name"]} {topic.removesuffix("/server/debug_image")}'.strip()
         display['Topic']['Value'] = topic
         kept.append(display)
+        names.append(display['Name'])
     config['Visualization Manager']['Displays'] = kept
-    # It names the docks of other displays.
-    config.get('Window Geometry', {}).pop('QMainWindow State', None)
+    window = config.setdefault('Window Geometry', {})
+    window.pop(pattern['Name'], None)
+    window.update({name: {'collapsed': False} for name in names})
+    # The one of the file names the dock of one display.
+    if 'QMainWindow State' in window:
+        window['QMainWindow State'] = layout(names, window['Width'], window['Height'])
     handle, copied = tempfile.mkstemp(prefix='annotated_images_', suffix='.rviz')
     with os.fdopen(handle, 'w', encoding='utf-8') as file:
         yaml.safe_dump(config, file)

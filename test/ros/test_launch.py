@@ -39,6 +39,7 @@ from launch.actions import (  # noqa: E402
 from launch.launch_description_sources import AnyLaunchDescriptionSource  # noqa: E402
 from launch_ros.actions import LifecycleNode, Node  # noqa: E402
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
+from ros2_classify.ros.rviz_layout import layout  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
 
 DIRECTORY = Path(__file__).resolve().parents[2] / 'launch'
@@ -441,8 +442,13 @@ def test_rviz_shows_an_image_of_each_camera():
     node, = function.execute(context)
     assert not node._Node__remappings
     path = Path(node._Node__arguments[1])
-    shown = yaml.safe_load(path.read_text())['Visualization Manager']['Displays']
+    copied = yaml.safe_load(path.read_text())
     path.unlink()
+    shown = copied['Visualization Manager']['Displays']
+    names = [each['Name'] for each in shown]
+    window = copied['Window Geometry']
+    assert window['QMainWindow State'] == layout(names, 1280, 800)
+    assert {*names, 'Displays'} == {name for name in window if isinstance(window[name], dict)}
     assert [(each['Name'], each['Topic']['Value']) for each in shown] == [
         ('Annotated image /front', '/front/server/debug_image'),
         ('Annotated image /robot/rear', '/robot/rear/server/debug_image'),
