@@ -108,3 +108,10 @@ def test_the_reader_reads_what_rviz_has_saved():
     (across, _), _, (kind, parts) = Reader(state).state()
     assert across > 1200 and kind == 'column'
     assert [name for name, _, _ in parts] == ['Annotated image', 'Displays']
+
+
+def test_without_transforms_nothing_is_missing():
+    # RViz2's own words for "none": TF would warn as long as nobody publishes transforms.
+    manager = yaml.safe_load(CONFIG.read_text())['Visualization Manager']
+    assert manager['Transformation']['Current']['Class'] == 'rviz_common/Identity'
+    assert {each['Class'] for each in manager['Displays']} == {'rviz_default_plugins/Image'}
