@@ -35,6 +35,7 @@ from ros2_classify.engines import Engine, EngineSettings, open_engine, parallel_
 from ros2_classify.engines.external_data import check_weights
 from ros2_classify.engines.settings import MAX_BATCH
 from ros2_classify.errors import DescriptorError, OptionsError
+from ros2_classify.image_io import read_image
 from ros2_classify.model.catalog import resolve, stage_models
 from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.files import model_file
@@ -412,18 +413,18 @@ class Pipeline(Generic[Found]):
             self._batch = self.new_batch()
 
     def __call__(
-        self, image: Image, color: str = 'rgb', options: Options | None = None,
+        self, image: Image | str | Path, color: str = 'rgb', options: Options | None = None,
     ) -> Found:
         """
         Run the model on one image.
 
         Parameters
         ----------
-        image : ndarray of uint8, shape (H, W), (H, W, 3) or (H, W, 4)
-            The pixels; never modified.
+        image : str, Path, or ndarray of uint8 with shape (H, W), (H, W, 3) or (H, W, 4)
+            A file, or the pixels; never modified.
         color : str
-            The order of its channels: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'. Images from
-            `read_image` and ``cv2.imread`` are 'bgr'.
+            The order of an array's channels: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'. Images from
+            `read_image` and ``cv2.imread`` are 'bgr'. A file's order is known.
         options : Options, optional
             Thresholds and limits of this call; further heads have those of the descriptor.
 
@@ -436,27 +437,41 @@ class Pipeline(Generic[Found]):
         Raises
         ------
         InputError
-            If the array is not such an image.
+            If the array is not such an image, or the file can't be read.
         EngineError
             If the model fails.
         OutputError
             If its outputs don't fit the descriptor.
 
+        Examples
+        --------
+        >>> import tempfile
+        >>> import cv2
+        >>> import numpy as np
+        >>> from ros2_classify import Pipeline
+        >>> with (Pipeline.load('cards_detector') as pipeline,
+        ...       tempfile.NamedTemporaryFile(suffix='.png') as file):
+        ...     cv2.imwrite(file.name, np.zeros((240, 320, 3), np.uint8))
+        ...     len(pipeline(file.name)), len(pipeline(cv2.imread(file.name), 'bgr'))
+        True
+        (0, 0)
+
         """
         return self.many((image,), color, options)[0]
 
     def many(
-        self, images: Iterable[Image], color: str = 'rgb', options: Options | None = None,
+        self, images: Iterable[Image | str | Path], color: str = 'rgb',
+        options: Options | None = None,
     ) -> list[Found]:
         """
         Run the model on several images, up to `max_batch` of them at once.
 
         Parameters
         ----------
-        images : iterable of ndarray of uint8
+        images : iterable of str, Path or ndarray of uint8
             The images, of any sizes; see ``__call__``.
         color : str
-            The order of the channels, the same for all.
+            The order of the channels, the same for all arrays.
         options : Options, optional
             Thresholds and limits of this call.
 
@@ -478,16 +493,17 @@ class Pipeline(Generic[Found]):
             batch = self._batch
             rest = iter(images)
             if isinstance(chosen, Options) and chosen.tiles != ONE_TILE:
-                return [self.tiled(batch, image, color, chosen) for image in rest]
+                return [self.tiled(batch, *self._read(image, color), chosen) for image in rest]
             while True:
                 batch.clear()
                 times: list[float] = []
-                seen: list[Image] = []
-                for image in islice(rest, batch.capacity):
+                seen: list[tuple[Image, str]] = []
+                for each in islice(rest, batch.capacity):
+                    image, order = self._read(each, color)
                     start = time.perf_counter()
-                    batch.add(image, color, view_of(image, chosen))
+                    batch.add(image, order, view_of(image, chosen))
                     if self.stages is not None:
-                        seen.append(image)
+                        seen.append((image, order))
                     times.append(time.perf_counter() - start)
                 if not times:
                     return results
@@ -500,8 +516,7 @@ class Pipeline(Generic[Found]):
                         inference_time=taken))
                 if self.stages is not None:
                     results[-len(seen):] = cast('list[Found]', self.stages(
-                        cast('list[Detections]', results[-len(seen):]), seen,
-                        [color] * len(seen)))
+                        cast('list[Detections]', results[-len(seen):]), *map(list, zip(*seen))))
 
     def tiled(self, batch: Batch, image: Image, color: str, options: Options) -> Found:
         """
@@ -724,6 +739,12 @@ class Pipeline(Generic[Found]):
     ) -> None:
         """Free the model."""
         self.close()
+
+    def _read(self, image: Image | str | Path, color: str) -> tuple[Image, str]:
+        """Return pixels and their order; those of a file if it is one."""
+        if isinstance(image, (str, Path)):
+            return read_image(image, input_range=self._descriptor.input.input_range), 'bgr'
+        return image, color
 
     def _takes_batches(self) -> bool:
         """Tell whether the outputs for a batch are those for each image by itself."""

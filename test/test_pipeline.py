@@ -486,3 +486,20 @@ def test_options_are_options() -> None:
         pipeline(GREY, wrong)
     numbers: Any = {'score_threshold': np.float32(0.5), 'top_k': np.int64(2)}
     assert pipeline(GREY, options=Options(**numbers)).class_ids.tolist() == [1]
+
+
+@pytest.mark.parametrize('tiles', ['1x1', '2x1'])
+def test_a_file_is_read_in_its_own_order_of_colours(tmp_path: Path, tiles: str) -> None:
+    path = tmp_path / 'scene.png'
+    scene = read_image(ROOT / 'models/scenes/several_cards.jpg')
+    cv2.imwrite(str(path), scene)
+    with Pipeline.load('cards_detector', task='detection', threads=1) as pipeline:
+        options = pipeline.options.replace(tiles=tiles)
+        expected = pipeline(scene, 'bgr', options)
+        assert len(expected)
+        for found in (pipeline(str(path), options=options),
+                      pipeline.many([path], 'rgb', options)[0]):
+            assert np.array_equal(found.boxes, expected.boxes)
+            assert np.array_equal(found.scores, expected.scores)
+        with pytest.raises(InputError, match='absent.png'):
+            pipeline(tmp_path / 'absent.png')
