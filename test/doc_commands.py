@@ -36,7 +36,7 @@ NOT_RUN = (
     (r'for name in|done$', 'pins packages again: needs the package index'),
     (r'colcon build|python3 -m colcon build',
      'scripts/setup builds the same; test_package.py looks at what it has installed'),
-    (r'source |cd (?!directory)|export |python3 -m venv ',
+    (r'source |cd (?!directory)|export |python3 -m venv |eval "\$\(register-python-argcomplete ',
      'sets up the shell that the next command runs in'),
     (r'scripts/(setup|check|test|demo)( --tensorflow)?$', '.ci/run runs it'),
     (r'scripts/shell pip-licenses$', 'lists what is installed'),
