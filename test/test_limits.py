@@ -28,6 +28,7 @@ import cv2
 import numpy as np
 import pytest
 from ros2_classify import Labels, load_descriptor, load_labels, read_image
+from ros2_classify.decoders.priors import read_priors
 from ros2_classify.download.cache import Cache
 from ros2_classify.download.fetch import fetch_whole, Request
 from ros2_classify.download.hashing import sha256_of_directory
@@ -109,6 +110,8 @@ def test_only_plain_files(kind: str, tmp_path: Path) -> None:
         load_labels(path)
     with pytest.raises(DescriptorError, match='not a regular file|Is a directory'):
         load_descriptor(path)
+    with pytest.raises(DescriptorError, match='not a regular file|Is a directory'):
+        read_priors(path)
     options = FetchOptions(cache=tmp_path / 'cache', allow_unverified=True, attempts=1)
     with pytest.raises(FetchError, match='not a regular file|it is a directory'):
         fetch_whole(Request('m', 'here', 'm', url=path.as_uri()), options)

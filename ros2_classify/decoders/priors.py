@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.decoders.boxes import Sizes, to_xyxy
 from ros2_classify.errors import DescriptorError
+from ros2_classify.limits import open_plain
 
 PriorFormat = Literal['cxcywh', 'cycxhw', 'xyxy', 'yxyx']
 SUFFIXES = ('.npy', '.csv', '.txt')
@@ -160,7 +161,7 @@ def _sizes(grid: PriorGrid, short_side: int) -> Sizes:
 
 def read_priors(path: Path) -> PriorTable:
     """Read a file of four numbers for each prior; DescriptorError if it isn't one."""
-    if path.stat().st_size > _MAX_BYTES:
+    if path.is_file() and path.stat().st_size > _MAX_BYTES:
         raise DescriptorError(
             f'{path}: larger than {_MAX_BYTES} bytes, so not a file of priors; give four numbers '
             'for each prior')
@@ -187,10 +188,12 @@ def read_priors(path: Path) -> PriorTable:
 
 
 def _read_numbers(path: Path) -> NDArray[Any]:
+    open_plain(path, _MAX_BYTES).close()
     if path.suffix.lower() == '.npy':
         # Mapped, so that a header that promises too much allocates nothing.
         return np.lib.format.open_memmap(path, mode='r')
-    lines = path.read_text(encoding='utf-8-sig').replace(',', ' ').split('\n')
+    with open_plain(path, _MAX_BYTES) as file:
+        lines = file.read().decode('utf-8-sig').replace(',', ' ').split('\n')
     rows = [[float(word) for word in line.split()] for line in lines if line.strip()]
     return np.array(rows, np.float64)
 

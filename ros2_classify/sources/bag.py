@@ -25,6 +25,7 @@ from ros2_classify.errors import InputError
 from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.input_range import scale
 from ros2_classify.sources import compressed_messages, image_messages
+from ros2_classify.sources.bag_limits import bound_rosbags, check_files
 from ros2_classify.sources.base import Frame, IMAGES_RATE, Pixels, SourceError, Warn
 
 _SUFFIXES = ('.mcap', '.db3')
@@ -108,6 +109,8 @@ class Bag:
                 f'reading the bag {self._path} needs the Python package rosbags, which is not '
                 'installed: pip install rosbags') from error
         try:
+            bound_rosbags()
+            check_files(self._path)
             # Bags of ROS 2 before Iron carry no message definitions.
             reader = AnyReader([self._path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
             reader.open()

@@ -22,13 +22,24 @@ from typing import Any, cast
 
 import cv2
 
-from ros2_classify.sources.base import Pixels
+from ros2_classify.image_io import MAX_PIXELS
+from ros2_classify.sources.base import Pixels, SourceError
+
+
+def check_frame_size(capture: cv2.VideoCapture, name: str) -> None:
+    """Refuse frames that are too large, before one is decoded, as far as the file says so."""
+    width, height = (int(capture.get(each)) for each in (
+        cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height > MAX_PIXELS:
+        capture.release()
+        raise SourceError(f'the frames of {name} are {width}x{height}, more than the {MAX_PIXELS} '
+                          'pixels that are allowed; make them smaller')
 
 
 def retrieve(capture: cv2.VideoCapture) -> Pixels | None:
-    """Return the grabbed frame as BGR; None if it is damaged."""
+    """Return the grabbed frame as BGR; None if it is damaged, or has grown too large."""
     good, image = capture.retrieve()
-    if not good or image is None:
+    if not good or image is None or image.shape[0] * image.shape[1] > MAX_PIXELS:
         return None
     # Grey and raw cameras.
     return cast(Pixels, image if image.ndim == 3 else cv2.cvtColor(

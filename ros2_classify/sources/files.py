@@ -27,7 +27,7 @@ from ros2_classify.errors import InputError
 from ros2_classify.image_io import read_image, read_pixels
 from ros2_classify.sources.base import (
     Frame, IMAGES_RATE, KINDS, Pixels, Source, SourceError, Warn)
-from ros2_classify.sources.capture import retrieve
+from ros2_classify.sources.capture import check_frame_size, retrieve
 from ros2_classify.sources.image_messages import Scale
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pbm', '.pgm', '.png', '.ppm', '.tif', '.tiff',
@@ -93,6 +93,7 @@ class Video:
         self.name = f'video {path}'
         self._path = path
         capture = cv2.VideoCapture(str(path))
+        check_frame_size(capture, self.name)
         readable = capture.isOpened() and capture.grab()
         rate = capture.get(cv2.CAP_PROP_FPS) if readable else 0.0
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT) if readable else 0.0

@@ -31,7 +31,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import cv2
 
 from ros2_classify.sources.base import Frame, IMAGES_RATE, SourceError
-from ros2_classify.sources.capture import retrieve, silent
+from ros2_classify.sources.capture import check_frame_size, retrieve, silent
 
 SCHEMES = ('rtsp', 'rtsps', 'http', 'https')
 LOGIN = 'ROS2_CLASSIFY_STREAM_LOGIN'
@@ -85,6 +85,7 @@ class Stream:
                 cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS,
                 cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS])
             if capture.isOpened():
+                check_frame_size(capture, self.name)
                 return capture
             capture.release()
         login = '' if '@' in urlsplit(self._url).netloc else (

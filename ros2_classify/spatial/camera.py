@@ -178,10 +178,12 @@ class CameraModel:
             If the file can't be read, or has not these keys.
 
         """
-        from ros2_classify.yaml_config import read_yaml
+        from ros2_classify.limits import open_plain
+        from ros2_classify.yaml_config import MAX_BYTES, read_yaml
 
         try:
-            found, _ = read_yaml(Path(path).read_text(), str(path))
+            with open_plain(path, MAX_BYTES) as file:
+                found, _ = read_yaml(file.read().decode('utf-8-sig'), str(path))
             return cls.from_info(_FileInfo(found), rectified)
         except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
             reason = f'it has no {error}' if isinstance(error, KeyError) else str(error)

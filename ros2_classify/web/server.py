@@ -52,11 +52,18 @@ _HEADERS = {
     'Content-Security-Policy': "default-src 'self'; frame-ancestors 'none'; base-uri 'none'"}
 # Seconds that a client may take to send a request, or to take what it is sent.
 _TIMEOUT = 8.0
+# Seconds for a request as a whole: a byte now and then must not keep a place.
+_REQUEST_TIMEOUT = 20.0
 _MOST_CLIENTS = 64
 _MOST_BYTES = 65536
 # Seconds between two looks at the state; half a minute without news keeps proxies awake.
 _STATE_EVERY = 0.1
 _KEEP_ALIVE = 15.0
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which JSON does not have."""
+    raise ValueError(name)
 
 
 class Backend(Protocol):
@@ -121,6 +128,8 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, web: WebServer, backend: Backend, host: str, port: int) -> None:
         self.web, self.backend, self.bound = web, backend, host
         self._places = threading.BoundedSemaphore(_MOST_CLIENTS)
+        # Connections on which a request is awaited, and until when.
+        self.reading: dict[socket.socket, float] = {}
         if ':' in host:
             self.address_family = socket.AF_INET6
         super().__init__((host, port), _Handler)
@@ -138,6 +147,15 @@ class _Server(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             self._places.release()
+
+    def service_actions(self) -> None:
+        """Hang up on clients whose requests don't come to an end."""
+        now = time.monotonic()
+        for connection, until in tuple(self.reading.items()):
+            if now > until:
+                self.reading.pop(connection, None)
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what is worth it: clients that are gone are not."""
@@ -169,8 +187,17 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     timeout = _TIMEOUT
 
+    def handle_one_request(self) -> None:
+        """Read a request, within a time, and serve it."""
+        self.server.reading[self.connection] = time.monotonic() + _REQUEST_TIMEOUT
+        try:
+            super().handle_one_request()
+        finally:
+            self._is_read()
+
     def do_GET(self) -> None:  # noqa: N802 - the library's name
         """Serve the page, the state or images."""
+        self._is_read()
         if not self._is_host_good():
             return
         parts = urlsplit(self.path)
@@ -217,7 +244,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, 'the request is too large')
             return
         try:
-            body = json.loads(self.rfile.read(int(length)) or b'{}')
+            data = self.rfile.read(int(length))
+            self._is_read()
+            body = json.loads(data or b'{}', parse_constant=_refuse_constant)
             if not isinstance(body, dict):
                 raise ValueError
         except (ValueError, RecursionError):
@@ -232,6 +261,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *values: Any) -> None:  # noqa: A002 - the library's name
         """Say nothing: URLs have the token in them."""
+
+    def _is_read(self) -> None:
+        self.server.reading.pop(self.connection, None)
 
     def _is_host_good(self) -> bool:
         if self.server.takes_host(self.headers.get('Host', '')):

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -111,6 +112,20 @@ def test_rectified_image_and_the_second_camera_of_a_pair():
     raw = CameraModel.from_info(info)
     np.testing.assert_allclose(
         raw.to_frame(raw.rays(edges(x, y)) * inside[:, 2:]), points, atol=1e-4)
+
+
+@pytest.mark.parametrize('kind', ['pipe', 'device', 'large'])
+def test_a_camera_file_that_never_ends(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / 'camera.yaml'
+    if kind == 'pipe':
+        os.mkfifo(path)
+    elif kind == 'device':
+        path.symlink_to('/dev/zero')
+    else:
+        with path.open('wb') as file:
+            file.truncate(1 << 33)
+    with pytest.raises(InputError, match='not a regular file|more than the'):
+        CameraModel.from_file(path)
 
 
 def test_a_file_of_camera_calibration(tmp_path: Path):

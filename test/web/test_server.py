@@ -259,6 +259,34 @@ def test_more_clients_than_places_are_turned_away(web):
             client.close()
 
 
+def test_a_request_that_drips_does_not_keep_its_place(web, monkeypatch):
+    """A byte every tenth of a second, in headers and in a body, for ever."""
+    monkeypatch.setattr('ros2_classify.web.server._REQUEST_TIMEOUT', 0.5)
+    body = (f'POST /control/x HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Token: {web.token}\r\n'
+            'Content-Length: 60000\r\n\r\n')
+    for begin in ('GET / HTTP/1.1\r\nX-Drip: ', body):
+        with socket.create_connection(('127.0.0.1', web.port), timeout=5) as client:
+            client.sendall(begin.encode())
+            started = time.monotonic()
+            with pytest.raises(OSError):
+                while time.monotonic() - started < 8:
+                    client.sendall(b'x')
+                    time.sleep(0.1)
+            assert time.monotonic() - started < 5
+    wait_until = time.monotonic() + 5
+    while web._server.reading and time.monotonic() < wait_until:
+        time.sleep(0.05)
+    assert not web._server.reading and ask(web, 'GET', '/')[0] == 200
+
+
+@pytest.mark.parametrize('word', ['NaN', 'Infinity', '-Infinity'])
+def test_numbers_that_json_does_not_have(web, backend, word):
+    connection = http.client.HTTPConnection('127.0.0.1', web.port, timeout=10)
+    connection.request('POST', '/control/x', f'{{"threshold": {word}}}', {'X-Token': web.token})
+    assert connection.getresponse().status == 400 and backend.controlled == []
+    connection.close()
+
+
 def test_closing_ends_clients_and_threads(backend):
     before = threading.active_count()
     served = WebServer(backend)

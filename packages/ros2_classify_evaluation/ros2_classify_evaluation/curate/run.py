@@ -208,7 +208,7 @@ def _known(out: Path, record: dict[str, Any], size: int) -> Seen:
     hashes = np.array([int(each['hash'], 16) for each in images], np.uint64)
     vectors = np.zeros((0, size), np.float32)
     if images:
-        with np.load(out / _FEATURES) as stored:
+        with np.load(out / _FEATURES, allow_pickle=False) as stored:
             vectors = stored['features']
         if vectors.shape != (len(images), size):
             raise InputError(

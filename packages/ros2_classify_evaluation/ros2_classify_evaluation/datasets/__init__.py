@@ -17,7 +17,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import json
 from pathlib import Path
 
 from ros2_classify import InputError
@@ -74,7 +73,7 @@ def open_dataset(path: str, kind: str = 'auto') -> Dataset:
             'YOLO data.yaml, or Annotations/*.xml beside JPEGImages; say which with --format')
     try:
         dataset = FORMATS[kind][1](place)
-    except (KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         what = f'{error} is missing' if isinstance(error, KeyError) else str(error)
         raise InputError(f'{path} cannot be read as {kind}: {what}') from error
     if not dataset.samples:

@@ -58,6 +58,8 @@ class Objects:
            areas: Sequence[float] | None = None) -> Objects:
         """Make arrays of lists; areas are those of the boxes by default."""
         array = np.asarray(boxes, np.float64).reshape(-1, 4)
+        if not np.isfinite(array).all():
+            raise ValueError('a box has numbers that are not finite')
         sides = array[:, 2:] - array[:, :2]
         return cls(
             array, np.asarray(class_ids, np.int64),

@@ -16,12 +16,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ros2_classify import InputError
 from ros2_classify_evaluation.datasets.base import Dataset, Objects, Sample
+from ros2_classify_evaluation.datasets.reading import read_json
 
 _KEYS = {'images', 'annotations', 'categories'}
 
@@ -45,8 +45,8 @@ def _file(path: Path) -> Path | None:
 
 def _is_coco(file: Path) -> bool:
     try:
-        data = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+        data = read_json(file)
+    except InputError:
         return False
     return isinstance(data, dict) and _KEYS <= set(data)
 
@@ -56,7 +56,7 @@ def load(path: Path) -> Dataset:
     file = _file(path)
     if file is None:
         raise InputError(f'{path} has no COCO file with the keys {", ".join(sorted(_KEYS))}')
-    data = json.loads(file.read_bytes())
+    data = read_json(file)
     if not isinstance(data, dict) or not _KEYS <= set(data):
         raise InputError(f'{file} lacks the keys {", ".join(sorted(_KEYS - set(data)))} of COCO')
     categories = sorted(data['categories'], key=lambda each: int(each['id']))

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from functools import partial
+import io
 from pathlib import Path
 
 import cv2
@@ -24,10 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify import InputError
+from ros2_classify.image_io import pixel_chunks
 from ros2_classify_evaluation.datasets.base import Dataset, images_in, Sample
+from ros2_classify_evaluation.datasets.reading import read_bytes, read_text
+from ros2_classify_evaluation.datasets.size import image_size
 
 # Where label images are, beside a directory of images.
 _MASKS = ('masks', 'labels', 'annotations')
+_MOST_BYTES = 256 << 20
 
 
 def fits(path: Path) -> bool:
@@ -53,7 +58,7 @@ def class_names(path: Path) -> tuple[str, ...]:
     """Return the names in ``classes.txt`` or ``labels.txt``, one for each id."""
     for name in ('classes.txt', 'labels.txt'):
         if (path / name).is_file():
-            lines = (path / name).read_text(encoding='utf-8').splitlines()
+            lines = read_text(path / name).splitlines()
             return tuple(line.strip() for line in lines if line.strip())
     raise InputError(
         f'{path} has label images but no classes.txt with the names of their numbers, one on '
@@ -74,12 +79,15 @@ def segmentation(path: Path, images: Path, masks: Path, names: tuple[str, ...],
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
     """Return the numbers of a label image; those of a palette are its indices."""
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    # Checks its size, too, before a pixel of it is decoded.
+    image_size(path)
+    data = pixel_chunks(read_bytes(path, _MOST_BYTES))
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise InputError(f'the label image {path} cannot be read')
     if image.ndim == 3 and path.suffix.lower() == '.png':
         # OpenCV turns palettes into colours.
-        indices = _palette_indices(path)
+        indices = _palette_indices(path, data)
         image = image[..., 0] if indices is None else indices
     if image.ndim != 2 or image.dtype != np.uint8:
         raise InputError(
@@ -88,7 +96,7 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def _palette_indices(path: Path) -> NDArray[np.uint8] | None:
+def _palette_indices(path: Path, data: bytes | memoryview) -> NDArray[np.uint8] | None:
     """Return the indices of a PNG with a palette; None if it has none."""
     try:
         from PIL import Image
@@ -96,5 +104,5 @@ def _palette_indices(path: Path) -> NDArray[np.uint8] | None:
         raise InputError(
             f'the label image {path} has colours; if it has a palette, pip install pillow reads '
             'its numbers') from error
-    with Image.open(path) as image:
+    with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image, np.uint8) if image.mode == 'P' else None

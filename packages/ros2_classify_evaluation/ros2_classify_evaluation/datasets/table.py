@@ -17,10 +17,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 from ros2_classify import InputError
 from ros2_classify_evaluation.datasets.base import Dataset, find_image, Names, Objects, Sample
+from ros2_classify_evaluation.datasets.reading import MAX_TABLE, read_text
 
 _IMAGE = ('image', 'filename', 'file', 'path')
 _LABEL = ('label', 'labels', 'class', 'classes')
@@ -45,8 +47,8 @@ def load(path: Path) -> Dataset:
     file = _file(path)
     if file is None:
         raise InputError(f'{path} is no CSV file, and has not just one in it')
-    with file.open(newline='', encoding='utf-8-sig') as stream:
-        reader = csv.DictReader(stream)
+    reader = csv.DictReader(io.StringIO(read_text(file, MAX_TABLE), newline=''))
+    try:
         columns = [column.strip() for column in reader.fieldnames or ()]
         reader.fieldnames = columns
         image = next((name for name in _IMAGE if name in columns), None)
@@ -56,6 +58,12 @@ def load(path: Path) -> Dataset:
                 f'{file} has the columns {", ".join(columns)} but needs image and label (and x1, '
                 'y1, x2, y2 in pixels for boxes)')
         rows = list(reader)
+    except csv.Error as error:
+        raise InputError(f'{file}, line {reader.line_num}: {error}') from error
+    needed = [image, label, *(_BOX if set(_BOX) <= set(columns) else ())]
+    for number, row in enumerate(rows, 2):
+        if any(row[name] is None for name in needed):
+            raise InputError(f'{file}, line {number}: it has fewer columns than the first line')
     if set(_BOX) <= set(columns):
         return _boxes(file, rows, image, label)
     return _classes(file, rows, image, label)

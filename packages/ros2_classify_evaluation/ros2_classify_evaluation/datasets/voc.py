@@ -17,13 +17,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-import xml.etree.ElementTree as ElementTree
 
 from ros2_classify import InputError
 from ros2_classify_evaluation.datasets.base import Dataset, find_image, Objects, Sample
 from ros2_classify_evaluation.datasets.directories import class_names, segmentation
-
-_MOST_BYTES = 1 << 20
+from ros2_classify_evaluation.datasets.reading import read_xml
 
 
 def fits(path: Path) -> bool:
@@ -53,13 +51,7 @@ def load(path: Path) -> Dataset:
 
 def _boxes(file: Path) -> tuple[str, list[tuple[str, list[float], bool]]]:
     """Return an image's name, and label, box and difficulty of each object."""
-    if file.stat().st_size > _MOST_BYTES:
-        raise InputError(f'{file} is larger than {_MOST_BYTES >> 20} MiB: no labels of one image')
-    try:
-        root = ElementTree.fromstring(file.read_bytes())
-    except ElementTree.ParseError as error:
-        raise InputError(f'{file} is no XML: {error}') from error
-    objects = []
+    root, objects = read_xml(file), []
     for each in root.iter('object'):
         name, box = (each.findtext('name') or '').strip(), each.find('bndbox')
         try:

@@ -21,8 +21,8 @@ from typing import Any
 
 from ros2_classify import InputError
 from ros2_classify_evaluation.datasets.base import Dataset, images_in, Objects, Sample
+from ros2_classify_evaluation.datasets.reading import read_text, read_yaml
 from ros2_classify_evaluation.datasets.size import image_size
-import yaml
 
 # Which list of images is for measuring, best first.
 _SPLITS = ('test', 'val', 'train')
@@ -44,15 +44,15 @@ def _file(path: Path) -> Path | None:
 
 def _read(file: Path) -> Any:
     try:
-        return yaml.safe_load(file.read_text(encoding='utf-8'))
-    except (OSError, ValueError, yaml.YAMLError):
+        return read_yaml(file)
+    except InputError:
         return None
 
 
 def load(path: Path) -> Dataset:
     """Read the boxes of the test images, or of those for validation if there are none."""
     file = _file(path)
-    data = None if file is None else _read(file)
+    data = None if file is None else read_yaml(file)
     if file is None or not isinstance(data, dict) or 'names' not in data:
         raise InputError(f'{path} has no YAML file with the key names')
     names = data['names']
@@ -81,7 +81,7 @@ def _images(root: Path, listed: Any, file: Path) -> list[Path]:
         if place.is_dir():
             found += images_in(place)
         else:
-            lines = place.read_text(encoding='utf-8').split()
+            lines = read_text(place).split()
             found += [root / line if not Path(line).is_absolute() else Path(line)
                       for line in lines]
     return found
@@ -103,7 +103,7 @@ def _objects(image: Path, count: int) -> Objects:
         return Objects.of([], [])
     width, height = image_size(image)
     boxes, class_ids = [], []
-    for number, line in enumerate(file.read_text(encoding='utf-8').splitlines(), 1):
+    for number, line in enumerate(read_text(file).splitlines(), 1):
         if not (words := line.split()):
             continue
         try:
