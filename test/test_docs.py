@@ -208,7 +208,7 @@ def options_of(verb):
     raise AssertionError('there are no verbs')
 
 
-@pytest.mark.parametrize('verb', ['infer', 'watch', 'doctor', 'health'])
+@pytest.mark.parametrize('verb', ['infer', 'watch', 'doctor', 'health', 'params'])
 def test_the_table_of_options(verb):
     rows = table(CLI, f'`{verb}`', 'option')
     actions = options_of(verb)

@@ -54,7 +54,7 @@ NODES = {
 
 # Verbs of this package and of known other ones; a package adds verbs with entry points of this
 # group, each a module with a function `add_parser`.
-_VERBS = ('infer', 'watch', 'models', 'doctor', 'health')
+_VERBS = ('infer', 'watch', 'models', 'doctor', 'health', 'params')
 _OPTIONAL = {'bench': 'the package ros2_classify_benchmark',
              'curate': 'the package ros2_classify_evaluation',
              'evaluate': 'the package ros2_classify_evaluation'}
@@ -143,7 +143,7 @@ def extensions(group: str = _GROUP) -> dict[str, Callable[..., None]]:
 def _parser(more: Mapping[str, Callable[..., None]] | None = None,
             of_models: Mapping[str, Callable[..., None]] | None = None,
             ) -> argparse.ArgumentParser:
-    from ros2_classify.cli import doctor, infer, models, nodes as health, watch
+    from ros2_classify.cli import doctor, infer, models, nodes as health, params, watch
 
     parser = Parser(
         prog='ros2_classify', epilog=_EPILOG,
@@ -156,6 +156,7 @@ def _parser(more: Mapping[str, Callable[..., None]] | None = None,
     models.add_parser(verbs, of_models)
     doctor.add_parser(verbs)
     health.add_parser(verbs)
+    params.add_parser(verbs)
     for add_parser in (extensions() if more is None else more).values():
         add_parser(verbs)
     for name, text in NODES.items():

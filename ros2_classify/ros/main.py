@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 import importlib.util
 import os
+import shutil
 import sys
 from typing import Any
 
@@ -37,16 +38,14 @@ Run a vision model on camera images and publish its results.
 usage: ros2 run ros2_classify server --ros-args -p model:=MODEL [-r image:=/camera/image_raw] ...
 
 MODEL is a name from the catalog, a descriptor file (.yaml) or a model file (.onnx, .pb, or the
-directory of a SavedModel).
-Describe a parameter: ros2 param describe /server PARAMETER""",
+directory of a SavedModel).""",
     'camera': """\
 Publish images as a camera does.
 
 usage: ros2 run ros2_classify camera --ros-args -p source:=SOURCE [-p loop:=false] ...
 
 SOURCE is an image file, a directory of images, a video file or a webcam (0, /dev/video0);
-default: the sample images that come with the package.
-Describe a parameter: ros2 param describe /camera PARAMETER""",
+default: the sample images that come with the package.""",
     'composed': """\
 Publish images and run a vision model on them in one process: images do not pass through the
 middleware.
@@ -62,30 +61,34 @@ Send an image to the server and print the result, or why there is none.
 usage: ros2 run ros2_classify client_test --ros-args [-p image:=IMAGE] [-p output:=FILE] ...
 
 Default: an image that comes with the package. -p use_service:=true calls the server's service
-instead of using its topics. Exit code: 0 result received, 1 no result or a failure, 2 wrong usage.
-Describe a parameter: ros2 param describe /client_test PARAMETER""",
+instead of using its topics. Exit codes: 0 result received, 1 no result or a failure, 2 wrong
+usage.""",
 }
+
+_PARAMETERS = """
+Set a parameter with -p NAME:=VALUE after --ros-args, or many of them with --params-file FILE;
+"python -m ros2_classify params {program}" writes such a file."""
 
 
 def server(args: Sequence[str] | None = None) -> int:
     """Run the server node until it is asked to end; return the exit code."""
-    return run(_USAGE['server'], compose.server_node, args, receiver=True)
+    return run('server', compose.server_node, args, receiver=True)
 
 
 def camera(args: Sequence[str] | None = None) -> int:
     """Run the camera node until its source ends or it is asked to end; return the exit code."""
-    return run(_USAGE['camera'], compose.camera_node, args, needs_vision=False)
+    return run('camera', compose.camera_node, args, needs_vision=False)
 
 
 def composed(args: Sequence[str] | None = None) -> int:
     """Run camera and server in one process until the source ends; return the exit code."""
     nodes = compose.together(compose.server_node, compose.camera_node)
-    return run(_USAGE['composed'], nodes, args)
+    return run('composed', nodes, args)
 
 
 def client_test(args: Sequence[str] | None = None) -> int:
     """Run the client until it has a result or times out; return the exit code."""
-    return run(_USAGE['client_test'], _client_node, args)
+    return run('client_test', _client_node, args)
 
 
 PROGRAMS: dict[str, Callable[[Sequence[str] | None], int]] = {
@@ -93,12 +96,12 @@ PROGRAMS: dict[str, Callable[[Sequence[str] | None], int]] = {
 }
 
 
-def run(usage: str, create: Callable[[runtime.Stop], Any], args: Sequence[str] | None, *,
+def run(program: str, create: Callable[[runtime.Stop], Any], args: Sequence[str] | None, *,
         receiver: bool = False, needs_vision: bool = True) -> int:
     """Run a node until it is done or asked to end; a receiver publishes no camera images."""
     words = sys.argv[1:] if args is None else list(args)
     if {'-h', '--help'} & set(words):
-        print(usage)
+        print(usage(program))
         return 0
     require('rclpy', 'sensor_msgs', *(('vision_msgs',) if needs_vision else ()))
     # OpenCV warns of every damaged image on stderr, unthrottled; the node's log says it already.
@@ -110,6 +113,19 @@ def run(usage: str, create: Callable[[runtime.Stop], Any], args: Sequence[str] |
             print(f'ros2_classify: {limit}', file=sys.stderr)
             return 1
         raise
+
+
+def usage(program: str) -> str:
+    """Return the text of ``--help``: the usage, and every parameter."""
+    from ros2_classify.ros.node.parameter_pages import help_text
+    from ros2_classify.ros.parameter_tables import TABLES
+
+    width = min(shutil.get_terminal_size().columns, 99)
+    parts = [_USAGE[program], _PARAMETERS.format(program=program)]
+    for node, groups in TABLES[program]:
+        title = f'\nParameters of the node {node}:\n' if len(TABLES[program]) > 1 else ''
+        parts.append(title + help_text(groups, width))
+    return '\n'.join(parts)
 
 
 def require(*packages: str) -> None:

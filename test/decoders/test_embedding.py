@@ -194,7 +194,7 @@ def test_the_server_refuses_them(encoder: Path) -> None:
     from types import SimpleNamespace
 
     from ros2_classify.ros.server.model import load_model
-    from ros2_classify.ros.server.parameters import PARAMETERS
+    from ros2_classify.ros.server.specs import PARAMETERS
 
     settings = {spec.name: spec.default for spec in PARAMETERS}
     log = SimpleNamespace(**dict.fromkeys(('info', 'warning', 'error', 'debug'), print))

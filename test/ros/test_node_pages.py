@@ -23,19 +23,13 @@ import re
 
 import pytest
 from ros2_classify import cli
-from ros2_classify.ros.camera import node as camera_node
-from ros2_classify.ros.client import node as client_node
-from ros2_classify.ros.node.parameters import markdown_table
-from ros2_classify.ros.server import parameters as server_parameters
+from ros2_classify.ros.node.parameter_pages import markdown_tables
+from ros2_classify.ros.parameter_tables import TABLES as PROGRAMS
 
 PAGES = Path(__file__).resolve().parents[2] / 'docs' / 'nodes'
 HEADINGS = ['Purpose', 'Subscribed topics', 'Published topics', 'Services', 'Parameters',
             'Known limits']
-TABLES = {
-    'camera': camera_node.PARAMETERS,
-    'client_test': client_node.PARAMETERS,
-    'server': server_parameters.PARAMETERS,
-}
+TABLES = {name: nodes[0][1] for name, nodes in PROGRAMS.items() if len(nodes) == 1}
 
 
 def test_every_node_has_a_page():
@@ -55,4 +49,4 @@ def test_headings(node):
 
 @pytest.mark.parametrize('node', TABLES)
 def test_the_parameters_are_those_of_the_node(node):
-    assert markdown_table(TABLES[node]) in (PAGES / f'{node}.md').read_text()
+    assert markdown_tables(TABLES[node]) in (PAGES / f'{node}.md').read_text()

@@ -28,6 +28,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from ros2_classify.errors import OptionsError, Ros2ClassifyError
 from ros2_classify.paths import shipped_directory
+from ros2_classify.ros.camera.specs import PARAMETERS
 from ros2_classify.ros.diagnostics.issues import find, Issue, Status
 from ros2_classify.ros.diagnostics.statistics import Rate, SimulatedClock
 from ros2_classify.ros.diagnostics.summary import camera_status
@@ -37,7 +38,7 @@ from ros2_classify.ros.messages.transports import resolve_image_topic
 from ros2_classify.ros.node.intra_process import ImageSender
 from ros2_classify.ros.node.logging import BoundedLogs, ThrottledLog
 from ros2_classify.ros.node.memory import tune_malloc
-from ros2_classify.ros.node.parameters import Parameters, Spec
+from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.node.process import Stop
 from ros2_classify.sources import open_source, Pixels, Size, Source, SourceError
 from ros2_classify.sources.pace import Backoff, Pace
@@ -93,35 +94,6 @@ class CameraReport:
             image_format=self._image_format, errors=self._errors,
             issues=[failure, *issues] if failure else issues)
 
-
-PARAMETERS = (
-    Spec('source', '', 'What to publish: an image file, a directory of images, a pattern such as '
-         '"photos/*.jpg", a video file, a webcam number or device file, an rtsp:// or http:// '
-         'stream, or a bag; empty for the sample images of the package',
-         read_only=True, or_number=True),
-    Spec('topic', '', "The topic of a bag's images; empty for the only one", read_only=True),
-    Spec('rate', 0.0, 'Images per second; 0 for the rate of the source: that of the recording '
-         'for a video or a bag, every frame of a webcam or stream, 10 for images',
-         minimum=0.0, maximum=1000.0),
-    Spec('loop', True, 'Whether to start over after the last image; if false, the node exits '
-         'with code 0', read_only=True),
-    Spec('wait_for_subscribers', 1, 'Number of subscribers to wait for before the first image '
-         'is published', minimum=0, maximum=100, read_only=True),
-    Spec('frame_id', 'camera', "Frame in the images' headers"),
-    Spec('encoding', 'bgr8', 'Encoding of the raw images; with mono8, compressed images '
-         'are grey as well', choices=('bgr8', 'rgb8', 'mono8')),
-    Spec('width', 0, 'Width of the published images in pixels; 0 keeps it, or scales it '
-         'with the height', minimum=0, maximum=16384, read_only=True),
-    Spec('height', 0, 'Height of the published images in pixels; 0 keeps it, or scales it '
-         'with the width', minimum=0, maximum=16384, read_only=True),
-    Spec('compressed_format', 'jpeg', 'Format of the compressed images',
-         choices=('jpeg', 'png')),
-    Spec('jpeg_quality', 90, 'Quality of JPEG images', minimum=1, maximum=100),
-    Spec('png_level', 1, 'Compression of PNG images: 0 is fastest, 9 is smallest',
-         minimum=0, maximum=9),
-    Spec('tune_malloc', True, 'Keep the memory of large images in the process (glibc only)',
-         read_only=True),
-)
 
 # A subscriber is known here a moment before it knows of the publisher; what is sent in between,
 # a best-effort subscriber never sees.

@@ -36,33 +36,17 @@ from ros2_classify.limits import shown
 from ros2_classify.paths import shipped_directory
 from ros2_classify.results import overlay
 from ros2_classify.ros.client.diagnosis import explain, Waiting
+from ros2_classify.ros.client.specs import PARAMETERS
 from ros2_classify.ros.messages.compressed_image import to_compressed_msg
 from ros2_classify.ros.messages.image import to_ids, to_image_msg
 from ros2_classify.ros.messages.transports import resolve_image_topic, TRANSPORTS
 from ros2_classify.ros.messages.vision import INSTANCES_TOPIC, load_type, MESSAGES, READERS
 from ros2_classify.ros.node.logging import BoundedLogs
-from ros2_classify.ros.node.parameters import Parameters, Spec
+from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.node.process import Stop
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo
-
-PARAMETERS = (
-    Spec('image', '', 'Image to send; empty for a sample image of the package',
-         read_only=True),
-    Spec('task', 'auto', 'What to expect: classification, detection, segmentation, or auto for '
-         'any of them', choices=('auto', *MESSAGES), read_only=True),
-    Spec('use_service', False, "Whether to call the server's service instead of using the topics",
-         read_only=True),
-    Spec('server', 'server', 'Name of the server node, for its service and its lifecycle state',
-         read_only=True),
-    Spec('image_transport', 'raw', 'How the image is sent: raw on image, compressed (JPEG) on '
-         'image/compressed', choices=tuple(TRANSPORTS), read_only=True),
-    Spec('timeout', 10.0, 'Seconds to wait for the result', minimum=0.1, maximum=86400.0,
-         read_only=True),
-    Spec('output', '', 'File to write the annotated image to; empty for none', read_only=True),
-    Spec('frame_id', 'client_test', "Frame in the image's header", read_only=True),
-)
 
 _TICK_S = 0.1
 # The server takes images best effort: one can get lost, so it is sent again.

@@ -128,7 +128,7 @@ IMAGES = (
         'unusable', ERROR, 'unusable image on {topic}: {reason}',
         'the encoding is not supported, or the message is damaged; a warning if only some are',
         'the message says which field is wrong; see the [supported '
-        'encodings](nodes/server.md#subscribed-topics)'),
+        'encodings](nodes/server.md#encodings)'),
     IssueType(
         'no_results', ERROR,
         'images arrive on {topic}, but no result has left for {seconds:.0f} s: {reason}',

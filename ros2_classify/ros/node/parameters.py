@@ -12,18 +12,12 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""
-Parameters as data: one table per node declares, checks and documents its parameters.
-
-`markdown_table` generates the table of the node's documentation page.
-"""
+"""Parameters as data: one table per node declares, checks and documents its parameters."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-import math
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -37,34 +31,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_parameters
 from ros2_classify.errors import OptionsError
 from ros2_classify.ros.node.command_line import undeclared
-
-Value = Any
-
-
-@dataclass(frozen=True)
-class Spec:
-    """
-    One parameter.
-
-    The type follows from `default`; `minimum` and `maximum` are inclusive. With `from_model`, the
-    model's descriptor supplies the default. With `or_number`, a string may be given as a whole
-    number, as in ``source:=0``, which the command line can't tell from a number. With `or_off`,
-    the string ``off`` may come as false, which is how YAML reads it. With `per_stream`, each
-    stream of a server may have its own. `problem` says what is wrong with a value, or nothing.
-    """
-
-    name: str
-    default: Value
-    description: str
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
-    read_only: bool = False
-    from_model: bool = False
-    or_number: bool = False
-    or_off: bool = False
-    per_stream: bool = False
-    problem: Callable[[Value], str] | None = None
+from ros2_classify.ros.node.spec import is_numbers, problem, Spec, Value, with_off
 
 
 class Parameters:
@@ -97,7 +64,7 @@ class Parameters:
         if isinstance(value, array):
             value = list(value)
         spec = self._specs[name]
-        return str(value) if spec.or_number else _with_off(spec, value)
+        return str(value) if spec.or_number else with_off(spec, value)
 
     def __contains__(self, name: str) -> bool:
         """Tell whether there is such a parameter."""
@@ -160,7 +127,7 @@ class Parameters:
                     str: '' if spec.choices else '; write text, numbers in quotes: "\'3\'"',
                     list: '; write a list, such as [one, two] or ["1", "2"]',
                     }.get(type(spec.default), '')
-            if _is_numbers(spec.default):
+            if is_numbers(spec.default):
                 hint = '; write numbers with decimal points, such as [0.0, 0.5, 1.0, 1.0]'
             choices = f'; write one of {", ".join(spec.choices)}' if spec.choices else ''
             raise OptionsError(_without_suffix(error, spec) + hint + choices) from error
@@ -189,61 +156,6 @@ class Parameters:
             if reason:
                 return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)
-
-
-def problem(spec: Spec, value: Value) -> str:
-    """Return what is wrong with a value, and which are allowed; '' if nothing is."""
-    if value is None:
-        return ''
-    value = _with_off(spec, value)
-    if spec.or_off and not isinstance(value, str):
-        return f'{spec.name} is {value!r} but must be one of: {", ".join(spec.choices)}'
-    if spec.or_number and type(value) not in (str, int):
-        return f'{spec.name} is {value!r} but must be a string or a whole number'
-    if spec.choices and value not in spec.choices:
-        return f'{spec.name} is {value!r} but must be one of: {", ".join(spec.choices)}'
-    if isinstance(value, float) and not math.isfinite(value):
-        return f'{spec.name} is {value} but must be a finite number'
-    if spec.problem is not None:
-        reason = spec.problem(list(value) if isinstance(value, array) else value)
-        # That of a stream has the stream in its name, which the check doesn't know.
-        stream, _, name = spec.name.rpartition('.')
-        return f'{stream}.{reason}' if stream and reason.startswith(f'{name} ') else reason
-    low, high = spec.minimum, spec.maximum
-    if low is not None and high is not None and not low <= value <= high:
-        return f'{spec.name} is {value} but must be from {low} to {high}'
-    return ''
-
-
-def _with_off(spec: Spec, value: Value) -> Value:
-    return 'off' if spec.or_off and value is False else value
-
-
-def _is_numbers(default: Value) -> bool:
-    return isinstance(default, list) and isinstance(default[0], float)
-
-
-def markdown_table(specs: Sequence[Spec]) -> str:
-    """Return the Markdown table of parameters for a documentation page."""
-    lines = ['| parameter | type | default | allowed | at run time | meaning |',
-             '|---|---|---|---|---|---|']
-    for spec in specs:
-        kind = {bool: 'bool', int: 'int', float: 'double', str: 'string',
-                list: 'string[]'}[type(spec.default)]
-        if _is_numbers(spec.default):
-            kind = 'double[]'
-        default = '(empty)' if spec.default in ('', ['']) else str(spec.default)
-        if kind == 'bool':
-            default = default.lower()
-        allowed = ', '.join(spec.choices)
-        if spec.minimum is not None:
-            allowed = f'{spec.minimum} to {spec.maximum}'
-        source = "the model's, else " if spec.from_model else ''
-        lines.append(
-            f'| `{spec.name}` | {kind} | {source}{default} | {allowed} | '
-            f'{"no" if spec.read_only else "yes"}{", per stream" if spec.per_stream else ""} | '
-            f'{spec.description} |')
-    return '\n'.join(lines)
 
 
 def _without_suffix(error: Exception, spec: Spec) -> str:

@@ -21,38 +21,10 @@ import importlib
 from typing import Any
 
 import numpy as np
-from ros2_classify.errors import OptionsError
 from ros2_classify.results.results import Detections, Result
-from ros2_classify.ros.node.parameters import Spec
 from ros2_classify.ros.server.output import Output, Published, Topics
 from ros2_classify.tracking.events import Event, Events
-from ros2_classify.tracking.places import Line, parse_lines, parse_zones, Zone
-
-
-def _lines_problem(value: Any) -> str:
-    try:
-        parse_lines(value)
-    except OptionsError as error:
-        return str(error)
-    return ''
-
-
-def _zones_problem(value: Any) -> str:
-    try:
-        parse_zones(value)
-    except OptionsError as error:
-        return str(error)
-    return ''
-
-
-EVENT_PARAMETERS = (
-    Spec('event_lines', [''], 'Tracking: lines whose crossing is an event, each a name and two '
-         'points in shares of width and height, such as door=0.1,0.5,0.9,0.5', per_stream=True,
-         problem=_lines_problem),
-    Spec('event_zones', [''], 'Tracking: polygons in which objects that stay are an event, each a '
-         'name, the points, and behind @ the seconds, such as desk=0.1,0.5,0.9,0.5,0.5,1@3',
-         per_stream=True, problem=_zones_problem),
-)
+from ros2_classify.tracking.places import Line, Zone
 
 
 class EventsOutput(Output):

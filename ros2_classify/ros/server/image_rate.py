@@ -20,13 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.node import Node
-from ros2_classify.ros.node.parameters import Spec
 
-RATE_PARAMETERS = (
-    Spec('max_rate', 0.0, 'Images a second that are used, by their stamps; those beyond are '
-         'dropped before they are decoded; 0 sets no limit', minimum=0.0, maximum=1000.0,
-         from_model=True, per_stream=True),
-)
 
 # Stamps jitter: this part of a period early is in time.
 _EARLY = 0.1

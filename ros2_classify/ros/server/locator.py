@@ -31,11 +31,11 @@ from ros2_classify.results.detections import Detections
 from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.messages.depth import depth_array, info_key
 from ros2_classify.ros.node.logging import ThrottledLog
-from ros2_classify.ros.node.parameters import Spec
+from ros2_classify.ros.node.spec import Spec
 from ros2_classify.ros.server.depth_source import DepthSource, stamp_of
-from ros2_classify.ros.server.events import EVENT_PARAMETERS
+from ros2_classify.ros.server.specs import (
+    EVENT_PARAMETERS, POSITION_PARAMETERS, TRACKING_PARAMETERS)
 from ros2_classify.ros.server.stream_parameters import StreamView
-from ros2_classify.ros.server.tracking import TRACKING_PARAMETERS
 from ros2_classify.ros.server.transforms import is_installed, TransformError, Transforms
 from ros2_classify.spatial.camera import CameraModel, Floats
 from ros2_classify.spatial.depth import locate
@@ -43,24 +43,6 @@ from ros2_classify.spatial.ground import locate_on_ground
 from ros2_classify.spatial.positions import Positions
 from ros2_classify.spatial.transforms import quaternion_of, turned_about_z
 
-POSITION_PARAMETERS = (
-    Spec('depth_topic', '', 'Topic of depth images that are registered to the images; a relative '
-         "name is one in the camera's namespace; empty: no depth", read_only=True,
-         per_stream=True),
-    Spec('camera_info_topic', '', "Topic of the images' camera_info; empty: the one beside the "
-         'images', read_only=True, per_stream=True),
-    Spec('depth_sync', 0.02, 'Seconds by which the stamps of an image and its depth may differ, '
-         'where none has the very stamp; also how long a result in metres waits for its depth '
-         'and its transform', minimum=0.0, maximum=1.0, read_only=True, per_stream=True),
-    Spec('target_frame', '', "Frame of positions, by tf at the image's stamp; empty: that of the "
-         'image, or ground_frame', read_only=True, per_stream=True),
-    Spec('ground_frame', '', 'Without depth_topic: frame whose plane z = 0 is the ground on which '
-         'objects stand; empty: no positions by the ground', read_only=True, per_stream=True),
-    Spec('points', False, 'Whether positions are published as a point cloud as well, for costmaps',
-         read_only=True, per_stream=True),
-    Spec('annotations', False, 'Whether boxes and labels are published for the image panel of '
-         'Foxglove, which takes the package foxglove_msgs', read_only=True, per_stream=True),
-)
 
 # How long something that was wrong is reported.
 _RECENT = 3.0

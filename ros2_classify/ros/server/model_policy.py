@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ros2_classify.download.hashing import sha256_of_directory, sha256_of_file
 from ros2_classify.download.url import is_sha256, is_url, redact, split_facts
@@ -34,7 +35,9 @@ from ros2_classify.model.catalog import entries, variant_name
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.files import request_for
 from ros2_classify.paths import allowed_paths, is_allowed, search_path, searching
-from ros2_classify.ros.node.parameters import Parameters
+
+if TYPE_CHECKING:
+    from ros2_classify.ros.node.parameters import Parameters
 
 POLICIES = ('any', 'verified', 'listed', 'off')
 # A list of 10,000 models in the format of sha256sum, with long paths.

@@ -49,10 +49,10 @@ from ros2_classify.ros.server.look_until import LookUntilAction
 from ros2_classify.ros.server.model import extras, load_model, Model
 from ros2_classify.ros.server.model_loader import LoadingModel, ModelLoader
 from ros2_classify.ros.server.model_parameter import ModelParameter
-from ros2_classify.ros.server.parameters import (
-    all_settings, check_settings, model_defaults, PARAMETERS)
+from ros2_classify.ros.server.parameters import all_settings, check_settings, model_defaults
 from ros2_classify.ros.server.recovery import Recovery
 from ros2_classify.ros.server.service import InferenceService, Request
+from ros2_classify.ros.server.specs import PARAMETERS
 from ros2_classify.ros.server.stream_names import stream_names, StreamNames
 from ros2_classify.ros.server.stream_parameters import StreamParameters
 from ros2_classify.ros.server.trace import Trace

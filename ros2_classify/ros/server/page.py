@@ -26,7 +26,7 @@ from ros2_classify.errors import OptionsError
 from ros2_classify.filters import class_threshold_words
 from ros2_classify.model import catalog
 from ros2_classify.ros.diagnostics.issues import Issue, Level
-from ros2_classify.ros.node.parameters import Spec
+from ros2_classify.ros.node.spec import Spec
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.page_output import PageOutput
 from ros2_classify.web.controls import changed, controls, rows, timing

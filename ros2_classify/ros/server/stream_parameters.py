@@ -26,7 +26,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ros2_classify.ros.node.parameters import Parameters, Spec
+from ros2_classify.ros.node.parameters import Parameters
+from ros2_classify.ros.node.spec import Spec
 
 _NOT_GIVEN = object()
 

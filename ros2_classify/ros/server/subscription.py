@@ -39,7 +39,6 @@ _LINGER = 2.0
 _AFTER_FAILURE = 0.001
 
 # The values of the parameter qos.
-QOS = ('auto', 'best_effort', 'reliable')
 _RELIABILITY = {'best_effort': ReliabilityPolicy.BEST_EFFORT,
                 'reliable': ReliabilityPolicy.RELIABLE}
 
@@ -89,7 +88,7 @@ class ImageSubscription:
     The queue is the middleware's own, of depth one, from which a worker's thread takes. A camera
     in the same process hands its images over instead: these wait in a slot here. `wake` is called
     from any thread; `listed` topics are of a list, not what ``image`` was remapped to; `qos` is
-    one of `QOS`.
+    one of `specs.QOS`.
     """
 
     def __init__(self, node: Node, topic: str, transport: str, wake: Callable[[], Any], *,

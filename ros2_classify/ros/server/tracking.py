@@ -24,23 +24,9 @@ from rclpy.node import Node
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import Options
 from ros2_classify.results.results import Detections, Result
-from ros2_classify.ros.node.parameters import Spec
 from ros2_classify.tracking.tracker import Tracker, TrackOptions
 from ros2_classify.tracking.weak import results
 from std_srvs.srv import Trigger
-
-TRACKING_PARAMETERS = (
-    Spec('tracking', False, 'Detection: give each object an id that stays over time, in the '
-         "detections' field id", per_stream=True),
-    Spec('track_high', 0.5, 'Tracking: boxes with this score begin and continue ids',
-         minimum=0.0, maximum=1.0, per_stream=True),
-    Spec('track_low', 0.1, 'Tracking: boxes with this score continue ids; they are published '
-         'from score_threshold on', minimum=0.0, maximum=1.0, per_stream=True),
-    Spec('track_lost_seconds', 1.0, 'Tracking: seconds, by stamps, for which an id is kept while '
-         'its object is not found', minimum=0.0, maximum=3600.0, per_stream=True),
-    Spec('track_confirm', 2, 'Tracking: in how many images an object must be found before it has '
-         'an id', minimum=1, maximum=1000, per_stream=True),
-)
 
 
 def track_options(parameters: Any) -> TrackOptions | None:

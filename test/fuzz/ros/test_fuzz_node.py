@@ -40,7 +40,7 @@ from rcl_interfaces.srv import (
 from rclpy.serialization import serialize_message
 from ros2_classify.ros.camera import node as camera_node
 from ros2_classify.ros.client import node as client_node
-from ros2_classify.ros.server.parameters import PARAMETERS
+from ros2_classify.ros.server.specs import PARAMETERS
 from ros_models import save_segmenter
 from ros_process import Peer, Process
 from ros_stream import Camera

@@ -14,7 +14,6 @@
 
 """Parameters: what a table declares, what it refuses, and the documentation made from it."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -25,10 +24,10 @@ from ros2_classify.errors import OptionsError
 from ros2_classify.model.defaults import Defaults
 from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.options import Options
-from ros2_classify.ros.node.parameters import markdown_table, Parameters, problem, Spec
-from ros2_classify.ros.server.parameters import model_defaults, PARAMETERS, result_settings
-
-ROOT = Path(__file__).resolve().parents[3]
+from ros2_classify.ros.node.parameters import Parameters
+from ros2_classify.ros.node.spec import problem, Spec
+from ros2_classify.ros.server.parameters import model_defaults, result_settings
+from ros2_classify.ros.server.specs import PARAMETERS
 
 TABLE = (
     Spec('name', '', 'A name', read_only=True),
@@ -187,7 +186,3 @@ def test_a_word_that_is_not_an_input_range_is_refused(make):
     Parameters(node, PARAMETERS)
     assert 'percentile' in refused(node, 'input_range', 17)
     assert not refused(node, 'input_range', 12)
-
-
-def test_the_documented_table_is_this_one():
-    assert markdown_table(PARAMETERS) in (ROOT / 'docs/nodes/server.md').read_text()

@@ -20,8 +20,10 @@ from rclpy.parameter import Parameter
 from ros2_classify.errors import OptionsError
 from ros2_classify.options import Options
 from ros2_classify.ros.node.command_line import undeclared, unknown_parameters
-from ros2_classify.ros.node.parameters import Parameters, Spec
-from ros2_classify.ros.server.parameters import all_settings, check_settings, PARAMETERS
+from ros2_classify.ros.node.parameters import Parameters
+from ros2_classify.ros.node.spec import Spec
+from ros2_classify.ros.server.parameters import all_settings, check_settings
+from ros2_classify.ros.server.specs import PARAMETERS
 from ros2_classify.ros.server.stream_parameters import StreamParameters
 from ros_stream import Camera
 from vision_msgs.msg import Classification

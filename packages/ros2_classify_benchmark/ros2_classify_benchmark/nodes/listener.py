@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from ros2_classify.ros.server.parameters import PARAMETERS
+from ros2_classify.ros.server.specs import PARAMETERS
 from ros2_classify_benchmark.nodes.helper import in_ros
 
 # Parameters that nodes have beside their own.

@@ -22,7 +22,7 @@ from unittest.mock import Mock
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.engines import EngineSettings
 from ros2_classify.options import Options
-from ros2_classify.ros.server.parameters import ENGINE_PARAMETERS, PARAMETERS
+from ros2_classify.ros.server.specs import ENGINE_PARAMETERS, PARAMETERS
 from ros2_classify_benchmark.nodes import bare
 from ros2_classify_benchmark.settings import Settings
 from ros2_classify_benchmark.shared_settings import engine_values, option_values, TAKEN

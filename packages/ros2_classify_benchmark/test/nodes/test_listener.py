@@ -16,7 +16,7 @@
 """The benchmark's subscriber: what it can listen to, and what it knows of the server."""
 
 import pytest
-from ros2_classify.ros.server.parameters import PARAMETERS
+from ros2_classify.ros.server.specs import PARAMETERS
 from ros2_classify_benchmark.nodes.listener import Listener, unknown
 
 
