@@ -45,6 +45,23 @@ def test_the_pages_that_tell_how_to_pin_ask_for_hashes():
         ROOT / 'CONTRIBUTING.md').read_text()
 
 
+def test_the_floor_of_onnx_runtime():
+    """What the extras ask for is what `doctor` warns below, wherever a wheel of it exists."""
+    from ros2_classify.doctor.python_checks import _FLOOR
+
+    floor = '.'.join(map(str, _FLOOR))
+    for path in ('setup.py', 'training/requirements.txt'):
+        found = re.findall(
+            r'onnxruntime(?:-gpu\[cuda,cudnn\])?>=([\d.]+)(?:; python_version (..?) .(3\.\d+).)?',
+            (ROOT / path).read_text())
+        assert set(found) == {(floor, '>=', '3.11'), ('1.23.2', '<', '3.11')}, path
+    for path in (WHEELS / 'jazzy.txt', WHEELS / 'kilted.txt'):
+        for version, older in re.findall(
+                r'^onnxruntime==([\d.]+) ; python_full_version (<)?', path.read_text(), re.M):
+            assert version == '1.23.2' if older else (
+                tuple(map(int, version.split('.')[:2])) >= _FLOOR)
+
+
 def test_a_package_with_another_hash_is_refused(tmp_path):
     """By pip, with the options of scripts/setup: what it installs is what was pinned."""
     wheel = tmp_path / 'tiny-1.0-py3-none-any.whl'
