@@ -52,6 +52,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         '--track', action='store_true',
         help='detection, images of one camera in their order: give each object an id that stays')
     parser.add_argument(
+        '--event-lines', nargs='+', default=(), metavar='NAME=X,Y,X,Y',
+        help='with --track: lines whose crossing is an event, each with two points from 0 to 1')
+    parser.add_argument(
+        '--event-zones', nargs='+', default=(), metavar='NAME=X,Y,...@SECONDS',
+        help='with --track: polygons in which objects that stay for these seconds are an event')
+    parser.add_argument(
         '--results', metavar='FILE',
         help='write the results of all images: .jsonl (JSON lines), .csv, or .json (COCO results)')
     parser.add_argument(
@@ -150,6 +156,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.track and not is_many(arguments):
         raise OptionsError('--track follows objects through several images, but there is one; '
                            'give a video, a directory, a bag or a stream')
+    if (arguments.event_lines or arguments.event_zones) and not arguments.track:
+        raise OptionsError('--event-lines and --event-zones are for objects with ids: add --track')
     if is_many(arguments):
         if arguments.depth is not None:
             raise OptionsError('--depth belongs to one image: give one, or remove it')
@@ -195,8 +203,13 @@ def run(arguments: argparse.Namespace) -> int:
             'image': arguments.against, 'cosine_similarity': round(similarity, 6),
             'cosine_distance': round(1 - similarity, 6)}
     if output:
+        from ros2_classify.preprocess.views import shown_tiles
         from ros2_classify.results.overlay import draw
-        drawn = draw(image, result)
+        from ros2_classify.results.overlay_regions import draw_regions
+
+        drawn = image.copy()
+        draw_regions(drawn, roi=options.roi, tiles=shown_tiles(options, result.image_size))
+        draw(drawn, result, copy=False)
         if depth is not None:
             depth.draw(drawn, result)
         write_image(output, drawn)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ros2_classify.results.overlay_tracks import Trails
     from ros2_classify.results.results import Result
     from ros2_classify.sources import Source
+    from ros2_classify.tracking.events import Events
     from ros2_classify.tracking.tracker import Tracker
 
 # Frames per second of a video of a live source.
@@ -91,6 +92,7 @@ class Many:
             raise OptionsError('--against compares two images; name one with --image')
         self._arguments = arguments
         self._read: Any = None
+        self._events = self._begin_events()
         found = [open_source(text, warn=lambda text: say('warning', text), topic=arguments.topic,
                              to_8_bits=lambda pixels: self._read(pixels))
                  for text in arguments.image]
@@ -168,26 +170,45 @@ class Many:
         return self._source.frames()
 
     def _one(self, pipeline: Pipeline[Result], options: Options, frame: Any, image: Any) -> None:
-        from ros2_classify.results.detections import Detections
-        from ros2_classify.results.overlay import draw
-
-        result = (pipeline(image, 'bgr', options) if self._tracker is None else
-                  self._tracked(self._tracker, pipeline, options, frame.stamp, image))
+        events = []
+        if self._tracker is None:
+            result = pipeline(image, 'bgr', options)
+        else:
+            assert self._events is not None
+            result = self._tracked(self._tracker, pipeline, options, frame.stamp, image)
+            events = self._events(result, frame.stamp, self._tracker.live_ids)
         row = {'source': frame.name, 'stamp': round(frame.stamp, 6),
                'model': pipeline.descriptor.name, **result.to_dict(),
                'provider': pipeline.engine.provider,
                'unverified': list(pipeline.unverified)}
+        if self._tracker is not None:
+            row['events'] = [event.to_dict() for event in events]
         if self._arguments.json:
             show_json(row)
         elif self._shows_each:
             show(f'{frame.name}: {summary(result)}')
+            for event in events:
+                show(f'  {event}')
         if self._results:
             self._results.write(frame.name, frame.stamp, result, row)
         if self._drawings:
-            drawn = draw(image, result)
-            if self._trails is not None and isinstance(result, Detections):
-                self._trails.draw(drawn, result, frame.stamp)
-            self._drawings.write(drawn, frame.name, frame.stamp)
+            self._drawings.write(
+                self._drawn(image, result, options, frame.stamp), frame.name, frame.stamp)
+
+    def _drawn(self, image: Any, result: Result, options: Options, stamp: float) -> Any:
+        from ros2_classify.preprocess.views import shown_tiles
+        from ros2_classify.results.detections import Detections
+        from ros2_classify.results.overlay import draw
+        from ros2_classify.results.overlay_regions import draw_regions
+
+        drawn = image.copy()
+        places = {} if self._events is None else {
+            'lines': self._events.lines, 'zones': self._events.zones, 'said': self._events.counts}
+        draw_regions(
+            drawn, roi=options.roi, tiles=shown_tiles(options, result.image_size), **places)
+        if self._trails is not None and isinstance(result, Detections):
+            self._trails.draw(drawn, result, stamp)
+        return draw(drawn, result, copy=False)
 
     def _tracked(self, tracker: Tracker, pipeline: Pipeline[Any], options: Options, stamp: float,
                  image: Any) -> Detections:
@@ -206,6 +227,15 @@ class Many:
                 f'--track follows objects, but the task of {pipeline.descriptor.name} is '
                 f'{pipeline.task}; remove it')
         self._tracker, self._trails = Tracker(), Trails()
+
+    def _begin_events(self) -> Events | None:
+        from ros2_classify.tracking.events import Events
+        from ros2_classify.tracking.places import parse_lines, parse_zones
+
+        if not self._arguments.track:
+            return None
+        return Events(parse_lines(self._arguments.event_lines),
+                      parse_zones(self._arguments.event_zones))
 
     def _close(self, complete: bool, last: str, total: int | None) -> None:
         for output in (self._results, self._drawings):
@@ -235,7 +265,9 @@ def summary(result: Result) -> str:
     if result.task == 'embedding':
         return str(result)
     rows = result.rows()
-    best = ', '.join(f'{row["label"]} {row["score"]:.2f}' for row in rows[:_MOST_SHOWN])
+    best = ', '.join(
+        ' '.join(filter(None, (row.get('id'), row['label'], f'{row["score"]:.2f}')))
+        for row in rows[:_MOST_SHOWN])
     more = f', and {len(rows) - _MOST_SHOWN} more' if len(rows) > _MOST_SHOWN else ''
     return best + more if rows else 'nothing'
 

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_classify.options import Options, Points
+from ros2_classify.options import ONE_TILE, Options, Points
 
 # x, y, width, height in source pixels.
 View = tuple[int, int, int, int]
@@ -64,6 +64,11 @@ def tile_views(options: Options, size: tuple[int, int]) -> list[View]:
     rows = _spread(y, height, options.tiles[1], options.tile_overlap)
     found = [(left, top, across, down) for top, down in rows for left, across in columns]
     return [*found, whole] if options.tile_whole else found
+
+
+def shown_tiles(options: Options, size: tuple[int, int]) -> list[View]:
+    """Return the tiles to draw into an image; none if it is looked at as one."""
+    return [] if options.tiles == ONE_TILE else tile_views(options, size)
 
 
 def _spread(first: int, length: int, count: int, overlap: float) -> list[tuple[int, int]]:

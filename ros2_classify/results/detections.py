@@ -261,15 +261,22 @@ class Detections:
         """Return the result as a table."""
         if not len(self):
             return 'nothing found above the threshold'
-        stages = ('stages',) if self.attributes else ()
-        metres = () if self.positions is None else ('metres',)
-        return table(
-            ('label', 'score', 'x1', 'y1', 'x2', 'y2', 'class id', *metres, *stages),
-            f'lrrrrrr{"r" * len(metres)}l',
-            [(row['label'], f'{row["score"]:.3f}', *(f'{edge:.0f}' for edge in row['box']),
-              str(row['class_id']), *([_metres(row['position'])] if metres else ()),
-              *([_said(self.said(number))] if stages else ()))
-             for number, row in enumerate(self.rows())]) + self._more()
+        rows = self.rows()
+        columns = [('label', 'l', [row['label'] for row in rows]),
+                   ('score', 'r', [f'{row["score"]:.3f}' for row in rows])]
+        if self.track_ids is not None:
+            columns.insert(0, ('id', 'r', [row['id'] or '-' for row in rows]))
+        columns += [(name, 'r', [f'{row["box"][side]:.0f}' for row in rows])
+                    for side, name in enumerate(('x1', 'y1', 'x2', 'y2'))]
+        columns.append(('class id', 'r', [str(row['class_id']) for row in rows]))
+        if self.positions is not None:
+            columns += [('metres', 'r', [_metres(row['position']) for row in rows]),
+                        ('x, y, z', 'r', [_place(row['position']) for row in rows])]
+        if self.attributes:
+            columns.append(('stages', 'l', [_said(self.said(row)) for row in range(len(self))]))
+        return table(tuple(name for name, _, _ in columns),
+                     ''.join(side for _, side, _ in columns),
+                     list(zip(*(words for _, _, words in columns)))) + self._more()
 
     def _more(self) -> str:
         """Return a line for each object with an angle or key points."""
@@ -309,3 +316,8 @@ def _check_boxes(boxes: NDArray[np.float32], image_size: tuple[int, int]) -> Non
 def _metres(position: list[float] | None) -> str:
     """Return a distance for a table."""
     return '?' if position is None else f'{float(np.linalg.norm(position)):.2f}'
+
+
+def _place(position: list[float] | None) -> str:
+    """Return a position for a table."""
+    return '?' if position is None else ', '.join(f'{metres:.2f}' for metres in position)

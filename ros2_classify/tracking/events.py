@@ -33,6 +33,7 @@ _VOTES = 3
 _MARGIN = 0.01
 # Seconds for which an object may seem to be outside of a zone that it is in.
 _OUTSIDE = 0.5
+_LAST = 1 - 1e-9
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,25 @@ class Event:
     place: str = ''
     direction: str = ''
     seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it for JSON, without what this kind does not have."""
+        more = {'previous': self.previous, 'place': self.place, 'direction': self.direction,
+                'seconds': round(self.seconds, 3)}
+        return {'kind': self.kind, 'id': self.track_id, 'label': self.label,
+                'box': [round(side, 2) for side in self.box],
+                **{key: value for key, value in more.items() if value}}
+
+    def __str__(self) -> str:
+        """Return it in a line, such as ``3 car crossed_line door to the left``."""
+        parts = [self.track_id, self.label, self.kind, self.place]
+        if self.direction:
+            parts.append(f'to the {self.direction}')
+        if self.previous:
+            parts.append(f'from {self.previous}')
+        if self.seconds:
+            parts.append(f'after {self.seconds:.1f} s')
+        return ' '.join(filter(None, parts))
 
 
 @dataclass
@@ -83,6 +103,29 @@ class Events:
     def __init__(self, lines: Sequence[Line] = (), zones: Sequence[Zone] = ()) -> None:
         self.lines, self.zones = tuple(lines), tuple(zones)
         self._objects: dict[str, _Object] = {}
+        # By line: how many crossed it to the left, and to the right.
+        self._crossed: dict[str, dict[str, int]] = {}
+        self._stamp = 0.0
+
+    def end(self) -> list[Event]:
+        """Return that all objects are gone, as of the last image, and forget them."""
+        events = [event for name, known in self._objects.items()
+                  for event in self._gone(name, known, self._stamp)]
+        self._objects.clear()
+        return events
+
+    @property
+    def counts(self) -> dict[str, str]:
+        """What has been counted at each line, and who is in each zone, in words by name."""
+        words = {}
+        for line in self.lines:
+            count = self._crossed.get(line.name, {})
+            words[line.name] = f'{count.get("left", 0)} left, {count.get("right", 0)} right'
+        for zone in self.zones:
+            words[zone.name] = str(sum(
+                zone.name in known.visits and known.visits[zone.name].told
+                for known in self._objects.values()))
+        return words
 
     @property
     def present(self) -> dict[str, str]:
@@ -93,6 +136,7 @@ class Events:
         """Return what happened in an image; `live` are the ids that the tracker still knows."""
         if found.track_ids is None:
             raise InputError('the detections have no ids; call a Tracker with them first')
+        self._stamp = stamp
         events: list[Event] = []
         for name, known in list(self._objects.items()):
             if name not in live:
@@ -125,9 +169,12 @@ class Events:
         before = known.label
         if self._vote(known, label, score, stamp):
             events.append(Event('class_changed', name, known.label, stamp, box, previous=before))
-        place = ((box[0] + box[2]) / 2 / size[0], box[3] / size[1])
+        # At the image's very edge it is in a zone that ends there.
+        place = (min((box[0] + box[2]) / 2 / size[0], _LAST), min(box[3] / size[1], _LAST))
         for line in self.lines:
             if direction := _crossing(known, line, place, size):
+                count = self._crossed.setdefault(line.name, {})
+                count[direction] = count.get(direction, 0) + 1
                 events.append(Event('crossed_line', name, known.label, stamp, box,
                                     place=line.name, direction=direction))
         for zone in self.zones:

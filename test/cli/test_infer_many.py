@@ -267,6 +267,40 @@ def test_objects_have_ids_over_time(moving, capfd):
     assert len(frames_of('out.avi')) == 6
 
 
+def test_events_of_objects_with_ids(moving, capfd):
+    words = ['--source', str(moving), '--track', '--event-zones', 'all=0,0,1,0,1,1,0,1@0.15',
+             'upper=0,0,1,0,1,0.5,0,0.5', '--event-lines', 'door=0.5,0,0.5,1', '--output', 'drawn']
+    assert infer(*words, '--json', model='boxes') == 0
+    rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    # Found in the second image; 0.15 seconds later they have been in the zone for that long.
+    assert [[(each['kind'], each['id'], each.get('place')) for each in row['events']]
+            for row in rows] == [
+        [], [('appeared', '1', None), ('appeared', '2', None)], [],
+        [('in_zone', '1', 'all'), ('in_zone', '2', 'all')], [], []]
+    assert rows[1]['events'][1]['box'] == rows[1]['results'][1]['box']
+    assert rows[3]['events'][0]['seconds'] == pytest.approx(0.2)
+    assert infer(*words[:-2], model='boxes') == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert '  1 cat appeared' in lines and '  2 dog in_zone all after 0.2 s' in lines
+    assert lines[1].endswith(': 1 cat 0.90, 2 dog 0.50')
+
+
+def test_regions_are_drawn(moving, capfd):
+    def drawn(*words):
+        assert infer('--source', str(moving), '--limit', '1', '--output', 'drawn', *words,
+                     model='boxes') == 0
+        return cv2.imread(str(next((moving.parent / 'drawn').iterdir())))
+
+    plain = drawn('--track')
+    for words, place in (
+            (['--roi', '0.1', '0.8', '0.9', '0.95'], (38, 20)),
+            (['--tiles', '2x2', '--tile-overlap', '0'], (12, 32)),
+            (['--track', '--event-lines', 'a=0.9,0.3,0.9,0.9'], (24, 57)),
+            (['--track', '--event-zones', 'a=0.9,0.3,0.9,0.9,0.6,0.5'], (24, 57))):
+        changed = np.abs(drawn(*words).astype(int) - plain).max(axis=2)
+        assert changed[place[0] - 1:place[0] + 2, place[1] - 1:place[1] + 2].max() > 60, words
+
+
 def test_a_box_below_the_threshold_is_no_result_of_tracking(moving, capfd):
     assert infer('--source', str(moving), '--track', '--json', '--threshold', '0.8',
                  model='boxes') == 0
@@ -276,6 +310,8 @@ def test_a_box_below_the_threshold_is_no_result_of_tracking(moving, capfd):
 
 @pytest.mark.parametrize(('words', 'message'), [
     (['photos/0.png', '--track'], '--track follows objects through several images'),
+    (['photos', '--event-lines', 'a=0,0,1,1'], '--event-lines and --event-zones are for objects'),
+    (['photos', '--track', '--event-lines', 'a=0,0'], "event_lines has 'a=0,0' but each must be"),
     (['photos', '--track'], 'the task of colors is classification'),
 ])
 def test_what_cannot_be_tracked_is_said(models, capfd, words, message):

@@ -76,6 +76,31 @@ def test_a_class_changes_by_votes_not_by_single_images():
     assert told[1].stamp == pytest.approx(0.9) and events.present == {'1': 'dog'}
 
 
+def test_all_are_gone_when_nobody_looks_any_more():
+    events = Events(zones=parse_zones(['all=0,0,1,0,1,1,0,1']))
+    events(found(('1', 100, 200), ('2', 300, 200)), 1.0, {'1', '2'})
+    events(found(('1', 100, 200)), 3.0, {'1', '2'})
+    told = events.end()
+    assert kinds(told) == [('left_zone', '1'), ('gone', '1'), ('left_zone', '2'), ('gone', '2')]
+    assert [event.seconds for event in told if event.kind == 'gone'] == [2.0, 2.0]
+    assert events.present == {} and events.end() == []
+
+
+def test_words_and_counts():
+    events = Events(parse_lines(['door=0.5,0.1,0.5,0.9']),
+                    parse_zones(['right=0.5,0,1,0,1,1,0.5,1@0.5']))
+    assert events.counts == {'door': '0 left, 0 right', 'right': '0'}
+    walk(events, [(x, 240) for x in range(200, 450, 20)])
+    walk(events, [(x, 200) for x in range(450, 200, -20)], name='2')
+    told = walk(events, [(500, 300)] * 10, name='3')
+    assert str(told.pop(0)) == '2 cat gone'
+    assert events.counts == {'door': '1 left, 1 right', 'right': '1'}
+    assert [str(event) for event in told] == ['3 cat appeared', '3 cat in_zone right after 0.5 s']
+    assert told[1].to_dict() == {
+        'kind': 'in_zone', 'id': '3', 'label': 'cat', 'box': [480, 240, 520, 300],
+        'place': 'right', 'seconds': 0.5}
+
+
 LINE = parse_lines(['door=0.5,0.1,0.5,0.9'])  # downwards, in the middle
 
 
@@ -115,6 +140,9 @@ def test_a_zone_counts_after_its_seconds_and_short_ways_out_do_not_end_it():
 
 
 def test_a_zone_without_seconds_counts_at_once():
+    # Those that the lower edge of the image cuts off are common.
+    told = walk(Events(zones=parse_zones(['all=0,0,1,0,1,1,0,1'])), [(320, 480)])
+    assert [event.kind for event in told] == ['appeared', 'in_zone']
     told = walk(Events(zones=parse_zones(['all=0,0,1,0,1,1,0,1'])), [(320, 240)])
     assert kinds(told) == [('appeared', '1'), ('in_zone', '1')]
 

@@ -239,6 +239,11 @@ class CameraStream:
 
     # ---- in the executor's thread
 
+    @property
+    def _looks(self) -> bool:
+        """Whether images are used; one that was under way when that ended still has a result."""
+        return self.enabled and self._source is not None
+
     def activate(self, wake: Callable[[], Any], looked_at: Callable[[], float],
                  trace: Trace | None = None) -> None:
         """Subscribe; `wake` ends the wait for images, `looked_at` is when it last ended."""
@@ -263,6 +268,9 @@ class CameraStream:
             source.unsubscribe()
             if self.locator is not None:
                 self.locator.close()
+            if self._events is not None:
+                self._events.end()
+                self.tracking.reset()
             taken = source.take()
             if taken is not None:
                 self._count(received=1 + taken.replaced, replaced=taken.replaced, stopped=1)
@@ -499,16 +507,20 @@ class CameraStream:
         result = outcome.result
         assert result is not None
         settings = outcome.settings
+        counts = None
         if settings is not None and self.tracks:
             result = self.tracking(
                 result, seconds_of(header.stamp), settings.track, settings.options,
                 outcome.labels)
-            if self._events is not None:
+            if self._events is not None and self._looks:
                 self._events.look(
                     result, header, seconds_of(header.stamp), self.tracking.live_ids,
                     settings.lines, settings.zones, outcome.class_id)
+                if settings.track is not None:
+                    counts = self._events.counts
         published = Published(
-            result, header, outcome.pixels, outcome.color, outcome.class_id, self.locator)
+            result, header, outcome.pixels, outcome.color, outcome.class_id, self.locator,
+            settings, counts)
         self.publishers.publish(published)
         self._newest = (replace(published, pixels=None), frame.received)
         if self._watchers:

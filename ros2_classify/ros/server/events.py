@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 import importlib
+import threading
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,14 @@ class EventsOutput(Output):
             raise ImportError('ros2_classify_interfaces has no message Events') from None
         super().__init__(topics.latched(self._events, 'events', depth=10))
         self._happened = Events()
+        # The executor's thread ends what a worker's thread looks at.
+        self._lock = threading.Lock()
+        self._last: tuple[Any, str] = (None, '')
+
+    @property
+    def counts(self) -> dict[str, str]:
+        """What has been counted at lines and zones, in words by name."""
+        return self._happened.counts
 
     def write(self, published: Published) -> Any:
         """Return nothing: `look` publishes, so that nothing that happens is missed."""
@@ -46,15 +55,31 @@ class EventsOutput(Output):
              lines: tuple[Line, ...], zones: tuple[Zone, ...], class_id: str) -> None:
         """Publish what happened in an image, if anything did."""
         if not isinstance(result, Detections) or result.track_ids is None:
+            self.end()
             return
+        with self._lock:
+            self._look(result, header, stamp, live, lines, zones, class_id)
+
+    def end(self) -> None:
+        """Publish that all objects are gone: nobody looks any more, and the topic is latched."""
+        with self._lock:
+            if events := self._happened.end():
+                header, class_id = self._last
+                self._publish(events, header, class_id)
+
+    def _look(self, result: Detections, header: Any, stamp: float, live: frozenset[str],
+              lines: tuple[Line, ...], zones: tuple[Zone, ...], class_id: str) -> None:
+        self._last = header, class_id
         self._happened.lines, self._happened.zones = lines, zones
         # Both names of a class, so that the parameter class_id may change in between.
         labels = [f'{number} {label}' for number, label in zip(
             result.class_ids.tolist(), result.labels.tolist())]
         events = self._happened(
             replace(result, labels=np.array(labels, np.object_)), stamp, live)
-        if not events:
-            return
+        if events:
+            self._publish(events, header, class_id)
+
+    def _publish(self, events: list[Event], header: Any, class_id: str) -> None:
         present = self._happened.present
         self.publisher.publish(self._events(
             header=header, events=[self._message(event, header, class_id) for event in events],

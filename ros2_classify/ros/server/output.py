@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -46,6 +46,9 @@ class Published:
     class_id: str
     # Finds positions: returns the result with them, and what is published of them.
     locator: Callable[[Any, Any], tuple[Any, Any]] | None = None
+    # What the parameters ask for, and what was counted at lines and zones of events.
+    settings: Any = None
+    counts: Mapping[str, str] | None = None
 
     @cached_property
     def _in_metres(self) -> tuple[Any, Any]:

@@ -24,7 +24,9 @@ from typing import Any
 from rclpy.node import Node
 from ros2_classify.model.labels import Labels
 from ros2_classify.postprocess.postprocessor import Postprocessor
+from ros2_classify.preprocess.views import shown_tiles
 from ros2_classify.results import overlay
+from ros2_classify.results.overlay_regions import draw_regions
 from ros2_classify.results.overlay_tracks import Trails
 from ros2_classify.results.results import Detections
 from ros2_classify.ros.messages.image import to_bgr, to_ids_msg, to_image_msg
@@ -68,9 +70,21 @@ def annotated(published: Published, trails: Trails) -> Any:
     if bgr is published.pixels:
         bgr = bgr.copy()
     result = published.shown
+    if published.settings is not None:
+        _draw_regions(bgr, published)
     if isinstance(result, Detections) and result.track_ids is not None:
         trails.draw(bgr, result, seconds_of(published.header.stamp))
     return overlay.draw(bgr, result, copy=False, instances=published.instances)
+
+
+def _draw_regions(canvas: Any, published: Published) -> None:
+    """Draw what the parameters set: where the model looks, and where events are."""
+    settings, counts = published.settings, published.counts
+    options = settings.options
+    draw_regions(
+        canvas, roi=options.roi, tiles=shown_tiles(options, published.result.image_size),
+        lines=() if counts is None else settings.lines,
+        zones=() if counts is None else settings.zones, said=counts or {})
 
 
 class DebugImageOutput(Output):

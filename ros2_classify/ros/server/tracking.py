@@ -66,6 +66,8 @@ class Tracking:
                  options: Options, labels: Labels | None) -> Result:
         """Return the result with ids, and without what is only for the tracker."""
         if tracking is None or not isinstance(result, Detections):
+            # Switched on again it does not know what happened in between.
+            self._reset = True
             return result
         # Before each reset: the labels of its first image are no change for the second.
         other = self._other_classes(labels)

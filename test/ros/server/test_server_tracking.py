@@ -33,7 +33,7 @@ from ros_models import NAMES, SCORES
 from ros_process import Peer
 from ros_stream import Camera
 import sequences
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 from vision_msgs.msg import Detection2DArray
 
 GREY = (90, 90, 90)
@@ -129,6 +129,19 @@ def test_events(start: Any, peer: Peer, detector: Path) -> None:
     assert [(event.kind, event.id) for event in events[1].events if event.kind != 'in_zone'] == [
         ('left_zone', '1'), ('gone', '1'), ('left_zone', '2'), ('gone', '2'),
         ('appeared', '3'), ('appeared', '4')]
+    # Of objects that nobody follows any more nothing stays on the latched topic.
+    assert peer.set_values(tracking=False) == []
+    camera.result(GREY, results)
+    peer.spin_until(lambda: len(events) > 2, 'the end of tracking')
+    assert events[2].present_ids == [] == events[2].present_class_ids
+    assert [event.id for event in events[2].events if event.kind == 'gone'] == ['3', '4']
+    assert peer.set_values(tracking=True) == []
+    camera.result(GREY, results)
+    peer.spin_until(lambda: len(events) > 3, 'objects again')
+    assert events[3].present_ids == ['5', '6']
+    assert peer.call(SetBool, '/server/enable', SetBool.Request(data=False)).success
+    peer.spin_until(lambda: len(events) > 4, 'the end of images')
+    assert events[4].present_ids == []
     server.stop()
 
 
