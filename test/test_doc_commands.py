@@ -44,6 +44,11 @@ def workplace(tmp_path, monkeypatch):
         'source: {path: my_model.onnx}\noutput: {decoder: embedding}\n')
     for path in ('photo.jpg', 'other.jpg', 'photos/photo.jpg'):
         cv2.imwrite(str(tmp_path / path), np.full((48, 64, 3), 100, np.uint8))
+    video = cv2.VideoWriter(
+        str(tmp_path / 'video.mp4'), cv2.VideoWriter.fourcc(*'mp4v'), 10.0, (64, 48))
+    for _ in range(3):
+        video.write(np.full((48, 64, 3), 100, np.uint8))
+    video.release()
     monkeypatch.setenv('ROS2_CLASSIFY_CACHE', str(tmp_path / 'cache'))
     monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
     monkeypatch.chdir(tmp_path)
