@@ -16,6 +16,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from ros2_classify import CameraModel, InputError, locate
@@ -76,6 +78,51 @@ def test_masks_have_their_median():
         expected = np.median(DEPTH[y1:y2, x1:x2][mask])
         assert where.points[row, 2] == pytest.approx(expected, rel=0.005)
         assert where.sizes[row, 2] < 2 * SPHERES[row][1]
+
+
+def plain(boxes, depth):
+    """Return depth, front, back and valid share of each box, pixel by pixel."""
+    rows = []
+    for x1, y1, x2, y2 in boxes:
+        left, top = int(x1), int(y1)
+        right, bottom = max(left + 1, math.ceil(x2)), max(top + 1, math.ceil(y2))
+        step = next(step for step in range(1, 999) if (
+            math.ceil((right - left) / step) * math.ceil((bottom - top) / step) <= 1024))
+        values, count = [], 0
+        for y in range(top, bottom, step):
+            for x in range(left, right, step):
+                value = float(depth[y, x]) / (1000 if depth.dtype == np.uint16 else 1)
+                count += 1
+                if 0 < value < math.inf:
+                    values.append(value)
+        values.sort()
+        rows.append([*(values[round(part * (len(values) - 1))] if values else math.nan
+                       for part in (0.25, 0.05, 0.95)), len(values) / count])
+    return np.array(rows)
+
+
+@pytest.mark.parametrize('convert', [np.array, millimetres])
+def test_as_a_plain_program_measures(convert):
+    rng = np.random.default_rng(2)
+    for trial in range(5):
+        depth = rng.uniform(0.5, 8.0, (480, 640)).astype(np.float32)
+        depth[rng.random(depth.shape) < (0.0, 0.3, 0.6, 0.97, 0.995)[trial]] = np.nan
+        depth = convert(depth)
+        corners = rng.uniform((0, 0), (500, 400), (12, 2))
+        boxes = np.hstack([corners, corners + rng.uniform(1, 140, (12, 2))])
+        boxes = np.float32(np.minimum(boxes, (640, 480, 640, 480)))
+        where, expected = locate(found(boxes), CAMERA, depth), plain(boxes.tolist(), depth)
+        known = expected[:, 3] >= 0.02
+        np.testing.assert_array_equal(where.known, known)
+        np.testing.assert_allclose(where.points[known, 2], expected[known, 0], rtol=1e-6)
+        assert np.isnan(where.points[~known]).all() and np.isnan(where.sizes[~known]).all()
+        across = (boxes[:, 2:] - boxes[:, :2]) * expected[:, :1] / (
+            CAMERA.matrix[0, 0], CAMERA.matrix[1, 1])
+        np.testing.assert_allclose(where.sizes[known, :2], across[known], rtol=1e-5)
+        thick = np.minimum(expected[:, 2] - expected[:, 1], across.max(axis=1))
+        np.testing.assert_allclose(where.sizes[known, 2], thick[known], rtol=1e-4, atol=1e-6)
+        for row in np.flatnonzero(~known):
+            assert where.missing[row].number == pytest.approx(1 - expected[row, 3])
 
 
 def test_holes_occluder_and_noise_are_within_three_percent():

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 import time
 from typing import Any
 
@@ -219,7 +219,7 @@ class Locator:
                 self._tell(_ALONE[reason.key](self._topic, reason.number), 1)
         known = where.known
         self.located += int(known.sum())
-        return replace(result, positions=inside), _published(
+        return result.with_positions(inside), _published(
             result, frame, where, known, turns, moved)
 
     def _model(self, result: Detections) -> CameraModel:
@@ -311,7 +311,8 @@ def _published(
         if covariances is not None:
             covariances = base @ covariances @ base.T
     # By depth all boxes are turned as the camera is.
-    orientations = np.tile(quaternion_of(base), (len(rows), 1)) if turns is None else np.array(
+    turn = (0.0, 0.0, 0.0, 1.0) if moved is None else quaternion_of(base)
+    orientations = np.tile(turn, (len(rows), 1)) if turns is None else np.array(
         [quaternion_of(base @ turns[row]) for row in rows.tolist()])
     return Located(result, frame, rows, points, centers, sizes, orientations.reshape(-1, 4),
                    where.distances[rows], covariances, (1, 2) if by_ground else (0, 1))
