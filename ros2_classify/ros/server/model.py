@@ -26,6 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 import threading
 import time
+from types import MappingProxyType
 from typing import Any
 
 from ros2_classify.cascade.stages import keeping
@@ -230,7 +231,13 @@ def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
     return max(1, min(asked, streams))
 
 
-def _check_stages(policy: ModelPolicy, declared: ModelDescriptor) -> None:
+def with_chosen(declared: ModelDescriptor, chosen: Mapping[str, str]) -> ModelDescriptor:
+    """Return a cascade's descriptor with other models of some stages."""
+    return replace(declared, stages=tuple(
+        replace(stage, model=chosen.get(stage.name, stage.model)) for stage in declared.stages))
+
+
+def check_stages(policy: ModelPolicy, declared: ModelDescriptor) -> None:
     """Check the models of a cascade's stages; those of the catalogue may be named by path, too."""
     listed = set(entries().values())
     models = stage_models(declared)
@@ -255,11 +262,13 @@ def patience_for(engine: EngineSettings) -> float:
 def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
                cancel: threading.Event | None = None,
                starting: Starting = lambda _: None,
-               policy: ModelPolicy | None = None, present: Model | None = None) -> Model:
+               policy: ModelPolicy | None = None, present: Model | None = None,
+               chosen: Mapping[str, str] = MappingProxyType({})) -> Model:
     """
     Load a model and warm it up; raise Ros2ClassifyError if that fails.
 
-    Of a cascade, unchanged stages of the `present` model stay loaded.
+    Of a cascade, unchanged stages of the `present` model stay loaded; `chosen` are other models of
+    stages than those of the descriptor.
 
     `cancel` ends a download or a conversion; a `policy` is given for what a client has chosen;
     `starting` is called when the files are there and the engine is about to start; see
@@ -275,10 +284,12 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
     with (core_log_shown(log), searching(settings['model_path']),
           allowed_paths(settings['model_roots']),
           keeping(present.pipeline.stages if present is not None else None)):
-        declared = resolve(name) if policy is not None or settings['input'] else name
+        declared = resolve(name) if policy is not None or settings['input'] or chosen else name
+        if chosen:
+            declared = with_chosen(resolve(declared), chosen)
         if policy is not None:
             policy.check_model(resolve(declared))
-            _check_stages(policy, resolve(declared))
+            check_stages(policy, resolve(declared))
         pipeline = Pipeline.load(
             resolve(declared).with_pixels(settings['input']) if settings['input'] else declared,
             engine=engine,

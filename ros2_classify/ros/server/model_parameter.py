@@ -21,7 +21,8 @@ it and replaces it, and the parameter changes with it; else the caller is told w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from rcl_interfaces.msg import SetParametersResult
@@ -35,6 +36,7 @@ from ros2_classify.ros.server.model_policy import ModelPolicy
 from ros2_classify.ros.server.parameters import model_defaults
 
 _NAME = 'model'
+STAGES = 'stages.'
 
 
 class ChangeRefusedError(Ros2ClassifyError):
@@ -49,6 +51,12 @@ class ModelHolder(Protocol):
 
     def load(self, name: str = '') -> LoadingModel:
         """Start to load a model."""
+
+    def load_stage(self, name: str, chosen: str) -> LoadingModel:
+        """Start to replace the model of one stage."""
+
+    def stage_replaced(self) -> None:
+        """Take note of it."""
 
     def free_model(self, model: Model) -> None:
         """Free a model when nobody uses it any more."""
@@ -103,6 +111,10 @@ class ModelParameter:
         named = [each for each in parameters
                  if each.name == _NAME and each.type_ == Parameter.Type.STRING]
         old = self._holder.model
+        stages = [each for each in parameters if each.name.startswith(STAGES)
+                  and each.name in self._settings]
+        if stages and old is not None and not named:
+            return await self._set_stage(stages[0], old, len(parameters))
         if not named:
             return self._node.set_parameters_atomically(list(parameters))
         name = named[-1].value
@@ -122,6 +134,49 @@ class ModelParameter:
         self.refused = ''
         self._chosen = name
         return SetParametersResult(successful=True)
+
+    async def _set_stage(
+            self, parameter: Parameter, model: Model, count: int) -> SetParametersResult:
+        """Replace the model of one stage, and set its parameter."""
+        name, chosen = parameter.name.removeprefix(STAGES), parameter.value
+        try:
+            if count > 1:
+                raise ChangeRefusedError(f'{parameter.name} is set by itself; set the rest after')
+            if not isinstance(chosen, str):
+                raise ChangeRefusedError(f'{parameter.name} is {chosen!r} but must be a text')
+            stages = model.pipeline.stages
+            if stages is None or name not in stages.running:
+                raise ChangeRefusedError(f'the model {model.name} has no stage {name!r}')
+            if self._loading is not None:
+                raise ChangeRefusedError(
+                    f'the change to the model {self._loading.name} has not ended yet; '
+                    f'set {parameter.name} when it has')
+            self._loading = self._holder.load_stage(name, chosen)
+            try:
+                await self._loading
+            finally:
+                self._loading = None
+            if self._holder.model is not model:
+                raise ChangeRefusedError(
+                    f'{model.name} has been reloaded meanwhile, after a fault; set it again')
+        except Ros2ClassifyError as error:
+            self.refused = str(error)
+            self._log.error(f'the stage {name} stays as it is: {error}')
+            return SetParametersResult(successful=False, reason=self.refused)
+        with self.setting():
+            self._settings.assign(parameter.name, chosen)
+        self.refused = ''
+        self._holder.stage_replaced()
+        return SetParametersResult(successful=True)
+
+    @contextmanager
+    def setting(self) -> Iterator[None]:
+        """Set what follows from the model, which the guards do not refuse."""
+        before, self.setting_model = self.setting_model, True
+        try:
+            yield
+        finally:
+            self.setting_model = before
 
     def _set_unconfigured(
             self, name: str, parameters: Sequence[Parameter]) -> SetParametersResult:
@@ -174,18 +229,15 @@ class ModelParameter:
         except OptionsError as error:
             raise ChangeRefusedError(
                 f'{new.name}: {error}; change the parameter first, or both at once') from error
-        self.setting_model = True
-        try:
+        with self.setting():
             result = self._node.set_parameters_atomically(list(parameters))
             if not result.successful:
                 raise ChangeRefusedError(result.reason)
             self._settings.set_model_defaults(defaults)
-        finally:
-            self.setting_model = False
         self._holder.set_requested_model(new)
         self._log.info(f'the model {old.name} is replaced by {new.name}')
 
     def _problem_with(self, values: Mapping[str, Any]) -> str:
-        if _NAME not in values or self._holder.model is None or self.setting_model:
+        if not any(name == _NAME or name.startswith(STAGES) for name in values) or self._holder.model is None or self.setting_model:
             return ''
         return 'the model of a node that is configured is set by its services, as ros2 param does'

@@ -53,6 +53,7 @@ from ros2_classify.ros.server.parameters import all_settings, check_settings, mo
 from ros2_classify.ros.server.recovery import Recovery
 from ros2_classify.ros.server.service import InferenceService, Request
 from ros2_classify.ros.server.specs import PARAMETERS
+from ros2_classify.ros.server.stage_parameters import replace_stage, StageParameters
 from ros2_classify.ros.server.stream_names import stream_names, StreamNames
 from ros2_classify.ros.server.stream_parameters import StreamParameters
 from ros2_classify.ros.server.trace import Trace
@@ -75,6 +76,7 @@ class ServerNode(ManagedNode):
         super().__init__('server', stop)
         self._throttled = ThrottledLog()
         self.settings = Parameters(self, PARAMETERS)
+        self._stages = StageParameters(self, self.settings)
         self.stream_parameters = StreamParameters(self.settings, PARAMETERS, self._prefixes())
         if self.settings['tune_malloc']:
             memory.tune_malloc()
@@ -153,6 +155,8 @@ class ServerNode(ManagedNode):
         model.topics = extras(model)
         self.settings.set_model_defaults(model_defaults(model.pipeline))
         check_settings(self.stream_parameters, model.pipeline)
+        with self._model_parameter.setting():
+            self._stages.follow(model, strict=True)
         self._parameters_changed()
         streams = []
         for each in names:
@@ -441,9 +445,25 @@ class ServerNode(ManagedNode):
         # After a fault nothing of the present model is trusted.
         present = self.model if name and self.model and not self.model.abandoned else None
         name = name or self.settings['model']
+        chosen = self._stages.chosen
         return self.loader.load(name, lambda cancel, starting: load_model(
             name, self.settings, self._log, streams or len(self._streams), cancel, starting,
-            policy, present))
+            policy, present, chosen))
+
+    def load_stage(self, name: str, chosen: str) -> LoadingModel:
+        """Start to replace the model of one stage; '' is that of the descriptor."""
+        self.loader.check()
+        model = self.model
+        assert model is not None
+        policy = self._model_parameter.policy_for(chosen, configuring=False)
+        return self.loader.load(chosen or f'of the stage {name}', lambda cancel, starting: (
+            replace_stage(model, name, chosen, self.settings, self._log, cancel, starting,
+                          policy)))
+
+    def stage_replaced(self) -> None:
+        """End searches for what the stages do not know any more."""
+        assert self.model is not None
+        self._looking.model_changed(self.model)
 
     def free_model(self, model: Model) -> None:
         """Free a model when nobody uses it any more."""
@@ -454,6 +474,10 @@ class ServerNode(ManagedNode):
         old = self.model
         assert old is not None
         self._use(model)
+        with self._model_parameter.setting():
+            idle = self._stages.follow(model)
+        if idle:
+            self._log.warning(f'{", ".join(idle)} without effect: {model.name} lacks these stages')
         self.models_loaded += 1
         model.number = self.models_loaded
         # Publishers stay until cleanup.

@@ -82,6 +82,47 @@ def test_another_stage_by_another_model(start, peer, tmp_path):
     server.stop()
 
 
+def test_one_stage_by_its_parameter(start, peer, tmp_path):
+    save_colors(tmp_path)
+    save_colors(tmp_path, 'farben', 'rot, gruen, blau')
+    cascade = save_cascade(tmp_path, '{color: {model: colors.yaml}, again: {model: colors.yaml}}')
+    server = start('server', {'model': cascade, 'model_roots': tmp_path,
+                              'stages.again': str(tmp_path / 'farben.yaml')})
+    results = peer.collect(Detection2DArray, '/detections')
+    camera = Camera(peer, '/image', size=(100, 40))
+
+    def look():
+        return said(camera.result(RED, results))[0]
+
+    assert look() == ['cup', 'color:red', 'again:rot']
+    assert peer.set_values(**{'stages.color': str(tmp_path / 'farben.yaml')}) == []
+    server.wait_for_line('the stage color of cascade is farben now')
+    assert look() == ['cup', 'color:rot', 'again:rot']
+    for value, words in (('farben', 'there is no model'), (str(cascade), 'stages of its own'),
+                         (str(tmp_path / 'boxes.yaml'), 'boxes.yaml')):
+        (reason,) = peer.set_values(**{'stages.color': value})
+        assert words in reason
+    (reason,) = peer.set_values(**{'stages.colour': 'colors'})
+    assert 'stages.color' in reason
+    assert look() == ['cup', 'color:rot', 'again:rot']
+    # It stays with another model that has this stage, and goes back to the descriptor's.
+    other = save_cascade(tmp_path, '{color: {model: colors.yaml, padding: 0.1}}', 'other')
+    assert peer.set_values(model=str(other)) == []
+    server.wait_for_line('stages.again without effect: other lacks these stages')
+    assert look() == ['cup', 'color:rot']
+    assert peer.set_values(**{'stages.color': ''}) == []
+    assert look() == ['cup', 'color:red']
+    server.stop()
+
+
+def test_a_stage_that_the_model_lacks_is_refused_at_start(start, tmp_path):
+    save_colors(tmp_path)
+    server = start('server', {'model': save_cascade(tmp_path, '{color: {model: colors.yaml}}'),
+                              'stages.colour': 'colors'})
+    server.wait_for_line('stages.colour is set, but the model cascade has the stages color only')
+    server.kill()
+
+
 def test_a_stage_that_may_not_be_set_is_refused(start, peer, tmp_path):
     for name in ('inside', 'outside'):
         (tmp_path / name).mkdir()
