@@ -129,6 +129,26 @@ ARGUMENTS = (
         description='Columns and rows, such as 3x2, of parts of the image that a detector sees '
                     'one by one; empty: the whole image'),
     DeclareLaunchArgument(
+        'roi', default_value='',
+        description='Region of interest in parts of width and height, separated by commas: '
+                    'x1,y1,x2,y2 of a box, or x,y of three points or more; empty: all'),
+    DeclareLaunchArgument(
+        'tracking', default_value='', choices=['', 'true', 'false'],
+        description='Give objects ids that stay over time, and publish events; empty: as '
+                    'params_file says'),
+    DeclareLaunchArgument(
+        'event_lines', default_value='',
+        description='With tracking: lines whose crossing is an event, separated by semicolons, '
+                    'such as door=0.1,0.5,0.9,0.5'),
+    DeclareLaunchArgument(
+        'event_zones', default_value='',
+        description='With tracking: polygons in which objects that stay are an event, separated '
+                    'by semicolons, such as desk=0.1,0.5,0.9,0.5,0.5,1@3'),
+    DeclareLaunchArgument(
+        'web', default_value='',
+        description='Where a page for browsers shows the cameras: host and port, such as '
+                    '127.0.0.1:8080; empty: nowhere'),
+    DeclareLaunchArgument(
         'log_level', default_value='info', choices=['debug', 'info', 'warn', 'error', 'fatal'],
         description='Log level of the nodes'),
     DeclareLaunchArgument(
@@ -152,8 +172,13 @@ class Settings:
         self.image_topics = [word for word in re.split(r'[][,\s]+', text('image_topics')) if word]
         self.compressed = text('compressed') == 'true'
         self.filters = {
-            'classes': [each.strip() for each in text('classes').split(',') if each.strip()],
-            'max_rate': float(text('max_rate') or 0.0), 'tiles': text('tiles')}
+            'classes': listed(text('classes'), ','),
+            'max_rate': number('max_rate', text('max_rate') or '0', float),
+            'tiles': text('tiles'),
+            'roi': [number('roi', each, float) for each in listed(text('roi'), ',')]}
+        self.tracking = text('tracking')
+        self.events = {name: listed(text(name), ';') for name in ('event_lines', 'event_zones')}
+        self.web = text('web')
         self.composed = text('composed') == 'true'
         self.namespace = text('namespace')
         self.params_file = text('params_file')
@@ -173,6 +198,11 @@ class Settings:
     def log_arguments(self) -> list[str]:
         """Return the words that set the log level of a node."""
         return ['--log-level', self.log_level]
+
+
+def listed(text: str, separator: str) -> list[str]:
+    """Return the words of an argument."""
+    return [each.strip() for each in text.split(separator) if each.strip()]
 
 
 def number(name: str, text: str, kind: Callable[[str], float]) -> float:
@@ -298,8 +328,10 @@ def server_parameters(settings: Settings) -> list:
         parameters['image_transport'] = 'compressed'
     if settings.image_topics:
         parameters['image_topics'] = settings.image_topics
-    parameters.update({name: value for name, value in settings.positions.items() if value})
-    parameters.update({name: value for name, value in settings.filters.items() if value})
+    if settings.tracking:
+        parameters['tracking'] = settings.tracking == 'true'
+    for group in (settings.positions, settings.filters, settings.events, {'web': settings.web}):
+        parameters.update({name: value for name, value in group.items() if value})
     if not Path(settings.params_file).is_file():
         raise RuntimeError(f'there is no file {settings.params_file!r} (argument params_file)')
     return [settings.params_file, parameters]

@@ -14,8 +14,11 @@
 
 """What the launch files hand to RViz2 and to the server, checked without launch."""
 
+import importlib.util
 from pathlib import Path
 import re
+import sys
+from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
@@ -62,3 +65,83 @@ def test_the_xml_file_includes_the_python_one():
     for argument in include.findall('arg'):
         assert f"'{argument.get('name')}'" in python
         assert argument.get('value') == f'$(var {argument.get("name")})'
+
+
+class Anything(ModuleType):
+    """A module of launch, which is not installed everywhere: every name is a class."""
+
+    def __getattr__(self, name):
+        if name.startswith('__'):
+            raise AttributeError(name)
+        return type(name, (), {'__init__': lambda self, *args, **more: self.__dict__.update(
+            args=args, **more)})
+
+
+class Configuration:
+    """A launch argument; the context of these tests is a dictionary."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def perform(self, context):
+        return context[self._name]
+
+
+@pytest.fixture
+def pipeline(monkeypatch):
+    """Return the launch file as a module, without launch."""
+    pytest.importorskip('rclpy')
+    for name in ('launch', 'launch.action', 'launch.actions', 'launch.event_handlers',
+                 'launch.events', 'launch.events.process', 'launch.substitutions', 'launch_ros',
+                 'launch_ros.actions', 'launch_ros.event_handlers', 'launch_ros.events',
+                 'launch_ros.events.lifecycle', 'launch_ros.ros_adapters'):
+        monkeypatch.setitem(sys.modules, name, Anything(name))
+    sys.modules['launch.substitutions'].LaunchConfiguration = Configuration
+    path = ROOT / 'launch' / 'camera_pipeline.launch.py'
+    spec = importlib.util.spec_from_file_location('pipeline_without_launch', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def arguments(pipeline, **given):
+    """Return the values of all arguments: those given, else their defaults."""
+    values = {each.args[0]: each.default_value for each in pipeline.ARGUMENTS}
+    assert not given.keys() - values.keys()
+    return {**values, 'params_file': str(ROOT / 'config' / 'server.yaml'), **given}
+
+
+def test_arguments_that_are_not_given_follow_the_parameters_file(pipeline):
+    _, parameters = pipeline.server_parameters(pipeline.Settings(arguments(pipeline)))
+    assert parameters == {'autostart': True}
+
+
+@pytest.mark.parametrize(('argument', 'text', 'value'), [
+    ('tracking', 'true', True), ('tracking', 'false', False),
+    ('event_lines', 'door=0.5,0,0.5,1; gate=0,0.5,1,0.5',
+     ['door=0.5,0,0.5,1', 'gate=0,0.5,1,0.5']),
+    ('event_zones', 'desk=0,0,1,0,1,1@2', ['desk=0,0,1,0,1,1@2']),
+    ('web', '127.0.0.1:8080', '127.0.0.1:8080'),
+    ('roi', '0,0.5,1,1', [0.0, 0.5, 1.0, 1.0]), ('classes', 'cup, ball', ['cup', 'ball']),
+    ('max_rate', '5', 5.0), ('tiles', '3x2', '3x2'),
+    ('depth_topic', '/depth', '/depth'), ('camera_info_topic', '/info', '/info'),
+    ('target_frame', 'map', 'map'), ('ground_frame', 'floor', 'floor'),
+])
+def test_arguments_of_the_server(pipeline, argument, text, value):
+    settings = pipeline.Settings(arguments(pipeline, **{argument: text}))
+    _, parameters = pipeline.server_parameters(settings)
+    assert parameters == {'autostart': True, argument: value}
+    from ros2_classify.ros.server.parameters import PARAMETERS
+
+    spec, = (spec for spec in PARAMETERS if spec.name == argument)
+    assert type(value) is type(spec.default)
+    assert not spec.problem or spec.problem(value) == ''
+    # What a user may set is documented.
+    assert f'`{argument}`' in (ROOT / 'docs' / 'launch.md').read_text()
+
+
+@pytest.mark.parametrize('given', [{'roi': '0,a,1,1'}, {'max_rate': 'fast'}, {'rate': '-1'}])
+def test_numbers_are_checked(pipeline, given):
+    name, = given
+    with pytest.raises(RuntimeError, match=f'{name} is .* but must be a number of 0 or more'):
+        pipeline.Settings(arguments(pipeline, **given))
