@@ -118,8 +118,8 @@ def test_arguments_that_are_not_given_follow_the_parameters_file(pipeline):
 
 @pytest.mark.parametrize(('argument', 'text', 'value'), [
     ('tracking', 'true', True), ('tracking', 'false', False),
-    ('event_lines', 'door=0.5,0,0.5,1; gate=0,0.5,1,0.5',
-     ['door=0.5,0,0.5,1', 'gate=0,0.5,1,0.5']),
+    ('event_lines', 'door=0.5,0,0.5,1; exit=0,0.5,1,0.5',
+     ['door=0.5,0,0.5,1', 'exit=0,0.5,1,0.5']),
     ('event_zones', 'desk=0,0,1,0,1,1@2', ['desk=0,0,1,0,1,1@2']),
     ('web', '127.0.0.1:8080', '127.0.0.1:8080'),
     ('roi', '0,0.5,1,1', [0.0, 0.5, 1.0, 1.0]), ('classes', 'cup, ball', ['cup', 'ball']),

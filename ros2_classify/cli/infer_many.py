@@ -202,7 +202,7 @@ class Many:
         from ros2_classify.results.overlay_regions import draw_regions
 
         drawn = image.copy()
-        places = {} if self._events is None else {
+        places: dict[str, Any] = {} if self._events is None else {
             'lines': self._events.lines, 'zones': self._events.zones, 'said': self._events.counts}
         draw_regions(
             drawn, roi=options.roi, tiles=shown_tiles(options, result.image_size), **places)

@@ -75,10 +75,14 @@ def draw_regions(
         _outline(canvas, roi, _ROI, thin)
     for zone in zones:
         _outline(canvas, zone.points, _ZONE, thin)
-        _name(canvas, zone.name, said, min(zone.points, key=lambda point: point[::-1]), _ZONE)
+        _name(canvas, zone.name, said, _highest(zone.points), _ZONE)
     for line in lines:
         _outline(canvas, (line.begin, line.end), _LINE, thin, closed=False)
         _name(canvas, line.name, said, line.begin, _LINE)
+
+
+def _highest(points: Sequence[Sequence[float]]) -> Sequence[float]:
+    return sorted(points, key=lambda point: (point[1], point[0]))[0]
 
 
 def _outline(canvas: NDArray[np.uint8], points: Sequence[Sequence[float]],

@@ -130,7 +130,7 @@ def _measure(detections: Detections, depth: NDArray[Any]) -> _Seen:
     """Return the depths of all objects, from the pixels of their masks or their boxes."""
     count = len(detections)
     # One row for each object; what is left of it stays invalid.
-    pixels = np.zeros((count, _SAMPLES), depth.dtype)
+    pixels: NDArray[Any] = np.zeros((count, _SAMPLES), depth.dtype)
     counts = np.zeros(count, int)
     if detections.masks is not None:
         quantile = 0.5
@@ -138,10 +138,10 @@ def _measure(detections: Detections, depth: NDArray[Any]) -> _Seen:
             cut = detections.masks.cutout(row, detections.image_size)
             height, width = cut.pixels.shape
             step = _step(width, height)
-            inside = depth[cut.y:cut.y + height:step, cut.x:cut.x + width:step][
+            seen = depth[cut.y:cut.y + height:step, cut.x:cut.x + width:step][
                 cut.pixels[::step, ::step]]
-            counts[row] = inside.size
-            pixels[row, :inside.size] = inside
+            counts[row] = seen.size
+            pixels[row, :seen.size] = seen
     else:
         quantile = _QUANTILE
         edges = np.empty((count, 4), int)
@@ -149,9 +149,9 @@ def _measure(detections: Detections, depth: NDArray[Any]) -> _Seen:
         edges[:, 2:] = np.maximum(edges[:, :2] + 1, np.ceil(detections.boxes[:, 2:]))
         for row, (left, top, right, bottom) in enumerate(edges.tolist()):
             step = _step(right - left, bottom - top)
-            part = depth[top:bottom:step, left:right:step]
-            counts[row] = part.size
-            pixels[row, :part.size].reshape(part.shape)[...] = part
+            crop = depth[top:bottom:step, left:right:step]
+            counts[row] = crop.size
+            pixels[row, :crop.size].reshape(crop.shape)[...] = crop
     pixels = pixels[:, :int(counts.max(initial=0))]
     bad = pixels == 0 if depth.dtype == np.uint16 else ~((pixels > 0) & (pixels < np.inf))
     good = pixels.shape[1] - np.count_nonzero(bad, axis=1)
@@ -161,11 +161,11 @@ def _measure(detections: Detections, depth: NDArray[Any]) -> _Seen:
     pixels.sort(axis=1)
     rows = np.flatnonzero(good)
     values = np.full((3, count), np.nan)
-    for place, part in zip(values, (quantile, 0.05, 0.95)):
-        place[rows] = pixels[rows, np.rint(part * (good[rows] - 1)).astype(int)]
+    for number, part in enumerate((quantile, 0.05, 0.95)):
+        values[number, rows] = pixels[rows, np.rint(part * (good[rows] - 1)).astype(int)]
     if depth.dtype == np.uint16:
         values *= 1e-3
-    return _Seen(*values, good / np.maximum(counts, 1))
+    return _Seen(values[0], values[1], values[2], good / np.maximum(counts, 1))
 
 
 def _step(width: int, height: int) -> int:

@@ -63,7 +63,7 @@ def test_lines_and_zones_have_their_names(text):
     zone = drawn(zones=parse_zones(['desk=0.1,0.5,0.9,0.5,0.5,1@3']), said={'desk': text})
     assert near(zone, 32, 120) and near(zone, 288, 120) and near(zone, 160, 238)
     # A name that has no room beside it is moved into the image.
-    corner = drawn(lines=parse_lines(['the gate=1,1,0.9,0.9']))
+    corner = drawn(lines=parse_lines(['the door=1,1,0.9,0.9']))
     assert corner[225:, 200:280].any()
-    long = drawn(lines=parse_lines([f'{"gate" * 20}=1,1,0.9,0.9']))
+    long = drawn(lines=parse_lines([f'{"door" * 20}=1,1,0.9,0.9']))
     assert not long[:, :280].any()

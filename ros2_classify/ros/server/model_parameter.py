@@ -238,6 +238,7 @@ class ModelParameter:
         self._log.info(f'the model {old.name} is replaced by {new.name}')
 
     def _problem_with(self, values: Mapping[str, Any]) -> str:
-        if not any(name == _NAME or name.startswith(STAGES) for name in values) or self._holder.model is None or self.setting_model:
+        if self._holder.model is None or self.setting_model or not any(
+                name == _NAME or name.startswith(STAGES) for name in values):
             return ''
         return 'the model of a node that is configured is set by its services, as ros2 param does'

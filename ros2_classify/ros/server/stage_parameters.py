@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 import threading
-from typing import Any
+from typing import Any, cast
 
 from rclpy.node import Node
 from ros2_classify.cascade.stages import key_of, SharedModel
@@ -33,6 +33,7 @@ from ros2_classify.ros.server.model import check_stages, Model, patience_for, St
 from ros2_classify.ros.server.model_parameter import STAGES
 from ros2_classify.ros.server.model_policy import ModelPolicy
 from ros2_classify.ros.server.parameters import convert_options, engine_settings, fetch_options
+
 
 class StageParameters:
     """Declares a parameter for each stage of the models that are loaded, and reads them."""
@@ -73,8 +74,8 @@ class StageParameters:
         return missing
 
 
-class ReplacedStage:
-    """What the loader returns for a stage: nothing is left to be freed."""
+class _Replaced:
+    """What the loader gets in the place of a model: nothing is left to be freed."""
 
     def retire(self) -> None:
         """Do nothing: its cascade owns the model."""
@@ -82,8 +83,12 @@ class ReplacedStage:
 
 def replace_stage(
         model: Model, name: str, chosen: str, settings: Parameters, log: Any,
-        cancel: threading.Event, starting: Starting, policy: ModelPolicy | None) -> ReplacedStage:
-    """Load the model of one stage and replace the present one; Ros2ClassifyError if it fails."""
+        cancel: threading.Event, starting: Starting, policy: ModelPolicy | None) -> Model:
+    """
+    Load the model of one stage and replace the present one; Ros2ClassifyError if it fails.
+
+    The model that is returned is none: the loader frees what nobody takes from it.
+    """
     stages = model.pipeline.stages
     assert stages is not None
     engine = engine_settings(settings)
@@ -113,4 +118,4 @@ def replace_stage(
         loaded.close()
         raise
     log.info(f'the stage {name} of {model.name} is {descriptor.name} now')
-    return ReplacedStage()
+    return cast('Model', _Replaced())
