@@ -131,7 +131,7 @@ def test_arguments_of_the_server(pipeline, argument, text, value):
     settings = pipeline.Settings(arguments(pipeline, **{argument: text}))
     _, parameters = pipeline.server_parameters(settings)
     assert parameters == {'autostart': True, argument: value}
-    from ros2_classify.ros.server.parameters import PARAMETERS
+    from ros2_classify.ros.server.specs import PARAMETERS
 
     spec, = (spec for spec in PARAMETERS if spec.name == argument)
     assert type(value) is type(spec.default)

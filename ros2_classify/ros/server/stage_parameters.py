@@ -28,7 +28,8 @@ from ros2_classify.model.files import model_file
 from ros2_classify.paths import allowed_paths, searching
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.ros.node.logging import core_log_shown
-from ros2_classify.ros.node.parameters import Parameters, Spec
+from ros2_classify.ros.node.parameters import Parameters
+from ros2_classify.ros.node.spec import Spec
 from ros2_classify.ros.server.model import check_stages, Model, patience_for, Starting
 from ros2_classify.ros.server.model_parameter import STAGES
 from ros2_classify.ros.server.model_policy import ModelPolicy
