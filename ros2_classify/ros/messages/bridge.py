@@ -53,6 +53,8 @@ class Probe(NamedTuple):
     """What a child process has found: an empty ``problem`` if cv_bridge works."""
 
     problem: str
+    # Encodings that it does not know, but OpenCV.
+    lacks: tuple[str, ...] = ()
 
 
 class Bridge:
@@ -81,8 +83,9 @@ class Bridge:
         self._probe = probe or probe_in_child
         self._lock = threading.Lock()
         self._unknown: dict[tuple[str, int], str] = {}
+        self._lacks: tuple[str, ...] = ()
         if backend == 'cv_bridge':
-            problem = self._probe().problem
+            problem, self._lacks = self._probe()
             if problem:
                 raise OptionsError(
                     f'image_backend is cv_bridge, but it cannot be used: {problem}; run '
@@ -93,14 +96,18 @@ class Bridge:
         if self._backend == 'opencv':
             return 'opencv, as image_backend says'
         if self._backend == 'cv_bridge':
-            return 'cv_bridge, as image_backend says; tried in a child process'
+            text = 'cv_bridge, as image_backend says; tried in a child process'
+            return text + (f'; opencv for {", ".join(self._lacks)}, which it does not know'
+                           if self._lacks else '')
         also = [f'{name}: {problem or "cv_bridge"}'
                 for (name, _), problem in list(self._unknown.items())]
         return '; '.join(['opencv, as quick as cv_bridge or quicker', *also])
 
     def convert(self, msg: Any, encoding: str) -> NDArray[np.uint8] | None:
         """Convert a message in an encoding that OpenCV knows too; None leaves it to OpenCV."""
-        return _imgmsg_to_cv2()(msg, encoding) if self._backend == 'cv_bridge' else None
+        if self._backend != 'cv_bridge' or msg.encoding in self._lacks:
+            return None
+        return _imgmsg_to_cv2()(msg, encoding)
 
     def convert_unknown(self, msg: Any) -> NDArray[np.uint8] | None:
         """
@@ -146,13 +153,13 @@ def probe_in_child(encoding: str = '', pixel_bytes: int = 0) -> Probe:
             env=environment)
     except (OSError, subprocess.TimeoutExpired) as error:
         return Probe(f'it could not be tried: {error}')
-    return Probe(problem(done.returncode, done.stdout, done.stderr))
-
-
-def problem(code: int, out: str, err: str) -> str:
-    """Say what the output of a probe shows; empty if cv_bridge works."""
-    lines = out.strip().splitlines()
+    lines = done.stdout.strip().splitlines()
     last = json.loads(lines[-1]) if lines and lines[-1].startswith('{') else {}
+    return Probe(problem(done.returncode, last, done.stderr), tuple(last.get('lacks', ())))
+
+
+def problem(code: int, last: dict[str, Any], err: str) -> str:
+    """Say what the end of a probe's output shows; empty if cv_bridge works."""
     tried = f' while it converted {last["trying"]}' if 'trying' in last else ''
     if any(text in err for text in _CLASH):
         crash = f'; it ended a child process with {_signal(code)}{tried}' if code < 0 else ''

@@ -129,7 +129,24 @@ def test_a_sound_one_is_used_if_asked_for_and_gives_the_same_pixels(install):
     assert used == BOTH_KNOW
 
 
+UNRECOGNIZED = """
+        if msg.encoding.startswith({!r}):
+            raise RuntimeError(f'Unrecognized image encoding [{{msg.encoding}}]')
+"""
+
+
+def test_an_older_one_is_used_for_what_it_knows(install):
+    install(UNRECOGNIZED.format('yuv422_yuy2').strip())
+    bridge = Bridge('cv_bridge')
+    assert str(bridge).endswith('opencv for yuv422_yuy2, which it does not know')
+    msg = message('yuv422_yuy2', 2)
+    assert bridge.convert(msg, 'bgr8') is None
+    np.testing.assert_array_equal(to_array(msg, bridge=bridge)[0], to_array(msg)[0])
+    assert bridge.convert(message('yuv422', 2), 'bgr8') is not None
+
+
 @pytest.mark.parametrize(('installed', 'words'), [
+    ({'fault': UNRECOGNIZED.format('').strip()}, 'knows none of the encodings'),
     ({'fault': SEGFAULT}, 'SIGSEGV while it converted yuv422'),
     ({'fault': SEGFAULT, 'on_import': CLASH}, 'built for another NumPy.*SIGSEGV'),
     # It may crash at another image later.
