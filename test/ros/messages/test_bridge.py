@@ -15,6 +15,7 @@
 """cv_bridge, or what stands for it here, is used only as far as a child process has tried it."""
 
 from array import array
+from importlib.util import find_spec
 import signal
 import sys
 import textwrap
@@ -219,3 +220,23 @@ def test_a_sender_that_invents_encodings_gets_few_child_processes():
     with pytest.raises(ImageError):
         to_array(message("x'; import os", 1), bridge=bridge)
     assert len(tried) == 4
+
+
+@pytest.mark.skipif(find_spec('cv_bridge') is None, reason='cv_bridge is not installed')
+def test_the_installed_one_gives_the_same_pixels_or_is_refused():
+    forget()
+    found = probe_in_child()
+    if found.problem:
+        with pytest.raises(OptionsError, match='image_backend is cv_bridge, but'):
+            Bridge('cv_bridge')
+        assert 'cv_bridge' not in sys.modules
+        return
+    bridge = Bridge('cv_bridge')
+    for name in BOTH_KNOW:
+        for width, height in ((24, 10), (64, 48), (2, 2)):
+            msg = message(name, ENCODINGS[name].pixel_bytes, width, height)
+            expected, _ = to_array(msg)
+            pixels = bridge.convert(msg, ENCODINGS[name].bridge)
+            assert (pixels is None) == (name in found.lacks), name
+            if pixels is not None:
+                np.testing.assert_array_equal(pixels, expected, err_msg=name)
