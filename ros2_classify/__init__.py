@@ -25,6 +25,7 @@ needs ROS; the nodes are in ``ros2_classify.ros``.
 """
 
 from importlib import import_module
+import os
 from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ if TYPE_CHECKING:
     from ros2_classify.tracking.tracker import Tracker
 
 __version__ = '0.1.0'
+
+# ONNX Runtime from PyPI otherwise gives the machine a number and sends usage data to its makers.
+# It looks here when it starts; users may set the variable to 0.
+os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
 
 __all__ = [
     'ArchiveError', 'CameraModel', 'Classification', 'DescriptorError', 'Detections',

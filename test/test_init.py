@@ -40,6 +40,20 @@ def test_import_is_light():
     assert not {'asyncio', 'argparse', 'dataclasses', 'inspect', 'logging'} & set(loaded)
 
 
+def test_onnx_runtime_reports_nothing(tmp_path):
+    """Its wheels leave a number of the machine in the home directory when they do."""
+    code = (
+        'import os; os.environ.update(HOME=PLACE, XDG_CACHE_HOME=PLACE, '
+        'ROS2_CLASSIFY_CACHE=PLACE + "/models", CI="", GITHUB_ACTIONS=""); '
+        'from ros2_classify import Pipeline; import json; '
+        'Pipeline.load("cards_detector", provider="cpu").close(); '
+        'print(json.dumps([name for _, _, names in os.walk(PLACE) for name in names '
+        'if "models" not in _]))').replace('PLACE', repr(str(tmp_path)))
+    assert run(code) == []
+    assert run('import os; os.environ["ORT_DISABLE_TELEMETRY"] = "0"; import ros2_classify, json; '
+               'print(json.dumps(os.environ["ORT_DISABLE_TELEMETRY"]))') == '0'
+
+
 def test_import_takes_milliseconds():
     code = ('import time; start = time.perf_counter(); import ros2_classify; '
             'print(time.perf_counter() - start)')

@@ -206,7 +206,9 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
         if 'ROS arguments' in str(error) or type(error).__name__ == 'UnknownROSArgsError':
             _say(f'the command line cannot be understood: {rcl_reason(error)}')
             return 2
-        _say(f'ROS 2 cannot be started: {error}')
+        _say(f'ROS 2 cannot be started: {error}' + (
+            '; set ROS_LOG_DIR to a directory that you may write to'
+            if 'log directory' in str(error) else ''))
         return 1
     nodes: list[Any] = []
     executor = SingleThreadedExecutor()
