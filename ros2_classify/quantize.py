@@ -81,6 +81,7 @@ class Quantized:
     agreement: float
     bytes_before: int  # of the files
     bytes_after: int
+    task: str = ''
 
 
 def quantize_model(
@@ -138,7 +139,7 @@ def quantize_model(
             '' if precision == 'fp16' else 'calibrate with more images of what the robot will '
             'see, or ')
     return Quantized(output, descriptor_path, count, agreement,
-                     path.stat().st_size, output.stat().st_size)
+                     path.stat().st_size, output.stat().st_size, declared.task)
 
 
 def _tools() -> tuple[Any, Any]:

@@ -38,6 +38,7 @@ setup(
     entry_points={
         'ros2_classify.verbs': [
             f'curate = {NAME}.cli_curate', f'evaluate = {NAME}.cli'],
+        'ros2_classify.comparisons': [f'labelled = {NAME}.variants:labelled'],
         'ros2_classify.models_verbs': [f'threshold = {NAME}.cli_threshold'],
     },
 )

@@ -22,15 +22,22 @@ from importlib import import_module
 import itertools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 
-from ros2_classify.cli import EXIT_OK, models_files as fetching, show, show_json, with_old_keys
+from ros2_classify.cli import (
+    EXIT_MODEL, EXIT_OK, models_files as fetching, say, show, show_json, with_old_keys)
 
 if TYPE_CHECKING:
     from ros2_classify.quantize import Images, Pixels
 
 _SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 _BAGS = 'ros2_classify_benchmark.nodes.bag'
+# What measures two models on labelled images, of another package: a function of the dataset, its
+# format and names, which returns a function of both models.
+_COMPARISONS = 'ros2_classify.comparisons'
+# What a share of equal results doesn't tell, by task.
+_UNKNOWN = {'detection': 'average precision (AP)', 'classification': 'F1',
+            'segmentation': 'mean IoU'}
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -55,6 +62,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
                         help='the type of its numbers (default: int8)')
     parser.add_argument('--target', choices=('cpu', 'tensorrt'), default='cpu',
                         help='the execution provider of the int8 model (default: cpu)')
+    parser.add_argument(
+        '--data', metavar='DATA', help='labelled images, on which both models are measured (needs '
+        'the package ros2_classify_evaluation; formats as in evaluate)')
+    parser.add_argument('--format', default='auto', metavar='FORMAT',
+                        help='that of --data (default: found out)')
+    parser.add_argument('--map', action='append', default=[], metavar='NAME=NAME',
+                        help='a class of --data, and what the model calls it')
+    parser.add_argument('--max-drop', type=float, metavar='DROP',
+                        help='with --data: exit code 1 if the first measure falls by more')
     parser.add_argument('--force', action='store_true', help='overwrite existing files')
     parser.add_argument('--json', action='store_true', help='print one JSON object')
     fetching.add_arguments(parser)
@@ -68,23 +84,48 @@ def run_quantize(arguments: argparse.Namespace) -> int:
 
     if arguments.limit < 1:
         raise OptionsError(f'--limit is {arguments.limit} but must be at least 1')
+    if arguments.max_drop is not None and not arguments.data:
+        raise OptionsError('--max-drop needs labelled images: give --data')
+    measure = _comparison(arguments) if arguments.data else None
     source = (_bag(arguments.bag, arguments.topic) if arguments.bag
               else _directory(arguments.images))
     done = quantize_model(
         arguments.model, lambda: itertools.islice(source(), arguments.limit),
         Path(os.path.expanduser(arguments.output)), target=arguments.target,
         precision=arguments.precision, fetch=fetching.options_of(arguments), force=arguments.force)
+    compared = measure(arguments.model, str(done.descriptor)) if measure else None
     if arguments.json:
+        measured = {'labelled': compared.to_dict()} if compared else {}
         show_json(with_old_keys({
             'model': str(done.model), 'descriptor': str(done.descriptor),
             'images': done.images, 'agreement': round(done.agreement, 4),
-            'bytes_before': done.bytes_before, 'bytes_after': done.bytes_after}))
-        return EXIT_OK
-    show(f'{done.model} ({done.bytes_after / 1e6:.1f} MB, was {done.bytes_before / 1e6:.1f} MB) '
-         f'and {done.descriptor}')
-    verb = 'compared' if arguments.precision == 'fp16' else 'measured'
-    show(f'{verb} on {done.images} images; {done.agreement:.0%} of the results are the same')
+            'bytes_before': done.bytes_before, 'bytes_after': done.bytes_after, **measured}))
+    else:
+        show(f'{done.model} ({done.bytes_after / 1e6:.1f} MB, was {done.bytes_before / 1e6:.1f} '
+             f'MB) and {done.descriptor}')
+        verb = 'compared' if arguments.precision == 'fp16' else 'measured'
+        show(f'{verb} on {done.images} images; {done.agreement:.0%} of the results are the same')
+        unknown = _UNKNOWN.get(done.task, 'accuracy')
+        show(compared.sentence if compared else
+             f'how much {unknown} it loses is unknown: that takes labelled images (--data)')
+    if compared and arguments.max_drop is not None and not compared.drop <= arguments.max_drop:
+        say('error', f'{compared.measure} falls by {compared.drop:.4f}, more than '
+                     f'{arguments.max_drop:g}: keep the original')
+        return EXIT_MODEL
     return EXIT_OK
+
+
+def _comparison(arguments: argparse.Namespace) -> Any:
+    """Return what measures both models, of the package that is installed for it."""
+    from importlib.metadata import entry_points
+
+    from ros2_classify.errors import OptionsError
+
+    for point in entry_points(group=_COMPARISONS):
+        return point.load()(arguments.data, arguments.format, arguments.map)
+    raise OptionsError(
+        '--data needs the package ros2_classify_evaluation, which is not installed; build '
+        'packages/ with colcon too, or install it from there with pip')
 
 
 def _directory(name: str) -> Images:
