@@ -14,8 +14,9 @@
 
 """Sources of images behind one interface: files, videos, webcams, streams and bags."""
 
+from ros2_classify.sources.bag import is_bag
 from ros2_classify.sources.base import Frame, KINDS, Pixels, Size, Source, SourceError, Warn
 from ros2_classify.sources.open import is_one_image, open_source
 
-__all__ = ['Frame', 'is_one_image', 'KINDS', 'open_source', 'Pixels', 'Size', 'Source',
+__all__ = ['Frame', 'is_bag', 'is_one_image', 'KINDS', 'open_source', 'Pixels', 'Size', 'Source',
            'SourceError', 'Warn']

@@ -82,20 +82,33 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'data', metavar='DATA',
         help='a directory with one directory for each class, a CSV table, a COCO JSON file, a '
-             'YOLO data.yaml, or a Pascal VOC directory')
+             'YOLO data.yaml, a Pascal VOC directory, a MOT Challenge directory, '
+             'or a bag with labels')
     parser.add_argument('--format', default='auto', metavar='FORMAT',
-                        choices=('auto', 'directories', 'csv', 'coco', 'yolo', 'voc',
+                        choices=('auto', 'directories', 'csv', 'coco', 'yolo', 'voc', 'bag', 'mot',
                                  'folders'),  # words: old
-                        help='directories, csv, coco, yolo or voc (default: found out)')
+                        help='directories, csv, coco, yolo, voc, bag or mot (default: found out)')
+    parser.add_argument('--topic', default='', metavar='T', help='the image topic of a bag')
+    parser.add_argument(
+        '--labels-topic', default='', metavar='T',
+        help='the topic of a bag with Detection2DArray or Classification messages, which are '
+             'the truth; each belongs to the image with its stamp')
     parser.add_argument(
         '--map', action='append', default=[], metavar='NAME=NAME',
         help='a class of the dataset, and what the model calls it; nothing drops it')
 
 
+def open_data(arguments: argparse.Namespace) -> Dataset:
+    """Open the dataset that the arguments of `add_data` name."""
+    from ros2_classify_evaluation.datasets import open_dataset
+
+    return open_dataset(arguments.data, arguments.format, topic=arguments.topic,
+                        labels_topic=arguments.labels_topic)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print and write; errors are raised."""
     from ros2_classify_evaluation.compare import compare
-    from ros2_classify_evaluation.datasets import open_dataset
 
     least = _limits(arguments.fail_under)
     if len(arguments.provider) > 2 or (len(arguments.provider) == 2 and arguments.against):
@@ -107,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name in ('json', 'csv', 'latex', 'html'):
         if (path := getattr(arguments, name)) not in (None, '-'):
             _check_directory(path)
-    dataset = open_dataset(arguments.data, arguments.format)
+    dataset = open_data(arguments)
     providers = [*arguments.provider, *(['auto'] if not arguments.provider else [])]
     report = measure(arguments.model, dataset, arguments, providers[0])
     comparison = None
@@ -133,8 +146,9 @@ def measure(model: str, dataset: Dataset, arguments: argparse.Namespace,
         if unverified := pipeline.descriptor.unverified:
             say('warning', f'not verified: {", ".join(unverified)}: the model file does not say '
                            'it; numbers below 0.5 may come from that alone (see models check)')
-        found = predict(pipeline, dataset, parse_map(arguments.map), progress=_progress())
-    return make_report(found, dataset, getattr(arguments, 'threshold', None))
+        found = predict(pipeline, dataset, parse_map(arguments.map), progress=_progress(),
+                        threshold=getattr(arguments, 'threshold', None))
+    return make_report(found, dataset)
 
 
 def _progress() -> Any:

@@ -26,7 +26,7 @@ from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_OK, say, show
 from ros2_classify.errors import OptionsError
-from ros2_classify_evaluation.cli import add_data, measure
+from ros2_classify_evaluation.cli import add_data, measure, open_data
 
 if TYPE_CHECKING:
     from ros2_classify_evaluation.report import Report
@@ -56,11 +56,10 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(arguments: argparse.Namespace) -> int:
     """Choose, print and write; errors are raised."""
-    from ros2_classify_evaluation.datasets import open_dataset
     from ros2_classify_evaluation.thresholds import choose, LEAST_EXAMPLES, parse_goal, rare
 
     goal = parse_goal(arguments.goal)
-    report = measure(arguments.model, open_dataset(arguments.data, arguments.format), arguments)
+    report = measure(arguments.model, open_data(arguments), arguments)
     found = report.predictions
     few = rare(found)
     if arguments.per_class and few and not arguments.force:

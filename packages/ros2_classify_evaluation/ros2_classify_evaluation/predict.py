@@ -29,6 +29,7 @@ from ros2_classify import (
 from ros2_classify_evaluation.datasets.base import Dataset, Objects, Sample
 from ros2_classify_evaluation.metrics.detection import Predicted
 from ros2_classify_evaluation.names import ClassMap, match_names
+from ros2_classify_evaluation.tracks import Counts, Follower, has_tracks
 
 # As COCO's measure has it; mAP of a model that drops its weak boxes is too low.
 _LEAST_SCORE = 0.001
@@ -63,6 +64,7 @@ class Predictions:
     # Detection.
     objects: list[Objects] = field(default_factory=list)
     boxes: list[Predicted] = field(default_factory=list)
+    tracks: Counts | None = None  # if the objects have ids
     # Segmentation: (N, C + 1, C + 1) pixels of each image; the last class is any other.
     confusion: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0, 0), np.int64))
     samples: Sequence[Sample] = ()
@@ -73,6 +75,7 @@ class Predictions:
 
 
 def predict(pipeline: Pipeline[Any], dataset: Dataset, renamed: dict[str, str] | None = None, *,
+            threshold: float | None = None,
             progress: Callable[[int, int], Any] = lambda done, total: None) -> Predictions:
     """
     Run a model on all images.
@@ -85,6 +88,8 @@ def predict(pipeline: Pipeline[Any], dataset: Dataset, renamed: dict[str, str] |
         From `open_dataset`.
     renamed : dict of str to str, optional
         What the model calls classes of the dataset.
+    threshold : float, optional
+        The score from which results count where a measure needs one; the model's by default.
     progress : callable, optional
         Told how many images are done, of how many.
 
@@ -111,7 +116,8 @@ def predict(pipeline: Pipeline[Any], dataset: Dataset, renamed: dict[str, str] |
     classes = match_names(dataset.names, dict(labels.items()), renamed or {})
     found = Predictions(
         dataset.task, classes, [sample.name for sample in dataset.samples],
-        pipeline.options.score_threshold, pipeline.descriptor.name, pipeline.engine.provider,
+        pipeline.options.score_threshold if threshold is None else threshold,
+        pipeline.descriptor.name, pipeline.engine.provider,
         multi_label=dataset.multi_label, samples=dataset.samples)
     collect = _COLLECTORS[dataset.task](pipeline, labels, found)
     pipeline.warm_up()
@@ -187,14 +193,17 @@ class _Objects:
         self._pipeline, self._found = pipeline, found
         self._options = pipeline.options.replace(
             score_threshold=_LEAST_SCORE, max_detections=_MOST_BOXES)
+        self._follower = Follower(found.threshold, found.classes) if (
+            has_tracks(found.samples)) else None
 
     def add(self, sample: Sample) -> None:
         result = self._pipeline(sample.read(), 'bgr', self._options)
         classes, truth = self._found.classes, sample.truth
         numbers = classes.of_dataset[truth.class_ids]
-        rows = numbers >= 0
-        self._found.objects.append(Objects(
-            truth.boxes[rows], numbers[rows], truth.ignored[rows], truth.areas[rows]))
+        truth = truth.select(numbers >= 0, numbers)
+        self._found.objects.append(truth)
+        if self._follower is not None:
+            self._follower.add(sample, truth, result)
         numbers = classes.from_model(result.class_ids)
         rows = numbers >= 0
         self._found.boxes.append(Predicted(
@@ -203,7 +212,8 @@ class _Objects:
         self._found.milliseconds.append(1e3 * result.timing.total)
 
     def finish(self) -> None:
-        """All is there."""
+        if self._follower is not None:
+            self._found.tracks = self._follower.counts()
 
 
 class _Pixels:

@@ -300,6 +300,8 @@ def _objects(found: Predictions, about: dict[str, Any]) -> Report:
     if empty.any():
         values['false_alarms_per_empty_image'] = _plain(
             float(empty[matched.images[alarms]].sum() / empty.sum()))
+    if found.tracks is not None:
+        values |= _tracks(found, about)
     about['objects'] = int(sum(int((~truth.ignored).sum()) for truth in truths))
     curves: dict[str, Any] = {'precision_recall': {}, 'f1_confidence': {}}
     for number, name in enumerate(names):
@@ -316,6 +318,15 @@ def _objects(found: Predictions, about: dict[str, Any]) -> Report:
     if not about['objects']:
         report.warnings.append('the dataset has no object, so there is no average precision')
     return report
+
+
+def _tracks(found: Predictions, about: dict[str, Any]) -> dict[str, Value]:
+    """Return what the ids are worth; images of a sequence can't be resampled one by one."""
+    counts = found.tracks
+    assert counts is not None
+    about['tracks'] = counts.tracks
+    return {'idf1': _plain(counts.idf1), 'mota': _plain(counts.mota),
+            'id_switches': _plain(float(counts.switches))}
 
 
 def _at_threshold(all_: list[detection.Matches], threshold: float,

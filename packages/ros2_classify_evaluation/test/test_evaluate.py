@@ -40,7 +40,7 @@ def report(sets):
         return make_report(predict(pipeline, dataset), dataset)
 
 
-def test_the_same_set_in_four_formats_gives_the_same_numbers(evaluate, sets):
+def test_the_same_set_in_five_formats_gives_the_same_numbers(evaluate, sets):
     found = []
     for path in sets.values():
         code, out, _ = evaluate('cards_detector', path, '--json', '-')

@@ -20,13 +20,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ros2_classify import InputError
-from ros2_classify_evaluation.datasets import coco, directories, table, voc, yolo
+from ros2_classify_evaluation.datasets import bag, coco, directories, mot, table, voc, yolo
 from ros2_classify_evaluation.datasets.base import Dataset, Objects, Sample, Truth
 
 __all__ = ['Dataset', 'FORMATS', 'Objects', 'Sample', 'Truth', 'open_dataset']
 
 # In the order in which they are tried: the more a format asks for, the earlier.
 FORMATS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Dataset]]] = {
+    'bag': (bag.fits, bag.load),
+    'mot': (mot.fits, mot.load),
     'voc': (voc.fits, voc.load),
     'coco': (coco.fits, coco.load),
     'yolo': (yolo.fits, yolo.load),
@@ -38,16 +40,19 @@ FORMATS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Dataset]]] = {
 _OLD = {'folders': 'directories'}  # words: old
 
 
-def open_dataset(path: str, kind: str = 'auto') -> Dataset:
+def open_dataset(path: str, kind: str = 'auto', *, topic: str = '',
+                 labels_topic: str = '') -> Dataset:
     """
     Read a labelled dataset.
 
     Parameters
     ----------
     path : str
-        A directory, or the file that names the images: COCO JSON, YOLO YAML, CSV.
+        A directory, or the file that names the images: COCO JSON, YOLO YAML, CSV; or a bag.
     kind : str
-        'auto', 'directories', 'csv', 'coco', 'yolo' or 'voc'.
+        'auto', 'directories', 'csv', 'coco', 'yolo', 'voc', 'mot' or 'bag'.
+    topic, labels_topic : str
+        Of a bag: where its images and its labels are, if there are several such topics.
 
     Returns
     -------
@@ -70,14 +75,20 @@ def open_dataset(path: str, kind: str = 'auto') -> Dataset:
         raise InputError(
             f'{path} is in no known format ({", ".join(FORMATS)}): expected one directory for '
             'each class, or a CSV table with the columns image and label, a COCO JSON file, a '
-            'YOLO data.yaml, or Annotations/*.xml beside JPEGImages; say which with --format')
+            'YOLO data.yaml, Annotations/*.xml beside JPEGImages, or a bag; say which with '
+            '--format')
+    if (topic or labels_topic) and kind != 'bag':
+        raise InputError(f'a topic belongs to a bag, but {path} is read as {kind}; remove '
+                         '--topic and --labels-topic')
     try:
-        dataset = FORMATS[kind][1](place)
+        dataset = bag.load(place, topic, labels_topic) if kind == 'bag' else (
+            FORMATS[kind][1](place))
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         what = f'{error} is missing' if isinstance(error, KeyError) else str(error)
         raise InputError(f'{path} cannot be read as {kind}: {what}') from error
     if not dataset.samples:
         raise InputError(f'{path}, read as {kind}, has no labelled image')
     # The same images in another format give the same numbers, equal scores among them.
-    dataset.samples.sort(key=lambda sample: (Path(sample.name).stem, sample.name))
+    dataset.samples.sort(key=lambda sample: (
+        sample.sequence, sample.stamp, Path(sample.name).stem, sample.name))
     return dataset

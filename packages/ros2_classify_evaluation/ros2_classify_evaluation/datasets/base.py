@@ -44,6 +44,8 @@ class Objects:
         Crowds and difficult objects: finding them is neither right nor wrong.
     areas : ndarray of float64, shape (N,)
         Pixels of the object (of its mask, where the dataset knows it), which decide its size.
+    track_ids : tuple of str, optional
+        What names each object across the images of a sequence.
 
     """
 
@@ -51,11 +53,13 @@ class Objects:
     class_ids: NDArray[np.int64]
     ignored: NDArray[np.bool_]
     areas: NDArray[np.float64]
+    track_ids: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, boxes: Sequence[Sequence[float]], class_ids: Sequence[int],
            ignored: Sequence[bool] | None = None,
-           areas: Sequence[float] | None = None) -> Objects:
+           areas: Sequence[float] | None = None,
+           track_ids: tuple[str, ...] | None = None) -> Objects:
         """Make arrays of lists; areas are those of the boxes by default."""
         array = np.asarray(boxes, np.float64).reshape(-1, 4)
         if not np.isfinite(array).all():
@@ -64,7 +68,14 @@ class Objects:
         return cls(
             array, np.asarray(class_ids, np.int64),
             np.zeros(len(array), bool) if ignored is None else np.asarray(ignored, bool),
-            sides.prod(axis=1) if areas is None else np.asarray(areas, np.float64))
+            sides.prod(axis=1) if areas is None else np.asarray(areas, np.float64), track_ids)
+
+    def select(self, rows: NDArray[Any], class_ids: NDArray[np.int64]) -> Objects:
+        """Return some of the objects, with other numbers of their classes."""
+        tracks = None if self.track_ids is None else tuple(
+            np.array(self.track_ids, object)[rows].tolist())
+        return Objects(self.boxes[rows], class_ids[rows], self.ignored[rows], self.areas[rows],
+                       tracks)
 
     def __len__(self) -> int:
         """Return the number of objects."""
@@ -78,12 +89,18 @@ Truth = Union[frozenset[int], Objects, Callable[[], NDArray[np.uint8]]]
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """An image and its truth; `name` is how reports call it."""
+    """
+    An image and its truth; `name` is how reports call it.
+
+    Images of a `sequence` follow each other in time; `stamp` is in seconds.
+    """
 
     name: str
     path: Path | None
     truth: Any  # Truth
     pixels: Callable[[], NDArray[np.uint8]] | None = None
+    sequence: str = ''
+    stamp: float = 0.0
 
     def read(self) -> NDArray[np.uint8]:
         """Return the pixels in BGR; InputError if they can't be read."""
