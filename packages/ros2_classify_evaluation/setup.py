@@ -29,7 +29,7 @@ setup(
     ],
     python_requires='>=3.10',
     install_requires=['ros2_classify', 'numpy>=1.21'],
-    extras_require={'test': ['pycocotools>=2.0.8', 'scikit-learn>=1.3']},
+    extras_require={'test': ['pycocotools>=2.0.8', 'scikit-learn>=1.3', 'rosbags']},
     zip_safe=True,
     maintainer='the ros2_classify authors',
     maintainer_email='ros2_classify@users.noreply.github.com',
