@@ -139,7 +139,7 @@ def quantize_model(
             '' if precision == 'fp16' else 'calibrate with more images of what the robot will '
             'see, or ')
     return Quantized(output, descriptor_path, count, agreement,
-                     path.stat().st_size, output.stat().st_size, declared.task)
+                     path.stat().st_size, output.stat().st_size, before.task)
 
 
 def _tools() -> tuple[Any, Any]:

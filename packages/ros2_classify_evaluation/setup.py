@@ -29,7 +29,9 @@ setup(
     ],
     python_requires='>=3.10',
     install_requires=['ros2_classify', 'numpy>=1.21'],
-    extras_require={'test': ['pycocotools>=2.0.8', 'scikit-learn>=1.3', 'rosbags']},
+    extras_require={'label': ['pyarrow>=14'], 'dask': ['distributed', 'pyarrow>=14'],
+                    'ray': ['ray', 'pyarrow>=14'],
+                    'test': ['pycocotools>=2.0.8', 'scikit-learn>=1.3', 'rosbags']},
     zip_safe=True,
     maintainer='the ros2_classify authors',
     maintainer_email='ros2_classify@users.noreply.github.com',
@@ -37,7 +39,8 @@ setup(
     license='Apache-2.0',
     entry_points={
         'ros2_classify.verbs': [
-            f'curate = {NAME}.cli_curate', f'evaluate = {NAME}.cli'],
+            f'curate = {NAME}.cli_curate', f'evaluate = {NAME}.cli',
+            f'label = {NAME}.cli_label'],
         'ros2_classify.comparisons': [f'labelled = {NAME}.variants:labelled'],
         'ros2_classify.models_verbs': [f'threshold = {NAME}.cli_threshold'],
     },

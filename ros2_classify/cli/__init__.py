@@ -57,7 +57,8 @@ NODES = {
 _VERBS = ('infer', 'watch', 'models', 'doctor', 'health', 'params')
 _OPTIONAL = {'bench': 'the package ros2_classify_benchmark',
              'curate': 'the package ros2_classify_evaluation',
-             'evaluate': 'the package ros2_classify_evaluation'}
+             'evaluate': 'the package ros2_classify_evaluation',
+             'label': 'the package ros2_classify_evaluation'}
 _GROUP = 'ros2_classify.verbs'
 _MODELS_GROUP = 'ros2_classify.models_verbs'
 

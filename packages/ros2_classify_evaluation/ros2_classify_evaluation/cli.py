@@ -135,6 +135,7 @@ def measure(model: str, dataset: Dataset, arguments: argparse.Namespace,
             provider: str = 'auto') -> Report:
     """Load a model, run it on a dataset, and measure."""
     from ros2_classify import Pipeline
+    from ros2_classify_evaluation.identity import model_sha256
     from ros2_classify_evaluation.names import parse_map
     from ros2_classify_evaluation.predict import predict
     from ros2_classify_evaluation.report import make_report
@@ -148,6 +149,7 @@ def measure(model: str, dataset: Dataset, arguments: argparse.Namespace,
                            'it; numbers below 0.5 may come from that alone (see models check)')
         found = predict(pipeline, dataset, parse_map(arguments.map), progress=_progress(),
                         threshold=getattr(arguments, 'threshold', None))
+        found.sha256 = model_sha256(model)
     return make_report(found, dataset)
 
 

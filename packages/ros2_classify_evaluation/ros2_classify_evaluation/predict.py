@@ -28,8 +28,9 @@ from ros2_classify import (
     Classification, Detections, InputError, Labels, OptionsError, Pipeline, Segmentation)
 from ros2_classify_evaluation.datasets.base import Dataset, Objects, Sample
 from ros2_classify_evaluation.metrics.detection import Predicted
+from ros2_classify_evaluation.metrics.tracking import Counts
 from ros2_classify_evaluation.names import ClassMap, match_names
-from ros2_classify_evaluation.tracks import Counts, Follower, has_tracks
+from ros2_classify_evaluation.tracks import Follower, has_tracks
 
 # As COCO's measure has it; mAP of a model that drops its weak boxes is too low.
 _LEAST_SCORE = 0.001

@@ -26,11 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify import OptionsError, Pipeline
-from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.descriptor import OutputSpec
 from ros2_classify.model.files import model_file
+from ros2_classify_evaluation.identity import model_sha256
 
 _NAME = 'ros2_classify_features'
 # Fewer channels are no features but results or pixels.
@@ -75,9 +75,7 @@ class FeatureModel:
                 if isinstance(error, ImportError) else str(error))
             self._tapped = None
         self.pipeline = self._tapped or Pipeline.load(model, provider=provider)
-        file = model_file(resolve(model), None)
-        # Of a directory, as a SavedModel is, nothing is said.
-        self.sha256 = sha256_of_file(file) if Path(file).is_file() else ''
+        self.sha256 = model_sha256(model)
 
     def __call__(self, image: NDArray[np.uint8], options: Any,
                  ) -> tuple[Any, NDArray[np.float32]]:
