@@ -42,7 +42,7 @@ NOT_RUN = (
     (r'scripts/shell pip-licenses$', 'lists what is installed'),
     (r'scripts/tools/run pages ', 'scripts/check docs builds the same pages'),
     (r'scripts/shell python -m (training\.dataset|'
-     r'ros2_classify (evaluate|curate|models threshold)) |'
+     r'ros2_classify (evaluate|curate|label|models threshold)) |'
      r'scripts/shell python -m ros2_classify models quantize cards_detector --images cards',
      'packages/ros2_classify_evaluation/test runs the same on fewer images'),
     (r'scripts/bench(_gpu)?( |$)', 'needs minutes and a quiet machine; its tests run its parts'),

@@ -48,8 +48,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
                         help='the directory to write; all workers must see it')
     parser.add_argument('--engine', choices=('local', 'dask', 'ray'), default='local',
                         help='who works (default: processes of this machine)')
-    parser.add_argument('--address', default='', metavar='A',
-                        help="the cluster's address (default: a cluster of this machine)")
+    parser.add_argument('--address', dest='cluster', default='', metavar='A',
+                        help="the scheduler's address (default: a cluster of this machine)")
     parser.add_argument('--workers', type=int, default=0, metavar='N',
                         help='processes on this machine; 0 (default) = one for each core')
     parser.add_argument('--resume', action='store_true',
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     found = label(
         arguments.model, arguments.sources, Path(arguments.output), engine=arguments.engine,
-        address=arguments.address, workers=arguments.workers, resume=arguments.resume,
+        cluster=arguments.cluster, workers=arguments.workers, resume=arguments.resume,
         form=arguments.format, topic=arguments.topic, threshold=arguments.threshold,
         provider=arguments.provider, progress=tell)
     new = [each for each in found.done if each.new and not each.problem]

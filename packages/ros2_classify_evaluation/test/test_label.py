@@ -158,7 +158,7 @@ def test_what_is_missing_is_named(drives, tmp_path, monkeypatch):
         with pytest.raises(OptionsError, match=f'--engine {engine} needs the Python package'):
             label(MODEL, [str(drives)], tmp_path / engine, engine=engine, form='coco')
     with pytest.raises(OptionsError, match='--address belongs to --engine dask or ray'):
-        label(MODEL, [str(drives)], tmp_path / 'local', address='a:1', form='coco')
+        label(MODEL, [str(drives)], tmp_path / 'local', cluster='a:1', form='coco')
 
 
 COMMAND = """
@@ -166,18 +166,18 @@ import sys
 from pathlib import Path
 from ros2_classify_evaluation.label.run import label
 if __name__ == '__main__':
-    out, engine, address, source = sys.argv[1:5]
-    label({model!r}, [source], Path(out), form='coco', engine=engine, address=address, workers=2,
+    out, engine, cluster, source = sys.argv[1:5]
+    label({model!r}, [source], Path(out), form='coco', engine=engine, cluster=cluster, workers=2,
           resume=True)
 """
 
 
-def run(drives, out, engine='local', address=''):
+def run(drives, out, engine='local', cluster=''):
     script = out.parent / 'run.py'
     script.write_text(COMMAND.format(model=MODEL))
     # So that workers on a cluster find the packages, as an installation has it.
     path = os.pathsep.join(sys.path)
-    return subprocess.Popen([sys.executable, str(script), str(out), engine, address, str(drives)],
+    return subprocess.Popen([sys.executable, str(script), str(out), engine, cluster, str(drives)],
                             env={**os.environ, 'PYTHONPATH': path})
 
 

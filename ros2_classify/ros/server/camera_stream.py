@@ -36,6 +36,7 @@ from ros2_classify.ros.server.events import EventsOutput
 from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor
 from ros2_classify.ros.server.image_rate import RateLimit
 from ros2_classify.ros.server.inference import Drop, Outcome
+from ros2_classify.ros.server.keep_output import KeepOutput
 from ros2_classify.ros.server.locator import Locator, without_effect
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.output import Output, Published, Topics
@@ -173,10 +174,14 @@ class CameraStream:
             node, model.pipeline.task, self.update, masks=model.pipeline.gives_masks,
             keypoints=model.pipeline.gives_keypoints,
             namespace=names.namespace, others=model.pipeline.others,
-            more=partial(self._more_outputs, model.pipeline.task))
+            more=partial(self._more_outputs, model))
 
-    def _more_outputs(self, task: str, topics: Topics) -> list[Output]:
+    def _more_outputs(self, model: Model, topics: Topics) -> list[Output]:
         outputs: list[Output] = []
+        task = model.pipeline.task
+        if self.parameters['keep'] and task in ('classification', 'detection'):
+            outputs.append(KeepOutput(self.parameters, self.topic, self._log.warning,
+                                      model.pipeline.descriptor.name))
         if self.parameters['web']:
             self.page = PageOutput()
             outputs.append(self.page)

@@ -123,6 +123,9 @@ class Output:
         """Return the message, or its bytes; None for none."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """End what goes on beside the topic."""
+
 
 def _create_publisher(
         node: Node, msg_type: type, topic: str, qos: QoSProfile,

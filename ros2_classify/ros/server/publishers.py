@@ -195,6 +195,8 @@ class Publishers:
 
     def destroy(self) -> None:
         """Take the topics away."""
+        for output in self._outputs:
+            output.close()
         for publisher in (*(output.publisher for output in self._outputs if output.publisher),
                           self._label_info, self._vision_info):
             self._node.destroy_publisher(publisher)

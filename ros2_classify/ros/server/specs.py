@@ -184,6 +184,28 @@ EVENT_PARAMETERS = (
          per_stream=True, problem=_zones_problem),
 )
 
+
+def _keep_problem(value: str) -> str:
+    from ros2_classify.keeping import KeepRules
+
+    try:
+        KeepRules.parse(value)
+    except OptionsError as error:
+        return str(error)
+    return ''
+
+
+KEEP_PARAMETERS = (
+    Spec('keep', '', 'Which images are kept for labelling: uncertain, changed, every N (seconds), '
+         'several separated by commas; empty: none', read_only=True, problem=_keep_problem),
+    Spec('keep_directory', 'kept', 'Where they are written, in a directory for each camera',
+         read_only=True),
+    Spec('keep_megabytes', 1000.0, 'What such a directory may take; when it is full, no more '
+         'images are kept', minimum=0.1, maximum=1e7, read_only=True),
+    Spec('keep_period', 1.0, 'Seconds between two images of a camera that are kept, at least',
+         minimum=0.0, maximum=86400.0, read_only=True),
+)
+
 MODEL_PARAMETERS = (
     Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or a '
          'model file, by path or URL; set while the node is configured, it is loaded beside '
@@ -313,6 +335,7 @@ GROUPS: Groups = (
     ('Results', RESULT_PARAMETERS),
     ('Tracking', (*TRACKING_PARAMETERS, *EVENT_PARAMETERS)),
     ('Positions', POSITION_PARAMETERS),
+    ('Images to label', KEEP_PARAMETERS),
     ('The node', NODE_PARAMETERS),
 )
 PARAMETERS = tuple(spec for _, specs in GROUPS for spec in specs)

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 
-"""How unsure a result is, and how much two results disagree, from 0 to 1."""
+"""How much two results disagree, from 0 to 1."""
 
 from __future__ import annotations
 
@@ -24,17 +24,6 @@ import numpy as np
 from ros2_classify_evaluation.metrics.detection import ious
 
 _IOU = 0.5
-
-
-def doubt(result: Any) -> float:
-    """Return how near the result is to another one: the margin of classes, scores near a half."""
-    if not len(result):
-        return 0.0
-    scores = result.scores.astype(float)
-    if result.task == 'classification':
-        second = scores[1] if len(scores) > 1 else 1 - scores[0]
-        return float(np.clip(1 - (scores[0] - second), 0, 1))
-    return float(np.clip(1 - 2 * np.abs(scores - 0.5), 0, 1).max())
 
 
 def disagreement(result: Any, other: Any, threshold: float) -> float:

@@ -13,37 +13,12 @@
 # limitations under the License.
 
 
-"""A perceptual hash: images that look the same have nearly the same 64 bits."""
+"""How many bits of perceptual hashes differ."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-_SIDE, _KEPT = 32, 8
-
-
-def perceptual_hash(image: NDArray[np.uint8]) -> int:
-    """
-    Return which low frequencies of an image are above their median.
-
-    Parameters
-    ----------
-    image : ndarray of uint8, shape (H, W, 3)
-        In BGR.
-
-    Returns
-    -------
-    int
-        64 bits.
-
-    """
-    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    small = cv2.resize(gray, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    low = cv2.dct(small.astype(np.float32))[:_KEPT, :_KEPT]
-    bits = (low > np.median(low)).ravel()
-    return int(np.packbits(bits).view('>u8')[0])
 
 
 def distances(one: int, others: NDArray[np.uint64]) -> NDArray[np.int64]:

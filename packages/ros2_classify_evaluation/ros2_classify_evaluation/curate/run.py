@@ -31,11 +31,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify import InputError, Pipeline
+from ros2_classify.keeping import doubt, perceptual_hash
 from ros2_classify.sources import open_source
 from ros2_classify_evaluation.curate.choose import choose, Seen, without_duplicates
-from ros2_classify_evaluation.curate.doubt import disagreement, doubt
+from ros2_classify_evaluation.curate.doubt import disagreement
 from ros2_classify_evaluation.curate.features import FeatureModel
-from ros2_classify_evaluation.curate.hashes import perceptual_hash
 from ros2_classify_evaluation.curate.writers import IMAGES, Labelled, Maker, WRITERS
 
 _RECORD, _FEATURES = 'curated.json', 'features.npz'

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from ros2_classify import InputError
 from ros2_classify.sources import is_bag, open_source, Source
+from ros2_classify.sources.bag_limits import bound_rosbags, check_files
 from ros2_classify_evaluation.datasets.base import Dataset, Names, Objects, Sample
 from ros2_classify_evaluation.vision_messages import CLASSIFICATION, DETECTIONS, make_store
 
@@ -99,6 +100,8 @@ def _labels(path: Path, topic: str) -> tuple[str, str, dict[int, list[_Label]]]:
     from rosbags.highlevel import AnyReader
 
     try:
+        bound_rosbags()
+        check_files(path)
         with AnyReader([path], default_typestore=store) as reader:
             kinds = {each.topic: each.msgtype for each in reader.connections
                      if each.msgtype in (CLASSIFICATION, DETECTIONS)}

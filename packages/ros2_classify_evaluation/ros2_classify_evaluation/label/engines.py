@@ -32,18 +32,18 @@ from ros2_classify_evaluation.label.work import Done, Plan, work
 _RETRIES = 3
 
 
-def loop(pieces: Sequence[Piece], plan: Plan, workers: int, address: str) -> Iterator[Done]:
+def loop(pieces: Sequence[Piece], plan: Plan, workers: int, cluster: str) -> Iterator[Done]:
     """Work in this process."""
     yield from (work(piece, plan) for piece in pieces)
 
 
-def local(pieces: Sequence[Piece], plan: Plan, workers: int, address: str) -> Iterator[Done]:
+def local(pieces: Sequence[Piece], plan: Plan, workers: int, cluster: str) -> Iterator[Done]:
     """Work in processes of this machine; a piece that kills its worker twice is given up."""
-    if address:
+    if cluster:
         raise OptionsError('--address belongs to --engine dask or ray; the engine is local')
     workers = workers or os.cpu_count() or 1
     if workers == 1:
-        yield from loop(pieces, plan, workers, address)
+        yield from loop(pieces, plan, workers, cluster)
         return
     done: set[Piece] = set()
     for each in _pool(pieces, plan, workers):
@@ -94,27 +94,27 @@ def _end_with_parent() -> None:
         threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
-def dask(pieces: Sequence[Piece], plan: Plan, workers: int, address: str) -> Iterator[Done]:
+def dask(pieces: Sequence[Piece], plan: Plan, workers: int, cluster: str) -> Iterator[Done]:
     """Work on a cluster of Dask, or on one of this machine."""
     distributed = _module('distributed', 'dask')
-    cluster = None if address else distributed.LocalCluster(
+    own = None if cluster else distributed.LocalCluster(
         n_workers=workers or os.cpu_count(), threads_per_worker=1, dashboard_address=None)
     try:
-        with distributed.Client(address or cluster) as client:
+        with distributed.Client(cluster or own) as client:
             futures = {client.submit(work, piece, plan, pure=False, retries=_RETRIES): piece
                        for piece in pieces}
             for future in distributed.as_completed(futures):
                 error = future.exception()
                 yield future.result() if error is None else _given_up(futures[future], error)
     finally:
-        if cluster is not None:
-            cluster.close()
+        if own is not None:
+            own.close()
 
 
-def ray(pieces: Sequence[Piece], plan: Plan, workers: int, address: str) -> Iterator[Done]:
+def ray(pieces: Sequence[Piece], plan: Plan, workers: int, cluster: str) -> Iterator[Done]:
     """Work on a cluster of Ray, or on one of this machine."""
     module = _module('ray', 'ray')
-    options: dict[str, Any] = {'address': address} if address else {
+    options: dict[str, Any] = {'address': cluster} if cluster else {
         'num_cpus': workers or os.cpu_count(), 'include_dashboard': False}
     module.init(log_to_driver=False, **options)
     try:

@@ -50,7 +50,7 @@ class Outcome:
 
 
 def label(model: str, sources: Sequence[str], out: Path, *, engine: str = 'local',
-          address: str = '', workers: int = 0, resume: bool = False, form: str = 'parquet',
+          cluster: str = '', workers: int = 0, resume: bool = False, form: str = 'parquet',
           topic: str = '', threshold: float | None = None, provider: str = 'cpu',
           progress: Callable[[int, int], Any] = lambda done, total: None) -> Outcome:
     """
@@ -64,8 +64,8 @@ def label(model: str, sources: Sequence[str], out: Path, *, engine: str = 'local
         Bags, videos, directories of images or of recordings, patterns.
     out : Path
         The directory to write; for a cluster, one that all workers see.
-    engine, address, workers : str, str, int
-        'local', 'dask' or 'ray'; the cluster's address; 0 for a worker for each core.
+    engine, cluster, workers : str, str, int
+        'local', 'dask' or 'ray'; the scheduler's address; 0 for a worker for each core.
     resume : bool
         Keep the labels that an earlier run wrote, and add what is missing.
     form : str
@@ -98,7 +98,7 @@ def label(model: str, sources: Sequence[str], out: Path, *, engine: str = 'local
     plan = make_plan(model, out, form, threshold, provider)
     done: dict[Piece, Done] = {}
     with _locked(out):
-        for each in ENGINES[engine](pieces, plan, workers, address):
+        for each in ENGINES[engine](pieces, plan, workers, cluster):
             done[each.piece] = each
             progress(len(done), len(pieces))
         outcome = Outcome(tuple(_checked(done[piece], plan) for piece in pieces))
