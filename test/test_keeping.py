@@ -81,7 +81,7 @@ def test_rules(text: str, rules: KeepRules) -> None:
 
 @pytest.mark.parametrize('text', [
     'all', 'every', 'every x', 'every 0', 'every -1', 'uncertain 3', 'every nan'])
-def test_rules_that_are_none(text: str) -> None:
+def test_rules_that_are_refused(text: str) -> None:
     with pytest.raises(OptionsError, match='must be uncertain, changed, or every N'):
         KeepRules.parse(text)
 

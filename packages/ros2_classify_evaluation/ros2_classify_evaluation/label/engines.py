@@ -90,8 +90,13 @@ def _pool(pieces: Sequence[Piece], plan: Plan, workers: int) -> Iterator[Done]:
 def _end_with_parent() -> None:
     """End this process with the one that began it, even if that is killed."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def dask(pieces: Sequence[Piece], plan: Plan, workers: int, cluster: str) -> Iterator[Done]:

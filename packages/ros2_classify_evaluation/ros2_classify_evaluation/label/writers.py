@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 import json
 import math
 from pathlib import Path
@@ -72,8 +73,7 @@ class Writer(NamedTuple):
 
 
 def _parquet(path: Path, table: Table) -> None:
-    import pyarrow
-    from pyarrow import parquet
+    pyarrow, parquet = import_module('pyarrow'), import_module('pyarrow.parquet')
 
     # Given, since the columns of no rows have no types.
     kinds = {
