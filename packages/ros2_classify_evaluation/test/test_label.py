@@ -75,7 +75,7 @@ def test_names_change_with_the_file_and_the_model(drives, tmp_path):
     assert piece.name('a') == piece.name('a') != piece.name('b')
     before = piece.name('a')
     stat = os.stat(piece.path)
-    os.utime(piece.path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    os.utime(piece.path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 10**9))
     assert piece.name('a') != before
     os.utime(piece.path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
