@@ -22,6 +22,8 @@ import os
 import re
 from typing import Any
 
+from ros2_classify.ros.node.rcl_errors import sections_of, silent_problem
+
 # Options that stand before one more word (rcl: Command line arguments for ROS nodes).
 _WITH_VALUE = {
     '-p': 'a parameter', '--param': 'a parameter', '-r': 'a remapping', '--remap': 'a remapping',
@@ -40,8 +42,11 @@ def usage_problem(args: Sequence[str]) -> str:
         example = _EXAMPLES.get(kind, '')
         if option and (not word or example and word.startswith('-')):
             return f'{option} needs {kind} after it' + (f', as in: {example}' if example else '')
-        if option == '--params-file' and not os.path.isfile(word):
-            return f'{option} names {word!r}, and there is no such file'
+        if option == '--params-file':
+            if not os.path.isfile(word):
+                return f'{option} names {word!r}, and there is no such file'
+            if problem := silent_problem(word):
+                return problem
         if not example or ':=' in word:
             continue
         name, equals, value = word.partition('=')
@@ -65,11 +70,6 @@ def _ros_words(args: Sequence[str]) -> Iterator[tuple[str, str]]:
             option = word
         elif inside:
             yield '', word
-
-
-def rcl_reason(error: object) -> str:
-    """Return the reason of rcl's error, without the places in its source."""
-    return re.sub(r'(, at [^,\s]+:\d+)+$', '', str(error).strip())
 
 
 # The node's parameter, and what others call it.
@@ -121,6 +121,16 @@ def unknown_parameters(nodes: Sequence[Any]) -> list[str]:
     return [f'there is no parameter {name!r}, its value is ignored; '
             f'{_advice(name, known) or _list(nodes)}' for name in sorted(given - known)
             if not name.startswith('qos_overrides.')]
+
+
+def unused_files(args: Sequence[str], nodes: Sequence[Any]) -> list[str]:
+    """Return a sentence for each file of parameters that has none for any of the nodes."""
+    names = [node.get_fully_qualified_name() for node in nodes]
+    return [f'{file} has no parameters for {" and ".join(names)}, only for '
+            f'{", ".join(sections)}; name the node, or write /** for any'
+            for option, file in _ros_words(args)
+            if option == '--params-file' and (sections := sections_of(file))
+            and not any('*' in section or section in names for section in sections)]
 
 
 def undeclared(node: Any, name: str) -> str:

@@ -21,14 +21,7 @@ import json
 import textwrap
 from typing import Any
 
-from ros2_classify.ros.node.spec import Groups, is_numbers, Spec
-
-_TYPES = {bool: 'bool', int: 'int', float: 'double', str: 'string', list: 'string[]'}
-
-
-def type_of(spec: Spec) -> str:
-    """Return the type as ROS calls it."""
-    return 'double[]' if is_numbers(spec.default) else _TYPES[type(spec.default)]
+from ros2_classify.ros.node.spec import Groups, Spec, type_of
 
 
 def default_of(spec: Spec) -> str:

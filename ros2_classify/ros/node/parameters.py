@@ -31,7 +31,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_parameters
 from ros2_classify.errors import OptionsError
 from ros2_classify.ros.node.command_line import undeclared
-from ros2_classify.ros.node.spec import is_numbers, problem, Spec, Value, with_off
+from ros2_classify.ros.node.spec import is_numbers, problem, Spec, type_of, Value, with_off
 
 
 class Parameters:
@@ -123,16 +123,23 @@ class Parameters:
         try:
             self._node.declare_parameter(spec.name, value, _descriptor(spec))
         except InvalidParameterTypeException as error:
-            hint = {float: '; write a decimal point, such as 1.0', bool: '; write true or false',
+            number = ('; write a decimal point, such as 1.0'
+                      if isinstance(self._override(spec), int) else
+                      '; write a number with a decimal point, such as 0.5')
+            hint = {float: number, bool: '; write true or false',
                     str: '' if spec.choices else '; write text, numbers in quotes: "\'3\'"',
                     list: '; write a list, such as [one, two] or ["1", "2"]',
                     }.get(type(spec.default), '')
             if is_numbers(spec.default):
                 hint = '; write numbers with decimal points, such as [0.0, 0.5, 1.0, 1.0]'
             choices = f'; write one of {", ".join(spec.choices)}' if spec.choices else ''
-            raise OptionsError(_without_suffix(error, spec) + hint + choices) from error
+            raise OptionsError(
+                f'{spec.name} is {self._given(spec)} but must be {type_of(spec)}{hint}{choices}',
+            ) from error
         except InvalidParameterValueException as error:
-            raise OptionsError(_without_suffix(error, spec)) from error
+            value = self._override(spec)
+            reason = str(error).removesuffix(f': {spec.name}').rpartition('Reason: ')[2]
+            raise OptionsError(problem(spec, value) or reason) from error
         if not spec.from_model:
             return False
         try:
@@ -142,6 +149,18 @@ class Parameters:
         if not given:
             self._node.set_parameters([Parameter(spec.name, value=spec.default)])
         return given
+
+    def _override(self, spec: Spec) -> Value:
+        # There is no public API for the values that the user gave, hence getattr.
+        given = getattr(self._node, '_parameter_overrides', {}).get(spec.name)
+        return None if given is None else given.value
+
+    def _given(self, spec: Spec) -> str:
+        """Return the user's value with its type."""
+        value = self._override(spec)
+        kind = {bool: 'bool', int: 'int', float: 'double', str: 'string'}.get(
+            type(value), 'list')
+        return f'{list(value) if isinstance(value, array) else value!r} ({kind})'
 
     def _check(self, parameters: Sequence[Parameter]) -> SetParametersResult:
         """Refuse values that the table does not allow."""
@@ -156,11 +175,6 @@ class Parameters:
             if reason:
                 return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)
-
-
-def _without_suffix(error: Exception, spec: Spec) -> str:
-    """Return rclpy's message without the parameter name at its end."""
-    return str(error).removesuffix(f': {spec.name}')
 
 
 def _descriptor(spec: Spec) -> ParameterDescriptor:

@@ -33,8 +33,9 @@ from typing import Any
 
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.limits import shown
-from ros2_classify.ros.node.command_line import rcl_reason, unknown_parameters, usage_problem
+from ros2_classify.ros.node.command_line import unknown_parameters, unused_files, usage_problem
 from ros2_classify.ros.node.memory import share_heap
+from ros2_classify.ros.node.rcl_errors import explain
 
 # Each leaks its memory, and may keep a CPU core busy forever.
 MAX_ABANDONED = 3
@@ -204,9 +205,9 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
     except Exception as error:  # noqa: B902 - the type differs between distributions
         # In some distributions the message has only the unknown arguments.
         if 'ROS arguments' in str(error) or type(error).__name__ == 'UnknownROSArgsError':
-            _say(f'the command line cannot be understood: {rcl_reason(error)}')
+            _say(f'the command line cannot be understood: {explain(error)}')
             return 2
-        _say(f'ROS 2 cannot be started: {error}' + (
+        _say(f'ROS 2 cannot be started: {explain(error)}' + (
             '; set ROS_LOG_DIR to a directory that you may write to'
             if 'log directory' in str(error) else ''))
         return 1
@@ -215,7 +216,7 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
     try:
         created = create(stop)
         nodes = created if isinstance(created, list) else [created]
-        for text in unknown_parameters(nodes):
+        for text in (*unknown_parameters(nodes), *unused_files(args, nodes)):
             nodes[0].get_logger().warning(text)
         for node in nodes:
             executor.add_node(node)

@@ -85,3 +85,10 @@ def with_off(spec: Spec, value: Value) -> Value:
 
 def is_numbers(default: Value) -> bool:
     return isinstance(default, list) and isinstance(default[0], float)
+
+
+def type_of(spec: Spec) -> str:
+    """Return the type as ROS calls it."""
+    return 'double[]' if is_numbers(spec.default) else {
+        bool: 'bool', int: 'int', float: 'double', str: 'string', list: 'string[]',
+    }[type(spec.default)]

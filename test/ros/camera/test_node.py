@@ -149,7 +149,7 @@ def test_a_source_that_cannot_be_used_ends_it_with_one_line(start):
     ({'source': '/nowhere'}, "there is no '/nowhere'; a source is an image file, a directory"),
     ({'source': 1.5}, 'source is 1.5 but must be a string or a whole number'),
     ({'encoding': 'jpeg'}, "encoding is 'jpeg' but must be one of: bgr8, rgb8, mono8"),
-    ({'rate': 5000.0}, 'rate out of range'),
+    ({'rate': 5000.0}, 'rate is 5000.0 but must be from 0.0 to 1000.0'),
     ({'rate': 5}, 'write a decimal point'),
 ])
 def test_wrong_parameters_are_named(ros, monkeypatch, parameters, message):

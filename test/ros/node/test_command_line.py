@@ -20,7 +20,7 @@ import pytest
 import rclpy
 from ros2_classify.ros.camera.node import PARAMETERS as CAMERA
 from ros2_classify.ros.node.command_line import (
-    _DESCRIPTOR, _MEANINGS, rcl_reason, unknown_parameters, usage_problem)
+    _DESCRIPTOR, _MEANINGS, unknown_parameters, usage_problem)
 from ros2_classify.ros.server.parameters import PARAMETERS as SERVER
 
 
@@ -45,11 +45,6 @@ def test_what_is_wrong_on_the_command_line_is_named(words, says):
     '--ros-args -p a:=-1 --enable-rosout-logs -- other=1', '--ros-args -p server:a:=[1,2] -e /x'])
 def test_a_right_command_line_has_no_problem(words):
     assert usage_problem(words.split()) == ''
-
-
-def test_the_places_in_rcl_s_source_are_no_reason():
-    assert rcl_reason('Error opening YAML file, at /a/src/parser.c:271, at /b/arguments.c:41') == (
-        'Error opening YAML file')
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ FAILURES = {
     'bad descriptor': ({'model': 'wrong.yaml'}, 'wrong.yaml'),
     'provider': ({'model': 'colors.yaml', 'provider': 'abacus'}, 'abacus'),
     'threshold type': ({'score_threshold': 1}, 'write a decimal point, such as 1.0'),
-    'threshold range': ({'score_threshold': 1.5}, 'out of range'),
+    'threshold range': ({'score_threshold': 1.5}, 'score_threshold is 1.5 but must be from 0.0 to 1.0'),
     'class_id': ({'class_id': 'both'}, "'both' but must be one of: label, index"),
     'transport': ({'image_transport': 'theora'}, 'must be one of: raw, compressed'),
     'topics': ({'model': 'colors.yaml', 'image_topics': '[/stereo/left, /stereo/right]'},
