@@ -34,10 +34,12 @@ from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines import Engine, EngineSettings, open_engine, parallel_runs, Tensors
 from ros2_classify.engines.external_data import check_weights
 from ros2_classify.engines.settings import MAX_BATCH
-from ros2_classify.errors import DescriptorError, OptionsError
+from ros2_classify.engines.tuning_record import Tuned, tuned
+from ros2_classify.errors import DescriptorError, EngineError, OptionsError
 from ros2_classify.image_io import read_image
 from ros2_classify.model.catalog import resolve, stage_models
-from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
+from ros2_classify.model.descriptor import (
+    load_descriptor, ModelDescriptor, OutputSpec, Task)
 from ros2_classify.model.files import model_file
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import ONE_TILE, Options
@@ -93,6 +95,10 @@ class Pipeline(Generic[Found]):
         The model file, if it was loaded from one.
     engine_time : float
         Seconds that the engine needed to start, such as to build a TensorRT engine.
+    tuning : Tuned or None
+        What ``models tune`` measured for this model on this machine: ``text`` says which record
+        is used and what it gains, ``settings`` are those that the engine has. None if it was not
+        loaded from a file.
     stages : Stages or None
         The further models of a cascade; None for any other model.
 
@@ -137,6 +143,7 @@ class Pipeline(Generic[Found]):
                               for tensor in engine.inputs)
         self.file: Path | None = None
         self.engine_time = 0.0
+        self.tuning: Tuned | None = None
         self.stages: Stages | None = None
         self._parallel = parallel_runs(engine)
         self._running = threading.Semaphore(self._parallel)
@@ -265,8 +272,13 @@ class Pipeline(Generic[Found]):
         if opening is not None:
             opening()
         begun = time.perf_counter()
-        opened = open_engine(
-            path, 'onnx', provider=provider, threads=threads, settings=settings)
+        settings = settings.replace(**{name: value for name, value in (
+            ('provider', provider), ('threads', threads)) if value is not None})
+        opened, tuning = _open_tuned(path, settings)
+        if tuning.descriptor is not None:
+            path = tuning.descriptor.with_suffix('.onnx')
+            declared = replace(load_descriptor(tuning.descriptor), name=declared.name,
+                               defaults=declared.defaults, stages=declared.stages)
         engine_time = time.perf_counter() - begun
         try:
             descriptor = complete(declared, opened, path)
@@ -280,6 +292,7 @@ class Pipeline(Generic[Found]):
                 max_batch=settings.max_batch)
             pipeline.file = path
             pipeline.engine_time = engine_time
+            pipeline.tuning = tuning
         except BaseException:
             opened.close()
             raise
@@ -758,3 +771,21 @@ class Pipeline(Generic[Found]):
         if reason:
             _LOGGER.warning('%s: the model runs on one image at a time: %s', model, reason)
         return not reason
+
+
+def _open_tuned(path: Path, settings: EngineSettings) -> tuple[Engine, Tuned]:
+    """Open the engine as the tuning record says; as it was asked for if that fails."""
+    found = tuned(path, settings)
+    if found.warning:
+        _LOGGER.warning('%s', found.text)
+    elif found.row:
+        _LOGGER.info('%s', found.text)
+    if found.settings == settings and found.descriptor is None:
+        return open_engine(path, 'onnx', settings=settings), found
+    chosen = path if found.descriptor is None else found.descriptor.with_suffix('.onnx')
+    try:
+        return open_engine(chosen, 'onnx', settings=found.settings), found
+    except EngineError as error:
+        _LOGGER.warning('%s cannot be used and the defaults run: %s', found.text, error)
+        return open_engine(path, 'onnx', settings=settings), Tuned(
+            settings, f'not used: {error}', warning=True)

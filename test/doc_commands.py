@@ -45,6 +45,8 @@ NOT_RUN = (
      r'ros2_classify (evaluate|curate|label|models threshold)) |'
      r'scripts/shell python -m ros2_classify models quantize cards_detector --images cards',
      'packages/ros2_classify_evaluation/test runs the same on fewer images'),
+    (r'(scripts/shell )?python -m ros2_classify models tune |PYTHONPATH=~/openvino',
+     'measures for minutes; test/tuning runs it on a tiny model'),
     (r'scripts/bench(_gpu)?( |$)', 'needs minutes and a quiet machine; its tests run its parts'),
     (r'sha256sum .* > ', 'ros/server/test_server_policy.py reads such a file'),
     (r'git clone |\.venv/tensorflow/bin/python packages/ros2_classify_benchmark/predecessor/',

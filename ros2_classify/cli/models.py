@@ -34,7 +34,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser],
                more: Mapping[str, Callable[..., None]] | None = None) -> None:
     """Add the verb, its own verbs and their arguments; `more` are those of other packages."""
     from ros2_classify.cli import (
-        convert, models_check, models_files as fetching, models_files, models_quantize)
+        convert, models_check, models_files as fetching, models_files, models_quantize,
+        models_tune)
 
     parser = verbs.add_parser(
         'models', help='list, inspect, download, convert and bundle models',
@@ -82,6 +83,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser],
     convert.add_parser(own_verbs)
     models_check.add_parsers(own_verbs)
     models_quantize.add_parser(own_verbs)
+    models_tune.add_parser(own_verbs)
     for add_more in (more or {}).values():
         add_more(own_verbs)
 

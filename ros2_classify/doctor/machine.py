@@ -96,6 +96,8 @@ class Loaded:
     provider: str
     load_seconds: float
     first_seconds: float
+    tuning: str = ''  # which record is used, or why none; empty without any
+    tuning_fits: bool = True
 
 
 class Machine(Protocol):
@@ -218,8 +220,9 @@ class ThisMachine:
         with Pipeline.load(model, provider=provider) as pipeline:
             loaded = time.perf_counter()
             pipeline.warm_up()
-            return Loaded(
-                pipeline.engine.provider, loaded - start, time.perf_counter() - loaded)
+            first, tuning = time.perf_counter() - loaded, pipeline.tuning
+            return Loaded(pipeline.engine.provider, loaded - start, first,
+                          tuning.text if tuning else '', not (tuning and tuning.warning))
 
 
 def _existing(directory: Path) -> Path:

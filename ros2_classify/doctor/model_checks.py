@@ -21,7 +21,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ros2_classify.doctor.machine import Issue, Machine
+from ros2_classify.doctor.machine import Issue, Loaded, Machine
 from ros2_classify.download.options import CACHE, default_cache_directory
 from ros2_classify.errors import FetchError, Ros2ClassifyError
 from ros2_classify.progress import human_size
@@ -153,3 +153,14 @@ def check_model(machine: Machine, models: Sequence[str], provider: str) -> Itera
         yield Issue(
             'models', 'ok', f'{model} runs on {loaded.provider}: loaded in '
             f'{loaded.load_seconds:.1f} s, the first result after {loaded.first_seconds:.2f} s')
+        yield _tuning(model, loaded)
+
+
+def _tuning(model: str, loaded: Loaded) -> Issue:
+    """Return whether the model was measured on this machine."""
+    again = f'python3 -m ros2_classify models tune {model} takes 2 minutes'
+    if not loaded.tuning:
+        return Issue('models', 'ok', f'{model} was never tuned here', again)
+    if not loaded.tuning_fits:
+        return Issue('models', 'warning', loaded.tuning, again)
+    return Issue('models', 'ok', f'{model}: {loaded.tuning}')

@@ -191,8 +191,15 @@ def check_providers(machine: Machine, provider: str = 'auto') -> Iterator[Issue]
     from ros2_classify.engines.providers import how_to_get, PROVIDERS
 
     found = [each for name in DISTRIBUTIONS for each in machine.distributions(name)]
-    if len({each.name for each in found}) > 1:
-        yield _clash(found)
+    places = {each.directory: [other for other in found if other.directory == each.directory]
+              for each in found}
+    for together in places.values():
+        if len({each.name for each in together}) > 1:
+            yield _clash(together)
+    if len(places) > 1:
+        yield Issue(
+            'providers', 'ok', f'several installations of ONNX Runtime: {_named(found)}; a '
+            'process uses one, the first in its import path')
     ran = machine.run_python(_AVAILABLE)
     if ran.code:
         yield _no_runtime(found, ran)

@@ -169,8 +169,7 @@ class OnnxRuntimeEngine:
 
     def __init__(self, path: Path, settings: EngineSettings) -> None:
         ort = providers.import_onnxruntime()
-        found = providers.installed_distributions()
-        if len(found) > 1:
+        if found := providers.clashing_distributions():
             # It may still work, with the one installed last: a warning, not an error.
             _LOGGER.warning('%s', providers.clash(found))
         names = choose_providers(settings, ort.get_available_providers())

@@ -52,7 +52,7 @@ _FIXES = {
                 '"ros2_classify[gpu]", or rosdep install with ROS2_CLASSIFY_GPU=1) and TensorRT '
                 '(pip install tensorrt)',
     'openvino': 'it needs the device that is named, and onnxruntime-openvino in place of '
-                'onnxruntime (pip install onnxruntime-openvino)',
+                'onnxruntime (pip install "ros2_classify[openvino]")',
 }
 
 # Precisions of providers; the others compute as the file says.
@@ -176,8 +176,7 @@ def provider_options(
 
 def how_to_get(provider: str) -> str:
     """Return how to install a provider, or how to resolve a clash of two packages."""
-    found = installed_distributions()
-    if len(found) > 1:
+    if found := clashing_distributions():
         return clash(found)
     name = provider.lower().partition(':')[0]
     short = next((key for key, full in PROVIDERS.items() if name in (key, full.lower())), '')
@@ -191,15 +190,34 @@ def installed_distributions() -> tuple[str, ...]:
     return tuple(name for name in DISTRIBUTIONS if name.replace('-', '_') in found)
 
 
+def clashing_distributions() -> tuple[str, ...]:
+    """Return the packages that overwrite each other: several in one directory."""
+    for directory in sys.path:
+        found = {place.partition('-')[0] for place in glob(
+            'onnxruntime*-*.*-info', root_dir=directory)}
+        names = tuple(name for name in DISTRIBUTIONS if name.replace('-', '_') in found)
+        if names:
+            # What comes later in the path is not imported.
+            return names if len(names) > 1 else ()
+    return ()
+
+
+def imported_distribution(ort: Any) -> str:
+    """Return the package that the imported ONNX Runtime is from; others may be in the path."""
+    beside = Path(str(ort.__file__)).parent.parent
+    found = {place.partition('-')[0] for place in glob('onnxruntime*-*.*-info', root_dir=beside)}
+    return next((name for name in DISTRIBUTIONS if name.replace('-', '_') in found), 'onnxruntime')
+
+
 def import_onnxruntime() -> Any:
     """Import ONNX Runtime; EngineError says what to install."""
     try:
         import onnxruntime as ort
         ort.InferenceSession, ort.get_available_providers  # noqa: B018 -- gone after a bad removal
     except (ImportError, AttributeError) as error:
-        found = installed_distributions()
-        if len(found) > 1:
+        if found := clashing_distributions():
             raise EngineError(clash(found)) from error
+        found = installed_distributions()
         if not found:
             raise EngineError(
                 'ONNX Runtime is not installed: pip install "ros2_classify[cpu]", or '

@@ -46,6 +46,8 @@ _OPENVINO = PROVIDERS['openvino']
 # number the cached model saves nothing that one would notice.
 MANY_NODES = 1000
 _MIB = 1 << 20
+_LEVELS = {'all': 'ORT_ENABLE_ALL', 'extended': 'ORT_ENABLE_EXTENDED',
+           'basic': 'ORT_ENABLE_BASIC', 'none': 'ORT_DISABLE_ALL'}
 
 # ONNX Runtime's limited CPU arena is one for the whole process.
 _arena_lock = threading.Lock()
@@ -189,7 +191,8 @@ def _profile(
 def session_options(ort: Any, settings: EngineSettings, *, on_cpu: bool) -> Any:
     """Return the options of a session."""
     options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.graph_optimization_level = getattr(
+        ort.GraphOptimizationLevel, _LEVELS[settings.graph_optimization])
     threads = settings.threads or hardware.default_threads(settings.parallel)
     options.intra_op_num_threads = threads
     # Nodes run one after the other; more would compete for the same cores.

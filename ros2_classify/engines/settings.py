@@ -25,6 +25,8 @@ from ros2_classify.errors import EngineError
 Precision = Literal['fp32', 'tf32', 'fp16', 'int8']
 Arena = Literal['exact', 'doubling']
 Spinning = Literal['auto', 'never', 'inference', 'always']
+Optimization = Literal['all', 'extended', 'basic', 'none']
+Tuning = Literal['auto', 'off']
 
 # More than any machine has cores; guards against typing errors.
 MAX_THREADS = 256
@@ -32,6 +34,7 @@ MAX_THREADS = 256
 MAX_PARALLEL = 64
 MAX_DEVICE = 255
 MAX_BATCH = 256
+MAX_CAMERAS = 1024
 # In MiB: one tebibyte, more than any device has.
 MAX_MEMORY = 1 << 20
 
@@ -40,6 +43,7 @@ _RANGES = {
     'parallel': (1, MAX_PARALLEL, ''),
     'device_id': (0, MAX_DEVICE, ''),
     'max_batch': (1, MAX_BATCH, ''),
+    'cameras': (1, MAX_CAMERAS, ''),
     'memory_limit': (0, MAX_MEMORY, ' MiB (0: no limit)'),
 }
 _FLAGS = ('require_provider', 'cuda_graphs', 'cache', 'shrink_memory')
@@ -92,6 +96,14 @@ class EngineSettings:
         The maximum number of images in one run. Above 1, a model that was exported for one
         image gets a batch dimension if that is safe, and TensorRT builds one engine for all
         batch sizes.
+    graph_optimization : 'all', 'extended', 'basic' or 'none'
+        How far ONNX Runtime rewrites the model when it starts; `all` also changes layouts for
+        this processor, which is nearly always the fastest.
+    tuning : 'auto' or 'off'
+        Whether settings that are left at their defaults come from what ``models tune`` measured
+        for this model on this machine, if it did.
+    cameras : int
+        How many cameras share the model: which measurement counts.
     cuda_graphs : bool
         Whether CUDA records the model's work once and plays it back: less time between
         kernels, for models whose shapes are fixed. Refused with TensorRT.
@@ -131,6 +143,9 @@ class EngineSettings:
     arena: Arena = 'exact'
     shrink_memory: bool = False
     max_batch: int = 1
+    graph_optimization: Optimization = 'all'
+    tuning: Tuning = 'auto'
+    cameras: int = 1
     cuda_graphs: bool = False
     cache: bool = True
     cache_directory: Union[Path, None] = None
@@ -151,7 +166,9 @@ class EngineSettings:
             if not isinstance(getattr(self, name), bool):
                 raise EngineError(f'{name} is {getattr(self, name)!r} but must be True or False')
         for name, choices in (('precision', get_args(Precision)), ('arena', get_args(Arena)),
-                              ('spinning', get_args(Spinning))):
+                              ('spinning', get_args(Spinning)),
+                              ('graph_optimization', get_args(Optimization)),
+                              ('tuning', get_args(Tuning))):
             if getattr(self, name) not in choices:
                 raise EngineError(
                     f'{name} is {getattr(self, name)!r} but must be one of: {", ".join(choices)}')

@@ -460,7 +460,7 @@ def test_two_packages_of_onnx_runtime(
     model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(
-        providers, 'installed_distributions', lambda: ('onnxruntime', 'onnxruntime-gpu'))
+        providers, 'clashing_distributions', lambda: ('onnxruntime', 'onnxruntime-gpu'))
     open_engine(model)
     assert 'onnxruntime and onnxruntime-gpu are installed together' in caplog.text
     assert 'pip uninstall onnxruntime onnxruntime-gpu' in caplog.text
@@ -483,6 +483,8 @@ def test_onnx_runtime_that_cannot_be_imported(
 
     monkeypatch.setattr(builtins, '__import__', fake)
     monkeypatch.setattr(providers, 'installed_distributions', lambda: installed)
+    monkeypatch.setattr(providers, 'clashing_distributions',
+                        lambda: installed if len(installed) > 1 else ())
     text = reason(model)
     for word in words:
         assert word in text

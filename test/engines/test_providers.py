@@ -22,7 +22,8 @@ import pytest
 
 from ros2_classify.engines import EngineSettings
 from ros2_classify.engines.providers import (
-    choose_providers, DISTRIBUTIONS, installed_distributions, provider_options, PROVIDERS)
+    choose_providers, clashing_distributions, DISTRIBUTIONS, installed_distributions,
+    provider_options, PROVIDERS)
 from ros2_classify.errors import EngineError
 
 CPU, CUDA, TENSORRT, OPENVINO = (
@@ -110,6 +111,21 @@ def test_options_of_openvino() -> None:
         OPENVINO, EngineSettings(provider='openvino:gpu', threads=2, precision='fp16'),
         Path('/c')) == {'device_type': 'GPU', 'num_of_threads': '2', 'precision': 'FP16',
                         'cache_dir': '/c'}
+
+
+def test_packages_clash_in_one_directory_only(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = tmp_path / 'one', tmp_path / 'two'
+    for place in (one / 'onnxruntime_openvino-1.24.1.dist-info',
+                  two / 'onnxruntime-1.30.0.dist-info'):
+        place.mkdir(parents=True)
+    monkeypatch.setattr(sys, 'path', [str(one), str(two)])
+    # A process uses the first; nothing was overwritten.
+    assert clashing_distributions() == ()
+    (one / 'onnxruntime-1.30.0.dist-info').mkdir()
+    assert clashing_distributions() == ('onnxruntime', 'onnxruntime-openvino')
+    monkeypatch.setattr(sys, 'path', [str(two), str(one)])
+    assert clashing_distributions() == ()
 
 
 def test_others_are_told_nothing() -> None:

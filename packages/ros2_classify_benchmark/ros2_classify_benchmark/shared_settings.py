@@ -29,7 +29,7 @@ import yaml
 # The server has no parameter for the directory. With one camera, the server takes one image at a
 # time, and so does the loop.
 _ENGINE = {field.name: field.name for field in fields(EngineSettings)
-           if field.name not in ('cache', 'cache_directory', 'max_batch')}
+           if field.name not in ('cache', 'cache_directory', 'cameras', 'max_batch')}
 _ENGINE['engine_cache'] = 'cache'
 # What the server takes as one text.
 _LISTS = ('custom_operators', 'external_data')

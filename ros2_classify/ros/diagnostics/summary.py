@@ -157,7 +157,7 @@ def model_status(
         provider: str = '', fell_back: bool = False, version: int = 0, load_time: float = 0.0,
         engine_time: float = 0.0, warm_up_time: float = 0.0, refused: str = '',
         unverified: Sequence[str] = (), counts: Mapping[str, int] | None = None,
-        issues: Sequence[Issue] = ()) -> Status:
+        issues: Sequence[Issue] = (), tuning: str = '') -> Status:
     """Judge the model, if one is loaded; ``refused`` is why the last change of it was."""
     keys = ', '.join(unverified)
     values = with_deprecated((
@@ -169,6 +169,7 @@ def model_status(
         ('warmed up in [s]', f'{warm_up_time:.3f}'),
         ('last change refused', refused or 'no'),
         ('unverified', keys or 'none'),
+        ('tuning', tuning or 'none'),
         *((name, str(count)) for name, count in (counts or {}).items())))
     if not name:
         return Status(*judge([find('no_model')], ''), values)

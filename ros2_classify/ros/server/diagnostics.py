@@ -188,11 +188,14 @@ class ServerReport:
         model, asked = server.model, server.settings['provider']
         if model is None:
             return model_status(requested=asked, version=server.models_loaded)
-        provider = model.pipeline.engine.provider
+        provider, tuning = model.pipeline.engine.provider, model.pipeline.tuning
+        # What was measured may be a CPU that is faster than the GPU.
+        chosen = tuning.settings.provider if tuning is not None else asked
         return model_status(
             name=model.name, task=model.pipeline.task, sha256=model.sha256, requested=asked,
-            provider=provider, fell_back=fell_back(asked, provider),
+            provider=provider, fell_back=fell_back(chosen, provider),
             version=server.models_loaded, load_time=model.load_time, engine_time=model.engine_time,
             warm_up_time=model.warm_up_time, refused=server.change_refused,
             unverified=model.pipeline.unverified,
-            counts=model.counts(), issues=model.issues())
+            counts=model.counts(), issues=model.issues(),
+            tuning=tuning.text if tuning is not None else '')

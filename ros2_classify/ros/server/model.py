@@ -33,6 +33,7 @@ from ros2_classify.cascade.stages import keeping
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.engines import EngineSettings
 from ros2_classify.engines.providers import choose_providers, import_onnxruntime, PROVIDERS
+from ros2_classify.engines.settings import MAX_CAMERAS
 from ros2_classify.errors import DescriptorError
 from ros2_classify.model.catalog import entries, resolve, stage_models
 from ros2_classify.model.descriptor import ModelDescriptor
@@ -275,7 +276,7 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
     `patience_for`.
     """
     begun = time.monotonic()
-    engine = engine_settings(settings)
+    engine = engine_settings(settings).replace(cameras=max(1, min(streams, MAX_CAMERAS)))
     fetch = fetch_options(settings, log, cancel)
     convert = convert_options(settings, fetch)
     if policy is not None:
@@ -324,7 +325,9 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
             engine_time=pipeline.engine_time,
             # Of the file that runs, which was taken out of an archive, or converted.
             sha256=sha256_of_file(pipeline.file) if pipeline.file is not None else '',
-            jobs=engine.parallel)
+            # The threads of a configured node are as many as the model it replaces ran at once.
+            jobs=max(engine.parallel, pipeline.parallel,
+                     len(present.batches) if present is not None else 1))
     except BaseException:
         pipeline.close()
         raise

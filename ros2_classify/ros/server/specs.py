@@ -19,7 +19,8 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from ros2_classify.engines.settings import (
-    Arena, MAX_BATCH, MAX_DEVICE, MAX_MEMORY, MAX_PARALLEL, MAX_THREADS, Precision, Spinning)
+    Arena, MAX_BATCH, MAX_DEVICE, MAX_MEMORY, MAX_PARALLEL, MAX_THREADS, Optimization, Precision,
+    Spinning, Tuning)
 from ros2_classify.errors import OptionsError
 from ros2_classify.filters import parse_class_thresholds
 from ros2_classify.image_io import MAX_PIXELS
@@ -63,6 +64,11 @@ ENGINE_PARAMETERS = (
          'during an inference, which is faster, or always, which costs a core for each; auto: '
          'during an inference where a core is left beside them', choices=get_args(Spinning),
          read_only=True),
+    Spec('graph_optimization', 'all', 'How far ONNX Runtime rewrites the model at start: all is '
+         'nearly always the fastest', choices=get_args(Optimization), read_only=True),
+    Spec('tuning', 'auto', 'Whether parameters above that are at their defaults come from what '
+         '"models tune" measured for this model on this machine', choices=get_args(Tuning),
+         read_only=True, or_off=True),
     Spec('memory_limit', 0, 'MiB that the model may take for its work, on the CPU or the GPU; '
          '0 sets no limit', minimum=0, maximum=MAX_MEMORY, read_only=True),
     Spec('arena', 'exact', "How the model's memory grows: by what is asked for, or by doubling",

@@ -29,7 +29,8 @@ def test_the_defaults_are_those_of_the_engine():
 
 def test_every_setting_has_a_parameter():
     """But for those that come from elsewhere: the number of cameras, and the cache's variable."""
-    names = {field.name for field in fields(EngineSettings)} - {'max_batch', 'cache_directory'}
+    names = {field.name for field in fields(EngineSettings)} - {
+        'max_batch', 'cache_directory', 'cameras'}
     assert {name.replace('engine_', '') for name in DEFAULTS} == names
 
 
@@ -41,6 +42,8 @@ def test_every_setting_has_a_parameter():
     ('threads', 2, 'threads', 2),
     ('spinning', 'never', 'spinning', 'never'),
     ('memory_limit', 512, 'memory_limit', 512),
+    ('graph_optimization', 'basic', 'graph_optimization', 'basic'),
+    ('tuning', 'off', 'tuning', 'off'),
     ('arena', 'doubling', 'arena', 'doubling'),
     ('shrink_memory', True, 'shrink_memory', True),
     ('cuda_graphs', True, 'cuda_graphs', True),
