@@ -51,7 +51,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument('--max-drop', type=float, default=0.01, metavar='DROP',
                         help='refuse what changes more of the results, or lowers the accuracy on '
                              'labelled data by more (default: 0.01)')
-    parser.add_argument('--adopt', action='store_true',
+    parser.add_argument('--use-variants', action='store_true',
                         help='use a variant of --precision from now on, if it is the best')
     parser.add_argument('--runtime', action='append', default=[], metavar='PATH',
                         help='another Python interpreter, or a directory of "pip install '
@@ -65,14 +65,14 @@ def run_tune(arguments: argparse.Namespace) -> int:
     """Measure, print and record; errors are raised."""
     from ros2_classify.tuning import report
     from ros2_classify.tuning.data import read_data
-    from ros2_classify.tuning.tune import tune, Wish
+    from ros2_classify.tuning.tune import tune, Request
 
     target = arguments.target or ('throughput' if arguments.cameras > 1 else 'latency')
-    wish = Wish(
+    request = Request(
         arguments.model, target, arguments.cameras, arguments.budget, arguments.max_drop,
         tuple(arguments.precision), tuple(map(_size, arguments.input_size)),
-        tuple(arguments.runtime), arguments.adopt, arguments.data or '')
-    outcome = tune(wish, read_data(arguments.data), lambda text: say('', text))
+        tuple(arguments.runtime), arguments.use_variants, arguments.data or '')
+    outcome = tune(request, read_data(arguments.data), lambda text: say('', text))
     if arguments.json:
         print(json.dumps(_summary(outcome)))
         return EXIT_OK

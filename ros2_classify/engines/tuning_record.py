@@ -67,7 +67,7 @@ class Tuned:
     The settings to run a model with; `settings` are the given ones if there is nothing to add.
 
     `text` says which record was used and what it gained, or why it was not; `warning` tells
-    whether this needs somebody's attention. `descriptor` is that of an adopted variant.
+    whether this needs somebody's attention. `descriptor` is that of a variant that is used instead of the model.
     """
 
     settings: EngineSettings
@@ -184,10 +184,10 @@ def best(rows: Sequence[Mapping[str, Any]], target: str) -> Mapping[str, Any] | 
 def _choose(record: Mapping[str, Any], given: EngineSettings) -> Tuned:
     fixed = {name: getattr(given, name) for name in TUNED
              if getattr(given, name) != DEFAULTS[name]}
-    adopted = record.get('adopted') or {}
+    in_use = record.get('in_use') or {}
     rows = [row for row in record['rows']
             if all(row['settings'][name] == value for name, value in fixed.items())
-            and row['variant'] in ('', adopted.get('variant', ''))
+            and row['variant'] in ('', in_use.get('variant', ''))
             and (given.cameras > 1 or row['settings']['parallel'] == 1 or 'parallel' in fixed)]
     made = f'tuning of {str(record["made"])[:10]} (target {record["target"]})'
     kept = f', with {", ".join(f"{name} {value}" for name, value in fixed.items())} as given' \
@@ -206,16 +206,16 @@ def _choose(record: Mapping[str, Any], given: EngineSettings) -> Tuned:
             f'within {float(parity.get("score", 0.0)):.2g}')
     descriptor = None
     if row['variant']:
-        descriptor = Path(adopted['descriptor'])
-        if not _intact(adopted):
+        descriptor = Path(in_use['descriptor'])
+        if not _intact(in_use):
             return Tuned(given, f'{made} is not used: its {row["variant"]} variant '
-                                f'{adopted["model"]} is missing or changed', warning=True)
+                                f'{in_use["model"]} is missing or changed', warning=True)
     return Tuned(given.replace(**changes), text, descriptor=descriptor, row=row)
 
 
-def _intact(adopted: Mapping[str, Any]) -> bool:
+def _intact(in_use: Mapping[str, Any]) -> bool:
     try:
-        return Path(adopted['descriptor']).is_file() and (
-            sha256_of_file(Path(adopted['model'])) == adopted['sha256'])
+        return Path(in_use['descriptor']).is_file() and (
+            sha256_of_file(Path(in_use['model'])) == in_use['sha256'])
     except (OSError, EngineError):
         return False

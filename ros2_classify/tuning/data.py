@@ -37,7 +37,7 @@ from ros2_classify.sources.open import open_source
 Image = NDArray[np.uint8]
 # Each differs from the others; more take longer to compare and tell little.
 COUNT = 16
-# Of a video, neighbours are alike.
+# Of a video, neighbours are the same.
 _STRIDE = 10
 
 
@@ -91,9 +91,9 @@ def _spread(items: Iterable[Any]) -> list[Any]:
 
 
 def _own() -> Iterator[Image]:
-    """Yield the scenes beside the shipped models, else an image that shows shapes."""
+    """Yield the sample images beside the shipped models, else an image that shows shapes."""
     for directory in directories():
-        paths = sorted(Path(directory, 'scenes').glob('*.jpg'))
+        paths = sorted(Path(directory, 'scenes').glob('*.jpg'))  # words: old
         if paths:
             for path in paths[:COUNT]:
                 yield read_image(path)

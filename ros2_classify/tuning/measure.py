@@ -98,10 +98,10 @@ class WorkerProcess:
         line = self._process.stdout.readline()
         if not line:
             return self._ended()
-        answer: dict[str, Any] = json.loads(line)
-        if 'error' in answer:
-            raise EngineError(answer['error'])
-        return answer
+        response: dict[str, Any] = json.loads(line)
+        if 'error' in response:
+            raise EngineError(response['error'])
+        return response
 
     def _ended(self) -> dict[str, Any]:
         code = self._process.wait(10.0)

@@ -27,6 +27,8 @@ from ros2_classify.results.results import (
     Classification, Detections, Embedding, Result, Segmentation)
 
 Arrays = Mapping[str, NDArray[Any]]
+# How many results were compared, the share that both have, differences of scores and boxes.
+Found = tuple[int, float, tuple[float, float]]
 # Other providers add up in another order; more than this is another calculation.
 SAME = 1e-3
 _OVERLAP = 0.5
@@ -76,7 +78,7 @@ def as_arrays(result: Result) -> dict[str, NDArray[Any]]:
     if isinstance(result, Embedding):
         return {'vector': np.asarray(result.vector)}
     assert isinstance(result, (Classification, Detections))
-    found = {'class_ids': result.class_ids, 'scores': result.scores}
+    found: dict[str, NDArray[Any]] = {'class_ids': result.class_ids, 'scores': result.scores}
     if isinstance(result, Detections):
         found['boxes'] = result.boxes
     return found
@@ -105,8 +107,7 @@ def _kind(arrays: Arrays) -> str:
     return next(name for name in _KINDS if name in arrays)
 
 
-def _detections(one: Arrays, two: Arrays, threshold: float) -> tuple[int, float,
-                                                                     tuple[float, float]]:
+def _detections(one: Arrays, two: Arrays, threshold: float) -> Found:
     left = list(range(len(two['boxes'])))
     score = box = 0.0
     lost, both = [], 0
@@ -136,8 +137,7 @@ def _overlap(one: NDArray[Any], two: NDArray[Any]) -> float:
     return shared / (areas - shared) if areas > shared else 0.0
 
 
-def _classes(one: Arrays, two: Arrays, threshold: float) -> tuple[int, float,
-                                                                 tuple[float, float]]:
+def _classes(one: Arrays, two: Arrays, threshold: float) -> Found:
     scores = dict(zip(two['class_ids'].tolist(), two['scores'].tolist()))
     # Of two that are equal but for rounding, either may be the best.
     differences = [abs(value - scores[class_id]) for class_id, value in zip(
@@ -155,15 +155,13 @@ def _classes(one: Arrays, two: Arrays, threshold: float) -> tuple[int, float,
     return 1, float(same), (score, 0.0)
 
 
-def _pixels(one: Arrays, two: Arrays, threshold: float) -> tuple[int, float,
-                                                                tuple[float, float]]:
+def _pixels(one: Arrays, two: Arrays, threshold: float) -> Found:
     if one['label_image'].shape != two['label_image'].shape:
         return 1, 0.0, (1.0, 0.0)
     return 1, float((one['label_image'] == two['label_image']).mean()), (0.0, 0.0)
 
 
-def _vectors(one: Arrays, two: Arrays, threshold: float) -> tuple[int, float,
-                                                                 tuple[float, float]]:
+def _vectors(one: Arrays, two: Arrays, threshold: float) -> Found:
     first, second = one['vector'].astype(float), two['vector'].astype(float)
     norms = float(np.linalg.norm(first) * np.linalg.norm(second))
     cosine = float(first @ second) / norms if norms else 0.0

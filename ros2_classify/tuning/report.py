@@ -35,7 +35,7 @@ _INSTALL = {
 def lines(outcome: Outcome, target: str) -> list[str]:
     """Return the table, the Pareto line, what was refused, and what the server does now."""
     rows = _rows(outcome)
-    found = [*_table([row for row in rows if not row['refused']]), '', _pareto(rows)]
+    found = [outcome.records[0]['model']['name'], *_table([row for row in rows if not row['refused']]), '', _pareto(rows)]
     found += [f'refused: {_name(row)}: {row["refused"]}' for row in rows if row['refused']]
     found += [f'not tried: {each}' for each in outcome.untried]
     found += outcome.notes
@@ -106,10 +106,10 @@ def _pareto(rows: Sequence[Row]) -> str:
 
 
 def _verdict(record: Mapping[str, Any], target: str) -> str:
-    adopted = record['adopted'] or {}
+    in_use = record['in_use'] or {}
     row = best([each for each in record['rows'] if each['variant'] in (
-        '', adopted.get('variant', ''))], target)
+        '', in_use.get('variant', ''))], target)
     if row is None:
         return f'nothing is better than the default for certain (target {target}): it stays'
-    return (f'from now on (parameter tuning: auto): {row["name"]}, {row["gain"]:.2f} times as good '
-            f'as the default (target {target})')
+    return (f'from now on (parameter tuning: auto): {row["name"]}, {row["gain"]:.2f} times as '
+            f'good as the default (target {target})')

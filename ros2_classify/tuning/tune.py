@@ -58,7 +58,7 @@ Say = Callable[[str], Any]
 
 
 @dataclass(frozen=True)
-class Wish:
+class Request:
     """What the caller asks for."""
 
     model: str
@@ -69,7 +69,7 @@ class Wish:
     precisions: tuple[str, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
     runtimes: tuple[str, ...] = ()
-    adopt: bool = False
+    use_variants: bool = False
     data: str = ''  # as given, for labels
 
     def __post_init__(self) -> None:
@@ -82,8 +82,8 @@ class Wish:
             raise OptionsError(f'--max-drop is {self.max_drop:g} but must be from 0 to 1')
         if not 1 <= self.cameras <= 64:
             raise OptionsError(f'--cameras is {self.cameras} but must be from 1 to 64')
-        if self.adopt and not (self.precisions or self.sizes):
-            raise OptionsError('--adopt is for variants: add --precision or --input-size')
+        if self.use_variants and not (self.precisions or self.sizes):
+            raise OptionsError('--use-variants is for variants: add --precision or --input-size')
 
 
 @dataclass
@@ -100,9 +100,9 @@ class Outcome:
 class Tuning:
     """One run; all processes end with the context."""
 
-    def __init__(self, wish: Wish, data: Data, work: Path, say: Say) -> None:
-        self.wish, self.data, self.work, self.say = wish, data, work, say
-        self.deadline = time.monotonic() + wish.budget
+    def __init__(self, request: Request, data: Data, work: Path, say: Say) -> None:
+        self.request, self.data, self.work, self.say = request, data, work, say
+        self.deadline = time.monotonic() + request.budget
         self.reference = Candidate()
         self.workers: dict[Candidate, WorkerProcess] = {}
         self.measured: dict[Candidate, Measured] = {}
@@ -133,7 +133,7 @@ class Tuning:
 
     def ask_runtimes(self) -> None:
         """Find out what each ONNX Runtime has."""
-        for runtime in ('', *self.wish.runtimes):
+        for runtime in ('', *self.request.runtimes):
             with WorkerProcess(Candidate(runtime=runtime), self.work) as process:
                 try:
                     self.facts[runtime] = process.ask('facts', _LOAD)
@@ -169,7 +169,7 @@ class Tuning:
         patience = _LOAD if each == self.reference else min(_LOAD, max(5.0, self.left / 2.0))
         width, _, height = each.variant.partition('x')
         size = [int(width), int(height)] if width.isdigit() else None
-        model = str(self.models.get(each.variant, self.wish.model))
+        model = str(self.models.get(each.variant, self.request.model))
         facts = process.ask('load', patience, model=model, images=self._images,
                             settings=dict(each.settings), size=size)
         full = each.full
@@ -190,7 +190,7 @@ class Tuning:
             if each.variant:
                 parity = self._with_accuracy(process, parity)
             self.parities[each] = parity
-            if problem := parity.problem(self.wish.max_drop, exact=not each.variant):
+            if problem := parity.problem(self.request.max_drop, exact=not each.variant):
                 process.close()
                 raise EngineError(problem)
         self.workers[each] = process
@@ -199,7 +199,7 @@ class Tuning:
         """Add what labelled data says of a variant; the reference is measured once."""
         if not self.data.evaluator:
             return parity
-        arguments = {'evaluator': self.data.evaluator, 'data': self.wish.data,
+        arguments = {'evaluator': self.data.evaluator, 'data': self.request.data,
                      'limit': _LABELLED}
         if 'accuracy' not in self.loaded:
             self.loaded['accuracy'] = self.workers[self.reference].ask(
@@ -229,15 +229,15 @@ class Tuning:
         """Return the measured candidates, the best by the target first."""
         found = [each for each in self.measured if each not in self.refused and (
             runtime is None or each.runtime == runtime)]
-        return sorted(found, key=lambda each: TARGETS[self.wish.target](self.row(each)))
+        return sorted(found, key=lambda each: TARGETS[self.request.target](self.row(each)))
 
     def row(self, each: Candidate) -> dict[str, Any]:
         """Return a candidate's row of the record."""
         measured = self.measured.get(each) or Measured(each)
         metric = {'latency': 'latency_ms', 'throughput': 'images_per_second', 'cpu': 'cpu_ms'}
-        gain, low, high = measured.gain(metric[self.wish.target])
+        gain, low, high = measured.gain(metric[self.request.target])
         slower, _, _ = measured.gain('latency_ms')
-        if self.wish.target == 'cpu' and slower < 1.0 / SLOWER:
+        if self.request.target == 'cpu' and slower < 1.0 / SLOWER:
             low = 0.0
         is_default = not each.settings and not each.variant and not each.runtime
         full = each.full
@@ -261,8 +261,8 @@ def busy_with(load: float, cores: int) -> str:
     """Return a sentence if other programs use the processor: what wins then may not win alone."""
     if load <= _BUSY * cores:
         return ''
-    return (f'other programs keep the processor busy (load {load:.1f} on {cores} cores): intervals '
-            'are wide, and gains smaller than alone; measure again on a quiet machine')
+    return (f'other programs keep the processor busy (load {load:.1f} on {cores} cores): '
+            'intervals are wide, and gains smaller than alone; measure again on a quiet machine')
 
 
 def _short(provider: str) -> str:
@@ -280,27 +280,27 @@ def _free_mib() -> float:
     return 1e9
 
 
-def tune(wish: Wish, data: Data, say: Say = lambda _: None) -> Outcome:
+def tune(request: Request, data: Data, say: Say = lambda _: None) -> Outcome:
     """Measure and write the records; errors are raised if the default itself does not run."""
-    declared = resolve(wish.model)
+    declared = resolve(request.model)
     with tempfile.TemporaryDirectory(prefix='ros2_classify_tune_') as name:
-        with Tuning(wish, data, Path(name), say) as run:
+        with Tuning(request, data, Path(name), say) as run:
             run.ask_runtimes()
             if busy := busy_with(os.getloadavg()[0], hardware.usable_cores()):
                 run.notes.append(busy)
             _measure(run, declared)
-            return _record(run, wish, data)
+            return _record(run, request, data)
 
 
 def _measure(run: Tuning, declared: ModelDescriptor) -> None:
-    wish = run.wish
+    request = run.request
     cores = hardware.usable_cores()
     run.wave([each for runtime, facts in run.facts.items() for each in trials.first_wave(
-        facts['providers'], cores, target=wish.target, cameras=wish.cameras, runtime=runtime)],
+        facts['providers'], cores, target=request.target, cameras=request.cameras, runtime=runtime)],
         _FIRST)
     best_of = [ranked[0] for runtime in run.facts if (ranked := run.ranked(runtime))]
     run.wave([each for base in best_of for each in trials.second_wave(base)], _FIRST)
-    wanted = [*wish.precisions, *(f'{width}x{height}' for width, height in wish.sizes)]
+    wanted = [*request.precisions, *(f'{width}x{height}' for width, height in request.sizes)]
     if wanted:
         ready = variants.make(run, declared, wanted)
         best_of = [ranked[0] for runtime in run.facts if (ranked := run.ranked(runtime))]
@@ -312,11 +312,11 @@ def _measure(run: Tuning, declared: ModelDescriptor) -> None:
         run.notes.append(told)
 
 
-def _record(run: Tuning, wish: Wish, data: Data) -> Outcome:
+def _record(run: Tuning, request: Request, data: Data) -> Outcome:
     file = Path(run.loaded['file'])
     sha256 = sha256_of_file(file)
     rows = [run.row(each) for each in {**run.measured, **run.refused}]
-    rows.sort(key=lambda row: (bool(row['refused']), TARGETS[wish.target](row)))
+    rows.sort(key=lambda row: (bool(row['refused']), TARGETS[request.target](row)))
     _mark_pareto(rows)
     records: list[dict[str, Any]] = []
     outcome = Outcome(
@@ -327,11 +327,11 @@ def _record(run: Tuning, wish: Wish, data: Data) -> Outcome:
         record = {
             'version': VERSION, 'made': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
             'model': {'name': run.loaded['name'], 'sha256': sha256, 'file': str(file)},
-            'target': wish.target, 'cameras': wish.cameras, 'max_drop': wish.max_drop,
+            'target': request.target, 'cameras': request.cameras, 'max_drop': request.max_drop,
             'data': data.name, 'environment': facts['environment'], 'rows': own,
-            'adopted': None}
-        if wish.adopt:
-            record['adopted'] = _adopt(run, own, wish, sha256)
+            'in_use': None}
+        if request.use_variants:
+            record['in_use'] = _use_variant(run, own, request, sha256)
         records.append(record)
         outcome.paths.append(write(record))
     if records[0]['environment'] != environment():
@@ -339,15 +339,16 @@ def _record(run: Tuning, wish: Wish, data: Data) -> Outcome:
     return outcome
 
 
-def _adopt(run: Tuning, rows: list[dict[str, Any]], wish: Wish, sha256: str,
-           ) -> dict[str, Any] | None:
+def _use_variant(
+    run: Tuning, rows: list[dict[str, Any]], request: Request, sha256: str,
+) -> dict[str, Any] | None:
     """Keep the files of the best variant, if it is better than the model as it is."""
     usable = [row for row in rows if row['variant'] and row['variant'] in run.models]
-    row = best(usable, wish.target)
-    plain = best([row for row in rows if not row['variant']], wish.target)
-    if row is None or (plain is not None and TARGETS[wish.target](plain) <= TARGETS[
-            wish.target](row)):
-        run.notes.append('no variant is better than the model as it is: none is adopted')
+    row = best(usable, request.target)
+    plain = best([row for row in rows if not row['variant']], request.target)
+    if row is None or (plain is not None and TARGETS[request.target](plain) <= TARGETS[
+            request.target](row)):
+        run.notes.append('no variant is better than the model as it is: none is used')
         return None
     return variants.keep(run.models[row['variant']], row['variant'], sha256)
 
@@ -367,5 +368,3 @@ def _mark_pareto(rows: list[dict[str, Any]]) -> None:
         row['pareto'] = row in fine and not any(
             all(a <= b for a, b in zip(costs(other), mine)) and costs(other) != mine
             for other in fine)
-
-

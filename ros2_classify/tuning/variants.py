@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Variants with other numbers, made with `quantize` on the images; kept only if adopted."""
+"""Variants with other numbers, made with `quantize` on the images; kept only if asked for."""
 
 from __future__ import annotations
 

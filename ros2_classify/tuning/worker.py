@@ -16,7 +16,7 @@
 The process of one candidate: loads the model, gives results for the images, and runs on request.
 
 A process of its own: one can't hold two builds of ONNX Runtime, its processor time and memory are
-the candidate's, and what crashes ends nobody else. It reads JSON lines and answers each with one.
+the candidate's, and what crashes ends nobody else. It reads JSON lines and replies each with one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _RAW = 4
 
 
 class Worker:
-    """One loaded model; each method answers one request."""
+    """One loaded model; each method replies one request."""
 
     def __init__(self) -> None:
         self._pipeline: Pipeline[Any] | None = None
@@ -152,17 +152,17 @@ def _memory_mib() -> float:
 def main() -> None:
     """Answer requests until there are no more."""
     # Libraries print to standard output, too.
-    answers = os.fdopen(os.dup(1), 'w', encoding='utf-8')
+    replies = os.fdopen(os.dup(1), 'w', encoding='utf-8')
     os.dup2(2, 1)
     worker = Worker()
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer = getattr(worker, request.pop('do'))(**request)
+            response = getattr(worker, request.pop('do'))(**request)
         except Exception as error:  # noqa: B902 - the parent goes on without this candidate
-            answer = {'error': f'{error}' or type(error).__name__}
-        answers.write(json.dumps(answer) + '\n')
-        answers.flush()
+            response = {'error': f'{error}' or type(error).__name__}
+        replies.write(json.dumps(response) + '\n')
+        replies.flush()
     # Some providers crash when the interpreter takes them apart.
     os._exit(0)
 

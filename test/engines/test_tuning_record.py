@@ -50,7 +50,7 @@ def given(tmp_path: Path) -> EngineSettings:
 def record(model: Path, *rows: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {
         'version': 1, 'made': '2026-11-30T10:00:00Z', 'target': 'latency', 'cameras': 1,
-        'model': {'name': 'colors', 'sha256': sha256_of_file(model)}, 'adopted': None,
+        'model': {'name': 'colors', 'sha256': sha256_of_file(model)}, 'in_use': None,
         'environment': environment(), 'rows': [row('default', 1.0), *rows], **changes}
 
 
@@ -141,9 +141,9 @@ def test_an_adopted_variant_runs_unless_its_file_changed(
     descriptor = other.with_suffix('.yaml')
     descriptor.write_text('name: int8\ntask: classification\nsource: {path: int8.onnx}\n'
                           'labels: [red, green, blue]\n')
-    adopted = {'variant': 'int8', 'model': str(other), 'descriptor': str(descriptor),
-               'sha256': sha256_of_file(other)}
-    write(record(model, {**row('int8', 1.5), 'variant': 'int8'}, adopted=adopted),
+    in_use = {'variant': 'int8', 'model': str(other), 'descriptor': str(descriptor),
+              'sha256': sha256_of_file(other)}
+    write(record(model, {**row('int8', 1.5), 'variant': 'int8'}, in_use=in_use),
           given.cache_directory)
     with Pipeline.load(model, engine=given) as pipeline:
         assert pipeline.file == other
