@@ -35,7 +35,8 @@ _INSTALL = {
 def lines(outcome: Outcome, target: str) -> list[str]:
     """Return the table, the Pareto line, what was refused, and what the server does now."""
     rows = _rows(outcome)
-    found = [outcome.records[0]['model']['name'], *_table([row for row in rows if not row['refused']]), '', _pareto(rows)]
+    found = [outcome.records[0]['model']['name'],
+             *_table([row for row in rows if not row['refused']]), '', _pareto(rows)]
     found += [f'refused: {_name(row)}: {row["refused"]}' for row in rows if row['refused']]
     found += [f'not tried: {each}' for each in outcome.untried]
     found += outcome.notes

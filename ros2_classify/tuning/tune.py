@@ -296,8 +296,8 @@ def _measure(run: Tuning, declared: ModelDescriptor) -> None:
     request = run.request
     cores = hardware.usable_cores()
     run.wave([each for runtime, facts in run.facts.items() for each in trials.first_wave(
-        facts['providers'], cores, target=request.target, cameras=request.cameras, runtime=runtime)],
-        _FIRST)
+        facts['providers'], cores, target=request.target, cameras=request.cameras,
+        runtime=runtime)], _FIRST)
     best_of = [ranked[0] for runtime in run.facts if (ranked := run.ranked(runtime))]
     run.wave([each for base in best_of for each in trials.second_wave(base)], _FIRST)
     wanted = [*request.precisions, *(f'{width}x{height}' for width, height in request.sizes)]
