@@ -67,7 +67,8 @@ class Tuned:
     The settings to run a model with; `settings` are the given ones if there is nothing to add.
 
     `text` says which record was used and what it gained, or why it was not; `warning` tells
-    whether this needs somebody's attention. `descriptor` is that of a variant that is used instead of the model.
+    whether this needs somebody's attention. `descriptor` is that of a variant that is
+    used instead of the model.
     """
 
     settings: EngineSettings

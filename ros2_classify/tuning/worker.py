@@ -150,7 +150,7 @@ def _memory_mib() -> float:
 
 
 def main() -> None:
-    """Answer requests until there are no more."""
+    """Reply to requests until there are no more."""
     # Libraries print to standard output, too.
     replies = os.fdopen(os.dup(1), 'w', encoding='utf-8')
     os.dup2(2, 1)

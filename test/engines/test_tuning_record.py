@@ -87,7 +87,7 @@ def test_what_the_user_sets_wins(model: Path, given: EngineSettings) -> None:
 
 @pytest.mark.parametrize('changes', [
     {'refused': 'scores differ'}, {'gain_low': 1.0}, {'variant': 'int8'}])
-def test_what_is_refused_unsure_or_not_adopted_is_never_used(
+def test_what_is_refused_unsure_or_a_variant_is_never_used(
         model: Path, given: EngineSettings, changes: dict[str, Any]) -> None:
     write(record(model, {**row('x', 1.5, threads=2), **changes}), given.cache_directory)
     found = tuned(model, given)
@@ -134,7 +134,7 @@ def test_what_does_not_start_any_more_leaves_the_defaults(
     assert 'cannot be used and the defaults run' in caplog.text
 
 
-def test_an_adopted_variant_runs_unless_its_file_changed(
+def test_a_variant_in_use_runs_unless_its_file_changed(
         model: Path, given: EngineSettings, tmp_path: Path) -> None:
     (tmp_path / 'kept').mkdir()
     other = save_color_classifier(tmp_path / 'kept' / 'int8.onnx')

@@ -133,12 +133,12 @@ def test_a_busy_machine_is_told() -> None:
 
 @pytest.mark.parametrize('changes', [
     {'budget': 1.0}, {'max_drop': -1.0}, {'cameras': 0}, {'target': 'x'}, {'use_variants': True}])
-def test_wishes_that_are_refused(changes: dict[str, Any]) -> None:
+def test_requests_that_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(OptionsError):
         Request('m', **changes)
 
 
-def test_runtimes_that_are_none(tmp_path: Path) -> None:
+def test_paths_without_a_runtime(tmp_path: Path) -> None:
     with pytest.raises(OptionsError, match='has no onnxruntime'):
         command(str(tmp_path), tmp_path)
     with pytest.raises(OptionsError, match='neither a Python interpreter nor a directory'):
