@@ -302,7 +302,9 @@ def _measure(run: Tuning, declared: ModelDescriptor) -> None:
     run.wave([each for base in best_of for each in trials.second_wave(base)], _FIRST)
     wanted = [*request.precisions, *(f'{width}x{height}' for width, height in request.sizes)]
     if wanted:
-        ready = variants.make(run, declared, wanted)
+        ready, run.models, failed = variants.make(
+            declared, wanted, run.data.images, run.work, run.say)
+        run.untried += failed
         best_of = [ranked[0] for runtime in run.facts if (ranked := run.ranked(runtime))]
         run.wave(trials.variants(ready, best_of), _FIRST)
     finalists = run.ranked()[:_FINALISTS]

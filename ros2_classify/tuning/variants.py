@@ -16,42 +16,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 import re
 import shutil
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.engines.tuning_record import directory_of
 from ros2_classify.errors import FetchError, Ros2ClassifyError
 from ros2_classify.model.descriptor import ModelDescriptor
-from ros2_classify.quantize import quantize_model, Small
-
-if TYPE_CHECKING:
-    from ros2_classify.tuning.tune import Tuning
+from ros2_classify.quantize import Pixels, quantize_model, Small
 
 _SMALL: dict[str, Small] = {'int8': 'int8', 'fp16': 'fp16'}
 
 
-def make(run: Tuning, declared: ModelDescriptor, wanted: Sequence[str]) -> list[str]:
-    """Write the variants; return those that exist. Sizes need no file."""
-    ready = []
+def make(
+    declared: ModelDescriptor, wanted: Sequence[str], images: Sequence[Pixels], work: Path,
+    say: Callable[[str], Any],
+) -> tuple[list[str], dict[str, Path], list[str]]:
+    """Write the variants; return those that are ready, their descriptors, and what failed."""
+    ready: list[str] = []
+    models: dict[str, Path] = {}
+    failed: list[str] = []
     for name in wanted:
         if name not in _SMALL:
+            # Another size needs no file.
             ready.append(name)
             continue
-        run.say(f'making the {name} variant on {len(run.data.images)} images')
-        output = run.work / f'{name}.onnx'
+        say(f'making the {name} variant on {len(images)} images')
+        output = work / f'{name}.onnx'
         try:
             made = quantize_model(
-                declared, lambda: run.data.images, output, precision=_SMALL[name])
+                declared, lambda: images, output, precision=_SMALL[name])
         except Ros2ClassifyError as error:
-            run.untried.append(f'{name}: {error}')
+            failed.append(f'{name}: {error}')
             continue
-        run.models[name] = made.descriptor
+        models[name] = made.descriptor
         ready.append(name)
-    return ready
+    return ready, models, failed
 
 
 def keep(descriptor: Path, variant: str, sha256: str) -> dict[str, str]:
