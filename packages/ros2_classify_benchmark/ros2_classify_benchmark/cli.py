@@ -46,7 +46,8 @@ _DEFAULTS = Settings()
 _ANY = ('json', 'output', 'keep')
 _WHAT = ('model', 'images', 'image_topic', 'provider', 'threads', 'encoding', 'parameters')
 _USES = {
-    'quick': (*_WHAT, 'rate', 'overload', 'size', 'transport', 'rounds', 'against', 'plot'),
+    'quick': (*_WHAT, 'rate', 'overload', 'size', 'transport', 'rounds', 'against', 'plot',
+              'tuned'),
     'cameras': (*_WHAT, 'rate', 'overload', 'size', 'transport', 'rounds', 'quick'),
     'duration': (*_WHAT, 'rate', 'size', 'transport'),
     'regression': ('rounds',),
@@ -62,6 +63,7 @@ examples:
   bench --quick --json                          within a minute
   bench --model yolox_nano --images drive.mp4 --size 1280x720 --plot latency.png
   bench --against plain                         and a plain rclpy node beside it
+  bench --tuned                                 and our server as "models tune" recorded it
   bench --against 'my_node --ros-args -r image:={image} -r result:={result}'
   bench --cameras 4                             one server for four cameras, against four servers
   bench --duration 600 --size 1920x1080         is anything lost, does memory grow?
@@ -125,6 +127,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument('--against', default='', metavar='COMMAND',
                         help='another node beside ours: a command with {image} and {result} for '
                              'its topics, or "plain"; see docs/performance.md')
+    parser.add_argument('--tuned', action='store_true',
+                        help='our server with the record of "models tune" and all its own '
+                             'defaults beside the one with the given settings')
     parser.add_argument('--endurance', type=_positive, default=600.0, metavar='SECONDS',
                         help='with --targets: length of the endurance test (default: 600)')
     add_old_name(parser, '--soak', '--endurance', 'endurance', type=_positive)  # words: old
@@ -154,6 +159,10 @@ def run(arguments: argparse.Namespace) -> int:
     from ros2_classify_benchmark import modes, system as machine, targets
 
     _check_options(arguments)
+    if arguments.tuned:
+        if arguments.against:
+            raise OptionsError('--tuned takes the place of --against: give one of them')
+        arguments.against = 'tuned'
     # Find errors of the outputs before the measurement.
     if arguments.plot:
         from ros2_classify_benchmark import plot

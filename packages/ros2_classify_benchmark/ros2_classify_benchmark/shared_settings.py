@@ -42,7 +42,9 @@ TAKEN = {'model': '--model', 'image_transport': '--transport', 'image_topics': '
 
 def engine_values(settings: Settings) -> dict[str, Any]:
     """Return the engine settings of the bare loop: those of the server."""
-    values: dict[str, Any] = {'provider': settings.provider, 'threads': settings.threads}
+    # A record of this machine is for --tuned only: without it, runs must be comparable.
+    values: dict[str, Any] = {
+        'provider': settings.provider, 'threads': settings.threads, 'tuning': 'off'}
     for name, value in _given(settings).items():
         if name in _LISTS:
             value = [each for each in str(value).split(':') if each]

@@ -122,11 +122,18 @@ def echo(settings: Settings) -> System:
 PLAIN = ('{python} -m ros2_classify_benchmark.nodes.plain_node --ros-args -r image:={image} '
          '-r result:={result} -p model_file:={file} -p task:={task} -p threads:={threads}')
 
+# `--tuned`: our server as a user starts it, with the tuning record of this machine.
+TUNED = ('{python} -m ros2_classify server --ros-args -r __ns:=/bench/tuned -r image:={image} '
+         '-r {topic}:={result} -p model:={model} -p image_transport:={transport} '
+         '-p tuning:=auto')
+
 
 def other(
         settings: Settings, facts: Mapping[str, Any], command: str, name: str = 'other',
 ) -> System:
     """Return any other node."""
+    if command == 'tuned':
+        command = TUNED
     if command == 'plain':
         _check_plain(settings, str(facts['task']))
         command = PLAIN
@@ -140,7 +147,8 @@ def other(
     values = {'image': image, 'result': result, 'model': settings.model,
               'file': facts['file'], 'task': facts['task'],
               'threads': str(engine_values(settings)['threads']),
-              'python': sys.executable}
+              'python': sys.executable, 'transport': settings.transport,
+              'topic': RESULTS.get(str(facts['task']), ('result', ''))[0]}
     try:
         words = shlex.split(command)
     except ValueError as error:
@@ -172,6 +180,7 @@ def _server_words(settings: Settings, space: str) -> list[str]:
     for parameter in (
             f'model:={settings.model}', f'provider:={settings.provider}',
             f'threads:={settings.threads}', f'image_transport:={settings.transport}',
+            'tuning:=off',
             *settings.parameters):
         words += ['-p', parameter]
     return words

@@ -31,13 +31,14 @@ GIVEN = Settings(parameters=(
 def test_engine_and_results_get_what_is_theirs():
     assert engine_values(GIVEN) == {
         'provider': 'auto', 'threads': 2, 'precision': 'fp16', 'spinning': 'never', 'cache': False,
-        'custom_operators': ['/a.so', '/b.so']}
+        'custom_operators': ['/a.so', '/b.so'], 'tuning': 'off'}
     assert option_values(GIVEN) == {'top_k': 7, 'score_threshold': 0.5}
 
 
 def test_without_parameters_provider_and_threads_are_the_command_lines():
     settings = Settings(provider='cpu', threads=0)
-    assert engine_values(settings) == {'provider': 'cpu', 'threads': 0}
+    assert engine_values(settings) == {
+        'provider': 'cpu', 'threads': 0, 'tuning': 'off'}
     assert option_values(settings) == {}
 
 
@@ -64,6 +65,13 @@ def test_the_process_of_the_loop_is_told(monkeypatch, tmp_path):
     session.Session(GIVEN, tmp_path)
     words = told['ros2_classify_benchmark.nodes.bare']
     assert (words['engine'], words['options']) == (engine_values(GIVEN), option_values(GIVEN))
+
+
+def test_a_tuned_server_has_its_own_defaults():
+    tuned = other(Settings(model='m'), {'file': 'f', 'task': 'detection'}, 'tuned')
+    words = ' '.join(tuned.commands[0])
+    assert 'tuning:=auto' in words and 'threads' not in words
+    assert f'-r detections:={tuned.results[0]}' in words
 
 
 def test_another_node_is_told_the_same_threads():
