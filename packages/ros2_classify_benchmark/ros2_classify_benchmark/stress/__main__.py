@@ -50,6 +50,12 @@ def main(words: Sequence[str] | None = None) -> int:
                     say(f'warning: {_OLD_NAME} is now endurance; the old name goes with the next '
                         'release')
                 report = runs.endurance(directory, asked.minutes, asked.seed, say)
+            elif asked.run == 'hostile':
+                from ros2_classify_benchmark.stress.hostile import hostile
+                report = hostile(directory, asked.minutes, asked.rate, asked.seed, say)
+            elif asked.run == 'attacks':
+                from ros2_classify_benchmark.stress.hostile import attacks
+                report = attacks(directory, say)
             elif asked.run == 'swaps':
                 report = runs.swaps(directory, asked.count, asked.seed, say)
             else:
@@ -76,6 +82,12 @@ def _parser() -> argparse.ArgumentParser:
               _OLD_NAME)
     run.add_argument('--minutes', type=float, default=3.0, help='how long (default 3)')
     run.add_argument('--seed', type=int, default=1, help='decides the order of the faults')
+    run = add('hostile', 'impolite faults on the shipped model: a slow server, attacks, a full '
+              'disk, a killed camera, no memory, no processor')
+    run.add_argument('--minutes', type=float, default=10.0, help='how long (default 10)')
+    run.add_argument('--rate', type=float, default=3.0, help='images a second (default 3)')
+    run.add_argument('--seed', type=int, default=1, help='decides the order of the faults')
+    add('attacks', 'all attacks of the tests on one server with 1 GiB of memory')
     run = add('swaps', 'hot swaps of the model under load; every third one must fail')
     run.add_argument('--count', type=int, default=200, help='how many (default 200)')
     run.add_argument('--seed', type=int, default=1, help='decides which models')

@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from ros2_classify import read_image
 from ros2_classify_benchmark.nodes.helper import in_ros
 from sensor_msgs.msg import Image
 
@@ -57,11 +58,13 @@ class FaultyCamera:
         Width and height.
     encoding : str
         One of those of 8 bits a channel.
+    image : str
+        A file to show, at its own size in rgb8; nothing for noise.
 
     """
 
     def __init__(self, node: Any, topic: str, record: str, rate: float,
-                 size: tuple[int, int], encoding: str) -> None:
+                 size: tuple[int, int], encoding: str, image: str = '') -> None:
         # Reliable, so that no image may get lost on the way.
         self._publisher = node.create_publisher(Image, topic, QoSProfile(
             history=HistoryPolicy.KEEP_LAST, depth=60, reliability=ReliabilityPolicy.RELIABLE))
@@ -72,6 +75,9 @@ class FaultyCamera:
         width, height = size
         channels = _CHANNELS[encoding]
         pixels = np.random.default_rng(0).integers(0, 255, width * height * channels, np.uint8)
+        if image:
+            pixels = read_image(image)
+            (height, width), channels, encoding = pixels.shape[:2], 3, 'rgb8'
         self._good = Image(width=width, height=height, step=width * channels, encoding=encoding)
         self._good.header.frame_id = 'eye'
         self._good.data = array('B', pixels.tobytes())

@@ -96,9 +96,12 @@ class Frames:
 
     def receive(self, result: Any) -> None:
         """Note a result; for the node's thread."""
-        now = time.time_ns()
         stamp = result.header.stamp.sec * 10**9 + result.header.stamp.nanosec
-        name = whose(result, self.known)
+        self.note(stamp, whose(result, self.known))
+
+    def note(self, stamp: int, name: str) -> None:
+        """Note a result of an image by its stamp in ns, and whose it is."""
+        now = time.time_ns()
         with self._lock:
             self._results.append((stamp, now, name))
             self.count += 1
@@ -163,6 +166,14 @@ class Drops:
         """Note how many there have been since the activation; for the node's thread."""
         with self._lock:
             self._told.append((time.time_ns(), replaced))
+
+    @property
+    def total(self) -> int:
+        """How many there have been, as far as the server has told."""
+        with self._lock:
+            numbers = [replaced for _, replaced in self._told]
+        return sum(max(0, now - before) if now >= before else now
+                   for before, now in zip([0, *numbers], numbers))
 
     def unexplained(self, silent: list[int], total: int) -> int:
         """Return how many images without a result no replacement of their time explains."""

@@ -55,17 +55,27 @@ class Operator:
     on_replaced : callable
         Called with the number of images replaced by newer ones whenever the server tells it, in
         the node's thread.
+    topic : str
+        Of the images that these are counted of.
+    results : tuple of type and str
+        The messages of the results, and their topic.
 
     """
 
-    def __init__(self, on_result: Callable[[Any], None],
-                 on_replaced: Callable[[int], None]) -> None:
+    def __init__(self, on_result: Callable[[Any], None], on_replaced: Callable[[int], None],
+                 topic: str = '/image',
+                 results: tuple[Any, str] = (Classification, '/classification')) -> None:
         from ros2_classify.ros.node import dds_profile
 
         dds_profile.use()
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         self._on_result = on_result
         self._on_replaced = on_replaced
+        self._images = f'server: images {topic}'
+        self._results = results
+        # What each part has said last: when, its level and its message.
+        self._statuses: dict[str, tuple[float, int, str]] = {}
+        self._publishers: dict[str, Any] = {}
         self._node = rclpy.create_node('operator', enable_rosout=False)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
@@ -112,9 +122,7 @@ class Operator:
 
     def set_values(self, **values: Any) -> str:
         """Set parameters; return why one of them was refused, or nothing."""
-        response = self._call('set_parameters', SetParameters.Request(parameters=[
-            Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]))
-        return '; '.join(each.reason for each in response.results if not each.successful)
+        return refusal(self._call('set_parameters', _request(values)))
 
     def transition(self, name: str) -> bool:
         """Ask for a transition; return whether it succeeded."""
@@ -127,10 +135,33 @@ class Operator:
         def act() -> None:
             if wanted:
                 self._listener = self._node.create_subscription(
-                    Classification, '/classification', self._on_result, QoSProfile(depth=100))
+                    *self._results, self._on_result, QoSProfile(depth=100))
             else:
                 self._node.destroy_subscription(self._listener)
         self._in_thread(act)
+
+    def hear(self, kind: Any, topic: str, callback: Callable[[Any], None]) -> None:
+        """Subscribe to another topic, for good; the callback is for the node's thread."""
+        self._in_thread(lambda: self._node.create_subscription(
+            kind, topic, callback, QoSProfile(depth=100)))
+
+    def publish(self, topic: str, message: Any) -> None:
+        """Publish a message; the first one once somebody has subscribed."""
+        if topic not in self._publishers:
+            def act() -> None:
+                self._publishers[topic] = self._node.create_publisher(type(message), topic, 10)
+            self._in_thread(act)
+            self.wait(self._publishers[topic].get_subscription_count, f'a subscriber of {topic}')
+        self._publishers[topic].publish(message)
+
+    def begin_to_set(self, **values: Any) -> Any:
+        """Set parameters without waiting; return the future of the response."""
+        return self._clients['set_parameters'].call_async(_request(values))
+
+    def status(self, part: str, since: float = 0.0) -> tuple[int, str]:
+        """Return the level and message of a part, if it has said it since; else -1 and ''."""
+        when, level, text = self._statuses.get(f'server: {part}', (0.0, -1, ''))
+        return (level, text) if when > since else (-1, '')
 
     def invite(self) -> None:
         """Add subscribers: to the debug image, the labels and the results."""
@@ -159,7 +190,9 @@ class Operator:
 
     def _on_diagnostics(self, msg: Any) -> None:
         for status in msg.status:
-            for row in status.values if status.name.startswith('server: images') else ():
+            self._statuses[status.name] = (
+                time.monotonic(), int.from_bytes(status.level, 'little'), status.message)
+            for row in status.values if status.name == self._images else ():
                 if row.key == 'dropped, replaced by newer ones':
                     self._on_replaced(int(row.value))
 
@@ -186,3 +219,13 @@ class Operator:
     def _spin(self) -> None:
         while not self._ended.is_set():
             self._executor.spin_once()
+
+
+def _request(values: dict[str, Any]) -> Any:
+    return SetParameters.Request(parameters=[
+        Parameter(name, value=value).to_parameter_msg() for name, value in values.items()])
+
+
+def refusal(response: Any) -> str:
+    """Return why a parameter was refused, or nothing."""
+    return '; '.join(each.reason for each in response.results if not each.successful)
