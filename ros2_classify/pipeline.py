@@ -33,6 +33,7 @@ from ros2_classify.cascade.stages import key_of, SharedModel, Stages, unchanged_
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines import Engine, EngineSettings, open_engine, parallel_runs, Tensors
 from ros2_classify.engines.external_data import check_weights
+from ros2_classify.engines.memory import check_memory
 from ros2_classify.engines.settings import MAX_BATCH
 from ros2_classify.engines.tuning_record import Tuned, tuned
 from ros2_classify.errors import DescriptorError, EngineError, OptionsError
@@ -722,6 +723,8 @@ class Pipeline(Generic[Found]):
         """
         declared = self._descriptor.input.size
         width, height = declared if isinstance(declared, tuple) else _WARM_UP_SIZE
+        check_memory(self._descriptor.name, f'its input of {width}x{height} pixels',
+                     3 * width * height * (1 + np.dtype(self._descriptor.input.dtype).itemsize))
         result = self(np.full((height, width, 3), 127, np.uint8))
         # Grey tells nothing about real images.
         for checks in self.all_checks:

@@ -103,9 +103,13 @@ _WAYS: dict[object, Writer | None] = {
     attacks.read_descriptor: _descriptor, attacks.read_labels: _labels,
     attacks.read_tensorflow: _graph, attacks.read_model: _model, attacks.model_input: _one_input,
     attacks.cells: _grids}
+# What keeps the kernel from ending the process for want of memory, where less is left.
+_REFUSED = f'{attacks.LIMIT.pattern}|needs at least'
 
-# Smaller than what they grow up to, which nobody reaches: 2 GB before they are packed.
-_SIZES = {'global pax headers': 100_000}
+# Smaller than what they grow up to: headers of 2 GB nobody reaches, and of larger label files only
+# the size is read.
+_SIZES = {'global pax headers': 100_000, **{
+    name: 8 * attacks.MIB - 1000 for name in attacks.ATTACKS if 'label' in name}}
 
 
 def of_the_table(directory: Path, good: Path) -> Iterator[Bomb]:
@@ -118,7 +122,8 @@ def of_the_table(directory: Path, good: Path) -> Iterator[Bomb]:
             yield Bomb(name, image=data)
         else:
             path = write(name.replace(' ', '_'), data, directory)
-            yield Bomb(name, model=path, words=attacks.LIMIT.pattern)
+            yield Bomb(name, model=path, words=
+                       '.' if 'label' in name else _REFUSED)
 
 
 def beside_the_table(directory: Path, good: Path) -> Iterator[Bomb]:

@@ -294,6 +294,13 @@ INFERENCE = (
         '`on_engine_fault` decides what the server does',
         'run `nvidia-smi` and `dmesg`; raise `inference_timeout` if the model needs longer'),
     IssueType(
+        'fetch_slow', WARN,
+        '{model} has been on its way for {seconds:.0f} s: its server is slow, the file is large, '
+        'or it is being converted; until then no other model can be set',
+        'a server sends too little or nothing, and is tried again; or the file is large',
+        'wait; the log has the progress and the reason of each attempt; deactivating and cleaning '
+        'up the node gives the download up'),
+    IssueType(
         'load_slow', WARN,
         '{model} has been loading for {seconds:.0f} s, including its first inference; {limit}',
         'the file is large and the disk slow, the provider builds an engine, the model never '
@@ -316,6 +323,12 @@ INFERENCE = (
         'transition_failed', ERROR, '{transition} failed: {reason}',
         "the model can't be loaded, or a parameter is wrong",
         'do what the message says; then `ros2 lifecycle set /server configure`'),
+    IssueType(
+        'log_disk_full', WARN,
+        'the disk of the log files is full: {directory} has {left} left, so lines get lost; free '
+        'some space, or set ROS_LOG_DIR to another directory',
+        'the file system of the log directory has less than 64 KiB left',
+        '`df -h`; remove old logs, or set `ROS_LOG_DIR`'),
     IssueType(
         'clock_stands', WARN,
         'use_sim_time is set, but /clock has stood still at {at:.2f} s for {seconds:.0f} s: start '

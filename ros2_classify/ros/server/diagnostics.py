@@ -23,6 +23,7 @@ from typing import Protocol
 
 from ros2_classify.engines.providers import fell_back
 from ros2_classify.ros.diagnostics.issues import find, Issue, Status
+from ros2_classify.ros.diagnostics.log_disk import log_disk_issues
 from ros2_classify.ros.diagnostics.statistics import Rate, SimulatedClock
 from ros2_classify.ros.diagnostics.summary import (
     inference_status, input_status, model_status, positions_status)
@@ -179,6 +180,7 @@ class ServerReport:
         if self._node.failed_transition is not None:
             transition, reason = self._node.failed_transition
             issues.append(find('transition_failed', transition=transition, reason=reason))
+        issues += log_disk_issues()
         if server.gave_up:
             issues.append(find('gave_up', reason=server.gave_up))
         return issues

@@ -39,7 +39,8 @@ from ros2_classify.ros.server.model import Model, Starting
 
 # Seconds between two looks, less than the watchdog counts for a process that was stopped.
 _LOOK = 0.5
-# Seconds after which loading is reported as slow; with a timeout, half of it.
+# Seconds after which fetching and loading are reported as slow; loading with a timeout: half of
+# it.
 _SLOW = 60.0
 
 # Loads a model; the event cancels it.
@@ -71,7 +72,7 @@ class LoadingModel:
         self._future: Any = Future()
         self._model: Model | None = None
         self._error: BaseException | None = None
-        self._limit = self._slow = self._seen = 0.0
+        self._limit = self._slow = self._seen = self._fetched = 0.0
         self._begun: float | None = None
 
     def done(self) -> bool:
@@ -113,7 +114,10 @@ class LoadingModel:
 
     def issues(self) -> list[Issue]:
         """Return a warning if loading takes long; any thread may call this."""
-        if self._begun is None or self._seen <= self._slow:
+        if self._begun is None:
+            return [] if self._fetched <= _SLOW else [
+                find('fetch_slow', model=self.name, seconds=self._fetched)]
+        if self._seen <= self._slow:
             return []
         limit = f'it is given up after {self._limit:.0f} s' if self._limit else (
             'load_timeout is 0, so it is never given up')
@@ -122,6 +126,7 @@ class LoadingModel:
     def run(self, timeout: float, on_abandon: Callable[[], Any]) -> None:
         """Load it in another thread; abandon that after the timeout."""
         self._limit, self._slow = timeout, timeout / 2.0 or _SLOW
+        started = self._clock()
         dog = Watchdog(self._clock)
         try:
             threading.Thread(target=self._load, name='loading', daemon=True).start()
@@ -129,6 +134,8 @@ class LoadingModel:
             self._end(None, error)
         while not self._ended.wait(_LOOK):
             begun = self._begun
+            if begun is None:
+                self._fetched = self._clock() - started
             self._seen = dog.look(0.0 if begun is None else self._clock() - begun)
             if self._limit and self._seen > self._limit and self._abandon(on_abandon):
                 return

@@ -36,7 +36,7 @@ _RECOVERS = 30.0
 _NOTICES = 30.0
 # Until a download from a slow server is given up: three attempts of up to a minute.
 _GIVES_UP = 300.0
-_LOADS = 400.0
+_LOADS = 180.0
 _STARVES, _SHARE = 15.0, 0.1
 _PRESSES = 10.0
 _BETWEEN = 3.0
@@ -111,8 +111,12 @@ class Hostile:
             self._attack_by_image(bomb)
             return
         future = self._operator.begin_to_set(model=str(bomb.model))
+
+        def response() -> Any:
+            self._testbed.server.check()
+            return future.done() and future
         reason = refusal(self._operator.wait(
-            lambda: future.done() and future, f'a response to {bomb.name}', _LOADS).result())
+            response, f'a response to {bomb.name}', _LOADS).result())
         self._expect(bool(reason and re.search(bomb.words, reason)),
                      f'{bomb.name}: the reason was {reason!r}')
         self._says('model', _WARN, since, bomb.name, reason[:40])
@@ -142,9 +146,11 @@ class Hostile:
         self._slow += 1
         since = time.monotonic()
         future = self._operator.begin_to_set(model=f'{self._url_of(kind)}#sha256={"a" * 64}')
+        warned = False
         while not future.done():
             # Nobody waits for it but the caller.
             self._testbed.wait_for_results(1, _RECOVERS)
+            warned = warned or 'has been on its way' in self._operator.status('inference')[1]
             if time.monotonic() > since + _GIVES_UP:
                 self._expect(False, f'a server with a slow {kind} is waited for for '
                              f'{_GIVES_UP:.0f} s')
@@ -154,6 +160,7 @@ class Hostile:
             self._expect(bool(re.search('slow|stopped responding', reason)),
                          f'slow {kind}: the reason was {reason!r}')
             self._says('model', _WARN, since, f'slow {kind}', '127.0.0.1')
+            self._expect(warned, f'slow {kind}: the diagnostics did not say that it takes long')
         self.done[f'slow {kind}'] += 1
         self._report.numbers['longest time until a slow server is given up s'] = max(
             round(time.monotonic() - since),
@@ -188,9 +195,11 @@ class Hostile:
                 reason = self._operator.set_values(model=f'{self._directory}/none{number}.onnx')
                 self._expect('none' in reason, f'full log disk: the reason was {reason!r}')
             self._testbed.wait_for_results(3)
-            self._says('inference', _WARN, since, 'a full log disk', 'log')
+            self._says('inference', _WARN, since, 'a full log disk', 'the disk of the log files')
         finally:
             filler.unlink()
+        self._operator.set_values(model=f'{self._directory}/none_after_all.onnx')
+        self._expect('none_after_all' in self._testbed.logged(), 'nothing is logged any more')
 
     def _pressure(self) -> None:
         group = self._testbed.group

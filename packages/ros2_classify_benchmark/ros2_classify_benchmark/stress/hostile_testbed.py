@@ -176,6 +176,11 @@ class HostileTestbed:
                 pass
         return filler
 
+    def logged(self) -> str:
+        """Return the server's log files."""
+        logs = Path(f'/proc/{self.server.pid}/root', str(self.logs).lstrip('/'))
+        return ''.join(path.read_text(errors='replace') for path in logs.rglob('*.log'))
+
     def press(self, seconds: float) -> bool:
         """Take the group's memory until the kernel ends who takes it; return whether it did."""
         assert self.group is not None
