@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 import hashlib
 import os
@@ -98,7 +98,7 @@ def _grids(name: str, data: bytes, directory: Path) -> Path:
 
 Writer = Callable[[str, bytes, Path], Path]
 # By the reader of `attacks.py`: how its input gets to a server, which reads no image files.
-_WAYS: dict[object, Writer | None] = {
+WAYS: dict[object, Writer | None] = {
     attacks.read_message: None, attacks.read_image_file: None, attacks.list_archive: _archive,
     attacks.read_descriptor: _descriptor, attacks.read_labels: _labels,
     attacks.read_tensorflow: _graph, attacks.read_model: _model, attacks.model_input: _one_input,
@@ -112,12 +112,14 @@ _SIZES = {'global pax headers': 100_000, **{
     name: 8 * attacks.MIB - 1000 for name in attacks.ATTACKS if 'label' in name}}
 
 
-def of_the_table(directory: Path, good: Path) -> Iterator[Bomb]:
-    """Yield each attack of the table, as large as it grows there."""
+def of_the_table(directory: Path, good: Path, names: Collection[str] = ()) -> Iterator[Bomb]:
+    """Yield each attack of the table, or some of them, as large as it grows there."""
     shutil.copy(good, directory / 'model.onnx')
     for name, (make, read, _, last, *_) in {**attacks.ATTACKS, **attacks.HARMLESS}.items():
+        if names and name not in names:
+            continue
         data = make(_SIZES.get(name, last))
-        write = _WAYS[read]
+        write = WAYS[read]
         if write is None:
             yield Bomb(name, image=data)
         else:

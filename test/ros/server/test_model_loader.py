@@ -191,6 +191,27 @@ def test_it_is_said_when_loading_takes_long(
     assert bed.loader.issues() == []
 
 
+def test_it_is_said_when_the_files_of_a_model_take_long(make: Callable[[float], Bed]) -> None:
+    bed = make(40.0)
+    seen: list[tuple[int, str]] = []
+
+    def look() -> None:
+        seen.extend((each.level, each.text) for each in bed.loader.issues())
+        if seen:
+            bed.go_on.set()
+
+    def fetch(cancel: threading.Event, starting: Callable[[float], None]) -> Any:
+        assert bed.go_on.wait(DEADLINE)
+        starting(1.0)
+        return bed.model
+
+    bed.on_look = dict.fromkeys(range(1, 1000), look)
+    bed.load(fetch)
+    bed.until_idle()
+    assert seen[0][0] == 1 and 'colors has been on its way for 6' in seen[0][1]
+    assert bed.loader.issues() == []
+
+
 def test_a_process_that_was_stopped_finds_no_hanging_load(make: Callable[[float], Bed]) -> None:
     bed = make(5.0)
     # An hour between two looks.

@@ -72,6 +72,7 @@ class Hostile:
         self._url_of = url_of
         self._bombs = self._again_and_again()
         self._last_bomb = 0.0
+        self._images: list[Any] = []
         self._slow = 0
         self._left: list[str] = []
         self.done: Counter[str] = Counter()
@@ -122,6 +123,13 @@ class Hostile:
         self._says('model', _WARN, since, bomb.name, reason[:40])
         self.done[f'refused: {bomb.name}'] += 1
 
+    def _attack_meanwhile(self) -> None:
+        """Send an attack while no model can be set, if one is due."""
+        if self._images and time.monotonic() - self._last_bomb >= _BOMB_EVERY:
+            self._last_bomb = time.monotonic()
+            self._attack_by_image(self._random.choice(self._images))
+            self.done['bomb'] += 1
+
     def _attack_by_image(self, bomb: Any) -> None:
         before = self._testbed.front
         self._testbed.send(bomb.image, '\x1b[2Jjpeg')
@@ -137,6 +145,8 @@ class Hostile:
         made = []
         for bomb in bombs(self._directory):
             made.append(bomb)
+            if bomb.model is None:
+                self._images.append(bomb)
             yield bomb
         while True:
             yield from made
@@ -150,6 +160,7 @@ class Hostile:
         while not future.done():
             # Nobody waits for it but the caller.
             self._testbed.wait_for_results(1, _RECOVERS)
+            self._attack_meanwhile()
             warned = warned or 'has been on its way' in self._operator.status('inference')[1]
             if time.monotonic() > since + _GIVES_UP:
                 self._expect(False, f'a server with a slow {kind} is waited for for '

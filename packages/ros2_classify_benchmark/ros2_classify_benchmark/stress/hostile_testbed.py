@@ -45,14 +45,14 @@ _DISK = 256 << 10
 _MOUNT = ['unshare', '--mount', 'sh', '-c',
           f'mount -t tmpfs -o size={_DISK} none "$0" && exec "$@"']
 # Takes what is left of the group's memory but for so much, holds it for a while, and takes more.
-_HOG = '''
+_HOG = """
 import sys, time
 open('/proc/self/oom_score_adj', 'w').write('1000')
 held = [bytearray(b'x') * (1 << 20) for _ in range(int(sys.argv[1]))]
 time.sleep(float(sys.argv[2]))
 while True:
     held.append(bytearray(b'x') * (1 << 20))
-'''
+"""
 _LEFT = 24 << 20
 
 
@@ -242,7 +242,8 @@ def bombs(directory: Path) -> Iterator[Any]:
 
 def keep_busy(seconds: float) -> None:
     """Keep all processors busy with four processes each: where there are no control groups."""
-    code = 'import sys, time\nend = time.time() + float(sys.argv[1])\nwhile time.time() < end: pass'
+    code = ('import sys, time\nend = time.time() + float(sys.argv[1])\n'
+            'while time.time() < end: pass')
     many = [subprocess.Popen([sys.executable, '-c', code, str(seconds)])
             for _ in range(4 * (os.cpu_count() or 1))]
     for each in many:

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Ten faults as an operator meets them: the diagnostics, or the error alone, lead to the cure.
+Eleven faults as an operator meets them: the diagnostics, or the error alone, lead to the cure.
 
 Each is prepared for real. What is asserted is the text that a person reads without a look into any
 code: it names the cause, and what to do.
@@ -186,6 +186,34 @@ def test_full_disk(start: Any, peer: Peer, tmp_path: Path) -> None:
     # The cure.
     start('server', model, environment={'ROS2_CLASSIFY_CACHE': str(roomy)}).wait_for_line(
         'active: ')
+
+
+def test_full_disk_of_the_log(
+        start: Any, peer: Peer, diagnostics: Diagnostics, classifier: Path,
+        tmp_path: Path) -> None:
+    if not may_mount():
+        pytest.skip('mounting a file system needs more rights')
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    server = start('server', {'model': classifier}, environment={'ROS_LOG_DIR': str(tmp_path)},
+                   within=[*TINY_DISK, str(tmp_path)])
+    server.wait_for_line('active: ')
+    camera.result(BLUE, results)
+    # In the server's own mount namespace.
+    filler = Path(f'/proc/{server.process.pid}/root{tmp_path}/filler')
+    with filler.open('wb', buffering=0) as target, pytest.raises(OSError, match='No space left'):
+        for _ in range(1000):
+            target.write(bytes(1000))
+    assert 'none.onnx' in peer.set_values(model='/none.onnx')[0]
+    diagnostics.say('server: inference', 1, 'the disk of the log files is full', 'ROS_LOG_DIR')
+    results.clear()
+    camera.result(BLUE, results)
+    # The cure.
+    filler.unlink()
+    peer.set_values(model='/later.onnx')
+    log = ''.join(path.read_text() for path in filler.parent.glob('*.log'))
+    assert 'later.onnx' in log
+    server.stop()
 
 
 def test_missing_labels(start: Any, peer: Peer, classifier: Path) -> None:
