@@ -124,8 +124,8 @@ def of_the_table(directory: Path, good: Path, names: Collection[str] = ()) -> It
             yield Bomb(name, image=data)
         else:
             path = write(name.replace(' ', '_'), data, directory)
-            yield Bomb(name, model=path, words=
-                       '.' if 'label' in name else _REFUSED)
+            words = '.' if 'label' in name else _REFUSED
+            yield Bomb(name, model=path, words=words)
 
 
 def beside_the_table(directory: Path, good: Path) -> Iterator[Bomb]:

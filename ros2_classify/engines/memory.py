@@ -52,7 +52,8 @@ def check_memory(name: str, what: str, needed: float) -> None:
     if needed > (left := available_memory()):
         raise EngineError(
             f'{name}: {what} needs at least {human_size(needed)} of memory, and '
-            f'{human_size(left)} are left on this machine or in its container; give it more, or use a smaller model')
+            f'{human_size(left)} are left on this machine or in its container; '
+            'give it more, or use a smaller model')
 
 
 def _of_the_machine(file: Path) -> float:

@@ -34,8 +34,8 @@ _WARN, _ERROR = 1, 2
 # Seconds until images flow again, and until the diagnostics say what has been wrong.
 _RECOVERS = 30.0
 _NOTICES = 30.0
-# Until a download from a slow server is given up: three attempts of up to a minute.
-_GIVES_UP = 300.0
+# Until a download from a slow server is given up: five attempts of up to a minute, and pauses.
+_GIVES_UP = 360.0
 _LOADS = 180.0
 _STARVES, _SHARE = 15.0, 0.1
 _PRESSES = 10.0

@@ -40,7 +40,7 @@ TOPIC = '/image'
 BOMBS = '/front/image/compressed'
 _RESULTS, _BOMB_RESULTS = '/detections', '/front/detections'
 _ROOT = Path(__file__).resolve().parents[4]
-_SCENE = _ROOT / 'models/scenes/several_cards.jpg'
+_IMAGE = _ROOT / 'models/scenes/several_cards.jpg'
 _DISK = 256 << 10
 _MOUNT = ['unshare', '--mount', 'sh', '-c',
           f'mount -t tmpfs -o size={_DISK} none "$0" && exec "$@"']
@@ -86,7 +86,7 @@ class HostileTestbed:
     """
 
     def __init__(self, directory: Path, rate: float) -> None:
-        if not _SCENE.is_file():
+        if not _IMAGE.is_file():
             raise BenchError('this needs a checkout, with models/ and test/: run '
                              'scripts/reliability there')
         self.record, self.logs = directory / 'camera.txt', directory / 'ros'
@@ -134,7 +134,7 @@ class HostileTestbed:
         """Start the camera."""
         self.camera = Helper('ros2_classify_benchmark.stress.camera', {
             'topic': TOPIC, 'record': str(self.record), 'rate': self._rate, 'size': (0, 0),
-            'encoding': 'rgb8', 'image': str(_SCENE)},
+            'encoding': 'rgb8', 'image': str(_IMAGE)},
             {**self._env, 'ROS_LOG_DIR': str(self._directory / 'own')},
             self._directory / 'camera.log')
         self.camera.ready()
@@ -157,7 +157,7 @@ class HostileTestbed:
 
     def good(self) -> bytes:
         """Return a good compressed image."""
-        return _SCENE.read_bytes()
+        return _IMAGE.read_bytes()
 
     def wait_for_results(self, count: int = 1, patience: float = 60.0) -> None:
         """Wait for a number of further results."""
