@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 import logging
 import os
 from pathlib import Path
@@ -335,7 +336,9 @@ def read_pixels(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
     except IsADirectoryError as error:
         raise InputError(f'{path} is a directory, not an image') from error
     except OSError as error:
-        raise InputError(f'the image {path} cannot be read: {error.strerror}') from error
+        cure = (f'; {_near(path)}check the path' if isinstance(error, FileNotFoundError)
+                else '')
+        raise InputError(f'the image {path} cannot be read: {error.strerror}{cure}') from error
     image = None
     if data.size:
         _check_header(path, data, max_pixels)
@@ -353,6 +356,15 @@ def read_pixels(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
             'BMP, WebP or TIFF, or get an undamaged file')
     _check_size(path, image.shape[1], image.shape[0], max_pixels)
     return image
+
+
+def _near(path: Path) -> str:
+    """Return the file with the nearest name in the same directory."""
+    try:
+        close = get_close_matches(path.name, os.listdir(path.parent), n=1, cutoff=0.7)
+    except OSError:
+        return f'there is no directory {path.parent}; '
+    return f'did you mean {path.with_name(close[0])}? ' if close else ''
 
 
 def _decode(data: bytes | memoryview) -> NDArray[Any] | None:

@@ -38,6 +38,11 @@ _MEANINGS = {
 _OF_MODELS = ('list', 'fetch', 'verify', 'bundle', 'import', 'convert', 'check', 'describe',
               'quantize', 'threshold')
 _NUMBER = re.compile(r'-\d|-\.\d')
+_NO_NUMBER = re.compile(r'argument (\S+?)(?:/\S+)?: invalid (float|int) value: (.*)')
+_NO_VALUE = re.compile(r'argument (\S+?)(?:/\S+)?: expected (?:at least )?one argument')
+# Words that are taken for the other one.
+_IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.mp4', '.avi', '.mov', '.mkv')
+_MODELS = ('.onnx', '.pb', '.yaml', '.pt')
 
 
 class Parser(argparse.ArgumentParser):
@@ -48,6 +53,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the usage and the error, and exit with 2."""
         self.print_usage(sys.stderr)
+        if found := _NO_NUMBER.fullmatch(message):
+            kind = 'a whole number' if found[2] == 'int' else 'a number, such as 0.5'
+            message = f'{found[1]} is {found[3]} but must be {kind}'
+        elif found := _NO_VALUE.fullmatch(message):
+            message = f'{found[1]} needs a value after it; see {self.prog} --help'
         say('error', message)
         self.exit(2)
 
@@ -145,6 +155,7 @@ def assign_words(arguments: argparse.Namespace) -> None:
         parser.error(f'no model is named; name a model and a source, as in: {example}')
     if not found:
         parser.error(f'no source of images is named; name one after the model, as in: {example}')
+    _refuse_swapped(parser, arguments.model, found[0])
     if isinstance(given, list) or dest == 'image':
         setattr(arguments, dest, found)
         return
@@ -152,3 +163,9 @@ def assign_words(arguments: argparse.Namespace) -> None:
         parser.error(f'there are {len(found)} sources, {" and ".join(found)}, but {parser.prog} '
                      'takes one; quote a pattern such as "photos/*.jpg"')
     setattr(arguments, dest, found[0])
+
+
+def _refuse_swapped(parser: Parser, model: str, source: str) -> None:
+    if model.lower().endswith(_IMAGES) and source.lower().endswith(_MODELS):
+        parser.error(f'{model} is in the place of the model, and {source} in that of the image; '
+                     f'the model comes first: {parser.prog} {source} {model}')

@@ -77,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if not 0 <= arguments.rate <= 1000:
         raise OptionsError(f'--rate is {arguments.rate} but must be from 0 to 1000')
+    if not 0 <= arguments.port <= 65535:
+        raise OptionsError(f'--port is {arguments.port} but must be from 0 to 65535')
     late: dict[str, Any] = {'warn': lambda text: say('warning', text)}
     source = open_source(
         arguments.source, warn=lambda text: late['warn'](text), topic=arguments.topic,

@@ -63,7 +63,7 @@ def _export_line(name: str) -> str:
 def by_name(name: str) -> str | None:
     """Return what a file is by the suffix of its name."""
     suffix = PurePath(name).suffix.lower()
-    return next((f'{what}; {step}' for suffixes, _, _, what, step in _KINDS
+    return next((f'{what}; {step.replace("FILE", name)}' for suffixes, _, _, what, step in _KINDS
                  if suffix in suffixes), None)
 
 
@@ -164,7 +164,7 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
         kind = 'not a model:' if os.path.exists(path) else 'no such file:'
         archive = ('; for an archive write a descriptor with source: {path: '
                    f'{path.name}, member: ...}}' if is_archive_name(path.name) else '')
-        raise ModelNotFoundError(f'{kind} {text}; {_FORMS}{archive}')
+        raise ModelNotFoundError(f'{kind} {text}{_export_line(path.name)}; {_FORMS}{archive}')
     return load_descriptor(find(text))
 
 
