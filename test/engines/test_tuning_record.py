@@ -24,17 +24,9 @@ import pytest
 from ros2_classify import EngineSettings, Pipeline
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.engines import tuning_record
-from ros2_classify.engines.tuning_record import DEFAULTS, environment, tuned, write
+from ros2_classify.engines.tuning_record import environment, tuned, write
 from ros2_classify.testing import save_color_classifier
-
-
-def row(name: str, gain: float, **settings: Any) -> dict[str, Any]:
-    return {
-        'name': name, 'default': not settings, 'runtime': '', 'variant': '', 'refused': '',
-        'settings': {**DEFAULTS, 'provider': 'cpu', 'threads': 1, **settings},
-        'latency_ms': 10 / gain, 'images_per_second': 100 * gain, 'cpu_ms': 10.0, 'gain': gain,
-        'gain_low': gain - 0.1, 'gain_high': gain + 0.1,
-        'parity': {'agreement': 1.0, 'score': 2e-6}}
+from tuning_records import record, row
 
 
 @pytest.fixture
@@ -45,13 +37,6 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture
 def given(tmp_path: Path) -> EngineSettings:
     return EngineSettings(cache_directory=tmp_path / 'cache')
-
-
-def record(model: Path, *rows: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    return {
-        'version': 1, 'made': '2026-11-30T10:00:00Z', 'target': 'latency', 'cameras': 1,
-        'model': {'name': 'colors', 'sha256': sha256_of_file(model)}, 'in_use': None,
-        'environment': environment(), 'rows': [row('default', 1.0), *rows], **changes}
 
 
 def test_the_best_row_is_used_and_said(
