@@ -34,8 +34,9 @@ import shared_data
 
 RUNTIME = os.environ.get('ROS2_CLASSIFY_OPENVINO', '')
 ROOT = Path(__file__).resolve().parents[2]
+DATA = shared_data.find_data()
 MODELS = [*sorted((ROOT / 'models').glob('*.onnx')),
-          *sorted(shared_data.ROOT.glob('models*/*.onnx'))]
+          *(sorted(DATA.glob('models*/*.onnx')) if DATA is not None else ())]
 PATIENCE = 240.0
 
 pytestmark = pytest.mark.skipif(
