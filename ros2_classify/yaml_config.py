@@ -31,7 +31,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Union
 
 from ros2_classify.errors import DescriptorError
-from ros2_classify.limits import MAX_NUMBER, MAX_YAML_NODES, text_problem
+from ros2_classify.limits import MAX_NUMBER, MAX_YAML_NODES, shown, text_problem
 import yaml
 
 Key = Union[str, int]
@@ -254,6 +254,9 @@ def _warn_renamed(place: str, old: str, new: str) -> None:
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 16
 
+# Characters of a message: names in the file may be as long as the file.
+_LONGEST = 1000
+
 _PLAIN_TAGS = {f'tag:yaml.org,2002:{kind}' for kind in (
     'str', 'int', 'float', 'bool', 'null', 'timestamp', 'seq', 'map')}
 
@@ -273,7 +276,8 @@ def read_yaml(text: str, origin: str) -> tuple[Any, Where]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f', line {mark.line + 1}' if mark else ''
-        raise DescriptorError(f'{origin}{line}: not valid YAML: {error.problem}') from error
+        raise DescriptorError(f'{origin}{line}: not valid YAML: '
+                              f'{shown(str(error.problem), _LONGEST)}') from error
     except yaml.reader.ReaderError as error:
         number = text.count('\n', 0, error.position) + 1
         raise DescriptorError(
@@ -340,10 +344,16 @@ class _Builder:
         self._check_scalar(node)
         if node.tag.endswith(':timestamp'):
             return node.value
+        return self._construct(node)
+
+    def _construct(self, node: yaml.Node) -> Any:
         try:
             return self._loader.construct_object(node)
-        except ValueError as error:
-            raise self._error(node, f'{node.value!r} cannot be read: {error}') from error
+        except (LookupError, OverflowError, ValueError) as error:
+            # PyYAML takes for granted what a tag such as !!int or !!bool promises.
+            kind = node.tag.rpartition(':')[2]
+            raise self._error(
+                node, f'{node.value[:100]!r} cannot be read as {kind}: {error}') from error
 
     def _mapping(self, node: yaml.MappingNode, path: tuple[Key, ...]) -> dict[Key, Any]:
         data: dict[Key, Any] = {}
@@ -366,7 +376,7 @@ class _Builder:
         if not isinstance(node, yaml.ScalarNode):
             raise self._error(node, 'a key must be a word')
         self._check_scalar(node)
-        key = self._loader.construct_object(node) if node.tag.endswith((':int', ':str')) else None
+        key = self._construct(node) if node.tag.endswith((':int', ':str')) else None
         if isinstance(key, bool) or not isinstance(key, (str, int)):
             raise self._error(
                 node, f'the key {node.value} must be text; write it in quotes: "{node.value}"')
@@ -382,4 +392,5 @@ class _Builder:
             raise self._error(node, f'a text {problem}')
 
     def _error(self, node: yaml.Node, message: str) -> DescriptorError:
-        return DescriptorError(f'{self._origin}, line {node.start_mark.line + 1}: {message}')
+        line = node.start_mark.line + 1
+        return DescriptorError(f'{self._origin}, line {line}: {shown(message, _LONGEST)}')

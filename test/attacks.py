@@ -37,6 +37,7 @@ import zlib
 import numpy as np
 
 MIB = 1 << 20
+Maker, Reader = Callable[[int], bytes], Callable[[bytes, Path], None]
 ALLOWED = 1 << 30
 
 
@@ -251,10 +252,65 @@ def cells(data: bytes, directory: Path) -> None:
     cells((int(data), int(data)), (8, 16, 32))
 
 
+def bag_chunk(size: int) -> bytes:
+    """Return a recording with one chunk that unpacks to some MiB of zeros."""
+    from lz4.frame import LZ4FrameCompressor
+
+    packer = LZ4FrameCompressor()
+    packed = packer.begin() + b''.join(packer.compress(bytes(MIB)) for _ in range(size))
+    packed += packer.flush()
+    chunk = struct.pack('<QQQII', 0, 1 << 60, size * MIB, 0, 3) + b'lz4'
+    chunk += struct.pack('<Q', len(packed)) + packed
+    magic = b'\x89MCAP0\r\n'
+    return (magic + b'\1' + struct.pack('<QI', 12, 4) + b'ros2' + bytes(4)
+            + b'\6' + struct.pack('<Q', len(chunk)) + chunk + b'\x0f' + struct.pack('<QI', 4, 0)
+            + b'\2' + struct.pack('<Q', 20) + bytes(20) + magic)
+
+
+def read_bag(data: bytes, directory: Path) -> None:
+    from ros2_classify.sources import open_source
+
+    (directory / 'bag.mcap').write_bytes(data)
+    list(open_source(str(directory / 'bag.mcap')).frames())
+
+
+def voc_elements(size: int) -> bytes:
+    return b'<a>' * (size // 3)
+
+
+def yolo_lists(size: int) -> bytes:
+    return b'names: [' + b'[],' * (size // 3) + b']'
+
+
+def csv_field(size: int) -> bytes:
+    return b'image,label\na.png,"' + b'x' * size + b'"\n'
+
+
+def read_dataset(kind: str, name: str) -> Reader:
+    def read(data: bytes, directory: Path) -> None:
+        from ros2_classify_evaluation.datasets import open_dataset
+
+        (directory / 'Annotations').mkdir(exist_ok=True)
+        (directory / name).write_bytes(data)
+        open_dataset(str(directory), kind)
+
+    return read
+
+
+def camera_values(size: int) -> bytes:
+    return b'a: [' + b'0,' * (size // 2) + b']'
+
+
+def read_camera(data: bytes, directory: Path) -> None:
+    from ros2_classify import CameraModel
+
+    (directory / 'camera.yaml').write_bytes(data)
+    CameraModel.from_file(directory / 'camera.yaml')
+
+
 # What a limit says; until then the input grows, even if it is refused for another reason.
 LIMIT = re.compile(r'more than the \d+|larger than|too (many|long|deeply)|at most')
 
-Maker, Reader = Callable[[int], bytes], Callable[[bytes, Path], None]
 # The maker of an input, its reader, the first and the last size, MB and seconds at most.
 ATTACKS: dict[str, tuple[Maker, Reader, int, int, int, float]] = {
     'jpeg scans': (jpeg_scans, read_message, 100, 4 * MIB, 250, 10.0),
@@ -282,6 +338,11 @@ ATTACKS: dict[str, tuple[Maker, Reader, int, int, int, float]] = {
     'operators of a model': (onnx_operators, read_model, 1000, 32 * MIB, 500, 90.0),
     'input of a model': (side, model_input, 20, 100_000, 150, 30.0),
     'grids of cells': (side, cells, 2, 100_000, 200, 10.0),
+    'chunk of a bag': (bag_chunk, read_bag, 4, 1024, 800, 120.0),
+    'elements of voc': (voc_elements, read_dataset('voc', 'Annotations/a.xml'), 30, MIB, 50, 10.0),
+    'lists of yolo': (yolo_lists, read_dataset('yolo', 'data.yaml'), 3000, 4 * MIB, 500, 120.0),
+    'field of a table': (csv_field, read_dataset('csv', 'a.csv'), 1000, 4 * MIB, 50, 10.0),
+    'values of a camera': (camera_values, read_camera, 2000, 4 * MIB, 500, 60.0),
 }
 # Read with success at every size: what multiplies does not reach the decoder.
 HARMLESS: dict[str, tuple[Maker, Reader, int, int, int, float]] = {

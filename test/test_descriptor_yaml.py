@@ -16,6 +16,7 @@
 
 import pytest
 
+from ros2_classify import load_descriptor
 from ros2_classify.errors import DescriptorError
 from ros2_classify.yaml_config import MAX_BYTES, read_yaml
 
@@ -75,3 +76,23 @@ def test_refused(text, words):
 def test_too_large():
     with pytest.raises(DescriptorError, match='too many for a descriptor'):
         read_yaml(' ' * (MAX_BYTES + 1), 'f')
+
+
+@pytest.mark.parametrize('text', [
+    '!!int ', '!!int x', '!!int : 1', '!!int x: 1', '!!bool maybe', '!!float x', 'a: !!int ""',
+    'a: !!bool ""', 'a: !!float ""', 'a: !!timestamp x', '!!str : 1', '!!null x'])
+def test_a_tag_that_promises_something_else(text, tmp_path):
+    path = tmp_path / 'model.yaml'
+    path.write_text(text)
+    with pytest.raises(DescriptorError, match='model.yaml'):
+        load_descriptor(path)
+
+
+@pytest.mark.parametrize('text', [
+    'NAME: [', '!NAME x', '&NAME a', '*NAME', 'NAME: 1\nNAME: 2', '!!bool NAME', '1.5NAME: a'])
+def test_messages_do_not_grow_with_the_file(text, tmp_path):
+    path = tmp_path / 'model.yaml'
+    path.write_text(text.replace('NAME', 'n' * 100_000))
+    with pytest.raises(DescriptorError) as raised:
+        load_descriptor(path)
+    assert len(str(raised.value)) < 3000

@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.decoders.boxes import Sizes, to_xyxy
 from ros2_classify.errors import DescriptorError
-from ros2_classify.limits import open_plain
+from ros2_classify.limits import open_plain, shown
 
 PriorFormat = Literal['cxcywh', 'cycxhw', 'xyxy', 'yxyx']
 SUFFIXES = ('.npy', '.csv', '.txt')
@@ -169,7 +169,7 @@ def read_priors(path: Path) -> PriorTable:
         table: NDArray[Any] = _read_numbers(path)
     except (ValueError, OSError, EOFError) as error:
         raise DescriptorError(
-            f'{path}: not a file of priors ({str(error).splitlines()[0]}); give an array of '
+            f'{path}: not a file of priors ({shown(str(error), 300)}); give an array of '
             'numbers [N, 4] as .npy, or a line of four numbers for each prior') from error
     if table.ndim == 3 and table.shape[0] == 1:
         table = table[0]

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ros2_classify import InputError
+from ros2_classify.limits import shown
 from ros2_classify_evaluation.datasets import bag, coco, directories, mot, table, voc, yolo
 from ros2_classify_evaluation.datasets.base import Dataset, Objects, Sample, Truth
 
@@ -35,6 +36,9 @@ FORMATS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Dataset]]] = {
     'csv': (table.fits, table.load),
     'directories': (directories.fits, directories.load),
 }
+
+# Characters of a message.
+_LONGEST = 1500
 
 # Another word for it, as other tools have it.
 _OLD = {'folders': 'directories'}  # words: old
@@ -83,8 +87,12 @@ def open_dataset(path: str, kind: str = 'auto', *, topic: str = '',
     try:
         dataset = bag.load(place, topic, labels_topic) if kind == 'bag' else (
             FORMATS[kind][1](place))
+    except InputError as error:
+        # Names in a file may be as long as the file.
+        raise InputError(shown(str(error), _LONGEST)) from error
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         what = f'{error} is missing' if isinstance(error, KeyError) else str(error)
+        what = shown(what, _LONGEST)
         raise InputError(f'{path} cannot be read as {kind}: {what}') from error
     if not dataset.samples:
         raise InputError(f'{path}, read as {kind}, has no labelled image')

@@ -36,10 +36,14 @@ def fits(path: Path) -> bool:
 def _file(path: Path) -> Path | None:
     if path.is_file():
         return path if path.suffix.lower() in ('.yaml', '.yml') else None
-    for file in sorted((*path.glob('*.yaml'), *path.glob('*.yml'))):
+    for file in _files(path):
         if isinstance(data := _read(file), dict) and 'names' in data:
             return file
     return None
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted((*path.glob('*.yaml'), *path.glob('*.yml')))
 
 
 def _read(file: Path) -> Any:
@@ -52,6 +56,9 @@ def _read(file: Path) -> Any:
 def load(path: Path) -> Dataset:
     """Read the boxes of the test images, or of those for validation if there are none."""
     file = _file(path)
+    if file is None:
+        for each in _files(path):
+            read_yaml(each)  # says what is wrong with it
     data = None if file is None else read_yaml(file)
     if file is None or not isinstance(data, dict) or 'names' not in data:
         raise InputError(f'{path} has no YAML file with the key names')
