@@ -138,6 +138,26 @@ def test_pipes_are_not_waited_for(tmp_path, kind, name):
     refused(tmp_path, kind, 'cannot be read|has no|is no')
 
 
+@pytest.mark.parametrize('info, table, words', [
+    ('[Sequence]\na=' + 'x' * 1000 + ''.join(
+        f'\n{b}={f"%({a})s" * 1000}' for a, b in zip('abcdef', 'bcdefg')) + '\nimDir=%(g)s', '',
+     'no directory'),
+    ('[Sequence]\nframeRate=0', '', 'frameRate is 0.0'),
+    ('[Sequence]\nframeRate=nan', '', 'frameRate is nan'),
+    ('nothing', '', 'cannot be read'),
+    ('', '1,1,"' + 'x' * 200_000 + '"', 'field larger'),
+    ('', '1,1,nan,1,2,2', 'not finite'),
+    ('', 'nan,1,1,1,2,2', 'cannot be read as mot'),
+    ('', '1,inf,1,1,2,2', 'cannot be read as mot')])
+def test_mot(tmp_path, info, table, words):
+    (tmp_path / 'gt').mkdir()
+    (tmp_path / 'img1').mkdir()
+    cv2.imwrite(str(tmp_path / 'img1' / '000001.png'), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / 'seqinfo.ini').write_text(info)
+    (tmp_path / 'gt' / 'gt.txt').write_text(table)
+    refused(tmp_path, 'mot', words)
+
+
 def test_label_images(tmp_path):
     """Texts of a PNG and its size are looked at before a pixel is decoded."""
     import attacks

@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import configparser
 import csv
+import io
 from pathlib import Path
 
 from ros2_classify import InputError
 from ros2_classify_evaluation.datasets.base import Dataset, images_in, Names, Objects, Sample
+from ros2_classify_evaluation.datasets.reading import MAX_TABLE, read_text
 
 _FILE = 'gt/gt.txt'
 # Of MOT16 and later (https://motchallenge.net/instructions): pedestrians are measured; people on
@@ -54,13 +56,21 @@ def load(path: Path) -> Dataset:
 
 
 def _sequence(path: Path, names: Names) -> list[Sample]:
-    info = configparser.ConfigParser()
-    info.read(path / 'seqinfo.ini', encoding='utf-8')
+    # Values that name others multiply.
+    info = configparser.ConfigParser(interpolation=None)
+    try:
+        if (path / 'seqinfo.ini').exists():
+            info.read_string(read_text(path / 'seqinfo.ini'))
+    except configparser.Error as error:
+        raise InputError(f'{path / "seqinfo.ini"} cannot be read: {error}') from error
     section = info['Sequence'] if 'Sequence' in info else {}
     directory = path / section.get('imDir', 'img1')
     if not directory.is_dir():
         raise InputError(f'{path} has no directory {directory.name} with its images')
     rate = float(section.get('frameRate', _RATE))
+    if not 0.001 <= rate <= 100_000:
+        raise InputError(f'{path / "seqinfo.ini"}: frameRate is {rate} but must be from 0.001 to '
+                         '100000 images per second')
     rows = _rows(path, names)
     samples = []
     for image in images_in(directory):
@@ -82,29 +92,32 @@ def _rows(path: Path, names: Names,
           ) -> dict[int, list[tuple[tuple[float, float, float, float], int, bool, str]]]:
     """Return boxes, classes, whether they are ignored, and ids, by the image's number."""
     labels = path / 'gt/labels.txt'
-    listed = labels.read_text(encoding='utf-8').split('\n') if labels.is_file() else []
+    listed = read_text(labels).split('\n') if labels.is_file() else []
     found: dict[int, list[tuple[tuple[float, float, float, float], int, bool, str]]] = {}
-    with (path / _FILE).open(encoding='utf-8', newline='') as file:
-        for line, row in enumerate(csv.reader(file), 1):
-            if not row:
-                continue
-            try:
-                number, track, left, top, width, height = map(float, row[:6])
-                sure = float(row[6]) if len(row) > 6 else 1.0
-                kind = int(float(row[7])) if len(row) > 7 else -1
-            except ValueError as error:
-                raise InputError(f'{path / _FILE}, line {line}: {error}') from error
-            if listed:
-                if not 1 <= kind <= len(listed):
-                    raise InputError(f'{path / _FILE}, line {line}: the class {kind} is not in '
-                                     f'{labels}, which has {len(listed)}')
-                name, ignored = listed[kind - 1].strip(), not sure
-            elif kind in (-1, _PEDESTRIAN, *_NEITHER):
-                name, ignored = 'pedestrian', not sure or kind in _NEITHER
-            else:
-                continue
-            # Pixels are counted from 1.
-            x, y = left - 1, top - 1
-            found.setdefault(int(number), []).append(
-                ((x, y, x + width, y + height), names[name], ignored, str(int(track))))
+    try:
+        table = list(csv.reader(io.StringIO(read_text(path / _FILE, MAX_TABLE), newline='')))
+    except csv.Error as error:
+        raise InputError(f'{path / _FILE} cannot be read: {error}') from error
+    for line, row in enumerate(table, 1):
+        if not row:
+            continue
+        try:
+            number, track, left, top, width, height = map(float, row[:6])
+            sure = float(row[6]) if len(row) > 6 else 1.0
+            kind = int(float(row[7])) if len(row) > 7 else -1
+        except ValueError as error:
+            raise InputError(f'{path / _FILE}, line {line}: {error}') from error
+        if listed:
+            if not 1 <= kind <= len(listed):
+                raise InputError(f'{path / _FILE}, line {line}: the class {kind} is not in '
+                                 f'{labels}, which has {len(listed)}')
+            name, ignored = listed[kind - 1].strip(), not sure
+        elif kind in (-1, _PEDESTRIAN, *_NEITHER):
+            name, ignored = 'pedestrian', not sure or kind in _NEITHER
+        else:
+            continue
+        # Pixels are counted from 1.
+        x, y = left - 1, top - 1
+        found.setdefault(int(number), []).append(
+            ((x, y, x + width, y + height), names[name], ignored, str(int(track))))
     return found
