@@ -338,6 +338,9 @@ ATTACKS: dict[str, tuple[Maker, Reader, int, int, int, float]] = {
     'operators of a model': (onnx_operators, read_model, 1000, 32 * MIB, 500, 90.0),
     'input of a model': (side, model_input, 20, 100_000, 150, 30.0),
     'grids of cells': (side, cells, 2, 100_000, 200, 10.0),
+}
+# Of files that no server reads: recordings, datasets, calibrations.
+ELSEWHERE: dict[str, tuple[Maker, Reader, int, int, int, float]] = {
     'chunk of a bag': (bag_chunk, read_bag, 4, 1024, 800, 120.0),
     'elements of voc': (voc_elements, read_dataset('voc', 'Annotations/a.xml'), 30, MIB, 50, 10.0),
     'lists of yolo': (yolo_lists, read_dataset('yolo', 'data.yaml'), 3000, 4 * MIB, 500, 120.0),
@@ -375,7 +378,7 @@ def warm_up(read: Reader, directory: Path) -> None:
 def main(name: str, directory: Path) -> dict[str, object]:
     from ros2_classify.errors import Ros2ClassifyError
 
-    make, read, first, last, _, _ = (ATTACKS.get(name) or HARMLESS[name])
+    make, read, first, last, _, _ = {**ATTACKS, **ELSEWHERE, **HARMLESS}[name]
     warm_up(read, directory)
     used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
     size, taken, slowest, refusal = first, 0, 0.0, ''

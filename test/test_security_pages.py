@@ -83,6 +83,7 @@ def test_the_commands_of_the_reliability_page_name_files_that_are_there():
 
 def test_the_table_of_attacks_is_that_of_the_tests():
     page = (ROOT / 'docs' / 'reliability.md').read_text()
-    for name, (*_, megabytes, seconds) in {**attacks.ATTACKS, **attacks.HARMLESS}.items():
+    for name, (*_, megabytes, seconds) in {
+            **attacks.ATTACKS, **attacks.ELSEWHERE, **attacks.HARMLESS}.items():
         assert re.search(
             rf'^\| {name} \| [^|]+ \| {megabytes} MB \| {seconds:.0f} s \|$', page, re.M), name
