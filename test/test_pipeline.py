@@ -490,12 +490,12 @@ def test_options_are_options() -> None:
 
 @pytest.mark.parametrize('tiles', ['1x1', '2x1'])
 def test_a_file_is_read_in_its_own_order_of_colours(tmp_path: Path, tiles: str) -> None:
-    path = tmp_path / 'scene.png'
-    scene = read_image(ROOT / 'models/scenes/several_cards.jpg')
-    cv2.imwrite(str(path), scene)
+    path = tmp_path / 'image.png'
+    image = read_image(ROOT / 'models/scenes/several_cards.jpg')
+    cv2.imwrite(str(path), image)
     with Pipeline.load('cards_detector', task='detection', threads=1) as pipeline:
         options = pipeline.options.replace(tiles=tiles)
-        expected = pipeline(scene, 'bgr', options)
+        expected = pipeline(image, 'bgr', options)
         assert len(expected)
         for found in (pipeline(str(path), options=options),
                       pipeline.many([path], 'rgb', options)[0]):

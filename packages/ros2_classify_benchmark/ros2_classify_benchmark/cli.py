@@ -161,7 +161,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check_options(arguments)
     if arguments.tuned:
         if arguments.against:
-            raise OptionsError('--tuned takes the place of --against: give one of them')
+            raise OptionsError('--tuned and --against exclude each other: give one of them')
         arguments.against = 'tuned'
     # Find errors of the outputs before the measurement.
     if arguments.plot:

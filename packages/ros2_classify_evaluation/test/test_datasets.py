@@ -32,14 +32,17 @@ def contents(dataset):
             for sample in dataset.samples]
 
 
-def test_four_formats_hold_the_same_boxes(sets, samples):
+def test_all_formats_hold_the_same_boxes(sets, samples):
     found = {name: open_dataset(str(path)) for name, path in sets.items()}
     assert {name: dataset.kind for name, dataset in found.items()} == {
         name: name for name in sets}
     expected = contents(found['coco'])
     assert sum(len(boxes) for _, boxes in expected) == sum(len(each.boxes) for each in samples)
-    for dataset in found.values():
-        assert contents(dataset) == expected
+    for name, dataset in found.items():
+        # The images of a bag are called by their stamps.
+        known = contents(dataset)
+        assert [boxes for _, boxes in known] == [boxes for _, boxes in expected], name
+        assert name == 'bag' or known == expected
         assert dataset.samples[3].read().shape == (480, 640, 3)
 
 
