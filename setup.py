@@ -76,6 +76,10 @@ setup(
                      'opencv-python-headless>=4.5,<5'],
         'test': ['hypothesis>=6', 'jsonschema>=4', 'matplotlib>=3.5', 'onnx>=1.15',
                  'pytest>=7,<9', 'rosbags>=0.10'],
+        # Only for labels on images that are not ASCII.
+        'fonts': ['pillow>=9.2'],
+        # Only for recordings that Foxglove opens.
+        'mcap': ['foxglove-sdk>=0.20'],
         # Only for reading bags as sources of images.
         'bag': ['rosbags>=0.10'],
         # Only for completing what is typed in a shell.

@@ -40,6 +40,7 @@ source:
   path: cards_detector.onnx
   sha256: {sha256}
 labels: [{names}]
+colors: {{red_light: red, green_light: green}}
 input:
   size: [{width}, {height}]
   layout: nchw
@@ -71,6 +72,7 @@ source:
   path: cards_classifier.onnx
   sha256: {sha256}
 labels: [{names}, nothing]
+colors: {{red_light: red, green_light: green}}
 input:
   size: [{width}, {height}]
   layout: nchw

@@ -32,6 +32,7 @@ from ros2_classify.errors import (
     DescriptorError, LabelsError, ModelNotFoundError, OptionsError)
 from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.keys import about, key, Kind, listed, pattern, read, read_values, schema, TEXT
+from ros2_classify.model.colors import COLORS, COLORS_MEANING
 from ros2_classify.model.defaults import Defaults
 from ros2_classify.model.expected import Expected
 from ros2_classify.model.input_spec import (
@@ -138,6 +139,8 @@ class HeadKeys:
 
     labels: Labels | str | None = key(
         None, 'the names of its classes', unset='none: ids are names', kind=_LABELS)
+    colors: Mapping[str, str] = key(
+        FrozenMapping({}), COLORS_MEANING, unset='by the class id', kind=COLORS)
     defaults: Defaults = key(
         Defaults(), 'thresholds that suit it', unset="the package's")
 
@@ -167,10 +170,12 @@ class ModelDescriptor:
     labels : Labels, str or None
         The names, or the path of a label file (searched like ``source.path``). None: results
         have ids as names.
+    colors : mapping of str to str
+        Colours of labels on annotated images: ``#rrggbb``, or a name.
     input : InputSpec
         How pixels become the input.
     output : OutputSpec
-        What the outputs mean; with `heads`, those of the first one, as `labels` and `defaults`.
+        What the outputs mean; with `heads`, those of the first one, as `labels`, `colors` and `defaults`.
     heads : tuple of ModelDescriptor
         Several results of one inference: a descriptor for each, whose name is the head's.
     stages : tuple of Stage
@@ -216,6 +221,8 @@ class ModelDescriptor:
         unset='by the suffix: `.onnx`, `.pb`')
     labels: Labels | str | None = key(
         None, 'the names of the classes', unset='none: ids are names', kind=_LABELS)
+    colors: Mapping[str, str] = key(
+        FrozenMapping({}), COLORS_MEANING, unset='by the class id', kind=COLORS)
     input: InputSpec = key(  # noqa: A003
         InputSpec(), 'how images become the input', unset='all defaults', kind=Kind(
             _read_input, {'anyOf': [schema(InputSpec), {'enum': list(PIXELS)}]},
@@ -224,7 +231,7 @@ class ModelDescriptor:
         OutputSpec(), 'what the outputs mean', unset='inferred',
         kind=Kind(Fields, {}, 'see below'))
     heads: tuple[ModelDescriptor, ...] = key(
-        (), 'several results of one inference, in place of `output`, `labels` and `defaults`',
+        (), 'several results of one inference, in place of `output`, `labels`, `colors` and `defaults`',
         kind=Kind(Fields, {}, 'see below'), unset='one result')
     stages: tuple[Stage, ...] = key(
         (), 'a detector only: further models that look at its boxes; see '
@@ -429,7 +436,7 @@ def parse_descriptor(
 
 def _with_heads(descriptor: ModelDescriptor, heads: Fields, top: Fields) -> ModelDescriptor:
     """Return the descriptor with its heads; what is for all of it is that of the first."""
-    for name in ('output', 'labels', 'defaults'):
+    for name in ('output', 'labels', 'colors', 'defaults'):
         if name in top:
             raise top.error(name, 'is for a model with one result, but heads is given; move it '
                                   'into the head that it is for')
@@ -451,7 +458,7 @@ def _with_heads(descriptor: ModelDescriptor, heads: Fields, top: Fields) -> Mode
         raise top.error('heads', 'is empty; name at least one head')
     first = found[0]
     return replace(descriptor, output=first.output, task=first.task, labels=first.labels,
-                   defaults=first.defaults, heads=tuple(found))
+                   colors=first.colors, defaults=first.defaults, heads=tuple(found))
 
 
 def _naming(decoder: str) -> list[str]:

@@ -32,6 +32,7 @@ def mapping_of(descriptor: ModelDescriptor) -> dict[str, Any]:
     data: dict[str, Any] = {
         'name': descriptor.name, 'task': descriptor.task, 'source': source,
         'format': descriptor.format, 'labels': _labels(descriptor.labels),
+        'colors': thaw(descriptor.colors),
         'input': _input(descriptor.input), 'output': _output(descriptor.output),
         'heads': {head.name: _head(head) for head in descriptor.heads},
         'stages': {stage.name: stage_data(stage) for stage in descriptor.stages},
@@ -41,7 +42,7 @@ def mapping_of(descriptor: ModelDescriptor) -> dict[str, Any]:
         'license': descriptor.license, 'provenance': descriptor.provenance,
         'notes': descriptor.notes, 'unverified': list(descriptor.unverified)}
     if descriptor.heads:
-        data.update(task=None, labels=None, output=None, defaults=None)
+        data.update(task=None, labels=None, colors=None, output=None, defaults=None)
     return {key: value for key, value in data.items() if value not in (None, '', {}, [])}
 
 
@@ -55,7 +56,8 @@ def _output(output: OutputSpec) -> dict[str, Any]:
 
 
 def _head(head: ModelDescriptor) -> dict[str, Any]:
-    more = {'labels': _labels(head.labels), 'defaults': _defaults(head.defaults)}
+    more = {'labels': _labels(head.labels), 'colors': thaw(head.colors),
+            'defaults': _defaults(head.defaults)}
     return {**_output(head.output), **{key: value for key, value in more.items() if value}}
 
 

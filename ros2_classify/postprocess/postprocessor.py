@@ -30,7 +30,7 @@ from ros2_classify.decoders.base import check_score, find_name, ScoreError, Watc
 from ros2_classify.decoders.boxes import upright
 from ros2_classify.engines import Quantization, Tensors, TensorSpec
 from ros2_classify.errors import DescriptorError, OptionsError, OutputError
-from ros2_classify.filters import class_filter, ClassFilter, size_passes
+from ros2_classify.filters import class_filter, ClassFilter, colors_by_label, size_passes
 from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import default_options, MAX_COUNT, ONE_TILE, Options
@@ -121,6 +121,10 @@ class Postprocessor:
             self.check_options(self._options)
         except OptionsError as error:
             raise DescriptorError(f'{self._model}: defaults.{error}') from error
+        try:
+            self._colors = colors_by_label(descriptor.colors, labels)
+        except OptionsError as error:
+            raise DescriptorError(f'{self._model}: {error}') from error
         self._checked = False
         self._gives_masks = self._gives_keypoints = False
         self._ignored: tuple[str, ...] = ()
@@ -231,7 +235,8 @@ class Postprocessor:
             extras = details(found, geometry)
             names = self._names(found.class_ids)
             timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
-            return Detections(boxes, found.class_ids, found.scores, names, size, timing, **extras)
+            return Detections(boxes, found.class_ids, found.scores, names, size, timing,
+                              colors=self._colors, **extras)
         if isinstance(decoded, PixelClasses):
             image = label_image(decoded, geometry)
             if len(chosen.roi) > 2:
@@ -246,7 +251,8 @@ class Postprocessor:
                 class_ids, parts = class_ids[passes], parts[passes]
             names = self._names(class_ids)
             timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
-            return Segmentation(image, class_ids, parts, names, size, timing, decoded.background)
+            return Segmentation(image, class_ids, parts, names, size, timing, decoded.background,
+                                colors=self._colors)
         if isinstance(decoded, Vector):
             timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
             return Embedding(decoded.values, size, timing)
@@ -257,7 +263,7 @@ class Postprocessor:
             class_ids, scores = class_ids[rows], scores[rows]
         names = self._names(class_ids)
         timing = Timing(preprocess_time, inference_time, time.perf_counter() - start)
-        return Classification(class_ids, scores, names, size, timing)
+        return Classification(class_ids, scores, names, size, timing, colors=self._colors)
 
     def _select(
         self, found: Candidates, geometry: Geometry, options: Options,

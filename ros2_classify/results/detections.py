@@ -71,6 +71,8 @@ class Detections:
         `Classification` or an `Embedding`, or None where the stage did not look. Empty without.
     others : mapping of str to Result
         The results of the model's further heads, by their names; empty if it has none.
+    colors : mapping of str to str
+        Colours by label, as the descriptor's `colors`; other labels have those of their ids.
 
     Raises
     ------
@@ -109,6 +111,7 @@ class Detections:
     attributes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, kw_only=True)
     # Any, because `Result` is the union of this type and others.
     others: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    colors: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the shapes and make the arrays read-only."""

@@ -22,7 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from ros2_classify.results.overlay import to_ascii
+from ros2_classify.results.overlay_text import to_ascii
 
 _ROI = (255, 255, 255)
 _TILE = (215, 190, 120)

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.results.detections import Detections
-from ros2_classify.results.overlay import color_of
+from ros2_classify.results.overlay_colors import color_of
 
 # How long trails are, and the fewest pixels between two of their points.
 _SECONDS = 1.5

@@ -50,6 +50,8 @@ class Classification:
         How long the steps took.
     others : mapping of str to Result
         The results of the model's further heads, by their names; empty if it has none.
+    colors : mapping of str to str
+        Colours by label, as the descriptor's `colors`; other labels have those of their ids.
 
     Raises
     ------
@@ -80,6 +82,7 @@ class Classification:
     image_size: tuple[int, int]
     timing: Timing
     others: Mapping[str, Result] = field(default_factory=dict, kw_only=True)
+    colors: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the shapes and make the arrays read-only."""
@@ -130,6 +133,8 @@ class Segmentation:
         The class that means "nothing of these", if there is one.
     others : mapping of str to Result
         The results of the model's further heads, by their names; empty if it has none.
+    colors : mapping of str to str
+        Colours by label, as the descriptor's `colors`; other labels have those of their ids.
 
     Raises
     ------
@@ -160,6 +165,7 @@ class Segmentation:
     timing: Timing
     background: int | None = None
     others: Mapping[str, Result] = field(default_factory=dict, kw_only=True)
+    colors: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the shapes and make the arrays read-only."""
@@ -212,6 +218,8 @@ class Embedding:
         How long the steps took.
     others : mapping of str to Result
         The results of the model's further heads, by their names; empty if it has none.
+    colors : mapping of str to str
+        Colours by label, as the descriptor's `colors`; other labels have those of their ids.
 
     Raises
     ------

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.results.detections import Detections
-from ros2_classify.results.overlay import color_of
+from ros2_classify.results.overlay_colors import colors_of
 from ros2_classify.spatial.camera import CameraModel, Floats
 from ros2_classify.spatial.positions import Positions
 
@@ -39,14 +39,14 @@ def draw_boxes_3d(
 ) -> None:
     """Draw the boxes of positions by depth, from their surface backwards, into the image."""
     line = max(1, round(min(canvas.shape[:2]) / 400))
+    colors = colors_of(result)
     for row in np.flatnonzero(where.known).tolist():
         size = where.sizes[row].copy()
         size[2] = max(size[2], _LEAST_DEPTH * size[0])
         corners = where.points[row] + (_CORNERS - (0.5, 0.5, 0.0)) * size
         points = _project(camera, (corners - camera.origin) @ camera.rotation)
-        color = color_of(int(result.class_ids[row]))
         for a, b in _EDGES:
-            cv2.line(canvas, tuple(points[a]), tuple(points[b]), color, line, cv2.LINE_AA)
+            cv2.line(canvas, tuple(points[a]), tuple(points[b]), colors[row], line, cv2.LINE_AA)
 
 
 def _project(camera: CameraModel, points: Floats) -> list[list[int]]:

@@ -21,7 +21,7 @@ from typing import Any
 from ros2_classify.errors import OptionsError
 from ros2_classify.filters import class_threshold_words, parse_class_thresholds
 from ros2_classify.options import Options
-from ros2_classify.results.overlay import color_of
+from ros2_classify.results.overlay_colors import colors_of
 from ros2_classify.results.results import Result
 
 # By task: option, label, kind, help. A share is a slider from 0 to 1.
@@ -82,8 +82,7 @@ def rows(result: Result) -> list[dict[str, Any]]:
     if result.task == 'embedding':
         return []
     found = []
-    for row in result.rows()[:MOST_ROWS]:
-        blue, green, red = color_of(row['class_id'])
+    for row, (blue, green, red) in zip(result.rows()[:MOST_ROWS], colors_of(result)):
         found.append({
             'label': row['label'], 'score': row['score'],
             'color': f'#{red:02x}{green:02x}{blue:02x}', 'id': row.get('id', '')})

@@ -23,7 +23,9 @@ import numpy as np
 import pytest
 
 from ros2_classify.errors import InputError
-from ros2_classify.results.overlay import color_of, draw, text_color, to_ascii
+from ros2_classify.results.overlay import draw
+from ros2_classify.results.overlay_colors import color_of, text_color
+from ros2_classify.results.overlay_text import to_ascii
 from ros2_classify.results.results import Classification, Detections, Timing
 
 TIMING = Timing(0, 0, 0)
@@ -218,12 +220,52 @@ def test_a_known_distance_is_in_the_tab_of_its_box(monkeypatch: pytest.MonkeyPat
     """The distance is that of the point, not its z, and nothing is drawn where it is unknown."""
     from dataclasses import replace
 
-    from ros2_classify.results import overlay
+    from ros2_classify.results import overlay_tabs
 
     written: list[str] = []
     monkeypatch.setattr(
-        overlay, '_write', lambda canvas, text, *rest: written.append(text))
+        overlay_tabs, 'write', lambda canvas, text, *rest: written.append(text))
     found = detections([[50, 50, 150, 150], [300, 200, 420, 300]], (640, 480))
     draw(pixels((640, 480)), replace(
         found, positions=np.array([[1.2, 0.0, 1.6], [np.nan] * 3])))
     assert written == ['thing 0.90 2.0 m', 'thing 0.50']
+
+
+def hidden(before: Any, after: Any, box: Any, line: int = 3) -> float:
+    """Return which share of the inside of a box was drawn over."""
+    x1, y1, x2, y2 = (round(edge) for edge in box)
+    inside = (before != after).any(axis=2)[y1 + line:y2 - line, x1 + line:x2 - line]
+    return float(inside.mean())
+
+
+@pytest.mark.parametrize('count', [12, 60, 200])
+def test_tabs_hide_no_small_object(count: int) -> None:
+    """Apart from other boxes' lines, three quarters of each object stay as they are."""
+    size = (640, 480)
+    columns = 20
+    boxes = [(4 + 31 * (i % columns), 40 + 40 * (i // columns), 28 + 31 * (i % columns),
+              66 + 40 * (i // columns)) for i in range(count)]
+    image = pixels(size)
+    drawn = draw(image, detections(boxes, size, ['traffic light'] * count, [0] * count))
+    assert max(hidden(image, drawn, box) for box in boxes) <= 0.34
+    # Most of the first dozen have room; what has none is counted in a corner.
+    assert (drawn == color_of(0)).all(axis=2).sum() > 5000
+
+
+def test_a_big_box_beside_a_small_one() -> None:
+    """The tab of the big one does not go over the small one inside of it."""
+    size = (640, 480)
+    image = pixels(size)
+    boxes = [(50, 0, 600, 480), (52, 2, 92, 22)]
+    drawn = draw(image, detections(boxes, size, ['person', 'face'], [1, 2]))
+    assert hidden(image, drawn, boxes[1], 2) <= 0.35
+
+
+def test_small_objects_have_smaller_text() -> None:
+    size = (640, 480)
+    heights = []
+    for box in ((200, 200, 400, 400), (200, 200, 225, 225)):
+        drawn = draw(pixels(size), detections([box], size, ids=[3]))
+        tab = (drawn == color_of(3)).all(axis=2)[:200]
+        heights.append(int(tab.any(axis=1).sum()))
+    assert 8 < heights[1] < heights[0] - 3

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 from ros2_classify.results.keypoints import Keypoints
-from ros2_classify.results.overlay import color_of, draw
+from ros2_classify.results.overlay import draw
+from ros2_classify.results.overlay_colors import color_of
 from ros2_classify.results.results import Detections, Timing
 
 

@@ -24,7 +24,8 @@ import pytest
 
 from ros2_classify.errors import InputError
 from ros2_classify.results.masks import InstanceMasks
-from ros2_classify.results.overlay import color_of, draw
+from ros2_classify.results.overlay import draw
+from ros2_classify.results.overlay_colors import color_of
 from ros2_classify.results.results import Classification, Detections, Segmentation, Timing
 
 TIMING = Timing(0, 0, 0)

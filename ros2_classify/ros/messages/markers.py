@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from geometry_msgs.msg import Point
-from ros2_classify.results.overlay import color_of
+from ros2_classify.results.overlay_colors import Color as Bgr, colors_of
 from ros2_classify.ros.messages.vision_3d import header_in
 from std_msgs.msg import ColorRGBA
 
@@ -67,8 +67,9 @@ def marker_array_msg(located: Any, header: Any, names: Sequence[str], trails: Tr
     markers = [Marker(header=here, action=Marker.DELETEALL)]
     paths = trails.add(located)
     ids = located.result.track_ids
+    colors = [_color(bgr) for bgr in colors_of(located.result)]
     for number, row in enumerate(located.rows.tolist()):
-        color = _color(int(located.result.class_ids[row]))
+        color = colors[row]
         center, size = located.centers[number].tolist(), located.sizes[number].tolist()
         box = Marker(header=here, ns='boxes', id=row, type=Marker.CUBE, color=color)
         box.color.a = 0.5
@@ -87,7 +88,7 @@ def marker_array_msg(located: Any, header: Any, names: Sequence[str], trails: Tr
         markers += [box, text]
         if len(paths.get(row, ())) > 1:
             trail = Marker(header=here, ns='trails', id=row, type=Marker.LINE_STRIP,
-                           color=_color(int(located.result.class_ids[row])))
+                           color=colors[row])
             trail.scale.x, trail.pose.orientation.w = _TRAIL, 1.0
             trail.points = [Point(x=x, y=y, z=z) for x, y, z in paths[row]]
             markers.append(trail)
@@ -103,9 +104,10 @@ def image_annotations_msg(result: Any, header: Any, names: Sequence[str]) -> Any
 
     msg = ImageAnnotations()
     ids, positions = result.track_ids, result.positions
-    for row, (box, score) in enumerate(zip(result.boxes.tolist(), result.scores.tolist())):
+    for row, (box, score, bgr) in enumerate(
+            zip(result.boxes.tolist(), result.scores.tolist(), colors_of(result))):
         x1, y1, x2, y2 = box
-        blue, green, red = (each / 255 for each in color_of(int(result.class_ids[row])))
+        blue, green, red = (each / 255 for each in bgr)
         color = Color(r=red, g=green, b=blue, a=1.0)
         msg.points.append(PointsAnnotation(
             timestamp=header.stamp, type=PointsAnnotation.LINE_LOOP, thickness=2.0,
@@ -121,6 +123,6 @@ def image_annotations_msg(result: Any, header: Any, names: Sequence[str]) -> Any
     return msg
 
 
-def _color(class_id: int) -> ColorRGBA:
-    blue, green, red = color_of(class_id)
+def _color(bgr: Bgr) -> ColorRGBA:
+    blue, green, red = bgr
     return ColorRGBA(r=red / 255, g=green / 255, b=blue / 255, a=1.0)
