@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ros2_classify.options import Options
     from ros2_classify.pipeline import Pipeline
     from ros2_classify.results.keypoints import Keypoints
+    from ros2_classify.results.notebook import show
     from ros2_classify.results.overlay import draw
     from ros2_classify.results.results import (
         Classification, Detections, Embedding, Result, Segmentation, Timing)
@@ -64,7 +65,7 @@ __all__ = [
     'Keypoints', 'Labels', 'LabelsError', 'ModelDescriptor', 'ModelNotFoundError', 'Options',
     'OptionsError', 'OutputError', 'Pipeline', 'Positions', 'ProviderLostError', 'Result',
     'Ros2ClassifyError', 'Segmentation', 'Timing', 'Tracker', 'UnsafeModelError', 'draw',
-    'load_descriptor', 'load_labels', 'locate', 'locate_on_ground', 'read_image',
+    'load_descriptor', 'load_labels', 'locate', 'locate_on_ground', 'read_image', 'show',
     'write_image',
 ]
 
@@ -79,6 +80,7 @@ _MODULES = {
     'image_io': ('read_image', 'write_image'),
     'model.labels': ('Labels', 'load_labels'),
     'results.keypoints': ('Keypoints',),
+    'results.notebook': ('show',),
     'results.overlay': ('draw',),
     'options': ('Options',),
     'pipeline': ('Pipeline',),

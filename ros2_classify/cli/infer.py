@@ -61,6 +61,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         '--results', metavar='FILE',
         help='write the results of all images: .jsonl (JSON lines), .csv, or .json (COCO results)')
     parser.add_argument(
+        '--mcap', metavar='FILE',
+        help='record images, annotations and results for Foxglove (.mcap; needs foxglove-sdk)')
+    parser.add_argument(
         '--json', action='store_true',
         help='print one JSON object, or one for each of many images, instead of a table')
     parser.add_argument(

@@ -77,6 +77,7 @@ def is_many(arguments: argparse.Namespace) -> bool:
 
     sources = arguments.image
     return (len(sources) > 1 or arguments.results is not None
+            or arguments.mcap is not None
             or (arguments.output is not None and is_video(arguments.output))
             or not is_one_image(sources[0]))
 
@@ -103,6 +104,11 @@ class Many:
         rate = _LIVE_RATE if self._source.live else self._source.rate
         self._drawings = arguments.output and drawings(arguments.output, rate, self._source.live)
         self._results = arguments.results and results_file(arguments.results)
+        self._mcap: Any = None
+        if arguments.mcap is not None:
+            from ros2_classify.cli.infer_mcap import mcap_file
+
+            self._mcap = mcap_file(arguments.mcap)
         self._tracker: Tracker | None = None
         self._trails: Trails | None = None
         self._ended = threading.Event()
@@ -114,8 +120,9 @@ class Many:
 
     def __exit__(self, *_: object) -> None:
         """Remove a file that was not begun."""
-        if self._results and not self._ended.is_set():
-            self._results.discard()
+        for output in (self._results, self._mcap):
+            if output and not self._ended.is_set():
+                output.discard()
 
     def run(self, pipeline: Pipeline[Result], options: Options) -> int:
         """Go through the sources; files are whole at the end, whatever ends it."""
@@ -157,7 +164,7 @@ class Many:
         if not self._arguments.json:
             show(f'{self._done} images in {seconds:.1f} s ({self._done / seconds:.1f} a second), '
                  f'{pipeline.engine.provider}')
-        for output in (self._arguments.output, self._arguments.results):
+        for output in (self._arguments.output, self._arguments.results, self._arguments.mcap):
             if output and not self._arguments.json:
                 show(f'wrote {output}')
         return EXIT_OK
@@ -191,6 +198,8 @@ class Many:
                 show(f'  {event}')
         if self._results:
             self._results.write(frame.name, frame.stamp, result, row)
+        if self._mcap:
+            self._mcap.write(image, frame.stamp, result, row)
         if self._drawings:
             self._drawings.write(
                 self._drawn(image, result, options, frame.stamp), frame.name, frame.stamp)
@@ -238,7 +247,7 @@ class Many:
                       parse_zones(self._arguments.event_zones))
 
     def _close(self, complete: bool, last: str, total: int | None) -> None:
-        for output in (self._results, self._drawings):
+        for output in (self._results, self._mcap, self._drawings):
             if output:
                 output.close()
         self._source.close()
@@ -249,7 +258,7 @@ class Many:
 
     @property
     def _shows_each(self) -> bool:
-        return not self._results and not self._drawings
+        return not (self._results or self._drawings or self._mcap)
 
     def _progress(self) -> Any:
         if sys.stderr is not None and sys.stderr.isatty():

@@ -39,7 +39,7 @@ _CODECS = {'.mp4': 'mp4v', '.mov': 'mp4v', '.avi': 'MJPG', '.mkv': 'VP80'}
 _MOST_REPEATED = 100
 
 
-class _File:
+class PartFile:
     """A file that has its name only once it is whole."""
 
     def __init__(self, path: Path) -> None:
@@ -63,7 +63,7 @@ class _Text:
     """A file of results, opened at once, so that an unwritable path is an early error."""
 
     def __init__(self, path: Path) -> None:
-        self._file = _File(path)
+        self._file = PartFile(path)
         self._out = self._file.open()
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ _RESULTS: dict[str, Callable[[Path], Any]] = {'.jsonl': JsonLines, '.csv': Csv, 
 
 def results_file(text: str) -> Any:
     """Return what writes results to a file, by its suffix."""
-    path = _beside_something(text)
+    path = beside_something(text)
     if path.suffix.lower() not in _RESULTS:
         raise InputError(
             f'{path} cannot be written: results go to .jsonl (JSON lines), .csv, or .json (COCO '
@@ -180,7 +180,7 @@ class Video:
 
     def __init__(self, path: Path, rate: float, live: bool) -> None:
         self.path = path
-        self._file = _File(path)
+        self._file = PartFile(path)
         self._rate = rate
         self._live = live
         self._writer: Any = None
@@ -243,7 +243,7 @@ def drawings(text: str, rate: float, live: bool) -> Any:
     """Return what writes annotated images: a video by its suffix, or else a directory."""
     path = Path(os.path.expanduser(text))
     if is_video(text):
-        return Video(_beside_something(text), rate, live)
+        return Video(beside_something(text), rate, live)
     if path.suffix and not path.is_dir() and not text.endswith('/'):
         raise InputError(
             f'{path} cannot be written: several images go into a directory, or into a video '
@@ -251,7 +251,7 @@ def drawings(text: str, rate: float, live: bool) -> Any:
     return Images(path)
 
 
-def _beside_something(text: str) -> Path:
+def beside_something(text: str) -> Path:
     path = Path(os.path.expanduser(text))
     if not path.parent.is_dir():
         raise InputError(

@@ -282,6 +282,13 @@ class ModelDescriptor:
             mapping, Where(origin), name='',
             directory=Path(directory) if directory else Path.cwd())
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from ros2_classify.model.descriptor_writer import mapping_of
+        from ros2_classify.results.html import settings_html
+
+        return settings_html(mapping_of(self))
+
     def with_pixels(self, pixels: str) -> ModelDescriptor:
         """
         Return this descriptor for a model that is fed as a word says.

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.errors import InputError, OutputError
 from ros2_classify.results.checked import check_common, frozen, table, Timing, to_dict
+from ros2_classify.results.html import result_html
 from ros2_classify.results.keypoints import Keypoints
 from ros2_classify.results.masks import Masks
 
@@ -269,6 +270,10 @@ class Detections:
     def to_dict(self) -> dict[str, Any]:
         """Return the result in JSON types: task, image, results, timing_ms."""
         return to_dict(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return result_html(self)
 
     def __str__(self) -> str:
         """Return the result as a table."""

@@ -64,16 +64,32 @@ def rated(keypoints: Keypoints) -> bool:
     return bool((keypoints.scores != keypoints.scores[:, :1]).any())
 
 
+def limbs_of(
+    keypoints: Keypoints, row: int,
+) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    """Return an object's points that are seen, and its limbs as pairs of points in a row."""
+    least = _SURE if rated(keypoints) else 0.0
+    points = [(float(x), float(y)) for x, y in keypoints.points[row]]
+    seen = [score >= least and score > 0 for score in keypoints.scores[row].tolist()]
+    limbs = [points[end] for pair in keypoints.skeleton if seen[pair[0]] and seen[pair[1]]
+             for end in pair]
+    return [point for point, shown in zip(points, seen) if shown], limbs
+
+
+def corners_of(oriented: NDArray[np.float32]) -> list[tuple[float, float]]:
+    """Return the corners of one box ``center x, center y, width, height, angle``."""
+    x, y, width, height, angle = oriented.astype(float).tolist()
+    across = math.cos(angle) * width / 2, math.sin(angle) * width / 2
+    down = -math.sin(angle) * height / 2, math.cos(angle) * height / 2
+    return [(x + right * across[0] + low * down[0], y + right * across[1] + low * down[1])
+            for right, low in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+
+
 def draw_oriented(
     canvas: NDArray[np.uint8], oriented: NDArray[np.float32], color: Color, line: int, rim: bool,
 ) -> None:
     """Draw one box ``center x, center y, width, height, angle``."""
-    x, y, width, height, angle = oriented.astype(float).tolist()
-    across = math.cos(angle) * width / 2, math.sin(angle) * width / 2
-    down = -math.sin(angle) * height / 2, math.cos(angle) * height / 2
-    corners = [(x + right * across[0] + low * down[0], y + right * across[1] + low * down[1])
-               for right, low in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
-    shape = [np.clip(np.rint(corners), -_FAR, _FAR).astype(np.int32)]
+    shape = [np.clip(np.rint(corners_of(oriented)), -_FAR, _FAR).astype(np.int32)]
     if rim:
         cv2.polylines(canvas, shape, True, _DARK, line + 2, cv2.LINE_AA)
     cv2.polylines(canvas, shape, True, color, line, cv2.LINE_AA)

@@ -27,6 +27,7 @@ from ros2_classify.errors import OutputError
 from ros2_classify.results.checked import (
     check_common, check_size, class_rows, frozen, table, Timing, to_dict)
 from ros2_classify.results.detections import Detections
+from ros2_classify.results.html import result_html
 
 __all__ = ['Classification', 'Detections', 'Embedding', 'Result', 'Segmentation', 'Timing']
 
@@ -99,6 +100,10 @@ class Classification:
     def to_dict(self) -> dict[str, Any]:
         """Return the result in JSON types: task, image, results, timing_ms."""
         return to_dict(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return result_html(self)
 
     def __str__(self) -> str:
         """Return the result as a table."""
@@ -194,6 +199,10 @@ class Segmentation:
         """Return the result in JSON types: task, image, results, timing_ms."""
         return to_dict(self)
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return result_html(self)
+
     def __str__(self) -> str:
         """Return the result as a table."""
         if not len(self):
@@ -218,8 +227,6 @@ class Embedding:
         How long the steps took.
     others : mapping of str to Result
         The results of the model's further heads, by their names; empty if it has none.
-    colors : mapping of str to str
-        Colours by label, as the descriptor's `colors`; other labels have those of their ids.
 
     Raises
     ------
@@ -298,6 +305,10 @@ class Embedding:
     def to_dict(self) -> dict[str, Any]:
         """Return the result in JSON types: task, image, results, timing_ms."""
         return to_dict(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return result_html(self)
 
     def __str__(self) -> str:
         """Return the size and the first numbers."""

@@ -1,0 +1,176 @@
+# Copyright 2026 the ros2_classify authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+A recording that Foxglove opens: images, annotations and results (``infer --mcap``).
+
+The topics are those of a server, so that config/foxglove_layout.json shows both.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TYPE_CHECKING
+
+from ros2_classify.cli.infer_outputs import beside_something, PartFile
+from ros2_classify.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from ros2_classify.results.results import Result
+
+    Image = NDArray[np.uint8]
+    Points = list[tuple[float, float]]
+
+IMAGE, ANNOTATIONS, RESULTS = '/camera/image_raw', '/server/annotations', '/results'
+_QUALITY = 90
+# Pixels that the outline of a mask may be off.
+_OUTLINE = 1.0
+_SCHEMA = {
+    'title': 'ros2_classify.Result', 'type': 'object', 'properties': {
+        'source': {'type': 'string'}, 'stamp': {'type': 'number'}, 'model': {'type': 'string'},
+        'task': {'type': 'string'}, 'results': {'type': 'array', 'items': {
+            'type': 'object', 'properties': {
+                'class_id': {'type': 'integer'}, 'label': {'type': 'string'},
+                'score': {'type': 'number'},
+                'box': {'type': 'array', 'items': {'type': 'number'}}}}}}}
+
+
+def mcap_file(text: str) -> McapFile:
+    """Return what writes the recording; `InputError` if that is impossible."""
+    path = beside_something(text)
+    if path.suffix.lower() != '.mcap':
+        raise InputError(f'{path} cannot be written: --mcap writes .mcap, not {path.suffix!r}')
+    return McapFile(path)
+
+
+class McapFile:
+    """The recording; it has its name only once it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import foxglove
+            from foxglove import channels
+        except ImportError as error:
+            raise InputError(
+                '--mcap needs the package foxglove-sdk; pip install foxglove-sdk') from error
+        self._file = PartFile(path)
+        self._context = foxglove.Context()
+        try:
+            self._writer = foxglove.open_mcap(
+                str(self._file.part), allow_overwrite=True, context=self._context)
+        except Exception as error:  # noqa: B902 - the class is not documented
+            raise InputError(f'{path} cannot be written: {error}') from error
+        self._images = channels.CompressedImageChannel(IMAGE, context=self._context)
+        self._annotations = channels.ImageAnnotationsChannel(ANNOTATIONS, context=self._context)
+        self._results = foxglove.Channel(RESULTS, schema=_SCHEMA, context=self._context)
+
+    def write(self, image: Image, stamp: float, result: Result, row: dict[str, Any]) -> None:
+        """Write one image and its result."""
+        import cv2
+        from foxglove.messages import CompressedImage, Timestamp
+
+        nanoseconds = max(round(stamp * 1e9), 0)
+        at = Timestamp(nanoseconds // 10**9, nanoseconds % 10**9)
+        _, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+        self._images.log(CompressedImage(
+            timestamp=at, frame_id='camera', data=data.tobytes(), format='jpeg'),
+            log_time=nanoseconds)
+        self._annotations.log(annotations(result, at), log_time=nanoseconds)
+        self._results.log(json.dumps(row), log_time=nanoseconds)
+
+    def close(self) -> None:
+        """End the file."""
+        self._writer.close()
+        self._file.done()
+
+    def discard(self) -> None:
+        """Remove it."""
+        self._writer.close()
+        self._file.part.unlink(missing_ok=True)
+
+
+def annotations(result: Result, at: Any) -> Any:
+    """Return what Foxglove draws on an image: lines in the overlay's colours, and texts."""
+    from foxglove.messages import (
+        Color, ImageAnnotations, Point2, PointsAnnotation, PointsAnnotationType, TextAnnotation)
+    from ros2_classify.results.overlay_colors import colors_of, text_color
+
+    width, height = result.image_size
+    size = max(10.0, 0.025 * min(width, height))
+    message: dict[str, list[Any]] = {'points': [], 'texts': []}
+    if result.task == 'embedding':
+        return ImageAnnotations(timestamp=at)
+
+    def paint(bgr: tuple[int, int, int], alpha: float = 1.0) -> Color:
+        blue, green, red = bgr
+        return Color(r=red / 255, g=green / 255, b=blue / 255, a=alpha)
+
+    for number, (row, bgr) in enumerate(zip(result.rows(), colors_of(result))):
+        for points, kind, filled in _shapes(result, number, row):
+            message['points'].append(PointsAnnotation(
+                timestamp=at, type=getattr(PointsAnnotationType, kind),
+                points=[Point2(x=float(x), y=float(y)) for x, y in points],
+                outline_color=paint((255, 255, 255) if kind == 'Points' else bgr),
+                fill_color=paint(bgr, 0.35 if filled else 0.0),
+                thickness=max(2.0, min(width, height) / 270) * (2 if kind == 'Points' else 1)))
+        # Classes of the whole image are a list in its corner.
+        x, y = row['box'][:2] if 'box' in row else (0.0, number * 1.5 * size)
+        message['texts'].append(TextAnnotation(
+            timestamp=at, position=Point2(x=float(x), y=float(y)), font_size=size,
+            text=' '.join(filter(None, (
+                row.get('id', ''), row['label'], f'{row["score"]:.2f}',
+                *(f'| {label} {score:.2f}' for _, label, score, _ in (
+                    result.said(number) if result.task == 'detection' else ()))))),
+            text_color=paint(text_color(bgr)), background_color=paint(bgr)))
+    return ImageAnnotations(timestamp=at, **message)
+
+
+def _shapes(result: Any, number: int, row: dict[str, Any]) -> list[tuple[Points, str, bool]]:
+    """Return the lines of one row: points, kind, and whether the inside is tinted."""
+    if result.task == 'classification':
+        return []
+    if result.task == 'segmentation':
+        return [(line, 'LineLoop', True)
+                for line in _outlines(result.label_image == row['class_id'])]
+    shapes: list[tuple[Points, str, bool]] = []
+    if result.masks is not None:
+        instances = result.select([number]).instances()
+        shapes += [(line, 'LineLoop', True) for line in _outlines(instances > 0)]
+    if result.oriented is not None:
+        from ros2_classify.results.overlay_keypoints import corners_of
+
+        shapes.append((corners_of(result.oriented[number]), 'LineLoop', False))
+    else:
+        x1, y1, x2, y2 = row['box']
+        shapes.append(([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], 'LineLoop', False))
+    if result.keypoints is not None:
+        from ros2_classify.results.overlay_keypoints import limbs_of
+
+        points, limbs = limbs_of(result.keypoints, number)
+        shapes += [(limbs, 'LineList', False)] if limbs else []
+        shapes += [(points, 'Points', False)] if points else []
+    return shapes
+
+
+def _outlines(mask: Any) -> list[Points]:
+    import cv2
+    import numpy as np
+
+    found, _ = cv2.findContours(
+        np.asarray(mask, np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return [[(x, y) for x, y in cv2.approxPolyDP(line, _OUTLINE, True)[:, 0].tolist()]
+            for line in found]
