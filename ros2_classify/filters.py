@@ -104,7 +104,8 @@ def _ids_of(
 def colors_by_label(colors: Mapping[str, str], labels: Labels | None) -> dict[str, str]:
     """Return a descriptor's colours by the names of results; OptionsError for an unknown one."""
     return {str(class_id) if labels is None else labels.name(class_id): color
-            for name, color in colors.items() for class_id in _ids_of(name, 'colors', labels, None)}
+            for name, color in colors.items()
+            for class_id in _ids_of(name, 'colors', labels, None)}
 
 
 def size_passes(

@@ -89,7 +89,7 @@ class McapFile:
         self._images.log(CompressedImage(
             timestamp=at, frame_id='camera', data=data.tobytes(), format='jpeg'),
             log_time=nanoseconds)
-        self._annotations.log(annotations(result, at), log_time=nanoseconds)
+        self._annotations.log(image_annotations(result, at), log_time=nanoseconds)
         self._results.log(json.dumps(row), log_time=nanoseconds)
 
     def close(self) -> None:
@@ -103,7 +103,7 @@ class McapFile:
         self._file.part.unlink(missing_ok=True)
 
 
-def annotations(result: Result, at: Any) -> Any:
+def image_annotations(result: Any, at: Any) -> Any:
     """Return what Foxglove draws on an image: lines in the overlay's colours, and texts."""
     from foxglove.messages import (
         Color, ImageAnnotations, Point2, PointsAnnotation, PointsAnnotationType, TextAnnotation)

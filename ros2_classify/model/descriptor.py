@@ -31,7 +31,8 @@ from typing import Any, cast, get_args, Literal
 from ros2_classify.errors import (
     DescriptorError, LabelsError, ModelNotFoundError, OptionsError)
 from ros2_classify.frozen_mapping import FrozenMapping
-from ros2_classify.keys import about, key, Kind, listed, pattern, read, read_values, schema, TEXT
+from ros2_classify.keys import (
+    about, key, Kind, listed, pattern, read, read_values, rows, schema, TEXT)
 from ros2_classify.model.colors import COLORS, COLORS_MEANING
 from ros2_classify.model.defaults import Defaults
 from ros2_classify.model.expected import Expected
@@ -175,7 +176,8 @@ class ModelDescriptor:
     input : InputSpec
         How pixels become the input.
     output : OutputSpec
-        What the outputs mean; with `heads`, those of the first one, as `labels`, `colors` and `defaults`.
+        What the outputs mean; with `heads`, those of the first one, as `labels`,
+        `colors` and `defaults`.
     heads : tuple of ModelDescriptor
         Several results of one inference: a descriptor for each, whose name is the head's.
     stages : tuple of Stage
@@ -231,7 +233,8 @@ class ModelDescriptor:
         OutputSpec(), 'what the outputs mean', unset='inferred',
         kind=Kind(Fields, {}, 'see below'))
     heads: tuple[ModelDescriptor, ...] = key(
-        (), 'several results of one inference, in place of `output`, `labels`, `colors` and `defaults`',
+        (), 'several results of one inference, in place of `output`, `labels`, `colors` and '
+        '`defaults`',
         kind=Kind(Fields, {}, 'see below'), unset='one result')
     stages: tuple[Stage, ...] = key(
         (), 'a detector only: further models that look at its boxes; see '
@@ -284,10 +287,12 @@ class ModelDescriptor:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
-        from ros2_classify.model.descriptor_writer import mapping_of
         from ros2_classify.results.html import settings_html
 
-        return settings_html(mapping_of(self))
+        values = {row.name: getattr(self, row.field) for row in rows(ModelDescriptor)}
+        if isinstance(self.labels, Labels):
+            values['labels'] = [name for _, name in self.labels.items()]
+        return settings_html({name: value for name, value in values.items() if value})
 
     def with_pixels(self, pixels: str) -> ModelDescriptor:
         """

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import dataclasses
 from html import escape
 from typing import Any
 
@@ -52,17 +53,28 @@ def result_html(result: Any) -> str:
 def settings_html(settings: Mapping[str, Any]) -> str:
     """Return the keys and values of a descriptor as a table."""
     rows = ''.join(f'<tr>{_CELL}<b>{_text(key)}</b></td>{_CELL}{_value(value)}</td></tr>'
-                   for key, value in settings.items())
+                   for key, value in settings.items() if _settings(value))
     return f'<table><tbody>{rows}</tbody></table>'
 
 
 def _value(value: Any) -> str:
+    value = _settings(value)
     if isinstance(value, Mapping):
         return _short('; '.join(f'{key}: {_plain(each)}' for key, each in value.items()))
     return _short(_plain(value))
 
 
+def _settings(value: Any) -> Any:
+    """Return the fields of a dataclass that somebody has set, or the value as it is."""
+    if not dataclasses.is_dataclass(value):
+        return value
+    set_ = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)
+            if getattr(value, each.name) != each.default}
+    return {name: each for name, each in set_.items() if each not in (None, '', ())}
+
+
 def _plain(value: Any) -> str:
+    value = _settings(value)
     if isinstance(value, Mapping):
         return '{' + ', '.join(f'{key}: {_plain(each)}' for key, each in value.items()) + '}'
     if isinstance(value, (list, tuple)):

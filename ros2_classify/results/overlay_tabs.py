@@ -16,7 +16,7 @@
 Draw a tab with label and score for each box, where it hides neither tabs nor objects.
 
 A tab moves around its box, then gets smaller text, then loses its score. If it would still hide
-objects, it is left out, and one line counts what has none.
+objects, it is skipped, and one line counts what has none.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _FREE = 0.02
 _MIN_TABS = 3
 # The share of an object that a tab may hide, and of the only one.
 _MAX_HIDDEN = 0.25
-# After so many tabs in a row without room, the rest of a crowd is counted.
+# After this number of tabs in a row without room, the rest of a crowd is counted.
 _MAX_FAILED = 12
 # A box whose shorter side is less than this many tabs high gets smaller text.
 _SMALL = 2.5
@@ -177,10 +177,10 @@ class _Layout:
         places = self._place(row, sizes[:1])
         if not places[0].free and len(sizes) > 1:
             places += self._place(row, sizes[1:])
-        which = next((i for i, each in enumerate(places) if each.free), None)
-        if which is None:
-            which = next((i for i, each in enumerate(places) if each.fits), len(places) - 1)
-        return which, places[which]
+        index = next((i for i, each in enumerate(places) if each.free), -1)
+        if index < 0:
+            index = next((i for i, each in enumerate(places) if each.fits), len(places) - 1)
+        return index, places[index]
 
     def _place(self, row: int, sizes: list[tuple[int, int]]) -> list[_Place]:
         inset, (right, bottom) = self._inset, self._image
@@ -194,8 +194,9 @@ class _Layout:
             wanted = (y1 + inset - height, y1, y2 - inset, y2 - height)
             tops.append([max(min(y, bottom - height), 0) for y in wanted])
             # Moving along an edge costs nothing, to the other side of the box a little.
-            costs.append([[abs(top - y) / height + 0.02 * i, abs(top - y) / height + 0.02 * i + 0.01]
-                          for i, (top, y) in enumerate(zip(tops[-1], wanted))])
+            moved = [abs(top - y) / height + 0.02 * i
+                     for i, (top, y) in enumerate(zip(tops[-1], wanted))]
+            costs.append([[cost, cost + 0.01] for cost in moved])
         shared, hidden = self._covered(lefts, tops, sizes)
         cost = (np.array(costs, np.float32) + shared * 4 + hidden * 4).reshape(len(sizes), 8)
         found = []
@@ -233,4 +234,3 @@ class _Layout:
         parts = high[:, :, np.newaxis, :count] / self._areas
         hidden = (parts * wide[:, np.newaxis, :, :count]).max(axis=3)
         return shared, hidden
-

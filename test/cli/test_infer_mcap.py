@@ -184,7 +184,7 @@ def test_what_cannot_be_written(
 
 def test_a_failure_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(AttributeError):
-        infer_mcap.annotations(None, None)
+        infer_mcap.image_annotations(None, None)
     assert cli.main(['infer', '--model', 'cards_detector', '--source',
                      str(tmp_path / 'none*.png'), '--mcap', str(tmp_path / 'a.mcap')]) != 0
     assert not list(tmp_path.iterdir())
