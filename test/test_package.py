@@ -34,10 +34,11 @@ KEYS = {'cv2': 'python3-opencv', 'google': 'python3-protobuf', 'numpy': 'python3
 # Imported where it is there, done without where not: why, package.xml says.
 # TensorFlow converts models, in a process of its own; _typeshed is for type checkers alone.
 # The benchmark draws with matplotlib and unpacks compressed bags with lz4 and zstandard.
-# rosbags reads bags as sources of images; PIL draws letters, foxglove writes recordings; foxglove_msgs is for Foxglove's image panel alone.
+# rosbags reads bags as sources of images; PIL draws letters; foxglove writes recordings, and
+# foxglove_msgs is for Foxglove's image panel alone.
 OPTIONAL = {'bond', 'foxglove_msgs', 'lz4', 'matplotlib', 'ros2_classify_interfaces',
-            'ros2doctor', 'rosbags', 'foxglove', 'PIL', 'argcomplete', 'tensorflow', 'tf2onnx', '_typeshed',
-            'zstandard'}
+            'ros2doctor', 'rosbags', 'foxglove', 'PIL', 'argcomplete', 'tensorflow', 'tf2onnx',
+            '_typeshed', 'zstandard'}
 # `testing` makes models for tests: pip's extra `test` has it, rosdep has no key.
 TEST_ONLY = {'onnx'}
 
