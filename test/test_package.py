@@ -165,9 +165,8 @@ def test_the_wheel_offers_the_extras(wheel):
     metadata = next(name for name in wheel.namelist() if name.endswith('/METADATA'))
     text = wheel.read(metadata).decode()
     assert set(re.findall(r'^Provides-Extra: (\w+)', text, re.MULTILINE)) == {
-        'bag', 'completion', 'cpu', 'gpu', 'openvino', 'tensorflow', 'test', 'tools',
-        'bag', 'completion', 'cpu', 'fonts', 'gpu', 'mcap', 'tensorflow', 'test', 'tools',
-        'training'}
+        'bag', 'completion', 'cpu', 'fonts', 'gpu', 'mcap', 'openvino', 'tensorflow', 'test',
+        'tools', 'training'}
     assert 'Requires-Dist: onnxruntime' in text
     # Without an extra, no build of onnxruntime comes: one that is there already is not doubled.
     for line in text.splitlines():
