@@ -27,6 +27,8 @@ import threading
 import time
 from typing import TextIO
 
+from ros2_classify.limits import shown
+
 _LOGGER = logging.getLogger(__name__)
 
 # Seconds between lines.
@@ -142,6 +144,11 @@ class Meter:
         return self._done - before < speed * max(now - then, 1e-9)
 
 
+def _one_line(text: str) -> str:
+    """Return a text that stays on its line: names of models come from their files."""
+    return shown(text.replace('\n', ' '), 300)
+
+
 class TerminalProgress:
     """Rewrites one line of a terminal."""
 
@@ -157,7 +164,7 @@ class TerminalProgress:
         if now < self._next and not status.finished:
             return
         self._next = now + 0.1
-        text = str(status)
+        text = _one_line(str(status))
         self._stream.write(f'\r{text.ljust(self._width)}{chr(10) if status.finished else ""}')
         self._stream.flush()
         self._width = 0 if status.finished else len(text)
@@ -239,5 +246,5 @@ def log_step_progress() -> StepProgress:
 
 def _terminal_step(text: str, done: bool) -> None:
     # The escape sequence clears the rest of a longer line.
-    sys.stderr.write(f'\r{text}\x1b[K')
+    sys.stderr.write(f'\r{_one_line(text)}\x1b[K')
     sys.stderr.flush()

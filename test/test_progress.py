@@ -80,6 +80,19 @@ def test_a_terminal_gets_one_line() -> None:
     assert third.endswith('(100 %)\n')
 
 
+def test_a_name_does_not_control_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    TerminalProgress(stream, Clock())(Status('a\x1b]0;x\x07\nb' + 'x' * 10_000, 1, 2, 1.0))
+    assert stream.getvalue().startswith(r'\ra\x1b]0;x\x07 b'.replace(r'\r', '\r'))
+    assert '\x1b' not in stream.getvalue() and '\n' not in stream.getvalue()
+    assert len(stream.getvalue()) < 400
+    errors = io.StringIO()
+    errors.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, 'stderr', errors)
+    default_step_progress()('converting \x1b[2J\nm', False)
+    assert errors.getvalue() == '\rconverting \\x1b[2J m\x1b[K'
+
+
 def test_a_log_gets_a_line_once_in_a_while() -> None:
     clock, lines = Clock(), []
     show = LogProgress(lines.append, 5.0, clock)
