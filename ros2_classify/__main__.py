@@ -12,6 +12,8 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+# PYTHON_ARGCOMPLETE_OK: the shell may ask for completions.
+
 """``python -m ros2_classify``."""
 
 import sys

@@ -64,6 +64,13 @@ def test_the_program_that_the_shell_finds():
     assert completions('ros2_classify doc', program=(program,)) == ['doctor']
 
 
+def test_the_module_says_that_it_completes():
+    """What the shell looks for before it runs ``python -m ros2_classify``."""
+    subprocess.run(
+        [sys.executable, '-m', 'argcomplete._check_module', 'ros2_classify'], check=True,
+        timeout=60, cwd=shared_data.ROOT, env={**os.environ, 'PYTHONPATH': str(shared_data.ROOT)})
+
+
 def test_nothing_is_imported_without_a_shell_that_asks():
     code = """
 import sys

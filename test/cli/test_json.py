@@ -24,8 +24,8 @@ from ros2_classify import cli
 from ros2_classify.testing import save_color_classifier
 from shared_data import ROOT
 
-# Verbs that print no data: a page and its URL; nodes, which pass their arguments on.
-WITHOUT = {'watch', *cli.NODES}
+# Verbs that print no data: pages and their URLs; nodes, which pass their arguments on.
+WITHOUT = {'watch', 'label', *cli.NODES}
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def file_problem(text: str) -> str:
     import yaml
 
     try:
-        data = yaml.load(text, _loader(yaml))
+        data = _read(yaml, text)
     except yaml.YAMLError as error:
         return _yaml_sentence(text, error)
     if data is None:
@@ -144,7 +144,7 @@ def sections_of(name: str) -> list[str]:
                 walk(full, section)
 
     try:
-        walk('', yaml.load(Path(name).read_text(encoding='utf-8'), _loader(yaml)))
+        walk('', _read(yaml, Path(name).read_text(encoding='utf-8')))
     except (OSError, ValueError, yaml.YAMLError):
         return []
     return found
@@ -197,7 +197,7 @@ def _yaml_problem(text: str) -> str:
     import yaml
 
     try:
-        value = yaml.load(text, _loader(yaml))
+        value = _read(yaml, text)
     except yaml.YAMLError as error:
         return _yaml_sentence(text, error)
     problem = _value_problem(value)
@@ -214,15 +214,19 @@ def _yaml_sentence(text: str, error: Any) -> str:
     return f'{line}this is no YAML ({reason}); check brackets, quotes and indents'
 
 
-def _loader(yaml: Any) -> Any:
-    """Return a loader that reads numbers such as 1e-3 as rcl does."""
+def _read(yaml: Any, text: str) -> Any:
+    """Return plain data, with numbers such as 1e-3 read as rcl does."""
     class Loader(yaml.SafeLoader):  # type: ignore[misc,name-defined,unused-ignore]
         pass
 
     Loader.add_implicit_resolver(
         'tag:yaml.org,2002:float', re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+'),
         list('-+.0123456789'))
-    return Loader
+    loader = Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 _BY_OPTION: dict[str, Callable[[str, str], str]] = {
