@@ -16,6 +16,7 @@
 """Choosing images: duplicates, distance, doubt, rare classes; and what is written."""
 
 import json
+import shutil
 import xml.etree.ElementTree as ElementTree
 
 import cv2
@@ -144,6 +145,32 @@ def test_a_second_run_adds_only_what_is_new(capsys, recording, tmp_path):
     assert len(later) == 8 and first.items() <= later.items()
     page = (out / 'index.html').read_text()
     assert page.count('<img') == 8 and 'http' not in page
+
+
+def test_datumaro_reads_as_many_images_and_boxes(recording, tmp_path):
+    """COCO and VOC in the directories that it expects, the others as they are."""
+    datumaro = pytest.importorskip(
+        'datumaro.components.dataset', reason='reads the labels back with datumaro')
+    out = tmp_path / 'out'
+    curating.curate('cards_detector', [str(recording)], out, curating.Plan(
+        count=5, formats=('coco', 'yolo', 'voc', 'cvat')))
+    mine = json.loads((out / 'instances.json').read_text())
+    names = [each['name'] for each in mine['categories']]
+    coco, voc = tmp_path / 'coco', tmp_path / 'voc'
+    shutil.copytree(out / 'images', coco / 'images/default')
+    (coco / 'annotations').mkdir()
+    shutil.copy(out / 'instances.json', coco / 'annotations/instances_default.json')
+    shutil.copytree(out / 'images', voc / 'JPEGImages')
+    shutil.copytree(out / 'Annotations', voc / 'Annotations')
+    (voc / 'ImageSets/Main').mkdir(parents=True)
+    (voc / 'ImageSets/Main/default.txt').write_text(''.join(
+        f'{path.stem}\n' for path in (out / 'images').iterdir()))
+    (voc / 'labelmap.txt').write_text(''.join(f'{name}:::\n' for name in names))
+    for kind, place in (('coco_instances', coco), ('voc_detection', voc), ('yolo', out),
+                        ('cvat', out / 'annotations.xml')):
+        items = list(datumaro.Dataset.import_from(str(place), kind))
+        boxes = [each for item in items for each in item.annotations if each.type.name == 'bbox']
+        assert (len(items), len(boxes)) == (5, len(mine['annotations'])), kind
 
 
 def test_labels_are_marked_as_those_of_a_model(capsys, recording, tmp_path):
