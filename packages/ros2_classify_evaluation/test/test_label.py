@@ -17,6 +17,7 @@
 import json
 import os
 from pathlib import Path
+import re
 import signal
 import subprocess
 import sys
@@ -189,7 +190,7 @@ def wait_for(condition, process=None, seconds=300.0):
 
 
 def workers_of(process, word):
-    """Return the processes below one, whose command lines have a word."""
+    """Return the processes below one, whose command lines match."""
     found, parents = [], {process.pid}
     entries = [(int(each.name), (each / 'stat').read_text().rsplit(')')[-1].split()[1])
                for each in Path('/proc').iterdir() if each.name.isdigit() and (each / 'stat')
@@ -201,7 +202,7 @@ def workers_of(process, word):
         grown = bool(more)
     for pid in sorted(parents - {process.pid}):
         try:
-            if word in Path(f'/proc/{pid}/cmdline').read_text():
+            if re.search(word, Path(f'/proc/{pid}/cmdline').read_text()):
                 found.append(pid)
         except OSError:
             pass
@@ -214,7 +215,7 @@ def pieces_in(out):
 
 @pytest.mark.stress
 @pytest.mark.parametrize('engine, word', [
-    ('local', 'multiprocessing-fork'), ('dask', 'multiprocessing-fork'), ('ray', 'ray::')])
+    ('local', 'multiprocessing-fork'), ('dask', 'multiprocessing-fork'), ('ray', '^ray::')])
 def test_a_killed_worker_loses_and_doubles_nothing(drives, plain, tmp_path, engine, word):
     if engine != 'local':
         pytest.importorskip({'dask': 'distributed', 'ray': 'ray'}[engine],
