@@ -37,6 +37,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = shared_data.find_data()
 MODELS = [*sorted((ROOT / 'models').glob('*.onnx')),
           *(sorted(DATA.glob('models*/*.onnx')) if DATA is not None else ())]
+# Models of 8-bit numbers are rounded in another way: `models tune` refuses OpenVINO for them.
+DIFFERENT = {'coco_ssd_mobilenet_v1_1.0_quant_2018_06_29'}
 PATIENCE = 240.0
 
 pytestmark = pytest.mark.skipif(
@@ -76,7 +78,7 @@ def test_results_equal_those_of_the_cpu(
     except EngineError as error:
         pytest.skip(f'OpenVINO refuses it: {error}'[:150])
     parity = compare(expected, found, threshold)
-    assert not parity.problem(0.0, exact=True), parity
-    print(model.stem, parity)
+    # What `models tune` would say.
+    assert bool(parity.problem(0.0, exact=True)) == (model.stem in DIFFERENT), parity
     # Compiled once: the second start finds what the first has left.
     assert list((tmp_path / 'cache' / 'openvino').glob('*/complete'))
