@@ -61,6 +61,9 @@ def test_verbs(workplace, capsys, command):
     if 'describe' in command.arguments:
         # It replaces no file; here there is none yet.
         (workplace / 'my_model.yaml').unlink()
+    if any(word.startswith('models/scenes') for word in command.arguments):
+        (workplace / 'models').mkdir(exist_ok=True)
+        (workplace / 'models/scenes').symlink_to(shared_data.ROOT / 'models/scenes')
     try:
         code = cli.main(command.arguments)
     except SystemExit as end:  # --help ends so
