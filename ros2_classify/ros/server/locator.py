@@ -219,7 +219,7 @@ class Locator:
                 self._tell(_ALONE[reason.key](self._topic, reason.number), 1)
         known = where.known
         self.located += int(known.sum())
-        return result.with_positions(inside), _published(
+        return result.with_positions(inside), published(
             result, frame, where, known, turns, moved)
 
     def _model(self, result: Detections) -> CameraModel:
@@ -296,7 +296,7 @@ def _unregistered(topic: str, difference: str) -> _Problem:
     return _Problem(find('depth_unregistered', topic=topic, difference=difference))
 
 
-def _published(
+def published(
         result: Detections, frame: str, where: Positions, known: Any,
         turns: Sequence[Floats] | None, moved: Floats | None) -> Located:
     """Return what is known, in the frame where it is published."""

@@ -27,6 +27,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.task import Future
+from ros2_classify.errors import OptionsError
 from ros2_classify.ros.diagnostics.issues import find
 from ros2_classify.ros.messages.transports import TRANSPORTS
 from ros2_classify.ros.messages.vision import load_type, MESSAGES, to_msg
@@ -188,6 +189,13 @@ class Looking:
         for search in tuple(self._searches):
             if problem := _unknown(search.question, model):
                 search.end(f'the model has been replaced: {problem}')
+
+    def prefix_of(self, name: str) -> str:
+        """Return the prefix of the parameters of a stream; OptionsError if there is none."""
+        found = self._find(name)
+        if isinstance(found, str):
+            raise OptionsError(found)
+        return found.prefix
 
     def _find(self, name: str) -> CameraStream | str:
         """Return the stream of a topic, or of a namespace of results; or why there is none."""

@@ -34,6 +34,7 @@ from ros2_classify.ros.messages.keypoints import keypoints_msg
 from ros2_classify.ros.messages.vision import load_type, MESSAGES, to_msg
 from ros2_classify.ros.server.inference import Drop, Outcome
 from ros2_classify.ros.server.parameters import ResultSettings
+from ros2_classify.ros.server.service_depth import depth_of, DepthOfRequest
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,16 +45,13 @@ class Request:
     image: Any
     response: Any
     responded: Future
+    stream: str = ''  # the prefix of the parameters that count
+    depth: DepthOfRequest | None = None
 
     @property
     def origin(self) -> str:
         """The name of the service."""
         return self.service.name
-
-    @property
-    def stream(self) -> str:
-        """The node's parameters count."""
-        return ''
 
     @property
     def tracks(self) -> bool:
@@ -75,17 +73,19 @@ class InferenceService:
     """
     The service of the loaded model's task; ImportError if its interfaces are not installed.
 
-    `submit` returns why a `Request` can't be taken, or nothing. `handled` counts the requests that
+    `submit` returns why a `Request` can't be taken, or nothing; `prefix_of` returns the prefix of
+    the parameters of a camera that a request names, or raises OptionsError. `handled` counts the requests that
     got a result, or were refused for another reason than the node's stop.
     """
 
     def __init__(self, node: Node, task: str, submit: Callable[[Request], str],
-                 bridge: Bridge) -> None:
+                 bridge: Bridge, prefix_of: Callable[[str], str]) -> None:
         row = MESSAGES[task]
         service_type = load_type(row.service)
         self._node = node
         self._field = row.topic
         self._submit = submit
+        self._prefix_of = prefix_of
         self.bridge = bridge
         self._counting = threading.Lock()
         self.handled = 0
@@ -110,7 +110,14 @@ class InferenceService:
         return self._service.srv_name
 
     async def _serve(self, request: Any, response: Any) -> Any:
-        pending = Request(self, request.image, response, Future())
+        try:
+            # An older package of interfaces has none of these fields.
+            name = getattr(request, 'stream', '')
+            pending = Request(
+                self, request.image, response, Future(), self._prefix_of(name) if name else '',
+                depth_of(request))
+        except Ros2ClassifyError as error:
+            return _fail(response, str(error))
         refusal = self._submit(pending)
         if refusal:
             return _fail(response, refusal)
@@ -125,6 +132,8 @@ class InferenceService:
                 setattr(request.response, self._field, to_msg(
                     outcome.result, request.image.header, outcome.class_id))
                 _add_details(request.response, outcome.result, request.image.header)
+                if request.depth is not None:
+                    request.depth.fill(request.response, outcome)
                 request.response.success = True
             except Exception as error:  # noqa: B902 - the caller gets a response in any case
                 reason = f'unexpected {type(error).__name__}: {error}'

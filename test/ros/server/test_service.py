@@ -14,10 +14,13 @@
 
 """The services: results while the stream runs, refusals in words, and a server without them."""
 
+from array import array
+
+import numpy as np
 import pytest
 from ros_models import save_sleeper
 from ros_stream import Camera
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import Classification, Detection2DArray
 
 srv = pytest.importorskip(
@@ -69,6 +72,64 @@ def test_requests_follow_the_same_thresholds_and_need_no_camera(start, peer, det
     response = peer.call(srv.Detect, '/server/detect', request)
     assert len(response.detections.detections) == 1
     assert response.detections.detections[0].bbox.center.position.x == 50.0
+    server.stop()
+
+
+def test_the_filters_of_a_named_camera_count(start, peer, detector):
+    server = start('server', {
+        'model': detector, 'image_topics': '[/ask/left/image, /ask/right/image]',
+        'ask.left.score_threshold': 0.8})
+    image = Camera(peer, '/still', size=(100, 40)).message(RED)
+    counts = []
+    for stream in ('', '/ask/left/image', 'ask/left', '/ask/right'):
+        response = peer.call(srv.Detect, '/server/detect', srv.Detect.Request(
+            image=image, stream=stream))
+        assert response.success, response.message
+        counts.append(len(response.detections.detections))
+    assert counts == [2, 1, 1, 2]
+    response = peer.call(srv.Detect, '/server/detect', srv.Detect.Request(
+        image=image, stream='middle'))
+    assert not response.success and "there is no camera 'middle'; give one of:" in response.message
+    server.stop()
+
+
+def test_depth_in_the_request_gives_positions(start, peer, detector):
+    server = start('server', {'model': detector})
+    image = Camera(peer, '/still', size=(100, 40)).message(RED, frame_id='eye')
+    metres = np.full((40, 100), 2.0, np.float32)
+    depth = Image(width=100, height=40, step=400, encoding='32FC1')
+    depth.header.frame_id = 'eye'
+    depth.data = array('B', metres.tobytes())
+    info = CameraInfo(width=100, height=40, distortion_model='plumb_bob',
+                      k=[50.0, 0.0, 49.5, 0.0, 50.0, 19.5, 0.0, 0.0, 1.0])
+
+    def detect(**more):
+        return peer.call(srv.Detect, '/server/detect', srv.Detect.Request(image=image, **more))
+
+    response = detect(depth=depth, camera_info=info)
+    assert response.success, response.message
+    assert list(response.without_position) == ['', '']
+    assert response.detections_3d.header.frame_id == 'eye'
+    for flat, found in zip(response.detections.detections, response.detections_3d.detections):
+        at, box = found.bbox.center.position, flat.bbox.center.position
+        # A pinhole of 50 pixels, whose middle is that of the image.
+        assert (at.x, at.y, at.z) == pytest.approx(
+            ((box.x - 50) / 50 * 2, (box.y - 20) / 50 * 2, 2.0), abs=1e-5)
+        assert found.bbox.size.x == pytest.approx(flat.bbox.size_x / 50 * 2)
+        assert found.results[0].hypothesis.class_id == flat.results[0].hypothesis.class_id
+    depth.data = array('B', np.zeros_like(metres).tobytes())
+    response = detect(depth=depth, camera_info=info)
+    assert response.success and not response.detections_3d.detections
+    assert set(response.without_position) == {
+        '100% of its pixels in the depth image are invalid'}
+    assert len(detect().without_position) == 0
+    for more, words in (({'depth': depth}, 'camera_info is empty'),
+                        ({'camera_info': info}, 'depth is empty')):
+        response = detect(**more)
+        assert not response.success and words in response.message
+    depth.header.frame_id = 'other'
+    response = detect(depth=depth, camera_info=info)
+    assert not response.success and 'registered' in response.message
     server.stop()
 
 
