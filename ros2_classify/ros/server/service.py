@@ -74,8 +74,8 @@ class InferenceService:
     The service of the loaded model's task; ImportError if its interfaces are not installed.
 
     `submit` returns why a `Request` can't be taken, or nothing; `prefix_of` returns the prefix of
-    the parameters of a camera that a request names, or raises OptionsError. `handled` counts the requests that
-    got a result, or were refused for another reason than the node's stop.
+    the parameters of a camera that a request names, or raises OptionsError. `handled` counts the
+    requests that got a result, or were refused for another reason than the node's stop.
     """
 
     def __init__(self, node: Node, task: str, submit: Callable[[Request], str],

@@ -48,9 +48,12 @@ class DepthOfRequest:
 
 def depth_of(request: Any) -> DepthOfRequest | None:
     """Return the depth of a request; None without; InputError if it is half of it."""
-    depth, info = (getattr(request, name, None) for name in ('depth', 'camera_info'))
-    has_depth = depth is not None and bool(depth.width or depth.height or depth.data)
-    has_info = info is not None and bool(info.width or info.height)
+    # An older package of interfaces has none of these fields.
+    depth, info = getattr(request, 'depth', None), getattr(request, 'camera_info', None)
+    if depth is None or info is None:
+        return None
+    has_depth = bool(depth.width or depth.height or depth.data)
+    has_info = bool(info.width or info.height)
     if not has_depth and not has_info:
         return None
     if not (has_depth and has_info):
