@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import sys
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -68,12 +68,20 @@ def hri(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
                                           for part in ('HIP', 'KNEE', 'ANKLE')),
         'LEFT_EYE', 'RIGHT_EYE', 'LEFT_EAR', 'RIGHT_EAR']
 
-    class Skeleton2D(SimpleNamespace):
-        pass
+    class Skeleton2D:
+        __slots__ = ('header', 'skeleton')
+
+        def __init__(self, header: Any) -> None:
+            self.header = header
+
+    class NormalizedPointOfInterest2D:
+        __slots__ = ('x', 'y', 'c')
+
     for number, name in enumerate(names):
         setattr(Skeleton2D, name, number)
     module.Skeleton2D = Skeleton2D  # type: ignore[attr-defined]
-    module.NormalizedPointOfInterest2D = SimpleNamespace  # type: ignore[attr-defined]
+    module.NormalizedPointOfInterest2D = (  # type: ignore[attr-defined]
+        NormalizedPointOfInterest2D)
     monkeypatch.setitem(sys.modules, 'hri_msgs', parent)
     monkeypatch.setitem(sys.modules, 'hri_msgs.msg', module)
     return module

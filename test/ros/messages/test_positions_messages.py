@@ -21,7 +21,7 @@ from dataclasses import replace
 import sys
 import threading
 import time
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import numpy as np
 import positions_time
@@ -126,13 +126,32 @@ def test_trails_are_of_ids_and_of_one_frame():
     assert len(trails.add(replace(where, frame_id='odom'))[1]) == 1
 
 
+# The fields of foxglove_msgs' messages that are in all of its releases for ROS 2.
+FOXGLOVE = {
+    'Color': ('r', 'g', 'b', 'a'), 'Point2': ('x', 'y'),
+    'TextAnnotation': ('timestamp', 'position', 'text', 'font_size', 'text_color',
+                       'background_color'),
+    'PointsAnnotation': ('timestamp', 'type', 'points', 'outline_color', 'outline_colors',
+                         'fill_color', 'thickness'),
+    'ImageAnnotations': ('circles', 'points', 'texts')}
+
+
+def stand_in(name, fields):
+    """Return a message type that has these fields only."""
+    def begin(self, **given):
+        for field in fields:
+            setattr(self, field, given.pop(field, []))
+        assert not given, f'{name} has no {given}'
+
+    return type(name, (), {'__slots__': fields, '__init__': begin})
+
+
 def test_annotations_for_foxglove(monkeypatch):
     """The package is in no registry: its types are stood in for."""
     module = ModuleType('foxglove_msgs.msg')
-    for name in ('Color', 'Point2', 'TextAnnotation'):
-        setattr(module, name, type(name, (SimpleNamespace,), {}))
-    module.PointsAnnotation = type('PointsAnnotation', (SimpleNamespace,), {'LINE_LOOP': 2})
-    module.ImageAnnotations = lambda: SimpleNamespace(points=[], texts=[])
+    for name, fields in FOXGLOVE.items():
+        setattr(module, name, stand_in(name, fields))
+    module.PointsAnnotation.LINE_LOOP = 2
     monkeypatch.setitem(sys.modules, 'foxglove_msgs', ModuleType('foxglove_msgs'))
     monkeypatch.setitem(sys.modules, 'foxglove_msgs.msg', module)
     result = replace(sample().result, positions=np.array([[0, 3.0, 4.0], [np.nan] * 3]))
