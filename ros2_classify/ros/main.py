@@ -101,7 +101,11 @@ def run(program: str, create: Callable[[runtime.Stop], Any], args: Sequence[str]
     """Run a node until it is done or asked to end; a receiver publishes no camera images."""
     words = sys.argv[1:] if args is None else list(args)
     if {'-h', '--help'} & set(words):
-        print(usage(program))
+        try:
+            print(usage(program), flush=True)
+        except BrokenPipeError:
+            # The reader (head, less) is gone; Python must not write to it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     require('rclpy', 'sensor_msgs', *(('vision_msgs',) if needs_vision else ()))
     # OpenCV warns of every damaged image on stderr, unthrottled; the node's log says it already.

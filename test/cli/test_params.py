@@ -45,6 +45,14 @@ def test_the_help_has_every_parameter_with_its_facts(capsys, node):
         assert all(f'\n{title}:\n' in text for title, _ in groups)
 
 
+def test_a_reader_that_has_enough_is_no_error():
+    command = f'{sys.executable} -m ros2_classify server --help; echo "code $?" >&2'
+    writer = subprocess.Popen(
+        ['bash', '-c', f'({command}) | true'], stderr=subprocess.PIPE, text=True,
+        env={**os.environ, 'PYTHONPATH': str(shared_data.ROOT)})
+    assert writer.communicate(timeout=60)[1] == 'code 0\n'
+
+
 def test_lines_of_the_help_fit_a_terminal():
     for width in (60, 99):
         text = help_text(TABLES['server'][0][1], width)
