@@ -215,7 +215,8 @@ def pieces_in(out):
 
 @pytest.mark.stress
 @pytest.mark.parametrize('engine, word', [
-    ('local', 'multiprocessing-fork'), ('dask', 'multiprocessing-fork'), ('ray', '^ray::(work|IDLE)')])
+    ('local', 'multiprocessing-fork'), ('dask', 'multiprocessing-fork'),
+    ('ray', '^ray::(work|IDLE)')])
 def test_a_killed_worker_loses_and_doubles_nothing(drives, plain, tmp_path, engine, word):
     if engine != 'local':
         pytest.importorskip({'dask': 'distributed', 'ray': 'ray'}[engine],
