@@ -97,7 +97,8 @@ def test_a_model_is_one_file(tree: Path, run: Run) -> None:
     assert boxes_of(run) == [('two cents', [16, 24, 48, 72])]
     assert run(['-m', 'ros2_classify', 'models', 'check', 'coins']).returncode == 0
     listed = run(['-m', 'ros2_classify', 'models', 'list']).stdout
-    assert listed.splitlines()[1].startswith('coins  detection  Apache-2.0  ')
+    row = next(line for line in listed.splitlines() if line.startswith('coins '))
+    assert re.match(r'coins +detection +\S+ \S+ +Apache-2.0 ', row)
 
 
 def test_a_decoder_is_one_file_and_one_row(tree: Path, run: Run) -> None:
