@@ -75,10 +75,10 @@ def test_names_change_with_the_file_and_the_model(drives, tmp_path):
     piece = expand([str(drives / '0.png')])[0]
     assert piece.name('a') == piece.name('a') != piece.name('b')
     before = piece.name('a')
-    stat = os.stat(piece.path)
-    os.utime(piece.path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 10**9))
+    stat = os.stat(drives / '0.png')
+    os.utime(drives / '0.png', ns=(stat.st_atime_ns, stat.st_mtime_ns + 10**9))
     assert piece.name('a') != before
-    os.utime(piece.path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    os.utime(drives / '0.png', ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def test_labels_are_those_of_the_model(drives, plain, samples):
