@@ -341,11 +341,11 @@ ATTACKS: dict[str, tuple[Maker, Reader, int, int, int, float]] = {
 }
 # Of files that no server reads: recordings, datasets, calibrations.
 ELSEWHERE: dict[str, tuple[Maker, Reader, int, int, int, float]] = {
-    'chunk of a bag': (bag_chunk, read_bag, 4, 1024, 800, 120.0),
+    'chunk of a bag': (bag_chunk, read_bag, 80, 320, 800, 120.0),
     'elements of voc': (voc_elements, read_dataset('voc', 'Annotations/a.xml'), 30, MIB, 50, 10.0),
-    'lists of yolo': (yolo_lists, read_dataset('yolo', 'data.yaml'), 3000, 4 * MIB, 500, 120.0),
+    'lists of yolo': (yolo_lists, read_dataset('yolo', 'data.yaml'), 150_000, 4 * MIB, 500, 120.0),
     'field of a table': (csv_field, read_dataset('csv', 'a.csv'), 1000, 4 * MIB, 50, 10.0),
-    'values of a camera': (camera_values, read_camera, 2000, 4 * MIB, 500, 60.0),
+    'values of a camera': (camera_values, read_camera, 150_000, 4 * MIB, 500, 60.0),
 }
 # Read with success at every size: what multiplies does not reach the decoder.
 HARMLESS: dict[str, tuple[Maker, Reader, int, int, int, float]] = {

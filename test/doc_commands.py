@@ -69,6 +69,7 @@ NOT_RUN = (
     (r'ros2 run rqt_', 'needs a desktop'),
     (r'ros2 (topic|lifecycle|param|pkg|service|action|bag) ',
      'needs the command line tools of ROS 2'),
+    (r'dask (scheduler|worker) ', 'starts a cluster; test_label.py starts one where Dask is'),
     (r'ros2 launch foxglove_bridge ', 'needs the bridge of Foxglove'),
     (r'yolo export ', 'needs PyTorch and the package of Ultralytics'),
     (r'python -m ros2_classify infer .*--source drive.mcap',

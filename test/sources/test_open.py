@@ -105,7 +105,10 @@ def test_a_claimed_rate_nobody_believes_is_replaced(tmp_path, monkeypatch):
             self._capture = capture(name)
 
         def __getattr__(self, name):
-            return (lambda _: 90000.0) if name == 'get' else getattr(self._capture, name)
+            return getattr(self._capture, name)
+
+        def get(self, what):
+            return 90000.0 if what == cv2.CAP_PROP_FPS else self._capture.get(what)
 
     capture = cv2.VideoCapture
     monkeypatch.setattr(cv2, 'VideoCapture', Liar)

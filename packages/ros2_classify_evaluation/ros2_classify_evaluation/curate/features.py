@@ -119,7 +119,7 @@ def _tapped(model: str, directory: Path) -> Any:
             results, options=FrozenMapping({**results.options, 'output': outputs[0]}))
     first = replace(complete, name='result', output=results, heads=())
     features = replace(complete, name='features', output=output, task='embedding', labels=None,
-                       heads=())
+                       colors=FrozenMapping({}), heads=())
     return replace(complete, source=type(complete.source)(path=str(path)), directory=directory,
                    output=results, heads=(first, features))
 
