@@ -15,11 +15,14 @@
 
 """The processes of a run: replies, ends and failures."""
 
+from collections import deque
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
+from ros2_classify_benchmark import processes
 from ros2_classify_benchmark.processes import BenchError, environment, Helper, NodeProcess
 
 HELPER = """
@@ -111,3 +114,20 @@ def test_a_run_has_a_domain_of_its_own():
 def test_modules_are_compiled_once_as_where_they_are_installed(monkeypatch):
     monkeypatch.setenv('PYTHONDONTWRITEBYTECODE', '1')
     assert 'PYTHONDONTWRITEBYTECODE' not in environment()
+
+
+def test_runs_at_the_same_time_have_different_domains(monkeypatch, tmp_path):
+    monkeypatch.setattr(processes, '_LOCKS', tmp_path / 'locks')
+    monkeypatch.setattr(processes, '_DOMAINS', range(61, 64))
+    monkeypatch.setattr(processes, '_taken', deque(maxlen=3))
+    one, other = environment()['ROS_DOMAIN_ID'], environment()['ROS_DOMAIN_ID']
+    code = ('import sys; from pathlib import Path; from ros2_classify_benchmark import processes; '
+            'processes._LOCKS = Path(sys.argv[1]); processes._DOMAINS = range(61, 64); '
+            "print(processes.environment()['ROS_DOMAIN_ID'])")
+    third = subprocess.run(
+        [sys.executable, '-c', code, tmp_path / 'locks'], capture_output=True, text=True,
+        check=True).stdout.strip()
+    assert {one, other, third} == {'61', '62', '63'}
+    # With none left, any will do.
+    environment()
+    assert environment()['ROS_DOMAIN_ID'] in {'61', '62', '63'}

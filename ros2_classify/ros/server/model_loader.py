@@ -146,6 +146,7 @@ class LoadingModel:
         try:
             model = self._work(self._cancelled, self._starting)
         except BaseException as error:  # noqa: B902 - raised again by `result`
+            _forget(error)
             self._end(None, error)
         else:
             self._end(model, None)
@@ -184,6 +185,23 @@ class LoadingModel:
         # A future does not wake the executor that sleeps while a callback waits for it.
         self._wake()
         return True
+
+
+def _forget(error: BaseException) -> None:
+    """
+    Free what the functions that raised it had read: megabytes of a file that is no model.
+
+    They live as long as the error: until its response has been sent, after the heap was trimmed,
+    and in a cycle until garbage is collected, which counts objects and not megabytes.
+    """
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        each = left.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            traceback.clear_frames(each.__traceback__)
+            left += [each.__cause__, each.__context__]
 
 
 class ModelLoader:

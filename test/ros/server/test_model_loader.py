@@ -17,10 +17,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+import gc
 import itertools
 import threading
 import time
+import traceback
 from typing import Any
+import weakref
 
 import pytest
 from ros2_classify.engines import EngineSettings
@@ -125,6 +128,44 @@ def test_a_model_comes_and_an_error_goes_through(make: Callable[[float], Bed]) -
         bed.load(fail)
     assert bed.load() is bed.model
     assert bed.stop.abandoned.count == 0 and not bed.stop.has_abandoned_thread
+
+
+def test_what_was_read_of_a_model_that_is_refused_is_freed_before_its_error_is_told(
+        make: Callable[[float], Bed]) -> None:
+    class Text:
+        """Megabytes of a file."""
+
+    read = []
+
+    def parse(text: Text) -> None:
+        own = Text()
+        read.extend(map(weakref.ref, (text, own)))
+        try:
+            raise KeyError
+        except KeyError as error:
+            again = error  # a cycle, as in many a parser
+            raise ValueError('no model') from again
+
+    def work(*_: Any) -> Any:
+        text = Text()
+        try:
+            parse(text)
+        except ValueError as error:
+            raise EngineError('refused') from error
+
+    bed = make(0.0)
+    gc.disable()
+    try:
+        failing = bed.begin(work)
+        assert failing.wait(DEADLINE)
+        assert [each() for each in read] == [None, None]
+        with pytest.raises(EngineError, match='refused') as caught:
+            failing.result()
+    finally:
+        gc.enable()
+    # Where it was raised is known all the same.
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert 'in parse' in ''.join(traceback.format_exception(caught.value))
 
 
 def test_a_model_that_never_comes_back_is_abandoned(make: Callable[[float], Bed]) -> None:

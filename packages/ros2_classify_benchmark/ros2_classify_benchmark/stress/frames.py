@@ -16,10 +16,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 import threading
 import time
@@ -27,7 +29,7 @@ from typing import Any
 
 from ros2_classify_benchmark.stress.models import Known, whose
 
-# The longest time from the sending of an image to its replacement, in ns.
+# The longest time until the server tells of a replacement, in ns.
 _DELAY = 2 * 10**9
 
 
@@ -46,8 +48,9 @@ class Tally:
         Good images without one while there was no camera, subscriber or active server.
     missing : int
         All other good images without a result.
-    missing_at : list of int
-        When these were sent, in ns since 1970.
+    missing_at : list of tuple of int
+        When these were sent, and when the next later one had its result: a newer image replaced
+        them between. In ns since 1970.
     unmatched : int
         Results that match no single model, or no good image.
     duplicates : int
@@ -67,7 +70,7 @@ class Tally:
     results: int
     excused: int
     missing: int
-    missing_at: list[int]
+    missing_at: list[tuple[int, int]]
     unmatched: int
     duplicates: int
     by_model: dict[str, int]
@@ -115,6 +118,12 @@ class Frames:
         yield
         self._excuses.append((begun, time.time_ns()))
 
+    def save(self, path: Path) -> None:
+        """Write all results, a line each: the image's stamp, when it came, and whose it is."""
+        with self._lock:
+            path.write_text(''.join(f'{stamp} {when} {name}\n'
+                                    for stamp, when, name in self._results))
+
     def gaps(self, begun: int = 0, ended: int | None = None) -> list[float]:
         """Return the times between successive results."""
         with self._lock:
@@ -135,11 +144,13 @@ class Frames:
         counts = Counter(stamp for stamp, _, _ in results)
         silent = [when for stamp, when in good.items() if stamp not in counts]
         unexcused = [when for when in silent if not self._is_excused(when)]
+        spans = _spans(unexcused, [
+            (good[stamp], when) for stamp, when, _ in results if stamp in good])
         gaps = sorted(self._gaps(results))
         return Tally(
             len(sent), len(good), len(sent) - len(good),
             sum(stamp in counts for stamp in good), len(silent) - len(unexcused),
-            len(unexcused), unexcused,
+            len(unexcused), spans,
             sum(name == 'nobody' or stamp not in good for stamp, _, name in results),
             sum(count - 1 for count in counts.values()),
             dict(Counter(name for _, _, name in results)),
@@ -153,6 +164,19 @@ class Frames:
     def _is_excused(self, begun: int, ended: int | None = None) -> bool:
         ended = begun if ended is None else ended
         return any(begun <= last and ended >= first for first, last in self._excuses)
+
+
+def _spans(missing: list[int], results: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return from when to when each missing image may have been replaced; both are sorted."""
+    results = sorted(results)
+    # The first result of all images sent later.
+    first = list(accumulate((when for _, when in reversed(results)), min))[::-1]
+    sent = [begun for begun, _ in results]
+    spans = []
+    for when in sorted(missing):
+        place = bisect_right(sent, when)
+        spans.append((when, max(when, first[place]) if place < len(first) else when))
+    return spans
 
 
 class Drops:
@@ -175,8 +199,13 @@ class Drops:
         return sum(max(0, now - before) if now >= before else now
                    for before, now in zip([0, *numbers], numbers))
 
-    def unexplained(self, silent: list[int], total: int) -> int:
-        """Return how many images without a result no replacement of their time explains."""
+    def unexplained(self, silent: list[tuple[int, int]], total: int) -> int:
+        """
+        Return how many images without a result no replacement of their time explains.
+
+        `silent` is `Tally.missing_at`: one may wait for seconds in the middleware, which repairs
+        losses every three seconds, and be replaced only then.
+        """
         with self._lock:
             told = list(self._told)
         left = []
@@ -187,10 +216,10 @@ class Drops:
             before, known = now, known + count
             left.append([begun - _DELAY, ended, count])
         missing = 0
-        for when in sorted(silent):
+        for begun, ended in sorted(silent):
             # The one that ends first: later images have the others to choose from.
             for each in left:
-                if each[0] <= when <= each[1] and each[2]:
+                if each[0] <= ended and begun <= each[1] and each[2]:
                     each[2] -= 1
                     break
             else:

@@ -29,6 +29,7 @@ from ros2_classify_benchmark.stress.hostile_testbed import (
 from ros2_classify_benchmark.stress.operator import refusal
 from ros2_classify_benchmark.stress.report import Report
 from ros2_classify_benchmark.stress.slow_server import KINDS, slow_server
+from ros2_classify_benchmark.stress.testbed import counts
 
 _WARN, _ERROR = 1, 2
 # Seconds until images flow again, and until the diagnostics say what has been wrong.
@@ -309,24 +310,31 @@ def _end(testbed: HostileTestbed, faults: Hostile, report: Report) -> None:
     with testbed.frames.excused():
         testbed.close_camera()
     testbed.server.check()
-    replaced = testbed.drops.total
     testbed.server.close()
     report.demand(testbed.server.code == 0, f'the server ended with {testbed.server.code}')
     tally = testbed.frames.tally(testbed.record)
+    testbed.save()
+    # Those of the other stream as well, whose attacks follow their good images at once.
+    counted = counts(testbed.server.output)
+    unaccounted = 2 * counted['received'] - sum(counted.values())
+    replaced = testbed.drops.total
     lost = testbed.drops.unexplained(tally.missing_at, replaced)
     report.numbers.update({
         'images sent': tally.sent, 'with a result': tally.results,
         'without one, as expected: no camera, no processor, no memory': tally.excused,
         'without one, otherwise': tally.missing, 'replaced by newer ones': replaced,
         'lost beyond the drop policy': lost, 'results that differ': tally.unmatched,
-        'duplicates': tally.duplicates,
+        'published twice': tally.duplicates,
+        'delivered twice by the middleware': testbed.frames.delivered_twice,
         'longest gap between results ms': round(tally.longest_gap_ms),
         'recoveries': len(faults.recoveries),
         'longest recovery s': round(max(faults.recoveries, default=0.0), 1),
         'restarts of the server': 0})
     report.numbers.update(sorted(faults.done.items()))
+    report.demand(unaccounted == 0, f'the server did not account for {unaccounted} images')
     report.demand(not lost, f'{lost} good images got lost')
-    report.demand(not tally.unmatched, f'{tally.unmatched} results differ from the first one')
-    report.demand(not tally.duplicates, f'{tally.duplicates} results are duplicates')
+    report.demand(not tally.unmatched, f'{tally.unmatched} results differ from the first one, '
+                  f'or have no card where it is: {testbed.frames.card}')
+    report.demand(not tally.duplicates, f'{tally.duplicates} results are of an image that has one')
     for word in ('Traceback', 'unexpected', '\x1b]', '\x1b[2J'):
         report.demand(word not in testbed.server.output, f'its log has {word!r}')

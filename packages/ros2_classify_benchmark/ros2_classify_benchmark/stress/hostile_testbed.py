@@ -34,6 +34,7 @@ from ros2_classify_benchmark.stress.frames import Drops, Frames
 from ros2_classify_benchmark.stress.operator import Operator
 from sensor_msgs.msg import CompressedImage
 from vision_msgs.msg import Detection2DArray
+import yaml
 
 LIMIT = 1 << 30
 MODEL = 'cards_detector'
@@ -41,7 +42,7 @@ TOPIC = '/image'
 BOMBS = '/front/image/compressed'
 _RESULTS, _BOMB_RESULTS = '/detections', '/front/detections'
 _ROOT = Path(__file__).resolve().parents[4]
-_IMAGE = _ROOT / 'models/scenes/several_cards.jpg'
+_IMAGE = _ROOT / 'models/scenes/one_card.jpg'
 _DISK = 256 << 10
 _MOUNT = ['unshare', '--mount', 'sh', '-c',
           f'mount -t tmpfs -o size={_DISK} none "$0" && exec "$@"']
@@ -59,18 +60,51 @@ _LEFT = 24 << 20
 
 @dataclass
 class SameResults(Frames):
-    """Results of a camera that shows the same image all the time: each is as the first one."""
+    """
+    Results of a camera that shows the same image all the time: each is as the first one.
 
+    Parameters
+    ----------
+    card : tuple of str and tuple of float
+        What the first result must have: a label, and where (x1, y1, x2, y2 in pixels).
+
+    """
+
+    card: tuple[str, tuple[float, float, float, float]] = ('', (0.0, 0.0, 0.0, 0.0))
+    delivered_twice: int = 0
     _first: Any = field(default=None)
+    _numbers: dict[int, int] = field(default_factory=dict)
 
-    def receive(self, result: Any) -> None:
-        """Note a result; for the node's thread."""
-        found = [(each.bbox.center.position.x, each.bbox.size_x, each.results[0].hypothesis.score,
-                  each.results[0].hypothesis.class_id) for each in result.detections]
-        if self._first is None and found:
-            self._first = found
+    def receive(self, result: Any, info: Any) -> None:  # type: ignore[override]
+        """Note a result, with what the middleware tells of it; for the node's thread."""
         stamp = result.header.stamp.sec * 10**9 + result.header.stamp.nanosec
+        number = int(info['publication_sequence_number'])
+        if self._numbers.get(stamp) == number:
+            # The server has published it once.
+            self.delivered_twice += 1
+            return
+        self._numbers[stamp] = number
+        found = [(each.bbox.center.position.x, each.bbox.center.position.y, each.bbox.size_x,
+                  each.bbox.size_y, each.results[0].hypothesis.score,
+                  each.results[0].hypothesis.class_id) for each in result.detections]
+        if self._first is None and any(self._is_card(each) for each in found):
+            self._first = found
         self.note(stamp, MODEL if found and found == self._first else 'nobody')
+
+    def _is_card(self, found: tuple[Any, ...]) -> bool:
+        x, y, width, height, _, label = found
+        one, other = (x - width / 2, y - height / 2, x + width / 2, y + height / 2), self.card[1]
+        sides = [min(one[at + 2], other[at + 2]) - max(one[at], other[at]) for at in (0, 1)]
+        both = max(0.0, sides[0]) * max(0.0, sides[1])
+        either = width * height + (other[2] - other[0]) * (other[3] - other[1]) - both
+        return bool(label == self.card[0] and both > 0.5 * either)
+
+
+def card() -> tuple[str, tuple[float, float, float, float]]:
+    """Return what is on the image, as those say who made it."""
+    images = yaml.safe_load((_IMAGE.parent / 'scenes.yaml').read_text())['images']
+    only, = next(each['cards'] for each in images if each['image'] == _IMAGE.name)
+    return only['label'], tuple(only['box'])
 
 
 class HostileTestbed:
@@ -100,7 +134,7 @@ class HostileTestbed:
         os.environ.update({name: self._env[name] for name in (
             'ROS_DOMAIN_ID', 'ROS_AUTOMATIC_DISCOVERY_RANGE')})
         os.environ['ROS_LOG_DIR'] = str(directory / 'own')
-        self.frames, self.drops = SameResults([]), Drops()
+        self.frames, self.drops = SameResults([], card=card()), Drops()
         self.front = 0
         self.camera: Helper | None = None
         self.group = control_group(LIMIT)
@@ -201,6 +235,10 @@ class HostileTestbed:
         status = Path(f'/proc/{self.server.pid}/status').read_text()
         found = re.search(r'VmHWM:\s+(\d+) kB', status)
         return int(found[1]) * 1024 if found else 0
+
+    def save(self) -> None:
+        """Write the results beside the images sent."""
+        self.frames.save(self._directory / 'results.txt')
 
     def close(self) -> None:
         """End all that runs still."""

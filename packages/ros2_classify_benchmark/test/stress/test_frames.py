@@ -83,7 +83,7 @@ def test_every_image_is_accounted_for(clock: list[int], tmp_path: Path) -> None:
     tally = frames.tally(record)
     assert (tally.sent, tally.good, tally.bad) == (8, 7, 1)
     assert (tally.results, tally.excused, tally.missing) == (5, 1, 1)
-    assert tally.missing_at == [4000 * MS]
+    assert tally.missing_at == [(4000 * MS, 5010 * MS)]
     assert (tally.unmatched, tally.duplicates) == (2, 1)
     assert tally.by_model == {'ants': 3, 'bees': 3, 'nobody': 1}
     # The gap around the excuse does not count.
@@ -97,13 +97,35 @@ def test_a_replacement_explains_a_loss_of_its_time_only(clock: list[int]) -> Non
     for second, replaced in ((1, 3), (4, 3), (5, 4), (20, 0), (21, 2)):
         clock[0] = second * 1000 * MS
         drops.note(replaced)
-    early, late, none = 500 * MS, 4500 * MS, 12_000 * MS
+    early, late, none = ((at * MS, at * MS) for at in (500, 4500, 12_000))
     assert drops.unexplained([], 6) == 0
     assert drops.unexplained([early, early, early, late], 6) == 0
     # The one of the fifth second came too late for a fourth early image.
     assert drops.unexplained([early] * 4, 6) == 1
     assert drops.unexplained([none, none], 6) == 2
     assert drops.unexplained([late, late], 6) == 1
-    assert drops.unexplained([20_500 * MS] * 2, 6) == 0
+    assert drops.unexplained([(20_500 * MS, 20_500 * MS)] * 2, 6) == 0
     # Of two the server told nothing before it ended: nobody knows when they were.
     assert drops.unexplained([none, none, none], 8) == 1
+
+
+def test_an_image_that_waited_in_the_middleware_was_replaced_when_the_next_one_had_its_result(
+        clock: list[int], tmp_path: Path) -> None:
+    drops = Drops()
+    for second, replaced in ((9, 0), (10, 2), (30, 2)):
+        clock[0] = second * 1000 * MS
+        drops.note(replaced)
+    record = tmp_path / 'record.txt'
+    record.write_text(''.join(f'{at * MS} {at * MS} good\n' for at in (2000, 2300, 9500, 12_000)))
+    frames = Frames([ANTS])
+    for stamp, came in ((9500, 9510), (12_000, 12_010)):
+        clock[0] = came * MS
+        frames.receive(result(stamp * MS, ants_0=0.75))
+    tally = frames.tally(record)
+    assert tally.missing_at == [(2000 * MS, 9510 * MS), (2300 * MS, 9510 * MS)]
+    assert drops.unexplained(tally.missing_at, 2) == 0
+    # Where the next one had its result long before the server replaced any, they are lost.
+    assert drops.unexplained([(2000 * MS, 2400 * MS), (2300 * MS, 2400 * MS)], 2) == 2
+    frames.save(tmp_path / 'results.txt')
+    assert (tmp_path / 'results.txt').read_text().splitlines()[0] == (
+        f'{9500 * MS} {9510 * MS} ants')
