@@ -102,7 +102,7 @@ class SameResults(Frames):
 
 def card() -> tuple[str, tuple[float, float, float, float]]:
     """Return what is on the image, as those say who made it."""
-    images = yaml.safe_load((_IMAGE.parent / 'scenes.yaml').read_text())['images']
+    images = yaml.safe_load((_ROOT / 'models/scenes/scenes.yaml').read_text())['images']
     only, = next(each['cards'] for each in images if each['image'] == _IMAGE.name)
     return only['label'], tuple(only['box'])
 

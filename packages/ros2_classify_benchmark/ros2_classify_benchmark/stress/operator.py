@@ -51,7 +51,8 @@ class Operator:
     Parameters
     ----------
     on_result : callable
-        Called with each result, in the node's thread.
+        Called with each result, and what the middleware tells of it if it takes two arguments, in
+        the node's thread.
     on_replaced : callable
         Called with the number of images replaced by newer ones whenever the server tells it, in
         the node's thread.
@@ -62,7 +63,7 @@ class Operator:
 
     """
 
-    def __init__(self, on_result: Callable[[Any], None], on_replaced: Callable[[int], None],
+    def __init__(self, on_result: Callable[..., None], on_replaced: Callable[[int], None],
                  topic: str = '/image',
                  results: tuple[Any, str] = (Classification, '/classification')) -> None:
         from ros2_classify.ros.node import dds_profile
