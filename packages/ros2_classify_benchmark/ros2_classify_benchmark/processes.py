@@ -42,8 +42,9 @@ from ros2_classify.errors import Ros2ClassifyError
 # Seconds for something to come up or to end, on a busy machine.
 PATIENCE = 60.0
 _GRACE = 10.0
-# The tests have those below; see test/ros_domain.py, whose locks are there too.
-_DOMAINS = range(61, 102)
+# The tests have those below, the demo those above; see test/ros_domain.py, whose locks are there
+# too.
+_DOMAINS = range(61, 92)
 _LOCKS = Path(tempfile.gettempdir(), 'ros2_classify_domains')
 # Held until the process ends; of many runs in one process, those of the latest.
 _taken: deque[int] = deque(maxlen=8)
