@@ -17,6 +17,7 @@
 from dataclasses import replace
 import re
 
+import cv2
 import numpy as np
 import pytest
 from ros2_classify import InputError, OptionsError, Tracker
@@ -190,9 +191,13 @@ def test_inside_and_crosses_against_other_ways_to_tell():
             0 <= s <= 1 and 0 <= t <= 1)
 
 
-def test_the_sample_of_the_page_runs(capsys):
+def test_the_samples_of_the_page_run(capsys, monkeypatch, tmp_path):
     page = (shared_data.ROOT / 'docs/tracking.md').read_text(encoding='utf-8')
-    sample, = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
+    video, sample = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
+    (tmp_path / 'models').symlink_to(shared_data.ROOT / 'models')
+    monkeypatch.chdir(tmp_path)
+    exec(compile(video, 'docs/tracking.md', 'exec'), {})
+    assert cv2.VideoCapture('video.mp4').get(cv2.CAP_PROP_FRAME_COUNT) == 30
     exec(compile(sample, 'docs/tracking.md', 'exec'), {})
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
         'appeared', 'crossed_line', 'in_zone']
