@@ -41,6 +41,7 @@ from ros2_classify.image_io import read_image
 from ros2_classify.model.catalog import resolve, stage_models
 from ros2_classify.model.descriptor import (
     load_descriptor, ModelDescriptor, OutputSpec, Task)
+from ros2_classify.model.descriptor_writer import meaning_of
 from ros2_classify.model.files import model_file
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import ONE_TILE, Options
@@ -275,7 +276,7 @@ class Pipeline(Generic[Found]):
         begun = time.perf_counter()
         settings = settings.replace(**{name: value for name, value in (
             ('provider', provider), ('threads', threads)) if value is not None})
-        opened, tuning = _open_tuned(path, settings)
+        opened, tuning = _open_tuned(path, settings, declared)
         if tuning.descriptor is not None:
             path = tuning.descriptor.with_suffix('.onnx')
             declared = replace(load_descriptor(tuning.descriptor), name=declared.name,
@@ -776,9 +777,15 @@ class Pipeline(Generic[Found]):
         return not reason
 
 
-def _open_tuned(path: Path, settings: EngineSettings) -> tuple[Engine, Tuned]:
+def _open_tuned(
+    path: Path, settings: EngineSettings, declared: ModelDescriptor,
+) -> tuple[Engine, Tuned]:
     """Open the engine as the tuning record says; as it was asked for if that fails."""
     found = tuned(path, settings)
+    if found.descriptor is not None and found.meaning != meaning_of(declared):
+        # The variant would run with the preprocessing and the decoder of then.
+        found = Tuned(settings, 'the tuning is not used: its variant was made with another '
+                      f'descriptor; measure again: models tune {declared.name}', warning=True)
     if found.warning:
         _LOGGER.warning('%s', found.text)
     elif found.row:

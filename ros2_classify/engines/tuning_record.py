@@ -68,13 +68,14 @@ class Tuned:
 
     `text` says which record was used and what it gained, or why it was not; `warning` tells
     whether this needs somebody's attention. `descriptor` is that of a variant that is
-    used instead of the model.
+    used instead of the model, which had a descriptor of this `meaning` then.
     """
 
     settings: EngineSettings
     text: str = ''
     warning: bool = False
     descriptor: Path | None = None
+    meaning: str = ''
     row: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -211,7 +212,8 @@ def _choose(record: Mapping[str, Any], given: EngineSettings) -> Tuned:
         if not _intact(in_use):
             return Tuned(given, f'{made} is not used: its {row["variant"]} variant '
                                 f'{in_use["model"]} is missing or changed', warning=True)
-    return Tuned(given.replace(**changes), text, descriptor=descriptor, row=row)
+    return Tuned(given.replace(**changes), text, descriptor=descriptor,
+                 meaning=str(in_use.get('meaning', '')) if descriptor else '', row=row)
 
 
 def _intact(in_use: Mapping[str, Any]) -> bool:

@@ -17,6 +17,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import hashlib
+import json
 from typing import Any
 
 from ros2_classify.model.defaults import Defaults
@@ -44,6 +46,13 @@ def mapping_of(descriptor: ModelDescriptor) -> dict[str, Any]:
     if descriptor.heads:
         data.update(task=None, labels=None, colors=None, output=None, defaults=None)
     return {key: value for key, value in data.items() if value not in (None, '', {}, [])}
+
+
+def meaning_of(descriptor: ModelDescriptor) -> str:
+    """Return a hash of all that gives a model's numbers their meaning, whatever its file is."""
+    about = ('name', 'source', 'defaults', 'license', 'provenance', 'notes')
+    data = {key: value for key, value in mapping_of(descriptor).items() if key not in about}
+    return hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _output(output: OutputSpec) -> dict[str, Any]:

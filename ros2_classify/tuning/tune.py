@@ -35,6 +35,7 @@ from ros2_classify.engines.tuning_record import (
 from ros2_classify.errors import EngineError, OptionsError
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.model.descriptor_writer import meaning_of
 from ros2_classify.tuning import candidates as trials, variants
 from ros2_classify.tuning.candidates import Candidate
 from ros2_classify.tuning.data import Data
@@ -289,7 +290,7 @@ def tune(request: Request, data: Data, say: Say = lambda _: None) -> Outcome:
             if busy := busy_with(os.getloadavg()[0], hardware.usable_cores()):
                 run.notes.append(busy)
             _measure(run, declared)
-            return _record(run, request, data)
+            return _record(run, declared)
 
 
 def _measure(run: Tuning, declared: ModelDescriptor) -> None:
@@ -314,7 +315,8 @@ def _measure(run: Tuning, declared: ModelDescriptor) -> None:
         run.notes.append(told)
 
 
-def _record(run: Tuning, request: Request, data: Data) -> Outcome:
+def _record(run: Tuning, declared: ModelDescriptor) -> Outcome:
+    request, data = run.request, run.data
     file = Path(run.loaded['file'])
     sha256 = sha256_of_file(file)
     rows = [run.row(each) for each in {**run.measured, **run.refused}]
@@ -333,7 +335,7 @@ def _record(run: Tuning, request: Request, data: Data) -> Outcome:
             'data': data.name, 'environment': facts['environment'], 'rows': own,
             'in_use': None}
         if request.use_variants:
-            record['in_use'] = _use_variant(run, own, request, sha256)
+            record['in_use'] = _use_variant(run, own, request, sha256, meaning_of(declared))
         records.append(record)
         outcome.paths.append(write(record))
     if records[0]['environment'] != environment():
@@ -342,7 +344,7 @@ def _record(run: Tuning, request: Request, data: Data) -> Outcome:
 
 
 def _use_variant(
-    run: Tuning, rows: list[dict[str, Any]], request: Request, sha256: str,
+    run: Tuning, rows: list[dict[str, Any]], request: Request, sha256: str, meaning: str,
 ) -> dict[str, Any] | None:
     """Keep the files of the best variant, if it is better than the model as it is."""
     usable = [row for row in rows if row['variant'] and row['variant'] in run.models]
@@ -352,7 +354,8 @@ def _use_variant(
             request.target](row)):
         run.notes.append('no variant is better than the model as it is: none is used')
         return None
-    return variants.keep(run.models[row['variant']], row['variant'], sha256)
+    return {**variants.keep(run.models[row['variant']], row['variant'], sha256),
+            'meaning': meaning}
 
 
 def _mark_pareto(rows: list[dict[str, Any]]) -> None:

@@ -25,6 +25,8 @@ from ros2_classify import EngineSettings, Pipeline
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.engines import tuning_record
 from ros2_classify.engines.tuning_record import environment, tuned, write
+from ros2_classify.model.catalog import resolve
+from ros2_classify.model.descriptor_writer import meaning_of
 from ros2_classify.testing import save_color_classifier
 from tuning_records import record, row
 
@@ -127,13 +129,19 @@ def test_a_variant_in_use_runs_unless_its_file_changed(
     descriptor.write_text('name: int8\ntask: classification\nsource: {path: int8.onnx}\n'
                           'labels: [red, green, blue]\n')
     in_use = {'variant': 'int8', 'model': str(other), 'descriptor': str(descriptor),
-              'sha256': sha256_of_file(other)}
+              'sha256': sha256_of_file(other), 'meaning': meaning_of(resolve(model))}
     write(record(model, {**row('int8', 1.5), 'variant': 'int8'}, in_use=in_use),
           given.cache_directory)
     with Pipeline.load(model, engine=given) as pipeline:
         assert pipeline.file == other
         assert pipeline.descriptor.name == 'model'
         assert len(pipeline(np.full((8, 8, 3), 9, np.uint8)))
+    # With another meaning the variant's own would be a confident wrong result.
+    changed = tmp_path / 'changed.yaml'
+    changed.write_text(f'source: {{path: {model}}}\ninput: caffe\n')
+    with Pipeline.load(changed, engine=given) as pipeline:
+        assert pipeline.file == model and pipeline.descriptor.input.color == 'bgr'
+        assert pipeline.tuning is not None and 'another descriptor' in pipeline.tuning.text
     other.write_bytes(other.read_bytes() + b'\0')
     found = tuned(model, given)
     assert found.warning and found.descriptor is None and 'missing or changed' in found.text
