@@ -14,6 +14,8 @@
 
 """``health``: the exit code says whether the server is active."""
 
+from rclpy.client import Client
+from rclpy.task import Future
 from ros2_classify import cli
 
 
@@ -26,6 +28,21 @@ def test_only_an_active_server_is_healthy(start, peer, classifier, capsys):
     assert peer.transition('configure') and peer.transition('activate')
     assert cli.main(['health', '--timeout', '30']) == 0
     assert capsys.readouterr().out == '/server is active\n'
+
+
+def test_a_response_that_is_lost_is_asked_for_again(
+        start, peer, classifier, capsys, monkeypatch):
+    start('server', {'model': classifier}).wait_for_line('active:')
+    requests = []
+
+    def lose_the_first(client, request):
+        requests.append(request)
+        return Future() if len(requests) == 1 else call(client, request)
+
+    call = Client.call_async
+    monkeypatch.setattr(Client, 'call_async', lose_the_first)
+    assert cli.main(['health', '--timeout', '30']) == 0
+    assert len(requests) > 1
 
 
 def test_a_server_that_is_not_there(ros, capsys):
