@@ -22,7 +22,7 @@ objects, it is skipped, and one line counts what has none.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -53,6 +53,7 @@ Floats = NDArray[np.float32]
 class _Place(NamedTuple):
     left: int
     top: int
+    size: tuple[int, int]
     shared: float  # of the tab, with other tabs
     hidden: float  # of the object that it hides most
 
@@ -88,20 +89,14 @@ def draw_tabs(
         number = f' {scores[row]:.2f}' + (''.join(
             f' | {printable(name, number)} {sure:.2f}'
             for _, name, sure, number in said(row)) if said else '')
-        suffixes = dict.fromkeys((number + distances[row], distances[row], ''))
+        suffixes = tuple(dict.fromkeys((number + distances[row], distances[row], '')))
         shown = names[row] + printable(label, ids[row])
         tall = style.capital + 2 * style.pad
         styles = (small,) if min(box[2] - box[0], box[3] - box[1]) < _SMALL * tall or (
             small == style) else (style, small)
-        wanted = []
-        for chosen in styles:
-            for suffix in suffixes:
-                limit = width - 2 * chosen.pad - (text_width(suffix, chosen) if suffix else 0)
-                text = fit(shown, limit, chosen) + suffix
-                wanted.append((text, chosen, (text_width(text, chosen) + 2 * chosen.pad,
-                                              chosen.capital + 2 * chosen.pad)))
-        which, place = layout.place(row, [size for _, _, size in wanted])
-        text, chosen, size = wanted[which]
+        texts: list[tuple[str, Style]] = []
+        which, place = layout.place(row, _sizes(shown, styles, suffixes, width, texts))
+        (text, chosen), size = texts[which], place.size
         lone = len(boxes) <= _MIN_TABS and place.shared <= _MAX_SHARED
         if not (place.fits or lone) or (
                 size[0] * size[1] > room and len(layout) >= _MIN_TABS):
@@ -119,6 +114,19 @@ def draw_tabs(
               text_color(color), chosen)
     if without:
         _count(canvas, without, layout, small)
+
+
+def _sizes(
+    shown: str, styles: tuple[Style, ...], suffixes: tuple[str, ...], width: int,
+    texts: list[tuple[str, Style]],
+) -> Iterator[tuple[int, int]]:
+    """Yield the sizes that a tab may have, the best first; add what each would say to texts."""
+    for style in styles:
+        for suffix in suffixes:
+            limit = width - 2 * style.pad - (text_width(suffix, style) if suffix else 0)
+            text = fit(shown, limit, style) + suffix
+            texts.append((text, style))
+            yield text_width(text, style) + 2 * style.pad, style.capital + 2 * style.pad
 
 
 def _count(canvas: Image, without: list[str], layout: _Layout, style: Style) -> None:
@@ -155,7 +163,8 @@ class _Layout:
 
     def __init__(self, boxes: list[list[int]], image: tuple[int, int], inset: int) -> None:
         self._image, self._inset, self._rows = image, inset, boxes
-        # The boxes, then the tabs.
+        # The boxes, then the tabs: for a look at one place, and for all at once.
+        self._taken = list(boxes)
         self._all = np.empty((2 * len(boxes), 4), np.float32)
         self._all[:len(boxes)] = np.array(boxes, np.float32).reshape(-1, 4)
         self._end = len(boxes)
@@ -168,19 +177,34 @@ class _Layout:
 
     def add(self, left: int, top: int, size: tuple[int, int]) -> None:
         """Remember a tab."""
-        self._all[self._end] = left, top, left + size[0], top + size[1]
+        self._taken.append([left, top, left + size[0], top + size[1]])
+        self._all[self._end] = self._taken[-1]
         self._end += 1
 
-    def place(self, row: int, sizes: list[tuple[int, int]]) -> tuple[int, _Place]:
+    def place(self, row: int, sizes: Iterator[tuple[int, int]]) -> tuple[int, _Place]:
         """Return the first size of a box's tab that fits, or the last, and its best place."""
         # The first fits as a rule.
-        places = self._place(row, sizes[:1])
-        if not places[0].free and len(sizes) > 1:
-            places += self._place(row, sizes[1:])
+        first = next(sizes)
+        places = [self._above(row, first) or self._place(row, [first])[0]]
+        if not places[0].free:
+            rest = list(sizes)
+            places += self._place(row, rest) if rest else []
         index = next((i for i, each in enumerate(places) if each.free), -1)
         if index < 0:
             index = next((i for i, each in enumerate(places) if each.fits), len(places) - 1)
         return index, places[index]
+
+    def _above(self, row: int, size: tuple[int, int]) -> _Place | None:
+        """Return the preferred place if nothing is there: nothing costs less."""
+        left = max(min(self._rows[row][0] - self._inset, self._image[0] - size[0]), 0)
+        bottom = self._rows[row][1]
+        right, top = left + size[0], bottom - size[1]
+        if top < 0 or bottom > self._image[1]:
+            return None
+        for x1, y1, x2, y2 in self._taken:
+            if x1 < right and left < x2 and y1 < bottom and top < y2:
+                return None
+        return _Place(left, top, size, 0.0, 0.0)
 
     def _place(self, row: int, sizes: list[tuple[int, int]]) -> list[_Place]:
         inset, (right, bottom) = self._inset, self._image
@@ -202,7 +226,7 @@ class _Layout:
         found = []
         for i, best in enumerate(cost.argmin(axis=1).tolist()):
             y, x = divmod(best, 2)
-            found.append(_Place(lefts[i][x], tops[i][y], float(shared[i, y, x]),
+            found.append(_Place(lefts[i][x], tops[i][y], sizes[i], float(shared[i, y, x]),
                                 float(hidden[i, y, x])))
         return found
 

@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 
 from ros2_classify.errors import InputError
+from ros2_classify.results import overlay_tabs
 from ros2_classify.results.overlay import draw
 from ros2_classify.results.overlay_colors import color_of, text_color
 from ros2_classify.results.overlay_text import to_ascii
@@ -269,3 +270,19 @@ def test_small_objects_have_smaller_text() -> None:
         tab = (drawn == color_of(3)).all(axis=2)[:200]
         heights.append(int(tab.any(axis=1).sum()))
     assert 8 < heights[1] < heights[0] - 3
+
+
+@pytest.mark.parametrize('count', [1, 4, 12, 40])
+@pytest.mark.parametrize('seed', range(5))
+def test_the_quick_look_at_the_preferred_place_finds_what_the_search_finds(
+    monkeypatch: pytest.MonkeyPatch, seed: int, count: int,
+) -> None:
+    """A tab goes there without a search if nothing is there; the image is the same."""
+    random, size = np.random.default_rng(seed), (640, 480)
+    corners = random.uniform(0, 1, (count, 2)) * size
+    boxes = np.concatenate((corners, np.minimum(
+        corners + random.uniform(0.02, 0.3, (count, 2)) * size, size)), axis=1)
+    result = detections(boxes, size, ids=list(range(count)))
+    quick = draw(pixels(size), result)
+    monkeypatch.setattr(overlay_tabs._Layout, '_above', lambda *_: None)
+    assert (draw(pixels(size), result) == quick).all()
