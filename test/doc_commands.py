@@ -65,6 +65,7 @@ NOT_RUN = (
      'needs a camera on the network, or a bag; test/sources reads both'),
     (r'ros2 run ros2_classify server .* ground_frame:=',
      'needs tf2_ros, which no wheel has; test/ros/server has a stand-in'),
+    (r'python -m ros2_classify infer --model areas.yaml ', 'test/test_docs.py makes the model'),
     (r'scripts/shell python test/web/watch_film.py ',
      'needs Chromium and half a minute; test/test_docs.py looks at the film'),
     (r'ros2 run v4l2_camera ', 'needs a webcam and its driver'),

@@ -290,6 +290,26 @@ def test_the_samples_of_the_guides_can_be_read(name):
         ast.parse(code)
 
 
+def test_the_page_of_segmentation_makes_its_model_and_its_image(tmp_path, monkeypatch):
+    page = (DOCS / 'segmentation.md').read_text()
+    monkeypatch.chdir(tmp_path)
+    exec(blocks(page, 'python')[0], {})
+    (tmp_path / 'areas.yaml').write_text(blocks(page, 'yaml')[0])
+    command = blocks(page, 'bash')[0].replace('models/', f'{shared_data.ROOT}/models/')
+    assert cli.main(shlex.split(command)[3:]) == 0
+    shown = cv2.imread(str(DOCS / 'images/segmentation.jpg')).astype(int)
+    assert np.abs(cv2.imread('areas.jpg').astype(int) - shown).mean() < 1
+
+
+def test_the_film_in_the_readme_moves_and_is_small():
+    """An animated WebP: each of its images is a chunk ANMF."""
+    text = (shared_data.ROOT / 'README.md').read_text()
+    name = re.search(r'!\[.+?\]\((docs/images/\S+\.webp)\)', text)[1]
+    data = (shared_data.ROOT / name).read_bytes()
+    assert data[:4] + data[8:12] == b'RIFFWEBP' and data.count(b'ANMF') >= 30
+    assert len(data) <= 1_500_000
+
+
 def test_samples_are_found():
     """The patterns above find what they look for."""
     assert len(blocks(DESCRIPTOR, 'yaml')) == 5
