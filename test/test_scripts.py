@@ -281,6 +281,22 @@ def test_pip_is_told_the_pins_where_ros_is_sourced(tmp_path, monkeypatch):
     assert 'numpy==1.26.4' in (tmp_path / 'constraints.txt').read_text().splitlines()
 
 
+@pytest.mark.parametrize('sourced', [True, False])
+def test_the_python_packages_of_a_sourced_ros_are_found(sourced, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(set_up, 'call', lambda command, log, variables, **_: given.append(
+        variables))
+    monkeypatch.setenv('PYTHONPATH', '/opt/ros/jazzy/lib/python3.12/site-packages')
+    monkeypatch.setenv('PIP_TARGET', '/somewhere')
+    builder = set_up.Builder(environment.Environment('jazzy', sourced, tmp_path, sys.executable))
+    monkeypatch.setattr(builder, '_what_is_missing', lambda: [])
+    for step in builder.steps()[1:3]:
+        step.run(False)
+    wanted = '/opt/ros/jazzy/lib/python3.12/site-packages' if sourced else None
+    assert given and all(variables.get('PYTHONPATH') == wanted for variables in given)
+    assert not any('PIP_TARGET' in variables for variables in given)
+
+
 @pytest.mark.parametrize('sourced, name, expected', [
     (False, 'scripts/wheels/jazzy.txt', ['packages']),
     (True, 'scripts/wheels/jazzy.txt', ['packages']),

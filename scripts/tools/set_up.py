@@ -155,7 +155,11 @@ class Builder:
              self._log / f'{name}.log', self._variables(), cwd=self._directory)
 
     def _variables(self) -> dict[str, str]:
-        return clean(variables_for(self._environment))
+        variables = variables_for(self._environment)
+        # Where ROS 2 is sourced, its own Python packages, such as ament_package, are there only.
+        kept = ('PYTHONPATH',) if self._environment.sourced else ()
+        return {**clean(variables),
+                **{name: variables[name] for name in kept if name in variables}}
 
     def _what_is_missing(self) -> list[str]:
         """Return pip's arguments beside a sourced ROS 2."""
