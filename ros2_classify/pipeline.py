@@ -33,14 +33,13 @@ from ros2_classify.cascade.stages import key_of, SharedModel, Stages, unchanged_
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines import Engine, EngineSettings, open_engine, parallel_runs, Tensors
 from ros2_classify.engines.external_data import check_weights
-from ros2_classify.engines.memory import check_memory
+from ros2_classify.engines.hardware import check_memory
 from ros2_classify.engines.settings import MAX_BATCH
 from ros2_classify.engines.tuning_record import Tuned, tuned
 from ros2_classify.errors import DescriptorError, EngineError, OptionsError
 from ros2_classify.image_io import read_image
 from ros2_classify.model.catalog import resolve, stage_models
-from ros2_classify.model.descriptor import (
-    load_descriptor, ModelDescriptor, OutputSpec, Task)
+from ros2_classify.model.descriptor import load_descriptor, ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.descriptor_writer import meaning_of
 from ros2_classify.model.files import model_file
 from ros2_classify.model.labels import Labels

@@ -72,9 +72,9 @@ def jpeg_scans(size: int, width: int = 1024, garbage: bool = False) -> bytes:
 
 
 def read_message(data: bytes, directory: Path) -> None:
-    from ros2_classify.ros.messages.compressed_image import to_array
+    from ros2_classify.sources.image_messages import compressed_to_array
 
-    to_array(SimpleNamespace(data=data, format=''))
+    compressed_to_array(SimpleNamespace(data=data, format=''))
 
 
 def read_image_file(data: bytes, directory: Path) -> None:
@@ -365,7 +365,7 @@ def warm_up(read: Reader, directory: Path) -> None:
     from ros2_classify import load_labels, Pipeline, read_image  # noqa: F401
     import ros2_classify.decoders  # noqa: F401
     import ros2_classify.download.archive  # noqa: F401
-    import ros2_classify.ros.messages.compressed_image  # noqa: F401
+    import ros2_classify.ros.messages.image  # noqa: F401
     from ros2_classify.testing import save_color_classifier
 
     cv2.setNumThreads(1)

@@ -26,7 +26,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from ros2_classify.autoconfig import classifiers, detectors
+from ros2_classify.autoconfig import (
+    classifiers, dense_detectors, named_detectors, prior_detectors, row_detectors)
 from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, InputSettings
 from ros2_classify.autoconfig.trial import Trial
 from ros2_classify.errors import DescriptorError
@@ -34,17 +35,26 @@ from ros2_classify.model.input_spec import PIXEL_KEYS
 
 _SCALING = ('scale', 'mean', 'std')
 _RESIZES = {'stretch': 'stretched', 'center_crop': 'centre crop', 'letterbox': 'letterbox'}
+_FAMILIES = (named_detectors, dense_detectors, row_detectors, prior_detectors)
 
 
 def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     """Yield all that the outputs may mean, of the task that is declared if one is."""
-    for task, family in (('detection', detectors.hypotheses),
+    for task, family in (('detection', _detectors),
                          ('classification', classifiers.classification),
                          ('segmentation', classifiers.segmentation),
                          ('embedding', classifiers.embedding)):
         if evidence.task in (None, task):
             for each in family(evidence):
                 yield replace(each, settings=_fitting(each.settings, evidence))
+
+
+def _detectors(evidence: Evidence) -> Iterator[Hypothesis]:
+    """Yield all that a detector may be; what the model's own numbers contradict goes later."""
+    if not evidence.outputs or evidence.exporter_task in ('classify', 'semantic'):
+        return
+    for family in _FAMILIES:
+        yield from family.hypotheses(evidence)
 
 
 def choose(evidence: Evidence, trial: Trial) -> Hypothesis:

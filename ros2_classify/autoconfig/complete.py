@@ -18,27 +18,30 @@ Complete a descriptor with what the model file says.
 What the graph says must agree with what is declared. If the descriptor does not declare
 the output, `ros2_classify.autoconfig.choose` finds out what it means; ``ModelDescriptor.inferred``
 lists what was inferred, one sentence for each setting, and ``ModelDescriptor.unverified`` the keys
-that only the user can confirm.
+that only the user can confirm. Class names, the task and the size may stand in the metadata.
 """
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ros2_classify.autoconfig.choose import choose
-from ros2_classify.autoconfig.evidence import Evidence, Hypothesis
+from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, plain
 from ros2_classify.autoconfig.graph import Graph, read_graph
-from ros2_classify.autoconfig.inferred import labels_of, size_of, task_of
+from ros2_classify.autoconfig.named_detectors import resizes_itself, usual_size
 from ros2_classify.autoconfig.trial import Trial
 from ros2_classify.engines.base import Engine, TensorSpec
-from ros2_classify.errors import DescriptorError
+from ros2_classify.errors import DescriptorError, LabelsError
 from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.image_io import MAX_PIXELS
-from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec
+from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.input_spec import (
     DType, DTYPES, InputSpec, Layout, PIXEL_KEYS, Size, SIZES, USUAL, with_pixels)
+from ros2_classify.model.labels import Labels
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.quantization import with_quantization
 
@@ -297,3 +300,96 @@ def _size(descriptor: ModelDescriptor, tensor: TensorSpec, layout: Layout,
                 descriptor, f'input.size has a {name} of {side}, but the model takes {tensor}, '
                 f'a {name} of {graph}; correct it or remove it')
     return declared
+
+
+_MAX_METADATA = 1 << 20
+_MAX_NAME = 100
+_NAME_KEYS = ('names', 'class_names', 'classes', 'labels', 'id2label', 'categories')
+_SIZE_KEYS = ('imgsz', 'img_size', 'image_size', 'input_size')
+_TASK_WORDS: dict[str, Task] = {
+    'classify': 'classification', 'classification': 'classification',
+    'image-classification': 'classification', 'detect': 'detection', 'detection': 'detection',
+    'object-detection': 'detection', 'segment': 'detection', 'pose': 'detection',
+    'obb': 'detection', 'semantic': 'segmentation',
+    'feature-extraction': 'embedding', 'image-feature-extraction': 'embedding',
+    'semantic-segmentation': 'segmentation', 'image-segmentation': 'segmentation'}
+
+
+def size_of(outputs: Sequence[TensorSpec], metadata: Mapping[str, str],
+            inferred: list[str]) -> Size:
+    """Infer the size for a model that takes any, from metadata or outputs; None if unknown."""
+    key = next((key for key in _SIZE_KEYS if metadata.get(key)), _SIZE_KEYS[0])
+    value = _literal(metadata.get(key, ''))
+    sides = [value, value] if isinstance(value, int) else value
+    if (isinstance(sides, (list, tuple)) and len(sides) == 2
+            and all(isinstance(side, int) and 1 <= side <= 16384 for side in sides)):
+        size, stride = (sides[1], sides[0]), _literal(metadata.get('stride', ''))
+        if isinstance(stride, int) and 1 < stride <= 256 and any(side % stride for side in size):
+            # The grids of such a model fit together only in whole strides.
+            size = (-(-size[0] // stride) * stride, -(-size[1] // stride) * stride)
+            inferred.append(f'input.size: {size[0]}x{size[1]}, the {key} in the metadata of the '
+                            f'file, rounded up to its stride of {stride}')
+        else:
+            inferred.append(
+                f'input.size: {size[0]}x{size[1]}, the {key} in the metadata of the file')
+        return size
+    if any(plain(tensor.name) == 'detection_boxes' for tensor in outputs):
+        inferred.append('input.size: source, because TensorFlow Object Detection models resize '
+                        'the image themselves')
+        return 'source'
+    if resizes_itself(outputs):
+        inferred.append('input.size: source, because the detectors of torchvision resize the '
+                        'image themselves')
+        return 'source'
+    if usual := usual_size(outputs):
+        size, why = usual
+        inferred.append(f'input.size: {size[0]}x{size[1]}, because {why}; the model takes any')
+        return size
+    return None
+
+
+def labels_of(metadata: Mapping[str, str]) -> Labels | None:
+    """
+    Return the class names that the exporter wrote into the metadata; None if there are none.
+
+    A list of names, a mapping from ids to names (in Python's or JSON's spelling), or names
+    separated by lines or commas; whole numbers are names too.
+    """
+    for key in _NAME_KEYS:
+        text = metadata.get(key, '')
+        value = _literal(text)
+        if not isinstance(value, (list, tuple, dict)) and len(text) <= _MAX_METADATA:
+            value = _listed(text)
+        if value is None:
+            continue
+        try:
+            return Labels.from_data(value)
+        except LabelsError:
+            continue
+    return None
+
+
+def task_of(metadata: Mapping[str, str]) -> Task | None:
+    """Return the task that the exporter wrote into the metadata; None if absent or unknown."""
+    return _TASK_WORDS.get(metadata.get('task', '').strip().lower().replace('_', '-'))
+
+
+def _literal(text: str) -> Any:
+    """Return the value of a Python literal, which lists and mappings in JSON are as well."""
+    if not text or len(text) > _MAX_METADATA:
+        return None
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return None
+
+
+def _listed(text: str) -> list[str] | None:
+    """Return names separated by lines or commas; None for anything else."""
+    names = [name.strip() for name in (
+        text.splitlines() if '\n' in text.strip() else text.split(','))]
+    while names and not names[-1]:
+        names.pop()
+    whole = len(names) > 1 and all(
+        0 < len(name) <= _MAX_NAME and not set(name) & set('{}[]=') for name in names)
+    return names if whole else None

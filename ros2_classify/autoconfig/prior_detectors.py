@@ -16,7 +16,8 @@
 Detectors whose boxes are relative to cells, priors or anchors.
 
 Where the rule is fixed (SCRFD, CenterFace, FastestDet) they run; where priors or anchors are in
-the training code alone, the published sets that fit are named, for the user to choose.
+the training code alone, the published sets that fit are named, for the user to choose. So is what
+a descriptor must say of rows that hold more than boxes: angles, key points beside the classes.
 """
 
 from __future__ import annotations
@@ -26,20 +27,28 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from ros2_classify.autoconfig import detector_inputs as inputs
 from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, Strength
-from ros2_classify.decoders.anchors import FAMILIES
+from ros2_classify.autoconfig.tails import Tail
 from ros2_classify.decoders.boxes import cell_count
 from ros2_classify.decoders.priors import make_priors, SETS
+from ros2_classify.decoders.yolo_anchors import FAMILIES
 from ros2_classify.engines.base import TensorSpec
 from ros2_classify.errors import Ros2ClassifyError
 
 _STRIDES = (8, 16, 32)
 # Columns of boxes with key points behind the four offsets.
 _OFFSETS = (4, 8, 10, 14, 16, 18)
+_GRIDS = ((8, 16, 32), (8, 16, 32, 64))
+_ANCHORS = 3
+# Numbers beyond this are pixels, neither scores nor angles.
+_PIXELS = 4.0
+# Two or three numbers for each point of a face, a body or a hand.
+_POINTS = tuple((points, numbers) for points in (5, 17, 21) for numbers in (2, 3))
+_FACE_POINTS = 10
 
 
 def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     """Yield all that a detector of this kind with these outputs may be."""
-    for family in (_scrfd, _centerface, _fastestdet, _offsets, _maps):
+    for family in (_scrfd, _centerface, _fastestdet, _offsets, _maps, _rotated, _points):
         yield from family(evidence)
 
 
@@ -113,7 +122,7 @@ def _offsets(evidence: Evidence) -> Iterator[Hypothesis]:
               and not (four and tensor.shape[-1] in _OFFSETS[2:] and len(outputs) == 3)]
     if len(boxes) != 1 or len(scores) != 1 or boxes[0].shape[1] != scores[0].shape[1]:
         return
-    names = f'outputs: {{boxes: {quoted(boxes[0].name)}, scores: {quoted(scores[0].name)}}}'
+    names = f'outputs: {{boxes: {_quoted(boxes[0].name)}, scores: {_quoted(scores[0].name)}}}'
     sets = [f'output: {{decoder: ssd, priors: {name}, {names}}}'
             for name in _fitting_sets(evidence, boxes[0])]
     listed = ('of the published sets these have as many priors as the output has rows: '
@@ -190,7 +199,61 @@ def _few_channels(tensor: TensorSpec) -> bool:
     return len(tensor.shape) == 4 and isinstance(channels, int) and channels < 5
 
 
-def quoted(name: str) -> str:
+def _quoted(name: str) -> str:
     """Return a tensor's name as YAML needs it."""
     return f"'{name}'" if name[:1].isdigit() or any(
         mark in name for mark in ':{}[],#& ') else name
+
+
+def _rotated(evidence: Evidence) -> Iterator[Hypothesis]:
+    """Recognize rows of centre, size, angle and score beside a class for each: MMRotate."""
+    whole = [tensor for tensor in evidence.outputs if tensor.dtype.kind in 'iu']
+    for output in evidence.outputs:
+        beside = [tensor for tensor in whole if tensor.shape == output.shape[:-1]]
+        if output.dtype.kind == 'f' and output.shape[-1:] == (6,) and beside:
+            yield _named(
+                'end_to_end', f'the output {output} has six numbers in each row beside a class, '
+                'as MMRotate exports rotated boxes: centre, size, angle and score; if so, declare '
+                'output: {decoder: end_to_end, outputs: {dets: '
+                f'{_quoted(output.name)}, classes: {_quoted(beside[0].name)}}}}}')
+
+
+def _points(evidence: Evidence) -> Iterator[Hypothesis]:
+    """Recognize rows of three anchors for each cell with key points behind or before the class."""
+    for output in evidence.outputs:
+        yield from _points_in(evidence, output)
+
+
+def _points_in(evidence: Evidence, output: TensorSpec) -> Iterator[Hypothesis]:
+    size, values = evidence.size, evidence.arrays.get(output.name)
+    if size is None or values is None or len(output.shape) != 3 or values.dtype.kind != 'f':
+        return
+    _, rows, width = values.shape
+    strides = next((each for each in _GRIDS if _ANCHORS * cell_count(size, each) == rows), None)
+    if strides is None or len(values) != 1:
+        return
+    table = values[0].astype(np.float64)
+    pixels = [column for column in range(4, width) if np.abs(table[:, column]).max() > _PIXELS]
+    if width == 6 + _FACE_POINTS and pixels and pixels[0] < 7 and pixels[-1] < width - 1:
+        yield _named(
+            'yolo', f'the output {output} has five key points between objectness and class, as '
+            'YOLOv5-face has them; if so, declare output: {decoder: yolo, output: '
+            f'{_quoted(output.name)}, axes: channels_last, objectness: true, classes: 1, '
+            'keypoints: [5, 2], keypoints_place: before_classes}')
+        return
+    for points, numbers in _POINTS:
+        classes, beside = width - 5 - points * numbers, Tail.points(evidence, points, numbers)
+        if classes == (evidence.names or 1) and pixels and pixels[0] >= 5 + classes:
+            yield Hypothesis(
+                'detection', 'yolo',
+                {'output': output.name, 'axes': 'channels_last', 'objectness': True,
+                 'classes': classes, **beside.options},
+                f'the output {output} has a row for each of three anchors of the '
+                f'{rows // _ANCHORS} cells, and key points in pixels behind the classes',
+                Strength.EXACT, inputs.YOLO, beside.details, strides=strides, anchors=_ANCHORS,
+                probabilities=(output.name, 4, 5 + classes))
+
+
+def _named(decoder: str, missing: str) -> Hypothesis:
+    return Hypothesis(
+        'detection', decoder, {}, missing, Strength.EXACT, inputs.YOLO, missing=missing)

@@ -25,9 +25,9 @@ import sys
 from typing import Any
 
 from ros2_classify import __version__
-from ros2_classify.cli.interrupt import interruptible
 from ros2_classify.cli.parser import add_old_name, assign_words, Parser
-from ros2_classify.cli.terminal import paint, say, show, show_json, show_table, with_old_keys
+from ros2_classify.cli.terminal import (
+    interruptible, paint, say, show, show_json, show_table, with_old_keys)
 from ros2_classify.errors import InputError, OptionsError, Ros2ClassifyError
 from ros2_classify.limits import address_space_problem, machine_limit
 

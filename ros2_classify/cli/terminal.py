@@ -16,12 +16,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 import json
 import os
 import shutil
+import signal
 import sys
 import textwrap
+import threading
 from typing import Any, TextIO
 
 from ros2_classify.limits import shown
@@ -99,3 +102,42 @@ def show_table(rows: Sequence[Sequence[str]]) -> None:
             f'{cell:>{width}}  ' if cell[:1].isdigit() else f'{cell:{width}}  '
             for cell, width in zip(row, widths)) + row[-1]
         show(line.rstrip(), style='heading' if row is cells[0] else '')
+
+
+# Seconds that Python code has to notice the signal; then it is C++ code that does not return.
+_PATIENCE = 0.5
+
+
+@contextmanager
+def interruptible(give_up: Callable[[], Any]) -> Iterator[None]:
+    """Call `give_up`, in another thread, if Ctrl-C has not raised KeyboardInterrupt soon."""
+    if (threading.current_thread() is not threading.main_thread()
+            or signal.getsignal(signal.SIGINT) is not signal.default_int_handler):
+        # Somebody else decides what Ctrl-C does, or it is ignored.
+        yield
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    noticed = threading.Event()
+
+    def on_signal(number: int, frame: Any) -> None:
+        noticed.set()
+        signal.default_int_handler(number, frame)
+
+    def watch() -> None:
+        try:
+            while byte := os.read(reading, 1):
+                if byte[0] == signal.SIGINT and not noticed.wait(_PATIENCE):
+                    give_up()
+        finally:
+            os.close(reading)
+
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    signal.signal(signal.SIGINT, on_signal)
+    threading.Thread(target=watch, name='interrupt', daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.set_wakeup_fd(before)
+        os.close(writing)

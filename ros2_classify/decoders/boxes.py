@@ -201,3 +201,11 @@ def cells(
     table = np.concatenate(grids).astype(np.float32)
     table.flags.writeable = False
     return table
+
+
+def stride_of(size: tuple[int, int], grid: tuple[int, int]) -> int | None:
+    """Return the stride of a grid's height and width, if the input is divided evenly."""
+    (width, height), (rows, columns) = size, grid
+    if not rows or not columns or width % columns or height % rows:
+        return None
+    return width // columns if width // columns == height // rows else None

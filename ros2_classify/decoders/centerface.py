@@ -34,10 +34,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_classify.decoders.anchors import stride_of
 from ros2_classify.decoders.base import (
     Candidates, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, pick, unbatch)
-from ros2_classify.decoders.boxes import finite_candidates, to_xyxy
+from ros2_classify.decoders.boxes import finite_candidates, stride_of, to_xyxy
 from ros2_classify.decoders.keypoints import KEYPOINT_FAMILIES, points_of
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import key, Section

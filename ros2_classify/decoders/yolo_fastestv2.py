@@ -30,11 +30,11 @@ from typing import Any, Literal, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_classify.decoders.anchors import (
-    anchors_kind, check_anchors, decode_level, in_order, Level, stride_of)
 from ros2_classify.decoders.base import (
     as_float32, Candidates, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, pick)
-from ros2_classify.decoders.boxes import finite_candidates, Sizes, STRIDES
+from ros2_classify.decoders.boxes import finite_candidates, Sizes, stride_of, STRIDES
+from ros2_classify.decoders.yolo_anchors import (
+    anchors_kind, check_anchors, decode_level, in_order, Level)
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import key, Section
 from ros2_classify.yaml_config import Fields

@@ -30,7 +30,7 @@ from ros2_classify.engines.base import BoundRun, Tensors, TensorSpec
 from ros2_classify.engines.batch_dimension import with_batch
 from ros2_classify.engines.error_messages import check_texts, fault, tidy
 from ros2_classify.engines.external_data import check_operators, weight_files
-from ros2_classify.engines.memory import check_memory
+from ros2_classify.engines.hardware import check_memory
 from ros2_classify.engines.onnx_file import input_quantization, OnnxFile, read_onnx
 from ros2_classify.engines.providers import choose_providers, PROVIDERS
 from ros2_classify.engines.session import run_options, start_session

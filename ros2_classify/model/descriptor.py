@@ -28,17 +28,14 @@ import os
 from pathlib import Path, PurePath
 from typing import Any, cast, get_args, Literal
 
-from ros2_classify.errors import (
-    DescriptorError, LabelsError, ModelNotFoundError, OptionsError)
+from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundError, OptionsError
 from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.keys import (
     about, key, Kind, listed, pattern, read, read_values, rows, schema, TEXT)
-from ros2_classify.model.colors import COLORS, COLORS_MEANING
 from ros2_classify.model.defaults import Defaults
 from ros2_classify.model.expected import Expected
-from ros2_classify.model.input_spec import (
-    InputSpec, PIXEL_KEYS, PIXELS, Pixels, with_pixels)
-from ros2_classify.model.labels import Labels, load_labels, MAX_CLASS_ID
+from ros2_classify.model.input_spec import InputSpec, PIXEL_KEYS, PIXELS, Pixels, with_pixels
+from ros2_classify.model.labels import COLORS, COLORS_MEANING, Labels, load_labels, MAX_CLASS_ID
 from ros2_classify.model.source import read_source, Source
 from ros2_classify.model.stages import read_stages, Stage
 from ros2_classify.paths import check_allowed, locate

@@ -25,12 +25,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ros2_classify.errors import LabelsError
+from ros2_classify.frozen_mapping import FrozenMapping
+from ros2_classify.keys import Kind
 from ros2_classify.limits import open_plain, text_problem
 from ros2_classify.model.label_formats import (
     names_of, read_csv, read_json, read_yaml_names, refuse_other_formats, UNUSED)
 from ros2_classify.paths import check_allowed
+from ros2_classify.results.overlay_colors import NAMED, PATTERN
+from ros2_classify.yaml_config import Where
 
 # A table of this many entries takes 8 MB; label maps of published models are far smaller.
 MAX_CLASS_ID = 1_000_000
@@ -358,3 +361,22 @@ def _label_map() -> Any:
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName('ros2_classify.LabelMap'))
+
+
+def _read_colors(value: Any, where: Where) -> FrozenMapping:
+    if not isinstance(value, Mapping):
+        raise where.error('must be a mapping of labels to colours, such as {red_light: red}')
+    found = {}
+    for label, color in value.items():
+        if not isinstance(color, str) or not re.fullmatch(PATTERN, color):
+            raise where.at(label).error(
+                f'{color!r} is no colour; give "#rrggbb", in quotes, or one of '
+                f'{", ".join(NAMED)}')
+        found[str(label)] = color
+    return FrozenMapping(found)
+
+
+COLORS = Kind(_read_colors, {
+    'type': 'object', 'additionalProperties': {'type': 'string', 'pattern': f'^({PATTERN})$'}},
+    'mapping of labels to `"#rrggbb"` or a name')
+COLORS_MEANING = 'colours on annotated images; see [Colours](#colours)'

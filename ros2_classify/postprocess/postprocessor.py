@@ -34,13 +34,14 @@ from ros2_classify.filters import class_filter, ClassFilter, colors_by_label, si
 from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import default_options, MAX_COUNT, ONE_TILE, Options
-from ros2_classify.postprocess.details import details, on_source
 from ros2_classify.postprocess.label_image import classes_on, label_image, only_classes
 from ros2_classify.postprocess.nms import ioa_filter, non_maximum_suppression
 from ros2_classify.postprocess.oriented import rotated_suppression, to_source
 from ros2_classify.postprocess.result_checks import ResultChecks
 from ros2_classify.preprocess.geometry import Geometry
 from ros2_classify.preprocess.views import inside, outside_mask
+from ros2_classify.results.keypoints import Keypoints
+from ros2_classify.results.masks import InstanceMasks, Masks, PrototypeMasks
 from ros2_classify.results.results import (
     Classification, Detections, Embedding, Result, Segmentation, Timing)
 
@@ -393,3 +394,56 @@ def _ignored(outputs: Watched, decoder: str) -> tuple[str, ...]:
         f'the output {name!r} {array.dtype} {list(array.shape)}: the decoder {decoder} has no use '
         'for it as the descriptor stands'
         for name, array in outputs.items() if name not in outputs.read))
+
+
+# Beyond any image.
+_FAR = 1e6
+
+
+def details(found: Candidates, geometry: Geometry) -> dict[str, Any]:
+    """Return masks, key points and oriented boxes as fields of `Detections`, None for none."""
+    oriented = found.oriented
+    if oriented is not None:
+        oriented = to_source(oriented, geometry) if not found.in_source_pixels else (
+            oriented + np.array((*geometry.origin, 0, 0, 0), np.float32))
+    return {'masks': _masks(found, geometry), 'keypoints': _keypoints(found, geometry),
+            'oriented': oriented}
+
+
+def on_source(
+    boxes: NDArray[np.float32], found: Candidates, geometry: Geometry,
+) -> NDArray[np.float32]:
+    """Map boxes of a decoder to source pixels; they may leave the image."""
+    if not found.in_source_pixels:
+        return geometry.to_source(boxes, clip=False)
+    return boxes if geometry.crop is None else boxes + np.array(geometry.origin * 2, np.float32)
+
+
+def _masks(found: Candidates, geometry: Geometry) -> Masks | None:
+    """Return the masks, each with its box before clipping, or with the whole input."""
+    if found.masks is None:
+        return None
+    boxes = on_source(found.boxes, found, geometry)
+    whole = geometry.to_source(
+        np.array([(0, 0, *geometry.model_size)], np.float32), clip=False)
+    if found.prototypes is not None:
+        x1, y1, x2, y2 = whole[0].tolist()
+        # A copy: the model's memory is used again.
+        return PrototypeMasks(found.masks, found.prototypes.copy(), (x1, y1, x2, y2), boxes)
+    if found.masks_fill_input:
+        boxes = np.repeat(whole, len(boxes), axis=0)
+    return InstanceMasks(found.masks, boxes)
+
+
+def _keypoints(found: Candidates, geometry: Geometry) -> Keypoints | None:
+    if found.points is None:
+        return None
+    places = found.points.values[..., :2]
+    if found.in_source_pixels:
+        places = places + geometry.origin
+    else:
+        scale = np.array((geometry.scale_x, geometry.scale_y))
+        places = places * scale + (geometry.offset_x, geometry.offset_y)
+    places = np.clip(places, -_FAR, _FAR).astype(np.float32)
+    return Keypoints(places, found.points.values[..., 2],
+                     found.points.names, found.points.skeleton)

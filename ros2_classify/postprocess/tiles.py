@@ -27,7 +27,7 @@ from ros2_classify.options import Options
 from ros2_classify.postprocess.nms import ioa_filter
 from ros2_classify.preprocess.views import View
 from ros2_classify.results.detections import Detections
-from ros2_classify.results.joined_masks import JoinedMasks
+from ros2_classify.results.masks import JoinedMasks
 
 # A box is cut where it ends within this part of the tile, and at least a pixel, of an inner edge.
 _EDGE = 0.01

@@ -13,11 +13,16 @@
 # limitations under the License.
 
 """
-Messages with the fields of ``sensor_msgs/Image`` to 8-bit pixels, without ROS.
+Messages with the fields of ``sensor_msgs/Image`` and ``CompressedImage`` to 8-bit pixels.
 
 Images that are 8-bit mono, RGB, BGR, RGBA or BGRA are not copied: the array is a read-only view of
 the message's bytes, row padding included. Every other encoding is converted by OpenCV, or by
 cv_bridge if a `Bridge` says so, with the same results.
+
+The size of a JPEG or PNG is read from its own header before anything is decoded, so that a few
+bytes can't ask for gigabytes. Its ``format`` follows compressed_image_transport
+(ros-perception/image_transport_plugins): ``jpeg``, ``png``, or ``rgb8; jpeg compressed bgr8``: the
+camera's encoding, the codec, and the order in which the channels went into the encoder.
 """
 
 from __future__ import annotations
@@ -32,7 +37,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.errors import InputError
-from ros2_classify.image_io import file_in_pixels, image_size, MAX_PIXELS
+from ros2_classify.image_io import (
+    decode_jpeg, file_in_pixels, image_size, MAX_PIXELS, pixel_chunks, png_problem, PNG_SIGNATURE)
 from ros2_classify.input_range import scale
 
 Pixels = NDArray[Any]
@@ -353,3 +359,57 @@ def _by_bridge_alone(msg: Any, max_pixels: int, bridge: Bridge) -> NDArray[np.ui
         return bridge.convert_unknown(msg) if whole and _is_native(msg) else None
     except Exception as error:  # noqa: B902 - cv_bridge and OpenCV raise anything
         raise ImageError(f'cv_bridge cannot convert this {msg.encoding} image: {error}') from error
+
+
+_COLORS = {1: 'mono', 3: 'bgr', 4: 'bgra'}
+
+
+def compressed_to_array(
+    msg: Any, max_pixels: int = MAX_PIXELS, to_8_bits: Scale = scale,
+    bridge: Bridge | None = None,
+) -> tuple[NDArray[np.uint8], str]:
+    """
+    Return the 8-bit pixels and their colour order: ``mono``, ``rgb``, ``bgr`` or ``bgra``.
+
+    The bytes decide whether it is JPEG or PNG, not the field ``format``. Rotation marks (EXIF) are
+    ignored, as in compressed_image_transport. Raises ImageError for anything that is unsupported,
+    cut off, damaged, empty or larger than ``max_pixels``. ``bridge`` has nothing to do here.
+    """
+    data = bytes(msg.data)
+    width, height = image_size(data)
+    check_pixels(width, height, max_pixels)
+    name = 'PNG' if data.startswith(PNG_SIGNATURE) else 'JPEG'
+    if name == 'PNG':
+        if problem := png_problem(data):
+            raise ImageError(f'the PNG of {width}x{height} is {problem}')
+    try:
+        pixels = decode_jpeg(data, cv2.IMREAD_UNCHANGED) if name == 'JPEG' else (
+            cv2.imdecode(np.frombuffer(pixel_chunks(data), np.uint8), cv2.IMREAD_UNCHANGED))
+    except cv2.error as error:
+        raise ImageError(f'the {name} of {width}x{height} cannot be decoded: {error}') from error
+    if pixels is None:
+        raise ImageError(f'the {name} of {width}x{height} is damaged and cannot be decoded')
+    return _to_8_bit_color(pixels, msg.format, to_8_bits)
+
+
+def _to_8_bit_color(
+        pixels: NDArray[Any], fmt: str, to_8_bits: Scale) -> tuple[NDArray[np.uint8], str]:
+    """Convert decoded pixels to 8 bits and name their colour order, as ``format`` asks."""
+    camera, _, rest = fmt.partition(';')
+    bayer = re.fullmatch(r'(bayer_(?:rggb|bggr|gbrg|grbg))(?:8|16)', camera.strip())
+    # A PNG of a Bayer camera contains the mosaic itself; a JPEG says "mono8" and is grey.
+    if bayer and pixels.ndim == 2 and 'mono' not in rest:
+        pixels = demosaic(pixels, bayer[1])
+    if pixels.dtype == np.uint16:
+        pixels = to_8_bits(pixels)
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
+        raise ImageError(
+            f'the decoded image is {pixels.dtype} with shape {pixels.shape}; it must have '
+            '8 or 16 bits and 1, 3 or 4 channels')
+    color = _COLORS.get(1 if pixels.ndim == 2 else pixels.shape[2])
+    if color is None:
+        raise ImageError(f'the decoded image has {pixels.shape[2]} channels, not 1, 3 or 4')
+    # Some senders pass RGB to an encoder that expects BGR, and say so.
+    if color == 'bgr' and 'compressed rgb' in rest:
+        color = 'rgb'
+    return pixels, color

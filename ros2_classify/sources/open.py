@@ -25,11 +25,10 @@ from ros2_classify.errors import InputError
 from ros2_classify.image_io import read_image, VIDEO_SUFFIXES
 from ros2_classify.sources.bag import Bag, is_bag
 from ros2_classify.sources.base import KINDS, Size, Source, SourceError, Warn
-from ros2_classify.sources.files import (
-    IMAGE_SUFFIXES, ImageFiles, natural_order, Several, Video)
+from ros2_classify.sources.capture import Webcam
+from ros2_classify.sources.files import IMAGE_SUFFIXES, ImageFiles, natural_order, Several, Video
 from ros2_classify.sources.image_messages import Scale
 from ros2_classify.sources.stream import is_stream, Stream
-from ros2_classify.sources.webcam import Webcam
 
 _LOGGER = logging.getLogger(__name__)
 

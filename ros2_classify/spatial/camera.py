@@ -21,7 +21,7 @@ have 0 at its centre, so half a pixel is subtracted here, and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
 from ros2_classify.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -281,3 +280,39 @@ class _FileInfo:
         self.d = found['distortion_coefficients']['data']
         self.r = found.get('rectification_matrix', {}).get('data', [0.0] * 9)
         self.p = found.get('projection_matrix', {}).get('data', [0.0] * 12)
+
+
+def matrix_of(
+        translation: Sequence[float], quaternion: Sequence[float] | Floats) -> Floats:
+    """Return the matrix that takes points of the child frame to the parent's."""
+    q = np.asarray(quaternion, np.float64)
+    x, y, z, w = q / np.linalg.norm(q)
+    matrix = np.eye(4)
+    matrix[:3, :3] = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]]
+    matrix[:3, 3] = translation
+    return matrix
+
+
+def quaternion_of(rotation: Floats) -> Floats:
+    """Return the quaternion of a rotation, w not negative."""
+    r = rotation
+    # The largest of the four squares is far from 0, so that it may divide.
+    squares = np.array([
+        1 + r[0, 0] - r[1, 1] - r[2, 2], 1 - r[0, 0] + r[1, 1] - r[2, 2],
+        1 - r[0, 0] - r[1, 1] + r[2, 2], 1 + r[0, 0] + r[1, 1] + r[2, 2]])
+    best = int(squares.argmax())
+    cross = {(0, 1): r[1, 0] + r[0, 1], (0, 2): r[2, 0] + r[0, 2], (1, 2): r[2, 1] + r[1, 2],
+             (0, 3): r[2, 1] - r[1, 2], (1, 3): r[0, 2] - r[2, 0], (2, 3): r[1, 0] - r[0, 1]}
+    q = np.array([squares[best] if each == best else
+                  cross[min(each, best), max(each, best)] for each in range(4)])
+    q /= np.linalg.norm(q)
+    return -q if q[3] < 0 else q
+
+
+def turned_about_z(angle: float) -> Floats:
+    """Return the rotation about z by an angle in radians."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])

@@ -34,7 +34,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from ros2_classify.ros.messages.image import to_array
+from ros2_classify.sources.image_messages import to_array
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 import yaml

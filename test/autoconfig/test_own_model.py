@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 import pytest
 from ros2_classify import cli, load_descriptor
-from ros2_classify.autoconfig import inferred
+from ros2_classify.autoconfig import complete
 from ros2_classify.inspection.check import check_model, summary
 from ros2_classify.model import companion_files
 from ros2_classify.testing import save_color_classifier
@@ -68,10 +68,10 @@ def test_the_files_beside_it() -> None:
 
 
 def test_the_keys_of_the_metadata() -> None:
-    for keys in (inferred._NAME_KEYS, inferred._SIZE_KEYS):
+    for keys in (complete._NAME_KEYS, complete._SIZE_KEYS):
         words = ', '.join(f'`{key}`' for key in keys[:-1]) + f' or `{keys[-1]}`'
         assert f'| metadata {words} |' in DESCRIPTOR
-        if keys is inferred._NAME_KEYS:
+        if keys is complete._NAME_KEYS:
             assert words in TEXT.replace('\n', ' ')
 
 

@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 from ros2_classify.decoders import DECODERS
 from ros2_classify.errors import DescriptorError
-from ros2_classify.results.prototype_masks import PrototypeMasks
+from ros2_classify.results.masks import PrototypeMasks
 
 # From the model's 64x64 to the image's 128x192.
 SCALE = (IMAGE[0] / MODEL[0], IMAGE[1] / MODEL[1])

@@ -24,7 +24,7 @@ from decoder_models import agree, on_image, run_model
 import numpy as np
 import pytest
 from ros2_classify.decoders import DecodeContext, DECODERS
-from ros2_classify.decoders.anchors import FAMILIES
+from ros2_classify.decoders.yolo_anchors import FAMILIES
 from ros2_classify.errors import DescriptorError, OutputError
 
 DECODER = DECODERS['yolo_anchors']

@@ -19,8 +19,8 @@ import math
 from pathlib import Path
 
 import pytest
-from ros2_classify.engines import memory
-from ros2_classify.engines.memory import available_memory
+from ros2_classify.engines import hardware
+from ros2_classify.engines.hardware import available_memory
 from ros2_classify.errors import EngineError
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.testing import save_color_classifier
@@ -79,15 +79,15 @@ def test_without_a_group_the_machine_decides(machine: Path) -> None:
 def test_a_model_that_cannot_fit_is_refused_before_it_is_loaded(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     size = save_color_classifier(tmp_path / 'colors.onnx').stat().st_size
-    monkeypatch.setattr(memory, 'available_memory', lambda: size - 1.0)
+    monkeypatch.setattr(hardware, 'available_memory', lambda: size - 1.0)
     with pytest.raises(EngineError, match=r'the model needs at least .* of memory, and .* left'):
         Pipeline.load(tmp_path / 'colors.onnx')
     # It fits, and its first image does not.
-    monkeypatch.setattr(memory, 'available_memory', lambda: float(size))
+    monkeypatch.setattr(hardware, 'available_memory', lambda: float(size))
     with Pipeline.load(tmp_path / 'colors.onnx', provider='cpu') as pipeline:
         pixels = 15.0 * math.prod(pipeline.descriptor.input.size)
-        monkeypatch.setattr(memory, 'available_memory', lambda: pixels - 1.0)
+        monkeypatch.setattr(hardware, 'available_memory', lambda: pixels - 1.0)
         with pytest.raises(EngineError, match='its input of .* pixels needs at least'):
             pipeline.warm_up()
-        monkeypatch.setattr(memory, 'available_memory', lambda: pixels)
+        monkeypatch.setattr(hardware, 'available_memory', lambda: pixels)
         pipeline.warm_up()

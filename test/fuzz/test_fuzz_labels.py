@@ -22,7 +22,7 @@ from fuzzing import fuzz, spoilt, TEXTS
 from hypothesis import strategies as st
 import numpy as np
 
-from ros2_classify.autoconfig.inferred import labels_of, size_of, task_of
+from ros2_classify.autoconfig.complete import labels_of, size_of, task_of
 from ros2_classify.errors import LabelsError
 from ros2_classify.model.labels import Labels, load_labels, MAX_CLASS_ID, parse_labels
 

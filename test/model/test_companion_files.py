@@ -23,8 +23,7 @@ import numpy as np
 from published_outputs import dense
 import pytest
 from ros2_classify import ModelDescriptor, Pipeline
-from ros2_classify.autoconfig.complete import complete
-from ros2_classify.autoconfig.inferred import labels_of, task_of
+from ros2_classify.autoconfig.complete import complete, labels_of, task_of
 from ros2_classify.errors import DescriptorError
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.companion_files import with_companion_files

@@ -25,7 +25,7 @@ import pytest
 from ros2_classify.errors import OutputError
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.results.prototype_masks import PrototypeMasks
+from ros2_classify.results.masks import PrototypeMasks
 from ros2_classify.results.results import Detections
 from ros2_classify.testing import save_constant_model
 

@@ -19,8 +19,8 @@ import os
 import cv2
 import numpy as np
 from rclpy.qos import qos_profile_sensor_data
-from ros2_classify.ros.messages.image import to_array
 from ros2_classify.ros.messages.vision import detections_from
+from ros2_classify.sources.image_messages import to_array
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 

@@ -26,8 +26,7 @@ import numpy as np
 import pytest
 from ros2_classify.errors import InputError
 from ros2_classify.sources import open_source, SourceError
-from ros2_classify.sources.bag_limits import (
-    check_tables, MAX_UNPACKED, unpack_lz4, unpack_zstd)
+from ros2_classify.sources.bag import check_tables, MAX_UNPACKED, unpack_lz4, unpack_zstd
 
 pytest.importorskip('rosbags')
 

@@ -21,7 +21,7 @@ import re
 import cv2
 import numpy as np
 import pytest
-from ros2_classify.sources import files, open_source, Size, SourceError, webcam as webcams
+from ros2_classify.sources import capture, files, open_source, Size, SourceError
 from source_files import FakeCapture, save, save_video
 
 ANY_SIZE = Size()
@@ -157,7 +157,7 @@ def webcam(monkeypatch, tmp_path):
     device = tmp_path / 'video0'
     device.touch()
     monkeypatch.setattr(
-        webcams, 'Path',
+        capture, 'Path',
         lambda name: device if str(name) == '/dev/video0' else Path(name))
     return FakeCapture
 

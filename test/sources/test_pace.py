@@ -17,7 +17,7 @@
 import threading
 
 import pytest
-from ros2_classify.sources.pace import Pace
+from ros2_classify.sources.newest import Pace
 
 
 class Clock:

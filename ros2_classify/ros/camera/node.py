@@ -33,15 +33,13 @@ from ros2_classify.ros.diagnostics.issues import find, Issue, Status
 from ros2_classify.ros.diagnostics.statistics import Rate, SimulatedClock
 from ros2_classify.ros.diagnostics.summary import camera_status
 from ros2_classify.ros.diagnostics.updater import Diagnostics
-from ros2_classify.ros.messages.compressed_image import to_compressed_msg
-from ros2_classify.ros.messages.transports import resolve_image_topic
+from ros2_classify.ros.messages.image import resolve_image_topic, to_compressed_msg
 from ros2_classify.ros.node.intra_process import ImageSender
 from ros2_classify.ros.node.logging import BoundedLogs, ThrottledLog
-from ros2_classify.ros.node.memory import tune_malloc
 from ros2_classify.ros.node.parameters import Parameters
-from ros2_classify.ros.node.process import Stop
+from ros2_classify.ros.node.process import Stop, tune_malloc
 from ros2_classify.sources import open_source, Pixels, Size, Source, SourceError
-from ros2_classify.sources.pace import Backoff, Pace
+from ros2_classify.sources.newest import Backoff, Pace
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility
-from ros2_classify.ros.messages.transports import TRANSPORTS
+from ros2_classify.ros.messages.image import TRANSPORTS
 from ros2_classify.ros.messages.vision import MESSAGES
 
 _SERVICE_TYPES = {f'ros2_classify_interfaces/srv/{row.service}' for row in MESSAGES.values()}

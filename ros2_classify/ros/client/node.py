@@ -37,13 +37,13 @@ from ros2_classify.paths import shipped_directory
 from ros2_classify.results import overlay
 from ros2_classify.ros.client.diagnosis import explain, Waiting
 from ros2_classify.ros.client.specs import PARAMETERS
-from ros2_classify.ros.messages.compressed_image import to_compressed_msg
-from ros2_classify.ros.messages.image import to_ids, to_image_msg
-from ros2_classify.ros.messages.transports import resolve_image_topic, TRANSPORTS
+from ros2_classify.ros.messages.image import (
+    resolve_image_topic, to_compressed_msg, to_image_msg, TRANSPORTS)
 from ros2_classify.ros.messages.vision import INSTANCES_TOPIC, load_type, MESSAGES, READERS
 from ros2_classify.ros.node.logging import BoundedLogs
 from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.node.process import Stop
+from ros2_classify.sources.image_messages import to_ids
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo

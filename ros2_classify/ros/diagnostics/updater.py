@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+import os
+import sys
 import time
 from typing import Any
 
@@ -30,9 +32,11 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.logging import get_logging_directory
 from rclpy.node import Node
 from ros2_classify.errors import OptionsError
-from ros2_classify.ros.diagnostics.issues import Level, Status
+from ros2_classify.progress import human_size
+from ros2_classify.ros.diagnostics.issues import find, Issue, Level, Status
 
 PERIOD = 1.0
 _SHORTEST, _LONGEST = 0.01, 3600.0
@@ -166,3 +170,22 @@ class MessageUpdater:
             run(DiagnosticStatus(name=f'{self._name}: {name}', hardware_id=self._hardware_id))
             for name, run in self._tasks.items()]
         self._publisher.publish(message)
+
+
+# Bytes: some hundred lines.
+_LEAST = 64 << 10
+
+
+def log_disk_issues(directory: str | None = None) -> list[Issue]:
+    """Return a warning if the disk of the log files is full."""
+    if '--disable-external-lib-logs' in sys.argv:
+        return []
+    directory = str(get_logging_directory()) if directory is None else directory
+    try:
+        disk = os.statvfs(directory)
+    except OSError:  # it may have been removed
+        return []
+    left = disk.f_bavail * disk.f_frsize
+    # Some file systems have no size.
+    return [] if left >= _LEAST or not disk.f_blocks else [find(
+        'log_disk_full', directory=directory, left=human_size(left))]

@@ -21,7 +21,7 @@ import json
 from typing import Any
 
 import numpy as np
-from ros2_classify.ros.messages.image import ENCODINGS, to_array
+from ros2_classify.sources.image_messages import ENCODINGS, to_array
 from sensor_msgs.msg import Image
 
 _WIDTH, _HEIGHT = 24, 10

@@ -37,7 +37,8 @@ from ros2_classify.model.labels import Labels
 from ros2_classify.postprocess.label_image import classes_on
 from ros2_classify.results.results import Classification, Detections, Result, Segmentation, Timing
 from ros2_classify.ros.messages import cdr
-from ros2_classify.ros.messages.image import to_ids, to_ids_msg
+from ros2_classify.ros.messages.image import to_ids_msg
+from ros2_classify.sources.image_messages import to_ids
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import (

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message
 from ros2_classify.ros.messages import cdr
-from ros2_classify.spatial.transforms import matrix_of
+from ros2_classify.spatial.camera import matrix_of
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose

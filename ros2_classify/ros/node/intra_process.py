@@ -31,7 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from ros2_classify.ros.messages.image import ENCODINGS, ImageError, to_image_msg
+from ros2_classify.ros.messages.image import to_image_msg
+from ros2_classify.sources.image_messages import ENCODINGS, ImageError
 from sensor_msgs.msg import Image
 
 _senders: dict[str, ImageSender] = {}

@@ -30,7 +30,7 @@ from ros2_classify.input_range import ALL_BITS, DepthReader, InputRange
 from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.diagnostics.statistics import Counters, Latencies
 from ros2_classify.ros.messages.bridge import Bridge
-from ros2_classify.ros.messages.transports import TRANSPORTS
+from ros2_classify.ros.messages.image import TRANSPORTS
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.events import EventsOutput
 from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor

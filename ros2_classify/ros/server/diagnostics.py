@@ -23,11 +23,10 @@ from typing import Protocol
 
 from ros2_classify.engines.providers import fell_back
 from ros2_classify.ros.diagnostics.issues import find, Issue, Status
-from ros2_classify.ros.diagnostics.log_disk import log_disk_issues
 from ros2_classify.ros.diagnostics.statistics import Rate, SimulatedClock
 from ros2_classify.ros.diagnostics.summary import (
     inference_status, input_status, model_status, positions_status)
-from ros2_classify.ros.diagnostics.updater import Diagnostics
+from ros2_classify.ros.diagnostics.updater import Diagnostics, log_disk_issues
 from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.node.lifecycle_node import ManagedNode
 from ros2_classify.ros.node.parameters import Parameters

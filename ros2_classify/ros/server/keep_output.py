@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 from ros2_classify.keeping import Candidate, Keeper, KeepRules
-from ros2_classify.ros.messages.image import to_bgr
 from ros2_classify.ros.server.output import Output, Published
+from ros2_classify.sources.image_messages import to_bgr
 
 
 class KeepOutput(Output):

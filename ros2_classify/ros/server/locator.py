@@ -29,7 +29,7 @@ from ros2_classify.errors import InputError, OptionsError
 from ros2_classify.results.checked import Timing
 from ros2_classify.results.detections import Detections
 from ros2_classify.ros.diagnostics.issues import find, Issue
-from ros2_classify.ros.messages.depth import depth_array, info_key
+from ros2_classify.ros.messages.image import depth_array, info_key
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.node.spec import Spec
 from ros2_classify.ros.server.depth_source import DepthSource, stamp_of
@@ -37,11 +37,10 @@ from ros2_classify.ros.server.specs import (
     EVENT_PARAMETERS, POSITION_PARAMETERS, TRACKING_PARAMETERS)
 from ros2_classify.ros.server.stream_parameters import StreamView
 from ros2_classify.ros.server.transforms import is_installed, TransformError, Transforms
-from ros2_classify.spatial.camera import CameraModel, Floats
+from ros2_classify.spatial.camera import CameraModel, Floats, quaternion_of, turned_about_z
 from ros2_classify.spatial.depth import locate
 from ros2_classify.spatial.ground import locate_on_ground
 from ros2_classify.spatial.positions import Positions
-from ros2_classify.spatial.transforms import quaternion_of, turned_about_z
 
 
 # How long something that was wrong is reported.

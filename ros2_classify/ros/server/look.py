@@ -29,11 +29,10 @@ from rclpy.node import Node
 from rclpy.task import Future
 from ros2_classify.errors import OptionsError
 from ros2_classify.ros.diagnostics.issues import find
-from ros2_classify.ros.messages.transports import TRANSPORTS
+from ros2_classify.ros.messages.image import TRANSPORTS
 from ros2_classify.ros.messages.vision import load_type, MESSAGES, to_msg
 from ros2_classify.ros.server.camera_stream import CameraStream
-from ros2_classify.ros.server.looking import (
-    COULD_NOT_LOOK, FOUND, NOT_FOUND, Question, Sight)
+from ros2_classify.ros.server.looking import COULD_NOT_LOOK, FOUND, NOT_FOUND, Question, Sight
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.output import Published
 

@@ -32,8 +32,7 @@ from typing import Any
 from rclpy.task import Future
 from ros2_classify.errors import EngineError, Ros2ClassifyError
 from ros2_classify.ros.diagnostics.issues import find, Issue
-from ros2_classify.ros.node import memory
-from ros2_classify.ros.node.process import Interrupted, Stop
+from ros2_classify.ros.node.process import Interrupted, Stop, trim_malloc
 from ros2_classify.ros.server.faults import Watchdog
 from ros2_classify.ros.server.model import Model, Starting
 
@@ -309,7 +308,7 @@ class ModelLoader:
             # What it holds is to be freed now and not by the next one.
             del job
             # Loading a model takes several times its size, for a moment.
-            memory.trim_malloc()
+            trim_malloc()
             with self._lock:
                 self._unfinished -= 1
 

@@ -31,10 +31,9 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from ros2_classify.errors import (
-    EngineError, ModelNotFoundError, OptionsError, Ros2ClassifyError)
+from ros2_classify.errors import EngineError, ModelNotFoundError, OptionsError, Ros2ClassifyError
 from ros2_classify.ros.messages.bridge import Bridge
-from ros2_classify.ros.node import memory, process as runtime
+from ros2_classify.ros.node import process as runtime
 from ros2_classify.ros.node.lifecycle_node import ManagedNode
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.node.parameters import Parameters
@@ -79,8 +78,8 @@ class ServerNode(ManagedNode):
         self._stages = StageParameters(self, self.settings)
         self.stream_parameters = StreamParameters(self.settings, PARAMETERS, self._prefixes())
         if self.settings['tune_malloc']:
-            memory.tune_malloc()
-        memory.calm_opencv()
+            runtime.tune_malloc()
+        runtime.calm_opencv()
         self.models_loaded = 0
         self._hung = False
         self.bridge: Bridge | None = None

@@ -29,12 +29,13 @@ from ros2_classify.results import overlay
 from ros2_classify.results.overlay_regions import draw_regions
 from ros2_classify.results.overlay_tracks import Trails
 from ros2_classify.results.results import Detections
-from ros2_classify.ros.messages.image import to_bgr, to_ids_msg, to_image_msg
+from ros2_classify.ros.messages.image import to_ids_msg, to_image_msg
 from ros2_classify.ros.messages.vision import (
     INSTANCES_TOPIC, label_info_msg, message_writer, MESSAGES, vision_info_msg)
 from ros2_classify.ros.server.keypoint_outputs import keypoint_outputs
 from ros2_classify.ros.server.output import Output, Published, Topics
 from ros2_classify.ros.server.tracking import seconds_of
+from ros2_classify.sources.image_messages import to_bgr
 from sensor_msgs.msg import Image
 from vision_msgs.msg import LabelInfo, VisionInfo
 

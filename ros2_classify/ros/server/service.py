@@ -29,12 +29,13 @@ from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.input_range import DepthReader, InputRange
 from ros2_classify.results.results import Detections
 from ros2_classify.ros.messages.bridge import Bridge
-from ros2_classify.ros.messages.image import to_array, to_ids_msg
+from ros2_classify.ros.messages.image import to_ids_msg
 from ros2_classify.ros.messages.keypoints import keypoints_msg
 from ros2_classify.ros.messages.vision import load_type, MESSAGES, to_msg
 from ros2_classify.ros.server.inference import Drop, Outcome
 from ros2_classify.ros.server.parameters import ResultSettings
 from ros2_classify.ros.server.service_depth import depth_of, DepthOfRequest
+from ros2_classify.sources.image_messages import to_array
 
 
 @dataclass(frozen=True, eq=False)

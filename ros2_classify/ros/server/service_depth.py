@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ros2_classify.errors import InputError
-from ros2_classify.ros.messages.depth import depth_array
+from ros2_classify.ros.messages.image import depth_array
 from ros2_classify.ros.messages.vision import names_of
 from ros2_classify.ros.messages.vision_3d import detections_3d_msg
 from ros2_classify.ros.server.locator import published

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from ros2_classify.errors import OptionsError
-from ros2_classify.ros.messages.transports import resolve_image_topic, TRANSPORTS
+from ros2_classify.ros.messages.image import resolve_image_topic, TRANSPORTS
 
 _COMPRESSED = TRANSPORTS['compressed'].suffix
 

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from ros2_classify.ros.messages.transports import TRANSPORTS
+from ros2_classify.ros.messages.image import TRANSPORTS
 from ros2_classify.ros.node.intra_process import find_sender, ImageSender
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.image_waiter import (

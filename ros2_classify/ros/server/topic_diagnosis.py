@@ -25,7 +25,7 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility, ReliabilityPolicy
 from ros2_classify.ros.diagnostics.issues import find, Issue
-from ros2_classify.ros.messages.transports import TRANSPORTS
+from ros2_classify.ros.messages.image import TRANSPORTS
 from ros2_classify.ros.node.dds_profile import profile_file, variable
 from ros2_classify.ros.server.shared_memory import obstacle
 from ros2_classify.ros.server.subscription import ImageSubscription

@@ -22,8 +22,7 @@ import weakref
 
 from rclpy.node import Node
 from rclpy.time import Time
-from ros2_classify.spatial.camera import Floats
-from ros2_classify.spatial.transforms import matrix_of
+from ros2_classify.spatial.camera import Floats, matrix_of
 
 # A transform that comes a little later than the image it belongs to is looked for again.
 _AGAIN = 0.004

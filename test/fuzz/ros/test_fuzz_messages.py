@@ -27,8 +27,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 from ros2_classify.errors import InputError
-from ros2_classify.ros.messages import compressed_image as compressed_msg, image as image_msg
-from ros2_classify.ros.messages.image import ENCODINGS
+from ros2_classify.sources.image_messages import compressed_to_array, ENCODINGS, to_array, to_ids
 from sensor_msgs.msg import CompressedImage, Image
 
 UINT32 = st.one_of(
@@ -61,7 +60,7 @@ def test_any_fields(
         data: bytes) -> None:
     """Numbers that have nothing to do with each other."""
     read(Image(height=height, width=width, step=step, encoding=encoding,
-               is_bigendian=is_bigendian, data=array('B', data)), image_msg.to_array)
+               is_bigendian=is_bigendian, data=array('B', data)), to_array)
 
 
 @fuzz(2.0, height=st.integers(0, 7), width=st.integers(0, 7), encoding=NAMES,
@@ -76,9 +75,9 @@ def test_nearly_right_fields(
     size = max(0, step * height * planes // 2 - missing)
     msg = Image(height=height, width=width, step=step, encoding=encoding,
                 is_bigendian=is_bigendian, data=array('B', bytes(size)))
-    read(msg, image_msg.to_array)
+    read(msg, to_array)
     try:
-        image_msg.to_ids(msg)
+        to_ids(msg)
     except InputError:
         pass
 
@@ -106,7 +105,7 @@ FILES = [
           'bayer_rggb16; png compressed ', '16UC1; png compressed ', '32FC1; compressedDepth'))))
 def test_compressed_images(data: bytes, fmt: str) -> None:
     """Files that were damaged, under any name."""
-    read(CompressedImage(format=fmt, data=array('B', data)), compressed_msg.to_array)
+    read(CompressedImage(format=fmt, data=array('B', data)), compressed_to_array)
 
 
 def png(width: int, height: int, body: bytes, depth: int = 8, color: int = 2) -> bytes:
@@ -143,7 +142,7 @@ def test_decompression_bombs(name: str) -> None:
     forget_memory_peak()
     before = memory_now()
     with pytest.raises(InputError, match='more than the 67108864 pixels allowed'):
-        compressed_msg.to_array(msg)
+        compressed_to_array(msg)
     assert memory_peak() - before < 16 * 1024
 
 
@@ -158,7 +157,7 @@ def test_a_png_whose_chunk_declares_more_than_there_is(announced: int, kind: byt
     forget_memory_peak()
     before = memory_now()
     with pytest.raises(InputError, match=f'a chunk declares {announced} bytes'):
-        compressed_msg.to_array(CompressedImage(data=array('B', data)))
+        compressed_to_array(CompressedImage(data=array('B', data)))
     assert memory_peak() - before < 16 * 1024
 
 
@@ -167,13 +166,13 @@ def test_images_without_pixels(width: int, height: int) -> None:
     """An image of 0 x N is none."""
     for data in (png(width, height, b''), jpeg_of(width, height)):
         with pytest.raises(InputError, match='has no pixels'):
-            compressed_msg.to_array(CompressedImage(data=array('B', data)))
+            compressed_to_array(CompressedImage(data=array('B', data)))
     with pytest.raises(InputError, match='has no pixels'):
-        image_msg.to_array(Image(width=width, height=height, encoding='rgb8', step=15))
+        to_array(Image(width=width, height=height, encoding='rgb8', step=15))
 
 
 def test_a_large_raw_image_is_refused_before_its_bytes_are_looked_at() -> None:
     """20,000 x 20,000 pixels are too many, whatever is in the message."""
     msg = Image(width=20_000, height=20_000, encoding='bgr8', step=60_000)
     with pytest.raises(InputError, match='more than the 67108864 pixels allowed'):
-        image_msg.to_array(msg)
+        to_array(msg)

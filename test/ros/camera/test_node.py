@@ -23,8 +23,8 @@ import pytest
 from rclpy.qos import qos_profile_sensor_data, QoSProfile
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.ros.camera import node as camera_node
-from ros2_classify.ros.messages import compressed_image as compressed_msg, image as image_msg
-from ros2_classify.sources import webcam as webcams
+from ros2_classify.sources import capture
+from ros2_classify.sources.image_messages import compressed_to_array, to_array
 from sensor_msgs.msg import CompressedImage, Image
 import source_files
 
@@ -52,7 +52,7 @@ def test_a_directory_is_published_once_and_the_node_ends(start, peer, directory)
         'source': directory, 'loop': False, 'rate': 50.0, 'frame_id': 'front'})
     assert camera.wait() == 0
     peer.spin_until(lambda: len(images) == 3, 'three images')
-    assert [image_msg.to_array(msg)[0][0, 0].tolist() for msg in images] == [
+    assert [to_array(msg)[0][0, 0].tolist() for msg in images] == [
         [10, 20, 30], [110, 120, 130], [210, 220, 230]]
     assert {(msg.encoding, msg.width, msg.height, msg.header.frame_id) for msg in images} == {
         ('bgr8', 40, 30, 'front')}
@@ -88,7 +88,7 @@ def test_a_video_comes_frame_by_frame_at_its_own_rate(start, peer, tmp_path):
     camera = start('camera', {'source': path, 'loop': False})
     assert camera.wait() == 0
     peer.spin_until(lambda: len(images) == len(values), 'all frames')
-    seen = [image_msg.to_array(msg)[0].mean() for msg in images]
+    seen = [to_array(msg)[0].mean() for msg in images]
     assert seen == pytest.approx(values, abs=3)
     gaps = np.diff([stamp(msg) for msg in images]) / 1e9
     assert np.median(gaps) == pytest.approx(0.05, abs=0.015)
@@ -115,13 +115,13 @@ def test_encodings_compression_and_sizes(start, peer, directory):
             ('mono8', 'png', b'\x89PNG', 0)):
         assert peer.set_values('/camera', encoding=encoding, compressed_format=codec) == []
         plain, packed = images(encoding, codec)
-        pixels, color = image_msg.to_array(plain)
+        pixels, color = to_array(plain)
         assert pixels.shape[:2] == (15, 20) and color == encoding[:-1]
         wanted = {'rgb': colors[::-1], 'bgr': colors, 'mono': 122}[color]
         assert (pixels[7, 7] == wanted).all()
         assert bytes(packed.data).startswith(start_bytes)
         assert packed.format.startswith('mono8;' if color == 'mono' else 'bgr8;')
-        unpacked, order = compressed_msg.to_array(packed)
+        unpacked, order = compressed_to_array(packed)
         assert order == ('mono' if color == 'mono' else 'bgr')
         assert np.abs(unpacked - (122.0 if color == 'mono' else colors)).max() <= tolerance
     camera.stop(signal.SIGTERM)
@@ -181,13 +181,13 @@ def test_a_webcam_that_stops_is_opened_again(peer, monkeypatch, tmp_path):
     monkeypatch.setattr(webcam, 'frames', [1, 4, 0, 5])
     monkeypatch.setattr(webcam, 'opened', [])
     monkeypatch.setattr(cv2, 'VideoCapture', webcam)
-    monkeypatch.setattr(webcams.Webcam, 'longest_pause', 0.05)
+    monkeypatch.setattr(capture.Webcam, 'longest_pause', 0.05)
     device = tmp_path / 'video'
     device.touch()
     source = camera_node.open_source
     monkeypatch.setattr(
         camera_node, 'open_source', lambda text, *others: source('/dev/video0', *others))
-    monkeypatch.setattr(webcams, 'Path', lambda _: device)
+    monkeypatch.setattr(capture, 'Path', lambda _: device)
 
     stop = Stop()
     images = peer.collect(Image, '/image', RELIABLE)

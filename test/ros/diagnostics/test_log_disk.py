@@ -22,7 +22,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from ros2_classify.ros.diagnostics.log_disk import log_disk_issues
+from ros2_classify.ros.diagnostics.updater import log_disk_issues
 
 
 def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

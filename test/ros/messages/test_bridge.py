@@ -25,7 +25,7 @@ import pytest
 from ros2_classify.errors import OptionsError
 from ros2_classify.ros.messages import bridge as bridges
 from ros2_classify.ros.messages.bridge import Bridge, probe_in_child
-from ros2_classify.ros.messages.image import ENCODINGS, ImageError, to_array
+from ros2_classify.sources.image_messages import ENCODINGS, ImageError, to_array
 from sensor_msgs.msg import Image
 
 BOTH_KNOW = [name for name, each in ENCODINGS.items() if each.bridge]

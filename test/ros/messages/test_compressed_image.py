@@ -23,7 +23,8 @@ import cv2
 import numpy as np
 import pytest
 from ros2_classify.errors import InputError
-from ros2_classify.ros.messages.compressed_image import image_size, to_array
+from ros2_classify.image_io import image_size
+from ros2_classify.sources.image_messages import compressed_to_array
 from sensor_msgs.msg import CompressedImage
 
 RED_BGR = (40, 30, 220)
@@ -55,7 +56,7 @@ def noise(channels, dtype=np.uint8):
 @pytest.mark.parametrize('channels, color', [(1, 'mono'), (3, 'bgr'), (4, 'bgra')])
 def test_png_comes_back_exactly(channels, color):
     pixels = noise(channels)
-    result, found = to_array(message(encoded(pixels), 'png'))
+    result, found = compressed_to_array(message(encoded(pixels), 'png'))
     assert found == color
     np.testing.assert_array_equal(result, pixels)
 
@@ -63,7 +64,7 @@ def test_png_comes_back_exactly(channels, color):
 @pytest.mark.parametrize('channels, color', [(1, 'mono'), (3, 'bgr'), (4, 'bgra')])
 def test_16_bit_png_is_scaled(channels, color):
     pixels = noise(channels, np.uint16)
-    result, found = to_array(message(encoded(pixels), '16UC1; png compressed '))
+    result, found = compressed_to_array(message(encoded(pixels), '16UC1; png compressed '))
     assert found == color
     np.testing.assert_array_equal(result, np.rint(pixels / 257))
 
@@ -72,7 +73,7 @@ def test_16_bit_png_is_scaled(channels, color):
     'jpeg', 'jpg', '', 'png', 'bgr8; jpeg compressed bgr8', 'rgb8; jpeg compressed bgr8',
     'yuv422; jpeg compressed bgr8', 'bayer_rggb8; jpeg compressed bgr8'])
 def test_jpeg_colours_do_not_depend_on_the_format_field(fmt):
-    result, color = to_array(message(encoded(flat(), '.jpg'), fmt))
+    result, color = compressed_to_array(message(encoded(flat(), '.jpg'), fmt))
     assert color == 'bgr'
     assert result.shape == (10, 20, 3)
     assert np.abs(result.astype(int) - RED_BGR).max() <= 4
@@ -80,13 +81,14 @@ def test_jpeg_colours_do_not_depend_on_the_format_field(fmt):
 
 def test_a_sender_that_swapped_the_channels_is_believed():
     swapped = encoded(flat(RED_BGR[::-1]), '.jpg')
-    result, color = to_array(message(swapped, 'rgb8; jpeg compressed rgb8'))
+    result, color = compressed_to_array(message(swapped, 'rgb8; jpeg compressed rgb8'))
     assert color == 'rgb'
     assert np.abs(result.astype(int) - RED_BGR[::-1]).max() <= 4
 
 
 def test_grey_jpeg_is_mono():
-    result, color = to_array(message(encoded(np.full((8, 8), 77, np.uint8), '.jpg'), 'jpeg'))
+    result, color = compressed_to_array(
+        message(encoded(np.full((8, 8), 77, np.uint8), '.jpg'), 'jpeg'))
     assert color == 'mono'
     assert np.abs(result.astype(int) - 77).max() <= 1
 
@@ -99,10 +101,11 @@ def test_a_png_of_a_bayer_camera_holds_the_mosaic(bits):
     mosaic[::2, ::2], mosaic[1::2, 1::2] = red * scale, blue * scale
     mosaic[::2, 1::2] = mosaic[1::2, ::2] = green * scale
     fmt = f'bayer_rggb{bits}; png compressed '
-    result, color = to_array(message(encoded(mosaic), fmt))
+    result, color = compressed_to_array(message(encoded(mosaic), fmt))
     assert color == 'bgr'
     np.testing.assert_array_equal(result, flat(width=12, height=12))
-    grey, color = to_array(message(encoded(mosaic), 'bayer_rggb8; jpeg compressed mono8'))
+    grey, color = compressed_to_array(
+        message(encoded(mosaic), 'bayer_rggb8; jpeg compressed mono8'))
     assert (grey.shape, color) == ((12, 12), 'mono')
 
 
@@ -111,7 +114,7 @@ def test_rotation_marks_are_not_followed():
     tiff = b'II*\0' + struct.pack('<IHHHIHHI', 8, 1, 0x112, 3, 1, 6, 0, 0)
     exif = b'Exif\0\0' + tiff
     turned = data[:2] + b'\xff\xe1' + struct.pack('>H', len(exif) + 2) + exif + data[2:]
-    assert to_array(message(turned))[0].shape == (10, 20, 3)
+    assert compressed_to_array(message(turned))[0].shape == (10, 20, 3)
 
 
 def chunk(kind, body):
@@ -141,7 +144,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(bomb, monkeypatch):
         pytest.fail('the image was decoded')
     monkeypatch.setattr(cv2, 'imdecode', explode)
     with pytest.raises(InputError, match='has more than the .* pixels allowed'):
-        to_array(message(bomb))
+        compressed_to_array(message(bomb))
 
 
 def hostile_png(number):
@@ -167,12 +170,12 @@ def noise_of(side):
 def test_a_png_without_pixels_is_refused():
     for number in range(20):
         with pytest.raises(InputError, match='damaged'):
-            to_array(message(hostile_png(number)))
+            compressed_to_array(message(hostile_png(number)))
 
 
 def test_a_jpeg_with_a_bad_byte_is_read():
     for number in range(20):
-        assert to_array(message(damaged_jpeg(number)))[0].shape == (64, 64, 3)
+        assert compressed_to_array(message(damaged_jpeg(number)))[0].shape == (64, 64, 3)
 
 
 def test_the_descriptor_of_stderr_is_left_alone(capfd, monkeypatch):
@@ -183,7 +186,7 @@ def test_the_descriptor_of_stderr_is_left_alone(capfd, monkeypatch):
         return flat()
 
     monkeypatch.setattr(cv2, 'imdecode', imdecode)
-    to_array(message(JPEG))
+    compressed_to_array(message(JPEG))
 
 
 def test_an_exception_of_the_decoder_is_an_input_error(monkeypatch):
@@ -192,7 +195,7 @@ def test_an_exception_of_the_decoder_is_an_input_error(monkeypatch):
 
     monkeypatch.setattr(cv2, 'imdecode', imdecode)
     with pytest.raises(InputError, match='cannot be decoded: no way'):
-        to_array(message(JPEG))
+        compressed_to_array(message(JPEG))
 
 
 @pytest.mark.parametrize(('at', 'kind'), [(30, 'IHDR'), (45, 'IDAT'), (-2, 'IEND')])
@@ -201,14 +204,14 @@ def test_a_png_whose_check_sum_is_wrong_is_not_decoded(at, kind, monkeypatch):
     data[at] ^= 1
     monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('the image was decoded'))
     with pytest.raises(InputError, match=f'checksum of the chunk .{kind}. at byte .* is wrong'):
-        to_array(message(bytes(data)))
+        compressed_to_array(message(bytes(data)))
 
 
 def test_the_pixel_limit_is_the_callers():
     data = encoded(flat())
-    assert to_array(message(data), max_pixels=200)[0].shape == (10, 20, 3)
+    assert compressed_to_array(message(data), max_pixels=200)[0].shape == (10, 20, 3)
     with pytest.raises(InputError, match='20x10 has more than the 199 pixels'):
-        to_array(message(data), max_pixels=199)
+        compressed_to_array(message(data), max_pixels=199)
 
 
 JPEG, PNG = encoded(flat(), '.jpg'), encoded(flat())
@@ -228,7 +231,7 @@ JPEG, PNG = encoded(flat(), '.jpg'), encoded(flat())
 ], ids=range(10))
 def test_bad_data_is_refused_with_a_reason(data, words):
     with pytest.raises(InputError, match=words):
-        to_array(message(data, 'jpeg'))
+        compressed_to_array(message(data, 'jpeg'))
 
 
 def test_every_cut_and_every_flipped_byte_gives_pixels_or_an_error():
@@ -240,7 +243,7 @@ def test_every_cut_and_every_flipped_byte_gives_pixels_or_an_error():
             flipped[at] ^= int(rng.integers(1, 256))
             for bad in (data[:at], bytes(flipped)):
                 try:
-                    pixels, _ = to_array(message(bad), max_pixels=10**6)
+                    pixels, _ = compressed_to_array(message(bad), max_pixels=10**6)
                 except InputError:
                     continue
                 assert pixels.dtype == np.uint8
@@ -278,7 +281,7 @@ def test_a_jpeg_without_its_last_marker_is_read(kind, channels):
     expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     assert data.endswith(END)
     for bytes_ in (data, data[:-1], data[:-2], data + bytes(9), data[:2] + THUMBNAIL + data[2:-2]):
-        np.testing.assert_array_equal(to_array(message(bytes_, 'jpeg'))[0], expected)
+        np.testing.assert_array_equal(compressed_to_array(message(bytes_, 'jpeg'))[0], expected)
 
 
 @pytest.mark.parametrize('tail', [b'', END, b'\xff'], ids=['cut', 'end marker', 'half of it'])
@@ -294,14 +297,14 @@ def test_a_jpeg_whose_data_ended_early_is_refused(kind, channels, tail):
         last = data.rindex(b'\xff\xda')
     for end in np.linspace(first + 20, last, 12, dtype=int):
         with pytest.raises(InputError, match='JPEG of 330x250 is cut off: its image data ended'):
-            to_array(message(data[:end] + tail, 'jpeg'))
+            compressed_to_array(message(data[:end] + tail, 'jpeg'))
 
 
 @pytest.mark.parametrize('tail', [b'', END])
 def test_the_last_byte_of_a_small_jpeg_is_missed(tail):
     data = encoded(textured(width=20, height=20), '.jpg', (cv2.IMWRITE_JPEG_QUALITY, 100))[:-6]
     with pytest.raises(InputError, match='JPEG of 20x20 is cut off'):
-        to_array(message(data + tail, 'jpeg'))
+        compressed_to_array(message(data + tail, 'jpeg'))
 
 
 @pytest.mark.parametrize('fmt', ['mono16; png compressed ', 'bayer_rggb16; png compressed '])
@@ -313,7 +316,7 @@ def test_the_callers_scale_is_used_for_16_bits(fmt):
         seen.append(pixels.dtype)
         return (pixels // 16).astype(np.uint8)
 
-    pixels, color = to_array(message(encoded(values), fmt), to_8_bits=to_8_bits)
+    pixels, color = compressed_to_array(message(encoded(values), fmt), to_8_bits=to_8_bits)
     assert seen == [np.uint16] and pixels.max() == 255
     assert color == ('bgr' if 'bayer' in fmt else 'mono')
     if color == 'mono':
@@ -322,5 +325,5 @@ def test_the_callers_scale_is_used_for_16_bits(fmt):
 
 def test_a_grey_jpeg_is_no_sign_of_missing_data():
     grey = flat((128, 128, 128), 640, 480)
-    pixels, _ = to_array(message(encoded(grey, '.jpg'), 'jpeg'))
+    pixels, _ = compressed_to_array(message(encoded(grey, '.jpg'), 'jpeg'))
     np.testing.assert_array_equal(pixels, grey)

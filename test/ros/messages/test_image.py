@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 import pytest
 from ros2_classify.errors import InputError
-from ros2_classify.ros.messages.image import (
-    ENCODINGS, ImageError, to_array, to_bgr, to_ids, to_ids_msg, to_image_msg)
+from ros2_classify.ros.messages.image import to_ids_msg, to_image_msg
+from ros2_classify.sources.image_messages import ENCODINGS, ImageError, to_array, to_bgr, to_ids
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 

@@ -18,8 +18,8 @@ import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from ros2_classify.ros.node import bond as bonds
-from ros2_classify.ros.node.bond import Bond
+from ros2_classify.ros.node import lifecycle_node
+from ros2_classify.ros.node.lifecycle_node import Bond
 from ros_process import DEADLINE
 
 
@@ -119,7 +119,7 @@ def test_the_end_is_told_until_the_manager_confirms(node, bond):
 
 
 def test_a_manager_that_does_not_confirm_is_told_for_a_while(node, bond, monkeypatch):
-    monkeypatch.setattr(bonds, '_FAREWELL', 0.0)
+    monkeypatch.setattr(lifecycle_node, '_FAREWELL', 0.0)
     bond.stop()
     node.tick()
     assert actives(node) == [True, False] and node.timers == []

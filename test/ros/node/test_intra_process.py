@@ -19,9 +19,9 @@ import threading
 import numpy as np
 import pytest
 import rclpy
-from ros2_classify.ros.messages.image import ImageError, to_array
 from ros2_classify.ros.node.intra_process import find_sender, ImageSender
 from ros2_classify.ros.server.subscription import ImageSubscription
+from ros2_classify.sources.image_messages import ImageError, to_array
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 

@@ -18,8 +18,8 @@ import ctypes
 
 import pytest
 
-from ros2_classify.ros.node import memory
-from ros2_classify.ros.node.memory import share_heap, tune_malloc
+from ros2_classify.ros.node import process as runtime
+from ros2_classify.ros.node.process import share_heap, tune_malloc
 from ros_process import run_program
 
 
@@ -27,7 +27,7 @@ from ros_process import run_program
 def test_the_allocator_keeps_the_memory_of_images(tmp_path):
     program = """
 import ctypes, resource, sys
-from ros2_classify.ros.node.memory import tune_malloc
+from ros2_classify.ros.node.process import tune_malloc
 
 if sys.argv[1] == 'tuned':
     assert tune_malloc({})
@@ -58,7 +58,7 @@ print('kept' if faults < rounds * size // 4096 // 10 else 'returned')
 def test_all_threads_share_a_heap(tmp_path):
     program = """
 import ctypes, sys, threading
-from ros2_classify.ros.node.memory import share_heap
+from ros2_classify.ros.node.process import share_heap
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
@@ -87,14 +87,14 @@ print('one' if heaps() <= 2 else 'several')
 @pytest.mark.parametrize('environment', [
     {'MALLOC_ARENA_MAX': '4'}, {'GLIBC_TUNABLES': 'glibc.malloc.arena_max=4'}])
 def test_the_number_of_heaps_of_the_environment_is_respected(environment, monkeypatch):
-    monkeypatch.setattr(memory.ctypes, 'CDLL', lambda _: pytest.fail('mallopt was reached'))
+    monkeypatch.setattr(runtime.ctypes, 'CDLL', lambda _: pytest.fail('mallopt was reached'))
     assert not share_heap(environment)
 
 
 def test_opencv_works_in_the_calling_thread_unless_the_user_decides(tmp_path):
     program = """
 import os, sys
-from ros2_classify.ros.node.memory import calm_opencv
+from ros2_classify.ros.node.process import calm_opencv
 import cv2
 cv2.setNumThreads(3)
 print(calm_opencv({'OPENCV_FOR_THREADS_NUM': '3'} if sys.argv[1] == 'chosen' else {}),
@@ -108,11 +108,11 @@ print(calm_opencv({'OPENCV_FOR_THREADS_NUM': '3'} if sys.argv[1] == 'chosen' els
     {'MALLOC_TRIM_THRESHOLD_': '1'}, {'MALLOC_MMAP_THRESHOLD_': '1'},
     {'GLIBC_TUNABLES': 'glibc.malloc.trim_threshold=1'}])
 def test_the_allocator_settings_of_the_environment_are_respected(environment, monkeypatch):
-    monkeypatch.setattr(memory.ctypes, 'CDLL', lambda _: pytest.fail('mallopt was reached'))
+    monkeypatch.setattr(runtime.ctypes, 'CDLL', lambda _: pytest.fail('mallopt was reached'))
     assert not tune_malloc(environment)
 
 
 def test_other_c_libraries_are_not_tuned(monkeypatch):
-    monkeypatch.setattr(memory.platform, 'libc_ver', lambda: ('', ''))
-    monkeypatch.setattr(memory.ctypes, 'CDLL', lambda _: pytest.fail('mallopt was reached'))
+    monkeypatch.setattr(runtime.platform, 'libc_ver', lambda: ('', ''))
+    monkeypatch.setattr(runtime.ctypes, 'CDLL', lambda _: pytest.fail('mallopt was reached'))
     assert not tune_malloc({})

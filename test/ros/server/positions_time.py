@@ -33,7 +33,7 @@ import numpy as np
 from rclpy.serialization import deserialize_message, serialize_message
 from ros2_classify import Detections, Timing
 from ros2_classify.ros.messages.vision_3d import detections_3d_cdr
-from ros2_classify.ros.node.memory import calm_opencv, tune_malloc
+from ros2_classify.ros.node.process import calm_opencv, tune_malloc
 from ros2_classify.ros.server.depth_source import DepthRing
 from ros2_classify.ros.server.locator import Locator
 from sensor_msgs.msg import CameraInfo, Image

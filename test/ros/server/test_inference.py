@@ -23,12 +23,13 @@ from ros2_classify.engines import EngineSettings
 from ros2_classify.errors import EngineError
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.ros.messages.image import to_array, to_image_msg
+from ros2_classify.ros.messages.image import to_image_msg
 from ros2_classify.ros.server import model as models
 from ros2_classify.ros.server.faults import EngineFaults
 from ros2_classify.ros.server.inference import Drop, Inference, InferenceStatistics
 from ros2_classify.ros.server.model import batch_limit, load_model, Model
 from ros2_classify.ros.server.parameters import PARAMETERS, ResultSettings
+from ros2_classify.sources.image_messages import to_array
 from ros2_classify.testing import FakeEngine, tensor
 from std_msgs.msg import Header
 

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros2_classify.ros.messages.image import to_array, to_ids
+from ros2_classify.sources.image_messages import to_array, to_ids
 from ros_models import NAMES, save_masks, save_pose, save_segmenter
 from ros_stream import Camera
 from sensor_msgs.msg import Image

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from ros2_classify.ros.messages.image import to_array
+from ros2_classify.sources.image_messages import to_array
 from ros_models import BOXES, NAMES, save_sleeper, SCORES
 from ros_stream import Camera
 from sensor_msgs.msg import CompressedImage, Image

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.errors import InputError
-from ros2_classify.ros.messages import compressed_image as compressed_msg, image as image_msg
+from ros2_classify.sources.image_messages import compressed_to_array, to_array, to_bgr
 
 Pixels = NDArray[np.uint8]
 # Topic, type, serialized message.
@@ -41,8 +41,8 @@ _MAGIC = b'\x89MCAP0\r\n'
 _SUFFIXES = ('.mcap', '.db3')
 _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = 3, 4, 5, 6
 _READERS: dict[str, Callable[[Any], tuple[Any, str]]] = {
-    'sensor_msgs/msg/Image': image_msg.to_array,
-    'sensor_msgs/msg/CompressedImage': compressed_msg.to_array,
+    'sensor_msgs/msg/Image': to_array,
+    'sensor_msgs/msg/CompressedImage': compressed_to_array,
 }
 
 
@@ -77,7 +77,7 @@ def images_of_bag(path: str, topic: str = '') -> Iterator[Pixels]:
                 except Exception as error:  # noqa: B902 -- what rclpy raises is not documented
                     raise InputError(
                         f'the bag {path} is damaged: a message on {name} is no {kind}') from error
-                yield image_msg.to_bgr(*_READERS[kind](message))
+                yield to_bgr(*_READERS[kind](message))
     if topic not in seen:
         raise InputError(
             f'the bag {path} has no images on {topic or "any topic"}; there are some on: '

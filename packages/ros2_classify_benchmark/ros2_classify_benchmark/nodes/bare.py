@@ -37,8 +37,8 @@ from ros2_classify.model.files import model_file
 from ros2_classify.options import Options
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results.results import Result
-from ros2_classify.ros.messages import compressed_image as compressed_msg, image as image_msg
-from ros2_classify.ros.node import memory
+from ros2_classify.ros.node import process as runtime
+from ros2_classify.sources.image_messages import compressed_to_array, to_array
 from ros2_classify_benchmark.nodes.frames import Frames
 from ros2_classify_benchmark.nodes.helper import result as tell, serve
 
@@ -65,7 +65,7 @@ class Bare:
         self._options = options
         self._frames = frames
         compressed = frames.index['transport'] == 'compressed'
-        self._to_array = compressed_msg.to_array if compressed else image_msg.to_array
+        self._to_array = compressed_to_array if compressed else to_array
         self._next = 0
 
     def run(self, rate: float, seconds: float, warm: float = 0.0) -> dict[str, Any]:
@@ -102,8 +102,8 @@ def main() -> None:
     """Run the loop: the argument is JSON with ``frames``, ``model``, ``engine``, ``options``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = json.loads(sys.argv[1])
-    memory.tune_malloc()
-    memory.calm_opencv()
+    runtime.tune_malloc()
+    runtime.calm_opencv()
     try:
         _serve(settings)
     except Ros2ClassifyError as error:

@@ -29,7 +29,7 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from ros2_classify.ros import main as programs
-from ros2_classify.ros.node import memory, process as runtime
+from ros2_classify.ros.node import process as runtime
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -47,7 +47,7 @@ class EchoNode(Node):
 
     def __init__(self, stop: runtime.Stop) -> None:
         super().__init__('echo')
-        memory.tune_malloc()
+        runtime.tune_malloc()
         compressed = self.declare_parameter('image_transport', 'raw').value == 'compressed'
         self._publisher = self.create_publisher(Header, 'header', 10)
         qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,

@@ -65,10 +65,10 @@ def in_ros(name: str, create: Callable[[Any], tuple[dict[str, Command], dict[str
     """Run a node that takes commands, until the standard input ends."""
     # Ctrl-C is for the one who started it all: it asks everybody to end, in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from ros2_classify.ros.node import dds_profile, memory
+    from ros2_classify.ros.node import dds_profile, process as runtime
 
     profile = dds_profile.use() or os.environ.get(dds_profile.variable(os.environ))
-    memory.tune_malloc()
+    runtime.tune_malloc()
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions

@@ -46,7 +46,7 @@ from rclpy.signals import SignalHandlerOptions
 from ros2_classify.results.results import Classification, Detections, Timing
 from ros2_classify.ros.messages.image import to_image_msg
 from ros2_classify.ros.messages.vision import MESSAGES
-from ros2_classify.ros.node import dds_profile, memory
+from ros2_classify.ros.node import dds_profile, process as runtime
 from ros2_classify_benchmark.processes import environment
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -187,7 +187,7 @@ def _with_node(measure: Callable[[Any], Any]) -> Any:
 
 def _set_up(domain: int | None = None) -> None:
     dds_profile.use()
-    memory.tune_malloc()
+    runtime.tune_malloc()
     rclpy.init(args=[], domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
 
 

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from ros2_classify.errors import InputError
-from ros2_classify.ros.messages import compressed_image as compressed_msg, image as image_msg
+from ros2_classify.sources.image_messages import compressed_to_array, to_array, to_bgr
 from ros2_classify_benchmark.nodes.frames import ENCODERS, Frames, prepare
 from ros2_classify_benchmark.settings import ENCODINGS
 
@@ -63,8 +63,8 @@ def test_the_sample_images_are_the_default_and_give_the_same_hash_again(tmp_path
 @pytest.mark.parametrize('encoding', ENCODINGS)
 def test_images_are_read_back_as_the_server_reads_them(tmp_path, image, encoding):
     _, frames = prepared(tmp_path / 'frames', image, encoding, size=(64, 48))
-    pixels, color = image_msg.to_array(frames.like_message(0))
-    bgr = image_msg.to_bgr(pixels, color).astype(int)
+    pixels, color = to_array(frames.like_message(0))
+    bgr = to_bgr(pixels, color).astype(int)
     original = cv2.imread(str(image)).astype(int)
     if color == 'mono':
         assert abs(bgr[..., 0] - cv2.cvtColor(
@@ -77,7 +77,7 @@ def test_images_are_read_back_as_the_server_reads_them(tmp_path, image, encoding
 @pytest.mark.parametrize('encoding', ['bgr8', 'mono8'])
 def test_compressed_images_are_read_back(tmp_path, image, encoding):
     _, frames = prepared(tmp_path / 'frames', image, encoding, 'compressed', size=(64, 48))
-    pixels, color = compressed_msg.to_array(frames.like_message(0))
+    pixels, color = compressed_to_array(frames.like_message(0))
     assert pixels.shape[:2] == (48, 64)
     assert color == ('mono' if encoding == 'mono8' else 'bgr')
 

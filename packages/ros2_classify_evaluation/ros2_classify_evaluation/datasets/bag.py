@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ros2_classify import InputError
 from ros2_classify.sources import is_bag, open_source, Source
-from ros2_classify.sources.bag_limits import bound_rosbags, check_files
+from ros2_classify.sources.bag import bound_rosbags, check_files
 from ros2_classify_evaluation.datasets.base import Dataset, Names, Objects, Sample
 from ros2_classify_evaluation.vision_messages import CLASSIFICATION, DETECTIONS, make_store
 
