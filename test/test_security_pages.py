@@ -47,8 +47,8 @@ def test_every_threat_names_the_tests_that_prove_it():
     ('limits:MAX_NAME', '1,000 characters'), ('limits:MAX_JPEG_SCANS', 'more than 64 scans'),
     ('model.labels:MAX_FILE_BYTES', 'up to 8 MiB'), ('model.labels:MAX_CLASS_ID', '1,000,000'),
     ('limits:MAX_LINE', '2,000 characters a line'), ('download.http:LONGEST', '24 hours'),
-    ('sources.bag_limits:MAX_UNPACKED', 'at most 256 MiB'),
-    ('sources.bag_limits:MAX_RATIO', 'up to 100 times'), ('image_io:MAX_PIXELS', '64 Mpixel'),
+    ('sources.bag:MAX_UNPACKED', 'at most 256 MiB'),
+    ('sources.bag:MAX_RATIO', 'up to 100 times'), ('image_io:MAX_PIXELS', '64 Mpixel'),
     ('web.server:_REQUEST_TIMEOUT', '20 seconds'), ('web.server:_MOST_CLIENTS', '64 clients'),
     ('download.archive:Limits.members', '10,000 members'),
     ('download.archive:Limits.unpacked', '16 GB')])
