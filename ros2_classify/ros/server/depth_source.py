@@ -22,10 +22,11 @@ import threading
 import time
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from ros2_classify.ros.server.image_waiter import (
+    NativeSubscription, no_event_callbacks, NotForExecutor)
 from sensor_msgs.msg import CameraInfo, Image
 
 # Depth images are kept until the result of their image is there: two seconds at 30 Hz, or
@@ -112,7 +113,7 @@ class DepthSource:
         self.info_topic = info_topic
         self.ring = DepthRing()
         self.info: Any = None
-        self._subscriptions: list[Any] = []
+        self._subscriptions: list[NativeSubscription] = []
         self._last_wanted = 0.0
 
     @property
@@ -136,7 +137,7 @@ class DepthSource:
         """Give the subscriptions back."""
         subscriptions, self._subscriptions = self._subscriptions, []
         for each in subscriptions:
-            self._node.destroy_subscription(each)
+            each.destroy()
         self.ring.clear()
         self.info = None
 
@@ -150,10 +151,10 @@ class DepthSource:
     def _subscribe(self, msg_type: type, topic: str, callback: Callable[[Any], Any],
                    depth: int) -> None:
         # Best effort takes messages from both kinds.
-        self._subscriptions.append(self._node.create_subscription(
+        subscription = self._node.create_subscription(
             msg_type, topic, callback, QoSProfile(
                 history=HistoryPolicy.KEEP_LAST, depth=depth,
                 reliability=ReliabilityPolicy.BEST_EFFORT),
-            # The node's own group would remember every subscription there has ever been.
-            callback_group=MutuallyExclusiveCallbackGroup(),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies()))
+            callback_group=NotForExecutor(), event_callbacks=no_event_callbacks(),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        self._subscriptions.append(NativeSubscription(self._node, subscription, callback))

@@ -23,9 +23,9 @@ is used in this file only, and `check_rclpy` tells at start if it is missing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.context import Context
@@ -33,7 +33,9 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.guard_condition import GuardCondition
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.qos import qos_policy_name_from_kind
+from rclpy.waitable import NumberOfEntities, Waitable
 from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify.ros.server.native_take import native_take, TakenMessage
 
 _NEEDED = {
     '': ('WaitSet', 'EventHandle', 'InvalidHandle', 'RCLError', 'UnsupportedEventTypeError',
@@ -126,14 +128,6 @@ class ImageWaiter:
         return self._wait_set
 
 
-class TakenMessage(NamedTuple):
-    """A message, its publisher's number, and when it was sent (ns); None where not known."""
-
-    msg: Any
-    number: int | None
-    sent: int | None
-
-
 def take(subscription: Any) -> TakenMessage | None:
     """
     Take the oldest message that waits.
@@ -141,8 +135,11 @@ def take(subscription: Any) -> TakenMessage | None:
     Return None if there is none, or if the subscription has been destroyed. Raise RCLError if the
     middleware can't read it; it is gone then.
     """
+    native = native_take(subscription.msg_type)
     try:
         with subscription.handle:
+            if native is not None:
+                return native(subscription.handle.pointer)
             taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
     except rclpy_implementation.InvalidHandle:
         return None
@@ -154,6 +151,59 @@ def take(subscription: Any) -> TakenMessage | None:
 
 
 TakeError = rclpy_implementation.RCLError
+
+
+class NativeSubscription(Waitable):  # type: ignore[misc]  # rclpy has no types
+    """
+    Has the executor take a subscription's messages as `take` does, for a callback.
+
+    The subscription's own callback group is `NotForExecutor`. What can't be read is dropped.
+    """
+
+    def __init__(self, node: Any, subscription: Any, callback: Callable[[Any], Any]) -> None:
+        super().__init__(MutuallyExclusiveCallbackGroup())
+        self._node = node
+        self._subscription = subscription
+        self._callback = callback
+        self._index: int | None = None
+        node.add_waitable(self)
+
+    def destroy(self) -> None:
+        """Give the subscription back."""
+        self._node.remove_waitable(self)
+        self._node.destroy_subscription(self._subscription)
+
+    def __enter__(self) -> None:
+        """Keep the subscription while it is waited on."""
+        self._subscription.handle.__enter__()
+
+    def __exit__(self, *exception: Any) -> None:
+        """Stop doing so."""
+        self._subscription.handle.__exit__(*exception)
+
+    def get_num_entities(self) -> NumberOfEntities:
+        """Return that it is one subscription."""
+        return NumberOfEntities(num_subs=1)
+
+    def add_to_wait_set(self, wait_set: Any) -> None:
+        """Add it."""
+        self._index = wait_set.add_subscription(self._subscription.handle)
+
+    def is_ready(self, wait_set: Any) -> bool:
+        """Return whether a message waits."""
+        return self._index is not None and bool(wait_set.is_ready('subscription', self._index))
+
+    def take_data(self) -> TakenMessage | None:
+        """Take it."""
+        try:
+            return take(self._subscription)
+        except TakeError:
+            return None
+
+    async def execute(self, taken_data: TakenMessage | None) -> None:
+        """Hand it over."""
+        if taken_data is not None:
+            self._callback(taken_data.msg)
 
 
 def publisher_count(subscription: Any) -> int:

@@ -28,8 +28,8 @@ from ros2_classify.ros.messages.image import TRANSPORTS
 from ros2_classify.ros.node.intra_process import find_sender, ImageSender
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.image_waiter import (
-    no_event_callbacks, NotForExecutor, publisher_count, SubscriptionEvents, take, TakeError,
-    TakenMessage)
+    no_event_callbacks, NotForExecutor, publisher_count, SubscriptionEvents, take, TakeError)
+from ros2_classify.ros.server.native_take import TakenMessage
 from ros2_classify.ros.server.reliability import Handover, ReliabilityChoice
 
 # A subscriber that comes back at once (`ros2 topic echo --once` in a loop) must not make the

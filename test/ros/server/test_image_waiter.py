@@ -24,8 +24,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from ros2_classify.ros.server.image_waiter import (
-    check_rclpy, ImageWaiter, no_event_callbacks, NotForExecutor, publisher_count, RclpyError,
-    SubscriptionEvents, take)
+    check_rclpy, ImageWaiter, NativeSubscription, no_event_callbacks, NotForExecutor,
+    publisher_count, RclpyError, SubscriptionEvents, take)
 from std_msgs.msg import Header
 
 DEADLINE = 10.0
@@ -286,3 +286,23 @@ def test_a_rclpy_that_lacks_something_is_refused_in_a_sentence():
             'lacks EventHandle, Subscription.take_message, Subscription.pointer, .*'
             'EventHandle.take_event.* Jazzy .* Kilted')):
         check_rclpy(old)
+
+
+def test_the_executor_hands_over_messages_that_were_taken_natively(bench):
+    got = []
+    subscription = bench.subscribe('native')
+    native = NativeSubscription(bench.node, subscription, got.append)
+    executor = SingleThreadedExecutor(context=bench.context)
+    executor.add_node(bench.node)
+    publisher = bench.connect(subscription)
+    end = time.monotonic() + DEADLINE
+    for number in range(3):
+        publisher.publish(Header(frame_id=str(number)))
+        while len(got) <= number and time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.1)
+    assert [each.frame_id for each in got] == ['0', '1', '2']
+    native.destroy()
+    publisher.publish(Header(frame_id='late'))
+    executor.spin_once(timeout_sec=0.1)
+    assert len(got) == 3 and native not in bench.node.waitables
+    executor.shutdown()

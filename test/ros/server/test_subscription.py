@@ -19,7 +19,7 @@ import time
 import pytest
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from ros2_classify.ros.server import subscription as subscriptions
-from ros2_classify.ros.server.image_waiter import TakenMessage
+from ros2_classify.ros.server.native_take import TakenMessage
 from ros2_classify.ros.server.subscription import ImageSubscription, SequenceGaps
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
