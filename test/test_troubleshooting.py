@@ -62,8 +62,9 @@ def test_the_page_quotes_messages():
                for quoted in QUOTED)
 
 
-@pytest.mark.parametrize('rows', [issues.IMAGES, issues.POSITIONS, issues.INFERENCE,
-                                  issues.MODEL, issues.CAMERA], ids=lambda rows: rows[0].key)
+@pytest.mark.parametrize('rows', [
+    issues.IMAGES, issues.POSITIONS, issues.INFERENCE, issues.MODEL, issues.CAMERA,
+    issues.MACHINE], ids=lambda rows: rows[0].key)
 def test_the_page_holds_the_table_of_issues(rows):
     assert issues.markdown_table(rows) in PAGE
 

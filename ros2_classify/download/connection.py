@@ -16,11 +16,13 @@
 HTTP connections with a deadline for all that is read, and proxies that are checked.
 
 `http.client` limits the time of each read only: a server that sends a header, an interim response,
-a chunk's extension or a trailer byte by byte would keep it reading for ever.
+a chunk's extension or a trailer byte by byte would keep it reading for ever. Nothing limits a name
+server, so connections are made in a thread that can be left behind.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import functools
 import http.client
 import io
@@ -57,6 +59,35 @@ class Watch:
     def is_over(self) -> bool:
         """Whether the whole download takes too long."""
         return time.monotonic() >= self._end
+
+    def connect(self, connection: http.client.HTTPConnection, connect: Callable[[], Any]) -> None:
+        """Look up the host, connect, and shake hands; left behind when nobody waits any more."""
+        ended = threading.Event()
+        outcome: list[BaseException] = []
+        given_up = False
+
+        def run() -> None:
+            try:
+                connect()
+            except BaseException as error:  # noqa: B902 - raised below
+                outcome.append(error)
+            ended.set()
+            if given_up:
+                connection.close()
+
+        threading.Thread(target=run, name='connecting', daemon=True).start()
+        try:
+            while not ended.wait(_TICK):
+                check_cancel(self._cancel)
+                if time.monotonic() >= self._next:
+                    raise TimeoutError('the server is too slow')
+        except BaseException:
+            given_up = True
+            if ended.is_set():
+                connection.close()
+            raise
+        if outcome:
+            raise outcome.pop()
 
     def receive(self, connection: socket.socket, buffer: Any) -> int:
         """Read what has arrived; TimeoutError if nothing does, or no progress is made."""
@@ -113,6 +144,9 @@ def _connect(kind: Any, watch: Watch, host: str, **options: Any) -> http.client.
     # Also for the response of a proxy to CONNECT.
     connection.response_class = functools.partial(  # type: ignore[assignment]
         _Response, watch=watch)
+    connect = connection.connect
+    connection.connect = (  # type: ignore[method-assign]
+        lambda: watch.connect(connection, connect))
     return connection
 
 

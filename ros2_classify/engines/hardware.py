@@ -147,23 +147,36 @@ def available_memory(
         groups: Path = _GROUPS, own: Path = Path('/proc/self/cgroup'),
         machine: Path = Path('/proc/meminfo')) -> float:
     """Return the bytes that are left; infinite where nothing tells."""
-    left = [_of_the_machine(machine)]
+    left = [_of_version_2(place) if is_v2 else _of_version_1(place)
+            for place, is_v2 in own_groups('memory', groups, own)]
+    return max(0.0, min(_of_the_machine(machine), *left, math.inf))
+
+
+def own_groups(controller: str, groups: Path = _GROUPS,
+               own: Path = Path('/proc/self/cgroup')) -> list[tuple[Path, bool]]:
+    """Return the control groups that bound this process, its own first; True for version 2."""
     try:
         lines = own.read_text(encoding='utf-8').splitlines()
     except (OSError, ValueError):
         lines = []
+    found = []
     for line in lines:
         number, controllers, path = (line.split(':', 2) + ['', ''])[:3]
         is_v2 = number == '0' and not controllers
-        if not is_v2 and 'memory' not in controllers.split(','):
+        if not is_v2 and controller not in controllers.split(','):
             continue
-        top = groups if is_v2 else groups / 'memory'
+        top = groups if is_v2 else groups / controller
         group = top / path.lstrip('/')
         # The limit of each group above counts; a container sees its own at the top.
-        for place in (group, *group.parents):
-            if place == top or top in place.parents:
-                left.append(_of_version_2(place) if is_v2 else _of_version_1(place))
-    return max(0.0, min(left))
+        found += [(place, is_v2) for place in (group, *group.parents)
+                  if place == top or top in place.parents]
+    # Of both versions the one that has the controller.
+    return sorted(found, key=lambda each: not _has(each[0], controller))
+
+
+def _has(place: Path, controller: str) -> bool:
+    name = 'memory.stat' if controller == 'memory' else 'cpu.stat'
+    return (place / name).exists()
 
 
 def check_memory(name: str, what: str, needed: float) -> None:

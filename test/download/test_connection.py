@@ -147,6 +147,66 @@ def test_it_is_cancelled_at_once_and_holds_no_lock(
         assert fetch(request(url, BODY), options(timeout=5.0)).read_bytes() == BODY
 
 
+@pytest.mark.parametrize('where', ['the name server', 'the handshake'])
+def test_what_is_under_way_before_the_first_byte_is_left_behind(
+        where: str, cache_directory: Path, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can interrupt a look-up of a host, which may take minutes."""
+    go_on, asked = threading.Event(), threading.Event()
+    cancel = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def slow(host: Any, *args: Any, **more: Any) -> Any:
+        if host == 'slow.invalid':
+            asked.set()
+            assert go_on.wait(20)
+            raise socket.gaierror(socket.EAI_AGAIN, 'Temporary failure in name resolution')
+        return look_up(host, *args, **more)
+
+    monkeypatch.setattr(socket, 'getaddrinfo', slow)
+    listener = socket.create_server(('127.0.0.1', 0))
+    url = 'http://slow.invalid/m.onnx' if where == 'the name server' else (
+        f'https://127.0.0.1:{listener.getsockname()[1]}/m.onnx')
+
+    def run() -> None:
+        with pytest.raises(FetchCancelledError):
+            fetch(request(url, BODY), options(cancel=cancel, attempts=1, timeout=20.0))
+        ended.append(time.monotonic())
+
+    ended: list[float] = []
+    thread = threading.Thread(target=run)
+    with listener:
+        thread.start()
+        if where == 'the handshake':
+            silent, _ = listener.accept()
+            silent.settimeout(20)
+        else:
+            assert asked.wait(5)
+        began = time.monotonic()
+        cancel.set()
+        thread.join(10)
+        assert ended and ended[0] - began < 1.5
+        # The next one of the same file has its lock.
+        with raw_server(lambda send: send(
+                OK + b'Content-Length: 262144\r\nConnection: close\r\n\r\n' + BODY)) as good:
+            assert fetch(request(good, BODY), options(timeout=5.0)).read_bytes() == BODY
+    # What comes back late changes nothing.
+    go_on.set()
+    time.sleep(0.1)
+    assert files_in(cache_directory) != []
+
+
+def test_a_name_server_that_never_replies_has_an_end(
+        options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, 'PATIENCE', 0.5)
+    go_on = threading.Event()
+    monkeypatch.setattr(socket, 'getaddrinfo', lambda *_, **__: go_on.wait(20) and [])
+    began = time.monotonic()
+    with pytest.raises(FetchError, match='the server is too slow'):
+        fetch(request('http://slow.invalid/m.onnx', BODY), options(timeout=0.5, attempts=1))
+    assert time.monotonic() - began < 5
+    go_on.set()
+
+
 def test_a_silent_server_stops_after_the_timeout(options: Any) -> None:
     began = time.monotonic()
     with raw_server(lambda send: time.sleep(3)) as url:

@@ -296,10 +296,10 @@ INFERENCE = (
     IssueType(
         'fetch_slow', WARN,
         '{model} has been on its way for {seconds:.0f} s: its server is slow, the file is large, '
-        'or it is being converted; until then no other model can be set',
+        'or it is being converted; another value of the parameter model gives it up',
         'a server sends too little or nothing, and is tried again; or the file is large',
-        'wait; the log has the progress and the reason of each attempt; deactivating and cleaning '
-        'up the node gives the download up'),
+        'wait; the log has the progress and the reason of each attempt; setting another `model`, '
+        'a transition, or Ctrl-C gives the download up'),
     IssueType(
         'load_slow', WARN,
         '{model} has been loading for {seconds:.0f} s, including its first inference; {limit}',
@@ -399,7 +399,24 @@ CAMERA = (
         'start a subscriber'),
 )
 
-ISSUES = {row.key: row for row in (*IMAGES, *POSITIONS, *INFERENCE, *MODEL, *CAMERA)}
+MACHINE = (
+    IssueType(
+        'memory_short', WARN,
+        'memory is short: {reason}; results may be late, and the kernel may end this process: end '
+        'other programs, raise the limit of the container, or use a smaller model',
+        'programs of the machine or of the container take nearly all its memory',
+        '`free -m`, `docker stats`, `dmesg | grep -i oom`; end other programs, raise the limit '
+        '(`--memory`), or use a smaller model'),
+    IssueType(
+        'processor_short', WARN,
+        'processors are short: {reason}; results may be late: end other programs, raise the limit '
+        'of the container, or lower max_rate',
+        'other programs take the processors, or the container may use too little of them',
+        '`top`, `docker stats`; end other programs, raise the limit (`--cpus`), lower '
+        '[`max_rate`](nodes/server.md#parameters), or use a smaller model'),
+)
+
+ISSUES = {row.key: row for row in (*IMAGES, *POSITIONS, *INFERENCE, *MODEL, *CAMERA, *MACHINE)}
 
 
 def find(key: str, **fields: Any) -> Issue:

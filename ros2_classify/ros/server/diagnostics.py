@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The statuses of the server: one for each camera, one for inference, one for the model."""
+"""The statuses of the server: cameras, inference, the model, and the machine."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from typing import Protocol
 
 from ros2_classify.engines.providers import fell_back
 from ros2_classify.ros.diagnostics.issues import find, Issue, Status
+from ros2_classify.ros.diagnostics.machine import Machine
 from ros2_classify.ros.diagnostics.statistics import Rate, SimulatedClock
 from ros2_classify.ros.diagnostics.summary import (
     inference_status, input_status, model_status, positions_status)
@@ -83,6 +84,7 @@ class ServerReport:
         self._diagnostics = Diagnostics(node)
         self._diagnostics.add('inference', self._inference, deprecated='network')  # words: old
         self._diagnostics.add('model', self._model)
+        self._diagnostics.add('machine', Machine().status)
 
     def watch(self, streams: Sequence[CameraStream]) -> None:
         """Report on these streams, and on no others."""

@@ -16,7 +16,8 @@
 The one place that loads models: one after the other, each in a thread of its own, with a timeout.
 
 A model may never return from its first run, and Python can't interrupt it. So one thread watches
-another one that loads, abandons it after the timeout, and goes on with the next model.
+another one that loads, abandons it after the timeout, and goes on with the next model. A download
+or a conversion that nobody waits for any more is not waited for either.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ _LOOK = 0.5
 # Seconds after which fetching and loading are reported as slow; loading with a timeout: half of
 # it.
 _SLOW = 60.0
+# Seconds that a cancelled download, conversion or read may take to end before it is left behind,
+# and how many may be left behind: each may hold the memory of a file that it reads.
+_GRACE = 2.0
+_MAX_LEFT = 2
 
 # Loads a model; the event cancels it.
 Work = Callable[[threading.Event, Starting], Model]
@@ -74,6 +79,16 @@ class LoadingModel:
         self._limit = self._slow = self._seen = self._fetched = 0.0
         self._begun: float | None = None
 
+    @property
+    def fetching(self) -> bool:
+        """Whether its files are not there yet: it can be given up at once."""
+        return self._begun is None and not self.ended
+
+    @property
+    def ended(self) -> bool:
+        """Whether its thread has come back."""
+        return self._ended.is_set()
+
     def done(self) -> bool:
         """Whether there is a model or an error."""
         return self._settled.is_set()
@@ -103,8 +118,8 @@ class LoadingModel:
 
     def cancel(self, reason: str) -> None:
         """Raise `LoadCancelledError` in the waiters; free the model if it comes nevertheless."""
-        self._cancelled.set()
         with self._lock:
+            self._cancelled.set()
             if self._settle(None, LoadCancelledError(reason)) or self._model is None:
                 return
             model, self._model = self._model, None
@@ -123,9 +138,10 @@ class LoadingModel:
         return [find('load_slow', model=self.name, seconds=self._seen, limit=limit)]
 
     def run(self, timeout: float, on_abandon: Callable[[], Any]) -> None:
-        """Load it in another thread; abandon that after the timeout."""
+        """Load it in another thread; abandon that after the timeout, or once nobody waits."""
         self._limit, self._slow = timeout, timeout / 2.0 or _SLOW
         started = self._clock()
+        cancelled: float | None = None
         dog = Watchdog(self._clock)
         try:
             threading.Thread(target=self._load, name='loading', daemon=True).start()
@@ -135,6 +151,10 @@ class LoadingModel:
             begun = self._begun
             if begun is None:
                 self._fetched = self._clock() - started
+                if self._cancelled.is_set():
+                    cancelled = self._fetched if cancelled is None else cancelled
+                    if self._fetched - cancelled >= _GRACE:
+                        return
             self._seen = dog.look(0.0 if begun is None else self._clock() - begun)
             if self._limit and self._seen > self._limit and self._abandon(on_abandon):
                 return
@@ -151,9 +171,13 @@ class LoadingModel:
             self._end(model, None)
 
     def _starting(self, times: float) -> None:
+        with self._lock:
+            if self._cancelled.is_set():
+                # The next one may be starting already.
+                raise LoadCancelledError('nobody waits for it any more')
+            self._begun = self._clock()
         self._limit *= times
         self._slow *= times
-        self._begun = self._clock()
 
     def _end(self, model: Model | None, error: BaseException | None) -> None:
         with self._lock:
@@ -224,20 +248,26 @@ class ModelLoader:
         self._unfinished = 0
         self._thread: threading.Thread | None = None
         self._present: LoadingModel | None = None
+        self._left: list[LoadingModel] = []
         self._closed = ''
 
     @property
     def running(self) -> bool:
         """Whether a thread is loading or freeing a model, even one that was cancelled."""
-        return self._unfinished > 0
+        return self._unfinished > 0 or any(not each.ended for each in self._left)
 
     def check(self) -> None:
-        """Raise EngineError if too many threads have been abandoned."""
+        """Raise EngineError if too many threads have been abandoned, or left behind."""
         if self._stop.abandoned.too_many:
             raise EngineError(
                 f'{self._stop.abandoned.count} threads have not come back from models, and each '
                 'holds memory and perhaps a processor: no other model is loaded before the '
                 'process has been restarted')
+        self._left = left = [each for each in self._left if not each.ended]
+        if len(left) >= _MAX_LEFT:
+            raise EngineError(
+                f'{" and ".join(each.name for each in left)} were given up and have not come '
+                'back: the disk may hang, or a file takes long to read; try again later')
 
     def load(self, name: str, work: Work) -> LoadingModel:
         """
@@ -320,6 +350,9 @@ class ModelLoader:
             loading.run(self._timeout(), self._count_abandoned)
         finally:
             self._present = None
+        if not loading.ended and loading.fetching:
+            self._left = [*self._left, loading]
+            self._stop.has_abandoned_thread = True
 
     def _count_abandoned(self) -> None:
         self._stop.abandoned.add()

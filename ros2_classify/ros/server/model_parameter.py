@@ -16,12 +16,13 @@
 The parameter ``model``: what happens when it is set, in each state of the server.
 
 If no model is loaded, it names the one to be configured. If one is, the other one is loaded beside
-it and replaces it, and the parameter changes with it; else the caller is told why not.
+it and replaces it, and the parameter changes with it; else the caller is told why not. A newer
+request overtakes one whose model is still being downloaded or converted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -31,7 +32,7 @@ from rclpy.parameter import Parameter
 from ros2_classify.errors import OptionsError, Ros2ClassifyError
 from ros2_classify.ros.node.parameters import Parameters, replace_setters
 from ros2_classify.ros.server.model import difference, Model
-from ros2_classify.ros.server.model_loader import LoadingModel
+from ros2_classify.ros.server.model_loader import LoadCancelledError, LoadingModel
 from ros2_classify.ros.server.model_policy import ModelPolicy
 from ros2_classify.ros.server.parameters import model_defaults
 
@@ -77,6 +78,8 @@ class ModelParameter:
         self._settings = settings
         self._holder = holder
         self._loading: LoadingModel | None = None
+        # The parameter and the value that it is loaded for.
+        self._asked = ('', '')
         # being set for a model not in use yet, which the one in use must not follow
         self.setting_model = False
         self.refused = ''  # why the last change of the model was refused, if it was
@@ -91,6 +94,13 @@ class ModelParameter:
         """Refuse the change in progress, if there is one, for this reason."""
         if self._loading is not None:
             self._loading.cancel(reason)
+
+    def make_way(self) -> None:
+        """Refuse a change whose model is still being fetched: the one in use is reloaded first."""
+        loading, model = self._loading, self._holder.model
+        if loading is not None and loading.fetching:
+            loading.cancel(f'{model.name if model else "the model in use"} failed and is reloaded '
+                           f'first; set {self._asked[0]} again')
 
     def policy_for(self, name: str, configuring: bool) -> ModelPolicy | None:
         """Return what a model that is about to be loaded has to obey; None for the operator's."""
@@ -127,6 +137,8 @@ class ModelParameter:
             self._check(name)
             self._log.info(f'loading the model {name} while {old.name} serves')
             await self._change(name, old, parameters)
+        except LoadCancelledError as error:
+            return self._given_up(error)
         except Ros2ClassifyError as error:
             self.refused = str(error)
             self._log.error(f'the model {old.name} keeps serving: {error}')
@@ -147,18 +159,12 @@ class ModelParameter:
             stages = model.pipeline.stages
             if stages is None or name not in stages.running:
                 raise ChangeRefusedError(f'the model {model.name} has no stage {name!r}')
-            if self._loading is not None:
-                raise ChangeRefusedError(
-                    f'the change to the model {self._loading.name} has not ended yet; '
-                    f'set {parameter.name} when it has')
-            self._loading = self._holder.load_stage(name, chosen)
-            try:
-                await self._loading
-            finally:
-                self._loading = None
+            await self._load(lambda: self._holder.load_stage(name, chosen), parameter.name, chosen)
             if self._holder.model is not model:
                 raise ChangeRefusedError(
                     f'{model.name} has been reloaded meanwhile, after a fault; set it again')
+        except LoadCancelledError as error:
+            return self._given_up(error)
         except Ros2ClassifyError as error:
             self.refused = str(error)
             self._log.error(f'the stage {name} stays as it is: {error}')
@@ -192,25 +198,42 @@ class ModelParameter:
 
     async def _change(self, name: str, old: Model, parameters: Sequence[Parameter]) -> None:
         """Load another model and replace the old one, or raise Ros2ClassifyError."""
-        if self._loading is not None:
-            raise ChangeRefusedError(
-                f'the change to the model {self._loading.name} has not ended yet; '
-                f'set {name} when it has')
-        self._loading = self._holder.load(name)
-        try:
-            new = await self._loading
-        except Ros2ClassifyError:
-            raise
-        except Exception as error:  # noqa: B902 - the caller is told
-            raise ChangeRefusedError(f'unexpected {type(error).__name__}: {error}') from error
-        finally:
-            self._loading = None
+        new = await self._load(lambda: self._holder.load(name), _NAME, name)
         unneeded = new
         try:
             self._set_model(new, old, parameters)
             unneeded = old
         finally:
             self._holder.free_model(unneeded)
+
+    async def _load(self, begin: Callable[[], LoadingModel], parameter: str, value: str) -> Model:
+        """Wait for a model; one that is still being fetched is given up for it."""
+        before, asked = self._loading, (parameter, value)
+        if before is not None and (not before.fetching or self._asked == asked):
+            again = self._asked == asked and before.fetching
+            raise ChangeRefusedError(
+                f'the change to the model {before.name} has not ended yet; ' + (
+                    'set another one to give it up' if again else
+                    f'set {value or parameter} when it has'))
+        loading = begin()
+        if before is not None:
+            before.cancel(f'{before.name} was given up before its files were there, because '
+                          f'{parameter} was set to {value!r} meanwhile')
+        self._loading, self._asked = loading, asked
+        try:
+            return await loading
+        except Ros2ClassifyError:
+            raise
+        except Exception as error:  # noqa: B902 - the caller is told
+            raise ChangeRefusedError(f'unexpected {type(error).__name__}: {error}') from error
+        finally:
+            if self._loading is loading:
+                self._loading = None
+
+    def _given_up(self, error: LoadCancelledError) -> SetParametersResult:
+        """Tell the caller; it is no fault of the model, which diagnostics would go on to name."""
+        self._log.warning(f'a change of the model was given up: {error}')
+        return SetParametersResult(successful=False, reason=str(error))
 
     def _set_model(self, new: Model, old: Model, parameters: Sequence[Parameter]) -> None:
         """Replace the old model and set the parameters; or change nothing and raise."""

@@ -441,6 +441,8 @@ class ServerNode(ManagedNode):
         if name or streams:
             # A user asked for it; after a fault it is tried as long as the process lives.
             self.loader.check()
+        else:
+            self._model_parameter.make_way()
         policy = self._model_parameter.policy_for(name, configuring=streams > 0)
         # After a fault nothing of the present model is trusted.
         present = self.model if name and self.model and not self.model.abandoned else None

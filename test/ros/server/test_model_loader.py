@@ -333,6 +333,43 @@ def test_a_load_that_is_cancelled_ends_at_once_and_its_model_is_freed(
     bed.until_idle()
 
 
+@pytest.mark.parametrize('comes_back', ['with files', 'with a model', 'with an error'])
+def test_a_download_left_behind_holds_nothing_that_the_next_load_needs(
+        make: Callable[[float], Bed], comes_back: str) -> None:
+    bed = make(0.0)
+    began, ended = threading.Event(), threading.Event()
+    left: Any = FakeModel()
+
+    def stuck(cancel: Any, starting: Any) -> Any:
+        began.set()
+        try:
+            assert bed.go_on.wait(DEADLINE)
+            if comes_back == 'with files':
+                starting(1.0)
+                pytest.fail('it was loaded beside the next one')
+            if comes_back == 'with an error':
+                raise EngineError('no such file')
+            return left
+        finally:
+            ended.set()
+
+    def ready(cancel: Any, starting: Any) -> Any:
+        starting(1.0)
+        return bed.model
+
+    first = bed.begin(stuck)
+    assert began.wait(DEADLINE) and first.fetching
+    first.cancel('overtaken')
+    assert bed.load(ready) is bed.model
+    assert bed.loader.running and not ended.is_set() and bed.stop.has_abandoned_thread
+    bed.loader.check()
+    bed.go_on.set()
+    bed.until_idle()
+    assert ended.is_set() and left.retired.is_set() == (comes_back == 'with a model')
+    assert bed.load(ready) is bed.model
+    assert bed.stop.abandoned.count == 0
+
+
 def test_a_model_that_nobody_has_taken_is_freed_when_it_is_cancelled(
         make: Callable[[float], Bed]) -> None:
     bed = make(0.0)

@@ -101,8 +101,12 @@ class Server:
         self.error: Exception | None = None
         self.begun, self.go_on = threading.Event(), threading.Event()
         self.cancelled = False
+        # Whether the files of the next model are there at once.
+        self.fetched = True
+        self.warnings: list[str] = []
         node: Any = SimpleNamespace(
-            get_logger=lambda: SimpleNamespace(info=print, error=print),
+            get_logger=lambda: SimpleNamespace(
+                info=print, error=print, warning=self.warnings.append),
             set_parameters_atomically=lambda parameters: SetParametersResult(
                 successful=not self.refusal, reason=self.refusal))
         settings: Any = Settings(
@@ -116,9 +120,12 @@ class Server:
 
     def load(self, name: str = '') -> Any:
         """Start to load the next model."""
+        self.loader.check()
         return self.loader.load(name, self._work)
 
     def _work(self, cancel: threading.Event, starting: Any) -> Any:
+        if self.fetched:
+            starting(1.0)
         self.begun.set()
         assert self.go_on.wait(SECONDS)
         self.cancelled = cancel.is_set()
@@ -223,6 +230,51 @@ def test_a_second_change_has_to_wait(server: Server) -> None:
         server.go_on.set()
         assert await first == ''
     asyncio.run(both())
+
+
+def test_a_newer_request_overtakes_a_download(
+        server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_loader, '_LOOK', 0.01)
+    monkeypatch.setattr(model_loader, '_GRACE', 0.1)
+    server.fetched = False
+
+    async def both() -> None:
+        first = asyncio.create_task(server.ask('one'))
+        await asyncio.to_thread(server.begun.wait, SECONDS)
+        # The same request once more is no newer one.
+        assert 'one has not ended yet; set another one to give it up' in await server.ask('one')
+        assert not first.done()
+        server.begun.clear()
+        second = asyncio.create_task(server.ask('two'))
+        assert await first == (
+            "one was given up before its files were there, because model was set to 'two' "
+            'meanwhile')
+        assert 'given up' not in server.parameter.refused
+        assert 'given up before' in server.warnings[-1]
+        # Although the first one has not come back.
+        assert await asyncio.to_thread(server.begun.wait, SECONDS)
+        server.begun.clear()
+        third = asyncio.create_task(server.ask('three'))
+        assert 'two was given up' in await second
+        # Two are left behind, and each may hold memory: that is enough.
+        assert await asyncio.to_thread(server.begun.wait, SECONDS)
+        assert 'one and two were given up and have not come back' in await server.ask('four')
+        assert not third.done()
+        server.go_on.set()
+        assert await third == ''
+    asyncio.run(both())
+
+
+def test_a_reload_after_a_fault_goes_first(server: Server) -> None:
+    server.fetched = False
+
+    async def change() -> None:
+        task = asyncio.create_task(server.ask('new'))
+        await asyncio.to_thread(server.begun.wait, SECONDS)
+        server.parameter.make_way()
+        assert await task == 'fake failed and is reloaded first; set model again'
+    asyncio.run(change())
+    server.go_on.set()
 
 
 @pytest.mark.parametrize('loaded', [True, False])

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 import re
 import signal
+import time
 from typing import Any
 
 import pytest
@@ -163,16 +164,36 @@ def test_frames_are_processed_while_the_new_model_is_being_loaded(
     peer.spin_until(web.asked.is_set, 'the download')
     for _ in range(5):
         assert reply(camera.result(GREY, results)) == ANTS
-    # Other parameters are set meanwhile, and they last; another model has to wait.
+    # Other parameters are set meanwhile, and they last; the same request again changes nothing.
     assert peer.set_values(top_k=1) == []
     assert reply(camera.result(GREY, results)) == ANTS[:1]
     assert f'the change to the model {slow_bees} has not ended yet' in reason(
-        peer, ask_for(peer, ants))
+        peer, ask_for(peer, slow_bees))
     assert not future.done()
     web.released.set()
     assert reason(peer, future) == ''
     assert reply(camera.result(GREY, results)) == BEES[:1]
     assert round(peer.get('score_threshold'), 6) == 0.1
+
+
+def test_a_newer_request_overtakes_a_model_that_is_being_downloaded(
+        serve: Any, peer: Peer, ants: Path, bees: Path, slow_bees: Path, web: Web) -> None:
+    server = serve(ants)
+    server.wait_for_line('active: ')
+    results = peer.collect(Classification, '/classification')
+    camera = Camera(peer, '/image')
+    future = ask_for(peer, slow_bees)
+    peer.spin_until(web.asked.is_set, 'the download')
+    began = time.monotonic()
+    newer = ask_for(peer, bees)
+    assert f"was given up before its files were there, because model was set to '{bees}'" in (
+        reason(peer, future))
+    assert reason(peer, newer) == ''
+    assert time.monotonic() - began < 5
+    assert not web.released.is_set()
+    assert reply(camera.result(GREY, results)) == BEES
+    server.stop()
+    assert 'Traceback' not in server.output
 
 
 def test_an_inactive_server_changes_its_model_too(
