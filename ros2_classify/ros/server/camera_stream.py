@@ -374,7 +374,8 @@ class CameraStream:
             return [find('disabled', topic=self.topic, service=self.enable_service)]
         silent_for = self._silent_for(source)
         found = []
-        lost = self._losses.judge(self.counters.received, source.lost)
+        lost = self._losses.judge(
+            self.counters.received, source.lost, changing=source.changing)
         if self._losses.symptom and source.subscribed:
             found.append(explain_losses(self._losses.symptom, source))
         if lost and found:

@@ -136,9 +136,16 @@ class LossMonitor:
         self._said: float | None = None
         self.symptom = ''  # what the last span showed, said or not; empty if all was well
 
-    def judge(self, received: int, lost: int) -> str:
-        """Return ``90 of 100 images of the last 5 s``, or nothing; each second, counts so far."""
+    def judge(self, received: int, lost: int, *, changing: bool = False) -> str:
+        """
+        Return ``90 of 100 images of the last 5 s``, or nothing; each second, counts so far.
+
+        While the subscription is `changing`, its cure is under way: judge what comes after it.
+        """
         now = self._clock()
+        if changing:
+            self._base = (now, received, lost)
+            return ''
         began, received_before, lost_before = self._base
         span = now - began
         if span < self._SPAN:

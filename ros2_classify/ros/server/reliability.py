@@ -52,6 +52,12 @@ class ReliabilityChoice:
         self._images = 0
         self._choice = BEST_EFFORT
 
+    @property
+    def settling(self) -> bool:
+        """Whether reliable is next, as soon as the publishers have been the same for a while."""
+        return self._choice == BEST_EFFORT and bool(self._publishers) and all(
+            offered == RELIABLE for _, offered in self._publishers)
+
     def choose(self, publishers: Iterable[tuple[Any, ReliabilityPolicy]], images: int,
                *, subscribed: bool = True) -> ReliabilityPolicy:
         """

@@ -199,6 +199,11 @@ class ImageSubscription:
                 self._events[0].incompatible_policy() or self.incompatible_policy)
 
     @property
+    def changing(self) -> bool:
+        """Whether its reliability changes now, or soon: what gets lost until then says nothing."""
+        return len(self._subscriptions) > 1 or (self._follows and self._choice.settling)
+
+    @property
     def reliability(self) -> str:
         """What is subscribed with, as the parameter qos names it; empty if not subscribed."""
         subscriptions = self._subscriptions
@@ -273,11 +278,15 @@ class ImageSubscription:
         # There is no public API for the values that the user gave, hence getattr.
         return name in getattr(self._node, '_parameter_overrides', {})
 
+    @property
+    def _follows(self) -> bool:
+        return self._qos == 'auto' and not self._reliability_is_overridden
+
     def _best_reliability(self) -> ReliabilityPolicy:
         """Return what to subscribe with, if qos_overrides don't say."""
         if self._qos != 'auto':
             return _RELIABILITY[self._qos]
-        if self._reliability_is_overridden:
+        if not self._follows:
             return self._reliability or ReliabilityPolicy.BEST_EFFORT
         return self._choice.choose(
             self._offers(), self._came + self.lost, subscribed=bool(self._subscriptions))

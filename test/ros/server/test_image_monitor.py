@@ -134,6 +134,18 @@ def test_nothing_is_judged_too_early_and_nothing_counted_twice(clock):
     assert span(losses, clock, 150, 0, 70.0) == ''
 
 
+def test_what_got_lost_before_the_reliability_changed_is_no_symptom(clock):
+    losses = monitor_of_losses(clock)
+    clock.now += 4.0
+    assert losses.judge(50, 50, changing=True) == ''
+    clock.now += 1.0
+    assert losses.judge(60, 50) == ''
+    clock.now += 4.0
+    assert losses.judge(100, 50) == losses.symptom == ''
+    clock.now += 5.0
+    assert losses.judge(110, 90) == '40 of 50 images of the last 5 s'
+
+
 def test_the_same_is_said_again_after_a_minute(clock):
     losses = monitor_of_losses(clock)
     said = [bool(span(losses, clock, 0, 100)) for _ in range(30)]

@@ -34,6 +34,18 @@ def test_a_reliable_camera_that_sends_is_followed_once_it_has_settled(choice, cl
     assert choice.choose([CAMERA], 10) == RELIABLE
 
 
+def test_it_settles_until_a_reliable_camera_is_followed(choice, clock):
+    seen = []
+    for images in (0, 5, 10):
+        choice.choose([CAMERA], images)
+        seen.append(choice.settling)
+        clock.now += 1.0
+    choice.choose([CAMERA, POOR], 20)
+    assert seen + [choice.settling] == [True, True, False, False]
+    choice.choose([], 20)
+    assert not choice.settling
+
+
 def test_who_never_sends_is_not_followed(choice, clock):
     """Discovery still knows a publisher that was killed."""
     for _ in range(60):

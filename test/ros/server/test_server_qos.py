@@ -69,7 +69,8 @@ def test_all_images_of_a_reliable_camera_come_without_the_profile(
               for result in results[first + 5:]]
     # Of best effort, a third came; on a busy machine newer images replace some.
     assert (stamps[-1] - stamps[0]) / 0.1 < 1.5 * len(stamps)
-    server.stop()
+    # What got lost before has been cured: no cure is named.
+    assert 'did not arrive' not in server.stop()
 
 
 def test_the_subscription_follows_the_cameras_and_nothing_is_forgotten(
