@@ -63,6 +63,7 @@ examples:
   bench --quick --json                          within a minute
   bench --model yolox_nano --images drive.mp4 --size 1280x720 --plot latency.png
   bench --against plain                         and a plain rclpy node beside it
+  bench --against plain-cpp                     and a node in C++ on ONNX Runtime
   bench --tuned                                 and our server as "models tune" recorded it
   bench --against 'my_node --ros-args -r image:={image} -r result:={result}'
   bench --cameras 4                             one server for four cameras, against four servers
@@ -126,7 +127,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add_old_name(parser, '--turns', '--rounds', 'rounds', type=_count(1))
     parser.add_argument('--against', default='', metavar='COMMAND',
                         help='another node beside ours: a command with {image} and {result} for '
-                             'its topics, or "plain"; see docs/performance.md')
+                             'its topics, "plain" or "plain-cpp"; see docs/performance.md')
     parser.add_argument('--tuned', action='store_true',
                         help='our server with the record of "models tune" and all its own '
                              'defaults beside the one with the given settings')

@@ -18,12 +18,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 import time
 from typing import Any
 
+from ros2_classify_benchmark import plain_cpp
+from ros2_classify_benchmark.agreement import Agreement, compare
 from ros2_classify_benchmark.runs import MIB, Run
 from ros2_classify_benchmark.session import Session, Started
 from ros2_classify_benchmark.settings import Plan, Settings
@@ -75,6 +77,8 @@ class Measured:
         MiB of the bare loop.
     searched : dict
         For each node, the search of its highest rate.
+    agreement : Agreement or None
+        How close the results of both nodes are, where that was compared.
 
     """
 
@@ -87,6 +91,7 @@ class Measured:
     transport: Run | None = None
     bare_memory: float = float('nan')
     searched: dict[str, Found] = field(default_factory=dict)
+    agreement: Agreement | None = None
 
     def over_rounds(self, value: Callable[[Round], float]) -> float:
         """Return the median over the rounds of a value that each one gives."""
@@ -122,6 +127,10 @@ def measure(
         session.open_source([*systems, transport])
         found.profile = session.profile
         found.nodes = {system.name: _start(session, system, say) for system in systems}
+        if against == plain_cpp.NAME:
+            found.agreement = compare(*(
+                session.detections(node) for node in found.nodes.values()))
+            say(str(found.agreement))
         for number in range(plan.repetitions):
             if number >= _FEWEST and time.monotonic() - begun > plan.budget:
                 say(f'no more than {number} of {plan.repetitions} rounds: they have taken more '
@@ -205,6 +214,8 @@ def report(found: Measured) -> dict[str, Any]:
     }
     if 'other' in found.nodes:
         result['against'] = _against(found)
+    if found.agreement is not None:
+        result['agreement'] = asdict(found.agreement)
     result['notes'] = _notes(found)
     result['rounds'] = [{
         'bare_paced_ms': rounded(bare_ms(round_.bare_paced)),
@@ -304,4 +315,7 @@ def _against(found: Measured) -> dict[str, Any]:
         'cpu': over(lambda run: run.cpu, 'paced'),
         'memory': over(lambda run: run.pss_mib, 'paced'),
         'start': ratio(nodes['node'].first_result_s, nodes['other'].first_result_s)}
+    if 'other' in found.searched:
+        values['highest_rate'] = ratio(
+            found.searched['node'].rate, found.searched['other'].rate)
     return {key: rounded(value) for key, value in values.items()}

@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from ros2_classify_benchmark.agreement import Row
 from ros2_classify_benchmark.matching import match
 from ros2_classify_benchmark.processes import (
     BenchError, end_of, environment, Helper, NodeProcess, PATIENCE)
@@ -46,6 +47,8 @@ _SETTLED = 0.25
 _MEMORY_PERIOD = 1.0
 # While a node comes up it gets images, in short runs, until it publishes results.
 _PROBE = (30.0, 0.3)
+# Images a second while results are compared.
+_SHOWN_RATE = 15.0
 
 
 @dataclass
@@ -235,6 +238,24 @@ class Session:
             memory, everything.duplicates, everything.unmatched, everything.out_of_order)
         started.runs.append(run)
         return run
+
+    def detections(self, started: Started) -> dict[int, list[Row]]:
+        """Return what a node detects in each of the prepared images, by the image's number."""
+        found: dict[int, list[Row]] = {}
+        deadline = time.monotonic() + PATIENCE
+        while missing := [n for n in range(self.frames['count']) if n not in found]:
+            if time.monotonic() > deadline:
+                raise BenchError(
+                    f'{started.system.name} has given no result for {len(missing)} of '
+                    f'{self.frames["count"]} images')
+            self.listener.ask('keep')
+            stamps = self.source.ask(
+                'show', topic=started.system.images[0], numbers=missing, rate=_SHOWN_RATE)
+            self._received()
+            kept = self.listener.ask('kept')
+            found.update({number: [tuple(row) for row in kept[str(stamp)]]
+                          for number, stamp in zip(missing, stamps) if str(stamp) in kept})
+        return found
 
     def unheard(self, system: System, rate: float, seconds: float) -> float:
         """Measure a node that is active and that nobody listens to."""

@@ -24,6 +24,7 @@ import shlex
 import sys
 from typing import Any
 
+from ros2_classify_benchmark import plain_cpp
 from ros2_classify_benchmark.processes import BenchError
 from ros2_classify_benchmark.settings import Settings
 from ros2_classify_benchmark.shared_settings import engine_values
@@ -132,6 +133,12 @@ def other(
         settings: Settings, facts: Mapping[str, Any], command: str, name: str = 'other',
 ) -> System:
     """Return any other node."""
+    if command == plain_cpp.NAME:
+        space = f'/bench/{name}'
+        image, result = _image(settings, space), f'{space}/result'
+        return System(
+            name, (plain_cpp.command(settings, facts, image, result),), (image,), (result,),
+            RESULTS['detection'][1], 'active: ')
     if command == 'tuned':
         command = TUNED
     if command == 'plain':

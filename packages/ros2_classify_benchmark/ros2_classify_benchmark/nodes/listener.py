@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from ros2_classify.ros.server.specs import PARAMETERS
+from ros2_classify_benchmark.agreement import Row
 from ros2_classify_benchmark.nodes.helper import in_ros
 
 # Parameters that nodes have beside their own.
@@ -50,6 +51,8 @@ class Listener:
         self._node = node
         self._rows = array('q')
         self._lock = threading.Lock()
+        # By stamp; None while nobody compares.
+        self._kept: dict[int, list[Row]] | None = None
 
     def listen(self, topic: str, type_name: str, camera: int) -> None:
         """Subscribe."""
@@ -66,8 +69,11 @@ class Listener:
         def receive(msg: Any) -> None:
             now = time.monotonic_ns()
             stamp = msg.stamp if is_header else msg.header.stamp
+            number = stamp.sec * 10**9 + stamp.nanosec
             with self._lock:
-                self._rows.extend((camera, stamp.sec * 10**9 + stamp.nanosec, now))
+                self._rows.extend((camera, number, now))
+                if self._kept is not None:
+                    self._kept[number] = rows_of(msg)
 
         self._node.create_subscription(msg_type, topic, receive, qos)
 
@@ -84,6 +90,17 @@ class Listener:
         """Return how many results have arrived since the last `dump`."""
         with self._lock:
             return len(self._rows) // 3
+
+    def keep(self) -> None:
+        """From now on, keep what is detected."""
+        with self._lock:
+            self._kept = {}
+
+    def kept(self) -> dict[int, list[Row]]:
+        """Return the detections by stamp since `keep`, and keep no more."""
+        with self._lock:
+            found, self._kept = self._kept, None
+        return found or {}
 
     def dump(self, out: str) -> int:
         """Write what arrived since the last time, and forget it."""
@@ -105,6 +122,16 @@ def unknown(names: list[str]) -> str:
     return ''
 
 
+def rows_of(msg: Any) -> list[Row]:
+    """Return the objects of a ``vision_msgs/Detection2DArray``."""
+    rows = []
+    for each in msg.detections:
+        best, center = each.results[0].hypothesis, each.bbox.center.position
+        rows.append((
+            best.class_id, best.score, center.x, center.y, each.bbox.size_x, each.bbox.size_y))
+    return rows
+
+
 def message_type(name: str) -> Any:
     """Return the class of ``package/msg/Type``."""
     package, _, kind = name.partition('/msg/')
@@ -117,6 +144,7 @@ def main() -> None:
         listener = Listener(node)
         return {'listen': listener.listen, 'type_of': listener.type_of,
                 'publishers': listener.publishers, 'count': listener.count,
+                'keep': listener.keep, 'kept': listener.kept,
                 'dump': listener.dump, 'unknown': unknown}, {
                     'ready': 'listener', **json.loads(sys.argv[1])}
 

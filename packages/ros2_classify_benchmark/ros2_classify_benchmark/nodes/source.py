@@ -80,16 +80,25 @@ class Source:
             elif now > due + period:
                 due = now  # late by a whole period: no burst to catch up
             camera = len(rows) % len(senders)
-            rows.append((camera, *self._send(senders[camera])))
+            rows.append((camera, *self._send(senders[camera], self._next)))
+            self._next += 1
             due += period
         np.save(out, np.array(rows, np.int64).reshape(-1, 3))
         return len(rows)
 
-    def _send(self, send: Send) -> tuple[int, int]:
+    def show(self, topic: str, numbers: list[int], rate: float) -> list[int]:
+        """Send the images of these numbers once; return their stamps."""
+        stamps = []
+        for number in numbers:
+            stamps.append(self._send(self._senders[topic], number)[0])
+            if self._over.wait(1.0 / rate):
+                break
+        return stamps
+
+    def _send(self, send: Send, number: int) -> tuple[int, int]:
         stamp = self._last_stamp = max(time.time_ns(), self._last_stamp + 1)
         sent = time.monotonic_ns()
-        send(self._next, stamp)
-        self._next += 1
+        send(number, stamp)
         return stamp, sent
 
 
@@ -124,7 +133,8 @@ def main() -> None:
 
     def create(node: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         senders = publishers(node, Frames(settings['frames']), settings['topics'])
-        return {'run': Source(senders, over).run}, {'ready': 'source'}
+        source = Source(senders, over)
+        return {'run': source.run, 'show': source.show}, {'ready': 'source'}
 
     in_ros('bench_source', create, spin=False, over=over)
 
