@@ -46,10 +46,12 @@ public:
   PlainCpp()
   : Node("plain_cpp"),
     labels_(declare_parameter("labels", std::vector<std::string>{})),
+    settings_(declare_settings()),
     session_(
       declare_parameter("onnxruntime", "libonnxruntime.so"), declare_parameter("model_file", ""),
-      declare_parameter("output", ""), static_cast<int>(declare_parameter("threads", 1))),
-    yolox_(declare_settings(), {session_.width(), session_.height()})
+      declare_parameter("output", ""), settings_.size.width, settings_.size.height,
+      static_cast<int>(declare_parameter("threads", 1))),
+    yolox_(settings_)
   {
     session_.run();  // the first run allocates
     publisher_ = create_publisher<Detection2DArray>("result", 10);
@@ -74,6 +76,8 @@ private:
   YoloxSettings declare_settings()
   {
     YoloxSettings settings;
+    settings.size.width = static_cast<int>(declare_parameter("width", 416));
+    settings.size.height = static_cast<int>(declare_parameter("height", 416));
     settings.rgb = declare_parameter("rgb", false);
     settings.pyramid = declare_parameter("pyramid", false);
     settings.pad_value = declare_parameter("pad_value", 114.0);
@@ -128,8 +132,8 @@ private:
     const cv::Mat pixels(
       static_cast<int>(image.height), static_cast<int>(image.width), CV_8UC3,
       const_cast<std::uint8_t *>(image.data.data()), image.step);
-    const Placement placement =
-      yolox_.letterbox(pixels, image.encoding == "rgb8", session_.input());
+    const bool is_rgb = image.encoding == "rgb8";
+    const Placement placement = yolox_.letterbox(pixels, is_rgb, session_.input());
     return to_message(yolox_.detections(session_.run(), placement), image.header);
   }
 
@@ -158,6 +162,7 @@ private:
   }
 
   const std::vector<std::string> labels_;
+  const YoloxSettings settings_;
   OnnxSession session_;
   Yolox yolox_;
   rclcpp::Publisher<Detection2DArray>::SharedPtr publisher_;
