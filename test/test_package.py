@@ -81,8 +81,8 @@ def test_manifests_are_valid(path):
 
 def test_all_packages_are_found():
     assert [manifest(path).findtext('name') for path in MANIFESTS] == [
-        'ros2_classify', 'ros2_classify_benchmark', 'ros2_classify_evaluation',
-        'ros2_classify_interfaces']
+        'ros2_classify', 'ros2_classify_benchmark', 'ros2_classify_benchmark_cpp',
+        'ros2_classify_evaluation', 'ros2_classify_interfaces']
 
 
 def test_versions_are_equal():

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+import math
 
 from ros2_classify_benchmark.processes import BenchError
 
@@ -73,7 +74,8 @@ def compare(
 
 
 def _box_difference(one: Row, other: Row) -> float:
-    return max(abs(a - b) for a, b in zip(one[2:], other[2:]))
+    differences = [abs(a - b) for a, b in zip(one[2:], other[2:])]
+    return math.inf if any(map(math.isnan, differences)) else max(differences)
 
 
 def _differ(number: int, row: Row, others: list[Row]) -> BenchError:

@@ -51,6 +51,10 @@ def command(
     options = option_values(settings)
     spec, output = descriptor.input, descriptor.output
     _check(settings, facts, descriptor, options)
+    if not isinstance(spec.size, tuple):
+        raise BenchError(f'--against {NAME}: input.size is {spec.size!r}, but the node in C++ '
+                         'needs a width and a height')
+    width, height = spec.size
     chosen = default_options(
         asdict(descriptor.defaults), 'detection', multi_label=False).replace(**options)
     labels = dict((descriptor.load_labels() or {}).items())
@@ -59,7 +63,7 @@ def command(
         'model_file': facts['file'], 'onnxruntime': library(), 'labels': names or None,
         'output': output.options.get('output') or '',
         'threads': engine_values(settings)['threads'] or default_threads(1),
-        'width': spec.size[0], 'height': spec.size[1],
+        'width': width, 'height': height,
         'rgb': spec.color == 'rgb', 'pyramid': spec.interpolation == 'pyramid',
         'pad_value': float(spec.pad_value),
         'strides': list(output.options.get('strides') or (8, 16, 32)),
@@ -116,8 +120,6 @@ def _check(
             ('the execution provider', facts['provider'], ('CPUExecutionProvider',)),
             ('output.decoder', output.decoder, ('yolox',)),
             ('output.decoded', bool(output.options.get('decoded')), (False,)),
-            ('input.size', '[width, height]' if isinstance(spec.size, tuple) else spec.size,
-             ('[width, height]',)),
             ('input.layout', spec.layout, ('nchw',)), ('input.dtype', spec.dtype, ('float32',)),
             ('input.color', spec.color, ('rgb', 'bgr')),
             ('input.resize', spec.resize, ('letterbox',)),

@@ -18,6 +18,8 @@
 import pytest
 from ros2_classify.ros.server.specs import PARAMETERS
 from ros2_classify_benchmark.nodes.listener import Listener, unknown
+from vision_msgs.msg import (
+    Detection2D, Detection2DArray, ObjectHypothesis, ObjectHypothesisWithPose)
 
 
 class Node:
@@ -25,9 +27,11 @@ class Node:
 
     def __init__(self):
         self.types = []
+        self.receive = None
 
-    def create_subscription(self, msg_type, *_):
+    def create_subscription(self, msg_type, topic, receive, qos):
         self.types.append(msg_type.__name__)
+        self.receive = receive
 
 
 @pytest.mark.parametrize(
@@ -44,6 +48,27 @@ def test_a_result_without_a_header_is_refused():
                                          'have no header'):
         Listener(node).listen('/result', 'std_msgs/msg/String', 0)
     assert node.types == []
+
+
+def test_detections_are_kept_while_asked():
+    node = Node()
+    listener = Listener(node)
+    listener.listen('/result', 'vision_msgs/msg/Detection2DArray', 0)
+    msg = Detection2DArray()
+    msg.header.stamp.sec, msg.header.stamp.nanosec = 5, 7
+    each = Detection2D(results=[ObjectHypothesisWithPose()])
+    each.results[0].hypothesis = ObjectHypothesis(class_id='stop', score=0.5)
+    each.bbox.center.position.x, each.bbox.center.position.y = 10.0, 20.0
+    each.bbox.size_x, each.bbox.size_y = 4.0, 6.0
+    msg.detections = [each]
+    node.receive(msg)
+    listener.keep()
+    msg.header.stamp.sec = 6
+    node.receive(msg)
+    assert listener.kept() == {6_000_000_007: [('stop', 0.5, 10.0, 20.0, 4.0, 6.0)]}
+    node.receive(msg)
+    assert listener.kept() == {}
+    assert listener.count() == 3
 
 
 def test_parameters_of_the_server_and_of_ros_are_known():

@@ -47,3 +47,11 @@ def test_each_topic_gets_its_turn(tmp_path):
     assert [number for _, number, _ in sent] == list(range(len(rows)))
     # No two images have the same stamp.
     assert rows[:, 1].tolist() == sorted({stamp for _, _, stamp in sent})
+
+
+def test_chosen_images_are_sent_once():
+    sent = []
+    source = Source({'image': lambda number, stamp: sent.append((number, stamp))})
+    stamps = source.show('image', [4, 2, 7], 1000.0)
+    assert sent == list(zip([4, 2, 7], stamps))
+    assert stamps == sorted(set(stamps))
