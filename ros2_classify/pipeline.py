@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 import logging
@@ -30,15 +30,18 @@ import numpy as np
 
 from ros2_classify.autoconfig.complete import complete
 from ros2_classify.cascade.stages import key_of, SharedModel, Stages, unchanged_model
+from ros2_classify.clips.model import ClipModel, voted
+from ros2_classify.clips.stream import ClipStream
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines import Engine, EngineSettings, open_engine, parallel_runs, Tensors
 from ros2_classify.engines.external_data import check_weights
 from ros2_classify.engines.hardware import check_memory
 from ros2_classify.engines.settings import MAX_BATCH
 from ros2_classify.engines.tuning_record import Tuned, tuned
-from ros2_classify.errors import DescriptorError, EngineError, OptionsError
+from ros2_classify.errors import DescriptorError, EngineError, InputError, OptionsError
 from ros2_classify.image_io import read_image
-from ros2_classify.model.catalog import resolve, stage_models
+from ros2_classify.model.catalog import encoder_model, resolve, stage_models
+from ros2_classify.model.clip_spec import ClipSpec, describe
 from ros2_classify.model.descriptor import load_descriptor, ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.descriptor_writer import meaning_of
 from ros2_classify.model.files import model_file
@@ -102,6 +105,8 @@ class Pipeline(Generic[Found]):
         loaded from a file.
     stages : Stages or None
         The further models of a cascade; None for any other model.
+    encoder : Pipeline or None
+        The model that sees the frames first (`clip.encoder`); None for any other model.
 
     Raises
     ------
@@ -128,7 +133,9 @@ class Pipeline(Generic[Found]):
                 1 <= max_batch <= MAX_BATCH):
             raise OptionsError(
                 f'max_batch is {max_batch!r} but must be a whole number from 1 to {MAX_BATCH}')
-        self._postprocess = Postprocessor(descriptor, labels)
+        clip = descriptor.clip
+        self._postprocess = Postprocessor(
+            voted(descriptor) if clip is not None and clip.vote else descriptor, labels)
         self._others = {head.name: Postprocessor(
             replace(head, name=f'{descriptor.name}.{head.name}'), head.load_labels())
             for head in descriptor.heads[1:]}
@@ -151,9 +158,13 @@ class Pipeline(Generic[Found]):
         self._closing = threading.Lock()
         self._calling = threading.Lock()
         self._max_batch = int(max_batch)
-        if max_batch > 1 and not self._takes_batches():
+        self.encoder: Pipeline[Any] | None = None
+        if clip is not None:
             self._max_batch = 1
-        self._batch = self.new_batch()
+        elif max_batch > 1 and not self._takes_batches():
+            self._max_batch = 1
+        if clip is None:
+            self._batch = self.new_batch()
 
     @overload
     @classmethod
@@ -257,7 +268,7 @@ class Pipeline(Generic[Found]):
 
         """
         declared = resolve(model)
-        stages = stage_models(declared)
+        stages, encoder = stage_models(declared), encoder_model(declared)
         path = model_file(declared, fetch)
         check_weights(declared, path, engine.external_data if engine else ())
         labels = declared.load_labels()
@@ -270,6 +281,8 @@ class Pipeline(Generic[Found]):
         settings = engine or EngineSettings()
         if max_batch is not None:
             settings = settings.replace(max_batch=max_batch)
+        if declared.clip is not None:
+            settings = settings.replace(max_batch=1)
         if opening is not None:
             opening()
         begun = time.perf_counter()
@@ -297,11 +310,14 @@ class Pipeline(Generic[Found]):
         except BaseException:
             opened.close()
             raise
-        if stages:
+        further = {'provider': provider, 'threads': threads, 'fetch': fetch, 'convert': convert,
+                   'engine': engine}
+        if stages or encoder:
             try:
-                pipeline._load_stages(stages, {
-                    'provider': provider, 'threads': threads, 'fetch': fetch, 'convert': convert,
-                    'engine': engine})
+                if stages:
+                    pipeline._load_stages(stages, further)
+                if encoder:
+                    pipeline.encoder = cls.load(encoder, task='embedding', **further)
             except BaseException:
                 pipeline.close()
                 raise
@@ -395,7 +411,8 @@ class Pipeline(Generic[Found]):
     @property
     def unverified(self) -> tuple[str, ...]:
         """The keys, such as ``input.mean``, that nobody has confirmed, those of stages too."""
-        return self._descriptor.unverified + (self.stages.unverified if self.stages else ())
+        return (*self._descriptor.unverified, *(self.stages.unverified if self.stages else ()), *(
+            f'clip.encoder.{key}' for key in (self.encoder.unverified if self.encoder else ())))
 
     @property
     def options(self) -> Options:
@@ -423,8 +440,9 @@ class Pipeline(Generic[Found]):
 
         """
         self._max_batch = max(1, min(self._max_batch, most))
-        with self._calling:
-            self._batch = self.new_batch()
+        if self.clip is None:
+            with self._calling:
+                self._batch = self.new_batch()
 
     def __call__(
         self, image: Image | str | Path, color: str = 'rgb', options: Options | None = None,
@@ -503,6 +521,7 @@ class Pipeline(Generic[Found]):
         """
         results: list[Found] = []
         chosen = self.options if options is None else options
+        self._refuse_single_images()
         with self._calling:
             batch = self._batch
             rest = iter(images)
@@ -608,8 +627,89 @@ class Pipeline(Generic[Found]):
         >>> pipeline.close()
 
         """
+        self._refuse_single_images()
+        return self._new_batch()
+
+    def _new_batch(self) -> Batch:
         return Batch(self._descriptor.input, self._input_name, self._extra, self._max_batch,
                      unbatched=self._unbatched)
+
+    def _refuse_single_images(self) -> None:
+        if self.clip is not None:
+            raise InputError(
+                f'{self._descriptor.name} sees clips, not single images: {describe(self.clip)}; '
+                'give it frames with their stamps: pipeline.clips(frames), or pipeline.stream() '
+                'for each camera; on the command line: infer --video FILE')
+
+    @property
+    def clip(self) -> ClipSpec | None:
+        """Which frames the model sees; None for a model of single images."""
+        return self._descriptor.clip
+
+    def stream(self) -> ClipStream:
+        """
+        Return an empty stream: the clips of one camera, or of one object that is followed.
+
+        Returns
+        -------
+        ClipStream
+            With its own frames and states; any number of streams share the model.
+
+        Raises
+        ------
+        InputError
+            If the model sees single images.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from ros2_classify import Pipeline
+        >>> with Pipeline.load('cards_motion') as pipeline:
+        ...     stream = pipeline.stream()
+        ...     stream.offer(0.0, np.zeros((120, 160, 3), np.uint8)), stream.reason
+        (None, 'filling')
+
+        """
+        if self.clip is None:
+            raise InputError(
+                f'{self._descriptor.name} sees single images, not clips; call the pipeline, or '
+                'declare clip in its descriptor')
+        model = ClipModel(self._descriptor, self._engine, self._running, self._dequantize,
+                          self._new_batch, self.encoder)
+        return ClipStream(self.clip, model.memory(), cast(Any, self.postprocess), self.options)
+
+    def clips(
+        self, frames: Iterable[tuple[float, Image]], color: str = 'rgb',
+        options: Options | None = None,
+    ) -> Iterator[Found]:
+        """
+        Run a model that sees time on the frames of one video.
+
+        Parameters
+        ----------
+        frames : iterable of tuple of float and ndarray
+            The stamp of each frame in seconds, and its pixels as for ``__call__``.
+        color : str
+            The order of the channels.
+        options : Options, optional
+            Thresholds and limits of this call.
+
+        Yields
+        ------
+        Classification
+            One for each clip that is complete and due, with `t0` and `t1`.
+
+        Raises
+        ------
+        InputError, EngineError, OutputError
+            As ``__call__``; the first frame that fails ends the call.
+
+        """
+        stream = self.stream()
+        for stamp, image in frames:
+            result = stream.offer(stamp, image, color, options)
+            if result is not None:
+                yield cast(Found, result)
 
     def infer(self, batch: Batch) -> list[Tensors]:
         """
@@ -721,11 +821,12 @@ class Pipeline(Generic[Found]):
             If the model fails, or its outputs don't fit the decoder or the labels.
 
         """
-        declared = self._descriptor.input.size
+        declared = (self.encoder or self)._descriptor.input.size
         width, height = declared if isinstance(declared, tuple) else _WARM_UP_SIZE
         check_memory(self._descriptor.name, f'its input of {width}x{height} pixels',
                      3 * width * height * (1 + np.dtype(self._descriptor.input.dtype).itemsize))
-        result = self(np.full((height, width, 3), 127, np.uint8))
+        grey = np.full((height, width, 3), 127, np.uint8)
+        result = self(grey) if self.clip is None else cast(Found, self.stream().warm_up(grey))
         # Grey tells nothing about real images.
         for checks in self.all_checks:
             checks.clear()
@@ -739,8 +840,9 @@ class Pipeline(Generic[Found]):
             for _ in range(self._parallel):
                 self._running.acquire()
             try:
-                if self.stages is not None:
-                    self.stages.close()
+                for each in (self.stages, self.encoder):
+                    if each is not None:
+                        each.close()
                 self._engine.close()
             finally:
                 self._running.release(self._parallel)

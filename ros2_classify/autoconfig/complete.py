@@ -24,12 +24,14 @@ that only the user can confirm. Class names, the task and the size may stand in 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ros2_classify.autoconfig.choose import choose
+from ros2_classify.autoconfig.clip_inputs import (
+    ask, check_clip, check_states, one_frame, sees_time, with_vectors)
 from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, plain
 from ros2_classify.autoconfig.graph import Graph, read_graph
 from ros2_classify.autoconfig.named_detectors import resizes_itself, usual_size
@@ -38,6 +40,7 @@ from ros2_classify.engines.base import Engine, TensorSpec
 from ros2_classify.errors import DescriptorError, LabelsError
 from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.image_io import MAX_PIXELS
+from ros2_classify.model.clip_spec import FRAME_LAYOUTS
 from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.input_spec import (
     DType, DTYPES, InputSpec, Layout, PIXEL_KEYS, Size, SIZES, USUAL, with_pixels)
@@ -63,13 +66,24 @@ def complete(
     inferred: list[str] = []
     inputs, outputs, metadata = engine.inputs, _numeric(engine.outputs), engine.metadata
     extra = _extra(descriptor, inputs, inferred)
-    tensor = _the_input(descriptor, inputs, extra)
+    given = {*extra}
+    if sees_time(descriptor):
+        check_clip(descriptor)
+        given |= check_states(descriptor, inputs, outputs)
+        if descriptor.clip and descriptor.clip.encoder:
+            rest = [tensor for tensor in inputs if tensor.name not in given]
+            return replace(with_vectors(descriptor, rest), task='classification')
+    tensor = _the_input(descriptor, inputs, given)
+    if sees_time(descriptor):
+        descriptor, tensor = one_frame(descriptor, tensor, inferred)
+    _check_image(descriptor, tensor)
     pixels = descriptor.input.pixels
     plain = descriptor.input if pixels is None else replace(
         descriptor.input, pixels=None, **{name: getattr(InputSpec(), name) for name in PIXEL_KEYS})
     bare = descriptor.output.decoder is None and plain == InputSpec()
     spec = replace(descriptor.input, extra=extra)
-    layout = spec.layout or _layout(descriptor, tensor, bare, inferred)
+    layout = FRAME_LAYOUTS.get(spec.layout or '', cast(Layout, spec.layout)) or _layout(
+        descriptor, tensor, bare, inferred)
     channels = tensor.shape[1 if layout == 'nchw' else 3]
     if bare:
         _refuse_series(descriptor, tensor, layout)
@@ -81,7 +95,7 @@ def complete(
             descriptor, f'input.color {spec.color} has {spec.channels} channels and input.layout '
             f'is {layout}, but the model takes {tensor}; correct the one or the other')
     spec = replace(
-        spec, name=tensor.name, layout=layout, dtype=_dtype(descriptor, tensor),
+        spec, name=tensor.name, layout=spec.layout or layout, dtype=_dtype(descriptor, tensor),
         size=_size(descriptor, tensor, layout, outputs if bare else (), metadata, inferred))
     try:
         spec = with_quantization(spec, tensor, inferred)
@@ -188,16 +202,17 @@ def _extra(
 
 
 def _the_input(
-    descriptor: ModelDescriptor, inputs: Sequence[TensorSpec], extra: FrozenMapping,
+    descriptor: ModelDescriptor, inputs: Sequence[TensorSpec], given: Collection[str],
 ) -> TensorSpec:
-    """Return the input that takes the image; a missing batch dimension is added."""
+    """Return the input that takes the image: the only one that is not given otherwise."""
     listed = '; '.join(str(tensor) for tensor in inputs)
-    rest = [tensor for tensor in inputs if tensor.name not in extra]
+    rest = [tensor for tensor in inputs if tensor.name not in given]
     if len(rest) != 1:
         raise _error(
             descriptor, f'the model has {len(inputs)} inputs ({listed}), but only the image is '
-            'known; export it with one input, or declare the others under input.extra, like '
-            f'extra: {{image_shape: {SIZES[0]}}}')
+            'known; export it with one input, or declare the others: constants under '
+            f'input.extra, like extra: {{image_shape: {SIZES[0]}}}, and what the model remembers '
+            'from frame to frame under state, like state: [{input: NAME, output: NAME}]')
     tensor = rest[0]
     name = descriptor.input.name
     if name is not None and bare_name(name) != bare_name(tensor.name):
@@ -205,7 +220,15 @@ def _the_input(
             descriptor, f'input.name is {name!r}, but the model has {listed}; correct the name '
             'or remove it')
     if len(tensor.shape) == 3 and tensor.shape[0] != 1:
+        # Without a batch dimension.
         tensor = replace(tensor, shape=(1, *tensor.shape))
+    return tensor
+
+
+def _check_image(descriptor: ModelDescriptor, tensor: TensorSpec) -> None:
+    """Refuse an input that is no image, or several."""
+    if len(tensor.shape) == 5:
+        raise _error(descriptor, ask(tensor))
     if len(tensor.shape) != 4:
         raise _error(
             descriptor, f'the model takes {tensor}, which is not an image: it needs four '
@@ -215,7 +238,6 @@ def _the_input(
         raise _error(
             descriptor, f'the model takes {tensor}, a fixed batch of {tensor.shape[0]} images; '
             'export it with a batch of 1 or a free batch dimension')
-    return tensor
 
 
 def _refuse_series(descriptor: ModelDescriptor, tensor: TensorSpec, layout: Layout) -> None:

@@ -87,14 +87,9 @@ def decode(
 ) -> ClassScores:
     """Return the best classes, or every class over the threshold."""
     values = _flat(outputs, options)
-    if options.activation == 'softmax':
-        scores = softmax(values)
-    elif options.activation == 'sigmoid':
-        scores = sigmoid(values)
-    else:
-        scores = values
-        if not options.binary:
-            _check(scores)
+    scores = _activated(values, options)
+    if options.activation == 'none' and not options.binary:
+        _check(scores)
     if options.binary:
         scores = _both(scores, outputs)
         values = np.repeat(values, 2)
@@ -109,6 +104,18 @@ def decode(
     # A stable sort of the negated scores keeps the lower id first among equals.
     order = np.argsort(-kept, kind='stable')
     return ClassScores(ids[order].astype(np.int64, copy=False), kept[order])
+
+
+def class_scores(outputs: Outputs, options: ClassificationOptions) -> NDArray[np.float32]:
+    """Return what `decode` compares with the threshold, for every class."""
+    return _activated(_flat(outputs, options), options)
+
+
+def _activated(
+        values: NDArray[np.float32], options: ClassificationOptions) -> NDArray[np.float32]:
+    if options.activation == 'softmax':
+        return softmax(values)
+    return sigmoid(values) if options.activation == 'sigmoid' else values
 
 
 def _check(scores: NDArray[np.float32]) -> None:

@@ -35,6 +35,7 @@ from ros2_classify.engines.onnx_file import input_quantization, OnnxFile, read_o
 from ros2_classify.engines.providers import choose_providers, PROVIDERS
 from ros2_classify.engines.session import run_options, start_session
 from ros2_classify.engines.settings import EngineSettings
+from ros2_classify.engines.stateful import AlternatingStates, State, StatefulRun
 from ros2_classify.errors import EngineError
 from ros2_classify.limits import MAX_INPUT
 from ros2_classify.paths import check_allowed
@@ -65,12 +66,14 @@ class BoundSession:
     One session on one set of C-contiguous input arrays, read in place; call it to run the model.
 
     `outputs` are in the graph's order, with their shapes if known; `device` is where the model's
-    memory is, such as ``('cuda', 0)``, None if that is the arrays' own.
+    memory is, such as ``('cuda', 0)``, None if that is the arrays' own. `states` are further
+    inputs and outputs by name, in memory of ONNX Runtime.
     """
 
     def __init__(
         self, session: Any, inputs: Tensors, outputs: Sequence[tuple[TensorSpec, Shape | None]],
         options: Any = None, device: tuple[str, int] | None = None,
+        states: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {}),
     ) -> None:
         self._session: Any = session
         self._options = options
@@ -99,6 +102,11 @@ class BoundSession:
                     spec.name, 'cpu', 0, fixed.dtype.type, shape, fixed.ctypes.data)
             else:
                 self._download(spec, shape, device)
+        for name, value in states[0].items():
+            self._binding.bind_ortvalue_input(name, value)
+        for name, value in states[1].items():
+            self._binding.bind_ortvalue_output(name, value)
+        self._states = states
 
     def close(self) -> None:
         """Release the session; it can't be called any more."""
@@ -290,18 +298,44 @@ class OnnxRuntimeEngine:
 
         return run
 
-    def _bind(self, inputs: Tensors, named: Sequence[TensorSpec] | None) -> BoundSession:
+    def bind_states(self, inputs: Tensors, states: Sequence[State]) -> StatefulRun:
+        """Bind the model to arrays and states; see `ros2_classify.engines.stateful`."""
+        given = {**inputs, **{state.input: state.initial for state in states}}
+        self.bind(given)  # for its checks
+        device = ('cuda', self._settings.device_id) if self._provider in _NVIDIA else ('cpu', 0)
+        buffers = [[_ort_value().ortvalue_from_numpy(state.initial.copy(), *device)
+                    for state in states] for _ in range(2)]
+        runs = [self._bind(inputs, self._inputs, (
+            {state.input: value for state, value in zip(states, now)},
+            {state.output: value for state, value in zip(states, following)}), given)
+            for now, following in (buffers, buffers[::-1])]
+
+        def run(turn: int) -> Tensors:
+            self._open()
+            try:
+                return runs[turn]()
+            except Exception as error:  # noqa: B902 -- its exceptions share no base class
+                raise self._failed(tidy(error), error) from error
+
+        return AlternatingStates(run, states, buffers)
+
+    def _bind(
+        self, inputs: Tensors, named: Sequence[TensorSpec] | None,
+        states: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {}),
+        given: Tensors | None = None,
+    ) -> BoundSession:
         """Bind the session; dimensions in ``named`` give sizes of outputs, None assumes none."""
-        outputs = [(spec, None if named is None else known_shape(spec, named, inputs))
-                   for spec in self._outputs]
+        outputs = [(spec, None if named is None else known_shape(spec, named, given or inputs))
+                   for spec in self._outputs if spec.name not in states[1]]
         options, device = self._run_options, None
         if self._provider in _NVIDIA:
             device = ('cuda', self._settings.device_id)
             # A recorded graph holds pointers and sizes, which must be known beforehand.
-            if self._settings.cuda_graphs and all(shape for _, shape in outputs):
+            if self._settings.cuda_graphs and not states[0] and all(
+                    shape for _, shape in outputs):
                 self._graphs += 1
                 options = run_options(self._ort, self._settings, self._provider, self._graphs)
-        bound = BoundSession(self._open(), inputs, outputs, options, device)
+        bound = BoundSession(self._open(), inputs, outputs, options, device, states)
         self._bound.add(bound)
         return bound
 

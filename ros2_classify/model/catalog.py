@@ -30,7 +30,7 @@ from ros2_classify.model.companion_files import with_companion_files
 from ros2_classify.model.descriptor import (
     Format, load_descriptor, ModelDescriptor, SAVED_MODEL_FILE, SUFFIXES)
 from ros2_classify.model.source import Source
-from ros2_classify.model.stages import model_of
+from ros2_classify.model.stages import beside, model_of
 from ros2_classify.paths import locate, search_path, SEARCH_PATH_VARIABLE, shipped_directory
 
 # Suffixes; offset and bytes of the signature (empty: unknown); what it is; what to do.
@@ -184,12 +184,28 @@ def stage_models(descriptor: ModelDescriptor) -> dict[str, ModelDescriptor]:
     return found
 
 
+def encoder_model(descriptor: ModelDescriptor) -> ModelDescriptor | None:
+    """Return the descriptor of the model that sees the frames first, if there is one."""
+    if descriptor.clip is None or descriptor.clip.encoder is None:
+        return None
+    try:
+        found = resolve(beside(descriptor.clip.encoder, descriptor.directory))
+    except ModelNotFoundError as error:
+        raise ModelNotFoundError(f'{descriptor.origin}: clip.encoder: {error}') from error
+    if found.clip is not None:
+        raise DescriptorError(
+            f'{descriptor.origin}: clip.encoder: {descriptor.clip.encoder} sees time itself; give '
+            'a model of single images')
+    return found
+
+
 def with_stages(descriptors: Iterable[ModelDescriptor]) -> list[ModelDescriptor]:
-    """Return descriptors, and after each cascade those of its stages, each once."""
+    """Return descriptors, and after each one those of its stages or its encoder, each once."""
     found: list[ModelDescriptor] = []
     for descriptor in descriptors:
-        found += [each for each in (descriptor, *stage_models(descriptor).values())
-                  if each not in found]
+        encoder = encoder_model(descriptor)
+        found += [each for each in (descriptor, *stage_models(descriptor).values(),
+                                    *([encoder] if encoder else ())) if each not in found]
     return found
 
 

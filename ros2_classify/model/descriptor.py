@@ -32,6 +32,7 @@ from ros2_classify.errors import DescriptorError, LabelsError, ModelNotFoundErro
 from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.keys import (
     about, key, Kind, listed, pattern, read, read_values, rows, schema, TEXT)
+from ros2_classify.model.clip_spec import checked_clip, ClipSpec, STATES, StateSpec
 from ros2_classify.model.defaults import Defaults
 from ros2_classify.model.expected import Expected
 from ros2_classify.model.input_spec import InputSpec, PIXEL_KEYS, PIXELS, Pixels, with_pixels
@@ -179,6 +180,10 @@ class ModelDescriptor:
         Several results of one inference: a descriptor for each, whose name is the head's.
     stages : tuple of Stage
         Further models that get the crops of the boxes: the model is the detector of a cascade.
+    clip : ClipSpec or None
+        For a model that sees time: which frames it gets.
+    state : tuple of StateSpec
+        The states of a model that sees one frame after the other.
     conversion : ConversionSpec
         For TensorFlow's formats: how the model is converted to ONNX.
     defaults : Defaults
@@ -236,6 +241,12 @@ class ModelDescriptor:
     stages: tuple[Stage, ...] = key(
         (), 'a detector only: further models that look at its boxes; see '
         '[Cascades](cascades.md)', kind=Kind(Fields, {}, 'see below'), unset='none')
+    clip: ClipSpec | None = key(
+        None, 'a model that sees time: which frames it gets; see [Clips](clips.md)',
+        unset='single images')
+    state: tuple[StateSpec, ...] = key(
+        (), 'a model that sees one frame after the other and remembers: its states; see '
+        '[Clips](clips.md)', kind=STATES, value='list of mappings, see below', unset='none')
     conversion: ConversionSpec = key(
         ConversionSpec(), "for TensorFlow's formats: how the model is converted to ONNX",
         name='convert', unset='found')
@@ -352,7 +363,7 @@ class ModelDescriptor:
 # The keys of the top whose values are mappings of declared keys.
 SECTIONS: dict[str, type] = {
     'source': Source, 'input': InputSpec, 'output': OutputSpec, 'heads': HeadKeys,
-    'stages': Stage,
+    'stages': Stage, 'clip': ClipSpec, 'state': StateSpec,
     'convert': ConversionSpec, 'defaults': Defaults, 'expected': Expected}
 
 
@@ -432,6 +443,7 @@ def parse_descriptor(
     source: Source = values['source']
     if 'output' in fields:
         values['output'], values['task'] = _output(values['output'], values['task'], fields)
+    values['clip'] = checked_clip(values, fields)
     heads: Fields | tuple[()] = values.pop('heads')
     if values['stages']:
         values['stages'] = read_stages(values['stages'])

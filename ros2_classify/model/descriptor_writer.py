@@ -21,6 +21,7 @@ import hashlib
 import json
 from typing import Any
 
+from ros2_classify.model.clip_spec import clip_data
 from ros2_classify.model.defaults import Defaults
 from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec
 from ros2_classify.model.input_spec import InputSpec
@@ -38,6 +39,7 @@ def mapping_of(descriptor: ModelDescriptor) -> dict[str, Any]:
         'input': _input(descriptor.input), 'output': _output(descriptor.output),
         'heads': {head.name: _head(head) for head in descriptor.heads},
         'stages': {stage.name: stage_data(stage) for stage in descriptor.stages},
+        **clip_data(descriptor),
         'convert': {key: list(value) if isinstance(value, tuple) else value
                     for key, value in vars(descriptor.conversion).items() if value},
         'defaults': _defaults(descriptor.defaults),

@@ -27,7 +27,7 @@ from ros2_classify.input_range import InputRange, PATTERN
 from ros2_classify.keys import integer, key, Kind, listed, number
 from ros2_classify.yaml_config import as_integer, as_list, as_word, Fields, Where
 
-Layout = Literal['nchw', 'nhwc']
+Layout = Literal['nchw', 'nhwc', 'nthwc', 'ntchw', 'ncthw']
 DType = Literal['float32', 'float16', 'float64', 'uint8', 'int8', 'int32']
 Color = Literal['rgb', 'bgr', 'gray']
 Resize = Literal['stretch', 'center_crop', 'letterbox']
@@ -156,7 +156,7 @@ class InputSpec:
         1, '`size: source` only: both sides are rounded up to a multiple of it, and the image is '
         'stretched to that', low=1, high=1024)
     layout: Layout | None = key(
-        None, "the order of the tensor's dimensions", unset="from the graph's shape")
+        None, "the order of the tensor's dimensions; `t` is the frames of [a clip](clips.md)", unset="from the graph's shape")
     dtype: DType | None = key(
         None, "the tensor's type; for `uint8`, `int8` and `int32` see "
         '[Inputs of whole numbers](#inputs-of-whole-numbers)', unset="the graph's")

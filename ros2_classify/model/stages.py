@@ -72,9 +72,14 @@ def stage_data(stage: Stage) -> Mapping[str, Any]:
 
 
 def model_of(stage: Stage, directory: Path | None) -> str:
-    """Return a stage's model as a caller would name it: a file beside the descriptor by path."""
-    if directory is not None and '://' not in stage.model:
-        beside = directory / os.path.expanduser(stage.model)
-        if beside.exists():
-            return str(beside)
-    return stage.model
+    """Return a stage's model as a caller would name it."""
+    return beside(stage.model, directory)
+
+
+def beside(model: str, directory: Path | None) -> str:
+    """Return a model that a descriptor names; a file beside the descriptor by its path."""
+    if directory is not None and '://' not in model:
+        path = directory / os.path.expanduser(model)
+        if path.exists():
+            return str(path)
+    return model

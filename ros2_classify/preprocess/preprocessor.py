@@ -58,10 +58,11 @@ class Preprocessor:
     multiply and add from 8 bits into the tensor, or one table of all 256 pixel values.
     """
 
-    def __init__(self, spec: InputSpec, rows: int = 1) -> None:
+    def __init__(self, spec: InputSpec, rows: int = 1, *, copies: bool = False) -> None:
         assert rows == 1 or spec.size != 'source', 'images of several sizes fill no tensor'
         self._spec = spec
         self._rows = rows
+        self._copies = copies  # of an image that is the tensor, too
         self._dtype: np.dtype[Any] = np.dtype(spec.dtype)
         self._plans: dict[tuple[int, int], Plan] = {}
         self._tensor: NDArray[Any] = np.empty(0)
@@ -135,8 +136,8 @@ class Preprocessor:
         """Tell whether the image already is the tensor, so that nothing is copied."""
         spec = self._spec
         same = color == spec.color or (color == 'mono' and spec.color == 'gray')
-        return (same and self._rows == 1 and self._whole and self._dtype == np.uint8
-                and spec.layout == 'nhwc'
+        return (same and self._rows == 1 and not self._copies and self._whole
+                and self._dtype == np.uint8 and spec.layout == 'nhwc'
                 and plan.source_size == plan.scaled == plan.model_size == plan.window[2:]
                 and image.flags.c_contiguous)
 

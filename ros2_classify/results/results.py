@@ -53,6 +53,9 @@ class Classification:
         The results of the model's further heads, by their names; empty if it has none.
     colors : mapping of str to str
         Colours by label, as the descriptor's `colors`; other labels have those of their ids.
+    t0, t1 : float or None
+        Of a clip: the stamps of the first and the last frame that the model saw, in seconds; of a
+        model with states, `t0` is that of the first frame since the last reset. None for an image.
 
     Raises
     ------
@@ -84,6 +87,8 @@ class Classification:
     timing: Timing
     others: Mapping[str, Result] = field(default_factory=dict, kw_only=True)
     colors: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    t0: float | None = field(default=None, kw_only=True)
+    t1: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the shapes and make the arrays read-only."""
@@ -98,8 +103,8 @@ class Classification:
         return class_rows(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the result in JSON types: task, image, results, timing_ms."""
-        return to_dict(self)
+        """Return the result in JSON types: task, image, results, timing_ms; `t0`, `t1` of a clip."""
+        return {**to_dict(self), **({} if self.t1 is None else {'t0': self.t0, 't1': self.t1})}
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""

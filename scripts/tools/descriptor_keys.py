@@ -80,7 +80,7 @@ def make_page(page: str) -> str:
     tables.update((f'`decoder: {name}`', table(row.options)) for name, row in DECODERS.items())
     for heading, text in tables.items():
         old = re.compile(
-            rf'(?m)(^#+ {re.escape(heading)}\n(?:[^#|].*\n|\n)*)\| key \|.*\n(?:\|.*\n)*')
+            rf'(?m)(^#+ {re.escape(heading)}\n(?:[^#|\n].*\n|\n)*)\| key \|.*\n(?:\|.*\n)*')
         page, count = old.subn(lambda found: found[1] + text, page)
         if count != 1:
             raise ValueError(f'{PAGE} needs one section "{heading}" with a table "| key |"')
