@@ -29,6 +29,7 @@ import os
 from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ros2_classify.clips.stream import ClipStream
     from ros2_classify.download.options import FetchOptions
     from ros2_classify.engines.settings import EngineSettings
     from ros2_classify.errors import (
@@ -59,7 +60,7 @@ __version__ = '0.1.0'
 os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
 
 __all__ = [
-    'ArchiveError', 'CameraModel', 'Classification', 'DescriptorError', 'Detections',
+    'ArchiveError', 'CameraModel', 'Classification', 'ClipStream', 'DescriptorError', 'Detections',
     'DiskFullError', 'Embedding', 'EngineError', 'EngineMemoryError', 'EngineSettings',
     'FetchCancelledError', 'FetchError', 'FetchOptions', 'InputError', 'IntegrityError',
     'Keypoints', 'Labels', 'LabelsError', 'ModelDescriptor', 'ModelNotFoundError', 'Options',
@@ -71,6 +72,7 @@ __all__ = [
 
 # The module of each exported name; the imports above say the same to type checkers.
 _MODULES = {
+    'clips.stream': ('ClipStream',),
     'model.descriptor': ('ModelDescriptor', 'load_descriptor'),
     'engines.settings': ('EngineSettings',),
     'errors': ('ArchiveError', 'DescriptorError', 'DiskFullError', 'EngineError',

@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 import logging
@@ -30,18 +30,17 @@ import numpy as np
 
 from ros2_classify.autoconfig.complete import complete
 from ros2_classify.cascade.stages import key_of, SharedModel, Stages, unchanged_model
+from ros2_classify.clips.methods import ClipMethods
 from ros2_classify.clips.model import ClipModel, voted
-from ros2_classify.clips.stream import ClipStream
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.engines import Engine, EngineSettings, open_engine, parallel_runs, Tensors
 from ros2_classify.engines.external_data import check_weights
 from ros2_classify.engines.hardware import check_memory
 from ros2_classify.engines.settings import MAX_BATCH
 from ros2_classify.engines.tuning_record import Tuned, tuned
-from ros2_classify.errors import DescriptorError, EngineError, InputError, OptionsError
+from ros2_classify.errors import DescriptorError, EngineError, OptionsError
 from ros2_classify.image_io import read_image
 from ros2_classify.model.catalog import encoder_model, resolve, stage_models
-from ros2_classify.model.clip_spec import ClipSpec, describe
 from ros2_classify.model.descriptor import load_descriptor, ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.descriptor_writer import meaning_of
 from ros2_classify.model.files import model_file
@@ -68,7 +67,7 @@ _WARM_UP_SIZE = (640, 480)
 Found = TypeVar('Found', bound=Result, covariant=True)
 
 
-class Pipeline(Generic[Found]):
+class Pipeline(ClipMethods, Generic[Found]):
     """
     A model that is loaded and ready to run.
 
@@ -310,8 +309,9 @@ class Pipeline(Generic[Found]):
         except BaseException:
             opened.close()
             raise
-        further = {'provider': provider, 'threads': threads, 'fetch': fetch, 'convert': convert,
-                   'engine': engine}
+        further: dict[str, Any] = {
+            'provider': provider, 'threads': threads, 'fetch': fetch, 'convert': convert,
+            'engine': engine}
         if stages or encoder:
             try:
                 if stages:
@@ -630,86 +630,13 @@ class Pipeline(Generic[Found]):
         self._refuse_single_images()
         return self._new_batch()
 
+    def _clip_model(self) -> ClipModel:
+        return ClipModel(self._descriptor, self._engine, self._running, self._dequantize,
+                         self._new_batch, self.encoder)
+
     def _new_batch(self) -> Batch:
         return Batch(self._descriptor.input, self._input_name, self._extra, self._max_batch,
                      unbatched=self._unbatched)
-
-    def _refuse_single_images(self) -> None:
-        if self.clip is not None:
-            raise InputError(
-                f'{self._descriptor.name} sees clips, not single images: {describe(self.clip)}; '
-                'give it frames with their stamps: pipeline.clips(frames), or pipeline.stream() '
-                'for each camera; on the command line: infer --video FILE')
-
-    @property
-    def clip(self) -> ClipSpec | None:
-        """Which frames the model sees; None for a model of single images."""
-        return self._descriptor.clip
-
-    def stream(self) -> ClipStream:
-        """
-        Return an empty stream: the clips of one camera, or of one object that is followed.
-
-        Returns
-        -------
-        ClipStream
-            With its own frames and states; any number of streams share the model.
-
-        Raises
-        ------
-        InputError
-            If the model sees single images.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from ros2_classify import Pipeline
-        >>> with Pipeline.load('cards_motion') as pipeline:
-        ...     stream = pipeline.stream()
-        ...     stream.offer(0.0, np.zeros((120, 160, 3), np.uint8)), stream.reason
-        (None, 'filling')
-
-        """
-        if self.clip is None:
-            raise InputError(
-                f'{self._descriptor.name} sees single images, not clips; call the pipeline, or '
-                'declare clip in its descriptor')
-        model = ClipModel(self._descriptor, self._engine, self._running, self._dequantize,
-                          self._new_batch, self.encoder)
-        return ClipStream(self.clip, model.memory(), cast(Any, self.postprocess), self.options)
-
-    def clips(
-        self, frames: Iterable[tuple[float, Image]], color: str = 'rgb',
-        options: Options | None = None,
-    ) -> Iterator[Found]:
-        """
-        Run a model that sees time on the frames of one video.
-
-        Parameters
-        ----------
-        frames : iterable of tuple of float and ndarray
-            The stamp of each frame in seconds, and its pixels as for ``__call__``.
-        color : str
-            The order of the channels.
-        options : Options, optional
-            Thresholds and limits of this call.
-
-        Yields
-        ------
-        Classification
-            One for each clip that is complete and due, with `t0` and `t1`.
-
-        Raises
-        ------
-        InputError, EngineError, OutputError
-            As ``__call__``; the first frame that fails ends the call.
-
-        """
-        stream = self.stream()
-        for stamp, image in frames:
-            result = stream.offer(stamp, image, color, options)
-            if result is not None:
-                yield cast(Found, result)
 
     def infer(self, batch: Batch) -> list[Tensors]:
         """

@@ -94,7 +94,7 @@ def one_frame(
             'write clip.vote: mean for a model of single images' if len(tensor.shape) != 5 else
             f'input.layout is {layout}, but the model takes {tensor}, a clip; allowed are '
             f'{", ".join(FRAME_LAYOUTS)}')
-    if layout not in FRAME_LAYOUTS:
+    if layout is None or layout not in FRAME_LAYOUTS:
         if not descriptor.state:
             raise _error(
                 descriptor, f'the model takes {tensor}, a single image, but clip says that it '
@@ -104,7 +104,7 @@ def one_frame(
     descriptor = _with_frames(descriptor, tensor, axis)
     shape = list(tensor.shape)
     del shape[axis]
-    return (replace(descriptor, input=replace(descriptor.input, layout=cast(Layout, layout))),
+    return (replace(descriptor, input=replace(descriptor.input, layout=layout)),
             replace(tensor, shape=tuple(shape)))
 
 

@@ -27,7 +27,7 @@ import ast
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ros2_classify.autoconfig.choose import choose
 from ros2_classify.autoconfig.clip_inputs import (
@@ -82,8 +82,8 @@ def complete(
         descriptor.input, pixels=None, **{name: getattr(InputSpec(), name) for name in PIXEL_KEYS})
     bare = descriptor.output.decoder is None and plain == InputSpec()
     spec = replace(descriptor.input, extra=extra)
-    layout = FRAME_LAYOUTS.get(spec.layout or '', cast(Layout, spec.layout)) or _layout(
-        descriptor, tensor, bare, inferred)
+    declared = spec.layout or _layout(descriptor, tensor, bare, inferred)
+    layout = FRAME_LAYOUTS.get(declared, declared)
     channels = tensor.shape[1 if layout == 'nchw' else 3]
     if bare:
         _refuse_series(descriptor, tensor, layout)
@@ -95,7 +95,7 @@ def complete(
             descriptor, f'input.color {spec.color} has {spec.channels} channels and input.layout '
             f'is {layout}, but the model takes {tensor}; correct the one or the other')
     spec = replace(
-        spec, name=tensor.name, layout=spec.layout or layout, dtype=_dtype(descriptor, tensor),
+        spec, name=tensor.name, layout=declared, dtype=_dtype(descriptor, tensor),
         size=_size(descriptor, tensor, layout, outputs if bare else (), metadata, inferred))
     try:
         spec = with_quantization(spec, tensor, inferred)

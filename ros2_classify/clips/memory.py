@@ -34,7 +34,9 @@ from ros2_classify.preprocess.views import View
 class Memory(Protocol):
     """The frames of one stream that count, whatever the kind of the model."""
 
-    begin: float  # the stamp of the first frame that the next result sees
+    @property
+    def begin(self) -> float:
+        """The stamp of the first frame that the next result sees."""
 
     @property
     def ready(self) -> bool:
@@ -48,7 +50,7 @@ class Memory(Protocol):
 
     def take(self, stamp: float, times: int, image: Image, color: str,
              view: View | None) -> Taken:
-        """Remember a frame that fills so many steps."""
+        """Remember a frame, which fills one step or more."""
 
     def infer(self) -> Tensors:
         """Return the model outputs for what is remembered."""
@@ -135,8 +137,13 @@ class Remembered:
         self._need = need
         self._seen = 0  # frames since the last hole, without that after it
         self._outputs: Tensors = {}
-        self.begin = 0.0
+        self._begin = 0.0
         self._fresh = True
+
+    @property
+    def begin(self) -> float:
+        """The stamp of the first frame with these states."""
+        return self._begin
 
     @property
     def ready(self) -> bool:
@@ -161,7 +168,7 @@ class Remembered:
         elif self._fresh:
             self._bound.reset()
         if self._fresh:
-            self.begin = stamp
+            self._begin = stamp
         for _ in range(times):
             self._outputs = self._bound()
             self._fresh = False

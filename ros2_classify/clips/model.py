@@ -97,7 +97,7 @@ class ClipModel:
     def _frames(self, count: int, tensor: TensorSpec) -> Frames:
         if self.encoder is None:
             return Pixels(self.descriptor.input, count)
-        decoder = DECODERS['embedding']
+        decoder: Any = DECODERS['embedding']
         options = decoder.parse_options(self.encoder.descriptor.output.options)
         context = DecodeContext((1, 1), 0.0, 1, False, None)
         size = tensor.shape[-1]

@@ -114,13 +114,19 @@ class ClipStream:
     Examples
     --------
     >>> import numpy as np
-    >>> from ros2_classify import Pipeline
-    >>> with Pipeline.load('cards_motion') as pipeline:
-    ...     stream = pipeline.stream()
-    ...     for number in range(40):
-    ...         result = stream.offer(number / 10, np.full((120, 160, 3), 127, np.uint8))
-    >>> round(result.t1, 3)
-    3.9
+    >>> from ros2_classify import ModelDescriptor, Pipeline
+    >>> from ros2_classify.testing import FakeEngine, tensor
+    >>> descriptor = ModelDescriptor.from_mapping({
+    ...     'source': {'path': 'fake.onnx'}, 'labels': ['still', 'moves'],
+    ...     'input': {'name': 'in', 'size': [8, 8], 'layout': 'nthwc', 'dtype': 'float32'},
+    ...     'clip': {'frames': 4, 'rate': 10}, 'output': {'decoder': 'classification'}})
+    >>> engine = FakeEngine([tensor('in', [1, 4, 8, 8, 3])], [tensor('out', [1, 2])],
+    ...                     {'out': np.array([[0.25, 0.75]], np.float32)})
+    >>> stream = Pipeline(descriptor, engine, descriptor.load_labels()).stream()
+    >>> frame = np.zeros((120, 160, 3), np.uint8)
+    >>> results = [stream.offer(stamp, frame) for stamp in (0.0, 0.1, 0.2, 0.3)]
+    >>> results[2], results[3].labels[0], results[3].t0, results[3].t1
+    (None, 'moves', 0.0, 0.3)
 
     """
 

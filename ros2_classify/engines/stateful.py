@@ -28,7 +28,7 @@ from ros2_classify.engines.base import Engine, Tensors
 class State(NamedTuple):
     """An output that is the input of the next run."""
 
-    input: str
+    input: str  # noqa: A003
     output: str
     initial: NDArray[Any]  # what the input is at first
 

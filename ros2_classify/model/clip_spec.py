@@ -16,15 +16,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TYPE_CHECKING
+from typing import Any, Literal
 
 from ros2_classify.keys import key, listed, pattern, section as section_kind, TEXT
 from ros2_classify.yaml_config import Fields
-
-if TYPE_CHECKING:
-    from ros2_classify.model.descriptor import ModelDescriptor
 
 MAX_FRAMES = 1024
 # The layouts of clips, and that of one frame in each.
@@ -141,11 +138,10 @@ def describe(clip: ClipSpec) -> str:
             f'{clip.stride / clip.rate:.3g} s')
 
 
-def clip_data(descriptor: ModelDescriptor) -> dict[str, Any]:
+def clip_data(clip: ClipSpec | None, state: Sequence[StateSpec]) -> dict[str, Any]:
     """Return the keys `clip` and `state` as the plain data of a descriptor file."""
     def changed(spec: Any) -> dict[str, Any]:
         return {name: value for name, value in vars(spec).items()
                 if value != getattr(type(spec)(), name)}
 
-    return {'clip': changed(descriptor.clip) if descriptor.clip else {},
-            'state': [changed(each) for each in descriptor.state]}
+    return {'clip': changed(clip) if clip else {}, 'state': [changed(each) for each in state]}

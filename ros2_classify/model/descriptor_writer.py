@@ -39,7 +39,7 @@ def mapping_of(descriptor: ModelDescriptor) -> dict[str, Any]:
         'input': _input(descriptor.input), 'output': _output(descriptor.output),
         'heads': {head.name: _head(head) for head in descriptor.heads},
         'stages': {stage.name: stage_data(stage) for stage in descriptor.stages},
-        **clip_data(descriptor),
+        **clip_data(descriptor.clip, descriptor.state),
         'convert': {key: list(value) if isinstance(value, tuple) else value
                     for key, value in vars(descriptor.conversion).items() if value},
         'defaults': _defaults(descriptor.defaults),

@@ -156,7 +156,8 @@ class InputSpec:
         1, '`size: source` only: both sides are rounded up to a multiple of it, and the image is '
         'stretched to that', low=1, high=1024)
     layout: Layout | None = key(
-        None, "the order of the tensor's dimensions; `t` is the frames of [a clip](clips.md)", unset="from the graph's shape")
+        None, "the order of the tensor's dimensions; `t` is the frames of [a clip](clips.md)",
+        unset="from the graph's shape")
     dtype: DType | None = key(
         None, "the tensor's type; for `uint8`, `int8` and `int32` see "
         '[Inputs of whole numbers](#inputs-of-whole-numbers)', unset="the graph's")

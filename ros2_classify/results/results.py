@@ -103,7 +103,7 @@ class Classification:
         return class_rows(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the result in JSON types: task, image, results, timing_ms; `t0`, `t1` of a clip."""
+        """Return the result in JSON types: task, image, results, timing_ms; a clip's t0, t1."""
         return {**to_dict(self), **({} if self.t1 is None else {'t0': self.t0, 't1': self.t1})}
 
     def _repr_html_(self) -> str:
